@@ -1,0 +1,5 @@
+//! `loadtest`: a load generator for WebSocket servers.
+
+mod result;
+
+fn main() {}

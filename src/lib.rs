@@ -1,0 +1,26 @@
+//! rollcall: a WebSocket server that knows who is there.
+//!
+//! This crate is the server behind the `rollcall` binary, and a library to build another one on. It is layered, and an
+//! arrow may only point down; `tests/layering.rs` holds the sources to it:
+//!
+//! ```text
+//!  main, cli, config     the binary: flags and file -> Config -> run
+//!    |
+//!  http/                 the same port's other face: routes, health, metrics
+//!  service/              what a connection is for: echo                             (policy)
+//!    |
+//!  reactor/              one thread, one Poll, one slab, one wheel, one mailbox     (mechanism)
+//!    |        sys        the few system calls; a socket layer that a test can play
+//!  wire/                 the protocol, both roles: bytes in, events and bytes out. Pure
+//!    |
+//!  limits, time          every bound by name; Tick, and the only caller of Instant::now
+//! ```
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("rollcall runs on Linux only: it is built on epoll, eventfd and SO_REUSEPORT");
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("rollcall needs a 64-bit target: an event's token carries a slab key and its generation");
+
+pub mod limits;
+pub mod time;
+pub mod wire;

@@ -1,0 +1,85 @@
+//! Every bound in one place: its name ends in its unit, and its doc says what happens at it.
+//!
+//! [`MessageLimits`] can be configured; the constants are fixed. Relations between them hold at compile time.
+
+/// The bounds on what a peer may send, as configured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MessageLimits {
+    /// Payload bytes of one message over all its frames. Past it: close 1009. `0 < max_frame <= max_message`.
+    pub max_message_bytes: usize,
+    /// Payload bytes of one frame. Past it: close 1009, from the header alone.
+    pub max_frame_bytes: usize,
+    /// Frames of one message, empty ones too. Past it: close 1009.
+    pub max_fragments: u32,
+}
+
+impl Default for MessageLimits {
+    fn default() -> Self {
+        MessageLimits { max_message_bytes: 1 << 20, max_frame_bytes: 1 << 20, max_fragments: 1024 }
+    }
+}
+
+/// A request head (request line and headers) without `--max-header`. Past it: 431, then the end of the connection.
+pub const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Header fields of one request. Past it: 431.
+pub const HEADERS_MAX: usize = 64;
+/// The body of an HTTP request. Past it: 413.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// Requests that wait unanswered behind one another on a connection: the bytes of them that are kept.
+/// Past it the connection isn't read until they are answered.
+pub const PIPELINE_BYTES_MAX: usize = HEAD_BYTES_MAX + BODY_BYTES_MAX;
+/// Payload of a control frame (RFC 6455 §5.5). Past it: close 1002.
+pub const CONTROL_BYTES_MAX: usize = 125;
+/// Reason of a Close frame: what two bytes of code leave of a control frame.
+pub const CLOSE_REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
+/// Bytes of a frame header: 2, 8 of extended length, 4 of mask key.
+pub const FRAME_HEADER_BYTES_MAX: usize = 14;
+
+/// The read buffer of a worker: one for all its connections.
+pub const READ_BUFFER_BYTES: usize = 128 << 10;
+/// Reads of one connection in one turn; then the others come first.
+pub const READS_PER_TURN_MAX: u32 = 8;
+/// Output of one connection that waits for the end of the turn. Past it: written at once.
+pub const EARLY_FLUSH_BYTES: usize = 256 << 10;
+/// Output of all connections in the turn's arena. Past it: every connection is written at once.
+pub const ARENA_BYTES_MAX: usize = 16 << 20;
+/// An arena's capacity that is kept from turn to turn; what a burst took beyond it is given back.
+pub const ARENA_BYTES_KEPT: usize = 1 << 20;
+/// Bytes queued for one connection without `--max-backlog`. Past it the sender is told `Full`.
+pub const BACKLOG_BYTES_MAX: usize = 1 << 20;
+/// Bytes queued for one connection past which it isn't read until its peer reads.
+pub const BACKLOG_BYTES_PAUSE: usize = 64 << 10;
+/// From this size on a shared frame is written from where it lies; below, it is copied beside the others.
+pub const WRITEV_BYTES_MIN: usize = 16 << 10;
+
+/// Connections accepted in one turn; the rest wait in the kernel's queue for the next.
+pub const ACCEPTS_PER_TURN_MAX: usize = 256;
+/// Events taken from the kernel in one turn.
+pub const EVENTS_PER_TURN_MAX: usize = 1024;
+/// Deadlines fired in one turn; the rest fire in the next.
+pub const DEADLINES_PER_TURN_MAX: usize = 8192;
+/// Mail taken from the mailbox in one turn.
+pub const MAIL_PER_TURN_MAX: usize = 4096;
+/// Mail that waits for a worker. Past it the sender is told `Full`.
+pub const MAILBOX_MAX: usize = 65_536;
+/// Connections waiting in the kernel for an accept (the kernel takes the lesser of this and `net.core.somaxconn`).
+pub const LISTEN_BACKLOG: i32 = 4096;
+/// Connections beyond `--max-connections` that a worker holds for as long as it takes to answer them 503.
+pub const REFUSED_CONNECTIONS_MAX: usize = 64;
+/// Workers of one server.
+pub const WORKERS_MAX: usize = 1024;
+
+/// Ticks that a worker waits before it tries to accept again after running out of descriptors or memory.
+pub const ACCEPT_RETRY_TICKS: u32 = 10;
+/// Ticks after which an HTTP request that no service has answered gets 503.
+pub const ANSWER_TICKS_MAX: u32 = 100;
+/// Ticks that a keep-alive connection may wait between two requests.
+pub const KEEP_ALIVE_TICKS: u32 = 7500;
+/// A worker that has been in one turn for longer than this is stuck: `/healthz` answers 503.
+pub const STUCK_TURN_MILLIS: u64 = 2_000;
+
+const _: () = assert!(CLOSE_REASON_BYTES_MAX == 123);
+const _: () = assert!(HEAD_BYTES_MAX <= READ_BUFFER_BYTES);
+const _: () = assert!(BACKLOG_BYTES_PAUSE <= BACKLOG_BYTES_MAX);
+const _: () = assert!(WRITEV_BYTES_MIN <= EARLY_FLUSH_BYTES);
+const _: () = assert!(EARLY_FLUSH_BYTES <= ARENA_BYTES_MAX);

@@ -1,0 +1,23 @@
+//! The WebSocket protocol (RFC 6455) and the HTTP/1.1 request head it starts from, both roles, without sockets,
+//! clocks or threads: bytes in, events and bytes out.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`http`] | request heads, body framing, responses |
+//! | [`upgrade`] | the opening handshake, server side |
+//! | [`client`] | the opening handshake, client side |
+//! | [`frame`] | frame headers |
+//! | [`mask`] | masking |
+//! | [`utf8`] | UTF-8 as it streams |
+//! | [`session`] | the frames of one connection: messages, control frames, the closing handshake |
+//! | [`close`], [`error`] | close codes, and the violations that lead to them |
+
+pub mod client;
+pub mod close;
+pub mod error;
+pub mod frame;
+pub mod http;
+pub mod mask;
+pub mod session;
+pub mod upgrade;
+pub mod utf8;
