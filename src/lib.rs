@@ -22,5 +22,6 @@ compile_error!("rollcall runs on Linux only: it is built on epoll, eventfd and S
 compile_error!("rollcall needs a 64-bit target: an event's token carries a slab key and its generation");
 
 pub mod limits;
+pub mod reactor;
 pub mod time;
 pub mod wire;

@@ -50,7 +50,13 @@ pub trait Extension {
     ///
     /// # Errors
     /// The part can't be decoded, or the message would pass `limit` bytes.
-    fn decode(&mut self, part: &[u8], end: bool, message: &mut Vec<u8>, limit: usize) -> Result<(), ProtocolError>;
+    fn decode(
+        &mut self,
+        part: &[u8],
+        end: bool,
+        message: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<(), ProtocolError>;
 }
 
 /// The protocol state of one connection. 16 bytes while no message is half received.

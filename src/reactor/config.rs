@@ -1,0 +1,103 @@
+//! The reactor's settings. Durations are turned into ticks where they are used.
+
+use std::time::Duration;
+
+use crate::limits::{BACKLOG_BYTES_MAX, BODY_BYTES_MAX, HEAD_BYTES_MAX, MessageLimits};
+use crate::time::Tick;
+
+/// Whether each worker has a descriptor table of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum FdTables {
+    /// Private with more than one worker.
+    Auto,
+    /// Each worker calls `unshare(CLONE_FILES)`: cheaper system calls, and the descriptor limit counts per worker.
+    /// A service must then not own a descriptor that another thread opened or will close.
+    Private,
+    /// One table for the process: what a library's user expects.
+    #[default]
+    Shared,
+}
+
+/// Who proves that a connection lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum HeartbeatMode {
+    /// The server pings what has been silent.
+    #[default]
+    Server,
+    /// No Pings: what has been silent for `client_silence` is dead.
+    Client,
+    /// Pings as in `Server`; the page's own heartbeats decide what a service makes of them.
+    Both,
+}
+
+/// When a silent connection is asked, and when it is given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heartbeat {
+    /// Who proves life.
+    pub mode: HeartbeatMode,
+    /// Silence after which a Ping is sent.
+    pub interval: Duration,
+    /// From the Ping's leaving to death. Also: how long a peer may take none of what is queued for it.
+    pub timeout: Duration,
+    /// Silence after which a connection is dead in mode `Client`.
+    pub client_silence: Duration,
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Heartbeat {
+            mode: HeartbeatMode::Server,
+            interval: Duration::from_secs(25),
+            timeout: Duration::from_secs(20),
+            client_silence: Duration::from_secs(90),
+        }
+    }
+}
+
+/// Settings of a [`Server`](crate::reactor::server::Server).
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Worker threads, at least 1.
+    pub workers: usize,
+    /// Descriptor tables.
+    pub fd_tables: FdTables,
+    /// Connections held at once over all workers. Past it a request gets 503.
+    pub max_connections: usize,
+    /// Heartbeats.
+    pub heartbeat: Heartbeat,
+    /// From accept to the end of the request that upgrades, or of the first HTTP request.
+    pub handshake_timeout: Duration,
+    /// From our Close to the peer's; then the connection is cut.
+    pub close_timeout: Duration,
+    /// The window over which a drain spreads its Closes.
+    pub drain: Duration,
+    /// Bounds on frames and messages.
+    pub messages: MessageLimits,
+    /// Bytes of a request head.
+    pub max_head_bytes: usize,
+    /// Bytes of a request body.
+    pub max_body_bytes: usize,
+    /// Bytes queued for one connection. A message is refused where it would pass the bound, unless nothing is queued.
+    pub max_backlog_bytes: usize,
+    /// The first tick of the workers' clock. Tests start just before the wrap.
+    pub first_tick: Tick,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            workers: 1,
+            fd_tables: FdTables::Shared,
+            max_connections: 10_000,
+            heartbeat: Heartbeat::default(),
+            handshake_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(5),
+            drain: Duration::from_secs(10),
+            messages: MessageLimits::default(),
+            max_head_bytes: HEAD_BYTES_MAX,
+            max_body_bytes: BODY_BYTES_MAX,
+            max_backlog_bytes: BACKLOG_BYTES_MAX,
+            first_tick: Tick(0),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What a connection is for: the trait that services implement, and what they answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use crate::reactor::context::Context;
+use crate::reactor::counters::Cause;
+use crate::reactor::ids::{ConnId, RequestId, WorkerId};
+use crate::time::Tick;
+use crate::wire::frame::{self, Opcode};
+use crate::wire::http::{Head, Response};
+use crate::wire::session::Kind;
+use crate::wire::upgrade::Upgrade;
+
+/// What a worker's connections are for. Each worker has a service of its own; they speak by mail.
+///
+/// All methods run on the worker's thread, between two waits for events: what takes long in one delays every
+/// connection of that worker.
+pub trait Service {
+    /// What the services of two workers tell each other: plain data.
+    type Mail: Send + 'static;
+
+    /// A client asks to upgrade. The request is valid; path, origin, identity and subprotocol are the service's to judge.
+    fn admit(&mut self, cx: &mut Context<'_, Self::Mail>, upgrade: &Upgrade<'_>) -> Admission;
+
+    /// The connection is open; the client is sent nothing before what is sent here.
+    fn open(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+        let _ = (cx, conn);
+    }
+
+    /// A message arrived. A text's payload is UTF-8.
+    fn message(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, kind: Kind, payload: &[u8]);
+
+    /// The connection has been silent and is sent a Ping in this turn; what is sent here leaves in the same write.
+    fn beat(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+        let _ = (cx, conn);
+    }
+
+    /// A Ping of ours was answered after `round_trip`.
+    fn pong(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, round_trip: Duration) {
+        let _ = (cx, conn, round_trip);
+    }
+
+    /// An open connection is gone; its `ConnId` is never used again. Called once for each that was opened.
+    fn closed(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, cause: Cause) {
+        let _ = (cx, conn, cause);
+    }
+
+    /// An HTTP request, with its whole body.
+    fn request(
+        &mut self,
+        cx: &mut Context<'_, Self::Mail>,
+        request: RequestId,
+        head: &Head<'_>,
+        body: &[u8],
+    ) -> Answer {
+        let _ = (cx, request, head, body);
+        Answer::Now(Response::text(404, "not found"))
+    }
+
+    /// Mail from the service of worker `from`.
+    fn mail(&mut self, cx: &mut Context<'_, Self::Mail>, from: WorkerId, mail: Self::Mail) {
+        let _ = (cx, from, mail);
+    }
+
+    /// Called once a turn, whatever the turn was for; returns the tick at which it needs to be called at the latest.
+    fn tick(&mut self, cx: &mut Context<'_, Self::Mail>) -> Option<Tick> {
+        let _ = cx;
+        None
+    }
+
+    /// The server goes away: no further connection will be admitted, and each open one gets a Close 1001 at its own
+    /// random point of the window, just after [`Service::farewell`].
+    fn drain(&mut self, cx: &mut Context<'_, Self::Mail>) {
+        let _ = cx;
+    }
+
+    /// The last chance to send something to a connection that the drain is about to close.
+    fn farewell(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+        let _ = (cx, conn);
+    }
+}
+
+/// The answer to an upgrade.
+#[derive(Debug)]
+pub enum Admission {
+    /// Yes.
+    Accept(Accept),
+    /// No: the response is sent, and the connection ends.
+    Refuse(Response),
+}
+
+/// How an upgrade is accepted.
+#[derive(Clone, Debug, Default)]
+pub struct Accept {
+    /// The service's own number for the connection; see [`Context::tag`].
+    pub tag: u32,
+    /// The subprotocol, one that the client offered.
+    pub subprotocol: Option<String>,
+}
+
+/// The answer to an HTTP request.
+#[derive(Debug)]
+pub enum Answer {
+    /// At once.
+    Now(Response),
+    /// By [`Context::answer`] within a second; then it is a 503.
+    Later,
+}
+
+/// Why a message was not queued.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SendError {
+    /// The connection's backlog is at its bound. Close it, drop the message or try again later: the caller's choice.
+    Full,
+    /// The connection is gone, or a Close has been sent.
+    Gone,
+}
+
+/// A whole frame, encoded once for all who get it. A clone is another reference.
+#[derive(Clone, Debug)]
+pub struct SharedFrame(pub(crate) Arc<[u8]>);
+
+impl SharedFrame {
+    /// Encodes a message.
+    #[must_use]
+    pub fn new(kind: Kind, payload: &[u8]) -> SharedFrame {
+        let mut bytes = Vec::with_capacity(payload.len() + crate::limits::FRAME_HEADER_BYTES_MAX);
+        frame::write(&mut bytes, opcode(kind), payload, None);
+        SharedFrame(bytes.into())
+    }
+}
+
+pub(crate) const fn opcode(kind: Kind) -> Opcode {
+    match kind {
+        Kind::Text => Opcode::Text,
+        Kind::Binary => Opcode::Binary,
+    }
+}
