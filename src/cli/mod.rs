@@ -28,9 +28,8 @@ struct Cli {
     flags: Flags,
 }
 
-const AFTER_HELP: &str =
-    "Every setting can also stand in the environment (ROLLCALL_MAX_MESSAGE=64KiB, lists by comma) or in the
-file that --config names (max-message = \"64KiB\"). A flag wins over the environment, that over the file.";
+const AFTER_HELP: &str = "Every setting can also stand in the environment (ROLLCALL_MAX_MESSAGE=64KiB, lists by comma) or in the \
+     file that --config names (max-message = \"64KiB\"). A flag wins over the environment, that over the file.";
 
 #[derive(Subcommand)]
 enum Command {
