@@ -23,5 +23,6 @@ compile_error!("rollcall needs a 64-bit target: an event's token carries a slab 
 
 pub mod limits;
 pub mod reactor;
+pub mod sys;
 pub mod time;
 pub mod wire;
