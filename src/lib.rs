@@ -25,5 +25,6 @@ pub mod http;
 pub mod limits;
 pub mod reactor;
 pub mod service;
+pub mod sys;
 pub mod time;
 pub mod wire;

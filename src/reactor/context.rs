@@ -1,51 +1,50 @@
 //! What a service may do during a call: send, publish, close, answer, post mail.
 
-use std::marker::PhantomData;
-
+use crate::reactor::core::{Core, Letter};
+use crate::reactor::counters::Cause;
 use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
-use crate::reactor::service::{SendError, SharedFrame};
+use crate::reactor::service::{SendError, SharedFrame, opcode};
 use crate::time::Now;
 use crate::wire::close::Close;
+use crate::wire::frame;
 use crate::wire::http::Response;
 use crate::wire::session::Kind;
 
 /// A service's view of its worker.
 pub struct Context<'w, M> {
-    todo: PhantomData<&'w mut M>,
+    pub(crate) core: &'w mut Core<M>,
 }
 
 impl<M> Context<'_, M> {
     /// The turn's reading of the clock.
     #[must_use]
     pub fn now(&self) -> Now {
-        todo!()
+        self.core.now
     }
 
     /// This worker.
     #[must_use]
     pub fn worker(&self) -> WorkerId {
-        todo!()
+        self.core.id
     }
 
     /// The whole server.
     #[must_use]
     pub fn fleet(&self) -> &Fleet {
-        todo!()
+        &self.core.fleet
     }
 
     /// The number that [`Accept`](crate::reactor::Accept) gave the connection; `None` where it is gone.
     #[must_use]
     pub fn tag(&self, conn: ConnId) -> Option<u32> {
-        let _ = conn;
-        todo!()
+        self.core.get(conn).map(|conn| conn.tag)
     }
 
     /// Which of the server's listeners the connection came in on, in the order given at start; 0 where it is gone.
     #[must_use]
     pub fn listener(&self, conn: ConnId) -> usize {
-        let _ = conn;
-        todo!()
+        self.core.get(conn).map_or(0, |conn| usize::from(conn.listener))
     }
 
     /// Queues a message; it leaves at the end of the turn.
@@ -53,8 +52,10 @@ impl<M> Context<'_, M> {
     /// # Errors
     /// See [`SendError`]; nothing was queued.
     pub fn send(&mut self, conn: ConnId, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
-        let _ = (conn, kind, payload);
-        todo!()
+        self.core.room(conn, payload.len())?;
+        self.core.append(conn, false, |out| frame::write(out, opcode(kind), payload, None));
+        self.core.counters().messages_sent.add(1);
+        Ok(())
     }
 
     /// Queues a frame that is shared with other connections.
@@ -62,36 +63,63 @@ impl<M> Context<'_, M> {
     /// # Errors
     /// See [`SendError`]; nothing was queued.
     pub fn send_shared(&mut self, conn: ConnId, frame: &SharedFrame) -> Result<(), SendError> {
-        let _ = (conn, frame);
-        todo!()
+        self.core.room(conn, frame.0.len())?;
+        self.core.append_shared(conn, &frame.0);
+        self.core.counters().messages_sent.add(1);
+        Ok(())
+    }
+
+    /// Queues a frame for many connections of this worker. Returns those that did not get it, and why; they are few, or
+    /// something is wrong.
+    pub fn publish(
+        &mut self,
+        conns: impl IntoIterator<Item = ConnId>,
+        frame: &SharedFrame,
+    ) -> Vec<(ConnId, SendError)> {
+        let refused = |conn| self.send_shared(conn, frame).err().map(|error| (conn, error));
+        conns.into_iter().filter_map(refused).collect()
     }
 
     /// Bytes queued for the connection that its socket did not take yet.
     #[must_use]
     pub fn backlog(&self, conn: ConnId) -> usize {
-        let _ = conn;
-        todo!()
+        self.core.get(conn).map_or(0, crate::reactor::conn::Conn::backlog)
     }
 
     /// Sends a Close behind what is queued; the connection ends when the peer has answered, or after the close time-out.
     pub fn close(&mut self, conn: ConnId, close: &Close<'_>) {
-        let _ = (conn, close);
-        todo!()
+        self.core.close(conn, close, Cause::ServiceClosed);
     }
 
     /// Answers a request for which [`Service::request`](crate::reactor::Service::request) said `Later`. Ignored where
     /// its connection is gone or it was answered.
     pub fn answer(&mut self, request: RequestId, response: Response) {
-        let _ = (request, response);
-        todo!()
+        self.core.answers.push((request, response));
     }
 
     /// Posts mail to a worker's service, this one's too.
     ///
     /// # Errors
-    /// Its mailbox is full: the mail comes back.
+    /// Its mailbox is full, or there is no such worker: the mail comes back.
     pub fn post(&mut self, to: WorkerId, mail: M) -> Result<(), M> {
-        let _ = (to, mail);
-        todo!()
+        let Some(mailbox) = self.core.mailboxes.get(to.index()) else { return Err(mail) };
+        let letter = Letter { from: self.core.id, mail };
+        if let Err(letter) = mailbox.post(letter) {
+            self.core.counters().mail_refused.add(1);
+            return Err(letter.mail);
+        }
+        if !self.core.unrung.contains(&to) {
+            self.core.unrung.push(to);
+        }
+        Ok(())
+    }
+}
+
+impl<M> std::fmt::Debug for Context<'_, M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("worker", &self.core.id)
+            .field("now", &self.core.now)
+            .finish_non_exhaustive()
     }
 }

@@ -1,25 +1,47 @@
 //! The reactor: threads that each run one loop over one poll, one slab of connections, one wheel of deadlines and one
 //! mailbox. It knows HTTP and WebSocket connections and nothing of what they are for: that is a [`Service`].
 //!
-//! A worker's turn is `poll -> mailbox -> ready connections -> due deadlines -> flush`, and reads the clock once.
+//! A worker's turn is `poll -> mailbox -> ready connections -> due deadlines -> flush`, and everything in it happens at
+//! one reading of the clock.
 //!
 //! | file | subject |
 //! |---|---|
 //! | [`server`] | starting the workers, draining and ending them |
 //! | [`service`], [`context`] | what a connection is for, and what a service may do |
 //! | [`config`], [`ids`], [`fleet`], [`counters`] | what all workers share: settings, names, state, figures |
+//! | [`worker`] | the turn |
+//! | `accept`, `input`, `request`, `flush`, `fire` | the steps of a turn: come and go, frames, HTTP, writes, deadlines |
+//! | `core`, `conn`, `deadline` | a worker's state, one connection's, and which of its deadlines is next |
+//! | `transport` | what carries a connection's bytes |
+//! | [`wheel`], [`outbox`], [`mailbox`], `arena`, `random` | keys by tick, queued bytes, mail, a turn's output, dice |
 
+mod accept;
+mod arena;
 pub mod config;
+mod conn;
 pub mod context;
+pub mod core;
 pub mod counters;
+mod deadline;
+mod fire;
 pub mod fleet;
+mod flush;
 pub mod ids;
+mod input;
+pub mod mailbox;
+pub mod outbox;
+mod random;
+mod request;
 pub mod server;
 pub mod service;
+mod transport;
+pub mod wheel;
+pub mod worker;
 
 pub use config::{Config, FdTables, Heartbeat, HeartbeatMode};
 pub use counters::Cause;
 pub use fleet::Fleet;
 pub use ids::{ConnId, RequestId, WorkerId};
-pub use server::{Server, StartError};
+pub use server::{Handle, Server, StartError};
 pub use service::{Accept, Admission, Answer, Context, SendError, Service, SharedFrame};
+pub use worker::{Turned, Worker};

@@ -1,12 +1,30 @@
 //! Starting the workers, draining and ending them.
+//!
+//! The order matters where each worker has a descriptor table of its own: the bells exist before any thread, so that they
+//! have the same number in every table; all workers have their tables before the first of them opens anything, so that
+//! no table holds a copy of another worker's socket; and the bells' owner, the mailboxes, is dropped by who made it.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
 
-use crate::reactor::config::Config;
+use rustix::event::{EventfdFlags, eventfd};
+use tracing::warn;
+
+use crate::limits::WORKERS_MAX;
+use crate::reactor::config::{Config, FdTables};
+use crate::reactor::core::Mailboxes;
 use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::WorkerId;
+use crate::reactor::mailbox::Mailbox;
 use crate::reactor::service::Service;
+use crate::reactor::worker::{Turned, Worker};
+use crate::sys::epoll::{Epoll, listen, probe};
+use crate::sys::process::{block_signals, unshare_descriptors};
 
 /// Why a server could not start. Its text is one line that says what to do.
 #[derive(Debug)]
@@ -15,9 +33,9 @@ pub enum StartError {
     /// The address is taken, also where its owner would share it.
     AddressInUse(SocketAddr),
     /// The address can't be listened on.
-    Listen(SocketAddr, std::io::Error),
+    Listen(SocketAddr, io::Error),
     /// The system refused a thread, an eventfd or a poll.
-    System(&'static str, std::io::Error),
+    System(&'static str, io::Error),
 }
 
 impl std::fmt::Display for StartError {
@@ -34,58 +52,308 @@ impl std::fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// A running server: its worker threads. Dropping it ends them without a drain.
-#[derive(Debug)]
-pub struct Server {}
+/// What may be asked of a running server from any thread.
+#[derive(Clone)]
+pub struct Handle {
+    fleet: Arc<Fleet>,
+    stop: Arc<AtomicBool>,
+    ring: Arc<dyn Fn() + Send + Sync>,
+}
 
-impl Server {
-    /// Listens on every address (port 0 takes a free one) and starts the workers, each with the service that `make`
-    /// gives for it. Returns when all of them accept connections.
-    ///
-    /// # Errors
-    /// See [`StartError`]; nothing is left running.
-    pub fn start<S: Service>(
-        config: Config,
-        listen: &[SocketAddr],
-        make: impl Fn(WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
-    ) -> Result<Server, StartError> {
-        let _ = (config, listen, make);
-        todo!()
+impl Handle {
+    /// Begins to go away: accepts what is queued, then nobody; closes every connection with 1001 over the drain window.
+    pub fn drain(&self) {
+        self.fleet.begin_drain();
+        (self.ring)();
     }
 
-    /// The addresses listened on, in the order given, with port 0 resolved.
-    #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        todo!()
+    /// Ends every worker after its present turn, whatever is still open.
+    pub fn stop(&self) {
+        self.stop.store(true, Relaxed);
+        (self.ring)();
     }
 
     /// What all workers share.
     #[must_use]
     pub fn fleet(&self) -> &Arc<Fleet> {
-        todo!()
+        &self.fleet
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("fleet", &self.fleet).finish_non_exhaustive()
+    }
+}
+
+/// A running server: its worker threads. Dropping it ends them without a drain.
+#[derive(Debug)]
+pub struct Server {
+    handle: Handle,
+    addresses: Vec<SocketAddr>,
+    private_tables: bool,
+    threads: Vec<JoinHandle<()>>,
+    ended: Receiver<(WorkerId, bool)>,
+}
+
+impl Server {
+    /// Listens on every address (port 0 takes a free one; at most 255) and starts the workers, each with the service
+    /// that `make` gives for it. Returns when all of them accept connections.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is left running.
+    pub fn start<S: Service + 'static>(
+        config: Config,
+        listen: &[SocketAddr],
+        make: impl Fn(WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
+    ) -> Result<Server, StartError> {
+        for address in listen.iter().filter(|address| address.port() != 0) {
+            probe(*address).map_err(|error| listen_error(*address, error))?;
+        }
+        let workers = config.workers.clamp(1, WORKERS_MAX);
+        let private = match config.fd_tables {
+            FdTables::Private => true,
+            FdTables::Shared => false,
+            FdTables::Auto => workers > 1,
+        };
+        let mailboxes = mailboxes::<S::Mail>(workers)?;
+        let fleet = Arc::new(Fleet::new(workers, config.max_connections, config.first_tick));
+        let stop = Arc::new(AtomicBool::new(false));
+        let ring = {
+            let mailboxes = mailboxes.clone();
+            Arc::new(move || mailboxes.iter().for_each(Mailbox::ring))
+        };
+        let (ends, ended) = channel();
+        let plan =
+            Arc::new(Plan { config, fleet: fleet.clone(), stop: stop.clone(), mailboxes, private, make });
+        let mut server = Server {
+            handle: Handle { fleet, stop, ring },
+            addresses: listen.to_vec(),
+            private_tables: private,
+            threads: Vec::with_capacity(workers),
+            ended,
+        };
+        server.spawn(&plan, workers, &ends)?;
+        Ok(server)
+    }
+
+    /// Starts the threads. When all have their tables, worker 0 listens first, so that the others know which ports it got.
+    fn spawn<S, F>(
+        &mut self,
+        plan: &Arc<Plan<S::Mail, F>>,
+        workers: usize,
+        ends: &Sender<(WorkerId, bool)>,
+    ) -> Result<(), StartError>
+    where
+        S: Service + 'static,
+        F: Fn(WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
+    {
+        let mut lines = Vec::with_capacity(workers);
+        for id in (0..workers).map(worker_id) {
+            let (order, ordered) = channel();
+            let (reply, replied) = channel();
+            let (plan, ends) = (plan.clone(), ends.clone());
+            let thread = thread::Builder::new()
+                .name(format!("rollcall-{id}"))
+                .spawn(move || {
+                    let _end = End { id, ends };
+                    plan.work(id, &ordered, &reply);
+                })
+                .map_err(|error| StartError::System("can't start a worker thread", error))?;
+            self.threads.push(thread);
+            lines.push((order, replied));
+        }
+        for (_, replied) in &lines {
+            self.hear(replied)?;
+        }
+        for (order, replied) in &lines {
+            // A worker that is gone doesn't reply either, which is noticed then.
+            let _ = order.send(self.addresses.clone());
+            self.hear(replied)?;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, replied: &Receiver<Reply>) -> Result<(), StartError> {
+        let gone = |_| StartError::System("a worker ended while it started", io::ErrorKind::Other.into());
+        match replied.recv().map_err(gone)? {
+            Reply::Table { private } => self.private_tables &= private,
+            Reply::Listening(addresses) => self.addresses = addresses?,
+        }
+        Ok(())
+    }
+
+    /// The addresses listened on, in the order given, with port 0 resolved.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What all workers share.
+    #[must_use]
+    pub fn fleet(&self) -> &Arc<Fleet> {
+        self.handle.fleet()
+    }
+
+    /// What may be asked of the server from another thread, while this one waits in [`Server::join`].
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     /// Whether the workers have descriptor tables of their own.
     #[must_use]
     pub fn has_private_tables(&self) -> bool {
-        todo!()
+        self.private_tables
     }
 
-    /// Begins to go away: accepts what is queued, then nobody; closes every connection with 1001 over the drain window.
-    pub fn drain(&self) {
-        todo!()
-    }
-
-    /// Waits until every worker has ended.
+    /// Waits until every worker has ended. A worker that panics makes the others drain.
     ///
     /// # Errors
     /// The first worker that panicked.
-    pub fn join(self) -> Result<(), WorkerId> {
-        todo!()
+    pub fn join(mut self) -> Result<(), WorkerId> {
+        let mut first = Ok(());
+        for _ in 0..self.threads.len() {
+            let Ok((id, panicked)) = self.ended.recv() else { break };
+            if panicked && first.is_ok() {
+                first = Err(id);
+                self.handle.drain();
+            }
+        }
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
+        first
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.handle.stop();
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
+    }
+}
+
+/// Says that a worker's thread has ended, however it did.
+struct End {
+    id: WorkerId,
+    ends: Sender<(WorkerId, bool)>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let _ = self.ends.send((self.id, thread::panicking()));
+    }
+}
+
+/// What a worker says while it starts.
+enum Reply {
+    /// It has the table that it will work with.
+    Table { private: bool },
+    /// It listens, or can't.
+    Listening(Result<Vec<SocketAddr>, StartError>),
+}
+
+/// What the workers are started with.
+struct Plan<M, F> {
+    config: Config,
+    fleet: Arc<Fleet>,
+    stop: Arc<AtomicBool>,
+    mailboxes: Mailboxes<M>,
+    private: bool,
+    make: F,
+}
+
+impl<M: Send + 'static, F> Plan<M, F> {
+    /// A worker's thread.
+    fn work<S>(&self, id: WorkerId, ordered: &Receiver<Vec<SocketAddr>>, reply: &Sender<Reply>)
+    where
+        S: Service<Mail = M>,
+        F: Fn(WorkerId, &Arc<Fleet>) -> S,
+    {
+        block_signals();
+        // Who started us may have given up: then nobody hears the replies, and no order comes.
+        let _ = reply.send(Reply::Table { private: self.private && self.unshare(id) });
+        let Ok(addresses) = ordered.recv() else { return };
+        let mut worker = match self.build(id, &addresses) {
+            Ok((addresses, worker)) => {
+                let _ = reply.send(Reply::Listening(Ok(addresses)));
+                worker
+            }
+            Err(error) => {
+                let _ = reply.send(Reply::Listening(Err(error)));
+                return;
+            }
+        };
+        while !self.stop.load(Relaxed) {
+            match worker.turn() {
+                Ok(Turned::Running) => {}
+                Ok(Turned::Drained) => break,
+                Err(error) => panic!("worker {id} can't wait for events: {error}"),
+            }
+        }
     }
 
-    /// Ends every worker after its present turn, whatever is still open.
-    pub fn stop(&self) {
-        todo!()
+    fn unshare(&self, id: WorkerId) -> bool {
+        match unshare_descriptors() {
+            Ok(()) => true,
+            Err(error) => {
+                warn!(worker = id.0, %error, "no descriptor table of its own, going on with the shared one");
+                false
+            }
+        }
+    }
+
+    fn build<S>(
+        &self,
+        id: WorkerId,
+        addresses: &[SocketAddr],
+    ) -> Result<(Vec<SocketAddr>, Worker<Epoll, S>), StartError>
+    where
+        S: Service<Mail = M>,
+        F: Fn(WorkerId, &Arc<Fleet>) -> S,
+    {
+        let mut listeners = Vec::with_capacity(addresses.len());
+        let mut resolved = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            let socket = listen(*address).map_err(|error| listen_error(*address, error))?;
+            let local = socket.local_addr().ok().and_then(|local| local.as_socket());
+            resolved.push(local.unwrap_or(*address));
+            listeners.push(socket);
+        }
+        let bell = self.mailboxes[id.index()].bell();
+        let net = Epoll::new(listeners, bell, self.fleet.clock())
+            .map_err(|error| StartError::System("can't make a poll", error))?;
+        let service = (self.make)(id, &self.fleet);
+        let seed = seed(id);
+        let mailboxes = self.mailboxes.clone();
+        Ok((resolved, Worker::new(id, &self.config, self.fleet.clone(), mailboxes, net, service, seed)))
+    }
+}
+
+/// A seed that differs from process to process and from worker to worker.
+fn seed(id: WorkerId) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(id)
+}
+
+fn mailboxes<M>(workers: usize) -> Result<Mailboxes<M>, StartError> {
+    let bell = || eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC);
+    let mailbox = |_| bell().map(Mailbox::new);
+    (0..workers)
+        .map(mailbox)
+        .collect::<Result<Vec<_>, _>>()
+        .map(Into::into)
+        .map_err(|error| StartError::System("can't make an eventfd", error.into()))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "at most WORKERS_MAX")]
+fn worker_id(index: usize) -> WorkerId {
+    WorkerId(index as u16)
+}
+
+fn listen_error(address: SocketAddr, error: io::Error) -> StartError {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        StartError::AddressInUse(address)
+    } else {
+        StartError::Listen(address, error)
     }
 }

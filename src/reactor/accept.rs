@@ -1,0 +1,170 @@
+//! Accepting connections, ending them, and going away.
+
+use std::io::ErrorKind;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tracing::{info, warn};
+
+use crate::limits::{ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX};
+use crate::reactor::conn::{Conn, Life, Protocol};
+use crate::reactor::context::Context;
+use crate::reactor::counters::Cause;
+use crate::reactor::ids::ConnId;
+use crate::reactor::service::Service;
+use crate::reactor::transport::Transport;
+use crate::reactor::worker::{Accepting, Worker};
+use crate::sys::net::{Net, is_exhaustion};
+
+impl<N: Net, S: Service> Worker<N, S> {
+    /// Accepts a turn's share of what waits.
+    pub(crate) fn accept(&mut self) {
+        match self.accepting {
+            Accepting::Waiting => {}
+            Accepting::Blocked(at) if self.core.now.tick.has_reached(at) => {}
+            _ => return,
+        }
+        self.accepting = self.accept_at_most(ACCEPTS_PER_TURN_MAX);
+        let blocked = matches!(self.accepting, Accepting::Blocked(_));
+        if self.state().accept_blocked.swap(blocked, Relaxed) != blocked {
+            if blocked {
+                warn!(
+                    worker = self.core.id.0,
+                    "out of descriptors, memory or connections: accepting waits for some"
+                );
+            } else {
+                info!(worker = self.core.id.0, "accepting again");
+            }
+        }
+    }
+
+    fn accept_at_most(&mut self, budget: usize) -> Accepting {
+        let mut left = budget;
+        for listener in 0..self.net.listeners() {
+            loop {
+                if left == 0 {
+                    return Accepting::Waiting;
+                }
+                if self.core.fleet.connections() >= self.core.config.max_connections + REFUSED_CONNECTIONS_MAX
+                {
+                    return self.blocked();
+                }
+                match self.net.accept(listener) {
+                    Ok(socket) => self.welcome(socket, listener),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => {
+                        self.core.counters().accept_failures.add(1);
+                        if !is_exhaustion(&error) {
+                            warn!(worker = self.core.id.0, %error, "can't accept");
+                        }
+                        return self.blocked();
+                    }
+                }
+                left -= 1;
+            }
+        }
+        Accepting::Idle
+    }
+
+    fn blocked(&self) -> Accepting {
+        Accepting::Blocked(self.core.now.tick.after(ACCEPT_RETRY_TICKS))
+    }
+
+    /// Takes a connection in: its slab entry, its place in the poll, its first deadline.
+    fn welcome(&mut self, socket: N::Socket, listener: u8) {
+        let now = self.core.now.tick;
+        let generation = self.next_generation;
+        self.next_generation = generation.wrapping_add(1);
+        let key = self.core.conns.vacant_key();
+        let Ok(narrow) = u32::try_from(key) else { return };
+        let id = ConnId { key: narrow, generation };
+        if let Err(error) = self.net.register(&socket, id.to_bits()) {
+            self.core.counters().accept_failures.add(1);
+            warn!(worker = self.core.id.0, %error, "can't watch a connection, closing it");
+            return;
+        }
+        let mut conn = Conn::new(generation, listener, now, now.after(self.core.timing.handshake));
+        conn.flags.surplus = self.core.fleet.connection_opened() > self.core.config.max_connections;
+        self.core.conns.insert(conn);
+        if self.transports.len() <= key {
+            self.transports.resize_with(key + 1, || None);
+        }
+        self.transports[key] = Some(Transport::Plain(socket));
+        let counters = self.core.counters();
+        counters.accepts.add(1);
+        counters.connections.add(1);
+        self.core.rearm(id);
+    }
+
+    /// Ends a connection at once: its socket is closed, and the service is told where it was open.
+    pub(crate) fn remove(&mut self, id: ConnId, cause: Cause) {
+        let Some(conn) = self.core.get_mut(id) else { return };
+        if conn.life == Life::Open {
+            conn.life = Life::Lingering;
+            self.tell_gone(id, cause);
+        }
+        // The service may have been told already and be waiting to hear of others; what it sent goes nowhere.
+        let Some(conn) = self.core.conns.try_remove(id.key as usize) else { return };
+        self.transports[id.key as usize] = None;
+        self.core.fleet.connection_ended();
+        let counters = self.core.counters();
+        counters.connections.sub(1);
+        counters.backlog_bytes.sub(conn.backlog() as u64);
+        if let Accepting::Blocked(at) = &mut self.accepting {
+            *at = self.core.now.tick;
+        }
+    }
+
+    /// Ends an open connection with a last word: what the socket takes of it at the end of this turn.
+    pub(crate) fn end(&mut self, id: ConnId, cause: Cause, close: &crate::wire::close::Close<'_>) {
+        if self.core.leave_open(id, Life::Ending, close) {
+            if let Some(conn) = self.core.get_mut(id) {
+                conn.flags.cut = true;
+            }
+            self.tell_gone(id, cause);
+            self.settle();
+        }
+    }
+
+    /// Goes away: takes in what is queued, closes the listeners, and gives each connection its point in the window.
+    pub(crate) fn begin_drain(&mut self) {
+        let now = self.core.now.tick;
+        let timing = self.core.timing;
+        self.drained_by = Some(now.after(timing.drain + timing.close + 1));
+        self.net.stop_queueing();
+        if self.accepting != Accepting::Closed {
+            self.accept_at_most(2 * LISTEN_BACKLOG.unsigned_abs() as usize);
+        }
+        self.net.stop_listening();
+        self.accepting = Accepting::Closed;
+        self.service.drain(&mut Context { core: &mut self.core });
+        self.settle();
+        let ids: Vec<ConnId> = self
+            .core
+            .conns
+            .iter()
+            .filter_map(|(key, conn)| {
+                Some(ConnId { key: u32::try_from(key).ok()?, generation: conn.generation })
+            })
+            .collect();
+        for id in ids {
+            self.schedule_goodbye(id);
+        }
+    }
+
+    fn schedule_goodbye(&mut self, id: ConnId) {
+        let at = self.core.now.tick.after(self.core.random.below(self.core.timing.drain));
+        let Some(conn) = self.core.get_mut(id) else { return };
+        match conn.life {
+            Life::Open => {
+                conn.deadline = at;
+                conn.flags.drains = true;
+            }
+            // Kept for a request that may never come: nothing is lost.
+            Life::Http if matches!(conn.protocol, Protocol::Http(None)) && conn.flags.served => {
+                return self.remove(id, Cause::Drain);
+            }
+            _ => {}
+        }
+        self.core.arm(id);
+    }
+}

@@ -1,0 +1,217 @@
+//! A worker's state without its sockets and its service: what a [`Context`](crate::reactor::Context) works on.
+
+use std::sync::Arc;
+
+use slab::Slab;
+
+use crate::limits::{ARENA_BYTES_MAX, EARLY_FLUSH_BYTES, FRAME_HEADER_BYTES_MAX};
+use crate::reactor::arena::{Arena, NONE};
+use crate::reactor::config::Config;
+use crate::reactor::conn::{Beat, Conn, Life};
+use crate::reactor::counters::{Cause, Counters};
+use crate::reactor::deadline::{self, Timing};
+use crate::reactor::fleet::Fleet;
+use crate::reactor::ids::{ConnId, RequestId, WorkerId};
+use crate::reactor::mailbox::Mailbox;
+use crate::reactor::random::Random;
+use crate::reactor::service::SendError;
+use crate::reactor::wheel::Wheel;
+use crate::time::Now;
+use crate::wire::close::Close;
+use crate::wire::frame::{self, Opcode};
+use crate::wire::http::Response;
+
+/// What lies in a mailbox.
+#[derive(Debug)]
+pub struct Letter<M> {
+    pub(crate) from: WorkerId,
+    pub(crate) mail: M,
+}
+
+/// The mailboxes of all workers, by [`WorkerId`].
+pub type Mailboxes<M> = Arc<[Mailbox<Letter<M>>]>;
+
+pub(crate) struct Core<M> {
+    pub(crate) id: WorkerId,
+    pub(crate) config: Config,
+    pub(crate) timing: Timing,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) mailboxes: Mailboxes<M>,
+    pub(crate) now: Now,
+    pub(crate) conns: Slab<Conn>,
+    pub(crate) arena: Arena,
+    pub(crate) wheel: Wheel,
+    pub(crate) random: Random,
+    /// Open connections that the service ended in this call; it has yet to be told that they are gone.
+    pub(crate) gone: Vec<(ConnId, Cause)>,
+    /// Answers to requests that waited, from this call.
+    pub(crate) answers: Vec<(RequestId, Response)>,
+    /// Workers that have mail and were not rung for.
+    pub(crate) unrung: Vec<WorkerId>,
+    /// Some output can't wait for the end of the turn.
+    pub(crate) early: bool,
+}
+
+impl<M> Core<M> {
+    pub(crate) fn new(
+        id: WorkerId,
+        config: &Config,
+        fleet: Arc<Fleet>,
+        mailboxes: Mailboxes<M>,
+        now: Now,
+        seed: u64,
+    ) -> Core<M> {
+        Core {
+            id,
+            timing: Timing::of(config),
+            config: config.clone(),
+            fleet,
+            mailboxes,
+            now,
+            conns: Slab::new(),
+            arena: Arena::default(),
+            wheel: Wheel::new(now.tick),
+            random: Random::new(seed),
+            gone: Vec::new(),
+            answers: Vec::new(),
+            unrung: Vec::new(),
+            early: false,
+        }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.fleet.workers()[self.id.index()].counters
+    }
+
+    /// Bytes of the slab; an entry is a connection, for a free one's link fits into it.
+    pub(crate) fn slab_bytes(&self) -> usize {
+        self.conns.capacity() * size_of::<Conn>()
+    }
+
+    pub(crate) fn get(&self, id: ConnId) -> Option<&Conn> {
+        self.conns.get(id.key as usize).filter(|conn| conn.generation == id.generation)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation)
+    }
+
+    /// Files the connection's next deadline where it is nearer than the one it is armed for.
+    pub(crate) fn arm(&mut self, id: ConnId) {
+        if let Some(conn) =
+            self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation)
+        {
+            let (at, _) = deadline::next(conn, &self.timing);
+            if at.is_before(conn.armed) {
+                conn.armed = self.wheel.schedule(at, id.to_bits());
+            }
+        }
+    }
+
+    /// Files the connection's next deadline; it has no valid entry in the wheel.
+    pub(crate) fn rearm(&mut self, id: ConnId) {
+        if let Some(conn) =
+            self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation)
+        {
+            let (at, _) = deadline::next(conn, &self.timing);
+            conn.armed = self.wheel.schedule(at, id.to_bits());
+        }
+    }
+
+    /// Whether a message of `len` bytes may be queued for an open connection.
+    pub(crate) fn room(&self, id: ConnId, len: usize) -> Result<(), SendError> {
+        let conn = self.get(id).filter(|conn| conn.life == Life::Open).ok_or(SendError::Gone)?;
+        let turn = self.arena.dirty().get(conn.dirty as usize).map_or(0, |dirty| dirty.len);
+        let queued = conn.backlog() + turn;
+        if queued > 0 && queued + len + FRAME_HEADER_BYTES_MAX > self.config.max_backlog_bytes {
+            return Err(SendError::Full);
+        }
+        Ok(())
+    }
+
+    /// Appends what `write` writes to the connection's output of this turn. `opaque`: it isn't frames.
+    pub(crate) fn append(&mut self, id: ConnId, opaque: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(entry) = self.entry(id) {
+            self.arena.append(entry, opaque, write);
+            self.check_early(entry);
+        }
+    }
+
+    /// Appends a shared frame.
+    pub(crate) fn append_shared(&mut self, id: ConnId, frame: &Arc<[u8]>) {
+        if let Some(entry) = self.entry(id) {
+            self.arena.append_shared(entry, frame);
+            self.check_early(entry);
+        }
+    }
+
+    fn check_early(&mut self, entry: u32) {
+        let dirty = self.arena.dirty()[entry as usize].len;
+        self.early |= dirty > EARLY_FLUSH_BYTES || self.arena.len() > ARENA_BYTES_MAX;
+    }
+
+    /// The connection's entry in the arena, made where it has none.
+    fn entry(&mut self, id: ConnId) -> Option<u32> {
+        let conn = self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation)?;
+        if conn.dirty == NONE {
+            conn.dirty = self.arena.enter(id);
+        }
+        Some(conn.dirty)
+    }
+
+    /// Answers a Ping. Where the socket is full, ahead of the queue, and only the latest of several.
+    pub(crate) fn pong(&mut self, id: ConnId, payload: &[u8]) {
+        let Some(conn) = self.get_mut(id) else { return };
+        if let Some(outbox) = &mut conn.outbox {
+            let before = outbox.len();
+            outbox.pong(payload);
+            let grown = outbox.len() as u64;
+            let counters = self.counters();
+            counters.backlog_bytes.add(grown);
+            counters.backlog_bytes.sub(before as u64);
+        } else {
+            self.append(id, false, |out| frame::write(out, Opcode::Pong, payload, None));
+        }
+    }
+
+    /// Sends a Ping that carries the time, ahead of what is queued.
+    pub(crate) fn ping(&mut self, id: ConnId) {
+        let payload = self.now.micros.to_be_bytes();
+        let now = self.now.tick;
+        let Some(conn) = self.get_mut(id) else { return };
+        conn.flags.awaits_pong = true;
+        if let Some(outbox) = &mut conn.outbox {
+            conn.beat = Beat::Queued;
+            outbox.ping(payload);
+            self.counters().backlog_bytes.add(payload.len() as u64 + 2);
+        } else {
+            // It leaves at the end of this turn; the flush says otherwise where it does not.
+            conn.beat = Beat::Waiting(now);
+            self.append(id, false, |out| frame::write(out, Opcode::Ping, &payload, None));
+            if let Some(entry) = self.entry(id) {
+                self.arena.mark_ping(entry);
+            }
+        }
+        self.counters().pings_sent.add(1);
+    }
+
+    /// Sends a Close to an open connection and waits for the peer's. The service has yet to be told.
+    pub(crate) fn close(&mut self, id: ConnId, close: &Close<'_>, cause: Cause) {
+        if self.leave_open(id, Life::Closing, close) {
+            self.gone.push((id, cause));
+        }
+    }
+
+    /// Queues a Close for an open connection and moves it to `life`; says whether it was open.
+    pub(crate) fn leave_open(&mut self, id: ConnId, life: Life, close: &Close<'_>) -> bool {
+        let end = self.now.tick.after(self.timing.close);
+        let Some(conn) = self.get_mut(id).filter(|conn| conn.life == Life::Open) else { return false };
+        conn.life = life;
+        conn.deadline = end;
+        let (payload, len) = close.payload();
+        self.append(id, false, |out| frame::write(out, Opcode::Close, &payload[..len], None));
+        self.counters().close(close.code.map_or(1005, |code| code.0));
+        self.arm(id);
+        true
+    }
+}

@@ -1,0 +1,84 @@
+//! Deadlines: which one of a connection's is next, as a pure function of the connection.
+
+use crate::limits::{ANSWER_TICKS_MAX, KEEP_ALIVE_TICKS};
+use crate::reactor::config::{Config, HeartbeatMode};
+use crate::reactor::conn::{Beat, Conn, Life};
+use crate::time::{Tick, ticks};
+
+/// What is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Deadline {
+    /// A request, its answer, or the next request on a connection that was kept.
+    Request,
+    /// A Ping.
+    Ping,
+    /// The answer to a Ping.
+    Pong,
+    /// Anything at all, where the client does the heartbeats.
+    Silence,
+    /// The peer taking some of what is queued for it.
+    Progress,
+    /// Its turn in the drain.
+    Drain,
+    /// The end of a connection that is closing.
+    End,
+}
+
+/// The settings of [`Config`] that are durations, in ticks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    pub(crate) mode: HeartbeatMode,
+    pub(crate) interval: u32,
+    pub(crate) timeout: u32,
+    pub(crate) client_silence: u32,
+    pub(crate) handshake: u32,
+    pub(crate) close: u32,
+    pub(crate) drain: u32,
+    pub(crate) answer: u32,
+    pub(crate) keep_alive: u32,
+}
+
+impl Timing {
+    pub(crate) fn of(config: &Config) -> Timing {
+        Timing {
+            mode: config.heartbeat.mode,
+            interval: ticks(config.heartbeat.interval),
+            timeout: ticks(config.heartbeat.timeout),
+            client_silence: ticks(config.heartbeat.client_silence),
+            handshake: ticks(config.handshake_timeout),
+            close: ticks(config.close_timeout),
+            drain: ticks(config.drain),
+            answer: ANSWER_TICKS_MAX,
+            keep_alive: KEEP_ALIVE_TICKS,
+        }
+    }
+}
+
+/// The next deadline of a connection. Stale as soon as anything about the connection changes.
+pub(crate) fn next(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
+    let of_life = match conn.life {
+        Life::Http => (conn.deadline, Deadline::Request),
+        Life::Open => of_open(conn, timing),
+        Life::Closing | Life::Ending | Life::Lingering => (conn.deadline, Deadline::End),
+    };
+    match &conn.outbox {
+        Some(outbox) => earlier(of_life, (outbox.progress().after(timing.timeout), Deadline::Progress)),
+        None => of_life,
+    }
+}
+
+fn of_open(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
+    let beat = match (timing.mode, conn.beat) {
+        (HeartbeatMode::Client, _) => (conn.last_heard.after(timing.client_silence), Deadline::Silence),
+        (_, Beat::First(at)) => (at, Deadline::Ping),
+        (_, Beat::Quiet) => (conn.last_heard.after(timing.interval), Deadline::Ping),
+        // It waits behind a backlog, which has a deadline of its own.
+        (_, Beat::Queued) => (conn.last_heard.after(u32::MAX / 4), Deadline::Ping),
+        (_, Beat::Waiting(since)) => (since.after(timing.timeout), Deadline::Pong),
+    };
+    if conn.flags.drains { earlier(beat, (conn.deadline, Deadline::Drain)) } else { beat }
+}
+
+fn earlier(a: (Tick, Deadline), b: (Tick, Deadline)) -> (Tick, Deadline) {
+    if b.0.is_before(a.0) { b } else { a }
+}

@@ -1,0 +1,93 @@
+//! Deadlines that are due.
+
+use crate::limits::DEADLINES_PER_TURN_MAX;
+use crate::reactor::config::HeartbeatMode;
+use crate::reactor::conn::{Beat, Life};
+use crate::reactor::context::Context;
+use crate::reactor::counters::Cause;
+use crate::reactor::deadline::{self, Deadline};
+use crate::reactor::ids::ConnId;
+use crate::reactor::service::Service;
+use crate::reactor::worker::Worker;
+use crate::sys::net::Net;
+use crate::time::{TICK_MICROS, Tick};
+use crate::wire::close::{Close, CloseCode};
+
+impl<N: Net, S: Service> Worker<N, S> {
+    /// Fires what is due, a turn's share of it.
+    pub(crate) fn deadlines(&mut self) {
+        let now = self.core.now.tick;
+        for _ in 0..DEADLINES_PER_TURN_MAX {
+            let Some((tick, key)) = self.core.wheel.pop_due(now) else {
+                self.overdue = false;
+                return;
+            };
+            self.fire(ConnId::from_bits(key), tick);
+        }
+        self.overdue = true;
+    }
+
+    /// An entry of the wheel fires: it is dropped where it is not the connection's valid one, filed again where the
+    /// deadline has moved on, and acted on otherwise.
+    fn fire(&mut self, id: ConnId, tick: Tick) {
+        let now = self.core.now;
+        let Some(conn) = self.core.get(id).filter(|conn| conn.armed == tick) else { return };
+        let (at, what) = deadline::next(conn, &self.core.timing);
+        if now.tick.has_reached(at) {
+            let late = u64::from(now.tick.since(at)) * TICK_MICROS + now.micros % TICK_MICROS;
+            self.core.counters().timer_lateness.record(late);
+            self.act(id, what);
+        }
+        self.core.rearm(id);
+    }
+
+    fn act(&mut self, id: ConnId, what: Deadline) {
+        match what {
+            Deadline::Request => self.request_due(id),
+            Deadline::Ping => self.beat(id),
+            Deadline::Pong | Deadline::Silence => self.presume_dead(id),
+            Deadline::Progress => self.remove_slow(id),
+            Deadline::Drain => self.say_goodbye(id),
+            Deadline::End => self.remove(id, Cause::Closed),
+        }
+    }
+
+    fn beat(&mut self, id: ConnId) {
+        self.core.ping(id);
+        self.service.beat(&mut Context { core: &mut self.core }, id);
+        self.settle();
+    }
+
+    /// The deadline has passed by our clock; but the server may be what was late, and the answer lie in the socket.
+    fn presume_dead(&mut self, id: ConnId) {
+        self.read(id, false);
+        let Some(conn) = self.core.get(id).filter(|conn| conn.life == Life::Open) else { return };
+        let (at, what) = deadline::next(conn, &self.core.timing);
+        if self.core.now.tick.has_reached(at) && matches!(what, Deadline::Pong | Deadline::Silence) {
+            self.end(id, Cause::Timeout, &Close::new(CloseCode::TIMEOUT, "no heartbeat in time"));
+        }
+    }
+
+    /// The peer takes nothing of what is queued for it: a Close would only queue behind.
+    fn remove_slow(&mut self, id: ConnId) {
+        self.core.counters().close(CloseCode::TRY_AGAIN.0);
+        self.remove(id, Cause::Slow);
+    }
+
+    fn say_goodbye(&mut self, id: ConnId) {
+        self.service.farewell(&mut Context { core: &mut self.core }, id);
+        self.core.close(id, &Close::new(CloseCode::GOING_AWAY, "server is going away"), Cause::Drain);
+        self.settle();
+    }
+
+    /// The first heartbeat of a connection that has just opened.
+    pub(crate) fn first_beat(&mut self, id: ConnId) {
+        let half = self.core.timing.interval / 2;
+        let at = self.core.now.tick.after(half + self.core.random.below(half + 1));
+        let mode = self.core.timing.mode;
+        if let Some(conn) = self.core.get_mut(id) {
+            conn.beat = if mode == HeartbeatMode::Client { Beat::Quiet } else { Beat::First(at) };
+        }
+        self.core.arm(id);
+    }
+}

@@ -1,0 +1,232 @@
+//! What leaves: each connection's output of a turn in one write, and queues going on where a socket has room again.
+
+use std::io::{ErrorKind, IoSlice};
+use std::mem;
+
+use crate::limits::{BACKLOG_BYTES_PAUSE, WRITEV_BYTES_MIN};
+use crate::reactor::arena::{Arena, Bytes, Dirty, NONE};
+use crate::reactor::conn::{Beat, Life};
+use crate::reactor::counters::Cause;
+use crate::reactor::ids::ConnId;
+use crate::reactor::outbox::{Chunk, Outbox};
+use crate::reactor::service::Service;
+use crate::reactor::transport::Transport;
+use crate::reactor::worker::Worker;
+use crate::sys::net::Net;
+
+/// Parts that one write takes at most.
+const PARTS_MAX: usize = 64;
+
+impl<N: Net, S: Service> Worker<N, S> {
+    /// Writes everything that was sent in this turn.
+    pub(crate) fn flush(&mut self) {
+        self.core.early = false;
+        while !self.core.arena.dirty().is_empty() {
+            let mut arena = mem::take(&mut self.core.arena);
+            for entry in 0..arena.dirty().len() {
+                self.flush_entry(&arena, entry);
+            }
+            arena.clear();
+            self.core.arena = arena;
+            // The service is told of what ended, and may send to others.
+            self.bury();
+        }
+    }
+
+    /// Removes the connections that writing has brought to their end.
+    fn bury(&mut self) {
+        while let Some((id, cause)) = self.doomed.pop() {
+            self.remove(id, cause);
+        }
+    }
+
+    fn flush_entry(&mut self, arena: &Arena, entry: usize) {
+        let dirty = arena.dirty()[entry];
+        let id = dirty.conn;
+        let Some(conn) = self.core.get_mut(id) else { return };
+        conn.dirty = NONE;
+        if conn.outbox.is_some() {
+            self.queue(arena, entry, 0);
+        } else {
+            let Some(transport) = self.transports[id.key as usize].as_mut() else { return };
+            match write(transport, arena, entry, dirty.len, &mut self.scratch) {
+                Ok(written) => {
+                    self.core.counters().sent_bytes.add(written as u64);
+                    if written < dirty.len {
+                        self.queue(arena, entry, written);
+                    }
+                }
+                Err(_) => return self.doomed.push((id, Cause::Reset)),
+            }
+        }
+        self.after_write(id);
+    }
+
+    /// Puts what the socket did not take into the connection's own queue.
+    fn queue(&mut self, arena: &Arena, entry: usize, written: usize) {
+        let Dirty { conn: id, len, ping_end, .. } = arena.dirty()[entry];
+        let now = self.core.now.tick;
+        let Some(conn) = self.core.get_mut(id) else { return };
+        let before = conn.backlog();
+        let outbox = conn.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
+        let ahead = outbox.len();
+        enqueue(outbox, arena, entry, written);
+        if ping_end > written {
+            outbox.expect_ping(ahead + ping_end - written);
+            conn.beat = Beat::Queued;
+        }
+        debug_assert_eq!(outbox.len(), ahead + len - written);
+        let after = outbox.len();
+        self.core.counters().backlog_bytes.add((after - before) as u64);
+        self.core.arm(id);
+    }
+
+    /// The socket has room again.
+    pub(crate) fn on_writable(&mut self, id: ConnId) {
+        let now = self.core.now.tick;
+        let Some(conn) = self.core.conns.get_mut(id.key as usize) else { return };
+        let Some(outbox) = &mut conn.outbox else { return };
+        let Some(transport) = self.transports[id.key as usize].as_mut() else { return };
+        let before = outbox.len();
+        let mut sent = 0;
+        let mut pinged = false;
+        let result = loop {
+            if outbox.is_empty() {
+                break Ok(());
+            }
+            let mut parts = [IoSlice::new(&[]); PARTS_MAX];
+            let filled = outbox.parts(&mut parts);
+            let offered: usize = parts[..filled].iter().map(|part| part.len()).sum();
+            match transport.write_vectored(&parts[..filled]) {
+                Ok(written) => {
+                    sent += written;
+                    pinged |= outbox.advance(written, now);
+                    if written < offered {
+                        break Ok(());
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        let after = outbox.len();
+        if after == 0 {
+            conn.outbox = None;
+        }
+        if pinged && conn.beat == Beat::Queued {
+            conn.beat = Beat::Waiting(now);
+        }
+        let counters = self.core.counters();
+        counters.sent_bytes.add(sent as u64);
+        counters.backlog_bytes.add(after as u64);
+        counters.backlog_bytes.sub(before as u64);
+        if result.is_err() {
+            return self.remove(id, Cause::Reset);
+        }
+        self.core.arm(id);
+        self.after_write(id);
+        self.bury();
+    }
+
+    /// Ends a connection that has said its last word, and reads on where a backlog had stopped that.
+    fn after_write(&mut self, id: ConnId) {
+        let Some(conn) = self.core.get_mut(id) else { return };
+        let written = conn.outbox.is_none();
+        if conn.flags.cut || (conn.life == Life::Ending && written && conn.flags.ended) {
+            return self.doomed.push((id, Cause::Closed));
+        }
+        if conn.life == Life::Ending && written {
+            conn.life = Life::Lingering;
+            if let Some(transport) = self.transport(id) {
+                transport.finish();
+            }
+            // The stream may have ended, or been told to, before.
+            return self.list(id);
+        }
+        if conn.flags.paused && conn.backlog() < BACKLOG_BYTES_PAUSE {
+            self.list(id);
+        }
+    }
+
+    pub(crate) fn transport(&mut self, id: ConnId) -> Option<&mut Transport<N::Socket>> {
+        self.core.get(id)?;
+        self.transports.get_mut(id.key as usize)?.as_mut()
+    }
+}
+
+/// Writes an entry's output as far as the socket takes it: one piece from where it lies, several small ones side by side,
+/// big ones as a vector.
+fn write<T: crate::sys::net::Socket>(
+    transport: &mut Transport<T>,
+    arena: &Arena,
+    entry: usize,
+    len: usize,
+    scratch: &mut Vec<u8>,
+) -> std::io::Result<usize> {
+    let mut pieces = arena.pieces(entry);
+    let (Some(first), second) = (pieces.next(), pieces.next()) else { return Ok(0) };
+    let result = if second.is_none() {
+        transport.write(arena.slice(first))
+    } else if len <= 4 * WRITEV_BYTES_MIN {
+        scratch.clear();
+        arena.pieces(entry).for_each(|piece| scratch.extend_from_slice(arena.slice(piece)));
+        transport.write(scratch)
+    } else {
+        return write_parts(transport, arena, entry);
+    };
+    none_where_full(result)
+}
+
+fn write_parts<T: crate::sys::net::Socket>(
+    transport: &mut Transport<T>,
+    arena: &Arena,
+    entry: usize,
+) -> std::io::Result<usize> {
+    let mut pieces = arena.pieces(entry).map(|piece| IoSlice::new(arena.slice(piece)));
+    let mut total = 0;
+    loop {
+        let mut parts = [IoSlice::new(&[]); PARTS_MAX];
+        let mut filled = 0;
+        for (part, piece) in parts.iter_mut().zip(&mut pieces) {
+            *part = piece;
+            filled += 1;
+        }
+        let offered: usize = parts[..filled].iter().map(|part| part.len()).sum();
+        if offered == 0 {
+            return Ok(total);
+        }
+        let written = none_where_full(transport.write_vectored(&parts[..filled]))?;
+        total += written;
+        if written < offered {
+            return Ok(total);
+        }
+    }
+}
+
+fn none_where_full(result: std::io::Result<usize>) -> std::io::Result<usize> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+        result => result,
+    }
+}
+
+/// Moves an entry's output behind its first `written` bytes into a queue.
+fn enqueue(outbox: &mut Outbox, arena: &Arena, entry: usize, mut written: usize) {
+    for piece in arena.pieces(entry) {
+        let bytes = arena.slice(piece);
+        if written >= bytes.len() && !bytes.is_empty() {
+            written -= bytes.len();
+            continue;
+        }
+        match piece {
+            Bytes::Frames(_) if written > 0 => outbox.push_cut_frames(bytes, written),
+            Bytes::Frames(_) => outbox.push(Chunk::Frames(bytes.into())),
+            Bytes::Opaque(_) => outbox.push(Chunk::Opaque(bytes[written..].into())),
+            Bytes::Shared(index) if written > 0 => {
+                outbox.push_cut_shared(arena.shared(*index).clone(), written)
+            }
+            Bytes::Shared(index) => outbox.push(Chunk::Shared(arena.shared(*index).clone())),
+        }
+        written = 0;
+    }
+}

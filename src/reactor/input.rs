@@ -1,0 +1,208 @@
+//! What arrives: reads, and the frames in them.
+
+use std::io::{self, ErrorKind};
+use std::mem;
+use std::time::Duration;
+
+use crate::limits::{BACKLOG_BYTES_PAUSE, READS_PER_TURN_MAX};
+use crate::reactor::conn::{Life, Protocol};
+use crate::reactor::context::Context;
+use crate::reactor::counters::Cause;
+use crate::reactor::ids::ConnId;
+use crate::reactor::service::Service;
+use crate::reactor::worker::Worker;
+use crate::sys::net::Net;
+use crate::wire::close::Close;
+use crate::wire::error::ProtocolError;
+use crate::wire::session::{Event, Session};
+
+impl<N: Net, S: Service> Worker<N, S> {
+    /// Reads what has arrived, a turn's share of it. `to_end`: the peer has ended its stream, so that a short read does
+    /// not mean that there is no more.
+    pub(crate) fn read(&mut self, id: ConnId, to_end: bool) {
+        let mut buffer = mem::take(&mut self.buffer);
+        for _ in 0..READS_PER_TURN_MAX {
+            if self.is_paused(id) {
+                self.buffer = buffer;
+                return;
+            }
+            let result = self.transport(id).map(|transport| transport.read(&mut buffer));
+            let more = match result {
+                None => false,
+                Some(result) => self.on_read(id, result, &mut buffer, to_end),
+            };
+            if !more {
+                self.buffer = buffer;
+                return;
+            }
+        }
+        self.buffer = buffer;
+        self.list(id);
+    }
+
+    /// Takes one read's outcome; says whether there may be more to read.
+    fn on_read(&mut self, id: ConnId, result: io::Result<usize>, buffer: &mut [u8], to_end: bool) -> bool {
+        match result {
+            Ok(0) => {
+                self.on_end(id);
+                false
+            }
+            Ok(len) => {
+                self.core.counters().received_bytes.add(len as u64);
+                let now = self.core.now.tick;
+                if let Some(conn) = self.core.get_mut(id) {
+                    conn.heard(now);
+                }
+                self.input(id, &mut buffer[..len]);
+                len == buffer.len() || to_end
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+            Err(_) => {
+                self.remove(id, Cause::Reset);
+                false
+            }
+        }
+    }
+
+    fn input(&mut self, id: ConnId, bytes: &mut [u8]) {
+        match self.core.get(id).map(|conn| conn.life) {
+            Some(Life::Http) => self.http_input(id, bytes),
+            Some(Life::Open | Life::Closing) => self.frames(id, bytes),
+            Some(Life::Ending | Life::Lingering) | None => {}
+        }
+    }
+
+    /// The peer has ended its stream.
+    fn on_end(&mut self, id: ConnId) {
+        let Some(conn) = self.core.get_mut(id) else { return };
+        conn.flags.ended = true;
+        match conn.life {
+            Life::Http => self.http_end(id),
+            Life::Open | Life::Closing => self.remove(id, Cause::Lost),
+            Life::Ending if conn.outbox.is_some() || conn.dirty != crate::reactor::arena::NONE => {}
+            Life::Ending | Life::Lingering => self.remove(id, Cause::Closed),
+        }
+    }
+
+    /// Frames, unmasked in place; each message goes to the service as the slice it lies in.
+    pub(crate) fn frames(&mut self, id: ConnId, bytes: &mut [u8]) {
+        let Some(conn) = self.core.get_mut(id) else { return };
+        let Protocol::Frames(mut session) = mem::replace(&mut conn.protocol, Protocol::Taken) else { return };
+        let limits = self.core.config.messages;
+        let mut used = 0;
+        while used < bytes.len() && self.reads_frames(id) {
+            match session.read(&limits, None, &mut bytes[used..]) {
+                Ok((len, event)) => {
+                    used += len;
+                    match event {
+                        Some(event) => self.event(id, event),
+                        None => break,
+                    }
+                }
+                Err(error) => {
+                    self.violation(id, error);
+                    break;
+                }
+            }
+        }
+        self.put_back(id, session);
+    }
+
+    /// Once a backlog has piled up, what lies in the buffer is still served; the next read waits.
+    fn reads_frames(&self, id: ConnId) -> bool {
+        self.core.get(id).is_some_and(|conn| matches!(conn.life, Life::Open | Life::Closing))
+    }
+
+    fn put_back(&mut self, id: ConnId, mut session: Session) {
+        session.release();
+        if let Some(conn) = self.core.get_mut(id) {
+            conn.protocol = Protocol::Frames(session);
+        }
+    }
+
+    fn event(&mut self, id: ConnId, event: Event<'_>) {
+        let open = self.core.get(id).is_some_and(|conn| conn.life == Life::Open);
+        match event {
+            Event::Message(kind, payload) if open => {
+                self.core.counters().messages_received.add(1);
+                self.service.message(&mut Context { core: &mut self.core }, id, kind, payload);
+                self.settle();
+            }
+            Event::Ping(payload) if open => self.core.pong(id, payload),
+            Event::Pong(payload) if open => self.pong(id, payload),
+            Event::Close(close) => self.closed_by_peer(id, &close),
+            // RFC 6455 §5.5.1: after its own Close an endpoint may drop what still comes.
+            Event::Message(..) | Event::Ping(_) | Event::Pong(_) => {}
+        }
+    }
+
+    /// A Pong with the timestamp of our last Ping gives the round-trip time; any other is life and nothing more.
+    fn pong(&mut self, id: ConnId, payload: &[u8]) {
+        self.core.counters().pongs_received.add(1);
+        let now = self.core.now.micros;
+        let sent = <[u8; 8]>::try_from(payload).map(u64::from_be_bytes);
+        let Some(conn) = self.core.get_mut(id).filter(|conn| conn.flags.awaits_pong) else { return };
+        let Some(micros) = sent.ok().and_then(|sent| now.checked_sub(sent)) else { return };
+        conn.flags.awaits_pong = false;
+        self.core.counters().round_trip.record(micros);
+        self.service.pong(&mut Context { core: &mut self.core }, id, Duration::from_micros(micros));
+        self.settle();
+    }
+
+    /// RFC 6455 §5.5.1: a Close is answered with a Close that echoes its code; then the server ends the connection (§7.1.1).
+    fn closed_by_peer(&mut self, id: ConnId, close: &Close<'_>) {
+        let answer = Close { code: close.code, reason: "" };
+        if self.core.leave_open(id, Life::Ending, &answer) {
+            self.tell_gone(id, Cause::Closed);
+            self.settle();
+        }
+        let Some(conn) = self.core.get_mut(id) else { return };
+        conn.life = Life::Ending;
+        conn.flags.ended = true;
+        // Where nothing is left to write, the flush will not come by.
+        if conn.outbox.is_none() && conn.dirty == crate::reactor::arena::NONE {
+            self.remove(id, Cause::Closed);
+        }
+    }
+
+    fn violation(&mut self, id: ConnId, error: ProtocolError) {
+        let close = Close::new(error.close_code(), error.reason());
+        if self.core.leave_open(id, Life::Ending, &close) {
+            self.tell_gone(id, Cause::Protocol);
+            self.settle();
+        } else if let Some(conn) = self.core.get_mut(id) {
+            // In the closing handshake: there is nothing more to say.
+            conn.life = Life::Ending;
+            if conn.outbox.is_none() && conn.dirty == crate::reactor::arena::NONE {
+                self.remove(id, Cause::Protocol);
+            }
+        }
+    }
+
+    /// Whether the connection must not be read now: its peer doesn't read what it is sent.
+    fn is_paused(&mut self, id: ConnId) -> bool {
+        let Some(conn) = self.core.get_mut(id) else { return true };
+        let stuffed = match &conn.protocol {
+            Protocol::Http(Some(http)) => http.is_full(),
+            _ => conn.life == Life::Open && conn.backlog() >= BACKLOG_BYTES_PAUSE,
+        };
+        conn.flags.paused = stuffed;
+        stuffed
+    }
+
+    /// Goes on with a connection that had more to read than its share, or that was paused.
+    pub(crate) fn resume(&mut self, id: ConnId) {
+        if self.core.get(id).is_some_and(|conn| matches!(conn.protocol, Protocol::Http(Some(_)))) {
+            self.http_input(id, &mut []);
+        }
+        // The end of the stream may have been told while nothing was read.
+        self.read(id, true);
+    }
+
+    /// Puts the connection into the list of those to go on with in the next turn.
+    pub(crate) fn list(&mut self, id: ConnId) {
+        let Some(conn) = self.core.get_mut(id).filter(|conn| !conn.flags.listed) else { return };
+        conn.flags.listed = true;
+        self.unread.push_back(id);
+    }
+}

@@ -1,0 +1,325 @@
+//! What a socket did not take: a bounded queue of bytes, in order, with Pings and Pongs that overtake it at a frame
+//! boundary. A connection has one only while its socket is full.
+//!
+//! Chunks are whole frames or an opaque run of bytes (an HTTP response), owned or shared. The bound is kept by who pushes.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use crate::limits::CONTROL_BYTES_MAX;
+use crate::time::Tick;
+use crate::wire::frame::{self, Opcode};
+
+/// Bytes that leave together, in order.
+#[derive(Clone, Debug)]
+pub enum Chunk {
+    /// Whole frames.
+    Frames(Box<[u8]>),
+    /// One whole frame, shared with other connections.
+    Shared(Arc<[u8]>),
+    /// Not frames: nothing may overtake inside.
+    Opaque(Box<[u8]>),
+}
+
+impl Chunk {
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Chunk::Frames(bytes) | Chunk::Opaque(bytes) => bytes,
+            Chunk::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// The queue.
+#[derive(Debug)]
+pub struct Outbox {
+    queue: VecDeque<Chunk>,
+    /// Bytes of the front chunk that have left: `sent < front.len()` where there is a front.
+    sent: usize,
+    /// Bytes that have not left.
+    len: usize,
+    /// The latest Pong's payload that has no place in the queue yet; an older one is overwritten.
+    pong: Option<Box<[u8]>>,
+    /// The Ping's payload that has no place in the queue yet.
+    ping: Option<[u8; 8]>,
+    /// Bytes that must leave until the last of a Ping has left.
+    ping_ends_in: Option<usize>,
+    /// When the socket last took a byte, or when the queue came to be.
+    progress: Tick,
+}
+
+impl Outbox {
+    /// An empty queue.
+    #[must_use]
+    pub fn new(now: Tick) -> Outbox {
+        Outbox {
+            queue: VecDeque::new(),
+            sent: 0,
+            len: 0,
+            pong: None,
+            ping: None,
+            ping_ends_in: None,
+            progress: now,
+        }
+    }
+
+    /// Bytes that have not left, control frames without a place among them.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let pong = self.pong.as_ref().map_or(0, |payload| payload.len() + 2);
+        self.len + pong + self.ping.map_or(0, |payload| payload.len() + 2)
+    }
+
+    /// Whether everything has left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// When the socket last took a byte.
+    #[must_use]
+    pub const fn progress(&self) -> Tick {
+        self.progress
+    }
+
+    /// Queues a chunk; an empty one is left out.
+    pub fn push(&mut self, chunk: Chunk) {
+        let len = chunk.bytes().len();
+        if len > 0 {
+            self.len += len;
+            self.queue.push_back(chunk);
+        }
+    }
+
+    /// Queues frames of which `sent` bytes have left. The chunk begins with the frame that is cut, so that its end is known.
+    pub fn push_cut_frames(&mut self, frames: &[u8], sent: usize) {
+        debug_assert!(self.queue.is_empty() && sent < frames.len());
+        let start = frame_at(frames, sent).0;
+        self.push(Chunk::Frames(frames[start..].into()));
+        self.mark_sent(sent - start);
+    }
+
+    /// Queues a shared frame of which `sent` bytes have left.
+    pub fn push_cut_shared(&mut self, frame: Arc<[u8]>, sent: usize) {
+        debug_assert!(self.queue.is_empty() && sent < frame.len());
+        self.push(Chunk::Shared(frame));
+        self.mark_sent(sent);
+    }
+
+    fn mark_sent(&mut self, sent: usize) {
+        self.sent = sent;
+        self.len -= sent;
+    }
+
+    /// Answers a Ping as soon as a frame ends. Of a flood only the latest is answered (RFC 6455 §5.5.3 allows it).
+    pub fn pong(&mut self, payload: &[u8]) {
+        debug_assert!(payload.len() <= CONTROL_BYTES_MAX);
+        self.pong = Some(payload.into());
+    }
+
+    /// Sends a Ping as soon as a frame ends.
+    pub fn ping(&mut self, payload: [u8; 8]) {
+        self.ping = Some(payload);
+    }
+
+    /// Says that the last byte of a Ping leaves with the next `bytes`.
+    pub fn expect_ping(&mut self, bytes: usize) {
+        self.ping_ends_in = Some(bytes);
+    }
+
+    /// Fills `parts` with what leaves next, in order; returns how many are filled. Waiting control frames take their place.
+    pub fn parts<'a>(&'a mut self, parts: &mut [IoSlice<'a>]) -> usize {
+        self.place_controls();
+        let mut filled = 0;
+        for (part, chunk) in parts.iter_mut().zip(&self.queue) {
+            let skip = if filled == 0 { self.sent } else { 0 };
+            *part = IoSlice::new(&chunk.bytes()[skip..]);
+            filled += 1;
+        }
+        filled
+    }
+
+    /// The socket took `written` bytes of the parts. Says whether the last byte of a Ping was among them.
+    pub fn advance(&mut self, written: usize, now: Tick) -> bool {
+        if written > 0 {
+            self.progress = now;
+        }
+        self.len -= written;
+        let mut left = written + self.sent;
+        while let Some(front) = self.queue.front() {
+            let len = front.bytes().len();
+            if left < len {
+                break;
+            }
+            left -= len;
+            self.queue.pop_front();
+        }
+        self.sent = left;
+        match self.ping_ends_in {
+            Some(bytes) if bytes <= written => {
+                self.ping_ends_in = None;
+                true
+            }
+            Some(bytes) => {
+                self.ping_ends_in = Some(bytes - written);
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Gives waiting control frames a place: in front where no frame is cut, else behind the frame that is.
+    fn place_controls(&mut self) {
+        if self.pong.is_none() && self.ping.is_none() {
+            return;
+        }
+        let place = self.split_at_boundary();
+        let ahead: usize =
+            self.queue.iter().take(place).map(|chunk| chunk.bytes().len()).sum::<usize>() - self.sent;
+        let mut frames = Vec::new();
+        if let Some(payload) = self.pong.take() {
+            frame::write(&mut frames, Opcode::Pong, &payload, None);
+        }
+        if let Some(payload) = self.ping.take() {
+            frame::write(&mut frames, Opcode::Ping, &payload, None);
+            self.ping_ends_in = Some(ahead + frames.len());
+        } else if let Some(bytes) = self.ping_ends_in.as_mut().filter(|bytes| **bytes > ahead) {
+            *bytes += frames.len();
+        }
+        self.len += frames.len();
+        self.queue.insert(place, Chunk::Frames(frames.into()));
+    }
+
+    /// Makes the end of a cut frame the end of a chunk; returns the index of the chunk behind it.
+    fn split_at_boundary(&mut self) -> usize {
+        if self.sent == 0 {
+            return 0;
+        }
+        match &self.queue[0] {
+            Chunk::Frames(frames) => {
+                let (_, end) = frame_at(frames, self.sent);
+                if end < frames.len() {
+                    let rest = Chunk::Frames(frames[end..].into());
+                    self.queue[0] = Chunk::Frames(frames[..end].into());
+                    self.queue.insert(1, rest);
+                }
+                1
+            }
+            Chunk::Shared(_) | Chunk::Opaque(_) => 1,
+        }
+    }
+
+    /// Bytes of memory that belong to this connection alone.
+    #[must_use]
+    pub fn owned_bytes(&self) -> usize {
+        let owned = |chunk: &Chunk| if matches!(chunk, Chunk::Shared(_)) { 0 } else { chunk.bytes().len() };
+        size_of::<Outbox>()
+            + self.queue.capacity() * size_of::<Chunk>()
+            + self.queue.iter().map(owned).sum::<usize>()
+    }
+}
+
+/// Start and end of the frame that holds byte `position`. Frames that this crate wrote always parse; should one not, all
+/// the rest counts as one frame.
+fn frame_at(frames: &[u8], position: usize) -> (usize, usize) {
+    let mut start = 0;
+    loop {
+        let end =
+            frame::whole_len(&frames[start..]).map_or(frames.len(), |len| (start + len).min(frames.len()));
+        if position < end || end == frames.len() {
+            return (start, end);
+        }
+        start = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame_of(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        frame::write(&mut bytes, opcode, payload, None);
+        bytes
+    }
+
+    fn take(outbox: &mut Outbox, most: usize) -> (Vec<u8>, bool) {
+        let mut parts = [IoSlice::new(&[]); 8];
+        let filled = outbox.parts(&mut parts);
+        let mut bytes: Vec<u8> = parts[..filled].iter().flat_map(|part| part.iter().copied()).collect();
+        bytes.truncate(most);
+        let pinged = outbox.advance(bytes.len(), Tick(1));
+        (bytes, pinged)
+    }
+
+    #[test]
+    fn controls_overtake_at_the_next_frame_boundary() {
+        let (a, b) = (frame_of(Opcode::Text, b"first"), frame_of(Opcode::Text, b"second"));
+        let both = [a.clone(), b.clone()].concat();
+        let mut outbox = Outbox::new(Tick(0));
+        outbox.push_cut_frames(&both, 3);
+        assert_eq!(outbox.len(), both.len() - 3);
+        outbox.pong(b"old");
+        outbox.pong(b"new");
+        outbox.ping([7; 8]);
+        let (first, pinged) = take(&mut outbox, 2);
+        assert_eq!((first.as_slice(), pinged), (&both[3..5], false));
+        outbox.pong(b"newest");
+        let (rest, pinged) = take(&mut outbox, usize::MAX);
+        let newest = frame_of(Opcode::Pong, b"newest");
+        let controls = [frame_of(Opcode::Pong, b"new"), frame_of(Opcode::Ping, &[7; 8])].concat();
+        assert_eq!(rest, [a[5..].to_vec(), newest, controls, b].concat());
+        assert!(pinged && outbox.is_empty());
+    }
+
+    #[test]
+    fn a_ping_has_left_with_its_last_byte() {
+        let mut outbox = Outbox::new(Tick(0));
+        outbox.push(Chunk::Shared(frame_of(Opcode::Text, b"shared").into()));
+        outbox.ping([1; 8]);
+        assert_eq!(outbox.len(), 8 + 10);
+        assert!(!take(&mut outbox, 9).1);
+        assert!(take(&mut outbox, 1).1);
+        assert!(!take(&mut outbox, usize::MAX).1);
+    }
+
+    #[test]
+    fn a_cut_in_any_place_loses_no_byte() {
+        let frames: Vec<u8> =
+            (0..20).flat_map(|n| frame_of(Opcode::Text, &vec![n; n as usize * 20])).collect();
+        for cut in 0..frames.len() {
+            let mut outbox = Outbox::new(Tick(0));
+            outbox.push_cut_frames(&frames, cut);
+            outbox.pong(b"");
+            let mut got = Vec::new();
+            while !outbox.is_empty() {
+                got.extend(take(&mut outbox, 7).0);
+            }
+            let end = if cut == 0 { 0 } else { frame_at(&frames, cut).1 };
+            let want = [&frames[cut..end.max(cut)], &frame_of(Opcode::Pong, b""), &frames[end.max(cut)..]];
+            assert!(got == want.concat(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn nothing_overtakes_inside_an_opaque_chunk() {
+        let mut outbox = Outbox::new(Tick(0));
+        outbox.push(Chunk::Opaque(b"HTTP/1.1 101".as_slice().into()));
+        assert_eq!(take(&mut outbox, 4).0, b"HTTP");
+        outbox.pong(b"");
+        assert_eq!(take(&mut outbox, usize::MAX).0, b"/1.1 101\x8a\x00");
+    }
+
+    #[test]
+    fn progress_is_when_the_socket_took_a_byte() {
+        let mut outbox = Outbox::new(Tick(5));
+        outbox.push(Chunk::Opaque(b"xy".as_slice().into()));
+        outbox.advance(0, Tick(6));
+        assert_eq!(outbox.progress(), Tick(5));
+        outbox.advance(1, Tick(7));
+        assert_eq!(outbox.progress(), Tick(7));
+    }
+}

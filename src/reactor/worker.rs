@@ -1,0 +1,287 @@
+//! A worker: one thread's loop over its connections, and the turn it takes.
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::limits::{MAIL_PER_TURN_MAX, READ_BUFFER_BYTES};
+use crate::reactor::config::Config;
+use crate::reactor::context::Context;
+use crate::reactor::core::{Core, Letter, Mailboxes};
+use crate::reactor::counters::Cause;
+use crate::reactor::fleet::Fleet;
+use crate::reactor::ids::{ConnId, WorkerId};
+use crate::reactor::service::Service;
+use crate::reactor::transport::Transport;
+use crate::sys::net::{Net, Ready};
+use crate::time::{TICK_MICROS, Tick};
+
+/// Ticks between two settings of the gauges of memory.
+const WEIGH_TICKS: u32 = 100;
+
+/// A worker over the world `N`, whose connections are for `S`.
+pub struct Worker<N: Net, S: Service> {
+    pub(crate) net: N,
+    pub(crate) service: S,
+    pub(crate) core: Core<S::Mail>,
+    /// The sockets, by slab key.
+    pub(crate) transports: Vec<Option<Transport<N::Socket>>>,
+    /// One buffer for every read.
+    pub(crate) buffer: Box<[u8]>,
+    /// Where small pieces of one connection's output are put side by side.
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) ready: Vec<Ready>,
+    /// Connections that may have more to read than their share of a turn, or that are no longer paused.
+    pub(crate) unread: VecDeque<ConnId>,
+    /// Connections that writing has brought to their end.
+    pub(crate) doomed: Vec<(ConnId, Cause)>,
+    pub(crate) letters: VecDeque<Letter<S::Mail>>,
+    pub(crate) accepting: Accepting,
+    pub(crate) next_generation: u32,
+    /// When the service wants to be called.
+    service_due: Option<Tick>,
+    /// Some deadline was due that the last turn had no time for.
+    pub(crate) overdue: bool,
+    /// The tick by which a drain is over at the latest.
+    pub(crate) drained_by: Option<Tick>,
+    /// When the gauges of memory are set again.
+    weigh_at: Tick,
+}
+
+/// Whether connections wait to be accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Accepting {
+    /// None that we know of.
+    Idle,
+    /// Some may.
+    Waiting,
+    /// Some do, and there was no descriptor or memory for them; to be tried again then, or when a connection ends.
+    Blocked(Tick),
+    /// Nobody is accepted any more.
+    Closed,
+}
+
+/// What a turn leaves the worker as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turned {
+    /// There will be more turns.
+    Running,
+    /// The drain is over: the worker is done.
+    Drained,
+}
+
+impl<N: Net, S: Service> Worker<N, S> {
+    /// A worker of a fleet; its mailbox is `mailboxes[id]`. The same `seed` gives the same random choices.
+    pub fn new(
+        id: WorkerId,
+        config: &Config,
+        fleet: Arc<Fleet>,
+        mailboxes: Mailboxes<S::Mail>,
+        net: N,
+        service: S,
+        seed: u64,
+    ) -> Worker<N, S> {
+        let now = net.now();
+        Worker {
+            core: Core::new(id, config, fleet, mailboxes, now, seed),
+            net,
+            service,
+            transports: Vec::new(),
+            buffer: vec![0; READ_BUFFER_BYTES].into(),
+            scratch: Vec::new(),
+            ready: Vec::new(),
+            unread: VecDeque::new(),
+            doomed: Vec::new(),
+            letters: VecDeque::new(),
+            accepting: Accepting::Waiting,
+            next_generation: 0,
+            service_due: Some(now.tick),
+            overdue: false,
+            drained_by: None,
+            weigh_at: now.tick,
+        }
+    }
+
+    /// One turn. Everything in it happens at one reading of the clock.
+    ///
+    /// # Errors
+    /// The system refuses to wait for events: the worker can't go on.
+    pub fn turn(&mut self) -> io::Result<Turned> {
+        self.poll()?;
+        self.mailbox();
+        self.connections();
+        self.deadlines();
+        self.flush();
+        Ok(self.finish_turn())
+    }
+
+    /// The world it works in.
+    pub fn net(&mut self) -> &mut N {
+        &mut self.net
+    }
+
+    /// Its service.
+    pub fn service(&mut self) -> &mut S {
+        &mut self.service
+    }
+
+    /// Bytes of heap that belong to single connections: half messages, and what sockets did not take. Walks them all.
+    pub fn held_bytes(&self) -> usize {
+        self.core.conns.iter().map(|(_, conn)| conn.held_bytes()).sum()
+    }
+
+    fn poll(&mut self) -> io::Result<()> {
+        let timeout = self.timeout();
+        self.net.wait(&mut self.ready, timeout)?;
+        self.core.now = self.net.now();
+        self.state().turn_began.store(self.core.now.micros + 1, Relaxed);
+        Ok(())
+    }
+
+    /// How long nothing can be due; `None` where nothing ever is.
+    fn timeout(&self) -> Option<Duration> {
+        let waiting = self.accepting == Accepting::Waiting || self.overdue;
+        if waiting || !self.unread.is_empty() || !self.letters.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let retry = match self.accepting {
+            Accepting::Blocked(at) => Some(at),
+            _ => None,
+        };
+        let next = [self.core.wheel.next(), self.service_due, retry, self.drained_by];
+        let next = next.into_iter().flatten().reduce(Tick::min)?;
+        // The turn's own time has passed since its reading of the clock: a deadline may be due by now.
+        let now = self.net.now();
+        let micros = u64::from(next.since(now.tick)) * TICK_MICROS;
+        Some(Duration::from_micros(micros.saturating_sub(now.micros % TICK_MICROS)))
+    }
+
+    fn mailbox(&mut self) {
+        if self.letters.is_empty() {
+            let fleet = self.core.fleet.clone();
+            if fleet.is_draining() && self.drained_by.is_none() {
+                self.begin_drain();
+            }
+            let mailboxes = self.core.mailboxes.clone();
+            mailboxes[self.core.id.index()].take(&mut self.letters);
+        }
+        for _ in 0..MAIL_PER_TURN_MAX {
+            let Some(letter) = self.letters.pop_front() else { break };
+            self.service.mail(&mut Context { core: &mut self.core }, letter.from, letter.mail);
+            self.settle();
+        }
+        if self.letters.is_empty() {
+            self.letters.shrink_to(MAIL_PER_TURN_MAX);
+        }
+    }
+
+    fn connections(&mut self) {
+        let mut ready = mem::take(&mut self.ready);
+        for event in ready.drain(..) {
+            if event.listener().is_some() {
+                if self.accepting == Accepting::Idle {
+                    self.accepting = Accepting::Waiting;
+                }
+            } else if event.token != Ready::BELL {
+                self.on_ready(event);
+            }
+        }
+        self.ready = ready;
+        for _ in 0..self.unread.len() {
+            let Some(id) = self.unread.pop_front() else { break };
+            if let Some(conn) = self.core.get_mut(id) {
+                conn.flags.listed = false;
+                self.resume(id);
+            }
+        }
+        self.accept();
+    }
+
+    fn on_ready(&mut self, event: Ready) {
+        let id = ConnId::from_bits(event.token);
+        // An event for a connection that died earlier in this batch finds another generation in its place.
+        if self.core.get(id).is_none() {
+            return;
+        }
+        if event.writable {
+            self.on_writable(id);
+        }
+        if event.readable || event.read_closed {
+            self.read(id, event.read_closed);
+        }
+    }
+
+    /// What every call of the service is followed by: tells it which connections ended, writes answers, and makes room
+    /// where a lot was sent.
+    pub(crate) fn settle(&mut self) {
+        while let Some((id, cause)) = self.core.gone.pop() {
+            self.tell_gone(id, cause);
+        }
+        while let Some((request, response)) = self.core.answers.pop() {
+            self.answer(request, response);
+        }
+        if self.core.early {
+            self.flush();
+        }
+    }
+
+    /// Tells the service that an open connection is gone.
+    pub(crate) fn tell_gone(&mut self, id: ConnId, cause: Cause) {
+        let counters = self.core.counters();
+        counters.end(cause);
+        counters.open.sub(1);
+        self.service.closed(&mut Context { core: &mut self.core }, id, cause);
+    }
+
+    fn finish_turn(&mut self) -> Turned {
+        self.service_due = self.service.tick(&mut Context { core: &mut self.core });
+        self.settle();
+        self.flush();
+        self.ring();
+        if self.core.now.tick.has_reached(self.weigh_at) {
+            self.weigh();
+        }
+        let micros = self.net.now().micros.saturating_sub(self.core.now.micros);
+        self.core.counters().turn.record(micros);
+        self.state().turn_began.store(0, Relaxed);
+        match self.drained_by {
+            Some(by) if self.core.conns.is_empty() || self.core.now.tick.has_reached(by) => Turned::Drained,
+            _ => Turned::Running,
+        }
+    }
+
+    /// Sets the gauges of memory, once a second at most.
+    fn weigh(&mut self) {
+        self.weigh_at = self.core.now.tick.after(WEIGH_TICKS);
+        let counters = self.core.counters();
+        let sockets = self.transports.capacity() * size_of::<Option<Transport<N::Socket>>>();
+        counters.connection_bytes.set((self.core.slab_bytes() + sockets) as u64);
+        counters.wheel_bytes.set(self.core.wheel.bytes() as u64);
+        let buffers = self.buffer.len() + self.scratch.capacity() + self.core.arena.held_bytes();
+        counters.buffer_bytes.set(buffers as u64);
+    }
+
+    /// Wakes the workers that have mail from this turn.
+    fn ring(&mut self) {
+        for to in self.core.unrung.drain(..) {
+            self.core.mailboxes[to.index()].ring();
+        }
+    }
+
+    pub(crate) fn state(&self) -> &crate::reactor::fleet::WorkerState {
+        &self.core.fleet.workers()[self.core.id.index()]
+    }
+}
+
+impl<N: Net, S: Service> std::fmt::Debug for Worker<N, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let connections = self.core.conns.len();
+        f.debug_struct("Worker")
+            .field("id", &self.core.id)
+            .field("connections", &connections)
+            .finish_non_exhaustive()
+    }
+}

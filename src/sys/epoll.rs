@@ -1,0 +1,168 @@
+//! The real world: epoll through mio, TCP sockets through raw system calls.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags};
+use socket2::{Domain, Protocol, Socket as Builder, Type};
+
+use crate::limits::{EVENTS_PER_TURN_MAX, LISTEN_BACKLOG};
+use crate::sys::net::{Net, Ready, Socket};
+use crate::time::{Clock, Now};
+
+/// An accepted TCP connection: 4 bytes.
+#[derive(Debug)]
+pub struct TcpSocket(OwnedFd);
+
+impl Socket for TcpSocket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::net::recv(&self.0, buffer, RecvFlags::empty())?.0)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(&self.0, bytes, SendFlags::NOSIGNAL)?)
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(rustix::net::sendmsg(&self.0, parts, &mut Default::default(), SendFlags::NOSIGNAL)?)
+    }
+
+    fn finish(&mut self) {
+        // It fails where the connection is gone, and then there is nothing to finish.
+        let _ = rustix::net::shutdown(&self.0, Shutdown::Write);
+    }
+}
+
+/// A poll, its listeners and a clock.
+#[derive(Debug)]
+pub struct Epoll {
+    poll: Poll,
+    events: Events,
+    listeners: Vec<Builder>,
+    clock: Clock,
+}
+
+impl Epoll {
+    /// A poll that also waits for `bell`, and for connections to `listeners` (at most 255).
+    ///
+    /// # Errors
+    /// The system refuses a poll.
+    pub fn new(listeners: Vec<Builder>, bell: BorrowedFd<'_>, clock: Clock) -> io::Result<Epoll> {
+        let poll = Poll::new()?;
+        let registry = poll.registry();
+        registry.register(&mut SourceFd(&bell.as_raw_fd()), token(Ready::BELL), Interest::READABLE)?;
+        for (listener, i) in listeners.iter().zip(0_u8..) {
+            let fd: RawFd = listener.as_raw_fd();
+            registry.register(&mut SourceFd(&fd), token(Ready::of_listener(i)), Interest::READABLE)?;
+        }
+        Ok(Epoll { poll, events: Events::with_capacity(EVENTS_PER_TURN_MAX), listeners, clock })
+    }
+}
+
+impl Net for Epoll {
+    type Socket = TcpSocket;
+
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
+        ready.clear();
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        ready.extend(self.events.iter().map(|event| Ready {
+            token: event.token().0 as u64,
+            readable: event.is_readable() || event.is_error(),
+            writable: event.is_writable(),
+            read_closed: event.is_read_closed() || event.is_error(),
+        }));
+        Ok(())
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "255 at most")]
+    fn listeners(&self) -> u8 {
+        self.listeners.len() as u8
+    }
+
+    fn accept(&mut self, listener: u8) -> io::Result<TcpSocket> {
+        let Some(listener) = self.listeners.get(usize::from(listener)) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        loop {
+            match rustix::net::accept_with(listener, flags) {
+                // The connection died in the queue, or its network did (accept(2)): the next may live.
+                Err(
+                    Errno::CONNABORTED
+                    | Errno::INTR
+                    | Errno::NETDOWN
+                    | Errno::PROTO
+                    | Errno::HOSTDOWN
+                    | Errno::HOSTUNREACH
+                    | Errno::NETUNREACH,
+                ) => {}
+                result => return Ok(TcpSocket(result?)),
+            }
+        }
+    }
+
+    fn stop_queueing(&mut self) {
+        for listener in &self.listeners {
+            // A second listen only sets the length of the queue.
+            let _ = listener.listen(0);
+        }
+    }
+
+    fn stop_listening(&mut self) {
+        self.listeners.clear();
+    }
+
+    fn register(&mut self, socket: &TcpSocket, id: u64) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut SourceFd(&socket.0.as_raw_fd()), token(id), interest)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the crate is built for 64-bit targets only")]
+const fn token(id: u64) -> Token {
+    Token(id as usize)
+}
+
+/// Listens on an address with SO_REUSEPORT, so that each worker has a queue of its own. Connections inherit TCP_NODELAY.
+///
+/// # Errors
+/// As `bind(2)` and `listen(2)`.
+pub fn listen(address: SocketAddr) -> io::Result<Builder> {
+    let socket = bindable(address)?;
+    socket.set_reuse_port(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(socket)
+}
+
+/// Fails where anybody listens on the address already, also one who would share it by SO_REUSEPORT.
+///
+/// # Errors
+/// As `bind(2)`.
+pub fn probe(address: SocketAddr) -> io::Result<()> {
+    bindable(address)?.bind(&address.into())
+}
+
+fn bindable(address: SocketAddr) -> io::Result<Builder> {
+    let socket = Builder::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Not in the way of connections of an earlier process that are still in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    Ok(socket)
+}

@@ -1,0 +1,6 @@
+//! The few system calls the reactor makes, and the seam at which a test plays the system: [`net::Net`] is the world of
+//! one worker, [`epoll::Epoll`] the real one.
+
+pub mod epoll;
+pub mod net;
+pub mod process;

@@ -1,0 +1,33 @@
+//! What a worker asks of the kernel about itself. The only unsafe code of the crate.
+
+use std::io;
+
+use rustix::thread::UnshareFlags;
+
+/// Gives the calling thread a descriptor table of its own, a copy of the process's.
+///
+/// # Errors
+/// The kernel or a sandbox refuses: the thread goes on with the shared table.
+pub fn unshare_descriptors() -> io::Result<()> {
+    #[expect(
+        unsafe_code,
+        reason = "a descriptor then means another thing in another thread; see the SAFETY comment"
+    )]
+    // SAFETY: the thread's owner sees to it that no owner of a descriptor leaves or enters the thread afterwards.
+    let unshared = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::FILES) };
+    Ok(unshared?)
+}
+
+/// Keeps all signals from being delivered to the calling thread, so that none cuts a system call of it short.
+pub fn block_signals() {
+    #[expect(
+        unsafe_code,
+        reason = "no safe library function sets a thread's signal mask without owning signals"
+    )]
+    // SAFETY: both calls write only to `all`, which is valid for them; a mask is the thread's own.
+    unsafe {
+        let mut all = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
+    }
+}
