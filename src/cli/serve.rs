@@ -2,10 +2,11 @@
 
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rollcall::http::Site;
+use rollcall::reactor::server::Handle;
 use rollcall::reactor::{Config, Server};
-use rustix::process::{Signal, getpid, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -23,9 +24,9 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
         tracing::warn!("{warning}");
     }
     // Before the workers start, so that no signal finds its default action, which is to end the process.
-    let mut signals =
+    let signals =
         Signals::new([SIGTERM, SIGINT]).map_err(|error| Failure::system(format!("signals: {error}")))?;
-    std::panic::set_hook(Box::new(worker_panicked));
+    std::panic::set_hook(Box::new(say_panic));
 
     let heartbeat = settings.reactor.heartbeat;
     let drain = settings.reactor.drain;
@@ -46,14 +47,8 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
         settings.log,
     );
 
-    signals.wait().next();
-    tracing::info!(
-        "draining: {} over {}; again to stop at once",
-        count(server.fleet().connections(), "connection"),
-        Span(drain)
-    );
-    server.drain();
-    std::thread::spawn(move || stop_at_once(signals));
+    let handle = server.handle();
+    std::thread::spawn(move || obey(signals, &handle, drain));
     server
         .join()
         .map_err(|worker| Failure { line: format!("worker {worker} panicked: this is a bug"), code: 70 })?;
@@ -81,16 +76,22 @@ fn announce(started: &Started<'_>, form: LogForm) {
     }
 }
 
-/// The second signal. Exits as a shell would report a death by it.
-fn stop_at_once(mut signals: Signals) {
-    if let Some(signal) = signals.forever().next() {
+/// The first signal drains, the second exits, as a shell would report a death by it.
+fn obey(mut signals: Signals, server: &Handle, drain: Duration) {
+    let mut signals = signals.forever();
+    signals.next();
+    let connections = count(server.fleet().connections(), "connection");
+    tracing::info!("draining: {connections} over {}; again to stop at once", Span(drain));
+    server.drain();
+    if let Some(signal) = signals.next() {
         complain("stopped before the drain was done");
         std::process::exit(128 + signal);
     }
 }
 
-/// A worker that panics takes its connections with it; the others are sent away in order, and the process ends.
-fn worker_panicked(panic: &PanicHookInfo<'_>) {
+/// One line for a worker that panics, in the place of a backtrace. It takes its connections with it; the reactor then
+/// sends the others away in order, and the process ends.
+fn say_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let payload = panic.payload();
     let what =
@@ -98,6 +99,4 @@ fn worker_panicked(panic: &PanicHookInfo<'_>) {
     let what = what.unwrap_or("no message").replace('\n', " ");
     let place = panic.location().map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
     complain(&format!("thread {} panicked{place}: {what}", thread.name().unwrap_or("without a name")));
-    // To ourselves: main waits for it.
-    let _ = kill_process(getpid(), Signal::TERM);
 }

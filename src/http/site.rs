@@ -16,6 +16,7 @@ use crate::http::health;
 use crate::http::metrics::Metrics;
 use crate::reactor::{Accept, Admission, Answer, Cause, ConnId, Context, Fleet, RequestId, Service};
 use crate::service::echo::Echo;
+use crate::wire::close::{Close, CloseCode};
 use crate::wire::http::{Head, Refusal, Response};
 use crate::wire::session::Kind;
 use crate::wire::upgrade::Upgrade;
@@ -134,25 +135,23 @@ impl Site {
 impl Service for Site {
     type Mail = ();
 
-    fn admit(&mut self, cx: &mut Context<'_, ()>, upgrade: &Upgrade<'_>) -> Admission {
+    fn admit(&mut self, _: &mut Context<'_, ()>, upgrade: &Upgrade<'_>) -> Admission {
         let Some(purpose) = Purpose::of_path(upgrade.head.path()) else {
             return Admission::Refuse(Response::text(404, NO_SERVICE));
         };
         if !upgrade.origin_allowed(&self.settings.origins) {
             return Admission::Refuse(Response::text(403, "this origin may not connect; see --origin"));
         }
-        if cx.fleet().is_draining() {
-            return Admission::Refuse(
-                Response::text(503, "this server goes away; come back")
-                    .with("Retry-After", RETRY_AFTER_SECONDS),
-            );
-        }
         let subprotocol = upgrade.subprotocol(&self.settings.subprotocols).map(str::to_owned);
         Admission::Accept(Accept { tag: purpose.tag(), subprotocol })
     }
 
-    fn open(&mut self, _: &mut Context<'_, ()>, conn: ConnId) {
+    fn open(&mut self, cx: &mut Context<'_, ()>, conn: ConnId) {
         tracing::debug!(conn = conn.to_bits(), "opened");
+        // Here and not in `admit`, which doesn't know on which listener the client came in.
+        if !Page::Upgradable.is_served(self.settings.side(cx.listener(conn))) {
+            cx.close(conn, &Close::new(POLICY, "the admin address serves no WebSocket"));
+        }
     }
 
     fn message(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, kind: Kind, payload: &[u8]) {
@@ -196,10 +195,10 @@ impl Site {
 }
 
 const ALLOW: &str = "GET, HEAD, OPTIONS";
+/// RFC 6455 §7.4.1: 1008, a policy was broken.
+const POLICY: CloseCode = CloseCode(1008);
 const NOT_FOUND: &str = "not found; / says what exists";
 const NO_SERVICE: &str = "no WebSocket lives here; /echo sends every message back";
-/// Long enough for whoever is behind the address to have a successor, short enough not to be noticed.
-const RETRY_AFTER_SECONDS: &str = "2";
 
 fn index(side: Side) -> String {
     let paths = [
