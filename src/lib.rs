@@ -28,3 +28,8 @@ pub mod service;
 pub mod sys;
 pub mod time;
 pub mod wire;
+
+/// The README's example is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
