@@ -1,3 +1,4 @@
 //! The integration tests, one binary; each module says what it holds the crate to.
 
+mod reactor;
 mod wire;
