@@ -21,8 +21,15 @@ compile_error!("rollcall runs on Linux only: it is built on epoll, eventfd and S
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("rollcall needs a 64-bit target: an event's token carries a slab key and its generation");
 
+pub mod http;
 pub mod limits;
 pub mod reactor;
+pub mod service;
 pub mod sys;
 pub mod time;
 pub mod wire;
+
+/// The README's example is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

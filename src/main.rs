@@ -1,3 +1,8 @@
-//! The `rollcall` binary.
+//! The `rollcall` binary: flags, environment and file to settings, settings to a running server.
 
-fn main() {}
+mod cli;
+mod config;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

@@ -1,0 +1,150 @@
+//! The command line: `rollcall [serve] [flags]`, `rollcall config check|print`, `rollcall --version`.
+//!
+//! It ends with 0, or with one line on stderr: 2 for what was asked wrongly (flags, environment, file), 1 for what the
+//! system refused (a taken port), 70 where a worker panicked, 130 or 143 where a second signal cut the drain short.
+
+mod log;
+mod screen;
+mod serve;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::config::capacity::{Capacity, Machine};
+use crate::config::layer::one_line;
+use crate::config::{Layer, Settings, Sources};
+
+/// A WebSocket server that knows who is there.
+#[derive(Parser)]
+#[command(name = "rollcall", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+const AFTER_HELP: &str = "Every setting can also stand in the environment (ROLLCALL_MAX_MESSAGE=64KiB, lists by comma) or in the \
+     file that --config names (max-message = \"64KiB\"). A flag wins over the environment, that over the file.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the server; what happens without a command, too
+    #[command(after_help = AFTER_HELP)]
+    Serve(Flags),
+    /// Looks at the settings without running the server
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Says whether a server would start with these settings
+    Check(Flags),
+    /// Prints all settings as a file that --config takes, with where each comes from
+    Print(Flags),
+}
+
+#[derive(Args)]
+struct Flags {
+    /// File of settings, TOML
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    layer: Layer,
+}
+
+/// Why the process ends otherwise than well.
+#[derive(Debug)]
+struct Failure {
+    line: String,
+    code: u8,
+}
+
+impl Failure {
+    /// It was asked wrongly.
+    fn usage(line: String) -> Failure {
+        Failure { line, code: 2 }
+    }
+
+    /// The system refused.
+    fn system(line: String) -> Failure {
+        Failure { line, code: 1 }
+    }
+}
+
+/// Runs the program to its end.
+pub(crate) fn run() -> ExitCode {
+    match try_run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { line, code }) => {
+            complain(&line);
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn try_run() -> Result<(), Failure> {
+    let Some(cli) = parse()? else { return Ok(()) };
+    match cli.command.unwrap_or(Command::Serve(cli.flags)) {
+        Command::Serve(flags) => {
+            let sources = read(flags)?;
+            let settings = Settings::resolve(&sources).map_err(Failure::usage)?;
+            let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
+            serve::serve(settings, &capacity, &sources.warnings)
+        }
+        Command::Config(ConfigCommand::Check(flags)) => {
+            let sources = read(flags)?;
+            let settings = Settings::resolve(&sources).map_err(Failure::usage)?;
+            let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
+            for warning in &sources.warnings {
+                complain(warning);
+            }
+            say(&format!("the settings are good\n{}", screen::capacity(&capacity)));
+            Ok(())
+        }
+        Command::Config(ConfigCommand::Print(flags)) => {
+            let sources = read(flags)?;
+            Settings::resolve(&sources).map_err(Failure::usage)?;
+            say(&sources.print());
+            Ok(())
+        }
+    }
+}
+
+fn read(flags: Flags) -> Result<Sources, Failure> {
+    Sources::read(&flags.layer, flags.config, std::env::vars_os()).map_err(Failure::usage)
+}
+
+/// The command line, or nothing where help or version was asked for and is now said.
+fn parse() -> Result<Option<Cli>, Failure> {
+    let matches = crate::config::layer::with_defaults_in_help(Cli::command()).try_get_matches();
+    match matches.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches)) {
+        Ok(cli) => Ok(Some(cli)),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                say(&error.to_string());
+                Ok(None)
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                Err(Failure::usage("`rollcall config` needs one of: check, print".to_owned()))
+            }
+            _ => Err(Failure::usage(format!("{}; see `rollcall --help`", one_line(&error)))),
+        },
+    }
+}
+
+/// To stdout; whoever doesn't read it is no reason to fail.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush());
+}
+
+/// One line to stderr.
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "rollcall: {line}");
+}

@@ -1,0 +1,143 @@
+//! What a newcomer reads first: where the server listens, how much it holds, and what to try next.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use rollcall::reactor::{Heartbeat, HeartbeatMode};
+
+use crate::config::capacity::{Capacity, count};
+use crate::config::units::{Span, grouped};
+
+/// What the screen tells of.
+pub(super) struct Started<'a> {
+    /// Public addresses, then admin addresses.
+    pub(super) addresses: &'a [SocketAddr],
+    pub(super) public: usize,
+    pub(super) capacity: &'a Capacity,
+    /// As it came out: a system may refuse private tables.
+    pub(super) private: bool,
+    pub(super) heartbeat: Heartbeat,
+}
+
+/// Bytes of memory that an idle connection takes: the kernel's socket, file and epoll entry, and ours.
+const CONNECTION_BYTES: u64 = 4_050 + 160;
+
+/// One readable screen.
+pub(super) fn screen(started: &Started<'_>) -> String {
+    let mut text = format!("rollcall {}\n\n", env!("CARGO_PKG_VERSION"));
+    let (public, admin) = started.addresses.split_at(started.public);
+    for address in public {
+        line(
+            &mut text,
+            "listening",
+            &format!("ws://{address}/echo   http://{address}/{}", everywhere(*address)),
+        );
+    }
+    for address in admin {
+        line(&mut text, "admin", &format!("http://{address}/metrics{}", everywhere(*address)));
+    }
+    text.push_str(&capacity(started.capacity));
+    if started.capacity.private && !started.private {
+        line(&mut text, "", "the system refuses private tables: all workers share one, and its limit");
+    }
+    line(&mut text, "heartbeat", &heartbeat(&started.heartbeat));
+    let public = reachable(public[0]);
+    let figures = reachable(*admin.first().unwrap_or(&started.addresses[0]));
+    text.push_str("\nTry\n");
+    let _ = writeln!(text, "  cargo run --release -p loadtest -- echo --url ws://{public}/echo");
+    let _ = writeln!(text, "  curl http://{figures}/metrics");
+    text.push_str("Ctrl-C sends everybody away in order; twice stops at once.\n");
+    text
+}
+
+/// How many connections it can hold, and why.
+pub(super) fn capacity(capacity: &Capacity) -> String {
+    let mut text = String::new();
+    let tables = match (capacity.private, capacity.workers) {
+        (true, 1) => ", with a descriptor table of its own",
+        (true, _) => ", each with a descriptor table of its own",
+        (false, 1) => "",
+        (false, _) => ", one descriptor table",
+    };
+    line(&mut text, "workers", &format!("{}{tables}", count(capacity.workers, "thread")));
+    let held = capacity.max_connections as u64;
+    line(&mut text, "holds", &format!("{} connections: {}", grouped(held), capacity.reason));
+    line(
+        &mut text,
+        "",
+        &format!("with all of them idle about {} of memory, most of it the kernel's", memory(held)),
+    );
+    text
+}
+
+fn heartbeat(heartbeat: &Heartbeat) -> String {
+    let Heartbeat { mode, interval, timeout, client_silence } = *heartbeat;
+    let pinged = format!("silent for {}: a Ping; unanswered for {}: dead", Span(interval), Span(timeout));
+    match mode {
+        HeartbeatMode::Server => pinged,
+        HeartbeatMode::Both => format!("{pinged}; the page's own heartbeats are heard too"),
+        HeartbeatMode::Client => format!("no Pings; silent for {}: dead", Span(client_silence)),
+    }
+}
+
+fn line(text: &mut String, name: &str, value: &str) {
+    // Writing to a String can't fail.
+    let _ = writeln!(text, "  {name:<10} {value}");
+}
+
+/// A word where an address stands for all of the machine's.
+fn everywhere(address: SocketAddr) -> &'static str {
+    if address.ip().is_unspecified() { "   (every address of this machine)" } else { "" }
+}
+
+/// The address to type on this machine.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn memory(connections: u64) -> String {
+    let bytes = connections * CONNECTION_BYTES;
+    match bytes {
+        0..10_000_000_000 => format!("{} MB", bytes.div_ceil(1_000_000)),
+        _ => format!("{} GB", bytes.div_ceil(1_000_000_000)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newcomer_finds_what_to_type() {
+        let capacity =
+            Capacity { workers: 2, private: true, max_connections: 38_557, reason: "why".to_owned() };
+        let addresses = ["0.0.0.0:8080", "[::1]:9000"].map(|address| address.parse().unwrap());
+        let started = Started {
+            addresses: &addresses,
+            public: 1,
+            capacity: &capacity,
+            private: false,
+            heartbeat: Heartbeat::default(),
+        };
+        let text = screen(&started);
+        for part in [
+            "ws://0.0.0.0:8080/echo   http://0.0.0.0:8080/   (every address of this machine)",
+            "http://[::1]:9000/metrics",
+            "2 threads, each with a descriptor table of its own",
+            "38,557 connections: why",
+            "about 163 MB of memory",
+            "the system refuses private tables",
+            "silent for 25s: a Ping; unanswered for 20s: dead",
+            "--url ws://127.0.0.1:8080/echo",
+            "curl http://[::1]:9000/metrics",
+        ] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+        assert!(text.lines().count() <= 16 && text.lines().all(|line| line.len() <= 110), "{text}");
+    }
+}

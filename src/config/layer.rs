@@ -1,0 +1,214 @@
+//! The settings as written in one place. Flags, file and environment all have these, under the same names: `--max-message`,
+//! `max-message = …`, `ROLLCALL_MAX_MESSAGE`. Parsing checks each value alone; [`Settings`](super::Settings) checks
+//! what holds between them.
+
+use clap::{Args, CommandFactory, Parser, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use super::address::Address;
+use super::units::{Size, Span};
+
+/// What one place says; what it leaves out is `None`.
+#[derive(Args, Clone, Default, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Layer {
+    /// Address to listen on; repeatable. Beyond loopback, `--auth none` must be said aloud
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
+    pub(crate) listen: Option<Vec<Address>>,
+    /// Further address, to which /metrics moves
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
+    pub(crate) admin_listen: Option<Address>,
+    /// Who must prove who they are. This version knows nobody: none
+    #[arg(long, value_name = "WHO", help_heading = "Addresses")]
+    pub(crate) auth: Option<Auth>,
+    /// Origin that may connect, as browsers write it; repeatable [default: any]
+    #[arg(long, value_name = "ORIGIN", help_heading = "Addresses")]
+    pub(crate) origin: Option<Vec<String>>,
+    /// Subprotocol to accept; repeatable
+    #[arg(long, value_name = "NAME", help_heading = "Addresses")]
+    pub(crate) subprotocol: Option<Vec<String>>,
+
+    /// Worker threads [default: one per core, or as many as --max-connections needs]
+    #[arg(long, value_name = "N", help_heading = "Size")]
+    pub(crate) workers: Option<usize>,
+    /// Descriptor tables: the limit on descriptors counts per table; auto: private with several workers
+    #[arg(long, value_name = "HOW", help_heading = "Size")]
+    pub(crate) fd_tables: Option<FdTables>,
+    /// Connections held at once; past it a request gets 503 [default: as descriptors allow]
+    #[arg(long, value_name = "N", help_heading = "Size")]
+    pub(crate) max_connections: Option<usize>,
+
+    /// Who proves that a connection lives: server (Pings), client (no Pings), both
+    #[arg(long, value_name = "WHO", help_heading = "Heartbeat")]
+    pub(crate) heartbeat: Option<Heartbeat>,
+    /// Silence after which a client is sent a Ping
+    #[arg(long, value_name = "TIME", help_heading = "Heartbeat")]
+    pub(crate) heartbeat_interval: Option<Span>,
+    /// How long a Ping may stay unanswered
+    #[arg(long, value_name = "TIME", help_heading = "Heartbeat")]
+    pub(crate) heartbeat_timeout: Option<Span>,
+    /// Silence after which a client is dead, with `--heartbeat client`
+    #[arg(long, value_name = "TIME", help_heading = "Heartbeat")]
+    pub(crate) client_silence: Option<Span>,
+
+    /// From accept to the end of the first request
+    #[arg(long, value_name = "TIME", help_heading = "Time-outs")]
+    pub(crate) handshake_timeout: Option<Span>,
+    /// From our Close to the client's
+    #[arg(long, value_name = "TIME", help_heading = "Time-outs")]
+    pub(crate) close_timeout: Option<Span>,
+    /// Window over which clients are sent away on SIGTERM
+    #[arg(long, value_name = "TIME", help_heading = "Time-outs")]
+    pub(crate) drain: Option<Span>,
+
+    /// Payload of a message; past it: close 1009
+    #[arg(long, value_name = "SIZE", help_heading = "Bounds")]
+    pub(crate) max_message: Option<Size>,
+    /// Payload of a frame; past it: close 1009
+    #[arg(long, value_name = "SIZE", help_heading = "Bounds")]
+    pub(crate) max_frame: Option<Size>,
+    /// Request line and headers; past it: 431
+    #[arg(long, value_name = "SIZE", help_heading = "Bounds")]
+    pub(crate) max_header: Option<Size>,
+    /// Frames of a message; past it: close 1009
+    #[arg(long, value_name = "N", help_heading = "Bounds")]
+    pub(crate) max_fragments: Option<u32>,
+    /// Output queued for one client; past it: close 1013
+    #[arg(long, value_name = "SIZE", help_heading = "Bounds")]
+    pub(crate) max_backlog: Option<Size>,
+
+    /// Form of the log on stderr
+    #[arg(long, value_name = "FORM", help_heading = "Log")]
+    pub(crate) log: Option<LogForm>,
+    /// What is logged; one line a connection only at debug
+    #[arg(long, value_name = "LEVEL", help_heading = "Log")]
+    pub(crate) log_level: Option<LogLevel>,
+}
+
+/// What holds where nobody says otherwise. `workers` and `max-connections` depend on the machine: see
+/// [`capacity`](super::capacity).
+pub(crate) const DEFAULTS: &str = r#"
+listen = ["127.0.0.1:8080"]
+auth = "none"
+origin = []
+subprotocol = ["rollcall.v1", "chat"]
+fd-tables = "auto"
+heartbeat = "server"
+heartbeat-interval = "25s"
+heartbeat-timeout = "20s"
+client-silence = "90s"
+handshake-timeout = "10s"
+close-timeout = "5s"
+drain = "10s"
+max-message = "1MiB"
+max-frame = "1MiB"
+max-header = "16KiB"
+max-fragments = 1024
+max-backlog = "1MiB"
+log = "text"
+log-level = "info"
+"#;
+
+/// A parser of a layer alone, for the names of its settings and for values from the environment.
+#[derive(Parser)]
+#[command(no_binary_name = true)]
+pub(crate) struct LayerParser {
+    #[command(flatten)]
+    pub(crate) layer: Layer,
+}
+
+/// The names of all settings, in the order of the help.
+pub(crate) fn keys() -> Vec<String> {
+    let command = LayerParser::command();
+    command
+        .get_arguments()
+        .filter_map(|arg| arg.get_long())
+        .filter(|key| *key != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The command with every setting's default in its help, taken from [`DEFAULTS`], so that they are written once.
+pub(crate) fn with_defaults_in_help(command: clap::Command) -> clap::Command {
+    let defaults: toml::Table = DEFAULTS.parse().expect("DEFAULTS is TOML");
+    let command = command.mut_args(|arg| {
+        let default =
+            arg.get_long().and_then(|key| defaults.get(key)).map(plain).filter(|text| !text.is_empty());
+        match (default, arg.get_help().cloned()) {
+            (Some(default), Some(help)) => arg.help(format!("{help} [default: {default}]")),
+            _ => arg,
+        }
+    });
+    command.mut_subcommands(with_defaults_in_help)
+}
+
+/// A value as one would type it after a flag.
+fn plain(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// clap's several lines as one: what is wrong, and its tip where it has one.
+pub(crate) fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim);
+    let what = lines.next().unwrap_or_default();
+    let mut line = what.strip_prefix("error: ").unwrap_or(what).to_owned();
+    for further in lines {
+        if let Some(tip) = further.strip_prefix("tip: ") {
+            line.push_str("; ");
+            line.push_str(tip);
+        } else if further.starts_with("[possible values") {
+            line.push(' ');
+            line.push_str(further);
+        }
+    }
+    line
+}
+
+/// Who must prove who they are.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Auth {
+    None,
+}
+
+/// Whether each worker has a descriptor table of its own.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FdTables {
+    Auto,
+    Private,
+    Shared,
+}
+
+/// Who proves that a connection lives.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Heartbeat {
+    Server,
+    Client,
+    Both,
+}
+
+/// The log's form.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogForm {
+    Text,
+    Json,
+}
+
+/// The log's level.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}

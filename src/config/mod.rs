@@ -1,0 +1,20 @@
+//! Settings: what was said by flag, environment and file, checked and resolved. No other place decides a default.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`layer`] | the settings as written, in any of the three places |
+//! | [`units`], [`address`] | durations, sizes and addresses as people write them |
+//! | [`sources`] | reading file and environment; which place wins; `config print` |
+//! | [`settings`] | the settings as the server takes them, and the relations that must hold between them |
+//! | [`capacity`] | how many connections fit, and why |
+
+pub(crate) mod address;
+pub(crate) mod capacity;
+pub(crate) mod layer;
+pub(crate) mod settings;
+pub(crate) mod sources;
+pub(crate) mod units;
+
+pub(crate) use layer::Layer;
+pub(crate) use settings::Settings;
+pub(crate) use sources::Sources;

@@ -1,0 +1,309 @@
+//! The settings as the server takes them, once the relations between them hold.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use rollcall::http::SiteSettings;
+use rollcall::limits::{BACKLOG_BYTES_PAUSE, MessageLimits, READ_BUFFER_BYTES, WORKERS_MAX};
+use rollcall::reactor;
+
+use super::address::Address;
+use super::layer::{self, Layer, LogForm, LogLevel};
+use super::sources::{Origin, Sources};
+use super::units::{Size, Span};
+
+/// All that the server runs by. How many workers and connections it has is decided by [`capacity`](super::capacity).
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Public addresses, then the admin address.
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// How many of them are public.
+    pub(crate) public: usize,
+    /// As asked for; `None`: as the machine and `max_connections` want it.
+    pub(crate) workers: Option<usize>,
+    /// As asked for; `None`: as descriptors allow.
+    pub(crate) max_connections: Option<usize>,
+    /// The rest of what the reactor takes.
+    pub(crate) reactor: reactor::Config,
+    /// Who is let in.
+    pub(crate) site: SiteSettings,
+    pub(crate) log: LogForm,
+    pub(crate) log_level: LogLevel,
+}
+
+impl Settings {
+    /// Resolves and checks.
+    ///
+    /// # Errors
+    /// One line that names the setting, where it was set, and what it may be.
+    pub(crate) fn resolve(sources: &Sources) -> Result<Settings, String> {
+        let check = Check { sources, layer: sources.merged() };
+        let mut addresses = check.addresses()?;
+        let public = addresses.len();
+        let admin = check.layer.admin_listen.as_ref().map(Address::resolve).transpose();
+        addresses.extend(admin.map_err(|error| check.at("admin-listen", &error))?);
+        check.reach(&addresses)?;
+        let site = SiteSettings {
+            origins: check.origins()?,
+            subprotocols: check.subprotocols()?,
+            public_listeners: (addresses.len() > public).then_some(public),
+        };
+        Ok(Settings {
+            addresses,
+            public,
+            workers: check.number("workers", check.layer.workers, 1..=WORKERS_MAX)?,
+            max_connections: check.number(
+                "max-connections",
+                check.layer.max_connections,
+                1..=CONNECTIONS_MAX,
+            )?,
+            reactor: check.reactor()?,
+            site,
+            log: set(check.layer.log),
+            log_level: set(check.layer.log_level),
+        })
+    }
+}
+
+/// More than any machine holds; keeps sums far from overflow.
+pub(crate) const CONNECTIONS_MAX: usize = 1 << 28;
+
+const MILLIS: fn(u64) -> Duration = Duration::from_millis;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+struct Check<'a> {
+    sources: &'a Sources,
+    layer: Layer,
+}
+
+impl Check<'_> {
+    fn reactor(&self) -> Result<reactor::Config, String> {
+        let layer = &self.layer;
+        Ok(reactor::Config {
+            fd_tables: match set(layer.fd_tables) {
+                layer::FdTables::Auto => reactor::FdTables::Auto,
+                layer::FdTables::Private => reactor::FdTables::Private,
+                layer::FdTables::Shared => reactor::FdTables::Shared,
+            },
+            heartbeat: self.heartbeat()?,
+            handshake_timeout: self.span("handshake-timeout", layer.handshake_timeout, MILLIS(100)..=DAY)?,
+            close_timeout: self.span("close-timeout", layer.close_timeout, MILLIS(100)..=DAY)?,
+            drain: self.span("drain", layer.drain, Duration::ZERO..=DAY)?,
+            messages: self.messages()?,
+            max_head_bytes: self.size("max-header", layer.max_header, 1 << 10..=READ_BUFFER_BYTES)?,
+            max_backlog_bytes: self.size("max-backlog", layer.max_backlog, BACKLOG_BYTES_PAUSE..=1 << 30)?,
+            ..reactor::Config::default()
+        })
+    }
+
+    fn heartbeat(&self) -> Result<reactor::Heartbeat, String> {
+        let layer = &self.layer;
+        Ok(reactor::Heartbeat {
+            mode: match set(layer.heartbeat) {
+                layer::Heartbeat::Server => reactor::HeartbeatMode::Server,
+                layer::Heartbeat::Client => reactor::HeartbeatMode::Client,
+                layer::Heartbeat::Both => reactor::HeartbeatMode::Both,
+            },
+            interval: self.span("heartbeat-interval", layer.heartbeat_interval, MILLIS(100)..=DAY)?,
+            timeout: self.span("heartbeat-timeout", layer.heartbeat_timeout, MILLIS(100)..=DAY)?,
+            client_silence: self.span("client-silence", layer.client_silence, MILLIS(100)..=DAY)?,
+        })
+    }
+
+    fn messages(&self) -> Result<MessageLimits, String> {
+        let max_message_bytes = self.size("max-message", self.layer.max_message, 1..=1 << 30)?;
+        let max_frame_bytes = self.size("max-frame", self.layer.max_frame, 1..=1 << 30)?;
+        if max_frame_bytes > max_message_bytes {
+            return Err(self.at(
+                "max-frame",
+                &format!(
+                    "{} is more than max-message, {}: a frame is part of a message",
+                    Size(max_frame_bytes),
+                    Size(max_message_bytes)
+                ),
+            ));
+        }
+        let max_fragments = set(self.layer.max_fragments);
+        if max_fragments == 0 {
+            return Err(self.at("max-fragments", "0 leaves no message; at least 1"));
+        }
+        Ok(MessageLimits { max_message_bytes, max_frame_bytes, max_fragments })
+    }
+
+    fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
+        let written = self.layer.listen.as_deref().unwrap_or_default();
+        let mut addresses: Vec<SocketAddr> = Vec::with_capacity(written.len() + 1);
+        for address in written {
+            let address = address.resolve().map_err(|error| self.at("listen", &error))?;
+            if address.port() != 0 && addresses.contains(&address) {
+                return Err(self.at("listen", &format!("{address} is listed twice")));
+            }
+            addresses.push(address);
+        }
+        if addresses.is_empty() {
+            return Err(self.at("listen", "the list is empty; at least one address"));
+        }
+        Ok(addresses)
+    }
+
+    /// Whoever lets strangers in says so.
+    fn reach(&self, addresses: &[SocketAddr]) -> Result<(), String> {
+        let outside = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
+        match outside {
+            Some(address) if self.sources.origin("auth") == Some(Origin::Default) => Err(format!(
+                "{address} is reachable from other machines, and everybody who reaches it is let in; \
+                 say `--auth none` if that is meant"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn origins(&self) -> Result<Vec<String>, String> {
+        let origins = self.layer.origin.clone().unwrap_or_default();
+        for origin in &origins {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            if origin != "null" && host.is_none_or(|host| host.is_empty() || host.contains('/')) {
+                let error = format!("`{origin}` is not what a browser sends, like https://example.org:8443");
+                return Err(self.at("origin", &error));
+            }
+        }
+        Ok(origins)
+    }
+
+    fn subprotocols(&self) -> Result<Vec<String>, String> {
+        let names = self.layer.subprotocol.clone().unwrap_or_default();
+        // RFC 6455 §4.1: a subprotocol is a token of RFC 9110 §5.6.2.
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        match names.iter().find(|name| name.is_empty() || !name.bytes().all(is_token)) {
+            Some(name) => {
+                Err(self
+                    .at("subprotocol", &format!("`{name}` has characters that a subprotocol may not have")))
+            }
+            None => Ok(names),
+        }
+    }
+
+    fn span(
+        &self,
+        key: &str,
+        span: Option<Span>,
+        range: RangeInclusive<Duration>,
+    ) -> Result<Duration, String> {
+        let span = set(span);
+        if range.contains(&span.0) {
+            return Ok(span.0);
+        }
+        Err(self
+            .at(key, &format!("{span} is not within {} and {}", Span(*range.start()), Span(*range.end()))))
+    }
+
+    fn size(&self, key: &str, size: Option<Size>, range: RangeInclusive<usize>) -> Result<usize, String> {
+        let size = set(size);
+        if range.contains(&size.0) {
+            return Ok(size.0);
+        }
+        Err(self
+            .at(key, &format!("{size} is not within {} and {}", Size(*range.start()), Size(*range.end()))))
+    }
+
+    fn number(
+        &self,
+        key: &str,
+        number: Option<usize>,
+        range: RangeInclusive<usize>,
+    ) -> Result<Option<usize>, String> {
+        match number {
+            Some(number) if !range.contains(&number) => {
+                Err(self.at(key, &format!("{number} is not within {} and {}", range.start(), range.end())))
+            }
+            _ => Ok(number),
+        }
+    }
+
+    /// The error's line: the setting as the reader wrote it, then what is wrong.
+    fn at(&self, key: &str, error: &str) -> String {
+        match self.sources.origin(key) {
+            Some(Origin::File(path)) => format!("{}: {key}: {error}", path.display()),
+            Some(Origin::Environment(name) | Origin::Flag(name)) => format!("{name}: {error}"),
+            Some(Origin::Default) | None => format!("{key}: {error}"),
+        }
+    }
+}
+
+/// The value of a setting that has a default.
+fn set<T>(value: Option<T>) -> T {
+    value.expect("DEFAULTS names every setting that is read with this")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::config::layer::LayerParser;
+
+    fn resolve(flags: &[&str]) -> Result<Settings, String> {
+        let layer = LayerParser::try_parse_from(flags).unwrap().layer;
+        Settings::resolve(&Sources::read(&layer, None, std::iter::empty()).unwrap())
+    }
+
+    #[test]
+    fn the_defaults_are_the_reactors() {
+        let settings = resolve(&[]).unwrap();
+        let (ours, theirs) = (&settings.reactor, reactor::Config::default());
+        assert_eq!(ours.heartbeat, theirs.heartbeat);
+        assert_eq!(ours.messages, theirs.messages);
+        assert_eq!(
+            (ours.handshake_timeout, ours.close_timeout, ours.drain),
+            (theirs.handshake_timeout, theirs.close_timeout, theirs.drain)
+        );
+        assert_eq!(
+            (ours.max_head_bytes, ours.max_body_bytes, ours.max_backlog_bytes),
+            (theirs.max_head_bytes, theirs.max_body_bytes, theirs.max_backlog_bytes)
+        );
+        assert_eq!(ours.fd_tables, reactor::FdTables::Auto);
+        assert_eq!(settings.addresses, ["127.0.0.1:8080".parse().unwrap()]);
+        assert_eq!((settings.workers, settings.max_connections), (None, None));
+    }
+
+    #[test]
+    fn relations_are_checked() {
+        for (flags, line) in [
+            (
+                &["--max-frame=2MiB"][..],
+                "--max-frame: 2MiB is more than max-message, 1MiB: a frame is part of a message",
+            ),
+            (&["--workers=0"], "--workers: 0 is not within 1 and 1024"),
+            (&["--workers=1025"], "--workers: 1025 is not within 1 and 1024"),
+            (&["--max-fragments=0"], "--max-fragments: 0 leaves no message; at least 1"),
+            (&["--heartbeat-interval=10ms"], "--heartbeat-interval: 10ms is not within 100ms and 24h"),
+            (&["--max-header=1MiB"], "--max-header: 1MiB is not within 1KiB and 128KiB"),
+            (&["--listen=[::1]:9", "--listen=[::1]:9"], "--listen: [::1]:9 is listed twice"),
+            (
+                &["--origin=example.org/"],
+                "--origin: `example.org/` is not what a browser sends, like https://example.org:8443",
+            ),
+            (&["--subprotocol=a b"], "--subprotocol: `a b` has characters that a subprotocol may not have"),
+        ] {
+            assert_eq!(resolve(flags).unwrap_err(), line);
+        }
+    }
+
+    #[test]
+    fn strangers_are_let_in_only_aloud() {
+        for address in ["--listen=0.0.0.0:0", "--listen=[::]:0", "--admin-listen=192.0.2.1:0"] {
+            let error = resolve(&[address]).unwrap_err();
+            assert!(error.contains("--auth none"), "{error}");
+            resolve(&[address, "--auth=none"]).unwrap();
+        }
+        resolve(&["--listen=127.9.9.9:0", "--listen=[::1]:0", "--listen=[::ffff:127.0.0.1]:0"]).unwrap();
+    }
+
+    #[test]
+    fn the_admin_address_comes_last() {
+        let settings = resolve(&["--admin-listen=127.0.0.1:2", "--listen=127.0.0.1:1"]).unwrap();
+        assert_eq!(settings.addresses.iter().map(SocketAddr::port).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!((settings.public, settings.site.public_listeners), (1, Some(1)));
+    }
+}

@@ -1,0 +1,13 @@
+//! The same port's other face: which path is what, over HTTP and for an upgrade.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`site`] | paths to services and pages; who is let in |
+//! | [`health`] | `/healthz`, `/readyz` |
+//! | [`metrics`] | `/metrics` |
+
+pub mod health;
+pub mod metrics;
+pub mod site;
+
+pub use site::{Site, SiteSettings};

@@ -1,0 +1,248 @@
+//! The site: which path is which service or page, and who is let in. This is the service that the binary runs.
+//!
+//! | path | |
+//! |---|---|
+//! | `/` | what this is |
+//! | `/echo` | an upgrade: [`Echo`]; a plain request: 426 |
+//! | `/healthz`, `/readyz` | [`health`] |
+//! | `/metrics` | [`metrics`](super::metrics); on the admin listeners alone where there are any |
+//!
+//! A further service is a further [`Purpose`]: a path in [`Purpose::of_path`], and an arm where a connection's events
+//! are handed on.
+
+use std::sync::Arc;
+
+use crate::http::health;
+use crate::http::metrics::Metrics;
+use crate::reactor::{Accept, Admission, Answer, Cause, ConnId, Context, Fleet, RequestId, Service};
+use crate::service::echo::Echo;
+use crate::wire::close::{Close, CloseCode};
+use crate::wire::http::{Head, Refusal, Response};
+use crate::wire::session::Kind;
+use crate::wire::upgrade::Upgrade;
+
+/// Who is let in, and where.
+#[derive(Clone, Debug, Default)]
+pub struct SiteSettings {
+    /// Origins that may connect, as a browser writes them; empty: any.
+    pub origins: Vec<String>,
+    /// Subprotocols that are accepted. The client's order decides; one that offers none of them gets none.
+    pub subprotocols: Vec<String>,
+    /// How many of the server's listeners are for everybody; those after them are admin listeners, which serve
+    /// `/metrics` in the place of the others, and no upgrades. `None`: there are no admin listeners.
+    pub public_listeners: Option<usize>,
+}
+
+/// A worker's site.
+#[derive(Debug)]
+pub struct Site {
+    settings: Arc<SiteSettings>,
+    metrics: Metrics,
+}
+
+/// What a connection is for: the tag of an accepted connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Purpose {
+    Echo = 1,
+}
+
+impl Purpose {
+    /// Which service stands behind a path.
+    fn of_path(path: &str) -> Option<Purpose> {
+        match path {
+            "/echo" => Some(Purpose::Echo),
+            _ => None,
+        }
+    }
+
+    const fn tag(self) -> u32 {
+        self as u32
+    }
+
+    const fn of_tag(tag: u32) -> Option<Purpose> {
+        match tag {
+            1 => Some(Purpose::Echo),
+            _ => None,
+        }
+    }
+}
+
+/// What a plain request asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Page {
+    Index,
+    Healthz,
+    Readyz,
+    Metrics,
+    /// A service's path, which only an upgrade gets anything from.
+    Upgradable,
+}
+
+impl Page {
+    fn of_path(path: &str) -> Option<Page> {
+        match path {
+            "/" => Some(Page::Index),
+            "/healthz" => Some(Page::Healthz),
+            "/readyz" => Some(Page::Readyz),
+            "/metrics" => Some(Page::Metrics),
+            _ => Purpose::of_path(path).map(|_| Page::Upgradable),
+        }
+    }
+
+    /// Whether a listener serves it: `/metrics` moves to the admin listener where there is one, upgrades don't follow.
+    fn is_served(self, side: Side) -> bool {
+        match self {
+            Page::Metrics => side != Side::Public,
+            Page::Upgradable => side != Side::Admin,
+            Page::Index | Page::Healthz | Page::Readyz => true,
+        }
+    }
+}
+
+/// Which face a listener shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Side {
+    /// The only kind there is: it serves all.
+    Whole,
+    /// For everybody; the metrics are elsewhere.
+    Public,
+    /// For who runs the server.
+    Admin,
+}
+
+impl SiteSettings {
+    fn side(&self, listener: usize) -> Side {
+        match self.public_listeners {
+            None => Side::Whole,
+            Some(public) if listener < public => Side::Public,
+            Some(_) => Side::Admin,
+        }
+    }
+}
+
+impl Site {
+    /// The site of one worker.
+    #[must_use]
+    pub fn new(settings: Arc<SiteSettings>, fleet: &Arc<Fleet>) -> Site {
+        Site { settings, metrics: Metrics::new(Arc::clone(fleet)) }
+    }
+
+    fn purpose<M>(cx: &Context<'_, M>, conn: ConnId) -> Option<Purpose> {
+        cx.tag(conn).and_then(Purpose::of_tag)
+    }
+}
+
+impl Service for Site {
+    type Mail = ();
+
+    fn admit(&mut self, _: &mut Context<'_, ()>, upgrade: &Upgrade<'_>) -> Admission {
+        let Some(purpose) = Purpose::of_path(upgrade.head.path()) else {
+            return Admission::Refuse(Response::text(404, NO_SERVICE));
+        };
+        if !upgrade.origin_allowed(&self.settings.origins) {
+            return Admission::Refuse(Response::text(403, "this origin may not connect; see --origin"));
+        }
+        let subprotocol = upgrade.subprotocol(&self.settings.subprotocols).map(str::to_owned);
+        Admission::Accept(Accept { tag: purpose.tag(), subprotocol })
+    }
+
+    fn open(&mut self, cx: &mut Context<'_, ()>, conn: ConnId) {
+        tracing::debug!(conn = conn.to_bits(), "opened");
+        // Here and not in `admit`, which doesn't know on which listener the client came in.
+        if !Page::Upgradable.is_served(self.settings.side(cx.listener(conn))) {
+            cx.close(conn, &Close::new(POLICY, "the admin address serves no WebSocket"));
+        }
+    }
+
+    fn message(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, kind: Kind, payload: &[u8]) {
+        match Site::purpose(cx, conn) {
+            Some(Purpose::Echo) => Echo::reply(cx, conn, kind, payload),
+            None => {}
+        }
+    }
+
+    fn closed(&mut self, _: &mut Context<'_, ()>, conn: ConnId, cause: Cause) {
+        tracing::debug!(conn = conn.to_bits(), cause = cause.label(), "closed");
+    }
+
+    fn request(&mut self, cx: &mut Context<'_, ()>, request: RequestId, head: &Head<'_>, _: &[u8]) -> Answer {
+        let side = self.settings.side(cx.listener(request.conn));
+        let Some(page) = Page::of_path(head.path()).filter(|page| page.is_served(side)) else {
+            return Answer::Now(Response::text(404, NOT_FOUND));
+        };
+        Answer::Now(match head.method {
+            "GET" | "HEAD" => self.page(cx, page, side),
+            "OPTIONS" => Response::text(200, ALLOW).with("Allow", ALLOW),
+            _ => Response::text(405, "only GET and HEAD").with("Allow", ALLOW),
+        })
+    }
+}
+
+impl Site {
+    fn page(&self, cx: &Context<'_, ()>, page: Page, side: Side) -> Response {
+        match page {
+            Page::Index => Response::text(200, &index(side)),
+            Page::Healthz => health::healthz(cx.fleet(), cx.now()),
+            Page::Readyz => health::readyz(cx.fleet()),
+            Page::Metrics => self.metrics.response(),
+            // RFC 9110 §15.5.22: a 426 names what to upgrade to.
+            Page::Upgradable => Response::refusal(&Refusal {
+                status: 426,
+                reason: "a WebSocket lives here: connect with ws://",
+            }),
+        }
+    }
+}
+
+const ALLOW: &str = "GET, HEAD, OPTIONS";
+/// RFC 6455 §7.4.1: 1008, a policy was broken.
+const POLICY: CloseCode = CloseCode(1008);
+const NOT_FOUND: &str = "not found; / says what exists";
+const NO_SERVICE: &str = "no WebSocket lives here; /echo sends every message back";
+
+fn index(side: Side) -> String {
+    let paths = [
+        (Page::Upgradable, "/echo     a WebSocket that sends every message back"),
+        (Page::Healthz, "/healthz  200 while every worker turns"),
+        (Page::Readyz, "/readyz   200 while connections are welcome"),
+        (Page::Metrics, "/metrics  figures in OpenMetrics text"),
+    ];
+    let mut text = format!("rollcall {}: a WebSocket server\n", env!("CARGO_PKG_VERSION"));
+    for (_, line) in paths.into_iter().filter(|(page, _)| page.is_served(side)) {
+        text.push('\n');
+        text.push_str(line);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_name_their_purpose() {
+        assert_eq!(Purpose::of_tag(Purpose::Echo.tag()), Some(Purpose::Echo));
+        assert_eq!(Purpose::of_tag(0), None);
+    }
+
+    #[test]
+    fn metrics_move_to_the_admin_listener_and_upgrades_stay() {
+        let settings = SiteSettings { public_listeners: Some(2), ..SiteSettings::default() };
+        assert_eq!(
+            [0, 1, 2, 3].map(|i| settings.side(i)),
+            [Side::Public, Side::Public, Side::Admin, Side::Admin]
+        );
+        assert!(!Page::Metrics.is_served(Side::Public) && Page::Metrics.is_served(Side::Admin));
+        assert!(Page::Upgradable.is_served(Side::Public) && !Page::Upgradable.is_served(Side::Admin));
+        assert_eq!(SiteSettings::default().side(0), Side::Whole);
+        assert!(Page::Metrics.is_served(Side::Whole) && Page::Upgradable.is_served(Side::Whole));
+        assert!(!index(Side::Public).contains("/metrics") && !index(Side::Admin).contains("/echo"));
+    }
+
+    #[test]
+    fn presence_paths_are_not_served_yet() {
+        for path in ["/ws", "/", "/echo/", "/ECHO"] {
+            assert_eq!(Purpose::of_path(path), None, "{path}");
+        }
+    }
+}

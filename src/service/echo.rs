@@ -1,0 +1,35 @@
+//! Echo: every message comes back to its sender, with its kind.
+//!
+//! It keeps nothing per connection and allocates nothing per message. A client that sends without reading is paused by
+//! the reactor long before its backlog is full; where one message alone would pass the bound, it is closed with 1013.
+
+use crate::reactor::{Accept, Admission, ConnId, Context, SendError, Service};
+use crate::wire::close::{Close, CloseCode};
+use crate::wire::session::Kind;
+use crate::wire::upgrade::Upgrade;
+
+/// A service that is echo on every path, for every origin. As a part of a larger service: [`Echo::reply`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Echo;
+
+impl Echo {
+    /// Sends a message back to the connection that it came from.
+    pub fn reply<M>(cx: &mut Context<'_, M>, conn: ConnId, kind: Kind, payload: &[u8]) {
+        match cx.send(conn, kind, payload) {
+            Ok(()) | Err(SendError::Gone) => {}
+            Err(SendError::Full) => cx.close(conn, &Close::new(CloseCode::TRY_AGAIN, "too slow")),
+        }
+    }
+}
+
+impl Service for Echo {
+    type Mail = ();
+
+    fn admit(&mut self, _: &mut Context<'_, ()>, _: &Upgrade<'_>) -> Admission {
+        Admission::Accept(Accept::default())
+    }
+
+    fn message(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, kind: Kind, payload: &[u8]) {
+        Echo::reply(cx, conn, kind, payload);
+    }
+}

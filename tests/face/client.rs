@@ -1,0 +1,104 @@
+//! Clients for the tests of this module: HTTP by hand over one socket, WebSocket by tungstenite.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use tungstenite::client::IntoClientRequest;
+use tungstenite::handshake::client::Response as Upgraded;
+use tungstenite::{HandshakeError, WebSocket};
+
+/// No wait in these tests ends by time-out unless something is broken.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An HTTP connection.
+pub(super) struct Http {
+    reader: BufReader<TcpStream>,
+}
+
+/// A response as it was read.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    head: String,
+    pub(super) body: String,
+}
+
+impl Answer {
+    /// The value of a field.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+}
+
+impl Http {
+    pub(super) fn connect(address: SocketAddr) -> Http {
+        Http { reader: BufReader::new(socket(address)) }
+    }
+
+    /// Sends bytes as they are.
+    pub(super) fn send(&mut self, bytes: &str) {
+        self.reader.get_mut().write_all(bytes.as_bytes()).unwrap();
+    }
+
+    /// Asks and reads the answer; the connection stays open.
+    pub(super) fn ask(&mut self, method: &str, path: &str) -> Answer {
+        self.send(&format!("{method} {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        self.answer(method == "HEAD")
+    }
+
+    /// Reads one response; one to HEAD has no body, whatever its length says.
+    pub(super) fn answer(&mut self, head_only: bool) -> Answer {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(self.reader.read_line(&mut head).unwrap(), 0, "the connection ended in {head:?}");
+        }
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut answer = Answer { status, head, body: String::new() };
+        let length = answer.field("Content-Length").map_or(0, |length| length.parse().unwrap());
+        if !head_only {
+            let mut body = vec![0; length];
+            self.reader.read_exact(&mut body).unwrap();
+            answer.body = String::from_utf8(body).unwrap();
+        }
+        answer
+    }
+
+    /// Whether the server has ended the connection, with nothing more to read.
+    pub(super) fn is_ended(&mut self) -> bool {
+        self.reader.read(&mut [0]).unwrap() == 0
+    }
+}
+
+/// One request on a connection of its own.
+pub(super) fn get(address: SocketAddr, path: &str) -> Answer {
+    Http::connect(address).ask("GET", path)
+}
+
+/// An upgrade with further header fields: the connection, or the status of the refusal.
+pub(super) fn upgrade(
+    address: SocketAddr,
+    path: &str,
+    fields: &[(&'static str, &str)],
+) -> Result<(WebSocket<TcpStream>, Upgraded), u16> {
+    let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
+    for (name, value) in fields {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    match tungstenite::client(request, socket(address)) {
+        Ok(open) => Ok(open),
+        Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => Err(response.status().as_u16()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn socket(address: SocketAddr) -> TcpStream {
+    let socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_nodelay(true).unwrap();
+    socket
+}

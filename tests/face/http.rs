@@ -1,0 +1,261 @@
+//! The HTTP face over real sockets: routes, keep-alive, pipelining, who is let in where.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use rollcall::http::{Site, SiteSettings, health};
+use rollcall::reactor::{Accept, Admission, Config, ConnId, Context, Server, Service};
+use rollcall::time::Now;
+use rollcall::wire::session::Kind;
+use rollcall::wire::upgrade::Upgrade;
+use tungstenite::Message;
+
+use super::client::{Http, get, upgrade};
+
+fn local() -> SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+fn start(config: Config, listen: &[SocketAddr], settings: SiteSettings) -> Server {
+    let settings = Arc::new(settings);
+    Server::start(config, listen, move |_, fleet| Site::new(settings.clone(), fleet)).unwrap()
+}
+
+fn site() -> (Server, SocketAddr) {
+    let server = start(Config::default(), &[local()], SiteSettings::default());
+    let address = server.addresses()[0];
+    (server, address)
+}
+
+#[test]
+fn each_path_answers() {
+    let (_server, address) = site();
+    for (path, status, body) in [
+        ("/", 200, "/echo"),
+        ("/healthz", 200, "ok\n"),
+        ("/readyz", 200, "ready\n"),
+        ("/metrics", 200, "# EOF\n"),
+        ("/metrics?x=1", 200, "# EOF\n"),
+        ("/echo", 426, "ws://"),
+        ("/ws", 404, "not found"),
+        ("/healthz/", 404, "not found"),
+        ("/nothing", 404, "not found"),
+    ] {
+        let answer = get(address, path);
+        assert_eq!(answer.status, status, "{path}");
+        assert!(answer.body.contains(body), "{path}: {}", answer.body);
+    }
+}
+
+#[test]
+fn a_connection_serves_one_request_after_another() {
+    let (_server, address) = site();
+    let mut http = Http::connect(address);
+    for path in ["/healthz", "/nothing", "/readyz", "/echo", "/metrics", "/healthz"] {
+        let answer = http.ask("GET", path);
+        assert_ne!(answer.field("Connection"), Some("close"), "{path}");
+    }
+    http.send("GET /healthz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    assert_eq!(http.answer(false).field("Connection"), Some("close"));
+    assert!(http.is_ended());
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let (_server, address) = site();
+    let mut http = Http::connect(address);
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+    http.send(&["/healthz", "/nothing", "/readyz"].map(request).concat());
+    assert_eq!([(); 3].map(|()| http.answer(false).status), [200, 404, 200]);
+    // Split anywhere, too.
+    let (first, second) = (request("/nothing"), request("/healthz"));
+    http.send(&format!("{first}{}", &second[..9]));
+    assert_eq!(http.answer(false).status, 404);
+    http.send(&second[9..]);
+    assert_eq!(http.answer(false).status, 200);
+}
+
+#[test]
+fn a_head_is_answered_without_its_body() {
+    let (_server, address) = site();
+    let mut http = Http::connect(address);
+    for path in ["/", "/healthz", "/readyz", "/metrics", "/echo", "/nothing"] {
+        let (with, without) = (http.ask("GET", path), http.ask("HEAD", path));
+        assert_eq!((without.status, without.body.as_str()), (with.status, ""), "{path}");
+        assert_eq!(without.field("Content-Type"), with.field("Content-Type"), "{path}");
+    }
+}
+
+#[test]
+fn other_methods_are_refused_with_what_is_allowed() {
+    let (_server, address) = site();
+    for method in ["POST", "PUT", "DELETE", "BREW"] {
+        let answer = Http::connect(address).ask(method, "/healthz");
+        assert_eq!((answer.status, answer.field("Allow")), (405, Some("GET, HEAD, OPTIONS")), "{method}");
+    }
+    let answer = Http::connect(address).ask("OPTIONS", "/metrics");
+    assert_eq!((answer.status, answer.field("Allow")), (200, Some("GET, HEAD, OPTIONS")));
+    assert_eq!(Http::connect(address).ask("POST", "/nothing").status, 404);
+}
+
+#[test]
+fn a_plain_request_for_a_websocket_says_what_to_upgrade_to() {
+    let (_server, address) = site();
+    let answer = get(address, "/echo");
+    assert_eq!(answer.status, 426);
+    // RFC 9110 §15.5.22 and RFC 6455 §4.4.
+    assert_eq!(answer.field("Upgrade"), Some("websocket"));
+    assert_eq!(answer.field("Sec-WebSocket-Version"), Some("13"));
+}
+
+#[test]
+fn echo_sends_each_message_back_with_its_kind() {
+    for workers in [1, 3] {
+        let server = start(Config { workers, ..Config::default() }, &[local()], SiteSettings::default());
+        for _ in 0..workers * 4 {
+            let (mut socket, _) = upgrade(server.addresses()[0], "/echo?x=1", &[]).unwrap();
+            let big = Message::binary(vec![7; 300_000]);
+            for message in [Message::text("é"), Message::text(""), Message::binary(vec![0, 255]), big] {
+                socket.send(message.clone()).unwrap();
+                assert_eq!(socket.read().unwrap(), message);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_clients_first_known_subprotocol_is_chosen() {
+    let subprotocols = vec!["rollcall.v1".to_owned(), "chat".to_owned()];
+    let server =
+        start(Config::default(), &[local()], SiteSettings { subprotocols, ..SiteSettings::default() });
+    for (offered, chosen) in [("chat, rollcall.v1", Some("chat")), ("soap, rollcall.v1", Some("rollcall.v1"))]
+    {
+        let (_, response) =
+            upgrade(server.addresses()[0], "/echo", &[("Sec-WebSocket-Protocol", offered)]).unwrap();
+        let header = response.headers().get("Sec-WebSocket-Protocol").map(|value| value.to_str().unwrap());
+        assert_eq!(header, chosen);
+    }
+    // RFC 6455 §4.2.2: a server that wants none of them sends no such header. tungstenite calls that an error.
+    let mut http = Http::connect(server.addresses()[0]);
+    http.send(
+        "GET /echo HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: soap\r\n\r\n",
+    );
+    let answer = http.answer(true);
+    assert_eq!((answer.status, answer.field("Sec-WebSocket-Protocol")), (101, None));
+    assert_eq!(answer.field("Sec-WebSocket-Accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+}
+
+#[test]
+fn upgrades_are_refused_where_nothing_lives_and_to_foreign_origins() {
+    let origins = vec!["https://example.org".to_owned()];
+    let server = start(Config::default(), &[local()], SiteSettings { origins, ..SiteSettings::default() });
+    let address = server.addresses()[0];
+    for path in ["/", "/ws", "/healthz", "/echo/x"] {
+        assert_eq!(upgrade(address, path, &[]).err(), Some(404), "{path}");
+    }
+    for (origin, refused) in [
+        ("https://example.org", None),
+        ("https://example.org.evil.test", Some(403)),
+        ("http://example.org", Some(403)),
+        ("null", Some(403)),
+    ] {
+        assert_eq!(upgrade(address, "/echo", &[("Origin", origin)]).err(), refused, "{origin}");
+    }
+    assert!(upgrade(address, "/echo", &[]).is_ok(), "what sends no Origin is no browser");
+    let refused = get(address, "/metrics").body;
+    assert!(refused.contains("rollcall_handshakes_refused_total{reason=\"not_found\"} 4\n"), "{refused}");
+    assert!(refused.contains("rollcall_handshakes_refused_total{reason=\"forbidden\"} 3\n"), "{refused}");
+}
+
+#[test]
+fn metrics_move_to_the_admin_listener() {
+    let settings = SiteSettings { public_listeners: Some(1), ..SiteSettings::default() };
+    let server = start(Config::default(), &[local(), local()], settings);
+    let (public, admin) = (server.addresses()[0], server.addresses()[1]);
+    assert_eq!(["/metrics", "/healthz", "/echo"].map(|path| get(public, path).status), [404, 200, 426]);
+    assert_eq!(["/metrics", "/healthz", "/echo"].map(|path| get(admin, path).status), [200, 200, 404]);
+    assert!(upgrade(public, "/echo", &[]).is_ok());
+    let (mut socket, _) = upgrade(admin, "/echo", &[]).unwrap();
+    assert!(matches!(socket.read(), Ok(Message::Close(Some(close))) if u16::from(close.code) == 1008));
+}
+
+#[test]
+fn metrics_count_what_happened() {
+    let (_server, address) = site();
+    let (mut socket, _) = upgrade(address, "/echo", &[]).unwrap();
+    for _ in 0..5 {
+        socket.send(Message::text("twelve bytes")).unwrap();
+        socket.read().unwrap();
+    }
+    let text = get(address, "/metrics").body;
+    for line in [
+        "rollcall_connections 2",
+        "rollcall_websockets 1",
+        "rollcall_accepts_total 2",
+        "rollcall_upgrades_total 1",
+        "rollcall_messages_received_total 5",
+        "rollcall_messages_sent_total 5",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+    }
+    socket.close(None).unwrap();
+    while socket.read().is_ok() {}
+    let text = get(address, "/metrics").body;
+    for line in ["rollcall_ended_total{cause=\"closed\"} 1", "rollcall_websockets 0"] {
+        assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn a_full_server_is_not_ready_but_healthy() {
+    let server =
+        start(Config { max_connections: 1, ..Config::default() }, &[local()], SiteSettings::default());
+    let mut http = Http::connect(server.addresses()[0]);
+    let answer = http.ask("GET", "/readyz");
+    assert_eq!((answer.status, answer.body.as_str()), (503, "full: 1 of 1 connections\n"));
+    assert_eq!(http.ask("GET", "/healthz").status, 200);
+}
+
+/// A service that stays in a message until it is told to go on.
+struct Sticky {
+    entered: Sender<()>,
+    go_on: Arc<Mutex<Receiver<()>>>,
+}
+
+impl Service for Sticky {
+    type Mail = ();
+
+    fn admit(&mut self, _: &mut Context<'_, ()>, _: &Upgrade<'_>) -> Admission {
+        Admission::Accept(Accept::default())
+    }
+
+    fn message(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: Kind, _: &[u8]) {
+        self.entered.send(()).unwrap();
+        // The test's end lets go, too.
+        let _ = self.go_on.lock().unwrap().recv();
+    }
+}
+
+#[test]
+fn a_stuck_worker_is_named() {
+    let (entered, has_entered) = channel();
+    let (go_on, told) = channel();
+    let told = Arc::new(Mutex::new(told));
+    let make = move |_, _: &_| Sticky { entered: entered.clone(), go_on: told.clone() };
+    let server = Server::start(Config::default(), &[local()], make).unwrap();
+    let fleet = server.fleet().clone();
+    let (mut socket, _) = upgrade(server.addresses()[0], "/", &[]).unwrap();
+    socket.send(Message::text("stick")).unwrap();
+    has_entered.recv().unwrap();
+    let now = fleet.clock().now();
+    let later = Now { micros: now.micros + 3_000_000, ..now };
+    assert_eq!(health::healthz(&fleet, now).status, 200);
+    let response = health::healthz(&fleet, later);
+    let body = String::from_utf8(response.body.into_owned()).unwrap();
+    assert_eq!(response.status, 503);
+    assert!(body.starts_with("stuck: worker 0 in one turn for 3."), "{body}");
+    go_on.send(()).unwrap();
+}

@@ -1,0 +1,6 @@
+//! What a client and an operator see: HTTP on the WebSocket port, and the binary.
+
+mod binary;
+mod client;
+mod http;
+mod readme;

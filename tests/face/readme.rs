@@ -1,0 +1,99 @@
+//! The README says what the code does: its tables are compared with what they are about.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use rollcall::http::{Site, SiteSettings};
+use rollcall::limits;
+use rollcall::reactor::{Config, Server};
+use rollcall::time::TICK_MILLIS;
+
+use super::client::get;
+
+const README: &str = include_str!("../../README.md");
+
+/// The table row that begins with `name`.
+fn row(name: &str) -> &'static str {
+    let start = format!("| {name} |");
+    README.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row {start}"))
+}
+
+#[test]
+fn every_setting_is_in_it() {
+    let output = Command::new(env!("CARGO_BIN_EXE_rollcall")).args(["config", "print"]).output().unwrap();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let key = line.trim_start_matches("# ").split(' ').next().unwrap();
+        assert!(README.contains(&format!("`--{key}`")), "--{key} is not in the README");
+    }
+}
+
+#[test]
+fn every_metric_is_in_it() {
+    let settings = Arc::new(SiteSettings::default());
+    let make = move |_, fleet: &_| Site::new(settings.clone(), fleet);
+    let server = Server::start(Config::default(), &["127.0.0.1:0".parse().unwrap()], make).unwrap();
+    let text = get(server.addresses()[0], "/metrics").body;
+    for family in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = family.split_once(' ').unwrap();
+        let suffix = if kind == "counter" {
+            "_total"
+        } else if kind == "info" {
+            "_info"
+        } else {
+            ""
+        };
+        assert!(README.contains(&format!("`{name}{suffix}")), "{name}{suffix} is not in the README");
+    }
+}
+
+#[test]
+fn every_package_is_in_it() {
+    let manifest = include_str!("../../Cargo.toml");
+    let dependencies = manifest.split("dependencies]\n").skip(1).flat_map(|part| {
+        part.lines()
+            .take_while(|line| !line.is_empty())
+            .filter_map(|line| line.split_once(" = "))
+            .map(|(name, _)| name)
+    });
+    for name in dependencies {
+        assert!(README.contains(&format!("`{name}`")), "{name} is not in the README");
+    }
+}
+
+#[test]
+fn the_limits_are_those_of_the_code() {
+    let messages = limits::MessageLimits::default();
+    assert_eq!(messages.max_message_bytes, messages.max_frame_bytes);
+    let keep_alive = u64::from(limits::KEEP_ALIVE_TICKS) * TICK_MILLIS / 1000;
+    for (name, value) in [
+        ("payload of a message, of a frame", size(messages.max_message_bytes)),
+        ("frames of a message", number(messages.max_fragments as usize)),
+        ("request line and headers", size(limits::HEAD_BYTES_MAX)),
+        ("output queued for one client", size(limits::BACKLOG_BYTES_MAX)),
+        ("header fields of a request", number(limits::HEADERS_MAX)),
+        ("body of a request", size(limits::BODY_BYTES_MAX)),
+        ("payload of a control frame", format!("{} bytes", limits::CONTROL_BYTES_MAX)),
+        ("output queued past which a client isn't read", size(limits::BACKLOG_BYTES_PAUSE)),
+        ("a worker's read buffer, for all its connections", size(limits::READ_BUFFER_BYTES)),
+        ("reads of one connection in a turn", number(limits::READS_PER_TURN_MAX as usize)),
+        ("accepts in a turn", number(limits::ACCEPTS_PER_TURN_MAX)),
+        ("deadlines fired in a turn", number(limits::DEADLINES_PER_TURN_MAX)),
+        ("mail that waits for a worker", number(limits::MAILBOX_MAX)),
+        ("pause between two requests of a connection", format!("{keep_alive} s")),
+    ] {
+        assert!(row(name).contains(&format!("| {value} |")), "{name} is {value}: {}", row(name));
+    }
+    assert!(README.contains(&format!("for over {} s", limits::STUCK_TURN_MILLIS / 1000)));
+}
+
+fn size(bytes: usize) -> String {
+    if bytes.is_multiple_of(1 << 20) {
+        format!("{} MiB", bytes >> 20)
+    } else {
+        format!("{} KiB", bytes >> 10)
+    }
+}
+
+fn number(number: usize) -> String {
+    if number < 1000 { number.to_string() } else { format!("{},{:03}", number / 1000, number % 1000) }
+}

@@ -1,0 +1,254 @@
+//! The edges that must never exist between the layers, checked on the sources: each failure names file, line and what to
+//! do instead. The layers are drawn in the crate's documentation.
+
+use super::sources::{self, Named, code, paths};
+
+/// What may not be named where.
+struct Rule {
+    /// Files and directories that the rule is for.
+    within: &'static [&'static str],
+    /// Files and directories in them that it isn't for.
+    but: &'static [&'static str],
+    /// What may not be named there.
+    never: Never,
+    instead: &'static str,
+}
+
+enum Never {
+    /// These paths, and what lies below them.
+    Below(&'static [&'static str]),
+    /// Anything below the first but what lies below one of the others.
+    BelowBut(&'static str, &'static [&'static str]),
+    /// A path that has this in it, a single word too.
+    Having(&'static [&'static str]),
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        within: &["src/wire", "src/presence"],
+        but: &[],
+        never: Never::Below(&[
+            "std::net",
+            "std::thread",
+            "std::fs",
+            "std::os",
+            "std::io::stdout",
+            "std::time::Instant",
+            "std::time::SystemTime",
+            "mio",
+            "socket2",
+            "rustix",
+            "libc",
+            "tracing",
+        ]),
+        instead: "these layers are pure: take bytes and a Tick in, give events and bytes out; the reactor has the socket and the clock",
+    },
+    Rule {
+        within: &["src/wire"],
+        but: &[],
+        never: Never::BelowBut("crate", &["crate::wire", "crate::limits", "crate::time"]),
+        instead: "wire knows only limits and time; pass what it needs as an argument",
+    },
+    Rule {
+        within: &["src/presence"],
+        but: &[],
+        never: Never::BelowBut("crate", &["crate::presence", "crate::limits", "crate::time"]),
+        instead: "presence knows only limits and time; give out an effect and let the service carry it out",
+    },
+    Rule {
+        within: &["src/reactor"],
+        but: &[],
+        never: Never::Below(&["crate::service", "crate::http", "crate::presence"]),
+        instead: "the reactor owns the trait Service and knows nobody who implements it: add a method to the trait",
+    },
+    Rule {
+        within: &["src/reactor/wheel.rs", "src/reactor/outbox.rs", "src/reactor/mailbox.rs"],
+        but: &[],
+        never: Never::BelowBut("crate::reactor", &["crate::reactor::ids"]),
+        instead: "these move keys and bytes; let the worker hand them in",
+    },
+    Rule {
+        within: &["src/service", "src/http"],
+        but: &[],
+        never: Never::Below(&[
+            "mio",
+            "socket2",
+            "rustix",
+            "libc",
+            "std::net",
+            "std::os",
+            "std::thread",
+            "crate::sys",
+        ]),
+        instead: "a service is policy: send, close and post through its Context",
+    },
+    Rule {
+        within: &["src/service"],
+        but: &[],
+        never: Never::Below(&["crate::http"]),
+        instead: "http hands connections to services, not the other way",
+    },
+    Rule {
+        within: &["src/sys"],
+        but: &[],
+        never: Never::BelowBut("crate", &["crate::sys", "crate::limits", "crate::time"]),
+        instead: "sys is system calls; what they mean is the reactor's",
+    },
+    Rule {
+        within: &["src/limits.rs", "src/time.rs"],
+        but: &[],
+        never: Never::BelowBut("crate", &["crate::limits", "crate::time"]),
+        instead: "limits and time stand at the bottom",
+    },
+    Rule {
+        within: &["src"],
+        but: &["src/main.rs", "src/cli"],
+        never: Never::Below(&["crate::cli", "crate::main"]),
+        instead: "the command line calls the rest; take a setting as an argument",
+    },
+    Rule {
+        within: &["src"],
+        but: &["src/main.rs", "src/cli", "src/config"],
+        never: Never::Below(&["clap", "toml", "crate::config"]),
+        instead: "the library takes its own Config; flags and files are the binary's",
+    },
+    Rule {
+        within: &["loadtest"],
+        but: &[],
+        never: Never::BelowBut("rollcall", &["rollcall::wire", "rollcall::limits", "rollcall::time"]),
+        instead: "a load generator that shares more than the codec would measure the server with itself",
+    },
+    Rule {
+        within: &["src"],
+        but: &["src/time.rs"],
+        never: Never::Having(&["Instant::now", "SystemTime::now"]),
+        instead: "take Now as an argument; the worker reads the clock once a turn",
+    },
+    Rule {
+        within: &["src"],
+        but: &["src/sys"],
+        never: Never::Having(&["unsafe"]),
+        instead: "system calls and their unsafe live in src/sys",
+    },
+    Rule {
+        within: &["src"],
+        but: &["src/reactor/mailbox.rs"],
+        never: Never::Having(&["Mutex", "RwLock"]),
+        instead: "workers share nothing behind a lock; post mail",
+    },
+    Rule {
+        within: &["src"],
+        but: &[],
+        never: Never::Having(&["super::super"]),
+        instead: "write crate::…, which these rules can read",
+    },
+];
+
+/// Every line of `text` that breaks a rule.
+fn violations(file: &str, text: &str) -> Vec<String> {
+    let applying: Vec<&Rule> = RULES.iter().filter(|rule| rule.is_for(file)).collect();
+    let mut found = Vec::new();
+    for named in paths(&code(text)) {
+        for rule in &applying {
+            if rule.never.matches(&named) {
+                let path = named.segments.join("::");
+                found.push(format!("{file}:{}: `{path}`: {}", named.line, rule.instead));
+            }
+        }
+    }
+    found
+}
+
+impl Rule {
+    fn is_for(&self, file: &str) -> bool {
+        let in_any = |places: &[&str]| places.iter().any(|place| is_below(file, place, "/"));
+        in_any(self.within) && !in_any(self.but)
+    }
+}
+
+impl Never {
+    fn matches(&self, named: &Named) -> bool {
+        let path = named.segments.join("::");
+        let is_below = |other: &&str| is_below(&path, other, "::");
+        match self {
+            Never::Below(paths) => paths.iter().any(is_below),
+            Never::BelowBut(top, allowed) => is_below(top) && path != *top && !allowed.iter().any(is_below),
+            Never::Having(parts) => {
+                parts.iter().any(|part| format!("::{path}::").contains(&format!("::{part}::")))
+            }
+        }
+    }
+}
+
+/// Whether `path` is `top` or lies below it.
+fn is_below(path: &str, top: &str, separator: &str) -> bool {
+    path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with(separator))
+}
+
+#[test]
+fn no_arrow_points_up() {
+    let found: Vec<String> = sources::all(&["src", "loadtest"])
+        .iter()
+        .flat_map(|source| violations(&source.file, &source.text))
+        .collect();
+    assert!(found.is_empty(), "{} edges that must not exist:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn each_forbidden_edge_is_found() {
+    for (file, text) in [
+        ("src/wire/frame.rs", "use std::net::TcpStream;"),
+        ("src/wire/frame.rs", "use std::{fmt, thread};"),
+        ("src/wire/frame.rs", "fn f() { mio::Token(0); }"),
+        ("src/wire/frame.rs", "use std::time::{Duration, Instant};"),
+        ("src/wire/frame.rs", "use crate::reactor::Config;"),
+        ("src/wire/frame.rs", "use crate::{limits::X, sys::Y};"),
+        ("src/presence/roster.rs", "use crate::wire::close::Close;"),
+        ("src/reactor/worker.rs", "use crate::http::Site;"),
+        ("src/reactor/worker.rs", "use crate::service::echo::Echo;"),
+        ("src/reactor/wheel.rs", "use crate::reactor::conn::Conn;"),
+        ("src/reactor/outbox.rs", "use crate::reactor::worker;"),
+        ("src/service/echo.rs", "use mio::Poll;"),
+        ("src/service/echo.rs", "use std::net::SocketAddr;"),
+        ("src/http/site.rs", "use crate::sys::net::Net;"),
+        ("src/sys/epoll.rs", "use crate::reactor::ids::ConnId;"),
+        ("src/time.rs", "use crate::wire::http::Head;"),
+        ("src/config/settings.rs", "crate::cli::run();"),
+        ("src/reactor/config.rs", "use clap::Parser;"),
+        ("loadtest/src/echo.rs", "use rollcall::reactor::Server;"),
+        ("src/reactor/worker.rs", "let now = Instant::now();"),
+        ("src/reactor/worker.rs", "let now = std::time::Instant::now();"),
+        ("src/reactor/worker.rs", "unsafe { f() }"),
+        ("src/http/site.rs", "struct S(std::sync::Mutex<u8>);"),
+        ("src/wire/frame.rs", "use super::super::reactor;"),
+    ] {
+        let found = violations(file, &format!("//! A sample.\n\n{text}\n"));
+        assert!(!found.is_empty(), "{file}: {text}: nothing found");
+        assert!(found[0].starts_with(&format!("{file}:3: ")), "{found:?}");
+    }
+}
+
+#[test]
+fn what_is_allowed_is_not_found() {
+    for (file, text) in [
+        (
+            "src/wire/frame.rs",
+            "// not std::net\nuse crate::wire::http::Head;\nuse crate::limits::X;\nuse std::time::Duration;",
+        ),
+        ("src/wire/frame.rs", "const MIO: &str = \"mio::Poll\"; let amio = mios::f();"),
+        (
+            "src/reactor/worker.rs",
+            "use crate::reactor::service::Service;\nuse crate::wire::http::Response;\nuse mio::Poll;",
+        ),
+        ("src/reactor/wheel.rs", "use crate::reactor::ids::ConnId;\nuse crate::time::Tick;"),
+        ("src/reactor/mailbox.rs", "use std::sync::Mutex;"),
+        ("src/time.rs", "Instant::now()"),
+        ("src/sys/process.rs", "unsafe { f() }"),
+        ("src/cli/serve.rs", "use rollcall::reactor::Server;\nuse crate::config::Settings;"),
+        ("loadtest/src/echo.rs", "use rollcall::wire::frame;\nInstant::now();"),
+        ("src/reactor/worker.rs", "#[expect(unsafe_code, reason = \"…\")]"),
+    ] {
+        let found = violations(file, text);
+        assert!(found.is_empty(), "{found:?}");
+    }
+}

@@ -1,0 +1,5 @@
+//! The project as it stands: its sources are held to the design, and its README to the code.
+
+mod layering;
+mod sources;
+mod tidy;
