@@ -2,4 +2,5 @@
 
 mod face;
 mod project;
+mod reactor;
 mod wire;

@@ -29,7 +29,10 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    pub(crate) fn new(workers: usize, max_connections: usize, first_tick: Tick) -> Fleet {
+    /// The shared state of a server with so many workers. [`Server`](crate::reactor::Server) makes its own; a test that
+    /// drives a [`Worker`](crate::reactor::Worker) by hand needs one.
+    #[must_use]
+    pub fn new(workers: usize, max_connections: usize, first_tick: Tick) -> Fleet {
         Fleet {
             clock: Clock::starting_at(first_tick),
             workers: (0..workers).map(|_| WorkerState::default()).collect(),
@@ -89,7 +92,8 @@ impl Fleet {
         })
     }
 
-    pub(crate) fn begin_drain(&self) {
+    /// Makes each worker begin to go away at its next turn.
+    pub fn begin_drain(&self) {
         self.draining.store(true, Relaxed);
     }
 

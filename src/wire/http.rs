@@ -17,16 +17,26 @@ use crate::limits::HEADERS_MAX;
 pub fn head_len(bytes: &[u8], scanned: usize) -> Option<usize> {
     // The empty line may have begun before: at most a line feed and a carriage return of it.
     let mut at = scanned.saturating_sub(2).min(bytes.len());
-    while let Some(feed) = bytes[at..].iter().position(|&byte| byte == b'\n') {
-        at += feed + 1;
-        // A bare line feed ends a line too, so that such a head is refused at once and not when its time is up.
-        match bytes[at..] {
-            [b'\n', ..] => return Some(at + 1),
-            [b'\r', b'\n', ..] => return Some(at + 2),
-            _ => {}
-        }
+    // A block at a time, in a form that the compiler turns into SIMD.
+    while let Some(window) = bytes[at..].first_chunk::<{ SCAN + 2 }>()
+        && !(0..SCAN).fold(false, |found, i| found | ends_head(window[i], window[i + 1], window[i + 2]))
+    {
+        at += SCAN;
     }
-    None
+    (at..bytes.len()).find_map(|at| match bytes[at..] {
+        [b'\n', b'\n', ..] => Some(at + 2),
+        [b'\n', b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
+}
+
+/// Bytes that [`head_len`] looks at in one step.
+const SCAN: usize = 32;
+
+/// Whether a line ends at `a` and an empty one behind it. A bare line feed ends a line here, so that a head with such
+/// lines is refused at once and not when its time is up.
+const fn ends_head(a: u8, b: u8, c: u8) -> bool {
+    (a == b'\n') & ((b == b'\n') | ((b == b'\r') & (c == b'\n')))
 }
 
 /// Storage for a head's header fields: on the caller's stack, so that parsing allocates nothing.
@@ -246,14 +256,13 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Whether each carriage return is followed by a line feed, and each line feed follows one.
+/// Whether each carriage return is followed by a line feed, and each line feed follows one. Looks at all of `bytes`
+/// without a branch, which the compiler turns into SIMD.
 fn lines_end_in_crlf(bytes: &[u8]) -> bool {
-    let mut before = 0;
-    bytes.iter().all(|&byte| {
-        let paired = (before == b'\r') == (byte == b'\n');
-        before = byte;
-        paired
-    })
+    let [first, rest @ ..] = bytes else { return true };
+    let pairs = bytes.iter().zip(rest);
+    let paired = pairs.fold(true, |paired, (a, b)| paired & ((*a == b'\r') == (*b == b'\n')));
+    paired && *first != b'\n' && bytes.last() != Some(&b'\r')
 }
 
 fn refuse(error: httparse::Error, bytes: &[u8]) -> Refusal {

@@ -16,7 +16,25 @@ pub struct InvalidUtf8;
 /// Whether a whole text is UTF-8.
 #[must_use]
 pub fn is_valid(text: &[u8]) -> bool {
-    text.is_ascii() || simdutf8::basic::from_utf8(text).is_ok()
+    is_ascii(text) || simdutf8::basic::from_utf8(text).is_ok()
+}
+
+/// Whether no byte has its high bit set: the OR of all, 25 GB/s at 125 B, 92 at 1 KiB, 105 at 16 KiB. The standard
+/// library's is level with it but for a rest taken byte by byte (3.2 GB/s at 125 B); the same with blocks of 32 B
+/// isn't turned into SIMD (4 GB/s); stopping at the first block that has one costs half (48 at 1 KiB).
+fn is_ascii(text: &[u8]) -> bool {
+    let (blocks, rest) = text.as_chunks::<64>();
+    let mut seen = [0; 64];
+    for block in blocks {
+        for (seen, byte) in seen.iter_mut().zip(block) {
+            *seen |= byte;
+        }
+    }
+    let (eights, tail) = rest.as_chunks::<8>();
+    let eights = seen.as_chunks::<8>().0.iter().chain(eights);
+    let wide = eights.fold(0, |wide, eight| wide | u64::from_ne_bytes(*eight));
+    let narrow = tail.iter().fold(0, |narrow, byte| narrow | byte);
+    wide & 0x8080_8080_8080_8080 == 0 && narrow & 0x80 == 0
 }
 
 impl Utf8 {
@@ -26,7 +44,7 @@ impl Utf8 {
     /// The text so far can't be the beginning of any UTF-8.
     pub fn push(&mut self, part: &[u8]) -> Result<(), InvalidUtf8> {
         let rest = self.mend(part)?;
-        if rest.is_ascii() {
+        if is_ascii(rest) {
             return Ok(());
         }
         match simdutf8::compat::from_utf8(rest) {
@@ -98,6 +116,19 @@ mod tests {
         let mut utf8 = Utf8::default();
         assert_eq!(utf8.push("€".split_at(0).1.as_bytes().split_at(2).0), Ok(()));
         assert_eq!(utf8.finish(), Err(InvalidUtf8));
+    }
+
+    #[test]
+    fn high_bit_is_seen_at_every_place_of_every_length() {
+        for len in 0..=200 {
+            let mut text = vec![0x7f; len];
+            assert!(is_ascii(&text));
+            for at in 0..len {
+                text[at] = 0x80;
+                assert!(!is_ascii(&text), "{at} of {len}");
+                text[at] = 0;
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! The protocol, from outside: each rule by its section of RFC 6455, and the session against oracles.
 
+mod extension;
 mod handshake;
 mod http;
+mod oracles;
 mod rules;
+mod streams;
+mod tungstenite;
 
 use rollcall::limits::MessageLimits;
 use rollcall::wire::close::CloseCode;

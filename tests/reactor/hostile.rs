@@ -1,0 +1,92 @@
+//! Peers that mean harm: whatever they send, memory stays within a stated bound and the others are served.
+
+use proptest::prelude::*;
+use rollcall::limits::{BACKLOG_BYTES_PAUSE, PIPELINE_BYTES_MAX, READ_BUFFER_BYTES};
+use rollcall::wire::frame::Opcode;
+
+use super::kit::{Stage, config, masked, upgrade_request};
+
+#[test]
+fn a_declared_length_takes_no_memory() {
+    let mut stage = Stage::new(&config());
+    for _ in 0..100 {
+        let id = stage.open();
+        stage.send(id, &[0x82, 0xff, 0, 0, 0, 0, 0, 0x0f, 0xff, 0xff, 1, 2, 3, 4, 5]);
+    }
+    assert!(stage.worker.held_bytes() < 100 * 512, "{}", stage.worker.held_bytes());
+}
+
+#[test]
+fn a_flood_of_pings_from_one_who_does_not_read_stays_bounded() {
+    let mut stage = Stage::new(&config());
+    let id = stage.open();
+    stage.script.peer(id, |peer| peer.room = 0);
+    let pings = masked(Opcode::Ping, &[0; 125]).repeat(1000);
+    for _ in 0..20 {
+        stage.send(id, &pings);
+    }
+    assert!(
+        stage.worker.held_bytes() < 2 * READ_BUFFER_BYTES + BACKLOG_BYTES_PAUSE,
+        "{}",
+        stage.worker.held_bytes()
+    );
+}
+
+#[test]
+fn pipelined_requests_behind_a_late_answer_stay_bounded() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.send(id, b"GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    let requests = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
+    for _ in 0..200 {
+        stage.send(id, &requests);
+    }
+    assert!(
+        stage.worker.held_bytes() < PIPELINE_BYTES_MAX + 2 * READ_BUFFER_BYTES,
+        "{}",
+        stage.worker.held_bytes()
+    );
+}
+
+#[test]
+fn one_byte_chunks_stay_bounded() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.send(id, b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let chunks = b"1;name=value-that-takes-room\r\nx\r\n".repeat(1000);
+    for _ in 0..200 {
+        stage.send(id, &chunks);
+    }
+    assert!(stage.worker.held_bytes() < 4 * PIPELINE_BYTES_MAX, "{}", stage.worker.held_bytes());
+    assert!(stage.script.written(id).starts_with(b"HTTP/1.1 413 "));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Any bytes in any cuts: nothing panics, nothing is held beyond the bound, and every connection ends.
+    #[test]
+    fn any_bytes_end_in_a_closed_connection(
+        upgraded: bool,
+        parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..40),
+        mask_bit: bool,
+    ) {
+        let mut stage = Stage::new(&config());
+        let id = stage.script.connect();
+        if upgraded {
+            stage.send(id, &upgrade_request("/"));
+        }
+        for mut part in parts {
+            if mask_bit && part.len() > 1 {
+                part[0] &= 0x8f;
+                part[1] |= 0x80;
+            }
+            stage.send(id, &part);
+            prop_assert!(stage.worker.held_bytes() < 64 << 10);
+        }
+        stage.pass(super::kit::seconds(120));
+        prop_assert!(stage.script.is_closed(id));
+        prop_assert_eq!(stage.worker.held_bytes(), 0);
+        prop_assert_eq!(stage.fleet.connections(), 0);
+    }
+}

@@ -1,0 +1,208 @@
+//! What the tests of the worker share: a service that records, and a client that speaks bytes.
+
+use std::time::Duration;
+
+use rollcall::reactor::{
+    Accept, Admission, Answer, Cause, Config, ConnId, Context, RequestId, SendError, Service, Worker,
+};
+use rollcall::time::Tick;
+use rollcall::wire::close::{Close, CloseCode};
+use rollcall::wire::frame::{self, Header, Opcode, Parsed};
+use rollcall::wire::http::{Head, Response};
+use rollcall::wire::session::Kind;
+use rollcall::wire::upgrade::Upgrade;
+
+use super::script::Script;
+
+/// Starts just before the tick wraps, so that every test that lasts crosses the wrap.
+pub(super) const FIRST: Tick = Tick(u32::MAX - 300);
+
+pub(super) fn config() -> Config {
+    Config { first_tick: FIRST, ..Config::default() }
+}
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+
+pub(super) fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// What the service was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Open,
+    Message(Vec<u8>),
+    Pong(Duration),
+    Beat,
+    Closed(Cause),
+    Request(String, Vec<u8>),
+}
+
+/// Echoes, and records what it is told. Messages that it knows make it do other things.
+#[derive(Debug, Default)]
+pub(super) struct Recorder {
+    pub(super) told: Vec<Told>,
+    pub(super) conns: Vec<ConnId>,
+    pub(super) later: Vec<RequestId>,
+    pub(super) sent: Vec<Result<(), SendError>>,
+}
+
+impl Recorder {
+    pub(super) fn causes(&self) -> Vec<Cause> {
+        self.told
+            .iter()
+            .filter_map(|told| if let Told::Closed(cause) = told { Some(*cause) } else { None })
+            .collect()
+    }
+}
+
+impl Service for Recorder {
+    type Mail = ();
+
+    fn admit(&mut self, _: &mut Context<'_, ()>, upgrade: &Upgrade<'_>) -> Admission {
+        match upgrade.head.path() {
+            "/no" => Admission::Refuse(Response::text(404, "no")),
+            _ => Admission::Accept(Accept { tag: 7, subprotocol: None }),
+        }
+    }
+
+    fn open(&mut self, cx: &mut Context<'_, ()>, conn: ConnId) {
+        assert_eq!(cx.tag(conn), Some(7));
+        self.conns.push(conn);
+        self.told.push(Told::Open);
+    }
+
+    fn message(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, kind: Kind, payload: &[u8]) {
+        self.told.push(Told::Message(payload.to_vec()));
+        match payload {
+            b"close me" => cx.close(conn, &Close::new(CloseCode(4403), "as you wish")),
+            b"close all" => {
+                for other in self.conns.clone() {
+                    cx.close(other, &Close::new(CloseCode::NORMAL, ""));
+                }
+            }
+            b"flood" => self.sent.extend((0..64).map(|_| cx.send(conn, kind, &[b'x'; 100_000]))),
+            _ => self.sent.push(cx.send(conn, kind, payload)),
+        }
+    }
+
+    fn beat(&mut self, cx: &mut Context<'_, ()>, conn: ConnId) {
+        self.told.push(Told::Beat);
+        cx.send(conn, Kind::Text, b"beat").ok();
+    }
+
+    fn pong(&mut self, _: &mut Context<'_, ()>, _: ConnId, round_trip: Duration) {
+        self.told.push(Told::Pong(round_trip));
+    }
+
+    fn closed(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, cause: Cause) {
+        assert_eq!(cx.send(conn, Kind::Text, b"too late"), Err(SendError::Gone));
+        self.told.push(Told::Closed(cause));
+    }
+
+    fn request(&mut self, _: &mut Context<'_, ()>, id: RequestId, head: &Head<'_>, body: &[u8]) -> Answer {
+        self.told.push(Told::Request(head.target.to_owned(), body.to_vec()));
+        if head.path() == "/later" {
+            self.later.push(id);
+            return Answer::Later;
+        }
+        Answer::Now(Response::text(200, head.target))
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_, ()>) -> Option<Tick> {
+        for request in self.later.extract_if(.., |_| self.told.is_empty()) {
+            cx.answer(request, Response::text(200, "at last"));
+        }
+        None
+    }
+}
+
+/// The request of a client, for `path`.
+pub(super) fn upgrade_request(path: &str) -> Vec<u8> {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// A masked frame, as a client sends it.
+pub(super) fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame::write(&mut bytes, opcode, payload, Some([1, 2, 3, 4]));
+    bytes
+}
+
+/// A frame as the server sends it.
+pub(super) fn plain(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame::write(&mut bytes, opcode, payload, None);
+    bytes
+}
+
+pub(super) fn close_frame(code: u16, reason: &str) -> Vec<u8> {
+    plain(Opcode::Close, &[&code.to_be_bytes(), reason.as_bytes()].concat())
+}
+
+/// The frames in what a server wrote; panics where that isn't frames.
+pub(super) fn frames(mut bytes: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
+    let mut frames = Vec::new();
+    while !bytes.is_empty() {
+        let Parsed::Header(header, len) = Header::parse(bytes).unwrap() else {
+            panic!("half a header: {bytes:?}")
+        };
+        let end = len + header.len as usize;
+        assert!(header.fin && header.mask.is_none() && end <= bytes.len(), "{header:?}");
+        frames.push((header.opcode, bytes[len..end].to_vec()));
+        bytes = &bytes[end..];
+    }
+    frames
+}
+
+/// A world with one worker whose connections are for a [`Recorder`].
+pub(super) struct Stage {
+    pub(super) script: Script,
+    pub(super) worker: Worker<Script, Recorder>,
+    pub(super) fleet: std::sync::Arc<rollcall::reactor::Fleet>,
+}
+
+impl Stage {
+    pub(super) fn new(config: &Config) -> Stage {
+        let script = Script::new(config.first_tick);
+        let (worker, fleet) = script.worker(config, Recorder::default());
+        Stage { script, worker, fleet }
+    }
+
+    pub(super) fn settle(&mut self) {
+        self.script.settle(&mut self.worker);
+    }
+
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.script.pass(&mut self.worker, time);
+    }
+
+    /// An open WebSocket connection whose handshake has been read.
+    pub(super) fn open(&mut self) -> usize {
+        let id = self.script.connect();
+        self.settle();
+        self.script.arrive(id, &upgrade_request("/"));
+        self.settle();
+        let response = self.script.written(id);
+        assert!(response.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&response));
+        id
+    }
+
+    /// Bytes arrive and are served.
+    pub(super) fn send(&mut self, id: usize, bytes: &[u8]) {
+        self.script.arrive(id, bytes);
+        self.settle();
+    }
+
+    pub(super) fn frames(&self, id: usize) -> Vec<(Opcode, Vec<u8>)> {
+        frames(&self.script.written(id))
+    }
+
+    pub(super) fn told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.worker.service().told)
+    }
+}

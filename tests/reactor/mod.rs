@@ -1,0 +1,10 @@
+//! The worker over a scripted world: sockets that a test plays, and a clock that it moves.
+
+mod heartbeat;
+mod hostile;
+mod kit;
+mod lifecycle;
+mod messages;
+mod requests;
+mod script;
+mod threads;

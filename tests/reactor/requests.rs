@@ -1,0 +1,200 @@
+//! HTTP through a worker: parts, pipelines, late answers, and what ends the connection.
+
+use std::time::Duration;
+
+use rollcall::limits::HEAD_BYTES_MAX;
+use rollcall::reactor::Config;
+
+use super::kit::{SECOND, Stage, Told, config, seconds, upgrade_request};
+
+const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The statuses of the responses in what was written.
+fn statuses(written: &[u8]) -> Vec<u16> {
+    let text = text(written);
+    text.match_indices("HTTP/1.1 ").map(|(at, _)| text[at + 9..at + 12].parse().unwrap()).collect()
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.send(id, b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\nHEAD /2 HTTP/1.1\r\nHost: x\r\n\r\nGET /3 HTTP/1.1\r\nHost: x\r\n\r\n");
+    let written = text(&stage.script.written(id));
+    assert_eq!(statuses(written.as_bytes()), [200; 3]);
+    assert!(written.contains("/1\n") && !written.contains("/2\n") && written.ends_with("/3\n"), "{written}");
+    assert!(!stage.script.is_closed(id));
+}
+
+#[test]
+fn a_request_in_single_bytes_is_one_request() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    let request = b"POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /q HTTP/1.1\r\nHost: x\r\n\r\n";
+    for byte in request {
+        stage.send(id, &[*byte]);
+    }
+    let told = stage.told();
+    assert_eq!(told, [Told::Request("/p".into(), b"abc".to_vec()), Told::Request("/q".into(), vec![])]);
+    assert_eq!(stage.worker.held_bytes(), 0);
+}
+
+#[test]
+fn a_client_that_expects_it_is_told_once_to_go_on() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.send(id, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(stage.script.written(id), b"HTTP/1.1 100 Continue\r\n\r\n");
+    stage.send(id, b"he");
+    assert_eq!(stage.script.written(id), b"");
+    stage.send(id, b"llo");
+    assert_eq!(statuses(&stage.script.written(id)), [200]);
+    assert_eq!(stage.told(), [Told::Request("/".into(), b"hello".to_vec())]);
+}
+
+#[test]
+fn an_answer_may_come_later_and_what_is_behind_it_waits() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.send(id, &[b"GET /later HTTP/1.1\r\nHost: x\r\n\r\n", GET].concat());
+    assert_eq!(stage.script.written(id), b"");
+    stage.told();
+    stage.pass(Duration::from_millis(500));
+    stage.script.connect();
+    stage.settle();
+    let written = text(&stage.script.written(id));
+    assert!(written.find("at last").unwrap() < written.find("/a\n").unwrap(), "{written}");
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_503_after_a_second() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.send(id, &[b"GET /later HTTP/1.1\r\nHost: x\r\n\r\n", GET].concat());
+    stage.pass(Duration::from_millis(900));
+    assert_eq!(stage.script.written(id), b"");
+    stage.pass(Duration::from_millis(200));
+    assert_eq!(statuses(&stage.script.written(id)), [503, 200]);
+}
+
+#[test]
+fn nothing_behind_a_refused_upgrade_is_read_as_a_request() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.send(id, &[upgrade_request("/no"), GET.to_vec()].concat());
+    assert_eq!(statuses(&stage.script.written(id)), [404]);
+    stage.send(id, GET);
+    assert_eq!(stage.script.written(id), b"");
+    assert_eq!(stage.told(), []);
+    assert!(stage.script.peer(id, |peer| peer.finished));
+    stage.pass(seconds(6));
+    assert!(stage.script.is_closed(id));
+}
+
+#[test]
+fn a_head_over_the_limit_is_431_complete_or_not() {
+    for request in [
+        vec![b'a'; HEAD_BYTES_MAX + 1],
+        format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "b".repeat(HEAD_BYTES_MAX)).into(),
+    ] {
+        let mut stage = Stage::new(&config());
+        let id = stage.script.connect();
+        stage.send(id, &request);
+        assert_eq!(statuses(&stage.script.written(id)), [431]);
+    }
+}
+
+#[test]
+fn a_body_over_the_limit_is_413() {
+    let mut stage = Stage::new(&Config { max_body_bytes: 10, ..config() });
+    let id = stage.script.connect();
+    stage.send(id, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n");
+    assert_eq!(statuses(&stage.script.written(id)), [413]);
+}
+
+#[test]
+fn a_dribbled_head_has_a_deadline_in_all() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    for byte in GET.iter().take(20) {
+        stage.send(id, &[*byte]);
+        stage.pass(Duration::from_millis(600));
+    }
+    assert_eq!(statuses(&stage.script.written(id)), [408]);
+}
+
+#[test]
+fn a_request_that_completes_in_the_tick_of_its_deadline_is_too_late() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.settle();
+    stage.script.advance(seconds(10));
+    stage.send(id, GET);
+    assert_eq!(statuses(&stage.script.written(id)), [408]);
+}
+
+#[test]
+fn a_second_dribbled_request_has_a_deadline_too() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.send(id, GET);
+    stage.pass(seconds(60));
+    stage.send(id, &GET[..5]);
+    stage.pass(seconds(9));
+    assert!(!stage.script.is_closed(id));
+    stage.pass(seconds(2));
+    assert_eq!(statuses(&stage.script.written(id)), [200, 408]);
+}
+
+#[test]
+fn a_kept_connection_without_a_request_ends_quietly() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.send(id, GET);
+    stage.script.written(id);
+    stage.pass(seconds(74));
+    assert!(!stage.script.is_closed(id));
+    stage.pass(seconds(2));
+    assert!(stage.script.is_closed(id));
+    assert_eq!(stage.script.written(id), b"");
+}
+
+#[test]
+fn a_client_that_ends_its_stream_is_still_answered() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.script.arrive(id, GET);
+    stage.script.end(id);
+    stage.settle();
+    assert_eq!(statuses(&stage.script.written(id)), [200]);
+    assert!(stage.script.is_closed(id));
+}
+
+#[test]
+fn a_late_answer_reaches_a_client_that_has_ended_its_stream() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.script.arrive(id, b"GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    stage.script.end(id);
+    stage.settle();
+    assert!(!stage.script.is_closed(id));
+    stage.pass(SECOND * 2);
+    assert_eq!(statuses(&stage.script.written(id)), [503]);
+    assert!(stage.script.is_closed(id));
+}
+
+#[test]
+fn connection_close_and_http_1_0_end_the_connection() {
+    for request in [&b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"[..], b"GET / HTTP/1.0\r\n\r\n"]
+    {
+        let mut stage = Stage::new(&config());
+        let id = stage.script.connect();
+        stage.send(id, &[request, GET].concat());
+        assert_eq!(statuses(&stage.script.written(id)), [200]);
+        assert!(stage.script.peer(id, |peer| peer.finished));
+    }
+}

@@ -1,0 +1,293 @@
+//! A world that a test plays: connections whose bytes, room and errors it scripts, and a clock that it moves.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, ErrorKind, IoSlice};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rollcall::reactor::core::Mailboxes;
+use rollcall::reactor::mailbox::Mailbox;
+use rollcall::reactor::{Config, Fleet, Service, Turned, Worker, WorkerId};
+use rollcall::sys::net::{Net, Ready, Socket};
+use rollcall::time::{Now, TICK_MICROS, Tick};
+use rustix::event::{EventfdFlags, eventfd};
+
+/// What a read finds.
+#[derive(Clone, Debug)]
+pub(super) enum In {
+    Bytes(Vec<u8>),
+    End,
+    Reset,
+}
+
+/// One connection, seen from the wire.
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    pub(super) inbound: VecDeque<In>,
+    pub(super) outbound: Vec<u8>,
+    /// Bytes that the socket takes before it is full.
+    pub(super) room: usize,
+    /// The most that one write takes.
+    pub(super) write_most: usize,
+    pub(super) reset_on_write: bool,
+    pub(super) token: Option<u64>,
+    pub(super) finished: bool,
+    pub(super) closed: bool,
+    pub(super) reads: usize,
+    pub(super) writes: usize,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    micros: u64,
+    first: Tick,
+    peers: BTreeMap<usize, Peer>,
+    queue: VecDeque<Result<usize, i32>>,
+    ready: VecDeque<Ready>,
+    listening: bool,
+    timeout: Option<Duration>,
+    /// The last wait found nothing, and would have waited.
+    idle: bool,
+}
+
+/// The world, shared by the test and the worker that lives in it.
+#[derive(Clone, Debug)]
+pub(super) struct Script(Rc<RefCell<World>>);
+
+impl Script {
+    pub(super) fn new(first: Tick) -> Script {
+        Script(Rc::new(RefCell::new(World { first, listening: true, ..World::default() })))
+    }
+
+    /// A worker, the only one of its fleet, that lives in this world.
+    pub(super) fn worker<S: Service>(&self, config: &Config, service: S) -> (Worker<Script, S>, Arc<Fleet>) {
+        let fleet = Arc::new(Fleet::new(1, config.max_connections, config.first_tick));
+        let bell = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
+        let mailboxes: Mailboxes<S::Mail> = vec![Mailbox::new(bell)].into();
+        let worker = Worker::new(WorkerId(0), config, fleet.clone(), mailboxes, self.clone(), service, 42);
+        (worker, fleet)
+    }
+
+    pub(super) fn advance(&self, time: Duration) {
+        self.0.borrow_mut().micros += time.as_micros() as u64;
+    }
+
+    pub(super) fn tick(&self) -> Tick {
+        self.now().tick
+    }
+
+    /// Queues a connection to be accepted; it takes everything that is written to it.
+    pub(super) fn connect(&self) -> usize {
+        let mut world = self.0.borrow_mut();
+        let id = world.peers.len();
+        world.peers.insert(id, Peer { room: usize::MAX, write_most: usize::MAX, ..Peer::default() });
+        world.queue.push_back(Ok(id));
+        world.ready.push_back(Ready { token: Ready::of_listener(0), readable: true, ..Ready::default() });
+        id
+    }
+
+    /// The next accept fails.
+    pub(super) fn refuse_accept(&self, errno: i32) {
+        self.0.borrow_mut().queue.push_back(Err(errno));
+    }
+
+    pub(super) fn peer<R>(&self, id: usize, look: impl FnOnce(&mut Peer) -> R) -> R {
+        look(self.0.borrow_mut().peers.get_mut(&id).unwrap())
+    }
+
+    /// Bytes arrive, and the worker will be told.
+    pub(super) fn arrive(&self, id: usize, bytes: &[u8]) {
+        self.peer(id, |peer| peer.inbound.push_back(In::Bytes(bytes.to_vec())));
+        self.tell(id, Ready { readable: true, ..Ready::default() });
+    }
+
+    /// The peer ends its stream.
+    pub(super) fn end(&self, id: usize) {
+        self.peer(id, |peer| peer.inbound.push_back(In::End));
+        self.tell(id, Ready { readable: true, read_closed: true, ..Ready::default() });
+    }
+
+    pub(super) fn reset(&self, id: usize) {
+        self.peer(id, |peer| peer.inbound.push_back(In::Reset));
+        self.tell(id, Ready { readable: true, read_closed: true, ..Ready::default() });
+    }
+
+    /// The socket has room for so much more, and the worker will be told.
+    pub(super) fn make_room(&self, id: usize, room: usize) {
+        self.peer(id, |peer| peer.room = room);
+        self.tell(id, Ready { writable: true, ..Ready::default() });
+    }
+
+    /// An event about a connection; before it was accepted it is told at its registration.
+    pub(super) fn tell(&self, id: usize, ready: Ready) {
+        let token = self.peer(id, |peer| peer.token);
+        if let Some(token) = token {
+            self.tell_token(token, ready);
+        }
+    }
+
+    pub(super) fn tell_token(&self, token: u64, ready: Ready) {
+        self.0.borrow_mut().ready.push_back(Ready { token, ..ready });
+    }
+
+    /// Takes what was written to the connection.
+    pub(super) fn written(&self, id: usize) -> Vec<u8> {
+        self.peer(id, |peer| std::mem::take(&mut peer.outbound))
+    }
+
+    pub(super) fn is_closed(&self, id: usize) -> bool {
+        self.peer(id, |peer| peer.closed)
+    }
+
+    pub(super) fn is_listening(&self) -> bool {
+        self.0.borrow().listening
+    }
+
+    /// What the last wait would have waited at most.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        self.0.borrow().timeout
+    }
+
+    /// Turns until nothing is left to do at this moment.
+    pub(super) fn settle<S: Service>(&self, worker: &mut Worker<Script, S>) -> Turned {
+        for _ in 0..10_000 {
+            let turned = worker.turn().unwrap();
+            if turned == Turned::Drained || self.0.borrow().idle {
+                return turned;
+            }
+        }
+        panic!("the worker spins");
+    }
+
+    /// Lets `time` pass as an idle machine would: the worker turns when its wait ends.
+    pub(super) fn pass<S: Service>(&self, worker: &mut Worker<Script, S>, time: Duration) -> Turned {
+        let end = self.now().micros + time.as_micros() as u64;
+        loop {
+            if self.settle(worker) == Turned::Drained {
+                return Turned::Drained;
+            }
+            let now = self.now().micros;
+            let wait = self.timeout().map_or(u64::MAX, |timeout| timeout.as_micros() as u64);
+            if now.saturating_add(wait) > end {
+                self.advance(Duration::from_micros(end - now));
+                return self.settle(worker);
+            }
+            self.advance(Duration::from_micros(wait));
+        }
+    }
+}
+
+impl Net for Script {
+    type Socket = ScriptSocket;
+
+    fn now(&self) -> Now {
+        let world = self.0.borrow();
+        Now { tick: world.first.after((world.micros / TICK_MICROS) as u32), micros: world.micros }
+    }
+
+    fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
+        let mut world = self.0.borrow_mut();
+        world.timeout = timeout;
+        world.idle = world.ready.is_empty() && timeout != Some(Duration::ZERO);
+        ready.clear();
+        ready.extend(world.ready.drain(..));
+        Ok(())
+    }
+
+    fn listeners(&self) -> u8 {
+        u8::from(self.0.borrow().listening)
+    }
+
+    fn accept(&mut self, _listener: u8) -> io::Result<ScriptSocket> {
+        match self.0.borrow_mut().queue.pop_front() {
+            None => Err(ErrorKind::WouldBlock.into()),
+            Some(Err(errno)) => Err(io::Error::from_raw_os_error(errno)),
+            Some(Ok(id)) => Ok(ScriptSocket { id, world: self.0.clone() }),
+        }
+    }
+
+    fn stop_queueing(&mut self) {}
+
+    fn stop_listening(&mut self) {
+        self.0.borrow_mut().listening = false;
+    }
+
+    fn register(&mut self, socket: &ScriptSocket, token: u64) -> io::Result<()> {
+        let mut world = self.0.borrow_mut();
+        let peer = world.peers.get_mut(&socket.id).unwrap();
+        peer.token = Some(token);
+        let (readable, writable) = (!peer.inbound.is_empty(), peer.room > 0);
+        let read_closed = peer.inbound.iter().any(|next| !matches!(next, In::Bytes(_)));
+        world.ready.push_back(Ready { token, readable, writable, read_closed });
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct ScriptSocket {
+    id: usize,
+    world: Rc<RefCell<World>>,
+}
+
+impl ScriptSocket {
+    fn with<R>(&self, act: impl FnOnce(&mut Peer) -> R) -> R {
+        act(self.world.borrow_mut().peers.get_mut(&self.id).unwrap())
+    }
+}
+
+impl Socket for ScriptSocket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.with(|peer| {
+            peer.reads += 1;
+            match peer.inbound.front_mut() {
+                None => Err(ErrorKind::WouldBlock.into()),
+                Some(In::End) => Ok(0),
+                Some(In::Reset) => Err(ErrorKind::ConnectionReset.into()),
+                Some(In::Bytes(bytes)) => {
+                    let len = bytes.len().min(buffer.len());
+                    buffer[..len].copy_from_slice(&bytes[..len]);
+                    bytes.drain(..len);
+                    if bytes.is_empty() {
+                        peer.inbound.pop_front();
+                    }
+                    Ok(len)
+                }
+            }
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.with(|peer| {
+            peer.writes += 1;
+            if peer.reset_on_write {
+                return Err(ErrorKind::BrokenPipe.into());
+            }
+            let all: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+            let len = all.len().min(peer.room).min(peer.write_most);
+            if len == 0 && !all.is_empty() {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            if peer.room != usize::MAX {
+                peer.room -= len;
+            }
+            peer.outbound.extend_from_slice(&all[..len]);
+            Ok(len)
+        })
+    }
+
+    fn finish(&mut self) {
+        self.with(|peer| peer.finished = true);
+    }
+}
+
+impl Drop for ScriptSocket {
+    fn drop(&mut self) {
+        self.with(|peer| peer.closed = true);
+    }
+}
