@@ -3,6 +3,8 @@
 //! A [`Tick`] is 10 ms and a `u32`; it wraps after 497 days, so ticks are compared by their wrapping distance and a
 //! deadline may lie at most half that span ahead. Everything but [`Clock`] takes time as an argument.
 
+pub mod wheel;
+
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The length of one tick in milliseconds.
