@@ -1,5 +1,6 @@
 //! Request heads and body framing, RFC 9112: what is read, and what is refused so that nothing can be smuggled.
 
+use super::cases;
 use proptest::prelude::*;
 use rollcall::limits::HEADERS_MAX;
 use rollcall::wire::client::check_response;
@@ -243,7 +244,7 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(cases(512))]
 
     #[test]
     fn head_len_is_the_oracles_however_it_is_cut(bytes in pieces(), cut in any::<prop::sample::Index>()) {
