@@ -39,7 +39,6 @@ pub(crate) struct Groups {
 }
 
 /// The places of one client. Most clients are in nothing: a pointer, not a vector.
-#[expect(clippy::box_collection, reason = "8 bytes of a client in place of 24")]
 pub(crate) type Places = Option<Box<Vec<Place>>>;
 
 impl Groups {

@@ -213,7 +213,7 @@ impl<F: Frame> Node<F> {
     /// A letter was not taken: who waits for its answer is told 503. Returns it where nobody does.
     pub fn refused(&mut self, now: Now, envelope: Envelope<F>) -> Option<Envelope<F>> {
         let Some(asker) = envelope.asker() else { return Some(envelope) };
-        self.edge.refused(now, asker, &envelope, &mut self.out);
+        self.edge.refused(asker, &envelope, &mut self.out);
         self.settle(now);
         None
     }
@@ -227,7 +227,7 @@ impl<F: Frame> Node<F> {
                 Timer::Room { slot, serial } => self.rooms.due(now, slot, serial, &mut self.out),
                 Timer::Count { slot, serial } => self.rooms.count_due(slot, serial, &mut self.out),
                 Timer::Page { slot, serial } => {
-                    self.edge.page_due(now, &self.rules, slot, serial, &mut self.out)
+                    self.edge.page_due(now, &self.rules, slot, serial, &mut self.out);
                 }
             }
             self.settle(now);
@@ -306,11 +306,11 @@ impl<F: Frame> Node<F> {
                 rooms.say(now, (&room, &from), &data, echo, asker, out);
             }
             Envelope::List { room, limit, after, asker } => {
-                rooms.list(room, limit, after.as_ref(), asker, out)
+                rooms.list(room, limit, after.as_ref(), asker, out);
             }
             Envelope::Seen { asker, user: _, view } => self.edge.seen(asker, view, out),
             Envelope::Changed { user, view, plain, full } => {
-                self.edge.changed(&user, &view, plain, full, out)
+                self.edge.changed(&user, &view, plain, full, out);
             }
             Envelope::Told { client, frame } => self.edge.told(client, frame, out),
             Envelope::Evict { client, reason } => self.edge.evict(client, reason, out),

@@ -49,7 +49,7 @@ struct Watcher {
     full: u32,
 }
 
-#[expect(clippy::box_collection, reason = "most users are watched by nobody: a pointer, not a vector")]
+/// Most users are watched by nobody: a pointer, not a vector.
 type Watchers = Option<Box<Vec<Watcher>>>;
 
 impl User {
