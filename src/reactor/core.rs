@@ -46,6 +46,8 @@ pub(crate) struct Core<M> {
     pub(crate) gone: Vec<(ConnId, Cause)>,
     /// Answers to requests that waited, from this call.
     pub(crate) answers: Vec<(RequestId, Response)>,
+    /// The number of the next request.
+    pub(crate) next_request: u32,
     /// Workers that have mail and were not rung for.
     pub(crate) unrung: Vec<WorkerId>,
     /// Some output can't wait for the end of the turn.
@@ -74,6 +76,7 @@ impl<M> Core<M> {
             random: Random::new(seed),
             gone: Vec::new(),
             answers: Vec::new(),
+            next_request: 0,
             unrung: Vec::new(),
             early: false,
         }

@@ -182,10 +182,9 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Whether the connection must not be read now: its peer doesn't read what it is sent.
     fn is_paused(&mut self, id: ConnId) -> bool {
         let Some(conn) = self.core.get_mut(id) else { return true };
-        let stuffed = match &conn.protocol {
-            Protocol::Http(Some(http)) => http.is_full(),
-            _ => conn.life == Life::Open && conn.backlog() >= BACKLOG_BYTES_PAUSE,
-        };
+        let full = matches!(&conn.protocol, Protocol::Http(Some(http)) if http.is_full());
+        let stuffed =
+            full || matches!(conn.life, Life::Http | Life::Open) && conn.backlog() >= BACKLOG_BYTES_PAUSE;
         conn.flags.paused = stuffed;
         stuffed
     }
