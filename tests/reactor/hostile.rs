@@ -55,6 +55,18 @@ fn requests_of_one_who_does_not_read_the_responses_stay_bounded() {
 }
 
 #[test]
+fn small_messages_for_one_who_does_not_read_cost_little_more_than_their_bytes() {
+    let mut stage = Stage::new(&config());
+    let id = stage.open();
+    stage.script.peer(id, |peer| peer.room = 0);
+    for _ in 0..10_000 {
+        stage.send(id, &masked(Opcode::Text, b"x"));
+    }
+    let held = stage.worker.held_bytes();
+    assert!(held < 4 * 10_000 * 3, "{held} bytes for 30,000");
+}
+
+#[test]
 fn pipelined_requests_behind_a_late_answer_stay_bounded() {
     let mut stage = Stage::new(&config());
     let id = stage.script.connect();

@@ -269,3 +269,17 @@ fn a_dribbled_request_behind_a_late_answer_has_a_deadline_too() {
     stage.pass(seconds(2));
     assert_eq!(statuses(&stage.script.written(id)), [408]);
 }
+
+#[test]
+fn no_control_frame_overtakes_the_answer_to_the_upgrade() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.script.peer(id, |peer| peer.room = 20);
+    stage.send(id, &[GET, &upgrade_request("/")].concat());
+    stage.send(id, &masked(Opcode::Ping, b"early"));
+    stage.script.make_room(id, usize::MAX);
+    stage.settle();
+    let written = stage.script.written(id);
+    assert_eq!(statuses(&written), [200, 101]);
+    assert!(written.ends_with(&plain(Opcode::Pong, b"early")), "{}", text(&written));
+}
