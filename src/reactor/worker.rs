@@ -161,12 +161,12 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     fn mailbox(&mut self) {
         if self.letters.is_empty() {
-            let fleet = self.core.fleet.clone();
-            if fleet.is_draining() && self.drained_by.is_none() {
-                self.begin_drain();
-            }
             let mailboxes = self.core.mailboxes.clone();
             mailboxes[self.core.id.index()].take(&mut self.letters);
+            // Behind the mailbox, which silences the bell: who rang for a drain would else be heard and not listened to.
+            if self.drained_by.is_none() && self.core.fleet.is_draining() {
+                self.begin_drain();
+            }
         }
         for _ in 0..MAIL_PER_TURN_MAX {
             let Some(letter) = self.letters.pop_front() else { break };
