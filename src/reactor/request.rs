@@ -303,8 +303,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// The answer comes later, unless the service gave it during the call.
     fn wait(&mut self, id: ConnId, progress: &mut Progress, waiting: Waiting) {
         let request = RequestId { conn: id, serial: waiting.serial };
-        if let Some(i) = self.core.answers.iter().position(|(answered, _)| *answered == request) {
-            let (_, response) = self.core.answers.swap_remove(i);
+        let given = self.core.answers.iter().position(|(answered, _)| *answered == request);
+        if let Some((_, response)) = given.and_then(|i| self.core.answers.remove(i)) {
             return self.respond(id, response, waiting.manner);
         }
         progress.waiting = Some(waiting);

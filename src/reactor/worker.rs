@@ -217,10 +217,10 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// What every call of the service is followed by: tells it which connections ended, writes answers, and makes room
     /// where a lot was sent.
     pub(crate) fn settle(&mut self) {
-        while let Some((id, cause)) = self.core.gone.pop() {
+        while let Some((id, cause)) = self.core.gone.pop_front() {
             self.tell_gone(id, cause);
         }
-        while let Some((request, response)) = self.core.answers.pop() {
+        while let Some((request, response)) = self.core.answers.pop_front() {
             self.answer(request, response);
         }
         if self.core.early {
@@ -240,6 +240,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.service_due = self.service.tick(&mut Context { core: &mut self.core });
         self.settle();
         self.flush();
+        // A write that failed may have moved the service to end or answer others: nothing would wake us for them.
+        while !self.core.gone.is_empty() || !self.core.answers.is_empty() {
+            self.settle();
+            self.flush();
+        }
         self.ring();
         if self.core.now.tick.has_reached(self.weigh_at) {
             self.weigh();
