@@ -250,3 +250,18 @@ fn connections_that_a_service_closes_are_told_in_that_order() {
     stage.send(ids[3], &masked(Opcode::Text, b"close all"));
     assert_eq!(stage.worker.service().gone, opened);
 }
+
+#[test]
+fn a_drain_lets_a_half_written_response_leave() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.script.peer(id, |peer| peer.room = 20);
+    stage.send(id, b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    stage.fleet.begin_drain();
+    stage.settle();
+    assert!(!stage.script.is_closed(id));
+    stage.script.make_room(id, usize::MAX);
+    stage.settle();
+    assert!(stage.script.written(id).ends_with(b"/a\n"));
+    assert!(stage.script.peer(id, |peer| peer.finished), "and that was all");
+}
