@@ -128,7 +128,11 @@ impl<N: Net, S: Service> Worker<N, S> {
                 self.service.message(&mut Context { core: &mut self.core }, id, kind, payload);
                 self.settle();
             }
-            Event::Ping(payload) if open => self.core.pong(id, payload),
+            Event::Ping(payload) if open => {
+                self.core.pong(id, payload);
+                // No service is called, but a flood of Pings fills the arena as messages do.
+                self.settle();
+            }
             Event::Pong(payload) if open => self.pong(id, payload),
             Event::Close(close) => self.closed_by_peer(id, &close),
             // RFC 6455 §5.5.1: after its own Close an endpoint may drop what still comes.

@@ -33,6 +33,16 @@ fn a_flood_of_pings_from_one_who_does_not_read_stays_bounded() {
 }
 
 #[test]
+fn a_flood_of_pings_in_one_read_stays_bounded() {
+    let mut stage = Stage::new(&config());
+    let id = stage.open();
+    stage.script.peer(id, |peer| peer.room = 0);
+    stage.send(id, &masked(Opcode::Ping, &[0; 125]).repeat(7000));
+    let held = stage.worker.held_bytes();
+    assert!(held < EARLY_FLUSH_BYTES + READ_BUFFER_BYTES, "{held}");
+}
+
+#[test]
 fn requests_of_one_who_does_not_read_the_responses_stay_bounded() {
     let mut stage = Stage::new(&config());
     let id = stage.script.connect();
