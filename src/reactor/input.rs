@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::time::Duration;
 
-use crate::limits::{BACKLOG_BYTES_PAUSE, READS_PER_TURN_MAX};
+use crate::limits::READS_PER_TURN_MAX;
 use crate::reactor::conn::{Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
@@ -187,8 +187,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn is_paused(&mut self, id: ConnId) -> bool {
         let Some(conn) = self.core.get_mut(id) else { return true };
         let full = matches!(&conn.protocol, Protocol::Http(Some(http)) if http.is_full());
-        let stuffed =
-            full || matches!(conn.life, Life::Http | Life::Open) && conn.backlog() >= BACKLOG_BYTES_PAUSE;
+        let stuffed = full || matches!(conn.life, Life::Http | Life::Open) && conn.is_stuffed();
         conn.flags.paused = stuffed;
         stuffed
     }

@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use crate::limits::{BACKLOG_BYTES_PAUSE, PIPELINE_BYTES_MAX, READ_BUFFER_BYTES};
+use crate::limits::{PIPELINE_BYTES_MAX, READ_BUFFER_BYTES};
 use crate::reactor::arena::NONE;
 use crate::reactor::conn::{Conn, Life, Protocol};
 use crate::reactor::context::Context;
@@ -179,7 +179,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Whether requests are served: not while responses pile up that the client doesn't read.
     fn serves(&self, id: ConnId) -> bool {
-        let serves = |conn: &Conn| conn.life == Life::Http && conn.backlog() < BACKLOG_BYTES_PAUSE;
+        let serves = |conn: &Conn| conn.life == Life::Http && !conn.is_stuffed();
         self.core.get(id).is_some_and(serves)
     }
 
