@@ -133,6 +133,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.conns.iter().map(|(_, conn)| conn.held_bytes()).sum()
     }
 
+    /// Deadlines in its wheel, those that no longer count among them.
+    pub fn filed_deadlines(&self) -> usize {
+        self.core.wheel.len()
+    }
+
     fn poll(&mut self) -> io::Result<()> {
         let timeout = self.timeout();
         self.net.wait(&mut self.ready, timeout)?;
