@@ -253,9 +253,10 @@ fn handshake(criterion: &mut Criterion) {
 criterion_group! {
     name = wire;
     config = Criterion::default()
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(500))
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(300))
         .sample_size(20)
+        .nresamples(5_000)
         .without_plots();
     targets = unmask, header, messages, texts, handshake
 }

@@ -23,6 +23,7 @@ compile_error!("rollcall needs a 64-bit target: an event's token carries a slab 
 
 pub mod http;
 pub mod limits;
+pub mod presence;
 pub mod reactor;
 pub mod service;
 pub mod sys;

@@ -78,6 +78,36 @@ pub const KEEP_ALIVE_TICKS: u32 = 7500;
 /// A worker that has been in one turn for longer than this is stuck: `/healthz` answers 503.
 pub const STUCK_TURN_MILLIS: u64 = 2_000;
 
+/// A name of a user or a room: letters, digits and `._:@-`. Past it: 400.
+pub const NAME_BYTES_MAX: usize = 128;
+/// The `info` that a connection gives with its status. Past it: 413.
+pub const INFO_BYTES_MAX: usize = 1024;
+/// Connections of one user without `--max-connections-per-user`. The newest takes the place of the oldest, which is closed with 4409.
+pub const CONNECTIONS_PER_USER_MAX: usize = 16;
+/// Rooms that one connection is in. Past it: 429.
+pub const ROOMS_PER_CONNECTION_MAX: usize = 64;
+/// Users that one connection watches. Past it: 429.
+pub const WATCHES_PER_CONNECTION_MAX: usize = 1024;
+/// Users named in one command. Past it: 413.
+pub const USERS_PER_COMMAND_MAX: usize = 256;
+/// Members on one page of `who`; a greater `limit` is cut to it.
+pub const PAGE_MAX: usize = 256;
+/// Members on a page of `who` that names no `limit`.
+pub const PAGE_DEFAULT: usize = 100;
+/// Commands per second of one connection, heartbeats apart. Past it: 429.
+pub const COMMANDS_PER_SECOND_MAX: u32 = 50;
+/// Commands that a connection may send at once after a quiet time.
+pub const COMMANDS_BURST_MAX: u32 = 200;
+/// Commands in a row that got 429. Past it: close 4429.
+pub const COMMANDS_REFUSED_MAX: u32 = 200;
+/// Members of a room beyond which it is told its count, once a second at most, and not who joined and left.
+pub const BIG_ROOM_MEMBERS: usize = 100;
+/// Offline users whose last-seen time a worker keeps; past it the one offline for longest is forgotten.
+pub const LAST_SEEN_MAX: usize = 100_000;
+/// Mail that a worker holds back for one whose mailbox is full. Past it messages of rooms are dropped, and counted.
+pub const HELD_BACK_MAX: usize = 1 << 20;
+
+const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= USERS_PER_COMMAND_MAX);
 const _: () = assert!(CLOSE_REASON_BYTES_MAX == 123);
 const _: () = assert!(HEAD_BYTES_MAX <= READ_BUFFER_BYTES);
 const _: () = assert!(BACKLOG_BYTES_PAUSE <= BACKLOG_BYTES_MAX);

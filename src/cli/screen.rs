@@ -71,7 +71,7 @@ pub(super) fn capacity(capacity: &Capacity) -> String {
 }
 
 fn heartbeat(heartbeat: &Heartbeat) -> String {
-    let Heartbeat { mode, interval, timeout, client_silence } = *heartbeat;
+    let Heartbeat { mode, interval, timeout, client_silence, .. } = *heartbeat;
     let pinged = format!("silent for {}: a Ping; unanswered for {}: dead", Span(interval), Span(timeout));
     match mode {
         HeartbeatMode::Server => pinged,

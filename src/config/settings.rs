@@ -107,6 +107,7 @@ impl Check<'_> {
             },
             interval: self.span("heartbeat-interval", layer.heartbeat_interval, MILLIS(100)..=DAY)?,
             timeout: self.span("heartbeat-timeout", layer.heartbeat_timeout, MILLIS(100)..=DAY)?,
+            suspect_after: None,
             client_silence: self.span("client-silence", layer.client_silence, MILLIS(100)..=DAY)?,
         })
     }

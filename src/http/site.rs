@@ -16,7 +16,6 @@ use crate::http::health;
 use crate::http::metrics::Metrics;
 use crate::reactor::{Accept, Admission, Answer, Cause, ConnId, Context, Fleet, RequestId, Service};
 use crate::service::echo::Echo;
-use crate::wire::close::{Close, CloseCode};
 use crate::wire::http::{Head, Refusal, Response};
 use crate::wire::session::Kind;
 use crate::wire::upgrade::Upgrade;
@@ -135,8 +134,9 @@ impl Site {
 impl Service for Site {
     type Mail = ();
 
-    fn admit(&mut self, _: &mut Context<'_, ()>, upgrade: &Upgrade<'_>) -> Admission {
-        let Some(purpose) = Purpose::of_path(upgrade.head.path()) else {
+    fn admit(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, upgrade: &Upgrade<'_>) -> Admission {
+        let served = Page::Upgradable.is_served(self.settings.side(cx.listener(conn)));
+        let Some(purpose) = Purpose::of_path(upgrade.head.path()).filter(|_| served) else {
             return Admission::Refuse(Response::text(404, NO_SERVICE));
         };
         if !upgrade.origin_allowed(&self.settings.origins) {
@@ -146,12 +146,8 @@ impl Service for Site {
         Admission::Accept(Accept { tag: purpose.tag(), subprotocol })
     }
 
-    fn open(&mut self, cx: &mut Context<'_, ()>, conn: ConnId) {
+    fn open(&mut self, _: &mut Context<'_, ()>, conn: ConnId) {
         tracing::debug!(conn = conn.to_bits(), "opened");
-        // Here and not in `admit`, which doesn't know on which listener the client came in.
-        if !Page::Upgradable.is_served(self.settings.side(cx.listener(conn))) {
-            cx.close(conn, &Close::new(POLICY, "the admin address serves no WebSocket"));
-        }
     }
 
     fn message(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, kind: Kind, payload: &[u8]) {
@@ -195,8 +191,6 @@ impl Site {
 }
 
 const ALLOW: &str = "GET, HEAD, OPTIONS";
-/// RFC 6455 §7.4.1: 1008, a policy was broken.
-const POLICY: CloseCode = CloseCode(1008);
 const NOT_FOUND: &str = "not found; / says what exists";
 const NO_SERVICE: &str = "no WebSocket lives here; /echo sends every message back";
 

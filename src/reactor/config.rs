@@ -39,6 +39,8 @@ pub struct Heartbeat {
     pub interval: Duration,
     /// From the Ping's leaving to death. Also: how long a peer may take none of what is queued for it.
     pub timeout: Duration,
+    /// From the Ping's leaving to the service's being told that the connection may be dead; `None`: it is not told.
+    pub suspect_after: Option<Duration>,
     /// Silence after which a connection is dead in mode `Client`.
     pub client_silence: Duration,
 }
@@ -49,6 +51,7 @@ impl Default for Heartbeat {
             mode: HeartbeatMode::Server,
             interval: Duration::from_secs(25),
             timeout: Duration::from_secs(20),
+            suspect_after: None,
             client_silence: Duration::from_secs(90),
         }
     }

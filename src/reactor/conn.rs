@@ -103,6 +103,8 @@ pub(crate) struct Flags {
     pub(crate) cut: bool,
     /// `deadline` is its turn to go in a drain.
     pub(crate) drains: bool,
+    /// The service was told that it may be dead.
+    pub(crate) suspect: bool,
     /// A request of it has been answered.
     pub(crate) served: bool,
 }
@@ -126,12 +128,13 @@ impl Conn {
         }
     }
 
-    /// Bytes arrived: that is life, whatever they are.
-    pub(crate) fn heard(&mut self, now: Tick) {
+    /// Bytes arrived: that is life, whatever they are. Says whether it was under suspicion.
+    pub(crate) fn heard(&mut self, now: Tick) -> bool {
         self.last_heard = now;
         if matches!(self.beat, Beat::Waiting(_)) {
             self.beat = Beat::Quiet;
         }
+        std::mem::take(&mut self.flags.suspect)
     }
 
     /// Bytes that the socket did not take.

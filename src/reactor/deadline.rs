@@ -14,6 +14,8 @@ pub(crate) enum Deadline {
     Ping,
     /// The answer to a Ping.
     Pong,
+    /// The answer to a Ping, before the service is told that it is missing.
+    Suspect,
     /// Anything at all, where the client does the heartbeats.
     Silence,
     /// The peer taking some of what is queued for it.
@@ -30,6 +32,7 @@ pub(crate) struct Timing {
     pub(crate) mode: HeartbeatMode,
     pub(crate) interval: u32,
     pub(crate) timeout: u32,
+    pub(crate) suspect: Option<u32>,
     pub(crate) client_silence: u32,
     pub(crate) handshake: u32,
     pub(crate) close: u32,
@@ -44,6 +47,7 @@ impl Timing {
             mode: config.heartbeat.mode,
             interval: ticks(config.heartbeat.interval),
             timeout: ticks(config.heartbeat.timeout),
+            suspect: config.heartbeat.suspect_after.map(ticks),
             client_silence: ticks(config.heartbeat.client_silence),
             handshake: ticks(config.handshake_timeout),
             close: ticks(config.close_timeout),
@@ -79,7 +83,10 @@ fn of_open(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
         (_, Beat::Queued) => (conn.last_heard.after(u32::MAX / 4), Deadline::Ping),
         // So has the backlog of a peer that isn't read because of it: its Pong may lie in the socket.
         (_, Beat::Waiting(since)) if conn.is_stuffed() => (since.after(u32::MAX / 4), Deadline::Pong),
-        (_, Beat::Waiting(since)) => (since.after(timing.timeout), Deadline::Pong),
+        (_, Beat::Waiting(since)) => match timing.suspect.filter(|_| !conn.flags.suspect) {
+            Some(suspect) if suspect < timing.timeout => (since.after(suspect), Deadline::Suspect),
+            _ => (since.after(timing.timeout), Deadline::Pong),
+        },
     };
     if conn.flags.drains { earlier(beat, (conn.deadline, Deadline::Drain)) } else { beat }
 }

@@ -2,7 +2,7 @@
 
 use crate::limits::DEADLINES_PER_TURN_MAX;
 use crate::reactor::config::HeartbeatMode;
-use crate::reactor::conn::{Beat, Life};
+use crate::reactor::conn::{Beat, Conn, Life};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::deadline::{self, Deadline};
@@ -45,6 +45,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         match what {
             Deadline::Request => self.request_due(id),
             Deadline::Ping => self.beat(id),
+            Deadline::Suspect => self.suspect(id),
             Deadline::Pong | Deadline::Silence => self.presume_dead(id),
             Deadline::Progress => self.remove_slow(id),
             Deadline::Drain => self.say_goodbye(id),
@@ -55,6 +56,16 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn beat(&mut self, id: ConnId) {
         self.core.ping(id);
         self.service.beat(&mut Context { core: &mut self.core }, id);
+        self.settle();
+    }
+
+    /// As for death, the socket is looked at first.
+    fn suspect(&mut self, id: ConnId) {
+        self.read(id, false);
+        let waits = |conn: &&mut Conn| conn.life == Life::Open && matches!(conn.beat, Beat::Waiting(_));
+        let Some(conn) = self.core.get_mut(id).filter(waits) else { return };
+        conn.flags.suspect = true;
+        self.service.suspect(&mut Context { core: &mut self.core }, id, true);
         self.settle();
     }
 

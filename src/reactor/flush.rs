@@ -223,7 +223,7 @@ fn enqueue(outbox: &mut Outbox, arena: &Arena, entry: usize, mut written: usize)
             Bytes::Frames(_) => outbox.push(Chunk::Frames(bytes.into())),
             Bytes::Opaque(_) => outbox.push(Chunk::Opaque(bytes[written..].into())),
             Bytes::Shared(index) if written > 0 => {
-                outbox.push_cut_shared(arena.shared(*index).clone(), written)
+                outbox.push_cut_shared(arena.shared(*index).clone(), written);
             }
             Bytes::Shared(index) => outbox.push(Chunk::Shared(arena.shared(*index).clone())),
         }

@@ -50,8 +50,9 @@ impl<N: Net, S: Service> Worker<N, S> {
             Ok(len) => {
                 self.core.counters().received_bytes.add(len as u64);
                 let now = self.core.now.tick;
-                if let Some(conn) = self.core.get_mut(id) {
-                    conn.heard(now);
+                if self.core.get_mut(id).is_some_and(|conn| conn.heard(now)) {
+                    self.service.suspect(&mut Context { core: &mut self.core }, id, false);
+                    self.settle();
                 }
                 self.input(id, &mut buffer[..len]);
                 len == buffer.len() || to_end
@@ -95,7 +96,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                 Ok((len, event)) => {
                     used += len;
                     match event {
-                        Some(event) => self.event(id, event),
+                        Some(event) => self.event(id, &event),
                         None => break,
                     }
                 }
@@ -120,9 +121,9 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    fn event(&mut self, id: ConnId, event: Event<'_>) {
+    fn event(&mut self, id: ConnId, event: &Event<'_>) {
         let open = self.core.get(id).is_some_and(|conn| conn.life == Life::Open);
-        match event {
+        match *event {
             Event::Message(kind, payload) if open => {
                 self.core.counters().messages_received.add(1);
                 self.service.message(&mut Context { core: &mut self.core }, id, kind, payload);
@@ -134,7 +135,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                 self.settle();
             }
             Event::Pong(payload) if open => self.pong(id, payload),
-            Event::Close(close) => self.closed_by_peer(id, &close),
+            Event::Close(ref close) => self.closed_by_peer(id, close),
             // RFC 6455 §5.5.1: after its own Close an endpoint may drop what still comes.
             Event::Message(..) | Event::Ping(_) | Event::Pong(_) => {}
         }

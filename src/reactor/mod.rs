@@ -13,7 +13,7 @@
 //! | `accept`, `input`, `request`, `flush`, `fire` | the steps of a turn: come and go, frames, HTTP, writes, deadlines |
 //! | `core`, `conn`, `deadline` | a worker's state, one connection's, and which of its deadlines is next |
 //! | `transport` | what carries a connection's bytes |
-//! | [`wheel`], [`outbox`], [`mailbox`], `arena`, `random` | keys by tick, queued bytes, mail, a turn's output, dice |
+//! | [`outbox`], [`mailbox`], `arena`, `random` | queued bytes, mail, a turn's output, dice |
 
 mod accept;
 mod arena;
@@ -35,7 +35,6 @@ mod request;
 pub mod server;
 pub mod service;
 mod transport;
-pub mod wheel;
 pub mod worker;
 
 pub use config::{Config, FdTables, Heartbeat, HeartbeatMode};

@@ -20,7 +20,6 @@ impl Random {
     }
 
     /// A number below `bound`; 0 where that is 0.
-    #[expect(clippy::cast_possible_truncation, reason = "the high half of a 32 by 32 bit product")]
     pub(crate) const fn below(&mut self, bound: u32) -> u32 {
         (((self.next() >> 32) * bound as u64) >> 32) as u32
     }

@@ -229,7 +229,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             let response = Response::refusal(&Refusal { status: 503, reason }).with("Retry-After", "1");
             return self.refuse_with(id, response);
         }
-        match self.service.admit(&mut Context { core: &mut self.core }, &upgrade) {
+        match self.service.admit(&mut Context { core: &mut self.core }, id, &upgrade) {
             Admission::Refuse(response) => self.refuse_with(id, response),
             Admission::Accept(accept) => {
                 self.open(id, upgrade.key, &accept);

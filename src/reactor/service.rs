@@ -21,7 +21,7 @@ pub trait Service {
     type Mail: Send + 'static;
 
     /// A client asks to upgrade. The request is valid; path, origin, identity and subprotocol are the service's to judge.
-    fn admit(&mut self, cx: &mut Context<'_, Self::Mail>, upgrade: &Upgrade<'_>) -> Admission;
+    fn admit(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, upgrade: &Upgrade<'_>) -> Admission;
 
     /// The connection is open; the client is sent nothing before what is sent here.
     fn open(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
@@ -34,6 +34,12 @@ pub trait Service {
     /// The connection has been silent and is sent a Ping in this turn; what is sent here leaves in the same write.
     fn beat(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
         let _ = (cx, conn);
+    }
+
+    /// A Ping has been unanswered for [`suspect_after`](crate::reactor::Heartbeat::suspect_after): the connection may be dead (`true`), or something was
+    /// heard of it after all.
+    fn suspect(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, suspect: bool) {
+        let _ = (cx, conn, suspect);
     }
 
     /// A Ping of ours was answered after `round_trip`.

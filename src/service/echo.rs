@@ -25,7 +25,7 @@ impl Echo {
 impl Service for Echo {
     type Mail = ();
 
-    fn admit(&mut self, _: &mut Context<'_, ()>, _: &Upgrade<'_>) -> Admission {
+    fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission {
         Admission::Accept(Accept::default())
     }
 

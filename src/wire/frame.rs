@@ -73,6 +73,7 @@ impl Header {
     ///
     /// # Errors
     /// See [`ProtocolError`].
+    #[inline(always)]
     pub fn parse(bytes: &[u8]) -> Result<Parsed, ProtocolError> {
         let Some(&first) = bytes.first() else { return Ok(Parsed::NeedMore(2)) };
         let fin = first & 0x80 != 0;
@@ -89,12 +90,12 @@ impl Header {
         let Some((len, at)) = extended_len(second & 0x7f, &bytes[2..])? else {
             return Ok(Parsed::NeedMore(size(second)));
         };
-        let masked = second & 0x80 != 0;
-        let key = bytes[2 + at..].first_chunk().copied();
-        if masked && key.is_none() {
-            return Ok(Parsed::NeedMore(size(second)));
-        }
-        let mask = if masked { key } else { None };
+        let mask = if second & 0x80 == 0 {
+            None
+        } else {
+            let Some(key) = bytes[2 + at..].first_chunk() else { return Ok(Parsed::NeedMore(size(second))) };
+            Some(*key)
+        };
         Ok(Parsed::Header(Header { fin, reserved: first >> 4 & 7, opcode, mask, len }, size(second)))
     }
 
@@ -141,6 +142,7 @@ const fn size(second: u8) -> usize {
 
 /// The payload's length and how many bytes it took beyond the `short` one; `None` where `bytes` are too few to tell,
 /// an error already where they show one.
+#[inline]
 fn extended_len(short: u8, bytes: &[u8]) -> Result<Option<(u64, usize)>, ProtocolError> {
     match short {
         126 => {

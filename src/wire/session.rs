@@ -202,6 +202,7 @@ impl Session {
     }
 
     /// Reads on from where the last step ended, to the end of a frame or of `input`.
+    #[inline]
     fn step(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Step {
         let Some(partial) = &mut self.partial else { return self.start(rules, input) };
         match partial.frame {
@@ -212,12 +213,11 @@ impl Session {
         }
     }
 
+    // Inlined down to `begin`, so that a header stays in registers: through memory it cost 14 ns of 37 a short frame.
+    #[inline(always)]
     fn start(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Step {
         match Header::parse(input)? {
-            Parsed::Header(header, at) => {
-                let (taken, found) = self.begin(rules, &header, &mut input[at..])?;
-                Ok((at + taken, found))
-            }
+            Parsed::Header(header, at) => self.begin(rules, header, at, input),
             Parsed::NeedMore(_) => {
                 let mut bytes = [0; _];
                 bytes[..input.len()].copy_from_slice(input);
@@ -231,8 +231,7 @@ impl Session {
         let (at, header) = self.keep().header(input)?;
         let Some(header) = header else { return Ok((at, None)) };
         self.release();
-        let (taken, found) = self.begin(rules, &header, &mut input[at..])?;
-        Ok((at + taken, found))
+        self.begin(rules, header, at, input)
     }
 
     fn resume_control(&mut self, input: &mut [u8]) -> Step {
@@ -247,51 +246,47 @@ impl Session {
         Ok((taken, kind.map(|kind| Found { what: What::Message(kind), place: Place::Kept })))
     }
 
-    /// A frame whose header is complete; `input` is what follows it. Handed on where it lies, if all of it does.
-    fn begin(&mut self, rules: &mut Rules<'_>, header: &Header, input: &mut [u8]) -> Step {
+    /// A frame whose header is complete and ends at `at` in `input`. Handed on where it lies, if all of it does.
+    #[inline(always)]
+    fn begin(&mut self, rules: &mut Rules<'_>, header: Header, at: usize, input: &mut [u8]) -> Step {
         let len = self.check(rules, header)?;
-        match header.opcode {
-            Opcode::Text if header.fin && header.reserved == 0 && len <= input.len() => {
-                unmask(&mut input[..len], header.mask);
-                // RFC 6455 §8.1: text is UTF-8.
-                if !utf8::is_valid(&input[..len]) {
-                    return Err(ProtocolError::NotUtf8);
-                }
-                Ok((len, Some(Found { what: What::Message(Kind::Text), place: Place::Input(len) })))
+        let alone = header.fin && header.reserved == 0 && header.opcode != Opcode::Continuation;
+        if !alone || len > input.len() - at {
+            return self.begin_part(rules, header, at, input);
+        }
+        let payload = &mut input[at..at + len];
+        unmask(payload, header.mask);
+        let what = match header.opcode {
+            // RFC 6455 §8.1: text is UTF-8.
+            Opcode::Text if !utf8::is_valid(payload) => return Err(ProtocolError::NotUtf8),
+            Opcode::Text => What::Message(Kind::Text),
+            Opcode::Binary => What::Message(Kind::Binary),
+            control => {
+                self.phase = after_control(control, payload)?;
+                What::Control(control)
             }
-            Opcode::Binary if header.fin && header.reserved == 0 && len <= input.len() => {
-                unmask(&mut input[..len], header.mask);
-                Ok((len, Some(Found { what: What::Message(Kind::Binary), place: Place::Input(len) })))
-            }
-            Opcode::Text => self.begin_message(rules, Kind::Text, header, input),
-            Opcode::Binary => self.begin_message(rules, Kind::Binary, header, input),
-            Opcode::Continuation => self.begin_data(rules, header, input),
-            Opcode::Close | Opcode::Ping | Opcode::Pong if len <= input.len() => {
-                unmask(&mut input[..len], header.mask);
-                self.phase = after_control(header.opcode, &input[..len])?;
-                Ok((len, Some(Found { what: What::Control(header.opcode), place: Place::Input(len) })))
-            }
+        };
+        Ok((at + len, Some(Found { what, place: Place::Input(len) })))
+    }
+
+    /// A frame that did not arrive whole, or is no whole message.
+    fn begin_part(&mut self, rules: &mut Rules<'_>, header: Header, at: usize, input: &mut [u8]) -> Step {
+        let Header { opcode, reserved, fin, mask: key, len } = header;
+        let left = len as usize;
+        let partial = self.keep();
+        match opcode {
+            Opcode::Text => partial.message = Some(Assembly::new(Kind::Text, reserved != 0)),
+            Opcode::Binary => partial.message = Some(Assembly::new(Kind::Binary, reserved != 0)),
+            Opcode::Continuation => {}
             Opcode::Close | Opcode::Ping | Opcode::Pong => {
-                self.keep().frame = Frame::Control { opcode: header.opcode, key: header.mask, left: len };
-                self.resume_control(input)
+                partial.frame = Frame::Control { opcode, key, left };
+                let (taken, found) = self.resume_control(&mut input[at..])?;
+                return Ok((at + taken, found));
             }
         }
-    }
-
-    fn begin_message(
-        &mut self,
-        rules: &mut Rules<'_>,
-        kind: Kind,
-        header: &Header,
-        input: &mut [u8],
-    ) -> Step {
-        self.keep().message = Some(Assembly::new(kind, header.reserved != 0));
-        self.begin_data(rules, header, input)
-    }
-
-    fn begin_data(&mut self, rules: &mut Rules<'_>, header: &Header, input: &mut [u8]) -> Step {
-        self.keep().frame = Frame::Data { key: header.mask, left: header.len as usize, fin: header.fin };
-        self.resume_data(rules, input)
+        partial.frame = Frame::Data { key, left, fin };
+        let (taken, found) = self.resume_data(rules, &mut input[at..])?;
+        Ok((at + taken, found))
     }
 
     fn keep(&mut self) -> &mut Partial {
@@ -299,7 +294,8 @@ impl Session {
     }
 
     /// The rules that need to know the session. Returns the payload's length, which is within the limits.
-    fn check(&mut self, rules: &Rules<'_>, header: &Header) -> Result<usize, ProtocolError> {
+    #[inline(always)]
+    fn check(&mut self, rules: &Rules<'_>, header: Header) -> Result<usize, ProtocolError> {
         match (self.role, header.mask) {
             // RFC 6455 §5.1: a server closes upon a frame that is not masked, a client upon one that is.
             (Role::Server, None) => return Err(ProtocolError::UnmaskedFromClient),
@@ -323,6 +319,7 @@ impl Session {
     }
 
     /// Borrows the payload of what was found; `taken` ends where the step did.
+    #[inline]
     fn event<'a>(&'a self, found: &Found, taken: &'a [u8]) -> Event<'a> {
         let payload = match found.place {
             Place::Input(len) => &taken[taken.len() - len..],
@@ -348,9 +345,10 @@ fn after_control(opcode: Opcode, payload: &[u8]) -> Result<Phase, ProtocolError>
 }
 
 /// The rules for a data frame beside the message that is under way, of which it becomes a part.
+#[inline(always)]
 fn check_data(
     limits: &MessageLimits,
-    header: &Header,
+    header: Header,
     message: Option<&mut Assembly>,
 ) -> Result<usize, ProtocolError> {
     let (kept, fragments) = match (header.opcode, &message) {

@@ -215,8 +215,12 @@ fn sigterm_sends_everybody_away_and_exits_well() {
         assert_eq!(socket.read().unwrap(), Message::text("here"));
     }
     running.signal(Signal::TERM);
-    for socket in &mut sockets {
-        assert!(matches!(socket.read(), Ok(Message::Close(Some(close))) if u16::from(close.code) == 1001));
+    for (i, socket) in sockets.iter_mut().enumerate() {
+        let end = socket.read();
+        assert!(
+            matches!(&end, Ok(Message::Close(Some(close))) if u16::from(close.code) == 1001),
+            "{i}: {end:?}"
+        );
         while socket.read().is_ok() {}
     }
     assert_eq!(running.child.wait().unwrap().code(), Some(0));

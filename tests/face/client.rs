@@ -1,6 +1,6 @@
 //! Clients for the tests of this module: HTTP by hand over one socket, WebSocket by tungstenite.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -70,7 +70,37 @@ impl Http {
 
     /// Whether the server has ended the connection, with nothing more to read.
     pub(super) fn is_ended(&mut self) -> bool {
-        self.reader.read(&mut [0]).unwrap() == 0
+        uncut(|| self.reader.read(&mut [0])).unwrap() == 0
+    }
+}
+
+/// A socket whose reads and writes go on where a signal cuts them short: with a time-out set the kernel doesn't restart
+/// them itself, and tungstenite takes that for an error.
+#[derive(Debug)]
+pub(super) struct Patient(TcpStream);
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        uncut(|| self.0.read(buffer))
+    }
+}
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        uncut(|| self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn uncut<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }
 
@@ -84,12 +114,12 @@ pub(super) fn upgrade(
     address: SocketAddr,
     path: &str,
     fields: &[(&'static str, &str)],
-) -> Result<(WebSocket<TcpStream>, Upgraded), u16> {
+) -> Result<(WebSocket<Patient>, Upgraded), u16> {
     let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
     for (name, value) in fields {
         request.headers_mut().insert(*name, value.parse().unwrap());
     }
-    match tungstenite::client(request, socket(address)) {
+    match tungstenite::client(request, Patient(socket(address))) {
         Ok(open) => Ok(open),
         Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => Err(response.status().as_u16()),
         Err(error) => panic!("{error}"),

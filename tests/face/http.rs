@@ -178,8 +178,7 @@ fn metrics_move_to_the_admin_listener() {
     assert_eq!(["/metrics", "/healthz", "/echo"].map(|path| get(public, path).status), [404, 200, 426]);
     assert_eq!(["/metrics", "/healthz", "/echo"].map(|path| get(admin, path).status), [200, 200, 404]);
     assert!(upgrade(public, "/echo", &[]).is_ok());
-    let (mut socket, _) = upgrade(admin, "/echo", &[]).unwrap();
-    assert!(matches!(socket.read(), Ok(Message::Close(Some(close))) if u16::from(close.code) == 1008));
+    assert_eq!(upgrade(admin, "/echo", &[]).err(), Some(404));
 }
 
 #[test]
@@ -228,7 +227,7 @@ struct Sticky {
 impl Service for Sticky {
     type Mail = ();
 
-    fn admit(&mut self, _: &mut Context<'_, ()>, _: &Upgrade<'_>) -> Admission {
+    fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission {
         Admission::Accept(Accept::default())
     }
 

@@ -265,3 +265,22 @@ fn an_idle_worker_sleeps_until_the_next_deadline() {
     assert_eq!(stage.fleet.sum(|counters| counters.timer_lateness.bucket(0)), 1, "not a microsecond late");
     assert_ne!(stage.script.tick(), Tick(0));
 }
+
+#[test]
+fn a_suspect_is_told_of_and_cleared_by_any_byte() {
+    let heartbeat = Heartbeat { suspect_after: Some(seconds(8)), ..Heartbeat::default() };
+    let mut stage = Stage::new(&Config { heartbeat, ..config() });
+    let id = stage.open();
+    next_ping(&mut stage, id);
+    stage.told();
+    stage.pass(Duration::from_millis(7_900));
+    assert_eq!(stage.told(), []);
+    stage.pass(Duration::from_millis(200));
+    assert_eq!(stage.told(), [Told::Suspect(true)]);
+    stage.pass(seconds(5));
+    assert_eq!(stage.told(), [], "told once");
+    stage.send(id, &[0x81]);
+    assert_eq!(stage.told(), [Told::Suspect(false)]);
+    stage.pass(seconds(10));
+    assert!(!stage.script.is_closed(id));
+}

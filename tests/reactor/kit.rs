@@ -34,6 +34,7 @@ pub(super) enum Told {
     Message(Vec<u8>),
     Pong(Duration),
     Beat,
+    Suspect(bool),
     Closed(Cause),
     Request(String, Vec<u8>),
 }
@@ -65,7 +66,7 @@ impl Recorder {
 impl Service for Recorder {
     type Mail = ();
 
-    fn admit(&mut self, _: &mut Context<'_, ()>, upgrade: &Upgrade<'_>) -> Admission {
+    fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, upgrade: &Upgrade<'_>) -> Admission {
         match upgrade.head.path() {
             "/no" => Admission::Refuse(Response::text(404, "no")),
             _ => Admission::Accept(Accept { tag: 7, subprotocol: None }),
@@ -96,6 +97,10 @@ impl Service for Recorder {
     fn beat(&mut self, cx: &mut Context<'_, ()>, conn: ConnId) {
         self.told.push(Told::Beat);
         cx.send(conn, Kind::Text, b"beat").ok();
+    }
+
+    fn suspect(&mut self, _: &mut Context<'_, ()>, _: ConnId, suspect: bool) {
+        self.told.push(Told::Suspect(suspect));
     }
 
     fn pong(&mut self, _: &mut Context<'_, ()>, _: ConnId, round_trip: Duration) {

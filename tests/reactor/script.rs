@@ -210,7 +210,11 @@ impl Net for Script {
 
     fn now(&self) -> Now {
         let world = self.0.borrow();
-        Now { tick: world.first.after((world.micros / TICK_MICROS) as u32), micros: world.micros }
+        Now {
+            tick: world.first.after((world.micros / TICK_MICROS) as u32),
+            micros: world.micros,
+            unix_millis: world.micros / 1_000,
+        }
     }
 
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {

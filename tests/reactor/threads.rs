@@ -28,7 +28,7 @@ impl Broadcast {
 impl Service for Broadcast {
     type Mail = SharedFrame;
 
-    fn admit(&mut self, _: &mut Context<'_, SharedFrame>, _: &Upgrade<'_>) -> Admission {
+    fn admit(&mut self, _: &mut Context<'_, SharedFrame>, _: ConnId, _: &Upgrade<'_>) -> Admission {
         Admission::Accept(Accept::default())
     }
 

@@ -1,7 +1,11 @@
 //! Request heads and body framing, RFC 9112: what is read, and what is refused so that nothing can be smuggled.
 
+use super::cases;
+use proptest::prelude::*;
 use rollcall::limits::HEADERS_MAX;
-use rollcall::wire::http::{Body, Fields, Head, Refusal, head_len};
+use rollcall::wire::client::check_response;
+use rollcall::wire::http::{Body, Chunks, Fields, Head, Refusal, head_len};
+use rollcall::wire::upgrade::{Upgrade, is_upgrade};
 
 fn with<T>(request: &str, then: impl FnOnce(&Head<'_>) -> T) -> Result<T, u16> {
     assert_eq!(head_len(request.as_bytes(), 0), Some(request.len()), "{request:?}");
@@ -207,4 +211,99 @@ fn continue_is_expected_in_http_1_1_only() {
     let request = "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue\r\n\r\n";
     assert_eq!(wishes(request), (true, true));
     assert_eq!(wishes(&request.replace("/1.1", "/1.0")), (false, false));
+}
+
+/// The plainest reading of where a head ends.
+fn head_len_oracle(bytes: &[u8]) -> Option<usize> {
+    (0..bytes.len()).find_map(|at| {
+        let rest = &bytes[at..];
+        let empty = if rest.starts_with(b"\n\n") { 2 } else { 3 };
+        (rest.starts_with(b"\n\n") || rest.starts_with(b"\n\r\n")).then_some(at + empty)
+    })
+}
+
+/// Something like a head: pieces that matter, in any order.
+fn pieces() -> impl Strategy<Value = Vec<u8>> {
+    let known = prop::sample::select(vec![
+        &b"GET / HTTP/1.1\r\n"[..],
+        b"Host: h\r\n",
+        b"Upgrade: websocket\r\nConnection: upgrade\r\n",
+        b"Sec-WebSocket-Version: 13\r\n",
+        b"Content-Length: 5\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"HTTP/1.1 101 S\r\n",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b": ",
+        b",",
+    ])
+    .prop_map(<[u8]>::to_vec);
+    let piece = prop_oneof![6 => known, 1 => prop::collection::vec(any::<u8>(), 0..40)];
+    prop::collection::vec(piece, 0..16).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(cases(512))]
+
+    #[test]
+    fn head_len_is_the_oracles_however_it_is_cut(bytes in pieces(), cut in any::<prop::sample::Index>()) {
+        let expected = head_len_oracle(&bytes);
+        prop_assert_eq!(head_len(&bytes, 0), expected);
+        let cut = cut.index(bytes.len() + 1);
+        if head_len(&bytes[..cut], 0).is_none() {
+            prop_assert_eq!(head_len(&bytes, cut), expected);
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic(mut bytes in pieces()) {
+        let _ = check_response(&bytes, [0; 16], &[]);
+        bytes.truncate(head_len(&bytes, 0).unwrap_or(bytes.len()));
+        let mut fields = Fields::new();
+        if let Ok(head) = Head::parse(&bytes, &mut fields) {
+            prop_assert!(head.target.starts_with('/') && head.path().starts_with('/'));
+            let _ = (head.query(), head.body(100), head.keeps_alive(), head.expects_continue(), is_upgrade(&head));
+            let _ = Upgrade::check(&head).map(|upgrade| upgrade.origin_allowed(&["x".to_owned()]));
+        }
+    }
+
+    #[test]
+    fn chunks_are_the_same_under_any_chunking(
+        data in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..6),
+        broken in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        sizes in prop::collection::vec(1..30usize, 1..5),
+    ) {
+        let mut input = Vec::new();
+        for chunk in &data {
+            input.extend_from_slice(format!("{:X};x=y\r\n", chunk.len()).as_bytes());
+            input.extend_from_slice(chunk);
+            input.extend_from_slice(b"\r\n");
+        }
+        input.extend_from_slice(b"0\r\nTrailer: z\r\n\r\nbehind");
+        if let Some((at, byte)) = broken {
+            let at = at.index(input.len());
+            input[at] = byte;
+        }
+        let mut body = Vec::new();
+        let whole = Chunks::default().read(&input, &mut body, 1000).map(|(taken, done)| (taken, done, body.clone()));
+        if broken.is_none() {
+            prop_assert_eq!(&whole, &Ok((input.len() - 6, true, data.concat())));
+        }
+        let (mut chunks, mut body, mut at, mut done) = (Chunks::default(), Vec::new(), 0, false);
+        for size in sizes.iter().cycle() {
+            if at == input.len() || done {
+                break;
+            }
+            let end = input.len().min(at + size);
+            match chunks.read(&input[at..end], &mut body, 1000) {
+                Ok((taken, now)) => (at, done) = (at + taken, now),
+                Err(refusal) => {
+                    prop_assert_eq!(&whole, &Err(refusal));
+                    return Ok(());
+                }
+            }
+        }
+        prop_assert_eq!(whole, Ok((at, done, body)));
+    }
 }

@@ -8,6 +8,7 @@ mod rules;
 mod streams;
 mod tungstenite;
 
+use proptest::test_runner::Config;
 use rollcall::limits::MessageLimits;
 use rollcall::wire::close::CloseCode;
 use rollcall::wire::error::ProtocolError;
@@ -18,6 +19,11 @@ use rollcall::wire::session::{Event, Extension, Kind, Role, Session};
 pub(crate) const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 pub(crate) const SMALL: MessageLimits =
     MessageLimits { max_message_bytes: 1000, max_frame_bytes: 600, max_fragments: 4 };
+
+/// So many cases; a failing one is printed, not stored, and soon shrunk enough.
+pub(crate) fn cases(cases: u32) -> Config {
+    Config { cases, failure_persistence: None, max_shrink_iters: 1000, ..Config::default() }
+}
 
 /// An [`Event`] that owns its payload.
 #[derive(Clone, PartialEq, Eq, Debug)]

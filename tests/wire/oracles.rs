@@ -1,5 +1,6 @@
 //! Header parsing and streaming UTF-8 against the plainest reading of their rules.
 
+use super::cases;
 use proptest::prelude::*;
 use rollcall::wire::error::ProtocolError;
 use rollcall::wire::frame::{Header, Opcode, Parsed};
@@ -158,7 +159,7 @@ fn texts_around_every_boundary_of_utf8_are_judged_at_every_split() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn any_header_parses_as_the_oracle_says(bytes in any::<[u8; 14]>()) {

@@ -1,6 +1,6 @@
 //! A stream of frames is the same stream however it is cut into reads, and is what was meant.
 
-use super::{Raw, SMALL, Seen, bytes, read};
+use super::{Raw, SMALL, Seen, bytes, cases, read};
 use proptest::prelude::*;
 use rollcall::wire::frame::Opcode::{self, Binary, Continuation, Ping, Pong, Text};
 use rollcall::wire::session::{Role, Session};
@@ -55,7 +55,7 @@ fn parts<'i>(mut input: &'i [u8], sizes: &'i [usize]) -> impl Iterator<Item = &'
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn messages_arrive_as_they_were_meant(

@@ -104,7 +104,7 @@ impl Line {
 
     /// Runs both ends until theirs has a message or an error.
     fn next(&mut self) -> Result<Message, Error> {
-        for _ in 0..1_000_000 {
+        for _ in 0..300_000 {
             match self.them.flush() {
                 Ok(()) => {}
                 Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {}
@@ -142,13 +142,16 @@ fn answer(event: &Event<'_>, mask: Option<[u8; 4]>, out: &mut Vec<u8>) -> Option
 }
 
 fn lines() -> impl Iterator<Item = Line> {
-    [Role::Server, Role::Client].into_iter().flat_map(|role| [1, 7, 4096].map(|step| Line::new(role, step)))
+    [Role::Server, Role::Client]
+        .into_iter()
+        .flat_map(|role| [1, 1001, 4096].map(|step| Line::new(role, step)))
 }
 
 #[test]
 fn messages_of_every_length_encoding_are_echoed() {
     for mut line in lines() {
-        for len in [0, 1, 125, 126, 127, 65_535, 65_536, 100_000] {
+        let longest = 50_000 * line.them.get_ref().step;
+        for len in [0, 1, 125, 126, 127, 65_535, 65_536, 100_000].into_iter().filter(|len| *len < longest) {
             let text = "é".repeat(len / 2) + if len % 2 == 0 { "" } else { "x" };
             for message in [Message::text(text), Message::binary(vec![0xfe; len])] {
                 line.send(message.clone());
@@ -194,10 +197,11 @@ fn our_close_is_answered() {
         line.them.get_mut().to_them.extend(&out);
         let Ok(Message::Close(Some(frame))) = line.next() else { panic!("no close") };
         assert_eq!((frame.code, frame.reason.as_str()), (TheirCode::Away, "drain"));
-        while !line.us.close_received() {
+        for _ in 0..1000 {
             let _ = line.them.flush();
             line.pump();
         }
+        assert!(line.us.close_received());
         assert_eq!(line.refused, None);
     }
 }

@@ -3,7 +3,9 @@
 //! A [`Tick`] is 10 ms and a `u32`; it wraps after 497 days, so ticks are compared by their wrapping distance and a
 //! deadline may lie at most half that span ahead. Everything but [`Clock`] takes time as an argument.
 
-use std::time::{Duration, Instant};
+pub mod wheel;
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The length of one tick in milliseconds.
 pub const TICK_MILLIS: u64 = 10;
@@ -66,12 +68,16 @@ pub struct Now {
     pub tick: Tick,
     /// Microseconds since the clock started. Never goes back.
     pub micros: u64,
+    /// Milliseconds since 1970 for telling people: the wall clock as it stood when the clock started, and the time that has
+    /// passed since. A jump of the wall clock doesn't move it.
+    pub unix_millis: u64,
 }
 
 /// A monotonic clock that starts at a chosen tick.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: Instant,
+    origin_unix_millis: u64,
     first: Tick,
 }
 
@@ -79,14 +85,16 @@ impl Clock {
     /// A clock whose first tick is `first`. All workers of a server share a copy of one clock.
     #[must_use]
     pub fn starting_at(first: Tick) -> Clock {
-        Clock { origin: Instant::now(), first }
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let origin_unix_millis = u64::try_from(unix.as_millis()).unwrap_or(0);
+        Clock { origin: Instant::now(), origin_unix_millis, first }
     }
 
     /// Reads the clock (about 20 ns).
     #[must_use]
     pub fn now(&self) -> Now {
         let micros = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Now { tick: self.tick_at(micros), micros }
+        Now { tick: self.tick_at(micros), micros, unix_millis: self.origin_unix_millis + micros / 1_000 }
     }
 
     /// How long from `now` until `tick` begins; zero where it has begun.
@@ -133,7 +141,7 @@ mod tests {
     #[test]
     fn until_ends_where_the_tick_begins() {
         let clock = Clock::starting_at(Tick(u32::MAX));
-        let now = Now { tick: Tick(u32::MAX), micros: 4_000 };
+        let now = Now { tick: Tick(u32::MAX), micros: 4_000, unix_millis: 0 };
         assert_eq!(clock.until(Tick(0), now), Duration::from_millis(6));
         assert_eq!(clock.until(Tick(1), now), Duration::from_millis(16));
         assert_eq!(clock.until(Tick(u32::MAX), now), Duration::ZERO);

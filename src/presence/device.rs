@@ -1,0 +1,117 @@
+//! The connections of one user, as the user's home knows them.
+
+use crate::presence::envelope::{Address, Client};
+use crate::presence::view::{Reason, State};
+use crate::time::Tick;
+
+/// One connection: 20 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Device {
+    client: Client,
+    worker: u16,
+    pub(crate) away: bool,
+    pub(crate) suspect: bool,
+    /// It closed or broke, and counts until then.
+    pub(crate) lingers: Option<Lingering>,
+}
+
+/// A connection that is gone and may be back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lingering {
+    pub(crate) until: Tick,
+    pub(crate) reason: Reason,
+}
+
+impl Device {
+    pub(crate) fn new(at: Address) -> Device {
+        Device { client: at.client, worker: at.worker, away: false, suspect: false, lingers: None }
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        Address { worker: self.worker, client: self.client }
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.lingers.is_none()
+    }
+
+    fn state(&self) -> State {
+        if self.away { State::Away } else { State::Online }
+    }
+}
+
+/// All of a user's connections, oldest first. One needs no heap.
+#[derive(Debug, Default)]
+pub(crate) enum Devices {
+    #[default]
+    None,
+    One(Device),
+    #[expect(
+        clippy::box_collection,
+        reason = "a user with one connection pays for a pointer, not for a vector"
+    )]
+    Many(Box<Vec<Device>>),
+}
+
+impl Devices {
+    pub(crate) fn as_slice(&self) -> &[Device] {
+        match self {
+            Devices::None => &[],
+            Devices::One(device) => std::slice::from_ref(device),
+            Devices::Many(devices) => devices,
+        }
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [Device] {
+        match self {
+            Devices::None => &mut [],
+            Devices::One(device) => std::slice::from_mut(device),
+            Devices::Many(devices) => devices,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Device> {
+        self.as_slice().iter().filter(|device| device.is_live())
+    }
+
+    pub(crate) fn get_mut(&mut self, at: Address) -> Option<&mut Device> {
+        self.as_mut_slice().iter_mut().find(|device| device.address() == at && device.is_live())
+    }
+
+    pub(crate) fn push(&mut self, device: Device) {
+        *self = match std::mem::take(self) {
+            Devices::None => Devices::One(device),
+            Devices::One(first) => Devices::Many(Box::new(vec![first, device])),
+            Devices::Many(mut devices) => {
+                devices.push(device);
+                Devices::Many(devices)
+            }
+        }
+    }
+
+    /// Removes the first for which `is` holds.
+    pub(crate) fn remove(&mut self, is: impl Fn(&Device) -> bool) -> Option<Device> {
+        let i = self.as_slice().iter().position(is)?;
+        match std::mem::take(self) {
+            Devices::None => None,
+            Devices::One(device) => Some(device),
+            Devices::Many(mut devices) => {
+                let removed = devices.remove(i);
+                *self = if let [last] = devices[..] { Devices::One(last) } else { Devices::Many(devices) };
+                Some(removed)
+            }
+        }
+    }
+
+    /// The best of them, with suspicion (all live ones are suspect) and without.
+    pub(crate) fn states(&self) -> (State, State) {
+        let plain = self.as_slice().iter().map(Device::state).max().unwrap_or_default();
+        let mut live = self.live().peekable();
+        let suspect = live.peek().is_some() && live.all(|device| device.suspect);
+        (if suspect { State::Suspect } else { plain }, plain)
+    }
+}

@@ -1,0 +1,298 @@
+//! The clients whose sockets live at this worker: who they are, what they are in, what they may send, and what reaches them.
+
+mod arrivals;
+mod commands;
+
+use slab::Slab;
+
+use crate::limits::{COMMANDS_BURST_MAX, COMMANDS_PER_SECOND_MAX};
+use crate::presence::envelope::{Address, Asker, Client, Envelope, Frame, Leaving, Ticket};
+use crate::presence::event;
+use crate::presence::gather::Gathers;
+use crate::presence::groups::{Groups, Place, Places};
+use crate::presence::name::{Homes, Name};
+use crate::presence::node::{Effect, Outgoing, Rules, next_serial, page_timer};
+use crate::presence::view::{Reason, State};
+use crate::time::{Now, TICK_MILLIS, Tick};
+
+/// A client.
+#[derive(Debug)]
+struct Seat {
+    link: u64,
+    user: Option<Name>,
+    rooms: Places,
+    watches: Places,
+    /// Answers in the making.
+    #[expect(clippy::box_collection, reason = "almost always absent: a pointer, not a vector")]
+    gathers: Option<Box<Vec<u32>>>,
+    serial: u32,
+    /// When `credit` was last filled.
+    filled: Tick,
+    /// When the page's own heartbeat last came.
+    beat: Tick,
+    /// Commands it may send, in hundredths.
+    credit: u16,
+    /// Commands in a row that got 429.
+    refused: u16,
+    /// It was sent away, for this.
+    sent_away: Option<Reason>,
+    said_away: bool,
+    page_away: bool,
+    /// A timer watches the page's own heartbeat.
+    timed: bool,
+}
+
+const COMMAND_CREDIT: u32 = 100;
+#[expect(clippy::cast_possible_truncation, reason = "asserted below")]
+const CREDIT_MAX: u16 = (COMMANDS_BURST_MAX * COMMAND_CREDIT) as u16;
+const CREDIT_PER_TICK: u32 = COMMANDS_PER_SECOND_MAX * COMMAND_CREDIT * TICK_MILLIS as u32 / 1000;
+const _: () = assert!(COMMANDS_BURST_MAX * COMMAND_CREDIT <= u16::MAX as u32);
+const _: () = assert!(size_of::<Seat>() <= 72);
+
+impl Seat {
+    /// Whether it may send another command now.
+    fn pay(&mut self, now: Tick) -> bool {
+        let earned = now.since(self.filled).saturating_mul(CREDIT_PER_TICK);
+        self.credit = u16::try_from(earned).unwrap_or(u16::MAX).saturating_add(self.credit).min(CREDIT_MAX);
+        self.filled = now;
+        match u32::from(self.credit).checked_sub(COMMAND_CREDIT) {
+            Some(left) => {
+                self.credit = u16::try_from(left).unwrap_or(0);
+                self.refused = 0;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn is_away(&self) -> bool {
+        self.said_away || self.page_away
+    }
+}
+
+/// The clients of one worker.
+#[derive(Debug)]
+pub struct Edge {
+    worker: u16,
+    homes: Homes,
+    seats: Slab<Seat>,
+    rooms: Groups,
+    watches: Groups,
+    gathers: Gathers,
+    next_serial: u32,
+}
+
+impl Edge {
+    pub(crate) fn new(worker: u16, homes: Homes) -> Edge {
+        Edge {
+            worker,
+            homes,
+            seats: Slab::new(),
+            rooms: Groups::default(),
+            watches: Groups::default(),
+            gathers: Gathers::default(),
+            next_serial: 0,
+        }
+    }
+
+    /// Clients here.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.seats.is_empty()
+    }
+
+    /// Answers that wait for homes.
+    #[must_use]
+    pub fn gathering(&self) -> usize {
+        self.gathers.len()
+    }
+
+    /// Who a client is.
+    #[must_use]
+    pub fn user(&self, slot: u32) -> Option<&Name> {
+        self.seats.get(slot as usize)?.user.as_ref()
+    }
+
+    /// Bytes held, names apart.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.seats.capacity() * size_of::<Seat>() + self.rooms.bytes() + self.watches.bytes()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "fewer clients than 2^32")]
+    pub(crate) fn open<F: Frame>(
+        &mut self,
+        now: Now,
+        rules: &Rules,
+        link: u64,
+        user: Option<Name>,
+        welcome: bool,
+        out: &mut Outgoing<F>,
+    ) -> u32 {
+        self.next_serial = next_serial(self.next_serial);
+        if welcome {
+            let json = event::welcome(link, user.as_deref(), rules.heartbeat_millis, now);
+            out.effects.push(Effect::Text { link, json });
+        }
+        let slot = self.seats.insert(Seat {
+            link,
+            user: None,
+            rooms: None,
+            watches: None,
+            gathers: None,
+            serial: self.next_serial,
+            filled: now.tick,
+            beat: now.tick,
+            credit: CREDIT_MAX,
+            refused: 0,
+            sent_away: None,
+            said_away: false,
+            page_away: false,
+            timed: false,
+        }) as u32;
+        if let Some(user) = user {
+            self.identify(slot, user, out);
+        }
+        slot
+    }
+
+    pub(crate) fn identify<F>(&mut self, slot: u32, user: Name, out: &mut Outgoing<F>) -> bool {
+        let at = self.address(slot);
+        let home = self.homes.of(&user);
+        match self.seats.get_mut(slot as usize) {
+            Some(seat) if seat.user.is_none() => {
+                seat.user = Some(user.clone());
+                out.post(home, Envelope::Up { user, at });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn suspect<F>(&mut self, slot: u32, suspect: bool, out: &mut Outgoing<F>) {
+        let at = self.address(slot);
+        if let Some(user) = self.user(slot).cloned() {
+            out.post(self.homes.of(&user), Envelope::Suspect { user, at, suspect });
+        }
+    }
+
+    pub(crate) fn page_beat<F>(&mut self, now: Now, rules: &Rules, slot: u32, out: &mut Outgoing<F>) {
+        let Some(silence) = rules.page_silence else { return };
+        let client = self.address(slot).client;
+        let Some(seat) = self.seats.get_mut(slot as usize) else { return };
+        seat.beat = now.tick;
+        if !std::mem::replace(&mut seat.timed, true) {
+            out.timer(now.tick.after(silence), page_timer(client));
+        }
+        if std::mem::take(&mut seat.page_away) {
+            self.tell_home_away(slot, out);
+        }
+    }
+
+    /// The page's heartbeat may have stopped.
+    pub(crate) fn page_due<F>(
+        &mut self,
+        now: Now,
+        rules: &Rules,
+        slot: u32,
+        serial: u32,
+        out: &mut Outgoing<F>,
+    ) {
+        let Some(silence) = rules.page_silence else { return };
+        let Some(seat) = self.seats.get_mut(slot as usize).filter(|seat| seat.serial == serial) else {
+            return;
+        };
+        let due = seat.beat.after(silence);
+        if now.tick.is_before(due) {
+            out.timer(due, page_timer(Client { slot, serial }));
+        } else {
+            seat.timed = false;
+            seat.page_away = true;
+            self.tell_home_away(slot, out);
+        }
+    }
+
+    fn tell_home_away<F>(&self, slot: u32, out: &mut Outgoing<F>) {
+        let seat = &self.seats[slot as usize];
+        let Some(user) = seat.user.clone() else { return };
+        let state = Some(if seat.is_away() { State::Away } else { State::Online });
+        let at = self.address(slot);
+        out.post(self.homes.of(&user), Envelope::Status { user, at, state, info: None, asker: None });
+    }
+
+    pub(crate) fn closed<F>(&mut self, slot: u32, reason: Reason, seen_millis: u64, out: &mut Outgoing<F>) {
+        let at = self.address(slot);
+        let Some(mut seat) = self.seats.try_remove(slot as usize) else { return };
+        let reason = seat.sent_away.unwrap_or(reason);
+        let leaving = if reason.is_final() { Leaving::Now } else { Leaving::Perhaps };
+        for place in seat.watches.take().into_iter().flat_map(|places| *places) {
+            let user = self.watches.name(place.group).clone();
+            let suspect = self.watches.member_mut(place).suspect;
+            self.drop_watch(place);
+            out.post(self.homes.of(&user), Envelope::Unwatch { user, worker: self.worker, suspect });
+        }
+        for place in seat.rooms.take().into_iter().flat_map(|places| *places) {
+            let room = self.rooms.name(place.group).clone();
+            self.drop_room(place);
+            if let Some(user) = seat.user.clone() {
+                let home = self.homes.of(&room);
+                out.post(home, Envelope::Leave { room, user, worker: self.worker, leaving, asker: None });
+            }
+        }
+        if let Some(user) = seat.user {
+            out.post(self.homes.of(&user), Envelope::Down { user, at, reason, seen_millis });
+        }
+    }
+
+    fn leave_room(&mut self, slot: u32, place: Place) {
+        forget_place(&mut self.seats[slot as usize].rooms, place);
+        self.drop_room(place);
+    }
+
+    fn leave_watch(&mut self, slot: u32, place: Place) {
+        forget_place(&mut self.seats[slot as usize].watches, place);
+        self.drop_watch(place);
+    }
+
+    fn drop_room(&mut self, place: Place) {
+        let seats = &mut self.seats;
+        self.rooms.remove(place, |slot, at| Groups::note(&mut seats[slot as usize].rooms, at));
+    }
+
+    fn drop_watch(&mut self, place: Place) {
+        let seats = &mut self.seats;
+        self.watches.remove(place, |slot, at| Groups::note(&mut seats[slot as usize].watches, at));
+    }
+
+    fn seat(&self, client: Client) -> Option<&Seat> {
+        self.seats.get(client.slot as usize).filter(|seat| seat.serial == client.serial)
+    }
+
+    fn is(&self, client: Client, slot: u32) -> bool {
+        client.slot == slot && self.seat(client).is_some()
+    }
+
+    fn address(&self, slot: u32) -> Address {
+        let serial = self.seats.get(slot as usize).map_or(0, |seat| seat.serial);
+        Address { worker: self.worker, client: Client { slot, serial } }
+    }
+}
+
+fn part(asker: Asker, gather: u32, index: u32) -> Asker {
+    Asker { ticket: Ticket::Part { gather, index }, ..asker }
+}
+
+fn forget_place(places: &mut Places, gone: Place) {
+    if let Some(list) = places {
+        list.retain(|place| place.group != gone.group);
+        if list.is_empty() {
+            *places = None;
+        }
+    }
+}

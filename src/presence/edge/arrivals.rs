@@ -1,0 +1,211 @@
+//! What homes send: answers, changes and messages, and the clients they are for; and the answers that several homes have
+//! a part in.
+
+use crate::presence::edge::{Edge, Seat, part};
+use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Page, Ticket};
+use crate::presence::event;
+use crate::presence::gather::{Gather, Purpose};
+use crate::presence::groups::{Groups, Member};
+use crate::presence::name::Name;
+use crate::presence::node::{Effect, Outgoing};
+use crate::presence::view::{Reason, View};
+
+const BUSY: &str = "the server is busy: try again";
+
+impl Edge {
+    pub(crate) fn seen<F: Frame>(&mut self, asker: Asker, view: View, out: &mut Outgoing<F>) {
+        if let Ticket::Part { gather, index } = asker.ticket
+            && let Some(gather_done) = self.gathers.part(gather, index, Some(view))
+        {
+            self.finish(gather, gather_done, out);
+        }
+    }
+
+    pub(crate) fn changed<F: Frame>(
+        &mut self,
+        user: &str,
+        view: &View,
+        plain: Option<F>,
+        full: F,
+        out: &mut Outgoing<F>,
+    ) {
+        let Some((group, _)) = self.watches.find(user) else { return };
+        let mut links = (Vec::new(), Vec::new());
+        for member in self.watches.members(group) {
+            let seat = &self.seats[member.slot as usize];
+            if let Some(ids) = &seat.gathers {
+                self.gathers.renew(ids, user, view);
+            }
+            if member.active {
+                (if member.suspect { &mut links.1 } else { &mut links.0 }).push(seat.link);
+            }
+        }
+        if let Some(frame) = plain.filter(|_| !links.0.is_empty()) {
+            out.effects.push(Effect::Publish { links: links.0, frame });
+        }
+        if !links.1.is_empty() {
+            out.effects.push(Effect::Publish { links: links.1, frame: full });
+        }
+    }
+
+    pub(crate) fn told<F>(&self, client: Client, frame: F, out: &mut Outgoing<F>) {
+        if let Some(seat) = self.seat(client) {
+            out.effects.push(Effect::Publish { links: vec![seat.link], frame });
+        }
+    }
+
+    pub(crate) fn evict<F>(&mut self, client: Client, reason: Reason, out: &mut Outgoing<F>) {
+        let Some(seat) = self.seats.get_mut(client.slot as usize).filter(|seat| seat.serial == client.serial)
+        else {
+            return;
+        };
+        seat.sent_away = Some(reason);
+        let (code, reason) = match reason {
+            Reason::Replaced => (4409, "replaced by a newer connection"),
+            Reason::Expired => (4401, "token expired"),
+            _ => (4403, "kicked"),
+        };
+        out.effects.push(Effect::Close { link: seat.link, code, reason });
+    }
+
+    pub(crate) fn answered<F>(&mut self, asker: Asker, answer: &Answer, out: &mut Outgoing<F>) {
+        let (client, Ticket::Command(seq)) = (asker.at.client, asker.ticket) else { return };
+        let Some(link) = self.seat(client).map(|seat| seat.link) else { return };
+        if let Answer::Joined(room, _) = answer {
+            self.joined(client, room);
+        }
+        let json = match answer {
+            Answer::Told(0) => event::refusal(seq, 404, "nobody of that name is connected"),
+            answer => event::answer(seq, answer),
+        };
+        out.effects.push(Effect::Text { link, json });
+    }
+
+    /// A client's place in a room counts from the answer on: what was said before is not delivered.
+    fn joined(&mut self, client: Client, room: &str) {
+        let Some((group, _)) = self.rooms.find(room) else { return };
+        if let Some(place) = self.seat(client).and_then(|seat| Groups::place(&seat.rooms, group)) {
+            self.rooms.member_mut(place).active = true;
+        }
+    }
+
+    pub(crate) fn listed<F: Frame>(&mut self, asker: Asker, page: Page, out: &mut Outgoing<F>) {
+        let Ticket::Part { gather: id, .. } = asker.ticket else { return };
+        let Some(gather) = self.gathers.get_mut(id) else { return };
+        gather.views = page.users.iter().map(|user| (user.clone(), None)).collect();
+        gather.left = page.users.len();
+        let users = page.users.clone();
+        gather.purpose = Purpose::Who(page);
+        for (user, index) in users.into_iter().zip(0..) {
+            out.post(self.homes.of(&user), Envelope::Look { user, asker: part(asker, id, index) });
+        }
+        self.answer_if_complete(id, out);
+    }
+
+    pub(crate) fn deliver<F>(&self, room: &str, frame: F, except: Option<Client>, out: &mut Outgoing<F>) {
+        let Some((group, _)) = self.rooms.find(room) else { return };
+        let hears =
+            |member: &&Member| member.active && except.is_none_or(|client| !self.is(client, member.slot));
+        let members = self.rooms.members(group).iter().filter(hears);
+        let links: Vec<u64> = members.map(|member| self.seats[member.slot as usize].link).collect();
+        if !links.is_empty() {
+            out.effects.push(Effect::Publish { links, frame });
+        }
+    }
+
+    /// A home could not be asked.
+    pub(crate) fn refused<F: Frame>(&mut self, asker: Asker, envelope: &Envelope<F>, out: &mut Outgoing<F>) {
+        let client = asker.at.client;
+        match envelope {
+            Envelope::Join { room, again: false, .. } => {
+                if let Ok((place, _)) = self.place_in_room(client.slot, room) {
+                    self.leave_room(client.slot, place);
+                }
+            }
+            Envelope::Watch { user, .. } => {
+                let place = self.watches.find(user).and_then(|(group, _)| {
+                    Groups::place(&self.seats.get(client.slot as usize)?.watches, group)
+                });
+                if let Some(place) = place {
+                    self.leave_watch(client.slot, place);
+                }
+            }
+            _ => {}
+        }
+        match asker.ticket {
+            Ticket::Command(seq) => {
+                if let Some(seat) = self.seat(client) {
+                    let json = event::refusal(seq, 503, BUSY);
+                    out.effects.push(Effect::Text { link: seat.link, json });
+                }
+            }
+            Ticket::Part { gather: id, index } => {
+                if let Some(gather) = self.gathers.part(id, index, None) {
+                    self.finish(id, gather, out);
+                }
+            }
+        }
+    }
+
+    pub(super) fn gather(&mut self, slot: u32, seq: i64, purpose: Purpose, users: Vec<Name>) -> u32 {
+        let left = if matches!(purpose, Purpose::Who(_)) { 1 } else { users.len() };
+        let views = users.into_iter().map(|user| (user, None)).collect();
+        let client = self.address(slot).client;
+        let id = self.gathers.begin(Gather { client, seq, purpose, views, left, refused: false });
+        self.seats[slot as usize].gathers.get_or_insert_default().push(id);
+        id
+    }
+
+    pub(super) fn answer_if_complete<F: Frame>(&mut self, id: u32, out: &mut Outgoing<F>) {
+        if self.gathers.get_mut(id).is_some_and(|gather| gather.left == 0)
+            && let Some(gather) = self.gathers.end(id)
+        {
+            self.finish(id, gather, out);
+        }
+    }
+
+    fn finish<F: Frame>(&mut self, id: u32, gather: Gather, out: &mut Outgoing<F>) {
+        let Gather { client, seq, purpose, views, refused, .. } = gather;
+        let is_it = |seat: &&mut Seat| seat.serial == client.serial;
+        let Some(seat) = self.seats.get_mut(client.slot as usize).filter(is_it) else { return };
+        if let Some(ids) = &mut seat.gathers {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                seat.gathers = None;
+            }
+        }
+        let link = seat.link;
+        if let Purpose::Watch { .. } = purpose {
+            self.activate(client.slot, &views, refused, out);
+        }
+        let views: Vec<(Name, View)> =
+            views.into_iter().filter_map(|(user, view)| Some((user, view?))).collect();
+        let json = match purpose {
+            _ if refused => event::refusal(seq, 503, BUSY),
+            Purpose::Watch { suspect } => event::views(seq, &views, suspect),
+            Purpose::Presence => event::views(seq, &views, false),
+            Purpose::Who(page) => event::who(seq, &page, &views),
+        };
+        out.effects.push(Effect::Text { link, json });
+    }
+
+    /// From here on changes are sent; or, where a home could not be asked, the others are left as they were before.
+    fn activate<F>(
+        &mut self,
+        slot: u32,
+        views: &[(Name, Option<View>)],
+        refused: bool,
+        out: &mut Outgoing<F>,
+    ) {
+        for (user, _) in views {
+            let Some((group, _)) = self.watches.find(user) else { continue };
+            let Some(place) = Groups::place(&self.seats[slot as usize].watches, group) else { continue };
+            let member = self.watches.member_mut(place);
+            if refused && !member.active {
+                self.unwatch(slot, user, out);
+            } else {
+                member.active = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What clients send: commands, each within its limits, and the envelopes they become.
+
+use std::borrow::Cow;
+
+use crate::limits::{
+    COMMANDS_PER_SECOND_MAX, COMMANDS_REFUSED_MAX, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX,
+};
+use crate::presence::command::{self, Command, Refusal};
+use crate::presence::edge::{Edge, part};
+use crate::presence::envelope::{Asker, Envelope, Frame, Leaving, Page, Ticket};
+use crate::presence::event;
+use crate::presence::gather::Purpose;
+use crate::presence::groups::{Groups, Member, Place};
+use crate::presence::name::Name;
+use crate::presence::node::{Effect, Outgoing};
+use crate::presence::view::State;
+use crate::time::Now;
+
+impl Edge {
+    pub(crate) fn command<F: Frame>(&mut self, now: Now, slot: u32, text: &str, out: &mut Outgoing<F>) {
+        if !self.seats.contains(slot as usize) {
+            return;
+        }
+        let done = command::parse(text).and_then(|(seq, command)| {
+            self.obey(now, slot, seq, command, out).map_err(|refusal| Refusal { seq, ..refusal })
+        });
+        if let Err(Refusal { seq, code, error }) = done {
+            let seat = &mut self.seats[slot as usize];
+            let (link, refused) = (seat.link, &mut seat.refused);
+            if code == 429 {
+                *refused += 1;
+            }
+            out.effects.push(Effect::Text { link, json: event::refusal(seq, code, &error) });
+            if u32::from(*refused) > COMMANDS_REFUSED_MAX {
+                out.effects.push(Effect::Close { link, code: 4429, reason: "too many messages" });
+            }
+        }
+    }
+
+    fn obey<F: Frame>(
+        &mut self,
+        now: Now,
+        slot: u32,
+        seq: i64,
+        command: Command<'_>,
+        out: &mut Outgoing<F>,
+    ) -> Result<(), Refusal> {
+        let seat = &mut self.seats[slot as usize];
+        if let Command::Heartbeat = command {
+            let json = event::heartbeat_answer(seq, now);
+            out.effects.push(Effect::Text { link: seat.link, json });
+            return Ok(());
+        }
+        if !seat.pay(now.tick) {
+            let error = format!("more than {COMMANDS_PER_SECOND_MAX} commands a second");
+            return Err(Refusal::new(seq, 429, error));
+        }
+        let asker = Asker { at: self.address(slot), ticket: Ticket::Command(seq) };
+        match command {
+            Command::Heartbeat => {}
+            Command::Join { room } => self.join(slot, &room, asker, out)?,
+            Command::Leave { room } => self.leave(slot, &room, asker, out)?,
+            Command::Say { room, data, echo } => self.say(slot, &room, data, echo, asker, out)?,
+            Command::Tell { user, data } => {
+                let (from, user) = (self.identity(slot)?, Name::from(&*user));
+                out.post(self.homes.of(&user), Envelope::Tell { user, from, data: data.into(), asker });
+            }
+            Command::Status { state, info } => self.status(slot, state, info, asker, out)?,
+            Command::Who { room, limit, after } => {
+                let after = after.map(|after| Name::from(&*after));
+                let id = self.gather(slot, seq, Purpose::Who(Page::default()), Vec::new());
+                let asker = part(asker, id, 0);
+                let room =
+                    self.rooms.find(&room).map_or_else(|| Name::from(&*room), |(_, name)| name.clone());
+                out.post(self.homes.of(&room), Envelope::List { room, limit, after, asker });
+            }
+            Command::Watch { users, suspect } => self.watch(slot, seq, &users, suspect, out)?,
+            Command::Presence { users } => {
+                let users: Vec<Name> = users.iter().map(|user| Name::from(&**user)).collect();
+                self.look(slot, seq, Purpose::Presence, users, out);
+            }
+            Command::Unwatch { users } => {
+                users.iter().for_each(|user| self.unwatch(slot, user, out));
+                let link = self.seats[slot as usize].link;
+                out.effects.push(Effect::Text { link, json: event::done(seq) });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn identity(&self, slot: u32) -> Result<Name, Refusal> {
+        let nobody = || Refusal::new(0, 401, "nobody knows who you are: connect with ?user=NAME");
+        self.user(slot).cloned().ok_or_else(nobody)
+    }
+
+    fn join<F>(&mut self, slot: u32, room: &str, asker: Asker, out: &mut Outgoing<F>) -> Result<(), Refusal> {
+        let user = self.identity(slot)?;
+        let seat = &mut self.seats[slot as usize];
+        let known = self.rooms.find(room).map(|(group, name)| (group, name.clone()));
+        let again = known.as_ref().is_some_and(|(group, _)| Groups::place(&seat.rooms, *group).is_some());
+        let room = known.map_or_else(|| Name::from(room), |(_, name)| name);
+        if !again {
+            if seat.rooms.as_ref().is_some_and(|rooms| rooms.len() >= ROOMS_PER_CONNECTION_MAX) {
+                return Err(Refusal::new(0, 429, format!("more than {ROOMS_PER_CONNECTION_MAX} rooms")));
+            }
+            self.rooms.add(&room, Member { slot, active: false, suspect: false }, &mut seat.rooms);
+        }
+        out.post(self.homes.of(&room), Envelope::Join { room, user, again, asker });
+        Ok(())
+    }
+
+    fn leave<F>(
+        &mut self,
+        slot: u32,
+        room: &str,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) -> Result<(), Refusal> {
+        let user = self.identity(slot)?;
+        let (place, room) = self.place_in_room(slot, room)?;
+        self.leave_room(slot, place);
+        let (home, worker) = (self.homes.of(&room), self.worker);
+        out.post(home, Envelope::Leave { room, user, worker, leaving: Leaving::Now, asker: Some(asker) });
+        Ok(())
+    }
+
+    fn say<F>(
+        &mut self,
+        slot: u32,
+        room: &str,
+        data: &str,
+        echo: bool,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) -> Result<(), Refusal> {
+        let from = self.identity(slot)?;
+        let (_, room) = self.place_in_room(slot, room)?;
+        out.post(self.homes.of(&room), Envelope::Say { room, from, data: data.into(), echo, asker });
+        Ok(())
+    }
+
+    pub(super) fn place_in_room(&self, slot: u32, room: &str) -> Result<(Place, Name), Refusal> {
+        let place = |(group, name): (u32, &Name)| {
+            Some((Groups::place(&self.seats[slot as usize].rooms, group)?, name.clone()))
+        };
+        let stranger = || Refusal::new(0, 403, "you are not in that room: join it first");
+        self.rooms.find(room).and_then(place).ok_or_else(stranger)
+    }
+
+    fn status<F>(
+        &mut self,
+        slot: u32,
+        state: Option<State>,
+        info: Option<&str>,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) -> Result<(), Refusal> {
+        let user = self.identity(slot)?;
+        let at = self.address(slot);
+        let seat = &mut self.seats[slot as usize];
+        if let Some(state) = state {
+            seat.said_away = state == State::Away;
+            seat.page_away = false;
+        }
+        let (info, asker) = (info.map(Into::into), Some(asker));
+        out.post(self.homes.of(&user), Envelope::Status { user, at, state, info, asker });
+        Ok(())
+    }
+
+    fn watch<F: Frame>(
+        &mut self,
+        slot: u32,
+        seq: i64,
+        users: &[Cow<'_, str>],
+        suspect: bool,
+        out: &mut Outgoing<F>,
+    ) -> Result<(), Refusal> {
+        let watched = self.seats[slot as usize].watches.as_ref().map_or(0, |watches| watches.len());
+        if watched + users.len() > WATCHES_PER_CONNECTION_MAX {
+            return Err(Refusal::new(0, 429, format!("more than {WATCHES_PER_CONNECTION_MAX} watches")));
+        }
+        let names = users.iter().map(|user| match self.watches.find(user) {
+            Some((_, name)) => name.clone(),
+            None => Name::from(&**user),
+        });
+        let names: Vec<Name> = names.collect();
+        let id = self.gather(slot, seq, Purpose::Watch { suspect }, names.clone());
+        for (user, index) in names.into_iter().zip(0..) {
+            let asker = part(Asker { at: self.address(slot), ticket: Ticket::Command(seq) }, id, index);
+            let home = self.homes.of(&user);
+            let seat = &mut self.seats[slot as usize];
+            let place = self.watches.find(&user).and_then(|(group, _)| Groups::place(&seat.watches, group));
+            match place.map(|place| self.watches.member_mut(place)) {
+                Some(member) if member.suspect == suspect => out.post(home, Envelope::Look { user, asker }),
+                Some(member) => {
+                    member.suspect = suspect;
+                    let worker = self.worker;
+                    out.post(home, Envelope::Unwatch { user: user.clone(), worker, suspect: !suspect });
+                    out.post(home, Envelope::Watch { user, asker, suspect });
+                }
+                None => {
+                    self.watches.add(&user, Member { slot, active: false, suspect }, &mut seat.watches);
+                    out.post(home, Envelope::Watch { user, asker, suspect });
+                }
+            }
+        }
+        self.answer_if_complete(id, out);
+        Ok(())
+    }
+
+    pub(super) fn unwatch<F>(&mut self, slot: u32, user: &str, out: &mut Outgoing<F>) {
+        let Some((group, user)) = self.watches.find(user).map(|(group, user)| (group, user.clone())) else {
+            return;
+        };
+        let Some(place) = Groups::place(&self.seats[slot as usize].watches, group) else { return };
+        let suspect = self.watches.member_mut(place).suspect;
+        self.leave_watch(slot, place);
+        out.post(self.homes.of(&user), Envelope::Unwatch { user, worker: self.worker, suspect });
+    }
+
+    fn look<F: Frame>(
+        &mut self,
+        slot: u32,
+        seq: i64,
+        purpose: Purpose,
+        users: Vec<Name>,
+        out: &mut Outgoing<F>,
+    ) {
+        let id = self.gather(slot, seq, purpose, users.clone());
+        for (user, index) in users.into_iter().zip(0..) {
+            let asker = part(Asker { at: self.address(slot), ticket: Ticket::Command(seq) }, id, index);
+            out.post(self.homes.of(&user), Envelope::Look { user, asker });
+        }
+        self.answer_if_complete(id, out);
+    }
+}

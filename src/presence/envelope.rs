@@ -1,0 +1,303 @@
+//! What crosses between an edge (where a socket lives) and a home (where a name's truth lives): plain data, in order
+//! between a pair of workers. A node is to a cluster what a worker is to a node: the same envelopes can cross a broker.
+
+use crate::presence::name::Name;
+use crate::presence::view::{Reason, State, View};
+
+/// A client as its edge knows it: a slot, and the serial number that tells it from an earlier client in the same slot.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Client {
+    /// The edge's slot.
+    pub slot: u32,
+    /// Counted up with each client.
+    pub serial: u32,
+}
+
+/// A client as others know it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Address {
+    /// The worker whose edge it is at.
+    pub worker: u16,
+    /// There.
+    pub client: Client,
+}
+
+/// Who waits for an answer, and for which.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asker {
+    /// Where the answer goes.
+    pub at: Address,
+    /// What it answers.
+    pub ticket: Ticket,
+}
+
+/// What an answer answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ticket {
+    /// The client's command with that `seq`.
+    Command(i64),
+    /// A part of something that the edge gathers from several homes.
+    Part {
+        /// The edge's number for it.
+        gather: u32,
+        /// Which part.
+        index: u32,
+    },
+}
+
+/// An encoded message that many get: cheap to clone, made once. What it is made into is the transport's business.
+pub trait Frame: Clone {
+    /// Encodes a text message.
+    fn encode(json: &str) -> Self;
+}
+
+/// How a client leaves a room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leaving {
+    /// It is gone for certain, or said so: told at once.
+    Now,
+    /// Its connection broke or closed: it may be back within the grace.
+    Perhaps,
+}
+
+/// A letter between an edge and a home.
+#[derive(Clone, Debug)]
+pub enum Envelope<F> {
+    /// To a user's home: a connection of the user's is there.
+    Up {
+        /// Whose.
+        user: Name,
+        /// Which.
+        at: Address,
+    },
+    /// To a user's home: a connection is gone.
+    Down {
+        /// Whose.
+        user: Name,
+        /// Which.
+        at: Address,
+        /// Why.
+        reason: Reason,
+        /// When it was last heard, in Unix milliseconds.
+        seen_millis: u64,
+    },
+    /// To a user's home: what a connection says of itself.
+    Status {
+        /// Whose.
+        user: Name,
+        /// Which.
+        at: Address,
+        /// `Online` or `Away`; `None` leaves it.
+        state: Option<State>,
+        /// JSON; `None` leaves it.
+        info: Option<Box<str>>,
+        /// Who waits for the answer; nobody where the edge found it out itself.
+        asker: Option<Asker>,
+    },
+    /// To a user's home: a Ping is unanswered, or something was heard after all.
+    Suspect {
+        /// Whose.
+        user: Name,
+        /// Which.
+        at: Address,
+        /// Whether it is suspect.
+        suspect: bool,
+    },
+    /// To a user's home: send a view now, and every change of it from then on to the asker's worker.
+    Watch {
+        /// Whom.
+        user: Name,
+        /// Who gets the view.
+        asker: Asker,
+        /// Suspicions too.
+        suspect: bool,
+    },
+    /// To a user's home: a client of that worker watches no more.
+    Unwatch {
+        /// Whom.
+        user: Name,
+        /// Whose clients are one fewer.
+        worker: u16,
+        /// As in `Watch`.
+        suspect: bool,
+    },
+    /// To a user's home: send a view, once.
+    Look {
+        /// At whom.
+        user: Name,
+        /// Who gets the view.
+        asker: Asker,
+    },
+    /// To a user's home: tell all connections of the user's.
+    Tell {
+        /// Whom.
+        user: Name,
+        /// Who tells.
+        from: Name,
+        /// JSON.
+        data: Box<str>,
+        /// Who waits for the answer.
+        asker: Asker,
+    },
+    /// To a room's home: a client comes in.
+    Join {
+        /// Where.
+        room: Name,
+        /// Who.
+        user: Name,
+        /// The client is in already: it only wants the answer.
+        again: bool,
+        /// Who waits for the answer.
+        asker: Asker,
+    },
+    /// To a room's home: a client goes out.
+    Leave {
+        /// Where.
+        room: Name,
+        /// Who.
+        user: Name,
+        /// Whose clients are one fewer.
+        worker: u16,
+        /// Whether it may be back.
+        leaving: Leaving,
+        /// Who waits for the answer.
+        asker: Option<Asker>,
+    },
+    /// To a room's home: a member speaks.
+    Say {
+        /// Where.
+        room: Name,
+        /// Who.
+        from: Name,
+        /// JSON.
+        data: Box<str>,
+        /// Whether the speaking connection hears itself.
+        echo: bool,
+        /// Who waits for the answer.
+        asker: Asker,
+    },
+    /// To a room's home: who is in?
+    List {
+        /// Where.
+        room: Name,
+        /// Members at most.
+        limit: usize,
+        /// Those behind this name.
+        after: Option<Name>,
+        /// Who gets the page.
+        asker: Asker,
+    },
+    /// To an edge: a view that was asked for.
+    Seen {
+        /// By whom.
+        asker: Asker,
+        /// Of whom.
+        user: Name,
+        /// What is true now.
+        view: View,
+    },
+    /// To an edge: a user that clients of that worker watch has changed.
+    Changed {
+        /// Who.
+        user: Name,
+        /// What is true now, suspicion included.
+        view: View,
+        /// For those who don't ask for suspicions; `None` where they see no change.
+        plain: Option<F>,
+        /// For those who do.
+        full: F,
+    },
+    /// To an edge: a message for one client.
+    Told {
+        /// Who gets it.
+        client: Client,
+        /// The message.
+        frame: F,
+    },
+    /// To an edge: a client has to go.
+    Evict {
+        /// Which.
+        client: Client,
+        /// Why.
+        reason: Reason,
+    },
+    /// To an edge: the answer to a command.
+    Answered {
+        /// Who asked.
+        asker: Asker,
+        /// What is answered.
+        answer: Answer,
+    },
+    /// To an edge: a page of a room's members, whose states are yet to be asked for.
+    Listed {
+        /// Who asked.
+        asker: Asker,
+        /// The page.
+        page: Page,
+    },
+    /// To an edge: a message for all its clients in a room.
+    Deliver {
+        /// Which room.
+        room: Name,
+        /// The message.
+        frame: F,
+        /// Who does not get it.
+        except: Option<Client>,
+    },
+}
+
+/// Where a room stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Place {
+    /// Members.
+    pub count: usize,
+    /// Which life of the room this is.
+    pub epoch: u64,
+    /// Messages said in it so far.
+    pub offset: u64,
+}
+
+/// The answer of a home to a command.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// To `join`; the client hears what is said from then on.
+    Joined(Name, Place),
+    /// To `leave`.
+    Left(Place),
+    /// To `say`.
+    Said(Place),
+    /// To `tell`: to how many connections.
+    Told(usize),
+    /// To `status`.
+    Status(State),
+}
+
+/// A page of a room's members.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// Which room.
+    pub room: Option<Name>,
+    /// Where it stands.
+    pub place: Place,
+    /// Members, by name.
+    pub users: Vec<Name>,
+    /// Whether more follow.
+    pub more: bool,
+}
+
+impl<F> Envelope<F> {
+    /// Whether a client waits for this to be done and can be told that it was not. Everything else has to arrive.
+    pub const fn asker(&self) -> Option<Asker> {
+        match self {
+            Envelope::Watch { asker, .. }
+            | Envelope::Look { asker, .. }
+            | Envelope::Tell { asker, .. }
+            | Envelope::Join { asker, .. }
+            | Envelope::Say { asker, .. }
+            | Envelope::List { asker, .. } => Some(*asker),
+            Envelope::Status { asker, .. } => *asker,
+            // A client that leaves is gone here whatever its home can take: that has to arrive.
+            _ => None,
+        }
+    }
+}

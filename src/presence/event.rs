@@ -1,0 +1,215 @@
+//! `rollcall.v1` as the server writes it: answers and events, JSON in text messages.
+//!
+//! Names need no escaping (see [`is_name`](crate::presence::is_name)); `data` and `info` are JSON that was checked when it came
+//! in, and travel byte for byte.
+
+use std::fmt::Write;
+
+use crate::presence::envelope::{Answer, Page, Place};
+use crate::presence::name::Name;
+use crate::presence::view::{State, View};
+use crate::time::Now;
+
+/// `welcome`: the first message of a connection that speaks `rollcall.v1`.
+#[must_use]
+pub fn welcome(
+    id: u64,
+    user: Option<&str>,
+    (interval_millis, timeout_millis): (u64, u64),
+    now: Now,
+) -> String {
+    let user = Quoted(user);
+    let time = now.unix_millis;
+    format!(
+        r#"{{"event":"welcome","id":"{id:x}","user":{user},"heartbeat":{{"interval_ms":{interval_millis},"timeout_ms":{timeout_millis}}},"time_ms":{time}}}"#
+    )
+}
+
+/// `presence`: a user has changed. `state` is what the watcher gets to see.
+#[must_use]
+pub fn presence(user: &str, view: &View, state: State) -> String {
+    let mut json = format!(
+        r#"{{"event":"presence","user":"{user}","state":"{}","version":{},"last_seen_ms":{}"#,
+        state.name(),
+        view.version,
+        Known(view.last_seen_millis)
+    );
+    if let Some(reason) = view.reason {
+        let _ = write!(json, r#","reason":"{}""#, reason.name());
+    }
+    let _ = write!(json, r#","connections":{}"#, view.connections);
+    if let Some(info) = &view.info {
+        let _ = write!(json, r#","info":{info}"#);
+    }
+    json.push('}');
+    json
+}
+
+/// `join`: a user came into a room that has now `count` members.
+#[must_use]
+pub fn join(room: &str, user: &str, count: usize) -> String {
+    format!(r#"{{"event":"join","room":"{room}","user":"{user}","count":{count}}}"#)
+}
+
+/// `leave`: a user went out of a room that has now `count` members.
+#[must_use]
+pub fn leave(room: &str, user: &str, count: usize) -> String {
+    format!(r#"{{"event":"leave","room":"{room}","user":"{user}","count":{count}}}"#)
+}
+
+/// `room`: how many members a big room has.
+#[must_use]
+pub fn room(room: &str, count: usize) -> String {
+    format!(r#"{{"event":"room","room":"{room}","count":{count}}}"#)
+}
+
+/// `say`: what a member said.
+#[must_use]
+pub fn say(room: &str, from: &str, data: &str, place: Place, now: Now) -> String {
+    let Place { epoch, offset, .. } = place;
+    let time = now.unix_millis;
+    format!(
+        r#"{{"event":"say","room":"{room}","from":"{from}","data":{data},"epoch":{epoch},"offset":{offset},"time_ms":{time}}}"#
+    )
+}
+
+/// `tell`: what one user told another.
+#[must_use]
+pub fn tell(from: &str, data: &str, now: Now) -> String {
+    format!(r#"{{"event":"tell","from":"{from}","data":{data},"time_ms":{}}}"#, now.unix_millis)
+}
+
+/// `heartbeat`: for clients that can't see Pings.
+#[must_use]
+pub fn heartbeat(now: Now) -> String {
+    format!(r#"{{"event":"heartbeat","time_ms":{}}}"#, now.unix_millis)
+}
+
+/// `goodbye`: the server closes the connection; without `retry_millis`: do not come back.
+#[must_use]
+pub fn goodbye(code: u16, reason: &str, retry_millis: Option<u64>) -> String {
+    let retry = retry_millis.map_or_else(String::new, |millis| format!(r#","retry_ms":{millis}"#));
+    format!(r#"{{"event":"goodbye","code":{code},"reason":"{reason}"{retry}}}"#)
+}
+
+/// An answer that refuses. The error is a sentence of ours, or quotes what was sent.
+#[must_use]
+pub fn refusal(seq: i64, code: u16, error: &str) -> String {
+    let error = serde_json::to_string(error).unwrap_or_default();
+    format!(r#"{{"seq":{seq},"body":{{"code":{code},"error":{error}}}}}"#)
+}
+
+/// The answer of a home.
+#[must_use]
+pub fn answer(seq: i64, answer: &Answer) -> String {
+    let body = match answer {
+        Answer::Joined(_, Place { count, epoch, offset }) | Answer::Left(Place { count, epoch, offset }) => {
+            format!(r#""count":{count},"epoch":{epoch},"offset":{offset}"#)
+        }
+        Answer::Said(Place { epoch, offset, .. }) => format!(r#""epoch":{epoch},"offset":{offset}"#),
+        Answer::Told(delivered) => format!(r#""delivered":{delivered}"#),
+        Answer::Status(state) => format!(r#""state":"{}""#, state.name()),
+    };
+    success(seq, &body)
+}
+
+/// The answer to `heartbeat`.
+#[must_use]
+pub fn heartbeat_answer(seq: i64, now: Now) -> String {
+    success(seq, &format!(r#""time_ms":{}"#, now.unix_millis))
+}
+
+/// An answer with nothing more to say.
+#[must_use]
+pub fn done(seq: i64) -> String {
+    format!(r#"{{"seq":{seq},"body":{{"code":200}}}}"#)
+}
+
+/// The answer to `watch` and `presence`: views, with suspicions or without.
+#[must_use]
+pub fn views(seq: i64, views: &[(Name, View)], suspect: bool) -> String {
+    let users = views.iter().map(|(user, view)| {
+        let state = if suspect { view.state } else { view.plain };
+        format!(
+            r#"{{"user":"{user}","state":"{}","last_seen_ms":{},"connections":{},"version":{},"info":{}}}"#,
+            state.name(),
+            Known(view.last_seen_millis),
+            view.connections,
+            view.version,
+            Json(view.info.as_deref())
+        )
+    });
+    success(seq, &format!(r#""users":[{}]"#, joined(users)))
+}
+
+/// The answer to `who`: a page of a room's members.
+#[must_use]
+pub fn who(seq: i64, page: &Page, views: &[(Name, View)]) -> String {
+    let users = views.iter().map(|(user, view)| {
+        format!(
+            r#"{{"user":"{user}","state":"{}","since_ms":{},"connections":{},"info":{}}}"#,
+            view.plain.name(),
+            Known(view.since_millis),
+            view.connections,
+            Json(view.info.as_deref())
+        )
+    });
+    let Place { count, epoch, offset } = page.place;
+    let next = page.users.last().filter(|_| page.more).map(|name| &**name);
+    let (room, next) = (Quoted(page.room.as_deref()), Quoted(next));
+    let users = joined(users);
+    success(
+        seq,
+        &format!(
+            r#""room":{room},"count":{count},"epoch":{epoch},"offset":{offset},"users":[{users}],"next":{next}"#
+        ),
+    )
+}
+
+fn success(seq: i64, body: &str) -> String {
+    format!(r#"{{"seq":{seq},"body":{{"code":200,{body}}}}}"#)
+}
+
+fn joined(parts: impl Iterator<Item = String>) -> String {
+    let mut all = String::new();
+    for part in parts {
+        if !all.is_empty() {
+            all.push(',');
+        }
+        all.push_str(&part);
+    }
+    all
+}
+
+/// A name, or `null`.
+struct Quoted<'a>(Option<&'a str>);
+
+impl std::fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(name) => write!(f, "\"{name}\""),
+            None => f.write_str("null"),
+        }
+    }
+}
+
+/// JSON, or `null`.
+struct Json<'a>(Option<&'a str>);
+
+impl std::fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.unwrap_or("null"))
+    }
+}
+
+/// A time, or `null` where it is 0: unknown.
+struct Known(u64);
+
+impl std::fmt::Display for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            0 => f.write_str("null"),
+            millis => write!(f, "{millis}"),
+        }
+    }
+}

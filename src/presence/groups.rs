@@ -1,0 +1,110 @@
+//! Which clients of an edge are in what: rooms, or watches. Coming, going and walking over all of a group's clients cost
+//! no search: each client knows its place in each of its groups.
+
+use std::collections::HashMap;
+
+use slab::Slab;
+
+use crate::presence::name::Name;
+
+/// A client's place in a group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) group: u32,
+    index: u32,
+}
+
+/// One client in a group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member {
+    /// The edge's slot of the client.
+    pub(crate) slot: u32,
+    /// It has been told that it is in.
+    pub(crate) active: bool,
+    /// A watch that asks for suspicions.
+    pub(crate) suspect: bool,
+}
+
+#[derive(Debug)]
+struct Group {
+    name: Name,
+    members: Vec<Member>,
+}
+
+/// Groups by name.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    by_name: HashMap<Name, u32>,
+    groups: Slab<Group>,
+}
+
+/// The places of one client. Most clients are in nothing: a pointer, not a vector.
+pub(crate) type Places = Option<Box<Vec<Place>>>;
+
+impl Groups {
+    /// The group of that name, and the name as it is stored.
+    pub(crate) fn find(&self, name: &str) -> Option<(u32, &Name)> {
+        self.by_name.get_key_value(name).map(|(name, group)| (*group, name))
+    }
+
+    pub(crate) fn name(&self, group: u32) -> &Name {
+        &self.groups[group as usize].name
+    }
+
+    pub(crate) fn members(&self, group: u32) -> &[Member] {
+        &self.groups[group as usize].members
+    }
+
+    pub(crate) fn member_mut(&mut self, place: Place) -> &mut Member {
+        &mut self.groups[place.group as usize].members[place.index as usize]
+    }
+
+    /// Puts a client into a group, which is made where there is none.
+    #[expect(clippy::cast_possible_truncation, reason = "fewer clients and groups than 2^32")]
+    pub(crate) fn add(&mut self, name: &Name, member: Member, places: &mut Places) {
+        let groups = &mut self.groups;
+        let group = *self
+            .by_name
+            .entry(name.clone())
+            .or_insert_with(|| groups.insert(Group { name: name.clone(), members: Vec::new() }) as u32);
+        let members = &mut self.groups[group as usize].members;
+        members.push(member);
+        places.get_or_insert_default().push(Place { group, index: members.len() as u32 - 1 });
+    }
+
+    /// Takes a client out of a group; the last one takes its place, and is told so through `moved(slot, group, index)`.
+    pub(crate) fn remove(&mut self, place: Place, moved: impl FnOnce(u32, Place)) {
+        let group = &mut self.groups[place.group as usize];
+        group.members.swap_remove(place.index as usize);
+        if let Some(other) = group.members.get(place.index as usize) {
+            moved(other.slot, place);
+        }
+        if group.members.is_empty() {
+            let group = self.groups.remove(place.group as usize);
+            self.by_name.remove(&group.name);
+        } else if group.members.capacity() > 4 * group.members.len() + 16 {
+            group.members.shrink_to(2 * group.members.len());
+        }
+    }
+
+    /// Notes a client's new index in a group.
+    pub(crate) fn note(places: &mut Places, at: Place) {
+        let found =
+            places.as_deref_mut().and_then(|places| places.iter_mut().find(|place| place.group == at.group));
+        if let Some(place) = found {
+            place.index = at.index;
+        }
+    }
+
+    /// The place of a client in a group, if it is in it.
+    pub(crate) fn place(places: &Places, group: u32) -> Option<Place> {
+        places.as_deref()?.iter().copied().find(|place| place.group == group)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let members: usize = self.groups.iter().map(|(_, group)| group.members.capacity()).sum();
+        members * size_of::<Member>()
+            + self.groups.capacity() * size_of::<Group>()
+            + self.by_name.capacity() * (size_of::<(Name, u32)>() + 1)
+    }
+}

@@ -1,0 +1,327 @@
+//! One worker's share of presence: an edge, the homes of users and rooms, and their timers.
+//!
+//! Every call takes the time and returns what is to be done, in order. An envelope to this worker itself is handled
+//! within the call; one to another worker is an [`Effect::Post`].
+
+use std::collections::VecDeque;
+use std::mem;
+
+use crate::limits::CONNECTIONS_PER_USER_MAX;
+use crate::presence::edge::Edge;
+use crate::presence::envelope::{Client, Envelope, Frame};
+use crate::presence::name::{Homes, Name};
+use crate::presence::room::Rooms;
+use crate::presence::user::Users;
+use crate::presence::view::Reason;
+use crate::time::wheel::Wheel;
+use crate::time::{Now, Tick};
+
+/// What presence goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Ticks for which a connection that closed or broke may come back unnoticed.
+    pub grace: u32,
+    /// Ticks of silence of a page's own heartbeat after which its connection is away; `None`: a page's heartbeats decide nothing.
+    pub page_silence: Option<u32>,
+    /// Connections that one user has at once.
+    pub connections_per_user: usize,
+    /// What `welcome` says of the heartbeat: interval and time-out in milliseconds.
+    pub heartbeat_millis: (u64, u64),
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules {
+            grace: 500,
+            page_silence: None,
+            connections_per_user: CONNECTIONS_PER_USER_MAX,
+            heartbeat_millis: (25_000, 20_000),
+        }
+    }
+}
+
+/// What is to be done. `link` is what the client was opened with.
+#[derive(Debug)]
+pub enum Effect<F> {
+    /// A message for one client.
+    Text {
+        /// Whose.
+        link: u64,
+        /// JSON.
+        json: String,
+    },
+    /// An encoded message for clients.
+    Publish {
+        /// Whose.
+        links: Vec<u64>,
+        /// The message.
+        frame: F,
+    },
+    /// Close a client's connection, for good.
+    Close {
+        /// Whose.
+        link: u64,
+        /// The close code.
+        code: u16,
+        /// In a word.
+        reason: &'static str,
+    },
+    /// A letter to another worker. One that is not taken goes to [`Node::refused`] where it has an asker; else it has to
+    /// be kept and posted again, and everything behind it to that worker too.
+    Post {
+        /// To whom.
+        to: u16,
+        /// The letter.
+        envelope: Envelope<F>,
+    },
+}
+
+/// What a timer is for; an old serial makes it void.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Timer {
+    /// The grace of a user's connection.
+    User { slot: u32, serial: u32 },
+    /// The grace of a room's member.
+    Room { slot: u32, serial: u32 },
+    /// A big room's count.
+    Count { slot: u32, serial: u32 },
+    /// A page's own heartbeat.
+    Page { slot: u32, serial: u32 },
+}
+
+/// Serials are kept in 30 bits of a timer's key.
+const SERIAL_MASK: u32 = (1 << 30) - 1;
+
+impl Timer {
+    fn key(self) -> u64 {
+        let (kind, slot, serial) = match self {
+            Timer::User { slot, serial } => (0, slot, serial),
+            Timer::Room { slot, serial } => (1, slot, serial),
+            Timer::Count { slot, serial } => (2, slot, serial),
+            Timer::Page { slot, serial } => (3, slot, serial),
+        };
+        kind << 62 | u64::from(serial & SERIAL_MASK) << 32 | u64::from(slot)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the parts of the key")]
+    fn of_key(key: u64) -> Timer {
+        let (slot, serial) = (key as u32, (key >> 32) as u32 & SERIAL_MASK);
+        match key >> 62 {
+            0 => Timer::User { slot, serial },
+            1 => Timer::Room { slot, serial },
+            2 => Timer::Count { slot, serial },
+            _ => Timer::Page { slot, serial },
+        }
+    }
+}
+
+/// A serial number that fits a timer's key.
+pub(crate) const fn next_serial(serial: u32) -> u32 {
+    serial.wrapping_add(1) & SERIAL_MASK
+}
+
+/// What the parts of a node hand out during a call.
+#[derive(Debug)]
+pub(crate) struct Outgoing<F> {
+    posts: VecDeque<(u16, Envelope<F>)>,
+    timers: Vec<(Tick, Timer)>,
+    pub(crate) effects: Vec<Effect<F>>,
+}
+
+impl<F> Outgoing<F> {
+    pub(crate) fn post(&mut self, to: u16, envelope: Envelope<F>) {
+        self.posts.push_back((to, envelope));
+    }
+
+    pub(crate) fn timer(&mut self, at: Tick, timer: Timer) {
+        self.timers.push((at, timer));
+    }
+}
+
+/// One worker's share of presence.
+#[derive(Debug)]
+pub struct Node<F> {
+    worker: u16,
+    rules: Rules,
+    edge: Edge,
+    users: Users,
+    rooms: Rooms,
+    timers: Wheel,
+    out: Outgoing<F>,
+}
+
+impl<F: Frame> Node<F> {
+    /// The share of worker `worker`; all workers of a server have the same `homes` and `rules`.
+    #[must_use]
+    pub fn new(worker: u16, homes: Homes, rules: Rules, now: Now) -> Node<F> {
+        Node {
+            worker,
+            rules,
+            edge: Edge::new(worker, homes),
+            users: Users::new(homes),
+            rooms: Rooms::new(now),
+            timers: Wheel::new(now.tick),
+            out: Outgoing { posts: VecDeque::new(), timers: Vec::new(), effects: Vec::new() },
+        }
+    }
+
+    /// A client is there; `link` names it in effects. `welcome`: it speaks `rollcall.v1`. Without a user it is nobody, until
+    /// [`Node::identify`]. Returns its slot, which the further calls about it take.
+    pub fn open(&mut self, now: Now, link: u64, user: Option<Name>, welcome: bool) -> u32 {
+        let slot = self.edge.open(now, &self.rules, link, user, welcome, &mut self.out);
+        self.settle(now);
+        slot
+    }
+
+    /// A client says who it is. Says whether it is taken at its word: not where it is somebody already.
+    pub fn identify(&mut self, now: Now, slot: u32, user: Name) -> bool {
+        let taken = self.edge.identify(slot, user, &mut self.out);
+        self.settle(now);
+        taken
+    }
+
+    /// A client sends a command.
+    pub fn command(&mut self, now: Now, slot: u32, text: &str) {
+        self.edge.command(now, slot, text, &mut self.out);
+        self.settle(now);
+    }
+
+    /// A client's page sends a heartbeat of its own.
+    pub fn page_beat(&mut self, now: Now, slot: u32) {
+        self.edge.page_beat(now, &self.rules, slot, &mut self.out);
+        self.settle(now);
+    }
+
+    /// A Ping to the client is unanswered for long, or something was heard of it after all.
+    pub fn suspect(&mut self, now: Now, slot: u32, suspect: bool) {
+        self.edge.suspect(slot, suspect, &mut self.out);
+        self.settle(now);
+    }
+
+    /// A client is gone. What was said of it before ([`Effect::Close`]) wins over `reason`.
+    pub fn closed(&mut self, now: Now, slot: u32, reason: Reason, seen_millis: u64) {
+        self.edge.closed(slot, reason, seen_millis, &mut self.out);
+        self.settle(now);
+    }
+
+    /// A letter from another worker.
+    pub fn mail(&mut self, now: Now, envelope: Envelope<F>) {
+        self.handle(now, envelope);
+        self.settle(now);
+    }
+
+    /// A letter was not taken: who waits for its answer is told 503. Returns it where nobody does.
+    pub fn refused(&mut self, now: Now, envelope: Envelope<F>) -> Option<Envelope<F>> {
+        let Some(asker) = envelope.asker() else { return Some(envelope) };
+        self.edge.refused(asker, &envelope, &mut self.out);
+        self.settle(now);
+        None
+    }
+
+    /// Does what is due.
+    pub fn due(&mut self, now: Now) {
+        while let Some((at, key)) = self.timers.pop_due(now.tick) {
+            match Timer::of_key(key) {
+                _ if now.tick.is_before(at) => {}
+                Timer::User { slot, serial } => self.users.grace_over(now, slot, serial, &mut self.out),
+                Timer::Room { slot, serial } => self.rooms.due(now, slot, serial, &mut self.out),
+                Timer::Count { slot, serial } => self.rooms.count_due(slot, serial, &mut self.out),
+                Timer::Page { slot, serial } => {
+                    self.edge.page_due(now, &self.rules, slot, serial, &mut self.out);
+                }
+            }
+            self.settle(now);
+        }
+    }
+
+    /// When [`Node::due`] is to be called next.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Tick> {
+        self.timers.next()
+    }
+
+    /// Takes what is to be done.
+    pub fn effects(&mut self) -> Vec<Effect<F>> {
+        mem::take(&mut self.out.effects)
+    }
+
+    /// Whether there is something to be done.
+    #[must_use]
+    pub fn has_effects(&self) -> bool {
+        !self.out.effects.is_empty()
+    }
+
+    /// The clients here.
+    #[must_use]
+    pub fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
+    /// The users whose home is here.
+    #[must_use]
+    pub fn users(&self) -> &Users {
+        &self.users
+    }
+
+    /// The rooms whose home is here.
+    #[must_use]
+    pub fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
+    /// Handles what this worker posts to itself, hands out the rest, and files timers.
+    fn settle(&mut self, now: Now) {
+        while let Some((to, envelope)) = self.out.posts.pop_front() {
+            if to == self.worker {
+                self.handle(now, envelope);
+            } else {
+                self.out.effects.push(Effect::Post { to, envelope });
+            }
+        }
+        for (at, timer) in self.out.timers.drain(..) {
+            self.timers.schedule(at, timer.key());
+        }
+    }
+
+    fn handle(&mut self, now: Now, envelope: Envelope<F>) {
+        let (users, rooms, out, rules) = (&mut self.users, &mut self.rooms, &mut self.out, &self.rules);
+        match envelope {
+            Envelope::Up { user, at } => users.up(now, rules, &user, at, out),
+            Envelope::Down { user, at, reason, seen_millis } => {
+                users.down(now, rules, &user, at, (reason, seen_millis), out);
+            }
+            Envelope::Status { user, at, state, info, asker } => {
+                users.status(now, &user, at, (state, info), asker, out);
+            }
+            Envelope::Suspect { user, at, suspect } => users.suspect(now, &user, at, suspect, out),
+            Envelope::Watch { user, asker, suspect } => users.watch(now, &user, asker, suspect, out),
+            Envelope::Unwatch { user, worker, suspect } => users.unwatch(&user, worker, suspect),
+            Envelope::Look { user, asker } => users.look(now, user, asker, out),
+            Envelope::Tell { user, from, data, asker } => users.tell(now, &user, (&from, &data), asker, out),
+            Envelope::Join { room, user, again, asker } => rooms.join(now, (&room, &user), again, asker, out),
+            Envelope::Leave { room, user, worker, leaving, asker } => {
+                rooms.leave(now, rules, (&room, &user), (worker, leaving), asker, out);
+            }
+            Envelope::Say { room, from, data, echo, asker } => {
+                rooms.say(now, (&room, &from), &data, echo, asker, out);
+            }
+            Envelope::List { room, limit, after, asker } => {
+                rooms.list(room, limit, after.as_ref(), asker, out);
+            }
+            Envelope::Seen { asker, user: _, view } => self.edge.seen(asker, view, out),
+            Envelope::Changed { user, view, plain, full } => {
+                self.edge.changed(&user, &view, plain, full, out);
+            }
+            Envelope::Told { client, frame } => self.edge.told(client, frame, out),
+            Envelope::Evict { client, reason } => self.edge.evict(client, reason, out),
+            Envelope::Answered { asker, answer } => self.edge.answered(asker, &answer, out),
+            Envelope::Listed { asker, page } => self.edge.listed(asker, page, out),
+            Envelope::Deliver { room, frame, except } => self.edge.deliver(&room, frame, except, out),
+        }
+    }
+}
+
+/// A client's slot and serial, as its timers carry them.
+pub(crate) const fn page_timer(client: Client) -> Timer {
+    Timer::Page { slot: client.slot, serial: client.serial }
+}

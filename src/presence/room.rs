@@ -1,0 +1,301 @@
+//! The home of rooms: their members, the order of what is said, and which workers have members.
+//!
+//! Membership is a user's, delivery a connection's: `join` is told at the first connection in, `leave` after the last
+//! one out. A member whose last connection broke or closed stays for the grace, and nobody is told where it is back by
+//! then. A big room is told its count, once a second at most, in place of who joined and left.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
+
+use slab::Slab;
+
+use crate::limits::BIG_ROOM_MEMBERS;
+use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Leaving, Page, Place};
+use crate::presence::event;
+use crate::presence::name::Name;
+use crate::presence::node::{Outgoing, Rules, Timer, next_serial};
+use crate::time::{Now, TICK_MILLIS, Tick};
+
+/// Ticks between two counts that a big room is told.
+const COUNT_TICKS: u32 = (1_000 / TICK_MILLIS) as u32;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Member {
+    /// Connections in the room.
+    clients: u32,
+    /// Where there are none: until when it may come back.
+    until: Tick,
+}
+
+#[derive(Debug)]
+struct Room {
+    name: Name,
+    serial: u32,
+    epoch: u64,
+    offset: u64,
+    /// By name, so that a page can go on behind one.
+    members: BTreeMap<Name, Member>,
+    /// Workers with clients in the room, and how many.
+    workers: Vec<(u16, u32)>,
+    /// Members within their grace, by its end.
+    lingering: VecDeque<(Tick, Name)>,
+    /// A count will be told then.
+    count_due: bool,
+}
+
+impl Room {
+    fn place(&self) -> Place {
+        Place { count: self.members.len(), epoch: self.epoch, offset: self.offset }
+    }
+
+    fn is_big(&self) -> bool {
+        self.members.len() > BIG_ROOM_MEMBERS
+    }
+
+    fn deliver<F: Clone>(&self, frame: &F, except: Option<(u16, Client)>, out: &mut Outgoing<F>) {
+        for (worker, _) in &self.workers {
+            let except = except.filter(|(at, _)| at == worker).map(|(_, client)| client);
+            out.post(*worker, Envelope::Deliver { room: self.name.clone(), frame: frame.clone(), except });
+        }
+    }
+
+    /// Tells the room who came or went; a big one its count, soon.
+    fn announce<F: Frame>(
+        &mut self,
+        slot: u32,
+        now: Now,
+        except: Option<(u16, Client)>,
+        event: fn(&str, &str, usize) -> String,
+        user: &str,
+        out: &mut Outgoing<F>,
+    ) {
+        if !self.is_big() {
+            self.deliver(&F::encode(&event(&self.name, user, self.members.len())), except, out);
+        } else if !std::mem::replace(&mut self.count_due, true) {
+            out.timer(now.tick.after(COUNT_TICKS), Timer::Count { slot, serial: self.serial });
+        }
+    }
+
+    /// Counts a worker's clients up or down.
+    fn count(&mut self, worker: u16, change: i32) {
+        let place = self.workers.iter().position(|(at, _)| *at == worker).unwrap_or_else(|| {
+            self.workers.push((worker, 0));
+            self.workers.len() - 1
+        });
+        let clients = &mut self.workers[place].1;
+        *clients = clients.saturating_add_signed(change);
+        if *clients == 0 {
+            self.workers.swap_remove(place);
+        }
+    }
+}
+
+/// The rooms whose home is this worker.
+#[derive(Debug)]
+pub struct Rooms {
+    by_name: HashMap<Name, u32>,
+    rooms: Slab<Room>,
+    next_serial: u32,
+    next_epoch: u64,
+}
+
+impl Rooms {
+    /// `now` makes epochs that differ from those of an earlier run.
+    pub(crate) fn new(now: Now) -> Rooms {
+        // 2^53 is the greatest number that JavaScript counts to: milliseconds times 1,000 stay below it until 2255.
+        Rooms {
+            by_name: HashMap::new(),
+            rooms: Slab::new(),
+            next_serial: 0,
+            next_epoch: now.unix_millis * 1_000,
+        }
+    }
+
+    /// Rooms with members.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+
+    /// Members of a room, within their grace or not.
+    pub fn members(&self, room: &str) -> impl Iterator<Item = &Name> {
+        self.get(room).into_iter().flat_map(|room| room.members.keys())
+    }
+
+    /// A client comes in.
+    pub(crate) fn join<F: Frame>(
+        &mut self,
+        now: Now,
+        (room, user): (&Name, &Name),
+        again: bool,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) {
+        if again {
+            let place = self.get(room).map_or_else(Place::default, Room::place);
+            return out.post(
+                asker.at.worker,
+                Envelope::Answered { asker, answer: Answer::Joined(room.clone(), place) },
+            );
+        }
+        let slot = self.find_or_add(room);
+        let home = &mut self.rooms[slot as usize];
+        let is_new = !home.members.contains_key(user);
+        home.members.entry(user.clone()).or_default().clients += 1;
+        home.count(asker.at.worker, 1);
+        out.post(
+            asker.at.worker,
+            Envelope::Answered { asker, answer: Answer::Joined(room.clone(), home.place()) },
+        );
+        if is_new {
+            let except = Some((asker.at.worker, asker.at.client));
+            home.announce(slot, now, except, event::join, user, out);
+        }
+    }
+
+    /// A client goes out.
+    pub(crate) fn leave<F: Frame>(
+        &mut self,
+        now: Now,
+        rules: &Rules,
+        (room, user): (&Name, &Name),
+        (worker, leaving): (u16, Leaving),
+        asker: Option<Asker>,
+        out: &mut Outgoing<F>,
+    ) {
+        if let Some(slot) = self.by_name.get(room).copied() {
+            let home = &mut self.rooms[slot as usize];
+            if let Some(member) = home.members.get_mut(user).filter(|member| member.clients > 0) {
+                member.clients -= 1;
+                let is_last = member.clients == 0;
+                let lingers = leaving == Leaving::Perhaps && rules.grace > 0;
+                if is_last && lingers {
+                    member.until = now.tick.after(rules.grace);
+                    home.lingering.push_back((member.until, user.clone()));
+                    out.timer(member.until, Timer::Room { slot, serial: home.serial });
+                }
+                home.count(worker, -1);
+                if is_last && !lingers {
+                    self.gone(now, slot, user, out);
+                }
+            }
+        }
+        if let Some(asker) = asker {
+            let place = self.get(room).map_or_else(Place::default, Room::place);
+            out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Left(place) });
+        }
+    }
+
+    /// A member speaks: the message has its place in the order, and is encoded once for all who hear it.
+    pub(crate) fn say<F: Frame>(
+        &mut self,
+        now: Now,
+        (room, from): (&str, &str),
+        data: &str,
+        echo: bool,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) {
+        let Some(slot) = self.by_name.get(room).copied() else {
+            return out
+                .post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Said(Place::default()) });
+        };
+        let home = &mut self.rooms[slot as usize];
+        home.offset += 1;
+        let place = home.place();
+        let frame = F::encode(&event::say(room, from, data, place, now));
+        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Said(place) });
+        let except = (!echo).then_some((asker.at.worker, asker.at.client));
+        home.deliver(&frame, except, out);
+    }
+
+    /// A page of members.
+    pub(crate) fn list<F>(
+        &self,
+        room: Name,
+        limit: usize,
+        after: Option<&Name>,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) {
+        let mut page = Page::default();
+        if let Some(home) = self.get(&room) {
+            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let mut members =
+                home.members.range::<Name, _>((from, Bound::Unbounded)).map(|(name, _)| name.clone());
+            page.users = members.by_ref().take(limit).collect();
+            page.more = members.next().is_some();
+            page.place = home.place();
+        }
+        page.room = Some(room);
+        out.post(asker.at.worker, Envelope::Listed { asker, page });
+    }
+
+    /// Some member's grace may be over, or a count is due.
+    pub(crate) fn due<F: Frame>(&mut self, now: Now, slot: u32, serial: u32, out: &mut Outgoing<F>) {
+        let is_it = |room: &&mut Room| room.serial == serial;
+        while let Some(home) = self.rooms.get_mut(slot as usize).filter(is_it) {
+            let Some((_, user)) = home.lingering.pop_front_if(|(until, _)| now.tick.has_reached(*until))
+            else {
+                break;
+            };
+            // It may have come back, and be within a later grace by now.
+            let is_over = |member: &&Member| member.clients == 0 && now.tick.has_reached(member.until);
+            if home.members.get(&user).filter(is_over).is_some() {
+                self.gone(now, slot, &user, out);
+            }
+        }
+    }
+
+    /// The second of a big room is over.
+    pub(crate) fn count_due<F: Frame>(&mut self, slot: u32, serial: u32, out: &mut Outgoing<F>) {
+        let Some(home) = self.rooms.get_mut(slot as usize).filter(|room| room.serial == serial) else {
+            return;
+        };
+        home.count_due = false;
+        let frame = F::encode(&event::room(&home.name, home.members.len()));
+        home.deliver(&frame, None, out);
+    }
+
+    fn gone<F: Frame>(&mut self, now: Now, slot: u32, user: &Name, out: &mut Outgoing<F>) {
+        let home = &mut self.rooms[slot as usize];
+        home.members.remove(user);
+        if home.members.is_empty() {
+            self.by_name.remove(&home.name);
+            self.rooms.remove(slot as usize);
+            return;
+        }
+        home.announce(slot, now, None, event::leave, user, out);
+    }
+
+    fn get(&self, room: &str) -> Option<&Room> {
+        self.by_name.get(room).map(|slot| &self.rooms[*slot as usize])
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "fewer rooms than 2^32")]
+    fn find_or_add(&mut self, name: &Name) -> u32 {
+        if let Some(slot) = self.by_name.get(name) {
+            return *slot;
+        }
+        self.next_serial = next_serial(self.next_serial);
+        self.next_epoch += 1;
+        let slot = self.rooms.insert(Room {
+            name: name.clone(),
+            serial: self.next_serial,
+            epoch: self.next_epoch,
+            offset: 0,
+            members: BTreeMap::new(),
+            workers: Vec::new(),
+            lingering: VecDeque::new(),
+            count_due: false,
+        }) as u32;
+        self.by_name.insert(name.clone(), slot);
+        slot
+    }
+}

@@ -1,0 +1,417 @@
+//! The home of users: their connections, states and versions, who watches them, and when the offline were last seen.
+//!
+//! A connection that closed or broke goes on counting for the grace, and one that comes within it takes its place: a page
+//! that reloads shows nothing at all. Whatever changes what a watcher sees is one event with the next version.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashTable;
+use slab::Slab;
+
+use crate::limits::LAST_SEEN_MAX;
+use crate::presence::device::{Device, Devices, Lingering};
+use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
+use crate::presence::event;
+use crate::presence::name::{Homes, Name};
+use crate::presence::node::{Outgoing, Rules, Timer, next_serial};
+use crate::presence::view::{Reason, State, View};
+use crate::time::Now;
+
+/// A user: 96 bytes.
+#[derive(Debug)]
+struct User {
+    name: Name,
+    devices: Devices,
+    watchers: Watchers,
+    info: Option<std::sync::Arc<str>>,
+    version: u64,
+    since_millis: u64,
+    last_seen_millis: u64,
+    serial: u32,
+    /// What watchers were told last.
+    told: Told,
+    reason: Option<Reason>,
+}
+
+/// What a watcher can see change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Told {
+    state: State,
+    plain: State,
+    connections: u8,
+}
+
+/// How many clients of a worker watch, with and without suspicions.
+#[derive(Clone, Copy, Debug)]
+struct Watcher {
+    worker: u16,
+    plain: u32,
+    full: u32,
+}
+
+/// Most users are watched by nobody: a pointer, not a vector.
+type Watchers = Option<Box<Vec<Watcher>>>;
+
+impl User {
+    fn told(&self) -> Told {
+        let (state, plain) = self.devices.states();
+        let connections = u8::try_from(self.devices.as_slice().len()).unwrap_or(u8::MAX);
+        Told { state, plain, connections }
+    }
+
+    fn view(&self, now: Now) -> View {
+        let heard = self.devices.live().next().is_some();
+        View {
+            state: self.told.state,
+            plain: self.told.plain,
+            version: self.version,
+            since_millis: self.since_millis,
+            last_seen_millis: if heard { now.unix_millis } else { self.last_seen_millis },
+            connections: usize::from(self.told.connections),
+            info: self.info.clone(),
+            reason: self.reason,
+        }
+    }
+
+    fn is_forgettable(&self) -> bool {
+        self.devices.is_empty() && self.watchers.is_none()
+    }
+}
+
+/// The users whose home is this worker.
+#[derive(Debug)]
+pub struct Users {
+    homes: Homes,
+    table: HashTable<u32>,
+    users: Slab<User>,
+    next_serial: u32,
+    /// Users that went offline, in that order; an entry is stale where the user's version is another.
+    offline: VecDeque<(u32, u64)>,
+    present: usize,
+}
+
+impl Users {
+    pub(crate) fn new(homes: Homes) -> Users {
+        Users {
+            homes,
+            table: HashTable::new(),
+            users: Slab::new(),
+            next_serial: 0,
+            offline: VecDeque::new(),
+            present: 0,
+        }
+    }
+
+    /// Users that are not offline.
+    #[must_use]
+    pub fn present(&self) -> usize {
+        self.present
+    }
+
+    /// Users that are known, the offline ones whose last-seen time is kept among them.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
+    /// What is known of a user.
+    #[must_use]
+    pub fn view(&self, user: &str, now: Now) -> View {
+        self.find(user).map_or_else(View::default, |slot| self.users[slot as usize].view(now))
+    }
+
+    /// Bytes held, names apart.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.users.capacity() * size_of::<User>()
+            + self.table.capacity() * 5
+            + self.offline.capacity() * size_of::<(u32, u64)>()
+    }
+
+    /// A connection is there. It takes the place of one that lingers; over the cap, of the oldest.
+    pub(crate) fn up<F: Frame>(
+        &mut self,
+        now: Now,
+        rules: &Rules,
+        user: &Name,
+        at: Address,
+        out: &mut Outgoing<F>,
+    ) {
+        let slot = self.find_or_add(user);
+        let known = &mut self.users[slot as usize];
+        known.devices.remove(|device| !device.is_live());
+        known.devices.push(Device::new(at));
+        let mut reason = None;
+        while known.devices.live().count() > rules.connections_per_user {
+            if let Some(oldest) = known.devices.remove(Device::is_live) {
+                reason = Some(Reason::Replaced);
+                let Address { worker, client } = oldest.address();
+                out.post(worker, Envelope::Evict { client, reason: Reason::Replaced });
+            }
+        }
+        self.refresh(now, slot, reason, false, out);
+    }
+
+    /// A connection is gone: for certain, or for the grace.
+    pub(crate) fn down<F: Frame>(
+        &mut self,
+        now: Now,
+        rules: &Rules,
+        user: &str,
+        at: Address,
+        (reason, seen_millis): (Reason, u64),
+        out: &mut Outgoing<F>,
+    ) {
+        let Some(slot) = self.find(user) else { return };
+        let known = &mut self.users[slot as usize];
+        if known.devices.get_mut(at).is_none() {
+            return;
+        }
+        known.last_seen_millis = known.last_seen_millis.max(seen_millis);
+        if reason.is_final() || rules.grace == 0 {
+            known.devices.remove(|device| device.address() == at);
+        } else if let Some(device) = known.devices.get_mut(at) {
+            let until = now.tick.after(rules.grace);
+            device.lingers = Some(Lingering { until, reason });
+            device.suspect = false;
+            out.timer(until, Timer::User { slot, serial: known.serial });
+        }
+        self.refresh(now, slot, Some(reason), false, out);
+    }
+
+    /// The grace of some connection of the user is over.
+    pub(crate) fn grace_over<F: Frame>(&mut self, now: Now, slot: u32, serial: u32, out: &mut Outgoing<F>) {
+        let Some(known) = self.users.get_mut(slot as usize).filter(|user| user.serial == serial) else {
+            return;
+        };
+        let is_over =
+            |device: &Device| device.lingers.is_some_and(|lingers| now.tick.has_reached(lingers.until));
+        let mut reason = None;
+        while let Some(gone) = known.devices.remove(is_over) {
+            reason = gone.lingers.map(|lingers| lingers.reason);
+        }
+        self.refresh(now, slot, reason, false, out);
+    }
+
+    /// A connection says of itself that it is away, or back, and what else there is to know.
+    pub(crate) fn status<F: Frame>(
+        &mut self,
+        now: Now,
+        user: &str,
+        at: Address,
+        (state, info): (Option<State>, Option<Box<str>>),
+        asker: Option<Asker>,
+        out: &mut Outgoing<F>,
+    ) {
+        let Some(slot) = self.find(user) else { return };
+        let known = &mut self.users[slot as usize];
+        let Some(device) = known.devices.get_mut(at) else { return };
+        if let Some(state) = state {
+            device.away = state == State::Away;
+        }
+        let state = if device.away { State::Away } else { State::Online };
+        let informed = info.is_some_and(|info| {
+            let info = (&*info != "null").then(|| info.into());
+            std::mem::replace(&mut known.info, info.clone()) != info
+        });
+        if let Some(asker) = asker {
+            out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Status(state) });
+        }
+        self.refresh(now, slot, None, informed, out);
+    }
+
+    /// A connection may be dead, or lives after all.
+    pub(crate) fn suspect<F: Frame>(
+        &mut self,
+        now: Now,
+        user: &str,
+        at: Address,
+        suspect: bool,
+        out: &mut Outgoing<F>,
+    ) {
+        let Some(slot) = self.find(user) else { return };
+        if let Some(device) = self.users[slot as usize].devices.get_mut(at) {
+            device.suspect = suspect;
+            self.refresh(now, slot, None, false, out);
+        }
+    }
+
+    /// A client begins to watch: the view as it is, and from then on its worker is told of every change.
+    pub(crate) fn watch<F>(
+        &mut self,
+        now: Now,
+        user: &Name,
+        asker: Asker,
+        suspect: bool,
+        out: &mut Outgoing<F>,
+    ) {
+        let slot = self.find_or_add(user);
+        let known = &mut self.users[slot as usize];
+        let worker = asker.at.worker;
+        let watchers = known.watchers.get_or_insert_default();
+        let place = watchers.iter().position(|watcher| watcher.worker == worker).unwrap_or_else(|| {
+            watchers.push(Watcher { worker, plain: 0, full: 0 });
+            watchers.len() - 1
+        });
+        let watcher = &mut watchers[place];
+        *(if suspect { &mut watcher.full } else { &mut watcher.plain }) += 1;
+        out.post(worker, Envelope::Seen { asker, user: known.name.clone(), view: known.view(now) });
+    }
+
+    /// A client watches no more.
+    pub(crate) fn unwatch(&mut self, user: &str, worker: u16, suspect: bool) {
+        let Some(slot) = self.find(user) else { return };
+        let known = &mut self.users[slot as usize];
+        let Some(watchers) = &mut known.watchers else { return };
+        if let Some(watcher) = watchers.iter_mut().find(|watcher| watcher.worker == worker) {
+            let count = if suspect { &mut watcher.full } else { &mut watcher.plain };
+            *count = count.saturating_sub(1);
+        }
+        watchers.retain(|watcher| watcher.plain + watcher.full > 0);
+        if watchers.is_empty() {
+            known.watchers = None;
+            self.forget_later(slot);
+        }
+    }
+
+    /// A client looks once.
+    pub(crate) fn look<F>(&self, now: Now, user: Name, asker: Asker, out: &mut Outgoing<F>) {
+        let view = self.view(&user, now);
+        out.post(asker.at.worker, Envelope::Seen { asker, user, view });
+    }
+
+    /// A message for all live connections of a user, encoded once.
+    pub(crate) fn tell<F: Frame>(
+        &self,
+        now: Now,
+        user: &str,
+        (from, data): (&str, &str),
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) {
+        let mut told = 0;
+        if let Some(slot) = self.find(user) {
+            let frame = F::encode(&event::tell(from, data, now));
+            for device in self.users[slot as usize].devices.live() {
+                let Address { worker, client } = device.address();
+                out.post(worker, Envelope::Told { client, frame: frame.clone() });
+                told += 1;
+            }
+        }
+        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Told(told) });
+    }
+
+    /// Tells the watchers where what they see has changed.
+    fn refresh<F: Frame>(
+        &mut self,
+        now: Now,
+        slot: u32,
+        reason: Option<Reason>,
+        informed: bool,
+        out: &mut Outgoing<F>,
+    ) {
+        let known = &mut self.users[slot as usize];
+        let before = known.told;
+        let after = known.told();
+        if before == after && !informed {
+            return;
+        }
+        known.told = after;
+        known.reason = reason;
+        // Milliseconds since 1970 make a version that also grows over a time in which the user was forgotten.
+        known.version = (known.version + 1).max(now.unix_millis);
+        if before.plain != after.plain {
+            known.since_millis = now.unix_millis;
+        }
+        let view = known.view(now);
+        if let Some(watchers) = &known.watchers {
+            let plain_changed =
+                informed || (before.plain, before.connections) != (after.plain, after.connections);
+            let plain = plain_changed.then(|| F::encode(&event::presence(&known.name, &view, view.plain)));
+            let full = match &plain {
+                Some(plain) if view.plain == view.state => plain.clone(),
+                _ => F::encode(&event::presence(&known.name, &view, view.state)),
+            };
+            for watcher in watchers.iter().filter(|watcher| plain.is_some() || watcher.full > 0) {
+                let (user, view, plain, full) =
+                    (known.name.clone(), view.clone(), plain.clone(), full.clone());
+                out.post(watcher.worker, Envelope::Changed { user, view, plain, full });
+            }
+        }
+        match (before.plain, after.plain) {
+            (State::Offline, State::Offline) => {}
+            (State::Offline, _) => self.present += 1,
+            (_, State::Offline) => {
+                self.present -= 1;
+                self.forget_later(slot);
+            }
+            _ => {}
+        }
+    }
+
+    /// Files an offline user among those whose last-seen time is kept, and forgets the one that is there for longest
+    /// where they are too many. One that was never here is forgotten at once.
+    fn forget_later(&mut self, slot: u32) {
+        let Some(known) = self.users.get(slot as usize).filter(|user| user.devices.is_empty()) else {
+            return;
+        };
+        if known.version == 0 {
+            self.forget(slot, 0);
+        } else {
+            self.offline.push_back((slot, known.version));
+        }
+        while self.offline.len() > LAST_SEEN_MAX {
+            if let Some((slot, version)) = self.offline.pop_front() {
+                self.forget(slot, version);
+            }
+        }
+    }
+
+    fn forget(&mut self, slot: u32, version: u64) {
+        let is_it = |user: &&User| user.version == version && user.is_forgettable();
+        let Some(known) = self.users.get(slot as usize).filter(is_it) else { return };
+        let hash = self.homes.hash(&known.name);
+        if let Ok(entry) = self.table.find_entry(hash, |other| *other == slot) {
+            entry.remove();
+            self.users.remove(slot as usize);
+        }
+    }
+
+    fn find(&self, user: &str) -> Option<u32> {
+        let hash = self.homes.hash(user);
+        self.table.find(hash, |slot| &*self.users[*slot as usize].name == user).copied()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^32: each takes 96 bytes")]
+    fn find_or_add(&mut self, name: &Name) -> u32 {
+        if let Some(slot) = self.find(name) {
+            return slot;
+        }
+        self.next_serial = next_serial(self.next_serial);
+        let serial = self.next_serial;
+        let slot = self.users.insert(User {
+            name: name.clone(),
+            devices: Devices::None,
+            watchers: None,
+            info: None,
+            version: 0,
+            since_millis: 0,
+            last_seen_millis: 0,
+            serial,
+            told: Told::default(),
+            reason: None,
+        }) as u32;
+        let (homes, users) = (self.homes, &self.users);
+        let hash = |slot: &u32| homes.hash(&users[*slot as usize].name);
+        self.table.insert_unique(homes.hash(name), slot, hash);
+        slot
+    }
+}
+
+const _: () = assert!(size_of::<User>() <= 120);

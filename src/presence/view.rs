@@ -1,0 +1,90 @@
+//! What is known of a user.
+
+/// How present a user is: the best of the connections.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum State {
+    /// No connection, and none within the grace.
+    #[default]
+    Offline,
+    /// Connected, but on every connection a Ping is unanswered.
+    Suspect,
+    /// Connected, but it said that it is away, or its page stopped answering.
+    Away,
+    /// Connected.
+    Online,
+}
+
+impl State {
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::Offline => "offline",
+            State::Suspect => "suspect",
+            State::Away => "away",
+            State::Online => "online",
+        }
+    }
+}
+
+/// Why a connection is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reason {
+    /// It was closed; a page that reloads does that.
+    Closed,
+    /// It broke.
+    Lost,
+    /// Its heartbeat stopped.
+    Timeout,
+    /// Somebody sent it away.
+    Kicked,
+    /// Its token is no longer good.
+    Expired,
+    /// A newer connection of the same user took its place.
+    Replaced,
+    /// The server goes away.
+    Drain,
+}
+
+impl Reason {
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reason::Closed => "closed",
+            Reason::Lost => "lost",
+            Reason::Timeout => "timeout",
+            Reason::Kicked => "kicked",
+            Reason::Expired => "expired",
+            Reason::Replaced => "replaced",
+            Reason::Drain => "drain",
+        }
+    }
+
+    /// Whether there is no point in waiting for the client to be back.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Reason::Closed | Reason::Lost)
+    }
+}
+
+/// What is true of a user at one moment.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct View {
+    /// Suspicion included.
+    pub state: State,
+    /// As seen by those who don't ask for suspicions.
+    pub plain: State,
+    /// Grows with every change, and never goes back, also when the user was forgotten in between.
+    pub version: u64,
+    /// Since when the state is what it is, in Unix milliseconds; 0 where that is unknown.
+    pub since_millis: u64,
+    /// When the user was last heard, in Unix milliseconds; 0 where that is unknown.
+    pub last_seen_millis: u64,
+    /// Connections, those within their grace counted in.
+    pub connections: usize,
+    /// JSON.
+    pub info: Option<std::sync::Arc<str>>,
+    /// Why the last connection that is gone went.
+    pub reason: Option<Reason>,
+}
