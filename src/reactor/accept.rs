@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tracing::{info, warn};
 
 use crate::limits::{ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX};
+use crate::reactor::arena::NONE;
 use crate::reactor::conn::{Conn, Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
@@ -153,15 +154,20 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     fn schedule_goodbye(&mut self, id: ConnId) {
         let at = self.core.now.tick.after(self.core.random.below(self.core.timing.drain));
+        let end = self.core.now.tick.after(self.core.timing.close);
         let Some(conn) = self.core.get_mut(id) else { return };
         match conn.life {
             Life::Open => {
                 conn.deadline = at;
                 conn.flags.drains = true;
             }
-            // Kept for a request that may never come: nothing is lost.
+            // Kept for a request that may never come: nothing is lost, once the last response has left.
             Life::Http if matches!(conn.protocol, Protocol::Http(None)) && conn.flags.served => {
-                return self.remove(id, Cause::Drain);
+                if conn.outbox.is_none() && conn.dirty == NONE {
+                    return self.remove(id, Cause::Drain);
+                }
+                conn.life = Life::Ending;
+                conn.deadline = end;
             }
             _ => {}
         }

@@ -11,6 +11,7 @@
 //!            +------------------------------------------------------+        end of stream, deadline -> gone
 //! ```
 
+use crate::limits::BACKLOG_BYTES_PAUSE;
 use crate::reactor::arena::NONE;
 use crate::reactor::outbox::Outbox;
 use crate::reactor::request::Http;
@@ -139,6 +140,11 @@ impl Conn {
     /// Bytes that the socket did not take.
     pub(crate) fn backlog(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.len())
+    }
+
+    /// Whether so much waits for its peer to read that it isn't read itself.
+    pub(crate) fn is_stuffed(&self) -> bool {
+        self.backlog() >= BACKLOG_BYTES_PAUSE
     }
 
     /// Bytes of heap that belong to it.

@@ -112,7 +112,7 @@ impl<M> Context<'_, M> {
     /// Answers a request for which [`Service::request`](crate::reactor::Service::request) said `Later`. Ignored where
     /// its connection is gone or it was answered.
     pub fn answer(&mut self, request: RequestId, response: Response) {
-        self.core.answers.push((request, response));
+        self.core.answers.push_back((request, response));
     }
 
     /// Posts mail to a worker's service, this one's too.

@@ -1,5 +1,6 @@
 //! A worker's state without its sockets and its service: what a [`Context`](crate::reactor::Context) works on.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use slab::Slab;
@@ -43,9 +44,11 @@ pub(crate) struct Core<M> {
     pub(crate) wheel: Wheel,
     pub(crate) random: Random,
     /// Open connections that the service ended in this call; it has yet to be told that they are gone.
-    pub(crate) gone: Vec<(ConnId, Cause)>,
+    pub(crate) gone: VecDeque<(ConnId, Cause)>,
     /// Answers to requests that waited, from this call.
-    pub(crate) answers: Vec<(RequestId, Response)>,
+    pub(crate) answers: VecDeque<(RequestId, Response)>,
+    /// The number of the next request.
+    pub(crate) next_request: u32,
     /// Workers that have mail and were not rung for.
     pub(crate) unrung: Vec<WorkerId>,
     /// Some output can't wait for the end of the turn.
@@ -72,8 +75,9 @@ impl<M> Core<M> {
             arena: Arena::default(),
             wheel: Wheel::new(now.tick),
             random: Random::new(seed),
-            gone: Vec::new(),
-            answers: Vec::new(),
+            gone: VecDeque::new(),
+            answers: VecDeque::new(),
+            next_request: 0,
             unrung: Vec::new(),
             early: false,
         }
@@ -198,7 +202,7 @@ impl<M> Core<M> {
     /// Sends a Close to an open connection and waits for the peer's. The service has yet to be told.
     pub(crate) fn close(&mut self, id: ConnId, close: &Close<'_>, cause: Cause) {
         if self.leave_open(id, Life::Closing, close) {
-            self.gone.push((id, cause));
+            self.gone.push_back((id, cause));
         }
     }
 

@@ -86,11 +86,16 @@ pub(crate) fn next(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
 
 fn of_open(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
     let beat = match (timing.mode, conn.beat) {
+        (HeartbeatMode::Client, _) if conn.is_stuffed() => {
+            (conn.last_heard.after(u32::MAX / 4), Deadline::Silence)
+        }
         (HeartbeatMode::Client, _) => (conn.last_heard.after(timing.client_silence), Deadline::Silence),
         (_, Beat::First(at)) => (at, Deadline::Ping),
         (_, Beat::Quiet) => (conn.last_heard.after(timing.interval), Deadline::Ping),
         // It waits behind a backlog, which has a deadline of its own.
         (_, Beat::Queued) => (conn.last_heard.after(u32::MAX / 4), Deadline::Ping),
+        // So has the backlog of a peer that isn't read because of it: its Pong may lie in the socket.
+        (_, Beat::Waiting(since)) if conn.is_stuffed() => (since.after(u32::MAX / 4), Deadline::Pong),
         (_, Beat::Waiting(since)) => match timing.suspect.filter(|_| !conn.flags.suspect) {
             Some(suspect) if suspect < timing.timeout => (since.after(suspect), Deadline::Suspect),
             _ => (since.after(timing.timeout), Deadline::Pong),

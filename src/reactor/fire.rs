@@ -79,8 +79,15 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    /// The peer takes nothing of what is queued for it: a Close would only queue behind.
+    /// The peer takes nothing of what is queued for it, unless the server is what was late and its socket has room by
+    /// now. A Close would only queue behind.
     fn remove_slow(&mut self, id: ConnId) {
+        self.on_writable(id);
+        let Some(conn) = self.core.get(id) else { return };
+        let (at, what) = deadline::next(conn, &self.core.timing);
+        if what != Deadline::Progress || !self.core.now.tick.has_reached(at) {
+            return;
+        }
         self.core.counters().close(CloseCode::TRY_AGAIN.0);
         self.remove(id, Cause::Slow);
     }

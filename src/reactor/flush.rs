@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, IoSlice};
 use std::mem;
 
-use crate::limits::{BACKLOG_BYTES_PAUSE, WRITEV_BYTES_MIN};
+use crate::limits::WRITEV_BYTES_MIN;
 use crate::reactor::arena::{Arena, Bytes, Dirty, NONE};
 use crate::reactor::conn::{Beat, Life};
 use crate::reactor::counters::Cause;
@@ -143,7 +143,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             // The stream may have ended, or been told to, before.
             return self.list(id);
         }
-        if conn.flags.paused && conn.backlog() < BACKLOG_BYTES_PAUSE {
+        if conn.flags.paused && !conn.is_stuffed() {
             self.list(id);
         }
     }

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::time::Duration;
 
-use crate::limits::{BACKLOG_BYTES_PAUSE, READS_PER_TURN_MAX};
+use crate::limits::READS_PER_TURN_MAX;
 use crate::reactor::conn::{Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
@@ -129,7 +129,11 @@ impl<N: Net, S: Service> Worker<N, S> {
                 self.service.message(&mut Context { core: &mut self.core }, id, kind, payload);
                 self.settle();
             }
-            Event::Ping(payload) if open => self.core.pong(id, payload),
+            Event::Ping(payload) if open => {
+                self.core.pong(id, payload);
+                // No service is called, but a flood of Pings fills the arena as messages do.
+                self.settle();
+            }
             Event::Pong(payload) if open => self.pong(id, payload),
             Event::Close(ref close) => self.closed_by_peer(id, close),
             // RFC 6455 §5.5.1: after its own Close an endpoint may drop what still comes.
@@ -183,10 +187,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Whether the connection must not be read now: its peer doesn't read what it is sent.
     fn is_paused(&mut self, id: ConnId) -> bool {
         let Some(conn) = self.core.get_mut(id) else { return true };
-        let stuffed = match &conn.protocol {
-            Protocol::Http(Some(http)) => http.is_full(),
-            _ => conn.life == Life::Open && conn.backlog() >= BACKLOG_BYTES_PAUSE,
-        };
+        let full = matches!(&conn.protocol, Protocol::Http(Some(http)) if http.is_full());
+        let stuffed = full || matches!(conn.life, Life::Http | Life::Open) && conn.is_stuffed();
         conn.flags.paused = stuffed;
         stuffed
     }

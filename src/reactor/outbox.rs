@@ -11,11 +11,14 @@ use crate::limits::CONTROL_BYTES_MAX;
 use crate::time::Tick;
 use crate::wire::frame::{self, Opcode};
 
+/// Bytes up to which frames that are queued one after the other become one chunk.
+const JOINED_BYTES_MAX: usize = 4096;
+
 /// Bytes that leave together, in order.
 #[derive(Clone, Debug)]
 pub enum Chunk {
     /// Whole frames.
-    Frames(Box<[u8]>),
+    Frames(Vec<u8>),
     /// One whole frame, shared with other connections.
     Shared(Arc<[u8]>),
     /// Not frames: nothing may overtake inside.
@@ -27,7 +30,8 @@ impl Chunk {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match self {
-            Chunk::Frames(bytes) | Chunk::Opaque(bytes) => bytes,
+            Chunk::Frames(bytes) => bytes,
+            Chunk::Opaque(bytes) => bytes,
             Chunk::Shared(bytes) => bytes,
         }
     }
@@ -85,12 +89,17 @@ impl Outbox {
         self.progress
     }
 
-    /// Queues a chunk; an empty one is left out.
+    /// Queues a chunk; an empty one is left out. Small frames join those before them: a chunk each would cost many times
+    /// their bytes, and a system call for every 64 of them.
     pub fn push(&mut self, chunk: Chunk) {
         let len = chunk.bytes().len();
-        if len > 0 {
-            self.len += len;
-            self.queue.push_back(chunk);
+        self.len += len;
+        match (self.queue.back_mut(), chunk) {
+            _ if len == 0 => {}
+            (Some(Chunk::Frames(last)), Chunk::Frames(frames)) if last.len() + len <= JOINED_BYTES_MAX => {
+                last.extend_from_slice(&frames);
+            }
+            (_, chunk) => self.queue.push_back(chunk),
         }
     }
 
@@ -193,8 +202,12 @@ impl Outbox {
         self.queue.insert(place, Chunk::Frames(frames.into()));
     }
 
-    /// Makes the end of a cut frame the end of a chunk; returns the index of the chunk behind it.
+    /// Makes the end of a cut frame the end of a chunk; returns the index of the first chunk that may be overtaken.
     fn split_at_boundary(&mut self) -> usize {
+        // What isn't frames comes before any: an answer to the upgrade is not overtaken by what it makes way for.
+        if let Some(last) = self.queue.iter().rposition(|chunk| matches!(chunk, Chunk::Opaque(_))) {
+            return last + 1;
+        }
         if self.sent == 0 {
             return 0;
         }
@@ -215,7 +228,11 @@ impl Outbox {
     /// Bytes of memory that belong to this connection alone.
     #[must_use]
     pub fn owned_bytes(&self) -> usize {
-        let owned = |chunk: &Chunk| if matches!(chunk, Chunk::Shared(_)) { 0 } else { chunk.bytes().len() };
+        let owned = |chunk: &Chunk| match chunk {
+            Chunk::Frames(bytes) => bytes.capacity(),
+            Chunk::Opaque(bytes) => bytes.len(),
+            Chunk::Shared(_) => 0,
+        };
         size_of::<Outbox>()
             + self.queue.capacity() * size_of::<Chunk>()
             + self.queue.iter().map(owned).sum::<usize>()
@@ -312,6 +329,33 @@ mod tests {
         assert_eq!(take(&mut outbox, 4).0, b"HTTP");
         outbox.pong(b"");
         assert_eq!(take(&mut outbox, usize::MAX).0, b"/1.1 101\x8a\x00");
+    }
+
+    #[test]
+    fn nothing_overtakes_what_is_not_frames() {
+        let mut outbox = Outbox::new(Tick(0));
+        for opaque in [b"200", b"101"] {
+            outbox.push(Chunk::Opaque(opaque.as_slice().into()));
+        }
+        outbox.push(Chunk::Frames(frame_of(Opcode::Text, b"first")));
+        assert_eq!(take(&mut outbox, 1).0, b"2");
+        outbox.ping([7; 8]);
+        let ping = frame_of(Opcode::Ping, &[7; 8]);
+        let want = [b"00101".as_slice(), &ping, &frame_of(Opcode::Text, b"first")].concat();
+        assert_eq!(take(&mut outbox, want.len() - 7), (want[..want.len() - 7].to_vec(), true));
+    }
+
+    #[test]
+    fn small_frames_share_a_chunk_and_are_still_overtaken_between_two() {
+        let mut outbox = Outbox::new(Tick(0));
+        let frame = frame_of(Opcode::Text, b"x");
+        for _ in 0..1000 {
+            outbox.push(Chunk::Frames(frame.clone()));
+        }
+        assert!(outbox.owned_bytes() < 2 * 3000 + 512, "{}", outbox.owned_bytes());
+        take(&mut outbox, 4);
+        outbox.pong(b"");
+        assert_eq!(take(&mut outbox, 7).0, b"\x01x\x8a\x00\x81\x01x");
     }
 
     #[test]

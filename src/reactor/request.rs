@@ -3,9 +3,9 @@
 
 use std::mem;
 
-use crate::limits::PIPELINE_BYTES_MAX;
+use crate::limits::{PIPELINE_BYTES_MAX, READ_BUFFER_BYTES};
 use crate::reactor::arena::NONE;
-use crate::reactor::conn::{Life, Protocol};
+use crate::reactor::conn::{Conn, Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId};
@@ -31,14 +31,14 @@ struct Progress {
     scanned: usize,
     /// Bytes without which looking again is no use.
     need: usize,
+    /// Some of it has come, and it has its deadline.
+    begun: bool,
     /// The client was told to go on with its body.
     continued: bool,
     /// A chunked body: its data, and how much of the input behind the head it was decoded from.
     chunked: Option<(Chunks, Vec<u8>, usize)>,
     /// The request that was served and is not answered.
     waiting: Option<Waiting>,
-    /// The number of the next request.
-    serial: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,9 +80,9 @@ enum Step {
 }
 
 impl Http {
-    /// Whether more can't be held before an answer comes.
+    /// Whether more can't be held before an answer comes. Where none is waited for, the request's own limits hold.
     pub(crate) fn is_full(&self) -> bool {
-        self.buffer.len() >= PIPELINE_BYTES_MAX
+        self.progress.waiting.is_some() && self.buffer.len() >= PIPELINE_BYTES_MAX
     }
 
     pub(crate) fn held_bytes(&self) -> usize {
@@ -90,8 +90,12 @@ impl Http {
         size_of::<Http>() + self.buffer.capacity() + body
     }
 
-    fn is_idle(&self) -> bool {
-        self.buffer.is_empty() && self.progress.waiting.is_none()
+    /// Appends to the buffer, which grows in steps that keep both copying and what is held in reserve within bounds.
+    fn extend(buffer: &mut Vec<u8>, input: &[u8]) {
+        if buffer.capacity() - buffer.len() < input.len() {
+            buffer.reserve_exact(input.len().max(buffer.len().min(READ_BUFFER_BYTES)));
+        }
+        buffer.extend_from_slice(input);
     }
 }
 
@@ -106,63 +110,77 @@ impl<N: Net, S: Service> Worker<N, S> {
                 return;
             }
         };
-        match held {
+        let Some(mut http) = held else {
             // A request that arrives whole is served from the worker's buffer: nothing is allocated for it.
-            None => {
-                let mut progress = Progress::default();
-                self.requests(id, input, &mut progress, None);
+            let mut progress = Progress::default();
+            if let Some(used) = self.requests(id, input, &mut progress) {
+                let buffer = input[used..].to_vec();
+                let idle = buffer.is_empty() && progress.waiting.is_none();
+                self.keep(id, (!idle).then(|| Box::new(Http { buffer, progress })));
             }
-            Some(mut http) => {
-                let mut buffer = mem::take(&mut http.buffer);
-                buffer.extend_from_slice(input);
-                let mut progress = mem::take(&mut http.progress);
-                self.requests(id, &mut buffer, &mut progress, Some(http));
+            return;
+        };
+        // It is taken out and put back, not copied: a body in single bytes must not cost its length for each of them.
+        let mut buffer = mem::take(&mut http.buffer);
+        Http::extend(&mut buffer, input);
+        if let Some(used) = self.requests(id, &mut buffer, &mut http.progress) {
+            if used > 0 {
+                buffer.drain(..used);
+                buffer.shrink_to_fit();
             }
+            let idle = buffer.is_empty() && http.progress.waiting.is_none();
+            http.buffer = buffer;
+            self.keep(id, (!idle).then_some(http));
         }
     }
 
-    /// Serves the requests in `input`, puts back what is left of them, or hands on what follows an upgrade.
-    fn requests(&mut self, id: ConnId, input: &mut [u8], progress: &mut Progress, held: Option<Box<Http>>) {
+    /// Serves the requests in `input`; returns how much of it is done with, or `None` where what follows was handed on
+    /// after an upgrade.
+    fn requests(&mut self, id: ConnId, input: &mut [u8], progress: &mut Progress) -> Option<usize> {
         let mut used = 0;
-        let was_idle = held.as_ref().is_none_or(|http| http.is_idle());
-        while used < input.len() && progress.waiting.is_none() && self.speaks_http(id) {
+        while used < input.len() && progress.waiting.is_none() && self.serves(id) {
             match self.request(id, &input[used..], progress) {
                 Step::More => break,
                 Step::Served(len) => used += len,
                 Step::Refused => used = input.len(),
                 Step::Upgraded(len) => {
-                    used += len;
-                    return self.frames(id, &mut input[used..]);
+                    self.frames(id, &mut input[used + len..]);
+                    return None;
                 }
             }
         }
-        if !self.speaks_http(id) {
-            used = input.len();
+        let begins = self.core.now.tick.after(self.core.timing.handshake);
+        let stuffed = !self.serves(id);
+        let conn = self.core.get_mut(id)?;
+        if conn.life != Life::Http {
+            return Some(input.len());
         }
-        let rest = &input[used..];
-        let now = self.core.now.tick;
-        let begins = now.after(self.core.timing.handshake);
-        let Some(conn) = self.core.get_mut(id) else { return };
-        if rest.is_empty() && progress.waiting.is_none() {
-            conn.protocol = Protocol::Http(None);
-        } else {
-            if conn.flags.served && was_idle && progress.waiting.is_none() {
+        if used < input.len() && progress.waiting.is_none() {
+            if stuffed {
+                conn.flags.paused = true;
+            } else if !mem::replace(&mut progress.begun, true) && conn.flags.served {
                 // The next request has begun: it has as long as the first.
                 conn.deadline = begins;
             }
-            let mut http = held.unwrap_or_default();
-            http.buffer = rest.to_vec();
-            http.progress = mem::take(progress);
-            conn.protocol = Protocol::Http(Some(http));
         }
+        Some(used)
+    }
+
+    /// Puts back what is held of requests.
+    fn keep(&mut self, id: ConnId, held: Option<Box<Http>>) {
+        let Some(conn) = self.core.get_mut(id) else { return };
+        conn.protocol = Protocol::Http(held);
+        let ended = conn.flags.ended;
         self.core.arm(id);
-        if self.core.get(id).is_some_and(|conn| conn.flags.ended) {
+        if ended {
             self.http_end(id);
         }
     }
 
-    fn speaks_http(&self, id: ConnId) -> bool {
-        self.core.get(id).is_some_and(|conn| conn.life == Life::Http)
+    /// Whether requests are served: not while responses pile up that the client doesn't read.
+    fn serves(&self, id: ConnId) -> bool {
+        let serves = |conn: &Conn| conn.life == Life::Http && !conn.is_stuffed();
+        self.core.get(id).is_some_and(serves)
     }
 
     fn request(&mut self, id: ConnId, input: &[u8], progress: &mut Progress) -> Step {
@@ -195,8 +213,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.plain(id, &head, head_len, input, progress)
         };
         if !matches!(step, Step::More) {
-            let (waiting, serial) = (progress.waiting, progress.serial);
-            *progress = Progress { waiting, serial, ..Progress::default() };
+            *progress = Progress { waiting: progress.waiting, ..Progress::default() };
         }
         step
     }
@@ -270,10 +287,11 @@ impl<N: Net, S: Service> Worker<N, S> {
                 }
             }
         };
-        let request = RequestId { conn: id, serial: progress.serial };
+        // Counted over the worker: an answer that comes too late finds no later request of its number.
+        let request = RequestId { conn: id, serial: self.core.next_request };
+        self.core.next_request = request.serial.wrapping_add(1);
         let manner = Manner::of(head);
         let answer = self.service.request(&mut Context { core: &mut self.core }, request, head, body);
-        progress.serial = progress.serial.wrapping_add(1);
         match answer {
             Answer::Now(response) => self.respond(id, response, manner),
             Answer::Later => self.wait(id, progress, Waiting { serial: request.serial, manner }),
@@ -285,8 +303,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// The answer comes later, unless the service gave it during the call.
     fn wait(&mut self, id: ConnId, progress: &mut Progress, waiting: Waiting) {
         let request = RequestId { conn: id, serial: waiting.serial };
-        if let Some(i) = self.core.answers.iter().position(|(answered, _)| *answered == request) {
-            let (_, response) = self.core.answers.swap_remove(i);
+        let given = self.core.answers.iter().position(|(answered, _)| *answered == request);
+        if let Some((_, response)) = given.and_then(|i| self.core.answers.remove(i)) {
             return self.respond(id, response, waiting.manner);
         }
         progress.waiting = Some(waiting);

@@ -133,6 +133,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.conns.iter().map(|(_, conn)| conn.held_bytes()).sum()
     }
 
+    /// Deadlines in its wheel, those that no longer count among them.
+    pub fn filed_deadlines(&self) -> usize {
+        self.core.wheel.len()
+    }
+
     fn poll(&mut self) -> io::Result<()> {
         let timeout = self.timeout();
         self.net.wait(&mut self.ready, timeout)?;
@@ -161,12 +166,12 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     fn mailbox(&mut self) {
         if self.letters.is_empty() {
-            let fleet = self.core.fleet.clone();
-            if fleet.is_draining() && self.drained_by.is_none() {
-                self.begin_drain();
-            }
             let mailboxes = self.core.mailboxes.clone();
             mailboxes[self.core.id.index()].take(&mut self.letters);
+            // Behind the mailbox, which silences the bell: who rang for a drain would else be heard and not listened to.
+            if self.drained_by.is_none() && self.core.fleet.is_draining() {
+                self.begin_drain();
+            }
         }
         for _ in 0..MAIL_PER_TURN_MAX {
             let Some(letter) = self.letters.pop_front() else { break };
@@ -217,10 +222,10 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// What every call of the service is followed by: tells it which connections ended, writes answers, and makes room
     /// where a lot was sent.
     pub(crate) fn settle(&mut self) {
-        while let Some((id, cause)) = self.core.gone.pop() {
+        while let Some((id, cause)) = self.core.gone.pop_front() {
             self.tell_gone(id, cause);
         }
-        while let Some((request, response)) = self.core.answers.pop() {
+        while let Some((request, response)) = self.core.answers.pop_front() {
             self.answer(request, response);
         }
         if self.core.early {
@@ -240,6 +245,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.service_due = self.service.tick(&mut Context { core: &mut self.core });
         self.settle();
         self.flush();
+        // A write that failed may have moved the service to end or answer others: nothing would wake us for them.
+        while !self.core.gone.is_empty() || !self.core.answers.is_empty() {
+            self.settle();
+            self.flush();
+        }
         self.ring();
         if self.core.now.tick.has_reached(self.weigh_at) {
             self.weigh();

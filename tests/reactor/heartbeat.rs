@@ -6,7 +6,7 @@ use rollcall::reactor::{Cause, Config, Heartbeat, HeartbeatMode};
 use rollcall::time::Tick;
 use rollcall::wire::frame::Opcode;
 
-use super::kit::{SECOND, Stage, Told, close_frame, config, masked, seconds};
+use super::kit::{SECOND, Stage, Told, close_frame, config, masked, plain, seconds};
 
 /// Lets time pass until the connection is sent a Ping; returns its payload and how long that took.
 fn next_ping(stage: &mut Stage, id: usize) -> (Vec<u8>, Duration) {
@@ -167,6 +167,43 @@ fn a_peer_that_takes_nothing_is_given_up() {
     stage.pass(Duration::from_millis(200));
     assert!(stage.script.is_closed(id));
     assert_eq!(stage.worker.service().causes(), [Cause::Slow]);
+}
+
+#[test]
+fn a_socket_that_has_room_again_unheard_is_tried_before_its_peer_is_given_up() {
+    let mut stage = Stage::new(&config());
+    let id = stage.open();
+    stage.script.peer(id, |peer| peer.room = 5);
+    stage.send(id, &masked(Opcode::Text, &[b'a'; 100]));
+    stage.pass(seconds(10));
+    stage.script.peer(id, |peer| peer.room = usize::MAX);
+    stage.pass(seconds(11));
+    assert!(!stage.script.is_closed(id));
+    assert!(stage.script.written(id).starts_with(&plain(Opcode::Text, &[b'a'; 100])));
+}
+
+#[test]
+fn a_slow_reader_that_answers_is_not_dead_though_it_is_not_read() {
+    for mode in [HeartbeatMode::Server, HeartbeatMode::Client] {
+        let heartbeat = Heartbeat { mode, ..Heartbeat::default() };
+        let mut stage = Stage::new(&Config { heartbeat, ..config() });
+        let id = stage.open();
+        stage.script.peer(id, |peer| peer.room = 5);
+        stage.send(id, &masked(Opcode::Text, b"flood"));
+        // It takes a little every five seconds and answers every Ping, but past the pause nothing of it is read.
+        for _ in 0..60 {
+            stage.pass(seconds(5));
+            stage.script.make_room(id, 10_000);
+            stage.script.arrive(id, &masked(Opcode::Pong, b"alive"));
+            stage.settle();
+        }
+        assert_eq!(stage.worker.service().causes(), [], "{mode:?}");
+        stage.script.make_room(id, usize::MAX);
+        stage.settle();
+        stage.script.written(id);
+        stage.pass(seconds(140));
+        assert_eq!(stage.worker.service().causes(), [Cause::Timeout], "{mode:?}: now it is silent");
+    }
 }
 
 #[test]

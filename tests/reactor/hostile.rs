@@ -1,7 +1,7 @@
 //! Peers that mean harm: whatever they send, memory stays within a stated bound and the others are served.
 
 use proptest::prelude::*;
-use rollcall::limits::{BACKLOG_BYTES_PAUSE, PIPELINE_BYTES_MAX, READ_BUFFER_BYTES};
+use rollcall::limits::{BACKLOG_BYTES_PAUSE, EARLY_FLUSH_BYTES, PIPELINE_BYTES_MAX, READ_BUFFER_BYTES};
 use rollcall::wire::frame::Opcode;
 
 use super::kit::{Stage, config, masked, upgrade_request};
@@ -30,6 +30,50 @@ fn a_flood_of_pings_from_one_who_does_not_read_stays_bounded() {
         "{}",
         stage.worker.held_bytes()
     );
+}
+
+#[test]
+fn a_flood_of_pings_in_one_read_stays_bounded() {
+    let mut stage = Stage::new(&config());
+    let id = stage.open();
+    stage.script.peer(id, |peer| peer.room = 0);
+    stage.send(id, &masked(Opcode::Ping, &[0; 125]).repeat(7000));
+    let held = stage.worker.held_bytes();
+    assert!(held < EARLY_FLUSH_BYTES + READ_BUFFER_BYTES, "{held}");
+}
+
+#[test]
+fn requests_of_one_who_does_not_read_the_responses_stay_bounded() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.script.peer(id, |peer| peer.room = 10);
+    let requests = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
+    for _ in 0..200 {
+        stage.send(id, &requests);
+    }
+    let held = stage.worker.held_bytes();
+    assert!(held < EARLY_FLUSH_BYTES + 2 * READ_BUFFER_BYTES, "{held}");
+    // Once it reads, all of them are answered.
+    let mut written = Vec::new();
+    while !stage.script.is_closed(id) && stage.worker.held_bytes() > 0 {
+        stage.script.make_room(id, 500_000);
+        stage.settle();
+        written.extend(stage.script.written(id));
+    }
+    assert_eq!(written.windows(9).filter(|window| window == b"HTTP/1.1 ").count(), 200_000);
+    assert_eq!(stage.worker.held_bytes(), 0);
+}
+
+#[test]
+fn small_messages_for_one_who_does_not_read_cost_little_more_than_their_bytes() {
+    let mut stage = Stage::new(&config());
+    let id = stage.open();
+    stage.script.peer(id, |peer| peer.room = 0);
+    for _ in 0..10_000 {
+        stage.send(id, &masked(Opcode::Text, b"x"));
+    }
+    let held = stage.worker.held_bytes();
+    assert!(held < 4 * 10_000 * 3, "{held} bytes for 30,000");
 }
 
 #[test]

@@ -46,6 +46,12 @@ pub(super) struct Recorder {
     pub(super) conns: Vec<ConnId>,
     pub(super) later: Vec<RequestId>,
     pub(super) sent: Vec<Result<(), SendError>>,
+    /// When one of them is gone, the others are closed.
+    pub(super) bound: Vec<ConnId>,
+    /// The connections that it was told are gone.
+    pub(super) gone: Vec<ConnId>,
+    /// These are sent something at the next tick.
+    pub(super) nudged: Vec<ConnId>,
 }
 
 impl Recorder {
@@ -82,6 +88,7 @@ impl Service for Recorder {
                     cx.close(other, &Close::new(CloseCode::NORMAL, ""));
                 }
             }
+            b"bind me" => self.bound.push(conn),
             b"flood" => self.sent.extend((0..64).map(|_| cx.send(conn, kind, &[b'x'; 100_000]))),
             _ => self.sent.push(cx.send(conn, kind, payload)),
         }
@@ -103,6 +110,12 @@ impl Service for Recorder {
     fn closed(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, cause: Cause) {
         assert_eq!(cx.send(conn, Kind::Text, b"too late"), Err(SendError::Gone));
         self.told.push(Told::Closed(cause));
+        self.gone.push(conn);
+        if self.bound.contains(&conn) {
+            for other in std::mem::take(&mut self.bound) {
+                cx.close(other, &Close::new(CloseCode::NORMAL, ""));
+            }
+        }
     }
 
     fn request(&mut self, _: &mut Context<'_, ()>, id: RequestId, head: &Head<'_>, body: &[u8]) -> Answer {
@@ -115,6 +128,9 @@ impl Service for Recorder {
     }
 
     fn tick(&mut self, cx: &mut Context<'_, ()>) -> Option<Tick> {
+        for conn in self.nudged.drain(..) {
+            cx.send(conn, Kind::Text, b"nudge").ok();
+        }
         for request in self.later.extract_if(.., |_| self.told.is_empty()) {
             cx.answer(request, Response::text(200, "at last"));
         }

@@ -222,3 +222,46 @@ fn a_drain_ends_though_peers_never_answer() {
     stage.fleet.begin_drain();
     assert_eq!(stage.script.pass(&mut stage.worker, seconds(16)), Turned::Drained);
 }
+
+#[test]
+fn what_a_service_ends_when_a_write_fails_is_told_in_the_same_turn() {
+    let mut stage = Stage::new(&config());
+    let ids: Vec<usize> = (0..4).map(|_| stage.open()).collect();
+    for id in &ids {
+        stage.send(*id, &masked(Opcode::Text, b"bind me"));
+    }
+    stage.script.peer(ids[2], |peer| peer.reset_on_write = true);
+    let service = stage.worker.service();
+    service.nudged.push(service.conns[2]);
+    stage.told();
+    // One turn: nothing may wake the worker for a second.
+    stage.worker.turn().unwrap();
+    let closed = Told::Closed(Cause::ServiceClosed);
+    let told = stage.told();
+    assert_eq!(told, [Told::Closed(Cause::Reset), closed.clone(), closed.clone(), closed]);
+    assert!([0, 1, 3].iter().all(|i| stage.script.written(ids[*i]) == close_frame(1000, "")));
+}
+
+#[test]
+fn connections_that_a_service_closes_are_told_in_that_order() {
+    let mut stage = Stage::new(&config());
+    let ids: Vec<usize> = (0..5).map(|_| stage.open()).collect();
+    let opened = stage.worker.service().conns.clone();
+    stage.send(ids[3], &masked(Opcode::Text, b"close all"));
+    assert_eq!(stage.worker.service().gone, opened);
+}
+
+#[test]
+fn a_drain_lets_a_half_written_response_leave() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.script.peer(id, |peer| peer.room = 20);
+    stage.send(id, b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    stage.fleet.begin_drain();
+    stage.settle();
+    assert!(!stage.script.is_closed(id));
+    stage.script.make_room(id, usize::MAX);
+    stage.settle();
+    assert!(stage.script.written(id).ends_with(b"/a\n"));
+    assert!(stage.script.peer(id, |peer| peer.finished), "and that was all");
+}

@@ -7,4 +7,5 @@ mod lifecycle;
 mod messages;
 mod requests;
 mod script;
+mod simulation;
 mod threads;

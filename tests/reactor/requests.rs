@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use rollcall::limits::HEAD_BYTES_MAX;
 use rollcall::reactor::Config;
+use rollcall::wire::frame::Opcode;
 
-use super::kit::{SECOND, Stage, Told, config, seconds, upgrade_request};
+use super::kit::{SECOND, Stage, Told, config, masked, plain, seconds, upgrade_request};
 
 const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -197,4 +198,88 @@ fn connection_close_and_http_1_0_end_the_connection() {
         assert_eq!(statuses(&stage.script.written(id)), [200]);
         assert!(stage.script.peer(id, |peer| peer.finished));
     }
+}
+
+#[test]
+fn a_body_in_small_chunks_is_served_though_its_framing_is_much() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.send(id, b"POST /up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let chunk = [b"40\r\n", [b'x'; 64].as_slice(), b"\r\n"].concat();
+    for _ in 0..100 {
+        stage.send(id, &chunk.repeat(160));
+    }
+    stage.send(id, b"0\r\n\r\n");
+    assert_eq!(statuses(&stage.script.written(id)), [200]);
+    assert!(stage.told() == [Told::Request("/up".into(), vec![b'x'; 64 * 16_000])]);
+}
+
+#[test]
+fn an_answer_that_comes_too_late_is_not_the_answer_to_the_next_request() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.send(id, b"GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    let first = stage.worker.service().later[0];
+    stage.pass(SECOND * 2);
+    assert_eq!(statuses(&stage.script.written(id)), [503]);
+    stage.send(id, b"GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_ne!(stage.worker.service().later[1], first);
+    stage.worker.service().later.truncate(1);
+    stage.told();
+    stage.settle();
+    assert_eq!(stage.script.written(id), b"");
+}
+
+#[test]
+fn a_second_request_is_given_no_more_time_for_each_byte_of_it() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.send(id, GET);
+    stage.script.written(id);
+    for byte in GET.iter().take(20) {
+        stage.send(id, &[*byte]);
+        stage.pass(Duration::from_millis(600));
+    }
+    assert_eq!(statuses(&stage.script.written(id)), [408]);
+}
+
+#[test]
+fn a_dribbled_request_behind_another_has_a_deadline_of_its_own() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    let (begun, rest) = GET.split_at(9);
+    stage.send(id, begun);
+    for _ in 0..2 {
+        stage.pass(seconds(5));
+        stage.send(id, &[rest, begun].concat());
+    }
+    stage.pass(seconds(9));
+    assert_eq!(statuses(&stage.script.written(id)), [200, 200]);
+    stage.pass(seconds(2));
+    assert_eq!(statuses(&stage.script.written(id)), [408]);
+}
+
+#[test]
+fn a_dribbled_request_behind_a_late_answer_has_a_deadline_too() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.send(id, &[b"GET /later HTTP/1.1\r\nHost: x\r\n\r\n", &GET[..9]].concat());
+    stage.pass(seconds(10));
+    assert_eq!(statuses(&stage.script.written(id)), [503]);
+    stage.pass(seconds(2));
+    assert_eq!(statuses(&stage.script.written(id)), [408]);
+}
+
+#[test]
+fn no_control_frame_overtakes_the_answer_to_the_upgrade() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.script.peer(id, |peer| peer.room = 20);
+    stage.send(id, &[GET, &upgrade_request("/")].concat());
+    stage.send(id, &masked(Opcode::Ping, b"early"));
+    stage.script.make_room(id, usize::MAX);
+    stage.settle();
+    let written = stage.script.written(id);
+    assert_eq!(statuses(&written), [200, 101]);
+    assert!(written.ends_with(&plain(Opcode::Pong, b"early")), "{}", text(&written));
 }

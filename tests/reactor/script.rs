@@ -39,6 +39,13 @@ pub(super) struct Peer {
     pub(super) writes: usize,
 }
 
+impl Peer {
+    /// Bytes that have arrived and were not read.
+    pub(super) fn unread(&self) -> usize {
+        self.inbound.iter().map(|next| if let In::Bytes(bytes) = next { bytes.len() } else { 0 }).sum()
+    }
+}
+
 #[derive(Debug, Default)]
 struct World {
     micros: u64,
@@ -48,6 +55,8 @@ struct World {
     ready: VecDeque<Ready>,
     listening: bool,
     timeout: Option<Duration>,
+    /// Events that one wait tells at most.
+    events_most: Option<usize>,
     /// The last wait found nothing, and would have waited.
     idle: bool,
 }
@@ -97,9 +106,17 @@ impl Script {
         look(self.0.borrow_mut().peers.get_mut(&id).unwrap())
     }
 
+    /// Bounds what one wait tells of, as the kernel does.
+    pub(super) fn tell_at_most(&self, events: usize) {
+        self.0.borrow_mut().events_most = Some(events);
+    }
+
     /// Bytes arrive, and the worker will be told.
     pub(super) fn arrive(&self, id: usize, bytes: &[u8]) {
-        self.peer(id, |peer| peer.inbound.push_back(In::Bytes(bytes.to_vec())));
+        self.peer(id, |peer| match peer.inbound.back_mut() {
+            Some(In::Bytes(unread)) => unread.extend_from_slice(bytes),
+            _ => peer.inbound.push_back(In::Bytes(bytes.to_vec())),
+        });
         self.tell(id, Ready { readable: true, ..Ready::default() });
     }
 
@@ -129,7 +146,16 @@ impl Script {
     }
 
     pub(super) fn tell_token(&self, token: u64, ready: Ready) {
-        self.0.borrow_mut().ready.push_back(Ready { token, ..ready });
+        let mut world = self.0.borrow_mut();
+        // What happens to a connection between two waits is one event.
+        match world.ready.iter_mut().find(|told| told.token == token) {
+            Some(told) => {
+                told.readable |= ready.readable;
+                told.writable |= ready.writable;
+                told.read_closed |= ready.read_closed;
+            }
+            None => world.ready.push_back(Ready { token, ..ready }),
+        }
     }
 
     /// Takes what was written to the connection.
@@ -196,7 +222,8 @@ impl Net for Script {
         world.timeout = timeout;
         world.idle = world.ready.is_empty() && timeout != Some(Duration::ZERO);
         ready.clear();
-        ready.extend(world.ready.drain(..));
+        let told = world.ready.len().min(world.events_most.unwrap_or(usize::MAX));
+        ready.extend(world.ready.drain(..told));
         Ok(())
     }
 

@@ -128,6 +128,24 @@ fn one_worker_is_enough() {
 }
 
 #[test]
+fn a_drain_is_heard_whatever_the_worker_is_at() {
+    for round in 0..100_u32 {
+        let config = Config { drain: Duration::ZERO, ..Config::default() };
+        let server = Server::start(config, &[any_port()], |_, _| Broadcast::default()).unwrap();
+        let mut member = connect(&server);
+        member.send(Message::text("hello")).unwrap();
+        // From before the worker wakes for the message until after it has served it.
+        (0..round * 40).for_each(|_| std::hint::spin_loop());
+        server.handle().drain();
+        let since = Instant::now();
+        while !matches!(member.read(), Ok(Message::Close(_)) | Err(_)) {}
+        assert!(since.elapsed() < Duration::from_secs(5), "round {round}: {:?}", since.elapsed());
+        member.flush().ok();
+        assert_eq!(server.join(), Ok(()));
+    }
+}
+
+#[test]
 fn a_taken_address_is_an_error_and_not_a_theft() {
     let server = start(2, FdTables::Shared);
     let taken = server.addresses()[0];
