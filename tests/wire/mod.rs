@@ -1,5 +1,7 @@
 //! The protocol, from outside: each rule by its section of RFC 6455, and the session against oracles.
 
+mod handshake;
+mod http;
 mod rules;
 
 use rollcall::limits::MessageLimits;
