@@ -107,6 +107,8 @@ struct Seen {
     held: u64,
     hold: Spent,
     hold_pings: u64,
+    /// Pings of the whole run.
+    pings: u64,
     /// Why the ramp ended early.
     cut: Option<String>,
 }
@@ -153,7 +155,8 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args, seen: &mut Seen) {
     let pings = board.counts().pings;
     watch.until_moment("hold", Subject::Live, board.clock.now() + nanos(args.hold));
     seen.hold = Reading::now(setup).since(&begin);
-    seen.hold_pings = board.counts().pings - pings;
+    seen.pings = board.counts().pings;
+    seen.hold_pings = seen.pings - pings;
     seen.held = board.counts().live;
     board.until.store(board.clock.now(), Relaxed);
     watch.until_count("close", Subject::Live, all as u64, |counts| counts.live == 0);
@@ -194,6 +197,7 @@ fn describe(outcome: &mut Outcome, args: &Args, seen: &Seen, report: &Report) {
     outcome.figure("connections_held", seen.held as f64);
     outcome.figure("connections_lost", report.lost as f64);
     outcome.figure("connections_per_second", per_second);
+    outcome.figure("pings", seen.pings as f64);
     outcome.figure("ramp_s", seen.ramp_seconds);
     let ramp = format!("in {:.1} s, {}/s", seen.ramp_seconds, grouped(per_second as u64));
     outcome

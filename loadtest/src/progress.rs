@@ -12,7 +12,7 @@ use crate::result::Series;
 use crate::units;
 
 /// How often conditions are looked at and the bar is drawn.
-const LOOK: u64 = 50_000_000;
+const LOOK: u64 = 10_000_000;
 const SECOND: u64 = 1_000_000_000;
 /// Seconds between two plain lines.
 const PLAIN_EVERY: u64 = 5;
@@ -105,8 +105,9 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Clears the bar.
+    /// Takes a last sample and clears the bar.
     pub fn finish(&mut self) {
+        self.sample(self.board.clock.now(), self.board.counts());
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }

@@ -35,6 +35,9 @@ impl Target {
         let (host, path) = rest.split_at(end);
         let path = path.split('#').next().unwrap_or_default();
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        if host.is_empty() {
+            return Err(format!("{url}: a URL names a host, as in ws://127.0.0.1:8080/echo"));
+        }
         let address = resolve(host).map_err(|error| format!("{url}: {error}"))?;
         if !remote && !address.ip().is_loopback() {
             return Err(format!(

@@ -387,6 +387,9 @@ impl Client for EchoClient<'_> {
             let over = !self.started && self.board.stopped();
             return if over { Next::Finished } else { Next::Until(turn.now + LOOK) };
         }
+        if turn.links.is_empty() {
+            return Next::Finished;
+        }
         let next = self.follow_schedule(turn);
         if turn.now.saturating_add(LOOK) >= self.until || self.board.stopped() {
             if self.is_done(turn) {
