@@ -3,7 +3,7 @@
 //! Every panel has a scale of its own that begins at zero (20 B and 1 MiB differ by a hundred times), and every
 //! bar bears its name and its figure, so that there is neither an axis nor a legend to look up.
 
-use super::canvas::{Align, Canvas, Paint, Type, draw, width_of};
+use super::canvas::{Align, Canvas, Paint, Type, draw, heading, heading_height, width_of};
 
 /// Bars that are compared with each other.
 pub struct Panel {
@@ -32,7 +32,6 @@ pub struct Bar {
 }
 
 const WIDTH: f64 = 860.0;
-const TITLE_HEIGHT: f64 = 58.0;
 const HEADING_HEIGHT: f64 = 26.0;
 const BAR_STEP: f64 = 21.0;
 const BAR_HEIGHT: f64 = 14.0;
@@ -46,12 +45,12 @@ pub fn bars(title: &str, subtitle: &str, panels: &[Panel]) -> String {
     let column_width = (WIDTH - BETWEEN * (columns - 1) as f64) / columns as f64;
     let row_heights: Vec<f64> =
         panels.chunks(columns).map(|row| row.iter().map(height_of).fold(0.0, f64::max)).collect();
-    let height = TITLE_HEIGHT + row_heights.iter().map(|height| height + GAP).sum::<f64>() - GAP + 8.0;
+    let height = heading_height(WIDTH, subtitle) + row_heights.iter().map(|height| height + GAP).sum::<f64>()
+        - GAP
+        + 8.0;
     let columns_of_text = Columns::of(panels);
     draw(WIDTH, height, &format!("{title}: {subtitle}"), |canvas| {
-        canvas.text((0.0, 14.0), Align::Start, Type::TITLE, title);
-        canvas.text((0.0, 35.0), Align::Start, Type::SMALL, subtitle);
-        let mut top = TITLE_HEIGHT;
+        let mut top = heading(canvas, WIDTH, title, subtitle);
         for (row, row_height) in panels.chunks(columns).zip(&row_heights) {
             for (index, panel) in row.iter().enumerate() {
                 let left = index as f64 * (column_width + BETWEEN);
@@ -82,7 +81,7 @@ impl Columns {
         };
         Columns {
             label: widest(|bar| &bar.label, Type::BODY) + 12.0,
-            text: widest(|bar| &bar.text, Type::HEADING) + 8.0,
+            text: widest(|bar| &bar.text, Type::HEADING) + 10.0,
             remark: widest(|bar| &bar.remark, Type::SMALL) + 8.0,
         }
     }
@@ -108,8 +107,7 @@ impl Panel {
                 opacity,
             );
             canvas.text((end + 6.0, middle), Align::Start, figure, &bar.text);
-            let remark_at = end + 6.0 + width_of(&bar.text, figure) + 7.0;
-            canvas.text((remark_at, middle), Align::Start, Type::SMALL, &bar.remark);
+            canvas.text((left + width, middle), Align::End, Type::SMALL, &bar.remark);
         }
     }
 }

@@ -24,10 +24,11 @@ pub struct Paint(usize);
 
 /// Light and dark of each paint. The light ones differ from each other, since the style sheet finds marks by them.
 /// The marks' colours are Okabe and Ito's, made to differ in lightness as well as in hue, for colour-blind readers.
-const PAINTS: [(u32, u32); 11] = [
+const PAINTS: [(u32, u32); 12] = [
     (0x1F2832, 0xE6EDF3), // titles and figures
     (0x59636E, 0x9AA4AF), // labels
     (0xD8DEE4, 0x2B323B), // grid
+    (0xA3B1C2, 0x55657A), // any peer, where a name stands beside it
     (0x0066B3, 0x4FAEF2), // ours
     (0x8C959F, 0x76808B), // the bare loop
     (0xE09A00, 0xF0B429), // amber
@@ -45,7 +46,9 @@ impl Paint {
     pub const QUIET: Paint = Paint(1);
     /// Grid lines.
     pub const GRID: Paint = Paint(2);
-    const MARKS: usize = 3;
+    /// A peer whose mark bears its name.
+    pub const PEER: Paint = Paint(3);
+    const MARKS: usize = 4;
 
     /// The paint of a target: known names keep theirs in every drawing, others take what is left by position.
     pub fn of(target: &str, position: usize) -> Paint {
@@ -181,13 +184,47 @@ fn point((x, y): (f64, f64)) -> (i32, i32) {
     (fine(x), fine(y))
 }
 
+/// Writes a drawing's heading and what it means, in as many lines as it takes. Returns where the drawing goes on.
+pub fn heading(canvas: &Canvas<'_>, width: f64, title: &str, about: &str) -> f64 {
+    canvas.text((0.0, 14.0), Align::Start, Type::TITLE, title);
+    let lines = wrap(about, width, Type::SMALL);
+    for (index, line) in lines.iter().enumerate() {
+        canvas.text((0.0, 35.0 + index as f64 * LINE_STEP), Align::Start, Type::SMALL, line);
+    }
+    heading_height(width, about)
+}
+
+/// How much room [`heading`] takes.
+pub fn heading_height(width: f64, about: &str) -> f64 {
+    40.0 + wrap(about, width, Type::SMALL).len() as f64 * LINE_STEP
+}
+
+const LINE_STEP: f64 = 17.0;
+
+/// Lines of whole words that are not wider than `width`.
+fn wrap(text: &str, width: f64, kind: Type) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if width_of(&format!("{line} {word}"), kind) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// About how wide a text is, in pixels: the fonts of the readers differ, so leave a little room.
 pub fn width_of(text: &str, kind: Type) -> f64 {
     let wide = |c: char| match c {
-        'i' | 'l' | 'j' | '.' | ',' | ':' | '|' | '\'' | 't' | 'f' | 'r' | ' ' => 0.33,
+        'i' | 'l' | 'j' | '.' | ',' | ':' | '|' | '\'' | 't' | 'f' | 'r' | ' ' => 0.35,
         'm' | 'w' | 'M' | 'W' | '%' | '—' => 0.86,
-        c if c.is_ascii_uppercase() => 0.66,
-        _ => 0.57,
+        c if c.is_ascii_uppercase() => 0.68,
+        c if c.is_ascii_digit() => 0.64,
+        '≥' | '×' | '…' => 0.84,
+        _ => 0.61,
     };
     text.chars().map(wide).sum::<f64>() * kind.size * if kind.bold { 1.07 } else { 1.0 }
 }
@@ -219,6 +256,14 @@ mod tests {
         );
         assert!(svg.contains("0,0 500,255") && svg.contains("a &lt; b"));
         assert!(!svg.contains("<rect"));
+    }
+
+    #[test]
+    fn a_long_remark_takes_two_lines() {
+        let text = "Processor time of the server for each message, kernel included. ".repeat(3);
+        let lines = wrap(&text, 860.0, Type::SMALL);
+        assert!(lines.len() > 1 && lines.iter().all(|line| width_of(line, Type::SMALL) <= 860.0));
+        assert_eq!(lines.join(" "), text.trim());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Curves over an axis: latency by percentile, and anything over time. Each curve is named at its end.
 
-use super::canvas::{Align, Canvas, Paint, Type, draw, width_of};
+use super::canvas::{Align, Canvas, Paint, Type, draw, heading, heading_height, width_of};
 use super::scale::Scale;
 
 /// A drawing of one or more panels above each other with a common horizontal axis.
@@ -11,8 +11,8 @@ pub struct Chart {
     pub subtitle: String,
     /// The horizontal axis.
     pub x: Scale,
-    /// How its ticks read.
-    pub x_text: fn(f64) -> String,
+    /// How its ticks read, given the last one too.
+    pub x_text: fn(f64, f64) -> String,
     /// What they are: `percentile`, `seconds`.
     pub x_name: String,
     /// From top to bottom.
@@ -25,8 +25,8 @@ pub struct Panel {
     pub heading: String,
     /// The vertical axis.
     pub y: Scale,
-    /// How its ticks read.
-    pub y_text: fn(f64) -> String,
+    /// How its ticks read, given the last one too.
+    pub y_text: fn(f64, f64) -> String,
     /// Drawn in this order, the last on top.
     pub curves: Vec<Curve>,
     /// Pixels between the axes' ends.
@@ -43,10 +43,11 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
     /// Whether what lies under it is filled.
     pub filled: bool,
+    /// Whether it is the one that the reader looks for: drawn wider.
+    pub strong: bool,
 }
 
 const WIDTH: f64 = 860.0;
-const TOP: f64 = 56.0;
 const HEADING: f64 = 24.0;
 const GAP: f64 = 22.0;
 const BELOW: f64 = 46.0;
@@ -56,12 +57,10 @@ impl Chart {
     /// The whole drawing.
     pub fn svg(&self) -> String {
         let heights: f64 = self.panels.iter().map(|panel| panel.full_height() + GAP).sum();
-        let height = TOP + heights - GAP + BELOW;
+        let height = heading_height(WIDTH, &self.subtitle) + heights - GAP + BELOW;
         draw(WIDTH, height, &format!("{}: {}", self.title, self.subtitle), |canvas| {
-            canvas.text((0.0, 14.0), Align::Start, Type::TITLE, &self.title);
-            canvas.text((0.0, 35.0), Align::Start, Type::SMALL, &self.subtitle);
+            let mut top = heading(canvas, WIDTH, &self.title, &self.subtitle);
             let (left, right) = self.sides();
-            let mut top = TOP;
             for (index, panel) in self.panels.iter().enumerate() {
                 if !panel.heading.is_empty() {
                     canvas.text((left, top + 7.0), Align::Start, Type::HEADING, &panel.heading);
@@ -80,25 +79,23 @@ impl Chart {
         let widest = |texts: &mut dyn Iterator<Item = String>, kind| {
             texts.map(|text| width_of(&text, kind)).fold(0.0, f64::max)
         };
-        let ticks = widest(
-            &mut self.panels.iter().flat_map(|panel| panel.y.ticks().into_iter().map(panel.y_text)),
-            Type::SMALL,
-        );
+        let ticks =
+            widest(&mut self.panels.iter().flat_map(|panel| texts(panel.y, panel.y_text)), Type::SMALL);
         let names = widest(
             &mut self.panels.iter().flat_map(|panel| panel.curves.iter().map(|curve| curve.label.clone())),
             Type::BODY,
         );
         let last_tick =
-            self.x.ticks().last().map_or(0.0, |tick| width_of(&(self.x_text)(*tick), Type::SMALL) / 2.0);
+            texts(self.x, self.x_text).last().map_or(0.0, |text| width_of(text, Type::SMALL) / 2.0);
         (ticks + 10.0, WIDTH - if names > 0.0 { names + 22.0 } else { last_tick + 4.0 })
     }
 
     fn draw_x(&self, canvas: &Canvas<'_>, frame: Frame, with_text: bool) {
-        for tick in self.x.ticks() {
+        for (tick, text) in self.x.ticks().into_iter().zip(texts(self.x, self.x_text)) {
             let x = frame.x(tick);
             canvas.path(&[(x, frame.top), (x, frame.bottom)], Paint::GRID, 1.0);
             if with_text {
-                canvas.text((x, frame.bottom + 14.0), Align::Middle, Type::SMALL, &(self.x_text)(tick));
+                canvas.text((x, frame.bottom + 14.0), Align::Middle, Type::SMALL, &text);
             }
         }
         if with_text {
@@ -114,10 +111,10 @@ impl Panel {
     }
 
     fn draw(&self, canvas: &Canvas<'_>, frame: Frame) {
-        for tick in self.y.ticks() {
+        for (tick, text) in self.y.ticks().into_iter().zip(texts(self.y, self.y_text)) {
             let y = frame.y(tick);
             canvas.path(&[(frame.left, y), (frame.right, y)], Paint::GRID, 1.0);
-            canvas.text((frame.left - 7.0, y), Align::End, Type::SMALL, &(self.y_text)(tick));
+            canvas.text((frame.left - 7.0, y), Align::End, Type::SMALL, &text);
         }
         for curve in &self.curves {
             let points: Vec<_> = curve.points.iter().map(|(x, y)| (frame.x(*x), frame.y(*y))).collect();
@@ -125,14 +122,14 @@ impl Panel {
                 let below = [(last.0, frame.bottom), (first.0, frame.bottom)];
                 canvas.area(&[points.as_slice(), &below].concat(), curve.paint, 0.14);
             }
-            canvas.path(&points, curve.paint, 2.0);
+            canvas.path(&points, curve.paint, if curve.strong { 2.8 } else { 1.6 });
         }
         self.draw_names(canvas, frame);
     }
 
     /// Names beside the curves' ends, moved apart where they would overlap, with a dot in the curve's colour.
     fn draw_names(&self, canvas: &Canvas<'_>, frame: Frame) {
-        let named = self.curves.iter().filter(|curve| !curve.label.is_empty());
+        let named = self.curves.iter().rev().filter(|curve| !curve.label.is_empty());
         let mut ends: Vec<(f64, &Curve)> =
             named.filter_map(|curve| Some((frame.y(curve.points.last()?.1), curve))).collect();
         ends.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -142,6 +139,13 @@ impl Panel {
             canvas.text((frame.right + 18.0, y), Align::Start, Type::BODY, &curve.label);
         }
     }
+}
+
+/// The ticks of an axis as they read.
+fn texts(scale: Scale, text: fn(f64, f64) -> String) -> Vec<String> {
+    let ticks = scale.ticks();
+    let end = ticks.last().copied().unwrap_or(0.0);
+    ticks.into_iter().map(|tick| text(tick, end)).collect()
 }
 
 /// Places as near as may be to the wanted ones (ascending) and at least `step` from each other, inside the bounds
@@ -203,17 +207,18 @@ mod tests {
             title: "Connections".into(),
             subtitle: "open".into(),
             x: Scale::from_zero(10.0),
-            x_text: |value| format!("{value:.0}"),
+            x_text: |value, _| format!("{value:.0}"),
             x_name: "seconds".into(),
             panels: vec![Panel {
                 heading: String::new(),
                 y: Scale::from_zero(100.0),
-                y_text: |value| format!("{value:.0}"),
+                y_text: |value, _| format!("{value:.0}"),
                 curves: vec![Curve {
                     label: "rollcall".into(),
                     paint: Paint::of("rollcall", 0),
                     points: vec![(0.0, 0.0), (10.0, 100.0)],
                     filled: true,
+                    strong: true,
                 }],
                 height: 200.0,
             }],

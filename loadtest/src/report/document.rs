@@ -287,3 +287,70 @@ fn figure_text(measure: &Measure, cell: Option<&Cell>) -> String {
     let bound = if measure.is_bound_by_the_server() && cell.had_spare_time() { "≥ " } else { "" };
     format!("{bound}{}", (measure.text)(*value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    const GOLDEN: &str = "\
+# A small one
+
+Example CPU @ 2.00GHz · 2 cores · 24 GiB of memory · Linux 6.18.0 · 20,000 descriptors a table · 2026-01-31T12:00:00Z
+
+loadtest 0.1.0
+
+## Messages per second
+
+![Messages per second](small-throughput.svg)
+
+|  | rollcall | bun | bare | to bare | to the best peer |
+|---|--:|--:|--:|--:|--:|
+| 20 B, 200 connections | 290 k | 266 k | 300 k | 0.97× | 1.09× bun |
+| 1 KiB, 200 connections | ≥ 200 k | ≥ 198 k | ≥ 200 k | 1.00× | 1.01× bun |
+
+## Server CPU per message
+
+![Server CPU per message](small-cpu.svg)
+
+|  | rollcall | bun | bare | to bare | to the best peer |
+|---|--:|--:|--:|--:|--:|
+| 20 B, 200 connections | 3.40 µs | 3.76 µs | 3.30 µs | 1.03× | 0.90× bun |
+| 1 KiB, 200 connections | 3.50 µs | 4.20 µs | 3.30 µs | 1.06× | 0.83× bun |
+
+## All figures
+";
+
+    #[test]
+    fn a_comparison_reads_as_tables_with_ratios() {
+        let document = Document::of(&fixture::small(), "small", "A small one");
+        let (text, _) = document.text.split_at(GOLDEN.len().min(document.text.len()));
+        assert_eq!(text, GOLDEN);
+    }
+
+    #[test]
+    fn every_drawing_is_shown_once_and_every_shown_one_is_there() {
+        let document = Document::of(&fixture::full(), "full", "full");
+        assert!(document.plots.len() >= 8);
+        for plot in &document.plots {
+            assert_eq!(
+                document.text.matches(&format!("(full-{}.svg)", plot.file)).count(),
+                1,
+                "{}",
+                plot.file
+            );
+        }
+        assert_eq!(document.text.matches("![").count(), document.plots.len());
+    }
+
+    #[test]
+    fn a_report_says_its_commands_its_limits_and_its_errors() {
+        let mut comparison = fixture::small();
+        comparison.rows[0].cells[0].errors.insert("lost message".into(), 3);
+        comparison.rows[0].cells[0].notes.push("The clock was slow.".into());
+        let text = Document::of(&comparison, "small", "small").text;
+        assert!(text.contains("loadtest echo ws://127.0.0.1:8080/echo --target bun"));
+        assert!(text.contains("- The clock was slow.") && text.contains("no real network"));
+        assert!(text.contains("20 B, 200 connections, bare: 3 × lost message"));
+    }
+}

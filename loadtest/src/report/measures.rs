@@ -101,8 +101,7 @@ pub const MEASURES: [Measure; 10] = [
         scenario: "idle",
         figure: "server_bytes_per_connection",
         title: "Idle: memory per connection",
-        about: "The server's own memory for each idle connection; the kernel's (about 4 KB) comes on top for all alike. \
-                Less is better.",
+        about: "The server's own memory; the kernel's 4 KB a connection comes on top for all alike. Less is better.",
         file: "idle",
         lower_is_better: true,
         text: bytes_exact,

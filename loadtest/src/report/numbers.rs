@@ -35,17 +35,30 @@ pub fn count(value: f64) -> String {
     }
 }
 
-/// For an axis: as few digits as it takes: `0`, `50 k`, `1.5 M`.
-pub fn axis(value: f64) -> String {
-    let (scaled, prefix) = match value.abs() {
-        size if size >= 1e9 => (value / 1e9, " G"),
-        size if size >= 1e6 => (value / 1e6, " M"),
-        size if size >= 1e4 => (value / 1e3, " k"),
+/// For an axis that ends at `end`: all its ticks in one unit, with as few digits as it takes: `0`, `50 k`, `1.5 M`.
+pub fn axis(value: f64, end: f64) -> String {
+    let (scaled, prefix) = match end {
+        end if end >= 1e9 => (value / 1e9, " G"),
+        end if end >= 1e6 => (value / 1e6, " M"),
+        end if end >= 1e4 => (value / 1e3, " k"),
         _ => (value, ""),
     };
+    if prefix.is_empty() && scaled.abs() >= 1e3 { whole(scaled) } else { with_prefix(scaled, prefix) }
+}
+
+/// The same for bytes: `0`, `50 MiB`.
+pub fn axis_bytes(value: f64, end: f64) -> String {
+    const UNITS: [&str; 5] = [" B", " KiB", " MiB", " GiB", " TiB"];
+    let unit = ((end.max(1.0).log2() / 10.0) as usize).min(UNITS.len() - 1);
+    with_prefix(value / 1024f64.powi(unit as i32), UNITS[unit])
+}
+
+fn with_prefix(scaled: f64, prefix: &str) -> String {
     let text = format!("{scaled:.3}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    if prefix.is_empty() && scaled.abs() >= 1e3 { whole(scaled) } else { format!("{text}{prefix}") }
+    match text.trim_end_matches('0').trim_end_matches('.') {
+        "0" => "0".into(),
+        digits => format!("{digits}{prefix}"),
+    }
 }
 
 /// Microseconds with the unit that suits: `950 ns`, `3.42 µs`, `1.20 ms`, `2.00 s`.
@@ -124,8 +137,14 @@ mod tests {
         let shown: Vec<String> =
             [7.0, 999.9, 9_999.0, 9_999.9, 285_700.0, 999_600.0, 1.5e9].map(count).into();
         assert_eq!(shown, ["7.00", "1,000", "9,999", "10.0 k", "286 k", "1.00 M", "1.50 G"]);
-        let ticks: Vec<String> = [0.0, 0.5, 2_000.0, 50_000.0, 1_500_000.0].map(axis).into();
-        assert_eq!(ticks, ["0", "0.5", "2,000", "50 k", "1.5 M"]);
+    }
+
+    #[test]
+    fn the_ticks_of_an_axis_share_its_unit() {
+        assert_eq!([0.0, 5_000.0, 20_000.0].map(|tick| axis(tick, 20_000.0)), ["0", "5 k", "20 k"]);
+        assert_eq!([0.5, 1.0].map(|tick| axis(tick, 1.0)), ["0.5", "1"]);
+        assert_eq!([500.0, 2_000.0].map(|tick| axis(tick, 2_000.0)), ["500", "2,000"]);
+        assert_eq!([0.0, 52_428_800.0].map(|tick| axis_bytes(tick, 209_715_200.0)), ["0", "50 MiB"]);
     }
 
     #[test]

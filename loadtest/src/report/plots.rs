@@ -40,6 +40,7 @@ fn bare_figure(measure: &Measure, row: &Row) -> Option<f64> {
 
 fn panel(measure: &Measure, row: &Row, name: &str) -> Panel {
     let bare = bare_figure(measure, row);
+    let ours_stands_out = row.cell(OURS).is_some();
     let bar = |(position, target): (usize, &str)| {
         let cell = row.cell(target)?;
         let value = *cell.figures.get(measure.figure)?;
@@ -50,7 +51,11 @@ fn panel(measure: &Measure, row: &Row, name: &str) -> Panel {
             value: value.max(0.0),
             text: format!("{}{}", if bound { "≥ " } else { "" }, (measure.text)(value)),
             remark: remark.unwrap_or_default(),
-            paint: Paint::of(target, position),
+            paint: if ours_stands_out && target != OURS && target != BARE {
+                Paint::PEER
+            } else {
+                Paint::of(target, position)
+            },
             faint: bound,
             strong: target == OURS,
         })
@@ -80,6 +85,7 @@ pub fn latency(row: &Row, name: &str, file: String) -> Option<Plot> {
             paint: Paint::of(target, position),
             points: points.collect(),
             filled: false,
+            strong: target == OURS,
         });
     }
     let values = || curves.iter().flat_map(|curve| &curve.points).map(|(_, value)| *value);
@@ -97,12 +103,12 @@ pub fn latency(row: &Row, name: &str, file: String) -> Option<Plot> {
         title: title.clone(),
         subtitle: subtitle.into(),
         x: Scale::Nines(last),
-        x_text: percentile_name,
+        x_text: |quantile, _| percentile_name(quantile),
         x_name: "percentile".into(),
         panels: vec![curves::Panel {
             heading: String::new(),
             y: Scale::around(lowest, highest),
-            y_text: axis_micros,
+            y_text: |micros, _| axis_micros(micros),
             curves,
             height: CURVE_HEIGHT,
         }],
@@ -128,6 +134,7 @@ pub fn timeline(row: &Row, name: &str, file: String) -> Option<Plot> {
         let curves: Vec<Curve> = order
             .iter()
             .enumerate()
+            .rev()
             .filter_map(|(position, target)| curve(row.cell(target)?, series, position, order.len() > 1))
             .collect();
         let highest =
@@ -136,7 +143,7 @@ pub fn timeline(row: &Row, name: &str, file: String) -> Option<Plot> {
         curves::Panel {
             heading: heading(series, unit),
             y: if in_bytes { Scale::from_zero_binary(highest) } else { Scale::from_zero(highest) },
-            y_text: if in_bytes { numbers::bytes } else { numbers::axis },
+            y_text: if in_bytes { numbers::axis_bytes } else { numbers::axis },
             curves,
             height: TIMELINE_HEIGHT,
         }
@@ -160,6 +167,7 @@ fn curve(cell: &Cell, series: &str, position: usize, named: bool) -> Option<Curv
         paint: Paint::of(&cell.target, position),
         points: series.seconds.iter().copied().zip(series.values.iter().copied()).collect(),
         filled: !named,
+        strong: cell.target == OURS,
     })
 }
 
@@ -177,9 +185,9 @@ fn heading(series: &str, unit: &str) -> String {
 
 fn axis_micros(value: f64) -> String {
     match value {
-        v if v >= 1e6 => format!("{} s", numbers::axis(v / 1e6)),
-        v if v >= 1e3 => format!("{} ms", numbers::axis(v / 1e3)),
-        v => format!("{} µs", numbers::axis(v)),
+        v if v >= 1e6 => format!("{} s", numbers::axis(v / 1e6, 0.0)),
+        v if v >= 1e3 => format!("{} ms", numbers::axis(v / 1e3, 0.0)),
+        v => format!("{} µs", numbers::axis(v, 0.0)),
     }
 }
 
