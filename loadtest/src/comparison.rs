@@ -18,7 +18,7 @@ pub const BARE: &str = "bare";
 /// Our own name as a target.
 pub const OURS: &str = "rollcall";
 /// A server whose core was less busy than this was not the limit: its messages per second are a lower bound.
-pub const BUSY_SHARE: f64 = 0.97;
+pub const BUSY_PERCENT: f64 = 97.0;
 
 /// Rows of several targets, made on one machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -178,7 +178,7 @@ impl Cell {
 
     /// Whether the server's core was idle enough that the load side was the limit.
     pub fn had_spare_time(&self) -> bool {
-        self.figures.get("server_cpu_share").is_some_and(|share| *share < BUSY_SHARE)
+        self.figures.get("server_cpu_percent").is_some_and(|percent| *percent < BUSY_PERCENT)
     }
 
     /// A histogram of it, if it is there and reads.

@@ -1,4 +1,13 @@
 //! HTTP/1.1 (RFC 9112) as far as one port for both needs it: request heads, body framing, responses.
+//!
+//! Strict where two readers could differ on where a request ends: bare line feeds, folded fields, doubled or mixed
+//! framing and names with spaces are refused, so that nothing can be smuggled behind a request.
+
+mod chunks;
+mod response;
+
+pub use chunks::Chunks;
+pub use response::Response;
 
 use crate::limits::HEADERS_MAX;
 
@@ -6,8 +15,18 @@ use crate::limits::HEADERS_MAX;
 /// held no end, so that a head that dribbles in is scanned once.
 #[must_use]
 pub fn head_len(bytes: &[u8], scanned: usize) -> Option<usize> {
-    let _ = (bytes, scanned);
-    todo!()
+    // The empty line may have begun before: at most a line feed and a carriage return of it.
+    let mut at = scanned.saturating_sub(2).min(bytes.len());
+    while let Some(feed) = bytes[at..].iter().position(|&byte| byte == b'\n') {
+        at += feed + 1;
+        // A bare line feed ends a line too, so that such a head is refused at once and not when its time is up.
+        match bytes[at..] {
+            [b'\n', ..] => return Some(at + 1),
+            [b'\r', b'\n', ..] => return Some(at + 2),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Storage for a head's header fields: on the caller's stack, so that parsing allocates nothing.
@@ -35,6 +54,12 @@ pub struct Refusal {
     pub status: u16,
     /// One line for a person, in the body.
     pub reason: &'static str,
+}
+
+impl Refusal {
+    pub(crate) const fn new(status: u16, reason: &'static str) -> Refusal {
+        Refusal { status, reason }
+    }
 }
 
 /// How a request's body is framed (RFC 9112 §6.3).
@@ -67,39 +92,62 @@ impl<'a> Head<'a> {
     /// # Errors
     /// What to answer before the connection is ended.
     pub fn parse(bytes: &'a [u8], fields: &'a mut Fields<'a>) -> Result<Head<'a>, Refusal> {
-        let _ = (bytes, fields);
-        todo!()
+        if !lines_end_in_crlf(bytes) {
+            // RFC 9112 §2.2 lets a recipient take a bare LF for a line's end; another hop may not.
+            return Err(Refusal::new(400, "a line of the request does not end in CR LF"));
+        }
+        let mut request = httparse::Request::new(&mut fields.0);
+        match request.parse(bytes) {
+            Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
+            Ok(_) => return Err(Refusal::new(400, "malformed request")),
+            Err(error) => return Err(refuse(error, bytes)),
+        }
+        let httparse::Request {
+            method: Some(method),
+            path: Some(target),
+            version: Some(minor_version),
+            headers,
+        } = request
+        else {
+            return Err(Refusal::new(400, "malformed request"));
+        };
+        let (authority, target) = split_target(target)?;
+        let head = Head { method, target, minor_version, fields: headers };
+        head.check_host(authority)?;
+        head.check_framing()?;
+        Ok(head)
     }
 
     /// The path, percent-encoded as sent.
     #[must_use]
     pub fn path(&self) -> &'a str {
-        todo!()
+        self.target.split_once('?').map_or(self.target, |(path, _)| path)
     }
 
     /// What stands behind the `?`, or an empty string.
     #[must_use]
     pub fn query(&self) -> &'a str {
-        todo!()
+        self.target.split_once('?').map_or("", |(_, query)| query)
     }
 
     /// The value of the first field of that name, trimmed; `None` where it is absent or not ASCII.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a str> {
-        let _ = name;
-        todo!()
+        self.values(name).next().and_then(ascii)
     }
 
     /// The values of all fields of that name, trimmed, in order; ones that are not ASCII are skipped.
     pub fn fields_named<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
-        let _ = name;
-        std::iter::empty()
+        self.values(name).filter_map(ascii)
     }
 
-    /// The comma-separated elements of all fields of that name.
+    /// The comma-separated elements of all fields of that name, trimmed; empty ones are left out (RFC 9110 §5.6.1).
+    /// A comma within a quoted string separates too: no list read here has such strings.
     pub fn list<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
-        let _ = name;
-        std::iter::empty()
+        self.fields_named(name)
+            .flat_map(|value| value.split(','))
+            .map(trim)
+            .filter(|element| !element.is_empty())
     }
 
     /// Whether a list field holds `token`, in any case.
@@ -113,79 +161,170 @@ impl<'a> Head<'a> {
     /// # Errors
     /// 400 a length that is no number or two that differ; 413 over the limit; 501 a coding other than `chunked`.
     pub fn body(&self, limit: usize) -> Result<Body, Refusal> {
-        let _ = limit;
-        todo!()
+        let mut codings = self.values("Transfer-Encoding");
+        if let Some(coding) = codings.next() {
+            // RFC 9112 §6.1: 501 to a coding that isn't understood. `chunked` twice, or last of several, is one.
+            return if codings.next().is_none() && coding.eq_ignore_ascii_case(b"chunked") {
+                Ok(Body::Chunked)
+            } else {
+                Err(Refusal::new(501, "transfer coding other than chunked"))
+            };
+        }
+        let mut lengths = self.values("Content-Length");
+        let Some(length) = lengths.next() else { return Ok(Body::Length(0)) };
+        // RFC 9112 §6.3: lengths that differ, or are none, can't be recovered from.
+        if lengths.any(|other| other != length) {
+            return Err(Refusal::new(400, "lengths that differ"));
+        }
+        if length.is_empty() || !length.iter().all(u8::is_ascii_digit) {
+            return Err(Refusal::new(400, "Content-Length is not a number"));
+        }
+        match std::str::from_utf8(length).ok().and_then(|length| length.parse().ok()) {
+            Some(length) if length <= limit => Ok(Body::Length(length)),
+            // Also a number that is too large for any type.
+            _ => Err(Refusal::new(413, "body too large")),
+        }
     }
 
     /// Whether the client asks for `100 Continue` before it sends the body.
     #[must_use]
     pub fn expects_continue(&self) -> bool {
-        todo!()
+        // RFC 9110 §10.1.1: ignored in an HTTP/1.0 request.
+        self.minor_version == 1 && self.has_token("Expect", "100-continue")
     }
 
     /// Whether the connection stays open after the response (§9.3).
     #[must_use]
     pub fn keeps_alive(&self) -> bool {
-        todo!()
+        let close = self.has_token("Connection", "close");
+        !close && (self.minor_version == 1 || self.has_token("Connection", "keep-alive"))
+    }
+
+    /// The values of all fields of that name as they were sent: whether a field is there at all is asked here, since
+    /// [`Head::field`] does not see one that isn't ASCII.
+    pub(crate) fn values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.fields
+            .iter()
+            .filter(move |field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| field.value.trim_ascii())
+    }
+
+    fn check_host(&self, authority: Option<&str>) -> Result<(), Refusal> {
+        let mut hosts = self.values("Host");
+        let host = hosts.next();
+        if hosts.next().is_some() {
+            // RFC 9112 §3.2: 400 to more than one.
+            return Err(Refusal::new(400, "more than one Host"));
+        }
+        match (host, authority) {
+            // RFC 9112 §3.2: 400 to an HTTP/1.1 request without one.
+            (None, _) if self.minor_version == 1 => Err(Refusal::new(400, "no Host")),
+            (Some(host), _) if !host.iter().copied().all(is_host) || host.is_empty() => {
+                Err(Refusal::new(400, "malformed Host"))
+            }
+            // RFC 9112 §3.2.2 has the target win; a request that contradicts itself means nobody well.
+            (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority.as_bytes()) => {
+                Err(Refusal::new(400, "Host is not the target's"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_framing(&self) -> Result<(), Refusal> {
+        if self.values("Transfer-Encoding").next().is_none() {
+            return Ok(());
+        }
+        // RFC 9112 §6.3: both may be an attempt to smuggle a request.
+        if self.values("Content-Length").next().is_some() {
+            return Err(Refusal::new(400, "both Content-Length and Transfer-Encoding"));
+        }
+        // RFC 9112 §6.1: in HTTP/1.0 its framing is to be taken for faulty.
+        if self.minor_version == 0 {
+            return Err(Refusal::new(400, "Transfer-Encoding in HTTP/1.0"));
+        }
+        Ok(())
     }
 }
 
-/// A chunked body (RFC 9112 §7.1) as it arrives.
-#[derive(Debug, Default)]
-pub struct Chunks {}
+/// Whether each carriage return is followed by a line feed, and each line feed follows one.
+fn lines_end_in_crlf(bytes: &[u8]) -> bool {
+    let mut before = 0;
+    bytes.iter().all(|&byte| {
+        let paired = (before == b'\r') == (byte == b'\n');
+        before = byte;
+        paired
+    })
+}
 
-impl Chunks {
-    /// Decodes from the front of `input` and appends the data to `body`. Returns how many bytes were taken and whether the
-    /// body is complete (its trailer fields are skipped).
-    ///
-    /// # Errors
-    /// 400 broken framing; 413 more than `limit` bytes of data, or a line or trailer over 4 KiB.
-    pub fn read(&mut self, input: &[u8], body: &mut Vec<u8>, limit: usize) -> Result<(usize, bool), Refusal> {
-        let _ = (input, body, limit);
-        todo!()
+fn refuse(error: httparse::Error, bytes: &[u8]) -> Refusal {
+    match error {
+        httparse::Error::TooManyHeaders => Refusal::new(431, "too many fields"),
+        httparse::Error::Version if names_http(bytes) => {
+            Refusal::new(505, "HTTP version other than 1.0 and 1.1")
+        }
+        _ => Refusal::new(400, "malformed request"),
     }
 }
 
-/// A response, to be written whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
-    /// The status code.
-    pub status: u16,
-    /// `Content-Type`; left out where the body is empty.
-    pub content_type: &'static str,
-    /// Further fields; names and values are the server's own.
-    pub fields: Vec<(&'static str, String)>,
-    /// The body.
-    pub body: std::borrow::Cow<'static, [u8]>,
+/// Whether the request line ends in something like `HTTP/2.0`: a version, though not one of ours.
+fn names_http(bytes: &[u8]) -> bool {
+    let line = bytes.trim_ascii_start().split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let word = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+    word.strip_prefix(b"HTTP/").and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit)
 }
 
-impl Response {
-    /// A response with `text/plain; charset=utf-8`; a line feed is added to the text.
-    #[must_use]
-    pub fn text(status: u16, text: &str) -> Response {
-        let _ = (status, text);
-        todo!()
+/// The authority of an absolute form, and the target from its `/` on.
+fn split_target(target: &str) -> Result<(Option<&str>, &str), Refusal> {
+    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return Err(Refusal::new(400, "malformed target"));
     }
+    if target.starts_with('/') {
+        return Ok((None, target));
+    }
+    // RFC 9112 §3.2.2: a server must accept the absolute form.
+    let scheme_ends = target.find("://").ok_or(Refusal::new(400, "target is not a path"))?;
+    let scheme = &target[..scheme_ends];
+    if !["http", "https", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return Err(Refusal::new(400, "target of an unknown scheme"));
+    }
+    let rest = &target[scheme_ends + 3..];
+    match rest.find(['/', '?']) {
+        None => Ok((Some(rest), "/")),
+        Some(at) if rest[at..].starts_with('/') => Ok((Some(&rest[..at]), &rest[at..])),
+        Some(_) => Err(Refusal::new(400, "target has no path")),
+    }
+}
 
-    /// The answer to a refusal, with `Sec-WebSocket-Version: 13`, `Upgrade: websocket` for a 426.
-    #[must_use]
-    pub fn refusal(refusal: &Refusal) -> Response {
-        let _ = refusal;
-        todo!()
-    }
+/// What a host and port consist of (RFC 3986 §3.2.2), less the comma that would join two hosts.
+const fn is_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'%'
+                | b':'
+                | b'['
+                | b']'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b';'
+                | b'='
+        )
+}
 
-    /// Adds a field.
-    #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
-        self.fields.push((name, value.into()));
-        self
-    }
+fn ascii(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok().filter(|value| value.is_ascii())
+}
 
-    /// Appends the response to `out`: status line, fields, `Content-Length`, `Connection: close` unless `keep_alive`
-    /// (`Connection: keep-alive` where an HTTP/1.0 client asked for it is left to the caller's `fields`), and the body
-    /// unless the request was HEAD.
-    pub fn write(&self, head_only: bool, keep_alive: bool, out: &mut Vec<u8>) {
-        let _ = (head_only, keep_alive, out);
-        todo!()
-    }
+/// Trims a list's element: spaces and tabs (RFC 9110 §5.6.3).
+fn trim(element: &str) -> &str {
+    element.trim_matches([' ', '\t'])
 }

@@ -10,8 +10,10 @@
 //! | [`mask`] | masking |
 //! | [`utf8`] | UTF-8 as it streams |
 //! | [`session`] | the frames of one connection: messages, control frames, the closing handshake |
+//! | `assembly` | what a session keeps from one read to the next |
 //! | [`close`], [`error`] | close codes, and the violations that lead to them |
 
+mod assembly;
 pub mod client;
 pub mod close;
 pub mod error;

@@ -5,8 +5,11 @@
 //! what is kept grows with what has *arrived*, never from a declared length.
 
 use crate::limits::MessageLimits;
+use crate::wire::assembly::{Assembly, Frame, Partial, Rules, unmask};
 use crate::wire::close::Close;
 use crate::wire::error::ProtocolError;
+use crate::wire::frame::{self, Header, Opcode, Parsed};
+use crate::wire::utf8;
 
 /// Which side this is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,60 +53,329 @@ pub trait Extension {
     ///
     /// # Errors
     /// The part can't be decoded, or the message would pass `limit` bytes.
-    fn decode(&mut self, part: &[u8], end: bool, message: &mut Vec<u8>, limit: usize) -> Result<(), ProtocolError>;
+    fn decode(
+        &mut self,
+        part: &[u8],
+        end: bool,
+        message: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<(), ProtocolError>;
 }
 
 /// The protocol state of one connection. 16 bytes while no message is half received.
 #[derive(Debug)]
 pub struct Session {
+    /// Nothing while between two messages: an idle session owns no heap.
+    partial: Option<Box<Partial>>,
     role: Role,
+    phase: Phase,
+    close_sent: bool,
 }
+
+const _: () = assert!(size_of::<Session>() <= 16);
+
+/// What may still be read. Closing is two such halves: what was sent is `close_sent`.
+///
+/// ```text
+///            a Close
+///    Open ------------> Closed     close_received() and close_sent(): the closing handshake is complete
+///      |
+///      | a broken rule
+///      +--------------> Failed     an error was returned; the caller sends a Close with its code
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Frames are read.
+    Open,
+    /// A Close was read; nothing that follows it is.
+    Closed,
+    /// A rule was broken; nothing that follows is read.
+    Failed,
+}
+
+/// An event that a step came to, before it borrows its payload.
+struct Found {
+    what: What,
+    place: Place,
+}
+
+enum What {
+    Message(Kind),
+    Control(Opcode),
+}
+
+/// Where the payload of an event lies.
+enum Place {
+    /// So many bytes at the end of what the step took.
+    Input(usize),
+    /// In the session's box.
+    Kept,
+}
+
+/// How many bytes a step took, and what it came to.
+type Step = Result<(usize, Option<Found>), ProtocolError>;
 
 impl Session {
     /// An open session; the opening handshake is done.
     #[must_use]
     pub const fn new(role: Role) -> Session {
-        Session { role }
+        Session { partial: None, role, phase: Phase::Open, close_sent: false }
     }
 
     /// Reads from the front of `input` up to and including the next event. Returns how many bytes were taken, and the
-    /// event; with no event, all bytes were taken. Unmasks in place. After a Close was received, everything is taken
-    /// and nothing comes of it.
+    /// event; with no event, all bytes were taken. Unmasks in place. After a Close was received or an error returned,
+    /// everything is taken and nothing comes of it.
+    ///
+    /// `extension` is the same at every call. An event that had to be put together from several reads or frames keeps
+    /// its memory until the next read or [`Session::release`].
     ///
     /// # Errors
     /// The peer broke a rule: send a Close with its code ([`Session::close`]) and read no more.
-    pub fn read<'a>(
+    pub fn read<'a, 'r>(
         &'a mut self,
-        limits: &MessageLimits,
-        extension: Option<&mut dyn Extension>,
+        limits: &'r MessageLimits,
+        extension: Option<&'r mut dyn Extension>,
         input: &'a mut [u8],
     ) -> Result<(usize, Option<Event<'a>>), ProtocolError> {
-        let _ = (self.role, limits, extension, input);
-        todo!()
+        self.release();
+        // RFC 6455 §5.5.1: what follows a Close is discarded; §7.1.7: nor is anything processed after a failure.
+        if self.phase != Phase::Open {
+            return Ok((input.len(), None));
+        }
+        let mut rules = Rules { limits, extension };
+        let mut at = 0;
+        while at < input.len() {
+            match self.step(&mut rules, &mut input[at..]) {
+                Ok((taken, None)) => at += taken,
+                Ok((taken, Some(found))) => {
+                    return Ok((at + taken, Some(self.event(&found, &input[..at + taken]))));
+                }
+                Err(error) => {
+                    self.phase = Phase::Failed;
+                    self.partial = None;
+                    return Err(error);
+                }
+            }
+        }
+        Ok((at, None))
+    }
+
+    /// Frees the memory of an event that [`Session::read`] handed on. Call it when the events of one readiness are
+    /// handled, so that an idle session holds nothing.
+    pub fn release(&mut self) {
+        if let Some(partial) = &mut self.partial
+            && (partial.release() || self.phase != Phase::Open)
+        {
+            self.partial = None;
+        }
     }
 
     /// Appends a Close frame to `out`, masked where `mask` is given, unless one was sent before; says whether it did.
     /// Nothing may be sent after it.
     pub fn close(&mut self, close: &Close<'_>, mask: Option<[u8; 4]>, out: &mut Vec<u8>) -> bool {
-        let _ = (close, mask, out);
-        todo!()
+        // RFC 6455 §5.5.1: no frame is sent after a Close, another Close included.
+        if self.close_sent {
+            return false;
+        }
+        self.close_sent = true;
+        let (payload, len) = close.payload();
+        frame::write(out, Opcode::Close, &payload[..len], mask);
+        true
     }
 
     /// A Close was sent: nothing more may be.
     #[must_use]
     pub const fn close_sent(&self) -> bool {
-        todo!()
+        self.close_sent
     }
 
     /// A Close was received: nothing more will be read.
     #[must_use]
     pub const fn close_received(&self) -> bool {
-        todo!()
+        matches!(self.phase, Phase::Closed)
     }
 
     /// Bytes of heap this session holds: half a message, or zero.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        todo!()
+        self.partial.as_ref().map_or(0, |partial| partial.held_bytes())
     }
+
+    /// Reads on from where the last step ended, to the end of a frame or of `input`.
+    fn step(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Step {
+        let Some(partial) = &mut self.partial else { return self.start(rules, input) };
+        match partial.frame {
+            Frame::Start => self.start(rules, input),
+            Frame::Header { .. } => self.resume_header(rules, input),
+            Frame::Control { .. } => self.resume_control(input),
+            Frame::Data { .. } => self.resume_data(rules, input),
+        }
+    }
+
+    fn start(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Step {
+        match Header::parse(input)? {
+            Parsed::Header(header, at) => {
+                let (taken, found) = self.begin(rules, &header, &mut input[at..])?;
+                Ok((at + taken, found))
+            }
+            Parsed::NeedMore(_) => {
+                let mut bytes = [0; _];
+                bytes[..input.len()].copy_from_slice(input);
+                self.keep().frame = Frame::Header { bytes, len: input.len() };
+                Ok((input.len(), None))
+            }
+        }
+    }
+
+    fn resume_header(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Step {
+        let (at, header) = self.keep().header(input)?;
+        let Some(header) = header else { return Ok((at, None)) };
+        self.release();
+        let (taken, found) = self.begin(rules, &header, &mut input[at..])?;
+        Ok((at + taken, found))
+    }
+
+    fn resume_control(&mut self, input: &mut [u8]) -> Step {
+        let partial = self.keep();
+        let (taken, Some(opcode)) = partial.control(input) else { return Ok((input.len(), None)) };
+        self.phase = after_control(opcode, &partial.payload)?;
+        Ok((taken, Some(Found { what: What::Control(opcode), place: Place::Kept })))
+    }
+
+    fn resume_data(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Step {
+        let (taken, kind) = self.keep().data(rules, input)?;
+        Ok((taken, kind.map(|kind| Found { what: What::Message(kind), place: Place::Kept })))
+    }
+
+    /// A frame whose header is complete; `input` is what follows it. Handed on where it lies, if all of it does.
+    fn begin(&mut self, rules: &mut Rules<'_>, header: &Header, input: &mut [u8]) -> Step {
+        let len = self.check(rules, header)?;
+        match header.opcode {
+            Opcode::Text if header.fin && header.reserved == 0 && len <= input.len() => {
+                unmask(&mut input[..len], header.mask);
+                // RFC 6455 §8.1: text is UTF-8.
+                if !utf8::is_valid(&input[..len]) {
+                    return Err(ProtocolError::NotUtf8);
+                }
+                Ok((len, Some(Found { what: What::Message(Kind::Text), place: Place::Input(len) })))
+            }
+            Opcode::Binary if header.fin && header.reserved == 0 && len <= input.len() => {
+                unmask(&mut input[..len], header.mask);
+                Ok((len, Some(Found { what: What::Message(Kind::Binary), place: Place::Input(len) })))
+            }
+            Opcode::Text => self.begin_message(rules, Kind::Text, header, input),
+            Opcode::Binary => self.begin_message(rules, Kind::Binary, header, input),
+            Opcode::Continuation => self.begin_data(rules, header, input),
+            Opcode::Close | Opcode::Ping | Opcode::Pong if len <= input.len() => {
+                unmask(&mut input[..len], header.mask);
+                self.phase = after_control(header.opcode, &input[..len])?;
+                Ok((len, Some(Found { what: What::Control(header.opcode), place: Place::Input(len) })))
+            }
+            Opcode::Close | Opcode::Ping | Opcode::Pong => {
+                self.keep().frame = Frame::Control { opcode: header.opcode, key: header.mask, left: len };
+                self.resume_control(input)
+            }
+        }
+    }
+
+    fn begin_message(
+        &mut self,
+        rules: &mut Rules<'_>,
+        kind: Kind,
+        header: &Header,
+        input: &mut [u8],
+    ) -> Step {
+        self.keep().message = Some(Assembly::new(kind, header.reserved != 0));
+        self.begin_data(rules, header, input)
+    }
+
+    fn begin_data(&mut self, rules: &mut Rules<'_>, header: &Header, input: &mut [u8]) -> Step {
+        self.keep().frame = Frame::Data { key: header.mask, left: header.len as usize, fin: header.fin };
+        self.resume_data(rules, input)
+    }
+
+    fn keep(&mut self) -> &mut Partial {
+        self.partial.get_or_insert_default()
+    }
+
+    /// The rules that need to know the session. Returns the payload's length, which is within the limits.
+    fn check(&mut self, rules: &Rules<'_>, header: &Header) -> Result<usize, ProtocolError> {
+        match (self.role, header.mask) {
+            // RFC 6455 §5.1: a server closes upon a frame that is not masked, a client upon one that is.
+            (Role::Server, None) => return Err(ProtocolError::UnmaskedFromClient),
+            (Role::Client, Some(_)) => return Err(ProtocolError::MaskedFromServer),
+            _ => {}
+        }
+        // RFC 6455 §5.2: reserved bits are 0 unless an extension gave them a meaning; here always one of a message, told
+        // on its first frame.
+        let claimed = match (&rules.extension, header.opcode) {
+            (Some(extension), Opcode::Text | Opcode::Binary) => extension.reserved(),
+            _ => 0,
+        };
+        if header.reserved & !claimed != 0 {
+            return Err(ProtocolError::ReservedBit);
+        }
+        if header.opcode.is_control() {
+            return Ok(header.len as usize);
+        }
+        let message = self.partial.as_mut().and_then(|partial| partial.message.as_mut());
+        check_data(rules.limits, header, message)
+    }
+
+    /// Borrows the payload of what was found; `taken` ends where the step did.
+    fn event<'a>(&'a self, found: &Found, taken: &'a [u8]) -> Event<'a> {
+        let payload = match found.place {
+            Place::Input(len) => &taken[taken.len() - len..],
+            Place::Kept => self.partial.as_ref().map_or(&[][..], |partial| &partial.payload),
+        };
+        match found.what {
+            What::Message(kind) => Event::Message(kind, payload),
+            What::Control(Opcode::Ping) => Event::Ping(payload),
+            What::Control(Opcode::Pong) => Event::Pong(payload),
+            // It was checked when it was found; reading it twice, once in a connection's life, keeps errors out of here.
+            What::Control(_) => Event::Close(Close::parse(payload).unwrap_or_default()),
+        }
+    }
+}
+
+/// The phase after a complete control frame.
+fn after_control(opcode: Opcode, payload: &[u8]) -> Result<Phase, ProtocolError> {
+    if opcode == Opcode::Close {
+        Close::parse(payload)?;
+        return Ok(Phase::Closed);
+    }
+    Ok(Phase::Open)
+}
+
+/// The rules for a data frame beside the message that is under way, of which it becomes a part.
+fn check_data(
+    limits: &MessageLimits,
+    header: &Header,
+    message: Option<&mut Assembly>,
+) -> Result<usize, ProtocolError> {
+    let (kept, fragments) = match (header.opcode, &message) {
+        // RFC 6455 §5.4: a continuation needs a message to continue.
+        (Opcode::Continuation, None) => return Err(ProtocolError::NothingToContinue),
+        // An extension's output is not known from the header; it is held to the limit as it is decoded.
+        (Opcode::Continuation, Some(message)) => {
+            (if message.encoded { 0 } else { message.data.len() }, message.fragments)
+        }
+        // RFC 6455 §5.4: fragments of one message must not be interleaved with those of another.
+        (_, Some(_)) => return Err(ProtocolError::MessageInterrupted),
+        (_, None) => (0, 0),
+    };
+    if header.len > limits.max_frame_bytes as u64 {
+        return Err(ProtocolError::FrameTooBig);
+    }
+    let len = header.len as usize;
+    if header.reserved == 0 && len > limits.max_message_bytes.saturating_sub(kept) {
+        return Err(ProtocolError::MessageTooBig);
+    }
+    if fragments >= limits.max_fragments {
+        return Err(ProtocolError::TooManyFragments);
+    }
+    if let Some(message) = message {
+        message.fragments += 1;
+    }
+    Ok(len)
 }

@@ -56,7 +56,7 @@ pub fn small() -> Comparison {
             &[
                 ("messages_per_second", rate),
                 ("server_cpu_us_per_message", micros),
-                ("server_cpu_share", share),
+                ("server_cpu_percent", 100.0 * share),
             ],
         )
     };
@@ -93,7 +93,7 @@ pub fn full() -> Comparison {
                 &[
                     ("messages_per_second", rate),
                     ("server_cpu_us_per_message", cpu),
-                    ("server_cpu_share", rate / possible),
+                    ("server_cpu_percent", 100.0 * rate / possible),
                 ],
             ));
         }

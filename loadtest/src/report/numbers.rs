@@ -103,8 +103,8 @@ pub fn figure(name: &str, value: f64) -> String {
         micros(value)
     } else if name.contains("bytes") || name.ends_with("memory") {
         bytes(value)
-    } else if name.ends_with("_share") {
-        format!("{:.0} %", value * 100.0)
+    } else if name.ends_with("_percent") {
+        format!("{value:.0} %")
     } else if name.ends_with("_seconds") || name == "seconds" {
         format!("{} s", short(value))
     } else if value.fract() == 0.0 {
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(figure("p99_us", 1500.0), "1.50 ms");
         assert_eq!(figure("server_cpu_us_per_message", 3.4), "3.40 µs");
         assert_eq!(figure("server_bytes_per_connection", 272.0), "272 B");
-        assert_eq!(figure("server_cpu_share", 0.973), "97 %");
+        assert_eq!(figure("server_cpu_percent", 97.3), "97 %");
         assert_eq!(figure("connections", 20_000.0), "20,000");
     }
 }

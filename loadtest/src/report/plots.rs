@@ -20,6 +20,8 @@ pub struct Plot {
 
 const SAMPLES: usize = 240;
 const CURVE_HEIGHT: f64 = 300.0;
+/// Fewer values than this make no curve worth a drawing.
+const TIMELINE_SECONDS: usize = 8;
 const TIMELINE_HEIGHT: f64 = 150.0;
 
 /// Bars of one measure, where there is more than one target to compare.
@@ -116,11 +118,17 @@ pub fn latency(row: &Row, name: &str, file: String) -> Option<Plot> {
     Some(Plot { file, label: title, svg: chart.svg() })
 }
 
-/// Everything that a row's runs recorded second by second: a panel for each series, a curve for each target.
+/// Everything that a row's runs recorded second by second: a panel for each series, a curve for each target. Runs of
+/// a few seconds get none.
 pub fn timeline(row: &Row, name: &str, file: String) -> Option<Plot> {
     let order = targets(&[row]);
     let mut names: Vec<(&str, &str)> = Vec::new();
-    for series in row.cells.iter().flat_map(|cell| &cell.series).filter(|series| series.values.len() > 1) {
+    for series in row
+        .cells
+        .iter()
+        .flat_map(|cell| &cell.series)
+        .filter(|series| series.values.len() >= TIMELINE_SECONDS)
+    {
         if !names.iter().any(|(known, _)| *known == series.name) {
             names.push((&series.name, &series.unit));
         }

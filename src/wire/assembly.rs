@@ -1,0 +1,197 @@
+//! What a session keeps from one read to the next: half a header, half a control frame, a message under way.
+//!
+//! Every buffer here grows with what has arrived. A declared length only *caps* the doubling of a buffer; it never
+//! makes one.
+
+use crate::limits::{FRAME_HEADER_BYTES_MAX, MessageLimits};
+use crate::wire::error::ProtocolError;
+use crate::wire::frame::{Header, Opcode, Parsed};
+use crate::wire::mask;
+use crate::wire::session::{Extension, Kind};
+use crate::wire::utf8::Utf8;
+
+/// The rules that hold for one call of `read`.
+pub(super) struct Rules<'r> {
+    pub(super) limits: &'r MessageLimits,
+    pub(super) extension: Option<&'r mut dyn Extension>,
+}
+
+/// The box of a session that is in the middle of something.
+#[derive(Debug, Default)]
+pub(super) struct Partial {
+    /// Where the last read ended within a frame.
+    pub(super) frame: Frame,
+    /// The message of which not all frames have arrived.
+    pub(super) message: Option<Assembly>,
+    /// The payload of a control frame as it arrives, or of the event that was last handed on.
+    pub(super) payload: Vec<u8>,
+}
+
+/// Where a read may end. Control frames may come between the data frames of a message; a message may not.
+///
+/// ```text
+///             part of a header                      all of it: data                the last byte
+///    Start --------------------> Header --------------------------------> Data ------------------> Start
+///      |                            | all of it: control                    ^
+///      |                            +--------------------> Control ---------|--------------------> Start
+///      | a header with part of its payload                    ^             |
+///      +------------------------------------------------------+-------------+
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Frame {
+    /// Between two frames.
+    #[default]
+    Start,
+    /// In a header, of which `bytes[..len]` have arrived: `0 < len < 14`.
+    Header { bytes: [u8; FRAME_HEADER_BYTES_MAX], len: usize },
+    /// In a control frame: `left` bytes are to come, masked with `key`.
+    Control { opcode: Opcode, key: Option<[u8; 4]>, left: usize },
+    /// In a data frame: `left` bytes are to come, masked with `key`; `fin` where it is its message's last.
+    Data { key: Option<[u8; 4]>, left: usize, fin: bool },
+}
+
+impl Partial {
+    /// Frees the payload of an event that was handed on. True where nothing else is kept either.
+    pub(super) fn release(&mut self) -> bool {
+        if !matches!(self.frame, Frame::Control { .. }) {
+            self.payload = Vec::new();
+        }
+        matches!(self.frame, Frame::Start) && self.message.is_none()
+    }
+
+    pub(super) fn held_bytes(&self) -> usize {
+        let message = self.message.as_ref().map_or(0, |message| message.data.capacity());
+        size_of::<Partial>() + self.payload.capacity() + message
+    }
+
+    /// Goes on with a header: takes no more bytes than belong to it.
+    pub(super) fn header(&mut self, input: &[u8]) -> Result<(usize, Option<Header>), ProtocolError> {
+        let Frame::Header { mut bytes, mut len } = self.frame else { return Ok((0, None)) };
+        let mut taken = 0;
+        loop {
+            let want = match Header::parse(&bytes[..len])? {
+                Parsed::Header(header, _) => {
+                    self.frame = Frame::Start;
+                    return Ok((taken, Some(header)));
+                }
+                Parsed::NeedMore(want) => want,
+            };
+            let more = (want - len).min(input.len() - taken);
+            if more == 0 {
+                self.frame = Frame::Header { bytes, len };
+                return Ok((taken, None));
+            }
+            bytes[len..len + more].copy_from_slice(&input[taken..taken + more]);
+            len += more;
+            taken += more;
+        }
+    }
+
+    /// Goes on with a control frame, into `payload`. Returns how many bytes it took, and the opcode at its end.
+    pub(super) fn control(&mut self, input: &mut [u8]) -> (usize, Option<Opcode>) {
+        let Frame::Control { opcode, key, left } = self.frame else { return (0, None) };
+        let part = first(input, left);
+        let key = unmask(part, key);
+        self.payload.extend_from_slice(part);
+        let left = left - part.len();
+        self.frame = if left == 0 { Frame::Start } else { Frame::Control { opcode, key, left } };
+        (part.len(), (left == 0).then_some(opcode))
+    }
+
+    /// Goes on with a data frame, into `message`. Returns how many bytes it took, and the message's kind where that was
+    /// its last byte: it lies in `payload` then.
+    pub(super) fn data(
+        &mut self,
+        rules: &mut Rules<'_>,
+        input: &mut [u8],
+    ) -> Result<(usize, Option<Kind>), ProtocolError> {
+        let (Frame::Data { key, left, fin }, Some(message)) = (self.frame, &mut self.message) else {
+            return Ok((0, None));
+        };
+        let part = first(input, left);
+        let key = unmask(part, key);
+        message.push(rules, part, left, fin)?;
+        let left = left - part.len();
+        if left > 0 {
+            self.frame = Frame::Data { key, left, fin };
+            return Ok((part.len(), None));
+        }
+        self.frame = Frame::Start;
+        if !fin {
+            return Ok((part.len(), None));
+        }
+        // RFC 6455 §8.1: a text may not end within a character, though its fragments may.
+        message.utf8.finish().map_err(|_| ProtocolError::NotUtf8)?;
+        let kind = message.kind;
+        self.payload = std::mem::take(&mut message.data);
+        self.message = None;
+        Ok((part.len(), Some(kind)))
+    }
+}
+
+fn first(input: &mut [u8], len: usize) -> &mut [u8] {
+    let len = len.min(input.len());
+    &mut input[..len]
+}
+
+/// Unmasks in place; returns the key for what follows.
+pub(super) fn unmask(part: &mut [u8], key: Option<[u8; 4]>) -> Option<[u8; 4]> {
+    let key = key?;
+    mask::apply(part, key);
+    Some(mask::rotate(key, part.len()))
+}
+
+/// A message as it is put together from its frames.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    kind: Kind,
+    /// An extension claimed its first frame, and decodes what arrives.
+    pub(super) encoded: bool,
+    utf8: Utf8,
+    /// Frames so far, at most `max_fragments`.
+    pub(super) fragments: u32,
+    /// At most `max_message_bytes`.
+    pub(super) data: Vec<u8>,
+}
+
+impl Assembly {
+    pub(super) fn new(kind: Kind, encoded: bool) -> Assembly {
+        Assembly { kind, encoded, utf8: Utf8::default(), fragments: 1, data: Vec::new() }
+    }
+
+    /// Adds the next `part`, unmasked, of a frame of which `left` bytes, `part` included, had not arrived before.
+    fn push(
+        &mut self,
+        rules: &mut Rules<'_>,
+        part: &[u8],
+        left: usize,
+        fin: bool,
+    ) -> Result<(), ProtocolError> {
+        let before = self.data.len();
+        let limit = rules.limits.max_message_bytes;
+        if self.encoded {
+            let extension = rules.extension.as_mut().ok_or(ProtocolError::ExtensionData)?;
+            extension.decode(part, fin && part.len() == left, &mut self.data, limit)?;
+            if self.data.len() > limit {
+                return Err(ProtocolError::MessageTooBig);
+            }
+        } else {
+            self.reserve(part.len(), if fin { before + left } else { limit });
+            self.data.extend_from_slice(part);
+        }
+        // RFC 6455 §8.1: text is UTF-8; a byte that can't be fails now, not when the message is complete.
+        if self.kind == Kind::Text && self.utf8.push(self.data.get(before..).unwrap_or_default()).is_err() {
+            return Err(ProtocolError::NotUtf8);
+        }
+        Ok(())
+    }
+
+    /// Makes room for `more` bytes: doubles, but never past `end` unless these bytes are.
+    fn reserve(&mut self, more: usize, end: usize) {
+        let need = self.data.len() + more;
+        if need > self.data.capacity() {
+            let capacity = need.max(end.min(2 * self.data.capacity()));
+            self.data.reserve_exact(capacity - self.data.len());
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Responses, written whole.
+
+use super::Refusal;
+use std::borrow::Cow;
+use std::io::Write as _;
+
+/// A response, to be written whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// `Content-Type`; left out where the body is empty.
+    pub content_type: &'static str,
+    /// Further fields; names and values are the server's own.
+    pub fields: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Cow<'static, [u8]>,
+}
+
+impl Response {
+    /// A response with `text/plain; charset=utf-8`; a line feed is added to the text.
+    #[must_use]
+    pub fn text(status: u16, text: &str) -> Response {
+        let body = Cow::Owned(format!("{text}\n").into_bytes());
+        Response { status, content_type: "text/plain; charset=utf-8", fields: Vec::new(), body }
+    }
+
+    /// The answer to a refusal, with `Sec-WebSocket-Version: 13`, `Upgrade: websocket` for a 426 and `Allow: GET` for a
+    /// 405.
+    #[must_use]
+    pub fn refusal(refusal: &Refusal) -> Response {
+        let response = Response::text(refusal.status, refusal.reason);
+        match refusal.status {
+            // RFC 9110 §15.5.6: a 405 says what is allowed.
+            405 => response.with("Allow", "GET"),
+            // RFC 6455 §4.2.2: the versions that are understood; RFC 9110 §15.5.22: what to upgrade to.
+            426 => response.with("Sec-WebSocket-Version", "13").with("Upgrade", "websocket"),
+            _ => response,
+        }
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    /// Appends the response to `out`: status line, fields, `Content-Length`, `Connection: close` unless `keep_alive`
+    /// (`Connection: keep-alive` where an HTTP/1.0 client asked for it is left to the caller's `fields`), and the body
+    /// unless the request was HEAD. There is no `Date`: there is no clock here.
+    pub fn write(&self, head_only: bool, keep_alive: bool, out: &mut Vec<u8>) {
+        let Response { status, content_type, fields, body } = self;
+        line(out, format_args!("HTTP/1.1 {status} {}", phrase(*status)));
+        for (name, value) in fields {
+            line(out, format_args!("{name}: {value}"));
+        }
+        // RFC 9110 §7.8: who sends Upgrade names it in Connection.
+        let upgrade = fields.iter().any(|(name, _)| *name == "Upgrade");
+        match (upgrade, keep_alive) {
+            (true, true) => line(out, format_args!("Connection: Upgrade")),
+            (true, false) => line(out, format_args!("Connection: Upgrade, close")),
+            (false, false) => line(out, format_args!("Connection: close")),
+            (false, true) => {}
+        }
+        // RFC 9110 §8.6: neither 1xx nor 204 has a length, nor a body.
+        let bodiless = matches!(status, 100..=199 | 204);
+        if !bodiless {
+            if !body.is_empty() {
+                line(out, format_args!("Content-Type: {content_type}"));
+            }
+            line(out, format_args!("Content-Length: {}", body.len()));
+        }
+        out.extend_from_slice(b"\r\n");
+        if !bodiless && !head_only && *status != 304 {
+            out.extend_from_slice(body);
+        }
+    }
+}
+
+fn line(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    let written = out.write_fmt(text);
+    debug_assert!(written.is_ok(), "a Vec takes everything");
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The reason phrase (RFC 9110 §15); clients don't read it.
+const fn phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        200 => "OK",
+        204 => "No Content",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "Status",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(response: &Response, head_only: bool, keep_alive: bool) -> String {
+        let mut out = Vec::new();
+        response.write(head_only, keep_alive, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn response_says_its_length_and_whether_it_is_the_last() {
+        let response = Response::text(200, "ok").with("Cache-Control", "no-store");
+        let head = "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\n\
+                    Content-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\n\r\n";
+        assert_eq!(written(&response, false, true), format!("{head}ok\n"));
+        assert_eq!(written(&response, true, true), head);
+        assert!(written(&response, false, false).contains("\r\nConnection: close\r\n"));
+    }
+
+    #[test]
+    fn empty_answer_has_neither_length_nor_type() {
+        let response = Response { status: 204, content_type: "x", fields: vec![], body: Cow::Borrowed(b"") };
+        assert_eq!(written(&response, false, true), "HTTP/1.1 204 No Content\r\n\r\n");
+    }
+
+    #[test]
+    fn wrong_version_is_told_the_right_one() {
+        // RFC 6455 §4.2.2
+        let text = written(&Response::refusal(&Refusal::new(426, "version")), false, false);
+        assert!(text.contains(
+            "\r\nSec-WebSocket-Version: 13\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n"
+        ));
+        let text = written(&Response::refusal(&Refusal::new(405, "method")), false, false);
+        assert!(text.contains("\r\nAllow: GET\r\n"));
+    }
+}
