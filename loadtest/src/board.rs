@@ -45,6 +45,8 @@ pub struct Lane {
     pub live: AtomicU64,
     /// Errors of all kinds.
     pub errors: AtomicU64,
+    /// Connections that are more than open: joined, say.
+    pub ready: AtomicU64,
     /// Messages that came back, or were delivered, or whatever the scenario counts.
     pub messages: AtomicU64,
     /// Pings answered.
@@ -62,6 +64,8 @@ pub struct Counts {
     pub live: u64,
     /// Errors of all kinds.
     pub errors: u64,
+    /// Connections that are more than open.
+    pub ready: u64,
     /// What the scenario counts.
     pub messages: u64,
     /// Pings answered.
@@ -113,6 +117,7 @@ impl Board {
             failed: sum(|lane| &lane.failed),
             live: sum(|lane| &lane.live),
             errors: sum(|lane| &lane.errors),
+            ready: sum(|lane| &lane.ready),
             messages: sum(|lane| &lane.messages),
             pings: sum(|lane| &lane.pings),
         }

@@ -217,8 +217,7 @@ fn sum_of<'a>(mut histograms: impl Iterator<Item = &'a String>) -> Option<String
 
 /// The parameters without those that name the target or the place where results go.
 fn common_parameters(run: &Run) -> BTreeMap<String, serde_json::Value> {
-    const OF_ONE_TARGET: [&str; 8] =
-        ["url", "target", "name", "pid", "server-pid", "server_pid", "json", "expect"];
+    const OF_ONE_TARGET: [&str; 6] = ["url", "target", "pid", "json", "expect", "protocol"];
     let common = |(name, _): &(&String, _)| !OF_ONE_TARGET.contains(&name.as_str());
     run.parameters.iter().filter(common).map(|(name, value)| (name.clone(), value.clone())).collect()
 }

@@ -3,17 +3,19 @@
 //! Exit codes: 0 all went well; 1 errors, lost messages or a condition (`--expect`) that does not hold; 2 wrong usage.
 
 #![expect(unreachable_pub, reason = "a program has no outside: pub here means for the sibling modules")]
-#![expect(dead_code, reason = "the scenarios that use the rest are on their way")]
 
 mod bare;
 mod board;
 mod checks;
+mod churn;
 mod clock;
 mod compare;
 mod comparison;
 mod echo;
 mod engine;
 mod expect;
+mod group;
+mod idle;
 mod machine;
 mod measure;
 mod options;
@@ -44,6 +46,14 @@ struct Cli {
 enum Command {
     /// Messages go out and come back: rate, latencies, cost of each
     Echo(Box<echo::Args>),
+    /// Connections that say nothing: memory of each, heartbeats, losses
+    Idle(idle::Args),
+    /// Connections that open, upgrade, close: rate, and the time of each step
+    Churn(churn::Args),
+    /// One says something, N hear it
+    Fanout(group::fanout::Args),
+    /// All to all in lockstep
+    Chat(group::chat::Args),
     /// The least that an echo can cost on this machine, to compare servers with
     Bare(bare::Args),
     /// The same load on rollcall, its peers and the bare loop, in turns
@@ -55,6 +65,10 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Echo(args) => echo::run(&args),
+        Command::Idle(args) => idle::run(&args),
+        Command::Churn(args) => churn::run(&args),
+        Command::Fanout(args) => group::fanout::run(&args),
+        Command::Chat(args) => group::chat::run(&args),
         Command::Bare(args) => bare::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Report(args) => report::run(&args).map_err(|error| Failure::Failed(error.to_string())),

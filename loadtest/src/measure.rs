@@ -33,6 +33,11 @@ impl Recorder {
         self.0.record(nanos).expect("a histogram that resizes takes any value");
     }
 
+    /// Takes a value in nanoseconds `count` times.
+    pub fn record_many(&mut self, nanos: u64, count: u64) {
+        self.0.record_n(nanos, count).expect("a histogram that resizes takes any value");
+    }
+
     /// Adds what another one took.
     pub fn add(&mut self, other: &Recorder) {
         self.0.add(&other.0).expect("a histogram that resizes takes any other");

@@ -24,6 +24,8 @@ pub enum Subject {
     Opened,
     /// Connections open.
     Live,
+    /// Connections that are more than open: joined, say.
+    Ready,
     /// Whatever the scenario counts, by this name.
     Messages(&'static str),
 }
@@ -189,6 +191,7 @@ impl<'a> Watch<'a> {
         match subject {
             Subject::Opened => counts.opened,
             Subject::Live => counts.live,
+            Subject::Ready => counts.ready,
             Subject::Messages(_) => counts.messages,
         }
     }
@@ -200,6 +203,7 @@ impl<'a> Watch<'a> {
         let mut line = match subject {
             Subject::Opened => format!("{count} opened, {}/s", rate(|sample| sample.opened_per_second)),
             Subject::Live => format!("{count} open, {} pings/s", rate(|sample| sample.pings_per_second)),
+            Subject::Ready => format!("{count} joined"),
             Subject::Messages(name) => {
                 format!("{count} {name}, {}/s", rate(|sample| sample.messages_per_second))
             }

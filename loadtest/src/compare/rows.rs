@@ -9,17 +9,17 @@ use super::servers::Kind;
 pub struct Plan {
     /// The subcommand.
     pub scenario: &'static str,
-    /// Where the endpoint is.
-    pub path: Path,
+    /// What it needs of a server.
+    pub service: Service,
     /// Flags, without those for the target and the result.
     pub flags: Vec<String>,
     /// The share of the best peer's highest rate at which messages are sent; `None`: no fixed rate.
     pub pace: Option<f64>,
 }
 
-/// The endpoint that a row needs.
+/// What a row needs of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Path {
+pub enum Service {
     /// Every message comes back.
     Echo,
     /// Every message goes to all members.
@@ -43,16 +43,19 @@ pub const PACE_CONNECTIONS: &str = "200";
 /// The rows of a comparison, in order; the one that sets the pace comes before those that need it.
 pub fn rows(extent: Extent) -> Vec<Plan> {
     let echo = |size: &str, connections: &str, depth: &str| {
-        Plan::new(
-            "echo",
-            Path::Echo,
-            extent,
-            &["--size", size, "--connections", connections, "--depth", depth],
-        )
+        Plan::new("echo", &["--size", size, "--connections", connections, "--depth", depth]).timed(extent)
     };
     let paced = |share: f64| {
-        let flags = ["--size", PACE_SIZE, "--connections", PACE_CONNECTIONS];
-        Plan { pace: Some(share), ..Plan::new("echo", Path::Echo, extent, &flags) }
+        let plan = Plan::new("echo", &["--size", PACE_SIZE, "--connections", PACE_CONNECTIONS]);
+        Plan { pace: Some(share), ..plan.timed(extent) }
+    };
+    let churn = Plan::new("churn", &["--connections", "100"]).timed(extent);
+    let idle = |connections: &str| {
+        Plan::new("idle", &["--connections", connections, "--hold", "1s", "--settle", "1s"])
+    };
+    let chat = |members: &str| Plan {
+        service: Service::Chat,
+        ..Plan::new("chat", &["--size", "20", "--connections", members]).timed(extent)
     };
     if extent.quick {
         return vec![
@@ -60,6 +63,8 @@ pub fn rows(extent: Extent) -> Vec<Plan> {
             echo("1KiB", "50", "1"),
             echo("20", "50", "16"),
             paced(0.5),
+            churn,
+            idle("3000"),
         ];
     }
     vec![
@@ -67,7 +72,7 @@ pub fn rows(extent: Extent) -> Vec<Plan> {
         echo("125", "200", "1"),
         echo("1KiB", "200", "1"),
         echo("16KiB", "200", "1"),
-        // As many as fit into the caches of no machine, but into its memory.
+        // More at once would be a test of the machine's memory.
         echo("1MiB", "50", "1"),
         echo("20", "1", "1"),
         echo("20", "50", "1"),
@@ -76,24 +81,39 @@ pub fn rows(extent: Extent) -> Vec<Plan> {
         echo("1KiB", "200", "16"),
         paced(0.5),
         paced(0.8),
+        churn,
+        chat("50"),
+        chat("200"),
+        idle("15000"),
     ]
 }
 
 impl Plan {
-    fn new(scenario: &'static str, path: Path, extent: Extent, flags: &[&str]) -> Plan {
+    fn new(scenario: &'static str, flags: &[&str]) -> Plan {
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Plan { scenario, service: Service::Echo, flags, pace: None }
+    }
+
+    /// With how long it is measured, after a third of that to warm up (a second at most).
+    fn timed(mut self, extent: Extent) -> Plan {
         let warmup = (extent.duration / 3).min(Duration::from_secs(1));
-        let mut flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         for (name, span) in [("--duration", extent.duration), ("--warmup", warmup)] {
-            flags.extend([name.to_owned(), format!("{}ms", span.as_millis())]);
+            self.flags.extend([name.to_owned(), format!("{}ms", span.as_millis())]);
         }
-        Plan { scenario, path, flags, pace: None }
+        self
     }
 
     /// Whether a server can take part.
     pub fn holds_for(&self, kind: Kind) -> bool {
-        match self.path {
-            Path::Echo => true,
-            Path::Chat => kind != Kind::Bare,
+        self.service == Service::Echo || kind != Kind::Bare
+    }
+
+    /// Where a server offers it, and how it is spoken to where that differs.
+    pub fn endpoint(&self, kind: Kind) -> (&'static str, Option<&'static str>) {
+        match (self.service, kind) {
+            (Service::Echo, _) => ("/echo", None),
+            (Service::Chat, Kind::Ours) => ("/ws", Some("rollcall")),
+            (Service::Chat, _) => ("/chat", Some("broadcast")),
         }
     }
 
@@ -117,7 +137,7 @@ impl Plan {
         let shown: Vec<&str> = self
             .flags
             .chunks(2)
-            .filter(|pair| !["--duration", "--warmup"].contains(&pair[0].as_str()))
+            .filter(|pair| !["--duration", "--warmup", "--hold", "--settle"].contains(&pair[0].as_str()))
             .flat_map(|pair| pair.iter().map(String::as_str))
             .collect();
         format!("{} {}{pace}", self.scenario, shown.join(" "))
@@ -174,6 +194,15 @@ mod tests {
         assert_eq!(paced_rate(278_311.0, 0.8), 220_000.0);
         assert_eq!(paced_rate(100.0, 0.5), 50.0);
         assert_eq!(paced_rate(0.0, 0.5), 1.0);
+    }
+
+    #[test]
+    fn the_bare_loop_takes_no_part_in_a_chat() {
+        let all = rows(extent(false));
+        let chat = all.iter().find(|row| row.scenario == "chat").expect("a chat is compared");
+        assert!(!chat.holds_for(Kind::Bare) && chat.holds_for(Kind::Bun));
+        assert_eq!(chat.endpoint(Kind::Ours), ("/ws", Some("rollcall")));
+        assert!(all[0].holds_for(Kind::Bare));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::board::{Board, UNSET};
 use crate::echo::frames::Frames;
 use crate::echo::pace::Schedule;
 use crate::engine::link::{End, LIMITS, Link, Pong};
-use crate::engine::{Client, Next, Turn};
+use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::{Recorder, Tally};
 
 /// How often an idle thread looks at the board.
@@ -397,7 +397,8 @@ impl Client for EchoClient<'_> {
         Next::Until(next)
     }
 
-    fn counts(&self) -> (u64, u64, u64) {
-        (self.tallies.replies, self.tallies.pings, self.tallies.errors.total())
+    fn counted(&self) -> Counted {
+        let Tallies { replies: messages, pings, errors, .. } = &self.tallies;
+        Counted { messages: *messages, pings: *pings, errors: errors.total(), ..Counted::default() }
     }
 }

@@ -37,6 +37,7 @@ pub struct Lane<'a, C: Client> {
     index: usize,
     poll: Poll,
     timer: Timer,
+    rings_at: u64,
     links: Slab<Link<C::State>>,
     buffer: Vec<u8>,
     opener: Opener,
@@ -62,6 +63,7 @@ impl<'a, C: Client> Lane<'a, C> {
             index,
             poll,
             timer,
+            rings_at: 0,
             links: Slab::with_capacity(crate::board::share(plan.connections, index, plan.threads)),
             buffer: vec![0; plan.read_buffer],
             opener: Opener::new(plan, index),
@@ -106,7 +108,7 @@ impl<'a, C: Client> Lane<'a, C> {
     fn wait(&mut self, events: &mut Events, wake: u64) -> std::io::Result<()> {
         let wait = wake.saturating_sub(self.board.clock.now()).min(LONGEST_WAIT);
         if wait > 0 && wait < COARSE_WAIT {
-            self.timer.ring_in(wait);
+            self.ring_at(wake, wait);
         }
         match self.poll.poll(events, Some(Duration::from_nanos(wait))) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
@@ -114,6 +116,14 @@ impl<'a, C: Client> Lane<'a, C> {
                 Ok(())
             }
             polled => polled,
+        }
+    }
+
+    /// Sets the timer, unless it is set for that moment already.
+    fn ring_at(&mut self, moment: u64, wait: u64) {
+        if self.rings_at != moment {
+            self.rings_at = moment;
+            self.timer.ring_in(wait);
         }
     }
 
@@ -259,13 +269,14 @@ impl<'a, C: Client> Lane<'a, C> {
 
     fn publish(&self, client: &C) {
         let lane: &Counts = self.board.lane(self.index);
-        let (messages, pings, errors) = client.counts();
+        let counted = client.counted();
         lane.opened.store(self.report.opened, Relaxed);
         lane.failed.store(self.failed, Relaxed);
         lane.live.store(self.live, Relaxed);
-        lane.messages.store(messages, Relaxed);
-        lane.pings.store(pings, Relaxed);
-        lane.errors.store(errors + self.report.errors.total(), Relaxed);
+        lane.ready.store(counted.ready, Relaxed);
+        lane.messages.store(counted.messages, Relaxed);
+        lane.pings.store(counted.pings, Relaxed);
+        lane.errors.store(counted.errors + self.report.errors.total(), Relaxed);
     }
 
     /// Says goodbye on every open connection, as far as the sockets take it at once.

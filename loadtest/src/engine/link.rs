@@ -50,6 +50,8 @@ pub enum End {
     Protocol(ProtocolError),
     /// It was not open in time.
     OpenTimeout,
+    /// The server took too long to end it after the closing handshake.
+    CloseTimeout,
     /// No source address has a port left.
     NoPort,
 }
@@ -71,6 +73,7 @@ impl End {
             End::Handshake(error) => format!("server {}", target::describe(error)),
             End::Protocol(error) => format!("protocol: {error}"),
             End::OpenTimeout => "not open in time".to_owned(),
+            End::CloseTimeout => "not closed in time".to_owned(),
             End::NoPort => "out of local ports".to_owned(),
         }
     }

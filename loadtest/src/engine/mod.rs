@@ -96,8 +96,21 @@ pub trait Client {
     /// All events of a turn are handled.
     fn turn(&mut self, turn: &mut Turn<'_, Self::State>) -> Next;
 
-    /// What it counts: messages, Pings answered, errors of its own.
-    fn counts(&self) -> (u64, u64, u64);
+    /// What it counted so far.
+    fn counted(&self) -> Counted;
+}
+
+/// A client's own counts.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Counted {
+    /// Connections that are more than open: joined, say.
+    pub ready: u64,
+    /// Messages that came back, or were delivered, or whatever the scenario counts.
+    pub messages: u64,
+    /// Pings answered.
+    pub pings: u64,
+    /// Errors of messages, beside those of connections.
+    pub errors: u64,
 }
 
 /// What a client may do at the end of a turn.

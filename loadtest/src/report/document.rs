@@ -194,26 +194,30 @@ impl Document {
         }
     }
 
-    /// Every figure of every cell with the lowest and the highest round, folded away.
+    /// Every figure of every cell with the lowest and the highest round, folded away: a table for each row.
     fn everything(&mut self, rows: &[(&Row, &str)]) {
         self.section("All figures");
-        self.line("<details><summary>Every figure, with the lowest and the highest round</summary>\n");
-        let mut lines = Vec::new();
+        self.line("<details><summary>Every figure, with the lowest and the highest round where they differ</summary>\n");
         for (row, row_name) in rows {
-            for cell in targets(&[row]).into_iter().filter_map(|target| row.cell(target)) {
-                for (figure, value) in &cell.figures {
-                    let spread = cell.spread.get(figure).filter(|(low, high)| low != high);
-                    let spread = spread.map_or(String::new(), |(low, high)| {
-                        format!("{} … {}", numbers::figure(figure, *low), numbers::figure(figure, *high))
-                    });
-                    let called = format!("{}: {row_name}", row.scenario);
-                    let shown = numbers::figure(figure, *value);
-                    lines.push(vec![called, cell.target.clone(), format!("`{figure}`"), shown, spread]);
-                }
+            let order = targets(&[row]);
+            let mut figures: Vec<&String> = row.cells.iter().flat_map(|cell| cell.figures.keys()).collect();
+            figures.sort();
+            figures.dedup();
+            if figures.is_empty() {
+                continue;
             }
+            let mut header = vec![format!("{}: {row_name}", row.scenario)];
+            header.extend(order.iter().map(|target| (*target).to_owned()));
+            let line = |figure: &&String| {
+                let mut line = vec![format!("`{figure}`")];
+                line.extend(order.iter().map(|target| with_spread(row.cell(target), figure)));
+                line
+            };
+            let lines: Vec<_> = figures.iter().map(line).collect();
+            self.table(&header, &lines);
+            self.line("");
         }
-        self.table(&["", "target", "figure", "median", "rounds"].map(str::to_owned), &lines);
-        self.line("\n</details>");
+        self.line("</details>");
     }
 
     fn errors(&mut self, rows: &[(&Row, &str)]) {
@@ -286,6 +290,23 @@ fn figure_text(measure: &Measure, cell: Option<&Cell>) -> String {
     };
     let bound = if measure.is_bound_by_the_server() && cell.had_spare_time() { "≥ " } else { "" };
     format!("{bound}{}", (measure.text)(*value))
+}
+
+/// A figure with its rounds' ends: `3.40 µs (3.38 µs … 3.51 µs)`.
+fn with_spread(cell: Option<&Cell>, figure: &str) -> String {
+    let Some((cell, value)) = cell.and_then(|cell| Some((cell, cell.figures.get(figure)?))) else {
+        return String::new();
+    };
+    let text = |value: f64| numbers::figure(figure, value);
+    match cell
+        .spread
+        .get(figure)
+        .map(|(low, high)| (text(*low), text(*high)))
+        .filter(|(low, high)| low != high)
+    {
+        Some((low, high)) => format!("{} ({low} … {high})", text(*value)),
+        None => text(*value),
+    }
 }
 
 #[cfg(test)]

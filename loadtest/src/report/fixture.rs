@@ -114,7 +114,7 @@ pub fn full() -> Comparison {
             runs.push(run(
                 "chat",
                 target,
-                &[("size", json!(20)), ("members", json!(members))],
+                &[("size", json!(20)), ("connections", json!(members))],
                 &[("deliveries_per_second", 0.9e6 / cost), ("server_cpu_us_per_delivery", cost)],
             ));
         }
@@ -122,7 +122,7 @@ pub fn full() -> Comparison {
             "idle",
             target,
             &[("connections", json!(20_000))],
-            &[("server_bytes_per_connection", 150.0 * micros * micros)],
+            &[("anonymous_bytes_per_connection", 150.0 * micros * micros)],
         );
         let seconds: Vec<f64> = (0..90).map(f64::from).collect();
         let open = |second: f64| (second * 60_000.0 / micros / 4.0).min(20_000.0);

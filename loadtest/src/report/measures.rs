@@ -81,7 +81,7 @@ pub const MEASURES: [Measure; 10] = [
     },
     Measure {
         scenario: "churn",
-        figure: "connects_per_second",
+        figure: "connections_per_second",
         title: "Churn: connections per second",
         about: "Connect, upgrade, close, again.",
         file: "churn",
@@ -90,7 +90,7 @@ pub const MEASURES: [Measure; 10] = [
     },
     Measure {
         scenario: "churn",
-        figure: "server_cpu_us_per_connect",
+        figure: "server_cpu_us_per_connection",
         title: "Churn: server CPU per connection",
         about: "Processor time of the server for a connection's whole life: accept, upgrade, close. Less is better.",
         file: "churn-cpu",
@@ -99,16 +99,17 @@ pub const MEASURES: [Measure; 10] = [
     },
     Measure {
         scenario: "idle",
-        figure: "server_bytes_per_connection",
+        figure: "anonymous_bytes_per_connection",
         title: "Idle: memory per connection",
-        about: "The server's own memory; the kernel's 4 KB a connection comes on top for all alike. Less is better.",
+        about: "The server's own anonymous memory, as a slope; the kernel's 4 KB a connection comes on top for all alike. \
+                Less is better.",
         file: "idle",
         lower_is_better: true,
         text: bytes_exact,
     },
     Measure {
         scenario: "idle",
-        figure: "connects_per_second",
+        figure: "connections_per_second",
         title: "Idle: connections opened per second",
         about: "While the ramp ran.",
         file: "ramp-rate",
@@ -153,10 +154,9 @@ pub fn targets<'a>(rows: &[&'a Row]) -> Vec<&'a str> {
 
 /// Parameters that name a row, how they read, and whether 1 or 0 goes without saying.
 type Part = (&'static [&'static str], fn(f64) -> String, f64);
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 4] = [
     (&["size", "bytes", "payload"], numbers::bytes, -1.0),
     (&["connections"], |value| plural(value, "connection"), -1.0),
-    (&["members", "receivers"], |value| plural(value, "member"), -1.0),
     (&["depth"], |value| format!("{} in flight each", numbers::whole(value)), 1.0),
     (&["rate"], |value| format!("{} per second", numbers::whole(value)), 0.0),
 ];
@@ -187,7 +187,13 @@ fn short_name(row: &Row) -> String {
         let value = keys.iter().find_map(|key| row.number(key))?;
         (value != *silent).then(|| text(value))
     };
-    let parts: Vec<String> = PARTS.iter().filter_map(part).collect();
+    let noun = match row.scenario.as_str() {
+        "chat" => "member",
+        "fanout" => "receiver",
+        _ => "connection",
+    };
+    let parts: Vec<String> =
+        PARTS.iter().filter_map(part).map(|text| text.replace("connection", noun)).collect();
     if parts.is_empty() { row.scenario.clone() } else { parts.join(", ") }
 }
 

@@ -101,11 +101,13 @@ pub fn ratio(value: f64) -> String {
 pub fn figure(name: &str, value: f64) -> String {
     if name.contains("_us") {
         micros(value)
-    } else if name.contains("bytes") || name.ends_with("memory") {
+    } else if name.contains("bytes_per_second") {
+        format!("{}/s", bytes(value))
+    } else if name.contains("bytes") {
         bytes(value)
     } else if name.ends_with("_percent") {
         format!("{value:.0} %")
-    } else if name.ends_with("_seconds") || name == "seconds" {
+    } else if name.ends_with("_s") {
         format!("{} s", short(value))
     } else if value.fract() == 0.0 {
         whole(value)
@@ -162,7 +164,7 @@ mod tests {
     fn a_name_decides_the_unit() {
         assert_eq!(figure("p99_us", 1500.0), "1.50 ms");
         assert_eq!(figure("server_cpu_us_per_message", 3.4), "3.40 µs");
-        assert_eq!(figure("server_bytes_per_connection", 272.0), "272 B");
+        assert_eq!(figure("anonymous_bytes_per_connection", 272.0), "272 B");
         assert_eq!(figure("server_cpu_percent", 97.3), "97 %");
         assert_eq!(figure("connections", 20_000.0), "20,000");
     }
