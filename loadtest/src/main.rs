@@ -9,6 +9,8 @@ mod board;
 mod checks;
 mod churn;
 mod clock;
+mod compare;
+mod comparison;
 mod echo;
 mod engine;
 mod expect;
@@ -20,6 +22,7 @@ mod options;
 mod outcome;
 mod process;
 mod progress;
+mod report;
 mod result;
 mod sys;
 mod target;
@@ -42,7 +45,7 @@ struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Messages go out and come back: rate, latencies, cost of each
-    Echo(echo::Args),
+    Echo(Box<echo::Args>),
     /// Connections that say nothing: memory of each, heartbeats, losses
     Idle(idle::Args),
     /// Connections that open, upgrade, close: rate, and the time of each step
@@ -53,6 +56,10 @@ enum Command {
     Chat(group::chat::Args),
     /// The least that an echo can cost on this machine, to compare servers with
     Bare(bare::Args),
+    /// The same load on rollcall, its peers and the bare loop, in turns
+    Compare(compare::Args),
+    /// Turn results into a document with drawings
+    Report(report::Args),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +70,8 @@ fn main() -> ExitCode {
         Command::Fanout(args) => group::fanout::run(&args),
         Command::Chat(args) => group::chat::run(&args),
         Command::Bare(args) => bare::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Report(args) => report::run(&args).map_err(|error| Failure::Failed(error.to_string())),
     };
     let (line, code) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,

@@ -198,7 +198,7 @@ impl Reading {
 }
 
 /// The command as one would type it.
-fn command_line() -> String {
+pub fn command_line() -> String {
     let quoted = |word: String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
         if word.chars().all(plain) && !word.is_empty() {
