@@ -214,9 +214,8 @@ impl Bench {
         if run.scenario != "idle" {
             run.series.clear();
         }
-        if run.scenario == "echo" && plan.pace.is_none() {
-            run.histograms.clear();
-        }
+        let drawn = plan.pace.is_some() || run.scenario == "churn";
+        run.histograms.retain(|name, _| drawn && name != "send lag");
         Ok(run)
     }
 

@@ -90,7 +90,9 @@ pub fn latency(row: &Row, name: &str, file: String) -> Option<Plot> {
             strong: target == OURS,
         });
     }
-    let values = || curves.iter().flat_map(|curve| &curve.points).map(|(_, value)| *value);
+    // The few fastest would stretch the axis by a power of ten and say nothing.
+    let shown = |(quantile, _): &&(f64, f64)| *quantile >= 0.05;
+    let values = || curves.iter().flat_map(|curve| &curve.points).filter(shown).map(|(_, value)| *value);
     let (lowest, highest) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
     if curves.is_empty() {
         return None;
