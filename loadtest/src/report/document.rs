@@ -1,8 +1,8 @@
 //! The report's text, in Markdown: what was measured, the drawings and tables, how it was made, and what it does
 //! not show.
 
-use std::fmt::Write as _;
-
+use super::cells::{figure_text, with_spread};
+use super::markdown::Markdown;
 use super::measures::{MEASURES, Measure, names, targets};
 use super::plots::{self, Plot};
 use super::{numbers, scale};
@@ -18,51 +18,43 @@ pub struct Document {
 
 const QUANTILES: [f64; 5] = [0.5, 0.9, 0.99, 0.999, 0.9999];
 
+/// A document that is being written.
+struct Writer<'a> {
+    text: Markdown,
+    plots: Vec<Plot>,
+    /// Begins the drawings' file names.
+    name: &'a str,
+}
+
 impl Document {
     /// All of it. `name` begins the drawings' file names.
     pub fn of(comparison: &Comparison, name: &str, title: &str) -> Document {
-        let mut document = Document { text: format!("# {title}\n"), plots: Vec::new() };
-        document.circumstances(comparison);
+        let mut writer = Writer { text: Markdown::default(), plots: Vec::new(), name };
+        writer.text.line(&format!("# {title}"));
+        writer.circumstances(comparison);
         let row_names = names(&comparison.rows);
         let named: Vec<(&Row, &str)> =
             comparison.rows.iter().zip(row_names.iter().map(String::as_str)).collect();
         for measure in &MEASURES {
             let rows: Vec<_> = named.iter().copied().filter(|(row, _)| measure.holds_for(row)).collect();
             if !rows.is_empty() {
-                document.measure(measure, &rows, name);
+                writer.measure(measure, &rows);
             }
         }
-        document.latencies(&named, name);
-        document.timelines(&named, name);
-        document.everything(&named);
-        document.errors(&named);
-        document.origin(comparison);
-        document.limits(comparison);
-        document
+        writer.latencies(&named);
+        writer.timelines(&named);
+        writer.everything(&named);
+        writer.errors(&named);
+        writer.origin(comparison);
+        writer.limits(comparison);
+        Document { text: writer.text.into_text(), plots: writer.plots }
     }
+}
 
-    fn line(&mut self, line: &str) {
-        self.text.push_str(line);
-        self.text.push('\n');
-    }
-
-    fn section(&mut self, title: &str) {
-        let _ = write!(self.text, "\n## {title}\n\n");
-    }
-
-    fn show(&mut self, plot: Plot, name: &str) {
-        let _ = write!(self.text, "![{}]({name}-{}.svg)\n\n", plot.label, plot.file);
+impl Writer<'_> {
+    fn show(&mut self, plot: Plot) {
+        self.text.picture(&plot.label, &format!("{}-{}.svg", self.name, plot.file));
         self.plots.push(plot);
-    }
-
-    fn table(&mut self, header: &[String], lines: &[Vec<String>]) {
-        let row = |cells: &[String]| format!("| {} |", cells.join(" | "));
-        self.line(&row(header));
-        let rule = |index: usize| if index == 0 { "---" } else { "--:" };
-        self.line(&format!("|{}|", (0..header.len()).map(rule).collect::<Vec<_>>().join("|")));
-        for line in lines {
-            self.line(&row(line));
-        }
     }
 
     fn circumstances(&mut self, comparison: &Comparison) {
@@ -71,8 +63,7 @@ impl Document {
             comparison.versions.iter().map(|(program, version)| format!("{program} {version}")).collect();
         let rounds =
             comparison.rows.iter().flat_map(|row| &row.cells).map(|cell| cell.rounds).max().unwrap_or(0);
-        self.line("");
-        self.line(&format!(
+        self.text.paragraph(&format!(
             "{} · {} core{} · {} of memory · Linux {} · {} descriptors a table · {}",
             machine.cpu,
             machine.cores,
@@ -83,20 +74,19 @@ impl Document {
             comparison.started,
         ));
         if !versions.is_empty() {
-            self.line(&format!("\n{}", versions.join(" · ")));
+            self.text.paragraph(&versions.join(" · "));
         }
         if rounds > 1 {
-            self.line(&format!(
-                "\nEach figure is the median of {rounds} rounds; the targets take turns within a row."
-            ));
+            let about = "Each figure is the median of";
+            self.text.paragraph(&format!("{about} {rounds} rounds; the targets take turns within a row."));
         }
     }
 
-    fn measure(&mut self, measure: &Measure, rows: &[(&Row, &str)], name: &str) {
-        self.section(measure.title);
+    fn measure(&mut self, measure: &Measure, rows: &[(&Row, &str)]) {
+        self.text.section(measure.title);
         match plots::measure(measure, rows) {
-            Some(plot) => self.show(plot, name),
-            None => self.line(&format!("{}\n", measure.about)),
+            Some(plot) => self.show(plot),
+            None => self.text.line(measure.about),
         }
         let only_rows: Vec<&Row> = rows.iter().map(|(row, _)| *row).collect();
         let order = targets(&only_rows);
@@ -133,22 +123,22 @@ impl Document {
             line
         };
         let lines: Vec<_> = rows.iter().map(line).collect();
-        self.table(&header, &lines);
+        self.text.table(&header, &lines);
     }
 
     /// Percentiles of every histogram; curves of those that were taken under a fixed rate, or else of a few others.
-    fn latencies(&mut self, rows: &[(&Row, &str)], name: &str) {
+    fn latencies(&mut self, rows: &[(&Row, &str)]) {
         let with: Vec<_> =
             rows.iter().filter(|(row, _)| row.cells.iter().any(|cell| !cell.histograms.is_empty())).collect();
         if with.is_empty() {
             return;
         }
-        self.section("Latency");
+        self.text.section("Latency");
         let paced = with.iter().any(|(row, _)| row.is_paced());
         let drawn = with.iter().filter(|(row, _)| if paced { row.is_paced() } else { true }).take(4);
         for (index, (row, row_name)) in drawn.enumerate() {
             if let Some(plot) = plots::latency(row, row_name, format!("latency-{}", index + 1)) {
-                self.show(plot, name);
+                self.show(plot);
             }
         }
         let mut header = vec!["".to_owned(), "of".into(), "target".into()];
@@ -173,10 +163,10 @@ impl Document {
                 }
             }
         }
-        self.table(&header, &lines);
+        self.text.table(&header, &lines);
     }
 
-    fn timelines(&mut self, rows: &[(&Row, &str)], name: &str) {
+    fn timelines(&mut self, rows: &[(&Row, &str)]) {
         let drawn: Vec<Plot> = rows
             .iter()
             .enumerate()
@@ -188,16 +178,16 @@ impl Document {
         if drawn.is_empty() {
             return;
         }
-        self.section("Second by second");
+        self.text.section("Second by second");
         for plot in drawn {
-            self.show(plot, name);
+            self.show(plot);
         }
     }
 
     /// Every figure of every cell with the lowest and the highest round, folded away: a table for each row.
     fn everything(&mut self, rows: &[(&Row, &str)]) {
-        self.section("All figures");
-        self.line("<details><summary>Every figure, with the lowest and the highest round where they differ</summary>\n");
+        self.text.section("All figures");
+        self.text.line("<details><summary>Every figure, with the lowest and the highest round where they differ</summary>");
         for (row, row_name) in rows {
             let order = targets(&[row]);
             let mut figures: Vec<&String> = row.cells.iter().flat_map(|cell| cell.figures.keys()).collect();
@@ -214,10 +204,9 @@ impl Document {
                 line
             };
             let lines: Vec<_> = figures.iter().map(line).collect();
-            self.table(&header, &lines);
-            self.line("");
+            self.text.table(&header, &lines);
         }
-        self.line("</details>");
+        self.text.paragraph("</details>");
     }
 
     fn errors(&mut self, rows: &[(&Row, &str)]) {
@@ -230,32 +219,32 @@ impl Document {
                 }
             }
         }
-        self.section("Errors");
+        self.text.section("Errors");
         if lines.is_empty() {
-            self.line(
+            self.text.line(
                 "None: every message that was sent came back, and every connection ended as it was meant to.",
             );
         }
         for line in lines {
-            self.line(&line);
+            self.text.line(&line);
         }
     }
 
     fn origin(&mut self, comparison: &Comparison) {
-        self.section("How it was made");
-        self.line("```sh");
+        self.text.section("How it was made");
+        self.text.line("```sh");
         if comparison.command.is_empty() {
             for cell in comparison.rows.iter().flat_map(|row| &row.cells) {
-                self.line(&cell.command);
+                self.text.line(&without_folders(&cell.command));
             }
         } else {
-            self.line(&comparison.command);
+            self.text.line(&without_folders(&comparison.command));
         }
-        self.line("```");
+        self.text.line("```");
     }
 
     fn limits(&mut self, comparison: &Comparison) {
-        self.section("What it does not show");
+        self.text.section("What it does not show");
         let mut notes: Vec<String> = vec![
             "Client and server share one machine and its loopback: no network card, no real network's delay or loss.".into(),
             format!(
@@ -279,34 +268,18 @@ impl Document {
             }
         }
         for note in notes {
-            self.line(&format!("- {note}"));
+            self.text.line(&format!("- {note}"));
         }
     }
 }
 
-fn figure_text(measure: &Measure, cell: Option<&Cell>) -> String {
-    let Some((cell, value)) = cell.and_then(|cell| Some((cell, cell.figures.get(measure.figure)?))) else {
-        return "–".into();
+/// A command without the folders of the machine that it was typed on, which mean nothing to others.
+fn without_folders(command: &str) -> String {
+    let last = |word: &str| match word.strip_prefix('/') {
+        Some(path) => path.rsplit('/').next().unwrap_or(path).to_owned(),
+        None => word.to_owned(),
     };
-    let bound = if measure.is_bound_by_the_server() && cell.had_spare_time() { "≥ " } else { "" };
-    format!("{bound}{}", (measure.text)(*value))
-}
-
-/// A figure with its rounds' ends: `3.40 µs (3.38 µs … 3.51 µs)`.
-fn with_spread(cell: Option<&Cell>, figure: &str) -> String {
-    let Some((cell, value)) = cell.and_then(|cell| Some((cell, cell.figures.get(figure)?))) else {
-        return String::new();
-    };
-    let text = |value: f64| numbers::figure(figure, value);
-    match cell
-        .spread
-        .get(figure)
-        .map(|(low, high)| (text(*low), text(*high)))
-        .filter(|(low, high)| low != high)
-    {
-        Some((low, high)) => format!("{} ({low} … {high})", text(*value)),
-        None => text(*value),
-    }
+    command.split(' ').map(last).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -362,6 +335,14 @@ loadtest 0.1.0
             );
         }
         assert_eq!(document.text.matches("![").count(), document.plots.len());
+    }
+
+    #[test]
+    fn a_command_names_no_folder_of_its_machine() {
+        let command =
+            "loadtest echo --url ws://127.0.0.1:1/echo --json /tmp/x/a.json --ours target/release/rollcall";
+        let shown = "loadtest echo --url ws://127.0.0.1:1/echo --json a.json --ours target/release/rollcall";
+        assert_eq!(without_folders(command), shown);
     }
 
     #[test]

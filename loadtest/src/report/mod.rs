@@ -2,10 +2,12 @@
 
 pub mod bars;
 pub mod canvas;
+pub mod cells;
 pub mod curves;
 pub mod document;
 #[cfg(test)]
 mod fixture;
+pub mod markdown;
 pub mod measures;
 pub mod numbers;
 pub mod plots;

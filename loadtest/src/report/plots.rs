@@ -20,6 +20,8 @@ pub struct Plot {
 
 const SAMPLES: usize = 240;
 const CURVE_HEIGHT: f64 = 300.0;
+/// Its course is that of the whole, which is drawn.
+const PART_OF_MEMORY: &str = "server_anonymous_memory";
 /// Fewer values than this make no curve worth a drawing.
 const TIMELINE_SECONDS: usize = 8;
 const TIMELINE_HEIGHT: f64 = 150.0;
@@ -131,7 +133,7 @@ pub fn timeline(row: &Row, name: &str, file: String) -> Option<Plot> {
         .flat_map(|cell| &cell.series)
         .filter(|series| series.values.len() >= TIMELINE_SECONDS)
     {
-        if !names.iter().any(|(known, _)| *known == series.name) {
+        if series.name != PART_OF_MEMORY && !names.iter().any(|(known, _)| *known == series.name) {
             names.push((&series.name, &series.unit));
         }
     }
