@@ -163,7 +163,7 @@ impl Common {
             connections: need.connections,
             threads,
             sources,
-            private_tables: threads > 1,
+            private_tables: need.connections > per_table,
             opening: (OPENING / threads).max(4),
             ramp_per_second: self.ramp,
             open_timeout: nanos(self.open_timeout),

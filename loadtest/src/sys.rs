@@ -37,6 +37,10 @@ pub fn stored_error(socket: &OwnedFd) -> Result<(), Errno> {
 pub fn connect(address: SocketAddr, source: Option<SocketAddrV4>) -> io::Result<OwnedFd> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
+    if address.ip().is_loopback() {
+        // Nothing is congested here, and pacing (bbr) would cost this side time; a system without reno keeps its own.
+        let _ = socket.set_tcp_congestion(b"reno");
+    }
     if let Some(source) = source {
         socket.set_reuse_address(true)?;
         socket.bind(&source.into())?;

@@ -25,7 +25,7 @@ const EVENTS_PER_TURN: usize = 1024;
 /// Connections begun in one turn.
 const OPENS_PER_TURN: usize = 64;
 /// From this wait on a poll's time-out, which is in milliseconds, is exact enough; below, a timer rings.
-const COARSE_WAIT: u64 = 20_000_000;
+const COARSE_WAIT: u64 = 5_000_000;
 /// The longest wait: how soon a thread sees what is new on the board.
 const LONGEST_WAIT: u64 = 100_000_000;
 const TIMER: Token = Token(usize::MAX);
@@ -189,11 +189,13 @@ impl<'a, C: Client> Lane<'a, C> {
 
     fn open(&mut self, client: &mut C, id: usize, event: &Event) -> Result<(), End> {
         let link = &mut self.links[id];
+        let mut read_at = None;
         if event.is_readable() {
-            receive(client, id, link, &mut self.buffer, event.is_read_closed(), self.board)?;
+            read_at = receive(client, id, link, &mut self.buffer, event.is_read_closed(), self.board)?;
         }
+        // Most events say writable too: the clock was read for them already.
         if event.is_writable() {
-            client.writable(id, link, self.board.clock.now())?;
+            client.writable(id, link, read_at.unwrap_or_else(|| self.board.clock.now()))?;
         }
         Ok(())
     }
@@ -290,6 +292,7 @@ impl<'a, C: Client> Lane<'a, C> {
 }
 
 /// Reads until the socket is drained: a read that returns less than the buffer holds did, unless the peer has closed.
+/// Returns when it last read something.
 fn receive<C: Client>(
     client: &mut C,
     id: usize,
@@ -297,17 +300,20 @@ fn receive<C: Client>(
     buffer: &mut [u8],
     to_the_end: bool,
     board: &Board,
-) -> Result<(), End> {
+) -> Result<Option<u64>, End> {
+    let mut read_at = None;
     loop {
         match link.recv(buffer) {
             Ok(0) => return Err(client.end_of_stream(link, board.clock.now())),
             Ok(len) => {
-                client.received(id, link, &mut buffer[..len], board.clock.now())?;
+                let now = board.clock.now();
+                read_at = Some(now);
+                client.received(id, link, &mut buffer[..len], now)?;
                 if len < buffer.len() && !to_the_end {
-                    return Ok(());
+                    return Ok(read_at);
                 }
             }
-            Err(Errno::AGAIN) => return Ok(()),
+            Err(Errno::AGAIN) => return Ok(read_at),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(End::System(errno)),
         }

@@ -30,7 +30,7 @@ pub struct Plan {
     pub threads: usize,
     /// Source addresses from 127.0.0.2 up; with none the kernel chooses address and port.
     pub sources: u32,
-    /// Whether each thread has a descriptor table of its own.
+    /// Whether one descriptor table can't hold all connections, so that each thread must have its own.
     pub private_tables: bool,
     /// Connections of one thread that may be on their way to open at a time.
     pub opening: usize,
