@@ -240,7 +240,7 @@ fn what_is_allowed_is_not_found() {
             "src/reactor/worker.rs",
             "use crate::reactor::service::Service;\nuse crate::wire::http::Response;\nuse mio::Poll;",
         ),
-        ("src/time/wheel.rs", "use crate::reactor::ids::ConnId;\nuse crate::time::Tick;"),
+        ("src/reactor/outbox.rs", "use crate::reactor::ids::ConnId;\nuse crate::time::Tick;"),
         ("src/reactor/mailbox.rs", "use std::sync::Mutex;"),
         ("src/time/mod.rs", "Instant::now()"),
         ("src/sys/process.rs", "unsafe { f() }"),

@@ -1,7 +1,6 @@
 //! Invented runs for the tests of the document and, on request, for a look at the drawings.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use base64::Engine as _;
 use hdrhistogram::Histogram;
@@ -144,11 +143,20 @@ pub fn full() -> Comparison {
     Comparison::of_runs(&runs)
 }
 
-/// `EXAMPLES=DIR cargo test -p loadtest -- --ignored draw` writes every drawing there is, to be looked at.
+/// `EXAMPLES=DIR cargo test -p loadtest draw` leaves every drawing there is in that folder, to be looked at.
 #[test]
-#[ignore = "writes files to be looked at"]
-fn draw_examples() {
-    let folder = std::env::var("EXAMPLES").expect("EXAMPLES names a folder");
-    super::write(&full(), "full", None, Path::new(&folder)).expect("a folder to write to");
-    super::write(&small(), "small", Some("A small one"), Path::new(&folder)).expect("a folder to write to");
+fn draws_every_example() {
+    let wanted = std::env::var_os("EXAMPLES").map(std::path::PathBuf::from);
+    let folder = wanted
+        .clone()
+        .unwrap_or_else(|| std::env::temp_dir().join(format!("loadtest-examples-{}", std::process::id())));
+    std::fs::create_dir_all(&folder).expect("a folder to write to");
+    super::write(&full(), "full", None, &folder).expect("a report");
+    super::write(&small(), "small", Some("A small one"), &folder).expect("a report");
+    let drawings = std::fs::read_dir(&folder).expect("the folder").flatten();
+    let drawings = drawings.filter(|file| file.path().extension().is_some_and(|end| end == "svg")).count();
+    assert!(drawings >= 8, "{drawings} drawings");
+    if wanted.is_none() {
+        std::fs::remove_dir_all(&folder).expect("the folder goes");
+    }
 }
