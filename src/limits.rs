@@ -41,10 +41,16 @@ pub const READ_BUFFER_BYTES: usize = 128 << 10;
 pub const READS_PER_TURN_MAX: u32 = 8;
 /// Output of one connection that waits for the end of the turn. Past it: written at once.
 pub const EARLY_FLUSH_BYTES: usize = 256 << 10;
-/// Output of all connections in the turn's arena. Past it: every connection is written at once.
-pub const ARENA_BYTES_MAX: usize = 16 << 20;
-/// An arena's capacity that is kept from turn to turn; what a burst took beyond it is given back.
-pub const ARENA_BYTES_KEPT: usize = 1 << 20;
+/// Output of all connections in the turn's arena, shared frames apart. Past it every connection is written at once: what is
+/// written while it is still in the cache costs half.
+pub const ARENA_BYTES_MAX: usize = 512 << 10;
+/// Pieces of output in a turn: one for each frame that a connection gets, where it doesn't follow the last one directly. Past it
+/// every connection is written at once.
+pub const ARENA_PIECES_MAX: usize = 1 << 20;
+/// Output that one call of a service can leave in the arena. Past it the service is told `Full`.
+pub const ARENA_BYTES_CALL_MAX: usize = 1 << 30;
+/// An arena's capacity in bytes that is kept from turn to turn; what a burst took beyond it is given back.
+pub const ARENA_BYTES_KEPT: usize = 2 << 20;
 /// Bytes queued for one connection without `--max-backlog`. Past it the sender is told `Full`.
 pub const BACKLOG_BYTES_MAX: usize = 1 << 20;
 /// Bytes queued for one connection past which it isn't read until its peer reads.
@@ -112,4 +118,4 @@ const _: () = assert!(CLOSE_REASON_BYTES_MAX == 123);
 const _: () = assert!(HEAD_BYTES_MAX <= READ_BUFFER_BYTES);
 const _: () = assert!(BACKLOG_BYTES_PAUSE <= BACKLOG_BYTES_MAX);
 const _: () = assert!(WRITEV_BYTES_MIN <= EARLY_FLUSH_BYTES);
-const _: () = assert!(EARLY_FLUSH_BYTES <= ARENA_BYTES_MAX);
+const _: () = assert!(EARLY_FLUSH_BYTES <= ARENA_BYTES_MAX && ARENA_BYTES_MAX <= ARENA_BYTES_CALL_MAX);

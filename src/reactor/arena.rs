@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::limits::ARENA_BYTES_KEPT;
+use crate::limits::{ARENA_BYTES_CALL_MAX, ARENA_BYTES_KEPT, ARENA_BYTES_MAX, ARENA_PIECES_MAX};
 use crate::reactor::ids::ConnId;
 
 /// No entry, no piece.
@@ -17,13 +17,14 @@ pub(crate) const NONE: u32 = u32::MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Bytes {
     /// In the arena; whole frames.
-    Frames(Range<usize>),
+    Frames(Range<u32>),
     /// In the arena; not frames.
-    Opaque(Range<usize>),
+    Opaque(Range<u32>),
     /// A shared frame: an index into `shared`.
     Shared(u32),
 }
 
+/// 16 bytes: a turn of a busy room has tens of thousands.
 #[derive(Debug)]
 struct Piece {
     bytes: Bytes,
@@ -68,11 +69,12 @@ impl Arena {
     }
 
     /// Appends what `write` writes to the entry's output; returns how many bytes that is.
+    #[expect(clippy::cast_possible_truncation, reason = "what is sent passes `has_room` first")]
     pub(crate) fn append(&mut self, entry: u32, opaque: bool, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let start = self.bytes.len();
         write(&mut self.bytes);
-        let range = start..self.bytes.len();
-        let len = range.len();
+        let len = self.bytes.len() - start;
+        let range = start as u32..self.bytes.len() as u32;
         self.dirty[entry as usize].len += len;
         if !self.extend_last(entry, opaque, &range) {
             self.push(entry, if opaque { Bytes::Opaque(range) } else { Bytes::Frames(range) });
@@ -110,7 +112,9 @@ impl Arena {
     /// The bytes of a piece.
     pub(crate) fn slice(&self, bytes: &Bytes) -> &[u8] {
         match bytes {
-            Bytes::Frames(range) | Bytes::Opaque(range) => &self.bytes[range.clone()],
+            Bytes::Frames(range) | Bytes::Opaque(range) => {
+                &self.bytes[range.start as usize..range.end as usize]
+            }
             Bytes::Shared(index) => &self.shared[*index as usize],
         }
     }
@@ -131,9 +135,15 @@ impl Arena {
         self.dirty.shrink_to(ARENA_BYTES_KEPT / size_of::<Dirty>());
     }
 
-    /// Bytes of output in the arena, shared frames and the pieces' own size counted in.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len() + self.pieces.len() * size_of::<Piece>()
+    /// Whether it is time to write, though the turn goes on.
+    pub(crate) fn is_early(&self) -> bool {
+        self.bytes.len() > ARENA_BYTES_MAX || self.pieces.len() > ARENA_PIECES_MAX
+    }
+
+    /// Whether one call of the service has sent so much that nothing more fits.
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        self.bytes.len() + len < ARENA_BYTES_CALL_MAX
+            && self.pieces.len() < ARENA_BYTES_CALL_MAX / size_of::<Piece>()
     }
 
     /// Bytes of memory held.
@@ -144,7 +154,7 @@ impl Arena {
     }
 
     /// Lets the entry's last piece grow where `range` follows it directly. Says whether it did.
-    fn extend_last(&mut self, entry: u32, opaque: bool, range: &Range<usize>) -> bool {
+    fn extend_last(&mut self, entry: u32, opaque: bool, range: &Range<u32>) -> bool {
         let last = self.dirty[entry as usize].last;
         match self.pieces.get_mut(last as usize).map(|piece| &mut piece.bytes) {
             Some(Bytes::Frames(end)) if !opaque && end.end == range.start => end.end = range.end,
@@ -209,6 +219,6 @@ mod tests {
         let a = arena.enter(ConnId::from_bits(1));
         arena.append(a, false, |out| out.resize(8 << 20, 0));
         arena.clear();
-        assert!(arena.held_bytes() < 2 * ARENA_BYTES_KEPT && arena.len() == 0);
+        assert!(arena.held_bytes() < 2 * ARENA_BYTES_KEPT && arena.dirty().is_empty());
     }
 }

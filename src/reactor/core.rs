@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::limits::{ARENA_BYTES_MAX, EARLY_FLUSH_BYTES, FRAME_HEADER_BYTES_MAX};
+use crate::limits::{EARLY_FLUSH_BYTES, FRAME_HEADER_BYTES_MAX};
 use crate::reactor::arena::{Arena, NONE};
 use crate::reactor::config::Config;
 use crate::reactor::conn::{Beat, Conn, Life};
@@ -127,6 +127,9 @@ impl<M> Core<M> {
         let conn = self.get(id).filter(|conn| conn.life == Life::Open).ok_or(SendError::Gone)?;
         let turn = self.arena.dirty().get(conn.dirty as usize).map_or(0, |dirty| dirty.len);
         let queued = conn.backlog() + turn;
+        if !self.arena.has_room(len) {
+            return Err(SendError::Full);
+        }
         if queued > 0 && queued + len + FRAME_HEADER_BYTES_MAX > self.config.max_backlog_bytes {
             return Err(SendError::Full);
         }
@@ -151,7 +154,7 @@ impl<M> Core<M> {
 
     fn check_early(&mut self, entry: u32) {
         let dirty = self.arena.dirty()[entry as usize].len;
-        self.early |= dirty > EARLY_FLUSH_BYTES || self.arena.len() > ARENA_BYTES_MAX;
+        self.early |= dirty > EARLY_FLUSH_BYTES || self.arena.is_early();
     }
 
     /// The connection's entry in the arena, made where it has none.
