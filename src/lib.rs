@@ -7,13 +7,15 @@
 //!  main, cli, config     the binary: flags and file -> Config -> run
 //!    |
 //!  http/                 the same port's other face: routes, health, metrics
-//!  service/              what a connection is for: echo                             (policy)
+//!  service/              what a connection is for: echo, presence                   (policy)
+//!    |
+//!  presence/             who is here: users, rooms, their homes. Pure: events in, effects out
 //!    |
 //!  reactor/              one thread, one Poll, one slab, one wheel, one mailbox     (mechanism)
 //!    |        sys        the few system calls; a socket layer that a test can play
 //!  wire/                 the protocol, both roles: bytes in, events and bytes out. Pure
 //!    |
-//!  limits, time          every bound by name; Tick, and the only caller of Instant::now
+//!  limits, time          every bound by name; Tick, the wheel, and the only caller of Instant::now
 //! ```
 
 #[cfg(not(target_os = "linux"))]

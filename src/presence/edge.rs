@@ -137,7 +137,7 @@ impl Edge {
     ) -> u32 {
         self.next_serial = next_serial(self.next_serial);
         if welcome {
-            let json = event::welcome(link, user.as_deref(), rules.heartbeat_millis, now);
+            let json = event::welcome((self.worker, link), user.as_deref(), rules.heartbeat_millis, now);
             out.effects.push(Effect::Text { link, json });
         }
         let slot = self.seats.insert(Seat {

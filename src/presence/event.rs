@@ -13,7 +13,7 @@ use crate::time::Now;
 /// `welcome`: the first message of a connection that speaks `rollcall.v1`.
 #[must_use]
 pub fn welcome(
-    id: u64,
+    (worker, link): (u16, u64),
     user: Option<&str>,
     (interval_millis, timeout_millis): (u64, u64),
     now: Now,
@@ -21,7 +21,7 @@ pub fn welcome(
     let user = Quoted(user);
     let time = now.unix_millis;
     format!(
-        r#"{{"event":"welcome","id":"{id:x}","user":{user},"heartbeat":{{"interval_ms":{interval_millis},"timeout_ms":{timeout_millis}}},"time_ms":{time}}}"#
+        r#"{{"event":"welcome","id":"{worker:x}-{link:x}","user":{user},"heartbeat":{{"interval_ms":{interval_millis},"timeout_ms":{timeout_millis}}},"time_ms":{time}}}"#
     )
 }
 
