@@ -17,6 +17,8 @@ use crate::units;
 
 /// Connections that may be on their way to open at a time, over all threads: below what a server's queue holds.
 const OPENING: usize = 512;
+/// The least of it that a thread has: enough that a few which land on a slow worker of the server hold up none of the rest.
+const OPENING_MIN: usize = 32;
 
 /// Why a command did not go well: its one line, and the exit code that follows from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,7 +166,7 @@ impl Common {
             threads,
             sources,
             private_tables: need.connections > per_table,
-            opening: (OPENING / threads).max(4),
+            opening: (OPENING / threads).max(OPENING_MIN),
             ramp_per_second: self.ramp,
             open_timeout: nanos(self.open_timeout),
             read_buffer: need.read_buffer,

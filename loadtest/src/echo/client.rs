@@ -10,30 +10,15 @@ use rollcall::wire::session::Event;
 
 use crate::board::{Board, UNSET};
 use crate::echo::frames::Frames;
+use crate::echo::load::{Load, Tallies};
 use crate::echo::pace::Schedule;
+
 use crate::engine::link::{End, LIMITS, Link, Pong};
 use crate::engine::{Client, Counted, Next, Turn};
-use crate::measure::{Recorder, Tally};
+use crate::measure::Recorder;
 
 /// How often an idle thread looks at the board.
 const LOOK: u64 = 10_000_000;
-
-/// What is sent, and how it is checked.
-#[derive(Clone, Copy, Debug)]
-pub struct Load {
-    /// Bytes of payload.
-    pub size: usize,
-    /// Text messages instead of binary ones.
-    pub text: bool,
-    /// Messages in flight on one connection at most.
-    pub depth: usize,
-    /// Messages a second of all threads; closed loop without.
-    pub rate: Option<f64>,
-    /// Every so many-th reply is compared whole; 0: lengths only.
-    pub verify_every: u32,
-    /// Nanoseconds that the last replies may take once no more is sent.
-    pub drain: u64,
-}
 
 /// What is kept for each connection.
 #[derive(Clone, Copy, Default, Debug)]
@@ -56,23 +41,6 @@ impl State {
     fn in_flight(&self) -> u32 {
         self.sent.wrapping_sub(self.got)
     }
-}
-
-/// The counts and times of one thread.
-#[derive(Clone, Debug)]
-pub struct Tallies {
-    /// Nanoseconds from (intended) send to reply, in the measured window.
-    pub latency: Recorder,
-    /// Open loop: nanoseconds that messages were sent after the intended moment, in the window.
-    pub lag: Recorder,
-    /// Replies in the window.
-    pub measured: u64,
-    /// Replies in all.
-    pub replies: u64,
-    /// Pings answered.
-    pub pings: u64,
-    /// Errors of messages.
-    pub errors: Tally,
 }
 
 /// One thread's part.
@@ -125,14 +93,7 @@ impl<'a> EchoClient<'a> {
             from: UNSET,
             until: UNSET,
             in_flight: 0,
-            tallies: Tallies {
-                latency: Recorder::warmed(),
-                lag: Recorder::default(),
-                measured: 0,
-                replies: 0,
-                pings: 0,
-                errors: Tally::default(),
-            },
+            tallies: Tallies { latency: Recorder::warmed(), ..Tallies::default() },
         }
     }
 

@@ -6,15 +6,16 @@
 
 mod client;
 mod frames;
+mod load;
 mod pace;
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::clock::nanos;
-use crate::echo::client::{EchoClient, Load, Tallies};
+use crate::echo::client::EchoClient;
+use crate::echo::load::{Load, Tallies};
 use crate::engine::{Report, fleet};
-use crate::measure::{Recorder, Tally};
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::progress::{Subject, Watch};
@@ -158,7 +159,10 @@ fn measure(setup: &Setup, load: Load, args: &Args) -> Result<Measured, Failure> 
         let why: Vec<String> = report.errors.into_map().into_keys().collect();
         return Err(Failure::Failed(format!("no connection opened: {}", why.join(", "))));
     }
-    let tallies = sum(threads.into_iter().map(|(client, _)| client.tallies));
+    let mut tallies = Tallies::default();
+    for (client, _) in &threads {
+        tallies.add(&client.tallies);
+    }
     Ok(Measured { tallies, report, spent, series: watch.series(), interrupted: board.stopped() })
 }
 
@@ -186,26 +190,6 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args) -> Spent {
     let after = Reading::now(setup);
     watch.until_count("drain", subject, 1, |_| false);
     after.since(&before)
-}
-
-fn sum(threads: impl Iterator<Item = Tallies>) -> Tallies {
-    let none = Tallies {
-        latency: Recorder::default(),
-        lag: Recorder::default(),
-        measured: 0,
-        replies: 0,
-        pings: 0,
-        errors: Tally::default(),
-    };
-    threads.fold(none, |mut all, thread| {
-        all.latency.add(&thread.latency);
-        all.lag.add(&thread.lag);
-        all.errors.merge(&thread.errors);
-        all.measured += thread.measured;
-        all.replies += thread.replies;
-        all.pings += thread.pings;
-        all
-    })
 }
 
 fn describe(outcome: &mut Outcome, setup: &Setup, args: &Args, load: Load, measured: &Measured) {
