@@ -21,9 +21,9 @@ pub(super) fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Runs a test with one worker and with three.
+/// Runs a test with one worker, with three and with 52.
 pub(super) fn with_workers(test: impl Fn(usize)) {
-    for workers in [1, 3] {
+    for workers in [1, 3, 52] {
         test(workers);
     }
 }
