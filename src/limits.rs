@@ -100,10 +100,10 @@ pub const USERS_PER_COMMAND_MAX: usize = 256;
 pub const PAGE_MAX: usize = 256;
 /// Members on a page of `who` that names no `limit`.
 pub const PAGE_DEFAULT: usize = 100;
-/// Commands per second of one connection, heartbeats apart. Past it: 429.
+/// Commands per second of one connection without `--max-commands-per-second`, heartbeats apart. Past it: 429.
 pub const COMMANDS_PER_SECOND_MAX: u32 = 50;
-/// Commands that a connection may send at once after a quiet time.
-pub const COMMANDS_BURST_MAX: u32 = 200;
+/// Seconds' worth of commands that a connection may send at once after a quiet time.
+pub const COMMANDS_BURST_SECONDS: u32 = 4;
 /// Commands in a row that got 429. Past it: close 4429.
 pub const COMMANDS_REFUSED_MAX: u32 = 200;
 /// Members of a room beyond which it is told its count, once a second at most, and not who joined and left.

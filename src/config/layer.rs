@@ -66,6 +66,9 @@ pub(crate) struct Layer {
     /// Connections of one user; the newest takes the place of the oldest
     #[arg(long, value_name = "N", help_heading = "Presence")]
     pub(crate) max_connections_per_user: Option<usize>,
+    /// Commands of one connection in a second, over four seconds; past it: 429
+    #[arg(long, value_name = "N", help_heading = "Presence")]
+    pub(crate) max_commands_per_second: Option<usize>,
 
     /// From accept to the end of the first request
     #[arg(long, value_name = "TIME", help_heading = "Time-outs")]
@@ -118,6 +121,7 @@ heartbeat-text = ["ping", "123456789", "HeartBeat"]
 heartbeat-key = ["heart", "req_type"]
 offline-grace = "5s"
 max-connections-per-user = 16
+max-commands-per-second = 50
 handshake-timeout = "10s"
 close-timeout = "5s"
 drain = "10s"

@@ -124,11 +124,14 @@ impl Check<'_> {
         let heartbeat = self.heartbeat()?;
         let both = heartbeat.mode == reactor::HeartbeatMode::Both;
         let per_user = self.number("max-connections-per-user", layer.max_connections_per_user, 1..=200)?;
+        let per_second =
+            self.number("max-commands-per-second", layer.max_commands_per_second, 1..=1_000_000)?;
         Ok(PresenceSettings {
             rules: Rules {
                 grace: ticks(self.span("offline-grace", layer.offline_grace, Duration::ZERO..=DAY)?),
                 page_silence: both.then(|| ticks(heartbeat.client_silence)),
                 connections_per_user: set(per_user),
+                commands_per_second: u32::try_from(set(per_second)).unwrap_or(u32::MAX),
                 heartbeat_millis: heartbeat_millis(heartbeat.interval, heartbeat.timeout),
             },
             shapes: Shapes {

@@ -5,7 +5,7 @@ mod commands;
 
 use slab::Slab;
 
-use crate::limits::{COMMANDS_BURST_MAX, COMMANDS_PER_SECOND_MAX};
+use crate::limits::COMMANDS_BURST_SECONDS;
 use crate::presence::envelope::{Address, Asker, Client, Envelope, Frame, Leaving, Ticket};
 use crate::presence::event;
 use crate::presence::gather::Gathers;
@@ -30,8 +30,8 @@ struct Seat {
     filled: Tick,
     /// When the page's own heartbeat last came.
     beat: Tick,
-    /// Commands it may send, in hundredths.
-    credit: u16,
+    /// What it may send: [`COMMAND_CREDIT`] for each command.
+    credit: u32,
     /// Commands in a row that got 429.
     refused: u16,
     /// It was sent away, for this.
@@ -42,27 +42,26 @@ struct Seat {
     timed: bool,
 }
 
-const COMMAND_CREDIT: u32 = 100;
-#[expect(clippy::cast_possible_truncation, reason = "asserted below")]
-const CREDIT_MAX: u16 = (COMMANDS_BURST_MAX * COMMAND_CREDIT) as u16;
-const CREDIT_PER_TICK: u32 = COMMANDS_PER_SECOND_MAX * COMMAND_CREDIT * TICK_MILLIS as u32 / 1000;
-const _: () = assert!(COMMANDS_BURST_MAX * COMMAND_CREDIT <= u16::MAX as u32);
+/// What a command costs: with ticks of 10 ms a connection earns in each as much as it may send commands in a second.
+const COMMAND_CREDIT: u32 = (1_000 / TICK_MILLIS) as u32;
 const _: () = assert!(size_of::<Seat>() <= 72);
+
+const fn credit_max(rules: &Rules) -> u32 {
+    rules.commands_per_second.saturating_mul(COMMAND_CREDIT * COMMANDS_BURST_SECONDS)
+}
 
 impl Seat {
     /// Whether it may send another command now.
-    fn pay(&mut self, now: Tick) -> bool {
-        let earned = now.since(self.filled).saturating_mul(CREDIT_PER_TICK);
-        self.credit = u16::try_from(earned).unwrap_or(u16::MAX).saturating_add(self.credit).min(CREDIT_MAX);
+    fn pay(&mut self, now: Tick, rules: &Rules) -> bool {
+        let earned = now.since(self.filled).saturating_mul(rules.commands_per_second);
+        self.credit = self.credit.saturating_add(earned).min(credit_max(rules));
         self.filled = now;
-        match u32::from(self.credit).checked_sub(COMMAND_CREDIT) {
-            Some(left) => {
-                self.credit = u16::try_from(left).unwrap_or(0);
-                self.refused = 0;
-                true
-            }
-            None => false,
+        let left = self.credit.checked_sub(COMMAND_CREDIT);
+        if let Some(left) = left {
+            self.credit = left;
+            self.refused = 0;
         }
+        left.is_some()
     }
 
     fn is_away(&self) -> bool {
@@ -149,7 +148,7 @@ impl Edge {
             serial: self.next_serial,
             filled: now.tick,
             beat: now.tick,
-            credit: CREDIT_MAX,
+            credit: credit_max(rules),
             refused: 0,
             sent_away: None,
             said_away: false,

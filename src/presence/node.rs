@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use crate::limits::CONNECTIONS_PER_USER_MAX;
+use crate::limits::{COMMANDS_PER_SECOND_MAX, CONNECTIONS_PER_USER_MAX};
 use crate::presence::edge::Edge;
 use crate::presence::envelope::{Client, Envelope, Frame};
 use crate::presence::name::{Homes, Name};
@@ -25,6 +25,8 @@ pub struct Rules {
     pub page_silence: Option<u32>,
     /// Connections that one user has at once.
     pub connections_per_user: usize,
+    /// Commands that a connection may send in a second, over some seconds; at most 1,000,000.
+    pub commands_per_second: u32,
     /// What `welcome` says of the heartbeat: interval and time-out in milliseconds.
     pub heartbeat_millis: (u64, u64),
 }
@@ -35,6 +37,7 @@ impl Default for Rules {
             grace: 500,
             page_silence: None,
             connections_per_user: CONNECTIONS_PER_USER_MAX,
+            commands_per_second: COMMANDS_PER_SECOND_MAX,
             heartbeat_millis: (25_000, 20_000),
         }
     }
@@ -182,7 +185,7 @@ impl<F: Frame> Node<F> {
 
     /// A client sends a command.
     pub fn command(&mut self, now: Now, slot: u32, text: &str) {
-        self.edge.command(now, slot, text, &mut self.out);
+        self.edge.command(now, &self.rules, slot, text, &mut self.out);
         self.settle(now);
     }
 

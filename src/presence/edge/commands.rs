@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::limits::{
-    COMMANDS_PER_SECOND_MAX, COMMANDS_REFUSED_MAX, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX,
-};
+use crate::limits::{COMMANDS_REFUSED_MAX, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX};
 use crate::presence::command::{self, Command, Refusal};
 use crate::presence::edge::{Edge, part};
 use crate::presence::envelope::{Asker, Envelope, Frame, Leaving, Page, Ticket};
@@ -12,17 +10,24 @@ use crate::presence::event;
 use crate::presence::gather::Purpose;
 use crate::presence::groups::{Groups, Member, Place};
 use crate::presence::name::Name;
-use crate::presence::node::{Effect, Outgoing};
+use crate::presence::node::{Effect, Outgoing, Rules};
 use crate::presence::view::State;
 use crate::time::Now;
 
 impl Edge {
-    pub(crate) fn command<F: Frame>(&mut self, now: Now, slot: u32, text: &str, out: &mut Outgoing<F>) {
+    pub(crate) fn command<F: Frame>(
+        &mut self,
+        now: Now,
+        rules: &Rules,
+        slot: u32,
+        text: &str,
+        out: &mut Outgoing<F>,
+    ) {
         if !self.seats.contains(slot as usize) {
             return;
         }
         let done = command::parse(text).and_then(|(seq, command)| {
-            self.obey(now, slot, seq, command, out).map_err(|refusal| Refusal { seq, ..refusal })
+            self.obey(now, rules, slot, seq, command, out).map_err(|refusal| Refusal { seq, ..refusal })
         });
         if let Err(Refusal { seq, code, error }) = done {
             let seat = &mut self.seats[slot as usize];
@@ -40,6 +45,7 @@ impl Edge {
     fn obey<F: Frame>(
         &mut self,
         now: Now,
+        rules: &Rules,
         slot: u32,
         seq: i64,
         command: Command<'_>,
@@ -51,8 +57,8 @@ impl Edge {
             out.effects.push(Effect::Text { link: seat.link, json });
             return Ok(());
         }
-        if !seat.pay(now.tick) {
-            let error = format!("more than {COMMANDS_PER_SECOND_MAX} commands a second");
+        if !seat.pay(now.tick, rules) {
+            let error = format!("more than {} commands a second", rules.commands_per_second);
             return Err(Refusal::new(seq, 429, error));
         }
         let asker = Asker { at: self.address(slot), ticket: Ticket::Command(seq) };
