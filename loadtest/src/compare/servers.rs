@@ -91,7 +91,9 @@ impl Kind {
             Kind::Ours => {
                 let built =
                     places.ours.clone().unwrap_or_else(|| places.target_dir().join("release/rollcall"));
-                vec![built.into(), "--workers".into(), "1".into(), "--listen".into()]
+                // In lockstep chat every member speaks as fast as it can.
+                let flags = ["--workers", "1", "--max-commands-per-second", "1000000", "--listen"];
+                [built.into()].into_iter().chain(flags.map(Into::into)).collect()
             }
             Kind::Bare => vec![std::env::current_exe()?.into(), "bare".into(), "--listen".into()],
             Kind::Ws => vec!["node".into(), places.peer("node").join("server.js").into(), "--listen".into()],

@@ -38,7 +38,6 @@ struct ChatClient<'a> {
     members: u64,
     say: Say,
     hint: Hint,
-    greeting: Option<Vec<u8>>,
     joined: u64,
     /// Rounds begun; the one under way is one less.
     rounds: u32,
@@ -89,9 +88,9 @@ impl ChatClient<'_> {
 impl Client for ChatClient<'_> {
     type State = Member;
 
-    fn opened(&mut self, _: usize, link: &mut Link<Member>, _: u64) -> Result<(), End> {
-        match &self.greeting {
-            Some(greeting) => link.send(greeting),
+    fn opened(&mut self, index: usize, link: &mut Link<Member>, _: u64) -> Result<(), End> {
+        match self.shape.protocol.greeting(&self.shape.room, (0, index)) {
+            Some(greeting) => link.send(&greeting),
             None => {
                 link.state.joined = true;
                 self.joined += 1;
@@ -177,7 +176,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         members: setup.plan.connections as u64,
         say: Say::new(shape.protocol, &shape.room, shape.size as usize),
         hint: 0,
-        greeting: shape.protocol.greeting(&shape.room),
         joined: 0,
         rounds: 0,
         round_began: 0,

@@ -61,7 +61,8 @@ struct FanoutClient<'a> {
     gap: Option<f64>,
     say: Say,
     hint: Hint,
-    greeting: Option<Vec<u8>>,
+    /// Which thread this is.
+    thread: usize,
     joined: u64,
     delivered: u64,
     measured: u64,
@@ -127,10 +128,10 @@ impl FanoutClient<'_> {
 impl Client for FanoutClient<'_> {
     type State = Member;
 
-    fn opened(&mut self, _: usize, link: &mut Link<Member>, _: u64) -> Result<(), End> {
+    fn opened(&mut self, index: usize, link: &mut Link<Member>, _: u64) -> Result<(), End> {
         self.members += 1;
-        match &self.greeting {
-            Some(greeting) => link.send(greeting),
+        match self.shape.protocol.greeting(&self.shape.room, (self.thread, index)) {
+            Some(greeting) => link.send(&greeting),
             None => {
                 link.state.joined = true;
                 self.joined += 1;
@@ -217,7 +218,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         gap: args.rate.map(|rate| 1e9 / rate),
         say: Say::new(shape.protocol, &shape.room, shape.size as usize),
         hint: 0,
-        greeting: shape.protocol.greeting(&shape.room),
+        thread: index,
         joined: 0,
         delivered: 0,
         measured: 0,

@@ -22,12 +22,15 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// What a member sends when it is open.
-    pub fn greeting(self, room: &str) -> Option<Vec<u8>> {
+    /// What a member sends when it is open: who it is, and where it wants to be. Names are of one length, so that what is
+    /// said has one place in every delivery.
+    pub fn greeting(self, room: &str, (thread, member): (usize, usize)) -> Option<Vec<u8>> {
         match self {
             Protocol::Rollcall => {
+                let mut frames = text_frame(format!("member-{thread:04}-{member:06}").as_bytes());
                 let join = serde_json::json!({ "seq": 1, "cmd": "join", "params": { "room": room } });
-                Some(text_frame(join.to_string().as_bytes()))
+                frames.extend(text_frame(join.to_string().as_bytes()));
+                Some(frames)
             }
             Protocol::Broadcast => None,
         }
