@@ -199,7 +199,7 @@ impl Outbox {
             *bytes += frames.len();
         }
         self.len += frames.len();
-        self.queue.insert(place, Chunk::Frames(frames.into()));
+        self.queue.insert(place, Chunk::Frames(frames));
     }
 
     /// Makes the end of a cut frame the end of a chunk; returns the index of the first chunk that may be overtaken.
