@@ -1,5 +1,85 @@
 //! `loadtest`: a load generator for WebSocket servers.
+//!
+//! Exit codes: 0 all went well; 1 errors, lost messages or a condition (`--expect`) that does not hold; 2 wrong usage.
 
+#![expect(unreachable_pub, reason = "a program has no outside: pub here means for the sibling modules")]
+
+mod bare;
+mod board;
+mod checks;
+mod churn;
+mod clock;
+mod compare;
+mod comparison;
+mod echo;
+mod engine;
+mod expect;
+mod group;
+mod idle;
+mod machine;
+mod measure;
+mod options;
+mod outcome;
+mod process;
+mod progress;
+mod report;
 mod result;
+mod sys;
+mod target;
+mod units;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::options::Failure;
+
+/// A load generator for WebSocket servers: one process, any number of connections, any server by its URL.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Messages go out and come back: rate, latencies, cost of each
+    Echo(Box<echo::Args>),
+    /// Connections that say nothing: memory of each, heartbeats, losses
+    Idle(idle::Args),
+    /// Connections that open, upgrade, close: rate, and the time of each step
+    Churn(churn::Args),
+    /// One says something, N hear it
+    Fanout(group::fanout::Args),
+    /// All to all in lockstep
+    Chat(group::chat::Args),
+    /// The least that an echo can cost on this machine, to compare servers with
+    Bare(bare::Args),
+    /// The same load on rollcall, its peers and the bare loop, in turns
+    Compare(compare::Args),
+    /// Turn results into a document with drawings
+    Report(report::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Echo(args) => echo::run(&args),
+        Command::Idle(args) => idle::run(&args),
+        Command::Churn(args) => churn::run(&args),
+        Command::Fanout(args) => group::fanout::run(&args),
+        Command::Chat(args) => group::chat::run(&args),
+        Command::Bare(args) => bare::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Report(args) => report::run(&args).map_err(|error| Failure::Failed(error.to_string())),
+    };
+    let (line, code) = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Failed(line)) => (line, 1),
+        Err(Failure::Usage(line)) => (line, 2),
+    };
+    for line in line.lines() {
+        eprintln!("loadtest: {line}");
+    }
+    ExitCode::from(code)
+}

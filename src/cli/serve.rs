@@ -33,9 +33,10 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
     let site = Arc::new(settings.site);
-    let server =
-        Server::start(config, &settings.addresses, move |_, fleet| Site::new(Arc::clone(&site), fleet))
-            .map_err(|error| Failure::system(error.to_string()))?;
+    let server = Server::start(config, &settings.addresses, move |worker, fleet| {
+        Site::new(Arc::clone(&site), worker, fleet)
+    })
+    .map_err(|error| Failure::system(error.to_string()))?;
     announce(
         &Started {
             addresses: server.addresses(),

@@ -47,9 +47,25 @@ pub(crate) struct Layer {
     /// How long a Ping may stay unanswered
     #[arg(long, value_name = "TIME", help_heading = "Heartbeat")]
     pub(crate) heartbeat_timeout: Option<Span>,
-    /// Silence after which a client is dead, with `--heartbeat client`
+    /// Silence after which a client is dead with `--heartbeat client`, and its page away with `both`
     #[arg(long, value_name = "TIME", help_heading = "Heartbeat")]
     pub(crate) client_silence: Option<Span>,
+    /// How long a Ping stays unanswered before watchers who ask for it are told `suspect`
+    #[arg(long, value_name = "TIME", help_heading = "Heartbeat")]
+    pub(crate) suspect_after: Option<Span>,
+    /// Text that pages send as a heartbeat, answered with itself (`ping` with `pong`); repeatable
+    #[arg(long, value_name = "TEXT", help_heading = "Heartbeat")]
+    pub(crate) heartbeat_text: Option<Vec<String>>,
+    /// Key of JSON objects that pages send as a heartbeat, answered with themselves; repeatable
+    #[arg(long, value_name = "KEY", help_heading = "Heartbeat")]
+    pub(crate) heartbeat_key: Option<Vec<String>>,
+
+    /// How long a user whose connection closed or broke may take to come back unnoticed
+    #[arg(long, value_name = "TIME", help_heading = "Presence")]
+    pub(crate) offline_grace: Option<Span>,
+    /// Connections of one user; the newest takes the place of the oldest
+    #[arg(long, value_name = "N", help_heading = "Presence")]
+    pub(crate) max_connections_per_user: Option<usize>,
 
     /// From accept to the end of the first request
     #[arg(long, value_name = "TIME", help_heading = "Time-outs")]
@@ -97,6 +113,11 @@ heartbeat = "server"
 heartbeat-interval = "25s"
 heartbeat-timeout = "20s"
 client-silence = "90s"
+suspect-after = "8s"
+heartbeat-text = ["ping", "123456789", "HeartBeat"]
+heartbeat-key = ["heart", "req_type"]
+offline-grace = "5s"
+max-connections-per-user = 16
 handshake-timeout = "10s"
 close-timeout = "5s"
 drain = "10s"

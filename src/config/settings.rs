@@ -1,12 +1,18 @@
 //! The settings as the server takes them, once the relations between them hold.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::http::SiteSettings;
 use rollcall::limits::{BACKLOG_BYTES_PAUSE, MessageLimits, READ_BUFFER_BYTES, WORKERS_MAX};
+use rollcall::presence::Rules;
 use rollcall::reactor;
+use rollcall::service::heartbeats::Shapes;
+use rollcall::service::presence::{PresenceSettings, heartbeat_millis};
+use rollcall::time::ticks;
 
 use super::address::Address;
 use super::layer::{self, Layer, LogForm, LogLevel};
@@ -48,6 +54,7 @@ impl Settings {
             origins: check.origins()?,
             subprotocols: check.subprotocols()?,
             public_listeners: (addresses.len() > public).then_some(public),
+            presence: Arc::new(check.presence()?),
         };
         Ok(Settings {
             addresses,
@@ -107,8 +114,28 @@ impl Check<'_> {
             },
             interval: self.span("heartbeat-interval", layer.heartbeat_interval, MILLIS(100)..=DAY)?,
             timeout: self.span("heartbeat-timeout", layer.heartbeat_timeout, MILLIS(100)..=DAY)?,
-            suspect_after: None,
+            suspect_after: Some(self.span("suspect-after", layer.suspect_after, MILLIS(10)..=DAY)?),
             client_silence: self.span("client-silence", layer.client_silence, MILLIS(100)..=DAY)?,
+        })
+    }
+
+    fn presence(&self) -> Result<PresenceSettings, String> {
+        let layer = &self.layer;
+        let heartbeat = self.heartbeat()?;
+        let both = heartbeat.mode == reactor::HeartbeatMode::Both;
+        let per_user = self.number("max-connections-per-user", layer.max_connections_per_user, 1..=200)?;
+        Ok(PresenceSettings {
+            rules: Rules {
+                grace: ticks(self.span("offline-grace", layer.offline_grace, Duration::ZERO..=DAY)?),
+                page_silence: both.then(|| ticks(heartbeat.client_silence)),
+                connections_per_user: set(per_user),
+                heartbeat_millis: heartbeat_millis(heartbeat.interval, heartbeat.timeout),
+            },
+            shapes: Shapes {
+                texts: set(layer.heartbeat_text.clone()),
+                keys: set(layer.heartbeat_key.clone()),
+            },
+            secret: RandomState::new().hash_one("homes"),
         })
     }
 
@@ -253,7 +280,8 @@ mod tests {
     fn the_defaults_are_the_reactors() {
         let settings = resolve(&[]).unwrap();
         let (ours, theirs) = (&settings.reactor, reactor::Config::default());
-        assert_eq!(ours.heartbeat, theirs.heartbeat);
+        let suspect_after = Some(Duration::from_secs(8));
+        assert_eq!(ours.heartbeat, reactor::Heartbeat { suspect_after, ..theirs.heartbeat });
         assert_eq!(ours.messages, theirs.messages);
         assert_eq!(
             (ours.handshake_timeout, ours.close_timeout, ours.drain),

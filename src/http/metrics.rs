@@ -11,6 +11,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::http::site::{PRESENCE_BYTES_GAUGE, ROOMS_GAUGE, USERS_GAUGE};
 use crate::reactor::Fleet;
 use crate::reactor::counters::{CLOSE_LABELS, Cause, Counters, HISTOGRAM_BUCKETS, Histogram, REFUSAL_LABELS};
 use crate::wire::http::Response;
@@ -74,6 +75,10 @@ impl Page<'_, '_> {
     fn connections(&mut self) -> Result<(), Error> {
         let fleet = self.fleet;
         self.gauge_of("rollcall_connections", "Connections of any kind, now", fleet.connections() as u64)?;
+        let users = fleet.sum(|counters| counters.service[USERS_GAUGE].get());
+        self.gauge_of("rollcall_users", "Users that are not offline", users)?;
+        let rooms = fleet.sum(|counters| counters.service[ROOMS_GAUGE].get());
+        self.gauge_of("rollcall_rooms", "Rooms with members", rooms)?;
         self.gauge_of(
             "rollcall_max_connections",
             "Connections held at once; past it a request gets 503",
@@ -221,11 +226,12 @@ impl Page<'_, '_> {
 type Figure = fn(&Counters) -> u64;
 
 /// The values of the label `part`, and where each is counted.
-const MEMORY_PARTS: [(&str, Figure); 4] = [
+const MEMORY_PARTS: [(&str, Figure); 5] = [
     ("connections", |c| c.connection_bytes.get()),
     ("wheel", |c| c.wheel_bytes.get()),
     ("buffers", |c| c.buffer_bytes.get()),
     ("backlog", |c| c.backlog_bytes.get()),
+    ("presence", |c| c.service[PRESENCE_BYTES_GAUGE].get()),
 ];
 
 #[cfg(test)]

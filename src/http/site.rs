@@ -2,7 +2,8 @@
 //!
 //! | path | |
 //! |---|---|
-//! | `/` | what this is |
+//! | `/` | an upgrade: presence; a plain request: what this is |
+//! | `/ws` | an upgrade: [`Presence`]; a plain request: 426 |
 //! | `/echo` | an upgrade: [`Echo`]; a plain request: 426 |
 //! | `/healthz`, `/readyz` | [`health`] |
 //! | `/metrics` | [`metrics`](super::metrics); on the admin listeners alone where there are any |
@@ -14,11 +15,22 @@ use std::sync::Arc;
 
 use crate::http::health;
 use crate::http::metrics::Metrics;
-use crate::reactor::{Accept, Admission, Answer, Cause, ConnId, Context, Fleet, RequestId, Service};
+use crate::reactor::{
+    Accept, Admission, Answer, Cause, ConnId, Context, Fleet, RequestId, Service, WorkerId,
+};
 use crate::service::echo::Echo;
+use crate::service::presence::{Letter, Presence, PresenceSettings};
+use crate::time::Tick;
 use crate::wire::http::{Head, Refusal, Response};
 use crate::wire::session::Kind;
 use crate::wire::upgrade::Upgrade;
+
+/// [`Counters::service`](crate::reactor::counters::Counters): users that are not offline.
+pub const USERS_GAUGE: usize = 0;
+/// Rooms with members.
+pub const ROOMS_GAUGE: usize = 1;
+/// Bytes of presence.
+pub const PRESENCE_BYTES_GAUGE: usize = 2;
 
 /// Who is let in, and where.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +42,8 @@ pub struct SiteSettings {
     /// How many of the server's listeners are for everybody; those after them are admin listeners, which serve
     /// `/metrics` in the place of the others, and no upgrades. `None`: there are no admin listeners.
     pub public_listeners: Option<usize>,
+    /// What presence goes by.
+    pub presence: Arc<PresenceSettings>,
 }
 
 /// A worker's site.
@@ -37,32 +51,32 @@ pub struct SiteSettings {
 pub struct Site {
     settings: Arc<SiteSettings>,
     metrics: Metrics,
+    presence: Presence,
 }
 
-/// What a connection is for: the tag of an accepted connection.
+/// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Purpose {
-    Echo = 1,
+    Echo,
+    Presence,
 }
+
+/// The tag of connections to echo; presence has tags of its own.
+const ECHO_TAG: u32 = 1;
 
 impl Purpose {
     /// Which service stands behind a path.
     fn of_path(path: &str) -> Option<Purpose> {
         match path {
             "/echo" => Some(Purpose::Echo),
+            // Clients in the field connect to a bare host.
+            "/ws" | "/" => Some(Purpose::Presence),
             _ => None,
         }
     }
 
-    const fn tag(self) -> u32 {
-        self as u32
-    }
-
-    const fn of_tag(tag: u32) -> Option<Purpose> {
-        match tag {
-            1 => Some(Purpose::Echo),
-            _ => None,
-        }
+    const fn of_tag(tag: u32) -> Purpose {
+        if Presence::is_tag(tag) { Purpose::Presence } else { Purpose::Echo }
     }
 }
 
@@ -122,19 +136,21 @@ impl SiteSettings {
 impl Site {
     /// The site of one worker.
     #[must_use]
-    pub fn new(settings: Arc<SiteSettings>, fleet: &Arc<Fleet>) -> Site {
-        Site { settings, metrics: Metrics::new(Arc::clone(fleet)) }
+    pub fn new(settings: Arc<SiteSettings>, worker: WorkerId, fleet: &Arc<Fleet>) -> Site {
+        let (now, workers) = (fleet.clock().now(), fleet.workers().len());
+        let presence = Presence::new(Arc::clone(&settings.presence), worker, workers, now);
+        Site { settings, metrics: Metrics::new(Arc::clone(fleet)), presence }
     }
 
-    fn purpose<M>(cx: &Context<'_, M>, conn: ConnId) -> Option<Purpose> {
-        cx.tag(conn).and_then(Purpose::of_tag)
+    fn is_presence(cx: &Context<'_, Letter>, conn: ConnId) -> bool {
+        cx.tag(conn).map(Purpose::of_tag) == Some(Purpose::Presence)
     }
 }
 
 impl Service for Site {
-    type Mail = ();
+    type Mail = Letter;
 
-    fn admit(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, upgrade: &Upgrade<'_>) -> Admission {
+    fn admit(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, upgrade: &Upgrade<'_>) -> Admission {
         let served = Page::Upgradable.is_served(self.settings.side(cx.listener(conn)));
         let Some(purpose) = Purpose::of_path(upgrade.head.path()).filter(|_| served) else {
             return Admission::Refuse(Response::text(404, NO_SERVICE));
@@ -142,26 +158,78 @@ impl Service for Site {
         if !upgrade.origin_allowed(&self.settings.origins) {
             return Admission::Refuse(Response::text(403, "this origin may not connect; see --origin"));
         }
-        let subprotocol = upgrade.subprotocol(&self.settings.subprotocols).map(str::to_owned);
-        Admission::Accept(Accept { tag: purpose.tag(), subprotocol })
+        let subprotocol = upgrade.subprotocol(&self.settings.subprotocols);
+        let tag = match purpose {
+            Purpose::Echo => ECHO_TAG,
+            Purpose::Presence => match self.presence.admit(upgrade.head.query(), subprotocol) {
+                Ok(tag) => tag,
+                Err(reason) => return Admission::Refuse(Response::text(400, reason)),
+            },
+        };
+        Admission::Accept(Accept { tag, subprotocol: subprotocol.map(str::to_owned) })
     }
 
-    fn open(&mut self, _: &mut Context<'_, ()>, conn: ConnId) {
+    fn open(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
         tracing::debug!(conn = conn.to_bits(), "opened");
-    }
-
-    fn message(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, kind: Kind, payload: &[u8]) {
-        match Site::purpose(cx, conn) {
-            Some(Purpose::Echo) => Echo::reply(cx, conn, kind, payload),
-            None => {}
+        if Site::is_presence(cx, conn) {
+            self.presence.open(cx, conn);
         }
     }
 
-    fn closed(&mut self, _: &mut Context<'_, ()>, conn: ConnId, cause: Cause) {
-        tracing::debug!(conn = conn.to_bits(), cause = cause.label(), "closed");
+    fn message(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, kind: Kind, payload: &[u8]) {
+        if Site::is_presence(cx, conn) {
+            self.presence.message(cx, conn, kind, payload);
+        } else {
+            Echo::reply(cx, conn, kind, payload);
+        }
     }
 
-    fn request(&mut self, cx: &mut Context<'_, ()>, request: RequestId, head: &Head<'_>, _: &[u8]) -> Answer {
+    fn beat(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+        if Site::is_presence(cx, conn) {
+            self.presence.beat(cx, conn);
+        }
+    }
+
+    fn suspect(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, suspect: bool) {
+        if Site::is_presence(cx, conn) {
+            self.presence.suspect(cx, conn, suspect);
+        }
+    }
+
+    fn closed(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, cause: Cause) {
+        tracing::debug!(conn = conn.to_bits(), cause = cause.label(), "closed");
+        if Site::is_presence(cx, conn) {
+            self.presence.closed(cx, conn, cause);
+        }
+    }
+
+    fn mail(&mut self, cx: &mut Context<'_, Letter>, _: WorkerId, letter: Letter) {
+        self.presence.mail(cx, letter);
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
+        let due = self.presence.tick(cx);
+        let (users, rooms) = self.presence.counts();
+        let gauges = &cx.fleet().workers()[cx.worker().index()].counters.service;
+        gauges[USERS_GAUGE].set(users as u64);
+        gauges[ROOMS_GAUGE].set(rooms as u64);
+        gauges[PRESENCE_BYTES_GAUGE].set(self.presence.bytes() as u64);
+        due
+    }
+
+    fn farewell(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+        if Site::is_presence(cx, conn) {
+            self.presence.farewell(cx, conn);
+        }
+    }
+
+    fn request(
+        &mut self,
+        cx: &mut Context<'_, Letter>,
+        request: RequestId,
+        head: &Head<'_>,
+        _: &[u8],
+    ) -> Answer {
         let side = self.settings.side(cx.listener(request.conn));
         let Some(page) = Page::of_path(head.path()).filter(|page| page.is_served(side)) else {
             return Answer::Now(Response::text(404, NOT_FOUND));
@@ -175,7 +243,7 @@ impl Service for Site {
 }
 
 impl Site {
-    fn page(&self, cx: &Context<'_, ()>, page: Page, side: Side) -> Response {
+    fn page(&self, cx: &Context<'_, Letter>, page: Page, side: Side) -> Response {
         match page {
             Page::Index => Response::text(200, &index(side)),
             Page::Healthz => health::healthz(cx.fleet(), cx.now()),
@@ -192,10 +260,11 @@ impl Site {
 
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 const NOT_FOUND: &str = "not found; / says what exists";
-const NO_SERVICE: &str = "no WebSocket lives here; /echo sends every message back";
+const NO_SERVICE: &str = "no WebSocket lives here; /ws knows who is there, /echo sends every message back";
 
 fn index(side: Side) -> String {
     let paths = [
+        (Page::Upgradable, "/ws       a WebSocket that knows who is there; so is / itself"),
         (Page::Upgradable, "/echo     a WebSocket that sends every message back"),
         (Page::Healthz, "/healthz  200 while every worker turns"),
         (Page::Readyz, "/readyz   200 while connections are welcome"),
@@ -215,8 +284,8 @@ mod tests {
 
     #[test]
     fn tags_name_their_purpose() {
-        assert_eq!(Purpose::of_tag(Purpose::Echo.tag()), Some(Purpose::Echo));
-        assert_eq!(Purpose::of_tag(0), None);
+        assert_eq!(Purpose::of_tag(ECHO_TAG), Purpose::Echo);
+        assert_eq!(Purpose::of_tag(u32::MAX), Purpose::Presence);
     }
 
     #[test]
@@ -234,9 +303,10 @@ mod tests {
     }
 
     #[test]
-    fn presence_paths_are_not_served_yet() {
-        for path in ["/ws", "/", "/echo/", "/ECHO"] {
-            assert_eq!(Purpose::of_path(path), None, "{path}");
+    fn a_bare_host_is_presence() {
+        for path in ["/", "/ws"] {
+            assert_eq!(Purpose::of_path(path), Some(Purpose::Presence), "{path}");
         }
+        assert_eq!(Page::of_path("/"), Some(Page::Index), "to a plain request");
     }
 }

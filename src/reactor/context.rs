@@ -5,7 +5,7 @@ use crate::reactor::counters::Cause;
 use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::service::{SendError, SharedFrame, opcode};
-use crate::time::Now;
+use crate::time::{Now, Tick};
 use crate::wire::close::Close;
 use crate::wire::frame;
 use crate::wire::http::Response;
@@ -39,6 +39,24 @@ impl<M> Context<'_, M> {
     #[must_use]
     pub fn tag(&self, conn: ConnId) -> Option<u32> {
         self.core.get(conn).map(|conn| conn.tag)
+    }
+
+    /// Gives the connection another number.
+    pub fn set_tag(&mut self, conn: ConnId, tag: u32) {
+        if let Some(conn) = self.core.get_mut(conn) {
+            conn.tag = tag;
+        }
+    }
+
+    /// When bytes last arrived; `None` where the connection is gone.
+    #[must_use]
+    pub fn last_heard(&self, conn: ConnId) -> Option<Tick> {
+        self.core.get(conn).map(|conn| conn.last_heard)
+    }
+
+    /// Counts a letter that a service had to drop.
+    pub fn count_lost_mail(&self) {
+        self.core.counters().mail_lost.add(1);
     }
 
     /// Which of the server's listeners the connection came in on, in the order given at start; 0 where it is gone.

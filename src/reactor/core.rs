@@ -105,7 +105,7 @@ impl<M> Core<M> {
         if let Some(conn) =
             self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation)
         {
-            let (at, _) = deadline::next(conn, &self.timing);
+            let at = deadline::look_at(conn, &self.timing);
             if at.is_before(conn.armed) {
                 conn.armed = self.wheel.schedule(at, id.to_bits());
             }
@@ -117,7 +117,7 @@ impl<M> Core<M> {
         if let Some(conn) =
             self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation)
         {
-            let (at, _) = deadline::next(conn, &self.timing);
+            let at = deadline::look_at(conn, &self.timing);
             conn.armed = self.wheel.schedule(at, id.to_bits());
         }
     }

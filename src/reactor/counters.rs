@@ -170,6 +170,10 @@ pub struct Counters {
     pub closes: [Count; CLOSE_LABELS.len()],
     /// Mail that a full mailbox refused.
     pub mail_refused: Count,
+    /// Letters that a service dropped for want of room.
+    pub mail_lost: Count,
+    /// Gauges of the service's own; what each means is between the service and who reads them.
+    pub service: [Count; 4],
     /// How late deadlines fired.
     pub timer_lateness: Histogram,
     /// From Ping to Pong.

@@ -58,6 +58,19 @@ impl Timing {
     }
 }
 
+/// When the wheel has to come back to a connection: at its next deadline; or before, where what arrives can bring that
+/// nearer, since receiving doesn't touch the wheel. An answer to a Ping makes the next one due after an interval, which may
+/// be shorter than the time-out.
+pub(crate) fn look_at(conn: &Conn, timing: &Timing) -> Tick {
+    let (at, _) = next(conn, timing);
+    match (timing.mode, conn.life, conn.beat) {
+        (HeartbeatMode::Server | HeartbeatMode::Both, Life::Open, Beat::Waiting(since)) => {
+            at.min(since.after(timing.interval))
+        }
+        _ => at,
+    }
+}
+
 /// The next deadline of a connection. Stale as soon as anything about the connection changes.
 pub(crate) fn next(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
     let of_life = match conn.life {

@@ -3,5 +3,9 @@
 //! | file | subject |
 //! |---|---|
 //! | [`echo`] | sends every message back |
+//! | [`presence`] | who is here: a worker's presence as a service |
+//! | [`heartbeats`] | what pages say to show that they are there |
 
 pub mod echo;
+pub mod heartbeats;
+pub mod presence;

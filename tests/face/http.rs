@@ -20,7 +20,7 @@ fn local() -> SocketAddr {
 
 fn start(config: Config, listen: &[SocketAddr], settings: SiteSettings) -> Server {
     let settings = Arc::new(settings);
-    Server::start(config, listen, move |_, fleet| Site::new(settings.clone(), fleet)).unwrap()
+    Server::start(config, listen, move |worker, fleet| Site::new(settings.clone(), worker, fleet)).unwrap()
 }
 
 fn site() -> (Server, SocketAddr) {
@@ -39,7 +39,7 @@ fn each_path_answers() {
         ("/metrics", 200, "# EOF\n"),
         ("/metrics?x=1", 200, "# EOF\n"),
         ("/echo", 426, "ws://"),
-        ("/ws", 404, "not found"),
+        ("/ws", 426, "ws://"),
         ("/healthz/", 404, "not found"),
         ("/nothing", 404, "not found"),
     ] {
@@ -153,7 +153,7 @@ fn upgrades_are_refused_where_nothing_lives_and_to_foreign_origins() {
     let origins = vec!["https://example.org".to_owned()];
     let server = start(Config::default(), &[local()], SiteSettings { origins, ..SiteSettings::default() });
     let address = server.addresses()[0];
-    for path in ["/", "/ws", "/healthz", "/echo/x"] {
+    for path in ["/ws/", "/wss", "/healthz", "/echo/x"] {
         assert_eq!(upgrade(address, path, &[]).err(), Some(404), "{path}");
     }
     for (origin, refused) in [

@@ -30,7 +30,7 @@ fn every_setting_is_in_it() {
 #[test]
 fn every_metric_is_in_it() {
     let settings = Arc::new(SiteSettings::default());
-    let make = move |_, fleet: &_| Site::new(settings.clone(), fleet);
+    let make = move |worker, fleet: &_| Site::new(settings.clone(), worker, fleet);
     let server = Server::start(Config::default(), &["127.0.0.1:0".parse().unwrap()], make).unwrap();
     let text = get(server.addresses()[0], "/metrics").body;
     for family in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {

@@ -297,3 +297,17 @@ fn a_suspect_is_told_of_and_cleared_by_any_byte() {
     stage.pass(seconds(10));
     assert!(!stage.script.is_closed(id));
 }
+
+#[test]
+fn an_interval_shorter_than_the_time_out_is_kept() {
+    let heartbeat = Heartbeat { interval: seconds(2), timeout: seconds(20), ..Heartbeat::default() };
+    let mut stage = Stage::new(&Config { heartbeat, ..config() });
+    let id = stage.open();
+    let (mut payload, _) = next_ping(&mut stage, id);
+    for _ in 0..5 {
+        stage.send(id, &masked(Opcode::Pong, &payload));
+        let (next, after) = next_ping(&mut stage, id);
+        assert!((seconds(2)..seconds(2) + Duration::from_millis(30)).contains(&after), "{after:?}");
+        payload = next;
+    }
+}

@@ -1,0 +1,144 @@
+//! What the threads of a run and the one that conducts it tell each other: moments and quotas down, counts up.
+//!
+//! All of it is atomics that each thread stores once a turn into cache lines of its own; nothing waits for anything.
+
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicBool, AtomicU64, AtomicUsize,
+    Ordering::{Relaxed, Release},
+};
+
+use crate::clock::Clock;
+
+/// A moment that has not been set.
+pub const UNSET: u64 = u64::MAX;
+
+/// The board of one run.
+#[derive(Debug)]
+pub struct Board {
+    /// The run's clock.
+    pub clock: Clock,
+    /// How many connections all threads together may have tried to open so far.
+    pub quota: AtomicUsize,
+    /// When load begins; `start <= from <= until`, each [`UNSET`] before it is known.
+    pub start: AtomicU64,
+    /// When the warm-up ends and measuring begins.
+    pub from: AtomicU64,
+    /// When measuring ends, and no more load is put on.
+    pub until: AtomicU64,
+    /// Set by Ctrl-C: end at once, and report.
+    pub stop: Arc<AtomicBool>,
+    /// Threads that have not ended.
+    pub running: AtomicUsize,
+    lanes: Box<[Lane]>,
+}
+
+/// The counts of one thread, as of its last turn.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Lane {
+    /// Connections opened so far.
+    pub opened: AtomicU64,
+    /// Connections that could not be opened.
+    pub failed: AtomicU64,
+    /// Connections open now.
+    pub live: AtomicU64,
+    /// Errors of all kinds.
+    pub errors: AtomicU64,
+    /// Connections that are more than open: joined, say.
+    pub ready: AtomicU64,
+    /// Messages that came back, or were delivered, or whatever the scenario counts.
+    pub messages: AtomicU64,
+    /// Pings answered.
+    pub pings: AtomicU64,
+}
+
+/// The sums over all lanes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Connections opened so far.
+    pub opened: u64,
+    /// Connections that could not be opened.
+    pub failed: u64,
+    /// Connections open now.
+    pub live: u64,
+    /// Errors of all kinds.
+    pub errors: u64,
+    /// Connections that are more than open.
+    pub ready: u64,
+    /// What the scenario counts.
+    pub messages: u64,
+    /// Pings answered.
+    pub pings: u64,
+}
+
+impl Board {
+    /// A board for `threads` threads, with nothing allowed yet.
+    pub fn new(threads: usize, stop: Arc<AtomicBool>) -> Board {
+        Board {
+            clock: Clock::start(),
+            quota: AtomicUsize::new(0),
+            start: AtomicU64::new(UNSET),
+            from: AtomicU64::new(UNSET),
+            until: AtomicU64::new(UNSET),
+            stop,
+            running: AtomicUsize::new(threads),
+            lanes: (0..threads).map(|_| Lane::default()).collect(),
+        }
+    }
+
+    /// The counts of thread `index`, for it to store.
+    pub fn lane(&self, index: usize) -> &Lane {
+        &self.lanes[index]
+    }
+
+    /// The part of the quota that is thread `index`'s: parts differ by at most one.
+    pub fn share(&self, index: usize) -> usize {
+        share(self.quota.load(Relaxed), index, self.lanes.len())
+    }
+
+    /// Whether the run has to end now.
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
+    /// Sets when load begins, when measuring begins and when both end.
+    pub fn set_window(&self, start: u64, from: u64, until: u64) {
+        self.until.store(until, Relaxed);
+        self.from.store(from, Relaxed);
+        self.start.store(start, Release);
+    }
+
+    /// The sums as of each thread's last turn.
+    pub fn counts(&self) -> Counts {
+        let sum = |get: fn(&Lane) -> &AtomicU64| self.lanes.iter().map(|lane| get(lane).load(Relaxed)).sum();
+        Counts {
+            opened: sum(|lane| &lane.opened),
+            failed: sum(|lane| &lane.failed),
+            live: sum(|lane| &lane.live),
+            errors: sum(|lane| &lane.errors),
+            ready: sum(|lane| &lane.ready),
+            messages: sum(|lane| &lane.messages),
+            pings: sum(|lane| &lane.pings),
+        }
+    }
+}
+
+/// Part `index` of `total` split over `parts`.
+pub fn share(total: usize, index: usize, parts: usize) -> usize {
+    total * (index + 1) / parts - total * index / parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up_and_differ_by_at_most_one() {
+        for (total, parts) in [(1_000_000, 52), (7, 3), (2, 5), (0, 4)] {
+            let shares: Vec<usize> = (0..parts).map(|index| share(total, index, parts)).collect();
+            assert_eq!(shares.iter().sum::<usize>(), total);
+            assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1);
+        }
+    }
+}

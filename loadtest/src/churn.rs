@@ -1,0 +1,174 @@
+//! `loadtest churn`: connections that open, upgrade, close as the protocol says, and are replaced: how many a second, and
+//! how long each step takes.
+//!
+//! A closing handshake counts as done when the server has ended the connection (RFC 6455 §7.1.1: the server ends it
+//! first), so TIME-WAIT stays on the server's side.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::board::{Board, UNSET};
+use crate::clock::nanos;
+use crate::engine::link::{End, Link};
+use crate::engine::{Client, Counted, Next, Report, Turn, fleet};
+use crate::measure::{Recorder, Tally};
+use crate::options::{Common, Failure, Need, Setup};
+use crate::outcome::{Outcome, Reading, Spent};
+use crate::progress::{Subject, Watch};
+use crate::units::{self, grouped};
+
+/// How often an idle thread looks at the board.
+const LOOK: u64 = 10_000_000;
+/// How often overdue closes are looked for.
+const SWEEP: u64 = 100_000_000;
+
+/// `loadtest churn`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Connections at a time
+    #[arg(long, default_value_t = 100)]
+    connections: usize,
+    /// How long to measure
+    #[arg(long, default_value = "5s", value_parser = units::duration)]
+    duration: Duration,
+    /// How long to put on load before that
+    #[arg(long, default_value = "1s", value_parser = units::duration)]
+    warmup: Duration,
+    /// How long a server may take to end a connection after the closing handshake
+    #[arg(long, default_value = "5s", value_parser = units::duration)]
+    close_timeout: Duration,
+}
+
+/// One thread's part.
+#[derive(Debug)]
+struct ChurnClient<'a> {
+    board: &'a Board,
+    close_timeout: u64,
+    next_sweep: u64,
+    close: Recorder,
+    done: u64,
+    measured: u64,
+}
+
+impl ChurnClient<'_> {
+    fn sweep(&mut self, turn: &mut Turn<'_, bool>) {
+        if turn.now >= self.next_sweep {
+            self.next_sweep = turn.now + SWEEP;
+            let before = turn.now.saturating_sub(self.close_timeout);
+            turn.each_open(|_, link| if link.since < before { Err(End::CloseTimeout) } else { Ok(()) });
+        }
+    }
+}
+
+impl Client for ChurnClient<'_> {
+    /// Whether the server's Close has come.
+    type State = bool;
+
+    fn opened(&mut self, _: usize, link: &mut Link<bool>, _: u64) -> Result<(), End> {
+        link.close()
+    }
+
+    fn received(&mut self, _: usize, link: &mut Link<bool>, bytes: &mut [u8], _: u64) -> Result<(), End> {
+        link.state |= link.read(bytes, |_, _, _| Ok(()))?.closed.is_some();
+        Ok(())
+    }
+
+    fn end_of_stream(&mut self, link: &mut Link<bool>, now: u64) -> End {
+        if !link.state {
+            return End::Eof;
+        }
+        self.done += 1;
+        if now >= self.board.from.load(Relaxed) && now < self.board.until.load(Relaxed) {
+            self.close.record(now - link.since);
+            self.measured += 1;
+        }
+        End::Done
+    }
+
+    fn turn(&mut self, turn: &mut Turn<'_, bool>) -> Next {
+        self.sweep(turn);
+        let until = self.board.until.load(Relaxed);
+        let over = self.board.stopped() || (until != UNSET && turn.now >= until);
+        let drained = turn.links.is_empty() || turn.now >= until.saturating_add(self.close_timeout);
+        if over && drained { Next::Finished } else { Next::Until(turn.now + LOOK) }
+    }
+
+    fn counted(&self) -> Counted {
+        Counted { messages: self.done, ..Counted::default() }
+    }
+}
+
+/// Runs the scenario.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let need = Need { connections: args.connections, read_buffer: 16 << 10, reopen: true, threads_max: 1024 };
+    let setup = args.common.prepare(need)?;
+    let board = &setup.board;
+    let mut watch = Watch::new(board, setup.pid);
+    let mut spent = Spent::default();
+    let make = |_| ChurnClient {
+        board,
+        close_timeout: nanos(args.close_timeout),
+        next_sweep: 0,
+        close: Recorder::default(),
+        done: 0,
+        measured: 0,
+    };
+    let conduct = || spent = conduct(&setup, &mut watch, args);
+    let threads = fleet::run(&setup.plan, board, make, conduct).map_err(Failure::Failed)?;
+    watch.finish();
+    let report = fleet::sum(threads.iter().map(|(_, report)| report));
+    let (mut close, mut measured) = (Recorder::default(), 0);
+    for (client, _) in &threads {
+        close.add(&client.close);
+        measured += client.measured;
+    }
+    let mut outcome = Outcome::new("churn", &args.common);
+    outcome.run.series = watch.series();
+    describe(&mut outcome, &setup, args, &report, &close, &spent, measured);
+    outcome.finish(&args.common)
+}
+
+fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args) -> Spent {
+    let Setup { plan, board, .. } = setup;
+    let subject = Subject::Messages("connections closed");
+    let start = board.clock.now();
+    let from = start + nanos(args.warmup);
+    let until = from + nanos(args.duration);
+    board.set_window(start, from, until);
+    board.quota.store(plan.connections, Relaxed);
+    if !watch.until_moment("warm up", subject, from) {
+        return Spent::default();
+    }
+    let before = Reading::now(setup);
+    watch.until_moment("measure", subject, until);
+    let after = Reading::now(setup);
+    board.quota.store(0, Relaxed);
+    watch.until_count("drain", subject, 1, |_| false);
+    after.since(&before)
+}
+
+fn describe(
+    outcome: &mut Outcome,
+    setup: &Setup,
+    args: &Args,
+    report: &Report,
+    close: &Recorder,
+    spent: &Spent,
+    measured: u64,
+) {
+    outcome.parameters_of(setup);
+    outcome.parameter("duration_s", args.duration.as_secs_f64());
+    outcome.parameter("warmup_s", args.warmup.as_secs_f64());
+    let rate = if spent.seconds > 0.0 { measured as f64 / spent.seconds } else { 0.0 };
+    outcome.figure("connections_per_second", rate);
+    outcome.row("load", format!("{} connections at a time", args.connections));
+    outcome.row("rate", format!("{} opened, upgraded and closed a second", grouped(rate as u64)));
+    outcome.times("connect", &report.connect);
+    outcome.times("upgrade", &report.upgrade);
+    outcome.times("close", close);
+    outcome.cpu(spent, "connection", measured);
+    outcome.errors(report, &Tally::default());
+    outcome.note("Times of connect and upgrade include the warm-up.");
+}

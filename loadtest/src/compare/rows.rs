@@ -1,0 +1,213 @@
+//! What a comparison measures: its rows, the flags that each hands to a scenario, and who takes part.
+
+use std::time::Duration;
+
+use super::servers::Kind;
+
+/// One row: a scenario with its flags.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The subcommand.
+    pub scenario: &'static str,
+    /// What it needs of a server.
+    pub service: Service,
+    /// Flags, without those for the target and the result.
+    pub flags: Vec<String>,
+    /// The share of the best peer's highest rate at which messages are sent; `None`: no fixed rate.
+    pub pace: Option<f64>,
+}
+
+/// What a row needs of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Every message comes back.
+    Echo,
+    /// Every message goes to all members.
+    Chat,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// Few rows and short ones, for CI.
+    pub quick: bool,
+    /// How long each is measured.
+    pub duration: Duration,
+}
+
+/// The row whose rates set the pace of the fixed-rate rows.
+pub const PACE_SIZE: &str = "20";
+/// Its connections.
+pub const PACE_CONNECTIONS: &str = "200";
+
+/// The rows of a comparison, in order; the one that sets the pace comes before those that need it.
+pub fn rows(extent: Extent) -> Vec<Plan> {
+    let echo = |size: &str, connections: &str, depth: &str| {
+        Plan::new("echo", &["--size", size, "--connections", connections, "--depth", depth]).timed(extent)
+    };
+    let paced = |share: f64| {
+        let plan = Plan::new("echo", &["--size", PACE_SIZE, "--connections", PACE_CONNECTIONS]);
+        Plan { pace: Some(share), ..plan.timed(extent) }
+    };
+    let churn = Plan::new("churn", &["--connections", "100"]).timed(extent);
+    let idle = |connections: &str| {
+        Plan::new("idle", &["--connections", connections, "--hold", "1s", "--settle", "1s"])
+    };
+    let chat = |members: &str| Plan {
+        service: Service::Chat,
+        ..Plan::new("chat", &["--size", "20", "--connections", members]).timed(extent)
+    };
+    if extent.quick {
+        return vec![
+            echo(PACE_SIZE, PACE_CONNECTIONS, "1"),
+            echo("1KiB", "50", "1"),
+            echo("20", "50", "16"),
+            paced(0.5),
+            churn,
+            idle("3000"),
+        ];
+    }
+    vec![
+        echo(PACE_SIZE, PACE_CONNECTIONS, "1"),
+        echo("125", "200", "1"),
+        echo("1KiB", "200", "1"),
+        echo("16KiB", "200", "1"),
+        // More at once would be a test of the machine's memory.
+        echo("1MiB", "50", "1"),
+        echo("20", "1", "1"),
+        echo("20", "50", "1"),
+        echo("20", "10000", "1"),
+        echo("20", "200", "16"),
+        echo("1KiB", "200", "16"),
+        paced(0.5),
+        paced(0.8),
+        churn,
+        chat("50"),
+        chat("200"),
+        idle("15000"),
+    ]
+}
+
+impl Plan {
+    fn new(scenario: &'static str, flags: &[&str]) -> Plan {
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Plan { scenario, service: Service::Echo, flags, pace: None }
+    }
+
+    /// With how long it is measured, after a third of that to warm up (a second at most).
+    fn timed(mut self, extent: Extent) -> Plan {
+        let warmup = (extent.duration / 3).min(Duration::from_secs(1));
+        for (name, span) in [("--duration", extent.duration), ("--warmup", warmup)] {
+            self.flags.extend([name.to_owned(), format!("{}ms", span.as_millis())]);
+        }
+        self
+    }
+
+    /// Whether a server can take part.
+    pub fn holds_for(&self, kind: Kind) -> bool {
+        self.service == Service::Echo || kind != Kind::Bare
+    }
+
+    /// Where a server offers it, and how it is spoken to where that differs.
+    pub fn endpoint(&self, kind: Kind) -> (&'static str, Option<&'static str>) {
+        match (self.service, kind) {
+            (Service::Echo, _) => ("/echo", None),
+            (Service::Chat, Kind::Ours) => ("/ws", Some("rollcall")),
+            (Service::Chat, _) => ("/chat", Some("broadcast")),
+        }
+    }
+
+    /// Whether this row's rates set the pace.
+    pub fn sets_pace(&self) -> bool {
+        let value = |name: &str| {
+            let at = self.flags.iter().position(|flag| flag == name)?;
+            self.flags.get(at + 1).map(String::as_str)
+        };
+        self.scenario == "echo"
+            && self.pace.is_none()
+            && value("--size") == Some(PACE_SIZE)
+            && value("--connections") == Some(PACE_CONNECTIONS)
+            && value("--depth") == Some("1")
+    }
+
+    /// The flags in words, for the progress line.
+    pub fn label(&self) -> String {
+        let pace =
+            self.pace.map_or(String::new(), |share| format!(" at {:.0} % of the best peer", share * 100.0));
+        let shown: Vec<&str> = self
+            .flags
+            .chunks(2)
+            .filter(|pair| !["--duration", "--warmup", "--hold", "--settle"].contains(&pair[0].as_str()))
+            .flat_map(|pair| pair.iter().map(String::as_str))
+            .collect();
+        format!("{} {}{pace}", self.scenario, shown.join(" "))
+    }
+}
+
+/// Who is measured when: in each round every target once, each round beginning with another one, so that none always
+/// follows the same neighbour or always comes first.
+pub fn turns(targets: usize, rounds: usize) -> Vec<(usize, usize)> {
+    (0..rounds).flat_map(|round| (0..targets).map(move |turn| (round, (round + turn) % targets))).collect()
+}
+
+/// A share of a rate, to two digits: a round figure is easier to type again.
+pub fn paced_rate(peak: f64, share: f64) -> f64 {
+    let wanted = peak * share;
+    if wanted < 10.0 {
+        return wanted.max(1.0).round();
+    }
+    let unit = 10f64.powf(wanted.log10().floor() - 1.0);
+    (wanted / unit).round() * unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extent(quick: bool) -> Extent {
+        Extent { quick, duration: Duration::from_secs(3) }
+    }
+
+    #[test]
+    fn rounds_take_turns_and_begin_with_another_target_each() {
+        assert_eq!(turns(3, 2), [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (1, 0)]);
+        for target in 0..4 {
+            assert_eq!(turns(4, 5).iter().filter(|(_, turn)| *turn == target).count(), 5);
+        }
+        assert!(turns(0, 3).is_empty());
+    }
+
+    #[test]
+    fn the_pace_is_set_before_it_is_needed() {
+        for quick in [false, true] {
+            let rows = rows(extent(quick));
+            let sets = rows.iter().position(Plan::sets_pace).expect("one row sets the pace");
+            let needs = rows.iter().position(|row| row.pace.is_some()).expect("one row has a pace");
+            assert!(sets < needs);
+            assert_eq!(rows.iter().filter(|row| row.sets_pace()).count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_pace_is_a_round_number() {
+        assert_eq!(paced_rate(278_311.0, 0.5), 140_000.0);
+        assert_eq!(paced_rate(278_311.0, 0.8), 220_000.0);
+        assert_eq!(paced_rate(100.0, 0.5), 50.0);
+        assert_eq!(paced_rate(0.0, 0.5), 1.0);
+    }
+
+    #[test]
+    fn the_bare_loop_takes_no_part_in_a_chat() {
+        let all = rows(extent(false));
+        let chat = all.iter().find(|row| row.scenario == "chat").expect("a chat is compared");
+        assert!(!chat.holds_for(Kind::Bare) && chat.holds_for(Kind::Bun));
+        assert_eq!(chat.endpoint(Kind::Ours), ("/ws", Some("rollcall")));
+        assert!(all[0].holds_for(Kind::Bare));
+    }
+
+    #[test]
+    fn the_quick_form_is_a_small_part() {
+        assert!(rows(extent(true)).len() < rows(extent(false)).len());
+        assert_eq!(rows(extent(true))[0].label(), "echo --size 20 --connections 200 --depth 1");
+    }
+}

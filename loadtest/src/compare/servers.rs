@@ -1,0 +1,306 @@
+//! The servers that are compared: how each is built, started on its core, and ended.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::cores::Cores;
+use crate::comparison::{BARE, OURS};
+
+/// A server that can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// This repository's.
+    #[value(skip)]
+    Ours,
+    /// `loadtest bare`.
+    #[value(skip)]
+    Bare,
+    /// Bun (uWebSockets)
+    Bun,
+    /// Node's ws
+    Ws,
+    /// fastwebsockets on tokio
+    Fastwebsockets,
+    /// tokio-tungstenite with an 8 KiB read buffer
+    TokioTungstenite,
+}
+
+/// How long a server may take until it accepts.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long it may take to end when it is asked to.
+const END_TIMEOUT: Duration = Duration::from_secs(3);
+const STEP: Duration = Duration::from_millis(10);
+
+impl Kind {
+    /// Its short name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Ours => OURS,
+            Kind::Bare => BARE,
+            Kind::Bun => "bun",
+            Kind::Ws => "ws",
+            Kind::Fastwebsockets => "fastwebsockets",
+            Kind::TokioTungstenite => "tokio-tungstenite",
+        }
+    }
+
+    /// Makes it ready to be started. Says on standard error what it does.
+    pub fn build(self, places: &Places) -> io::Result<()> {
+        match self {
+            Kind::Bare => Ok(()),
+            Kind::Ours if places.ours.is_some() => Ok(()),
+            Kind::Ours => {
+                let flags = ["build", "--release", "--package", "rollcall", "--bin", "rollcall"];
+                succeed(Command::new("cargo").args(flags).current_dir(&places.root))
+            }
+            Kind::Fastwebsockets | Kind::TokioTungstenite => {
+                let folder = places.peer("rust");
+                let mut command = Command::new("cargo");
+                command.args([
+                    "build",
+                    "--release",
+                    "--locked",
+                    "--bin",
+                    self.name(),
+                    "--target-dir",
+                    "target",
+                ]);
+                succeed(command.current_dir(folder))
+            }
+            Kind::Ws | Kind::Bun => {
+                let folder = places.peer(if self == Kind::Ws { "node" } else { "bun" });
+                if folder.join("node_modules").join(self.name()).is_dir() {
+                    return Ok(());
+                }
+                succeed(Command::new("npm").args(["ci", "--ignore-scripts"]).current_dir(folder))
+            }
+        }
+    }
+
+    /// The program and its arguments up to the address.
+    fn command(self, places: &Places) -> io::Result<Vec<OsString>> {
+        let words: Vec<OsString> = match self {
+            Kind::Ours => {
+                let built =
+                    places.ours.clone().unwrap_or_else(|| places.target_dir().join("release/rollcall"));
+                vec![built.into(), "--workers".into(), "1".into(), "--listen".into()]
+            }
+            Kind::Bare => vec![std::env::current_exe()?.into(), "bare".into(), "--listen".into()],
+            Kind::Ws => vec!["node".into(), places.peer("node").join("server.js").into(), "--listen".into()],
+            Kind::Bun => {
+                let folder = places.peer("bun");
+                vec![bun(&folder)?.into(), folder.join("server.js").into(), "--listen".into()]
+            }
+            Kind::Fastwebsockets | Kind::TokioTungstenite => {
+                let built = places.peer("rust").join("target/release").join(self.name());
+                vec![built.into(), "--listen".into()]
+            }
+        };
+        Ok(words)
+    }
+
+    /// Its version, as far as its own files tell.
+    pub fn version(self, places: &Places) -> Option<String> {
+        let pinned = |text: String| text.trim_start_matches('=').to_owned();
+        match self {
+            Kind::Ours => Some(env!("CARGO_PKG_VERSION").to_owned()),
+            Kind::Bare => None,
+            Kind::Ws | Kind::Bun => {
+                let folder = places.peer(if self == Kind::Ws { "node" } else { "bun" });
+                let package = fs::read_to_string(folder.join("package.json")).ok()?;
+                let package: serde_json::Value = serde_json::from_str(&package).ok()?;
+                package["dependencies"][self.name()].as_str().map(|version| pinned(version.to_owned()))
+            }
+            Kind::Fastwebsockets | Kind::TokioTungstenite => {
+                let manifest = fs::read_to_string(places.peer("rust").join("Cargo.toml")).ok()?;
+                manifest_version(&manifest, self.name()).map(pinned)
+            }
+        }
+    }
+}
+
+/// The version that a Cargo manifest asks for: `name = { version = "=1.2.3" … }`.
+fn manifest_version(manifest: &str, name: &str) -> Option<String> {
+    let line = manifest.lines().find(|line| line.starts_with(&format!("{name} = ")))?;
+    line.split('"')
+        .find(|part| part.trim_start_matches('=').starts_with(|c: char| c.is_ascii_digit()))
+        .map(str::to_owned)
+}
+
+/// Bun's program, in the package of the platform: npm's link to it is made by a script that may be forbidden.
+fn bun(folder: &Path) -> io::Result<PathBuf> {
+    let packages = fs::read_dir(folder.join("node_modules/@oven"))?;
+    let programs = packages.flatten().map(|package| package.path().join("bin/bun"));
+    let mut found: Vec<PathBuf> = programs.filter(|program| program.is_file()).collect();
+    // Where a C library of each kind is installed, the plain one comes first.
+    found.sort();
+    found
+        .into_iter()
+        .next()
+        .ok_or_else(|| io::Error::other("npm has installed no program for Bun on this platform"))
+}
+
+fn succeed(command: &mut Command) -> io::Result<()> {
+    let said = format!("{command:?}").replace('"', "");
+    eprintln!("loadtest: {said}");
+    let status = command
+        .stdout(io::stderr())
+        .status()
+        .map_err(|error| io::Error::other(format!("{said}: {error}")))?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{said}: {status}"))) }
+}
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The repository.
+    pub root: PathBuf,
+    /// A built rollcall, where it is not to be built.
+    pub ours: Option<PathBuf>,
+}
+
+impl Places {
+    /// Looks upwards for the repository, from the working folder and from this program.
+    pub fn find(ours: Option<PathBuf>) -> io::Result<Places> {
+        let starts = [std::env::current_dir()?, std::env::current_exe()?];
+        let mut folders = starts.iter().flat_map(|start| start.ancestors());
+        let root = folders.find(|folder| folder.join("loadtest/peers/rust/Cargo.toml").is_file());
+        let root = root
+            .ok_or_else(|| io::Error::other("loadtest/peers is nowhere above: run this in the repository"))?;
+        Ok(Places { root: root.to_owned(), ours })
+    }
+
+    fn peer(&self, folder: &str) -> PathBuf {
+        self.root.join("loadtest/peers").join(folder)
+    }
+
+    fn target_dir(&self) -> PathBuf {
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from)
+    }
+}
+
+/// A server that runs; it is ended when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    address: SocketAddr,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts it on its core and waits until it accepts.
+    pub fn start(kind: Kind, places: &Places, cores: &Cores) -> io::Result<Server> {
+        let address = free_address()?;
+        let words = kind.command(places)?;
+        let log = std::env::temp_dir().join(format!("loadtest-{}-{}.log", std::process::id(), kind.name()));
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).arg(address.to_string());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
+        let named = |error| io::Error::other(format!("{}: {error}", Path::new(&words[0]).display()));
+        let child = cores.on_server(|| command.spawn()).map_err(named)?;
+        let mut server = Server { child, address, log };
+        server.wait_until_it_accepts(kind)?;
+        Ok(server)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn wait_until_it_accepts(&mut self, kind: Kind) -> io::Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < START_TIMEOUT {
+            if TcpStream::connect(self.address).is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                return Err(io::Error::other(format!(
+                    "{} ended at once ({status}): {}",
+                    kind.name(),
+                    self.last_words()
+                )));
+            }
+            thread::sleep(STEP);
+        }
+        Err(io::Error::other(format!(
+            "{} accepts nothing after {START_TIMEOUT:?}: {}",
+            kind.name(),
+            self.last_words()
+        )))
+    }
+
+    fn last_words(&self) -> String {
+        let said = fs::read_to_string(&self.log).unwrap_or_default();
+        said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        end(&mut self.child, Signal::TERM);
+        let _ = fs::remove_file(&self.log);
+    }
+}
+
+/// Asks a child of ours to end, and ends it if it does not.
+pub fn end(child: &mut Child, signal: Signal) {
+    // A child that was not waited for keeps its number, so no stranger can get the signal.
+    if let (Ok(None), Some(pid)) = (child.try_wait(), Pid::from_raw(child.id() as i32)) {
+        let _ = kill_process(pid, signal);
+        let asked = Instant::now();
+        while matches!(child.try_wait(), Ok(None)) && asked.elapsed() < END_TIMEOUT {
+            thread::sleep(STEP);
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_tells_what_is_pinned() {
+        let manifest =
+            "[dependencies]\nbytes = \"=1.2.3\"\nx = { version = \"=0.10.0\", features = [\"a\"] }\n";
+        assert_eq!(manifest_version(manifest, "x").as_deref(), Some("=0.10.0"));
+        assert_eq!(manifest_version(manifest, "bytes").as_deref(), Some("=1.2.3"));
+        assert_eq!(manifest_version(manifest, "y"), None);
+    }
+
+    #[test]
+    fn every_peer_knows_its_version() {
+        let places = Places::find(None).expect("tests run in the repository");
+        for kind in [Kind::Bun, Kind::Ws, Kind::Fastwebsockets, Kind::TokioTungstenite] {
+            let version = kind.version(&places).unwrap_or_default();
+            assert!(version.starts_with(|c: char| c.is_ascii_digit()), "{}: {version}", kind.name());
+        }
+    }
+
+    #[test]
+    fn a_child_that_is_dropped_is_gone() {
+        let mut child = Command::new("sleep").arg("1000").spawn().expect("sleep is everywhere");
+        end(&mut child, Signal::TERM);
+        assert!(child.try_wait().expect("it was ours").is_some());
+    }
+}

@@ -1,0 +1,261 @@
+//! `loadtest echo`: messages go out, the same must come back; how many a second, how fast, at what cost.
+//!
+//! Closed loop by default: each connection keeps `--depth` messages in flight, so a slow server is asked less. With
+//! `--rate` the loop is open: messages are due by a schedule, and a latency counts from the moment its message was due.
+//! Throughput and cost are questions for the first, latencies under a given load for the second.
+
+mod client;
+mod frames;
+mod pace;
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::clock::nanos;
+use crate::echo::client::{EchoClient, Load, Tallies};
+use crate::engine::{Report, fleet};
+use crate::measure::{Recorder, Tally};
+use crate::options::{Common, Failure, Need, Setup};
+use crate::outcome::{Outcome, Reading, Spent};
+use crate::progress::{Subject, Watch};
+use crate::result::Series;
+use crate::target::Target;
+use crate::units;
+
+/// Replies over this size are compared one in sixteen, unless `--verify` says otherwise.
+const VERIFY_ALL_BYTES: usize = 4096;
+/// Messages in flight on a connection of an open loop, unless `--depth` says otherwise.
+const OPEN_LOOP_DEPTH: usize = 64;
+/// From the start of a run to its load: every thread has looked at the board by then.
+const RUN_UP: u64 = 30_000_000;
+
+/// Which replies are compared with what was sent. Lengths always are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Verify {
+    /// All up to 4 KiB, one in sixteen beyond
+    Auto,
+    /// Every one
+    All,
+    /// Lengths only
+    None,
+}
+
+/// `loadtest echo`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Connections
+    #[arg(long, default_value_t = 50)]
+    connections: usize,
+    /// Bytes of each message
+    #[arg(long, default_value = "20", value_parser = units::bytes)]
+    size: u64,
+    /// Messages in flight on each connection [default: 1; with --rate 64]
+    #[arg(long)]
+    depth: Option<usize>,
+    /// Messages a second in all (open loop) [default: as fast as replies come]
+    #[arg(long)]
+    rate: Option<f64>,
+    /// How long to measure
+    #[arg(long, default_value = "5s", value_parser = units::duration)]
+    duration: Duration,
+    /// How long to put on load before that
+    #[arg(long, default_value = "1s", value_parser = units::duration)]
+    warmup: Duration,
+    /// How long to wait for the last replies
+    #[arg(long, default_value = "5s", value_parser = units::duration)]
+    drain: Duration,
+    /// Which replies are compared with what was sent
+    #[arg(long, value_enum, default_value = "auto")]
+    verify: Verify,
+    /// Text messages instead of binary ones
+    #[arg(long)]
+    text: bool,
+    /// Measure a bare loop (`loadtest bare`) too and say the ratio to it
+    #[arg(long, value_name = "URL")]
+    bare_url: Option<String>,
+}
+
+impl Args {
+    fn load(&self) -> Result<Load, Failure> {
+        let usage = |line: &str| Err(Failure::Usage(line.to_owned()));
+        let Ok(size @ 0..=0x400_0000) = usize::try_from(self.size) else {
+            return usage("--size: at most 64MiB");
+        };
+        let depth = self.depth.unwrap_or(if self.rate.is_some() { OPEN_LOOP_DEPTH } else { 1 });
+        if !(1..=65_536).contains(&depth) {
+            return usage("--depth: 1 to 65536");
+        }
+        if self.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
+            return usage("--rate: more than nothing");
+        }
+        let verify_every = match self.verify {
+            Verify::All => 1,
+            Verify::Auto => {
+                if size <= VERIFY_ALL_BYTES {
+                    1
+                } else {
+                    16
+                }
+            }
+            Verify::None => 0,
+        };
+        Ok(Load { size, text: self.text, depth, rate: self.rate, verify_every, drain: nanos(self.drain) })
+    }
+
+    fn need(&self) -> Need {
+        let read_buffer = if self.size <= 1024 { 64 << 10 } else { 256 << 10 };
+        Need { connections: self.connections, read_buffer, reopen: false, threads_max: 1024 }
+    }
+}
+
+/// Runs the scenario.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let load = args.load()?;
+    let setup = args.common.prepare(args.need())?;
+    let measured = measure(&setup, load, args)?;
+    let mut outcome = Outcome::new("echo", &args.common);
+    describe(&mut outcome, &setup, args, load, &measured);
+    if let Some(url) = args.bare_url.as_ref().filter(|_| !setup.board.stopped()) {
+        let target = Target::parse(url, args.common.allow_remote).map_err(Failure::Usage)?;
+        let setup = args.common.prepare_for(target, None, args.need())?;
+        compare(&mut outcome, &measured, &measure(&setup, load, args)?);
+    }
+    outcome.finish(&args.common)
+}
+
+/// What a measurement found.
+#[derive(Debug)]
+struct Measured {
+    tallies: Tallies,
+    report: Report,
+    spent: Spent,
+    series: Vec<Series>,
+    interrupted: bool,
+}
+
+impl Measured {
+    fn rate(&self) -> f64 {
+        if self.spent.seconds > 0.0 { self.tallies.measured as f64 / self.spent.seconds } else { 0.0 }
+    }
+
+    fn server_micros(&self) -> Option<f64> {
+        Some(self.spent.server? * 1e6 / self.tallies.measured as f64).filter(|micros| micros.is_finite())
+    }
+}
+
+fn measure(setup: &Setup, load: Load, args: &Args) -> Result<Measured, Failure> {
+    let Setup { plan, board, pid } = setup;
+    let mut spent = Spent::default();
+    let mut watch = Watch::new(board, *pid);
+    let conduct = || spent = conduct(setup, &mut watch, args);
+    let make = |index| EchoClient::new(board, load, plan.connections, index, plan.threads);
+    let threads = fleet::run(plan, board, make, conduct).map_err(Failure::Failed)?;
+    watch.finish();
+    let report = fleet::sum(threads.iter().map(|(_, report)| report));
+    if report.opened == 0 {
+        let why: Vec<String> = report.errors.into_map().into_keys().collect();
+        return Err(Failure::Failed(format!("no connection opened: {}", why.join(", "))));
+    }
+    let tallies = sum(threads.into_iter().map(|(client, _)| client.tallies));
+    Ok(Measured { tallies, report, spent, series: watch.series(), interrupted: board.stopped() })
+}
+
+/// Opens all connections, lets the load begin, and reads both sides' usage where measuring begins and ends.
+fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args) -> Spent {
+    let Setup { plan, board, .. } = setup;
+    board.quota.store(plan.connections, Relaxed);
+    let all = plan.connections as u64;
+    let opened =
+        watch.until_count("connect", Subject::Opened, all, |counts| counts.opened + counts.failed >= all);
+    if !opened || board.counts().opened == 0 {
+        board.stop.store(true, Relaxed);
+        return Spent::default();
+    }
+    let subject = Subject::Messages("messages");
+    let start = board.clock.now() + RUN_UP;
+    let from = start + nanos(args.warmup);
+    let until = from + nanos(args.duration);
+    board.set_window(start, from, until);
+    if !watch.until_moment("warm up", subject, from) {
+        return Spent::default();
+    }
+    let before = Reading::now(setup);
+    watch.until_moment("measure", subject, until);
+    let after = Reading::now(setup);
+    watch.until_count("drain", subject, 1, |_| false);
+    after.since(&before)
+}
+
+fn sum(threads: impl Iterator<Item = Tallies>) -> Tallies {
+    let none = Tallies {
+        latency: Recorder::default(),
+        lag: Recorder::default(),
+        measured: 0,
+        replies: 0,
+        pings: 0,
+        errors: Tally::default(),
+    };
+    threads.fold(none, |mut all, thread| {
+        all.latency.add(&thread.latency);
+        all.lag.add(&thread.lag);
+        all.errors.merge(&thread.errors);
+        all.measured += thread.measured;
+        all.replies += thread.replies;
+        all.pings += thread.pings;
+        all
+    })
+}
+
+fn describe(outcome: &mut Outcome, setup: &Setup, args: &Args, load: Load, measured: &Measured) {
+    outcome.parameters_of(setup);
+    outcome.parameter("size", load.size);
+    outcome.parameter("depth", load.depth);
+    outcome.parameter("rate", load.rate);
+    outcome.parameter("duration_s", args.duration.as_secs_f64());
+    outcome.parameter("warmup_s", args.warmup.as_secs_f64());
+    outcome.parameter("text", load.text);
+    outcome.parameter("verify_every", load.verify_every);
+    let rate = measured.rate();
+    let bytes = rate * load.size as f64;
+    outcome.figure("messages_per_second", rate);
+    outcome.figure("payload_bytes_per_second", bytes);
+    outcome.figure("messages", measured.tallies.measured as f64);
+    let shape = match load.rate {
+        None => format!("{} in flight on each", load.depth),
+        Some(rate) => format!("{} messages/s by schedule", units::grouped(rate as u64)),
+    };
+    outcome.row("load", format!("{} connections, {} B, {shape}", args.connections, load.size));
+    let each_way = format!("{:.1} MB/s of payload each way", bytes / 1e6);
+    outcome.row("rate", format!("{} messages/s, {each_way}", units::grouped(rate as u64)));
+    outcome.times("latency", &measured.tallies.latency);
+    if load.rate.is_some() {
+        outcome.times("send lag", &measured.tallies.lag);
+    }
+    outcome.cpu(&measured.spent, "message", measured.tallies.measured);
+    outcome.errors(&measured.report, &measured.tallies.errors);
+    outcome.run.series.clone_from(&measured.series);
+    match load.rate {
+        None => outcome
+            .note("Closed loop: a slow server is asked less, so latencies are those of a full pipeline."),
+        Some(_) => outcome.note("Open loop: latencies count from the moment that a message was due."),
+    }
+    if measured.interrupted {
+        outcome.note("Interrupted: the figures are of the part that ran.");
+    }
+}
+
+/// Adds the bare loop's figures, and the ratios to them: above one where the server does better.
+fn compare(outcome: &mut Outcome, server: &Measured, bare: &Measured) {
+    let ratio = server.rate() / bare.rate();
+    outcome.figure("bare_messages_per_second", bare.rate());
+    outcome.figure("rate_to_bare", ratio);
+    let mut row = format!("{} messages/s, so {ratio:.3} of its rate", units::grouped(bare.rate() as u64));
+    if let (Some(own), Some(least)) = (server.server_micros(), bare.server_micros()) {
+        outcome.figure("bare_cpu_us_per_message", least);
+        outcome.figure("cpu_to_bare", own / least);
+        row.push_str(&format!("; {least:.3} µs per message, so {:.3} of its cpu", own / least));
+    }
+    outcome.row("bare loop", row);
+}

@@ -1,0 +1,293 @@
+//! One client connection: its socket, its protocol state and what its scenario keeps for it.
+//!
+//! An idle link owns no heap; the struct is 40 bytes beside the scenario's state. What a socket does not take at once is
+//! kept in a box that is gone when it has been written.
+
+use std::os::fd::OwnedFd;
+
+use rollcall::limits::{CONTROL_BYTES_MAX, FRAME_HEADER_BYTES_MAX, MessageLimits};
+use rollcall::wire::close::{Close, CloseCode};
+use rollcall::wire::error::ProtocolError;
+use rollcall::wire::frame::{Header, Opcode};
+use rollcall::wire::mask;
+use rollcall::wire::session::{Event, Kind, Role, Session};
+use rustix::io::Errno;
+
+use crate::sys;
+use crate::target;
+
+/// The mask key of every frame: what it hides from, no proxy here is.
+pub const MASK: [u8; 4] = [0x5a, 0xc3, 0x96, 0x0f];
+/// What a server may send.
+pub const LIMITS: MessageLimits =
+    MessageLimits { max_message_bytes: 64 << 20, max_frame_bytes: 64 << 20, max_fragments: 1 << 20 };
+
+/// How far a link has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// The connect is under way.
+    Connecting,
+    /// The upgrade request was sent.
+    Upgrading,
+    /// Frames.
+    Open,
+}
+
+/// Why a link ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// We were done with it; the only end that is no error.
+    Done,
+    /// The server sent a Close.
+    Closed(Option<CloseCode>),
+    /// The server ended the connection without one.
+    Eof,
+    /// A system call failed.
+    System(Errno),
+    /// The upgrade failed.
+    Handshake(rollcall::wire::client::HandshakeError),
+    /// The server broke a rule of the protocol.
+    Protocol(ProtocolError),
+    /// It was not open in time.
+    OpenTimeout,
+    /// The server took too long to end it after the closing handshake.
+    CloseTimeout,
+    /// No source address has a port left.
+    NoPort,
+}
+
+impl End {
+    /// The kind under which the error is counted.
+    pub fn kind(&self) -> String {
+        match self {
+            End::Done => "done".to_owned(),
+            End::Closed(Some(code)) => format!("closed by the server with {}", code.0),
+            End::Closed(None) => "closed by the server without a code".to_owned(),
+            End::Eof => "ended by the server without a Close".to_owned(),
+            End::System(Errno::CONNREFUSED) => "connection refused".to_owned(),
+            End::System(Errno::CONNRESET) => "connection reset".to_owned(),
+            End::System(Errno::PIPE) => "broken pipe".to_owned(),
+            End::System(Errno::MFILE) => "out of descriptors".to_owned(),
+            End::System(Errno::ADDRNOTAVAIL) => "out of local ports".to_owned(),
+            End::System(errno) => std::io::Error::from(*errno).to_string().to_lowercase(),
+            End::Handshake(error) => format!("server {}", target::describe(error)),
+            End::Protocol(error) => format!("protocol: {error}"),
+            End::OpenTimeout => "not open in time".to_owned(),
+            End::CloseTimeout => "not closed in time".to_owned(),
+            End::NoPort => "out of local ports".to_owned(),
+        }
+    }
+}
+
+impl From<Errno> for End {
+    fn from(errno: Errno) -> End {
+        End::System(errno)
+    }
+}
+
+impl From<ProtocolError> for End {
+    fn from(error: ProtocolError) -> End {
+        End::Protocol(error)
+    }
+}
+
+/// What a read came to besides messages.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Seen {
+    /// Pings, each answered.
+    pub pings: u64,
+    /// The server sent a Close; it has been answered.
+    pub closed: Option<Option<CloseCode>>,
+}
+
+impl Seen {
+    /// The Pings, or the server's Close as the link's end.
+    pub fn open(self) -> Result<u64, End> {
+        self.closed.map_or(Ok(self.pings), |code| Err(End::Closed(code)))
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Link<T> {
+    socket: OwnedFd,
+    pub(super) phase: Phase,
+    /// The protocol state; in use once the phase is [`Phase::Open`].
+    pub session: Session,
+    /// When the phase began. Free for the scenario's use once the link is open.
+    pub since: u64,
+    pending: Option<Box<Pending>>,
+    /// What the scenario keeps.
+    pub state: T,
+}
+
+/// Bytes to be written (or, while upgrading, half a response), and how many of them are done with.
+#[derive(Debug, Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl<T: Default> Link<T> {
+    pub(super) fn new(socket: OwnedFd, now: u64) -> Link<T> {
+        let session = Session::new(Role::Client);
+        Link { socket, phase: Phase::Connecting, session, since: now, pending: None, state: T::default() }
+    }
+}
+
+impl<T> Link<T> {
+    /// Whether frames may be sent and received.
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    pub(super) fn socket(&self) -> &OwnedFd {
+        &self.socket
+    }
+
+    /// Reads once; zero at the end of the stream.
+    pub(super) fn recv(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        sys::recv(&self.socket, buffer)
+    }
+
+    /// One raw write; what wasn't taken is the caller's to write again, at the next writable event.
+    pub fn write(&self, bytes: &[u8]) -> Result<usize, End> {
+        Ok(sys::send(&self.socket, bytes)?)
+    }
+
+    /// Writes whole frames, and keeps what the socket does not take.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), End> {
+        let sent = if self.pending.is_some() { 0 } else { self.write(bytes)? };
+        self.keep(&bytes[sent..]);
+        Ok(())
+    }
+
+    /// Keeps bytes for the next [`Link::flush`].
+    pub fn keep(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.pending.get_or_insert_default().bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// Whether bytes are kept.
+    pub fn has_kept(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Writes what was kept. True where nothing is left.
+    pub fn flush(&mut self) -> Result<bool, End> {
+        let Some(pending) = &mut self.pending else { return Ok(true) };
+        pending.sent += sys::send(&self.socket, &pending.bytes[pending.sent..])?;
+        if pending.sent < pending.bytes.len() {
+            return Ok(false);
+        }
+        self.pending = None;
+        Ok(true)
+    }
+
+    /// Takes what was kept, for a response that came in parts.
+    pub(super) fn take_kept(&mut self) -> Vec<u8> {
+        self.pending.take().map(|pending| pending.bytes).unwrap_or_default()
+    }
+
+    /// Sends a Close with code 1000, unless one was sent.
+    pub fn close(&mut self) -> Result<(), End> {
+        let mut frame = Vec::new();
+        if self.session.close(&Close::new(CloseCode::NORMAL, ""), Some(MASK), &mut frame) {
+            self.send(&frame)?;
+        }
+        Ok(())
+    }
+
+    /// Takes all of `input`: hands each message to `on_message`, answers Pings and a Close.
+    pub fn read(
+        &mut self,
+        mut input: &mut [u8],
+        mut on_message: impl FnMut(&mut T, Kind, &[u8]) -> Result<(), End>,
+    ) -> Result<Seen, End> {
+        let mut seen = Seen::default();
+        while !input.is_empty() {
+            let (taken, answer) = match self.session.read(&LIMITS, None, input)? {
+                (taken, Some(Event::Message(kind, payload))) => {
+                    on_message(&mut self.state, kind, payload)?;
+                    (taken, Answer::None)
+                }
+                (taken, Some(Event::Ping(payload))) => (taken, Answer::Pong(Pong::to(payload))),
+                (taken, Some(Event::Close(close))) => (taken, Answer::Close(close.code)),
+                (taken, Some(Event::Pong(_)) | None) => (taken, Answer::None),
+            };
+            input = &mut input[taken..];
+            match answer {
+                Answer::None => {}
+                Answer::Pong(pong) => {
+                    seen.pings += 1;
+                    self.send(pong.bytes())?;
+                }
+                Answer::Close(code) => {
+                    seen.closed = Some(code);
+                    self.close()?;
+                }
+            }
+        }
+        self.session.release();
+        Ok(seen)
+    }
+}
+
+enum Answer {
+    None,
+    Pong(Pong),
+    Close(Option<CloseCode>),
+}
+
+/// A whole masked Pong on the stack.
+#[derive(Clone, Copy, Debug)]
+pub struct Pong {
+    frame: [u8; FRAME_HEADER_BYTES_MAX + CONTROL_BYTES_MAX],
+    len: usize,
+}
+
+impl Pong {
+    /// The answer to a Ping with that payload, of at most 125 bytes.
+    pub fn to(payload: &[u8]) -> Pong {
+        let header = Header {
+            fin: true,
+            reserved: 0,
+            opcode: Opcode::Pong,
+            mask: Some(MASK),
+            len: payload.len() as u64,
+        };
+        let (bytes, at) = header.encode();
+        let len = at + payload.len();
+        let mut frame = [0; FRAME_HEADER_BYTES_MAX + CONTROL_BYTES_MAX];
+        frame[..at].copy_from_slice(&bytes[..at]);
+        frame[at..len].copy_from_slice(payload);
+        mask::apply(&mut frame[at..len], MASK);
+        Pong { frame, len }
+    }
+
+    /// The frame.
+    pub fn bytes(&self) -> &[u8] {
+        &self.frame[..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_link_is_forty_bytes() {
+        assert!(size_of::<Link<()>>() <= 40, "{}", size_of::<Link<()>>());
+    }
+
+    #[test]
+    fn a_pong_carries_its_pings_payload_masked() {
+        let pong = Pong::to(b"hello");
+        assert_eq!(pong.bytes()[..6], [0x8a, 0x85, MASK[0], MASK[1], MASK[2], MASK[3]]);
+        let mut payload = pong.bytes()[6..].to_vec();
+        mask::apply(&mut payload, MASK);
+        assert_eq!(payload, b"hello");
+        assert_eq!(Pong::to(&[0; 125]).bytes().len(), 131);
+    }
+}

@@ -1,0 +1,217 @@
+//! `loadtest chat`: all to all in lockstep. In a round every member says something, and the next round begins when every
+//! message has reached every member: what a server does per delivery when all talk.
+//!
+//! One thread, so that the end of a round is known at once.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use crate::board::{Board, UNSET};
+use crate::clock::nanos;
+use crate::engine::link::{End, Link};
+use crate::engine::{Client, Counted, Next, Turn, fleet};
+use crate::group::protocol::{Hint, Say, Stamp};
+use crate::group::{Member, Shape, conduct, deliveries, incomplete};
+use crate::measure::{Recorder, Tally};
+use crate::options::{Common, Failure, Need};
+use crate::outcome::{Outcome, Spent};
+use crate::progress::Watch;
+use crate::units::grouped;
+
+const LOOK: u64 = 10_000_000;
+
+/// `loadtest chat`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    shape: Shape,
+    /// Members, at most 65535
+    #[arg(long, alias = "members", default_value_t = 50)]
+    connections: usize,
+}
+
+#[derive(Debug)]
+struct ChatClient<'a> {
+    board: &'a Board,
+    shape: &'a Shape,
+    members: u64,
+    say: Say,
+    hint: Hint,
+    greeting: Option<Vec<u8>>,
+    joined: u64,
+    /// Rounds begun; the one under way is one less.
+    rounds: u32,
+    round_began: u64,
+    /// Deliveries of this round that are to come.
+    awaited: u64,
+    delivered: u64,
+    measured: u64,
+    latency: Recorder,
+    round: Recorder,
+    pings: u64,
+    errors: Tally,
+    broken: bool,
+}
+
+impl ChatClient<'_> {
+    /// Everybody says something.
+    fn begin_round(&mut self, turn: &mut Turn<'_, Member>) {
+        self.round_began = turn.now;
+        self.awaited = self.members * self.members;
+        let round = self.rounds;
+        self.rounds = (self.rounds + 1) % Stamp::ROUNDS;
+        turn.each_open(|id, link| {
+            link.state.count = 0;
+            link.send(self.say.stamped(Stamp { round, sender: id as u16 }))
+        });
+    }
+
+    fn end_round(&mut self, now: u64) {
+        if self.is_measured(self.round_began) {
+            self.round.record(now - self.round_began);
+        }
+    }
+
+    fn is_measured(&self, moment: u64) -> bool {
+        moment >= self.board.from.load(Relaxed) && moment < self.board.until.load(Relaxed)
+    }
+
+    fn is_over(&mut self, now: u64) -> bool {
+        if self.awaited > 0 && now > self.round_began + nanos(self.shape.delivery_timeout) {
+            self.errors.add("lost: not delivered", self.awaited);
+            return true;
+        }
+        self.broken || self.board.stopped() || (self.awaited == 0 && now >= self.board.until.load(Relaxed))
+    }
+}
+
+impl Client for ChatClient<'_> {
+    type State = Member;
+
+    fn opened(&mut self, _: usize, link: &mut Link<Member>, _: u64) -> Result<(), End> {
+        match &self.greeting {
+            Some(greeting) => link.send(greeting),
+            None => {
+                link.state.joined = true;
+                self.joined += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn received(&mut self, _: usize, link: &mut Link<Member>, bytes: &mut [u8], now: u64) -> Result<(), End> {
+        let (mut count, mut strays, mut doubles) = (0, 0, 0);
+        let (round, members) = (self.rounds.wrapping_sub(1), self.members as u32);
+        let (joined, pings) =
+            deliveries(link, bytes, self.shape.protocol, &mut self.hint, |member, stamp| {
+                if stamp.round != round {
+                    strays += 1;
+                } else if member.count >= members {
+                    doubles += 1;
+                } else {
+                    member.count += 1;
+                    count += 1;
+                }
+            })?;
+        self.joined += joined;
+        self.pings += pings;
+        self.errors.add("delivery of another round", strays);
+        self.errors.add("delivered twice", doubles);
+        self.awaited -= count;
+        self.delivered += count;
+        if count > 0 && self.is_measured(now) {
+            self.measured += count;
+            self.latency.record_many(now - self.round_began, count);
+        }
+        Ok(())
+    }
+
+    fn closed(&mut self, _: usize, _: &mut Link<Member>, _: &End, _: u64) {
+        self.broken = true;
+    }
+
+    fn turn(&mut self, turn: &mut Turn<'_, Member>) -> Next {
+        let start = self.board.start.load(Acquire);
+        if start == UNSET {
+            return if self.board.stopped() { Next::Finished } else { Next::Until(turn.now + LOOK) };
+        }
+        if self.is_over(turn.now) {
+            return Next::Finished;
+        }
+        if self.awaited == 0 {
+            if self.rounds > 0 {
+                self.end_round(turn.now);
+            }
+            self.begin_round(turn);
+        }
+        Next::Until(turn.now + 10 * LOOK)
+    }
+
+    fn counted(&self) -> Counted {
+        Counted {
+            ready: self.joined,
+            messages: self.delivered,
+            pings: self.pings,
+            errors: self.errors.total(),
+        }
+    }
+}
+
+/// Runs the scenario.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let shape = &args.shape;
+    shape.check()?;
+    let need = Need {
+        connections: args.connections.min(65_535),
+        read_buffer: 256 << 10,
+        reopen: false,
+        threads_max: 1,
+    };
+    let setup = args.common.prepare(need)?;
+    let mut watch = Watch::new(&setup.board, setup.pid);
+    let mut spent = Spent::default();
+    let make = |_| ChatClient {
+        board: &setup.board,
+        shape,
+        members: setup.plan.connections as u64,
+        say: Say::new(shape.protocol, &shape.room, shape.size as usize),
+        hint: 0,
+        greeting: shape.protocol.greeting(&shape.room),
+        joined: 0,
+        rounds: 0,
+        round_began: 0,
+        awaited: 0,
+        delivered: 0,
+        measured: 0,
+        latency: Recorder::warmed(),
+        round: Recorder::default(),
+        pings: 0,
+        errors: Tally::default(),
+        broken: false,
+    };
+    let conduct = || spent = conduct(&setup, &mut watch, shape);
+    let threads = fleet::run(&setup.plan, &setup.board, make, conduct).map_err(Failure::Failed)?;
+    watch.finish();
+    let [(client, report)] = &threads[..] else { unreachable!("the plan has one thread") };
+    if let Some(failure) = incomplete(report, client.joined, setup.plan.connections) {
+        return Err(failure);
+    }
+    let mut outcome = Outcome::new("chat", &args.common);
+    outcome.parameters_of(&setup);
+    shape.describe(&mut outcome);
+    let rate = if spent.seconds > 0.0 { client.measured as f64 / spent.seconds } else { 0.0 };
+    outcome.figure("deliveries_per_second", rate);
+    outcome.figure("deliveries", client.measured as f64);
+    outcome.figure("rounds", client.round.count() as f64);
+    outcome.row("load", format!("{} members, {} B, all to all in lockstep", args.connections, shape.size));
+    let rounds = grouped(client.round.count());
+    outcome.row("rate", format!("{} deliveries/s, {rounds} rounds", grouped(rate as u64)));
+    outcome.times("latency", &client.latency);
+    outcome.times("round", &client.round);
+    outcome.cpu(&spent, "delivery", client.measured);
+    outcome.errors(report, &client.errors);
+    outcome.run.series = watch.series();
+    outcome.note("A latency counts from the beginning of its round: all say something at once.");
+    outcome.finish(&args.common)
+}

@@ -1,0 +1,257 @@
+//! `loadtest fanout`: one says something, N hear it: how long until each has, and what a delivery costs.
+//!
+//! Closed loop by default: the next message goes when all have the last one. With `--rate` by a schedule, and latencies
+//! count from the moment a message was due. A receiver expects every message once and in order.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use crate::board::{Board, UNSET};
+use crate::clock::nanos;
+use crate::engine::link::{End, Link};
+use crate::engine::{Client, Counted, Next, Turn, fleet};
+use crate::group::protocol::{Hint, Say, Stamp};
+use crate::group::{Member, Shape, conduct, deliveries, incomplete};
+use crate::measure::{Recorder, Tally};
+use crate::options::{Common, Failure, Need};
+use crate::outcome::{Outcome, Spent};
+use crate::progress::Watch;
+use crate::units::grouped;
+
+const LOOK: u64 = 10_000_000;
+/// How often the sender's thread looks whether other threads' members have it.
+const ACROSS_THREADS: u64 = 200_000;
+/// Moments of messages that may be under way.
+const MOMENTS: usize = 1 << 16;
+
+/// `loadtest fanout`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    shape: Shape,
+    /// Receivers; the sender is one of them
+    #[arg(long, alias = "receivers", default_value_t = 1000)]
+    connections: usize,
+    /// Messages a second by schedule [default: the next when all have the last]
+    #[arg(long)]
+    rate: Option<f64>,
+}
+
+/// What the threads share besides the board.
+#[derive(Debug)]
+struct Said {
+    /// When message `seq % MOMENTS` was sent, or due.
+    moments: Vec<AtomicU64>,
+    /// Messages said so far.
+    count: AtomicU64,
+}
+
+#[derive(Debug)]
+struct FanoutClient<'a> {
+    board: &'a Board,
+    shape: &'a Shape,
+    said: &'a Said,
+    /// Whether this thread has the sender: its first connection.
+    sends: bool,
+    threads: usize,
+    connections: u64,
+    /// Nanoseconds between two messages, where there is a schedule.
+    gap: Option<f64>,
+    say: Say,
+    hint: Hint,
+    greeting: Option<Vec<u8>>,
+    joined: u64,
+    delivered: u64,
+    measured: u64,
+    latency: Recorder,
+    pings: u64,
+    errors: Tally,
+    members: u64,
+}
+
+impl FanoutClient<'_> {
+    /// When the next message is due; `None` where others must come first.
+    fn due(&self, start: u64, now: u64) -> Option<u64> {
+        let count = self.said.count.load(Relaxed);
+        match self.gap {
+            Some(gap) => Some(start + (count as f64 * gap) as u64),
+            None => (self.all_delivered() >= count * self.connections).then_some(now),
+        }
+    }
+
+    /// Deliveries to the members of all threads, as of each one's last turn; this thread's as of now.
+    fn all_delivered(&self) -> u64 {
+        let published = self.board.lane(0).messages.load(Relaxed);
+        self.board.counts().messages - published + self.delivered
+    }
+
+    fn speak(&mut self, turn: &mut Turn<'_, Member>, start: u64) -> u64 {
+        let until = self.board.until.load(Relaxed);
+        loop {
+            match self.due(start, turn.now) {
+                Some(due) if due <= turn.now && due < until => {
+                    let count = self.said.count.load(Relaxed);
+                    self.said.moments[count as usize % MOMENTS].store(due, Relaxed);
+                    self.said.count.store(count + 1, Relaxed);
+                    let stamp = Stamp { round: (count % u64::from(Stamp::ROUNDS)) as u32, sender: 0 };
+                    let frame = self.say.stamped(stamp);
+                    if !turn.with(0, |link| link.send(frame)) {
+                        return turn.now + LOOK;
+                    }
+                }
+                Some(due) => return due,
+                None => return turn.now + if self.threads > 1 { ACROSS_THREADS } else { 10 * LOOK },
+            }
+        }
+    }
+
+    fn is_over(&mut self, now: u64) -> bool {
+        let until = self.board.until.load(Relaxed);
+        if self.board.stopped() {
+            return true;
+        }
+        if now < until {
+            return false;
+        }
+        let awaited = (self.said.count.load(Relaxed) * self.members).saturating_sub(self.delivered);
+        let late = now >= until.saturating_add(nanos(self.shape.delivery_timeout));
+        if late {
+            self.errors.add("lost: not delivered", awaited);
+        }
+        late || awaited == 0
+    }
+}
+
+impl Client for FanoutClient<'_> {
+    type State = Member;
+
+    fn opened(&mut self, _: usize, link: &mut Link<Member>, _: u64) -> Result<(), End> {
+        self.members += 1;
+        match &self.greeting {
+            Some(greeting) => link.send(greeting),
+            None => {
+                link.state.joined = true;
+                self.joined += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn received(&mut self, _: usize, link: &mut Link<Member>, bytes: &mut [u8], now: u64) -> Result<(), End> {
+        let (mut count, mut lost, mut doubles) = (0, 0, 0);
+        let (said, latency) = (self.said, &mut self.latency);
+        let (from, until) = (self.board.from.load(Relaxed), self.board.until.load(Relaxed));
+        let mut measured = 0;
+        let (joined, pings) =
+            deliveries(link, bytes, self.shape.protocol, &mut self.hint, |member, stamp| {
+                let ahead = stamp.round.wrapping_sub(member.count) % Stamp::ROUNDS;
+                if ahead > Stamp::ROUNDS / 2 {
+                    doubles += 1;
+                    return;
+                }
+                lost += u64::from(ahead);
+                member.count = (stamp.round + 1) % Stamp::ROUNDS;
+                count += 1;
+                let since = said.moments[stamp.round as usize % MOMENTS].load(Relaxed);
+                if since >= from && since < until {
+                    latency.record(now.saturating_sub(since));
+                    measured += 1;
+                }
+            })?;
+        self.joined += joined;
+        self.pings += pings;
+        self.measured += measured;
+        // What was skipped will not come: it counts as handled, and as an error.
+        self.delivered += count + lost;
+        self.errors.add("lost: not delivered", lost);
+        self.errors.add("delivered twice or out of order", doubles);
+        Ok(())
+    }
+
+    fn closed(&mut self, _: usize, _: &mut Link<Member>, _: &End, _: u64) {
+        // A room that lost a member has no next message that all would hear: the run is over, with that error.
+        self.board.stop.store(true, Relaxed);
+    }
+
+    fn turn(&mut self, turn: &mut Turn<'_, Member>) -> Next {
+        let start = self.board.start.load(Acquire);
+        if start == UNSET {
+            return if self.board.stopped() { Next::Finished } else { Next::Until(turn.now + LOOK) };
+        }
+        let next = if self.sends { self.speak(turn, start) } else { turn.now + LOOK };
+        if self.is_over(turn.now) { Next::Finished } else { Next::Until(next.min(turn.now + LOOK)) }
+    }
+
+    fn counted(&self) -> Counted {
+        Counted {
+            ready: self.joined,
+            messages: self.delivered,
+            pings: self.pings,
+            errors: self.errors.total(),
+        }
+    }
+}
+
+/// Runs the scenario.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let shape = &args.shape;
+    shape.check()?;
+    if args.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
+        return Err(Failure::Usage("--rate: more than nothing".to_owned()));
+    }
+    let need =
+        Need { connections: args.connections, read_buffer: 64 << 10, reopen: false, threads_max: 1024 };
+    let setup = args.common.prepare(need)?;
+    let said = Said { moments: (0..MOMENTS).map(|_| AtomicU64::new(0)).collect(), count: AtomicU64::new(0) };
+    let mut watch = Watch::new(&setup.board, setup.pid);
+    let mut spent = Spent::default();
+    let make = |index| FanoutClient {
+        board: &setup.board,
+        shape,
+        said: &said,
+        sends: index == 0,
+        threads: setup.plan.threads,
+        connections: setup.plan.connections as u64,
+        gap: args.rate.map(|rate| 1e9 / rate),
+        say: Say::new(shape.protocol, &shape.room, shape.size as usize),
+        hint: 0,
+        greeting: shape.protocol.greeting(&shape.room),
+        joined: 0,
+        delivered: 0,
+        measured: 0,
+        latency: Recorder::warmed(),
+        pings: 0,
+        errors: Tally::default(),
+        members: 0,
+    };
+    let conduct = || spent = conduct(&setup, &mut watch, shape);
+    let threads = fleet::run(&setup.plan, &setup.board, make, conduct).map_err(Failure::Failed)?;
+    watch.finish();
+    let report = fleet::sum(threads.iter().map(|(_, report)| report));
+    let (mut latency, mut errors, mut measured, mut joined) = (Recorder::default(), Tally::default(), 0, 0);
+    for (client, _) in &threads {
+        latency.add(&client.latency);
+        errors.merge(&client.errors);
+        measured += client.measured;
+        joined += client.joined;
+    }
+    if let Some(failure) = incomplete(&report, joined, setup.plan.connections) {
+        return Err(failure);
+    }
+    let mut outcome = Outcome::new("fanout", &args.common);
+    outcome.parameters_of(&setup);
+    shape.describe(&mut outcome);
+    outcome.parameter("rate", args.rate);
+    let rate = if spent.seconds > 0.0 { measured as f64 / spent.seconds } else { 0.0 };
+    outcome.figure("deliveries_per_second", rate);
+    outcome.figure("deliveries", measured as f64);
+    outcome.row("load", format!("one says {} B, {} hear it", shape.size, grouped(args.connections as u64)));
+    outcome.row("rate", format!("{} deliveries/s", grouped(rate as u64)));
+    outcome.times("latency", &latency);
+    outcome.cpu(&spent, "delivery", measured);
+    outcome.errors(&report, &errors);
+    outcome.run.series = watch.series();
+    outcome.finish(&args.common)
+}

@@ -1,0 +1,124 @@
+//! Scenarios in which what one says reaches others: `chat` and `fanout`. Their messages carry a stamp of round and
+//! sender, so that each delivery is known for what it is; how a server is spoken to is a [`Protocol`]'s business.
+
+pub mod chat;
+pub mod fanout;
+mod protocol;
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::clock::nanos;
+use crate::engine::Report;
+use crate::engine::link::{End, Link};
+use crate::group::protocol::{Hint, Protocol, Stamp, locate};
+use crate::options::{Failure, Setup};
+use crate::outcome::{Outcome, Reading, Spent};
+use crate::progress::{Subject, Watch};
+use crate::units;
+
+/// From the start of a run to its load: every thread has looked at the board by then.
+const RUN_UP: u64 = 30_000_000;
+
+/// The flags that both scenarios have.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Shape {
+    /// How the server is spoken to
+    #[arg(long, value_enum, default_value = "rollcall")]
+    protocol: Protocol,
+    /// The room that all join
+    #[arg(long, default_value = "loadtest")]
+    room: String,
+    /// Bytes of what is said, at least 10
+    #[arg(long, default_value = "20", value_parser = units::bytes)]
+    size: u64,
+    /// How long to measure
+    #[arg(long, default_value = "5s", value_parser = units::duration)]
+    duration: Duration,
+    /// How long to put on load before that
+    #[arg(long, default_value = "1s", value_parser = units::duration)]
+    warmup: Duration,
+    /// How long a delivery may take
+    #[arg(long, default_value = "10s", value_parser = units::duration)]
+    delivery_timeout: Duration,
+}
+
+impl Shape {
+    fn check(&self) -> Result<(), Failure> {
+        let fits = (protocol::SIZE_MIN..=60_000).contains(&self.size);
+        if fits { Ok(()) } else { Err(Failure::Usage(format!("--size: {} to 60000", protocol::SIZE_MIN))) }
+    }
+
+    fn describe(&self, outcome: &mut Outcome) {
+        outcome.parameter("protocol", format!("{:?}", self.protocol).to_lowercase());
+        outcome.parameter("size", self.size);
+        outcome.parameter("duration_s", self.duration.as_secs_f64());
+        outcome.parameter("warmup_s", self.warmup.as_secs_f64());
+    }
+}
+
+/// Opens all connections, waits until all have joined, and measures.
+fn conduct(setup: &Setup, watch: &mut Watch<'_>, shape: &Shape) -> Spent {
+    let Setup { plan, board, .. } = setup;
+    board.quota.store(plan.connections, Relaxed);
+    let all = plan.connections as u64;
+    let limit = board.clock.now() + plan.open_timeout + nanos(shape.delivery_timeout);
+    let joined = watch.until_count("join", Subject::Ready, all, |counts| {
+        counts.ready >= all || counts.failed > 0 || board.clock.now() > limit
+    });
+    if !joined || board.counts().ready < all {
+        board.stop.store(true, Relaxed);
+        return Spent::default();
+    }
+    let subject = Subject::Messages("deliveries");
+    let start = board.clock.now() + RUN_UP;
+    let from = start + nanos(shape.warmup);
+    let until = from + nanos(shape.duration);
+    board.set_window(start, from, until);
+    if !watch.until_moment("warm up", subject, from) {
+        return Spent::default();
+    }
+    let before = Reading::now(setup);
+    watch.until_moment("measure", subject, until);
+    let after = Reading::now(setup);
+    watch.until_count("drain", subject, 1, |_| false);
+    after.since(&before)
+}
+
+/// One line where not all of `plan`'s connections took part.
+fn incomplete(report: &Report, ready: u64, connections: usize) -> Option<Failure> {
+    (ready < connections as u64).then(|| {
+        let why: Vec<String> = report.errors.clone().into_map().into_keys().collect();
+        let why = if why.is_empty() { "no answer says that they did".to_owned() } else { why.join(", ") };
+        Failure::Failed(format!("{ready} of {connections} members joined: {why}"))
+    })
+}
+
+/// What is kept for each member.
+#[derive(Clone, Copy, Default, Debug)]
+struct Member {
+    joined: bool,
+    /// Deliveries of this round, or the next message awaited.
+    count: u32,
+}
+
+/// Hands each delivery of `bytes` to `deliver`, and notes when a member has joined. Returns how many joined and the Pings.
+fn deliveries(
+    link: &mut Link<Member>,
+    bytes: &mut [u8],
+    protocol: Protocol,
+    hint: &mut Hint,
+    mut deliver: impl FnMut(&mut Member, Stamp),
+) -> Result<(u64, u64), End> {
+    let mut joined = 0;
+    let seen = link.read(bytes, |member, _, payload| {
+        if let Some(stamp) = locate(payload, hint) {
+            deliver(member, stamp);
+        } else if !member.joined && protocol.has_joined(payload) {
+            member.joined = true;
+            joined += 1;
+        }
+        Ok(())
+    })?;
+    Ok((joined, seen.open()?))
+}

@@ -1,0 +1,168 @@
+//! How a server is spoken to: what a member sends when it is open, what a sender says, how a delivery is recognised.
+//!
+//! A new server needs a variant here and three answers. What is said carries a mark and a stamp of ten bytes, that come
+//! through JSON unchanged; a receiver finds them where the last delivery had them, or searches.
+
+use rollcall::wire::frame::{self, Opcode};
+
+use crate::engine::link::MASK;
+
+const MARK: &[u8; 2] = b"~~";
+const STAMP_BYTES: usize = 8;
+/// The least that can be said: mark and stamp.
+pub const SIZE_MIN: u64 = (MARK.len() + STAMP_BYTES) as u64;
+
+/// A server's way to be spoken to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Protocol {
+    /// rollcall.v1: join a room, say
+    Rollcall,
+    /// Whatever a member sends goes to all members, itself included
+    Broadcast,
+}
+
+impl Protocol {
+    /// What a member sends when it is open.
+    pub fn greeting(self, room: &str) -> Option<Vec<u8>> {
+        match self {
+            Protocol::Rollcall => {
+                let join = serde_json::json!({ "seq": 1, "cmd": "join", "params": { "room": room } });
+                Some(text_frame(join.to_string().as_bytes()))
+            }
+            Protocol::Broadcast => None,
+        }
+    }
+
+    /// Whether this message tells a member that its greeting was accepted.
+    pub fn has_joined(self, payload: &[u8]) -> bool {
+        match self {
+            Protocol::Rollcall => contains(payload, b"\"seq\":1,") && contains(payload, b"\"code\":200"),
+            Protocol::Broadcast => true,
+        }
+    }
+
+    /// A message to all, with `data` as what is said.
+    fn say(self, room: &str, data: &str) -> String {
+        match self {
+            Protocol::Rollcall => serde_json::json!({
+                "seq": 2, "cmd": "say", "params": { "room": room, "data": data }
+            })
+            .to_string(),
+            Protocol::Broadcast => data.to_owned(),
+        }
+    }
+}
+
+fn text_frame(payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame::write(&mut bytes, Opcode::Text, payload, Some(MASK));
+    bytes
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// Which message this is: 24 bits of a round or a sequence number, 16 of the sender.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stamp {
+    /// The round, or the sequence number.
+    pub round: u32,
+    /// Who said it.
+    pub sender: u16,
+}
+
+impl Stamp {
+    /// Rounds after which the stamps repeat.
+    pub const ROUNDS: u32 = 1 << 24;
+
+    /// 5 bits to a byte from `0` to `O`: nothing that JSON would escape.
+    fn encode(self) -> [u8; STAMP_BYTES] {
+        let bits = u64::from(self.round % Stamp::ROUNDS) | u64::from(self.sender) << 24;
+        std::array::from_fn(|place| b'0' + ((bits >> (5 * place)) & 31) as u8)
+    }
+
+    fn decode(bytes: &[u8]) -> Stamp {
+        let bits =
+            bytes.iter().rev().fold(0u64, |bits, byte| bits << 5 | u64::from(byte.wrapping_sub(b'0') & 31));
+        Stamp { round: (bits as u32) % Stamp::ROUNDS, sender: (bits >> 24) as u16 }
+    }
+}
+
+/// Where the last delivery had its mark.
+pub type Hint = usize;
+
+/// The stamp of a delivery; `None` where the message is something else.
+pub fn locate(payload: &[u8], hint: &mut Hint) -> Option<Stamp> {
+    if payload.get(*hint..*hint + MARK.len()) != Some(MARK) {
+        *hint = payload.windows(MARK.len()).position(|window| window == MARK)?;
+    }
+    let at = *hint + MARK.len();
+    payload.get(at..at + STAMP_BYTES).map(Stamp::decode)
+}
+
+/// The frame that says something, made once and stamped for each message.
+#[derive(Clone, Debug)]
+pub struct Say {
+    frame: Vec<u8>,
+    /// Where the stamp lies in the frame, and in its payload: the mask goes by the latter.
+    at: usize,
+    in_payload: usize,
+}
+
+impl Say {
+    /// A frame that says `size` bytes in `room`.
+    pub fn new(protocol: Protocol, room: &str, size: usize) -> Say {
+        let mark = std::str::from_utf8(MARK).expect("ASCII");
+        let data = format!("{mark}{:x<1$}", "", size - MARK.len());
+        let text = protocol.say(room, &data);
+        let in_payload = text.find(mark).expect("the mark is said") + MARK.len();
+        let frame = text_frame(text.as_bytes());
+        let at = frame.len() - text.len() + in_payload;
+        Say { frame, at, in_payload }
+    }
+
+    /// The whole frame, stamped.
+    pub fn stamped(&mut self, stamp: Stamp) -> &[u8] {
+        for (place, byte) in stamp.encode().into_iter().enumerate() {
+            self.frame[self.at + place] = byte ^ MASK[(self.in_payload + place) % 4];
+        }
+        &self.frame
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rollcall::wire::frame::{Header, Parsed};
+    use rollcall::wire::mask;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_found_again_with_its_stamp() {
+        for (protocol, size) in
+            [(Protocol::Rollcall, 10), (Protocol::Rollcall, 500), (Protocol::Broadcast, 20)]
+        {
+            let mut say = Say::new(protocol, "a \"room\"", size);
+            for stamp in [Stamp { round: 0, sender: 0 }, Stamp { round: Stamp::ROUNDS - 1, sender: 65_535 }] {
+                let mut frame = say.stamped(stamp).to_vec();
+                let Ok(Parsed::Header(header, at)) = Header::parse(&frame) else { panic!("no header") };
+                mask::apply(&mut frame[at..], header.mask.unwrap());
+                let mut hint = 7;
+                assert_eq!(locate(&frame[at..], &mut hint), Some(stamp));
+                let before = hint;
+                assert_eq!(locate(&frame[at..], &mut hint), Some(stamp));
+                assert_eq!(hint, before);
+            }
+        }
+    }
+
+    #[test]
+    fn other_messages_are_no_deliveries() {
+        let mut hint = 0;
+        assert_eq!(locate(b"{\"seq\":2,\"body\":{\"code\":200}}", &mut hint), None);
+        assert_eq!(locate(b"~~short", &mut hint), None);
+        assert!(Protocol::Rollcall.has_joined(b"{\"seq\":1,\"body\":{\"code\":200,\"count\":3}}"));
+        assert!(!Protocol::Rollcall.has_joined(b"{\"seq\":1,\"body\":{\"code\":403}}"));
+    }
+}

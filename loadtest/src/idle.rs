@@ -1,0 +1,278 @@
+//! `loadtest idle`: N connections that say nothing but answer Pings: what each of them costs the server in memory, and
+//! whether all are still there at the end.
+//!
+//! The figure is a slope: memory is read when a third of the connections are open and again when all are, so that what a
+//! server takes once, and what its allocator took while it warmed up, does not count.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::board::Board;
+use crate::checks;
+use crate::clock::nanos;
+use crate::engine::link::{End, Link};
+use crate::engine::{Client, Counted, Next, Report, Turn, fleet};
+use crate::machine;
+use crate::measure::Tally;
+use crate::options::{Common, Failure, Need, Setup};
+use crate::outcome::{Outcome, Reading, Spent};
+use crate::process;
+use crate::progress::{Subject, Watch};
+use crate::units::{self, grouped, size};
+
+/// How often an idle thread looks at the board.
+const LOOK: u64 = 50_000_000;
+
+/// `loadtest idle`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Connections
+    #[arg(long, default_value_t = 15_000)]
+    connections: usize,
+    /// How long to hold them all
+    #[arg(long, default_value = "60s", value_parser = units::duration)]
+    hold: Duration,
+    /// How long memory may settle before it is read
+    #[arg(long, default_value = "2s", value_parser = units::duration)]
+    settle: Duration,
+}
+
+/// One thread's part: it answers Pings.
+#[derive(Debug)]
+struct IdleClient<'a> {
+    board: &'a Board,
+    pings: u64,
+}
+
+impl Client for IdleClient<'_> {
+    type State = ();
+
+    fn opened(&mut self, _: usize, _: &mut Link<()>, _: u64) -> Result<(), End> {
+        Ok(())
+    }
+
+    fn received(&mut self, _: usize, link: &mut Link<()>, bytes: &mut [u8], _: u64) -> Result<(), End> {
+        // Messages (a welcome, a heartbeat) are no business of an idle client.
+        self.pings += link.read(bytes, |(), _, _| Ok(()))?.open()?;
+        Ok(())
+    }
+
+    fn turn(&mut self, turn: &mut Turn<'_, ()>) -> Next {
+        let over = self.board.stopped() || turn.now >= self.board.until.load(Relaxed);
+        if over { Next::Finished } else { Next::Until(turn.now + LOOK) }
+    }
+
+    fn counted(&self) -> Counted {
+        Counted { pings: self.pings, ..Counted::default() }
+    }
+}
+
+/// What was read at one point of the ramp.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    connections: u64,
+    server: Option<(u64, u64)>,
+    own: u64,
+    kernel: Option<u64>,
+}
+
+impl Point {
+    fn now(setup: &Setup) -> Point {
+        let reading = Reading::now(setup);
+        Point {
+            connections: setup.board.counts().live,
+            server: reading.server_memory(),
+            own: reading.own_memory(),
+            kernel: process::kernel_socket_bytes(),
+        }
+    }
+}
+
+/// Bytes that each connection between two points took; `None` where there were none.
+fn slope(from: (u64, u64), to: (u64, u64)) -> Option<f64> {
+    let connections = to.0.checked_sub(from.0).filter(|count| *count > 0)?;
+    Some((to.1 as f64 - from.1 as f64) / connections as f64)
+}
+
+/// What the conductor saw.
+#[derive(Debug, Default)]
+struct Seen {
+    points: Vec<Point>,
+    /// Seconds in which connections were opened, without the pauses.
+    ramp_seconds: f64,
+    /// Connections when the ramp was over, and when the hold was.
+    ramped: u64,
+    held: u64,
+    hold: Spent,
+    hold_pings: u64,
+    /// Pings of the whole run.
+    pings: u64,
+    /// Why the ramp ended early.
+    cut: Option<String>,
+}
+
+/// Runs the scenario.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let need =
+        Need { connections: args.connections, read_buffer: 16 << 10, reopen: false, threads_max: 1024 };
+    let setup = args.common.prepare(need)?;
+    let mut watch = Watch::new(&setup.board, setup.pid);
+    for hint in checks::hints(&setup.plan) {
+        watch.say(&format!("hint: {hint}"));
+    }
+    let mut seen = Seen::default();
+    let make = |_| IdleClient { board: &setup.board, pings: 0 };
+    let conduct = || conduct(&setup, &mut watch, args, &mut seen);
+    let threads = fleet::run(&setup.plan, &setup.board, make, conduct).map_err(Failure::Failed)?;
+    watch.finish();
+    let report = fleet::sum(threads.iter().map(|(_, report)| report));
+    let mut outcome = Outcome::new("idle", &args.common);
+    outcome.parameters_of(&setup);
+    outcome.parameter("hold_s", args.hold.as_secs_f64());
+    outcome.run.series = watch.series();
+    describe(&mut outcome, args, &seen, &report);
+    if setup.board.stopped() {
+        outcome.note("Interrupted: the figures are of the part that ran.");
+    }
+    outcome.finish(&args.common)
+}
+
+fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args, seen: &mut Seen) {
+    let Setup { plan, board, .. } = setup;
+    let all = plan.connections;
+    for goal in [all / 3, all] {
+        if !ramp(setup, watch, args, goal, seen) || !settle(watch, board, args) {
+            break;
+        }
+        seen.points.push(Point::now(setup));
+        if seen.cut.is_some() {
+            break;
+        }
+    }
+    let begin = Reading::now(setup);
+    let pings = board.counts().pings;
+    watch.until_moment("hold", Subject::Live, board.clock.now() + nanos(args.hold));
+    seen.hold = Reading::now(setup).since(&begin);
+    seen.pings = board.counts().pings;
+    seen.hold_pings = seen.pings - pings;
+    seen.held = board.counts().live;
+    board.until.store(board.clock.now(), Relaxed);
+    watch.until_count("close", Subject::Live, all as u64, |counts| counts.live == 0);
+}
+
+/// Opens connections up to `goal` in all; false on Ctrl-C.
+fn ramp(setup: &Setup, watch: &mut Watch<'_>, args: &Args, goal: usize, seen: &mut Seen) -> bool {
+    let board = &setup.board;
+    let begin = board.clock.now();
+    board.quota.store(goal, Relaxed);
+    let floor = args.common.memory_floor;
+    let mut low = false;
+    let went_on = watch.until_count("ramp", Subject::Opened, setup.plan.connections as u64, |counts| {
+        low = machine::available_memory() < floor;
+        low || counts.opened + counts.failed >= goal as u64
+    });
+    let counts = board.counts();
+    if low && counts.opened < goal as u64 {
+        board.quota.store(0, Relaxed);
+        seen.cut = Some(format!(
+            "the ramp ended at {} connections: under {} of memory were available (--memory-floor)",
+            grouped(counts.opened),
+            size(floor as f64)
+        ));
+    }
+    seen.ramp_seconds += (board.clock.now() - begin) as f64 / 1e9;
+    seen.ramped = counts.live;
+    went_on
+}
+
+fn settle(watch: &mut Watch<'_>, board: &Board, args: &Args) -> bool {
+    watch.until_moment("settle", Subject::Live, board.clock.now() + nanos(args.settle))
+}
+
+fn describe(outcome: &mut Outcome, args: &Args, seen: &Seen, report: &Report) {
+    let per_second = report.opened as f64 / seen.ramp_seconds.max(1e-9);
+    outcome.figure("connections", seen.ramped as f64);
+    outcome.figure("connections_held", seen.held as f64);
+    outcome.figure("connections_lost", report.lost as f64);
+    outcome.figure("connections_per_second", per_second);
+    outcome.figure("pings", seen.pings as f64);
+    outcome.figure("ramp_s", seen.ramp_seconds);
+    let ramp = format!("in {:.1} s, {}/s", seen.ramp_seconds, grouped(per_second as u64));
+    outcome
+        .row("opened", format!("{} of {} {ramp}", grouped(report.opened), grouped(args.connections as u64)));
+    outcome
+        .row("held", format!("{} for {:.0} s, {} lost", grouped(seen.held), seen.hold.seconds, report.lost));
+    outcome.times("connect", &report.connect);
+    outcome.times("upgrade", &report.upgrade);
+    memory(outcome, seen);
+    heartbeats(outcome, seen);
+    outcome.cpu(&seen.hold, "ping", seen.hold_pings);
+    let mut own = Tally::default();
+    if let Some(cut) = &seen.cut {
+        own.add("ramp ended early", 1);
+        outcome.note(cut.as_str());
+    }
+    outcome.errors(report, &own);
+}
+
+fn memory(outcome: &mut Outcome, seen: &Seen) {
+    let [from, to] = seen.points[..] else { return };
+    let between = |name: &str, get: &dyn Fn(&Point) -> Option<u64>| {
+        let bytes = slope((from.connections, get(&from)?), (to.connections, get(&to)?))?;
+        Some((name.to_owned(), bytes))
+    };
+    let slopes = [
+        between("anonymous", &|point| point.server.map(|(_, anonymous)| anonymous)),
+        between("resident", &|point| point.server.map(|(resident, _)| resident)),
+        between("load", &|point| Some(point.own)),
+        between("kernel", &|point| point.kernel),
+    ];
+    for (name, bytes) in slopes.into_iter().flatten() {
+        outcome.figure(&format!("{name}_bytes_per_connection"), bytes);
+        let label = match name.as_str() {
+            "kernel" => "of the kernel, both ends".to_owned(),
+            "load" => "of the load".to_owned(),
+            name => format!("of the server, {name}"),
+        };
+        outcome.row("bytes/connection", format!("{bytes:.0} {label}"));
+    }
+    if let Some((resident, anonymous)) = to.server {
+        outcome.figure("server_resident_bytes", resident as f64);
+        outcome.figure("server_anonymous_bytes", anonymous as f64);
+        outcome.row("server memory", format!("{} resident", size(resident as f64)));
+    }
+    outcome.note(format!(
+        "Bytes per connection are a slope, from {} to {} connections.",
+        grouped(from.connections),
+        grouped(to.connections)
+    ));
+}
+
+fn heartbeats(outcome: &mut Outcome, seen: &Seen) {
+    if seen.hold.seconds <= 0.0 || seen.held == 0 {
+        return;
+    }
+    let per_second = seen.hold_pings as f64 / seen.hold.seconds;
+    let each = seen.hold_pings as f64 / seen.held as f64;
+    outcome.figure("pings_per_second", per_second);
+    outcome.figure("pings_per_connection", each);
+    outcome
+        .row("heartbeats", format!("{} pings/s, {each:.2} on each connection", grouped(per_second as u64)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slope_leaves_out_what_was_there_before() {
+        let (base, each) = (40_000_000, 176);
+        let at = |connections: u64| (connections, base + connections * each);
+        assert_eq!(slope(at(5_000), at(15_000)), Some(176.0));
+        assert_eq!(slope(at(5_000), at(5_000)), None);
+        assert_eq!(slope(at(5_000), at(4_000)), None);
+        assert_eq!(slope((10, 1_000), (20, 900)), Some(-10.0));
+    }
+}

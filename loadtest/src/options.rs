@@ -1,0 +1,199 @@
+//! The flags that every scenario has, and what they come to: a plan, a board, and the server's pid.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use crate::board::Board;
+use crate::checks;
+use crate::clock::nanos;
+use crate::engine::Plan;
+use crate::expect::Expectation;
+use crate::process;
+use crate::sys;
+use crate::target::Target;
+use crate::units;
+
+/// Connections that may be on their way to open at a time, over all threads: below what a server's queue holds.
+const OPENING: usize = 512;
+
+/// Why a command did not go well: its one line, and the exit code that follows from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The command can't be carried out as it was given: 2.
+    Usage(String),
+    /// It was carried out, or tried, and did not go well: 1.
+    Failed(String),
+}
+
+/// A number, or `auto`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Auto<T> {
+    /// We choose.
+    Auto,
+    /// As given.
+    Given(T),
+}
+
+impl<T: std::str::FromStr> std::str::FromStr for Auto<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Auto<T>, String> {
+        if text == "auto" {
+            return Ok(Auto::Auto);
+        }
+        text.parse().map(Auto::Given).map_err(|_| "a number or `auto` was expected".to_owned())
+    }
+}
+
+impl<T> Auto<T> {
+    fn or_else(self, choose: impl FnOnce() -> T) -> T {
+        match self {
+            Auto::Auto => choose(),
+            Auto::Given(value) => value,
+        }
+    }
+}
+
+/// The flags of every scenario.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Common {
+    /// The server's endpoint: ws://HOST:PORT/PATH
+    #[arg(long)]
+    pub url: String,
+    /// Threads that put on the load
+    #[arg(long, default_value = "auto")]
+    pub threads: Auto<usize>,
+    /// Source addresses from 127.0.0.2 up (each carries 55,000 connections); 0: as the kernel chooses
+    #[arg(long, default_value = "auto")]
+    pub source_addresses: Auto<u32>,
+    /// Connections opened a second [default: as fast as they open]
+    #[arg(long, value_name = "N")]
+    pub ramp: Option<f64>,
+    /// How long a connection may take to open
+    #[arg(long, default_value = "10s", value_parser = units::duration)]
+    pub open_timeout: Duration,
+    /// Available memory of the machine under which no more connections are opened
+    #[arg(long, default_value = "1GiB", value_parser = units::bytes)]
+    pub memory_floor: u64,
+    /// The server's process [default: who listens on the URL's port]
+    #[arg(long)]
+    pub pid: Option<u32>,
+    /// The server's name in reports [default: the URL]
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+    /// Write the run as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// A condition such as 'p99<2ms', 'errors=0', 'rate>50000'; repeatable. Exit code 1 where one does not hold
+    #[arg(long, value_name = "CONDITION")]
+    pub expect: Vec<Expectation>,
+    /// Put load on a server that is not on this machine
+    #[arg(long)]
+    pub allow_remote: bool,
+}
+
+/// What a scenario needs of the engine.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// Connections in all.
+    pub connections: usize,
+    /// Bytes of a thread's read buffer.
+    pub read_buffer: usize,
+    /// Whether connections that end are replaced.
+    pub reopen: bool,
+    /// Threads at most; one where the scenario's parts have to know of each other.
+    pub threads_max: usize,
+}
+
+/// All that a scenario runs with.
+#[derive(Debug)]
+pub struct Setup {
+    /// How the threads run.
+    pub plan: Plan,
+    /// What they and the conductor tell each other.
+    pub board: Board,
+    /// The server's process, where it is known.
+    pub pid: Option<u32>,
+}
+
+impl Common {
+    /// Checks what can be checked before the run, and asks the server once.
+    pub fn prepare(&self, need: Need) -> Result<Setup, Failure> {
+        let target = Target::parse(&self.url, self.allow_remote).map_err(Failure::Usage)?;
+        self.prepare_for(target, self.pid, need)
+    }
+
+    /// As [`Common::prepare`], for another target.
+    pub fn prepare_for(&self, target: Target, pid: Option<u32>, need: Need) -> Result<Setup, Failure> {
+        let plan = self.plan(target, need)?;
+        checks::before(&plan, self.memory_floor).map_err(Failure::Usage)?;
+        plan.target.probe().map_err(Failure::Failed)?;
+        let pid = pid.or_else(|| {
+            let here = plan.target.address.ip().is_loopback();
+            here.then(|| process::listening_pid(plan.target.address.port())).flatten()
+        });
+        let board = Board::new(plan.threads, stop_flag());
+        Ok(Setup { plan, board, pid })
+    }
+
+    fn plan(&self, target: Target, need: Need) -> Result<Plan, Failure> {
+        if need.connections == 0 {
+            return Err(Failure::Usage("--connections: at least one is needed".to_owned()));
+        }
+        let limit = sys::raise_descriptor_limit();
+        let per_table =
+            usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(checks::OWN_DESCRIPTORS).max(1);
+        let threads = self.threads.or_else(|| {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            (cores / 2).max(need.connections.div_ceil(per_table)).clamp(1, need.threads_max)
+        });
+        if threads == 0 || threads > need.threads_max {
+            return Err(Failure::Usage(format!(
+                "--threads {threads}: this scenario takes 1 to {}",
+                need.threads_max
+            )));
+        }
+        let threads = threads.min(need.connections);
+        let local = target.address.ip().is_loopback() && target.address.is_ipv4();
+        let sources = self.source_addresses.or_else(|| auto_sources(need, local));
+        Ok(Plan {
+            target,
+            connections: need.connections,
+            threads,
+            sources,
+            private_tables: need.connections > per_table,
+            opening: (OPENING / threads).max(4),
+            ramp_per_second: self.ramp,
+            open_timeout: nanos(self.open_timeout),
+            read_buffer: need.read_buffer,
+            reopen: need.reopen,
+        })
+    }
+}
+
+/// Few connections are left to the kernel. Many, and such that come and go, get source ports of our own choice: a port
+/// that an earlier connection left in TIME-WAIT rests for a while before it comes round again.
+fn auto_sources(need: Need, local: bool) -> u32 {
+    match local {
+        true if need.reopen => 16,
+        true if need.connections > 10_000 => (need.connections.div_ceil(40_000) as u32).max(2),
+        _ => 0,
+    }
+}
+
+/// The flag that Ctrl-C sets. A second Ctrl-C ends the program at once.
+pub fn stop_flag() -> Arc<AtomicBool> {
+    static STOP: std::sync::OnceLock<Arc<AtomicBool>> = std::sync::OnceLock::new();
+    let stop = STOP.get_or_init(|| {
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            // Without handlers a signal ends the program as it always does.
+            let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop));
+            let _ = signal_hook::flag::register(signal, Arc::clone(&stop));
+        }
+        stop
+    });
+    Arc::clone(stop)
+}

@@ -1,0 +1,212 @@
+//! What a run came to: a table for a person, JSON for a report, an exit code for a script.
+
+use std::collections::BTreeMap;
+
+use crate::engine::Report;
+use crate::expect::Expectation;
+use crate::machine;
+use crate::measure::{Recorder, Tally};
+use crate::options::{Common, Failure, Setup};
+use crate::process::{self, Usage};
+use crate::result::{Run, SCHEMA};
+use crate::units;
+
+/// Percentiles that a latency is told by, and the ends of their figures' names.
+pub const PERCENTILES: [(f64, &str); 5] =
+    [(50.0, "p50"), (90.0, "p90"), (99.0, "p99"), (99.9, "p99_9"), (99.99, "p99_99")];
+
+/// A run as it is put together.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What `--json` writes.
+    pub run: Run,
+    /// The table's rows.
+    rows: Vec<(String, String)>,
+}
+
+impl Outcome {
+    /// Begins the outcome of a scenario.
+    pub fn new(scenario: &str, common: &Common) -> Outcome {
+        let run = Run {
+            schema: SCHEMA,
+            scenario: scenario.to_owned(),
+            target: common.target.clone().unwrap_or_else(|| common.url.clone()),
+            command: command_line(),
+            started: machine::utc_now(),
+            machine: machine::describe(),
+            versions: BTreeMap::from([("loadtest".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
+            ..Run::default()
+        };
+        Outcome { run, rows: Vec::new() }
+    }
+
+    /// Adds a parameter by its flag's name.
+    pub fn parameter(&mut self, name: &str, value: impl Into<serde_json::Value>) {
+        self.run.parameters.insert(name.to_owned(), value.into());
+    }
+
+    /// Adds the parameters that every scenario has.
+    pub fn parameters_of(&mut self, setup: &Setup) {
+        self.parameter("url", setup.plan.target.url.as_str());
+        self.parameter("connections", setup.plan.connections);
+        self.parameter("threads", setup.plan.threads);
+        self.parameter("source_addresses", setup.plan.sources);
+    }
+
+    /// Adds a figure; the unit ends its name.
+    pub fn figure(&mut self, name: &str, value: f64) {
+        self.run.figures.insert(name.to_owned(), value);
+    }
+
+    /// Adds a row to the table.
+    pub fn row(&mut self, label: &str, value: impl Into<String>) {
+        self.rows.push((label.to_owned(), value.into()));
+    }
+
+    /// Adds a sentence that a reader must know.
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.run.notes.push(note.into());
+    }
+
+    /// Adds a histogram, and its percentiles as figures: `p99_us` for the run's `latency`, `connect_p99_us` for another.
+    pub fn times(&mut self, name: &str, recorder: &Recorder) {
+        if recorder.count() == 0 {
+            return;
+        }
+        let prefix = if name == "latency" { String::new() } else { format!("{name}_") };
+        let mut cells = Vec::new();
+        for (percent, label) in PERCENTILES {
+            let value = recorder.micros_at(percent);
+            self.figure(&format!("{prefix}{label}_us"), value);
+            cells.push(format!("{} {}", label.replace('_', "."), units::micros(value)));
+        }
+        self.figure(&format!("{prefix}max_us"), recorder.max_micros());
+        self.figure(&format!("{prefix}mean_us"), recorder.mean_micros());
+        cells.push(format!("max {}", units::micros(recorder.max_micros())));
+        self.run.histograms.insert(name.to_owned(), recorder.encode());
+        self.row(name, cells.join("  "));
+    }
+
+    /// Adds the errors of connections and of messages.
+    pub fn errors(&mut self, report: &Report, own: &Tally) {
+        let mut all = report.errors.clone();
+        all.merge(own);
+        self.run.errors = all.into_map();
+    }
+
+    /// Adds both sides' CPU over a span, and per `unit` of which there were `count`.
+    pub fn cpu(&mut self, spent: &Spent, unit: &str, count: u64) {
+        for (side, cpu) in [("server", spent.server), ("load", Some(spent.load))] {
+            let Some(cpu) = cpu.filter(|_| spent.seconds > 0.0) else { continue };
+            let share = 100.0 * cpu / spent.seconds;
+            self.figure(&format!("{side}_cpu_percent"), share);
+            let mut row = format!("{share:.0} % of a core");
+            if count > 0 {
+                let each = cpu * 1e6 / count as f64;
+                self.figure(&format!("{side}_cpu_us_per_{unit}"), each);
+                row.push_str(&format!(", {each:.3} µs per {unit}"));
+            }
+            self.row(&format!("{side} cpu"), row);
+        }
+        if spent.server.is_none() && spent.seconds > 0.0 {
+            self.note("The server's process is not known, so its CPU and memory are not shown (see --pid).");
+        }
+    }
+
+    /// Prints the table, writes the JSON, and says whether all went well.
+    pub fn finish(mut self, common: &Common) -> Result<(), Failure> {
+        let total: u64 = self.run.errors.values().sum();
+        self.figure("errors", total as f64);
+        self.print();
+        if let Some(path) = &common.json {
+            let text = serde_json::to_string_pretty(&self.run).expect("plain data");
+            std::fs::write(path, text + "\n")
+                .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
+        }
+        let mut failures: Vec<String> =
+            common.expect.iter().filter_map(|expected| expected.check(&self.run).err()).collect();
+        // Who expects something of the errors has spoken of them; else there may be none.
+        if total > 0 && !common.expect.iter().any(Expectation::is_about_errors) {
+            failures.push(format!("{} error(s): see the table", units::grouped(total)));
+        }
+        if failures.is_empty() { Ok(()) } else { Err(Failure::Failed(failures.join("\n"))) }
+    }
+
+    fn print(&self) {
+        let run = &self.run;
+        println!("\n{} on {}", run.scenario, run.target);
+        let kinds = run.errors.iter().map(|(kind, count)| ("error".to_owned(), format!("{count} {kind}")));
+        let none = run.errors.is_empty().then(|| ("errors".to_owned(), "none".to_owned()));
+        let rows: Vec<(String, String)> = self.rows.iter().cloned().chain(kinds).chain(none).collect();
+        let width = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
+        for (label, value) in rows {
+            println!("  {label:<width$}  {value}");
+        }
+        for note in &run.notes {
+            println!("  note: {note}");
+        }
+    }
+}
+
+/// CPU seconds of both sides over a span.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    /// The server's, where its process is known.
+    pub server: Option<f64>,
+    /// This process's.
+    pub load: f64,
+    /// The span's own length.
+    pub seconds: f64,
+}
+
+/// Both sides' usage at a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    server: Option<Usage>,
+    load: Option<Usage>,
+    at: u64,
+}
+
+impl Reading {
+    /// Reads both.
+    pub fn now(setup: &Setup) -> Reading {
+        let server = setup.pid.and_then(|pid| process::usage(pid).ok());
+        let load = process::usage(std::process::id()).ok();
+        Reading { server, load, at: setup.board.clock.now() }
+    }
+
+    /// What was spent since an earlier reading.
+    pub fn since(&self, earlier: &Reading) -> Spent {
+        let cpu =
+            |new: Option<Usage>, old: Option<Usage>| Some(new?.cpu.saturating_sub(old?.cpu).as_secs_f64());
+        Spent {
+            server: cpu(self.server, earlier.server),
+            load: cpu(self.load, earlier.load).unwrap_or(0.0),
+            seconds: (self.at - earlier.at) as f64 / 1e9,
+        }
+    }
+
+    /// The server's memory, where its process is known.
+    pub fn server_memory(&self) -> Option<(u64, u64)> {
+        self.server.map(|usage| (usage.resident_bytes, usage.anonymous_bytes))
+    }
+
+    /// This process's anonymous memory.
+    pub fn own_memory(&self) -> u64 {
+        self.load.map_or(0, |usage| usage.anonymous_bytes)
+    }
+}
+
+/// The command as one would type it.
+pub fn command_line() -> String {
+    let quoted = |word: String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+        if word.chars().all(plain) && !word.is_empty() {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    };
+    let words = std::env::args().skip(1).map(quoted);
+    std::iter::once("loadtest".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}

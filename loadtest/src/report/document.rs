@@ -1,0 +1,358 @@
+//! The report's text, in Markdown: what was measured, the drawings and tables, how it was made, and what it does
+//! not show.
+
+use super::cells::{figure_text, with_spread};
+use super::markdown::Markdown;
+use super::measures::{MEASURES, Measure, names, targets};
+use super::plots::{self, Plot};
+use super::{numbers, scale};
+use crate::comparison::{BARE, Cell, Comparison, OURS, Row};
+
+/// A text and the drawings that it shows.
+pub struct Document {
+    /// Markdown.
+    pub text: String,
+    /// To be written beside it.
+    pub plots: Vec<Plot>,
+}
+
+const QUANTILES: [f64; 5] = [0.5, 0.9, 0.99, 0.999, 0.9999];
+
+/// A document that is being written.
+struct Writer<'a> {
+    text: Markdown,
+    plots: Vec<Plot>,
+    /// Begins the drawings' file names.
+    name: &'a str,
+}
+
+impl Document {
+    /// All of it. `name` begins the drawings' file names.
+    pub fn of(comparison: &Comparison, name: &str, title: &str) -> Document {
+        let mut writer = Writer { text: Markdown::default(), plots: Vec::new(), name };
+        writer.text.line(&format!("# {title}"));
+        writer.circumstances(comparison);
+        let row_names = names(&comparison.rows);
+        let named: Vec<(&Row, &str)> =
+            comparison.rows.iter().zip(row_names.iter().map(String::as_str)).collect();
+        for measure in &MEASURES {
+            let rows: Vec<_> = named.iter().copied().filter(|(row, _)| measure.holds_for(row)).collect();
+            if !rows.is_empty() {
+                writer.measure(measure, &rows);
+            }
+        }
+        writer.latencies(&named);
+        writer.timelines(&named);
+        writer.everything(&named);
+        writer.errors(&named);
+        writer.origin(comparison);
+        writer.limits(comparison);
+        Document { text: writer.text.into_text(), plots: writer.plots }
+    }
+}
+
+impl Writer<'_> {
+    fn show(&mut self, plot: Plot) {
+        self.text.picture(&plot.label, &format!("{}-{}.svg", self.name, plot.file));
+        self.plots.push(plot);
+    }
+
+    fn circumstances(&mut self, comparison: &Comparison) {
+        let machine = &comparison.machine;
+        let versions: Vec<String> =
+            comparison.versions.iter().map(|(program, version)| format!("{program} {version}")).collect();
+        let rounds =
+            comparison.rows.iter().flat_map(|row| &row.cells).map(|cell| cell.rounds).max().unwrap_or(0);
+        self.text.paragraph(&format!(
+            "{} · {} core{} · {} of memory · Linux {} · {} descriptors a table · {}",
+            machine.cpu,
+            machine.cores,
+            if machine.cores == 1 { "" } else { "s" },
+            numbers::bytes(machine.memory_bytes as f64),
+            machine.kernel,
+            numbers::whole(machine.descriptors as f64),
+            comparison.started,
+        ));
+        if !versions.is_empty() {
+            self.text.paragraph(&versions.join(" · "));
+        }
+        if rounds > 1 {
+            let about = "Each figure is the median of";
+            self.text.paragraph(&format!("{about} {rounds} rounds; the targets take turns within a row."));
+        }
+    }
+
+    fn measure(&mut self, measure: &Measure, rows: &[(&Row, &str)]) {
+        self.text.section(measure.title);
+        match plots::measure(measure, rows) {
+            Some(plot) => self.show(plot),
+            None => self.text.line(measure.about),
+        }
+        let only_rows: Vec<&Row> = rows.iter().map(|(row, _)| *row).collect();
+        let order = targets(&only_rows);
+        let has = |target: &str| order.contains(&target);
+        let peers = order.iter().any(|target| *target != OURS && *target != BARE);
+        let mut header = vec![String::new()];
+        header.extend(order.iter().map(|target| (*target).to_owned()));
+        if has(OURS) && has(BARE) {
+            header.push("to bare".into());
+        }
+        if has(OURS) && peers {
+            header.push("to the best peer".into());
+        }
+        let line = |(row, name): &(&Row, &str)| {
+            let mut line = vec![(*name).to_owned()];
+            line.extend(order.iter().map(|target| figure_text(measure, row.cell(target))));
+            let ours = row.cell(OURS).and_then(|cell| cell.figures.get(measure.figure));
+            let against = |other: Option<&Cell>| match (
+                ours,
+                other.and_then(|cell| cell.figures.get(measure.figure)),
+            ) {
+                (Some(ours), Some(other)) => numbers::ratio(ours / other),
+                _ => "–".to_owned(),
+            };
+            if has(OURS) && has(BARE) {
+                line.push(against(row.cell(BARE)));
+            }
+            if has(OURS) && peers {
+                let best = row.best_peer(measure.figure, measure.lower_is_better);
+                line.push(
+                    best.map_or("–".to_owned(), |best| format!("{} {}", against(Some(best)), best.target)),
+                );
+            }
+            line
+        };
+        let lines: Vec<_> = rows.iter().map(line).collect();
+        self.text.table(&header, &lines);
+    }
+
+    /// Percentiles of every histogram; curves of those that were taken under a fixed rate, or else of a few others.
+    fn latencies(&mut self, rows: &[(&Row, &str)]) {
+        let with: Vec<_> =
+            rows.iter().filter(|(row, _)| row.cells.iter().any(|cell| !cell.histograms.is_empty())).collect();
+        if with.is_empty() {
+            return;
+        }
+        self.text.section("Latency");
+        let paced = with.iter().any(|(row, _)| row.is_paced());
+        let drawn = with.iter().filter(|(row, _)| if paced { row.is_paced() } else { true }).take(4);
+        for (index, (row, row_name)) in drawn.enumerate() {
+            if let Some(plot) = plots::latency(row, row_name, format!("latency-{}", index + 1)) {
+                self.show(plot);
+            }
+        }
+        let mut header = vec!["".to_owned(), "of".into(), "target".into()];
+        header.extend(QUANTILES.map(|quantile| format!("p{}", scale::percentile_name(quantile))));
+        header.push("highest".into());
+        let mut lines = Vec::new();
+        for (row, row_name) in
+            with.iter().filter(|(row, _)| !paced || row.is_paced() || row.scenario != "echo")
+        {
+            for target in targets(&[row]) {
+                let Some(cell) = row.cell(target) else { continue };
+                for what in cell.histograms.keys() {
+                    let Some(histogram) = cell.histogram(what).filter(|histogram| !histogram.is_empty())
+                    else {
+                        continue;
+                    };
+                    let micros = |nanos: u64| numbers::micros(nanos as f64 / 1e3);
+                    let mut line = vec![(*row_name).to_owned(), what.clone(), target.to_owned()];
+                    line.extend(QUANTILES.map(|quantile| micros(histogram.value_at_quantile(quantile))));
+                    line.push(micros(histogram.max()));
+                    lines.push(line);
+                }
+            }
+        }
+        self.text.table(&header, &lines);
+    }
+
+    fn timelines(&mut self, rows: &[(&Row, &str)]) {
+        let drawn: Vec<Plot> = rows
+            .iter()
+            .enumerate()
+            .filter_map(|(index, (row, row_name))| {
+                let called = format!("{}, {row_name}", row.scenario);
+                plots::timeline(row, &called, format!("timeline-{}", index + 1))
+            })
+            .collect();
+        if drawn.is_empty() {
+            return;
+        }
+        self.text.section("Second by second");
+        for plot in drawn {
+            self.show(plot);
+        }
+    }
+
+    /// Every figure of every cell with the lowest and the highest round, folded away: a table for each row.
+    fn everything(&mut self, rows: &[(&Row, &str)]) {
+        self.text.section("All figures");
+        self.text.line("<details><summary>Every figure, with the lowest and the highest round where they differ</summary>");
+        for (row, row_name) in rows {
+            let order = targets(&[row]);
+            let mut figures: Vec<&String> = row.cells.iter().flat_map(|cell| cell.figures.keys()).collect();
+            figures.sort();
+            figures.dedup();
+            if figures.is_empty() {
+                continue;
+            }
+            let mut header = vec![format!("{}: {row_name}", row.scenario)];
+            header.extend(order.iter().map(|target| (*target).to_owned()));
+            let line = |figure: &&String| {
+                let mut line = vec![format!("`{figure}`")];
+                line.extend(order.iter().map(|target| with_spread(row.cell(target), figure)));
+                line
+            };
+            let lines: Vec<_> = figures.iter().map(line).collect();
+            self.text.table(&header, &lines);
+        }
+        self.text.paragraph("</details>");
+    }
+
+    fn errors(&mut self, rows: &[(&Row, &str)]) {
+        let mut lines = Vec::new();
+        for (row, row_name) in rows {
+            for cell in &row.cells {
+                for (kind, count) in cell.errors.iter().filter(|(_, count)| **count > 0) {
+                    let count = numbers::whole(*count as f64);
+                    lines.push(format!("- {} {row_name}, {}: {count} × {kind}", row.scenario, cell.target));
+                }
+            }
+        }
+        self.text.section("Errors");
+        if lines.is_empty() {
+            self.text.line(
+                "None: every message that was sent came back, and every connection ended as it was meant to.",
+            );
+        }
+        for line in lines {
+            self.text.line(&line);
+        }
+    }
+
+    fn origin(&mut self, comparison: &Comparison) {
+        self.text.section("How it was made");
+        self.text.line("```sh");
+        if comparison.command.is_empty() {
+            for cell in comparison.rows.iter().flat_map(|row| &row.cells) {
+                self.text.line(&without_folders(&cell.command));
+            }
+        } else {
+            self.text.line(&without_folders(&comparison.command));
+        }
+        self.text.line("```");
+    }
+
+    fn limits(&mut self, comparison: &Comparison) {
+        self.text.section("What it does not show");
+        let mut notes: Vec<String> = vec![
+            "Client and server share one machine and its loopback: no network card, no real network's delay or loss.".into(),
+            format!(
+                "With {} cores in all, the kernel's work for the client's sockets and the server's own compete for caches \
+                 and for the memory bus.",
+                comparison.machine.cores
+            ),
+            "A server on one core says nothing about how it scales over many.".into(),
+        ];
+        if comparison.rows.iter().any(|row| row.scenario == "echo" && !row.is_paced()) {
+            notes.push(
+                "In a closed loop a client sends only after it got its answer: the highest rate, but no latency under a \
+                 given load."
+                    .into(),
+            );
+        }
+        let of_cells = comparison.rows.iter().flat_map(|row| &row.cells).flat_map(|cell| &cell.notes);
+        for note in comparison.notes.iter().chain(of_cells) {
+            if !notes.contains(note) {
+                notes.push(note.clone());
+            }
+        }
+        for note in notes {
+            self.text.line(&format!("- {note}"));
+        }
+    }
+}
+
+/// A command without the folders of the machine that it was typed on, which mean nothing to others.
+fn without_folders(command: &str) -> String {
+    let last = |word: &str| match word.strip_prefix('/') {
+        Some(path) => path.rsplit('/').next().unwrap_or(path).to_owned(),
+        None => word.to_owned(),
+    };
+    command.split(' ').map(last).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    const GOLDEN: &str = "\
+# A small one
+
+Example CPU @ 2.00GHz · 2 cores · 24 GiB of memory · Linux 6.18.0 · 20,000 descriptors a table · 2026-01-31T12:00:00Z
+
+loadtest 0.1.0
+
+## Messages per second
+
+![Messages per second](small-throughput.svg)
+
+|  | rollcall | bun | bare | to bare | to the best peer |
+|---|--:|--:|--:|--:|--:|
+| 20 B, 200 connections | 290 k | 266 k | 300 k | 0.97× | 1.09× bun |
+| 1 KiB, 200 connections | ≥ 200 k | ≥ 198 k | ≥ 200 k | 1.00× | 1.01× bun |
+
+## Server CPU per message
+
+![Server CPU per message](small-cpu.svg)
+
+|  | rollcall | bun | bare | to bare | to the best peer |
+|---|--:|--:|--:|--:|--:|
+| 20 B, 200 connections | 3.40 µs | 3.76 µs | 3.30 µs | 1.03× | 0.90× bun |
+| 1 KiB, 200 connections | 3.50 µs | 4.20 µs | 3.30 µs | 1.06× | 0.83× bun |
+
+## All figures
+";
+
+    #[test]
+    fn a_comparison_reads_as_tables_with_ratios() {
+        let document = Document::of(&fixture::small(), "small", "A small one");
+        let (text, _) = document.text.split_at(GOLDEN.len().min(document.text.len()));
+        assert_eq!(text, GOLDEN);
+    }
+
+    #[test]
+    fn every_drawing_is_shown_once_and_every_shown_one_is_there() {
+        let document = Document::of(&fixture::full(), "full", "full");
+        assert!(document.plots.len() >= 8);
+        for plot in &document.plots {
+            assert_eq!(
+                document.text.matches(&format!("(full-{}.svg)", plot.file)).count(),
+                1,
+                "{}",
+                plot.file
+            );
+        }
+        assert_eq!(document.text.matches("![").count(), document.plots.len());
+    }
+
+    #[test]
+    fn a_command_names_no_folder_of_its_machine() {
+        let command =
+            "loadtest echo --url ws://127.0.0.1:1/echo --json /tmp/x/a.json --ours target/release/rollcall";
+        let shown = "loadtest echo --url ws://127.0.0.1:1/echo --json a.json --ours target/release/rollcall";
+        assert_eq!(without_folders(command), shown);
+    }
+
+    #[test]
+    fn a_report_says_its_commands_its_limits_and_its_errors() {
+        let mut comparison = fixture::small();
+        comparison.rows[0].cells[0].errors.insert("lost message".into(), 3);
+        comparison.rows[0].cells[0].notes.push("The clock was slow.".into());
+        let text = Document::of(&comparison, "small", "small").text;
+        assert!(text.contains("loadtest echo ws://127.0.0.1:8080/echo --target bun"));
+        assert!(text.contains("- The clock was slow.") && text.contains("no real network"));
+        assert!(text.contains("20 B, 200 connections, bare: 3 × lost message"));
+    }
+}

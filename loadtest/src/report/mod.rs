@@ -1,0 +1,135 @@
+//! `loadtest report`: from the JSON of runs to a document that a person reads, with drawings beside it.
+
+pub mod bars;
+pub mod canvas;
+pub mod cells;
+pub mod curves;
+pub mod document;
+#[cfg(test)]
+mod fixture;
+pub mod markdown;
+pub mod measures;
+pub mod numbers;
+pub mod plots;
+pub mod scale;
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use serde_json::Value;
+
+use self::document::Document;
+use crate::comparison::Comparison;
+use crate::result::Run;
+
+/// What is asked for.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Results: a run each, lists of runs, or one comparison
+    #[arg(required = true, value_name = "JSON")]
+    pub files: Vec<PathBuf>,
+    /// The report's name: NAME.md and NAME-….svg
+    #[arg(long)]
+    pub name: String,
+    /// Its heading, if not its name
+    #[arg(long)]
+    pub title: Option<String>,
+    /// Where it goes
+    #[arg(long, value_name = "DIR", default_value = "loadtest/reports")]
+    pub out: PathBuf,
+}
+
+/// Reads the results, writes the report, and says where it is.
+pub fn run(args: &Args) -> io::Result<()> {
+    let mut texts = Vec::new();
+    for file in &args.files {
+        texts.push(fs::read_to_string(file).map_err(|error| about(file, &error.to_string()))?);
+    }
+    let comparison = read(args.files.iter().map(PathBuf::as_path).zip(texts.iter().map(String::as_str)))?;
+    let written = write(&comparison, &args.name, args.title.as_deref(), &args.out)?;
+    println!("{}", written.display());
+    Ok(())
+}
+
+/// Writes `NAME.md` and its drawings into a folder, which is made if need be. Returns the document's path.
+pub fn write(comparison: &Comparison, name: &str, title: Option<&str>, folder: &Path) -> io::Result<PathBuf> {
+    let document = Document::of(comparison, name, title.unwrap_or(name));
+    fs::create_dir_all(folder)?;
+    for plot in &document.plots {
+        fs::write(folder.join(format!("{name}-{}.svg", plot.file)), &plot.svg)?;
+    }
+    let path = folder.join(format!("{name}.md"));
+    fs::write(&path, &document.text)?;
+    Ok(path)
+}
+
+/// One comparison of all that the files hold.
+fn read<'a>(files: impl Iterator<Item = (&'a Path, &'a str)>) -> io::Result<Comparison> {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut comparisons: Vec<Comparison> = Vec::new();
+    for (path, text) in files {
+        let invalid = |error: serde_json::Error| about(path, &error.to_string());
+        let value: Value = serde_json::from_str(text).map_err(invalid)?;
+        match value {
+            Value::Array(list) => {
+                for run in list {
+                    runs.push(serde_json::from_value(run).map_err(invalid)?);
+                }
+            }
+            value if value.get("rows").is_some() => {
+                comparisons.push(serde_json::from_value(value).map_err(invalid)?);
+            }
+            value => runs.push(serde_json::from_value(value).map_err(invalid)?),
+        }
+    }
+    let mut all = comparisons.into_iter();
+    let Some(mut first) = all.next() else { return Ok(Comparison::of_runs(&runs)) };
+    let rest = (!runs.is_empty()).then(|| Comparison::of_runs(&runs));
+    for other in all.chain(rest) {
+        if other.machine != first.machine {
+            first.notes.push("The runs were made on different machines; the first one's is shown.".into());
+        }
+        first.versions.extend(other.versions);
+        first.rows.extend(other.rows);
+    }
+    Ok(first)
+}
+
+fn about(path: &Path, what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_all(texts: &[&str]) -> io::Result<Comparison> {
+        read(texts.iter().map(|text| (Path::new("x.json"), *text)))
+    }
+
+    fn run(target: &str, rate: f64) -> Run {
+        Run {
+            scenario: "echo".into(),
+            target: target.into(),
+            figures: [("messages_per_second".to_owned(), rate)].into(),
+            ..Run::default()
+        }
+    }
+
+    #[test]
+    fn runs_lists_and_comparisons_are_all_read() {
+        let one = serde_json::to_string(&run("a", 1.0)).expect("plain data");
+        let list = serde_json::to_string(&[run("a", 3.0), run("b", 2.0)]).expect("plain data");
+        let both = read_all(&[&one, &list]).expect("valid");
+        assert_eq!(both.rows[0].cell("a").expect("two rounds").figures["messages_per_second"], 2.0);
+        let again = serde_json::to_string(&both).expect("plain data");
+        assert_eq!(read_all(&[&again]).expect("valid"), both);
+        assert_eq!(read_all(&[&again, &one]).expect("valid").rows.len(), 2);
+    }
+
+    #[test]
+    fn a_broken_file_is_named() {
+        let error = read_all(&["{"]).expect_err("not JSON");
+        assert!(error.to_string().starts_with("x.json: "));
+    }
+}

@@ -1,0 +1,128 @@
+//! Whom the load is put on: a `ws://` URL, resolved, and asked once before anything else so that what is wrong with it is
+//! said in one line.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use rollcall::wire::client::{self, HandshakeError, Request};
+
+/// How long the first connection may take to be answered.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The nonce of every upgrade. It need not be random here: no cache stands between, and it makes one request for all.
+pub const NONCE: [u8; 16] = *b"loadtest's nonce";
+
+/// A server's endpoint.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// As given.
+    pub url: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The upgrade request, the same for every connection.
+    pub request: Vec<u8>,
+}
+
+impl Target {
+    /// Reads `ws://HOST[:PORT][/PATH][?QUERY]` and resolves the host, which must be this machine unless `remote` ones are allowed.
+    pub fn parse(url: &str, remote: bool) -> Result<Target, String> {
+        let rest = match url.split_once("://") {
+            Some(("ws", rest)) => rest,
+            Some((other, _)) => return Err(format!("{url}: loadtest speaks ws://, not {other}://")),
+            None => return Err(format!("{url}: a URL starts with ws://, as in ws://127.0.0.1:8080/echo")),
+        };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (host, path) = rest.split_at(end);
+        let path = path.split('#').next().unwrap_or_default();
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        if host.is_empty() {
+            return Err(format!("{url}: a URL names a host, as in ws://127.0.0.1:8080/echo"));
+        }
+        let address = resolve(host).map_err(|error| format!("{url}: {error}"))?;
+        if !remote && !address.ip().is_loopback() {
+            return Err(format!(
+                "{url}: {} is not this machine; if it is yours to load, say --allow-remote",
+                address.ip()
+            ));
+        }
+        let mut request = Vec::new();
+        Request { host, target: &path, ..Request::default() }.write(NONCE, &mut request);
+        Ok(Target { url: url.to_owned(), address, request })
+    }
+
+    /// Opens one connection, upgrades it and lets go of it. The error is one line for a person.
+    pub fn probe(&self) -> Result<(), String> {
+        let refused = |error: std::io::Error| match error.kind() {
+            ErrorKind::ConnectionRefused => format!("nothing listens at {} ({})", self.address, self.url),
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => {
+                format!("{} did not answer the upgrade within {PROBE_TIMEOUT:?}", self.url)
+            }
+            _ => format!("{}: {error}", self.url),
+        };
+        let mut stream = TcpStream::connect_timeout(&self.address, PROBE_TIMEOUT).map_err(refused)?;
+        stream.set_read_timeout(Some(PROBE_TIMEOUT)).map_err(refused)?;
+        stream.write_all(&self.request).map_err(refused)?;
+        let mut response = Vec::new();
+        let mut part = [0; 4096];
+        loop {
+            let len = stream.read(&mut part).map_err(refused)?;
+            if len == 0 {
+                return Err(format!("{} closed the connection instead of answering the upgrade", self.url));
+            }
+            response.extend_from_slice(&part[..len]);
+            match client::check_response(&response, NONCE, &[]) {
+                Ok(None) => {}
+                Ok(Some(_)) => break,
+                Err(error) => return Err(format!("{} {}", self.url, describe(&error))),
+            }
+        }
+        // Close 1000, masked with a key of zeros: a server that counts its losses has none here.
+        let _ = stream.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]);
+        Ok(())
+    }
+}
+
+/// A failed handshake as the end of a sentence about the server.
+pub fn describe(error: &HandshakeError) -> String {
+    match error {
+        HandshakeError::NotHttp => "does not answer in HTTP".to_owned(),
+        HandshakeError::Status(status) => format!("refused the upgrade with status {status}"),
+        HandshakeError::Field(name) => format!("accepted the upgrade with a missing or wrong {name}"),
+        HandshakeError::NotOffered(name) => format!("chose a {name} that was not offered"),
+        HandshakeError::TooLarge => "answered the upgrade with over 16 KiB".to_owned(),
+        other => format!("failed the handshake: {other:?}"),
+    }
+}
+
+fn resolve(host: &str) -> Result<SocketAddr, String> {
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let with_port = if has_port { host.to_owned() } else { format!("{host}:80") };
+    let addresses = with_port.to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    // `localhost` may name both families; source addresses exist for the older one only.
+    let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    first.copied().ok_or_else(|| format!("{host} has no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_websocket_urls_of_this_machine_are_taken() {
+        let target = Target::parse("ws://127.0.0.1:8080/echo?x=1#top", false).unwrap();
+        assert_eq!(target.address.to_string(), "127.0.0.1:8080");
+        assert!(target.request.starts_with(b"GET /echo?x=1 HTTP/1.1\r\n"));
+        assert!(Target::parse("ws://127.0.0.1", false).unwrap().request.starts_with(b"GET / HTTP/1.1\r\n"));
+        assert_eq!(Target::parse("ws://[::1]:9/", false).unwrap().address.to_string(), "[::1]:9");
+        for (url, word) in [
+            ("wss://127.0.0.1/", "ws://, not wss"),
+            ("127.0.0.1:80", "starts with ws://"),
+            ("ws://192.0.2.1:80/", "--allow-remote"),
+        ] {
+            let error = Target::parse(url, false).unwrap_err();
+            assert!(error.contains(word) && !error.contains('\n'), "{error}");
+        }
+        assert!(Target::parse("ws://192.0.2.1:80/", true).is_ok());
+    }
+}

@@ -1,0 +1,128 @@
+//! A server of a few lines, one thread a connection, whose answer to each message is the test's.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rollcall::limits::MessageLimits;
+use rollcall::wire::frame::{self, Opcode};
+use rollcall::wire::http::{Fields, Head};
+use rollcall::wire::session::{Event, Role, Session};
+use rollcall::wire::upgrade;
+
+/// All connections that are open, for those who speak to all.
+pub(crate) type Members = Arc<Mutex<Vec<TcpStream>>>;
+
+/// What a server answers.
+pub(crate) enum Answer {
+    /// These bytes, to the sender.
+    Bytes(Vec<u8>),
+    /// These bytes, to all.
+    ToAll(Vec<u8>),
+    /// Nothing, and the end of the connection.
+    End,
+}
+
+/// A frame of a server.
+pub(crate) fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame::write(&mut bytes, opcode, payload, None);
+    bytes
+}
+
+/// Serves for the rest of the test program. `greeting` is sent to each connection when it is open; `answer` gets the number of a
+/// message on its connection, and its payload.
+pub(crate) fn serve(
+    greeting: Vec<u8>,
+    answer: impl Fn(usize, &[u8]) -> Answer + Send + Sync + 'static,
+) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("ws://{}/", listener.local_addr().expect("bound"));
+    let members = Members::default();
+    let answer = Arc::new(answer);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (greeting, answer, members) = (greeting.clone(), Arc::clone(&answer), Arc::clone(&members));
+            thread::spawn(move || {
+                let _ = connection(stream, &greeting, &*answer, &members);
+            });
+        }
+    });
+    url
+}
+
+/// A server that answers every request with this, and ends the connection.
+pub(crate) fn refuse(response: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("ws://{}/", listener.local_addr().expect("bound"));
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(response.as_bytes());
+        }
+    });
+    url
+}
+
+fn connection(
+    mut stream: TcpStream,
+    greeting: &[u8],
+    answer: &dyn Fn(usize, &[u8]) -> Answer,
+    members: &Members,
+) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    upgrade_it(&mut stream)?;
+    stream.write_all(greeting)?;
+    members.lock().expect("no panic").push(stream.try_clone()?);
+    let mut session = Session::new(Role::Server);
+    let (mut buffer, mut count) = (vec![0; 1 << 16], 0);
+    loop {
+        let len = stream.read(&mut buffer)?;
+        if len == 0 {
+            return Ok(());
+        }
+        let mut rest = &mut buffer[..len];
+        while !rest.is_empty() {
+            let (taken, event) =
+                session.read(&MessageLimits::default(), None, rest).map_err(std::io::Error::other)?;
+            match event {
+                Some(Event::Message(_, payload)) => {
+                    match answer(count, payload) {
+                        Answer::Bytes(bytes) => stream.write_all(&bytes)?,
+                        Answer::ToAll(bytes) => to_all(members, &bytes),
+                        Answer::End => return stream.shutdown(std::net::Shutdown::Both),
+                    }
+                    count += 1;
+                }
+                Some(Event::Close(close)) => {
+                    let (payload, len) = close.payload();
+                    stream.write_all(&frame(Opcode::Close, &payload[..len]))?;
+                    return stream.shutdown(std::net::Shutdown::Both);
+                }
+                _ => {}
+            }
+            rest = &mut rest[taken..];
+        }
+    }
+}
+
+/// One at a time, so that all members see one order.
+fn to_all(members: &Members, bytes: &[u8]) {
+    members.lock().expect("no panic").retain_mut(|member| member.write_all(bytes).is_ok());
+}
+
+fn upgrade_it(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        request.push(byte[0]);
+    }
+    let mut fields = Fields::new();
+    let head = Head::parse(&request, &mut fields).map_err(|refusal| std::io::Error::other(refusal.reason))?;
+    let key = head.field("Sec-WebSocket-Key").expect("a key");
+    let mut response = Vec::new();
+    upgrade::write_accept(key, None, None, &mut response);
+    stream.write_all(&response)
+}

@@ -1,0 +1,338 @@
+//! Presence as a service: connections become clients of a worker's [`Node`], what the node wants done is done, and letters
+//! between nodes become mail between workers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::limits::HELD_BACK_MAX;
+use crate::presence::{Effect, Envelope, Frame, Homes, Name, Node, Reason, Rules, event, is_name};
+use crate::reactor::{Cause, ConnId, Context, SendError, SharedFrame, WorkerId};
+use crate::service::heartbeats::{Said, Shapes};
+use crate::time::{Now, TICK_MILLIS, Tick};
+use crate::wire::close::{Close, CloseCode};
+use crate::wire::session::Kind;
+
+/// The subprotocol of clients that know what they speak.
+pub const SUBPROTOCOL: &str = "rollcall.v1";
+
+/// The letters between workers.
+pub type Letter = Envelope<SharedFrame>;
+
+impl Frame for SharedFrame {
+    fn encode(json: &str) -> SharedFrame {
+        SharedFrame::new(Kind::Text, json.as_bytes())
+    }
+}
+
+/// What the presence of all workers goes by.
+#[derive(Clone, Debug, Default)]
+pub struct PresenceSettings {
+    /// Grace, heartbeats, caps.
+    pub rules: Rules,
+    /// What counts as a page's heartbeat.
+    pub shapes: Shapes,
+    /// Keeps names from being piled onto one worker; the same for all workers.
+    pub secret: u64,
+}
+
+/// A client's number for the reactor: the node's slot, and what only this service needs to know.
+#[derive(Clone, Copy, Debug)]
+struct Tag(u32);
+
+impl Tag {
+    /// Tags of other services have none of these bits.
+    const PRESENCE: u32 = 1 << 31;
+    const VERSION_1: u32 = 1 << 30;
+    const SPOKEN: u32 = 1 << 29;
+    const SLOT: u32 = Tag::SPOKEN - 1;
+
+    const fn slot(self) -> u32 {
+        self.0 & Tag::SLOT
+    }
+
+    const fn is_version_1(self) -> bool {
+        self.0 & Tag::VERSION_1 != 0
+    }
+
+    const fn has_spoken(self) -> bool {
+        self.0 & Tag::SPOKEN != 0
+    }
+}
+
+/// Presence on one worker.
+#[derive(Debug)]
+pub struct Presence {
+    node: Node<SharedFrame>,
+    settings: Arc<PresenceSettings>,
+    /// By worker: letters that its mailbox had no room for, in order.
+    held_back: Vec<VecDeque<Letter>>,
+    /// Whom the connection that is being opened belongs to.
+    opening: Option<Name>,
+}
+
+impl Presence {
+    /// The presence of worker `worker` among `workers`.
+    #[must_use]
+    pub fn new(settings: Arc<PresenceSettings>, worker: WorkerId, workers: usize, now: Now) -> Presence {
+        let homes = Homes::new(u16::try_from(workers).unwrap_or(u16::MAX), settings.secret);
+        Presence {
+            node: Node::new(worker.0, homes, settings.rules, now),
+            settings,
+            held_back: (0..workers).map(|_| VecDeque::new()).collect(),
+            opening: None,
+        }
+    }
+
+    /// Whether a connection with this tag is presence's.
+    #[must_use]
+    pub const fn is_tag(tag: u32) -> bool {
+        tag & Tag::PRESENCE != 0
+    }
+
+    /// Admits a client; `open` follows. Returns its tag.
+    ///
+    /// # Errors
+    /// The query names somebody whose name can't be one.
+    pub fn admit(&mut self, query: &str, subprotocol: Option<&str>) -> Result<u32, &'static str> {
+        self.opening = user_of_query(query)?;
+        let version_1 = if subprotocol == Some(SUBPROTOCOL) { Tag::VERSION_1 } else { 0 };
+        Ok(Tag::PRESENCE | version_1)
+    }
+
+    /// An admitted client is connected.
+    pub fn open(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+        let Some(tag) = cx.tag(conn).map(Tag) else { return };
+        let user = self.opening.take();
+        // Who says in the query who it is does not say it again.
+        let spoken = if user.is_some() { Tag::SPOKEN } else { 0 };
+        let slot = self.node.open(cx.now(), conn.to_bits(), user, tag.is_version_1());
+        cx.set_tag(conn, tag.0 | spoken | slot);
+        self.act(cx);
+    }
+
+    /// A client has sent a message.
+    pub fn message(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, kind: Kind, payload: &[u8]) {
+        let Some(tag) = cx.tag(conn).map(Tag) else { return };
+        let Some(text) = std::str::from_utf8(payload).ok().filter(|_| kind == Kind::Text) else {
+            return self.part_with(cx, conn, CloseCode::UNSUPPORTED, "text messages only");
+        };
+        let first = !tag.has_spoken();
+        if first {
+            cx.set_tag(conn, tag.0 | Tag::SPOKEN);
+        }
+        let (now, slot) = (cx.now(), tag.slot());
+        match self.settings.shapes.tell(text) {
+            Said::Heartbeat(answer) => self.page_beat(cx, conn, slot, answer),
+            Said::HeartbeatEcho => self.page_beat(cx, conn, slot, text),
+            Said::Command => self.node.command(now, slot, text),
+            Said::Name(name) if first => {
+                self.node.identify(now, slot, name.into());
+            }
+            // What speaks `rollcall.v1` is told what is wrong. Others say all kinds of things; that they do is life enough.
+            Said::Name(_) | Said::Other if tag.is_version_1() => self.node.command(now, slot, text),
+            Said::Name(_) | Said::Other => {}
+        }
+        self.act(cx);
+    }
+
+    fn page_beat(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, slot: u32, answer: &str) {
+        if cx.send(conn, Kind::Text, answer.as_bytes()) == Err(SendError::Full) {
+            self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
+        }
+        self.node.page_beat(cx.now(), slot);
+    }
+
+    /// A Ping leaves: who does not speak `rollcall.v1` may be a script that can't see it, and gets a message as well.
+    pub fn beat(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+        if cx.tag(conn).is_some_and(|tag| !Tag(tag).is_version_1()) {
+            let json = event::heartbeat(cx.now());
+            // Where the backlog is full, the Ping alone decides.
+            let _ = cx.send(conn, Kind::Text, json.as_bytes());
+        }
+    }
+
+    /// A client may be dead, or lives after all.
+    pub fn suspect(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, suspect: bool) {
+        if let Some(tag) = cx.tag(conn).map(Tag) {
+            self.node.suspect(cx.now(), tag.slot(), suspect);
+            self.act(cx);
+        }
+    }
+
+    /// A client is gone.
+    pub fn closed(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, cause: Cause) {
+        let Some(tag) = cx.tag(conn).map(Tag) else { return };
+        let reason = match cause {
+            Cause::Closed => Reason::Closed,
+            // What was closed for its own fault may come back as quickly as what broke.
+            Cause::ServiceClosed | Cause::Lost | Cause::Reset | Cause::Slow | Cause::Protocol => Reason::Lost,
+            Cause::Timeout => Reason::Timeout,
+            Cause::Drain => Reason::Drain,
+        };
+        let now = cx.now();
+        let silent = cx.last_heard(conn).map_or(0, |heard| now.tick.since(heard));
+        let seen_millis = now.unix_millis.saturating_sub(u64::from(silent) * TICK_MILLIS);
+        self.node.closed(now, tag.slot(), reason, seen_millis);
+        self.act(cx);
+    }
+
+    /// A letter from another worker.
+    pub fn mail(&mut self, cx: &mut Context<'_, Letter>, letter: Letter) {
+        self.node.mail(cx.now(), letter);
+        self.act(cx);
+    }
+
+    /// Does what is due; returns when something will be.
+    pub fn tick(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
+        let now = cx.now();
+        self.post_held_back(cx);
+        self.node.due(now);
+        self.act(cx);
+        let retry = self.held_back.iter().any(|held| !held.is_empty()).then(|| now.tick.after(1));
+        [retry, self.node.next_due()].into_iter().flatten().reduce(Tick::min)
+    }
+
+    /// The drain is about to close a client.
+    pub fn farewell(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+        if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
+            // Spread over the connections, so that they don't all come back in the same second.
+            let retry = 500 + conn.to_bits().wrapping_mul(0x9E37_79B9_7F4A_7C15) % 4_500;
+            let json = event::goodbye(CloseCode::GOING_AWAY.0, "drain", Some(retry));
+            // A client whose backlog is full learns from the Close.
+            let _ = cx.send(conn, Kind::Text, json.as_bytes());
+        }
+    }
+
+    /// Users that are not offline, and rooms with members, whose home is this worker.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        (self.node.users().present(), self.node.rooms().len())
+    }
+
+    /// Bytes held, names apart.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.node.edge().bytes() + self.node.users().bytes()
+    }
+
+    /// Does what the node wants done, and what comes of that.
+    fn act(&mut self, cx: &mut Context<'_, Letter>) {
+        while self.node.has_effects() {
+            for effect in self.node.effects() {
+                self.effect(cx, effect);
+            }
+        }
+    }
+
+    fn effect(&mut self, cx: &mut Context<'_, Letter>, effect: Effect<SharedFrame>) {
+        match effect {
+            Effect::Text { link, json } => {
+                let conn = ConnId::from_bits(link);
+                if cx.send(conn, Kind::Text, json.as_bytes()) == Err(SendError::Full) {
+                    self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
+                }
+            }
+            Effect::Publish { links, frame } => {
+                let refused = cx.publish(links.into_iter().map(ConnId::from_bits), &frame);
+                for (conn, _) in refused.iter().filter(|(_, error)| *error == SendError::Full) {
+                    self.part_with(cx, *conn, CloseCode::TRY_AGAIN, "too slow");
+                }
+            }
+            Effect::Close { link, code, reason } => {
+                self.part_with(cx, ConnId::from_bits(link), CloseCode(code), reason);
+            }
+            Effect::Post { to, envelope } => self.post(cx, to, envelope),
+        }
+    }
+
+    /// Closes a connection, and says so first to who understands it.
+    fn part_with(&self, cx: &mut Context<'_, Letter>, conn: ConnId, code: CloseCode, reason: &'static str) {
+        if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
+            let retry = (code == CloseCode::TRY_AGAIN).then_some(1_000);
+            // A client whose backlog is full learns from the Close.
+            let _ = cx.send(conn, Kind::Text, event::goodbye(code.0, reason, retry).as_bytes());
+        }
+        cx.close(conn, &Close::new(code, reason));
+    }
+
+    /// Posts a letter behind those that are held back for its worker.
+    fn post(&mut self, cx: &mut Context<'_, Letter>, to: u16, letter: Letter) {
+        let held = &mut self.held_back[usize::from(to)];
+        let back = if held.is_empty() { cx.post(WorkerId(to), letter).err() } else { Some(letter) };
+        let Some(letter) = back.and_then(|letter| self.node.refused(cx.now(), letter)) else { return };
+        let held = &mut self.held_back[usize::from(to)];
+        if held.len() >= HELD_BACK_MAX && matches!(letter, Envelope::Deliver { .. } | Envelope::Told { .. }) {
+            cx.count_lost_mail();
+        } else {
+            held.push_back(letter);
+        }
+    }
+
+    fn post_held_back(&mut self, cx: &mut Context<'_, Letter>) {
+        for (held, to) in self.held_back.iter_mut().zip(0..) {
+            while let Some(letter) = held.pop_front() {
+                if let Err(letter) = cx.post(WorkerId(to), letter) {
+                    held.push_front(letter);
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// How long the heartbeat of `welcome` is, in milliseconds.
+#[must_use]
+pub fn heartbeat_millis(interval: Duration, timeout: Duration) -> (u64, u64) {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    (millis(interval), millis(timeout))
+}
+
+/// Who the query says it is: `user`, else `userid`, else `id`; empty ones don't count.
+fn user_of_query(query: &str) -> Result<Option<Name>, &'static str> {
+    for key in ["user", "userid", "id"] {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let Some((_, value)) = pairs.find(|(name, value)| *name == key && !value.is_empty()) else {
+            continue;
+        };
+        let name = percent_decoded(value).filter(|name| is_name(name));
+        return name
+            .map(|name| Some(name.into()))
+            .ok_or("a user's name is 1 to 128 of letters, digits, ._:@-");
+    }
+    Ok(None)
+}
+
+/// RFC 3986 §2.1; `None` where an escape is cut or what comes out is not UTF-8.
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(if byte == b'%' {
+            let digits = [bytes.next()?, bytes.next()?];
+            u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+        } else {
+            byte
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_names_the_user() {
+        let user = |query| user_of_query(query).map(|user| user.map(|user| user.to_string()));
+        assert_eq!(user(""), Ok(None));
+        assert_eq!(user("encoding=text"), Ok(None));
+        assert_eq!(user("userid=u-7&token=&version=2"), Ok(Some("u-7".into())));
+        assert_eq!(user("id=c&userid=b&user=a"), Ok(Some("a".into())));
+        assert_eq!(user("user=&id=c"), Ok(Some("c".into())));
+        assert_eq!(user("user=a%40b"), Ok(Some("a@b".into())));
+        for query in ["user=a%20b", "user=%4", "user=%zz", "user=%ff", "id=%22"] {
+            assert!(user(query).is_err(), "{query}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! A server for a test, and a client that speaks JSON to it.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rollcall::http::{Site, SiteSettings};
+use rollcall::presence::Rules;
+use rollcall::reactor::{Config, Heartbeat, HeartbeatMode, Server};
+use rollcall::service::presence::PresenceSettings;
+use rollcall::time::{Tick, ticks};
+use serde_json::Value;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::http::HeaderValue;
+use tungstenite::{Message, WebSocket};
+
+/// Longer than anything takes that a test waits for; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// Runs a test with one worker and with three.
+pub(super) fn with_workers(test: impl Fn(usize)) {
+    for workers in [1, 3] {
+        test(workers);
+    }
+}
+
+pub(super) struct Times {
+    pub(super) mode: HeartbeatMode,
+    pub(super) interval: Duration,
+    pub(super) timeout: Duration,
+    pub(super) silence: Duration,
+    pub(super) suspect: Duration,
+    pub(super) grace: Duration,
+}
+
+impl Default for Times {
+    /// Heartbeats that no test lives to see, and a grace that it can wait for.
+    fn default() -> Self {
+        Times {
+            mode: HeartbeatMode::Server,
+            interval: Duration::from_secs(300),
+            timeout: Duration::from_secs(300),
+            silence: Duration::from_secs(300),
+            suspect: Duration::from_secs(300),
+            grace: millis(300),
+        }
+    }
+}
+
+pub(super) fn start(workers: usize, times: &Times) -> Server {
+    let heartbeat = Heartbeat {
+        mode: times.mode,
+        interval: times.interval,
+        timeout: times.timeout,
+        suspect_after: Some(times.suspect),
+        client_silence: times.silence,
+    };
+    let page_silence = (times.mode == HeartbeatMode::Both).then(|| ticks(times.silence));
+    let presence = PresenceSettings {
+        rules: Rules { grace: ticks(times.grace), page_silence, ..Rules::default() },
+        secret: 7,
+        ..PresenceSettings::default()
+    };
+    let settings = Arc::new(SiteSettings {
+        subprotocols: vec!["rollcall.v1".into(), "chat".into()],
+        presence: Arc::new(presence),
+        ..SiteSettings::default()
+    });
+    let first_tick = Tick(u32::MAX - 20);
+    let config = Config { workers, heartbeat, first_tick, drain: millis(200), ..Config::default() };
+    let make = move |worker, fleet: &_| Site::new(settings.clone(), worker, fleet);
+    Server::start(config, &["127.0.0.1:0".parse().unwrap()], make).unwrap()
+}
+
+/// A client, connected.
+pub(super) struct Client {
+    socket: WebSocket<TcpStream>,
+    pub(super) subprotocol: Option<String>,
+    /// Events that came while an answer was waited for.
+    early: std::collections::VecDeque<Value>,
+    seq: i64,
+}
+
+impl Client {
+    /// Connects with the given path and query and subprotocols.
+    pub(super) fn connect(server: &Server, target: &str, subprotocols: Option<&str>) -> Client {
+        let address = server.addresses()[0];
+        let mut request = format!("ws://{address}{target}").into_client_request().unwrap();
+        if let Some(names) = subprotocols {
+            request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_str(names).unwrap());
+        }
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (socket, response) = tungstenite::client(request, stream).unwrap();
+        let subprotocol = response.headers().get("Sec-WebSocket-Protocol");
+        let subprotocol = subprotocol.map(|name| name.to_str().unwrap().to_owned());
+        Client { socket, subprotocol, early: Default::default(), seq: 0 }
+    }
+
+    /// A client in the field: a path, and nothing else.
+    pub(super) fn plain(server: &Server, target: &str) -> Client {
+        Client::connect(server, target, None)
+    }
+
+    /// A client that speaks `rollcall.v1`, welcomed.
+    pub(super) fn named(server: &Server, user: &str) -> Client {
+        let mut client = Client::connect(server, &format!("/ws?user={user}"), Some("rollcall.v1"));
+        let welcome = client.event();
+        assert_eq!((&welcome["event"], &welcome["user"]), (&"welcome".into(), &user.into()));
+        client
+    }
+
+    pub(super) fn send(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).unwrap();
+    }
+
+    /// Sends what presence does not take.
+    pub(super) fn send_binary(&mut self) {
+        self.socket.send(Message::binary(vec![1, 2, 3])).unwrap();
+    }
+
+    /// The next text message; Pings are answered on the way.
+    pub(super) fn text(&mut self) -> String {
+        loop {
+            match self.socket.read() {
+                Ok(Message::Text(text)) => return text.to_string(),
+                Ok(Message::Ping(_) | Message::Pong(_)) => {}
+                Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                other => panic!("a text message, not {other:?}"),
+            }
+        }
+    }
+
+    fn json(&mut self) -> Value {
+        let text = self.text();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// The next event.
+    pub(super) fn event(&mut self) -> Value {
+        self.early.pop_front().unwrap_or_else(|| self.json())
+    }
+
+    /// The next event of that kind; others are passed over.
+    pub(super) fn event_named(&mut self, name: &str) -> Value {
+        loop {
+            let event = self.event();
+            if event["event"] == name {
+                return event;
+            }
+        }
+    }
+
+    /// Sends a command and waits for its answer's body.
+    pub(super) fn command(&mut self, cmd: &str, params: &str) -> Value {
+        self.seq += 1;
+        let seq = self.seq;
+        self.send(&format!(r#"{{"seq":{seq},"cmd":"{cmd}","params":{params}}}"#));
+        loop {
+            let mut json = self.json();
+            if json["seq"] == seq {
+                return json["body"].take();
+            }
+            self.early.push_back(json);
+        }
+    }
+
+    /// Sends a command that has to succeed.
+    pub(super) fn done(&mut self, cmd: &str, params: &str) -> Value {
+        let body = self.command(cmd, params);
+        assert_eq!(body["code"], 200, "{cmd} {params}: {body}");
+        body
+    }
+
+    /// Nothing has come that was not taken: what is sent back for a heartbeat is the next message.
+    pub(super) fn assert_quiet(&mut self) {
+        self.done("heartbeat", "{}");
+        assert_eq!(self.early, [] as [Value; 0]);
+    }
+
+    /// Closes as a browser does.
+    pub(super) fn close(mut self) {
+        self.socket.close(None).unwrap();
+        while self.socket.read().is_ok() {}
+    }
+
+    /// Waits for the server's Close; returns its code.
+    pub(super) fn close_code(&mut self) -> u16 {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            match self.socket.read() {
+                Ok(Message::Close(Some(close))) => return close.code.into(),
+                Ok(_) => {}
+                Err(error) => panic!("a Close, not {error}"),
+            }
+        }
+        panic!("no Close came");
+    }
+
+    /// Answers Pings and keeps reading for so long.
+    pub(super) fn linger(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        self.socket.get_mut().set_read_timeout(Some(millis(20))).unwrap();
+        while Instant::now() < end {
+            let _ = self.socket.read();
+        }
+        self.socket.get_mut().set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+}
+
+/// What a look at one user shows: state and connections.
+pub(super) fn look(client: &mut Client, user: &str) -> (String, u64) {
+    let body = client.done("presence", &format!(r#"{{"users":["{user}"]}}"#));
+    let view = &body["users"][0];
+    (view["state"].as_str().unwrap().to_owned(), view["connections"].as_u64().unwrap())
+}
+
+/// Looks again and again until a user is seen so.
+pub(super) fn until(client: &mut Client, user: &str, state: &str) {
+    let end = Instant::now() + PATIENCE;
+    while look(client, user).0 != state {
+        assert!(Instant::now() < end, "{user} is never {state}");
+        client.linger(millis(30));
+    }
+}

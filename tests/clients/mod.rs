@@ -1,0 +1,6 @@
+//! Clients against the real server, as it starts by default but for shorter times: those in the field, unchanged, and
+//! ones that speak `rollcall.v1`. Each test runs with one worker and with three.
+
+mod client;
+mod presence;
+mod zoo;
