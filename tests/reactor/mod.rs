@@ -1,5 +1,6 @@
 //! The worker over a scripted world: sockets that a test plays, and a clock that it moves.
 
+mod calls;
 mod heartbeat;
 mod hostile;
 mod kit;
