@@ -78,6 +78,15 @@ impl Devices {
         self.as_slice().iter().filter(|device| device.is_live())
     }
 
+    /// When the next grace is over.
+    pub(crate) fn lingers_until(&self) -> Option<Tick> {
+        self.as_slice()
+            .iter()
+            .filter_map(|device| device.lingers)
+            .map(|lingers| lingers.until)
+            .reduce(Tick::min)
+    }
+
     pub(crate) fn get_mut(&mut self, at: Address) -> Option<&mut Device> {
         self.as_mut_slice().iter_mut().find(|device| device.address() == at && device.is_live())
     }

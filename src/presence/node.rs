@@ -223,12 +223,11 @@ impl<F: Frame> Node<F> {
 
     /// Does what is due.
     pub fn due(&mut self, now: Now) {
-        while let Some((at, key)) = self.timers.pop_due(now.tick) {
+        while let Some((_, key)) = self.timers.pop_due(now.tick) {
             match Timer::of_key(key) {
-                _ if now.tick.is_before(at) => {}
                 Timer::User { slot, serial } => self.users.grace_over(now, slot, serial, &mut self.out),
                 Timer::Room { slot, serial } => self.rooms.due(now, slot, serial, &mut self.out),
-                Timer::Count { slot, serial } => self.rooms.count_due(slot, serial, &mut self.out),
+                Timer::Count { slot, serial } => self.rooms.count_due(now, slot, serial, &mut self.out),
                 Timer::Page { slot, serial } => {
                     self.edge.page_due(now, &self.rules, slot, serial, &mut self.out);
                 }

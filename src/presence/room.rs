@@ -39,8 +39,10 @@ struct Room {
     workers: Vec<(u16, u32)>,
     /// Members within their grace, by its end.
     lingering: VecDeque<(Tick, Name)>,
+    /// A timer is filed for the first of them: one, however many there are.
+    timed: bool,
     /// A count will be told then.
-    count_due: bool,
+    count_due: Option<Tick>,
 }
 
 impl Room {
@@ -71,8 +73,18 @@ impl Room {
     ) {
         if !self.is_big() {
             self.deliver(&F::encode(&event(&self.name, user, self.members.len())), except, out);
-        } else if !std::mem::replace(&mut self.count_due, true) {
-            out.timer(now.tick.after(COUNT_TICKS), Timer::Count { slot, serial: self.serial });
+        } else if self.count_due.is_none() {
+            let due = now.tick.after(COUNT_TICKS);
+            self.count_due = Some(due);
+            out.timer(due, Timer::Count { slot, serial: self.serial });
+        }
+    }
+
+    /// Sees to it that there is a timer where a member lingers.
+    fn time<F>(&mut self, slot: u32, out: &mut Outgoing<F>) {
+        if let Some((until, _)) = self.lingering.front().filter(|_| !self.timed) {
+            self.timed = true;
+            out.timer(*until, Timer::Room { slot, serial: self.serial });
         }
     }
 
@@ -178,7 +190,7 @@ impl Rooms {
                 if is_last && lingers {
                     member.until = now.tick.after(rules.grace);
                     home.lingering.push_back((member.until, user.clone()));
-                    out.timer(member.until, Timer::Room { slot, serial: home.serial });
+                    home.time(slot, out);
                 }
                 home.count(worker, -1);
                 if is_last && !lingers {
@@ -237,12 +249,17 @@ impl Rooms {
         out.post(asker.at.worker, Envelope::Listed { asker, page });
     }
 
-    /// Some member's grace may be over, or a count is due.
+    /// Some member's grace may be over: a timer also fires early, where the wheel can't look as far ahead as the grace is
+    /// long.
     pub(crate) fn due<F: Frame>(&mut self, now: Now, slot: u32, serial: u32, out: &mut Outgoing<F>) {
         let is_it = |room: &&mut Room| room.serial == serial;
+        if let Some(home) = self.rooms.get_mut(slot as usize).filter(is_it) {
+            home.timed = false;
+        }
         while let Some(home) = self.rooms.get_mut(slot as usize).filter(is_it) {
             let Some((_, user)) = home.lingering.pop_front_if(|(until, _)| now.tick.has_reached(*until))
             else {
+                home.time(slot, out);
                 break;
             };
             // It may have come back, and be within a later grace by now.
@@ -253,12 +270,15 @@ impl Rooms {
         }
     }
 
-    /// The second of a big room is over.
-    pub(crate) fn count_due<F: Frame>(&mut self, slot: u32, serial: u32, out: &mut Outgoing<F>) {
+    /// The second of a big room may be over.
+    pub(crate) fn count_due<F: Frame>(&mut self, now: Now, slot: u32, serial: u32, out: &mut Outgoing<F>) {
         let Some(home) = self.rooms.get_mut(slot as usize).filter(|room| room.serial == serial) else {
             return;
         };
-        home.count_due = false;
+        match home.count_due {
+            Some(due) if now.tick.is_before(due) => return out.timer(due, Timer::Count { slot, serial }),
+            _ => home.count_due = None,
+        }
         let frame = F::encode(&event::room(&home.name, home.members.len()));
         home.deliver(&frame, None, out);
     }
@@ -293,7 +313,8 @@ impl Rooms {
             members: BTreeMap::new(),
             workers: Vec::new(),
             lingering: VecDeque::new(),
-            count_due: false,
+            timed: false,
+            count_due: None,
         }) as u32;
         self.by_name.insert(name.clone(), slot);
         slot

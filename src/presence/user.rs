@@ -17,7 +17,7 @@ use crate::presence::node::{Outgoing, Rules, Timer, next_serial};
 use crate::presence::view::{Reason, State, View};
 use crate::time::Now;
 
-/// A user: 96 bytes.
+/// A user: 104 bytes.
 #[derive(Debug)]
 struct User {
     name: Name,
@@ -31,6 +31,8 @@ struct User {
     /// What watchers were told last.
     told: Told,
     reason: Option<Reason>,
+    /// A timer is filed for the end of a grace: one, however many connections linger.
+    timed: bool,
 }
 
 /// What a watcher can see change.
@@ -70,6 +72,16 @@ impl User {
             connections: usize::from(self.told.connections),
             info: self.info.clone(),
             reason: self.reason,
+        }
+    }
+
+    /// Sees to it that there is a timer where a connection lingers.
+    fn time<F>(&mut self, slot: u32, out: &mut Outgoing<F>) {
+        if !self.timed
+            && let Some(until) = self.devices.lingers_until()
+        {
+            self.timed = true;
+            out.timer(until, Timer::User { slot, serial: self.serial });
         }
     }
 
@@ -177,15 +189,15 @@ impl Users {
         if reason.is_final() || rules.grace == 0 {
             known.devices.remove(|device| device.address() == at);
         } else if let Some(device) = known.devices.get_mut(at) {
-            let until = now.tick.after(rules.grace);
-            device.lingers = Some(Lingering { until, reason });
+            device.lingers = Some(Lingering { until: now.tick.after(rules.grace), reason });
             device.suspect = false;
-            out.timer(until, Timer::User { slot, serial: known.serial });
+            known.time(slot, out);
         }
         self.refresh(now, slot, Some(reason), false, out);
     }
 
-    /// The grace of some connection of the user is over.
+    /// The grace of some connection of the user may be over: a timer also fires early, where the wheel can't look as far
+    /// ahead as the grace is long.
     pub(crate) fn grace_over<F: Frame>(&mut self, now: Now, slot: u32, serial: u32, out: &mut Outgoing<F>) {
         let Some(known) = self.users.get_mut(slot as usize).filter(|user| user.serial == serial) else {
             return;
@@ -196,6 +208,8 @@ impl Users {
         while let Some(gone) = known.devices.remove(is_over) {
             reason = gone.lingers.map(|lingers| lingers.reason);
         }
+        known.timed = false;
+        known.time(slot, out);
         self.refresh(now, slot, reason, false, out);
     }
 
@@ -388,7 +402,7 @@ impl Users {
         self.table.find(hash, |slot| &*self.users[*slot as usize].name == user).copied()
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^32: each takes 96 bytes")]
+    #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^32: each takes 104 bytes")]
     fn find_or_add(&mut self, name: &Name) -> u32 {
         if let Some(slot) = self.find(name) {
             return slot;
@@ -406,6 +420,7 @@ impl Users {
             serial,
             told: Told::default(),
             reason: None,
+            timed: false,
         }) as u32;
         let (homes, users) = (self.homes, &self.users);
         let hash = |slot: &u32| homes.hash(&users[*slot as usize].name);
@@ -414,4 +429,4 @@ impl Users {
     }
 }
 
-const _: () = assert!(size_of::<User>() <= 120);
+const _: () = assert!(size_of::<User>() <= 104);
