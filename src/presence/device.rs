@@ -116,11 +116,11 @@ impl Devices {
         }
     }
 
-    /// The best of them, with suspicion (all live ones are suspect) and without.
+    /// The best of them, with suspicion (all are suspect) and without. One that lingers is what it was when it went:
+    /// nothing is told before its grace is over.
     pub(crate) fn states(&self) -> (State, State) {
         let plain = self.as_slice().iter().map(Device::state).max().unwrap_or_default();
-        let mut live = self.live().peekable();
-        let suspect = live.peek().is_some() && live.all(|device| device.suspect);
+        let suspect = !self.is_empty() && self.as_slice().iter().all(|device| device.suspect);
         (if suspect { State::Suspect } else { plain }, plain)
     }
 }

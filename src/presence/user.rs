@@ -190,7 +190,6 @@ impl Users {
             known.devices.remove(|device| device.address() == at);
         } else if let Some(device) = known.devices.get_mut(at) {
             device.lingers = Some(Lingering { until: now.tick.after(rules.grace), reason });
-            device.suspect = false;
             known.time(slot, out);
         }
         self.refresh(now, slot, Some(reason), false, out);
