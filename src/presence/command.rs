@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::limits::{INFO_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX, USERS_PER_COMMAND_MAX};
@@ -111,9 +111,9 @@ struct Params<'a> {
     user: Option<Cow<'a, str>>,
     #[serde(borrow)]
     users: Option<Vec<Cow<'a, str>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "given")]
     data: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "given")]
     info: Option<&'a RawValue>,
     #[serde(borrow)]
     state: Option<Cow<'a, str>>,
@@ -122,6 +122,11 @@ struct Params<'a> {
     limit: Option<u64>,
     echo: Option<bool>,
     suspect: Option<bool>,
+}
+
+/// A `null` that was given is JSON as any other: something to say, or an `info` that is to go.
+fn given<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
 }
 
 /// Reads a command.
@@ -234,6 +239,14 @@ mod tests {
         let text = r#"{"seq":7,"cmd":"say","params":{"room":"r","data":{ "b":1e2,  "a":"\u00e4" }}}"#;
         let Ok((7, Command::Say { data, echo: true, .. })) = parse(text) else { panic!() };
         assert_eq!(data, r#"{ "b":1e2,  "a":"\u00e4" }"#);
+    }
+
+    #[test]
+    fn null_is_data_too() {
+        let text = r#"{"cmd":"say","params":{"room":"r","data":null}}"#;
+        assert!(matches!(parse(text), Ok((0, Command::Say { data: "null", .. }))));
+        let text = r#"{"cmd":"status","params":{"info":null}}"#;
+        assert!(matches!(parse(text), Ok((0, Command::Status { state: None, info: Some("null") }))));
     }
 
     #[test]
