@@ -1,8 +1,8 @@
 //! The home of rooms: their members, the order of what is said, and which workers have members.
 //!
 //! Membership is a user's, delivery a connection's: `join` is told at the first connection in, `leave` after the last
-//! one out. A member whose last connection broke or closed stays for the grace, and nobody is told where it is back by
-//! then. A big room is told its count, once a second at most, in place of who joined and left.
+//! one out. A connection that broke or closed counts for the grace, and one that comes within it takes its place: nobody
+//! is told. A big room is told its count, once a second at most, in place of who joined and left.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
@@ -19,12 +19,36 @@ use crate::time::{Now, TICK_MILLIS, Tick};
 /// Ticks between two counts that a big room is told.
 const COUNT_TICKS: u32 = (1_000 / TICK_MILLIS) as u32;
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Member {
     /// Connections in the room.
     clients: u32,
-    /// Where there are none: until when it may come back.
-    until: Tick,
+    /// Connections that broke or closed, and until when each may be back; the oldest first.
+    #[expect(clippy::box_collection, reason = "almost always absent: a pointer, not a vector")]
+    lingering: Option<Box<Vec<Tick>>>,
+}
+
+impl Member {
+    fn is_gone(&self) -> bool {
+        self.clients == 0 && self.lingering.is_none()
+    }
+
+    /// A connection comes in: it takes the place of one that lingers.
+    fn comes(&mut self) {
+        self.clients += 1;
+        if let Some(lingering) = &mut self.lingering {
+            lingering.remove(0);
+            self.lingering.take_if(|lingering| lingering.is_empty());
+        }
+    }
+
+    /// Forgets those whose grace is over.
+    fn expire(&mut self, now: Tick) {
+        if let Some(lingering) = &mut self.lingering {
+            lingering.retain(|until| now.is_before(*until));
+            self.lingering.take_if(|lingering| lingering.is_empty());
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -37,7 +61,7 @@ struct Room {
     members: BTreeMap<Name, Member>,
     /// Workers with clients in the room, and how many.
     workers: Vec<(u16, u32)>,
-    /// Members within their grace, by its end.
+    /// Members with a connection within its grace, by its end; one that came back is still here.
     lingering: VecDeque<(Tick, Name)>,
     /// A timer is filed for the first of them: one, however many there are.
     timed: bool,
@@ -159,7 +183,7 @@ impl Rooms {
         let slot = self.find_or_add(room);
         let home = &mut self.rooms[slot as usize];
         let is_new = !home.members.contains_key(user);
-        home.members.entry(user.clone()).or_default().clients += 1;
+        home.members.entry(user.clone()).or_default().comes();
         home.count(asker.at.worker, 1);
         out.post(
             asker.at.worker,
@@ -185,15 +209,15 @@ impl Rooms {
             let home = &mut self.rooms[slot as usize];
             if let Some(member) = home.members.get_mut(user).filter(|member| member.clients > 0) {
                 member.clients -= 1;
-                let is_last = member.clients == 0;
-                let lingers = leaving == Leaving::Perhaps && rules.grace > 0;
-                if is_last && lingers {
-                    member.until = now.tick.after(rules.grace);
-                    home.lingering.push_back((member.until, user.clone()));
-                    home.time(slot, out);
+                if leaving == Leaving::Perhaps && rules.grace > 0 {
+                    let until = now.tick.after(rules.grace);
+                    member.lingering.get_or_insert_default().push(until);
+                    home.lingering.push_back((until, user.clone()));
                 }
+                let is_gone = member.is_gone();
+                home.time(slot, out);
                 home.count(worker, -1);
-                if is_last && !lingers {
+                if is_gone {
                     self.gone(now, slot, user, out);
                 }
             }
@@ -262,9 +286,9 @@ impl Rooms {
                 home.time(slot, out);
                 break;
             };
-            // It may have come back, and be within a later grace by now.
-            let is_over = |member: &&Member| member.clients == 0 && now.tick.has_reached(member.until);
-            if home.members.get(&user).filter(is_over).is_some() {
+            let Some(member) = home.members.get_mut(&user) else { continue };
+            member.expire(now.tick);
+            if member.is_gone() {
                 self.gone(now, slot, &user, out);
             }
         }
