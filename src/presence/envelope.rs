@@ -262,8 +262,8 @@ pub struct Place {
 pub enum Answer {
     /// To `join`; the client hears what is said from then on.
     Joined(Name, Place),
-    /// To `leave`.
-    Left(Place),
+    /// To `leave`; where the client has joined again since, it hears nothing from here to the next `Joined`.
+    Left(Name, Place),
     /// To `say`.
     Said(Place),
     /// To `tell`: to how many connections.

@@ -103,7 +103,8 @@ pub fn refusal(seq: i64, code: u16, error: &str) -> String {
 #[must_use]
 pub fn answer(seq: i64, answer: &Answer) -> String {
     let body = match answer {
-        Answer::Joined(_, Place { count, epoch, offset }) | Answer::Left(Place { count, epoch, offset }) => {
+        Answer::Joined(_, Place { count, epoch, offset })
+        | Answer::Left(_, Place { count, epoch, offset }) => {
             format!(r#""count":{count},"epoch":{epoch},"offset":{offset}"#)
         }
         Answer::Said(Place { epoch, offset, .. }) => format!(r#""epoch":{epoch},"offset":{offset}"#),

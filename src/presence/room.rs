@@ -224,7 +224,10 @@ impl Rooms {
         }
         if let Some(asker) = asker {
             let place = self.get(room).map_or_else(Place::default, Room::place);
-            out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Left(place) });
+            out.post(
+                asker.at.worker,
+                Envelope::Answered { asker, answer: Answer::Left(room.clone(), place) },
+            );
         }
     }
 

@@ -71,8 +71,10 @@ impl Edge {
     pub(crate) fn answered<F>(&mut self, asker: Asker, answer: &Answer, out: &mut Outgoing<F>) {
         let (client, Ticket::Command(seq)) = (asker.at.client, asker.ticket) else { return };
         let Some(link) = self.seat(client).map(|seat| seat.link) else { return };
-        if let Answer::Joined(room, _) = answer {
-            self.joined(client, room);
+        match answer {
+            Answer::Joined(room, _) => self.hears(client, room, true),
+            Answer::Left(room, _) => self.hears(client, room, false),
+            _ => {}
         }
         let json = match answer {
             Answer::Told(0) => event::refusal(seq, 404, "nobody of that name is connected"),
@@ -81,11 +83,12 @@ impl Edge {
         out.effects.push(Effect::Text { link, json });
     }
 
-    /// A client's place in a room counts from the answer on: what was said before is not delivered.
-    fn joined(&mut self, client: Client, room: &str) {
+    /// A client's place in a room counts from the answer on: what was said before is not delivered. One that said `join`,
+    /// `leave` and `join` in a row has a place before the first answer comes, and hears nothing between the others.
+    fn hears(&mut self, client: Client, room: &str, hears: bool) {
         let Some((group, _)) = self.rooms.find(room) else { return };
         if let Some(place) = self.seat(client).and_then(|seat| Groups::place(&seat.rooms, group)) {
-            self.rooms.member_mut(place).active = true;
+            self.rooms.member_mut(place).active = hears;
         }
     }
 
