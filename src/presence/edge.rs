@@ -232,9 +232,9 @@ impl Edge {
         let leaving = if reason.is_final() { Leaving::Now } else { Leaving::Perhaps };
         for place in seat.watches.take().into_iter().flat_map(|places| *places) {
             let user = self.watches.name(place.group).clone();
-            let suspect = self.watches.member_mut(place).suspect;
+            let counted = self.watches.member_mut(place).counted;
             self.drop_watch(place);
-            out.post(self.homes.of(&user), Envelope::Unwatch { user, worker: self.worker, suspect });
+            self.tell_home_unwatched(&user, counted, out);
         }
         for place in seat.rooms.take().into_iter().flat_map(|places| *places) {
             let room = self.rooms.name(place.group).clone();
@@ -246,6 +246,13 @@ impl Edge {
         }
         if let Some(user) = seat.user {
             out.post(self.homes.of(&user), Envelope::Down { user, at, reason, seen_millis });
+        }
+    }
+
+    fn tell_home_unwatched<F>(&self, user: &Name, counted: [bool; 2], out: &mut Outgoing<F>) {
+        let (home, worker) = (self.homes.of(user), self.worker);
+        for suspect in [false, true].into_iter().filter(|suspect| counted[usize::from(*suspect)]) {
+            out.post(home, Envelope::Unwatch { user: user.clone(), worker, suspect });
         }
     }
 

@@ -23,6 +23,15 @@ pub(crate) struct Member {
     pub(crate) active: bool,
     /// A watch that asks for suspicions.
     pub(crate) suspect: bool,
+    /// As what the user's home counts a watch, without suspicions and with: both, where it asked for one after the other.
+    pub(crate) counted: [bool; 2],
+}
+
+impl Member {
+    /// One that has not been told yet that it is in.
+    pub(crate) fn new(slot: u32) -> Member {
+        Member { slot, active: false, suspect: false, counted: [false; 2] }
+    }
 }
 
 #[derive(Debug)]
@@ -61,7 +70,7 @@ impl Groups {
 
     /// Puts a client into a group, which is made where there is none.
     #[expect(clippy::cast_possible_truncation, reason = "fewer clients and groups than 2^32")]
-    pub(crate) fn add(&mut self, name: &Name, member: Member, places: &mut Places) {
+    pub(crate) fn add(&mut self, name: &Name, member: Member, places: &mut Places) -> Place {
         let groups = &mut self.groups;
         let group = *self
             .by_name
@@ -69,7 +78,9 @@ impl Groups {
             .or_insert_with(|| groups.insert(Group { name: name.clone(), members: Vec::new() }) as u32);
         let members = &mut self.groups[group as usize].members;
         members.push(member);
-        places.get_or_insert_default().push(Place { group, index: members.len() as u32 - 1 });
+        let place = Place { group, index: members.len() as u32 - 1 };
+        places.get_or_insert_default().push(place);
+        place
     }
 
     /// Takes a client out of a group; the last one takes its place, and is told so through `moved(slot, group, index)`.

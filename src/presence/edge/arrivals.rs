@@ -119,21 +119,16 @@ impl Edge {
     /// A home could not be asked.
     pub(crate) fn refused<F: Frame>(&mut self, asker: Asker, envelope: &Envelope<F>, out: &mut Outgoing<F>) {
         let client = asker.at.client;
-        match envelope {
-            Envelope::Join { room, again: false, .. } => {
-                if let Ok((place, _)) = self.place_in_room(client.slot, room) {
-                    self.leave_room(client.slot, place);
+        if self.seat(client).is_some() {
+            match envelope {
+                Envelope::Join { room, again: false, .. } => {
+                    if let Ok((place, _)) = self.place_in_room(client.slot, room) {
+                        self.leave_room(client.slot, place);
+                    }
                 }
+                Envelope::Watch { user, suspect, .. } => self.watch_refused(client.slot, user, *suspect),
+                _ => {}
             }
-            Envelope::Watch { user, .. } => {
-                let place = self.watches.find(user).and_then(|(group, _)| {
-                    Groups::place(&self.seats.get(client.slot as usize)?.watches, group)
-                });
-                if let Some(place) = place {
-                    self.leave_watch(client.slot, place);
-                }
-            }
-            _ => {}
         }
         match asker.ticket {
             Ticket::Command(seq) => {
@@ -147,6 +142,18 @@ impl Edge {
                     self.finish(id, gather, out);
                 }
             }
+        }
+    }
+
+    /// One that watched already goes on as it did.
+    fn watch_refused(&mut self, slot: u32, user: &str, suspect: bool) {
+        let Some((group, _)) = self.watches.find(user) else { return };
+        let Some(place) = Groups::place(&self.seats[slot as usize].watches, group) else { return };
+        let member = self.watches.member_mut(place);
+        member.counted[usize::from(suspect)] = false;
+        member.suspect = !suspect;
+        if member.counted == [false; 2] {
+            self.leave_watch(slot, place);
         }
     }
 

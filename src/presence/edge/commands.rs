@@ -109,7 +109,7 @@ impl Edge {
             if seat.rooms.as_ref().is_some_and(|rooms| rooms.len() >= ROOMS_PER_CONNECTION_MAX) {
                 return Err(Refusal::new(0, 429, format!("more than {ROOMS_PER_CONNECTION_MAX} rooms")));
             }
-            self.rooms.add(&room, Member { slot, active: false, suspect: false }, &mut seat.rooms);
+            self.rooms.add(&room, Member::new(slot), &mut seat.rooms);
         }
         out.post(self.homes.of(&room), Envelope::Join { room, user, again, asker });
         Ok(())
@@ -196,18 +196,14 @@ impl Edge {
             let home = self.homes.of(&user);
             let seat = &mut self.seats[slot as usize];
             let place = self.watches.find(&user).and_then(|(group, _)| Groups::place(&seat.watches, group));
-            match place.map(|place| self.watches.member_mut(place)) {
-                Some(member) if member.suspect == suspect => out.post(home, Envelope::Look { user, asker }),
-                Some(member) => {
-                    member.suspect = suspect;
-                    let worker = self.worker;
-                    out.post(home, Envelope::Unwatch { user: user.clone(), worker, suspect: !suspect });
-                    out.post(home, Envelope::Watch { user, asker, suspect });
-                }
-                None => {
-                    self.watches.add(&user, Member { slot, active: false, suspect }, &mut seat.watches);
-                    out.post(home, Envelope::Watch { user, asker, suspect });
-                }
+            let place =
+                place.unwrap_or_else(|| self.watches.add(&user, Member::new(slot), &mut seat.watches));
+            let member = self.watches.member_mut(place);
+            member.suspect = suspect;
+            if std::mem::replace(&mut member.counted[usize::from(suspect)], true) {
+                out.post(home, Envelope::Look { user, asker });
+            } else {
+                out.post(home, Envelope::Watch { user, asker, suspect });
             }
         }
         self.answer_if_complete(id, out);
@@ -219,9 +215,9 @@ impl Edge {
             return;
         };
         let Some(place) = Groups::place(&self.seats[slot as usize].watches, group) else { return };
-        let suspect = self.watches.member_mut(place).suspect;
+        let counted = self.watches.member_mut(place).counted;
         self.leave_watch(slot, place);
-        out.post(self.homes.of(&user), Envelope::Unwatch { user, worker: self.worker, suspect });
+        self.tell_home_unwatched(&user, counted, out);
     }
 
     fn look<F: Frame>(
