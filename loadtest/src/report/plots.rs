@@ -72,10 +72,13 @@ fn panel(measure: &Measure, row: &Row, name: &str) -> Panel {
 
 /// Latency by percentile, one curve a target, if the row has such a histogram.
 pub fn latency(row: &Row, name: &str, file: String) -> Option<Plot> {
+    let is_death = row.scenario == "death";
+    let (what, called) =
+        if is_death { ("lateness", "Lateness of detection") } else { ("latency", "Latency") };
     let mut curves = Vec::new();
     let mut last: f64 = 0.9;
     for (position, target) in targets(&[row]).into_iter().enumerate().rev() {
-        let Some(histogram) = row.cell(target).and_then(|cell| cell.histogram("latency")) else { continue };
+        let Some(histogram) = row.cell(target).and_then(|cell| cell.histogram(what)) else { continue };
         if histogram.is_empty() {
             continue;
         }
@@ -99,12 +102,14 @@ pub fn latency(row: &Row, name: &str, file: String) -> Option<Plot> {
     if curves.is_empty() {
         return None;
     }
-    let subtitle = if row.is_paced() {
+    let subtitle = if is_death {
+        "From the deadline of a silent user, as seen by a client, to the moment a watcher is told that it is offline."
+    } else if row.is_paced() {
         "Fixed rate: each latency counts from the moment the message was due, so a stall is seen by all it delays."
     } else {
         "Closed loop: who waits sends less, so these are no latencies under a given load."
     };
-    let title = format!("Latency by percentile: {name}");
+    let title = format!("{called} by percentile: {name}");
     let chart = Chart {
         title: title.clone(),
         subtitle: subtitle.into(),
