@@ -63,7 +63,7 @@ impl Gathers {
         self.gathers.try_remove(id as usize)
     }
 
-    /// A watched user has changed: an answer that is still in the making, and has an older view, gets the newer one.
+    /// There is a newer view of a user: answers that are still in the making, and have an older one, get it.
     pub(crate) fn renew(&mut self, ids: &[u32], user: &str, view: &View) {
         for id in ids {
             let Some(gather) = self.gathers.get_mut(*id as usize) else { continue };
@@ -74,6 +74,14 @@ impl Gathers {
                 .filter_map(|(_, view)| view.as_mut());
             older.for_each(|older| older.clone_from(view));
         }
+    }
+
+    /// Whether one of these is for a watch of that user.
+    pub(crate) fn watch(&self, ids: Option<&Vec<u32>>, user: &str) -> bool {
+        ids.into_iter().flatten().filter_map(|id| self.gathers.get(*id as usize)).any(|gather| {
+            matches!(gather.purpose, Purpose::Watch { .. })
+                && gather.views.iter().any(|(name, _)| &**name == user)
+        })
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -310,7 +310,7 @@ impl<F: Frame> Node<F> {
             Envelope::List { room, limit, after, asker } => {
                 rooms.list(room, limit, after.as_ref(), asker, out);
             }
-            Envelope::Seen { asker, user: _, view } => self.edge.seen(asker, view, out),
+            Envelope::Seen { asker, user, view } => self.edge.seen(asker, &user, view, out),
             Envelope::Changed { user, view, plain, full } => {
                 self.edge.changed(&user, &view, plain, full, out);
             }

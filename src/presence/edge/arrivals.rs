@@ -13,7 +13,13 @@ use crate::presence::view::{Reason, View};
 const BUSY: &str = "the server is busy: try again";
 
 impl Edge {
-    pub(crate) fn seen<F: Frame>(&mut self, asker: Asker, view: View, out: &mut Outgoing<F>) {
+    pub(crate) fn seen<F: Frame>(&mut self, asker: Asker, user: &str, view: View, out: &mut Outgoing<F>) {
+        // The client may be told this now, and an answer that waits for slower homes later.
+        let client = asker.at.client;
+        let seat = self.seats.get(client.slot as usize).filter(|seat| seat.serial == client.serial);
+        if let Some(ids) = seat.and_then(|seat| seat.gathers.as_ref()) {
+            self.gathers.renew(ids, user, &view);
+        }
         if let Ticket::Part { gather, index } = asker.ticket
             && let Some(gather_done) = self.gathers.part(gather, index, Some(view))
         {
@@ -200,6 +206,7 @@ impl Edge {
     }
 
     /// From here on changes are sent; or, where a home could not be asked, the others are left as they were before.
+    /// What another command waits for is that one's.
     fn activate<F>(
         &mut self,
         slot: u32,
@@ -211,10 +218,12 @@ impl Edge {
             let Some((group, _)) = self.watches.find(user) else { continue };
             let Some(place) = Groups::place(&self.seats[slot as usize].watches, group) else { continue };
             let member = self.watches.member_mut(place);
-            if refused && !member.active {
-                self.unwatch(slot, user, out);
-            } else {
+            if !refused {
                 member.active = true;
+            } else if !member.active
+                && !self.gathers.watch(self.seats[slot as usize].gathers.as_deref(), user)
+            {
+                self.unwatch(slot, user, out);
             }
         }
     }
