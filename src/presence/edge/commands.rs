@@ -27,20 +27,32 @@ impl Edge {
         if !self.seats.contains(slot as usize) {
             return;
         }
-        let done = command::parse(text).and_then(|(seq, command)| {
-            self.obey(now, rules, slot, seq, command, out).map_err(|refusal| Refusal { seq, ..refusal })
-        });
+        let done = match command::parse(text) {
+            Ok((seq, command)) => {
+                self.obey(now, rules, slot, seq, command, out).map_err(|refusal| Refusal { seq, ..refusal })
+            }
+            // What can't be read costs as much as what can.
+            Err(refusal) => self.pay(now, rules, slot, refusal.seq).and(Err(refusal)),
+        };
         if let Err(Refusal { seq, code, error }) = done {
             let seat = &mut self.seats[slot as usize];
-            let (link, refused) = (seat.link, &mut seat.refused);
+            out.effects.push(Effect::Text { link: seat.link, json: event::refusal(seq, code, &error) });
             if code == 429 {
-                *refused += 1;
-            }
-            out.effects.push(Effect::Text { link, json: event::refusal(seq, code, &error) });
-            if u32::from(*refused) > COMMANDS_REFUSED_MAX {
-                out.effects.push(Effect::Close { link, code: 4429, reason: "too many messages" });
+                seat.refused = seat.refused.saturating_add(1);
+                if u32::from(seat.refused) == COMMANDS_REFUSED_MAX + 1 {
+                    let link = seat.link;
+                    out.effects.push(Effect::Close { link, code: 4429, reason: "too many messages" });
+                }
             }
         }
+    }
+
+    fn pay(&mut self, now: Now, rules: &Rules, slot: u32, seq: i64) -> Result<(), Refusal> {
+        if self.seats[slot as usize].pay(now.tick, rules) {
+            return Ok(());
+        }
+        let error = format!("more than {} commands a second", rules.commands_per_second);
+        Err(Refusal::new(seq, 429, error))
     }
 
     fn obey<F: Frame>(
@@ -58,10 +70,7 @@ impl Edge {
             out.effects.push(Effect::Text { link: seat.link, json });
             return Ok(());
         }
-        if !seat.pay(now.tick, rules) {
-            let error = format!("more than {} commands a second", rules.commands_per_second);
-            return Err(Refusal::new(seq, 429, error));
-        }
+        self.pay(now, rules, slot, seq)?;
         let asker = Asker { at: self.address(slot), ticket: Ticket::Command(seq) };
         match command {
             Command::Heartbeat => {}
