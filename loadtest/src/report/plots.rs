@@ -19,6 +19,8 @@ pub struct Plot {
 }
 
 const SAMPLES: usize = 240;
+/// Lateness below this is drawn as this.
+const LATENESS_MICROS_MIN: f64 = 100.0;
 const CURVE_HEIGHT: f64 = 300.0;
 /// Its course is that of the whole, which is drawn.
 const PART_OF_MEMORY: &str = "server_anonymous_memory";
@@ -84,7 +86,9 @@ pub fn latency(row: &Row, name: &str, file: String) -> Option<Plot> {
         }
         let end = last_quantile(histogram.len());
         last = last.max(end);
-        let micros = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+        // What was detected before its deadline counts as zero, which no logarithm has.
+        let least = if is_death { LATENESS_MICROS_MIN } else { 0.0 };
+        let micros = |quantile| (histogram.value_at_quantile(quantile) as f64 / 1e3).max(least);
         let points =
             Scale::Nines(end).samples(SAMPLES).into_iter().map(|quantile| (quantile, micros(quantile)));
         curves.push(Curve {

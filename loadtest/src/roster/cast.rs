@@ -86,6 +86,11 @@ impl Cast {
         (self.rooms > 0 && self.joining.holds(user)).then(|| user * self.rooms / self.users)
     }
 
+    /// Whether a member says something: each fourth, so that the others' only signs of life are their answers to Pings.
+    pub fn speaks(&self, user: usize) -> bool {
+        self.joining.count(user).is_multiple_of(4) && self.joining.holds(user) && !self.doomed.holds(user)
+    }
+
     /// Members in all rooms together.
     pub fn members(&self) -> usize {
         if self.rooms > 0 { self.joining.count(self.users) } else { 0 }
@@ -181,6 +186,7 @@ mod tests {
         let alive = |room| {
             (0..1_000).filter(|user| cast.room(*user) == Some(room) && !cast.doomed.holds(*user)).count()
         };
+        assert!((50..=125).contains(&(0..1_000).filter(|user| cast.speaks(*user)).count()));
         for room in 0..33 {
             assert_eq!(cast.living_members(room), alive(room), "{room}");
             let all = rooms.iter().filter(|of| **of == room).count();

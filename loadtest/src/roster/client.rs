@@ -153,7 +153,7 @@ impl<'a> RosterClient<'a> {
     fn confirmed(&mut self, id: usize, part: Part, seq: i64, online: usize) {
         self.ready += u64::from(seq != words::SAY);
         match (seq, self.role(&part)) {
-            (words::JOIN, Role::User(user)) if !self.orders.cast.doomed.holds(user) => {
+            (words::JOIN, Role::User(user)) if self.orders.cast.speaks(user) => {
                 let room = self.orders.cast.room(user).unwrap_or_default();
                 let hearers = self.orders.cast.living_members(room);
                 self.talk.speakers.push((id as u32, room as u32, hearers as u32));

@@ -107,7 +107,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     outcome.parameters_of(&setup);
     outcome.run.parameters.remove("connections");
     outcome.run.series = watch.series();
-    describe(&mut outcome, args, &orders, &report, &mut sums, &spent);
+    describe(&mut outcome, args, &orders, &report, &mut sums, &spent, board.stopped());
     if board.stopped() {
         outcome.note("Interrupted: the figures are of the part that ran.");
     }
@@ -175,6 +175,7 @@ fn describe(
     report: &Report,
     sums: &mut Sums,
     spent: &Spent,
+    interrupted: bool,
 ) {
     let cast = &orders.cast;
     let (interval, timeout) = orders.heartbeat().unwrap_or_default();
@@ -199,7 +200,8 @@ fn describe(
     sums.describe_talk(outcome, orders);
     outcome.cpu(spent, "death", 0);
     outcome.run.series.push(orders.ledger.series());
-    if spent.seconds > 0.0 {
+    // Who was interrupted has not waited for all deaths.
+    if !interrupted {
         sums.errors.add("silent user not detected", verdict.undetected);
     }
     sums.errors.add("gone without an unanswered Ping", verdict.never_pinged);
@@ -269,7 +271,7 @@ mod tests {
         for flags in [
             &["--users", "1"][..],
             &["--users", "5", "--share", "0.1"],
-            &["--say-rate", "-1"],
+            &["--say-rate", "NaN"],
             &["--users", "10", "--rooms", "11"],
             &["--say-rate", "5", "--rooms", "0"],
         ] {

@@ -253,8 +253,8 @@ fn memory(outcome: &mut Outcome, cast: &Cast, seen: &Seen) {
         outcome.figure("server_anonymous_bytes", anonymous as f64);
         outcome.row("server memory", format!("{} resident", size(resident as f64)));
         outcome.note(format!(
-            "Bytes per user are a slope, from {} to {} users, the connection's included; those per member (the rooms' \
-             included) and per watch come on top.",
+            "Bytes per user are a slope on a server that held nobody before, from {} to {} users, the connection's included; those per member (the rooms' \
+             included) and per watch come on top, and are plain differences: what a burst of commands took counts too.",
             grouped(cast.users as u64 / 3),
             grouped(cast.users as u64)
         ));
