@@ -174,6 +174,7 @@ impl Edge {
         let user = self.identity(slot)?;
         let at = self.address(slot);
         let seat = &mut self.seats[slot as usize];
+        seat.before = (seat.said_away, seat.page_away);
         if let Some(state) = state {
             seat.said_away = state == State::Away;
             seat.page_away = false;
