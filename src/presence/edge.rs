@@ -39,6 +39,8 @@ struct Seat {
     sent_away: Option<Reason>,
     said_away: bool,
     page_away: bool,
+    /// `said_away` and `page_away` before the last `status`, which its home may refuse.
+    before: (bool, bool),
     /// A timer watches the page's own heartbeat.
     timed: bool,
 }
@@ -154,6 +156,7 @@ impl Edge {
             sent_away: None,
             said_away: false,
             page_away: false,
+            before: (false, false),
             timed: false,
         }) as u32;
         if let Some(user) = user {

@@ -132,6 +132,10 @@ impl Edge {
                         self.leave_room(client.slot, place);
                     }
                 }
+                Envelope::Status { .. } => {
+                    let seat = &mut self.seats[client.slot as usize];
+                    (seat.said_away, seat.page_away) = seat.before;
+                }
                 Envelope::Watch { user, suspect, .. } => self.watch_refused(client.slot, user, *suspect),
                 _ => {}
             }

@@ -1,6 +1,7 @@
 //! What clients send: commands, each within its limits, and the envelopes they become.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::limits::{COMMANDS_REFUSED_MAX, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX};
 use crate::presence::command::{self, Command, Refusal};
@@ -11,7 +12,7 @@ use crate::presence::gather::Purpose;
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
 use crate::presence::node::{Effect, Outgoing, Rules};
-use crate::presence::places::Place;
+use crate::presence::places::{Place, Places};
 use crate::presence::view::State;
 use crate::time::Now;
 
@@ -173,6 +174,7 @@ impl Edge {
         let user = self.identity(slot)?;
         let at = self.address(slot);
         let seat = &mut self.seats[slot as usize];
+        seat.before = (seat.said_away, seat.page_away);
         if let Some(state) = state {
             seat.said_away = state == State::Away;
             seat.page_away = false;
@@ -190,8 +192,11 @@ impl Edge {
         suspect: bool,
         out: &mut Outgoing<F>,
     ) -> Result<(), Refusal> {
-        let watched = self.seats[slot as usize].watches.len();
-        if watched + users.len() > WATCHES_PER_CONNECTION_MAX {
+        let watches = &self.seats[slot as usize].watches;
+        let watched = watches.len();
+        if watched + users.len() > WATCHES_PER_CONNECTION_MAX
+            && watched + self.unwatched(watches, users) > WATCHES_PER_CONNECTION_MAX
+        {
             return Err(Refusal::new(0, 429, format!("more than {WATCHES_PER_CONNECTION_MAX} watches")));
         }
         let names = users.iter().map(|user| match self.watches.find(user) {
@@ -217,6 +222,14 @@ impl Edge {
         }
         self.answer_if_complete(id, out);
         Ok(())
+    }
+
+    /// How many of the users the client doesn't watch yet.
+    fn unwatched(&self, watches: &Places, users: &[Cow<'_, str>]) -> usize {
+        let is_watched =
+            |user: &str| self.watches.find(user).is_some_and(|(group, _)| watches.get(group).is_some());
+        let new: HashSet<&str> = users.iter().map(|user| &**user).filter(|user| !is_watched(user)).collect();
+        new.len()
     }
 
     pub(super) fn unwatch<F>(&mut self, slot: u32, user: &str, out: &mut Outgoing<F>) {
