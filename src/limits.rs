@@ -63,7 +63,9 @@ pub const ACCEPTS_PER_TURN_MAX: usize = 256;
 /// Events taken from the kernel in one turn.
 pub const EVENTS_PER_TURN_MAX: usize = 1024;
 /// Deadlines fired in one turn; the rest fire in the next.
-pub const DEADLINES_PER_TURN_MAX: usize = 8192;
+pub const DEADLINES_PER_TURN_MAX: usize = 1024;
+/// Dead connections that are sent their Close and closed in one turn; the rest wait for the next.
+pub const DEAD_PER_TURN_MAX: usize = 128;
 /// Mail taken from the mailbox in one turn.
 pub const MAIL_PER_TURN_MAX: usize = 4096;
 /// Mail that waits for a worker. Past it the sender is told `Full`.

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tracing::{info, warn};
 
-use crate::limits::{ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX};
+use crate::limits::{
+    ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, DEAD_PER_TURN_MAX, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX,
+};
 use crate::reactor::arena::NONE;
 use crate::reactor::conn::{Conn, Life, Protocol};
 use crate::reactor::context::Context;
@@ -15,6 +17,8 @@ use crate::reactor::service::Service;
 use crate::reactor::transport::Transport;
 use crate::reactor::worker::{Accepting, Worker};
 use crate::sys::net::{Net, is_exhaustion};
+use crate::wire::close::{Close, CloseCode};
+use crate::wire::frame::{self, Opcode};
 
 impl<N: Net, S: Service> Worker<N, S> {
     /// Accepts a turn's share of what waits.
@@ -115,15 +119,35 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    /// Ends an open connection with a last word: what the socket takes of it at the end of this turn.
-    pub(crate) fn end(&mut self, id: ConnId, cause: Cause, close: &crate::wire::close::Close<'_>) {
-        if self.core.leave_open(id, Life::Ending, close) {
-            if let Some(conn) = self.core.get_mut(id) {
-                conn.flags.cut = true;
+    /// Declares an open connection dead: the service knows at once, so that the news is out in this turn. The socket gets
+    /// its Close and is closed in one of the next: that takes ten times as long, and thousands may die in one tick.
+    pub(crate) fn declare_dead(&mut self, id: ConnId) {
+        let end = self.core.now.tick.after(self.core.timing.close);
+        let Some(conn) = self.core.get_mut(id).filter(|conn| conn.life == Life::Open) else { return };
+        conn.life = Life::Ending;
+        conn.deadline = end;
+        self.dead.push_back(id);
+        self.tell_gone(id, Cause::Timeout);
+        self.settle();
+    }
+
+    /// Clears away a turn's share of the dead, unless there are more deaths to tell of first. Each gets a last word: what
+    /// its socket takes of it at the end of this turn.
+    pub(crate) fn clear_away(&mut self) {
+        let share = if self.overdue { 0 } else { DEAD_PER_TURN_MAX.min(self.dead.len()) };
+        let dead: Vec<ConnId> = self.dead.drain(..share).collect();
+        let (payload, len) = Close::new(CloseCode::TIMEOUT, "no heartbeat in time").payload();
+        for id in dead {
+            let Some(conn) = self.core.get_mut(id) else { continue };
+            if conn.life != Life::Ending {
+                self.remove(id, Cause::Timeout);
+                continue;
             }
-            self.tell_gone(id, cause);
-            self.settle();
+            conn.flags.cut = true;
+            self.core.append(id, false, |out| frame::write(out, Opcode::Close, &payload[..len], None));
+            self.core.counters().close(CloseCode::TIMEOUT.0);
         }
+        self.settle();
     }
 
     /// Goes away: takes in what is queued, closes the listeners, and gives each connection its point in the window.

@@ -75,7 +75,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let Some(conn) = self.core.get(id).filter(|conn| conn.life == Life::Open) else { return };
         let (at, what) = deadline::next(conn, &self.core.timing);
         if self.core.now.tick.has_reached(at) && matches!(what, Deadline::Pong | Deadline::Silence) {
-            self.end(id, Cause::Timeout, &Close::new(CloseCode::TIMEOUT, "no heartbeat in time"));
+            self.declare_dead(id);
         }
     }
 

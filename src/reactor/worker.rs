@@ -43,6 +43,8 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) next_generation: u32,
     /// When the service wants to be called.
     service_due: Option<Tick>,
+    /// Connections that were declared dead, and are to be cleared away.
+    pub(crate) dead: VecDeque<ConnId>,
     /// Some deadline was due that the last turn had no time for.
     pub(crate) overdue: bool,
     /// The tick by which a drain is over at the latest.
@@ -99,6 +101,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             accepting: Accepting::Waiting,
             next_generation: 0,
             service_due: Some(now.tick),
+            dead: VecDeque::new(),
             overdue: false,
             drained_by: None,
             weigh_at: now.tick,
@@ -114,6 +117,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.mailbox();
         self.connections();
         self.deadlines();
+        self.clear_away();
         self.flush();
         Ok(self.finish_turn())
     }
@@ -148,7 +152,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// How long nothing can be due; `None` where nothing ever is.
     fn timeout(&self) -> Option<Duration> {
-        let waiting = self.accepting == Accepting::Waiting || self.overdue;
+        let waiting = self.accepting == Accepting::Waiting || self.overdue || !self.dead.is_empty();
         if waiting || !self.unread.is_empty() || !self.letters.is_empty() {
             return Some(Duration::ZERO);
         }
