@@ -24,6 +24,7 @@ mod process;
 mod progress;
 mod report;
 mod result;
+mod roster;
 mod sys;
 mod target;
 mod units;
@@ -54,6 +55,10 @@ enum Command {
     Fanout(group::fanout::Args),
     /// All to all in lockstep
     Chat(group::chat::Args),
+    /// Named users that hold on, in rooms and watching each other: memory of each, losses
+    Presence(roster::presence::Args),
+    /// A share of the users falls silent: how late each is said to be gone, and whether a live one is
+    Death(roster::death::Args),
     /// The least that an echo can cost on this machine, to compare servers with
     Bare(bare::Args),
     /// The same load on rollcall, its peers and the bare loop, in turns
@@ -69,6 +74,8 @@ fn main() -> ExitCode {
         Command::Churn(args) => churn::run(&args),
         Command::Fanout(args) => group::fanout::run(&args),
         Command::Chat(args) => group::chat::run(&args),
+        Command::Presence(args) => roster::presence::run(&args),
+        Command::Death(args) => roster::death::run(&args),
         Command::Bare(args) => bare::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Report(args) => report::run(&args).map_err(|error| Failure::Failed(error.to_string())),

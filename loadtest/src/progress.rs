@@ -26,6 +26,8 @@ pub enum Subject {
     Live,
     /// Connections that are more than open: joined, say.
     Ready,
+    /// The same, by another name.
+    Steps(&'static str),
     /// Whatever the scenario counts, by this name.
     Messages(&'static str),
 }
@@ -192,7 +194,7 @@ impl<'a> Watch<'a> {
         match subject {
             Subject::Opened => counts.opened,
             Subject::Live => counts.live,
-            Subject::Ready => counts.ready,
+            Subject::Ready | Subject::Steps(_) => counts.ready,
             Subject::Messages(_) => counts.messages,
         }
     }
@@ -205,6 +207,7 @@ impl<'a> Watch<'a> {
             Subject::Opened => format!("{count} opened, {}/s", rate(|sample| sample.opened_per_second)),
             Subject::Live => format!("{count} open, {} pings/s", rate(|sample| sample.pings_per_second)),
             Subject::Ready => format!("{count} joined"),
+            Subject::Steps(name) => format!("{count} {name}"),
             Subject::Messages(name) => {
                 format!("{count} {name}, {}/s", rate(|sample| sample.messages_per_second))
             }

@@ -9,9 +9,10 @@ use crate::limits::COMMANDS_BURST_SECONDS;
 use crate::presence::envelope::{Address, Asker, Client, Envelope, Frame, Leaving, Ticket};
 use crate::presence::event;
 use crate::presence::gather::Gathers;
-use crate::presence::groups::{Groups, Place, Places};
+use crate::presence::groups::Groups;
 use crate::presence::name::{Homes, Name};
 use crate::presence::node::{Effect, Outgoing, Rules, next_serial, page_timer};
+use crate::presence::places::{Place, Places};
 use crate::presence::view::{Reason, State};
 use crate::time::{Now, TICK_MILLIS, Tick};
 
@@ -46,7 +47,7 @@ struct Seat {
 
 /// What a command costs: with ticks of 10 ms a connection earns in each as much as it may send commands in a second.
 const COMMAND_CREDIT: u32 = (1_000 / TICK_MILLIS) as u32;
-const _: () = assert!(size_of::<Seat>() <= 72);
+const _: () = assert!(size_of::<Seat>() <= 88);
 
 const fn credit_max(rules: &Rules) -> u32 {
     rules.commands_per_second.saturating_mul(COMMAND_CREDIT * COMMANDS_BURST_SECONDS)
@@ -144,8 +145,8 @@ impl Edge {
         let slot = self.seats.insert(Seat {
             link,
             user: None,
-            rooms: None,
-            watches: None,
+            rooms: Places::None,
+            watches: Places::None,
             gathers: None,
             serial: self.next_serial,
             filled: now.tick,
@@ -230,16 +231,16 @@ impl Edge {
 
     pub(crate) fn closed<F>(&mut self, slot: u32, reason: Reason, seen_millis: u64, out: &mut Outgoing<F>) {
         let at = self.address(slot);
-        let Some(mut seat) = self.seats.try_remove(slot as usize) else { return };
+        let Some(seat) = self.seats.try_remove(slot as usize) else { return };
         let reason = seat.sent_away.unwrap_or(reason);
         let leaving = if reason.is_final() { Leaving::Now } else { Leaving::Perhaps };
-        for place in seat.watches.take().into_iter().flat_map(|places| *places) {
+        for place in seat.watches.as_slice().iter().copied() {
             let user = self.watches.name(place.group).clone();
             let counted = self.watches.member_mut(place).counted;
             self.drop_watch(place);
             self.tell_home_unwatched(&user, counted, out);
         }
-        for place in seat.rooms.take().into_iter().flat_map(|places| *places) {
+        for place in seat.rooms.as_slice().iter().copied() {
             let room = self.rooms.name(place.group).clone();
             self.drop_room(place);
             if let Some(user) = seat.user.clone() {
@@ -260,23 +261,23 @@ impl Edge {
     }
 
     fn leave_room(&mut self, slot: u32, place: Place) {
-        forget_place(&mut self.seats[slot as usize].rooms, place);
+        self.seats[slot as usize].rooms.remove(place.group);
         self.drop_room(place);
     }
 
     fn leave_watch(&mut self, slot: u32, place: Place) {
-        forget_place(&mut self.seats[slot as usize].watches, place);
+        self.seats[slot as usize].watches.remove(place.group);
         self.drop_watch(place);
     }
 
     fn drop_room(&mut self, place: Place) {
         let seats = &mut self.seats;
-        self.rooms.remove(place, |slot, at| Groups::note(&mut seats[slot as usize].rooms, at));
+        self.rooms.remove(place, |slot, at| seats[slot as usize].rooms.note(at));
     }
 
     fn drop_watch(&mut self, place: Place) {
         let seats = &mut self.seats;
-        self.watches.remove(place, |slot, at| Groups::note(&mut seats[slot as usize].watches, at));
+        self.watches.remove(place, |slot, at| seats[slot as usize].watches.note(at));
     }
 
     fn seat(&self, client: Client) -> Option<&Seat> {
@@ -295,13 +296,4 @@ impl Edge {
 
 fn part(asker: Asker, gather: u32, index: u32) -> Asker {
     Asker { ticket: Ticket::Part { gather, index }, ..asker }
-}
-
-fn forget_place(places: &mut Places, gone: Place) {
-    if let Some(list) = places {
-        list.retain(|place| place.group != gone.group);
-        if list.is_empty() {
-            *places = None;
-        }
-    }
 }

@@ -6,13 +6,7 @@ use std::collections::HashMap;
 use slab::Slab;
 
 use crate::presence::name::Name;
-
-/// A client's place in a group.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    pub(crate) group: u32,
-    index: u32,
-}
+use crate::presence::places::{Place, Places};
 
 /// One client in a group.
 #[derive(Clone, Copy, Debug)]
@@ -47,9 +41,6 @@ pub(crate) struct Groups {
     groups: Slab<Group>,
 }
 
-/// The places of one client. Most clients are in nothing: a pointer, not a vector.
-pub(crate) type Places = Option<Box<Vec<Place>>>;
-
 impl Groups {
     /// The group of that name, and the name as it is stored.
     pub(crate) fn find(&self, name: &str) -> Option<(u32, &Name)> {
@@ -79,7 +70,7 @@ impl Groups {
         let members = &mut self.groups[group as usize].members;
         members.push(member);
         let place = Place { group, index: members.len() as u32 - 1 };
-        places.get_or_insert_default().push(place);
+        places.push(place);
         place
     }
 
@@ -96,20 +87,6 @@ impl Groups {
         } else if group.members.capacity() > 4 * group.members.len() + 16 {
             group.members.shrink_to(2 * group.members.len());
         }
-    }
-
-    /// Notes a client's new index in a group.
-    pub(crate) fn note(places: &mut Places, at: Place) {
-        let found =
-            places.as_deref_mut().and_then(|places| places.iter_mut().find(|place| place.group == at.group));
-        if let Some(place) = found {
-            place.index = at.index;
-        }
-    }
-
-    /// The place of a client in a group, if it is in it.
-    pub(crate) fn place(places: &Places, group: u32) -> Option<Place> {
-        places.as_deref()?.iter().copied().find(|place| place.group == group)
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -40,6 +40,7 @@ pub struct Lane<'a, C: Client> {
     rings_at: u64,
     links: Slab<Link<C::State>>,
     buffer: Vec<u8>,
+    request: Vec<u8>,
     opener: Opener,
     ended: Vec<(usize, End)>,
     live: u64,
@@ -66,6 +67,7 @@ impl<'a, C: Client> Lane<'a, C> {
             rings_at: 0,
             links: Slab::with_capacity(crate::board::share(plan.connections, index, plan.threads)),
             buffer: vec![0; plan.read_buffer],
+            request: Vec::new(),
             opener: Opener::new(plan, index),
             ended: Vec::new(),
             live: 0,
@@ -131,7 +133,7 @@ impl<'a, C: Client> Lane<'a, C> {
         let id = event.token().0;
         let Some(phase) = self.links.get(id).map(|link| link.phase) else { return };
         let outcome = match phase {
-            Phase::Connecting => self.connected(id),
+            Phase::Connecting => self.connected(client, id),
             Phase::Upgrading => self.upgraded(client, id, event),
             Phase::Open => self.open(client, id, event),
         };
@@ -140,13 +142,15 @@ impl<'a, C: Client> Lane<'a, C> {
         }
     }
 
-    fn connected(&mut self, id: usize) -> Result<(), End> {
+    fn connected(&mut self, client: &mut C, id: usize) -> Result<(), End> {
         let link = &mut self.links[id];
         sys::stored_error(link.socket())?;
         let now = self.board.clock.now();
         self.report.connect.record(now - link.since);
         link.since = now;
-        match link.send(&self.plan.target.request) {
+        self.request.clear();
+        client.request(link, &self.plan.target, &mut self.request);
+        match link.send(&self.request) {
             // A spurious wake: the connect is still under way.
             Err(End::System(Errno::NOTCONN)) => return Ok(()),
             sent => sent?,
@@ -169,7 +173,8 @@ impl<'a, C: Client> Lane<'a, C> {
             response.extend_from_slice(&self.buffer[..len]);
             &mut response[..]
         };
-        let Some(accepted) = client::check_response(whole, NONCE, &[]).map_err(End::Handshake)? else {
+        let Some(accepted) = client::check_response(whole, NONCE, C::SUBPROTOCOLS).map_err(End::Handshake)?
+        else {
             link.keep(whole);
             return Ok(());
         };

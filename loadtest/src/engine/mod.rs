@@ -63,6 +63,14 @@ pub struct Report {
 pub trait Client {
     /// What it keeps for each connection.
     type State: Default;
+    /// The subprotocols that its requests offer.
+    const SUBPROTOCOLS: &'static [&'static str] = &[];
+
+    /// Appends the request that upgrades this connection. Asked again where the socket was not connected after all.
+    fn request(&mut self, link: &mut Link<Self::State>, target: &Target, out: &mut Vec<u8>) {
+        let _ = link;
+        out.extend_from_slice(&target.request);
+    }
 
     /// A connection is open.
     fn opened(&mut self, id: usize, link: &mut Link<Self::State>, now: u64) -> Result<(), End>;

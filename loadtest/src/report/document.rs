@@ -135,7 +135,8 @@ impl Writer<'_> {
         }
         self.text.section("Latency");
         let paced = with.iter().any(|(row, _)| row.is_paced());
-        let drawn = with.iter().filter(|(row, _)| if paced { row.is_paced() } else { true }).take(4);
+        let drawn =
+            with.iter().filter(|(row, _)| !paced || row.is_paced() || row.scenario == "death").take(4);
         for (index, (row, row_name)) in drawn.enumerate() {
             if let Some(plot) = plots::latency(row, row_name, format!("latency-{}", index + 1)) {
                 self.show(plot);

@@ -23,7 +23,7 @@ pub struct Measure {
 }
 
 /// All of them, in the order of a report.
-pub const MEASURES: [Measure; 10] = [
+pub const MEASURES: [Measure; 12] = [
     Measure {
         scenario: "echo",
         figure: "messages_per_second",
@@ -116,6 +116,24 @@ pub const MEASURES: [Measure; 10] = [
         lower_is_better: false,
         text: numbers::count,
     },
+    Measure {
+        scenario: "presence",
+        figure: "anonymous_bytes_per_user",
+        title: "Presence: memory per named user",
+        about: "The server's own anonymous memory, as a slope, the connection's included. Less is better.",
+        file: "presence",
+        lower_is_better: true,
+        text: bytes_exact,
+    },
+    Measure {
+        scenario: "death",
+        figure: "lateness_p99_9_us",
+        title: "Death: lateness of detection, 99.9th percentile",
+        about: "From the deadline of a user that fell silent to the moment a watcher is told. Less is better.",
+        file: "death",
+        lower_is_better: true,
+        text: numbers::micros,
+    },
 ];
 
 impl Measure {
@@ -154,9 +172,11 @@ pub fn targets<'a>(rows: &[&'a Row]) -> Vec<&'a str> {
 
 /// Parameters that name a row, how they read, and whether 1 or 0 goes without saying.
 type Part = (&'static [&'static str], fn(f64) -> String, f64);
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 6] = [
     (&["size", "bytes", "payload"], numbers::bytes, -1.0),
     (&["connections"], |value| plural(value, "connection"), -1.0),
+    (&["users"], |value| plural(value, "user"), -1.0),
+    (&["say_rate"], |value| format!("{} said per second", numbers::whole(value)), 0.0),
     (&["depth"], |value| format!("{} in flight each", numbers::whole(value)), 1.0),
     (&["rate"], |value| format!("{} per second", numbers::whole(value)), 0.0),
 ];

@@ -19,6 +19,8 @@ pub struct Plot {
 }
 
 const SAMPLES: usize = 240;
+/// Lateness below this is drawn as this.
+const LATENESS_MICROS_MIN: f64 = 100.0;
 const CURVE_HEIGHT: f64 = 300.0;
 /// Its course is that of the whole, which is drawn.
 const PART_OF_MEMORY: &str = "server_anonymous_memory";
@@ -72,16 +74,21 @@ fn panel(measure: &Measure, row: &Row, name: &str) -> Panel {
 
 /// Latency by percentile, one curve a target, if the row has such a histogram.
 pub fn latency(row: &Row, name: &str, file: String) -> Option<Plot> {
+    let is_death = row.scenario == "death";
+    let (what, called) =
+        if is_death { ("lateness", "Lateness of detection") } else { ("latency", "Latency") };
     let mut curves = Vec::new();
     let mut last: f64 = 0.9;
     for (position, target) in targets(&[row]).into_iter().enumerate().rev() {
-        let Some(histogram) = row.cell(target).and_then(|cell| cell.histogram("latency")) else { continue };
+        let Some(histogram) = row.cell(target).and_then(|cell| cell.histogram(what)) else { continue };
         if histogram.is_empty() {
             continue;
         }
         let end = last_quantile(histogram.len());
         last = last.max(end);
-        let micros = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+        // What was detected before its deadline counts as zero, which no logarithm has.
+        let least = if is_death { LATENESS_MICROS_MIN } else { 0.0 };
+        let micros = |quantile| (histogram.value_at_quantile(quantile) as f64 / 1e3).max(least);
         let points =
             Scale::Nines(end).samples(SAMPLES).into_iter().map(|quantile| (quantile, micros(quantile)));
         curves.push(Curve {
@@ -99,12 +106,14 @@ pub fn latency(row: &Row, name: &str, file: String) -> Option<Plot> {
     if curves.is_empty() {
         return None;
     }
-    let subtitle = if row.is_paced() {
+    let subtitle = if is_death {
+        "From the deadline of a silent user, as seen by a client, to the moment a watcher is told that it is offline."
+    } else if row.is_paced() {
         "Fixed rate: each latency counts from the moment the message was due, so a stall is seen by all it delays."
     } else {
         "Closed loop: who waits sends less, so these are no latencies under a given load."
     };
-    let title = format!("Latency by percentile: {name}");
+    let title = format!("{called} by percentile: {name}");
     let chart = Chart {
         title: title.clone(),
         subtitle: subtitle.into(),

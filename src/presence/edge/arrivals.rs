@@ -5,7 +5,7 @@ use crate::presence::edge::{Edge, Seat, part};
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Page, Ticket};
 use crate::presence::event;
 use crate::presence::gather::{Gather, Purpose};
-use crate::presence::groups::{Groups, Member};
+use crate::presence::groups::Member;
 use crate::presence::name::Name;
 use crate::presence::node::{Effect, Outgoing};
 use crate::presence::view::{Reason, View};
@@ -93,7 +93,7 @@ impl Edge {
     /// `leave` and `join` in a row has a place before the first answer comes, and hears nothing between the others.
     fn hears(&mut self, client: Client, room: &str, hears: bool) {
         let Some((group, _)) = self.rooms.find(room) else { return };
-        if let Some(place) = self.seat(client).and_then(|seat| Groups::place(&seat.rooms, group)) {
+        if let Some(place) = self.seat(client).and_then(|seat| seat.rooms.get(group)) {
             self.rooms.member_mut(place).active = hears;
         }
     }
@@ -158,7 +158,7 @@ impl Edge {
     /// One that watched already goes on as it did.
     fn watch_refused(&mut self, slot: u32, user: &str, suspect: bool) {
         let Some((group, _)) = self.watches.find(user) else { return };
-        let Some(place) = Groups::place(&self.seats[slot as usize].watches, group) else { return };
+        let Some(place) = self.seats[slot as usize].watches.get(group) else { return };
         let member = self.watches.member_mut(place);
         member.counted[usize::from(suspect)] = false;
         member.suspect = !suspect;
@@ -220,7 +220,7 @@ impl Edge {
     ) {
         for (user, _) in views {
             let Some((group, _)) = self.watches.find(user) else { continue };
-            let Some(place) = Groups::place(&self.seats[slot as usize].watches, group) else { continue };
+            let Some(place) = self.seats[slot as usize].watches.get(group) else { continue };
             let member = self.watches.member_mut(place);
             if !refused {
                 member.active = true;

@@ -9,9 +9,10 @@ use crate::presence::edge::{Edge, part};
 use crate::presence::envelope::{Asker, Envelope, Frame, Leaving, Page, Ticket};
 use crate::presence::event;
 use crate::presence::gather::Purpose;
-use crate::presence::groups::{Groups, Member, Place, Places};
+use crate::presence::groups::Member;
 use crate::presence::name::Name;
 use crate::presence::node::{Effect, Outgoing, Rules};
+use crate::presence::places::{Place, Places};
 use crate::presence::view::State;
 use crate::time::Now;
 
@@ -113,10 +114,10 @@ impl Edge {
         let user = self.identity(slot)?;
         let seat = &mut self.seats[slot as usize];
         let known = self.rooms.find(room).map(|(group, name)| (group, name.clone()));
-        let again = known.as_ref().is_some_and(|(group, _)| Groups::place(&seat.rooms, *group).is_some());
+        let again = known.as_ref().is_some_and(|(group, _)| seat.rooms.get(*group).is_some());
         let room = known.map_or_else(|| Name::from(room), |(_, name)| name);
         if !again {
-            if seat.rooms.as_ref().is_some_and(|rooms| rooms.len() >= ROOMS_PER_CONNECTION_MAX) {
+            if seat.rooms.len() >= ROOMS_PER_CONNECTION_MAX {
                 return Err(Refusal::new(0, 429, format!("more than {ROOMS_PER_CONNECTION_MAX} rooms")));
             }
             self.rooms.add(&room, Member::new(slot), &mut seat.rooms);
@@ -156,9 +157,8 @@ impl Edge {
     }
 
     pub(super) fn place_in_room(&self, slot: u32, room: &str) -> Result<(Place, Name), Refusal> {
-        let place = |(group, name): (u32, &Name)| {
-            Some((Groups::place(&self.seats[slot as usize].rooms, group)?, name.clone()))
-        };
+        let place =
+            |(group, name): (u32, &Name)| Some((self.seats[slot as usize].rooms.get(group)?, name.clone()));
         let stranger = || Refusal::new(0, 403, "you are not in that room: join it first");
         self.rooms.find(room).and_then(place).ok_or_else(stranger)
     }
@@ -193,7 +193,7 @@ impl Edge {
         out: &mut Outgoing<F>,
     ) -> Result<(), Refusal> {
         let watches = &self.seats[slot as usize].watches;
-        let watched = watches.as_ref().map_or(0, |watches| watches.len());
+        let watched = watches.len();
         if watched + users.len() > WATCHES_PER_CONNECTION_MAX
             && watched + self.unwatched(watches, users) > WATCHES_PER_CONNECTION_MAX
         {
@@ -209,7 +209,7 @@ impl Edge {
             let asker = part(Asker { at: self.address(slot), ticket: Ticket::Command(seq) }, id, index);
             let home = self.homes.of(&user);
             let seat = &mut self.seats[slot as usize];
-            let place = self.watches.find(&user).and_then(|(group, _)| Groups::place(&seat.watches, group));
+            let place = self.watches.find(&user).and_then(|(group, _)| seat.watches.get(group));
             let place =
                 place.unwrap_or_else(|| self.watches.add(&user, Member::new(slot), &mut seat.watches));
             let member = self.watches.member_mut(place);
@@ -226,9 +226,8 @@ impl Edge {
 
     /// How many of the users the client doesn't watch yet.
     fn unwatched(&self, watches: &Places, users: &[Cow<'_, str>]) -> usize {
-        let is_watched = |user: &str| {
-            self.watches.find(user).is_some_and(|(group, _)| Groups::place(watches, group).is_some())
-        };
+        let is_watched =
+            |user: &str| self.watches.find(user).is_some_and(|(group, _)| watches.get(group).is_some());
         let new: HashSet<&str> = users.iter().map(|user| &**user).filter(|user| !is_watched(user)).collect();
         new.len()
     }
@@ -237,7 +236,7 @@ impl Edge {
         let Some((group, user)) = self.watches.find(user).map(|(group, user)| (group, user.clone())) else {
             return;
         };
-        let Some(place) = Groups::place(&self.seats[slot as usize].watches, group) else { return };
+        let Some(place) = self.seats[slot as usize].watches.get(group) else { return };
         let counted = self.watches.member_mut(place).counted;
         self.leave_watch(slot, place);
         self.tell_home_unwatched(&user, counted, out);

@@ -1,0 +1,319 @@
+//! One thread's part in `presence` and `death`: it opens named users, lets them join and watch, answers Pings, says what
+//! is due, and from the moment of doom lets the doomed be silent.
+//!
+//! A silent connection's bytes are still read, so that the moment of its Ping is known, and nothing is written on it any
+//! more, not even the answer to a Close; its socket stays open until the server ends it.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use rollcall::wire::close::CloseCode;
+use rollcall::wire::session::Event;
+
+use crate::board::{Board, UNSET};
+use crate::engine::link::{End, LIMITS, Link, Pong};
+use crate::engine::{Client, Counted, Next, Turn};
+use crate::measure::{Recorder, Tally};
+use crate::roster::cast::Role;
+use crate::roster::words::{self, Heard, Request};
+use crate::roster::{Orders, Step};
+use crate::target::Target;
+
+/// How often a thread looks at the board.
+const LOOK: u64 = 10_000_000;
+/// Connections that take a step in one turn; between two turns all are read.
+const STEPS_PER_TURN: usize = 256;
+/// Connections that have no number yet.
+const UNNUMBERED: u32 = u32::MAX;
+
+/// What is kept for each connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Its place in the cast.
+    number: u32,
+    identified: bool,
+    silent: bool,
+}
+
+impl Default for Part {
+    fn default() -> Part {
+        Part { number: UNNUMBERED, identified: false, silent: false }
+    }
+}
+
+/// Messages in rooms.
+#[derive(Debug, Default)]
+pub struct Talk {
+    /// Who says something, with the room and the deliveries that lead to, round robin.
+    speakers: Vec<(u32, u32, u32)>,
+    next: u64,
+    /// From the moment a message was due to each delivery.
+    pub latency: Recorder,
+    /// Messages said, and their deliveries: all of them, and those that were measured.
+    pub said: u64,
+    pub deliveries: u64,
+    pub measured: u64,
+}
+
+/// One thread's part.
+#[derive(Debug)]
+pub struct RosterClient<'a> {
+    board: &'a Board,
+    orders: &'a Orders,
+    request: Request,
+    /// The number of this thread's next connection.
+    next_number: usize,
+    /// Connections in the order in which they were opened.
+    ids: Vec<u32>,
+    step: u8,
+    stepped: usize,
+    nudged: bool,
+    /// Nanoseconds between two messages of this thread; zero where none are said.
+    gap: f64,
+    /// Messages in rooms.
+    pub talk: Talk,
+    /// Steps that were confirmed.
+    pub ready: u64,
+    /// Watched users that were online in the snapshot.
+    pub online: u64,
+    /// Closes with 4408 to silent users.
+    pub goodbyes: u64,
+    /// Since when events are handled, and the longest that a turn took once the doomed were silent.
+    busy_since: Option<u64>,
+    pub longest_turn: u64,
+    detected: u64,
+    pings: u64,
+    /// Errors of messages.
+    pub errors: Tally,
+}
+
+impl<'a> RosterClient<'a> {
+    /// The part of thread `index` of `threads`.
+    pub fn new(
+        board: &'a Board,
+        orders: &'a Orders,
+        target: &Target,
+        index: usize,
+        threads: usize,
+    ) -> RosterClient<'a> {
+        let rate = orders.cast.say_rate / threads as f64;
+        RosterClient {
+            board,
+            orders,
+            request: Request::new(&target.request),
+            next_number: orders.cast.connections() * index / threads,
+            ids: Vec::new(),
+            step: Step::Open as u8,
+            stepped: 0,
+            nudged: false,
+            gap: if rate > 0.0 { 1e9 / rate } else { 0.0 },
+            talk: Talk { latency: Recorder::warmed(), ..Talk::default() },
+            ready: 0,
+            online: 0,
+            goodbyes: 0,
+            busy_since: None,
+            longest_turn: 0,
+            detected: 0,
+            pings: 0,
+            errors: Tally::default(),
+        }
+    }
+
+    fn role(&self, part: &Part) -> Role {
+        self.orders.cast.role(part.number as usize)
+    }
+
+    fn is_doomed(&self, part: &Part) -> bool {
+        matches!(self.role(part), Role::User(user) if self.orders.cast.doomed.holds(user))
+    }
+
+    fn hear(&mut self, id: usize, part: &mut Part, payload: &[u8], now: u64) {
+        match words::hear(payload, self.role(part)) {
+            Heard::Welcome { named: true, interval_ms, timeout_ms } if !part.identified => {
+                part.identified = true;
+                self.ready += 1;
+                self.orders.interval_ms.store(interval_ms, Relaxed);
+                self.orders.timeout_ms.store(timeout_ms, Relaxed);
+            }
+            Heard::Welcome { .. } => self.errors.add("greeted by another name, or twice", 1),
+            Heard::Answer { seq, code: 200, online } => self.confirmed(id, *part, seq, online),
+            Heard::Answer { code, .. } => self.errors.add(&format!("command answered with {code}"), 1),
+            Heard::Offline { user, silent } if self.orders.ledger.knows(user) => self.gone(user, silent, now),
+            Heard::Said { due } if !self.is_doomed(part) => {
+                self.talk.deliveries += 1;
+                if due >= self.board.from.load(Relaxed) && due < self.board.until.load(Relaxed) {
+                    self.talk.measured += 1;
+                    self.talk.latency.record(now.saturating_sub(due));
+                }
+            }
+            Heard::Offline { .. } | Heard::Said { .. } | Heard::Other => {}
+            Heard::Nonsense => self.errors.add("a message that is not of rollcall.v1", 1),
+        }
+    }
+
+    fn confirmed(&mut self, id: usize, part: Part, seq: i64, online: usize) {
+        self.ready += u64::from(seq != words::SAY);
+        match (seq, self.role(&part)) {
+            (words::JOIN, Role::User(user)) if self.orders.cast.speaks(user) => {
+                let room = self.orders.cast.room(user).unwrap_or_default();
+                let hearers = self.orders.cast.living_members(room);
+                self.talk.speakers.push((id as u32, room as u32, hearers as u32));
+            }
+            (words::WATCH, _) => self.online += online as u64,
+            _ => {}
+        }
+    }
+
+    fn gone(&mut self, user: usize, silent: bool, now: u64) {
+        let doomed = self.orders.cast.doomed.holds(user) && now >= self.orders.doom.load(Relaxed);
+        // Several watchers may be told; the first one counts, and with overseers there is just one.
+        let first = self.orders.ledger.gone(user, now);
+        self.detected += u64::from(first && doomed);
+        self.errors.add("live user called dead", u64::from(first && !doomed));
+        self.errors.add("silent user gone for another reason", u64::from(first && doomed && !silent));
+        self.errors.add("told twice that a user is gone", u64::from(!first && self.orders.cast.overseen));
+    }
+
+    /// Reads on a silent connection: what comes is noted, nothing is answered.
+    fn drain(&mut self, link: &mut Link<Part>, mut input: &mut [u8], now: u64) -> Result<(), End> {
+        let Role::User(user) = self.role(&link.state) else { return Ok(()) };
+        while !input.is_empty() {
+            let (taken, event) = link.session.read(&LIMITS, None, input)?;
+            match event {
+                Some(Event::Ping(_)) => self.orders.ledger.unanswered(user, now),
+                Some(Event::Close(close)) => {
+                    self.goodbyes += u64::from(close.code == Some(CloseCode::TIMEOUT));
+                }
+                Some(Event::Pong(_) | Event::Message(..)) | None => {}
+            }
+            input = &mut input[taken..];
+        }
+        link.session.release();
+        Ok(())
+    }
+
+    /// Goes on with the step that may be taken.
+    fn steps(&mut self, turn: &mut Turn<'_, Part>) -> bool {
+        let step = self.orders.step.load(Relaxed);
+        if step != self.step {
+            (self.step, self.stepped) = (step, 0);
+        }
+        let from = self.stepped.min(self.ids.len());
+        let end = self.ids.len().min(from + STEPS_PER_TURN);
+        self.stepped = end;
+        let cast = &self.orders.cast;
+        for id in &self.ids[from..end] {
+            turn.with(*id as usize, |link| {
+                let role = cast.role(link.state.number as usize);
+                match role {
+                    Role::User(user) if step == Step::Join as u8 => {
+                        cast.room(user).map_or(Ok(()), |room| link.send(&words::join(room)))
+                    }
+                    _ if step == Step::Watch as u8 => {
+                        cast.watched(role).iter().try_for_each(|users| link.send(&words::watch(users)))
+                    }
+                    _ => Ok(()),
+                }
+            });
+        }
+        end < self.ids.len()
+    }
+
+    /// One last sign of life of all doomed users together, so that their next Pings come together.
+    fn nudge(&mut self, turn: &mut Turn<'_, Part>) {
+        self.nudged = true;
+        let cast = &self.orders.cast;
+        turn.each_open(|_, link| match cast.role(link.state.number as usize) {
+            Role::User(user) if cast.doomed.holds(user) => link.send(Pong::to(b"").bytes()),
+            _ => Ok(()),
+        });
+    }
+
+    /// Says what is due, and tells when the next message is.
+    fn speak(&mut self, turn: &mut Turn<'_, Part>) -> u64 {
+        let start = self.board.start.load(Acquire);
+        if start == UNSET || self.gap <= 0.0 || self.talk.speakers.is_empty() {
+            return UNSET;
+        }
+        let until = self.board.until.load(Relaxed);
+        loop {
+            let due = start + (self.talk.next as f64 * self.gap) as u64;
+            if due > turn.now || due >= until {
+                return if due < until { due } else { UNSET };
+            }
+            let speakers = &self.talk.speakers;
+            let (id, room, hearers) = speakers[(self.talk.next % speakers.len() as u64) as usize];
+            self.talk.next += 1;
+            if turn.with(id as usize, |link| link.send(&words::say(room as usize, due))) {
+                self.talk.said += 1;
+                self.orders.expected.fetch_add(u64::from(hearers), Relaxed);
+            }
+        }
+    }
+}
+
+impl Client for RosterClient<'_> {
+    type State = Part;
+    const SUBPROTOCOLS: &'static [&'static str] = &[words::SUBPROTOCOL];
+
+    fn request(&mut self, link: &mut Link<Part>, _: &Target, out: &mut Vec<u8>) {
+        if link.state.number == UNNUMBERED {
+            link.state.number = self.next_number as u32;
+            self.next_number += 1;
+        }
+        self.request.write(self.role(&link.state), out);
+    }
+
+    fn opened(&mut self, id: usize, _: &mut Link<Part>, _: u64) -> Result<(), End> {
+        self.ids.push(id as u32);
+        Ok(())
+    }
+
+    fn received(&mut self, id: usize, link: &mut Link<Part>, bytes: &mut [u8], now: u64) -> Result<(), End> {
+        self.busy_since.get_or_insert(now);
+        if !link.state.silent && now >= self.orders.doom.load(Relaxed) {
+            link.state.silent = self.is_doomed(&link.state);
+        }
+        if link.state.silent {
+            return self.drain(link, bytes, now);
+        }
+        let seen = link.read(bytes, |part, _, payload| {
+            self.hear(id, part, payload, now);
+            Ok(())
+        })?;
+        self.pings += seen.open()?;
+        Ok(())
+    }
+
+    /// What is silent is ended by the server, as it must.
+    fn end_of_stream(&mut self, link: &mut Link<Part>, _: u64) -> End {
+        if link.state.silent { End::Done } else { End::Eof }
+    }
+
+    fn turn(&mut self, turn: &mut Turn<'_, Part>) -> Next {
+        if self.board.stopped() || self.orders.finish.load(Relaxed) {
+            return Next::Finished;
+        }
+        if let Some(since) = self.busy_since.take()
+            && turn.now >= self.orders.doom.load(Relaxed)
+        {
+            self.longest_turn = self.longest_turn.max(turn.now - since);
+        }
+        let more = self.steps(turn);
+        let nudge = self.orders.nudge.load(Relaxed);
+        if !self.nudged && turn.now >= nudge {
+            self.nudge(turn);
+        }
+        let due = self.speak(turn);
+        if more { Next::Until(turn.now) } else { Next::Until(due.min(turn.now + LOOK)) }
+    }
+
+    fn counted(&self) -> Counted {
+        let doomed = self.orders.doom.load(Relaxed) != UNSET;
+        Counted {
+            ready: if doomed { self.detected } else { self.ready },
+            messages: self.talk.deliveries,
+            pings: self.pings,
+            errors: self.errors.total(),
+        }
+    }
+}

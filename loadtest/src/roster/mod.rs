@@ -1,0 +1,173 @@
+//! Scenarios in which the server knows who is there: `presence` holds named users and asks what each costs, `death`
+//! lets some of them fall silent and asks how soon the others are told. They speak `rollcall.v1`.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`cast`] | who plays what: arithmetic, so that every thread knows it of every user |
+//! | [`words`] | what is sent, and what is read from what comes |
+//! | [`ledger`] | when each user's first unanswered Ping came, and when it was said to be gone |
+//! | [`client`] | one thread's part, the same for both scenarios |
+//! | [`presence`], [`death`] | the scenarios: flags, course, figures |
+
+mod cast;
+mod client;
+pub mod death;
+mod ledger;
+pub mod presence;
+mod words;
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+
+use crate::board::UNSET;
+use crate::engine::Report;
+use crate::measure::{Recorder, Tally};
+use crate::options::{Failure, Setup};
+use crate::outcome::Outcome;
+use crate::progress::{Subject, Watch};
+use crate::roster::cast::Cast;
+use crate::roster::client::RosterClient;
+use crate::roster::ledger::Ledger;
+use crate::units::grouped;
+
+/// The steps of a run; a thread takes each with all its connections.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+enum Step {
+    /// Open, and be told one's name.
+    Open,
+    /// Join a room.
+    Join,
+    /// Watch others.
+    Watch,
+}
+
+/// What the conductor tells the threads, and they him, besides the board.
+#[derive(Debug)]
+struct Orders {
+    cast: Cast,
+    ledger: Ledger,
+    /// The [`Step`] that may be taken.
+    step: AtomicU8,
+    /// When the doomed send one last sign of life, if they shall do it together.
+    nudge: AtomicU64,
+    /// When the doomed fall silent.
+    doom: AtomicU64,
+    /// Set when all is over.
+    finish: AtomicBool,
+    /// Deliveries that what was said so far has to lead to.
+    expected: AtomicU64,
+    /// The server's heartbeat in milliseconds, as it says itself.
+    interval_ms: AtomicU64,
+    timeout_ms: AtomicU64,
+}
+
+impl Orders {
+    fn new(cast: Cast) -> Orders {
+        Orders {
+            ledger: Ledger::new(cast.users),
+            cast,
+            step: AtomicU8::new(Step::Open as u8),
+            nudge: AtomicU64::new(UNSET),
+            doom: AtomicU64::new(UNSET),
+            finish: AtomicBool::new(false),
+            expected: AtomicU64::new(0),
+            interval_ms: AtomicU64::new(0),
+            timeout_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Nanoseconds of the server's interval and time-out; `None` where no welcome told them.
+    fn heartbeat(&self) -> Option<(u64, u64)> {
+        let nanos = |value: &AtomicU64| Some(value.load(Relaxed) * 1_000_000).filter(|nanos| *nanos > 0);
+        Some((nanos(&self.interval_ms)?, nanos(&self.timeout_ms)?))
+    }
+
+    /// Lets all take a step, and waits until `goal` steps in all were confirmed. False where that does not happen.
+    fn take(&self, setup: &Setup, watch: &mut Watch<'_>, step: Step, goal: u64) -> bool {
+        let (phase, name) = match step {
+            Step::Open => ("open", "identified"),
+            Step::Join => ("join", "identified and joined"),
+            Step::Watch => ("watch", "identified, joined and watching"),
+        };
+        self.step.store(step as u8, Relaxed);
+        let board = &setup.board;
+        let mut last = (0, board.clock.now());
+        watch.until_count(phase, Subject::Steps(name), goal, |counts| {
+            let now = board.clock.now();
+            if counts.ready > last.0 {
+                last = (counts.ready, now);
+            }
+            // Nothing more comes: it will not come at all.
+            counts.ready >= goal || counts.failed > 0 || now > last.1 + setup.plan.open_timeout
+        });
+        let done = board.counts().ready >= goal;
+        if !done {
+            board.stop.store(true, Relaxed);
+        }
+        done
+    }
+}
+
+/// What all threads counted, added up.
+#[derive(Debug, Default)]
+struct Sums {
+    latency: Recorder,
+    deliveries: u64,
+    measured: u64,
+    said: u64,
+    ready: u64,
+    goodbyes: u64,
+    longest_turn: u64,
+    errors: Tally,
+}
+
+impl Sums {
+    fn of(threads: &[(RosterClient<'_>, Report)], orders: &Orders) -> Sums {
+        let mut sums = Sums::default();
+        let mut online = 0;
+        for (client, _) in threads {
+            sums.latency.add(&client.talk.latency);
+            sums.deliveries += client.talk.deliveries;
+            sums.measured += client.talk.measured;
+            sums.said += client.talk.said;
+            sums.ready += client.ready;
+            online += client.online;
+            sums.goodbyes += client.goodbyes;
+            sums.longest_turn = sums.longest_turn.max(client.longest_turn);
+            sums.errors.merge(&client.errors);
+        }
+        // Everybody was there when the snapshots were made.
+        let missing = orders.cast.watch_commands().1.saturating_sub(online as usize) as u64;
+        let watched = orders.step.load(Relaxed) == Step::Watch as u8;
+        sums.errors.add("watched user that the snapshot calls offline", if watched { missing } else { 0 });
+        sums
+    }
+
+    /// The messages in rooms, where there were any.
+    fn describe_talk(&mut self, outcome: &mut Outcome, orders: &Orders) {
+        if self.said == 0 {
+            return;
+        }
+        let lost = orders.expected.load(Relaxed).saturating_sub(self.deliveries);
+        self.errors.add("lost: said and not delivered", lost);
+        outcome.figure("messages_said", self.said as f64);
+        outcome.figure("deliveries", self.deliveries as f64);
+        let (said, heard) = (grouped(self.said), grouped(self.deliveries));
+        outcome.row("said", format!("{said} messages in rooms, {heard} deliveries, {lost} lost"));
+        outcome.times("latency", &self.latency);
+        outcome.note("A message's latency counts from the moment it was due, to each delivery.");
+    }
+}
+
+/// One line where not all took part.
+fn incomplete(setup: &Setup, report: &Report, sums: &Sums, goal: u64) -> Option<Failure> {
+    let ready = sums.ready;
+    (ready < goal && report.errors.total() + sums.errors.total() > 0 || report.opened == 0).then(|| {
+        let mut why = report.errors.clone();
+        why.merge(&sums.errors);
+        let why: Vec<String> = why.into_map().into_keys().collect();
+        let url = &setup.plan.target.url;
+        Failure::Failed(format!("{url}: {ready} of {goal} steps were confirmed: {}", why.join(", ")))
+    })
+}

@@ -1,0 +1,290 @@
+//! `loadtest presence`: N named users hold on and answer Pings; some are in rooms, some watch others, some talk: what a
+//! user, a membership and a watch cost the server in memory, and whether all stay.
+//!
+//! Users first, everything else after, so that each has a figure of its own. A user's is a slope: memory is read when a
+//! third of them are there and again when all are. Memberships and watches come on top of users who are there already.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::clock::nanos;
+use crate::engine::{Report, fleet};
+use crate::options::{Common, Failure, Need, Setup};
+use crate::outcome::{Outcome, Reading, Spent};
+use crate::progress::{Subject, Watch};
+use crate::roster::cast::{Cast, Share};
+use crate::roster::client::RosterClient;
+use crate::roster::{Orders, Step, Sums, incomplete};
+use crate::units::{self, grouped, size};
+
+/// How long the last messages may take.
+const DRAIN: u64 = 5_000_000_000;
+
+/// `loadtest presence`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Named users
+    #[arg(long, default_value_t = 15_000)]
+    users: usize,
+    /// Rooms
+    #[arg(long, default_value_t = 0)]
+    rooms: usize,
+    /// The part of the users that joins a room each
+    #[arg(long, default_value = "0.5")]
+    join_share: Share,
+    /// The part of the users that watches others
+    #[arg(long, default_value = "0")]
+    watch_share: Share,
+    /// How many others each of these watches
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    watches: u16,
+    /// Messages a second that members say in their rooms, while all hold on
+    #[arg(long, default_value_t = 0.0)]
+    say_rate: f64,
+    /// How long to hold them all
+    #[arg(long, default_value = "60s", value_parser = units::duration)]
+    hold: Duration,
+    /// How long memory may settle before it is read
+    #[arg(long, default_value = "2s", value_parser = units::duration)]
+    settle: Duration,
+}
+
+impl Args {
+    fn cast(&self) -> Result<Cast, Failure> {
+        let usage = |line: &str| Err(Failure::Usage(line.to_owned()));
+        if self.users < 3 {
+            return usage("--users: at least three");
+        }
+        if self.rooms > self.users {
+            return usage("--rooms: at most one for each user");
+        }
+        if self.say_rate.is_nan() || self.say_rate < 0.0 || (self.say_rate > 0.0 && self.rooms == 0) {
+            return usage("--say-rate: none or more, and with --rooms");
+        }
+        Ok(Cast {
+            users: self.users,
+            rooms: self.rooms,
+            joining: self.join_share,
+            doomed: Share::NONE,
+            watching: self.watch_share,
+            watches: usize::from(self.watches),
+            overseen: false,
+            say_rate: self.say_rate,
+        })
+    }
+}
+
+/// What the conductor saw.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Seconds until all were identified, without the pauses.
+    identify_seconds: f64,
+    /// Anonymous and resident bytes of the server after each stage, and how many users, members, watches there were by then.
+    points: Vec<(u64, Option<(u64, u64)>)>,
+    hold: Spent,
+    pings: u64,
+    held: u64,
+}
+
+/// Runs the scenario.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let cast = args.cast()?;
+    let need =
+        Need { connections: cast.connections(), read_buffer: 64 << 10, reopen: false, threads_max: 1024 };
+    let setup = args.common.prepare(need)?;
+    let orders = Orders::new(cast);
+    let mut watch = Watch::new(&setup.board, setup.pid);
+    let mut seen = Seen::default();
+    let Setup { plan, board, .. } = &setup;
+    let make = |index| RosterClient::new(board, &orders, &plan.target, index, plan.threads);
+    let conduct = || {
+        conduct(&setup, &mut watch, args, &orders, &mut seen);
+        orders.finish.store(true, Relaxed);
+    };
+    let threads = fleet::run(plan, board, make, conduct).map_err(Failure::Failed)?;
+    watch.finish();
+    let report = fleet::sum(threads.iter().map(|(_, report)| report));
+    let mut sums = Sums::of(&threads, &orders);
+    let all = stages(&orders.cast).last().map_or(0, |stage| stage.goal);
+    if let Some(failure) = incomplete(&setup, &report, &sums, all) {
+        return Err(failure);
+    }
+    let mut outcome = Outcome::new("presence", &args.common);
+    outcome.parameters_of(&setup);
+    outcome.run.parameters.remove("connections");
+    outcome.run.series = watch.series();
+    describe(&mut outcome, args, &orders, &seen, &report, &mut sums);
+    if board.stopped() {
+        outcome.note("Interrupted: the figures are of the part that ran.");
+    }
+    outcome.finish(&args.common)
+}
+
+/// A stage of the ramp: after it memory is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Stage {
+    step: Step,
+    /// Connections that may be open.
+    quota: usize,
+    /// Steps that are confirmed when all have taken theirs.
+    goal: u64,
+    /// What it adds, to divide the memory by.
+    adds: u64,
+    what: &'static str,
+}
+
+fn stages(cast: &Cast) -> Vec<Stage> {
+    let (third, users) = (cast.users / 3, cast.users);
+    let (members, (commands, watches)) = (cast.members(), cast.watch_commands());
+    let stage = |step, quota: usize, confirmed: usize, adds: usize, what| {
+        let goal = (quota + confirmed) as u64;
+        Stage { step, quota, goal, adds: adds as u64, what }
+    };
+    let mut stages = vec![
+        stage(Step::Open, third, 0, third, "warm-up"),
+        stage(Step::Open, users, 0, users - third, "user"),
+    ];
+    if members > 0 {
+        stages.push(stage(Step::Join, users, members, members, "member"));
+    }
+    if commands > 0 {
+        stages.push(stage(Step::Watch, users, members + commands, watches, "watch"));
+    }
+    stages
+}
+
+fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args, orders: &Orders, seen: &mut Seen) {
+    let board = &setup.board;
+    for stage in stages(&orders.cast) {
+        let begin = board.clock.now();
+        board.quota.store(stage.quota, Relaxed);
+        if !orders.take(setup, watch, stage.step, stage.goal) {
+            return;
+        }
+        if stage.step == Step::Open {
+            seen.identify_seconds += (board.clock.now() - begin) as f64 / 1e9;
+        }
+        if !watch.until_moment("settle", Subject::Live, board.clock.now() + nanos(args.settle)) {
+            return;
+        }
+        seen.points.push((stage.adds, Reading::now(setup).server_memory()));
+    }
+    let (before, pings) = (Reading::now(setup), board.counts().pings);
+    let start = board.clock.now();
+    let until = start + nanos(args.hold);
+    board.set_window(start, start, until);
+    let talks = orders.cast.say_rate > 0.0;
+    let subject = if talks { Subject::Messages("deliveries") } else { Subject::Live };
+    watch.until_moment("hold", subject, until);
+    seen.hold = Reading::now(setup).since(&before);
+    seen.pings = board.counts().pings - pings;
+    seen.held = board.counts().live;
+    if talks {
+        let limit = board.clock.now() + DRAIN;
+        watch.until_count("drain", subject, orders.expected.load(Relaxed), |counts| {
+            counts.messages >= orders.expected.load(Relaxed) || board.clock.now() >= limit
+        });
+    }
+}
+
+fn describe(
+    outcome: &mut Outcome,
+    args: &Args,
+    orders: &Orders,
+    seen: &Seen,
+    report: &Report,
+    sums: &mut Sums,
+) {
+    let cast = &orders.cast;
+    let watches = cast.watch_commands().1;
+    outcome.parameter("users", cast.users);
+    outcome.parameter("rooms", cast.rooms);
+    outcome.parameter("join_share", cast.joining.0);
+    outcome.parameter("watch_share", cast.watching.0);
+    outcome.parameter("watches", cast.watches);
+    outcome.parameter("say_rate", cast.say_rate);
+    outcome.parameter("hold_s", args.hold.as_secs_f64());
+    for (name, value) in [
+        ("users", cast.users as u64),
+        ("members", cast.members() as u64),
+        ("watches", watches as u64),
+        ("users_held", seen.held),
+        ("users_lost", report.lost),
+        ("pings", seen.pings),
+    ] {
+        outcome.figure(name, value as f64);
+    }
+    outcome.figure("identify_s", seen.identify_seconds);
+    let per_second = grouped((cast.users as f64 / seen.identify_seconds.max(1e-9)) as u64);
+    let users = grouped(cast.users as u64);
+    outcome.row("users", format!("{users} identified in {:.1} s, {per_second}/s", seen.identify_seconds));
+    if cast.rooms > 0 || watches > 0 {
+        let [members, rooms, watches] = [cast.members(), cast.rooms, watches].map(|n| grouped(n as u64));
+        outcome.row("roles", format!("{members} members of {rooms} rooms, {watches} watches"));
+    }
+    let (held, seconds) = (grouped(seen.held), seen.hold.seconds);
+    outcome.row("held", format!("{held} for {seconds:.0} s, {} lost, {} pings", report.lost, seen.pings));
+    outcome.times("connect", &report.connect);
+    outcome.times("upgrade", &report.upgrade);
+    memory(outcome, cast, seen);
+    sums.describe_talk(outcome, orders);
+    outcome.cpu(&seen.hold, "ping", if cast.say_rate > 0.0 { 0 } else { seen.pings });
+    outcome.errors(report, &sums.errors);
+}
+
+/// What each stage added, by what it added it for.
+fn memory(outcome: &mut Outcome, cast: &Cast, seen: &Seen) {
+    let mut before = None;
+    for (stage, (adds, memory)) in stages(cast).iter().zip(&seen.points) {
+        let Some((resident, anonymous)) = *memory else { return };
+        if let Some((then_resident, then_anonymous)) = before.filter(|_| *adds > 0) {
+            let each = |now: u64, then: u64| (now as f64 - then as f64) / *adds as f64;
+            let own = each(anonymous, then_anonymous);
+            outcome.figure(&format!("anonymous_bytes_per_{}", stage.what), own);
+            outcome.figure(&format!("resident_bytes_per_{}", stage.what), each(resident, then_resident));
+            outcome.row(&format!("bytes/{}", stage.what), format!("{own:.0} of the server, anonymous"));
+        }
+        before = Some((resident, anonymous));
+    }
+    if let Some((resident, anonymous)) = before {
+        outcome.figure("server_resident_bytes", resident as f64);
+        outcome.figure("server_anonymous_bytes", anonymous as f64);
+        outcome.row("server memory", format!("{} resident", size(resident as f64)));
+        outcome.note(format!(
+            "Bytes per user are a slope on a server that held nobody before, from {} to {} users, the connection's included; those per member (the rooms' \
+             included) and per watch come on top, and are plain differences: what a burst of commands took counts too.",
+            grouped(cast.users as u64 / 3),
+            grouped(cast.users as u64)
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stage_adds_one_kind_and_confirms_all_before_it() {
+        let mut cast = Cast {
+            users: 300,
+            rooms: 10,
+            joining: Share(0.5),
+            doomed: Share::NONE,
+            watching: Share(0.1),
+            watches: 10,
+            overseen: false,
+            say_rate: 0.0,
+        };
+        let shown = |cast: &Cast| -> Vec<(&str, u64, u64)> {
+            stages(cast).iter().map(|stage| (stage.what, stage.goal, stage.adds)).collect()
+        };
+        assert_eq!(
+            shown(&cast),
+            [("warm-up", 100, 100), ("user", 300, 200), ("member", 450, 150), ("watch", 480, 300)]
+        );
+        (cast.rooms, cast.watching) = (0, Share::NONE);
+        assert_eq!(shown(&cast), [("warm-up", 100, 100), ("user", 300, 200)]);
+    }
+}

@@ -1,0 +1,227 @@
+//! `rollcall.v1` as these scenarios speak it: what is sent, and the little that is read from what comes.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use rollcall::wire::frame::{self, Opcode};
+use serde::Deserialize;
+
+use crate::engine::link::MASK;
+use crate::roster::cast::Role;
+
+/// The subprotocol that is offered.
+pub const SUBPROTOCOL: &str = "rollcall.v1";
+/// The `seq` of each command, which comes back with the answer.
+pub const JOIN: i64 = 1;
+pub const WATCH: i64 = 2;
+pub const SAY: i64 = 3;
+
+/// The upgrade request with a name left open.
+#[derive(Clone, Debug)]
+pub struct Request {
+    before: Vec<u8>,
+    after: Vec<u8>,
+}
+
+impl Request {
+    /// From a request without name and subprotocol.
+    pub fn new(plain: &[u8]) -> Request {
+        const VERSION: &[u8] = b" HTTP/1.1\r\n";
+        let at = plain.windows(VERSION.len()).position(|window| window == VERSION).unwrap_or(plain.len());
+        let (target, rest) = plain.split_at(at);
+        let sign = if target.contains(&b'?') { '&' } else { '?' };
+        let before = [target, format!("{sign}user=").as_bytes()].concat();
+        let field = format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n");
+        let after = [&rest[..VERSION.len()], field.as_bytes(), &rest[VERSION.len()..]].concat();
+        Request { before, after }
+    }
+
+    /// Appends the request of one connection.
+    pub fn write(&self, role: Role, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.before);
+        out.extend_from_slice(name(role).as_bytes());
+        out.extend_from_slice(&self.after);
+    }
+}
+
+/// The name of a connection's user.
+pub fn name(role: Role) -> String {
+    match role {
+        Role::Watcher(index) => format!("w-{index}"),
+        Role::User(number) => format!("u-{number}"),
+    }
+}
+
+/// The user of that name; `None` where it is none of ours.
+pub fn number(name: &str) -> Option<usize> {
+    name.strip_prefix("u-")?.parse().ok()
+}
+
+/// Joins a room.
+pub fn join(room: usize) -> Vec<u8> {
+    text_frame(&format!(r#"{{"seq":{JOIN},"cmd":"join","params":{{"room":"room-{room}"}}}}"#))
+}
+
+/// Watches users.
+pub fn watch(users: &[usize]) -> Vec<u8> {
+    let mut text = format!(r#"{{"seq":{WATCH},"cmd":"watch","params":{{"users":["#);
+    for (at, user) in users.iter().enumerate() {
+        let _ = write!(text, "{}\"u-{user}\"", if at == 0 { "" } else { "," });
+    }
+    text.push_str("]}}");
+    text_frame(&text)
+}
+
+/// Says in a room when this message was due: its data is the moment.
+pub fn say(room: usize, due: u64) -> Vec<u8> {
+    let params = format!(r#"{{"room":"room-{room}","data":"{due:016x}"}}"#);
+    text_frame(&format!(r#"{{"seq":{SAY},"cmd":"say","params":{params}}}"#))
+}
+
+fn text_frame(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame::write(&mut bytes, Opcode::Text, text.as_bytes(), Some(MASK));
+    bytes
+}
+
+/// What came, as far as it matters here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Heard {
+    /// The server's greeting: whether it knows us by our name, and its heartbeat in milliseconds.
+    Welcome { named: bool, interval_ms: u64, timeout_ms: u64 },
+    /// The answer to a command, and how many of the users in it are online.
+    Answer { seq: i64, code: u16, online: usize },
+    /// A user is gone, and whether for not answering.
+    Offline { user: usize, silent: bool },
+    /// A message in a room, due at that moment.
+    Said { due: u64 },
+    /// Anything else that is well-formed.
+    Other,
+    /// No JSON of the protocol.
+    Nonsense,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    seq: Option<i64>,
+    #[serde(borrow)]
+    body: Option<Body<'a>>,
+    #[serde(borrow)]
+    event: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    user: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    state: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    reason: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    data: Option<Cow<'a, str>>,
+    heartbeat: Option<Heartbeat>,
+}
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    code: u16,
+    #[serde(borrow, default)]
+    users: Vec<View<'a>>,
+}
+
+#[derive(Deserialize)]
+struct View<'a> {
+    #[serde(borrow)]
+    state: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Heartbeat {
+    interval_ms: u64,
+    timeout_ms: u64,
+}
+
+/// Reads one message to the connection of this role.
+pub fn hear(payload: &[u8], role: Role) -> Heard {
+    let Ok(message) = serde_json::from_slice::<Message<'_>>(payload) else { return Heard::Nonsense };
+    if let (Some(seq), Some(body)) = (message.seq, &message.body) {
+        let online = body.users.iter().filter(|view| view.state == "online").count();
+        return Heard::Answer { seq, code: body.code, online };
+    }
+    let user = message.user.as_deref();
+    match message.event.as_deref() {
+        Some("say") => {
+            let due = message.data.and_then(|data| u64::from_str_radix(&data, 16).ok());
+            due.map_or(Heard::Other, |due| Heard::Said { due })
+        }
+        Some("presence") if message.state.as_deref() == Some("offline") => {
+            let silent = message.reason.as_deref() == Some("timeout");
+            user.and_then(number).map_or(Heard::Other, |user| Heard::Offline { user, silent })
+        }
+        Some("welcome") => {
+            let named = user == Some(name(role).as_str());
+            let beat = message.heartbeat.unwrap_or(Heartbeat { interval_ms: 0, timeout_ms: 0 });
+            Heard::Welcome { named, interval_ms: beat.interval_ms, timeout_ms: beat.timeout_ms }
+        }
+        _ => Heard::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rollcall::wire::frame::{Header, Parsed};
+    use rollcall::wire::mask;
+
+    use super::*;
+    use crate::target::Target;
+
+    fn plain(url: &str) -> Vec<u8> {
+        Target::parse(url, false).expect("a local URL").request
+    }
+
+    #[test]
+    fn a_request_names_its_user_and_offers_the_subprotocol() {
+        for (url, line) in [
+            ("ws://127.0.0.1:1/ws", "GET /ws?user=u-7 HTTP/1.1\r\n"),
+            ("ws://127.0.0.1:1/ws?a=1", "GET /ws?a=1&user=u-7 HTTP/1.1\r\n"),
+        ] {
+            let mut bytes = Vec::new();
+            Request::new(&plain(url)).write(Role::User(7), &mut bytes);
+            let text = String::from_utf8(bytes).expect("ASCII");
+            assert!(text.starts_with(line), "{text}");
+            assert_eq!(text.matches("Sec-WebSocket-Protocol: rollcall.v1\r\n").count(), 1);
+            assert!(text.contains("Upgrade: websocket\r\n") && text.ends_with("\r\n\r\n"));
+        }
+    }
+
+    #[test]
+    fn commands_are_the_protocols_json() {
+        let commands = [
+            (join(3), r#"{"seq":1,"cmd":"join","params":{"room":"room-3"}}"#),
+            (watch(&[1, 20]), r#"{"seq":2,"cmd":"watch","params":{"users":["u-1","u-20"]}}"#),
+            (say(0, 255), r#"{"seq":3,"cmd":"say","params":{"room":"room-0","data":"00000000000000ff"}}"#),
+        ];
+        for (mut frame, text) in commands {
+            let Ok(Parsed::Header(header, at)) = Header::parse(&frame) else { panic!("no header") };
+            mask::apply(&mut frame[at..], header.mask.expect("a client masks"));
+            assert_eq!(std::str::from_utf8(&frame[at..]), Ok(text));
+        }
+    }
+
+    #[test]
+    fn what_comes_is_told_apart() {
+        let heard = |text: &str| hear(text.as_bytes(), Role::User(7));
+        let welcome = r#"{"event":"welcome","id":"1f","user":"u-7","heartbeat":{"interval_ms":2000,"timeout_ms":1000},"time_ms":1}"#;
+        assert_eq!(heard(welcome), Heard::Welcome { named: true, interval_ms: 2000, timeout_ms: 1000 });
+        let other = welcome.replace("u-7", "u-8");
+        assert!(matches!(heard(&other), Heard::Welcome { named: false, .. }));
+        let gone = r#"{"event":"presence","user":"u-42","state":"offline","version":3,"last_seen_ms":5,"reason":"timeout","connections":0}"#;
+        assert_eq!(heard(gone), Heard::Offline { user: 42, silent: true });
+        assert_eq!(heard(&gone.replace("timeout", "closed")), Heard::Offline { user: 42, silent: false });
+        assert_eq!(heard(&gone.replace("offline", "away")), Heard::Other);
+        assert_eq!(heard(&gone.replace("u-42", "w-1")), Heard::Other);
+        let answer = r#"{"seq":2,"body":{"code":200,"users":[{"user":"u-1","state":"online","last_seen_ms":null},{"user":"u-2","state":"offline"}]}}"#;
+        assert_eq!(heard(answer), Heard::Answer { seq: 2, code: 200, online: 1 });
+        let said = r#"{"event":"say","room":"room-0","from":"u-1","data":"00000000000000ff","epoch":1,"offset":2,"time_ms":3}"#;
+        assert_eq!(heard(said), Heard::Said { due: 255 });
+        assert_eq!(heard(r#"{"event":"join","room":"room-0","user":"u-3","count":2}"#), Heard::Other);
+        assert_eq!(heard("pong"), Heard::Nonsense);
+    }
+}
