@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`node`] | one worker's share of it all: an edge, its homes, their timers |
 //! | [`edge`], `groups`, `places`, `gather` | clients and their commands; who is in what; answers from several homes |
-//! | [`user`], `device`, [`room`] | the homes |
+//! | [`user`], `device`, `last_seen`, [`room`] | the homes |
 //! | [`envelope`], [`view`], [`name`] | what crosses, and what it is about |
 //! | [`command`], [`event`] | `rollcall.v1`: commands as they are read, answers and events as they are written |
 //!
@@ -22,6 +22,7 @@ pub mod envelope;
 pub mod event;
 mod gather;
 mod groups;
+mod last_seen;
 pub mod name;
 pub mod node;
 mod places;

@@ -3,15 +3,13 @@
 //! A connection that closed or broke goes on counting for the grace, and one that comes within it takes its place: a page
 //! that reloads shows nothing at all. Whatever changes what a watcher sees is one event with the next version.
 
-use std::collections::VecDeque;
-
 use hashbrown::HashTable;
 use slab::Slab;
 
-use crate::limits::LAST_SEEN_MAX;
 use crate::presence::device::{Device, Devices, Lingering};
 use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
 use crate::presence::event;
+use crate::presence::last_seen::{Entry, LastSeen};
 use crate::presence::name::{Homes, Name};
 use crate::presence::node::{Outgoing, Rules, Timer, next_serial};
 use crate::presence::view::{Reason, State, View};
@@ -33,6 +31,8 @@ struct User {
     reason: Option<Reason>,
     /// A timer is filed for the end of a grace: one, however many connections linger.
     timed: bool,
+    /// It is among the offline whose last-seen time is kept.
+    kept: bool,
 }
 
 /// What a watcher can see change.
@@ -97,8 +97,7 @@ pub struct Users {
     table: HashTable<u32>,
     users: Slab<User>,
     next_serial: u32,
-    /// Users that went offline, in that order; an entry is stale where the user's version is another.
-    offline: VecDeque<(u32, u64)>,
+    last_seen: LastSeen,
     present: usize,
 }
 
@@ -109,7 +108,7 @@ impl Users {
             table: HashTable::new(),
             users: Slab::new(),
             next_serial: 0,
-            offline: VecDeque::new(),
+            last_seen: LastSeen::default(),
             present: 0,
         }
     }
@@ -141,9 +140,7 @@ impl Users {
     /// Bytes held, names apart.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.users.capacity() * size_of::<User>()
-            + self.table.capacity() * 5
-            + self.offline.capacity() * size_of::<(u32, u64)>()
+        self.users.capacity() * size_of::<User>() + self.table.capacity() * 5 + self.last_seen.bytes()
     }
 
     /// A connection is there. It takes the place of one that lingers; over the cap, of the oldest.
@@ -337,6 +334,9 @@ impl Users {
         }
         known.told = after;
         known.reason = reason;
+        if std::mem::take(&mut known.kept) {
+            self.last_seen.let_go();
+        }
         // Milliseconds since 1970 make a version that also grows over a time in which the user was forgotten.
         known.version = (known.version + 1).max(now.unix_millis);
         if before.plain != after.plain {
@@ -369,26 +369,29 @@ impl Users {
     }
 
     /// Files an offline user among those whose last-seen time is kept, and forgets the one that is there for longest
-    /// where they are too many. One that was never here is forgotten at once.
+    /// where they are too many: one came, so one goes. One that was never here is forgotten at once.
     fn forget_later(&mut self, slot: u32) {
-        let Some(known) = self.users.get(slot as usize).filter(|user| user.devices.is_empty()) else {
+        let Some(known) = self.users.get_mut(slot as usize).filter(|user| user.devices.is_empty()) else {
             return;
         };
         if known.version == 0 {
-            self.forget(slot, 0);
-        } else {
-            self.offline.push_back((slot, known.version));
+            return self.forget(slot);
         }
-        while self.offline.len() > LAST_SEEN_MAX {
-            if let Some((slot, version)) = self.offline.pop_front() {
-                self.forget(slot, version);
-            }
+        if !std::mem::replace(&mut known.kept, true) {
+            self.last_seen.keep((slot, known.version));
+        }
+        let users = &self.users;
+        let is_kept = |(slot, version): Entry| {
+            users.get(slot as usize).is_some_and(|user: &User| user.kept && user.version == version)
+        };
+        if let Some(slot) = self.last_seen.excess(is_kept) {
+            self.users[slot as usize].kept = false;
+            self.forget(slot);
         }
     }
 
-    fn forget(&mut self, slot: u32, version: u64) {
-        let is_it = |user: &&User| user.version == version && user.is_forgettable();
-        let Some(known) = self.users.get(slot as usize).filter(is_it) else { return };
+    fn forget(&mut self, slot: u32) {
+        let Some(known) = self.users.get(slot as usize).filter(|user| user.is_forgettable()) else { return };
         let hash = self.homes.hash(&known.name);
         if let Ok(entry) = self.table.find_entry(hash, |other| *other == slot) {
             entry.remove();
@@ -420,6 +423,7 @@ impl Users {
             told: Told::default(),
             reason: None,
             timed: false,
+            kept: false,
         }) as u32;
         let (homes, users) = (self.homes, &self.users);
         let hash = |slot: &u32| homes.hash(&users[*slot as usize].name);

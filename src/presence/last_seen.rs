@@ -1,0 +1,49 @@
+//! Which offline users' last-seen times are kept: as many as there is room for, the oldest dropped first.
+
+use std::collections::VecDeque;
+
+use crate::limits::LAST_SEEN_MAX;
+
+/// Stale entries that are not worth a walk.
+const STALE_MIN: usize = 1_024;
+
+/// A user's slot, and the version with which it went offline: with another one the entry is stale.
+pub(crate) type Entry = (u32, u64);
+
+/// Users that went offline, in that order.
+#[derive(Debug, Default)]
+pub(crate) struct LastSeen {
+    entries: VecDeque<Entry>,
+    /// Entries that are not stale.
+    kept: usize,
+}
+
+impl LastSeen {
+    pub(crate) fn keep(&mut self, entry: Entry) {
+        self.entries.push_back(entry);
+        self.kept += 1;
+    }
+
+    /// Some user's entry has become stale.
+    pub(crate) fn let_go(&mut self) {
+        self.kept -= 1;
+    }
+
+    /// Takes out whom there is no room for. Walks over all entries where most of them are stale.
+    pub(crate) fn excess(&mut self, is_kept: impl Fn(Entry) -> bool) -> Option<u32> {
+        if self.entries.len() > 2 * self.kept + STALE_MIN {
+            self.entries.retain(|entry| is_kept(*entry));
+        }
+        while self.kept > LAST_SEEN_MAX {
+            if let Some(entry) = self.entries.pop_front().filter(|entry| is_kept(*entry)) {
+                self.kept -= 1;
+                return Some(entry.0);
+            }
+        }
+        None
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>()
+    }
+}

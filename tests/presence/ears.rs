@@ -1,0 +1,413 @@
+//! What one client asked and hears, and whether it may hear that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rollcall::presence::State;
+use serde_json::Value;
+
+use super::ask::Ask;
+use super::model::{Judge, Model};
+
+#[derive(Debug)]
+struct Asked {
+    ask: Ask,
+    /// A `join` that brought the client in, as its edge sees it.
+    fresh: bool,
+}
+
+/// A room as the client knows it.
+#[derive(Debug)]
+struct Hearing {
+    epoch: u64,
+    offset: u64,
+    count: u64,
+    /// Who was told to come or go last, and which of the two.
+    known: BTreeMap<String, bool>,
+    /// It said `leave`.
+    stopped: bool,
+}
+
+/// From this many members on who comes and goes may go untold.
+const BIG: u64 = 100;
+
+/// What a watcher was told last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Told {
+    pub(super) version: u64,
+    pub(super) state: String,
+    pub(super) connections: u64,
+    pub(super) info: Value,
+}
+
+impl Told {
+    fn of(json: &Value) -> Told {
+        Told {
+            version: json["version"].as_u64().unwrap(),
+            state: json["state"].as_str().unwrap().to_owned(),
+            connections: json["connections"].as_u64().unwrap(),
+            info: json["info"].clone(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// Whether it is told of suspicions; unknown while a change of that is on its way, and after a refusal.
+    pub(super) suspect: Option<bool>,
+    /// The command that began it.
+    begun: i64,
+    /// What it asked for last.
+    wanted: bool,
+    /// A command of those that are on their way, or were with it, was refused.
+    refused: bool,
+    /// Whether it is a watch at all; in doubt after a refusal between other commands.
+    pub(super) sure: bool,
+    /// It was told so in the words that it wants.
+    comparable: bool,
+    /// Every change since what it was told last comes.
+    gapless: bool,
+    pub(super) told: Option<Told>,
+}
+
+impl Watch {
+    fn new(begun: i64, suspect: bool) -> Watch {
+        let (wanted, suspect) = (suspect, Some(suspect));
+        Watch {
+            suspect,
+            begun,
+            wanted,
+            refused: false,
+            sure: true,
+            comparable: true,
+            gapless: false,
+            told: None,
+        }
+    }
+}
+
+/// The ears of one client.
+#[derive(Debug, Default)]
+pub(super) struct Ears {
+    name: String,
+    asked: BTreeMap<i64, Asked>,
+    /// Rooms it is in, as its edge sees it.
+    pub(super) rooms: BTreeSet<String>,
+    hears: BTreeMap<String, Hearing>,
+    pub(super) watches: BTreeMap<String, Watch>,
+    tells: BTreeSet<String>,
+}
+
+impl Ears {
+    pub(super) fn new(name: String) -> Ears {
+        Ears { name, ..Ears::default() }
+    }
+
+    pub(super) fn asks(&mut self, seq: i64, ask: &Ask) {
+        self.asked.insert(seq, Asked { ask: ask.clone(), fresh: false });
+    }
+
+    /// The edge has taken the command on.
+    pub(super) fn taken(&mut self, seq: i64) {
+        let before: Vec<Ask> = self.asked.range(..seq).map(|(_, asked)| asked.ask.clone()).collect();
+        let Some(asked) = self.asked.get_mut(&seq) else { return };
+        match &asked.ask {
+            Ask::Join(room) => asked.fresh = self.rooms.insert(room.clone()),
+            Ask::Leave(room) => {
+                self.rooms.remove(room);
+                if let Some(hearing) = self.hears.get_mut(room) {
+                    hearing.stopped = true;
+                }
+            }
+            Ask::Watch { users, suspect } => {
+                for user in users {
+                    let watch = self.watches.entry(user.clone()).or_insert_with(|| Watch::new(seq, *suspect));
+                    let same = watch.suspect == Some(*suspect);
+                    watch.gapless &= same;
+                    watch.suspect = watch.suspect.filter(|_| same);
+                    watch.wanted = *suspect;
+                    watch.refused &= before.iter().any(|ask| ask.watches(user));
+                }
+            }
+            Ask::Unwatch(users) => users.iter().for_each(|user| drop(self.watches.remove(user))),
+            _ => {}
+        }
+    }
+
+    /// A message comes.
+    pub(super) fn hear(&mut self, text: &str, model: &mut Model, judge: &mut Judge) {
+        let json: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let why = |what: &str| format!("{}: {what}: {text}", self.name);
+        match json["event"].as_str() {
+            None => {
+                let seq = json["seq"].as_i64().unwrap();
+                let Some(asked) = self.asked.remove(&seq).or_else(|| (seq < 0).then_some(RAW)) else {
+                    return judge.broken("every_command_answered_once", why("answered again"));
+                };
+                let body = &json["body"];
+                match body["code"].as_u64().unwrap() {
+                    200 => self.answered(seq, &asked.ask, body, model, judge, text),
+                    503 => self.refused(seq, &asked),
+                    _ => {}
+                }
+            }
+            Some("say") => self.said(&json, text, model, judge),
+            Some("join" | "leave") => self.moved(&json, text, judge),
+            Some("presence") => self.changed(&json, text, model, judge),
+            Some("tell") => {
+                let is_new = self.tells.insert(data_of(text, "time_ms").to_owned());
+                judge.holds("told_once", is_new, || format!("{}: told again: {text}", self.name));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn answered(
+        &mut self,
+        seq: i64,
+        ask: &Ask,
+        body: &Value,
+        model: &mut Model,
+        judge: &mut Judge,
+        text: &str,
+    ) {
+        let number = |field: &str| body[field].as_u64().unwrap();
+        match ask {
+            Ask::Join(room) => {
+                let (epoch, offset, count) = (number("epoch"), number("offset"), number("count"));
+                if let Some(known) = self.hears.get(room).filter(|known| !known.stopped) {
+                    let same = (known.epoch, known.offset) == (epoch, offset)
+                        && (known.count == count || count >= BIG);
+                    judge.holds("one_order_per_room", same, || {
+                        format!("{}: in {room} at {known:?} and again: {text}", self.name)
+                    });
+                    return;
+                }
+                let stops = |asked: &Asked| matches!(&asked.ask, Ask::Leave(other) if other == room);
+                let stopped = self.asked.range(seq..).any(|(_, asked)| stops(asked));
+                let known = BTreeMap::new();
+                self.hears.insert(room.clone(), Hearing { epoch, offset, count, known, stopped });
+            }
+            Ask::Leave(room) => drop(self.hears.remove(room)),
+            Ask::Say { room, echo, .. } => {
+                let Some(known) = self.hears.get_mut(room) else { return };
+                let next = (known.epoch, known.offset + 1) == (number("epoch"), number("offset"));
+                judge.holds("one_order_per_room", next || known.stopped, || {
+                    format!("{}: in {room} at {known:?}, said: {text}", self.name)
+                });
+                known.offset += u64::from(next && !*echo);
+            }
+            Ask::Who { limit, after, .. } => {
+                let users: Vec<&str> = body["users"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|user| user["user"].as_str().unwrap())
+                    .collect();
+                let ascend = users.is_sorted()
+                    && after.as_deref().is_none_or(|after| users.iter().all(|user| *user > after));
+                judge.holds("who_is_paged", ascend && users.len() <= *limit, || {
+                    format!("{}: {text}", self.name)
+                });
+            }
+            Ask::Watch { users, suspect } => self.snapshot(users, *suspect, body, model, judge, text),
+            Ask::Presence(_) => {
+                for view in body["users"].as_array().unwrap() {
+                    self.not_older(&Told::of(view), view["user"].as_str().unwrap(), judge, text);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn not_older(&self, told: &Told, user: &str, judge: &mut Judge, text: &str) {
+        let last = self.watches.get(user).and_then(|watch| watch.told.as_ref());
+        judge.holds("versions_ascend", last.is_none_or(|last| last.version <= told.version), || {
+            format!("{}: knew {last:?} of {user}, and now: {text}", self.name)
+        });
+    }
+
+    fn snapshot(
+        &mut self,
+        users: &[String],
+        suspect: bool,
+        body: &Value,
+        model: &Model,
+        judge: &mut Judge,
+        text: &str,
+    ) {
+        let views = body["users"].as_array().unwrap();
+        let named = views.iter().map(|view| view["user"].as_str().unwrap());
+        judge.holds("snapshot_then_changes", named.eq(users.iter().map(String::as_str)), || {
+            format!("{}: asked for {users:?}: {text}", self.name)
+        });
+        for (user, view) in users.iter().zip(views) {
+            let told = Told::of(view);
+            self.not_older(&told, user, judge, text);
+            let others = self.asked.values().any(|asked| asked.ask.watches(user));
+            if let Some(watch) = self.watches.get_mut(user) {
+                if told.version > 0 {
+                    let why = format!("{}: shown by no home: {text}", self.name);
+                    check_shown(&told, user, u64::MAX, Some(suspect), model, judge, &why);
+                }
+                // The answer to an earlier command says the same in that one's words: no way to compare it at the end.
+                let is_same = watch.told.as_ref().is_some_and(|last| last.version == told.version);
+                if suspect == watch.wanted || !is_same {
+                    watch.told = Some(told);
+                    watch.comparable = suspect == watch.wanted;
+                }
+                watch.gapless = !others;
+                watch.sure |= !others && !watch.refused;
+                if !others && !watch.refused {
+                    watch.suspect = Some(watch.wanted);
+                }
+            }
+        }
+    }
+
+    fn changed(&mut self, json: &Value, text: &str, model: &Model, judge: &mut Judge) {
+        let (user, told) = (json["user"].as_str().unwrap(), Told::of(json));
+        let why = |what: &str| format!("{}: {what}: {text}", self.name);
+        let Some(watch) = self.watches.get_mut(user) else {
+            return judge.broken("snapshot_then_changes", why("watches nobody of that name"));
+        };
+        let last = watch.told.as_ref().map(|last| last.version);
+        judge.holds("snapshot_then_changes", last.is_some() || !watch.sure, || why("before the snapshot"));
+        judge.holds("versions_ascend", last.is_none_or(|last| last < told.version), || {
+            why(&format!("knew version {last:?}"))
+        });
+        let since = last.filter(|_| watch.gapless).unwrap_or(u64::MAX);
+        check_shown(&told, user, since, watch.suspect, model, judge, &why("not as its home shows it"));
+        watch.told = Some(told);
+    }
+
+    /// A `watch` or `join` that was refused leaves everything as it was.
+    fn refused(&mut self, seq: i64, asked: &Asked) {
+        match &asked.ask {
+            Ask::Join(room) if asked.fresh => drop(self.rooms.remove(room)),
+            Ask::Watch { users, .. } => {
+                for user in users {
+                    let others = self.asked.values().any(|asked| asked.ask.watches(user));
+                    let Some(watch) = self.watches.get_mut(user) else { continue };
+                    watch.refused = true;
+                    if watch.told.is_some() {
+                        (watch.suspect, watch.gapless) = (None, false);
+                        // What it was told was for an earlier watch, which it has ended.
+                        watch.sure &= watch.begun != seq;
+                    } else if others {
+                        watch.sure = false;
+                    } else {
+                        self.watches.remove(user);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn said(&mut self, json: &Value, text: &str, model: &mut Model, judge: &mut Judge) {
+        let room = json["room"].as_str().unwrap();
+        let (epoch, offset) = (json["epoch"].as_u64().unwrap(), json["offset"].as_u64().unwrap());
+        let what = (json["from"].as_str().unwrap().to_owned(), data_of(text, "epoch").to_owned());
+        let known = model.said.entry((room.to_owned(), epoch, offset)).or_insert_with(|| what.clone());
+        judge.holds("one_order_per_room", *known == what, || {
+            format!("{}: others heard {known:?}: {text}", self.name)
+        });
+        let Some(hearing) = self.hears.get_mut(room) else {
+            return judge.broken("one_order_per_room", format!("{}: is not in there: {text}", self.name));
+        };
+        judge.holds("one_order_per_room", (hearing.epoch, hearing.offset + 1) == (epoch, offset), || {
+            format!("{}: heard up to {}/{}: {text}", self.name, hearing.epoch, hearing.offset)
+        });
+        hearing.offset = offset;
+    }
+
+    fn moved(&mut self, json: &Value, text: &str, judge: &mut Judge) {
+        let (room, user) = (json["room"].as_str().unwrap(), json["user"].as_str().unwrap());
+        let (comes, count) = (json["event"] == "join", json["count"].as_u64().unwrap());
+        let Some(hearing) = self.hears.get_mut(room) else {
+            return judge.broken("joins_equal_leaves", format!("{}: is not in there: {text}", self.name));
+        };
+        let was = hearing.known.insert(user.to_owned(), comes);
+        let small = hearing.count.max(count) < BIG;
+        judge.holds("joins_equal_leaves", !small || was != Some(comes), || {
+            format!("{}: twice in a row: {text}", self.name)
+        });
+        let expected = if comes { hearing.count + 1 } else { hearing.count - 1 };
+        judge.holds("joins_equal_leaves", !small || count == expected, || {
+            format!("{}: counted {}: {text}", self.name, hearing.count)
+        });
+        hearing.count = count;
+    }
+
+    /// All mail is delivered and every grace is over: what it knows is what is true.
+    pub(super) fn settled(&self, model: &Model, truth: impl Fn(&str) -> (Told, Told), judge: &mut Judge) {
+        judge.holds("every_command_answered_once", self.asked.is_empty(), || {
+            format!("{}: unanswered: {:?}", self.name, self.asked)
+        });
+        let in_rooms = self.hears.keys().eq(&self.rooms);
+        judge.holds("joins_equal_leaves", in_rooms, || {
+            format!("{}: joined {:?}, and hears {:?}", self.name, self.rooms, self.hears)
+        });
+        for (room, hearing) in &self.hears {
+            let members = model.members(room);
+            let small = members.len() < 100;
+            judge.holds("joins_equal_leaves", !small || members.len() as u64 == hearing.count, || {
+                format!("{}: counts {} in {room}: {members:?}", self.name, hearing.count)
+            });
+            let wrong = hearing.known.iter().find(|(user, is_in)| members.contains(*user) != **is_in);
+            judge.holds("joins_equal_leaves", !small || wrong.is_none(), || {
+                format!("{}: was told {wrong:?} of {room}: {members:?}", self.name)
+            });
+        }
+        for (user, watch) in self.watches.iter().filter(|(_, watch)| watch.sure && watch.comparable) {
+            let (plain, full) = truth(user);
+            let same = |truth: &Told| {
+                let told = watch.told.as_ref();
+                told.is_some_and(|told| *told == Told { version: told.version, ..truth.clone() })
+            };
+            let holds = match watch.suspect {
+                Some(true) => same(&full),
+                Some(false) => same(&plain),
+                // A refusal left it in one of the two kinds.
+                None => watch.told.as_ref().is_some_and(|told| !model.has_changed(user, told.version)),
+            };
+            judge.holds("snapshot_then_changes", holds, || {
+                format!("{}: {user} is {plain:?} or {full:?}, and known as {watch:?}", self.name)
+            });
+        }
+    }
+}
+
+/// A command that a test wrote by hand: nothing is known of it.
+const RAW: Asked = Asked { ask: Ask::Heartbeat, fresh: false };
+
+fn check_shown(
+    told: &Told,
+    user: &str,
+    since: u64,
+    suspect: Option<bool>,
+    model: &Model,
+    judge: &mut Judge,
+    why: &str,
+) {
+    let Some((shown, missed)) = model.at_version(user, told.version, since, suspect == Some(true)) else {
+        judge.holds("snapshot_then_changes", !model.is_exact(), || why.to_owned());
+        return;
+    };
+    let state = |state: State| state.name() == told.state;
+    let plain_or_full = match suspect {
+        Some(true) => state(shown.state),
+        Some(false) => state(shown.plain),
+        None => state(shown.plain) || state(shown.state),
+    };
+    let info = shown.info.as_deref().map_or(Value::Null, |info| serde_json::from_str(info).unwrap());
+    let same = plain_or_full && shown.connections as u64 == told.connections && info == told.info;
+    judge.holds("snapshot_then_changes", same, || format!("{why}: {shown:?}"));
+    judge.holds("snapshot_then_changes", !missed, || format!("changes are missing before: {why}"));
+}
+
+/// The bytes of `data`, which is followed by the field `next`.
+fn data_of<'a>(text: &'a str, next: &str) -> &'a str {
+    let (_, behind) = text.split_once(r#""data":"#).unwrap();
+    behind.rsplit_once(&format!(r#","{next}":"#)).unwrap().0
+}

@@ -1,0 +1,13 @@
+//! Presence without sockets: whole servers of nodes, their mail and their clock played by a [`rig`], an independent
+//! [`model`] of what homes have to show, and [`ears`] that judge every message that a client gets. The [`simulation`] runs
+//! seeds through them; the other modules are single stories.
+
+mod ask;
+mod ears;
+mod limits;
+mod model;
+mod people;
+mod rest;
+mod rig;
+mod rooms;
+mod simulation;

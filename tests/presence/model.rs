@@ -1,0 +1,293 @@
+//! What homes have to show, worked out again from the letters that reach them: connections, those within their grace,
+//! states, members. It shares no code with the homes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rollcall::presence::envelope::Leaving;
+use rollcall::presence::{Address, Envelope, Homes, Node, Reason, Rules, State};
+use rollcall::time::{Now, Tick};
+
+use super::rig::Text;
+
+/// The first invariant that was broken, with what there is to say about it.
+#[derive(Clone, Debug)]
+pub(super) struct Broken {
+    pub(super) invariant: &'static str,
+    pub(super) detail: String,
+}
+
+/// Takes note of broken invariants; a strict one panics.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    pub(super) strict: bool,
+    pub(super) first: Option<Broken>,
+}
+
+impl Judge {
+    pub(super) fn broken(&mut self, invariant: &'static str, detail: String) {
+        assert!(!self.strict, "{invariant}: {detail}");
+        self.first.get_or_insert(Broken { invariant, detail });
+    }
+
+    pub(super) fn holds(&mut self, invariant: &'static str, is: bool, detail: impl FnOnce() -> String) {
+        if !is {
+            self.broken(invariant, detail());
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Device {
+    at: (u16, u32),
+    lingers: Option<(Tick, Reason)>,
+    away: bool,
+    suspect: bool,
+}
+
+/// What a watcher can see of a user.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Shown {
+    pub(super) state: State,
+    pub(super) plain: State,
+    pub(super) connections: usize,
+    pub(super) info: Option<String>,
+}
+
+impl Shown {
+    /// Whether a watcher that doesn't ask for suspicions sees a difference.
+    fn differs_plainly(&self, other: &Shown) -> bool {
+        (self.plain, self.connections, &self.info) != (other.plain, other.connections, &other.info)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Person {
+    devices: Vec<Device>,
+    info: Option<String>,
+    /// Why the last connection that is gone went.
+    reason: Option<Reason>,
+    /// Everything that the home showed, by version.
+    shown: Vec<(u64, Shown)>,
+}
+
+impl Person {
+    fn expected(&self) -> Shown {
+        let states = self.devices.iter().map(|device| if device.away { State::Away } else { State::Online });
+        let plain = states.max().unwrap_or(State::Offline);
+        let suspect = !self.devices.is_empty() && self.devices.iter().all(|device| device.suspect);
+        let state = if suspect { State::Suspect } else { plain };
+        Shown { state, plain, connections: self.devices.len(), info: self.info.clone() }
+    }
+
+    fn live(&mut self, at: Address) -> Option<&mut Device> {
+        let at = (at.worker, at.client.slot);
+        self.devices.iter_mut().find(|device| device.at == at && device.lingers.is_none())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Member {
+    clients: usize,
+    lingering: Vec<Tick>,
+}
+
+/// All homes.
+#[derive(Debug)]
+pub(super) struct Model {
+    rules: Rules,
+    homes: Homes,
+    people: BTreeMap<String, Person>,
+    rooms: BTreeMap<String, BTreeMap<String, Member>>,
+    /// What was said: who and what, by room, epoch and offset.
+    pub(super) said: BTreeMap<(String, u64, u64), (String, String)>,
+}
+
+impl Model {
+    pub(super) fn new(rules: Rules, homes: Homes) -> Model {
+        Model { rules, homes, people: BTreeMap::new(), rooms: BTreeMap::new(), said: BTreeMap::new() }
+    }
+
+    /// A letter is handled by its home.
+    pub(super) fn letter(&mut self, now: Now, letter: &Envelope<Text>) {
+        match letter {
+            Envelope::Up { user, at } => self.up(user, *at),
+            Envelope::Down { user, at, reason, .. } => self.down(now, user, *at, *reason),
+            Envelope::Status { user, at, state, info, .. } => {
+                let person = self.people.entry(user.to_string()).or_default();
+                let Some(device) = person.live(*at) else { return };
+                device.away = state.map_or(device.away, |state| state == State::Away);
+                if let Some(info) = info {
+                    person.info = Some(info.to_string()).filter(|info| info != "null");
+                }
+            }
+            Envelope::Suspect { user, at, suspect } => {
+                if let Some(device) = self.people.entry(user.to_string()).or_default().live(*at) {
+                    device.suspect = *suspect;
+                }
+            }
+            Envelope::Join { room, user, again: false, .. } => {
+                let room = self.rooms.entry(room.to_string()).or_default();
+                let member = room.entry(user.to_string()).or_default();
+                member.clients += 1;
+                if !member.lingering.is_empty() {
+                    member.lingering.remove(0);
+                }
+            }
+            Envelope::Leave { room, user, leaving, .. } => self.leave(now, room, user, *leaving),
+            _ => {}
+        }
+    }
+
+    fn up(&mut self, user: &str, at: Address) {
+        let person = self.people.entry(user.to_owned()).or_default();
+        if let Some(i) = person.devices.iter().position(|device| device.lingers.is_some()) {
+            person.devices.remove(i);
+        }
+        let at = (at.worker, at.client.slot);
+        person.devices.push(Device { at, lingers: None, away: false, suspect: false });
+        let live = |device: &Device| device.lingers.is_none();
+        while person.devices.iter().filter(|device| live(device)).count() > self.rules.connections_per_user {
+            let oldest = person.devices.iter().position(live).expect("more than the cap");
+            person.devices.remove(oldest);
+        }
+    }
+
+    fn down(&mut self, now: Now, user: &str, at: Address, reason: Reason) {
+        let (person, grace) = (self.people.entry(user.to_owned()).or_default(), self.rules.grace);
+        let Some(device) = person.live(at) else { return };
+        if reason.is_final() || grace == 0 {
+            let at = device.at;
+            person.devices.retain(|device| device.at != at || device.lingers.is_some());
+            person.reason = Some(reason);
+        } else {
+            device.lingers = Some((now.tick.after(grace), reason));
+        }
+    }
+
+    fn leave(&mut self, now: Now, room: &str, user: &str, leaving: Leaving) {
+        let Some(members) = self.rooms.get_mut(room) else { return };
+        let Some(member) = members.get_mut(user).filter(|member| member.clients > 0) else { return };
+        member.clients -= 1;
+        if leaving == Leaving::Perhaps && self.rules.grace > 0 {
+            member.lingering.push(now.tick.after(self.rules.grace));
+        }
+        members.retain(|_, member| member.clients > 0 || !member.lingering.is_empty());
+    }
+
+    /// A worker does what is due.
+    pub(super) fn due(&mut self, now: Now, worker: u16) {
+        for (_, person) in self.people.iter_mut().filter(|(user, _)| self.homes.of(user) == worker) {
+            person.devices.retain(|device| match device.lingers {
+                Some((until, reason)) if now.tick.has_reached(until) => {
+                    person.reason = Some(reason);
+                    false
+                }
+                _ => true,
+            });
+        }
+        for (_, members) in self.rooms.iter_mut().filter(|(room, _)| self.homes.of(room) == worker) {
+            for member in members.values_mut() {
+                member.lingering.retain(|until| !now.tick.has_reached(*until));
+            }
+            members.retain(|_, member| member.clients > 0 || !member.lingering.is_empty());
+        }
+    }
+
+    /// Compares what a worker's homes show with what they have to.
+    pub(super) fn compare(&mut self, now: Now, worker: u16, node: &Node<Text>, judge: &mut Judge) {
+        let exact = self.is_exact();
+        for (user, person) in self.people.iter_mut().filter(|(user, _)| self.homes.of(user) == worker) {
+            let view = node.users().view(user, now);
+            let shown = Shown {
+                state: view.state,
+                plain: view.plain,
+                connections: view.connections,
+                info: view.info.as_deref().map(str::to_owned),
+            };
+            let expected = person.expected();
+            let both = || format!("{user} is shown as {shown:?} and is {expected:?}");
+            let (is_shown, is) = (shown.plain != State::Offline, !person.devices.is_empty());
+            judge.holds("no_false_offline", is_shown || !is, both);
+            judge.holds("no_ghost", is || !is_shown, both);
+            judge.holds("no_ghost", shown.connections == expected.connections, both);
+            judge.holds("best_of_devices", !exact || shown == expected, both);
+            if !is && person.reason.is_some() {
+                judge.holds("told_with_its_reason", view.reason == person.reason, || {
+                    format!("{user} went for {:?}, shown is {:?}", person.reason, view.reason)
+                });
+            }
+            let last = person.shown.last().cloned().unwrap_or_default();
+            let grew = view.version.cmp(&last.0);
+            judge.holds("versions_ascend", grew.is_gt() == (shown != last.1) && grew.is_ge(), || {
+                format!("{user} was {last:?} and is {shown:?} with version {}", view.version)
+            });
+            if shown != last.1 {
+                person.shown.push((view.version, shown));
+            }
+        }
+        for (room, members) in self.rooms.iter().filter(|(room, _)| self.homes.of(room) == worker) {
+            let shown: BTreeSet<&str> = node.rooms().members(room).map(|name| &**name).collect();
+            let expected: BTreeSet<&str> = members.keys().map(String::as_str).collect();
+            let lost = expected.difference(&shown).next().is_some();
+            let both = || format!("{room} shows {shown:?} and has {expected:?}");
+            judge.holds("no_ghost", lost || shown == expected, both);
+            judge.holds("no_false_leave", !lost, both);
+        }
+    }
+
+    /// What a user's home showed with a version, and whether a watcher that knew `since` has missed anything before.
+    pub(super) fn at_version(
+        &self,
+        user: &str,
+        version: u64,
+        since: u64,
+        suspect: bool,
+    ) -> Option<(&Shown, bool)> {
+        let shown = &self.people.get(user)?.shown;
+        let i = shown.iter().position(|(at, _)| *at == version)?;
+        let never = Shown::default();
+        let missed = (0..i).filter(|i| shown[*i].0 > since).any(|i| {
+            let before = i.checked_sub(1).map_or(&never, |i| &shown[i].1);
+            suspect || shown[i].1.differs_plainly(before)
+        });
+        Some((&shown[i].1, missed))
+    }
+
+    /// Whether every watcher of a user has seen a change since a version.
+    pub(super) fn has_changed(&self, user: &str, since: u64) -> bool {
+        let Some(Person { shown, .. }) = self.people.get(user) else { return false };
+        let is_first = shown.first().is_some_and(|(version, _)| *version > since);
+        let mut changes = shown.windows(2).filter(|pair| pair[1].0 > since);
+        is_first || changes.any(|pair| pair[1].1.differs_plainly(&pair[0].1))
+    }
+
+    /// The members of a room.
+    pub(super) fn members(&self, room: &str) -> BTreeSet<String> {
+        self.rooms.get(room).map(|members| members.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Users with a connection, those within their grace counted in.
+    pub(super) fn present(&self) -> BTreeSet<String> {
+        let present = self.people.iter().filter(|(_, person)| !person.devices.is_empty());
+        present.map(|(user, _)| user.clone()).collect()
+    }
+
+    /// Users that a home has ever shown.
+    pub(super) fn ever_shown(&self, worker: u16) -> usize {
+        let here = self.people.iter().filter(|(user, _)| self.homes.of(user) == worker);
+        here.filter(|(_, person)| !person.shown.is_empty()).count()
+    }
+
+    pub(super) fn rooms(&self) -> impl Iterator<Item = &String> {
+        self.rooms.keys()
+    }
+
+    pub(super) fn people(&self) -> Vec<String> {
+        self.people.keys().cloned().collect()
+    }
+
+    /// Whether all that homes show follows from letters: pages' own heartbeats can't be seen from outside.
+    pub(super) fn is_exact(&self) -> bool {
+        self.rules.page_silence.is_none()
+    }
+}

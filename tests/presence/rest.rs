@@ -1,0 +1,66 @@
+//! What holds when a server has come to rest.
+
+use std::collections::BTreeSet;
+
+use rollcall::presence::{Reason, State};
+use serde_json::Value;
+
+use super::ears::Told;
+use super::rig::{Seat, World};
+
+impl World {
+    /// All mail is delivered and every grace is over.
+    pub(super) fn check_at_rest(&mut self) {
+        let live = || self.clients.iter().filter(|seat| seat.open);
+        let users: BTreeSet<String> = live().filter_map(|seat| seat.user.clone()).collect();
+        let present = self.model.present();
+        self.judge.holds("no_ghost", present.is_subset(&users), || format!("{present:?}, not {users:?}"));
+        self.judge
+            .holds("no_false_offline", users.is_subset(&present), || format!("{present:?}, not {users:?}"));
+        for room in self.model.rooms() {
+            let is_in = |seat: &&Seat| seat.ears.rooms.contains(room);
+            let members = live().filter(is_in).filter_map(|seat| seat.user.clone()).collect();
+            let shown = self.model.members(room);
+            self.judge
+                .holds("no_ghost", shown == members, || format!("{room} has {shown:?}, not {members:?}"));
+        }
+        let truth = |user: &str| {
+            let view = self.nodes[usize::from(self.homes.of(user))].users().view(user, self.now);
+            let info = view.info.map_or(Value::Null, |info| serde_json::from_str(&info).unwrap());
+            let told = |state: State| Told {
+                version: view.version,
+                state: state.name().to_owned(),
+                connections: view.connections as u64,
+                info: info.clone(),
+            };
+            (told(view.plain), told(view.state))
+        };
+        for seat in self.clients.iter().filter(|seat| seat.open) {
+            seat.ears.settled(&self.model, truth, &mut self.judge);
+        }
+        let gathering: usize = self.nodes.iter().map(|node| node.edge().gathering()).sum();
+        self.judge.holds("nothing_left", gathering == 0, || format!("{gathering} answers are in the making"));
+    }
+
+    /// After all clients have gone for good: what the nodes still hold.
+    pub(super) fn check_empty(&mut self) {
+        for (worker, node) in (0..).zip(&self.nodes) {
+            let (edge, users, rooms) = (node.edge(), node.users(), node.rooms());
+            let held = (edge.len(), users.present(), rooms.len(), node.next_due());
+            self.judge.holds("nothing_left", held == (0, 0, 0, None), || format!("w{worker} holds {held:?}"));
+            let known = self.model.ever_shown(worker);
+            self.judge.holds("nothing_left", users.len() == known, || {
+                format!("w{worker} knows {} users of whom {known} were ever here", users.len())
+            });
+        }
+        // Nobody watches any more: a user who comes is told to no other worker.
+        for user in self.model.people() {
+            let worker = self.homes.of(&user);
+            let c = self.open(worker, Some(&user));
+            let told = self.mail().len();
+            self.judge.holds("nothing_left", told == 0, || format!("somebody is told of {user}"));
+            self.close(c, Reason::Kicked);
+            self.settle();
+        }
+    }
+}

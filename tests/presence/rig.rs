@@ -1,0 +1,397 @@
+//! A server without sockets: nodes, a queue of mail for each ordered pair of them, and a clock that a test moves.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rollcall::presence::envelope::{Asker, Leaving, Ticket};
+use rollcall::presence::{Address, Client, Effect, Envelope, Frame, Homes, Name, Node, Reason, Rules};
+use rollcall::time::{Now, Tick};
+use serde_json::Value;
+
+use super::ask::Ask;
+use super::ears::Ears;
+use super::model::{Judge, Model};
+
+/// Just before the tick wraps, so that every test that lasts crosses the wrap.
+const FIRST: Tick = Tick(u32::MAX - 300);
+const UNIX_MILLIS: u64 = 1_700_000_000_000;
+
+/// An encoded message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Text(Arc<str>);
+
+impl Frame for Text {
+    fn encode(json: &str) -> Self {
+        Text(json.into())
+    }
+}
+
+/// A client, by the link that its index is.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) worker: u16,
+    pub(super) slot: u32,
+    pub(super) user: Option<String>,
+    pub(super) open: bool,
+    /// The server has closed it: the code.
+    pub(super) closing: Option<u16>,
+    pub(super) suspect: bool,
+    pub(super) ears: Ears,
+    pub(super) inbox: Vec<String>,
+    next_seq: i64,
+}
+
+/// A server and its clients.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) now: Now,
+    pub(super) homes: Homes,
+    pub(super) nodes: Vec<Node<Text>>,
+    pub(super) clients: Vec<Seat>,
+    /// Workers that do nothing.
+    pub(super) frozen: Vec<bool>,
+    /// Workers whose mailboxes take nothing.
+    pub(super) full: Vec<bool>,
+    /// By sender and receiver.
+    queues: Vec<VecDeque<Envelope<Text>>>,
+    /// What a mailbox did not take, and what has to stay behind it.
+    held: Vec<VecDeque<Envelope<Text>>>,
+    pub(super) model: Model,
+    pub(super) judge: Judge,
+    pub(super) trace: bool,
+}
+
+impl World {
+    pub(super) fn new(workers: u16, rules: Rules) -> World {
+        World::with_secret(workers, rules, 7)
+    }
+
+    pub(super) fn with_secret(workers: u16, rules: Rules, secret: u64) -> World {
+        let now = Now { tick: FIRST, micros: 0, unix_millis: UNIX_MILLIS };
+        let (homes, n) = (Homes::new(workers, secret), usize::from(workers));
+        World {
+            now,
+            homes,
+            nodes: (0..workers).map(|worker| Node::new(worker, homes, rules, now)).collect(),
+            clients: Vec::new(),
+            frozen: vec![false; n],
+            full: vec![false; n],
+            queues: vec![VecDeque::new(); n * n],
+            held: vec![VecDeque::new(); n * n],
+            model: Model::new(rules, homes),
+            judge: Judge { strict: true, first: None },
+            trace: false,
+        }
+    }
+
+    pub(super) fn note(&self, what: impl FnOnce() -> String) {
+        if self.trace {
+            let seconds = self.now.micros as f64 / 1e6;
+            eprintln!("{seconds:9.2} s  {}", what());
+        }
+    }
+
+    // Clients
+
+    pub(super) fn open(&mut self, worker: u16, user: Option<&str>) -> usize {
+        let link = self.clients.len();
+        self.note(|| format!("c{link} opens at w{worker} as {user:?}"));
+        let name = format!("c{link} ({})", user.unwrap_or("nobody"));
+        self.clients.push(Seat {
+            worker,
+            slot: 0,
+            user: user.map(str::to_owned),
+            open: true,
+            closing: None,
+            suspect: false,
+            ears: Ears::new(name),
+            inbox: Vec::new(),
+            next_seq: 1,
+        });
+        let slot = self.nodes[usize::from(worker)].open(self.now, link as u64, user.map(Name::from), true);
+        self.clients[link].slot = slot;
+        self.up(link);
+        self.after(worker);
+        link
+    }
+
+    /// Whether it is taken at its word.
+    pub(super) fn identify(&mut self, c: usize, user: &str) -> bool {
+        self.note(|| format!("c{c} says that it is {user}"));
+        let Seat { worker, slot, .. } = self.clients[c];
+        let taken = self.nodes[usize::from(worker)].identify(self.now, slot, user.into());
+        if taken {
+            self.clients[c].user = Some(user.to_owned());
+            self.up(c);
+        }
+        self.after(worker);
+        taken
+    }
+
+    fn up(&mut self, c: usize) {
+        if let Some(user) = self.clients[c].user.clone() {
+            self.letter_at_home(c, &user, |at, user| Envelope::Up { user, at });
+        }
+    }
+
+    /// A command. Returns its `seq`.
+    pub(super) fn ask(&mut self, c: usize, ask: &Ask) -> i64 {
+        let seat = &mut self.clients[c];
+        let (worker, slot, seq) = (seat.worker, seat.slot, seat.next_seq);
+        seat.next_seq += 1;
+        seat.ears.asks(seq, ask);
+        let text = ask.text(seq);
+        self.note(|| format!("c{c} asks {text}"));
+        let node = &mut self.nodes[usize::from(worker)];
+        node.command(self.now, slot, &text);
+        let effects = node.effects();
+        let refusal = format!(r#"{{"seq":{seq},"body":{{"code":4"#);
+        let refused = effects.iter().any(
+            |effect| matches!(effect, Effect::Text { link, json } if *link == c as u64 && json.starts_with(&refusal)),
+        );
+        if !refused || matches!(ask, Ask::Tell { .. }) {
+            self.taken(c, seq, ask);
+        }
+        self.compare(worker);
+        self.carry_out(worker, effects);
+        seq
+    }
+
+    /// What the command means to a home at the same worker.
+    fn taken(&mut self, c: usize, seq: i64, ask: &Ask) {
+        let rooms = self.clients[c].ears.rooms.len();
+        self.clients[c].ears.taken(seq);
+        let Some(user) = self.clients[c].user.clone().map(Name::from) else { return };
+        match ask.clone() {
+            Ask::Join(room) if self.clients[c].ears.rooms.len() > rooms => {
+                self.letter_at_home(c, &room, |at, room| {
+                    let asker = Asker { at, ticket: Ticket::Command(seq) };
+                    Envelope::Join { room, user, again: false, asker }
+                });
+            }
+            Ask::Leave(room) => self.letter_at_home(c, &room, |at, room| Envelope::Leave {
+                room,
+                user,
+                worker: at.worker,
+                leaving: Leaving::Now,
+                asker: None,
+            }),
+            Ask::Status { state, info } => self.letter_at_home(c, &user.clone(), |at, user| {
+                Envelope::Status { user, at, state, info: info.map(Into::into), asker: None }
+            }),
+            _ => {}
+        }
+    }
+
+    /// A message written by hand.
+    pub(super) fn send(&mut self, c: usize, text: &str) {
+        let Seat { worker, slot, .. } = self.clients[c];
+        self.nodes[usize::from(worker)].command(self.now, slot, text);
+        self.after(worker);
+    }
+
+    pub(super) fn page_beat(&mut self, c: usize) {
+        self.note(|| format!("c{c}'s page beats"));
+        let Seat { worker, slot, .. } = self.clients[c];
+        self.nodes[usize::from(worker)].page_beat(self.now, slot);
+        self.after(worker);
+    }
+
+    pub(super) fn suspect(&mut self, c: usize, suspect: bool) {
+        self.note(|| format!("c{c} is suspect: {suspect}"));
+        self.clients[c].suspect = suspect;
+        let Seat { worker, slot, .. } = self.clients[c];
+        self.nodes[usize::from(worker)].suspect(self.now, slot, suspect);
+        if let Some(user) = self.clients[c].user.clone() {
+            self.letter_at_home(c, &user, |at, user| Envelope::Suspect { user, at, suspect });
+        }
+        self.after(worker);
+    }
+
+    /// A connection is gone.
+    pub(super) fn close(&mut self, c: usize, reason: Reason) {
+        self.note(|| format!("c{c} is gone: {}", reason.name()));
+        let seat = &mut self.clients[c];
+        seat.open = false;
+        let (worker, slot, user) = (seat.worker, seat.slot, seat.user.clone());
+        let reason = if seat.closing == Some(4409) { Reason::Replaced } else { reason };
+        let rooms = seat.ears.rooms.clone();
+        self.nodes[usize::from(worker)].closed(self.now, slot, reason, self.now.unix_millis);
+        if let Some(user) = user {
+            let leaving = if reason.is_final() { Leaving::Now } else { Leaving::Perhaps };
+            for room in rooms {
+                let user = Name::from(&*user);
+                self.letter_at_home(c, &room, |at, room| Envelope::Leave {
+                    room,
+                    user,
+                    worker: at.worker,
+                    leaving,
+                    asker: None,
+                });
+            }
+            self.letter_at_home(c, &user, |at, user| Envelope::Down { user, at, reason, seen_millis: 0 });
+        }
+        self.after(worker);
+    }
+
+    /// What a client was sent since the last look.
+    pub(super) fn inbox(&mut self, c: usize) -> Vec<Value> {
+        let texts = std::mem::take(&mut self.clients[c].inbox);
+        texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect()
+    }
+
+    // Mail
+
+    /// The model gets to know of a letter that an edge writes to a home at its own worker.
+    fn letter_at_home(&mut self, c: usize, name: &str, letter: impl FnOnce(Address, Name) -> Envelope<Text>) {
+        let Seat { worker, slot, .. } = self.clients[c];
+        if self.homes.of(name) == worker {
+            let at = Address { worker, client: Client { slot, serial: 0 } };
+            self.model.letter(self.now, &letter(at, name.into()));
+        }
+    }
+
+    fn compare(&mut self, worker: u16) {
+        self.model.compare(self.now, worker, &self.nodes[usize::from(worker)], &mut self.judge);
+    }
+
+    fn after(&mut self, worker: u16) {
+        self.compare(worker);
+        let effects = self.nodes[usize::from(worker)].effects();
+        self.carry_out(worker, effects);
+    }
+
+    fn carry_out(&mut self, worker: u16, effects: Vec<Effect<Text>>) {
+        let mut effects = VecDeque::from(effects);
+        while let Some(effect) = effects.pop_front() {
+            match effect {
+                Effect::Text { link, json } => self.hear(link, &json),
+                Effect::Publish { links, frame } => links.iter().for_each(|link| self.hear(*link, &frame.0)),
+                Effect::Close { link, code, .. } => {
+                    self.note(|| format!("c{link} is closed with {code}"));
+                    self.clients[link as usize].closing.get_or_insert(code);
+                }
+                Effect::Post { to, envelope } => {
+                    let lane = self.lane(worker, to);
+                    if !self.full[usize::from(to)] && self.held[lane].is_empty() {
+                        self.queues[lane].push_back(envelope);
+                        continue;
+                    }
+                    let node = &mut self.nodes[usize::from(worker)];
+                    self.held[lane].extend(node.refused(self.now, envelope));
+                    effects.extend(node.effects());
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, link: u64, text: &str) {
+        self.note(|| format!("        c{link} hears {text}"));
+        let seat = &mut self.clients[link as usize];
+        if !seat.open {
+            return self.judge.broken("nothing_left", format!("c{link} is gone, and told {text}"));
+        }
+        seat.ears.hear(text, &mut self.model, &mut self.judge);
+        seat.inbox.push(text.to_owned());
+    }
+
+    fn lane(&self, from: u16, to: u16) -> usize {
+        usize::from(from) * self.nodes.len() + usize::from(to)
+    }
+
+    /// Sender and receiver of all mail that can be delivered now.
+    pub(super) fn mail(&self) -> Vec<usize> {
+        let to = |lane: usize| lane % self.nodes.len();
+        (0..self.queues.len())
+            .filter(|lane| !self.queues[*lane].is_empty() && !self.frozen[to(*lane)])
+            .collect()
+    }
+
+    /// Delivers the oldest letter of a pair.
+    pub(super) fn deliver(&mut self, lane: usize) {
+        let (from, to) = (lane / self.nodes.len(), lane % self.nodes.len());
+        let Some(envelope) = self.queues[lane].pop_front() else { return };
+        self.note(|| format!("    w{from} -> w{to} {envelope:?}"));
+        self.model.letter(self.now, &envelope);
+        self.nodes[to].mail(self.now, envelope);
+        self.after(to as u16);
+    }
+
+    /// Posts what was held back where there is room by now.
+    pub(super) fn post_held(&mut self) {
+        for lane in 0..self.held.len() {
+            if !self.full[lane % self.nodes.len()] {
+                let held = std::mem::take(&mut self.held[lane]);
+                self.queues[lane].extend(held);
+            }
+        }
+    }
+
+    /// Delivers everything that can be.
+    pub(super) fn settle(&mut self) {
+        self.post_held();
+        while let Some(lane) = self.mail().first().copied() {
+            self.deliver(lane);
+        }
+    }
+
+    // Time
+
+    fn move_to(&mut self, ticks: u32) {
+        self.now.tick = self.now.tick.after(ticks);
+        self.now.micros += u64::from(ticks) * 10_000;
+        self.now.unix_millis += u64::from(ticks) * 10;
+    }
+
+    /// The clock jumps: whatever was due meanwhile is late.
+    pub(super) fn jump(&mut self, ticks: u32) {
+        self.note(|| format!("a stall of {ticks} ticks"));
+        self.move_to(ticks);
+        self.due();
+    }
+
+    /// Time passes, and everything due is done at its tick.
+    pub(super) fn pass(&mut self, ticks: u32) {
+        let end = self.now.tick.after(ticks);
+        while self.now.tick.is_before(end) {
+            let awake = self.nodes.iter().zip(&self.frozen).filter(|(_, frozen)| !**frozen);
+            let next = awake.filter_map(|(node, _)| node.next_due()).fold(end, Tick::min);
+            self.move_to(next.since(self.now.tick).max(1));
+            self.due();
+        }
+    }
+
+    pub(super) fn due(&mut self) {
+        for worker in 0..self.nodes.len() {
+            let is_due = self.nodes[worker].next_due().is_some_and(|due| self.now.tick.has_reached(due));
+            if self.frozen[worker] {
+                continue;
+            }
+            self.model.due(self.now, worker as u16);
+            if is_due {
+                self.note(|| format!("    w{worker} does what is due"));
+                self.nodes[worker].due(self.now);
+            }
+            self.after(worker as u16);
+        }
+    }
+
+    /// Everything is delivered and every grace is over: what is known everywhere is what is true.
+    pub(super) fn rest(&mut self, grace: u32) {
+        self.frozen.fill(false);
+        self.full.fill(false);
+        self.due();
+        for _ in 0..3 {
+            self.settle();
+            for c in 0..self.clients.len() {
+                if self.clients[c].open && self.clients[c].closing.is_some() {
+                    self.close(c, Reason::Kicked);
+                }
+            }
+            self.settle();
+            self.pass(grace + 1);
+        }
+        self.settle();
+        self.check_at_rest();
+    }
+}

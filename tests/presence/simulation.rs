@@ -1,0 +1,330 @@
+//! Seeded runs of whole servers: people come, go, freeze, flood and vanish at random, mail between workers is delayed and
+//! overtaken, mailboxes refuse, the clock jumps; and after every step the invariants hold.
+//!
+//! | invariant | it holds that |
+//! |---|---|
+//! | `no_ghost` | who is shown has a connection, or had one within the grace; in rooms too |
+//! | `no_false_offline`, `no_false_leave` | who has a connection, or had one within the grace, is shown; in rooms too |
+//! | `told_with_its_reason` | who went offline did so for the reason of the last connection |
+//! | `best_of_devices` | state, connections and info are those of the connections |
+//! | `joins_equal_leaves` | each member's view of a room alternates by user, counts right, and ends at the truth |
+//! | `one_order_per_room` | everybody hears the same at the same epoch and offset, without gaps from the join on |
+//! | `versions_ascend` | a version is new exactly where something is, and no watcher sees one go back |
+//! | `snapshot_then_changes` | a snapshot, then every change that the watcher may see, then the truth |
+//! | `every_command_answered_once` | by its `seq` |
+//! | `told_once` | a `tell` reaches a connection once |
+//! | `who_is_paged` | by name, behind `after`, within `limit` |
+//! | `nothing_left` | when all have gone nothing remains, and nobody who is gone is sent anything |
+//!
+//! A seed that fails is printed. `ROLLCALL_SEED=17 cargo test --test main presence::simulation -- --nocapture` replays one
+//! with a trace; `ROLLCALL_SEEDS=100000` tries more of them.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use rollcall::presence::{Reason, Rules, State};
+
+use super::ask::Ask;
+use super::model::{Broken, Judge};
+use super::rig::World;
+
+const SEEDS: u64 = 2_000;
+const STEPS: usize = 250;
+const REASONS: [Reason; 6] =
+    [Reason::Closed, Reason::Lost, Reason::Timeout, Reason::Kicked, Reason::Expired, Reason::Drain];
+
+/// xorshift64*, of a seed that splitmix has scattered.
+struct Dice(u64);
+
+impl Dice {
+    fn new(seed: u64) -> Dice {
+        let mut z = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        Dice((z ^ z >> 31) | 1)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        ((self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n as u64) as usize
+    }
+
+    fn once_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    fn of<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())].clone()
+    }
+}
+
+/// A page that reloads: when it is back, and as whom.
+struct Reload {
+    steps: usize,
+    user: Option<String>,
+    rooms: Vec<String>,
+}
+
+struct Run {
+    world: World,
+    dice: Dice,
+    rules: Rules,
+    users: Vec<String>,
+    rooms: Vec<String>,
+    reloads: Vec<Reload>,
+    said: u64,
+}
+
+impl Run {
+    fn new(seed: u64, trace: bool) -> Run {
+        let mut dice = Dice::new(seed);
+        let workers = dice.of(&[1, 3, 3, 7]);
+        let rules = Rules {
+            grace: dice.of(&[500, 500, 200, 0, 5000]),
+            page_silence: dice.of(&[None, None, None, Some(900), Some(6000)]),
+            connections_per_user: dice.of(&[16, 3]),
+            ..Rules::default()
+        };
+        let mut world = World::with_secret(workers, rules, seed);
+        world.judge = Judge::default();
+        world.trace = trace;
+        world.note(|| format!("seed {seed}: {workers} workers, {rules:?}"));
+        let users = (0..2 + dice.below(6)).map(|n| format!("u{n}")).collect();
+        let rooms = (0..1 + dice.below(4)).map(|n| format!("r{n}")).collect();
+        Run { world, dice, rules, users, rooms, reloads: Vec::new(), said: 0 }
+    }
+
+    fn go(&mut self) -> Option<Broken> {
+        for step in 0..STEPS {
+            self.step();
+            let deliveries = self.dice.below(8);
+            self.deliver(deliveries);
+            if step == STEPS / 2 && self.dice.once_in(2) {
+                self.world.rest(self.rules.grace);
+            }
+            if self.world.judge.first.is_some() {
+                return self.world.judge.first.take();
+            }
+        }
+        self.world.rest(self.rules.grace);
+        self.everybody_leaves();
+        self.world.judge.first.take()
+    }
+
+    fn everybody_leaves(&mut self) {
+        for c in self.open() {
+            let reason = self.dice.of(&REASONS);
+            self.world.close(c, reason);
+        }
+        self.world.rest(self.rules.grace);
+        // Timers of those who are gone are void, and have to run out.
+        self.world.pass(self.rules.grace.max(self.rules.page_silence.unwrap_or(0)) + 200);
+        self.world.check_empty();
+    }
+
+    fn open(&self) -> Vec<usize> {
+        (0..self.world.clients.len()).filter(|c| self.world.clients[*c].open).collect()
+    }
+
+    fn deliver(&mut self, n: usize) {
+        for _ in 0..n {
+            let mail = self.world.mail();
+            if mail.is_empty() {
+                return;
+            }
+            let lane = self.dice.of(&mail);
+            self.world.deliver(lane);
+        }
+    }
+
+    fn worker(&mut self) -> u16 {
+        self.dice.below(self.world.nodes.len()) as u16
+    }
+
+    fn step(&mut self) {
+        self.reloaded();
+        match self.dice.below(100) {
+            0..10 => {
+                let user = (!self.dice.once_in(6)).then(|| self.dice.of(&self.users));
+                let worker = self.worker();
+                if self.open().len() < 24 {
+                    self.world.open(worker, user.as_deref());
+                }
+            }
+            10..13 => self.freeze_or_fill(),
+            13..15 => {
+                let worker = self.worker();
+                self.world.frozen[usize::from(worker)] = false;
+                self.world.full.fill(false);
+                self.world.post_held();
+            }
+            15..30 => {
+                let ticks = self.dice.of(&[1, 3, 10, 30, 100, 250, 499, 500, 501, 600]);
+                self.world.pass(ticks as u32);
+            }
+            30 => self.world.jump(6_000),
+            31 => self.mass_disconnect(),
+            32 => self.deliver(1_000),
+            _ => {
+                let open = self.open();
+                if !open.is_empty() {
+                    let c = self.dice.of(&open);
+                    self.act(c);
+                }
+            }
+        }
+    }
+
+    fn freeze_or_fill(&mut self) {
+        let worker = usize::from(self.worker());
+        if self.dice.once_in(2) {
+            self.world.note(|| format!("w{worker} freezes"));
+            self.world.frozen[worker] = true;
+        } else {
+            self.world.note(|| format!("w{worker}'s mailbox is full"));
+            self.world.full[worker] = true;
+        }
+    }
+
+    fn mass_disconnect(&mut self) {
+        let reason = self.dice.of(&REASONS);
+        for c in self.open() {
+            if !self.dice.once_in(4) {
+                self.close(c, reason);
+            }
+        }
+    }
+
+    /// A connection ends; half of those that may be back are.
+    fn close(&mut self, c: usize, reason: Reason) {
+        let seat = &self.world.clients[c];
+        if !reason.is_final() && self.dice.once_in(2) {
+            let (user, rooms) = (seat.user.clone(), seat.ears.rooms.iter().cloned().collect());
+            self.reloads.push(Reload { steps: 1 + self.dice.below(8), user, rooms });
+        }
+        self.world.close(c, reason);
+    }
+
+    fn reloaded(&mut self) {
+        self.reloads.iter_mut().for_each(|reload| reload.steps -= 1);
+        let back: Vec<Reload> = self.reloads.extract_if(.., |reload| reload.steps == 0).collect();
+        for Reload { user, rooms, .. } in back {
+            let worker = self.worker();
+            let c = self.world.open(worker, user.as_deref());
+            for room in rooms {
+                self.world.ask(c, &Ask::Join(room));
+            }
+        }
+    }
+
+    /// A client does something.
+    fn act(&mut self, c: usize) {
+        if self.world.clients[c].closing.is_some() {
+            return self.close(c, Reason::Kicked);
+        }
+        match self.dice.below(60) {
+            0..5 => {
+                let reason = self.dice.of(&REASONS);
+                self.close(c, reason);
+            }
+            5..7 => {
+                let reason = self.dice.of(&[Reason::Closed, Reason::Lost]);
+                self.close(c, reason);
+            }
+            7..9 => {
+                let user = self.dice.of(&self.users);
+                let is_nobody = self.world.clients[c].user.is_none();
+                let taken = self.world.identify(c, &user);
+                assert_eq!(taken, is_nobody, "a named connection is never renamed");
+            }
+            9..12 => self.world.page_beat(c),
+            12..15 => {
+                let suspect = !self.world.clients[c].suspect;
+                if self.world.clients[c].user.is_some() {
+                    self.world.suspect(c, suspect);
+                }
+            }
+            _ => {
+                // Pages send several commands in a row, and don't wait for answers.
+                for _ in 0..1 + self.dice.below(3) {
+                    let ask = self.any();
+                    self.world.ask(c, &ask);
+                }
+            }
+        }
+    }
+
+    fn any(&mut self) -> Ask {
+        self.said += 1;
+        let data = format!(r#"{{ "n":{} }}"#, self.said);
+        let (room, user) = (self.dice.of(&self.rooms), self.dice.of(&self.users));
+        let users = |dice: &mut Dice| (0..dice.below(4)).map(|n| format!("u{}", n + dice.below(6))).collect();
+        match self.dice.below(32) {
+            0..7 => Ask::Join(room),
+            7..9 => Ask::Leave(room),
+            9..15 => Ask::Say { room, data, echo: !self.dice.once_in(3) },
+            15..17 => Ask::Tell { user, data },
+            17..22 => Ask::Watch { users: users(&mut self.dice), suspect: self.dice.once_in(3) },
+            22..24 => Ask::Unwatch(users(&mut self.dice)),
+            24..26 => Ask::Presence(users(&mut self.dice)),
+            26..28 => {
+                let after = self.dice.once_in(3).then_some(user);
+                Ask::Who { room, limit: 1 + self.dice.below(4), after }
+            }
+            28..31 => {
+                let state = self.dice.of(&[None, Some(State::Online), Some(State::Away), Some(State::Away)]);
+                let info = self.dice.of(&["null", r#"{"i":1}"#, r#""b""#]).to_owned();
+                let info = (state.is_none() || self.dice.once_in(3)).then_some(info);
+                Ask::Status { state, info }
+            }
+            _ => Ask::Heartbeat,
+        }
+    }
+}
+
+/// Runs a seed. A panic of ours inside presence is a broken invariant too.
+fn run(seed: u64, trace: bool) -> Option<Broken> {
+    let ran = catch_unwind(AssertUnwindSafe(|| Run::new(seed, trace).go()));
+    ran.unwrap_or_else(|_| Some(Broken { invariant: "no_panic", detail: "see above".to_owned() }))
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|error| panic!("{variable}={text}: {error}")))
+}
+
+#[test]
+fn simulation() {
+    if let Some(seed) = number("ROLLCALL_SEED") {
+        let broken = run(seed, true);
+        assert!(broken.is_none(), "seed {seed}: {broken:?}");
+        return;
+    }
+    let (seeds, next) = (number("ROLLCALL_SEEDS").unwrap_or(SEEDS), AtomicU64::new(0));
+    let work = || {
+        let seeds =
+            std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds));
+        seeds.filter_map(|seed| Some((seed, run(seed, false)?))).collect::<Vec<_>>()
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(8);
+    let mut broken: Vec<(u64, Broken)> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    broken.sort_by_key(|(seed, _)| *seed);
+    let Some((first, Broken { invariant, detail })) = broken.first() else { return };
+    let mut by_invariant: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    broken.iter().for_each(|(seed, broken)| by_invariant.entry(broken.invariant).or_default().push(*seed));
+    let mut table = String::new();
+    for (invariant, seeds) in by_invariant {
+        table += &format!("  {invariant}: {} seeds, {:?} …\n", seeds.len(), &seeds[..seeds.len().min(5)]);
+    }
+    panic!(
+        "{} of {seeds} seeds are broken:\n{table}seed {first}, {invariant}: {detail}\n\
+         ROLLCALL_SEED={first} cargo test --test main presence::simulation -- --nocapture\n",
+        broken.len()
+    );
+}
