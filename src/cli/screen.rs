@@ -30,7 +30,7 @@ pub(super) fn screen(started: &Started<'_>) -> String {
         line(
             &mut text,
             "listening",
-            &format!("ws://{address}/echo   http://{address}/{}", everywhere(*address)),
+            &format!("ws://{address}/ws   ws://{address}/echo   http://{address}/{}", everywhere(*address)),
         );
     }
     for address in admin {
@@ -126,7 +126,7 @@ mod tests {
         };
         let text = screen(&started);
         for part in [
-            "ws://0.0.0.0:8080/echo   http://0.0.0.0:8080/   (every address of this machine)",
+            "ws://0.0.0.0:8080/ws   ws://0.0.0.0:8080/echo   http://0.0.0.0:8080/   (every address of this machine)",
             "http://[::1]:9000/metrics",
             "2 threads, each with a descriptor table of its own",
             "38,557 connections: why",

@@ -44,7 +44,10 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     fn accept_at_most(&mut self, budget: usize) -> Accepting {
         let mut left = budget;
-        for listener in 0..self.net.listeners() {
+        // Each turn begins at another listener, so that a flood at one doesn't starve the next.
+        let listeners = self.net.listeners();
+        let first = self.core.random.below(u32::from(listeners));
+        for listener in (0..listeners).cycle().skip(first as usize).take(usize::from(listeners)) {
             loop {
                 if left == 0 {
                     return Accepting::Waiting;

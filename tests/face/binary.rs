@@ -175,7 +175,7 @@ fn the_screen_says_where_how_many_and_what_next() {
     let running = Running::start(&["--workers", "2", "--max-connections", "1000"]);
     let address = running.address;
     for part in [
-        &format!("ws://{address}/echo   http://{address}/"),
+        &format!("ws://{address}/ws   ws://{address}/echo   http://{address}/"),
         "2 threads, each with a descriptor table of its own",
         "1,000 connections: as set",
         "silent for 25s: a Ping; unanswered for 20s: dead",

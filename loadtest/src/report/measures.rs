@@ -196,10 +196,19 @@ pub fn names(rows: &[Row]) -> Vec<String> {
             alike().any(|(other, _)| other.parameters.get(*key) != Some(*value))
         };
         let others: BTreeMap<_, _> = row.parameters.iter().filter(differs).collect();
-        let others: String = others.into_iter().map(|(key, value)| format!(", {key} {value}")).collect();
+        let others: String = others.into_iter().map(|(key, value)| distinction(key, value)).collect();
         format!("{name}{others}")
     };
     rows.iter().zip(&short).map(extended).collect()
+}
+
+/// What sets a row apart from another: a switch by its name where it is on.
+fn distinction(key: &str, value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Bool(true) => format!(", {key}"),
+        serde_json::Value::Bool(false) => String::new(),
+        value => format!(", {key} {value}"),
+    }
 }
 
 fn short_name(row: &Row) -> String {
