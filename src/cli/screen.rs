@@ -87,7 +87,7 @@ fn line(text: &mut String, name: &str, value: &str) {
 
 /// A word where an address stands for all of the machine's.
 fn everywhere(address: SocketAddr) -> &'static str {
-    if address.ip().is_unspecified() { "   (every address of this machine)" } else { "" }
+    if address.ip().is_unspecified() { "   (all addresses)" } else { "" }
 }
 
 /// The address to type on this machine.
@@ -126,7 +126,7 @@ mod tests {
         };
         let text = screen(&started);
         for part in [
-            "ws://0.0.0.0:8080/ws   ws://0.0.0.0:8080/echo   http://0.0.0.0:8080/   (every address of this machine)",
+            "ws://0.0.0.0:8080/ws   ws://0.0.0.0:8080/echo   http://0.0.0.0:8080/   (all addresses)",
             "http://[::1]:9000/metrics",
             "2 threads, each with a descriptor table of its own",
             "38,557 connections: why",
