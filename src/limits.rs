@@ -37,6 +37,11 @@ pub const FRAME_HEADER_BYTES_MAX: usize = 14;
 
 /// The read buffer of a worker: one for all its connections.
 pub const READ_BUFFER_BYTES: usize = 128 << 10;
+/// From so many bytes on that a message's last frame still lacks they are read straight into the message.
+pub const READ_ONTO_BYTES_MIN: usize = 64 << 10;
+/// From this size on a message that is sent has a buffer of its own in the arena, which moves to the connection's queue
+/// where the socket does not take all of it.
+pub const OWN_BUFFER_BYTES_MIN: usize = 128 << 10;
 /// Reads of one connection in one turn; then the others come first.
 pub const READS_PER_TURN_MAX: u32 = 8;
 /// Output of one connection that waits for the end of the turn. Past it: written at once.
