@@ -120,6 +120,22 @@ pub const LAST_SEEN_MAX: usize = 100_000;
 /// Mail that a worker holds back for one whose mailbox is full. Past it messages of rooms are dropped, and counted.
 pub const HELD_BACK_MAX: usize = 1 << 20;
 
+/// Users that a home looks at for a page of the API. Past it the page ends there, with fewer than it may have.
+pub const PAGE_SCAN_MAX: usize = 4096;
+/// Requests of the API that wait for homes, at one worker. Past it: 503.
+pub const ADMIN_JOBS_MAX: usize = 1024;
+/// Ticks after which a request of the API that waits for a home gets 503, and a broadcast is answered with how far it has
+/// come: before [`ANSWER_TICKS_MAX`], which would say less.
+pub const ADMIN_TICKS_MAX: u32 = 90;
+/// Clients that a broadcast reaches in one turn of a worker; the rest come in the next ones.
+pub const BROADCAST_PER_TURN_MAX: usize = 1024;
+/// Bytes of a broadcast in one turn, over all its clients.
+pub const BROADCAST_BYTES_PER_TURN: usize = 4 << 20;
+/// Broadcasts that are on their way over a worker's clients. Past it the worker's clients miss the next, which is said.
+pub const BROADCASTS_MAX: usize = 64;
+
+const _: () = assert!(ADMIN_TICKS_MAX < ANSWER_TICKS_MAX);
+const _: () = assert!(PAGE_MAX <= PAGE_SCAN_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= USERS_PER_COMMAND_MAX);
 const _: () = assert!(CLOSE_REASON_BYTES_MAX == 123);
 const _: () = assert!(HEAD_BYTES_MAX <= READ_BUFFER_BYTES);

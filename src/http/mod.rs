@@ -3,9 +3,11 @@
 //! | file | subject |
 //! |---|---|
 //! | [`site`] | paths to services and pages; who is let in |
+//! | [`api`] | `/api/v1` |
 //! | [`health`] | `/healthz`, `/readyz` |
 //! | [`metrics`] | `/metrics` |
 
+pub mod api;
 pub mod health;
 pub mod metrics;
 pub mod site;
