@@ -3,9 +3,11 @@
 //! | file | subject |
 //! |---|---|
 //! | [`site`] | paths to services and pages; who is let in |
+//! | [`assets`] | the page at `/`, `/rollcall.js` |
 //! | [`health`] | `/healthz`, `/readyz` |
 //! | [`metrics`] | `/metrics` |
 
+pub mod assets;
 pub mod health;
 pub mod metrics;
 pub mod site;
