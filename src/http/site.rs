@@ -2,7 +2,8 @@
 //!
 //! | path | |
 //! |---|---|
-//! | `/` | an upgrade: presence; a plain request: what this is |
+//! | `/` | an upgrade: presence; a plain request: the [page](assets), or as text what this is |
+//! | `/rollcall.js`, `/rollcall.d.ts`, … | [`Asset`]: the client, and what the page needs |
 //! | `/ws` | an upgrade: [`Presence`]; a plain request: 426 |
 //! | `/echo` | an upgrade: [`Echo`]; a plain request: 426 |
 //! | `/healthz`, `/readyz` | [`health`] |
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use crate::http::api::Api;
 use crate::http::api::guard::Guard;
+use crate::http::assets::{self, Asset};
 use crate::http::health;
 use crate::http::metrics::Metrics;
 use crate::reactor::{
@@ -94,6 +96,7 @@ enum Page {
     Readyz,
     Metrics,
     Api,
+    Asset(Asset),
     /// A service's path, which only an upgrade gets anything from.
     Upgradable,
 }
@@ -106,7 +109,10 @@ impl Page {
             "/readyz" => Some(Page::Readyz),
             "/metrics" => Some(Page::Metrics),
             path if Api::is_path(path) => Some(Page::Api),
-            _ => Purpose::of_path(path).map(|_| Page::Upgradable),
+            _ => {
+                let upgradable = || Purpose::of_path(path).map(|_| Page::Upgradable);
+                Asset::of_path(path).map(Page::Asset).or_else(upgradable)
+            }
         }
     }
 
@@ -115,7 +121,7 @@ impl Page {
         match self {
             Page::Metrics | Page::Api => side != Side::Public,
             Page::Upgradable => side != Side::Admin,
-            Page::Index | Page::Healthz | Page::Readyz => true,
+            Page::Index | Page::Healthz | Page::Readyz | Page::Asset(_) => true,
         }
     }
 }
@@ -129,6 +135,16 @@ enum Side {
     Public,
     /// For who runs the server.
     Admin,
+}
+
+impl Side {
+    const fn name(self) -> &'static str {
+        match self {
+            Side::Whole => "whole",
+            Side::Public => "public",
+            Side::Admin => "admin",
+        }
+    }
 }
 
 impl SiteSettings {
@@ -248,7 +264,7 @@ impl Service for Site {
             return self.api.request(cx, &mut self.presence, request, head, body);
         }
         Answer::Now(match head.method {
-            "GET" | "HEAD" => self.page(cx, page, side),
+            "GET" | "HEAD" => self.page(cx, page, side, head),
             "OPTIONS" => Response::text(200, ALLOW).with("Allow", ALLOW),
             _ => Response::text(405, "only GET and HEAD").with("Allow", ALLOW),
         })
@@ -260,9 +276,11 @@ impl Service for Site {
 }
 
 impl Site {
-    fn page(&self, cx: &Context<'_, Letter>, page: Page, side: Side) -> Response {
+    fn page(&self, cx: &Context<'_, Letter>, page: Page, side: Side, head: &Head<'_>) -> Response {
         match page {
-            Page::Index => Response::text(200, &index(side)),
+            Page::Index if assets::wants_page(head) => assets::page(head, "none", side.name()),
+            Page::Index => Response::text(200, &index(side)).with("Vary", "Accept"),
+            Page::Asset(asset) => asset.response(head),
             Page::Healthz => health::healthz(cx.fleet(), cx.now()),
             Page::Readyz => health::readyz(cx.fleet()),
             Page::Metrics => self.metrics.response(),
@@ -285,6 +303,7 @@ fn index(side: Side) -> String {
     let paths = [
         (Page::Upgradable, "/ws       a WebSocket that knows who is there; so is / itself"),
         (Page::Upgradable, "/echo     a WebSocket that sends every message back"),
+        (Page::Asset(Asset::Client), "/rollcall.js  the client for pages: import { connect } from it"),
         (Page::Healthz, "/healthz  200 while every worker turns"),
         (Page::Readyz, "/readyz   200 while connections are welcome"),
         (Page::Metrics, "/metrics  figures in OpenMetrics text"),
