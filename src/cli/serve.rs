@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::http::Site;
+use rollcall::identity::Keys;
 use rollcall::reactor::server::Handle;
 use rollcall::reactor::{Config, Server};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::screen::{self, Started};
 use super::{Failure, complain, log, say};
 use crate::config::Settings;
 use crate::config::capacity::{Capacity, count};
+use crate::config::keys::KeyFiles;
 use crate::config::layer::LogForm;
 use crate::config::units::Span;
 
@@ -24,14 +26,17 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
         tracing::warn!("{warning}");
     }
     // Before the workers start, so that no signal finds its default action, which is to end the process.
-    let signals =
-        Signals::new([SIGTERM, SIGINT]).map_err(|error| Failure::system(format!("signals: {error}")))?;
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|error| Failure::system(format!("signals: {error}")))?;
     std::panic::set_hook(Box::new(say_panic));
 
     let heartbeat = settings.reactor.heartbeat;
     let drain = settings.reactor.drain;
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
+    let auth = settings.site.presence.gate.auth;
+    let keys = settings.site.presence.gate.keys.clone();
+    let key_ring = keys.map(|keys| KeyRing { keys, files: settings.key_files });
     let site = Arc::new(settings.site);
     let server = Server::start(config, &settings.addresses, move |worker, fleet| {
         Site::new(Arc::clone(&site), worker, fleet)
@@ -44,12 +49,13 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
             capacity,
             private: server.has_private_tables(),
             heartbeat,
+            auth,
         },
         settings.log,
     );
 
     let handle = server.handle();
-    std::thread::spawn(move || obey(signals, &handle, drain));
+    std::thread::spawn(move || obey(signals, &handle, drain, key_ring.as_ref()));
     server
         .join()
         .map_err(|worker| Failure { line: format!("worker {worker} panicked: this is a bug"), code: 70 })?;
@@ -77,9 +83,20 @@ fn announce(started: &Started<'_>, form: LogForm) {
     }
 }
 
-/// The first signal drains, the second exits, as a shell would report a death by it.
-fn obey(mut signals: Signals, server: &Handle, drain: Duration) {
-    let mut signals = signals.forever();
+/// The keys that run, and where they come from.
+struct KeyRing {
+    keys: Arc<Keys>,
+    files: KeyFiles,
+}
+
+/// SIGHUP reads the keys again. Of the others the first drains, the second exits, as a shell would report a death by it.
+fn obey(mut signals: Signals, server: &Handle, drain: Duration, key_ring: Option<&KeyRing>) {
+    let mut signals = signals.forever().filter(|signal| {
+        if *signal == SIGHUP {
+            read_again(key_ring);
+        }
+        *signal != SIGHUP
+    });
     signals.next();
     let connections = count(server.fleet().connections(), "connection");
     tracing::info!("draining: {connections} over {}; again to stop at once", Span(drain));
@@ -87,6 +104,20 @@ fn obey(mut signals: Signals, server: &Handle, drain: Duration) {
     if let Some(signal) = signals.next() {
         complain("stopped before the drain was done");
         std::process::exit(128 + signal);
+    }
+}
+
+/// New keys take the place of the old ones, all of them or, where one is bad, none. Nobody is sent away.
+fn read_again(key_ring: Option<&KeyRing>) {
+    let Some(KeyRing { keys, files }) = key_ring else {
+        return tracing::info!("SIGHUP: there are no key files to read again");
+    };
+    match files.read() {
+        Ok(new) => {
+            tracing::info!("{} read again", count(new.len(), "key"));
+            keys.replace(new);
+        }
+        Err((setting, error)) => tracing::error!("the keys stay as they were: {setting}: {error}"),
     }
 }
 

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::http::SiteSettings;
+use rollcall::identity::Keys;
 use rollcall::limits::{BACKLOG_BYTES_PAUSE, MessageLimits, READ_BUFFER_BYTES, WORKERS_MAX};
 use rollcall::presence::Rules;
 use rollcall::reactor;
+use rollcall::service::gate::{Auth, Gate};
 use rollcall::service::heartbeats::Shapes;
 use rollcall::service::presence::{PresenceSettings, heartbeat_millis};
 use rollcall::time::ticks;
 
 use super::address::Address;
+use super::keys::KeyFiles;
 use super::layer::{self, Layer, LogForm, LogLevel};
 use super::sources::{Origin, Sources};
 use super::units::{Size, Span};
@@ -34,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) reactor: reactor::Config,
     /// Who is let in.
     pub(crate) site: SiteSettings,
+    /// The files with the keys of `site`.
+    pub(crate) key_files: KeyFiles,
     pub(crate) log: LogForm,
     pub(crate) log_level: LogLevel,
 }
@@ -49,12 +54,13 @@ impl Settings {
         let public = addresses.len();
         let admin = check.layer.admin_listen.as_ref().map(Address::resolve).transpose();
         addresses.extend(admin.map_err(|error| check.at("admin-listen", &error))?);
-        check.reach(&addresses)?;
+        let key_files = check.key_files();
+        check.reach(&addresses, !key_files.is_empty())?;
         let site = SiteSettings {
             origins: check.origins()?,
             subprotocols: check.subprotocols()?,
             public_listeners: (addresses.len() > public).then_some(public),
-            presence: Arc::new(check.presence()?),
+            presence: Arc::new(check.presence(&key_files)?),
         };
         Ok(Settings {
             addresses,
@@ -67,6 +73,7 @@ impl Settings {
             )?,
             reactor: check.reactor()?,
             site,
+            key_files,
             log: set(check.layer.log),
             log_level: set(check.layer.log_level),
         })
@@ -119,7 +126,33 @@ impl Check<'_> {
         })
     }
 
-    fn presence(&self) -> Result<PresenceSettings, String> {
+    fn key_files(&self) -> KeyFiles {
+        let files = |given: &Option<Vec<_>>| given.clone().unwrap_or_default();
+        KeyFiles {
+            secrets: files(&self.layer.token_secret_file),
+            public_keys: files(&self.layer.token_public_key),
+        }
+    }
+
+    fn gate(&self, files: &KeyFiles) -> Result<Gate, String> {
+        let keys = files.read().map_err(|(setting, error)| self.at(setting, &error))?;
+        let keys = (!keys.is_empty()).then(|| Arc::new(Keys::new(keys)));
+        let auth = match self.layer.auth {
+            Some(layer::Auth::Early | layer::Auth::Late) if keys.is_none() => {
+                let error = "tokens need a key: --token-secret-file FILE, or --token-public-key FILE.pem";
+                return Err(self.at("auth", error));
+            }
+            Some(layer::Auth::None) => Auth::None,
+            Some(layer::Auth::Late) => Auth::Late,
+            Some(layer::Auth::Early) => Auth::Early,
+            None if keys.is_some() => Auth::Early,
+            None => Auth::None,
+        };
+        let timeout = self.span("auth-timeout", self.layer.auth_timeout, MILLIS(100)..=DAY)?;
+        Ok(Gate { auth, keys, timeout: ticks(timeout) })
+    }
+
+    fn presence(&self, key_files: &KeyFiles) -> Result<PresenceSettings, String> {
         let layer = &self.layer;
         let heartbeat = self.heartbeat()?;
         let both = heartbeat.mode == reactor::HeartbeatMode::Both;
@@ -138,6 +171,7 @@ impl Check<'_> {
                 texts: set(layer.heartbeat_text.clone()),
                 keys: set(layer.heartbeat_key.clone()),
             },
+            gate: self.gate(key_files)?,
             secret: RandomState::new().hash_one("homes"),
         })
     }
@@ -179,12 +213,12 @@ impl Check<'_> {
     }
 
     /// Whoever lets strangers in says so.
-    fn reach(&self, addresses: &[SocketAddr]) -> Result<(), String> {
+    fn reach(&self, addresses: &[SocketAddr], has_key: bool) -> Result<(), String> {
         let outside = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
         match outside {
-            Some(address) if self.sources.origin("auth") == Some(Origin::Default) => Err(format!(
+            Some(address) if self.layer.auth.is_none() && !has_key => Err(format!(
                 "{address} is reachable from other machines, and everybody who reaches it is let in; \
-                 say `--auth none` if that is meant"
+                 give a key, --token-secret-file FILE, or say `--auth none` if that is meant"
             )),
             _ => Ok(()),
         }

@@ -40,9 +40,11 @@ impl Key {
     pub fn from_public_pem(file: &[u8]) -> Result<Key, String> {
         match label(file) {
             Some(label) if label.ends_with("PRIVATE KEY") => {
-                return Err("holds a private key; the server takes the public one: openssl pkey -pubout -in \
+                return Err(
+                    "holds a private key; the server takes the public one: openssl pkey -pubout -in \
                             PRIVATE.pem"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
             Some("PUBLIC KEY" | "RSA PUBLIC KEY") => {}
             _ => return Err("holds no public key: a line -----BEGIN PUBLIC KEY----- begins one".to_owned()),

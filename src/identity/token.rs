@@ -114,9 +114,8 @@ pub fn verify(token: &str, keys: &[Key], unix_millis: u64) -> Result<Claims, Inv
     if fitting.peek().is_none() {
         return Err(Invalid::Algorithm);
     }
-    let signed = |key: &Key| {
-        crypto::verify(signature, message.as_bytes(), &key.key, key.algorithm).unwrap_or(false)
-    };
+    let signed =
+        |key: &Key| crypto::verify(signature, message.as_bytes(), &key.key, key.algorithm).unwrap_or(false);
     if !fitting.any(signed) {
         return Err(Invalid::Signature);
     }

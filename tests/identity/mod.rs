@@ -18,10 +18,7 @@ pub(super) const ED25519: [&[u8]; 2] =
 pub(super) fn pairs() -> Vec<(Key, SigningKey)> {
     let mut pairs = vec![(Key::from_secret(SECRET).unwrap(), SigningKey::from_secret(SECRET).unwrap())];
     for [public, private] in [RSA, P256, ED25519] {
-        pairs.push((
-            Key::from_public_pem(public).unwrap(),
-            SigningKey::from_private_pem(private).unwrap(),
-        ));
+        pairs.push((Key::from_public_pem(public).unwrap(), SigningKey::from_private_pem(private).unwrap()));
     }
     pairs
 }

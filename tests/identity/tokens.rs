@@ -67,12 +67,7 @@ fn a_token_is_good_for_its_own_key_alone() {
 fn what_is_signed_here_is_good_here() {
     for (key, signing) in pairs() {
         let info = Some(r#"{ "role":1e2,"role":"\u00e4" }"#.to_owned());
-        let all = Claims {
-            rooms: Some(vec!["a.*".into()]),
-            see: vec!["*".into()],
-            info,
-            ..claims("anna")
-        };
+        let all = Claims { rooms: Some(vec!["a.*".into()]), see: vec!["*".into()], info, ..claims("anna") };
         for claims in [all, claims("ben")] {
             let token = sign(&claims, &signing, NOW).unwrap();
             assert_eq!(verify(&token, std::slice::from_ref(&key), NOW).unwrap(), claims, "{key:?}");
@@ -158,7 +153,9 @@ fn keys_that_are_none_or_too_weak_say_what_to_do() {
     let secret = |file: &[u8]| Key::from_secret(file).unwrap_err();
     assert!(secret(b"too short\n").contains("9 bytes, and 32 are the least"));
     assert!(secret(&[b'x'; 31]).contains("--new-secret"));
-    assert!(secret(b"\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n").contains("0 bytes"));
+    assert!(
+        secret(b"\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n").contains("0 bytes")
+    );
     assert!(secret(RSA[0]).contains("--token-public-key"));
     for (file, part) in [
         (RSA[1], "openssl pkey -pubout"),

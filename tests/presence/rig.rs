@@ -271,6 +271,7 @@ impl World {
                     self.note(|| format!("c{link} is closed with {code}"));
                     self.clients[link as usize].closing.get_or_insert(code);
                 }
+                Effect::Verify { .. } => unreachable!("nobody here sends a token"),
                 Effect::Post { to, envelope } => {
                     let lane = self.lane(worker, to);
                     if !self.full[usize::from(to)] && self.held[lane].is_empty() {
