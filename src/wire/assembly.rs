@@ -98,35 +98,47 @@ impl Partial {
         (part.len(), (left == 0).then_some(opcode))
     }
 
-    /// Goes on with a data frame, into `message`. Returns how many bytes it took, and the message's kind where that was
-    /// its last byte: it lies in `payload` then.
-    pub(super) fn data(
-        &mut self,
-        rules: &mut Rules<'_>,
-        input: &mut [u8],
-    ) -> Result<(usize, Option<Kind>), ProtocolError> {
+    /// Goes on with a data frame, into `message`, or into `payload` once that is whole.
+    pub(super) fn data(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Result<Data, ProtocolError> {
         let (Frame::Data { key, left, fin }, Some(message)) = (self.frame, &mut self.message) else {
-            return Ok((0, None));
+            return Ok(Data::More(0));
         };
         let part = first(input, left);
-        let key = unmask(part, key);
-        message.push(rules, part, left, fin)?;
-        let left = left - part.len();
+        let after = unmask(part, key);
+        let taken = message.push(rules, part, left, fin)?;
+        if taken < part.len() {
+            // The rest will come again, and be unmasked again.
+            let key = key.map(|key| mask::rotate(key, taken));
+            unmask(&mut part[taken..], key);
+            self.frame = Frame::Data { key, left: left - taken, fin };
+            return Ok(Data::PutOff(taken));
+        }
+        let left = left - taken;
         if left > 0 {
-            self.frame = Frame::Data { key, left, fin };
-            return Ok((part.len(), None));
+            self.frame = Frame::Data { key: after, left, fin };
+            return Ok(Data::More(taken));
         }
         self.frame = Frame::Start;
         if !fin {
-            return Ok((part.len(), None));
+            return Ok(Data::More(taken));
         }
         // RFC 6455 §8.1: a text may not end within a character, though its fragments may.
         message.utf8.finish().map_err(|_| ProtocolError::NotUtf8)?;
         let kind = message.kind;
         self.payload = std::mem::take(&mut message.data);
         self.message = None;
-        Ok((part.len(), Some(kind)))
+        Ok(Data::Whole(taken, kind))
     }
+}
+
+/// What came of part of a data frame, after how many bytes.
+pub(super) enum Data {
+    /// It goes on.
+    More(usize),
+    /// The extension takes no more of it now.
+    PutOff(usize),
+    /// That was the last of a message of this kind.
+    Whole(usize, Kind),
 }
 
 fn first(input: &mut [u8], len: usize) -> &mut [u8] {
@@ -159,19 +171,21 @@ impl Assembly {
         Assembly { kind, encoded, utf8: Utf8::default(), fragments: 1, data: Vec::new() }
     }
 
-    /// Adds the next `part`, unmasked, of a frame of which `left` bytes, `part` included, had not arrived before.
+    /// Adds the next `part`, unmasked, of a frame of which `left` bytes, `part` included, had not arrived before. Returns
+    /// how much of it was added: all, but where an extension puts the rest off.
     fn push(
         &mut self,
         rules: &mut Rules<'_>,
         part: &[u8],
         left: usize,
         fin: bool,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<usize, ProtocolError> {
         let before = self.data.len();
         let limit = rules.limits.max_message_bytes;
+        let mut taken = part.len();
         if self.encoded {
             let extension = rules.extension.as_mut().ok_or(ProtocolError::ExtensionData)?;
-            extension.decode(part, fin && part.len() == left, &mut self.data, limit)?;
+            taken = extension.decode(part, fin && part.len() == left, &mut self.data, limit)?;
             if self.data.len() > limit {
                 return Err(ProtocolError::MessageTooBig);
             }
@@ -183,7 +197,7 @@ impl Assembly {
         if self.kind == Kind::Text && self.utf8.push(self.data.get(before..).unwrap_or_default()).is_err() {
             return Err(ProtocolError::NotUtf8);
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// Makes room for `more` bytes: doubles, but never past `end` unless these bytes are.
