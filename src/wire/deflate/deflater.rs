@@ -2,8 +2,9 @@
 
 use flate2::{Compress, Compression, FlushCompress};
 
-/// The level of all compression.
-const LEVEL: u32 = 3;
+/// The level of all compression. Chat lines of 1 KiB cost 14 µs and become 3.2 times shorter, 4 KiB 23 µs and 4.8 times; level 1
+/// costs 5 and 12, for 2.6 and 3.8 times; level 6 34 for 4 KiB, and 5.1 times.
+const LEVEL: u32 = 2;
 /// RFC 7692 §7.2.1: what a flushed stream ends in, and is taken off.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
