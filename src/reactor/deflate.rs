@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::limits::{DEFLATE_BYTES_MIN, DEFLATE_CONTEXT_BYTES, INFLATE_BYTES_PER_TURN};
+use crate::limits::{DEFLATE_BYTES_MIN, DEFLATE_CONTEXT_BYTES, INFLATE_BYTES_PER_TURN, READ_BUFFER_BYTES};
 use crate::reactor::core::Core;
 use crate::reactor::ids::ConnId;
 use crate::wire::deflate::{Agreement, Context, Decoder, Deflater, Inflaters, RSV1, UnderWay, WINDOW_BITS};
@@ -168,6 +168,7 @@ impl<M> Core<M> {
         let data = std::mem::take(&mut self.deflate.scratch);
         self.append(id, false, |out| frame::write_reserved(out, kind.opcode(), RSV1, &data, None));
         self.deflate.scratch = data;
+        self.deflate.scratch.shrink_to(READ_BUFFER_BYTES);
         true
     }
 
