@@ -127,6 +127,12 @@ impl Common {
         self.prepare_for(target, self.pid, need)
     }
 
+    /// As [`Common::prepare`], and offers compression if asked to.
+    pub fn prepare_offering(&self, need: Need, deflate: bool) -> Result<Setup, Failure> {
+        let target = Target::parse(&self.url, self.allow_remote).map_err(Failure::Usage)?;
+        self.prepare_for(if deflate { target.offering() } else { target }, self.pid, need)
+    }
+
     /// As [`Common::prepare`], for another target.
     pub fn prepare_for(&self, target: Target, pid: Option<u32>, need: Need) -> Result<Setup, Failure> {
         let plan = self.plan(target, need)?;

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use rollcall::wire::client::{self, HandshakeError, Request};
+use rollcall::wire::deflate::Offer;
 
 /// How long the first connection may take to be answered.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,6 +22,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// The upgrade request, the same for every connection.
     pub request: Vec<u8>,
+    /// What it offers about compression.
+    pub offer: Option<Offer>,
 }
 
 impl Target {
@@ -47,7 +50,17 @@ impl Target {
         }
         let mut request = Vec::new();
         Request { host, target: &path, ..Request::default() }.write(NONCE, &mut request);
-        Ok(Target { url: url.to_owned(), address, request })
+        Ok(Target { url: url.to_owned(), address, request, offer: None })
+    }
+
+    /// The same, offering compression.
+    pub fn offering(mut self) -> Target {
+        let offer = Offer::default();
+        // Behind the last field, before the empty line.
+        self.request.truncate(self.request.len() - 2);
+        let field = format!("Sec-WebSocket-Extensions: {}\r\n\r\n", offer.field());
+        self.request.extend_from_slice(field.as_bytes());
+        Target { offer: Some(offer), ..self }
     }
 
     /// Opens one connection, upgrades it and lets go of it. The error is one line for a person.
@@ -70,7 +83,7 @@ impl Target {
                 return Err(format!("{} closed the connection instead of answering the upgrade", self.url));
             }
             response.extend_from_slice(&part[..len]);
-            match client::check_response(&response, NONCE, &[]) {
+            match client::check_response_to(&response, NONCE, &[], self.offer.as_ref()) {
                 Ok(None) => {}
                 Ok(Some(_)) => break,
                 Err(error) => return Err(format!("{} {}", self.url, describe(&error))),

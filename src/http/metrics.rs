@@ -226,11 +226,12 @@ impl Page<'_, '_> {
 type Figure = fn(&Counters) -> u64;
 
 /// The values of the label `part`, and where each is counted.
-pub(crate) const MEMORY_PARTS: [(&str, Figure); 5] = [
+pub(crate) const MEMORY_PARTS: [(&str, Figure); 6] = [
     ("connections", |c| c.connection_bytes.get()),
     ("wheel", |c| c.wheel_bytes.get()),
     ("buffers", |c| c.buffer_bytes.get()),
     ("backlog", |c| c.backlog_bytes.get()),
+    ("deflate", |c| c.deflate_bytes.get()),
     ("presence", |c| c.service[PRESENCE_BYTES_GAUGE].get()),
 ];
 

@@ -113,6 +113,9 @@ impl<N: Net, S: Service> Worker<N, S> {
         // The service may have been told already and be waiting to hear of others; what it sent goes nowhere.
         let Some(conn) = self.core.conns.try_remove(id.key as usize) else { return };
         self.transports[id.key as usize] = None;
+        if conn.deflate.is_some() {
+            self.core.deflate.remove(id);
+        }
         self.core.fleet.connection_ended();
         let counters = self.core.counters();
         counters.connections.sub(1);

@@ -134,7 +134,8 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Bytes of heap that belong to single connections: half messages, and what sockets did not take. Walks them all.
     pub fn held_bytes(&self) -> usize {
-        self.core.conns.iter().map(|(_, conn)| conn.held_bytes()).sum()
+        let conns: usize = self.core.conns.iter().map(|(_, conn)| conn.held_bytes()).sum();
+        conns + self.core.deflate.held_bytes()
     }
 
     /// Deadlines in its wheel, those that no longer count among them.
@@ -276,6 +277,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         counters.wheel_bytes.set(self.core.wheel.bytes() as u64);
         let buffers = self.buffer.len() + self.scratch.capacity() + self.core.arena.held_bytes();
         counters.buffer_bytes.set(buffers as u64);
+        counters.deflate_bytes.set(self.core.deflate.bytes() as u64);
     }
 
     /// Wakes the workers that have mail from this turn.

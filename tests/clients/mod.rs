@@ -2,5 +2,6 @@
 //! ones that speak `rollcall.v1`. Each test runs with one worker, with three and with 52.
 
 pub(crate) mod client;
+mod deflate;
 mod presence;
 mod zoo;
