@@ -1,11 +1,14 @@
-//! The command line: `rollcall [serve] [flags]`, `rollcall config check|print`, `rollcall --version`.
+//! The command line: `rollcall [serve] [flags]`, `rollcall config check|print`, `rollcall cert`,
+//! `rollcall --version`.
 //!
 //! It ends with 0, or with one line on stderr: 2 for what was asked wrongly (flags, environment, file), 1 for what the
 //! system refused (a taken port), 70 where a worker panicked, 130 or 143 where a second signal cut the drain short.
 
+mod cert;
 mod log;
 mod screen;
 mod serve;
+mod tls;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -36,6 +39,8 @@ enum Command {
     /// Runs the server; what happens without a command, too
     #[command(after_help = AFTER_HELP)]
     Serve(Flags),
+    /// Makes a self-signed certificate and its key, for trying wss://
+    Cert(cert::CertFlags),
     /// Looks at the settings without running the server
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -97,10 +102,12 @@ fn try_run() -> Result<(), Failure> {
             let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
             serve::serve(settings, &capacity, &sources.warnings)
         }
+        Command::Cert(flags) => cert::make(flags),
         Command::Config(ConfigCommand::Check(flags)) => {
             let sources = read(flags)?;
             let settings = Settings::resolve(&sources).map_err(Failure::usage)?;
             let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
+            tls::acceptor(settings.tls.as_ref())?;
             for warning in &sources.warnings {
                 complain(warning);
             }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use rollcall::http::Site;
 use rollcall::reactor::server::Handle;
 use rollcall::reactor::{Config, Server};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::screen::{self, Started};
-use super::{Failure, complain, log, say};
+use super::{Failure, complain, log, say, tls};
 use crate::config::Settings;
 use crate::config::capacity::{Capacity, count};
 use crate::config::layer::LogForm;
@@ -25,21 +25,24 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
     }
     // Before the workers start, so that no signal finds its default action, which is to end the process.
     let signals =
-        Signals::new([SIGTERM, SIGINT]).map_err(|error| Failure::system(format!("signals: {error}")))?;
+        Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|error| Failure::system(format!("signals: {error}")))?;
     std::panic::set_hook(Box::new(say_panic));
 
+    let acceptor = tls::acceptor(settings.tls.as_ref())?;
+    let listening = tls::listening(&settings, acceptor.as_ref());
+    let files = settings.tls;
     let heartbeat = settings.reactor.heartbeat;
     let drain = settings.reactor.drain;
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
     let site = Arc::new(settings.site);
-    let server = Server::start(config, &settings.addresses, move |worker, fleet| {
+    let server = Server::start_on(config, listening, move |worker, fleet| {
         Site::new(Arc::clone(&site), worker, fleet)
     })
     .map_err(|error| Failure::system(error.to_string()))?;
     announce(
         &Started {
-            addresses: server.addresses(),
+            listening: server.listening(),
             public: settings.public,
             capacity,
             private: server.has_private_tables(),
@@ -49,7 +52,11 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
     );
 
     let handle = server.handle();
-    std::thread::spawn(move || obey(signals, &handle, drain));
+    std::thread::spawn(move || {
+        obey(signals, &handle, drain, || {
+            tls::reload(files.as_ref(), acceptor.as_ref());
+        });
+    });
     server
         .join()
         .map_err(|worker| Failure { line: format!("worker {worker} panicked: this is a bug"), code: 70 })?;
@@ -62,7 +69,7 @@ fn announce(started: &Started<'_>, form: LogForm) {
         LogForm::Text => say(&screen::screen(started)),
         // Whoever reads the log as JSON reads no screen.
         LogForm::Json => {
-            for (i, address) in started.addresses.iter().enumerate() {
+            for (i, address) in started.listening.iter().enumerate() {
                 tracing::info!(
                     version = env!("CARGO_PKG_VERSION"),
                     %address,
@@ -77,9 +84,15 @@ fn announce(started: &Started<'_>, form: LogForm) {
     }
 }
 
-/// The first signal drains, the second exits, as a shell would report a death by it.
-fn obey(mut signals: Signals, server: &Handle, drain: Duration) {
-    let mut signals = signals.forever();
+/// SIGHUP reads again what can be. Of the others the first drains, the second exits, as a shell would report a death by it.
+fn obey(mut signals: Signals, server: &Handle, drain: Duration, reload: impl Fn()) {
+    let mut signals = signals.forever().filter(|signal| {
+        let hangup = *signal == SIGHUP;
+        if hangup {
+            reload();
+        }
+        !hangup
+    });
     signals.next();
     let connections = count(server.fleet().connections(), "connection");
     tracing::info!("draining: {connections} over {}; again to stop at once", Span(drain));

@@ -5,6 +5,7 @@
 //! | [`layer`] | the settings as written, in any of the three places |
 //! | [`units`], [`address`] | durations, sizes and addresses as people write them |
 //! | [`sources`] | reading file and environment; which place wins; `config print` |
+//! | [`tls`] | the files that TLS is made of |
 //! | [`settings`] | the settings as the server takes them, and the relations that must hold between them |
 //! | [`capacity`] | how many connections fit, and why |
 
@@ -13,6 +14,7 @@ pub(crate) mod capacity;
 pub(crate) mod layer;
 pub(crate) mod settings;
 pub(crate) mod sources;
+pub(crate) mod tls;
 pub(crate) mod units;
 
 pub(crate) use layer::Layer;
