@@ -10,3 +10,4 @@ mod requests;
 mod script;
 mod simulation;
 mod threads;
+mod tls;
