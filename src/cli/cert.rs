@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
 use super::{Failure, say};
 
@@ -26,11 +27,15 @@ pub(super) fn make(flags: CertFlags) -> Result<(), Failure> {
     } else {
         flags.name
     };
-    let made = rcgen::generate_simple_self_signed(names.clone())
-        .map_err(|error| Failure::usage(format!("--name {}: {error}", names.join(", "))))?;
+    let wrong = |error: rcgen::Error| Failure::usage(format!("--name {}: {error}", names.join(", ")));
+    let mut params = CertificateParams::new(names.clone()).map_err(wrong)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, names[0].as_str());
+    let pair = KeyPair::generate().map_err(wrong)?;
+    let made = params.self_signed(&pair).map_err(wrong)?;
     let (certificate, key) = (flags.dir.join("cert.pem"), flags.dir.join("key.pem"));
-    write(&key, 0o600, &made.signing_key.serialize_pem())?;
-    write(&certificate, 0o644, &made.cert.pem())?;
+    write(&key, 0o600, &pair.serialize_pem())?;
+    write(&certificate, 0o644, &made.pem())?;
     let (certificate, key) = (certificate.display(), key.display());
     say(&format!(
         "{certificate} and {key} are for {}. No browser trusts them unasked: they are for trying.\n\

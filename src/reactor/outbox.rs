@@ -160,6 +160,14 @@ impl Outbox {
         }
     }
 
+    /// The records alone.
+    #[must_use]
+    pub fn into_sealed(self) -> Outbox {
+        let mut sealed = Outbox::new(self.progress);
+        (sealed.sealed, sealed.sealed_sent) = (self.sealed, self.sealed_sent);
+        sealed
+    }
+
     /// The socket took `written` bytes of the records. Says whether the last byte of a Ping was among them.
     pub fn advance_sealed(&mut self, written: usize, now: Tick) -> bool {
         if written > 0 {

@@ -98,30 +98,33 @@ impl Link {
         plain: &mut [u8],
         out: &mut Vec<u8>,
     ) -> Opened {
-        let opened = if self.partial.is_empty() {
-            let (used, opened) = self.pump(input, plain, out);
-            self.partial = input[used..].to_vec();
-            opened
-        } else {
-            // Grown by doubling: a record in single bytes must not cost its length for each of them.
-            let mut partial = std::mem::take(&mut self.partial);
-            partial.extend_from_slice(input);
-            if !has_record(&partial) {
-                self.partial = partial;
-                return Opened::default();
-            }
-            let (used, opened) = self.pump(&mut partial, plain, out);
-            self.partial = partial[used..].to_vec();
-            opened
-        };
-        let stuffed = self.partial.len() > TLS_PARTIAL_BYTES_MAX;
-        let error = opened.error.or_else(|| stuffed.then(|| general("a message in too many records")));
-        if error.is_some() {
-            self.partial = Vec::new();
-            self.silent = true;
-            self.last_words(out);
+        if self.partial.is_empty() {
+            return self.take(input, plain, out);
         }
-        Opened { len: opened.len, error }
+
+        // Grown by doubling: a record in single bytes must not cost its length for each of them.
+        let mut partial = std::mem::take(&mut self.partial);
+        partial.extend_from_slice(input);
+        if !has_record(&partial) {
+            self.partial = partial;
+            return Opened::default();
+        }
+        self.take(&mut partial, plain, out)
+    }
+
+    /// Takes `input`, which begins with all that has come and was not done with, and keeps what is still not.
+    fn take(&mut self, input: &mut [u8], plain: &mut [u8], out: &mut Vec<u8>) -> Opened {
+        let (used, Opened { len, error }) = self.pump(input, plain, out);
+        let rest = &mut input[used..];
+        let stuffed = rest.len() > TLS_PARTIAL_BYTES_MAX;
+        let error = error.or_else(|| stuffed.then(|| general("a message in too many records")));
+        if error.is_some() {
+            self.silent = true;
+            self.last_words(rest, out);
+        } else {
+            self.partial = rest.to_vec();
+        }
+        Opened { len, error }
     }
 
     /// Works off whole records; returns how many bytes of `input` are done with, and what came of them.
@@ -131,7 +134,7 @@ impl Link {
             let UnbufferedStatus { mut discard, state } =
                 self.session.process_tls_records(&mut input[used..]);
             let more = match state {
-                Err(error) => return (used, Opened { len, error: Some(error) }),
+                Err(error) => return (used + discard, Opened { len, error: Some(error) }),
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
                         let record = match record {
@@ -171,11 +174,20 @@ impl Link {
         }
     }
 
-    /// The alert that an error has left.
-    fn last_words(&mut self, out: &mut Vec<u8>) {
-        while let Ok(ConnectionState::EncodeTlsData(mut data)) = self.session.process_tls_records(&mut []).state {
+    /// The alert that an error has left. What was not done with is shown again: rustls may have its place in it.
+    fn last_words(&mut self, rest: &mut [u8], out: &mut Vec<u8>) {
+        let mut used = 0;
+        loop {
+            let UnbufferedStatus { discard, state } = self.session.process_tls_records(&mut rest[used..]);
+            let Ok(ConnectionState::EncodeTlsData(mut data)) = state else { return };
             encode(&mut data, out);
+            used += discard;
         }
+    }
+
+    /// Whether our last record has been made.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
     }
 
     /// Makes records of `plain` behind `out`.

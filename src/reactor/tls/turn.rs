@@ -168,11 +168,18 @@ impl<N: Net, S: Service> Worker<N, S> {
         let end = self.core.now.tick.after(self.core.timing.close);
         let Some(conn) = self.core.get_mut(id) else { return };
         let open = conn.life == Life::Open;
+        let before = conn.backlog();
+        if let Some(outbox) = conn.outbox.take().filter(|outbox| !outbox.sealed().is_empty()) {
+            // Behind an alert nothing is read any more.
+            conn.outbox = Some(Box::new(outbox.into_sealed()));
+        }
+        let dropped = (before - conn.backlog()) as u64;
         conn.life = Life::Ending;
         conn.deadline = end;
         let theirs = matches!(error, rustls::Error::AlertReceived(_));
         conn.flags.ended |= theirs;
         let cause = if theirs { Cause::Reset } else { Cause::Protocol };
+        self.core.counters().backlog_bytes.sub(dropped);
         if open {
             self.tell_gone(id, cause);
             self.settle();
@@ -242,6 +249,10 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// connection's queue.
     pub(crate) fn seal_entry(&mut self, arena: &Arena, entry: usize) {
         let Dirty { conn: id, len, ping_end, .. } = arena.dirty()[entry];
+        if self.core.tls_link(id).is_some_and(Link::is_silent) {
+            // TLS is broken: behind an alert nothing is read any more.
+            return self.after_write(id);
+        }
         let mut out = self.take_out();
         let mut pieces = arena.pieces(entry).map(|piece| arena.slice(piece));
         let mut rest: &[u8] = &[];
