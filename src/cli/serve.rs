@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::http::Site;
+use rollcall::http::api::keys::Keys;
 use rollcall::reactor::server::Handle;
 use rollcall::reactor::{Config, Server};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -13,6 +14,7 @@ use signal_hook::iterator::Signals;
 use super::screen::{self, Started};
 use super::{Failure, complain, log, say, tls};
 use crate::config::Settings;
+use crate::config::api_keys::KeySource;
 use crate::config::capacity::{Capacity, count};
 use crate::config::layer::LogForm;
 use crate::config::units::Span;
@@ -24,8 +26,8 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
         tracing::warn!("{warning}");
     }
     // Before the workers start, so that no signal finds its default action, which is to end the process.
-    let signals =
-        Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|error| Failure::system(format!("signals: {error}")))?;
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|error| Failure::system(format!("signals: {error}")))?;
     std::panic::set_hook(Box::new(say_panic));
 
     let acceptor = tls::acceptor(settings.tls.as_ref())?;
@@ -35,11 +37,11 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
     let drain = settings.reactor.drain;
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
+    let keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
     let site = Arc::new(settings.site);
-    let server = Server::start_on(config, listening, move |worker, fleet| {
-        Site::new(Arc::clone(&site), worker, fleet)
-    })
-    .map_err(|error| Failure::system(error.to_string()))?;
+    let server =
+        Server::start_on(config, listening, move |worker, fleet| Site::new(Arc::clone(&site), worker, fleet))
+            .map_err(|error| Failure::system(error.to_string()))?;
     announce(
         &Started {
             listening: server.listening(),
@@ -54,6 +56,7 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
     let handle = server.handle();
     std::thread::spawn(move || {
         obey(signals, &handle, drain, || {
+            reload(&keys.0, &keys.1);
             tls::reload(files.as_ref(), acceptor.as_ref());
         });
     });
@@ -84,14 +87,13 @@ fn announce(started: &Started<'_>, form: LogForm) {
     }
 }
 
-/// SIGHUP reads again what can be. Of the others the first drains, the second exits, as a shell would report a death by it.
+/// SIGHUP reloads. The first of the other signals drains, the second exits, as a shell would report a death by it.
 fn obey(mut signals: Signals, server: &Handle, drain: Duration, reload: impl Fn()) {
     let mut signals = signals.forever().filter(|signal| {
-        let hangup = *signal == SIGHUP;
-        if hangup {
+        if *signal == SIGHUP {
             reload();
         }
-        !hangup
+        *signal != SIGHUP
     });
     signals.next();
     let connections = count(server.fleet().connections(), "connection");
@@ -100,6 +102,20 @@ fn obey(mut signals: Signals, server: &Handle, drain: Duration, reload: impl Fn(
     if let Some(signal) = signals.next() {
         complain("stopped before the drain was done");
         std::process::exit(128 + signal);
+    }
+}
+
+/// Reads the keys of the API again. Those that were good stay so where the new ones can't be read.
+fn reload(source: &KeySource, keys: &Keys) {
+    if source.file.is_none() {
+        return;
+    }
+    match source.read() {
+        Ok(good) => {
+            tracing::info!("the API takes {} now", count(good.len(), "key"));
+            keys.replace(good);
+        }
+        Err((setting, error)) => tracing::warn!("--{setting}: {error}; the keys stay as they were"),
     }
 }
 

@@ -31,7 +31,10 @@ pub(super) fn listening(settings: &Settings, acceptor: Option<&Arc<Acceptor>>) -
 /// Reads the files again. Where they are no good, everything stays as it was.
 pub(super) fn reload(files: Option<&TlsFiles>, acceptor: Option<&Arc<Acceptor>>) {
     let (Some(files), Some(acceptor)) = (files, acceptor) else { return };
-    match files.read().and_then(|credentials| acceptor.replace(&credentials).map_err(|error| error.to_string())) {
+    match files
+        .read()
+        .and_then(|credentials| acceptor.replace(&credentials).map_err(|error| error.to_string()))
+    {
         Ok(()) => tracing::info!("TLS: new connections get the certificates as they are now"),
         Err(error) => tracing::error!("TLS stays as it was: {error}"),
     }

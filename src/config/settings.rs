@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::http::SiteSettings;
+use rollcall::http::api::guard::Guard;
+use rollcall::http::api::keys::Keys;
 use rollcall::limits::{BACKLOG_BYTES_PAUSE, MessageLimits, READ_BUFFER_BYTES, WORKERS_MAX};
 use rollcall::presence::Rules;
 use rollcall::reactor;
@@ -14,6 +16,7 @@ use rollcall::service::presence::{PresenceSettings, heartbeat_millis};
 use rollcall::time::ticks;
 
 use super::address::{Address, Endpoint};
+use super::api_keys::KeySource;
 use super::layer::{self, Layer, LogForm, LogLevel};
 use super::sources::{Origin, Sources};
 use super::tls::TlsFiles;
@@ -38,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) reactor: reactor::Config,
     /// Who is let in.
     pub(crate) site: SiteSettings,
+    /// Where its keys for the API come from, to read them again.
+    pub(crate) api_keys: KeySource,
     pub(crate) log: LogForm,
     pub(crate) log_level: LogLevel,
 }
@@ -54,8 +59,10 @@ impl Settings {
         let admin = check.layer.admin_listen.as_ref().map(Address::resolve).transpose();
         endpoints.extend(admin.map_err(|error| check.at("admin-listen", &error))?);
         check.reach(&endpoints)?;
+        let api_keys = KeySource { key: check.layer.api_key.clone(), file: check.layer.api_key_file.clone() };
         let site = SiteSettings {
-            origins: check.origins()?,
+            api: Arc::new(check.guard(&api_keys, &endpoints)?),
+            origins: check.origins("origin", check.layer.origin.as_ref())?,
             subprotocols: check.subprotocols()?,
             public_listeners: (endpoints.len() > public).then_some(public),
             presence: Arc::new(check.presence()?),
@@ -73,6 +80,7 @@ impl Settings {
             )?,
             reactor: check.reactor()?,
             site,
+            api_keys,
             log: set(check.layer.log),
             log_level: set(check.layer.log_level),
         })
@@ -194,7 +202,9 @@ impl Check<'_> {
         let needed = endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Tls(_)));
         if certificates.len() != keys.len() {
             let (more, less) = (certificates.len(), keys.len());
-            return Err(self.at("tls-cert", &format!("{more} of them and {less} of --tls-key: they go in pairs")));
+            return Err(
+                self.at("tls-cert", &format!("{more} of them and {less} of --tls-key: they go in pairs"))
+            );
         }
         match (needed, certificates.is_empty()) {
             (true, true) => Err(self.at(
@@ -226,13 +236,38 @@ impl Check<'_> {
         }
     }
 
-    fn origins(&self) -> Result<Vec<String>, String> {
-        let origins = self.layer.origin.clone().unwrap_or_default();
+    /// The API's door. Pages of any origin may come in only where each has to bring a key.
+    fn guard(&self, keys: &KeySource, endpoints: &[Endpoint]) -> Result<Guard, String> {
+        let keys = keys.read().map_err(|(key, error)| self.at(key, &error))?;
+        let mut cors = self.layer.cors_origin.clone().unwrap_or_default();
+        if cors.iter().any(|origin| origin == "*") {
+            if keys.is_empty() {
+                let error = "`*` without a key would let every page there is use the API; set --api-key-file";
+                return Err(self.at("cors-origin", error));
+            }
+            cors = vec!["*".to_owned()];
+        } else {
+            cors = self.origins("cors-origin", Some(&cors))?;
+        }
+        // Behind a Unix socket stands a proxy, and behind that anybody.
+        let loopback = |endpoint: &Endpoint| {
+            endpoint.address().is_some_and(|address| address.ip().to_canonical().is_loopback())
+        };
+        Ok(Guard {
+            keyed: !keys.is_empty(),
+            keys: Arc::new(Keys::new(keys)),
+            origins: cors,
+            loopback: endpoints.iter().map(loopback).collect(),
+        })
+    }
+
+    fn origins(&self, key: &str, origins: Option<&Vec<String>>) -> Result<Vec<String>, String> {
+        let origins = origins.cloned().unwrap_or_default();
         for origin in &origins {
             let host = origin.split_once("://").map(|(_, host)| host);
             if origin != "null" && host.is_none_or(|host| host.is_empty() || host.contains('/')) {
                 let error = format!("`{origin}` is not what a browser sends, like https://example.org:8443");
-                return Err(self.at("origin", &error));
+                return Err(self.at(key, &error));
             }
         }
         Ok(origins)
@@ -352,7 +387,10 @@ mod tests {
                 &["--origin=example.org/"],
                 "--origin: `example.org/` is not what a browser sends, like https://example.org:8443",
             ),
-            (&["--listen=wss://[::1]:9"], "--listen: wss:// needs --tls-cert and --tls-key; `rollcall cert` makes a pair for trying"),
+            (
+                &["--listen=wss://[::1]:9"],
+                "--listen: wss:// needs --tls-cert and --tls-key; `rollcall cert` makes a pair for trying",
+            ),
             (&["--listen=wss://[::1]:9", "--listen=[::1]:9"], "--listen: [::1]:9 is listed twice"),
             (&["--tls-cert=a"], "--tls-cert: 1 of them and 0 of --tls-key: they go in pairs"),
             (&["--tls-cert=a", "--tls-key=b"], "--tls-cert: no --listen begins with wss://"),
@@ -375,7 +413,10 @@ mod tests {
     #[test]
     fn the_admin_address_comes_last() {
         let settings = resolve(&["--admin-listen=127.0.0.1:2", "--listen=127.0.0.1:1"]).unwrap();
-        assert_eq!(settings.endpoints.iter().map(|e| e.address().unwrap().port()).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(
+            settings.endpoints.iter().map(|e| e.address().unwrap().port()).collect::<Vec<_>>(),
+            [1, 2]
+        );
         assert_eq!((settings.public, settings.site.public_listeners), (1, Some(1)));
     }
 }

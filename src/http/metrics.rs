@@ -95,9 +95,13 @@ impl Page<'_, '_> {
         })?;
         self.counter("rollcall_upgrades", "Completed upgrades to WebSocket", None, |c| c.upgrades.get())?;
         let outcomes = ["full", "resumed", "failed"].map(str::to_owned);
-        self.counters("rollcall_tls_handshakes", "TLS handshakes that have ended", "outcome", &outcomes, |c, i| {
-            [&c.tls_full, &c.tls_resumed, &c.tls_failed][i].get()
-        })?;
+        self.counters(
+            "rollcall_tls_handshakes",
+            "TLS handshakes that have ended",
+            "outcome",
+            &outcomes,
+            |c, i| [&c.tls_full, &c.tls_resumed, &c.tls_failed][i].get(),
+        )?;
         let reasons = REFUSAL_LABELS.map(|(_, label)| label.to_owned());
         self.counters("rollcall_handshakes_refused", "Refused upgrades", "reason", &reasons, |c, i| {
             c.refused[i].get()
@@ -230,7 +234,7 @@ impl Page<'_, '_> {
 type Figure = fn(&Counters) -> u64;
 
 /// The values of the label `part`, and where each is counted.
-const MEMORY_PARTS: [(&str, Figure); 6] = [
+pub(crate) const MEMORY_PARTS: [(&str, Figure); 6] = [
     ("connections", |c| c.connection_bytes.get()),
     ("wheel", |c| c.wheel_bytes.get()),
     ("buffers", |c| c.buffer_bytes.get()),

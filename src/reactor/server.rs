@@ -25,8 +25,8 @@ use crate::reactor::mailbox::Mailbox;
 use crate::reactor::service::Service;
 use crate::reactor::worker::{Turned, Worker};
 use crate::sys::epoll::{Epoll, listen, probe};
-use crate::sys::unix::UnixSocket;
 use crate::sys::process::{block_signals, unshare_descriptors};
+use crate::sys::unix::UnixSocket;
 
 /// What may be asked of a running server from any thread.
 #[derive(Clone)]

@@ -14,6 +14,11 @@ impl<S: Socket> Transport<S> {
         retry(|| self.0.read(buffer))
     }
 
+    /// Reads into the spare capacity of `onto`.
+    pub(crate) fn read_onto(&mut self, onto: &mut Vec<u8>) -> io::Result<usize> {
+        retry(|| self.0.read_onto(onto))
+    }
+
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         retry(|| self.0.write(bytes))
     }

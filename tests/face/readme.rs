@@ -78,10 +78,7 @@ fn the_limits_are_those_of_the_code() {
         ("reads of one connection in a turn", number(limits::READS_PER_TURN_MAX as usize)),
         ("accepts in a turn", number(limits::ACCEPTS_PER_TURN_MAX)),
         ("steps of TLS handshakes in a turn", number(limits::TLS_HANDSHAKES_PER_TURN_MAX)),
-        (
-            "TLS records held for a handshake message that isn't whole",
-            size(limits::TLS_PARTIAL_BYTES_MAX),
-        ),
+        ("TLS records held for a handshake message that isn't whole", size(limits::TLS_PARTIAL_BYTES_MAX)),
         ("deadlines fired in a turn", number(limits::DEADLINES_PER_TURN_MAX)),
         ("mail that waits for a worker", number(limits::MAILBOX_MAX)),
         ("pause between two requests of a connection", format!("{keep_alive} s")),

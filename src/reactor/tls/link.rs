@@ -92,12 +92,7 @@ impl Link {
     /// Takes what has arrived. Plaintext goes to the front of `plain`, what is to be sent behind `out`.
     ///
     /// `plain.len() >= input.len() + TLS_PARTIAL_BYTES_MAX`: plaintext is never longer than its records.
-    pub(crate) fn open(
-        &mut self,
-        input: &mut [u8],
-        plain: &mut [u8],
-        out: &mut Vec<u8>,
-    ) -> Opened {
+    pub(crate) fn open(&mut self, input: &mut [u8], plain: &mut [u8], out: &mut Vec<u8>) -> Opened {
         if self.partial.is_empty() {
             return self.take(input, plain, out);
         }
@@ -241,9 +236,9 @@ type Traffic<'c> = rustls::unbuffered::WriteTraffic<'c, rustls::server::ServerCo
 
 /// Whether the first record of `bytes` is whole.
 fn has_record(bytes: &[u8]) -> bool {
-    bytes.get(3..HEADER_BYTES).is_some_and(|len| {
-        bytes.len() >= HEADER_BYTES + usize::from(u16::from_be_bytes([len[0], len[1]]))
-    })
+    bytes
+        .get(3..HEADER_BYTES)
+        .is_some_and(|len| bytes.len() >= HEADER_BYTES + usize::from(u16::from_be_bytes([len[0], len[1]])))
 }
 
 fn general(why: &str) -> Error {

@@ -2,7 +2,7 @@
 
 use rustls::pki_types::CertificateDer;
 use x509_cert::Certificate;
-use x509_cert::der::{Decode as _, Tagged as _, asn1::ObjectIdentifier, Tag};
+use x509_cert::der::{Decode as _, Tag, Tagged as _, asn1::ObjectIdentifier};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 

@@ -87,7 +87,8 @@ impl<N: Net, S: Service> Worker<N, S> {
             }
             let Some(side) = &mut self.core.tls else { return };
             let mut records = mem::take(&mut side.records);
-            let more = match self.transports[id.key as usize].as_mut().map(|socket| socket.read(&mut records)) {
+            let more = match self.transports[id.key as usize].as_mut().map(|socket| socket.read(&mut records))
+            {
                 None => false,
                 Some(Ok(0)) => {
                     self.cut(id);
@@ -247,7 +248,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// As `flush_entry` for a plain connection with nothing queued: as much as the socket takes, the rest into the
     /// connection's queue.
-    pub(crate) fn seal_entry(&mut self, arena: &Arena, entry: usize) {
+    pub(crate) fn seal_entry(&mut self, arena: &mut Arena, entry: usize) {
         let Dirty { conn: id, len, ping_end, .. } = arena.dirty()[entry];
         if self.core.tls_link(id).is_some_and(Link::is_silent) {
             // TLS is broken: behind an alert nothing is read any more.
@@ -277,6 +278,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                 None => failed = true,
             }
         }
+        drop(pieces);
         if !failed {
             self.core.counters().sent_bytes.add(sent as u64);
             self.hold(id, &out[out.len() - left..]);

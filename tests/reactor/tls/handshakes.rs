@@ -114,11 +114,9 @@ fn a_client_is_known_by_its_certificate() {
     let mut stage = Stage::new(&config());
     stage.worker.secure(0, acceptor(&[&authority.pair(&["a.test"])], Some(&clients.certificate)));
     for version in [&TLS12, &TLS13] {
-        for (pair, name) in [
-            (None, None),
-            (Some(clients.client(&["anna"])), Some("anna")),
-            (Some(clients.client(&[])), None),
-        ] {
+        for (pair, name) in
+            [(None, None), (Some(clients.client(&["anna"])), Some("anna")), (Some(clients.client(&[])), None)]
+        {
             let config = authority.trusted_by(&[version], pair.as_ref());
             for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
                 let mut client = Client::connect(&stage, &config, "a.test");
@@ -220,7 +218,8 @@ fn a_hello_to_a_plain_port_gets_an_alert() {
 
 #[test]
 fn bad_handshakes_end_by_an_alert_and_tell_nobody() {
-    let hello = |stage: &Stage, secure: &Secure| Client::connect(stage, &secure.client, "localhost").records();
+    let hello =
+        |stage: &Stage, secure: &Secure| Client::connect(stage, &secure.client, "localhost").records();
     let mut broken: Vec<(&str, Vec<u8>)> = vec![
         ("no handshake message", [22, 3, 1, 0, 4, 99, 0, 0, 0].to_vec()),
         ("application data first", [22, 3, 1, 0, 1, 1].iter().chain(&[23, 3, 3, 0, 1, 0]).copied().collect()),

@@ -4,8 +4,8 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use rollcall::reactor::tls::{Acceptor, Credentials, Pem};
 use rollcall::reactor::Config;
+use rollcall::reactor::tls::{Acceptor, Credentials, Pem};
 use rollcall::wire::frame::Opcode;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
@@ -236,6 +236,11 @@ impl Client {
     pub(super) fn upgrade(&mut self, stage: &mut Stage) {
         self.send(stage, &upgrade_request("/"));
         let response = self.received();
-        assert!(response.starts_with(b"HTTP/1.1 101 "), "{:?} {:?}", self.error, String::from_utf8_lossy(&response));
+        assert!(
+            response.starts_with(b"HTTP/1.1 101 "),
+            "{:?} {:?}",
+            self.error,
+            String::from_utf8_lossy(&response)
+        );
     }
 }

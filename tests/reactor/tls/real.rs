@@ -41,7 +41,8 @@ fn a_ticket_of_one_worker_is_good_with_all() {
     let client: Arc<ClientConfig> = authority.trusted_by(ALL_VERSIONS, None);
     let mut kinds = Vec::new();
     for _ in 0..40 {
-        let session = ClientConnection::new(client.clone(), ServerName::try_from("localhost").unwrap()).unwrap();
+        let session =
+            ClientConnection::new(client.clone(), ServerName::try_from("localhost").unwrap()).unwrap();
         let socket = TcpStream::connect(server.addresses()[0]).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut stream = StreamOwned::new(session, socket);
@@ -57,10 +58,12 @@ fn a_ticket_of_one_worker_is_good_with_all() {
 #[test]
 fn a_unix_socket_serves_and_goes_with_the_server() {
     for fd_tables in [FdTables::Private, FdTables::Shared] {
-        let directory = std::env::temp_dir().join(format!("rollcall-real-{}-{fd_tables:?}", std::process::id()));
+        let directory =
+            std::env::temp_dir().join(format!("rollcall-real-{}-{fd_tables:?}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         let path = directory.join("socket");
-        let listening = || vec![Listen::Unix(path.clone(), 0o600), Listen::Tcp("127.0.0.1:0".parse().unwrap())];
+        let listening =
+            || vec![Listen::Unix(path.clone(), 0o600), Listen::Tcp("127.0.0.1:0".parse().unwrap())];
         let server = start(Config { fd_tables, ..config() }, listening()).unwrap();
         let taken = start(config(), listening()).unwrap_err();
         assert!(matches!(taken, StartError::PathInUse(_)), "{taken}");
