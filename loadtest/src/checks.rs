@@ -153,6 +153,7 @@ mod tests {
                 url: String::new(),
                 address: "127.0.0.1:80".parse().unwrap(),
                 request: Vec::new(),
+                tls: None,
             },
             connections,
             threads,

@@ -110,12 +110,12 @@ impl Link {
     /// Takes `input`, which begins with all that has come and was not done with, and keeps what is still not.
     fn take(&mut self, input: &mut [u8], plain: &mut [u8], out: &mut Vec<u8>) -> Opened {
         let (used, Opened { len, error }) = self.pump(input, plain, out);
-        let rest = &mut input[used..];
+        let rest = &input[used..];
         let stuffed = rest.len() > TLS_PARTIAL_BYTES_MAX;
         let error = error.or_else(|| stuffed.then(|| general("a message in too many records")));
         if error.is_some() {
             self.silent = true;
-            self.last_words(rest, out);
+            self.last_words(out);
         } else {
             self.partial = rest.to_vec();
         }
@@ -169,14 +169,13 @@ impl Link {
         }
     }
 
-    /// The alert that an error has left. What was not done with is shown again: rustls may have its place in it.
-    fn last_words(&mut self, rest: &mut [u8], out: &mut Vec<u8>) {
-        let mut used = 0;
-        loop {
-            let UnbufferedStatus { discard, state } = self.session.process_tls_records(&mut rest[used..]);
+    /// The alert that an error has left. Not a call more: rustls would meet the error again, and with it its own assertion
+    /// that an alert is sent once.
+    fn last_words(&mut self, out: &mut Vec<u8>) {
+        while self.session.wants_write() {
+            let UnbufferedStatus { state, .. } = self.session.process_tls_records(&mut []);
             let Ok(ConnectionState::EncodeTlsData(mut data)) = state else { return };
             encode(&mut data, out);
-            used += discard;
         }
     }
 
