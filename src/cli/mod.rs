@@ -1,4 +1,4 @@
-//! The command line: `rollcall [serve] [flags]`, `rollcall config check|print`, `rollcall cert`,
+//! The command line: `rollcall [serve] [flags]`, `rollcall token`, `rollcall cert`, `rollcall config check|print`,
 //! `rollcall --version`.
 //!
 //! It ends with 0, or with one line on stderr: 2 for what was asked wrongly (flags, environment, file), 1 for what the
@@ -9,6 +9,7 @@ mod log;
 mod screen;
 mod serve;
 mod tls;
+mod token;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -39,6 +40,8 @@ enum Command {
     /// Runs the server; what happens without a command, too
     #[command(after_help = AFTER_HELP)]
     Serve(Flags),
+    /// Makes a token that the server takes, or a secret to sign tokens with
+    Token(token::TokenArgs),
     /// Makes a self-signed certificate and its key, for trying wss://
     Cert(cert::CertFlags),
     /// Looks at the settings without running the server
@@ -102,6 +105,7 @@ fn try_run() -> Result<(), Failure> {
             let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
             serve::serve(settings, &capacity, &sources.warnings)
         }
+        Command::Token(args) => token::make(args),
         Command::Cert(flags) => cert::make(flags),
         Command::Config(ConfigCommand::Check(flags)) => {
             let sources = read(flags)?;

@@ -29,7 +29,7 @@ pub(super) fn listening(settings: &Settings, acceptor: Option<&Arc<Acceptor>>) -
 }
 
 /// Reads the files again. Where they are no good, everything stays as it was.
-pub(super) fn reload(files: Option<&TlsFiles>, acceptor: Option<&Arc<Acceptor>>) {
+pub(super) fn read_again(files: Option<&TlsFiles>, acceptor: Option<&Arc<Acceptor>>) {
     let (Some(files), Some(acceptor)) = (files, acceptor) else { return };
     match files
         .read()

@@ -8,11 +8,13 @@
 //! | [`sources`] | reading file and environment; which place wins; `config print` |
 //! | [`tls`] | the files that TLS is made of |
 //! | [`settings`] | the settings as the server takes them, and the relations that must hold between them |
+//! | [`keys`] | the files with keys for tokens |
 //! | [`capacity`] | how many connections fit, and why |
 
 pub(crate) mod address;
 pub(crate) mod api_keys;
 pub(crate) mod capacity;
+pub(crate) mod keys;
 pub(crate) mod layer;
 pub(crate) mod settings;
 pub(crate) mod sources;

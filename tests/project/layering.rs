@@ -64,7 +64,7 @@ const RULES: &[Rule] = &[
     Rule {
         within: &["src"],
         but: &["src/reactor/tls"],
-        never: Never::Below(&["rustls", "x509_cert", "arc_swap"]),
+        never: Never::Below(&["rustls", "x509_cert"]),
         instead: "TLS lies between the socket and the bytes: ask the Context what it found out",
     },
     Rule {
