@@ -74,6 +74,21 @@ pub const DEFLATE_CONTEXT_BYTES: usize = 1 << DEFLATE_CONTEXT_BITS;
 pub const INFLATE_BYTES_PER_TURN: usize = 256 << 10;
 /// Inflaters that a worker lends to messages that arrive in parts. Past it the parts are put together before they are inflated.
 pub const INFLATERS_MAX: usize = 256;
+/// Records of TLS read at once by a worker, into one buffer for all its connections.
+pub const TLS_RECORDS_BYTES: usize = 64 << 10;
+/// Records that a TLS connection holds because a handshake message is not whole. Past it: an alert and the end. Elsewhere it
+/// holds less than one record, 16 KiB.
+pub const TLS_PARTIAL_BYTES_MAX: usize = 64 << 10;
+/// What a record takes beside its plaintext: header, nonce, content type, tag (RFC 8446 §5.2, RFC 5246 §6.2.3), and room for a key
+/// update before it.
+pub const TLS_RECORD_OVERHEAD_BYTES_MAX: usize = 128;
+/// Plaintext made into records at once. What the socket doesn't take of them can't be overtaken by a Ping any more.
+pub const TLS_SEAL_BYTES: usize = 32 << 10;
+/// Steps of TLS handshakes taken in one turn: at most one signature each, 0.1 ms with an EC key and 1 ms with an RSA key. The other
+/// handshakes wait for the next turn.
+pub const TLS_HANDSHAKES_PER_TURN_MAX: usize = 16;
+/// Heap that rustls holds for an idle connection beside its struct, for the gauge of memory; measured.
+pub const TLS_SESSION_HEAP_BYTES: usize = 2 << 10;
 
 /// Connections accepted in one turn; the rest wait in the kernel's queue for the next.
 pub const ACCEPTS_PER_TURN_MAX: usize = 256;
@@ -167,3 +182,4 @@ const _: () = assert!(HEAD_BYTES_MAX <= READ_BUFFER_BYTES);
 const _: () = assert!(BACKLOG_BYTES_PAUSE <= BACKLOG_BYTES_MAX);
 const _: () = assert!(WRITEV_BYTES_MIN <= EARLY_FLUSH_BYTES);
 const _: () = assert!(EARLY_FLUSH_BYTES <= ARENA_BYTES_MAX && ARENA_BYTES_MAX <= ARENA_BYTES_CALL_MAX);
+const _: () = assert!(TLS_RECORDS_BYTES + TLS_PARTIAL_BYTES_MAX <= READ_BUFFER_BYTES);

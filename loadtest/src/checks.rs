@@ -154,6 +154,7 @@ mod tests {
                 address: "127.0.0.1:80".parse().unwrap(),
                 offer: None,
                 request: Vec::new(),
+                tls: None,
             },
             connections,
             threads,

@@ -1,11 +1,14 @@
-//! The command line: `rollcall [serve] [flags]`, `rollcall token`, `rollcall config check|print`, `rollcall --version`.
+//! The command line: `rollcall [serve] [flags]`, `rollcall token`, `rollcall cert`, `rollcall config check|print`,
+//! `rollcall --version`.
 //!
 //! It ends with 0, or with one line on stderr: 2 for what was asked wrongly (flags, environment, file), 1 for what the
 //! system refused (a taken port), 70 where a worker panicked, 130 or 143 where a second signal cut the drain short.
 
+mod cert;
 mod log;
 mod screen;
 mod serve;
+mod tls;
 mod token;
 
 use std::io::Write as _;
@@ -39,6 +42,8 @@ enum Command {
     Serve(Flags),
     /// Makes a token that the server takes, or a secret to sign tokens with
     Token(token::TokenArgs),
+    /// Makes a self-signed certificate and its key, for trying wss://
+    Cert(cert::CertFlags),
     /// Looks at the settings without running the server
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -101,10 +106,12 @@ fn try_run() -> Result<(), Failure> {
             serve::serve(settings, &capacity, &sources.warnings)
         }
         Command::Token(args) => token::make(args),
+        Command::Cert(flags) => cert::make(flags),
         Command::Config(ConfigCommand::Check(flags)) => {
             let sources = read(flags)?;
             let settings = Settings::resolve(&sources).map_err(Failure::usage)?;
             let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
+            tls::acceptor(settings.tls.as_ref())?;
             for warning in &sources.warnings {
                 complain(warning);
             }

@@ -13,7 +13,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::screen::{self, Started};
-use super::{Failure, complain, log, say};
+use super::{Failure, complain, log, say, tls};
 use crate::config::Settings;
 use crate::config::api_keys::KeySource;
 use crate::config::capacity::{Capacity, count};
@@ -32,6 +32,9 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
         .map_err(|error| Failure::system(format!("signals: {error}")))?;
     std::panic::set_hook(Box::new(say_panic));
 
+    let acceptor = tls::acceptor(settings.tls.as_ref())?;
+    let listening = tls::listening(&settings, acceptor.as_ref());
+    let files = settings.tls;
     let heartbeat = settings.reactor.heartbeat;
     let drain = settings.reactor.drain;
     let config =
@@ -41,13 +44,12 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
     let keys = settings.site.presence.gate.keys.clone();
     let key_ring = keys.map(|keys| KeyRing { keys, files: settings.key_files });
     let site = Arc::new(settings.site);
-    let server = Server::start(config, &settings.addresses, move |worker, fleet| {
-        Site::new(Arc::clone(&site), worker, fleet)
-    })
-    .map_err(|error| Failure::system(error.to_string()))?;
+    let server =
+        Server::start_on(config, listening, move |worker, fleet| Site::new(Arc::clone(&site), worker, fleet))
+            .map_err(|error| Failure::system(error.to_string()))?;
     announce(
         &Started {
-            addresses: server.addresses(),
+            listening: server.listening(),
             public: settings.public,
             capacity,
             private: server.has_private_tables(),
@@ -61,6 +63,7 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
     let reload = move || {
         read_api_keys_again(&api_keys.0, &api_keys.1);
         read_token_keys_again(key_ring.as_ref());
+        tls::read_again(files.as_ref(), acceptor.as_ref());
     };
     std::thread::spawn(move || obey(signals, &handle, drain, reload));
     server
@@ -75,7 +78,7 @@ fn announce(started: &Started<'_>, form: LogForm) {
         LogForm::Text => say(&screen::screen(started)),
         // Whoever reads the log as JSON reads no screen.
         LogForm::Json => {
-            for (i, address) in started.addresses.iter().enumerate() {
+            for (i, address) in started.listening.iter().enumerate() {
                 tracing::info!(
                     version = env!("CARGO_PKG_VERSION"),
                     %address,

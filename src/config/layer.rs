@@ -9,18 +9,31 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::address::Address;
 use super::api_keys::Secret;
-use super::units::{Size, Span};
+use super::units::{Mode, Size, Span};
 
 /// What one place says; what it leaves out is `None`.
 #[derive(Args, Clone, Default, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct Layer {
-    /// Address to listen on; repeatable. Beyond loopback, `--auth none` must be said aloud
+    /// Address to listen on, also wss://HOST:PORT and unix:/PATH; repeatable. Beyond loopback, `--auth none` must be said
+    /// aloud
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) listen: Option<Vec<Address>>,
     /// Further address, to which /metrics and /api move
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) admin_listen: Option<Address>,
+    /// Permissions of the files of Unix sockets, octal
+    #[arg(long, value_name = "MODE", help_heading = "Addresses")]
+    pub(crate) unix_mode: Option<Mode>,
+    /// Certificate chain for wss://, PEM; repeatable: the name that the client asks for decides. Read again on SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "Addresses")]
+    pub(crate) tls_cert: Option<Vec<PathBuf>>,
+    /// Its private key, PEM; repeatable, in the order of --tls-cert
+    #[arg(long, value_name = "FILE", help_heading = "Addresses")]
+    pub(crate) tls_key: Option<Vec<PathBuf>>,
+    /// Authorities of client certificates, PEM: a client may show one, and it must be theirs
+    #[arg(long, value_name = "FILE", help_heading = "Addresses")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
     /// Origin that may connect, as browsers write it; repeatable [default: any]
     #[arg(long, value_name = "ORIGIN", help_heading = "Addresses")]
     pub(crate) origin: Option<Vec<String>>,
@@ -137,6 +150,9 @@ pub(crate) struct Layer {
 /// [`capacity`](super::capacity).
 pub(crate) const DEFAULTS: &str = r#"
 listen = ["127.0.0.1:8080"]
+unix-mode = "0660"
+tls-cert = []
+tls-key = []
 origin = []
 cors-origin = []
 subprotocol = ["rollcall.v1", "chat"]

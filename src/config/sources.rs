@@ -259,7 +259,7 @@ mod tests {
             ("workers = 1\ndrain = 5", 2, "drain: `5` has no unit"),
             ("workers = \"x\"", 1, "workers: invalid type"),
             ("log = \"xml\"", 1, "log: unknown variant `xml`"),
-            ("listen = [\"wss://x:1\"]", 1, "no TLS"),
+            ("unix-mode = \"rw\"", 1, "no mode"),
             ("workers = 1\n\nworkers = 2", 3, "duplicate key"),
             ("workers 1", 1, ""),
         ] {

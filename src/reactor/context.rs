@@ -66,6 +66,19 @@ impl<M> Context<'_, M> {
         self.core.get(conn).map_or(0, |conn| usize::from(conn.listener))
     }
 
+    /// Whether the connection came over TLS.
+    #[must_use]
+    pub fn is_secure(&self, conn: ConnId) -> bool {
+        self.core.tls_link(conn).is_some()
+    }
+
+    /// The common name of the certificate that the client showed, one that an authority given with
+    /// [`Credentials::client_ca`](crate::reactor::tls::Credentials::client_ca) has signed: as good as a verified token.
+    #[must_use]
+    pub fn certified_name(&self, conn: ConnId) -> Option<String> {
+        self.core.tls_link(conn)?.peer_name()
+    }
+
     /// Queues a message; it leaves at the end of the turn.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mailbox::Mailbox;
 use crate::reactor::random::Random;
 use crate::reactor::service::SendError;
+use crate::reactor::tls::side::{Link, Side};
 use crate::time::Now;
 use crate::time::wheel::Wheel;
 use crate::wire::close::Close;
@@ -42,6 +43,8 @@ pub(crate) struct Core<M> {
     pub(crate) mailboxes: Mailboxes<M>,
     pub(crate) now: Now,
     pub(crate) conns: Slab<Conn>,
+    /// Of connections over TLS.
+    pub(crate) tls: Option<Box<Side>>,
     pub(crate) arena: Arena,
     pub(crate) wheel: Wheel,
     pub(crate) random: Random,
@@ -75,6 +78,7 @@ impl<M> Core<M> {
             mailboxes,
             now,
             conns: Slab::new(),
+            tls: None,
             arena: Arena::default(),
             wheel: Wheel::new(now.tick),
             random: Random::new(seed),
@@ -102,6 +106,12 @@ impl<M> Core<M> {
 
     pub(crate) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
         self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation)
+    }
+
+    /// The TLS of a connection that has any.
+    pub(crate) fn tls_link(&self, id: ConnId) -> Option<&Link> {
+        self.get(id)?;
+        self.tls.as_ref()?.get(id)
     }
 
     /// Files the connection's next deadline where it is nearer than the one it is armed for.

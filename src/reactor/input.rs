@@ -20,6 +20,9 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Reads what has arrived, a turn's share of it. `to_end`: the peer has ended its stream, so that a short read does
     /// not mean that there is no more.
     pub(crate) fn read(&mut self, id: ConnId, to_end: bool) {
+        if self.core.tls_link(id).is_some() {
+            return self.read_records(id, to_end);
+        }
         let mut buffer = mem::take(&mut self.buffer);
         self.core.deflate.begin();
         for _ in 0..READS_PER_TURN_MAX {
@@ -55,12 +58,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         match result {
             Ok(0) => self.on_end(id),
             Ok(len) => {
-                self.core.counters().received_bytes.add(len as u64);
-                let now = self.core.now.tick;
-                if self.core.get_mut(id).is_some_and(|conn| conn.heard(now)) {
-                    self.service.suspect(&mut Context { core: &mut self.core }, id, false);
-                    self.settle();
-                }
+                self.on_arrival(id, len);
                 return Some(len);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -91,7 +89,17 @@ impl<N: Net, S: Service> Worker<N, S> {
         Some(len == room || to_end)
     }
 
-    fn input(&mut self, id: ConnId, bytes: &mut [u8]) {
+    /// Bytes arrived: that is life.
+    pub(crate) fn on_arrival(&mut self, id: ConnId, len: usize) {
+        self.core.counters().received_bytes.add(len as u64);
+        let now = self.core.now.tick;
+        if self.core.get_mut(id).is_some_and(|conn| conn.heard(now)) {
+            self.service.suspect(&mut Context { core: &mut self.core }, id, false);
+            self.settle();
+        }
+    }
+
+    pub(crate) fn input(&mut self, id: ConnId, bytes: &mut [u8]) {
         match self.core.get(id).map(|conn| conn.life) {
             Some(Life::Http) => self.http_input(id, bytes),
             Some(Life::Open | Life::Closing) => self.frames(id, bytes),
@@ -100,7 +108,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// The peer has ended its stream.
-    fn on_end(&mut self, id: ConnId) {
+    pub(crate) fn on_end(&mut self, id: ConnId) {
         let Some(conn) = self.core.get_mut(id) else { return };
         conn.flags.ended = true;
         match conn.life {
@@ -239,7 +247,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// Whether the connection must not be read now: its peer doesn't read what it is sent.
-    fn is_paused(&mut self, id: ConnId) -> bool {
+    pub(crate) fn is_paused(&mut self, id: ConnId) -> bool {
         let Some(conn) = self.core.get_mut(id) else { return true };
         let full = matches!(&conn.protocol, Protocol::Http(Some(http)) if http.is_full());
         let stuffed = full || matches!(conn.life, Life::Http | Life::Open) && conn.is_stuffed();

@@ -41,6 +41,10 @@ impl Chunk {
 #[derive(Debug)]
 pub struct Outbox {
     queue: VecDeque<Chunk>,
+    /// TLS records that leave before all else, in a run that nothing overtakes. What they hold is in no other place any more.
+    sealed: Vec<u8>,
+    /// Bytes of `sealed` that have left: `sealed_sent < sealed.len()` where there are any.
+    sealed_sent: usize,
     /// Bytes of the front chunk that have left: `sent < front.len()` where there is a front.
     sent: usize,
     /// Bytes that have not left.
@@ -61,6 +65,8 @@ impl Outbox {
     pub fn new(now: Tick) -> Outbox {
         Outbox {
             queue: VecDeque::new(),
+            sealed: Vec::new(),
+            sealed_sent: 0,
             sent: 0,
             len: 0,
             pong: None,
@@ -74,7 +80,7 @@ impl Outbox {
     #[must_use]
     pub fn len(&self) -> usize {
         let pong = self.pong.as_ref().map_or(0, |payload| payload.len() + 2);
-        self.len + pong + self.ping.map_or(0, |payload| payload.len() + 2)
+        self.sealed().len() + self.len + pong + self.ping.map_or(0, |payload| payload.len() + 2)
     }
 
     /// Whether everything has left.
@@ -149,6 +155,54 @@ impl Outbox {
         self.ping_ends_in = Some(bytes);
     }
 
+    /// Records that leave before any part.
+    #[must_use]
+    pub fn sealed(&self) -> &[u8] {
+        &self.sealed[self.sealed_sent..]
+    }
+
+    /// Queues records behind those that wait.
+    pub fn seal(&mut self, records: &[u8]) {
+        self.sealed.extend_from_slice(records);
+        if let Some(bytes) = &mut self.ping_ends_in {
+            // It may have left a little before; a Ping's time never runs too early.
+            *bytes += records.len();
+        }
+    }
+
+    /// The records alone.
+    #[must_use]
+    pub fn into_sealed(self) -> Outbox {
+        let mut sealed = Outbox::new(self.progress);
+        (sealed.sealed, sealed.sealed_sent) = (self.sealed, self.sealed_sent);
+        sealed
+    }
+
+    /// The socket took `written` bytes of the records. Says whether the last byte of a Ping was among them.
+    pub fn advance_sealed(&mut self, written: usize, now: Tick) -> bool {
+        if written > 0 {
+            self.progress = now;
+        }
+        self.sealed_sent += written;
+        if self.sealed_sent == self.sealed.len() {
+            (self.sealed, self.sealed_sent) = (Vec::new(), 0);
+        }
+        self.count_down(written)
+    }
+
+    /// `plain` bytes of the parts were made records, of which the socket took `took` bytes and left `left`. Says whether the
+    /// last byte of a Ping has left.
+    pub fn advance_into(&mut self, plain: usize, took: usize, left: &[u8], now: Tick) -> bool {
+        let progress = if took > 0 { now } else { self.progress };
+        let pinged = self.advance(plain, now);
+        self.progress = progress;
+        if pinged && !left.is_empty() {
+            self.ping_ends_in = Some(0);
+        }
+        self.seal(left);
+        pinged && left.is_empty()
+    }
+
     /// Fills `parts` with what leaves next, in order; returns how many are filled. Waiting control frames take their place.
     pub fn parts<'a>(&'a mut self, parts: &mut [IoSlice<'a>]) -> usize {
         self.place_controls();
@@ -177,6 +231,10 @@ impl Outbox {
             self.queue.pop_front();
         }
         self.sent = left;
+        self.count_down(written)
+    }
+
+    fn count_down(&mut self, written: usize) -> bool {
         match self.ping_ends_in {
             Some(bytes) if bytes <= written => {
                 self.ping_ends_in = None;
@@ -198,6 +256,7 @@ impl Outbox {
         let place = self.split_at_boundary();
         let ahead: usize =
             self.queue.iter().take(place).map(|chunk| chunk.bytes().len()).sum::<usize>() - self.sent;
+        let ahead = ahead + self.sealed().len();
         let mut frames = Vec::new();
         if let Some(payload) = self.pong.take() {
             frame::write(&mut frames, Opcode::Pong, &payload, None);
@@ -244,6 +303,7 @@ impl Outbox {
             Chunk::Shared(_) => 0,
         };
         size_of::<Outbox>()
+            + self.sealed.capacity()
             + self.queue.capacity() * size_of::<Chunk>()
             + self.queue.iter().map(owned).sum::<usize>()
     }

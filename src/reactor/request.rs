@@ -11,6 +11,7 @@ use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId};
 use crate::reactor::service::{Accept, Admission, Answer, Service};
+use crate::reactor::tls::link::{HANDSHAKE, UNEXPECTED};
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::wire::deflate::offer::{self, Agreement, Mode};
@@ -113,6 +114,9 @@ impl<N: Net, S: Service> Worker<N, S> {
             }
         };
         let Some(mut http) = held else {
+            if input.first() == Some(&HANDSHAKE) {
+                return self.not_http(id);
+            }
             // A request that arrives whole is served from the worker's buffer: nothing is allocated for it.
             let mut progress = Progress::default();
             if let Some(used) = self.requests(id, input, &mut progress) {
@@ -134,6 +138,23 @@ impl<N: Net, S: Service> Worker<N, S> {
             http.buffer = buffer;
             self.keep(id, (!idle).then_some(http));
         }
+    }
+
+    /// A client that speaks TLS to a port that doesn't: it is told so in its own language.
+    fn not_http(&mut self, id: ConnId) {
+        let end = self.core.now.tick.after(self.core.timing.close);
+        self.keep(id, None);
+        let Some(conn) = self.core.get_mut(id) else { return };
+        conn.life = Life::Ending;
+        conn.deadline = end;
+        self.core.append(id, true, |out| out.extend_from_slice(&UNEXPECTED));
+        self.core.counters().refuse(400);
+        self.core.arm(id);
+    }
+
+    /// A client that speaks no TLS to a port that does: it is answered in plain.
+    pub(crate) fn not_tls(&mut self, id: ConnId) {
+        self.refuse(id, &Refusal { status: 400, reason: "this port speaks TLS: use https:// or wss://" });
     }
 
     /// Serves the requests in `input`; returns how much of it is done with, or `None` where what follows was handed on

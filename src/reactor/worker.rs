@@ -135,7 +135,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Bytes of heap that belong to single connections: half messages, and what sockets did not take. Walks them all.
     pub fn held_bytes(&self) -> usize {
         let conns: usize = self.core.conns.iter().map(|(_, conn)| conn.held_bytes()).sum();
-        conns + self.core.deflate.held_bytes()
+        let tls = self.core.tls.as_ref().map_or(0, |side| side.held_bytes());
+        conns + tls + self.core.deflate.held_bytes()
     }
 
     /// Deadlines in its wheel, those that no longer count among them.
@@ -154,7 +155,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// How long nothing can be due; `None` where nothing ever is.
     fn timeout(&self) -> Option<Duration> {
         let waiting = self.accepting == Accepting::Waiting || self.overdue || !self.dead.is_empty();
-        if waiting || !self.unread.is_empty() || !self.letters.is_empty() {
+        let shaking = self.core.tls.as_ref().is_some_and(|side| !side.waiting.is_empty());
+        if waiting || shaking || !self.unread.is_empty() || !self.letters.is_empty() {
             return Some(Duration::ZERO);
         }
         let retry = match self.accepting {
@@ -207,6 +209,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                 self.resume(id);
             }
         }
+        self.handshakes();
         self.accept();
     }
 
@@ -278,6 +281,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let buffers = self.buffer.len() + self.scratch.capacity() + self.core.arena.held_bytes();
         counters.buffer_bytes.set(buffers as u64);
         counters.deflate_bytes.set(self.core.deflate.bytes() as u64);
+        counters.tls_bytes.set(self.core.tls.as_ref().map_or(0, |side| side.bytes()) as u64);
     }
 
     /// Wakes the workers that have mail from this turn.

@@ -145,7 +145,7 @@ fn what_was_asked_wrongly_is_said_in_one_line() {
     for (args, part) in [
         (&["--lisen", "x"][..], "unexpected argument '--lisen' found; a similar argument exists: '--listen'"),
         (&["serve", "--drain", "5"], "has no unit"),
-        (&["--listen", "wss://0.0.0.0:1"], "no TLS"),
+        (&["--listen", "wss://127.0.0.1:1"], "needs --tls-cert and --tls-key"),
         (&["--listen", "0.0.0.0:0"], "--auth none"),
         (&["--max-frame", "2MiB"], "more than max-message"),
         (&["--config", "/nowhere/rollcall.toml"], "can't read /nowhere/rollcall.toml"),

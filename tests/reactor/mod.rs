@@ -11,3 +11,4 @@ mod requests;
 mod script;
 mod simulation;
 mod threads;
+mod tls;

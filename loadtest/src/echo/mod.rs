@@ -131,7 +131,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut outcome = Outcome::new("echo", &args.common);
     describe(&mut outcome, &setup, args, load, &measured);
     if let Some(url) = args.bare_url.as_ref().filter(|_| !setup.board.stopped()) {
-        let target = Target::parse(url, args.common.allow_remote).map_err(Failure::Usage)?;
+        let target = Target::parse(url, args.common.allow()).map_err(Failure::Usage)?;
         let setup = args.common.prepare_for(target, None, args.need())?;
         compare(&mut outcome, &measured, &measure(&setup, load, args)?);
     }

@@ -16,6 +16,7 @@ use slab::Slab;
 use crate::board::{Board, Lane as Counts};
 use crate::engine::link::{End, Link, Phase};
 use crate::engine::opener::Opener;
+use crate::engine::tls::Tls;
 use crate::engine::{Client, Next, Plan, Report, Turn};
 use crate::sys::{self, Timer};
 use crate::target::NONCE;
@@ -202,6 +203,7 @@ impl<'a, C: Client> Lane<'a, C> {
         }
         // Most events say writable too: the clock was read for them already.
         if event.is_writable() {
+            link.flush_records()?;
             client.writable(id, link, read_at.unwrap_or_else(|| self.board.clock.now()))?;
         }
         Ok(())
@@ -228,7 +230,8 @@ impl<'a, C: Client> Lane<'a, C> {
     fn register(&mut self, socket: std::os::fd::OwnedFd) {
         let descriptor = socket.as_raw_fd();
         let since = self.board.clock.now();
-        let id = self.links.insert(Link::new(socket, since));
+        let tls = self.plan.target.tls.as_ref().and_then(|peer| peer.session().ok()).map(Tls::new);
+        let id = self.links.insert(Link::new(socket, tls, since));
         let both = Interest::READABLE | Interest::WRITABLE;
         match self.poll.registry().register(&mut SourceFd(&descriptor), Token(id), both) {
             Ok(()) => self.opener.watch(id, since),

@@ -4,6 +4,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`link`] | one connection |
+//! | [`tls`] | TLS under a connection |
 //! | [`lane`] | one thread: its poll and its turn |
 //! | [`opener`] | which connection is opened next, from which source address |
 //! | [`fleet`] | all threads of a run |
@@ -12,6 +13,7 @@ pub mod fleet;
 mod lane;
 pub mod link;
 mod opener;
+pub mod tls;
 
 use rollcall::wire::deflate::Agreement;
 use slab::Slab;
