@@ -2,6 +2,7 @@
 
 mod clients;
 mod face;
+mod fuzz;
 mod presence;
 mod project;
 mod reactor;
