@@ -4,28 +4,35 @@ use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::Site;
+use rollcall::http::SiteSettings;
 use rollcall::reactor::server::Handle;
-use rollcall::reactor::{Config, Server};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use rollcall::reactor::{Config, Fleet, Server, Service, WorkerId};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::reload::Reload;
 use super::screen::{self, Started};
-use super::{Failure, complain, log, say};
-use crate::config::Settings;
+use super::{Failure, Flags, complain, log, say, watchdog};
 use crate::config::capacity::{Capacity, count};
 use crate::config::layer::LogForm;
 use crate::config::units::Span;
+use crate::config::{Settings, Sources};
 
-/// Serves until a signal has drained it.
-pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]) -> Result<(), Failure> {
-    let _flushes_the_log_when_dropped = log::start(settings.log, settings.log_level);
-    for warning in warnings {
+/// Serves until a signal has drained it. `flags` and `sources` are where the settings come from; `make` makes the service
+/// of a worker.
+pub(super) fn serve<S: Service + 'static>(
+    settings: Settings,
+    capacity: &Capacity,
+    (flags, sources): (Flags, Sources),
+    make: impl Fn(Arc<SiteSettings>, WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
+) -> Result<(), Failure> {
+    let log = log::start(settings.log, settings.log_level);
+    for warning in &sources.warnings {
         tracing::warn!("{warning}");
     }
     // Before the workers start, so that no signal finds its default action, which is to end the process.
-    let signals =
-        Signals::new([SIGTERM, SIGINT]).map_err(|error| Failure::system(format!("signals: {error}")))?;
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|error| Failure::system(format!("signals: {error}")))?;
     std::panic::set_hook(Box::new(say_panic));
 
     let heartbeat = settings.reactor.heartbeat;
@@ -34,7 +41,7 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
     let site = Arc::new(settings.site);
     let server = Server::start(config, &settings.addresses, move |worker, fleet| {
-        Site::new(Arc::clone(&site), worker, fleet)
+        make(Arc::clone(&site), worker, fleet)
     })
     .map_err(|error| Failure::system(error.to_string()))?;
     announce(
@@ -49,7 +56,9 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
     );
 
     let handle = server.handle();
-    std::thread::spawn(move || obey(signals, &handle, drain));
+    watchdog::start(Arc::clone(handle.fleet()));
+    let reload = Reload::new(flags, sources, log.level());
+    std::thread::spawn(move || obey(signals, &handle, drain, reload));
     server
         .join()
         .map_err(|worker| Failure { line: format!("worker {worker} panicked: this is a bug"), code: 70 })?;
@@ -77,9 +86,15 @@ fn announce(started: &Started<'_>, form: LogForm) {
     }
 }
 
-/// The first signal drains, the second exits, as a shell would report a death by it.
-fn obey(mut signals: Signals, server: &Handle, drain: Duration) {
-    let mut signals = signals.forever();
+/// SIGHUP reads the settings again. The first other signal drains, the second exits, as a shell would report a death by it.
+fn obey(mut signals: Signals, server: &Handle, drain: Duration, mut reload: Reload) {
+    let mut signals = signals.forever().filter(|signal| {
+        let is_end = *signal != SIGHUP;
+        if !is_end {
+            reload.reload();
+        }
+        is_end
+    });
     signals.next();
     let connections = count(server.fleet().connections(), "connection");
     tracing::info!("draining: {connections} over {}; again to stop at once", Span(drain));
@@ -91,7 +106,7 @@ fn obey(mut signals: Signals, server: &Handle, drain: Duration) {
 }
 
 /// One line for a worker that panics, in the place of a backtrace. It takes its connections with it; the reactor then
-/// sends the others away in order, and the process ends.
+/// sends the others away in order, and the process ends. To stderr and not into the log, whose thread may be the one.
 fn say_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let payload = panic.payload();
