@@ -78,10 +78,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     for part in parts {
         part.finish(&mut outcome, &mut errors);
     }
-    tell_deeds(&mut outcome, hostile.finish());
+    tell_deeds(&mut outcome, &hostile.finish());
     server.judge(&mut outcome, &mut errors);
     let left = server.end();
-    errors.add("the server did not end with 0 after SIGTERM", u64::from(!left.is_some_and(|code| code == 0)));
+    errors.add("the server did not end with 0 after SIGTERM", u64::from(left != Some(0)));
 
     judge_memory(&mut outcome, &memory, &mut errors);
     outcome.parameter("duration_s", args.duration.as_secs_f64());
@@ -146,7 +146,7 @@ fn judge_memory(outcome: &mut Outcome, memory: &Memory, errors: &mut Tally) {
     ));
 }
 
-fn tell_deeds(outcome: &mut Outcome, deeds: Vec<(&'static str, u64)>) {
+fn tell_deeds(outcome: &mut Outcome, deeds: &[(&'static str, u64)]) {
     let all: u64 = deeds.iter().map(|(_, count)| count).sum();
     outcome.figure("hostile_connections", all as f64);
     let kinds = deeds.iter().filter(|(_, count)| *count > 0).count();
