@@ -6,7 +6,7 @@ pub use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::time::Tick;
-use crate::wire::http::{Head, Response};
+use crate::wire::http::{Head, Refusal, Response};
 use crate::wire::session::Kind;
 pub use crate::wire::shared::SharedFrame;
 use crate::wire::upgrade::Upgrade;

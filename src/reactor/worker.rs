@@ -12,7 +12,7 @@ use crate::reactor::config::Config;
 use crate::reactor::context::Context;
 use crate::reactor::core::{Core, Letter, Mailboxes};
 use crate::reactor::counters::Cause;
-use crate::reactor::fleet::Fleet;
+use crate::reactor::fleet::{Fleet, TurnPart};
 use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::service::Service;
 use crate::reactor::transport::Transport;
@@ -114,12 +114,18 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// The system refuses to wait for events: the worker can't go on.
     pub fn turn(&mut self) -> io::Result<Turned> {
         self.poll()?;
-        self.mailbox();
-        self.connections();
-        self.deadlines();
+        self.at(TurnPart::Mail).mailbox();
+        self.at(TurnPart::Connections).connections();
+        self.at(TurnPart::Deadlines).deadlines();
         self.clear_away();
-        self.flush();
-        Ok(self.finish_turn())
+        self.at(TurnPart::Flush).flush();
+        Ok(self.at(TurnPart::Tick).finish_turn())
+    }
+
+    /// Notes what the turn is at, for who watches over it.
+    fn at(&mut self, part: TurnPart) -> &mut Self {
+        self.state().is_at(part);
+        self
     }
 
     /// The world it works in.

@@ -2,5 +2,6 @@
 
 mod binary;
 mod client;
+mod faults;
 mod http;
 mod readme;

@@ -165,7 +165,8 @@ impl Run {
                 let ticks = self.dice.of(&[1, 3, 10, 30, 100, 250, 499, 500, 501, 600]);
                 self.world.pass(ticks as u32);
             }
-            30 => self.world.jump(6_000),
+            30 if self.dice.once_in(2) => self.world.jump(6_000),
+            30 => self.set_the_clock(),
             31 => self.mass_disconnect(),
             32 => self.deliver(1_000),
             _ => {
@@ -176,6 +177,14 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// The machine's clock is set right, by up to a day: no version may go back for that, and nothing waits by it.
+    fn set_the_clock(&mut self) {
+        let day = 86_400_000;
+        let ahead = self.dice.below(2 * day) as u64;
+        self.world.now.unix_millis = (self.world.now.unix_millis + ahead).saturating_sub(day as u64);
+        self.world.note(|| format!("the wall clock is set to {}", self.world.now.unix_millis));
     }
 
     fn freeze_or_fill(&mut self) {
