@@ -11,7 +11,7 @@ use tungstenite::Message;
 
 use super::client::{get, upgrade};
 
-fn rollcall(args: &[&str]) -> Command {
+pub(super) fn rollcall(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ROLLCALL_")) {
         command.env_remove(name);
@@ -21,7 +21,7 @@ fn rollcall(args: &[&str]) -> Command {
 }
 
 /// Runs to its end.
-fn run(args: &[&str]) -> Output {
+pub(super) fn run(args: &[&str]) -> Output {
     rollcall(args).output().unwrap()
 }
 
@@ -30,7 +30,7 @@ fn stdout(output: &Output) -> &str {
 }
 
 /// The one line on stderr of a run that failed with `code`.
-fn complaint(output: &Output, code: i32) -> String {
+pub(super) fn complaint(output: &Output, code: i32) -> String {
     let text = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -38,16 +38,16 @@ fn complaint(output: &Output, code: i32) -> String {
 }
 
 /// A file that is gone when the test is over.
-struct File(PathBuf);
+pub(super) struct File(PathBuf);
 
 impl File {
-    fn new(name: &str, text: &str) -> File {
+    pub(super) fn new(name: &str, text: &str) -> File {
         let path = std::env::temp_dir().join(format!("rollcall-{}-{name}.toml", std::process::id()));
         fs::write(&path, text).unwrap();
         File(path)
     }
 
-    fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
 }
@@ -59,14 +59,14 @@ impl Drop for File {
 }
 
 /// A server that runs; killed when the test is over.
-struct Running {
+pub(super) struct Running {
     child: Child,
-    address: SocketAddr,
-    screen: String,
+    pub(super) address: SocketAddr,
+    pub(super) screen: String,
 }
 
 impl Running {
-    fn start(args: &[&str]) -> Running {
+    pub(super) fn start(args: &[&str]) -> Running {
         let mut child = rollcall(&[&["--listen", "127.0.0.1:0"], args].concat()).spawn().unwrap();
         let mut screen = String::new();
         let mut reader = BufReader::new(child.stdout.take().unwrap());
@@ -77,11 +77,11 @@ impl Running {
         Running { child, address, screen }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    fn stderr(&mut self) -> BufReader<ChildStderr> {
+    pub(super) fn stderr(&mut self) -> BufReader<ChildStderr> {
         BufReader::new(self.child.stderr.take().unwrap())
     }
 }
