@@ -3,11 +3,11 @@
 //! A connection that closed or broke goes on counting for the grace, and one that comes within it takes its place: a page
 //! that reloads shows nothing at all. Whatever changes what a watcher sees is one event with the next version.
 
+mod orders;
+
 use hashbrown::HashTable;
 use slab::Slab;
 
-use crate::limits::PAGE_SCAN_MAX;
-use crate::presence::admin::Listing;
 use crate::presence::device::{Device, Devices, Lingering};
 use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
 use crate::presence::event;
@@ -327,69 +327,6 @@ impl Users {
             }
         }
         out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Told(told) });
-    }
-
-    /// All connections of a user are sent away, for good; those within their grace are not waited for.
-    pub(crate) fn kick<F: Frame>(
-        &mut self,
-        now: Now,
-        user: &str,
-        words: &std::sync::Arc<str>,
-        asker: Asker,
-        out: &mut Outgoing<F>,
-    ) {
-        let mut kicked = 0;
-        if let Some(slot) = self.find(user) {
-            let known = &mut self.users[slot as usize];
-            for device in known.devices.live() {
-                let Address { worker, client } = device.address();
-                let words = Some(words.clone());
-                out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words });
-                kicked += 1;
-            }
-            while known.devices.remove(|device| !device.is_live()).is_some() {}
-            self.refresh(now, slot, Some(Reason::Kicked), false, out);
-        }
-        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Kicked(kicked) });
-    }
-
-    /// All connections of a user are to come into a room, or to go out of it: their edges see to that.
-    pub(crate) fn bring<F>(&self, user: &str, room: &Name, joins: bool, asker: Asker, out: &mut Outgoing<F>) {
-        let mut bidden = 0;
-        for device in self.find(user).iter().flat_map(|slot| self.users[*slot as usize].devices.live()) {
-            let Address { worker, client } = device.address();
-            out.post(worker, Envelope::Bid { client, room: room.clone(), joins, asker });
-            bidden += 1;
-        }
-        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Bringing(bidden) });
-    }
-
-    /// Users by name, behind one, as a watcher that asks for suspicions sees them: those in that state, or all that are
-    /// not offline. Looks at [`PAGE_SCAN_MAX`] users at most.
-    pub(crate) fn page(
-        &self,
-        now: Now,
-        state: Option<State>,
-        limit: usize,
-        after: Option<&str>,
-    ) -> Listing<View> {
-        let mut rows = Vec::new();
-        let mut slots = self.roll.after(after, |slot| &*self.users[slot as usize].name);
-        let mut last = None;
-        for slot in slots.by_ref().take(PAGE_SCAN_MAX) {
-            let user = &self.users[slot as usize];
-            last = Some(user);
-            let is_meant = state.map_or(user.told.state != State::Offline, |state| user.told.state == state);
-            // Who was only watched was never here.
-            if is_meant && user.version > 0 {
-                rows.push((user.name.clone(), user.view(now)));
-            }
-            if rows.len() == limit {
-                break;
-            }
-        }
-        let next = slots.next().and(last).map(|user| user.name.clone());
-        Listing { rows, next }
     }
 
     /// Tells the watchers where what they see has changed.

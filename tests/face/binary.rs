@@ -21,7 +21,7 @@ pub(super) fn rollcall(args: &[&str]) -> Command {
 }
 
 /// Runs to its end.
-fn run(args: &[&str]) -> Output {
+pub(super) fn run(args: &[&str]) -> Output {
     rollcall(args).output().unwrap()
 }
 
@@ -30,7 +30,7 @@ fn stdout(output: &Output) -> &str {
 }
 
 /// The one line on stderr of a run that failed with `code`.
-fn complaint(output: &Output, code: i32) -> String {
+pub(super) fn complaint(output: &Output, code: i32) -> String {
     let text = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -62,7 +62,7 @@ impl Drop for File {
 pub(super) struct Running {
     pub(super) child: Child,
     pub(super) address: SocketAddr,
-    screen: String,
+    pub(super) screen: String,
 }
 
 impl Running {

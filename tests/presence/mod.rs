@@ -6,6 +6,7 @@ mod ask;
 mod ears;
 mod limits;
 mod model;
+mod outside;
 mod people;
 mod rest;
 mod rig;

@@ -13,6 +13,9 @@
 //! | `snapshot_then_changes` | a snapshot, then every change that the watcher may see, then the truth |
 //! | `every_command_answered_once` | by its `seq` |
 //! | `told_once` | a `tell` reaches a connection once |
+//! | `every_order_answered_once` | from outside: by its ticket, with an answer of its kind |
+//! | `broadcast_once` | who was there and still is got it, once; as many as was said |
+//! | `pages_are_in_order` | of users, rooms and members; all pages together name everybody, once |
 //! | `who_is_paged` | by name, behind `after`, within `limit` |
 //! | `nothing_left` | when all have gone nothing remains, and nobody who is gone is sent anything |
 //!
@@ -24,7 +27,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use rollcall::presence::{Reason, Rules, State};
+use rollcall::presence::admin::Ask as Order;
+use rollcall::presence::{Name, Reason, Rules, State};
 
 use super::ask::Ask;
 use super::model::{Broken, Judge};
@@ -169,6 +173,10 @@ impl Run {
             30 => self.set_the_clock(),
             31 => self.mass_disconnect(),
             32 => self.deliver(1_000),
+            33..41 => {
+                let (worker, ask) = (self.worker(), self.any_order());
+                self.world.order(worker, ask);
+            }
             _ => {
                 let open = self.open();
                 if !open.is_empty() {
@@ -263,6 +271,28 @@ impl Run {
                     self.world.ask(c, &ask);
                 }
             }
+        }
+    }
+
+    /// Somebody outside asks something.
+    fn any_order(&mut self) -> Order {
+        self.said += 1;
+        let data = format!(r#"{{ "n":{} }}"#, self.said).into();
+        let (room, user) = (self.dice.of(&self.rooms).into(), Name::from(self.dice.of(&self.users)));
+        let (limit, after) = (1 + self.dice.below(4), self.dice.once_in(3).then(|| user.clone()));
+        match self.dice.below(16) {
+            0..2 => {
+                let state = self.dice.of(&[None, None, Some(State::Online), Some(State::Offline)]);
+                Order::Users { state, limit, after }
+            }
+            2 => Order::User { user },
+            3..5 => Order::Tell { user, data },
+            5 => Order::Disconnect { user, reason: "out".into() },
+            6 => Order::Rooms { limit, after },
+            7 => Order::Members { room, limit, after },
+            8..10 => Order::Say { room, data },
+            10..14 => Order::Bring { user, room, joins: !self.dice.once_in(3) },
+            _ => Order::Broadcast { data },
         }
     }
 
