@@ -2,7 +2,10 @@
 
 mod arrivals;
 mod commands;
+mod sight;
 mod tokens;
+
+use std::collections::HashMap;
 
 use slab::Slab;
 
@@ -15,7 +18,7 @@ use crate::presence::groups::Groups;
 use crate::presence::name::{Homes, Name};
 use crate::presence::node::{Effect, Outgoing, Rules, next_serial, page_timer};
 use crate::presence::places::{Place, Places};
-use crate::presence::view::{Reason, State};
+use crate::presence::view::{Reason, State, View};
 use crate::time::{Now, TICK_MILLIS, Tick};
 
 /// A client.
@@ -84,11 +87,14 @@ pub struct Edge {
     watches: Groups,
     gathers: Gathers,
     passes: Passes,
+    /// Where sight is restricted: what is known of those who are watched.
+    sights: HashMap<Name, View>,
+    restricted: bool,
     next_serial: u32,
 }
 
 impl Edge {
-    pub(crate) fn new(worker: u16, homes: Homes) -> Edge {
+    pub(crate) fn new(worker: u16, homes: Homes, restricted: bool) -> Edge {
         Edge {
             worker,
             homes,
@@ -97,6 +103,8 @@ impl Edge {
             watches: Groups::default(),
             gathers: Gathers::default(),
             passes: Passes::default(),
+            sights: HashMap::new(),
+            restricted,
             next_serial: 0,
         }
     }
@@ -128,7 +136,9 @@ impl Edge {
     /// Bytes held, names apart.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.seats.capacity() * size_of::<Seat>()
+        let sights = self.sights.capacity() * size_of::<(Name, View)>();
+        sights
+            + self.seats.capacity() * size_of::<Seat>()
             + self.rooms.bytes()
             + self.watches.bytes()
             + self.passes.bytes()
@@ -262,6 +272,10 @@ impl Edge {
             self.drop_watch(place);
             self.tell_home_unwatched(&user, counted, out);
         }
+        // The user's home hears of it before the rooms' homes do: who sees the user in one of them alone is told why it went.
+        if let Some(user) = seat.user.clone() {
+            out.post(self.homes.of(&user), Envelope::Down { user, at, reason, seen_millis });
+        }
         for place in seat.rooms.as_slice().iter().copied() {
             let room = self.rooms.name(place.group).clone();
             self.drop_room(place);
@@ -269,9 +283,6 @@ impl Edge {
                 let home = self.homes.of(&room);
                 out.post(home, Envelope::Leave { room, user, worker: self.worker, leaving, asker: None });
             }
-        }
-        if let Some(user) = seat.user {
-            out.post(self.homes.of(&user), Envelope::Down { user, at, reason, seen_millis });
         }
     }
 
@@ -299,6 +310,9 @@ impl Edge {
 
     fn drop_watch(&mut self, place: Place) {
         let seats = &mut self.seats;
+        if !self.sights.is_empty() && self.watches.members(place.group).len() == 1 {
+            self.sights.remove(self.watches.name(place.group));
+        }
         self.watches.remove(place, |slot, at| seats[slot as usize].watches.note(at));
     }
 

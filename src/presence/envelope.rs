@@ -1,6 +1,9 @@
 //! What crosses between an edge (where a socket lives) and a home (where a name's truth lives): plain data, in order
 //! between a pair of workers. A node is to a cluster what a worker is to a node: the same envelopes can cross a broker.
 
+use std::sync::Arc;
+
+use crate::presence::grants::Pattern;
 use crate::presence::name::Name;
 use crate::presence::view::{Reason, State, View};
 
@@ -136,8 +139,19 @@ pub enum Envelope<F> {
         from: Name,
         /// JSON.
         data: Box<str>,
+        /// Only where the user is in one of these; `None`: anyway.
+        within: Option<Box<[Name]>>,
         /// Who waits for the answer.
         asker: Asker,
+    },
+    /// To a user's home, where sight is restricted: the user is in a room, or no more.
+    Place {
+        /// Who.
+        user: Name,
+        /// Where.
+        room: Name,
+        /// In, or no more.
+        is_in: bool,
     },
     /// To a room's home: a client comes in.
     Join {
@@ -184,6 +198,8 @@ pub enum Envelope<F> {
         limit: usize,
         /// Those behind this name.
         after: Option<Name>,
+        /// Those whose names fit one of these; `None`: all.
+        only: Option<Arc<[Pattern]>>,
         /// Who gets the page.
         asker: Asker,
     },
@@ -204,8 +220,8 @@ pub enum Envelope<F> {
         view: View,
         /// For those who don't ask for suspicions; `None` where they see no change.
         plain: Option<F>,
-        /// For those who do.
-        full: F,
+        /// For those who do; `None` where they see none either: only the rooms have changed.
+        full: Option<F>,
     },
     /// To an edge: a message for one client.
     Told {
@@ -268,6 +284,8 @@ pub enum Answer {
     Said(Place),
     /// To `tell`: to how many connections.
     Told(usize),
+    /// To `tell`: the client does not see the user.
+    Unseen,
     /// To `status`.
     Status(State),
 }

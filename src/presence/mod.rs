@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`node`] | one worker's share of it all: an edge, its homes, their timers |
 //! | [`edge`], `groups`, `places`, `gather` | clients and their commands; who is in what; answers from several homes |
-//! | [`user`], `device`, `last_seen`, [`room`] | the homes |
+//! | [`user`], `device`, `last_seen`, `whereabouts`, [`room`] | the homes |
 //! | [`grants`] | what tokens let their connections do |
 //! | [`envelope`], [`view`], [`name`] | what crosses, and what it is about |
 //! | [`command`], [`event`] | `rollcall.v1`: commands as they are read, answers and events as they are written |
@@ -31,6 +31,7 @@ mod places;
 pub mod room;
 pub mod user;
 pub mod view;
+mod whereabouts;
 
 pub use envelope::{Address, Client, Envelope, Frame};
 pub use grants::{Entry, Grants, Pattern};

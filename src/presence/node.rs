@@ -29,6 +29,8 @@ pub struct Rules {
     pub connections_per_user: usize,
     /// Commands that a connection may send in a second, over some seconds; at most 1,000,000.
     pub commands_per_second: u32,
+    /// Users see only those they share a room with, and whom their tokens name; else everybody sees everybody.
+    pub restricted: bool,
     /// What `welcome` says of the heartbeat: interval and time-out in milliseconds.
     pub heartbeat_millis: (u64, u64),
 }
@@ -40,6 +42,7 @@ impl Default for Rules {
             page_silence: None,
             connections_per_user: CONNECTIONS_PER_USER_MAX,
             commands_per_second: COMMANDS_PER_SECOND_MAX,
+            restricted: false,
             heartbeat_millis: (25_000, 20_000),
         }
     }
@@ -175,9 +178,9 @@ impl<F: Frame> Node<F> {
         Node {
             worker,
             rules,
-            edge: Edge::new(worker, homes),
-            users: Users::new(homes),
-            rooms: Rooms::new(now),
+            edge: Edge::new(worker, homes, rules.restricted),
+            users: Users::new(homes, rules.restricted),
+            rooms: Rooms::new(now, rules.restricted.then_some(homes)),
             timers: Wheel::new(now.tick),
             out: Outgoing { posts: VecDeque::new(), timers: Vec::new(), effects: Vec::new() },
         }
@@ -335,7 +338,10 @@ impl<F: Frame> Node<F> {
             Envelope::Watch { user, asker, suspect } => users.watch(now, &user, asker, suspect, out),
             Envelope::Unwatch { user, worker, suspect } => users.unwatch(&user, worker, suspect),
             Envelope::Look { user, asker } => users.look(now, user, asker, out),
-            Envelope::Tell { user, from, data, asker } => users.tell(now, &user, (&from, &data), asker, out),
+            Envelope::Tell { user, from, data, within, asker } => {
+                users.tell(now, &user, (&from, &data), within.as_deref(), asker, out);
+            }
+            Envelope::Place { user, room, is_in } => users.place(now, &user, room, is_in, out),
             Envelope::Join { room, user, again, asker } => rooms.join(now, (&room, &user), again, asker, out),
             Envelope::Leave { room, user, worker, leaving, asker } => {
                 rooms.leave(now, rules, (&room, &user), (worker, leaving), asker, out);
@@ -343,8 +349,8 @@ impl<F: Frame> Node<F> {
             Envelope::Say { room, from, data, echo, asker } => {
                 rooms.say(now, (&room, &from), &data, echo, asker, out);
             }
-            Envelope::List { room, limit, after, asker } => {
-                rooms.list(room, limit, after.as_ref(), asker, out);
+            Envelope::List { room, limit, after, only, asker } => {
+                rooms.list(room, limit, after.as_ref(), only.as_deref(), asker, out);
             }
             Envelope::Seen { asker, user, view } => self.edge.seen(asker, &user, view, out),
             Envelope::Changed { user, view, plain, full } => {

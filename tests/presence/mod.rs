@@ -4,10 +4,12 @@
 
 mod ask;
 mod ears;
+mod eyes;
 mod limits;
 mod model;
 mod people;
 mod rest;
 mod rig;
 mod rooms;
+mod sight;
 mod simulation;

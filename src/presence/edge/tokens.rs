@@ -89,7 +89,11 @@ impl Edge {
             None => self.show_token(now, slot, user, grants, out),
             Some(known) if *known == user => {
                 self.tell_home_info(slot, &grants, out);
+                let before = self.passes.get(slot).cloned();
                 self.keep_pass(now, slot, Pass::Held(grants), out);
+                if let Some(before) = before {
+                    self.renewed(slot, &before, out);
+                }
             }
             Some(_) => {
                 let error = "the token is another user's: connect anew to be that one";
