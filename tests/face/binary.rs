@@ -21,16 +21,16 @@ fn rollcall(args: &[&str]) -> Command {
 }
 
 /// Runs to its end.
-fn run(args: &[&str]) -> Output {
+pub(crate) fn run(args: &[&str]) -> Output {
     rollcall(args).output().unwrap()
 }
 
-fn stdout(output: &Output) -> &str {
+pub(crate) fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).unwrap()
 }
 
 /// The one line on stderr of a run that failed with `code`.
-fn complaint(output: &Output, code: i32) -> String {
+pub(crate) fn complaint(output: &Output, code: i32) -> String {
     let text = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -59,14 +59,14 @@ impl Drop for File {
 }
 
 /// A server that runs; killed when the test is over.
-struct Running {
+pub(crate) struct Running {
     child: Child,
-    address: SocketAddr,
-    screen: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) screen: String,
 }
 
 impl Running {
-    fn start(args: &[&str]) -> Running {
+    pub(crate) fn start(args: &[&str]) -> Running {
         let mut child = rollcall(&[&["--listen", "127.0.0.1:0"], args].concat()).spawn().unwrap();
         let mut screen = String::new();
         let mut reader = BufReader::new(child.stdout.take().unwrap());
@@ -77,11 +77,11 @@ impl Running {
         Running { child, address, screen }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    fn stderr(&mut self) -> BufReader<ChildStderr> {
+    pub(crate) fn stderr(&mut self) -> BufReader<ChildStderr> {
         BufReader::new(self.child.stderr.take().unwrap())
     }
 }

@@ -1,6 +1,6 @@
 //! What a client and an operator see: HTTP on the WebSocket port, and the binary.
 
-mod binary;
-mod client;
+pub(crate) mod binary;
+pub(crate) mod client;
 mod http;
 mod readme;

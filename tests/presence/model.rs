@@ -268,6 +268,9 @@ impl Model {
     ) -> Option<(&Shown, bool)> {
         let shown = &self.people.get(user)?.shown;
         let i = shown.iter().position(|(at, _)| *at == version)?;
+        // Where two versions came in one step, the model has only seen the second.
+        let next = shown.iter().map(|(at, _)| *at).find(|at| *at >= since);
+        let since = next.filter(|_| self.is_restricted() && since > 0).unwrap_or(since);
         let never = Shown::default();
         let missed = (0..i).filter(|i| shown[*i].0 > since).any(|i| {
             let before = i.checked_sub(1).map_or(&never, |i| &shown[i].1);
