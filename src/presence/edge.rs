@@ -186,7 +186,7 @@ impl Edge {
                 self.identify(slot, user, out);
             }
             Entry::Open(None) => {}
-            Entry::Token(user, grants) => self.show_token(now, slot, user, grants, out),
+            Entry::Token(user, grants) => self.show_token(now, slot, user, &grants, out),
             Entry::Late(until) => self.await_token(now, slot, until, out),
         }
         slot

@@ -215,7 +215,7 @@ impl Model {
                 info: view.info.as_deref().map(str::to_owned),
                 rooms: match &view.rooms {
                     Some(rooms) if view.plain != State::Offline => {
-                        rooms.iter().map(|room| room.to_string()).collect()
+                        rooms.iter().map(ToString::to_string).collect()
                     }
                     _ => BTreeSet::new(),
                 },
@@ -244,7 +244,7 @@ impl Model {
             if let (Some((_, last)), Some(rooms)) = (person.shown.last_mut(), view.rooms)
                 && last.plain == State::Offline
             {
-                let names = rooms.iter().map(|room| room.to_string());
+                let names = rooms.iter().map(ToString::to_string);
                 person.offline_in.entry(view.version).or_default().extend(names);
             }
         }

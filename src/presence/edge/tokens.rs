@@ -19,12 +19,12 @@ impl Edge {
         now: Now,
         slot: u32,
         user: Name,
-        grants: Arc<Grants>,
+        grants: &Arc<Grants>,
         out: &mut Outgoing<F>,
     ) {
-        self.keep_pass(now, slot, Pass::Held(Arc::clone(&grants)), out);
+        self.keep_pass(now, slot, Pass::Held(Arc::clone(grants)), out);
         self.identify(slot, user, out);
-        self.tell_home_info(slot, &grants, out);
+        self.tell_home_info(slot, grants, out);
     }
 
     /// A client has until then to show a token.
@@ -86,7 +86,7 @@ impl Edge {
         let link = seat.link;
         let json = event::authenticated(seq, &user, grants.expires_millis);
         match &seat.user {
-            None => self.show_token(now, slot, user, grants, out),
+            None => self.show_token(now, slot, user, &grants, out),
             Some(known) if *known == user => {
                 self.tell_home_info(slot, &grants, out);
                 let before = self.passes.get(slot).cloned();
