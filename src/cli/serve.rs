@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::http::Site;
+use rollcall::http::api;
 use rollcall::identity::Keys;
 use rollcall::reactor::server::Handle;
 use rollcall::reactor::{Config, Server};
@@ -14,6 +15,7 @@ use signal_hook::iterator::Signals;
 use super::screen::{self, Started};
 use super::{Failure, complain, log, say};
 use crate::config::Settings;
+use crate::config::api_keys::KeySource;
 use crate::config::capacity::{Capacity, count};
 use crate::config::keys::KeyFiles;
 use crate::config::layer::LogForm;
@@ -34,6 +36,7 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
     let drain = settings.reactor.drain;
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
+    let api_keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
     let auth = settings.site.presence.gate.auth;
     let keys = settings.site.presence.gate.keys.clone();
     let key_ring = keys.map(|keys| KeyRing { keys, files: settings.key_files });
@@ -55,7 +58,11 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
     );
 
     let handle = server.handle();
-    std::thread::spawn(move || obey(signals, &handle, drain, key_ring.as_ref()));
+    let reload = move || {
+        read_api_keys_again(&api_keys.0, &api_keys.1);
+        read_token_keys_again(key_ring.as_ref());
+    };
+    std::thread::spawn(move || obey(signals, &handle, drain, reload));
     server
         .join()
         .map_err(|worker| Failure { line: format!("worker {worker} panicked: this is a bug"), code: 70 })?;
@@ -90,10 +97,10 @@ struct KeyRing {
 }
 
 /// SIGHUP reads the keys again. Of the others the first drains, the second exits, as a shell would report a death by it.
-fn obey(mut signals: Signals, server: &Handle, drain: Duration, key_ring: Option<&KeyRing>) {
+fn obey(mut signals: Signals, server: &Handle, drain: Duration, reload: impl Fn()) {
     let mut signals = signals.forever().filter(|signal| {
         if *signal == SIGHUP {
-            read_again(key_ring);
+            reload();
         }
         *signal != SIGHUP
     });
@@ -107,17 +114,31 @@ fn obey(mut signals: Signals, server: &Handle, drain: Duration, key_ring: Option
     }
 }
 
+/// Reads the keys of the API again. Those that were good stay so where the new ones can't be read.
+fn read_api_keys_again(source: &KeySource, keys: &api::keys::Keys) {
+    if source.file.is_none() {
+        return;
+    }
+    match source.read() {
+        Ok(good) => {
+            tracing::info!("the API takes {} now", count(good.len(), "key"));
+            keys.replace(good);
+        }
+        Err((setting, error)) => tracing::error!("the API's keys stay as they were: {setting}: {error}"),
+    }
+}
+
 /// New keys take the place of the old ones, all of them or, where one is bad, none. Nobody is sent away.
-fn read_again(key_ring: Option<&KeyRing>) {
+fn read_token_keys_again(key_ring: Option<&KeyRing>) {
     let Some(KeyRing { keys, files }) = key_ring else {
-        return tracing::info!("SIGHUP: there are no key files to read again");
+        return;
     };
     match files.read() {
         Ok(new) => {
-            tracing::info!("{} read again", count(new.len(), "key"));
+            tracing::info!("{} for tokens read again", count(new.len(), "key"));
             keys.replace(new);
         }
-        Err((setting, error)) => tracing::error!("the keys stay as they were: {setting}: {error}"),
+        Err((setting, error)) => tracing::error!("the keys for tokens stay as they were: {setting}: {error}"),
     }
 }
 

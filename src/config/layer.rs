@@ -8,6 +8,7 @@ use clap::{Args, CommandFactory, Parser, ValueEnum};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::address::Address;
+use super::api_keys::Secret;
 use super::units::{Size, Span};
 
 /// What one place says; what it leaves out is `None`.
@@ -17,7 +18,7 @@ pub(crate) struct Layer {
     /// Address to listen on; repeatable. Beyond loopback, `--auth none` must be said aloud
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) listen: Option<Vec<Address>>,
-    /// Further address, to which /metrics moves
+    /// Further address, to which /metrics and /api move
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) admin_listen: Option<Address>,
     /// Origin that may connect, as browsers write it; repeatable [default: any]
@@ -27,6 +28,16 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "NAME", help_heading = "Addresses")]
     pub(crate) subprotocol: Option<Vec<String>>,
 
+    /// Key of the API, for `Authorization: Bearer KEY`; without one it answers on loopback alone. Others can see a flag: rather
+    /// set ROLLCALL_API_KEY, or a file
+    #[arg(long, value_name = "KEY", help_heading = "API")]
+    pub(crate) api_key: Option<Secret>,
+    /// File of keys of the API, one a line, `#` begins a comment; read again on SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "API")]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// Origin whose pages may use the API, as browsers write it; repeatable. `*`, with a key: any
+    #[arg(long, value_name = "ORIGIN", help_heading = "API")]
+    pub(crate) cors_origin: Option<Vec<String>>,
     /// When clients of /ws show a token: never, with the upgrade, or by a command soon after [default: none; early with a key]
     #[arg(long, value_name = "WHEN", help_heading = "Identity")]
     pub(crate) auth: Option<Auth>,
@@ -123,6 +134,7 @@ pub(crate) struct Layer {
 pub(crate) const DEFAULTS: &str = r#"
 listen = ["127.0.0.1:8080"]
 origin = []
+cors-origin = []
 subprotocol = ["rollcall.v1", "chat"]
 fd-tables = "auto"
 heartbeat = "server"

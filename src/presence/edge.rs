@@ -2,8 +2,12 @@
 
 mod arrivals;
 mod commands;
+mod orders;
 mod sight;
 mod tokens;
+
+pub(crate) use arrivals::BUSY;
+pub(crate) use orders::Broadcasts;
 
 use std::collections::HashMap;
 

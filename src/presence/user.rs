@@ -3,6 +3,7 @@
 //! A connection that closed or broke goes on counting for the grace, and one that comes within it takes its place: a page
 //! that reloads shows nothing at all. Whatever changes what a watcher sees is one event with the next version.
 
+mod orders;
 mod sight;
 
 use hashbrown::HashTable;
@@ -13,7 +14,9 @@ use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
 use crate::presence::event;
 use crate::presence::last_seen::{Entry, LastSeen};
 use crate::presence::name::{Homes, Name};
-use crate::presence::node::{Outgoing, Rules, Timer, next_serial};
+use crate::presence::node::{Outgoing, Rules, next_serial};
+use crate::presence::roll::Roll;
+use crate::presence::timer::Timer;
 use crate::presence::user::sight::News;
 use crate::presence::view::{Reason, State, View};
 use crate::presence::whereabouts::Whereabouts;
@@ -101,6 +104,8 @@ pub struct Users {
     homes: Homes,
     table: HashTable<u32>,
     users: Slab<User>,
+    /// All of them by name, for pages.
+    roll: Roll,
     next_serial: u32,
     last_seen: LastSeen,
     whereabouts: Whereabouts,
@@ -113,6 +118,7 @@ impl Users {
             homes,
             table: HashTable::new(),
             users: Slab::new(),
+            roll: Roll::default(),
             next_serial: 0,
             last_seen: LastSeen::default(),
             whereabouts: Whereabouts::new(restricted),
@@ -148,7 +154,7 @@ impl Users {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let tables = self.table.capacity() * 5 + self.last_seen.bytes() + self.whereabouts.bytes();
-        self.users.capacity() * size_of::<User>() + tables
+        self.users.capacity() * size_of::<User>() + tables + self.roll.bytes()
     }
 
     /// A connection is there. It takes the place of one that lingers; over the cap, of the oldest.
@@ -169,7 +175,7 @@ impl Users {
             if let Some(oldest) = known.devices.remove(Device::is_live) {
                 reason = Some(Reason::Replaced);
                 let Address { worker, client } = oldest.address();
-                out.post(worker, Envelope::Evict { client, reason: Reason::Replaced });
+                out.post(worker, Envelope::Evict { client, reason: Reason::Replaced, words: None });
             }
         }
         let moved = self.whereabouts.settle(slot);
@@ -300,32 +306,6 @@ impl Users {
         }
     }
 
-    /// A message for all live connections of a user, encoded once.
-    pub(crate) fn tell<F: Frame>(
-        &self,
-        now: Now,
-        user: &str,
-        (from, data): (&str, &str),
-        within: Option<&[Name]>,
-        asker: Asker,
-        out: &mut Outgoing<F>,
-    ) {
-        let shares = |rooms| self.find(user).is_some_and(|slot| self.whereabouts.shares(slot, rooms));
-        if within.is_some_and(|rooms| !shares(rooms)) {
-            return out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Unseen });
-        }
-        let mut told = 0;
-        if let Some(slot) = self.find(user) {
-            let frame = F::encode(&event::tell(from, data, now));
-            for device in self.users[slot as usize].devices.live() {
-                let Address { worker, client } = device.address();
-                out.post(worker, Envelope::Told { client, frame: frame.clone() });
-                told += 1;
-            }
-        }
-        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Told(told) });
-    }
-
     /// Tells the watchers where what they see has changed.
     fn refresh<F: Frame>(
         &mut self,
@@ -408,6 +388,7 @@ impl Users {
         let hash = self.homes.hash(&known.name);
         if let Ok(entry) = self.table.find_entry(hash, |other| *other == slot) {
             entry.remove();
+            self.roll.remove(slot, |slot| &*self.users[slot as usize].name);
             self.users.remove(slot as usize);
             self.whereabouts.forget(slot);
         }
@@ -442,6 +423,7 @@ impl Users {
         let (homes, users) = (self.homes, &self.users);
         let hash = |slot: &u32| homes.hash(&users[*slot as usize].name);
         self.table.insert_unique(homes.hash(name), slot, hash);
+        self.roll.insert(slot, |slot| &*users[slot as usize].name);
         slot
     }
 }

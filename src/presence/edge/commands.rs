@@ -42,7 +42,7 @@ impl Edge {
                 seat.refused = seat.refused.saturating_add(1);
                 if u32::from(seat.refused) == COMMANDS_REFUSED_MAX + 1 {
                     let link = seat.link;
-                    out.effects.push(Effect::Close { link, code: 4429, reason: "too many messages" });
+                    out.effects.push(Effect::Close { link, code: 4429, reason: "too many messages".into() });
                 }
             }
         }
@@ -88,7 +88,7 @@ impl Edge {
             Command::Say { room, data, echo } => self.say(slot, &room, data, echo, asker, out)?,
             Command::Tell { user, data } => {
                 let (from, user) = (self.identity(slot)?, Name::from(&*user));
-                let (data, within) = (data.into(), self.reach(slot, &user));
+                let (from, data, within) = (Some(from), data.into(), self.reach(slot, &user));
                 out.post(self.homes.of(&user), Envelope::Tell { user, from, data, within, asker });
             }
             Command::Status { state, info } => self.status(slot, state, info, asker, out)?,
@@ -120,7 +120,13 @@ impl Edge {
         self.user(slot).cloned().ok_or_else(nobody)
     }
 
-    fn join<F>(&mut self, slot: u32, room: &str, asker: Asker, out: &mut Outgoing<F>) -> Result<(), Refusal> {
+    pub(super) fn join<F>(
+        &mut self,
+        slot: u32,
+        room: &str,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
         let seat = &mut self.seats[slot as usize];
         let known = self.rooms.find(room).map(|(group, name)| (group, name.clone()));
@@ -136,7 +142,7 @@ impl Edge {
         Ok(())
     }
 
-    fn leave<F>(
+    pub(super) fn leave<F>(
         &mut self,
         slot: u32,
         room: &str,
@@ -170,6 +176,7 @@ impl Edge {
             Err(_) if self.may_say(slot, room) => Name::from(room),
             Err(refusal) => return Err(refusal),
         };
+        let from = Some(from);
         out.post(self.homes.of(&room), Envelope::Say { room, from, data: data.into(), echo, asker });
         Ok(())
     }

@@ -8,7 +8,8 @@ use crate::presence::envelope::{Client, Envelope, Frame};
 use crate::presence::event;
 use crate::presence::grants::{Grants, Over, Pass};
 use crate::presence::name::Name;
-use crate::presence::node::{Effect, Outgoing, Timer};
+use crate::presence::node::{Effect, Outgoing};
+use crate::presence::timer::Timer;
 use crate::presence::view::Reason;
 use crate::time::{Now, Tick};
 
@@ -67,7 +68,7 @@ impl Edge {
                 Over::Awaited => (4408, "no token came in time"),
             };
             seat.sent_away = Some(Reason::Expired);
-            out.effects.push(Effect::Close { link: seat.link, code, reason });
+            out.effects.push(Effect::Close { link: seat.link, code, reason: reason.into() });
         }
         true
     }
@@ -119,7 +120,7 @@ impl Edge {
         out.effects.push(Effect::Text { link, json: event::refusal(seq, code, error) });
         if is_awaited {
             seat.sent_away = Some(Reason::Expired);
-            out.effects.push(Effect::Close { link, code: 4401, reason: "bad token" });
+            out.effects.push(Effect::Close { link, code: 4401, reason: "bad token".into() });
         }
     }
 
