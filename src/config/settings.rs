@@ -185,6 +185,7 @@ impl Check<'_> {
                 connections_per_user: set(per_user),
                 commands_per_second: u32::try_from(set(per_second)).unwrap_or(u32::MAX),
                 heartbeat_millis: heartbeat_millis(heartbeat.interval, heartbeat.timeout),
+                ..Rules::default()
             },
             shapes: Shapes {
                 texts: set(layer.heartbeat_text.clone()),
