@@ -476,12 +476,23 @@ async function ask() {
     figure("messages", rate < 10 ? rate.toFixed(1) : Math.round(rate).toLocaleString("en"));
   }
   before = { now, messages };
-  const late = stats.lateness?.p99_ms ?? stats.lateness_ms?.p99;
-  if (late !== undefined) {
+  lateness.push(stats.lateness.buckets);
+  const late = p99(lateness.at(-1), lateness.length > LATE_POLLS ? lateness.shift() : lateness[0]);
+  if (late !== null) {
     series.lateness.push(late);
-    figure("lateness", span(late));
+    figure("lateness", `≤ ${span(late)}`);
   }
   return 1000;
+}
+
+const lateness = [], LATE_POLLS = 10;
+
+/** The 99th percentile, in ms, of what came between two histograms: bucket i ends at 2^i µs. */
+function p99(now, then) {
+  const counts = now.map((count, i) => count - then[i]), all = counts.reduce((sum, count) => sum + count, 0);
+  let seen = 0;
+  const bucket = counts.findIndex((count) => (seen += count) >= all * 0.99 && all > 0);
+  return bucket < 0 ? null : 2 ** bucket / 1000;
 }
 
 // ---------------------------------------------------------------------------------------------------- rooms
