@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::http::Site;
+use rollcall::http::api::keys::Keys;
 use rollcall::reactor::server::Handle;
 use rollcall::reactor::{Config, Server};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::screen::{self, Started};
 use super::{Failure, complain, log, say};
 use crate::config::Settings;
+use crate::config::api_keys::KeySource;
 use crate::config::capacity::{Capacity, count};
 use crate::config::layer::LogForm;
 use crate::config::units::Span;
@@ -24,14 +26,15 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
         tracing::warn!("{warning}");
     }
     // Before the workers start, so that no signal finds its default action, which is to end the process.
-    let signals =
-        Signals::new([SIGTERM, SIGINT]).map_err(|error| Failure::system(format!("signals: {error}")))?;
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|error| Failure::system(format!("signals: {error}")))?;
     std::panic::set_hook(Box::new(say_panic));
 
     let heartbeat = settings.reactor.heartbeat;
     let drain = settings.reactor.drain;
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
+    let keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
     let site = Arc::new(settings.site);
     let server = Server::start(config, &settings.addresses, move |worker, fleet| {
         Site::new(Arc::clone(&site), worker, fleet)
@@ -49,7 +52,7 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
     );
 
     let handle = server.handle();
-    std::thread::spawn(move || obey(signals, &handle, drain));
+    std::thread::spawn(move || obey(signals, &handle, drain, || reload(&keys.0, &keys.1)));
     server
         .join()
         .map_err(|worker| Failure { line: format!("worker {worker} panicked: this is a bug"), code: 70 })?;
@@ -77,9 +80,14 @@ fn announce(started: &Started<'_>, form: LogForm) {
     }
 }
 
-/// The first signal drains, the second exits, as a shell would report a death by it.
-fn obey(mut signals: Signals, server: &Handle, drain: Duration) {
-    let mut signals = signals.forever();
+/// SIGHUP reloads. The first of the other signals drains, the second exits, as a shell would report a death by it.
+fn obey(mut signals: Signals, server: &Handle, drain: Duration, reload: impl Fn()) {
+    let mut signals = signals.forever().filter(|signal| {
+        if *signal == SIGHUP {
+            reload();
+        }
+        *signal != SIGHUP
+    });
     signals.next();
     let connections = count(server.fleet().connections(), "connection");
     tracing::info!("draining: {connections} over {}; again to stop at once", Span(drain));
@@ -87,6 +95,20 @@ fn obey(mut signals: Signals, server: &Handle, drain: Duration) {
     if let Some(signal) = signals.next() {
         complain("stopped before the drain was done");
         std::process::exit(128 + signal);
+    }
+}
+
+/// Reads the keys of the API again. Those that were good stay so where the new ones can't be read.
+fn reload(source: &KeySource, keys: &Keys) {
+    if source.file.is_none() {
+        return;
+    }
+    match source.read() {
+        Ok(good) => {
+            tracing::info!("the API takes {} now", count(good.len(), "key"));
+            keys.replace(good);
+        }
+        Err((setting, error)) => tracing::warn!("--{setting}: {error}; the keys stay as they were"),
     }
 }
 

@@ -2,10 +2,13 @@
 //! `max-message = …`, `ROLLCALL_MAX_MESSAGE`. Parsing checks each value alone; [`Settings`](super::Settings) checks
 //! what holds between them.
 
+use std::path::PathBuf;
+
 use clap::{Args, CommandFactory, Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
+use super::api_keys::Secret;
 use super::units::{Size, Span};
 
 /// What one place says; what it leaves out is `None`.
@@ -15,7 +18,7 @@ pub(crate) struct Layer {
     /// Address to listen on; repeatable. Beyond loopback, `--auth none` must be said aloud
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) listen: Option<Vec<Address>>,
-    /// Further address, to which /metrics moves
+    /// Further address, to which /metrics and /api move
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) admin_listen: Option<Address>,
     /// Who must prove who they are. This version knows nobody: none
@@ -27,6 +30,17 @@ pub(crate) struct Layer {
     /// Subprotocol to accept; repeatable
     #[arg(long, value_name = "NAME", help_heading = "Addresses")]
     pub(crate) subprotocol: Option<Vec<String>>,
+
+    /// Key of the API, for `Authorization: Bearer KEY`; without one it answers on loopback alone. Others can see a flag: rather
+    /// set ROLLCALL_API_KEY, or a file
+    #[arg(long, value_name = "KEY", help_heading = "API")]
+    pub(crate) api_key: Option<Secret>,
+    /// File of keys of the API, one a line, `#` begins a comment; read again on SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "API")]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// Origin whose pages may use the API, as browsers write it; repeatable. `*`, with a key: any
+    #[arg(long, value_name = "ORIGIN", help_heading = "API")]
+    pub(crate) cors_origin: Option<Vec<String>>,
 
     /// Worker threads [default: one per core, or as many as --max-connections needs]
     #[arg(long, value_name = "N", help_heading = "Size")]
@@ -110,6 +124,7 @@ pub(crate) const DEFAULTS: &str = r#"
 listen = ["127.0.0.1:8080"]
 auth = "none"
 origin = []
+cors-origin = []
 subprotocol = ["rollcall.v1", "chat"]
 fd-tables = "auto"
 heartbeat = "server"

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::http::SiteSettings;
+use rollcall::http::api::guard::Guard;
+use rollcall::http::api::keys::Keys;
 use rollcall::limits::{BACKLOG_BYTES_PAUSE, MessageLimits, READ_BUFFER_BYTES, WORKERS_MAX};
 use rollcall::presence::Rules;
 use rollcall::reactor;
@@ -15,6 +17,7 @@ use rollcall::service::presence::{PresenceSettings, heartbeat_millis};
 use rollcall::time::ticks;
 
 use super::address::Address;
+use super::api_keys::KeySource;
 use super::layer::{self, Layer, LogForm, LogLevel};
 use super::sources::{Origin, Sources};
 use super::units::{Size, Span};
@@ -34,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) reactor: reactor::Config,
     /// Who is let in.
     pub(crate) site: SiteSettings,
+    /// Where its keys for the API come from, to read them again.
+    pub(crate) api_keys: KeySource,
     pub(crate) log: LogForm,
     pub(crate) log_level: LogLevel,
 }
@@ -50,8 +55,10 @@ impl Settings {
         let admin = check.layer.admin_listen.as_ref().map(Address::resolve).transpose();
         addresses.extend(admin.map_err(|error| check.at("admin-listen", &error))?);
         check.reach(&addresses)?;
+        let api_keys = KeySource { key: check.layer.api_key.clone(), file: check.layer.api_key_file.clone() };
         let site = SiteSettings {
-            origins: check.origins()?,
+            api: Arc::new(check.guard(&api_keys, &addresses)?),
+            origins: check.origins("origin", check.layer.origin.as_ref())?,
             subprotocols: check.subprotocols()?,
             public_listeners: (addresses.len() > public).then_some(public),
             presence: Arc::new(check.presence()?),
@@ -67,6 +74,7 @@ impl Settings {
             )?,
             reactor: check.reactor()?,
             site,
+            api_keys,
             log: set(check.layer.log),
             log_level: set(check.layer.log_level),
         })
@@ -190,13 +198,35 @@ impl Check<'_> {
         }
     }
 
-    fn origins(&self) -> Result<Vec<String>, String> {
-        let origins = self.layer.origin.clone().unwrap_or_default();
+    /// The API's door. Pages of any origin may come in only where each has to bring a key.
+    fn guard(&self, keys: &KeySource, addresses: &[SocketAddr]) -> Result<Guard, String> {
+        let keys = keys.read().map_err(|(key, error)| self.at(key, &error))?;
+        let mut cors = self.layer.cors_origin.clone().unwrap_or_default();
+        if cors.iter().any(|origin| origin == "*") {
+            if keys.is_empty() {
+                let error = "`*` without a key would let every page there is use the API; set --api-key-file";
+                return Err(self.at("cors-origin", error));
+            }
+            cors = vec!["*".to_owned()];
+        } else {
+            cors = self.origins("cors-origin", Some(&cors))?;
+        }
+        let loopback = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
+        Ok(Guard {
+            keyed: !keys.is_empty(),
+            keys: Arc::new(Keys::new(keys)),
+            origins: cors,
+            loopback: addresses.iter().map(loopback).collect(),
+        })
+    }
+
+    fn origins(&self, key: &str, origins: Option<&Vec<String>>) -> Result<Vec<String>, String> {
+        let origins = origins.cloned().unwrap_or_default();
         for origin in &origins {
             let host = origin.split_once("://").map(|(_, host)| host);
             if origin != "null" && host.is_none_or(|host| host.is_empty() || host.contains('/')) {
                 let error = format!("`{origin}` is not what a browser sends, like https://example.org:8443");
-                return Err(self.at("origin", &error));
+                return Err(self.at(key, &error));
             }
         }
         Ok(origins)

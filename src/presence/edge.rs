@@ -2,6 +2,10 @@
 
 mod arrivals;
 mod commands;
+mod orders;
+
+pub(crate) use arrivals::BUSY;
+pub(crate) use orders::Broadcasts;
 
 use slab::Slab;
 

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limits::HELD_BACK_MAX;
+use crate::presence::admin::{Ask, Reply};
 use crate::presence::{Effect, Envelope, Frame, Homes, Name, Node, Reason, Rules, event, is_name};
 use crate::reactor::{Cause, ConnId, Context, SendError, SharedFrame, WorkerId};
 use crate::service::heartbeats::{Said, Shapes};
 use crate::time::{Now, TICK_MILLIS, Tick};
 use crate::wire::close::{Close, CloseCode};
+use crate::wire::http::percent_decoded;
 use crate::wire::session::Kind;
 
 /// The subprotocol of clients that know what they speak.
@@ -69,6 +71,8 @@ pub struct Presence {
     held_back: Vec<VecDeque<Letter>>,
     /// Whom the connection that is being opened belongs to.
     opening: Option<Name>,
+    /// Answers to [`Presence::ask`] that nobody has taken yet.
+    replies: Vec<(u64, Reply)>,
 }
 
 impl Presence {
@@ -81,6 +85,7 @@ impl Presence {
             settings,
             held_back: (0..workers).map(|_| VecDeque::new()).collect(),
             opening: None,
+            replies: Vec::new(),
         }
     }
 
@@ -183,6 +188,17 @@ impl Presence {
         self.act(cx);
     }
 
+    /// A question or an order from outside; `ticket` comes back with the reply.
+    pub fn ask(&mut self, cx: &mut Context<'_, Letter>, ticket: u64, ask: Ask) {
+        self.node.ask(cx.now(), ticket, ask);
+        self.act(cx);
+    }
+
+    /// Takes the replies that have come. After [`Presence::tick`], none is due that isn't here.
+    pub fn replies(&mut self) -> Vec<(u64, Reply)> {
+        std::mem::take(&mut self.replies)
+    }
+
     /// Does what is due; returns when something will be.
     pub fn tick(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
         let now = cx.now();
@@ -240,14 +256,22 @@ impl Presence {
                 }
             }
             Effect::Close { link, code, reason } => {
-                self.part_with(cx, ConnId::from_bits(link), CloseCode(code), reason);
+                self.part_with(cx, ConnId::from_bits(link), CloseCode(code), &reason);
             }
+            Effect::Spread { broadcast, links, frame } => {
+                let links = links.into_iter().map(ConnId::from_bits);
+                let all = links.len();
+                // Who has no room for it is not closed: what is for everybody is no debt of theirs.
+                let without = cx.publish(links, &frame).len();
+                self.node.spread(cx.now(), broadcast, all - without, without);
+            }
+            Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
             Effect::Post { to, envelope } => self.post(cx, to, envelope),
         }
     }
 
     /// Closes a connection, and says so first to who understands it.
-    fn part_with(&self, cx: &mut Context<'_, Letter>, conn: ConnId, code: CloseCode, reason: &'static str) {
+    fn part_with(&self, cx: &mut Context<'_, Letter>, conn: ConnId, code: CloseCode, reason: &str) {
         if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
             let retry = (code == CloseCode::TRY_AGAIN).then_some(1_000);
             // A client whose backlog is full learns from the Close.
@@ -303,21 +327,6 @@ fn user_of_query(query: &str) -> Result<Option<Name>, &'static str> {
     Ok(None)
 }
 
-/// RFC 3986 §2.1; `None` where an escape is cut or what comes out is not UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        decoded.push(if byte == b'%' {
-            let digits = [bytes.next()?, bytes.next()?];
-            u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-        } else {
-            byte
-        });
-    }
-    String::from_utf8(decoded).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,7 +340,7 @@ mod tests {
         assert_eq!(user("id=c&userid=b&user=a"), Ok(Some("a".into())));
         assert_eq!(user("user=&id=c"), Ok(Some("c".into())));
         assert_eq!(user("user=a%40b"), Ok(Some("a@b".into())));
-        for query in ["user=a%20b", "user=%4", "user=%zz", "user=%ff", "id=%22"] {
+        for query in ["user=a%20b", "user=%4", "user=%zz", "user=%ff", "user=%+f", "id=%22"] {
             assert!(user(query).is_err(), "{query}");
         }
     }

@@ -42,7 +42,7 @@ impl Edge {
                 seat.refused = seat.refused.saturating_add(1);
                 if u32::from(seat.refused) == COMMANDS_REFUSED_MAX + 1 {
                     let link = seat.link;
-                    out.effects.push(Effect::Close { link, code: 4429, reason: "too many messages" });
+                    out.effects.push(Effect::Close { link, code: 4429, reason: "too many messages".into() });
                 }
             }
         }
@@ -81,7 +81,10 @@ impl Edge {
             Command::Say { room, data, echo } => self.say(slot, &room, data, echo, asker, out)?,
             Command::Tell { user, data } => {
                 let (from, user) = (self.identity(slot)?, Name::from(&*user));
-                out.post(self.homes.of(&user), Envelope::Tell { user, from, data: data.into(), asker });
+                out.post(
+                    self.homes.of(&user),
+                    Envelope::Tell { user, from: Some(from), data: data.into(), asker },
+                );
             }
             Command::Status { state, info } => self.status(slot, state, info, asker, out)?,
             Command::Who { room, limit, after } => {
@@ -111,7 +114,13 @@ impl Edge {
         self.user(slot).cloned().ok_or_else(nobody)
     }
 
-    fn join<F>(&mut self, slot: u32, room: &str, asker: Asker, out: &mut Outgoing<F>) -> Result<(), Refusal> {
+    pub(super) fn join<F>(
+        &mut self,
+        slot: u32,
+        room: &str,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
         let seat = &mut self.seats[slot as usize];
         let known = self.rooms.find(room).map(|(group, name)| (group, name.clone()));
@@ -127,7 +136,7 @@ impl Edge {
         Ok(())
     }
 
-    fn leave<F>(
+    pub(super) fn leave<F>(
         &mut self,
         slot: u32,
         room: &str,
@@ -153,7 +162,10 @@ impl Edge {
     ) -> Result<(), Refusal> {
         let from = self.identity(slot)?;
         let (_, room) = self.place_in_room(slot, room)?;
-        out.post(self.homes.of(&room), Envelope::Say { room, from, data: data.into(), echo, asker });
+        out.post(
+            self.homes.of(&room),
+            Envelope::Say { room, from: Some(from), data: data.into(), echo, asker },
+        );
         Ok(())
     }
 
