@@ -3,6 +3,7 @@
 
 mod chromium;
 mod client;
+mod crowd;
 mod page;
 mod server;
 

@@ -119,7 +119,7 @@ function start() {
     aside(room, missed === null ? "back; the server is a new one" : missed ? `back; ${missed} messages were said meanwhile` : "back; nothing was missed");
   });
   on("say", ({ room, from, data, time_ms }) => said(room, { from, text: textOf(data), time: time_ms }));
-  on("tell", ({ from, data }) => toast(data?.wave ? `${from} waves 👋` : `${from}: ${textOf(data)}`));
+  on("tell", ({ from, data }) => toast(data?.wave ? `${from} waves at you.` : `${from}: ${textOf(data)}`));
   on("broadcast", ({ data }) => toast(`To everybody: ${textOf(data)}`));
   on("rtt", measured);
   on("closed", ended);
@@ -235,7 +235,8 @@ function counts() {
 
 function drawCount() {
   const of = counts();
-  const here = Math.max(of.here, rooms.get(HOME).count);
+  // Past what the list holds the server's own count goes on.
+  const here = people.size < PEOPLE_MAX ? of.here : Math.max(of.here, rooms.get(HOME).count, users);
   const live = me.state === "open";
   $("count").textContent = live || here ? here.toLocaleString("en") : "–";
   $("noun").textContent = `${here === 1 ? "person" : "people"} here now`;
@@ -311,7 +312,7 @@ function newRow(rows) {
   row.you = element("em", title);
   row.detail = element("small", names);
   row.rtt = element("time", row);
-  row.wave = element("button", row, "👋");
+  row.wave = element("button", row, "Wave");
   row.wave.onclick = () => me.tell(row.person.user, { wave: true }).then(() => toast(`You waved at ${row.person.user}.`), fail);
   return row;
 }
@@ -436,7 +437,7 @@ function drawChart(key) {
 
 // ---------------------------------------------------------------------------------------------------- figures
 
-let before = null;
+let before = null, users = 0, census = 0;
 
 async function api(path) {
   const key = stored("key");
@@ -467,6 +468,9 @@ async function ask() {
   }
   $("key").hidden = true;
   const stats = await answer.json();
+  users = stats.users;
+  // Who is connected but not in the lobby: another program, another page.
+  if (users !== counts().here && performance.now() - census > 3000) await everybody();
   const now = performance.now(), messages = (stats.messages_received ?? 0) + (stats.messages_sent ?? 0);
   series.connections.push(stats.connections);
   figure("connections", stats.connections.toLocaleString("en"));
@@ -483,6 +487,17 @@ async function ask() {
     figure("lateness", `≤ ${span(late)}`);
   }
   return 1000;
+}
+
+async function everybody() {
+  let after = "", seen = 0;
+  do {
+    const page = await (await api(`users?limit=256${after}`)).json();
+    for (const view of page.users ?? []) saw(view.user, view);
+    seen += page.users?.length ?? PEOPLE_MAX;
+    after = page.next && `&after=${encodeURIComponent(page.next)}`;
+  } while (after && seen < PEOPLE_MAX);
+  census = performance.now();
 }
 
 const lateness = [], LATE_POLLS = 10;
