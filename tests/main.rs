@@ -3,6 +3,7 @@
 mod browser;
 mod clients;
 mod face;
+mod identity;
 mod presence;
 mod project;
 mod reactor;

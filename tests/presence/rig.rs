@@ -285,6 +285,7 @@ impl World {
                     self.note(|| format!("    a{ticket} is answered {reply:?}"));
                     self.replies.push((ticket, reply));
                 }
+                Effect::Verify { .. } => unreachable!("nobody here sends a token"),
                 Effect::Post { to, envelope } => {
                     let lane = self.lane(worker, to);
                     if !self.full[usize::from(to)] && self.held[lane].is_empty() {
