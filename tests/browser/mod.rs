@@ -6,6 +6,7 @@ mod client;
 mod crowd;
 mod page;
 mod server;
+mod support;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -90,9 +90,8 @@ fn two_people_see_each_other_live() {
     // Hides the tab, by looking at another one.
     let other = two.open("about:blank");
     other.call("Page.bringToFront", json!({}));
-    if ben.eval("document.visibilityState") == "hidden" {
-        shows(&anna, "ben", "away");
-    }
+    ben.until("document.visibilityState === 'hidden'");
+    shows(&anna, "ben", "away");
     ben.call("Page.bringToFront", json!({}));
     other.close();
     shows(&anna, "ben", "online");
