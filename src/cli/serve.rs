@@ -50,10 +50,9 @@ pub(super) fn serve<S: Service + 'static>(
     let keys = settings.site.presence.gate.keys.clone();
     let key_ring = keys.map(|keys| KeyRing { keys, files: settings.key_files });
     let site = Arc::new(settings.site);
-    let server = Server::start_on(config, listening, move |worker, fleet| {
-        make(Arc::clone(&site), worker, fleet)
-    })
-    .map_err(|error| Failure::system(error.to_string()))?;
+    let server =
+        Server::start_on(config, listening, move |worker, fleet| make(Arc::clone(&site), worker, fleet))
+            .map_err(|error| Failure::system(error.to_string()))?;
     announce(
         &Started {
             listening: server.listening(),
