@@ -13,6 +13,7 @@
 //!  identity/             who somebody is, by a signed token: text and time in, claims out. Pure
 //!    |
 //!  reactor/              one thread, one Poll, one slab, one wheel, one mailbox     (mechanism)
+//!    |        tls        certificates; records between a socket and its bytes
 //!    |        sys        the few system calls; a socket layer that a test can play
 //!  wire/                 the protocol, both roles: bytes in, events and bytes out. Pure
 //!    |
