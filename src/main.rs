@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod heap;
 
 fn main() -> std::process::ExitCode {
     cli::run()

@@ -29,7 +29,7 @@ impl Child {
     /// Starts a program whose last word is the address to listen on, and waits until it accepts.
     pub fn start(
         name: &str,
-        words: Vec<OsString>,
+        words: &[OsString],
         spawn: impl FnOnce(&mut Command) -> io::Result<std::process::Child>,
     ) -> io::Result<Child> {
         let address = free_address()?;

@@ -32,6 +32,7 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
     let drain = settings.reactor.drain;
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
+    crate::heap::start();
     let site = Arc::new(settings.site);
     let server = Server::start(config, &settings.addresses, move |worker, fleet| {
         Site::new(Arc::clone(&site), worker, fleet)

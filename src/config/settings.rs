@@ -55,6 +55,7 @@ impl Settings {
             subprotocols: check.subprotocols()?,
             public_listeners: (addresses.len() > public).then_some(public),
             presence: Arc::new(check.presence()?),
+            weigh: Some(crate::heap::weigh),
         };
         Ok(Settings {
             addresses,

@@ -5,8 +5,10 @@
 //! | [`site`] | paths to services and pages; who is let in |
 //! | [`health`] | `/healthz`, `/readyz` |
 //! | [`metrics`] | `/metrics` |
+//! | [`memory`] | what resident memory is for |
 
 pub mod health;
+pub mod memory;
 pub mod metrics;
 pub mod site;
 

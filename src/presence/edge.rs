@@ -3,8 +3,6 @@
 mod arrivals;
 mod commands;
 
-use slab::Slab;
-
 use crate::limits::COMMANDS_BURST_SECONDS;
 use crate::presence::envelope::{Address, Asker, Client, Envelope, Frame, Leaving, Ticket};
 use crate::presence::event;
@@ -14,6 +12,7 @@ use crate::presence::name::{Homes, Name};
 use crate::presence::node::{Effect, Outgoing, Rules, next_serial, page_timer};
 use crate::presence::places::{Place, Places};
 use crate::presence::view::{Reason, State};
+use crate::slots::Slots;
 use crate::time::{Now, TICK_MILLIS, Tick};
 
 /// A client.
@@ -77,7 +76,7 @@ impl Seat {
 pub struct Edge {
     worker: u16,
     homes: Homes,
-    seats: Slab<Seat>,
+    seats: Slots<Seat>,
     rooms: Groups,
     watches: Groups,
     gathers: Gathers,
@@ -89,9 +88,9 @@ impl Edge {
         Edge {
             worker,
             homes,
-            seats: Slab::new(),
-            rooms: Groups::default(),
-            watches: Groups::default(),
+            seats: Slots::default(),
+            rooms: Groups::new(homes),
+            watches: Groups::new(homes),
             gathers: Gathers::default(),
             next_serial: 0,
         }
@@ -121,10 +120,16 @@ impl Edge {
         self.seats.get(slot as usize)?.user.as_ref()
     }
 
-    /// Bytes held, names apart.
+    /// Bytes held for clients and what they watch, names apart.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.seats.capacity() * size_of::<Seat>() + self.rooms.bytes() + self.watches.bytes()
+        self.seats.bytes() + self.watches.bytes()
+    }
+
+    /// Bytes held for who is in which room, names apart.
+    #[must_use]
+    pub fn room_bytes(&self) -> usize {
+        self.rooms.bytes()
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "fewer clients than 2^32")]

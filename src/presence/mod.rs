@@ -10,6 +10,7 @@
 //! | [`node`] | one worker's share of it all: an edge, its homes, their timers |
 //! | [`edge`], `groups`, `places`, `gather` | clients and their commands; who is in what; answers from several homes |
 //! | [`user`], `device`, `last_seen`, [`room`] | the homes |
+//! | `table` | slots by name |
 //! | [`envelope`], [`view`], [`name`] | what crosses, and what it is about |
 //! | [`command`], [`event`] | `rollcall.v1`: commands as they are read, answers and events as they are written |
 //!
@@ -27,6 +28,7 @@ pub mod name;
 pub mod node;
 mod places;
 pub mod room;
+mod table;
 pub mod user;
 pub mod view;
 

@@ -92,6 +92,8 @@ pub(crate) enum Timer {
     Page { slot: u32, serial: u32 },
 }
 
+/// Places of a queue that outlast a burst.
+const QUEUE_KEPT: usize = 64;
 /// Serials are kept in 30 bits of a timer's key.
 const SERIAL_MASK: u32 = (1 << 30) - 1;
 
@@ -162,7 +164,7 @@ impl<F: Frame> Node<F> {
             rules,
             edge: Edge::new(worker, homes),
             users: Users::new(homes),
-            rooms: Rooms::new(now),
+            rooms: Rooms::new(homes, now),
             timers: Wheel::new(now.tick),
             out: Outgoing { posts: VecDeque::new(), timers: Vec::new(), effects: Vec::new() },
         }
@@ -251,6 +253,27 @@ impl<F: Frame> Node<F> {
     #[must_use]
     pub fn has_effects(&self) -> bool {
         !self.out.effects.is_empty()
+    }
+
+    /// Bytes of the timers.
+    #[must_use]
+    pub fn timer_bytes(&self) -> usize {
+        self.timers.bytes()
+    }
+
+    /// Bytes of the queues that a call fills and empties.
+    #[must_use]
+    pub fn queue_bytes(&self) -> usize {
+        self.out.posts.capacity() * size_of::<(u16, Envelope<F>)>()
+            + self.out.timers.capacity() * size_of::<(Tick, Timer)>()
+            + self.out.effects.capacity() * size_of::<Effect<F>>()
+    }
+
+    /// Gives back what a burst has left in these queues, which are empty between calls.
+    pub fn give_back(&mut self) {
+        self.out.posts.shrink_to(QUEUE_KEPT);
+        self.out.timers.shrink_to(QUEUE_KEPT);
+        self.out.effects.shrink_to(QUEUE_KEPT);
     }
 
     /// The clients here.

@@ -93,10 +93,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let mut conn = Conn::new(generation, listener, now, now.after(self.core.timing.handshake));
         conn.flags.surplus = self.core.fleet.connection_opened() > self.core.config.max_connections;
         self.core.conns.insert(conn);
-        if self.transports.len() <= key {
-            self.transports.resize_with(key + 1, || None);
-        }
-        self.transports[key] = Some(Transport::Plain(socket));
+        self.transports.put(key, Transport::Plain(socket));
         let counters = self.core.counters();
         counters.accepts.add(1);
         counters.connections.add(1);
@@ -112,7 +109,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         // The service may have been told already and be waiting to hear of others; what it sent goes nowhere.
         let Some(conn) = self.core.conns.try_remove(id.key as usize) else { return };
-        self.transports[id.key as usize] = None;
+        self.transports.take(id.key as usize);
         self.core.fleet.connection_ended();
         let counters = self.core.counters();
         counters.connections.sub(1);

@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use slab::Slab;
-
 use crate::limits::{EARLY_FLUSH_BYTES, FRAME_HEADER_BYTES_MAX};
 use crate::reactor::arena::{Arena, NONE};
 use crate::reactor::config::Config;
@@ -16,6 +14,7 @@ use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mailbox::Mailbox;
 use crate::reactor::random::Random;
 use crate::reactor::service::SendError;
+use crate::slots::Slots;
 use crate::time::Now;
 use crate::time::wheel::Wheel;
 use crate::wire::close::Close;
@@ -39,7 +38,7 @@ pub(crate) struct Core<M> {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) mailboxes: Mailboxes<M>,
     pub(crate) now: Now,
-    pub(crate) conns: Slab<Conn>,
+    pub(crate) conns: Slots<Conn>,
     pub(crate) arena: Arena,
     pub(crate) wheel: Wheel,
     pub(crate) random: Random,
@@ -71,7 +70,7 @@ impl<M> Core<M> {
             fleet,
             mailboxes,
             now,
-            conns: Slab::new(),
+            conns: Slots::default(),
             arena: Arena::default(),
             wheel: Wheel::new(now.tick),
             random: Random::new(seed),
@@ -85,11 +84,6 @@ impl<M> Core<M> {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.fleet.workers()[self.id.index()].counters
-    }
-
-    /// Bytes of the slab; an entry is a connection, for a free one's link fits into it.
-    pub(crate) fn slab_bytes(&self) -> usize {
-        self.conns.capacity() * size_of::<Conn>()
     }
 
     pub(crate) fn get(&self, id: ConnId) -> Option<&Conn> {

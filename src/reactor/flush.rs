@@ -48,7 +48,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         if conn.outbox.is_some() {
             self.queue(arena, entry, 0);
         } else {
-            let Some(transport) = self.transports[id.key as usize].as_mut() else { return };
+            let Some(transport) = self.transports.get_mut(id.key as usize) else { return };
             match write(transport, arena, entry, dirty.len, &mut self.scratch) {
                 Ok(written) => {
                     self.core.counters().sent_bytes.add(written as u64);
@@ -86,7 +86,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let now = self.core.now.tick;
         let Some(conn) = self.core.conns.get_mut(id.key as usize) else { return };
         let Some(outbox) = &mut conn.outbox else { return };
-        let Some(transport) = self.transports[id.key as usize].as_mut() else { return };
+        let Some(transport) = self.transports.get_mut(id.key as usize) else { return };
         let before = outbox.len();
         let mut sent = 0;
         let mut pinged = false;
@@ -150,7 +150,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     pub(crate) fn transport(&mut self, id: ConnId) -> Option<&mut Transport<N::Socket>> {
         self.core.get(id)?;
-        self.transports.get_mut(id.key as usize)?.as_mut()
+        self.transports.get_mut(id.key as usize)
     }
 }
 

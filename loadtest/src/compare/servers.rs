@@ -175,7 +175,7 @@ impl Server {
     /// Starts it on its core and waits until it accepts.
     pub fn start(kind: Kind, places: &Places, cores: &Cores) -> io::Result<Server> {
         let words = kind.command(places)?;
-        Child::start(kind.name(), words, |command| cores.on_server(|| command.spawn())).map(Server)
+        Child::start(kind.name(), &words, |command| cores.on_server(|| command.spawn())).map(Server)
     }
 
     /// Where it listens.

@@ -8,9 +8,10 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use rollcall::wire::close::CloseCode;
 use rollcall::wire::session::Event;
+use rustix::io::Errno;
 
 use crate::board::{Board, UNSET};
-use crate::engine::link::{End, LIMITS, Link, Pong};
+use crate::engine::link::{End, LIMITS, Link, Pong, Seen};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::{Recorder, Tally};
 use crate::roster::cast::Role;
@@ -88,6 +89,8 @@ pub struct RosterClient<'a> {
     /// The number of this thread's first connection, and of its next.
     first_number: usize,
     next_number: usize,
+    /// Numbers of connections that could not be opened: another one will have them.
+    unopened: Vec<u32>,
     /// Connections in the order in which they were opened.
     ids: Vec<u32>,
     step: u8,
@@ -131,6 +134,7 @@ impl<'a> RosterClient<'a> {
             request: Request::new(&target.request),
             first_number,
             next_number: first_number,
+            unopened: Vec::new(),
             ids: Vec::new(),
             step: Step::Open as u8,
             stepped: 0,
@@ -231,6 +235,8 @@ impl<'a> RosterClient<'a> {
         let expected = match end {
             End::Closed(Some(CloseCode::GOING_AWAY)) => self.orders.draining.load(Relaxed),
             End::Closed(_) | End::Eof => self.orders.leaving.load(Relaxed),
+            // The server did not wait for the answer to its Close.
+            End::System(Errno::PIPE) => self.orders.draining.load(Relaxed),
             _ => false,
         };
         if expected { End::Done } else { end }
@@ -243,6 +249,7 @@ impl<'a> RosterClient<'a> {
             (self.step, self.stepped) = (step, 0);
             if step == Step::Return as u8 {
                 self.ids.clear();
+                self.unopened.clear();
                 self.next_number = self.first_number;
             }
         }
@@ -307,10 +314,18 @@ impl Client for RosterClient<'_> {
 
     fn request(&mut self, link: &mut Link<Part>, _: &Target, out: &mut Vec<u8>) {
         if link.state.number == UNNUMBERED {
-            link.state.number = self.next_number as u32;
-            self.next_number += 1;
+            link.state.number = self.unopened.pop().unwrap_or_else(|| {
+                self.next_number += 1;
+                self.next_number as u32 - 1
+            });
         }
         self.request.write(self.role(&link.state), out);
+    }
+
+    fn failed(&mut self, link: &mut Link<Part>) {
+        if link.state.number != UNNUMBERED {
+            self.unopened.push(link.state.number);
+        }
     }
 
     fn opened(&mut self, id: usize, _: &mut Link<Part>, _: u64) -> Result<(), End> {
@@ -329,8 +344,8 @@ impl Client for RosterClient<'_> {
         let seen = link.read(bytes, |part, _, payload| {
             self.hear(id, part, payload, now);
             Ok(())
-        })?;
-        self.pings += seen.open().map_err(|end| self.parted(end))?;
+        });
+        self.pings += seen.and_then(Seen::open).map_err(|end| self.parted(end))?;
         Ok(())
     }
 

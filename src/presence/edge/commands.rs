@@ -25,7 +25,7 @@ impl Edge {
         text: &str,
         out: &mut Outgoing<F>,
     ) {
-        if !self.seats.contains(slot as usize) {
+        if self.seats.get(slot as usize).is_none() {
             return;
         }
         let done = match command::parse(text) {

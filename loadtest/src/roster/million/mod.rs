@@ -122,7 +122,7 @@ impl Args {
         }
         words.extend(self.serve.iter().cloned());
         words.push("--listen".into());
-        Child::start(OURS, words, std::process::Command::spawn).map(Some).map_err(failed)
+        Child::start(OURS, &words, std::process::Command::spawn).map(Some).map_err(failed)
     }
 
     fn program(&self) -> std::io::Result<PathBuf> {
