@@ -94,6 +94,12 @@ impl<T> Slots<T> {
         self.chunks.get_mut(key / CHUNK)?.get_mut(key % CHUNK)
     }
 
+    /// A key that is beyond all of theirs.
+    #[must_use]
+    pub fn end(&self) -> usize {
+        self.chunks.len() * CHUNK
+    }
+
     /// All of them by key.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
         let chunks = self.chunks.iter().enumerate();
@@ -235,7 +241,7 @@ mod tests {
             side.put(key, Box::new(key));
         }
         let (full, beside) = (slots.bytes(), side.bytes());
-        assert!(full >= 100 * CHUNK * 8 && full < 110 * CHUNK * 8);
+        assert!((100 * CHUNK * 8..110 * CHUNK * 8).contains(&full));
         for key in 0..100 * CHUNK {
             slots.try_remove(key);
             side.take(key);

@@ -3,10 +3,14 @@
 //! | file | subject |
 //! |---|---|
 //! | [`site`] | paths to services and pages; who is let in |
+//! | [`api`] | `/api/v1` |
+//! | [`assets`] | the page at `/`, `/rollcall.js` |
 //! | [`health`] | `/healthz`, `/readyz` |
 //! | [`metrics`] | `/metrics` |
 //! | [`memory`] | what resident memory is for |
 
+pub mod api;
+pub mod assets;
 pub mod health;
 pub mod memory;
 pub mod metrics;

@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use crate::limits::BIG_ROOM_MEMBERS;
+use crate::presence::admin::Listing;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Leaving, Page, Place};
 use crate::presence::event;
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::node::{Outgoing, Rules, Timer, next_serial};
+use crate::presence::roll::Roll;
 use crate::presence::table::Table;
 use crate::slots::Slots;
 use crate::time::{Now, TICK_MILLIS, Tick};
@@ -131,6 +133,8 @@ impl Room {
 pub struct Rooms {
     by_name: Table,
     rooms: Slots<Room>,
+    /// All of them by name, for pages.
+    roll: Roll,
     /// Of all rooms.
     members: usize,
     name_bytes: usize,
@@ -145,6 +149,7 @@ impl Rooms {
         Rooms {
             by_name: Table::new(homes),
             rooms: Slots::default(),
+            roll: Roll::default(),
             members: 0,
             name_bytes: 0,
             next_serial: 0,
@@ -248,7 +253,7 @@ impl Rooms {
     pub(crate) fn say<F: Frame>(
         &mut self,
         now: Now,
-        (room, from): (&str, &str),
+        (room, from): (&str, Option<&str>),
         data: &str,
         echo: bool,
         asker: Asker,
@@ -287,6 +292,18 @@ impl Rooms {
         }
         page.room = Some(room);
         out.post(asker.at.worker, Envelope::Listed { asker, page });
+    }
+
+    /// Rooms by name, behind one, with their numbers of members.
+    pub(crate) fn page(&self, limit: usize, after: Option<&str>) -> Listing<usize> {
+        let mut slots = self.roll.after(after, |slot| &*self.rooms[slot as usize].name);
+        let row = |slot: u32| {
+            let room = &self.rooms[slot as usize];
+            (room.name.clone(), room.members.len())
+        };
+        let rows: Vec<(Name, usize)> = slots.by_ref().take(limit).map(row).collect();
+        let next = slots.next().and(rows.last()).map(|(name, _)| name.clone());
+        Listing { rows, next }
     }
 
     /// Some member's grace may be over: a timer also fires early, where the wheel can't look as far ahead as the grace is
@@ -328,8 +345,9 @@ impl Rooms {
         self.members -= usize::from(home.members.remove(user).is_some());
         if home.members.is_empty() {
             self.name_bytes -= bytes_of(&home.name);
-            let rooms = &self.rooms;
-            self.by_name.remove(&rooms[slot as usize].name, slot, |slot| &*rooms[slot as usize].name);
+            let name_of = |slot: u32| &*self.rooms[slot as usize].name;
+            self.by_name.remove(name_of(slot), slot, name_of);
+            self.roll.remove(slot, name_of);
             self.rooms.try_remove(slot as usize);
             return;
         }
@@ -363,8 +381,9 @@ impl Rooms {
             count_due: None,
         }) as u32;
         self.name_bytes += bytes_of(name);
-        let rooms = &self.rooms;
-        self.by_name.insert(name, slot, |slot| &*rooms[slot as usize].name);
+        let name_of = |slot: u32| &*self.rooms[slot as usize].name;
+        self.by_name.insert(name, slot, name_of);
+        self.roll.insert(slot, name_of);
         slot
     }
 }

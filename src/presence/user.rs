@@ -3,12 +3,15 @@
 //! A connection that closed or broke goes on counting for the grace, and one that comes within it takes its place: a page
 //! that reloads shows nothing at all. Whatever changes what a watcher sees is one event with the next version.
 
+use crate::limits::PAGE_SCAN_MAX;
+use crate::presence::admin::Listing;
 use crate::presence::device::{Device, Devices, Lingering};
 use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
 use crate::presence::event;
 use crate::presence::last_seen::{Entry, LastSeen};
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::node::{Outgoing, Rules, Timer, next_serial};
+use crate::presence::roll::Roll;
 use crate::presence::table::Table;
 use crate::presence::view::{Reason, State, View};
 use crate::slots::Slots;
@@ -94,6 +97,8 @@ impl User {
 pub struct Users {
     table: Table,
     users: Slots<User>,
+    /// All of them by name, for pages.
+    roll: Roll,
     next_serial: u32,
     last_seen: LastSeen,
     present: usize,
@@ -108,6 +113,7 @@ impl Users {
         Users {
             table: Table::new(homes),
             users: Slots::default(),
+            roll: Roll::default(),
             next_serial: 0,
             last_seen: LastSeen::new(homes),
             present: 0,
@@ -144,7 +150,8 @@ impl Users {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let watchers = self.watchers * size_of::<Watcher>();
-        self.users.bytes() + self.table.bytes() + self.last_seen.bytes() + self.name_bytes + watchers
+        let tables = self.table.bytes() + self.roll.bytes() + self.last_seen.bytes();
+        self.users.bytes() + tables + self.name_bytes + watchers
     }
 
     /// A connection is there. It takes the place of one that lingers; over the cap, of the oldest.
@@ -165,7 +172,7 @@ impl Users {
             if let Some(oldest) = known.devices.remove(Device::is_live) {
                 reason = Some(Reason::Replaced);
                 let Address { worker, client } = oldest.address();
-                out.post(worker, Envelope::Evict { client, reason: Reason::Replaced });
+                out.post(worker, Envelope::Evict { client, reason: Reason::Replaced, words: None });
             }
         }
         self.refresh(now, slot, reason, false, out);
@@ -310,7 +317,7 @@ impl Users {
         &self,
         now: Now,
         user: &str,
-        (from, data): (&str, &str),
+        (from, data): (Option<&str>, &str),
         asker: Asker,
         out: &mut Outgoing<F>,
     ) {
@@ -324,6 +331,69 @@ impl Users {
             }
         }
         out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Told(told) });
+    }
+
+    /// All connections of a user are sent away, for good; those within their grace are not waited for.
+    pub(crate) fn kick<F: Frame>(
+        &mut self,
+        now: Now,
+        user: &str,
+        words: &std::sync::Arc<str>,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) {
+        let mut kicked = 0;
+        if let Some(slot) = self.find(user) {
+            let known = &mut self.users[slot as usize];
+            for device in known.devices.live() {
+                let Address { worker, client } = device.address();
+                let words = Some(words.clone());
+                out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words });
+                kicked += 1;
+            }
+            while known.devices.remove(|device| !device.is_live()).is_some() {}
+            self.refresh(now, slot, Some(Reason::Kicked), false, out);
+        }
+        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Kicked(kicked) });
+    }
+
+    /// All connections of a user are to come into a room, or to go out of it: their edges see to that.
+    pub(crate) fn bring<F>(&self, user: &str, room: &Name, joins: bool, asker: Asker, out: &mut Outgoing<F>) {
+        let mut bidden = 0;
+        for device in self.find(user).iter().flat_map(|slot| self.users[*slot as usize].devices.live()) {
+            let Address { worker, client } = device.address();
+            out.post(worker, Envelope::Bid { client, room: room.clone(), joins, asker });
+            bidden += 1;
+        }
+        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Bringing(bidden) });
+    }
+
+    /// Users by name, behind one, as a watcher that asks for suspicions sees them: those in that state, or all that are
+    /// not offline. Looks at [`PAGE_SCAN_MAX`] users at most.
+    pub(crate) fn page(
+        &self,
+        now: Now,
+        state: Option<State>,
+        limit: usize,
+        after: Option<&str>,
+    ) -> Listing<View> {
+        let mut rows = Vec::new();
+        let mut slots = self.roll.after(after, |slot| &*self.users[slot as usize].name);
+        let mut last = None;
+        for slot in slots.by_ref().take(PAGE_SCAN_MAX) {
+            let user = &self.users[slot as usize];
+            last = Some(user);
+            let is_meant = state.map_or(user.told.state != State::Offline, |state| user.told.state == state);
+            // Who was only watched was never here.
+            if is_meant && user.version > 0 {
+                rows.push((user.name.clone(), user.view(now)));
+            }
+            if rows.len() == limit {
+                break;
+            }
+        }
+        let next = slots.next().and(last).map(|user| user.name.clone());
+        Listing { rows, next }
     }
 
     /// Tells the watchers where what they see has changed.
@@ -402,7 +472,9 @@ impl Users {
     fn forget(&mut self, slot: u32) {
         let Some(known) = self.users.get(slot as usize).filter(|user| user.is_forgettable()) else { return };
         self.name_bytes -= bytes_of(&known.name);
-        self.table.remove(&known.name, slot, |slot| &*self.users[slot as usize].name);
+        let name_of = |slot: u32| &*self.users[slot as usize].name;
+        self.table.remove(&known.name, slot, name_of);
+        self.roll.remove(slot, name_of);
         self.users.try_remove(slot as usize);
     }
 
@@ -432,7 +504,9 @@ impl Users {
             kept: false,
         }) as u32;
         self.name_bytes += bytes_of(name);
-        self.table.insert(name, slot, |slot| &*self.users[slot as usize].name);
+        let name_of = |slot: u32| &*self.users[slot as usize].name;
+        self.table.insert(name, slot, name_of);
+        self.roll.insert(slot, name_of);
         slot
     }
 }
