@@ -17,7 +17,7 @@
 //!    |        sys        the few system calls; a socket layer that a test can play
 //!  wire/                 the protocol, both roles: bytes in, events and bytes out. Pure
 //!    |
-//!  limits, time          every bound by name; Tick, the wheel, and the only caller of Instant::now
+//!  limits, slots, time   every bound by name; tables that give back; Tick, the wheel, the only caller of Instant::now
 //! ```
 
 #[cfg(not(target_os = "linux"))]
@@ -31,6 +31,7 @@ pub mod limits;
 pub mod presence;
 pub mod reactor;
 pub mod service;
+pub mod slots;
 pub mod sys;
 pub mod time;
 pub mod wire;

@@ -45,6 +45,7 @@ pub(super) fn serve<S: Service + 'static>(
     let drain = settings.reactor.drain;
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
+    crate::heap::start();
     let api_keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
     let auth = settings.site.presence.gate.auth;
     let keys = settings.site.presence.gate.keys.clone();
