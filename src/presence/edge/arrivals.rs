@@ -88,8 +88,11 @@ impl Edge {
 
     pub(crate) fn answered<F>(&mut self, asker: Asker, answer: Answer, out: &mut Outgoing<F>) {
         let client = asker.at.client;
+        // Who was in already and is bidden to come in is not told, so that nothing may begin anew: what made the place says
+        // from where on it counts.
+        let changes = !matches!(asker.ticket, Ticket::Brought { news: false, .. });
         match &answer {
-            Answer::Joined(room, _) => self.hears(client, room, true),
+            Answer::Joined(room, _) if changes => self.hears(client, room, true),
             Answer::Left(room, _) => self.hears(client, room, false),
             _ => {}
         }
