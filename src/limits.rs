@@ -136,6 +136,19 @@ pub const BROADCASTS_MAX: usize = 64;
 
 const _: () = assert!(ADMIN_TICKS_MAX < ANSWER_TICKS_MAX);
 const _: () = assert!(PAGE_MAX <= PAGE_SCAN_MAX);
+/// A token. Past it: 401.
+pub const TOKEN_BYTES_MAX: usize = 4 << 10;
+/// A secret that tokens are signed with. Below it the server doesn't start.
+pub const TOKEN_SECRET_BYTES_MIN: usize = 32;
+/// How far a token's `nbf` may lie ahead; its `exp` is exact.
+pub const TOKEN_LEEWAY_MILLIS: u64 = 5_000;
+/// Patterns in each of a token's claims `rooms` and `see`. Past it: 401.
+pub const TOKEN_PATTERNS_MAX: usize = 64;
+/// Keys that tokens are verified with: more than one while they change.
+pub const TOKEN_KEYS_MAX: usize = 16;
+/// A key file. Past it the file is refused.
+pub const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
+
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= USERS_PER_COMMAND_MAX);
 const _: () = assert!(CLOSE_REASON_BYTES_MAX == 123);
 const _: () = assert!(HEAD_BYTES_MAX <= READ_BUFFER_BYTES);

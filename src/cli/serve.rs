@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::http::Site;
-use rollcall::http::api::keys::Keys;
+use rollcall::http::api;
+use rollcall::identity::Keys;
 use rollcall::reactor::server::Handle;
 use rollcall::reactor::{Config, Server};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -16,6 +17,7 @@ use super::{Failure, complain, log, say};
 use crate::config::Settings;
 use crate::config::api_keys::KeySource;
 use crate::config::capacity::{Capacity, count};
+use crate::config::keys::KeyFiles;
 use crate::config::layer::LogForm;
 use crate::config::units::Span;
 
@@ -34,7 +36,10 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
     let drain = settings.reactor.drain;
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
-    let keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
+    let api_keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
+    let auth = settings.site.presence.gate.auth;
+    let keys = settings.site.presence.gate.keys.clone();
+    let key_ring = keys.map(|keys| KeyRing { keys, files: settings.key_files });
     let site = Arc::new(settings.site);
     let server = Server::start(config, &settings.addresses, move |worker, fleet| {
         Site::new(Arc::clone(&site), worker, fleet)
@@ -47,12 +52,17 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
             capacity,
             private: server.has_private_tables(),
             heartbeat,
+            auth,
         },
         settings.log,
     );
 
     let handle = server.handle();
-    std::thread::spawn(move || obey(signals, &handle, drain, || reload(&keys.0, &keys.1)));
+    let reload = move || {
+        read_api_keys_again(&api_keys.0, &api_keys.1);
+        read_token_keys_again(key_ring.as_ref());
+    };
+    std::thread::spawn(move || obey(signals, &handle, drain, reload));
     server
         .join()
         .map_err(|worker| Failure { line: format!("worker {worker} panicked: this is a bug"), code: 70 })?;
@@ -80,7 +90,13 @@ fn announce(started: &Started<'_>, form: LogForm) {
     }
 }
 
-/// SIGHUP reloads. The first of the other signals drains, the second exits, as a shell would report a death by it.
+/// The keys that run, and where they come from.
+struct KeyRing {
+    keys: Arc<Keys>,
+    files: KeyFiles,
+}
+
+/// SIGHUP reads the keys again. Of the others the first drains, the second exits, as a shell would report a death by it.
 fn obey(mut signals: Signals, server: &Handle, drain: Duration, reload: impl Fn()) {
     let mut signals = signals.forever().filter(|signal| {
         if *signal == SIGHUP {
@@ -99,7 +115,7 @@ fn obey(mut signals: Signals, server: &Handle, drain: Duration, reload: impl Fn(
 }
 
 /// Reads the keys of the API again. Those that were good stay so where the new ones can't be read.
-fn reload(source: &KeySource, keys: &Keys) {
+fn read_api_keys_again(source: &KeySource, keys: &api::keys::Keys) {
     if source.file.is_none() {
         return;
     }
@@ -108,7 +124,21 @@ fn reload(source: &KeySource, keys: &Keys) {
             tracing::info!("the API takes {} now", count(good.len(), "key"));
             keys.replace(good);
         }
-        Err((setting, error)) => tracing::warn!("--{setting}: {error}; the keys stay as they were"),
+        Err((setting, error)) => tracing::error!("the API's keys stay as they were: {setting}: {error}"),
+    }
+}
+
+/// New keys take the place of the old ones, all of them or, where one is bad, none. Nobody is sent away.
+fn read_token_keys_again(key_ring: Option<&KeyRing>) {
+    let Some(KeyRing { keys, files }) = key_ring else {
+        return;
+    };
+    match files.read() {
+        Ok(new) => {
+            tracing::info!("{} for tokens read again", count(new.len(), "key"));
+            keys.replace(new);
+        }
+        Err((setting, error)) => tracing::error!("the keys for tokens stay as they were: {setting}: {error}"),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, ValueEnum};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::address::Address;
 use super::api_keys::Secret;
@@ -21,9 +21,6 @@ pub(crate) struct Layer {
     /// Further address, to which /metrics and /api move
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) admin_listen: Option<Address>,
-    /// Who must prove who they are. This version knows nobody: none
-    #[arg(long, value_name = "WHO", help_heading = "Addresses")]
-    pub(crate) auth: Option<Auth>,
     /// Origin that may connect, as browsers write it; repeatable [default: any]
     #[arg(long, value_name = "ORIGIN", help_heading = "Addresses")]
     pub(crate) origin: Option<Vec<String>>,
@@ -41,6 +38,20 @@ pub(crate) struct Layer {
     /// Origin whose pages may use the API, as browsers write it; repeatable. `*`, with a key: any
     #[arg(long, value_name = "ORIGIN", help_heading = "API")]
     pub(crate) cors_origin: Option<Vec<String>>,
+    /// When clients of /ws show a token: never, with the upgrade, or by a command soon after [default: none; early with a key]
+    #[arg(long, value_name = "WHEN", help_heading = "Identity")]
+    pub(crate) auth: Option<Auth>,
+    /// From the upgrade to the command auth, with `--auth late`; past it: close 4408
+    #[arg(long, value_name = "TIME", help_heading = "Identity")]
+    pub(crate) auth_timeout: Option<Span>,
+    /// File with the secret that tokens are signed with (HS256), 32 bytes or more; repeatable, read again on SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "Identity")]
+    #[serde(deserialize_with = "one_or_more")]
+    pub(crate) token_secret_file: Option<Vec<PathBuf>>,
+    /// File with the public key of what signs tokens: RSA, P-256 or Ed25519, PEM; repeatable, read again on SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "Identity")]
+    #[serde(deserialize_with = "one_or_more")]
+    pub(crate) token_public_key: Option<Vec<PathBuf>>,
 
     /// Worker threads [default: one per core, or as many as --max-connections needs]
     #[arg(long, value_name = "N", help_heading = "Size")]
@@ -122,7 +133,6 @@ pub(crate) struct Layer {
 /// [`capacity`](super::capacity).
 pub(crate) const DEFAULTS: &str = r#"
 listen = ["127.0.0.1:8080"]
-auth = "none"
 origin = []
 cors-origin = []
 subprotocol = ["rollcall.v1", "chat"]
@@ -137,6 +147,7 @@ heartbeat-key = ["heart", "req_type"]
 offline-grace = "5s"
 max-connections-per-user = 16
 max-commands-per-second = 50
+auth-timeout = "10s"
 handshake-timeout = "10s"
 close-timeout = "5s"
 drain = "10s"
@@ -209,11 +220,27 @@ pub(crate) fn one_line(error: &clap::Error) -> String {
     line
 }
 
-/// Who must prove who they are.
+/// A path, or a list of them.
+fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<PathBuf>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a path or a list of paths")]
+    enum Paths {
+        One(PathBuf),
+        More(Vec<PathBuf>),
+    }
+    Ok(Some(match Paths::deserialize(from)? {
+        Paths::One(path) => vec![path],
+        Paths::More(paths) => paths,
+    }))
+}
+
+/// When clients show a token.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Auth {
     None,
+    Early,
+    Late,
 }
 
 /// Whether each worker has a descriptor table of its own.

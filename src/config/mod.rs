@@ -7,11 +7,13 @@
 //! | [`units`], [`address`] | durations, sizes and addresses as people write them |
 //! | [`sources`] | reading file and environment; which place wins; `config print` |
 //! | [`settings`] | the settings as the server takes them, and the relations that must hold between them |
+//! | [`keys`] | the files with keys for tokens |
 //! | [`capacity`] | how many connections fit, and why |
 
 pub(crate) mod address;
 pub(crate) mod api_keys;
 pub(crate) mod capacity;
+pub(crate) mod keys;
 pub(crate) mod layer;
 pub(crate) mod settings;
 pub(crate) mod sources;

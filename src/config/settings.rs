@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::http::SiteSettings;
+use rollcall::http::api;
 use rollcall::http::api::guard::Guard;
-use rollcall::http::api::keys::Keys;
+use rollcall::identity::Keys;
 use rollcall::limits::{BACKLOG_BYTES_PAUSE, MessageLimits, READ_BUFFER_BYTES, WORKERS_MAX};
 use rollcall::presence::Rules;
 use rollcall::reactor;
+use rollcall::service::gate::{Auth, Gate};
 use rollcall::service::heartbeats::Shapes;
 use rollcall::service::presence::{PresenceSettings, heartbeat_millis};
 use rollcall::time::ticks;
 
 use super::address::Address;
 use super::api_keys::KeySource;
+use super::keys::KeyFiles;
 use super::layer::{self, Layer, LogForm, LogLevel};
 use super::sources::{Origin, Sources};
 use super::units::{Size, Span};
@@ -39,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) site: SiteSettings,
     /// Where its keys for the API come from, to read them again.
     pub(crate) api_keys: KeySource,
+    /// The files with the keys of `site`.
+    pub(crate) key_files: KeyFiles,
     pub(crate) log: LogForm,
     pub(crate) log_level: LogLevel,
 }
@@ -54,14 +59,15 @@ impl Settings {
         let public = addresses.len();
         let admin = check.layer.admin_listen.as_ref().map(Address::resolve).transpose();
         addresses.extend(admin.map_err(|error| check.at("admin-listen", &error))?);
-        check.reach(&addresses)?;
         let api_keys = KeySource { key: check.layer.api_key.clone(), file: check.layer.api_key_file.clone() };
+        let key_files = check.key_files();
+        check.reach(&addresses, !key_files.is_empty())?;
         let site = SiteSettings {
             api: Arc::new(check.guard(&api_keys, &addresses)?),
             origins: check.origins("origin", check.layer.origin.as_ref())?,
             subprotocols: check.subprotocols()?,
             public_listeners: (addresses.len() > public).then_some(public),
-            presence: Arc::new(check.presence()?),
+            presence: Arc::new(check.presence(&key_files)?),
         };
         Ok(Settings {
             addresses,
@@ -75,6 +81,7 @@ impl Settings {
             reactor: check.reactor()?,
             site,
             api_keys,
+            key_files,
             log: set(check.layer.log),
             log_level: set(check.layer.log_level),
         })
@@ -127,7 +134,33 @@ impl Check<'_> {
         })
     }
 
-    fn presence(&self) -> Result<PresenceSettings, String> {
+    fn key_files(&self) -> KeyFiles {
+        let files = |given: &Option<Vec<_>>| given.clone().unwrap_or_default();
+        KeyFiles {
+            secrets: files(&self.layer.token_secret_file),
+            public_keys: files(&self.layer.token_public_key),
+        }
+    }
+
+    fn gate(&self, files: &KeyFiles) -> Result<Gate, String> {
+        let keys = files.read().map_err(|(setting, error)| self.at(setting, &error))?;
+        let keys = (!keys.is_empty()).then(|| Arc::new(Keys::new(keys)));
+        let auth = match self.layer.auth {
+            Some(layer::Auth::Early | layer::Auth::Late) if keys.is_none() => {
+                let error = "tokens need a key: --token-secret-file FILE, or --token-public-key FILE.pem";
+                return Err(self.at("auth", error));
+            }
+            Some(layer::Auth::None) => Auth::None,
+            Some(layer::Auth::Late) => Auth::Late,
+            Some(layer::Auth::Early) => Auth::Early,
+            None if keys.is_some() => Auth::Early,
+            None => Auth::None,
+        };
+        let timeout = self.span("auth-timeout", self.layer.auth_timeout, MILLIS(100)..=DAY)?;
+        Ok(Gate { auth, keys, timeout: ticks(timeout) })
+    }
+
+    fn presence(&self, key_files: &KeyFiles) -> Result<PresenceSettings, String> {
         let layer = &self.layer;
         let heartbeat = self.heartbeat()?;
         let both = heartbeat.mode == reactor::HeartbeatMode::Both;
@@ -146,6 +179,7 @@ impl Check<'_> {
                 texts: set(layer.heartbeat_text.clone()),
                 keys: set(layer.heartbeat_key.clone()),
             },
+            gate: self.gate(key_files)?,
             secret: RandomState::new().hash_one("homes"),
         })
     }
@@ -187,12 +221,12 @@ impl Check<'_> {
     }
 
     /// Whoever lets strangers in says so.
-    fn reach(&self, addresses: &[SocketAddr]) -> Result<(), String> {
+    fn reach(&self, addresses: &[SocketAddr], has_key: bool) -> Result<(), String> {
         let outside = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
         match outside {
-            Some(address) if self.sources.origin("auth") == Some(Origin::Default) => Err(format!(
+            Some(address) if self.layer.auth.is_none() && !has_key => Err(format!(
                 "{address} is reachable from other machines, and everybody who reaches it is let in; \
-                 say `--auth none` if that is meant"
+                 give a key, --token-secret-file FILE, or say `--auth none` if that is meant"
             )),
             _ => Ok(()),
         }
@@ -214,7 +248,7 @@ impl Check<'_> {
         let loopback = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
         Ok(Guard {
             keyed: !keys.is_empty(),
-            keys: Arc::new(Keys::new(keys)),
+            keys: Arc::new(api::keys::Keys::new(keys)),
             origins: cors,
             loopback: addresses.iter().map(loopback).collect(),
         })

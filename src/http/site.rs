@@ -186,9 +186,9 @@ impl Service for Site {
         let subprotocol = upgrade.subprotocol(&self.settings.subprotocols);
         let tag = match purpose {
             Purpose::Echo => ECHO_TAG,
-            Purpose::Presence => match self.presence.admit(upgrade.head.query(), subprotocol) {
+            Purpose::Presence => match self.presence.admit(cx.now(), upgrade.head, subprotocol) {
                 Ok(tag) => tag,
-                Err(reason) => return Admission::Refuse(Response::text(400, reason)),
+                Err(response) => return Admission::Refuse(response),
             },
         };
         Admission::Accept(Accept { tag, subprotocol: subprotocol.map(str::to_owned) })

@@ -250,7 +250,7 @@ fn brought(work: &mut Work, answer: &Answer) -> Option<Reply> {
         Answer::Bringing(0) => return Some(Reply::refused(404, NOT_CONNECTED)),
         Answer::Bringing(connections) => *told = Some(*connections),
         Answer::Joined(_, now) | Answer::Left(_, now) => {
-            (*came, *done, *place) = (*came + 1, *done + 1, *now)
+            (*came, *done, *place) = (*came + 1, *done + 1, *now);
         }
         Answer::NotBrought(code) => {
             *came += 1;

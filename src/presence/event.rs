@@ -139,6 +139,12 @@ pub fn answer(seq: i64, answer: &Answer) -> Option<String> {
     Some(success(seq, &body))
 }
 
+/// The answer to `auth`.
+#[must_use]
+pub fn authenticated(seq: i64, user: &str, expires_millis: u64) -> String {
+    success(seq, &format!(r#""user":"{user}","expires_ms":{expires_millis}"#))
+}
+
 /// The answer to `heartbeat`.
 #[must_use]
 pub fn heartbeat_answer(seq: i64, now: Now) -> String {

@@ -10,6 +10,7 @@
 //! | [`node`] | one worker's share of it all: an edge, its homes, their timers |
 //! | [`edge`], `groups`, `places`, `gather` | clients and their commands; who is in what; answers from several homes |
 //! | [`user`], `device`, `last_seen`, [`room`] | the homes |
+//! | [`grants`] | what tokens let their connections do |
 //! | [`envelope`], [`view`], [`name`] | what crosses, and what it is about |
 //! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
 //! | [`command`], [`event`] | `rollcall.v1`: commands as they are read, answers and events as they are written |
@@ -24,6 +25,7 @@ pub mod edge;
 pub mod envelope;
 pub mod event;
 mod gather;
+pub mod grants;
 mod groups;
 mod last_seen;
 pub mod name;
@@ -35,6 +37,7 @@ pub mod user;
 pub mod view;
 
 pub use envelope::{Address, Client, Envelope, Frame};
+pub use grants::{Entry, Grants, Pattern};
 pub use name::{Homes, Name, is_name};
 pub use node::{Effect, Node, Rules};
 pub use view::{Reason, State, View};

@@ -6,12 +6,14 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::mem;
+use std::sync::Arc;
 
 use crate::limits::{COMMANDS_PER_SECOND_MAX, CONNECTIONS_PER_USER_MAX};
 use crate::presence::admin::{Ask, Reply};
 use crate::presence::desk::Desk;
 use crate::presence::edge::{Broadcasts, Edge};
 use crate::presence::envelope::{Client, Envelope, Frame, Ticket};
+use crate::presence::grants::{Entry, Grants};
 use crate::presence::name::{Homes, Name};
 use crate::presence::room::Rooms;
 use crate::presence::user::Users;
@@ -88,6 +90,15 @@ pub enum Effect<F> {
         /// The answer.
         reply: Reply,
     },
+    /// A token to look at: [`Node::authenticate`] takes what it says, [`Node::refuse_token`] what is wrong with it.
+    Verify {
+        /// The client's slot.
+        slot: u32,
+        /// The command's number.
+        seq: i64,
+        /// As the client sent it.
+        token: String,
+    },
     /// A letter to another worker. One that is not taken goes to [`Node::refused`] where it has an asker; else it has to
     /// be kept and posted again, and everything behind it to that worker too.
     Post {
@@ -109,10 +120,12 @@ pub(crate) enum Timer {
     Count { slot: u32, serial: u32 },
     /// A page's own heartbeat.
     Page { slot: u32, serial: u32 },
+    /// A token's end, or the end of the time to show one.
+    Token { slot: u32, serial: u32 },
 }
 
-/// Serials are kept in 30 bits of a timer's key.
-const SERIAL_MASK: u32 = (1 << 30) - 1;
+/// Serials are kept in 29 bits of a timer's key.
+const SERIAL_MASK: u32 = (1 << 29) - 1;
 
 impl Timer {
     fn key(self) -> u64 {
@@ -121,18 +134,20 @@ impl Timer {
             Timer::Room { slot, serial } => (1, slot, serial),
             Timer::Count { slot, serial } => (2, slot, serial),
             Timer::Page { slot, serial } => (3, slot, serial),
+            Timer::Token { slot, serial } => (4, slot, serial),
         };
-        kind << 62 | u64::from(serial & SERIAL_MASK) << 32 | u64::from(slot)
+        kind << 61 | u64::from(serial & SERIAL_MASK) << 32 | u64::from(slot)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the parts of the key")]
     fn of_key(key: u64) -> Timer {
         let (slot, serial) = (key as u32, (key >> 32) as u32 & SERIAL_MASK);
-        match key >> 62 {
+        match key >> 61 {
             0 => Timer::User { slot, serial },
             1 => Timer::Room { slot, serial },
             2 => Timer::Count { slot, serial },
-            _ => Timer::Page { slot, serial },
+            3 => Timer::Page { slot, serial },
+            _ => Timer::Token { slot, serial },
         }
     }
 }
@@ -197,9 +212,26 @@ impl<F: Frame> Node<F> {
     /// A client is there; `link` names it in effects. `welcome`: it speaks `rollcall.v1`. Without a user it is nobody, until
     /// [`Node::identify`]. Returns its slot, which the further calls about it take.
     pub fn open(&mut self, now: Now, link: u64, user: Option<Name>, welcome: bool) -> u32 {
-        let slot = self.edge.open(now, &self.rules, link, user, welcome, &mut self.out);
+        self.enter(now, link, Entry::Open(user), welcome)
+    }
+
+    /// As [`Node::open`], for who has a token or owes one, too.
+    pub fn enter(&mut self, now: Now, link: u64, entry: Entry, welcome: bool) -> u32 {
+        let slot = self.edge.open(now, &self.rules, link, entry, welcome, &mut self.out);
         self.settle(now);
         slot
+    }
+
+    /// The token of an [`Effect::Verify`] is good, and says this.
+    pub fn authenticate(&mut self, now: Now, slot: u32, seq: i64, user: Name, grants: Arc<Grants>) {
+        self.edge.authenticate(now, slot, seq, user, grants, &mut self.out);
+        self.settle(now);
+    }
+
+    /// The token of an [`Effect::Verify`] is not good. Who has no other one is closed with 4401.
+    pub fn refuse_token(&mut self, now: Now, slot: u32, seq: i64, code: u16, error: &str) {
+        self.edge.refuse_token(slot, seq, code, error, &mut self.out);
+        self.settle(now);
     }
 
     /// A client says who it is. Says whether it is taken at its word: not where it is somebody already.
@@ -268,7 +300,7 @@ impl<F: Frame> Node<F> {
         self.turned = now.tick;
         self.desk.due(now, &mut self.out);
         self.broadcasts.go_on(&self.edge, &mut self.out);
-        while let Some((_, key)) = self.timers.pop_due(now.tick) {
+        while let Some((at, key)) = self.timers.pop_due(now.tick) {
             match Timer::of_key(key) {
                 Timer::User { slot, serial } => self.users.grace_over(now, slot, serial, &mut self.out),
                 Timer::Room { slot, serial } => self.rooms.due(now, slot, serial, &mut self.out),
@@ -276,6 +308,7 @@ impl<F: Frame> Node<F> {
                 Timer::Page { slot, serial } => {
                     self.edge.page_due(now, &self.rules, slot, serial, &mut self.out);
                 }
+                Timer::Token { slot, serial } => self.edge.token_due(now, slot, serial, at, &mut self.out),
             }
             self.settle(now);
         }
@@ -333,7 +366,10 @@ impl<F: Frame> Node<F> {
             }
         }
         for (at, timer) in self.out.timers.drain(..) {
-            self.timers.schedule(at, timer.key());
+            let at = self.timers.schedule(at, timer.key());
+            if let Timer::Token { slot, .. } = timer {
+                self.edge.token_timed(slot, at);
+            }
         }
     }
 

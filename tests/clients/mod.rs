@@ -2,6 +2,6 @@
 //! ones that speak `rollcall.v1`. Each test runs with one worker, with three and with 52.
 
 mod api;
-mod client;
+pub(crate) mod client;
 mod presence;
 mod zoo;

@@ -306,6 +306,7 @@ impl World {
                     effects.extend(node.effects());
                 }
                 Effect::Reply { ticket, reply } => self.replied(ticket, reply),
+                Effect::Verify { .. } => unreachable!("nobody here sends a token"),
                 Effect::Post { to, envelope } => {
                     let lane = self.lane(worker, to);
                     if !self.full[usize::from(to)] && self.held[lane].is_empty() {

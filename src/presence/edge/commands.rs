@@ -25,7 +25,7 @@ impl Edge {
         text: &str,
         out: &mut Outgoing<F>,
     ) {
-        if !self.seats.contains(slot as usize) {
+        if !self.seats.contains(slot as usize) || self.end_if_over(now, slot, out) {
             return;
         }
         let done = match command::parse(text) {
@@ -72,9 +72,14 @@ impl Edge {
             return Ok(());
         }
         self.pay(now, rules, slot, seq)?;
+        if let Command::Auth { token } = command {
+            out.effects.push(Effect::Verify { slot, seq, token: token.into_owned() });
+            return Ok(());
+        }
+        self.is_let_in(slot)?;
         let asker = Asker { at: self.address(slot), ticket: Ticket::Command(seq) };
         match command {
-            Command::Heartbeat => {}
+            Command::Heartbeat | Command::Auth { .. } => {}
             Command::Join { room } => self.join(slot, &room, asker, out)?,
             Command::Leave { room } => self.leave(slot, &room, asker, out)?,
             Command::Say { room, data, echo } => self.say(slot, &room, data, echo, asker, out)?,
@@ -121,6 +126,7 @@ impl Edge {
         out: &mut Outgoing<F>,
     ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
+        self.may_join(slot, room)?;
         let seat = &mut self.seats[slot as usize];
         let known = self.rooms.find(room).map(|(group, name)| (group, name.clone()));
         let again = known.as_ref().is_some_and(|(group, _)| seat.rooms.get(*group).is_some());
@@ -160,11 +166,13 @@ impl Edge {
         out: &mut Outgoing<F>,
     ) -> Result<(), Refusal> {
         let from = self.identity(slot)?;
-        let (_, room) = self.place_in_room(slot, room)?;
-        out.post(
-            self.homes.of(&room),
-            Envelope::Say { room, from: Some(from), data: data.into(), echo, asker },
-        );
+        let room = match self.place_in_room(slot, room) {
+            Ok((_, room)) => room,
+            Err(_) if self.may_say(slot, room) => Name::from(room),
+            Err(refusal) => return Err(refusal),
+        };
+        let from = Some(from);
+        out.post(self.homes.of(&room), Envelope::Say { room, from, data: data.into(), echo, asker });
         Ok(())
     }
 
@@ -184,6 +192,9 @@ impl Edge {
         out: &mut Outgoing<F>,
     ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
+        if info.is_some() {
+            self.may_inform(slot)?;
+        }
         let at = self.address(slot);
         let seat = &mut self.seats[slot as usize];
         seat.before = (seat.said_away, seat.page_away);
