@@ -3,5 +3,6 @@
 
 mod api;
 pub(crate) mod client;
+mod deflate;
 mod presence;
 mod zoo;

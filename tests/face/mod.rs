@@ -1,7 +1,8 @@
 //! What a client and an operator see: HTTP on the WebSocket port, and the binary.
 
 mod api;
-mod binary;
-mod client;
+pub(crate) mod binary;
+pub(crate) mod client;
+mod faults;
 mod http;
 mod readme;

@@ -4,6 +4,7 @@
 
 mod ask;
 mod ears;
+mod eyes;
 mod limits;
 mod model;
 mod outside;
@@ -11,4 +12,5 @@ mod people;
 mod rest;
 mod rig;
 mod rooms;
+mod sight;
 mod simulation;

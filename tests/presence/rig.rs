@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use rollcall::presence::admin::Reply;
 use rollcall::presence::envelope::{Asker, Leaving, Ticket};
-use rollcall::presence::{Address, Client, Effect, Envelope, Frame, Homes, Name, Node, Reason, Rules};
+use rollcall::presence::{
+    Address, Client, Effect, Entry, Envelope, Frame, Grants, Homes, Name, Node, Reason, Rules,
+};
 use rollcall::time::{Now, Tick};
 use serde_json::Value;
 
@@ -74,6 +76,12 @@ pub(super) struct World {
     pub(super) trace: bool,
 }
 
+/// What a token grants that has these patterns in its claim `see`.
+pub(super) fn grants(see: &[&str], expires_millis: u64) -> Grants {
+    let see: Vec<String> = see.iter().map(|&pattern| pattern.to_owned()).collect();
+    Grants::new(None, &see, None, expires_millis).unwrap()
+}
+
 impl World {
     pub(super) fn new(workers: u16, rules: Rules) -> World {
         World::with_secret(workers, rules, 7)
@@ -109,8 +117,17 @@ impl World {
     // Clients
 
     pub(super) fn open(&mut self, worker: u16, user: Option<&str>) -> usize {
+        self.enter(worker, user, None)
+    }
+
+    /// A client with a token whose claim `see` has these patterns.
+    pub(super) fn open_seeing(&mut self, worker: u16, user: &str, see: &[&str]) -> usize {
+        self.enter(worker, Some(user), Some(see))
+    }
+
+    fn enter(&mut self, worker: u16, user: Option<&str>, see: Option<&[&str]>) -> usize {
         let link = self.clients.len();
-        self.note(|| format!("c{link} opens at w{worker} as {user:?}"));
+        self.note(|| format!("c{link} opens at w{worker} as {user:?}, seeing {see:?}"));
         let name = format!("c{link} ({})", user.unwrap_or("nobody"));
         self.clients.push(Seat {
             worker,
@@ -120,11 +137,15 @@ impl World {
             closing: None,
             sent_away: None,
             suspect: false,
-            ears: Ears::new(name),
+            ears: Ears::new(name, user, see),
             inbox: Vec::new(),
             next_seq: 1,
         });
-        let slot = self.nodes[usize::from(worker)].open(self.now, link as u64, user.map(Name::from), true);
+        let entry = match (user, see) {
+            (Some(user), Some(see)) => Entry::Token(user.into(), Arc::new(grants(see, u64::MAX))),
+            (user, _) => Entry::Open(user.map(Name::from)),
+        };
+        let slot = self.nodes[usize::from(worker)].enter(self.now, link as u64, entry, true);
         self.clients[link].slot = slot;
         self.up(link);
         self.after(worker);

@@ -1,17 +1,45 @@
-//! What who runs the server asks of users' homes: who is there, by name; to send a user away; to bring one somewhere.
+//! What reaches all connections of a user: messages, and what who runs the server has done with them; and pages of users.
 
 use std::sync::Arc;
 
 use crate::limits::PAGE_SCAN_MAX;
 use crate::presence::admin::Listing;
 use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
+use crate::presence::event;
 use crate::presence::name::Name;
 use crate::presence::node::Outgoing;
 use crate::presence::user::Users;
+use crate::presence::user::sight::News;
 use crate::presence::view::{Reason, State, View};
 use crate::time::Now;
 
 impl Users {
+    /// A message for all live connections of a user, encoded once.
+    pub(crate) fn tell<F: Frame>(
+        &self,
+        now: Now,
+        user: &str,
+        (from, data): (Option<&str>, &str),
+        within: Option<&[Name]>,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) {
+        let shares = |rooms| self.find(user).is_some_and(|slot| self.whereabouts.shares(slot, rooms));
+        if within.is_some_and(|rooms| !shares(rooms)) {
+            return out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Unseen });
+        }
+        let mut told = 0;
+        if let Some(slot) = self.find(user) {
+            let frame = F::encode(&event::tell(from, data, now));
+            for device in self.users[slot as usize].devices.live() {
+                let Address { worker, client } = device.address();
+                out.post(worker, Envelope::Told { client, frame: frame.clone() });
+                told += 1;
+            }
+        }
+        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Told(told) });
+    }
+
     /// All connections of a user are sent away, for good; those within their grace are not waited for.
     pub(crate) fn kick<F: Frame>(
         &mut self,
@@ -31,7 +59,7 @@ impl Users {
                 kicked += 1;
             }
             while known.devices.remove(|device| !device.is_live()).is_some() {}
-            self.refresh(now, slot, Some(Reason::Kicked), false, out);
+            self.refresh(now, slot, Some(Reason::Kicked), News::default(), out);
         }
         out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Kicked(kicked) });
     }
