@@ -415,7 +415,7 @@ impl<F: Frame> Node<F> {
             }
             Envelope::Told { client, frame } => self.edge.told(client, frame, out),
             Envelope::Evict { client, reason, words } => {
-                self.edge.evict(client, reason, words.as_deref(), out)
+                self.edge.evict(client, reason, words.as_deref(), out);
             }
             Envelope::Answered { asker, answer } => match asker.ticket {
                 Ticket::Job { job, .. } => self.desk.answered(job, answer, out),
