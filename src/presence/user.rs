@@ -385,12 +385,15 @@ impl Users {
 
     fn forget(&mut self, slot: u32) {
         let Some(known) = self.users.get(slot as usize).filter(|user| user.is_forgettable()) else { return };
+        // A room's home may be ahead of the edge whose user comes, and behind the one whose user went.
+        if !self.whereabouts.is_nowhere(slot) {
+            return;
+        }
         let hash = self.homes.hash(&known.name);
         if let Ok(entry) = self.table.find_entry(hash, |other| *other == slot) {
             entry.remove();
             self.roll.remove(slot, |slot| &*self.users[slot as usize].name);
             self.users.remove(slot as usize);
-            self.whereabouts.forget(slot);
         }
     }
 
