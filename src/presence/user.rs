@@ -400,13 +400,16 @@ impl Users {
 
     fn forget(&mut self, slot: u32) {
         let Some(known) = self.users.get(slot as usize).filter(|user| user.is_forgettable()) else { return };
+        // A room's home may be ahead of the edge whose user comes, and behind the one whose user went.
+        if !self.whereabouts.is_nowhere(slot) {
+            return;
+        }
         self.forgotten = self.forgotten.max(known.version);
         self.name_bytes -= bytes_of(&known.name);
         let name_of = |slot: u32| &*self.users[slot as usize].name;
         self.table.remove(&known.name, slot, name_of);
         self.roll.remove(slot, name_of);
         self.users.try_remove(slot as usize);
-        self.whereabouts.forget(slot);
     }
 
     fn find(&self, user: &str) -> Option<u32> {
