@@ -8,5 +8,6 @@ mod lifecycle;
 mod messages;
 mod requests;
 mod script;
+mod servers;
 mod simulation;
 mod threads;
