@@ -24,7 +24,7 @@ use super::kit::{config, seconds};
 use super::script::{Script, mailboxes};
 use super::simulation::Dice;
 
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 1_500;
 const STEPS: usize = 250;
 const MESSAGE_BYTES_MAX: usize = 4_096;
 const BACKLOG_BYTES_MAX: usize = 64 << 10;

@@ -11,7 +11,7 @@ use rollcall::wire::frame::{self, Header, Opcode, Parsed};
 
 use super::kit::{Stage, Told, config, masked, seconds, upgrade_request};
 
-const SEEDS: u64 = 600;
+const SEEDS: u64 = 1_000;
 const STEPS: usize = 400;
 /// EMFILE, ENFILE, ENOMEM, ENOBUFS; and one that says nothing of want.
 const ERRORS: [i32; 5] = [24, 23, 12, 105, 1];
