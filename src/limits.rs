@@ -37,6 +37,11 @@ pub const FRAME_HEADER_BYTES_MAX: usize = 14;
 
 /// The read buffer of a worker: one for all its connections.
 pub const READ_BUFFER_BYTES: usize = 128 << 10;
+/// From so many bytes on that a message's last frame still lacks they are read straight into the message.
+pub const READ_ONTO_BYTES_MIN: usize = 64 << 10;
+/// From this size on a message that is sent has a buffer of its own in the arena, which moves to the connection's queue
+/// where the socket does not take all of it.
+pub const OWN_BUFFER_BYTES_MIN: usize = 128 << 10;
 /// Reads of one connection in one turn; then the others come first.
 pub const READS_PER_TURN_MAX: u32 = 8;
 /// Output of one connection that waits for the end of the turn. Past it: written at once.
@@ -57,6 +62,33 @@ pub const BACKLOG_BYTES_MAX: usize = 1 << 20;
 pub const BACKLOG_BYTES_PAUSE: usize = 64 << 10;
 /// From this size on a shared frame is written from where it lies; below, it is copied beside the others.
 pub const WRITEV_BYTES_MIN: usize = 16 << 10;
+
+/// Payload from which on a message is compressed, where that was agreed: what is shorter costs more than it saves.
+pub const DEFLATE_BYTES_MIN: usize = 512;
+/// Bits of the window that clients may refer back in, and what we refer back in ourselves, with `--deflate per-connection`.
+pub const DEFLATE_CONTEXT_BITS: u8 = 12;
+/// What a connection holds of each direction with `--deflate per-connection`: what was carried before is forgotten.
+pub const DEFLATE_CONTEXT_BYTES: usize = 1 << DEFLATE_CONTEXT_BITS;
+/// Compressed bytes of one connection that are taken in one turn, and what they come to, together. Past it the rest waits for the
+/// next turn.
+pub const INFLATE_BYTES_PER_TURN: usize = 256 << 10;
+/// Inflaters that a worker lends to messages that arrive in parts. Past it the parts are put together before they are inflated.
+pub const INFLATERS_MAX: usize = 256;
+/// Records of TLS read at once by a worker, into one buffer for all its connections.
+pub const TLS_RECORDS_BYTES: usize = 64 << 10;
+/// Records that a TLS connection holds because a handshake message is not whole. Past it: an alert and the end. Elsewhere it
+/// holds less than one record, 16 KiB.
+pub const TLS_PARTIAL_BYTES_MAX: usize = 64 << 10;
+/// What a record takes beside its plaintext: header, nonce, content type, tag (RFC 8446 §5.2, RFC 5246 §6.2.3), and room for a key
+/// update before it.
+pub const TLS_RECORD_OVERHEAD_BYTES_MAX: usize = 128;
+/// Plaintext made into records at once. What the socket doesn't take of them can't be overtaken by a Ping any more.
+pub const TLS_SEAL_BYTES: usize = 32 << 10;
+/// Steps of TLS handshakes taken in one turn: at most one signature each, 0.1 ms with an EC key and 1 ms with an RSA key. The other
+/// handshakes wait for the next turn.
+pub const TLS_HANDSHAKES_PER_TURN_MAX: usize = 16;
+/// Heap that rustls holds for an idle connection beside its struct, for the gauge of memory; measured.
+pub const TLS_SESSION_HEAP_BYTES: usize = 2 << 10;
 
 /// Connections accepted in one turn; the rest wait in the kernel's queue for the next.
 pub const ACCEPTS_PER_TURN_MAX: usize = 256;
@@ -115,9 +147,39 @@ pub const LAST_SEEN_MAX: usize = 100_000;
 /// Mail that a worker holds back for one whose mailbox is full. Past it messages of rooms are dropped, and counted.
 pub const HELD_BACK_MAX: usize = 1 << 20;
 
+/// Users that a home looks at for a page of the API. Past it the page ends there, with fewer than it may have.
+pub const PAGE_SCAN_MAX: usize = 4096;
+/// Requests of the API that wait for homes, at one worker. Past it: 503.
+pub const ADMIN_JOBS_MAX: usize = 1024;
+/// Ticks after which a request of the API that waits for a home gets 503, and a broadcast is answered with how far it has
+/// come: before [`ANSWER_TICKS_MAX`], which would say less.
+pub const ADMIN_TICKS_MAX: u32 = 90;
+/// Clients that a broadcast reaches in one turn of a worker; the rest come in the next ones.
+pub const BROADCAST_PER_TURN_MAX: usize = 1024;
+/// Bytes of a broadcast in one turn, over all its clients.
+pub const BROADCAST_BYTES_PER_TURN: usize = 4 << 20;
+/// Broadcasts that are on their way over a worker's clients. Past it the worker's clients miss the next, which is said.
+pub const BROADCASTS_MAX: usize = 64;
+
+const _: () = assert!(ADMIN_TICKS_MAX < ANSWER_TICKS_MAX);
+const _: () = assert!(PAGE_MAX <= PAGE_SCAN_MAX);
+/// A token. Past it: 401.
+pub const TOKEN_BYTES_MAX: usize = 4 << 10;
+/// A secret that tokens are signed with. Below it the server doesn't start.
+pub const TOKEN_SECRET_BYTES_MIN: usize = 32;
+/// How far a token's `nbf` may lie ahead; its `exp` is exact.
+pub const TOKEN_LEEWAY_MILLIS: u64 = 5_000;
+/// Patterns in each of a token's claims `rooms` and `see`. Past it: 401.
+pub const TOKEN_PATTERNS_MAX: usize = 64;
+/// Keys that tokens are verified with: more than one while they change.
+pub const TOKEN_KEYS_MAX: usize = 16;
+/// A key file. Past it the file is refused.
+pub const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
+
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= USERS_PER_COMMAND_MAX);
 const _: () = assert!(CLOSE_REASON_BYTES_MAX == 123);
 const _: () = assert!(HEAD_BYTES_MAX <= READ_BUFFER_BYTES);
 const _: () = assert!(BACKLOG_BYTES_PAUSE <= BACKLOG_BYTES_MAX);
 const _: () = assert!(WRITEV_BYTES_MIN <= EARLY_FLUSH_BYTES);
 const _: () = assert!(EARLY_FLUSH_BYTES <= ARENA_BYTES_MAX && ARENA_BYTES_MAX <= ARENA_BYTES_CALL_MAX);
+const _: () = assert!(TLS_RECORDS_BYTES + TLS_PARTIAL_BYTES_MAX <= READ_BUFFER_BYTES);

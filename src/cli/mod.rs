@@ -1,12 +1,16 @@
-//! The command line: `rollcall [serve] [flags]`, `rollcall config check|print`, `rollcall --version`.
+//! The command line: `rollcall [serve] [flags]`, `rollcall token`, `rollcall cert`, `rollcall config check|print`,
+//! `rollcall --version`.
 //!
 //! It ends with 0, or with one line on stderr: 2 for what was asked wrongly (flags, environment, file), 1 for what the
 //! system refused (a taken port), 70 where a worker panicked, 130 or 143 where a second signal cut the drain short.
 
+mod cert;
 mod log;
 mod reload;
 mod screen;
 mod serve;
+mod tls;
+mod token;
 mod watchdog;
 
 use std::ffi::OsString;
@@ -43,6 +47,10 @@ enum Command {
     /// Runs the server; what happens without a command, too
     #[command(after_help = AFTER_HELP)]
     Serve(Flags),
+    /// Makes a token that the server takes, or a secret to sign tokens with
+    Token(token::TokenArgs),
+    /// Makes a self-signed certificate and its key, for trying wss://
+    Cert(cert::CertFlags),
     /// Looks at the settings without running the server
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -110,10 +118,13 @@ fn try_run<S: Service + 'static>(
             let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
             serve::serve(settings, &capacity, (flags, sources), make)
         }
+        Command::Token(args) => token::make(args),
+        Command::Cert(flags) => cert::make(flags),
         Command::Config(ConfigCommand::Check(flags)) => {
             let sources = read(flags)?;
             let settings = Settings::resolve(&sources).map_err(Failure::usage)?;
             let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
+            tls::acceptor(settings.tls.as_ref())?;
             for warning in &sources.warnings {
                 complain(warning);
             }

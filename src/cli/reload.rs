@@ -13,16 +13,19 @@ pub(super) struct Reload {
     flags: Flags,
     running: Sources,
     level: Level,
+    keys: Box<dyn Fn() + Send>,
 }
 
 impl Reload {
-    /// The server runs by `running`, which was read with these flags.
-    pub(super) fn new(flags: Flags, running: Sources, level: Level) -> Reload {
-        Reload { flags, running, level }
+    /// The server runs by `running`, which was read with these flags. `keys` reads the files with keys and certificates
+    /// again.
+    pub(super) fn new(flags: Flags, running: Sources, level: Level, keys: Box<dyn Fn() + Send>) -> Reload {
+        Reload { flags, running, level, keys }
     }
 
     /// Reads and applies. What can't be read or does not hold together changes nothing.
     pub(super) fn reload(&mut self) {
+        (self.keys)();
         match self.try_reload() {
             Ok(line) => tracing::info!("{line}"),
             Err(line) => tracing::error!("settings not reloaded, the server goes on as before: {line}"),

@@ -3,20 +3,22 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use rollcall::reactor::{Heartbeat, HeartbeatMode};
+use rollcall::reactor::{Heartbeat, HeartbeatMode, Listen};
+use rollcall::service::gate::Auth;
 
 use crate::config::capacity::{Capacity, count};
 use crate::config::units::{Span, grouped};
 
 /// What the screen tells of.
 pub(super) struct Started<'a> {
-    /// Public addresses, then admin addresses.
-    pub(super) addresses: &'a [SocketAddr],
+    /// Where everybody connects, then who runs the server.
+    pub(super) listening: &'a [Listen],
     pub(super) public: usize,
     pub(super) capacity: &'a Capacity,
     /// As it came out: a system may refuse private tables.
     pub(super) private: bool,
     pub(super) heartbeat: Heartbeat,
+    pub(super) auth: Auth,
 }
 
 /// Bytes of memory that an idle connection takes: the kernel's socket, file and epoll entry, and ours.
@@ -25,27 +27,22 @@ const CONNECTION_BYTES: u64 = 4_050 + 160;
 /// One readable screen.
 pub(super) fn screen(started: &Started<'_>) -> String {
     let mut text = format!("rollcall {}\n\n", env!("CARGO_PKG_VERSION"));
-    let (public, admin) = started.addresses.split_at(started.public);
-    for address in public {
-        line(
-            &mut text,
-            "listening",
-            &format!("ws://{address}/ws   ws://{address}/echo   http://{address}/{}", everywhere(*address)),
-        );
+    let (public, admin) = started.listening.split_at(started.public);
+    for place in public {
+        line(&mut text, "listening", &faces(place));
     }
-    for address in admin {
-        line(&mut text, "admin", &format!("http://{address}/metrics{}", everywhere(*address)));
+    for place in admin {
+        line(&mut text, "admin", &admin_face(place));
     }
     text.push_str(&capacity(started.capacity));
     if started.capacity.private && !started.private {
         line(&mut text, "", "the system refuses private tables: all workers share one, and its limit");
     }
     line(&mut text, "heartbeat", &heartbeat(&started.heartbeat));
-    let public = reachable(public[0]);
-    let figures = reachable(*admin.first().unwrap_or(&started.addresses[0]));
+    line(&mut text, "identity", identity(started.auth));
     text.push_str("\nTry\n");
-    let _ = writeln!(text, "  cargo run --release -p loadtest -- echo --url ws://{public}/echo");
-    let _ = writeln!(text, "  curl http://{figures}/metrics");
+    let _ = writeln!(text, "  {}", echo_command(&public[0]));
+    let _ = writeln!(text, "  {}", curl_command(admin.first().unwrap_or(&public[0])));
     text.push_str("Ctrl-C sends everybody away in order; twice stops at once.\n");
     text
 }
@@ -80,9 +77,55 @@ fn heartbeat(heartbeat: &Heartbeat) -> String {
     }
 }
 
+const fn identity(auth: Auth) -> &'static str {
+    match auth {
+        Auth::None => "everybody is taken at their word: /ws?user=NAME",
+        Auth::Early => "by a token, with the upgrade: `rollcall token` makes one",
+        Auth::Late => "by a token, with the upgrade or soon after: `rollcall token` makes one",
+    }
+}
+
 fn line(text: &mut String, name: &str, value: &str) {
     // Writing to a String can't fail.
     let _ = writeln!(text, "  {name:<10} {value}");
+}
+
+/// What a listener serves.
+fn faces(place: &Listen) -> String {
+    let (s, address) = match place {
+        Listen::Tcp(address) => ("", address),
+        Listen::Tls(address, _) => ("s", address),
+        Listen::Unix(path, mode) => return format!("unix:{}   mode {mode:04o}", path.display()),
+    };
+    format!("ws{s}://{address}/ws   ws{s}://{address}/echo   http{s}://{address}/{}", everywhere(*address))
+}
+
+fn admin_face(place: &Listen) -> String {
+    match place {
+        Listen::Tcp(address) => format!("http://{address}/metrics{}", everywhere(*address)),
+        Listen::Tls(address, _) => format!("https://{address}/metrics{}", everywhere(*address)),
+        Listen::Unix(path, mode) => format!("unix:{}   mode {mode:04o}", path.display()),
+    }
+}
+
+fn echo_command(place: &Listen) -> String {
+    let load = "cargo run --release -p loadtest -- echo --url";
+    match place {
+        Listen::Tcp(address) => format!("{load} ws://{}/echo", reachable(*address)),
+        Listen::Tls(address, _) => format!("{load} wss://{}/echo --insecure", reachable(*address)),
+        Listen::Unix(path, _) => format!("curl --unix-socket {} http://localhost/", path.display()),
+    }
+}
+
+fn curl_command(place: &Listen) -> String {
+    match place {
+        Listen::Tcp(address) => format!("curl http://{}/metrics", reachable(*address)),
+        // Whether its certificate is one that curl trusts, nobody here knows.
+        Listen::Tls(address, _) => format!("curl --insecure https://{}/metrics", reachable(*address)),
+        Listen::Unix(path, _) => {
+            format!("curl --unix-socket {} http://localhost/metrics", path.display())
+        }
+    }
 }
 
 /// A word where an address stands for all of the machine's.
@@ -116,13 +159,14 @@ mod tests {
     fn a_newcomer_finds_what_to_type() {
         let capacity =
             Capacity { workers: 2, private: true, max_connections: 38_557, reason: "why".to_owned() };
-        let addresses = ["0.0.0.0:8080", "[::1]:9000"].map(|address| address.parse().unwrap());
+        let listening = ["0.0.0.0:8080", "[::1]:9000"].map(|address| Listen::Tcp(address.parse().unwrap()));
         let started = Started {
-            addresses: &addresses,
+            listening: &listening,
             public: 1,
             capacity: &capacity,
             private: false,
             heartbeat: Heartbeat::default(),
+            auth: Auth::None,
         };
         let text = screen(&started);
         for part in [
@@ -133,11 +177,12 @@ mod tests {
             "about 163 MB of memory",
             "the system refuses private tables",
             "silent for 25s: a Ping; unanswered for 20s: dead",
+            "taken at their word",
             "--url ws://127.0.0.1:8080/echo",
             "curl http://[::1]:9000/metrics",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
-        assert!(text.lines().count() <= 16 && text.lines().all(|line| line.len() <= 110), "{text}");
+        assert!(text.lines().count() <= 17 && text.lines().all(|line| line.len() <= 110), "{text}");
     }
 }

@@ -4,7 +4,8 @@ use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::SiteSettings;
+use rollcall::http::{SiteSettings, api};
+use rollcall::identity::Keys;
 use rollcall::reactor::server::Handle;
 use rollcall::reactor::{Config, Fleet, Server, Service, WorkerId};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -12,8 +13,10 @@ use signal_hook::iterator::Signals;
 
 use super::reload::Reload;
 use super::screen::{self, Started};
-use super::{Failure, Flags, complain, log, say, watchdog};
+use super::{Failure, Flags, complain, log, say, tls, watchdog};
+use crate::config::api_keys::KeySource;
 use crate::config::capacity::{Capacity, count};
+use crate::config::keys::KeyFiles;
 use crate::config::layer::LogForm;
 use crate::config::units::Span;
 use crate::config::{Settings, Sources};
@@ -35,29 +38,41 @@ pub(super) fn serve<S: Service + 'static>(
         .map_err(|error| Failure::system(format!("signals: {error}")))?;
     std::panic::set_hook(Box::new(say_panic));
 
+    let acceptor = tls::acceptor(settings.tls.as_ref())?;
+    let listening = tls::listening(&settings, acceptor.as_ref());
+    let files = settings.tls;
     let heartbeat = settings.reactor.heartbeat;
     let drain = settings.reactor.drain;
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
+    let api_keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
+    let auth = settings.site.presence.gate.auth;
+    let keys = settings.site.presence.gate.keys.clone();
+    let key_ring = keys.map(|keys| KeyRing { keys, files: settings.key_files });
     let site = Arc::new(settings.site);
-    let server = Server::start(config, &settings.addresses, move |worker, fleet| {
-        make(Arc::clone(&site), worker, fleet)
-    })
-    .map_err(|error| Failure::system(error.to_string()))?;
+    let server =
+        Server::start_on(config, listening, move |worker, fleet| make(Arc::clone(&site), worker, fleet))
+            .map_err(|error| Failure::system(error.to_string()))?;
     announce(
         &Started {
-            addresses: server.addresses(),
+            listening: server.listening(),
             public: settings.public,
             capacity,
             private: server.has_private_tables(),
             heartbeat,
+            auth,
         },
         settings.log,
     );
 
     let handle = server.handle();
     watchdog::start(Arc::clone(handle.fleet()));
-    let reload = Reload::new(flags, sources, log.level());
+    let read_keys_again = move || {
+        read_api_keys_again(&api_keys.0, &api_keys.1);
+        read_token_keys_again(key_ring.as_ref());
+        tls::read_again(files.as_ref(), acceptor.as_ref());
+    };
+    let reload = Reload::new(flags, sources, log.level(), Box::new(read_keys_again));
     std::thread::spawn(move || obey(signals, &handle, drain, reload));
     server
         .join()
@@ -71,7 +86,7 @@ fn announce(started: &Started<'_>, form: LogForm) {
         LogForm::Text => say(&screen::screen(started)),
         // Whoever reads the log as JSON reads no screen.
         LogForm::Json => {
-            for (i, address) in started.addresses.iter().enumerate() {
+            for (i, address) in started.listening.iter().enumerate() {
                 tracing::info!(
                     version = env!("CARGO_PKG_VERSION"),
                     %address,
@@ -86,7 +101,14 @@ fn announce(started: &Started<'_>, form: LogForm) {
     }
 }
 
-/// SIGHUP reads the settings again. The first other signal drains, the second exits, as a shell would report a death by it.
+/// The keys that run, and where they come from.
+struct KeyRing {
+    keys: Arc<Keys>,
+    files: KeyFiles,
+}
+
+/// SIGHUP reads the settings and keys again. Of the others the first drains, the second exits, as a shell would report a
+/// death by it.
 fn obey(mut signals: Signals, server: &Handle, drain: Duration, mut reload: Reload) {
     let mut signals = signals.forever().filter(|signal| {
         let is_end = *signal != SIGHUP;
@@ -102,6 +124,34 @@ fn obey(mut signals: Signals, server: &Handle, drain: Duration, mut reload: Relo
     if let Some(signal) = signals.next() {
         complain("stopped before the drain was done");
         std::process::exit(128 + signal);
+    }
+}
+
+/// Reads the keys of the API again. Those that were good stay so where the new ones can't be read.
+fn read_api_keys_again(source: &KeySource, keys: &api::keys::Keys) {
+    if source.file.is_none() {
+        return;
+    }
+    match source.read() {
+        Ok(good) => {
+            tracing::info!("the API takes {} now", count(good.len(), "key"));
+            keys.replace(good);
+        }
+        Err((setting, error)) => tracing::error!("the API's keys stay as they were: {setting}: {error}"),
+    }
+}
+
+/// New keys take the place of the old ones, all of them or, where one is bad, none. Nobody is sent away.
+fn read_token_keys_again(key_ring: Option<&KeyRing>) {
+    let Some(KeyRing { keys, files }) = key_ring else {
+        return;
+    };
+    match files.read() {
+        Ok(new) => {
+            tracing::info!("{} for tokens read again", count(new.len(), "key"));
+            keys.replace(new);
+        }
+        Err((setting, error)) => tracing::error!("the keys for tokens stay as they were: {setting}: {error}"),
     }
 }
 

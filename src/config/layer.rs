@@ -2,31 +2,69 @@
 //! `max-message = …`, `ROLLCALL_MAX_MESSAGE`. Parsing checks each value alone; [`Settings`](super::Settings) checks
 //! what holds between them.
 
+use std::path::PathBuf;
+
 use clap::{Args, CommandFactory, Parser, ValueEnum};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::address::Address;
-use super::units::{Size, Span};
+use super::api_keys::Secret;
+use super::units::{Mode, Size, Span};
 
 /// What one place says; what it leaves out is `None`.
 #[derive(Args, Clone, Default, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct Layer {
-    /// Address to listen on; repeatable. Beyond loopback, `--auth none` must be said aloud
+    /// Address to listen on, also wss://HOST:PORT and unix:/PATH; repeatable. Beyond loopback, `--auth none` must be said
+    /// aloud
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) listen: Option<Vec<Address>>,
-    /// Further address, to which /metrics moves
+    /// Further address, to which /metrics and /api move
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) admin_listen: Option<Address>,
-    /// Who must prove who they are. This version knows nobody: none
-    #[arg(long, value_name = "WHO", help_heading = "Addresses")]
-    pub(crate) auth: Option<Auth>,
+    /// Permissions of the files of Unix sockets, octal
+    #[arg(long, value_name = "MODE", help_heading = "Addresses")]
+    pub(crate) unix_mode: Option<Mode>,
+    /// Certificate chain for wss://, PEM; repeatable: the name that the client asks for decides. Read again on SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "Addresses")]
+    pub(crate) tls_cert: Option<Vec<PathBuf>>,
+    /// Its private key, PEM; repeatable, in the order of --tls-cert
+    #[arg(long, value_name = "FILE", help_heading = "Addresses")]
+    pub(crate) tls_key: Option<Vec<PathBuf>>,
+    /// Authorities of client certificates, PEM: a client may show one, and it must be theirs
+    #[arg(long, value_name = "FILE", help_heading = "Addresses")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
     /// Origin that may connect, as browsers write it; repeatable [default: any]
     #[arg(long, value_name = "ORIGIN", help_heading = "Addresses")]
     pub(crate) origin: Option<Vec<String>>,
     /// Subprotocol to accept; repeatable
     #[arg(long, value_name = "NAME", help_heading = "Addresses")]
     pub(crate) subprotocol: Option<Vec<String>>,
+
+    /// Key of the API, for `Authorization: Bearer KEY`; without one it answers on loopback alone. Others can see a flag: rather
+    /// set ROLLCALL_API_KEY, or a file
+    #[arg(long, value_name = "KEY", help_heading = "API")]
+    pub(crate) api_key: Option<Secret>,
+    /// File of keys of the API, one a line, `#` begins a comment; read again on SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "API")]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// Origin whose pages may use the API, as browsers write it; repeatable. `*`, with a key: any
+    #[arg(long, value_name = "ORIGIN", help_heading = "API")]
+    pub(crate) cors_origin: Option<Vec<String>>,
+    /// When clients of /ws show a token: never, with the upgrade, or by a command soon after [default: none; early with a key]
+    #[arg(long, value_name = "WHEN", help_heading = "Identity")]
+    pub(crate) auth: Option<Auth>,
+    /// From the upgrade to the command auth, with `--auth late`; past it: close 4408
+    #[arg(long, value_name = "TIME", help_heading = "Identity")]
+    pub(crate) auth_timeout: Option<Span>,
+    /// File with the secret that tokens are signed with (HS256), 32 bytes or more; repeatable, read again on SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "Identity")]
+    #[serde(deserialize_with = "one_or_more")]
+    pub(crate) token_secret_file: Option<Vec<PathBuf>>,
+    /// File with the public key of what signs tokens: RSA, P-256 or Ed25519, PEM; repeatable, read again on SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "Identity")]
+    #[serde(deserialize_with = "one_or_more")]
+    pub(crate) token_public_key: Option<Vec<PathBuf>>,
 
     /// Worker threads [default: one per core, or as many as --max-connections needs]
     #[arg(long, value_name = "N", help_heading = "Size")]
@@ -96,6 +134,10 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "SIZE", help_heading = "Bounds")]
     pub(crate) max_backlog: Option<Size>,
 
+    /// Compress messages with clients that offer it: each by itself (shared), or with those before it (per-connection)
+    #[arg(long, value_name = "HOW", help_heading = "Bounds")]
+    pub(crate) deflate: Option<Deflate>,
+
     /// Form of the log on stderr
     #[arg(long, value_name = "FORM", help_heading = "Log")]
     pub(crate) log: Option<LogForm>,
@@ -108,8 +150,11 @@ pub(crate) struct Layer {
 /// [`capacity`](super::capacity).
 pub(crate) const DEFAULTS: &str = r#"
 listen = ["127.0.0.1:8080"]
-auth = "none"
+unix-mode = "0660"
+tls-cert = []
+tls-key = []
 origin = []
+cors-origin = []
 subprotocol = ["rollcall.v1", "chat"]
 fd-tables = "auto"
 heartbeat = "server"
@@ -122,6 +167,7 @@ heartbeat-key = ["heart", "req_type"]
 offline-grace = "5s"
 max-connections-per-user = 16
 max-commands-per-second = 50
+auth-timeout = "10s"
 handshake-timeout = "10s"
 close-timeout = "5s"
 drain = "10s"
@@ -130,6 +176,7 @@ max-frame = "1MiB"
 max-header = "16KiB"
 max-fragments = 1024
 max-backlog = "1MiB"
+deflate = "off"
 log = "text"
 log-level = "info"
 "#;
@@ -194,11 +241,27 @@ pub(crate) fn one_line(error: &clap::Error) -> String {
     line
 }
 
-/// Who must prove who they are.
+/// A path, or a list of them.
+fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<PathBuf>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a path or a list of paths")]
+    enum Paths {
+        One(PathBuf),
+        More(Vec<PathBuf>),
+    }
+    Ok(Some(match Paths::deserialize(from)? {
+        Paths::One(path) => vec![path],
+        Paths::More(paths) => paths,
+    }))
+}
+
+/// When clients show a token.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Auth {
     None,
+    Early,
+    Late,
 }
 
 /// Whether each worker has a descriptor table of its own.
@@ -217,6 +280,15 @@ pub(crate) enum Heartbeat {
     Server,
     Client,
     Both,
+}
+
+/// Whether messages are compressed.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Deflate {
+    Off,
+    Shared,
+    PerConnection,
 }
 
 /// The log's form.

@@ -1,29 +1,39 @@
 //! The settings as the server takes them, once the relations between them hold.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::http::SiteSettings;
+use rollcall::http::api;
+use rollcall::http::api::guard::Guard;
+use rollcall::identity::Keys;
 use rollcall::limits::{BACKLOG_BYTES_PAUSE, MessageLimits, READ_BUFFER_BYTES, WORKERS_MAX};
 use rollcall::presence::Rules;
 use rollcall::reactor;
+use rollcall::service::gate::{Auth, Gate};
 use rollcall::service::heartbeats::Shapes;
 use rollcall::service::presence::{PresenceSettings, heartbeat_millis};
 use rollcall::time::ticks;
 
-use super::address::Address;
+use super::address::{Address, Endpoint};
+use super::api_keys::KeySource;
+use super::keys::KeyFiles;
 use super::layer::{self, Layer, LogForm, LogLevel};
 use super::sources::{Origin, Sources};
+use super::tls::TlsFiles;
 use super::units::{Size, Span};
 
 /// All that the server runs by. How many workers and connections it has is decided by [`capacity`](super::capacity).
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// Public addresses, then the admin address.
-    pub(crate) addresses: Vec<SocketAddr>,
+    /// Where everybody connects, then the admin address.
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// What TLS needs, where an endpoint speaks it.
+    pub(crate) tls: Option<TlsFiles>,
+    /// Permissions of Unix sockets.
+    pub(crate) unix_mode: u32,
     /// How many of them are public.
     pub(crate) public: usize,
     /// As asked for; `None`: as the machine and `max_connections` want it.
@@ -34,6 +44,10 @@ pub(crate) struct Settings {
     pub(crate) reactor: reactor::Config,
     /// Who is let in.
     pub(crate) site: SiteSettings,
+    /// Where its keys for the API come from, to read them again.
+    pub(crate) api_keys: KeySource,
+    /// The files with the keys of `site`.
+    pub(crate) key_files: KeyFiles,
     pub(crate) log: LogForm,
     pub(crate) log_level: LogLevel,
 }
@@ -45,19 +59,24 @@ impl Settings {
     /// One line that names the setting, where it was set, and what it may be.
     pub(crate) fn resolve(sources: &Sources) -> Result<Settings, String> {
         let check = Check { sources, layer: sources.merged() };
-        let mut addresses = check.addresses()?;
-        let public = addresses.len();
+        let mut endpoints = check.endpoints()?;
+        let public = endpoints.len();
         let admin = check.layer.admin_listen.as_ref().map(Address::resolve).transpose();
-        addresses.extend(admin.map_err(|error| check.at("admin-listen", &error))?);
-        check.reach(&addresses)?;
+        endpoints.extend(admin.map_err(|error| check.at("admin-listen", &error))?);
+        let api_keys = KeySource { key: check.layer.api_key.clone(), file: check.layer.api_key_file.clone() };
+        let key_files = check.key_files();
+        check.reach(&endpoints, !key_files.is_empty())?;
         let site = SiteSettings {
-            origins: check.origins()?,
+            api: Arc::new(check.guard(&api_keys, &endpoints)?),
+            origins: check.origins("origin", check.layer.origin.as_ref())?,
             subprotocols: check.subprotocols()?,
-            public_listeners: (addresses.len() > public).then_some(public),
-            presence: Arc::new(check.presence()?),
+            public_listeners: (endpoints.len() > public).then_some(public),
+            presence: Arc::new(check.presence(&key_files)?),
         };
         Ok(Settings {
-            addresses,
+            tls: check.tls(&endpoints)?,
+            unix_mode: set(check.layer.unix_mode).0,
+            endpoints,
             public,
             workers: check.number("workers", check.layer.workers, 1..=WORKERS_MAX)?,
             max_connections: check.number(
@@ -67,6 +86,8 @@ impl Settings {
             )?,
             reactor: check.reactor()?,
             site,
+            api_keys,
+            key_files,
             log: set(check.layer.log),
             log_level: set(check.layer.log_level),
         })
@@ -98,6 +119,11 @@ impl Check<'_> {
             close_timeout: self.span("close-timeout", layer.close_timeout, MILLIS(100)..=DAY)?,
             drain: self.span("drain", layer.drain, Duration::ZERO..=DAY)?,
             messages: self.messages()?,
+            deflate: match set(layer.deflate) {
+                layer::Deflate::Off => reactor::Deflate::Off,
+                layer::Deflate::Shared => reactor::Deflate::Shared,
+                layer::Deflate::PerConnection => reactor::Deflate::PerConnection,
+            },
             max_head_bytes: self.size("max-header", layer.max_header, 1 << 10..=READ_BUFFER_BYTES)?,
             max_backlog_bytes: self.size("max-backlog", layer.max_backlog, BACKLOG_BYTES_PAUSE..=1 << 30)?,
             ..reactor::Config::default()
@@ -119,7 +145,33 @@ impl Check<'_> {
         })
     }
 
-    fn presence(&self) -> Result<PresenceSettings, String> {
+    fn key_files(&self) -> KeyFiles {
+        let files = |given: &Option<Vec<_>>| given.clone().unwrap_or_default();
+        KeyFiles {
+            secrets: files(&self.layer.token_secret_file),
+            public_keys: files(&self.layer.token_public_key),
+        }
+    }
+
+    fn gate(&self, files: &KeyFiles) -> Result<Gate, String> {
+        let keys = files.read().map_err(|(setting, error)| self.at(setting, &error))?;
+        let keys = (!keys.is_empty()).then(|| Arc::new(Keys::new(keys)));
+        let auth = match self.layer.auth {
+            Some(layer::Auth::Early | layer::Auth::Late) if keys.is_none() => {
+                let error = "tokens need a key: --token-secret-file FILE, or --token-public-key FILE.pem";
+                return Err(self.at("auth", error));
+            }
+            Some(layer::Auth::None) => Auth::None,
+            Some(layer::Auth::Late) => Auth::Late,
+            Some(layer::Auth::Early) => Auth::Early,
+            None if keys.is_some() => Auth::Early,
+            None => Auth::None,
+        };
+        let timeout = self.span("auth-timeout", self.layer.auth_timeout, MILLIS(100)..=DAY)?;
+        Ok(Gate { auth, keys, timeout: ticks(timeout) })
+    }
+
+    fn presence(&self, key_files: &KeyFiles) -> Result<PresenceSettings, String> {
         let layer = &self.layer;
         let heartbeat = self.heartbeat()?;
         let both = heartbeat.mode == reactor::HeartbeatMode::Both;
@@ -133,11 +185,13 @@ impl Check<'_> {
                 connections_per_user: set(per_user),
                 commands_per_second: u32::try_from(set(per_second)).unwrap_or(u32::MAX),
                 heartbeat_millis: heartbeat_millis(heartbeat.interval, heartbeat.timeout),
+                ..Rules::default()
             },
             shapes: Shapes {
                 texts: set(layer.heartbeat_text.clone()),
                 keys: set(layer.heartbeat_key.clone()),
             },
+            gate: self.gate(key_files)?,
             secret: RandomState::new().hash_one("homes"),
         })
     }
@@ -162,41 +216,98 @@ impl Check<'_> {
         Ok(MessageLimits { max_message_bytes, max_frame_bytes, max_fragments })
     }
 
-    fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
+    fn endpoints(&self) -> Result<Vec<Endpoint>, String> {
         let written = self.layer.listen.as_deref().unwrap_or_default();
-        let mut addresses: Vec<SocketAddr> = Vec::with_capacity(written.len() + 1);
+        let mut endpoints: Vec<Endpoint> = Vec::with_capacity(written.len() + 1);
         for address in written {
-            let address = address.resolve().map_err(|error| self.at("listen", &error))?;
-            if address.port() != 0 && addresses.contains(&address) {
+            let endpoint = address.resolve().map_err(|error| self.at("listen", &error))?;
+            let place = endpoint.address();
+            let free = place.is_some_and(|place| place.port() == 0);
+            let same = |other: &Endpoint| *other == endpoint || place.is_some() && other.address() == place;
+            if !free && endpoints.iter().any(same) {
                 return Err(self.at("listen", &format!("{address} is listed twice")));
             }
-            addresses.push(address);
+            endpoints.push(endpoint);
         }
-        if addresses.is_empty() {
+        if endpoints.is_empty() {
             return Err(self.at("listen", "the list is empty; at least one address"));
         }
-        Ok(addresses)
+        Ok(endpoints)
+    }
+
+    /// Certificates and keys belong together, and to an endpoint that needs them.
+    fn tls(&self, endpoints: &[Endpoint]) -> Result<Option<TlsFiles>, String> {
+        let certificates = self.layer.tls_cert.clone().unwrap_or_default();
+        let keys = self.layer.tls_key.clone().unwrap_or_default();
+        let needed = endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Tls(_)));
+        if certificates.len() != keys.len() {
+            let (more, less) = (certificates.len(), keys.len());
+            return Err(
+                self.at("tls-cert", &format!("{more} of them and {less} of --tls-key: they go in pairs"))
+            );
+        }
+        match (needed, certificates.is_empty()) {
+            (true, true) => Err(self.at(
+                "listen",
+                "wss:// needs --tls-cert and --tls-key; `rollcall cert` makes a pair for trying",
+            )),
+            (false, false) => Err(self.at("tls-cert", "no --listen begins with wss://")),
+            (false, true) if self.layer.tls_client_ca.is_some() => {
+                Err(self.at("tls-client-ca", "no --listen begins with wss://"))
+            }
+            (false, true) => Ok(None),
+            (true, false) => Ok(Some(TlsFiles {
+                pairs: certificates.into_iter().zip(keys).collect(),
+                client_ca: self.layer.tls_client_ca.clone(),
+            })),
+        }
     }
 
     /// Whoever lets strangers in says so.
-    fn reach(&self, addresses: &[SocketAddr]) -> Result<(), String> {
-        let outside = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
+    fn reach(&self, endpoints: &[Endpoint], has_key: bool) -> Result<(), String> {
+        let mut addresses = endpoints.iter().filter_map(Endpoint::address);
+        let outside = addresses.find(|address| !address.ip().to_canonical().is_loopback());
         match outside {
-            Some(address) if self.sources.origin("auth") == Some(Origin::Default) => Err(format!(
+            Some(address) if self.layer.auth.is_none() && !has_key => Err(format!(
                 "{address} is reachable from other machines, and everybody who reaches it is let in; \
-                 say `--auth none` if that is meant"
+                 give a key, --token-secret-file FILE, or say `--auth none` if that is meant"
             )),
             _ => Ok(()),
         }
     }
 
-    fn origins(&self) -> Result<Vec<String>, String> {
-        let origins = self.layer.origin.clone().unwrap_or_default();
+    /// The API's door. Pages of any origin may come in only where each has to bring a key.
+    fn guard(&self, keys: &KeySource, endpoints: &[Endpoint]) -> Result<Guard, String> {
+        let keys = keys.read().map_err(|(key, error)| self.at(key, &error))?;
+        let mut cors = self.layer.cors_origin.clone().unwrap_or_default();
+        if cors.iter().any(|origin| origin == "*") {
+            if keys.is_empty() {
+                let error = "`*` without a key would let every page there is use the API; set --api-key-file";
+                return Err(self.at("cors-origin", error));
+            }
+            cors = vec!["*".to_owned()];
+        } else {
+            cors = self.origins("cors-origin", Some(&cors))?;
+        }
+        // Behind a Unix socket stands a proxy, and behind that anybody.
+        let loopback = |endpoint: &Endpoint| {
+            endpoint.address().is_some_and(|address| address.ip().to_canonical().is_loopback())
+        };
+        Ok(Guard {
+            keyed: !keys.is_empty(),
+            keys: Arc::new(api::keys::Keys::new(keys)),
+            origins: cors,
+            loopback: endpoints.iter().map(loopback).collect(),
+        })
+    }
+
+    fn origins(&self, key: &str, origins: Option<&Vec<String>>) -> Result<Vec<String>, String> {
+        let origins = origins.cloned().unwrap_or_default();
         for origin in &origins {
             let host = origin.split_once("://").map(|(_, host)| host);
             if origin != "null" && host.is_none_or(|host| host.is_empty() || host.contains('/')) {
                 let error = format!("`{origin}` is not what a browser sends, like https://example.org:8443");
-                return Err(self.at("origin", &error));
+                return Err(self.at(key, &error));
             }
         }
         Ok(origins)
@@ -294,8 +405,9 @@ mod tests {
             (ours.max_head_bytes, ours.max_body_bytes, ours.max_backlog_bytes),
             (theirs.max_head_bytes, theirs.max_body_bytes, theirs.max_backlog_bytes)
         );
+        assert_eq!(ours.deflate, theirs.deflate);
         assert_eq!(ours.fd_tables, reactor::FdTables::Auto);
-        assert_eq!(settings.addresses, ["127.0.0.1:8080".parse().unwrap()]);
+        assert_eq!(settings.endpoints, [Endpoint::Tcp("127.0.0.1:8080".parse().unwrap())]);
         assert_eq!((settings.workers, settings.max_connections), (None, None));
     }
 
@@ -316,6 +428,13 @@ mod tests {
                 &["--origin=example.org/"],
                 "--origin: `example.org/` is not what a browser sends, like https://example.org:8443",
             ),
+            (
+                &["--listen=wss://[::1]:9"],
+                "--listen: wss:// needs --tls-cert and --tls-key; `rollcall cert` makes a pair for trying",
+            ),
+            (&["--listen=wss://[::1]:9", "--listen=[::1]:9"], "--listen: [::1]:9 is listed twice"),
+            (&["--tls-cert=a"], "--tls-cert: 1 of them and 0 of --tls-key: they go in pairs"),
+            (&["--tls-cert=a", "--tls-key=b"], "--tls-cert: no --listen begins with wss://"),
             (&["--subprotocol=a b"], "--subprotocol: `a b` has characters that a subprotocol may not have"),
         ] {
             assert_eq!(resolve(flags).unwrap_err(), line);
@@ -335,7 +454,10 @@ mod tests {
     #[test]
     fn the_admin_address_comes_last() {
         let settings = resolve(&["--admin-listen=127.0.0.1:2", "--listen=127.0.0.1:1"]).unwrap();
-        assert_eq!(settings.addresses.iter().map(SocketAddr::port).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(
+            settings.endpoints.iter().map(|e| e.address().unwrap().port()).collect::<Vec<_>>(),
+            [1, 2]
+        );
         assert_eq!((settings.public, settings.site.public_listeners), (1, Some(1)));
     }
 }

@@ -90,6 +90,9 @@ impl Sources {
         for key in keys() {
             // Writing to a String can't fail.
             let _ = match (merged.get(&key), self.origin(&key)) {
+                (Some(_), Some(origin)) if SECRET.contains(&&*key) => {
+                    writeln!(text, "{:<44} # {origin}; not shown", format!("# {key} ="))
+                }
                 (Some(value), Some(origin)) => {
                     writeln!(text, "{:<44} # {origin}", format!("{key} = {value}"))
                 }
@@ -150,6 +153,8 @@ impl Sources {
 }
 
 const PREFIX: &str = "ROLLCALL_";
+/// Settings whose values are not printed.
+const SECRET: [&str; 1] = ["api-key"];
 
 fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.to_ascii_uppercase().replace('-', "_"))
@@ -273,7 +278,7 @@ mod tests {
             ("workers = 1\ndrain = 5", 2, "drain: `5` has no unit"),
             ("workers = \"x\"", 1, "workers: invalid type"),
             ("log = \"xml\"", 1, "log: unknown variant `xml`"),
-            ("listen = [\"wss://x:1\"]", 1, "no TLS"),
+            ("unix-mode = \"rw\"", 1, "no mode"),
             ("workers = 1\n\nworkers = 2", 3, "duplicate key"),
             ("workers 1", 1, ""),
         ] {

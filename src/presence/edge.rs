@@ -2,6 +2,14 @@
 
 mod arrivals;
 mod commands;
+mod orders;
+mod sight;
+mod tokens;
+
+pub(crate) use arrivals::BUSY;
+pub(crate) use orders::Broadcasts;
+
+use std::collections::HashMap;
 
 use slab::Slab;
 
@@ -9,11 +17,12 @@ use crate::limits::COMMANDS_BURST_SECONDS;
 use crate::presence::envelope::{Address, Asker, Client, Envelope, Frame, Leaving, Ticket};
 use crate::presence::event;
 use crate::presence::gather::Gathers;
+use crate::presence::grants::{Entry, Passes};
 use crate::presence::groups::Groups;
 use crate::presence::name::{Homes, Name};
 use crate::presence::node::{Effect, Outgoing, Rules, next_serial, page_timer};
 use crate::presence::places::{Place, Places};
-use crate::presence::view::{Reason, State};
+use crate::presence::view::{Reason, State, View};
 use crate::time::{Now, TICK_MILLIS, Tick};
 
 /// A client.
@@ -81,11 +90,15 @@ pub struct Edge {
     rooms: Groups,
     watches: Groups,
     gathers: Gathers,
+    passes: Passes,
+    /// Where sight is restricted: what is known of those who are watched.
+    sights: HashMap<Name, View>,
+    restricted: bool,
     next_serial: u32,
 }
 
 impl Edge {
-    pub(crate) fn new(worker: u16, homes: Homes) -> Edge {
+    pub(crate) fn new(worker: u16, homes: Homes, restricted: bool) -> Edge {
         Edge {
             worker,
             homes,
@@ -93,6 +106,9 @@ impl Edge {
             rooms: Groups::default(),
             watches: Groups::default(),
             gathers: Gathers::default(),
+            passes: Passes::default(),
+            sights: HashMap::new(),
+            restricted,
             next_serial: 0,
         }
     }
@@ -124,7 +140,12 @@ impl Edge {
     /// Bytes held, names apart.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.seats.capacity() * size_of::<Seat>() + self.rooms.bytes() + self.watches.bytes()
+        let sights = self.sights.capacity() * size_of::<(Name, View)>();
+        sights
+            + self.seats.capacity() * size_of::<Seat>()
+            + self.rooms.bytes()
+            + self.watches.bytes()
+            + self.passes.bytes()
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "fewer clients than 2^32")]
@@ -133,13 +154,18 @@ impl Edge {
         now: Now,
         rules: &Rules,
         link: u64,
-        user: Option<Name>,
+        entry: Entry,
         welcome: bool,
         out: &mut Outgoing<F>,
     ) -> u32 {
         self.next_serial = next_serial(self.next_serial);
         if welcome {
-            let json = event::welcome((self.worker, link), user.as_deref(), rules.heartbeat_millis, now);
+            let user = match &entry {
+                Entry::Open(user) => user.as_deref(),
+                Entry::Token(user, _) => Some(&**user),
+                Entry::Late(_) => None,
+            };
+            let json = event::welcome((self.worker, link), user, rules.heartbeat_millis, now);
             out.effects.push(Effect::Text { link, json });
         }
         let slot = self.seats.insert(Seat {
@@ -159,13 +185,22 @@ impl Edge {
             before: (false, false),
             timed: false,
         }) as u32;
-        if let Some(user) = user {
-            self.identify(slot, user, out);
+        match entry {
+            Entry::Open(Some(user)) => {
+                self.identify(slot, user, out);
+            }
+            Entry::Open(None) => {}
+            Entry::Token(user, grants) => self.show_token(now, slot, user, &grants, out),
+            Entry::Late(until) => self.await_token(now, slot, until, out),
         }
         slot
     }
 
+    /// Says whether it is taken at its word: not where it is somebody already, or owes a token.
     pub(crate) fn identify<F>(&mut self, slot: u32, user: Name, out: &mut Outgoing<F>) -> bool {
+        if self.passes.is_awaited(slot) {
+            return false;
+        }
         let at = self.address(slot);
         let home = self.homes.of(&user);
         match self.seats.get_mut(slot as usize) {
@@ -232,6 +267,7 @@ impl Edge {
     pub(crate) fn closed<F>(&mut self, slot: u32, reason: Reason, seen_millis: u64, out: &mut Outgoing<F>) {
         let at = self.address(slot);
         let Some(seat) = self.seats.try_remove(slot as usize) else { return };
+        self.passes.remove(slot);
         let reason = seat.sent_away.unwrap_or(reason);
         let leaving = if reason.is_final() { Leaving::Now } else { Leaving::Perhaps };
         for place in seat.watches.as_slice().iter().copied() {
@@ -240,6 +276,10 @@ impl Edge {
             self.drop_watch(place);
             self.tell_home_unwatched(&user, counted, out);
         }
+        // The user's home hears of it before the rooms' homes do: who sees the user in one of them alone is told why it went.
+        if let Some(user) = seat.user.clone() {
+            out.post(self.homes.of(&user), Envelope::Down { user, at, reason, seen_millis });
+        }
         for place in seat.rooms.as_slice().iter().copied() {
             let room = self.rooms.name(place.group).clone();
             self.drop_room(place);
@@ -247,9 +287,6 @@ impl Edge {
                 let home = self.homes.of(&room);
                 out.post(home, Envelope::Leave { room, user, worker: self.worker, leaving, asker: None });
             }
-        }
-        if let Some(user) = seat.user {
-            out.post(self.homes.of(&user), Envelope::Down { user, at, reason, seen_millis });
         }
     }
 
@@ -277,6 +314,9 @@ impl Edge {
 
     fn drop_watch(&mut self, place: Place) {
         let seats = &mut self.seats;
+        if !self.sights.is_empty() && self.watches.members(place.group).len() == 1 {
+            self.sights.remove(self.watches.name(place.group));
+        }
         self.watches.remove(place, |slot, at| seats[slot as usize].watches.note(at));
     }
 

@@ -1,6 +1,10 @@
 //! What crosses between an edge (where a socket lives) and a home (where a name's truth lives): plain data, in order
 //! between a pair of workers. A node is to a cluster what a worker is to a node: the same envelopes can cross a broker.
 
+use std::sync::Arc;
+
+use crate::presence::admin::Listing;
+use crate::presence::grants::Pattern;
 use crate::presence::name::Name;
 use crate::presence::view::{Reason, State, View};
 
@@ -42,6 +46,22 @@ pub enum Ticket {
         gather: u32,
         /// Which part.
         index: u32,
+    },
+    /// A part of what was asked at a worker's desk, from outside.
+    Job {
+        /// The desk's number for it.
+        job: u32,
+        /// Which part.
+        index: u32,
+    },
+    /// What a client does because a desk had it do so.
+    Brought {
+        /// The worker of the desk, which is told what came of it.
+        desk: u16,
+        /// The desk's number for it.
+        job: u32,
+        /// The client doesn't expect it, and is told by an event.
+        news: bool,
     },
 }
 
@@ -132,12 +152,23 @@ pub enum Envelope<F> {
     Tell {
         /// Whom.
         user: Name,
-        /// Who tells.
-        from: Name,
+        /// Who tells; nobody where it came from outside.
+        from: Option<Name>,
         /// JSON.
         data: Box<str>,
+        /// Only where the user is in one of these; `None`: anyway.
+        within: Option<Box<[Name]>>,
         /// Who waits for the answer.
         asker: Asker,
+    },
+    /// To a user's home, where sight is restricted: the user is in a room, or no more.
+    Place {
+        /// Who.
+        user: Name,
+        /// Where.
+        room: Name,
+        /// In, or no more.
+        is_in: bool,
     },
     /// To a room's home: a client comes in.
     Join {
@@ -167,8 +198,8 @@ pub enum Envelope<F> {
     Say {
         /// Where.
         room: Name,
-        /// Who.
-        from: Name,
+        /// Who; nobody where it came from outside.
+        from: Option<Name>,
         /// JSON.
         data: Box<str>,
         /// Whether the speaking connection hears itself.
@@ -184,8 +215,84 @@ pub enum Envelope<F> {
         limit: usize,
         /// Those behind this name.
         after: Option<Name>,
+        /// Those whose names fit one of these; `None`: all.
+        only: Option<Arc<[Pattern]>>,
         /// Who gets the page.
         asker: Asker,
+    },
+    /// To a home: which users are there?
+    ListUsers {
+        /// Those that are seen so; `None`: all that are not offline.
+        state: Option<State>,
+        /// Users at most.
+        limit: usize,
+        /// Those behind this name.
+        after: Option<Name>,
+        /// Which desk gets the page.
+        asker: Asker,
+    },
+    /// To a home: which rooms are there?
+    ListRooms {
+        /// Rooms at most.
+        limit: usize,
+        /// Those behind this name.
+        after: Option<Name>,
+        /// Which desk gets the page.
+        asker: Asker,
+    },
+    /// To a user's home: send all connections of the user's away.
+    Kick {
+        /// Whose.
+        user: Name,
+        /// What they are told.
+        reason: Arc<str>,
+        /// Which desk waits for the answer.
+        asker: Asker,
+    },
+    /// To a user's home: have all connections of the user's come into a room, or go out of it.
+    Bring {
+        /// Whose.
+        user: Name,
+        /// Where.
+        room: Name,
+        /// In, or out.
+        joins: bool,
+        /// Which desk waits for the answers.
+        asker: Asker,
+    },
+    /// To an edge: have a client do so.
+    Bid {
+        /// Which.
+        client: Client,
+        /// Where.
+        room: Name,
+        /// In, or out.
+        joins: bool,
+        /// Which desk is told what came of it.
+        asker: Asker,
+    },
+    /// To an edge: a message for all its clients.
+    Broadcast {
+        /// The message.
+        frame: F,
+        /// Its length.
+        bytes: usize,
+        /// Which desk is told how far it has come.
+        asker: Asker,
+    },
+    /// To a desk: a home's part of a page of users.
+    UsersListed {
+        /// Which desk.
+        asker: Asker,
+        /// The part.
+        part: Listing<View>,
+    },
+    /// To a desk: a home's part of a page of rooms.
+    RoomsListed {
+        /// Which desk.
+        asker: Asker,
+        /// The part.
+        part: Listing<usize>,
     },
     /// To an edge: a view that was asked for.
     Seen {
@@ -204,8 +311,8 @@ pub enum Envelope<F> {
         view: View,
         /// For those who don't ask for suspicions; `None` where they see no change.
         plain: Option<F>,
-        /// For those who do.
-        full: F,
+        /// For those who do; `None` where they see none either: only the rooms have changed.
+        full: Option<F>,
     },
     /// To an edge: a message for one client.
     Told {
@@ -220,6 +327,8 @@ pub enum Envelope<F> {
         client: Client,
         /// Why.
         reason: Reason,
+        /// What it is told in place of that.
+        words: Option<Arc<str>>,
     },
     /// To an edge: the answer to a command.
     Answered {
@@ -268,8 +377,25 @@ pub enum Answer {
     Said(Place),
     /// To `tell`: to how many connections.
     Told(usize),
+    /// To `tell`: the client does not see the user.
+    Unseen,
     /// To `status`.
     Status(State),
+    /// To a desk: so many connections are sent away.
+    Kicked(usize),
+    /// To a desk: so many connections are bidden, and each one's edge tells what came of it.
+    Bringing(usize),
+    /// To a desk: a connection did not come in or go out, for this code.
+    NotBrought(u16),
+    /// To a desk: a broadcast was queued for so many clients.
+    Spread {
+        /// Clients.
+        to: usize,
+        /// Clients without room for it.
+        without: usize,
+        /// All of that edge's have had their turn.
+        done: bool,
+    },
 }
 
 /// A page of a room's members.
@@ -294,7 +420,11 @@ impl<F> Envelope<F> {
             | Envelope::Tell { asker, .. }
             | Envelope::Join { asker, .. }
             | Envelope::Say { asker, .. }
-            | Envelope::List { asker, .. } => Some(*asker),
+            | Envelope::List { asker, .. }
+            | Envelope::ListUsers { asker, .. }
+            | Envelope::ListRooms { asker, .. }
+            | Envelope::Kick { asker, .. }
+            | Envelope::Bring { asker, .. } => Some(*asker),
             Envelope::Status { asker, .. } => *asker,
             // A client that leaves is gone here whatever its home can take: that has to arrive.
             _ => None,

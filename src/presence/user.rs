@@ -3,6 +3,9 @@
 //! A connection that closed or broke goes on counting for the grace, and one that comes within it takes its place: a page
 //! that reloads shows nothing at all. Whatever changes what a watcher sees is one event with the next version.
 
+mod orders;
+mod sight;
+
 use hashbrown::HashTable;
 use slab::Slab;
 
@@ -11,8 +14,12 @@ use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
 use crate::presence::event;
 use crate::presence::last_seen::{Entry, LastSeen};
 use crate::presence::name::{Homes, Name};
-use crate::presence::node::{Outgoing, Rules, Timer, next_serial};
+use crate::presence::node::{Outgoing, Rules, next_serial};
+use crate::presence::roll::Roll;
+use crate::presence::timer::Timer;
+use crate::presence::user::sight::News;
 use crate::presence::view::{Reason, State, View};
+use crate::presence::whereabouts::Whereabouts;
 use crate::time::Now;
 
 /// A user: 104 bytes.
@@ -72,6 +79,7 @@ impl User {
             connections: usize::from(self.told.connections),
             info: self.info.clone(),
             reason: self.reason,
+            rooms: None,
         }
     }
 
@@ -96,21 +104,26 @@ pub struct Users {
     homes: Homes,
     table: HashTable<u32>,
     users: Slab<User>,
+    /// All of them by name, for pages.
+    roll: Roll,
     next_serial: u32,
     last_seen: LastSeen,
+    whereabouts: Whereabouts,
     present: usize,
     /// The highest version of a user that was forgotten.
     forgotten: u64,
 }
 
 impl Users {
-    pub(crate) fn new(homes: Homes) -> Users {
+    pub(crate) fn new(homes: Homes, restricted: bool) -> Users {
         Users {
             homes,
             table: HashTable::new(),
             users: Slab::new(),
+            roll: Roll::default(),
             next_serial: 0,
             last_seen: LastSeen::default(),
+            whereabouts: Whereabouts::new(restricted),
             present: 0,
             forgotten: 0,
         }
@@ -137,13 +150,14 @@ impl Users {
     /// What is known of a user.
     #[must_use]
     pub fn view(&self, user: &str, now: Now) -> View {
-        self.find(user).map_or_else(View::default, |slot| self.users[slot as usize].view(now))
+        self.find(user).map_or_else(View::default, |slot| self.view_of(slot, now))
     }
 
     /// Bytes held, names apart.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.users.capacity() * size_of::<User>() + self.table.capacity() * 5 + self.last_seen.bytes()
+        let tables = self.table.capacity() * 5 + self.last_seen.bytes() + self.whereabouts.bytes();
+        self.users.capacity() * size_of::<User>() + tables + self.roll.bytes()
     }
 
     /// A connection is there. It takes the place of one that lingers; over the cap, of the oldest.
@@ -164,10 +178,11 @@ impl Users {
             if let Some(oldest) = known.devices.remove(Device::is_live) {
                 reason = Some(Reason::Replaced);
                 let Address { worker, client } = oldest.address();
-                out.post(worker, Envelope::Evict { client, reason: Reason::Replaced });
+                out.post(worker, Envelope::Evict { client, reason: Reason::Replaced, words: None });
             }
         }
-        self.refresh(now, slot, reason, false, out);
+        let moved = self.whereabouts.settle(slot);
+        self.refresh(now, slot, reason, News { moved, ..News::default() }, out);
     }
 
     /// A connection is gone: for certain, or for the grace.
@@ -192,7 +207,7 @@ impl Users {
             device.lingers = Some(Lingering { until: now.tick.after(rules.grace), reason });
             known.time(slot, out);
         }
-        self.refresh(now, slot, Some(reason), false, out);
+        self.refresh(now, slot, Some(reason), News::default(), out);
     }
 
     /// The grace of some connection of the user may be over: a timer also fires early, where the wheel can't look as far
@@ -209,7 +224,7 @@ impl Users {
         }
         known.timed = false;
         known.time(slot, out);
-        self.refresh(now, slot, reason, false, out);
+        self.refresh(now, slot, reason, News::default(), out);
     }
 
     /// A connection says of itself that it is away, or back, and what else there is to know.
@@ -236,7 +251,7 @@ impl Users {
         if let Some(asker) = asker {
             out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Status(state) });
         }
-        self.refresh(now, slot, None, informed, out);
+        self.refresh(now, slot, None, News { informed, ..News::default() }, out);
     }
 
     /// A connection may be dead, or lives after all.
@@ -251,7 +266,7 @@ impl Users {
         let Some(slot) = self.find(user) else { return };
         if let Some(device) = self.users[slot as usize].devices.get_mut(at) {
             device.suspect = suspect;
-            self.refresh(now, slot, None, false, out);
+            self.refresh(now, slot, None, News::default(), out);
         }
     }
 
@@ -274,7 +289,8 @@ impl Users {
         });
         let watcher = &mut watchers[place];
         *(if suspect { &mut watcher.full } else { &mut watcher.plain }) += 1;
-        out.post(worker, Envelope::Seen { asker, user: known.name.clone(), view: known.view(now) });
+        let (user, view) = (known.name.clone(), self.view_of(slot, now));
+        out.post(worker, Envelope::Seen { asker, user, view });
     }
 
     /// A client watches no more.
@@ -293,46 +309,20 @@ impl Users {
         }
     }
 
-    /// A client looks once.
-    pub(crate) fn look<F>(&self, now: Now, user: Name, asker: Asker, out: &mut Outgoing<F>) {
-        let view = self.view(&user, now);
-        out.post(asker.at.worker, Envelope::Seen { asker, user, view });
-    }
-
-    /// A message for all live connections of a user, encoded once.
-    pub(crate) fn tell<F: Frame>(
-        &self,
-        now: Now,
-        user: &str,
-        (from, data): (&str, &str),
-        asker: Asker,
-        out: &mut Outgoing<F>,
-    ) {
-        let mut told = 0;
-        if let Some(slot) = self.find(user) {
-            let frame = F::encode(&event::tell(from, data, now));
-            for device in self.users[slot as usize].devices.live() {
-                let Address { worker, client } = device.address();
-                out.post(worker, Envelope::Told { client, frame: frame.clone() });
-                told += 1;
-            }
-        }
-        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Told(told) });
-    }
-
     /// Tells the watchers where what they see has changed.
     fn refresh<F: Frame>(
         &mut self,
         now: Now,
         slot: u32,
         reason: Option<Reason>,
-        informed: bool,
+        News { informed, moved }: News,
         out: &mut Outgoing<F>,
     ) {
         let known = &mut self.users[slot as usize];
         let before = known.told;
         let after = known.told();
-        if before == after && !informed {
+        let shown = before != after || informed;
+        if !shown && !moved {
             return;
         }
         known.told = after;
@@ -347,16 +337,16 @@ impl Users {
         if before.plain != after.plain {
             known.since_millis = now.unix_millis;
         }
-        let view = known.view(now);
+        let view = View { rooms: self.whereabouts.of(slot), ..known.view(now) };
         if let Some(watchers) = &known.watchers {
             let plain_changed =
                 informed || (before.plain, before.connections) != (after.plain, after.connections);
             let plain = plain_changed.then(|| F::encode(&event::presence(&known.name, &view, view.plain)));
             let full = match &plain {
-                Some(plain) if view.plain == view.state => plain.clone(),
-                _ => F::encode(&event::presence(&known.name, &view, view.state)),
+                Some(plain) if view.plain == view.state => Some(plain.clone()),
+                _ => shown.then(|| F::encode(&event::presence(&known.name, &view, view.state))),
             };
-            for watcher in watchers.iter().filter(|watcher| plain.is_some() || watcher.full > 0) {
+            for watcher in watchers.iter().filter(|watcher| plain.is_some() || moved || watcher.full > 0) {
                 let (user, view, plain, full) =
                     (known.name.clone(), view.clone(), plain.clone(), full.clone());
                 out.post(watcher.worker, Envelope::Changed { user, view, plain, full });
@@ -367,6 +357,9 @@ impl Users {
             (State::Offline, _) => self.present += 1,
             (_, State::Offline) => {
                 self.present -= 1;
+                if self.whereabouts.settle(slot) {
+                    self.tell_rooms(now, slot, out);
+                }
                 self.forget_later(slot);
             }
             _ => {}
@@ -401,7 +394,9 @@ impl Users {
         let hash = self.homes.hash(&known.name);
         if let Ok(entry) = self.table.find_entry(hash, |other| *other == slot) {
             entry.remove();
+            self.roll.remove(slot, |slot| &*self.users[slot as usize].name);
             self.users.remove(slot as usize);
+            self.whereabouts.forget(slot);
         }
     }
 
@@ -434,6 +429,7 @@ impl Users {
         let (homes, users) = (self.homes, &self.users);
         let hash = |slot: &u32| homes.hash(&users[*slot as usize].name);
         self.table.insert_unique(homes.hash(name), slot, hash);
+        self.roll.insert(slot, |slot| &*users[slot as usize].name);
         slot
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::time::Duration;
 
-use crate::limits::READS_PER_TURN_MAX;
+use crate::limits::{READ_ONTO_BYTES_MIN, READS_PER_TURN_MAX};
 use crate::reactor::conn::{Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
@@ -20,16 +20,22 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Reads what has arrived, a turn's share of it. `to_end`: the peer has ended its stream, so that a short read does
     /// not mean that there is no more.
     pub(crate) fn read(&mut self, id: ConnId, to_end: bool) {
+        if self.core.tls_link(id).is_some() {
+            return self.read_records(id, to_end);
+        }
         let mut buffer = mem::take(&mut self.buffer);
+        self.core.deflate.begin();
         for _ in 0..READS_PER_TURN_MAX {
-            if self.is_paused(id) {
+            if self.is_paused(id) || self.is_put_off(id) {
                 self.buffer = buffer;
                 return;
             }
-            let result = self.transport(id).map(|transport| transport.read(&mut buffer));
-            let more = match result {
-                None => false,
-                Some(result) => self.on_read(id, result, &mut buffer, to_end),
+            let more = match self.read_onto(id, to_end) {
+                Some(more) => more,
+                None => {
+                    let result = self.transport(id).map(|transport| transport.read(&mut buffer));
+                    result.is_some_and(|result| self.on_read(id, result, &mut buffer, to_end))
+                }
             };
             if !more {
                 self.buffer = buffer;
@@ -42,30 +48,58 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Takes one read's outcome; says whether there may be more to read.
     fn on_read(&mut self, id: ConnId, result: io::Result<usize>, buffer: &mut [u8], to_end: bool) -> bool {
+        let Some(len) = self.heard(id, result) else { return false };
+        self.input(id, &mut buffer[..len]);
+        len == buffer.len() || to_end
+    }
+
+    /// Takes one read's outcome but for its bytes. Returns how many there are.
+    fn heard(&mut self, id: ConnId, result: io::Result<usize>) -> Option<usize> {
         match result {
-            Ok(0) => {
-                self.on_end(id);
-                false
-            }
+            Ok(0) => self.on_end(id),
             Ok(len) => {
-                self.core.counters().received_bytes.add(len as u64);
-                let now = self.core.now.tick;
-                if self.core.get_mut(id).is_some_and(|conn| conn.heard(now)) {
-                    self.service.suspect(&mut Context { core: &mut self.core }, id, false);
-                    self.settle();
-                }
-                self.input(id, &mut buffer[..len]);
-                len == buffer.len() || to_end
+                self.on_arrival(id, len);
+                return Some(len);
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
-            Err(_) => {
-                self.remove(id, Cause::Reset);
-                false
-            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => self.remove(id, Cause::Reset),
+        }
+        None
+    }
+
+    /// Reads behind what has arrived of a big message, where much of it is to come: from the shared buffer it would be
+    /// copied there. Says whether there may be more to read; `None` where nothing like that is under way.
+    fn read_onto(&mut self, id: ConnId, to_end: bool) -> Option<bool> {
+        let conn = self.core.get_mut(id).filter(|conn| matches!(conn.life, Life::Open | Life::Closing))?;
+        let Protocol::Frames(session) = &mut conn.protocol else { return None };
+        let message = session.room(READ_ONTO_BYTES_MIN)?;
+        let (before, room) = (message.len(), message.capacity() - message.len());
+        let result = self.transports.get_mut(id.key as usize)?.as_mut()?.read_onto(message);
+        let Some(len) = self.heard(id, result) else { return Some(false) };
+        let Some(conn) = self.core.get_mut(id) else { return Some(false) };
+        let Protocol::Frames(mut session) = mem::replace(&mut conn.protocol, Protocol::Taken) else {
+            return Some(false);
+        };
+        match session.filled(before) {
+            Ok(Some(event)) if self.reads_frames(id) => self.event(id, &event),
+            Ok(_) => {}
+            Err(error) => self.violation(id, error),
+        }
+        self.put_back(id, session);
+        Some(len == room || to_end)
+    }
+
+    /// Bytes arrived: that is life.
+    pub(crate) fn on_arrival(&mut self, id: ConnId, len: usize) {
+        self.core.counters().received_bytes.add(len as u64);
+        let now = self.core.now.tick;
+        if self.core.get_mut(id).is_some_and(|conn| conn.heard(now)) {
+            self.service.suspect(&mut Context { core: &mut self.core }, id, false);
+            self.settle();
         }
     }
 
-    fn input(&mut self, id: ConnId, bytes: &mut [u8]) {
+    pub(crate) fn input(&mut self, id: ConnId, bytes: &mut [u8]) {
         match self.core.get(id).map(|conn| conn.life) {
             Some(Life::Http) => self.http_input(id, bytes),
             Some(Life::Open | Life::Closing) => self.frames(id, bytes),
@@ -74,7 +108,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// The peer has ended its stream.
-    fn on_end(&mut self, id: ConnId) {
+    pub(crate) fn on_end(&mut self, id: ConnId) {
         let Some(conn) = self.core.get_mut(id) else { return };
         conn.flags.ended = true;
         match conn.life {
@@ -89,10 +123,18 @@ impl<N: Net, S: Service> Worker<N, S> {
     pub(crate) fn frames(&mut self, id: ConnId, bytes: &mut [u8]) {
         let Some(conn) = self.core.get_mut(id) else { return };
         let Protocol::Frames(mut session) = mem::replace(&mut conn.protocol, Protocol::Taken) else { return };
+        let deflate = conn.deflate;
         let limits = self.core.config.messages;
         let mut used = 0;
         while used < bytes.len() && self.reads_frames(id) {
-            match session.read(&limits, None, &mut bytes[used..]) {
+            let rest = &mut bytes[used..];
+            let read = match deflate {
+                None => session.read(&limits, None, rest),
+                Some(deflate) => {
+                    session.read(&limits, Some(&mut self.core.deflate.decoder(id, deflate)), rest)
+                }
+            };
+            match read {
                 Ok((len, event)) => {
                     used += len;
                     match event {
@@ -102,11 +144,26 @@ impl<N: Net, S: Service> Worker<N, S> {
                 }
                 Err(error) => {
                     self.violation(id, error);
+                    used = bytes.len();
                     break;
                 }
             }
         }
+        if deflate.is_some() {
+            self.put_off(id, &bytes[used..]);
+        }
         self.put_back(id, session);
+    }
+
+    /// Keeps what a connection may not be read of in this turn, and goes on with it in the next.
+    fn put_off(&mut self, id: ConnId, rest: &[u8]) {
+        let rest = if self.reads_frames(id) { rest } else { &[] };
+        if self.core.get(id).is_some() {
+            self.core.deflate.put_off(id, rest);
+        }
+        if !rest.is_empty() {
+            self.list(id);
+        }
     }
 
     /// Once a backlog has piled up, what lies in the buffer is still served; the next read waits.
@@ -184,8 +241,13 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
+    /// Whether something that was read waits for its turn.
+    fn is_put_off(&self, id: ConnId) -> bool {
+        self.core.get(id).is_some_and(|conn| conn.deflate.is_some()) && self.core.deflate.has_rest(id)
+    }
+
     /// Whether the connection must not be read now: its peer doesn't read what it is sent.
-    fn is_paused(&mut self, id: ConnId) -> bool {
+    pub(crate) fn is_paused(&mut self, id: ConnId) -> bool {
         let Some(conn) = self.core.get_mut(id) else { return true };
         let full = matches!(&conn.protocol, Protocol::Http(Some(http)) if http.is_full());
         let stuffed = full || matches!(conn.life, Life::Http | Life::Open) && conn.is_stuffed();
@@ -197,6 +259,11 @@ impl<N: Net, S: Service> Worker<N, S> {
     pub(crate) fn resume(&mut self, id: ConnId) {
         if self.core.get(id).is_some_and(|conn| matches!(conn.protocol, Protocol::Http(Some(_)))) {
             self.http_input(id, &mut []);
+        }
+        if self.is_put_off(id) && !self.is_paused(id) {
+            self.core.deflate.begin();
+            let mut rest = self.core.deflate.take_rest(id);
+            self.frames(id, &mut rest);
         }
         // The end of the stream may have been told while nothing was read.
         self.read(id, true);

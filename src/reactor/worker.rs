@@ -140,7 +140,9 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Bytes of heap that belong to single connections: half messages, and what sockets did not take. Walks them all.
     pub fn held_bytes(&self) -> usize {
-        self.core.conns.iter().map(|(_, conn)| conn.held_bytes()).sum()
+        let conns: usize = self.core.conns.iter().map(|(_, conn)| conn.held_bytes()).sum();
+        let tls = self.core.tls.as_ref().map_or(0, |side| side.held_bytes());
+        conns + tls + self.core.deflate.held_bytes()
     }
 
     /// Deadlines in its wheel, those that no longer count among them.
@@ -159,7 +161,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// How long nothing can be due; `None` where nothing ever is.
     fn timeout(&self) -> Option<Duration> {
         let waiting = self.accepting == Accepting::Waiting || self.overdue || !self.dead.is_empty();
-        if waiting || !self.unread.is_empty() || !self.letters.is_empty() {
+        let shaking = self.core.tls.as_ref().is_some_and(|side| !side.waiting.is_empty());
+        if waiting || shaking || !self.unread.is_empty() || !self.letters.is_empty() {
             return Some(Duration::ZERO);
         }
         let retry = match self.accepting {
@@ -212,6 +215,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                 self.resume(id);
             }
         }
+        self.handshakes();
         self.accept();
     }
 
@@ -282,6 +286,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         counters.wheel_bytes.set(self.core.wheel.bytes() as u64);
         let buffers = self.buffer.len() + self.scratch.capacity() + self.core.arena.held_bytes();
         counters.buffer_bytes.set(buffers as u64);
+        counters.deflate_bytes.set(self.core.deflate.bytes() as u64);
+        counters.tls_bytes.set(self.core.tls.as_ref().map_or(0, |side| side.bytes()) as u64);
     }
 
     /// Wakes the workers that have mail from this turn.

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`echo`] | sends every message back |
 //! | [`presence`] | who is here: a worker's presence as a service |
+//! | [`gate`] | who may come in: where tokens are found, and what comes of their claims |
 //! | [`heartbeats`] | what pages say to show that they are there |
 
 pub mod echo;
+pub mod gate;
 pub mod heartbeats;
 pub mod presence;

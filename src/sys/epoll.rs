@@ -24,6 +24,10 @@ impl Socket for TcpSocket {
         Ok(rustix::net::recv(&self.0, buffer, RecvFlags::empty())?.0)
     }
 
+    fn read_onto(&mut self, onto: &mut Vec<u8>) -> io::Result<usize> {
+        Ok(rustix::net::recv(&self.0, rustix::buffer::spare_capacity(onto), RecvFlags::empty())?.0)
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(rustix::net::send(&self.0, bytes, SendFlags::NOSIGNAL)?)
     }
@@ -115,8 +119,12 @@ impl Net for Epoll {
 
     fn stop_queueing(&mut self) {
         for listener in &self.listeners {
-            // A second listen only sets the length of the queue.
-            let _ = listener.listen(0);
+            // A second listen only sets the length of the queue. A Unix socket is everybody's: it is shut for new ones.
+            let _ = if listener.domain().is_ok_and(|domain| domain == Domain::UNIX) {
+                listener.shutdown(std::net::Shutdown::Read)
+            } else {
+                listener.listen(0)
+            };
         }
     }
 

@@ -98,35 +98,77 @@ impl Partial {
         (part.len(), (left == 0).then_some(opcode))
     }
 
-    /// Goes on with a data frame, into `message`. Returns how many bytes it took, and the message's kind where that was
-    /// its last byte: it lies in `payload` then.
-    pub(super) fn data(
-        &mut self,
-        rules: &mut Rules<'_>,
-        input: &mut [u8],
-    ) -> Result<(usize, Option<Kind>), ProtocolError> {
+    /// Goes on with a data frame, into `message`, or into `payload` once that is whole.
+    pub(super) fn data(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Result<Data, ProtocolError> {
         let (Frame::Data { key, left, fin }, Some(message)) = (self.frame, &mut self.message) else {
-            return Ok((0, None));
+            return Ok(Data::More(0));
         };
         let part = first(input, left);
-        let key = unmask(part, key);
-        message.push(rules, part, left, fin)?;
-        let left = left - part.len();
-        if left > 0 {
-            self.frame = Frame::Data { key, left, fin };
-            return Ok((part.len(), None));
+        let after = unmask(part, key);
+        let taken = message.push(rules, part, left, fin)?;
+        if taken < part.len() {
+            // The rest will come again, and be unmasked again.
+            let key = key.map(|key| mask::rotate(key, taken));
+            unmask(&mut part[taken..], key);
+            self.frame = Frame::Data { key, left: left - taken, fin };
+            return Ok(Data::PutOff(taken));
         }
-        self.frame = Frame::Start;
-        if !fin {
-            return Ok((part.len(), None));
-        }
+        let kind = self.move_on(after, left - taken, fin)?;
+        Ok(kind.map_or(Data::More(taken), |kind| Data::Whole(taken, kind)))
+    }
+
+    /// The end of the data frame is `left` bytes away. Returns the message's kind where this was its last byte: it lies
+    /// in `payload` then.
+    fn move_on(
+        &mut self,
+        key: Option<[u8; 4]>,
+        left: usize,
+        fin: bool,
+    ) -> Result<Option<Kind>, ProtocolError> {
+        self.frame = if left > 0 { Frame::Data { key, left, fin } } else { Frame::Start };
+        let Some(message) = self.message.as_mut().filter(|_| left == 0 && fin) else { return Ok(None) };
         // RFC 6455 §8.1: a text may not end within a character, though its fragments may.
         message.utf8.finish().map_err(|_| ProtocolError::NotUtf8)?;
         let kind = message.kind;
         self.payload = std::mem::take(&mut message.data);
         self.message = None;
-        Ok((part.len(), Some(kind)))
+        Ok(Some(kind))
     }
+
+    /// See [`Session::room`](crate::wire::session::Session::room).
+    pub(super) fn room(&mut self, least: usize) -> Option<&mut Vec<u8>> {
+        let (Frame::Data { left, fin: true, .. }, Some(message)) = (self.frame, &mut self.message) else {
+            return None;
+        };
+        if left < least || message.encoded {
+            return None;
+        }
+        let end = message.data.len() + left;
+        message.reserve(least, end);
+        // Never room for more than the frame: what follows it is not of this message.
+        (message.data.capacity() <= end).then_some(&mut message.data)
+    }
+
+    /// See [`Session::filled`](crate::wire::session::Session::filled).
+    pub(super) fn filled(&mut self, before: usize) -> Result<Option<Kind>, ProtocolError> {
+        let (Frame::Data { key, left, fin }, Some(message)) = (self.frame, &mut self.message) else {
+            return Ok(None);
+        };
+        let part = message.data.get_mut(before..).unwrap_or_default();
+        let (len, key) = (part.len(), unmask(part, key));
+        message.check(before)?;
+        self.move_on(key, left.saturating_sub(len), fin)
+    }
+}
+
+/// What came of part of a data frame, after how many bytes.
+pub(super) enum Data {
+    /// It goes on.
+    More(usize),
+    /// The extension takes no more of it now.
+    PutOff(usize),
+    /// That was the last of a message of this kind.
+    Whole(usize, Kind),
 }
 
 fn first(input: &mut [u8], len: usize) -> &mut [u8] {
@@ -159,19 +201,21 @@ impl Assembly {
         Assembly { kind, encoded, utf8: Utf8::default(), fragments: 1, data: Vec::new() }
     }
 
-    /// Adds the next `part`, unmasked, of a frame of which `left` bytes, `part` included, had not arrived before.
+    /// Adds the next `part`, unmasked, of a frame of which `left` bytes, `part` included, had not arrived before. Returns
+    /// how much of it was added: all, but where an extension puts the rest off.
     fn push(
         &mut self,
         rules: &mut Rules<'_>,
         part: &[u8],
         left: usize,
         fin: bool,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<usize, ProtocolError> {
         let before = self.data.len();
         let limit = rules.limits.max_message_bytes;
+        let mut taken = part.len();
         if self.encoded {
             let extension = rules.extension.as_mut().ok_or(ProtocolError::ExtensionData)?;
-            extension.decode(part, fin && part.len() == left, &mut self.data, limit)?;
+            taken = extension.decode(part, fin && part.len() == left, &mut self.data, limit)?;
             if self.data.len() > limit {
                 return Err(ProtocolError::MessageTooBig);
             }
@@ -179,6 +223,12 @@ impl Assembly {
             self.reserve(part.len(), if fin { before + left } else { limit });
             self.data.extend_from_slice(part);
         }
+        self.check(before)?;
+        Ok(taken)
+    }
+
+    /// Checks what has been added behind `before`.
+    fn check(&mut self, before: usize) -> Result<(), ProtocolError> {
         // RFC 6455 §8.1: text is UTF-8; a byte that can't be fails now, not when the message is complete.
         if self.kind == Kind::Text && self.utf8.push(self.data.get(before..).unwrap_or_default()).is_err() {
             return Err(ProtocolError::NotUtf8);

@@ -21,16 +21,16 @@ pub(super) fn rollcall(args: &[&str]) -> Command {
 }
 
 /// Runs to its end.
-fn run(args: &[&str]) -> Output {
+pub(crate) fn run(args: &[&str]) -> Output {
     rollcall(args).output().unwrap()
 }
 
-fn stdout(output: &Output) -> &str {
+pub(crate) fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).unwrap()
 }
 
 /// The one line on stderr of a run that failed with `code`.
-fn complaint(output: &Output, code: i32) -> String {
+pub(crate) fn complaint(output: &Output, code: i32) -> String {
     let text = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -59,19 +59,19 @@ impl Drop for File {
 }
 
 /// A server that runs; killed when the test is over.
-pub(super) struct Running {
-    pub(super) child: Child,
-    pub(super) address: SocketAddr,
-    screen: String,
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) screen: String,
 }
 
 impl Running {
-    pub(super) fn start(args: &[&str]) -> Running {
+    pub(crate) fn start(args: &[&str]) -> Running {
         Running::of(&mut rollcall(&[&["--listen", "127.0.0.1:0"], args].concat()))
     }
 
     /// A server that this command starts; it has to have its screen.
-    pub(super) fn of(command: &mut Command) -> Running {
+    pub(crate) fn of(command: &mut Command) -> Running {
         let mut child = command.spawn().unwrap();
         let mut screen = String::new();
         let mut reader = BufReader::new(child.stdout.take().unwrap());
@@ -82,11 +82,11 @@ impl Running {
         Running { child, address, screen }
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    pub(super) fn stderr(&mut self) -> BufReader<ChildStderr> {
+    pub(crate) fn stderr(&mut self) -> BufReader<ChildStderr> {
         BufReader::new(self.child.stderr.take().unwrap())
     }
 }
@@ -150,7 +150,7 @@ fn what_was_asked_wrongly_is_said_in_one_line() {
     for (args, part) in [
         (&["--lisen", "x"][..], "unexpected argument '--lisen' found; a similar argument exists: '--listen'"),
         (&["serve", "--drain", "5"], "has no unit"),
-        (&["--listen", "wss://0.0.0.0:1"], "no TLS"),
+        (&["--listen", "wss://127.0.0.1:1"], "needs --tls-cert and --tls-key"),
         (&["--listen", "0.0.0.0:0"], "--auth none"),
         (&["--max-frame", "2MiB"], "more than max-message"),
         (&["--config", "/nowhere/rollcall.toml"], "can't read /nowhere/rollcall.toml"),

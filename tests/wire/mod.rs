@@ -1,8 +1,11 @@
 //! The protocol, from outside: each rule by its section of RFC 6455, and the session against oracles.
 
+mod deflate;
+mod deflated;
 mod extension;
 mod handshake;
 mod http;
+mod offers;
 mod oracles;
 mod rules;
 mod streams;
@@ -98,10 +101,7 @@ pub(crate) fn read<'p>(
         let mut part = part.to_vec();
         let mut at = 0;
         while at < part.len() {
-            let extension: Option<&mut dyn Extension> = match &mut extension {
-                Some(extension) => Some(&mut **extension),
-                None => None,
-            };
+            let extension = extension.as_mut().map(|extension| &mut **extension as &mut dyn Extension);
             match session.read(limits, extension, &mut part[at..]) {
                 Ok((taken, event)) => {
                     assert!(taken > 0);
@@ -114,6 +114,38 @@ pub(crate) fn read<'p>(
             }
         }
         session.release();
+    }
+    (seen, None)
+}
+
+/// Reads `parts` as [`read`] does, but straight into the message under way wherever the session offers room there.
+pub(crate) fn read_onto<'p>(
+    session: &mut Session,
+    parts: impl IntoIterator<Item = &'p [u8]>,
+) -> (Vec<Seen>, Option<ProtocolError>) {
+    let mut seen = Vec::new();
+    for mut part in parts {
+        while !part.is_empty() {
+            let Some(room) = session.room(1) else {
+                // One byte at a time, so that room is asked for wherever there may be some.
+                let (events, error) = read(session, &SMALL, None, [&part[..1]]);
+                seen.extend(events);
+                if error.is_some() {
+                    return (seen, error);
+                }
+                part = &part[1..];
+                continue;
+            };
+            let (before, most) = (room.len(), room.capacity() - room.len());
+            let (filled, rest) = part.split_at(most.min(part.len()));
+            room.extend_from_slice(filled);
+            part = rest;
+            match session.filled(before) {
+                Ok(event) => seen.extend(event.as_ref().map(Seen::of)),
+                Err(error) => return (seen, Some(error)),
+            }
+            session.release();
+        }
     }
     (seen, None)
 }

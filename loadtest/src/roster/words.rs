@@ -175,7 +175,7 @@ mod tests {
     use crate::target::Target;
 
     fn plain(url: &str) -> Vec<u8> {
-        Target::parse(url, false).expect("a local URL").request
+        Target::parse(url, crate::target::Allow::default()).expect("a local URL").request
     }
 
     #[test]

@@ -169,5 +169,6 @@ fn common(args: &Args, server: &Server) -> Common {
         json: args.json.clone(),
         expect: args.expect.clone(),
         allow_remote: false,
+        insecure: false,
     }
 }

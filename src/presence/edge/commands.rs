@@ -25,7 +25,7 @@ impl Edge {
         text: &str,
         out: &mut Outgoing<F>,
     ) {
-        if !self.seats.contains(slot as usize) {
+        if !self.seats.contains(slot as usize) || self.end_if_over(now, slot, out) {
             return;
         }
         let done = match command::parse(text) {
@@ -42,7 +42,7 @@ impl Edge {
                 seat.refused = seat.refused.saturating_add(1);
                 if u32::from(seat.refused) == COMMANDS_REFUSED_MAX + 1 {
                     let link = seat.link;
-                    out.effects.push(Effect::Close { link, code: 4429, reason: "too many messages" });
+                    out.effects.push(Effect::Close { link, code: 4429, reason: "too many messages".into() });
                 }
             }
         }
@@ -69,27 +69,38 @@ impl Edge {
         if let Command::Heartbeat = command {
             let json = event::heartbeat_answer(seq, now);
             out.effects.push(Effect::Text { link: seat.link, json });
+            self.page_beat(now, rules, slot, out);
             return Ok(());
         }
         self.pay(now, rules, slot, seq)?;
+        if let Command::Auth { token } = command {
+            out.effects.push(Effect::Verify { slot, seq, token: token.into_owned() });
+            return Ok(());
+        }
+        self.is_let_in(slot)?;
         let asker = Asker { at: self.address(slot), ticket: Ticket::Command(seq) };
         match command {
-            Command::Heartbeat => {}
-            Command::Join { room } => self.join(slot, &room, asker, out)?,
+            Command::Heartbeat | Command::Auth { .. } => {}
+            Command::Join { room } => {
+                self.may_join(slot, &room)?;
+                self.join(slot, &room, asker, out)?;
+            }
             Command::Leave { room } => self.leave(slot, &room, asker, out)?,
             Command::Say { room, data, echo } => self.say(slot, &room, data, echo, asker, out)?,
             Command::Tell { user, data } => {
                 let (from, user) = (self.identity(slot)?, Name::from(&*user));
-                out.post(self.homes.of(&user), Envelope::Tell { user, from, data: data.into(), asker });
+                let (from, data, within) = (Some(from), data.into(), self.reach(slot, &user));
+                out.post(self.homes.of(&user), Envelope::Tell { user, from, data, within, asker });
             }
             Command::Status { state, info } => self.status(slot, state, info, asker, out)?,
             Command::Who { room, limit, after } => {
+                let only = self.listable(slot, &room)?;
                 let after = after.map(|after| Name::from(&*after));
                 let id = self.gather(slot, seq, Purpose::Who(Page::default()), Vec::new());
                 let asker = part(asker, id, 0);
                 let room =
                     self.rooms.find(&room).map_or_else(|| Name::from(&*room), |(_, name)| name.clone());
-                out.post(self.homes.of(&room), Envelope::List { room, limit, after, asker });
+                out.post(self.homes.of(&room), Envelope::List { room, limit, after, only, asker });
             }
             Command::Watch { users, suspect } => self.watch(slot, seq, &users, suspect, out)?,
             Command::Presence { users } => {
@@ -110,7 +121,13 @@ impl Edge {
         self.user(slot).cloned().ok_or_else(nobody)
     }
 
-    fn join<F>(&mut self, slot: u32, room: &str, asker: Asker, out: &mut Outgoing<F>) -> Result<(), Refusal> {
+    pub(super) fn join<F>(
+        &mut self,
+        slot: u32,
+        room: &str,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
         let seat = &mut self.seats[slot as usize];
         let known = self.rooms.find(room).map(|(group, name)| (group, name.clone()));
@@ -126,7 +143,7 @@ impl Edge {
         Ok(())
     }
 
-    fn leave<F>(
+    pub(super) fn leave<F>(
         &mut self,
         slot: u32,
         room: &str,
@@ -135,7 +152,11 @@ impl Edge {
     ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
         let (place, room) = self.place_in_room(slot, room)?;
+        let heard = self.rooms.member(place).active;
         self.leave_room(slot, place);
+        if heard {
+            self.moved(slot, &room, false, out);
+        }
         let (home, worker) = (self.homes.of(&room), self.worker);
         out.post(home, Envelope::Leave { room, user, worker, leaving: Leaving::Now, asker: Some(asker) });
         Ok(())
@@ -151,7 +172,12 @@ impl Edge {
         out: &mut Outgoing<F>,
     ) -> Result<(), Refusal> {
         let from = self.identity(slot)?;
-        let (_, room) = self.place_in_room(slot, room)?;
+        let room = match self.place_in_room(slot, room) {
+            Ok((_, room)) => room,
+            Err(_) if self.may_say(slot, room) => Name::from(room),
+            Err(refusal) => return Err(refusal),
+        };
+        let from = Some(from);
         out.post(self.homes.of(&room), Envelope::Say { room, from, data: data.into(), echo, asker });
         Ok(())
     }
@@ -172,6 +198,9 @@ impl Edge {
         out: &mut Outgoing<F>,
     ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
+        if info.is_some() {
+            self.may_inform(slot)?;
+        }
         let at = self.address(slot);
         let seat = &mut self.seats[slot as usize];
         seat.before = (seat.said_away, seat.page_away);

@@ -1,8 +1,9 @@
 //! Letters between workers, any of them in any order, also such as no worker would write: nobody panics, what comes of
 //! each is bounded, and those who are there can still be spoken to.
 
+use rollcall::presence::admin::Listing;
 use rollcall::presence::envelope::{Answer, Asker, Leaving, Page, Place, Ticket};
-use rollcall::presence::{Address, Client, Envelope, Frame as _, Name, Reason, State, View};
+use rollcall::presence::{Address, Client, Envelope, Frame as _, Name, Pattern, Reason, State, View};
 
 use super::cursor::Cursor;
 use super::letters::{Text, World};
@@ -89,7 +90,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
     let (name, other) = (name(cursor), name(cursor));
     let (at, asker) = (address(cursor), asker(cursor));
     let frame = Text::encode("{}");
-    match cursor.below(19) {
+    match cursor.below(28) {
         0 => Envelope::Up { user: name, at },
         1 => Envelope::Down {
             user: name,
@@ -108,7 +109,13 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
         4 => Envelope::Watch { user: name, asker, suspect: cursor.flag() },
         5 => Envelope::Unwatch { user: name, worker: at.worker, suspect: cursor.flag() },
         6 => Envelope::Look { user: name, asker },
-        7 => Envelope::Tell { user: name, from: other, data: "1".into(), asker },
+        7 => Envelope::Tell {
+            user: name,
+            from: cursor.flag().then_some(other),
+            data: "1".into(),
+            within: cursor.flag().then(|| ["r".into()].into()),
+            asker,
+        },
         8 => Envelope::Join { room: name, user: other, again: cursor.flag(), asker },
         9 => Envelope::Leave {
             room: name,
@@ -117,20 +124,31 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
             leaving: cursor.of(&[Leaving::Now, Leaving::Perhaps]),
             asker: cursor.flag().then_some(asker),
         },
-        10 => Envelope::Say { room: name, from: other, data: "1".into(), echo: cursor.flag(), asker },
+        10 => Envelope::Say {
+            room: name,
+            from: cursor.flag().then_some(other),
+            data: "1".into(),
+            echo: cursor.flag(),
+            asker,
+        },
         11 => Envelope::List {
             room: name,
             limit: cursor.of(&[1, 2, 256, 0, usize::MAX]),
             after: cursor.flag().then_some(other),
+            only: cursor.flag().then(|| Pattern::new("a*").into_iter().collect()),
             asker,
         },
         12 => Envelope::Seen { asker, user: name, view: view(cursor) },
         13 => {
             let plain = cursor.flag().then(|| frame.clone());
-            Envelope::Changed { user: name, view: view(cursor), plain, full: frame }
+            Envelope::Changed { user: name, view: view(cursor), plain, full: cursor.flag().then_some(frame) }
         }
         14 => Envelope::Told { client: at.client, frame },
-        15 => Envelope::Evict { client: at.client, reason: cursor.of(&REASONS) },
+        15 => Envelope::Evict {
+            client: at.client,
+            reason: cursor.of(&REASONS),
+            words: cursor.flag().then(|| "out".into()),
+        },
         16 => Envelope::Answered { asker, answer: answer(cursor, name) },
         17 => Envelope::Listed {
             asker,
@@ -141,6 +159,24 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
                 more: cursor.flag(),
             },
         },
+        18 => Envelope::Place { user: name, room: other, is_in: cursor.flag() },
+        19 => Envelope::ListUsers {
+            state: cursor.of(&[None, Some(State::Online), Some(State::Offline)]),
+            limit: cursor.of(&[1, 256, 0, usize::MAX]),
+            after: cursor.flag().then_some(other),
+            asker,
+        },
+        20 => Envelope::ListRooms {
+            limit: cursor.of(&[1, 256, 0, usize::MAX]),
+            after: cursor.flag().then_some(other),
+            asker,
+        },
+        21 => Envelope::Kick { user: name, reason: "out".into(), asker },
+        22 => Envelope::Bring { user: name, room: other, joins: cursor.flag(), asker },
+        23 => Envelope::Bid { client: at.client, room: name, joins: cursor.flag(), asker },
+        24 => Envelope::Broadcast { frame, bytes: cursor.of(&[0, 2, usize::MAX]), asker },
+        25 => Envelope::UsersListed { asker, part: listing(cursor, name, view) },
+        26 => Envelope::RoomsListed { asker, part: listing(cursor, name, |cursor| cursor.below(9)) },
         _ => Envelope::Deliver { room: name, frame, except: cursor.flag().then_some(at.client) },
     }
 }
@@ -183,6 +219,11 @@ fn answer(cursor: &mut Cursor<'_>, room: Name) -> Answer {
     }
 }
 
+fn listing<T>(cursor: &mut Cursor<'_>, name: Name, row: impl Fn(&mut Cursor<'_>) -> T) -> Listing<T> {
+    let rows = (0..cursor.below(3)).map(|_| (name.clone(), row(cursor))).collect();
+    Listing { rows, next: cursor.flag().then_some(name) }
+}
+
 fn view(cursor: &mut Cursor<'_>) -> View {
     View {
         state: cursor.of(&STATES),
@@ -193,5 +234,6 @@ fn view(cursor: &mut Cursor<'_>) -> View {
         connections: cursor.below(4),
         info: cursor.flag().then(|| "1".into()),
         reason: cursor.flag().then(|| cursor.of(&REASONS)),
+        rooms: cursor.flag().then(|| [name(cursor)].into()),
     }
 }

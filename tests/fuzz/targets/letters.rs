@@ -62,7 +62,7 @@ impl World {
                 while self.nodes[worker].has_effects() {
                     let effects = self.nodes[worker].effects();
                     count += effects.len();
-                    effects.into_iter().for_each(|effect| self.carry_out(effect));
+                    effects.into_iter().for_each(|effect| self.carry_out(worker, effect));
                 }
             }
             let Some((to, envelope)) = self.mail.pop_front() else { return count };
@@ -70,13 +70,22 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, effect: Effect<Text>) {
+    fn carry_out(&mut self, worker: usize, effect: Effect<Text>) {
         match effect {
             Effect::Text { link, json } => self.heard.push((link, json)),
             Effect::Publish { links, frame } => {
                 self.heard.extend(links.into_iter().map(|link| (link, frame.0.to_string())));
             }
             Effect::Close { link, .. } => self.clients[link as usize].closing = true,
+            Effect::Spread { links, frame, broadcast } => {
+                let to = links.len();
+                self.heard.extend(links.into_iter().map(|link| (link, frame.0.to_string())));
+                self.nodes[worker].spread(self.now, broadcast, to, 0);
+            }
+            Effect::Reply { .. } => {}
+            Effect::Verify { slot, seq, .. } => {
+                self.nodes[worker].refuse_token(self.now, slot, seq, 401, "no token is good here");
+            }
             Effect::Post { to, envelope } => self.mail.push_back((usize::from(to), envelope)),
         }
     }
