@@ -226,7 +226,7 @@ impl Page<'_, '_> {
 type Figure = fn(&Counters) -> u64;
 
 /// The values of the label `part`, and where each is counted.
-const MEMORY_PARTS: [(&str, Figure); 6] = [
+pub(crate) const MEMORY_PARTS: [(&str, Figure); 6] = [
     ("connections", |c| c.connection_bytes.get()),
     ("wheel", |c| c.wheel_bytes.get()),
     ("buffers", |c| c.buffer_bytes.get()),

@@ -1,5 +1,6 @@
 //! What a service may do during a call: send, publish, close, answer, post mail.
 
+use crate::limits::{FRAME_HEADER_BYTES_MAX, OWN_BUFFER_BYTES_MIN};
 use crate::reactor::core::{Core, Letter};
 use crate::reactor::counters::Cause;
 use crate::reactor::fleet::Fleet;
@@ -71,8 +72,14 @@ impl<M> Context<'_, M> {
     /// See [`SendError`]; nothing was queued.
     pub fn send(&mut self, conn: ConnId, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
         self.core.room(conn, payload.len())?;
-        if !self.core.send_deflated(conn, kind, payload) {
+        if self.core.send_deflated(conn, kind, payload) {
+            // It went, compressed.
+        } else if payload.len() < OWN_BUFFER_BYTES_MIN {
             self.core.append(conn, false, |out| frame::write(out, kind.opcode(), payload, None));
+        } else {
+            let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES_MAX + payload.len());
+            frame::write(&mut frame, kind.opcode(), payload, None);
+            self.core.append_own(conn, frame);
         }
         self.core.counters().messages_sent.add(1);
         Ok(())

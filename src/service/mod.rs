@@ -7,5 +7,6 @@
 //! | [`heartbeats`] | what pages say to show that they are there |
 
 pub mod echo;
+pub mod gate;
 pub mod heartbeats;
 pub mod presence;

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limits::HELD_BACK_MAX;
-use crate::presence::{Effect, Envelope, Frame, Homes, Name, Node, Reason, Rules, event, is_name};
+use crate::presence::admin::{Ask, Reply};
+use crate::presence::{Effect, Entry, Envelope, Frame, Homes, Name, Node, Reason, Rules, event, is_name};
 use crate::reactor::{Cause, ConnId, Context, SendError, SharedFrame, WorkerId};
+use crate::service::gate::Gate;
 use crate::service::heartbeats::{Said, Shapes};
 use crate::time::{Now, TICK_MILLIS, Tick};
 use crate::wire::close::{Close, CloseCode};
+use crate::wire::http::percent_decoded;
+use crate::wire::http::{Head, Response};
 use crate::wire::session::Kind;
 
 /// The subprotocol of clients that know what they speak.
@@ -32,6 +36,8 @@ pub struct PresenceSettings {
     pub rules: Rules,
     /// What counts as a page's heartbeat.
     pub shapes: Shapes,
+    /// Who may come in.
+    pub gate: Gate,
     /// Keeps names from being piled onto one worker; the same for all workers.
     pub secret: u64,
 }
@@ -67,8 +73,10 @@ pub struct Presence {
     settings: Arc<PresenceSettings>,
     /// By worker: letters that its mailbox had no room for, in order.
     held_back: Vec<VecDeque<Letter>>,
-    /// Whom the connection that is being opened belongs to.
-    opening: Option<Name>,
+    /// Answers to [`Presence::ask`] that nobody has taken yet.
+    replies: Vec<(u64, Reply)>,
+    /// As whom the connection that is being opened comes in.
+    opening: Option<Entry>,
 }
 
 impl Presence {
@@ -81,6 +89,7 @@ impl Presence {
             settings,
             held_back: (0..workers).map(|_| VecDeque::new()).collect(),
             opening: None,
+            replies: Vec::new(),
         }
     }
 
@@ -93,9 +102,14 @@ impl Presence {
     /// Admits a client; `open` follows. Returns its tag.
     ///
     /// # Errors
-    /// The query names somebody whose name can't be one.
-    pub fn admit(&mut self, query: &str, subprotocol: Option<&str>) -> Result<u32, &'static str> {
-        self.opening = user_of_query(query)?;
+    /// 400 where the query names somebody whose name can't be one, 401 where a token is missing or bad.
+    pub fn admit(&mut self, now: Now, head: &Head<'_>, subprotocol: Option<&str>) -> Result<u32, Response> {
+        self.opening = match self.settings.gate.admit(now, head)? {
+            Some(entry) => Some(entry),
+            None => user_of_query(head.query())
+                .map(|user| Some(Entry::Open(user)))
+                .map_err(|reason| Response::text(400, reason))?,
+        };
         let version_1 = if subprotocol == Some(SUBPROTOCOL) { Tag::VERSION_1 } else { 0 };
         Ok(Tag::PRESENCE | version_1)
     }
@@ -103,10 +117,10 @@ impl Presence {
     /// An admitted client is connected.
     pub fn open(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
         let Some(tag) = cx.tag(conn).map(Tag) else { return };
-        let user = self.opening.take();
-        // Who says in the query who it is does not say it again.
-        let spoken = if user.is_some() { Tag::SPOKEN } else { 0 };
-        let slot = self.node.open(cx.now(), conn.to_bits(), user, tag.is_version_1());
+        let entry = self.opening.take().unwrap_or(Entry::Open(None));
+        // Only who has not said who it is may do so with its first message.
+        let spoken = if matches!(entry, Entry::Open(None)) { 0 } else { Tag::SPOKEN };
+        let slot = self.node.enter(cx.now(), conn.to_bits(), entry, tag.is_version_1());
         cx.set_tag(conn, tag.0 | spoken | slot);
         self.act(cx);
     }
@@ -183,6 +197,17 @@ impl Presence {
         self.act(cx);
     }
 
+    /// A question or an order from outside; `ticket` comes back with the reply.
+    pub fn ask(&mut self, cx: &mut Context<'_, Letter>, ticket: u64, ask: Ask) {
+        self.node.ask(cx.now(), ticket, ask);
+        self.act(cx);
+    }
+
+    /// Takes the replies that have come. After [`Presence::tick`], none is due that isn't here.
+    pub fn replies(&mut self) -> Vec<(u64, Reply)> {
+        std::mem::take(&mut self.replies)
+    }
+
     /// Does what is due; returns when something will be.
     pub fn tick(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
         let now = cx.now();
@@ -240,14 +265,34 @@ impl Presence {
                 }
             }
             Effect::Close { link, code, reason } => {
-                self.part_with(cx, ConnId::from_bits(link), CloseCode(code), reason);
+                self.part_with(cx, ConnId::from_bits(link), CloseCode(code), &reason);
             }
+            Effect::Spread { broadcast, links, frame } => {
+                let links = links.into_iter().map(ConnId::from_bits);
+                let all = links.len();
+                // Who has no room for it is not closed: what is for everybody is no debt of theirs.
+                let without = cx.publish(links, &frame).len();
+                self.node.spread(cx.now(), broadcast, all - without, without);
+            }
+            Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
+            Effect::Verify { slot, seq, token } => self.verify(cx.now(), slot, seq, &token),
             Effect::Post { to, envelope } => self.post(cx, to, envelope),
         }
     }
 
+    fn verify(&mut self, now: Now, slot: u32, seq: i64, token: &str) {
+        if self.settings.gate.keys.is_none() {
+            let error = "this server knows no tokens: connect with ?user=NAME";
+            return self.node.refuse_token(now, slot, seq, 400, error);
+        }
+        match self.settings.gate.verify(now, token) {
+            Ok((user, grants)) => self.node.authenticate(now, slot, seq, user, grants),
+            Err(error) => self.node.refuse_token(now, slot, seq, 401, &error),
+        }
+    }
+
     /// Closes a connection, and says so first to who understands it.
-    fn part_with(&self, cx: &mut Context<'_, Letter>, conn: ConnId, code: CloseCode, reason: &'static str) {
+    fn part_with(&self, cx: &mut Context<'_, Letter>, conn: ConnId, code: CloseCode, reason: &str) {
         if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
             let retry = (code == CloseCode::TRY_AGAIN).then_some(1_000);
             // A client whose backlog is full learns from the Close.
@@ -303,21 +348,6 @@ fn user_of_query(query: &str) -> Result<Option<Name>, &'static str> {
     Ok(None)
 }
 
-/// RFC 3986 §2.1; `None` where an escape is cut or what comes out is not UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        decoded.push(if byte == b'%' {
-            let digits = [bytes.next()?, bytes.next()?];
-            u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-        } else {
-            byte
-        });
-    }
-    String::from_utf8(decoded).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,7 +361,7 @@ mod tests {
         assert_eq!(user("id=c&userid=b&user=a"), Ok(Some("a".into())));
         assert_eq!(user("user=&id=c"), Ok(Some("c".into())));
         assert_eq!(user("user=a%40b"), Ok(Some("a@b".into())));
-        for query in ["user=a%20b", "user=%4", "user=%zz", "user=%ff", "id=%22"] {
+        for query in ["user=a%20b", "user=%4", "user=%zz", "user=%ff", "user=%+f", "id=%22"] {
             assert!(user(query).is_err(), "{query}");
         }
     }
