@@ -63,6 +63,17 @@ pub const BACKLOG_BYTES_PAUSE: usize = 64 << 10;
 /// From this size on a shared frame is written from where it lies; below, it is copied beside the others.
 pub const WRITEV_BYTES_MIN: usize = 16 << 10;
 
+/// Payload from which on a message is compressed, where that was agreed: what is shorter costs more than it saves.
+pub const DEFLATE_BYTES_MIN: usize = 512;
+/// Bits of the window that clients may refer back in, and what we refer back in ourselves, with `--deflate per-connection`.
+pub const DEFLATE_CONTEXT_BITS: u8 = 12;
+/// What a connection holds of each direction with `--deflate per-connection`: what was carried before is forgotten.
+pub const DEFLATE_CONTEXT_BYTES: usize = 1 << DEFLATE_CONTEXT_BITS;
+/// Compressed bytes of one connection that are taken in one turn, and what they come to, together. Past it the rest waits for the
+/// next turn.
+pub const INFLATE_BYTES_PER_TURN: usize = 256 << 10;
+/// Inflaters that a worker lends to messages that arrive in parts. Past it the parts are put together before they are inflated.
+pub const INFLATERS_MAX: usize = 256;
 /// Records of TLS read at once by a worker, into one buffer for all its connections.
 pub const TLS_RECORDS_BYTES: usize = 64 << 10;
 /// Records that a TLS connection holds because a handshake message is not whole. Past it: an alert and the end. Elsewhere it

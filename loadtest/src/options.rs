@@ -130,6 +130,12 @@ impl Common {
         self.prepare_for(target, self.pid, need)
     }
 
+    /// As [`Common::prepare`], and offers compression if asked to.
+    pub fn prepare_offering(&self, need: Need, deflate: bool) -> Result<Setup, Failure> {
+        let target = Target::parse(&self.url, self.allow()).map_err(Failure::Usage)?;
+        self.prepare_for(if deflate { target.offering() } else { target }, self.pid, need)
+    }
+
     /// What URLs may lead to.
     pub fn allow(&self) -> Allow {
         Allow { remote: self.allow_remote, insecure: self.insecure }

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use rollcall::wire::client::{self, HandshakeError, Request};
+use rollcall::wire::deflate::Offer;
 use rustls::StreamOwned;
 
 use crate::engine::tls::Peer;
@@ -24,6 +25,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// The upgrade request, the same for every connection.
     pub request: Vec<u8>,
+    /// What it offers about compression.
+    pub offer: Option<Offer>,
     /// For wss://.
     pub tls: Option<Peer>,
 }
@@ -71,7 +74,17 @@ impl Target {
         }
         let mut request = Vec::new();
         Request { host, target: &path, ..Request::default() }.write(NONCE, &mut request);
-        Ok(Target { url: url.to_owned(), address, request, tls })
+        Ok(Target { url: url.to_owned(), address, request, offer: None, tls })
+    }
+
+    /// The same, offering compression.
+    pub fn offering(mut self) -> Target {
+        let offer = Offer::default();
+        // Behind the last field, before the empty line.
+        self.request.truncate(self.request.len() - 2);
+        let field = format!("Sec-WebSocket-Extensions: {}\r\n\r\n", offer.field());
+        self.request.extend_from_slice(field.as_bytes());
+        Target { offer: Some(offer), ..self }
     }
 
     /// Opens one connection, upgrades it and lets go of it. The error is one line for a person.
@@ -108,7 +121,7 @@ impl Target {
                 return Err(format!("{} closed the connection instead of answering the upgrade", self.url));
             }
             response.extend_from_slice(&part[..len]);
-            match client::check_response(&response, NONCE, &[]) {
+            match client::check_response_to(&response, NONCE, &[], self.offer.as_ref()) {
                 Ok(None) => {}
                 Ok(Some(_)) => break,
                 Err(error) => return Err(format!("{} {}", self.url, describe(&error))),

@@ -134,6 +134,10 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "SIZE", help_heading = "Bounds")]
     pub(crate) max_backlog: Option<Size>,
 
+    /// Compress messages with clients that offer it: each by itself (shared), or with those before it (per-connection)
+    #[arg(long, value_name = "HOW", help_heading = "Bounds")]
+    pub(crate) deflate: Option<Deflate>,
+
     /// Form of the log on stderr
     #[arg(long, value_name = "FORM", help_heading = "Log")]
     pub(crate) log: Option<LogForm>,
@@ -172,6 +176,7 @@ max-frame = "1MiB"
 max-header = "16KiB"
 max-fragments = 1024
 max-backlog = "1MiB"
+deflate = "off"
 log = "text"
 log-level = "info"
 "#;
@@ -275,6 +280,15 @@ pub(crate) enum Heartbeat {
     Server,
     Client,
     Both,
+}
+
+/// Whether messages are compressed.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Deflate {
+    Off,
+    Shared,
+    PerConnection,
 }
 
 /// The log's form.

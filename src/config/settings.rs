@@ -119,6 +119,11 @@ impl Check<'_> {
             close_timeout: self.span("close-timeout", layer.close_timeout, MILLIS(100)..=DAY)?,
             drain: self.span("drain", layer.drain, Duration::ZERO..=DAY)?,
             messages: self.messages()?,
+            deflate: match set(layer.deflate) {
+                layer::Deflate::Off => reactor::Deflate::Off,
+                layer::Deflate::Shared => reactor::Deflate::Shared,
+                layer::Deflate::PerConnection => reactor::Deflate::PerConnection,
+            },
             max_head_bytes: self.size("max-header", layer.max_header, 1 << 10..=READ_BUFFER_BYTES)?,
             max_backlog_bytes: self.size("max-backlog", layer.max_backlog, BACKLOG_BYTES_PAUSE..=1 << 30)?,
             ..reactor::Config::default()
@@ -180,6 +185,7 @@ impl Check<'_> {
                 connections_per_user: set(per_user),
                 commands_per_second: u32::try_from(set(per_second)).unwrap_or(u32::MAX),
                 heartbeat_millis: heartbeat_millis(heartbeat.interval, heartbeat.timeout),
+                ..Rules::default()
             },
             shapes: Shapes {
                 texts: set(layer.heartbeat_text.clone()),
@@ -376,6 +382,7 @@ mod tests {
             (ours.max_head_bytes, ours.max_body_bytes, ours.max_backlog_bytes),
             (theirs.max_head_bytes, theirs.max_body_bytes, theirs.max_backlog_bytes)
         );
+        assert_eq!(ours.deflate, theirs.deflate);
         assert_eq!(ours.fd_tables, reactor::FdTables::Auto);
         assert_eq!(settings.endpoints, [Endpoint::Tcp("127.0.0.1:8080".parse().unwrap())]);
         assert_eq!((settings.workers, settings.max_connections), (None, None));

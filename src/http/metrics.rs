@@ -234,11 +234,12 @@ impl Page<'_, '_> {
 type Figure = fn(&Counters) -> u64;
 
 /// The values of the label `part`, and where each is counted.
-pub(crate) const MEMORY_PARTS: [(&str, Figure); 6] = [
+pub(crate) const MEMORY_PARTS: [(&str, Figure); 7] = [
     ("connections", |c| c.connection_bytes.get()),
     ("wheel", |c| c.wheel_bytes.get()),
     ("buffers", |c| c.buffer_bytes.get()),
     ("backlog", |c| c.backlog_bytes.get()),
+    ("deflate", |c| c.deflate_bytes.get()),
     ("tls", |c| c.tls_bytes.get()),
     ("presence", |c| c.service[PRESENCE_BYTES_GAUGE].get()),
 ];

@@ -118,6 +118,9 @@ impl<N: Net, S: Service> Worker<N, S> {
         let Some(conn) = self.core.conns.try_remove(id.key as usize) else { return };
         self.unlink(id, conn.outbox.is_none() && cause != Cause::Reset);
         self.transports[id.key as usize] = None;
+        if conn.deflate.is_some() {
+            self.core.deflate.remove(id);
+        }
         self.core.fleet.connection_ended();
         let counters = self.core.counters();
         counters.connections.sub(1);

@@ -11,6 +11,7 @@ use crate::reactor::config::Config;
 use crate::reactor::conn::{Beat, Conn, Life};
 use crate::reactor::counters::{Cause, Counters};
 use crate::reactor::deadline::{self, Timing};
+use crate::reactor::deflate::Deflate;
 use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mailbox::Mailbox;
@@ -22,6 +23,7 @@ use crate::time::wheel::Wheel;
 use crate::wire::close::Close;
 use crate::wire::frame::{self, Opcode};
 use crate::wire::http::Response;
+use crate::wire::shared::SharedFrame;
 
 /// What lies in a mailbox.
 #[derive(Debug)]
@@ -46,6 +48,7 @@ pub(crate) struct Core<M> {
     pub(crate) arena: Arena,
     pub(crate) wheel: Wheel,
     pub(crate) random: Random,
+    pub(crate) deflate: Deflate,
     /// Open connections that the service ended in this call; it has yet to be told that they are gone.
     pub(crate) gone: VecDeque<(ConnId, Cause)>,
     /// Answers to requests that waited, from this call.
@@ -79,6 +82,7 @@ impl<M> Core<M> {
             arena: Arena::default(),
             wheel: Wheel::new(now.tick),
             random: Random::new(seed),
+            deflate: Deflate::new(),
             gone: VecDeque::new(),
             answers: VecDeque::new(),
             next_request: 0,
@@ -163,7 +167,7 @@ impl<M> Core<M> {
     }
 
     /// Appends a shared frame.
-    pub(crate) fn append_shared(&mut self, id: ConnId, frame: &Arc<[u8]>) {
+    pub(crate) fn append_shared(&mut self, id: ConnId, frame: &SharedFrame) {
         if let Some(entry) = self.entry(id) {
             self.arena.append_shared(entry, frame);
             self.check_early(entry);

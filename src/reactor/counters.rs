@@ -194,6 +194,8 @@ pub struct Counters {
     pub wheel_bytes: Count,
     /// Gauge: bytes of the read buffer and the arena.
     pub buffer_bytes: Count,
+    /// Gauge: bytes of compressors, inflaters and what connections hold of compressed messages.
+    pub deflate_bytes: Count,
     /// Gauge: bytes of TLS.
     pub tls_bytes: Count,
 }

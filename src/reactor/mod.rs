@@ -13,6 +13,7 @@
 //! | [`worker`] | the turn |
 //! | `accept`, `input`, `request`, `flush`, `fire` | the steps of a turn: come and go, frames, HTTP, writes, deadlines |
 //! | `core`, `conn`, `deadline` | a worker's state, one connection's, and which of its deadlines is next |
+//! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
 //! | `transport`, [`tls`] | what carries a connection's bytes |
 //! | [`outbox`], [`mailbox`], `arena`, `random` | queued bytes, mail, a turn's output, dice |
 
@@ -24,6 +25,7 @@ pub mod context;
 pub mod core;
 pub mod counters;
 mod deadline;
+mod deflate;
 mod fire;
 pub mod fleet;
 mod flush;
@@ -40,9 +42,9 @@ pub mod tls;
 mod transport;
 pub mod worker;
 
-pub use config::{Config, FdTables, Heartbeat, HeartbeatMode};
+pub use config::{Config, Deflate, FdTables, Heartbeat, HeartbeatMode};
 pub use counters::Cause;
-pub use fleet::Fleet;
+pub use fleet::{Fleet, TurnPart};
 pub use ids::{ConnId, RequestId, WorkerId};
 pub use server::{Handle, Listen, Server, StartError};
 pub use service::{Accept, Admission, Answer, Context, SendError, Service, SharedFrame};

@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::sync::Arc;
 
 use crate::limits::CONTROL_BYTES_MAX;
 use crate::time::Tick;
 use crate::wire::frame::{self, Opcode};
+use crate::wire::shared::SharedFrame;
 
 /// Bytes up to which frames that are queued one after the other become one chunk.
 const JOINED_BYTES_MAX: usize = 4096;
@@ -20,7 +20,7 @@ pub enum Chunk {
     /// Whole frames.
     Frames(Vec<u8>),
     /// One whole frame, shared with other connections.
-    Shared(Arc<[u8]>),
+    Shared(SharedFrame),
     /// Not frames: nothing may overtake inside.
     Opaque(Box<[u8]>),
 }
@@ -32,7 +32,7 @@ impl Chunk {
         match self {
             Chunk::Frames(bytes) => bytes,
             Chunk::Opaque(bytes) => bytes,
-            Chunk::Shared(bytes) => bytes,
+            Chunk::Shared(frame) => frame.bytes(),
         }
     }
 }
@@ -128,8 +128,8 @@ impl Outbox {
     }
 
     /// Queues a shared frame of which `sent` bytes have left.
-    pub fn push_cut_shared(&mut self, frame: Arc<[u8]>, sent: usize) {
-        debug_assert!(self.queue.is_empty() && sent < frame.len());
+    pub fn push_cut_shared(&mut self, frame: SharedFrame, sent: usize) {
+        debug_assert!(self.queue.is_empty() && sent < frame.bytes().len());
         self.push(Chunk::Shared(frame));
         self.mark_sent(sent);
     }
@@ -326,6 +326,7 @@ fn frame_at(frames: &[u8], position: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::session::Kind;
 
     fn frame_of(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -365,7 +366,7 @@ mod tests {
     #[test]
     fn a_ping_has_left_with_its_last_byte() {
         let mut outbox = Outbox::new(Tick(0));
-        outbox.push(Chunk::Shared(frame_of(Opcode::Text, b"shared").into()));
+        outbox.push(Chunk::Shared(SharedFrame::new(Kind::Text, b"shared")));
         outbox.ping([1; 8]);
         assert_eq!(outbox.len(), 8 + 10);
         assert!(!take(&mut outbox, 9).1);

@@ -84,6 +84,12 @@ fn the_limits_are_those_of_the_code() {
         ("patterns in each of a token's claims `rooms`, `see`", number(limits::TOKEN_PATTERNS_MAX)),
         ("a secret for tokens, at the least", format!("{} bytes", limits::TOKEN_SECRET_BYTES_MIN)),
         ("mail that waits for a worker", number(limits::MAILBOX_MAX)),
+        ("payload from which on a message is compressed", format!("{} bytes", limits::DEFLATE_BYTES_MIN)),
+        (
+            "compressed bytes and what they come to, of a connection in a turn",
+            size(limits::INFLATE_BYTES_PER_TURN),
+        ),
+        ("inflaters that a worker lends to messages in parts", number(limits::INFLATERS_MAX)),
         ("pause between two requests of a connection", format!("{keep_alive} s")),
     ] {
         assert!(row(name).contains(&format!("| {value} |")), "{name} is {value}: {}", row(name));

@@ -174,8 +174,9 @@ impl<'a, C: Client> Lane<'a, C> {
             response.extend_from_slice(&self.buffer[..len]);
             &mut response[..]
         };
-        let Some(accepted) = client::check_response(whole, NONCE, C::SUBPROTOCOLS).map_err(End::Handshake)?
-        else {
+        let offer = self.plan.target.offer.as_ref();
+        let accepted = client::check_response_to(whole, NONCE, C::SUBPROTOCOLS, offer);
+        let Some(accepted) = accepted.map_err(End::Handshake)? else {
             link.keep(whole);
             return Ok(());
         };
@@ -186,6 +187,7 @@ impl<'a, C: Client> Lane<'a, C> {
         self.opener.opening -= 1;
         link.phase = Phase::Open;
         link.since = now;
+        client.agreed(id, accepted.deflate);
         client.opened(id, link, now)?;
         if accepted.len < whole.len() {
             client.received(id, link, &mut whole[accepted.len..], now)?;
