@@ -4,5 +4,5 @@ mod cli;
 mod config;
 
 fn main() -> std::process::ExitCode {
-    cli::run()
+    cli::run(std::env::args_os(), rollcall::http::Site::new).into()
 }

@@ -25,6 +25,7 @@ mod progress;
 mod report;
 mod result;
 mod roster;
+mod soak;
 mod sys;
 mod target;
 mod units;
@@ -63,6 +64,8 @@ enum Command {
     Bare(bare::Args),
     /// The same load on rollcall, its peers and the bare loop, in turns
     Compare(compare::Args),
+    /// All of it at once and for long, hostile peers too: does memory stay flat, is anything lost?
+    Soak(soak::Args),
     /// Turn results into a document with drawings
     Report(report::Args),
 }
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Death(args) => roster::death::run(&args),
         Command::Bare(args) => bare::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Report(args) => report::run(&args).map_err(|error| Failure::Failed(error.to_string())),
     };
     let (line, code) = match outcome {

@@ -94,6 +94,14 @@ impl Page<'_, '_> {
             c.accept_failures.get()
         })?;
         self.counter("rollcall_upgrades", "Completed upgrades to WebSocket", None, |c| c.upgrades.get())?;
+        let outcomes = ["full", "resumed", "failed"].map(str::to_owned);
+        self.counters(
+            "rollcall_tls_handshakes",
+            "TLS handshakes that have ended",
+            "outcome",
+            &outcomes,
+            |c, i| [&c.tls_full, &c.tls_resumed, &c.tls_failed][i].get(),
+        )?;
         let reasons = REFUSAL_LABELS.map(|(_, label)| label.to_owned());
         self.counters("rollcall_handshakes_refused", "Refused upgrades", "reason", &reasons, |c, i| {
             c.refused[i].get()
@@ -226,11 +234,13 @@ impl Page<'_, '_> {
 type Figure = fn(&Counters) -> u64;
 
 /// The values of the label `part`, and where each is counted.
-pub(crate) const MEMORY_PARTS: [(&str, Figure); 5] = [
+pub(crate) const MEMORY_PARTS: [(&str, Figure); 7] = [
     ("connections", |c| c.connection_bytes.get()),
     ("wheel", |c| c.wheel_bytes.get()),
     ("buffers", |c| c.buffer_bytes.get()),
     ("backlog", |c| c.backlog_bytes.get()),
+    ("deflate", |c| c.deflate_bytes.get()),
+    ("tls", |c| c.tls_bytes.get()),
     ("presence", |c| c.service[PRESENCE_BYTES_GAUGE].get()),
 ];
 

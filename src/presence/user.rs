@@ -110,6 +110,8 @@ pub struct Users {
     last_seen: LastSeen,
     whereabouts: Whereabouts,
     present: usize,
+    /// The highest version of a user that was forgotten.
+    forgotten: u64,
 }
 
 impl Users {
@@ -123,6 +125,7 @@ impl Users {
             last_seen: LastSeen::default(),
             whereabouts: Whereabouts::new(restricted),
             present: 0,
+            forgotten: 0,
         }
     }
 
@@ -327,8 +330,10 @@ impl Users {
         if std::mem::take(&mut known.kept) {
             self.last_seen.let_go();
         }
-        // Milliseconds since 1970 make a version that also grows over a time in which the user was forgotten.
-        known.version = (known.version + 1).max(now.unix_millis);
+        // Milliseconds since 1970 make a version that also grows over a restart. The wall clock may have gone back since:
+        // then it grows over what the user's was, or over what that of one who was forgotten can have been.
+        let least = if known.version == 0 { self.forgotten } else { known.version };
+        known.version = (least + 1).max(now.unix_millis);
         if before.plain != after.plain {
             known.since_millis = now.unix_millis;
         }
@@ -389,6 +394,7 @@ impl Users {
         if !self.whereabouts.is_nowhere(slot) {
             return;
         }
+        self.forgotten = self.forgotten.max(known.version);
         let hash = self.homes.hash(&known.name);
         if let Ok(entry) = self.table.find_entry(hash, |other| *other == slot) {
             entry.remove();

@@ -146,6 +146,12 @@ pub struct Counters {
     pub accepts: Count,
     /// Accepts that failed for want of descriptors or memory.
     pub accept_failures: Count,
+    /// TLS handshakes without a ticket of an earlier connection.
+    pub tls_full: Count,
+    /// TLS handshakes with one.
+    pub tls_resumed: Count,
+    /// Connections to a TLS listener that came to no TLS.
+    pub tls_failed: Count,
     /// Completed upgrades.
     pub upgrades: Count,
     /// HTTP requests answered.
@@ -188,6 +194,10 @@ pub struct Counters {
     pub wheel_bytes: Count,
     /// Gauge: bytes of the read buffer and the arena.
     pub buffer_bytes: Count,
+    /// Gauge: bytes of compressors, inflaters and what connections hold of compressed messages.
+    pub deflate_bytes: Count,
+    /// Gauge: bytes of TLS.
+    pub tls_bytes: Count,
 }
 
 impl Counters {

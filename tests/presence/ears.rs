@@ -142,6 +142,34 @@ impl Ears {
         }
     }
 
+    /// A desk has it come into a room, or go out. Says whether that changes anything.
+    pub(super) fn is_bidden(&mut self, room: &str, joins: bool, has_room: bool) -> bool {
+        if joins {
+            return has_room && self.rooms.insert(room.to_owned());
+        }
+        if let Some(hearing) = self.hears.get_mut(room) {
+            hearing.stopped = true;
+        }
+        self.rooms.remove(room)
+    }
+
+    /// It came into a room, or went out, without having asked.
+    fn brought(&mut self, json: &Value, judge: &mut Judge, text: &str) {
+        let room = json["room"].as_str().unwrap();
+        let number = |field: &str| json[field].as_u64().unwrap();
+        let (epoch, offset, count) = (number("epoch"), number("offset"), number("count"));
+        if json["event"] == "leave" {
+            self.hears.remove(room);
+            return;
+        }
+        let is_new = self.hears.get(room).is_none_or(|known| known.stopped);
+        judge.holds("one_order_per_room", is_new, || format!("{}: was in there: {text}", self.name));
+        let stops = |asked: &Asked| matches!(&asked.ask, Ask::Leave(other) if other == room);
+        let stopped = self.asked.values().any(stops) || !self.rooms.contains(room);
+        let known = BTreeMap::new();
+        self.hears.insert(room.to_owned(), Hearing { epoch, offset, count, known, stopped });
+    }
+
     /// A message comes.
     pub(super) fn hear(&mut self, text: &str, model: &mut Model, judge: &mut Judge) {
         let json: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -160,6 +188,7 @@ impl Ears {
                 }
             }
             Some("say") => self.said(&json, text, model, judge),
+            Some("join" | "leave") if json["epoch"].is_u64() => self.brought(&json, judge, text),
             Some("join" | "leave") => self.moved(&json, text, judge),
             Some("presence") => self.changed(&json, text, model, judge),
             Some("tell") => {
@@ -192,7 +221,9 @@ impl Ears {
                     return;
                 }
                 let stops = |asked: &Asked| matches!(&asked.ask, Ask::Leave(other) if other == room);
-                let stopped = self.asked.range(seq..).any(|(_, asked)| stops(asked));
+                // A desk may have had it go out meanwhile.
+                let stopped =
+                    self.asked.range(seq..).any(|(_, asked)| stops(asked)) || !self.rooms.contains(room);
                 let known = BTreeMap::new();
                 self.hears.insert(room.clone(), Hearing { epoch, offset, count, known, stopped });
             }
@@ -342,7 +373,7 @@ impl Ears {
     fn said(&mut self, json: &Value, text: &str, model: &mut Model, judge: &mut Judge) {
         let room = json["room"].as_str().unwrap();
         let (epoch, offset) = (json["epoch"].as_u64().unwrap(), json["offset"].as_u64().unwrap());
-        let what = (json["from"].as_str().unwrap().to_owned(), data_of(text, "epoch").to_owned());
+        let what = (json["from"].to_string(), data_of(text, "epoch").to_owned());
         let known = model.said.entry((room.to_owned(), epoch, offset)).or_insert_with(|| what.clone());
         judge.holds("one_order_per_room", *known == what, || {
             format!("{}: others heard {known:?}: {text}", self.name)

@@ -7,6 +7,7 @@ mod ears;
 mod eyes;
 mod limits;
 mod model;
+mod outside;
 mod people;
 mod rest;
 mod rig;

@@ -143,6 +143,14 @@ impl Model {
                     member.lingering.remove(0);
                 }
             }
+            Envelope::Kick { user, .. } => {
+                let Some(person) = self.people.get_mut(&**user) else { return };
+                let devices = person.devices.len();
+                person.devices.retain(|device| device.lingers.is_none());
+                if person.devices.len() < devices {
+                    person.reason = Some(Reason::Kicked);
+                }
+            }
             Envelope::Leave { room, user, leaving, .. } => self.leave(now, room, user, *leaving),
             _ => {}
         }
@@ -298,6 +306,13 @@ impl Model {
         let is_first = shown.first().is_some_and(|(version, _)| *version > since);
         let mut changes = shown.windows(2).filter(|pair| pair[1].0 > since);
         is_first || changes.any(|pair| pair[1].1.differs_plainly(&pair[0].1))
+    }
+
+    /// The slots of a user's live connections at a worker, oldest first.
+    pub(super) fn live_at(&self, user: &str, worker: u16) -> Vec<u32> {
+        let devices = self.people.get(user).into_iter().flat_map(|person| &person.devices);
+        let here = devices.filter(|device| device.lingers.is_none() && device.at.0 == worker);
+        here.map(|device| device.at.1).collect()
     }
 
     /// The members of a room.

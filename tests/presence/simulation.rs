@@ -13,6 +13,9 @@
 //! | `snapshot_then_changes` | a snapshot, then every change that the watcher may see, then the truth |
 //! | `every_command_answered_once` | by its `seq` |
 //! | `told_once` | a `tell` reaches a connection once |
+//! | `every_order_answered_once` | from outside: by its ticket, with an answer of its kind |
+//! | `broadcast_once` | who was there and still is got it, once; as many as was said |
+//! | `pages_are_in_order` | of users, rooms and members; all pages together name everybody, once |
 //! | `no_leak` | in half of the runs sight is restricted: nobody is told of whom they may not see, and who goes out of sight is offline |
 //! | `who_is_paged` | by name, behind `after`, within `limit` |
 //! | `nothing_left` | when all have gone nothing remains, and nobody who is gone is sent anything |
@@ -25,7 +28,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use rollcall::presence::{Reason, Rules, State};
+use rollcall::presence::admin::Ask as Order;
+use rollcall::presence::{Name, Reason, Rules, State};
 use rollcall::time::wheel::SPAN_TICKS;
 
 use super::ask::Ask;
@@ -182,9 +186,14 @@ impl Run {
                 let ticks = self.dice.of(&[1, 3, 10, 30, 100, 250, 499, 500, 501, 600]);
                 self.world.pass(ticks as u32);
             }
-            30 => self.world.jump(6_000),
+            30 if self.dice.once_in(2) => self.world.jump(6_000),
+            30 => self.set_the_clock(),
             31 => self.mass_disconnect(),
             32 => self.deliver(1_000),
+            33..41 => {
+                let (worker, ask) = (self.worker(), self.any_order());
+                self.world.order(worker, ask);
+            }
             _ => {
                 let open = self.open();
                 if !open.is_empty() {
@@ -193,6 +202,14 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// The machine's clock is set right, by up to a day: no version may go back for that, and nothing waits by it.
+    fn set_the_clock(&mut self) {
+        let day = 86_400_000;
+        let ahead = self.dice.below(2 * day) as u64;
+        self.world.now.unix_millis = (self.world.now.unix_millis + ahead).saturating_sub(day as u64);
+        self.world.note(|| format!("the wall clock is set to {}", self.world.now.unix_millis));
     }
 
     fn freeze_or_fill(&mut self) {
@@ -271,6 +288,28 @@ impl Run {
                     self.world.ask(c, &ask);
                 }
             }
+        }
+    }
+
+    /// Somebody outside asks something.
+    fn any_order(&mut self) -> Order {
+        self.said += 1;
+        let data = format!(r#"{{ "n":{} }}"#, self.said).into();
+        let (room, user) = (self.dice.of(&self.rooms).into(), Name::from(self.dice.of(&self.users)));
+        let (limit, after) = (1 + self.dice.below(4), self.dice.once_in(3).then(|| user.clone()));
+        match self.dice.below(16) {
+            0..2 => {
+                let state = self.dice.of(&[None, None, Some(State::Online), Some(State::Offline)]);
+                Order::Users { state, limit, after }
+            }
+            2 => Order::User { user },
+            3..5 => Order::Tell { user, data },
+            5 => Order::Disconnect { user, reason: "out".into() },
+            6 => Order::Rooms { limit, after },
+            7 => Order::Members { room, limit, after },
+            8..10 => Order::Say { room, data },
+            10..14 => Order::Bring { user, room, joins: !self.dice.once_in(3) },
+            _ => Order::Broadcast { data },
         }
     }
 

@@ -74,6 +74,12 @@ const RULES: &[Rule] = &[
         instead: "the reactor owns the trait Service and knows nobody who implements it: add a method to the trait",
     },
     Rule {
+        within: &["src"],
+        but: &["src/reactor/tls"],
+        never: Never::Below(&["rustls", "x509_cert"]),
+        instead: "TLS lies between the socket and the bytes: ask the Context what it found out",
+    },
+    Rule {
         within: &["src/time/wheel.rs", "src/reactor/outbox.rs", "src/reactor/mailbox.rs"],
         but: &[],
         never: Never::BelowBut("crate::reactor", &["crate::reactor::ids"]),

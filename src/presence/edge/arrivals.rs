@@ -74,6 +74,10 @@ impl Edge {
         else {
             return;
         };
+        if seat.sent_away.is_some() {
+            // It goes already; the first reason is the one that it was told.
+            return;
+        }
         seat.sent_away = Some(reason);
         let (code, reason) = match reason {
             Reason::Replaced => (4409, "replaced by a newer connection"),

@@ -69,6 +69,7 @@ impl Edge {
         if let Command::Heartbeat = command {
             let json = event::heartbeat_answer(seq, now);
             out.effects.push(Effect::Text { link: seat.link, json });
+            self.page_beat(now, rules, slot, out);
             return Ok(());
         }
         self.pay(now, rules, slot, seq)?;

@@ -1,5 +1,7 @@
 //! What reaches all connections of a user: messages, and what who runs the server has done with them; and pages of users.
 
+use std::sync::Arc;
+
 use crate::limits::PAGE_SCAN_MAX;
 use crate::presence::admin::Listing;
 use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
@@ -43,7 +45,7 @@ impl Users {
         &mut self,
         now: Now,
         user: &str,
-        words: &std::sync::Arc<str>,
+        words: &Arc<str>,
         asker: Asker,
         out: &mut Outgoing<F>,
     ) {
