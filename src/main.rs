@@ -2,8 +2,7 @@
 
 mod cli;
 mod config;
-mod heap;
 
 fn main() -> std::process::ExitCode {
-    cli::run()
+    cli::run(std::env::args_os(), rollcall::http::Site::new).into()
 }

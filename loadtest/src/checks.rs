@@ -156,7 +156,9 @@ mod tests {
             target: Target {
                 url: String::new(),
                 address: "127.0.0.1:80".parse().unwrap(),
+                offer: None,
                 request: Vec::new(),
+                tls: None,
             },
             connections,
             threads,

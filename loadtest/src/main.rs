@@ -26,6 +26,7 @@ mod progress;
 mod report;
 mod result;
 mod roster;
+mod soak;
 mod sys;
 mod target;
 mod units;
@@ -67,6 +68,8 @@ enum Command {
     Bare(bare::Args),
     /// The same load on rollcall, its peers and the bare loop, in turns
     Compare(compare::Args),
+    /// All of it at once and for long, hostile peers too: does memory stay flat, is anything lost?
+    Soak(soak::Args),
     /// Turn results into a document with drawings
     Report(report::Args),
 }
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Command::Million(args) => roster::million::run(&args),
         Command::Bare(args) => bare::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Report(args) => report::run(&args).map_err(|error| Failure::Failed(error.to_string())),
     };
     let (line, code) = match outcome {

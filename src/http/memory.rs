@@ -28,11 +28,13 @@ pub type Weigh = fn() -> Process;
 type Figure = fn(&Counters) -> u64;
 
 /// What a worker's memory is for, and where it is counted.
-pub const PARTS: [(&str, Figure); 6] = [
+pub const PARTS: [(&str, Figure); 8] = [
     ("connections", |c| c.memory.connections.get()),
     ("wheel", |c| c.memory.wheel.get() + c.memory.service[TIMERS].get()),
     ("presence", |c| c.memory.service[PRESENCE].get()),
     ("rooms", |c| c.memory.service[ROOMS].get()),
+    ("deflate", |c| c.memory.deflate.get()),
+    ("tls", |c| c.memory.tls.get()),
     ("buffers", |c| c.memory.buffers.get()),
     ("queues", |c| c.memory.queues.get() + c.memory.service[QUEUES].get() + c.backlog_bytes.get()),
 ];

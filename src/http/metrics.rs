@@ -96,6 +96,14 @@ impl Page<'_, '_> {
             c.accept_failures.get()
         })?;
         self.counter("rollcall_upgrades", "Completed upgrades to WebSocket", None, |c| c.upgrades.get())?;
+        let outcomes = ["full", "resumed", "failed"].map(str::to_owned);
+        self.counters(
+            "rollcall_tls_handshakes",
+            "TLS handshakes that have ended",
+            "outcome",
+            &outcomes,
+            |c, i| [&c.tls_full, &c.tls_resumed, &c.tls_failed][i].get(),
+        )?;
         let reasons = REFUSAL_LABELS.map(|(_, label)| label.to_owned());
         self.counters("rollcall_handshakes_refused", "Refused upgrades", "reason", &reasons, |c, i| {
             c.refused[i].get()

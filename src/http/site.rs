@@ -25,6 +25,7 @@ use crate::reactor::{
     Accept, Admission, Answer, Cause, ConnId, Context, Fleet, RequestId, Service, WorkerId,
 };
 use crate::service::echo::Echo;
+use crate::service::gate::Auth;
 use crate::service::presence::{Letter, Presence, PresenceSettings};
 use crate::time::Tick;
 use crate::wire::http::{Head, Refusal, Response};
@@ -285,9 +286,18 @@ impl Service for Site {
 }
 
 impl Site {
+    /// When clients have to show a token, as `--auth` has it.
+    fn auth(&self) -> &'static str {
+        match self.settings.presence.gate.auth {
+            Auth::None => "none",
+            Auth::Early => "early",
+            Auth::Late => "late",
+        }
+    }
+
     fn page(&self, cx: &Context<'_, Letter>, page: Page, side: Side, head: &Head<'_>) -> Response {
         match page {
-            Page::Index if assets::wants_page(head) => assets::page(head, "none", side.name()),
+            Page::Index if assets::wants_page(head) => assets::page(head, self.auth(), side.name()),
             Page::Index => Response::text(200, &index(side)).with("Vary", "Accept"),
             Page::Asset(asset) => asset.response(head),
             Page::Healthz => health::healthz(cx.fleet(), cx.now()),

@@ -102,7 +102,7 @@ impl Desk {
                 return Work::Rooms(Merge::new(limit, usize::from(workers)));
             }
             Ask::Members { room, limit, after } => {
-                out.post(homes.of(&room), Envelope::List { room, limit, after, asker });
+                out.post(homes.of(&room), Envelope::List { room, limit, after, only: None, asker });
                 return Work::Members { page: Page::default(), views: Vec::new(), left: 0 };
             }
             Ask::Bring { user, room, joins } => {
@@ -120,7 +120,7 @@ impl Desk {
             }
             Ask::User { user } => out.post(homes.of(&user), Envelope::Look { user, asker }),
             Ask::Tell { user, data } => {
-                out.post(homes.of(&user), Envelope::Tell { user, from: None, data, asker });
+                out.post(homes.of(&user), Envelope::Tell { user, from: None, data, within: None, asker });
             }
             Ask::Disconnect { user, reason } => {
                 out.post(homes.of(&user), Envelope::Kick { user, reason, asker });

@@ -60,6 +60,10 @@ impl Groups {
         &self.groups[group as usize].members
     }
 
+    pub(crate) fn member(&self, place: Place) -> &Member {
+        &self.groups[place.group as usize].members[place.index as usize]
+    }
+
     pub(crate) fn member_mut(&mut self, place: Place) -> &mut Member {
         &mut self.groups[place.group as usize].members[place.index as usize]
     }

@@ -16,6 +16,8 @@ use crate::presence::envelope::{Client, Envelope, Frame, Ticket};
 use crate::presence::grants::{Entry, Grants};
 use crate::presence::name::{Homes, Name};
 use crate::presence::room::Rooms;
+use crate::presence::timer::Timer;
+pub(crate) use crate::presence::timer::next_serial;
 use crate::presence::user::Users;
 use crate::presence::view::Reason;
 use crate::time::wheel::Wheel;
@@ -32,6 +34,8 @@ pub struct Rules {
     pub connections_per_user: usize,
     /// Commands that a connection may send in a second, over some seconds; at most 1,000,000.
     pub commands_per_second: u32,
+    /// Users see only those they share a room with, and whom their tokens name; else everybody sees everybody.
+    pub restricted: bool,
     /// What `welcome` says of the heartbeat: interval and time-out in milliseconds.
     pub heartbeat_millis: (u64, u64),
 }
@@ -43,6 +47,7 @@ impl Default for Rules {
             page_silence: None,
             connections_per_user: CONNECTIONS_PER_USER_MAX,
             commands_per_second: COMMANDS_PER_SECOND_MAX,
+            restricted: false,
             heartbeat_millis: (25_000, 20_000),
         }
     }
@@ -109,55 +114,8 @@ pub enum Effect<F> {
     },
 }
 
-/// What a timer is for; an old serial makes it void.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Timer {
-    /// The grace of a user's connection.
-    User { slot: u32, serial: u32 },
-    /// The grace of a room's member.
-    Room { slot: u32, serial: u32 },
-    /// A big room's count.
-    Count { slot: u32, serial: u32 },
-    /// A page's own heartbeat.
-    Page { slot: u32, serial: u32 },
-    /// A token's end, or the end of the time to show one.
-    Token { slot: u32, serial: u32 },
-}
-
 /// Places of a queue that outlast a burst.
 const QUEUE_KEPT: usize = 64;
-/// Serials are kept in 29 bits of a timer's key.
-const SERIAL_MASK: u32 = (1 << 29) - 1;
-
-impl Timer {
-    fn key(self) -> u64 {
-        let (kind, slot, serial) = match self {
-            Timer::User { slot, serial } => (0, slot, serial),
-            Timer::Room { slot, serial } => (1, slot, serial),
-            Timer::Count { slot, serial } => (2, slot, serial),
-            Timer::Page { slot, serial } => (3, slot, serial),
-            Timer::Token { slot, serial } => (4, slot, serial),
-        };
-        kind << 61 | u64::from(serial & SERIAL_MASK) << 32 | u64::from(slot)
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "the parts of the key")]
-    fn of_key(key: u64) -> Timer {
-        let (slot, serial) = (key as u32, (key >> 32) as u32 & SERIAL_MASK);
-        match key >> 61 {
-            0 => Timer::User { slot, serial },
-            1 => Timer::Room { slot, serial },
-            2 => Timer::Count { slot, serial },
-            3 => Timer::Page { slot, serial },
-            _ => Timer::Token { slot, serial },
-        }
-    }
-}
-
-/// A serial number that fits a timer's key.
-pub(crate) const fn next_serial(serial: u32) -> u32 {
-    serial.wrapping_add(1) & SERIAL_MASK
-}
 
 /// What the parts of a node hand out during a call.
 #[derive(Debug)]
@@ -200,9 +158,9 @@ impl<F: Frame> Node<F> {
         Node {
             worker,
             rules,
-            edge: Edge::new(worker, homes),
-            users: Users::new(homes),
-            rooms: Rooms::new(homes, now),
+            edge: Edge::new(worker, homes, rules.restricted),
+            users: Users::new(homes, rules.restricted),
+            rooms: Rooms::new(homes, now, rules.restricted),
             desk: Desk::new(worker, homes),
             broadcasts: Broadcasts::new(),
             turned: now.tick,
@@ -410,9 +368,10 @@ impl<F: Frame> Node<F> {
             Envelope::Watch { user, asker, suspect } => users.watch(now, &user, asker, suspect, out),
             Envelope::Unwatch { user, worker, suspect } => users.unwatch(&user, worker, suspect),
             Envelope::Look { user, asker } => users.look(now, user, asker, out),
-            Envelope::Tell { user, from, data, asker } => {
-                users.tell(now, &user, (from.as_deref(), &data), asker, out);
+            Envelope::Tell { user, from, data, within, asker } => {
+                users.tell(now, &user, (from.as_deref(), &data), within.as_deref(), asker, out);
             }
+            Envelope::Place { user, room, is_in } => users.place(now, &user, room, is_in, out),
             Envelope::Join { room, user, again, asker } => rooms.join(now, (&room, &user), again, asker, out),
             Envelope::Leave { room, user, worker, leaving, asker } => {
                 rooms.leave(now, rules, (&room, &user), (worker, leaving), asker, out);
@@ -420,8 +379,8 @@ impl<F: Frame> Node<F> {
             Envelope::Say { room, from, data, echo, asker } => {
                 rooms.say(now, (&room, from.as_deref()), &data, echo, asker, out);
             }
-            Envelope::List { room, limit, after, asker } => {
-                rooms.list(room, limit, after.as_ref(), asker, out);
+            Envelope::List { room, limit, after, only, asker } => {
+                rooms.list(room, limit, after.as_ref(), only.as_deref(), asker, out);
             }
             Envelope::ListUsers { state, limit, after, asker } => {
                 let part = users.page(now, state, limit, after.as_deref());

@@ -11,10 +11,12 @@ use crate::limits::BIG_ROOM_MEMBERS;
 use crate::presence::admin::Listing;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Leaving, Page, Place};
 use crate::presence::event;
+use crate::presence::grants::{Pattern, any_fits};
 use crate::presence::name::{Homes, Name, bytes_of};
-use crate::presence::node::{Outgoing, Rules, Timer, next_serial};
+use crate::presence::node::{Outgoing, Rules, next_serial};
 use crate::presence::roll::Roll;
 use crate::presence::table::Table;
+use crate::presence::timer::Timer;
 use crate::slots::Slots;
 use crate::time::{Now, TICK_MILLIS, Tick};
 
@@ -133,6 +135,8 @@ impl Room {
 pub struct Rooms {
     by_name: Table,
     rooms: Slots<Room>,
+    /// Where sight is restricted: the homes that are told who is in which room.
+    told: Option<Homes>,
     /// All of them by name, for pages.
     roll: Roll,
     /// Of all rooms.
@@ -144,11 +148,12 @@ pub struct Rooms {
 
 impl Rooms {
     /// `now` makes epochs that differ from those of an earlier run.
-    pub(crate) fn new(homes: Homes, now: Now) -> Rooms {
+    pub(crate) fn new(homes: Homes, now: Now, restricted: bool) -> Rooms {
         // 2^53 is the greatest number that JavaScript counts to: milliseconds times 1,000 stay below it until 2255.
         Rooms {
             by_name: Table::new(homes),
             rooms: Slots::default(),
+            told: restricted.then_some(homes),
             roll: Roll::default(),
             members: 0,
             name_bytes: 0,
@@ -203,6 +208,11 @@ impl Rooms {
         self.members += usize::from(is_new);
         home.members.entry(user.clone()).or_default().comes();
         home.count(asker.at.worker, 1);
+        if is_new && let Some(homes) = &self.told {
+            // Before anybody hears of it, so that who then looks at the user finds them there.
+            let (user, room) = (user.clone(), room.clone());
+            out.post(homes.of(&user), Envelope::Place { user, room, is_in: true });
+        }
         out.post(
             asker.at.worker,
             Envelope::Answered { asker, answer: Answer::Joined(room.clone(), home.place()) },
@@ -278,14 +288,16 @@ impl Rooms {
         room: Name,
         limit: usize,
         after: Option<&Name>,
+        only: Option<&[Pattern]>,
         asker: Asker,
         out: &mut Outgoing<F>,
     ) {
         let mut page = Page::default();
         if let Some(home) = self.get(&room) {
             let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-            let mut members =
-                home.members.range::<Name, _>((from, Bound::Unbounded)).map(|(name, _)| name.clone());
+            let listed = |name: &&Name| only.is_none_or(|patterns| any_fits(patterns, name));
+            let members = home.members.range::<Name, _>((from, Bound::Unbounded)).map(|(name, _)| name);
+            let mut members = members.filter(listed).cloned();
             page.users = members.by_ref().take(limit).collect();
             page.more = members.next().is_some();
             page.place = home.place();
@@ -343,6 +355,10 @@ impl Rooms {
     fn gone<F: Frame>(&mut self, now: Now, slot: u32, user: &Name, out: &mut Outgoing<F>) {
         let home = &mut self.rooms[slot as usize];
         self.members -= usize::from(home.members.remove(user).is_some());
+        if let Some(homes) = &self.told {
+            let (user, room) = (user.clone(), home.name.clone());
+            out.post(homes.of(&user), Envelope::Place { user, room, is_in: false });
+        }
         if home.members.is_empty() {
             self.name_bytes -= bytes_of(&home.name);
             let name_of = |slot: u32| &*self.rooms[slot as usize].name;

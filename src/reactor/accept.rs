@@ -90,10 +90,14 @@ impl<N: Net, S: Service> Worker<N, S> {
             warn!(worker = self.core.id.0, %error, "can't watch a connection, closing it");
             return;
         }
+        if !self.link(key, listener) {
+            self.core.counters().accept_failures.add(1);
+            return;
+        }
         let mut conn = Conn::new(generation, listener, now, now.after(self.core.timing.handshake));
         conn.flags.surplus = self.core.fleet.connection_opened() > self.core.config.max_connections;
         self.core.conns.insert(conn);
-        self.transports.put(key, Transport::Plain(socket));
+        self.transports.put(key, Transport(socket));
         let counters = self.core.counters();
         counters.accepts.add(1);
         counters.connections.add(1);
@@ -109,7 +113,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         // The service may have been told already and be waiting to hear of others; what it sent goes nowhere.
         let Some(conn) = self.core.conns.try_remove(id.key as usize) else { return };
+        self.unlink(id, conn.outbox.is_none() && cause != Cause::Reset);
         self.transports.take(id.key as usize);
+        if conn.deflate.is_some() {
+            self.core.deflate.remove(id);
+        }
         self.core.fleet.connection_ended();
         let counters = self.core.counters();
         counters.connections.sub(1);

@@ -16,6 +16,7 @@ use crate::reactor::arena::NONE;
 use crate::reactor::outbox::Outbox;
 use crate::reactor::request::Http;
 use crate::time::Tick;
+use crate::wire::deflate::Agreement;
 use crate::wire::session::Session;
 
 /// Where a connection is in its life.
@@ -77,6 +78,8 @@ pub(crate) struct Conn {
     pub(crate) beat: Beat,
     /// Its entry in the turn's arena.
     pub(crate) dirty: u32,
+    /// How messages are compressed.
+    pub(crate) deflate: Option<Agreement>,
     pub(crate) life: Life,
     pub(crate) listener: u8,
     pub(crate) flags: Flags,
@@ -122,6 +125,7 @@ impl Conn {
             deadline,
             beat: Beat::Quiet,
             dirty: NONE,
+            deflate: None,
             life: Life::Http,
             listener,
             flags: Flags::default(),

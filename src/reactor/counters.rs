@@ -146,6 +146,12 @@ pub struct Counters {
     pub accepts: Count,
     /// Accepts that failed for want of descriptors or memory.
     pub accept_failures: Count,
+    /// TLS handshakes without a ticket of an earlier connection.
+    pub tls_full: Count,
+    /// TLS handshakes with one.
+    pub tls_resumed: Count,
+    /// Connections to a TLS listener that came to no TLS.
+    pub tls_failed: Count,
     /// Completed upgrades.
     pub upgrades: Count,
     /// HTTP requests answered.
@@ -198,6 +204,10 @@ pub struct Memory {
     pub buffers: Count,
     /// The mailbox, and what waits in the worker.
     pub queues: Count,
+    /// Compressors, inflaters, and what connections hold of compressed messages.
+    pub deflate: Count,
+    /// TLS.
+    pub tls: Count,
     /// The service's, by what it is for; what each means is between the service and who reads them.
     pub service: [Count; 4],
 }

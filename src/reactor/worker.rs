@@ -12,7 +12,7 @@ use crate::reactor::config::Config;
 use crate::reactor::context::Context;
 use crate::reactor::core::{Core, Letter, Mailboxes};
 use crate::reactor::counters::Cause;
-use crate::reactor::fleet::Fleet;
+use crate::reactor::fleet::{Fleet, TurnPart};
 use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::service::Service;
 use crate::reactor::transport::Transport;
@@ -122,12 +122,18 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// The system refuses to wait for events: the worker can't go on.
     pub fn turn(&mut self) -> io::Result<Turned> {
         self.poll()?;
-        self.mailbox();
-        self.connections();
-        self.deadlines();
+        self.at(TurnPart::Mail).mailbox();
+        self.at(TurnPart::Connections).connections();
+        self.at(TurnPart::Deadlines).deadlines();
         self.clear_away();
-        self.flush();
-        Ok(self.finish_turn())
+        self.at(TurnPart::Flush).flush();
+        Ok(self.at(TurnPart::Tick).finish_turn())
+    }
+
+    /// Notes what the turn is at, for who watches over it.
+    fn at(&mut self, part: TurnPart) -> &mut Self {
+        self.state().is_at(part);
+        self
     }
 
     /// The world it works in.
@@ -142,7 +148,9 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Bytes of heap that belong to single connections: half messages, and what sockets did not take. Walks them all.
     pub fn held_bytes(&self) -> usize {
-        self.core.conns.iter().map(|(_, conn)| conn.held_bytes()).sum()
+        let conns: usize = self.core.conns.iter().map(|(_, conn)| conn.held_bytes()).sum();
+        let tls = self.core.tls.as_ref().map_or(0, |side| side.held_bytes());
+        conns + tls + self.core.deflate.held_bytes()
     }
 
     /// Deadlines in its wheel, those that no longer count among them.
@@ -161,7 +169,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// How long nothing can be due; `None` where nothing ever is.
     fn timeout(&self) -> Option<Duration> {
         let waiting = self.accepting == Accepting::Waiting || self.overdue || !self.dead.is_empty();
-        if waiting || !self.unread.is_empty() || !self.letters.is_empty() {
+        let shaking = self.core.tls.as_ref().is_some_and(|side| !side.waiting.is_empty());
+        if waiting || shaking || !self.unread.is_empty() || !self.letters.is_empty() {
             return Some(Duration::ZERO);
         }
         let retry = match self.accepting {
@@ -212,6 +221,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                 self.resume(id);
             }
         }
+        self.handshakes();
         self.accept();
     }
 
@@ -301,6 +311,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         counters.memory.wheel.set(self.core.wheel.bytes() as u64);
         counters.memory.buffers.set(buffers as u64);
         counters.memory.queues.set(queues as u64);
+        counters.memory.deflate.set(self.core.deflate.bytes() as u64);
+        counters.memory.tls.set(self.core.tls.as_ref().map_or(0, |side| side.bytes()) as u64);
         self.service.weigh(&mut Context { core: &mut self.core });
     }
 

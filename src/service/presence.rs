@@ -83,9 +83,11 @@ impl Presence {
     /// The presence of worker `worker` among `workers`.
     #[must_use]
     pub fn new(settings: Arc<PresenceSettings>, worker: WorkerId, workers: usize, now: Now) -> Presence {
+        // Where everybody has a token, tokens say who sees whom.
+        let rules = Rules { restricted: settings.gate.is_closed(), ..settings.rules };
         let homes = Homes::new(u16::try_from(workers).unwrap_or(u16::MAX), settings.secret);
         Presence {
-            node: Node::new(worker.0, homes, settings.rules, now),
+            node: Node::new(worker.0, homes, rules, now),
             settings,
             held_back: (0..workers).map(|_| VecDeque::new()).collect(),
             opening: None,

@@ -4,3 +4,4 @@
 pub mod epoll;
 pub mod net;
 pub mod process;
+pub mod unix;

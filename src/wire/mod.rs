@@ -10,16 +10,20 @@
 //! | [`mask`] | masking |
 //! | [`utf8`] | UTF-8 as it streams |
 //! | [`session`] | the frames of one connection: messages, control frames, the closing handshake |
+//! | [`deflate`] | permessage-deflate: compressed messages |
+//! | [`shared`] | a frame encoded once for many connections |
 //! | `assembly` | what a session keeps from one read to the next |
 //! | [`close`], [`error`] | close codes, and the violations that lead to them |
 
 mod assembly;
 pub mod client;
 pub mod close;
+pub mod deflate;
 pub mod error;
 pub mod frame;
 pub mod http;
 pub mod mask;
 pub mod session;
+pub mod shared;
 pub mod upgrade;
 pub mod utf8;

@@ -1,6 +1,7 @@
 //! The worker over a scripted world: sockets that a test plays, and a clock that it moves.
 
 mod calls;
+mod deflate;
 mod heartbeat;
 mod hostile;
 mod kit;
@@ -10,3 +11,4 @@ mod requests;
 mod script;
 mod simulation;
 mod threads;
+mod tls;

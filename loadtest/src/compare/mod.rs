@@ -5,7 +5,7 @@
 
 mod cores;
 mod rows;
-mod servers;
+pub mod servers;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

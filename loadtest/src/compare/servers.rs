@@ -77,8 +77,7 @@ impl Kind {
     fn command(self, places: &Places) -> io::Result<Vec<OsString>> {
         let words: Vec<OsString> = match self {
             Kind::Ours => {
-                let built =
-                    places.ours.clone().unwrap_or_else(|| places.target_dir().join("release/rollcall"));
+                let built = places.program();
                 // In lockstep chat every member speaks as fast as it can.
                 let flags = ["--workers", "1", "--max-commands-per-second", "1000000", "--listen"];
                 [built.into()].into_iter().chain(flags.map(Into::into)).collect()
@@ -156,6 +155,11 @@ impl Places {
         let root = root
             .ok_or_else(|| io::Error::other("loadtest/peers is nowhere above: run this in the repository"))?;
         Ok(Places { root: root.to_owned(), ours })
+    }
+
+    /// The built rollcall.
+    pub fn program(&self) -> PathBuf {
+        self.ours.clone().unwrap_or_else(|| self.target_dir().join("release/rollcall"))
     }
 
     fn peer(&self, folder: &str) -> PathBuf {

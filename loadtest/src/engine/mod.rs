@@ -4,6 +4,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`link`] | one connection |
+//! | [`tls`] | TLS under a connection |
 //! | [`lane`] | one thread: its poll and its turn |
 //! | [`opener`] | which connection is opened next, from which source address |
 //! | [`fleet`] | all threads of a run |
@@ -12,7 +13,9 @@ pub mod fleet;
 mod lane;
 pub mod link;
 mod opener;
+pub mod tls;
 
+use rollcall::wire::deflate::Agreement;
 use slab::Slab;
 
 use crate::engine::link::{End, Link};
@@ -70,6 +73,11 @@ pub trait Client {
     fn request(&mut self, link: &mut Link<Self::State>, target: &Target, out: &mut Vec<u8>) {
         let _ = link;
         out.extend_from_slice(&target.request);
+    }
+
+    /// What a connection that is about to open has agreed about compression.
+    fn agreed(&mut self, id: usize, deflate: Option<Agreement>) {
+        let _ = (id, deflate);
     }
 
     /// A connection is open.

@@ -38,6 +38,8 @@ impl std::str::FromStr for Share {
 /// Everybody's part.
 #[derive(Clone, Debug)]
 pub struct Cast {
+    /// What all names of users begin with.
+    pub names: String,
     /// Named users.
     pub users: usize,
     /// Rooms; with none nobody joins.
@@ -141,6 +143,7 @@ mod tests {
 
     fn cast(users: usize, rooms: usize) -> Cast {
         Cast {
+            names: "u".to_owned(),
             users,
             rooms,
             joining: Share(0.5),

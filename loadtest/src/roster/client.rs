@@ -31,13 +31,15 @@ const UNNUMBERED: u32 = u32::MAX;
 pub struct Part {
     /// Its place in the cast.
     number: u32,
+    /// The place of the last message that it heard, in its room's order; 0 before the first.
+    offset: u32,
     identified: bool,
     silent: bool,
 }
 
 impl Default for Part {
     fn default() -> Part {
-        Part { number: UNNUMBERED, identified: false, silent: false }
+        Part { number: UNNUMBERED, offset: 0, identified: false, silent: false }
     }
 }
 
@@ -162,7 +164,7 @@ impl<'a> RosterClient<'a> {
     }
 
     fn hear(&mut self, id: usize, part: &mut Part, payload: &[u8], now: u64) {
-        match words::hear(payload, self.role(part)) {
+        match words::hear(payload, &self.orders.cast.names, self.role(part)) {
             Heard::Welcome { named: true, interval_ms, timeout_ms } if !part.identified => {
                 part.identified = true;
                 self.ready += 1;
@@ -174,8 +176,12 @@ impl<'a> RosterClient<'a> {
             Heard::Answer { code, .. } => self.errors.add(&format!("command answered with {code}"), 1),
             Heard::Offline { user, silent } if self.orders.ledger.knows(user) => self.gone(user, silent, now),
             Heard::Broadcast => self.heard.note(now),
-            Heard::Said { due } if !self.is_doomed(part) => {
+            Heard::Said { due, offset } if !self.is_doomed(part) => {
                 self.talk.deliveries += 1;
+                // A member is in one room: what it hears has no gap and no repetition.
+                let expected = std::mem::replace(&mut part.offset, offset as u32).wrapping_add(1);
+                let in_order = expected == 1 || expected == offset as u32;
+                self.errors.add("out of order: not the room's next message", u64::from(!in_order));
                 if due >= self.board.from.load(Relaxed) && due < self.board.until.load(Relaxed) {
                     self.talk.measured += 1;
                     self.talk.latency.record(now.saturating_sub(due));
@@ -264,9 +270,10 @@ impl<'a> RosterClient<'a> {
                     Role::User(user) if step == Step::Join as u8 => {
                         cast.room(user).map_or(Ok(()), |room| link.send(&words::join(room)))
                     }
-                    _ if step == Step::Watch as u8 => {
-                        cast.watched(role).iter().try_for_each(|users| link.send(&words::watch(users)))
-                    }
+                    _ if step == Step::Watch as u8 => cast
+                        .watched(role)
+                        .iter()
+                        .try_for_each(|users| link.send(&words::watch(&cast.names, users))),
                     _ if step == Step::Leave as u8 => link.close(),
                     _ => Ok(()),
                 }
@@ -319,7 +326,7 @@ impl Client for RosterClient<'_> {
                 self.next_number as u32 - 1
             });
         }
-        self.request.write(self.role(&link.state), out);
+        self.request.write(&self.orders.cast.names, self.role(&link.state), out);
     }
 
     fn failed(&mut self, link: &mut Link<Part>) {

@@ -39,6 +39,9 @@ pub struct Args {
     /// Rooms that all users are spread over [default: with --say-rate one for each ten users, else none]
     #[arg(long)]
     rooms: Option<usize>,
+    /// What the users' names begin with
+    #[arg(long, value_name = "TEXT", default_value = "u")]
+    names: String,
     /// How long all are alive before the silence [default: the server's heartbeat interval]
     #[arg(long, value_parser = units::duration)]
     hold: Option<Duration>,
@@ -64,6 +67,7 @@ impl Args {
             return usage("--rooms: at most one for each user, and one at least where something is said");
         }
         Ok(Cast {
+            names: self.names.clone(),
             users: self.users,
             rooms,
             joining: Share(1.0),

@@ -58,7 +58,10 @@ impl<F: Clone> Broadcasts<F> {
         // Free slots cost little, but not nothing.
         let stop = first.end.min(first.next + 16 * first.share);
         while first.next < stop && links.len() < first.share {
-            links.extend(edge.seats.get(first.next).map(|seat| seat.link));
+            // Who owes a token is told nothing before it comes.
+            let let_in = |slot: &usize| !edge.passes.is_awaited(*slot as u32);
+            let slot = Some(first.next).filter(let_in);
+            links.extend(slot.and_then(|slot| edge.seats.get(slot)).map(|seat| seat.link));
             first.next += 1;
         }
         let (broadcast, frame) = (first.id, first.frame.clone());

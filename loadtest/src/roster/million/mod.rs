@@ -85,6 +85,7 @@ impl Args {
             return usage("--share: of so few users nobody falls silent");
         }
         Ok(Cast {
+            names: "u".to_owned(),
             users: self.users,
             rooms: 0,
             joining: Share::NONE,
