@@ -33,8 +33,6 @@ pub const PARTS: [(&str, Figure); 8] = [
     ("wheel", |c| c.memory.wheel.get() + c.memory.service[TIMERS].get()),
     ("presence", |c| c.memory.service[PRESENCE].get()),
     ("rooms", |c| c.memory.service[ROOMS].get()),
-    ("deflate", |c| c.memory.deflate.get()),
-    ("tls", |c| c.memory.tls.get()),
     ("buffers", |c| c.memory.buffers.get()),
     ("deflate", |c| c.memory.deflate.get()),
     ("tls", |c| c.memory.tls.get()),
