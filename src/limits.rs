@@ -142,7 +142,8 @@ pub const COMMANDS_BURST_SECONDS: u32 = 4;
 pub const COMMANDS_REFUSED_MAX: u32 = 200;
 /// Members of a room beyond which it is told its count, once a second at most, and not who joined and left.
 pub const BIG_ROOM_MEMBERS: usize = 100;
-/// Offline users whose last-seen time a worker keeps; past it the one offline for longest is forgotten.
+/// Offline users whose last-seen time is kept, an equal share of them on each worker; past it the one offline for longest is
+/// forgotten.
 pub const LAST_SEEN_MAX: usize = 100_000;
 /// Mail that a worker holds back for one whose mailbox is full. Past it messages of rooms are dropped, and counted.
 pub const HELD_BACK_MAX: usize = 1 << 20;

@@ -7,6 +7,7 @@
 mod bare;
 mod board;
 mod checks;
+mod child;
 mod churn;
 mod clock;
 mod compare;
@@ -60,6 +61,9 @@ enum Command {
     Presence(roster::presence::Args),
     /// A share of the users falls silent: how late each is said to be gone, and whether a live one is
     Death(roster::death::Args),
+    /// As many named users as the machine holds, from the first connection to the last; starts the server itself
+    #[command(mut_arg("url", |url| url.required(false).default_value("").hide_default_value(true)))]
+    Million(Box<roster::million::Args>),
     /// The least that an echo can cost on this machine, to compare servers with
     Bare(bare::Args),
     /// The same load on rollcall, its peers and the bare loop, in turns
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
         Command::Chat(args) => group::chat::run(&args),
         Command::Presence(args) => roster::presence::run(&args),
         Command::Death(args) => roster::death::run(&args),
+        Command::Million(args) => roster::million::run(&args),
         Command::Bare(args) => bare::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Soak(args) => soak::run(&args),

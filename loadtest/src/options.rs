@@ -193,7 +193,8 @@ impl Common {
 /// that an earlier connection left in TIME-WAIT rests for a while before it comes round again.
 fn auto_sources(need: Need, local: bool) -> u32 {
     match local {
-        true if need.reopen => 16,
+        // Each comes back once, at least, while its first port still rests.
+        true if need.reopen => (2 * need.connections.div_ceil(40_000) as u32).max(16),
         true if need.connections > 10_000 => (need.connections.div_ceil(40_000) as u32).max(2),
         _ => 0,
     }

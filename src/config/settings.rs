@@ -72,6 +72,7 @@ impl Settings {
             subprotocols: check.subprotocols()?,
             public_listeners: (endpoints.len() > public).then_some(public),
             presence: Arc::new(check.presence(&key_files)?),
+            weigh: None,
         };
         Ok(Settings {
             tls: check.tls(&endpoints)?,
@@ -235,32 +236,9 @@ impl Check<'_> {
         Ok(endpoints)
     }
 
-    /// Certificates and keys belong together, and to an endpoint that needs them.
     fn tls(&self, endpoints: &[Endpoint]) -> Result<Option<TlsFiles>, String> {
-        let certificates = self.layer.tls_cert.clone().unwrap_or_default();
-        let keys = self.layer.tls_key.clone().unwrap_or_default();
         let needed = endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Tls(_)));
-        if certificates.len() != keys.len() {
-            let (more, less) = (certificates.len(), keys.len());
-            return Err(
-                self.at("tls-cert", &format!("{more} of them and {less} of --tls-key: they go in pairs"))
-            );
-        }
-        match (needed, certificates.is_empty()) {
-            (true, true) => Err(self.at(
-                "listen",
-                "wss:// needs --tls-cert and --tls-key; `rollcall cert` makes a pair for trying",
-            )),
-            (false, false) => Err(self.at("tls-cert", "no --listen begins with wss://")),
-            (false, true) if self.layer.tls_client_ca.is_some() => {
-                Err(self.at("tls-client-ca", "no --listen begins with wss://"))
-            }
-            (false, true) => Ok(None),
-            (true, false) => Ok(Some(TlsFiles {
-                pairs: certificates.into_iter().zip(keys).collect(),
-                client_ca: self.layer.tls_client_ca.clone(),
-            })),
-        }
+        TlsFiles::of(&self.layer, needed).map_err(|(key, error)| self.at(key, &error))
     }
 
     /// Whoever lets strangers in says so.

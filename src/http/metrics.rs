@@ -11,7 +11,8 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::http::site::{PRESENCE_BYTES_GAUGE, ROOMS_GAUGE, USERS_GAUGE};
+use crate::http::memory::{Receipt, Weigh};
+use crate::http::site::{ROOMS_GAUGE, USERS_GAUGE};
 use crate::reactor::Fleet;
 use crate::reactor::counters::{CLOSE_LABELS, Cause, Counters, HISTOGRAM_BUCKETS, Histogram, REFUSAL_LABELS};
 use crate::wire::http::Response;
@@ -26,11 +27,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The figures of `fleet`.
+    /// The figures of `fleet`, and of the process where it tells them.
     #[must_use]
-    pub fn new(fleet: Arc<Fleet>) -> Metrics {
+    pub fn new(fleet: Arc<Fleet>, weigh: Option<Weigh>) -> Metrics {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Figures(fleet)));
+        registry.register_collector(Box::new(Figures(fleet, weigh)));
         Metrics { registry }
     }
 
@@ -51,11 +52,11 @@ impl Metrics {
 }
 
 #[derive(Debug)]
-struct Figures(Arc<Fleet>);
+struct Figures(Arc<Fleet>, Option<Weigh>);
 
 impl Collector for Figures {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let mut page = Page { encoder, fleet: &self.0 };
+        let mut page = Page { encoder, fleet: &self.0, weigh: self.1 };
         page.connections()?;
         page.traffic()?;
         page.endings()?;
@@ -69,6 +70,7 @@ impl Collector for Figures {
 struct Page<'e, 'f> {
     encoder: DescriptorEncoder<'e>,
     fleet: &'f Fleet,
+    weigh: Option<Weigh>,
 }
 
 impl Page<'_, '_> {
@@ -155,8 +157,8 @@ impl Page<'_, '_> {
         let help = "User-space memory by what it is for";
         let mut metric =
             self.encoder.encode_descriptor("rollcall_memory", help, Some(&bytes), MetricType::Gauge)?;
-        for (part, figure) in MEMORY_PARTS {
-            metric.encode_family(&[("part", part)])?.encode_gauge(&self.fleet.sum(figure))?;
+        for line in Receipt::of(self.fleet, self.weigh.map(|weigh| weigh())).parts {
+            metric.encode_family(&[("part", line.part)])?.encode_gauge(&line.bytes)?;
         }
         Ok(())
     }
@@ -233,24 +235,13 @@ impl Page<'_, '_> {
 
 type Figure = fn(&Counters) -> u64;
 
-/// The values of the label `part`, and where each is counted.
-pub(crate) const MEMORY_PARTS: [(&str, Figure); 7] = [
-    ("connections", |c| c.connection_bytes.get()),
-    ("wheel", |c| c.wheel_bytes.get()),
-    ("buffers", |c| c.buffer_bytes.get()),
-    ("backlog", |c| c.backlog_bytes.get()),
-    ("deflate", |c| c.deflate_bytes.get()),
-    ("tls", |c| c.tls_bytes.get()),
-    ("presence", |c| c.service[PRESENCE_BYTES_GAUGE].get()),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::time::Tick;
 
     fn scrape(fleet: &Arc<Fleet>) -> String {
-        String::from_utf8(Metrics::new(Arc::clone(fleet)).response().body.into_owned()).unwrap()
+        String::from_utf8(Metrics::new(Arc::clone(fleet), None).response().body.into_owned()).unwrap()
     }
 
     #[test]

@@ -11,8 +11,6 @@ pub(crate) use orders::Broadcasts;
 
 use std::collections::HashMap;
 
-use slab::Slab;
-
 use crate::limits::COMMANDS_BURST_SECONDS;
 use crate::presence::envelope::{Address, Asker, Client, Envelope, Frame, Leaving, Ticket};
 use crate::presence::event;
@@ -23,6 +21,7 @@ use crate::presence::name::{Homes, Name};
 use crate::presence::node::{Effect, Outgoing, Rules, next_serial, page_timer};
 use crate::presence::places::{Place, Places};
 use crate::presence::view::{Reason, State, View};
+use crate::slots::Slots;
 use crate::time::{Now, TICK_MILLIS, Tick};
 
 /// A client.
@@ -86,7 +85,7 @@ impl Seat {
 pub struct Edge {
     worker: u16,
     homes: Homes,
-    seats: Slab<Seat>,
+    seats: Slots<Seat>,
     rooms: Groups,
     watches: Groups,
     gathers: Gathers,
@@ -102,9 +101,9 @@ impl Edge {
         Edge {
             worker,
             homes,
-            seats: Slab::new(),
-            rooms: Groups::default(),
-            watches: Groups::default(),
+            seats: Slots::default(),
+            rooms: Groups::new(homes),
+            watches: Groups::new(homes),
             gathers: Gathers::default(),
             passes: Passes::default(),
             sights: HashMap::new(),
@@ -137,15 +136,17 @@ impl Edge {
         self.seats.get(slot as usize)?.user.as_ref()
     }
 
-    /// Bytes held, names apart.
+    /// Bytes held for clients and what they watch, names apart.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let sights = self.sights.capacity() * size_of::<(Name, View)>();
-        sights
-            + self.seats.capacity() * size_of::<Seat>()
-            + self.rooms.bytes()
-            + self.watches.bytes()
-            + self.passes.bytes()
+        sights + self.seats.bytes() + self.watches.bytes() + self.passes.bytes()
+    }
+
+    /// Bytes held for who is in which room, names apart.
+    #[must_use]
+    pub fn room_bytes(&self) -> usize {
+        self.rooms.bytes()
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "fewer clients than 2^32")]

@@ -10,6 +10,7 @@
 //! | [`node`], `timer` | one worker's share of it all: an edge, its homes, their timers |
 //! | [`edge`], `groups`, `places`, `gather` | clients and their commands; who is in what; answers from several homes |
 //! | [`user`], `device`, `last_seen`, `whereabouts`, [`room`] | the homes |
+//! | `table` | slots by name |
 //! | [`grants`] | what tokens let their connections do |
 //! | [`envelope`], [`view`], [`name`] | what crosses, and what it is about |
 //! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
@@ -34,6 +35,7 @@ pub mod node;
 mod places;
 mod roll;
 pub mod room;
+mod table;
 mod timer;
 pub mod user;
 pub mod view;

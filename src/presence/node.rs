@@ -114,6 +114,9 @@ pub enum Effect<F> {
     },
 }
 
+/// Places of a queue that outlast a burst.
+const QUEUE_KEPT: usize = 64;
+
 /// What the parts of a node hand out during a call.
 #[derive(Debug)]
 pub(crate) struct Outgoing<F> {
@@ -157,7 +160,7 @@ impl<F: Frame> Node<F> {
             rules,
             edge: Edge::new(worker, homes, rules.restricted),
             users: Users::new(homes, rules.restricted),
-            rooms: Rooms::new(now, rules.restricted.then_some(homes)),
+            rooms: Rooms::new(homes, now, rules.restricted),
             desk: Desk::new(worker, homes),
             broadcasts: Broadcasts::new(),
             turned: now.tick,
@@ -289,6 +292,27 @@ impl<F: Frame> Node<F> {
         !self.out.effects.is_empty()
     }
 
+    /// Bytes of the timers.
+    #[must_use]
+    pub fn timer_bytes(&self) -> usize {
+        self.timers.bytes()
+    }
+
+    /// Bytes of the queues that a call fills and empties.
+    #[must_use]
+    pub fn queue_bytes(&self) -> usize {
+        self.out.posts.capacity() * size_of::<(u16, Envelope<F>)>()
+            + self.out.timers.capacity() * size_of::<(Tick, Timer)>()
+            + self.out.effects.capacity() * size_of::<Effect<F>>()
+    }
+
+    /// Gives back what a burst has left in these queues, which are empty between calls.
+    pub fn give_back(&mut self) {
+        self.out.posts.shrink_to(QUEUE_KEPT);
+        self.out.timers.shrink_to(QUEUE_KEPT);
+        self.out.effects.shrink_to(QUEUE_KEPT);
+    }
+
     /// The clients here.
     #[must_use]
     pub fn edge(&self) -> &Edge {
@@ -391,7 +415,7 @@ impl<F: Frame> Node<F> {
             }
             Envelope::Told { client, frame } => self.edge.told(client, frame, out),
             Envelope::Evict { client, reason, words } => {
-                self.edge.evict(client, reason, words.as_deref(), out)
+                self.edge.evict(client, reason, words.as_deref(), out);
             }
             Envelope::Answered { asker, answer } => match asker.ticket {
                 Ticket::Job { job, .. } => self.desk.answered(job, answer, out),

@@ -6,20 +6,19 @@
 mod orders;
 mod sight;
 
-use hashbrown::HashTable;
-use slab::Slab;
-
 use crate::presence::device::{Device, Devices, Lingering};
 use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
 use crate::presence::event;
 use crate::presence::last_seen::{Entry, LastSeen};
-use crate::presence::name::{Homes, Name};
+use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::node::{Outgoing, Rules, next_serial};
 use crate::presence::roll::Roll;
+use crate::presence::table::Table;
 use crate::presence::timer::Timer;
 use crate::presence::user::sight::News;
 use crate::presence::view::{Reason, State, View};
 use crate::presence::whereabouts::Whereabouts;
+use crate::slots::Slots;
 use crate::time::Now;
 
 /// A user: 104 bytes.
@@ -101,9 +100,8 @@ impl User {
 /// The users whose home is this worker.
 #[derive(Debug)]
 pub struct Users {
-    homes: Homes,
-    table: HashTable<u32>,
-    users: Slab<User>,
+    table: Table,
+    users: Slots<User>,
     /// All of them by name, for pages.
     roll: Roll,
     next_serial: u32,
@@ -112,20 +110,25 @@ pub struct Users {
     present: usize,
     /// The highest version of a user that was forgotten.
     forgotten: u64,
+    /// Bytes of all names.
+    name_bytes: usize,
+    /// Workers that users are watched from, over all users.
+    watchers: usize,
 }
 
 impl Users {
     pub(crate) fn new(homes: Homes, restricted: bool) -> Users {
         Users {
-            homes,
-            table: HashTable::new(),
-            users: Slab::new(),
+            table: Table::new(homes),
+            users: Slots::default(),
             roll: Roll::default(),
             next_serial: 0,
-            last_seen: LastSeen::default(),
+            last_seen: LastSeen::new(homes),
             whereabouts: Whereabouts::new(restricted),
             present: 0,
             forgotten: 0,
+            name_bytes: 0,
+            watchers: 0,
         }
     }
 
@@ -153,11 +156,13 @@ impl Users {
         self.find(user).map_or_else(View::default, |slot| self.view_of(slot, now))
     }
 
-    /// Bytes held, names apart.
+    /// Bytes held, their names and who watches them included; what few of them have (a second connection, `info`) apart.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let tables = self.table.capacity() * 5 + self.last_seen.bytes() + self.whereabouts.bytes();
-        self.users.capacity() * size_of::<User>() + tables + self.roll.bytes()
+        let watchers = self.watchers * size_of::<Watcher>();
+        let tables =
+            self.table.bytes() + self.roll.bytes() + self.last_seen.bytes() + self.whereabouts.bytes();
+        self.users.bytes() + tables + self.name_bytes + watchers
     }
 
     /// A connection is there. It takes the place of one that lingers; over the cap, of the oldest.
@@ -284,7 +289,10 @@ impl Users {
         let worker = asker.at.worker;
         let watchers = known.watchers.get_or_insert_default();
         let place = watchers.iter().position(|watcher| watcher.worker == worker).unwrap_or_else(|| {
+            // Most who are watched are so from one worker: a vector's usual first step has room for four.
+            watchers.reserve_exact(1);
             watchers.push(Watcher { worker, plain: 0, full: 0 });
+            self.watchers += 1;
             watchers.len() - 1
         });
         let watcher = &mut watchers[place];
@@ -302,7 +310,9 @@ impl Users {
             let count = if suspect { &mut watcher.full } else { &mut watcher.plain };
             *count = count.saturating_sub(1);
         }
+        let before = watchers.len();
         watchers.retain(|watcher| watcher.plain + watcher.full > 0);
+        self.watchers -= before - watchers.len();
         if watchers.is_empty() {
             known.watchers = None;
             self.forget_later(slot);
@@ -390,19 +400,20 @@ impl Users {
 
     fn forget(&mut self, slot: u32) {
         let Some(known) = self.users.get(slot as usize).filter(|user| user.is_forgettable()) else { return };
-        self.forgotten = self.forgotten.max(known.version);
-        let hash = self.homes.hash(&known.name);
-        if let Ok(entry) = self.table.find_entry(hash, |other| *other == slot) {
-            entry.remove();
-            self.roll.remove(slot, |slot| &*self.users[slot as usize].name);
-            self.users.remove(slot as usize);
-            self.whereabouts.forget(slot);
+        // A room's home may be ahead of the edge whose user comes, and behind the one whose user went.
+        if !self.whereabouts.is_nowhere(slot) {
+            return;
         }
+        self.forgotten = self.forgotten.max(known.version);
+        self.name_bytes -= bytes_of(&known.name);
+        let name_of = |slot: u32| &*self.users[slot as usize].name;
+        self.table.remove(&known.name, slot, name_of);
+        self.roll.remove(slot, name_of);
+        self.users.try_remove(slot as usize);
     }
 
     fn find(&self, user: &str) -> Option<u32> {
-        let hash = self.homes.hash(user);
-        self.table.find(hash, |slot| &*self.users[*slot as usize].name == user).copied()
+        self.table.find(user, |slot| &*self.users[slot as usize].name)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^32: each takes 104 bytes")]
@@ -426,10 +437,10 @@ impl Users {
             timed: false,
             kept: false,
         }) as u32;
-        let (homes, users) = (self.homes, &self.users);
-        let hash = |slot: &u32| homes.hash(&users[*slot as usize].name);
-        self.table.insert_unique(homes.hash(name), slot, hash);
-        self.roll.insert(slot, |slot| &*users[slot as usize].name);
+        self.name_bytes += bytes_of(name);
+        let name_of = |slot: u32| &*self.users[slot as usize].name;
+        self.table.insert(name, slot, name_of);
+        self.roll.insert(slot, name_of);
         slot
     }
 }

@@ -61,15 +61,18 @@ impl Whereabouts {
             return false;
         };
         let left = std::mem::take(&mut user.left);
+        let before = user.rooms.len();
         user.rooms = user.rooms.iter().filter(|room| !left.contains(room)).cloned().collect();
-        if user.rooms.is_empty() {
-            self.forget(slot);
+        let after = user.rooms.len();
+        if after == 0 {
+            self.by_slot.remove(&slot);
         }
-        true
+        before != after
     }
 
-    pub(crate) fn forget(&mut self, slot: u32) {
-        self.by_slot.remove(&slot);
+    /// Whether no room is known that a user is in.
+    pub(crate) fn is_nowhere(&self, slot: u32) -> bool {
+        !self.by_slot.contains_key(&slot)
     }
 
     /// Whether a user is in one of these.

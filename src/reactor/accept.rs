@@ -97,10 +97,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let mut conn = Conn::new(generation, listener, now, now.after(self.core.timing.handshake));
         conn.flags.surplus = self.core.fleet.connection_opened() > self.core.config.max_connections;
         self.core.conns.insert(conn);
-        if self.transports.len() <= key {
-            self.transports.resize_with(key + 1, || None);
-        }
-        self.transports[key] = Some(Transport(socket));
+        self.transports.put(key, Transport(socket));
         let counters = self.core.counters();
         counters.accepts.add(1);
         counters.connections.add(1);
@@ -117,7 +114,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         // The service may have been told already and be waiting to hear of others; what it sent goes nowhere.
         let Some(conn) = self.core.conns.try_remove(id.key as usize) else { return };
         self.unlink(id, conn.outbox.is_none() && cause != Cause::Reset);
-        self.transports[id.key as usize] = None;
+        self.transports.take(id.key as usize);
         if conn.deflate.is_some() {
             self.core.deflate.remove(id);
         }

@@ -165,6 +165,11 @@ impl Arena {
         self.dirty.shrink_to(ARENA_BYTES_KEPT / size_of::<Dirty>());
     }
 
+    /// Gives back what the largest turn of late has taken; the arena is empty between turns.
+    pub(crate) fn give_back(&mut self) {
+        *self = Arena::default();
+    }
+
     /// Whether it is time to write, though the turn goes on.
     pub(crate) fn is_early(&self) -> bool {
         self.bytes.len() + self.own_bytes > ARENA_BYTES_MAX || self.pieces.len() > ARENA_PIECES_MAX

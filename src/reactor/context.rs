@@ -86,7 +86,7 @@ impl<M> Context<'_, M> {
     pub fn send(&mut self, conn: ConnId, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
         self.core.room(conn, payload.len())?;
         if self.core.send_deflated(conn, kind, payload) {
-            // It is in the arena.
+            // It went, compressed.
         } else if payload.len() < OWN_BUFFER_BYTES_MIN {
             self.core.append(conn, false, |out| frame::write(out, kind.opcode(), payload, None));
         } else {

@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use slab::Slab;
-
 use crate::limits::{EARLY_FLUSH_BYTES, FRAME_HEADER_BYTES_MAX};
 use crate::reactor::arena::{Arena, NONE};
 use crate::reactor::config::Config;
@@ -18,6 +16,7 @@ use crate::reactor::mailbox::Mailbox;
 use crate::reactor::random::Random;
 use crate::reactor::service::SendError;
 use crate::reactor::tls::side::{Link, Side};
+use crate::slots::Slots;
 use crate::time::Now;
 use crate::time::wheel::Wheel;
 use crate::wire::close::Close;
@@ -42,7 +41,7 @@ pub(crate) struct Core<M> {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) mailboxes: Mailboxes<M>,
     pub(crate) now: Now,
-    pub(crate) conns: Slab<Conn>,
+    pub(crate) conns: Slots<Conn>,
     /// Of connections over TLS.
     pub(crate) tls: Option<Box<Side>>,
     pub(crate) arena: Arena,
@@ -77,7 +76,7 @@ impl<M> Core<M> {
             fleet,
             mailboxes,
             now,
-            conns: Slab::new(),
+            conns: Slots::default(),
             tls: None,
             arena: Arena::default(),
             wheel: Wheel::new(now.tick),
@@ -93,11 +92,6 @@ impl<M> Core<M> {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.fleet.workers()[self.id.index()].counters
-    }
-
-    /// Bytes of the slab; an entry is a connection, for a free one's link fits into it.
-    pub(crate) fn slab_bytes(&self) -> usize {
-        self.conns.capacity() * size_of::<Conn>()
     }
 
     pub(crate) fn get(&self, id: ConnId) -> Option<&Conn> {

@@ -188,16 +188,28 @@ pub struct Counters {
     pub turn: Histogram,
     /// Gauge: bytes queued for connections whose sockets are full.
     pub backlog_bytes: Count,
-    /// Gauge: bytes of the slab of connections.
-    pub connection_bytes: Count,
-    /// Gauge: bytes of the wheel.
-    pub wheel_bytes: Count,
-    /// Gauge: bytes of the read buffer and the arena.
-    pub buffer_bytes: Count,
-    /// Gauge: bytes of compressors, inflaters and what connections hold of compressed messages.
-    pub deflate_bytes: Count,
-    /// Gauge: bytes of TLS.
-    pub tls_bytes: Count,
+    /// Gauges: bytes of memory by what they are for.
+    pub memory: Memory,
+}
+
+/// Bytes of a worker's memory, each from the capacity of the structure itself: gauges, set once a second while anything
+/// happens.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The table of connections, and their sockets.
+    pub connections: Count,
+    /// The wheel.
+    pub wheel: Count,
+    /// The read buffer, and the output of a turn.
+    pub buffers: Count,
+    /// The mailbox, and what waits in the worker.
+    pub queues: Count,
+    /// Compressors, inflaters and what connections hold of compressed messages.
+    pub deflate: Count,
+    /// Links over TLS, and the buffers that they share.
+    pub tls: Count,
+    /// The service's, by what it is for; what each means is between the service and who reads them.
+    pub service: [Count; 4],
 }
 
 impl Counters {

@@ -50,7 +50,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         } else if self.core.tls_link(id).is_some() {
             return self.seal_entry(arena, entry);
         } else {
-            let Some(transport) = self.transports[id.key as usize].as_mut() else { return };
+            let Some(transport) = self.transports.get_mut(id.key as usize) else { return };
             match write(transport, arena, entry, dirty.len, &mut self.scratch) {
                 Ok(written) => {
                     self.core.counters().sent_bytes.add(written as u64);
@@ -91,7 +91,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let now = self.core.now.tick;
         let Some(conn) = self.core.conns.get_mut(id.key as usize) else { return };
         let Some(outbox) = &mut conn.outbox else { return };
-        let Some(transport) = self.transports[id.key as usize].as_mut() else { return };
+        let Some(transport) = self.transports.get_mut(id.key as usize) else { return };
         let before = outbox.len();
         let mut sent = 0;
         let mut pinged = false;
@@ -159,7 +159,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     pub(crate) fn transport(&mut self, id: ConnId) -> Option<&mut Transport<N::Socket>> {
         self.core.get(id)?;
-        self.transports.get_mut(id.key as usize)?.as_mut()
+        self.transports.get_mut(id.key as usize)
     }
 }
 

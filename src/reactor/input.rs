@@ -74,7 +74,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let Protocol::Frames(session) = &mut conn.protocol else { return None };
         let message = session.room(READ_ONTO_BYTES_MIN)?;
         let (before, room) = (message.len(), message.capacity() - message.len());
-        let result = self.transports.get_mut(id.key as usize)?.as_mut()?.read_onto(message);
+        let result = self.transports.get_mut(id.key as usize)?.read_onto(message);
         let Some(len) = self.heard(id, result) else { return Some(false) };
         let Some(conn) = self.core.get_mut(id) else { return Some(false) };
         let Protocol::Frames(mut session) = mem::replace(&mut conn.protocol, Protocol::Taken) else {

@@ -80,6 +80,11 @@ pub trait Service {
         None
     }
 
+    /// Called once a second while anything happens: give back what a burst has left, and set gauges.
+    fn weigh(&mut self, cx: &mut Context<'_, Self::Mail>) {
+        let _ = cx;
+    }
+
     /// The server goes away: no further connection will be admitted, and each open one gets a Close 1001 at its own
     /// random point of the window, just after [`Service::farewell`].
     fn drain(&mut self, cx: &mut Context<'_, Self::Mail>) {

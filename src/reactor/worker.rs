@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::limits::{MAIL_PER_TURN_MAX, READ_BUFFER_BYTES};
+use crate::limits::{MAIL_PER_TURN_MAX, READ_BUFFER_BYTES, WRITEV_BYTES_MIN};
 use crate::reactor::config::Config;
 use crate::reactor::context::Context;
 use crate::reactor::core::{Core, Letter, Mailboxes};
@@ -16,19 +16,24 @@ use crate::reactor::fleet::{Fleet, TurnPart};
 use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::service::Service;
 use crate::reactor::transport::Transport;
+use crate::slots::{CHUNK, Side};
 use crate::sys::net::{Net, Ready};
 use crate::time::{TICK_MICROS, Tick};
 
-/// Ticks between two settings of the gauges of memory.
+/// Ticks between two weighings of memory.
 const WEIGH_TICKS: u32 = 100;
+/// An arena that is not worth waking for.
+const IDLE_ARENA_BYTES: usize = 64 << 10;
+/// Places of a queue that outlast a burst.
+const MAIL_KEPT: usize = 64;
 
 /// A worker over the world `N`, whose connections are for `S`.
 pub struct Worker<N: Net, S: Service> {
     pub(crate) net: N,
     pub(crate) service: S,
     pub(crate) core: Core<S::Mail>,
-    /// The sockets, by slab key.
-    pub(crate) transports: Vec<Option<Transport<N::Socket>>>,
+    /// The sockets, by the keys of `core.conns`.
+    pub(crate) transports: Side<Transport<N::Socket>>,
     /// One buffer for every read.
     pub(crate) buffer: Box<[u8]>,
     /// Where small pieces of one connection's output are put side by side.
@@ -49,8 +54,10 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) overdue: bool,
     /// The tick by which a drain is over at the latest.
     pub(crate) drained_by: Option<Tick>,
-    /// When the gauges of memory are set again.
+    /// When memory is weighed and given back, at the earliest.
     weigh_at: Tick,
+    /// Connections when it was.
+    weighed: usize,
 }
 
 /// Whether connections wait to be accepted.
@@ -91,7 +98,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             core: Core::new(id, config, fleet, mailboxes, now, seed),
             net,
             service,
-            transports: Vec::new(),
+            transports: Side::default(),
             buffer: vec![0; READ_BUFFER_BYTES].into(),
             scratch: Vec::new(),
             ready: Vec::new(),
@@ -105,6 +112,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             overdue: false,
             drained_by: None,
             weigh_at: now.tick,
+            weighed: 0,
         }
     }
 
@@ -169,7 +177,8 @@ impl<N: Net, S: Service> Worker<N, S> {
             Accepting::Blocked(at) => Some(at),
             _ => None,
         };
-        let next = [self.core.wheel.next(), self.service_due, retry, self.drained_by];
+        let weighing = self.is_worth_weighing().then_some(self.weigh_at);
+        let next = [self.core.wheel.next(), self.service_due, retry, self.drained_by, weighing];
         let next = next.into_iter().flatten().reduce(Tick::min)?;
         // The turn's own time has passed since its reading of the clock: a deadline may be due by now.
         let now = self.net.now();
@@ -190,9 +199,6 @@ impl<N: Net, S: Service> Worker<N, S> {
             let Some(letter) = self.letters.pop_front() else { break };
             self.service.mail(&mut Context { core: &mut self.core }, letter.from, letter.mail);
             self.settle();
-        }
-        if self.letters.is_empty() {
-            self.letters.shrink_to(MAIL_PER_TURN_MAX);
         }
     }
 
@@ -277,17 +283,37 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    /// Sets the gauges of memory, once a second at most.
+    /// Whether a burst has left something to give back, or many came or went: an idle worker wakes for nothing less.
+    fn is_worth_weighing(&self) -> bool {
+        self.core.arena.held_bytes() > IDLE_ARENA_BYTES
+            || self.letters.capacity() > MAIL_KEPT
+            || self.core.conns.len().abs_diff(self.weighed) >= CHUNK
+    }
+
+    /// Gives back what a burst has left, and sets the gauges of memory: once a second, while anything happens.
     fn weigh(&mut self) {
         self.weigh_at = self.core.now.tick.after(WEIGH_TICKS);
-        let counters = self.core.counters();
-        let sockets = self.transports.capacity() * size_of::<Option<Transport<N::Socket>>>();
-        counters.connection_bytes.set((self.core.slab_bytes() + sockets) as u64);
-        counters.wheel_bytes.set(self.core.wheel.bytes() as u64);
+        self.weighed = self.core.conns.len();
+        self.core.arena.give_back();
+        self.letters.shrink_to(MAIL_KEPT);
+        self.dead.shrink_to(MAIL_KEPT);
+        self.unread.shrink_to(MAIL_KEPT);
+        self.doomed.shrink_to(MAIL_KEPT);
+        self.scratch.shrink_to(WRITEV_BYTES_MIN);
+        let mailbox = &self.core.mailboxes[self.core.id.index()];
+        mailbox.give_back(MAIL_KEPT);
+        let queues = (self.letters.capacity() + mailbox.capacity()) * size_of::<Letter<S::Mail>>()
+            + (self.dead.capacity() + self.unread.capacity()) * size_of::<ConnId>();
         let buffers = self.buffer.len() + self.scratch.capacity() + self.core.arena.held_bytes();
-        counters.buffer_bytes.set(buffers as u64);
-        counters.deflate_bytes.set(self.core.deflate.bytes() as u64);
-        counters.tls_bytes.set(self.core.tls.as_ref().map_or(0, |side| side.bytes()) as u64);
+        let connections = self.core.conns.bytes() + self.transports.bytes();
+        let counters = self.core.counters();
+        counters.memory.connections.set(connections as u64);
+        counters.memory.wheel.set(self.core.wheel.bytes() as u64);
+        counters.memory.buffers.set(buffers as u64);
+        counters.memory.queues.set(queues as u64);
+        counters.memory.deflate.set(self.core.deflate.bytes() as u64);
+        counters.memory.tls.set(self.core.tls.as_ref().map_or(0, |side| side.bytes()) as u64);
+        self.service.weigh(&mut Context { core: &mut self.core });
     }
 
     /// Wakes the workers that have mail from this turn.

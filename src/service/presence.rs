@@ -237,10 +237,23 @@ impl Presence {
         (self.node.users().present(), self.node.rooms().len())
     }
 
-    /// Bytes held, names apart.
+    /// Bytes held: presence, rooms, timers, and letters that are held back.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.node.edge().bytes() + self.node.users().bytes()
+    pub fn bytes(&self) -> [usize; 4] {
+        let (edge, rooms) = (self.node.edge(), self.node.rooms());
+        let held_back: usize = self.held_back.iter().map(VecDeque::capacity).sum();
+        [
+            edge.bytes() + self.node.users().bytes(),
+            edge.room_bytes() + rooms.bytes(),
+            self.node.timer_bytes(),
+            held_back * size_of::<Letter>() + self.node.queue_bytes(),
+        ]
+    }
+
+    /// Gives back what a burst has left.
+    pub fn give_back(&mut self) {
+        self.held_back.iter_mut().filter(|held| held.is_empty()).for_each(|held| *held = VecDeque::new());
+        self.node.give_back();
     }
 
     /// Does what the node wants done, and what comes of that.

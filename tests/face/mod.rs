@@ -6,3 +6,4 @@ pub(crate) mod client;
 mod faults;
 mod http;
 mod readme;
+mod secure;

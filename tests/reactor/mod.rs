@@ -9,6 +9,7 @@ mod lifecycle;
 mod messages;
 mod requests;
 mod script;
+mod servers;
 mod simulation;
 mod threads;
 mod tls;

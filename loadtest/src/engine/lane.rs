@@ -266,6 +266,7 @@ impl<'a, C: Client> Lane<'a, C> {
             } else {
                 self.opener.opening -= 1;
                 self.failed += 1;
+                client.failed(&mut link);
                 self.opener.retreat(now);
             }
             if end != End::Done {

@@ -98,6 +98,11 @@ pub trait Client {
         link.flush().map(drop)
     }
 
+    /// A connection could not be opened.
+    fn failed(&mut self, link: &mut Link<Self::State>) {
+        let _ = link;
+    }
+
     /// An open connection ended.
     fn closed(&mut self, id: usize, link: &mut Link<Self::State>, end: &End, now: u64) {
         let _ = (id, link, end, now);

@@ -48,6 +48,8 @@ pub struct Cast {
     pub joining: Share,
     /// Who falls silent.
     pub doomed: Share,
+    /// The part of these that gives a last sign of life at the same moment, so that they die together.
+    pub together: Share,
     /// Users that watch `watches` others each.
     pub watching: Share,
     /// At most 1,024.
@@ -91,6 +93,11 @@ impl Cast {
     /// Whether a member says something: each fourth, so that the others' only signs of life are their answers to Pings.
     pub fn speaks(&self, user: usize) -> bool {
         self.joining.count(user).is_multiple_of(4) && self.joining.holds(user) && !self.doomed.holds(user)
+    }
+
+    /// Whether a user gives its last sign of life together with others.
+    pub fn dies_together(&self, user: usize) -> bool {
+        self.doomed.holds(user) && self.together.holds(self.doomed.count(user))
     }
 
     /// Members in all rooms together.
@@ -141,6 +148,7 @@ mod tests {
             rooms,
             joining: Share(0.5),
             doomed: Share(0.33),
+            together: Share(0.1),
             watching: Share(0.1),
             watches: 10,
             overseen: true,
@@ -157,6 +165,13 @@ mod tests {
             assert!(hundreds.into_iter().all(|count| count.abs_diff(share.count(100)) <= 1));
         }
         assert!("1.5".parse::<Share>().is_err() && "x".parse::<Share>().is_err());
+    }
+
+    #[test]
+    fn those_who_die_together_are_a_part_of_the_doomed() {
+        let cast = cast(15_000, 0);
+        let together = (0..15_000).filter(|user| cast.dies_together(*user));
+        assert_eq!(together.count(), cast.together.count(cast.doomed.count(15_000)));
     }
 
     #[test]

@@ -95,6 +95,8 @@ pub enum Heard {
     Offline { user: usize, silent: bool },
     /// A message in a room, due at that moment, and its place in the room's order.
     Said { due: u64, offset: u64 },
+    /// A message to everybody.
+    Broadcast,
     /// Anything else that is well-formed.
     Other,
     /// No JSON of the protocol.
@@ -139,8 +141,14 @@ struct Heartbeat {
     timeout_ms: u64,
 }
 
+/// How a message to everybody begins: it is not read any further, for it comes to all at once.
+const BROADCAST: &[u8] = br#"{"event":"broadcast","#;
+
 /// Reads one message to the connection of this role.
 pub fn hear(payload: &[u8], names: &str, role: Role) -> Heard {
+    if payload.starts_with(BROADCAST) {
+        return Heard::Broadcast;
+    }
     let Ok(message) = serde_json::from_slice::<Message<'_>>(payload) else { return Heard::Nonsense };
     if let (Some(seq), Some(body)) = (message.seq, &message.body) {
         let online = body.users.iter().filter(|view| view.state == "online").count();
@@ -224,6 +232,7 @@ mod tests {
         let said = r#"{"event":"say","room":"room-0","from":"u-1","data":"00000000000000ff","epoch":1,"offset":2,"time_ms":3}"#;
         assert_eq!(heard(said), Heard::Said { due: 255, offset: 2 });
         assert_eq!(heard(r#"{"event":"join","room":"room-0","user":"u-3","count":2}"#), Heard::Other);
+        assert_eq!(heard(r#"{"event":"broadcast","data":1,"time_ms":3}"#), Heard::Broadcast);
         assert_eq!(heard("pong"), Heard::Nonsense);
     }
 }

@@ -10,7 +10,7 @@ use std::{fs, io};
 
 use rustix::process::Signal;
 
-use crate::compare::servers::end;
+use crate::child::end;
 use crate::measure::Tally;
 use crate::options::stop_flag;
 use crate::outcome::Outcome;

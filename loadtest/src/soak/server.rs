@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::compare::servers::{Kind, Places, end};
+use crate::child::end;
+use crate::compare::servers::{Kind, Places};
 use crate::measure::Tally;
 use crate::outcome::Outcome;
 use crate::units::grouped;

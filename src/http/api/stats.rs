@@ -55,7 +55,10 @@ pub(crate) fn response(fleet: &Fleet, now: Now) -> Response {
     json(200, text)
 }
 
-const DURATIONS: [(&str, fn(&Counters) -> &Histogram); 3] =
+/// Where a histogram is found.
+type Durations = fn(&Counters) -> &Histogram;
+
+const DURATIONS: [(&str, Durations); 3] =
     [("lateness", |c| &c.timer_lateness), ("round_trip", |c| &c.round_trip), ("turn", |c| &c.turn)];
 
 fn figures(value: impl Fn(Figure) -> u64) -> String {
@@ -65,7 +68,7 @@ fn figures(value: impl Fn(Figure) -> u64) -> String {
 
 /// A histogram over all workers since the start. The quantiles are upper bounds: durations are counted in powers of two.
 /// Who wants those of the last second takes the difference of two `buckets`.
-fn durations(fleet: &Fleet, histogram: fn(&Counters) -> &Histogram) -> String {
+fn durations(fleet: &Fleet, histogram: Durations) -> String {
     let buckets: Vec<u64> = (0..HISTOGRAM_BUCKETS).map(|i| fleet.sum(|c| histogram(c).bucket(i))).collect();
     let count: u64 = buckets.iter().sum();
     let mean = millis(fleet.sum(|c| histogram(c).sum_micros()).checked_div(count).unwrap_or(0));

@@ -102,8 +102,11 @@ impl Edge {
             out.effects.push(Effect::Text { link: seat.link, json });
         }
         // Whom it sees from then on comes behind the answer.
+        // Who was in already and is bidden to come in is not told, so that nothing may begin anew: what made the place says
+        // from where on it counts.
+        let changes = !matches!(asker.ticket, Ticket::Brought { news: false, .. });
         match &answer {
-            Answer::Joined(room, _) => self.hears(client, room, true, out),
+            Answer::Joined(room, _) if changes => self.hears(client, room, true, out),
             Answer::Left(room, _) => self.hears(client, room, false, out),
             _ => {}
         }

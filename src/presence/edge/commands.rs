@@ -25,7 +25,7 @@ impl Edge {
         text: &str,
         out: &mut Outgoing<F>,
     ) {
-        if !self.seats.contains(slot as usize) || self.end_if_over(now, slot, out) {
+        if self.seats.get(slot as usize).is_none() || self.end_if_over(now, slot, out) {
             return;
         }
         let done = match command::parse(text) {

@@ -47,7 +47,7 @@ impl<F: Clone> Broadcasts<F> {
         }
         self.next_id = self.next_id.wrapping_add(1);
         let share = (BROADCAST_BYTES_PER_TURN / bytes.max(1)).clamp(1, BROADCAST_PER_TURN_MAX);
-        let (id, end) = (self.next_id, edge.seats.capacity());
+        let (id, end) = (self.next_id, edge.seats.end());
         self.queue.push_back(Broadcast { id, frame, share, next: 0, end, asker });
     }
 

@@ -12,6 +12,8 @@ use crate::reactor::tls::names;
 const HEADER_BYTES: usize = 5;
 /// Plaintext of one record (RFC 8446 §5.1).
 const RECORD_BYTES_MAX: usize = 1 << 14;
+/// The same when it is sealed, and it is TLS 1.2's (RFC 5246 §6.2.3).
+const SEALED_BYTES_MAX: usize = RECORD_BYTES_MAX + 2048;
 /// The content type of the first record of a connection (RFC 8446 §5.1).
 pub(crate) const HANDSHAKE: u8 = 22;
 /// What a client is told that speaks TLS where nobody does: a fatal alert, `unexpected_message` (RFC 8446 §6).
@@ -233,11 +235,11 @@ impl Link {
 
 type Traffic<'c> = rustls::unbuffered::WriteTraffic<'c, rustls::server::ServerConnectionData>;
 
-/// Whether the first record of `bytes` is whole.
+/// Whether the first record of `bytes` is whole, or longer than any may be, which is for rustls to say.
 fn has_record(bytes: &[u8]) -> bool {
-    bytes
-        .get(3..HEADER_BYTES)
-        .is_some_and(|len| bytes.len() >= HEADER_BYTES + usize::from(u16::from_be_bytes([len[0], len[1]])))
+    let Some(&[_, _, _, high, low]) = bytes.first_chunk::<HEADER_BYTES>() else { return false };
+    let len = usize::from(u16::from_be_bytes([high, low]));
+    bytes.len() >= HEADER_BYTES + len || len > SEALED_BYTES_MAX
 }
 
 fn general(why: &str) -> Error {

@@ -48,7 +48,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         if last_words {
             side.out.clear();
             link.close(&mut side.out);
-            if let Some(transport) = &mut self.transports[id.key as usize] {
+            if let Some(transport) = self.transports.get_mut(id.key as usize) {
                 let _ = transport.write(&side.out);
             }
         }
@@ -87,7 +87,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             }
             let Some(side) = &mut self.core.tls else { return };
             let mut records = mem::take(&mut side.records);
-            let more = match self.transports[id.key as usize].as_mut().map(|socket| socket.read(&mut records))
+            let more = match self.transports.get_mut(id.key as usize).map(|socket| socket.read(&mut records))
             {
                 None => false,
                 Some(Ok(0)) => {
@@ -311,7 +311,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             debug!(conn = id.to_bits(), %error, "TLS can't go on");
             return None;
         }
-        match self.transports[id.key as usize].as_mut()?.write(out) {
+        match self.transports.get_mut(id.key as usize)?.write(out) {
             Ok(took) => Some(took),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Some(0),
             Err(_) => None,
@@ -327,7 +327,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let (mut sent, mut pinged) = (0, false);
         let alive = loop {
             if !outbox.sealed().is_empty() {
-                let Some(transport) = self.transports[id.key as usize].as_mut() else { break false };
+                let Some(transport) = self.transports.get_mut(id.key as usize) else { break false };
                 let took = match transport.write(outbox.sealed()) {
                     Ok(took) => took,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
