@@ -149,7 +149,7 @@ fn read_token_keys_again(key_ring: Option<&KeyRing>) {
     };
     match files.read() {
         Ok(new) => {
-            tracing::info!("{} for tokens read again", count(new.len(), "key"));
+            tracing::info!("{} read again for tokens", count(new.len(), "key"));
             keys.replace(new);
         }
         Err((setting, error)) => tracing::error!("the keys for tokens stay as they were: {setting}: {error}"),

@@ -290,6 +290,11 @@ impl Tab<'_> {
         }
     }
 
+    /// Looks at it: a tab behind another one is hidden, and draws nothing.
+    pub(super) fn front(&self) {
+        self.call("Page.bringToFront", json!({}));
+    }
+
     /// What went wrong in the page so far.
     pub(super) fn complaints(&self) -> Vec<String> {
         let line = self.browser.line.borrow();
