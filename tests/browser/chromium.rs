@@ -203,7 +203,8 @@ impl Line {
     fn call(&mut self, session: Option<&str>, method: &str, params: Value) -> Result<Value, String> {
         self.calls += 1;
         let id = self.calls;
-        let mut message = json!({ "id": id, "method": method, "params": params });
+        let mut message = json!({ "id": id, "method": method });
+        message["params"] = params;
         if let Some(session) = session {
             message["sessionId"] = json!(session);
         }

@@ -260,7 +260,7 @@ impl Servers {
         match dice.below(8) {
             // The answer to a join does not name the room: a client that is in two would not know which.
             0..2 if !client.asked.values().any(|cmd| *cmd == "join") => {
-                client.ask("join", r#"{"room":"r0"}"#)
+                client.ask("join", r#"{"room":"r0"}"#);
             }
             2..4 if !client.rooms.is_empty() => {
                 let data = "x".repeat(dice.below(600));
