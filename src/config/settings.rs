@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use rollcall::http::SiteSettings;
 use rollcall::limits::{BACKLOG_BYTES_PAUSE, MessageLimits, READ_BUFFER_BYTES, WORKERS_MAX};
-use rollcall::presence::Rules;
+use rollcall::presence::{Rules, is_name};
 use rollcall::reactor;
 use rollcall::service::heartbeats::Shapes;
 use rollcall::service::presence::{PresenceSettings, heartbeat_millis};
 use rollcall::time::ticks;
+use rollcall::wire::forwarded::Network;
 
 use super::address::Address;
 use super::layer::{self, Layer, LogForm, LogLevel};
@@ -99,9 +100,53 @@ impl Check<'_> {
             drain: self.span("drain", layer.drain, Duration::ZERO..=DAY)?,
             messages: self.messages()?,
             max_head_bytes: self.size("max-header", layer.max_header, 1 << 10..=READ_BUFFER_BYTES)?,
+            addresses: self.address_limits()?,
+            trusted_proxies: self.trusted_proxies()?,
+            proxy_protocol: set(layer.proxy_protocol),
+            max_memory_bytes: Some(set(layer.max_memory).0 as u64).filter(|bytes| *bytes > 0),
+            message_timeout: self.span("message-timeout", layer.message_timeout, MILLIS(100)..=DAY)?,
             max_backlog_bytes: self.size("max-backlog", layer.max_backlog, BACKLOG_BYTES_PAUSE..=1 << 30)?,
             ..reactor::Config::default()
         })
+    }
+
+    fn address_limits(&self) -> Result<reactor::AddressLimits, String> {
+        let number = |key, number, most| {
+            let number = self.number(key, number, 0..=most)?;
+            Ok::<u32, String>(u32::try_from(set(number)).unwrap_or(u32::MAX))
+        };
+        Ok(reactor::AddressLimits {
+            connections: number(
+                "max-connections-per-address",
+                self.layer.max_connections_per_address,
+                CONNECTIONS_MAX,
+            )?,
+            handshakes: number("max-handshakes-per-address", self.layer.max_handshakes_per_address, 5_000)?,
+        })
+    }
+
+    /// Names of rooms, or prefixes and a `*`.
+    fn rooms(&self, key: &str, patterns: Option<Vec<String>>) -> Result<Vec<String>, String> {
+        let patterns = patterns.unwrap_or_default();
+        let names =
+            |pattern: &String| pattern == "*" || is_name(pattern.strip_suffix('*').unwrap_or(pattern));
+        match patterns.iter().find(|pattern| !names(pattern)) {
+            Some(pattern) => {
+                Err(self.at(key, &format!("`{pattern}` is neither a room's name nor a prefix and `*`")))
+            }
+            None => Ok(patterns),
+        }
+    }
+
+    fn trusted_proxies(&self) -> Result<Vec<Network>, String> {
+        let written = self.layer.trusted_proxy.clone().unwrap_or_default();
+        let networks = written.iter().map(|text| text.parse::<Network>());
+        let networks: Vec<Network> =
+            networks.collect::<Result<_, _>>().map_err(|error| self.at("trusted-proxy", &error))?;
+        if set(self.layer.proxy_protocol) && networks.is_empty() {
+            return Err(self.at("proxy-protocol", "from whom? --trusted-proxy has to name the proxies"));
+        }
+        Ok(networks)
     }
 
     fn heartbeat(&self) -> Result<reactor::Heartbeat, String> {
@@ -138,6 +183,7 @@ impl Check<'_> {
                 texts: set(layer.heartbeat_text.clone()),
                 keys: set(layer.heartbeat_key.clone()),
             },
+            drop_oldest: self.rooms("drop-oldest", self.layer.drop_oldest.clone())?,
             secret: RandomState::new().hash_one("homes"),
         })
     }
@@ -286,6 +332,8 @@ mod tests {
         let suspect_after = Some(Duration::from_secs(8));
         assert_eq!(ours.heartbeat, reactor::Heartbeat { suspect_after, ..theirs.heartbeat });
         assert_eq!(ours.messages, theirs.messages);
+        assert_eq!((ours.addresses, ours.message_timeout), (theirs.addresses, theirs.message_timeout));
+        assert_eq!((ours.max_memory_bytes, ours.proxy_protocol), (None, false));
         assert_eq!(
             (ours.handshake_timeout, ours.close_timeout, ours.drain),
             (theirs.handshake_timeout, theirs.close_timeout, theirs.drain)
@@ -315,6 +363,15 @@ mod tests {
             (
                 &["--origin=example.org/"],
                 "--origin: `example.org/` is not what a browser sends, like https://example.org:8443",
+            ),
+            (
+                &["--trusted-proxy=10.0.0.1/8"],
+                "--trusted-proxy: `10.0.0.1/8` has bits beyond its prefix; write 10.0.0.0/8",
+            ),
+            (&["--proxy-protocol"], "--proxy-protocol: from whom? --trusted-proxy has to name the proxies"),
+            (
+                &["--max-handshakes-per-address=5001"],
+                "--max-handshakes-per-address: 5001 is not within 0 and 5000",
             ),
             (&["--subprotocol=a b"], "--subprotocol: `a b` has characters that a subprotocol may not have"),
         ] {

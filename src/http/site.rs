@@ -142,6 +142,12 @@ impl Site {
         Site { settings, metrics: Metrics::new(Arc::clone(fleet)), presence }
     }
 
+    /// Whether something waits for readers that are too slow.
+    #[must_use]
+    pub fn holds_for_slow(&self) -> bool {
+        self.presence.holds_for_slow()
+    }
+
     fn is_presence(cx: &Context<'_, Letter>, conn: ConnId) -> bool {
         cx.tag(conn).map(Purpose::of_tag) == Some(Purpose::Presence)
     }
@@ -196,6 +202,12 @@ impl Service for Site {
         }
     }
 
+    fn relieved(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+        if Site::is_presence(cx, conn) {
+            self.presence.relieved(cx, conn);
+        }
+    }
+
     fn closed(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, cause: Cause) {
         tracing::debug!(conn = conn.to_bits(), cause = cause.label(), "closed");
         if Site::is_presence(cx, conn) {
@@ -247,7 +259,7 @@ impl Site {
         match page {
             Page::Index => Response::text(200, &index(side)),
             Page::Healthz => health::healthz(cx.fleet(), cx.now()),
-            Page::Readyz => health::readyz(cx.fleet()),
+            Page::Readyz => health::readyz(cx.fleet(), cx.shortages()),
             Page::Metrics => self.metrics.response(),
             // RFC 9110 §15.5.22: a 426 names what to upgrade to.
             Page::Upgradable => Response::refusal(&Refusal {

@@ -32,5 +32,5 @@ pub mod view;
 
 pub use envelope::{Address, Client, Envelope, Frame};
 pub use name::{Homes, Name, is_name};
-pub use node::{Effect, Node, Rules};
+pub use node::{About, Effect, Node, Rules};
 pub use view::{Reason, State, View};

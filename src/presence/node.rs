@@ -59,6 +59,8 @@ pub enum Effect<F> {
         links: Vec<u64>,
         /// The message.
         frame: F,
+        /// What it is about.
+        about: About,
     },
     /// Close a client's connection, for good.
     Close {
@@ -77,6 +79,17 @@ pub enum Effect<F> {
         /// The letter.
         envelope: Envelope<F>,
     },
+}
+
+/// What a message is about: which later one makes up for it, where a client is too slow for all of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum About {
+    /// How a user is. The next one says all that this one does.
+    User(Name),
+    /// What happens in a room. There is an order, and a number for each.
+    Room(Name),
+    /// Something that is said once.
+    Once,
 }
 
 /// What a timer is for; an old serial makes it void.

@@ -67,7 +67,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     fn input(&mut self, id: ConnId, bytes: &mut [u8]) {
         match self.core.get(id).map(|conn| conn.life) {
-            Some(Life::Http) => self.http_input(id, bytes),
+            Some(Life::Http) => self.first_input(id, bytes),
             Some(Life::Open | Life::Closing) => self.frames(id, bytes),
             Some(Life::Ending | Life::Lingering) | None => {}
         }
@@ -116,8 +116,12 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     fn put_back(&mut self, id: ConnId, mut session: Session) {
         session.release();
+        let half = session.begun(self.core.now.tick);
         if let Some(conn) = self.core.get_mut(id) {
             conn.protocol = Protocol::Frames(session);
+            if half {
+                self.core.arm(id);
+            }
         }
     }
 
@@ -196,7 +200,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Goes on with a connection that had more to read than its share, or that was paused.
     pub(crate) fn resume(&mut self, id: ConnId) {
         if self.core.get(id).is_some_and(|conn| matches!(conn.protocol, Protocol::Http(Some(_)))) {
-            self.http_input(id, &mut []);
+            self.first_input(id, &mut []);
         }
         // The end of the stream may have been told while nothing was read.
         self.read(id, true);

@@ -47,6 +47,11 @@ pub trait Service {
         let _ = (cx, conn, round_trip);
     }
 
+    /// The socket has taken all that was queued for the connection: whoever was too slow has room again.
+    fn relieved(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+        let _ = (cx, conn);
+    }
+
     /// An open connection is gone; its `ConnId` is never used again. Called once for each that was opened.
     fn closed(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, cause: Cause) {
         let _ = (cx, conn, cause);
@@ -127,7 +132,14 @@ pub enum SendError {
 #[derive(Clone, Debug)]
 pub struct SharedFrame(pub(crate) Arc<[u8]>);
 
+#[expect(clippy::len_without_is_empty, reason = "a frame has a header at least")]
 impl SharedFrame {
+    /// Bytes of the frame, its header among them.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Encodes a message.
     #[must_use]
     pub fn new(kind: Kind, payload: &[u8]) -> SharedFrame {

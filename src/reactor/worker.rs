@@ -51,6 +51,8 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) drained_by: Option<Tick>,
     /// When the gauges of memory are set again.
     weigh_at: Tick,
+    /// Upgrades before this turn.
+    upgrades: u64,
 }
 
 /// Whether connections wait to be accepted.
@@ -105,6 +107,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             overdue: false,
             drained_by: None,
             weigh_at: now.tick,
+            upgrades: 0,
         }
     }
 
@@ -260,6 +263,9 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         let micros = self.net.now().micros.saturating_sub(self.core.now.micros);
         self.core.counters().turn.record(micros);
+        let upgrades = self.core.counters().upgrades.get();
+        let before = mem::replace(&mut self.upgrades, upgrades);
+        self.state().pace.turn(micros, upgrades.wrapping_sub(before));
         self.state().turn_began.store(0, Relaxed);
         match self.drained_by {
             Some(by) if self.core.conns.is_empty() || self.core.now.tick.has_reached(by) => Turned::Drained,
@@ -276,6 +282,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         counters.wheel_bytes.set(self.core.wheel.bytes() as u64);
         let buffers = self.buffer.len() + self.scratch.capacity() + self.core.arena.held_bytes();
         counters.buffer_bytes.set(buffers as u64);
+        self.core.fleet.read_memory(self.core.now, || self.net.resident_bytes());
     }
 
     /// Wakes the workers that have mail from this turn.

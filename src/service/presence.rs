@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limits::HELD_BACK_MAX;
-use crate::presence::{Effect, Envelope, Frame, Homes, Name, Node, Reason, Rules, event, is_name};
+use crate::limits::{BACKLOG_BYTES_PAUSE, HELD_BACK_MAX};
+use crate::presence::{About, Effect, Envelope, Frame, Homes, Name, Node, Reason, Rules, event, is_name};
 use crate::reactor::{Cause, ConnId, Context, SendError, SharedFrame, WorkerId};
 use crate::service::heartbeats::{Said, Shapes};
+use crate::service::slow::Slow;
 use crate::time::{Now, TICK_MILLIS, Tick};
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::session::Kind;
@@ -32,6 +33,8 @@ pub struct PresenceSettings {
     pub rules: Rules,
     /// What counts as a page's heartbeat.
     pub shapes: Shapes,
+    /// Rooms whose slow members lose the oldest messages: names, or prefixes with a `*` behind.
+    pub drop_oldest: Vec<String>,
     /// Keeps names from being piled onto one worker; the same for all workers.
     pub secret: u64,
 }
@@ -60,6 +63,10 @@ impl Tag {
     }
 }
 
+/// Indices of [`WITHHELD_LABELS`](crate::reactor::counters::WITHHELD_LABELS).
+const WITHHELD_MESSAGE: usize = 0;
+const WITHHELD_STATE: usize = 1;
+
 /// Presence on one worker.
 #[derive(Debug)]
 pub struct Presence {
@@ -69,6 +76,10 @@ pub struct Presence {
     held_back: Vec<VecDeque<Letter>>,
     /// Whom the connection that is being opened belongs to.
     opening: Option<Name>,
+    /// What waits for slow readers.
+    slow: Slow,
+    /// Connections that have room again, and had too little of it for all that waits for them.
+    relieved: Vec<ConnId>,
 }
 
 impl Presence {
@@ -81,6 +92,8 @@ impl Presence {
             settings,
             held_back: (0..workers).map(|_| VecDeque::new()).collect(),
             opening: None,
+            slow: Slow::default(),
+            relieved: Vec::new(),
         }
     }
 
@@ -173,6 +186,7 @@ impl Presence {
         let now = cx.now();
         let silent = cx.last_heard(conn).map_or(0, |heard| now.tick.since(heard));
         let seen_millis = now.unix_millis.saturating_sub(u64::from(silent) * TICK_MILLIS);
+        self.slow.take(conn);
         self.node.closed(now, tag.slot(), reason, seen_millis);
         self.act(cx);
     }
@@ -189,7 +203,13 @@ impl Presence {
         self.post_held_back(cx);
         self.node.due(now);
         self.act(cx);
-        let retry = self.held_back.iter().any(|held| !held.is_empty()).then(|| now.tick.after(1));
+        for conn in std::mem::take(&mut self.relieved) {
+            if cx.backlog(conn) == 0 {
+                self.relieved(cx, conn);
+            }
+        }
+        let waits = !self.relieved.is_empty() || self.held_back.iter().any(|held| !held.is_empty());
+        let retry = waits.then(|| now.tick.after(1));
         [retry, self.node.next_due()].into_iter().flatten().reduce(Tick::min)
     }
 
@@ -197,7 +217,7 @@ impl Presence {
     pub fn farewell(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
         if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
             // Spread over the connections, so that they don't all come back in the same second.
-            let retry = 500 + conn.to_bits().wrapping_mul(0x9E37_79B9_7F4A_7C15) % 4_500;
+            let retry = cx.retry_millis();
             let json = event::goodbye(CloseCode::GOING_AWAY.0, "drain", Some(retry));
             // A client whose backlog is full learns from the Close.
             let _ = cx.send(conn, Kind::Text, json.as_bytes());
@@ -214,6 +234,12 @@ impl Presence {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.node.edge().bytes() + self.node.users().bytes()
+    }
+
+    /// Whether something waits for readers that are too slow.
+    #[must_use]
+    pub fn holds_for_slow(&self) -> bool {
+        !self.slow.is_empty()
     }
 
     /// Does what the node wants done, and what comes of that.
@@ -233,10 +259,19 @@ impl Presence {
                     self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
                 }
             }
-            Effect::Publish { links, frame } => {
-                let refused = cx.publish(links.into_iter().map(ConnId::from_bits), &frame);
-                for (conn, _) in refused.iter().filter(|(_, error)| *error == SendError::Full) {
-                    self.part_with(cx, *conn, CloseCode::TRY_AGAIN, "too slow");
+            Effect::Publish { links, frame, about } => {
+                let conns = links.into_iter().map(ConnId::from_bits);
+                match about {
+                    About::User(user) => conns.for_each(|conn| self.send_state(cx, conn, &user, &frame)),
+                    About::Room(room) if self.drops_oldest(&room) => {
+                        conns.for_each(|conn| self.send_or_wait(cx, conn, &frame));
+                    }
+                    About::Room(_) | About::Once => {
+                        let refused = cx.publish(conns, &frame);
+                        for (conn, _) in refused.iter().filter(|(_, error)| *error == SendError::Full) {
+                            self.part_with(cx, *conn, CloseCode::TRY_AGAIN, "too slow");
+                        }
+                    }
                 }
             }
             Effect::Close { link, code, reason } => {
@@ -246,10 +281,61 @@ impl Presence {
         }
     }
 
+    fn drops_oldest(&self, room: &str) -> bool {
+        let names = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(prefix) => room.starts_with(prefix),
+            None => room == pattern,
+        };
+        self.settings.drop_oldest.iter().any(names)
+    }
+
+    /// Sends a user's state; where something is queued for the client already, it waits, and only the latest of a user does.
+    fn send_state(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, user: &Name, frame: &SharedFrame) {
+        if cx.backlog(conn) == 0 && !self.slow.holds(conn).0 {
+            if cx.send_shared(conn, frame) == Err(SendError::Full) {
+                self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
+            }
+            return;
+        }
+        match self.slow.hold_state(conn, user.clone(), frame.clone()) {
+            Some(true) => cx.count_withheld(WITHHELD_STATE, 1),
+            Some(false) => {}
+            None => self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow"),
+        }
+    }
+
+    /// Sends what happens in a room; a client that is too slow for it gets the newest of it when it has read the rest.
+    fn send_or_wait(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, frame: &SharedFrame) {
+        let goes = cx.backlog(conn) < BACKLOG_BYTES_PAUSE && !self.slow.holds(conn).1;
+        if !goes || cx.send_shared(conn, frame) == Err(SendError::Full) {
+            let dropped = self.slow.hold_message(conn, frame.clone());
+            cx.count_withheld(WITHHELD_MESSAGE, dropped);
+            // One that was refused for this turn's output alone will not be heard of again.
+            if goes {
+                self.relieved.push(conn);
+            }
+        }
+    }
+
+    /// A client has read all that was queued for it: what waited for that goes out.
+    pub fn relieved(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+        let Some(mut waiting) = self.slow.take(conn) else { return };
+        while let Some(frame) = waiting.next() {
+            match cx.send_shared(conn, frame) {
+                Ok(()) => waiting.sent(),
+                Err(SendError::Gone) => return,
+                Err(SendError::Full) => {
+                    self.slow.put_back(conn, waiting);
+                    return self.relieved.push(conn);
+                }
+            }
+        }
+    }
+
     /// Closes a connection, and says so first to who understands it.
     fn part_with(&self, cx: &mut Context<'_, Letter>, conn: ConnId, code: CloseCode, reason: &'static str) {
         if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
-            let retry = (code == CloseCode::TRY_AGAIN).then_some(1_000);
+            let retry = (code == CloseCode::TRY_AGAIN).then(|| cx.retry_millis());
             // A client whose backlog is full learns from the Close.
             let _ = cx.send(conn, Kind::Text, event::goodbye(code.0, reason, retry).as_bytes());
         }

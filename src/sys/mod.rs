@@ -2,5 +2,6 @@
 //! one worker, [`epoll::Epoll`] the real one.
 
 pub mod epoll;
+pub mod memory;
 pub mod net;
 pub mod process;

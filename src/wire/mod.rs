@@ -11,15 +11,18 @@
 //! | [`utf8`] | UTF-8 as it streams |
 //! | [`session`] | the frames of one connection: messages, control frames, the closing handshake |
 //! | `assembly` | what a session keeps from one read to the next |
+//! | [`proxy`], [`forwarded`] | who stands behind a proxy: the PROXY protocol, `X-Forwarded-For` |
 //! | [`close`], [`error`] | close codes, and the violations that lead to them |
 
 mod assembly;
 pub mod client;
 pub mod close;
 pub mod error;
+pub mod forwarded;
 pub mod frame;
 pub mod http;
 pub mod mask;
+pub mod proxy;
 pub mod session;
 pub mod upgrade;
 pub mod utf8;

@@ -1,12 +1,15 @@
 //! The worker over a scripted world: sockets that a test plays, and a clock that it moves.
 
+mod addresses;
 mod calls;
 mod heartbeat;
 mod hostile;
 mod kit;
 mod lifecycle;
 mod messages;
+mod overload;
 mod requests;
 mod script;
 mod simulation;
+mod slow;
 mod threads;

@@ -7,7 +7,7 @@ use crate::presence::event;
 use crate::presence::gather::{Gather, Purpose};
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
-use crate::presence::node::{Effect, Outgoing};
+use crate::presence::node::{About, Effect, Outgoing};
 use crate::presence::view::{Reason, View};
 
 const BUSY: &str = "the server is busy: try again";
@@ -46,17 +46,18 @@ impl Edge {
                 (if member.suspect { &mut links.1 } else { &mut links.0 }).push(seat.link);
             }
         }
+        let about = || About::User(self.watches.name(group).clone());
         if let Some(frame) = plain.filter(|_| !links.0.is_empty()) {
-            out.effects.push(Effect::Publish { links: links.0, frame });
+            out.effects.push(Effect::Publish { links: links.0, frame, about: about() });
         }
         if !links.1.is_empty() {
-            out.effects.push(Effect::Publish { links: links.1, frame: full });
+            out.effects.push(Effect::Publish { links: links.1, frame: full, about: about() });
         }
     }
 
     pub(crate) fn told<F>(&self, client: Client, frame: F, out: &mut Outgoing<F>) {
         if let Some(seat) = self.seat(client) {
-            out.effects.push(Effect::Publish { links: vec![seat.link], frame });
+            out.effects.push(Effect::Publish { links: vec![seat.link], frame, about: About::Once });
         }
     }
 
@@ -118,7 +119,8 @@ impl Edge {
         let members = self.rooms.members(group).iter().filter(hears);
         let links: Vec<u64> = members.map(|member| self.seats[member.slot as usize].link).collect();
         if !links.is_empty() {
-            out.effects.push(Effect::Publish { links, frame });
+            let about = About::Room(self.rooms.name(group).clone());
+            out.effects.push(Effect::Publish { links, frame, about });
         }
     }
 

@@ -1,0 +1,144 @@
+//! What waits for readers that are too slow: outside of their backlogs, bounded, and not all of it for ever.
+//!
+//! A state of a user makes every earlier one worthless, so that only the latest waits. Of what is said in a room that would
+//! rather lose messages than members, the newest wait. A frame is shared by all who wait for it: it costs each of them a
+//! reference.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::limits::{SLOW_BYTES_MAX, SLOW_MESSAGES_MAX, WATCHES_PER_CONNECTION_MAX};
+use crate::presence::Name;
+use crate::reactor::{ConnId, SharedFrame};
+
+/// What waits, by connection. One that keeps up has no entry.
+#[derive(Debug, Default)]
+pub(super) struct Slow(HashMap<ConnId, Waiting>);
+
+/// What waits for one connection.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    states: HashMap<Name, SharedFrame>,
+    said: VecDeque<SharedFrame>,
+    /// Bytes of `said`.
+    bytes: usize,
+}
+
+impl Slow {
+    /// Whether states wait for a connection, or messages: then further ones have to wait behind them.
+    pub(super) fn holds(&self, conn: ConnId) -> (bool, bool) {
+        let waiting = self.0.get(&conn);
+        waiting.map_or((false, false), |waiting| (!waiting.states.is_empty(), !waiting.said.is_empty()))
+    }
+
+    /// Keeps a user's state in the place of an older one. Says whether there was one; nothing is kept where more users'
+    /// wait than a client can watch.
+    pub(super) fn hold_state(&mut self, conn: ConnId, user: Name, frame: SharedFrame) -> Option<bool> {
+        let states = &mut self.0.entry(conn).or_default().states;
+        if states.len() >= WATCHES_PER_CONNECTION_MAX && !states.contains_key(&user) {
+            return None;
+        }
+        Some(states.insert(user, frame).is_some())
+    }
+
+    /// Keeps a message behind the others; returns how many of the oldest it took the place of.
+    pub(super) fn hold_message(&mut self, conn: ConnId, frame: SharedFrame) -> u64 {
+        let waiting = self.0.entry(conn).or_default();
+        waiting.bytes += frame.len();
+        waiting.said.push_back(frame);
+        let mut dropped = 0;
+        while waiting.said.len() > SLOW_MESSAGES_MAX
+            || (waiting.bytes > SLOW_BYTES_MAX && waiting.said.len() > 1)
+        {
+            waiting.bytes -= waiting.said.pop_front().map_or(0, |oldest| oldest.len());
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes what waits for a connection.
+    pub(super) fn take(&mut self, conn: ConnId) -> Option<Waiting> {
+        // Most turns, nobody is slow.
+        if self.is_empty() { None } else { self.0.remove(&conn) }
+    }
+
+    /// Puts back what could not be sent.
+    pub(super) fn put_back(&mut self, conn: ConnId, waiting: Waiting) {
+        self.0.insert(conn, waiting);
+    }
+}
+
+impl Waiting {
+    /// What is to be sent next; it stays until [`Waiting::sent`].
+    pub(super) fn next(&self) -> Option<&SharedFrame> {
+        self.said.front().or_else(|| self.states.values().next())
+    }
+
+    /// What [`Waiting::next`] gave has been sent.
+    pub(super) fn sent(&mut self) {
+        if let Some(frame) = self.said.pop_front() {
+            self.bytes -= frame.len();
+        } else if let Some(user) = self.states.keys().next().cloned() {
+            self.states.remove(&user);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::session::Kind;
+
+    fn conn(key: u32) -> ConnId {
+        ConnId::from_bits(u64::from(key))
+    }
+
+    fn frame(len: usize) -> SharedFrame {
+        SharedFrame::new(Kind::Text, &vec![b'x'; len])
+    }
+
+    fn drained(mut waiting: Waiting) -> usize {
+        let mut frames = 0;
+        while waiting.next().is_some() {
+            waiting.sent();
+            frames += 1;
+        }
+        assert_eq!(waiting.bytes, 0);
+        frames
+    }
+
+    #[test]
+    fn of_a_users_states_the_latest_waits() {
+        let mut slow = Slow::default();
+        assert_eq!(slow.hold_state(conn(1), "anna".into(), frame(1)), Some(false));
+        assert_eq!(slow.hold_state(conn(1), "ben".into(), frame(1)), Some(false));
+        assert_eq!(slow.hold_state(conn(1), "anna".into(), frame(2)), Some(true));
+        assert_eq!((slow.holds(conn(1)), slow.holds(conn(2))), ((true, false), (false, false)));
+        for n in 2..WATCHES_PER_CONNECTION_MAX {
+            assert_eq!(slow.hold_state(conn(1), format!("u{n}").into(), frame(1)), Some(false));
+        }
+        assert_eq!(slow.hold_state(conn(1), "one-too-many".into(), frame(1)), None);
+        assert_eq!(slow.hold_state(conn(1), "ben".into(), frame(1)), Some(true));
+        assert_eq!(drained(slow.take(conn(1)).unwrap()), WATCHES_PER_CONNECTION_MAX);
+        assert!(slow.0.is_empty());
+    }
+
+    #[test]
+    fn of_a_rooms_messages_the_newest_wait() {
+        let mut slow = Slow::default();
+        let dropped: u64 = (0..SLOW_MESSAGES_MAX + 7).map(|_| slow.hold_message(conn(1), frame(10))).sum();
+        assert_eq!(dropped, 7);
+        assert_eq!(drained(slow.take(conn(1)).unwrap()), SLOW_MESSAGES_MAX);
+        let dropped: u64 = (0..5).map(|_| slow.hold_message(conn(1), frame(SLOW_BYTES_MAX / 2))).sum();
+        assert_eq!(dropped, 4, "the header counts");
+        assert_eq!(
+            slow.hold_message(conn(1), frame(2 * SLOW_BYTES_MAX)),
+            1,
+            "the newest is kept whatever its size"
+        );
+    }
+}
