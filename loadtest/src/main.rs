@@ -15,6 +15,7 @@ mod echo;
 mod engine;
 mod expect;
 mod group;
+mod herd;
 mod idle;
 mod machine;
 mod measure;
@@ -59,6 +60,8 @@ enum Command {
     Presence(roster::presence::Args),
     /// A share of the users falls silent: how late each is said to be gone, and whether a live one is
     Death(roster::death::Args),
+    /// A server goes away and comes back: how its clients return
+    Herd(herd::Args),
     /// The least that an echo can cost on this machine, to compare servers with
     Bare(bare::Args),
     /// The same load on rollcall, its peers and the bare loop, in turns
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Chat(args) => group::chat::run(&args),
         Command::Presence(args) => roster::presence::run(&args),
         Command::Death(args) => roster::death::run(&args),
+        Command::Herd(args) => herd::run(&args),
         Command::Bare(args) => bare::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Report(args) => report::run(&args).map_err(|error| Failure::Failed(error.to_string())),

@@ -10,6 +10,7 @@ use crate::limits::{DESCRIPTORS_FLOOR, MAIL_ADMISSION_MAX, RETRY_MILLIS};
 use crate::reactor::addresses::Over;
 use crate::reactor::core::Core;
 use crate::reactor::ids::WorkerId;
+use crate::reactor::mailbox::Mailbox;
 use crate::wire::http::{Refusal, Response};
 
 /// What there isn't enough of, with figures.
@@ -140,7 +141,7 @@ impl<M> Core<M> {
     }
 
     fn mail_shortage(&self) -> Option<Shortage> {
-        let waiting = self.mailboxes.iter().map(|mailbox| mailbox.waiting());
+        let waiting = self.mailboxes.iter().map(Mailbox::waiting);
         let (worker, waiting) = (0_u16..).zip(waiting).find(|(_, waiting)| *waiting > MAIL_ADMISSION_MAX)?;
         Some(Shortage::Mail(WorkerId(worker), waiting))
     }

@@ -143,10 +143,12 @@ impl Fleet {
         let due = self.read_again.load(Relaxed);
         let next = now.micros + u64::from(MEMORY_TICKS) * TICK_MICROS;
         // The others are told by the one who is first.
-        if now.micros >= due && self.read_again.compare_exchange(due, next, Relaxed, Relaxed).is_ok() {
-            if let Some(bytes) = read() {
-                self.resident.store(bytes, Relaxed);
-            }
+        let first = || self.read_again.compare_exchange(due, next, Relaxed, Relaxed).is_ok();
+        if now.micros >= due
+            && first()
+            && let Some(bytes) = read()
+        {
+            self.resident.store(bytes, Relaxed);
         }
     }
 

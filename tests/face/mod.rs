@@ -3,4 +3,5 @@
 mod binary;
 mod client;
 mod http;
+mod proxies;
 mod readme;

@@ -267,7 +267,7 @@ impl World {
             match effect {
                 Effect::Text { link, json } => self.hear(link, &json),
                 Effect::Publish { links, frame, .. } => {
-                    links.iter().for_each(|link| self.hear(*link, &frame.0))
+                    links.iter().for_each(|link| self.hear(*link, &frame.0));
                 }
                 Effect::Close { link, code, .. } => {
                     self.note(|| format!("c{link} is closed with {code}"));
