@@ -10,6 +10,7 @@
 //!  service/              what a connection is for: echo, presence                   (policy)
 //!    |
 //!  presence/             who is here: users, rooms, their homes. Pure: events in, effects out
+//!  identity/             who somebody is, by a signed token: text and time in, claims out. Pure
 //!    |
 //!  reactor/              one thread, one Poll, one slab, one wheel, one mailbox     (mechanism)
 //!    |        sys        the few system calls; a socket layer that a test can play
@@ -24,6 +25,7 @@ compile_error!("rollcall runs on Linux only: it is built on epoll, eventfd and S
 compile_error!("rollcall needs a 64-bit target: an event's token carries a slab key and its generation");
 
 pub mod http;
+pub mod identity;
 pub mod limits;
 pub mod presence;
 pub mod reactor;

@@ -39,6 +39,11 @@ pub const FRAME_HEADER_BYTES_MAX: usize = 14;
 
 /// The read buffer of a worker: one for all its connections.
 pub const READ_BUFFER_BYTES: usize = 128 << 10;
+/// From so many bytes on that a message's last frame still lacks they are read straight into the message.
+pub const READ_ONTO_BYTES_MIN: usize = 64 << 10;
+/// From this size on a message that is sent has a buffer of its own in the arena, which moves to the connection's queue
+/// where the socket does not take all of it.
+pub const OWN_BUFFER_BYTES_MIN: usize = 128 << 10;
 /// Reads of one connection in one turn; then the others come first.
 pub const READS_PER_TURN_MAX: u32 = 8;
 /// Output of one connection that waits for the end of the turn. Past it: written at once.
@@ -140,6 +145,35 @@ pub const SLOW_MESSAGES_MAX: usize = 256;
 pub const SLOW_BYTES_MAX: usize = 1 << 20;
 /// Mail that a worker holds back for one whose mailbox is full. Past it messages of rooms are dropped, and counted.
 pub const HELD_BACK_MAX: usize = 1 << 20;
+
+/// Users that a home looks at for a page of the API. Past it the page ends there, with fewer than it may have.
+pub const PAGE_SCAN_MAX: usize = 4096;
+/// Requests of the API that wait for homes, at one worker. Past it: 503.
+pub const ADMIN_JOBS_MAX: usize = 1024;
+/// Ticks after which a request of the API that waits for a home gets 503, and a broadcast is answered with how far it has
+/// come: before [`ANSWER_TICKS_MAX`], which would say less.
+pub const ADMIN_TICKS_MAX: u32 = 90;
+/// Clients that a broadcast reaches in one turn of a worker; the rest come in the next ones.
+pub const BROADCAST_PER_TURN_MAX: usize = 1024;
+/// Bytes of a broadcast in one turn, over all its clients.
+pub const BROADCAST_BYTES_PER_TURN: usize = 4 << 20;
+/// Broadcasts that are on their way over a worker's clients. Past it the worker's clients miss the next, which is said.
+pub const BROADCASTS_MAX: usize = 64;
+
+const _: () = assert!(ADMIN_TICKS_MAX < ANSWER_TICKS_MAX);
+const _: () = assert!(PAGE_MAX <= PAGE_SCAN_MAX);
+/// A token. Past it: 401.
+pub const TOKEN_BYTES_MAX: usize = 4 << 10;
+/// A secret that tokens are signed with. Below it the server doesn't start.
+pub const TOKEN_SECRET_BYTES_MIN: usize = 32;
+/// How far a token's `nbf` may lie ahead; its `exp` is exact.
+pub const TOKEN_LEEWAY_MILLIS: u64 = 5_000;
+/// Patterns in each of a token's claims `rooms` and `see`. Past it: 401.
+pub const TOKEN_PATTERNS_MAX: usize = 64;
+/// Keys that tokens are verified with: more than one while they change.
+pub const TOKEN_KEYS_MAX: usize = 16;
+/// A key file. Past it the file is refused.
+pub const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
 
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= USERS_PER_COMMAND_MAX);
 const _: () = assert!(CLOSE_REASON_BYTES_MAX == 123);

@@ -2,6 +2,7 @@
 
 mod clients;
 mod face;
+mod identity;
 mod presence;
 mod project;
 mod reactor;

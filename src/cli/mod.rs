@@ -1,4 +1,4 @@
-//! The command line: `rollcall [serve] [flags]`, `rollcall config check|print`, `rollcall --version`.
+//! The command line: `rollcall [serve] [flags]`, `rollcall token`, `rollcall config check|print`, `rollcall --version`.
 //!
 //! It ends with 0, or with one line on stderr: 2 for what was asked wrongly (flags, environment, file), 1 for what the
 //! system refused (a taken port), 70 where a worker panicked, 130 or 143 where a second signal cut the drain short.
@@ -6,6 +6,7 @@
 mod log;
 mod screen;
 mod serve;
+mod token;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ enum Command {
     /// Runs the server; what happens without a command, too
     #[command(after_help = AFTER_HELP)]
     Serve(Flags),
+    /// Makes a token that the server takes, or a secret to sign tokens with
+    Token(token::TokenArgs),
     /// Looks at the settings without running the server
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -97,6 +100,7 @@ fn try_run() -> Result<(), Failure> {
             let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
             serve::serve(settings, &capacity, &sources.warnings)
         }
+        Command::Token(args) => token::make(args),
         Command::Config(ConfigCommand::Check(flags)) => {
             let sources = read(flags)?;
             let settings = Settings::resolve(&sources).map_err(Failure::usage)?;

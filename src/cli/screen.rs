@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rollcall::reactor::{Heartbeat, HeartbeatMode};
+use rollcall::service::gate::Auth;
 
 use crate::config::capacity::{Capacity, count};
 use crate::config::units::{Span, grouped};
@@ -17,6 +18,7 @@ pub(super) struct Started<'a> {
     /// As it came out: a system may refuse private tables.
     pub(super) private: bool,
     pub(super) heartbeat: Heartbeat,
+    pub(super) auth: Auth,
 }
 
 /// Bytes of memory that an idle connection takes: the kernel's socket, file and epoll entry, and ours.
@@ -41,6 +43,7 @@ pub(super) fn screen(started: &Started<'_>) -> String {
         line(&mut text, "", "the system refuses private tables: all workers share one, and its limit");
     }
     line(&mut text, "heartbeat", &heartbeat(&started.heartbeat));
+    line(&mut text, "identity", identity(started.auth));
     let public = reachable(public[0]);
     let figures = reachable(*admin.first().unwrap_or(&started.addresses[0]));
     text.push_str("\nTry\n");
@@ -77,6 +80,14 @@ fn heartbeat(heartbeat: &Heartbeat) -> String {
         HeartbeatMode::Server => pinged,
         HeartbeatMode::Both => format!("{pinged}; the page's own heartbeats are heard too"),
         HeartbeatMode::Client => format!("no Pings; silent for {}: dead", Span(client_silence)),
+    }
+}
+
+const fn identity(auth: Auth) -> &'static str {
+    match auth {
+        Auth::None => "everybody is taken at their word: /ws?user=NAME",
+        Auth::Early => "by a token, with the upgrade: `rollcall token` makes one",
+        Auth::Late => "by a token, with the upgrade or soon after: `rollcall token` makes one",
     }
 }
 
@@ -123,6 +134,7 @@ mod tests {
             capacity: &capacity,
             private: false,
             heartbeat: Heartbeat::default(),
+            auth: Auth::None,
         };
         let text = screen(&started);
         for part in [
@@ -133,11 +145,12 @@ mod tests {
             "about 163 MB of memory",
             "the system refuses private tables",
             "silent for 25s: a Ping; unanswered for 20s: dead",
+            "taken at their word",
             "--url ws://127.0.0.1:8080/echo",
             "curl http://[::1]:9000/metrics",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
-        assert!(text.lines().count() <= 16 && text.lines().all(|line| line.len() <= 110), "{text}");
+        assert!(text.lines().count() <= 17 && text.lines().all(|line| line.len() <= 110), "{text}");
     }
 }

@@ -5,15 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::http::Site;
+use rollcall::http::api;
+use rollcall::identity::Keys;
 use rollcall::reactor::server::Handle;
 use rollcall::reactor::{Config, Server};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::screen::{self, Started};
 use super::{Failure, complain, log, say};
 use crate::config::Settings;
+use crate::config::api_keys::KeySource;
 use crate::config::capacity::{Capacity, count};
+use crate::config::keys::KeyFiles;
 use crate::config::layer::LogForm;
 use crate::config::units::Span;
 
@@ -24,14 +28,18 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
         tracing::warn!("{warning}");
     }
     // Before the workers start, so that no signal finds its default action, which is to end the process.
-    let signals =
-        Signals::new([SIGTERM, SIGINT]).map_err(|error| Failure::system(format!("signals: {error}")))?;
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|error| Failure::system(format!("signals: {error}")))?;
     std::panic::set_hook(Box::new(say_panic));
 
     let heartbeat = settings.reactor.heartbeat;
     let drain = settings.reactor.drain;
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
+    let api_keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
+    let auth = settings.site.presence.gate.auth;
+    let keys = settings.site.presence.gate.keys.clone();
+    let key_ring = keys.map(|keys| KeyRing { keys, files: settings.key_files });
     let site = Arc::new(settings.site);
     let server = Server::start(config, &settings.addresses, move |worker, fleet| {
         Site::new(Arc::clone(&site), worker, fleet)
@@ -44,12 +52,17 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
             capacity,
             private: server.has_private_tables(),
             heartbeat,
+            auth,
         },
         settings.log,
     );
 
     let handle = server.handle();
-    std::thread::spawn(move || obey(signals, &handle, drain));
+    let reload = move || {
+        read_api_keys_again(&api_keys.0, &api_keys.1);
+        read_token_keys_again(key_ring.as_ref());
+    };
+    std::thread::spawn(move || obey(signals, &handle, drain, reload));
     server
         .join()
         .map_err(|worker| Failure { line: format!("worker {worker} panicked: this is a bug"), code: 70 })?;
@@ -77,9 +90,20 @@ fn announce(started: &Started<'_>, form: LogForm) {
     }
 }
 
-/// The first signal drains, the second exits, as a shell would report a death by it.
-fn obey(mut signals: Signals, server: &Handle, drain: Duration) {
-    let mut signals = signals.forever();
+/// The keys that run, and where they come from.
+struct KeyRing {
+    keys: Arc<Keys>,
+    files: KeyFiles,
+}
+
+/// SIGHUP reads the keys again. Of the others the first drains, the second exits, as a shell would report a death by it.
+fn obey(mut signals: Signals, server: &Handle, drain: Duration, reload: impl Fn()) {
+    let mut signals = signals.forever().filter(|signal| {
+        if *signal == SIGHUP {
+            reload();
+        }
+        *signal != SIGHUP
+    });
     signals.next();
     let connections = count(server.fleet().connections(), "connection");
     tracing::info!("draining: {connections} over {}; again to stop at once", Span(drain));
@@ -87,6 +111,34 @@ fn obey(mut signals: Signals, server: &Handle, drain: Duration) {
     if let Some(signal) = signals.next() {
         complain("stopped before the drain was done");
         std::process::exit(128 + signal);
+    }
+}
+
+/// Reads the keys of the API again. Those that were good stay so where the new ones can't be read.
+fn read_api_keys_again(source: &KeySource, keys: &api::keys::Keys) {
+    if source.file.is_none() {
+        return;
+    }
+    match source.read() {
+        Ok(good) => {
+            tracing::info!("the API takes {} now", count(good.len(), "key"));
+            keys.replace(good);
+        }
+        Err((setting, error)) => tracing::error!("the API's keys stay as they were: {setting}: {error}"),
+    }
+}
+
+/// New keys take the place of the old ones, all of them or, where one is bad, none. Nobody is sent away.
+fn read_token_keys_again(key_ring: Option<&KeyRing>) {
+    let Some(KeyRing { keys, files }) = key_ring else {
+        return;
+    };
+    match files.read() {
+        Ok(new) => {
+            tracing::info!("{} for tokens read again", count(new.len(), "key"));
+            keys.replace(new);
+        }
+        Err((setting, error)) => tracing::error!("the keys for tokens stay as they were: {setting}: {error}"),
     }
 }
 

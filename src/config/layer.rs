@@ -2,10 +2,13 @@
 //! `max-message = …`, `ROLLCALL_MAX_MESSAGE`. Parsing checks each value alone; [`Settings`](super::Settings) checks
 //! what holds between them.
 
+use std::path::PathBuf;
+
 use clap::{Args, CommandFactory, Parser, ValueEnum};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::address::Address;
+use super::api_keys::Secret;
 use super::units::{Size, Span};
 
 /// What one place says; what it leaves out is `None`.
@@ -15,18 +18,40 @@ pub(crate) struct Layer {
     /// Address to listen on; repeatable. Beyond loopback, `--auth none` must be said aloud
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) listen: Option<Vec<Address>>,
-    /// Further address, to which /metrics moves
+    /// Further address, to which /metrics and /api move
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) admin_listen: Option<Address>,
-    /// Who must prove who they are. This version knows nobody: none
-    #[arg(long, value_name = "WHO", help_heading = "Addresses")]
-    pub(crate) auth: Option<Auth>,
     /// Origin that may connect, as browsers write it; repeatable [default: any]
     #[arg(long, value_name = "ORIGIN", help_heading = "Addresses")]
     pub(crate) origin: Option<Vec<String>>,
     /// Subprotocol to accept; repeatable
     #[arg(long, value_name = "NAME", help_heading = "Addresses")]
     pub(crate) subprotocol: Option<Vec<String>>,
+
+    /// Key of the API, for `Authorization: Bearer KEY`; without one it answers on loopback alone. Others can see a flag: rather
+    /// set ROLLCALL_API_KEY, or a file
+    #[arg(long, value_name = "KEY", help_heading = "API")]
+    pub(crate) api_key: Option<Secret>,
+    /// File of keys of the API, one a line, `#` begins a comment; read again on SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "API")]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// Origin whose pages may use the API, as browsers write it; repeatable. `*`, with a key: any
+    #[arg(long, value_name = "ORIGIN", help_heading = "API")]
+    pub(crate) cors_origin: Option<Vec<String>>,
+    /// When clients of /ws show a token: never, with the upgrade, or by a command soon after [default: none; early with a key]
+    #[arg(long, value_name = "WHEN", help_heading = "Identity")]
+    pub(crate) auth: Option<Auth>,
+    /// From the upgrade to the command auth, with `--auth late`; past it: close 4408
+    #[arg(long, value_name = "TIME", help_heading = "Identity")]
+    pub(crate) auth_timeout: Option<Span>,
+    /// File with the secret that tokens are signed with (HS256), 32 bytes or more; repeatable, read again on SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "Identity")]
+    #[serde(deserialize_with = "one_or_more")]
+    pub(crate) token_secret_file: Option<Vec<PathBuf>>,
+    /// File with the public key of what signs tokens: RSA, P-256 or Ed25519, PEM; repeatable, read again on SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "Identity")]
+    #[serde(deserialize_with = "one_or_more")]
+    pub(crate) token_public_key: Option<Vec<PathBuf>>,
 
     /// Worker threads [default: one per core, or as many as --max-connections needs]
     #[arg(long, value_name = "N", help_heading = "Size")]
@@ -131,8 +156,8 @@ pub(crate) struct Layer {
 /// [`capacity`](super::capacity).
 pub(crate) const DEFAULTS: &str = r#"
 listen = ["127.0.0.1:8080"]
-auth = "none"
 origin = []
+cors-origin = []
 subprotocol = ["rollcall.v1", "chat"]
 fd-tables = "auto"
 max-connections-per-address = 10000
@@ -149,6 +174,7 @@ heartbeat-key = ["heart", "req_type"]
 offline-grace = "5s"
 max-connections-per-user = 16
 max-commands-per-second = 50
+auth-timeout = "10s"
 handshake-timeout = "10s"
 close-timeout = "5s"
 drain = "10s"
@@ -224,11 +250,27 @@ pub(crate) fn one_line(error: &clap::Error) -> String {
     line
 }
 
-/// Who must prove who they are.
+/// A path, or a list of them.
+fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<PathBuf>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a path or a list of paths")]
+    enum Paths {
+        One(PathBuf),
+        More(Vec<PathBuf>),
+    }
+    Ok(Some(match Paths::deserialize(from)? {
+        Paths::One(path) => vec![path],
+        Paths::More(paths) => paths,
+    }))
+}
+
+/// When clients show a token.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Auth {
     None,
+    Early,
+    Late,
 }
 
 /// Whether each worker has a descriptor table of its own.

@@ -3,13 +3,17 @@
 //! | file | subject |
 //! |---|---|
 //! | [`layer`] | the settings as written, in any of the three places |
+//! | [`api_keys`] | the keys of the API, which are shown nowhere |
 //! | [`units`], [`address`] | durations, sizes and addresses as people write them |
 //! | [`sources`] | reading file and environment; which place wins; `config print` |
 //! | [`settings`] | the settings as the server takes them, and the relations that must hold between them |
+//! | [`keys`] | the files with keys for tokens |
 //! | [`capacity`] | how many connections fit, and why |
 
 pub(crate) mod address;
+pub(crate) mod api_keys;
 pub(crate) mod capacity;
+pub(crate) mod keys;
 pub(crate) mod layer;
 pub(crate) mod settings;
 pub(crate) mod sources;

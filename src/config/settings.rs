@@ -1,5 +1,7 @@
 //! The settings as the server takes them, once the relations between them hold.
 
+mod peers;
+
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -7,15 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::http::SiteSettings;
+use rollcall::http::api;
+use rollcall::http::api::guard::Guard;
+use rollcall::identity::Keys;
 use rollcall::limits::{BACKLOG_BYTES_PAUSE, MessageLimits, READ_BUFFER_BYTES, WORKERS_MAX};
-use rollcall::presence::{Rules, is_name};
+use rollcall::presence::Rules;
 use rollcall::reactor;
+use rollcall::service::gate::{Auth, Gate};
 use rollcall::service::heartbeats::Shapes;
 use rollcall::service::presence::{PresenceSettings, heartbeat_millis};
 use rollcall::time::ticks;
-use rollcall::wire::forwarded::Network;
 
 use super::address::Address;
+use super::api_keys::KeySource;
+use super::keys::KeyFiles;
 use super::layer::{self, Layer, LogForm, LogLevel};
 use super::sources::{Origin, Sources};
 use super::units::{Size, Span};
@@ -35,6 +42,10 @@ pub(crate) struct Settings {
     pub(crate) reactor: reactor::Config,
     /// Who is let in.
     pub(crate) site: SiteSettings,
+    /// Where its keys for the API come from, to read them again.
+    pub(crate) api_keys: KeySource,
+    /// The files with the keys of `site`.
+    pub(crate) key_files: KeyFiles,
     pub(crate) log: LogForm,
     pub(crate) log_level: LogLevel,
 }
@@ -50,12 +61,15 @@ impl Settings {
         let public = addresses.len();
         let admin = check.layer.admin_listen.as_ref().map(Address::resolve).transpose();
         addresses.extend(admin.map_err(|error| check.at("admin-listen", &error))?);
-        check.reach(&addresses)?;
+        let api_keys = KeySource { key: check.layer.api_key.clone(), file: check.layer.api_key_file.clone() };
+        let key_files = check.key_files();
+        check.reach(&addresses, !key_files.is_empty())?;
         let site = SiteSettings {
-            origins: check.origins()?,
+            api: Arc::new(check.guard(&api_keys, &addresses)?),
+            origins: check.origins("origin", check.layer.origin.as_ref())?,
             subprotocols: check.subprotocols()?,
             public_listeners: (addresses.len() > public).then_some(public),
-            presence: Arc::new(check.presence()?),
+            presence: Arc::new(check.presence(&key_files)?),
         };
         Ok(Settings {
             addresses,
@@ -68,6 +82,8 @@ impl Settings {
             )?,
             reactor: check.reactor()?,
             site,
+            api_keys,
+            key_files,
             log: set(check.layer.log),
             log_level: set(check.layer.log_level),
         })
@@ -110,45 +126,6 @@ impl Check<'_> {
         })
     }
 
-    fn address_limits(&self) -> Result<reactor::AddressLimits, String> {
-        let number = |key, number, most| {
-            let number = self.number(key, number, 0..=most)?;
-            Ok::<u32, String>(u32::try_from(set(number)).unwrap_or(u32::MAX))
-        };
-        Ok(reactor::AddressLimits {
-            connections: number(
-                "max-connections-per-address",
-                self.layer.max_connections_per_address,
-                CONNECTIONS_MAX,
-            )?,
-            handshakes: number("max-handshakes-per-address", self.layer.max_handshakes_per_address, 5_000)?,
-        })
-    }
-
-    /// Names of rooms, or prefixes and a `*`.
-    fn rooms(&self, key: &str, patterns: Option<Vec<String>>) -> Result<Vec<String>, String> {
-        let patterns = patterns.unwrap_or_default();
-        let names =
-            |pattern: &String| pattern == "*" || is_name(pattern.strip_suffix('*').unwrap_or(pattern));
-        match patterns.iter().find(|pattern| !names(pattern)) {
-            Some(pattern) => {
-                Err(self.at(key, &format!("`{pattern}` is neither a room's name nor a prefix and `*`")))
-            }
-            None => Ok(patterns),
-        }
-    }
-
-    fn trusted_proxies(&self) -> Result<Vec<Network>, String> {
-        let written = self.layer.trusted_proxy.clone().unwrap_or_default();
-        let networks = written.iter().map(|text| text.parse::<Network>());
-        let networks: Vec<Network> =
-            networks.collect::<Result<_, _>>().map_err(|error| self.at("trusted-proxy", &error))?;
-        if set(self.layer.proxy_protocol) && networks.is_empty() {
-            return Err(self.at("proxy-protocol", "from whom? --trusted-proxy has to name the proxies"));
-        }
-        Ok(networks)
-    }
-
     fn heartbeat(&self) -> Result<reactor::Heartbeat, String> {
         let layer = &self.layer;
         Ok(reactor::Heartbeat {
@@ -164,7 +141,33 @@ impl Check<'_> {
         })
     }
 
-    fn presence(&self) -> Result<PresenceSettings, String> {
+    fn key_files(&self) -> KeyFiles {
+        let files = |given: &Option<Vec<_>>| given.clone().unwrap_or_default();
+        KeyFiles {
+            secrets: files(&self.layer.token_secret_file),
+            public_keys: files(&self.layer.token_public_key),
+        }
+    }
+
+    fn gate(&self, files: &KeyFiles) -> Result<Gate, String> {
+        let keys = files.read().map_err(|(setting, error)| self.at(setting, &error))?;
+        let keys = (!keys.is_empty()).then(|| Arc::new(Keys::new(keys)));
+        let auth = match self.layer.auth {
+            Some(layer::Auth::Early | layer::Auth::Late) if keys.is_none() => {
+                let error = "tokens need a key: --token-secret-file FILE, or --token-public-key FILE.pem";
+                return Err(self.at("auth", error));
+            }
+            Some(layer::Auth::None) => Auth::None,
+            Some(layer::Auth::Late) => Auth::Late,
+            Some(layer::Auth::Early) => Auth::Early,
+            None if keys.is_some() => Auth::Early,
+            None => Auth::None,
+        };
+        let timeout = self.span("auth-timeout", self.layer.auth_timeout, MILLIS(100)..=DAY)?;
+        Ok(Gate { auth, keys, timeout: ticks(timeout) })
+    }
+
+    fn presence(&self, key_files: &KeyFiles) -> Result<PresenceSettings, String> {
         let layer = &self.layer;
         let heartbeat = self.heartbeat()?;
         let both = heartbeat.mode == reactor::HeartbeatMode::Both;
@@ -184,6 +187,7 @@ impl Check<'_> {
                 keys: set(layer.heartbeat_key.clone()),
             },
             drop_oldest: self.rooms("drop-oldest", self.layer.drop_oldest.clone())?,
+            gate: self.gate(key_files)?,
             secret: RandomState::new().hash_one("homes"),
         })
     }
@@ -225,24 +229,46 @@ impl Check<'_> {
     }
 
     /// Whoever lets strangers in says so.
-    fn reach(&self, addresses: &[SocketAddr]) -> Result<(), String> {
+    fn reach(&self, addresses: &[SocketAddr], has_key: bool) -> Result<(), String> {
         let outside = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
         match outside {
-            Some(address) if self.sources.origin("auth") == Some(Origin::Default) => Err(format!(
+            Some(address) if self.layer.auth.is_none() && !has_key => Err(format!(
                 "{address} is reachable from other machines, and everybody who reaches it is let in; \
-                 say `--auth none` if that is meant"
+                 give a key, --token-secret-file FILE, or say `--auth none` if that is meant"
             )),
             _ => Ok(()),
         }
     }
 
-    fn origins(&self) -> Result<Vec<String>, String> {
-        let origins = self.layer.origin.clone().unwrap_or_default();
+    /// The API's door. Pages of any origin may come in only where each has to bring a key.
+    fn guard(&self, keys: &KeySource, addresses: &[SocketAddr]) -> Result<Guard, String> {
+        let keys = keys.read().map_err(|(key, error)| self.at(key, &error))?;
+        let mut cors = self.layer.cors_origin.clone().unwrap_or_default();
+        if cors.iter().any(|origin| origin == "*") {
+            if keys.is_empty() {
+                let error = "`*` without a key would let every page there is use the API; set --api-key-file";
+                return Err(self.at("cors-origin", error));
+            }
+            cors = vec!["*".to_owned()];
+        } else {
+            cors = self.origins("cors-origin", Some(&cors))?;
+        }
+        let loopback = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
+        Ok(Guard {
+            keyed: !keys.is_empty(),
+            keys: Arc::new(api::keys::Keys::new(keys)),
+            origins: cors,
+            loopback: addresses.iter().map(loopback).collect(),
+        })
+    }
+
+    fn origins(&self, key: &str, origins: Option<&Vec<String>>) -> Result<Vec<String>, String> {
+        let origins = origins.cloned().unwrap_or_default();
         for origin in &origins {
             let host = origin.split_once("://").map(|(_, host)| host);
             if origin != "null" && host.is_none_or(|host| host.is_empty() || host.contains('/')) {
                 let error = format!("`{origin}` is not what a browser sends, like https://example.org:8443");
-                return Err(self.at("origin", &error));
+                return Err(self.at(key, &error));
             }
         }
         Ok(origins)

@@ -90,6 +90,9 @@ impl Sources {
         for key in keys() {
             // Writing to a String can't fail.
             let _ = match (merged.get(&key), self.origin(&key)) {
+                (Some(_), Some(origin)) if SECRET.contains(&&*key) => {
+                    writeln!(text, "{:<44} # {origin}; not shown", format!("# {key} ="))
+                }
                 (Some(value), Some(origin)) => {
                     writeln!(text, "{:<44} # {origin}", format!("{key} = {value}"))
                 }
@@ -131,6 +134,8 @@ impl Sources {
 }
 
 const PREFIX: &str = "ROLLCALL_";
+/// Settings whose values are not printed.
+const SECRET: [&str; 1] = ["api-key"];
 
 fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.to_ascii_uppercase().replace('-', "_"))

@@ -248,7 +248,7 @@ impl Page<'_, '_> {
 type Figure = fn(&Counters) -> u64;
 
 /// The values of the label `part`, and where each is counted.
-const MEMORY_PARTS: [(&str, Figure); 5] = [
+pub(crate) const MEMORY_PARTS: [(&str, Figure); 5] = [
     ("connections", |c| c.connection_bytes.get()),
     ("wheel", |c| c.wheel_bytes.get()),
     ("buffers", |c| c.buffer_bytes.get()),

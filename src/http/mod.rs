@@ -3,9 +3,13 @@
 //! | file | subject |
 //! |---|---|
 //! | [`site`] | paths to services and pages; who is let in |
+//! | [`api`] | `/api/v1` |
+//! | [`assets`] | the page at `/`, `/rollcall.js` |
 //! | [`health`] | `/healthz`, `/readyz` |
 //! | [`metrics`] | `/metrics` |
 
+pub mod api;
+pub mod assets;
 pub mod health;
 pub mod metrics;
 pub mod site;

@@ -2,17 +2,22 @@
 //!
 //! | path | |
 //! |---|---|
-//! | `/` | an upgrade: presence; a plain request: what this is |
+//! | `/` | an upgrade: presence; a plain request: the [page](assets), or as text what this is |
+//! | `/rollcall.js`, `/rollcall.d.ts`, … | [`Asset`]: the client, and what the page needs |
 //! | `/ws` | an upgrade: [`Presence`]; a plain request: 426 |
 //! | `/echo` | an upgrade: [`Echo`]; a plain request: 426 |
 //! | `/healthz`, `/readyz` | [`health`] |
 //! | `/metrics` | [`metrics`](super::metrics); on the admin listeners alone where there are any |
+//! | `/api/…` | [`api`](super::api); like `/metrics` |
 //!
 //! A further service is a further [`Purpose`]: a path in [`Purpose::of_path`], and an arm where a connection's events
 //! are handed on.
 
 use std::sync::Arc;
 
+use crate::http::api::Api;
+use crate::http::api::guard::Guard;
+use crate::http::assets::{self, Asset};
 use crate::http::health;
 use crate::http::metrics::Metrics;
 use crate::reactor::{
@@ -40,10 +45,12 @@ pub struct SiteSettings {
     /// Subprotocols that are accepted. The client's order decides; one that offers none of them gets none.
     pub subprotocols: Vec<String>,
     /// How many of the server's listeners are for everybody; those after them are admin listeners, which serve
-    /// `/metrics` in the place of the others, and no upgrades. `None`: there are no admin listeners.
+    /// `/metrics` and `/api` in the place of the others, and no upgrades. `None`: there are no admin listeners.
     pub public_listeners: Option<usize>,
     /// What presence goes by.
     pub presence: Arc<PresenceSettings>,
+    /// Who may use the API.
+    pub api: Arc<Guard>,
 }
 
 /// A worker's site.
@@ -52,6 +59,7 @@ pub struct Site {
     settings: Arc<SiteSettings>,
     metrics: Metrics,
     presence: Presence,
+    api: Api,
 }
 
 /// What a connection is for.
@@ -87,6 +95,8 @@ enum Page {
     Healthz,
     Readyz,
     Metrics,
+    Api,
+    Asset(Asset),
     /// A service's path, which only an upgrade gets anything from.
     Upgradable,
 }
@@ -98,16 +108,20 @@ impl Page {
             "/healthz" => Some(Page::Healthz),
             "/readyz" => Some(Page::Readyz),
             "/metrics" => Some(Page::Metrics),
-            _ => Purpose::of_path(path).map(|_| Page::Upgradable),
+            path if Api::is_path(path) => Some(Page::Api),
+            _ => {
+                let upgradable = || Purpose::of_path(path).map(|_| Page::Upgradable);
+                Asset::of_path(path).map(Page::Asset).or_else(upgradable)
+            }
         }
     }
 
-    /// Whether a listener serves it: `/metrics` moves to the admin listener where there is one, upgrades don't follow.
+    /// Whether a listener serves it: `/metrics` and `/api` move to the admin listener where there is one, upgrades don't follow.
     fn is_served(self, side: Side) -> bool {
         match self {
-            Page::Metrics => side != Side::Public,
+            Page::Metrics | Page::Api => side != Side::Public,
             Page::Upgradable => side != Side::Admin,
-            Page::Index | Page::Healthz | Page::Readyz => true,
+            Page::Index | Page::Healthz | Page::Readyz | Page::Asset(_) => true,
         }
     }
 }
@@ -121,6 +135,16 @@ enum Side {
     Public,
     /// For who runs the server.
     Admin,
+}
+
+impl Side {
+    const fn name(self) -> &'static str {
+        match self {
+            Side::Whole => "whole",
+            Side::Public => "public",
+            Side::Admin => "admin",
+        }
+    }
 }
 
 impl SiteSettings {
@@ -139,7 +163,8 @@ impl Site {
     pub fn new(settings: Arc<SiteSettings>, worker: WorkerId, fleet: &Arc<Fleet>) -> Site {
         let (now, workers) = (fleet.clock().now(), fleet.workers().len());
         let presence = Presence::new(Arc::clone(&settings.presence), worker, workers, now);
-        Site { settings, metrics: Metrics::new(Arc::clone(fleet)), presence }
+        let api = Api::new(Arc::clone(&settings.api));
+        Site { settings, metrics: Metrics::new(Arc::clone(fleet)), presence, api }
     }
 
     /// Whether something waits for readers that are too slow.
@@ -167,9 +192,9 @@ impl Service for Site {
         let subprotocol = upgrade.subprotocol(&self.settings.subprotocols);
         let tag = match purpose {
             Purpose::Echo => ECHO_TAG,
-            Purpose::Presence => match self.presence.admit(upgrade.head.query(), subprotocol) {
+            Purpose::Presence => match self.presence.admit(cx.now(), upgrade.head, subprotocol) {
                 Ok(tag) => tag,
-                Err(reason) => return Admission::Refuse(Response::text(400, reason)),
+                Err(response) => return Admission::Refuse(response),
             },
         };
         Admission::Accept(Accept { tag, subprotocol: subprotocol.map(str::to_owned) })
@@ -221,6 +246,7 @@ impl Service for Site {
 
     fn tick(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
         let due = self.presence.tick(cx);
+        self.api.answer(cx, &mut self.presence);
         let (users, rooms) = self.presence.counts();
         let gauges = &cx.fleet().workers()[cx.worker().index()].counters.service;
         gauges[USERS_GAUGE].set(users as u64);
@@ -240,27 +266,38 @@ impl Service for Site {
         cx: &mut Context<'_, Letter>,
         request: RequestId,
         head: &Head<'_>,
-        _: &[u8],
+        body: &[u8],
     ) -> Answer {
         let side = self.settings.side(cx.listener(request.conn));
         let Some(page) = Page::of_path(head.path()).filter(|page| page.is_served(side)) else {
             return Answer::Now(Response::text(404, NOT_FOUND));
         };
+        if page == Page::Api {
+            return self.api.request(cx, &mut self.presence, request, head, body);
+        }
         Answer::Now(match head.method {
-            "GET" | "HEAD" => self.page(cx, page, side),
+            "GET" | "HEAD" => self.page(cx, page, side, head),
             "OPTIONS" => Response::text(200, ALLOW).with("Allow", ALLOW),
             _ => Response::text(405, "only GET and HEAD").with("Allow", ALLOW),
         })
     }
+
+    fn refusal(&self, head: &Head<'_>, refusal: &Refusal) -> Response {
+        if Api::is_path(head.path()) { Api::refusal(refusal) } else { Response::refusal(refusal) }
+    }
 }
 
 impl Site {
-    fn page(&self, cx: &Context<'_, Letter>, page: Page, side: Side) -> Response {
+    fn page(&self, cx: &Context<'_, Letter>, page: Page, side: Side, head: &Head<'_>) -> Response {
         match page {
-            Page::Index => Response::text(200, &index(side)),
+            Page::Index if assets::wants_page(head) => assets::page(head, "none", side.name()),
+            Page::Index => Response::text(200, &index(side)).with("Vary", "Accept"),
+            Page::Asset(asset) => asset.response(head),
             Page::Healthz => health::healthz(cx.fleet(), cx.now()),
             Page::Readyz => health::readyz(cx.fleet(), cx.shortages()),
             Page::Metrics => self.metrics.response(),
+            // Its requests are not answered here.
+            Page::Api => Response::text(404, NOT_FOUND),
             // RFC 9110 §15.5.22: a 426 names what to upgrade to.
             Page::Upgradable => Response::refusal(&Refusal {
                 status: 426,
@@ -278,9 +315,11 @@ fn index(side: Side) -> String {
     let paths = [
         (Page::Upgradable, "/ws       a WebSocket that knows who is there; so is / itself"),
         (Page::Upgradable, "/echo     a WebSocket that sends every message back"),
+        (Page::Asset(Asset::Client), "/rollcall.js  the client for pages: import { connect } from it"),
         (Page::Healthz, "/healthz  200 while every worker turns"),
         (Page::Readyz, "/readyz   200 while connections are welcome"),
         (Page::Metrics, "/metrics  figures in OpenMetrics text"),
+        (Page::Api, "/api/v1   who is there, and what to do with them, in JSON; see the README"),
     ];
     let mut text = format!("rollcall {}: a WebSocket server\n", env!("CARGO_PKG_VERSION"));
     for (_, line) in paths.into_iter().filter(|(page, _)| page.is_served(side)) {

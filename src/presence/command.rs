@@ -14,6 +14,11 @@ use crate::presence::view::State;
 pub enum Command<'a> {
     /// I am here.
     Heartbeat,
+    /// This is my token.
+    Auth {
+        /// As sent.
+        token: Cow<'a, str>,
+    },
     /// Come into a room.
     Join {
         /// Which.
@@ -110,6 +115,8 @@ struct Params<'a> {
     #[serde(borrow)]
     user: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    token: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     users: Option<Vec<Cow<'a, str>>>,
     #[serde(borrow, deserialize_with = "given")]
     data: Option<&'a RawValue>,
@@ -172,7 +179,9 @@ fn command<'a>(name: &str, params: Params<'a>) -> Result<Command<'a>, Refusal> {
         "unwatch" => Command::Unwatch { users: users(params.users)? },
         "presence" => Command::Presence { users: users(params.users)? },
         "status" => status(&params)?,
-        "auth" => return Err(Refusal::new(0, 400, "this server knows no tokens: connect with ?user=NAME")),
+        "auth" => {
+            Command::Auth { token: params.token.ok_or_else(|| Refusal::new(0, 400, "`token` is missing"))? }
+        }
         _ => return Err(Refusal::new(0, 400, format!("unknown command `{}`", shortened(name)))),
     })
 }
@@ -258,6 +267,7 @@ mod tests {
             (r#"{"seq":1.5,"cmd":"heartbeat"}"#, 400, "whole number"),
             (r#"{"seq":1,"cmd":"fly"}"#, 400, "unknown command `fly`"),
             (r#"{"seq":1,"cmd":"join"}"#, 400, "`room` is missing"),
+            (r#"{"seq":1,"cmd":"auth"}"#, 400, "`token` is missing"),
             (r#"{"seq":1,"cmd":"join","params":{"room":"a b"}}"#, 400, "1 to 128"),
             (r#"{"seq":1,"cmd":"join","params":{"room":5}}"#, 400, "invalid type"),
             (r#"{"seq":1,"cmd":"say","params":{"room":"a"}}"#, 400, "`data` is missing"),

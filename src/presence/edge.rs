@@ -2,6 +2,11 @@
 
 mod arrivals;
 mod commands;
+mod orders;
+
+pub(crate) use arrivals::BUSY;
+pub(crate) use orders::Broadcasts;
+mod tokens;
 
 use slab::Slab;
 
@@ -9,6 +14,7 @@ use crate::limits::COMMANDS_BURST_SECONDS;
 use crate::presence::envelope::{Address, Asker, Client, Envelope, Frame, Leaving, Ticket};
 use crate::presence::event;
 use crate::presence::gather::Gathers;
+use crate::presence::grants::{Entry, Passes};
 use crate::presence::groups::Groups;
 use crate::presence::name::{Homes, Name};
 use crate::presence::node::{Effect, Outgoing, Rules, next_serial, page_timer};
@@ -81,6 +87,7 @@ pub struct Edge {
     rooms: Groups,
     watches: Groups,
     gathers: Gathers,
+    passes: Passes,
     next_serial: u32,
 }
 
@@ -93,6 +100,7 @@ impl Edge {
             rooms: Groups::default(),
             watches: Groups::default(),
             gathers: Gathers::default(),
+            passes: Passes::default(),
             next_serial: 0,
         }
     }
@@ -124,7 +132,10 @@ impl Edge {
     /// Bytes held, names apart.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.seats.capacity() * size_of::<Seat>() + self.rooms.bytes() + self.watches.bytes()
+        self.seats.capacity() * size_of::<Seat>()
+            + self.rooms.bytes()
+            + self.watches.bytes()
+            + self.passes.bytes()
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "fewer clients than 2^32")]
@@ -133,13 +144,18 @@ impl Edge {
         now: Now,
         rules: &Rules,
         link: u64,
-        user: Option<Name>,
+        entry: Entry,
         welcome: bool,
         out: &mut Outgoing<F>,
     ) -> u32 {
         self.next_serial = next_serial(self.next_serial);
         if welcome {
-            let json = event::welcome((self.worker, link), user.as_deref(), rules.heartbeat_millis, now);
+            let user = match &entry {
+                Entry::Open(user) => user.as_deref(),
+                Entry::Token(user, _) => Some(&**user),
+                Entry::Late(_) => None,
+            };
+            let json = event::welcome((self.worker, link), user, rules.heartbeat_millis, now);
             out.effects.push(Effect::Text { link, json });
         }
         let slot = self.seats.insert(Seat {
@@ -159,13 +175,22 @@ impl Edge {
             before: (false, false),
             timed: false,
         }) as u32;
-        if let Some(user) = user {
-            self.identify(slot, user, out);
+        match entry {
+            Entry::Open(Some(user)) => {
+                self.identify(slot, user, out);
+            }
+            Entry::Open(None) => {}
+            Entry::Token(user, grants) => self.show_token(now, slot, user, grants, out),
+            Entry::Late(until) => self.await_token(now, slot, until, out),
         }
         slot
     }
 
+    /// Says whether it is taken at its word: not where it is somebody already, or owes a token.
     pub(crate) fn identify<F>(&mut self, slot: u32, user: Name, out: &mut Outgoing<F>) -> bool {
+        if self.passes.is_awaited(slot) {
+            return false;
+        }
         let at = self.address(slot);
         let home = self.homes.of(&user);
         match self.seats.get_mut(slot as usize) {
@@ -232,6 +257,7 @@ impl Edge {
     pub(crate) fn closed<F>(&mut self, slot: u32, reason: Reason, seen_millis: u64, out: &mut Outgoing<F>) {
         let at = self.address(slot);
         let Some(seat) = self.seats.try_remove(slot as usize) else { return };
+        self.passes.remove(slot);
         let reason = seat.sent_away.unwrap_or(reason);
         let leaving = if reason.is_final() { Leaving::Now } else { Leaving::Perhaps };
         for place in seat.watches.as_slice().iter().copied() {

@@ -1,6 +1,9 @@
 //! What crosses between an edge (where a socket lives) and a home (where a name's truth lives): plain data, in order
 //! between a pair of workers. A node is to a cluster what a worker is to a node: the same envelopes can cross a broker.
 
+use std::sync::Arc;
+
+use crate::presence::admin::Listing;
 use crate::presence::name::Name;
 use crate::presence::view::{Reason, State, View};
 
@@ -42,6 +45,22 @@ pub enum Ticket {
         gather: u32,
         /// Which part.
         index: u32,
+    },
+    /// A part of what was asked at a worker's desk, from outside.
+    Job {
+        /// The desk's number for it.
+        job: u32,
+        /// Which part.
+        index: u32,
+    },
+    /// What a client does because a desk had it do so.
+    Brought {
+        /// The worker of the desk, which is told what came of it.
+        desk: u16,
+        /// The desk's number for it.
+        job: u32,
+        /// The client doesn't expect it, and is told by an event.
+        news: bool,
     },
 }
 
@@ -132,8 +151,8 @@ pub enum Envelope<F> {
     Tell {
         /// Whom.
         user: Name,
-        /// Who tells.
-        from: Name,
+        /// Who tells; nobody where it came from outside.
+        from: Option<Name>,
         /// JSON.
         data: Box<str>,
         /// Who waits for the answer.
@@ -167,8 +186,8 @@ pub enum Envelope<F> {
     Say {
         /// Where.
         room: Name,
-        /// Who.
-        from: Name,
+        /// Who; nobody where it came from outside.
+        from: Option<Name>,
         /// JSON.
         data: Box<str>,
         /// Whether the speaking connection hears itself.
@@ -186,6 +205,80 @@ pub enum Envelope<F> {
         after: Option<Name>,
         /// Who gets the page.
         asker: Asker,
+    },
+    /// To a home: which users are there?
+    ListUsers {
+        /// Those that are seen so; `None`: all that are not offline.
+        state: Option<State>,
+        /// Users at most.
+        limit: usize,
+        /// Those behind this name.
+        after: Option<Name>,
+        /// Which desk gets the page.
+        asker: Asker,
+    },
+    /// To a home: which rooms are there?
+    ListRooms {
+        /// Rooms at most.
+        limit: usize,
+        /// Those behind this name.
+        after: Option<Name>,
+        /// Which desk gets the page.
+        asker: Asker,
+    },
+    /// To a user's home: send all connections of the user's away.
+    Kick {
+        /// Whose.
+        user: Name,
+        /// What they are told.
+        reason: Arc<str>,
+        /// Which desk waits for the answer.
+        asker: Asker,
+    },
+    /// To a user's home: have all connections of the user's come into a room, or go out of it.
+    Bring {
+        /// Whose.
+        user: Name,
+        /// Where.
+        room: Name,
+        /// In, or out.
+        joins: bool,
+        /// Which desk waits for the answers.
+        asker: Asker,
+    },
+    /// To an edge: have a client do so.
+    Bid {
+        /// Which.
+        client: Client,
+        /// Where.
+        room: Name,
+        /// In, or out.
+        joins: bool,
+        /// Which desk is told what came of it.
+        asker: Asker,
+    },
+    /// To an edge: a message for all its clients.
+    Broadcast {
+        /// The message.
+        frame: F,
+        /// Its length.
+        bytes: usize,
+        /// Which desk is told how far it has come.
+        asker: Asker,
+    },
+    /// To a desk: a home's part of a page of users.
+    UsersListed {
+        /// Which desk.
+        asker: Asker,
+        /// The part.
+        part: Listing<View>,
+    },
+    /// To a desk: a home's part of a page of rooms.
+    RoomsListed {
+        /// Which desk.
+        asker: Asker,
+        /// The part.
+        part: Listing<usize>,
     },
     /// To an edge: a view that was asked for.
     Seen {
@@ -220,6 +313,8 @@ pub enum Envelope<F> {
         client: Client,
         /// Why.
         reason: Reason,
+        /// What it is told in place of that.
+        words: Option<Arc<str>>,
     },
     /// To an edge: the answer to a command.
     Answered {
@@ -270,6 +365,21 @@ pub enum Answer {
     Told(usize),
     /// To `status`.
     Status(State),
+    /// To a desk: so many connections are sent away.
+    Kicked(usize),
+    /// To a desk: so many connections are bidden, and each one's edge tells what came of it.
+    Bringing(usize),
+    /// To a desk: a connection did not come in or go out, for this code.
+    NotBrought(u16),
+    /// To a desk: a broadcast was queued for so many clients.
+    Spread {
+        /// Clients.
+        to: usize,
+        /// Clients without room for it.
+        without: usize,
+        /// All of that edge's have had their turn.
+        done: bool,
+    },
 }
 
 /// A page of a room's members.
@@ -294,7 +404,11 @@ impl<F> Envelope<F> {
             | Envelope::Tell { asker, .. }
             | Envelope::Join { asker, .. }
             | Envelope::Say { asker, .. }
-            | Envelope::List { asker, .. } => Some(*asker),
+            | Envelope::List { asker, .. }
+            | Envelope::ListUsers { asker, .. }
+            | Envelope::ListRooms { asker, .. }
+            | Envelope::Kick { asker, .. }
+            | Envelope::Bring { asker, .. } => Some(*asker),
             Envelope::Status { asker, .. } => *asker,
             // A client that leaves is gone here whatever its home can take: that has to arrive.
             _ => None,

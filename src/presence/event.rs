@@ -63,20 +63,40 @@ pub fn room(room: &str, count: usize) -> String {
     format!(r#"{{"event":"room","room":"{room}","count":{count}}}"#)
 }
 
-/// `say`: what a member said.
+/// `join` or `leave` to the client itself, which did not ask for it: with its place, as an answer would have.
 #[must_use]
-pub fn say(room: &str, from: &str, data: &str, place: Place, now: Now) -> String {
+pub fn brought(user: &str, answer: &Answer) -> Option<String> {
+    let (event, room, place) = match answer {
+        Answer::Joined(room, place) => ("join", room, place),
+        Answer::Left(room, place) => ("leave", room, place),
+        _ => return None,
+    };
+    let Place { count, epoch, offset } = place;
+    Some(format!(
+        r#"{{"event":"{event}","room":"{room}","user":"{user}","count":{count},"epoch":{epoch},"offset":{offset}}}"#
+    ))
+}
+
+/// `say`: what a member said, or nobody: then it came from outside.
+#[must_use]
+pub fn say(room: &str, from: Option<&str>, data: &str, place: Place, now: Now) -> String {
     let Place { epoch, offset, .. } = place;
-    let time = now.unix_millis;
+    let (from, time) = (Quoted(from), now.unix_millis);
     format!(
-        r#"{{"event":"say","room":"{room}","from":"{from}","data":{data},"epoch":{epoch},"offset":{offset},"time_ms":{time}}}"#
+        r#"{{"event":"say","room":"{room}","from":{from},"data":{data},"epoch":{epoch},"offset":{offset},"time_ms":{time}}}"#
     )
 }
 
-/// `tell`: what one user told another.
+/// `tell`: what one user told another, or nobody: then it came from outside.
 #[must_use]
-pub fn tell(from: &str, data: &str, now: Now) -> String {
-    format!(r#"{{"event":"tell","from":"{from}","data":{data},"time_ms":{}}}"#, now.unix_millis)
+pub fn tell(from: Option<&str>, data: &str, now: Now) -> String {
+    format!(r#"{{"event":"tell","from":{},"data":{data},"time_ms":{}}}"#, Quoted(from), now.unix_millis)
+}
+
+/// `broadcast`: for everybody.
+#[must_use]
+pub fn broadcast(data: &str, now: Now) -> String {
+    format!(r#"{{"event":"broadcast","data":{data},"time_ms":{}}}"#, now.unix_millis)
 }
 
 /// `heartbeat`: for clients that can't see Pings.
@@ -89,7 +109,8 @@ pub fn heartbeat(now: Now) -> String {
 #[must_use]
 pub fn goodbye(code: u16, reason: &str, retry_millis: Option<u64>) -> String {
     let retry = retry_millis.map_or_else(String::new, |millis| format!(r#","retry_ms":{millis}"#));
-    format!(r#"{{"event":"goodbye","code":{code},"reason":"{reason}"{retry}}}"#)
+    let reason = serde_json::to_string(reason).unwrap_or_default();
+    format!(r#"{{"event":"goodbye","code":{code},"reason":{reason}{retry}}}"#)
 }
 
 /// An answer that refuses. The error is a sentence of ours, or quotes what was sent.
@@ -99,9 +120,9 @@ pub fn refusal(seq: i64, code: u16, error: &str) -> String {
     format!(r#"{{"seq":{seq},"body":{{"code":{code},"error":{error}}}}}"#)
 }
 
-/// The answer of a home.
+/// The answer of a home to a client's command.
 #[must_use]
-pub fn answer(seq: i64, answer: &Answer) -> String {
+pub fn answer(seq: i64, answer: &Answer) -> Option<String> {
     let body = match answer {
         Answer::Joined(_, Place { count, epoch, offset })
         | Answer::Left(_, Place { count, epoch, offset }) => {
@@ -110,8 +131,18 @@ pub fn answer(seq: i64, answer: &Answer) -> String {
         Answer::Said(Place { epoch, offset, .. }) => format!(r#""epoch":{epoch},"offset":{offset}"#),
         Answer::Told(delivered) => format!(r#""delivered":{delivered}"#),
         Answer::Status(state) => format!(r#""state":"{}""#, state.name()),
+        // Those are for desks.
+        Answer::Kicked(_) | Answer::Bringing(_) | Answer::NotBrought(_) | Answer::Spread { .. } => {
+            return None;
+        }
     };
-    success(seq, &body)
+    Some(success(seq, &body))
+}
+
+/// The answer to `auth`.
+#[must_use]
+pub fn authenticated(seq: i64, user: &str, expires_millis: u64) -> String {
+    success(seq, &format!(r#""user":"{user}","expires_ms":{expires_millis}"#))
 }
 
 /// The answer to `heartbeat`.

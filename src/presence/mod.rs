@@ -10,27 +10,34 @@
 //! | [`node`] | one worker's share of it all: an edge, its homes, their timers |
 //! | [`edge`], `groups`, `places`, `gather` | clients and their commands; who is in what; answers from several homes |
 //! | [`user`], `device`, `last_seen`, [`room`] | the homes |
+//! | [`grants`] | what tokens let their connections do |
 //! | [`envelope`], [`view`], [`name`] | what crosses, and what it is about |
+//! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
 //! | [`command`], [`event`] | `rollcall.v1`: commands as they are read, answers and events as they are written |
 //!
 //! What it keeps per idle named user: a client of 88 bytes at the edge, a user of 104 at the home, 8 of table, and the name once.
 
+pub mod admin;
 pub mod command;
+mod desk;
 mod device;
 pub mod edge;
 pub mod envelope;
 pub mod event;
 mod gather;
+pub mod grants;
 mod groups;
 mod last_seen;
 pub mod name;
 pub mod node;
 mod places;
+mod roll;
 pub mod room;
 pub mod user;
 pub mod view;
 
 pub use envelope::{Address, Client, Envelope, Frame};
+pub use grants::{Entry, Grants, Pattern};
 pub use name::{Homes, Name, is_name};
 pub use node::{About, Effect, Node, Rules};
 pub use view::{Reason, State, View};

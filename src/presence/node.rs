@@ -3,12 +3,17 @@
 //! Every call takes the time and returns what is to be done, in order. An envelope to this worker itself is handled
 //! within the call; one to another worker is an [`Effect::Post`].
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::mem;
+use std::sync::Arc;
 
 use crate::limits::{COMMANDS_PER_SECOND_MAX, CONNECTIONS_PER_USER_MAX};
-use crate::presence::edge::Edge;
-use crate::presence::envelope::{Client, Envelope, Frame};
+use crate::presence::admin::{Ask, Reply};
+use crate::presence::desk::Desk;
+use crate::presence::edge::{Broadcasts, Edge};
+use crate::presence::envelope::{Client, Envelope, Frame, Ticket};
+use crate::presence::grants::{Entry, Grants};
 use crate::presence::name::{Homes, Name};
 use crate::presence::room::Rooms;
 use crate::presence::user::Users;
@@ -68,8 +73,33 @@ pub enum Effect<F> {
         link: u64,
         /// The close code.
         code: u16,
-        /// In a word.
-        reason: &'static str,
+        /// In a word, or those of who sends it away.
+        reason: Cow<'static, str>,
+    },
+    /// A share of a broadcast: for clients that have room for it. [`Node::spread`] has to be told what came of it.
+    Spread {
+        /// Which.
+        broadcast: u32,
+        /// Whose.
+        links: Vec<u64>,
+        /// The message.
+        frame: F,
+    },
+    /// The answer to [`Node::ask`].
+    Reply {
+        /// What it was asked with.
+        ticket: u64,
+        /// The answer.
+        reply: Reply,
+    },
+    /// A token to look at: [`Node::authenticate`] takes what it says, [`Node::refuse_token`] what is wrong with it.
+    Verify {
+        /// The client's slot.
+        slot: u32,
+        /// The command's number.
+        seq: i64,
+        /// As the client sent it.
+        token: String,
     },
     /// A letter to another worker. One that is not taken goes to [`Node::refused`] where it has an asker; else it has to
     /// be kept and posted again, and everything behind it to that worker too.
@@ -103,10 +133,12 @@ pub(crate) enum Timer {
     Count { slot: u32, serial: u32 },
     /// A page's own heartbeat.
     Page { slot: u32, serial: u32 },
+    /// A token's end, or the end of the time to show one.
+    Token { slot: u32, serial: u32 },
 }
 
-/// Serials are kept in 30 bits of a timer's key.
-const SERIAL_MASK: u32 = (1 << 30) - 1;
+/// Serials are kept in 29 bits of a timer's key.
+const SERIAL_MASK: u32 = (1 << 29) - 1;
 
 impl Timer {
     fn key(self) -> u64 {
@@ -115,18 +147,20 @@ impl Timer {
             Timer::Room { slot, serial } => (1, slot, serial),
             Timer::Count { slot, serial } => (2, slot, serial),
             Timer::Page { slot, serial } => (3, slot, serial),
+            Timer::Token { slot, serial } => (4, slot, serial),
         };
-        kind << 62 | u64::from(serial & SERIAL_MASK) << 32 | u64::from(slot)
+        kind << 61 | u64::from(serial & SERIAL_MASK) << 32 | u64::from(slot)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the parts of the key")]
     fn of_key(key: u64) -> Timer {
         let (slot, serial) = (key as u32, (key >> 32) as u32 & SERIAL_MASK);
-        match key >> 62 {
+        match key >> 61 {
             0 => Timer::User { slot, serial },
             1 => Timer::Room { slot, serial },
             2 => Timer::Count { slot, serial },
-            _ => Timer::Page { slot, serial },
+            3 => Timer::Page { slot, serial },
+            _ => Timer::Token { slot, serial },
         }
     }
 }
@@ -162,7 +196,11 @@ pub struct Node<F> {
     edge: Edge,
     users: Users,
     rooms: Rooms,
+    desk: Desk,
+    broadcasts: Broadcasts<F>,
     timers: Wheel,
+    /// When [`Node::due`] was called last.
+    turned: Tick,
     out: Outgoing<F>,
 }
 
@@ -176,6 +214,9 @@ impl<F: Frame> Node<F> {
             edge: Edge::new(worker, homes),
             users: Users::new(homes),
             rooms: Rooms::new(now),
+            desk: Desk::new(worker, homes),
+            broadcasts: Broadcasts::new(),
+            turned: now.tick,
             timers: Wheel::new(now.tick),
             out: Outgoing { posts: VecDeque::new(), timers: Vec::new(), effects: Vec::new() },
         }
@@ -184,9 +225,26 @@ impl<F: Frame> Node<F> {
     /// A client is there; `link` names it in effects. `welcome`: it speaks `rollcall.v1`. Without a user it is nobody, until
     /// [`Node::identify`]. Returns its slot, which the further calls about it take.
     pub fn open(&mut self, now: Now, link: u64, user: Option<Name>, welcome: bool) -> u32 {
-        let slot = self.edge.open(now, &self.rules, link, user, welcome, &mut self.out);
+        self.enter(now, link, Entry::Open(user), welcome)
+    }
+
+    /// As [`Node::open`], for who has a token or owes one, too.
+    pub fn enter(&mut self, now: Now, link: u64, entry: Entry, welcome: bool) -> u32 {
+        let slot = self.edge.open(now, &self.rules, link, entry, welcome, &mut self.out);
         self.settle(now);
         slot
+    }
+
+    /// The token of an [`Effect::Verify`] is good, and says this.
+    pub fn authenticate(&mut self, now: Now, slot: u32, seq: i64, user: Name, grants: Arc<Grants>) {
+        self.edge.authenticate(now, slot, seq, user, grants, &mut self.out);
+        self.settle(now);
+    }
+
+    /// The token of an [`Effect::Verify`] is not good. Who has no other one is closed with 4401.
+    pub fn refuse_token(&mut self, now: Now, slot: u32, seq: i64, code: u16, error: &str) {
+        self.edge.refuse_token(slot, seq, code, error, &mut self.out);
+        self.settle(now);
     }
 
     /// A client says who it is. Says whether it is taken at its word: not where it is somebody already.
@@ -226,17 +284,36 @@ impl<F: Frame> Node<F> {
         self.settle(now);
     }
 
+    /// A question or an order from outside. Its [`Effect::Reply`] has the same `ticket`, and comes within a second,
+    /// if [`Node::due`] is called in time.
+    pub fn ask(&mut self, now: Now, ticket: u64, ask: Ask) {
+        self.desk.ask(now, ticket, ask, &mut self.out);
+        self.settle(now);
+    }
+
+    /// The share of a broadcast ([`Effect::Spread`]) is queued for `to` clients; `without` had no room.
+    pub fn spread(&mut self, now: Now, broadcast: u32, to: usize, without: usize) {
+        self.broadcasts.spread(broadcast, to, without, &mut self.out);
+        self.settle(now);
+    }
+
     /// A letter was not taken: who waits for its answer is told 503. Returns it where nobody does.
     pub fn refused(&mut self, now: Now, envelope: Envelope<F>) -> Option<Envelope<F>> {
         let Some(asker) = envelope.asker() else { return Some(envelope) };
-        self.edge.refused(asker, &envelope, &mut self.out);
+        match asker.ticket {
+            Ticket::Job { job, .. } => self.desk.refused(job, &mut self.out),
+            _ => self.edge.refused(asker, &envelope, &mut self.out),
+        }
         self.settle(now);
         None
     }
 
-    /// Does what is due.
+    /// Does what is due: a share of a broadcast among it, once a call.
     pub fn due(&mut self, now: Now) {
-        while let Some((_, key)) = self.timers.pop_due(now.tick) {
+        self.turned = now.tick;
+        self.desk.due(now, &mut self.out);
+        self.broadcasts.go_on(&self.edge, &mut self.out);
+        while let Some((at, key)) = self.timers.pop_due(now.tick) {
             match Timer::of_key(key) {
                 Timer::User { slot, serial } => self.users.grace_over(now, slot, serial, &mut self.out),
                 Timer::Room { slot, serial } => self.rooms.due(now, slot, serial, &mut self.out),
@@ -244,6 +321,7 @@ impl<F: Frame> Node<F> {
                 Timer::Page { slot, serial } => {
                     self.edge.page_due(now, &self.rules, slot, serial, &mut self.out);
                 }
+                Timer::Token { slot, serial } => self.edge.token_due(now, slot, serial, at, &mut self.out),
             }
             self.settle(now);
         }
@@ -252,7 +330,8 @@ impl<F: Frame> Node<F> {
     /// When [`Node::due`] is to be called next.
     #[must_use]
     pub fn next_due(&self) -> Option<Tick> {
-        self.timers.next()
+        let broadcast = (!self.broadcasts.is_empty()).then_some(self.turned);
+        [self.timers.next(), self.desk.next_due(), broadcast].into_iter().flatten().reduce(Tick::min)
     }
 
     /// Takes what is to be done.
@@ -270,6 +349,12 @@ impl<F: Frame> Node<F> {
     #[must_use]
     pub fn edge(&self) -> &Edge {
         &self.edge
+    }
+
+    /// What was asked from outside and is not answered.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.desk.len()
     }
 
     /// The users whose home is here.
@@ -294,7 +379,10 @@ impl<F: Frame> Node<F> {
             }
         }
         for (at, timer) in self.out.timers.drain(..) {
-            self.timers.schedule(at, timer.key());
+            let at = self.timers.schedule(at, timer.key());
+            if let Timer::Token { slot, .. } = timer {
+                self.edge.token_timed(slot, at);
+            }
         }
     }
 
@@ -312,25 +400,62 @@ impl<F: Frame> Node<F> {
             Envelope::Watch { user, asker, suspect } => users.watch(now, &user, asker, suspect, out),
             Envelope::Unwatch { user, worker, suspect } => users.unwatch(&user, worker, suspect),
             Envelope::Look { user, asker } => users.look(now, user, asker, out),
-            Envelope::Tell { user, from, data, asker } => users.tell(now, &user, (&from, &data), asker, out),
+            Envelope::Tell { user, from, data, asker } => {
+                users.tell(now, &user, (from.as_deref(), &data), asker, out);
+            }
             Envelope::Join { room, user, again, asker } => rooms.join(now, (&room, &user), again, asker, out),
             Envelope::Leave { room, user, worker, leaving, asker } => {
                 rooms.leave(now, rules, (&room, &user), (worker, leaving), asker, out);
             }
             Envelope::Say { room, from, data, echo, asker } => {
-                rooms.say(now, (&room, &from), &data, echo, asker, out);
+                rooms.say(now, (&room, from.as_deref()), &data, echo, asker, out);
             }
             Envelope::List { room, limit, after, asker } => {
                 rooms.list(room, limit, after.as_ref(), asker, out);
             }
-            Envelope::Seen { asker, user, view } => self.edge.seen(asker, &user, view, out),
+            Envelope::ListUsers { state, limit, after, asker } => {
+                let part = users.page(now, state, limit, after.as_deref());
+                out.post(asker.at.worker, Envelope::UsersListed { asker, part });
+            }
+            Envelope::ListRooms { limit, after, asker } => {
+                let part = rooms.page(limit, after.as_deref());
+                out.post(asker.at.worker, Envelope::RoomsListed { asker, part });
+            }
+            Envelope::Kick { user, reason, asker } => users.kick(now, &user, &reason, asker, out),
+            Envelope::Bring { user, room, joins, asker } => users.bring(&user, &room, joins, asker, out),
+            Envelope::Bid { client, room, joins, asker } => self.edge.bring(client, &room, joins, asker, out),
+            Envelope::Broadcast { frame, bytes, asker } => {
+                self.broadcasts.begin(&self.edge, frame, bytes, asker, out);
+            }
+            Envelope::UsersListed { asker, part } => {
+                if let Ticket::Job { job, .. } = asker.ticket {
+                    self.desk.users(job, part, out);
+                }
+            }
+            Envelope::RoomsListed { asker, part } => {
+                if let Ticket::Job { job, .. } = asker.ticket {
+                    self.desk.rooms(job, part, out);
+                }
+            }
+            Envelope::Seen { asker, user, view } => match asker.ticket {
+                Ticket::Job { job, index } => self.desk.seen(job, index, user, view, out),
+                _ => self.edge.seen(asker, &user, view, out),
+            },
             Envelope::Changed { user, view, plain, full } => {
                 self.edge.changed(&user, &view, plain, full, out);
             }
             Envelope::Told { client, frame } => self.edge.told(client, frame, out),
-            Envelope::Evict { client, reason } => self.edge.evict(client, reason, out),
-            Envelope::Answered { asker, answer } => self.edge.answered(asker, &answer, out),
-            Envelope::Listed { asker, page } => self.edge.listed(asker, page, out),
+            Envelope::Evict { client, reason, words } => {
+                self.edge.evict(client, reason, words.as_deref(), out)
+            }
+            Envelope::Answered { asker, answer } => match asker.ticket {
+                Ticket::Job { job, .. } => self.desk.answered(job, answer, out),
+                _ => self.edge.answered(asker, answer, out),
+            },
+            Envelope::Listed { asker, page } => match asker.ticket {
+                Ticket::Job { job, .. } => self.desk.listed(asker, job, page, out),
+                _ => self.edge.listed(asker, page, out),
+            },
             Envelope::Deliver { room, frame, except } => self.edge.deliver(&room, frame, except, out),
         }
     }

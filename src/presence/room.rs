@@ -10,10 +10,12 @@ use std::ops::Bound;
 use slab::Slab;
 
 use crate::limits::BIG_ROOM_MEMBERS;
+use crate::presence::admin::Listing;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Leaving, Page, Place};
 use crate::presence::event;
 use crate::presence::name::Name;
 use crate::presence::node::{Outgoing, Rules, Timer, next_serial};
+use crate::presence::roll::Roll;
 use crate::time::{Now, TICK_MILLIS, Tick};
 
 /// Ticks between two counts that a big room is told.
@@ -131,6 +133,8 @@ impl Room {
 pub struct Rooms {
     by_name: HashMap<Name, u32>,
     rooms: Slab<Room>,
+    /// All of them by name, for pages.
+    roll: Roll,
     next_serial: u32,
     next_epoch: u64,
 }
@@ -142,6 +146,7 @@ impl Rooms {
         Rooms {
             by_name: HashMap::new(),
             rooms: Slab::new(),
+            roll: Roll::default(),
             next_serial: 0,
             next_epoch: now.unix_millis * 1_000,
         }
@@ -235,7 +240,7 @@ impl Rooms {
     pub(crate) fn say<F: Frame>(
         &mut self,
         now: Now,
-        (room, from): (&str, &str),
+        (room, from): (&str, Option<&str>),
         data: &str,
         echo: bool,
         asker: Asker,
@@ -274,6 +279,18 @@ impl Rooms {
         }
         page.room = Some(room);
         out.post(asker.at.worker, Envelope::Listed { asker, page });
+    }
+
+    /// Rooms by name, behind one, with their numbers of members.
+    pub(crate) fn page(&self, limit: usize, after: Option<&str>) -> Listing<usize> {
+        let mut slots = self.roll.after(after, |slot| &*self.rooms[slot as usize].name);
+        let row = |slot: u32| {
+            let room = &self.rooms[slot as usize];
+            (room.name.clone(), room.members.len())
+        };
+        let rows: Vec<(Name, usize)> = slots.by_ref().take(limit).map(row).collect();
+        let next = slots.next().and(rows.last()).map(|(name, _)| name.clone());
+        Listing { rows, next }
     }
 
     /// Some member's grace may be over: a timer also fires early, where the wheel can't look as far ahead as the grace is
@@ -315,6 +332,7 @@ impl Rooms {
         home.members.remove(user);
         if home.members.is_empty() {
             self.by_name.remove(&home.name);
+            self.roll.remove(slot, |slot| &*self.rooms[slot as usize].name);
             self.rooms.remove(slot as usize);
             return;
         }
@@ -344,6 +362,7 @@ impl Rooms {
             count_due: None,
         }) as u32;
         self.by_name.insert(name.clone(), slot);
+        self.roll.insert(slot, |slot| &*self.rooms[slot as usize].name);
         slot
     }
 }

@@ -6,12 +6,15 @@
 use hashbrown::HashTable;
 use slab::Slab;
 
+use crate::limits::PAGE_SCAN_MAX;
+use crate::presence::admin::Listing;
 use crate::presence::device::{Device, Devices, Lingering};
 use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
 use crate::presence::event;
 use crate::presence::last_seen::{Entry, LastSeen};
 use crate::presence::name::{Homes, Name};
 use crate::presence::node::{Outgoing, Rules, Timer, next_serial};
+use crate::presence::roll::Roll;
 use crate::presence::view::{Reason, State, View};
 use crate::time::Now;
 
@@ -96,6 +99,8 @@ pub struct Users {
     homes: Homes,
     table: HashTable<u32>,
     users: Slab<User>,
+    /// All of them by name, for pages.
+    roll: Roll,
     next_serial: u32,
     last_seen: LastSeen,
     present: usize,
@@ -107,6 +112,7 @@ impl Users {
             homes,
             table: HashTable::new(),
             users: Slab::new(),
+            roll: Roll::default(),
             next_serial: 0,
             last_seen: LastSeen::default(),
             present: 0,
@@ -140,7 +146,10 @@ impl Users {
     /// Bytes held, names apart.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.users.capacity() * size_of::<User>() + self.table.capacity() * 5 + self.last_seen.bytes()
+        self.users.capacity() * size_of::<User>()
+            + self.table.capacity() * 5
+            + self.last_seen.bytes()
+            + self.roll.bytes()
     }
 
     /// A connection is there. It takes the place of one that lingers; over the cap, of the oldest.
@@ -161,7 +170,7 @@ impl Users {
             if let Some(oldest) = known.devices.remove(Device::is_live) {
                 reason = Some(Reason::Replaced);
                 let Address { worker, client } = oldest.address();
-                out.post(worker, Envelope::Evict { client, reason: Reason::Replaced });
+                out.post(worker, Envelope::Evict { client, reason: Reason::Replaced, words: None });
             }
         }
         self.refresh(now, slot, reason, false, out);
@@ -301,7 +310,7 @@ impl Users {
         &self,
         now: Now,
         user: &str,
-        (from, data): (&str, &str),
+        (from, data): (Option<&str>, &str),
         asker: Asker,
         out: &mut Outgoing<F>,
     ) {
@@ -315,6 +324,69 @@ impl Users {
             }
         }
         out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Told(told) });
+    }
+
+    /// All connections of a user are sent away, for good; those within their grace are not waited for.
+    pub(crate) fn kick<F: Frame>(
+        &mut self,
+        now: Now,
+        user: &str,
+        words: &std::sync::Arc<str>,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) {
+        let mut kicked = 0;
+        if let Some(slot) = self.find(user) {
+            let known = &mut self.users[slot as usize];
+            for device in known.devices.live() {
+                let Address { worker, client } = device.address();
+                let words = Some(words.clone());
+                out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words });
+                kicked += 1;
+            }
+            while known.devices.remove(|device| !device.is_live()).is_some() {}
+            self.refresh(now, slot, Some(Reason::Kicked), false, out);
+        }
+        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Kicked(kicked) });
+    }
+
+    /// All connections of a user are to come into a room, or to go out of it: their edges see to that.
+    pub(crate) fn bring<F>(&self, user: &str, room: &Name, joins: bool, asker: Asker, out: &mut Outgoing<F>) {
+        let mut bidden = 0;
+        for device in self.find(user).iter().flat_map(|slot| self.users[*slot as usize].devices.live()) {
+            let Address { worker, client } = device.address();
+            out.post(worker, Envelope::Bid { client, room: room.clone(), joins, asker });
+            bidden += 1;
+        }
+        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Bringing(bidden) });
+    }
+
+    /// Users by name, behind one, as a watcher that asks for suspicions sees them: those in that state, or all that are
+    /// not offline. Looks at [`PAGE_SCAN_MAX`] users at most.
+    pub(crate) fn page(
+        &self,
+        now: Now,
+        state: Option<State>,
+        limit: usize,
+        after: Option<&str>,
+    ) -> Listing<View> {
+        let mut rows = Vec::new();
+        let mut slots = self.roll.after(after, |slot| &*self.users[slot as usize].name);
+        let mut last = None;
+        for slot in slots.by_ref().take(PAGE_SCAN_MAX) {
+            let user = &self.users[slot as usize];
+            last = Some(user);
+            let is_meant = state.map_or(user.told.state != State::Offline, |state| user.told.state == state);
+            // Who was only watched was never here.
+            if is_meant && user.version > 0 {
+                rows.push((user.name.clone(), user.view(now)));
+            }
+            if rows.len() == limit {
+                break;
+            }
+        }
+        let next = slots.next().and(last).map(|user| user.name.clone());
+        Listing { rows, next }
     }
 
     /// Tells the watchers where what they see has changed.
@@ -395,6 +467,7 @@ impl Users {
         let hash = self.homes.hash(&known.name);
         if let Ok(entry) = self.table.find_entry(hash, |other| *other == slot) {
             entry.remove();
+            self.roll.remove(slot, |slot| &*self.users[slot as usize].name);
             self.users.remove(slot as usize);
         }
     }
@@ -428,6 +501,7 @@ impl Users {
         let (homes, users) = (self.homes, &self.users);
         let hash = |slot: &u32| homes.hash(&users[*slot as usize].name);
         self.table.insert_unique(homes.hash(name), slot, hash);
+        self.roll.insert(slot, |slot| &*users[slot as usize].name);
         slot
     }
 }

@@ -22,6 +22,8 @@ pub(crate) enum Bytes {
     Opaque(Range<u32>),
     /// A shared frame: an index into `shared`.
     Shared(u32),
+    /// A big frame in a buffer of its own: an index into `own`.
+    Own(u32),
 }
 
 /// 16 bytes: a turn of a busy room has tens of thousands.
@@ -48,6 +50,9 @@ pub(crate) struct Dirty {
 pub(crate) struct Arena {
     bytes: Vec<u8>,
     shared: Vec<Arc<[u8]>>,
+    own: Vec<Vec<u8>>,
+    /// Bytes of `own`.
+    own_bytes: usize,
     pieces: Vec<Piece>,
     dirty: Vec<Dirty>,
 }
@@ -93,6 +98,20 @@ impl Arena {
         self.push(entry, Bytes::Shared(self.shared.len() as u32 - 1));
     }
 
+    /// Appends a frame that has a buffer of its own.
+    #[expect(clippy::cast_possible_truncation, reason = "bounded by ARENA_BYTES_CALL_MAX")]
+    pub(crate) fn append_own(&mut self, entry: u32, frame: Vec<u8>) {
+        self.dirty[entry as usize].len += frame.len();
+        self.own_bytes += frame.len();
+        self.own.push(frame);
+        self.push(entry, Bytes::Own(self.own.len() as u32 - 1));
+    }
+
+    /// Takes the buffer behind [`Bytes::Own`] away; nothing is left in its place.
+    pub(crate) fn take_own(&mut self, index: u32) -> Vec<u8> {
+        std::mem::take(&mut self.own[index as usize])
+    }
+
     /// A Ping was the last thing appended.
     pub(crate) fn mark_ping(&mut self, entry: u32) {
         let dirty = &mut self.dirty[entry as usize];
@@ -102,11 +121,19 @@ impl Arena {
     /// The pieces of an entry, in order.
     pub(crate) fn pieces(&self, entry: usize) -> impl Iterator<Item = &Bytes> {
         let mut next = self.dirty[entry].first;
-        std::iter::from_fn(move || {
-            let piece = self.pieces.get(next as usize)?;
-            next = piece.next;
-            Some(&piece.bytes)
-        })
+        std::iter::from_fn(move || self.next_piece(&mut next))
+    }
+
+    /// The first piece of an entry, for [`Arena::next_piece`].
+    pub(crate) fn first_piece(&self, entry: usize) -> u32 {
+        self.dirty[entry].first
+    }
+
+    /// The piece at `next`, which becomes the one after it.
+    pub(crate) fn next_piece(&self, next: &mut u32) -> Option<&Bytes> {
+        let piece = self.pieces.get(*next as usize)?;
+        *next = piece.next;
+        Some(&piece.bytes)
     }
 
     /// The bytes of a piece.
@@ -116,6 +143,7 @@ impl Arena {
                 &self.bytes[range.start as usize..range.end as usize]
             }
             Bytes::Shared(index) => &self.shared[*index as usize],
+            Bytes::Own(index) => &self.own[*index as usize],
         }
     }
 
@@ -129,6 +157,8 @@ impl Arena {
         self.bytes.clear();
         self.bytes.shrink_to(ARENA_BYTES_KEPT);
         self.shared.clear();
+        self.own.clear();
+        self.own_bytes = 0;
         self.pieces.clear();
         self.dirty.clear();
         self.pieces.shrink_to(ARENA_BYTES_KEPT / size_of::<Piece>());
@@ -137,12 +167,12 @@ impl Arena {
 
     /// Whether it is time to write, though the turn goes on.
     pub(crate) fn is_early(&self) -> bool {
-        self.bytes.len() > ARENA_BYTES_MAX || self.pieces.len() > ARENA_PIECES_MAX
+        self.bytes.len() + self.own_bytes > ARENA_BYTES_MAX || self.pieces.len() > ARENA_PIECES_MAX
     }
 
     /// Whether one call of the service has sent so much that nothing more fits.
     pub(crate) fn has_room(&self, len: usize) -> bool {
-        self.bytes.len() + len < ARENA_BYTES_CALL_MAX
+        self.bytes.len() + self.own_bytes + len < ARENA_BYTES_CALL_MAX
             && self.pieces.len() < ARENA_BYTES_CALL_MAX / size_of::<Piece>()
     }
 

@@ -1,5 +1,6 @@
 //! What a service may do during a call: send, publish, close, answer, post mail.
 
+use crate::limits::{FRAME_HEADER_BYTES_MAX, OWN_BUFFER_BYTES_MIN};
 use crate::reactor::admission::Shortage;
 use crate::reactor::core::{Core, Letter};
 use crate::reactor::counters::Cause;
@@ -78,7 +79,13 @@ impl<M> Context<'_, M> {
     /// See [`SendError`]; nothing was queued.
     pub fn send(&mut self, conn: ConnId, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
         self.core.room(conn, payload.len())?;
-        self.core.append(conn, false, |out| frame::write(out, opcode(kind), payload, None));
+        if payload.len() < OWN_BUFFER_BYTES_MIN {
+            self.core.append(conn, false, |out| frame::write(out, opcode(kind), payload, None));
+        } else {
+            let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES_MAX + payload.len());
+            frame::write(&mut frame, opcode(kind), payload, None);
+            self.core.append_own(conn, frame);
+        }
         self.core.counters().messages_sent.add(1);
         Ok(())
     }

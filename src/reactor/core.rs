@@ -144,6 +144,14 @@ impl<M> Core<M> {
         }
     }
 
+    /// Appends a frame that has a buffer of its own.
+    pub(crate) fn append_own(&mut self, id: ConnId, frame: Vec<u8>) {
+        if let Some(entry) = self.entry(id) {
+            self.arena.append_own(entry, frame);
+            self.check_early(entry);
+        }
+    }
+
     /// Appends a shared frame.
     pub(crate) fn append_shared(&mut self, id: ConnId, frame: &Arc<[u8]>) {
         if let Some(entry) = self.entry(id) {

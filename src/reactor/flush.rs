@@ -25,7 +25,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         while !self.core.arena.dirty().is_empty() {
             let mut arena = mem::take(&mut self.core.arena);
             for entry in 0..arena.dirty().len() {
-                self.flush_entry(&arena, entry);
+                self.flush_entry(&mut arena, entry);
             }
             arena.clear();
             self.core.arena = arena;
@@ -41,7 +41,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    fn flush_entry(&mut self, arena: &Arena, entry: usize) {
+    fn flush_entry(&mut self, arena: &mut Arena, entry: usize) {
         let dirty = arena.dirty()[entry];
         let id = dirty.conn;
         let Some(conn) = self.core.get_mut(id) else { return };
@@ -64,7 +64,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// Puts what the socket did not take into the connection's own queue.
-    fn queue(&mut self, arena: &Arena, entry: usize, written: usize) {
+    fn queue(&mut self, arena: &mut Arena, entry: usize, written: usize) {
         let Dirty { conn: id, len, ping_end, .. } = arena.dirty()[entry];
         let now = self.core.now.tick;
         let Some(conn) = self.core.get_mut(id) else { return };
@@ -216,8 +216,9 @@ fn none_where_full(result: std::io::Result<usize>) -> std::io::Result<usize> {
 }
 
 /// Moves an entry's output behind its first `written` bytes into a queue.
-fn enqueue(outbox: &mut Outbox, arena: &Arena, entry: usize, mut written: usize) {
-    for piece in arena.pieces(entry) {
+fn enqueue(outbox: &mut Outbox, arena: &mut Arena, entry: usize, mut written: usize) {
+    let mut next = arena.first_piece(entry);
+    while let Some(piece) = arena.next_piece(&mut next) {
         let bytes = arena.slice(piece);
         if written >= bytes.len() && !bytes.is_empty() {
             written -= bytes.len();
@@ -231,6 +232,10 @@ fn enqueue(outbox: &mut Outbox, arena: &Arena, entry: usize, mut written: usize)
                 outbox.push_cut_shared(arena.shared(*index).clone(), written);
             }
             Bytes::Shared(index) => outbox.push(Chunk::Shared(arena.shared(*index).clone())),
+            Bytes::Own(index) => {
+                let index = *index;
+                outbox.push_cut_frame(arena.take_own(index), written);
+            }
         }
         written = 0;
     }

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::time::Duration;
 
-use crate::limits::READS_PER_TURN_MAX;
+use crate::limits::{READ_ONTO_BYTES_MIN, READS_PER_TURN_MAX};
 use crate::reactor::conn::{Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
@@ -26,10 +26,12 @@ impl<N: Net, S: Service> Worker<N, S> {
                 self.buffer = buffer;
                 return;
             }
-            let result = self.transport(id).map(|transport| transport.read(&mut buffer));
-            let more = match result {
-                None => false,
-                Some(result) => self.on_read(id, result, &mut buffer, to_end),
+            let more = match self.read_onto(id, to_end) {
+                Some(more) => more,
+                None => {
+                    let result = self.transport(id).map(|transport| transport.read(&mut buffer));
+                    result.is_some_and(|result| self.on_read(id, result, &mut buffer, to_end))
+                }
             };
             if !more {
                 self.buffer = buffer;
@@ -42,11 +44,15 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Takes one read's outcome; says whether there may be more to read.
     fn on_read(&mut self, id: ConnId, result: io::Result<usize>, buffer: &mut [u8], to_end: bool) -> bool {
+        let Some(len) = self.heard(id, result) else { return false };
+        self.input(id, &mut buffer[..len]);
+        len == buffer.len() || to_end
+    }
+
+    /// Takes one read's outcome but for its bytes. Returns how many there are.
+    fn heard(&mut self, id: ConnId, result: io::Result<usize>) -> Option<usize> {
         match result {
-            Ok(0) => {
-                self.on_end(id);
-                false
-            }
+            Ok(0) => self.on_end(id),
             Ok(len) => {
                 self.core.counters().received_bytes.add(len as u64);
                 let now = self.core.now.tick;
@@ -54,15 +60,34 @@ impl<N: Net, S: Service> Worker<N, S> {
                     self.service.suspect(&mut Context { core: &mut self.core }, id, false);
                     self.settle();
                 }
-                self.input(id, &mut buffer[..len]);
-                len == buffer.len() || to_end
+                return Some(len);
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
-            Err(_) => {
-                self.remove(id, Cause::Reset);
-                false
-            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => self.remove(id, Cause::Reset),
         }
+        None
+    }
+
+    /// Reads behind what has arrived of a big message, where much of it is to come: from the shared buffer it would be
+    /// copied there. Says whether there may be more to read; `None` where nothing like that is under way.
+    fn read_onto(&mut self, id: ConnId, to_end: bool) -> Option<bool> {
+        let conn = self.core.get_mut(id).filter(|conn| matches!(conn.life, Life::Open | Life::Closing))?;
+        let Protocol::Frames(session) = &mut conn.protocol else { return None };
+        let message = session.room(READ_ONTO_BYTES_MIN)?;
+        let (before, room) = (message.len(), message.capacity() - message.len());
+        let result = self.transports.get_mut(id.key as usize)?.as_mut()?.read_onto(message);
+        let Some(len) = self.heard(id, result) else { return Some(false) };
+        let Some(conn) = self.core.get_mut(id) else { return Some(false) };
+        let Protocol::Frames(mut session) = mem::replace(&mut conn.protocol, Protocol::Taken) else {
+            return Some(false);
+        };
+        match session.filled(before) {
+            Ok(Some(event)) if self.reads_frames(id) => self.event(id, &event),
+            Ok(_) => {}
+            Err(error) => self.violation(id, error),
+        }
+        self.put_back(id, session);
+        Some(len == room || to_end)
     }
 
     fn input(&mut self, id: ConnId, bytes: &mut [u8]) {

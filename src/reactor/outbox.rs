@@ -111,6 +111,16 @@ impl Outbox {
         self.mark_sent(sent - start);
     }
 
+    /// Queues one frame in a buffer of its own, of which `sent` bytes have left: none where others are queued before it.
+    pub fn push_cut_frame(&mut self, frame: Vec<u8>, sent: usize) {
+        debug_assert!((self.queue.is_empty() || sent == 0) && sent < frame.len());
+        self.len += frame.len();
+        self.queue.push_back(Chunk::Frames(frame));
+        if sent > 0 {
+            self.mark_sent(sent);
+        }
+    }
+
     /// Queues a shared frame of which `sent` bytes have left.
     pub fn push_cut_shared(&mut self, frame: Arc<[u8]>, sent: usize) {
         debug_assert!(self.queue.is_empty() && sent < frame.len());

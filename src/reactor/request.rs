@@ -274,7 +274,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let limit = self.core.config.max_body_bytes;
         let behind = &input[head_len..];
         let (len, body) = match head.body(limit) {
-            Err(refusal) => return self.refuse(id, &refusal),
+            Err(refusal) => return self.refuse_body(id, head, &refusal),
             Ok(Body::Length(len)) if behind.len() >= len => (len, &behind[..len]),
             Ok(Body::Length(len)) => {
                 progress.need = head_len + len;
@@ -283,13 +283,13 @@ impl<N: Net, S: Service> Worker<N, S> {
             Ok(Body::Chunked) => {
                 let (chunks, body, decoded) = progress.chunked.get_or_insert_default();
                 match chunks.read(&behind[*decoded..], body, limit) {
-                    Err(refusal) => return self.refuse(id, &refusal),
+                    Err(refusal) => return self.refuse_body(id, head, &refusal),
                     Ok((taken, false)) => {
                         *decoded += taken;
                         // Framing may outweigh the data it frames, but not without end.
                         if *decoded > 2 * limit {
-                            return self
-                                .refuse(id, &Refusal { status: 413, reason: "the body is too large" });
+                            let refusal = Refusal { status: 413, reason: "the body is too large" };
+                            return self.refuse_body(id, head, &refusal);
                         }
                         return self.await_body(id, head, progress);
                     }
@@ -360,6 +360,12 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Answers what came in the place of a request, and ends the connection.
     pub(crate) fn reject(&mut self, id: ConnId, refusal: &Refusal) {
         self.refuse(id, refusal);
+    }
+
+    /// Refuses a request whose head is good, in the service's words.
+    fn refuse_body(&mut self, id: ConnId, head: &Head<'_>, refusal: &Refusal) -> Step {
+        let response = self.service.refusal(head, refusal);
+        self.refuse_with(id, response)
     }
 
     /// Answers and ends the connection: nothing behind a refused request is ever read as another one.

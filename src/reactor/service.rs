@@ -8,7 +8,7 @@ use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::time::Tick;
 use crate::wire::frame::{self, Opcode};
-use crate::wire::http::{Head, Response};
+use crate::wire::http::{Head, Refusal, Response};
 use crate::wire::session::Kind;
 use crate::wire::upgrade::Upgrade;
 
@@ -67,6 +67,12 @@ pub trait Service {
     ) -> Answer {
         let _ = (cx, request, head, body);
         Answer::Now(Response::text(404, "not found"))
+    }
+
+    /// What a request that was refused for its body is answered with; the connection ends with it.
+    fn refusal(&self, head: &Head<'_>, refusal: &Refusal) -> Response {
+        let _ = head;
+        Response::refusal(refusal)
     }
 
     /// Mail from the service of worker `from`.

@@ -18,6 +18,12 @@ impl<S: Socket> Transport<S> {
         retry(|| socket.read(buffer))
     }
 
+    /// Reads into the spare capacity of `onto`.
+    pub(crate) fn read_onto(&mut self, onto: &mut Vec<u8>) -> io::Result<usize> {
+        let Transport::Plain(socket) = self;
+        retry(|| socket.read_onto(onto))
+    }
+
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Transport::Plain(socket) = self;
         retry(|| socket.write(bytes))

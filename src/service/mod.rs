@@ -4,10 +4,9 @@
 //! |---|---|
 //! | [`echo`] | sends every message back |
 //! | [`presence`] | who is here: a worker's presence as a service |
-//! | `slow` | what waits for readers that are too slow |
 //! | [`heartbeats`] | what pages say to show that they are there |
 
 pub mod echo;
+pub mod gate;
 pub mod heartbeats;
 pub mod presence;
-mod slow;

@@ -1,17 +1,24 @@
 //! Presence as a service: connections become clients of a worker's [`Node`], what the node wants done is done, and letters
 //! between nodes become mail between workers.
 
+mod slow;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limits::{BACKLOG_BYTES_PAUSE, HELD_BACK_MAX};
-use crate::presence::{About, Effect, Envelope, Frame, Homes, Name, Node, Reason, Rules, event, is_name};
+use crate::limits::HELD_BACK_MAX;
+use crate::presence::admin::{Ask, Reply};
+use crate::presence::{
+    About, Effect, Entry, Envelope, Frame, Homes, Name, Node, Reason, Rules, event, is_name,
+};
 use crate::reactor::{Cause, ConnId, Context, SendError, SharedFrame, WorkerId};
+use crate::service::gate::Gate;
 use crate::service::heartbeats::{Said, Shapes};
-use crate::service::slow::Slow;
 use crate::time::{Now, TICK_MILLIS, Tick};
 use crate::wire::close::{Close, CloseCode};
+use crate::wire::http::percent_decoded;
+use crate::wire::http::{Head, Response};
 use crate::wire::session::Kind;
 
 /// The subprotocol of clients that know what they speak.
@@ -33,6 +40,8 @@ pub struct PresenceSettings {
     pub rules: Rules,
     /// What counts as a page's heartbeat.
     pub shapes: Shapes,
+    /// Who may come in.
+    pub gate: Gate,
     /// Rooms whose slow members lose the oldest messages: names, or prefixes with a `*` behind.
     pub drop_oldest: Vec<String>,
     /// Keeps names from being piled onto one worker; the same for all workers.
@@ -63,10 +72,6 @@ impl Tag {
     }
 }
 
-/// Indices of [`WITHHELD_LABELS`](crate::reactor::counters::WITHHELD_LABELS).
-const WITHHELD_MESSAGE: usize = 0;
-const WITHHELD_STATE: usize = 1;
-
 /// Presence on one worker.
 #[derive(Debug)]
 pub struct Presence {
@@ -74,10 +79,12 @@ pub struct Presence {
     settings: Arc<PresenceSettings>,
     /// By worker: letters that its mailbox had no room for, in order.
     held_back: Vec<VecDeque<Letter>>,
-    /// Whom the connection that is being opened belongs to.
-    opening: Option<Name>,
+    /// Answers to [`Presence::ask`] that nobody has taken yet.
+    replies: Vec<(u64, Reply)>,
+    /// As whom the connection that is being opened comes in.
+    opening: Option<Entry>,
     /// What waits for slow readers.
-    slow: Slow,
+    slow: slow::Slow,
     /// Connections that have room again, and had too little of it for all that waits for them.
     relieved: Vec<ConnId>,
 }
@@ -92,8 +99,9 @@ impl Presence {
             settings,
             held_back: (0..workers).map(|_| VecDeque::new()).collect(),
             opening: None,
-            slow: Slow::default(),
+            slow: slow::Slow::default(),
             relieved: Vec::new(),
+            replies: Vec::new(),
         }
     }
 
@@ -106,9 +114,14 @@ impl Presence {
     /// Admits a client; `open` follows. Returns its tag.
     ///
     /// # Errors
-    /// The query names somebody whose name can't be one.
-    pub fn admit(&mut self, query: &str, subprotocol: Option<&str>) -> Result<u32, &'static str> {
-        self.opening = user_of_query(query)?;
+    /// 400 where the query names somebody whose name can't be one, 401 where a token is missing or bad.
+    pub fn admit(&mut self, now: Now, head: &Head<'_>, subprotocol: Option<&str>) -> Result<u32, Response> {
+        self.opening = match self.settings.gate.admit(now, head)? {
+            Some(entry) => Some(entry),
+            None => user_of_query(head.query())
+                .map(|user| Some(Entry::Open(user)))
+                .map_err(|reason| Response::text(400, reason))?,
+        };
         let version_1 = if subprotocol == Some(SUBPROTOCOL) { Tag::VERSION_1 } else { 0 };
         Ok(Tag::PRESENCE | version_1)
     }
@@ -116,10 +129,10 @@ impl Presence {
     /// An admitted client is connected.
     pub fn open(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
         let Some(tag) = cx.tag(conn).map(Tag) else { return };
-        let user = self.opening.take();
-        // Who says in the query who it is does not say it again.
-        let spoken = if user.is_some() { Tag::SPOKEN } else { 0 };
-        let slot = self.node.open(cx.now(), conn.to_bits(), user, tag.is_version_1());
+        let entry = self.opening.take().unwrap_or(Entry::Open(None));
+        // Only who has not said who it is may do so with its first message.
+        let spoken = if matches!(entry, Entry::Open(None)) { 0 } else { Tag::SPOKEN };
+        let slot = self.node.enter(cx.now(), conn.to_bits(), entry, tag.is_version_1());
         cx.set_tag(conn, tag.0 | spoken | slot);
         self.act(cx);
     }
@@ -197,6 +210,17 @@ impl Presence {
         self.act(cx);
     }
 
+    /// A question or an order from outside; `ticket` comes back with the reply.
+    pub fn ask(&mut self, cx: &mut Context<'_, Letter>, ticket: u64, ask: Ask) {
+        self.node.ask(cx.now(), ticket, ask);
+        self.act(cx);
+    }
+
+    /// Takes the replies that have come. After [`Presence::tick`], none is due that isn't here.
+    pub fn replies(&mut self) -> Vec<(u64, Reply)> {
+        std::mem::take(&mut self.replies)
+    }
+
     /// Does what is due; returns when something will be.
     pub fn tick(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
         let now = cx.now();
@@ -236,12 +260,6 @@ impl Presence {
         self.node.edge().bytes() + self.node.users().bytes()
     }
 
-    /// Whether something waits for readers that are too slow.
-    #[must_use]
-    pub fn holds_for_slow(&self) -> bool {
-        !self.slow.is_empty()
-    }
-
     /// Does what the node wants done, and what comes of that.
     fn act(&mut self, cx: &mut Context<'_, Letter>) {
         while self.node.has_effects() {
@@ -275,65 +293,34 @@ impl Presence {
                 }
             }
             Effect::Close { link, code, reason } => {
-                self.part_with(cx, ConnId::from_bits(link), CloseCode(code), reason);
+                self.part_with(cx, ConnId::from_bits(link), CloseCode(code), &reason);
             }
+            Effect::Spread { broadcast, links, frame } => {
+                let links = links.into_iter().map(ConnId::from_bits);
+                let all = links.len();
+                // Who has no room for it is not closed: what is for everybody is no debt of theirs.
+                let without = cx.publish(links, &frame).len();
+                self.node.spread(cx.now(), broadcast, all - without, without);
+            }
+            Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
+            Effect::Verify { slot, seq, token } => self.verify(cx.now(), slot, seq, &token),
             Effect::Post { to, envelope } => self.post(cx, to, envelope),
         }
     }
 
-    fn drops_oldest(&self, room: &str) -> bool {
-        let names = |pattern: &String| match pattern.strip_suffix('*') {
-            Some(prefix) => room.starts_with(prefix),
-            None => room == pattern,
-        };
-        self.settings.drop_oldest.iter().any(names)
-    }
-
-    /// Sends a user's state; where something is queued for the client already, it waits, and only the latest of a user does.
-    fn send_state(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, user: &Name, frame: &SharedFrame) {
-        if cx.backlog(conn) == 0 && !self.slow.holds(conn).0 {
-            if cx.send_shared(conn, frame) == Err(SendError::Full) {
-                self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
-            }
-            return;
+    fn verify(&mut self, now: Now, slot: u32, seq: i64, token: &str) {
+        if self.settings.gate.keys.is_none() {
+            let error = "this server knows no tokens: connect with ?user=NAME";
+            return self.node.refuse_token(now, slot, seq, 400, error);
         }
-        match self.slow.hold_state(conn, user.clone(), frame.clone()) {
-            Some(true) => cx.count_withheld(WITHHELD_STATE, 1),
-            Some(false) => {}
-            None => self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow"),
-        }
-    }
-
-    /// Sends what happens in a room; a client that is too slow for it gets the newest of it when it has read the rest.
-    fn send_or_wait(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, frame: &SharedFrame) {
-        let goes = cx.backlog(conn) < BACKLOG_BYTES_PAUSE && !self.slow.holds(conn).1;
-        if !goes || cx.send_shared(conn, frame) == Err(SendError::Full) {
-            let dropped = self.slow.hold_message(conn, frame.clone());
-            cx.count_withheld(WITHHELD_MESSAGE, dropped);
-            // One that was refused for this turn's output alone will not be heard of again.
-            if goes {
-                self.relieved.push(conn);
-            }
-        }
-    }
-
-    /// A client has read all that was queued for it: what waited for that goes out.
-    pub fn relieved(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
-        let Some(mut waiting) = self.slow.take(conn) else { return };
-        while let Some(frame) = waiting.next() {
-            match cx.send_shared(conn, frame) {
-                Ok(()) => waiting.sent(),
-                Err(SendError::Gone) => return,
-                Err(SendError::Full) => {
-                    self.slow.put_back(conn, waiting);
-                    return self.relieved.push(conn);
-                }
-            }
+        match self.settings.gate.verify(now, token) {
+            Ok((user, grants)) => self.node.authenticate(now, slot, seq, user, grants),
+            Err(error) => self.node.refuse_token(now, slot, seq, 401, &error),
         }
     }
 
     /// Closes a connection, and says so first to who understands it.
-    fn part_with(&self, cx: &mut Context<'_, Letter>, conn: ConnId, code: CloseCode, reason: &'static str) {
+    fn part_with(&self, cx: &mut Context<'_, Letter>, conn: ConnId, code: CloseCode, reason: &str) {
         if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
             let retry = (code == CloseCode::TRY_AGAIN).then(|| cx.retry_millis());
             // A client whose backlog is full learns from the Close.
@@ -389,21 +376,6 @@ fn user_of_query(query: &str) -> Result<Option<Name>, &'static str> {
     Ok(None)
 }
 
-/// RFC 3986 §2.1; `None` where an escape is cut or what comes out is not UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        decoded.push(if byte == b'%' {
-            let digits = [bytes.next()?, bytes.next()?];
-            u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-        } else {
-            byte
-        });
-    }
-    String::from_utf8(decoded).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -417,7 +389,7 @@ mod tests {
         assert_eq!(user("id=c&userid=b&user=a"), Ok(Some("a".into())));
         assert_eq!(user("user=&id=c"), Ok(Some("c".into())));
         assert_eq!(user("user=a%40b"), Ok(Some("a@b".into())));
-        for query in ["user=a%20b", "user=%4", "user=%zz", "user=%ff", "id=%22"] {
+        for query in ["user=a%20b", "user=%4", "user=%zz", "user=%ff", "user=%+f", "id=%22"] {
             assert!(user(query).is_err(), "{query}");
         }
     }

@@ -26,6 +26,10 @@ impl Socket for TcpSocket {
         Ok(rustix::net::recv(&self.0, buffer, RecvFlags::empty())?.0)
     }
 
+    fn read_onto(&mut self, onto: &mut Vec<u8>) -> io::Result<usize> {
+        Ok(rustix::net::recv(&self.0, rustix::buffer::spare_capacity(onto), RecvFlags::empty())?.0)
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(rustix::net::send(&self.0, bytes, SendFlags::NOSIGNAL)?)
     }

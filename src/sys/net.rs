@@ -17,6 +17,12 @@ pub trait Socket {
     /// `WouldBlock` where nothing has arrived; anything else ends the connection.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
+    /// Reads into the spare capacity of `onto`, behind what it holds.
+    ///
+    /// # Errors
+    /// As [`Socket::read`].
+    fn read_onto(&mut self, onto: &mut Vec<u8>) -> io::Result<usize>;
+
     /// Writes some of `bytes`.
     ///
     /// # Errors

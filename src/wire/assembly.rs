@@ -114,21 +114,51 @@ impl Partial {
         let part = first(input, left);
         let key = unmask(part, key);
         message.push(rules, part, left, fin)?;
-        let left = left - part.len();
-        if left > 0 {
-            self.frame = Frame::Data { key, left, fin };
-            return Ok((part.len(), None));
-        }
-        self.frame = Frame::Start;
-        if !fin {
-            return Ok((part.len(), None));
-        }
+        let kind = self.move_on(key, left - part.len(), fin)?;
+        Ok((part.len(), kind))
+    }
+
+    /// The end of the data frame is `left` bytes away. Returns the message's kind where this was its last byte: it lies
+    /// in `payload` then.
+    fn move_on(
+        &mut self,
+        key: Option<[u8; 4]>,
+        left: usize,
+        fin: bool,
+    ) -> Result<Option<Kind>, ProtocolError> {
+        self.frame = if left > 0 { Frame::Data { key, left, fin } } else { Frame::Start };
+        let Some(message) = self.message.as_mut().filter(|_| left == 0 && fin) else { return Ok(None) };
         // RFC 6455 §8.1: a text may not end within a character, though its fragments may.
         message.utf8.finish().map_err(|_| ProtocolError::NotUtf8)?;
         let kind = message.kind;
         self.payload = std::mem::take(&mut message.data);
         self.message = None;
-        Ok((part.len(), Some(kind)))
+        Ok(Some(kind))
+    }
+
+    /// See [`Session::room`](crate::wire::session::Session::room).
+    pub(super) fn room(&mut self, least: usize) -> Option<&mut Vec<u8>> {
+        let (Frame::Data { left, fin: true, .. }, Some(message)) = (self.frame, &mut self.message) else {
+            return None;
+        };
+        if left < least || message.encoded {
+            return None;
+        }
+        let end = message.data.len() + left;
+        message.reserve(least, end);
+        // Never room for more than the frame: what follows it is not of this message.
+        (message.data.capacity() <= end).then_some(&mut message.data)
+    }
+
+    /// See [`Session::filled`](crate::wire::session::Session::filled).
+    pub(super) fn filled(&mut self, before: usize) -> Result<Option<Kind>, ProtocolError> {
+        let (Frame::Data { key, left, fin }, Some(message)) = (self.frame, &mut self.message) else {
+            return Ok(None);
+        };
+        let part = message.data.get_mut(before..).unwrap_or_default();
+        let (len, key) = (part.len(), unmask(part, key));
+        message.check(before)?;
+        self.move_on(key, left.saturating_sub(len), fin)
     }
 }
 
@@ -182,6 +212,11 @@ impl Assembly {
             self.reserve(part.len(), if fin { before + left } else { limit });
             self.data.extend_from_slice(part);
         }
+        self.check(before)
+    }
+
+    /// Checks what has been added behind `before`.
+    fn check(&mut self, before: usize) -> Result<(), ProtocolError> {
         // RFC 6455 §8.1: text is UTF-8; a byte that can't be fails now, not when the message is complete.
         if self.kind == Kind::Text && self.utf8.push(self.data.get(before..).unwrap_or_default()).is_err() {
             return Err(ProtocolError::NotUtf8);

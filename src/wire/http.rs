@@ -4,9 +4,11 @@
 //! framing and names with spaces are refused, so that nothing can be smuggled behind a request.
 
 mod chunks;
+mod percent;
 mod response;
 
 pub use chunks::Chunks;
+pub use percent::percent_decoded;
 pub use response::Response;
 
 use crate::limits::HEADERS_MAX;

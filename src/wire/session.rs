@@ -151,14 +151,40 @@ impl Session {
                 Ok((taken, Some(found))) => {
                     return Ok((at + taken, Some(self.event(&found, &input[..at + taken]))));
                 }
-                Err(error) => {
-                    self.phase = Phase::Failed;
-                    self.partial = None;
-                    return Err(error);
-                }
+                Err(error) => return Err(self.fail(error)),
             }
         }
         Ok((at, None))
+    }
+
+    /// Where a data frame is under way of which at least `least` bytes are to come, and it is its message's last: the
+    /// message so far, with room for `least` bytes or more, all of them the frame's. What is read straight into that room
+    /// is not copied; say that it was by [`Session::filled`]. A message that an extension decodes has none.
+    pub fn room(&mut self, least: usize) -> Option<&mut Vec<u8>> {
+        self.partial.as_mut().filter(|_| self.phase == Phase::Open)?.room(least)
+    }
+
+    /// Takes what was appended to [`Session::room`], which held `before` bytes: unmasks and checks it. Returns the message
+    /// where it is complete.
+    ///
+    /// # Errors
+    /// As [`Session::read`].
+    pub fn filled(&mut self, before: usize) -> Result<Option<Event<'_>>, ProtocolError> {
+        let Some(partial) = &mut self.partial else { return Ok(None) };
+        match partial.filled(before) {
+            Ok(None) => Ok(None),
+            Ok(Some(kind)) => {
+                Ok(Some(self.event(&Found { what: What::Message(kind), place: Place::Kept }, &[])))
+            }
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Nothing more is read.
+    fn fail(&mut self, error: ProtocolError) -> ProtocolError {
+        self.phase = Phase::Failed;
+        self.partial = None;
+        error
     }
 
     /// Frees the memory of an event that [`Session::read`] handed on. Call it when the events of one readiness are

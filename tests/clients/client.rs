@@ -7,34 +7,35 @@ use std::time::{Duration, Instant};
 use rollcall::http::{Site, SiteSettings};
 use rollcall::presence::Rules;
 use rollcall::reactor::{Config, Heartbeat, HeartbeatMode, Server};
+use rollcall::service::gate::Gate;
 use rollcall::service::presence::PresenceSettings;
 use rollcall::time::{Tick, ticks};
 use serde_json::Value;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
-use tungstenite::{Message, WebSocket};
+use tungstenite::{HandshakeError, Message, WebSocket};
 
 /// Longer than anything takes that a test waits for; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) fn millis(n: u64) -> Duration {
+pub(crate) fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
 /// Runs a test with one worker, with three and with 52.
-pub(super) fn with_workers(test: impl Fn(usize)) {
+pub(crate) fn with_workers(test: impl Fn(usize)) {
     for workers in [1, 3, 52] {
         test(workers);
     }
 }
 
-pub(super) struct Times {
-    pub(super) mode: HeartbeatMode,
-    pub(super) interval: Duration,
-    pub(super) timeout: Duration,
-    pub(super) silence: Duration,
-    pub(super) suspect: Duration,
-    pub(super) grace: Duration,
+pub(crate) struct Times {
+    pub(crate) mode: HeartbeatMode,
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) silence: Duration,
+    pub(crate) suspect: Duration,
+    pub(crate) grace: Duration,
 }
 
 impl Default for Times {
@@ -51,7 +52,11 @@ impl Default for Times {
     }
 }
 
-pub(super) fn start(workers: usize, times: &Times) -> Server {
+pub(crate) fn start(workers: usize, times: &Times) -> Server {
+    start_with(workers, times, Gate::default())
+}
+
+pub(crate) fn start_with(workers: usize, times: &Times, gate: Gate) -> Server {
     let heartbeat = Heartbeat {
         mode: times.mode,
         interval: times.interval,
@@ -62,6 +67,7 @@ pub(super) fn start(workers: usize, times: &Times) -> Server {
     let page_silence = (times.mode == HeartbeatMode::Both).then(|| ticks(times.silence));
     let presence = PresenceSettings {
         rules: Rules { grace: ticks(times.grace), page_silence, ..Rules::default() },
+        gate,
         secret: 7,
         ..PresenceSettings::default()
     };
@@ -77,9 +83,9 @@ pub(super) fn start(workers: usize, times: &Times) -> Server {
 }
 
 /// A client, connected.
-pub(super) struct Client {
+pub(crate) struct Client {
     socket: WebSocket<TcpStream>,
-    pub(super) subprotocol: Option<String>,
+    pub(crate) subprotocol: Option<String>,
     /// Events that came while an answer was waited for.
     early: std::collections::VecDeque<Value>,
     seq: i64,
@@ -87,45 +93,63 @@ pub(super) struct Client {
 
 impl Client {
     /// Connects with the given path and query and subprotocols.
-    pub(super) fn connect(server: &Server, target: &str, subprotocols: Option<&str>) -> Client {
+    pub(crate) fn connect(server: &Server, target: &str, subprotocols: Option<&str>) -> Client {
+        let names = subprotocols.map(|names| ("Sec-WebSocket-Protocol", names));
+        let refused = |(status, body)| panic!("{target} is refused: {status} {body}");
+        Client::try_connect(server, target, names.as_slice()).unwrap_or_else(refused)
+    }
+
+    /// Connects with further header fields; or the status and body of the refusal.
+    pub(crate) fn try_connect(
+        server: &Server,
+        target: &str,
+        fields: &[(&'static str, &str)],
+    ) -> Result<Client, (u16, String)> {
         let address = server.addresses()[0];
         let mut request = format!("ws://{address}{target}").into_client_request().unwrap();
-        if let Some(names) = subprotocols {
-            request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_str(names).unwrap());
+        for (name, value) in fields {
+            request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
         }
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        let (socket, response) = tungstenite::client(request, stream).unwrap();
+        let (socket, response) = match tungstenite::client(request, stream) {
+            Ok(open) => open,
+            Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+                let body = response.body().as_deref().unwrap_or_default();
+                return Err((response.status().as_u16(), String::from_utf8_lossy(body).into_owned()));
+            }
+            Err(error) => panic!("{error}"),
+        };
         let subprotocol = response.headers().get("Sec-WebSocket-Protocol");
         let subprotocol = subprotocol.map(|name| name.to_str().unwrap().to_owned());
-        Client { socket, subprotocol, early: Default::default(), seq: 0 }
+        Ok(Client { socket, subprotocol, early: Default::default(), seq: 0 })
     }
 
     /// A client in the field: a path, and nothing else.
-    pub(super) fn plain(server: &Server, target: &str) -> Client {
+    pub(crate) fn plain(server: &Server, target: &str) -> Client {
         Client::connect(server, target, None)
     }
 
     /// A client that speaks `rollcall.v1`, welcomed.
-    pub(super) fn named(server: &Server, user: &str) -> Client {
+    pub(crate) fn named(server: &Server, user: &str) -> Client {
         let mut client = Client::connect(server, &format!("/ws?user={user}"), Some("rollcall.v1"));
         let welcome = client.event();
         assert_eq!((&welcome["event"], &welcome["user"]), (&"welcome".into(), &user.into()));
         client
     }
 
-    pub(super) fn send(&mut self, text: &str) {
+    pub(crate) fn send(&mut self, text: &str) {
         self.socket.send(Message::text(text)).unwrap();
     }
 
     /// Sends what presence does not take.
-    pub(super) fn send_binary(&mut self) {
+    pub(crate) fn send_binary(&mut self) {
         self.socket.send(Message::binary(vec![1, 2, 3])).unwrap();
     }
 
     /// The next text message; Pings are answered on the way.
-    pub(super) fn text(&mut self) -> String {
+    pub(crate) fn text(&mut self) -> String {
         loop {
             match self.socket.read() {
                 Ok(Message::Text(text)) => return text.to_string(),
@@ -142,12 +166,12 @@ impl Client {
     }
 
     /// The next event.
-    pub(super) fn event(&mut self) -> Value {
+    pub(crate) fn event(&mut self) -> Value {
         self.early.pop_front().unwrap_or_else(|| self.json())
     }
 
     /// The next event of that kind; others are passed over.
-    pub(super) fn event_named(&mut self, name: &str) -> Value {
+    pub(crate) fn event_named(&mut self, name: &str) -> Value {
         loop {
             let event = self.event();
             if event["event"] == name {
@@ -157,7 +181,7 @@ impl Client {
     }
 
     /// Sends a command and waits for its answer's body.
-    pub(super) fn command(&mut self, cmd: &str, params: &str) -> Value {
+    pub(crate) fn command(&mut self, cmd: &str, params: &str) -> Value {
         self.seq += 1;
         let seq = self.seq;
         self.send(&format!(r#"{{"seq":{seq},"cmd":"{cmd}","params":{params}}}"#));
@@ -171,26 +195,26 @@ impl Client {
     }
 
     /// Sends a command that has to succeed.
-    pub(super) fn done(&mut self, cmd: &str, params: &str) -> Value {
+    pub(crate) fn done(&mut self, cmd: &str, params: &str) -> Value {
         let body = self.command(cmd, params);
         assert_eq!(body["code"], 200, "{cmd} {params}: {body}");
         body
     }
 
     /// Nothing has come that was not taken: what is sent back for a heartbeat is the next message.
-    pub(super) fn assert_quiet(&mut self) {
+    pub(crate) fn assert_quiet(&mut self) {
         self.done("heartbeat", "{}");
         assert_eq!(self.early, [] as [Value; 0]);
     }
 
     /// Closes as a browser does.
-    pub(super) fn close(mut self) {
+    pub(crate) fn close(mut self) {
         self.socket.close(None).unwrap();
         while self.socket.read().is_ok() {}
     }
 
     /// Waits for the server's Close; returns its code.
-    pub(super) fn close_code(&mut self) -> u16 {
+    pub(crate) fn close_code(&mut self) -> u16 {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             match self.socket.read() {
@@ -203,7 +227,7 @@ impl Client {
     }
 
     /// Answers Pings and keeps reading for so long.
-    pub(super) fn linger(&mut self, time: Duration) {
+    pub(crate) fn linger(&mut self, time: Duration) {
         let end = Instant::now() + time;
         self.socket.get_mut().set_read_timeout(Some(millis(20))).unwrap();
         while Instant::now() < end {
@@ -214,14 +238,14 @@ impl Client {
 }
 
 /// What a look at one user shows: state and connections.
-pub(super) fn look(client: &mut Client, user: &str) -> (String, u64) {
+pub(crate) fn look(client: &mut Client, user: &str) -> (String, u64) {
     let body = client.done("presence", &format!(r#"{{"users":["{user}"]}}"#));
     let view = &body["users"][0];
     (view["state"].as_str().unwrap().to_owned(), view["connections"].as_u64().unwrap())
 }
 
 /// Looks again and again until a user is seen so.
-pub(super) fn until(client: &mut Client, user: &str, state: &str) {
+pub(crate) fn until(client: &mut Client, user: &str, state: &str) {
     let end = Instant::now() + PATIENCE;
     while look(client, user).0 != state {
         assert!(Instant::now() < end, "{user} is never {state}");

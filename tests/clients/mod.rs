@@ -1,6 +1,6 @@
 //! Clients against the real server, as it starts by default but for shorter times: those in the field, unchanged, and
 //! ones that speak `rollcall.v1`. Each test runs with one worker, with three and with 52.
 
-mod client;
+pub(crate) mod client;
 mod presence;
 mod zoo;

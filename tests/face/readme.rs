@@ -78,6 +78,9 @@ fn the_limits_are_those_of_the_code() {
         ("reads of one connection in a turn", number(limits::READS_PER_TURN_MAX as usize)),
         ("accepts in a turn", number(limits::ACCEPTS_PER_TURN_MAX)),
         ("deadlines fired in a turn", number(limits::DEADLINES_PER_TURN_MAX)),
+        ("a token", size(limits::TOKEN_BYTES_MAX)),
+        ("patterns in each of a token's claims `rooms`, `see`", number(limits::TOKEN_PATTERNS_MAX)),
+        ("a secret for tokens, at the least", format!("{} bytes", limits::TOKEN_SECRET_BYTES_MIN)),
         ("mail that waits for a worker", number(limits::MAILBOX_MAX)),
         ("pause between two requests of a connection", format!("{keep_alive} s")),
     ] {

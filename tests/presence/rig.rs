@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use rollcall::presence::admin::Reply;
 use rollcall::presence::envelope::{Asker, Leaving, Ticket};
 use rollcall::presence::{Address, Client, Effect, Envelope, Frame, Homes, Name, Node, Reason, Rules};
 use rollcall::time::{Now, Tick};
@@ -56,6 +57,8 @@ pub(super) struct World {
     queues: Vec<VecDeque<Envelope<Text>>>,
     /// What a mailbox did not take, and what has to stay behind it.
     held: Vec<VecDeque<Envelope<Text>>>,
+    /// What the desks answered, by ticket.
+    pub(super) replies: Vec<(u64, Reply)>,
     pub(super) model: Model,
     pub(super) judge: Judge,
     pub(super) trace: bool,
@@ -78,6 +81,7 @@ impl World {
             full: vec![false; n],
             queues: vec![VecDeque::new(); n * n],
             held: vec![VecDeque::new(); n * n],
+            replies: Vec::new(),
             model: Model::new(rules, homes),
             judge: Judge { strict: true, first: None },
             trace: false,
@@ -273,6 +277,17 @@ impl World {
                     self.note(|| format!("c{link} is closed with {code}"));
                     self.clients[link as usize].closing.get_or_insert(code);
                 }
+                Effect::Spread { broadcast, links, frame } => {
+                    links.iter().for_each(|link| self.hear(*link, &frame.0));
+                    let node = &mut self.nodes[usize::from(worker)];
+                    node.spread(self.now, broadcast, links.len(), 0);
+                    effects.extend(node.effects());
+                }
+                Effect::Reply { ticket, reply } => {
+                    self.note(|| format!("    a{ticket} is answered {reply:?}"));
+                    self.replies.push((ticket, reply));
+                }
+                Effect::Verify { .. } => unreachable!("nobody here sends a token"),
                 Effect::Post { to, envelope } => {
                     let lane = self.lane(worker, to);
                     if !self.full[usize::from(to)] && self.held[lane].is_empty() {

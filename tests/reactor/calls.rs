@@ -94,6 +94,11 @@ impl Socket for CountedSocket {
         self.socket.read(buffer)
     }
 
+    fn read_onto(&mut self, onto: &mut Vec<u8>) -> io::Result<usize> {
+        count(&self.calls.reads);
+        self.socket.read_onto(onto)
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         count(&self.calls.writes);
         self.socket.write(bytes)

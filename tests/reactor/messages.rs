@@ -135,6 +135,40 @@ fn a_pong_overtakes_queued_data_and_of_a_flood_of_pings_only_the_last_is_answere
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
+    /// The same for messages that are read straight to where they are put together, and sent from a buffer of their own.
+    #[test]
+    fn no_cut_loses_or_reorders_a_byte_of_big_messages(
+        sizes in prop::collection::vec(0_usize..400_000, 1..5),
+        cuts in prop::collection::vec(1_usize..300_000, 1..20),
+        rooms in prop::collection::vec(0_usize..200_000, 1..20),
+    ) {
+        let mut stage = Stage::new(&Config { max_backlog_bytes: 4 << 20, ..config() });
+        let id = stage.open();
+        stage.script.peer(id, |peer| peer.room = 0);
+        let payload = |(i, len): (usize, &usize)| (0..*len).map(|n| (n * 7 + i) as u8).collect::<Vec<u8>>();
+        let ping = masked(Opcode::Ping, b"between");
+        let sent = sizes.iter().enumerate().flat_map(|m| [masked(Opcode::Binary, &payload(m)), ping.clone()].concat());
+        let sent: Vec<u8> = sent.collect();
+        let mut rest = sent.as_slice();
+        for (cut, room) in cuts.iter().cycle().zip(rooms.iter().cycle()) {
+            let (part, behind) = rest.split_at(rest.len().min(*cut));
+            stage.send(id, part);
+            stage.script.make_room(id, *room);
+            stage.settle();
+            rest = behind;
+            if rest.is_empty() { break; }
+        }
+        for _ in 0..100 {
+            stage.script.make_room(id, usize::MAX);
+            stage.settle();
+        }
+        let got = frames(&stage.script.written(id));
+        let messages: Vec<_> = got.iter().filter(|frame| frame.0 == Opcode::Binary).map(|frame| frame.1.clone()).collect();
+        let want: Vec<_> = sizes.iter().enumerate().map(payload).collect();
+        prop_assert!(messages == want, "{} of {}", messages.len(), want.len());
+        prop_assert_eq!(stage.worker.held_bytes(), 0);
+    }
+
     /// Whatever the reads, the writes and the room of the socket are: what was sent comes back whole and in order.
     #[test]
     fn no_cut_of_reads_and_writes_loses_or_reorders_a_byte(

@@ -315,6 +315,13 @@ impl Socket for ScriptSocket {
         })
     }
 
+    fn read_onto(&mut self, onto: &mut Vec<u8>) -> io::Result<usize> {
+        let mut buffer = vec![0; onto.capacity() - onto.len()];
+        let len = self.read(&mut buffer)?;
+        onto.extend_from_slice(&buffer[..len]);
+        Ok(len)
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_vectored(&[IoSlice::new(bytes)])
     }

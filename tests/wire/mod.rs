@@ -118,6 +118,38 @@ pub(crate) fn read<'p>(
     (seen, None)
 }
 
+/// Reads `parts` as [`read`] does, but straight into the message under way wherever the session offers room there.
+pub(crate) fn read_onto<'p>(
+    session: &mut Session,
+    parts: impl IntoIterator<Item = &'p [u8]>,
+) -> (Vec<Seen>, Option<ProtocolError>) {
+    let mut seen = Vec::new();
+    for mut part in parts {
+        while !part.is_empty() {
+            let Some(room) = session.room(1) else {
+                // One byte at a time, so that room is asked for wherever there may be some.
+                let (events, error) = read(session, &SMALL, None, [&part[..1]]);
+                seen.extend(events);
+                if error.is_some() {
+                    return (seen, error);
+                }
+                part = &part[1..];
+                continue;
+            };
+            let (before, most) = (room.len(), room.capacity() - room.len());
+            let (filled, rest) = part.split_at(most.min(part.len()));
+            room.extend_from_slice(filled);
+            part = rest;
+            match session.filled(before) {
+                Ok(event) => seen.extend(event.as_ref().map(Seen::of)),
+                Err(error) => return (seen, Some(error)),
+            }
+            session.release();
+        }
+    }
+    (seen, None)
+}
+
 /// What a server makes of `input`, within [`SMALL`] limits; the same whole and byte by byte.
 pub(crate) fn serve(input: &[u8]) -> (Vec<Seen>, Option<ProtocolError>) {
     receive(Role::Server, input)

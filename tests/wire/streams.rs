@@ -1,6 +1,6 @@
 //! A stream of frames is the same stream however it is cut into reads, and is what was meant.
 
-use super::{Raw, SMALL, Seen, bytes, cases, read};
+use super::{Raw, SMALL, Seen, bytes, cases, read, read_onto};
 use proptest::prelude::*;
 use rollcall::wire::frame::Opcode::{self, Binary, Continuation, Ping, Pong, Text};
 use rollcall::wire::session::{Role, Session};
@@ -70,6 +70,8 @@ proptest! {
         let input = bytes(&stream);
         let expected: Vec<Seen> = messages.into_iter().map(|(message, _)| message).collect();
         let mut session = Session::new(Role::Server);
+        prop_assert_eq!(read_onto(&mut session, parts(&input, &sizes)), (expected.clone(), None));
+        prop_assert_eq!(session.held_bytes(), 0);
         prop_assert_eq!(read(&mut session, &SMALL, None, parts(&input, &sizes)), (expected, None));
         prop_assert_eq!(session.held_bytes(), 0);
     }
@@ -93,6 +95,8 @@ proptest! {
         prop_assert_eq!(&whole, &cut);
         let bytewise = read(&mut Session::new(Role::Server), &SMALL, None, input.chunks(1));
         prop_assert_eq!(&whole, &bytewise);
+        let straight = read_onto(&mut Session::new(Role::Server), parts(&input, &sizes));
+        prop_assert_eq!(&whole, &straight);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What homes send: answers, changes and messages, and the clients they are for; and the answers that several homes have
 //! a part in.
 
+use crate::presence::desk;
 use crate::presence::edge::{Edge, Seat, part};
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Page, Ticket};
 use crate::presence::event;
@@ -10,7 +11,7 @@ use crate::presence::name::Name;
 use crate::presence::node::{About, Effect, Outgoing};
 use crate::presence::view::{Reason, View};
 
-const BUSY: &str = "the server is busy: try again";
+pub(crate) const BUSY: &str = "the server is busy: try again";
 
 impl Edge {
     pub(crate) fn seen<F: Frame>(&mut self, asker: Asker, user: &str, view: View, out: &mut Outgoing<F>) {
@@ -61,7 +62,13 @@ impl Edge {
         }
     }
 
-    pub(crate) fn evict<F>(&mut self, client: Client, reason: Reason, out: &mut Outgoing<F>) {
+    pub(crate) fn evict<F>(
+        &mut self,
+        client: Client,
+        reason: Reason,
+        words: Option<&str>,
+        out: &mut Outgoing<F>,
+    ) {
         let Some(seat) = self.seats.get_mut(client.slot as usize).filter(|seat| seat.serial == client.serial)
         else {
             return;
@@ -72,22 +79,32 @@ impl Edge {
             Reason::Expired => (4401, "token expired"),
             _ => (4403, "kicked"),
         };
+        let reason = words.map_or(reason.into(), |words| words.to_owned().into());
         out.effects.push(Effect::Close { link: seat.link, code, reason });
     }
 
-    pub(crate) fn answered<F>(&mut self, asker: Asker, answer: &Answer, out: &mut Outgoing<F>) {
-        let (client, Ticket::Command(seq)) = (asker.at.client, asker.ticket) else { return };
-        let Some(link) = self.seat(client).map(|seat| seat.link) else { return };
-        match answer {
+    pub(crate) fn answered<F>(&mut self, asker: Asker, answer: Answer, out: &mut Outgoing<F>) {
+        let client = asker.at.client;
+        match &answer {
             Answer::Joined(room, _) => self.hears(client, room, true),
             Answer::Left(room, _) => self.hears(client, room, false),
             _ => {}
         }
-        let json = match answer {
-            Answer::Told(0) => event::refusal(seq, 404, "nobody of that name is connected"),
-            answer => event::answer(seq, answer),
+        let seat = self.seat(client);
+        let json = match (asker.ticket, &answer) {
+            (Ticket::Command(seq), Answer::Told(0)) => {
+                Some(event::refusal(seq, 404, "nobody of that name is connected"))
+            }
+            (Ticket::Command(seq), answer) => event::answer(seq, answer),
+            (Ticket::Brought { news: true, .. }, answer) => {
+                seat.and_then(|seat| event::brought(seat.user.as_deref()?, answer))
+            }
+            _ => None,
         };
-        out.effects.push(Effect::Text { link, json });
+        if let (Some(seat), Some(json)) = (seat, json) {
+            out.effects.push(Effect::Text { link: seat.link, json });
+        }
+        tell_desk(asker.ticket, answer, out);
     }
 
     /// A client's place in a room counts from the answer on: what was said before is not delivered. One that said `join`,
@@ -154,6 +171,7 @@ impl Edge {
                     self.finish(id, gather, out);
                 }
             }
+            ticket => tell_desk(ticket, Answer::NotBrought(503), out),
         }
     }
 
@@ -232,5 +250,13 @@ impl Edge {
                 self.unwatch(slot, user, out);
             }
         }
+    }
+}
+
+/// A desk that had a client do something is told what came of it.
+fn tell_desk<F>(ticket: Ticket, answer: Answer, out: &mut Outgoing<F>) {
+    if let Ticket::Brought { desk, job, .. } = ticket {
+        let asker = desk::asker(desk, job);
+        out.post(desk, Envelope::Answered { asker, answer });
     }
 }

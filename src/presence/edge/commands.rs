@@ -25,7 +25,7 @@ impl Edge {
         text: &str,
         out: &mut Outgoing<F>,
     ) {
-        if !self.seats.contains(slot as usize) {
+        if !self.seats.contains(slot as usize) || self.end_if_over(now, slot, out) {
             return;
         }
         let done = match command::parse(text) {
@@ -42,7 +42,7 @@ impl Edge {
                 seat.refused = seat.refused.saturating_add(1);
                 if u32::from(seat.refused) == COMMANDS_REFUSED_MAX + 1 {
                     let link = seat.link;
-                    out.effects.push(Effect::Close { link, code: 4429, reason: "too many messages" });
+                    out.effects.push(Effect::Close { link, code: 4429, reason: "too many messages".into() });
                 }
             }
         }
@@ -72,15 +72,23 @@ impl Edge {
             return Ok(());
         }
         self.pay(now, rules, slot, seq)?;
+        if let Command::Auth { token } = command {
+            out.effects.push(Effect::Verify { slot, seq, token: token.into_owned() });
+            return Ok(());
+        }
+        self.is_let_in(slot)?;
         let asker = Asker { at: self.address(slot), ticket: Ticket::Command(seq) };
         match command {
-            Command::Heartbeat => {}
+            Command::Heartbeat | Command::Auth { .. } => {}
             Command::Join { room } => self.join(slot, &room, asker, out)?,
             Command::Leave { room } => self.leave(slot, &room, asker, out)?,
             Command::Say { room, data, echo } => self.say(slot, &room, data, echo, asker, out)?,
             Command::Tell { user, data } => {
                 let (from, user) = (self.identity(slot)?, Name::from(&*user));
-                out.post(self.homes.of(&user), Envelope::Tell { user, from, data: data.into(), asker });
+                out.post(
+                    self.homes.of(&user),
+                    Envelope::Tell { user, from: Some(from), data: data.into(), asker },
+                );
             }
             Command::Status { state, info } => self.status(slot, state, info, asker, out)?,
             Command::Who { room, limit, after } => {
@@ -110,8 +118,15 @@ impl Edge {
         self.user(slot).cloned().ok_or_else(nobody)
     }
 
-    fn join<F>(&mut self, slot: u32, room: &str, asker: Asker, out: &mut Outgoing<F>) -> Result<(), Refusal> {
+    pub(super) fn join<F>(
+        &mut self,
+        slot: u32,
+        room: &str,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
+        self.may_join(slot, room)?;
         let seat = &mut self.seats[slot as usize];
         let known = self.rooms.find(room).map(|(group, name)| (group, name.clone()));
         let again = known.as_ref().is_some_and(|(group, _)| seat.rooms.get(*group).is_some());
@@ -126,7 +141,7 @@ impl Edge {
         Ok(())
     }
 
-    fn leave<F>(
+    pub(super) fn leave<F>(
         &mut self,
         slot: u32,
         room: &str,
@@ -151,7 +166,12 @@ impl Edge {
         out: &mut Outgoing<F>,
     ) -> Result<(), Refusal> {
         let from = self.identity(slot)?;
-        let (_, room) = self.place_in_room(slot, room)?;
+        let room = match self.place_in_room(slot, room) {
+            Ok((_, room)) => room,
+            Err(_) if self.may_say(slot, room) => Name::from(room),
+            Err(refusal) => return Err(refusal),
+        };
+        let from = Some(from);
         out.post(self.homes.of(&room), Envelope::Say { room, from, data: data.into(), echo, asker });
         Ok(())
     }
@@ -172,6 +192,9 @@ impl Edge {
         out: &mut Outgoing<F>,
     ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
+        if info.is_some() {
+            self.may_inform(slot)?;
+        }
         let at = self.address(slot);
         let seat = &mut self.seats[slot as usize];
         seat.before = (seat.said_away, seat.page_away);

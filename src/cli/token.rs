@@ -1,0 +1,110 @@
+//! `rollcall token`: makes a token, or the secret that tokens are signed with.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Args;
+use rollcall::identity::{Claims, SigningKey, token};
+use rollcall::limits::TOKEN_BYTES_MAX;
+use rollcall::presence::{Grants, is_name};
+use rollcall::time::{Clock, Tick};
+
+use super::{Failure, say};
+use crate::config::keys;
+use crate::config::units::Span;
+
+#[derive(Args)]
+pub(super) struct TokenArgs {
+    /// Who its holder is: 1 to 128 of letters, digits, ._:@-
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// How long it is good
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    ttl: Span,
+    /// Rooms that its holder may join, and speak in without joining: a name, or its beginning and `*`; repeatable
+    /// [default: may join all]
+    #[arg(long, value_name = "PATTERN")]
+    room: Vec<String>,
+    /// Users that its holder sees beside those it shares a room with: a name, or its beginning and `*`; repeatable
+    #[arg(long, value_name = "PATTERN")]
+    see: Vec<String>,
+    /// What others are shown of the user, JSON
+    #[arg(long, value_name = "JSON")]
+    info: Option<String>,
+    /// File with the secret to sign with (HS256), as the server has it
+    #[arg(long, value_name = "FILE", env = "ROLLCALL_TOKEN_SECRET_FILE", conflicts_with = "new_secret")]
+    token_secret_file: Option<PathBuf>,
+    /// File with the private key to sign with in the place of a secret: RSA, P-256 or Ed25519, PEM
+    #[arg(long, value_name = "FILE", conflicts_with = "new_secret")]
+    token_private_key: Option<PathBuf>,
+    /// Makes a file with a new secret, in the place of a token; an existing file is left alone
+    #[arg(long, value_name = "FILE")]
+    new_secret: Option<PathBuf>,
+}
+
+/// Bytes of a new secret: more than the hash has, and 64 characters.
+const SECRET_BYTES: usize = 48;
+
+pub(super) fn make(args: TokenArgs) -> Result<(), Failure> {
+    match &args.new_secret {
+        Some(path) => new_secret(path).map_err(Failure::system),
+        None => token(args).map(|token| say(&token)).map_err(Failure::usage),
+    }
+}
+
+fn token(args: TokenArgs) -> Result<String, String> {
+    let now = Clock::starting_at(Tick(0)).now().unix_millis;
+    let user =
+        args.user.filter(|user| is_name(user)).ok_or("--user NAME: 1 to 128 of letters, digits, ._:@-")?;
+    let key = signing_key(args.token_private_key.as_deref(), args.token_secret_file.as_deref())?;
+    if args.ttl.0.as_secs() == 0 {
+        return Err("--ttl: at least 1s".to_owned());
+    }
+    // Whole seconds: what is cut off would be missing from the time it is good.
+    let expires_millis = now.div_ceil(1_000) * 1_000 + args.ttl.0.as_secs() * 1_000;
+    let rooms = Some(args.room).filter(|rooms| !rooms.is_empty());
+    let claims = Claims { user, expires_millis, rooms, see: args.see, info: args.info };
+    Grants::new(claims.rooms.as_deref(), &claims.see, claims.info.as_deref(), expires_millis)?;
+    let token = token::sign(&claims, &key, now)?;
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(format!(
+            "the token would have {} bytes, and {TOKEN_BYTES_MAX} are the most",
+            token.len()
+        ));
+    }
+    Ok(token)
+}
+
+fn signing_key(private: Option<&Path>, secret: Option<&Path>) -> Result<SigningKey, String> {
+    let (path, make): (_, fn(&[u8]) -> Result<SigningKey, String>) = match (private, secret) {
+        (Some(path), _) => (path, SigningKey::from_private_pem),
+        (None, Some(path)) => (path, SigningKey::from_secret),
+        (None, None) => {
+            return Err("say what to sign with: --token-secret-file FILE, or --token-private-key FILE.pem; \
+                        `rollcall token --new-secret FILE` makes a secret"
+                .to_owned());
+        }
+    };
+    keys::read(path).and_then(|bytes| make(&bytes)).map_err(|error| format!("{} {error}", path.display()))
+}
+
+/// Writes a new secret to a file that only its owner can read.
+fn new_secret(path: &Path) -> Result<(), String> {
+    let mut random = [0; SECRET_BYTES];
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut random))
+        .map_err(|error| format!("/dev/urandom: {error}"))?;
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| writeln!(file, "{}", URL_SAFE_NO_PAD.encode(random)))
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    let path = path.display();
+    say(&format!(
+        "a new secret is in {path}\n  rollcall --token-secret-file {path}\n  rollcall token --user anna --token-secret-file {path}"
+    ));
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! Replies as JSON. Names need no escaping; `info` is JSON that was checked when it came in.
+
+use std::fmt::Write as _;
+
+use crate::presence::admin::{Listing, Reply};
+use crate::presence::envelope::Place;
+use crate::presence::{Name, View};
+use crate::wire::http::Response;
+
+/// A reply of presence.
+pub(crate) fn response(reply: Reply) -> Response {
+    let body = match reply {
+        Reply::Users(page) => {
+            format!(r#"{{"users":[{}],"next":{}}}"#, all(page.rows.iter(), user), next(&page))
+        }
+        Reply::User(name, view) => user(&(name, view)),
+        Reply::Told(delivered) => format!(r#"{{"delivered":{delivered}}}"#),
+        Reply::Disconnected(connections) => format!(r#"{{"disconnected":{connections}}}"#),
+        Reply::Rooms(page) => {
+            let room = |(room, count): &(Name, usize)| format!(r#"{{"room":"{room}","count":{count}}}"#);
+            format!(r#"{{"rooms":[{}],"next":{}}}"#, all(page.rows.iter(), room), next(&page))
+        }
+        Reply::Members(page, views) => {
+            let Place { count, epoch, offset } = page.place;
+            let last = page.users.last().filter(|_| page.more);
+            format!(
+                r#"{{"room":{},"count":{count},"epoch":{epoch},"offset":{offset},"users":[{}],"next":{}}}"#,
+                quoted(page.room.as_ref()),
+                all(views.iter(), user),
+                quoted(last)
+            )
+        }
+        Reply::Said(Place { epoch, offset, .. }) => format!(r#"{{"epoch":{epoch},"offset":{offset}}}"#),
+        Reply::Brought(connections, Place { count, epoch, offset }) => {
+            format!(r#"{{"connections":{connections},"count":{count},"epoch":{epoch},"offset":{offset}}}"#)
+        }
+        Reply::Broadcast { delivered, missed, done } => {
+            let body = format!(r#"{{"delivered":{delivered},"missed":{missed},"done":{done}}}"#);
+            // It goes on: the figures are those of now.
+            return json(if done { 200 } else { 202 }, body);
+        }
+        Reply::Refused { code, error } => return self::error(code, &error),
+    };
+    json(200, body)
+}
+
+/// A refusal.
+pub(crate) fn error(status: u16, error: &str) -> Response {
+    let error = serde_json::to_string(error).unwrap_or_default();
+    let response = json(status, format!(r#"{{"error":{error}}}"#));
+    if status == 503 { response.with("Retry-After", "1") } else { response }
+}
+
+/// A body of JSON, with the line feed that a terminal wants.
+pub(crate) fn json(status: u16, mut body: String) -> Response {
+    body.push('\n');
+    Response { status, content_type: "application/json", fields: Vec::new(), body: body.into_bytes().into() }
+}
+
+fn user((user, view): &(Name, View)) -> String {
+    let known = |millis: u64| if millis == 0 { "null".to_owned() } else { millis.to_string() };
+    let mut json = format!(
+        r#"{{"user":"{user}","state":"{}","since_ms":{},"last_seen_ms":{},"connections":{},"version":{},"info":{}"#,
+        view.state.name(),
+        known(view.since_millis),
+        known(view.last_seen_millis),
+        view.connections,
+        view.version,
+        view.info.as_deref().unwrap_or("null")
+    );
+    if let Some(reason) = view.reason {
+        let _ = write!(json, r#","reason":"{}""#, reason.name());
+    }
+    json.push('}');
+    json
+}
+
+fn all<'a, T: 'a>(rows: impl Iterator<Item = &'a T>, row: impl Fn(&T) -> String) -> String {
+    rows.map(row).collect::<Vec<_>>().join(",")
+}
+
+fn next<T>(page: &Listing<T>) -> String {
+    quoted(page.next.as_ref())
+}
+
+fn quoted(name: Option<&Name>) -> String {
+    name.map_or_else(|| "null".to_owned(), |name| format!("\"{name}\""))
+}

@@ -1,0 +1,349 @@
+//! Paths, queries and bodies of the API, and what they ask.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::http::api::answer;
+use crate::limits::{CLOSE_REASON_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
+use crate::presence::admin::Ask;
+use crate::presence::{Name, State, is_name};
+use crate::wire::http::{Head, Response, percent_decoded};
+
+/// Why a request is not done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    pub(crate) status: u16,
+    error: Cow<'static, str>,
+    /// What is allowed, for a 405.
+    allow: Option<&'static str>,
+}
+
+impl Refused {
+    pub(crate) fn new(status: u16, error: impl Into<Cow<'static, str>>) -> Refused {
+        Refused { status, error: error.into(), allow: None }
+    }
+
+    /// As it is answered.
+    pub(crate) fn response(&self) -> Response {
+        let response = answer::error(self.status, &self.error);
+        match self.allow {
+            // RFC 9110 §15.5.6.
+            Some(allow) => response.with("Allow", allow),
+            // RFC 6750 §3.
+            None if self.status == 401 => response.with("WWW-Authenticate", "Bearer"),
+            None => response,
+        }
+    }
+}
+
+/// What a request asks.
+#[derive(Debug)]
+pub(crate) enum Route {
+    /// Of presence.
+    Ask(Ask),
+    /// Of the workers' counters.
+    Figures(Figures),
+}
+
+/// Figures of the whole server.
+#[derive(Debug)]
+pub(crate) enum Figures {
+    Stats,
+    Memory,
+}
+
+/// A path, with its names still encoded.
+#[derive(Clone, Copy, Debug)]
+enum Path<'a> {
+    Users,
+    User(&'a str),
+    Tell(&'a str),
+    Disconnect(&'a str),
+    Rooms,
+    Room(&'a str),
+    Say(&'a str),
+    Bring(&'a str, bool),
+    Broadcast,
+    Stats,
+    Memory,
+}
+
+impl Path<'_> {
+    /// An encoded slash is part of a name: paths are split before they are decoded.
+    fn parse(path: &str) -> Option<Path<'_>> {
+        let parts: Vec<&str> = path.strip_prefix("/api/v1/")?.splitn(4, '/').collect();
+        Some(match parts[..] {
+            ["users"] => Path::Users,
+            ["users", user] => Path::User(user),
+            ["users", user, "tell"] => Path::Tell(user),
+            ["users", user, "disconnect"] => Path::Disconnect(user),
+            ["rooms"] => Path::Rooms,
+            ["rooms", room] => Path::Room(room),
+            ["rooms", room, "say"] => Path::Say(room),
+            ["rooms", room, "join"] => Path::Bring(room, true),
+            ["rooms", room, "leave"] => Path::Bring(room, false),
+            ["broadcast"] => Path::Broadcast,
+            ["stats"] => Path::Stats,
+            ["memory"] => Path::Memory,
+            _ => return None,
+        })
+    }
+
+    const fn writes(self) -> bool {
+        matches!(self, Path::Tell(_) | Path::Disconnect(_) | Path::Say(_) | Path::Bring(..) | Path::Broadcast)
+    }
+
+    const fn allow(self) -> &'static str {
+        if self.writes() { "POST, OPTIONS" } else { "GET, HEAD, OPTIONS" }
+    }
+}
+
+/// The methods that a path allows.
+///
+/// # Errors
+/// 404.
+pub(crate) fn allow(path: &str) -> Result<&'static str, Refused> {
+    Path::parse(path).map(Path::allow).ok_or(Refused::new(404, NO_PATH))
+}
+
+/// What a request asks.
+///
+/// # Errors
+/// 400, 404, 405, 415, with what to do.
+pub(crate) fn route(head: &Head<'_>, body: &[u8]) -> Result<Route, Refused> {
+    let path = Path::parse(head.path()).ok_or(Refused::new(404, NO_PATH))?;
+    let (writes, allow) = (path.writes(), path.allow());
+    if !matches!((head.method, writes), ("POST", true) | ("GET" | "HEAD", false)) {
+        let error = format!("{} is not allowed here, only {allow}", shortened(head.method));
+        return Err(Refused { allow: Some(allow), ..Refused::new(405, error) });
+    }
+    let body = if writes { Body::read(head, body)? } else { Body::default() };
+    let query = Query::read(head.query(), path)?;
+    Ok(Route::Ask(match path {
+        Path::Stats => return Ok(Route::Figures(Figures::Stats)),
+        Path::Memory => return Ok(Route::Figures(Figures::Memory)),
+        Path::Users => Ask::Users { state: query.state, limit: query.limit, after: query.after },
+        Path::User(user) => Ask::User { user: name("user", user)? },
+        Path::Tell(user) => Ask::Tell { user: name("user", user)?, data: body.data()? },
+        Path::Disconnect(user) => Ask::Disconnect { user: name("user", user)?, reason: body.reason()? },
+        Path::Rooms => Ask::Rooms { limit: query.limit, after: query.after },
+        Path::Room(room) => {
+            Ask::Members { room: name("room", room)?, limit: query.limit, after: query.after }
+        }
+        Path::Say(room) => Ask::Say { room: name("room", room)?, data: body.data()? },
+        Path::Bring(room, joins) => Ask::Bring { room: name("room", room)?, user: body.user()?, joins },
+        Path::Broadcast => Ask::Broadcast { data: body.data()? },
+    }))
+}
+
+/// A name as it stands in a path or a query.
+fn name(what: &str, encoded: &str) -> Result<Name, Refused> {
+    let Some(decoded) = percent_decoded(encoded) else {
+        return Err(Refused::new(
+            400,
+            format!("the {what}'s name has a bad escape: % takes two hexadecimal digits"),
+        ));
+    };
+    checked(what, &decoded)
+}
+
+fn checked(what: &str, name: &str) -> Result<Name, Refused> {
+    if is_name(name) {
+        return Ok(name.into());
+    }
+    Err(Refused::new(400, format!("the {what}'s name has to be 1 to 128 of letters, digits, ._:@-")))
+}
+
+struct Query {
+    state: Option<State>,
+    limit: usize,
+    after: Option<Name>,
+}
+
+impl Query {
+    fn read(query: &str, path: Path<'_>) -> Result<Query, Refused> {
+        let mut read = Query { state: None, limit: PAGE_DEFAULT, after: None };
+        let pages = matches!(path, Path::Users | Path::Rooms | Path::Room(_));
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=').unwrap_or((pair, "")) {
+                ("after", value) if pages => {
+                    read.after = Some(value)
+                        .filter(|value| !value.is_empty())
+                        .map(|value| name("`after`", value))
+                        .transpose()?;
+                }
+                ("limit", value) if pages => read.limit = limit(value)?,
+                ("state", value) if matches!(path, Path::Users) => read.state = Some(state(value)?),
+                (key, _) => {
+                    let known = match path {
+                        Path::Users => "state, limit and after",
+                        _ if pages => "limit and after",
+                        _ => "none",
+                    };
+                    let error = format!("unknown parameter `{}`: here are {known}", shortened(key));
+                    return Err(Refused::new(400, error));
+                }
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn limit(value: &str) -> Result<usize, Refused> {
+    match value.parse() {
+        Ok(limit) if (1..=PAGE_MAX).contains(&limit) => Ok(limit),
+        _ => Err(Refused::new(
+            400,
+            format!("`limit` is a number from 1 to {PAGE_MAX}; `next` leads to the next page"),
+        )),
+    }
+}
+
+fn state(value: &str) -> Result<State, Refused> {
+    [State::Online, State::Away, State::Suspect, State::Offline]
+        .into_iter()
+        .find(|state| state.name() == value)
+        .ok_or(Refused::new(400, "`state` is online, away, suspect or offline; without it: all but offline"))
+}
+
+/// What a write brings.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Body<'a> {
+    #[serde(borrow, deserialize_with = "given")]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    user: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    reason: Option<Cow<'a, str>>,
+}
+
+/// A `null` that was given is data as any other.
+fn given<'de: 'a, 'a, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
+
+impl Body<'_> {
+    fn read<'a>(head: &Head<'_>, body: &'a [u8]) -> Result<Body<'a>, Refused> {
+        // A form that some page posts can't have this type, and what has it a browser asks about first.
+        let media = head.field("Content-Type").and_then(|value| value.split(';').next()).unwrap_or_default();
+        if !media.trim().eq_ignore_ascii_case("application/json") {
+            return Err(Refused::new(415, "send JSON, with Content-Type: application/json"));
+        }
+        if body.is_empty() {
+            return Ok(Body::default());
+        }
+        let text = std::str::from_utf8(body).map_err(|_| Refused::new(400, "the body is not UTF-8"))?;
+        serde_json::from_str(text)
+            .map_err(|error| Refused::new(400, format!("the body can't be read: {error}")))
+    }
+
+    fn data(&self) -> Result<Box<str>, Refused> {
+        let data = self.data.ok_or(Refused::new(400, r#"`data` is missing: send {"data":…}, any JSON"#))?;
+        Ok(data.get().into())
+    }
+
+    fn user(&self) -> Result<Name, Refused> {
+        let user =
+            self.user.as_deref().ok_or(Refused::new(400, r#"`user` is missing: send {"user":"NAME"}"#))?;
+        checked("user", user)
+    }
+
+    fn reason(&self) -> Result<Arc<str>, Refused> {
+        let reason = self.reason.as_deref().filter(|reason| !reason.is_empty()).unwrap_or("kicked");
+        if reason.len() > CLOSE_REASON_BYTES_MAX {
+            let error = format!("`reason` is over {CLOSE_REASON_BYTES_MAX} bytes, which a Close can't hold");
+            return Err(Refused::new(400, error));
+        }
+        Ok(reason.into())
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(32).collect()
+}
+
+const NO_PATH: &str = "the API has no such path: see `The API` in the README";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::http::Fields;
+
+    fn ask(line: &str, body: &str) -> Result<String, (u16, String)> {
+        let text =
+            format!("{line} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json; charset=utf-8\r\n\r\n");
+        let mut fields = Fields::new();
+        let head = Head::parse(text.as_bytes(), &mut fields).unwrap();
+        match route(&head, body.as_bytes()) {
+            Ok(Route::Ask(ask)) => Ok(format!("{ask:?}")),
+            Ok(Route::Figures(figures)) => Ok(format!("{figures:?}")),
+            Err(Refused { status, error, .. }) => Err((status, error.into_owned())),
+        }
+    }
+
+    #[test]
+    fn paths_and_bodies_become_questions() {
+        for (line, body, expected) in [
+            ("GET /api/v1/users", "", "Users { state: None, limit: 100, after: None }"),
+            (
+                "GET /api/v1/users?state=away&limit=7&after=a%40b",
+                "",
+                r#"Users { state: Some(Away), limit: 7, after: Some("a@b") }"#,
+            ),
+            ("HEAD /api/v1/users/anna%2Eb", "", r#"User { user: "anna.b" }"#),
+            (
+                "POST /api/v1/users/anna/tell",
+                r#"{"data": [1,  2] }"#,
+                r#"Tell { user: "anna", data: "[1,  2]" }"#,
+            ),
+            ("POST /api/v1/broadcast", r#"{"data":null}"#, r#"Broadcast { data: "null" }"#),
+            ("POST /api/v1/users/a/disconnect", "", r#"Disconnect { user: "a", reason: "kicked" }"#),
+            (
+                "POST /api/v1/rooms/r/leave",
+                r#"{"user":"u"}"#,
+                r#"Bring { user: "u", room: "r", joins: false }"#,
+            ),
+            ("GET /api/v1/rooms/r?after=", "", r#"Members { room: "r", limit: 100, after: None }"#),
+            ("GET /api/v1/stats", "", "Stats"),
+        ] {
+            assert_eq!(ask(line, body).as_deref(), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (line, body, status, part) in [
+            ("GET /api/v2/users", "", 404, "README"),
+            ("GET /api/v1/users/", "", 400, "1 to 128"),
+            ("GET /api/v1/users/a/b", "", 404, "README"),
+            ("GET /api/v1/users/a%2Fb", "", 400, "1 to 128"),
+            ("GET /api/v1/users/a%4", "", 400, "bad escape"),
+            ("GET /api/v1/users?limit=0", "", 400, "1 to 256"),
+            ("GET /api/v1/users?limit=257", "", 400, "1 to 256"),
+            ("GET /api/v1/users?state=dead", "", 400, "online, away"),
+            (
+                "GET /api/v1/users?page=2",
+                "",
+                400,
+                "unknown parameter `page`: here are state, limit and after",
+            ),
+            ("GET /api/v1/stats?x", "", 400, "here are none"),
+            ("POST /api/v1/users", "{}", 405, "GET, HEAD, OPTIONS"),
+            ("DELETE /api/v1/broadcast", "", 405, "POST"),
+            ("POST /api/v1/broadcast", "", 400, "`data` is missing"),
+            ("POST /api/v1/broadcast", "{", 400, "can't be read"),
+            ("POST /api/v1/broadcast", r#"{"data":1,"data":2}"#, 400, "duplicate"),
+            ("POST /api/v1/rooms/r/join", "{}", 400, "`user` is missing"),
+            ("POST /api/v1/rooms/r/join", r#"{"user":"a b"}"#, 400, "1 to 128"),
+        ] {
+            let (got, error) = ask(line, body).expect_err(line);
+            assert!(got == status && error.contains(part), "{line}: {got} {error}");
+        }
+        let long = format!(r#"{{"reason":"{}"}}"#, "x".repeat(124));
+        assert_eq!(ask("POST /api/v1/users/a/disconnect", &long).unwrap_err().0, 400);
+    }
+}

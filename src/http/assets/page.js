@@ -1,0 +1,713 @@
+// The page at /: everything it shows comes from /rollcall.js and /api/v1. What arrives changes plain data; once a frame,
+// at most, the data is drawn. No text ever becomes HTML.
+import { connect } from "/rollcall.js";
+
+const $ = (id) => document.getElementById(id);
+const facts = Object.fromEntries(document.querySelector("meta[name=rollcall]").content.split(" ").map((fact) => fact.split("=")));
+const HOME = "lobby";
+const PEOPLE_MAX = 1000, LOG_ROWS = 60, TALK_MAX = 200, ROW = 48, CHART_POINTS = 120;
+
+const query = new URLSearchParams(location.search);
+const stored = (key) => sessionStorage.getItem(`rollcall.${key}`);
+const store = (key, value) => sessionStorage.setItem(`rollcall.${key}`, value);
+
+/** Made up, and kept for this window: a reload is the same person, a new window is somebody else. */
+function newName() {
+  const pick = (words) => words.split(" ")[Math.floor(Math.random() * words.split(" ").length)];
+  return `${pick("amber brisk calm clever dapper early fond gentle happy keen lively merry noble quick quiet sunny swift tidy warm witty")}-${
+    pick("badger beaver crane dolphin falcon finch fox hare heron ibis lark lynx marten otter owl puffin raven robin seal swan")}`;
+}
+
+let name = query.get("user") || stored("name") || newName();
+store("name", name);
+
+// ---------------------------------------------------------------------------------------------------- what is known
+
+/** By name: {user, state, connections, since, rtt, seen}. Order of arrival, so that nothing jumps. */
+const people = new Map();
+const rooms = new Map([[HOME, { count: 0, talk: [], unread: 0 }]]);
+const log = [];
+const toWatch = new Set();
+let room = HOME, me = null, drawn = {}, paused = false, passed = 0;
+let dirty = new Set();
+
+/** Has these drawn in the next frame. */
+function draw(...parts) {
+  if (!dirty.size) requestAnimationFrame(frame);
+  for (const part of parts) dirty.add(part);
+}
+
+function frame() {
+  const parts = dirty;
+  dirty = new Set();
+  if (parts.has("people")) { drawCount(); drawList(); }
+  if (parts.has("list")) drawList();
+  if (parts.has("talk")) drawTalk();
+  if (parts.has("rooms")) drawRooms();
+  if (parts.has("log")) drawLog();
+}
+
+function saw(user, view) {
+  const known = people.get(user);
+  if (!known && (view.state === "offline" || people.size >= PEOPLE_MAX)) return;
+  const person = known ?? { user, since: Date.now(), seen: performance.now() };
+  if (person.state !== view.state) {
+    person.since = view.since_ms ?? (known ? Date.now() : view.last_seen_ms ?? Date.now());
+    if (person.state === "offline") person.seen = performance.now();
+    // The row stays for a moment, so that one sees who went.
+    clearTimeout(person.leaving);
+    if (view.state === "offline") person.leaving = setTimeout(() => forget(user), 15000);
+  }
+  if (view.state) person.state = view.state;
+  person.connections = view.connections ?? person.connections;
+  person.reason = view.reason;
+  if (view.info !== undefined) person.rtt = typeof view.info?.rtt_ms === "number" ? view.info.rtt_ms : null;
+  if (!known) {
+    people.set(user, person);
+    if (!toWatch.size) setTimeout(watchNew, 100);
+    toWatch.add(user);
+  }
+  draw("people");
+}
+
+function forget(user) {
+  people.delete(user);
+  toWatch.delete(user);
+  me.unwatch([user]).catch(() => {});
+  draw("people");
+}
+
+async function watchNew() {
+  const users = [...toWatch];
+  toWatch.clear();
+  const views = await me.watch(users).catch(fail);
+  for (const view of views ?? []) saw(view.user, view);
+}
+
+// ---------------------------------------------------------------------------------------------------- the connection
+
+function start() {
+  me?.close();
+  for (const { leaving } of people.values()) clearTimeout(leaving);
+  people.clear();
+  toWatch.clear();
+  const token = stored("token");
+  me = connect({
+    user: facts.auth === "none" ? name : undefined,
+    token: token || undefined,
+    heartbeatMs: 5000,
+  });
+  window.rollcall = me;
+  $("gate").hidden = facts.auth === "none" || Boolean(token) || facts.side === "admin";
+  const mine = me;
+  const on = (event, listener) => me.on(event, (detail, name) => mine === me && listener(detail, name));
+  on("state", linkChanged);
+  on("welcome", welcomed);
+  on("presence", (view) => saw(view.user, view));
+  on("join", ({ room, user, count }) => {
+    counted(room, count);
+    if (room === HOME) saw(user, { state: "online" });
+    aside(room, `${user} came`);
+  });
+  on("leave", ({ room, user, count }) => {
+    counted(room, count);
+    aside(room, `${user} left`);
+  });
+  on("room", ({ room, count }) => { counted(room, count); if (room === HOME) listSoon(); });
+  on("rejoin", ({ room, count, missed }) => {
+    counted(room, count);
+    aside(room, missed === null ? "back; the server is a new one" : missed ? `back; ${missed} messages were said meanwhile` : "back; nothing was missed");
+  });
+  on("say", ({ room, from, data, time_ms }) => said(room, { from, text: textOf(data), time: time_ms }));
+  on("tell", ({ from, data }) => toast(data?.wave ? `${from} waves 👋` : `${from}: ${textOf(data)}`));
+  on("broadcast", ({ data }) => toast(`To everybody: ${textOf(data)}`));
+  on("rtt", measured);
+  on("closed", ended);
+  on("warning", ({ error }) => fail(error));
+  me.on("*", (detail, event) => note(event, detail));
+  for (const each of rooms.keys()) enter(each);
+}
+
+const textOf = (data) => (typeof data === "string" ? data : typeof data?.text === "string" ? data.text : JSON.stringify(data));
+
+async function enter(name) {
+  try {
+    const { count } = await me.join(name);
+    counted(name, count);
+    if (name === HOME) await list();
+  } catch (error) {
+    if (error.code !== "closed") fail(error);
+  }
+}
+
+let listing = false, listedAt = 0;
+
+/** Everybody in the lobby, page by page. */
+async function list() {
+  if (listing) return;
+  listing = true;
+  listedAt = performance.now();
+  try {
+    let after, seen = 0;
+    do {
+      const page = await me.who(HOME, { limit: 256, after });
+      counted(HOME, page.count);
+      for (const view of page.users) saw(view.user, view);
+      after = page.next;
+      seen += page.users.length;
+    } while (after && seen < PEOPLE_MAX);
+  } catch (error) {
+    if (error.code !== "closed") fail(error);
+  } finally {
+    listing = false;
+  }
+}
+
+/** Big rooms tell only their count: who they are is asked for, not too often. */
+function listSoon() {
+  if (listing || listSoon.due) return;
+  listSoon.due = setTimeout(() => { listSoon.due = 0; list(); }, Math.max(0, 3000 - (performance.now() - listedAt)));
+}
+
+function welcomed({ user }) {
+  if (user) {
+    name = user;
+    store("name", name);
+  }
+  $("gate").hidden = true;
+  $("why").textContent = "";
+  $("name").value = name;
+  $("name").readOnly = facts.auth !== "none";
+  if (user) saw(user, { state: "online", connections: people.get(user)?.connections ?? 1 });
+  hush();
+}
+
+function linkChanged({ state, wait_ms: wait, reason, code }) {
+  const link = $("link");
+  link.dataset.state = state;
+  const texts = { open: "connected", connecting: "connecting", stuck: "no connection", closed: "disconnected" };
+  link.lastElementChild.textContent = texts[state] ?? `back in ${Math.max(1, Math.round(wait / 1000))} s`;
+  document.body.dataset.link = state;
+  if (state === "stuck") {
+    if (facts.auth !== "none" && me.id === null) gate("The server let nobody in with that. Is the token of this server, and not yet over?");
+    toast(facts.side === "admin" ? "This address is for operators: presence is on the other one (--listen)." : `The server does not answer${code && code !== 1006 ? ` (${code} ${reason})` : ""}.`, () => me.retry());
+  }
+  draw("people");
+}
+
+function ended({ code, reason, byServer }) {
+  if (!byServer) return;
+  if (code === 4401) return gate(`The server said: ${reason || "the token is missing, wrong or over"}.`);
+  const why = { 4403: "You were sent away", 4409: "You came in elsewhere, and this window gave way" }[code] ?? "The server ended it";
+  toast(`${why}${reason ? ` (${reason})` : ""}.`, start);
+}
+
+function gate(why) {
+  sessionStorage.removeItem("rollcall.token");
+  $("gate").hidden = false;
+  $("why").textContent = why;
+}
+
+let sharedRtt = 0, sharedAt = -Infinity;
+
+function measured({ rtt_ms: rtt }) {
+  series.rtt.push(rtt);
+  figure("rtt", span(rtt));
+  if (me.state === "open") $("link").lastElementChild.textContent = `connected · ${span(rtt)}`;
+  // The others see it in the list. In a crowd it would be most of what passes.
+  const now = performance.now();
+  if (me.user === null || now - sharedAt < (people.size > 50 ? 60000 : 10000)) return;
+  if (Math.abs(rtt - sharedRtt) < Math.max(0.5, sharedRtt / 4)) return;
+  [sharedRtt, sharedAt] = [rtt, now];
+  me.status(undefined, { rtt_ms: Math.round(rtt * 10) / 10 }).catch(fail);
+}
+
+const span = (ms) => (ms < 1 ? `${Math.round(ms * 1000)} µs` : ms < 10 ? `${ms.toFixed(1)} ms` : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+
+// ---------------------------------------------------------------------------------------------------- people
+
+function counts() {
+  const of = { online: 0, away: 0, suspect: 0, offline: 0 };
+  for (const { state } of people.values()) of[state] = (of[state] ?? 0) + 1;
+  of.here = of.online + of.away + of.suspect;
+  return of;
+}
+
+function drawCount() {
+  const of = counts();
+  const here = Math.max(of.here, rooms.get(HOME).count);
+  const live = me.state === "open";
+  $("count").textContent = live || here ? here.toLocaleString("en") : "–";
+  $("noun").textContent = `${here === 1 ? "person" : "people"} here now`;
+  $("lead").textContent = !live
+    ? "Not connected. Whoever you see here is as it was last known."
+    : here <= 1
+      ? "That is you. Open this page in a second window and watch yourself arrive."
+      : `${of.online.toLocaleString("en")} online${of.away ? `, ${of.away.toLocaleString("en")} away` : ""}. Close one of the windows, hide it, or stop its network: it shows here within moments.`;
+  document.title = live ? `${here} here · rollcall` : "rollcall";
+  $("more").textContent = people.size < here
+    ? `and ${(here - of.here).toLocaleString("en")} more`
+    : of.offline ? `${of.offline} left a moment ago` : "\u00a0";
+  drawCrowd();
+}
+
+const hue = (user) => {
+  let hash = 7;
+  for (const char of user) hash = (hash * 31 + char.charCodeAt(0)) >>> 0;
+  return hash % 360;
+};
+
+const byUser = new Map();
+let order = [];
+
+/** Only the rows that can be seen exist; each keeps its person, and glides where another leaves. */
+function drawList() {
+  const find = $("find").value.trim().toLowerCase();
+  const mine = people.get(name);
+  order = [...people.values()].filter((one) => one !== mine && (!find || one.user.toLowerCase().includes(find)));
+  if (mine && (!find || name.toLowerCase().includes(find))) order.unshift(mine);
+  const list = $("list"), rows = $("rows");
+  rows.style.height = `${order.length * ROW}px`;
+  const first = Math.max(0, Math.floor(list.scrollTop / ROW) - 2);
+  const shown = order.slice(first, first + Math.ceil(list.clientHeight / ROW) + 4);
+  const keep = new Set(shown.map(({ user }) => user));
+  const spare = [];
+  for (const [user, row] of byUser) {
+    if (!keep.has(user)) { byUser.delete(user); spare.push(row); }
+  }
+  shown.forEach((person, i) => {
+    let row = byUser.get(person.user);
+    if (!row) {
+      row = spare.pop() ?? newRow(rows);
+      byUser.set(person.user, row);
+      fresh(row, person);
+    }
+    fill(row, person);
+    const at = `translateY(${(first + i) * ROW}px)`;
+    if (row.style.transform !== at) row.style.transform = at;
+  });
+  for (const row of spare) row.remove();
+}
+
+const element = (tag, parent, text) => {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  parent?.append(made);
+  return made;
+};
+
+/** Writes only what changed: most of a list does not, from one frame to the next. */
+const set = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+
+function newRow(rows) {
+  const row = element("div", rows);
+  row.className = "row";
+  row.setAttribute("role", "listitem");
+  row.face = element("div", row);
+  row.face.className = "face";
+  const names = element("div", row);
+  const title = element("b", names);
+  row.title_ = element("span", title);
+  row.you = element("em", title);
+  row.detail = element("small", names);
+  row.rtt = element("time", row);
+  row.wave = element("button", row, "👋");
+  row.wave.onclick = () => me.tell(row.person.user, { wave: true }).then(() => toast(`You waved at ${row.person.user}.`), fail);
+  return row;
+}
+
+function fresh(row, person) {
+  row.person = person;
+  const parts = person.user.split(/[-._:@]+/).filter(Boolean);
+  row.face.textContent = ((parts[0]?.[0] ?? "?") + (parts[1]?.[0] ?? parts[0]?.[1] ?? "")).toUpperCase();
+  row.face.style.background = `hsl(${hue(person.user)} 42% 46%)`;
+  row.wave.title = `Wave at ${person.user}`;
+  row.wave.setAttribute("aria-label", row.wave.title);
+  row.classList.remove("new");
+}
+
+function fill(row, person) {
+  row.person = person;
+  if (row.dataset.user !== person.user) row.dataset.user = person.user;
+  if (row.dataset.state !== person.state) row.dataset.state = person.state;
+  row.classList.toggle("new", performance.now() - person.seen < 1000 && person.state !== "offline");
+  set(row.title_, person.user);
+  set(row.you, person.user === name ? " you" : "");
+  const devices = person.connections > 1 ? ` · ${person.connections} devices` : "";
+  const gone = { timeout: "gone silent", kicked: "sent away", expired: "token over", drain: "server restarts" }[person.reason] ?? "left";
+  set(row.detail, person.state === "offline" ? `${gone} · ${ago(person.since)}` : `${person.state}${devices} · ${ago(person.since)}`);
+  set(row.rtt, person.state !== "offline" && person.rtt ? span(person.rtt) : "");
+  row.wave.hidden = person.user === name || person.state === "offline";
+}
+
+function ago(time) {
+  const seconds = Math.max(0, (Date.now() - time) / 1000);
+  if (seconds < 5) return "just now";
+  if (seconds < 60) return `${Math.floor(seconds / 5) * 5} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 86400 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} d`;
+}
+
+// ---------------------------------------------------------------------------------------------------- canvases
+
+const paint = {};
+
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  for (const key of ["on", "away", "late", "off", "line", "soft", "ink"]) paint[key] = style.getPropertyValue(`--${key}`).trim();
+}
+
+function surface(canvas) {
+  const { clientWidth: width, clientHeight: height } = canvas, ratio = window.devicePixelRatio || 1;
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+  }
+  const pen = canvas.getContext("2d");
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  return { pen, width, height };
+}
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** A dot for everybody, as big as they fit; who just came sends out a ring. */
+function drawCrowd() {
+  const { pen, width, height } = surface($("crowd"));
+  const all = [...people.values()];
+  let size = 26;
+  while (size > 5 && Math.floor(width / size) * Math.floor(height / size) < all.length) size -= 1;
+  const columns = Math.max(1, Math.floor(width / size)), now = performance.now();
+  let moving = false;
+  const fills = { online: paint.on, away: paint.away, suspect: paint.late, offline: paint.line };
+  all.forEach((person, i) => {
+    const x = (i % columns) * size + size / 2, y = Math.floor(i / columns) * size + size / 2;
+    if (y > height) return;
+    const age = still.matches ? 1 : Math.min(1, (now - person.seen) / 700), radius = size * 0.36;
+    pen.fillStyle = fills[person.state] ?? paint.off;
+    pen.beginPath();
+    pen.arc(x, y, radius * (age < 1 ? 1 - (1 - age) ** 3 : 1), 0, 7);
+    pen.fill();
+    if (age < 1 && person.state !== "offline") {
+      moving = true;
+      pen.globalAlpha = 1 - age;
+      pen.strokeStyle = pen.fillStyle;
+      pen.beginPath();
+      pen.arc(x, y, radius * (1 + age), 0, 7);
+      pen.stroke();
+      pen.globalAlpha = 1;
+    }
+  });
+  if (moving && !drawCrowd.next) drawCrowd.next = requestAnimationFrame(() => { drawCrowd.next = 0; drawCrowd(); });
+}
+
+const series = { connections: [], messages: [], lateness: [], rtt: [] };
+const tones = { connections: "on", messages: "late", lateness: "away", rtt: "on" };
+
+const figure = (key, text) => { $(`v-${key}`).textContent = text; drawChart(key); };
+
+function drawChart(key) {
+  const values = series[key];
+  values.splice(0, values.length - CHART_POINTS);
+  const { pen, width, height } = surface($(`c-${key}`));
+  const top = Math.max(...values, Number.MIN_VALUE) * 1.15, step = width / (CHART_POINTS - 1);
+  pen.strokeStyle = paint.line;
+  pen.lineWidth = 1;
+  pen.beginPath();
+  for (const y of [0.5, height / 2, height - 0.5]) { pen.moveTo(0, y); pen.lineTo(width, y); }
+  pen.stroke();
+  if (!values.length) return;
+  const x = (i) => width - (values.length - 1 - i) * step, y = (value) => height - 1.5 - (value / top) * (height - 4);
+  pen.beginPath();
+  values.forEach((value, i) => pen.lineTo(x(i), y(value)));
+  pen.strokeStyle = pen.fillStyle = paint[tones[key]];
+  pen.lineWidth = 1.75;
+  pen.lineJoin = "round";
+  pen.stroke();
+  pen.lineTo(width, height);
+  pen.lineTo(x(0), height);
+  pen.globalAlpha = 0.12;
+  pen.fill();
+  pen.globalAlpha = 1;
+  pen.beginPath();
+  pen.arc(width - 2.5, y(values.at(-1)), 2.5, 0, 7);
+  pen.fill();
+}
+
+// ---------------------------------------------------------------------------------------------------- figures
+
+let before = null;
+
+async function api(path) {
+  const key = stored("key");
+  return fetch(`/api/v1/${path}`, { headers: key ? { Authorization: `Bearer ${key}` } : {}, cache: "no-store" });
+}
+
+/** Once a second while somebody looks; where the server wants a key, the page asks and goes on without. */
+async function poll() {
+  let again = 1000;
+  try {
+    if (document.visibilityState === "visible") again = await ask();
+  } catch {
+    before = null;
+  }
+  setTimeout(poll, again);
+}
+
+async function ask() {
+  const answer = await api("stats");
+  if (!answer.ok) {
+    const wants = answer.status === 401 || answer.status === 403;
+    $("key").hidden = false;
+    $("key-why").textContent = wants
+      ? "The charts need the API. Its key is what the server was started with (--api-key)."
+      : answer.status === 404 ? "The charts need the API, which is on the operators' address here (--admin-listen)." : `The API answers ${answer.status}.`;
+    for (const field of $("key").querySelectorAll("input,button")) field.hidden = !wants;
+    return wants ? 1e9 : 15000;
+  }
+  $("key").hidden = true;
+  const stats = await answer.json();
+  const now = performance.now(), messages = (stats.messages_received ?? 0) + (stats.messages_sent ?? 0);
+  series.connections.push(stats.connections);
+  figure("connections", stats.connections.toLocaleString("en"));
+  if (before) {
+    const rate = Math.max(0, (messages - before.messages) / ((now - before.now) / 1000));
+    series.messages.push(rate);
+    figure("messages", rate < 10 ? rate.toFixed(1) : Math.round(rate).toLocaleString("en"));
+  }
+  before = { now, messages };
+  const late = stats.lateness?.p99_ms ?? stats.lateness_ms?.p99;
+  if (late !== undefined) {
+    series.lateness.push(late);
+    figure("lateness", span(late));
+  }
+  return 1000;
+}
+
+// ---------------------------------------------------------------------------------------------------- rooms
+
+function counted(name, count) {
+  const known = rooms.get(name);
+  if (!known || count === undefined || known.count === count) return;
+  known.count = count;
+  draw("rooms");
+  if (name === HOME) draw("people");
+}
+
+function said(name, line) {
+  const known = rooms.get(name);
+  if (!known) return;
+  known.talk.push(line);
+  if (known.talk.length > TALK_MAX) known.talk.shift();
+  known.total = (known.total ?? 0) + 1;
+  if (name !== room) { known.unread += 1; draw("rooms"); } else draw("talk");
+}
+
+/** What happened in a room; in a crowd it would drown what is said. */
+const aside = (name, text) => (rooms.get(name)?.count ?? 0) <= 30 && said(name, { aside: text });
+
+function drawTalk() {
+  const talk = $("talk"), known = rooms.get(room);
+  const atEnd = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60;
+  const from = drawn.room === room ? drawn.total : 0;
+  if (drawn.room !== room) talk.replaceChildren();
+  const news = known.talk.slice(-Math.min(known.talk.length, (known.total ?? 0) - from || Infinity));
+  if ((known.total ?? 0) > from) for (const line of news) {
+    const item = document.createElement("li");
+    if (line.aside) {
+      item.className = "aside";
+      item.textContent = line.aside;
+    } else {
+      const who = element("b", item, line.from);
+      who.style.color = `hsl(${hue(line.from)} 45% ${dark.matches ? 68 : 38}%)`;
+      item.append(line.text);
+      if (line.time) item.title = new Date(line.time).toLocaleTimeString();
+    }
+    talk.append(item);
+  }
+  while (talk.childElementCount > TALK_MAX) talk.firstElementChild.remove();
+  drawn = { room, total: known.total ?? 0 };
+  if (atEnd || !from) talk.scrollTop = talk.scrollHeight;
+}
+
+function drawRooms() {
+  const tabs = $("rooms");
+  const wanted = [...rooms.keys()];
+  for (const tab of [...tabs.querySelectorAll("button")]) if (!rooms.has(tab.dataset.room)) tab.remove();
+  for (const name of wanted) {
+    let tab = tabs.querySelector(`[data-room="${CSS.escape(name)}"]`);
+    if (!tab) {
+      tab = document.createElement("button");
+      tab.dataset.room = name;
+      tab.setAttribute("role", "tab");
+      element("span", tab, `${name} `);
+      element("small", tab);
+      tab.onclick = () => { room = name; rooms.get(name).unread = 0; draw("rooms", "talk"); };
+      tabs.insertBefore(tab, tabs.querySelector("input"));
+    }
+    const { count, unread } = rooms.get(name);
+    tab.setAttribute("aria-selected", String(name === room));
+    set(tab.lastElementChild, unread ? `${count} · ${unread} new` : String(count));
+  }
+}
+
+const adder = element("input", $("rooms"));
+Object.assign(adder, { placeholder: "+ room", maxLength: 128, title: "Join another room: letters, digits and . _ : @ -", autocomplete: "off" });
+adder.setAttribute("aria-label", "Join a room");
+adder.onkeydown = (event) => {
+  if (event.key !== "Enter" || !adder.value.trim()) return;
+  const name = adder.value.trim();
+  if (!/^[A-Za-z0-9._:@-]{1,128}$/.test(name)) return toast("A room's name is made of letters, digits and . _ : @ - only.");
+  adder.value = "";
+  if (!rooms.has(name)) { rooms.set(name, { count: 0, talk: [], unread: 0 }); enter(name); }
+  room = name;
+  draw("rooms", "talk");
+};
+
+// ---------------------------------------------------------------------------------------------------- the log
+
+const clock = () => new Date().toISOString().slice(11, 22);
+
+function note(event, detail) {
+  if (event === "rtt" || (event === "command" || event === "answer") && detail.cmd === "heartbeat") return;
+  passed += 1;
+  if (paused) return;
+  const way = event === "command" ? "out" : ["state", "rejoin", "renewed", "warning", "stuck", "closed"].includes(event) ? "self" : "in";
+  const { seq, cmd, params, body, ...rest } = detail ?? {};
+  const text = way === "out" ? `${cmd} ${brief(params)}` : event === "answer" ? `${body.code} ${cmd} ${brief({ ...body, code: undefined })}` : `${event} ${brief(rest)}`;
+  log.unshift({ time: clock(), way, text });
+  if (log.length > LOG_ROWS) log.length = LOG_ROWS;
+  draw("log");
+}
+
+const brief = (value) => (value === undefined ? "" : JSON.stringify(value, (_, inner) => (inner instanceof Error ? inner.message : inner)).slice(0, 240));
+
+const lines = Array.from({ length: 12 }, () => {
+  const line = element("li", $("log"));
+  return { line, time: element("time", line), way: element("i", line), text: element("span", line) };
+});
+
+function drawLog() {
+  lines.forEach(({ line, time, way, text }, i) => {
+    const entry = log[i];
+    if (!entry) return;
+    line.dataset.way = entry.way;
+    set(time, entry.time);
+    set(way, { out: "→", in: "←", self: "·" }[entry.way]);
+    set(text, entry.text);
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------- what one can do
+
+const toastBox = $("toast");
+
+function toast(text, action) {
+  toastBox.firstElementChild.textContent = text;
+  toastBox.lastElementChild.hidden = !action;
+  toastBox.lastElementChild.onclick = () => { hush(); action?.(); };
+  toastBox.hidden = false;
+  clearTimeout(toast.timer);
+  if (!action) toast.timer = setTimeout(hush, 4000);
+}
+
+function hush() {
+  toastBox.hidden = true;
+}
+
+const fail = (error) => {
+  if (!["closed", "lost"].includes(error?.code)) toast(error?.message ?? String(error));
+};
+
+const windowOf = (user) => {
+  const address = new URL(location.pathname, location.href);
+  address.searchParams.set("user", user);
+  window.open(address, "_blank", "noopener");
+};
+$("other").onclick = () => windowOf(newName());
+$("again").onclick = () => windowOf(name);
+
+for (const button of document.querySelectorAll("[data-say]")) {
+  button.onclick = () => {
+    for (const each of document.querySelectorAll("[data-say]")) each.setAttribute("aria-pressed", String(each === button));
+    // Online means: as the page's visibility has it.
+    me.status(button.dataset.say === "away" ? "away" : null).catch(fail);
+  };
+}
+
+$("me").onsubmit = (event) => {
+  event.preventDefault();
+  $("name").blur();
+};
+$("name").onchange = () => {
+  const wanted = $("name").value.trim();
+  if (!$("name").checkValidity() || !wanted) return toast("A name is made of letters, digits and . _ : @ - only.");
+  if (wanted === name) return;
+  name = wanted;
+  store("name", name);
+  if (query.has("user")) history.replaceState(null, "", `?user=${encodeURIComponent(name)}`);
+  start();
+};
+
+$("token").onsubmit = (event) => {
+  event.preventDefault();
+  store("token", event.target.token.value.trim());
+  event.target.reset();
+  start();
+};
+$("key").onsubmit = (event) => {
+  event.preventDefault();
+  store("key", event.target.key.value.trim());
+  event.target.reset();
+  ask().catch(fail);
+};
+
+$("say").onsubmit = (event) => {
+  event.preventDefault();
+  const field = event.target.text;
+  const text = field.value.trim();
+  if (!text) return;
+  field.value = "";
+  me.say(room, text).catch((error) => { field.value ||= text; fail(error); });
+};
+
+$("pause").onclick = ({ target }) => {
+  paused = !paused;
+  target.setAttribute("aria-pressed", String(paused));
+  target.textContent = paused ? "Go on" : "Pause";
+};
+
+const identity = facts.auth === "none" ? 'user: "anna"' : 'token: () => fetch("/my-token").then((answer) => answer.text())';
+$("snippet").textContent = [
+  '<script type="module">',
+  `  import { connect } from "${location.origin}/rollcall.js";`,
+  "",
+  `  const me = connect({ ${identity} });`,
+  '  me.on("presence", ({ user, state }) => console.log(user, "is", state));',
+  '  await me.watch(["ben", "carl"]);',
+  "</script>",
+].join("\n");
+$("copy").onclick = () => navigator.clipboard?.writeText($("snippet").textContent).then(() => toast("Copied."), () => toast("This browser copies only on https: select the text."));
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const redraw = () => {
+  colours();
+  drawCrowd();
+  Object.keys(series).forEach(drawChart);
+  draw("list");
+};
+dark.onchange = redraw;
+$("list").onscroll = () => draw("list");
+$("find").oninput = () => draw("list");
+new ResizeObserver(redraw).observe($("crowd"));
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && draw("people", "talk", "rooms", "log"));
+// "2 min ago" grows by itself.
+setInterval(() => draw("list"), 5000);
+
+$("name").value = name;
+colours();
+drawRooms();
+start();
+poll();
+// What is there at the start does not glide into its place.
+setTimeout(() => $("rows").classList.add("glide"), 1000);

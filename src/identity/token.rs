@@ -1,0 +1,173 @@
+//! A token's text to its claims, and claims to a token: the compact form of RFC 7515 §7.1.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::crypto;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::identity::key::{Key, SigningKey, name};
+use crate::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY_MILLIS};
+
+/// What a good token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// `sub`: who it is. What names may look like is not checked here.
+    pub user: String,
+    /// `exp`, in Unix milliseconds: from then on the token is no longer good.
+    pub expires_millis: u64,
+    /// `rooms`: patterns; `None` where the token doesn't say.
+    pub rooms: Option<Vec<String>>,
+    /// `see`: patterns.
+    pub see: Vec<String>,
+    /// `info`: JSON, byte for byte.
+    pub info: Option<String>,
+}
+
+/// What is wrong with a token. Its text is a sentence for who uses the token, and has no part of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Invalid {
+    /// Over [`TOKEN_BYTES_MAX`].
+    TooLong,
+    /// Not three parts of base64url, the first two of which are JSON objects; or a claim has another type than it should.
+    Malformed,
+    /// No key has the algorithm that it names.
+    Algorithm,
+    /// It names extensions that have to be understood (`crit`).
+    Critical,
+    /// No key has signed it.
+    Signature,
+    /// `exp` has passed.
+    Expired,
+    /// `nbf` is yet to come.
+    Early,
+    /// It has no `exp`: it would be good for ever.
+    Endless,
+    /// It has no `sub`.
+    Nobody,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Invalid::TooLong => "the token is over 4 KiB",
+            Invalid::Malformed => "the token is not a JSON Web Token with claims that can be read",
+            Invalid::Algorithm => "the token's algorithm is not that of the server's key",
+            Invalid::Critical => "the token asks for extensions (crit) that the server does not know",
+            Invalid::Signature => "the token was not signed with the server's key",
+            Invalid::Expired => "the token has expired: get a new one",
+            Invalid::Early => "the token is not good yet (nbf): is the clock of its maker right?",
+            Invalid::Endless => "the token has no end: give it an exp",
+            Invalid::Nobody => "the token names nobody: give it a sub",
+        })
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// What is read of a header: anything else is nothing that verification depends on.
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    crit: Option<serde::de::IgnoredAny>,
+}
+
+/// The claims as they are written.
+#[derive(Serialize, Deserialize)]
+struct Written<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iat: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exp: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nbf: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rooms: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    see: Option<Vec<String>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    info: Option<&'a RawValue>,
+}
+
+/// The claims of a token that one of `keys` has signed, where it is good at `unix_millis`. `nbf` may lie
+/// [`TOKEN_LEEWAY_MILLIS`] ahead, since no two clocks agree; `exp` is exact.
+///
+/// # Errors
+/// The first thing that is wrong, the signature before anything that is signed.
+pub fn verify(token: &str, keys: &[Key], unix_millis: u64) -> Result<Claims, Invalid> {
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(Invalid::TooLong);
+    }
+    let (message, signature) = token.rsplit_once('.').ok_or(Invalid::Malformed)?;
+    let (header, claims) = message.split_once('.').ok_or(Invalid::Malformed)?;
+    let header: Header = serde_json::from_slice(&decoded(header)?).map_err(|_| Invalid::Malformed)?;
+    let claims = decoded(claims)?;
+    // RFC 7515 §4.1.11: what is critical and not understood makes a token invalid.
+    if header.crit.is_some() {
+        return Err(Invalid::Critical);
+    }
+    let mut fitting = keys.iter().filter(|key| name(key.algorithm) == header.alg).peekable();
+    if fitting.peek().is_none() {
+        return Err(Invalid::Algorithm);
+    }
+    let signed =
+        |key: &Key| crypto::verify(signature, message.as_bytes(), &key.key, key.algorithm).unwrap_or(false);
+    if !fitting.any(signed) {
+        return Err(Invalid::Signature);
+    }
+    let claims: Written<'_> = serde_json::from_slice(&claims).map_err(|_| Invalid::Malformed)?;
+    let expires_millis = millis(claims.exp.ok_or(Invalid::Endless)?);
+    if unix_millis >= expires_millis {
+        return Err(Invalid::Expired);
+    }
+    if claims.nbf.is_some_and(|nbf| unix_millis.saturating_add(TOKEN_LEEWAY_MILLIS) < millis(nbf)) {
+        return Err(Invalid::Early);
+    }
+    Ok(Claims {
+        user: claims.sub.ok_or(Invalid::Nobody)?,
+        expires_millis,
+        rooms: claims.rooms,
+        see: claims.see.unwrap_or_default(),
+        info: claims.info.map(|info| info.get().to_owned()),
+    })
+}
+
+/// A token that says this, and when it was made.
+///
+/// # Errors
+/// `info` is not JSON, or the key can't sign: half a sentence.
+pub fn sign(claims: &Claims, key: &SigningKey, unix_millis: u64) -> Result<String, String> {
+    let info = claims.info.as_deref().map(serde_json::from_str).transpose();
+    let written = Written {
+        sub: Some(claims.user.clone()),
+        iat: None,
+        exp: None,
+        nbf: None,
+        rooms: claims.rooms.clone(),
+        see: Some(claims.see.clone()).filter(|see| !see.is_empty()),
+        info: info.map_err(|error| format!("the info is not JSON: {error}"))?,
+    };
+    let written = serde_json::to_string(&written).map_err(|error| error.to_string())?;
+    // Whole seconds, as everybody writes them.
+    let (iat, exp) = (unix_millis / 1_000, claims.expires_millis / 1_000);
+    let written = format!(r#"{{"iat":{iat},"exp":{exp},{}"#, &written[1..]);
+    let header = format!(r#"{{"alg":"{}","typ":"JWT"}}"#, name(key.algorithm));
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(written));
+    let signature = crypto::sign(message.as_bytes(), &key.key, key.algorithm)
+        .map_err(|_| "the key can't sign".to_owned())?;
+    Ok(format!("{message}.{signature}"))
+}
+
+fn decoded(part: &str) -> Result<Vec<u8>, Invalid> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Invalid::Malformed)
+}
+
+/// RFC 7519 §2: seconds since 1970, perhaps with a fraction. One before 1970 is 0.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+fn millis(seconds: f64) -> u64 {
+    (seconds * 1_000.0) as u64
+}

@@ -1,0 +1,199 @@
+//! What may be asked of presence from outside, by who runs the server: questions about anybody, and orders that need no
+//! connection of one's own. The answers are plain data; how they are written is the asker's business.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::presence::envelope::{Page, Place};
+use crate::presence::name::Name;
+use crate::presence::view::{State, View};
+
+/// A question or an order.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// Who is there, by name?
+    Users {
+        /// Those that are seen so; `None`: all that are not offline.
+        state: Option<State>,
+        /// At most so many: 1 to [`PAGE_MAX`](crate::limits::PAGE_MAX).
+        limit: usize,
+        /// Those behind this name.
+        after: Option<Name>,
+    },
+    /// What is known of a user?
+    User {
+        /// Whom.
+        user: Name,
+    },
+    /// Tell all connections of a user.
+    Tell {
+        /// Whom.
+        user: Name,
+        /// JSON.
+        data: Box<str>,
+    },
+    /// Send all connections of a user away, for good.
+    Disconnect {
+        /// Whom.
+        user: Name,
+        /// What they are told: at most [`CLOSE_REASON_BYTES_MAX`](crate::limits::CLOSE_REASON_BYTES_MAX) bytes.
+        reason: Arc<str>,
+    },
+    /// Which rooms have members?
+    Rooms {
+        /// At most so many.
+        limit: usize,
+        /// Those behind this name.
+        after: Option<Name>,
+    },
+    /// Who is in a room?
+    Members {
+        /// Which.
+        room: Name,
+        /// At most so many.
+        limit: usize,
+        /// Those behind this name.
+        after: Option<Name>,
+    },
+    /// Say something in a room, as nobody.
+    Say {
+        /// Where.
+        room: Name,
+        /// JSON.
+        data: Box<str>,
+    },
+    /// Bring all connections of a user into a room, or out of it.
+    Bring {
+        /// Whom.
+        user: Name,
+        /// Where.
+        room: Name,
+        /// In, or out.
+        joins: bool,
+    },
+    /// Send something to every connection there is.
+    Broadcast {
+        /// JSON.
+        data: Box<str>,
+    },
+}
+
+/// The answer.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// A page of users.
+    Users(Listing<View>),
+    /// A user.
+    User(Name, View),
+    /// To how many connections it was told.
+    Told(usize),
+    /// How many connections are sent away.
+    Disconnected(usize),
+    /// A page of rooms, with their numbers of members.
+    Rooms(Listing<usize>),
+    /// A page of a room's members.
+    Members(Page, Vec<(Name, View)>),
+    /// Where in the room's order it was said.
+    Said(Place),
+    /// How many connections came in or went out, and where the room stands.
+    Brought(usize, Place),
+    /// How far a broadcast has come.
+    Broadcast {
+        /// Connections that it was queued for.
+        delivered: usize,
+        /// Connections whose backlog had no room for it.
+        missed: usize,
+        /// Whether all have had their turn; else it goes on.
+        done: bool,
+    },
+    /// It was not done.
+    Refused {
+        /// 404, 429 or 503.
+        code: u16,
+        /// A sentence.
+        error: Cow<'static, str>,
+    },
+}
+
+impl Reply {
+    pub(crate) fn refused(code: u16, error: impl Into<Cow<'static, str>>) -> Reply {
+        Reply::Refused { code, error: error.into() }
+    }
+}
+
+/// A page of names with what is known of each, in the order of the names, over all homes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listing<T> {
+    /// At most as many as asked for. It may be fewer, or none, where many had to be passed over.
+    pub rows: Vec<(Name, T)>,
+    /// Everything up to this name has been looked at, and more lies behind; `None`: that was all.
+    pub next: Option<Name>,
+}
+
+/// A page in the making: what each home has of it.
+#[derive(Debug)]
+pub(crate) struct Merge<T> {
+    limit: usize,
+    left: usize,
+    listing: Listing<T>,
+}
+
+impl<T> Merge<T> {
+    pub(crate) fn new(limit: usize, homes: usize) -> Merge<T> {
+        Merge { limit, left: homes, listing: Listing { rows: Vec::new(), next: None } }
+    }
+
+    /// A home's part has come. Returns the page where it was the last.
+    ///
+    /// Each home has looked at its names up to its `next`: what lies behind the least of these may be incomplete, and is
+    /// left for the page after.
+    pub(crate) fn part(&mut self, part: Listing<T>) -> Option<Listing<T>> {
+        let all = &mut self.listing;
+        all.next = [all.next.take(), part.next].into_iter().flatten().min();
+        all.rows.extend(part.rows);
+        if let Some(next) = &all.next {
+            all.rows.retain(|(name, _)| name <= next);
+        }
+        // What is beyond the limit now is beyond it at the end: nothing grows with the number of homes.
+        all.rows.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        if all.rows.len() > self.limit {
+            all.rows.truncate(self.limit);
+            all.next = all.rows.last().map(|(name, _)| name.clone());
+        }
+        self.left -= 1;
+        let empty = Listing { rows: Vec::new(), next: None };
+        (self.left == 0).then(|| std::mem::replace(&mut self.listing, empty))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_over_homes_lose_nobody_and_name_nobody_twice() {
+        // Homes that look at two names for each page, and give one of them.
+        let homes = [vec!["a", "d", "e", "k"], vec!["b", "c"], vec![], vec!["f", "g", "h", "i", "j"]];
+        let part = |home: &Vec<&str>, after: Option<&Name>| {
+            let mut behind = home.iter().filter(|name| after.is_none_or(|after| ***name > **after));
+            let rows: Vec<(Name, ())> = behind.by_ref().take(2).map(|name| ((*name).into(), ())).collect();
+            let next = behind.next().and(rows.last().map(|(name, ())| name.clone()));
+            Listing { rows, next }
+        };
+        for limit in 1..6 {
+            let (mut after, mut seen) = (None, Vec::new());
+            for _ in 0..30 {
+                let mut merge = Merge::new(limit, homes.len());
+                let parts = homes.iter().filter_map(|home| merge.part(part(home, after.as_ref())));
+                let page = parts.last().expect("the last part completes it");
+                assert!(page.rows.len() <= limit);
+                seen.extend(page.rows.into_iter().map(|(name, ())| name.to_string()));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(seen.concat(), "abcdefghijk", "limit {limit}");
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The desk of a worker: what was asked here from outside ([`Ask`]) and waits for homes and edges.
+//!
+//! A job is answered once: by its last part, by the first home that can't take a letter, or when its time is up. What
+//! comes for it afterwards finds nobody.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::limits::{ADMIN_JOBS_MAX, ADMIN_TICKS_MAX};
+use crate::presence::admin::{Ask, Listing, Merge, Reply};
+use crate::presence::edge::BUSY;
+use crate::presence::envelope::{Address, Answer, Asker, Client, Envelope, Frame, Page, Place, Ticket};
+use crate::presence::event;
+use crate::presence::name::{Homes, Name};
+use crate::presence::node::{Effect, Outgoing};
+use crate::presence::view::View;
+use crate::time::{Now, Tick};
+
+/// What stands for the desk where a client is named: no client has that slot.
+const DESK: Client = Client { slot: u32::MAX, serial: 0 };
+
+/// Who waits for an answer to a desk's job.
+pub(crate) const fn asker(worker: u16, job: u32) -> Asker {
+    Asker { at: Address { worker, client: DESK }, ticket: Ticket::Job { job, index: 0 } }
+}
+
+#[derive(Debug)]
+struct Job {
+    /// The asker's own number.
+    ticket: u64,
+    work: Work,
+}
+
+/// What a job waits for.
+#[derive(Debug)]
+enum Work {
+    /// One answer.
+    One,
+    /// Parts of a page, from all homes.
+    Users(Merge<View>),
+    /// The same.
+    Rooms(Merge<usize>),
+    /// A page of a room, then the view of each member on it.
+    Members { page: Page, views: Vec<(Name, Option<View>)>, left: usize },
+    /// How many connections there are, and what came of each.
+    Bring { told: Option<usize>, came: usize, done: usize, place: Place, refused: Option<Reply> },
+    /// Workers that are not through.
+    Broadcast { left: usize, delivered: usize, missed: usize },
+}
+
+/// What waits at one worker.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    worker: u16,
+    homes: Homes,
+    jobs: HashMap<u32, Job>,
+    next_job: u32,
+    /// When each job's time is up, in order; those that are done are still here.
+    due: VecDeque<(Tick, u32)>,
+}
+
+impl Desk {
+    pub(crate) fn new(worker: u16, homes: Homes) -> Desk {
+        Desk { worker, homes, jobs: HashMap::new(), next_job: 0, due: VecDeque::new() }
+    }
+
+    /// Jobs that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Tick> {
+        self.due.front().map(|(due, _)| *due)
+    }
+
+    /// Takes a job on, or refuses it at once.
+    pub(crate) fn ask<F: Frame>(&mut self, now: Now, ticket: u64, ask: Ask, out: &mut Outgoing<F>) {
+        if self.jobs.len() >= ADMIN_JOBS_MAX {
+            return out.effects.push(Effect::Reply { ticket, reply: Reply::refused(503, BUSY) });
+        }
+        self.next_job = self.next_job.wrapping_add(1);
+        let job = self.next_job;
+        let asker = asker(self.worker, job);
+        self.due.push_back((now.tick.after(ADMIN_TICKS_MAX), job));
+        let work = self.begin(now, ask, asker, out);
+        self.jobs.insert(job, Job { ticket, work });
+    }
+
+    fn begin<F: Frame>(&self, now: Now, ask: Ask, asker: Asker, out: &mut Outgoing<F>) -> Work {
+        let (homes, workers) = (self.homes, self.homes.workers());
+        match ask {
+            Ask::Users { state, limit, after } => {
+                for worker in 0..workers {
+                    let after = after.clone();
+                    out.post(worker, Envelope::ListUsers { state, limit, after, asker });
+                }
+                return Work::Users(Merge::new(limit, usize::from(workers)));
+            }
+            Ask::Rooms { limit, after } => {
+                for worker in 0..workers {
+                    out.post(worker, Envelope::ListRooms { limit, after: after.clone(), asker });
+                }
+                return Work::Rooms(Merge::new(limit, usize::from(workers)));
+            }
+            Ask::Members { room, limit, after } => {
+                out.post(homes.of(&room), Envelope::List { room, limit, after, asker });
+                return Work::Members { page: Page::default(), views: Vec::new(), left: 0 };
+            }
+            Ask::Bring { user, room, joins } => {
+                out.post(homes.of(&user), Envelope::Bring { user, room, joins, asker });
+                let place = Place::default();
+                return Work::Bring { told: None, came: 0, done: 0, place, refused: None };
+            }
+            Ask::Broadcast { data } => {
+                let json = event::broadcast(&data, now);
+                let (frame, bytes) = (F::encode(&json), json.len());
+                for worker in 0..workers {
+                    out.post(worker, Envelope::Broadcast { frame: frame.clone(), bytes, asker });
+                }
+                return Work::Broadcast { left: usize::from(workers), delivered: 0, missed: 0 };
+            }
+            Ask::User { user } => out.post(homes.of(&user), Envelope::Look { user, asker }),
+            Ask::Tell { user, data } => {
+                out.post(homes.of(&user), Envelope::Tell { user, from: None, data, asker });
+            }
+            Ask::Disconnect { user, reason } => {
+                out.post(homes.of(&user), Envelope::Kick { user, reason, asker });
+            }
+            Ask::Say { room, data } => {
+                out.post(homes.of(&room), Envelope::Say { room, from: None, data, echo: true, asker });
+            }
+        }
+        Work::One
+    }
+
+    /// An answer has come.
+    pub(crate) fn answered<F>(&mut self, job: u32, answer: Answer, out: &mut Outgoing<F>) {
+        let Some(waiting) = self.jobs.get_mut(&job) else { return };
+        let reply = match (&mut waiting.work, answer) {
+            (Work::Bring { .. }, answer) => brought(&mut waiting.work, answer),
+            (Work::Broadcast { left, delivered, missed }, Answer::Spread { to, without, done }) => {
+                *delivered += to;
+                *missed += without;
+                *left -= usize::from(done);
+                let (delivered, missed) = (*delivered, *missed);
+                (*left == 0).then_some(Reply::Broadcast { delivered, missed, done: true })
+            }
+            (_, Answer::Told(0) | Answer::Kicked(0)) => Some(Reply::refused(404, NOT_CONNECTED)),
+            (_, Answer::Told(told)) => Some(Reply::Told(told)),
+            (_, Answer::Kicked(kicked)) => Some(Reply::Disconnected(kicked)),
+            (_, Answer::Said(Place { epoch: 0, .. })) => Some(Reply::refused(404, EMPTY_ROOM)),
+            (_, Answer::Said(place)) => Some(Reply::Said(place)),
+            _ => None,
+        };
+        if let Some(reply) = reply {
+            self.finish(job, reply, out);
+        }
+    }
+
+    /// A view has come: of the user asked about, or of a member.
+    pub(crate) fn seen<F>(&mut self, job: u32, index: u32, user: Name, view: View, out: &mut Outgoing<F>) {
+        let Some(waiting) = self.jobs.get_mut(&job) else { return };
+        let reply = match &mut waiting.work {
+            Work::Members { page, views, left } => {
+                if let Some((_, known)) = views.get_mut(index as usize) {
+                    *known = Some(view);
+                    *left -= 1;
+                }
+                if *left > 0 {
+                    return;
+                }
+                members(page, views)
+            }
+            _ if view.version == 0 => {
+                Reply::refused(404, "nobody of that name has been here lately: see /api/v1/users")
+            }
+            _ => Reply::User(user, view),
+        };
+        self.finish(job, reply, out);
+    }
+
+    /// A page of a room has come: the members' states are yet to be asked for.
+    pub(crate) fn listed<F>(&mut self, asker: Asker, job: u32, listed: Page, out: &mut Outgoing<F>) {
+        let Some(Job { work: Work::Members { page, views, left }, .. }) = self.jobs.get_mut(&job) else {
+            return;
+        };
+        if listed.place.epoch == 0 {
+            return self.finish(job, Reply::refused(404, EMPTY_ROOM), out);
+        }
+        *page = listed;
+        *views = page.users.iter().map(|user| (user.clone(), None)).collect();
+        *left = views.len();
+        if views.is_empty() {
+            let reply = members(page, views);
+            return self.finish(job, reply, out);
+        }
+        for (user, index) in page.users.iter().zip(0..) {
+            let asker = Asker { ticket: Ticket::Job { job, index }, ..asker };
+            out.post(self.homes.of(user), Envelope::Look { user: user.clone(), asker });
+        }
+    }
+
+    /// A home's part of a page of users has come.
+    pub(crate) fn users<F>(&mut self, job: u32, part: Listing<View>, out: &mut Outgoing<F>) {
+        let Some(Job { work: Work::Users(merge), .. }) = self.jobs.get_mut(&job) else { return };
+        if let Some(page) = merge.part(part) {
+            self.finish(job, Reply::Users(page), out);
+        }
+    }
+
+    /// A home's part of a page of rooms has come.
+    pub(crate) fn rooms<F>(&mut self, job: u32, part: Listing<usize>, out: &mut Outgoing<F>) {
+        let Some(Job { work: Work::Rooms(merge), .. }) = self.jobs.get_mut(&job) else { return };
+        if let Some(page) = merge.part(part) {
+            self.finish(job, Reply::Rooms(page), out);
+        }
+    }
+
+    /// A home could not be asked.
+    pub(crate) fn refused<F>(&mut self, job: u32, out: &mut Outgoing<F>) {
+        self.finish(job, Reply::refused(503, BUSY), out);
+    }
+
+    /// Answers those whose time is up: a broadcast with how far it has come.
+    pub(crate) fn due<F>(&mut self, now: Now, out: &mut Outgoing<F>) {
+        while let Some((_, job)) = self.due.pop_front_if(|(due, _)| now.tick.has_reached(*due)) {
+            let Some(waiting) = self.jobs.get(&job) else { continue };
+            let reply = match waiting.work {
+                Work::Broadcast { delivered, missed, .. } => {
+                    Reply::Broadcast { delivered, missed, done: false }
+                }
+                _ => Reply::refused(503, BUSY),
+            };
+            self.finish(job, reply, out);
+        }
+    }
+
+    fn finish<F>(&mut self, job: u32, reply: Reply, out: &mut Outgoing<F>) {
+        if let Some(Job { ticket, .. }) = self.jobs.remove(&job) {
+            out.effects.push(Effect::Reply { ticket, reply });
+        }
+        // What is done at the front needs no waiting for.
+        while self.due.pop_front_if(|(_, job)| !self.jobs.contains_key(job)).is_some() {}
+    }
+}
+
+/// The user's home says how many connections there are, and each one's edge what came of it, in any order.
+fn brought(work: &mut Work, answer: Answer) -> Option<Reply> {
+    let Work::Bring { told, came, done, place, refused } = work else { return None };
+    match answer {
+        Answer::Bringing(0) => return Some(Reply::refused(404, NOT_CONNECTED)),
+        Answer::Bringing(connections) => *told = Some(connections),
+        Answer::Joined(_, now) | Answer::Left(_, now) => (*came, *done, *place) = (*came + 1, *done + 1, now),
+        Answer::NotBrought(code) => {
+            *came += 1;
+            let error = match code {
+                429 => "the user's connections are in too many rooms",
+                503 => BUSY,
+                _ => "the user is not in that room",
+            };
+            refused.get_or_insert_with(|| Reply::refused(code, error));
+        }
+        _ => return None,
+    }
+    if *told != Some(*came) {
+        return None;
+    }
+    Some(match refused.take() {
+        Some(refused) if *done == 0 => refused,
+        _ => Reply::Brought(*done, *place),
+    })
+}
+
+fn members(page: &mut Page, views: &mut Vec<(Name, Option<View>)>) -> Reply {
+    let views = views.drain(..).filter_map(|(user, view)| Some((user, view?))).collect();
+    Reply::Members(std::mem::take(page), views)
+}
+
+const NOT_CONNECTED: &str = "nobody of that name is connected";
+const EMPTY_ROOM: &str = "nobody is in that room";

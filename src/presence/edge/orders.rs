@@ -1,0 +1,110 @@
+//! What who runs the server has an edge do: bring clients into rooms and out of them, and reach every one of them.
+
+use std::collections::VecDeque;
+
+use crate::limits::{BROADCAST_BYTES_PER_TURN, BROADCAST_PER_TURN_MAX, BROADCASTS_MAX};
+use crate::presence::edge::Edge;
+use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Ticket};
+use crate::presence::name::Name;
+use crate::presence::node::{Effect, Outgoing};
+
+/// A broadcast on its way over an edge's clients.
+#[derive(Debug)]
+struct Broadcast<F> {
+    id: u32,
+    frame: F,
+    /// Clients that it reaches in one turn.
+    share: usize,
+    /// The slot that comes next.
+    next: usize,
+    /// The slot before which those end who were here when it came.
+    end: usize,
+    asker: Asker,
+}
+
+/// Broadcasts on their way over an edge's clients, one behind the other.
+#[derive(Debug)]
+pub(crate) struct Broadcasts<F> {
+    queue: VecDeque<Broadcast<F>>,
+    next_id: u32,
+}
+
+impl<F: Clone> Broadcasts<F> {
+    pub(crate) fn new() -> Broadcasts<F> {
+        Broadcasts { queue: VecDeque::new(), next_id: 0 }
+    }
+
+    /// Whether none is on its way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// A broadcast has come. Past the bound nobody gets it, and who asked is told.
+    pub(crate) fn begin(&mut self, edge: &Edge, frame: F, bytes: usize, asker: Asker, out: &mut Outgoing<F>) {
+        if self.queue.len() >= BROADCASTS_MAX || edge.is_empty() {
+            let answer = Answer::Spread { to: 0, without: edge.len(), done: true };
+            return out.post(asker.at.worker, Envelope::Answered { asker, answer });
+        }
+        self.next_id = self.next_id.wrapping_add(1);
+        let share = (BROADCAST_BYTES_PER_TURN / bytes.max(1)).clamp(1, BROADCAST_PER_TURN_MAX);
+        let (id, end) = (self.next_id, edge.seats.capacity());
+        self.queue.push_back(Broadcast { id, frame, share, next: 0, end, asker });
+    }
+
+    /// Reaches the next clients: one share, for one turn.
+    pub(crate) fn go_on(&mut self, edge: &Edge, out: &mut Outgoing<F>) {
+        let Some(first) = self.queue.front_mut() else { return };
+        let mut links = Vec::with_capacity(first.share.min(edge.len()));
+        // Free slots cost little, but not nothing.
+        let stop = first.end.min(first.next + 16 * first.share);
+        while first.next < stop && links.len() < first.share {
+            links.extend(edge.seats.get(first.next).map(|seat| seat.link));
+            first.next += 1;
+        }
+        let (broadcast, frame) = (first.id, first.frame.clone());
+        out.effects.push(Effect::Spread { broadcast, links, frame });
+    }
+
+    /// The last share was sent, but to those who had no room for it.
+    pub(crate) fn spread(&mut self, id: u32, to: usize, without: usize, out: &mut Outgoing<F>) {
+        let Some(first) = self.queue.front().filter(|first| first.id == id) else { return };
+        let (asker, done) = (first.asker, first.next >= first.end);
+        let answer = Answer::Spread { to, without, done };
+        out.post(asker.at.worker, Envelope::Answered { asker, answer });
+        if done {
+            self.queue.pop_front();
+        }
+    }
+}
+
+impl Edge {
+    /// A client is to join or leave a room as if it had asked. `asker` is a desk, which is told what came of it.
+    pub(crate) fn bring<F: Frame>(
+        &mut self,
+        client: Client,
+        room: &Name,
+        joins: bool,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) {
+        let Ticket::Job { job, .. } = asker.ticket else { return };
+        let is_in = self.seat(client).is_some() && self.place_in_room(client.slot, room).is_ok();
+        let ticket = Ticket::Brought { desk: asker.at.worker, job, news: is_in != joins };
+        let asked = Asker { at: self.address(client.slot), ticket };
+        let done = match self.seat(client) {
+            None => Err(404),
+            Some(_) if joins => self.join(client.slot, room, asked, out).map_err(|refusal| refusal.code),
+            Some(_) => self.leave(client.slot, room, asked, out).map_err(|_| 404),
+        };
+        if let Err(code) = done {
+            let answer = Answer::NotBrought(code);
+            out.post(asker.at.worker, Envelope::Answered { asker, answer });
+        }
+    }
+
+    /// Whether a client is still here.
+    #[must_use]
+    pub fn is_here(&self, client: Client) -> bool {
+        self.seat(client).is_some()
+    }
+}

@@ -1,0 +1,160 @@
+//! Tokens of clients: the first, the next, and the end of one. Their texts are verified elsewhere; claims come here.
+
+use std::sync::Arc;
+
+use crate::presence::command::Refusal;
+use crate::presence::edge::Edge;
+use crate::presence::envelope::{Client, Envelope, Frame};
+use crate::presence::event;
+use crate::presence::grants::{Grants, Over, Pass};
+use crate::presence::name::Name;
+use crate::presence::node::{Effect, Outgoing, Timer};
+use crate::presence::view::Reason;
+use crate::time::{Now, Tick};
+
+impl Edge {
+    /// A client comes with a token, or shows its first.
+    pub(super) fn show_token<F>(
+        &mut self,
+        now: Now,
+        slot: u32,
+        user: Name,
+        grants: Arc<Grants>,
+        out: &mut Outgoing<F>,
+    ) {
+        self.keep_pass(now, slot, Pass::Held(Arc::clone(&grants)), out);
+        self.identify(slot, user, out);
+        self.tell_home_info(slot, &grants, out);
+    }
+
+    /// A client has until then to show a token.
+    pub(super) fn await_token<F>(&mut self, now: Now, slot: u32, until: Tick, out: &mut Outgoing<F>) {
+        self.keep_pass(now, slot, Pass::Awaited(until), out);
+    }
+
+    fn keep_pass<F>(&mut self, now: Now, slot: u32, pass: Pass, out: &mut Outgoing<F>) {
+        let Client { slot, serial } = self.address(slot).client;
+        if let Some(at) = self.passes.put(now, slot, pass) {
+            out.timer(at, Timer::Token { slot, serial });
+        }
+    }
+
+    /// The timer of a client's pass was filed for then.
+    pub(crate) fn token_timed(&mut self, slot: u32, at: Tick) {
+        self.passes.armed(slot, at);
+    }
+
+    /// A token may have ended, or the time to show one.
+    pub(crate) fn token_due<F>(&mut self, now: Now, slot: u32, serial: u32, at: Tick, out: &mut Outgoing<F>) {
+        if self.seat(Client { slot, serial }).is_none() {
+            return;
+        }
+        if let Some(next) = self.passes.due(now, slot, at)
+            && !self.end_if_over(now, slot, out)
+        {
+            out.timer(next, Timer::Token { slot, serial });
+        }
+    }
+
+    /// Sends a client away whose token has ended, or who showed none in time: looked at when its timer fires, and when it
+    /// asks for something. Says whether it did.
+    pub(super) fn end_if_over<F>(&mut self, now: Now, slot: u32, out: &mut Outgoing<F>) -> bool {
+        let Some(over) = self.passes.over(now, slot) else { return false };
+        let Some(seat) = self.seats.get_mut(slot as usize) else { return false };
+        if seat.sent_away.is_none() {
+            let (code, reason) = match over {
+                Over::Expired => (4401, "token expired"),
+                Over::Awaited => (4408, "no token came in time"),
+            };
+            seat.sent_away = Some(Reason::Expired);
+            out.effects.push(Effect::Close { link: seat.link, code, reason: reason.into() });
+        }
+        true
+    }
+
+    /// The token that a client showed is good.
+    pub(crate) fn authenticate<F: Frame>(
+        &mut self,
+        now: Now,
+        slot: u32,
+        seq: i64,
+        user: Name,
+        grants: Arc<Grants>,
+        out: &mut Outgoing<F>,
+    ) {
+        let Some(seat) = self.seats.get(slot as usize) else { return };
+        let link = seat.link;
+        let json = event::authenticated(seq, &user, grants.expires_millis);
+        match &seat.user {
+            None => self.show_token(now, slot, user, grants, out),
+            Some(known) if *known == user => {
+                self.tell_home_info(slot, &grants, out);
+                self.keep_pass(now, slot, Pass::Held(grants), out);
+            }
+            Some(_) => {
+                let error = "the token is another user's: connect anew to be that one";
+                let json = event::refusal(seq, 403, error);
+                return out.effects.push(Effect::Text { link, json });
+            }
+        }
+        out.effects.push(Effect::Text { link, json });
+    }
+
+    /// The token that a client showed is not good: who has one that is goes on with it.
+    pub(crate) fn refuse_token<F>(
+        &mut self,
+        slot: u32,
+        seq: i64,
+        code: u16,
+        error: &str,
+        out: &mut Outgoing<F>,
+    ) {
+        let is_awaited = self.passes.is_awaited(slot);
+        let Some(seat) = self.seats.get_mut(slot as usize) else { return };
+        let link = seat.link;
+        out.effects.push(Effect::Text { link, json: event::refusal(seq, code, error) });
+        if is_awaited {
+            seat.sent_away = Some(Reason::Expired);
+            out.effects.push(Effect::Close { link, code: 4401, reason: "bad token".into() });
+        }
+    }
+
+    /// A token's `info` is the user's.
+    fn tell_home_info<F>(&self, slot: u32, grants: &Grants, out: &mut Outgoing<F>) {
+        let (Some(user), Some(info)) = (self.user(slot).cloned(), grants.info.clone()) else { return };
+        let at = self.address(slot);
+        let home = self.homes.of(&user);
+        out.post(home, Envelope::Status { user, at, state: None, info: Some(info), asker: None });
+    }
+
+    /// Whether a client may ask for anything but `auth`.
+    pub(super) fn is_let_in(&self, slot: u32) -> Result<(), Refusal> {
+        if self.passes.is_awaited(slot) {
+            return Err(Refusal::new(0, 401, "show a token first: the command auth, with `token`"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn may_join(&self, slot: u32, room: &str) -> Result<(), Refusal> {
+        match self.passes.get(slot) {
+            Some(grants) if !grants.may_join(room) => {
+                Err(Refusal::new(0, 403, "your token does not let you into that room: see its claim rooms"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a client may speak in a room that it is not in.
+    pub(super) fn may_say(&self, slot: u32, room: &str) -> bool {
+        self.passes.get(slot).is_some_and(|grants| grants.may_say(room))
+    }
+
+    pub(super) fn may_inform(&self, slot: u32) -> Result<(), Refusal> {
+        match self.passes.get(slot) {
+            Some(grants) if grants.info.is_some() => {
+                Err(Refusal::new(0, 403, "your info is what your token says: leave `info` out"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Who may come in: finds the token of a request, has it verified, and makes of its claims what presence goes by.
+//!
+//! A token is looked for in this order, and the first that is found counts: `?token=`, `Authorization: Bearer`, the cookie
+//! `rollcall_token`, a subprotocol `bearer.TOKEN`. A cookie is sent by the browser whatever page opens the connection: who
+//! uses it has to name the pages with `--origin`.
+
+use std::sync::Arc;
+
+use crate::identity::Keys;
+use crate::presence::{Entry, Grants, Name, is_name};
+use crate::time::{Now, Tick};
+use crate::wire::http::{Head, Refusal, Response};
+
+/// Who has to show a token, and when.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Auth {
+    /// Nobody: everybody is taken at their word. A token is verified nevertheless where there is a key, and wins.
+    #[default]
+    None,
+    /// Everybody, with the upgrade.
+    Early,
+    /// Everybody, with the upgrade or by the command `auth` within the time-out.
+    Late,
+}
+
+/// What the gates of all workers go by.
+#[derive(Clone, Debug, Default)]
+pub struct Gate {
+    /// Who has to show a token.
+    pub auth: Auth,
+    /// The keys that tokens are verified with; `None`: tokens are not looked at.
+    pub keys: Option<Arc<Keys>>,
+    /// Ticks from the upgrade to the command `auth`.
+    pub timeout: u32,
+}
+
+/// The cookie that may hold a token.
+pub const COOKIE: &str = "rollcall_token";
+/// What a subprotocol that holds a token begins with.
+pub const SUBPROTOCOL_PREFIX: &str = "bearer.";
+
+const MISSING: &str = "a token is needed: as ?token=, Authorization: Bearer, the cookie rollcall_token or a \
+                       subprotocol bearer.TOKEN";
+const ALONE: &str = "a subprotocol bearer.TOKEN comes with another one, like rollcall.v1: the server never answers with \
+                     the token, and a browser ends a connection that got none of its subprotocols";
+
+impl Gate {
+    /// Whether everybody has to show a token.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.auth != Auth::None
+    }
+
+    /// Who asks to come in; `None`: it is for the request to say.
+    ///
+    /// # Errors
+    /// 401 with what is wrong with the token; 400 where a subprotocol with a token stands alone.
+    pub fn admit(&self, now: Now, head: &Head<'_>) -> Result<Option<Entry>, Response> {
+        let mut offered = head.list("Sec-WebSocket-Protocol").peekable();
+        if offered.peek().is_some() && offered.all(|name| name.starts_with(SUBPROTOCOL_PREFIX)) {
+            return Err(Response::refusal(&Refusal { status: 400, reason: ALONE }));
+        }
+        let token = if self.keys.is_some() { find(head) } else { None };
+        match (token, self.auth) {
+            (Some(token), _) => {
+                let (user, grants) =
+                    self.verify(now, token).map_err(|error| unauthorized("invalid_token", &error))?;
+                Ok(Some(Entry::Token(user, grants)))
+            }
+            (None, Auth::None) => Ok(None),
+            (None, Auth::Early) => Err(unauthorized("", MISSING)),
+            (None, Auth::Late) => Ok(Some(Entry::Late(self.until(now)))),
+        }
+    }
+
+    fn until(&self, now: Now) -> Tick {
+        now.tick.after(self.timeout)
+    }
+
+    /// Who a token says its holder is, and what that one may do.
+    ///
+    /// # Errors
+    /// What is wrong with the token, in a sentence that has no part of it.
+    pub fn verify(&self, now: Now, token: &str) -> Result<(Name, Arc<Grants>), String> {
+        let keys = self.keys.as_ref().ok_or_else(|| "the server has no key for tokens".to_owned())?;
+        let claims = keys.verify(token, now.unix_millis).map_err(|error| error.to_string())?;
+        if !is_name(&claims.user) {
+            return Err("the token's sub is not a name: 1 to 128 of letters, digits, ._:@-".to_owned());
+        }
+        let (rooms, info) = (claims.rooms.as_deref(), claims.info.as_deref());
+        let grants = Grants::new(rooms, &claims.see, info, claims.expires_millis)?;
+        Ok((claims.user.into(), Arc::new(grants)))
+    }
+}
+
+/// RFC 6750 §3: a 401 says what is asked for, and of a token that was shown, that it is not good.
+fn unauthorized(error: &str, reason: &str) -> Response {
+    let challenge = if error.is_empty() { "Bearer".to_owned() } else { format!("Bearer error=\"{error}\"") };
+    Response::text(401, reason).with("WWW-Authenticate", challenge)
+}
+
+/// The token of a request: an empty one is none.
+fn find<'a>(head: &Head<'a>) -> Option<&'a str> {
+    let query = head.query().split('&').find_map(|pair| pair.strip_prefix("token="));
+    let bearer = || {
+        // RFC 9110 §11.1: the scheme's name is in any case.
+        let (scheme, token) = head.field("Authorization")?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    };
+    let cookie = || {
+        let pairs = head.fields_named("Cookie").flat_map(|cookies| cookies.split(';'));
+        pairs
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(name, _)| *name == COOKIE)
+            .map(|pair| pair.1)
+    };
+    let subprotocol = || {
+        let mut names = head.list("Sec-WebSocket-Protocol");
+        names.find_map(|name| name.strip_prefix(SUBPROTOCOL_PREFIX))
+    };
+    let given = |token: &&str| !token.is_empty();
+    query
+        .filter(given)
+        .or_else(|| bearer().filter(given))
+        .or_else(|| cookie().filter(given))
+        .or_else(|| subprotocol().filter(given))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::http::Fields;
+
+    fn with_head<T>(target: &str, fields: &str, look: impl FnOnce(&Head<'_>) -> T) -> T {
+        let text = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+        let mut storage = Fields::new();
+        look(&Head::parse(text.as_bytes(), &mut storage).unwrap())
+    }
+
+    fn found(target: &str, fields: &str) -> Option<String> {
+        with_head(target, fields, |head| find(head).map(str::to_owned))
+    }
+
+    #[test]
+    fn the_carriers_count_in_their_order() {
+        let fields = [
+            "Authorization: bearer  b\r\n",
+            "Cookie: a=1; rollcall_token=c; z=2\r\n",
+            "Sec-WebSocket-Protocol: rollcall.v1, bearer.d\r\n",
+        ];
+        let all = fields.concat();
+        for (target, fields, token) in [
+            ("/ws?user=x&token=a", &all[..], Some("a")),
+            ("/ws?token=&user=x", &all, Some("b")),
+            ("/ws", &fields[1..].concat(), Some("c")),
+            ("/ws", fields[2], Some("d")),
+            ("/ws", "Authorization: Basic b\r\nCookie: xrollcall_token=c\r\n", None),
+            ("/ws?xtoken=a", "Sec-WebSocket-Protocol: bearer., chat\r\n", None),
+        ] {
+            assert_eq!(found(target, fields).as_deref(), token, "{target} {fields}");
+        }
+    }
+
+    #[test]
+    fn a_token_among_the_subprotocols_needs_company() {
+        let admit = |gate: &Gate, fields| with_head("/ws", fields, |head| gate.admit(Now::default(), head));
+        let open = Gate::default();
+        assert_eq!(admit(&open, "Sec-WebSocket-Protocol: bearer.x\r\n").unwrap_err().status, 400);
+        assert!(admit(&open, "Sec-WebSocket-Protocol: chat, bearer.x\r\n").unwrap().is_none());
+        assert!(admit(&open, "").unwrap().is_none());
+        let early = Gate { auth: Auth::Early, keys: Some(Arc::new(Keys::new(Vec::new()))), timeout: 5 };
+        let refused = admit(&early, "").unwrap_err();
+        assert_eq!((refused.status, refused.fields[0].1.as_str()), (401, "Bearer"));
+        assert!(admit(&early, "Authorization: Bearer hunter2-hunter2\r\n").is_err_and(|refused| {
+            let body = String::from_utf8_lossy(&refused.body).into_owned();
+            refused.status == 401 && !body.contains("hunter2") && !format!("{refused:?}").contains("hunter2")
+        }));
+        let late = Gate { auth: Auth::Late, ..early };
+        assert!(matches!(admit(&late, "").unwrap(), Some(Entry::Late(Tick(5)))));
+    }
+}
