@@ -159,7 +159,7 @@ impl<M> Core<M> {
     /// that it takes to let in as many as are here now.
     pub(crate) fn retry_millis(&mut self) -> u64 {
         let (least, most) = (*RETRY_MILLIS.start(), *RETRY_MILLIS.end());
-        let span = retry_span_millis(self.fleet.connections() as u64, self.fleet.handshakes_per_second());
+        let span = retry_span_millis(self.fleet.herd() as u64, self.fleet.handshakes_per_second());
         let random = u64::from(self.random.below(u32::try_from(span).unwrap_or(u32::MAX)));
         (least + random).min(most)
     }

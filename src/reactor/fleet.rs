@@ -32,6 +32,8 @@ pub struct Fleet {
     max_connections: usize,
     connections: AtomicUsize,
     draining: AtomicBool,
+    /// Connections when the drain began.
+    drained: AtomicUsize,
     addresses: Addresses,
     cores: usize,
     /// Resident bytes of the process when they were last read, and when they may be again, in microseconds.
@@ -50,6 +52,7 @@ impl Fleet {
             max_connections,
             connections: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            drained: AtomicUsize::new(0),
             addresses: Addresses::new(max_connections),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             resident: AtomicU64::new(0),
@@ -135,6 +138,7 @@ impl Fleet {
 
     /// Makes each worker begin to go away at its next turn.
     pub fn begin_drain(&self) {
+        self.drained.fetch_max(self.connections(), Relaxed);
         self.draining.store(true, Relaxed);
     }
 
@@ -150,6 +154,11 @@ impl Fleet {
         {
             self.resident.store(bytes, Relaxed);
         }
+    }
+
+    /// How many may come back at once, now that some are sent away: in a drain all who were here when it began.
+    pub(crate) fn herd(&self) -> usize {
+        self.connections().max(self.drained.load(Relaxed))
     }
 
     pub(crate) fn connection_opened(&self) -> usize {

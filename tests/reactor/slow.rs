@@ -1,6 +1,7 @@
 //! Readers that are too slow for presence: who is closed, who loses what, and what that costs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rollcall::http::{Site, SiteSettings};
 use rollcall::limits::{BACKLOG_BYTES_PAUSE, SLOW_MESSAGES_MAX};
@@ -13,7 +14,7 @@ use rollcall::wire::frame::Opcode;
 use rustix::event::{EventfdFlags, eventfd};
 use serde_json::Value;
 
-use super::kit::{config, frames, masked, upgrade_request};
+use super::kit::{SECOND, config, frames, masked, upgrade_request};
 use super::script::Script;
 
 /// A world with the binary's site in it.
@@ -30,15 +31,20 @@ impl House {
         let mailboxes: Mailboxes<_> = vec![Mailbox::new(eventfd(0, EventfdFlags::NONBLOCK).unwrap())].into();
         let rules = Rules { commands_per_second: 1_000_000, ..Rules::default() };
         let presence = PresenceSettings { rules, drop_oldest: vec!["ticker.*".into()], ..Default::default() };
-        let settings = SiteSettings { presence: Arc::new(presence), ..SiteSettings::default() };
+        let subprotocols = vec!["rollcall.v1".to_owned()];
+        let settings = SiteSettings { presence: Arc::new(presence), subprotocols, ..SiteSettings::default() };
         let site = Site::new(Arc::new(settings), WorkerId(0), &fleet);
         let worker = Worker::new(WorkerId(0), config, fleet.clone(), mailboxes, script.clone(), site, 42);
         House { script, worker, fleet }
     }
 
     fn user(&mut self, name: &str) -> usize {
+        self.come(&upgrade_request(&format!("/ws?user={name}")))
+    }
+
+    fn come(&mut self, request: &[u8]) -> usize {
         let id = self.script.connect();
-        self.script.arrive(id, &upgrade_request(&format!("/ws?user={name}")));
+        self.script.arrive(id, request);
         self.script.settle(&mut self.worker);
         assert!(self.script.written(id).starts_with(b"HTTP/1.1 101 "));
         id
@@ -150,6 +156,33 @@ fn of_each_users_states_a_slow_watcher_gets_the_latest() {
     // It keeps up again.
     house.command(ben, "status", r#"{"state":"away"}"#);
     assert_eq!(house.reads(watcher).len(), 1);
+}
+
+#[test]
+fn a_herd_that_is_sent_away_comes_back_flat() {
+    const HERD: usize = 1_000;
+    let mut house = House::new(&Config { drain: SECOND, ..config() });
+    let mut request = upgrade_request("/ws");
+    request.truncate(request.len() - 2);
+    request.extend_from_slice(b"Sec-WebSocket-Protocol: rollcall.v1\r\n\r\n");
+    let ids: Vec<usize> = (0..HERD).map(|_| house.come(&request)).collect();
+    ids.iter().for_each(|id| drop(house.script.written(*id)));
+    house.fleet.begin_drain();
+    // In which half second each is back.
+    let mut back = vec![0; 20];
+    for step in 0..150 {
+        house.script.pass(&mut house.worker, Duration::from_millis(10));
+        for id in &ids {
+            let written = house.script.written(*id);
+            let text = String::from_utf8_lossy(&written);
+            let Some((_, retry)) = text.split_once(r#""retry_ms":"#) else { continue };
+            let millis: usize = retry.split('}').next().unwrap().parse().unwrap();
+            back[(step * 10 + millis) / 500] += 1;
+        }
+    }
+    assert_eq!(back.iter().sum::<usize>(), HERD, "{back:?}");
+    // Without the spreading all would be back within the second of the drain, 500 in each half.
+    assert!(back.iter().all(|count| *count < HERD / 6), "{back:?}");
 }
 
 #[test]
