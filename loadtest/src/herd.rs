@@ -25,6 +25,9 @@ use crate::progress::{Subject, Watch};
 use crate::target::{NONCE, Target};
 use crate::units::{self, grouped};
 
+/// What who knocks at a server that is not there, or about to go, is told.
+const KNOCKS: [&str; 3] =
+    ["connection refused", "connection reset", "server refused the upgrade with status 503"];
 const LOOK: u64 = 1_000_000;
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const SUBPROTOCOL: &str = "rollcall.v1";
@@ -206,8 +209,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     });
     // What a server that is not there says is no error of a herd that knocks at once.
     let mut errors = report.errors.clone().into_map();
-    let knocked: u64 =
-        ["connection refused", "connection reset"].iter().filter_map(|kind| errors.remove(*kind)).sum();
+    let knocked: u64 = KNOCKS.iter().filter_map(|kind| errors.remove(*kind)).sum();
     report.errors = Tally::default();
     for (kind, count) in errors {
         report.errors.add(&kind, count);
@@ -257,6 +259,10 @@ fn conduct(
     let back = board.clock.now();
     watch.until_moment("settle", Subject::Live, back + 1_000_000_000);
     board.stop.store(true, Relaxed);
+    // The new one outlives its clients; the old one has ended by now.
+    if let Some(restarted) = restarted {
+        *server = restarted;
+    }
     returned.then_some((begun, back))
 }
 
