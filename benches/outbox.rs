@@ -5,9 +5,10 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use rollcall::reactor::outbox::{Chunk, Outbox};
 use rollcall::time::Tick;
 use rollcall::wire::frame::{self, Opcode};
+use rollcall::wire::session::Kind;
+use rollcall::wire::shared::SharedFrame;
 use std::hint::black_box;
 use std::io::IoSlice;
-use std::sync::Arc;
 use std::time::Duration;
 
 const SIZES: [usize; 3] = [20, 1 << 10, 16 << 10];
@@ -21,10 +22,13 @@ fn checksum(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
+fn payload_of(size: usize) -> Vec<u8> {
+    (0..size).map(|i| i as u8).collect()
+}
+
 fn frame_of(size: usize) -> Vec<u8> {
-    let payload: Vec<u8> = (0..size).map(|i| i as u8).collect();
     let mut bytes = Vec::new();
-    frame::write(&mut bytes, Opcode::Binary, &payload, None);
+    frame::write(&mut bytes, Opcode::Binary, &payload_of(size), None);
     bytes
 }
 
@@ -49,7 +53,7 @@ fn empty(outbox: &mut Outbox, mut look: impl FnMut(&[u8])) -> usize {
 fn queue(criterion: &mut Criterion) {
     for size in SIZES {
         let frame = frame_of(size);
-        let shared: Arc<[u8]> = frame.as_slice().into();
+        let shared = SharedFrame::new(Kind::Binary, &payload_of(size));
         let owned = || Chunk::Frames(frame.clone());
         let reference = || Chunk::Shared(shared.clone());
         let mut group = criterion.benchmark_group("outbox");

@@ -13,10 +13,11 @@
 //!  identity/             who somebody is, by a signed token: text and time in, claims out. Pure
 //!    |
 //!  reactor/              one thread, one Poll, one slab, one wheel, one mailbox     (mechanism)
+//!    |        tls        certificates; records between a socket and its bytes
 //!    |        sys        the few system calls; a socket layer that a test can play
 //!  wire/                 the protocol, both roles: bytes in, events and bytes out. Pure
 //!    |
-//!  limits, time          every bound by name; Tick, the wheel, and the only caller of Instant::now
+//!  limits, slots, time   every bound by name; tables that give back; Tick, the wheel, the only caller of Instant::now
 //! ```
 
 #[cfg(not(target_os = "linux"))]
@@ -30,6 +31,7 @@ pub mod limits;
 pub mod presence;
 pub mod reactor;
 pub mod service;
+pub mod slots;
 pub mod sys;
 pub mod time;
 pub mod wire;

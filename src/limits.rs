@@ -65,6 +65,33 @@ pub const BACKLOG_BYTES_PAUSE: usize = 64 << 10;
 /// From this size on a shared frame is written from where it lies; below, it is copied beside the others.
 pub const WRITEV_BYTES_MIN: usize = 16 << 10;
 
+/// Payload from which on a message is compressed, where that was agreed: what is shorter costs more than it saves.
+pub const DEFLATE_BYTES_MIN: usize = 512;
+/// Bits of the window that clients may refer back in, and what we refer back in ourselves, with `--deflate per-connection`.
+pub const DEFLATE_CONTEXT_BITS: u8 = 12;
+/// What a connection holds of each direction with `--deflate per-connection`: what was carried before is forgotten.
+pub const DEFLATE_CONTEXT_BYTES: usize = 1 << DEFLATE_CONTEXT_BITS;
+/// Compressed bytes of one connection that are taken in one turn, and what they come to, together. Past it the rest waits for the
+/// next turn.
+pub const INFLATE_BYTES_PER_TURN: usize = 256 << 10;
+/// Inflaters that a worker lends to messages that arrive in parts. Past it the parts are put together before they are inflated.
+pub const INFLATERS_MAX: usize = 256;
+/// Records of TLS read at once by a worker, into one buffer for all its connections.
+pub const TLS_RECORDS_BYTES: usize = 64 << 10;
+/// Records that a TLS connection holds because a handshake message is not whole. Past it: an alert and the end. Elsewhere it
+/// holds less than one record, 16 KiB.
+pub const TLS_PARTIAL_BYTES_MAX: usize = 64 << 10;
+/// What a record takes beside its plaintext: header, nonce, content type, tag (RFC 8446 §5.2, RFC 5246 §6.2.3), and room for a key
+/// update before it.
+pub const TLS_RECORD_OVERHEAD_BYTES_MAX: usize = 128;
+/// Plaintext made into records at once. What the socket doesn't take of them can't be overtaken by a Ping any more.
+pub const TLS_SEAL_BYTES: usize = 32 << 10;
+/// Steps of TLS handshakes taken in one turn: at most one signature each, 0.1 ms with an EC key and 1 ms with an RSA key. The other
+/// handshakes wait for the next turn.
+pub const TLS_HANDSHAKES_PER_TURN_MAX: usize = 16;
+/// Heap that rustls holds for an idle connection beside its struct, for the gauge of memory; measured.
+pub const TLS_SESSION_HEAP_BYTES: usize = 2 << 10;
+
 /// Connections accepted in one turn; the rest wait in the kernel's queue for the next.
 pub const ACCEPTS_PER_TURN_MAX: usize = 256;
 /// Events taken from the kernel in one turn.
@@ -137,7 +164,8 @@ pub const COMMANDS_BURST_SECONDS: u32 = 4;
 pub const COMMANDS_REFUSED_MAX: u32 = 200;
 /// Members of a room beyond which it is told its count, once a second at most, and not who joined and left.
 pub const BIG_ROOM_MEMBERS: usize = 100;
-/// Offline users whose last-seen time a worker keeps; past it the one offline for longest is forgotten.
+/// Offline users whose last-seen time is kept, an equal share of them on each worker; past it the one offline for longest is
+/// forgotten.
 pub const LAST_SEEN_MAX: usize = 100_000;
 /// Messages of rooms under `--drop-oldest` that wait for one slow reader. Past it the oldest are dropped, and counted.
 pub const SLOW_MESSAGES_MAX: usize = 256;
@@ -182,3 +210,4 @@ const _: () = assert!(BACKLOG_BYTES_PAUSE <= BACKLOG_BYTES_MAX);
 const _: () = assert!(MAIL_ADMISSION_MAX < MAILBOX_MAX && DESCRIPTORS_FLOOR <= REFUSED_CONNECTIONS_MAX);
 const _: () = assert!(WRITEV_BYTES_MIN <= EARLY_FLUSH_BYTES);
 const _: () = assert!(EARLY_FLUSH_BYTES <= ARENA_BYTES_MAX && ARENA_BYTES_MAX <= ARENA_BYTES_CALL_MAX);
+const _: () = assert!(TLS_RECORDS_BYTES + TLS_PARTIAL_BYTES_MAX <= READ_BUFFER_BYTES);

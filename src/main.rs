@@ -2,7 +2,8 @@
 
 mod cli;
 mod config;
+mod heap;
 
 fn main() -> std::process::ExitCode {
-    cli::run()
+    cli::run(std::env::args_os(), rollcall::http::Site::new).into()
 }

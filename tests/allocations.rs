@@ -9,12 +9,15 @@ use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rollcall::reactor::{Config, Server};
+use rollcall::reactor::tls::{Acceptor, Credentials, Pem};
+use rollcall::reactor::{Config, Listen, Server};
 use rollcall::service::echo::Echo;
 use rollcall::wire::frame::{self, Opcode};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// Allocations and reallocations of the worker's thread.
 static CALLS: AtomicU64 = AtomicU64::new(0);
@@ -87,9 +90,17 @@ fn server() -> Server {
 }
 
 fn connect(server: &Server) -> TcpStream {
-    let mut stream = TcpStream::connect(server.addresses()[0]).unwrap();
+    upgrade(dial(server))
+}
+
+fn dial(server: &Server) -> TcpStream {
+    let stream = TcpStream::connect(server.addresses()[0]).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.set_nodelay(true).unwrap();
+    stream
+}
+
+fn upgrade<S: Read + Write>(mut stream: S) -> S {
     stream.write_all(REQUEST).unwrap();
     let mut response = Vec::new();
     while !response.ends_with(b"\r\n\r\n") {
@@ -102,7 +113,7 @@ fn connect(server: &Server) -> TcpStream {
 }
 
 /// Sends `depth` messages at once and awaits their echoes, `rounds` times.
-fn echo(stream: &mut TcpStream, size: usize, depth: usize, rounds: usize) {
+fn echo(stream: &mut (impl Read + Write), size: usize, depth: usize, rounds: usize) {
     let payload = vec![b'e'; size];
     let (mut sent, mut awaited) = (Vec::new(), Vec::new());
     for _ in 0..depth {
@@ -165,4 +176,47 @@ fn an_idle_connection_holds_its_places_and_nothing_else() {
     }
     let kept = LIVE.load(SeqCst) - live;
     assert!(kept < 50 * 300, "{kept} bytes are kept of messages that are done with");
+}
+
+/// The same server over TLS, and what its clients go by.
+fn secure_server() -> (Server, Arc<ClientConfig>) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let pem = |text: String| Pem { name: String::new(), bytes: text.into_bytes() };
+    let pairs = vec![(pem(made.cert.pem()), pem(made.signing_key.serialize_pem()))];
+    let acceptor = Acceptor::new(&Credentials { pairs, client_ca: None }).unwrap();
+    let listening = vec![Listen::Tls("127.0.0.1:0".parse().unwrap(), Arc::new(acceptor))];
+    let server = Server::start_on(Config::default(), listening, |_, _| {
+        COUNTED.set(true);
+        Echo
+    });
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let client = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(rustls::ALL_VERSIONS)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    (server.unwrap(), Arc::new(client))
+}
+
+#[test]
+fn an_idle_connection_over_tls_holds_its_keys_and_little_else() {
+    const FIRST: usize = 100;
+    const MORE: usize = 100;
+    /// What TLS may add to a plain connection.
+    const BYTES_MAX: i64 = 160 + 3500;
+    let _turn = turn();
+    let (server, client) = secure_server();
+    let connect = || {
+        let session = ClientConnection::new(client.clone(), ServerName::try_from("localhost").unwrap());
+        let mut stream = upgrade(StreamOwned::new(session.unwrap(), dial(&server)));
+        echo(&mut stream, 5000, 2, 2);
+        stream
+    };
+    let mut streams: Vec<_> = (0..FIRST).map(|_| connect()).collect();
+    let live = LIVE.load(SeqCst);
+    streams.extend((0..MORE).map(|_| connect()));
+    let each = (LIVE.load(SeqCst) - live) / MORE as i64;
+    println!("{each} bytes for each idle connection over TLS");
+    assert!((1000..=BYTES_MAX).contains(&each), "{each} bytes for each idle connection over TLS");
 }

@@ -1,7 +1,16 @@
-//! The integration tests, one binary; each module says what it holds the crate to.
+//! The integration tests, one binary; each module says what it holds the crate to. `cli`, `config` and `heap` are the
+//! binary's own: a test runs its whole path with a service that does harm.
 
+mod browser;
+#[path = "../src/cli/mod.rs"]
+mod cli;
 mod clients;
+#[path = "../src/config/mod.rs"]
+mod config;
 mod face;
+mod fuzz;
+#[path = "../src/heap.rs"]
+mod heap;
 mod identity;
 mod presence;
 mod project;

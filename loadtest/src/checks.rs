@@ -126,20 +126,24 @@ pub fn hints(plan: &Plan) -> Vec<String> {
     if plan.connections > 10_000 && backlog < 1024 {
         hints.push("a short accept queue slows the ramp: sysctl -w net.core.somaxconn=4096".to_owned());
     }
+    hints.extend(message_to_all(plan));
+    hints
+}
+
+/// Why one message to every connection at once would not reach all.
+pub fn message_to_all(plan: &Plan) -> Option<String> {
     // One unread message of each connection charges a page to each end.
-    let pages: Option<usize> = fs::read_to_string("/proc/sys/net/ipv4/tcp_mem")
-        .ok()
-        .and_then(|text| text.split_ascii_whitespace().nth(2)?.parse().ok());
-    if pages.is_some_and(|pages| pages < plan.connections) {
-        let n = plan.connections;
-        hints.push(format!(
+    let text = fs::read_to_string("/proc/sys/net/ipv4/tcp_mem").ok()?;
+    let pages: usize = text.split_ascii_whitespace().nth(2)?.parse().ok()?;
+    let n = plan.connections;
+    (pages < n).then(|| {
+        format!(
             "a message to every connection at once would pass the kernel's TCP memory: sysctl -w \
              net.ipv4.tcp_mem=\"{n} {} {}\"",
             n + n / 2,
             2 * n
-        ));
-    }
-    hints
+        )
+    })
 }
 
 #[cfg(test)]
@@ -152,7 +156,9 @@ mod tests {
             target: Target {
                 url: String::new(),
                 address: "127.0.0.1:80".parse().unwrap(),
+                offer: None,
                 request: Vec::new(),
+                tls: None,
             },
             connections,
             threads,

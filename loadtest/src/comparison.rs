@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
 use serde::{Deserialize, Serialize};
 
-use crate::result::{Machine, Run, SCHEMA, Series};
+use crate::result::{Machine, Phase, Run, SCHEMA, Series};
 
 /// The name of the bare loop as a target: the limit that ratios are taken to.
 pub const BARE: &str = "bare";
@@ -69,6 +69,9 @@ pub struct Cell {
     pub histograms: BTreeMap<String, String>,
     /// Of the last round.
     pub series: Vec<Series>,
+    /// Of the last round.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<Phase>,
     /// Of all rounds, without repetitions.
     pub notes: Vec<String>,
 }
@@ -167,6 +170,7 @@ impl Cell {
                 }
             }
             cell.series.clone_from(&run.series);
+            cell.phases.clone_from(&run.phases);
         }
         for name in rounds.iter().flat_map(|run| run.histograms.keys()) {
             if let Some(sum) = sum_of(rounds.iter().filter_map(|run| run.histograms.get(name))) {

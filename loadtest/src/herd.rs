@@ -167,7 +167,7 @@ fn retry_millis(payload: &[u8]) -> Option<u32> {
 
 /// Runs the scenario.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let target = Target::parse(&args.common.url, args.common.allow_remote).map_err(Failure::Usage)?;
+    let target = Target::parse(&args.common.url, args.common.allow()).map_err(Failure::Usage)?;
     let mut server = Server::start(args, target.address)?;
     let need = Need { connections: args.connections, read_buffer: 16 << 10, reopen: true, threads_max: 1 };
     let setup = args.common.prepare(need)?;

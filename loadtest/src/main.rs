@@ -7,6 +7,7 @@
 mod bare;
 mod board;
 mod checks;
+mod child;
 mod churn;
 mod clock;
 mod compare;
@@ -26,6 +27,7 @@ mod progress;
 mod report;
 mod result;
 mod roster;
+mod soak;
 mod sys;
 mod target;
 mod units;
@@ -62,10 +64,15 @@ enum Command {
     Death(roster::death::Args),
     /// A server goes away and comes back: how its clients return
     Herd(herd::Args),
+    /// As many named users as the machine holds, from the first connection to the last; starts the server itself
+    #[command(mut_arg("url", |url| url.required(false).default_value("").hide_default_value(true)))]
+    Million(Box<roster::million::Args>),
     /// The least that an echo can cost on this machine, to compare servers with
     Bare(bare::Args),
     /// The same load on rollcall, its peers and the bare loop, in turns
     Compare(compare::Args),
+    /// All of it at once and for long, hostile peers too: does memory stay flat, is anything lost?
+    Soak(soak::Args),
     /// Turn results into a document with drawings
     Report(report::Args),
 }
@@ -80,8 +87,10 @@ fn main() -> ExitCode {
         Command::Presence(args) => roster::presence::run(&args),
         Command::Death(args) => roster::death::run(&args),
         Command::Herd(args) => herd::run(&args),
+        Command::Million(args) => roster::million::run(&args),
         Command::Bare(args) => bare::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Report(args) => report::run(&args).map_err(|error| Failure::Failed(error.to_string())),
     };
     let (line, code) = match outcome {

@@ -12,7 +12,7 @@ use crate::engine::Plan;
 use crate::expect::Expectation;
 use crate::process;
 use crate::sys;
-use crate::target::Target;
+use crate::target::{Allow, Target};
 use crate::units;
 
 /// Connections that may be on their way to open at a time, over all threads: below what a server's queue holds.
@@ -61,7 +61,7 @@ impl<T> Auto<T> {
 /// The flags of every scenario.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Common {
-    /// The server's endpoint: ws://HOST:PORT/PATH
+    /// The server's endpoint: ws://HOST:PORT/PATH, or wss:// with --insecure
     #[arg(long)]
     pub url: String,
     /// Threads that put on the load
@@ -94,6 +94,9 @@ pub struct Common {
     /// Put load on a server that is not on this machine
     #[arg(long)]
     pub allow_remote: bool,
+    /// Take any certificate for good behind wss://, of a server on this machine
+    #[arg(long)]
+    pub insecure: bool,
 }
 
 /// What a scenario needs of the engine.
@@ -123,8 +126,19 @@ pub struct Setup {
 impl Common {
     /// Checks what can be checked before the run, and asks the server once.
     pub fn prepare(&self, need: Need) -> Result<Setup, Failure> {
-        let target = Target::parse(&self.url, self.allow_remote).map_err(Failure::Usage)?;
+        let target = Target::parse(&self.url, self.allow()).map_err(Failure::Usage)?;
         self.prepare_for(target, self.pid, need)
+    }
+
+    /// As [`Common::prepare`], and offers compression if asked to.
+    pub fn prepare_offering(&self, need: Need, deflate: bool) -> Result<Setup, Failure> {
+        let target = Target::parse(&self.url, self.allow()).map_err(Failure::Usage)?;
+        self.prepare_for(if deflate { target.offering() } else { target }, self.pid, need)
+    }
+
+    /// What URLs may lead to.
+    pub fn allow(&self) -> Allow {
+        Allow { remote: self.allow_remote, insecure: self.insecure }
     }
 
     /// As [`Common::prepare`], for another target.
@@ -179,7 +193,8 @@ impl Common {
 /// that an earlier connection left in TIME-WAIT rests for a while before it comes round again.
 fn auto_sources(need: Need, local: bool) -> u32 {
     match local {
-        true if need.reopen => 16,
+        // Each comes back once, at least, while its first port still rests.
+        true if need.reopen => (2 * need.connections.div_ceil(40_000) as u32).max(16),
         true if need.connections > 10_000 => (need.connections.div_ceil(40_000) as u32).max(2),
         _ => 0,
     }

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::board::{Board, Counts};
 use crate::process;
-use crate::result::Series;
+use crate::result::{Phase, Series};
 use crate::units;
 
 /// How often conditions are looked at and the bar is drawn.
@@ -41,8 +41,21 @@ pub struct Watch<'a> {
     memory: u64,
     next_sample: u64,
     last: (u64, Counts),
+    last_cpu: Option<(u64, Duration)>,
     samples: Vec<Sample>,
+    phases: Vec<Phase>,
     phase_begun: bool,
+}
+
+/// Means and highest seconds of a span.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Busy {
+    /// Percent of a core that the server took.
+    pub cpu_mean: f64,
+    pub cpu_highest: f64,
+    /// Pings a second.
+    pub pings_mean: f64,
+    pub pings_highest: f64,
 }
 
 /// The values at one second.
@@ -51,6 +64,7 @@ struct Sample {
     seconds: f64,
     counts: Counts,
     memory: Option<(u64, u64)>,
+    cpu_percent: Option<f64>,
     messages_per_second: f64,
     opened_per_second: f64,
     pings_per_second: f64,
@@ -66,7 +80,18 @@ impl<'a> Watch<'a> {
             ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr()).with_style(style)
         });
         let last = (board.clock.now(), Counts::default());
-        Watch { board, pid, bar, memory: 0, next_sample: 0, last, samples: Vec::new(), phase_begun: false }
+        Watch {
+            board,
+            pid,
+            bar,
+            memory: 0,
+            next_sample: 0,
+            last,
+            last_cpu: None,
+            samples: Vec::new(),
+            phases: Vec::new(),
+            phase_begun: false,
+        }
     }
 
     /// Looks on until `done` says so, or Ctrl-C or the end of all threads; then false. `goal` is where the bar is full.
@@ -107,6 +132,45 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// From now on the run is in this phase, as a report shows it.
+    pub fn enter(&mut self, phase: &str) {
+        let seconds = self.board.clock.now() as f64 / 1e9;
+        self.phases.push(Phase { name: phase.to_owned(), seconds });
+    }
+
+    /// The phases entered so far.
+    pub fn phases(&self) -> Vec<Phase> {
+        self.phases.clone()
+    }
+
+    /// The most memory that the server had between two moments, at a full second.
+    pub fn peak_memory(&self, from: u64, to: u64) -> u64 {
+        self.between(from, to).filter_map(|sample| Some(sample.memory?.0)).max().unwrap_or(0)
+    }
+
+    /// How busy the seconds between two moments were.
+    pub fn busy(&self, from: u64, to: u64) -> Busy {
+        let (mean, highest) = (
+            |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64,
+            |values: &[f64]| values.iter().copied().fold(0.0, f64::max),
+        );
+        // The first sample's second began before the span.
+        let samples: Vec<&Sample> = self.between(from, to).skip(1).collect();
+        let cpu: Vec<f64> = samples.iter().filter_map(|sample| sample.cpu_percent).collect();
+        let pings: Vec<f64> = samples.iter().map(|sample| sample.pings_per_second).collect();
+        Busy {
+            cpu_mean: mean(&cpu),
+            cpu_highest: highest(&cpu),
+            pings_mean: mean(&pings),
+            pings_highest: highest(&pings),
+        }
+    }
+
+    fn between(&self, from: u64, to: u64) -> impl Iterator<Item = &Sample> {
+        let (from, to) = (from as f64 / 1e9, to as f64 / 1e9);
+        self.samples.iter().filter(move |sample| sample.seconds >= from && sample.seconds <= to)
+    }
+
     /// Takes a last sample and clears the bar.
     pub fn finish(&mut self) {
         self.sample(self.board.clock.now(), self.board.counts());
@@ -135,6 +199,7 @@ impl<'a> Watch<'a> {
             of("opened", "1/s", &|sample| Some(sample.opened_per_second)),
             of("messages", "1/s", &|sample| Some(sample.messages_per_second)),
             of("heartbeats", "1/s", &|sample| Some(sample.pings_per_second)),
+            of("server_cpu", "% of a core", &|sample| sample.cpu_percent),
             of("errors", "1", &|sample| Some(sample.counts.errors as f64)),
             of("server_memory", "bytes", &|sample| sample.memory.map(|(resident, _)| resident as f64)),
             of("server_anonymous_memory", "bytes", &|sample| sample.memory.map(|(_, own)| own as f64)),
@@ -179,10 +244,16 @@ impl<'a> Watch<'a> {
         let per_second = |new: u64, old: u64| (new - old) as f64 * 1e9 / (now - then).max(1) as f64;
         let usage = self.pid.and_then(|pid| process::usage(pid).ok());
         self.memory = usage.map_or(0, |usage| usage.resident_bytes);
+        let spent = usage.map(|usage| (now, usage.cpu));
+        let before_spent = std::mem::replace(&mut self.last_cpu, spent);
+        let cpu_percent = spent.zip(before_spent).map(|((now, cpu), (then, before))| {
+            100.0 * cpu.saturating_sub(before).as_secs_f64() * 1e9 / (now - then).max(1) as f64
+        });
         self.samples.push(Sample {
             seconds: now as f64 / 1e9,
             counts,
             memory: usage.map(|usage| (usage.resident_bytes, usage.anonymous_bytes)),
+            cpu_percent,
             messages_per_second: per_second(counts.messages, before.messages),
             opened_per_second: per_second(counts.opened, before.opened),
             pings_per_second: per_second(counts.pings, before.pings),

@@ -34,6 +34,9 @@ pub struct Run {
     pub histograms: BTreeMap<String, String>,
     /// Values second by second from the start of the run.
     pub series: Vec<Series>,
+    /// What happened when, for a scenario of several parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<Phase>,
     /// What a reader must know to believe the figures; a sentence each.
     pub notes: Vec<String>,
 }
@@ -49,6 +52,15 @@ pub struct Series {
     pub seconds: Vec<f64>,
     /// As many values.
     pub values: Vec<f64>,
+}
+
+/// A part of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// In a word or two.
+    pub name: String,
+    /// Seconds from the start to where it begins.
+    pub seconds: f64,
 }
 
 /// The machine a run was made on.

@@ -1,4 +1,4 @@
-//! Whom the load is put on: a `ws://` URL, resolved, and asked once before anything else so that what is wrong with it is
+//! Whom the load is put on: a `ws://` or `wss://` URL, resolved, and asked once before anything else so that what is wrong with it is
 //! said in one line.
 
 use std::io::{ErrorKind, Read, Write};
@@ -6,6 +6,10 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use rollcall::wire::client::{self, HandshakeError, Request};
+use rollcall::wire::deflate::Offer;
+use rustls::StreamOwned;
+
+use crate::engine::tls::Peer;
 
 /// How long the first connection may take to be answered.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,14 +25,31 @@ pub struct Target {
     pub address: SocketAddr,
     /// The upgrade request, the same for every connection.
     pub request: Vec<u8>,
+    /// What it offers about compression.
+    pub offer: Option<Offer>,
+    /// For wss://.
+    pub tls: Option<Peer>,
+}
+
+/// What a URL may lead to.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Allow {
+    /// A server that is not on this machine.
+    pub remote: bool,
+    /// A certificate that nobody checks, of a server on this machine.
+    pub insecure: bool,
 }
 
 impl Target {
-    /// Reads `ws://HOST[:PORT][/PATH][?QUERY]` and resolves the host, which must be this machine unless `remote` ones are allowed.
-    pub fn parse(url: &str, remote: bool) -> Result<Target, String> {
-        let rest = match url.split_once("://") {
-            Some(("ws", rest)) => rest,
-            Some((other, _)) => return Err(format!("{url}: loadtest speaks ws://, not {other}://")),
+    /// Reads `ws://HOST[:PORT][/PATH][?QUERY]` or the same with `wss://`, and resolves the host, which must be this machine unless
+    /// remote ones are allowed.
+    pub fn parse(url: &str, allow: Allow) -> Result<Target, String> {
+        let (tls, rest) = match url.split_once("://") {
+            Some(("ws", rest)) => (false, rest),
+            Some(("wss", rest)) => (true, rest),
+            Some((other, _)) => {
+                return Err(format!("{url}: loadtest speaks ws:// and wss://, not {other}://"));
+            }
             None => return Err(format!("{url}: a URL starts with ws://, as in ws://127.0.0.1:8080/echo")),
         };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -38,8 +59,14 @@ impl Target {
         if host.is_empty() {
             return Err(format!("{url}: a URL names a host, as in ws://127.0.0.1:8080/echo"));
         }
-        let address = resolve(host).map_err(|error| format!("{url}: {error}"))?;
-        if !remote && !address.ip().is_loopback() {
+        let address = resolve(host, if tls { 443 } else { 80 }).map_err(|error| format!("{url}: {error}"))?;
+        if tls && !(allow.insecure && address.ip().is_loopback()) {
+            return Err(format!(
+                "{url}: loadtest checks no certificate: say --insecure, for a server on this machine alone"
+            ));
+        }
+        let tls = tls.then(|| Peer::unchecked(host)).transpose()?;
+        if !allow.remote && !address.ip().is_loopback() {
             return Err(format!(
                 "{url}: {} is not this machine; if it is yours to load, say --allow-remote",
                 address.ip()
@@ -47,7 +74,17 @@ impl Target {
         }
         let mut request = Vec::new();
         Request { host, target: &path, ..Request::default() }.write(NONCE, &mut request);
-        Ok(Target { url: url.to_owned(), address, request })
+        Ok(Target { url: url.to_owned(), address, request, offer: None, tls })
+    }
+
+    /// The same, offering compression.
+    pub fn offering(mut self) -> Target {
+        let offer = Offer::default();
+        // Behind the last field, before the empty line.
+        self.request.truncate(self.request.len() - 2);
+        let field = format!("Sec-WebSocket-Extensions: {}\r\n\r\n", offer.field());
+        self.request.extend_from_slice(field.as_bytes());
+        Target { offer: Some(offer), ..self }
     }
 
     /// Opens one connection, upgrades it and lets go of it. The error is one line for a person.
@@ -59,18 +96,32 @@ impl Target {
             }
             _ => format!("{}: {error}", self.url),
         };
-        let mut stream = TcpStream::connect_timeout(&self.address, PROBE_TIMEOUT).map_err(refused)?;
+        let stream = TcpStream::connect_timeout(&self.address, PROBE_TIMEOUT).map_err(refused)?;
         stream.set_read_timeout(Some(PROBE_TIMEOUT)).map_err(refused)?;
-        stream.write_all(&self.request).map_err(refused)?;
+        match &self.tls {
+            None => self.ask(stream, refused),
+            Some(peer) => {
+                let session = peer.session().map_err(|error| format!("{}: {error}", self.url))?;
+                self.ask(StreamOwned::new(session, stream), refused)
+            }
+        }
+    }
+
+    fn ask(
+        &self,
+        mut stream: impl Read + Write,
+        refused: impl Fn(std::io::Error) -> String,
+    ) -> Result<(), String> {
+        stream.write_all(&self.request).map_err(&refused)?;
         let mut response = Vec::new();
         let mut part = [0; 4096];
         loop {
-            let len = stream.read(&mut part).map_err(refused)?;
+            let len = stream.read(&mut part).map_err(&refused)?;
             if len == 0 {
                 return Err(format!("{} closed the connection instead of answering the upgrade", self.url));
             }
             response.extend_from_slice(&part[..len]);
-            match client::check_response(&response, NONCE, &[]) {
+            match client::check_response_to(&response, NONCE, &[], self.offer.as_ref()) {
                 Ok(None) => {}
                 Ok(Some(_)) => break,
                 Err(error) => return Err(format!("{} {}", self.url, describe(&error))),
@@ -94,9 +145,9 @@ pub fn describe(error: &HandshakeError) -> String {
     }
 }
 
-fn resolve(host: &str) -> Result<SocketAddr, String> {
+fn resolve(host: &str, port: u16) -> Result<SocketAddr, String> {
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let with_port = if has_port { host.to_owned() } else { format!("{host}:80") };
+    let with_port = if has_port { host.to_owned() } else { format!("{host}:{port}") };
     let addresses = with_port.to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
     let addresses: Vec<SocketAddr> = addresses.collect();
     // `localhost` may name both families; source addresses exist for the older one only.
@@ -109,20 +160,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_websocket_urls_of_this_machine_are_taken() {
-        let target = Target::parse("ws://127.0.0.1:8080/echo?x=1#top", false).unwrap();
+    fn only_websocket_urls_of_this_machine_are_taken() {
+        let target = Target::parse("ws://127.0.0.1:8080/echo?x=1#top", Allow::default()).unwrap();
         assert_eq!(target.address.to_string(), "127.0.0.1:8080");
         assert!(target.request.starts_with(b"GET /echo?x=1 HTTP/1.1\r\n"));
-        assert!(Target::parse("ws://127.0.0.1", false).unwrap().request.starts_with(b"GET / HTTP/1.1\r\n"));
-        assert_eq!(Target::parse("ws://[::1]:9/", false).unwrap().address.to_string(), "[::1]:9");
+        assert!(
+            Target::parse("ws://127.0.0.1", Allow::default())
+                .unwrap()
+                .request
+                .starts_with(b"GET / HTTP/1.1\r\n")
+        );
+        assert_eq!(Target::parse("ws://[::1]:9/", Allow::default()).unwrap().address.to_string(), "[::1]:9");
         for (url, word) in [
-            ("wss://127.0.0.1/", "ws://, not wss"),
+            ("http://127.0.0.1/", "wss://, not http"),
+            ("wss://127.0.0.1/", "--insecure"),
             ("127.0.0.1:80", "starts with ws://"),
             ("ws://192.0.2.1:80/", "--allow-remote"),
         ] {
-            let error = Target::parse(url, false).unwrap_err();
+            let error = Target::parse(url, Allow::default()).unwrap_err();
             assert!(error.contains(word) && !error.contains('\n'), "{error}");
         }
-        assert!(Target::parse("ws://192.0.2.1:80/", true).is_ok());
+        let all = Allow { remote: true, insecure: true };
+        assert!(Target::parse("ws://192.0.2.1:80/", all).is_ok());
+        assert!(Target::parse("wss://192.0.2.1:80/", all).unwrap_err().contains("this machine alone"));
+        let secure = Target::parse("wss://localhost/", all).unwrap();
+        assert!(secure.tls.is_some() && secure.address.port() == 443);
     }
 }

@@ -1,19 +1,29 @@
-//! The command line: `rollcall [serve] [flags]`, `rollcall token`, `rollcall config check|print`, `rollcall --version`.
+//! The command line: `rollcall [serve] [flags]`, `rollcall token`, `rollcall cert`, `rollcall config check|print`,
+//! `rollcall --version`.
 //!
 //! It ends with 0, or with one line on stderr: 2 for what was asked wrongly (flags, environment, file), 1 for what the
 //! system refused (a taken port), 70 where a worker panicked, 130 or 143 where a second signal cut the drain short.
 
+mod cert;
 mod log;
+mod reload;
 mod screen;
 mod serve;
+mod tls;
 mod token;
+mod watchdog;
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use rollcall::http::SiteSettings;
+use rollcall::reactor::{Fleet, Service, WorkerId};
 
 use crate::config::capacity::{Capacity, Machine};
 use crate::config::layer::one_line;
@@ -39,6 +49,8 @@ enum Command {
     Serve(Flags),
     /// Makes a token that the server takes, or a secret to sign tokens with
     Token(token::TokenArgs),
+    /// Makes a self-signed certificate and its key, for trying wss://
+    Cert(cert::CertFlags),
     /// Looks at the settings without running the server
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -52,7 +64,7 @@ enum ConfigCommand {
     Print(Flags),
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct Flags {
     /// File of settings, TOML
     #[arg(long, value_name = "FILE")]
@@ -80,31 +92,39 @@ impl Failure {
     }
 }
 
-/// Runs the program to its end.
-pub(crate) fn run() -> ExitCode {
-    match try_run() {
-        Ok(()) => ExitCode::SUCCESS,
+/// Runs the program to its end, and returns its exit code. `args` are its name and what follows; `make` makes the service of a worker.
+pub(crate) fn run<S: Service + 'static>(
+    args: impl IntoIterator<Item = OsString>,
+    make: impl Fn(Arc<SiteSettings>, WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
+) -> u8 {
+    match try_run(args, make) {
+        Ok(()) => 0,
         Err(Failure { line, code }) => {
             complain(&line);
-            ExitCode::from(code)
+            code
         }
     }
 }
 
-fn try_run() -> Result<(), Failure> {
-    let Some(cli) = parse()? else { return Ok(()) };
+fn try_run<S: Service + 'static>(
+    args: impl IntoIterator<Item = OsString>,
+    make: impl Fn(Arc<SiteSettings>, WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
+) -> Result<(), Failure> {
+    let Some(cli) = parse(args)? else { return Ok(()) };
     match cli.command.unwrap_or(Command::Serve(cli.flags)) {
         Command::Serve(flags) => {
-            let sources = read(flags)?;
+            let sources = read(flags.clone())?;
             let settings = Settings::resolve(&sources).map_err(Failure::usage)?;
             let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
-            serve::serve(settings, &capacity, &sources.warnings)
+            serve::serve(settings, &capacity, (flags, sources), make)
         }
         Command::Token(args) => token::make(args),
+        Command::Cert(flags) => cert::make(flags),
         Command::Config(ConfigCommand::Check(flags)) => {
             let sources = read(flags)?;
             let settings = Settings::resolve(&sources).map_err(Failure::usage)?;
             let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
+            tls::acceptor(settings.tls.as_ref())?;
             for warning in &sources.warnings {
                 complain(warning);
             }
@@ -125,8 +145,8 @@ fn read(flags: Flags) -> Result<Sources, Failure> {
 }
 
 /// The command line, or nothing where help or version was asked for and is now said.
-fn parse() -> Result<Option<Cli>, Failure> {
-    let matches = crate::config::layer::with_defaults_in_help(Cli::command()).try_get_matches();
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Cli>, Failure> {
+    let matches = crate::config::layer::with_defaults_in_help(Cli::command()).try_get_matches_from(args);
     match matches.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches)) {
         Ok(cli) => Ok(Some(cli)),
         Err(error) => match error.kind() {
@@ -148,7 +168,14 @@ fn say(text: &str) {
     let _ = writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush());
 }
 
-/// One line to stderr.
+/// One line to stderr. Who doesn't read it keeps nobody from ending: after a second the line is given up.
 fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "rollcall: {line}");
+    let (line, (written, wait)) = (format!("rollcall: {line}\n"), channel());
+    let write = move || {
+        let _ = std::io::stderr().write_all(line.as_bytes());
+        let _ = written.send(());
+    };
+    if std::thread::Builder::new().spawn(write).is_ok() {
+        let _ = wait.recv_timeout(Duration::from_secs(1));
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use rollcall::reactor::{Heartbeat, HeartbeatMode};
+use rollcall::reactor::{Heartbeat, HeartbeatMode, Listen};
 use rollcall::service::gate::Auth;
 
 use crate::config::capacity::{Capacity, count};
@@ -11,8 +11,8 @@ use crate::config::units::{Span, grouped};
 
 /// What the screen tells of.
 pub(super) struct Started<'a> {
-    /// Public addresses, then admin addresses.
-    pub(super) addresses: &'a [SocketAddr],
+    /// Where everybody connects, then who runs the server.
+    pub(super) listening: &'a [Listen],
     pub(super) public: usize,
     pub(super) capacity: &'a Capacity,
     /// As it came out: a system may refuse private tables.
@@ -27,16 +27,12 @@ const CONNECTION_BYTES: u64 = 4_050 + 160;
 /// One readable screen.
 pub(super) fn screen(started: &Started<'_>) -> String {
     let mut text = format!("rollcall {}\n\n", env!("CARGO_PKG_VERSION"));
-    let (public, admin) = started.addresses.split_at(started.public);
-    for address in public {
-        line(
-            &mut text,
-            "listening",
-            &format!("ws://{address}/ws   ws://{address}/echo   http://{address}/{}", everywhere(*address)),
-        );
+    let (public, admin) = started.listening.split_at(started.public);
+    for place in public {
+        line(&mut text, "listening", &faces(place));
     }
-    for address in admin {
-        line(&mut text, "admin", &format!("http://{address}/metrics{}", everywhere(*address)));
+    for place in admin {
+        line(&mut text, "admin", &admin_face(place));
     }
     text.push_str(&capacity(started.capacity));
     if started.capacity.private && !started.private {
@@ -44,11 +40,9 @@ pub(super) fn screen(started: &Started<'_>) -> String {
     }
     line(&mut text, "heartbeat", &heartbeat(&started.heartbeat));
     line(&mut text, "identity", identity(started.auth));
-    let public = reachable(public[0]);
-    let figures = reachable(*admin.first().unwrap_or(&started.addresses[0]));
     text.push_str("\nTry\n");
-    let _ = writeln!(text, "  cargo run --release -p loadtest -- echo --url ws://{public}/echo");
-    let _ = writeln!(text, "  curl http://{figures}/metrics");
+    let _ = writeln!(text, "  {}", echo_command(&public[0]));
+    let _ = writeln!(text, "  {}", curl_command(admin.first().unwrap_or(&public[0])));
     text.push_str("Ctrl-C sends everybody away in order; twice stops at once.\n");
     text
 }
@@ -96,6 +90,44 @@ fn line(text: &mut String, name: &str, value: &str) {
     let _ = writeln!(text, "  {name:<10} {value}");
 }
 
+/// What a listener serves.
+fn faces(place: &Listen) -> String {
+    let (s, address) = match place {
+        Listen::Tcp(address) => ("", address),
+        Listen::Tls(address, _) => ("s", address),
+        Listen::Unix(path, mode) => return format!("unix:{}   mode {mode:04o}", path.display()),
+    };
+    format!("ws{s}://{address}/ws   ws{s}://{address}/echo   http{s}://{address}/{}", everywhere(*address))
+}
+
+fn admin_face(place: &Listen) -> String {
+    match place {
+        Listen::Tcp(address) => format!("http://{address}/metrics{}", everywhere(*address)),
+        Listen::Tls(address, _) => format!("https://{address}/metrics{}", everywhere(*address)),
+        Listen::Unix(path, mode) => format!("unix:{}   mode {mode:04o}", path.display()),
+    }
+}
+
+fn echo_command(place: &Listen) -> String {
+    let load = "cargo run --release -p loadtest -- echo --url";
+    match place {
+        Listen::Tcp(address) => format!("{load} ws://{}/echo", reachable(*address)),
+        Listen::Tls(address, _) => format!("{load} wss://{}/echo --insecure", reachable(*address)),
+        Listen::Unix(path, _) => format!("curl --unix-socket {} http://localhost/", path.display()),
+    }
+}
+
+fn curl_command(place: &Listen) -> String {
+    match place {
+        Listen::Tcp(address) => format!("curl http://{}/metrics", reachable(*address)),
+        // Whether its certificate is one that curl trusts, nobody here knows.
+        Listen::Tls(address, _) => format!("curl --insecure https://{}/metrics", reachable(*address)),
+        Listen::Unix(path, _) => {
+            format!("curl --unix-socket {} http://localhost/metrics", path.display())
+        }
+    }
+}
+
 /// A word where an address stands for all of the machine's.
 fn everywhere(address: SocketAddr) -> &'static str {
     if address.ip().is_unspecified() { "   (all addresses)" } else { "" }
@@ -127,9 +159,9 @@ mod tests {
     fn a_newcomer_finds_what_to_type() {
         let capacity =
             Capacity { workers: 2, private: true, max_connections: 38_557, reason: "why".to_owned() };
-        let addresses = ["0.0.0.0:8080", "[::1]:9000"].map(|address| address.parse().unwrap());
+        let listening = ["0.0.0.0:8080", "[::1]:9000"].map(|address| Listen::Tcp(address.parse().unwrap()));
         let started = Started {
-            addresses: &addresses,
+            listening: &listening,
             public: 1,
             capacity: &capacity,
             private: false,

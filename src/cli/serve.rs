@@ -4,27 +4,33 @@ use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::Site;
-use rollcall::http::api;
+use rollcall::http::{SiteSettings, api};
 use rollcall::identity::Keys;
 use rollcall::reactor::server::Handle;
-use rollcall::reactor::{Config, Server};
+use rollcall::reactor::{Config, Fleet, Server, Service, WorkerId};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::reload::Reload;
 use super::screen::{self, Started};
-use super::{Failure, complain, log, say};
-use crate::config::Settings;
+use super::{Failure, Flags, complain, log, say, tls, watchdog};
 use crate::config::api_keys::KeySource;
 use crate::config::capacity::{Capacity, count};
 use crate::config::keys::KeyFiles;
 use crate::config::layer::LogForm;
 use crate::config::units::Span;
+use crate::config::{Settings, Sources};
 
-/// Serves until a signal has drained it.
-pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]) -> Result<(), Failure> {
-    let _flushes_the_log_when_dropped = log::start(settings.log, settings.log_level);
-    for warning in warnings {
+/// Serves until a signal has drained it. `flags` and `sources` are where the settings come from; `make` makes the service
+/// of a worker.
+pub(super) fn serve<S: Service + 'static>(
+    settings: Settings,
+    capacity: &Capacity,
+    (flags, sources): (Flags, Sources),
+    make: impl Fn(Arc<SiteSettings>, WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
+) -> Result<(), Failure> {
+    let log = log::start(settings.log, settings.log_level);
+    for warning in &sources.warnings {
         tracing::warn!("{warning}");
     }
     // Before the workers start, so that no signal finds its default action, which is to end the process.
@@ -32,22 +38,25 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
         .map_err(|error| Failure::system(format!("signals: {error}")))?;
     std::panic::set_hook(Box::new(say_panic));
 
+    let acceptor = tls::acceptor(settings.tls.as_ref())?;
+    let listening = tls::listening(&settings, acceptor.as_ref());
+    let files = settings.tls;
     let heartbeat = settings.reactor.heartbeat;
     let drain = settings.reactor.drain;
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
+    crate::heap::start();
     let api_keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
     let auth = settings.site.presence.gate.auth;
     let keys = settings.site.presence.gate.keys.clone();
     let key_ring = keys.map(|keys| KeyRing { keys, files: settings.key_files });
     let site = Arc::new(settings.site);
-    let server = Server::start(config, &settings.addresses, move |worker, fleet| {
-        Site::new(Arc::clone(&site), worker, fleet)
-    })
-    .map_err(|error| Failure::system(error.to_string()))?;
+    let server =
+        Server::start_on(config, listening, move |worker, fleet| make(Arc::clone(&site), worker, fleet))
+            .map_err(|error| Failure::system(error.to_string()))?;
     announce(
         &Started {
-            addresses: server.addresses(),
+            listening: server.listening(),
             public: settings.public,
             capacity,
             private: server.has_private_tables(),
@@ -58,10 +67,13 @@ pub(super) fn serve(settings: Settings, capacity: &Capacity, warnings: &[String]
     );
 
     let handle = server.handle();
-    let reload = move || {
+    watchdog::start(Arc::clone(handle.fleet()));
+    let read_keys_again = move || {
         read_api_keys_again(&api_keys.0, &api_keys.1);
         read_token_keys_again(key_ring.as_ref());
+        tls::read_again(files.as_ref(), acceptor.as_ref());
     };
+    let reload = Reload::new(flags, sources, log.level(), Box::new(read_keys_again));
     std::thread::spawn(move || obey(signals, &handle, drain, reload));
     server
         .join()
@@ -75,7 +87,7 @@ fn announce(started: &Started<'_>, form: LogForm) {
         LogForm::Text => say(&screen::screen(started)),
         // Whoever reads the log as JSON reads no screen.
         LogForm::Json => {
-            for (i, address) in started.addresses.iter().enumerate() {
+            for (i, address) in started.listening.iter().enumerate() {
                 tracing::info!(
                     version = env!("CARGO_PKG_VERSION"),
                     %address,
@@ -96,13 +108,15 @@ struct KeyRing {
     files: KeyFiles,
 }
 
-/// SIGHUP reads the keys again. Of the others the first drains, the second exits, as a shell would report a death by it.
-fn obey(mut signals: Signals, server: &Handle, drain: Duration, reload: impl Fn()) {
+/// SIGHUP reads the settings and keys again. Of the others the first drains, the second exits, as a shell would report a
+/// death by it.
+fn obey(mut signals: Signals, server: &Handle, drain: Duration, mut reload: Reload) {
     let mut signals = signals.forever().filter(|signal| {
-        if *signal == SIGHUP {
-            reload();
+        let is_end = *signal != SIGHUP;
+        if !is_end {
+            reload.reload();
         }
-        *signal != SIGHUP
+        is_end
     });
     signals.next();
     let connections = count(server.fleet().connections(), "connection");
@@ -143,7 +157,7 @@ fn read_token_keys_again(key_ring: Option<&KeyRing>) {
 }
 
 /// One line for a worker that panics, in the place of a backtrace. It takes its connections with it; the reactor then
-/// sends the others away in order, and the process ends.
+/// sends the others away in order, and the process ends. To stderr and not into the log, whose thread may be the one.
 fn say_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let payload = panic.payload();

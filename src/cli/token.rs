@@ -80,16 +80,16 @@ fn token(args: TokenArgs) -> Result<String, String> {
 }
 
 fn signing_key(private: Option<&Path>, secret: Option<&Path>) -> Result<SigningKey, String> {
-    let (path, make): (_, fn(&[u8]) -> Result<SigningKey, String>) = match (private, secret) {
-        (Some(path), _) => (path, SigningKey::from_private_pem),
-        (None, Some(path)) => (path, SigningKey::from_secret),
+    let (path, key) = match (private, secret) {
+        (Some(path), _) => (path, keys::read(path).and_then(|bytes| SigningKey::from_private_pem(&bytes))),
+        (None, Some(path)) => (path, keys::read(path).and_then(|bytes| SigningKey::from_secret(&bytes))),
         (None, None) => {
             return Err("say what to sign with: --token-secret-file FILE, or --token-private-key FILE.pem; \
                         `rollcall token --new-secret FILE` makes a secret"
                 .to_owned());
         }
     };
-    keys::read(path).and_then(|bytes| make(&bytes)).map_err(|error| format!("{} {error}", path.display()))
+    key.map_err(|error| format!("{} {error}", path.display()))
 }
 
 /// Writes a new secret to a file that only its owner can read.

@@ -1,7 +1,8 @@
-//! Where to listen: `HOST:PORT`, `[::1]:PORT`, `ws://HOST:PORT`.
+//! Where to listen: `HOST:PORT`, `[::1]:PORT`, `ws://HOST:PORT`, `wss://HOST:PORT`, `unix:/PATH`.
 
 use std::fmt::{Display, Formatter};
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -9,10 +10,34 @@ use serde::{Deserialize, Serialize};
 /// An address as written; a name is looked up when the server starts.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub(crate) struct Address {
-    /// A name, an IPv4 address, or an IPv6 address without its brackets.
-    host: String,
-    port: u16,
+pub(crate) enum Address {
+    /// TCP, or TLS over it.
+    Net {
+        tls: bool,
+        /// A name, an IPv4 address, or an IPv6 address without its brackets.
+        host: String,
+        port: u16,
+    },
+    /// The file of a Unix socket.
+    Unix(String),
+}
+
+/// An address that was looked up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Endpoint {
+    Tcp(SocketAddr),
+    Tls(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// Its address, where it has one.
+    pub(crate) const fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Endpoint::Tcp(address) | Endpoint::Tls(address) => Some(*address),
+            Endpoint::Unix(_) => None,
+        }
+    }
 }
 
 impl Address {
@@ -20,44 +45,63 @@ impl Address {
     ///
     /// # Errors
     /// The name is unknown: one line.
-    pub(crate) fn resolve(&self) -> Result<SocketAddr, String> {
-        let found: Vec<SocketAddr> = (self.host.as_str(), self.port)
+    pub(crate) fn resolve(&self) -> Result<Endpoint, String> {
+        let (tls, host, port) = match self {
+            Address::Net { tls, host, port } => (tls, host, port),
+            Address::Unix(path) => return Ok(Endpoint::Unix(path.into())),
+        };
+        let found: Vec<SocketAddr> = (host.as_str(), *port)
             .to_socket_addrs()
-            .map_err(|error| format!("can't look up `{}`: {error}", self.host))?
+            .map_err(|error| format!("can't look up `{host}`: {error}"))?
             .collect();
         let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
-        first.copied().ok_or_else(|| format!("`{}` has no address", self.host))
+        let address = *first.ok_or_else(|| format!("`{host}` has no address"))?;
+        Ok(if *tls { Endpoint::Tls(address) } else { Endpoint::Tcp(address) })
     }
+}
+
+/// What a system takes as the name of a Unix socket, with the zero that ends it.
+const UNIX_PATH_BYTES_MAX: usize = 108;
+
+fn unix(text: &str, path: &str) -> Result<Address, String> {
+    // A URL may have an empty host before its path.
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if !path.starts_with('/') || path.ends_with('/') {
+        return Err(format!("`{text}`: a Unix socket is an absolute path, as in unix:/run/rollcall.sock"));
+    }
+    if path.len() >= UNIX_PATH_BYTES_MAX {
+        return Err(format!("`{text}`: the path is longer than {} bytes", UNIX_PATH_BYTES_MAX - 1));
+    }
+    Ok(Address::Unix(path.to_owned()))
 }
 
 impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Address, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return unix(text, path);
+        }
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (Some(scheme), rest.strip_suffix('/').unwrap_or(rest)),
             None => (None, text),
         };
-        match scheme {
-            None | Some("ws" | "http") => {}
-            Some("wss" | "https") => {
-                return Err(format!("`{text}`: this version has no TLS; put a proxy that has it in front"));
-            }
-            Some(_) => return Err(format!("`{text}`: the scheme is ws://, or none")),
-        }
-        if text.starts_with("unix:") {
-            return Err(format!("`{text}`: this version has no Unix sockets; listen on 127.0.0.1:PORT"));
-        }
+        let tls = match scheme {
+            None | Some("ws" | "http") => false,
+            Some("wss" | "https") => true,
+            Some(_) => return Err(format!("`{text}`: the scheme is ws://, wss://, unix:/PATH, or none")),
+        };
         if rest.contains('/') {
             return Err(format!("`{text}` has a path: every address serves all paths"));
         }
         let (host, port) = split(text, rest)?;
         let port = match port {
             Some(port) => port.parse().map_err(|_| format!("`{text}`: the port is a number up to 65535"))?,
+            None if tls => 443,
             None if scheme.is_some() => 80,
             None => return Err(format!("`{text}` has no port: {rest}:8080")),
         };
-        Ok(Address { host: host.to_owned(), port })
+        Ok(Address::Net { tls, host: host.to_owned(), port })
     }
 }
 
@@ -93,8 +137,13 @@ fn split<'a>(text: &str, rest: &'a str) -> Result<(&'a str, Option<&'a str>), St
 
 impl Display for Address {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        write!(f, "{open}{}{close}:{}", self.host, self.port)
+        let (tls, host, port) = match self {
+            Address::Net { tls, host, port } => (tls, host, port),
+            Address::Unix(path) => return write!(f, "unix:{path}"),
+        };
+        let scheme = if *tls { "wss://" } else { "" };
+        let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+        write!(f, "{scheme}{open}{host}{close}:{port}")
     }
 }
 
@@ -124,17 +173,25 @@ mod tests {
             ("ws://0.0.0.0:9000/", "0.0.0.0:9000"),
             ("ws://[::]", "[::]:80"),
             ("localhost:80", "localhost:80"),
+            ("wss://[::1]", "wss://[::1]:443"),
+            ("https://localhost:8443", "wss://localhost:8443"),
+            ("unix:/run/s", "unix:/run/s"),
+            ("unix:///run/s", "unix:/run/s"),
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), written);
         }
-        assert_eq!("[::1]:7".parse::<Address>().unwrap().resolve().unwrap(), "[::1]:7".parse().unwrap());
+        let resolve = |text: &str| text.parse::<Address>().unwrap().resolve().unwrap();
+        assert_eq!(resolve("[::1]:7"), Endpoint::Tcp("[::1]:7".parse().unwrap()));
+        assert_eq!(resolve("wss://[::1]:7"), Endpoint::Tls("[::1]:7".parse().unwrap()));
+        assert_eq!(resolve("unix:/run/s"), Endpoint::Unix("/run/s".into()));
     }
 
     #[test]
     fn what_is_wrong_is_said() {
         for (text, part) in [
-            ("wss://x:1", "no TLS"),
-            ("unix:/run/x", "no Unix sockets"),
+            ("unix:run/x", "absolute"),
+            ("unix:/run/", "absolute"),
+            (&format!("unix:/{}", "x".repeat(107)), "107 bytes"),
             ("ftp://x:1", "ws://"),
             (":8080", "0.0.0.0:8080"),
             ("8080", "127.0.0.1:8080"),

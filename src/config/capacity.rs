@@ -58,7 +58,10 @@ impl Capacity {
     /// # Errors
     /// The connections asked for don't fit: one line that says what to change.
     pub(crate) fn plan(settings: &Settings, machine: Machine) -> Result<Capacity, String> {
-        let room = Room { machine, tables: settings.reactor.fd_tables, listeners: settings.addresses.len() };
+        // A Unix socket has a second descriptor, from before the workers had tables.
+        let unix = settings.endpoints.iter().filter(|endpoint| endpoint.address().is_none()).count();
+        let listeners = settings.endpoints.len() + unix;
+        let room = Room { machine, tables: settings.reactor.fd_tables, listeners };
         let workers = match (settings.workers, settings.max_connections) {
             (Some(workers), _) => workers,
             (None, None) => room.cores(),

@@ -9,18 +9,31 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::address::Address;
 use super::api_keys::Secret;
-use super::units::{Size, Span};
+use super::units::{Mode, Size, Span};
 
 /// What one place says; what it leaves out is `None`.
 #[derive(Args, Clone, Default, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct Layer {
-    /// Address to listen on; repeatable. Beyond loopback, `--auth none` must be said aloud
+    /// Address to listen on, also wss://HOST:PORT and unix:/PATH; repeatable. Beyond loopback, `--auth none` must be said
+    /// aloud
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) listen: Option<Vec<Address>>,
     /// Further address, to which /metrics and /api move
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) admin_listen: Option<Address>,
+    /// Permissions of the files of Unix sockets, octal
+    #[arg(long, value_name = "MODE", help_heading = "Addresses")]
+    pub(crate) unix_mode: Option<Mode>,
+    /// Certificate chain for wss://, PEM; repeatable: the name that the client asks for decides. Read again on SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "Addresses")]
+    pub(crate) tls_cert: Option<Vec<PathBuf>>,
+    /// Its private key, PEM; repeatable, in the order of --tls-cert
+    #[arg(long, value_name = "FILE", help_heading = "Addresses")]
+    pub(crate) tls_key: Option<Vec<PathBuf>>,
+    /// Authorities of client certificates, PEM: a client may show one, and it must be theirs
+    #[arg(long, value_name = "FILE", help_heading = "Addresses")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
     /// Origin that may connect, as browsers write it; repeatable [default: any]
     #[arg(long, value_name = "ORIGIN", help_heading = "Addresses")]
     pub(crate) origin: Option<Vec<String>>,
@@ -134,6 +147,9 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "SIZE", help_heading = "Bounds")]
     pub(crate) max_backlog: Option<Size>,
 
+    /// Compress messages with clients that offer it: each by itself (shared), or with those before it (per-connection)
+    #[arg(long, value_name = "HOW", help_heading = "Bounds")]
+    pub(crate) deflate: Option<Deflate>,
     /// Time for the rest of a message that was begun; past it: close 4408
     #[arg(long, value_name = "TIME", help_heading = "Time-outs")]
     pub(crate) message_timeout: Option<Span>,
@@ -156,6 +172,9 @@ pub(crate) struct Layer {
 /// [`capacity`](super::capacity).
 pub(crate) const DEFAULTS: &str = r#"
 listen = ["127.0.0.1:8080"]
+unix-mode = "0660"
+tls-cert = []
+tls-key = []
 origin = []
 cors-origin = []
 subprotocol = ["rollcall.v1", "chat"]
@@ -183,6 +202,7 @@ max-frame = "1MiB"
 max-header = "16KiB"
 max-fragments = 1024
 max-backlog = "1MiB"
+deflate = "off"
 message-timeout = "2m"
 max-memory = "0B"
 drop-oldest = []
@@ -289,6 +309,15 @@ pub(crate) enum Heartbeat {
     Server,
     Client,
     Both,
+}
+
+/// Whether messages are compressed.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Deflate {
+    Off,
+    Shared,
+    PerConnection,
 }
 
 /// The log's form.

@@ -6,6 +6,7 @@
 //! | [`api_keys`] | the keys of the API, which are shown nowhere |
 //! | [`units`], [`address`] | durations, sizes and addresses as people write them |
 //! | [`sources`] | reading file and environment; which place wins; `config print` |
+//! | [`tls`] | the files that TLS is made of |
 //! | [`settings`] | the settings as the server takes them, and the relations that must hold between them |
 //! | [`keys`] | the files with keys for tokens |
 //! | [`capacity`] | how many connections fit, and why |
@@ -17,6 +18,7 @@ pub(crate) mod keys;
 pub(crate) mod layer;
 pub(crate) mod settings;
 pub(crate) mod sources;
+pub(crate) mod tls;
 pub(crate) mod units;
 
 pub(crate) use layer::Layer;

@@ -3,7 +3,6 @@
 mod peers;
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,18 +19,23 @@ use rollcall::service::heartbeats::Shapes;
 use rollcall::service::presence::{PresenceSettings, heartbeat_millis};
 use rollcall::time::ticks;
 
-use super::address::Address;
+use super::address::{Address, Endpoint};
 use super::api_keys::KeySource;
 use super::keys::KeyFiles;
 use super::layer::{self, Layer, LogForm, LogLevel};
 use super::sources::{Origin, Sources};
+use super::tls::TlsFiles;
 use super::units::{Size, Span};
 
 /// All that the server runs by. How many workers and connections it has is decided by [`capacity`](super::capacity).
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// Public addresses, then the admin address.
-    pub(crate) addresses: Vec<SocketAddr>,
+    /// Where everybody connects, then the admin address.
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// What TLS needs, where an endpoint speaks it.
+    pub(crate) tls: Option<TlsFiles>,
+    /// Permissions of Unix sockets.
+    pub(crate) unix_mode: u32,
     /// How many of them are public.
     pub(crate) public: usize,
     /// As asked for; `None`: as the machine and `max_connections` want it.
@@ -57,22 +61,25 @@ impl Settings {
     /// One line that names the setting, where it was set, and what it may be.
     pub(crate) fn resolve(sources: &Sources) -> Result<Settings, String> {
         let check = Check { sources, layer: sources.merged() };
-        let mut addresses = check.addresses()?;
-        let public = addresses.len();
+        let mut endpoints = check.endpoints()?;
+        let public = endpoints.len();
         let admin = check.layer.admin_listen.as_ref().map(Address::resolve).transpose();
-        addresses.extend(admin.map_err(|error| check.at("admin-listen", &error))?);
+        endpoints.extend(admin.map_err(|error| check.at("admin-listen", &error))?);
         let api_keys = KeySource { key: check.layer.api_key.clone(), file: check.layer.api_key_file.clone() };
         let key_files = check.key_files();
-        check.reach(&addresses, !key_files.is_empty())?;
+        check.reach(&endpoints, !key_files.is_empty())?;
         let site = SiteSettings {
-            api: Arc::new(check.guard(&api_keys, &addresses)?),
+            api: Arc::new(check.guard(&api_keys, &endpoints)?),
             origins: check.origins("origin", check.layer.origin.as_ref())?,
             subprotocols: check.subprotocols()?,
-            public_listeners: (addresses.len() > public).then_some(public),
+            public_listeners: (endpoints.len() > public).then_some(public),
             presence: Arc::new(check.presence(&key_files)?),
+            weigh: Some(crate::heap::weigh),
         };
         Ok(Settings {
-            addresses,
+            tls: check.tls(&endpoints)?,
+            unix_mode: set(check.layer.unix_mode).0,
+            endpoints,
             public,
             workers: check.number("workers", check.layer.workers, 1..=WORKERS_MAX)?,
             max_connections: check.number(
@@ -115,6 +122,11 @@ impl Check<'_> {
             close_timeout: self.span("close-timeout", layer.close_timeout, MILLIS(100)..=DAY)?,
             drain: self.span("drain", layer.drain, Duration::ZERO..=DAY)?,
             messages: self.messages()?,
+            deflate: match set(layer.deflate) {
+                layer::Deflate::Off => reactor::Deflate::Off,
+                layer::Deflate::Shared => reactor::Deflate::Shared,
+                layer::Deflate::PerConnection => reactor::Deflate::PerConnection,
+            },
             max_head_bytes: self.size("max-header", layer.max_header, 1 << 10..=READ_BUFFER_BYTES)?,
             addresses: self.address_limits()?,
             trusted_proxies: self.trusted_proxies()?,
@@ -181,6 +193,7 @@ impl Check<'_> {
                 connections_per_user: set(per_user),
                 commands_per_second: u32::try_from(set(per_second)).unwrap_or(u32::MAX),
                 heartbeat_millis: heartbeat_millis(heartbeat.interval, heartbeat.timeout),
+                ..Rules::default()
             },
             shapes: Shapes {
                 texts: set(layer.heartbeat_text.clone()),
@@ -212,25 +225,34 @@ impl Check<'_> {
         Ok(MessageLimits { max_message_bytes, max_frame_bytes, max_fragments })
     }
 
-    fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
+    fn endpoints(&self) -> Result<Vec<Endpoint>, String> {
         let written = self.layer.listen.as_deref().unwrap_or_default();
-        let mut addresses: Vec<SocketAddr> = Vec::with_capacity(written.len() + 1);
+        let mut endpoints: Vec<Endpoint> = Vec::with_capacity(written.len() + 1);
         for address in written {
-            let address = address.resolve().map_err(|error| self.at("listen", &error))?;
-            if address.port() != 0 && addresses.contains(&address) {
+            let endpoint = address.resolve().map_err(|error| self.at("listen", &error))?;
+            let place = endpoint.address();
+            let free = place.is_some_and(|place| place.port() == 0);
+            let same = |other: &Endpoint| *other == endpoint || place.is_some() && other.address() == place;
+            if !free && endpoints.iter().any(same) {
                 return Err(self.at("listen", &format!("{address} is listed twice")));
             }
-            addresses.push(address);
+            endpoints.push(endpoint);
         }
-        if addresses.is_empty() {
+        if endpoints.is_empty() {
             return Err(self.at("listen", "the list is empty; at least one address"));
         }
-        Ok(addresses)
+        Ok(endpoints)
+    }
+
+    fn tls(&self, endpoints: &[Endpoint]) -> Result<Option<TlsFiles>, String> {
+        let needed = endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Tls(_)));
+        TlsFiles::of(&self.layer, needed).map_err(|(key, error)| self.at(key, &error))
     }
 
     /// Whoever lets strangers in says so.
-    fn reach(&self, addresses: &[SocketAddr], has_key: bool) -> Result<(), String> {
-        let outside = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
+    fn reach(&self, endpoints: &[Endpoint], has_key: bool) -> Result<(), String> {
+        let mut addresses = endpoints.iter().filter_map(Endpoint::address);
+        let outside = addresses.find(|address| !address.ip().to_canonical().is_loopback());
         match outside {
             Some(address) if self.layer.auth.is_none() && !has_key => Err(format!(
                 "{address} is reachable from other machines, and everybody who reaches it is let in; \
@@ -241,7 +263,7 @@ impl Check<'_> {
     }
 
     /// The API's door. Pages of any origin may come in only where each has to bring a key.
-    fn guard(&self, keys: &KeySource, addresses: &[SocketAddr]) -> Result<Guard, String> {
+    fn guard(&self, keys: &KeySource, endpoints: &[Endpoint]) -> Result<Guard, String> {
         let keys = keys.read().map_err(|(key, error)| self.at(key, &error))?;
         let mut cors = self.layer.cors_origin.clone().unwrap_or_default();
         if cors.iter().any(|origin| origin == "*") {
@@ -253,12 +275,15 @@ impl Check<'_> {
         } else {
             cors = self.origins("cors-origin", Some(&cors))?;
         }
-        let loopback = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
+        // Behind a Unix socket stands a proxy, and behind that anybody.
+        let loopback = |endpoint: &Endpoint| {
+            endpoint.address().is_some_and(|address| address.ip().to_canonical().is_loopback())
+        };
         Ok(Guard {
             keyed: !keys.is_empty(),
             keys: Arc::new(api::keys::Keys::new(keys)),
             origins: cors,
-            loopback: addresses.iter().map(loopback).collect(),
+            loopback: endpoints.iter().map(loopback).collect(),
         })
     }
 
@@ -272,19 +297,6 @@ impl Check<'_> {
             }
         }
         Ok(origins)
-    }
-
-    fn subprotocols(&self) -> Result<Vec<String>, String> {
-        let names = self.layer.subprotocol.clone().unwrap_or_default();
-        // RFC 6455 §4.1: a subprotocol is a token of RFC 9110 §5.6.2.
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        match names.iter().find(|name| name.is_empty() || !name.bytes().all(is_token)) {
-            Some(name) => {
-                Err(self
-                    .at("subprotocol", &format!("`{name}` has characters that a subprotocol may not have")))
-            }
-            None => Ok(names),
-        }
     }
 
     fn span(
@@ -368,8 +380,9 @@ mod tests {
             (ours.max_head_bytes, ours.max_body_bytes, ours.max_backlog_bytes),
             (theirs.max_head_bytes, theirs.max_body_bytes, theirs.max_backlog_bytes)
         );
+        assert_eq!(ours.deflate, theirs.deflate);
         assert_eq!(ours.fd_tables, reactor::FdTables::Auto);
-        assert_eq!(settings.addresses, ["127.0.0.1:8080".parse().unwrap()]);
+        assert_eq!(settings.endpoints, [Endpoint::Tcp("127.0.0.1:8080".parse().unwrap())]);
         assert_eq!((settings.workers, settings.max_connections), (None, None));
     }
 
@@ -399,6 +412,13 @@ mod tests {
                 &["--max-handshakes-per-address=5001"],
                 "--max-handshakes-per-address: 5001 is not within 0 and 5000",
             ),
+            (
+                &["--listen=wss://[::1]:9"],
+                "--listen: wss:// needs --tls-cert and --tls-key; `rollcall cert` makes a pair for trying",
+            ),
+            (&["--listen=wss://[::1]:9", "--listen=[::1]:9"], "--listen: [::1]:9 is listed twice"),
+            (&["--tls-cert=a"], "--tls-cert: 1 of them and 0 of --tls-key: they go in pairs"),
+            (&["--tls-cert=a", "--tls-key=b"], "--tls-cert: no --listen begins with wss://"),
             (&["--subprotocol=a b"], "--subprotocol: `a b` has characters that a subprotocol may not have"),
         ] {
             assert_eq!(resolve(flags).unwrap_err(), line);
@@ -418,7 +438,10 @@ mod tests {
     #[test]
     fn the_admin_address_comes_last() {
         let settings = resolve(&["--admin-listen=127.0.0.1:2", "--listen=127.0.0.1:1"]).unwrap();
-        assert_eq!(settings.addresses.iter().map(SocketAddr::port).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(
+            settings.endpoints.iter().map(|e| e.address().unwrap().port()).collect::<Vec<_>>(),
+            [1, 2]
+        );
         assert_eq!((settings.public, settings.site.public_listeners), (1, Some(1)));
     }
 }

@@ -102,6 +102,25 @@ impl Sources {
         text
     }
 
+    /// The settings whose values differ in `newer`, by name.
+    pub(crate) fn changes(&self, newer: &Sources) -> Vec<String> {
+        let (old, new) = (self.merged_table(), newer.merged_table());
+        keys().into_iter().filter(|key| old.get(key) != new.get(key)).collect()
+    }
+
+    /// Takes over these settings' values from the file and the environment of `newer`; the others stay what the server
+    /// was started with.
+    pub(crate) fn follow(&mut self, newer: &Sources, keys: &[&str]) {
+        for key in keys {
+            for (old, new) in [(&mut self.file, &newer.file), (&mut self.environment, &newer.environment)] {
+                match new.get(*key) {
+                    Some(value) => drop(old.insert((*key).to_owned(), value.clone())),
+                    None => drop(old.remove(*key)),
+                }
+            }
+        }
+    }
+
     fn merged_table(&self) -> Table {
         let mut merged = defaults();
         for table in [&self.file, &self.environment, &self.flags] {
@@ -259,7 +278,7 @@ mod tests {
             ("workers = 1\ndrain = 5", 2, "drain: `5` has no unit"),
             ("workers = \"x\"", 1, "workers: invalid type"),
             ("log = \"xml\"", 1, "log: unknown variant `xml`"),
-            ("listen = [\"wss://x:1\"]", 1, "no TLS"),
+            ("unix-mode = \"rw\"", 1, "no mode"),
             ("workers = 1\n\nworkers = 2", 3, "duplicate key"),
             ("workers 1", 1, ""),
         ] {

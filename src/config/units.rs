@@ -20,6 +20,40 @@ pub(crate) struct Span(pub(crate) Duration);
 #[serde(into = "String", try_from = "Written")]
 pub(crate) struct Size(pub(crate) usize);
 
+/// Permissions of a file, in octal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub(crate) struct Mode(pub(crate) u32);
+
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Mode, String> {
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+        mode.map(Mode).ok_or_else(|| format!("`{text}` is no mode: three octal digits, like 0660"))
+    }
+}
+
+impl Display for Mode {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+impl TryFrom<String> for Mode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Mode, String> {
+        text.parse()
+    }
+}
+
+impl From<Mode> for String {
+    fn from(mode: Mode) -> String {
+        mode.to_string()
+    }
+}
+
 /// A value in a file, where a number needs no quotes.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a value like \"25s\" or \"64KiB\"")]

@@ -11,7 +11,8 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::http::site::{PRESENCE_BYTES_GAUGE, ROOMS_GAUGE, USERS_GAUGE};
+use crate::http::memory::{Receipt, Weigh};
+use crate::http::site::{ROOMS_GAUGE, USERS_GAUGE};
 use crate::reactor::counters::{
     CLOSE_LABELS, Cause, Counters, HISTOGRAM_BUCKETS, Histogram, REFUSAL_LABELS, WITHHELD_LABELS,
 };
@@ -28,11 +29,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The figures of `fleet`.
+    /// The figures of `fleet`, and of the process where it tells them.
     #[must_use]
-    pub fn new(fleet: Arc<Fleet>) -> Metrics {
+    pub fn new(fleet: Arc<Fleet>, weigh: Option<Weigh>) -> Metrics {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Figures(fleet)));
+        registry.register_collector(Box::new(Figures(fleet, weigh)));
         Metrics { registry }
     }
 
@@ -53,11 +54,11 @@ impl Metrics {
 }
 
 #[derive(Debug)]
-struct Figures(Arc<Fleet>);
+struct Figures(Arc<Fleet>, Option<Weigh>);
 
 impl Collector for Figures {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let mut page = Page { encoder, fleet: &self.0 };
+        let mut page = Page { encoder, fleet: &self.0, weigh: self.1 };
         page.connections()?;
         page.traffic()?;
         page.endings()?;
@@ -71,6 +72,7 @@ impl Collector for Figures {
 struct Page<'e, 'f> {
     encoder: DescriptorEncoder<'e>,
     fleet: &'f Fleet,
+    weigh: Option<Weigh>,
 }
 
 impl Page<'_, '_> {
@@ -102,6 +104,14 @@ impl Page<'_, '_> {
             c.accept_failures.get()
         })?;
         self.counter("rollcall_upgrades", "Completed upgrades to WebSocket", None, |c| c.upgrades.get())?;
+        let outcomes = ["full", "resumed", "failed"].map(str::to_owned);
+        self.counters(
+            "rollcall_tls_handshakes",
+            "TLS handshakes that have ended",
+            "outcome",
+            &outcomes,
+            |c, i| [&c.tls_full, &c.tls_resumed, &c.tls_failed][i].get(),
+        )?;
         let reasons: Vec<String> = REFUSAL_LABELS
             .map(|(_, label)| label)
             .into_iter()
@@ -167,8 +177,8 @@ impl Page<'_, '_> {
         let help = "User-space memory by what it is for";
         let mut metric =
             self.encoder.encode_descriptor("rollcall_memory", help, Some(&bytes), MetricType::Gauge)?;
-        for (part, figure) in MEMORY_PARTS {
-            metric.encode_family(&[("part", part)])?.encode_gauge(&self.fleet.sum(figure))?;
+        for line in Receipt::of(self.fleet, self.weigh.map(|weigh| weigh())).parts {
+            metric.encode_family(&[("part", line.part)])?.encode_gauge(&line.bytes)?;
         }
         let addresses = self.fleet.addresses().bytes() as u64;
         metric.encode_family(&[("part", "addresses")])?.encode_gauge(&addresses)?;
@@ -247,22 +257,13 @@ impl Page<'_, '_> {
 
 type Figure = fn(&Counters) -> u64;
 
-/// The values of the label `part`, and where each is counted.
-pub(crate) const MEMORY_PARTS: [(&str, Figure); 5] = [
-    ("connections", |c| c.connection_bytes.get()),
-    ("wheel", |c| c.wheel_bytes.get()),
-    ("buffers", |c| c.buffer_bytes.get()),
-    ("backlog", |c| c.backlog_bytes.get()),
-    ("presence", |c| c.service[PRESENCE_BYTES_GAUGE].get()),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::time::Tick;
 
     fn scrape(fleet: &Arc<Fleet>) -> String {
-        String::from_utf8(Metrics::new(Arc::clone(fleet)).response().body.into_owned()).unwrap()
+        String::from_utf8(Metrics::new(Arc::clone(fleet), None).response().body.into_owned()).unwrap()
     }
 
     #[test]

@@ -7,10 +7,12 @@
 //! | [`assets`] | the page at `/`, `/rollcall.js` |
 //! | [`health`] | `/healthz`, `/readyz` |
 //! | [`metrics`] | `/metrics` |
+//! | [`memory`] | what resident memory is for |
 
 pub mod api;
 pub mod assets;
 pub mod health;
+pub mod memory;
 pub mod metrics;
 pub mod site;
 

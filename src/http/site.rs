@@ -19,11 +19,13 @@ use crate::http::api::Api;
 use crate::http::api::guard::Guard;
 use crate::http::assets::{self, Asset};
 use crate::http::health;
+use crate::http::memory::Weigh;
 use crate::http::metrics::Metrics;
 use crate::reactor::{
     Accept, Admission, Answer, Cause, ConnId, Context, Fleet, RequestId, Service, WorkerId,
 };
 use crate::service::echo::Echo;
+use crate::service::gate::Auth;
 use crate::service::presence::{Letter, Presence, PresenceSettings};
 use crate::time::Tick;
 use crate::wire::http::{Head, Refusal, Response};
@@ -34,8 +36,6 @@ use crate::wire::upgrade::Upgrade;
 pub const USERS_GAUGE: usize = 0;
 /// Rooms with members.
 pub const ROOMS_GAUGE: usize = 1;
-/// Bytes of presence.
-pub const PRESENCE_BYTES_GAUGE: usize = 2;
 
 /// Who is let in, and where.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +49,8 @@ pub struct SiteSettings {
     pub public_listeners: Option<usize>,
     /// What presence goes by.
     pub presence: Arc<PresenceSettings>,
+    /// What the process knows of its own memory.
+    pub weigh: Option<Weigh>,
     /// Who may use the API.
     pub api: Arc<Guard>,
 }
@@ -163,8 +165,9 @@ impl Site {
     pub fn new(settings: Arc<SiteSettings>, worker: WorkerId, fleet: &Arc<Fleet>) -> Site {
         let (now, workers) = (fleet.clock().now(), fleet.workers().len());
         let presence = Presence::new(Arc::clone(&settings.presence), worker, workers, now);
-        let api = Api::new(Arc::clone(&settings.api));
-        Site { settings, metrics: Metrics::new(Arc::clone(fleet)), presence, api }
+        let metrics = Metrics::new(Arc::clone(fleet), settings.weigh);
+        let api = Api::new(Arc::clone(&settings.api), settings.weigh);
+        Site { settings, metrics, presence, api }
     }
 
     /// Whether something waits for readers that are too slow.
@@ -251,8 +254,15 @@ impl Service for Site {
         let gauges = &cx.fleet().workers()[cx.worker().index()].counters.service;
         gauges[USERS_GAUGE].set(users as u64);
         gauges[ROOMS_GAUGE].set(rooms as u64);
-        gauges[PRESENCE_BYTES_GAUGE].set(self.presence.bytes() as u64);
         due
+    }
+
+    fn weigh(&mut self, cx: &mut Context<'_, Letter>) {
+        self.presence.give_back();
+        let gauges = &cx.fleet().workers()[cx.worker().index()].counters.memory.service;
+        for (gauge, bytes) in gauges.iter().zip(self.presence.bytes()) {
+            gauge.set(bytes as u64);
+        }
     }
 
     fn farewell(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
@@ -288,9 +298,18 @@ impl Service for Site {
 }
 
 impl Site {
+    /// When clients have to show a token, as `--auth` has it.
+    fn auth(&self) -> &'static str {
+        match self.settings.presence.gate.auth {
+            Auth::None => "none",
+            Auth::Early => "early",
+            Auth::Late => "late",
+        }
+    }
+
     fn page(&self, cx: &Context<'_, Letter>, page: Page, side: Side, head: &Head<'_>) -> Response {
         match page {
-            Page::Index if assets::wants_page(head) => assets::page(head, "none", side.name()),
+            Page::Index if assets::wants_page(head) => assets::page(head, self.auth(), side.name()),
             Page::Index => Response::text(200, &index(side)).with("Vary", "Accept"),
             Page::Asset(asset) => asset.response(head),
             Page::Healthz => health::healthz(cx.fleet(), cx.now()),

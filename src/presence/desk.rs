@@ -102,7 +102,7 @@ impl Desk {
                 return Work::Rooms(Merge::new(limit, usize::from(workers)));
             }
             Ask::Members { room, limit, after } => {
-                out.post(homes.of(&room), Envelope::List { room, limit, after, asker });
+                out.post(homes.of(&room), Envelope::List { room, limit, after, only: None, asker });
                 return Work::Members { page: Page::default(), views: Vec::new(), left: 0 };
             }
             Ask::Bring { user, room, joins } => {
@@ -120,7 +120,7 @@ impl Desk {
             }
             Ask::User { user } => out.post(homes.of(&user), Envelope::Look { user, asker }),
             Ask::Tell { user, data } => {
-                out.post(homes.of(&user), Envelope::Tell { user, from: None, data, asker });
+                out.post(homes.of(&user), Envelope::Tell { user, from: None, data, within: None, asker });
             }
             Ask::Disconnect { user, reason } => {
                 out.post(homes.of(&user), Envelope::Kick { user, reason, asker });
@@ -136,7 +136,7 @@ impl Desk {
     pub(crate) fn answered<F>(&mut self, job: u32, answer: Answer, out: &mut Outgoing<F>) {
         let Some(waiting) = self.jobs.get_mut(&job) else { return };
         let reply = match (&mut waiting.work, answer) {
-            (Work::Bring { .. }, answer) => brought(&mut waiting.work, answer),
+            (Work::Bring { .. }, answer) => brought(&mut waiting.work, &answer),
             (Work::Broadcast { left, delivered, missed }, Answer::Spread { to, without, done }) => {
                 *delivered += to;
                 *missed += without;
@@ -244,20 +244,22 @@ impl Desk {
 }
 
 /// The user's home says how many connections there are, and each one's edge what came of it, in any order.
-fn brought(work: &mut Work, answer: Answer) -> Option<Reply> {
+fn brought(work: &mut Work, answer: &Answer) -> Option<Reply> {
     let Work::Bring { told, came, done, place, refused } = work else { return None };
     match answer {
         Answer::Bringing(0) => return Some(Reply::refused(404, NOT_CONNECTED)),
-        Answer::Bringing(connections) => *told = Some(connections),
-        Answer::Joined(_, now) | Answer::Left(_, now) => (*came, *done, *place) = (*came + 1, *done + 1, now),
+        Answer::Bringing(connections) => *told = Some(*connections),
+        Answer::Joined(_, now) | Answer::Left(_, now) => {
+            (*came, *done, *place) = (*came + 1, *done + 1, *now);
+        }
         Answer::NotBrought(code) => {
             *came += 1;
-            let error = match code {
+            let error = match *code {
                 429 => "the user's connections are in too many rooms",
                 503 => BUSY,
                 _ => "the user is not in that room",
             };
-            refused.get_or_insert_with(|| Reply::refused(code, error));
+            refused.get_or_insert_with(|| Reply::refused(*code, error));
         }
         _ => return None,
     }

@@ -3,12 +3,13 @@
 mod arrivals;
 mod commands;
 mod orders;
+mod sight;
+mod tokens;
 
 pub(crate) use arrivals::BUSY;
 pub(crate) use orders::Broadcasts;
-mod tokens;
 
-use slab::Slab;
+use std::collections::HashMap;
 
 use crate::limits::COMMANDS_BURST_SECONDS;
 use crate::presence::envelope::{Address, Asker, Client, Envelope, Frame, Leaving, Ticket};
@@ -19,7 +20,8 @@ use crate::presence::groups::Groups;
 use crate::presence::name::{Homes, Name};
 use crate::presence::node::{Effect, Outgoing, Rules, next_serial, page_timer};
 use crate::presence::places::{Place, Places};
-use crate::presence::view::{Reason, State};
+use crate::presence::view::{Reason, State, View};
+use crate::slots::Slots;
 use crate::time::{Now, TICK_MILLIS, Tick};
 
 /// A client.
@@ -83,24 +85,29 @@ impl Seat {
 pub struct Edge {
     worker: u16,
     homes: Homes,
-    seats: Slab<Seat>,
+    seats: Slots<Seat>,
     rooms: Groups,
     watches: Groups,
     gathers: Gathers,
     passes: Passes,
+    /// Where sight is restricted: what is known of those who are watched.
+    sights: HashMap<Name, View>,
+    restricted: bool,
     next_serial: u32,
 }
 
 impl Edge {
-    pub(crate) fn new(worker: u16, homes: Homes) -> Edge {
+    pub(crate) fn new(worker: u16, homes: Homes, restricted: bool) -> Edge {
         Edge {
             worker,
             homes,
-            seats: Slab::new(),
-            rooms: Groups::default(),
-            watches: Groups::default(),
+            seats: Slots::default(),
+            rooms: Groups::new(homes),
+            watches: Groups::new(homes),
             gathers: Gathers::default(),
             passes: Passes::default(),
+            sights: HashMap::new(),
+            restricted,
             next_serial: 0,
         }
     }
@@ -129,13 +136,17 @@ impl Edge {
         self.seats.get(slot as usize)?.user.as_ref()
     }
 
-    /// Bytes held, names apart.
+    /// Bytes held for clients and what they watch, names apart.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.seats.capacity() * size_of::<Seat>()
-            + self.rooms.bytes()
-            + self.watches.bytes()
-            + self.passes.bytes()
+        let sights = self.sights.capacity() * size_of::<(Name, View)>();
+        sights + self.seats.bytes() + self.watches.bytes() + self.passes.bytes()
+    }
+
+    /// Bytes held for who is in which room, names apart.
+    #[must_use]
+    pub fn room_bytes(&self) -> usize {
+        self.rooms.bytes()
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "fewer clients than 2^32")]
@@ -180,7 +191,7 @@ impl Edge {
                 self.identify(slot, user, out);
             }
             Entry::Open(None) => {}
-            Entry::Token(user, grants) => self.show_token(now, slot, user, grants, out),
+            Entry::Token(user, grants) => self.show_token(now, slot, user, &grants, out),
             Entry::Late(until) => self.await_token(now, slot, until, out),
         }
         slot
@@ -266,6 +277,10 @@ impl Edge {
             self.drop_watch(place);
             self.tell_home_unwatched(&user, counted, out);
         }
+        // The user's home hears of it before the rooms' homes do: who sees the user in one of them alone is told why it went.
+        if let Some(user) = seat.user.clone() {
+            out.post(self.homes.of(&user), Envelope::Down { user, at, reason, seen_millis });
+        }
         for place in seat.rooms.as_slice().iter().copied() {
             let room = self.rooms.name(place.group).clone();
             self.drop_room(place);
@@ -273,9 +288,6 @@ impl Edge {
                 let home = self.homes.of(&room);
                 out.post(home, Envelope::Leave { room, user, worker: self.worker, leaving, asker: None });
             }
-        }
-        if let Some(user) = seat.user {
-            out.post(self.homes.of(&user), Envelope::Down { user, at, reason, seen_millis });
         }
     }
 
@@ -303,6 +315,9 @@ impl Edge {
 
     fn drop_watch(&mut self, place: Place) {
         let seats = &mut self.seats;
+        if !self.sights.is_empty() && self.watches.members(place.group).len() == 1 {
+            self.sights.remove(self.watches.name(place.group));
+        }
         self.watches.remove(place, |slot, at| seats[slot as usize].watches.note(at));
     }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::presence::admin::Listing;
+use crate::presence::grants::Pattern;
 use crate::presence::name::Name;
 use crate::presence::view::{Reason, State, View};
 
@@ -155,8 +156,19 @@ pub enum Envelope<F> {
         from: Option<Name>,
         /// JSON.
         data: Box<str>,
+        /// Only where the user is in one of these; `None`: anyway.
+        within: Option<Box<[Name]>>,
         /// Who waits for the answer.
         asker: Asker,
+    },
+    /// To a user's home, where sight is restricted: the user is in a room, or no more.
+    Place {
+        /// Who.
+        user: Name,
+        /// Where.
+        room: Name,
+        /// In, or no more.
+        is_in: bool,
     },
     /// To a room's home: a client comes in.
     Join {
@@ -203,6 +215,8 @@ pub enum Envelope<F> {
         limit: usize,
         /// Those behind this name.
         after: Option<Name>,
+        /// Those whose names fit one of these; `None`: all.
+        only: Option<Arc<[Pattern]>>,
         /// Who gets the page.
         asker: Asker,
     },
@@ -297,8 +311,8 @@ pub enum Envelope<F> {
         view: View,
         /// For those who don't ask for suspicions; `None` where they see no change.
         plain: Option<F>,
-        /// For those who do.
-        full: F,
+        /// For those who do; `None` where they see none either: only the rooms have changed.
+        full: Option<F>,
     },
     /// To an edge: a message for one client.
     Told {
@@ -363,6 +377,8 @@ pub enum Answer {
     Said(Place),
     /// To `tell`: to how many connections.
     Told(usize),
+    /// To `tell`: the client does not see the user.
+    Unseen,
     /// To `status`.
     Status(State),
     /// To a desk: so many connections are sent away.

@@ -129,6 +129,11 @@ pub fn answer(seq: i64, answer: &Answer) -> Option<String> {
             format!(r#""count":{count},"epoch":{epoch},"offset":{offset}"#)
         }
         Answer::Said(Place { epoch, offset, .. }) => format!(r#""epoch":{epoch},"offset":{offset}"#),
+        Answer::Told(0) => return Some(refusal(seq, 404, "nobody of that name is connected")),
+        Answer::Unseen => {
+            let error = "you do not see that user: share a room, or have a token whose claim see names them";
+            return Some(refusal(seq, 403, error));
+        }
         Answer::Told(delivered) => format!(r#""delivered":{delivered}"#),
         Answer::Status(state) => format!(r#""state":"{}""#, state.name()),
         // Those are for desks.

@@ -1,10 +1,9 @@
 //! Answers that several homes have a part in: the views of many users, a page of a room.
 
-use slab::Slab;
-
 use crate::presence::envelope::{Client, Page};
 use crate::presence::name::Name;
 use crate::presence::view::View;
+use crate::slots::Slots;
 
 /// What is gathered.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ pub(crate) struct Gather {
 /// All answers in the making, of one edge.
 #[derive(Debug, Default)]
 pub(crate) struct Gathers {
-    gathers: Slab<Gather>,
+    gathers: Slots<Gather>,
 }
 
 impl Gathers {
@@ -55,7 +54,7 @@ impl Gathers {
             Some(view) => gather.views[index as usize].1 = Some(view),
             None => gather.refused = true,
         }
-        (gather.left == 0).then(|| self.gathers.remove(id as usize))
+        if gather.left == 0 { self.gathers.try_remove(id as usize) } else { None }
     }
 
     /// Takes a gather out that needs no parts any more.

@@ -118,7 +118,7 @@ pub(crate) enum Over {
     Awaited,
 }
 
-/// The connections of an edge that have tokens or owe one: 24 bytes of table each, and the grants. Without tokens it is
+/// The connections of an edge that have tokens or owe one: 33 bytes of table each, and the grants. Without tokens it is
 /// empty, and holds nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Passes {
@@ -178,7 +178,7 @@ impl Passes {
 
     pub(crate) fn bytes(&self) -> usize {
         let held = self.by_slot.values().filter(|(pass, _)| matches!(pass, Pass::Held(_))).count();
-        self.by_slot.capacity() * size_of::<(u32, Pass, Tick)>() + held * size_of::<Grants>()
+        self.by_slot.capacity() * (size_of::<(u32, (Pass, Tick))>() + 1) + held * size_of::<Grants>()
     }
 }
 

@@ -1,12 +1,10 @@
 //! Which clients of an edge are in what: rooms, or watches. Coming, going and walking over all of a group's clients cost
 //! no search: each client knows its place in each of its groups.
 
-use std::collections::HashMap;
-
-use slab::Slab;
-
-use crate::presence::name::Name;
+use crate::presence::name::{Homes, Name};
 use crate::presence::places::{Place, Places};
+use crate::presence::table::Table;
+use crate::slots::Slots;
 
 /// One client in a group.
 #[derive(Clone, Copy, Debug)]
@@ -35,16 +33,23 @@ struct Group {
 }
 
 /// Groups by name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Groups {
-    by_name: HashMap<Name, u32>,
-    groups: Slab<Group>,
+    by_name: Table,
+    groups: Slots<Group>,
+    /// Members that all groups have room for.
+    capacity: usize,
 }
 
 impl Groups {
+    pub(crate) fn new(homes: Homes) -> Groups {
+        Groups { by_name: Table::new(homes), groups: Slots::default(), capacity: 0 }
+    }
+
     /// The group of that name, and the name as it is stored.
     pub(crate) fn find(&self, name: &str) -> Option<(u32, &Name)> {
-        self.by_name.get_key_value(name).map(|(name, group)| (*group, name))
+        let group = self.by_name.find(name, |group| &*self.groups[group as usize].name)?;
+        Some((group, &self.groups[group as usize].name))
     }
 
     pub(crate) fn name(&self, group: u32) -> &Name {
@@ -55,6 +60,10 @@ impl Groups {
         &self.groups[group as usize].members
     }
 
+    pub(crate) fn member(&self, place: Place) -> &Member {
+        &self.groups[place.group as usize].members[place.index as usize]
+    }
+
     pub(crate) fn member_mut(&mut self, place: Place) -> &mut Member {
         &mut self.groups[place.group as usize].members[place.index as usize]
     }
@@ -62,37 +71,53 @@ impl Groups {
     /// Puts a client into a group, which is made where there is none.
     #[expect(clippy::cast_possible_truncation, reason = "fewer clients and groups than 2^32")]
     pub(crate) fn add(&mut self, name: &Name, member: Member, places: &mut Places) -> Place {
-        let groups = &mut self.groups;
-        let group = *self
-            .by_name
-            .entry(name.clone())
-            .or_insert_with(|| groups.insert(Group { name: name.clone(), members: Vec::new() }) as u32);
+        let group = match self.find(name) {
+            Some((group, _)) => group,
+            None => self.make(name),
+        };
         let members = &mut self.groups[group as usize].members;
+        let before = members.capacity();
+        // Most users are watched by one client of a worker: a vector's usual first step has room for four.
+        if before == 0 {
+            members.reserve_exact(1);
+        }
         members.push(member);
+        self.capacity += members.capacity() - before;
         let place = Place { group, index: members.len() as u32 - 1 };
         places.push(place);
         place
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "fewer groups than 2^32")]
+    fn make(&mut self, name: &Name) -> u32 {
+        let group = self.groups.insert(Group { name: name.clone(), members: Vec::new() }) as u32;
+        let groups = &self.groups;
+        self.by_name.insert(name, group, |group| &*groups[group as usize].name);
+        group
+    }
+
     /// Takes a client out of a group; the last one takes its place, and is told so through `moved(slot, group, index)`.
     pub(crate) fn remove(&mut self, place: Place, moved: impl FnOnce(u32, Place)) {
         let group = &mut self.groups[place.group as usize];
+        let before = group.members.capacity();
         group.members.swap_remove(place.index as usize);
         if let Some(other) = group.members.get(place.index as usize) {
             moved(other.slot, place);
         }
         if group.members.is_empty() {
-            let group = self.groups.remove(place.group as usize);
-            self.by_name.remove(&group.name);
-        } else if group.members.capacity() > 4 * group.members.len() + 16 {
+            self.capacity -= before;
+            let groups = &self.groups;
+            self.by_name.remove(&groups[place.group as usize].name, place.group, |group| {
+                &*groups[group as usize].name
+            });
+            self.groups.try_remove(place.group as usize);
+        } else if before > 4 * group.members.len() + 16 {
             group.members.shrink_to(2 * group.members.len());
+            self.capacity -= before - group.members.capacity();
         }
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let members: usize = self.groups.iter().map(|(_, group)| group.members.capacity()).sum();
-        members * size_of::<Member>()
-            + self.groups.capacity() * size_of::<Group>()
-            + self.by_name.capacity() * (size_of::<(Name, u32)>() + 1)
+        self.capacity * size_of::<Member>() + self.groups.bytes() + self.by_name.bytes()
     }
 }

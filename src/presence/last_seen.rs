@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::limits::LAST_SEEN_MAX;
+use crate::presence::name::Homes;
 
 /// Stale entries that are not worth a walk.
 const STALE_MIN: usize = 1_024;
@@ -11,14 +12,21 @@ const STALE_MIN: usize = 1_024;
 pub(crate) type Entry = (u32, u64);
 
 /// Users that went offline, in that order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LastSeen {
     entries: VecDeque<Entry>,
     /// Entries that are not stale.
     kept: usize,
+    /// This home's share of [`LAST_SEEN_MAX`].
+    kept_max: usize,
 }
 
 impl LastSeen {
+    pub(crate) fn new(homes: Homes) -> LastSeen {
+        let kept_max = LAST_SEEN_MAX.div_ceil(usize::from(homes.workers()).max(1));
+        LastSeen { entries: VecDeque::new(), kept: 0, kept_max }
+    }
+
     pub(crate) fn keep(&mut self, entry: Entry) {
         self.entries.push_back(entry);
         self.kept += 1;
@@ -33,8 +41,9 @@ impl LastSeen {
     pub(crate) fn excess(&mut self, is_kept: impl Fn(Entry) -> bool) -> Option<u32> {
         if self.entries.len() > 2 * self.kept + STALE_MIN {
             self.entries.retain(|entry| is_kept(*entry));
+            self.entries.shrink_to(2 * self.entries.len());
         }
-        while self.kept > LAST_SEEN_MAX {
+        while self.kept > self.kept_max {
             if let Some(entry) = self.entries.pop_front().filter(|entry| is_kept(*entry)) {
                 self.kept -= 1;
                 return Some(entry.0);

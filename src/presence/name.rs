@@ -8,6 +8,12 @@ use crate::limits::NAME_BYTES_MAX;
 /// A name of a user or a room: stored once, shared by all who speak of it.
 pub type Name = Arc<str>;
 
+/// Bytes that a stored name takes: its text and two counts, in the steps of an allocator.
+#[must_use]
+pub fn bytes_of(name: &Name) -> usize {
+    (2 * size_of::<usize>() + name.len()).next_multiple_of(16)
+}
+
 /// Whether `text` may be a name: 1 to 128 of letters, digits, `._:@-`. Such a name needs no escaping in JSON.
 #[must_use]
 pub fn is_name(text: &str) -> bool {

@@ -9,6 +9,7 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::limits::{COMMANDS_PER_SECOND_MAX, CONNECTIONS_PER_USER_MAX};
+use crate::presence::about::About;
 use crate::presence::admin::{Ask, Reply};
 use crate::presence::desk::Desk;
 use crate::presence::edge::{Broadcasts, Edge};
@@ -16,6 +17,8 @@ use crate::presence::envelope::{Client, Envelope, Frame, Ticket};
 use crate::presence::grants::{Entry, Grants};
 use crate::presence::name::{Homes, Name};
 use crate::presence::room::Rooms;
+use crate::presence::timer::Timer;
+pub(crate) use crate::presence::timer::next_serial;
 use crate::presence::user::Users;
 use crate::presence::view::Reason;
 use crate::time::wheel::Wheel;
@@ -32,6 +35,8 @@ pub struct Rules {
     pub connections_per_user: usize,
     /// Commands that a connection may send in a second, over some seconds; at most 1,000,000.
     pub commands_per_second: u32,
+    /// Users see only those they share a room with, and whom their tokens name; else everybody sees everybody.
+    pub restricted: bool,
     /// What `welcome` says of the heartbeat: interval and time-out in milliseconds.
     pub heartbeat_millis: (u64, u64),
 }
@@ -43,6 +48,7 @@ impl Default for Rules {
             page_silence: None,
             connections_per_user: CONNECTIONS_PER_USER_MAX,
             commands_per_second: COMMANDS_PER_SECOND_MAX,
+            restricted: false,
             heartbeat_millis: (25_000, 20_000),
         }
     }
@@ -111,64 +117,8 @@ pub enum Effect<F> {
     },
 }
 
-/// What a message is about: which later one makes up for it, where a client is too slow for all of them.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum About {
-    /// How a user is. The next one says all that this one does.
-    User(Name),
-    /// What happens in a room. There is an order, and a number for each.
-    Room(Name),
-    /// Something that is said once.
-    Once,
-}
-
-/// What a timer is for; an old serial makes it void.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Timer {
-    /// The grace of a user's connection.
-    User { slot: u32, serial: u32 },
-    /// The grace of a room's member.
-    Room { slot: u32, serial: u32 },
-    /// A big room's count.
-    Count { slot: u32, serial: u32 },
-    /// A page's own heartbeat.
-    Page { slot: u32, serial: u32 },
-    /// A token's end, or the end of the time to show one.
-    Token { slot: u32, serial: u32 },
-}
-
-/// Serials are kept in 29 bits of a timer's key.
-const SERIAL_MASK: u32 = (1 << 29) - 1;
-
-impl Timer {
-    fn key(self) -> u64 {
-        let (kind, slot, serial) = match self {
-            Timer::User { slot, serial } => (0, slot, serial),
-            Timer::Room { slot, serial } => (1, slot, serial),
-            Timer::Count { slot, serial } => (2, slot, serial),
-            Timer::Page { slot, serial } => (3, slot, serial),
-            Timer::Token { slot, serial } => (4, slot, serial),
-        };
-        kind << 61 | u64::from(serial & SERIAL_MASK) << 32 | u64::from(slot)
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "the parts of the key")]
-    fn of_key(key: u64) -> Timer {
-        let (slot, serial) = (key as u32, (key >> 32) as u32 & SERIAL_MASK);
-        match key >> 61 {
-            0 => Timer::User { slot, serial },
-            1 => Timer::Room { slot, serial },
-            2 => Timer::Count { slot, serial },
-            3 => Timer::Page { slot, serial },
-            _ => Timer::Token { slot, serial },
-        }
-    }
-}
-
-/// A serial number that fits a timer's key.
-pub(crate) const fn next_serial(serial: u32) -> u32 {
-    serial.wrapping_add(1) & SERIAL_MASK
-}
+/// Places of a queue that outlast a burst.
+const QUEUE_KEPT: usize = 64;
 
 /// What the parts of a node hand out during a call.
 #[derive(Debug)]
@@ -211,9 +161,9 @@ impl<F: Frame> Node<F> {
         Node {
             worker,
             rules,
-            edge: Edge::new(worker, homes),
-            users: Users::new(homes),
-            rooms: Rooms::new(now),
+            edge: Edge::new(worker, homes, rules.restricted),
+            users: Users::new(homes, rules.restricted),
+            rooms: Rooms::new(homes, now, rules.restricted),
             desk: Desk::new(worker, homes),
             broadcasts: Broadcasts::new(),
             turned: now.tick,
@@ -345,6 +295,27 @@ impl<F: Frame> Node<F> {
         !self.out.effects.is_empty()
     }
 
+    /// Bytes of the timers.
+    #[must_use]
+    pub fn timer_bytes(&self) -> usize {
+        self.timers.bytes()
+    }
+
+    /// Bytes of the queues that a call fills and empties.
+    #[must_use]
+    pub fn queue_bytes(&self) -> usize {
+        self.out.posts.capacity() * size_of::<(u16, Envelope<F>)>()
+            + self.out.timers.capacity() * size_of::<(Tick, Timer)>()
+            + self.out.effects.capacity() * size_of::<Effect<F>>()
+    }
+
+    /// Gives back what a burst has left in these queues, which are empty between calls.
+    pub fn give_back(&mut self) {
+        self.out.posts.shrink_to(QUEUE_KEPT);
+        self.out.timers.shrink_to(QUEUE_KEPT);
+        self.out.effects.shrink_to(QUEUE_KEPT);
+    }
+
     /// The clients here.
     #[must_use]
     pub fn edge(&self) -> &Edge {
@@ -400,9 +371,10 @@ impl<F: Frame> Node<F> {
             Envelope::Watch { user, asker, suspect } => users.watch(now, &user, asker, suspect, out),
             Envelope::Unwatch { user, worker, suspect } => users.unwatch(&user, worker, suspect),
             Envelope::Look { user, asker } => users.look(now, user, asker, out),
-            Envelope::Tell { user, from, data, asker } => {
-                users.tell(now, &user, (from.as_deref(), &data), asker, out);
+            Envelope::Tell { user, from, data, within, asker } => {
+                users.tell(now, &user, (from.as_deref(), &data), within.as_deref(), asker, out);
             }
+            Envelope::Place { user, room, is_in } => users.place(now, &user, room, is_in, out),
             Envelope::Join { room, user, again, asker } => rooms.join(now, (&room, &user), again, asker, out),
             Envelope::Leave { room, user, worker, leaving, asker } => {
                 rooms.leave(now, rules, (&room, &user), (worker, leaving), asker, out);
@@ -410,8 +382,8 @@ impl<F: Frame> Node<F> {
             Envelope::Say { room, from, data, echo, asker } => {
                 rooms.say(now, (&room, from.as_deref()), &data, echo, asker, out);
             }
-            Envelope::List { room, limit, after, asker } => {
-                rooms.list(room, limit, after.as_ref(), asker, out);
+            Envelope::List { room, limit, after, only, asker } => {
+                rooms.list(room, limit, after.as_ref(), only.as_deref(), asker, out);
             }
             Envelope::ListUsers { state, limit, after, asker } => {
                 let part = users.page(now, state, limit, after.as_deref());
@@ -446,7 +418,7 @@ impl<F: Frame> Node<F> {
             }
             Envelope::Told { client, frame } => self.edge.told(client, frame, out),
             Envelope::Evict { client, reason, words } => {
-                self.edge.evict(client, reason, words.as_deref(), out)
+                self.edge.evict(client, reason, words.as_deref(), out);
             }
             Envelope::Answered { asker, answer } => match asker.ticket {
                 Ticket::Job { job, .. } => self.desk.answered(job, answer, out),

@@ -4,18 +4,20 @@
 //! one out. A connection that broke or closed counts for the grace, and one that comes within it takes its place: nobody
 //! is told. A big room is told its count, once a second at most, in place of who joined and left.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
-
-use slab::Slab;
 
 use crate::limits::BIG_ROOM_MEMBERS;
 use crate::presence::admin::Listing;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Leaving, Page, Place};
 use crate::presence::event;
-use crate::presence::name::Name;
-use crate::presence::node::{Outgoing, Rules, Timer, next_serial};
+use crate::presence::grants::{Pattern, any_fits};
+use crate::presence::name::{Homes, Name, bytes_of};
+use crate::presence::node::{Outgoing, Rules, next_serial};
 use crate::presence::roll::Roll;
+use crate::presence::table::Table;
+use crate::presence::timer::Timer;
+use crate::slots::Slots;
 use crate::time::{Now, TICK_MILLIS, Tick};
 
 /// Ticks between two counts that a big room is told.
@@ -131,22 +133,30 @@ impl Room {
 /// The rooms whose home is this worker.
 #[derive(Debug)]
 pub struct Rooms {
-    by_name: HashMap<Name, u32>,
-    rooms: Slab<Room>,
+    by_name: Table,
+    rooms: Slots<Room>,
+    /// Where sight is restricted: the homes that are told who is in which room.
+    told: Option<Homes>,
     /// All of them by name, for pages.
     roll: Roll,
+    /// Of all rooms.
+    members: usize,
+    name_bytes: usize,
     next_serial: u32,
     next_epoch: u64,
 }
 
 impl Rooms {
     /// `now` makes epochs that differ from those of an earlier run.
-    pub(crate) fn new(now: Now) -> Rooms {
+    pub(crate) fn new(homes: Homes, now: Now, restricted: bool) -> Rooms {
         // 2^53 is the greatest number that JavaScript counts to: milliseconds times 1,000 stay below it until 2255.
         Rooms {
-            by_name: HashMap::new(),
-            rooms: Slab::new(),
+            by_name: Table::new(homes),
+            rooms: Slots::default(),
+            told: restricted.then_some(homes),
             roll: Roll::default(),
+            members: 0,
+            name_bytes: 0,
             next_serial: 0,
             next_epoch: now.unix_millis * 1_000,
         }
@@ -162,6 +172,13 @@ impl Rooms {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty()
+    }
+
+    /// Bytes held, their names included; a tree's nodes are three quarters full, more or less.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let members = self.members * size_of::<(Name, Member)>() * 4 / 3;
+        self.rooms.bytes() + self.by_name.bytes() + self.name_bytes + members
     }
 
     /// Members of a room, within their grace or not.
@@ -188,8 +205,14 @@ impl Rooms {
         let slot = self.find_or_add(room);
         let home = &mut self.rooms[slot as usize];
         let is_new = !home.members.contains_key(user);
+        self.members += usize::from(is_new);
         home.members.entry(user.clone()).or_default().comes();
         home.count(asker.at.worker, 1);
+        if is_new && let Some(homes) = &self.told {
+            // Before anybody hears of it, so that who then looks at the user finds them there.
+            let (user, room) = (user.clone(), room.clone());
+            out.post(homes.of(&user), Envelope::Place { user, room, is_in: true });
+        }
         out.post(
             asker.at.worker,
             Envelope::Answered { asker, answer: Answer::Joined(room.clone(), home.place()) },
@@ -210,7 +233,7 @@ impl Rooms {
         asker: Option<Asker>,
         out: &mut Outgoing<F>,
     ) {
-        if let Some(slot) = self.by_name.get(room).copied() {
+        if let Some(slot) = self.find(room) {
             let home = &mut self.rooms[slot as usize];
             if let Some(member) = home.members.get_mut(user).filter(|member| member.clients > 0) {
                 member.clients -= 1;
@@ -246,7 +269,7 @@ impl Rooms {
         asker: Asker,
         out: &mut Outgoing<F>,
     ) {
-        let Some(slot) = self.by_name.get(room).copied() else {
+        let Some(slot) = self.find(room) else {
             return out
                 .post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Said(Place::default()) });
         };
@@ -265,14 +288,16 @@ impl Rooms {
         room: Name,
         limit: usize,
         after: Option<&Name>,
+        only: Option<&[Pattern]>,
         asker: Asker,
         out: &mut Outgoing<F>,
     ) {
         let mut page = Page::default();
         if let Some(home) = self.get(&room) {
             let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-            let mut members =
-                home.members.range::<Name, _>((from, Bound::Unbounded)).map(|(name, _)| name.clone());
+            let listed = |name: &&Name| only.is_none_or(|patterns| any_fits(patterns, name));
+            let members = home.members.range::<Name, _>((from, Bound::Unbounded)).map(|(name, _)| name);
+            let mut members = members.filter(listed).cloned();
             page.users = members.by_ref().take(limit).collect();
             page.more = members.next().is_some();
             page.place = home.place();
@@ -329,24 +354,34 @@ impl Rooms {
 
     fn gone<F: Frame>(&mut self, now: Now, slot: u32, user: &Name, out: &mut Outgoing<F>) {
         let home = &mut self.rooms[slot as usize];
-        home.members.remove(user);
+        self.members -= usize::from(home.members.remove(user).is_some());
+        if let Some(homes) = &self.told {
+            let (user, room) = (user.clone(), home.name.clone());
+            out.post(homes.of(&user), Envelope::Place { user, room, is_in: false });
+        }
         if home.members.is_empty() {
-            self.by_name.remove(&home.name);
-            self.roll.remove(slot, |slot| &*self.rooms[slot as usize].name);
-            self.rooms.remove(slot as usize);
+            self.name_bytes -= bytes_of(&home.name);
+            let name_of = |slot: u32| &*self.rooms[slot as usize].name;
+            self.by_name.remove(name_of(slot), slot, name_of);
+            self.roll.remove(slot, name_of);
+            self.rooms.try_remove(slot as usize);
             return;
         }
         home.announce(slot, now, None, event::leave, user, out);
     }
 
+    fn find(&self, room: &str) -> Option<u32> {
+        self.by_name.find(room, |slot| &*self.rooms[slot as usize].name)
+    }
+
     fn get(&self, room: &str) -> Option<&Room> {
-        self.by_name.get(room).map(|slot| &self.rooms[*slot as usize])
+        self.find(room).map(|slot| &self.rooms[slot as usize])
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "fewer rooms than 2^32")]
     fn find_or_add(&mut self, name: &Name) -> u32 {
-        if let Some(slot) = self.by_name.get(name) {
-            return *slot;
+        if let Some(slot) = self.find(name) {
+            return slot;
         }
         self.next_serial = next_serial(self.next_serial);
         self.next_epoch += 1;
@@ -361,8 +396,10 @@ impl Rooms {
             timed: false,
             count_due: None,
         }) as u32;
-        self.by_name.insert(name.clone(), slot);
-        self.roll.insert(slot, |slot| &*self.rooms[slot as usize].name);
+        self.name_bytes += bytes_of(name);
+        let name_of = |slot: u32| &*self.rooms[slot as usize].name;
+        self.by_name.insert(name, slot, name_of);
+        self.roll.insert(slot, name_of);
         slot
     }
 }

@@ -3,19 +3,22 @@
 //! A connection that closed or broke goes on counting for the grace, and one that comes within it takes its place: a page
 //! that reloads shows nothing at all. Whatever changes what a watcher sees is one event with the next version.
 
-use hashbrown::HashTable;
-use slab::Slab;
+mod orders;
+mod sight;
 
-use crate::limits::PAGE_SCAN_MAX;
-use crate::presence::admin::Listing;
 use crate::presence::device::{Device, Devices, Lingering};
 use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
 use crate::presence::event;
 use crate::presence::last_seen::{Entry, LastSeen};
-use crate::presence::name::{Homes, Name};
-use crate::presence::node::{Outgoing, Rules, Timer, next_serial};
+use crate::presence::name::{Homes, Name, bytes_of};
+use crate::presence::node::{Outgoing, Rules, next_serial};
 use crate::presence::roll::Roll;
+use crate::presence::table::Table;
+use crate::presence::timer::Timer;
+use crate::presence::user::sight::News;
 use crate::presence::view::{Reason, State, View};
+use crate::presence::whereabouts::Whereabouts;
+use crate::slots::Slots;
 use crate::time::Now;
 
 /// A user: 104 bytes.
@@ -75,6 +78,7 @@ impl User {
             connections: usize::from(self.told.connections),
             info: self.info.clone(),
             reason: self.reason,
+            rooms: None,
         }
     }
 
@@ -96,26 +100,35 @@ impl User {
 /// The users whose home is this worker.
 #[derive(Debug)]
 pub struct Users {
-    homes: Homes,
-    table: HashTable<u32>,
-    users: Slab<User>,
+    table: Table,
+    users: Slots<User>,
     /// All of them by name, for pages.
     roll: Roll,
     next_serial: u32,
     last_seen: LastSeen,
+    whereabouts: Whereabouts,
     present: usize,
+    /// The highest version of a user that was forgotten.
+    forgotten: u64,
+    /// Bytes of all names.
+    name_bytes: usize,
+    /// Workers that users are watched from, over all users.
+    watchers: usize,
 }
 
 impl Users {
-    pub(crate) fn new(homes: Homes) -> Users {
+    pub(crate) fn new(homes: Homes, restricted: bool) -> Users {
         Users {
-            homes,
-            table: HashTable::new(),
-            users: Slab::new(),
+            table: Table::new(homes),
+            users: Slots::default(),
             roll: Roll::default(),
             next_serial: 0,
-            last_seen: LastSeen::default(),
+            last_seen: LastSeen::new(homes),
+            whereabouts: Whereabouts::new(restricted),
             present: 0,
+            forgotten: 0,
+            name_bytes: 0,
+            watchers: 0,
         }
     }
 
@@ -140,16 +153,16 @@ impl Users {
     /// What is known of a user.
     #[must_use]
     pub fn view(&self, user: &str, now: Now) -> View {
-        self.find(user).map_or_else(View::default, |slot| self.users[slot as usize].view(now))
+        self.find(user).map_or_else(View::default, |slot| self.view_of(slot, now))
     }
 
-    /// Bytes held, names apart.
+    /// Bytes held, their names and who watches them included; what few of them have (a second connection, `info`) apart.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.users.capacity() * size_of::<User>()
-            + self.table.capacity() * 5
-            + self.last_seen.bytes()
-            + self.roll.bytes()
+        let watchers = self.watchers * size_of::<Watcher>();
+        let tables =
+            self.table.bytes() + self.roll.bytes() + self.last_seen.bytes() + self.whereabouts.bytes();
+        self.users.bytes() + tables + self.name_bytes + watchers
     }
 
     /// A connection is there. It takes the place of one that lingers; over the cap, of the oldest.
@@ -173,7 +186,8 @@ impl Users {
                 out.post(worker, Envelope::Evict { client, reason: Reason::Replaced, words: None });
             }
         }
-        self.refresh(now, slot, reason, false, out);
+        let moved = self.whereabouts.settle(slot);
+        self.refresh(now, slot, reason, News { moved, ..News::default() }, out);
     }
 
     /// A connection is gone: for certain, or for the grace.
@@ -198,7 +212,7 @@ impl Users {
             device.lingers = Some(Lingering { until: now.tick.after(rules.grace), reason });
             known.time(slot, out);
         }
-        self.refresh(now, slot, Some(reason), false, out);
+        self.refresh(now, slot, Some(reason), News::default(), out);
     }
 
     /// The grace of some connection of the user may be over: a timer also fires early, where the wheel can't look as far
@@ -215,7 +229,7 @@ impl Users {
         }
         known.timed = false;
         known.time(slot, out);
-        self.refresh(now, slot, reason, false, out);
+        self.refresh(now, slot, reason, News::default(), out);
     }
 
     /// A connection says of itself that it is away, or back, and what else there is to know.
@@ -242,7 +256,7 @@ impl Users {
         if let Some(asker) = asker {
             out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Status(state) });
         }
-        self.refresh(now, slot, None, informed, out);
+        self.refresh(now, slot, None, News { informed, ..News::default() }, out);
     }
 
     /// A connection may be dead, or lives after all.
@@ -257,7 +271,7 @@ impl Users {
         let Some(slot) = self.find(user) else { return };
         if let Some(device) = self.users[slot as usize].devices.get_mut(at) {
             device.suspect = suspect;
-            self.refresh(now, slot, None, false, out);
+            self.refresh(now, slot, None, News::default(), out);
         }
     }
 
@@ -275,12 +289,16 @@ impl Users {
         let worker = asker.at.worker;
         let watchers = known.watchers.get_or_insert_default();
         let place = watchers.iter().position(|watcher| watcher.worker == worker).unwrap_or_else(|| {
+            // Most who are watched are so from one worker: a vector's usual first step has room for four.
+            watchers.reserve_exact(1);
             watchers.push(Watcher { worker, plain: 0, full: 0 });
+            self.watchers += 1;
             watchers.len() - 1
         });
         let watcher = &mut watchers[place];
         *(if suspect { &mut watcher.full } else { &mut watcher.plain }) += 1;
-        out.post(worker, Envelope::Seen { asker, user: known.name.clone(), view: known.view(now) });
+        let (user, view) = (known.name.clone(), self.view_of(slot, now));
+        out.post(worker, Envelope::Seen { asker, user, view });
     }
 
     /// A client watches no more.
@@ -292,101 +310,13 @@ impl Users {
             let count = if suspect { &mut watcher.full } else { &mut watcher.plain };
             *count = count.saturating_sub(1);
         }
+        let before = watchers.len();
         watchers.retain(|watcher| watcher.plain + watcher.full > 0);
+        self.watchers -= before - watchers.len();
         if watchers.is_empty() {
             known.watchers = None;
             self.forget_later(slot);
         }
-    }
-
-    /// A client looks once.
-    pub(crate) fn look<F>(&self, now: Now, user: Name, asker: Asker, out: &mut Outgoing<F>) {
-        let view = self.view(&user, now);
-        out.post(asker.at.worker, Envelope::Seen { asker, user, view });
-    }
-
-    /// A message for all live connections of a user, encoded once.
-    pub(crate) fn tell<F: Frame>(
-        &self,
-        now: Now,
-        user: &str,
-        (from, data): (Option<&str>, &str),
-        asker: Asker,
-        out: &mut Outgoing<F>,
-    ) {
-        let mut told = 0;
-        if let Some(slot) = self.find(user) {
-            let frame = F::encode(&event::tell(from, data, now));
-            for device in self.users[slot as usize].devices.live() {
-                let Address { worker, client } = device.address();
-                out.post(worker, Envelope::Told { client, frame: frame.clone() });
-                told += 1;
-            }
-        }
-        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Told(told) });
-    }
-
-    /// All connections of a user are sent away, for good; those within their grace are not waited for.
-    pub(crate) fn kick<F: Frame>(
-        &mut self,
-        now: Now,
-        user: &str,
-        words: &std::sync::Arc<str>,
-        asker: Asker,
-        out: &mut Outgoing<F>,
-    ) {
-        let mut kicked = 0;
-        if let Some(slot) = self.find(user) {
-            let known = &mut self.users[slot as usize];
-            for device in known.devices.live() {
-                let Address { worker, client } = device.address();
-                let words = Some(words.clone());
-                out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words });
-                kicked += 1;
-            }
-            while known.devices.remove(|device| !device.is_live()).is_some() {}
-            self.refresh(now, slot, Some(Reason::Kicked), false, out);
-        }
-        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Kicked(kicked) });
-    }
-
-    /// All connections of a user are to come into a room, or to go out of it: their edges see to that.
-    pub(crate) fn bring<F>(&self, user: &str, room: &Name, joins: bool, asker: Asker, out: &mut Outgoing<F>) {
-        let mut bidden = 0;
-        for device in self.find(user).iter().flat_map(|slot| self.users[*slot as usize].devices.live()) {
-            let Address { worker, client } = device.address();
-            out.post(worker, Envelope::Bid { client, room: room.clone(), joins, asker });
-            bidden += 1;
-        }
-        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Bringing(bidden) });
-    }
-
-    /// Users by name, behind one, as a watcher that asks for suspicions sees them: those in that state, or all that are
-    /// not offline. Looks at [`PAGE_SCAN_MAX`] users at most.
-    pub(crate) fn page(
-        &self,
-        now: Now,
-        state: Option<State>,
-        limit: usize,
-        after: Option<&str>,
-    ) -> Listing<View> {
-        let mut rows = Vec::new();
-        let mut slots = self.roll.after(after, |slot| &*self.users[slot as usize].name);
-        let mut last = None;
-        for slot in slots.by_ref().take(PAGE_SCAN_MAX) {
-            let user = &self.users[slot as usize];
-            last = Some(user);
-            let is_meant = state.map_or(user.told.state != State::Offline, |state| user.told.state == state);
-            // Who was only watched was never here.
-            if is_meant && user.version > 0 {
-                rows.push((user.name.clone(), user.view(now)));
-            }
-            if rows.len() == limit {
-                break;
-            }
-        }
-        let next = slots.next().and(last).map(|user| user.name.clone());
-        Listing { rows, next }
     }
 
     /// Tells the watchers where what they see has changed.
@@ -395,13 +325,14 @@ impl Users {
         now: Now,
         slot: u32,
         reason: Option<Reason>,
-        informed: bool,
+        News { informed, moved }: News,
         out: &mut Outgoing<F>,
     ) {
         let known = &mut self.users[slot as usize];
         let before = known.told;
         let after = known.told();
-        if before == after && !informed {
+        let shown = before != after || informed;
+        if !shown && !moved {
             return;
         }
         known.told = after;
@@ -409,21 +340,23 @@ impl Users {
         if std::mem::take(&mut known.kept) {
             self.last_seen.let_go();
         }
-        // Milliseconds since 1970 make a version that also grows over a time in which the user was forgotten.
-        known.version = (known.version + 1).max(now.unix_millis);
+        // Milliseconds since 1970 make a version that also grows over a restart. The wall clock may have gone back since:
+        // then it grows over what the user's was, or over what that of one who was forgotten can have been.
+        let least = if known.version == 0 { self.forgotten } else { known.version };
+        known.version = (least + 1).max(now.unix_millis);
         if before.plain != after.plain {
             known.since_millis = now.unix_millis;
         }
-        let view = known.view(now);
+        let view = View { rooms: self.whereabouts.of(slot), ..known.view(now) };
         if let Some(watchers) = &known.watchers {
             let plain_changed =
                 informed || (before.plain, before.connections) != (after.plain, after.connections);
             let plain = plain_changed.then(|| F::encode(&event::presence(&known.name, &view, view.plain)));
             let full = match &plain {
-                Some(plain) if view.plain == view.state => plain.clone(),
-                _ => F::encode(&event::presence(&known.name, &view, view.state)),
+                Some(plain) if view.plain == view.state => Some(plain.clone()),
+                _ => shown.then(|| F::encode(&event::presence(&known.name, &view, view.state))),
             };
-            for watcher in watchers.iter().filter(|watcher| plain.is_some() || watcher.full > 0) {
+            for watcher in watchers.iter().filter(|watcher| plain.is_some() || moved || watcher.full > 0) {
                 let (user, view, plain, full) =
                     (known.name.clone(), view.clone(), plain.clone(), full.clone());
                 out.post(watcher.worker, Envelope::Changed { user, view, plain, full });
@@ -434,6 +367,9 @@ impl Users {
             (State::Offline, _) => self.present += 1,
             (_, State::Offline) => {
                 self.present -= 1;
+                if self.whereabouts.settle(slot) {
+                    self.tell_rooms(now, slot, out);
+                }
                 self.forget_later(slot);
             }
             _ => {}
@@ -464,17 +400,20 @@ impl Users {
 
     fn forget(&mut self, slot: u32) {
         let Some(known) = self.users.get(slot as usize).filter(|user| user.is_forgettable()) else { return };
-        let hash = self.homes.hash(&known.name);
-        if let Ok(entry) = self.table.find_entry(hash, |other| *other == slot) {
-            entry.remove();
-            self.roll.remove(slot, |slot| &*self.users[slot as usize].name);
-            self.users.remove(slot as usize);
+        // A room's home may be ahead of the edge whose user comes, and behind the one whose user went.
+        if !self.whereabouts.is_nowhere(slot) {
+            return;
         }
+        self.forgotten = self.forgotten.max(known.version);
+        self.name_bytes -= bytes_of(&known.name);
+        let name_of = |slot: u32| &*self.users[slot as usize].name;
+        self.table.remove(&known.name, slot, name_of);
+        self.roll.remove(slot, name_of);
+        self.users.try_remove(slot as usize);
     }
 
     fn find(&self, user: &str) -> Option<u32> {
-        let hash = self.homes.hash(user);
-        self.table.find(hash, |slot| &*self.users[*slot as usize].name == user).copied()
+        self.table.find(user, |slot| &*self.users[slot as usize].name)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^32: each takes 104 bytes")]
@@ -498,10 +437,10 @@ impl Users {
             timed: false,
             kept: false,
         }) as u32;
-        let (homes, users) = (self.homes, &self.users);
-        let hash = |slot: &u32| homes.hash(&users[*slot as usize].name);
-        self.table.insert_unique(homes.hash(name), slot, hash);
-        self.roll.insert(slot, |slot| &*users[slot as usize].name);
+        self.name_bytes += bytes_of(name);
+        let name_of = |slot: u32| &*self.users[slot as usize].name;
+        self.table.insert(name, slot, name_of);
+        self.roll.insert(slot, name_of);
         slot
     }
 }

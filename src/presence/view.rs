@@ -1,5 +1,7 @@
 //! What is known of a user.
 
+use crate::presence::name::Name;
+
 /// How present a user is: the best of the connections.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum State {
@@ -44,6 +46,8 @@ pub enum Reason {
     Replaced,
     /// The server goes away.
     Drain,
+    /// It may be here, and is out of the watcher's sight.
+    Hidden,
 }
 
 impl Reason {
@@ -58,6 +62,7 @@ impl Reason {
             Reason::Expired => "expired",
             Reason::Replaced => "replaced",
             Reason::Drain => "drain",
+            Reason::Hidden => "hidden",
         }
     }
 
@@ -87,4 +92,6 @@ pub struct View {
     pub info: Option<std::sync::Arc<str>>,
     /// Why the last connection that is gone went.
     pub reason: Option<Reason>,
+    /// The rooms that the user is in, sorted, where sight is restricted; `None`: everybody sees the user.
+    pub rooms: Option<std::sync::Arc<[Name]>>,
 }

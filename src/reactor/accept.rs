@@ -10,7 +10,7 @@ use crate::limits::{
 };
 use crate::reactor::admission::Unwanted;
 use crate::reactor::arena::NONE;
-use crate::reactor::conn::{Conn, Life, Protocol};
+use crate::reactor::conn::{Conn, Life, Protocol, Via};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
@@ -96,14 +96,16 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.forget_origin(&conn);
             return;
         }
+        if conn.flags.via != Via::Preface && !self.link(key, listener) {
+            self.core.counters().accept_failures.add(1);
+            self.forget_origin(&conn);
+            return;
+        }
         if self.core.fleet.connection_opened() > self.core.config.max_connections {
             conn.flags.unwanted = Unwanted::Surplus;
         }
         self.core.conns.insert(conn);
-        if self.transports.len() <= key {
-            self.transports.resize_with(key + 1, || None);
-        }
-        self.transports[key] = Some(Transport::Plain(socket));
+        self.transports.put(key, Transport(socket));
         let counters = self.core.counters();
         counters.accepts.add(1);
         counters.connections.add(1);
@@ -119,7 +121,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         // The service may have been told already and be waiting to hear of others; what it sent goes nowhere.
         let Some(conn) = self.core.conns.try_remove(id.key as usize) else { return };
-        self.transports[id.key as usize] = None;
+        self.unlink(id, conn.outbox.is_none() && cause != Cause::Reset);
+        self.transports.take(id.key as usize);
+        if conn.deflate.is_some() {
+            self.core.deflate.remove(id);
+        }
         self.core.fleet.connection_ended();
         self.forget_origin(&conn);
         if self.state().scarce.load(Relaxed) {

@@ -5,10 +5,10 @@
 //! sent to one connection in a row becomes one piece.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::limits::{ARENA_BYTES_CALL_MAX, ARENA_BYTES_KEPT, ARENA_BYTES_MAX, ARENA_PIECES_MAX};
 use crate::reactor::ids::ConnId;
+use crate::wire::shared::SharedFrame;
 
 /// No entry, no piece.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -49,7 +49,7 @@ pub(crate) struct Dirty {
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
     bytes: Vec<u8>,
-    shared: Vec<Arc<[u8]>>,
+    shared: Vec<SharedFrame>,
     own: Vec<Vec<u8>>,
     /// Bytes of `own`.
     own_bytes: usize,
@@ -89,12 +89,12 @@ impl Arena {
 
     /// Appends a shared frame to the entry's output.
     #[expect(clippy::cast_possible_truncation, reason = "bounded by ARENA_BYTES_MAX")]
-    pub(crate) fn append_shared(&mut self, entry: u32, frame: &Arc<[u8]>) {
+    pub(crate) fn append_shared(&mut self, entry: u32, frame: &SharedFrame) {
         // A room's members get the same frame one after the other: one reference serves them all.
-        if !self.shared.last().is_some_and(|last| Arc::ptr_eq(last, frame)) {
+        if !self.shared.last().is_some_and(|last| last.is(frame)) {
             self.shared.push(frame.clone());
         }
-        self.dirty[entry as usize].len += frame.len();
+        self.dirty[entry as usize].len += frame.bytes().len();
         self.push(entry, Bytes::Shared(self.shared.len() as u32 - 1));
     }
 
@@ -142,13 +142,13 @@ impl Arena {
             Bytes::Frames(range) | Bytes::Opaque(range) => {
                 &self.bytes[range.start as usize..range.end as usize]
             }
-            Bytes::Shared(index) => &self.shared[*index as usize],
+            Bytes::Shared(index) => self.shared[*index as usize].bytes(),
             Bytes::Own(index) => &self.own[*index as usize],
         }
     }
 
     /// The reference behind [`Bytes::Shared`].
-    pub(crate) fn shared(&self, index: u32) -> &Arc<[u8]> {
+    pub(crate) fn shared(&self, index: u32) -> &SharedFrame {
         &self.shared[index as usize]
     }
 
@@ -163,6 +163,11 @@ impl Arena {
         self.dirty.clear();
         self.pieces.shrink_to(ARENA_BYTES_KEPT / size_of::<Piece>());
         self.dirty.shrink_to(ARENA_BYTES_KEPT / size_of::<Dirty>());
+    }
+
+    /// Gives back what the largest turn of late has taken; the arena is empty between turns.
+    pub(crate) fn give_back(&mut self) {
+        *self = Arena::default();
     }
 
     /// Whether it is time to write, though the turn goes on.
@@ -220,16 +225,16 @@ mod tests {
     fn outputs_that_interleave_stay_apart() {
         let mut arena = Arena::default();
         let (a, b) = (arena.enter(ConnId::from_bits(1)), arena.enter(ConnId::from_bits(2)));
-        let frame: Arc<[u8]> = b"shared".as_slice().into();
+        let frame = SharedFrame::new(crate::wire::session::Kind::Text, b"shared");
         for part in [b"1", b"2"] {
             arena.append(a, false, |out| out.extend_from_slice(part));
             arena.append_shared(a, &frame);
             arena.append(b, false, |out| out.extend_from_slice(part));
             arena.append_shared(b, &frame);
         }
-        assert_eq!(written(&arena, a), b"1shared2shared");
-        assert_eq!(written(&arena, b), b"1shared2shared");
-        assert_eq!(arena.dirty()[0].len, 14);
+        assert_eq!(written(&arena, a), b"1\x81\x06shared2\x81\x06shared");
+        assert_eq!(written(&arena, b), b"1\x81\x06shared2\x81\x06shared");
+        assert_eq!(arena.dirty()[0].len, 18);
     }
 
     #[test]

@@ -62,6 +62,19 @@ impl Default for Heartbeat {
     }
 }
 
+/// Whether messages are compressed with clients that offer it (permessage-deflate).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Deflate {
+    /// The offer is ignored.
+    #[default]
+    Off,
+    /// Each message by itself: an idle connection holds nothing for it.
+    Shared,
+    /// Messages may refer to those before them: a connection that sends or gets compressed ones holds up to 4 KiB for each
+    /// direction.
+    PerConnection,
+}
+
 /// Settings of a [`Server`](crate::reactor::server::Server).
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -81,6 +94,8 @@ pub struct Config {
     pub drain: Duration,
     /// Bounds on frames and messages.
     pub messages: MessageLimits,
+    /// Compression.
+    pub deflate: Deflate,
     /// Bytes of a request head.
     pub max_head_bytes: usize,
     /// Bytes of a request body.
@@ -112,6 +127,7 @@ impl Default for Config {
             close_timeout: Duration::from_secs(5),
             drain: Duration::from_secs(10),
             messages: MessageLimits::default(),
+            deflate: Deflate::Off,
             max_head_bytes: HEAD_BYTES_MAX,
             max_body_bytes: BODY_BYTES_MAX,
             max_backlog_bytes: BACKLOG_BYTES_MAX,

@@ -17,6 +17,7 @@ use crate::reactor::arena::NONE;
 use crate::reactor::outbox::Outbox;
 use crate::reactor::request::Http;
 use crate::time::Tick;
+use crate::wire::deflate::Agreement;
 use crate::wire::session::Session;
 
 /// Where a connection is in its life.
@@ -80,6 +81,8 @@ pub(crate) struct Conn {
     pub(crate) dirty: u32,
     /// Its address's place in the table of addresses; `NONE`: it isn't counted.
     pub(crate) origin: u32,
+    /// How messages are compressed.
+    pub(crate) deflate: Option<Agreement>,
     pub(crate) life: Life,
     pub(crate) listener: u8,
     pub(crate) flags: Flags,
@@ -140,6 +143,7 @@ impl Conn {
             beat: Beat::Quiet,
             dirty: NONE,
             origin: NONE,
+            deflate: None,
             life: Life::Http,
             listener,
             flags: Flags::default(),

@@ -6,7 +6,7 @@ use crate::reactor::core::{Core, Letter};
 use crate::reactor::counters::Cause;
 use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
-use crate::reactor::service::{SendError, SharedFrame, opcode};
+use crate::reactor::service::{SendError, SharedFrame};
 use crate::time::{Now, Tick};
 use crate::wire::close::Close;
 use crate::wire::frame;
@@ -73,17 +73,32 @@ impl<M> Context<'_, M> {
         self.core.get(conn).map_or(0, |conn| usize::from(conn.listener))
     }
 
+    /// Whether the connection came over TLS.
+    #[must_use]
+    pub fn is_secure(&self, conn: ConnId) -> bool {
+        self.core.tls_link(conn).is_some()
+    }
+
+    /// The common name of the certificate that the client showed, one that an authority given with
+    /// [`Credentials::client_ca`](crate::reactor::tls::Credentials::client_ca) has signed: as good as a verified token.
+    #[must_use]
+    pub fn certified_name(&self, conn: ConnId) -> Option<String> {
+        self.core.tls_link(conn)?.peer_name()
+    }
+
     /// Queues a message; it leaves at the end of the turn.
     ///
     /// # Errors
     /// See [`SendError`]; nothing was queued.
     pub fn send(&mut self, conn: ConnId, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
         self.core.room(conn, payload.len())?;
-        if payload.len() < OWN_BUFFER_BYTES_MIN {
-            self.core.append(conn, false, |out| frame::write(out, opcode(kind), payload, None));
+        if self.core.send_deflated(conn, kind, payload) {
+            // It went, compressed.
+        } else if payload.len() < OWN_BUFFER_BYTES_MIN {
+            self.core.append(conn, false, |out| frame::write(out, kind.opcode(), payload, None));
         } else {
             let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES_MAX + payload.len());
-            frame::write(&mut frame, opcode(kind), payload, None);
+            frame::write(&mut frame, kind.opcode(), payload, None);
             self.core.append_own(conn, frame);
         }
         self.core.counters().messages_sent.add(1);
@@ -95,8 +110,9 @@ impl<M> Context<'_, M> {
     /// # Errors
     /// See [`SendError`]; nothing was queued.
     pub fn send_shared(&mut self, conn: ConnId, frame: &SharedFrame) -> Result<(), SendError> {
-        self.core.room(conn, frame.0.len())?;
-        self.core.append_shared(conn, &frame.0);
+        self.core.room(conn, frame.bytes().len())?;
+        let form = self.core.form(conn, frame);
+        self.core.append_shared(conn, form);
         self.core.counters().messages_sent.add(1);
         Ok(())
     }

@@ -3,24 +3,26 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use slab::Slab;
-
 use crate::limits::{EARLY_FLUSH_BYTES, FRAME_HEADER_BYTES_MAX};
 use crate::reactor::arena::{Arena, NONE};
 use crate::reactor::config::Config;
 use crate::reactor::conn::{Beat, Conn, Life};
 use crate::reactor::counters::{Cause, Counters};
 use crate::reactor::deadline::{self, Timing};
+use crate::reactor::deflate::Deflate;
 use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mailbox::Mailbox;
 use crate::reactor::random::Random;
 use crate::reactor::service::SendError;
+use crate::reactor::tls::side::{Link, Side};
+use crate::slots::Slots;
 use crate::time::Now;
 use crate::time::wheel::Wheel;
 use crate::wire::close::Close;
 use crate::wire::frame::{self, Opcode};
 use crate::wire::http::Response;
+use crate::wire::shared::SharedFrame;
 
 /// What lies in a mailbox.
 #[derive(Debug)]
@@ -39,10 +41,13 @@ pub(crate) struct Core<M> {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) mailboxes: Mailboxes<M>,
     pub(crate) now: Now,
-    pub(crate) conns: Slab<Conn>,
+    pub(crate) conns: Slots<Conn>,
+    /// Of connections over TLS.
+    pub(crate) tls: Option<Box<Side>>,
     pub(crate) arena: Arena,
     pub(crate) wheel: Wheel,
     pub(crate) random: Random,
+    pub(crate) deflate: Deflate,
     /// Open connections that the service ended in this call; it has yet to be told that they are gone.
     pub(crate) gone: VecDeque<(ConnId, Cause)>,
     /// Answers to requests that waited, from this call.
@@ -71,10 +76,12 @@ impl<M> Core<M> {
             fleet,
             mailboxes,
             now,
-            conns: Slab::new(),
+            conns: Slots::default(),
+            tls: None,
             arena: Arena::default(),
             wheel: Wheel::new(now.tick),
             random: Random::new(seed),
+            deflate: Deflate::new(),
             gone: VecDeque::new(),
             answers: VecDeque::new(),
             next_request: 0,
@@ -87,17 +94,18 @@ impl<M> Core<M> {
         &self.fleet.workers()[self.id.index()].counters
     }
 
-    /// Bytes of the slab; an entry is a connection, for a free one's link fits into it.
-    pub(crate) fn slab_bytes(&self) -> usize {
-        self.conns.capacity() * size_of::<Conn>()
-    }
-
     pub(crate) fn get(&self, id: ConnId) -> Option<&Conn> {
         self.conns.get(id.key as usize).filter(|conn| conn.generation == id.generation)
     }
 
     pub(crate) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
         self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation)
+    }
+
+    /// The TLS of a connection that has any.
+    pub(crate) fn tls_link(&self, id: ConnId) -> Option<&Link> {
+        self.get(id)?;
+        self.tls.as_ref()?.get(id)
     }
 
     /// Files the connection's next deadline where it is nearer than the one it is armed for.
@@ -153,7 +161,7 @@ impl<M> Core<M> {
     }
 
     /// Appends a shared frame.
-    pub(crate) fn append_shared(&mut self, id: ConnId, frame: &Arc<[u8]>) {
+    pub(crate) fn append_shared(&mut self, id: ConnId, frame: &SharedFrame) {
         if let Some(entry) = self.entry(id) {
             self.arena.append_shared(entry, frame);
             self.check_early(entry);

@@ -151,6 +151,12 @@ pub struct Counters {
     pub accepts: Count,
     /// Accepts that failed for want of descriptors or memory.
     pub accept_failures: Count,
+    /// TLS handshakes without a ticket of an earlier connection.
+    pub tls_full: Count,
+    /// TLS handshakes with one.
+    pub tls_resumed: Count,
+    /// Connections to a TLS listener that came to no TLS.
+    pub tls_failed: Count,
     /// Completed upgrades.
     pub upgrades: Count,
     /// HTTP requests answered.
@@ -191,12 +197,28 @@ pub struct Counters {
     pub turn: Histogram,
     /// Gauge: bytes queued for connections whose sockets are full.
     pub backlog_bytes: Count,
-    /// Gauge: bytes of the slab of connections.
-    pub connection_bytes: Count,
-    /// Gauge: bytes of the wheel.
-    pub wheel_bytes: Count,
-    /// Gauge: bytes of the read buffer and the arena.
-    pub buffer_bytes: Count,
+    /// Gauges: bytes of memory by what they are for.
+    pub memory: Memory,
+}
+
+/// Bytes of a worker's memory, each from the capacity of the structure itself: gauges, set once a second while anything
+/// happens.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The table of connections, and their sockets.
+    pub connections: Count,
+    /// The wheel.
+    pub wheel: Count,
+    /// The read buffer, and the output of a turn.
+    pub buffers: Count,
+    /// The mailbox, and what waits in the worker.
+    pub queues: Count,
+    /// Compressors, inflaters and what connections hold of compressed messages.
+    pub deflate: Count,
+    /// Links over TLS, and the buffers that they share.
+    pub tls: Count,
+    /// The service's, by what it is for; what each means is between the service and who reads them.
+    pub service: [Count; 4],
 }
 
 impl Counters {

@@ -55,6 +55,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     fn beat(&mut self, id: ConnId) {
+        self.core.deflate.rest(id);
         self.core.ping(id);
         self.service.beat(&mut Context { core: &mut self.core }, id);
         self.settle();

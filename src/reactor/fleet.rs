@@ -1,6 +1,6 @@
 //! What all workers of a server share, and anybody may read: their counters, whether they turn, whether they drain.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::limits::{MEMORY_TICKS, STUCK_TURN_MILLIS};
 use crate::reactor::addresses::Addresses;
@@ -16,12 +16,59 @@ pub struct WorkerState {
     pub counters: Counters,
     /// Microseconds of the clock at which the turn it is in began, plus one; 0 while it waits for events.
     pub(crate) turn_began: AtomicU64,
+    /// The [`TurnPart`] that the turn is at.
+    turn_part: AtomicU8,
     /// It found no descriptor or memory for the last connection it tried to accept.
     pub(crate) accept_blocked: AtomicBool,
     /// Hardly a descriptor was left for the last connection it accepted, and none has ended since.
     pub(crate) scarce: AtomicBool,
     /// What a handshake costs it.
     pub(crate) pace: Pace,
+}
+
+/// What a worker does in its turn: where one is stuck, this is where.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum TurnPart {
+    /// Mail for the service.
+    Mail,
+    /// Accepting, requests, messages and pongs, and what the service makes of them.
+    Connections,
+    /// Deadlines, and telling of deaths.
+    Deadlines,
+    /// Writing.
+    Flush,
+    /// The service's own work of each turn.
+    Tick,
+}
+
+impl TurnPart {
+    const ALL: [TurnPart; 5] =
+        [TurnPart::Mail, TurnPart::Connections, TurnPart::Deadlines, TurnPart::Flush, TurnPart::Tick];
+
+    /// In a word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            TurnPart::Mail => "mail",
+            TurnPart::Connections => "connections",
+            TurnPart::Deadlines => "deadlines",
+            TurnPart::Flush => "flush",
+            TurnPart::Tick => "tick",
+        }
+    }
+}
+
+impl WorkerState {
+    /// What it does, or did last.
+    #[must_use]
+    pub fn turn_part(&self) -> TurnPart {
+        TurnPart::ALL[usize::from(self.turn_part.load(Relaxed)).min(TurnPart::ALL.len() - 1)]
+    }
+
+    pub(crate) fn is_at(&self, part: TurnPart) {
+        self.turn_part.store(part as u8, Relaxed);
+    }
 }
 
 /// All workers of a server.

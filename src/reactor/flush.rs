@@ -16,7 +16,7 @@ use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 
 /// Parts that one write takes at most.
-const PARTS_MAX: usize = 64;
+pub(crate) const PARTS_MAX: usize = 64;
 
 impl<N: Net, S: Service> Worker<N, S> {
     /// Writes everything that was sent in this turn.
@@ -35,7 +35,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// Removes the connections that writing has brought to their end.
-    fn bury(&mut self) {
+    pub(crate) fn bury(&mut self) {
         while let Some((id, cause)) = self.doomed.pop() {
             self.remove(id, cause);
         }
@@ -48,8 +48,10 @@ impl<N: Net, S: Service> Worker<N, S> {
         conn.dirty = NONE;
         if conn.outbox.is_some() {
             self.queue(arena, entry, 0);
+        } else if self.core.tls_link(id).is_some() {
+            return self.seal_entry(arena, entry);
         } else {
-            let Some(transport) = self.transports[id.key as usize].as_mut() else { return };
+            let Some(transport) = self.transports.get_mut(id.key as usize) else { return };
             match write(transport, arena, entry, dirty.len, &mut self.scratch) {
                 Ok(written) => {
                     self.core.counters().sent_bytes.add(written as u64);
@@ -64,7 +66,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// Puts what the socket did not take into the connection's own queue.
-    fn queue(&mut self, arena: &mut Arena, entry: usize, written: usize) {
+    pub(crate) fn queue(&mut self, arena: &mut Arena, entry: usize, written: usize) {
         let Dirty { conn: id, len, ping_end, .. } = arena.dirty()[entry];
         let now = self.core.now.tick;
         let Some(conn) = self.core.get_mut(id) else { return };
@@ -84,10 +86,13 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// The socket has room again.
     pub(crate) fn on_writable(&mut self, id: ConnId) {
+        if self.core.tls_link(id).is_some() {
+            return self.write_records(id);
+        }
         let now = self.core.now.tick;
         let Some(conn) = self.core.conns.get_mut(id.key as usize) else { return };
         let Some(outbox) = &mut conn.outbox else { return };
-        let Some(transport) = self.transports[id.key as usize].as_mut() else { return };
+        let Some(transport) = self.transports.get_mut(id.key as usize) else { return };
         let before = outbox.len();
         let mut sent = 0;
         let mut pinged = false;
@@ -134,13 +139,17 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// Ends a connection that has said its last word, and reads on where a backlog had stopped that.
-    fn after_write(&mut self, id: ConnId) {
+    pub(crate) fn after_write(&mut self, id: ConnId) {
         let Some(conn) = self.core.get_mut(id) else { return };
         let written = conn.outbox.is_none();
         if conn.flags.cut || (conn.life == Life::Ending && written && conn.flags.ended) {
             return self.doomed.push((id, Cause::Closed));
         }
         if conn.life == Life::Ending && written {
+            if !self.close_records(id) {
+                return;
+            }
+            let Some(conn) = self.core.get_mut(id) else { return };
             conn.life = Life::Lingering;
             if let Some(transport) = self.transport(id) {
                 transport.finish();
@@ -155,7 +164,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     pub(crate) fn transport(&mut self, id: ConnId) -> Option<&mut Transport<N::Socket>> {
         self.core.get(id)?;
-        self.transports.get_mut(id.key as usize)?.as_mut()
+        self.transports.get_mut(id.key as usize)
     }
 }
 

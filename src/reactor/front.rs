@@ -89,8 +89,9 @@ impl<N: Net, S: Service> Worker<N, S> {
             }
             Ok(Preface::Header(len, client)) => {
                 conn.flags.via = Via::Proxy;
-                if client.is_none_or(|client| self.is_for(id, client)) && len < bytes.len() {
-                    self.http_input(id, &mut bytes[len..]);
+                let listener = conn.listener;
+                if client.is_none_or(|client| self.is_for(id, client)) {
+                    self.behind_preface(id, listener, &mut bytes[len..]);
                 }
             }
             Err(Malformed) => {
@@ -98,6 +99,20 @@ impl<N: Net, S: Service> Worker<N, S> {
                 let reason = "this address has to begin with a PROXY header (--proxy-protocol)";
                 self.reject(id, &Refusal { status: 400, reason });
             }
+        }
+    }
+
+    /// What comes behind a PROXY header: TLS, where the listener speaks it.
+    fn behind_preface(&mut self, id: ConnId, listener: u8, rest: &mut [u8]) {
+        if !self.link(id.key as usize, listener) {
+            return self.remove(id, Cause::Closed);
+        }
+        match (rest.is_empty(), self.core.tls_link(id).is_some()) {
+            (true, _) => {}
+            (false, true) => {
+                self.on_records(id, rest);
+            }
+            (false, false) => self.http_input(id, rest),
         }
     }
 

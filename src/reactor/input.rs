@@ -20,9 +20,13 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Reads what has arrived, a turn's share of it. `to_end`: the peer has ended its stream, so that a short read does
     /// not mean that there is no more.
     pub(crate) fn read(&mut self, id: ConnId, to_end: bool) {
+        if self.core.tls_link(id).is_some() {
+            return self.read_records(id, to_end);
+        }
         let mut buffer = mem::take(&mut self.buffer);
+        self.core.deflate.begin();
         for _ in 0..READS_PER_TURN_MAX {
-            if self.is_paused(id) {
+            if self.is_paused(id) || self.is_put_off(id) {
                 self.buffer = buffer;
                 return;
             }
@@ -36,6 +40,10 @@ impl<N: Net, S: Service> Worker<N, S> {
             if !more {
                 self.buffer = buffer;
                 return;
+            }
+            // Behind a PROXY header TLS has begun: the rest is records.
+            if self.core.tls_link(id).is_some() {
+                break;
             }
         }
         self.buffer = buffer;
@@ -54,12 +62,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         match result {
             Ok(0) => self.on_end(id),
             Ok(len) => {
-                self.core.counters().received_bytes.add(len as u64);
-                let now = self.core.now.tick;
-                if self.core.get_mut(id).is_some_and(|conn| conn.heard(now)) {
-                    self.service.suspect(&mut Context { core: &mut self.core }, id, false);
-                    self.settle();
-                }
+                self.on_arrival(id, len);
                 return Some(len);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -75,7 +78,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let Protocol::Frames(session) = &mut conn.protocol else { return None };
         let message = session.room(READ_ONTO_BYTES_MIN)?;
         let (before, room) = (message.len(), message.capacity() - message.len());
-        let result = self.transports.get_mut(id.key as usize)?.as_mut()?.read_onto(message);
+        let result = self.transports.get_mut(id.key as usize)?.read_onto(message);
         let Some(len) = self.heard(id, result) else { return Some(false) };
         let Some(conn) = self.core.get_mut(id) else { return Some(false) };
         let Protocol::Frames(mut session) = mem::replace(&mut conn.protocol, Protocol::Taken) else {
@@ -90,7 +93,17 @@ impl<N: Net, S: Service> Worker<N, S> {
         Some(len == room || to_end)
     }
 
-    fn input(&mut self, id: ConnId, bytes: &mut [u8]) {
+    /// Bytes arrived: that is life.
+    pub(crate) fn on_arrival(&mut self, id: ConnId, len: usize) {
+        self.core.counters().received_bytes.add(len as u64);
+        let now = self.core.now.tick;
+        if self.core.get_mut(id).is_some_and(|conn| conn.heard(now)) {
+            self.service.suspect(&mut Context { core: &mut self.core }, id, false);
+            self.settle();
+        }
+    }
+
+    pub(crate) fn input(&mut self, id: ConnId, bytes: &mut [u8]) {
         match self.core.get(id).map(|conn| conn.life) {
             Some(Life::Http) => self.first_input(id, bytes),
             Some(Life::Open | Life::Closing) => self.frames(id, bytes),
@@ -99,7 +112,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// The peer has ended its stream.
-    fn on_end(&mut self, id: ConnId) {
+    pub(crate) fn on_end(&mut self, id: ConnId) {
         let Some(conn) = self.core.get_mut(id) else { return };
         conn.flags.ended = true;
         match conn.life {
@@ -114,10 +127,18 @@ impl<N: Net, S: Service> Worker<N, S> {
     pub(crate) fn frames(&mut self, id: ConnId, bytes: &mut [u8]) {
         let Some(conn) = self.core.get_mut(id) else { return };
         let Protocol::Frames(mut session) = mem::replace(&mut conn.protocol, Protocol::Taken) else { return };
+        let deflate = conn.deflate;
         let limits = self.core.config.messages;
         let mut used = 0;
         while used < bytes.len() && self.reads_frames(id) {
-            match session.read(&limits, None, &mut bytes[used..]) {
+            let rest = &mut bytes[used..];
+            let read = match deflate {
+                None => session.read(&limits, None, rest),
+                Some(deflate) => {
+                    session.read(&limits, Some(&mut self.core.deflate.decoder(id, deflate)), rest)
+                }
+            };
+            match read {
                 Ok((len, event)) => {
                     used += len;
                     match event {
@@ -127,11 +148,26 @@ impl<N: Net, S: Service> Worker<N, S> {
                 }
                 Err(error) => {
                     self.violation(id, error);
+                    used = bytes.len();
                     break;
                 }
             }
         }
+        if deflate.is_some() {
+            self.put_off(id, &bytes[used..]);
+        }
         self.put_back(id, session);
+    }
+
+    /// Keeps what a connection may not be read of in this turn, and goes on with it in the next.
+    fn put_off(&mut self, id: ConnId, rest: &[u8]) {
+        let rest = if self.reads_frames(id) { rest } else { &[] };
+        if self.core.get(id).is_some() {
+            self.core.deflate.put_off(id, rest);
+        }
+        if !rest.is_empty() {
+            self.list(id);
+        }
     }
 
     /// Once a backlog has piled up, what lies in the buffer is still served; the next read waits.
@@ -213,8 +249,13 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
+    /// Whether something that was read waits for its turn.
+    fn is_put_off(&self, id: ConnId) -> bool {
+        self.core.get(id).is_some_and(|conn| conn.deflate.is_some()) && self.core.deflate.has_rest(id)
+    }
+
     /// Whether the connection must not be read now: its peer doesn't read what it is sent.
-    fn is_paused(&mut self, id: ConnId) -> bool {
+    pub(crate) fn is_paused(&mut self, id: ConnId) -> bool {
         let Some(conn) = self.core.get_mut(id) else { return true };
         let full = matches!(&conn.protocol, Protocol::Http(Some(http)) if http.is_full());
         let stuffed = full || matches!(conn.life, Life::Http | Life::Open) && conn.is_stuffed();
@@ -226,6 +267,11 @@ impl<N: Net, S: Service> Worker<N, S> {
     pub(crate) fn resume(&mut self, id: ConnId) {
         if self.core.get(id).is_some_and(|conn| matches!(conn.protocol, Protocol::Http(Some(_)))) {
             self.first_input(id, &mut []);
+        }
+        if self.is_put_off(id) && !self.is_paused(id) {
+            self.core.deflate.begin();
+            let mut rest = self.core.deflate.take_rest(id);
+            self.frames(id, &mut rest);
         }
         // The end of the stream may have been told while nothing was read.
         self.read(id, true);

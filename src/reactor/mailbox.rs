@@ -76,6 +76,17 @@ impl<M> Mailbox<M> {
         self.waiting.load(Relaxed)
     }
 
+    /// Letters that the queue has room for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.lock().capacity()
+    }
+
+    /// Gives back what a burst has left, down to room for `kept` letters.
+    pub fn give_back(&self, kept: usize) {
+        self.lock().shrink_to(kept);
+    }
+
     /// Reads the bell, then lets it be rung again. The other way round the read could swallow a ring that came in between,
     /// and `rung` would say for ever after that the worker is awake. `between` is where a test rings.
     fn silence(&self, between: impl FnOnce()) {

@@ -7,14 +7,15 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`server`] | starting the workers, draining and ending them |
+//! | [`server`], [`listen`] | starting the workers, draining and ending them; where they listen |
 //! | [`service`], [`context`] | what a connection is for, and what a service may do |
 //! | [`config`], [`ids`], [`fleet`], [`counters`] | what all workers share: settings, names, state, figures |
 //! | [`worker`] | the turn |
 //! | `accept`, `front`, `input`, `request`, `flush`, `fire` | the steps of a turn: come and go, who it is for, frames, HTTP, writes, deadlines |
 //! | [`addresses`], [`admission`] | limits per address; whether there is room for one more, and when to come back |
 //! | `core`, `conn`, `deadline` | a worker's state, one connection's, and which of its deadlines is next |
-//! | `transport` | what carries a connection's bytes |
+//! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
+//! | `transport`, [`tls`] | what carries a connection's bytes |
 //! | [`outbox`], [`mailbox`], `arena`, `random` | queued bytes, mail, a turn's output, dice |
 
 mod accept;
@@ -27,27 +28,30 @@ pub mod context;
 pub mod core;
 pub mod counters;
 mod deadline;
+mod deflate;
 mod fire;
 pub mod fleet;
 mod flush;
 mod front;
 pub mod ids;
 mod input;
+pub mod listen;
 pub mod mailbox;
 pub mod outbox;
 mod random;
 mod request;
 pub mod server;
 pub mod service;
+pub mod tls;
 mod transport;
 pub mod worker;
 
 pub use addresses::AddressLimits;
 pub use admission::Shortage;
-pub use config::{Config, FdTables, Heartbeat, HeartbeatMode};
+pub use config::{Config, Deflate, FdTables, Heartbeat, HeartbeatMode};
 pub use counters::Cause;
-pub use fleet::Fleet;
+pub use fleet::{Fleet, TurnPart};
 pub use ids::{ConnId, RequestId, WorkerId};
-pub use server::{Handle, Server, StartError};
+pub use server::{Handle, Listen, Server, StartError};
 pub use service::{Accept, Admission, Answer, Context, SendError, Service, SharedFrame};
 pub use worker::{Turned, Worker};

@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::sync::Arc;
 
 use crate::limits::CONTROL_BYTES_MAX;
 use crate::time::Tick;
 use crate::wire::frame::{self, Opcode};
+use crate::wire::shared::SharedFrame;
 
 /// Bytes up to which frames that are queued one after the other become one chunk.
 const JOINED_BYTES_MAX: usize = 4096;
@@ -20,7 +20,7 @@ pub enum Chunk {
     /// Whole frames.
     Frames(Vec<u8>),
     /// One whole frame, shared with other connections.
-    Shared(Arc<[u8]>),
+    Shared(SharedFrame),
     /// Not frames: nothing may overtake inside.
     Opaque(Box<[u8]>),
 }
@@ -32,7 +32,7 @@ impl Chunk {
         match self {
             Chunk::Frames(bytes) => bytes,
             Chunk::Opaque(bytes) => bytes,
-            Chunk::Shared(bytes) => bytes,
+            Chunk::Shared(frame) => frame.bytes(),
         }
     }
 }
@@ -41,6 +41,10 @@ impl Chunk {
 #[derive(Debug)]
 pub struct Outbox {
     queue: VecDeque<Chunk>,
+    /// TLS records that leave before all else, in a run that nothing overtakes. What they hold is in no other place any more.
+    sealed: Vec<u8>,
+    /// Bytes of `sealed` that have left: `sealed_sent < sealed.len()` where there are any.
+    sealed_sent: usize,
     /// Bytes of the front chunk that have left: `sent < front.len()` where there is a front.
     sent: usize,
     /// Bytes that have not left.
@@ -61,6 +65,8 @@ impl Outbox {
     pub fn new(now: Tick) -> Outbox {
         Outbox {
             queue: VecDeque::new(),
+            sealed: Vec::new(),
+            sealed_sent: 0,
             sent: 0,
             len: 0,
             pong: None,
@@ -74,7 +80,7 @@ impl Outbox {
     #[must_use]
     pub fn len(&self) -> usize {
         let pong = self.pong.as_ref().map_or(0, |payload| payload.len() + 2);
-        self.len + pong + self.ping.map_or(0, |payload| payload.len() + 2)
+        self.sealed().len() + self.len + pong + self.ping.map_or(0, |payload| payload.len() + 2)
     }
 
     /// Whether everything has left.
@@ -122,8 +128,8 @@ impl Outbox {
     }
 
     /// Queues a shared frame of which `sent` bytes have left.
-    pub fn push_cut_shared(&mut self, frame: Arc<[u8]>, sent: usize) {
-        debug_assert!(self.queue.is_empty() && sent < frame.len());
+    pub fn push_cut_shared(&mut self, frame: SharedFrame, sent: usize) {
+        debug_assert!(self.queue.is_empty() && sent < frame.bytes().len());
         self.push(Chunk::Shared(frame));
         self.mark_sent(sent);
     }
@@ -147,6 +153,54 @@ impl Outbox {
     /// Says that the last byte of a Ping leaves with the next `bytes`.
     pub fn expect_ping(&mut self, bytes: usize) {
         self.ping_ends_in = Some(bytes);
+    }
+
+    /// Records that leave before any part.
+    #[must_use]
+    pub fn sealed(&self) -> &[u8] {
+        &self.sealed[self.sealed_sent..]
+    }
+
+    /// Queues records behind those that wait.
+    pub fn seal(&mut self, records: &[u8]) {
+        self.sealed.extend_from_slice(records);
+        if let Some(bytes) = &mut self.ping_ends_in {
+            // It may have left a little before; a Ping's time never runs too early.
+            *bytes += records.len();
+        }
+    }
+
+    /// The records alone.
+    #[must_use]
+    pub fn into_sealed(self) -> Outbox {
+        let mut sealed = Outbox::new(self.progress);
+        (sealed.sealed, sealed.sealed_sent) = (self.sealed, self.sealed_sent);
+        sealed
+    }
+
+    /// The socket took `written` bytes of the records. Says whether the last byte of a Ping was among them.
+    pub fn advance_sealed(&mut self, written: usize, now: Tick) -> bool {
+        if written > 0 {
+            self.progress = now;
+        }
+        self.sealed_sent += written;
+        if self.sealed_sent == self.sealed.len() {
+            (self.sealed, self.sealed_sent) = (Vec::new(), 0);
+        }
+        self.count_down(written)
+    }
+
+    /// `plain` bytes of the parts were made records, of which the socket took `took` bytes and left `left`. Says whether the
+    /// last byte of a Ping has left.
+    pub fn advance_into(&mut self, plain: usize, took: usize, left: &[u8], now: Tick) -> bool {
+        let progress = if took > 0 { now } else { self.progress };
+        let pinged = self.advance(plain, now);
+        self.progress = progress;
+        if pinged && !left.is_empty() {
+            self.ping_ends_in = Some(0);
+        }
+        self.seal(left);
+        pinged && left.is_empty()
     }
 
     /// Fills `parts` with what leaves next, in order; returns how many are filled. Waiting control frames take their place.
@@ -177,6 +231,10 @@ impl Outbox {
             self.queue.pop_front();
         }
         self.sent = left;
+        self.count_down(written)
+    }
+
+    fn count_down(&mut self, written: usize) -> bool {
         match self.ping_ends_in {
             Some(bytes) if bytes <= written => {
                 self.ping_ends_in = None;
@@ -198,6 +256,7 @@ impl Outbox {
         let place = self.split_at_boundary();
         let ahead: usize =
             self.queue.iter().take(place).map(|chunk| chunk.bytes().len()).sum::<usize>() - self.sent;
+        let ahead = ahead + self.sealed().len();
         let mut frames = Vec::new();
         if let Some(payload) = self.pong.take() {
             frame::write(&mut frames, Opcode::Pong, &payload, None);
@@ -244,6 +303,7 @@ impl Outbox {
             Chunk::Shared(_) => 0,
         };
         size_of::<Outbox>()
+            + self.sealed.capacity()
             + self.queue.capacity() * size_of::<Chunk>()
             + self.queue.iter().map(owned).sum::<usize>()
     }
@@ -266,6 +326,7 @@ fn frame_at(frames: &[u8], position: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::session::Kind;
 
     fn frame_of(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -305,7 +366,7 @@ mod tests {
     #[test]
     fn a_ping_has_left_with_its_last_byte() {
         let mut outbox = Outbox::new(Tick(0));
-        outbox.push(Chunk::Shared(frame_of(Opcode::Text, b"shared").into()));
+        outbox.push(Chunk::Shared(SharedFrame::new(Kind::Text, b"shared")));
         outbox.ping([1; 8]);
         assert_eq!(outbox.len(), 8 + 10);
         assert!(!take(&mut outbox, 9).1);

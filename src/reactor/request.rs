@@ -5,13 +5,16 @@ use std::mem;
 
 use crate::limits::{PIPELINE_BYTES_MAX, READ_BUFFER_BYTES};
 use crate::reactor::arena::NONE;
+use crate::reactor::config::Deflate;
 use crate::reactor::conn::{Conn, Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId};
 use crate::reactor::service::{Accept, Admission, Answer, Service};
+use crate::reactor::tls::link::{HANDSHAKE, UNEXPECTED};
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
+use crate::wire::deflate::offer::{self, Agreement, Mode};
 use crate::wire::http::{self, Body, Chunks, Fields, Head, Refusal, Response};
 use crate::wire::session::{Role, Session};
 use crate::wire::upgrade::{self, Upgrade};
@@ -121,6 +124,9 @@ impl<N: Net, S: Service> Worker<N, S> {
             }
         };
         let Some(mut http) = held else {
+            if input.first() == Some(&HANDSHAKE) {
+                return self.not_http(id);
+            }
             // A request that arrives whole is served from the worker's buffer: nothing is allocated for it.
             let mut progress = Progress::default();
             if let Some(used) = self.requests(id, input, &mut progress) {
@@ -142,6 +148,23 @@ impl<N: Net, S: Service> Worker<N, S> {
             http.buffer = buffer;
             self.keep(id, (!idle).then_some(http));
         }
+    }
+
+    /// A client that speaks TLS to a port that doesn't: it is told so in its own language.
+    fn not_http(&mut self, id: ConnId) {
+        let end = self.core.now.tick.after(self.core.timing.close);
+        self.keep(id, None);
+        let Some(conn) = self.core.get_mut(id) else { return };
+        conn.life = Life::Ending;
+        conn.deadline = end;
+        self.core.append(id, true, |out| out.extend_from_slice(&UNEXPECTED));
+        self.core.counters().refuse(400);
+        self.core.arm(id);
+    }
+
+    /// A client that speaks no TLS to a port that does: it is answered in plain.
+    pub(crate) fn not_tls(&mut self, id: ConnId) {
+        self.refuse(id, &Refusal { status: 400, reason: "this port speaks TLS: use https:// or wss://" });
     }
 
     /// Serves the requests in `input`; returns how much of it is done with, or `None` where what follows was handed on
@@ -239,22 +262,39 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.respond(id, response, Manner::LAST);
             return Step::Refused;
         }
+        let deflate = match self.agree(&upgrade) {
+            Ok(deflate) => deflate,
+            Err(refusal) => return self.refuse(id, &refusal),
+        };
         match self.service.admit(&mut Context { core: &mut self.core }, id, &upgrade) {
             Admission::Refuse(response) => self.refuse_with(id, response),
             Admission::Accept(accept) => {
-                self.open(id, upgrade.key, &accept);
+                self.open(id, upgrade.key, &accept, deflate);
                 Step::Upgraded(head_len)
             }
         }
     }
 
-    fn open(&mut self, id: ConnId, key: &str, accept: &Accept) {
+    /// What is agreed about compression: how, and the answer's words for it.
+    fn agree(&self, upgrade: &Upgrade<'_>) -> Result<Option<(Agreement, String)>, Refusal> {
+        let mode = match self.core.config.deflate {
+            Deflate::Off => return Ok(None),
+            Deflate::Shared => Mode::Shared,
+            Deflate::PerConnection => Mode::PerConnection,
+        };
+        offer::accept(upgrade.head.values("Sec-WebSocket-Extensions"), mode)
+            .map_err(|_| Refusal { status: 400, reason: "Sec-WebSocket-Extensions is no list of extensions" })
+    }
+
+    fn open(&mut self, id: ConnId, key: &str, accept: &Accept, deflate: Option<(Agreement, String)>) {
         let Some(conn) = self.core.get_mut(id) else { return };
+        let (agreement, extensions) = deflate.unzip();
         conn.life = Life::Open;
         conn.tag = accept.tag;
+        conn.deflate = agreement;
         conn.protocol = Protocol::Frames(Session::new(Role::Server));
-        self.core
-            .append(id, true, |out| upgrade::write_accept(key, accept.subprotocol.as_deref(), None, out));
+        let (subprotocol, extensions) = (accept.subprotocol.as_deref(), extensions.as_deref());
+        self.core.append(id, true, |out| upgrade::write_accept(key, subprotocol, extensions, out));
         let counters = self.core.counters();
         counters.upgrades.add(1);
         counters.open.add(1);

@@ -20,37 +20,13 @@ use crate::reactor::config::{Config, FdTables};
 use crate::reactor::core::Mailboxes;
 use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::WorkerId;
+pub use crate::reactor::listen::{Listen, StartError};
 use crate::reactor::mailbox::Mailbox;
 use crate::reactor::service::Service;
 use crate::reactor::worker::{Turned, Worker};
 use crate::sys::epoll::{Epoll, listen, probe};
 use crate::sys::process::{block_signals, unshare_descriptors};
-
-/// Why a server could not start. Its text is one line that says what to do.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The address is taken, also where its owner would share it.
-    AddressInUse(SocketAddr),
-    /// The address can't be listened on.
-    Listen(SocketAddr, io::Error),
-    /// The system refused a thread, an eventfd or a poll.
-    System(&'static str, io::Error),
-}
-
-impl std::fmt::Display for StartError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            StartError::AddressInUse(address) => {
-                write!(f, "{address} is in use by another process; choose another port")
-            }
-            StartError::Listen(address, error) => write!(f, "can't listen on {address}: {error}"),
-            StartError::System(what, error) => write!(f, "{what}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
+use crate::sys::unix::UnixSocket;
 
 /// What may be asked of a running server from any thread.
 #[derive(Clone)]
@@ -90,15 +66,17 @@ impl std::fmt::Debug for Handle {
 #[derive(Debug)]
 pub struct Server {
     handle: Handle,
+    listening: Vec<Listen>,
     addresses: Vec<SocketAddr>,
     private_tables: bool,
     threads: Vec<JoinHandle<()>>,
     ended: Receiver<(WorkerId, bool)>,
+    /// Closed last, and by who opened them.
+    _sockets: Arc<[UnixSocket]>,
 }
 
 impl Server {
-    /// Listens on every address (port 0 takes a free one; at most 255) and starts the workers, each with the service
-    /// that `make` gives for it. Returns when all of them accept connections.
+    /// [`Server::start_on`] for TCP alone.
     ///
     /// # Errors
     /// See [`StartError`]; nothing is left running.
@@ -107,9 +85,33 @@ impl Server {
         listen: &[SocketAddr],
         make: impl Fn(WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
     ) -> Result<Server, StartError> {
-        for address in listen.iter().filter(|address| address.port() != 0) {
-            probe(*address).map_err(|error| listen_error(*address, error))?;
+        Server::start_on(config, listen.iter().copied().map(Listen::Tcp).collect(), make)
+    }
+
+    /// Listens everywhere (at most 255 places) and starts the workers, each with the service
+    /// that `make` gives for it. Returns when all of them accept connections.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is left running.
+    pub fn start_on<S: Service + 'static>(
+        config: Config,
+        listening: Vec<Listen>,
+        make: impl Fn(WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
+    ) -> Result<Server, StartError> {
+        for place in &listening {
+            if let Some(address) = place.address().filter(|address| address.port() != 0) {
+                probe(address).map_err(|error| StartError::listening(place, error))?;
+            }
         }
+        let sockets: Arc<[UnixSocket]> = listening
+            .iter()
+            .filter_map(|place| match place {
+                Listen::Unix(path, mode) => {
+                    Some(UnixSocket::bind(path, *mode).map_err(|error| StartError::listening(place, error)))
+                }
+                _ => None,
+            })
+            .collect::<Result<_, _>>()?;
         let workers = config.workers.clamp(1, WORKERS_MAX);
         let private = match config.fd_tables {
             FdTables::Private => true,
@@ -124,16 +126,26 @@ impl Server {
             Arc::new(move || mailboxes.iter().for_each(Mailbox::ring))
         };
         let (ends, ended) = channel();
-        let plan =
-            Arc::new(Plan { config, fleet: fleet.clone(), stop: stop.clone(), mailboxes, private, make });
+        let plan = Arc::new(Plan {
+            config,
+            fleet: fleet.clone(),
+            stop: stop.clone(),
+            mailboxes,
+            private,
+            sockets: sockets.clone(),
+            make,
+        });
         let mut server = Server {
             handle: Handle { fleet, stop, ring },
-            addresses: listen.to_vec(),
+            addresses: Vec::new(),
+            listening,
             private_tables: private,
             threads: Vec::with_capacity(workers),
             ended,
+            _sockets: sockets,
         };
         server.spawn(&plan, workers, &ends)?;
+        server.addresses = server.listening.iter().filter_map(Listen::address).collect();
         Ok(server)
     }
 
@@ -168,7 +180,7 @@ impl Server {
         }
         for (order, replied) in &lines {
             // A worker that is gone doesn't reply either, which is noticed then.
-            let _ = order.send(self.addresses.clone());
+            let _ = order.send(self.listening.clone());
             self.hear(replied)?;
         }
         Ok(())
@@ -178,12 +190,18 @@ impl Server {
         let gone = |_| StartError::System("a worker ended while it started", io::ErrorKind::Other.into());
         match replied.recv().map_err(gone)? {
             Reply::Table { private } => self.private_tables &= private,
-            Reply::Listening(addresses) => self.addresses = addresses?,
+            Reply::Listening(listening) => self.listening = listening?,
         }
         Ok(())
     }
 
-    /// The addresses listened on, in the order given, with port 0 resolved.
+    /// Where it listens, in the order given, with port 0 resolved.
+    #[must_use]
+    pub fn listening(&self) -> &[Listen] {
+        &self.listening
+    }
+
+    /// The addresses among [`Server::listening`].
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -249,7 +267,7 @@ enum Reply {
     /// It has the table that it will work with.
     Table { private: bool },
     /// It listens, or can't.
-    Listening(Result<Vec<SocketAddr>, StartError>),
+    Listening(Result<Vec<Listen>, StartError>),
 }
 
 /// What the workers are started with.
@@ -259,12 +277,13 @@ struct Plan<M, F> {
     stop: Arc<AtomicBool>,
     mailboxes: Mailboxes<M>,
     private: bool,
+    sockets: Arc<[UnixSocket]>,
     make: F,
 }
 
 impl<M: Send + 'static, F> Plan<M, F> {
     /// A worker's thread.
-    fn work<S>(&self, id: WorkerId, ordered: &Receiver<Vec<SocketAddr>>, reply: &Sender<Reply>)
+    fn work<S>(&self, id: WorkerId, ordered: &Receiver<Vec<Listen>>, reply: &Sender<Reply>)
     where
         S: Service<Mail = M>,
         F: Fn(WorkerId, &Arc<Fleet>) -> S,
@@ -272,10 +291,10 @@ impl<M: Send + 'static, F> Plan<M, F> {
         block_signals();
         // Who started us may have given up: then nobody hears the replies, and no order comes.
         let _ = reply.send(Reply::Table { private: self.private && self.unshare(id) });
-        let Ok(addresses) = ordered.recv() else { return };
-        let mut worker = match self.build(id, &addresses) {
-            Ok((addresses, worker)) => {
-                let _ = reply.send(Reply::Listening(Ok(addresses)));
+        let Ok(listening) = ordered.recv() else { return };
+        let mut worker = match self.build(id, &listening) {
+            Ok((listening, worker)) => {
+                let _ = reply.send(Reply::Listening(Ok(listening)));
                 worker
             }
             Err(error) => {
@@ -305,18 +324,23 @@ impl<M: Send + 'static, F> Plan<M, F> {
     fn build<S>(
         &self,
         id: WorkerId,
-        addresses: &[SocketAddr],
-    ) -> Result<(Vec<SocketAddr>, Worker<Epoll, S>), StartError>
+        listening: &[Listen],
+    ) -> Result<(Vec<Listen>, Worker<Epoll, S>), StartError>
     where
         S: Service<Mail = M>,
         F: Fn(WorkerId, &Arc<Fleet>) -> S,
     {
-        let mut listeners = Vec::with_capacity(addresses.len());
-        let mut resolved = Vec::with_capacity(addresses.len());
-        for address in addresses {
-            let socket = listen(*address).map_err(|error| listen_error(*address, error))?;
+        let mut listeners = Vec::with_capacity(listening.len());
+        let mut resolved = Vec::with_capacity(listening.len());
+        let mut sockets = self.sockets.iter();
+        for place in listening {
+            let socket = match place.address() {
+                Some(address) => listen(address),
+                None => sockets.next().map_or(Err(io::ErrorKind::NotFound.into()), UnixSocket::share),
+            };
+            let socket = socket.map_err(|error| StartError::listening(place, error))?;
             let local = socket.local_addr().ok().and_then(|local| local.as_socket());
-            resolved.push(local.unwrap_or(*address));
+            resolved.push(local.map_or_else(|| place.clone(), |local| place.at(local)));
             listeners.push(socket);
         }
         let bell = self.mailboxes[id.index()].bell();
@@ -325,7 +349,13 @@ impl<M: Send + 'static, F> Plan<M, F> {
         let service = (self.make)(id, &self.fleet);
         let seed = seed(id);
         let mailboxes = self.mailboxes.clone();
-        Ok((resolved, Worker::new(id, &self.config, self.fleet.clone(), mailboxes, net, service, seed)))
+        let mut worker = Worker::new(id, &self.config, self.fleet.clone(), mailboxes, net, service, seed);
+        for (place, listener) in resolved.iter().zip(0_u8..) {
+            if let Listen::Tls(_, acceptor) = place {
+                worker.secure(listener, acceptor.clone());
+            }
+        }
+        Ok((resolved, worker))
     }
 }
 
@@ -348,12 +378,4 @@ fn mailboxes<M>(workers: usize) -> Result<Mailboxes<M>, StartError> {
 #[expect(clippy::cast_possible_truncation, reason = "at most WORKERS_MAX")]
 fn worker_id(index: usize) -> WorkerId {
     WorkerId(index as u16)
-}
-
-fn listen_error(address: SocketAddr, error: io::Error) -> StartError {
-    if error.kind() == io::ErrorKind::AddrInUse {
-        StartError::AddressInUse(address)
-    } else {
-        StartError::Listen(address, error)
-    }
 }

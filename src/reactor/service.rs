@@ -1,15 +1,14 @@
 //! What a connection is for: the trait that services implement, and what they answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::time::Tick;
-use crate::wire::frame::{self, Opcode};
 use crate::wire::http::{Head, Refusal, Response};
 use crate::wire::session::Kind;
+pub use crate::wire::shared::SharedFrame;
 use crate::wire::upgrade::Upgrade;
 
 /// What a worker's connections are for. Each worker has a service of its own; they speak by mail.
@@ -86,6 +85,11 @@ pub trait Service {
         None
     }
 
+    /// Called once a second while anything happens: give back what a burst has left, and set gauges.
+    fn weigh(&mut self, cx: &mut Context<'_, Self::Mail>) {
+        let _ = cx;
+    }
+
     /// The server goes away: no further connection will be admitted, and each open one gets a Close 1001 at its own
     /// random point of the window, just after [`Service::farewell`].
     fn drain(&mut self, cx: &mut Context<'_, Self::Mail>) {
@@ -132,32 +136,4 @@ pub enum SendError {
     Full,
     /// The connection is gone, or a Close has been sent.
     Gone,
-}
-
-/// A whole frame, encoded once for all who get it. A clone is another reference.
-#[derive(Clone, Debug)]
-pub struct SharedFrame(pub(crate) Arc<[u8]>);
-
-#[expect(clippy::len_without_is_empty, reason = "a frame has a header at least")]
-impl SharedFrame {
-    /// Bytes of the frame, its header among them.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Encodes a message.
-    #[must_use]
-    pub fn new(kind: Kind, payload: &[u8]) -> SharedFrame {
-        let mut bytes = Vec::with_capacity(payload.len() + crate::limits::FRAME_HEADER_BYTES_MAX);
-        frame::write(&mut bytes, opcode(kind), payload, None);
-        SharedFrame(bytes.into())
-    }
-}
-
-pub(crate) const fn opcode(kind: Kind) -> Opcode {
-    match kind {
-        Kind::Text => Opcode::Text,
-        Kind::Binary => Opcode::Binary,
-    }
 }

@@ -1,43 +1,35 @@
-//! What carries a connection's bytes: the socket itself, and later TLS over it. The frame session above and the socket
-//! below know nothing of each other.
+//! What carries a connection's bytes: its socket, spoken to until it answers. What the bytes are, plaintext or the records of
+//! [`tls`](crate::reactor::tls), it doesn't know: the two differ above it, so that a plain connection pays for nothing.
 
 use std::io::{self, IoSlice};
 
 use crate::sys::net::Socket;
 
-/// A connection's transport.
+/// A connection's transport: as large as its socket.
 #[derive(Debug)]
-pub(crate) enum Transport<S> {
-    /// Bytes go over the socket as they are.
-    Plain(S),
-}
+pub(crate) struct Transport<S>(pub(crate) S);
 
 impl<S: Socket> Transport<S> {
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Transport::Plain(socket) = self;
-        retry(|| socket.read(buffer))
+        retry(|| self.0.read(buffer))
     }
 
     /// Reads into the spare capacity of `onto`.
     pub(crate) fn read_onto(&mut self, onto: &mut Vec<u8>) -> io::Result<usize> {
-        let Transport::Plain(socket) = self;
-        retry(|| socket.read_onto(onto))
+        retry(|| self.0.read_onto(onto))
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Transport::Plain(socket) = self;
-        retry(|| socket.write(bytes))
+        retry(|| self.0.write(bytes))
     }
 
     pub(crate) fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let Transport::Plain(socket) = self;
-        retry(|| socket.write_vectored(parts))
+        retry(|| self.0.write_vectored(parts))
     }
 
     /// Ends our stream; the peer's may go on.
     pub(crate) fn finish(&mut self) {
-        let Transport::Plain(socket) = self;
-        socket.finish();
+        self.0.finish();
     }
 }
 

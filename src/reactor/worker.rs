@@ -7,28 +7,31 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::limits::{MAIL_PER_TURN_MAX, READ_BUFFER_BYTES};
+use crate::limits::{MAIL_PER_TURN_MAX, READ_BUFFER_BYTES, WRITEV_BYTES_MIN};
 use crate::reactor::config::Config;
 use crate::reactor::context::Context;
 use crate::reactor::core::{Core, Letter, Mailboxes};
 use crate::reactor::counters::Cause;
-use crate::reactor::fleet::Fleet;
+use crate::reactor::fleet::{Fleet, TurnPart};
 use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::service::Service;
 use crate::reactor::transport::Transport;
+use crate::slots::Side;
 use crate::sys::net::{Net, Ready};
 use crate::time::{TICK_MICROS, Tick};
 
-/// Ticks between two settings of the gauges of memory.
+/// Ticks between two weighings of memory.
 const WEIGH_TICKS: u32 = 100;
+/// Places of a queue that outlast a burst.
+const MAIL_KEPT: usize = 64;
 
 /// A worker over the world `N`, whose connections are for `S`.
 pub struct Worker<N: Net, S: Service> {
     pub(crate) net: N,
     pub(crate) service: S,
     pub(crate) core: Core<S::Mail>,
-    /// The sockets, by slab key.
-    pub(crate) transports: Vec<Option<Transport<N::Socket>>>,
+    /// The sockets, by the keys of `core.conns`.
+    pub(crate) transports: Side<Transport<N::Socket>>,
     /// One buffer for every read.
     pub(crate) buffer: Box<[u8]>,
     /// Where small pieces of one connection's output are put side by side.
@@ -49,10 +52,12 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) overdue: bool,
     /// The tick by which a drain is over at the latest.
     pub(crate) drained_by: Option<Tick>,
-    /// When the gauges of memory are set again.
+    /// When memory is weighed and given back, at the earliest.
     weigh_at: Tick,
     /// Upgrades before this turn.
     upgrades: u64,
+    /// Something has happened since it was.
+    stirred: bool,
 }
 
 /// Whether connections wait to be accepted.
@@ -93,7 +98,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             core: Core::new(id, config, fleet, mailboxes, now, seed),
             net,
             service,
-            transports: Vec::new(),
+            transports: Side::default(),
             buffer: vec![0; READ_BUFFER_BYTES].into(),
             scratch: Vec::new(),
             ready: Vec::new(),
@@ -108,6 +113,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             drained_by: None,
             weigh_at: now.tick,
             upgrades: 0,
+            stirred: true,
         }
     }
 
@@ -117,12 +123,18 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// The system refuses to wait for events: the worker can't go on.
     pub fn turn(&mut self) -> io::Result<Turned> {
         self.poll()?;
-        self.mailbox();
-        self.connections();
-        self.deadlines();
+        self.at(TurnPart::Mail).mailbox();
+        self.at(TurnPart::Connections).connections();
+        self.at(TurnPart::Deadlines).deadlines();
         self.clear_away();
-        self.flush();
-        Ok(self.finish_turn())
+        self.at(TurnPart::Flush).flush();
+        Ok(self.at(TurnPart::Tick).finish_turn())
+    }
+
+    /// Notes what the turn is at, for who watches over it.
+    fn at(&mut self, part: TurnPart) -> &mut Self {
+        self.state().is_at(part);
+        self
     }
 
     /// The world it works in.
@@ -137,7 +149,9 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Bytes of heap that belong to single connections: half messages, and what sockets did not take. Walks them all.
     pub fn held_bytes(&self) -> usize {
-        self.core.conns.iter().map(|(_, conn)| conn.held_bytes()).sum()
+        let conns: usize = self.core.conns.iter().map(|(_, conn)| conn.held_bytes()).sum();
+        let tls = self.core.tls.as_ref().map_or(0, |side| side.held_bytes());
+        conns + tls + self.core.deflate.held_bytes()
     }
 
     /// Deadlines in its wheel, those that no longer count among them.
@@ -150,20 +164,23 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.net.wait(&mut self.ready, timeout)?;
         self.core.now = self.net.now();
         self.state().turn_began.store(self.core.now.micros + 1, Relaxed);
+        self.stirred |= !self.ready.is_empty();
         Ok(())
     }
 
     /// How long nothing can be due; `None` where nothing ever is.
     fn timeout(&self) -> Option<Duration> {
         let waiting = self.accepting == Accepting::Waiting || self.overdue || !self.dead.is_empty();
-        if waiting || !self.unread.is_empty() || !self.letters.is_empty() {
+        let shaking = self.core.tls.as_ref().is_some_and(|side| !side.waiting.is_empty());
+        if waiting || shaking || !self.unread.is_empty() || !self.letters.is_empty() {
             return Some(Duration::ZERO);
         }
         let retry = match self.accepting {
             Accepting::Blocked(at) => Some(at),
             _ => None,
         };
-        let next = [self.core.wheel.next(), self.service_due, retry, self.drained_by];
+        let weighing = self.stirred.then_some(self.weigh_at);
+        let next = [self.core.wheel.next(), self.service_due, retry, self.drained_by, weighing];
         let next = next.into_iter().flatten().reduce(Tick::min)?;
         // The turn's own time has passed since its reading of the clock: a deadline may be due by now.
         let now = self.net.now();
@@ -184,9 +201,6 @@ impl<N: Net, S: Service> Worker<N, S> {
             let Some(letter) = self.letters.pop_front() else { break };
             self.service.mail(&mut Context { core: &mut self.core }, letter.from, letter.mail);
             self.settle();
-        }
-        if self.letters.is_empty() {
-            self.letters.shrink_to(MAIL_PER_TURN_MAX);
         }
     }
 
@@ -209,6 +223,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                 self.resume(id);
             }
         }
+        self.handshakes();
         self.accept();
     }
 
@@ -273,15 +288,30 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    /// Sets the gauges of memory, once a second at most.
+    /// Gives back what a burst has left, and sets the gauges of memory: once a second, while anything happens.
     fn weigh(&mut self) {
         self.weigh_at = self.core.now.tick.after(WEIGH_TICKS);
-        let counters = self.core.counters();
-        let sockets = self.transports.capacity() * size_of::<Option<Transport<N::Socket>>>();
-        counters.connection_bytes.set((self.core.slab_bytes() + sockets) as u64);
-        counters.wheel_bytes.set(self.core.wheel.bytes() as u64);
+        self.stirred = false;
+        self.core.arena.give_back();
+        self.letters.shrink_to(MAIL_KEPT);
+        self.dead.shrink_to(MAIL_KEPT);
+        self.unread.shrink_to(MAIL_KEPT);
+        self.doomed.shrink_to(MAIL_KEPT);
+        self.scratch.shrink_to(WRITEV_BYTES_MIN);
+        let mailbox = &self.core.mailboxes[self.core.id.index()];
+        mailbox.give_back(MAIL_KEPT);
+        let queues = (self.letters.capacity() + mailbox.capacity()) * size_of::<Letter<S::Mail>>()
+            + (self.dead.capacity() + self.unread.capacity()) * size_of::<ConnId>();
         let buffers = self.buffer.len() + self.scratch.capacity() + self.core.arena.held_bytes();
-        counters.buffer_bytes.set(buffers as u64);
+        let connections = self.core.conns.bytes() + self.transports.bytes();
+        let counters = self.core.counters();
+        counters.memory.connections.set(connections as u64);
+        counters.memory.wheel.set(self.core.wheel.bytes() as u64);
+        counters.memory.buffers.set(buffers as u64);
+        counters.memory.queues.set(queues as u64);
+        counters.memory.deflate.set(self.core.deflate.bytes() as u64);
+        counters.memory.tls.set(self.core.tls.as_ref().map_or(0, |side| side.bytes()) as u64);
+        self.service.weigh(&mut Context { core: &mut self.core });
         self.core.fleet.read_memory(self.core.now, || self.net.resident_bytes());
     }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`echo`] | sends every message back |
 //! | [`presence`] | who is here: a worker's presence as a service |
+//! | [`gate`] | who may come in: where tokens are found, and what comes of their claims |
 //! | [`heartbeats`] | what pages say to show that they are there |
 
 pub mod echo;

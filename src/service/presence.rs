@@ -93,9 +93,11 @@ impl Presence {
     /// The presence of worker `worker` among `workers`.
     #[must_use]
     pub fn new(settings: Arc<PresenceSettings>, worker: WorkerId, workers: usize, now: Now) -> Presence {
+        // Where everybody has a token, tokens say who sees whom.
+        let rules = Rules { restricted: settings.gate.is_closed(), ..settings.rules };
         let homes = Homes::new(u16::try_from(workers).unwrap_or(u16::MAX), settings.secret);
         Presence {
-            node: Node::new(worker.0, homes, settings.rules, now),
+            node: Node::new(worker.0, homes, rules, now),
             settings,
             held_back: (0..workers).map(|_| VecDeque::new()).collect(),
             opening: None,
@@ -254,10 +256,23 @@ impl Presence {
         (self.node.users().present(), self.node.rooms().len())
     }
 
-    /// Bytes held, names apart.
+    /// Bytes held: presence, rooms, timers, and letters that are held back.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.node.edge().bytes() + self.node.users().bytes()
+    pub fn bytes(&self) -> [usize; 4] {
+        let (edge, rooms) = (self.node.edge(), self.node.rooms());
+        let held_back: usize = self.held_back.iter().map(VecDeque::capacity).sum();
+        [
+            edge.bytes() + self.node.users().bytes(),
+            edge.room_bytes() + rooms.bytes(),
+            self.node.timer_bytes(),
+            held_back * size_of::<Letter>() + self.node.queue_bytes(),
+        ]
+    }
+
+    /// Gives back what a burst has left.
+    pub fn give_back(&mut self) {
+        self.held_back.iter_mut().filter(|held| held.is_empty()).for_each(|held| *held = VecDeque::new());
+        self.node.give_back();
     }
 
     /// Does what the node wants done, and what comes of that.

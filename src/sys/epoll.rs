@@ -141,8 +141,12 @@ impl Net for Epoll {
 
     fn stop_queueing(&mut self) {
         for listener in &self.listeners {
-            // A second listen only sets the length of the queue.
-            let _ = listener.listen(0);
+            // A second listen only sets the length of the queue. A Unix socket is everybody's: it is shut for new ones.
+            let _ = if listener.domain().is_ok_and(|domain| domain == Domain::UNIX) {
+                listener.shutdown(std::net::Shutdown::Read)
+            } else {
+                listener.listen(0)
+            };
         }
     }
 

@@ -5,3 +5,4 @@ pub mod epoll;
 pub mod memory;
 pub mod net;
 pub mod process;
+pub mod unix;

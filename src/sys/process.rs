@@ -31,3 +31,26 @@ pub fn block_signals() {
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
     }
 }
+
+/// Gives back to the system what is free in the heap. Walks over all of that: not for a worker.
+pub fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "no safe library function asks the C library's allocator for this")]
+    // SAFETY: it takes a number and the allocator's own locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Bytes of the heap that are free: the C library's own count.
+#[must_use]
+pub fn heap_slack() -> u64 {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "no safe library function asks the C library's allocator for this")]
+    // SAFETY: it takes nothing but the allocator's own locks, and returns numbers.
+    unsafe {
+        libc::mallinfo2().fordblks as u64
+    }
+    #[cfg(not(target_env = "gnu"))]
+    0
+}

@@ -5,7 +5,9 @@
 
 pub mod wheel;
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// The length of one tick in milliseconds.
 pub const TICK_MILLIS: u64 = 10;
@@ -68,8 +70,8 @@ pub struct Now {
     pub tick: Tick,
     /// Microseconds since the clock started. Never goes back.
     pub micros: u64,
-    /// Milliseconds since 1970 for telling people: the wall clock as it stood when the clock started, and the time that has
-    /// passed since. A jump of the wall clock doesn't move it.
+    /// Milliseconds since 1970, as the wall clock has it: for telling people, and for what others have dated. It is set
+    /// right while a server runs, and then jumps, back too: nothing waits by it.
     pub unix_millis: u64,
 }
 
@@ -77,7 +79,6 @@ pub struct Now {
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: Instant,
-    origin_unix_millis: u64,
     first: Tick,
 }
 
@@ -85,16 +86,14 @@ impl Clock {
     /// A clock whose first tick is `first`. All workers of a server share a copy of one clock.
     #[must_use]
     pub fn starting_at(first: Tick) -> Clock {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let origin_unix_millis = u64::try_from(unix.as_millis()).unwrap_or(0);
-        Clock { origin: Instant::now(), origin_unix_millis, first }
+        Clock { origin: Instant::now(), first }
     }
 
-    /// Reads the clock (about 20 ns).
+    /// Reads the clock (about 20 ns), and the wall clock to its coarse 4 ms (about 5).
     #[must_use]
     pub fn now(&self) -> Now {
         let micros = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Now { tick: self.tick_at(micros), micros, unix_millis: self.origin_unix_millis + micros / 1_000 }
+        Now { tick: self.tick_at(micros), micros, unix_millis: unix_millis() }
     }
 
     /// How long from `now` until `tick` begins; zero where it has begun.
@@ -113,9 +112,23 @@ impl Clock {
     }
 }
 
+/// The wall clock. A time before 1970 is 1970.
+fn unix_millis() -> u64 {
+    let wall = clock_gettime(ClockId::RealtimeCoarse);
+    let seconds = u64::try_from(wall.tv_sec).unwrap_or(0);
+    seconds * 1_000 + u64::try_from(wall.tv_nsec).unwrap_or(0) / 1_000_000
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reading_tells_the_wall_clocks_time() {
+        let unix = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
+        let told = u128::from(Clock::starting_at(Tick(0)).now().unix_millis);
+        assert!(told.abs_diff(unix) < 60_000, "{told} is not {unix}");
+    }
 
     #[test]
     fn ticks_compare_across_the_wrap() {

@@ -23,8 +23,10 @@ const SLOTS: usize = 4096;
 const WORDS: usize = SLOTS / 64;
 /// How far ahead a deadline can be filed.
 pub const SPAN_TICKS: u32 = SLOTS as u32 - 1;
-/// The capacity that a slot keeps when it has fired; a bigger one is given back.
+/// The capacity up to which a vector is used again when its slot has fired; a bigger one is given back.
 const KEPT_CAPACITY: usize = 64;
+/// Vectors that wait to be used again.
+const SPARE_MAX: usize = 32;
 
 /// Deadlines by tick. A key is any 64 bits.
 #[derive(Debug)]
@@ -38,6 +40,11 @@ pub struct Wheel {
     firing: Vec<u64>,
     /// `len` = entries in `slots`, without `firing`.
     len: usize,
+    /// Vectors of slots that have fired, for slots that get their first entry. A slot without entries has none: so what a
+    /// great many deadlines took is given back as they fire.
+    spare: Vec<Vec<u64>>,
+    /// Entries that all vectors have room for.
+    capacity: usize,
 }
 
 impl Wheel {
@@ -50,6 +57,8 @@ impl Wheel {
             cursor: now,
             firing: Vec::new(),
             len: 0,
+            spare: Vec::new(),
+            capacity: 0,
         }
     }
 
@@ -64,7 +73,18 @@ impl Wheel {
             at
         };
         let slot = slot_of(at);
-        self.slots[slot].push(key);
+        let entries = &mut self.slots[slot];
+        let before = entries.capacity();
+        if before == 0
+            && let Some(spare) = self.spare.pop()
+        {
+            *entries = spare;
+            entries.push(key);
+            self.capacity += entries.capacity();
+        } else {
+            entries.push(key);
+            self.capacity += entries.capacity() - before;
+        }
         self.occupied[slot / 64] |= 1 << (slot % 64);
         self.len += 1;
         at
@@ -102,11 +122,12 @@ impl Wheel {
         self.len() == 0
     }
 
-    /// Bytes held. Walks all slots: for reports.
+    /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let entries: usize = self.slots.iter().map(Vec::capacity).sum();
-        SLOTS * size_of::<Vec<u64>>() + (entries + self.firing.capacity()) * size_of::<u64>()
+        let spare: usize = self.spare.iter().map(Vec::capacity).sum();
+        let slots = (SLOTS + self.spare.capacity()) * size_of::<Vec<u64>>();
+        slots + (self.capacity + spare) * size_of::<u64>()
     }
 
     /// Moves the cursor behind the next occupied slot and its entries to `firing`; `None` where none is due.
@@ -121,10 +142,11 @@ impl Wheel {
         };
         self.cursor = self.cursor.after(distance + 1);
         let slot = slot_of(self.cursor.back(1));
-        if self.firing.capacity() > KEPT_CAPACITY {
-            self.firing = Vec::new();
+        let fired = mem::replace(&mut self.firing, mem::take(&mut self.slots[slot]));
+        self.capacity -= fired.capacity();
+        if (1..=KEPT_CAPACITY).contains(&fired.capacity()) && self.spare.len() < SPARE_MAX {
+            self.spare.push(fired);
         }
-        mem::swap(&mut self.firing, &mut self.slots[slot]);
         self.occupied[slot / 64] &= !(1 << (slot % 64));
         self.len -= self.firing.len();
         Some(())

@@ -101,21 +101,23 @@ impl Partial {
         (part.len(), (left == 0).then_some(opcode))
     }
 
-    /// Goes on with a data frame, into `message`. Returns how many bytes it took, and the message's kind where that was
-    /// its last byte: it lies in `payload` then.
-    pub(super) fn data(
-        &mut self,
-        rules: &mut Rules<'_>,
-        input: &mut [u8],
-    ) -> Result<(usize, Option<Kind>), ProtocolError> {
+    /// Goes on with a data frame, into `message`, or into `payload` once that is whole.
+    pub(super) fn data(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Result<Data, ProtocolError> {
         let (Frame::Data { key, left, fin }, Some(message)) = (self.frame, &mut self.message) else {
-            return Ok((0, None));
+            return Ok(Data::More(0));
         };
         let part = first(input, left);
-        let key = unmask(part, key);
-        message.push(rules, part, left, fin)?;
-        let kind = self.move_on(key, left - part.len(), fin)?;
-        Ok((part.len(), kind))
+        let after = unmask(part, key);
+        let taken = message.push(rules, part, left, fin)?;
+        if taken < part.len() {
+            // The rest will come again, and be unmasked again.
+            let key = key.map(|key| mask::rotate(key, taken));
+            unmask(&mut part[taken..], key);
+            self.frame = Frame::Data { key, left: left - taken, fin };
+            return Ok(Data::PutOff(taken));
+        }
+        let kind = self.move_on(after, left - taken, fin)?;
+        Ok(kind.map_or(Data::More(taken), |kind| Data::Whole(taken, kind)))
     }
 
     /// The end of the data frame is `left` bytes away. Returns the message's kind where this was its last byte: it lies
@@ -162,6 +164,16 @@ impl Partial {
     }
 }
 
+/// What came of part of a data frame, after how many bytes.
+pub(super) enum Data {
+    /// It goes on.
+    More(usize),
+    /// The extension takes no more of it now.
+    PutOff(usize),
+    /// That was the last of a message of this kind.
+    Whole(usize, Kind),
+}
+
 fn first(input: &mut [u8], len: usize) -> &mut [u8] {
     let len = len.min(input.len());
     &mut input[..len]
@@ -192,19 +204,21 @@ impl Assembly {
         Assembly { kind, encoded, utf8: Utf8::default(), fragments: 1, data: Vec::new() }
     }
 
-    /// Adds the next `part`, unmasked, of a frame of which `left` bytes, `part` included, had not arrived before.
+    /// Adds the next `part`, unmasked, of a frame of which `left` bytes, `part` included, had not arrived before. Returns
+    /// how much of it was added: all, but where an extension puts the rest off.
     fn push(
         &mut self,
         rules: &mut Rules<'_>,
         part: &[u8],
         left: usize,
         fin: bool,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<usize, ProtocolError> {
         let before = self.data.len();
         let limit = rules.limits.max_message_bytes;
+        let mut taken = part.len();
         if self.encoded {
             let extension = rules.extension.as_mut().ok_or(ProtocolError::ExtensionData)?;
-            extension.decode(part, fin && part.len() == left, &mut self.data, limit)?;
+            taken = extension.decode(part, fin && part.len() == left, &mut self.data, limit)?;
             if self.data.len() > limit {
                 return Err(ProtocolError::MessageTooBig);
             }
@@ -212,7 +226,8 @@ impl Assembly {
             self.reserve(part.len(), if fin { before + left } else { limit });
             self.data.extend_from_slice(part);
         }
-        self.check(before)
+        self.check(before)?;
+        Ok(taken)
     }
 
     /// Checks what has been added behind `before`.

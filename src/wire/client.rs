@@ -1,6 +1,7 @@
 //! The opening handshake, client side (RFC 6455 §4.1).
 
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
+use crate::wire::deflate::{Agreement, Offer};
 use crate::wire::http::{self, Head};
 use crate::wire::upgrade::accept_key;
 use base64::Engine as _;
@@ -15,7 +16,8 @@ pub struct Request<'a> {
     pub target: &'a str,
     /// Subprotocols in order of preference; may be empty.
     pub subprotocols: &'a [&'a str],
-    /// Further fields; names and values are the caller's own. Not `Sec-WebSocket-Extensions`: an answer to it is refused.
+    /// Further fields; names and values are the caller's own. `Sec-WebSocket-Extensions` may be
+    /// [`Offer::field`](crate::wire::deflate::Offer::field) only: an answer to anything else is refused.
     pub fields: &'a [(&'a str, &'a str)],
 }
 
@@ -66,6 +68,8 @@ pub struct Accepted {
     pub len: usize,
     /// The subprotocol the server chose.
     pub subprotocol: Option<String>,
+    /// How messages are compressed.
+    pub deflate: Option<Agreement>,
 }
 
 /// Why the handshake failed.
@@ -84,7 +88,7 @@ pub enum HandshakeError {
     TooLarge,
 }
 
-/// Checks the response to a request with that `nonce`; `None` where it is incomplete.
+/// Checks the response to a request with that `nonce`, which offered no extension; `None` where it is incomplete.
 ///
 /// # Errors
 /// See [`HandshakeError`].
@@ -92,6 +96,19 @@ pub fn check_response(
     bytes: &[u8],
     nonce: [u8; 16],
     offered: &[&str],
+) -> Result<Option<Accepted>, HandshakeError> {
+    check_response_to(bytes, nonce, offered, None)
+}
+
+/// As [`check_response`], for a request that offered compression where there is an `offer`.
+///
+/// # Errors
+/// See [`HandshakeError`].
+pub fn check_response_to(
+    bytes: &[u8],
+    nonce: [u8; 16],
+    offered: &[&str],
+    offer: Option<&Offer>,
 ) -> Result<Option<Accepted>, HandshakeError> {
     const VERSION: &[u8] = b"HTTP/1.1 ";
     let shown = bytes.len().min(VERSION.len());
@@ -121,8 +138,9 @@ pub fn check_response(
     if accepts != [&accept] {
         return Err(HandshakeError::Field("Sec-WebSocket-Accept"));
     }
+    let deflate = deflate(&head, offer)?;
     let subprotocol = chosen(&head, offered)?.map(String::from);
-    Ok(Some(Accepted { len, subprotocol }))
+    Ok(Some(Accepted { len, subprotocol, deflate }))
 }
 
 fn check_status(status: Option<u16>, head: &Head<'_>) -> Result<(), HandshakeError> {
@@ -136,12 +154,20 @@ fn check_status(status: Option<u16>, head: &Head<'_>) -> Result<(), HandshakeErr
     }
 }
 
+/// How the server compresses.
+fn deflate(head: &Head<'_>, offer: Option<&Offer>) -> Result<Option<Agreement>, HandshakeError> {
+    const NAME: &str = "Sec-WebSocket-Extensions";
+    let mut fields = head.values(NAME).peekable();
+    // RFC 6455 §4.1: an extension that wasn't offered fails the connection.
+    match offer {
+        None if fields.peek().is_some() => Err(HandshakeError::NotOffered(NAME)),
+        None => Ok(None),
+        Some(offer) => offer.check(fields).map_err(|_| HandshakeError::NotOffered(NAME)),
+    }
+}
+
 /// The subprotocol the server chose.
 fn chosen<'a>(head: &Head<'a>, offered: &[&str]) -> Result<Option<&'a str>, HandshakeError> {
-    // RFC 6455 §4.1: an extension that wasn't offered fails the connection, and none was.
-    if head.values("Sec-WebSocket-Extensions").next().is_some() {
-        return Err(HandshakeError::NotOffered("Sec-WebSocket-Extensions"));
-    }
     if head.values("Sec-WebSocket-Protocol").next().is_none() {
         return Ok(None);
     }

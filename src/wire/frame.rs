@@ -168,7 +168,18 @@ fn extended_len(short: u8, bytes: &[u8]) -> Result<Option<(u64, usize)>, Protoco
 
 /// Appends a whole frame to `out`: header and payload, masked where `mask` is given.
 pub fn write(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>) {
-    let (header, len) = Header { fin: true, reserved: 0, opcode, mask, len: payload.len() as u64 }.encode();
+    write_reserved(out, opcode, 0, payload, mask);
+}
+
+/// As [`write`], with reserved bits as in [`Header::reserved`].
+pub fn write_reserved(
+    out: &mut Vec<u8>,
+    opcode: Opcode,
+    reserved: u8,
+    payload: &[u8],
+    mask: Option<[u8; 4]>,
+) {
+    let (header, len) = Header { fin: true, reserved, opcode, mask, len: payload.len() as u64 }.encode();
     out.reserve(len + payload.len());
     out.extend_from_slice(&header[..len]);
     out.extend_from_slice(payload);

@@ -10,6 +10,8 @@
 //! | [`mask`] | masking |
 //! | [`utf8`] | UTF-8 as it streams |
 //! | [`session`] | the frames of one connection: messages, control frames, the closing handshake |
+//! | [`deflate`] | permessage-deflate: compressed messages |
+//! | [`shared`] | a frame encoded once for many connections |
 //! | `assembly` | what a session keeps from one read to the next |
 //! | [`proxy`], [`forwarded`] | who stands behind a proxy: the PROXY protocol, `X-Forwarded-For` |
 //! | [`close`], [`error`] | close codes, and the violations that lead to them |
@@ -17,6 +19,7 @@
 mod assembly;
 pub mod client;
 pub mod close;
+pub mod deflate;
 pub mod error;
 pub mod forwarded;
 pub mod frame;
@@ -24,5 +27,6 @@ pub mod http;
 pub mod mask;
 pub mod proxy;
 pub mod session;
+pub mod shared;
 pub mod upgrade;
 pub mod utf8;

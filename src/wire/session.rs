@@ -6,7 +6,7 @@
 
 use crate::limits::MessageLimits;
 use crate::time::Tick;
-use crate::wire::assembly::{Assembly, Frame, Partial, Rules, unmask};
+use crate::wire::assembly::{Assembly, Data, Frame, Partial, Rules, unmask};
 use crate::wire::close::Close;
 use crate::wire::error::ProtocolError;
 use crate::wire::frame::{self, Header, Opcode, Parsed};
@@ -30,6 +30,17 @@ pub enum Kind {
     Binary,
 }
 
+impl Kind {
+    /// The opcode of its first frame.
+    #[must_use]
+    pub const fn opcode(self) -> Opcode {
+        match self {
+            Kind::Text => Opcode::Text,
+            Kind::Binary => Opcode::Binary,
+        }
+    }
+}
+
 /// What arrived.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
@@ -50,7 +61,8 @@ pub trait Extension {
     fn reserved(&self) -> u8;
 
     /// Decodes the next part of a message whose first frame carried such a bit, appending to `message`; `end` with
-    /// the last part. The session then checks text for UTF-8 and holds `message` to its limit.
+    /// the last part. The session then checks text for UTF-8 and holds `message` to its limit. Returns how much of the
+    /// part was taken: less than all puts the rest off to the next [`Session::read`].
     ///
     /// # Errors
     /// The part can't be decoded, or the message would pass `limit` bytes.
@@ -60,7 +72,7 @@ pub trait Extension {
         end: bool,
         message: &mut Vec<u8>,
         limit: usize,
-    ) -> Result<(), ProtocolError>;
+    ) -> Result<usize, ProtocolError>;
 }
 
 /// The protocol state of one connection. 16 bytes while no message is half received.
@@ -103,6 +115,8 @@ struct Found {
 enum What {
     Message(Kind),
     Control(Opcode),
+    /// Nothing: the extension has put the rest off.
+    Pause,
 }
 
 /// Where the payload of an event lies.
@@ -124,8 +138,8 @@ impl Session {
     }
 
     /// Reads from the front of `input` up to and including the next event. Returns how many bytes were taken, and the
-    /// event; with no event, all bytes were taken. Unmasks in place. After a Close was received or an error returned,
-    /// everything is taken and nothing comes of it.
+    /// event; with no event, all bytes were taken, or the extension has put the rest off: hand it in again later. Unmasks
+    /// in place. After a Close was received or an error returned, everything is taken and nothing comes of it.
     ///
     /// `extension` is the same at every call. An event that had to be put together from several reads or frames keeps
     /// its memory until the next read or [`Session::release`].
@@ -148,6 +162,7 @@ impl Session {
         while at < input.len() {
             match self.step(&mut rules, &mut input[at..]) {
                 Ok((taken, None)) => at += taken,
+                Ok((taken, Some(Found { what: What::Pause, .. }))) => return Ok((at + taken, None)),
                 Ok((taken, Some(found))) => {
                     return Ok((at + taken, Some(self.event(&found, &input[..at + taken]))));
                 }
@@ -288,8 +303,12 @@ impl Session {
     }
 
     fn resume_data(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Step {
-        let (taken, kind) = self.keep().data(rules, input)?;
-        Ok((taken, kind.map(|kind| Found { what: What::Message(kind), place: Place::Kept })))
+        let found = |what| Some(Found { what, place: Place::Kept });
+        Ok(match self.keep().data(rules, input)? {
+            Data::More(taken) => (taken, None),
+            Data::PutOff(taken) => (taken, found(What::Pause)),
+            Data::Whole(taken, kind) => (taken, found(What::Message(kind))),
+        })
     }
 
     /// A frame whose header is complete and ends at `at` in `input`. Handed on where it lies, if all of it does.
@@ -375,8 +394,8 @@ impl Session {
             What::Message(kind) => Event::Message(kind, payload),
             What::Control(Opcode::Ping) => Event::Ping(payload),
             What::Control(Opcode::Pong) => Event::Pong(payload),
-            // It was checked when it was found; reading it twice, once in a connection's life, keeps errors out of here.
-            What::Control(_) => Event::Close(Close::parse(payload).unwrap_or_default()),
+            // A pause is no event and does not get here; a Close was checked when it was found; reading it twice, once in a connection's life, keeps errors out of here.
+            What::Control(_) | What::Pause => Event::Close(Close::parse(payload).unwrap_or_default()),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rollcall::http::api::guard::Guard;
 use rollcall::http::{Site, SiteSettings};
 use rollcall::presence::Rules;
 use rollcall::reactor::{Config, Heartbeat, HeartbeatMode, Server};
@@ -16,7 +17,7 @@ use tungstenite::http::HeaderValue;
 use tungstenite::{HandshakeError, Message, WebSocket};
 
 /// Longer than anything takes that a test waits for; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -74,6 +75,7 @@ pub(crate) fn start_with(workers: usize, times: &Times, gate: Gate) -> Server {
     let settings = Arc::new(SiteSettings {
         subprotocols: vec!["rollcall.v1".into(), "chat".into()],
         presence: Arc::new(presence),
+        api: Arc::new(Guard { loopback: vec![true], ..Guard::default() }),
         ..SiteSettings::default()
     });
     let first_tick = Tick(u32::MAX - 20);

@@ -11,7 +11,7 @@ use tungstenite::Message;
 
 use super::client::{get, upgrade};
 
-fn rollcall(args: &[&str]) -> Command {
+pub(super) fn rollcall(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ROLLCALL_")) {
         command.env_remove(name);
@@ -21,16 +21,16 @@ fn rollcall(args: &[&str]) -> Command {
 }
 
 /// Runs to its end.
-fn run(args: &[&str]) -> Output {
+pub(crate) fn run(args: &[&str]) -> Output {
     rollcall(args).output().unwrap()
 }
 
-fn stdout(output: &Output) -> &str {
+pub(crate) fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).unwrap()
 }
 
 /// The one line on stderr of a run that failed with `code`.
-fn complaint(output: &Output, code: i32) -> String {
+pub(crate) fn complaint(output: &Output, code: i32) -> String {
     let text = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -38,16 +38,16 @@ fn complaint(output: &Output, code: i32) -> String {
 }
 
 /// A file that is gone when the test is over.
-struct File(PathBuf);
+pub(super) struct File(PathBuf);
 
 impl File {
-    fn new(name: &str, text: &str) -> File {
+    pub(super) fn new(name: &str, text: &str) -> File {
         let path = std::env::temp_dir().join(format!("rollcall-{}-{name}.toml", std::process::id()));
         fs::write(&path, text).unwrap();
         File(path)
     }
 
-    fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
 }
@@ -59,15 +59,20 @@ impl Drop for File {
 }
 
 /// A server that runs; killed when the test is over.
-struct Running {
-    child: Child,
-    address: SocketAddr,
-    screen: String,
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) screen: String,
 }
 
 impl Running {
-    fn start(args: &[&str]) -> Running {
-        let mut child = rollcall(&[&["--listen", "127.0.0.1:0"], args].concat()).spawn().unwrap();
+    pub(crate) fn start(args: &[&str]) -> Running {
+        Running::of(&mut rollcall(&[&["--listen", "127.0.0.1:0"], args].concat()))
+    }
+
+    /// A server that this command starts; it has to have its screen.
+    pub(crate) fn of(command: &mut Command) -> Running {
+        let mut child = command.spawn().unwrap();
         let mut screen = String::new();
         let mut reader = BufReader::new(child.stdout.take().unwrap());
         while !screen.contains("Ctrl-C") {
@@ -77,11 +82,11 @@ impl Running {
         Running { child, address, screen }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    fn stderr(&mut self) -> BufReader<ChildStderr> {
+    pub(crate) fn stderr(&mut self) -> BufReader<ChildStderr> {
         BufReader::new(self.child.stderr.take().unwrap())
     }
 }
@@ -145,7 +150,7 @@ fn what_was_asked_wrongly_is_said_in_one_line() {
     for (args, part) in [
         (&["--lisen", "x"][..], "unexpected argument '--lisen' found; a similar argument exists: '--listen'"),
         (&["serve", "--drain", "5"], "has no unit"),
-        (&["--listen", "wss://0.0.0.0:1"], "no TLS"),
+        (&["--listen", "wss://127.0.0.1:1"], "needs --tls-cert and --tls-key"),
         (&["--listen", "0.0.0.0:0"], "--auth none"),
         (&["--max-frame", "2MiB"], "more than max-message"),
         (&["--config", "/nowhere/rollcall.toml"], "can't read /nowhere/rollcall.toml"),

@@ -12,21 +12,21 @@ use tungstenite::{HandshakeError, WebSocket};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An HTTP connection.
-pub(super) struct Http {
+pub(crate) struct Http {
     reader: BufReader<TcpStream>,
 }
 
 /// A response as it was read.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    pub(super) body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
     /// The value of a field.
-    pub(super) fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.head
             .lines()
             .filter_map(|line| line.split_once(": "))
@@ -36,23 +36,23 @@ impl Answer {
 }
 
 impl Http {
-    pub(super) fn connect(address: SocketAddr) -> Http {
+    pub(crate) fn connect(address: SocketAddr) -> Http {
         Http { reader: BufReader::new(socket(address)) }
     }
 
     /// Sends bytes as they are.
-    pub(super) fn send(&mut self, bytes: &str) {
+    pub(crate) fn send(&mut self, bytes: &str) {
         self.reader.get_mut().write_all(bytes.as_bytes()).unwrap();
     }
 
     /// Asks and reads the answer; the connection stays open.
-    pub(super) fn ask(&mut self, method: &str, path: &str) -> Answer {
+    pub(crate) fn ask(&mut self, method: &str, path: &str) -> Answer {
         self.send(&format!("{method} {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
         self.answer(method == "HEAD")
     }
 
     /// Reads one response; one to HEAD has no body, whatever its length says.
-    pub(super) fn answer(&mut self, head_only: bool) -> Answer {
+    pub(crate) fn answer(&mut self, head_only: bool) -> Answer {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             assert_ne!(self.reader.read_line(&mut head).unwrap(), 0, "the connection ended in {head:?}");
@@ -69,7 +69,7 @@ impl Http {
     }
 
     /// Whether the server has ended the connection, with nothing more to read.
-    pub(super) fn is_ended(&mut self) -> bool {
+    pub(crate) fn is_ended(&mut self) -> bool {
         uncut(|| self.reader.read(&mut [0])).unwrap() == 0
     }
 }
@@ -77,7 +77,7 @@ impl Http {
 /// A socket whose reads and writes go on where a signal cuts them short: with a time-out set the kernel doesn't restart
 /// them itself, and tungstenite takes that for an error.
 #[derive(Debug)]
-pub(super) struct Patient(TcpStream);
+pub(crate) struct Patient(TcpStream);
 
 impl Read for Patient {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -105,12 +105,12 @@ fn uncut<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 }
 
 /// One request on a connection of its own.
-pub(super) fn get(address: SocketAddr, path: &str) -> Answer {
+pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
     Http::connect(address).ask("GET", path)
 }
 
 /// An upgrade with further header fields: the connection, or the status of the refusal.
-pub(super) fn upgrade(
+pub(crate) fn upgrade(
     address: SocketAddr,
     path: &str,
     fields: &[(&'static str, &str)],

@@ -1,7 +1,10 @@
 //! What a client and an operator see: HTTP on the WebSocket port, and the binary.
 
-mod binary;
-mod client;
+mod api;
+pub(crate) mod binary;
+pub(crate) mod client;
+mod faults;
 mod http;
 mod proxies;
 mod readme;
+mod secure;

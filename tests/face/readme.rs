@@ -77,11 +77,19 @@ fn the_limits_are_those_of_the_code() {
         ("a worker's read buffer, for all its connections", size(limits::READ_BUFFER_BYTES)),
         ("reads of one connection in a turn", number(limits::READS_PER_TURN_MAX as usize)),
         ("accepts in a turn", number(limits::ACCEPTS_PER_TURN_MAX)),
+        ("steps of TLS handshakes in a turn", number(limits::TLS_HANDSHAKES_PER_TURN_MAX)),
+        ("TLS records held for a handshake message that isn't whole", size(limits::TLS_PARTIAL_BYTES_MAX)),
         ("deadlines fired in a turn", number(limits::DEADLINES_PER_TURN_MAX)),
         ("a token", size(limits::TOKEN_BYTES_MAX)),
         ("patterns in each of a token's claims `rooms`, `see`", number(limits::TOKEN_PATTERNS_MAX)),
         ("a secret for tokens, at the least", format!("{} bytes", limits::TOKEN_SECRET_BYTES_MIN)),
         ("mail that waits for a worker", number(limits::MAILBOX_MAX)),
+        ("payload from which on a message is compressed", format!("{} bytes", limits::DEFLATE_BYTES_MIN)),
+        (
+            "compressed bytes and what they come to, of a connection in a turn",
+            size(limits::INFLATE_BYTES_PER_TURN),
+        ),
+        ("inflaters that a worker lends to messages in parts", number(limits::INFLATERS_MAX)),
         ("pause between two requests of a connection", format!("{keep_alive} s")),
     ] {
         assert!(row(name).contains(&format!("| {value} |")), "{name} is {value}: {}", row(name));

@@ -1,6 +1,7 @@
 //! Tokens: those of another implementation, forged ones, and keys that are none. The fixtures were made with PyJWT; their
 //! tokens are good from 1,700,000,000 s to 1,700,003,600 s.
 
+mod binary;
 mod server;
 mod tokens;
 

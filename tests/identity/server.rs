@@ -200,6 +200,32 @@ fn claims_say_which_rooms_and_what_is_shown() {
 }
 
 #[test]
+fn who_shares_no_room_is_not_seen() {
+    with_workers(|workers| {
+        let server = server(workers, Auth::Early);
+        let blind = |user: &str| signed(&Claims { see: Vec::new(), ..claims(user) });
+        let (mut anna, mut ben) = (connect(&server, &blind("anna")), connect(&server, &blind("ben")));
+        let body = anna.done("watch", r#"{"users":["ben"]}"#);
+        assert_eq!(
+            (&body["users"][0]["state"], &body["users"][0]["version"]),
+            (&"offline".into(), &0.into())
+        );
+        assert_eq!(anna.command("tell", r#"{"user":"ben","data":1}"#)["code"], 403);
+        ben.done("join", r#"{"room":"lobby"}"#);
+        assert_eq!(anna.command("who", r#"{"room":"lobby"}"#)["code"], 403);
+        anna.assert_quiet();
+        anna.done("join", r#"{"room":"lobby"}"#);
+        assert_eq!(anna.event_named("presence")["state"], "online");
+        anna.done("tell", r#"{"user":"ben","data":1}"#);
+        assert_eq!(ben.event_named("tell")["from"], "anna");
+        assert_eq!(anna.done("who", r#"{"room":"lobby"}"#)["users"][1]["state"], "online");
+        ben.done("leave", r#"{"room":"lobby"}"#);
+        let hidden = anna.event_named("presence");
+        assert_eq!((&hidden["state"], &hidden["reason"]), (&"offline".into(), &"hidden".into()));
+    });
+}
+
+#[test]
 fn new_keys_count_from_the_next_token_on_and_send_nobody_away() {
     with_workers(|workers| {
         let keys = Arc::new(Keys::new(vec![Key::from_secret(SECRET).unwrap()]));

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rollcall::presence::State;
 use serde_json::Value;
 
 use super::ask::Ask;
+use super::eyes::check_shown;
 use super::model::{Judge, Model};
 
 #[derive(Debug)]
@@ -88,18 +88,24 @@ impl Watch {
 /// The ears of one client.
 #[derive(Debug, Default)]
 pub(super) struct Ears {
-    name: String,
+    pub(super) name: String,
     asked: BTreeMap<i64, Asked>,
     /// Rooms it is in, as its edge sees it.
     pub(super) rooms: BTreeSet<String>,
     hears: BTreeMap<String, Hearing>,
     pub(super) watches: BTreeMap<String, Watch>,
     tells: BTreeSet<String>,
+    pub(super) user: Option<String>,
+    /// Rooms that it has ever joined.
+    visited: BTreeSet<String>,
+    /// Where sight is restricted: patterns of whom it sees whatever rooms it is in.
+    pub(super) see: Option<Vec<String>>,
 }
 
 impl Ears {
-    pub(super) fn new(name: String) -> Ears {
-        Ears { name, ..Ears::default() }
+    pub(super) fn new(name: String, user: Option<&str>, see: Option<&[&str]>) -> Ears {
+        let see = see.map(|see| see.iter().map(|&pattern| pattern.to_owned()).collect());
+        Ears { name, user: user.map(str::to_owned), see, ..Ears::default() }
     }
 
     pub(super) fn asks(&mut self, seq: i64, ask: &Ask) {
@@ -111,7 +117,10 @@ impl Ears {
         let before: Vec<Ask> = self.asked.range(..seq).map(|(_, asked)| asked.ask.clone()).collect();
         let Some(asked) = self.asked.get_mut(&seq) else { return };
         match &asked.ask {
-            Ask::Join(room) => asked.fresh = self.rooms.insert(room.clone()),
+            Ask::Join(room) => {
+                self.visited.insert(room.clone());
+                asked.fresh = self.rooms.insert(room.clone());
+            }
             Ask::Leave(room) => {
                 self.rooms.remove(room);
                 if let Some(hearing) = self.hears.get_mut(room) {
@@ -133,6 +142,34 @@ impl Ears {
         }
     }
 
+    /// A desk has it come into a room, or go out. Says whether that changes anything.
+    pub(super) fn is_bidden(&mut self, room: &str, joins: bool, has_room: bool) -> bool {
+        if joins {
+            return has_room && self.rooms.insert(room.to_owned());
+        }
+        if let Some(hearing) = self.hears.get_mut(room) {
+            hearing.stopped = true;
+        }
+        self.rooms.remove(room)
+    }
+
+    /// It came into a room, or went out, without having asked.
+    fn brought(&mut self, json: &Value, judge: &mut Judge, text: &str) {
+        let room = json["room"].as_str().unwrap();
+        let number = |field: &str| json[field].as_u64().unwrap();
+        let (epoch, offset, count) = (number("epoch"), number("offset"), number("count"));
+        if json["event"] == "leave" {
+            self.hears.remove(room);
+            return;
+        }
+        let is_new = self.hears.get(room).is_none_or(|known| known.stopped);
+        judge.holds("one_order_per_room", is_new, || format!("{}: was in there: {text}", self.name));
+        let stops = |asked: &Asked| matches!(&asked.ask, Ask::Leave(other) if other == room);
+        let stopped = self.asked.values().any(stops) || !self.rooms.contains(room);
+        let known = BTreeMap::new();
+        self.hears.insert(room.to_owned(), Hearing { epoch, offset, count, known, stopped });
+    }
+
     /// A message comes.
     pub(super) fn hear(&mut self, text: &str, model: &mut Model, judge: &mut Judge) {
         let json: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -151,6 +188,7 @@ impl Ears {
                 }
             }
             Some("say") => self.said(&json, text, model, judge),
+            Some("join" | "leave") if json["epoch"].is_u64() => self.brought(&json, judge, text),
             Some("join" | "leave") => self.moved(&json, text, judge),
             Some("presence") => self.changed(&json, text, model, judge),
             Some("tell") => {
@@ -183,7 +221,9 @@ impl Ears {
                     return;
                 }
                 let stops = |asked: &Asked| matches!(&asked.ask, Ask::Leave(other) if other == room);
-                let stopped = self.asked.range(seq..).any(|(_, asked)| stops(asked));
+                // A desk may have had it go out meanwhile.
+                let stopped =
+                    self.asked.range(seq..).any(|(_, asked)| stops(asked)) || !self.rooms.contains(room);
                 let known = BTreeMap::new();
                 self.hears.insert(room.clone(), Hearing { epoch, offset, count, known, stopped });
             }
@@ -196,7 +236,7 @@ impl Ears {
                 });
                 known.offset += u64::from(next && !*echo);
             }
-            Ask::Who { limit, after, .. } => {
+            Ask::Who { room, limit, after } => {
                 let users: Vec<&str> = body["users"]
                     .as_array()
                     .unwrap()
@@ -208,11 +248,20 @@ impl Ears {
                 judge.holds("who_is_paged", ascend && users.len() <= *limit, || {
                     format!("{}: {text}", self.name)
                 });
+                // It may have left since it asked.
+                let unseen = users.iter().find(|user| !self.sees_anyway(user));
+                judge.holds("no_leak", unseen.is_none() || self.visited.contains(room), || {
+                    format!("{} was never in {room}, and is told of {unseen:?}: {text}", self.name)
+                });
             }
             Ask::Watch { users, suspect } => self.snapshot(users, *suspect, body, model, judge, text),
             Ask::Presence(_) => {
                 for view in body["users"].as_array().unwrap() {
-                    self.not_older(&Told::of(view), view["user"].as_str().unwrap(), judge, text);
+                    let (told, user) = (Told::of(view), view["user"].as_str().unwrap());
+                    if told.version > 0 {
+                        self.may_know(user, told.version, model, judge, text);
+                    }
+                    self.not_older(&told, user, judge, text);
                 }
             }
             _ => {}
@@ -221,6 +270,10 @@ impl Ears {
 
     fn not_older(&self, told: &Told, user: &str, judge: &mut Judge, text: &str) {
         let last = self.watches.get(user).and_then(|watch| watch.told.as_ref());
+        // Who is out of sight is shown as if they were never here.
+        if told.version == 0 && !self.sees_anyway(user) {
+            return judge.holds("no_leak", *told == Told::of_nobody(), || format!("{}: {text}", self.name));
+        }
         judge.holds("versions_ascend", last.is_none_or(|last| last.version <= told.version), || {
             format!("{}: knew {last:?} of {user}, and now: {text}", self.name)
         });
@@ -244,6 +297,9 @@ impl Ears {
             let told = Told::of(view);
             self.not_older(&told, user, judge, text);
             let others = self.asked.values().any(|asked| asked.ask.watches(user));
+            if told.version > 0 {
+                self.may_know(user, told.version, model, judge, text);
+            }
             if let Some(watch) = self.watches.get_mut(user) {
                 if told.version > 0 {
                     let why = format!("{}: shown by no home: {text}", self.name);
@@ -266,17 +322,27 @@ impl Ears {
 
     fn changed(&mut self, json: &Value, text: &str, model: &Model, judge: &mut Judge) {
         let (user, told) = (json["user"].as_str().unwrap(), Told::of(json));
+        let anyway = self.sees_anyway(user);
+        if json["reason"] == "hidden" {
+            let nothing = Told { version: told.version, ..Told::of_nobody() };
+            let is_well = !anyway && told == nothing;
+            judge.holds("no_leak", is_well, || format!("{}: {text}", self.name));
+        } else {
+            self.may_know(user, told.version, model, judge, text);
+        }
         let why = |what: &str| format!("{}: {what}: {text}", self.name);
         let Some(watch) = self.watches.get_mut(user) else {
             return judge.broken("snapshot_then_changes", why("watches nobody of that name"));
         };
         let last = watch.told.as_ref().map(|last| last.version);
         judge.holds("snapshot_then_changes", last.is_some() || !watch.sure, || why("before the snapshot"));
-        judge.holds("versions_ascend", last.is_none_or(|last| last < told.version), || {
-            why(&format!("knew version {last:?}"))
-        });
-        let since = last.filter(|_| watch.gapless).unwrap_or(u64::MAX);
-        check_shown(&told, user, since, watch.suspect, model, judge, &why("not as its home shows it"));
+        // Who goes out of sight and comes back may be as before.
+        let ascends = last.is_none_or(|last| last < told.version || (!anyway && last == told.version));
+        judge.holds("versions_ascend", ascends, || why(&format!("knew version {last:?}")));
+        if json["reason"] != "hidden" {
+            let since = last.filter(|_| watch.gapless && anyway).unwrap_or(u64::MAX);
+            check_shown(&told, user, since, watch.suspect, model, judge, &why("not as its home shows it"));
+        }
         watch.told = Some(told);
     }
 
@@ -307,7 +373,7 @@ impl Ears {
     fn said(&mut self, json: &Value, text: &str, model: &mut Model, judge: &mut Judge) {
         let room = json["room"].as_str().unwrap();
         let (epoch, offset) = (json["epoch"].as_u64().unwrap(), json["offset"].as_u64().unwrap());
-        let what = (json["from"].as_str().unwrap().to_owned(), data_of(text, "epoch").to_owned());
+        let what = (json["from"].to_string(), data_of(text, "epoch").to_owned());
         let known = model.said.entry((room.to_owned(), epoch, offset)).or_insert_with(|| what.clone());
         judge.holds("one_order_per_room", *known == what, || {
             format!("{}: others heard {known:?}: {text}", self.name)
@@ -361,6 +427,13 @@ impl Ears {
         }
         for (user, watch) in self.watches.iter().filter(|(_, watch)| watch.sure && watch.comparable) {
             let (plain, full) = truth(user);
+            if !self.sees_anyway(user) && !self.rooms.iter().any(|room| model.members(room).contains(user)) {
+                let shown = watch.told.as_ref().map(|told| told.state.as_str());
+                judge.holds("no_leak", shown == Some("offline"), || {
+                    format!("{}: {user} is out of sight, and known as {watch:?}", self.name)
+                });
+                continue;
+            }
             let same = |truth: &Told| {
                 let told = watch.told.as_ref();
                 told.is_some_and(|told| *told == Told { version: told.version, ..truth.clone() })
@@ -369,6 +442,7 @@ impl Ears {
                 Some(true) => same(&full),
                 Some(false) => same(&plain),
                 // A refusal left it in one of the two kinds.
+                None if !self.sees_anyway(user) => true,
                 None => watch.told.as_ref().is_some_and(|told| !model.has_changed(user, told.version)),
             };
             judge.holds("snapshot_then_changes", holds, || {
@@ -380,31 +454,6 @@ impl Ears {
 
 /// A command that a test wrote by hand: nothing is known of it.
 const RAW: Asked = Asked { ask: Ask::Heartbeat, fresh: false };
-
-fn check_shown(
-    told: &Told,
-    user: &str,
-    since: u64,
-    suspect: Option<bool>,
-    model: &Model,
-    judge: &mut Judge,
-    why: &str,
-) {
-    let Some((shown, missed)) = model.at_version(user, told.version, since, suspect == Some(true)) else {
-        judge.holds("snapshot_then_changes", !model.is_exact(), || why.to_owned());
-        return;
-    };
-    let state = |state: State| state.name() == told.state;
-    let plain_or_full = match suspect {
-        Some(true) => state(shown.state),
-        Some(false) => state(shown.plain),
-        None => state(shown.plain) || state(shown.state),
-    };
-    let info = shown.info.as_deref().map_or(Value::Null, |info| serde_json::from_str(info).unwrap());
-    let same = plain_or_full && shown.connections as u64 == told.connections && info == told.info;
-    judge.holds("snapshot_then_changes", same, || format!("{why}: {shown:?}"));
-    judge.holds("snapshot_then_changes", !missed, || format!("changes are missing before: {why}"));
-}
 
 /// The bytes of `data`, which is followed by the field `next`.
 fn data_of<'a>(text: &'a str, next: &str) -> &'a str {

@@ -4,10 +4,13 @@
 
 mod ask;
 mod ears;
+mod eyes;
 mod limits;
 mod model;
+mod outside;
 mod people;
 mod rest;
 mod rig;
 mod rooms;
+mod sight;
 mod simulation;

@@ -51,6 +51,8 @@ pub(super) struct Shown {
     pub(super) plain: State,
     pub(super) connections: usize,
     pub(super) info: Option<String>,
+    /// Where sight is restricted, and the user not offline: the rooms that make it seen.
+    pub(super) rooms: BTreeSet<String>,
 }
 
 impl Shown {
@@ -68,6 +70,8 @@ struct Person {
     reason: Option<Reason>,
     /// Everything that the home showed, by version.
     shown: Vec<(u64, Shown)>,
+    /// The rooms that its home took an offline user to be in, by version.
+    offline_in: BTreeMap<u64, BTreeSet<String>>,
 }
 
 impl Person {
@@ -76,7 +80,13 @@ impl Person {
         let plain = states.max().unwrap_or(State::Offline);
         let suspect = !self.devices.is_empty() && self.devices.iter().all(|device| device.suspect);
         let state = if suspect { State::Suspect } else { plain };
-        Shown { state, plain, connections: self.devices.len(), info: self.info.clone() }
+        Shown {
+            state,
+            plain,
+            connections: self.devices.len(),
+            info: self.info.clone(),
+            rooms: BTreeSet::new(),
+        }
     }
 
     fn live(&mut self, at: Address) -> Option<&mut Device> {
@@ -131,6 +141,14 @@ impl Model {
                 member.clients += 1;
                 if !member.lingering.is_empty() {
                     member.lingering.remove(0);
+                }
+            }
+            Envelope::Kick { user, .. } => {
+                let Some(person) = self.people.get_mut(&**user) else { return };
+                let devices = person.devices.len();
+                person.devices.retain(|device| device.lingers.is_none());
+                if person.devices.len() < devices {
+                    person.reason = Some(Reason::Kicked);
                 }
             }
             Envelope::Leave { room, user, leaving, .. } => self.leave(now, room, user, *leaving),
@@ -203,8 +221,14 @@ impl Model {
                 plain: view.plain,
                 connections: view.connections,
                 info: view.info.as_deref().map(str::to_owned),
+                rooms: match &view.rooms {
+                    Some(rooms) if view.plain != State::Offline => {
+                        rooms.iter().map(ToString::to_string).collect()
+                    }
+                    _ => BTreeSet::new(),
+                },
             };
-            let expected = person.expected();
+            let expected = Shown { rooms: shown.rooms.clone(), ..person.expected() };
             let both = || format!("{user} is shown as {shown:?} and is {expected:?}");
             let (is_shown, is) = (shown.plain != State::Offline, !person.devices.is_empty());
             judge.holds("no_false_offline", is_shown || !is, both);
@@ -223,6 +247,13 @@ impl Model {
             });
             if shown != last.1 {
                 person.shown.push((view.version, shown));
+            }
+            // Of who is offline the rooms' homes may speak late: that is a version of nobody's.
+            if let (Some((_, last)), Some(rooms)) = (person.shown.last_mut(), view.rooms)
+                && last.plain == State::Offline
+            {
+                let names = rooms.iter().map(ToString::to_string);
+                person.offline_in.entry(view.version).or_default().extend(names);
             }
         }
         for (room, members) in self.rooms.iter().filter(|(room, _)| self.homes.of(room) == worker) {
@@ -245,12 +276,28 @@ impl Model {
     ) -> Option<(&Shown, bool)> {
         let shown = &self.people.get(user)?.shown;
         let i = shown.iter().position(|(at, _)| *at == version)?;
+        // Where two versions came in one step, the model has only seen the second.
+        let next = shown.iter().map(|(at, _)| *at).find(|at| *at >= since);
+        let since = next.filter(|_| self.is_restricted() && since > 0).unwrap_or(since);
         let never = Shown::default();
         let missed = (0..i).filter(|i| shown[*i].0 > since).any(|i| {
             let before = i.checked_sub(1).map_or(&never, |i| &shown[i].1);
-            suspect || shown[i].1.differs_plainly(before)
+            shown[i].1.differs_plainly(before) || (suspect && shown[i].1.state != before.state)
         });
         Some((&shown[i].1, missed))
+    }
+
+    /// The rooms in which a user could be seen who was shown with a version: those of the one before too, for who is told
+    /// that the user is gone, and those of the next, where both came at once.
+    pub(super) fn rooms_at(&self, user: &str, version: u64) -> BTreeSet<String> {
+        let Some(Person { shown, offline_in, .. }) = self.people.get(user) else { return BTreeSet::new() };
+        let at = shown.partition_point(|(at, _)| *at < version);
+        let is_shown = shown.get(at).is_some_and(|(at, _)| *at == version);
+        let is_gone = is_shown && shown[at].1.plain == State::Offline;
+        let first = if is_shown && !is_gone { at } else { at.saturating_sub(1) };
+        let around = shown.iter().skip(first).take(at + 1 - first);
+        let rooms = around.flat_map(|(_, shown)| &shown.rooms);
+        rooms.chain(offline_in.get(&version).into_iter().flatten()).cloned().collect()
     }
 
     /// Whether every watcher of a user has seen a change since a version.
@@ -259,6 +306,13 @@ impl Model {
         let is_first = shown.first().is_some_and(|(version, _)| *version > since);
         let mut changes = shown.windows(2).filter(|pair| pair[1].0 > since);
         is_first || changes.any(|pair| pair[1].1.differs_plainly(&pair[0].1))
+    }
+
+    /// The slots of a user's live connections at a worker, oldest first.
+    pub(super) fn live_at(&self, user: &str, worker: u16) -> Vec<u32> {
+        let devices = self.people.get(user).into_iter().flat_map(|person| &person.devices);
+        let here = devices.filter(|device| device.lingers.is_none() && device.at.0 == worker);
+        here.map(|device| device.at.1).collect()
     }
 
     /// The members of a room.
@@ -284,6 +338,11 @@ impl Model {
 
     pub(super) fn people(&self) -> Vec<String> {
         self.people.keys().cloned().collect()
+    }
+
+    /// Where sight is restricted, who goes offline and out of a room in one step is shown with two versions.
+    pub(super) fn is_restricted(&self) -> bool {
+        self.rules.restricted
     }
 
     /// Whether all that homes show follows from letters: pages' own heartbeats can't be seen from outside.

@@ -257,6 +257,24 @@ fn last_seen_times_are_kept_up_to_a_bound_the_oldest_dropped_first() {
 }
 
 #[test]
+fn no_version_goes_back_though_the_user_was_forgotten_and_the_wall_clock_was_set_back() {
+    let mut world = World::new(1, Rules::default());
+    let (node, mut now) = (&mut world.nodes[0], world.now);
+    let mut visit = |user: &str, now| {
+        let slot = node.open(now, 0, Some(user.into()), false);
+        let version = node.users().view(user, now).version;
+        node.closed(now, slot, Reason::Kicked, now.unix_millis);
+        node.effects();
+        version
+    };
+    let before = visit("ann", now);
+    (0..=rollcall::limits::LAST_SEEN_MAX).for_each(|n| assert!(visit(&format!("u{n}"), now) > 0));
+    now.unix_millis -= 86_400_000;
+    let after = visit("ann", now);
+    assert!(after > before, "{after} after {before}");
+}
+
+#[test]
 fn a_view_names_state_connections_version_and_info() {
     let mut world = world();
     let c = world.open(1, Some("ann"));

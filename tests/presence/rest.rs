@@ -40,6 +40,7 @@ impl World {
         }
         let gathering: usize = self.nodes.iter().map(|node| node.edge().gathering()).sum();
         self.judge.holds("nothing_left", gathering == 0, || format!("{gathering} answers are in the making"));
+        self.check_orders();
     }
 
     /// After all clients have gone for good: what the nodes still hold.

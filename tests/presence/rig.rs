@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use rollcall::presence::admin::Reply;
 use rollcall::presence::envelope::{Asker, Leaving, Ticket};
-use rollcall::presence::{Address, Client, Effect, Envelope, Frame, Homes, Name, Node, Reason, Rules};
+use rollcall::presence::{
+    Address, Client, Effect, Entry, Envelope, Frame, Grants, Homes, Name, Node, Reason, Rules,
+};
 use rollcall::time::{Now, Tick};
 use serde_json::Value;
 
 use super::ask::Ask;
 use super::ears::Ears;
 use super::model::{Judge, Model};
+use super::outside::Outside;
 
 /// Just before the tick wraps, so that every test that lasts crosses the wrap.
 const FIRST: Tick = Tick(u32::MAX - 300);
@@ -20,6 +23,12 @@ const UNIX_MILLIS: u64 = 1_700_000_000_000;
 /// An encoded message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Text(Arc<str>);
+
+impl Text {
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+}
 
 impl Frame for Text {
     fn encode(json: &str) -> Self {
@@ -36,6 +45,8 @@ pub(super) struct Seat {
     pub(super) open: bool,
     /// The server has closed it: the code.
     pub(super) closing: Option<u16>,
+    /// The server has sent it away, for this.
+    pub(super) sent_away: Option<Reason>,
     pub(super) suspect: bool,
     pub(super) ears: Ears,
     pub(super) inbox: Vec<String>,
@@ -59,9 +70,16 @@ pub(super) struct World {
     held: Vec<VecDeque<Envelope<Text>>>,
     /// What the desks answered, by ticket.
     pub(super) replies: Vec<(u64, Reply)>,
+    pub(super) outside: Outside,
     pub(super) model: Model,
     pub(super) judge: Judge,
     pub(super) trace: bool,
+}
+
+/// What a token grants that has these patterns in its claim `see`.
+pub(super) fn grants(see: &[&str], expires_millis: u64) -> Grants {
+    let see: Vec<String> = see.iter().map(|&pattern| pattern.to_owned()).collect();
+    Grants::new(None, &see, None, expires_millis).unwrap()
 }
 
 impl World {
@@ -82,6 +100,7 @@ impl World {
             queues: vec![VecDeque::new(); n * n],
             held: vec![VecDeque::new(); n * n],
             replies: Vec::new(),
+            outside: Outside::default(),
             model: Model::new(rules, homes),
             judge: Judge { strict: true, first: None },
             trace: false,
@@ -98,8 +117,17 @@ impl World {
     // Clients
 
     pub(super) fn open(&mut self, worker: u16, user: Option<&str>) -> usize {
+        self.enter(worker, user, None)
+    }
+
+    /// A client with a token whose claim `see` has these patterns.
+    pub(super) fn open_seeing(&mut self, worker: u16, user: &str, see: &[&str]) -> usize {
+        self.enter(worker, Some(user), Some(see))
+    }
+
+    fn enter(&mut self, worker: u16, user: Option<&str>, see: Option<&[&str]>) -> usize {
         let link = self.clients.len();
-        self.note(|| format!("c{link} opens at w{worker} as {user:?}"));
+        self.note(|| format!("c{link} opens at w{worker} as {user:?}, seeing {see:?}"));
         let name = format!("c{link} ({})", user.unwrap_or("nobody"));
         self.clients.push(Seat {
             worker,
@@ -107,12 +135,17 @@ impl World {
             user: user.map(str::to_owned),
             open: true,
             closing: None,
+            sent_away: None,
             suspect: false,
-            ears: Ears::new(name),
+            ears: Ears::new(name, user, see),
             inbox: Vec::new(),
             next_seq: 1,
         });
-        let slot = self.nodes[usize::from(worker)].open(self.now, link as u64, user.map(Name::from), true);
+        let entry = match (user, see) {
+            (Some(user), Some(see)) => Entry::Token(user.into(), Arc::new(grants(see, u64::MAX))),
+            (user, _) => Entry::Open(user.map(Name::from)),
+        };
+        let slot = self.nodes[usize::from(worker)].enter(self.now, link as u64, entry, true);
         self.clients[link].slot = slot;
         self.up(link);
         self.after(worker);
@@ -218,7 +251,7 @@ impl World {
         let seat = &mut self.clients[c];
         seat.open = false;
         let (worker, slot, user) = (seat.worker, seat.slot, seat.user.clone());
-        let reason = if seat.closing == Some(4409) { Reason::Replaced } else { reason };
+        let reason = seat.sent_away.unwrap_or(reason);
         let rooms = seat.ears.rooms.clone();
         self.nodes[usize::from(worker)].closed(self.now, slot, reason, self.now.unix_millis);
         if let Some(user) = user {
@@ -247,7 +280,12 @@ impl World {
     // Mail
 
     /// The model gets to know of a letter that an edge writes to a home at its own worker.
-    fn letter_at_home(&mut self, c: usize, name: &str, letter: impl FnOnce(Address, Name) -> Envelope<Text>) {
+    pub(super) fn letter_at_home(
+        &mut self,
+        c: usize,
+        name: &str,
+        letter: impl FnOnce(Address, Name) -> Envelope<Text>,
+    ) {
         let Seat { worker, slot, .. } = self.clients[c];
         if self.homes.of(name) == worker {
             let at = Address { worker, client: Client { slot, serial: 0 } };
@@ -259,7 +297,7 @@ impl World {
         self.model.compare(self.now, worker, &self.nodes[usize::from(worker)], &mut self.judge);
     }
 
-    fn after(&mut self, worker: u16) {
+    pub(super) fn after(&mut self, worker: u16) {
         self.compare(worker);
         let effects = self.nodes[usize::from(worker)].effects();
         self.carry_out(worker, effects);
@@ -275,18 +313,22 @@ impl World {
                 }
                 Effect::Close { link, code, .. } => {
                     self.note(|| format!("c{link} is closed with {code}"));
-                    self.clients[link as usize].closing.get_or_insert(code);
+                    let seat = &mut self.clients[link as usize];
+                    seat.closing.get_or_insert(code);
+                    let sent_away = match code {
+                        4409 => Some(Reason::Replaced),
+                        4403 => Some(Reason::Kicked),
+                        _ => None,
+                    };
+                    seat.sent_away = seat.sent_away.or(sent_away);
                 }
                 Effect::Spread { broadcast, links, frame } => {
-                    links.iter().for_each(|link| self.hear(*link, &frame.0));
+                    let to = self.broadcast(&links, &frame);
                     let node = &mut self.nodes[usize::from(worker)];
-                    node.spread(self.now, broadcast, links.len(), 0);
+                    node.spread(self.now, broadcast, to, 0);
                     effects.extend(node.effects());
                 }
-                Effect::Reply { ticket, reply } => {
-                    self.note(|| format!("    a{ticket} is answered {reply:?}"));
-                    self.replies.push((ticket, reply));
-                }
+                Effect::Reply { ticket, reply } => self.replied(ticket, reply),
                 Effect::Verify { .. } => unreachable!("nobody here sends a token"),
                 Effect::Post { to, envelope } => {
                     let lane = self.lane(worker, to);
@@ -294,6 +336,7 @@ impl World {
                         self.queues[lane].push_back(envelope);
                         continue;
                     }
+                    self.undone(&envelope);
                     let node = &mut self.nodes[usize::from(worker)];
                     self.held[lane].extend(node.refused(self.now, envelope));
                     effects.extend(node.effects());
@@ -302,7 +345,7 @@ impl World {
         }
     }
 
-    fn hear(&mut self, link: u64, text: &str) {
+    pub(super) fn hear(&mut self, link: u64, text: &str) {
         self.note(|| format!("        c{link} hears {text}"));
         let seat = &mut self.clients[link as usize];
         if !seat.open {
@@ -330,6 +373,7 @@ impl World {
         let Some(envelope) = self.queues[lane].pop_front() else { return };
         self.note(|| format!("    w{from} -> w{to} {envelope:?}"));
         self.model.letter(self.now, &envelope);
+        self.orders_arrive(to as u16, &envelope);
         self.nodes[to].mail(self.now, envelope);
         self.after(to as u16);
     }
@@ -406,7 +450,8 @@ impl World {
                 }
             }
             self.settle();
-            self.pass(grace + 1);
+            // Broadcasts take a turn each.
+            self.pass(grace + 20);
         }
         self.settle();
         self.check_at_rest();

@@ -13,6 +13,10 @@
 //! | `snapshot_then_changes` | a snapshot, then every change that the watcher may see, then the truth |
 //! | `every_command_answered_once` | by its `seq` |
 //! | `told_once` | a `tell` reaches a connection once |
+//! | `every_order_answered_once` | from outside: by its ticket, with an answer of its kind |
+//! | `broadcast_once` | who was there and still is got it, once; as many as was said |
+//! | `pages_are_in_order` | of users, rooms and members; all pages together name everybody, once |
+//! | `no_leak` | in half of the runs sight is restricted: nobody is told of whom they may not see, and who goes out of sight is offline |
 //! | `who_is_paged` | by name, behind `after`, within `limit` |
 //! | `nothing_left` | when all have gone nothing remains, and nobody who is gone is sent anything |
 //!
@@ -24,7 +28,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use rollcall::presence::{Reason, Rules, State};
+use rollcall::presence::admin::Ask as Order;
+use rollcall::presence::{Name, Reason, Rules, State};
+use rollcall::time::wheel::SPAN_TICKS;
 
 use super::ask::Ask;
 use super::model::{Broken, Judge};
@@ -86,6 +92,7 @@ impl Run {
             grace: dice.of(&[500, 500, 200, 0, 5000]),
             page_silence: dice.of(&[None, None, None, Some(900), Some(6000)]),
             connections_per_user: dice.of(&[16, 3]),
+            restricted: dice.once_in(2),
             ..Rules::default()
         };
         let mut world = World::with_secret(workers, rules, seed);
@@ -121,7 +128,8 @@ impl Run {
         }
         self.world.rest(self.rules.grace);
         // Timers of those who are gone are void, and have to run out.
-        self.world.pass(self.rules.grace.max(self.rules.page_silence.unwrap_or(0)) + 200);
+        let tokens = if self.rules.restricted { SPAN_TICKS } else { 0 };
+        self.world.pass(self.rules.grace.max(self.rules.page_silence.unwrap_or(0)).max(tokens) + 200);
         self.world.check_empty();
     }
 
@@ -140,6 +148,19 @@ impl Run {
         }
     }
 
+    /// A client comes: with a token, where sight is restricted.
+    fn come(&mut self, worker: u16, user: Option<&str>) -> usize {
+        match user.filter(|_| self.rules.restricted) {
+            Some(user) => {
+                let see: &[&str] = self.dice.of(&[&[][..], &[], &["u1"], &["u2", "u3*"], &["*"]]);
+                self.world.open_seeing(worker, user, see)
+            }
+            // Nobody comes without one.
+            None if self.rules.restricted => self.world.open_seeing(worker, "u0", &[]),
+            None => self.world.open(worker, user),
+        }
+    }
+
     fn worker(&mut self) -> u16 {
         self.dice.below(self.world.nodes.len()) as u16
     }
@@ -151,7 +172,7 @@ impl Run {
                 let user = (!self.dice.once_in(6)).then(|| self.dice.of(&self.users));
                 let worker = self.worker();
                 if self.open().len() < 24 {
-                    self.world.open(worker, user.as_deref());
+                    self.come(worker, user.as_deref());
                 }
             }
             10..13 => self.freeze_or_fill(),
@@ -165,9 +186,14 @@ impl Run {
                 let ticks = self.dice.of(&[1, 3, 10, 30, 100, 250, 499, 500, 501, 600]);
                 self.world.pass(ticks as u32);
             }
-            30 => self.world.jump(6_000),
+            30 if self.dice.once_in(2) => self.world.jump(6_000),
+            30 => self.set_the_clock(),
             31 => self.mass_disconnect(),
             32 => self.deliver(1_000),
+            33..41 => {
+                let (worker, ask) = (self.worker(), self.any_order());
+                self.world.order(worker, ask);
+            }
             _ => {
                 let open = self.open();
                 if !open.is_empty() {
@@ -176,6 +202,14 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// The machine's clock is set right, by up to a day: no version may go back for that, and nothing waits by it.
+    fn set_the_clock(&mut self) {
+        let day = 86_400_000;
+        let ahead = self.dice.below(2 * day) as u64;
+        self.world.now.unix_millis = (self.world.now.unix_millis + ahead).saturating_sub(day as u64);
+        self.world.note(|| format!("the wall clock is set to {}", self.world.now.unix_millis));
     }
 
     fn freeze_or_fill(&mut self) {
@@ -213,7 +247,7 @@ impl Run {
         let back: Vec<Reload> = self.reloads.extract_if(.., |reload| reload.steps == 0).collect();
         for Reload { user, rooms, .. } in back {
             let worker = self.worker();
-            let c = self.world.open(worker, user.as_deref());
+            let c = self.come(worker, user.as_deref());
             for room in rooms {
                 self.world.ask(c, &Ask::Join(room));
             }
@@ -254,6 +288,28 @@ impl Run {
                     self.world.ask(c, &ask);
                 }
             }
+        }
+    }
+
+    /// Somebody outside asks something.
+    fn any_order(&mut self) -> Order {
+        self.said += 1;
+        let data = format!(r#"{{ "n":{} }}"#, self.said).into();
+        let (room, user) = (self.dice.of(&self.rooms).into(), Name::from(self.dice.of(&self.users)));
+        let (limit, after) = (1 + self.dice.below(4), self.dice.once_in(3).then(|| user.clone()));
+        match self.dice.below(16) {
+            0..2 => {
+                let state = self.dice.of(&[None, None, Some(State::Online), Some(State::Offline)]);
+                Order::Users { state, limit, after }
+            }
+            2 => Order::User { user },
+            3..5 => Order::Tell { user, data },
+            5 => Order::Disconnect { user, reason: "out".into() },
+            6 => Order::Rooms { limit, after },
+            7 => Order::Members { room, limit, after },
+            8..10 => Order::Say { room, data },
+            10..14 => Order::Bring { user, room, joins: !self.dice.once_in(3) },
+            _ => Order::Broadcast { data },
         }
     }
 

@@ -25,7 +25,7 @@ enum Never {
 
 const RULES: &[Rule] = &[
     Rule {
-        within: &["src/wire", "src/presence"],
+        within: &["src/wire", "src/presence", "src/identity"],
         but: &[],
         never: Never::Below(&[
             "std::net",
@@ -56,10 +56,28 @@ const RULES: &[Rule] = &[
         instead: "presence knows only limits and time; give out an effect and let the service carry it out",
     },
     Rule {
+        within: &["src/identity"],
+        but: &[],
+        never: Never::BelowBut("crate", &["crate::identity", "crate::limits", "crate::time"]),
+        instead: "identity knows only limits and time; give out claims and let the service make of them what it goes by",
+    },
+    Rule {
+        within: &["src"],
+        but: &["src/identity", "src/cli"],
+        never: Never::Below(&["jsonwebtoken"]),
+        instead: "tokens are verified in identity; what others need of them is claims",
+    },
+    Rule {
         within: &["src/reactor"],
         but: &[],
-        never: Never::Below(&["crate::service", "crate::http", "crate::presence"]),
+        never: Never::Below(&["crate::service", "crate::http", "crate::presence", "crate::identity"]),
         instead: "the reactor owns the trait Service and knows nobody who implements it: add a method to the trait",
+    },
+    Rule {
+        within: &["src"],
+        but: &["src/reactor/tls"],
+        never: Never::Below(&["rustls", "x509_cert"]),
+        instead: "TLS lies between the socket and the bytes: ask the Context what it found out",
     },
     Rule {
         within: &["src/time/wheel.rs", "src/reactor/outbox.rs", "src/reactor/mailbox.rs"],
@@ -204,6 +222,9 @@ fn each_forbidden_edge_is_found() {
         ("src/wire/frame.rs", "use crate::reactor::Config;"),
         ("src/wire/frame.rs", "use crate::{limits::X, sys::Y};"),
         ("src/presence/roster.rs", "use crate::wire::close::Close;"),
+        ("src/identity/token.rs", "use crate::presence::is_name;"),
+        ("src/identity/key.rs", "use std::fs::File;"),
+        ("src/service/gate.rs", "use jsonwebtoken::decode;"),
         ("src/reactor/worker.rs", "use crate::http::Site;"),
         ("src/reactor/worker.rs", "use crate::service::echo::Echo;"),
         ("src/time/wheel.rs", "use crate::reactor::conn::Conn;"),

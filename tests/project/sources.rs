@@ -36,7 +36,7 @@ fn collect(top: &Path, directory: &Path, sources: &mut Vec<Source>) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for path in entries.map(|entry| entry.unwrap().path()) {
         if path.is_dir() {
-            if !["target", "peers", "fuzz"].iter().any(|other| path.ends_with(other)) {
+            if !["target", "peers"].iter().any(|other| path.ends_with(other)) {
                 collect(top, &path, sources);
             }
         } else if path.extension().is_some_and(|extension| extension == "rs") {

@@ -250,14 +250,14 @@ fn receiving_never_touches_the_wheel() {
     let mut stage = Stage::new(&config());
     let id = stage.open();
     stage.pass(SECOND);
-    let bytes = || stage.fleet.sum(|counters| counters.wheel_bytes.get());
+    let bytes = || stage.fleet.sum(|counters| counters.memory.wheel.get());
     let before = bytes();
     for _ in 0..10_000 {
         stage.script.arrive(id, &masked(Opcode::Text, b"x"));
         stage.script.settle(&mut stage.worker);
     }
     stage.script.pass(&mut stage.worker, SECOND);
-    assert_eq!(stage.fleet.sum(|counters| counters.wheel_bytes.get()), before);
+    assert_eq!(stage.fleet.sum(|counters| counters.memory.wheel.get()), before);
 }
 
 #[test]

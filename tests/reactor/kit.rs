@@ -50,6 +50,8 @@ pub(super) struct Recorder {
     pub(super) bound: Vec<ConnId>,
     /// The connections that it was told are gone.
     pub(super) gone: Vec<ConnId>,
+    /// The names in the certificates of who opened.
+    pub(super) names: Vec<Option<String>>,
     /// These are sent something at the next tick.
     pub(super) nudged: Vec<ConnId>,
 }
@@ -76,6 +78,7 @@ impl Service for Recorder {
     fn open(&mut self, cx: &mut Context<'_, ()>, conn: ConnId) {
         assert_eq!(cx.tag(conn), Some(7));
         self.conns.push(conn);
+        self.names.push(cx.certified_name(conn));
         self.told.push(Told::Open);
     }
 

@@ -265,3 +265,40 @@ fn a_drain_lets_a_half_written_response_leave() {
     assert!(stage.script.written(id).ends_with(b"/a\n"));
     assert!(stage.script.peer(id, |peer| peer.finished), "and that was all");
 }
+
+#[test]
+fn want_of_memory_is_waited_out_and_a_connection_that_can_not_be_watched_is_let_go() {
+    // ENOMEM, ENFILE, ENOBUFS; and an errno that says nothing of want.
+    for errno in [12, 23, 105, 1] {
+        let mut stage = Stage::new(&config());
+        let holder = stage.open();
+        stage.script.refuse_accept(errno);
+        let waiting = stage.script.connect();
+        stage.settle();
+        assert!(stage.script.timeout().unwrap() >= Duration::from_millis(90), "{errno}: it spins");
+        stage.pass(Duration::from_millis(200));
+        stage.send(waiting, &upgrade_request("/"));
+        assert!(stage.script.written(waiting).starts_with(b"HTTP/1.1 101"), "{errno}");
+        stage.script.refuse_register();
+        let unwatched = stage.script.connect();
+        stage.settle();
+        assert!(stage.script.is_closed(unwatched));
+        stage.send(holder, &masked(Opcode::Text, b"still here"));
+        assert_eq!(stage.frames(holder).len(), 1);
+        assert_eq!(stage.fleet.connections(), 2);
+    }
+}
+
+#[test]
+fn a_wall_clock_that_is_set_moves_no_deadline() {
+    let mut stage = Stage::new(&config());
+    let silent = stage.open();
+    for millis_ahead in [1 << 40, 0, 5_000] {
+        stage.script.set_the_clock(millis_ahead);
+        stage.settle();
+        assert_eq!(stage.script.written(silent), b"", "no Ping, no Close");
+    }
+    stage.pass(seconds(46));
+    let opcodes: Vec<Opcode> = stage.frames(silent).into_iter().map(|(opcode, _)| opcode).collect();
+    assert_eq!(opcodes.iter().filter(|opcode| **opcode == Opcode::Ping).count(), 1);
+}

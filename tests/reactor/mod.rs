@@ -2,6 +2,7 @@
 
 mod addresses;
 mod calls;
+mod deflate;
 mod heartbeat;
 mod hostile;
 mod kit;
@@ -10,6 +11,8 @@ mod messages;
 mod overload;
 mod requests;
 mod script;
+mod servers;
 mod simulation;
 mod slow;
 mod threads;
+mod tls;

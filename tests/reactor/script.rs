@@ -33,6 +33,10 @@ pub(super) struct Peer {
     /// The most that one write takes.
     pub(super) write_most: usize,
     pub(super) reset_on_write: bool,
+    /// Calls that a signal cuts short, before any that does something.
+    pub(super) interrupts: usize,
+    /// Reads that find nothing, though something has arrived; it is told again.
+    pub(super) hiccups: usize,
     pub(super) token: Option<u64>,
     /// Where it is; none: a Unix socket.
     pub(super) address: Option<IpAddr>,
@@ -65,6 +69,13 @@ struct World {
     events_most: Option<usize>,
     /// The last wait found nothing, and would have waited.
     idle: bool,
+    /// Milliseconds by which the wall clock was set ahead.
+    set_ahead: u64,
+    /// Registrations that fail.
+    unregistered: usize,
+    /// Events told, and waits.
+    told: usize,
+    waits: usize,
 }
 
 /// The world, shared by the test and the worker that lives in it.
@@ -79,10 +90,42 @@ impl Script {
     /// A worker, the only one of its fleet, that lives in this world.
     pub(super) fn worker<S: Service>(&self, config: &Config, service: S) -> (Worker<Script, S>, Arc<Fleet>) {
         let fleet = Arc::new(Fleet::new(1, config.max_connections, config.first_tick));
-        let bell = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
-        let mailboxes: Mailboxes<S::Mail> = vec![Mailbox::new(bell)].into();
-        let worker = Worker::new(WorkerId(0), config, fleet.clone(), mailboxes, self.clone(), service, 42);
+        let worker = self.worker_of(WorkerId(0), config, &fleet, &mailboxes(1), service);
         (worker, fleet)
+    }
+
+    /// A worker among those of a fleet, which lives in this world.
+    pub(super) fn worker_of<S: Service>(
+        &self,
+        id: WorkerId,
+        config: &Config,
+        fleet: &Arc<Fleet>,
+        mailboxes: &Mailboxes<S::Mail>,
+        service: S,
+    ) -> Worker<Script, S> {
+        Worker::new(id, config, fleet.clone(), mailboxes.clone(), self.clone(), service, 42)
+    }
+
+    /// Whether the last wait found nothing, and would have waited.
+    pub(super) fn is_idle(&self) -> bool {
+        self.0.borrow().idle
+    }
+
+    /// Sets the wall clock; the time that deadlines go by is another.
+    pub(super) fn set_the_clock(&self, millis_ahead: u64) {
+        self.0.borrow_mut().set_ahead = millis_ahead;
+    }
+
+    /// The next connection can't be watched.
+    pub(super) fn refuse_register(&self) {
+        self.0.borrow_mut().unregistered += 1;
+    }
+
+    /// Events told, waits, and reads and writes of all connections, so far.
+    pub(super) fn calls(&self) -> [usize; 4] {
+        let world = self.0.borrow();
+        let sum = |of: fn(&Peer) -> usize| world.peers.values().map(of).sum();
+        [world.told, world.waits, sum(|peer| peer.reads), sum(|peer| peer.writes)]
     }
 
     pub(super) fn advance(&self, time: Duration) {
@@ -223,6 +266,11 @@ impl Script {
     }
 }
 
+/// Mailboxes of so many workers.
+pub(super) fn mailboxes<M>(workers: usize) -> Mailboxes<M> {
+    (0..workers).map(|_| Mailbox::new(eventfd(0, EventfdFlags::NONBLOCK).unwrap())).collect()
+}
+
 impl Net for Script {
     type Socket = ScriptSocket;
 
@@ -231,7 +279,7 @@ impl Net for Script {
         Now {
             tick: world.first.after((world.micros / TICK_MICROS) as u32),
             micros: world.micros,
-            unix_millis: world.micros / 1_000,
+            unix_millis: world.micros / 1_000 + world.set_ahead,
         }
     }
 
@@ -242,6 +290,8 @@ impl Net for Script {
         ready.clear();
         let told = world.ready.len().min(world.events_most.unwrap_or(usize::MAX));
         ready.extend(world.ready.drain(..told));
+        world.told += told;
+        world.waits += 1;
         Ok(())
     }
 
@@ -273,6 +323,10 @@ impl Net for Script {
 
     fn register(&mut self, socket: &ScriptSocket, token: u64) -> io::Result<()> {
         let mut world = self.0.borrow_mut();
+        if world.unregistered > 0 {
+            world.unregistered -= 1;
+            return Err(ErrorKind::OutOfMemory.into());
+        }
         let peer = world.peers.get_mut(&socket.id).unwrap();
         peer.token = Some(token);
         let (readable, writable) = (!peer.inbound.is_empty(), peer.room > 0);
@@ -292,10 +346,30 @@ impl ScriptSocket {
     fn with<R>(&self, act: impl FnOnce(&mut Peer) -> R) -> R {
         act(self.world.borrow_mut().peers.get_mut(&self.id).unwrap())
     }
+
+    fn interrupted(&self) -> io::Result<()> {
+        self.with(|peer| {
+            let interrupted = peer.interrupts > 0;
+            peer.interrupts = peer.interrupts.saturating_sub(1);
+            if interrupted { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
+        })
+    }
 }
 
 impl Socket for ScriptSocket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.interrupted()?;
+        if self.with(|peer| peer.hiccups > 0 && !peer.inbound.is_empty()) {
+            let token = self.with(|peer| {
+                peer.hiccups -= 1;
+                peer.token
+            });
+            // As if it came just now.
+            let again =
+                Ready { token: token.unwrap_or(0), readable: true, read_closed: true, writable: false };
+            self.world.borrow_mut().ready.push_back(again);
+            return Err(ErrorKind::WouldBlock.into());
+        }
         self.with(|peer| {
             peer.reads += 1;
             match peer.inbound.front_mut() {
@@ -327,6 +401,7 @@ impl Socket for ScriptSocket {
     }
 
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.interrupted()?;
         self.with(|peer| {
             peer.writes += 1;
             if peer.reset_on_write {

@@ -11,15 +11,16 @@ use rollcall::wire::frame::{self, Header, Opcode, Parsed};
 
 use super::kit::{Stage, Told, config, masked, seconds, upgrade_request};
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 1_000;
 const STEPS: usize = 400;
-const EMFILE: i32 = 24;
+/// EMFILE, ENFILE, ENOMEM, ENOBUFS; and one that says nothing of want.
+const ERRORS: [i32; 5] = [24, 23, 12, 105, 1];
 
 /// SplitMix64.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -27,7 +28,7 @@ impl Dice {
         ((z ^ (z >> 31)) % bound as u64) as usize
     }
 
-    fn one_in(&mut self, n: usize) -> bool {
+    pub(super) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 }
@@ -187,7 +188,11 @@ impl Simulation {
             0..=11 => self.exchange(),
             12 => self.break_off(),
             13 => self.lie(),
-            14 => self.stage.script.refuse_accept(EMFILE),
+            14 if self.dice.one_in(4) => self.stage.script.refuse_register(),
+            14 => {
+                let errno = ERRORS[self.dice.below(ERRORS.len())];
+                self.stage.script.refuse_accept(errno);
+            }
             15 => self.jump(),
             _ => self.stage.script.advance(Duration::from_millis(self.dice.below(60) as u64)),
         }
@@ -228,7 +233,10 @@ impl Simulation {
             self.stage.script.arrive(client.id, &part);
         }
         let (room, most) = (self.dice.below(4000), 1 + self.dice.below(2000));
-        self.stage.script.peer(client.id, |peer| peer.write_most = most);
+        let [hiccups, interrupts] = [0; 2].map(|_| if self.dice.one_in(8) { self.dice.below(3) } else { 0 });
+        self.stage.script.peer(client.id, |peer| {
+            (peer.write_most, peer.hiccups, peer.interrupts) = (most, hiccups, interrupts);
+        });
         if self.dice.one_in(2) {
             self.stage.script.make_room(client.id, room);
         }
@@ -264,6 +272,8 @@ impl Simulation {
     fn jump(&mut self) {
         self.relieve();
         let time = Duration::from_millis(self.dice.below(40_000) as u64);
+        // The wall clock is set right meanwhile: nothing waits by it.
+        self.stage.script.set_the_clock(self.dice.below(1 << 40) as u64);
         if self.dice.one_in(3) {
             self.stage.script.advance(time);
         } else {

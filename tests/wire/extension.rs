@@ -21,7 +21,7 @@ impl Extension for Twice {
         end: bool,
         message: &mut Vec<u8>,
         limit: usize,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<usize, ProtocolError> {
         if part.contains(&b'!') {
             return Err(ProtocolError::ExtensionData);
         }
@@ -30,7 +30,7 @@ impl Extension for Twice {
         }
         self.ends += usize::from(end);
         message.extend(part.iter().flat_map(|byte| [*byte; 2]));
-        Ok(())
+        Ok(part.len())
     }
 }
 

@@ -132,7 +132,7 @@ fn our_client_and_our_server_agree() {
     .unwrap();
     let len = answer.len();
     answer.extend_from_slice(b"\x81\x00");
-    let accepted = Accepted { len, subprotocol: Some("chat".into()) };
+    let accepted = Accepted { len, subprotocol: Some("chat".into()), deflate: None };
     assert_eq!(check_response(&answer, NONCE, request.subprotocols), Ok(Some(accepted)));
     for cut in 0..len {
         assert_eq!(check_response(&answer[..cut], NONCE, request.subprotocols), Ok(None), "{cut}");

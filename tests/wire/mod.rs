@@ -1,8 +1,11 @@
 //! The protocol, from outside: each rule by its section of RFC 6455, and the session against oracles.
 
+mod deflate;
+mod deflated;
 mod extension;
 mod handshake;
 mod http;
+mod offers;
 mod oracles;
 mod rules;
 mod streams;
@@ -98,10 +101,7 @@ pub(crate) fn read<'p>(
         let mut part = part.to_vec();
         let mut at = 0;
         while at < part.len() {
-            let extension: Option<&mut dyn Extension> = match &mut extension {
-                Some(extension) => Some(&mut **extension),
-                None => None,
-            };
+            let extension = extension.as_mut().map(|extension| &mut **extension as &mut dyn Extension);
             match session.read(limits, extension, &mut part[at..]) {
                 Ok((taken, event)) => {
                     assert!(taken > 0);

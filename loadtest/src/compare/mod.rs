@@ -5,7 +5,7 @@
 
 mod cores;
 mod rows;
-mod servers;
+pub mod servers;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -17,7 +17,8 @@ use rustix::process::Signal;
 
 use self::cores::Cores;
 use self::rows::{Extent, Plan, paced_rate, rows, turns};
-use self::servers::{Kind, Places, Server, end};
+use self::servers::{Kind, Places, Server};
+use crate::child::end;
 use crate::comparison::Comparison;
 use crate::options::{Failure, stop_flag};
 use crate::report::numbers;

@@ -1,17 +1,14 @@
 //! The servers that are compared: how each is built, started on its core, and ended.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
-
-use rustix::process::{Pid, Signal, kill_process};
+use std::process::Command;
 
 use super::cores::Cores;
+use crate::child::{Child, succeed};
 use crate::comparison::{BARE, OURS};
 
 /// A server that can be compared.
@@ -33,12 +30,6 @@ pub enum Kind {
     TokioTungstenite,
 }
 
-/// How long a server may take until it accepts.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long it may take to end when it is asked to.
-const END_TIMEOUT: Duration = Duration::from_secs(3);
-const STEP: Duration = Duration::from_millis(10);
-
 impl Kind {
     /// Its short name in reports.
     pub fn name(self) -> &'static str {
@@ -57,10 +48,7 @@ impl Kind {
         match self {
             Kind::Bare => Ok(()),
             Kind::Ours if places.ours.is_some() => Ok(()),
-            Kind::Ours => {
-                let flags = ["build", "--release", "--package", "rollcall", "--bin", "rollcall"];
-                succeed(Command::new("cargo").args(flags).current_dir(&places.root))
-            }
+            Kind::Ours => crate::child::build_rollcall(&places.root),
             Kind::Fastwebsockets | Kind::TokioTungstenite => {
                 let folder = places.peer("rust");
                 let mut command = Command::new("cargo");
@@ -89,8 +77,7 @@ impl Kind {
     fn command(self, places: &Places) -> io::Result<Vec<OsString>> {
         let words: Vec<OsString> = match self {
             Kind::Ours => {
-                let built =
-                    places.ours.clone().unwrap_or_else(|| places.target_dir().join("release/rollcall"));
+                let built = places.program();
                 // In lockstep chat every member speaks as fast as it can.
                 let flags = ["--workers", "1", "--max-commands-per-second", "1000000", "--listen"];
                 [built.into()].into_iter().chain(flags.map(Into::into)).collect()
@@ -150,16 +137,6 @@ fn bun(folder: &Path) -> io::Result<PathBuf> {
         .ok_or_else(|| io::Error::other("npm has installed no program for Bun on this platform"))
 }
 
-fn succeed(command: &mut Command) -> io::Result<()> {
-    let said = format!("{command:?}").replace('"', "");
-    eprintln!("loadtest: {said}");
-    let status = command
-        .stdout(io::stderr())
-        .status()
-        .map_err(|error| io::Error::other(format!("{said}: {error}")))?;
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{said}: {status}"))) }
-}
-
 /// Where things are.
 #[derive(Clone, Debug)]
 pub struct Places {
@@ -180,6 +157,11 @@ impl Places {
         Ok(Places { root: root.to_owned(), ours })
     }
 
+    /// The built rollcall.
+    pub fn program(&self) -> PathBuf {
+        self.ours.clone().unwrap_or_else(|| self.target_dir().join("release/rollcall"))
+    }
+
     fn peer(&self, folder: &str) -> PathBuf {
         self.root.join("loadtest/peers").join(folder)
     }
@@ -191,90 +173,24 @@ impl Places {
 
 /// A server that runs; it is ended when this is dropped.
 #[derive(Debug)]
-pub struct Server {
-    child: Child,
-    address: SocketAddr,
-    log: PathBuf,
-}
+pub struct Server(Child);
 
 impl Server {
     /// Starts it on its core and waits until it accepts.
     pub fn start(kind: Kind, places: &Places, cores: &Cores) -> io::Result<Server> {
-        let address = free_address()?;
         let words = kind.command(places)?;
-        let log = std::env::temp_dir().join(format!("loadtest-{}-{}.log", std::process::id(), kind.name()));
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).arg(address.to_string());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
-        let named = |error| io::Error::other(format!("{}: {error}", Path::new(&words[0]).display()));
-        let child = cores.on_server(|| command.spawn()).map_err(named)?;
-        let mut server = Server { child, address, log };
-        server.wait_until_it_accepts(kind)?;
-        Ok(server)
+        Child::start(kind.name(), &words, |command| cores.on_server(|| command.spawn())).map(Server)
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.0.pid()
     }
-
-    fn wait_until_it_accepts(&mut self, kind: Kind) -> io::Result<()> {
-        let begun = Instant::now();
-        while begun.elapsed() < START_TIMEOUT {
-            if TcpStream::connect(self.address).is_ok() {
-                return Ok(());
-            }
-            if let Some(status) = self.child.try_wait()? {
-                return Err(io::Error::other(format!(
-                    "{} ended at once ({status}): {}",
-                    kind.name(),
-                    self.last_words()
-                )));
-            }
-            thread::sleep(STEP);
-        }
-        Err(io::Error::other(format!(
-            "{} accepts nothing after {START_TIMEOUT:?}: {}",
-            kind.name(),
-            self.last_words()
-        )))
-    }
-
-    fn last_words(&self) -> String {
-        let said = fs::read_to_string(&self.log).unwrap_or_default();
-        said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        end(&mut self.child, Signal::TERM);
-        let _ = fs::remove_file(&self.log);
-    }
-}
-
-/// Asks a child of ours to end, and ends it if it does not.
-pub fn end(child: &mut Child, signal: Signal) {
-    // A child that was not waited for keeps its number, so no stranger can get the signal.
-    if let (Ok(None), Some(pid)) = (child.try_wait(), Pid::from_raw(child.id() as i32)) {
-        let _ = kill_process(pid, signal);
-        let asked = Instant::now();
-        while matches!(child.try_wait(), Ok(None)) && asked.elapsed() < END_TIMEOUT {
-            thread::sleep(STEP);
-        }
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-/// An address that was free a moment ago.
-fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 #[cfg(test)]
@@ -297,12 +213,5 @@ mod tests {
             let version = kind.version(&places).unwrap_or_default();
             assert!(version.starts_with(|c: char| c.is_ascii_digit()), "{}: {version}", kind.name());
         }
-    }
-
-    #[test]
-    fn a_child_that_is_dropped_is_gone() {
-        let mut child = Command::new("sleep").arg("1000").spawn().expect("sleep is everywhere");
-        end(&mut child, Signal::TERM);
-        assert!(child.try_wait().expect("it was ours").is_some());
     }
 }

@@ -6,9 +6,11 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
+use rollcall::wire::deflate::Agreement;
 use rollcall::wire::session::Event;
 
 use crate::board::{Board, UNSET};
+use crate::echo::deflated::Deflated;
 use crate::echo::frames::Frames;
 use crate::echo::load::{Load, Tallies};
 use crate::echo::pace::Schedule;
@@ -49,6 +51,8 @@ pub struct EchoClient<'a> {
     board: &'a Board,
     load: Load,
     frames: Frames,
+    /// Where compression is offered: takes the place of `frames`.
+    deflated: Option<Deflated>,
     /// Moments of the messages in flight: `ring` of them for each connection.
     times: Vec<u64>,
     ring: usize,
@@ -82,6 +86,7 @@ impl<'a> EchoClient<'a> {
             board,
             load,
             frames: Frames::new(load.size, load.text, load.depth),
+            deflated: load.deflate.then(|| Deflated::new(load.size, load.text, share)),
             times: vec![0; share * ring],
             ring,
             index,
@@ -136,6 +141,9 @@ impl<'a> EchoClient<'a> {
         if !link.flush()? {
             return Ok(());
         }
+        if self.deflated.is_some() {
+            return self.pump_deflated(id, link, now);
+        }
         loop {
             let count = self.room(id, &link.state, now).min(self.frames.per_batch());
             if count == 0 {
@@ -152,6 +160,19 @@ impl<'a> EchoClient<'a> {
                 return Ok(());
             }
         }
+    }
+
+    /// Sends one by one: each is compressed by itself, or with those before it.
+    fn pump_deflated(&mut self, id: usize, link: &mut Link<State>, now: u64) -> Result<(), End> {
+        while !link.has_kept() && self.room(id, &link.state, now) > 0 {
+            let seq = link.state.sent;
+            self.note_times(id, seq, 1, now);
+            let Some(deflated) = &mut self.deflated else { return Ok(()) };
+            link.send(deflated.frame(id, seq))?;
+            link.state.sent = seq.wrapping_add(1);
+            self.in_flight += 1;
+        }
+        Ok(())
     }
 
     fn note_times(&mut self, id: usize, first: u32, count: usize, now: u64) {
@@ -225,12 +246,18 @@ impl<'a> EchoClient<'a> {
             let mut begun = self.frames.reply(id, link.state.got)[..at].to_vec();
             link.session.read(&LIMITS, None, &mut begun)?;
         }
-        let (taken, event) = link.session.read(&LIMITS, None, bytes)?;
+        let (taken, event) = match &mut self.deflated {
+            None => link.session.read(&LIMITS, None, bytes)?,
+            Some(deflated) => deflated.read(id, &mut link.session, bytes)?,
+        };
         let mut pong = None;
         match event {
             Some(Event::Message(_, payload)) => {
                 let header_len = self.frames.header_len();
-                link.state.differs = payload != &self.frames.reply(id, link.state.got)[header_len..];
+                link.state.differs = match &mut self.deflated {
+                    None => payload != &self.frames.reply(id, link.state.got)[header_len..],
+                    Some(deflated) => payload != deflated.message(id, link.state.got),
+                };
                 self.complete(id, &mut link.state, now);
             }
             Some(Event::Ping(payload)) => pong = Some(Pong::to(payload)),
@@ -310,15 +337,25 @@ impl<'a> EchoClient<'a> {
 impl Client for EchoClient<'_> {
     type State = State;
 
+    fn agreed(&mut self, id: usize, deflate: Option<Agreement>) {
+        if let Some(deflated) = &mut self.deflated {
+            deflated.agreed(id, deflate);
+        }
+    }
+
     fn opened(&mut self, id: usize, link: &mut Link<State>, now: u64) -> Result<(), End> {
         self.pump(id, link, now)
     }
 
     fn received(&mut self, id: usize, link: &mut Link<State>, bytes: &mut [u8], now: u64) -> Result<(), End> {
         let mut rest = bytes;
+        self.tallies.received += rest.len() as u64;
         while !rest.is_empty() {
-            let plain =
-                if link.state.in_session { None } else { self.compare(id, &mut link.state, rest, now) };
+            let plain = if link.state.in_session || self.deflated.is_some() {
+                None
+            } else {
+                self.compare(id, &mut link.state, rest, now)
+            };
             let taken = match plain {
                 Some(taken) => taken,
                 None => self.session(id, link, rest, now)?,

@@ -76,7 +76,7 @@ impl Frames {
 }
 
 /// 24 bits of the sequence number, then 24 of the connection's, six to a byte from `0` to `o`.
-fn stamp(id: usize, seq: u32) -> [u8; STAMP_BYTES] {
+pub fn stamp(id: usize, seq: u32) -> [u8; STAMP_BYTES] {
     let bits = u64::from(seq & 0xff_ffff) | (id as u64 & 0xff_ffff) << 24;
     std::array::from_fn(|place| b'0' + ((bits >> (6 * place)) & 63) as u8)
 }

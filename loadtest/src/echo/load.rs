@@ -9,6 +9,8 @@ pub struct Load {
     pub size: usize,
     /// Text messages instead of binary ones.
     pub text: bool,
+    /// Offer compression, and send what compresses as chats do.
+    pub deflate: bool,
     /// Messages in flight on one connection at most.
     pub depth: usize,
     /// Messages a second of all threads; closed loop without.
@@ -30,6 +32,8 @@ pub struct Tallies {
     pub measured: u64,
     /// Replies in all.
     pub replies: u64,
+    /// Bytes received.
+    pub received: u64,
     /// Pings answered.
     pub pings: u64,
     /// Errors of messages.
@@ -44,6 +48,7 @@ impl Tallies {
         self.errors.merge(&other.errors);
         self.measured += other.measured;
         self.replies += other.replies;
+        self.received += other.received;
         self.pings += other.pings;
     }
 }

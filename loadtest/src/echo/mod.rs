@@ -5,6 +5,7 @@
 //! Throughput and cost are questions for the first, latencies under a given load for the second.
 
 mod client;
+mod deflated;
 mod frames;
 mod load;
 mod pace;
@@ -73,6 +74,9 @@ pub struct Args {
     /// Text messages instead of binary ones
     #[arg(long)]
     text: bool,
+    /// Offer permessage-deflate; messages are then lines of JSON as a chat has them
+    #[arg(long)]
+    deflate: bool,
     /// Measure a bare loop (`loadtest bare`) too and say the ratio to it
     #[arg(long, value_name = "URL")]
     bare_url: Option<String>,
@@ -102,7 +106,15 @@ impl Args {
             }
             Verify::None => 0,
         };
-        Ok(Load { size, text: self.text, depth, rate: self.rate, verify_every, drain: nanos(self.drain) })
+        Ok(Load {
+            size,
+            text: self.text,
+            deflate: self.deflate,
+            depth,
+            rate: self.rate,
+            verify_every,
+            drain: nanos(self.drain),
+        })
     }
 
     fn need(&self) -> Need {
@@ -114,12 +126,12 @@ impl Args {
 /// Runs the scenario.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let load = args.load()?;
-    let setup = args.common.prepare(args.need())?;
+    let setup = args.common.prepare_offering(args.need(), args.deflate)?;
     let measured = measure(&setup, load, args)?;
     let mut outcome = Outcome::new("echo", &args.common);
     describe(&mut outcome, &setup, args, load, &measured);
     if let Some(url) = args.bare_url.as_ref().filter(|_| !setup.board.stopped()) {
-        let target = Target::parse(url, args.common.allow_remote).map_err(Failure::Usage)?;
+        let target = Target::parse(url, args.common.allow()).map_err(Failure::Usage)?;
         let setup = args.common.prepare_for(target, None, args.need())?;
         compare(&mut outcome, &measured, &measure(&setup, load, args)?);
     }
@@ -200,6 +212,7 @@ fn describe(outcome: &mut Outcome, setup: &Setup, args: &Args, load: Load, measu
     outcome.parameter("duration_s", args.duration.as_secs_f64());
     outcome.parameter("warmup_s", args.warmup.as_secs_f64());
     outcome.parameter("text", load.text);
+    outcome.parameter("deflate", load.deflate);
     outcome.parameter("verify_every", load.verify_every);
     let rate = measured.rate();
     let bytes = rate * load.size as f64;
@@ -213,6 +226,12 @@ fn describe(outcome: &mut Outcome, setup: &Setup, args: &Args, load: Load, measu
     outcome.row("load", format!("{} connections, {} B, {shape}", args.connections, load.size));
     let each_way = format!("{:.1} MB/s of payload each way", bytes / 1e6);
     outcome.row("rate", format!("{} messages/s, {each_way}", units::grouped(rate as u64)));
+    if load.deflate {
+        let replies = measured.tallies.replies as f64 * load.size as f64;
+        let ratio = replies / (measured.tallies.received as f64).max(1.0);
+        outcome.figure("deflate_ratio", ratio);
+        outcome.row("compression", format!("{ratio:.2} bytes of payload for each received"));
+    }
     outcome.times("latency", &measured.tallies.latency);
     if load.rate.is_some() {
         outcome.times("send lag", &measured.tallies.lag);

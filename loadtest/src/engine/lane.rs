@@ -16,6 +16,7 @@ use slab::Slab;
 use crate::board::{Board, Lane as Counts};
 use crate::engine::link::{End, Link, Phase};
 use crate::engine::opener::Opener;
+use crate::engine::tls::Tls;
 use crate::engine::{Client, Next, Plan, Report, Turn};
 use crate::sys::{self, Timer};
 use crate::target::NONCE;
@@ -173,8 +174,9 @@ impl<'a, C: Client> Lane<'a, C> {
             response.extend_from_slice(&self.buffer[..len]);
             &mut response[..]
         };
-        let Some(accepted) = client::check_response(whole, NONCE, C::SUBPROTOCOLS).map_err(End::Handshake)?
-        else {
+        let offer = self.plan.target.offer.as_ref();
+        let accepted = client::check_response_to(whole, NONCE, C::SUBPROTOCOLS, offer);
+        let Some(accepted) = accepted.map_err(End::Handshake)? else {
             link.keep(whole);
             return Ok(());
         };
@@ -185,6 +187,7 @@ impl<'a, C: Client> Lane<'a, C> {
         self.opener.opening -= 1;
         link.phase = Phase::Open;
         link.since = now;
+        client.agreed(id, accepted.deflate);
         client.opened(id, link, now)?;
         if accepted.len < whole.len() {
             client.received(id, link, &mut whole[accepted.len..], now)?;
@@ -200,6 +203,7 @@ impl<'a, C: Client> Lane<'a, C> {
         }
         // Most events say writable too: the clock was read for them already.
         if event.is_writable() {
+            link.flush_records()?;
             client.writable(id, link, read_at.unwrap_or_else(|| self.board.clock.now()))?;
         }
         Ok(())
@@ -226,7 +230,8 @@ impl<'a, C: Client> Lane<'a, C> {
     fn register(&mut self, socket: std::os::fd::OwnedFd) {
         let descriptor = socket.as_raw_fd();
         let since = self.board.clock.now();
-        let id = self.links.insert(Link::new(socket, since));
+        let tls = self.plan.target.tls.as_ref().and_then(|peer| peer.session().ok()).map(Tls::new);
+        let id = self.links.insert(Link::new(socket, tls, since));
         let both = Interest::READABLE | Interest::WRITABLE;
         match self.poll.registry().register(&mut SourceFd(&descriptor), Token(id), both) {
             Ok(()) => self.opener.watch(id, since),
@@ -261,6 +266,7 @@ impl<'a, C: Client> Lane<'a, C> {
             } else {
                 self.opener.opening -= 1;
                 self.failed += 1;
+                client.failed(&mut link);
                 self.opener.retreat(now);
             }
             if end != End::Done {

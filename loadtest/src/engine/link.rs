@@ -1,6 +1,6 @@
 //! One client connection: its socket, its protocol state and what its scenario keeps for it.
 //!
-//! An idle link owns no heap; the struct is 40 bytes beside the scenario's state. What a socket does not take at once is
+//! An idle link over ws:// owns no heap; the struct is 48 bytes beside the scenario's state. What a socket does not take at once is
 //! kept in a box that is gone when it has been written.
 
 use std::os::fd::OwnedFd;
@@ -13,6 +13,7 @@ use rollcall::wire::mask;
 use rollcall::wire::session::{Event, Kind, Role, Session};
 use rustix::io::Errno;
 
+use crate::engine::tls::Tls;
 use crate::sys;
 use crate::target;
 
@@ -68,6 +69,7 @@ impl End {
             End::System(Errno::CONNRESET) => "connection reset".to_owned(),
             End::System(Errno::PIPE) => "broken pipe".to_owned(),
             End::System(Errno::MFILE) => "out of descriptors".to_owned(),
+            End::System(Errno::PROTO) => "TLS failed".to_owned(),
             End::System(Errno::ADDRNOTAVAIL) => "out of local ports".to_owned(),
             End::System(errno) => std::io::Error::from(*errno).to_string().to_lowercase(),
             End::Handshake(error) => format!("server {}", target::describe(error)),
@@ -117,6 +119,7 @@ pub struct Link<T> {
     /// When the phase began. Free for the scenario's use once the link is open.
     pub since: u64,
     pending: Option<Box<Pending>>,
+    tls: Option<Box<Tls>>,
     /// What the scenario keeps.
     pub state: T,
 }
@@ -129,9 +132,16 @@ struct Pending {
 }
 
 impl<T: Default> Link<T> {
-    pub(super) fn new(socket: OwnedFd, now: u64) -> Link<T> {
-        let session = Session::new(Role::Client);
-        Link { socket, phase: Phase::Connecting, session, since: now, pending: None, state: T::default() }
+    pub(super) fn new(socket: OwnedFd, tls: Option<Tls>, now: u64) -> Link<T> {
+        Link {
+            socket,
+            phase: Phase::Connecting,
+            session: Session::new(Role::Client),
+            since: now,
+            pending: None,
+            tls: tls.map(Box::new),
+            state: T::default(),
+        }
     }
 }
 
@@ -146,13 +156,24 @@ impl<T> Link<T> {
     }
 
     /// Reads once; zero at the end of the stream.
-    pub(super) fn recv(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        sys::recv(&self.socket, buffer)
+    pub(super) fn recv(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        match &mut self.tls {
+            None => sys::recv(&self.socket, buffer),
+            Some(tls) => tls.recv(&self.socket, buffer),
+        }
+    }
+
+    /// Writes what TLS has left to write.
+    pub(super) fn flush_records(&mut self) -> Result<(), End> {
+        self.tls.as_mut().map_or(Ok(()), |tls| Ok(tls.flush(&self.socket)?))
     }
 
     /// One raw write; what wasn't taken is the caller's to write again, at the next writable event.
-    pub fn write(&self, bytes: &[u8]) -> Result<usize, End> {
-        Ok(sys::send(&self.socket, bytes)?)
+    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, End> {
+        match &mut self.tls {
+            None => Ok(sys::send(&self.socket, bytes)?),
+            Some(tls) => tls.write(&self.socket, bytes),
+        }
     }
 
     /// Writes whole frames, and keeps what the socket does not take.
@@ -176,13 +197,19 @@ impl<T> Link<T> {
 
     /// Writes what was kept. True where nothing is left.
     pub fn flush(&mut self) -> Result<bool, End> {
-        let Some(pending) = &mut self.pending else { return Ok(true) };
-        pending.sent += sys::send(&self.socket, &pending.bytes[pending.sent..])?;
-        if pending.sent < pending.bytes.len() {
-            return Ok(false);
+        let Some(mut pending) = self.pending.take() else { return Ok(true) };
+        loop {
+            let sent = self.write(&pending.bytes[pending.sent..])?;
+            pending.sent += sent;
+            if pending.sent == pending.bytes.len() {
+                return Ok(true);
+            }
+            // TLS takes a part at a time.
+            if sent == 0 || self.tls.is_none() {
+                self.pending = Some(pending);
+                return Ok(false);
+            }
         }
-        self.pending = None;
-        Ok(true)
     }
 
     /// Takes what was kept, for a response that came in parts.
@@ -277,8 +304,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_idle_link_is_forty_bytes() {
-        assert!(size_of::<Link<()>>() <= 40, "{}", size_of::<Link<()>>());
+    fn an_idle_link_is_forty_eight_bytes() {
+        assert!(size_of::<Link<()>>() <= 48, "{}", size_of::<Link<()>>());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`link`] | one connection |
+//! | [`tls`] | TLS under a connection |
 //! | [`lane`] | one thread: its poll and its turn |
 //! | [`opener`] | which connection is opened next, from which source address |
 //! | [`fleet`] | all threads of a run |
@@ -12,7 +13,9 @@ pub mod fleet;
 mod lane;
 pub mod link;
 mod opener;
+pub mod tls;
 
+use rollcall::wire::deflate::Agreement;
 use slab::Slab;
 
 use crate::engine::link::{End, Link};
@@ -72,6 +75,11 @@ pub trait Client {
         out.extend_from_slice(&target.request);
     }
 
+    /// What a connection that is about to open has agreed about compression.
+    fn agreed(&mut self, id: usize, deflate: Option<Agreement>) {
+        let _ = (id, deflate);
+    }
+
     /// A connection is open.
     fn opened(&mut self, id: usize, link: &mut Link<Self::State>, now: u64) -> Result<(), End>;
 
@@ -94,6 +102,11 @@ pub trait Client {
     fn writable(&mut self, id: usize, link: &mut Link<Self::State>, now: u64) -> Result<(), End> {
         let _ = (id, now);
         link.flush().map(drop)
+    }
+
+    /// A connection could not be opened.
+    fn failed(&mut self, link: &mut Link<Self::State>) {
+        let _ = link;
     }
 
     /// An open connection ended.

@@ -38,6 +38,8 @@ impl std::str::FromStr for Share {
 /// Everybody's part.
 #[derive(Clone, Debug)]
 pub struct Cast {
+    /// What all names of users begin with.
+    pub names: String,
     /// Named users.
     pub users: usize,
     /// Rooms; with none nobody joins.
@@ -46,6 +48,8 @@ pub struct Cast {
     pub joining: Share,
     /// Who falls silent.
     pub doomed: Share,
+    /// The part of these that gives a last sign of life at the same moment, so that they die together.
+    pub together: Share,
     /// Users that watch `watches` others each.
     pub watching: Share,
     /// At most 1,024.
@@ -91,6 +95,11 @@ impl Cast {
         self.joining.count(user).is_multiple_of(4) && self.joining.holds(user) && !self.doomed.holds(user)
     }
 
+    /// Whether a user gives its last sign of life together with others.
+    pub fn dies_together(&self, user: usize) -> bool {
+        self.doomed.holds(user) && self.together.holds(self.doomed.count(user))
+    }
+
     /// Members in all rooms together.
     pub fn members(&self) -> usize {
         if self.rooms > 0 { self.joining.count(self.users) } else { 0 }
@@ -134,10 +143,12 @@ mod tests {
 
     fn cast(users: usize, rooms: usize) -> Cast {
         Cast {
+            names: "u".to_owned(),
             users,
             rooms,
             joining: Share(0.5),
             doomed: Share(0.33),
+            together: Share(0.1),
             watching: Share(0.1),
             watches: 10,
             overseen: true,
@@ -154,6 +165,13 @@ mod tests {
             assert!(hundreds.into_iter().all(|count| count.abs_diff(share.count(100)) <= 1));
         }
         assert!("1.5".parse::<Share>().is_err() && "x".parse::<Share>().is_err());
+    }
+
+    #[test]
+    fn those_who_die_together_are_a_part_of_the_doomed() {
+        let cast = cast(15_000, 0);
+        let together = (0..15_000).filter(|user| cast.dies_together(*user));
+        assert_eq!(together.count(), cast.together.count(cast.doomed.count(15_000)));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! One thread's part in `presence` and `death`: it opens named users, lets them join and watch, answers Pings, says what
-//! is due, and from the moment of doom lets the doomed be silent.
+//! One thread's part in all of these scenarios: it opens named users, lets them join and watch, answers Pings, says what
+//! is due, from the moment of doom lets the doomed be silent, and lets all leave and come back.
 //!
 //! A silent connection's bytes are still read, so that the moment of its Ping is known, and nothing is written on it any
 //! more, not even the answer to a Close; its socket stays open until the server ends it.
@@ -8,9 +8,10 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use rollcall::wire::close::CloseCode;
 use rollcall::wire::session::Event;
+use rustix::io::Errno;
 
 use crate::board::{Board, UNSET};
-use crate::engine::link::{End, LIMITS, Link, Pong};
+use crate::engine::link::{End, LIMITS, Link, Pong, Seen};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::{Recorder, Tally};
 use crate::roster::cast::Role;
@@ -30,13 +31,15 @@ const UNNUMBERED: u32 = u32::MAX;
 pub struct Part {
     /// Its place in the cast.
     number: u32,
+    /// The place of the last message that it heard, in its room's order; 0 before the first.
+    offset: u32,
     identified: bool,
     silent: bool,
 }
 
 impl Default for Part {
     fn default() -> Part {
-        Part { number: UNNUMBERED, identified: false, silent: false }
+        Part { number: UNNUMBERED, offset: 0, identified: false, silent: false }
     }
 }
 
@@ -54,14 +57,42 @@ pub struct Talk {
     pub measured: u64,
 }
 
+/// From the first to the last of something.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Span {
+    /// How many there were.
+    pub count: u64,
+    /// Moments of the first and the last.
+    pub first: u64,
+    pub last: u64,
+}
+
+impl Span {
+    fn note(&mut self, now: u64) {
+        self.add(Span { count: 1, first: now, last: now });
+    }
+
+    /// Adds what another thread saw.
+    pub fn add(&mut self, other: Span) {
+        if other.count > 0 {
+            self.first = if self.count == 0 { other.first } else { self.first.min(other.first) };
+            self.last = self.last.max(other.last);
+            self.count += other.count;
+        }
+    }
+}
+
 /// One thread's part.
 #[derive(Debug)]
 pub struct RosterClient<'a> {
     board: &'a Board,
     orders: &'a Orders,
     request: Request,
-    /// The number of this thread's next connection.
+    /// The number of this thread's first connection, and of its next.
+    first_number: usize,
     next_number: usize,
+    /// Numbers of connections that could not be opened: another one will have them.
+    unopened: Vec<u32>,
     /// Connections in the order in which they were opened.
     ids: Vec<u32>,
     step: u8,
@@ -77,6 +108,8 @@ pub struct RosterClient<'a> {
     pub online: u64,
     /// Closes with 4408 to silent users.
     pub goodbyes: u64,
+    /// Messages to everybody that came.
+    pub heard: Span,
     /// Since when events are handled, and the longest that a turn took once the doomed were silent.
     busy_since: Option<u64>,
     pub longest_turn: u64,
@@ -96,11 +129,14 @@ impl<'a> RosterClient<'a> {
         threads: usize,
     ) -> RosterClient<'a> {
         let rate = orders.cast.say_rate / threads as f64;
+        let first_number = orders.cast.connections() * index / threads;
         RosterClient {
             board,
             orders,
             request: Request::new(&target.request),
-            next_number: orders.cast.connections() * index / threads,
+            first_number,
+            next_number: first_number,
+            unopened: Vec::new(),
             ids: Vec::new(),
             step: Step::Open as u8,
             stepped: 0,
@@ -110,6 +146,7 @@ impl<'a> RosterClient<'a> {
             ready: 0,
             online: 0,
             goodbyes: 0,
+            heard: Span::default(),
             busy_since: None,
             longest_turn: 0,
             detected: 0,
@@ -127,7 +164,7 @@ impl<'a> RosterClient<'a> {
     }
 
     fn hear(&mut self, id: usize, part: &mut Part, payload: &[u8], now: u64) {
-        match words::hear(payload, self.role(part)) {
+        match words::hear(payload, &self.orders.cast.names, self.role(part)) {
             Heard::Welcome { named: true, interval_ms, timeout_ms } if !part.identified => {
                 part.identified = true;
                 self.ready += 1;
@@ -138,8 +175,13 @@ impl<'a> RosterClient<'a> {
             Heard::Answer { seq, code: 200, online } => self.confirmed(id, *part, seq, online),
             Heard::Answer { code, .. } => self.errors.add(&format!("command answered with {code}"), 1),
             Heard::Offline { user, silent } if self.orders.ledger.knows(user) => self.gone(user, silent, now),
-            Heard::Said { due } if !self.is_doomed(part) => {
+            Heard::Broadcast => self.heard.note(now),
+            Heard::Said { due, offset } if !self.is_doomed(part) => {
                 self.talk.deliveries += 1;
+                // A member is in one room: what it hears has no gap and no repetition.
+                let expected = std::mem::replace(&mut part.offset, offset as u32).wrapping_add(1);
+                let in_order = expected == 1 || expected == offset as u32;
+                self.errors.add("out of order: not the room's next message", u64::from(!in_order));
                 if due >= self.board.from.load(Relaxed) && due < self.board.until.load(Relaxed) {
                     self.talk.measured += 1;
                     self.talk.latency.record(now.saturating_sub(due));
@@ -164,6 +206,9 @@ impl<'a> RosterClient<'a> {
     }
 
     fn gone(&mut self, user: usize, silent: bool, now: u64) {
+        if self.orders.leaving.load(Relaxed) {
+            return;
+        }
         let doomed = self.orders.cast.doomed.holds(user) && now >= self.orders.doom.load(Relaxed);
         // Several watchers may be told; the first one counts, and with overseers there is just one.
         let first = self.orders.ledger.gone(user, now);
@@ -191,11 +236,28 @@ impl<'a> RosterClient<'a> {
         Ok(())
     }
 
+    /// An end that is none of the server's faults where everybody leaves, or is sent away in a drain.
+    fn parted(&self, end: End) -> End {
+        let expected = match end {
+            End::Closed(Some(CloseCode::GOING_AWAY)) => self.orders.draining.load(Relaxed),
+            End::Closed(_) | End::Eof => self.orders.leaving.load(Relaxed),
+            // The server did not wait for the answer to its Close.
+            End::System(Errno::PIPE) => self.orders.draining.load(Relaxed),
+            _ => false,
+        };
+        if expected { End::Done } else { end }
+    }
+
     /// Goes on with the step that may be taken.
     fn steps(&mut self, turn: &mut Turn<'_, Part>) -> bool {
         let step = self.orders.step.load(Relaxed);
         if step != self.step {
             (self.step, self.stepped) = (step, 0);
+            if step == Step::Return as u8 {
+                self.ids.clear();
+                self.unopened.clear();
+                self.next_number = self.first_number;
+            }
         }
         let from = self.stepped.min(self.ids.len());
         let end = self.ids.len().min(from + STEPS_PER_TURN);
@@ -208,9 +270,11 @@ impl<'a> RosterClient<'a> {
                     Role::User(user) if step == Step::Join as u8 => {
                         cast.room(user).map_or(Ok(()), |room| link.send(&words::join(room)))
                     }
-                    _ if step == Step::Watch as u8 => {
-                        cast.watched(role).iter().try_for_each(|users| link.send(&words::watch(users)))
-                    }
+                    _ if step == Step::Watch as u8 => cast
+                        .watched(role)
+                        .iter()
+                        .try_for_each(|users| link.send(&words::watch(&cast.names, users))),
+                    _ if step == Step::Leave as u8 => link.close(),
                     _ => Ok(()),
                 }
             });
@@ -218,12 +282,12 @@ impl<'a> RosterClient<'a> {
         end < self.ids.len()
     }
 
-    /// One last sign of life of all doomed users together, so that their next Pings come together.
+    /// One last sign of life of those who are to die together, so that their next Pings come together.
     fn nudge(&mut self, turn: &mut Turn<'_, Part>) {
         self.nudged = true;
         let cast = &self.orders.cast;
         turn.each_open(|_, link| match cast.role(link.state.number as usize) {
-            Role::User(user) if cast.doomed.holds(user) => link.send(Pong::to(b"").bytes()),
+            Role::User(user) if cast.dies_together(user) => link.send(Pong::to(b"").bytes()),
             _ => Ok(()),
         });
     }
@@ -257,10 +321,18 @@ impl Client for RosterClient<'_> {
 
     fn request(&mut self, link: &mut Link<Part>, _: &Target, out: &mut Vec<u8>) {
         if link.state.number == UNNUMBERED {
-            link.state.number = self.next_number as u32;
-            self.next_number += 1;
+            link.state.number = self.unopened.pop().unwrap_or_else(|| {
+                self.next_number += 1;
+                self.next_number as u32 - 1
+            });
         }
-        self.request.write(self.role(&link.state), out);
+        self.request.write(&self.orders.cast.names, self.role(&link.state), out);
+    }
+
+    fn failed(&mut self, link: &mut Link<Part>) {
+        if link.state.number != UNNUMBERED {
+            self.unopened.push(link.state.number);
+        }
     }
 
     fn opened(&mut self, id: usize, _: &mut Link<Part>, _: u64) -> Result<(), End> {
@@ -279,14 +351,14 @@ impl Client for RosterClient<'_> {
         let seen = link.read(bytes, |part, _, payload| {
             self.hear(id, part, payload, now);
             Ok(())
-        })?;
-        self.pings += seen.open()?;
+        });
+        self.pings += seen.and_then(Seen::open).map_err(|end| self.parted(end))?;
         Ok(())
     }
 
     /// What is silent is ended by the server, as it must.
     fn end_of_stream(&mut self, link: &mut Link<Part>, _: u64) -> End {
-        if link.state.silent { End::Done } else { End::Eof }
+        if link.state.silent { End::Done } else { self.parted(End::Eof) }
     }
 
     fn turn(&mut self, turn: &mut Turn<'_, Part>) -> Next {
@@ -311,7 +383,7 @@ impl Client for RosterClient<'_> {
         let doomed = self.orders.doom.load(Relaxed) != UNSET;
         Counted {
             ready: if doomed { self.detected } else { self.ready },
-            messages: self.talk.deliveries,
+            messages: self.talk.deliveries + self.heard.count,
             pings: self.pings,
             errors: self.errors.total(),
         }

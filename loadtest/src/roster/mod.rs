@@ -1,19 +1,23 @@
 //! Scenarios in which the server knows who is there: `presence` holds named users and asks what each costs, `death`
-//! lets some of them fall silent and asks how soon the others are told. They speak `rollcall.v1`.
+//! lets some of them fall silent and asks how soon the others are told, `million` does all of it with as many as a
+//! machine holds. They speak `rollcall.v1`.
 //!
 //! | file | subject |
 //! |---|---|
 //! | [`cast`] | who plays what: arithmetic, so that every thread knows it of every user |
 //! | [`words`] | what is sent, and what is read from what comes |
 //! | [`ledger`] | when each user's first unanswered Ping came, and when it was said to be gone |
-//! | [`client`] | one thread's part, the same for both scenarios |
-//! | [`presence`], [`death`] | the scenarios: flags, course, figures |
+//! | [`client`] | one thread's part, the same for all scenarios |
+//! | [`silence`] | from the silence of the doomed to the last of their deaths |
+//! | [`presence`], [`death`], [`million`] | the scenarios: flags, course, figures |
 
 mod cast;
 mod client;
 pub mod death;
 mod ledger;
+pub mod million;
 pub mod presence;
+mod silence;
 mod words;
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -26,8 +30,8 @@ use crate::options::{Failure, Setup};
 use crate::outcome::Outcome;
 use crate::progress::{Subject, Watch};
 use crate::roster::cast::Cast;
-use crate::roster::client::RosterClient;
-use crate::roster::ledger::Ledger;
+use crate::roster::client::{RosterClient, Span};
+use crate::roster::ledger::{Ledger, Verdict};
 use crate::units::grouped;
 
 /// The steps of a run; a thread takes each with all its connections.
@@ -40,6 +44,10 @@ enum Step {
     Join,
     /// Watch others.
     Watch,
+    /// Close.
+    Leave,
+    /// Open again, as in the beginning.
+    Return,
 }
 
 /// What the conductor tells the threads, and they him, besides the board.
@@ -53,6 +61,10 @@ struct Orders {
     nudge: AtomicU64,
     /// When the doomed fall silent.
     doom: AtomicU64,
+    /// Everybody leaves: who is told of it learns nothing.
+    leaving: AtomicBool,
+    /// The server was asked to go away.
+    draining: AtomicBool,
     /// Set when all is over.
     finish: AtomicBool,
     /// Deliveries that what was said so far has to lead to.
@@ -70,6 +82,8 @@ impl Orders {
             step: AtomicU8::new(Step::Open as u8),
             nudge: AtomicU64::new(UNSET),
             doom: AtomicU64::new(UNSET),
+            leaving: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             finish: AtomicBool::new(false),
             expected: AtomicU64::new(0),
             interval_ms: AtomicU64::new(0),
@@ -83,12 +97,29 @@ impl Orders {
         Some((nanos(&self.interval_ms)?, nanos(&self.timeout_ms)?))
     }
 
+    /// Steps that are confirmed when all have taken this one.
+    fn goal(&self, step: Step) -> u64 {
+        let cast = &self.cast;
+        let mut goal = cast.connections();
+        goal += if step >= Step::Join { cast.members() } else { 0 };
+        goal += if step >= Step::Watch { cast.watch_commands().0 } else { 0 };
+        goal as u64
+    }
+
+    /// What came of the silence.
+    fn verdict(&self) -> Verdict {
+        let timeout = self.heartbeat().map_or(0, |(_, timeout)| timeout);
+        self.ledger.verdict(timeout, |user| self.cast.doomed.holds(user))
+    }
+
     /// Lets all take a step, and waits until `goal` steps in all were confirmed. False where that does not happen.
     fn take(&self, setup: &Setup, watch: &mut Watch<'_>, step: Step, goal: u64) -> bool {
         let (phase, name) = match step {
             Step::Open => ("open", "identified"),
             Step::Join => ("join", "identified and joined"),
             Step::Watch => ("watch", "identified, joined and watching"),
+            Step::Leave => ("leave", "left"),
+            Step::Return => ("return", "identified"),
         };
         self.step.store(step as u8, Relaxed);
         let board = &setup.board;
@@ -99,7 +130,8 @@ impl Orders {
                 last = (counts.ready, now);
             }
             // Nothing more comes: it will not come at all.
-            counts.ready >= goal || counts.failed > 0 || now > last.1 + setup.plan.open_timeout
+            let refused = counts.failed > 0 && !setup.plan.reopen;
+            counts.ready >= goal || refused || now > last.1 + setup.plan.open_timeout
         });
         let done = board.counts().ready >= goal;
         if !done {
@@ -118,6 +150,7 @@ struct Sums {
     said: u64,
     ready: u64,
     goodbyes: u64,
+    heard: Span,
     longest_turn: u64,
     errors: Tally,
 }
@@ -134,12 +167,13 @@ impl Sums {
             sums.ready += client.ready;
             online += client.online;
             sums.goodbyes += client.goodbyes;
+            sums.heard.add(client.heard);
             sums.longest_turn = sums.longest_turn.max(client.longest_turn);
             sums.errors.merge(&client.errors);
         }
         // Everybody was there when the snapshots were made.
         let missing = orders.cast.watch_commands().1.saturating_sub(online as usize) as u64;
-        let watched = orders.step.load(Relaxed) == Step::Watch as u8;
+        let watched = orders.step.load(Relaxed) >= Step::Watch as u8;
         sums.errors.add("watched user that the snapshot calls offline", if watched { missing } else { 0 });
         sums
     }

@@ -43,6 +43,9 @@ pub struct Args {
     /// Messages a second that members say in their rooms, while all hold on
     #[arg(long, default_value_t = 0.0)]
     say_rate: f64,
+    /// What the users' names begin with
+    #[arg(long, value_name = "TEXT", default_value = "u")]
+    names: String,
     /// How long to hold them all
     #[arg(long, default_value = "60s", value_parser = units::duration)]
     hold: Duration,
@@ -64,10 +67,12 @@ impl Args {
             return usage("--say-rate: none or more, and with --rooms");
         }
         Ok(Cast {
+            names: self.names.clone(),
             users: self.users,
             rooms: self.rooms,
             joining: self.join_share,
             doomed: Share::NONE,
+            together: Share::NONE,
             watching: self.watch_share,
             watches: usize::from(self.watches),
             overseen: false,
@@ -268,10 +273,12 @@ mod tests {
     #[test]
     fn each_stage_adds_one_kind_and_confirms_all_before_it() {
         let mut cast = Cast {
+            names: "u".to_owned(),
             users: 300,
             rooms: 10,
             joining: Share(0.5),
             doomed: Share::NONE,
+            together: Share::NONE,
             watching: Share(0.1),
             watches: 10,
             overseen: false,

@@ -37,24 +37,24 @@ impl Request {
     }
 
     /// Appends the request of one connection.
-    pub fn write(&self, role: Role, out: &mut Vec<u8>) {
+    pub fn write(&self, names: &str, role: Role, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.before);
-        out.extend_from_slice(name(role).as_bytes());
+        out.extend_from_slice(name(names, role).as_bytes());
         out.extend_from_slice(&self.after);
     }
 }
 
-/// The name of a connection's user.
-pub fn name(role: Role) -> String {
+/// The name of a connection's user; `names` begins the names of all users of the run.
+pub fn name(names: &str, role: Role) -> String {
     match role {
-        Role::Watcher(index) => format!("w-{index}"),
-        Role::User(number) => format!("u-{number}"),
+        Role::Watcher(index) => format!("w-{names}-{index}"),
+        Role::User(number) => format!("{names}-{number}"),
     }
 }
 
 /// The user of that name; `None` where it is none of ours.
-pub fn number(name: &str) -> Option<usize> {
-    name.strip_prefix("u-")?.parse().ok()
+pub fn number(names: &str, name: &str) -> Option<usize> {
+    name.strip_prefix(names)?.strip_prefix('-')?.parse().ok()
 }
 
 /// Joins a room.
@@ -63,10 +63,10 @@ pub fn join(room: usize) -> Vec<u8> {
 }
 
 /// Watches users.
-pub fn watch(users: &[usize]) -> Vec<u8> {
+pub fn watch(names: &str, users: &[usize]) -> Vec<u8> {
     let mut text = format!(r#"{{"seq":{WATCH},"cmd":"watch","params":{{"users":["#);
     for (at, user) in users.iter().enumerate() {
-        let _ = write!(text, "{}\"u-{user}\"", if at == 0 { "" } else { "," });
+        let _ = write!(text, "{}\"{names}-{user}\"", if at == 0 { "" } else { "," });
     }
     text.push_str("]}}");
     text_frame(&text)
@@ -93,8 +93,10 @@ pub enum Heard {
     Answer { seq: i64, code: u16, online: usize },
     /// A user is gone, and whether for not answering.
     Offline { user: usize, silent: bool },
-    /// A message in a room, due at that moment.
-    Said { due: u64 },
+    /// A message in a room, due at that moment, and its place in the room's order.
+    Said { due: u64, offset: u64 },
+    /// A message to everybody.
+    Broadcast,
     /// Anything else that is well-formed.
     Other,
     /// No JSON of the protocol.
@@ -117,6 +119,7 @@ struct Message<'a> {
     #[serde(borrow)]
     data: Option<Cow<'a, str>>,
     heartbeat: Option<Heartbeat>,
+    offset: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -138,8 +141,14 @@ struct Heartbeat {
     timeout_ms: u64,
 }
 
+/// How a message to everybody begins: it is not read any further, for it comes to all at once.
+const BROADCAST: &[u8] = br#"{"event":"broadcast","#;
+
 /// Reads one message to the connection of this role.
-pub fn hear(payload: &[u8], role: Role) -> Heard {
+pub fn hear(payload: &[u8], names: &str, role: Role) -> Heard {
+    if payload.starts_with(BROADCAST) {
+        return Heard::Broadcast;
+    }
     let Ok(message) = serde_json::from_slice::<Message<'_>>(payload) else { return Heard::Nonsense };
     if let (Some(seq), Some(body)) = (message.seq, &message.body) {
         let online = body.users.iter().filter(|view| view.state == "online").count();
@@ -149,14 +158,15 @@ pub fn hear(payload: &[u8], role: Role) -> Heard {
     match message.event.as_deref() {
         Some("say") => {
             let due = message.data.and_then(|data| u64::from_str_radix(&data, 16).ok());
-            due.map_or(Heard::Other, |due| Heard::Said { due })
+            due.zip(message.offset).map_or(Heard::Other, |(due, offset)| Heard::Said { due, offset })
         }
         Some("presence") if message.state.as_deref() == Some("offline") => {
             let silent = message.reason.as_deref() == Some("timeout");
-            user.and_then(number).map_or(Heard::Other, |user| Heard::Offline { user, silent })
+            user.and_then(|user| number(names, user))
+                .map_or(Heard::Other, |user| Heard::Offline { user, silent })
         }
         Some("welcome") => {
-            let named = user == Some(name(role).as_str());
+            let named = user == Some(name(names, role).as_str());
             let beat = message.heartbeat.unwrap_or(Heartbeat { interval_ms: 0, timeout_ms: 0 });
             Heard::Welcome { named, interval_ms: beat.interval_ms, timeout_ms: beat.timeout_ms }
         }
@@ -173,7 +183,7 @@ mod tests {
     use crate::target::Target;
 
     fn plain(url: &str) -> Vec<u8> {
-        Target::parse(url, false).expect("a local URL").request
+        Target::parse(url, crate::target::Allow::default()).expect("a local URL").request
     }
 
     #[test]
@@ -183,7 +193,7 @@ mod tests {
             ("ws://127.0.0.1:1/ws?a=1", "GET /ws?a=1&user=u-7 HTTP/1.1\r\n"),
         ] {
             let mut bytes = Vec::new();
-            Request::new(&plain(url)).write(Role::User(7), &mut bytes);
+            Request::new(&plain(url)).write("u", Role::User(7), &mut bytes);
             let text = String::from_utf8(bytes).expect("ASCII");
             assert!(text.starts_with(line), "{text}");
             assert_eq!(text.matches("Sec-WebSocket-Protocol: rollcall.v1\r\n").count(), 1);
@@ -195,7 +205,7 @@ mod tests {
     fn commands_are_the_protocols_json() {
         let commands = [
             (join(3), r#"{"seq":1,"cmd":"join","params":{"room":"room-3"}}"#),
-            (watch(&[1, 20]), r#"{"seq":2,"cmd":"watch","params":{"users":["u-1","u-20"]}}"#),
+            (watch("u", &[1, 20]), r#"{"seq":2,"cmd":"watch","params":{"users":["u-1","u-20"]}}"#),
             (say(0, 255), r#"{"seq":3,"cmd":"say","params":{"room":"room-0","data":"00000000000000ff"}}"#),
         ];
         for (mut frame, text) in commands {
@@ -207,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_comes_is_told_apart() {
-        let heard = |text: &str| hear(text.as_bytes(), Role::User(7));
+        let heard = |text: &str| hear(text.as_bytes(), "u", Role::User(7));
         let welcome = r#"{"event":"welcome","id":"1f","user":"u-7","heartbeat":{"interval_ms":2000,"timeout_ms":1000},"time_ms":1}"#;
         assert_eq!(heard(welcome), Heard::Welcome { named: true, interval_ms: 2000, timeout_ms: 1000 });
         let other = welcome.replace("u-7", "u-8");
@@ -220,8 +230,9 @@ mod tests {
         let answer = r#"{"seq":2,"body":{"code":200,"users":[{"user":"u-1","state":"online","last_seen_ms":null},{"user":"u-2","state":"offline"}]}}"#;
         assert_eq!(heard(answer), Heard::Answer { seq: 2, code: 200, online: 1 });
         let said = r#"{"event":"say","room":"room-0","from":"u-1","data":"00000000000000ff","epoch":1,"offset":2,"time_ms":3}"#;
-        assert_eq!(heard(said), Heard::Said { due: 255 });
+        assert_eq!(heard(said), Heard::Said { due: 255, offset: 2 });
         assert_eq!(heard(r#"{"event":"join","room":"room-0","user":"u-3","count":2}"#), Heard::Other);
+        assert_eq!(heard(r#"{"event":"broadcast","data":1,"time_ms":3}"#), Heard::Broadcast);
         assert_eq!(heard("pong"), Heard::Nonsense);
     }
 }

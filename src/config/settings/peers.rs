@@ -1,4 +1,4 @@
-//! The settings of who may have how much: addresses, proxies, rooms.
+//! Settings that are lists or counts of others: addresses, proxies, rooms, subprotocols.
 
 use rollcall::presence::is_name;
 use rollcall::reactor;
@@ -44,5 +44,18 @@ impl Check<'_> {
             return Err(self.at("proxy-protocol", "from whom? --trusted-proxy has to name the proxies"));
         }
         Ok(networks)
+    }
+
+    pub(super) fn subprotocols(&self) -> Result<Vec<String>, String> {
+        let names = self.layer.subprotocol.clone().unwrap_or_default();
+        // RFC 6455 §4.1: a subprotocol is a token of RFC 9110 §5.6.2.
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        match names.iter().find(|name| name.is_empty() || !name.bytes().all(is_token)) {
+            Some(name) => {
+                Err(self
+                    .at("subprotocol", &format!("`{name}` has characters that a subprotocol may not have")))
+            }
+            None => Ok(names),
+        }
     }
 }

@@ -52,8 +52,10 @@ impl Guard {
             );
         }
         // A page elsewhere may well post to 127.0.0.1; what its browser says of it can't be forged by the page.
-        let own =
-            |origin: &str| origin.strip_prefix("http://").is_some_and(|rest| rest.eq_ignore_ascii_case(host));
+        let own = |origin: &str| {
+            let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+            rest.is_some_and(|rest| rest.eq_ignore_ascii_case(host))
+        };
         let mut origins = head.values("Origin").peekable();
         let from_page = origins.peek().is_some();
         let known = |origin: &[u8]| {

@@ -1,30 +1,31 @@
 //! The keys of the API: compared in constant time, replaced while the server runs, never shown.
 
 use std::fmt;
-use std::sync::{PoisonError, RwLock};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use subtle::{Choice, ConstantTimeEq};
 
 /// All keys that are good.
 #[derive(Default)]
-pub struct Keys(RwLock<Vec<Box<str>>>);
+pub struct Keys(ArcSwap<Vec<Box<str>>>);
 
 impl Keys {
     /// Those keys; none: the API needs none.
     #[must_use]
     pub fn new(keys: Vec<Box<str>>) -> Keys {
-        Keys(RwLock::new(keys))
+        Keys(ArcSwap::from_pointee(keys))
     }
 
     /// Puts others in their place.
     pub fn replace(&self, keys: Vec<Box<str>>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        self.0.store(Arc::new(keys));
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.0.load().len()
     }
 
     /// Whether there is none: the API needs none.
@@ -37,7 +38,7 @@ impl Keys {
     /// length shows.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
-        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.0.load();
         let found =
             keys.iter().fold(Choice::from(0), |found, one| found | one.as_bytes().ct_eq(key.as_bytes()));
         found.into()

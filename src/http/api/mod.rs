@@ -6,12 +6,11 @@
 //! | [`guard`], [`keys`] | who may ask: keys, or this machine alone; pages of other origins |
 //! | `route` | paths, queries and bodies, and what they ask |
 //! | `answer` | replies, as JSON |
-//! | `stats`, `memory` | figures, from the workers' counters |
+//! | `stats`, [`memory`](crate::http::memory) | figures, from the workers' counters |
 
 mod answer;
 pub mod guard;
 pub mod keys;
-mod memory;
 mod route;
 mod stats;
 
@@ -21,7 +20,8 @@ use slab::Slab;
 
 use crate::http::api::guard::Guard;
 use crate::http::api::route::{Figures, Refused, Route};
-use crate::reactor::{Answer, Context, RequestId};
+use crate::http::memory::{Receipt, Weigh};
+use crate::reactor::{Answer, Context, Fleet, RequestId};
 use crate::service::presence::{Letter, Presence};
 use crate::wire::http::{Head, Refusal, Response};
 
@@ -29,6 +29,7 @@ use crate::wire::http::{Head, Refusal, Response};
 #[derive(Debug)]
 pub struct Api {
     guard: Arc<Guard>,
+    weigh: Option<Weigh>,
     /// Requests that wait, by the ticket that their reply will carry.
     waiting: Slab<Waiting>,
 }
@@ -43,8 +44,8 @@ struct Waiting {
 impl Api {
     /// The API of a worker.
     #[must_use]
-    pub fn new(guard: Arc<Guard>) -> Api {
-        Api { guard, waiting: Slab::new() }
+    pub fn new(guard: Arc<Guard>, weigh: Option<Weigh>) -> Api {
+        Api { guard, weigh, waiting: Slab::new() }
     }
 
     /// Whether a path is the API's.
@@ -106,9 +107,16 @@ impl Api {
         self.guard.admit(head, listener)?;
         Ok(match route::route(head, body)? {
             Route::Figures(Figures::Stats) => Asked::Now(stats::response(cx.fleet(), cx.now())),
-            Route::Figures(Figures::Memory) => Asked::Now(memory::response(cx.fleet())),
+            Route::Figures(Figures::Memory) => Asked::Now(self.memory(cx.fleet())),
             Route::Ask(ask) => Asked::Presence(ask),
         })
+    }
+}
+
+impl Api {
+    /// The memory receipt.
+    fn memory(&self, fleet: &Fleet) -> Response {
+        answer::json(200, Receipt::of(fleet, self.weigh.map(|weigh| weigh())).json())
     }
 }
 

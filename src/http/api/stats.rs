@@ -1,5 +1,5 @@
 //! `GET /api/v1/stats`: the figures that a live chart draws, in one answer. It reads the workers' counters as `/metrics`
-//! does: no lock, no home is asked, some 4 KB of JSON and 300 bytes for each worker.
+//! does: no lock, no home is asked, a kilobyte of JSON and 250 bytes for each worker.
 
 use std::fmt::Write as _;
 
@@ -55,7 +55,10 @@ pub(crate) fn response(fleet: &Fleet, now: Now) -> Response {
     json(200, text)
 }
 
-const DURATIONS: [(&str, fn(&Counters) -> &Histogram); 3] =
+/// Where a histogram is found.
+type Durations = fn(&Counters) -> &Histogram;
+
+const DURATIONS: [(&str, Durations); 3] =
     [("lateness", |c| &c.timer_lateness), ("round_trip", |c| &c.round_trip), ("turn", |c| &c.turn)];
 
 fn figures(value: impl Fn(Figure) -> u64) -> String {
@@ -65,10 +68,10 @@ fn figures(value: impl Fn(Figure) -> u64) -> String {
 
 /// A histogram over all workers since the start. The quantiles are upper bounds: durations are counted in powers of two.
 /// Who wants those of the last second takes the difference of two `buckets`.
-fn durations(fleet: &Fleet, histogram: fn(&Counters) -> &Histogram) -> String {
+fn durations(fleet: &Fleet, histogram: Durations) -> String {
     let buckets: Vec<u64> = (0..HISTOGRAM_BUCKETS).map(|i| fleet.sum(|c| histogram(c).bucket(i))).collect();
     let count: u64 = buckets.iter().sum();
-    let mean = fleet.sum(|c| histogram(c).sum_micros()).checked_div(count).unwrap_or(0);
+    let mean = millis(fleet.sum(|c| histogram(c).sum_micros()).checked_div(count).unwrap_or(0));
     let quantile = |percent: u64| {
         let rank = (count * percent).div_ceil(100).max(1);
         let mut seen = 0;
@@ -77,14 +80,18 @@ fn durations(fleet: &Fleet, histogram: fn(&Counters) -> &Histogram) -> String {
             seen >= rank
         });
         // Of what the last bucket holds nothing is known but its lower bound.
-        bucket.map_or(0, |i| 1_u64 << i.min(HISTOGRAM_BUCKETS - 2))
+        millis(bucket.map_or(0, |i| 1 << i.min(HISTOGRAM_BUCKETS - 2)))
     };
     format!(
-        r#"{{"count":{count},"mean_us":{mean},"p50_us":{},"p99_us":{},"max_us":{},"buckets":{buckets:?}}}"#,
+        r#"{{"count":{count},"mean_ms":{mean},"p50_ms":{},"p99_ms":{},"max_ms":{},"buckets":{buckets:?}}}"#,
         quantile(50),
         quantile(99),
         quantile(100)
     )
+}
+
+fn millis(micros: u64) -> f64 {
+    micros as f64 / 1e3
 }
 
 #[cfg(test)]
@@ -96,7 +103,7 @@ mod tests {
     fn quantiles_are_the_bounds_of_their_buckets() {
         let fleet = Fleet::new(2, 100, Tick(0));
         let text = durations(&fleet, |c| &c.turn);
-        assert!(text.starts_with(r#"{"count":0,"mean_us":0,"p50_us":0,"p99_us":0,"max_us":0,"#), "{text}");
+        assert!(text.starts_with(r#"{"count":0,"mean_ms":0,"p50_ms":0,"p99_ms":0,"max_ms":0,"#), "{text}");
         for _ in 0..98 {
             fleet.workers()[0].counters.turn.record(3);
         }
@@ -104,7 +111,7 @@ mod tests {
         fleet.workers()[1].counters.turn.record(5_000);
         let text = durations(&fleet, |c| &c.turn);
         assert!(
-            text.starts_with(r#"{"count":100,"mean_us":53,"p50_us":4,"p99_us":128,"max_us":8192,"#),
+            text.starts_with(r#"{"count":100,"mean_ms":0.053,"p50_ms":0.004,"p99_ms":0.128,"max_ms":8.192,"#),
             "{text}"
         );
     }

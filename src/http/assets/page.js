@@ -4,12 +4,20 @@ import { connect } from "/rollcall.js";
 
 const $ = (id) => document.getElementById(id);
 const facts = Object.fromEntries(document.querySelector("meta[name=rollcall]").content.split(" ").map((fact) => fact.split("=")));
-const HOME = "lobby";
 const PEOPLE_MAX = 1000, LOG_ROWS = 60, TALK_MAX = 200, ROW = 48, CHART_POINTS = 120;
 
 const query = new URLSearchParams(location.search);
 const stored = (key) => sessionStorage.getItem(`rollcall.${key}`);
 const store = (key, value) => sessionStorage.setItem(`rollcall.${key}`, value);
+const open = facts.auth === "none";
+const HOME = query.get("room") || "lobby";
+
+// A token behind the # reaches no server and no log; it does not stay in the address either.
+const handed = new URLSearchParams(location.hash.slice(1)).get("token");
+if (handed) {
+  store("token", handed);
+  history.replaceState(null, "", location.pathname + location.search);
+}
 
 /** Made up, and kept for this window: a reload is the same person, a new window is somebody else. */
 function newName() {
@@ -61,6 +69,7 @@ function saw(user, view) {
   if (view.state) person.state = view.state;
   person.connections = view.connections ?? person.connections;
   person.reason = view.reason;
+  if (view.info !== undefined) person.role = typeof view.info?.role === "string" ? view.info.role : "";
   if (view.info !== undefined) person.rtt = typeof view.info?.rtt_ms === "number" ? view.info.rtt_ms : null;
   if (!known) {
     people.set(user, person);
@@ -93,12 +102,14 @@ function start() {
   toWatch.clear();
   const token = stored("token");
   me = connect({
-    user: facts.auth === "none" ? name : undefined,
+    user: open ? name : undefined,
     token: token || undefined,
     heartbeatMs: 5000,
   });
   window.rollcall = me;
-  $("gate").hidden = facts.auth === "none" || Boolean(token) || facts.side === "admin";
+  $("gate").hidden = open || Boolean(token) || facts.side === "admin";
+  // Without a token there is no use in trying.
+  if (!open && !token) me.close();
   const mine = me;
   const on = (event, listener) => me.on(event, (detail, name) => mine === me && listener(detail, name));
   on("state", linkChanged);
@@ -119,7 +130,7 @@ function start() {
     aside(room, missed === null ? "back; the server is a new one" : missed ? `back; ${missed} messages were said meanwhile` : "back; nothing was missed");
   });
   on("say", ({ room, from, data, time_ms }) => said(room, { from, text: textOf(data), time: time_ms }));
-  on("tell", ({ from, data }) => toast(data?.wave ? `${from} waves 👋` : `${from}: ${textOf(data)}`));
+  on("tell", ({ from, data }) => toast(data?.wave ? `${from} waves at you.` : `${from}: ${textOf(data)}`));
   on("broadcast", ({ data }) => toast(`To everybody: ${textOf(data)}`));
   on("rtt", measured);
   on("closed", ended);
@@ -177,7 +188,9 @@ function welcomed({ user }) {
   $("gate").hidden = true;
   $("why").textContent = "";
   $("name").value = name;
-  $("name").readOnly = facts.auth !== "none";
+  $("name").readOnly = !open;
+  const others = (query.get("watch") ?? "").split(",").filter(Boolean);
+  if (others.length) me.watch(others).then((views) => views.forEach((view) => saw(view.user, view)), fail);
   if (user) saw(user, { state: "online", connections: people.get(user)?.connections ?? 1 });
   hush();
 }
@@ -188,8 +201,10 @@ function linkChanged({ state, wait_ms: wait, reason, code }) {
   const texts = { open: "connected", connecting: "connecting", stuck: "no connection", closed: "disconnected" };
   link.lastElementChild.textContent = texts[state] ?? `back in ${Math.max(1, Math.round(wait / 1000))} s`;
   document.body.dataset.link = state;
-  if (state === "stuck") {
-    if (facts.auth !== "none" && me.id === null) gate("The server let nobody in with that. Is the token of this server, and not yet over?");
+  if (["waiting", "stuck"].includes(state) && !open && me.id === null) {
+    gate("The server did not let you in. Is the token one of this server's, and not over yet?");
+    me.close();
+  } else if (state === "stuck") {
     toast(facts.side === "admin" ? "This address is for operators: presence is on the other one (--listen)." : `The server does not answer${code && code !== 1006 ? ` (${code} ${reason})` : ""}.`, () => me.retry());
   }
   draw("people");
@@ -216,7 +231,7 @@ function measured({ rtt_ms: rtt }) {
   if (me.state === "open") $("link").lastElementChild.textContent = `connected · ${span(rtt)}`;
   // The others see it in the list. In a crowd it would be most of what passes.
   const now = performance.now();
-  if (me.user === null || now - sharedAt < (people.size > 50 ? 60000 : 10000)) return;
+  if (!open || me.user === null || now - sharedAt < (people.size > 50 ? 60000 : 10000)) return;
   if (Math.abs(rtt - sharedRtt) < Math.max(0.5, sharedRtt / 4)) return;
   [sharedRtt, sharedAt] = [rtt, now];
   me.status(undefined, { rtt_ms: Math.round(rtt * 10) / 10 }).catch(fail);
@@ -235,7 +250,8 @@ function counts() {
 
 function drawCount() {
   const of = counts();
-  const here = Math.max(of.here, rooms.get(HOME).count);
+  // Past what the list holds the server's own count goes on.
+  const here = people.size < PEOPLE_MAX ? of.here : Math.max(of.here, rooms.get(HOME).count, users);
   const live = me.state === "open";
   $("count").textContent = live || here ? here.toLocaleString("en") : "–";
   $("noun").textContent = `${here === 1 ? "person" : "people"} here now`;
@@ -311,7 +327,7 @@ function newRow(rows) {
   row.you = element("em", title);
   row.detail = element("small", names);
   row.rtt = element("time", row);
-  row.wave = element("button", row, "👋");
+  row.wave = element("button", row, "Wave");
   row.wave.onclick = () => me.tell(row.person.user, { wave: true }).then(() => toast(`You waved at ${row.person.user}.`), fail);
   return row;
 }
@@ -324,6 +340,9 @@ function fresh(row, person) {
   row.wave.title = `Wave at ${person.user}`;
   row.wave.setAttribute("aria-label", row.wave.title);
   row.classList.remove("new");
+  // It takes its place at once; from then on it glides.
+  row.style.transition = "none";
+  requestAnimationFrame(() => requestAnimationFrame(() => { row.style.transition = ""; }));
 }
 
 function fill(row, person) {
@@ -332,7 +351,7 @@ function fill(row, person) {
   if (row.dataset.state !== person.state) row.dataset.state = person.state;
   row.classList.toggle("new", performance.now() - person.seen < 1000 && person.state !== "offline");
   set(row.title_, person.user);
-  set(row.you, person.user === name ? " you" : "");
+  set(row.you, `${person.role ? ` ${person.role}` : ""}${person.user === name ? " you" : ""}`);
   const devices = person.connections > 1 ? ` · ${person.connections} devices` : "";
   const gone = { timeout: "gone silent", kicked: "sent away", expired: "token over", drain: "server restarts" }[person.reason] ?? "left";
   set(row.detail, person.state === "offline" ? `${gone} · ${ago(person.since)}` : `${person.state}${devices} · ${ago(person.since)}`);
@@ -436,7 +455,7 @@ function drawChart(key) {
 
 // ---------------------------------------------------------------------------------------------------- figures
 
-let before = null;
+let before = null, users = 0, census = 0;
 
 async function api(path) {
   const key = stored("key");
@@ -467,6 +486,9 @@ async function ask() {
   }
   $("key").hidden = true;
   const stats = await answer.json();
+  users = stats.users;
+  // Who is connected but not in the lobby: another program, another page.
+  if (open && users !== counts().here && performance.now() - census > 3000) await everybody();
   const now = performance.now(), messages = (stats.messages_received ?? 0) + (stats.messages_sent ?? 0);
   series.connections.push(stats.connections);
   figure("connections", stats.connections.toLocaleString("en"));
@@ -476,12 +498,34 @@ async function ask() {
     figure("messages", rate < 10 ? rate.toFixed(1) : Math.round(rate).toLocaleString("en"));
   }
   before = { now, messages };
-  const late = stats.lateness?.p99_ms ?? stats.lateness_ms?.p99;
-  if (late !== undefined) {
+  lateness.push(stats.lateness.buckets);
+  const late = p99(lateness.at(-1), lateness.length > LATE_POLLS ? lateness.shift() : lateness[0]);
+  if (late !== null) {
     series.lateness.push(late);
-    figure("lateness", span(late));
+    figure("lateness", `≤ ${span(late)}`);
   }
   return 1000;
+}
+
+async function everybody() {
+  let after = "", seen = 0;
+  do {
+    const page = await (await api(`users?limit=256${after}`)).json();
+    for (const view of page.users ?? []) saw(view.user, view);
+    seen += page.users?.length ?? PEOPLE_MAX;
+    after = page.next && `&after=${encodeURIComponent(page.next)}`;
+  } while (after && seen < PEOPLE_MAX);
+  census = performance.now();
+}
+
+const lateness = [], LATE_POLLS = 10;
+
+/** The 99th percentile, in ms, of what came between two histograms: bucket i ends at 2^i µs. */
+function p99(now, then) {
+  const counts = now.map((count, i) => count - then[i]), all = counts.reduce((sum, count) => sum + count, 0);
+  let seen = 0;
+  const bucket = counts.findIndex((count) => (seen += count) >= all * 0.99 && all > 0);
+  return bucket < 0 ? null : 2 ** bucket / 1000;
 }
 
 // ---------------------------------------------------------------------------------------------------- rooms
@@ -624,6 +668,7 @@ const windowOf = (user) => {
   address.searchParams.set("user", user);
   window.open(address, "_blank", "noopener");
 };
+for (const id of ["other", "again"]) $(id).hidden = !open;
 $("other").onclick = () => windowOf(newName());
 $("again").onclick = () => windowOf(name);
 
@@ -677,7 +722,7 @@ $("pause").onclick = ({ target }) => {
   target.textContent = paused ? "Go on" : "Pause";
 };
 
-const identity = facts.auth === "none" ? 'user: "anna"' : 'token: () => fetch("/my-token").then((answer) => answer.text())';
+const identity = open ? 'user: "anna"' : 'token: () => fetch("/my-token").then((answer) => answer.text())';
 $("snippet").textContent = [
   '<script type="module">',
   `  import { connect } from "${location.origin}/rollcall.js";`,

@@ -412,14 +412,14 @@ export class Rollcall {
     this.#skew = (detail.time_ms ?? this.#env.wall()) - this.#env.wall();
     this.#status.told = "online";
     const again = [];
-    // Also what waits for its answer from before: once each.
-    const waits = (cmd, room) => this.#queue.some((asked) => asked.cmd === cmd && asked.params.room === room);
-    for (const room of this.#rooms.keys()) {
-      if (!waits("join", room)) again.push(this.request("join", { room }));
-    }
+    // What still waits for its answer from before goes by itself: once each.
+    const asked = (cmd) => this.#queue.filter((waiting) => waiting.cmd === cmd).map(({ params }) => params);
+    const joining = new Set(asked("join").map(({ room }) => room));
+    const watching = new Set(asked("watch").flatMap(({ users }) => users));
+    for (const room of this.#rooms.keys()) if (!joining.has(room)) again.push(this.request("join", { room }));
     for (const suspect of [false, true]) {
-      const users = [...this.#watched].filter(([, known]) => known.suspect === suspect).map(([user]) => user);
-      again.push(this.#rewatch(users, suspect));
+      const users = [...this.#watched].filter(([user, known]) => known.suspect === suspect && !watching.has(user));
+      again.push(this.#rewatch(users.map(([user]) => user), suspect));
     }
     again.push(this.#tellStatus(this.#status.info !== undefined));
     Promise.allSettled(again).then((done) => {

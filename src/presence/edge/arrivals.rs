@@ -1,20 +1,23 @@
 //! What homes send: answers, changes and messages, and the clients they are for; and the answers that several homes have
 //! a part in.
 
+use crate::presence::about::About;
 use crate::presence::desk;
+use crate::presence::edge::sight::publish;
 use crate::presence::edge::{Edge, Seat, part};
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Page, Ticket};
 use crate::presence::event;
 use crate::presence::gather::{Gather, Purpose};
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
-use crate::presence::node::{About, Effect, Outgoing};
+use crate::presence::node::{Effect, Outgoing};
 use crate::presence::view::{Reason, View};
 
 pub(crate) const BUSY: &str = "the server is busy: try again";
 
 impl Edge {
     pub(crate) fn seen<F: Frame>(&mut self, asker: Asker, user: &str, view: View, out: &mut Outgoing<F>) {
+        self.keep_sight(user, &view);
         // The client may be told this now, and an answer that waits for slower homes later.
         let client = asker.at.client;
         let seat = self.seats.get(client.slot as usize).filter(|seat| seat.serial == client.serial);
@@ -33,10 +36,14 @@ impl Edge {
         user: &str,
         view: &View,
         plain: Option<F>,
-        full: F,
+        full: Option<F>,
         out: &mut Outgoing<F>,
     ) {
-        let Some((group, _)) = self.watches.find(user) else { return };
+        let Some((group, name)) = self.watches.find(user) else { return };
+        if view.rooms.is_some() {
+            let name = name.clone();
+            return self.changed_in_sight((group, &name), view, (plain, full), out);
+        }
         let mut links = (Vec::new(), Vec::new());
         for member in self.watches.members(group) {
             let seat = &self.seats[member.slot as usize];
@@ -47,13 +54,9 @@ impl Edge {
                 (if member.suspect { &mut links.1 } else { &mut links.0 }).push(seat.link);
             }
         }
-        let about = || About::User(self.watches.name(group).clone());
-        if let Some(frame) = plain.filter(|_| !links.0.is_empty()) {
-            out.effects.push(Effect::Publish { links: links.0, frame, about: about() });
-        }
-        if !links.1.is_empty() {
-            out.effects.push(Effect::Publish { links: links.1, frame: full, about: about() });
-        }
+        let about = About::User(self.watches.name(group).clone());
+        publish(links.0, plain, about.clone(), out);
+        publish(links.1, full, about, out);
     }
 
     pub(crate) fn told<F>(&self, client: Client, frame: F, out: &mut Outgoing<F>) {
@@ -73,6 +76,10 @@ impl Edge {
         else {
             return;
         };
+        if seat.sent_away.is_some() {
+            // It goes already; the first reason is the one that it was told.
+            return;
+        }
         seat.sent_away = Some(reason);
         let (code, reason) = match reason {
             Reason::Replaced => (4409, "replaced by a newer connection"),
@@ -83,18 +90,10 @@ impl Edge {
         out.effects.push(Effect::Close { link: seat.link, code, reason });
     }
 
-    pub(crate) fn answered<F>(&mut self, asker: Asker, answer: Answer, out: &mut Outgoing<F>) {
+    pub(crate) fn answered<F: Frame>(&mut self, asker: Asker, answer: Answer, out: &mut Outgoing<F>) {
         let client = asker.at.client;
-        match &answer {
-            Answer::Joined(room, _) => self.hears(client, room, true),
-            Answer::Left(room, _) => self.hears(client, room, false),
-            _ => {}
-        }
         let seat = self.seat(client);
         let json = match (asker.ticket, &answer) {
-            (Ticket::Command(seq), Answer::Told(0)) => {
-                Some(event::refusal(seq, 404, "nobody of that name is connected"))
-            }
             (Ticket::Command(seq), answer) => event::answer(seq, answer),
             (Ticket::Brought { news: true, .. }, answer) => {
                 seat.and_then(|seat| event::brought(seat.user.as_deref()?, answer))
@@ -104,15 +103,27 @@ impl Edge {
         if let (Some(seat), Some(json)) = (seat, json) {
             out.effects.push(Effect::Text { link: seat.link, json });
         }
+        // Whom it sees from then on comes behind the answer.
+        // Who was in already and is bidden to come in is not told, so that nothing may begin anew: what made the place says
+        // from where on it counts.
+        let changes = !matches!(asker.ticket, Ticket::Brought { news: false, .. });
+        match &answer {
+            Answer::Joined(room, _) if changes => self.hears(client, room, true, out),
+            Answer::Left(room, _) => self.hears(client, room, false, out),
+            _ => {}
+        }
         tell_desk(asker.ticket, answer, out);
     }
 
     /// A client's place in a room counts from the answer on: what was said before is not delivered. One that said `join`,
     /// `leave` and `join` in a row has a place before the first answer comes, and hears nothing between the others.
-    fn hears(&mut self, client: Client, room: &str, hears: bool) {
+    fn hears<F: Frame>(&mut self, client: Client, room: &str, hears: bool, out: &mut Outgoing<F>) {
         let Some((group, _)) = self.rooms.find(room) else { return };
         if let Some(place) = self.seat(client).and_then(|seat| seat.rooms.get(group)) {
-            self.rooms.member_mut(place).active = hears;
+            let heard = std::mem::replace(&mut self.rooms.member_mut(place).active, hears);
+            if heard != hears {
+                self.moved(client.slot, room, hears, out);
+            }
         }
     }
 
@@ -218,8 +229,14 @@ impl Edge {
         if let Purpose::Watch { .. } = purpose {
             self.activate(client.slot, &views, refused, out);
         }
-        let views: Vec<(Name, View)> =
-            views.into_iter().filter_map(|(user, view)| Some((user, view?))).collect();
+        // Whom a page names its room has shown already.
+        let is_page = matches!(purpose, Purpose::Who(_));
+        let seen = |(user, view): (Name, Option<View>)| {
+            let view = view?;
+            let view = if is_page { view } else { self.seen_by(client.slot, &user, view) };
+            Some((user, view))
+        };
+        let views: Vec<(Name, View)> = views.into_iter().filter_map(seen).collect();
         let json = match purpose {
             _ if refused => event::refusal(seq, 503, BUSY),
             Purpose::Watch { suspect } => event::views(seq, &views, suspect),

@@ -25,7 +25,7 @@ impl Edge {
         text: &str,
         out: &mut Outgoing<F>,
     ) {
-        if !self.seats.contains(slot as usize) || self.end_if_over(now, slot, out) {
+        if self.seats.get(slot as usize).is_none() || self.end_if_over(now, slot, out) {
             return;
         }
         let done = match command::parse(text) {
@@ -69,6 +69,7 @@ impl Edge {
         if let Command::Heartbeat = command {
             let json = event::heartbeat_answer(seq, now);
             out.effects.push(Effect::Text { link: seat.link, json });
+            self.page_beat(now, rules, slot, out);
             return Ok(());
         }
         self.pay(now, rules, slot, seq)?;
@@ -80,24 +81,26 @@ impl Edge {
         let asker = Asker { at: self.address(slot), ticket: Ticket::Command(seq) };
         match command {
             Command::Heartbeat | Command::Auth { .. } => {}
-            Command::Join { room } => self.join(slot, &room, asker, out)?,
+            Command::Join { room } => {
+                self.may_join(slot, &room)?;
+                self.join(slot, &room, asker, out)?;
+            }
             Command::Leave { room } => self.leave(slot, &room, asker, out)?,
             Command::Say { room, data, echo } => self.say(slot, &room, data, echo, asker, out)?,
             Command::Tell { user, data } => {
                 let (from, user) = (self.identity(slot)?, Name::from(&*user));
-                out.post(
-                    self.homes.of(&user),
-                    Envelope::Tell { user, from: Some(from), data: data.into(), asker },
-                );
+                let (from, data, within) = (Some(from), data.into(), self.reach(slot, &user));
+                out.post(self.homes.of(&user), Envelope::Tell { user, from, data, within, asker });
             }
             Command::Status { state, info } => self.status(slot, state, info, asker, out)?,
             Command::Who { room, limit, after } => {
+                let only = self.listable(slot, &room)?;
                 let after = after.map(|after| Name::from(&*after));
                 let id = self.gather(slot, seq, Purpose::Who(Page::default()), Vec::new());
                 let asker = part(asker, id, 0);
                 let room =
                     self.rooms.find(&room).map_or_else(|| Name::from(&*room), |(_, name)| name.clone());
-                out.post(self.homes.of(&room), Envelope::List { room, limit, after, asker });
+                out.post(self.homes.of(&room), Envelope::List { room, limit, after, only, asker });
             }
             Command::Watch { users, suspect } => self.watch(slot, seq, &users, suspect, out)?,
             Command::Presence { users } => {
@@ -126,7 +129,6 @@ impl Edge {
         out: &mut Outgoing<F>,
     ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
-        self.may_join(slot, room)?;
         let seat = &mut self.seats[slot as usize];
         let known = self.rooms.find(room).map(|(group, name)| (group, name.clone()));
         let again = known.as_ref().is_some_and(|(group, _)| seat.rooms.get(*group).is_some());
@@ -141,7 +143,7 @@ impl Edge {
         Ok(())
     }
 
-    pub(super) fn leave<F>(
+    pub(super) fn leave<F: Frame>(
         &mut self,
         slot: u32,
         room: &str,
@@ -150,7 +152,11 @@ impl Edge {
     ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
         let (place, room) = self.place_in_room(slot, room)?;
+        let heard = self.rooms.member(place).active;
         self.leave_room(slot, place);
+        if heard {
+            self.moved(slot, &room, false, out);
+        }
         let (home, worker) = (self.homes.of(&room), self.worker);
         out.post(home, Envelope::Leave { room, user, worker, leaving: Leaving::Now, asker: Some(asker) });
         Ok(())

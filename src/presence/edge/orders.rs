@@ -47,7 +47,7 @@ impl<F: Clone> Broadcasts<F> {
         }
         self.next_id = self.next_id.wrapping_add(1);
         let share = (BROADCAST_BYTES_PER_TURN / bytes.max(1)).clamp(1, BROADCAST_PER_TURN_MAX);
-        let (id, end) = (self.next_id, edge.seats.capacity());
+        let (id, end) = (self.next_id, edge.seats.end());
         self.queue.push_back(Broadcast { id, frame, share, next: 0, end, asker });
     }
 
@@ -58,7 +58,10 @@ impl<F: Clone> Broadcasts<F> {
         // Free slots cost little, but not nothing.
         let stop = first.end.min(first.next + 16 * first.share);
         while first.next < stop && links.len() < first.share {
-            links.extend(edge.seats.get(first.next).map(|seat| seat.link));
+            // Who owes a token is told nothing before it comes.
+            let let_in = |slot: &usize| !edge.passes.is_awaited(*slot as u32);
+            let slot = Some(first.next).filter(let_in);
+            links.extend(slot.and_then(|slot| edge.seats.get(slot)).map(|seat| seat.link));
             first.next += 1;
         }
         let (broadcast, frame) = (first.id, first.frame.clone());

@@ -8,7 +8,8 @@ use crate::presence::envelope::{Client, Envelope, Frame};
 use crate::presence::event;
 use crate::presence::grants::{Grants, Over, Pass};
 use crate::presence::name::Name;
-use crate::presence::node::{Effect, Outgoing, Timer};
+use crate::presence::node::{Effect, Outgoing};
+use crate::presence::timer::Timer;
 use crate::presence::view::Reason;
 use crate::time::{Now, Tick};
 
@@ -19,12 +20,12 @@ impl Edge {
         now: Now,
         slot: u32,
         user: Name,
-        grants: Arc<Grants>,
+        grants: &Arc<Grants>,
         out: &mut Outgoing<F>,
     ) {
-        self.keep_pass(now, slot, Pass::Held(Arc::clone(&grants)), out);
+        self.keep_pass(now, slot, Pass::Held(Arc::clone(grants)), out);
         self.identify(slot, user, out);
-        self.tell_home_info(slot, &grants, out);
+        self.tell_home_info(slot, grants, out);
     }
 
     /// A client has until then to show a token.
@@ -86,10 +87,14 @@ impl Edge {
         let link = seat.link;
         let json = event::authenticated(seq, &user, grants.expires_millis);
         match &seat.user {
-            None => self.show_token(now, slot, user, grants, out),
+            None => self.show_token(now, slot, user, &grants, out),
             Some(known) if *known == user => {
                 self.tell_home_info(slot, &grants, out);
+                let before = self.passes.get(slot).cloned();
                 self.keep_pass(now, slot, Pass::Held(grants), out);
+                if let Some(before) = before {
+                    self.renewed(slot, &before, out);
+                }
             }
             Some(_) => {
                 let error = "the token is another user's: connect anew to be that one";

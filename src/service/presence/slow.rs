@@ -45,13 +45,13 @@ impl Slow {
     /// Keeps a message behind the others; returns how many of the oldest it took the place of.
     pub(super) fn hold_message(&mut self, conn: ConnId, frame: SharedFrame) -> u64 {
         let waiting = self.0.entry(conn).or_default();
-        waiting.bytes += frame.len();
+        waiting.bytes += frame.bytes().len();
         waiting.said.push_back(frame);
         let mut dropped = 0;
         while waiting.said.len() > SLOW_MESSAGES_MAX
             || (waiting.bytes > SLOW_BYTES_MAX && waiting.said.len() > 1)
         {
-            waiting.bytes -= waiting.said.pop_front().map_or(0, |oldest| oldest.len());
+            waiting.bytes -= waiting.said.pop_front().map_or(0, |oldest| oldest.bytes().len());
             dropped += 1;
         }
         dropped
@@ -83,7 +83,7 @@ impl Waiting {
     /// What [`Waiting::next`] gave has been sent.
     pub(super) fn sent(&mut self) {
         if let Some(frame) = self.said.pop_front() {
-            self.bytes -= frame.len();
+            self.bytes -= frame.bytes().len();
         } else if let Some(user) = self.states.keys().next().cloned() {
             self.states.remove(&user);
         }

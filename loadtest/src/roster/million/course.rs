@@ -1,0 +1,290 @@
+//! What happens in which order, and what is noted on the way.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use rustix::process::Signal;
+
+use crate::child::Child;
+use crate::clock::nanos;
+use crate::options::Setup;
+use crate::outcome::{Reading, Spent};
+use crate::process;
+use crate::progress::{Busy, Subject, Watch};
+use crate::roster::million::Args;
+use crate::roster::million::face::{self, Scrape};
+use crate::roster::silence::Silence;
+use crate::roster::{Orders, Step};
+
+/// How long after its last possible deadline a death may still be told.
+const PATIENCE: u64 = 20_000_000_000;
+/// How long the message to everybody may take, and how long all may take to leave.
+const DELIVERY: u64 = 30_000_000_000;
+const LEAVING: u64 = 120_000_000_000;
+/// From the end of the drain's window to the end of the server.
+const DRAINING: u64 = 60_000_000_000;
+const SECOND: u64 = 1_000_000_000;
+
+/// How far the course came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reached {
+    /// Not everybody came in.
+    #[default]
+    Ramp,
+    /// Everybody did.
+    Hold,
+}
+
+/// The memory of a moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Point {
+    /// Resident and anonymous bytes of the server.
+    pub server: Option<(u64, u64)>,
+    /// Bytes that the kernel holds for all sockets, both ends.
+    pub kernel: Option<u64>,
+    /// Connections.
+    pub connections: u64,
+}
+
+impl Point {
+    fn now(setup: &Setup) -> Point {
+        Point {
+            server: Reading::now(setup).server_memory(),
+            kernel: process::kernel_socket_bytes(),
+            connections: setup.board.counts().live,
+        }
+    }
+}
+
+/// The message to everybody.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// How many were to hear it.
+    pub expected: u64,
+    /// When it was posted.
+    pub posted: u64,
+    /// Why the server did not take it.
+    pub refused: Option<String>,
+}
+
+/// What was noted.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub course: Reached,
+    /// Before the first connection, with a third of them, with all.
+    pub empty: Point,
+    pub third: Point,
+    pub full: Point,
+    /// Seconds until all were identified, without the pauses.
+    pub identify_seconds: f64,
+    /// The server's memory by part, with all.
+    pub parts: Vec<(String, f64)>,
+    pub hold: Spent,
+    pub busy: Busy,
+    pub held: u64,
+    pub hold_pings: u64,
+    /// The server's own figures before and after the hold, and after the deaths.
+    pub scrapes: [Scrape; 3],
+    pub silence: Option<Spent>,
+    pub told: Option<Told>,
+    /// When all had left, and after the rest.
+    pub left: Option<Point>,
+    pub rested: Option<Point>,
+    pub leave_seconds: f64,
+    /// The most memory that the server had in each ramp.
+    pub first_peak: u64,
+    pub second_peak: u64,
+    pub second_seconds: Option<f64>,
+    /// From SIGTERM to the last connection's end, and to the server's.
+    pub drain_seconds: Option<(f64, f64)>,
+    /// What went wrong beside connections and messages.
+    pub faults: Vec<String>,
+}
+
+struct Course<'a, 'w> {
+    setup: &'a Setup,
+    watch: &'a mut Watch<'w>,
+    args: &'a Args,
+    orders: &'a Orders,
+    seen: &'a mut Seen,
+}
+
+/// All of it, as far as it comes.
+pub fn conduct(
+    setup: &Setup,
+    watch: &mut Watch<'_>,
+    args: &Args,
+    orders: &Orders,
+    server: Option<&mut Child>,
+    seen: &mut Seen,
+) {
+    let mut course = Course { setup, watch, args, orders, seen };
+    // In this order, and nothing of it where what comes before did not end well.
+    let _ = course.ramp()
+        && course.hold()
+        && course.silence()
+        && course.broadcast()
+        && course.leave()
+        && course.come_back()
+        && server.is_none_or(|server| course.drain(server));
+}
+
+impl Course<'_, '_> {
+    fn now(&self) -> u64 {
+        self.setup.board.clock.now()
+    }
+
+    fn seconds_since(&self, moment: u64) -> f64 {
+        (self.now() - moment) as f64 / 1e9
+    }
+
+    fn scrape(&self) -> Scrape {
+        Scrape::now(self.setup.plan.target.address)
+    }
+
+    fn settle(&mut self, phase: &str) -> bool {
+        let until = self.now() + nanos(self.args.settle);
+        self.watch.until_moment(phase, Subject::Live, until)
+    }
+
+    /// Lets everybody in, with a pause at a third: what a user costs is a slope.
+    fn ramp(&mut self) -> bool {
+        self.watch.enter("ramp");
+        self.seen.empty = Point::now(self.setup);
+        let all = self.setup.plan.connections;
+        let begin = self.now();
+        for (quota, at_third) in [(all / 3, true), (all, false)] {
+            let from = self.now();
+            self.setup.board.quota.store(quota, Relaxed);
+            if !self.orders.take(self.setup, self.watch, Step::Open, quota as u64) {
+                return false;
+            }
+            self.seen.identify_seconds += self.seconds_since(from);
+            if !self.settle("settle") {
+                return false;
+            }
+            let point = Point::now(self.setup);
+            *(if at_third { &mut self.seen.third } else { &mut self.seen.full }) = point;
+        }
+        // Who dies is not replaced, until all come back.
+        self.setup.board.quota.store(0, Relaxed);
+        self.seen.first_peak = self.watch.peak_memory(begin, self.now());
+        self.seen.course = Reached::Hold;
+        true
+    }
+
+    fn hold(&mut self) -> bool {
+        self.watch.enter("idle");
+        let scrape = self.scrape();
+        self.seen.parts = scrape.family("rollcall_memory_bytes");
+        let (before, pings, begin) = (Reading::now(self.setup), self.pings(), self.now());
+        let until = begin + nanos(self.args.hold());
+        let held = self.watch.until_moment("hold", Subject::Live, until);
+        self.seen.hold = Reading::now(self.setup).since(&before);
+        self.seen.hold_pings = self.pings() - pings;
+        self.seen.busy = self.watch.busy(begin, self.now());
+        self.seen.held = self.setup.board.counts().live;
+        self.seen.scrapes = [scrape, self.scrape(), Scrape::default()];
+        held
+    }
+
+    fn pings(&self) -> u64 {
+        self.setup.board.counts().pings
+    }
+
+    fn silence(&mut self) -> bool {
+        self.watch.enter("silence");
+        let goal = self.orders.goal(Step::Watch);
+        if !self.orders.take(self.setup, self.watch, Step::Watch, goal) {
+            return false;
+        }
+        let silence = Silence { hold: Some(0), patience: PATIENCE };
+        self.seen.silence = silence.conduct(self.setup, self.watch, self.orders);
+        self.orders.doom.store(crate::board::UNSET, Relaxed);
+        self.seen.scrapes[2] = self.scrape();
+        self.seen.silence.is_some() && self.settle("settle")
+    }
+
+    fn broadcast(&mut self) -> bool {
+        self.watch.enter("broadcast");
+        let counts = self.setup.board.counts();
+        let goal = counts.messages + counts.live;
+        let posted = self.now();
+        let refused = face::broadcast(self.setup.plan.target.address, "\"hello, everybody\"").err();
+        let was_taken = refused.is_none();
+        self.seen.told = Some(Told { expected: counts.live, posted, refused });
+        let limit = posted + DELIVERY;
+        let clock = self.setup.board.clock;
+        !was_taken
+            || self.watch.until_count("broadcast", Subject::Messages("heard"), goal, |counts| {
+                counts.messages >= goal || clock.now() >= limit
+            })
+    }
+
+    /// Everybody closes; then the server has its time to give memory back.
+    fn leave(&mut self) -> bool {
+        self.watch.enter("leave");
+        self.orders.leaving.store(true, Relaxed);
+        self.orders.step.store(Step::Leave as u8, Relaxed);
+        let begin = self.now();
+        let clock = self.setup.board.clock;
+        let went_on = self.watch.until_count("leave", Subject::Live, self.seen.held, |counts| {
+            counts.live == 0 || clock.now() >= begin + LEAVING
+        });
+        self.seen.leave_seconds = self.seconds_since(begin);
+        self.seen.left = Some(Point::now(self.setup));
+        // By the time they may open again, all threads have seen it.
+        self.orders.step.store(Step::Return as u8, Relaxed);
+        self.watch.enter("rest");
+        let until = self.now() + nanos(self.args.rest()).max(SECOND);
+        let rested = went_on && self.watch.until_moment("rest", Subject::Live, until);
+        self.seen.rested = Some(Point::now(self.setup));
+        rested
+    }
+
+    fn come_back(&mut self) -> bool {
+        self.watch.enter("second ramp");
+        self.orders.leaving.store(false, Relaxed);
+        let goal = self.setup.board.counts().ready + self.setup.plan.connections as u64;
+        let begin = self.now();
+        self.setup.board.quota.store(self.setup.plan.connections, Relaxed);
+        if !self.orders.take(self.setup, self.watch, Step::Return, goal) {
+            return false;
+        }
+        self.seen.second_seconds = Some(self.seconds_since(begin));
+        let settled = self.settle("settle");
+        self.setup.board.quota.store(0, Relaxed);
+        self.seen.second_peak = self.watch.peak_memory(begin, self.now());
+        settled
+    }
+
+    /// Sends the server away, and everybody with it.
+    fn drain(&mut self, server: &mut Child) -> bool {
+        self.watch.enter("drain");
+        self.orders.draining.store(true, Relaxed);
+        let begin = self.now();
+        let all = self.setup.board.counts().live;
+        server.signal(Signal::TERM);
+        let clock = self.setup.board.clock;
+        let mut emptied = None;
+        let mut ended = None;
+        self.watch.until_count("drain", Subject::Live, all, |counts| {
+            if counts.live == 0 {
+                emptied.get_or_insert_with(|| clock.now());
+            }
+            ended = server.ended();
+            ended.is_some() || clock.now() >= begin + DRAINING
+        });
+        let end = self.now();
+        let since = |moment: u64| (moment - begin) as f64 / 1e9;
+        match (emptied, ended) {
+            (_, Some(status)) if status.success() => {
+                self.seen.drain_seconds = Some((since(emptied.unwrap_or(end)), since(end)));
+            }
+            (_, Some(status)) => self.seen.faults.push(format!("the drained server ended with {status}")),
+            (_, None) => self.seen.faults.push("the server did not end after SIGTERM".to_owned()),
+        }
+        // The last Closes may still lie in the sockets.
+        let moment = end + SECOND / 2;
+        self.watch.until_moment("drain", Subject::Live, moment)
+    }
+}

@@ -1,0 +1,231 @@
+//! `loadtest million`: as many named users as a machine holds, from the first connection to the last, in one command.
+//!
+//! It starts the server, lets everybody in, holds them while heartbeats go round, lets a share fall silent (some of them
+//! in the same moment), tells everybody something, lets all leave and come back, and sends the server away: what each
+//! of these costs and how long it takes, in one report.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`course`] | what happens in which order, and what is noted on the way |
+//! | [`face`] | the server's HTTP: its figures, and the message to everybody |
+//! | [`tell`] | what was noted, as figures, rows and a report |
+
+mod course;
+mod face;
+mod tell;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::child::{self, Child};
+use crate::comparison::OURS;
+use crate::engine::fleet;
+use crate::options::{Common, Failure, Need, Setup};
+use crate::outcome::Outcome;
+use crate::progress::Watch;
+use crate::roster::cast::{Cast, Share};
+use crate::roster::client::RosterClient;
+use crate::roster::million::course::Seen;
+use crate::roster::{Orders, Sums, incomplete};
+use crate::{checks, sys, units};
+
+/// `loadtest million`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Named users
+    #[arg(long, default_value_t = 1_000_000)]
+    users: usize,
+    /// The part of them that falls silent
+    #[arg(long, default_value = "0.05")]
+    share: Share,
+    /// How many of these give a last sign of life at the same moment, so that they die together
+    #[arg(long, default_value_t = 10_000)]
+    together: usize,
+    /// A small form: heartbeats of 4 s, time-outs of 3 s, and short waits
+    #[arg(long)]
+    quick: bool,
+    /// How long to hold them all [default: 60s; with --quick 8s]
+    #[arg(long, value_parser = units::duration)]
+    hold: Option<Duration>,
+    /// How long the server has to give memory back when all have left [default: 60s; with --quick 12s]
+    #[arg(long, value_parser = units::duration)]
+    rest: Option<Duration>,
+    /// How long memory may settle before it is read
+    #[arg(long, default_value = "2s", value_parser = units::duration)]
+    settle: Duration,
+    /// A built rollcall [default: the one beside this program, else it is built]
+    #[arg(long, value_name = "FILE")]
+    ours: Option<PathBuf>,
+    /// A further flag of the server, as in --serve=--workers=4; repeatable
+    #[arg(long, value_name = "FLAG")]
+    serve: Vec<OsString>,
+    /// The report's name: NAME.md and NAME-….svg
+    #[arg(long, default_value = "million")]
+    name: String,
+    /// Where the report goes
+    #[arg(long, value_name = "DIR", default_value = "loadtest/reports")]
+    out: PathBuf,
+}
+
+/// Connections beside the users: watchers are counted apart, these are requests and what is being refused.
+const SPARE_CONNECTIONS: usize = 1_000;
+
+impl Args {
+    fn cast(&self) -> Result<Cast, Failure> {
+        let usage = |line: &str| Err(Failure::Usage(line.to_owned()));
+        if self.users < 3 {
+            return usage("--users: at least three");
+        }
+        let doomed = self.share.count(self.users);
+        if doomed == 0 {
+            return usage("--share: of so few users nobody falls silent");
+        }
+        Ok(Cast {
+            names: "u".to_owned(),
+            users: self.users,
+            rooms: 0,
+            joining: Share::NONE,
+            doomed: self.share,
+            together: Share((self.together as f64 / doomed as f64).min(1.0)),
+            watching: Share::NONE,
+            watches: 0,
+            overseen: true,
+            say_rate: 0.0,
+        })
+    }
+
+    fn hold(&self) -> Duration {
+        self.hold.unwrap_or(Duration::from_secs(if self.quick { 8 } else { 60 }))
+    }
+
+    fn rest(&self) -> Duration {
+        self.rest.unwrap_or(Duration::from_secs(if self.quick { 12 } else { 60 }))
+    }
+
+    /// Starts the server, unless the URL names one that runs.
+    fn server(&self, connections: usize) -> Result<Option<Child>, Failure> {
+        if !self.common.url.is_empty() {
+            return Ok(None);
+        }
+        let failed = |error: std::io::Error| Failure::Failed(error.to_string());
+        // The server inherits it.
+        sys::raise_descriptor_limit();
+        let program = self.program().map_err(failed)?;
+        let mut words: Vec<OsString> = vec![program.into()];
+        words.extend(["--max-connections".into(), (connections + SPARE_CONNECTIONS).to_string().into()]);
+        if self.quick {
+            let flags = [["--heartbeat-interval", "4s"], ["--heartbeat-timeout", "3s"], ["--drain", "3s"]];
+            words.extend(flags.iter().flatten().map(Into::into));
+        }
+        words.extend(self.serve.iter().cloned());
+        words.push("--listen".into());
+        Child::start(OURS, &words, std::process::Command::spawn).map(Some).map_err(failed)
+    }
+
+    fn program(&self) -> std::io::Result<PathBuf> {
+        if let Some(ours) = &self.ours {
+            return Ok(ours.clone());
+        }
+        let beside = std::env::current_exe()?.with_file_name(OURS);
+        if !beside.is_file() {
+            let folder = std::env::current_dir()?;
+            let root = folder.ancestors().find(|folder| folder.join("loadtest/Cargo.toml").is_file());
+            child::build_rollcall(root.unwrap_or(Path::new(".")))?;
+        }
+        Ok(beside)
+    }
+}
+
+/// Runs the scenario.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let cast = args.cast()?;
+    let mut server = args.server(cast.connections())?;
+    let mut common = args.common.clone();
+    if let Some(server) = &server {
+        common.url = format!("ws://{}/ws", server.address());
+        common.pid = Some(server.pid());
+        common.target.get_or_insert_with(|| OURS.to_owned());
+    }
+    // Those who left come back, so what ends is replaced, as far as the quota goes.
+    let need =
+        Need { connections: cast.connections(), read_buffer: 64 << 10, reopen: true, threads_max: 1024 };
+    let setup = common.prepare(need)?;
+    if let Some(lack) = checks::message_to_all(&setup.plan) {
+        return Err(Failure::Usage(lack));
+    }
+    let orders = Orders::new(cast);
+    let mut watch = Watch::new(&setup.board, setup.pid);
+    for hint in checks::hints(&setup.plan) {
+        watch.say(&format!("hint: {hint}"));
+    }
+    let mut seen = Seen::default();
+    let Setup { plan, board, .. } = &setup;
+    let make = |index| RosterClient::new(board, &orders, &plan.target, index, plan.threads);
+    let conduct = || {
+        course::conduct(&setup, &mut watch, args, &orders, server.as_mut(), &mut seen);
+        orders.finish.store(true, Relaxed);
+    };
+    let threads = fleet::run(plan, board, make, conduct).map_err(Failure::Failed)?;
+    watch.finish();
+    let report = fleet::sum(threads.iter().map(|(_, report)| report));
+    let mut sums = Sums::of(&threads, &orders);
+    drop(threads);
+    if seen.course == course::Reached::Ramp
+        && let Some(failure) = incomplete(&setup, &report, &sums, orders.cast.connections() as u64)
+    {
+        return Err(failure);
+    }
+    let mut outcome = Outcome::new("million", &common);
+    outcome.parameters_of(&setup);
+    for superfluous in ["connections", "url"] {
+        outcome.run.parameters.remove(superfluous);
+    }
+    outcome.run.series = watch.series();
+    outcome.run.phases = watch.phases();
+    tell::describe(&mut outcome, args, &orders, &seen, &report, &mut sums);
+    if board.stopped() {
+        outcome.note("Interrupted: the figures are of the part that ran.");
+    }
+    let written = tell::report(&outcome.run, args);
+    let finished = outcome.finish(&common);
+    println!("\n{}", written.map_err(|error| Failure::Failed(error.to_string()))?.display());
+    finished
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(flags: &[&str]) -> Args {
+        let line = ["million", "--url", ""].iter().chain(flags);
+        Line::try_parse_from(line).expect("known flags").args
+    }
+
+    #[test]
+    fn of_the_silent_some_die_together() {
+        let cast = args(&["--users", "1000000"]).cast().expect("valid");
+        let together = (0..cast.users).filter(|user| cast.dies_together(*user)).count();
+        assert_eq!((cast.doomed.count(cast.users), together), (50_000, 10_000));
+        let few = args(&["--users", "100"]).cast().expect("valid");
+        assert!((0..100).all(|user| few.doomed.holds(user) == few.dies_together(user)));
+    }
+
+    #[test]
+    fn what_can_not_be_is_refused() {
+        for flags in [&["--users", "2"][..], &["--users", "10", "--share", "0.01"]] {
+            assert!(matches!(args(flags).cast(), Err(Failure::Usage(_))), "{flags:?}");
+        }
+    }
+}

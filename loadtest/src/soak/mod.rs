@@ -1,0 +1,174 @@
+//! `loadtest soak`: everything at once, for long, on a server of its own with two workers: echo, presence with rooms,
+//! connections that come and go, users that die, and hostile peers. The server's memory has to stay flat, nobody may be
+//! called dead who is not, no message lost or out of order, and nothing may fail that was not made to.
+//!
+//! The parts are the scenarios of this program, each in a process of its own at a modest rate; what they count as errors
+//! is an error here.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`parts`] | the scenarios that run at once, in rounds |
+//! | [`hostile`] | peers that mean no good |
+//! | [`server`] | the server: started, asked how it is, ended |
+//! | [`memory`] | whether memory is flat |
+
+mod hostile;
+mod memory;
+mod parts;
+mod server;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use crate::compare::servers::Places;
+use crate::expect::Expectation;
+use crate::measure::Tally;
+use crate::options::{Auto, Common, Failure, stop_flag};
+use crate::outcome::Outcome;
+use crate::process;
+use crate::result::Series;
+use crate::soak::hostile::Hostile;
+use crate::soak::memory::{FLAT_PERCENT, Memory};
+use crate::soak::parts::Part;
+use crate::soak::server::Server;
+use crate::units::{self, grouped, size};
+
+/// `loadtest soak`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// How long all of it runs
+    #[arg(long, default_value = "30m", value_parser = units::duration)]
+    duration: Duration,
+    /// A built rollcall, instead of building one
+    #[arg(long, value_name = "FILE")]
+    ours: Option<PathBuf>,
+    /// Write the run as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// A condition such as 'memory_spread_percent<3'; repeatable. Exit code 1 where one does not hold
+    #[arg(long, value_name = "CONDITION")]
+    expect: Vec<Expectation>,
+}
+
+/// Shorter than this there is no warm-up to speak of.
+const SHORTEST: Duration = Duration::from_secs(20);
+/// Between two looks at the server's memory.
+const LOOK: Duration = Duration::from_secs(1);
+/// Looks between two questions whether it is well.
+const LOOKS_PER_ASK: u64 = 5;
+
+/// Runs it.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    if args.duration < SHORTEST {
+        return Err(Failure::Usage(format!("--duration: at least {} s", SHORTEST.as_secs())));
+    }
+    let failed = |error: io::Error| Failure::Failed(error.to_string());
+    let places = Places::find(args.ours.clone()).map_err(failed)?;
+    let server = Server::start(&places).map_err(failed)?;
+    let common = common(args, &server);
+    let mut outcome = Outcome::new("soak", &common);
+    let mut errors = Tally::default();
+
+    let end = Instant::now() + args.duration;
+    let hostile = Hostile::start(server.address(), end);
+    let parts: Vec<Part> = parts::start(server.address(), server.pid(), end).map_err(failed)?;
+    let memory = look_on(&server, end, &mut errors);
+    for part in parts {
+        part.finish(&mut outcome, &mut errors);
+    }
+    tell_deeds(&mut outcome, &hostile.finish());
+    server.judge(&mut outcome, &mut errors);
+    let left = server.end();
+    errors.add("the server did not end with 0 after SIGTERM", u64::from(left != Some(0)));
+
+    judge_memory(&mut outcome, &memory, &mut errors);
+    outcome.parameter("duration_s", args.duration.as_secs_f64());
+    outcome.parameter("workers", 2);
+    if stop_flag().load(Relaxed) {
+        outcome.note("Interrupted: the figures are of the part that ran.");
+    }
+    outcome.errors(&crate::engine::Report::default(), &errors);
+    outcome.finish(&common)
+}
+
+/// Looks at the server's memory each second, and asks whether it is well, until all is over.
+fn look_on(server: &Server, end: Instant, errors: &mut Tally) -> Memory {
+    let begun = Instant::now();
+    let mut memory = Memory::default();
+    for look in 0_u64.. {
+        let now = Instant::now();
+        if now >= end || stop_flag().load(Relaxed) {
+            break;
+        }
+        match process::usage(server.pid()) {
+            Ok(usage) => memory.add(begun.elapsed().as_secs_f64(), usage.resident_bytes as f64),
+            Err(_) => {
+                errors.add("the server is gone", 1);
+                stop_flag().store(true, Relaxed);
+            }
+        }
+        if look.is_multiple_of(LOOKS_PER_ASK)
+            && server.get("/healthz").is_none_or(|(status, _)| status != 200)
+        {
+            errors.add("/healthz does not say that all is well", 1);
+        }
+        if look.is_multiple_of(60) {
+            let left = end.saturating_duration_since(now).as_secs();
+            eprintln!("loadtest: soak: {left} s left, {} resident", size(memory.last()));
+        }
+        std::thread::sleep(LOOK.min(end.saturating_duration_since(now)));
+    }
+    memory
+}
+
+fn judge_memory(outcome: &mut Outcome, memory: &Memory, errors: &mut Tally) {
+    let Some(verdict) = memory.verdict() else {
+        errors.add("too few looks at the server's memory", 1);
+        return;
+    };
+    outcome.figure("memory_mean_bytes", verdict.mean);
+    outcome.figure("memory_spread_percent", verdict.spread_percent);
+    outcome.row(
+        "memory",
+        format!("{} resident, ±{:.1} % over the last two thirds", size(verdict.mean), verdict.spread_percent),
+    );
+    errors.add("memory that is not flat", u64::from(verdict.spread_percent > FLAT_PERCENT));
+    outcome.run.series.push(Series {
+        name: "server_resident".to_owned(),
+        unit: "bytes".to_owned(),
+        seconds: memory.seconds.clone(),
+        values: memory.bytes.clone(),
+    });
+    outcome.note(format!(
+        "Memory is flat where no look over the last two thirds of the run is further than {FLAT_PERCENT} % from their mean."
+    ));
+}
+
+fn tell_deeds(outcome: &mut Outcome, deeds: &[(&'static str, u64)]) {
+    let all: u64 = deeds.iter().map(|(_, count)| count).sum();
+    outcome.figure("hostile_connections", all as f64);
+    let kinds = deeds.iter().filter(|(_, count)| *count > 0).count();
+    outcome.row(
+        "hostile",
+        format!("{} connections, {kinds} of {} kinds of mischief", grouped(all), deeds.len()),
+    );
+}
+
+fn common(args: &Args, server: &Server) -> Common {
+    Common {
+        url: format!("ws://{}/", server.address()),
+        threads: Auto::Auto,
+        source_addresses: Auto::Auto,
+        ramp: None,
+        open_timeout: Duration::from_secs(10),
+        memory_floor: 0,
+        pid: Some(server.pid()),
+        target: Some("rollcall".to_owned()),
+        json: args.json.clone(),
+        expect: args.expect.clone(),
+        allow_remote: false,
+        insecure: false,
+    }
+}

@@ -1,0 +1,207 @@
+//! The parts of a soak: scenarios of this program, each in processes of its own, one round after another until the end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+use rustix::process::Signal;
+
+use crate::child::end;
+use crate::measure::Tally;
+use crate::options::stop_flag;
+use crate::outcome::Outcome;
+use crate::result::Run;
+use crate::units::{grouped, micros};
+
+/// A part: what runs, and how long a round of it takes at most.
+struct Plan {
+    name: &'static str,
+    scenario: &'static str,
+    path: &'static str,
+    flags: &'static str,
+    /// The flag that says for how long, and seconds of a round that are not in it.
+    lasts: (&'static str, u64),
+    /// Seconds of a round; 0: one round is all.
+    round: u64,
+    /// What it did, by the figure that counts it.
+    counts: &'static str,
+}
+
+const PLANS: [Plan; 5] = [
+    Plan {
+        name: "echo",
+        scenario: "echo",
+        path: "/echo",
+        flags: "--connections 50 --rate 1000 --size 300 --verify all --warmup 1s",
+        lasts: ("--duration", 4),
+        round: 0,
+        counts: "messages",
+    },
+    Plan {
+        name: "presence",
+        scenario: "presence",
+        path: "/ws",
+        flags: "--users 1000 --rooms 100 --join-share 0.8 --watch-share 0.2 --watches 20 --say-rate 200 --names p",
+        lasts: ("--hold", 12),
+        round: 0,
+        counts: "deliveries",
+    },
+    Plan {
+        name: "deaths",
+        scenario: "death",
+        path: "/ws",
+        flags: "--users 200 --share 0.3 --patience 10s --names d",
+        // Beside the time that all are alive: heartbeat, time-out, and what it takes to connect and to tell.
+        lasts: ("--hold", 16),
+        round: 18,
+        counts: "detected",
+    },
+    Plan {
+        name: "churn",
+        scenario: "churn",
+        path: "/echo",
+        flags: "--connections 10 --ramp 100 --warmup 1s",
+        lasts: ("--duration", 4),
+        round: 60,
+        counts: "connections_per_second",
+    },
+    Plan {
+        name: "reloads",
+        scenario: "churn",
+        path: "/ws?user=reloader",
+        flags: "--connections 4 --ramp 20 --warmup 1s",
+        lasts: ("--duration", 4),
+        round: 60,
+        counts: "connections_per_second",
+    },
+];
+
+/// A part that runs.
+#[derive(Debug)]
+pub struct Part {
+    name: &'static str,
+    counts: &'static str,
+    thread: JoinHandle<Vec<Result<Run, String>>>,
+}
+
+/// Starts all parts.
+pub fn start(address: SocketAddr, pid: u32, until: Instant) -> io::Result<Vec<Part>> {
+    let program = std::env::current_exe()?;
+    let start = |plan: &'static Plan| {
+        let program = program.clone();
+        let thread = thread::Builder::new()
+            .name(plan.name.to_owned())
+            .spawn(move || plan.rounds(&program, address, pid, until))?;
+        Ok(Part { name: plan.name, counts: plan.counts, thread })
+    };
+    PLANS.iter().map(start).collect()
+}
+
+impl Plan {
+    fn rounds(
+        &self,
+        program: &PathBuf,
+        address: SocketAddr,
+        pid: u32,
+        until: Instant,
+    ) -> Vec<Result<Run, String>> {
+        let mut runs = Vec::new();
+        for round in 0.. {
+            let left = until.saturating_duration_since(Instant::now()).as_secs();
+            let seconds = if self.round == 0 { left } else { left.min(self.round) };
+            let Some(seconds) = seconds.checked_sub(self.lasts.1).filter(|seconds| *seconds > 0) else {
+                break;
+            };
+            if stop_flag().load(Relaxed) || (round > 0 && self.round == 0) {
+                break;
+            }
+            let json = std::env::temp_dir().join(format!(
+                "loadtest-soak-{}-{}-{round}.json",
+                std::process::id(),
+                self.name
+            ));
+            let mut command = Command::new(program);
+            command
+                .arg(self.scenario)
+                .args(["--url", &format!("ws://{address}{}", self.path), "--pid", &pid.to_string()])
+                .args(self.flags.split(' '))
+                .args(["--threads", "1", self.lasts.0, &format!("{seconds}s"), "--json"])
+                .arg(&json);
+            runs.push(one(&mut command, &json, Duration::from_secs(seconds + 60)));
+            let _ = fs::remove_file(&json);
+        }
+        runs
+    }
+}
+
+/// Runs a round. The error is one line.
+fn one(command: &mut Command, json: &PathBuf, most: Duration) -> Result<Run, String> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let mut complaints = child.stderr.take().expect("it is piped");
+    let reader = thread::spawn(move || io::read_to_string(&mut complaints).unwrap_or_default());
+    wait(&mut child, most);
+    let said = reader.join().unwrap_or_default();
+    let text = fs::read_to_string(json).ok();
+    text.and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| {
+        said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no result").to_owned()
+    })
+}
+
+/// Until it has ended, or an interrupt or the time has ended it.
+fn wait(child: &mut Child, most: Duration) {
+    let begun = Instant::now();
+    while matches!(child.try_wait(), Ok(None)) {
+        if stop_flag().load(Relaxed) || begun.elapsed() > most {
+            return end(child, Signal::INT);
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+impl Part {
+    /// Waits for it, and adds what it did and what went wrong.
+    pub fn finish(self, outcome: &mut Outcome, errors: &mut Tally) {
+        let runs = self.thread.join().expect("a part of the soak panicked");
+        let rounds = runs.len();
+        let is_rate = self.counts.ends_with("_per_second");
+        let (mut count, mut slowest) = (0.0, 0.0_f64);
+        for run in runs {
+            match run {
+                Ok(run) => {
+                    let figure = |name: &str| run.figures.get(name).copied().unwrap_or(0.0);
+                    count += figure(self.counts);
+                    let latencies = ["p99_us", "lateness_p99_us"].map(&figure);
+                    slowest = latencies.into_iter().fold(slowest, f64::max);
+                    for (kind, times) in &run.errors {
+                        errors.add(&format!("{}: {kind}", self.name), *times);
+                    }
+                }
+                Err(line) => errors.add(&format!("{}: {line}", self.name), 1),
+            }
+        }
+        count /= if is_rate { rounds.max(1) as f64 } else { 1.0 };
+        errors.add(&format!("{}: it did not run", self.name), u64::from(rounds == 0));
+        outcome.figure(&format!("{}_rounds", self.name), rounds as f64);
+        outcome.figure(&format!("{}_{}", self.name, self.counts), count);
+        let slowest = if slowest > 0.0 {
+            outcome.figure(&format!("{}_p99_us", self.name), slowest);
+            format!(", p99 at most {}", micros(slowest))
+        } else {
+            String::new()
+        };
+        let what = self.counts.replace('_', " ");
+        outcome.row(
+            self.name,
+            format!(
+                "{} {what} in {rounds} round{}{slowest}",
+                grouped(count as u64),
+                if rounds == 1 { "" } else { "s" }
+            ),
+        );
+    }
+}

@@ -1,0 +1,155 @@
+//! The server of a soak: built, started with two workers and short heartbeats, asked how it is, and ended as an operator
+//! would.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::child::end;
+use crate::compare::servers::{Kind, Places};
+use crate::measure::Tally;
+use crate::outcome::Outcome;
+use crate::units::grouped;
+
+/// Heartbeats short enough that many users die in a soak, and that peers who say nothing are soon gone.
+const FLAGS: [&str; 14] = [
+    "--listen",
+    "127.0.0.1:0",
+    "--workers",
+    "2",
+    "--heartbeat-interval",
+    "5s",
+    "--heartbeat-timeout",
+    "4s",
+    "--suspect-after",
+    "2s",
+    "--handshake-timeout",
+    "3s",
+    "--drain",
+    "1s",
+];
+/// How long it may take to answer, and to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+const END_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    address: SocketAddr,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Builds and starts it, and reads from its screen where it listens.
+    pub fn start(places: &Places) -> io::Result<Server> {
+        Kind::Ours.build(places)?;
+        let program = places.program();
+        let log = std::env::temp_dir().join(format!("loadtest-soak-{}.log", std::process::id()));
+        let mut command = Command::new(&program);
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ROLLCALL_"))
+        {
+            command.env_remove(name);
+        }
+        command.args(FLAGS).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
+        let named = |error| io::Error::other(format!("{}: {error}", program.display()));
+        let mut child = command.spawn().map_err(named)?;
+        let screen = BufReader::new(child.stdout.take().expect("it is piped"));
+        let address = screen
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| line.split("ws://").nth(1)?.split(['/', ' ']).next()?.parse().ok());
+        let Some(address) = address else {
+            end(&mut child, Signal::TERM);
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            return Err(io::Error::other(format!("rollcall did not start: {}", said.trim())));
+        };
+        Ok(Server { child, address, log })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Status and body of a page; `None` where it does not answer.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response).ok()?;
+        let (head, body) = response.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    }
+
+    /// What its own figures and its log say of the run.
+    pub fn judge(&self, outcome: &mut Outcome, errors: &mut Tally) {
+        let metrics = self.get("/metrics").map(|(_, body)| body).unwrap_or_default();
+        let figure = |name: &str| -> f64 {
+            let values =
+                metrics.lines().filter_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+            values.sum()
+        };
+        errors.add("no metrics at the end", u64::from(metrics.is_empty()));
+        errors.add("mail that a full mailbox refused", figure("rollcall_mail_refused_total") as u64);
+        for (name, metric) in [
+            ("server_accepts", "rollcall_accepts_total"),
+            ("server_upgrades", "rollcall_upgrades_total"),
+            ("server_messages_received", "rollcall_messages_received_total"),
+            ("server_messages_sent", "rollcall_messages_sent_total"),
+            ("server_pings", "rollcall_pings_sent_total"),
+            ("server_deaths", "rollcall_ended_total{cause=\"timeout\"}"),
+        ] {
+            outcome.figure(name, figure(metric));
+        }
+        let [upgrades, deaths] = ["rollcall_upgrades_total", "rollcall_ended_total{cause=\"timeout\"}"]
+            .map(|name| grouped(figure(name) as u64));
+        outcome.row("server", format!("{upgrades} upgrades, {deaths} connections found dead"));
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        for line in
+            log.lines().filter(|line| ["ERROR", "WARN", "panicked"].iter().any(|word| line.contains(word)))
+        {
+            // Without its time, so that the same complaint is counted as one kind.
+            let words = line.split_once(' ').map_or(line, |(_, words)| words);
+            errors.add(&format!("server: {}", words.trim()), 1);
+        }
+    }
+
+    /// Ends it with SIGTERM. Its exit code, where it left by itself.
+    pub fn end(mut self) -> Option<i32> {
+        let asked = Instant::now();
+        if let (Ok(None), Some(pid)) = (self.child.try_wait(), Pid::from_raw(self.child.id() as i32)) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return status.code();
+            }
+            if asked.elapsed() > END_PATIENCE {
+                return None;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.log);
+    }
+}

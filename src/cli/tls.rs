@@ -1,0 +1,41 @@
+//! TLS from files: made at the start, and made again on SIGHUP.
+
+use std::sync::Arc;
+
+use rollcall::reactor::Listen;
+use rollcall::reactor::tls::Acceptor;
+
+use super::Failure;
+use crate::config::Settings;
+use crate::config::address::Endpoint;
+use crate::config::tls::TlsFiles;
+
+/// What handshakes go by, where there are files for them.
+pub(super) fn acceptor(files: Option<&TlsFiles>) -> Result<Option<Arc<Acceptor>>, Failure> {
+    let Some(files) = files else { return Ok(None) };
+    let acceptor = Acceptor::new(&files.read().map_err(Failure::usage)?);
+    acceptor.map(|acceptor| Some(Arc::new(acceptor))).map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// Where the server listens, in the order of the settings.
+pub(super) fn listening(settings: &Settings, acceptor: Option<&Arc<Acceptor>>) -> Vec<Listen> {
+    let listen = |endpoint: &Endpoint| match (endpoint, acceptor) {
+        (Endpoint::Unix(path), _) => Listen::Unix(path.clone(), settings.unix_mode),
+        (Endpoint::Tls(address), Some(acceptor)) => Listen::Tls(*address, acceptor.clone()),
+        // The settings don't resolve with a TLS endpoint and no files.
+        (Endpoint::Tcp(address) | Endpoint::Tls(address), _) => Listen::Tcp(*address),
+    };
+    settings.endpoints.iter().map(listen).collect()
+}
+
+/// Reads the files again. Where they are no good, everything stays as it was.
+pub(super) fn read_again(files: Option<&TlsFiles>, acceptor: Option<&Arc<Acceptor>>) {
+    let (Some(files), Some(acceptor)) = (files, acceptor) else { return };
+    match files
+        .read()
+        .and_then(|credentials| acceptor.replace(&credentials).map_err(|error| error.to_string()))
+    {
+        Ok(()) => tracing::info!("TLS: new connections get the certificates as they are now"),
+        Err(error) => tracing::error!("TLS stays as it was: {error}"),
+    }
+}

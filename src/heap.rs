@@ -1,0 +1,42 @@
+//! What the process knows of its memory, and how the C library's allocator is made to give back.
+//!
+//! It keeps what a million connections have left between its arenas, unless it is told otherwise; telling it costs a walk
+//! over what is free, and is done by a thread of its own.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use rollcall::http::memory::Process;
+use rollcall::sys::process::{heap_slack, trim_heap};
+
+/// How often what is free goes back to the system.
+const TRIM_EVERY: Duration = Duration::from_secs(10);
+
+/// Lets the allocator give back in the background.
+pub(crate) fn start() {
+    let trim = || {
+        loop {
+            thread::sleep(TRIM_EVERY);
+            trim_heap();
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("trim".to_owned()).stack_size(64 << 10).spawn(trim) {
+        tracing::debug!(%error, "free memory is kept: no thread gives it back");
+    }
+}
+
+/// What the process's memory is now: two short reads.
+pub(crate) fn weigh() -> Process {
+    let [_, resident, program] = pages().unwrap_or_default().map(|pages| pages * PAGE_BYTES);
+    Process { resident, program, slack: heap_slack() }
+}
+
+const PAGE_BYTES: u64 = 4096;
+
+/// Pages of the process: all that it could touch, those that are there, and of these those of files.
+fn pages() -> Option<[u64; 3]> {
+    let text = fs::read_to_string("/proc/self/statm").ok()?;
+    let mut pages = text.split_ascii_whitespace().map(str::parse);
+    Some([pages.next()?.ok()?, pages.next()?.ok()?, pages.next()?.ok()?])
+}

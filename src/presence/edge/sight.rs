@@ -1,0 +1,190 @@
+//! Who sees whom where sight is restricted: a client sees its own user, those in the rooms that it is in, and those that
+//! its token's claim `see` names.
+//!
+//! A watch of somebody out of sight is not refused: it sleeps, and shows an offline user of whom nothing is known, as
+//! anybody who never was here. It wakes when the user comes into sight, and says `offline` with the reason `hidden` when
+//! the user goes out of it. The homes say with each view in which rooms the user is; what is decided from it is decided
+//! here, at the edge of who watches.
+
+use std::sync::Arc;
+
+use crate::presence::about::About;
+use crate::presence::command::Refusal;
+use crate::presence::edge::Edge;
+use crate::presence::envelope::Frame;
+use crate::presence::event;
+use crate::presence::grants::{Grants, Pattern, any_fits};
+use crate::presence::groups::Member;
+use crate::presence::name::Name;
+use crate::presence::node::{Effect, Outgoing};
+use crate::presence::view::{Reason, State, View};
+
+impl Edge {
+    /// Whether a client may see a user of whom this is the view.
+    pub(super) fn sees(&self, slot: u32, user: &str, view: &View) -> bool {
+        self.sees_apart_from(slot, user, view, None)
+    }
+
+    /// The same, a room left out of account.
+    fn sees_apart_from(&self, slot: u32, user: &str, view: &View, room: Option<&str>) -> bool {
+        let Some(theirs) = &view.rooms else { return true };
+        self.sees_anyway(slot, user)
+            || self.rooms_of(slot).any(|ours| Some(&**ours) != room && theirs.binary_search(ours).is_ok())
+    }
+
+    /// Whether a client sees a user whatever rooms they are in.
+    fn sees_anyway(&self, slot: u32, user: &str) -> bool {
+        self.user(slot).is_some_and(|own| **own == *user)
+            || self.passes.get(slot).is_some_and(|grants| any_fits(&grants.see, user))
+    }
+
+    /// The rooms that a client was told to be in.
+    fn rooms_of(&self, slot: u32) -> impl Iterator<Item = &Name> {
+        let places = self.seats.get(slot as usize).map_or(&[][..], |seat| seat.rooms.as_slice());
+        let is_in = |place: &&_| self.rooms.member(**place).active;
+        places.iter().filter(is_in).map(|place| self.rooms.name(place.group))
+    }
+
+    /// A view as a client may see it.
+    pub(super) fn seen_by(&self, slot: u32, user: &str, view: View) -> View {
+        if self.sees(slot, user, &view) { view } else { View::default() }
+    }
+
+    /// In which of whose rooms a user has to be for a client to reach them; `None`: anywhere.
+    pub(super) fn reach(&self, slot: u32, user: &str) -> Option<Box<[Name]>> {
+        let within = self.restricted && !self.sees_anyway(slot, user);
+        within.then(|| self.rooms_of(slot).cloned().collect())
+    }
+
+    /// Which of a room's members a client may be told of; `None`: all.
+    pub(super) fn listable(&self, slot: u32, room: &str) -> Result<Option<Arc<[Pattern]>>, Refusal> {
+        if !self.restricted || self.rooms_of(slot).any(|ours| **ours == *room) {
+            return Ok(None);
+        }
+        match self.passes.get(slot).map(|grants| &grants.see) {
+            Some(see) if !see.is_empty() => Ok(Some(Arc::clone(see))),
+            _ => Err(Refusal::new(0, 403, "you are not in that room: join it first")),
+        }
+    }
+
+    /// A view arrived that was asked for: it is what later changes are compared with.
+    pub(super) fn keep_sight(&mut self, user: &str, view: &View) {
+        if view.rooms.is_some()
+            && let Some((_, user)) = self.watches.find(user)
+        {
+            self.sights.insert(user.clone(), view.clone());
+        }
+    }
+
+    /// A watched user has changed, or where they are: who sees them is told of the change, who no longer does of that,
+    /// and who does again how they are.
+    pub(super) fn changed_in_sight<F: Frame>(
+        &mut self,
+        (group, user): (u32, &Name),
+        view: &View,
+        (plain, full): (Option<F>, Option<F>),
+        out: &mut Outgoing<F>,
+    ) {
+        let before = self.sights.insert(user.clone(), view.clone());
+        let (mut told, mut met, mut lost) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()], Vec::new());
+        for member in self.watches.members(group) {
+            let (seat, kind) = (&self.seats[member.slot as usize], usize::from(member.suspect));
+            if let Some(ids) = &seat.gathers {
+                self.gathers.renew(ids, user, view);
+            }
+            if !member.active {
+                continue;
+            }
+            let was = before.as_ref().is_some_and(|before| self.sees(member.slot, user, before));
+            match (was, self.sees(member.slot, user, view)) {
+                (true, true) => told[kind].push(seat.link),
+                (false, true) => met[kind].push(seat.link),
+                (true, false) => lost.push(seat.link),
+                (false, false) => {}
+            }
+        }
+        let [plain_links, full_links] = told;
+        let about = || About::User(user.clone());
+        publish(plain_links, plain, about(), out);
+        publish(full_links, full, about(), out);
+        let encode = |suspect| encounter(user, view, suspect).map(|json| F::encode(&json));
+        for (links, suspect) in met.into_iter().zip([false, true]).filter(|(links, _)| !links.is_empty()) {
+            publish(links, encode(suspect), about(), out);
+        }
+        if before.is_some_and(|before| before.plain != State::Offline) {
+            publish(lost, Some(F::encode(&hidden(user, view))), about(), out);
+        }
+    }
+
+    /// A client came into a room (`true`) or went out of it: whom it sees there and nowhere else it sees from now on, or no more.
+    pub(super) fn moved<F: Frame>(&self, slot: u32, room: &str, came: bool, out: &mut Outgoing<F>) {
+        self.look_around(slot, out, |view, user| {
+            let there = view
+                .rooms
+                .as_ref()
+                .is_some_and(|rooms| rooms.binary_search_by(|other| (**other).cmp(room)).is_ok());
+            (there && !self.sees_apart_from(slot, user, view, Some(room))).then_some(came)
+        });
+    }
+
+    /// A client has another token.
+    pub(super) fn renewed<F: Frame>(&self, slot: u32, before: &Grants, out: &mut Outgoing<F>) {
+        let Some(now) = self.passes.get(slot).filter(|now| now.see != before.see) else { return };
+        let shared = |view: &View| {
+            let theirs = view.rooms.as_deref().unwrap_or_default();
+            self.rooms_of(slot).any(|ours| theirs.binary_search(ours).is_ok())
+        };
+        self.look_around(slot, out, |view, user| {
+            let (was, is) = (any_fits(&before.see, user), any_fits(&now.see, user));
+            let own = self.user(slot).is_some_and(|own| own == user);
+            (was != is && !own && !shared(view)).then_some(is)
+        });
+    }
+
+    /// Tells a client of those it watches that it sees from now on (`true`), or no more (`false`).
+    fn look_around<F: Frame>(
+        &self,
+        slot: u32,
+        out: &mut Outgoing<F>,
+        news: impl Fn(&View, &Name) -> Option<bool>,
+    ) {
+        if self.sights.is_empty() {
+            return;
+        }
+        let Some(seat) = self.seats.get(slot as usize) else { return };
+        for place in seat.watches.as_slice() {
+            let (Member { active, suspect, .. }, user) =
+                (self.watches.member(*place), self.watches.name(place.group));
+            let Some(view) = self.sights.get(user).filter(|_| *active) else { continue };
+            let json = match news(view, user) {
+                Some(true) => encounter(user, view, *suspect),
+                Some(false) => (view.plain != State::Offline).then(|| hidden(user, view)),
+                None => None,
+            };
+            if let Some(json) = json {
+                // A state like any other: it has its place behind those that wait for a slow reader.
+                publish(vec![seat.link], Some(F::encode(&json)), About::User(user.clone()), out);
+            }
+        }
+    }
+}
+
+/// Publishes what there is, to whom there is.
+pub(super) fn publish<F>(links: Vec<u64>, frame: Option<F>, about: About, out: &mut Outgoing<F>) {
+    if let Some(frame) = frame.filter(|_| !links.is_empty()) {
+        out.effects.push(Effect::Publish { links, frame, about });
+    }
+}
+
+/// How a user is who comes into sight; nothing of one who is as good as hidden.
+fn encounter(user: &str, view: &View, suspect: bool) -> Option<String> {
+    let state = if suspect { view.state } else { view.plain };
+    let view = View { reason: None, ..view.clone() };
+    (state != State::Offline).then(|| event::presence(user, &view, state))
+}
+
+/// A user goes out of sight. The version is that of the last view: nothing is newer.
+fn hidden(user: &str, view: &View) -> String {
+    let nothing = View { version: view.version, reason: Some(Reason::Hidden), ..View::default() };
+    event::presence(user, &nothing, State::Offline)
+}

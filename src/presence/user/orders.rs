@@ -1,0 +1,105 @@
+//! What reaches all connections of a user: messages, and what who runs the server has done with them; and pages of users.
+
+use std::sync::Arc;
+
+use crate::limits::PAGE_SCAN_MAX;
+use crate::presence::admin::Listing;
+use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
+use crate::presence::event;
+use crate::presence::name::Name;
+use crate::presence::node::Outgoing;
+use crate::presence::user::Users;
+use crate::presence::user::sight::News;
+use crate::presence::view::{Reason, State, View};
+use crate::time::Now;
+
+impl Users {
+    /// A message for all live connections of a user, encoded once.
+    pub(crate) fn tell<F: Frame>(
+        &self,
+        now: Now,
+        user: &str,
+        (from, data): (Option<&str>, &str),
+        within: Option<&[Name]>,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) {
+        let shares = |rooms| self.find(user).is_some_and(|slot| self.whereabouts.shares(slot, rooms));
+        if within.is_some_and(|rooms| !shares(rooms)) {
+            return out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Unseen });
+        }
+        let mut told = 0;
+        if let Some(slot) = self.find(user) {
+            let frame = F::encode(&event::tell(from, data, now));
+            for device in self.users[slot as usize].devices.live() {
+                let Address { worker, client } = device.address();
+                out.post(worker, Envelope::Told { client, frame: frame.clone() });
+                told += 1;
+            }
+        }
+        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Told(told) });
+    }
+
+    /// All connections of a user are sent away, for good; those within their grace are not waited for.
+    pub(crate) fn kick<F: Frame>(
+        &mut self,
+        now: Now,
+        user: &str,
+        words: &Arc<str>,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) {
+        let mut kicked = 0;
+        if let Some(slot) = self.find(user) {
+            let known = &mut self.users[slot as usize];
+            for device in known.devices.live() {
+                let Address { worker, client } = device.address();
+                let words = Some(words.clone());
+                out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words });
+                kicked += 1;
+            }
+            while known.devices.remove(|device| !device.is_live()).is_some() {}
+            self.refresh(now, slot, Some(Reason::Kicked), News::default(), out);
+        }
+        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Kicked(kicked) });
+    }
+
+    /// All connections of a user are to come into a room, or to go out of it: their edges see to that.
+    pub(crate) fn bring<F>(&self, user: &str, room: &Name, joins: bool, asker: Asker, out: &mut Outgoing<F>) {
+        let mut bidden = 0;
+        for device in self.find(user).iter().flat_map(|slot| self.users[*slot as usize].devices.live()) {
+            let Address { worker, client } = device.address();
+            out.post(worker, Envelope::Bid { client, room: room.clone(), joins, asker });
+            bidden += 1;
+        }
+        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Bringing(bidden) });
+    }
+
+    /// Users by name, behind one, as a watcher that asks for suspicions sees them: those in that state, or all that are
+    /// not offline. Looks at [`PAGE_SCAN_MAX`] users at most.
+    pub(crate) fn page(
+        &self,
+        now: Now,
+        state: Option<State>,
+        limit: usize,
+        after: Option<&str>,
+    ) -> Listing<View> {
+        let mut rows = Vec::new();
+        let mut slots = self.roll.after(after, |slot| &*self.users[slot as usize].name);
+        let mut last = None;
+        for slot in slots.by_ref().take(PAGE_SCAN_MAX) {
+            let user = &self.users[slot as usize];
+            last = Some(user);
+            let is_meant = state.map_or(user.told.state != State::Offline, |state| user.told.state == state);
+            // Who was only watched was never here.
+            if is_meant && user.version > 0 {
+                rows.push((user.name.clone(), user.view(now)));
+            }
+            if rows.len() == limit {
+                break;
+            }
+        }
+        let next = slots.next().and(last).map(|user| user.name.clone());
+        Listing { rows, next }
+    }
+}

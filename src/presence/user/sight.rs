@@ -1,0 +1,66 @@
+//! Where users are: kept where sight is restricted, and told to the edges of those who watch.
+
+use crate::presence::envelope::{Asker, Envelope, Frame};
+use crate::presence::name::Name;
+use crate::presence::node::Outgoing;
+use crate::presence::user::{Users, Watcher};
+use crate::presence::view::{State, View};
+use crate::time::Now;
+
+/// What is new beside the connections.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct News {
+    /// The user's `info`.
+    pub(super) informed: bool,
+    /// The rooms that the user is in.
+    pub(super) moved: bool,
+}
+
+impl Users {
+    pub(super) fn view_of(&self, slot: u32, now: Now) -> View {
+        View { rooms: self.whereabouts.of(slot), ..self.users[slot as usize].view(now) }
+    }
+
+    /// A client looks once.
+    pub(crate) fn look<F>(&self, now: Now, user: Name, asker: Asker, out: &mut Outgoing<F>) {
+        let view = self.view(&user, now);
+        out.post(asker.at.worker, Envelope::Seen { asker, user, view });
+    }
+
+    /// A user is in a room, or no more. The user's first connection may be announced later than that.
+    pub(crate) fn place<F: Frame>(
+        &mut self,
+        now: Now,
+        user: &Name,
+        room: Name,
+        is_in: bool,
+        out: &mut Outgoing<F>,
+    ) {
+        let found = if is_in { Some(self.find_or_add(user)) } else { self.find(user) };
+        let Some(slot) = found else { return };
+        let known = &self.users[slot as usize];
+        let lingers = !known.devices.is_empty() && known.devices.live().next().is_none();
+        let moved = if is_in {
+            self.whereabouts.enter(slot, room)
+        } else {
+            self.whereabouts.leave(slot, room, lingers)
+        };
+        match known.told.plain {
+            _ if !moved => {}
+            State::Offline => self.tell_rooms(now, slot, out),
+            _ => self.refresh(now, slot, known.reason, News { moved, ..News::default() }, out),
+        }
+        if !is_in {
+            self.forget_later(slot);
+        }
+    }
+
+    /// Of an offline user nobody sees anything new in another room: the edges only get to know.
+    pub(super) fn tell_rooms<F>(&self, now: Now, slot: u32, out: &mut Outgoing<F>) {
+        let (known, view) = (&self.users[slot as usize], self.view_of(slot, now));
+        for Watcher { worker, .. } in known.watchers.iter().flat_map(|watchers| watchers.iter()) {
+            let (user, view) = (known.name.clone(), view.clone());
+            out.post(*worker, Envelope::Changed { user, view, plain: None, full: None });
+        }
+    }
+}

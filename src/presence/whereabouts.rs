@@ -1,0 +1,88 @@
+//! Which rooms a home's users are in, kept only where sight is restricted: who shares none of them does not see the user.
+//!
+//! A room's home says who came and who went. Where a user goes offline both homes let a grace pass, and either may be the
+//! first: who goes out of a room with no live connection left stays in sight until offline is told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::presence::name::Name;
+
+/// Rooms of one user.
+#[derive(Debug, Default)]
+struct Rooms {
+    /// Sorted, so that one is found fast.
+    rooms: Arc<[Name]>,
+    /// Those of them that the user is in no more.
+    left: Vec<Name>,
+}
+
+/// The rooms of a home's users, by slot.
+#[derive(Debug, Default)]
+pub(crate) struct Whereabouts {
+    by_slot: HashMap<u32, Rooms>,
+    nowhere: Arc<[Name]>,
+    kept: bool,
+}
+
+impl Whereabouts {
+    /// `kept`: sight is restricted. Where it is not, nothing is ever held.
+    pub(crate) fn new(kept: bool) -> Whereabouts {
+        Whereabouts { kept, ..Whereabouts::default() }
+    }
+
+    /// The rooms of a user; `None`: everybody sees everybody.
+    pub(crate) fn of(&self, slot: u32) -> Option<Arc<[Name]>> {
+        let rooms = || self.by_slot.get(&slot).map_or(&self.nowhere, |user| &user.rooms);
+        self.kept.then(|| Arc::clone(rooms()))
+    }
+
+    /// The user is in a room. Says whether that is news.
+    pub(crate) fn enter(&mut self, slot: u32, room: Name) -> bool {
+        let user = self.by_slot.entry(slot).or_default();
+        user.left.retain(|left| *left != room);
+        let Err(at) = user.rooms.binary_search(&room) else { return false };
+        let mut rooms = user.rooms.to_vec();
+        rooms.insert(at, room);
+        user.rooms = rooms.into();
+        true
+    }
+
+    /// The user is in a room no more; where `later`, that counts from [`Whereabouts::settle`] on. Says whether it counts.
+    pub(crate) fn leave(&mut self, slot: u32, room: Name, later: bool) -> bool {
+        let Some(user) = self.by_slot.get_mut(&slot) else { return false };
+        user.left.push(room);
+        !later && self.settle(slot)
+    }
+
+    /// What counts later counts now. Says whether anything did.
+    pub(crate) fn settle(&mut self, slot: u32) -> bool {
+        let Some(user) = self.by_slot.get_mut(&slot).filter(|user| !user.left.is_empty()) else {
+            return false;
+        };
+        let left = std::mem::take(&mut user.left);
+        let before = user.rooms.len();
+        user.rooms = user.rooms.iter().filter(|room| !left.contains(room)).cloned().collect();
+        let after = user.rooms.len();
+        if after == 0 {
+            self.by_slot.remove(&slot);
+        }
+        before != after
+    }
+
+    /// Whether no room is known that a user is in.
+    pub(crate) fn is_nowhere(&self, slot: u32) -> bool {
+        !self.by_slot.contains_key(&slot)
+    }
+
+    /// Whether a user is in one of these.
+    pub(crate) fn shares(&self, slot: u32, rooms: &[Name]) -> bool {
+        let user = self.by_slot.get(&slot);
+        user.is_some_and(|user| rooms.iter().any(|room| user.rooms.binary_search(room).is_ok()))
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let rooms: usize = self.by_slot.values().map(|user| user.rooms.len()).sum();
+        self.by_slot.capacity() * size_of::<(u32, Rooms)>() + rooms * size_of::<Name>()
+    }
+}

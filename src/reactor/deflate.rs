@@ -1,0 +1,192 @@
+//! Compressed messages on a worker: its inflaters and compressors, and what connections hold that speak
+//! permessage-deflate. A connection that doesn't has no entry here, and neither has one that holds nothing.
+
+use std::collections::HashMap;
+
+use crate::limits::{DEFLATE_BYTES_MIN, DEFLATE_CONTEXT_BYTES, INFLATE_BYTES_PER_TURN, READ_BUFFER_BYTES};
+use crate::reactor::core::Core;
+use crate::reactor::ids::ConnId;
+use crate::wire::deflate::{Agreement, Context, Decoder, Deflater, Inflaters, RSV1, UnderWay, WINDOW_BITS};
+use crate::wire::frame;
+use crate::wire::session::Kind;
+use crate::wire::shared::SharedFrame;
+
+/// What a worker compresses and inflates with.
+#[derive(Debug)]
+pub(crate) struct Deflate {
+    inflaters: Inflaters,
+    /// By the bits of their window, made when first needed.
+    deflaters: [Option<Deflater>; DEFLATERS],
+    /// By slab key.
+    held: HashMap<u32, Held>,
+    /// What the connection that is being read may still cost in this turn.
+    budget: usize,
+    /// Where a message is compressed.
+    scratch: Vec<u8>,
+}
+
+const DEFLATERS: usize = (*WINDOW_BITS.end() - *WINDOW_BITS.start() + 1) as usize;
+/// About what a compressor takes.
+const DEFLATER_BYTES: usize = 320 << 10;
+
+/// What a connection holds.
+#[derive(Debug, Default)]
+struct Held {
+    /// A message of which not all has been inflated.
+    under_way: Option<UnderWay>,
+    /// What was read and cost too much for one turn.
+    rest: Vec<u8>,
+    /// What the client may refer to.
+    received: Context,
+    /// What we may refer to.
+    sent: Context,
+}
+
+impl Held {
+    fn is_empty(&self) -> bool {
+        self.under_way.is_none() && self.bytes() == 0
+    }
+
+    fn bytes(&self) -> usize {
+        let under_way = self.under_way.as_ref().map_or(0, UnderWay::held_bytes);
+        under_way + self.rest.capacity() + self.received.held_bytes() + self.sent.held_bytes()
+    }
+}
+
+impl Deflate {
+    pub(crate) fn new() -> Deflate {
+        Deflate {
+            inflaters: Inflaters::default(),
+            deflaters: [const { None }; DEFLATERS],
+            held: HashMap::new(),
+            budget: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// A connection begins its part of a turn.
+    pub(crate) fn begin(&mut self) {
+        self.budget = INFLATE_BYTES_PER_TURN;
+    }
+
+    /// What a session of that connection reads with.
+    pub(crate) fn decoder(&mut self, id: ConnId, agreement: Agreement) -> Decoder<'_> {
+        let held = self.held.entry(id.key).or_default();
+        Decoder {
+            inflaters: &mut self.inflaters,
+            under_way: &mut held.under_way,
+            context: &mut held.received,
+            direction: agreement.client,
+            budget: &mut self.budget,
+        }
+    }
+
+    /// The connection has been read for now; `rest` is what it may not be read of in this turn.
+    pub(crate) fn put_off(&mut self, id: ConnId, rest: &[u8]) {
+        let Some(held) = self.held.get_mut(&id.key) else { return };
+        held.rest = rest.to_vec();
+        if held.is_empty() {
+            self.held.remove(&id.key);
+        }
+    }
+
+    /// Whether something was put off.
+    pub(crate) fn has_rest(&self, id: ConnId) -> bool {
+        self.held.get(&id.key).is_some_and(|held| !held.rest.is_empty())
+    }
+
+    /// Takes what was put off.
+    pub(crate) fn take_rest(&mut self, id: ConnId) -> Vec<u8> {
+        self.held.get_mut(&id.key).map(|held| std::mem::take(&mut held.rest)).unwrap_or_default()
+    }
+
+    /// The connection is idle: what only helps is given back. What the client may refer to has to stay.
+    pub(crate) fn rest(&mut self, id: ConnId) {
+        let Some(held) = self.held.get_mut(&id.key) else { return };
+        held.sent.forget();
+        if held.is_empty() {
+            self.held.remove(&id.key);
+        }
+        self.held.shrink_to(2 * self.held.len());
+    }
+
+    /// The connection is gone.
+    pub(crate) fn remove(&mut self, id: ConnId) {
+        if let Some(under_way) = self.held.remove(&id.key).and_then(|held| held.under_way) {
+            self.inflaters.abandon(under_way);
+        }
+    }
+
+    /// Bytes of heap that belong to single connections. Walks those that hold any.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held.values().map(Held::bytes).sum()
+    }
+
+    /// Bytes of heap in all.
+    pub(crate) fn bytes(&self) -> usize {
+        let deflaters = self.deflaters.iter().flatten().count() * DEFLATER_BYTES;
+        let places = self.held.capacity() * size_of::<(u32, Held)>();
+        self.held_bytes() + places + deflaters + self.inflaters.held_bytes() + self.scratch.capacity()
+    }
+
+    /// Compresses a message, one that may refer to those before it where that was agreed, into `scratch`.
+    fn compress(&mut self, id: ConnId, agreement: Agreement, message: &[u8]) -> bool {
+        let Some(deflater) = deflater(&mut self.deflaters, agreement.server.window_bits) else {
+            return false;
+        };
+        if !agreement.server.takeover {
+            return deflater.deflate(&[], message, &mut self.scratch);
+        }
+        let held = self.held.entry(id.key).or_default();
+        let shorter = deflater.deflate(held.sent.bytes(), message, &mut self.scratch);
+        if shorter {
+            // RFC 7692 §7.2.2: only compressed messages pass through the peer's window.
+            held.sent.push(message, DEFLATE_CONTEXT_BYTES.min(1 << agreement.server.window_bits));
+        } else if held.is_empty() {
+            self.held.remove(&id.key);
+        }
+        shorter
+    }
+}
+
+/// The compressor for a window of `bits`.
+fn deflater(deflaters: &mut [Option<Deflater>; DEFLATERS], bits: u8) -> Option<&mut Deflater> {
+    let place = deflaters.get_mut(usize::from(bits.checked_sub(*WINDOW_BITS.start())?))?;
+    Some(place.get_or_insert_with(|| Deflater::new(bits)))
+}
+
+impl<M> Core<M> {
+    /// Sends a message compressed, if that was agreed and makes it shorter; says whether it did.
+    pub(crate) fn send_deflated(&mut self, id: ConnId, kind: Kind, message: &[u8]) -> bool {
+        if message.len() < DEFLATE_BYTES_MIN {
+            return false;
+        }
+        let Some(agreement) = self.get(id).and_then(|conn| conn.deflate) else { return false };
+        if !self.deflate.compress(id, agreement, message) {
+            return false;
+        }
+        let data = std::mem::take(&mut self.deflate.scratch);
+        self.append(id, false, |out| frame::write_reserved(out, kind.opcode(), RSV1, &data, None));
+        self.deflate.scratch = data;
+        self.deflate.scratch.shrink_to(READ_BUFFER_BYTES);
+        true
+    }
+
+    /// The form of a shared frame that is for this connection.
+    pub(crate) fn form<'f>(&mut self, id: ConnId, frame: &'f SharedFrame) -> &'f SharedFrame {
+        let Some(agreement) = self.get(id).and_then(|conn| conn.deflate) else { return frame };
+        let Deflate { deflaters, held, .. } = &mut self.deflate;
+        let bits = agreement.server.window_bits;
+        let compress = |message: &[u8], out: &mut Vec<u8>| {
+            deflater(deflaters, bits).is_some_and(|deflater| deflater.deflate(&[], message, out))
+        };
+        let Some(deflated) = frame.deflated(bits, compress) else { return frame };
+        // It passes through the peer's window too: what we kept is no longer the end of that. Nothing at all always is.
+        if agreement.server.takeover
+            && let Some(held) = held.get_mut(&id.key)
+        {
+            held.sent.forget();
+        }
+        deflated
+    }
+}

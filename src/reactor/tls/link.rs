@@ -1,0 +1,263 @@
+//! One connection's TLS, without a socket: records in, plaintext and records to send out.
+
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
+use rustls::{Error, HandshakeKind, ServerConfig};
+use std::sync::Arc;
+
+use crate::limits::{TLS_PARTIAL_BYTES_MAX, TLS_RECORD_OVERHEAD_BYTES_MAX};
+use crate::reactor::tls::names;
+
+/// Bytes of a record's header: type, version, length.
+const HEADER_BYTES: usize = 5;
+/// Plaintext of one record (RFC 8446 §5.1).
+const RECORD_BYTES_MAX: usize = 1 << 14;
+/// The same when it is sealed, and it is TLS 1.2's (RFC 5246 §6.2.3).
+const SEALED_BYTES_MAX: usize = RECORD_BYTES_MAX + 2048;
+/// The content type of the first record of a connection (RFC 8446 §5.1).
+pub(crate) const HANDSHAKE: u8 = 22;
+/// What a client is told that speaks TLS where nobody does: a fatal alert, `unexpected_message` (RFC 8446 §6).
+pub(crate) const UNEXPECTED: [u8; 7] = [21, 3, 1, 0, 2, 2, 10];
+
+/// What came of a read.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    /// Bytes of plaintext.
+    pub(crate) len: usize,
+    /// Behind them the peer broke TLS, or ended it by an alert: nothing that follows is to be taken.
+    pub(crate) error: Option<Error>,
+}
+
+/// A connection's TLS.
+pub(crate) struct Link {
+    session: UnbufferedServerConnection,
+    /// Of the records that have come: what rustls could not take yet, which is less than one but for a handshake message
+    /// in several. Empty, and then no memory, nearly always.
+    partial: Vec<u8>,
+    /// Something has come.
+    begun: bool,
+    /// The peer has said that its stream ends here.
+    ended: bool,
+    /// Our last record has been made: an alert.
+    silent: bool,
+    /// The end of its handshake was counted.
+    counted: bool,
+}
+
+impl Link {
+    pub(crate) fn new(config: Arc<ServerConfig>) -> Result<Link, Error> {
+        let session = UnbufferedServerConnection::new(config)?;
+        Ok(Link { session, partial: Vec::new(), begun: false, ended: false, silent: false, counted: false })
+    }
+
+    /// Whether what has come now is the first of the client's.
+    pub(crate) fn begins(&mut self) -> bool {
+        !std::mem::replace(&mut self.begun, true)
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.session.is_handshaking()
+    }
+
+    /// Whether the peer ended its stream by `close_notify`; without it the end may be somebody else's (RFC 8446 §6.1).
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// How the handshake went, told once.
+    pub(crate) fn finished(&mut self) -> Option<HandshakeKind> {
+        if self.counted || self.session.is_handshaking() {
+            return None;
+        }
+        self.counted = true;
+        self.session.handshake_kind()
+    }
+
+    /// The handshake failed, and is not to be counted again. Says whether it had not been.
+    pub(crate) fn fail(&mut self) -> bool {
+        !std::mem::replace(&mut self.counted, true)
+    }
+
+    /// The common name of the client's certificate, where it showed one that an authority of ours has signed.
+    pub(crate) fn peer_name(&self) -> Option<String> {
+        if self.session.is_handshaking() {
+            return None;
+        }
+        names::common_name(self.session.peer_certificates()?.first()?)
+    }
+
+    /// Bytes of heap beside rustls's.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.partial.capacity()
+    }
+
+    /// Takes what has arrived. Plaintext goes to the front of `plain`, what is to be sent behind `out`.
+    ///
+    /// `plain.len() >= input.len() + TLS_PARTIAL_BYTES_MAX`: plaintext is never longer than its records.
+    pub(crate) fn open(&mut self, input: &mut [u8], plain: &mut [u8], out: &mut Vec<u8>) -> Opened {
+        if self.partial.is_empty() {
+            return self.take(input, plain, out);
+        }
+
+        // Grown by doubling: a record in single bytes must not cost its length for each of them.
+        let mut partial = std::mem::take(&mut self.partial);
+        partial.extend_from_slice(input);
+        if !has_record(&partial) {
+            self.partial = partial;
+            return Opened::default();
+        }
+        self.take(&mut partial, plain, out)
+    }
+
+    /// Takes `input`, which begins with all that has come and was not done with, and keeps what is still not.
+    fn take(&mut self, input: &mut [u8], plain: &mut [u8], out: &mut Vec<u8>) -> Opened {
+        let (used, Opened { len, error }) = self.pump(input, plain, out);
+        let rest = &input[used..];
+        let stuffed = rest.len() > TLS_PARTIAL_BYTES_MAX;
+        let error = error.or_else(|| stuffed.then(|| general("a message in too many records")));
+        if error.is_some() {
+            self.silent = true;
+            self.last_words(out);
+        } else {
+            self.partial = rest.to_vec();
+        }
+        Opened { len, error }
+    }
+
+    /// Works off whole records; returns how many bytes of `input` are done with, and what came of them.
+    fn pump(&mut self, input: &mut [u8], plain: &mut [u8], out: &mut Vec<u8>) -> (usize, Opened) {
+        let (mut used, mut len) = (0, 0);
+        loop {
+            let UnbufferedStatus { mut discard, state } =
+                self.session.process_tls_records(&mut input[used..]);
+            let more = match state {
+                Err(error) => return (used + discard, Opened { len, error: Some(error) }),
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(record) = traffic.next_record() {
+                        let record = match record {
+                            Ok(record) => record,
+                            Err(error) => return (used, Opened { len, error: Some(error) }),
+                        };
+                        discard += record.discard;
+                        let end = len + record.payload.len();
+                        let Some(room) = plain.get_mut(len..end) else {
+                            let error = Some(general("more plaintext than records"));
+                            return (used, Opened { len, error });
+                        };
+                        room.copy_from_slice(record.payload);
+                        len = end;
+                    }
+                    true
+                }
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    encode(&mut data, out);
+                    true
+                }
+                Ok(ConnectionState::TransmitTlsData(data)) => {
+                    data.done();
+                    true
+                }
+                Ok(ConnectionState::PeerClosed) => {
+                    self.ended = true;
+                    true
+                }
+                // What is left is no whole record. Early data is not offered.
+                Ok(_) => false,
+            };
+            used += discard;
+            if !more {
+                return (used, Opened { len, error: None });
+            }
+        }
+    }
+
+    /// The alert that an error has left. Not a call more: rustls would meet the error again, and with it its own assertion
+    /// that an alert is sent once.
+    fn last_words(&mut self, out: &mut Vec<u8>) {
+        while self.session.wants_write() {
+            let UnbufferedStatus { state, .. } = self.session.process_tls_records(&mut []);
+            let Ok(ConnectionState::EncodeTlsData(mut data)) = state else { return };
+            encode(&mut data, out);
+        }
+    }
+
+    /// Whether our last record has been made.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// Makes records of `plain` behind `out`.
+    ///
+    /// # Errors
+    /// The handshake isn't over, or the keys are used up: the connection can't go on.
+    pub(crate) fn seal(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let records = plain.len().div_ceil(RECORD_BYTES_MAX) + 1;
+        let room = plain.len() + records * TLS_RECORD_OVERHEAD_BYTES_MAX;
+        self.write(out, room, |traffic, out| traffic.encrypt(plain, out))
+    }
+
+    /// Makes the record that says that nothing follows, once.
+    pub(crate) fn close(&mut self, out: &mut Vec<u8>) {
+        if !self.session.is_handshaking() && !std::mem::replace(&mut self.silent, true) {
+            // Where it can't be made, the peer takes the end for a cut: that is what it is then.
+            let _ = self.write(out, 2 * TLS_RECORD_OVERHEAD_BYTES_MAX, |traffic, out| {
+                traffic.queue_close_notify(out)
+            });
+        }
+    }
+
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        room: usize,
+        write: impl FnOnce(&mut Traffic<'_>, &mut [u8]) -> Result<usize, rustls::unbuffered::EncryptError>,
+    ) -> Result<(), Error> {
+        loop {
+            // What is half there has to be shown again, or rustls would lose its place in it.
+            let UnbufferedStatus { discard, state } = self.session.process_tls_records(&mut self.partial);
+            match state? {
+                ConnectionState::EncodeTlsData(mut data) => encode(&mut data, out),
+                ConnectionState::TransmitTlsData(data) => data.done(),
+                ConnectionState::PeerClosed => self.ended = true,
+                ConnectionState::WriteTraffic(mut traffic) => {
+                    let start = out.len();
+                    out.resize(start + room, 0);
+                    let written = write(&mut traffic, &mut out[start..]);
+                    out.truncate(start + written.as_ref().map_or(0, |len| *len));
+                    return written.map(drop).map_err(|why| Error::General(why.to_string()));
+                }
+                _ => return Err(Error::HandshakeNotComplete),
+            }
+            self.partial.drain(..discard);
+        }
+    }
+}
+
+type Traffic<'c> = rustls::unbuffered::WriteTraffic<'c, rustls::server::ServerConnectionData>;
+
+/// Whether the first record of `bytes` is whole, or longer than any may be, which is for rustls to say.
+fn has_record(bytes: &[u8]) -> bool {
+    let Some(&[_, _, _, high, low]) = bytes.first_chunk::<HEADER_BYTES>() else { return false };
+    let len = usize::from(u16::from_be_bytes([high, low]));
+    bytes.len() >= HEADER_BYTES + len || len > SEALED_BYTES_MAX
+}
+
+fn general(why: &str) -> Error {
+    Error::General(why.to_owned())
+}
+
+fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, out: &mut Vec<u8>) {
+    let start = out.len();
+    // It says how much it needs where there is nothing.
+    if let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) {
+        out.resize(start + size.required_size, 0);
+        let len = data.encode(&mut out[start..]).unwrap_or(0);
+        out.truncate(start + len);
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("partial", &self.partial.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,17 @@
+//! The page and the client in a real browser: headless Chromium. Where there is none these tests say that they were left
+//! out; with `ROLLCALL_BROWSER=required` they fail.
+
+mod chromium;
+mod client;
+mod crowd;
+mod page;
+mod server;
+mod support;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One test at a time has browsers: they are heavy, and each test measures patience.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

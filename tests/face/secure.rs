@@ -1,0 +1,156 @@
+//! `rollcall cert`, `wss://` and `unix:` as an operator meets them.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tungstenite::Message;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A directory that is gone when the test is over.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Directory {
+        let path = std::env::temp_dir().join(format!("rollcall-secure-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Directory(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Running {
+    child: Child,
+    screen: String,
+}
+
+impl Running {
+    fn start(args: &[&str]) -> Running {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rollcall"))
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut screen = String::new();
+        let mut reader = BufReader::new(child.stdout.take().unwrap());
+        while !screen.contains("Ctrl-C") {
+            assert_ne!(reader.read_line(&mut screen).unwrap(), 0, "it ended: {screen}");
+        }
+        Running { child, screen }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn make_certificate(directory: &str, name: &str) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+    command.args(["cert", "--dir", directory, "--name", name]).output().unwrap()
+}
+
+/// A TLS connection whose peer shows the certificate in `file`.
+fn dial(address: &str, file: &Path) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(file).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(rustls::ALL_VERSIONS)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let session = ClientConnection::new(Arc::new(config), name).unwrap();
+    let socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    StreamOwned::new(session, socket)
+}
+
+fn healthz(mut stream: impl Read + Write) -> std::io::Result<String> {
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+#[test]
+fn a_certificate_of_ours_is_served_and_replaced_on_hangup() {
+    let directory = Directory::new("hangup");
+    let at = directory.0.to_str().unwrap();
+    assert!(make_certificate(at, "localhost").status.success());
+    let mode = fs::metadata(directory.path("key.pem")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let again = make_certificate(at, "localhost");
+    assert!(String::from_utf8_lossy(&again.stderr).contains("key.pem exists"), "{again:?}");
+    let (cert, key) = (directory.path("cert.pem"), directory.path("key.pem"));
+    let args = ["--listen", "wss://127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
+    let mut running = Running::start(&args);
+    let address = running.screen.split("wss://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    assert!(healthz(dial(&address, Path::new(&cert))).unwrap().ends_with("\r\n\r\nok"));
+
+    let (mut socket, _) =
+        tungstenite::client(format!("wss://{address}/echo"), dial(&address, Path::new(&cert))).unwrap();
+    let old = directory.path("old.pem");
+    fs::rename(&cert, &old).unwrap();
+    fs::remove_file(&key).unwrap();
+    let mut log = BufReader::new(running.child.stderr.take().unwrap());
+    let mut line = String::new();
+    // Half of a pair is no pair: nothing changes.
+    running.signal(Signal::HUP);
+    while !line.contains("TLS stays as it was: can't read") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0);
+    }
+    assert!(healthz(dial(&address, Path::new(&old))).is_ok());
+    assert!(make_certificate(at, "localhost").status.success());
+    running.signal(Signal::HUP);
+    while !line.contains("the certificates as they are now") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0);
+    }
+    assert!(healthz(dial(&address, Path::new(&cert))).is_ok());
+    assert!(healthz(dial(&address, Path::new(&old))).is_err(), "it is the other one now");
+    socket.send(Message::text("still here")).unwrap();
+    assert_eq!(socket.read().unwrap(), Message::text("still here"), "nobody was dropped");
+}
+
+#[test]
+fn a_unix_socket_is_served_and_removed() {
+    let directory = Directory::new("unix");
+    let path = directory.path("socket");
+    let mut running = Running::start(&["--listen", &format!("unix:{path}"), "--unix-mode", "0600"]);
+    assert!(running.screen.contains(&format!("unix:{path}   mode 0600")), "{}", running.screen);
+    assert!(healthz(UnixStream::connect(&path).unwrap()).unwrap().ends_with("\r\n\r\nok"));
+    running.signal(Signal::TERM);
+    assert_eq!(running.child.wait().unwrap().code(), Some(0));
+    assert!(!Path::new(&path).exists());
+}

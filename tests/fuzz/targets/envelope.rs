@@ -1,0 +1,239 @@
+//! Letters between workers, any of them in any order, also such as no worker would write: nobody panics, what comes of
+//! each is bounded, and those who are there can still be spoken to.
+
+use rollcall::presence::admin::Listing;
+use rollcall::presence::envelope::{Answer, Asker, Leaving, Page, Place, Ticket};
+use rollcall::presence::{Address, Client, Envelope, Frame as _, Name, Pattern, Reason, State, View};
+
+use super::cursor::Cursor;
+use super::letters::{Text, World};
+
+const WORKERS: u16 = 3;
+const NAMES: [&str; 6] = ["anna", "ben", "cleo", "r", "s", "a@b.c:d-e_f"];
+const REASONS: [Reason; 7] = [
+    Reason::Closed,
+    Reason::Lost,
+    Reason::Timeout,
+    Reason::Kicked,
+    Reason::Expired,
+    Reason::Replaced,
+    Reason::Drain,
+];
+const STATES: [State; 4] = [State::Online, State::Away, State::Suspect, State::Offline];
+/// What one letter may lead to, however many it speaks of: all are few here.
+const EFFECTS_MAX: usize = 2_000;
+
+pub(super) fn run(data: &[u8]) {
+    let mut cursor = Cursor::new(data);
+    let mut world = World::new(WORKERS);
+    for (client, user) in [Some("anna"), Some("ben"), None, Some("anna")].into_iter().enumerate() {
+        world.open(client % usize::from(WORKERS), user);
+    }
+    for _ in 0..300 {
+        if cursor.is_empty() {
+            break;
+        }
+        step(&mut world, &mut cursor);
+        let effects = world.settle();
+        assert!(effects <= EFFECTS_MAX, "{effects} effects of one letter");
+        world.heard.clear();
+    }
+    for (client, seat) in world.clients.iter().enumerate().filter(|(_, seat)| seat.open && !seat.closing) {
+        let node = &mut world.nodes[seat.worker];
+        node.command(world.now, seat.slot, r#"{"seq":77,"cmd":"heartbeat"}"#);
+        let answered = node.effects().iter().any(|effect| format!("{effect:?}").contains("77"));
+        assert!(answered, "client {client} is no longer answered");
+    }
+    world.leave(Reason::Timeout);
+    assert!(world.nodes.iter().all(|node| node.edge().is_empty()), "clients that are gone");
+}
+
+fn step(world: &mut World, cursor: &mut Cursor<'_>) {
+    let client = cursor.below(4);
+    match cursor.below(12) {
+        0 => world.pass(u32::from(cursor.byte()) * 8),
+        1 => world.close(client, cursor.of(&REASONS)),
+        2 if world.clients[client].open => {
+            let text = cursor.of(&COMMANDS);
+            let seat = &world.clients[client];
+            world.nodes[seat.worker].command(world.now, seat.slot, text);
+        }
+        3 if world.clients[client].open => {
+            let suspect = cursor.flag();
+            let seat = &world.clients[client];
+            world.nodes[seat.worker].suspect(world.now, seat.slot, suspect);
+        }
+        _ => {
+            let to = cursor.below(usize::from(WORKERS));
+            let letter = letter(cursor);
+            if cursor.below(8) == 0 {
+                world.nodes[to].refused(world.now, letter);
+            } else {
+                world.nodes[to].mail(world.now, letter);
+            }
+        }
+    }
+}
+
+const COMMANDS: [&str; 8] = [
+    r#"{"seq":1,"cmd":"join","params":{"room":"r"}}"#,
+    r#"{"seq":2,"cmd":"leave","params":{"room":"r"}}"#,
+    r#"{"seq":3,"cmd":"say","params":{"room":"r","data":1}}"#,
+    r#"{"seq":4,"cmd":"who","params":{"room":"r"}}"#,
+    r#"{"seq":5,"cmd":"watch","params":{"users":["anna","ben","cleo"],"suspect":true}}"#,
+    r#"{"seq":6,"cmd":"unwatch","params":{"users":["anna","ben"]}}"#,
+    r#"{"seq":7,"cmd":"status","params":{"state":"away","info":{"a":1}}}"#,
+    r#"{"seq":8,"cmd":"tell","params":{"user":"ben","data":[]}}"#,
+];
+
+fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
+    let (name, other) = (name(cursor), name(cursor));
+    let (at, asker) = (address(cursor), asker(cursor));
+    let frame = Text::encode("{}");
+    match cursor.below(28) {
+        0 => Envelope::Up { user: name, at },
+        1 => Envelope::Down {
+            user: name,
+            at,
+            reason: cursor.of(&REASONS),
+            seen_millis: cursor.of(&[0, 1_700_000_000_000, u64::MAX]),
+        },
+        2 => Envelope::Status {
+            user: name,
+            at,
+            state: cursor.of(&[None, Some(State::Online), Some(State::Away), Some(State::Offline)]),
+            info: cursor.flag().then(|| "1".into()),
+            asker: cursor.flag().then_some(asker),
+        },
+        3 => Envelope::Suspect { user: name, at, suspect: cursor.flag() },
+        4 => Envelope::Watch { user: name, asker, suspect: cursor.flag() },
+        5 => Envelope::Unwatch { user: name, worker: at.worker, suspect: cursor.flag() },
+        6 => Envelope::Look { user: name, asker },
+        7 => Envelope::Tell {
+            user: name,
+            from: cursor.flag().then_some(other),
+            data: "1".into(),
+            within: cursor.flag().then(|| ["r".into()].into()),
+            asker,
+        },
+        8 => Envelope::Join { room: name, user: other, again: cursor.flag(), asker },
+        9 => Envelope::Leave {
+            room: name,
+            user: other,
+            worker: at.worker,
+            leaving: cursor.of(&[Leaving::Now, Leaving::Perhaps]),
+            asker: cursor.flag().then_some(asker),
+        },
+        10 => Envelope::Say {
+            room: name,
+            from: cursor.flag().then_some(other),
+            data: "1".into(),
+            echo: cursor.flag(),
+            asker,
+        },
+        11 => Envelope::List {
+            room: name,
+            limit: cursor.of(&[1, 2, 256, 0, usize::MAX]),
+            after: cursor.flag().then_some(other),
+            only: cursor.flag().then(|| Pattern::new("a*").into_iter().collect()),
+            asker,
+        },
+        12 => Envelope::Seen { asker, user: name, view: view(cursor) },
+        13 => {
+            let plain = cursor.flag().then(|| frame.clone());
+            Envelope::Changed { user: name, view: view(cursor), plain, full: cursor.flag().then_some(frame) }
+        }
+        14 => Envelope::Told { client: at.client, frame },
+        15 => Envelope::Evict {
+            client: at.client,
+            reason: cursor.of(&REASONS),
+            words: cursor.flag().then(|| "out".into()),
+        },
+        16 => Envelope::Answered { asker, answer: answer(cursor, name) },
+        17 => Envelope::Listed {
+            asker,
+            page: Page {
+                room: cursor.flag().then_some(name),
+                place: place(cursor),
+                users: vec![other; cursor.below(5)],
+                more: cursor.flag(),
+            },
+        },
+        18 => Envelope::Place { user: name, room: other, is_in: cursor.flag() },
+        19 => Envelope::ListUsers {
+            state: cursor.of(&[None, Some(State::Online), Some(State::Offline)]),
+            limit: cursor.of(&[1, 256, 0, usize::MAX]),
+            after: cursor.flag().then_some(other),
+            asker,
+        },
+        20 => Envelope::ListRooms {
+            limit: cursor.of(&[1, 256, 0, usize::MAX]),
+            after: cursor.flag().then_some(other),
+            asker,
+        },
+        21 => Envelope::Kick { user: name, reason: "out".into(), asker },
+        22 => Envelope::Bring { user: name, room: other, joins: cursor.flag(), asker },
+        23 => Envelope::Bid { client: at.client, room: name, joins: cursor.flag(), asker },
+        24 => Envelope::Broadcast { frame, bytes: cursor.of(&[0, 2, usize::MAX]), asker },
+        25 => Envelope::UsersListed { asker, part: listing(cursor, name, view) },
+        26 => Envelope::RoomsListed { asker, part: listing(cursor, name, |cursor| cursor.below(9)) },
+        _ => Envelope::Deliver { room: name, frame, except: cursor.flag().then_some(at.client) },
+    }
+}
+
+fn name(cursor: &mut Cursor<'_>) -> Name {
+    cursor.of(&NAMES).into()
+}
+
+fn address(cursor: &mut Cursor<'_>) -> Address {
+    let worker = cursor.below(usize::from(WORKERS)) as u16;
+    let slot = cursor.of(&[0, 1, 0, 1, 2, 900, u32::MAX]);
+    Address { worker, client: Client { slot, serial: cursor.of(&[0, 1, 2, (1 << 30) - 1, u32::MAX]) } }
+}
+
+fn asker(cursor: &mut Cursor<'_>) -> Asker {
+    let at = address(cursor);
+    let ticket = if cursor.flag() {
+        Ticket::Command(cursor.of(&[0, 1, i64::MIN, i64::MAX]))
+    } else {
+        Ticket::Part { gather: cursor.of(&[0, 1, 2, u32::MAX]), index: cursor.of(&[0, 1, 2, 300, u32::MAX]) }
+    };
+    Asker { at, ticket }
+}
+
+fn place(cursor: &mut Cursor<'_>) -> Place {
+    Place {
+        count: cursor.of(&[0, 1, 200, usize::MAX]),
+        epoch: cursor.of(&[0, 1, u64::MAX]),
+        offset: cursor.of(&[0, 1, u64::MAX]),
+    }
+}
+
+fn answer(cursor: &mut Cursor<'_>, room: Name) -> Answer {
+    match cursor.below(5) {
+        0 => Answer::Joined(room, place(cursor)),
+        1 => Answer::Left(room, place(cursor)),
+        2 => Answer::Said(place(cursor)),
+        3 => Answer::Told(cursor.below(4)),
+        _ => Answer::Status(cursor.of(&STATES)),
+    }
+}
+
+fn listing<T>(cursor: &mut Cursor<'_>, name: Name, row: impl Fn(&mut Cursor<'_>) -> T) -> Listing<T> {
+    let rows = (0..cursor.below(3)).map(|_| (name.clone(), row(cursor))).collect();
+    Listing { rows, next: cursor.flag().then_some(name) }
+}
+
+fn view(cursor: &mut Cursor<'_>) -> View {
+    View {
+        state: cursor.of(&STATES),
+        plain: cursor.of(&STATES),
+        version: cursor.of(&[0, 1, 1_700_000_000_000, u64::MAX]),
+        since_millis: cursor.of(&[0, u64::MAX]),
+        last_seen_millis: cursor.of(&[0, 1_700_000_000_000, u64::MAX]),
+        connections: cursor.below(4),
+        info: cursor.flag().then(|| "1".into()),
+        reason: cursor.flag().then(|| cursor.of(&REASONS)),
+        rooms: cursor.flag().then(|| [name(cursor)].into()),
+    }
+}

@@ -1,0 +1,33 @@
+//! What is fuzzed: functions that take any bytes and panic where a promise does not hold. cargo-fuzz runs them until it
+//! finds something, and `cargo test` runs them for a while.
+//!
+//! | target | any bytes are |
+//! |---|---|
+//! | [`request`] | a request: its head, its body's framing, its upgrade, cut anywhere |
+//! | [`session`] | frames, in either role, cut anywhere |
+//! | [`differential`] | frames, to our session and to tungstenite's |
+//! | [`command`] | what clients say to a server of several workers |
+//! | [`envelope`] | letters between workers, in any order |
+
+mod command;
+mod cursor;
+pub(crate) mod differential;
+mod envelope;
+mod letters;
+mod request;
+mod session;
+
+/// All targets, by name.
+pub(crate) const TARGETS: [(&str, fn(&[u8])); 5] = [
+    ("request", request::run),
+    ("session", session::run),
+    ("differential", differential::run),
+    ("command", command::run),
+    ("envelope", envelope::run),
+];
+
+/// Runs one of them.
+pub(crate) fn run(target: &str, data: &[u8]) {
+    let (_, run) = TARGETS.iter().find(|(name, _)| *name == target).expect("a target of that name");
+    run(data);
+}

@@ -1,0 +1,122 @@
+//! The binary with keys: tokens made on the command line, keys read again, and what is said where something is wrong.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+
+use super::{RSA, SECRET};
+use crate::face::binary::{Running, complaint, run, stdout};
+use crate::face::client::{get, upgrade};
+
+/// A directory that is gone when the test is over.
+struct Files(PathBuf);
+
+impl Files {
+    fn new(name: &str) -> Files {
+        let path = std::env::temp_dir().join(format!("rollcall-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Files(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> String {
+        fs::write(self.0.join(name), bytes).unwrap();
+        self.path(name)
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn comes_in(server: &Running, token: &str) -> Result<(), u16> {
+    upgrade(server.address, &format!("/ws?token={token}"), &[]).map(|_| ())
+}
+
+#[test]
+fn a_secret_and_a_token_are_made_and_let_their_holder_in() {
+    let files = Files::new("made");
+    let secret = files.path("secret");
+    assert!(run(&["token", "--new-secret", &secret]).status.success());
+    assert!(complaint(&run(&["token", "--new-secret", &secret]), 1).contains("exists"));
+    let made = |args: &[&str]| {
+        let output = run(&[&["token", "--user", "anna", "--token-secret-file", &secret], args].concat());
+        assert!(output.status.success(), "{output:?}");
+        stdout(&output).trim().to_owned()
+    };
+    let token = made(&["--ttl", "1m", "--room", "support.*", "--see", "*", "--info", r#"{"a": 1}"#]);
+    let server = Running::start(&["--token-secret-file", &secret, "--log-level", "trace"]);
+    assert!(server.screen.contains("by a token"), "{}", server.screen);
+    assert_eq!(comes_in(&server, &token), Ok(()));
+    assert_eq!(comes_in(&server, ""), Err(401));
+    assert_eq!(get(server.address, "/healthz").status, 200);
+    let line = complaint(&run(&["token", "--user", "a", "--token-secret-file", &secret, "--info", "{"]), 2);
+    assert!(line.contains("not JSON"), "{line}");
+}
+
+#[test]
+fn sighup_reads_the_keys_again_and_a_bad_file_changes_nothing() {
+    let files = Files::new("again");
+    let secret = files.write("secret", SECRET);
+    let token = || {
+        let output = run(&["token", "--user", "anna", "--token-secret-file", &secret]);
+        stdout(&output).trim().to_owned()
+    };
+    let old = token();
+    let mut server = Running::start(&["--token-secret-file", &secret]);
+    let mut log = server.stderr();
+    let mut until = |words: &str| {
+        let mut lines = String::new();
+        while !lines.contains(words) {
+            assert_ne!(std::io::BufRead::read_line(&mut log, &mut lines).unwrap(), 0, "{lines}");
+        }
+        lines
+    };
+    let _anna = upgrade(server.address, &format!("/ws?token={old}"), &[]).unwrap();
+    files.write("secret", b"too short");
+    server.signal(Signal::HUP);
+    let line = until("stay as they were");
+    assert!(line.contains("32 are the least") && !line.contains("too short"), "{line}");
+    assert_eq!(comes_in(&server, &old), Ok(()));
+    files.write("secret", &[b'k'; 40]);
+    server.signal(Signal::HUP);
+    until("1 key read again");
+    assert_eq!(comes_in(&server, &old), Err(401));
+    assert_eq!(comes_in(&server, &token()), Ok(()));
+    assert!(get(server.address, "/metrics").body.contains("rollcall_websockets 1"), "nobody is sent away");
+}
+
+#[test]
+fn what_is_wrong_with_a_key_is_said_in_one_line() {
+    let files = Files::new("wrong");
+    let (short, private) = (files.write("short", b"short"), files.write("private.pem", RSA[1]));
+    for (args, part) in [
+        (&["--token-secret-file", &*short][..], "32 are the least"),
+        (&["config", "check", "--token-secret-file", &short], "32 are the least"),
+        (&["config", "check", "--token-public-key", &private], "openssl pkey -pubout"),
+        (&["config", "check", "--token-public-key", "/nowhere/key.pem"], "/nowhere/key.pem can't be read"),
+        (&["--auth", "late"], "tokens need a key"),
+        (&["--listen", "0.0.0.0:0"], "--token-secret-file"),
+        (&["token", "--user", "a b", "--token-secret-file", &short], "--user NAME"),
+        (&["token", "--token-secret-file", &short], "--user NAME"),
+        (&["token", "--user", "anna"], "--new-secret"),
+        (&["token", "--user", "anna", "--token-secret-file", &short], "32 are the least"),
+        (&["token", "--user", "anna", "--ttl", "0s", "--token-private-key", &private], "at least 1s"),
+        (&["token", "--user", "anna", "--see", "a*b", "--token-private-key", &private], "pattern"),
+    ] {
+        let line = complaint(&run(args), 2);
+        assert!(line.contains(part), "{args:?}: {line}");
+    }
+    let secret = files.write("secret", SECRET);
+    assert!(
+        run(&["config", "check", "--token-secret-file", &secret, "--listen", "0.0.0.0:0"]).status.success()
+    );
+    let token = run(&["token", "--user", "anna", "--token-private-key", &private]);
+    assert!(stdout(&token).starts_with("eyJ"));
+}

@@ -1,0 +1,205 @@
+//! What is asked of the simulated server from outside: questions and orders at any worker's desk, and what has to hold of
+//! their answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rollcall::limits::ROOMS_PER_CONNECTION_MAX;
+use rollcall::presence::admin::{Ask, Reply};
+use rollcall::presence::envelope::{Asker, Leaving, Ticket};
+use rollcall::presence::{Address, Client, Envelope, Name};
+
+use super::rig::{Text, World};
+
+/// What was asked, and what is known of the answers.
+#[derive(Debug, Default)]
+pub(super) struct Outside {
+    next_ticket: u64,
+    waiting: BTreeMap<u64, Ask>,
+    /// What was broadcast: who was here then, and who was sent it.
+    broadcasts: BTreeMap<String, (BTreeSet<usize>, BTreeSet<usize>)>,
+}
+
+impl World {
+    /// Asks at a worker's desk.
+    pub(super) fn order(&mut self, worker: u16, ask: Ask) -> u64 {
+        self.outside.next_ticket += 1;
+        let ticket = self.outside.next_ticket;
+        self.note(|| format!("a{ticket} asks at w{worker}: {ask:?}"));
+        self.outside.waiting.insert(ticket, ask.clone());
+        // A home at the same worker is asked at once.
+        let asker = Asker {
+            at: Address { worker, client: Client { slot: u32::MAX, serial: 0 } },
+            ticket: Ticket::Job { job: 0, index: 0 },
+        };
+        match &ask {
+            Ask::Disconnect { user, reason } if self.homes.of(user) == worker => {
+                let (user, reason) = (user.clone(), reason.clone());
+                self.model.letter(self.now, &Envelope::Kick { user, reason, asker });
+            }
+            Ask::Bring { user, room, joins } if self.homes.of(user) == worker => {
+                self.bring_here(worker, user, room, *joins);
+            }
+            Ask::Broadcast { data } => {
+                let open = (0..self.clients.len()).filter(|c| self.clients[*c].open).collect();
+                self.outside.broadcasts.insert(data.to_string(), (open, BTreeSet::new()));
+            }
+            _ => {}
+        }
+        self.nodes[usize::from(worker)].ask(self.now, ticket, ask);
+        self.after(worker);
+        ticket
+    }
+
+    /// A letter that came from outside reaches a worker.
+    pub(super) fn orders_arrive(&mut self, worker: u16, letter: &Envelope<Text>) {
+        match letter {
+            Envelope::Bring { user, room, joins, .. } => self.bring_here(worker, user, room, *joins),
+            Envelope::Bid { client, room, joins, .. }
+                if self.nodes[usize::from(worker)].edge().is_here(*client) =>
+            {
+                self.bid(worker, client.slot, room, *joins);
+            }
+            _ => {}
+        }
+    }
+
+    /// The home bids those of the user's connections that are at its own worker at once.
+    fn bring_here(&mut self, worker: u16, user: &Name, room: &Name, joins: bool) {
+        for slot in self.model.live_at(user, worker) {
+            self.bid(worker, slot, room, joins);
+        }
+    }
+
+    /// An edge has a client come in or go out.
+    fn bid(&mut self, worker: u16, slot: u32, room: &Name, joins: bool) {
+        let Some(c) = self.client_at(worker, slot) else { return };
+        let Some(user) = self.clients[c].user.clone().map(Name::from) else { return };
+        let ears = &mut self.clients[c].ears;
+        let has_room = ears.rooms.len() < ROOMS_PER_CONNECTION_MAX;
+        if !ears.is_bidden(room, joins, has_room) {
+            return;
+        }
+        self.note(|| format!("    c{c} is bidden {room}: {joins}"));
+        self.letter_at_home(c, room, |at, room| {
+            let (again, leaving) = (false, Leaving::Now);
+            let asker = Asker { at, ticket: Ticket::Job { job: 0, index: 0 } };
+            if joins {
+                Envelope::Join { room, user, again, asker }
+            } else {
+                Envelope::Leave { room, user, worker: at.worker, leaving, asker: None }
+            }
+        });
+    }
+
+    /// A letter is not taken: a `join` that nobody at the client knows of is undone.
+    pub(super) fn undone(&mut self, letter: &Envelope<Text>) {
+        if let Envelope::Join { room, again: false, asker, .. } = letter
+            && let Ticket::Brought { .. } = asker.ticket
+            && let Some(c) = self.client_at(asker.at.worker, asker.at.client.slot)
+        {
+            self.clients[c].ears.rooms.remove(&**room);
+        }
+    }
+
+    fn client_at(&self, worker: u16, slot: u32) -> Option<usize> {
+        self.clients.iter().position(|seat| seat.open && seat.worker == worker && seat.slot == slot)
+    }
+
+    /// A broadcast is sent to clients; returns to how many.
+    pub(super) fn broadcast(&mut self, links: &[u64], frame: &Text) -> usize {
+        for link in links {
+            let c = usize::try_from(*link).unwrap();
+            self.hear(*link, frame.text());
+            let (_, behind) = frame.text().split_once(r#""data":"#).unwrap();
+            let (data, _) = behind.rsplit_once(r#","time_ms""#).unwrap();
+            let sent = self.outside.broadcasts.get_mut(data).map(|(_, sent)| sent);
+            let is_new = sent.is_some_and(|sent| sent.insert(c));
+            self.judge.holds("broadcast_once", is_new, || format!("c{c}: {}", frame.text()));
+        }
+        links.len()
+    }
+
+    /// A desk answers.
+    pub(super) fn replied(&mut self, ticket: u64, reply: Reply) {
+        self.note(|| format!("    a{ticket} is answered {reply:?}"));
+        let Some(ask) = self.outside.waiting.remove(&ticket) else {
+            return self.judge.broken("every_order_answered_once", format!("a{ticket} again: {reply:?}"));
+        };
+        let why = || format!("{ask:?} is answered {reply:?}");
+        match (&ask, &reply) {
+            (Ask::Users { limit, after, .. }, Reply::Users(page)) => {
+                let names: Vec<&Name> = page.rows.iter().map(|(name, _)| name).collect();
+                let paged = is_page(&names, *limit, after.as_ref(), page.next.as_ref());
+                self.judge.holds("pages_are_in_order", paged, why);
+            }
+            (Ask::Rooms { limit, after }, Reply::Rooms(page)) => {
+                let names: Vec<&Name> = page.rows.iter().map(|(name, _)| name).collect();
+                let paged = is_page(&names, *limit, after.as_ref(), page.next.as_ref());
+                self.judge.holds("pages_are_in_order", paged, why);
+            }
+            (Ask::Members { limit, after, .. }, Reply::Members(page, views)) => {
+                let names: Vec<&Name> = views.iter().map(|(name, _)| name).collect();
+                let paged = is_page(&names, *limit, after.as_ref(), None) && names.len() == page.users.len();
+                self.judge.holds("pages_are_in_order", paged, why);
+            }
+            (Ask::Broadcast { data }, Reply::Broadcast { delivered, missed: 0, done }) => {
+                let sent = self.outside.broadcasts[&**data].1.len();
+                let counted = if *done { *delivered == sent } else { *delivered <= sent };
+                self.judge.holds("broadcast_once", counted, why);
+            }
+            (_, Reply::Refused { code, .. }) => {
+                self.judge.holds("every_order_answered_once", [404, 429, 503].contains(code), why);
+            }
+            (Ask::User { user }, Reply::User(name, _)) => {
+                self.judge.holds("every_order_answered_once", user == name, why);
+            }
+            (Ask::Tell { .. }, Reply::Told(1..))
+            | (Ask::Disconnect { .. }, Reply::Disconnected(1..))
+            | (Ask::Say { .. }, Reply::Said(_))
+            | (Ask::Bring { .. }, Reply::Brought(1.., _)) => {}
+            _ => self.judge.broken("every_order_answered_once", why()),
+        }
+        self.replies.push((ticket, reply));
+    }
+
+    /// Everything is delivered: every order is answered, every broadcast is through, and pages name exactly who is there.
+    pub(super) fn check_orders(&mut self) {
+        let waiting = &self.outside.waiting;
+        self.judge
+            .holds("every_order_answered_once", waiting.is_empty(), || format!("unanswered: {waiting:?}"));
+        let asked: usize = self.nodes.iter().map(rollcall::presence::Node::asked).sum();
+        self.judge.holds("nothing_left", asked == 0, || format!("{asked} orders wait at desks"));
+        for (data, (open, sent)) in &self.outside.broadcasts {
+            let missed = open.iter().find(|c| self.clients[**c].open && !sent.contains(*c));
+            self.judge.holds("broadcast_once", missed.is_none(), || format!("c{missed:?} missed {data}"));
+        }
+        self.outside.broadcasts.clear();
+        let present: Vec<String> = self.model.present().into_iter().collect();
+        let listed = self.all_users(2);
+        self.judge.holds("pages_are_in_order", listed == present, || format!("{listed:?}, not {present:?}"));
+    }
+
+    /// All users that are not offline, page by page.
+    fn all_users(&mut self, limit: usize) -> Vec<String> {
+        let (mut after, mut all) = (None, Vec::new());
+        loop {
+            self.replies.clear();
+            self.order(0, Ask::Users { state: None, limit, after });
+            self.settle();
+            let Some((_, Reply::Users(page))) = self.replies.pop() else { return Vec::new() };
+            all.extend(page.rows.iter().map(|(name, _)| name.to_string()));
+            after = page.next;
+            if after.is_none() {
+                return all;
+            }
+        }
+    }
+}
+
+/// In order, behind `after`, at most `limit`, and not beyond what was looked at.
+fn is_page(names: &[&Name], limit: usize, after: Option<&Name>, next: Option<&Name>) -> bool {
+    names.is_sorted_by(|a, b| a < b)
+        && names.len() <= limit
+        && names.iter().all(|name| after.is_none_or(|after| *name > after))
+        && names.iter().all(|name| next.is_none_or(|next| *name <= next))
+}

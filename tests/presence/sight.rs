@@ -1,0 +1,150 @@
+//! Tokens in presence: who sees whom, what claims forbid, and what comes of a token's end.
+
+use std::sync::Arc;
+
+use rollcall::presence::{Entry, Reason, Rules};
+use serde_json::{Value, json};
+
+use super::ask::Ask;
+use super::rig::{World, grants};
+
+/// A restricted server with a watcher of ben, who is there, and ben: they share no room.
+fn strangers(workers: u16, see: &[&str]) -> (World, usize, usize) {
+    let mut world = World::new(workers, Rules { restricted: true, ..Rules::default() });
+    let ann = world.open_seeing(0, "ann", see);
+    let ben = world.open_seeing(workers - 1, "ben", &[]);
+    world.settle();
+    world.ask(ann, &Ask::Watch { users: vec!["ben".to_owned()], suspect: false });
+    world.settle();
+    (world, ann, ben)
+}
+
+fn join(world: &mut World, c: usize, room: &str) {
+    world.ask(c, &Ask::Join(room.to_owned()));
+    world.settle();
+}
+
+fn leave(world: &mut World, c: usize, room: &str) {
+    world.ask(c, &Ask::Leave(room.to_owned()));
+    world.settle();
+}
+
+/// State and reason of what was told of ben.
+fn told(world: &mut World, c: usize) -> Vec<(String, Value)> {
+    world.settle();
+    let events = world.inbox(c).into_iter().filter(|json| json["event"] == "presence");
+    events.map(|json| (json["state"].as_str().unwrap().to_owned(), json["reason"].clone())).collect()
+}
+
+fn code(world: &mut World, c: usize, ask: &Ask) -> u64 {
+    world.inbox(c);
+    world.ask(c, ask);
+    world.settle();
+    let inbox = world.inbox(c);
+    inbox.iter().find_map(|json| json["body"]["code"].as_u64()).unwrap()
+}
+
+#[test]
+fn who_shares_a_room_is_seen_and_who_does_not_is_nobody() {
+    for workers in [1, 3, 7] {
+        let (mut world, ann, ben) = strangers(workers, &[]);
+        let nobody = json!({"user":"ben","state":"offline","last_seen_ms":null,"connections":0,"version":0,"info":null});
+        let snapshot = world.inbox(ann).pop().unwrap();
+        assert_eq!(snapshot["body"]["users"][0], nobody);
+        join(&mut world, ben, "room");
+        assert_eq!(told(&mut world, ann), []);
+        join(&mut world, ann, "room");
+        assert_eq!(told(&mut world, ann), [("online".to_owned(), Value::Null)]);
+        world.ask(ben, &Ask::Status { state: Some(rollcall::presence::State::Away), info: None });
+        assert_eq!(told(&mut world, ann), [("away".to_owned(), Value::Null)]);
+        leave(&mut world, ben, "room");
+        assert_eq!(told(&mut world, ann), [("offline".to_owned(), json!("hidden"))]);
+        world.ask(ben, &Ask::Status { state: Some(rollcall::presence::State::Online), info: None });
+        assert_eq!(told(&mut world, ann), []);
+        join(&mut world, ben, "room");
+        assert_eq!(told(&mut world, ann), [("online".to_owned(), Value::Null)]);
+        leave(&mut world, ann, "room");
+        assert_eq!(told(&mut world, ann), [("offline".to_owned(), json!("hidden"))]);
+        join(&mut world, ann, "room");
+        world.inbox(ann);
+        // Gone for good is told with its reason, though the room is left as well; and coming back is.
+        world.close(ben, Reason::Closed);
+        world.settle();
+        world.pass(600);
+        assert_eq!(told(&mut world, ann), [("offline".to_owned(), json!("closed"))]);
+        let ben = world.open_seeing(0, "ben", &[]);
+        assert_eq!(told(&mut world, ann), []);
+        join(&mut world, ben, "room");
+        assert_eq!(told(&mut world, ann), [("online".to_owned(), Value::Null)]);
+        world.close(ben, Reason::Timeout);
+        assert_eq!(told(&mut world, ann), [("offline".to_owned(), json!("timeout"))]);
+    }
+}
+
+#[test]
+fn a_claim_sees_without_a_room_and_oneself_is_always_seen() {
+    let (mut world, ann, ben) = strangers(3, &["be*"]);
+    assert_eq!(world.inbox(ann).pop().unwrap()["body"]["users"][0]["state"], "online");
+    world.close(ben, Reason::Kicked);
+    assert_eq!(told(&mut world, ann), [("offline".to_owned(), json!("kicked"))]);
+    world.ask(ann, &Ask::Presence(vec!["ann".to_owned()]));
+    world.settle();
+    assert_eq!(world.inbox(ann).pop().unwrap()["body"]["users"][0]["state"], "online");
+}
+
+#[test]
+fn tell_and_who_reach_those_who_are_seen() {
+    let (mut world, ann, ben) = strangers(3, &[]);
+    let tell = Ask::Tell { user: "ben".to_owned(), data: "1".to_owned() };
+    let who = Ask::Who { room: "room".to_owned(), limit: 9, after: None };
+    join(&mut world, ben, "room");
+    assert_eq!((code(&mut world, ann, &tell), code(&mut world, ann, &who)), (403, 403));
+    let nobody = Ask::Tell { user: "nobody".to_owned(), data: "1".to_owned() };
+    assert_eq!(code(&mut world, ann, &nobody), 403, "who is out of sight may as well not be there");
+    join(&mut world, ann, "room");
+    assert_eq!((code(&mut world, ann, &tell), code(&mut world, ann, &who)), (200, 200));
+    // From outside a claim shows those whom it names, and no others.
+    let eve = world.open_seeing(1, "eve", &["b*"]);
+    world.ask(eve, &who);
+    world.settle();
+    let users = world.inbox(eve).pop().unwrap()["body"]["users"].clone();
+    assert_eq!((users.as_array().unwrap().len(), &users[0]["user"]), (1, &json!("ben")));
+}
+
+#[test]
+fn a_new_token_shows_others_and_a_shorter_one_ends_sooner() {
+    let (mut world, ann, _ben) = strangers(3, &[]);
+    world.inbox(ann);
+    let (now, slot) = (world.now, world.clients[ann].slot);
+    let renew = |world: &mut World, see: &[&str], expires_millis| {
+        let grants = Arc::new(grants(see, expires_millis));
+        world.nodes[0].authenticate(now, slot, -1, "ann".into(), grants);
+        let _ = world.nodes[0].effects();
+    };
+    renew(&mut world, &["ben"], now.unix_millis + 2_000);
+    assert_eq!(world.nodes[0].next_due(), Some(now.tick.after(200)));
+    renew(&mut world, &[], now.unix_millis + 10_000);
+    world.pass(999);
+    assert_eq!(world.clients[ann].closing, None);
+    world.pass(1);
+    assert_eq!(world.clients[ann].closing, Some(4401));
+}
+
+#[test]
+fn who_owes_a_token_is_nobody_until_it_comes_or_is_too_late() {
+    let mut world = World::new(1, Rules { restricted: true, ..Rules::default() });
+    let now = world.now;
+    let node = &mut world.nodes[0];
+    let late = node.enter(now, 0, Entry::Late(now.tick.after(100)), true);
+    let never = node.enter(now, 1, Entry::Late(now.tick.after(100)), true);
+    assert!(!node.identify(now, late, "ann".into()));
+    node.authenticate(now, late, 1, "ann".into(), Arc::new(grants(&[], u64::MAX)));
+    assert_eq!(node.edge().user(late).map(|user| &**user), Some("ann"));
+    node.effects();
+    let mut after = now;
+    after.tick = now.tick.after(100);
+    node.due(after);
+    let effects = format!("{:?}", node.effects());
+    assert!(effects.contains("link: 1, code: 4408") && !effects.contains("link: 0"), "{effects}");
+    assert_eq!(node.edge().user(never), None);
+}

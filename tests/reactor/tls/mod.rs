@@ -1,0 +1,7 @@
+//! TLS under a worker: rustls's own client against it, over scripted sockets with any cut, and over real ones.
+
+mod endings;
+mod handshakes;
+mod kit;
+mod load;
+mod real;
