@@ -2,7 +2,6 @@
 
 mod cli;
 mod config;
-mod heap;
 
 fn main() -> std::process::ExitCode {
     cli::run(std::env::args_os(), rollcall::http::Site::new).into()

@@ -1,4 +1,4 @@
-//! The integration tests, one binary; each module says what it holds the crate to. `cli`, `config` and `heap` are the
+//! The integration tests, one binary; each module says what it holds the crate to. `cli` and `config` are the
 //! binary's own: a test runs its whole path with a service that does harm.
 
 mod browser;
@@ -9,8 +9,6 @@ mod clients;
 mod config;
 mod face;
 mod fuzz;
-#[path = "../src/heap.rs"]
-mod heap;
 mod identity;
 mod presence;
 mod project;

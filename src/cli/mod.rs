@@ -5,6 +5,7 @@
 //! system refused (a taken port), 70 where a worker panicked, 130 or 143 where a second signal cut the drain short.
 
 mod cert;
+mod heap;
 mod log;
 mod reload;
 mod screen;

@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 
 use super::reload::Reload;
 use super::screen::{self, Started};
-use super::{Failure, Flags, complain, log, say, tls, watchdog};
+use super::{Failure, Flags, complain, heap, log, say, tls, watchdog};
 use crate::config::api_keys::KeySource;
 use crate::config::capacity::{Capacity, count};
 use crate::config::keys::KeyFiles;
@@ -45,12 +45,12 @@ pub(super) fn serve<S: Service + 'static>(
     let drain = settings.reactor.drain;
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
-    crate::heap::start();
+    heap::start();
     let api_keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
     let auth = settings.site.presence.gate.auth;
     let keys = settings.site.presence.gate.keys.clone();
     let key_ring = keys.map(|keys| KeyRing { keys, files: settings.key_files });
-    let site = Arc::new(settings.site);
+    let site = Arc::new(SiteSettings { weigh: Some(heap::weigh), ..settings.site });
     let server =
         Server::start_on(config, listening, move |worker, fleet| make(Arc::clone(&site), worker, fleet))
             .map_err(|error| Failure::system(error.to_string()))?;
@@ -149,7 +149,7 @@ fn read_token_keys_again(key_ring: Option<&KeyRing>) {
     };
     match files.read() {
         Ok(new) => {
-            tracing::info!("{} for tokens read again", count(new.len(), "key"));
+            tracing::info!("{} read again for tokens", count(new.len(), "key"));
             keys.replace(new);
         }
         Err((setting, error)) => tracing::error!("the keys for tokens stay as they were: {setting}: {error}"),

@@ -74,7 +74,7 @@ impl Settings {
             subprotocols: check.subprotocols()?,
             public_listeners: (endpoints.len() > public).then_some(public),
             presence: Arc::new(check.presence(&key_files)?),
-            weigh: Some(crate::heap::weigh),
+            weigh: None,
         };
         Ok(Settings {
             tls: check.tls(&endpoints)?,

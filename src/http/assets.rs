@@ -53,7 +53,7 @@ impl Asset {
     #[must_use]
     pub fn response(self, head: &Head<'_>) -> Response {
         static PAGE_SCRIPT: LazyLock<File> = LazyLock::new(|| File::new(SCRIPT, lean(PAGE_JS)));
-        static CLIENT: LazyLock<File> = LazyLock::new(|| File::new(SCRIPT, ROLLCALL_JS));
+        static CLIENT: LazyLock<File> = LazyLock::new(|| File::new(SCRIPT, lean(ROLLCALL_JS)));
         static TYPES: LazyLock<File> =
             LazyLock::new(|| File::new("text/plain; charset=utf-8", ROLLCALL_TYPES));
         static ICON: LazyLock<File> = LazyLock::new(|| File::new("image/svg+xml", FAVICON));

@@ -1,14 +1,14 @@
 //! HTTP requests on a connection: heads and bodies that may arrive in parts, pipelined, answered now or later; and the
 //! upgrade that makes the connection a WebSocket.
 
+mod later;
+
 use std::mem;
 
 use crate::limits::{PIPELINE_BYTES_MAX, READ_BUFFER_BYTES};
-use crate::reactor::arena::NONE;
 use crate::reactor::config::Deflate;
 use crate::reactor::conn::{Conn, Life, Protocol};
 use crate::reactor::context::Context;
-use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId};
 use crate::reactor::service::{Accept, Admission, Answer, Service};
 use crate::reactor::tls::link::{HANDSHAKE, UNEXPECTED};
@@ -413,59 +413,5 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.counters().refuse(response.status);
         self.respond(id, response, Manner::LAST);
         Step::Refused
-    }
-
-    /// An answer that came later.
-    pub(crate) fn answer(&mut self, request: RequestId, response: Response) {
-        let id = request.conn;
-        let Some(conn) = self.core.get_mut(id) else { return };
-        let Protocol::Http(Some(http)) = &mut conn.protocol else { return };
-        let Some(waiting) = http.progress.waiting.take_if(|waiting| waiting.serial == request.serial) else {
-            return;
-        };
-        self.respond(id, response, waiting.manner);
-        // What came behind the request is served in the next turn.
-        self.list(id);
-    }
-
-    /// A request, its answer or the next request has been waited for long enough.
-    pub(crate) fn request_due(&mut self, id: ConnId) {
-        let Some(conn) = self.core.get_mut(id) else { return };
-        let Protocol::Http(held) = &mut conn.protocol else { return };
-        match held {
-            None => self.remove(id, Cause::Timeout),
-            Some(http) => match http.progress.waiting.take() {
-                Some(waiting) => {
-                    let response = Response::text(503, "the answer took too long").with("Retry-After", "1");
-                    self.respond(id, response, waiting.manner);
-                    self.list(id);
-                }
-                None => {
-                    self.refuse(id, &Refusal { status: 408, reason: "the request took too long" });
-                }
-            },
-        }
-    }
-
-    /// The client has ended its stream: what it asked for is still answered.
-    pub(crate) fn http_end(&mut self, id: ConnId) {
-        let end = self.core.now.tick.after(self.core.timing.close);
-        let Some(conn) = self.core.get_mut(id) else { return };
-        let waits = match &conn.protocol {
-            Protocol::Http(Some(http)) => http.progress.waiting.is_some(),
-            Protocol::Http(None) => false,
-            Protocol::Frames(_) | Protocol::Taken => return,
-        };
-        if waits {
-            return;
-        }
-        if conn.outbox.is_none() && conn.dirty == NONE {
-            return self.remove(id, Cause::Closed);
-        }
-        if conn.life == Life::Http {
-            conn.life = Life::Ending;
-            conn.deadline = end;
-            self.core.arm(id);
-        }
     }
 }

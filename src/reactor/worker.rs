@@ -16,12 +16,14 @@ use crate::reactor::fleet::{Fleet, TurnPart};
 use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::service::Service;
 use crate::reactor::transport::Transport;
-use crate::slots::Side;
+use crate::slots::{CHUNK, Side};
 use crate::sys::net::{Net, Ready};
 use crate::time::{TICK_MICROS, Tick};
 
 /// Ticks between two weighings of memory.
 const WEIGH_TICKS: u32 = 100;
+/// An arena that is not worth waking for.
+const IDLE_ARENA_BYTES: usize = 64 << 10;
 /// Places of a queue that outlast a burst.
 const MAIL_KEPT: usize = 64;
 
@@ -56,8 +58,8 @@ pub struct Worker<N: Net, S: Service> {
     weigh_at: Tick,
     /// Upgrades before this turn.
     upgrades: u64,
-    /// Something has happened since it was.
-    stirred: bool,
+    /// Connections when it was.
+    weighed: usize,
 }
 
 /// Whether connections wait to be accepted.
@@ -113,7 +115,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             drained_by: None,
             weigh_at: now.tick,
             upgrades: 0,
-            stirred: true,
+            weighed: 0,
         }
     }
 
@@ -164,7 +166,6 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.net.wait(&mut self.ready, timeout)?;
         self.core.now = self.net.now();
         self.state().turn_began.store(self.core.now.micros + 1, Relaxed);
-        self.stirred |= !self.ready.is_empty();
         Ok(())
     }
 
@@ -179,7 +180,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             Accepting::Blocked(at) => Some(at),
             _ => None,
         };
-        let weighing = self.stirred.then_some(self.weigh_at);
+        let weighing = self.is_worth_weighing().then_some(self.weigh_at);
         let next = [self.core.wheel.next(), self.service_due, retry, self.drained_by, weighing];
         let next = next.into_iter().flatten().reduce(Tick::min)?;
         // The turn's own time has passed since its reading of the clock: a deadline may be due by now.
@@ -288,10 +289,17 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
+    /// Whether a burst has left something to give back, or many came or went: an idle worker wakes for nothing less.
+    fn is_worth_weighing(&self) -> bool {
+        self.core.arena.held_bytes() > IDLE_ARENA_BYTES
+            || self.letters.capacity() > MAIL_KEPT
+            || self.core.conns.len().abs_diff(self.weighed) >= CHUNK
+    }
+
     /// Gives back what a burst has left, and sets the gauges of memory: once a second, while anything happens.
     fn weigh(&mut self) {
         self.weigh_at = self.core.now.tick.after(WEIGH_TICKS);
-        self.stirred = false;
+        self.weighed = self.core.conns.len();
         self.core.arena.give_back();
         self.letters.shrink_to(MAIL_KEPT);
         self.dead.shrink_to(MAIL_KEPT);

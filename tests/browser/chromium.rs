@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub(super) fn found(what: &str) -> Option<PathBuf> {
         assert!(std::env::var_os("ROLLCALL_BROWSER").is_none_or(|value| value != "required"), "no Chromium");
         // Past the harness, which shows nothing of what passes.
         let line = format!("left out, for there is no Chromium: {what}\n");
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+        let _ = io::stderr().write_all(line.as_bytes());
     }
     chromium
 }
@@ -56,10 +56,34 @@ pub(super) struct Browser {
 
 /// The DevTools connection: calls and their answers.
 struct Line {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Patient>,
     calls: u64,
     /// What went wrong in a page: uncaught errors, and what its policy refused.
     complaints: HashMap<String, Vec<String>>,
+}
+
+/// A socket whose reads go on where a signal cuts them short: with a time-out set the kernel doesn't restart them itself.
+struct Patient(TcpStream);
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// One tab.
@@ -71,7 +95,7 @@ pub(super) struct Tab<'b> {
 
 impl Browser {
     pub(super) fn start(chromium: &Path, name: &str) -> Browser {
-        let profile = std::env::temp_dir().join(format!("rollcall-{}-{name}", std::process::id()));
+        let profile = std::env::temp_dir().join(format!("rollcall-{}-browser-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&profile);
         fs::create_dir_all(&profile).unwrap();
         let process = Command::new(chromium)
@@ -97,7 +121,8 @@ impl Browser {
         });
         let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let (socket, _) = tungstenite::client(format!("ws://127.0.0.1:{port}{path}"), socket).unwrap();
+        let (socket, _) =
+            tungstenite::client(format!("ws://127.0.0.1:{port}{path}"), Patient(socket)).unwrap();
         let (process, profile) = process.0.take().unwrap();
         let line = RefCell::new(Line { socket, calls: 0, complaints: HashMap::new() });
         Browser { process, profile, line }
@@ -178,7 +203,8 @@ impl Line {
     fn call(&mut self, session: Option<&str>, method: &str, params: Value) -> Result<Value, String> {
         self.calls += 1;
         let id = self.calls;
-        let mut message = json!({ "id": id, "method": method, "params": params });
+        let mut message = json!({ "id": id, "method": method });
+        message["params"] = params;
         if let Some(session) = session {
             message["sessionId"] = json!(session);
         }
@@ -201,7 +227,6 @@ impl Line {
                         return Ok(serde_json::from_str(text).unwrap_or_default());
                     }
                 }
-                Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
@@ -264,6 +289,11 @@ impl Tab<'_> {
             );
             std::thread::sleep(STEP);
         }
+    }
+
+    /// Looks at it: a tab behind another one is hidden, and draws nothing.
+    pub(super) fn front(&self) {
+        self.call("Page.bringToFront", json!({}));
     }
 
     /// What went wrong in the page so far.

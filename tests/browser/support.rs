@@ -72,8 +72,10 @@ fn students_and_staff_meet_in_a_support_room() {
     assert_eq!(ben.eval("location.hash"), "", "the token does not stay in the address");
     let eve = enter("room=staff&watch=student-ben,student-ida", &staff);
 
+    ben.front();
     ben.until("document.querySelector('[data-user=student-ida]') !== null");
     assert_eq!(ben.eval("document.querySelector('[data-user=staff-eve]')"), serde_json::Value::Null);
+    eve.front();
     eve.until("document.querySelector('[data-user=student-ben]')?.innerText.includes('student-ben student')");
     let refused = ben.eval("rollcall.join('staff').catch(({ code, message }) => `${code} ${message}`)");
     assert!(refused.as_str().unwrap().starts_with("403 "), "{refused}");

@@ -115,7 +115,7 @@ fn a_certificate_of_ours_is_served_and_replaced_on_hangup() {
     let args = ["--listen", "wss://127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
     let mut running = Running::start(&args);
     let address = running.screen.split("wss://").nth(1).unwrap().split('/').next().unwrap().to_owned();
-    assert!(healthz(dial(&address, Path::new(&cert))).unwrap().ends_with("\r\n\r\nok"));
+    assert!(healthz(dial(&address, Path::new(&cert))).unwrap().ends_with("\r\n\r\nok\n"));
 
     let (mut socket, _) =
         tungstenite::client(format!("wss://{address}/echo"), dial(&address, Path::new(&cert))).unwrap();
@@ -149,7 +149,7 @@ fn a_unix_socket_is_served_and_removed() {
     let path = directory.path("socket");
     let mut running = Running::start(&["--listen", &format!("unix:{path}"), "--unix-mode", "0600"]);
     assert!(running.screen.contains(&format!("unix:{path}   mode 0600")), "{}", running.screen);
-    assert!(healthz(UnixStream::connect(&path).unwrap()).unwrap().ends_with("\r\n\r\nok"));
+    assert!(healthz(UnixStream::connect(&path).unwrap()).unwrap().ends_with("\r\n\r\nok\n"));
     running.signal(Signal::TERM);
     assert_eq!(running.child.wait().unwrap().code(), Some(0));
     assert!(!Path::new(&path).exists());

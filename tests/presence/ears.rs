@@ -1,5 +1,7 @@
 //! What one client asked and hears, and whether it may hear that.
 
+mod bidden;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -140,34 +142,6 @@ impl Ears {
             Ask::Unwatch(users) => users.iter().for_each(|user| drop(self.watches.remove(user))),
             _ => {}
         }
-    }
-
-    /// A desk has it come into a room, or go out. Says whether that changes anything.
-    pub(super) fn is_bidden(&mut self, room: &str, joins: bool, has_room: bool) -> bool {
-        if joins {
-            return has_room && self.rooms.insert(room.to_owned());
-        }
-        if let Some(hearing) = self.hears.get_mut(room) {
-            hearing.stopped = true;
-        }
-        self.rooms.remove(room)
-    }
-
-    /// It came into a room, or went out, without having asked.
-    fn brought(&mut self, json: &Value, judge: &mut Judge, text: &str) {
-        let room = json["room"].as_str().unwrap();
-        let number = |field: &str| json[field].as_u64().unwrap();
-        let (epoch, offset, count) = (number("epoch"), number("offset"), number("count"));
-        if json["event"] == "leave" {
-            self.hears.remove(room);
-            return;
-        }
-        let is_new = self.hears.get(room).is_none_or(|known| known.stopped);
-        judge.holds("one_order_per_room", is_new, || format!("{}: was in there: {text}", self.name));
-        let stops = |asked: &Asked| matches!(&asked.ask, Ask::Leave(other) if other == room);
-        let stopped = self.asked.values().any(stops) || !self.rooms.contains(room);
-        let known = BTreeMap::new();
-        self.hears.insert(room.to_owned(), Hearing { epoch, offset, count, known, stopped });
     }
 
     /// A message comes.

@@ -436,24 +436,4 @@ impl World {
             self.after(worker as u16);
         }
     }
-
-    /// Everything is delivered and every grace is over: what is known everywhere is what is true.
-    pub(super) fn rest(&mut self, grace: u32) {
-        self.frozen.fill(false);
-        self.full.fill(false);
-        self.due();
-        for _ in 0..3 {
-            self.settle();
-            for c in 0..self.clients.len() {
-                if self.clients[c].open && self.clients[c].closing.is_some() {
-                    self.close(c, Reason::Kicked);
-                }
-            }
-            self.settle();
-            // Broadcasts take a turn each.
-            self.pass(grace + 20);
-        }
-        self.settle();
-        self.check_at_rest();
-    }
 }

@@ -52,8 +52,8 @@ const RULES: &[Rule] = &[
     Rule {
         within: &["src/presence"],
         but: &[],
-        never: Never::BelowBut("crate", &["crate::presence", "crate::limits", "crate::time"]),
-        instead: "presence knows only limits and time; give out an effect and let the service carry it out",
+        never: Never::BelowBut("crate", &["crate::presence", "crate::limits", "crate::slots", "crate::time"]),
+        instead: "presence knows only limits, slots and time; give out an effect and let the service carry it out",
     },
     Rule {
         within: &["src/identity"],

@@ -6,7 +6,9 @@
 //! is never closed; at rest everybody sees what is true; memory and calls are bounded; and when all have gone nothing is left.
 //! `SEED=7 cargo test --test main whole_servers` replays one.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod client;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +18,13 @@ use rollcall::limits::MessageLimits;
 use rollcall::reactor::core::Mailboxes;
 use rollcall::reactor::{Config, Fleet, Turned, Worker, WorkerId};
 use rollcall::service::presence::Letter;
-use rollcall::wire::frame::{self, Header, Opcode, Parsed};
+use rollcall::wire::frame::{self, Opcode};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde_json::Value;
 
 use super::kit::{config, seconds};
 use super::script::{Script, mailboxes};
 use super::simulation::Dice;
+use client::{Client, Nature};
 
 const SEEDS: u64 = 1_500;
 const STEPS: usize = 250;
@@ -31,123 +33,6 @@ const BACKLOG_BYTES_MAX: usize = 64 << 10;
 /// What one connection may hold: half a message or request, what its socket did not take, and what their buffers grew ahead.
 const HELD_MAX: usize = 2 * (MESSAGE_BYTES_MAX + BACKLOG_BYTES_MAX) + (32 << 10);
 const SUBPROTOCOL: &str = "rollcall.v1";
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Nature {
-    /// Named, speaks the protocol, reads, answers Pings.
-    Good,
-    /// Nobody, and does as it likes.
-    Wild,
-}
-
-struct Client {
-    worker: usize,
-    id: usize,
-    nature: Nature,
-    user: String,
-    outgoing: VecDeque<u8>,
-    incoming: Vec<u8>,
-    upgraded: bool,
-    over: bool,
-    seq: i64,
-    /// Commands by seq that wait for their answer.
-    asked: BTreeMap<i64, &'static str>,
-    /// Rooms that it has joined, with the epoch and offset heard last.
-    rooms: BTreeMap<String, (u64, u64)>,
-    /// Whom it watches: the version and state seen last.
-    watched: BTreeMap<String, (u64, String)>,
-    /// Messages heard, and commands answered with 200.
-    heard: usize,
-    granted: usize,
-}
-
-impl Client {
-    fn ask(&mut self, cmd: &'static str, params: &str) {
-        self.seq += 1;
-        self.asked.insert(self.seq, cmd);
-        let text = format!(r#"{{"seq":{},"cmd":"{cmd}","params":{params}}}"#, self.seq);
-        let mut bytes = Vec::new();
-        frame::write(&mut bytes, Opcode::Text, text.as_bytes(), Some([5, 6, 7, 8]));
-        self.outgoing.extend(bytes);
-    }
-
-    fn take(&mut self) {
-        if !self.upgraded {
-            let Some(end) = self.incoming.windows(4).position(|window| window == b"\r\n\r\n") else { return };
-            self.over = !self.incoming.starts_with(b"HTTP/1.1 101 ");
-            self.upgraded = !self.over;
-            self.incoming.drain(..end + 4);
-        }
-        while !self.over {
-            let Parsed::Header(header, at) = Header::parse(&self.incoming).expect("frames") else { return };
-            let end = at + header.len as usize;
-            if self.incoming.len() < end {
-                return;
-            }
-            let payload: Vec<u8> = self.incoming.drain(..end).skip(at).collect();
-            match header.opcode {
-                Opcode::Ping => {
-                    let mut pong = Vec::new();
-                    frame::write(&mut pong, Opcode::Pong, &payload, Some([1; 4]));
-                    self.outgoing.extend(pong);
-                }
-                Opcode::Text => self.hear(&serde_json::from_slice(&payload).expect("JSON")),
-                Opcode::Close => {
-                    let code = u16::from_be_bytes([payload[0], payload[1]]);
-                    assert!([1001, 4409].contains(&code), "{} was closed with {code}", self.user);
-                    self.over = true;
-                }
-                other => panic!("a {other:?}"),
-            }
-        }
-    }
-
-    fn hear(&mut self, json: &Value) {
-        if let Some(seq) = json["seq"].as_i64() {
-            let cmd = self.asked.remove(&seq).expect("one answer to each command");
-            return self.answered(cmd, &json["body"]);
-        }
-        let text = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
-        match json["event"].as_str() {
-            Some("say") => {
-                let (epoch, offset) = (json["epoch"].as_u64().unwrap(), json["offset"].as_u64().unwrap());
-                let last = self.rooms.get_mut(&text("room")).expect("a room that it is in");
-                assert_eq!((epoch, offset), (last.0, last.1 + 1), "the room's next message");
-                *last = (epoch, offset);
-                self.heard += 1;
-            }
-            Some("presence") => self.see(&text("user"), json),
-            Some("welcome") => assert_eq!(text("user"), self.user),
-            Some("join" | "leave" | "room" | "tell" | "goodbye") => {}
-            other => panic!("the event {other:?}"),
-        }
-    }
-
-    fn answered(&mut self, cmd: &str, body: &Value) {
-        let code = body["code"].as_u64().unwrap();
-        assert!([200, 403, 404, 429, 503].contains(&code), "{cmd} was answered {body}");
-        self.granted += usize::from(code == 200);
-        match (cmd, code) {
-            ("join", 200) => {
-                let at = (body["epoch"].as_u64().unwrap(), body["offset"].as_u64().unwrap());
-                self.rooms.entry("r0".to_owned()).or_insert(at);
-            }
-            ("watch", 200) => {
-                for view in body["users"].as_array().unwrap() {
-                    self.see(view["user"].as_str().unwrap(), view);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn see(&mut self, user: &str, view: &Value) {
-        let version = view["version"].as_u64().unwrap();
-        let seen = self.watched.entry(user.to_owned()).or_default();
-        assert!(version >= seen.0, "the version of {user} went back from {} to {version}", seen.0);
-        *seen = (version, view["state"].as_str().unwrap().to_owned());
-    }
-}
 
 struct Servers {
     scripts: Vec<Script>,
@@ -375,7 +260,7 @@ impl Servers {
         match dice.below(8) {
             // The answer to a join does not name the room: a client that is in two would not know which.
             0..2 if !client.asked.values().any(|cmd| *cmd == "join") => {
-                client.ask("join", r#"{"room":"r0"}"#)
+                client.ask("join", r#"{"room":"r0"}"#);
             }
             2..4 if !client.rooms.is_empty() => {
                 let data = "x".repeat(dice.below(600));

@@ -9,6 +9,8 @@ pub struct Chart {
     pub title: String,
     /// What the figures are, in a sentence.
     pub subtitle: String,
+    /// Where parts of it begin, ascending, and what they are.
+    pub marks: Vec<(f64, String)>,
     /// The horizontal axis.
     pub x: Scale,
     /// How its ticks read, given the last one too.
@@ -52,15 +54,20 @@ const HEADING: f64 = 24.0;
 const GAP: f64 = 22.0;
 const BELOW: f64 = 46.0;
 const LABEL_STEP: f64 = 16.0;
+/// Room for the names of marks.
+const MARKS: f64 = 2.0 * LABEL_STEP + 4.0;
 
 impl Chart {
     /// The whole drawing.
     pub fn svg(&self) -> String {
+        let marked = if self.marks.is_empty() { 0.0 } else { MARKS };
         let heights: f64 = self.panels.iter().map(|panel| panel.full_height() + GAP).sum();
-        let height = heading_height(WIDTH, &self.subtitle) + heights - GAP + BELOW;
+        let height = heading_height(WIDTH, &self.subtitle) + marked + heights - GAP + BELOW;
         draw(WIDTH, height, &format!("{}: {}", self.title, self.subtitle), |canvas| {
             let mut top = heading(canvas, WIDTH, &self.title, &self.subtitle);
             let (left, right) = self.sides();
+            let names = top + 7.0;
+            top += marked;
             for (index, panel) in self.panels.iter().enumerate() {
                 if !panel.heading.is_empty() {
                     canvas.text((left, top + 7.0), Align::Start, Type::HEADING, &panel.heading);
@@ -68,6 +75,7 @@ impl Chart {
                 let bottom = top + panel.full_height();
                 let frame = Frame { left, right, top: bottom - panel.height, bottom, x: self.x, y: panel.y };
                 self.draw_x(canvas, frame, index + 1 == self.panels.len());
+                self.draw_marks(canvas, frame, (index == 0).then_some(names));
                 panel.draw(canvas, frame);
                 top = bottom + GAP;
             }
@@ -88,6 +96,19 @@ impl Chart {
         let last_tick =
             texts(self.x, self.x_text).last().map_or(0.0, |text| width_of(text, Type::SMALL) / 2.0);
         (ticks + 10.0, WIDTH - if names > 0.0 { names + 22.0 } else { last_tick + 4.0 })
+    }
+
+    /// A line where each part begins, and above the first panel their names: in two rows, for some parts are short.
+    fn draw_marks(&self, canvas: &Canvas<'_>, frame: Frame, names: Option<f64>) {
+        let mut free = [f64::NEG_INFINITY; 2];
+        for (at, name) in &self.marks {
+            let x = frame.x(*at);
+            canvas.path(&[(x, frame.top), (x, frame.bottom)], Paint::QUIET, 1.0);
+            let Some(top) = names else { continue };
+            let Some(row) = free.iter().position(|free| *free <= x) else { continue };
+            free[row] = x + width_of(name, Type::SMALL) + 6.0;
+            canvas.text((x, top + LABEL_STEP * row as f64), Align::Start, Type::SMALL, name);
+        }
     }
 
     fn draw_x(&self, canvas: &Canvas<'_>, frame: Frame, with_text: bool) {
@@ -206,6 +227,7 @@ mod tests {
         let chart = Chart {
             title: "Connections".into(),
             subtitle: "open".into(),
+            marks: vec![(5.0, "half".into())],
             x: Scale::from_zero(10.0),
             x_text: |value, _| format!("{value:.0}"),
             x_name: "seconds".into(),
@@ -224,6 +246,11 @@ mod tests {
             }],
         };
         let svg = chart.svg();
-        assert!(svg.contains("rollcall") && svg.contains("seconds") && svg.contains("<polygon"));
+        assert!(
+            svg.contains("rollcall")
+                && svg.contains("seconds")
+                && svg.contains("half")
+                && svg.contains("<polygon")
+        );
     }
 }

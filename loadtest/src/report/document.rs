@@ -5,7 +5,7 @@ use super::cells::{figure_text, with_spread};
 use super::markdown::Markdown;
 use super::measures::{MEASURES, Measure, names, targets};
 use super::plots::{self, Plot};
-use super::{numbers, scale};
+use super::{goals, numbers, scale};
 use crate::comparison::{BARE, Cell, Comparison, OURS, Row};
 
 /// A text and the drawings that it shows.
@@ -35,6 +35,7 @@ impl Document {
         let row_names = names(&comparison.rows);
         let named: Vec<(&Row, &str)> =
             comparison.rows.iter().zip(row_names.iter().map(String::as_str)).collect();
+        writer.goals(&named);
         for measure in &MEASURES {
             let rows: Vec<_> = named.iter().copied().filter(|(row, _)| measure.holds_for(row)).collect();
             if !rows.is_empty() {
@@ -79,6 +80,25 @@ impl Writer<'_> {
         if rounds > 1 {
             let about = "Each figure is the median of";
             self.text.paragraph(&format!("{about} {rounds} rounds; the targets take turns within a row."));
+        }
+    }
+
+    /// What a run with all users is judged by, and its memory.
+    fn goals(&mut self, rows: &[(&Row, &str)]) {
+        for cell in
+            rows.iter().filter(|(row, _)| row.scenario == goals::SCENARIO).flat_map(|(row, _)| &row.cells)
+        {
+            self.text.section("What was asked, and what came of it");
+            let (header, lines) = goals::table(cell);
+            self.text.table(&header, &lines);
+            if let Some((header, lines)) = goals::receipt(cell) {
+                self.text.section("The memory receipt");
+                self.text.line(
+                    "As the server tells it with all users there: each line from the structure's own capacity, and what is in \
+                     none of them by itself.",
+                );
+                self.text.table(&header, &lines);
+            }
         }
     }
 
@@ -136,7 +156,7 @@ impl Writer<'_> {
         self.text.section("Latency");
         let paced = with.iter().any(|(row, _)| row.is_paced());
         let drawn =
-            with.iter().filter(|(row, _)| !paced || row.is_paced() || row.scenario == "death").take(4);
+            with.iter().filter(|(row, _)| !paced || row.is_paced() || plots::is_of_deaths(row)).take(4);
         for (index, (row, row_name)) in drawn.enumerate() {
             if let Some(plot) = plots::latency(row, row_name, format!("latency-{}", index + 1)) {
                 self.show(plot);

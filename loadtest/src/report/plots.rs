@@ -74,7 +74,7 @@ fn panel(measure: &Measure, row: &Row, name: &str) -> Panel {
 
 /// Latency by percentile, one curve a target, if the row has such a histogram.
 pub fn latency(row: &Row, name: &str, file: String) -> Option<Plot> {
-    let is_death = row.scenario == "death";
+    let is_death = is_of_deaths(row);
     let (what, called) =
         if is_death { ("lateness", "Lateness of detection") } else { ("latency", "Latency") };
     let mut curves = Vec::new();
@@ -117,6 +117,7 @@ pub fn latency(row: &Row, name: &str, file: String) -> Option<Plot> {
     let chart = Chart {
         title: title.clone(),
         subtitle: subtitle.into(),
+        marks: Vec::new(),
         x: Scale::Nines(last),
         x_text: |quantile, _| percentile_name(quantile),
         x_name: "percentile".into(),
@@ -129,6 +130,11 @@ pub fn latency(row: &Row, name: &str, file: String) -> Option<Plot> {
         }],
     };
     Some(Plot { file, label: title, svg: chart.svg() })
+}
+
+/// Whether a row's runs time deaths.
+pub fn is_of_deaths(row: &Row) -> bool {
+    ["death", super::goals::SCENARIO].contains(&row.scenario.as_str())
 }
 
 /// Everything that a row's runs recorded second by second: a panel for each series, a curve for each target. Runs of
@@ -173,12 +179,19 @@ pub fn timeline(row: &Row, name: &str, file: String) -> Option<Plot> {
     let chart = Chart {
         title: title.clone(),
         subtitle: format!("Targets: {}.", order.join(", ")),
+        marks: marks(row),
         x: Scale::Linear(0.0, end),
         x_text: numbers::axis,
         x_name: "seconds from the start".into(),
         panels: panels.collect(),
     };
     Some(Plot { file, label: title, svg: chart.svg() })
+}
+
+/// Where the phases of the first cell begin.
+fn marks(row: &Row) -> Vec<(f64, String)> {
+    let phases = row.cells.first().map_or(&[][..], |cell| cell.phases.as_slice());
+    phases.iter().map(|phase| (phase.seconds, phase.name.clone())).collect()
 }
 
 fn curve(cell: &Cell, series: &str, position: usize, named: bool) -> Option<Curve> {

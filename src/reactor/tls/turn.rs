@@ -59,7 +59,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// As [`Worker::read`]. A handshake waits for its turn: it costs as much as a hundred messages.
     pub(crate) fn read_records(&mut self, id: ConnId, to_end: bool) {
-        if self.core.tls_link(id).is_some_and(|link| link.is_handshaking()) {
+        if self.core.tls_link(id).is_some_and(Link::is_handshaking) {
             let Some(conn) = self.core.get_mut(id).filter(|conn| !conn.flags.listed) else { return };
             conn.flags.listed = true;
             if let Some(side) = &mut self.core.tls {
@@ -158,7 +158,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// The socket's stream has ended. Without the peer's word for it, it may be somebody else who ended it.
     fn cut(&mut self, id: ConnId) {
-        let ended = self.core.tls_link(id).is_none_or(|link| link.has_ended());
+        let ended = self.core.tls_link(id).is_none_or(Link::has_ended);
         let said = self.core.get(id).is_some_and(|conn| matches!(conn.life, Life::Ending | Life::Lingering));
         if ended || said { self.on_end(id) } else { self.remove(id, Cause::Reset) }
     }

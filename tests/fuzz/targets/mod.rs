@@ -17,8 +17,11 @@ mod letters;
 mod request;
 mod session;
 
+/// Takes any bytes.
+type Target = fn(&[u8]);
+
 /// All targets, by name.
-pub(crate) const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub(crate) const TARGETS: [(&str, Target); 5] = [
     ("request", request::run),
     ("session", session::run),
     ("differential", differential::run),

@@ -113,6 +113,10 @@ fn memory(outcome: &mut Outcome, args: &Args, seen: &Seen) {
         outcome.figure("server_anonymous_bytes", anonymous as f64);
         outcome.row("server memory", format!("{} resident", size(resident as f64)));
     }
+    let unexplained = seen.parts.iter().find(|(part, _)| part == "unexplained");
+    if let (Some((_, bytes)), Some((resident, _))) = (unexplained, seen.full.server) {
+        outcome.figure("memory_unexplained_percent", 100.0 * bytes.abs() / (resident as f64).max(1.0));
+    }
     for (part, bytes) in &seen.parts {
         outcome.figure(&format!("memory_{part}_bytes"), *bytes);
     }

@@ -1,0 +1,146 @@
+//! What a run with as many users as a machine holds is judged by: its figures beside what they may be, and the server's
+//! memory by part.
+
+use super::numbers;
+use crate::comparison::Cell;
+
+/// The scenario that is judged.
+pub const SCENARIO: &str = "million";
+
+/// A figure, how it reads, and what it may be at most.
+struct Goal {
+    what: &'static str,
+    figure: &'static str,
+    at_most: fn(&Cell) -> f64,
+    text: fn(f64) -> String,
+}
+
+const GOALS: [Goal; 11] = [
+    Goal {
+        what: "user space per named idle user, name included",
+        figure: "anonymous_bytes_per_user",
+        at_most: |cell| 400.0 + figure(cell, "name_bytes_per_user").unwrap_or(0.0),
+        text: |bytes| format!("{} B", numbers::whole(bytes)),
+    },
+    Goal {
+        what: "server CPU, all idle",
+        figure: "server_cpu_percent",
+        at_most: |_| 35.0,
+        text: |percent| format!("{percent:.0} % of one core"),
+    },
+    Goal {
+        what: "busiest second of heartbeats to the mean",
+        figure: "pings_highest_to_mean",
+        at_most: |_| 2.0,
+        text: numbers::ratio,
+    },
+    Goal {
+        what: "lateness of detection, p99.9",
+        figure: "lateness_p99_9_us",
+        at_most: |_| 110_000.0,
+        text: numbers::micros,
+    },
+    Goal { what: "false deaths", figure: "false_deaths", at_most: |_| 0.0, text: numbers::whole },
+    Goal { what: "lost connections", figure: "connections_lost", at_most: |_| 0.0, text: numbers::whole },
+    Goal { what: "errors", figure: "errors", at_most: |_| 0.0, text: numbers::whole },
+    Goal {
+        what: "from the first connection to all identified",
+        figure: "identify_s",
+        at_most: |_| 60.0,
+        text: seconds,
+    },
+    Goal {
+        what: "one message to everybody, first to last",
+        figure: "broadcast_first_to_last_s",
+        at_most: |_| 5.0,
+        text: seconds,
+    },
+    Goal {
+        what: "of the growth, still held when all have left",
+        figure: "still_held_percent",
+        at_most: |_| 10.0,
+        text: |percent| format!("{percent:.1} %"),
+    },
+    Goal {
+        what: "memory that is in no line of the receipt",
+        figure: "memory_unexplained_percent",
+        at_most: |_| 10.0,
+        text: |percent| format!("{percent:.1} %"),
+    },
+];
+
+fn figure(cell: &Cell, name: &str) -> Option<f64> {
+    cell.figures.get(name).copied()
+}
+
+fn seconds(seconds: f64) -> String {
+    format!("{} s", numbers::short(seconds))
+}
+
+/// A table's header and lines: each goal that the run has a figure for.
+pub fn table(cell: &Cell) -> (Vec<String>, Vec<Vec<String>>) {
+    let header = ["", "measured", "at most", ""].map(str::to_owned).to_vec();
+    let line = |goal: &Goal| {
+        let (value, most) = (figure(cell, goal.figure)?, (goal.at_most)(cell));
+        let verdict = if value <= most { "holds" } else { "does not hold" };
+        Some([goal.what, &(goal.text)(value), &(goal.text)(most), verdict].map(str::to_owned).to_vec())
+    };
+    (header, GOALS.iter().filter_map(line).collect())
+}
+
+/// The memory receipt: a line for each part, and for all of them.
+pub fn receipt(cell: &Cell) -> Option<(Vec<String>, Vec<Vec<String>>)> {
+    let connections = figure(cell, "connections_held").filter(|count| *count > 0.0)?;
+    let part = |(name, bytes): (&String, &f64)| {
+        let part = name.strip_prefix("memory_")?.strip_suffix("_bytes")?;
+        Some((part.to_owned(), *bytes))
+    };
+    let mut parts: Vec<(String, f64)> = cell.figures.iter().filter_map(part).collect();
+    if parts.is_empty() {
+        return None;
+    }
+    parts.sort_by(|a, b| (a.0 == "unexplained").cmp(&(b.0 == "unexplained")).then(b.1.total_cmp(&a.1)));
+    parts.push(("**resident**".to_owned(), parts.iter().map(|(_, bytes)| bytes).sum()));
+    let line = |(part, bytes): (String, f64)| {
+        vec![part, numbers::bytes(bytes), format!("{} B", numbers::short(bytes / connections))]
+    };
+    let header = ["part", "in all", "per connection"].map(str::to_owned).to_vec();
+    Some((header, parts.into_iter().map(line).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(figures: &[(&str, f64)]) -> Cell {
+        let figures = figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+        Cell { figures, ..Cell::default() }
+    }
+
+    #[test]
+    fn each_figure_stands_beside_its_bound() {
+        let cell = cell(&[
+            ("anonymous_bytes_per_user", 407.4),
+            ("name_bytes_per_user", 7.9),
+            ("lateness_p99_9_us", 250_000.0),
+            ("errors", 0.0),
+        ]);
+        let lines: Vec<String> = table(&cell).1.iter().map(|line| line[1..].join(" | ")).collect();
+        assert_eq!(lines, ["407 B | 408 B | holds", "250 ms | 110 ms | does not hold", "0 | 0 | holds"]);
+    }
+
+    #[test]
+    fn the_receipt_adds_up() {
+        let cell = cell(&[
+            ("connections_held", 1_000.0),
+            ("memory_unexplained_bytes", 9_000.0),
+            ("memory_wheel_bytes", 1_000.0),
+            ("memory_presence_bytes", 2_000.0),
+        ]);
+        let lines = receipt(&cell).expect("parts").1;
+        let parts: Vec<&str> = lines.iter().map(|line| line[0].as_str()).collect();
+        assert_eq!(parts, ["presence", "wheel", "unexplained", "**resident**"]);
+        assert_eq!(lines[3][2], "12.0 B");
+        assert!(receipt(&Cell::default()).is_none());
+    }
+}

@@ -1,0 +1,42 @@
+//! What a client hears that a desk has brought somewhere: it did not ask, and has no answer to wait for.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Asked, Ears, Hearing};
+use crate::presence::ask::Ask;
+use crate::presence::model::Judge;
+
+impl Ears {
+    /// A desk has it come into a room, or go out. Says whether that changes anything.
+    pub(in crate::presence) fn is_bidden(&mut self, room: &str, joins: bool, has_room: bool) -> bool {
+        if joins {
+            if has_room {
+                self.visited.insert(room.to_owned());
+            }
+            return has_room && self.rooms.insert(room.to_owned());
+        }
+        if let Some(hearing) = self.hears.get_mut(room) {
+            hearing.stopped = true;
+        }
+        self.rooms.remove(room)
+    }
+
+    /// It came into a room, or went out, without having asked.
+    pub(super) fn brought(&mut self, json: &Value, judge: &mut Judge, text: &str) {
+        let room = json["room"].as_str().unwrap();
+        let number = |field: &str| json[field].as_u64().unwrap();
+        let (epoch, offset, count) = (number("epoch"), number("offset"), number("count"));
+        if json["event"] == "leave" {
+            self.hears.remove(room);
+            return;
+        }
+        let is_new = self.hears.get(room).is_none_or(|known| known.stopped);
+        judge.holds("one_order_per_room", is_new, || format!("{}: was in there: {text}", self.name));
+        let stops = |asked: &Asked| matches!(&asked.ask, Ask::Leave(other) if other == room);
+        let stopped = self.asked.values().any(stops) || !self.rooms.contains(room);
+        let known = BTreeMap::new();
+        self.hears.insert(room.to_owned(), Hearing { epoch, offset, count, known, stopped });
+    }
+}
