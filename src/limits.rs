@@ -28,6 +28,8 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// Requests that wait unanswered behind one another on a connection: the bytes of them that are kept.
 /// Past it the connection isn't read until they are answered.
 pub const PIPELINE_BYTES_MAX: usize = HEAD_BYTES_MAX + BODY_BYTES_MAX;
+/// A PROXY protocol header, version 2 with what it carries beside addresses. Past it: 400.
+pub const PROXY_HEADER_BYTES_MAX: usize = 2048;
 /// Payload of a control frame (RFC 6455 §5.5). Past it: close 1002.
 pub const CONTROL_BYTES_MAX: usize = 125;
 /// Reason of a Close frame: what two bytes of code leave of a control frame.
@@ -106,6 +108,26 @@ pub const MAILBOX_MAX: usize = 65_536;
 pub const LISTEN_BACKLOG: i32 = 4096;
 /// Connections beyond `--max-connections` that a worker holds for as long as it takes to answer them 503.
 pub const REFUSED_CONNECTIONS_MAX: usize = 64;
+/// Connections beyond `--max-connections-per-address` that are held for as long as it takes to answer them 429. Those beyond
+/// are closed unheard.
+pub const REFUSED_PER_ADDRESS_MAX: u32 = 16;
+/// Connections at once of one address without `--max-connections-per-address`.
+pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 10_000;
+/// New connections of one address in a second without `--max-handshakes-per-address`. Past it: 429.
+pub const HANDSHAKES_PER_ADDRESS_MAX: u32 = 1_000;
+/// Seconds' worth of handshakes that an address may make at once.
+pub const HANDSHAKE_BURST_SECONDS: u32 = 2;
+/// Addresses that are counted at once, 16 bytes each. Past it the one that is idle for longest makes way; where none is idle,
+/// a further address isn't counted.
+pub const ADDRESSES_MAX: usize = 1 << 20;
+/// Free descriptors of a worker's table below which an upgrade gets 503.
+pub const DESCRIPTORS_FLOOR: usize = 32;
+/// Letters that wait for some worker above which an upgrade gets 503: half of what its mailbox holds.
+pub const MAIL_ADMISSION_MAX: usize = MAILBOX_MAX / 2;
+/// Ticks between two readings of resident memory.
+pub const MEMORY_TICKS: u32 = 100;
+/// The least and the most time over which clients that are sent away are asked to come back.
+pub const RETRY_MILLIS: std::ops::RangeInclusive<u64> = 500..=60_000;
 /// Workers of one server.
 pub const WORKERS_MAX: usize = 1024;
 
@@ -145,6 +167,10 @@ pub const BIG_ROOM_MEMBERS: usize = 100;
 /// Offline users whose last-seen time is kept, an equal share of them on each worker; past it the one offline for longest is
 /// forgotten.
 pub const LAST_SEEN_MAX: usize = 100_000;
+/// Messages of rooms under `--drop-oldest` that wait for one slow reader. Past it the oldest are dropped, and counted.
+pub const SLOW_MESSAGES_MAX: usize = 256;
+/// Bytes of such messages, each of which is shared with all who wait for it. Past it the oldest are dropped, and counted.
+pub const SLOW_BYTES_MAX: usize = 1 << 20;
 /// Mail that a worker holds back for one whose mailbox is full. Past it messages of rooms are dropped, and counted.
 pub const HELD_BACK_MAX: usize = 1 << 20;
 
@@ -181,6 +207,7 @@ const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= USERS_PER_COMMAND_
 const _: () = assert!(CLOSE_REASON_BYTES_MAX == 123);
 const _: () = assert!(HEAD_BYTES_MAX <= READ_BUFFER_BYTES);
 const _: () = assert!(BACKLOG_BYTES_PAUSE <= BACKLOG_BYTES_MAX);
+const _: () = assert!(MAIL_ADMISSION_MAX < MAILBOX_MAX && DESCRIPTORS_FLOOR <= REFUSED_CONNECTIONS_MAX);
 const _: () = assert!(WRITEV_BYTES_MIN <= EARLY_FLUSH_BYTES);
 const _: () = assert!(EARLY_FLUSH_BYTES <= ARENA_BYTES_MAX && ARENA_BYTES_MAX <= ARENA_BYTES_CALL_MAX);
 const _: () = assert!(TLS_RECORDS_BYTES + TLS_PARTIAL_BYTES_MAX <= READ_BUFFER_BYTES);

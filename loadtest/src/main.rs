@@ -16,6 +16,7 @@ mod echo;
 mod engine;
 mod expect;
 mod group;
+mod herd;
 mod idle;
 mod machine;
 mod measure;
@@ -61,6 +62,8 @@ enum Command {
     Presence(roster::presence::Args),
     /// A share of the users falls silent: how late each is said to be gone, and whether a live one is
     Death(roster::death::Args),
+    /// A server goes away and comes back: how its clients return
+    Herd(herd::Args),
     /// As many named users as the machine holds, from the first connection to the last; starts the server itself
     #[command(mut_arg("url", |url| url.required(false).default_value("").hide_default_value(true)))]
     Million(Box<roster::million::Args>),
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Command::Chat(args) => group::chat::run(&args),
         Command::Presence(args) => roster::presence::run(&args),
         Command::Death(args) => roster::death::run(&args),
+        Command::Herd(args) => herd::run(&args),
         Command::Million(args) => roster::million::run(&args),
         Command::Bare(args) => bare::run(&args),
         Command::Compare(args) => compare::run(&args),

@@ -76,6 +76,19 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "N", help_heading = "Size")]
     pub(crate) max_connections: Option<usize>,
 
+    /// Connections at once of one address, IPv6 by /64, loopback and proxies apart; past it: 429. 0: no limit
+    #[arg(long, value_name = "N", help_heading = "Addresses")]
+    pub(crate) max_connections_per_address: Option<usize>,
+    /// New connections of one address in a second, over two seconds; past it: 429. 0: no limit
+    #[arg(long, value_name = "N", help_heading = "Addresses")]
+    pub(crate) max_handshakes_per_address: Option<usize>,
+    /// Proxy whose X-Forwarded-For is believed, an address or network; repeatable [default: none]
+    #[arg(long, value_name = "CIDR", help_heading = "Addresses")]
+    pub(crate) trusted_proxy: Option<Vec<String>>,
+    /// Trusted proxies begin each connection with a PROXY header, version 1 or 2
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Addresses")]
+    pub(crate) proxy_protocol: Option<bool>,
+
     /// Who proves that a connection lives: server (Pings), client (no Pings), both
     #[arg(long, value_name = "WHO", help_heading = "Heartbeat")]
     pub(crate) heartbeat: Option<Heartbeat>,
@@ -137,6 +150,15 @@ pub(crate) struct Layer {
     /// Compress messages with clients that offer it: each by itself (shared), or with those before it (per-connection)
     #[arg(long, value_name = "HOW", help_heading = "Bounds")]
     pub(crate) deflate: Option<Deflate>,
+    /// Time for the rest of a message that was begun; past it: close 4408
+    #[arg(long, value_name = "TIME", help_heading = "Time-outs")]
+    pub(crate) message_timeout: Option<Span>,
+    /// Resident memory of the process; past it an upgrade gets 503. 0: no limit
+    #[arg(long, value_name = "SIZE", help_heading = "Bounds")]
+    pub(crate) max_memory: Option<Size>,
+    /// Rooms whose slow members lose the oldest messages instead of being closed: a name, or a prefix and `*`; repeatable
+    #[arg(long, value_name = "ROOM", help_heading = "Presence")]
+    pub(crate) drop_oldest: Option<Vec<String>>,
 
     /// Form of the log on stderr
     #[arg(long, value_name = "FORM", help_heading = "Log")]
@@ -157,6 +179,10 @@ origin = []
 cors-origin = []
 subprotocol = ["rollcall.v1", "chat"]
 fd-tables = "auto"
+max-connections-per-address = 10000
+max-handshakes-per-address = 1000
+trusted-proxy = []
+proxy-protocol = false
 heartbeat = "server"
 heartbeat-interval = "25s"
 heartbeat-timeout = "20s"
@@ -177,6 +203,9 @@ max-header = "16KiB"
 max-fragments = 1024
 max-backlog = "1MiB"
 deflate = "off"
+message-timeout = "2m"
+max-memory = "0B"
+drop-oldest = []
 log = "text"
 log-level = "info"
 "#;

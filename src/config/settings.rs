@@ -1,5 +1,7 @@
 //! The settings as the server takes them, once the relations between them hold.
 
+mod peers;
+
 use std::hash::{BuildHasher, RandomState};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -126,6 +128,11 @@ impl Check<'_> {
                 layer::Deflate::PerConnection => reactor::Deflate::PerConnection,
             },
             max_head_bytes: self.size("max-header", layer.max_header, 1 << 10..=READ_BUFFER_BYTES)?,
+            addresses: self.address_limits()?,
+            trusted_proxies: self.trusted_proxies()?,
+            proxy_protocol: set(layer.proxy_protocol),
+            max_memory_bytes: Some(set(layer.max_memory).0 as u64).filter(|bytes| *bytes > 0),
+            message_timeout: self.span("message-timeout", layer.message_timeout, MILLIS(100)..=DAY)?,
             max_backlog_bytes: self.size("max-backlog", layer.max_backlog, BACKLOG_BYTES_PAUSE..=1 << 30)?,
             ..reactor::Config::default()
         })
@@ -192,6 +199,7 @@ impl Check<'_> {
                 texts: set(layer.heartbeat_text.clone()),
                 keys: set(layer.heartbeat_key.clone()),
             },
+            drop_oldest: self.rooms("drop-oldest", self.layer.drop_oldest.clone())?,
             gate: self.gate(key_files)?,
             secret: RandomState::new().hash_one("homes"),
         })
@@ -291,19 +299,6 @@ impl Check<'_> {
         Ok(origins)
     }
 
-    fn subprotocols(&self) -> Result<Vec<String>, String> {
-        let names = self.layer.subprotocol.clone().unwrap_or_default();
-        // RFC 6455 §4.1: a subprotocol is a token of RFC 9110 §5.6.2.
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        match names.iter().find(|name| name.is_empty() || !name.bytes().all(is_token)) {
-            Some(name) => {
-                Err(self
-                    .at("subprotocol", &format!("`{name}` has characters that a subprotocol may not have")))
-            }
-            None => Ok(names),
-        }
-    }
-
     fn span(
         &self,
         key: &str,
@@ -375,6 +370,8 @@ mod tests {
         let suspect_after = Some(Duration::from_secs(8));
         assert_eq!(ours.heartbeat, reactor::Heartbeat { suspect_after, ..theirs.heartbeat });
         assert_eq!(ours.messages, theirs.messages);
+        assert_eq!((ours.addresses, ours.message_timeout), (theirs.addresses, theirs.message_timeout));
+        assert_eq!((ours.max_memory_bytes, ours.proxy_protocol), (None, false));
         assert_eq!(
             (ours.handshake_timeout, ours.close_timeout, ours.drain),
             (theirs.handshake_timeout, theirs.close_timeout, theirs.drain)
@@ -405,6 +402,15 @@ mod tests {
             (
                 &["--origin=example.org/"],
                 "--origin: `example.org/` is not what a browser sends, like https://example.org:8443",
+            ),
+            (
+                &["--trusted-proxy=10.0.0.1/8"],
+                "--trusted-proxy: `10.0.0.1/8` has bits beyond its prefix; write 10.0.0.0/8",
+            ),
+            (&["--proxy-protocol"], "--proxy-protocol: from whom? --trusted-proxy has to name the proxies"),
+            (
+                &["--max-handshakes-per-address=5001"],
+                "--max-handshakes-per-address: 5001 is not within 0 and 5000",
             ),
             (
                 &["--listen=wss://[::1]:9"],

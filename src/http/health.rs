@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::reactor::Fleet;
+use crate::reactor::{Fleet, Shortage};
 use crate::time::Now;
 use crate::wire::http::Response;
 
@@ -26,43 +26,27 @@ pub fn healthz(fleet: &Fleet, now: Now) -> Response {
     if stuck.is_empty() { Response::text(200, "ok") } else { Response::text(503, &stuck) }
 }
 
-/// 200 `ready`, or 503 with every reason not to send clients here now.
-#[must_use]
-pub fn readyz(fleet: &Fleet) -> Response {
-    let reasons = reasons_not_ready(
-        fleet.is_draining(),
-        fleet.is_accept_blocked(),
-        fleet.connections(),
-        fleet.max_connections(),
-    );
-    if reasons.is_empty() { Response::text(200, "ready") } else { Response::text(503, &reasons.join("\n")) }
-}
-
-/// `held` counts the connection that asks, too: at the bound, the next one gets a 503.
-fn reasons_not_ready(draining: bool, accept_blocked: bool, held: usize, max: usize) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if draining {
-        reasons.push("draining: this server goes away".to_owned());
-    }
-    if accept_blocked {
+/// 200 `ready`, or 503 with every reason not to send clients here now, and its figures. The connection that asks is counted,
+/// too: at the bound, the next one gets a 503.
+pub fn readyz(fleet: &Fleet, shortages: impl Iterator<Item = Shortage>) -> Response {
+    let mut reasons: Vec<String> = shortages.map(|shortage| shortage.to_string()).collect();
+    if fleet.is_accept_blocked() {
         reasons.push("out of descriptors or memory: no connection can be accepted".to_owned());
     }
-    if held >= max {
-        reasons.push(format!("full: {held} of {max} connections"));
-    }
-    reasons
+    if reasons.is_empty() { Response::text(200, "ready") } else { Response::text(503, &reasons.join("\n")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Tick;
 
     #[test]
     fn each_reason_is_named() {
-        assert!(reasons_not_ready(false, false, 9, 10).is_empty());
-        assert_eq!(reasons_not_ready(false, false, 10, 10), ["full: 10 of 10 connections"]);
-        let all = reasons_not_ready(true, true, 11, 10);
-        assert_eq!(all.len(), 3, "{all:?}");
-        assert!(all[0].starts_with("draining") && all[1].starts_with("out of descriptors"));
+        let fleet = Fleet::new(1, 10, Tick(0));
+        assert_eq!(readyz(&fleet, std::iter::empty()).status, 200);
+        let response = readyz(&fleet, [Shortage::Draining, Shortage::Connections(10, 10)].into_iter());
+        assert_eq!(response.status, 503);
+        assert_eq!(&*response.body, b"draining: this server goes away\nfull: 10 of 10 connections\n");
     }
 }

@@ -13,8 +13,10 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::http::memory::{Receipt, Weigh};
 use crate::http::site::{ROOMS_GAUGE, USERS_GAUGE};
-use crate::reactor::Fleet;
-use crate::reactor::counters::{CLOSE_LABELS, Cause, Counters, HISTOGRAM_BUCKETS, Histogram, REFUSAL_LABELS};
+use crate::reactor::counters::{
+    CLOSE_LABELS, Cause, Counters, HISTOGRAM_BUCKETS, Histogram, REFUSAL_LABELS, WITHHELD_LABELS,
+};
+use crate::reactor::{Fleet, Shortage};
 use crate::wire::http::Response;
 
 /// The `Content-Type` of the OpenMetrics text format.
@@ -91,6 +93,12 @@ impl Page<'_, '_> {
         let stuck = fleet.stuck_workers(fleet.clock().now()).count();
         self.gauge_of("rollcall_stuck_workers", "Workers that have been in one turn too long", stuck as u64)?;
         self.gauge_of("rollcall_draining", "1 while the server goes away", u64::from(fleet.is_draining()))?;
+        let rate = fleet.handshakes_per_second();
+        self.gauge_of(
+            "rollcall_handshake_capacity",
+            "Handshakes a second that it can do, as measured",
+            rate,
+        )?;
         self.counter("rollcall_accepts", "Accepted connections", None, |c| c.accepts.get())?;
         self.counter("rollcall_accept_failures", "Accepts that found no descriptor or memory", None, |c| {
             c.accept_failures.get()
@@ -104,9 +112,16 @@ impl Page<'_, '_> {
             &outcomes,
             |c, i| [&c.tls_full, &c.tls_resumed, &c.tls_failed][i].get(),
         )?;
-        let reasons = REFUSAL_LABELS.map(|(_, label)| label.to_owned());
-        self.counters("rollcall_handshakes_refused", "Refused upgrades", "reason", &reasons, |c, i| {
-            c.refused[i].get()
+        let reasons: Vec<String> = REFUSAL_LABELS
+            .map(|(_, label)| label)
+            .into_iter()
+            .chain(Shortage::LABELS)
+            .map(str::to_owned)
+            .collect();
+        let help = "Refused upgrades, and connections closed unheard";
+        self.counters("rollcall_handshakes_refused", help, "reason", &reasons, |c, i| {
+            let short = i.checked_sub(REFUSAL_LABELS.len());
+            short.map_or_else(|| c.refused[i].get(), |i| c.short[i].get())
         })?;
         self.counter("rollcall_http_requests", "HTTP requests answered", None, |c| c.requests.get())
     }
@@ -123,6 +138,9 @@ impl Page<'_, '_> {
         self.counter("rollcall_sent", "Written to sockets", bytes, |c| c.sent_bytes.get())?;
         self.counter("rollcall_pings_sent", "Pings sent", None, |c| c.pings_sent.get())?;
         self.counter("rollcall_pongs_received", "Pongs received", None, |c| c.pongs_received.get())?;
+        let policies = WITHHELD_LABELS.map(str::to_owned);
+        let help = "Messages that slow readers did not get";
+        self.counters("rollcall_messages_withheld", help, "policy", &policies, |c, i| c.withheld[i].get())?;
         self.counter("rollcall_mail_refused", "Mail that a worker's full mailbox refused", None, |c| {
             c.mail_refused.get()
         })
@@ -154,12 +172,16 @@ impl Page<'_, '_> {
         self.gauge("rollcall_backlog", "Queued for sockets that are full", Some(&bytes), |c| {
             c.backlog_bytes.get()
         })?;
+        let resident = self.fleet.resident_bytes();
+        self.gauge_of("rollcall_resident_bytes", "Resident memory of the process", resident)?;
         let help = "User-space memory by what it is for";
         let mut metric =
             self.encoder.encode_descriptor("rollcall_memory", help, Some(&bytes), MetricType::Gauge)?;
         for line in Receipt::of(self.fleet, self.weigh.map(|weigh| weigh())).parts {
             metric.encode_family(&[("part", line.part)])?.encode_gauge(&line.bytes)?;
         }
+        let addresses = self.fleet.addresses().bytes() as u64;
+        metric.encode_family(&[("part", "addresses")])?.encode_gauge(&addresses)?;
         Ok(())
     }
 

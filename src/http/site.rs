@@ -170,6 +170,12 @@ impl Site {
         Site { settings, metrics, presence, api }
     }
 
+    /// Whether something waits for readers that are too slow.
+    #[must_use]
+    pub fn holds_for_slow(&self) -> bool {
+        self.presence.holds_for_slow()
+    }
+
     fn is_presence(cx: &Context<'_, Letter>, conn: ConnId) -> bool {
         cx.tag(conn).map(Purpose::of_tag) == Some(Purpose::Presence)
     }
@@ -221,6 +227,12 @@ impl Service for Site {
     fn suspect(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, suspect: bool) {
         if Site::is_presence(cx, conn) {
             self.presence.suspect(cx, conn, suspect);
+        }
+    }
+
+    fn relieved(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+        if Site::is_presence(cx, conn) {
+            self.presence.relieved(cx, conn);
         }
     }
 
@@ -301,7 +313,7 @@ impl Site {
             Page::Index => Response::text(200, &index(side)).with("Vary", "Accept"),
             Page::Asset(asset) => asset.response(head),
             Page::Healthz => health::healthz(cx.fleet(), cx.now()),
-            Page::Readyz => health::readyz(cx.fleet()),
+            Page::Readyz => health::readyz(cx.fleet(), cx.shortages()),
             Page::Metrics => self.metrics.response(),
             // Its requests are not answered here.
             Page::Api => Response::text(404, NOT_FOUND),

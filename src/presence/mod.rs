@@ -19,6 +19,7 @@
 //! What it keeps per idle named user: a client of 88 bytes at the edge, a user of 104 at the home, 8 of table, and the name once.
 //! A token adds 33 of table and what it grants: 88 without patterns and `info`.
 
+mod about;
 pub mod admin;
 pub mod command;
 mod desk;
@@ -41,6 +42,7 @@ pub mod user;
 pub mod view;
 mod whereabouts;
 
+pub use about::About;
 pub use envelope::{Address, Client, Envelope, Frame};
 pub use grants::{Entry, Grants, Pattern};
 pub use name::{Homes, Name, is_name};

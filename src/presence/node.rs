@@ -9,6 +9,7 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::limits::{COMMANDS_PER_SECOND_MAX, CONNECTIONS_PER_USER_MAX};
+use crate::presence::about::About;
 use crate::presence::admin::{Ask, Reply};
 use crate::presence::desk::Desk;
 use crate::presence::edge::{Broadcasts, Edge};
@@ -69,6 +70,8 @@ pub enum Effect<F> {
         links: Vec<u64>,
         /// The message.
         frame: F,
+        /// What it is about.
+        about: About,
     },
     /// Close a client's connection, for good.
     Close {

@@ -8,8 +8,9 @@ use tracing::{info, warn};
 use crate::limits::{
     ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, DEAD_PER_TURN_MAX, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX,
 };
+use crate::reactor::admission::Unwanted;
 use crate::reactor::arena::NONE;
-use crate::reactor::conn::{Conn, Life, Protocol};
+use crate::reactor::conn::{Conn, Life, Protocol, Via};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
@@ -85,17 +86,24 @@ impl<N: Net, S: Service> Worker<N, S> {
         let key = self.core.conns.vacant_key();
         let Ok(narrow) = u32::try_from(key) else { return };
         let id = ConnId { key: narrow, generation };
+        let mut conn = Conn::new(generation, listener, now, now.after(self.core.timing.handshake));
+        if !self.meet(id, &mut conn, &socket) {
+            return;
+        }
         if let Err(error) = self.net.register(&socket, id.to_bits()) {
             self.core.counters().accept_failures.add(1);
             warn!(worker = self.core.id.0, %error, "can't watch a connection, closing it");
+            self.forget_origin(&conn);
             return;
         }
-        if !self.link(key, listener) {
+        if conn.flags.via != Via::Preface && !self.link(key, listener) {
             self.core.counters().accept_failures.add(1);
+            self.forget_origin(&conn);
             return;
         }
-        let mut conn = Conn::new(generation, listener, now, now.after(self.core.timing.handshake));
-        conn.flags.surplus = self.core.fleet.connection_opened() > self.core.config.max_connections;
+        if self.core.fleet.connection_opened() > self.core.config.max_connections {
+            conn.flags.unwanted = Unwanted::Surplus;
+        }
         self.core.conns.insert(conn);
         self.transports.put(key, Transport(socket));
         let counters = self.core.counters();
@@ -119,6 +127,10 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.core.deflate.remove(id);
         }
         self.core.fleet.connection_ended();
+        self.forget_origin(&conn);
+        if self.state().scarce.load(Relaxed) {
+            self.state().scarce.store(false, Relaxed);
+        }
         let counters = self.core.counters();
         counters.connections.sub(1);
         counters.backlog_bytes.sub(conn.backlog() as u64);

@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use crate::limits::{BACKLOG_BYTES_MAX, BODY_BYTES_MAX, HEAD_BYTES_MAX, MessageLimits};
+use crate::limits::{
+    BACKLOG_BYTES_MAX, BODY_BYTES_MAX, CONNECTIONS_PER_ADDRESS_MAX, HANDSHAKES_PER_ADDRESS_MAX,
+    HEAD_BYTES_MAX, MessageLimits,
+};
+use crate::reactor::addresses::AddressLimits;
 use crate::time::Tick;
+use crate::wire::forwarded::Network;
 
 /// Whether each worker has a descriptor table of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -97,6 +102,16 @@ pub struct Config {
     pub max_body_bytes: usize,
     /// Bytes queued for one connection. A message is refused where it would pass the bound, unless nothing is queued.
     pub max_backlog_bytes: usize,
+    /// What one address may have, loopback and trusted proxies apart.
+    pub addresses: AddressLimits,
+    /// Whose word is taken for whom they speak: `X-Forwarded-For`, and the PROXY protocol where that is spoken.
+    pub trusted_proxies: Vec<Network>,
+    /// Trusted proxies begin each connection with a PROXY header. One without is refused.
+    pub proxy_protocol: bool,
+    /// Resident memory of the process past which an upgrade gets 503.
+    pub max_memory_bytes: Option<u64>,
+    /// From the first byte of a message, or of a control frame, to its last.
+    pub message_timeout: Duration,
     /// The first tick of the workers' clock. Tests start just before the wrap.
     pub first_tick: Tick,
 }
@@ -116,6 +131,14 @@ impl Default for Config {
             max_head_bytes: HEAD_BYTES_MAX,
             max_body_bytes: BODY_BYTES_MAX,
             max_backlog_bytes: BACKLOG_BYTES_MAX,
+            addresses: AddressLimits {
+                connections: CONNECTIONS_PER_ADDRESS_MAX,
+                handshakes: HANDSHAKES_PER_ADDRESS_MAX,
+            },
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
+            max_memory_bytes: None,
+            message_timeout: Duration::from_secs(120),
             first_tick: Tick(0),
         }
     }

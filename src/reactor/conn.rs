@@ -12,6 +12,7 @@
 //! ```
 
 use crate::limits::BACKLOG_BYTES_PAUSE;
+use crate::reactor::admission::Unwanted;
 use crate::reactor::arena::NONE;
 use crate::reactor::outbox::Outbox;
 use crate::reactor::request::Http;
@@ -78,11 +79,25 @@ pub(crate) struct Conn {
     pub(crate) beat: Beat,
     /// Its entry in the turn's arena.
     pub(crate) dirty: u32,
+    /// Its address's place in the table of addresses; `NONE`: it isn't counted.
+    pub(crate) origin: u32,
     /// How messages are compressed.
     pub(crate) deflate: Option<Agreement>,
     pub(crate) life: Life,
     pub(crate) listener: u8,
     pub(crate) flags: Flags,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Via {
+    /// The client, or who can't be told from it.
+    #[default]
+    Client,
+    /// A proxy whose word is taken for whom it speaks.
+    Proxy,
+    /// Such a proxy, which has yet to send its PROXY header.
+    Preface,
 }
 
 /// What is true of a connection beside its life.
@@ -92,8 +107,10 @@ pub(crate) struct Conn {
     reason = "independent facts; their layout is what a bit set would be, times eight"
 )]
 pub(crate) struct Flags {
-    /// Beyond `max_connections`: an upgrade is refused.
-    pub(crate) surplus: bool,
+    /// Why an upgrade is refused.
+    pub(crate) unwanted: Unwanted,
+    /// Who speaks.
+    pub(crate) via: Via,
     /// A Ping with our timestamp has not been answered.
     pub(crate) awaits_pong: bool,
     /// It stands in the worker's list of connections with more to read.
@@ -125,6 +142,7 @@ impl Conn {
             deadline,
             beat: Beat::Quiet,
             dirty: NONE,
+            origin: NONE,
             deflate: None,
             life: Life::Http,
             listener,

@@ -1,6 +1,7 @@
 //! What a service may do during a call: send, publish, close, answer, post mail.
 
 use crate::limits::{FRAME_HEADER_BYTES_MAX, OWN_BUFFER_BYTES_MIN};
+use crate::reactor::admission::Shortage;
 use crate::reactor::core::{Core, Letter};
 use crate::reactor::counters::Cause;
 use crate::reactor::fleet::Fleet;
@@ -58,6 +59,12 @@ impl<M> Context<'_, M> {
     /// Counts a letter that a service had to drop.
     pub fn count_lost_mail(&self) {
         self.core.counters().mail_lost.add(1);
+    }
+
+    /// Counts messages that a slow reader will not get, as
+    /// [`WITHHELD_LABELS`](crate::reactor::counters::WITHHELD_LABELS).
+    pub fn count_withheld(&self, policy: usize, messages: u64) {
+        self.core.counters().withheld[policy].add(messages);
     }
 
     /// Which of the server's listeners the connection came in on, in the order given at start; 0 where it is gone.
@@ -119,6 +126,17 @@ impl<M> Context<'_, M> {
     ) -> Vec<(ConnId, SendError)> {
         let refused = |conn| self.send_shared(conn, frame).err().map(|error| (conn, error));
         conns.into_iter().filter_map(refused).collect()
+    }
+
+    /// What there isn't enough of for another client, with figures.
+    pub fn shortages(&self) -> impl Iterator<Item = Shortage> {
+        self.core.shortages()
+    }
+
+    /// When a client that is sent away should come back, in milliseconds. Each is told another moment, over the time that
+    /// the server takes to let in as many as are here.
+    pub fn retry_millis(&mut self) -> u64 {
+        self.core.retry_millis()
     }
 
     /// Bytes queued for the connection that its socket did not take yet.

@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::reactor::admission::Shortage;
+
 /// Why a WebSocket connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Cause {
@@ -66,6 +68,9 @@ pub const REFUSAL_LABELS: [(u16, &str); 10] = [
     (503, "unavailable"),
     (0, "other"),
 ];
+
+/// What is counted of messages that a slow reader did not get, and that did not end it.
+pub const WITHHELD_LABELS: [&str; 2] = ["drop_oldest", "latest_only"];
 
 /// The close codes that are counted one by one; anything else counts as the last.
 pub const CLOSE_LABELS: [u16; 16] =
@@ -158,6 +163,10 @@ pub struct Counters {
     pub requests: Count,
     /// Refused handshakes, as [`REFUSAL_LABELS`].
     pub refused: [Count; REFUSAL_LABELS.len()],
+    /// Handshakes refused, and connections closed unheard, for want of something; as [`Shortage::LABELS`].
+    pub short: [Count; Shortage::LABELS.len()],
+    /// Messages that were dropped for slow readers, as [`WITHHELD_LABELS`].
+    pub withheld: [Count; WITHHELD_LABELS.len()],
     /// Whole messages received.
     pub messages_received: Count,
     /// Messages queued for sending.

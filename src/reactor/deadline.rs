@@ -2,7 +2,7 @@
 
 use crate::limits::{ANSWER_TICKS_MAX, KEEP_ALIVE_TICKS};
 use crate::reactor::config::{Config, HeartbeatMode};
-use crate::reactor::conn::{Beat, Conn, Life};
+use crate::reactor::conn::{Beat, Conn, Life, Protocol};
 use crate::time::{Tick, ticks};
 
 /// What is due.
@@ -20,6 +20,8 @@ pub(crate) enum Deadline {
     Silence,
     /// The peer taking some of what is queued for it.
     Progress,
+    /// The rest of a message that is half received.
+    Message,
     /// Its turn in the drain.
     Drain,
     /// The end of a connection that is closing.
@@ -37,6 +39,7 @@ pub(crate) struct Timing {
     pub(crate) handshake: u32,
     pub(crate) close: u32,
     pub(crate) drain: u32,
+    pub(crate) message: u32,
     pub(crate) answer: u32,
     pub(crate) keep_alive: u32,
 }
@@ -52,6 +55,7 @@ impl Timing {
             handshake: ticks(config.handshake_timeout),
             close: ticks(config.close_timeout),
             drain: ticks(config.drain),
+            message: ticks(config.message_timeout),
             answer: ANSWER_TICKS_MAX,
             keep_alive: KEEP_ALIVE_TICKS,
         }
@@ -100,6 +104,14 @@ fn of_open(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
             Some(suspect) if suspect < timing.timeout => (since.after(suspect), Deadline::Suspect),
             _ => (since.after(timing.timeout), Deadline::Pong),
         },
+    };
+    let beat = match &conn.protocol {
+        // What isn't read because of a backlog, which has its own deadline, may be the rest.
+        Protocol::Frames(session) if !conn.is_stuffed() => match session.half_since() {
+            Some(since) => earlier(beat, (since.after(timing.message), Deadline::Message)),
+            None => beat,
+        },
+        _ => beat,
     };
     if conn.flags.drains { earlier(beat, (conn.deadline, Deadline::Drain)) } else { beat }
 }

@@ -48,6 +48,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             Deadline::Suspect => self.suspect(id),
             Deadline::Pong | Deadline::Silence => self.presume_dead(id),
             Deadline::Progress => self.remove_slow(id),
+            Deadline::Message => self.give_up_message(id),
             Deadline::Drain => self.say_goodbye(id),
             Deadline::End => self.remove(id, Cause::Closed),
         }
@@ -91,6 +92,21 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         self.core.counters().close(CloseCode::TRY_AGAIN.0);
         self.remove(id, Cause::Slow);
+    }
+
+    /// Half a message has been waited for long enough, however steadily its bytes come; but the rest may lie in the socket.
+    fn give_up_message(&mut self, id: ConnId) {
+        self.read(id, false);
+        let Some(conn) = self.core.get(id) else { return };
+        let (at, what) = deadline::next(conn, &self.core.timing);
+        if what != Deadline::Message || !self.core.now.tick.has_reached(at) {
+            return;
+        }
+        let close = Close::new(CloseCode::TIMEOUT, "the message took too long");
+        if self.core.leave_open(id, Life::Ending, &close) {
+            self.tell_gone(id, Cause::Timeout);
+            self.settle();
+        }
     }
 
     fn say_goodbye(&mut self, id: ConnId) {

@@ -2,10 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use crate::limits::STUCK_TURN_MILLIS;
+use crate::limits::{MEMORY_TICKS, STUCK_TURN_MILLIS};
+use crate::reactor::addresses::Addresses;
+use crate::reactor::admission::Pace;
 use crate::reactor::counters::Counters;
 use crate::reactor::ids::WorkerId;
-use crate::time::{Clock, Now, Tick};
+use crate::time::{Clock, Now, TICK_MICROS, Tick};
 
 /// One worker as seen from outside.
 #[derive(Debug, Default)]
@@ -18,6 +20,10 @@ pub struct WorkerState {
     turn_part: AtomicU8,
     /// It found no descriptor or memory for the last connection it tried to accept.
     pub(crate) accept_blocked: AtomicBool,
+    /// Hardly a descriptor was left for the last connection it accepted, and none has ended since.
+    pub(crate) scarce: AtomicBool,
+    /// What a handshake costs it.
+    pub(crate) pace: Pace,
 }
 
 /// What a worker does in its turn: where one is stuck, this is where.
@@ -73,6 +79,13 @@ pub struct Fleet {
     max_connections: usize,
     connections: AtomicUsize,
     draining: AtomicBool,
+    /// Connections when the drain began.
+    drained: AtomicUsize,
+    addresses: Addresses,
+    cores: usize,
+    /// Resident bytes of the process when they were last read, and when they may be again, in microseconds.
+    resident: AtomicU64,
+    read_again: AtomicU64,
 }
 
 impl Fleet {
@@ -86,6 +99,11 @@ impl Fleet {
             max_connections,
             connections: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            drained: AtomicUsize::new(0),
+            addresses: Addresses::new(max_connections),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            resident: AtomicU64::new(0),
+            read_again: AtomicU64::new(0),
         }
     }
 
@@ -130,6 +148,32 @@ impl Fleet {
         self.workers.iter().any(|worker| worker.accept_blocked.load(Relaxed))
     }
 
+    /// Workers that had hardly a descriptor left for the last connection they accepted.
+    pub fn scarce_workers(&self) -> impl Iterator<Item = WorkerId> {
+        self.workers
+            .iter()
+            .zip(0_u16..)
+            .filter_map(|(worker, id)| worker.scarce.load(Relaxed).then_some(WorkerId(id)))
+    }
+
+    /// Resident bytes of the process when a worker last looked, a second ago or so; 0 where they can't be known.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        self.resident.load(Relaxed)
+    }
+
+    /// Who is connected from where.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Handshakes that the workers together can do in a second, as measured.
+    #[must_use]
+    pub fn handshakes_per_second(&self) -> u64 {
+        Pace::per_second(self.workers.iter().map(|worker| &worker.pace), self.cores)
+    }
+
     /// Workers that have been in one turn for longer than [`STUCK_TURN_MILLIS`], and for how many milliseconds.
     pub fn stuck_workers(&self, now: Now) -> impl Iterator<Item = (WorkerId, u64)> {
         self.workers.iter().zip(0_u16..).filter_map(move |(worker, id)| {
@@ -141,7 +185,27 @@ impl Fleet {
 
     /// Makes each worker begin to go away at its next turn.
     pub fn begin_drain(&self) {
+        self.drained.fetch_max(self.connections(), Relaxed);
         self.draining.store(true, Relaxed);
+    }
+
+    /// Notes the resident memory that `read` gives, where nobody has for a second.
+    pub(crate) fn read_memory(&self, now: Now, read: impl FnOnce() -> Option<u64>) {
+        let due = self.read_again.load(Relaxed);
+        let next = now.micros + u64::from(MEMORY_TICKS) * TICK_MICROS;
+        // The others are told by the one who is first.
+        let first = || self.read_again.compare_exchange(due, next, Relaxed, Relaxed).is_ok();
+        if now.micros >= due
+            && first()
+            && let Some(bytes) = read()
+        {
+            self.resident.store(bytes, Relaxed);
+        }
+    }
+
+    /// How many may come back at once, now that some are sent away: in a drain all who were here when it began.
+    pub(crate) fn herd(&self) -> usize {
+        self.connections().max(self.drained.load(Relaxed))
     }
 
     pub(crate) fn connection_opened(&self) -> usize {

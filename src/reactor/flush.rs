@@ -6,6 +6,7 @@ use std::mem;
 use crate::limits::WRITEV_BYTES_MIN;
 use crate::reactor::arena::{Arena, Bytes, Dirty, NONE};
 use crate::reactor::conn::{Beat, Life};
+use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
 use crate::reactor::outbox::{Chunk, Outbox};
@@ -131,6 +132,10 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.arm(id);
         self.after_write(id);
         self.bury();
+        if after == 0 && self.core.get(id).is_some_and(|conn| conn.life == Life::Open) {
+            self.service.relieved(&mut Context { core: &mut self.core }, id);
+            self.settle();
+        }
     }
 
     /// Ends a connection that has said its last word, and reads on where a backlog had stopped that.

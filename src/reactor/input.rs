@@ -41,6 +41,10 @@ impl<N: Net, S: Service> Worker<N, S> {
                 self.buffer = buffer;
                 return;
             }
+            // Behind a PROXY header TLS has begun: the rest is records.
+            if self.core.tls_link(id).is_some() {
+                break;
+            }
         }
         self.buffer = buffer;
         self.list(id);
@@ -101,7 +105,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     pub(crate) fn input(&mut self, id: ConnId, bytes: &mut [u8]) {
         match self.core.get(id).map(|conn| conn.life) {
-            Some(Life::Http) => self.http_input(id, bytes),
+            Some(Life::Http) => self.first_input(id, bytes),
             Some(Life::Open | Life::Closing) => self.frames(id, bytes),
             Some(Life::Ending | Life::Lingering) | None => {}
         }
@@ -173,8 +177,12 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     fn put_back(&mut self, id: ConnId, mut session: Session) {
         session.release();
+        let half = session.begun(self.core.now.tick);
         if let Some(conn) = self.core.get_mut(id) {
             conn.protocol = Protocol::Frames(session);
+            if half {
+                self.core.arm(id);
+            }
         }
     }
 
@@ -258,7 +266,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Goes on with a connection that had more to read than its share, or that was paused.
     pub(crate) fn resume(&mut self, id: ConnId) {
         if self.core.get(id).is_some_and(|conn| matches!(conn.protocol, Protocol::Http(Some(_)))) {
-            self.http_input(id, &mut []);
+            self.first_input(id, &mut []);
         }
         if self.is_put_off(id) && !self.is_paused(id) {
             self.core.deflate.begin();

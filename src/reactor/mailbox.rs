@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits::MAILBOX_MAX;
@@ -18,13 +18,20 @@ pub struct Mailbox<M> {
     queue: Mutex<VecDeque<M>>,
     bell: OwnedFd,
     rung: AtomicBool,
+    /// Letters in the queue, to be seen without its lock.
+    waiting: AtomicUsize,
 }
 
 impl<M> Mailbox<M> {
     /// An empty mailbox with that eventfd as its bell.
     #[must_use]
     pub fn new(bell: OwnedFd) -> Mailbox<M> {
-        Mailbox { queue: Mutex::new(VecDeque::new()), bell, rung: AtomicBool::new(false) }
+        Mailbox {
+            queue: Mutex::new(VecDeque::new()),
+            bell,
+            rung: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+        }
     }
 
     /// The eventfd to wait for.
@@ -42,6 +49,7 @@ impl<M> Mailbox<M> {
             return Err(letter);
         }
         queue.push_back(letter);
+        self.waiting.store(queue.len(), Relaxed);
         Ok(())
     }
 
@@ -58,7 +66,14 @@ impl<M> Mailbox<M> {
     pub fn take(&self, taken: &mut VecDeque<M>) {
         debug_assert!(taken.is_empty());
         self.silence(|| ());
-        mem::swap(&mut *self.lock(), taken);
+        let mut queue = self.lock();
+        mem::swap(&mut *queue, taken);
+        self.waiting.store(0, Relaxed);
+    }
+
+    /// Letters that wait, as of a moment ago.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
     }
 
     /// Letters that the queue has room for.
@@ -109,10 +124,10 @@ mod tests {
         for letter in 0..MAILBOX_MAX {
             assert_eq!(mailbox.post(letter), Ok(()));
         }
-        assert_eq!(mailbox.post(7), Err(7));
+        assert_eq!((mailbox.post(7), mailbox.waiting()), (Err(7), MAILBOX_MAX));
         let mut taken = VecDeque::new();
         mailbox.take(&mut taken);
-        assert!(taken.iter().copied().eq(0..MAILBOX_MAX));
+        assert!(taken.iter().copied().eq(0..MAILBOX_MAX) && mailbox.waiting() == 0);
         assert_eq!(mailbox.post(7), Ok(()));
     }
 

@@ -11,13 +11,16 @@
 //! | [`service`], [`context`] | what a connection is for, and what a service may do |
 //! | [`config`], [`ids`], [`fleet`], [`counters`] | what all workers share: settings, names, state, figures |
 //! | [`worker`] | the turn |
-//! | `accept`, `input`, `request`, `flush`, `fire` | the steps of a turn: come and go, frames, HTTP, writes, deadlines |
+//! | `accept`, `front`, `input`, `request`, `flush`, `fire` | the steps of a turn: come and go, who it is for, frames, HTTP, writes, deadlines |
+//! | [`addresses`], [`admission`] | limits per address; whether there is room for one more, and when to come back |
 //! | `core`, `conn`, `deadline` | a worker's state, one connection's, and which of its deadlines is next |
 //! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
 //! | `transport`, [`tls`] | what carries a connection's bytes |
 //! | [`outbox`], [`mailbox`], `arena`, `random` | queued bytes, mail, a turn's output, dice |
 
 mod accept;
+pub mod addresses;
+pub mod admission;
 mod arena;
 pub mod config;
 mod conn;
@@ -29,6 +32,7 @@ mod deflate;
 mod fire;
 pub mod fleet;
 mod flush;
+mod front;
 pub mod ids;
 mod input;
 pub mod listen;
@@ -42,6 +46,8 @@ pub mod tls;
 mod transport;
 pub mod worker;
 
+pub use addresses::AddressLimits;
+pub use admission::Shortage;
 pub use config::{Config, Deflate, FdTables, Heartbeat, HeartbeatMode};
 pub use counters::Cause;
 pub use fleet::{Fleet, TurnPart};

@@ -88,6 +88,16 @@ impl Http {
         self.progress.waiting.is_some() && self.buffer.len() >= PIPELINE_BYTES_MAX
     }
 
+    /// Bytes that are no request yet.
+    pub(crate) fn holding(buffer: Vec<u8>) -> Http {
+        Http { buffer, progress: Progress::default() }
+    }
+
+    /// The bytes that [`Http::holding`] holds.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.buffer
+    }
+
     pub(crate) fn held_bytes(&self) -> usize {
         let body = self.progress.chunked.as_ref().map_or(0, |(_, body, _)| body.capacity());
         size_of::<Http>() + self.buffer.capacity() + body
@@ -246,11 +256,11 @@ impl<N: Net, S: Service> Worker<N, S> {
             Ok(upgrade) => upgrade,
             Err(refusal) => return self.refuse(id, &refusal),
         };
-        let surplus = self.core.get(id).is_some_and(|conn| conn.flags.surplus);
-        if surplus || self.core.fleet.is_draining() {
-            let reason = if surplus { "the server is full" } else { "the server is going away" };
-            let response = Response::refusal(&Refusal { status: 503, reason }).with("Retry-After", "1");
-            return self.refuse_with(id, response);
+        let unwanted = self.behind_proxy(id, head);
+        if let Some(shortage) = self.core.shortage(unwanted) {
+            let response = self.core.refusal(shortage);
+            self.respond(id, response, Manner::LAST);
+            return Step::Refused;
         }
         let deflate = match self.agree(&upgrade) {
             Ok(deflate) => deflate,
@@ -385,6 +395,11 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     fn refuse(&mut self, id: ConnId, refusal: &Refusal) -> Step {
         self.refuse_with(id, Response::refusal(refusal))
+    }
+
+    /// Answers what came in the place of a request, and ends the connection.
+    pub(crate) fn reject(&mut self, id: ConnId, refusal: &Refusal) {
+        self.refuse(id, refusal);
     }
 
     /// Refuses a request whose head is good, in the service's words.

@@ -46,6 +46,11 @@ pub trait Service {
         let _ = (cx, conn, round_trip);
     }
 
+    /// The socket has taken all that was queued for the connection: whoever was too slow has room again.
+    fn relieved(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+        let _ = (cx, conn);
+    }
+
     /// An open connection is gone; its `ConnId` is never used again. Called once for each that was opened.
     fn closed(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, cause: Cause) {
         let _ = (cx, conn, cause);

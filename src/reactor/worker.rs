@@ -56,6 +56,8 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) drained_by: Option<Tick>,
     /// When memory is weighed and given back, at the earliest.
     weigh_at: Tick,
+    /// Upgrades before this turn.
+    upgrades: u64,
     /// Connections when it was.
     weighed: usize,
 }
@@ -112,6 +114,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             overdue: false,
             drained_by: None,
             weigh_at: now.tick,
+            upgrades: 0,
             weighed: 0,
         }
     }
@@ -276,6 +279,9 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         let micros = self.net.now().micros.saturating_sub(self.core.now.micros);
         self.core.counters().turn.record(micros);
+        let upgrades = self.core.counters().upgrades.get();
+        let before = mem::replace(&mut self.upgrades, upgrades);
+        self.state().pace.turn(micros, upgrades.wrapping_sub(before));
         self.state().turn_began.store(0, Relaxed);
         match self.drained_by {
             Some(by) if self.core.conns.is_empty() || self.core.now.tick.has_reached(by) => Turned::Drained,
@@ -314,6 +320,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         counters.memory.deflate.set(self.core.deflate.bytes() as u64);
         counters.memory.tls.set(self.core.tls.as_ref().map_or(0, |side| side.bytes()) as u64);
         self.service.weigh(&mut Context { core: &mut self.core });
+        self.core.fleet.read_memory(self.core.now, || self.net.resident_bytes());
     }
 
     /// Wakes the workers that have mail from this turn.

@@ -1,13 +1,17 @@
 //! Presence as a service: connections become clients of a worker's [`Node`], what the node wants done is done, and letters
 //! between nodes become mail between workers.
 
+mod slow;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limits::HELD_BACK_MAX;
 use crate::presence::admin::{Ask, Reply};
-use crate::presence::{Effect, Entry, Envelope, Frame, Homes, Name, Node, Reason, Rules, event, is_name};
+use crate::presence::{
+    About, Effect, Entry, Envelope, Frame, Homes, Name, Node, Reason, Rules, event, is_name,
+};
 use crate::reactor::{Cause, ConnId, Context, SendError, SharedFrame, WorkerId};
 use crate::service::gate::Gate;
 use crate::service::heartbeats::{Said, Shapes};
@@ -38,6 +42,8 @@ pub struct PresenceSettings {
     pub shapes: Shapes,
     /// Who may come in.
     pub gate: Gate,
+    /// Rooms whose slow members lose the oldest messages: names, or prefixes with a `*` behind.
+    pub drop_oldest: Vec<String>,
     /// Keeps names from being piled onto one worker; the same for all workers.
     pub secret: u64,
 }
@@ -77,6 +83,10 @@ pub struct Presence {
     replies: Vec<(u64, Reply)>,
     /// As whom the connection that is being opened comes in.
     opening: Option<Entry>,
+    /// What waits for slow readers.
+    slow: slow::Slow,
+    /// Connections that have room again, and had too little of it for all that waits for them.
+    relieved: Vec<ConnId>,
 }
 
 impl Presence {
@@ -91,6 +101,8 @@ impl Presence {
             settings,
             held_back: (0..workers).map(|_| VecDeque::new()).collect(),
             opening: None,
+            slow: slow::Slow::default(),
+            relieved: Vec::new(),
             replies: Vec::new(),
         }
     }
@@ -189,6 +201,7 @@ impl Presence {
         let now = cx.now();
         let silent = cx.last_heard(conn).map_or(0, |heard| now.tick.since(heard));
         let seen_millis = now.unix_millis.saturating_sub(u64::from(silent) * TICK_MILLIS);
+        self.slow.take(conn);
         self.node.closed(now, tag.slot(), reason, seen_millis);
         self.act(cx);
     }
@@ -216,7 +229,13 @@ impl Presence {
         self.post_held_back(cx);
         self.node.due(now);
         self.act(cx);
-        let retry = self.held_back.iter().any(|held| !held.is_empty()).then(|| now.tick.after(1));
+        for conn in std::mem::take(&mut self.relieved) {
+            if cx.backlog(conn) == 0 {
+                self.relieved(cx, conn);
+            }
+        }
+        let waits = !self.relieved.is_empty() || self.held_back.iter().any(|held| !held.is_empty());
+        let retry = waits.then(|| now.tick.after(1));
         [retry, self.node.next_due()].into_iter().flatten().reduce(Tick::min)
     }
 
@@ -224,7 +243,7 @@ impl Presence {
     pub fn farewell(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
         if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
             // Spread over the connections, so that they don't all come back in the same second.
-            let retry = 500 + conn.to_bits().wrapping_mul(0x9E37_79B9_7F4A_7C15) % 4_500;
+            let retry = cx.retry_millis();
             let json = event::goodbye(CloseCode::GOING_AWAY.0, "drain", Some(retry));
             // A client whose backlog is full learns from the Close.
             let _ = cx.send(conn, Kind::Text, json.as_bytes());
@@ -273,10 +292,19 @@ impl Presence {
                     self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
                 }
             }
-            Effect::Publish { links, frame } => {
-                let refused = cx.publish(links.into_iter().map(ConnId::from_bits), &frame);
-                for (conn, _) in refused.iter().filter(|(_, error)| *error == SendError::Full) {
-                    self.part_with(cx, *conn, CloseCode::TRY_AGAIN, "too slow");
+            Effect::Publish { links, frame, about } => {
+                let conns = links.into_iter().map(ConnId::from_bits);
+                match about {
+                    About::User(user) => conns.for_each(|conn| self.send_state(cx, conn, &user, &frame)),
+                    About::Room(room) if self.drops_oldest(&room) => {
+                        conns.for_each(|conn| self.send_or_wait(cx, conn, &frame));
+                    }
+                    About::Room(_) | About::Once => {
+                        let refused = cx.publish(conns, &frame);
+                        for (conn, _) in refused.iter().filter(|(_, error)| *error == SendError::Full) {
+                            self.part_with(cx, *conn, CloseCode::TRY_AGAIN, "too slow");
+                        }
+                    }
                 }
             }
             Effect::Close { link, code, reason } => {
@@ -309,7 +337,7 @@ impl Presence {
     /// Closes a connection, and says so first to who understands it.
     fn part_with(&self, cx: &mut Context<'_, Letter>, conn: ConnId, code: CloseCode, reason: &str) {
         if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
-            let retry = (code == CloseCode::TRY_AGAIN).then_some(1_000);
+            let retry = (code == CloseCode::TRY_AGAIN).then(|| cx.retry_millis());
             // A client whose backlog is full learns from the Close.
             let _ = cx.send(conn, Kind::Text, event::goodbye(code.0, reason, retry).as_bytes());
         }

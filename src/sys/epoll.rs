@@ -1,7 +1,7 @@
 //! The real world: epoll through mio, TCP sockets through raw system calls.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -9,9 +9,11 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags};
+use rustix::process::{Resource, getrlimit};
 use socket2::{Domain, Protocol, Socket as Builder, Type};
 
-use crate::limits::{EVENTS_PER_TURN_MAX, LISTEN_BACKLOG};
+use crate::limits::{DESCRIPTORS_FLOOR, EVENTS_PER_TURN_MAX, LISTEN_BACKLOG};
+use crate::sys::memory;
 use crate::sys::net::{Net, Ready, Socket};
 use crate::time::{Clock, Now};
 
@@ -40,6 +42,11 @@ impl Socket for TcpSocket {
         // It fails where the connection is gone, and then there is nothing to finish.
         let _ = rustix::net::shutdown(&self.0, Shutdown::Write);
     }
+
+    fn peer(&self) -> Option<IpAddr> {
+        let address = rustix::net::getpeername(&self.0).ok()??;
+        SocketAddr::try_from(address).ok().map(|address| address.ip().to_canonical())
+    }
 }
 
 /// A poll, its listeners and a clock.
@@ -49,6 +56,8 @@ pub struct Epoll {
     events: Events,
     listeners: Vec<Builder>,
     clock: Clock,
+    /// Descriptors from this number on are the last that the table holds.
+    scarce_from: RawFd,
 }
 
 impl Epoll {
@@ -64,7 +73,11 @@ impl Epoll {
             let fd: RawFd = listener.as_raw_fd();
             registry.register(&mut SourceFd(&fd), token(Ready::of_listener(i)), Interest::READABLE)?;
         }
-        Ok(Epoll { poll, events: Events::with_capacity(EVENTS_PER_TURN_MAX), listeners, clock })
+        let events = Events::with_capacity(EVENTS_PER_TURN_MAX);
+        let most = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
+        let scarce_from = most.map_or(usize::MAX, |most| most.saturating_sub(DESCRIPTORS_FLOOR));
+        let scarce_from = RawFd::try_from(scarce_from).unwrap_or(RawFd::MAX);
+        Ok(Epoll { poll, events, listeners, clock, scarce_from })
     }
 }
 
@@ -115,6 +128,15 @@ impl Net for Epoll {
                 result => return Ok(TcpSocket(result?)),
             }
         }
+    }
+
+    fn is_scarce(&self, socket: &TcpSocket) -> bool {
+        // accept(2): the lowest number that is free.
+        socket.0.as_raw_fd() >= self.scarce_from
+    }
+
+    fn resident_bytes(&self) -> Option<u64> {
+        memory::resident_bytes()
     }
 
     fn stop_queueing(&mut self) {

@@ -2,6 +2,7 @@
 //! one worker, [`epoll::Epoll`] the real one.
 
 pub mod epoll;
+pub mod memory;
 pub mod net;
 pub mod process;
 pub mod unix;

@@ -2,6 +2,7 @@
 //! so that a test can play short reads, full sockets, resets, stalls and jumps of time.
 
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -36,6 +37,11 @@ pub trait Socket {
 
     /// Ends the stream to the peer; what was written before still arrives.
     fn finish(&mut self);
+
+    /// Where the peer is; `None` where it has no address, or is gone.
+    fn peer(&self) -> Option<IpAddr> {
+        None
+    }
 }
 
 /// An event: something about a socket has changed.
@@ -98,6 +104,17 @@ pub trait Net {
     /// # Errors
     /// `WouldBlock` where none waits; others may be for want of descriptors or memory.
     fn accept(&mut self, listener: u8) -> io::Result<Self::Socket>;
+
+    /// Whether hardly a descriptor was left when the socket was accepted.
+    fn is_scarce(&self, socket: &Self::Socket) -> bool {
+        let _ = socket;
+        false
+    }
+
+    /// Resident bytes of the process, where they are known. Not for every turn.
+    fn resident_bytes(&self) -> Option<u64> {
+        None
+    }
 
     /// Stops the queues of all listeners from growing; what is queued can still be accepted.
     fn stop_queueing(&mut self);

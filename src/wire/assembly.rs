@@ -4,6 +4,7 @@
 //! makes one.
 
 use crate::limits::{FRAME_HEADER_BYTES_MAX, MessageLimits};
+use crate::time::Tick;
 use crate::wire::error::ProtocolError;
 use crate::wire::frame::{Header, Opcode, Parsed};
 use crate::wire::mask;
@@ -25,6 +26,8 @@ pub(super) struct Partial {
     pub(super) message: Option<Assembly>,
     /// The payload of a control frame as it arrives, or of the event that was last handed on.
     pub(super) payload: Vec<u8>,
+    /// When it was begun, where that was said.
+    pub(super) since: Option<Tick>,
 }
 
 /// Where a read may end. Control frames may come between the data frames of a message; a message may not.

@@ -13,6 +13,7 @@
 //! | [`deflate`] | permessage-deflate: compressed messages |
 //! | [`shared`] | a frame encoded once for many connections |
 //! | `assembly` | what a session keeps from one read to the next |
+//! | [`proxy`], [`forwarded`] | who stands behind a proxy: the PROXY protocol, `X-Forwarded-For` |
 //! | [`close`], [`error`] | close codes, and the violations that lead to them |
 
 mod assembly;
@@ -20,9 +21,11 @@ pub mod client;
 pub mod close;
 pub mod deflate;
 pub mod error;
+pub mod forwarded;
 pub mod frame;
 pub mod http;
 pub mod mask;
+pub mod proxy;
 pub mod session;
 pub mod shared;
 pub mod upgrade;

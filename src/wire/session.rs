@@ -5,6 +5,7 @@
 //! what is kept grows with what has *arrived*, never from a declared length.
 
 use crate::limits::MessageLimits;
+use crate::time::Tick;
 use crate::wire::assembly::{Assembly, Data, Frame, Partial, Rules, unmask};
 use crate::wire::close::Close;
 use crate::wire::error::ProtocolError;
@@ -211,6 +212,19 @@ impl Session {
         }
     }
 
+    /// Says that all that has come was read by `now`: half a message that was begun since the last time was begun then.
+    /// True where there is such a one.
+    pub fn begun(&mut self, now: Tick) -> bool {
+        let fresh = self.partial.as_mut().filter(|partial| partial.since.is_none());
+        fresh.is_some_and(|partial| partial.since.replace(now).is_none())
+    }
+
+    /// When the message, or the control frame, that is half received was begun; as of the last [`Session::begun`].
+    #[must_use]
+    pub fn half_since(&self) -> Option<Tick> {
+        self.partial.as_ref()?.since
+    }
+
     /// Appends a Close frame to `out`, masked where `mask` is given, unless one was sent before; says whether it did.
     /// Nothing may be sent after it.
     pub fn close(&mut self, close: &Close<'_>, mask: Option<[u8; 4]>, out: &mut Vec<u8>) -> bool {
@@ -271,8 +285,14 @@ impl Session {
     fn resume_header(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Step {
         let (at, header) = self.keep().header(input)?;
         let Some(header) = header else { return Ok((at, None)) };
+        // What its header began goes on.
+        let since = self.half_since();
         self.release();
-        self.begin(rules, header, at, input)
+        let step = self.begin(rules, header, at, input);
+        if let Some(partial) = &mut self.partial {
+            partial.since = since;
+        }
+        step
     }
 
     fn resume_control(&mut self, input: &mut [u8]) -> Step {

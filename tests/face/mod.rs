@@ -5,5 +5,6 @@ pub(crate) mod binary;
 pub(crate) mod client;
 mod faults;
 mod http;
+mod proxies;
 mod readme;
 mod secure;

@@ -308,7 +308,9 @@ impl World {
         while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Text { link, json } => self.hear(link, &json),
-                Effect::Publish { links, frame } => links.iter().for_each(|link| self.hear(*link, &frame.0)),
+                Effect::Publish { links, frame, .. } => {
+                    links.iter().for_each(|link| self.hear(*link, &frame.0));
+                }
                 Effect::Close { link, code, .. } => {
                     self.note(|| format!("c{link} is closed with {code}"));
                     let seat = &mut self.clients[link as usize];

@@ -90,7 +90,7 @@ fn a_missing_pong_closes_at_the_deadline() {
 
 #[test]
 fn any_byte_is_life_even_a_part_of_a_header() {
-    let mut stage = Stage::new(&config());
+    let mut stage = Stage::new(&Config { message_timeout: seconds(86_400), ..config() });
     let id = stage.open();
     let message = masked(Opcode::Text, &[b'a'; 200]);
     for byte in &message {

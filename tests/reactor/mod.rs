@@ -1,5 +1,6 @@
 //! The worker over a scripted world: sockets that a test plays, and a clock that it moves.
 
+mod addresses;
 mod calls;
 mod deflate;
 mod heartbeat;
@@ -7,9 +8,11 @@ mod hostile;
 mod kit;
 mod lifecycle;
 mod messages;
+mod overload;
 mod requests;
 mod script;
 mod servers;
 mod simulation;
+mod slow;
 mod threads;
 mod tls;

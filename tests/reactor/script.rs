@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,10 @@ pub(super) struct Peer {
     /// Reads that find nothing, though something has arrived; it is told again.
     pub(super) hiccups: usize,
     pub(super) token: Option<u64>,
+    /// Where it is; none: a Unix socket.
+    pub(super) address: Option<IpAddr>,
+    /// Its descriptor is among the last.
+    pub(super) scarce: bool,
     pub(super) finished: bool,
     pub(super) closed: bool,
     pub(super) reads: usize,
@@ -58,6 +63,7 @@ struct World {
     queue: VecDeque<Result<usize, i32>>,
     ready: VecDeque<Ready>,
     listening: bool,
+    resident: Option<u64>,
     timeout: Option<Duration>,
     /// Events that one wait tells at most.
     events_most: Option<usize>,
@@ -138,6 +144,18 @@ impl Script {
         world.queue.push_back(Ok(id));
         world.ready.push_back(Ready { token: Ready::of_listener(0), readable: true, ..Ready::default() });
         id
+    }
+
+    /// Queues a connection from an address.
+    pub(super) fn connect_from(&self, address: &str) -> usize {
+        let id = self.connect();
+        self.peer(id, |peer| peer.address = Some(address.parse().unwrap()));
+        id
+    }
+
+    /// So many bytes are resident.
+    pub(super) fn set_resident(&self, bytes: u64) {
+        self.0.borrow_mut().resident = Some(bytes);
     }
 
     /// The next accept fails.
@@ -289,6 +307,14 @@ impl Net for Script {
         }
     }
 
+    fn is_scarce(&self, socket: &ScriptSocket) -> bool {
+        socket.with(|peer| peer.scarce)
+    }
+
+    fn resident_bytes(&self) -> Option<u64> {
+        self.0.borrow().resident
+    }
+
     fn stop_queueing(&mut self) {}
 
     fn stop_listening(&mut self) {
@@ -396,6 +422,10 @@ impl Socket for ScriptSocket {
 
     fn finish(&mut self) {
         self.with(|peer| peer.finished = true);
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        self.with(|peer| peer.address)
     }
 }
 

@@ -198,7 +198,7 @@ impl<'a, C: Client> Lane<'a, C> {
     fn open(&mut self, client: &mut C, id: usize, event: &Event) -> Result<(), End> {
         let link = &mut self.links[id];
         let mut read_at = None;
-        if event.is_readable() {
+        if event.is_readable() && client.reads(link) {
             read_at = receive(client, id, link, &mut self.buffer, event.is_read_closed(), self.board)?;
         }
         // Most events say writable too: the clock was read for them already.

@@ -92,6 +92,12 @@ pub trait Client {
         now: u64,
     ) -> Result<(), End>;
 
+    /// Whether what arrives on an open connection is read.
+    fn reads(&self, link: &Link<Self::State>) -> bool {
+        let _ = link;
+        true
+    }
+
     /// The socket takes bytes again.
     fn writable(&mut self, id: usize, link: &mut Link<Self::State>, now: u64) -> Result<(), End> {
         let _ = (id, now);

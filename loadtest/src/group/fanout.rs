@@ -6,7 +6,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use crate::board::{Board, UNSET};
+use crate::board::{Board, UNSET, share};
 use crate::clock::nanos;
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn, fleet};
@@ -34,6 +34,9 @@ pub struct Args {
     /// Receivers; the sender is one of them
     #[arg(long, alias = "receivers", default_value_t = 1000)]
     connections: usize,
+    /// Members that read nothing once they have joined, beside the receivers
+    #[arg(long, default_value_t = 0)]
+    stuck: usize,
     /// Messages a second by schedule [default: the next when all have the last]
     #[arg(long)]
     rate: Option<f64>,
@@ -69,7 +72,10 @@ struct FanoutClient<'a> {
     latency: Recorder,
     pings: u64,
     errors: Tally,
+    /// Members that read.
     members: u64,
+    /// How many of its connections this thread is to let read.
+    readers: u64,
 }
 
 impl FanoutClient<'_> {
@@ -129,7 +135,8 @@ impl Client for FanoutClient<'_> {
     type State = Member;
 
     fn opened(&mut self, index: usize, link: &mut Link<Member>, _: u64) -> Result<(), End> {
-        self.members += 1;
+        link.state.stuck = self.members >= self.readers;
+        self.members += u64::from(!link.state.stuck);
         match self.shape.protocol.greeting(&self.shape.room, (self.thread, index)) {
             Some(greeting) => link.send(&greeting),
             None => {
@@ -147,6 +154,9 @@ impl Client for FanoutClient<'_> {
         let mut measured = 0;
         let (joined, pings) =
             deliveries(link, bytes, self.shape.protocol, &mut self.hint, |member, stamp| {
+                if member.stuck {
+                    return;
+                }
                 let ahead = stamp.round.wrapping_sub(member.count) % Stamp::ROUNDS;
                 if ahead > Stamp::ROUNDS / 2 {
                     doubles += 1;
@@ -171,7 +181,14 @@ impl Client for FanoutClient<'_> {
         Ok(())
     }
 
-    fn closed(&mut self, _: usize, _: &mut Link<Member>, _: &End, _: u64) {
+    fn reads(&self, link: &Link<Member>) -> bool {
+        !(link.state.stuck && link.state.joined)
+    }
+
+    fn closed(&mut self, _: usize, link: &mut Link<Member>, _: &End, _: u64) {
+        if link.state.stuck {
+            return;
+        }
         // A room that lost a member has no next message that all would hear: the run is over, with that error.
         self.board.stop.store(true, Relaxed);
     }
@@ -202,8 +219,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
         return Err(Failure::Usage("--rate: more than nothing".to_owned()));
     }
-    let need =
-        Need { connections: args.connections, read_buffer: 64 << 10, reopen: false, threads_max: 1024 };
+    let connections = args.connections + args.stuck;
+    let need = Need { connections, read_buffer: 64 << 10, reopen: false, threads_max: 1024 };
     let setup = args.common.prepare(need)?;
     let said = Said { moments: (0..MOMENTS).map(|_| AtomicU64::new(0)).collect(), count: AtomicU64::new(0) };
     let mut watch = Watch::new(&setup.board, setup.pid);
@@ -214,7 +231,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         said: &said,
         sends: index == 0,
         threads: setup.plan.threads,
-        connections: setup.plan.connections as u64,
+        connections: args.connections as u64,
         gap: args.rate.map(|rate| 1e9 / rate),
         say: Say::new(shape.protocol, &shape.room, shape.size as usize),
         hint: 0,
@@ -226,6 +243,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         pings: 0,
         errors: Tally::default(),
         members: 0,
+        readers: share(args.connections, index, setup.plan.threads) as u64,
     };
     let conduct = || spent = conduct(&setup, &mut watch, shape);
     let threads = fleet::run(&setup.plan, &setup.board, make, conduct).map_err(Failure::Failed)?;
@@ -245,6 +263,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     outcome.parameters_of(&setup);
     shape.describe(&mut outcome);
     outcome.parameter("rate", args.rate);
+    outcome.parameter("stuck", args.stuck);
     let rate = if spent.seconds > 0.0 { measured as f64 / spent.seconds } else { 0.0 };
     outcome.figure("deliveries_per_second", rate);
     outcome.figure("deliveries", measured as f64);

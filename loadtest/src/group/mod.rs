@@ -98,6 +98,8 @@ fn incomplete(report: &Report, ready: u64, connections: usize) -> Option<Failure
 #[derive(Clone, Copy, Default, Debug)]
 struct Member {
     joined: bool,
+    /// It reads nothing once it has joined.
+    stuck: bool,
     /// Deliveries of this round, or the next message awaited.
     count: u32,
 }

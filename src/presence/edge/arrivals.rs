@@ -1,6 +1,7 @@
 //! What homes send: answers, changes and messages, and the clients they are for; and the answers that several homes have
 //! a part in.
 
+use crate::presence::about::About;
 use crate::presence::desk;
 use crate::presence::edge::sight::publish;
 use crate::presence::edge::{Edge, Seat, part};
@@ -53,13 +54,14 @@ impl Edge {
                 (if member.suspect { &mut links.1 } else { &mut links.0 }).push(seat.link);
             }
         }
-        publish(links.0, plain, out);
-        publish(links.1, full, out);
+        let about = About::User(self.watches.name(group).clone());
+        publish(links.0, plain, about.clone(), out);
+        publish(links.1, full, about, out);
     }
 
     pub(crate) fn told<F>(&self, client: Client, frame: F, out: &mut Outgoing<F>) {
         if let Some(seat) = self.seat(client) {
-            out.effects.push(Effect::Publish { links: vec![seat.link], frame });
+            out.effects.push(Effect::Publish { links: vec![seat.link], frame, about: About::Once });
         }
     }
 
@@ -88,7 +90,7 @@ impl Edge {
         out.effects.push(Effect::Close { link: seat.link, code, reason });
     }
 
-    pub(crate) fn answered<F>(&mut self, asker: Asker, answer: Answer, out: &mut Outgoing<F>) {
+    pub(crate) fn answered<F: Frame>(&mut self, asker: Asker, answer: Answer, out: &mut Outgoing<F>) {
         let client = asker.at.client;
         let seat = self.seat(client);
         let json = match (asker.ticket, &answer) {
@@ -115,7 +117,7 @@ impl Edge {
 
     /// A client's place in a room counts from the answer on: what was said before is not delivered. One that said `join`,
     /// `leave` and `join` in a row has a place before the first answer comes, and hears nothing between the others.
-    fn hears<F>(&mut self, client: Client, room: &str, hears: bool, out: &mut Outgoing<F>) {
+    fn hears<F: Frame>(&mut self, client: Client, room: &str, hears: bool, out: &mut Outgoing<F>) {
         let Some((group, _)) = self.rooms.find(room) else { return };
         if let Some(place) = self.seat(client).and_then(|seat| seat.rooms.get(group)) {
             let heard = std::mem::replace(&mut self.rooms.member_mut(place).active, hears);
@@ -145,7 +147,8 @@ impl Edge {
         let members = self.rooms.members(group).iter().filter(hears);
         let links: Vec<u64> = members.map(|member| self.seats[member.slot as usize].link).collect();
         if !links.is_empty() {
-            out.effects.push(Effect::Publish { links, frame });
+            let about = About::Room(self.rooms.name(group).clone());
+            out.effects.push(Effect::Publish { links, frame, about });
         }
     }
 

@@ -143,7 +143,7 @@ impl Edge {
         Ok(())
     }
 
-    pub(super) fn leave<F>(
+    pub(super) fn leave<F: Frame>(
         &mut self,
         slot: u32,
         room: &str,

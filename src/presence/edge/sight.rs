@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use crate::presence::about::About;
 use crate::presence::command::Refusal;
 use crate::presence::edge::Edge;
 use crate::presence::envelope::Frame;
@@ -103,19 +104,20 @@ impl Edge {
             }
         }
         let [plain_links, full_links] = told;
-        publish(plain_links, plain, out);
-        publish(full_links, full, out);
+        let about = || About::User(user.clone());
+        publish(plain_links, plain, about(), out);
+        publish(full_links, full, about(), out);
         let encode = |suspect| encounter(user, view, suspect).map(|json| F::encode(&json));
         for (links, suspect) in met.into_iter().zip([false, true]).filter(|(links, _)| !links.is_empty()) {
-            publish(links, encode(suspect), out);
+            publish(links, encode(suspect), about(), out);
         }
         if before.is_some_and(|before| before.plain != State::Offline) {
-            publish(lost, Some(F::encode(&hidden(user, view))), out);
+            publish(lost, Some(F::encode(&hidden(user, view))), about(), out);
         }
     }
 
     /// A client came into a room (`true`) or went out of it: whom it sees there and nowhere else it sees from now on, or no more.
-    pub(super) fn moved<F>(&self, slot: u32, room: &str, came: bool, out: &mut Outgoing<F>) {
+    pub(super) fn moved<F: Frame>(&self, slot: u32, room: &str, came: bool, out: &mut Outgoing<F>) {
         self.look_around(slot, out, |view, user| {
             let there = view
                 .rooms
@@ -126,7 +128,7 @@ impl Edge {
     }
 
     /// A client has another token.
-    pub(super) fn renewed<F>(&self, slot: u32, before: &Grants, out: &mut Outgoing<F>) {
+    pub(super) fn renewed<F: Frame>(&self, slot: u32, before: &Grants, out: &mut Outgoing<F>) {
         let Some(now) = self.passes.get(slot).filter(|now| now.see != before.see) else { return };
         let shared = |view: &View| {
             let theirs = view.rooms.as_deref().unwrap_or_default();
@@ -140,7 +142,12 @@ impl Edge {
     }
 
     /// Tells a client of those it watches that it sees from now on (`true`), or no more (`false`).
-    fn look_around<F>(&self, slot: u32, out: &mut Outgoing<F>, news: impl Fn(&View, &Name) -> Option<bool>) {
+    fn look_around<F: Frame>(
+        &self,
+        slot: u32,
+        out: &mut Outgoing<F>,
+        news: impl Fn(&View, &Name) -> Option<bool>,
+    ) {
         if self.sights.is_empty() {
             return;
         }
@@ -155,15 +162,17 @@ impl Edge {
                 None => None,
             };
             if let Some(json) = json {
-                out.effects.push(Effect::Text { link: seat.link, json });
+                // A state like any other: it has its place behind those that wait for a slow reader.
+                publish(vec![seat.link], Some(F::encode(&json)), About::User(user.clone()), out);
             }
         }
     }
 }
 
-pub(super) fn publish<F>(links: Vec<u64>, frame: Option<F>, out: &mut Outgoing<F>) {
+/// Publishes what there is, to whom there is.
+pub(super) fn publish<F>(links: Vec<u64>, frame: Option<F>, about: About, out: &mut Outgoing<F>) {
     if let Some(frame) = frame.filter(|_| !links.is_empty()) {
-        out.effects.push(Effect::Publish { links, frame });
+        out.effects.push(Effect::Publish { links, frame, about });
     }
 }
 

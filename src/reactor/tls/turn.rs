@@ -115,7 +115,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// Takes records; says whether the connection is to be read on.
-    fn on_records(&mut self, id: ConnId, records: &mut [u8]) -> bool {
+    pub(crate) fn on_records(&mut self, id: ConnId, records: &mut [u8]) -> bool {
         let Some(conn) = self.core.get(id) else { return false };
         if matches!(conn.life, Life::Ending | Life::Lingering) {
             return true;

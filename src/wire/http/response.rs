@@ -55,6 +55,12 @@ impl Response {
         for (name, value) in fields {
             line(out, format_args!("{name}: {value}"));
         }
+        // Whoever opens an answer in a browser sees it as what it is, in no frame, and tells nobody where they were.
+        for (name, value) in GUARDS {
+            if !fields.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+                line(out, format_args!("{name}: {value}"));
+            }
+        }
         // RFC 9110 §7.8: who sends Upgrade names it in Connection.
         let upgrade = fields.iter().any(|(name, _)| *name == "Upgrade");
         match (upgrade, keep_alive) {
@@ -77,6 +83,14 @@ impl Response {
         }
     }
 }
+
+/// Fields that every response has which doesn't say otherwise itself.
+const GUARDS: [(&str, &str); 4] = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("X-Frame-Options", "DENY"),
+];
 
 fn line(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     let written = out.write_fmt(text);
@@ -129,6 +143,8 @@ mod tests {
     fn response_says_its_length_and_whether_it_is_the_last() {
         let response = Response::text(200, "ok").with("Cache-Control", "no-store");
         let head = "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\n\
+                    X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
+                    Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\nX-Frame-Options: DENY\r\n\
                     Content-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\n\r\n";
         assert_eq!(written(&response, false, true), format!("{head}ok\n"));
         assert_eq!(written(&response, true, true), head);
@@ -138,16 +154,28 @@ mod tests {
     #[test]
     fn empty_answer_has_neither_length_nor_type() {
         let response = Response { status: 204, content_type: "x", fields: vec![], body: Cow::Borrowed(b"") };
-        assert_eq!(written(&response, false, true), "HTTP/1.1 204 No Content\r\n\r\n");
+        let text = written(&response, false, true);
+        assert!(text.starts_with("HTTP/1.1 204 No Content\r\n") && text.ends_with("\r\n\r\n"), "{text}");
+        assert!(!text.contains("Content-Length") && !text.contains("Content-Type:"), "{text}");
+    }
+
+    #[test]
+    fn a_response_keeps_its_own_word_on_what_may_frame_it() {
+        let own = Response::text(200, "page").with("content-security-policy", "default-src 'self'");
+        let text = written(&own, false, true);
+        assert_eq!(text.matches("ecurity-").count(), 1, "{text}");
+        assert!(
+            text.contains("default-src 'self'") && text.contains("X-Content-Type-Options: nosniff"),
+            "{text}"
+        );
     }
 
     #[test]
     fn wrong_version_is_told_the_right_one() {
         // RFC 6455 §4.2.2
         let text = written(&Response::refusal(&Refusal::new(426, "version")), false, false);
-        assert!(text.contains(
-            "\r\nSec-WebSocket-Version: 13\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n"
-        ));
+        assert!(text.contains("\r\nSec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n"), "{text}");
+        assert!(text.contains("\r\nConnection: Upgrade, close\r\n"), "{text}");
         let text = written(&Response::refusal(&Refusal::new(405, "method")), false, false);
         assert!(text.contains("\r\nAllow: GET\r\n"));
     }

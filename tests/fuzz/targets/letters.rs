@@ -73,7 +73,7 @@ impl World {
     fn carry_out(&mut self, worker: usize, effect: Effect<Text>) {
         match effect {
             Effect::Text { link, json } => self.heard.push((link, json)),
-            Effect::Publish { links, frame } => {
+            Effect::Publish { links, frame, .. } => {
                 self.heard.extend(links.into_iter().map(|link| (link, frame.0.to_string())));
             }
             Effect::Close { link, .. } => self.clients[link as usize].closing = true,

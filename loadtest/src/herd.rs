@@ -1,0 +1,280 @@
+//! `loadtest herd`: a server that goes away and comes back, and how its clients do: connections a second as they return,
+//! with each client waiting for the `retry_ms` that it was told, or with none doing so.
+//!
+//! It starts the server itself, on the address of `--url`, ends it with SIGTERM, and starts it anew as soon as the address
+//! is free.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use rollcall::wire::client::Request;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::board::Board;
+use crate::engine::link::{End, Link};
+use crate::engine::{Client, Counted, Next, Turn, fleet};
+use crate::measure::Tally;
+use crate::options::{Common, Failure, Need, Setup};
+use crate::outcome::Outcome;
+use crate::progress::{Subject, Watch};
+use crate::target::{NONCE, Target};
+use crate::units::{self, grouped};
+
+/// What who knocks at a server that is not there, or about to go, is told.
+const KNOCKS: [&str; 3] =
+    ["connection refused", "connection reset", "server refused the upgrade with status 503"];
+const LOOK: u64 = 1_000_000;
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+const SUBPROTOCOL: &str = "rollcall.v1";
+
+/// `loadtest herd`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// The server's program, which is started with --listen and --drain
+    #[arg(long, default_value = "target/release/rollcall")]
+    server: PathBuf,
+    /// Clients
+    #[arg(long, default_value_t = 5000)]
+    connections: usize,
+    /// The window over which the server closes them
+    #[arg(long, default_value = "1s", value_parser = units::duration)]
+    drain: Duration,
+    /// Come back at once, whatever one was told
+    #[arg(long)]
+    ignore_retry: bool,
+}
+
+/// A server that runs; killed when dropped.
+struct Server(Child);
+
+impl Server {
+    fn start(args: &Args, address: SocketAddr) -> Result<Server, Failure> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        loop {
+            let mut server = Server::spawn(args, address)?;
+            while std::net::TcpStream::connect(address).is_err() {
+                if Instant::now() > deadline {
+                    return Err(Failure::Failed(format!("{} does not listen", args.server.display())));
+                }
+                if !matches!(server.0.try_wait(), Ok(None)) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            // The one before may not have let go of the address yet.
+            std::thread::sleep(Duration::from_millis(50));
+            if matches!(server.0.try_wait(), Ok(None)) {
+                return Ok(server);
+            }
+        }
+    }
+
+    fn spawn(args: &Args, address: SocketAddr) -> Result<Server, Failure> {
+        let mut command = Command::new(&args.server);
+        command.args(["--listen", &address.to_string(), "--drain", &format!("{}ms", args.drain.as_millis())]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let failed = |error| Failure::Usage(format!("--server {}: {error}", args.server.display()));
+        command.spawn().map(Server).map_err(failed)
+    }
+
+    fn terminate(&self) {
+        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+struct HerdClient<'a> {
+    board: &'a Board,
+    request: Vec<u8>,
+    connections: usize,
+    ignore_retry: bool,
+    /// When those who were sent away come back.
+    away: BinaryHeap<Reverse<u64>>,
+    sent_away: u64,
+    /// Which of them were told when.
+    told: u64,
+}
+
+impl Client for HerdClient<'_> {
+    /// Milliseconds after which it was told to come back, plus one.
+    type State = u32;
+    const SUBPROTOCOLS: &'static [&'static str] = &[SUBPROTOCOL];
+
+    fn request(&mut self, _: &mut Link<u32>, _: &Target, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.request);
+    }
+
+    fn opened(&mut self, _: usize, _: &mut Link<u32>, _: u64) -> Result<(), End> {
+        Ok(())
+    }
+
+    fn received(&mut self, _: usize, link: &mut Link<u32>, bytes: &mut [u8], _: u64) -> Result<(), End> {
+        let seen = link.read(bytes, |retry, _, payload| {
+            *retry = retry_millis(payload).map_or(*retry, |millis| millis + 1);
+            Ok(())
+        })?;
+        // Sent away in order is no error.
+        if seen.closed.is_some() { Err(End::Done) } else { Ok(()) }
+    }
+
+    fn closed(&mut self, _: usize, link: &mut Link<u32>, _: &End, now: u64) {
+        if self.board.stopped() {
+            return;
+        }
+        self.sent_away += 1;
+        self.told += u64::from(link.state > 0);
+        let wait = if self.ignore_retry { 0 } else { u64::from(link.state.saturating_sub(1)) };
+        self.away.push(Reverse(now + wait * 1_000_000));
+    }
+
+    fn turn(&mut self, turn: &mut Turn<'_, u32>) -> Next {
+        while self.away.peek().is_some_and(|due| due.0 <= turn.now) {
+            self.away.pop();
+        }
+        if self.board.stopped() || turn.now >= self.board.until.load(Relaxed) {
+            return Next::Finished;
+        }
+        self.board.quota.store(self.connections - self.away.len().min(self.connections), Relaxed);
+        Next::Until(turn.now + LOOK)
+    }
+
+    fn counted(&self) -> Counted {
+        Counted { ready: self.sent_away, messages: self.told, ..Counted::default() }
+    }
+}
+
+/// `"retry_ms":N` of a `goodbye`.
+fn retry_millis(payload: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(payload).ok().filter(|text| text.contains(r#""event":"goodbye""#))?;
+    let digits = text.split_once(r#""retry_ms":"#)?.1;
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Runs the scenario.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let target = Target::parse(&args.common.url, args.common.allow()).map_err(Failure::Usage)?;
+    let mut server = Server::start(args, target.address)?;
+    let need = Need { connections: args.connections, read_buffer: 16 << 10, reopen: true, threads_max: 1 };
+    let setup = args.common.prepare(need)?;
+    let mut watch = Watch::new(&setup.board, None);
+    let (host, path) =
+        (target.address.to_string(), args.common.url.split('/').skip(3).collect::<Vec<_>>().join("/"));
+    let path = format!("/{path}");
+    let mut request = Vec::new();
+    Request { host: &host, target: &path, subprotocols: &[SUBPROTOCOL], ..Request::default() }
+        .write(NONCE, &mut request);
+    let make = |_| HerdClient {
+        board: &setup.board,
+        request: request.clone(),
+        connections: args.connections,
+        ignore_retry: args.ignore_retry,
+        away: BinaryHeap::new(),
+        sent_away: 0,
+        told: 0,
+    };
+    let mut back = None;
+    let conduct = || back = conduct(&setup, &mut watch, args, &mut server, target.address);
+    let threads = fleet::run(&setup.plan, &setup.board, make, conduct).map_err(Failure::Failed)?;
+    watch.finish();
+    let mut report = fleet::sum(threads.iter().map(|(_, report)| report));
+    let told: u64 = threads.iter().map(|(client, _)| client.told).sum();
+    let Some((begun, all_back)) = back else {
+        return Err(Failure::Failed("not all clients came back".to_owned()));
+    };
+    let mut outcome = Outcome::new("herd", &args.common);
+    outcome.parameters_of(&setup);
+    outcome.parameter("drain_s", args.drain.as_secs_f64());
+    outcome.parameter("ignore_retry", args.ignore_retry);
+    outcome.run.series = watch.series();
+    let opened = outcome.run.series.iter().find(|series| series.name == "opened");
+    let after = begun as f64 / 1e9 + 0.5;
+    let peak = opened.map_or(0.0, |series| {
+        let returning = series.seconds.iter().zip(&series.values).filter(|(at, _)| **at > after);
+        returning.map(|(_, rate)| *rate).fold(0.0, f64::max)
+    });
+    // What a server that is not there says is no error of a herd that knocks at once.
+    let mut errors = report.errors.clone().into_map();
+    let knocked: u64 = KNOCKS.iter().filter_map(|kind| errors.remove(*kind)).sum();
+    report.errors = Tally::default();
+    for (kind, count) in errors {
+        report.errors.add(&kind, count);
+    }
+    let seconds = (all_back - begun) as f64 / 1e9;
+    outcome.figure("peak_reconnections_per_second", peak);
+    outcome.figure("mean_reconnections_per_second", args.connections as f64 / seconds);
+    outcome.figure("all_back_s", seconds);
+    outcome.figure("refused_while_restarting", knocked as f64);
+    outcome.figure("told_when", told as f64);
+    outcome.row(
+        "load",
+        format!("{} clients sent away within {:?}", grouped(args.connections as u64), args.drain),
+    );
+    outcome.row("told", format!("{} of them when to come back", grouped(told)));
+    outcome.row("back", format!("all after {seconds:.1} s, {} a second at the most", grouped(peak as u64)));
+    outcome.row("knocked", format!("{} times while nobody was there", grouped(knocked)));
+    outcome.times("upgrade", &report.upgrade);
+    outcome.errors(&report, &Tally::default());
+    outcome.finish(&args.common)
+}
+
+/// Opens all, restarts the server, and waits until all are back. Returns when it began and when all were.
+fn conduct(
+    setup: &Setup,
+    watch: &mut Watch<'_>,
+    args: &Args,
+    server: &mut Server,
+    address: SocketAddr,
+) -> Option<(u64, u64)> {
+    let Setup { board, plan, .. } = setup;
+    let all = plan.connections as u64;
+    board.quota.store(plan.connections, Relaxed);
+    let opened = watch.until_count("open", Subject::Live, all, |counts| counts.live >= all);
+    // The second in which they came is not the one in which they come back.
+    watch.until_moment("settle", Subject::Live, board.clock.now() + 3_000_000_000);
+    let begun = board.clock.now();
+    let mut restarted = None;
+    if opened {
+        server.terminate();
+        // The old one is kept until it has ended by itself: it sends its clients away.
+        restarted = Server::start(args, address).ok();
+    }
+    let returned = restarted.is_some()
+        && watch
+            .until_count("return", Subject::Live, all, |counts| counts.ready >= all && counts.live >= all);
+    let back = board.clock.now();
+    watch.until_moment("settle", Subject::Live, back + 1_000_000_000);
+    board.stop.store(true, Relaxed);
+    // The new one outlives its clients; the old one has ended by now.
+    if let Some(restarted) = restarted {
+        *server = restarted;
+    }
+    returned.then_some((begun, back))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goodbye_says_when_to_come_back() {
+        let goodbye = br#"{"event":"goodbye","code":1001,"reason":"drain","retry_ms":1234}"#;
+        assert_eq!(retry_millis(goodbye), Some(1_234));
+        assert_eq!(retry_millis(br#"{"event":"goodbye","code":4403,"reason":"kicked"}"#), None);
+        assert_eq!(retry_millis(br#"{"event":"say","data":"\"retry_ms\":5"}"#), None);
+    }
+}

@@ -1,0 +1,334 @@
+//! Who connects from where: for each address how many connections it has and how fast they came, over all workers.
+//!
+//! A fixed table of 16-byte places, in sets of eight, that grows with nothing: an address hashes to a set and takes the
+//! place in it that has been idle for longest. It is shared by all workers, so that a limit is what it says whatever worker
+//! the kernel gives a connection to, and needs no lock: a place is two atomics, touched when a connection comes and when it
+//! goes and at no other time. Two workers that meet an address for the first time at the same instant may count it in two
+//! places, until one of them is empty; an address for which all eight are taken by others that are connected isn't counted.
+//!
+//! IPv6 is counted by its first 64 bits, which is what one customer has at least.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
+
+use crate::limits::{ADDRESSES_MAX, HANDSHAKE_BURST_SECONDS, REFUSED_PER_ADDRESS_MAX};
+use crate::time::{TICK_MILLIS, Tick};
+
+/// Places that an address may take.
+const SET: usize = 8;
+/// Units of the clock of [`State::paid`] in a tick: 156 µs each.
+const UNITS: u32 = 64;
+const UNITS_PER_SECOND: u32 = UNITS * (1_000 / TICK_MILLIS) as u32;
+/// As connections of a place: it is changing hands.
+const MOVING: u32 = u32::MAX;
+
+/// What one address may have; 0: as much as it likes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AddressLimits {
+    /// Connections at once.
+    pub connections: u32,
+    /// New connections in a second, over [`HANDSHAKE_BURST_SECONDS`].
+    pub handshakes: u32,
+}
+
+/// What became of a connection that came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Entered {
+    /// It is counted there.
+    In(u32),
+    /// It is counted there, and one too many.
+    Surplus(u32, Over),
+    /// It isn't counted and has to go: many more than are answered politely.
+    Flood(Over),
+    /// It isn't counted: the table is full.
+    Uncounted,
+}
+
+/// Which limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Over {
+    /// Connections at once.
+    Connections,
+    /// Handshakes in a second.
+    Handshakes,
+}
+
+/// A place's count, and until when its handshakes are paid for: each pays for a part of a second, and who is paid for too far
+/// ahead comes too fast (the "generic cell rate algorithm" of ATM, in a word of 32 bits).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct State {
+    connections: u32,
+    paid: u32,
+}
+
+impl State {
+    const fn of_bits(bits: u64) -> State {
+        State { connections: (bits >> 32) as u32, paid: (bits & 0xffff_ffff) as u32 }
+    }
+
+    const fn to_bits(self) -> u64 {
+        (self.connections as u64) << 32 | self.paid as u64
+    }
+
+    /// How far ahead of `now` it is paid for, in units. The clock wraps: what lies beyond all that can be is long past.
+    const fn ahead(self, now: u32) -> u32 {
+        let ahead = self.paid.wrapping_sub(now);
+        if ahead <= 2 * BURST { ahead } else { 0 }
+    }
+
+    /// As [`Entered`], for one more connection.
+    fn with_one(self, now: u32, limits: AddressLimits) -> Result<(State, Option<Over>), Over> {
+        let connections = self.connections + 1;
+        let over = limits.connections > 0 && connections > limits.connections;
+        if over && connections > limits.connections + REFUSED_PER_ADDRESS_MAX {
+            return Err(Over::Connections);
+        }
+        let cost = UNITS_PER_SECOND.checked_div(limits.handshakes).map_or(0, |cost| cost.max(1));
+        let ahead = self.ahead(now) + cost;
+        if ahead > 2 * BURST {
+            return Err(Over::Handshakes);
+        }
+        let state = State { connections, paid: now.wrapping_add(ahead) };
+        let fast = (ahead > BURST).then_some(Over::Handshakes);
+        Ok((state, if over { Some(Over::Connections) } else { fast }))
+    }
+}
+
+const BURST: u32 = UNITS_PER_SECOND * HANDSHAKE_BURST_SECONDS;
+
+/// An address's place.
+#[derive(Debug, Default)]
+struct Place {
+    key: AtomicU64,
+    state: AtomicU64,
+}
+
+/// The table. It takes memory when the first address that is counted comes.
+#[derive(Debug)]
+pub struct Addresses {
+    places: OnceLock<Box<[Place]>>,
+    sets: usize,
+    hasher: RandomState,
+}
+
+impl Addresses {
+    /// An empty table for a server with so many connections at once.
+    #[must_use]
+    pub fn new(max_connections: usize) -> Addresses {
+        let places = max_connections.saturating_mul(2).clamp(SET, ADDRESSES_MAX).next_power_of_two();
+        Addresses { places: OnceLock::new(), sets: places / SET, hasher: RandomState::new() }
+    }
+
+    /// Bytes of the table.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.places.get().map_or(0, |places| size_of_val(&**places))
+    }
+
+    /// A connection comes. Where it is counted, [`Addresses::leave`] has to follow.
+    pub(crate) fn enter(&self, address: IpAddr, now: Tick, limits: AddressLimits) -> Entered {
+        let key = key_of(address);
+        let now = now.0.wrapping_mul(UNITS);
+        let (first, set) = self.set(key);
+        for (place, at) in set.iter().zip(first..) {
+            if let Some(entered) = place.count(key, at, now, limits) {
+                return entered;
+            }
+        }
+        // The one that has been idle for longest makes way; another worker may be quicker, then the next one does.
+        for _ in 0..SET {
+            let idle =
+                |(_, place): &(u32, &Place)| State::of_bits(place.state.load(Acquire)).connections == 0;
+            let age = |place: &Place| now.wrapping_sub(State::of_bits(place.state.load(Acquire)).paid);
+            let oldest = (first..).zip(set).filter(idle).max_by_key(|(_, place)| age(place));
+            let Some((at, place)) = oldest else { break };
+            if let Some(entered) = place.take(key, at, now, limits) {
+                return entered;
+            }
+        }
+        Entered::Uncounted
+    }
+
+    /// A connection that was counted there is gone.
+    pub(crate) fn leave(&self, place: u32) {
+        if let Some(place) = self.places.get().and_then(|places| places.get(place as usize)) {
+            place.state.fetch_sub(1 << 32, AcqRel);
+        }
+    }
+
+    /// The places that a key may take, and the number of the first.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a hash loses nothing by being cut; ADDRESSES_MAX places"
+    )]
+    fn set(&self, key: u64) -> (u32, &[Place]) {
+        let make = || (0..self.sets * SET).map(|_| Place::default()).collect();
+        let places = self.places.get_or_init(make);
+        let first = self.hasher.hash_one(key) as usize % self.sets * SET;
+        (first as u32, &places[first..first + SET])
+    }
+}
+
+impl Place {
+    /// Counts a connection here, where this is the key's place.
+    fn count(&self, key: u64, at: u32, now: u32, limits: AddressLimits) -> Option<Entered> {
+        loop {
+            let bits = self.state.load(Acquire);
+            let state = State::of_bits(bits);
+            if self.key.load(Acquire) != key || state.connections == MOVING {
+                return None;
+            }
+            let (next, over) = match state.with_one(now, limits) {
+                Ok(next) => next,
+                Err(over) => return Some(Entered::Flood(over)),
+            };
+            if self.state.compare_exchange(bits, next.to_bits(), AcqRel, Acquire).is_err() {
+                continue;
+            }
+            if self.key.load(Acquire) != key {
+                // It changed hands in between, and looked the same.
+                self.state.fetch_sub(1 << 32, AcqRel);
+                return None;
+            }
+            return Some(over.map_or(Entered::In(at), |over| Entered::Surplus(at, over)));
+        }
+    }
+
+    /// Makes this the key's place, where it is still idle.
+    fn take(&self, key: u64, at: u32, now: u32, limits: AddressLimits) -> Option<Entered> {
+        let bits = self.state.load(Acquire);
+        if State::of_bits(bits).connections != 0 {
+            return None;
+        }
+        let moving = State { connections: MOVING, paid: 0 }.to_bits();
+        self.state.compare_exchange(bits, moving, AcqRel, Acquire).ok()?;
+        self.key.store(key, Release);
+        let fresh = State { connections: 0, paid: now };
+        let (state, over) =
+            fresh.with_one(now, limits).unwrap_or((State { connections: 1, paid: now }, None));
+        self.state.store(state.to_bits(), Release);
+        Some(over.map_or(Entered::In(at), |over| Entered::Surplus(at, over)))
+    }
+}
+
+/// What an address is counted under. Never 0, which is nobody's.
+fn key_of(address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        // ::/8 is reserved (RFC 4291 §4): no IPv6 address has such a first half.
+        IpAddr::V4(address) => 1 << 32 | u64::from(address.to_bits()),
+        IpAddr::V6(address) => ((address.to_bits() >> 64) as u64).max(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: AddressLimits = AddressLimits { connections: 3, handshakes: 0 };
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn places_are_sixteen_bytes() {
+        assert_eq!(size_of::<Place>(), 16);
+        let addresses = Addresses::new(1000);
+        assert_eq!(addresses.bytes(), 0, "nobody came");
+        addresses.enter(address("192.0.2.1"), Tick(0), LIMITS);
+        assert_eq!(addresses.bytes(), 2048 * 16);
+        let most = Addresses::new(usize::MAX);
+        assert_eq!(most.sets * SET, ADDRESSES_MAX);
+    }
+
+    #[test]
+    fn connections_of_an_address_are_counted_until_they_leave() {
+        let addresses = Addresses::new(100);
+        let enter = |text| addresses.enter(address(text), Tick(0), LIMITS);
+        let Entered::In(place) = enter("192.0.2.1") else { panic!("the first") };
+        assert_eq!([(); 2].map(|()| enter("192.0.2.1")), [Entered::In(place); 2]);
+        assert_eq!(enter("::ffff:192.0.2.1"), Entered::Surplus(place, Over::Connections), "is the same");
+        assert!(matches!(enter("192.0.2.2"), Entered::In(_)), "others are others");
+        for _ in 1..REFUSED_PER_ADDRESS_MAX {
+            assert_eq!(enter("192.0.2.1"), Entered::Surplus(place, Over::Connections));
+        }
+        assert_eq!(enter("192.0.2.1"), Entered::Flood(Over::Connections));
+        for _ in 0..=REFUSED_PER_ADDRESS_MAX {
+            addresses.leave(place);
+        }
+        assert_eq!(enter("192.0.2.1"), Entered::In(place));
+    }
+
+    #[test]
+    fn ipv6_is_counted_by_its_first_half() {
+        let addresses = Addresses::new(100);
+        let enter = |text| addresses.enter(address(text), Tick(0), LIMITS);
+        let (a, b) = (enter("2001:db8::1"), enter("2001:db8::ffff:2"));
+        assert_eq!(a, b);
+        assert_ne!(a, enter("2001:db8:0:1::1"));
+        assert!(matches!(enter("::5"), Entered::In(_)));
+    }
+
+    #[test]
+    fn handshakes_may_come_in_a_burst_and_then_at_their_rate() {
+        let addresses = Addresses::new(100_000);
+        let limits = AddressLimits { connections: 0, handshakes: 10 };
+        let enter = |tick: u32| addresses.enter(address("192.0.2.1"), Tick(tick), limits);
+        let burst = 10 * HANDSHAKE_BURST_SECONDS as usize;
+        // From just before the clock's own wrap, and just before that of a tick.
+        for start in [u32::MAX / UNITS - 3, u32::MAX - 5] {
+            let now = start;
+            assert!((0..burst).all(|_| matches!(enter(now), Entered::In(_))));
+            assert!((0..burst).all(|_| matches!(enter(now), Entered::Surplus(_, Over::Handshakes))));
+            assert_eq!(enter(now), Entered::Flood(Over::Handshakes));
+            let later = now.wrapping_add(100 * HANDSHAKE_BURST_SECONDS);
+            assert!(matches!(enter(later), Entered::Surplus(..)), "no quicker than that");
+            let much_later = later.wrapping_add(10 + 100 * HANDSHAKE_BURST_SECONDS);
+            assert!(matches!(enter(much_later), Entered::In(_)));
+        }
+    }
+
+    #[test]
+    fn who_is_idle_makes_way_and_who_is_not_stays() {
+        let addresses = Addresses::new(0);
+        let limits = AddressLimits { connections: 0, handshakes: 1 };
+        let of = |n: u8| IpAddr::from([192, 0, 2, n]);
+        let mut places = Vec::new();
+        for n in 0..SET as u8 {
+            let Entered::In(place) = addresses.enter(of(n), Tick(u32::from(n)), limits) else {
+                panic!("{n}")
+            };
+            places.push(place);
+        }
+        assert_eq!(addresses.enter(of(100), Tick(50), limits), Entered::Uncounted, "all are connected");
+        addresses.leave(places[5]);
+        addresses.leave(places[2]);
+        assert_eq!(addresses.enter(of(101), Tick(50), limits), Entered::In(places[2]), "the older one went");
+        assert_eq!(addresses.enter(of(102), Tick(50), limits), Entered::In(places[5]));
+        assert_eq!(addresses.bytes(), SET * 16);
+    }
+
+    #[test]
+    fn threads_lose_no_count() {
+        let addresses = Addresses::new(4);
+        std::thread::scope(|scope| {
+            for thread in 0..4_u8 {
+                let addresses = &addresses;
+                scope.spawn(move || {
+                    for n in 0..20_000_u32 {
+                        let of = IpAddr::from([192, 0, thread % 2, (n % 5) as u8]);
+                        if let Entered::In(place) =
+                            addresses.enter(of, Tick(n), AddressLimits { connections: 0, handshakes: 0 })
+                        {
+                            addresses.leave(place);
+                        }
+                    }
+                });
+            }
+        });
+        let places = addresses.places.get().unwrap();
+        assert!(places.iter().all(|place| State::of_bits(place.state.load(Acquire)).connections == 0));
+    }
+}

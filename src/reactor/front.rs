@@ -1,0 +1,173 @@
+//! For whom a connection is: the address that it came from, or the one that a trusted proxy names; and whether that one
+//! may have it.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tracing::{debug, warn};
+
+use crate::reactor::addresses::{Entered, Over};
+use crate::reactor::admission::{Shortage, Unwanted};
+use crate::reactor::arena::NONE;
+use crate::reactor::conn::{Conn, Protocol, Via};
+use crate::reactor::counters::Cause;
+use crate::reactor::ids::ConnId;
+use crate::reactor::request::Http;
+use crate::reactor::service::Service;
+use crate::reactor::worker::Worker;
+use crate::sys::net::{Net, Socket};
+use crate::wire::forwarded;
+use crate::wire::http::{Head, Refusal};
+use crate::wire::proxy::{self, Malformed, Preface};
+
+impl<N: Net, S: Service> Worker<N, S> {
+    /// Looks at a connection that was just accepted. False where it is to be closed unheard.
+    pub(crate) fn meet(&mut self, id: ConnId, conn: &mut Conn, socket: &N::Socket) -> bool {
+        let scarce = self.net.is_scarce(socket);
+        if self.state().scarce.load(Relaxed) != scarce {
+            self.state().scarce.store(scarce, Relaxed);
+        }
+        if scarce {
+            conn.flags.unwanted = Unwanted::Scarce;
+        }
+        let Some(peer) = socket.peer() else { return true };
+        debug!(conn = id.to_bits(), %peer, "accepted");
+        let met = conn.come_from(self.count(peer));
+        if conn.flags.via == Via::Proxy && self.core.config.proxy_protocol {
+            conn.flags.via = Via::Preface;
+        }
+        match met {
+            Ok(()) => true,
+            Err(over) => {
+                let counters = self.core.counters();
+                counters.accepts.add(1);
+                counters.short[Shortage::from(over).index()].add(1);
+                false
+            }
+        }
+    }
+
+    /// Counts a connection for `address`, unless that is exempt.
+    fn count(&self, address: IpAddr) -> (Via, Entered) {
+        let core = &self.core;
+        let address = address.to_canonical();
+        if core.config.trusted_proxies.iter().any(|network| network.contains(address)) {
+            (Via::Proxy, Entered::Uncounted)
+        } else if address.is_loopback() {
+            (Via::Client, Entered::Uncounted)
+        } else {
+            (Via::Client, core.fleet.addresses().enter(address, core.now.tick, core.config.addresses))
+        }
+    }
+
+    /// Counts the connection off, where it was counted.
+    pub(crate) fn forget_origin(&self, conn: &Conn) {
+        if conn.origin != NONE {
+            self.core.fleet.addresses().leave(conn.origin);
+        }
+    }
+
+    /// Takes what arrived on a connection that is no WebSocket yet.
+    pub(crate) fn first_input(&mut self, id: ConnId, input: &mut [u8]) {
+        if self.core.get(id).is_some_and(|conn| conn.flags.via == Via::Preface) {
+            self.preface(id, input);
+        } else {
+            self.http_input(id, input);
+        }
+    }
+
+    /// A trusted proxy says for whom it speaks, before anything else. The deadline of the first request is this one's too.
+    fn preface(&mut self, id: ConnId, input: &[u8]) {
+        let Some(conn) = self.core.get_mut(id) else { return };
+        let held = std::mem::replace(&mut conn.protocol, Protocol::Http(None));
+        let mut bytes = if let Protocol::Http(Some(http)) = held { http.into_bytes() } else { Vec::new() };
+        bytes.extend_from_slice(input);
+        match proxy::read(&bytes) {
+            Ok(Preface::More) => {
+                let held = (!bytes.is_empty()).then(|| Box::new(Http::holding(bytes)));
+                conn.protocol = Protocol::Http(held);
+            }
+            Ok(Preface::Header(len, client)) => {
+                conn.flags.via = Via::Proxy;
+                let listener = conn.listener;
+                if client.is_none_or(|client| self.is_for(id, client)) {
+                    self.behind_preface(id, listener, &mut bytes[len..]);
+                }
+            }
+            Err(Malformed) => {
+                warn!(conn = id.to_bits(), "a trusted proxy sent no PROXY header, ending its connection");
+                let reason = "this address has to begin with a PROXY header (--proxy-protocol)";
+                self.reject(id, &Refusal { status: 400, reason });
+            }
+        }
+    }
+
+    /// What comes behind a PROXY header: TLS, where the listener speaks it.
+    fn behind_preface(&mut self, id: ConnId, listener: u8, rest: &mut [u8]) {
+        if !self.link(id.key as usize, listener) {
+            return self.remove(id, Cause::Closed);
+        }
+        match (rest.is_empty(), self.core.tls_link(id).is_some()) {
+            (true, _) => {}
+            (false, true) => {
+                self.on_records(id, rest);
+            }
+            (false, false) => self.http_input(id, rest),
+        }
+    }
+
+    /// Why an upgrade would be refused, judged by whom the request is for where a trusted proxy sent it.
+    pub(crate) fn behind_proxy(&mut self, id: ConnId, head: &Head<'_>) -> Unwanted {
+        if self.core.get(id).is_some_and(|conn| conn.flags.via == Via::Proxy) {
+            let proxies = &self.core.config.trusted_proxies;
+            let trusted = |address| proxies.iter().any(|network| network.contains(address));
+            let client = forwarded::client(head.list("X-Forwarded-For"), trusted);
+            if let Some(client) = client {
+                return match self.settle_origin(id, client) {
+                    Ok(unwanted) => unwanted,
+                    Err(over) => Unwanted::Over(over),
+                };
+            }
+        }
+        self.core.get(id).map_or(Unwanted::No, |conn| conn.flags.unwanted)
+    }
+
+    /// The connection is for `client`. False where it had to be closed.
+    fn is_for(&mut self, id: ConnId, client: IpAddr) -> bool {
+        let Err(over) = self.settle_origin(id, client) else { return true };
+        self.core.counters().short[Shortage::from(over).index()].add(1);
+        self.remove(id, Cause::Closed);
+        false
+    }
+
+    fn settle_origin(&mut self, id: ConnId, client: IpAddr) -> Result<Unwanted, Over> {
+        debug!(conn = id.to_bits(), peer = %client, "speaks for");
+        let counted = self.count(client);
+        let Some(conn) = self.core.get_mut(id) else { return Ok(Unwanted::No) };
+        let before = std::mem::replace(&mut conn.origin, NONE);
+        let result = conn.come_from(counted).map(|()| conn.flags.unwanted);
+        if before != NONE {
+            self.core.fleet.addresses().leave(before);
+        }
+        result
+    }
+}
+
+impl Conn {
+    /// Notes for whom it is. An error: it is one of a flood, and nowhere counted.
+    fn come_from(&mut self, (via, entered): (Via, Entered)) -> Result<(), Over> {
+        self.flags.via = via;
+        match entered {
+            Entered::In(origin) => self.origin = origin,
+            Entered::Surplus(origin, over) => {
+                self.origin = origin;
+                if self.flags.unwanted == Unwanted::No {
+                    self.flags.unwanted = Unwanted::Over(over);
+                }
+            }
+            Entered::Flood(over) => return Err(over),
+            Entered::Uncounted => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! What waits for readers that are too slow: outside of their backlogs, bounded, and not all of it for ever.
+//!
+//! A state of a user makes every earlier one worthless, so that only the latest waits. Of what is said in a room that would
+//! rather lose messages than members, the newest wait. A frame is shared by all who wait for it: it costs each of them a
+//! reference.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::limits::{BACKLOG_BYTES_PAUSE, SLOW_BYTES_MAX, SLOW_MESSAGES_MAX, WATCHES_PER_CONNECTION_MAX};
+use crate::presence::Name;
+use crate::reactor::{ConnId, Context, SendError, SharedFrame};
+use crate::service::presence::{Letter, Presence};
+use crate::wire::close::CloseCode;
+
+/// What waits, by connection. One that keeps up has no entry.
+#[derive(Debug, Default)]
+pub(super) struct Slow(HashMap<ConnId, Waiting>);
+
+/// What waits for one connection.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    states: HashMap<Name, SharedFrame>,
+    said: VecDeque<SharedFrame>,
+    /// Bytes of `said`.
+    bytes: usize,
+}
+
+impl Slow {
+    /// Whether states wait for a connection, or messages: then further ones have to wait behind them.
+    pub(super) fn holds(&self, conn: ConnId) -> (bool, bool) {
+        let waiting = self.0.get(&conn);
+        waiting.map_or((false, false), |waiting| (!waiting.states.is_empty(), !waiting.said.is_empty()))
+    }
+
+    /// Keeps a user's state in the place of an older one. Says whether there was one; nothing is kept where more users'
+    /// wait than a client can watch.
+    pub(super) fn hold_state(&mut self, conn: ConnId, user: Name, frame: SharedFrame) -> Option<bool> {
+        let states = &mut self.0.entry(conn).or_default().states;
+        if states.len() >= WATCHES_PER_CONNECTION_MAX && !states.contains_key(&user) {
+            return None;
+        }
+        Some(states.insert(user, frame).is_some())
+    }
+
+    /// Keeps a message behind the others; returns how many of the oldest it took the place of.
+    pub(super) fn hold_message(&mut self, conn: ConnId, frame: SharedFrame) -> u64 {
+        let waiting = self.0.entry(conn).or_default();
+        waiting.bytes += frame.bytes().len();
+        waiting.said.push_back(frame);
+        let mut dropped = 0;
+        while waiting.said.len() > SLOW_MESSAGES_MAX
+            || (waiting.bytes > SLOW_BYTES_MAX && waiting.said.len() > 1)
+        {
+            waiting.bytes -= waiting.said.pop_front().map_or(0, |oldest| oldest.bytes().len());
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes what waits for a connection.
+    pub(super) fn take(&mut self, conn: ConnId) -> Option<Waiting> {
+        // Most turns, nobody is slow.
+        if self.is_empty() { None } else { self.0.remove(&conn) }
+    }
+
+    /// Puts back what could not be sent.
+    pub(super) fn put_back(&mut self, conn: ConnId, waiting: Waiting) {
+        self.0.insert(conn, waiting);
+    }
+}
+
+impl Waiting {
+    /// What is to be sent next; it stays until [`Waiting::sent`].
+    pub(super) fn next(&self) -> Option<&SharedFrame> {
+        self.said.front().or_else(|| self.states.values().next())
+    }
+
+    /// What [`Waiting::next`] gave has been sent.
+    pub(super) fn sent(&mut self) {
+        if let Some(frame) = self.said.pop_front() {
+            self.bytes -= frame.bytes().len();
+        } else if let Some(user) = self.states.keys().next().cloned() {
+            self.states.remove(&user);
+        }
+    }
+}
+
+/// Indices of [`WITHHELD_LABELS`](crate::reactor::counters::WITHHELD_LABELS).
+const WITHHELD_MESSAGE: usize = 0;
+const WITHHELD_STATE: usize = 1;
+
+impl Presence {
+    pub(super) fn drops_oldest(&self, room: &str) -> bool {
+        let names = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(prefix) => room.starts_with(prefix),
+            None => room == pattern,
+        };
+        self.settings.drop_oldest.iter().any(names)
+    }
+
+    /// Sends a user's state; where something is queued for the client already, it waits, and only the latest of a user does.
+    pub(super) fn send_state(
+        &mut self,
+        cx: &mut Context<'_, Letter>,
+        conn: ConnId,
+        user: &Name,
+        frame: &SharedFrame,
+    ) {
+        if cx.backlog(conn) == 0 && !self.slow.holds(conn).0 {
+            if cx.send_shared(conn, frame) == Err(SendError::Full) {
+                self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
+            }
+            return;
+        }
+        match self.slow.hold_state(conn, user.clone(), frame.clone()) {
+            Some(true) => cx.count_withheld(WITHHELD_STATE, 1),
+            Some(false) => {}
+            None => self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow"),
+        }
+    }
+
+    /// Sends what happens in a room; a client that is too slow for it gets the newest of it when it has read the rest.
+    pub(super) fn send_or_wait(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, frame: &SharedFrame) {
+        let goes = cx.backlog(conn) < BACKLOG_BYTES_PAUSE && !self.slow.holds(conn).1;
+        if !goes || cx.send_shared(conn, frame) == Err(SendError::Full) {
+            let dropped = self.slow.hold_message(conn, frame.clone());
+            cx.count_withheld(WITHHELD_MESSAGE, dropped);
+            // One that was refused for this turn's output alone will not be heard of again.
+            if goes {
+                self.relieved.push(conn);
+            }
+        }
+    }
+
+    /// A client has read all that was queued for it: what waited for that goes out.
+    pub fn relieved(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+        let Some(mut waiting) = self.slow.take(conn) else { return };
+        while let Some(frame) = waiting.next() {
+            match cx.send_shared(conn, frame) {
+                Ok(()) => waiting.sent(),
+                Err(SendError::Gone) => return,
+                Err(SendError::Full) => {
+                    self.slow.put_back(conn, waiting);
+                    return self.relieved.push(conn);
+                }
+            }
+        }
+    }
+
+    /// Whether something waits for readers that are too slow.
+    #[must_use]
+    pub fn holds_for_slow(&self) -> bool {
+        !self.slow.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::session::Kind;
+
+    fn conn(key: u32) -> ConnId {
+        ConnId::from_bits(u64::from(key))
+    }
+
+    fn frame(len: usize) -> SharedFrame {
+        SharedFrame::new(Kind::Text, &vec![b'x'; len])
+    }
+
+    fn drained(mut waiting: Waiting) -> usize {
+        let mut frames = 0;
+        while waiting.next().is_some() {
+            waiting.sent();
+            frames += 1;
+        }
+        assert_eq!(waiting.bytes, 0);
+        frames
+    }
+
+    #[test]
+    fn of_a_users_states_the_latest_waits() {
+        let mut slow = Slow::default();
+        assert_eq!(slow.hold_state(conn(1), "anna".into(), frame(1)), Some(false));
+        assert_eq!(slow.hold_state(conn(1), "ben".into(), frame(1)), Some(false));
+        assert_eq!(slow.hold_state(conn(1), "anna".into(), frame(2)), Some(true));
+        assert_eq!((slow.holds(conn(1)), slow.holds(conn(2))), ((true, false), (false, false)));
+        for n in 2..WATCHES_PER_CONNECTION_MAX {
+            assert_eq!(slow.hold_state(conn(1), format!("u{n}").into(), frame(1)), Some(false));
+        }
+        assert_eq!(slow.hold_state(conn(1), "one-too-many".into(), frame(1)), None);
+        assert_eq!(slow.hold_state(conn(1), "ben".into(), frame(1)), Some(true));
+        assert_eq!(drained(slow.take(conn(1)).unwrap()), WATCHES_PER_CONNECTION_MAX);
+        assert!(slow.0.is_empty());
+    }
+
+    #[test]
+    fn of_a_rooms_messages_the_newest_wait() {
+        let mut slow = Slow::default();
+        let dropped: u64 = (0..SLOW_MESSAGES_MAX + 7).map(|_| slow.hold_message(conn(1), frame(10))).sum();
+        assert_eq!(dropped, 7);
+        assert_eq!(drained(slow.take(conn(1)).unwrap()), SLOW_MESSAGES_MAX);
+        let dropped: u64 = (0..5).map(|_| slow.hold_message(conn(1), frame(SLOW_BYTES_MAX / 2))).sum();
+        assert_eq!(dropped, 4, "the header counts");
+        assert_eq!(
+            slow.hold_message(conn(1), frame(2 * SLOW_BYTES_MAX)),
+            1,
+            "the newest is kept whatever its size"
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! Limits per address, and who is behind a proxy.
+
+use std::time::Duration;
+
+use rollcall::limits::{HANDSHAKE_BURST_SECONDS, PROXY_HEADER_BYTES_MAX, REFUSED_PER_ADDRESS_MAX};
+use rollcall::reactor::{AddressLimits, Config, Shortage};
+
+use super::kit::{SECOND, Stage, config, seconds, upgrade_request};
+
+const POLITE: usize = REFUSED_PER_ADDRESS_MAX as usize;
+
+/// At most so many connections and handshakes a second; 10.0.0.0/8 are proxies of ours.
+fn limited(connections: u32, handshakes: u32) -> Config {
+    let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+    Config { addresses: AddressLimits { connections, handshakes }, trusted_proxies, ..config() }
+}
+
+/// What the server says to one from there: a status, or nothing before it closes.
+fn come(stage: &mut Stage, address: &str, request: &[u8]) -> (usize, Option<u16>) {
+    let id = stage.script.connect_from(address);
+    stage.settle();
+    let status = send(stage, id, request);
+    (id, status)
+}
+
+fn send(stage: &mut Stage, id: usize, request: &[u8]) -> Option<u16> {
+    if stage.script.is_closed(id) {
+        return None;
+    }
+    stage.send(id, request);
+    let written = stage.script.written(id);
+    let status = written.strip_prefix(b"HTTP/1.1 ")?.first_chunk::<3>()?;
+    std::str::from_utf8(status).unwrap().parse().ok()
+}
+
+fn upgrade(stage: &mut Stage, address: &str) -> (usize, Option<u16>) {
+    come(stage, address, &upgrade_request("/"))
+}
+
+/// An upgrade with one more field.
+fn upgrade_for(field: &str) -> Vec<u8> {
+    let mut request = upgrade_request("/");
+    request.truncate(request.len() - 2);
+    [&request, field.as_bytes(), b"\r\n\r\n"].concat()
+}
+
+/// How often a shortage was counted.
+fn counted(stage: &Stage, shortage: Shortage) -> u64 {
+    stage.fleet.workers()[0].counters.short[shortage.index()].get()
+}
+
+#[test]
+fn one_address_can_not_take_all_connections() {
+    let mut stage = Stage::new(&limited(3, 0));
+    let held: Vec<usize> = (0..3).map(|_| upgrade(&mut stage, "203.0.113.7")).map(|(id, _)| id).collect();
+    let mut refused = Vec::new();
+    for _ in 0..POLITE {
+        // They are told so, and linger.
+        let (id, status) = upgrade(&mut stage, "203.0.113.7");
+        assert_eq!(status, Some(429));
+        refused.push(id);
+    }
+    let (flood, status) = upgrade(&mut stage, "203.0.113.7");
+    assert_eq!((status, stage.script.is_closed(flood)), (None, true), "closed unheard");
+    assert_eq!(counted(&stage, Shortage::AddressConnections), POLITE as u64 + 1);
+    assert_eq!(upgrade(&mut stage, "203.0.113.8").1, Some(101), "others are let in");
+    // Those who are in stay, and when one goes there is room for another.
+    assert!(held.iter().all(|id| !stage.script.is_closed(*id)));
+    for id in refused.iter().chain(&held[..1]) {
+        stage.script.end(*id);
+    }
+    stage.settle();
+    assert_eq!(upgrade(&mut stage, "203.0.113.7").1, Some(101));
+}
+
+#[test]
+fn ipv6_is_limited_by_its_network_and_loopback_is_not() {
+    let mut stage = Stage::new(&limited(2, 0));
+    assert_eq!(upgrade(&mut stage, "2001:db8::1").1, Some(101));
+    assert_eq!(upgrade(&mut stage, "2001:db8::2").1, Some(101));
+    assert_eq!(upgrade(&mut stage, "2001:db8::3").1, Some(429));
+    assert_eq!(upgrade(&mut stage, "2001:db8:0:1::3").1, Some(101));
+    for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+        for _ in 0..5 {
+            assert_eq!(upgrade(&mut stage, address).1, Some(101), "{address}");
+        }
+    }
+}
+
+#[test]
+fn one_address_can_not_shake_hands_all_day() {
+    let mut stage = Stage::new(&limited(0, 5));
+    let burst = 5 * HANDSHAKE_BURST_SECONDS;
+    let answers = |stage: &mut Stage, n: u32| -> Vec<Option<u16>> {
+        (0..n)
+            .map(|_| {
+                let (id, status) = upgrade(stage, "203.0.113.7");
+                stage.script.end(id);
+                stage.settle();
+                status
+            })
+            .collect()
+    };
+    assert_eq!(answers(&mut stage, burst), vec![Some(101); burst as usize]);
+    assert_eq!(answers(&mut stage, burst), vec![Some(429); burst as usize]);
+    assert_eq!(answers(&mut stage, 3), [None; 3]);
+    assert_eq!(upgrade(&mut stage, "203.0.113.8").1, Some(101));
+    stage.pass(SECOND * (HANDSHAKE_BURST_SECONDS * 2 + 1));
+    assert_eq!(answers(&mut stage, burst), vec![Some(101); burst as usize]);
+    assert_eq!(counted(&stage, Shortage::AddressHandshakes), u64::from(burst) + 3);
+}
+
+#[test]
+fn x_forwarded_for_is_believed_from_our_proxies_only() {
+    let mut stage = Stage::new(&limited(1, 0));
+    let of = |client: &str| upgrade_for(&format!("X-Forwarded-For: {client}"));
+    // Through the proxy each client counts for itself, whatever it wrote to the left.
+    assert_eq!(come(&mut stage, "10.0.0.1", &of("203.0.113.7")).1, Some(101));
+    assert_eq!(come(&mut stage, "10.0.0.2", &of("8.8.8.8, 203.0.113.7")).1, Some(429));
+    assert_eq!(come(&mut stage, "10.0.0.2", &of("203.0.113.9, 10.0.0.1")).1, Some(101));
+    assert_eq!(upgrade(&mut stage, "203.0.113.7").1, Some(429), "come directly, it is the same");
+    // A proxy has no limit of its own, nor has a client that it can't name.
+    for _ in 0..5 {
+        assert_eq!(come(&mut stage, "10.0.0.1", &of("unknown")).1, Some(101));
+        assert_eq!(upgrade(&mut stage, "10.0.0.1").1, Some(101));
+    }
+    // From a stranger the field is a stranger's word.
+    assert_eq!(come(&mut stage, "203.0.113.20", &of("203.0.113.30")).1, Some(101));
+    assert_eq!(come(&mut stage, "203.0.113.20", &of("203.0.113.31")).1, Some(429));
+    assert_eq!(upgrade(&mut stage, "203.0.113.30").1, Some(101));
+}
+
+#[test]
+fn a_proxied_client_that_goes_makes_room() {
+    let mut stage = Stage::new(&limited(1, 0));
+    let request = upgrade_for("X-Forwarded-For: 203.0.113.7");
+    for _ in 0..10 {
+        let (id, status) = come(&mut stage, "10.0.0.1", &request);
+        assert_eq!(status, Some(101));
+        stage.script.end(id);
+        stage.settle();
+    }
+}
+
+fn proxied() -> Config {
+    Config { proxy_protocol: true, ..limited(1, 0) }
+}
+
+#[test]
+fn a_proxy_header_says_who_it_is() {
+    let mut stage = Stage::new(&proxied());
+    let line = |client: &str| format!("PROXY TCP4 {client} 10.0.0.1 4711 80\r\n").into_bytes();
+    let request = |client: &str| [line(client), upgrade_request("/")].concat();
+    assert_eq!(come(&mut stage, "10.0.0.1", &request("203.0.113.7")).1, Some(101));
+    assert_eq!(come(&mut stage, "10.0.0.1", &request("203.0.113.7")).1, Some(429));
+    assert_eq!(come(&mut stage, "10.0.0.1", &request("203.0.113.8")).1, Some(101));
+    // What the client itself forwards is then nobody's word; what a further proxy of ours does is.
+    let forged = [line("203.0.113.9"), upgrade_for("X-Forwarded-For: 203.0.113.7")].concat();
+    assert_eq!(come(&mut stage, "10.0.0.1", &forged).1, Some(101));
+    let chained = [line("10.0.0.5"), upgrade_for("X-Forwarded-For: 203.0.113.7")].concat();
+    assert_eq!(come(&mut stage, "10.0.0.1", &chained).1, Some(429));
+    // A proxy that asks for itself is nobody.
+    for _ in 0..3 {
+        let unknown = [b"PROXY UNKNOWN\r\n".to_vec(), upgrade_request("/")].concat();
+        assert_eq!(come(&mut stage, "10.0.0.1", &unknown).1, Some(101));
+    }
+    // From a stranger it is no header but a broken request.
+    assert_eq!(come(&mut stage, "203.0.113.50", &request("203.0.113.51")).1, Some(400));
+    assert_eq!(upgrade(&mut stage, "203.0.113.60").1, Some(101));
+}
+
+#[test]
+fn a_proxy_header_may_come_in_single_bytes() {
+    let mut stage = Stage::new(&proxied());
+    let v2 = [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".as_slice(), &[203, 0, 113, 7, 10, 0, 0, 1, 1, 2, 0, 80]]
+        .concat();
+    for header in [b"PROXY TCP4 203.0.113.8 10.0.0.1 4711 80\r\n".to_vec(), v2] {
+        let id = stage.script.connect_from("10.0.0.1");
+        stage.settle();
+        for byte in &header {
+            assert_eq!(send(&mut stage, id, &[*byte]), None);
+        }
+        assert_eq!(send(&mut stage, id, &upgrade_request("/")), Some(101));
+    }
+    assert_eq!(upgrade(&mut stage, "203.0.113.7").1, Some(429));
+    assert_eq!(stage.worker.held_bytes(), 0);
+}
+
+#[test]
+fn what_is_no_proxy_header_ends_the_connection() {
+    for (bytes, ends) in [
+        (upgrade_request("/"), true),
+        (b"PROXY TCP4 203.0.113.7 10.0.0.1 4711\r\n".to_vec(), true),
+        ([b"PROXY ".as_slice(), &[b'x'; 200]].concat(), true),
+        ([b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff".as_slice(), &[0; 4000]].concat(), true),
+        (b"PROXY TCP4 203.0".to_vec(), false),
+    ] {
+        let mut stage = Stage::new(&proxied());
+        let (id, status) = come(&mut stage, "10.0.0.1", &bytes);
+        assert_eq!((status, stage.script.peer(id, |peer| peer.finished)), (ends.then_some(400), ends));
+        assert!(stage.worker.held_bytes() < 2 * PROXY_HEADER_BYTES_MAX, "{}", stage.worker.held_bytes());
+        // Nothing behind it is a request.
+        if ends {
+            assert_eq!(send(&mut stage, id, &upgrade_request("/")), None);
+        }
+    }
+}
+
+#[test]
+fn a_dribbled_proxy_header_has_the_handshakes_deadline_in_all() {
+    let mut stage = Stage::new(&proxied());
+    let id = stage.script.connect_from("10.0.0.1");
+    stage.settle();
+    for byte in b"PROXY TCP4 203.0.113.8 1" {
+        if stage.script.is_closed(id) || stage.script.peer(id, |peer| peer.finished) {
+            break;
+        }
+        stage.send(id, &[*byte]);
+        stage.pass(Duration::from_millis(600));
+    }
+    assert!(stage.script.written(id).starts_with(b"HTTP/1.1 408 "));
+    stage.pass(seconds(6));
+    assert!(stage.script.is_closed(id));
+}

@@ -1,0 +1,185 @@
+//! Too much of something: who is in stays in and is served; who is not is told when to come back.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rollcall::limits::{
+    ACCEPTS_PER_TURN_MAX, DEAD_PER_TURN_MAX, MAIL_ADMISSION_MAX, REFUSED_CONNECTIONS_MAX,
+};
+use rollcall::reactor::core::Mailboxes;
+use rollcall::reactor::mailbox::Mailbox;
+use rollcall::reactor::{
+    Admission, Answer, Config, ConnId, Context, Fleet, RequestId, Service, Shortage, Worker, WorkerId,
+};
+use rollcall::wire::frame::Opcode;
+use rollcall::wire::http::{Head, Response};
+use rollcall::wire::session::Kind;
+use rollcall::wire::upgrade::Upgrade;
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::kit::{SECOND, Stage, config, masked, seconds, upgrade_request};
+use super::script::Script;
+
+/// What the server says to one more: the status, and the `Retry-After` where there is one.
+fn come(stage: &mut Stage) -> (u16, Option<u64>) {
+    let id = stage.script.connect();
+    stage.send(id, &upgrade_request("/"));
+    told(&stage.script.written(id))
+}
+
+fn told(written: &[u8]) -> (u16, Option<u64>) {
+    let text = String::from_utf8_lossy(written);
+    let retry = text.lines().find_map(|line| line.strip_prefix("Retry-After: "));
+    (text[9..12].parse().unwrap(), retry.map(|seconds| seconds.parse().unwrap()))
+}
+
+fn counted(fleet: &Fleet, label: &str) -> u64 {
+    let i = Shortage::LABELS.iter().position(|other| *other == label).unwrap();
+    fleet.workers()[0].counters.short[i].get()
+}
+
+fn still_served(stage: &mut Stage, id: usize) {
+    stage.send(id, &masked(Opcode::Text, b"still here"));
+    assert_eq!(stage.frames(id).last().unwrap().1, b"still here");
+}
+
+#[test]
+fn each_who_is_sent_away_is_told_another_time() {
+    let mut stage = Stage::new(&Config { max_connections: 1, ..config() });
+    let held = stage.open();
+    let mut times = BTreeSet::new();
+    for _ in 0..REFUSED_CONNECTIONS_MAX / 2 {
+        let (status, retry) = come(&mut stage);
+        assert_eq!(status, 503);
+        times.insert(retry.unwrap());
+    }
+    assert!(times.len() > 2 && times.iter().all(|seconds| (1..=60).contains(seconds)), "{times:?}");
+    assert_eq!(counted(&stage.fleet, "full"), REFUSED_CONNECTIONS_MAX as u64 / 2);
+    still_served(&mut stage, held);
+}
+
+#[test]
+fn past_the_memory_ceiling_nobody_is_let_in_and_below_it_all_are() {
+    let mut stage = Stage::new(&Config { max_memory_bytes: Some(100 << 20), ..config() });
+    let held = stage.open();
+    stage.script.set_resident((100 << 20) + 1);
+    stage.pass(seconds(2));
+    still_served(&mut stage, held);
+    assert_eq!((stage.fleet.resident_bytes(), come(&mut stage).0), ((100 << 20) + 1, 503));
+    assert_eq!(counted(&stage.fleet, "memory"), 1);
+    stage.script.set_resident(100 << 20);
+    stage.pass(seconds(2));
+    still_served(&mut stage, held);
+    assert_eq!(come(&mut stage).0, 101);
+}
+
+#[test]
+fn at_the_last_descriptors_an_upgrade_is_refused_and_not_left_in_the_queue() {
+    let mut stage = Stage::new(&config());
+    let held = stage.open();
+    let scarce = stage.script.connect();
+    stage.script.peer(scarce, |peer| peer.scarce = true);
+    stage.send(scarce, &upgrade_request("/"));
+    assert_eq!(told(&stage.script.written(scarce)).0, 503);
+    assert_eq!(counted(&stage.fleet, "descriptors"), 1);
+    assert_eq!(stage.fleet.scarce_workers().count(), 1);
+    still_served(&mut stage, held);
+    // When one goes there is room again, though nobody has come to try.
+    stage.script.end(scarce);
+    stage.settle();
+    assert_eq!(stage.fleet.scarce_workers().count(), 0);
+    assert_eq!(come(&mut stage).0, 101);
+}
+
+/// Posts letters to the other worker, which takes none.
+struct Poster;
+
+impl Service for Poster {
+    type Mail = ();
+
+    fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission {
+        Admission::Accept(Default::default())
+    }
+
+    fn message(&mut self, cx: &mut Context<'_, ()>, _: ConnId, _: Kind, payload: &[u8]) {
+        let letters: usize = std::str::from_utf8(payload).unwrap().parse().unwrap();
+        assert!((0..letters).all(|_| cx.post(WorkerId(1), ()).is_ok()));
+    }
+
+    fn request(&mut self, cx: &mut Context<'_, ()>, _: RequestId, _: &Head<'_>, _: &[u8]) -> Answer {
+        let short: Vec<String> = cx.shortages().map(|shortage| shortage.to_string()).collect();
+        Answer::Now(Response::text(200, &short.join("; ")))
+    }
+}
+
+#[test]
+fn while_mail_piles_up_nobody_is_let_in() {
+    let script = Script::new(config().first_tick);
+    let fleet = Arc::new(Fleet::new(2, 100, config().first_tick));
+    let bell = || eventfd(0, EventfdFlags::NONBLOCK).unwrap();
+    let mailboxes: Mailboxes<()> = vec![Mailbox::new(bell()), Mailbox::new(bell())].into();
+    let mut worker =
+        Worker::new(WorkerId(0), &config(), fleet.clone(), mailboxes.clone(), script.clone(), Poster, 1);
+    let mut send = |id: usize, bytes: &[u8]| {
+        script.arrive(id, bytes);
+        script.settle(&mut worker);
+        script.written(id)
+    };
+    let held = script.connect();
+    assert_eq!(told(&send(held, &upgrade_request("/"))).0, 101);
+    send(held, &masked(Opcode::Text, MAIL_ADMISSION_MAX.to_string().as_bytes()));
+    assert_eq!(told(&send(script.connect(), &upgrade_request("/"))).0, 101, "the bound itself is all right");
+    send(held, &masked(Opcode::Text, b"1"));
+    assert_eq!(told(&send(script.connect(), &upgrade_request("/"))).0, 503);
+    assert_eq!(counted(&fleet, "mail"), 1);
+    let page = send(script.connect(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    let says = format!("behind: {} letters wait for worker 1", MAIL_ADMISSION_MAX + 1);
+    assert!(String::from_utf8_lossy(&page).contains(&says), "{}", page.escape_ascii());
+    // The other has come round to it.
+    mailboxes[1].take(&mut Default::default());
+    assert_eq!(told(&send(script.connect(), &upgrade_request("/"))).0, 101);
+}
+
+#[test]
+fn a_mass_death_keeps_nobody_from_being_let_in() {
+    let mut stage = Stage::new(&Config { max_connections: 10_000, ..config() });
+    let silent: Vec<usize> = (0..4_000).map(|_| stage.open()).collect();
+    // All are pinged and answer nothing; a turn before the first of them is dead.
+    stage.pass(seconds(25));
+    stage.script.advance(seconds(40));
+    let newcomers: Vec<usize> = (0..ACCEPTS_PER_TURN_MAX).map(|_| stage.script.connect()).collect();
+    for id in &newcomers {
+        stage.script.arrive(*id, &upgrade_request("/"));
+    }
+    // Accepted in the turn that finds the first deaths, read in the next: not behind 4,000 of them.
+    for _ in 0..2 {
+        stage.worker.turn().unwrap();
+    }
+    let open = newcomers.iter().filter(|id| stage.script.written(**id).starts_with(b"HTTP/1.1 101")).count();
+    assert_eq!(open, newcomers.len());
+    let closed = silent.iter().filter(|id| stage.script.is_closed(**id)).count();
+    assert!(closed <= 2 * DEAD_PER_TURN_MAX, "{closed} cleared away in two turns");
+    stage.settle();
+    assert!(silent.iter().all(|id| stage.script.is_closed(*id)));
+    assert_eq!(stage.fleet.connections(), newcomers.len());
+}
+
+#[test]
+fn a_mass_disconnect_keeps_nobody_from_being_let_in() {
+    let mut stage = Stage::new(&Config { max_connections: 10_000, ..config() });
+    let gone: Vec<usize> = (0..4_000).map(|_| stage.open()).collect();
+    stage.script.tell_at_most(1_024);
+    for id in &gone {
+        stage.script.reset(*id);
+    }
+    let newcomer = stage.script.connect();
+    stage.script.arrive(newcomer, &upgrade_request("/"));
+    let mut turns = 0;
+    while stage.script.written(newcomer).is_empty() {
+        turns += 1;
+        assert!(turns < 8, "it waits behind those who went");
+        stage.worker.turn().unwrap();
+    }
+    stage.pass(SECOND);
+    assert_eq!(stage.fleet.connections(), 1);
+}
