@@ -91,8 +91,8 @@ pub struct RosterClient<'a> {
     /// The number of this thread's first connection, and of its next.
     first_number: usize,
     next_number: usize,
-    /// Numbers of connections that could not be opened: another one will have them.
-    unopened: Vec<u32>,
+    /// Numbers of connections that could not be opened, or ended: who takes their place will have them.
+    vacant: Vec<u32>,
     /// Connections in the order in which they were opened.
     ids: Vec<u32>,
     step: u8,
@@ -136,7 +136,7 @@ impl<'a> RosterClient<'a> {
             request: Request::new(&target.request),
             first_number,
             next_number: first_number,
-            unopened: Vec::new(),
+            vacant: Vec::new(),
             ids: Vec::new(),
             step: Step::Open as u8,
             stepped: 0,
@@ -255,7 +255,7 @@ impl<'a> RosterClient<'a> {
             (self.step, self.stepped) = (step, 0);
             if step == Step::Return as u8 {
                 self.ids.clear();
-                self.unopened.clear();
+                self.vacant.clear();
                 self.next_number = self.first_number;
             }
         }
@@ -321,7 +321,7 @@ impl Client for RosterClient<'_> {
 
     fn request(&mut self, link: &mut Link<Part>, _: &Target, out: &mut Vec<u8>) {
         if link.state.number == UNNUMBERED {
-            link.state.number = self.unopened.pop().unwrap_or_else(|| {
+            link.state.number = self.vacant.pop().unwrap_or_else(|| {
                 self.next_number += 1;
                 self.next_number as u32 - 1
             });
@@ -331,8 +331,13 @@ impl Client for RosterClient<'_> {
 
     fn failed(&mut self, link: &mut Link<Part>) {
         if link.state.number != UNNUMBERED {
-            self.unopened.push(link.state.number);
+            self.vacant.push(link.state.number);
         }
+    }
+
+    /// Where one takes its place, it has its number.
+    fn closed(&mut self, _: usize, link: &mut Link<Part>, _: &End, _: u64) {
+        self.failed(link);
     }
 
     fn opened(&mut self, id: usize, _: &mut Link<Part>, _: u64) -> Result<(), End> {

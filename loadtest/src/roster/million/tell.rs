@@ -199,6 +199,10 @@ fn aftermath(outcome: &mut Outcome, seen: &Seen) {
         let [from, to] = [full, rested].map(size);
         outcome.row("left", format!("in {:.1} s; {from} became {to}", seen.leave_seconds));
         outcome.row("still held", format!("{held:.1} % of the growth"));
+        outcome.note(
+            "Of those who left, the server goes on knowing when it last saw 100,000: with so few users that is all of \
+             them, and what they take is still held.",
+        );
     }
     if let Some(second) = seen.second_seconds {
         outcome.figure("second_identify_s", second);
