@@ -1,12 +1,12 @@
 //! rollcall: a WebSocket server that knows who is there.
 //!
 //! This crate is the server behind the `rollcall` binary, and a library to build another one on. It is layered, and an
-//! arrow may only point down; `tests/layering.rs` holds the sources to it:
+//! arrow may only point down; `tests/project/layering.rs` holds the sources to it:
 //!
 //! ```text
 //!  main, cli, config     the binary: flags and file -> Config -> run
 //!    |
-//!  http/                 the same port's other face: routes, health, metrics
+//!  http/                 the same port's other face: routes, the page, API, health, metrics
 //!  service/              what a connection is for: echo, presence                   (policy)
 //!    |
 //!  presence/             who is here: users, rooms, their homes. Pure: events in, effects out
