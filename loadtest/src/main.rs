@@ -6,6 +6,7 @@
 
 mod bare;
 mod board;
+mod chatter;
 mod checks;
 mod child;
 mod churn;
