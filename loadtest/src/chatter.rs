@@ -13,12 +13,26 @@ const MARK: &str = "~~00000000";
 const POOL_BYTES: usize = 1 << 20;
 
 const FIRST: [&str; 24] = [
-    "Anna", "Ben", "Carla", "Dmitri", "Emre", "Fatima", "Giulia", "Hannes", "Ines", "Jonas", "Kofi", "Lena", "Mei",
-    "Nils", "Olga", "Pavel", "Quentin", "Rosa", "Sofía", "Tomasz", "Uma", "Viktor", "Wanda", "Zoë",
+    "Anna", "Ben", "Carla", "Dmitri", "Emre", "Fatima", "Giulia", "Hannes", "Ines", "Jonas", "Kofi", "Lena",
+    "Mei", "Nils", "Olga", "Pavel", "Quentin", "Rosa", "Sofía", "Tomasz", "Uma", "Viktor", "Wanda", "Zoë",
 ];
 const LAST: [&str; 16] = [
-    "Keller", "Okafor", "Rossi", "Novak", "Schmidt", "Yilmaz", "García", "Lindqvist", "Tanaka", "Müller", "Kowalska",
-    "Haddad", "Ivanova", "Baker", "Costa", "Dubois",
+    "Keller",
+    "Okafor",
+    "Rossi",
+    "Novak",
+    "Schmidt",
+    "Yilmaz",
+    "García",
+    "Lindqvist",
+    "Tanaka",
+    "Müller",
+    "Kowalska",
+    "Haddad",
+    "Ivanova",
+    "Baker",
+    "Costa",
+    "Dubois",
 ];
 /// The most frequent first.
 const WORDS: &str = "the to and a of is in it you that for on we be this have with I not are can was will just at so if \
@@ -67,7 +81,8 @@ fn line(size: usize, words: &[&str], dice: &mut Dice) -> Vec<u8> {
     let face = dice.bits() & 0xffff_ffff;
     let at = 1_795_209_544_352 + dice.below(86_400_000) as u64;
     let key = dice.bits();
-    let head = format!(r#"{{"id":"{MARK}","by":{{"name":"{first} {last}","avatar":"/u/{face:08x}.png"}},"text":""#);
+    let head =
+        format!(r#"{{"id":"{MARK}","by":{{"name":"{first} {last}","avatar":"/u/{face:08x}.png"}},"text":""#);
     let tail = format!(r#"","at":{at},"re":"{key:016x}","seen":{}}}"#, dice.below(40));
     let mut line = head.into_bytes();
     let end = size.saturating_sub(tail.len());

@@ -11,9 +11,9 @@ use rollcall::wire::deflate::Agreement;
 use rollcall::wire::frame::{self, Opcode};
 
 use crate::board::Board;
+use crate::chatter::{Chatter, SIZE_MIN};
 use crate::checks;
 use crate::clock::nanos;
-use crate::chatter::{Chatter, SIZE_MIN};
 use crate::engine::codec::{Codec, sum};
 use crate::engine::link::{End, Link, MASK};
 use crate::engine::{Client, Counted, Next, Report, Turn, fleet};
@@ -184,7 +184,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     outcome.parameter("deflate", args.deflate);
     outcome.run.series = watch.series();
     let codecs = threads.iter().filter_map(|(client, _)| client.codec.as_ref());
-    if let (Some(_), Some((sent, received))) = (args.say, sum(codecs.map(|codec| (codec.sent, codec.received)))) {
+    if let (Some(_), Some((sent, received))) =
+        (args.say, sum(codecs.map(|codec| (codec.sent, codec.received))))
+    {
         outcome.compression(sent, received);
     }
     describe(&mut outcome, args, &seen, &report);

@@ -93,7 +93,10 @@ impl Outcome {
         self.figure("deflate_ratio", received.ratio());
         self.figure("deflate_ratio_sent", sent.ratio());
         let (up, down) = (sent.ratio(), received.ratio());
-        self.row("compression", format!("{down:.2} bytes of messages for each received, {up:.2} for each sent"));
+        self.row(
+            "compression",
+            format!("{down:.2} bytes of messages for each received, {up:.2} for each sent"),
+        );
     }
 
     /// Adds the errors of connections and of messages.

@@ -198,7 +198,12 @@ mod tests {
         assert_eq!(admit(&open, "Sec-WebSocket-Protocol: bearer.x\r\n").unwrap_err().status, 400);
         assert!(admit(&open, "Sec-WebSocket-Protocol: chat, bearer.x\r\n").unwrap().is_none());
         assert!(admit(&open, "").unwrap().is_none());
-        let early = Gate { auth: Auth::Early, keys: Some(Arc::new(Keys::new(Vec::new()))), timeout: 5, certificates: false };
+        let early = Gate {
+            auth: Auth::Early,
+            keys: Some(Arc::new(Keys::new(Vec::new()))),
+            timeout: 5,
+            certificates: false,
+        };
         let refused = admit(&early, "").unwrap_err();
         assert_eq!((refused.status, refused.fields[0].1.as_str()), (401, "Bearer"));
         assert!(admit(&early, "Authorization: Bearer hunter2-hunter2\r\n").is_err_and(|refused| {
@@ -212,9 +217,8 @@ mod tests {
     #[test]
     fn a_certificate_is_as_good_as_a_token() {
         let now = Now { unix_millis: 1_000, ..Now::default() };
-        let shown = |name: Option<&str>| {
-            Some(Certified { name: name.map(str::to_owned), until_millis: 5_000 })
-        };
+        let shown =
+            |name: Option<&str>| Some(Certified { name: name.map(str::to_owned), until_millis: 5_000 });
         let admit = |gate: &Gate, target, certified: Option<Certified>| {
             with_head(target, "", |head| gate.admit(now, head, || certified))
         };

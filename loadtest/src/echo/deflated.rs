@@ -6,7 +6,7 @@ use rollcall::wire::session::{Event, Session};
 
 use crate::chatter::{Chatter, MARK_AT};
 use crate::engine::codec::Codec;
-use crate::group::protocol::{Stamp, MARK};
+use crate::group::protocol::{MARK, Stamp};
 
 /// One thread's messages.
 #[derive(Debug)]

@@ -13,10 +13,10 @@ mod pace;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::chatter::SIZE_MIN;
 use crate::clock::nanos;
 use crate::echo::client::EchoClient;
 use crate::echo::load::{Load, Tallies};
-use crate::chatter::SIZE_MIN;
 use crate::engine::codec::{Traffic, sum};
 use crate::engine::{Report, fleet};
 use crate::options::{Common, Failure, Need, Setup};
@@ -91,7 +91,9 @@ impl Args {
             return usage("--size: at most 64MiB");
         };
         if self.deflate && size < SIZE_MIN {
-            return Err(Failure::Usage(format!("--size: with --deflate at least {SIZE_MIN}, a line of a chat")));
+            return Err(Failure::Usage(format!(
+                "--size: with --deflate at least {SIZE_MIN}, a line of a chat"
+            )));
         }
         let depth = self.depth.unwrap_or(if self.rate.is_some() { OPEN_LOOP_DEPTH } else { 1 });
         if !(1..=65_536).contains(&depth) {

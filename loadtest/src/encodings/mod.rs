@@ -74,7 +74,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let stop = stop_flag();
     let comparison = if args.from.is_empty() {
-        Bench::new(args, rounds, duration, Arc::clone(&stop)).and_then(|bench| bench.measure(&plans)).map_err(failed)?
+        Bench::new(args, rounds, duration, Arc::clone(&stop))
+            .and_then(|bench| bench.measure(&plans))
+            .map_err(failed)?
     } else {
         report::read_files(&args.from).map_err(failed)?
     };
@@ -91,7 +93,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         }
         None => print!("{text}"),
     }
-    let errors: u64 = comparison.rows.iter().flat_map(|row| &row.cells).flat_map(|cell| cell.errors.values()).sum();
+    let errors: u64 =
+        comparison.rows.iter().flat_map(|row| &row.cells).flat_map(|cell| cell.errors.values()).sum();
     match (stop.load(Ordering::Relaxed), errors) {
         (true, _) => Err(Failure::Failed("interrupted: the rows that were measured are kept".into())),
         (_, 0) => Ok(()),
@@ -132,14 +135,11 @@ impl Bench {
 
     /// Who is measured in a row, each with its program.
     fn takers(&self, plan: &Plan) -> Vec<(Encoding, &Path)> {
-        const ALL: [Encoding; 5] = [
-            Encoding::Plain,
-            Encoding::Before,
-            Encoding::Tls,
-            Encoding::Shared,
-            Encoding::PerConnection,
-        ];
-        let program = |encoding| if encoding == Encoding::Before { self.before.as_deref() } else { Some(&*self.program) };
+        const ALL: [Encoding; 5] =
+            [Encoding::Plain, Encoding::Before, Encoding::Tls, Encoding::Shared, Encoding::PerConnection];
+        let program = |encoding| {
+            if encoding == Encoding::Before { self.before.as_deref() } else { Some(&*self.program) }
+        };
         let takers = ALL.into_iter().filter(|encoding| plan.holds_for(*encoding));
         takers.filter_map(|encoding| Some((encoding, program(encoding)?))).collect()
     }
@@ -177,10 +177,9 @@ impl Bench {
 
     /// One measurement. What goes wrong is an error of the run, so that the others are still made.
     fn one(&self, encoding: Encoding, program: &Path, plan: &Plan) -> Run {
-        let mut run = self.try_one(encoding, program, plan).unwrap_or_else(|error| Run {
-            errors: [(error.to_string(), 1)].into(),
-            ..Run::default()
-        });
+        let mut run = self
+            .try_one(encoding, program, plan)
+            .unwrap_or_else(|error| Run { errors: [(error.to_string(), 1)].into(), ..Run::default() });
         run.scenario = plan.scenario.into();
         run.target = encoding.name().into();
         run.parameters = [("row".to_owned(), plan.name.into())].into();
@@ -194,7 +193,8 @@ impl Bench {
         let mut command = Command::new(std::env::current_exe()?);
         let url = format!("{}{}{}", encoding.scheme(), server.address(), plan.path);
         command.arg(plan.scenario).args(["--url", &url, "--insecure", "--pid", &server.pid().to_string()]);
-        let load = Load { cores: &self.cores, scratch: &self.scratch, patience: self.patience, stop: &self.stop };
+        let load =
+            Load { cores: &self.cores, scratch: &self.scratch, patience: self.patience, stop: &self.stop };
         load.run(command.args(&plan.flags))
     }
 }

@@ -49,7 +49,9 @@ impl Encoding {
         match self {
             // The older one may know none of them.
             Encoding::Before | Encoding::Plain => Vec::new(),
-            Encoding::Tls => vec!["--tls-cert".into(), (&keys.cert).into(), "--tls-key".into(), (&keys.key).into()],
+            Encoding::Tls => {
+                vec!["--tls-cert".into(), (&keys.cert).into(), "--tls-key".into(), (&keys.key).into()]
+            }
             Encoding::Shared => vec!["--deflate".into(), "shared".into()],
             Encoding::PerConnection => vec!["--deflate".into(), "per-connection".into()],
         }
@@ -85,7 +87,13 @@ impl Drop for Keys {
 }
 
 /// Starts a server on its core.
-pub fn start(encoding: Encoding, program: &Path, plan: &Plan, keys: &Keys, cores: &Cores) -> io::Result<Child> {
+pub fn start(
+    encoding: Encoding,
+    program: &Path,
+    plan: &Plan,
+    keys: &Keys,
+    cores: &Cores,
+) -> io::Result<Child> {
     // Who speaks to a room speaks as fast as it can.
     let always = ["--workers", "1", "--max-commands-per-second", "1000000"];
     let mut words: Vec<OsString> = [program.into()].into_iter().chain(always.map(Into::into)).collect();
@@ -133,7 +141,12 @@ impl Plan {
 
     fn timed(mut self, duration: Duration) -> Plan {
         let (whole, third) = (duration.as_millis(), (duration / 3).as_millis());
-        self.flags.extend(["--duration".to_owned(), format!("{whole}ms"), "--warmup".to_owned(), format!("{third}ms")]);
+        self.flags.extend([
+            "--duration".to_owned(),
+            format!("{whole}ms"),
+            "--warmup".to_owned(),
+            format!("{third}ms"),
+        ]);
         self
     }
 
@@ -146,7 +159,9 @@ impl Plan {
 /// All rows, or few and small ones.
 pub fn rows(quick: bool, duration: Duration) -> Vec<Plan> {
     let connections = if quick { "1500" } else { "9000" };
-    let idle = |name, flags: &str| Plan::new(name, "idle", &format!("--connections {connections} --hold 200ms {flags}"));
+    let idle = |name, flags: &str| {
+        Plan::new(name, "idle", &format!("--connections {connections} --hold 200ms {flags}"))
+    };
     let timed = |name, scenario, flags| Plan::new(name, scenario, flags).timed(duration);
     let mut rows = vec![
         timed("echo of 20 B", "echo", "--size 20 --connections 200"),
@@ -167,7 +182,9 @@ pub fn rows(quick: bool, duration: Duration) -> Vec<Plan> {
         row.before |= row.name == "idle, nothing said";
     }
     if quick {
-        rows.retain(|row| !["echo of 1 KiB", "echo of a line of 256 B", "echo of a line of 4 KiB"].contains(&row.name));
+        rows.retain(|row| {
+            !["echo of 1 KiB", "echo of a line of 256 B", "echo of a line of 4 KiB"].contains(&row.name)
+        });
     }
     rows
 }
@@ -194,7 +211,8 @@ mod tests {
     #[test]
     fn the_quick_form_has_each_kind_of_load() {
         let kinds = |quick| {
-            let mut kinds: Vec<_> = rows(quick, Duration::from_secs(1)).iter().map(|row| row.scenario).collect();
+            let mut kinds: Vec<_> =
+                rows(quick, Duration::from_secs(1)).iter().map(|row| row.scenario).collect();
             kinds.dedup();
             kinds
         };

@@ -20,12 +20,27 @@ struct Shown {
 }
 
 const SHOWN: [Shown; 7] = [
-    Shown { scenario: "echo", figure: "server_cpu_us_per_message", what: "CPU a message", text: numbers::micros },
+    Shown {
+        scenario: "echo",
+        figure: "server_cpu_us_per_message",
+        what: "CPU a message",
+        text: numbers::micros,
+    },
     Shown { scenario: "echo", figure: "deflate_ratio", what: "ratio from the server", text: ratio },
     Shown { scenario: "echo", figure: "deflate_ratio_sent", what: "ratio from the client", text: ratio },
-    Shown { scenario: "fanout", figure: "server_cpu_us_per_delivery", what: "CPU a delivery", text: numbers::micros },
+    Shown {
+        scenario: "fanout",
+        figure: "server_cpu_us_per_delivery",
+        what: "CPU a delivery",
+        text: numbers::micros,
+    },
     Shown { scenario: "fanout", figure: "deflate_ratio", what: "ratio from the server", text: ratio },
-    Shown { scenario: "churn", figure: "server_cpu_us_per_connection", what: "CPU a connection", text: numbers::micros },
+    Shown {
+        scenario: "churn",
+        figure: "server_cpu_us_per_connection",
+        what: "CPU a connection",
+        text: numbers::micros,
+    },
     Shown { scenario: "idle", figure: "anonymous_bytes_per_connection", what: "memory", text: bytes },
 ];
 
@@ -40,7 +55,9 @@ fn bytes(value: f64) -> String {
 /// A measurement in a line, for who watches.
 pub fn line(run: &Run) -> String {
     let shown = SHOWN.iter().filter(|shown| shown.scenario == run.scenario);
-    let figures = shown.filter_map(|shown| Some(format!("{} {}", (shown.text)(*run.figures.get(shown.figure)?), shown.what)));
+    let figures = shown.filter_map(|shown| {
+        Some(format!("{} {}", (shown.text)(*run.figures.get(shown.figure)?), shown.what))
+    });
     let errors = run.errors.iter().map(|(kind, count)| format!("{count} × {kind}"));
     format!("{:<24} {}", run.target, figures.chain(errors).collect::<Vec<_>>().join(" · "))
 }
@@ -112,7 +129,10 @@ fn limit(text: &mut Markdown, comparison: &Comparison) {
         let over = value(row, Encoding::Tls, FIGURE)? - value(row, Encoding::Plain, FIGURE)?;
         let judged = if over <= TLS_BYTES_MAX { "within" } else { "over" };
         let (over, most) = (bytes(over), bytes(TLS_BYTES_MAX));
-        Some(format!("- {}: TLS takes {over} beyond a plain connection, {judged} the {most} that it may.", name(row)))
+        Some(format!(
+            "- {}: TLS takes {over} beyond a plain connection, {judged} the {most} that it may.",
+            name(row)
+        ))
     };
     let lines: Vec<String> = idle.filter_map(over).collect();
     if !lines.is_empty() {
@@ -126,10 +146,16 @@ fn before(text: &mut Markdown, comparison: &Comparison) {
     let mut lines = Vec::new();
     for row in &comparison.rows {
         for shown in SHOWN.iter().filter(|shown| shown.scenario == row.scenario) {
-            let (before, now) = (value(row, Encoding::Before, shown.figure), value(row, Encoding::Plain, shown.figure));
+            let (before, now) =
+                (value(row, Encoding::Before, shown.figure), value(row, Encoding::Plain, shown.figure));
             if let (Some(before), Some(now)) = (before, now) {
                 let (old, new) = ((shown.text)(before), (shown.text)(now));
-                lines.push(vec![format!("{}: {}", name(row), shown.what), old, new, numbers::ratio(now / before)]);
+                lines.push(vec![
+                    format!("{}: {}", name(row), shown.what),
+                    old,
+                    new,
+                    numbers::ratio(now / before),
+                ]);
             }
         }
     }
@@ -150,7 +176,12 @@ fn spreads(text: &mut Markdown, comparison: &Comparison) {
             for shown in SHOWN.iter().filter(|shown| shown.scenario == row.scenario) {
                 let spread = with_spread(Some(cell), shown.figure);
                 if !spread.is_empty() {
-                    lines.push(vec![name(row).to_owned(), cell.target.clone(), shown.what.to_owned(), spread]);
+                    lines.push(vec![
+                        name(row).to_owned(),
+                        cell.target.clone(),
+                        shown.what.to_owned(),
+                        spread,
+                    ]);
                 }
             }
         }
@@ -162,7 +193,10 @@ fn errors(text: &mut Markdown, comparison: &Comparison) {
     text.section("Errors");
     let cells = comparison.rows.iter().flat_map(|row| row.cells.iter().map(move |cell| (row, cell)));
     let of = |(row, cell): (&Row, &Cell)| {
-        let lines = cell.errors.iter().map(|(kind, count)| format!("- {}, {}: {count} × {kind}", name(row), cell.target));
+        let lines = cell
+            .errors
+            .iter()
+            .map(|(kind, count)| format!("- {}, {}: {count} × {kind}", name(row), cell.target));
         lines.collect::<Vec<_>>()
     };
     let lines: Vec<String> = cells.flat_map(of).collect();
@@ -204,7 +238,8 @@ mod tests {
 
     #[test]
     fn a_report_has_its_columns_its_bound_and_the_older_binary() {
-        let memory = |encoding, bytes| run("idle", "idle", encoding, &[("anonymous_bytes_per_connection", bytes)]);
+        let memory =
+            |encoding, bytes| run("idle", "idle", encoding, &[("anonymous_bytes_per_connection", bytes)]);
         let echo = |encoding, cpu, ratio| {
             run("echo", "echo", encoding, &[("server_cpu_us_per_message", cpu), ("deflate_ratio", ratio)])
         };

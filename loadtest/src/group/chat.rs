@@ -110,7 +110,13 @@ impl Client for ChatClient<'_> {
         }
     }
 
-    fn received(&mut self, id: usize, link: &mut Link<Member>, bytes: &mut [u8], now: u64) -> Result<(), End> {
+    fn received(
+        &mut self,
+        id: usize,
+        link: &mut Link<Member>,
+        bytes: &mut [u8],
+        now: u64,
+    ) -> Result<(), End> {
         let (mut count, mut strays, mut doubles) = (0, 0, 0);
         let (round, members) = (self.rounds.wrapping_sub(1), self.members as u32);
         let codec = self.codec.as_mut().map(|codec| (codec, id));

@@ -158,7 +158,13 @@ impl Client for FanoutClient<'_> {
         }
     }
 
-    fn received(&mut self, id: usize, link: &mut Link<Member>, bytes: &mut [u8], now: u64) -> Result<(), End> {
+    fn received(
+        &mut self,
+        id: usize,
+        link: &mut Link<Member>,
+        bytes: &mut [u8],
+        now: u64,
+    ) -> Result<(), End> {
         let (mut count, mut lost, mut doubles) = (0, 0, 0);
         let (said, latency) = (self.said, &mut self.latency);
         let (from, until) = (self.board.from.load(Relaxed), self.board.until.load(Relaxed));
