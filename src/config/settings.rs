@@ -421,10 +421,7 @@ mod tests {
             (&["--listen=wss://[::1]:9", "--listen=[::1]:9"], "--listen: [::1]:9 is listed twice"),
             (&["--tls-cert=a"], "--tls-cert: 1 of them and 0 of --tls-key: they go in pairs"),
             (&["--tls-cert=a", "--tls-key=b"], "--tls-cert: no --listen begins with wss://"),
-            (
-                &["--tls-client-user"],
-                "--tls-client-user: whose word is taken? --tls-client-ca has to name it",
-            ),
+            (&["--tls-client-user"], "--tls-client-user: by whose word? --tls-client-ca has to say"),
             (&["--subprotocol=a b"], "--subprotocol: `a b` has characters that a subprotocol may not have"),
         ] {
             assert_eq!(resolve(flags).unwrap_err(), line);

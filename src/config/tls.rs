@@ -29,7 +29,7 @@ impl TlsFiles {
         }
         let client_ca = layer.tls_client_ca.clone();
         if layer.tls_client_user == Some(true) && client_ca.is_none() {
-            let error = "whose word is taken? --tls-client-ca has to name it";
+            let error = "by whose word? --tls-client-ca has to say";
             return Err(("tls-client-user", error.to_owned()));
         }
         if needed && count == 0 {

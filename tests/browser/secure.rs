@@ -106,6 +106,8 @@ fn a_browser_is_served_over_tls_and_compressed() {
         anna.until("window.rollcall?.state === 'open' && rollcall.user === 'anna'");
         assert_eq!(anna.eval("location.protocol + isSecureContext"), "https:true");
         let ben = browser.open(&server.secure_url("/?user=ben"));
+        // A page behind another one draws nothing.
+        anna.front();
         anna.until("document.querySelector('[data-user=ben]')?.dataset.state === 'online'");
         ben.eval("(document.querySelector('#say input').value = 'over TLS '.repeat(200), document.querySelector('#say').requestSubmit())");
         anna.until("document.querySelector('#talk').innerText.includes('over TLS over TLS')");

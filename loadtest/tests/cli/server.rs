@@ -153,7 +153,7 @@ fn upgrade_it(stream: &mut TcpStream, deflate: Option<Mode>) -> std::io::Result<
     let head = Head::parse(&request, &mut fields).map_err(|refusal| std::io::Error::other(refusal.reason))?;
     let key = head.field("Sec-WebSocket-Key").expect("a key");
     let mut response = Vec::new();
-    let offers = || head.values("Sec-WebSocket-Extensions");
+    let offers = || head.fields_named("Sec-WebSocket-Extensions").map(str::as_bytes);
     let agreed = deflate.and_then(|mode| offer::accept(offers(), mode).expect("a list of extensions"));
     upgrade::write_accept(key, None, agreed.as_ref().map(|(_, value)| &**value), &mut response);
     stream.write_all(&response)?;
