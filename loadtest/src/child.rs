@@ -32,10 +32,20 @@ impl Child {
         words: &[OsString],
         spawn: impl FnOnce(&mut Command) -> io::Result<std::process::Child>,
     ) -> io::Result<Child> {
+        Child::start_at("", name, words, spawn)
+    }
+
+    /// The same with something before the address: `wss://`.
+    pub fn start_at(
+        scheme: &str,
+        name: &str,
+        words: &[OsString],
+        spawn: impl FnOnce(&mut Command) -> io::Result<std::process::Child>,
+    ) -> io::Result<Child> {
         let address = free_address()?;
         let log = std::env::temp_dir().join(format!("loadtest-{}-{name}.log", std::process::id()));
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).arg(address.to_string());
+        command.args(&words[1..]).arg(format!("{scheme}{address}"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
         let named = |error| io::Error::other(format!("{}: {error}", Path::new(&words[0]).display()));
         let process = spawn(&mut command).map_err(named)?;

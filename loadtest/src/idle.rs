@@ -7,10 +7,15 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use rollcall::wire::deflate::Agreement;
+use rollcall::wire::frame::{self, Opcode};
+
 use crate::board::Board;
+use crate::chatter::{Chatter, SIZE_MIN};
 use crate::checks;
 use crate::clock::nanos;
-use crate::engine::link::{End, Link};
+use crate::engine::codec::{Codec, sum};
+use crate::engine::link::{End, Link, MASK};
 use crate::engine::{Client, Counted, Next, Report, Turn, fleet};
 use crate::machine;
 use crate::measure::Tally;
@@ -31,6 +36,12 @@ pub struct Args {
     /// Connections
     #[arg(long, default_value_t = 15_000)]
     connections: usize,
+    /// Each connection says one line of a chat when it opens, of so many bytes, and takes what comes back [default: none]
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
+    say: Option<u64>,
+    /// Offer permessage-deflate
+    #[arg(long)]
+    deflate: bool,
     /// How long to hold them all
     #[arg(long, default_value = "60s", value_parser = units::duration)]
     hold: Duration,
@@ -43,19 +54,47 @@ pub struct Args {
 #[derive(Debug)]
 struct IdleClient<'a> {
     board: &'a Board,
+    /// What each connection says when it opens, and how many have.
+    says: Option<Chatter>,
+    said: u64,
+    heard: u64,
+    /// Where compression is offered.
+    codec: Option<Codec>,
     pings: u64,
 }
 
 impl Client for IdleClient<'_> {
     type State = ();
 
-    fn opened(&mut self, _: usize, _: &mut Link<()>, _: u64) -> Result<(), End> {
-        Ok(())
+    fn agreed(&mut self, id: usize, deflate: Option<Agreement>) {
+        if let Some(codec) = &mut self.codec {
+            codec.agreed(id, deflate);
+        }
     }
 
-    fn received(&mut self, _: usize, link: &mut Link<()>, bytes: &mut [u8], _: u64) -> Result<(), End> {
-        // Messages (a welcome, a heartbeat) are no business of an idle client.
-        self.pings += link.read(bytes, |(), _, _| Ok(()))?.open()?;
+    fn opened(&mut self, id: usize, link: &mut Link<()>, _: u64) -> Result<(), End> {
+        let Some(chatter) = &self.says else { return Ok(()) };
+        let line = chatter.line(self.said);
+        self.said += 1;
+        match &mut self.codec {
+            Some(codec) => link.send(codec.frame(id, Opcode::Text, line)),
+            None => {
+                let mut frame = Vec::new();
+                frame::write(&mut frame, Opcode::Text, line, Some(MASK));
+                link.send(&frame)
+            }
+        }
+    }
+
+    fn received(&mut self, id: usize, link: &mut Link<()>, bytes: &mut [u8], _: u64) -> Result<(), End> {
+        // Messages (a welcome, a heartbeat, an echo) are no business of an idle client.
+        let codec = self.codec.as_mut().map(|codec| (codec, id));
+        let heard = &mut self.heard;
+        let seen = link.read_by(codec, bytes, |(), _, _| {
+            *heard += 1;
+            Ok(())
+        })?;
+        self.pings += seen.open()?;
         Ok(())
     }
 
@@ -65,7 +104,7 @@ impl Client for IdleClient<'_> {
     }
 
     fn counted(&self) -> Counted {
-        Counted { pings: self.pings, ..Counted::default() }
+        Counted { pings: self.pings, messages: self.heard, ..Counted::default() }
     }
 }
 
@@ -117,13 +156,23 @@ struct Seen {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let need =
         Need { connections: args.connections, read_buffer: 16 << 10, reopen: false, threads_max: 1024 };
-    let setup = args.common.prepare(need)?;
+    if args.say.is_some_and(|size| !(SIZE_MIN as u64..=65_536).contains(&size)) {
+        return Err(Failure::Usage(format!("--say: {SIZE_MIN} to 65536 bytes")));
+    }
+    let setup = args.common.prepare_offering(need, args.deflate)?;
     let mut watch = Watch::new(&setup.board, setup.pid);
     for hint in checks::hints(&setup.plan) {
         watch.say(&format!("hint: {hint}"));
     }
     let mut seen = Seen::default();
-    let make = |_| IdleClient { board: &setup.board, pings: 0 };
+    let make = |_| IdleClient {
+        board: &setup.board,
+        says: args.say.map(|size| Chatter::new(size as usize)),
+        said: 0,
+        heard: 0,
+        codec: args.deflate.then(Codec::default),
+        pings: 0,
+    };
     let conduct = || conduct(&setup, &mut watch, args, &mut seen);
     let threads = fleet::run(&setup.plan, &setup.board, make, conduct).map_err(Failure::Failed)?;
     watch.finish();
@@ -131,7 +180,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut outcome = Outcome::new("idle", &args.common);
     outcome.parameters_of(&setup);
     outcome.parameter("hold_s", args.hold.as_secs_f64());
+    outcome.parameter("say", args.say);
+    outcome.parameter("deflate", args.deflate);
     outcome.run.series = watch.series();
+    let codecs = threads.iter().filter_map(|(client, _)| client.codec.as_ref());
+    if let (Some(_), Some((sent, received))) =
+        (args.say, sum(codecs.map(|codec| (codec.sent, codec.received))))
+    {
+        outcome.compression(sent, received);
+    }
     describe(&mut outcome, args, &seen, &report);
     if setup.board.stopped() {
         outcome.note("Interrupted: the figures are of the part that ran.");

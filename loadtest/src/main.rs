@@ -6,6 +6,7 @@
 
 mod bare;
 mod board;
+mod chatter;
 mod checks;
 mod child;
 mod churn;
@@ -13,6 +14,7 @@ mod clock;
 mod compare;
 mod comparison;
 mod echo;
+mod encodings;
 mod engine;
 mod expect;
 mod group;
@@ -71,6 +73,8 @@ enum Command {
     Bare(bare::Args),
     /// The same load on rollcall, its peers and the bare loop, in turns
     Compare(compare::Args),
+    /// What TLS and compression cost: the same loads on servers with and without, in turns
+    Encodings(encodings::Args),
     /// All of it at once and for long, hostile peers too: does memory stay flat, is anything lost?
     Soak(soak::Args),
     /// Turn results into a document with drawings
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Command::Million(args) => roster::million::run(&args),
         Command::Bare(args) => bare::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Encodings(args) => encodings::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Report(args) => report::run(&args).map_err(|error| Failure::Failed(error.to_string())),
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::Report;
+use crate::engine::codec::Traffic;
 use crate::expect::Expectation;
 use crate::machine;
 use crate::measure::{Recorder, Tally};
@@ -85,6 +86,17 @@ impl Outcome {
         cells.push(format!("max {}", units::micros(recorder.max_micros())));
         self.run.histograms.insert(name.to_owned(), recorder.encode());
         self.row(name, cells.join("  "));
+    }
+
+    /// Adds what compression came to, each way, in bytes of messages for each on the wire.
+    pub fn compression(&mut self, sent: Traffic, received: Traffic) {
+        self.figure("deflate_ratio", received.ratio());
+        self.figure("deflate_ratio_sent", sent.ratio());
+        let (up, down) = (sent.ratio(), received.ratio());
+        self.row(
+            "compression",
+            format!("{down:.2} bytes of messages for each received, {up:.2} for each sent"),
+        );
     }
 
     /// Adds the errors of connections and of messages.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rollcall::reactor::{Heartbeat, HeartbeatMode, Listen};
-use rollcall::service::gate::Auth;
+use rollcall::service::gate::{Auth, Gate};
 
 use crate::config::capacity::{Capacity, count};
 use crate::config::units::{Span, grouped};
@@ -18,7 +18,7 @@ pub(super) struct Started<'a> {
     /// As it came out: a system may refuse private tables.
     pub(super) private: bool,
     pub(super) heartbeat: Heartbeat,
-    pub(super) auth: Auth,
+    pub(super) gate: &'a Gate,
 }
 
 /// Bytes of memory that an idle connection takes: the kernel's socket, file and epoll entry, and ours.
@@ -39,7 +39,7 @@ pub(super) fn screen(started: &Started<'_>) -> String {
         line(&mut text, "", "the system refuses private tables: all workers share one, and its limit");
     }
     line(&mut text, "heartbeat", &heartbeat(&started.heartbeat));
-    line(&mut text, "identity", identity(started.auth));
+    line(&mut text, "identity", identity(started.gate));
     text.push_str("\nTry\n");
     let _ = writeln!(text, "  {}", echo_command(&public[0]));
     let _ = writeln!(text, "  {}", curl_command(admin.first().unwrap_or(&public[0])));
@@ -77,11 +77,17 @@ fn heartbeat(heartbeat: &Heartbeat) -> String {
     }
 }
 
-const fn identity(auth: Auth) -> &'static str {
-    match auth {
-        Auth::None => "everybody is taken at their word: /ws?user=NAME",
-        Auth::Early => "by a token, with the upgrade: `rollcall token` makes one",
-        Auth::Late => "by a token, with the upgrade or soon after: `rollcall token` makes one",
+const fn identity(gate: &Gate) -> &'static str {
+    match (gate.certificates, gate.auth) {
+        (false, Auth::None) => "everybody is taken at their word: /ws?user=NAME",
+        (false, Auth::Early) => "by a token, with the upgrade: `rollcall token` makes one",
+        (false, Auth::Late) => "by a token, with the upgrade or soon after: `rollcall token` makes one",
+        (true, Auth::None) => "by a client certificate; who shows none is taken at their word: /ws?user=NAME",
+        (true, Auth::Early) if gate.keys.is_none() => "by a client certificate: its common name is the user",
+        (true, Auth::Early) => {
+            "by a client certificate, or a token with the upgrade: `rollcall token` makes one"
+        }
+        (true, Auth::Late) => "by a client certificate, or a token: `rollcall token` makes one",
     }
 }
 
@@ -166,7 +172,7 @@ mod tests {
             capacity: &capacity,
             private: false,
             heartbeat: Heartbeat::default(),
-            auth: Auth::None,
+            gate: &Gate::default(),
         };
         let text = screen(&started);
         for part in [

@@ -47,9 +47,8 @@ pub(super) fn serve<S: Service + 'static>(
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
     heap::start();
     let api_keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
-    let auth = settings.site.presence.gate.auth;
-    let keys = settings.site.presence.gate.keys.clone();
-    let key_ring = keys.map(|keys| KeyRing { keys, files: settings.key_files });
+    let gate = settings.site.presence.gate.clone();
+    let key_ring = gate.keys.clone().map(|keys| KeyRing { keys, files: settings.key_files });
     let site = Arc::new(SiteSettings { weigh: Some(heap::weigh), ..settings.site });
     let server =
         Server::start_on(config, listening, move |worker, fleet| make(Arc::clone(&site), worker, fleet))
@@ -61,7 +60,7 @@ pub(super) fn serve<S: Service + 'static>(
             capacity,
             private: server.has_private_tables(),
             heartbeat,
-            auth,
+            gate: &gate,
         },
         settings.log,
     );

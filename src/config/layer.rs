@@ -34,6 +34,9 @@ pub(crate) struct Layer {
     /// Authorities of client certificates, PEM: a client may show one, and it must be theirs
     #[arg(long, value_name = "FILE", help_heading = "Addresses")]
     pub(crate) tls_client_ca: Option<PathBuf>,
+    /// The common name of a client's certificate is its user
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Addresses")]
+    pub(crate) tls_client_user: Option<bool>,
     /// Origin that may connect, as browsers write it; repeatable [default: any]
     #[arg(long, value_name = "ORIGIN", help_heading = "Addresses")]
     pub(crate) origin: Option<Vec<String>>,
@@ -175,6 +178,7 @@ listen = ["127.0.0.1:8080"]
 unix-mode = "0660"
 tls-cert = []
 tls-key = []
+tls-client-user = false
 origin = []
 cors-origin = []
 subprotocol = ["rollcall.v1", "chat"]

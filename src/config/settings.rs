@@ -67,7 +67,7 @@ impl Settings {
         endpoints.extend(admin.map_err(|error| check.at("admin-listen", &error))?);
         let api_keys = KeySource { key: check.layer.api_key.clone(), file: check.layer.api_key_file.clone() };
         let key_files = check.key_files();
-        check.reach(&endpoints, !key_files.is_empty())?;
+        check.reach(&endpoints, !key_files.is_empty() || set(check.layer.tls_client_user))?;
         let site = SiteSettings {
             api: Arc::new(check.guard(&api_keys, &endpoints)?),
             origins: check.origins("origin", check.layer.origin.as_ref())?,
@@ -164,7 +164,9 @@ impl Check<'_> {
     fn gate(&self, files: &KeyFiles) -> Result<Gate, String> {
         let keys = files.read().map_err(|(setting, error)| self.at(setting, &error))?;
         let keys = (!keys.is_empty()).then(|| Arc::new(Keys::new(keys)));
+        let certificates = set(self.layer.tls_client_user);
         let auth = match self.layer.auth {
+            Some(layer::Auth::Early) if certificates => Auth::Early,
             Some(layer::Auth::Early | layer::Auth::Late) if keys.is_none() => {
                 let error = "tokens need a key: --token-secret-file FILE, or --token-public-key FILE.pem";
                 return Err(self.at("auth", error));
@@ -172,11 +174,11 @@ impl Check<'_> {
             Some(layer::Auth::None) => Auth::None,
             Some(layer::Auth::Late) => Auth::Late,
             Some(layer::Auth::Early) => Auth::Early,
-            None if keys.is_some() => Auth::Early,
+            None if keys.is_some() || certificates => Auth::Early,
             None => Auth::None,
         };
         let timeout = self.span("auth-timeout", self.layer.auth_timeout, MILLIS(100)..=DAY)?;
-        Ok(Gate { auth, keys, timeout: ticks(timeout) })
+        Ok(Gate { auth, keys, timeout: ticks(timeout), certificates })
     }
 
     fn presence(&self, key_files: &KeyFiles) -> Result<PresenceSettings, String> {
@@ -419,6 +421,7 @@ mod tests {
             (&["--listen=wss://[::1]:9", "--listen=[::1]:9"], "--listen: [::1]:9 is listed twice"),
             (&["--tls-cert=a"], "--tls-cert: 1 of them and 0 of --tls-key: they go in pairs"),
             (&["--tls-cert=a", "--tls-key=b"], "--tls-cert: no --listen begins with wss://"),
+            (&["--tls-client-user"], "--tls-client-user: by whose word? --tls-client-ca has to say"),
             (&["--subprotocol=a b"], "--subprotocol: `a b` has characters that a subprotocol may not have"),
         ] {
             assert_eq!(resolve(flags).unwrap_err(), line);

@@ -28,6 +28,10 @@ impl TlsFiles {
             return Err(("tls-cert", format!("{count} of them and {others} of --tls-key: they go in pairs")));
         }
         let client_ca = layer.tls_client_ca.clone();
+        if layer.tls_client_user == Some(true) && client_ca.is_none() {
+            let error = "by whose word? --tls-client-ca has to say";
+            return Err(("tls-client-user", error.to_owned()));
+        }
         if needed && count == 0 {
             let error = "wss:// needs --tls-cert and --tls-key; `rollcall cert` makes a pair for trying";
             return Err(("listen", error.to_owned()));

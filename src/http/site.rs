@@ -195,7 +195,7 @@ impl Service for Site {
         let subprotocol = upgrade.subprotocol(&self.settings.subprotocols);
         let tag = match purpose {
             Purpose::Echo => ECHO_TAG,
-            Purpose::Presence => match self.presence.admit(cx.now(), upgrade.head, subprotocol) {
+            Purpose::Presence => match self.presence.admit(cx, conn, upgrade.head, subprotocol) {
                 Ok(tag) => tag,
                 Err(response) => return Admission::Refuse(response),
             },
@@ -300,7 +300,10 @@ impl Service for Site {
 impl Site {
     /// When clients have to show a token, as `--auth` has it.
     fn auth(&self) -> &'static str {
-        match self.settings.presence.gate.auth {
+        let gate = &self.settings.presence.gate;
+        match gate.auth {
+            // A certificate is shown by the browser: the page has nothing to ask for.
+            Auth::Early if gate.keys.is_none() => "none",
             Auth::None => "none",
             Auth::Early => "early",
             Auth::Late => "late",

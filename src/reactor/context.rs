@@ -8,6 +8,7 @@ use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mailbox::Haste;
 use crate::reactor::service::{SendError, SharedFrame};
+use crate::reactor::tls::Certified;
 use crate::time::{Now, Tick};
 use crate::wire::close::Close;
 use crate::wire::frame;
@@ -80,11 +81,12 @@ impl<M> Context<'_, M> {
         self.core.tls_link(conn).is_some()
     }
 
-    /// The common name of the certificate that the client showed, one that an authority given with
-    /// [`Credentials::client_ca`](crate::reactor::tls::Credentials::client_ca) has signed: as good as a verified token.
+    /// What the certificate says that the client showed, one that an authority given with
+    /// [`Credentials::client_ca`](crate::reactor::tls::Credentials::client_ca) has signed: as good as a verified token. A
+    /// resumed session has the certificate of the first one, which may have run out since.
     #[must_use]
-    pub fn certified_name(&self, conn: ConnId) -> Option<String> {
-        self.core.tls_link(conn)?.peer_name()
+    pub fn certified(&self, conn: ConnId) -> Option<Certified> {
+        self.core.tls_link(conn)?.certified()
     }
 
     /// Queues a message; it leaves at the end of the turn.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::identity::Keys;
 use crate::presence::{Entry, Grants, Name, is_name};
+use crate::reactor::tls::Certified;
 use crate::time::{Now, Tick};
 use crate::wire::http::{Head, Refusal, Response};
 
@@ -32,6 +33,8 @@ pub struct Gate {
     pub keys: Option<Arc<Keys>>,
     /// Ticks from the upgrade to the command `auth`.
     pub timeout: u32,
+    /// Whether a client's certificate says who it is, as a token does.
+    pub certificates: bool,
 }
 
 /// The cookie that may hold a token.
@@ -41,6 +44,10 @@ pub const SUBPROTOCOL_PREFIX: &str = "bearer.";
 
 const MISSING: &str = "a token is needed: as ?token=, Authorization: Bearer, the cookie rollcall_token or a \
                        subprotocol bearer.TOKEN";
+const MISSING_CERTIFICATE: &str = "a client certificate is needed: its common name is the user";
+const NAMELESS: &str = "the client certificate's subject has to have one common name, and that has to be a name: 1 to 128 of \
+                        letters, digits, ._:@-";
+const RUN_OUT: &str = "the client certificate has run out";
 const ALONE: &str = "a subprotocol bearer.TOKEN comes with another one, like rollcall.v1: the server never answers with \
                      the token, and a browser ends a connection that got none of its subprotocols";
 
@@ -51,11 +58,17 @@ impl Gate {
         self.auth != Auth::None
     }
 
-    /// Who asks to come in; `None`: it is for the request to say.
+    /// Who asks to come in; `None`: it is for the request to say. `certified` tells what certificate the client has shown.
     ///
     /// # Errors
-    /// 401 with what is wrong with the token; 400 where a subprotocol with a token stands alone.
-    pub fn admit(&self, now: Now, head: &Head<'_>) -> Result<Option<Entry>, Response> {
+    /// 401 with what is wrong with the token; 403 with what is wrong with the certificate; 400 where a subprotocol with a
+    /// token stands alone.
+    pub fn admit(
+        &self,
+        now: Now,
+        head: &Head<'_>,
+        certified: impl FnOnce() -> Option<Certified>,
+    ) -> Result<Option<Entry>, Response> {
         let mut offered = head.list("Sec-WebSocket-Protocol").peekable();
         if offered.peek().is_some() && offered.all(|name| name.starts_with(SUBPROTOCOL_PREFIX)) {
             return Err(Response::refusal(&Refusal { status: 400, reason: ALONE }));
@@ -67,9 +80,13 @@ impl Gate {
                     self.verify(now, token).map_err(|error| unauthorized("invalid_token", &error))?;
                 Ok(Some(Entry::Token(user, grants)))
             }
-            (None, Auth::None) => Ok(None),
-            (None, Auth::Early) => Err(unauthorized("", MISSING)),
-            (None, Auth::Late) => Ok(Some(Entry::Late(self.until(now)))),
+            (None, auth) => match (certified().filter(|_| self.certificates), auth) {
+                (Some(certified), _) => holder(now, certified).map(Some),
+                (None, Auth::None) => Ok(None),
+                (None, Auth::Early) if self.keys.is_none() => Err(Response::text(403, MISSING_CERTIFICATE)),
+                (None, Auth::Early) => Err(unauthorized("", MISSING)),
+                (None, Auth::Late) => Ok(Some(Entry::Late(self.until(now)))),
+            },
         }
     }
 
@@ -91,6 +108,18 @@ impl Gate {
         let grants = Grants::new(rooms, &claims.see, info, claims.expires_millis)?;
         Ok((claims.user.into(), Arc::new(grants)))
     }
+}
+
+/// Who has shown a certificate. It says nothing of rooms, and ends when it does.
+fn holder(now: Now, certified: Certified) -> Result<Entry, Response> {
+    let Certified { name, until_millis } = certified;
+    let Some(name) = name.filter(|name| is_name(name)) else { return Err(Response::text(403, NAMELESS)) };
+    // A resumed session is not asked for its certificate again.
+    if until_millis <= now.unix_millis {
+        return Err(Response::text(403, RUN_OUT));
+    }
+    let grants = Grants { rooms: None, see: Arc::new([]), info: None, expires_millis: until_millis };
+    Ok(Entry::Token(name.as_str().into(), Arc::new(grants)))
 }
 
 /// RFC 6750 §3: a 401 says what is asked for, and of a token that was shown, that it is not good.
@@ -163,12 +192,18 @@ mod tests {
 
     #[test]
     fn a_token_among_the_subprotocols_needs_company() {
-        let admit = |gate: &Gate, fields| with_head("/ws", fields, |head| gate.admit(Now::default(), head));
+        let admit =
+            |gate: &Gate, fields| with_head("/ws", fields, |head| gate.admit(Now::default(), head, || None));
         let open = Gate::default();
         assert_eq!(admit(&open, "Sec-WebSocket-Protocol: bearer.x\r\n").unwrap_err().status, 400);
         assert!(admit(&open, "Sec-WebSocket-Protocol: chat, bearer.x\r\n").unwrap().is_none());
         assert!(admit(&open, "").unwrap().is_none());
-        let early = Gate { auth: Auth::Early, keys: Some(Arc::new(Keys::new(Vec::new()))), timeout: 5 };
+        let early = Gate {
+            auth: Auth::Early,
+            keys: Some(Arc::new(Keys::new(Vec::new()))),
+            timeout: 5,
+            certificates: false,
+        };
         let refused = admit(&early, "").unwrap_err();
         assert_eq!((refused.status, refused.fields[0].1.as_str()), (401, "Bearer"));
         assert!(admit(&early, "Authorization: Bearer hunter2-hunter2\r\n").is_err_and(|refused| {
@@ -177,5 +212,34 @@ mod tests {
         }));
         let late = Gate { auth: Auth::Late, ..early };
         assert!(matches!(admit(&late, "").unwrap(), Some(Entry::Late(Tick(5)))));
+    }
+
+    #[test]
+    fn a_certificate_is_as_good_as_a_token() {
+        let now = Now { unix_millis: 1_000, ..Now::default() };
+        let shown =
+            |name: Option<&str>| Some(Certified { name: name.map(str::to_owned), until_millis: 5_000 });
+        let admit = |gate: &Gate, target, certified: Option<Certified>| {
+            with_head(target, "", |head| gate.admit(now, head, || certified))
+        };
+        let gate = Gate { auth: Auth::Early, certificates: true, ..Gate::default() };
+        let Ok(Some(Entry::Token(name, grants))) = admit(&gate, "/ws?user=ben", shown(Some("anna"))) else {
+            panic!("anna stays out")
+        };
+        assert_eq!((&*name, grants.expires_millis, &grants.rooms), ("anna", 5_000, &None));
+        for bad in [shown(None), shown(Some("Anna Keller")), shown(Some("")), None] {
+            assert_eq!(admit(&gate, "/ws?user=ben", bad).unwrap_err().status, 403);
+        }
+        let run_out = Certified { name: Some("anna".to_owned()), until_millis: 1_000 };
+        assert_eq!(admit(&gate, "/ws", Some(run_out)).unwrap_err().status, 403);
+        // A token counts before it; where certificates don't count, none is looked at.
+        let keyed = Gate { keys: Some(Arc::new(Keys::new(Vec::new()))), ..gate.clone() };
+        assert_eq!(admit(&keyed, "/ws?token=bad", shown(Some("anna"))).unwrap_err().status, 401);
+        assert!(admit(&keyed, "/ws", shown(Some("anna"))).is_ok());
+        assert_eq!(admit(&keyed, "/ws", None).unwrap_err().status, 401);
+        let open = Gate { auth: Auth::None, certificates: true, ..Gate::default() };
+        assert!(admit(&open, "/ws", None).unwrap().is_none());
+        assert!(admit(&open, "/ws", shown(Some("anna"))).unwrap().is_some());
+        assert!(admit(&Gate::default(), "/ws", shown(Some("anna"))).unwrap().is_none());
     }
 }

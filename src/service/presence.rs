@@ -116,9 +116,15 @@ impl Presence {
     /// Admits a client; `open` follows. Returns its tag.
     ///
     /// # Errors
-    /// 400 where the query names somebody whose name can't be one, 401 where a token is missing or bad.
-    pub fn admit(&mut self, now: Now, head: &Head<'_>, subprotocol: Option<&str>) -> Result<u32, Response> {
-        self.opening = match self.settings.gate.admit(now, head)? {
+    /// 400 where the query names somebody whose name can't be one, 401 or 403 where a token or a certificate is missing or bad.
+    pub fn admit(
+        &mut self,
+        cx: &Context<'_, Letter>,
+        conn: ConnId,
+        head: &Head<'_>,
+        subprotocol: Option<&str>,
+    ) -> Result<u32, Response> {
+        self.opening = match self.settings.gate.admit(cx.now(), head, || cx.certified(conn))? {
             Some(entry) => Some(entry),
             None => user_of_query(head.query())
                 .map(|user| Some(Entry::Open(user)))

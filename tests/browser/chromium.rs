@@ -95,6 +95,11 @@ pub(super) struct Tab<'b> {
 
 impl Browser {
     pub(super) fn start(chromium: &Path, name: &str) -> Browser {
+        Browser::start_with(chromium, name, &[])
+    }
+
+    /// The same, with flags of its own.
+    pub(super) fn start_with(chromium: &Path, name: &str, flags: &[&str]) -> Browser {
         let profile = std::env::temp_dir().join(format!("rollcall-{}-browser-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&profile);
         fs::create_dir_all(&profile).unwrap();
@@ -103,6 +108,7 @@ impl Browser {
             .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
             .args(["--disable-crash-reporter", "--disable-breakpad", "--disable-dev-shm-usage"])
             .args(["--disable-extensions", "--no-default-browser-check", "--mute-audio"])
+            .args(flags)
             .args(["--remote-debugging-port=0", "--window-size=1280,900", "about:blank"])
             .arg(format!("--user-data-dir={}", profile.display()))
             .stdin(Stdio::null())

@@ -5,6 +5,7 @@ mod chromium;
 mod client;
 mod crowd;
 mod page;
+mod secure;
 mod server;
 mod support;
 

@@ -17,14 +17,24 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start(flags: &[&str]) -> Server {
+        Server::start_at("127.0.0.1:0", flags)
+    }
+
+    /// At an address of any kind.
+    pub(super) fn start_at(listen: &str, flags: &[&str]) -> Server {
         let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
-        let (child, address) = start("127.0.0.1:0", &flags).unwrap();
+        let (child, address) = start(listen, &flags).unwrap();
         Server { child, flags, address }
     }
 
     /// A page on it.
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// The same where it speaks TLS.
+    pub(super) fn secure_url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.address)
     }
 
     pub(super) fn signal(&self, signal: Signal) {
@@ -61,7 +71,8 @@ fn start(listen: &str, flags: &[String]) -> Option<(Child, SocketAddr)> {
             return None;
         }
     }
-    let address = screen.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+    let page = screen.split("  http").nth(1).unwrap().split_once("://").unwrap().1;
+    let address = page.split('/').next().unwrap().parse().unwrap();
     Some((child, address))
 }
 

@@ -10,11 +10,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustix::process::{Pid, Signal, kill_process};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tungstenite::Message;
+use tungstenite::client::IntoClientRequest as _;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -80,14 +82,26 @@ fn make_certificate(directory: &str, name: &str) -> std::process::Output {
 
 /// A TLS connection whose peer shows the certificate in `file`.
 fn dial(address: &str, file: &Path) -> StreamOwned<ClientConnection, TcpStream> {
+    dial_as(address, file, None)
+}
+
+/// The same, showing a certificate of its own.
+fn dial_as(
+    address: &str,
+    file: &Path,
+    shown: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
+) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(file).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(rustls::ALL_VERSIONS)
         .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let config = match shown {
+        None => config.with_no_client_auth(),
+        Some((certificate, key)) => config.with_client_auth_cert(vec![certificate], key).unwrap(),
+    };
     let name = ServerName::try_from("localhost").unwrap();
     let session = ClientConnection::new(Arc::new(config), name).unwrap();
     let socket = TcpStream::connect(address).unwrap();
@@ -141,6 +155,52 @@ fn a_certificate_of_ours_is_served_and_replaced_on_hangup() {
     assert!(healthz(dial(&address, Path::new(&old))).is_err(), "it is the other one now");
     socket.send(Message::text("still here")).unwrap();
     assert_eq!(socket.read().unwrap(), Message::text("still here"), "nobody was dropped");
+}
+
+#[test]
+fn a_certificate_says_who_its_client_is() {
+    let directory = Directory::new("clients");
+    assert!(make_certificate(directory.0.to_str().unwrap(), "localhost").status.success());
+    let (cert, key, ca) = (directory.path("cert.pem"), directory.path("key.pem"), directory.path("ca.pem"));
+    let authority_key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    fs::write(&ca, params.self_signed(&authority_key).unwrap().pem()).unwrap();
+    let authority = Issuer::new(params, authority_key);
+    let client = |name: &str| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        (certificate.der().clone(), PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap())
+    };
+    let args = ["--tls-cert", &cert, "--tls-key", &key, "--tls-client-ca", &ca, "--tls-client-user"];
+    let running = Running::start(&[&["--listen", "wss://127.0.0.1:0"][..], &args].concat());
+    assert!(running.screen.contains("by a client certificate"), "{}", running.screen);
+    let address = running.screen.split("wss://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let join = |shown| {
+        let mut request = format!("wss://{address}/ws?user=ben").into_client_request().unwrap();
+        request.headers_mut().insert("Sec-WebSocket-Protocol", "rollcall.v1".parse().unwrap());
+        let answered = tungstenite::client(request, dial_as(&address, Path::new(&cert), shown));
+        answered.map(|(socket, _)| socket).map_err(|error| match error {
+            tungstenite::HandshakeError::Failure(tungstenite::Error::Http(answer)) => {
+                let body = answer.body().as_deref().unwrap_or_default();
+                format!("{} {}", answer.status(), String::from_utf8_lossy(body))
+            }
+            error => panic!("{error}"),
+        })
+    };
+    let mut anna = join(Some(client("anna"))).unwrap();
+    let welcome = anna.read().unwrap().into_text().unwrap();
+    assert!(welcome.contains(r#""event":"welcome""#) && welcome.contains(r#""user":"anna""#), "{welcome}");
+    for (shown, why) in
+        [(None, "a client certificate is needed"), (Some(client("Anna Keller")), "has to be a name")]
+    {
+        let answer = join(shown).expect_err("it is let in");
+        assert!(answer.starts_with("403 ") && answer.contains(why), "{answer}");
+    }
+    // It is for presence: what says nothing of users is open as before.
+    assert!(healthz(dial(&address, Path::new(&cert))).is_ok());
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn secret() -> Option<Arc<Keys>> {
 }
 
 fn server(workers: usize, auth: Auth) -> Server {
-    let gate = Gate { auth, keys: secret(), timeout: ticks(millis(400)) };
+    let gate = Gate { auth, keys: secret(), timeout: ticks(millis(400)), certificates: false };
     start_with(workers, &Times::default(), gate)
 }
 
@@ -229,7 +229,7 @@ fn who_shares_no_room_is_not_seen() {
 fn new_keys_count_from_the_next_token_on_and_send_nobody_away() {
     with_workers(|workers| {
         let keys = Arc::new(Keys::new(vec![Key::from_secret(SECRET).unwrap()]));
-        let gate = Gate { auth: Auth::Early, keys: Some(keys.clone()), timeout: 100 };
+        let gate = Gate { auth: Auth::Early, keys: Some(keys.clone()), timeout: 100, certificates: false };
         let server = start_with(workers, &Times::default(), gate);
         let mut anna = connect(&server, &token("anna"));
         keys.replace(vec![Key::from_public_pem(RSA[0]).unwrap()]);

@@ -78,7 +78,7 @@ impl Service for Recorder {
     fn open(&mut self, cx: &mut Context<'_, ()>, conn: ConnId) {
         assert_eq!(cx.tag(conn), Some(7));
         self.conns.push(conn);
-        self.names.push(cx.certified_name(conn));
+        self.names.push(cx.certified(conn).and_then(|certified| certified.name));
         self.told.push(Told::Open);
     }
 

@@ -3,22 +3,21 @@
 //! Each measurement is a run of this program's own scenario against a server that was started for it: none inherits
 //! a warm cache or a grown heap from another. Rounds are interleaved, so what drifts on the machine drifts for all.
 
-mod cores;
+pub mod cores;
+pub mod load;
 mod rows;
 pub mod servers;
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-use std::{fs, io, thread};
-
-use rustix::process::Signal;
+use std::time::Duration;
+use std::{fs, io};
 
 use self::cores::Cores;
+use self::load::Load;
 use self::rows::{Extent, Plan, paced_rate, rows, turns};
 use self::servers::{Kind, Places, Server};
-use crate::child::end;
 use crate::comparison::Comparison;
 use crate::options::{Failure, stop_flag};
 use crate::report::numbers;
@@ -59,10 +58,6 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = "loadtest/reports")]
     out: PathBuf,
 }
-
-/// What a measurement may take beyond its own duration: thousands of connections to open, replies to wait for.
-const ALLOWANCE: Duration = Duration::from_secs(90);
-const STEP: Duration = Duration::from_millis(20);
 
 impl Args {
     fn kinds(&self) -> Vec<Kind> {
@@ -203,14 +198,7 @@ impl Bench {
         if let Some(rate) = rate {
             command.args(["--rate", &rate.to_string()]);
         }
-        let _ = fs::remove_file(&self.scratch);
-        let said = self.carry_out(command.arg("--json").arg(&self.scratch))?;
-        let text = fs::read_to_string(&self.scratch);
-        let _ = fs::remove_file(&self.scratch);
-        // A run with errors ends with a code of its own, but tells of them in its result.
-        let text =
-            text.map_err(|_| io::Error::other(said.unwrap_or_else(|| "no result was written".into())))?;
-        let mut run: Run = serde_json::from_str(&text)?;
+        let mut run = self.load().run(&mut command)?;
         // What a report does not draw would make the result ten times as large.
         if run.scenario != "idle" {
             run.series.clear();
@@ -220,28 +208,9 @@ impl Bench {
         Ok(run)
     }
 
-    /// Runs the load on its cores; returns the last line of its complaints if it was not well.
-    fn carry_out(&self, command: &mut Command) -> io::Result<Option<String>> {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = self.cores.on_load(|| command.spawn())?;
-        let mut complaints = child.stderr.take().expect("it is piped");
-        let reader = thread::spawn(move || io::read_to_string(&mut complaints).unwrap_or_default());
-        let begun = Instant::now();
-        let allowed = self.extent.duration * 2 + ALLOWANCE;
-        let status = loop {
-            if let Some(status) = child.try_wait()? {
-                break status;
-            }
-            if self.stopped() || begun.elapsed() > allowed {
-                end(&mut child, Signal::INT);
-                return Err(io::Error::other(format!("not done after {:.0?}", begun.elapsed())));
-            }
-            thread::sleep(STEP);
-        };
-        let said = reader.join().unwrap_or_default();
-        let last =
-            || said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it failed").to_owned();
-        Ok((!status.success()).then(last))
+    fn load(&self) -> Load<'_> {
+        let patience = self.extent.duration * 2 + load::ALLOWANCE;
+        Load { cores: &self.cores, scratch: &self.scratch, patience, stop: &self.stop }
     }
 
     fn compare(&self, runs: &[Run]) -> Comparison {

@@ -15,6 +15,7 @@ use crate::echo::frames::Frames;
 use crate::echo::load::{Load, Tallies};
 use crate::echo::pace::Schedule;
 
+use crate::engine::codec::Traffic;
 use crate::engine::link::{End, LIMITS, Link, Pong};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::Recorder;
@@ -86,7 +87,7 @@ impl<'a> EchoClient<'a> {
             board,
             load,
             frames: Frames::new(load.size, load.text, load.depth),
-            deflated: load.deflate.then(|| Deflated::new(load.size, load.text, share)),
+            deflated: load.deflate.then(|| Deflated::new(load.size, load.text)),
             times: vec![0; share * ring],
             ring,
             index,
@@ -100,6 +101,11 @@ impl<'a> EchoClient<'a> {
             in_flight: 0,
             tallies: Tallies { latency: Recorder::warmed(), ..Tallies::default() },
         }
+    }
+
+    /// What was sent and received, where compression was offered.
+    pub fn traffic(&self) -> Option<(Traffic, Traffic)> {
+        self.deflated.as_ref().map(|deflated| (deflated.codec.sent, deflated.codec.received))
     }
 
     fn slot(&self, id: usize, seq: u32) -> usize {
@@ -339,7 +345,7 @@ impl Client for EchoClient<'_> {
 
     fn agreed(&mut self, id: usize, deflate: Option<Agreement>) {
         if let Some(deflated) = &mut self.deflated {
-            deflated.agreed(id, deflate);
+            deflated.codec.agreed(id, deflate);
         }
     }
 
@@ -349,7 +355,6 @@ impl Client for EchoClient<'_> {
 
     fn received(&mut self, id: usize, link: &mut Link<State>, bytes: &mut [u8], now: u64) -> Result<(), End> {
         let mut rest = bytes;
-        self.tallies.received += rest.len() as u64;
         while !rest.is_empty() {
             let plain = if link.state.in_session || self.deflated.is_some() {
                 None

@@ -32,8 +32,6 @@ pub struct Tallies {
     pub measured: u64,
     /// Replies in all.
     pub replies: u64,
-    /// Bytes received.
-    pub received: u64,
     /// Pings answered.
     pub pings: u64,
     /// Errors of messages.
@@ -48,7 +46,6 @@ impl Tallies {
         self.errors.merge(&other.errors);
         self.measured += other.measured;
         self.replies += other.replies;
-        self.received += other.received;
         self.pings += other.pings;
     }
 }

@@ -13,9 +13,11 @@ mod pace;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::chatter::SIZE_MIN;
 use crate::clock::nanos;
 use crate::echo::client::EchoClient;
 use crate::echo::load::{Load, Tallies};
+use crate::engine::codec::{Traffic, sum};
 use crate::engine::{Report, fleet};
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Reading, Spent};
@@ -50,9 +52,9 @@ pub struct Args {
     /// Connections
     #[arg(long, default_value_t = 50)]
     connections: usize,
-    /// Bytes of each message
-    #[arg(long, default_value = "20", value_parser = units::bytes)]
-    size: u64,
+    /// Bytes of each message [default: 20; with --deflate 1KiB]
+    #[arg(long, value_parser = units::bytes)]
+    size: Option<u64>,
     /// Messages in flight on each connection [default: 1; with --rate 64]
     #[arg(long)]
     depth: Option<usize>,
@@ -74,7 +76,7 @@ pub struct Args {
     /// Text messages instead of binary ones
     #[arg(long)]
     text: bool,
-    /// Offer permessage-deflate; messages are then lines of JSON as a chat has them
+    /// Offer permessage-deflate; messages are then lines of JSON as a chat has them, whether the server agrees or not
     #[arg(long)]
     deflate: bool,
     /// Measure a bare loop (`loadtest bare`) too and say the ratio to it
@@ -85,9 +87,14 @@ pub struct Args {
 impl Args {
     fn load(&self) -> Result<Load, Failure> {
         let usage = |line: &str| Err(Failure::Usage(line.to_owned()));
-        let Ok(size @ 0..=0x400_0000) = usize::try_from(self.size) else {
+        let Ok(size @ 0..=0x400_0000) = usize::try_from(self.size()) else {
             return usage("--size: at most 64MiB");
         };
+        if self.deflate && size < SIZE_MIN {
+            return Err(Failure::Usage(format!(
+                "--size: with --deflate at least {SIZE_MIN}, a line of a chat"
+            )));
+        }
         let depth = self.depth.unwrap_or(if self.rate.is_some() { OPEN_LOOP_DEPTH } else { 1 });
         if !(1..=65_536).contains(&depth) {
             return usage("--depth: 1 to 65536");
@@ -117,8 +124,12 @@ impl Args {
         })
     }
 
+    fn size(&self) -> u64 {
+        self.size.unwrap_or(if self.deflate { 1024 } else { 20 })
+    }
+
     fn need(&self) -> Need {
-        let read_buffer = if self.size <= 1024 { 64 << 10 } else { 256 << 10 };
+        let read_buffer = if self.size() <= 1024 { 64 << 10 } else { 256 << 10 };
         Need { connections: self.connections, read_buffer, reopen: false, threads_max: 1024 }
     }
 }
@@ -142,6 +153,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 #[derive(Debug)]
 struct Measured {
     tallies: Tallies,
+    /// Each way, where compression was offered.
+    traffic: Option<(Traffic, Traffic)>,
     report: Report,
     spent: Spent,
     series: Vec<Series>,
@@ -175,7 +188,8 @@ fn measure(setup: &Setup, load: Load, args: &Args) -> Result<Measured, Failure> 
     for (client, _) in &threads {
         tallies.add(&client.tallies);
     }
-    Ok(Measured { tallies, report, spent, series: watch.series(), interrupted: board.stopped() })
+    let traffic = sum(threads.iter().filter_map(|(client, _)| client.traffic()));
+    Ok(Measured { tallies, traffic, report, spent, series: watch.series(), interrupted: board.stopped() })
 }
 
 /// Opens all connections, lets the load begin, and reads both sides' usage where measuring begins and ends.
@@ -226,11 +240,8 @@ fn describe(outcome: &mut Outcome, setup: &Setup, args: &Args, load: Load, measu
     outcome.row("load", format!("{} connections, {} B, {shape}", args.connections, load.size));
     let each_way = format!("{:.1} MB/s of payload each way", bytes / 1e6);
     outcome.row("rate", format!("{} messages/s, {each_way}", units::grouped(rate as u64)));
-    if load.deflate {
-        let replies = measured.tallies.replies as f64 * load.size as f64;
-        let ratio = replies / (measured.tallies.received as f64).max(1.0);
-        outcome.figure("deflate_ratio", ratio);
-        outcome.row("compression", format!("{ratio:.2} bytes of payload for each received"));
+    if let Some((sent, received)) = measured.traffic {
+        outcome.compression(sent, received);
     }
     outcome.times("latency", &measured.tallies.latency);
     if load.rate.is_some() {

@@ -13,6 +13,7 @@ use rollcall::wire::mask;
 use rollcall::wire::session::{Event, Kind, Role, Session};
 use rustix::io::Errno;
 
+use crate::engine::codec::Codec;
 use crate::engine::tls::Tls;
 use crate::sys;
 use crate::target;
@@ -229,12 +230,26 @@ impl<T> Link<T> {
     /// Takes all of `input`: hands each message to `on_message`, answers Pings and a Close.
     pub fn read(
         &mut self,
+        input: &mut [u8],
+        on_message: impl FnMut(&mut T, Kind, &[u8]) -> Result<(), End>,
+    ) -> Result<Seen, End> {
+        self.read_by(None, input, on_message)
+    }
+
+    /// As [`Link::read`]; where compression was offered, by the codec, which knows this link by a number.
+    pub fn read_by(
+        &mut self,
+        mut codec: Option<(&mut Codec, usize)>,
         mut input: &mut [u8],
         mut on_message: impl FnMut(&mut T, Kind, &[u8]) -> Result<(), End>,
     ) -> Result<Seen, End> {
         let mut seen = Seen::default();
         while !input.is_empty() {
-            let (taken, answer) = match self.session.read(&LIMITS, None, input)? {
+            let read = match &mut codec {
+                None => self.session.read(&LIMITS, None, input)?,
+                Some((codec, id)) => codec.read(*id, &mut self.session, input)?,
+            };
+            let (taken, answer) = match read {
                 (taken, Some(Event::Message(kind, payload))) => {
                     on_message(&mut self.state, kind, payload)?;
                     (taken, Answer::None)

@@ -5,10 +5,12 @@
 //! |---|---|
 //! | [`link`] | one connection |
 //! | [`tls`] | TLS under a connection |
+//! | [`codec`] | compressed messages on a thread's connections |
 //! | [`lane`] | one thread: its poll and its turn |
 //! | [`opener`] | which connection is opened next, from which source address |
 //! | [`fleet`] | all threads of a run |
 
+pub mod codec;
 pub mod fleet;
 mod lane;
 pub mod link;

@@ -5,8 +5,11 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
+use rollcall::wire::deflate::Agreement;
+
 use crate::board::{Board, UNSET};
 use crate::clock::nanos;
+use crate::engine::codec::{Codec, sum};
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn, fleet};
 use crate::group::protocol::{Hint, Say, Stamp};
@@ -37,6 +40,8 @@ struct ChatClient<'a> {
     shape: &'a Shape,
     members: u64,
     say: Say,
+    /// Where compression is offered.
+    codec: Option<Codec>,
     hint: Hint,
     joined: u64,
     /// Rounds begun; the one under way is one less.
@@ -62,7 +67,7 @@ impl ChatClient<'_> {
         self.rounds = (self.rounds + 1) % Stamp::ROUNDS;
         turn.each_open(|id, link| {
             link.state.count = 0;
-            link.send(self.say.stamped(Stamp { round, sender: id as u16 }))
+            self.say.send(link, &mut self.codec, id, Stamp { round, sender: id as u16 })
         });
     }
 
@@ -88,6 +93,12 @@ impl ChatClient<'_> {
 impl Client for ChatClient<'_> {
     type State = Member;
 
+    fn agreed(&mut self, id: usize, deflate: Option<Agreement>) {
+        if let Some(codec) = &mut self.codec {
+            codec.agreed(id, deflate);
+        }
+    }
+
     fn opened(&mut self, index: usize, link: &mut Link<Member>, _: u64) -> Result<(), End> {
         match self.shape.protocol.greeting(&self.shape.room, (0, index)) {
             Some(greeting) => link.send(&greeting),
@@ -99,11 +110,18 @@ impl Client for ChatClient<'_> {
         }
     }
 
-    fn received(&mut self, _: usize, link: &mut Link<Member>, bytes: &mut [u8], now: u64) -> Result<(), End> {
+    fn received(
+        &mut self,
+        id: usize,
+        link: &mut Link<Member>,
+        bytes: &mut [u8],
+        now: u64,
+    ) -> Result<(), End> {
         let (mut count, mut strays, mut doubles) = (0, 0, 0);
         let (round, members) = (self.rounds.wrapping_sub(1), self.members as u32);
+        let codec = self.codec.as_mut().map(|codec| (codec, id));
         let (joined, pings) =
-            deliveries(link, bytes, self.shape.protocol, &mut self.hint, |member, stamp| {
+            deliveries(link, codec, bytes, self.shape.protocol, &mut self.hint, |member, stamp| {
                 if stamp.round != round {
                     strays += 1;
                 } else if member.count >= members {
@@ -167,14 +185,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         reopen: false,
         threads_max: 1,
     };
-    let setup = args.common.prepare(need)?;
+    let setup = args.common.prepare_offering(need, shape.deflate)?;
     let mut watch = Watch::new(&setup.board, setup.pid);
     let mut spent = Spent::default();
     let make = |_| ChatClient {
         board: &setup.board,
         shape,
         members: setup.plan.connections as u64,
-        say: Say::new(shape.protocol, &shape.room, shape.size as usize),
+        say: shape.say(),
+        codec: shape.codec(),
         hint: 0,
         joined: 0,
         rounds: 0,
@@ -202,9 +221,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     outcome.figure("deliveries_per_second", rate);
     outcome.figure("deliveries", client.measured as f64);
     outcome.figure("rounds", client.round.count() as f64);
-    outcome.row("load", format!("{} members, {} B, all to all in lockstep", args.connections, shape.size));
+    outcome.row("load", format!("{} members, {} B, all to all in lockstep", args.connections, shape.size()));
     let rounds = grouped(client.round.count());
     outcome.row("rate", format!("{} deliveries/s, {rounds} rounds", grouped(rate as u64)));
+    if let Some((sent, received)) = sum(client.codec.iter().map(|codec| (codec.sent, codec.received))) {
+        outcome.compression(sent, received);
+    }
     outcome.times("latency", &client.latency);
     outcome.times("round", &client.round);
     outcome.cpu(&spent, "delivery", client.measured);

@@ -6,8 +6,11 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
+use rollcall::wire::deflate::Agreement;
+
 use crate::board::{Board, UNSET, share};
 use crate::clock::nanos;
+use crate::engine::codec::{Codec, sum};
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn, fleet};
 use crate::group::protocol::{Hint, Say, Stamp};
@@ -63,6 +66,8 @@ struct FanoutClient<'a> {
     /// Nanoseconds between two messages, where there is a schedule.
     gap: Option<f64>,
     say: Say,
+    /// Where compression is offered.
+    codec: Option<Codec>,
     hint: Hint,
     /// Which thread this is.
     thread: usize,
@@ -103,8 +108,8 @@ impl FanoutClient<'_> {
                     self.said.moments[count as usize % MOMENTS].store(due, Relaxed);
                     self.said.count.store(count + 1, Relaxed);
                     let stamp = Stamp { round: (count % u64::from(Stamp::ROUNDS)) as u32, sender: 0 };
-                    let frame = self.say.stamped(stamp);
-                    if !turn.with(0, |link| link.send(frame)) {
+                    let (say, codec) = (&mut self.say, &mut self.codec);
+                    if !turn.with(0, |link| say.send(link, codec, 0, stamp)) {
                         return turn.now + LOOK;
                     }
                 }
@@ -134,6 +139,12 @@ impl FanoutClient<'_> {
 impl Client for FanoutClient<'_> {
     type State = Member;
 
+    fn agreed(&mut self, id: usize, deflate: Option<Agreement>) {
+        if let Some(codec) = &mut self.codec {
+            codec.agreed(id, deflate);
+        }
+    }
+
     fn opened(&mut self, index: usize, link: &mut Link<Member>, _: u64) -> Result<(), End> {
         link.state.stuck = self.members >= self.readers;
         self.members += u64::from(!link.state.stuck);
@@ -147,13 +158,20 @@ impl Client for FanoutClient<'_> {
         }
     }
 
-    fn received(&mut self, _: usize, link: &mut Link<Member>, bytes: &mut [u8], now: u64) -> Result<(), End> {
+    fn received(
+        &mut self,
+        id: usize,
+        link: &mut Link<Member>,
+        bytes: &mut [u8],
+        now: u64,
+    ) -> Result<(), End> {
         let (mut count, mut lost, mut doubles) = (0, 0, 0);
         let (said, latency) = (self.said, &mut self.latency);
         let (from, until) = (self.board.from.load(Relaxed), self.board.until.load(Relaxed));
         let mut measured = 0;
+        let codec = self.codec.as_mut().map(|codec| (codec, id));
         let (joined, pings) =
-            deliveries(link, bytes, self.shape.protocol, &mut self.hint, |member, stamp| {
+            deliveries(link, codec, bytes, self.shape.protocol, &mut self.hint, |member, stamp| {
                 if member.stuck {
                     return;
                 }
@@ -221,7 +239,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let connections = args.connections + args.stuck;
     let need = Need { connections, read_buffer: 64 << 10, reopen: false, threads_max: 1024 };
-    let setup = args.common.prepare(need)?;
+    let setup = args.common.prepare_offering(need, shape.deflate)?;
     let said = Said { moments: (0..MOMENTS).map(|_| AtomicU64::new(0)).collect(), count: AtomicU64::new(0) };
     let mut watch = Watch::new(&setup.board, setup.pid);
     let mut spent = Spent::default();
@@ -233,7 +251,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         threads: setup.plan.threads,
         connections: args.connections as u64,
         gap: args.rate.map(|rate| 1e9 / rate),
-        say: Say::new(shape.protocol, &shape.room, shape.size as usize),
+        say: shape.say(),
+        codec: shape.codec(),
         hint: 0,
         thread: index,
         joined: 0,
@@ -267,8 +286,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let rate = if spent.seconds > 0.0 { measured as f64 / spent.seconds } else { 0.0 };
     outcome.figure("deliveries_per_second", rate);
     outcome.figure("deliveries", measured as f64);
-    outcome.row("load", format!("one says {} B, {} hear it", shape.size, grouped(args.connections as u64)));
+    outcome.row("load", format!("one says {} B, {} hear it", shape.size(), grouped(args.connections as u64)));
     outcome.row("rate", format!("{} deliveries/s", grouped(rate as u64)));
+    let codecs = threads.iter().filter_map(|(client, _)| client.codec.as_ref());
+    if let Some((sent, received)) = sum(codecs.map(|codec| (codec.sent, codec.received))) {
+        outcome.compression(sent, received);
+    }
     outcome.times("latency", &latency);
     outcome.cpu(&spent, "delivery", measured);
     outcome.errors(&report, &errors);

@@ -3,15 +3,17 @@
 
 pub mod chat;
 pub mod fanout;
-mod protocol;
+pub mod protocol;
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::chatter;
 use crate::clock::nanos;
 use crate::engine::Report;
+use crate::engine::codec::Codec;
 use crate::engine::link::{End, Link};
-use crate::group::protocol::{Hint, Protocol, Stamp, locate};
+use crate::group::protocol::{Hint, Protocol, Say, Stamp, locate};
 use crate::options::{Failure, Setup};
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::progress::{Subject, Watch};
@@ -29,9 +31,12 @@ pub struct Shape {
     /// The room that all join
     #[arg(long, default_value = "loadtest")]
     room: String,
-    /// Bytes of what is said, at least 10
-    #[arg(long, default_value = "20", value_parser = units::bytes)]
-    size: u64,
+    /// Bytes of what is said, at least 10 [default: 20; with --deflate 1KiB]
+    #[arg(long, value_parser = units::bytes)]
+    size: Option<u64>,
+    /// Offer permessage-deflate; what is said are then lines of JSON as a chat has them, whether the server agrees or not
+    #[arg(long)]
+    deflate: bool,
     /// How long to measure
     #[arg(long, default_value = "5s", value_parser = units::duration)]
     duration: Duration,
@@ -45,13 +50,28 @@ pub struct Shape {
 
 impl Shape {
     fn check(&self) -> Result<(), Failure> {
-        let fits = (protocol::SIZE_MIN..=60_000).contains(&self.size);
-        if fits { Ok(()) } else { Err(Failure::Usage(format!("--size: {} to 60000", protocol::SIZE_MIN))) }
+        let least = if self.deflate { chatter::SIZE_MIN as u64 } else { protocol::SIZE_MIN };
+        let fits = (least..=60_000).contains(&self.size());
+        if fits { Ok(()) } else { Err(Failure::Usage(format!("--size: {least} to 60000"))) }
+    }
+
+    fn size(&self) -> u64 {
+        self.size.unwrap_or(if self.deflate { 1024 } else { 20 })
+    }
+
+    /// What is said.
+    fn say(&self) -> Say {
+        Say::new(self.protocol, &self.room, self.size() as usize, self.deflate)
+    }
+
+    fn codec(&self) -> Option<Codec> {
+        self.deflate.then(Codec::default)
     }
 
     fn describe(&self, outcome: &mut Outcome) {
         outcome.parameter("protocol", format!("{:?}", self.protocol).to_lowercase());
-        outcome.parameter("size", self.size);
+        outcome.parameter("size", self.size());
+        outcome.parameter("deflate", self.deflate);
         outcome.parameter("duration_s", self.duration.as_secs_f64());
         outcome.parameter("warmup_s", self.warmup.as_secs_f64());
     }
@@ -107,13 +127,14 @@ struct Member {
 /// Hands each delivery of `bytes` to `deliver`, and notes when a member has joined. Returns how many joined and the Pings.
 fn deliveries(
     link: &mut Link<Member>,
+    codec: Option<(&mut Codec, usize)>,
     bytes: &mut [u8],
     protocol: Protocol,
     hint: &mut Hint,
     mut deliver: impl FnMut(&mut Member, Stamp),
 ) -> Result<(u64, u64), End> {
     let mut joined = 0;
-    let seen = link.read(bytes, |member, _, payload| {
+    let seen = link.read_by(codec, bytes, |member, _, payload| {
         if let Some(stamp) = locate(payload, hint) {
             deliver(member, stamp);
         } else if !member.joined && protocol.has_joined(payload) {

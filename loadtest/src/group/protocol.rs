@@ -5,10 +5,13 @@
 
 use rollcall::wire::frame::{self, Opcode};
 
-use crate::engine::link::MASK;
+use crate::chatter::{Chatter, MARK_AT};
+use crate::engine::codec::Codec;
+use crate::engine::link::{End, Link, MASK};
 
-const MARK: &[u8; 2] = b"~~";
-const STAMP_BYTES: usize = 8;
+/// What a stamp stands behind.
+pub const MARK: &[u8; 2] = b"~~";
+const STAMP_BYTES: usize = Stamp::BYTES;
 /// The least that can be said: mark and stamp.
 pub const SIZE_MIN: u64 = (MARK.len() + STAMP_BYTES) as u64;
 
@@ -44,13 +47,13 @@ impl Protocol {
         }
     }
 
-    /// A message to all, with `data` as what is said.
+    /// A message to all, with `data` as what is said, which is JSON.
     fn say(self, room: &str, data: &str) -> String {
         match self {
-            Protocol::Rollcall => serde_json::json!({
-                "seq": 2, "cmd": "say", "params": { "room": room, "data": data }
-            })
-            .to_string(),
+            Protocol::Rollcall => {
+                let room = serde_json::Value::from(room);
+                format!(r#"{{"seq":2,"cmd":"say","params":{{"room":{room},"data":{data}}}}}"#)
+            }
             Protocol::Broadcast => data.to_owned(),
         }
     }
@@ -78,9 +81,11 @@ pub struct Stamp {
 impl Stamp {
     /// Rounds after which the stamps repeat.
     pub const ROUNDS: u32 = 1 << 24;
+    /// Bytes of an encoded one.
+    pub const BYTES: usize = 8;
 
     /// 5 bits to a byte from `0` to `O`: nothing that JSON would escape.
-    fn encode(self) -> [u8; STAMP_BYTES] {
+    pub fn encode(self) -> [u8; STAMP_BYTES] {
         let bits = u64::from(self.round % Stamp::ROUNDS) | u64::from(self.sender) << 24;
         std::array::from_fn(|place| b'0' + ((bits >> (5 * place)) & 31) as u8)
     }
@@ -104,33 +109,77 @@ pub fn locate(payload: &[u8], hint: &mut Hint) -> Option<Stamp> {
     payload.get(at..at + STAMP_BYTES).map(Stamp::decode)
 }
 
-/// The frame that says something, made once and stamped for each message.
+/// What is said: made once and stamped for each message.
 #[derive(Clone, Debug)]
 pub struct Say {
     frame: Vec<u8>,
     /// Where the stamp lies in the frame, and in its payload: the mask goes by the latter.
     at: usize,
     in_payload: usize,
+    /// Where compression is offered, in place of `frame`.
+    lines: Option<Lines>,
+}
+
+/// Lines of a chat, each as the message that says it.
+#[derive(Clone, Debug)]
+struct Lines {
+    chatter: Chatter,
+    before: Vec<u8>,
+    after: Vec<u8>,
+    text: Vec<u8>,
 }
 
 impl Say {
-    /// A frame that says `size` bytes in `room`.
-    pub fn new(protocol: Protocol, room: &str, size: usize) -> Say {
+    /// Says `size` bytes in `room`: a line of a chat, or a string of marks.
+    pub fn new(protocol: Protocol, room: &str, size: usize, chats: bool) -> Say {
         let mark = std::str::from_utf8(MARK).expect("ASCII");
         let data = format!("{mark}{:x<1$}", "", size - MARK.len());
+        let data = if protocol == Protocol::Rollcall { format!("\"{data}\"") } else { data };
         let text = protocol.say(room, &data);
         let in_payload = text.find(mark).expect("the mark is said") + MARK.len();
         let frame = text_frame(text.as_bytes());
         let at = frame.len() - text.len() + in_payload;
-        Say { frame, at, in_payload }
+        let lines = chats.then(|| {
+            let (before, after) = text.split_once(&data).expect("it is said");
+            let (before, after) = (before.as_bytes().to_vec(), after.as_bytes().to_vec());
+            Lines { chatter: Chatter::new(size), before, after, text: Vec::new() }
+        });
+        Say { frame, at, in_payload, lines }
+    }
+
+    /// Sends it on a link, which the codec knows as `id`.
+    pub fn send<T>(
+        &mut self,
+        link: &mut Link<T>,
+        codec: &mut Option<Codec>,
+        id: usize,
+        stamp: Stamp,
+    ) -> Result<(), End> {
+        match (&mut self.lines, codec) {
+            (Some(lines), Some(codec)) => link.send(codec.frame(id, Opcode::Text, lines.stamped(stamp))),
+            _ => link.send(self.stamped(stamp)),
+        }
     }
 
     /// The whole frame, stamped.
-    pub fn stamped(&mut self, stamp: Stamp) -> &[u8] {
+    fn stamped(&mut self, stamp: Stamp) -> &[u8] {
         for (place, byte) in stamp.encode().into_iter().enumerate() {
             self.frame[self.at + place] = byte ^ MASK[(self.in_payload + place) % 4];
         }
         &self.frame
+    }
+}
+
+impl Lines {
+    /// The message of that stamp.
+    fn stamped(&mut self, stamp: Stamp) -> &[u8] {
+        let Lines { chatter, before, after, text } = self;
+        text.clear();
+        text.extend_from_slice(before);
+        text.extend_from_slice(chatter.line(u64::from(stamp.sender) << 32 | u64::from(stamp.round)));
+        text[before.len() + MARK_AT + MARK.len()..][..Stamp::BYTES].copy_from_slice(&stamp.encode());
+        text.extend_from_slice(after);
+        text
     }
 }
 
@@ -146,7 +195,7 @@ mod tests {
         for (protocol, size) in
             [(Protocol::Rollcall, 10), (Protocol::Rollcall, 500), (Protocol::Broadcast, 20)]
         {
-            let mut say = Say::new(protocol, "a \"room\"", size);
+            let mut say = Say::new(protocol, "a \"room\"", size, false);
             for stamp in [Stamp { round: 0, sender: 0 }, Stamp { round: Stamp::ROUNDS - 1, sender: 65_535 }] {
                 let mut frame = say.stamped(stamp).to_vec();
                 let Ok(Parsed::Header(header, at)) = Header::parse(&frame) else { panic!("no header") };
@@ -156,6 +205,21 @@ mod tests {
                 let before = hint;
                 assert_eq!(locate(&frame[at..], &mut hint), Some(stamp));
                 assert_eq!(hint, before);
+            }
+        }
+    }
+
+    #[test]
+    fn lines_of_a_chat_are_json_with_a_stamp() {
+        for (protocol, place) in [(Protocol::Rollcall, "/params/data/id"), (Protocol::Broadcast, "/id")] {
+            let mut lines = Say::new(protocol, "a \"room\"", 300, true).lines.expect("lines were asked for");
+            for round in 0..50 {
+                let stamp = Stamp { round, sender: 7 };
+                let text = lines.stamped(stamp);
+                assert_eq!(locate(text, &mut 0), Some(stamp));
+                let read: serde_json::Value = serde_json::from_slice(text).unwrap();
+                let id = read.pointer(place).and_then(|id| id.as_str()).expect("an id");
+                assert_eq!(id.as_bytes()[MARK.len()..], stamp.encode());
             }
         }
     }

@@ -42,11 +42,7 @@ pub struct Args {
 
 /// Reads the results, writes the report, and says where it is.
 pub fn run(args: &Args) -> io::Result<()> {
-    let mut texts = Vec::new();
-    for file in &args.files {
-        texts.push(fs::read_to_string(file).map_err(|error| about(file, &error.to_string()))?);
-    }
-    let comparison = read(args.files.iter().map(PathBuf::as_path).zip(texts.iter().map(String::as_str)))?;
+    let comparison = read_files(&args.files)?;
     let written = write(&comparison, &args.name, args.title.as_deref(), &args.out)?;
     println!("{}", written.display());
     Ok(())
@@ -64,7 +60,16 @@ pub fn write(comparison: &Comparison, name: &str, title: Option<&str>, folder: &
     Ok(path)
 }
 
-/// One comparison of all that the files hold.
+/// One comparison of all that these files hold.
+pub fn read_files(files: &[PathBuf]) -> io::Result<Comparison> {
+    let mut texts = Vec::new();
+    for file in files {
+        texts.push(fs::read_to_string(file).map_err(|error| about(file, &error.to_string()))?);
+    }
+    read(files.iter().map(PathBuf::as_path).zip(texts.iter().map(String::as_str)))
+}
+
+/// One comparison of all that the texts hold.
 fn read<'a>(files: impl Iterator<Item = (&'a Path, &'a str)>) -> io::Result<Comparison> {
     let mut runs: Vec<Run> = Vec::new();
     let mut comparisons: Vec<Comparison> = Vec::new();

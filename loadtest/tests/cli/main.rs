@@ -3,6 +3,7 @@
 //! Everything listens on port 0 of 127.0.0.1. No test waits for time to pass: each ends with what it waits for, and what is
 //! measured is held to bounds that a loaded machine keeps too.
 
+mod compression;
 mod failures;
 mod program;
 mod scenarios;

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rollcall::limits::MessageLimits;
+use rollcall::wire::deflate::offer::{self, Mode};
+use rollcall::wire::deflate::{Agreement, Context, Decoder, Deflater, Inflaters, RSV1};
 use rollcall::wire::frame::{self, Opcode};
 use rollcall::wire::http::{Fields, Head};
-use rollcall::wire::session::{Event, Role, Session};
+use rollcall::wire::session::{Event, Extension, Role, Session};
 use rollcall::wire::upgrade;
 
 /// All connections that are open, for those who speak to all.
@@ -31,9 +33,26 @@ pub(crate) fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A frame with its payload compressed, by itself.
+pub(crate) fn compressed(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let (mut data, mut bytes) = (Vec::new(), Vec::new());
+    assert!(Deflater::new(15).deflate(&[], payload, &mut data), "it does not get shorter");
+    frame::write_reserved(&mut bytes, opcode, RSV1, &data, None);
+    bytes
+}
+
 /// Serves for the rest of the test program. `greeting` is sent to each connection when it is open; `answer` gets the number of a
 /// message on its connection, and its payload.
 pub(crate) fn serve(
+    greeting: Vec<u8>,
+    answer: impl Fn(usize, &[u8]) -> Answer + Send + Sync + 'static,
+) -> String {
+    serve_with(None, greeting, answer)
+}
+
+/// The same, agreeing to compress.
+pub(crate) fn serve_with(
+    deflate: Option<Mode>,
     greeting: Vec<u8>,
     answer: impl Fn(usize, &[u8]) -> Answer + Send + Sync + 'static,
 ) -> String {
@@ -45,7 +64,7 @@ pub(crate) fn serve(
         for stream in listener.incoming().flatten() {
             let (greeting, answer, members) = (greeting.clone(), Arc::clone(&answer), Arc::clone(&members));
             thread::spawn(move || {
-                let _ = connection(stream, &greeting, &*answer, &members);
+                let _ = connection(stream, deflate, &greeting, &*answer, &members);
             });
         }
     });
@@ -67,16 +86,18 @@ pub(crate) fn refuse(response: &'static str) -> String {
 
 fn connection(
     mut stream: TcpStream,
+    deflate: Option<Mode>,
     greeting: &[u8],
     answer: &dyn Fn(usize, &[u8]) -> Answer,
     members: &Members,
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    upgrade_it(&mut stream)?;
+    let agreed = upgrade_it(&mut stream, deflate)?;
     stream.write_all(greeting)?;
     members.lock().expect("no panic").push(stream.try_clone()?);
     let mut session = Session::new(Role::Server);
     let (mut buffer, mut count) = (vec![0; 1 << 16], 0);
+    let (mut inflaters, mut under_way, mut context) = (Inflaters::default(), None, Context::default());
     loop {
         let len = stream.read(&mut buffer)?;
         if len == 0 {
@@ -84,8 +105,17 @@ fn connection(
         }
         let mut rest = &mut buffer[..len];
         while !rest.is_empty() {
+            let mut budget = usize::MAX;
+            let mut decoder = agreed.map(|agreed| Decoder {
+                inflaters: &mut inflaters,
+                under_way: &mut under_way,
+                context: &mut context,
+                direction: agreed.client,
+                budget: &mut budget,
+            });
+            let extension = decoder.as_mut().map(|decoder| decoder as &mut dyn Extension);
             let (taken, event) =
-                session.read(&MessageLimits::default(), None, rest).map_err(std::io::Error::other)?;
+                session.read(&MessageLimits::default(), extension, rest).map_err(std::io::Error::other)?;
             match event {
                 Some(Event::Message(_, payload)) => {
                     match answer(count, payload) {
@@ -112,7 +142,7 @@ fn to_all(members: &Members, bytes: &[u8]) {
     members.lock().expect("no panic").retain_mut(|member| member.write_all(bytes).is_ok());
 }
 
-fn upgrade_it(stream: &mut TcpStream) -> std::io::Result<()> {
+fn upgrade_it(stream: &mut TcpStream, deflate: Option<Mode>) -> std::io::Result<Option<Agreement>> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -123,6 +153,9 @@ fn upgrade_it(stream: &mut TcpStream) -> std::io::Result<()> {
     let head = Head::parse(&request, &mut fields).map_err(|refusal| std::io::Error::other(refusal.reason))?;
     let key = head.field("Sec-WebSocket-Key").expect("a key");
     let mut response = Vec::new();
-    upgrade::write_accept(key, None, None, &mut response);
-    stream.write_all(&response)
+    let offers = || head.fields_named("Sec-WebSocket-Extensions").map(str::as_bytes);
+    let agreed = deflate.and_then(|mode| offer::accept(offers(), mode).expect("a list of extensions"));
+    upgrade::write_accept(key, None, agreed.as_ref().map(|(_, value)| &**value), &mut response);
+    stream.write_all(&response)?;
+    Ok(agreed.map(|(agreed, _)| agreed))
 }

@@ -6,7 +6,7 @@ use rustls::{Error, HandshakeKind, ServerConfig};
 use std::sync::Arc;
 
 use crate::limits::{TLS_PARTIAL_BYTES_MAX, TLS_RECORD_OVERHEAD_BYTES_MAX};
-use crate::reactor::tls::names;
+use crate::reactor::tls::names::{self, Certified};
 
 /// Bytes of a record's header: type, version, length.
 const HEADER_BYTES: usize = 5;
@@ -78,12 +78,12 @@ impl Link {
         !std::mem::replace(&mut self.counted, true)
     }
 
-    /// The common name of the client's certificate, where it showed one that an authority of ours has signed.
-    pub(crate) fn peer_name(&self) -> Option<String> {
+    /// What the client's certificate says, where it showed one that an authority of ours has signed.
+    pub(crate) fn certified(&self) -> Option<Certified> {
         if self.session.is_handshaking() {
             return None;
         }
-        names::common_name(self.session.peer_certificates()?.first()?)
+        names::certified(self.session.peer_certificates()?.first()?)
     }
 
     /// Bytes of heap beside rustls's.

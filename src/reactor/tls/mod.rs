@@ -24,3 +24,4 @@ pub(crate) mod side;
 mod turn;
 
 pub use acceptor::{Acceptor, Credentials, Pem, TlsError};
+pub use names::Certified;

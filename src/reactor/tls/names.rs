@@ -1,10 +1,27 @@
-//! What a certificate says of names: those it is for (RFC 5280 §4.2.1.6), and its subject's own (§4.1.2.6).
+//! What a certificate says of names: those it is for (RFC 5280 §4.2.1.6), and its subject's own (§4.1.2.6); and until when.
 
 use rustls::pki_types::CertificateDer;
 use x509_cert::Certificate;
 use x509_cert::der::{Decode as _, Tag, Tagged as _, asn1::ObjectIdentifier};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
+
+/// What the certificate says that a client has shown, one that an authority of ours has signed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Certified {
+    /// Its subject's common name, where there is exactly one and it is text.
+    pub name: Option<String>,
+    /// It is good until then, in Unix milliseconds.
+    pub until_millis: u64,
+}
+
+/// Reads it; `None` where it can't be.
+pub(crate) fn certified(certificate: &CertificateDer<'_>) -> Option<Certified> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    let until = certificate.tbs_certificate().validity().not_after.to_unix_duration();
+    let until_millis = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+    Some(Certified { name: common_name(&certificate), until_millis })
+}
 
 /// `id-at-commonName`.
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
@@ -22,10 +39,8 @@ pub(crate) fn dns_names(certificate: &CertificateDer<'_>) -> Vec<String> {
     names.0.into_iter().filter_map(dns).collect()
 }
 
-/// The subject's common name, where there is exactly one and it is text: with two, two readers could differ on whose
-/// certificate it is.
-pub(crate) fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
-    let certificate = Certificate::from_der(certificate).ok()?;
+/// With two common names, two readers could differ on whose certificate it is.
+fn common_name(certificate: &Certificate) -> Option<String> {
     let subject = certificate.tbs_certificate().subject();
     let mut found = subject.iter().filter(|attribute| attribute.oid == COMMON_NAME);
     let value = &found.next()?.value;
@@ -58,6 +73,6 @@ mod tests {
     #[test]
     fn what_is_no_certificate_has_no_names() {
         let rubbish = CertificateDer::from_slice(b"rubbish");
-        assert!(dns_names(&rubbish).is_empty() && common_name(&rubbish).is_none());
+        assert!(dns_names(&rubbish).is_empty() && certified(&rubbish).is_none());
     }
 }
