@@ -196,3 +196,39 @@ fn bindable(address: SocketAddr) -> io::Result<Builder> {
     socket.set_reuse_address(true)?;
     Ok(socket)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+    use super::*;
+
+    #[test]
+    fn who_writes_to_a_broken_connection_is_told_and_not_killed() {
+        // A program that embeds the server may have SIGPIPE as it is by default, which is death.
+        let signalled = Arc::new(AtomicBool::new(false));
+        let handler = signal_hook::flag::register(rustix::process::Signal::PIPE.as_raw(), signalled.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut socket = TcpSocket(listener.accept().unwrap().0.into());
+        drop(peer);
+        let error = |mut write: Box<dyn FnMut() -> io::Result<usize>>| {
+            let begun = std::time::Instant::now();
+            while begun.elapsed() < Duration::from_secs(30) {
+                match write() {
+                    Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => return,
+                    // The first one only learns that the other side is gone.
+                    _ => {}
+                }
+            }
+            panic!("the connection is not broken");
+        };
+        let mut other = TcpSocket(socket.0.try_clone().unwrap());
+        error(Box::new(move || socket.write(b"x")));
+        error(Box::new(move || other.write_vectored(&[IoSlice::new(b"x"), IoSlice::new(b"y")])));
+        assert!(!signalled.load(SeqCst), "a SIGPIPE");
+        signal_hook::low_level::unregister(handler.unwrap());
+    }
+}
