@@ -12,7 +12,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags};
 use rustix::process::{Resource, getrlimit};
 use socket2::{Domain, Protocol, Socket as Builder, Type};
 
-use crate::limits::{DESCRIPTORS_FLOOR, EVENTS_PER_TURN_MAX, LISTEN_BACKLOG};
+use crate::limits::{DESCRIPTORS_FLOOR, EVENTS_PER_TURN_MAX, LISTEN_BACKLOG, UNSENT_BYTES_MAX};
 use crate::sys::memory;
 use crate::sys::net::{Net, Ready, Socket};
 use crate::time::{Clock, Now};
@@ -165,7 +165,8 @@ const fn token(id: u64) -> Token {
     Token(id as usize)
 }
 
-/// Listens on an address with SO_REUSEPORT, so that each worker has a queue of its own. Connections inherit TCP_NODELAY.
+/// Listens on an address with SO_REUSEPORT, so that each worker has a queue of its own. Connections inherit TCP_NODELAY and
+/// TCP_NOTSENT_LOWAT.
 ///
 /// # Errors
 /// As `bind(2)` and `listen(2)`.
@@ -173,6 +174,7 @@ pub fn listen(address: SocketAddr) -> io::Result<Builder> {
     let socket = bindable(address)?;
     socket.set_reuse_port(true)?;
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG)?;

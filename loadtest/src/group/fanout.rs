@@ -281,9 +281,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     outcome.times("latency", &latency);
     outcome.cpu(&spent, "delivery", measured);
     outcome.run.series = watch.series();
-    let resident = outcome.run.series.iter().find(|series| series.name == "server_resident");
+    let resident = outcome.run.series.iter().find(|series| series.name == "server_memory");
     if let Some(most) = resident.and_then(|series| series.values.iter().copied().reduce(f64::max)) {
-        outcome.figure("server_resident_max_bytes", most);
+        outcome.figure("server_memory_max_bytes", most);
         outcome.row("server memory", format!("{} resident at the most", size(most)));
     }
     if args.stuck > 0 {
