@@ -10,7 +10,7 @@ use mio::{Events, Interest, Poll, Token};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags};
 use rustix::process::{Resource, getrlimit};
-use socket2::{Domain, Protocol, Socket as Builder, Type};
+use socket2::{Domain, Protocol, SockRef, Socket as Builder, Type};
 
 use crate::limits::{DESCRIPTORS_FLOOR, EVENTS_PER_TURN_MAX, LISTEN_BACKLOG, UNSENT_BYTES_MAX};
 use crate::sys::memory;
@@ -31,10 +31,12 @@ impl Socket for TcpSocket {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.make_way(bytes.len());
         Ok(rustix::net::send(&self.0, bytes, SendFlags::NOSIGNAL)?)
     }
 
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.make_way(parts.iter().map(|part| part.len()).max().unwrap_or(0));
         Ok(rustix::net::sendmsg(&self.0, parts, &mut Default::default(), SendFlags::NOSIGNAL)?)
     }
 
@@ -46,6 +48,17 @@ impl Socket for TcpSocket {
     fn peer(&self) -> Option<IpAddr> {
         let address = rustix::net::getpeername(&self.0).ok()??;
         SocketAddr::try_from(address).ok().map(|address| address.ip().to_canonical())
+    }
+}
+
+impl TcpSocket {
+    /// Who gets pieces that are bigger than what the kernel holds unsent is under the kernel's own bound from then on: in
+    /// parts, messages of 1 MiB cost twice the time.
+    fn make_way(&self, len: usize) {
+        if len > UNSENT_BYTES_MAX as usize {
+            // A Unix socket has no such bound.
+            let _ = SockRef::from(&self.0).set_tcp_notsent_lowat(u32::MAX);
+        }
     }
 }
 
