@@ -2,9 +2,11 @@
 //! begins; between two changes that costs it one load of an atomic a turn. Nothing is undone that was begun under the old
 //! ones: who is in stays in, and a deadline that was set stands.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Release};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
 
 use crate::limits::MessageLimits;
 use crate::reactor::addresses::AddressLimits;
@@ -60,14 +62,13 @@ impl Limits {
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     version: AtomicU32,
-    latest: Mutex<Option<Limits>>,
+    latest: ArcSwapOption<Limits>,
 }
 
 impl Live {
     /// Sets them for who looks next.
     pub(crate) fn set(&self, limits: Limits) {
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        *latest = Some(limits);
+        self.latest.store(Some(Arc::new(limits)));
         self.version.fetch_add(1, Release);
     }
 
@@ -78,7 +79,7 @@ impl Live {
             return None;
         }
         *seen = version;
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+        self.latest.load().as_deref().copied()
     }
 }
 
