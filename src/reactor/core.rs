@@ -73,7 +73,7 @@ impl<M> Core<M> {
     ) -> Core<M> {
         Core {
             id,
-            timing: Timing::of(config),
+            timing: Timing::of(config, id),
             config: config.clone(),
             limits_seen: 0,
             fleet,
@@ -97,7 +97,8 @@ impl<M> Core<M> {
     pub(crate) fn follow_limits(&mut self) {
         if let Some(limits) = self.fleet.live.since(&mut self.limits_seen) {
             limits.apply(&mut self.config);
-            self.timing = Timing::of(&self.config);
+            // How Pings come together goes by the connections that there are.
+            self.timing = Timing { round: self.timing.round, ..Timing::of(&self.config, self.id) };
         }
     }
 

@@ -54,6 +54,7 @@ pub use counters::Cause;
 pub use fleet::{Fleet, TurnPart};
 pub use ids::{ConnId, RequestId, WorkerId};
 pub use live::Limits;
+pub use mailbox::Haste;
 pub use server::{Handle, Listen, Server, StartError};
 pub use service::{Accept, Admission, Answer, Context, SendError, Service, SharedFrame};
 pub use worker::{Turned, Worker};
