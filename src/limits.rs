@@ -62,6 +62,10 @@ pub const ARENA_BYTES_KEPT: usize = 2 << 20;
 pub const BACKLOG_BYTES_MAX: usize = 1 << 20;
 /// Bytes queued for one connection past which it isn't read until its peer reads.
 pub const BACKLOG_BYTES_PAUSE: usize = 64 << 10;
+/// What the kernel takes of a TCP connection's output beyond what it has sent. Without this bound its buffer grows to 4 MiB for a
+/// peer that does not read, each message to it costs a system call until then, and ours comes on top. Who is sent a bigger
+/// piece is under the kernel's bound.
+pub const UNSENT_BYTES_MAX: u32 = 128 << 10;
 /// From this size on a shared frame is written from where it lies; below, it is copied beside the others.
 pub const WRITEV_BYTES_MIN: usize = 16 << 10;
 

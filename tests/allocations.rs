@@ -148,6 +148,33 @@ fn an_echoed_message_allocates_nothing() {
 }
 
 #[test]
+fn a_fragment_allocates_nothing_of_its_own() {
+    const FRAGMENTS: usize = 1000;
+    let _turn = turn();
+    let server = server();
+    let mut stream = connect(&server);
+    echo(&mut stream, 2 * FRAGMENTS, 1, 10);
+    for payload in [&b""[..], b"x"] {
+        let before = CALLS.load(SeqCst);
+        let mut frame = Vec::new();
+        for n in 0..FRAGMENTS {
+            let opcode = if n == 0 { Opcode::Binary } else { Opcode::Continuation };
+            frame.clear();
+            frame::write(&mut frame, opcode, payload, Some(KEY));
+            // Not the message's last, but for the last.
+            frame[0] &= if n + 1 < FRAGMENTS { 0x7f } else { 0xff };
+            stream.write_all(&frame).unwrap();
+        }
+        let len = FRAGMENTS * payload.len();
+        let mut received = vec![0; len + if len > 125 { 4 } else { 2 }];
+        stream.read_exact(&mut received).unwrap();
+        // What is kept of the message, and its buffer, which doubles.
+        let allocations = CALLS.load(SeqCst) - before;
+        assert!(allocations < 32, "{allocations} for {FRAGMENTS} fragments of {} bytes", payload.len());
+    }
+}
+
+#[test]
 fn an_idle_connection_holds_its_places_and_nothing_else() {
     const FIRST: usize = 1000;
     const MORE: usize = 1000;

@@ -199,7 +199,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut outcome = Outcome::new("herd", &args.common);
     outcome.parameters_of(&setup);
     outcome.parameter("drain_s", args.drain.as_secs_f64());
-    outcome.parameter("ignore_retry", args.ignore_retry);
+    // Both manners of one herd belong into one drawing.
+    if args.common.target.is_none() {
+        outcome.run.target = if args.ignore_retry { "at once" } else { "when told" }.to_owned();
+    }
     outcome.run.series = watch.series();
     let opened = outcome.run.series.iter().find(|series| series.name == "opened");
     let after = begun as f64 / 1e9 + 0.5;

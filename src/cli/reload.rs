@@ -6,7 +6,26 @@ use crate::cli::{Flags, read};
 use crate::config::{Settings, Sources};
 
 /// Settings that change at once; all others need a restart.
-const LIVE: [&str; 1] = ["log-level"];
+const LIVE: [&str; 15] = [
+    "log-level",
+    "max-connections",
+    "max-connections-per-address",
+    "max-handshakes-per-address",
+    "max-connections-per-user",
+    "max-commands-per-second",
+    "max-memory",
+    "max-backlog",
+    "max-message",
+    "max-frame",
+    "max-fragments",
+    "max-header",
+    "message-timeout",
+    "handshake-timeout",
+    "close-timeout",
+];
+
+/// Puts limits that were read again in the place of those that run; an error is a line, and then none has changed.
+pub(super) type SetLimits = Box<dyn Fn(&Settings) -> Result<(), String> + Send>;
 
 /// What it takes to read the settings again.
 pub(super) struct Reload {
@@ -14,13 +33,19 @@ pub(super) struct Reload {
     running: Sources,
     level: Level,
     keys: Box<dyn Fn() + Send>,
+    limits: SetLimits,
 }
 
 impl Reload {
     /// The server runs by `running`, which was read with these flags. `keys` reads the files with keys and certificates
     /// again.
-    pub(super) fn new(flags: Flags, running: Sources, level: Level, keys: Box<dyn Fn() + Send>) -> Reload {
-        Reload { flags, running, level, keys }
+    pub(super) fn new(
+        (flags, running): (Flags, Sources),
+        level: Level,
+        keys: Box<dyn Fn() + Send>,
+        limits: SetLimits,
+    ) -> Reload {
+        Reload { flags, running, level, keys, limits }
     }
 
     /// Reads and applies. What can't be read or does not hold together changes nothing.
@@ -38,6 +63,7 @@ impl Reload {
         for warning in &sources.warnings {
             tracing::warn!("{warning}");
         }
+        (self.limits)(&settings)?;
         let changed = self.running.changes(&sources);
         self.level.set(settings.log_level);
         self.running.follow(&sources, &LIVE);
@@ -69,8 +95,8 @@ mod tests {
         assert_eq!(told(&[]), "settings reloaded: nothing changes");
         assert_eq!(told(&["log-level"]), "settings reloaded: log-level");
         assert_eq!(
-            told(&["drain", "log-level", "workers"]),
-            "settings reloaded: log-level; a restart is needed for drain, workers"
+            told(&["drain", "log-level", "max-memory", "workers"]),
+            "settings reloaded: log-level, max-memory; a restart is needed for drain, workers"
         );
     }
 }

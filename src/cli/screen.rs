@@ -163,8 +163,13 @@ mod tests {
 
     #[test]
     fn a_newcomer_finds_what_to_type() {
-        let capacity =
-            Capacity { workers: 2, private: true, max_connections: 38_557, reason: "why".to_owned() };
+        let capacity = Capacity {
+            workers: 2,
+            private: true,
+            max_connections: 38_557,
+            most: 38_557,
+            reason: "why".to_owned(),
+        };
         let listening = ["0.0.0.0:8080", "[::1]:9000"].map(|address| Listen::Tcp(address.parse().unwrap()));
         let started = Started {
             listening: &listening,

@@ -7,11 +7,12 @@ use std::time::Duration;
 use rollcall::http::{SiteSettings, api};
 use rollcall::identity::Keys;
 use rollcall::reactor::server::Handle;
-use rollcall::reactor::{Config, Fleet, Server, Service, WorkerId};
+use rollcall::reactor::{Config, Fleet, Limits, Server, Service, WorkerId};
+use rollcall::service::caps::Caps;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::reload::Reload;
+use super::reload::{Reload, SetLimits};
 use super::screen::{self, Started};
 use super::{Failure, Flags, complain, heap, log, say, tls, watchdog};
 use crate::config::api_keys::KeySource;
@@ -46,6 +47,7 @@ pub(super) fn serve<S: Service + 'static>(
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
     heap::start();
+    let caps = Arc::clone(&settings.site.presence.caps);
     let api_keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
     let gate = settings.site.presence.gate.clone();
     let key_ring = gate.keys.clone().map(|keys| KeyRing { keys, files: settings.key_files });
@@ -72,7 +74,8 @@ pub(super) fn serve<S: Service + 'static>(
         read_token_keys_again(key_ring.as_ref());
         tls::read_again(files.as_ref(), acceptor.as_ref());
     };
-    let reload = Reload::new(flags, sources, log.level(), Box::new(read_keys_again));
+    let set_limits = limits(server.handle(), capacity.clone(), caps);
+    let reload = Reload::new((flags, sources), log.level(), Box::new(read_keys_again), set_limits);
     std::thread::spawn(move || obey(signals, &handle, drain, reload));
     server
         .join()
@@ -105,6 +108,17 @@ fn announce(started: &Started<'_>, form: LogForm) {
 struct KeyRing {
     keys: Arc<Keys>,
     files: KeyFiles,
+}
+
+/// Changes what runs to the limits in settings that were read again.
+fn limits(server: Handle, capacity: Capacity, caps: Arc<Caps>) -> SetLimits {
+    Box::new(move |settings| {
+        let max_connections = capacity.again(settings.max_connections)?;
+        server.change(Limits { max_connections, ..Limits::of(&settings.reactor) });
+        let rules = &settings.site.presence.rules;
+        caps.set(u32::try_from(rules.connections_per_user).unwrap_or(u32::MAX), rules.commands_per_second);
+        Ok(())
+    })
 }
 
 /// SIGHUP reads the settings and keys again. Of the others the first drains, the second exits, as a shell would report a

@@ -25,6 +25,8 @@ pub(crate) struct Capacity {
     pub(crate) workers: usize,
     pub(crate) private: bool,
     pub(crate) max_connections: usize,
+    /// The most that they could be, with these workers.
+    pub(crate) most: usize,
     /// Which limit that is, in words.
     pub(crate) reason: String,
 }
@@ -74,7 +76,23 @@ impl Capacity {
             None if held == 0 => return Err(room.none_fits(workers)),
             None => (held, room.reason(workers)),
         };
-        Ok(Capacity { workers, private, max_connections, reason })
+        Ok(Capacity { workers, private, max_connections, most: held, reason })
+    }
+
+    /// What `--max-connections` comes to that was read again, with the workers that run.
+    ///
+    /// # Errors
+    /// They don't hold so many: one line.
+    pub(crate) fn again(&self, asked: Option<usize>) -> Result<usize, String> {
+        let most = self.most;
+        let asked = asked.unwrap_or(most);
+        if asked <= most {
+            return Ok(asked);
+        }
+        let [asked, most, workers] = [asked, most, self.workers].map(|number| grouped(number as u64));
+        Err(format!(
+            "--max-connections {asked} is more than {most}, which the {workers} workers that run can hold; more takes a restart"
+        ))
     }
 }
 
@@ -190,7 +208,10 @@ mod tests {
     fn workers_are_as_many_as_the_connections_need() {
         let million = plan(MACHINE, &["--max-connections=1000000"]).unwrap();
         assert_eq!((million.workers, million.private, million.max_connections), (53, true, 1_000_000));
-        assert_eq!(plan(MACHINE, &["--max-connections=5"]).unwrap().workers, 2);
+        let few = plan(MACHINE, &["--max-connections=5"]).unwrap();
+        assert_eq!((few.workers, few.again(Some(6)), few.again(None)), (2, Ok(6), Ok(few.most)));
+        let error = few.again(Some(1_000_000)).unwrap_err();
+        assert!(error.contains("--max-connections 1,000,000 is more than 38,"), "{error}");
     }
 
     #[test]

@@ -197,6 +197,7 @@ impl Check<'_> {
                 heartbeat_millis: heartbeat_millis(heartbeat.interval, heartbeat.timeout),
                 ..Rules::default()
             },
+            caps: Arc::default(),
             shapes: Shapes {
                 texts: set(layer.heartbeat_text.clone()),
                 keys: set(layer.heartbeat_key.clone()),

@@ -31,7 +31,7 @@ pub struct Rules {
     pub grace: u32,
     /// Ticks of silence of a page's own heartbeat after which its connection is away; `None`: a page's heartbeats decide nothing.
     pub page_silence: Option<u32>,
-    /// Connections that one user has at once.
+    /// Connections that one user has at once; see [`Node::set_caps`].
     pub connections_per_user: usize,
     /// Commands that a connection may send in a second, over some seconds; at most 1,000,000.
     pub commands_per_second: u32,
@@ -170,6 +170,11 @@ impl<F: Frame> Node<F> {
             timers: Wheel::new(now.tick),
             out: Outgoing { posts: VecDeque::new(), timers: Vec::new(), effects: Vec::new() },
         }
+    }
+
+    /// Changes two rules: who has more connections or comes quicker already is held to them from its next one on.
+    pub fn set_caps(&mut self, connections_per_user: usize, commands_per_second: u32) {
+        self.rules = Rules { connections_per_user, commands_per_second, ..self.rules };
     }
 
     /// A client is there; `link` names it in effects. `welcome`: it speaks `rollcall.v1`. Without a user it is nobody, until

@@ -38,6 +38,8 @@ pub(crate) struct Core<M> {
     pub(crate) id: WorkerId,
     pub(crate) config: Config,
     pub(crate) timing: Timing,
+    /// Changes of limits that `config` and `timing` have seen.
+    limits_seen: u32,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) mailboxes: Mailboxes<M>,
     pub(crate) now: Now,
@@ -73,6 +75,7 @@ impl<M> Core<M> {
             id,
             timing: Timing::of(config, id),
             config: config.clone(),
+            limits_seen: 0,
             fleet,
             mailboxes,
             now,
@@ -87,6 +90,15 @@ impl<M> Core<M> {
             next_request: 0,
             unrung: Vec::new(),
             early: false,
+        }
+    }
+
+    /// Takes over limits that were changed since the last turn.
+    pub(crate) fn follow_limits(&mut self) {
+        if let Some(limits) = self.fleet.live.since(&mut self.limits_seen) {
+            limits.apply(&mut self.config);
+            // How Pings come together goes by the connections that there are.
+            self.timing = Timing { round: self.timing.round, ..Timing::of(&self.config, self.id) };
         }
     }
 

@@ -7,6 +7,7 @@ use crate::reactor::addresses::Addresses;
 use crate::reactor::admission::Pace;
 use crate::reactor::counters::Counters;
 use crate::reactor::ids::WorkerId;
+use crate::reactor::live::{Limits, Live};
 use crate::time::{Clock, Now, TICK_MICROS, Tick};
 
 /// One worker as seen from outside.
@@ -76,7 +77,9 @@ impl WorkerState {
 pub struct Fleet {
     clock: Clock,
     workers: Box<[WorkerState]>,
-    max_connections: usize,
+    max_connections: AtomicUsize,
+    /// Limits that were changed since the start.
+    pub(crate) live: Live,
     connections: AtomicUsize,
     draining: AtomicBool,
     /// Connections when the drain began.
@@ -96,7 +99,8 @@ impl Fleet {
         Fleet {
             clock: Clock::starting_at(first_tick),
             workers: (0..workers).map(|_| WorkerState::default()).collect(),
-            max_connections,
+            max_connections: AtomicUsize::new(max_connections),
+            live: Live::default(),
             connections: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             drained: AtomicUsize::new(0),
@@ -122,7 +126,7 @@ impl Fleet {
     /// Connections of any kind that are held at once; past it a request gets 503.
     #[must_use]
     pub fn max_connections(&self) -> usize {
-        self.max_connections
+        self.max_connections.load(Relaxed)
     }
 
     /// Connections of any kind, now.
@@ -181,6 +185,13 @@ impl Fleet {
             let millis = now.micros.saturating_sub(began) / 1_000;
             (millis > STUCK_TURN_MILLIS).then_some((WorkerId(id), millis))
         })
+    }
+
+    /// Changes limits: each worker takes them over in its next turn, which [`Handle::change`](crate::reactor::Handle::change)
+    /// also brings about.
+    pub fn change(&self, limits: Limits) {
+        self.max_connections.store(limits.max_connections, Relaxed);
+        self.live.set(limits);
     }
 
     /// Makes each worker begin to go away at its next turn.

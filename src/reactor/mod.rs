@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`server`], [`listen`] | starting the workers, draining and ending them; where they listen |
 //! | [`service`], [`context`] | what a connection is for, and what a service may do |
-//! | [`config`], [`ids`], [`fleet`], [`counters`] | what all workers share: settings, names, state, figures |
+//! | [`config`], [`live`], [`ids`], [`fleet`], [`counters`] | what all workers share: settings and those that change, names, state, figures |
 //! | [`worker`] | the turn |
 //! | `accept`, `front`, `input`, `request`, `flush`, `fire` | the steps of a turn: come and go, who it is for, frames, HTTP, writes, deadlines |
 //! | [`addresses`], [`admission`] | limits per address; whether there is room for one more, and when to come back |
@@ -36,6 +36,7 @@ mod front;
 pub mod ids;
 mod input;
 pub mod listen;
+pub mod live;
 pub mod mailbox;
 pub mod outbox;
 mod random;
@@ -52,6 +53,7 @@ pub use config::{Config, Deflate, FdTables, Heartbeat, HeartbeatMode};
 pub use counters::Cause;
 pub use fleet::{Fleet, TurnPart};
 pub use ids::{ConnId, RequestId, WorkerId};
+pub use live::Limits;
 pub use mailbox::Haste;
 pub use server::{Handle, Listen, Server, StartError};
 pub use service::{Accept, Admission, Answer, Context, SendError, Service, SharedFrame};

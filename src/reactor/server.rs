@@ -21,6 +21,7 @@ use crate::reactor::core::Mailboxes;
 use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::WorkerId;
 pub use crate::reactor::listen::{Listen, StartError};
+use crate::reactor::live::Limits;
 use crate::reactor::mailbox::Mailbox;
 use crate::reactor::service::Service;
 use crate::reactor::worker::{Turned, Worker};
@@ -40,6 +41,12 @@ impl Handle {
     /// Begins to go away: accepts what is queued, then nobody; closes every connection with 1001 over the drain window.
     pub fn drain(&self) {
         self.fleet.begin_drain();
+        (self.ring)();
+    }
+
+    /// Changes limits of all workers at once. Nobody is dropped for it.
+    pub fn change(&self, limits: Limits) {
+        self.fleet.change(limits);
         (self.ring)();
     }
 

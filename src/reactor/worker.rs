@@ -179,6 +179,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.net.wait(&mut self.ready, timeout)?;
         self.core.now = self.net.now();
         self.state().turn_began.store(self.core.now.micros + 1, Relaxed);
+        self.core.follow_limits();
         Ok(())
     }
 

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`echo`] | sends every message back |
 //! | [`presence`] | who is here: a worker's presence as a service |
+//! | [`caps`] | limits of presence that may change |
 //! | [`gate`] | who may come in: where tokens are found, and what comes of their claims |
 //! | [`heartbeats`] | what pages say to show that they are there |
 
+pub mod caps;
 pub mod echo;
 pub mod gate;
 pub mod heartbeats;

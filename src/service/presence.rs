@@ -13,6 +13,7 @@ use crate::presence::{
     About, Effect, Entry, Envelope, Frame, Homes, Name, Node, Reason, Rules, event, is_name,
 };
 use crate::reactor::{Cause, ConnId, Context, Haste, SendError, SharedFrame, WorkerId};
+use crate::service::caps::Caps;
 use crate::service::gate::Gate;
 use crate::service::heartbeats::{Said, Shapes};
 use crate::time::{Now, TICK_MILLIS, Tick};
@@ -38,6 +39,8 @@ impl Frame for SharedFrame {
 pub struct PresenceSettings {
     /// Grace, heartbeats, caps.
     pub rules: Rules,
+    /// The caps that count since they were set here.
+    pub caps: Arc<Caps>,
     /// What counts as a page's heartbeat.
     pub shapes: Shapes,
     /// Who may come in.
@@ -232,6 +235,9 @@ impl Presence {
     /// Does what is due; returns when something will be.
     pub fn tick(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
         let now = cx.now();
+        if let Some((connections, commands)) = self.settings.caps.get() {
+            self.node.set_caps(connections as usize, commands);
+        }
         self.post_held_back(cx);
         self.node.due(now);
         self.act(cx);

@@ -10,9 +10,9 @@ use mio::{Events, Interest, Poll, Token};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags};
 use rustix::process::{Resource, getrlimit};
-use socket2::{Domain, Protocol, Socket as Builder, Type};
+use socket2::{Domain, Protocol, SockRef, Socket as Builder, Type};
 
-use crate::limits::{DESCRIPTORS_FLOOR, EVENTS_PER_TURN_MAX, LISTEN_BACKLOG};
+use crate::limits::{DESCRIPTORS_FLOOR, EVENTS_PER_TURN_MAX, LISTEN_BACKLOG, UNSENT_BYTES_MAX};
 use crate::sys::memory;
 use crate::sys::net::{Net, Ready, Socket};
 use crate::time::{Clock, Now};
@@ -31,10 +31,12 @@ impl Socket for TcpSocket {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.make_way(bytes.len());
         Ok(rustix::net::send(&self.0, bytes, SendFlags::NOSIGNAL)?)
     }
 
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.make_way(parts.iter().map(|part| part.len()).max().unwrap_or(0));
         Ok(rustix::net::sendmsg(&self.0, parts, &mut Default::default(), SendFlags::NOSIGNAL)?)
     }
 
@@ -46,6 +48,17 @@ impl Socket for TcpSocket {
     fn peer(&self) -> Option<IpAddr> {
         let address = rustix::net::getpeername(&self.0).ok()??;
         SocketAddr::try_from(address).ok().map(|address| address.ip().to_canonical())
+    }
+}
+
+impl TcpSocket {
+    /// Who gets pieces that are bigger than what the kernel holds unsent is under the kernel's own bound from then on: in
+    /// parts, messages of 1 MiB cost twice the time.
+    fn make_way(&self, len: usize) {
+        if len > UNSENT_BYTES_MAX as usize {
+            // A Unix socket has no such bound.
+            let _ = SockRef::from(&self.0).set_tcp_notsent_lowat(u32::MAX);
+        }
     }
 }
 
@@ -165,7 +178,8 @@ const fn token(id: u64) -> Token {
     Token(id as usize)
 }
 
-/// Listens on an address with SO_REUSEPORT, so that each worker has a queue of its own. Connections inherit TCP_NODELAY.
+/// Listens on an address with SO_REUSEPORT, so that each worker has a queue of its own. Connections inherit TCP_NODELAY and
+/// TCP_NOTSENT_LOWAT.
 ///
 /// # Errors
 /// As `bind(2)` and `listen(2)`.
@@ -173,6 +187,7 @@ pub fn listen(address: SocketAddr) -> io::Result<Builder> {
     let socket = bindable(address)?;
     socket.set_reuse_port(true)?;
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG)?;
@@ -195,4 +210,37 @@ fn bindable(address: SocketAddr) -> io::Result<Builder> {
     // Not in the way of connections of an earlier process that are still in TIME_WAIT.
     socket.set_reuse_address(true)?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+    use super::*;
+
+    #[test]
+    fn who_writes_to_a_broken_connection_is_told_and_not_killed() {
+        // A program that embeds the server may have SIGPIPE as it is by default, which is death.
+        let signalled = Arc::new(AtomicBool::new(false));
+        let handler = signal_hook::flag::register(rustix::process::Signal::PIPE.as_raw(), signalled.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut socket = TcpSocket(listener.accept().unwrap().0.into());
+        drop(peer);
+        let error = |mut write: Box<dyn FnMut() -> io::Result<usize>>| {
+            // The first one only learns that the other side is gone.
+            let broken =
+                || write().is_err_and(|error| error.raw_os_error() == Some(Errno::PIPE.raw_os_error()));
+            if !std::iter::repeat_with(broken).take(1_000_000).any(|broken| broken) {
+                panic!("the connection is not broken");
+            }
+        };
+        let mut other = TcpSocket(socket.0.try_clone().unwrap());
+        error(Box::new(move || socket.write(b"x")));
+        error(Box::new(move || other.write_vectored(&[IoSlice::new(b"x"), IoSlice::new(b"y")])));
+        assert!(!signalled.load(SeqCst), "a SIGPIPE");
+        signal_hook::low_level::unregister(handler.unwrap());
+    }
 }

@@ -7,4 +7,5 @@ mod faults;
 mod http;
 mod proxies;
 mod readme;
+mod reload;
 mod secure;

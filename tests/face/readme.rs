@@ -74,6 +74,10 @@ fn the_limits_are_those_of_the_code() {
         ("body of a request", size(limits::BODY_BYTES_MAX)),
         ("payload of a control frame", format!("{} bytes", limits::CONTROL_BYTES_MAX)),
         ("output queued past which a client isn't read", size(limits::BACKLOG_BYTES_PAUSE)),
+        (
+            "output of a TCP connection that the kernel takes and hasn't sent",
+            size(limits::UNSENT_BYTES_MAX as usize),
+        ),
         ("a worker's read buffer, for all its connections", size(limits::READ_BUFFER_BYTES)),
         ("reads of one connection in a turn", number(limits::READS_PER_TURN_MAX as usize)),
         ("accepts in a turn", number(limits::ACCEPTS_PER_TURN_MAX)),

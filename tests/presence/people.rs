@@ -289,12 +289,12 @@ fn what_is_kept_of_those_who_left_takes_little_and_is_as_it_was() {
     }
     now.unix_millis += 60_000;
     // Those who go first are forgotten, and lie all over the place.
-    let order = (0..users).map(|n| n * 7_919 % users);
+    let mut order = (0..users).map(|n| n * 7_919 % users);
     for n in order.clone() {
         node.closed(now, slots[n], Reason::Kicked, now.unix_millis - n as u64);
         node.effects();
     }
-    let (first, last) = (order.clone().next().unwrap(), order.last().unwrap());
+    let (first, last) = (order.clone().next().unwrap(), order.next_back().unwrap());
     let before = node.users().view(&format!("u{last}"), now);
     let held_with_watched = rest(node, &mut now);
     node.closed(now, watcher, Reason::Closed, now.unix_millis);

@@ -4,12 +4,16 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use rollcall::limits::UNSENT_BYTES_MAX;
 use rollcall::reactor::{
     Accept, Admission, Cause, Config, ConnId, Context, FdTables, Haste, Server, Service, SharedFrame,
     StartError, WorkerId,
 };
+use rollcall::service::echo::Echo;
+use rollcall::wire::frame::{self, Opcode};
 use rollcall::wire::session::Kind;
 use rollcall::wire::upgrade::Upgrade;
+use socket2::SockRef;
 use tungstenite::{Message, WebSocket};
 
 /// Everything that one says, all hear: the members sit on all workers, and each worker encodes nothing twice.
@@ -184,4 +188,21 @@ fn a_dropped_server_ends_its_workers() {
     while !matches!(member.get_mut().read(&mut [0; 64]), Ok(0) | Err(_)) {
         assert!(Instant::now() < end, "the socket stays open");
     }
+}
+
+#[test]
+fn the_kernel_holds_little_for_a_peer_that_does_not_read() {
+    let server = Server::start(Config::default(), &[any_port()], |_, _| Echo).unwrap();
+    let mut socket = connect(&server);
+    let stream = socket.get_mut();
+    SockRef::from(&*stream).set_recv_buffer_size(4096).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let mut message = Vec::new();
+    frame::write(&mut message, Opcode::Binary, &[7; 16 << 10], Some([1, 2, 3, 4]));
+    // Until the server reads no more, because its answers aren't read.
+    while stream.write_all(&message).is_ok() {}
+    let taken = server.fleet().sum(|counters| counters.sent_bytes.get());
+    // Beside what isn't sent yet there is what has been, which the peer's buffer bounds.
+    let most = 4 * u64::from(UNSENT_BYTES_MAX);
+    assert!((1..most).contains(&taken), "{taken} bytes");
 }

@@ -1,5 +1,6 @@
 //! The protocol, from outside: each rule by its section of RFC 6455, and the session against oracles.
 
+mod cost;
 mod deflate;
 mod deflated;
 mod extension;

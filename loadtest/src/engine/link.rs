@@ -177,6 +177,11 @@ impl<T> Link<T> {
         }
     }
 
+    /// Makes room for as little as the kernel allows to wait unread from now on.
+    pub fn shrink_receive_buffer(&mut self) -> Result<(), End> {
+        Ok(rustix::net::sockopt::set_socket_recv_buffer_size(&self.socket, 0)?)
+    }
+
     /// Writes whole frames, and keeps what the socket does not take.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), End> {
         let sent = if self.pending.is_some() { 0 } else { self.write(bytes)? };

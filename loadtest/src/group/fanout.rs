@@ -19,7 +19,7 @@ use crate::measure::{Recorder, Tally};
 use crate::options::{Common, Failure, Need};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
-use crate::units::grouped;
+use crate::units::{grouped, size};
 
 const LOOK: u64 = 10_000_000;
 /// How often the sender's thread looks whether other threads' members have it.
@@ -37,7 +37,7 @@ pub struct Args {
     /// Receivers; the sender is one of them
     #[arg(long, alias = "receivers", default_value_t = 1000)]
     connections: usize,
-    /// Members that read nothing once they have joined, beside the receivers
+    /// Members that read nothing once they have joined, with the least receive buffers there are, beside the receivers
     #[arg(long, default_value_t = 0)]
     stuck: usize,
     /// Messages a second by schedule [default: the next when all have the last]
@@ -81,6 +81,8 @@ struct FanoutClient<'a> {
     members: u64,
     /// How many of its connections this thread is to let read.
     readers: u64,
+    /// Stuck members that the server has ended.
+    stuck_ended: u64,
 }
 
 impl FanoutClient<'_> {
@@ -148,6 +150,9 @@ impl Client for FanoutClient<'_> {
     fn opened(&mut self, index: usize, link: &mut Link<Member>, _: u64) -> Result<(), End> {
         link.state.stuck = self.members >= self.readers;
         self.members += u64::from(!link.state.stuck);
+        if link.state.stuck {
+            link.shrink_receive_buffer()?;
+        }
         match self.shape.protocol.greeting(&self.shape.room, (self.thread, index)) {
             Some(greeting) => link.send(&greeting),
             None => {
@@ -205,6 +210,7 @@ impl Client for FanoutClient<'_> {
 
     fn closed(&mut self, _: usize, link: &mut Link<Member>, _: &End, _: u64) {
         if link.state.stuck {
+            self.stuck_ended += 1;
             return;
         }
         // A room that lost a member has no next message that all would hear: the run is over, with that error.
@@ -263,17 +269,20 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         errors: Tally::default(),
         members: 0,
         readers: share(args.connections, index, setup.plan.threads) as u64,
+        stuck_ended: 0,
     };
     let conduct = || spent = conduct(&setup, &mut watch, shape);
     let threads = fleet::run(&setup.plan, &setup.board, make, conduct).map_err(Failure::Failed)?;
     watch.finish();
     let report = fleet::sum(threads.iter().map(|(_, report)| report));
-    let (mut latency, mut errors, mut measured, mut joined) = (Recorder::default(), Tally::default(), 0, 0);
+    let (mut latency, mut errors) = (Recorder::default(), Tally::default());
+    let (mut measured, mut joined, mut stuck_ended) = (0, 0, 0);
     for (client, _) in &threads {
         latency.add(&client.latency);
         errors.merge(&client.errors);
         measured += client.measured;
         joined += client.joined;
+        stuck_ended += client.stuck_ended;
     }
     if let Some(failure) = incomplete(&report, joined, setup.plan.connections) {
         return Err(failure);
@@ -294,7 +303,23 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     outcome.times("latency", &latency);
     outcome.cpu(&spent, "delivery", measured);
-    outcome.errors(&report, &errors);
     outcome.run.series = watch.series();
+    let resident = outcome.run.series.iter().find(|series| series.name == "server_memory");
+    if let Some(most) = resident.and_then(|series| series.values.iter().copied().reduce(f64::max)) {
+        outcome.figure("server_memory_max_bytes", most);
+        outcome.row("server memory", format!("{} resident at the most", size(most)));
+    }
+    if args.stuck > 0 {
+        outcome.figure("stuck_ended", stuck_ended as f64);
+        outcome.row(
+            "stuck",
+            format!(
+                "{} beside them read nothing; {} were ended",
+                grouped(args.stuck as u64),
+                grouped(stuck_ended)
+            ),
+        );
+    }
+    outcome.errors(&report, &errors);
     outcome.finish(&args.common)
 }

@@ -1,9 +1,17 @@
 //! Whether a server's memory is flat: the last two thirds of a run, after whatever a warm-up takes.
+//!
+//! What leaks shows in means over a while; a single look also has what is in use at that moment, and buffers that are kept for
+//! the next time. So both are judged: the mean of each tenth strictly, in per cent, and a look with an allowance of bytes,
+//! which is what counts where the whole server is a few MiB.
 
-/// How far a look may be from the mean, in per cent of it.
+/// How far the mean of a tenth, and a look, may be from the mean of all, in per cent of it.
 pub const FLAT_PERCENT: f64 = 5.0;
+/// How far a look may be from it in any case: what two workers keep of buffers, and what hostile peers make them queue.
+pub const FLAT_BYTES: f64 = (2 << 20) as f64;
+/// Parts whose means are compared.
+const PARTS: usize = 10;
 /// Looks that say something.
-const LOOKS_MIN: usize = 9;
+const LOOKS_MIN: usize = 10;
 
 /// Looks at resident memory.
 #[derive(Debug, Default)]
@@ -21,6 +29,16 @@ pub struct Verdict {
     pub mean: f64,
     /// The look that is furthest from the mean, in per cent of it.
     pub spread_percent: f64,
+    /// The tenth whose mean is furthest from it, the same.
+    pub drift_percent: f64,
+}
+
+impl Verdict {
+    /// Whether memory is flat.
+    pub fn is_flat(&self) -> bool {
+        let spread = self.spread_percent / 100.0 * self.mean;
+        self.drift_percent <= FLAT_PERCENT && (self.spread_percent <= FLAT_PERCENT || spread <= FLAT_BYTES)
+    }
 }
 
 impl Memory {
@@ -41,9 +59,18 @@ impl Memory {
         if looks.len() < LOOKS_MIN {
             return None;
         }
-        let mean = looks.iter().sum::<f64>() / looks.len() as f64;
-        let furthest = looks.iter().map(|look| (look - mean).abs()).fold(0.0, f64::max);
-        Some(Verdict { mean, spread_percent: 100.0 * furthest / mean.max(1.0) })
+        let mean_of = |looks: &[f64]| looks.iter().sum::<f64>() / looks.len() as f64;
+        let mean = mean_of(looks);
+        let furthest = |values: &mut dyn Iterator<Item = f64>| {
+            let away = values.map(|value| (value - mean).abs()).fold(0.0, f64::max);
+            100.0 * away / mean.max(1.0)
+        };
+        let part = |n: usize| &looks[n * looks.len() / PARTS..(n + 1) * looks.len() / PARTS];
+        Some(Verdict {
+            mean,
+            spread_percent: furthest(&mut looks.iter().copied()),
+            drift_percent: furthest(&mut (0..PARTS).map(|n| mean_of(part(n)))),
+        })
     }
 }
 
@@ -51,23 +78,39 @@ impl Memory {
 mod tests {
     use super::*;
 
+    const MIB: f64 = (1 << 20) as f64;
+
     fn verdict(look: impl Fn(usize) -> f64) -> Option<Verdict> {
         let mut memory = Memory::default();
-        (0..90).for_each(|second| memory.add(second as f64, look(second)));
+        (0..90).for_each(|second| memory.add(second as f64, look(second) * MIB));
         memory.verdict()
     }
 
     #[test]
     fn a_warm_up_counts_for_nothing() {
         let flat = verdict(|second| if second < 30 { second as f64 } else { 100.0 }).unwrap();
-        assert_eq!(flat, Verdict { mean: 100.0, spread_percent: 0.0 });
+        assert_eq!(flat, Verdict { mean: 100.0 * MIB, spread_percent: 0.0, drift_percent: 0.0 });
+        assert!(flat.is_flat());
+        assert_eq!(Memory::default().verdict(), None);
     }
 
     #[test]
-    fn what_grows_is_not_flat() {
-        assert!(verdict(|second| 100.0 + second as f64).unwrap().spread_percent > FLAT_PERCENT);
-        let one = |second| if second == 60 { 120.0 } else { 100.0 };
-        assert!(verdict(one).unwrap().spread_percent > FLAT_PERCENT, "a single peak");
-        assert_eq!(Memory::default().verdict(), None);
+    fn what_grows_is_not_flat_however_small_it_is() {
+        for start in [10.0, 100.0] {
+            let grown =
+                |percent: f64| verdict(|second| start * (1.0 + second as f64 / 90.0 * percent / 100.0));
+            assert!(!grown(25.0).unwrap().is_flat());
+            assert!(grown(5.0).unwrap().is_flat());
+        }
+    }
+
+    #[test]
+    fn a_single_peak_is_flat_where_it_is_small_in_bytes_or_in_proportion() {
+        let peak = |start: f64, mib: f64| verdict(|second| start + if second == 60 { mib } else { 0.0 });
+        for (start, mib, flat) in
+            [(13.0, 1.5, true), (13.0, 2.5, false), (100.0, 4.0, true), (100.0, 8.0, false)]
+        {
+            assert_eq!(peak(start, mib).unwrap().is_flat(), flat, "{mib} on {start} MiB");
+        }
     }
 }

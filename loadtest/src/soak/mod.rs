@@ -30,7 +30,7 @@ use crate::outcome::Outcome;
 use crate::process;
 use crate::result::Series;
 use crate::soak::hostile::Hostile;
-use crate::soak::memory::{FLAT_PERCENT, Memory};
+use crate::soak::memory::{FLAT_BYTES, FLAT_PERCENT, Memory, Verdict};
 use crate::soak::parts::Part;
 use crate::soak::server::Server;
 use crate::units::{self, grouped, size};
@@ -53,7 +53,7 @@ pub struct Args {
 }
 
 /// Shorter than this there is no warm-up to speak of.
-const SHORTEST: Duration = Duration::from_secs(20);
+const SHORTEST: Duration = Duration::from_secs(60);
 /// Between two looks at the server's memory.
 const LOOK: Duration = Duration::from_secs(1);
 /// Looks between two questions whether it is well.
@@ -79,6 +79,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         part.finish(&mut outcome, &mut errors);
     }
     tell_deeds(&mut outcome, &hostile.finish());
+    server.empties(&mut errors);
     server.judge(&mut outcome, &mut errors);
     let left = server.end();
     errors.add("the server did not end with 0 after SIGTERM", u64::from(left != Some(0)));
@@ -130,11 +131,16 @@ fn judge_memory(outcome: &mut Outcome, memory: &Memory, errors: &mut Tally) {
     };
     outcome.figure("memory_mean_bytes", verdict.mean);
     outcome.figure("memory_spread_percent", verdict.spread_percent);
+    outcome.figure("memory_drift_percent", verdict.drift_percent);
+    let Verdict { mean, spread_percent, drift_percent } = verdict;
     outcome.row(
         "memory",
-        format!("{} resident, ±{:.1} % over the last two thirds", size(verdict.mean), verdict.spread_percent),
+        format!(
+            "{} resident; over the last two thirds ±{spread_percent:.1} %, their tenths ±{drift_percent:.1} %",
+            size(mean)
+        ),
     );
-    errors.add("memory that is not flat", u64::from(verdict.spread_percent > FLAT_PERCENT));
+    errors.add("memory that is not flat", u64::from(!verdict.is_flat()));
     outcome.run.series.push(Series {
         name: "server_resident".to_owned(),
         unit: "bytes".to_owned(),
@@ -142,7 +148,10 @@ fn judge_memory(outcome: &mut Outcome, memory: &Memory, errors: &mut Tally) {
         values: memory.bytes.clone(),
     });
     outcome.note(format!(
-        "Memory is flat where no look over the last two thirds of the run is further than {FLAT_PERCENT} % from their mean."
+        "Resident memory is looked at each second. It is flat where, over the last two thirds of the run, the mean of each tenth \
+         is within {FLAT_PERCENT} % of the mean of all, and each look within {FLAT_PERCENT} % or {} of it, whichever is more: so \
+         much is in use for a moment, or kept in buffers.",
+        size(FLAT_BYTES)
     ));
 }
 

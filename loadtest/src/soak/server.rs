@@ -18,7 +18,7 @@ use crate::outcome::Outcome;
 use crate::units::grouped;
 
 /// Heartbeats short enough that many users die in a soak, and that peers who say nothing are soon gone.
-const FLAGS: [&str; 14] = [
+const FLAGS: [&str; 18] = [
     "--listen",
     "127.0.0.1:0",
     "--workers",
@@ -31,11 +31,16 @@ const FLAGS: [&str; 14] = [
     "2s",
     "--handshake-timeout",
     "3s",
+    "--message-timeout",
+    "10s",
+    "--deflate",
+    "shared",
     "--drain",
     "1s",
 ];
-/// How long it may take to answer, and to end.
+/// How long it may take to answer, to be rid of everybody, and to end.
 const PATIENCE: Duration = Duration::from_secs(5);
+const LEAVE_PATIENCE: Duration = Duration::from_secs(60);
 const END_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server that runs.
@@ -95,14 +100,30 @@ impl Server {
         Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
     }
 
+    /// Waits until all who came are gone, the one who asks apart. What is left after that is an error.
+    pub fn empties(&self, errors: &mut Tally) {
+        let begun = Instant::now();
+        loop {
+            let metrics = self.get("/metrics").map(|(_, body)| body).unwrap_or_default();
+            let left = [("connections", 1.0), ("users", 0.0), ("rooms", 0.0), ("backlog_bytes", 0.0)]
+                .map(|(what, own)| (what, figure(&metrics, &format!("rollcall_{what} ")) - own));
+            if !metrics.is_empty() && left.iter().all(|(_, left)| *left <= 0.0) {
+                return;
+            }
+            if begun.elapsed() > LEAVE_PATIENCE {
+                for (what, left) in left {
+                    errors.add(&format!("{what} left when all were gone"), left as u64);
+                }
+                return;
+            }
+            thread::sleep(Duration::from_millis(500));
+        }
+    }
+
     /// What its own figures and its log say of the run.
     pub fn judge(&self, outcome: &mut Outcome, errors: &mut Tally) {
         let metrics = self.get("/metrics").map(|(_, body)| body).unwrap_or_default();
-        let figure = |name: &str| -> f64 {
-            let values =
-                metrics.lines().filter_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
-            values.sum()
-        };
+        let figure = |name: &str| figure(&metrics, name);
         errors.add("no metrics at the end", u64::from(metrics.is_empty()));
         errors.add("mail that a full mailbox refused", figure("rollcall_mail_refused_total") as u64);
         for (name, metric) in [
@@ -144,6 +165,11 @@ impl Server {
             thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// A figure of the server's metrics, over all its labels where the name is without; 0 where there is none.
+fn figure(metrics: &str, name: &str) -> f64 {
+    metrics.lines().filter_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok()).sum()
 }
 
 impl Drop for Server {

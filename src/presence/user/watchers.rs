@@ -132,6 +132,8 @@ impl Users {
     }
 }
 
+const _: () = assert!(size_of::<Watchers>() <= 16);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +163,3 @@ mod tests {
         assert!(watchers.is_empty());
     }
 }
-
-const _: () = assert!(size_of::<Watchers>() <= 16);

@@ -136,6 +136,11 @@ impl Secure {
         Client::connect(&self.stage, &self.client, "localhost")
     }
 
+    /// One whose connection comes from there.
+    pub(super) fn connect_from(&mut self, address: &str) -> Client {
+        Client::over(self.stage.script.connect_from(address), &self.client, "localhost")
+    }
+
     /// A client whose upgrade was accepted.
     pub(super) fn open(&mut self) -> Client {
         let mut client = self.connect();
@@ -156,8 +161,12 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn connect(stage: &Stage, config: &Arc<ClientConfig>, name: &'static str) -> Client {
+        Client::over(stage.script.connect(), config, name)
+    }
+
+    fn over(id: usize, config: &Arc<ClientConfig>, name: &'static str) -> Client {
         let session = ClientConnection::new(config.clone(), ServerName::try_from(name).unwrap()).unwrap();
-        Client { session, id: stage.script.connect(), error: None, plain: Vec::new(), ended: false }
+        Client { session, id, error: None, plain: Vec::new(), ended: false }
     }
 
     /// The records that it wants to send.

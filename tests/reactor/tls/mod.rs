@@ -4,4 +4,5 @@ mod endings;
 mod handshakes;
 mod kit;
 mod load;
+mod proxied;
 mod real;
