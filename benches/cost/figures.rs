@@ -31,7 +31,8 @@ pub(super) struct Cost {
 impl Cost {
     pub(super) fn of(counts: &Counts) -> Cost {
         // Rounded, so that the file changes only where something did.
-        let each = |count: u64, digits: f64| (count as f64 / counts.operations as f64 * digits).round() / digits;
+        let each =
+            |count: u64, digits: f64| (count as f64 / counts.operations as f64 * digits).round() / digits;
         Cost {
             instructions: each(counts.instructions, 1.0),
             system_calls: each(counts.system_calls.values().sum(), 1e3),
@@ -60,7 +61,12 @@ impl Figures {
 
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
         let text = toml::to_string(self).map_err(io::Error::other)?;
-        fs::write(path, format!("# What an operation costs; see COST.md. Written by: cargo bench --bench cost -- --accept\n{text}"))
+        fs::write(
+            path,
+            format!(
+                "# What an operation costs; see COST.md. Written by: cargo bench --bench cost -- --accept\n{text}"
+            ),
+        )
     }
 
     /// What of `now` is too much beside these figures, in lines.

@@ -8,7 +8,7 @@
 //! cargo bench --bench cost -- --test       each scenario once, uncounted
 //! ```
 //!
-//! The program runs itself once for each scenario, under valgrind's callgrind. Counted is what happens in [`Worker::turn`]
+//! The program runs itself twice for each scenario, with more rounds and fewer, under valgrind's callgrind. Counted is what happens in [`Worker::turn`]
 //! (rollcall::reactor::Worker::turn) of the binary's own service, over real sockets; see `world`.
 
 mod figures;
@@ -25,23 +25,25 @@ use self::figures::{Cost, Figures};
 use self::scenarios::{SCENARIOS, Scenario};
 use self::world::World;
 
-/// Rounds of a scenario that are counted.
-const ROUNDS: usize = 20;
+/// Rounds of a scenario: its costs are what the second number has beyond the first.
+const ROUNDS: [&str; 2] = ["10", "30"];
 /// The word that makes the program a scenario instead of a judge.
 const ONE: &str = "--one";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).filter(|word| word != "--bench").collect();
-    if let [one, name] = words.as_slice()
+    if let [one, name, rounds] = words.as_slice()
         && one == ONE
     {
-        return play(name);
+        return play(name, rounds);
     }
     let has = |flag: &str| words.iter().any(|word| word == flag);
     let names = || words.iter().filter(|word| !word.starts_with("--"));
     let wanted: Vec<&Scenario> = SCENARIOS
         .iter()
-        .filter(|scenario| names().next().is_none() || names().any(|name| scenario.name.contains(name.as_str())))
+        .filter(|scenario| {
+            names().next().is_none() || names().any(|name| scenario.name.contains(name.as_str()))
+        })
         .collect();
     if has("--test") {
         for scenario in wanted {
@@ -64,13 +66,14 @@ fn main() -> ExitCode {
 }
 
 /// Plays one scenario, for whom counts it from outside.
-fn play(name: &str) -> ExitCode {
-    let Some(scenario) = SCENARIOS.iter().find(|scenario| scenario.name == name) else {
-        eprintln!("cost: no scenario {name}");
+fn play(name: &str, rounds: &str) -> ExitCode {
+    let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name);
+    let (Some(scenario), Ok(rounds)) = (scenario, rounds.parse()) else {
+        eprintln!("cost: {ONE} takes a scenario and a number of rounds");
         return ExitCode::FAILURE;
     };
     let mut world = World::new();
-    let operations = (scenario.run)(&mut world, ROUNDS);
+    let operations = (scenario.run)(&mut world, rounds);
     println!("{operations} {}", world.turns());
     ExitCode::SUCCESS
 }
@@ -79,19 +82,25 @@ fn play(name: &str) -> ExitCode {
 fn judge(wanted: &[&Scenario], accept: bool) -> io::Result<Vec<String>> {
     let program = env::current_exe()?;
     let mut before = Figures::read(&path()).unwrap_or_default();
-    let mut now = Figures {
-        rustc: rustc(),
-        valgrind: valgrind::version().unwrap_or_default(),
-        ..Figures::default()
-    };
-    println!("{:<14}{:>13}{:>13}{:>13}{:>10}{:>10}{:>9}", "each", "instructions", "system calls", "allocations", "L1 misses", "L2 misses", "a turn");
+    let mut now =
+        Figures { rustc: rustc(), valgrind: valgrind::version().unwrap_or_default(), ..Figures::default() };
+    println!(
+        "{:<14}{:>13}{:>13}{:>13}{:>10}{:>10}{:>9}",
+        "each", "instructions", "system calls", "allocations", "L1 misses", "L2 misses", "a turn"
+    );
     for scenario in wanted {
-        let counts = valgrind::count(&program, &[ONE, scenario.name])?;
+        let [less, more] = ROUNDS.map(|rounds| valgrind::count(&program, &[ONE, scenario.name, rounds]));
+        let counts = more?.beyond(&less?);
         let cost = Cost::of(&counts);
         let together = counts.operations as f64 / counts.turns as f64;
         println!(
             "{:<14}{:>13}{:>13}{:>13}{:>10}{:>10}{together:>9.1}",
-            scenario.name, cost.instructions, cost.system_calls, cost.allocations, cost.l1_misses, cost.l2_misses
+            scenario.name,
+            cost.instructions,
+            cost.system_calls,
+            cost.allocations,
+            cost.l1_misses,
+            cost.l2_misses
         );
         let calls: Vec<String> = counts
             .system_calls

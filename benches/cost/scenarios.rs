@@ -109,8 +109,10 @@ fn churn(world: &mut World, rounds: usize) -> u64 {
     let request = request("/echo");
     let (payload, len) = Close::new(CloseCode(1000), "").payload();
     let close = masked(Opcode::Close, &payload[..len]);
-    let round = |world: &mut World| {
-        let mut clients = world.dial(TOGETHER);
+    let mut clients = Vec::new();
+    let mut round = |world: &mut World| {
+        clients.clear();
+        world.dial(TOGETHER, &mut clients);
         // They are taken in before they say anything, as over any network.
         let accepted = world.counters().accepts.get();
         world.turn_until(|counters| counters.accepts.get(), accepted, TOGETHER as u64);

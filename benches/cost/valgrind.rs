@@ -20,12 +20,31 @@ pub(super) struct Counts {
     pub(super) system_calls: BTreeMap<String, u64>,
 }
 
+impl Counts {
+    /// What is beyond `less`, which is as this but for fewer rounds: what they have in common is the preparation. Callgrind
+    /// counts calls, and thus allocations, also where it collects nothing else.
+    pub(super) fn beyond(&self, less: &Counts) -> Counts {
+        let calls = |(name, count): (&String, &u64)| {
+            (name.clone(), count.saturating_sub(less.system_calls.get(name).copied().unwrap_or(0)))
+        };
+        Counts {
+            operations: self.operations - less.operations,
+            turns: self.turns - less.turns,
+            instructions: self.instructions.saturating_sub(less.instructions),
+            allocations: self.allocations.saturating_sub(less.allocations),
+            misses: [0, 1].map(|level| self.misses[level].saturating_sub(less.misses[level])),
+            system_calls: self.system_calls.iter().map(calls).collect(),
+        }
+    }
+}
+
 /// 32 KiB of instructions, 48 KiB of data, 2 MiB behind both: a core of the machine that the first figures are from.
 const CACHES: [&str; 3] = ["--I1=32768,8,64", "--D1=49152,12,64", "--LL=2097152,16,64"];
 
 /// Runs `program` with `arguments`, which print `operations` and `turns`, and counts.
 pub(super) fn count(program: &Path, arguments: &[&str]) -> io::Result<Counts> {
-    let scratch = |what: &str| std::env::temp_dir().join(format!("rollcall-cost-{}-{what}", std::process::id()));
+    let scratch =
+        |what: &str| std::env::temp_dir().join(format!("rollcall-cost-{}-{what}", std::process::id()));
     let (profile, log) = (scratch("profile"), scratch("calls"));
     let mut command = Command::new("valgrind");
     command

@@ -77,7 +77,8 @@ impl Args {
 
     fn extent(&self) -> Extent {
         let usual = Duration::from_secs(if self.quick { 1 } else { 3 });
-        Extent { quick: self.quick, duration: self.duration.unwrap_or(usual) }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Extent { quick: self.quick, duration: self.duration.unwrap_or(usual), cores }
     }
 
     fn plans(&self) -> Vec<Plan> {
@@ -192,7 +193,7 @@ impl Bench {
     }
 
     fn try_one(&self, kind: Kind, plan: &Plan, rate: Option<f64>) -> io::Result<Run> {
-        let server = Server::start(kind, &self.places, &self.cores)?;
+        let server = Server::start(kind, &self.places, &self.cores, plan.workers)?;
         let (path, protocol) = plan.endpoint(kind);
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(plan.scenario).args(["--url", &format!("ws://{}{path}", server.address())]);
@@ -204,7 +205,7 @@ impl Bench {
             command.args(["--rate", &rate.to_string()]);
         }
         let _ = fs::remove_file(&self.scratch);
-        let said = self.carry_out(command.arg("--json").arg(&self.scratch))?;
+        let said = self.carry_out(command.arg("--json").arg(&self.scratch), plan.workers.is_none())?;
         let text = fs::read_to_string(&self.scratch);
         let _ = fs::remove_file(&self.scratch);
         // A run with errors ends with a code of its own, but tells of them in its result.
@@ -215,15 +216,19 @@ impl Bench {
         if run.scenario != "idle" {
             run.series.clear();
         }
+        if let Some(workers) = plan.workers {
+            run.parameters.insert("workers".to_owned(), workers.into());
+        }
         let drawn = plan.pace.is_some() || run.scenario == "churn";
         run.histograms.retain(|name, _| drawn && name != "send lag");
         Ok(run)
     }
 
-    /// Runs the load on its cores; returns the last line of its complaints if it was not well.
-    fn carry_out(&self, command: &mut Command) -> io::Result<Option<String>> {
+    /// Runs the load on its cores, or on all where it is not to be `apart` from the server; returns the last line of its
+    /// complaints if it was not well.
+    fn carry_out(&self, command: &mut Command, apart: bool) -> io::Result<Option<String>> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = self.cores.on_load(|| command.spawn())?;
+        let mut child = if apart { self.cores.on_load(|| command.spawn())? } else { command.spawn()? };
         let mut complaints = child.stderr.take().expect("it is piped");
         let reader = thread::spawn(move || io::read_to_string(&mut complaints).unwrap_or_default());
         let begun = Instant::now();
@@ -256,6 +261,10 @@ impl Bench {
         }
         let ended = machine::utc_now();
         comparison.notes.insert(0, self.cores.describe());
+        if comparison.rows.iter().any(|row| row.number("workers").is_some()) {
+            let about = "In rows that name rollcall's workers these and the load share all cores.";
+            comparison.notes.insert(1, about.into());
+        }
         comparison
             .notes
             .push(format!("Every measurement has a server of its own, started for it. It ended at {ended}."));
