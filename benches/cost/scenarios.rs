@@ -57,6 +57,8 @@ pub(super) const SCENARIOS: [Scenario; 9] = [
     Scenario { name: "heartbeat", what: "an idle connection gets its Ping and answers it", run: heartbeat },
 ];
 
+/// Members that join a room together.
+const JOINING: usize = 25;
 /// Rounds before those that count.
 const WARM_UP: usize = 3;
 
@@ -79,9 +81,10 @@ fn echo(world: &mut World, rounds: usize, connections: usize, size: usize, depth
 
 fn chat(world: &mut World, rounds: usize, members: usize, speakers: usize) -> u64 {
     let mut clients = world.open(members, |i| format!("/ws?user=user-{i}"));
-    for client in 0..members {
-        let join = br#"{"seq":1,"cmd":"join","params":{"room":"lobby"}}"#;
-        clients[client].send(&masked(Opcode::Text, join));
+    let join = masked(Opcode::Text, br#"{"seq":1,"cmd":"join","params":{"room":"lobby"}}"#);
+    for some in 0..members.div_ceil(JOINING) {
+        let joining = clients.iter_mut().skip(some * JOINING).take(JOINING);
+        joining.for_each(|client| client.send(&join));
         for _ in 0..3 {
             world.turn();
         }
@@ -135,9 +138,9 @@ fn churn(world: &mut World, rounds: usize) -> u64 {
 }
 
 fn heartbeat(world: &mut World, rounds: usize) -> u64 {
-    const IDLE: usize = 500;
+    const IDLE: usize = 100;
     // Some two Pings for each step.
-    const STEP: Duration = Duration::from_millis(100);
+    const STEP: Duration = Duration::from_millis(500);
     let mut clients = world.open(IDLE, |_| "/echo".to_owned());
     let mut pass = |world: &mut World, pongs: u64| {
         let before = world.counters().pongs_received.get();
