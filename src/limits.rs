@@ -98,8 +98,18 @@ pub const ACCEPTS_PER_TURN_MAX: usize = 256;
 pub const EVENTS_PER_TURN_MAX: usize = 1024;
 /// Deadlines fired in one turn; the rest fire in the next.
 pub const DEADLINES_PER_TURN_MAX: usize = 1024;
-/// Dead connections that are sent their Close and closed in one turn; the rest wait for the next.
-pub const DEAD_PER_TURN_MAX: usize = 128;
+/// Pings that are company enough: a worker's rounds are as long as it has connections for so many.
+pub const PINGS_PER_ROUND: u64 = 256;
+/// Rounds of Pings in a heartbeat's interval, at least: what a Ping waits for company is at most the interval by this.
+pub const ROUNDS_PER_INTERVAL_MIN: u32 = 64;
+/// Connections that were declared dead and are sent their Close and closed in the same turn. More of them wait.
+pub const DEAD_AT_ONCE_MAX: usize = 8;
+/// Ticks before the first of many that were declared dead is sent its Close and closed: the news of all goes first.
+pub const DEAD_WAIT_TICKS: u32 = 10;
+/// Dead connections that are sent their Close and closed in one tick, or a [`DEAD_TICKS`]th of them if that is more.
+pub const DEAD_PER_TICK_MIN: usize = 32;
+/// See [`DEAD_PER_TICK_MIN`].
+pub const DEAD_TICKS: usize = 64;
 /// Mail taken from the mailbox in one turn.
 pub const MAIL_PER_TURN_MAX: usize = 4096;
 /// Mail that waits for a worker. Past it the sender is told `Full`.
@@ -167,6 +177,12 @@ pub const BIG_ROOM_MEMBERS: usize = 100;
 /// Offline users whose last-seen time is kept, an equal share of them on each worker; past it the one offline for longest is
 /// forgotten.
 pub const LAST_SEEN_MAX: usize = 100_000;
+/// Ticks before what is kept of an offline user is moved to where it takes less.
+pub const STOW_WAIT_TICKS: u32 = 100;
+/// Offline users that are moved there in a tick, or a [`STOW_TICKS`]th of those that wait if that is more.
+pub const STOW_PER_TICK_MIN: usize = 32;
+/// See [`STOW_PER_TICK_MIN`].
+pub const STOW_TICKS: usize = 64;
 /// Messages of rooms under `--drop-oldest` that wait for one slow reader. Past it the oldest are dropped, and counted.
 pub const SLOW_MESSAGES_MAX: usize = 256;
 /// Bytes of such messages, each of which is shared with all who wait for it. Past it the oldest are dropped, and counted.

@@ -126,6 +126,14 @@ pub fn hints(plan: &Plan) -> Vec<String> {
     if plan.connections > 10_000 && backlog < 1024 {
         hints.push("a short accept queue slows the ramp: sysctl -w net.core.somaxconn=4096".to_owned());
     }
+    let control = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default();
+    if plan.connections > 10_000 && control.trim() == "bbr" {
+        hints.push(
+            "bbr paces events that come one behind the other on an idle connection: sysctl -w \
+             net.ipv4.tcp_congestion_control=cubic"
+                .to_owned(),
+        );
+    }
     hints.extend(message_to_all(plan));
     hints
 }

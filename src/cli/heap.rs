@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use rollcall::http::memory::Process;
-use rollcall::sys::process::{heap_slack, trim_heap};
+use rollcall::sys::process::{heap_bytes, trim_heap};
 
 /// How often what is free goes back to the system.
 const TRIM_EVERY: Duration = Duration::from_secs(10);
@@ -29,7 +29,13 @@ pub(crate) fn start() {
 /// What the process's memory is now: two short reads.
 pub(crate) fn weigh() -> Process {
     let [_, resident, program] = pages().unwrap_or_default().map(|pages| pages * PAGE_BYTES);
-    Process { resident, program, slack: heap_slack() }
+    let [heap, free] = heap_bytes();
+    Process { resident, program, slack: slack(resident - program.min(resident), heap, free) }
+}
+
+/// What is free in a heap of which `resident` bytes are there: what is not was free when it was given back.
+fn slack(resident: u64, heap: u64, free: u64) -> u64 {
+    free.saturating_sub(heap.saturating_sub(resident))
 }
 
 const PAGE_BYTES: u64 = 4096;
@@ -39,4 +45,18 @@ fn pages() -> Option<[u64; 3]> {
     let text = fs::read_to_string("/proc/self/statm").ok()?;
     let mut pages = text.split_ascii_whitespace().map(str::parse);
     Some([pages.next()?.ok()?, pages.next()?.ok()?, pages.next()?.ok()?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_back_is_no_slack() {
+        // 100 of 300 are free, and all are there; then 60 of them go back; then all.
+        assert_eq!(slack(300, 300, 100), 100);
+        assert_eq!(slack(240, 300, 100), 40);
+        assert_eq!(slack(200, 300, 100), 0);
+        assert_eq!(slack(190, 300, 100), 0);
+    }
 }

@@ -15,6 +15,8 @@ pub(crate) type Entry = (u32, u64);
 #[derive(Debug)]
 pub(crate) struct LastSeen {
     entries: VecDeque<Entry>,
+    /// How many of them, from the front, were looked at: their users are in the attic, or stay where they are.
+    looked: usize,
     /// Entries that are not stale.
     kept: usize,
     /// This home's share of [`LAST_SEEN_MAX`].
@@ -24,7 +26,7 @@ pub(crate) struct LastSeen {
 impl LastSeen {
     pub(crate) fn new(homes: Homes) -> LastSeen {
         let kept_max = LAST_SEEN_MAX.div_ceil(usize::from(homes.workers()).max(1));
-        LastSeen { entries: VecDeque::new(), kept: 0, kept_max }
+        LastSeen { entries: VecDeque::new(), looked: 0, kept: 0, kept_max }
     }
 
     pub(crate) fn keep(&mut self, entry: Entry) {
@@ -40,16 +42,43 @@ impl LastSeen {
     /// Takes out whom there is no room for. Walks over all entries where most of them are stale.
     pub(crate) fn excess(&mut self, is_kept: impl Fn(Entry) -> bool) -> Option<u32> {
         if self.entries.len() > 2 * self.kept + STALE_MIN {
-            self.entries.retain(|entry| is_kept(*entry));
+            let (mut index, mut looked) = (0, 0);
+            self.entries.retain(|entry| {
+                let stays = is_kept(*entry);
+                looked += usize::from(stays && index < self.looked);
+                index += 1;
+                stays
+            });
+            self.looked = looked;
             self.entries.shrink_to(2 * self.entries.len());
         }
         while self.kept > self.kept_max {
-            if let Some(entry) = self.entries.pop_front().filter(|entry| is_kept(*entry)) {
+            let entry = self.entries.pop_front();
+            self.looked = self.looked.saturating_sub(1);
+            if let Some(entry) = entry.filter(|entry| is_kept(*entry)) {
                 self.kept -= 1;
                 return Some(entry.0);
             }
         }
         None
+    }
+
+    /// How many were not yet looked at.
+    pub(crate) fn unlooked(&self) -> usize {
+        self.entries.len() - self.looked
+    }
+
+    /// The first that was not.
+    pub(crate) fn look(&self) -> Option<Entry> {
+        self.entries.get(self.looked).copied()
+    }
+
+    /// It was, and from now on is this one.
+    pub(crate) fn looked(&mut self, entry: Entry) {
+        if let Some(place) = self.entries.get_mut(self.looked) {
+            *place = entry;
+            self.looked += 1;
+        }
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -263,6 +263,7 @@ impl<F: Frame> Node<F> {
         self.turned = now.tick;
         self.desk.due(now, &mut self.out);
         self.broadcasts.go_on(&self.edge, &mut self.out);
+        self.users.stow(now.tick);
         while let Some((at, key)) = self.timers.pop_due(now.tick) {
             match Timer::of_key(key) {
                 Timer::User { slot, serial } => self.users.grace_over(now, slot, serial, &mut self.out),
@@ -281,7 +282,8 @@ impl<F: Frame> Node<F> {
     #[must_use]
     pub fn next_due(&self) -> Option<Tick> {
         let broadcast = (!self.broadcasts.is_empty()).then_some(self.turned);
-        [self.timers.next(), self.desk.next_due(), broadcast].into_iter().flatten().reduce(Tick::min)
+        let stow = self.users.stow_due();
+        [self.timers.next(), self.desk.next_due(), broadcast, stow].into_iter().flatten().reduce(Tick::min)
     }
 
     /// Takes what is to be done.
@@ -369,7 +371,7 @@ impl<F: Frame> Node<F> {
             }
             Envelope::Suspect { user, at, suspect } => users.suspect(now, &user, at, suspect, out),
             Envelope::Watch { user, asker, suspect } => users.watch(now, &user, asker, suspect, out),
-            Envelope::Unwatch { user, worker, suspect } => users.unwatch(&user, worker, suspect),
+            Envelope::Unwatch { user, worker, suspect } => users.unwatch(now.tick, &user, worker, suspect),
             Envelope::Look { user, asker } => users.look(now, user, asker, out),
             Envelope::Tell { user, from, data, within, asker } => {
                 users.tell(now, &user, (from.as_deref(), &data), within.as_deref(), asker, out);

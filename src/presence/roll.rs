@@ -37,6 +37,17 @@ impl Roll {
         self.blocks.insert(at + 1, behind);
     }
 
+    /// Puts another slot in the place of one; both have the same name.
+    pub(crate) fn replace<'n>(&mut self, from: u32, to: u32, name_of: impl Fn(u32) -> &'n str) {
+        let name = name_of(from);
+        let Some(at) = self.block(name, &name_of) else { return };
+        let block = &mut self.blocks[at];
+        let place = block.partition_point(|other| name_of(*other) < name);
+        if let Some(slot) = block.get_mut(place).filter(|slot| **slot == from) {
+            *slot = to;
+        }
+    }
+
     /// Takes a slot out; it still has its name.
     pub(crate) fn remove<'n>(&mut self, slot: u32, name_of: impl Fn(u32) -> &'n str) {
         let name = name_of(slot);

@@ -36,6 +36,14 @@ impl Table {
         self.shards[shard].insert_unique(hash, slot, |slot| place(homes, name_of(*slot)).1);
     }
 
+    /// Puts another slot in the place of one; both have the same name.
+    pub(crate) fn replace(&mut self, name: &str, from: u32, to: u32) {
+        let (shard, hash) = self.place(name);
+        if let Some(slot) = self.shards[shard].find_mut(hash, |slot| *slot == from) {
+            *slot = to;
+        }
+    }
+
     /// Takes a slot out.
     pub(crate) fn remove<'a>(&mut self, name: &str, slot: u32, name_of: impl Fn(u32) -> &'a str) {
         let (shard, hash) = self.place(name);

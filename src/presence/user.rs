@@ -2,9 +2,19 @@
 //!
 //! A connection that closed or broke goes on counting for the grace, and one that comes within it takes its place: a page
 //! that reloads shows nothing at all. Whatever changes what a watcher sees is one event with the next version.
+//!
+//! | file | subject |
+//! |---|---|
+//! | this one | who comes and goes, and what there is to tell of it |
+//! | [`watchers`] | who is told |
+//! | [`sight`] | where users are |
+//! | [`orders`] | what reaches all of a user's connections; pages |
+//! | [`attic`] | what is kept of those who left |
 
+mod attic;
 mod orders;
 mod sight;
+mod watchers;
 
 use crate::presence::device::{Device, Devices, Lingering};
 use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
@@ -15,11 +25,13 @@ use crate::presence::node::{Outgoing, Rules, next_serial};
 use crate::presence::roll::Roll;
 use crate::presence::table::Table;
 use crate::presence::timer::Timer;
+use crate::presence::user::attic::Attic;
 use crate::presence::user::sight::News;
+use crate::presence::user::watchers::Watchers;
 use crate::presence::view::{Reason, State, View};
 use crate::presence::whereabouts::Whereabouts;
 use crate::slots::Slots;
-use crate::time::Now;
+use crate::time::{Now, Tick};
 
 /// A user: 104 bytes.
 #[derive(Debug)]
@@ -27,7 +39,8 @@ struct User {
     name: Name,
     devices: Devices,
     watchers: Watchers,
-    info: Option<std::sync::Arc<str>>,
+    /// Few have any: a pointer to it.
+    info: Option<Box<std::sync::Arc<str>>>,
     version: u64,
     since_millis: u64,
     last_seen_millis: u64,
@@ -49,17 +62,6 @@ struct Told {
     connections: u8,
 }
 
-/// How many clients of a worker watch, with and without suspicions.
-#[derive(Clone, Copy, Debug)]
-struct Watcher {
-    worker: u16,
-    plain: u32,
-    full: u32,
-}
-
-/// Most users are watched by nobody: a pointer, not a vector.
-type Watchers = Option<Box<Vec<Watcher>>>;
-
 impl User {
     fn told(&self) -> Told {
         let (state, plain) = self.devices.states();
@@ -76,7 +78,7 @@ impl User {
             since_millis: self.since_millis,
             last_seen_millis: if heard { now.unix_millis } else { self.last_seen_millis },
             connections: usize::from(self.told.connections),
-            info: self.info.clone(),
+            info: self.info.as_deref().cloned(),
             reason: self.reason,
             rooms: None,
         }
@@ -93,7 +95,7 @@ impl User {
     }
 
     fn is_forgettable(&self) -> bool {
-        self.devices.is_empty() && self.watchers.is_none()
+        self.devices.is_empty() && self.watchers.is_empty()
     }
 }
 
@@ -102,6 +104,7 @@ impl User {
 pub struct Users {
     table: Table,
     users: Slots<User>,
+    attic: Attic,
     /// All of them by name, for pages.
     roll: Roll,
     next_serial: u32,
@@ -112,8 +115,8 @@ pub struct Users {
     forgotten: u64,
     /// Bytes of all names.
     name_bytes: usize,
-    /// Workers that users are watched from, over all users.
-    watchers: usize,
+    /// Bytes of heap of the watchers of all users.
+    watcher_bytes: usize,
 }
 
 impl Users {
@@ -121,6 +124,7 @@ impl Users {
         Users {
             table: Table::new(homes),
             users: Slots::default(),
+            attic: Attic::default(),
             roll: Roll::default(),
             next_serial: 0,
             last_seen: LastSeen::new(homes),
@@ -128,7 +132,7 @@ impl Users {
             present: 0,
             forgotten: 0,
             name_bytes: 0,
-            watchers: 0,
+            watcher_bytes: 0,
         }
     }
 
@@ -141,28 +145,27 @@ impl Users {
     /// Users that are known, the offline ones whose last-seen time is kept among them.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.users.len()
+        self.users.len() + self.attic.len()
     }
 
     /// Whether none is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.users.is_empty()
+        self.len() == 0
     }
 
     /// What is known of a user.
     #[must_use]
     pub fn view(&self, user: &str, now: Now) -> View {
-        self.find(user).map_or_else(View::default, |slot| self.view_of(slot, now))
+        self.seek(user).map_or_else(View::default, |slot| self.view_of_any(slot, now))
     }
 
     /// Bytes held, their names and who watches them included; what few of them have (a second connection, `info`) apart.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let watchers = self.watchers * size_of::<Watcher>();
         let tables =
             self.table.bytes() + self.roll.bytes() + self.last_seen.bytes() + self.whereabouts.bytes();
-        self.users.bytes() + tables + self.name_bytes + watchers
+        self.users.bytes() + self.attic.bytes() + tables + self.name_bytes + self.watcher_bytes
     }
 
     /// A connection is there. It takes the place of one that lingers; over the cap, of the oldest.
@@ -250,7 +253,7 @@ impl Users {
         }
         let state = if device.away { State::Away } else { State::Online };
         let informed = info.is_some_and(|info| {
-            let info = (&*info != "null").then(|| info.into());
+            let info = (&*info != "null").then(|| Box::new(info.into()));
             std::mem::replace(&mut known.info, info.clone()) != info
         });
         if let Some(asker) = asker {
@@ -272,50 +275,6 @@ impl Users {
         if let Some(device) = self.users[slot as usize].devices.get_mut(at) {
             device.suspect = suspect;
             self.refresh(now, slot, None, News::default(), out);
-        }
-    }
-
-    /// A client begins to watch: the view as it is, and from then on its worker is told of every change.
-    pub(crate) fn watch<F>(
-        &mut self,
-        now: Now,
-        user: &Name,
-        asker: Asker,
-        suspect: bool,
-        out: &mut Outgoing<F>,
-    ) {
-        let slot = self.find_or_add(user);
-        let known = &mut self.users[slot as usize];
-        let worker = asker.at.worker;
-        let watchers = known.watchers.get_or_insert_default();
-        let place = watchers.iter().position(|watcher| watcher.worker == worker).unwrap_or_else(|| {
-            // Most who are watched are so from one worker: a vector's usual first step has room for four.
-            watchers.reserve_exact(1);
-            watchers.push(Watcher { worker, plain: 0, full: 0 });
-            self.watchers += 1;
-            watchers.len() - 1
-        });
-        let watcher = &mut watchers[place];
-        *(if suspect { &mut watcher.full } else { &mut watcher.plain }) += 1;
-        let (user, view) = (known.name.clone(), self.view_of(slot, now));
-        out.post(worker, Envelope::Seen { asker, user, view });
-    }
-
-    /// A client watches no more.
-    pub(crate) fn unwatch(&mut self, user: &str, worker: u16, suspect: bool) {
-        let Some(slot) = self.find(user) else { return };
-        let known = &mut self.users[slot as usize];
-        let Some(watchers) = &mut known.watchers else { return };
-        if let Some(watcher) = watchers.iter_mut().find(|watcher| watcher.worker == worker) {
-            let count = if suspect { &mut watcher.full } else { &mut watcher.plain };
-            *count = count.saturating_sub(1);
-        }
-        let before = watchers.len();
-        watchers.retain(|watcher| watcher.plain + watcher.full > 0);
-        self.watchers -= before - watchers.len();
-        if watchers.is_empty() {
-            known.watchers = None;
-            self.forget_later(slot);
         }
     }
 
@@ -348,7 +307,7 @@ impl Users {
             known.since_millis = now.unix_millis;
         }
         let view = View { rooms: self.whereabouts.of(slot), ..known.view(now) };
-        if let Some(watchers) = &known.watchers {
+        if !known.watchers.is_empty() {
             let plain_changed =
                 informed || (before.plain, before.connections) != (after.plain, after.connections);
             let plain = plain_changed.then(|| F::encode(&event::presence(&known.name, &view, view.plain)));
@@ -356,7 +315,12 @@ impl Users {
                 Some(plain) if view.plain == view.state => Some(plain.clone()),
                 _ => shown.then(|| F::encode(&event::presence(&known.name, &view, view.state))),
             };
-            for watcher in watchers.iter().filter(|watcher| plain.is_some() || moved || watcher.full > 0) {
+            for watcher in known
+                .watchers
+                .as_slice()
+                .iter()
+                .filter(|watcher| plain.is_some() || moved || watcher.full > 0)
+            {
                 let (user, view, plain, full) =
                     (known.name.clone(), view.clone(), plain.clone(), full.clone());
                 out.post(watcher.worker, Envelope::Changed { user, view, plain, full });
@@ -370,7 +334,7 @@ impl Users {
                 if self.whereabouts.settle(slot) {
                     self.tell_rooms(now, slot, out);
                 }
-                self.forget_later(slot);
+                self.forget_later(now.tick, slot);
             }
             _ => {}
         }
@@ -378,7 +342,7 @@ impl Users {
 
     /// Files an offline user among those whose last-seen time is kept, and forgets the one that is there for longest
     /// where they are too many: one came, so one goes. One that was never here is forgotten at once.
-    fn forget_later(&mut self, slot: u32) {
+    fn forget_later(&mut self, now: Tick, slot: u32) {
         let Some(known) = self.users.get_mut(slot as usize).filter(|user| user.devices.is_empty()) else {
             return;
         };
@@ -386,15 +350,23 @@ impl Users {
             return self.forget(slot);
         }
         if !std::mem::replace(&mut known.kept, true) {
+            if self.last_seen.unlooked() == 0 {
+                self.attic.wait(now);
+            }
             self.last_seen.keep((slot, known.version));
         }
-        let users = &self.users;
+        let (users, attic) = (&self.users, &self.attic);
         let is_kept = |(slot, version): Entry| {
-            users.get(slot as usize).is_some_and(|user: &User| user.kept && user.version == version)
+            let is_so = |user: &User| user.kept && user.version == version;
+            attic.version(slot) == Some(version) || users.get(slot as usize).is_some_and(is_so)
         };
-        if let Some(slot) = self.last_seen.excess(is_kept) {
-            self.users[slot as usize].kept = false;
-            self.forget(slot);
+        match self.last_seen.excess(is_kept) {
+            Some(slot) if Attic::holds(slot) => self.clear_out(slot),
+            Some(slot) => {
+                self.users[slot as usize].kept = false;
+                self.forget(slot);
+            }
+            None => {}
         }
     }
 
@@ -406,27 +378,36 @@ impl Users {
         }
         self.forgotten = self.forgotten.max(known.version);
         self.name_bytes -= bytes_of(&known.name);
-        let name_of = |slot: u32| &*self.users[slot as usize].name;
+        let (users, attic) = (&self.users, &self.attic);
+        let name_of = |slot: u32| name_of(users, attic, slot);
         self.table.remove(&known.name, slot, name_of);
         self.roll.remove(slot, name_of);
         self.users.try_remove(slot as usize);
     }
 
+    /// The slot of a user that is not in the attic: of any who is here, watched or in a room.
     fn find(&self, user: &str) -> Option<u32> {
-        self.table.find(user, |slot| &*self.users[slot as usize].name)
+        self.seek(user).filter(|slot| !Attic::holds(*slot))
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^32: each takes 104 bytes")]
+    /// The slot of a user that is known.
+    fn seek(&self, user: &str) -> Option<u32> {
+        self.table.find(user, |slot| name_of(&self.users, &self.attic, slot))
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^31: each takes 104 bytes")]
     fn find_or_add(&mut self, name: &Name) -> u32 {
-        if let Some(slot) = self.find(name) {
-            return slot;
+        match self.seek(name) {
+            Some(slot) if Attic::holds(slot) => return self.fetch(slot, name),
+            Some(slot) => return slot,
+            None => {}
         }
         self.next_serial = next_serial(self.next_serial);
         let serial = self.next_serial;
         let slot = self.users.insert(User {
             name: name.clone(),
             devices: Devices::None,
-            watchers: None,
+            watchers: Watchers::None,
             info: None,
             version: 0,
             since_millis: 0,
@@ -438,11 +419,17 @@ impl Users {
             kept: false,
         }) as u32;
         self.name_bytes += bytes_of(name);
-        let name_of = |slot: u32| &*self.users[slot as usize].name;
+        let (users, attic) = (&self.users, &self.attic);
+        let name_of = |slot: u32| name_of(users, attic, slot);
         self.table.insert(name, slot, name_of);
         self.roll.insert(slot, name_of);
         slot
     }
+}
+
+/// What the owner of a slot is called.
+fn name_of<'a>(users: &'a Slots<User>, attic: &'a Attic, slot: u32) -> &'a str {
+    if Attic::holds(slot) { attic.name(slot) } else { &users[slot as usize].name }
 }
 
 const _: () = assert!(size_of::<User>() <= 104);

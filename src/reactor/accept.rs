@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use tracing::{info, warn};
 
 use crate::limits::{
-    ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, DEAD_PER_TURN_MAX, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX,
+    ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, DEAD_AT_ONCE_MAX, DEAD_PER_TICK_MIN, DEAD_TICKS,
+    DEAD_WAIT_TICKS, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX,
 };
 use crate::reactor::admission::Unwanted;
 use crate::reactor::arena::NONE;
@@ -140,21 +141,29 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// Declares an open connection dead: the service knows at once, so that the news is out in this turn. The socket gets
-    /// its Close and is closed in one of the next: that takes ten times as long, and thousands may die in one tick.
+    /// its Close and is closed a little later: that takes ten times as long, and thousands may die in one tick.
     pub(crate) fn declare_dead(&mut self, id: ConnId) {
         let end = self.core.now.tick.after(self.core.timing.close);
         let Some(conn) = self.core.get_mut(id).filter(|conn| conn.life == Life::Open) else { return };
         conn.life = Life::Ending;
         conn.deadline = end;
+        if self.dead.is_empty() {
+            self.clear_at = self.core.now.tick.after(DEAD_WAIT_TICKS);
+        }
         self.dead.push_back(id);
         self.tell_gone(id, Cause::Timeout);
         self.settle();
     }
 
-    /// Clears away a turn's share of the dead, unless there are more deaths to tell of first. Each gets a last word: what
-    /// its socket takes of it at the end of this turn.
+    /// Clears away a tick's share of the dead; of many, when all workers have had time to tell of theirs. Each gets a last
+    /// word: what its socket takes of it at the end of this turn.
     pub(crate) fn clear_away(&mut self) {
-        let share = if self.overdue { 0 } else { DEAD_PER_TURN_MAX.min(self.dead.len()) };
+        let may_wait = self.dead.len() > DEAD_AT_ONCE_MAX && !self.core.now.tick.has_reached(self.clear_at);
+        if self.dead.is_empty() || self.overdue || may_wait {
+            return;
+        }
+        self.clear_at = self.core.now.tick.after(1);
+        let share = (self.dead.len() / DEAD_TICKS).max(DEAD_PER_TICK_MIN).min(self.dead.len());
         let dead: Vec<ConnId> = self.dead.drain(..share).collect();
         let (payload, len) = Close::new(CloseCode::TIMEOUT, "no heartbeat in time").payload();
         for id in dead {

@@ -6,6 +6,7 @@ use crate::reactor::core::{Core, Letter};
 use crate::reactor::counters::Cause;
 use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
+use crate::reactor::mailbox::Haste;
 use crate::reactor::service::{SendError, SharedFrame};
 use crate::time::{Now, Tick};
 use crate::wire::close::Close;
@@ -160,10 +161,10 @@ impl<M> Context<'_, M> {
     ///
     /// # Errors
     /// Its mailbox is full, or there is no such worker: the mail comes back.
-    pub fn post(&mut self, to: WorkerId, mail: M) -> Result<(), M> {
+    pub fn post(&mut self, to: WorkerId, mail: M, haste: Haste) -> Result<(), M> {
         let Some(mailbox) = self.core.mailboxes.get(to.index()) else { return Err(mail) };
         let letter = Letter { from: self.core.id, mail };
-        if let Err(letter) = mailbox.post(letter) {
+        if let Err(letter) = mailbox.post(letter, haste) {
             self.core.counters().mail_refused.add(1);
             return Err(letter.mail);
         }

@@ -71,7 +71,7 @@ impl<M> Core<M> {
     ) -> Core<M> {
         Core {
             id,
-            timing: Timing::of(config),
+            timing: Timing::of(config, id),
             config: config.clone(),
             fleet,
             mailboxes,

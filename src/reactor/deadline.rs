@@ -1,8 +1,9 @@
 //! Deadlines: which one of a connection's is next, as a pure function of the connection.
 
-use crate::limits::{ANSWER_TICKS_MAX, KEEP_ALIVE_TICKS};
+use crate::limits::{ANSWER_TICKS_MAX, KEEP_ALIVE_TICKS, PINGS_PER_ROUND, ROUNDS_PER_INTERVAL_MIN};
 use crate::reactor::config::{Config, HeartbeatMode};
 use crate::reactor::conn::{Beat, Conn, Life, Protocol};
+use crate::reactor::ids::WorkerId;
 use crate::time::{Tick, ticks};
 
 /// What is due.
@@ -33,6 +34,7 @@ pub(crate) enum Deadline {
 pub(crate) struct Timing {
     pub(crate) mode: HeartbeatMode,
     pub(crate) interval: u32,
+    pub(crate) round: Round,
     pub(crate) timeout: u32,
     pub(crate) suspect: Option<u32>,
     pub(crate) client_silence: u32,
@@ -44,11 +46,40 @@ pub(crate) struct Timing {
     pub(crate) keep_alive: u32,
 }
 
+/// The ticks at which a worker sends Pings, a power of two apart. A Ping may leave somewhat after the interval, a death may
+/// not be told late: so the first wait for company, and the worker, its peers and the system's scheduler wake once for all
+/// of them. Where many are due in every tick they have company enough, and the round is one tick.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Round {
+    /// Ticks from one to the next, less one.
+    mask: u32,
+    /// Where this worker's lie, so that workers take turns.
+    phase: u32,
+}
+
+impl Round {
+    /// The rounds of a worker with so many connections, each pinged once in `interval` ticks.
+    pub(crate) fn of(interval: u32, worker: WorkerId, connections: usize) -> Round {
+        let interval = interval.max(1);
+        let longest = interval / ROUNDS_PER_INTERVAL_MIN;
+        let full = u64::from(interval) * PINGS_PER_ROUND / connections.max(1) as u64;
+        let length = 1 << u32::try_from(full).map_or(longest, |full| full.min(longest)).max(1).ilog2();
+        Round { mask: length - 1, phase: u32::from(worker.0) % length }
+    }
+
+    /// The first round at `at` or later.
+    pub(crate) fn from(self, at: Tick) -> Tick {
+        at.after(self.phase.wrapping_sub(at.0) & self.mask)
+    }
+}
+
 impl Timing {
-    pub(crate) fn of(config: &Config) -> Timing {
+    pub(crate) fn of(config: &Config, worker: WorkerId) -> Timing {
+        let interval = ticks(config.heartbeat.interval);
         Timing {
             mode: config.heartbeat.mode,
-            interval: ticks(config.heartbeat.interval),
+            interval,
+            round: Round::of(interval, worker, 0),
             timeout: ticks(config.heartbeat.timeout),
             suspect: config.heartbeat.suspect_after.map(ticks),
             client_silence: ticks(config.heartbeat.client_silence),
@@ -95,7 +126,7 @@ fn of_open(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
         }
         (HeartbeatMode::Client, _) => (conn.last_heard.after(timing.client_silence), Deadline::Silence),
         (_, Beat::First(at)) => (at, Deadline::Ping),
-        (_, Beat::Quiet) => (conn.last_heard.after(timing.interval), Deadline::Ping),
+        (_, Beat::Quiet) => (timing.round.from(conn.last_heard.after(timing.interval)), Deadline::Ping),
         // It waits behind a backlog, which has a deadline of its own.
         (_, Beat::Queued) => (conn.last_heard.after(u32::MAX / 4), Deadline::Ping),
         // So has the backlog of a peer that isn't read because of it: its Pong may lie in the socket.
@@ -118,4 +149,30 @@ fn of_open(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
 
 fn earlier(a: (Tick, Deadline), b: (Tick, Deadline)) -> (Tick, Deadline) {
     if b.0.is_before(a.0) { b } else { a }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticks_of(interval: u32, connections: usize) -> u32 {
+        Round::of(interval, WorkerId(0), connections).mask + 1
+    }
+
+    #[test]
+    fn rounds_are_as_long_as_company_has_to_be_waited_for() {
+        assert_eq!([0, 1, 19_000].map(|few| ticks_of(2_500, few)), [32; 3], "320 ms of 25 s");
+        assert_eq!([40_000, 100_000, 500_000, usize::MAX].map(|many| ticks_of(2_500, many)), [16, 4, 1, 1]);
+        assert_eq!([0, 1, 63, 64, 400].map(|short| ticks_of(short, 9)), [1, 1, 1, 1, 4]);
+    }
+
+    #[test]
+    fn a_round_is_never_before_its_time_and_workers_take_turns() {
+        for (worker, expected) in [(0, [0, 32, 32]), (5, [5, 5, 37]), (37, [5, 5, 37])] {
+            let round = Round::of(2_500, WorkerId(worker), 0);
+            assert_eq!([0, 3, 6].map(|at| round.from(Tick(at)).0), expected);
+            let wraps = round.from(Tick(u32::MAX));
+            assert_eq!(wraps.since(Tick(u32::MAX)), u32::from(worker) % 32 + 1);
+        }
+    }
 }

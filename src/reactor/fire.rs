@@ -112,6 +112,9 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn say_goodbye(&mut self, id: ConnId) {
         self.service.farewell(&mut Context { core: &mut self.core }, id);
         self.core.close(id, &Close::new(CloseCode::GOING_AWAY, "server is going away"), Cause::Drain);
+        // With more of them than the window has time for, it ends later: nobody is cut off without a word.
+        let answered = self.core.now.tick.after(self.core.timing.close + 1);
+        self.drained_by = self.drained_by.map(|by| if by.is_before(answered) { answered } else { by });
         self.settle();
     }
 
@@ -119,6 +122,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     pub(crate) fn first_beat(&mut self, id: ConnId) {
         let half = self.core.timing.interval / 2;
         let at = self.core.now.tick.after(half + self.core.random.below(half + 1));
+        let at = self.core.timing.round.from(at);
         let mode = self.core.timing.mode;
         if let Some(conn) = self.core.get_mut(id) {
             conn.beat = if mode == HeartbeatMode::Client { Beat::Quiet } else { Beat::First(at) };

@@ -20,6 +20,17 @@ pub struct Mailbox<M> {
     rung: AtomicBool,
     /// Letters in the queue, to be seen without its lock.
     waiting: AtomicUsize,
+    /// Whether one of them can't wait.
+    urgent: AtomicBool,
+}
+
+/// Whether a letter may wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Haste {
+    /// Somebody waits for what comes of it.
+    Urgent,
+    /// It may wait for others, until the next tick at most: where thousands come, the receiver wakes once for all of them.
+    Patient,
 }
 
 impl<M> Mailbox<M> {
@@ -31,6 +42,7 @@ impl<M> Mailbox<M> {
             bell,
             rung: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
+            urgent: AtomicBool::new(false),
         }
     }
 
@@ -43,12 +55,15 @@ impl<M> Mailbox<M> {
     ///
     /// # Errors
     /// [`MAILBOX_MAX`] letters wait: the letter comes back.
-    pub fn post(&self, letter: M) -> Result<(), M> {
+    pub fn post(&self, letter: M, haste: Haste) -> Result<(), M> {
         let mut queue = self.lock();
         if queue.len() >= MAILBOX_MAX {
             return Err(letter);
         }
         queue.push_back(letter);
+        if haste == Haste::Urgent {
+            self.urgent.store(true, Relaxed);
+        }
         self.waiting.store(queue.len(), Relaxed);
         Ok(())
     }
@@ -62,13 +77,18 @@ impl<M> Mailbox<M> {
     }
 
     /// Takes all mail: `taken`, which must be empty, is swapped for the queue. Silences the bell first, so that what is
-    /// posted after the swap rings again.
-    pub fn take(&self, taken: &mut VecDeque<M>) {
+    /// posted after the swap rings again. Where `may_wait`, patient mail is left; says whether any was.
+    pub fn take(&self, taken: &mut VecDeque<M>, may_wait: bool) -> bool {
         debug_assert!(taken.is_empty());
         self.silence(|| ());
         let mut queue = self.lock();
+        if may_wait && !queue.is_empty() && !self.urgent.load(Relaxed) {
+            return true;
+        }
         mem::swap(&mut *queue, taken);
         self.waiting.store(0, Relaxed);
+        self.urgent.store(false, Relaxed);
+        false
     }
 
     /// Letters that wait, as of a moment ago.
@@ -122,13 +142,35 @@ mod tests {
     fn mail_keeps_its_order_and_its_bound() {
         let mailbox = mailbox();
         for letter in 0..MAILBOX_MAX {
-            assert_eq!(mailbox.post(letter), Ok(()));
+            assert_eq!(mailbox.post(letter, Haste::Urgent), Ok(()));
         }
-        assert_eq!((mailbox.post(7), mailbox.waiting()), (Err(7), MAILBOX_MAX));
+        assert_eq!((mailbox.post(7, Haste::Urgent), mailbox.waiting()), (Err(7), MAILBOX_MAX));
         let mut taken = VecDeque::new();
-        mailbox.take(&mut taken);
+        mailbox.take(&mut taken, false);
         assert!(taken.iter().copied().eq(0..MAILBOX_MAX) && mailbox.waiting() == 0);
-        assert_eq!(mailbox.post(7), Ok(()));
+        assert_eq!(mailbox.post(7, Haste::Urgent), Ok(()));
+    }
+
+    #[test]
+    fn patient_mail_waits_where_it_may_and_goes_with_what_can_not_wait() {
+        let mailbox = mailbox();
+        let mut taken = VecDeque::new();
+        assert!(!mailbox.take(&mut taken, true), "there is none");
+        mailbox.post(1, Haste::Patient).unwrap();
+        assert!(mailbox.take(&mut taken, true) && taken.is_empty());
+        mailbox.ring();
+        assert!(mailbox.take(&mut taken, true) && taken.is_empty());
+        mailbox.ring();
+        assert_eq!(rings(&mailbox), 1, "the bell was silenced");
+        mailbox.post(2, Haste::Urgent).unwrap();
+        mailbox.post(3, Haste::Patient).unwrap();
+        assert!(!mailbox.take(&mut taken, true));
+        assert_eq!(taken, [1, 2, 3]);
+        taken.clear();
+        mailbox.post(4, Haste::Patient).unwrap();
+        assert!(mailbox.take(&mut taken, true), "what was urgent is gone");
+        assert!(!mailbox.take(&mut taken, false));
+        assert_eq!(taken, [4]);
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub use config::{Config, Deflate, FdTables, Heartbeat, HeartbeatMode};
 pub use counters::Cause;
 pub use fleet::{Fleet, TurnPart};
 pub use ids::{ConnId, RequestId, WorkerId};
+pub use mailbox::Haste;
 pub use server::{Handle, Listen, Server, StartError};
 pub use service::{Accept, Admission, Answer, Context, SendError, Service, SharedFrame};
 pub use worker::{Turned, Worker};

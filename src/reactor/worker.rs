@@ -12,6 +12,7 @@ use crate::reactor::config::Config;
 use crate::reactor::context::Context;
 use crate::reactor::core::{Core, Letter, Mailboxes};
 use crate::reactor::counters::Cause;
+use crate::reactor::deadline::Round;
 use crate::reactor::fleet::{Fleet, TurnPart};
 use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::service::Service;
@@ -44,12 +45,19 @@ pub struct Worker<N: Net, S: Service> {
     /// Connections that writing has brought to their end.
     pub(crate) doomed: Vec<(ConnId, Cause)>,
     pub(crate) letters: VecDeque<Letter<S::Mail>>,
+    /// Mail was left where it was, until the tick after that in which some was taken last.
+    mail_waits: bool,
+    mail_taken: Tick,
     pub(crate) accepting: Accepting,
     pub(crate) next_generation: u32,
     /// When the service wants to be called.
     service_due: Option<Tick>,
+    /// When it was called last.
+    pub(crate) service_called: Tick,
     /// Connections that were declared dead, and are to be cleared away.
     pub(crate) dead: VecDeque<ConnId>,
+    /// When the next of them are.
+    pub(crate) clear_at: Tick,
     /// Some deadline was due that the last turn had no time for.
     pub(crate) overdue: bool,
     /// The tick by which a drain is over at the latest.
@@ -107,10 +115,14 @@ impl<N: Net, S: Service> Worker<N, S> {
             unread: VecDeque::new(),
             doomed: Vec::new(),
             letters: VecDeque::new(),
+            mail_waits: false,
+            mail_taken: now.tick,
             accepting: Accepting::Waiting,
             next_generation: 0,
             service_due: Some(now.tick),
+            service_called: now.tick,
             dead: VecDeque::new(),
+            clear_at: now.tick,
             overdue: false,
             drained_by: None,
             weigh_at: now.tick,
@@ -128,6 +140,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.at(TurnPart::Mail).mailbox();
         self.at(TurnPart::Connections).connections();
         self.at(TurnPart::Deadlines).deadlines();
+        self.ring();
         self.clear_away();
         self.at(TurnPart::Flush).flush();
         Ok(self.at(TurnPart::Tick).finish_turn())
@@ -171,7 +184,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// How long nothing can be due; `None` where nothing ever is.
     fn timeout(&self) -> Option<Duration> {
-        let waiting = self.accepting == Accepting::Waiting || self.overdue || !self.dead.is_empty();
+        let waiting = self.accepting == Accepting::Waiting || self.overdue;
         let shaking = self.core.tls.as_ref().is_some_and(|side| !side.waiting.is_empty());
         if waiting || shaking || !self.unread.is_empty() || !self.letters.is_empty() {
             return Some(Duration::ZERO);
@@ -180,8 +193,11 @@ impl<N: Net, S: Service> Worker<N, S> {
             Accepting::Blocked(at) => Some(at),
             _ => None,
         };
+        let clearing = (!self.dead.is_empty()).then_some(self.clear_at);
+        let mail = self.mail_waits.then(|| self.mail_taken.after(1));
         let weighing = self.is_worth_weighing().then_some(self.weigh_at);
-        let next = [self.core.wheel.next(), self.service_due, retry, self.drained_by, weighing];
+        let next =
+            [self.core.wheel.next(), self.service_due, retry, clearing, mail, self.drained_by, weighing];
         let next = next.into_iter().flatten().reduce(Tick::min)?;
         // The turn's own time has passed since its reading of the clock: a deadline may be due by now.
         let now = self.net.now();
@@ -192,7 +208,12 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn mailbox(&mut self) {
         if self.letters.is_empty() {
             let mailboxes = self.core.mailboxes.clone();
-            mailboxes[self.core.id.index()].take(&mut self.letters);
+            let (mailbox, now) = (&mailboxes[self.core.id.index()], self.core.now.tick);
+            // What was taken in this tick has had its company.
+            self.mail_waits = mailbox.take(&mut self.letters, self.mail_taken == now);
+            if !self.letters.is_empty() {
+                self.mail_taken = now;
+            }
             // Behind the mailbox, which silences the bell: who rang for a drain would else be heard and not listened to.
             if self.drained_by.is_none() && self.core.fleet.is_draining() {
                 self.begin_drain();
@@ -274,7 +295,9 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     fn finish_turn(&mut self) -> Turned {
         self.service_due = self.service.tick(&mut Context { core: &mut self.core });
+        self.service_called = self.core.now.tick;
         self.settle();
+        self.ring();
         self.flush();
         // A write that failed may have moved the service to end or answer others: nothing would wake us for them.
         while !self.core.gone.is_empty() || !self.core.answers.is_empty() {
@@ -308,6 +331,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn weigh(&mut self) {
         self.weigh_at = self.core.now.tick.after(WEIGH_TICKS);
         self.weighed = self.core.conns.len();
+        self.core.timing.round = Round::of(self.core.timing.interval, self.core.id, self.weighed);
         self.core.arena.give_back();
         self.letters.shrink_to(MAIL_KEPT);
         self.dead.shrink_to(MAIL_KEPT);

@@ -12,7 +12,7 @@ use crate::presence::admin::{Ask, Reply};
 use crate::presence::{
     About, Effect, Entry, Envelope, Frame, Homes, Name, Node, Reason, Rules, event, is_name,
 };
-use crate::reactor::{Cause, ConnId, Context, SendError, SharedFrame, WorkerId};
+use crate::reactor::{Cause, ConnId, Context, Haste, SendError, SharedFrame, WorkerId};
 use crate::service::gate::Gate;
 use crate::service::heartbeats::{Said, Shapes};
 use crate::time::{Now, TICK_MILLIS, Tick};
@@ -347,7 +347,8 @@ impl Presence {
     /// Posts a letter behind those that are held back for its worker.
     fn post(&mut self, cx: &mut Context<'_, Letter>, to: u16, letter: Letter) {
         let held = &mut self.held_back[usize::from(to)];
-        let back = if held.is_empty() { cx.post(WorkerId(to), letter).err() } else { Some(letter) };
+        let haste = haste(&letter);
+        let back = if held.is_empty() { cx.post(WorkerId(to), letter, haste).err() } else { Some(letter) };
         let Some(letter) = back.and_then(|letter| self.node.refused(cx.now(), letter)) else { return };
         let held = &mut self.held_back[usize::from(to)];
         if held.len() >= HELD_BACK_MAX && matches!(letter, Envelope::Deliver { .. } | Envelope::Told { .. }) {
@@ -360,12 +361,26 @@ impl Presence {
     fn post_held_back(&mut self, cx: &mut Context<'_, Letter>) {
         for (held, to) in self.held_back.iter_mut().zip(0..) {
             while let Some(letter) = held.pop_front() {
-                if let Err(letter) = cx.post(WorkerId(to), letter) {
+                let haste = haste(&letter);
+                if let Err(letter) = cx.post(WorkerId(to), letter, haste) {
                     held.push_front(letter);
                     break;
                 }
             }
         }
+    }
+}
+
+/// Who is dead or suspected, and what watchers see change, is told within a tick, but not more often than that: after a mass
+/// death there are thousands of such letters, between all workers, each a small piece of work. Who comes, or closes and may
+/// be back in a moment at another worker, is not kept waiting.
+fn haste(letter: &Letter) -> Haste {
+    match letter {
+        Envelope::Down { reason: Reason::Timeout, .. }
+        | Envelope::Suspect { .. }
+        | Envelope::Changed { .. }
+        | Envelope::Unwatch { .. } => Haste::Patient,
+        _ => Haste::Urgent,
     }
 }
 

@@ -42,15 +42,17 @@ pub fn trim_heap() {
     }
 }
 
-/// Bytes of the heap that are free: the C library's own count.
+/// Bytes of the heap, and those of them that are free: the C library's own count. Either may have been given back to the
+/// system, or never have been touched.
 #[must_use]
-pub fn heap_slack() -> u64 {
+pub fn heap_bytes() -> [u64; 2] {
     #[cfg(target_env = "gnu")]
     #[expect(unsafe_code, reason = "no safe library function asks the C library's allocator for this")]
     // SAFETY: it takes nothing but the allocator's own locks, and returns numbers.
     unsafe {
-        libc::mallinfo2().fordblks as u64
+        let heap = libc::mallinfo2();
+        [(heap.arena + heap.hblkhd) as u64, heap.fordblks as u64]
     }
     #[cfg(not(target_env = "gnu"))]
-    0
+    [0, 0]
 }

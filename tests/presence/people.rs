@@ -1,6 +1,7 @@
 //! Users: the grace, several devices, suspicion, replacement, last-seen times.
 
-use rollcall::presence::{Reason, Rules, State};
+use rollcall::presence::{Frame, Node, Reason, Rules, State};
+use rollcall::time::Now;
 use serde_json::{Value, json};
 
 use super::ask::Ask;
@@ -254,6 +255,64 @@ fn last_seen_times_are_kept_up_to_a_bound_the_oldest_dropped_first() {
     assert_eq!(users.len(), max);
     let known = |user: &str| users.view(user, now).last_seen_millis > 0;
     assert_eq!(["u0", "u1", "flaps", "last"].map(known), [false, true, true, true]);
+}
+
+/// Ten seconds in which nothing happens. Returns the bytes that users then take.
+fn rest<F: Frame>(node: &mut Node<F>, now: &mut Now) -> usize {
+    for _ in 0..1_000 {
+        now.tick = now.tick.after(1);
+        node.due(*now);
+    }
+    node.effects();
+    node.users().bytes()
+}
+
+#[test]
+fn what_is_kept_of_those_who_left_takes_little_and_is_as_it_was() {
+    let mut world = World::new(1, Rules::default());
+    let (node, mut now) = (&mut world.nodes[0], world.now);
+    let users = 2 * rollcall::limits::LAST_SEEN_MAX;
+    let slots: Vec<u32> = (0..users)
+        .map(|n| {
+            let slot = node.open(now, 0, Some(format!("u{n}").into()), false);
+            node.effects();
+            slot
+        })
+        .collect();
+    let full = node.users().bytes();
+    // Some are watched for longer than they are here.
+    let watcher = node.open(now, 0, None, false);
+    for some in (0..1_000).collect::<Vec<usize>>().chunks(250) {
+        let names: Vec<String> = some.iter().map(|n| format!(r#""u{}""#, n * 200 + 1)).collect();
+        let names = names.join(",");
+        node.command(now, watcher, &format!(r#"{{"cmd":"watch","params":{{"users":[{names}]}}}}"#));
+    }
+    now.unix_millis += 60_000;
+    // Those who go first are forgotten, and lie all over the place.
+    let order = (0..users).map(|n| n * 7_919 % users);
+    for n in order.clone() {
+        node.closed(now, slots[n], Reason::Kicked, now.unix_millis - n as u64);
+        node.effects();
+    }
+    let (first, last) = (order.clone().next().unwrap(), order.last().unwrap());
+    let before = node.users().view(&format!("u{last}"), now);
+    let held_with_watched = rest(node, &mut now);
+    node.closed(now, watcher, Reason::Closed, now.unix_millis);
+    let held = rest(node, &mut now);
+    assert!(held * 3 / 2 < held_with_watched, "{held} of {held_with_watched}");
+    let after = node.users();
+    assert!(after.bytes() * 2 < full, "{} of {full}", after.bytes());
+    assert_eq!(after.len(), rollcall::limits::LAST_SEEN_MAX);
+    assert_eq!(after.view(&format!("u{last}"), now), before);
+    assert_eq!(before.last_seen_millis, now.unix_millis - last as u64);
+    assert_eq!(after.view(&format!("u{first}"), now).version, 0);
+    // Who comes back goes on, and goes again.
+    let slot = node.open(now, 0, Some(format!("u{last}").into()), false);
+    let back = node.users().view(&format!("u{last}"), now);
+    assert!(back.version > before.version && back.connections == 1, "{back:?}");
+    node.closed(now, slot, Reason::Kicked, now.unix_millis);
+    assert_eq!(node.users().len(), rollcall::limits::LAST_SEEN_MAX);
+    assert_eq!(node.users().view(&format!("u{last}"), now).last_seen_millis, now.unix_millis);
 }
 
 #[test]

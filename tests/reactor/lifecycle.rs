@@ -224,6 +224,22 @@ fn a_drain_ends_though_peers_never_answer() {
 }
 
 #[test]
+fn a_drain_of_more_than_its_window_has_time_for_cuts_nobody_off() {
+    let mut stage = Stage::new(&Config { drain: SECOND, max_connections: 10_000, ..config() });
+    let ids: Vec<usize> = (0..3_000).map(|_| stage.open()).collect();
+    stage.fleet.begin_drain();
+    // Turns that take 4 s each: the window and the time for answers are over after the second.
+    let mut turns = 0;
+    while stage.worker.turn().unwrap() == Turned::Running && turns < 20 {
+        stage.script.advance(seconds(4));
+        turns += 1;
+    }
+    let told = ids.iter().filter(|id| stage.frames(**id).iter().any(|(opcode, _)| *opcode == Opcode::Close));
+    assert_eq!(told.count(), 3_000);
+    assert!(turns < 10, "it ends: {turns}");
+}
+
+#[test]
 fn what_a_service_ends_when_a_write_fails_is_told_in_the_same_turn() {
     let mut stage = Stage::new(&config());
     let ids: Vec<usize> = (0..4).map(|_| stage.open()).collect();

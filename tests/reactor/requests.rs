@@ -72,6 +72,20 @@ fn an_answer_may_come_later_and_what_is_behind_it_waits() {
 }
 
 #[test]
+fn a_server_that_was_late_gives_the_service_its_turn_before_it_refuses() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.settle();
+    stage.send(id, b"GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    // The worker comes back two seconds later; in that turn the service answers.
+    stage.script.advance(seconds(2));
+    stage.told();
+    stage.settle();
+    let said = String::from_utf8(stage.script.written(id)).unwrap();
+    assert!(said.contains("200 OK") && said.contains("at last") && !said.contains("503"), "{said}");
+}
+
+#[test]
 fn an_answer_that_does_not_come_is_503_after_a_second() {
     let mut stage = Stage::new(&config());
     let id = stage.script.connect();

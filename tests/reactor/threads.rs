@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rollcall::reactor::{
-    Accept, Admission, Cause, Config, ConnId, Context, FdTables, Server, Service, SharedFrame, StartError,
-    WorkerId,
+    Accept, Admission, Cause, Config, ConnId, Context, FdTables, Haste, Server, Service, SharedFrame,
+    StartError, WorkerId,
 };
 use rollcall::wire::session::Kind;
 use rollcall::wire::upgrade::Upgrade;
@@ -45,7 +45,7 @@ impl Service for Broadcast {
         let frame = SharedFrame::new(kind, payload);
         let (here, workers) = (cx.worker().index(), cx.fleet().workers().len());
         for worker in (0..workers).filter(|worker| *worker != here) {
-            cx.post(WorkerId(worker as u16), frame.clone()).expect("room in the mailbox");
+            cx.post(WorkerId(worker as u16), frame.clone(), Haste::Urgent).expect("room in the mailbox");
         }
         self.publish(cx, &frame);
     }

@@ -99,7 +99,7 @@ pub fn ratio(value: f64) -> String {
 
 /// A figure by the unit that ends its name, which is how the schema names them.
 pub fn figure(name: &str, value: f64) -> String {
-    if name.contains("_us") {
+    if name.ends_with("_us") || name.contains("_us_") {
         micros(value)
     } else if name.contains("bytes_per_second") {
         format!("{}/s", bytes(value))
@@ -163,6 +163,7 @@ mod tests {
     #[test]
     fn a_name_decides_the_unit() {
         assert_eq!(figure("p99_us", 1500.0), "1.50 ms");
+        assert_eq!(figure("anonymous_bytes_per_user", 353.0), "353 B");
         assert_eq!(figure("server_cpu_us_per_message", 3.4), "3.40 µs");
         assert_eq!(figure("anonymous_bytes_per_connection", 272.0), "272 B");
         assert_eq!(figure("server_cpu_percent", 97.3), "97 %");

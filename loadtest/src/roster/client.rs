@@ -206,7 +206,7 @@ impl<'a> RosterClient<'a> {
     }
 
     fn gone(&mut self, user: usize, silent: bool, now: u64) {
-        if self.orders.leaving.load(Relaxed) {
+        if self.orders.leaving.load(Relaxed) || self.orders.draining.load(Relaxed) {
             return;
         }
         let doomed = self.orders.cast.doomed.holds(user) && now >= self.orders.doom.load(Relaxed);

@@ -8,8 +8,8 @@ use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
 use crate::presence::event;
 use crate::presence::name::Name;
 use crate::presence::node::Outgoing;
-use crate::presence::user::Users;
 use crate::presence::user::sight::News;
+use crate::presence::user::{Users, name_of};
 use crate::presence::view::{Reason, State, View};
 use crate::time::Now;
 
@@ -85,21 +85,27 @@ impl Users {
         after: Option<&str>,
     ) -> Listing<View> {
         let mut rows = Vec::new();
-        let mut slots = self.roll.after(after, |slot| &*self.users[slot as usize].name);
+        let mut slots = self.roll.after(after, |slot| name_of(&self.users, &self.attic, slot));
         let mut last = None;
+        let name_at = |slot: u32| match self.users.get(slot as usize) {
+            Some(user) => user.name.clone(),
+            None => self.attic.name(slot).into(),
+        };
         for slot in slots.by_ref().take(PAGE_SCAN_MAX) {
-            let user = &self.users[slot as usize];
-            last = Some(user);
-            let is_meant = state.map_or(user.told.state != State::Offline, |state| user.told.state == state);
+            last = Some(slot);
+            let user = self.users.get(slot as usize);
+            let shown = user.map_or(State::Offline, |user| user.told.state);
+            let is_meant = state.map_or(shown != State::Offline, |state| shown == state);
             // Who was only watched was never here.
-            if is_meant && user.version > 0 {
-                rows.push((user.name.clone(), user.view(now)));
+            if is_meant && user.is_none_or(|user| user.version > 0) {
+                let view = user.map_or_else(|| self.attic.view(slot, None), |user| user.view(now));
+                rows.push((name_at(slot), view));
             }
             if rows.len() == limit {
                 break;
             }
         }
-        let next = slots.next().and(last).map(|user| user.name.clone());
+        let next = slots.next().and(last).map(name_at);
         Listing { rows, next }
     }
 }

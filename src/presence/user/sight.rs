@@ -3,7 +3,8 @@
 use crate::presence::envelope::{Asker, Envelope, Frame};
 use crate::presence::name::Name;
 use crate::presence::node::Outgoing;
-use crate::presence::user::{Users, Watcher};
+use crate::presence::user::Users;
+use crate::presence::user::watchers::Watcher;
 use crate::presence::view::{State, View};
 use crate::time::Now;
 
@@ -51,14 +52,14 @@ impl Users {
             _ => self.refresh(now, slot, known.reason, News { moved, ..News::default() }, out),
         }
         if !is_in {
-            self.forget_later(slot);
+            self.forget_later(now.tick, slot);
         }
     }
 
     /// Of an offline user nobody sees anything new in another room: the edges only get to know.
     pub(super) fn tell_rooms<F>(&self, now: Now, slot: u32, out: &mut Outgoing<F>) {
         let (known, view) = (&self.users[slot as usize], self.view_of(slot, now));
-        for Watcher { worker, .. } in known.watchers.iter().flat_map(|watchers| watchers.iter()) {
+        for Watcher { worker, .. } in known.watchers.as_slice() {
             let (user, view) = (known.name.clone(), view.clone());
             out.post(*worker, Envelope::Changed { user, view, plain: None, full: None });
         }

@@ -26,8 +26,11 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// A request, its answer or the next request has been waited for long enough.
     pub(crate) fn request_due(&mut self, id: ConnId) {
         let Some(conn) = self.core.get_mut(id) else { return };
+        let at = conn.deadline;
         let Protocol::Http(held) = &mut conn.protocol else { return };
         match held {
+            // The server may be what was late, and the service about to answer in this very turn: it goes first.
+            Some(http) if http.progress.waiting.is_some() && !self.service_called.has_reached(at) => {}
             None => self.remove(id, Cause::Timeout),
             Some(http) => match http.progress.waiting.take() {
                 Some(waiting) => {

@@ -20,7 +20,7 @@ const PATIENCE: u64 = 20_000_000_000;
 /// How long the message to everybody may take, and how long all may take to leave.
 const DELIVERY: u64 = 30_000_000_000;
 const LEAVING: u64 = 120_000_000_000;
-/// From the end of the drain's window to the end of the server.
+/// From the end of the drain's window to the end of the server, at most.
 const DRAINING: u64 = 60_000_000_000;
 const SECOND: u64 = 1_000_000_000;
 
@@ -267,12 +267,13 @@ impl Course<'_, '_> {
         let clock = self.setup.board.clock;
         let mut emptied = None;
         let mut ended = None;
+        let limit = begin + nanos(self.args.drain()) + DRAINING;
         self.watch.until_count("drain", Subject::Live, all, |counts| {
             if counts.live == 0 {
                 emptied.get_or_insert_with(|| clock.now());
             }
             ended = server.ended();
-            ended.is_some() || clock.now() >= begin + DRAINING
+            ended.is_some() || clock.now() >= limit
         });
         let end = self.now();
         let since = |moment: u64| (moment - begin) as f64 / 1e9;

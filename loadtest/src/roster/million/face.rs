@@ -64,7 +64,8 @@ pub fn broadcast(address: SocketAddr, data: &str) -> Result<(), String> {
         body.len()
     );
     match exchange(address, request.as_bytes()) {
-        Ok((200, _)) => Ok(()),
+        // 202: it goes on, and nobody is left out.
+        Ok((200 | 202, _)) => Ok(()),
         Ok((status, body)) => Err(format!("POST /api/v1/broadcast was answered {status}: {}", body.trim())),
         Err(error) => Err(format!("POST /api/v1/broadcast: {error}")),
     }

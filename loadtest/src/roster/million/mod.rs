@@ -73,6 +73,8 @@ pub struct Args {
 
 /// Connections beside the users: watchers are counted apart, these are requests and what is being refused.
 const SPARE_CONNECTIONS: usize = 1_000;
+/// Users that are sent away in a second.
+const GOODBYES_PER_SECOND: usize = 25_000;
 
 impl Args {
     fn cast(&self) -> Result<Cast, Failure> {
@@ -106,6 +108,12 @@ impl Args {
         self.rest.unwrap_or(Duration::from_secs(if self.quick { 12 } else { 60 }))
     }
 
+    /// The window over which the server sends everybody away: what two cores that the clients share do in it.
+    fn drain(&self) -> Duration {
+        let seconds = (self.users / GOODBYES_PER_SECOND).max(10) as u64;
+        Duration::from_secs(if self.quick { 3 } else { seconds })
+    }
+
     /// Starts the server, unless the URL names one that runs.
     fn server(&self, connections: usize) -> Result<Option<Child>, Failure> {
         if !self.common.url.is_empty() {
@@ -117,8 +125,9 @@ impl Args {
         let program = self.program().map_err(failed)?;
         let mut words: Vec<OsString> = vec![program.into()];
         words.extend(["--max-connections".into(), (connections + SPARE_CONNECTIONS).to_string().into()]);
+        words.extend(["--drain".into(), format!("{}s", self.drain().as_secs()).into()]);
         if self.quick {
-            let flags = [["--heartbeat-interval", "4s"], ["--heartbeat-timeout", "3s"], ["--drain", "3s"]];
+            let flags = [["--heartbeat-interval", "4s"], ["--heartbeat-timeout", "3s"]];
             words.extend(flags.iter().flatten().map(Into::into));
         }
         words.extend(self.serve.iter().cloned());

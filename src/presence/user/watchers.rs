@@ -1,0 +1,165 @@
+//! Who watches a user: the workers whose clients do, each with how many.
+
+use crate::presence::envelope::{Asker, Envelope};
+use crate::presence::name::Name;
+use crate::presence::node::Outgoing;
+use crate::presence::user::Users;
+use crate::time::{Now, Tick};
+
+/// How many clients of a worker watch, with and without suspicions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watcher {
+    pub(super) worker: u16,
+    pub(super) plain: u32,
+    pub(super) full: u32,
+}
+
+impl Watcher {
+    fn count(&mut self, suspect: bool) -> &mut u32 {
+        if suspect { &mut self.full } else { &mut self.plain }
+    }
+}
+
+/// The workers that a user is watched from: mostly none, then one, which needs no heap. 16 bytes.
+#[derive(Debug, Default)]
+pub(super) enum Watchers {
+    #[default]
+    None,
+    One(Watcher),
+    #[expect(clippy::box_collection, reason = "a user that few watch pays for a pointer, not for a vector")]
+    Many(Box<Vec<Watcher>>),
+}
+
+/// Bytes of heap of a user that is watched from several workers, beside what each of these takes.
+const MANY_BYTES: usize = 32;
+
+impl Watchers {
+    pub(super) fn as_slice(&self) -> &[Watcher] {
+        match self {
+            Watchers::None => &[],
+            Watchers::One(watcher) => std::slice::from_ref(watcher),
+            Watchers::Many(watchers) => watchers,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+
+    /// One more client of a worker watches.
+    pub(super) fn add(&mut self, worker: u16, suspect: bool) {
+        if let Some(watcher) = self.get_mut(worker) {
+            return *watcher.count(suspect) += 1;
+        }
+        let mut fresh = Watcher { worker, plain: 0, full: 0 };
+        *fresh.count(suspect) += 1;
+        match self {
+            Watchers::None => *self = Watchers::One(fresh),
+            Watchers::One(one) => *self = Watchers::Many(Box::new(vec![*one, fresh])),
+            Watchers::Many(watchers) => watchers.push(fresh),
+        }
+    }
+
+    /// One client of a worker watches no more.
+    pub(super) fn remove(&mut self, worker: u16, suspect: bool) {
+        let Some(watcher) = self.get_mut(worker) else { return };
+        let count = watcher.count(suspect);
+        *count = count.saturating_sub(1);
+        match self {
+            Watchers::One(Watcher { plain: 0, full: 0, .. }) => *self = Watchers::None,
+            Watchers::Many(watchers) => {
+                watchers.retain(|watcher| watcher.plain + watcher.full > 0);
+                if let [last] = watchers[..] {
+                    *self = Watchers::One(last);
+                }
+            }
+            Watchers::None | Watchers::One(_) => {}
+        }
+    }
+
+    /// Bytes of heap.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Watchers::None | Watchers::One(_) => 0,
+            Watchers::Many(watchers) => MANY_BYTES + watchers.capacity() * size_of::<Watcher>(),
+        }
+    }
+
+    fn get_mut(&mut self, worker: u16) -> Option<&mut Watcher> {
+        let all = match self {
+            Watchers::None => &mut [],
+            Watchers::One(watcher) => std::slice::from_mut(watcher),
+            Watchers::Many(watchers) => watchers.as_mut_slice(),
+        };
+        all.iter_mut().find(|watcher| watcher.worker == worker)
+    }
+}
+
+impl Users {
+    /// A client begins to watch: the view as it is, and from then on its worker is told of every change.
+    pub(crate) fn watch<F>(
+        &mut self,
+        now: Now,
+        user: &Name,
+        asker: Asker,
+        suspect: bool,
+        out: &mut Outgoing<F>,
+    ) {
+        let slot = self.find_or_add(user);
+        let known = &mut self.users[slot as usize];
+        let worker = asker.at.worker;
+        let before = known.watchers.bytes();
+        known.watchers.add(worker, suspect);
+        self.watcher_bytes += known.watchers.bytes() - before;
+        let (user, view) = (known.name.clone(), self.view_of(slot, now));
+        out.post(worker, Envelope::Seen { asker, user, view });
+    }
+
+    /// A client watches no more.
+    pub(crate) fn unwatch(&mut self, now: Tick, user: &str, worker: u16, suspect: bool) {
+        let Some(slot) = self.find(user) else { return };
+        let known = &mut self.users[slot as usize];
+        let before = known.watchers.bytes();
+        known.watchers.remove(worker, suspect);
+        self.watcher_bytes -= before - known.watchers.bytes();
+        if known.watchers.is_empty() {
+            // It may have been passed over for the attic, and comes up for it again, behind the others.
+            if std::mem::take(&mut known.kept) {
+                self.last_seen.let_go();
+            }
+            self.forget_later(now, slot);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(watchers: &Watchers) -> Vec<(u16, u32, u32)> {
+        watchers.as_slice().iter().map(|watcher| (watcher.worker, watcher.plain, watcher.full)).collect()
+    }
+
+    #[test]
+    fn each_worker_is_there_once_for_as_long_as_a_client_of_it_watches() {
+        let mut watchers = Watchers::default();
+        watchers.remove(7, false);
+        assert!(watchers.is_empty());
+        watchers.add(7, false);
+        watchers.add(7, true);
+        assert_eq!((counts(&watchers), watchers.bytes()), (vec![(7, 1, 1)], 0));
+        watchers.add(2, false);
+        watchers.add(9, true);
+        watchers.add(2, false);
+        assert_eq!(counts(&watchers), [(7, 1, 1), (2, 2, 0), (9, 0, 1)]);
+        watchers.remove(7, true);
+        watchers.remove(7, false);
+        watchers.remove(9, true);
+        assert_eq!((counts(&watchers), watchers.bytes()), (vec![(2, 2, 0)], 0));
+        watchers.remove(2, false);
+        watchers.remove(2, false);
+        assert!(watchers.is_empty());
+    }
+}
+
+const _: () = assert!(size_of::<Watchers>() <= 16);
