@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(rings(&mailbox), 1);
         mailbox.ring();
         assert_eq!(rings(&mailbox), 0, "rung for and not yet taken");
-        mailbox.take(&mut VecDeque::new());
+        mailbox.take(&mut VecDeque::new(), false);
         mailbox.ring();
         assert_eq!(rings(&mailbox), 1);
     }
