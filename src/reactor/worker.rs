@@ -266,7 +266,15 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// What every call of the service is followed by: tells it which connections ended, writes answers, and makes room
     /// where a lot was sent.
+    #[inline]
     pub(crate) fn settle(&mut self) {
+        // It is asked after every message, and there is hardly ever anything.
+        if self.core.early || !self.core.gone.is_empty() || !self.core.answers.is_empty() {
+            self.settle_all();
+        }
+    }
+
+    fn settle_all(&mut self) {
         while let Some((id, cause)) = self.core.gone.pop_front() {
             self.tell_gone(id, cause);
         }

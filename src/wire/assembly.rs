@@ -164,6 +164,40 @@ impl Partial {
     }
 }
 
+/// The rules for a data frame beside the message that is under way, of which it becomes a part.
+#[inline(always)]
+pub(super) fn check_data(
+    limits: &MessageLimits,
+    header: Header,
+    message: Option<&mut Assembly>,
+) -> Result<usize, ProtocolError> {
+    let (kept, fragments) = match (header.opcode, &message) {
+        // RFC 6455 §5.4: a continuation needs a message to continue.
+        (Opcode::Continuation, None) => return Err(ProtocolError::NothingToContinue),
+        // An extension's output is not known from the header; it is held to the limit as it is decoded.
+        (Opcode::Continuation, Some(message)) => {
+            (if message.encoded { 0 } else { message.data.len() }, message.fragments)
+        }
+        // RFC 6455 §5.4: fragments of one message must not be interleaved with those of another.
+        (_, Some(_)) => return Err(ProtocolError::MessageInterrupted),
+        (_, None) => (0, 0),
+    };
+    if header.len > limits.max_frame_bytes as u64 {
+        return Err(ProtocolError::FrameTooBig);
+    }
+    let len = header.len as usize;
+    if header.reserved == 0 && len > limits.max_message_bytes.saturating_sub(kept) {
+        return Err(ProtocolError::MessageTooBig);
+    }
+    if fragments >= limits.max_fragments {
+        return Err(ProtocolError::TooManyFragments);
+    }
+    if let Some(message) = message {
+        message.fragments += 1;
+    }
+    Ok(len)
+}
+
 /// What came of part of a data frame, after how many bytes.
 pub(super) enum Data {
     /// It goes on.

@@ -179,6 +179,12 @@ pub fn write_reserved(
     payload: &[u8],
     mask: Option<[u8; 4]>,
 ) {
+    if let (None, Ok(len @ 0..=125)) = (mask, u8::try_from(payload.len())) {
+        // Most of what a server sends. The header is two bytes then, not an array of which some are copied.
+        out.reserve(2 + payload.len());
+        out.extend_from_slice(&[0x80 | reserved << 4 | opcode as u8, len]);
+        return out.extend_from_slice(payload);
+    }
     let (header, len) = Header { fin: true, reserved, opcode, mask, len: payload.len() as u64 }.encode();
     out.reserve(len + payload.len());
     out.extend_from_slice(&header[..len]);

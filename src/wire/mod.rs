@@ -13,6 +13,7 @@
 //! | [`deflate`] | permessage-deflate: compressed messages |
 //! | [`shared`] | a frame encoded once for many connections |
 //! | `assembly` | what a session keeps from one read to the next |
+//! | `short` | a whole message in one short frame |
 //! | [`proxy`], [`forwarded`] | who stands behind a proxy: the PROXY protocol, `X-Forwarded-For` |
 //! | [`close`], [`error`] | close codes, and the violations that lead to them |
 
@@ -28,5 +29,6 @@ pub mod mask;
 pub mod proxy;
 pub mod session;
 pub mod shared;
+mod short;
 pub mod upgrade;
 pub mod utf8;

@@ -6,10 +6,11 @@
 
 use crate::limits::MessageLimits;
 use crate::time::Tick;
-use crate::wire::assembly::{Assembly, Data, Frame, Partial, Rules, unmask};
+use crate::wire::assembly::{Assembly, Data, Frame, Partial, Rules, check_data, unmask};
 use crate::wire::close::Close;
 use crate::wire::error::ProtocolError;
 use crate::wire::frame::{self, Header, Opcode, Parsed};
+use crate::wire::short;
 use crate::wire::utf8;
 
 /// Which side this is.
@@ -156,6 +157,16 @@ impl Session {
         // RFC 6455 §5.5.1: what follows a Close is discarded; §7.1.7: nor is anything processed after a failure.
         if self.phase != Phase::Open {
             return Ok((input.len(), None));
+        }
+        if let (None, Role::Server) = (&self.partial, self.role)
+            && let Some((kind, end)) = short::unmask(limits, input)
+        {
+            let payload = &input[short::HEADER_BYTES..end];
+            return match kind {
+                // RFC 6455 §8.1: text is UTF-8.
+                Kind::Text if !utf8::is_valid(payload) => Err(self.fail(ProtocolError::NotUtf8)),
+                kind => Ok((end, Some(Event::Message(kind, payload)))),
+            };
         }
         let mut rules = Rules { limits, extension };
         let mut at = 0;
@@ -407,38 +418,4 @@ fn after_control(opcode: Opcode, payload: &[u8]) -> Result<Phase, ProtocolError>
         return Ok(Phase::Closed);
     }
     Ok(Phase::Open)
-}
-
-/// The rules for a data frame beside the message that is under way, of which it becomes a part.
-#[inline(always)]
-fn check_data(
-    limits: &MessageLimits,
-    header: Header,
-    message: Option<&mut Assembly>,
-) -> Result<usize, ProtocolError> {
-    let (kept, fragments) = match (header.opcode, &message) {
-        // RFC 6455 §5.4: a continuation needs a message to continue.
-        (Opcode::Continuation, None) => return Err(ProtocolError::NothingToContinue),
-        // An extension's output is not known from the header; it is held to the limit as it is decoded.
-        (Opcode::Continuation, Some(message)) => {
-            (if message.encoded { 0 } else { message.data.len() }, message.fragments)
-        }
-        // RFC 6455 §5.4: fragments of one message must not be interleaved with those of another.
-        (_, Some(_)) => return Err(ProtocolError::MessageInterrupted),
-        (_, None) => (0, 0),
-    };
-    if header.len > limits.max_frame_bytes as u64 {
-        return Err(ProtocolError::FrameTooBig);
-    }
-    let len = header.len as usize;
-    if header.reserved == 0 && len > limits.max_message_bytes.saturating_sub(kept) {
-        return Err(ProtocolError::MessageTooBig);
-    }
-    if fragments >= limits.max_fragments {
-        return Err(ProtocolError::TooManyFragments);
-    }
-    if let Some(message) = message {
-        message.fragments += 1;
-    }
-    Ok(len)
 }

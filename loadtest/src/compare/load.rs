@@ -19,7 +19,8 @@ const STEP: Duration = Duration::from_millis(20);
 /// Where and how it is carried out.
 #[derive(Clone, Copy)]
 pub struct Load<'a> {
-    pub cores: &'a Cores,
+    /// The load's own, if it has any.
+    pub cores: Option<&'a Cores>,
     /// Where its result is written to and read from.
     pub scratch: &'a Path,
     /// How long it may take.
@@ -44,7 +45,10 @@ impl Load<'_> {
     /// Returns the last line of its complaints if it was not well.
     fn carry_out(&self, command: &mut Command) -> io::Result<Option<String>> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = self.cores.on_load(|| command.spawn())?;
+        let mut child = match self.cores {
+            Some(cores) => cores.on_load(|| command.spawn())?,
+            None => command.spawn()?,
+        };
         let mut complaints = child.stderr.take().expect("it is piped");
         let reader = thread::spawn(move || io::read_to_string(&mut complaints).unwrap_or_default());
         let begun = Instant::now();

@@ -72,7 +72,8 @@ impl Args {
 
     fn extent(&self) -> Extent {
         let usual = Duration::from_secs(if self.quick { 1 } else { 3 });
-        Extent { quick: self.quick, duration: self.duration.unwrap_or(usual) }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Extent { quick: self.quick, duration: self.duration.unwrap_or(usual), cores }
     }
 
     fn plans(&self) -> Vec<Plan> {
@@ -187,7 +188,7 @@ impl Bench {
     }
 
     fn try_one(&self, kind: Kind, plan: &Plan, rate: Option<f64>) -> io::Result<Run> {
-        let server = Server::start(kind, &self.places, &self.cores)?;
+        let server = Server::start(kind, &self.places, &self.cores, plan.workers)?;
         let (path, protocol) = plan.endpoint(kind);
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(plan.scenario).args(["--url", &format!("ws://{}{path}", server.address())]);
@@ -198,19 +199,23 @@ impl Bench {
         if let Some(rate) = rate {
             command.args(["--rate", &rate.to_string()]);
         }
-        let mut run = self.load().run(&mut command)?;
+        let mut run = self.load(plan.workers.is_none()).run(&mut command)?;
         // What a report does not draw would make the result ten times as large.
         if run.scenario != "idle" {
             run.series.clear();
+        }
+        if let Some(workers) = plan.workers {
+            run.parameters.insert("workers".to_owned(), workers.into());
         }
         let drawn = plan.pace.is_some() || run.scenario == "churn";
         run.histograms.retain(|name, _| drawn && name != "send lag");
         Ok(run)
     }
 
-    fn load(&self) -> Load<'_> {
+    /// The load is on cores `apart` from the server's, or on all.
+    fn load(&self, apart: bool) -> Load<'_> {
         let patience = self.extent.duration * 2 + load::ALLOWANCE;
-        Load { cores: &self.cores, scratch: &self.scratch, patience, stop: &self.stop }
+        Load { cores: apart.then_some(&self.cores), scratch: &self.scratch, patience, stop: &self.stop }
     }
 
     fn compare(&self, runs: &[Run]) -> Comparison {
@@ -225,6 +230,10 @@ impl Bench {
         }
         let ended = machine::utc_now();
         comparison.notes.insert(0, self.cores.describe());
+        if comparison.rows.iter().any(|row| row.number("workers").is_some()) {
+            let about = "In rows that name rollcall's workers these and the load share all cores.";
+            comparison.notes.insert(1, about.into());
+        }
         comparison
             .notes
             .push(format!("Every measurement has a server of its own, started for it. It ended at {ended}."));

@@ -15,6 +15,8 @@ pub struct Plan {
     pub flags: Vec<String>,
     /// The share of the best peer's highest rate at which messages are sent; `None`: no fixed rate.
     pub pace: Option<f64>,
+    /// How many workers rollcall has, alone and on all cores; `None`: one, and everybody takes part.
+    pub workers: Option<usize>,
 }
 
 /// What a row needs of a server.
@@ -33,12 +35,16 @@ pub struct Extent {
     pub quick: bool,
     /// How long each is measured.
     pub duration: Duration,
+    /// Cores of the machine: rows with more workers make no sense.
+    pub cores: usize,
 }
 
 /// The row whose rates set the pace of the fixed-rate rows.
 pub const PACE_SIZE: &str = "20";
 /// Its connections.
 pub const PACE_CONNECTIONS: &str = "200";
+/// Workers that rollcall is measured with, as far as there are cores for them.
+const WORKERS: [usize; 5] = [1, 2, 4, 8, 16];
 
 /// The rows of a comparison, in order; the one that sets the pace comes before those that need it.
 pub fn rows(extent: Extent) -> Vec<Plan> {
@@ -53,9 +59,13 @@ pub fn rows(extent: Extent) -> Vec<Plan> {
     let idle = |connections: &str| {
         Plan::new("idle", &["--connections", connections, "--hold", "1s", "--settle", "1s"])
     };
-    let chat = |members: &str| Plan {
+    let group = |scenario, members: &str| Plan {
         service: Service::Chat,
-        ..Plan::new("chat", &["--size", "20", "--connections", members]).timed(extent)
+        ..Plan::new(scenario, &["--size", "20", "--connections", members]).timed(extent)
+    };
+    let scaled = |workers| {
+        let with = |plan| Plan { workers: Some(workers), ..plan };
+        [with(echo(PACE_SIZE, PACE_CONNECTIONS, "1")), with(group("fanout", "1000"))]
     };
     if extent.quick {
         return vec![
@@ -67,7 +77,7 @@ pub fn rows(extent: Extent) -> Vec<Plan> {
             idle("3000"),
         ];
     }
-    vec![
+    let alike = vec![
         echo(PACE_SIZE, PACE_CONNECTIONS, "1"),
         echo("125", "200", "1"),
         echo("1KiB", "200", "1"),
@@ -82,16 +92,19 @@ pub fn rows(extent: Extent) -> Vec<Plan> {
         paced(0.5),
         paced(0.8),
         churn,
-        chat("50"),
-        chat("200"),
+        group("chat", "50"),
+        group("chat", "200"),
+        group("fanout", "5000"),
         idle("15000"),
-    ]
+    ];
+    let fitting = WORKERS.into_iter().filter(|workers| *workers <= extent.cores);
+    alike.into_iter().chain(fitting.flat_map(scaled)).collect()
 }
 
 impl Plan {
     fn new(scenario: &'static str, flags: &[&str]) -> Plan {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        Plan { scenario, service: Service::Echo, flags, pace: None }
+        Plan { scenario, service: Service::Echo, flags, pace: None, workers: None }
     }
 
     /// With how long it is measured, after a third of that to warm up (a second at most).
@@ -105,7 +118,10 @@ impl Plan {
 
     /// Whether a server can take part.
     pub fn holds_for(&self, kind: Kind) -> bool {
-        self.service == Service::Echo || kind != Kind::Bare
+        match self.workers {
+            None => self.service == Service::Echo || kind != Kind::Bare,
+            Some(_) => kind == Kind::Ours,
+        }
     }
 
     /// Where a server offers it, and how it is spoken to where that differs.
@@ -125,6 +141,7 @@ impl Plan {
         };
         self.scenario == "echo"
             && self.pace.is_none()
+            && self.workers.is_none()
             && value("--size") == Some(PACE_SIZE)
             && value("--connections") == Some(PACE_CONNECTIONS)
             && value("--depth") == Some("1")
@@ -140,7 +157,8 @@ impl Plan {
             .filter(|pair| !["--duration", "--warmup", "--hold", "--settle"].contains(&pair[0].as_str()))
             .flat_map(|pair| pair.iter().map(String::as_str))
             .collect();
-        format!("{} {}{pace}", self.scenario, shown.join(" "))
+        let workers = self.workers.map_or(String::new(), |workers| format!(" with --workers {workers}"));
+        format!("{} {}{pace}{workers}", self.scenario, shown.join(" "))
     }
 }
 
@@ -165,7 +183,7 @@ mod tests {
     use super::*;
 
     fn extent(quick: bool) -> Extent {
-        Extent { quick, duration: Duration::from_secs(3) }
+        Extent { quick, duration: Duration::from_secs(3), cores: 4 }
     }
 
     #[test]
@@ -203,6 +221,16 @@ mod tests {
         assert!(!chat.holds_for(Kind::Bare) && chat.holds_for(Kind::Bun));
         assert_eq!(chat.endpoint(Kind::Ours), ("/ws", Some("rollcall")));
         assert!(all[0].holds_for(Kind::Bare));
+    }
+
+    #[test]
+    fn rollcall_alone_is_measured_with_as_many_workers_as_there_are_cores() {
+        let all = rows(extent(false));
+        let scaled: Vec<&Plan> = all.iter().filter(|plan| plan.workers.is_some()).collect();
+        let workers: Vec<usize> = scaled.iter().filter_map(|plan| plan.workers).collect();
+        assert_eq!(workers, [1, 1, 2, 2, 4, 4]);
+        assert!(scaled.iter().all(|plan| plan.holds_for(Kind::Ours) && !plan.holds_for(Kind::Bun)));
+        assert_eq!(scaled[2].label(), "echo --size 20 --connections 200 --depth 1 with --workers 2");
     }
 
     #[test]

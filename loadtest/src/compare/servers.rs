@@ -73,13 +73,14 @@ impl Kind {
         }
     }
 
-    /// The program and its arguments up to the address.
-    fn command(self, places: &Places) -> io::Result<Vec<OsString>> {
+    /// The program and its arguments up to the address. `workers` are rollcall's; its peers have one thread.
+    fn command(self, places: &Places, workers: usize) -> io::Result<Vec<OsString>> {
         let words: Vec<OsString> = match self {
             Kind::Ours => {
                 let built = places.program();
                 // In lockstep chat every member speaks as fast as it can.
-                let flags = ["--workers", "1", "--max-commands-per-second", "1000000", "--listen"];
+                let workers = workers.to_string();
+                let flags = ["--workers", &workers, "--max-commands-per-second", "1000000", "--listen"];
                 [built.into()].into_iter().chain(flags.map(Into::into)).collect()
             }
             Kind::Bare => vec![std::env::current_exe()?.into(), "bare".into(), "--listen".into()],
@@ -176,10 +177,14 @@ impl Places {
 pub struct Server(Child);
 
 impl Server {
-    /// Starts it on its core and waits until it accepts.
-    pub fn start(kind: Kind, places: &Places, cores: &Cores) -> io::Result<Server> {
-        let words = kind.command(places)?;
-        Child::start(kind.name(), &words, |command| cores.on_server(|| command.spawn())).map(Server)
+    /// Starts it and waits until it accepts: on its core, or with so many `workers` on all.
+    pub fn start(kind: Kind, places: &Places, cores: &Cores, workers: Option<usize>) -> io::Result<Server> {
+        let words = kind.command(places, workers.unwrap_or(1))?;
+        let start = |command: &mut Command| match workers {
+            None => cores.on_server(|| command.spawn()),
+            Some(_) => command.spawn(),
+        };
+        Child::start(kind.name(), &words, start).map(Server)
     }
 
     /// Where it listens.

@@ -193,8 +193,12 @@ impl Bench {
         let mut command = Command::new(std::env::current_exe()?);
         let url = format!("{}{}{}", encoding.scheme(), server.address(), plan.path);
         command.arg(plan.scenario).args(["--url", &url, "--insecure", "--pid", &server.pid().to_string()]);
-        let load =
-            Load { cores: &self.cores, scratch: &self.scratch, patience: self.patience, stop: &self.stop };
+        let load = Load {
+            cores: Some(&self.cores),
+            scratch: &self.scratch,
+            patience: self.patience,
+            stop: &self.stop,
+        };
         load.run(command.args(&plan.flags))
     }
 }

@@ -5,7 +5,7 @@ use super::cells::{figure_text, with_spread};
 use super::markdown::Markdown;
 use super::measures::{MEASURES, Measure, names, targets};
 use super::plots::{self, Plot};
-use super::{goals, numbers, scale};
+use super::{glance, goals, numbers, scale};
 use crate::comparison::{BARE, Cell, Comparison, OURS, Row};
 
 /// A text and the drawings that it shows.
@@ -36,6 +36,10 @@ impl Document {
         let named: Vec<(&Row, &str)> =
             comparison.rows.iter().zip(row_names.iter().map(String::as_str)).collect();
         writer.goals(&named);
+        if let Some((header, lines)) = glance::table(&named) {
+            writer.text.section("At a glance");
+            writer.text.table(&header, &lines);
+        }
         for measure in &MEASURES {
             let rows: Vec<_> = named.iter().copied().filter(|(row, _)| measure.holds_for(row)).collect();
             if !rows.is_empty() {
@@ -273,8 +277,10 @@ impl Writer<'_> {
                  and for the memory bus.",
                 comparison.machine.cores
             ),
-            "A server on one core says nothing about how it scales over many.".into(),
         ];
+        if comparison.rows.iter().all(|row| row.number("workers").is_none()) {
+            notes.push("A server on one core says nothing about how it scales over many.".into());
+        }
         if comparison.rows.iter().any(|row| row.scenario == "echo" && !row.is_paced()) {
             notes.push(
                 "In a closed loop a client sends only after it got its answer: the highest rate, but no latency under a \

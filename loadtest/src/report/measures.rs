@@ -172,14 +172,19 @@ pub fn targets<'a>(rows: &[&'a Row]) -> Vec<&'a str> {
 
 /// Parameters that name a row, how they read, and whether 1 or 0 goes without saying.
 type Part = (&'static [&'static str], fn(f64) -> String, f64);
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     (&["size", "bytes", "payload"], numbers::bytes, -1.0),
     (&["connections"], |value| plural(value, "connection"), -1.0),
     (&["users"], |value| plural(value, "user"), -1.0),
     (&["say_rate"], |value| format!("{} said per second", numbers::whole(value)), 0.0),
     (&["depth"], |value| format!("{} in flight each", numbers::whole(value)), 1.0),
     (&["rate"], |value| format!("{} per second", numbers::whole(value)), 0.0),
+    (&["workers"], workers, -1.0),
 ];
+
+fn workers(value: f64) -> String {
+    plural(value, "worker")
+}
 
 fn plural(value: f64, noun: &str) -> String {
     format!("{} {noun}{}", numbers::whole(value), if value == 1.0 { "" } else { "s" })
@@ -262,6 +267,8 @@ mod tests {
         let one = row(&[("size", json!(20)), ("threads", json!(1))]);
         let two = row(&[("size", json!(20)), ("threads", json!(2))]);
         assert_eq!(names(&[one, two]), ["20 B, threads 1", "20 B, threads 2"]);
+        let scaled = row(&[("size", json!(20)), ("connections", json!(200)), ("workers", json!(2))]);
+        assert_eq!(names(&[scaled]), ["20 B, 200 connections, 2 workers"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod curves;
 pub mod document;
 #[cfg(test)]
 mod fixture;
+pub mod glance;
 pub mod goals;
 pub mod markdown;
 pub mod measures;

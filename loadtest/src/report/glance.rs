@@ -1,0 +1,76 @@
+//! A comparison in one table: what each row comes to beside the bare loop and the best of the peers.
+
+use super::measures::MEASURES;
+use super::numbers;
+use crate::comparison::{BARE, OURS, Row};
+
+/// Rows from which on a comparison has so many tables that it wants one more.
+const ROWS_MIN: usize = 6;
+/// What is compared where the rate is fixed.
+const PACED: &str = "p99_us";
+
+/// A table's header and lines: what a server spends, of which less is better, and at a fixed rate how long an answer took.
+/// `None` where nobody is there to compare with, or hardly anything is compared.
+pub fn table(rows: &[(&Row, &str)]) -> Option<(Vec<String>, Vec<Vec<String>>)> {
+    let spent = MEASURES.iter().filter(|measure| measure.lower_is_better).flat_map(|measure| {
+        rows.iter().filter(|(row, _)| measure.holds_for(row)).filter_map(|(row, name)| {
+            line(row, format!("{}: {name}", measure.title), measure.figure, measure.text)
+        })
+    });
+    let paced = rows.iter().filter(|(row, _)| row.is_paced());
+    let paced =
+        paced.filter_map(|(row, name)| line(row, format!("Latency, p99: {name}"), PACED, numbers::micros));
+    let lines: Vec<_> = spent.chain(paced).collect();
+    let header = ["less is better", OURS, BARE, "best peer", "to bare", "to the best peer"];
+    (lines.len() >= ROWS_MIN).then(|| (header.map(str::to_owned).to_vec(), lines))
+}
+
+fn line(row: &Row, label: String, figure: &str, text: fn(f64) -> String) -> Option<Vec<String>> {
+    let value = |target: &str| row.cell(target)?.figures.get(figure).copied();
+    let ours = value(OURS)?;
+    let peer = row.best_peer(figure, true)?;
+    let (bare, best) = (value(BARE), peer.figures[figure]);
+    let none = || "–".to_owned();
+    Some(vec![
+        label,
+        text(ours),
+        bare.map_or_else(none, text),
+        format!("{} {}", text(best), peer.target),
+        bare.map_or_else(none, |bare| numbers::ratio(ours / bare)),
+        numbers::ratio(ours / best),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comparison::Cell;
+
+    fn row(rate: f64) -> Row {
+        let cell = |target: &str, micros: f64| Cell {
+            target: target.into(),
+            figures: [("server_cpu_us_per_message".to_owned(), micros), (PACED.to_owned(), 10.0 * micros)]
+                .into(),
+            ..Cell::default()
+        };
+        Row {
+            scenario: "echo".into(),
+            parameters: [("rate".to_owned(), rate.into())].into(),
+            cells: vec![cell(OURS, 3.0), cell(BARE, 2.5), cell("slow", 9.0), cell("fast", 4.0)],
+        }
+    }
+
+    #[test]
+    fn each_row_stands_beside_the_limit_and_the_best_peer() {
+        let (free, paced) = (row(0.0), row(1000.0));
+        let rows: Vec<(&Row, &str)> =
+            [(&free, "free")].repeat(4).into_iter().chain([(&paced, "paced")]).collect();
+        let lines = table(&rows).expect("six lines").1;
+        assert_eq!(
+            lines[0],
+            ["Server CPU per message: free", "3.00 µs", "2.50 µs", "4.00 µs fast", "1.20×", "0.75×"]
+        );
+        assert_eq!(lines[5][0], "Latency, p99: paced");
+        assert!(table(&rows[..4]).is_none(), "little is seen at a glance anyhow");
+    }
+}
