@@ -177,6 +177,7 @@ mod tests {
             open_timeout: 1,
             read_buffer: 1,
             reopen: false,
+            rest: 0,
         }
     }
 

@@ -185,6 +185,7 @@ impl Common {
             open_timeout: nanos(self.open_timeout),
             read_buffer: need.read_buffer,
             reopen: need.reopen,
+            rest: 0,
         })
     }
 }

@@ -7,9 +7,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::SiteSettings;
-use rollcall::http::api;
 use rollcall::http::api::guard::Guard;
+use rollcall::http::{SiteSettings, api};
 use rollcall::identity::Keys;
 use rollcall::limits::{BACKLOG_BYTES_PAUSE, MessageLimits, READ_BUFFER_BYTES, WORKERS_MAX};
 use rollcall::presence::Rules;

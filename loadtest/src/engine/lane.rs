@@ -109,6 +109,9 @@ impl<'a, C: Client> Lane<'a, C> {
     }
 
     fn wait(&mut self, events: &mut Events, wake: u64) -> std::io::Result<()> {
+        if self.plan.rest > 0 && self.live > 0 && self.live == self.links.len() as u64 {
+            std::thread::sleep(Duration::from_nanos(self.plan.rest));
+        }
         let wait = wake.saturating_sub(self.board.clock.now()).min(LONGEST_WAIT);
         if wait > 0 && wait < COARSE_WAIT {
             self.ring_at(wake, wait);

@@ -47,6 +47,9 @@ pub struct Plan {
     pub read_buffer: usize,
     /// Whether a connection that ends is replaced by a new one.
     pub reopen: bool,
+    /// Nanoseconds that a thread rests between two looks at its connections, when none of them is being opened: where many
+    /// threads share few cores, each event would else wake one.
+    pub rest: u64,
 }
 
 /// What one thread saw of the connections themselves.

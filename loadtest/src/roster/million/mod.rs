@@ -73,6 +73,8 @@ pub struct Args {
 
 /// Connections beside the users: watchers are counted apart, these are requests and what is being refused.
 const SPARE_CONNECTIONS: usize = 1_000;
+/// What a thread of the load rests between two looks at its sockets: as if its users were somewhat further away.
+const REST: u64 = 4_000_000;
 /// Users that are sent away in a second.
 const GOODBYES_PER_SECOND: usize = 25_000;
 
@@ -162,7 +164,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     // Those who left come back, so what ends is replaced, as far as the quota goes.
     let need =
         Need { connections: cast.connections(), read_buffer: 64 << 10, reopen: true, threads_max: 1024 };
-    let setup = common.prepare(need)?;
+    let mut setup = common.prepare(need)?;
+    setup.plan.rest = if args.quick { 0 } else { REST };
     if let Some(lack) = checks::message_to_all(&setup.plan) {
         return Err(Failure::Usage(lack));
     }

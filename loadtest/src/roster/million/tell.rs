@@ -120,6 +120,12 @@ fn memory(outcome: &mut Outcome, args: &Args, seen: &Seen) {
     for (part, bytes) in &seen.parts {
         outcome.figure(&format!("memory_{part}_bytes"), *bytes);
     }
+    if !args.quick {
+        outcome.note(
+            "A thread of the load rests 4 ms between two looks at its sockets, so that not every event wakes one: what it \
+             reads it reads up to that much late.",
+        );
+    }
     outcome.note(format!(
         "Bytes per user are a slope from a third of the users to all, the connection's included, before anybody is watched.{}",
         if seen.full.kernel.is_some() { " The kernel's are for both ends: half of them are the server's." } else { "" }
