@@ -104,9 +104,9 @@ pub const EVENTS_PER_TURN_MAX: usize = 1024;
 /// Deadlines fired in one turn; the rest fire in the next.
 pub const DEADLINES_PER_TURN_MAX: usize = 1024;
 /// Pings that are company enough: a worker's rounds are as long as it has connections for so many.
-pub const PINGS_PER_ROUND: u64 = 256;
+pub const PINGS_PER_ROUND: u64 = 512;
 /// Rounds of Pings in a heartbeat's interval, at least: what a Ping waits for company is at most the interval by this.
-pub const ROUNDS_PER_INTERVAL_MIN: u32 = 64;
+pub const ROUNDS_PER_INTERVAL_MIN: u32 = 32;
 /// Connections that were declared dead and are sent their Close and closed in the same turn. More of them wait.
 pub const DEAD_AT_ONCE_MAX: usize = 8;
 /// Ticks before the first of many that were declared dead is sent its Close and closed: the news of all goes first.

@@ -136,14 +136,14 @@ impl Edge {
         self.seats.get(slot as usize)?.user.as_ref()
     }
 
-    /// Bytes held for clients and what they watch, names apart.
+    /// Bytes held for clients and what they watch.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let sights = self.sights.capacity() * size_of::<(Name, View)>();
         sights + self.seats.bytes() + self.watches.bytes() + self.passes.bytes()
     }
 
-    /// Bytes held for who is in which room, names apart.
+    /// Bytes held for who is in which room.
     #[must_use]
     pub fn room_bytes(&self) -> usize {
         self.rooms.bytes()

@@ -1,7 +1,7 @@
 //! Which clients of an edge are in what: rooms, or watches. Coming, going and walking over all of a group's clients cost
 //! no search: each client knows its place in each of its groups.
 
-use crate::presence::name::{Homes, Name};
+use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::places::{Place, Places};
 use crate::presence::table::Table;
 use crate::slots::Slots;
@@ -37,13 +37,18 @@ struct Group {
 pub(crate) struct Groups {
     by_name: Table,
     groups: Slots<Group>,
-    /// Members that all groups have room for.
-    capacity: usize,
+    /// Bytes of the names, and of what the members of all groups lie in.
+    heap_bytes: usize,
+}
+
+/// Bytes that an allocator hands out for so many members.
+fn room(capacity: usize) -> usize {
+    (capacity * size_of::<Member>() + size_of::<usize>()).next_multiple_of(16).max(32)
 }
 
 impl Groups {
     pub(crate) fn new(homes: Homes) -> Groups {
-        Groups { by_name: Table::new(homes), groups: Slots::default(), capacity: 0 }
+        Groups { by_name: Table::new(homes), groups: Slots::default(), heap_bytes: 0 }
     }
 
     /// The group of that name, and the name as it is stored.
@@ -82,7 +87,10 @@ impl Groups {
             members.reserve_exact(1);
         }
         members.push(member);
-        self.capacity += members.capacity() - before;
+        if members.capacity() != before {
+            self.heap_bytes += room(members.capacity());
+            self.heap_bytes -= if before > 0 { room(before) } else { 0 };
+        }
         let place = Place { group, index: members.len() as u32 - 1 };
         places.push(place);
         place
@@ -91,6 +99,7 @@ impl Groups {
     #[expect(clippy::cast_possible_truncation, reason = "fewer groups than 2^32")]
     fn make(&mut self, name: &Name) -> u32 {
         let group = self.groups.insert(Group { name: name.clone(), members: Vec::new() }) as u32;
+        self.heap_bytes += bytes_of(name);
         let groups = &self.groups;
         self.by_name.insert(name, group, |group| &*groups[group as usize].name);
         group
@@ -105,7 +114,7 @@ impl Groups {
             moved(other.slot, place);
         }
         if group.members.is_empty() {
-            self.capacity -= before;
+            self.heap_bytes -= room(before) + bytes_of(&group.name);
             let groups = &self.groups;
             self.by_name.remove(&groups[place.group as usize].name, place.group, |group| {
                 &*groups[group as usize].name
@@ -113,11 +122,11 @@ impl Groups {
             self.groups.try_remove(place.group as usize);
         } else if before > 4 * group.members.len() + 16 {
             group.members.shrink_to(2 * group.members.len());
-            self.capacity -= before - group.members.capacity();
+            self.heap_bytes -= room(before) - room(group.members.capacity());
         }
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.capacity * size_of::<Member>() + self.groups.bytes() + self.by_name.bytes()
+        self.heap_bytes + self.groups.bytes() + self.by_name.bytes()
     }
 }

@@ -161,18 +161,18 @@ mod tests {
 
     #[test]
     fn rounds_are_as_long_as_company_has_to_be_waited_for() {
-        assert_eq!([0, 1, 19_000].map(|few| ticks_of(2_500, few)), [32; 3], "320 ms of 25 s");
-        assert_eq!([40_000, 100_000, 500_000, usize::MAX].map(|many| ticks_of(2_500, many)), [16, 4, 1, 1]);
-        assert_eq!([0, 1, 63, 64, 400].map(|short| ticks_of(short, 9)), [1, 1, 1, 1, 4]);
+        assert_eq!([0, 1, 19_000].map(|few| ticks_of(2_500, few)), [64; 3], "640 ms of 25 s");
+        assert_eq!([40_000, 100_000, 500_000, usize::MAX].map(|many| ticks_of(2_500, many)), [32, 8, 2, 1]);
+        assert_eq!([0, 1, 63, 64, 400].map(|short| ticks_of(short, 9)), [1, 1, 1, 2, 8]);
     }
 
     #[test]
     fn a_round_is_never_before_its_time_and_workers_take_turns() {
-        for (worker, expected) in [(0, [0, 32, 32]), (5, [5, 5, 37]), (37, [5, 5, 37])] {
+        for (worker, expected) in [(0, [0, 64, 64]), (5, [5, 5, 69]), (69, [5, 5, 69])] {
             let round = Round::of(2_500, WorkerId(worker), 0);
             assert_eq!([0, 3, 6].map(|at| round.from(Tick(at)).0), expected);
             let wraps = round.from(Tick(u32::MAX));
-            assert_eq!(wraps.since(Tick(u32::MAX)), u32::from(worker) % 32 + 1);
+            assert_eq!(wraps.since(Tick(u32::MAX)), u32::from(worker) % 64 + 1);
         }
     }
 }

@@ -27,11 +27,11 @@ fn the_first_ping_comes_at_a_random_point_of_the_second_half() {
     assert!(ids.iter().all(|id| stage.frames(*id).is_empty()), "none in the first half");
     let mut by_quarter = [0; 4];
     for quarter in &mut by_quarter {
-        stage.pass(Duration::from_millis(3_250));
+        stage.pass(Duration::from_millis(3_320));
         *quarter = ids.iter().filter(|id| !stage.frames(**id).is_empty()).count();
     }
     assert_eq!(by_quarter.iter().sum::<usize>(), 200);
-    assert!(by_quarter.iter().all(|count| *count > 25), "spread evenly: {by_quarter:?}");
+    assert!(by_quarter.iter().all(|count| *count > 20), "spread evenly: {by_quarter:?}");
 }
 
 #[test]
@@ -46,8 +46,8 @@ fn after_its_first_ping_only_a_silent_connection_is_pinged() {
         assert_eq!(stage.frames(id).len(), 1, "the echo and no Ping");
     }
     let (_, silent) = next_ping(&mut stage, id);
-    // It waits for the worker's next round of Pings: 320 ms at most.
-    assert!((seconds(25)..seconds(25) + Duration::from_millis(350)).contains(&silent), "{silent:?}");
+    // It waits for the worker's next round of Pings: 640 ms at most.
+    assert!((seconds(25)..seconds(25) + Duration::from_millis(670)).contains(&silent), "{silent:?}");
 }
 
 #[test]
@@ -55,17 +55,17 @@ fn pings_leave_in_rounds() {
     let mut stage = Stage::new(&config());
     let ids: Vec<usize> = (0..200).map(|_| stage.open()).collect();
     let mut turns = 0;
-    // Every connection's first Ping, at 200 points of 12.5 s, in turns that are 320 ms apart.
-    for _ in 0..2_540 {
+    // Every connection's first Ping, at 200 points of 12.5 s, in turns that are 640 ms apart.
+    for _ in 0..2_570 {
         let pinged = |stage: &Stage| ids.iter().filter(|id| !stage.frames(**id).is_empty()).count();
         let before = pinged(&stage);
         stage.pass(Duration::from_millis(10));
         if pinged(&stage) > before {
             turns += 1;
-            assert_eq!(stage.script.tick().0 % 32, 0, "worker 0's");
+            assert_eq!(stage.script.tick().0 % 64, 0, "worker 0's");
         }
     }
-    assert!((30..=40).contains(&turns), "{turns} turns");
+    assert!((15..=21).contains(&turns), "{turns} turns");
 }
 
 #[test]

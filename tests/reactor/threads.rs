@@ -13,7 +13,7 @@ use rollcall::service::echo::Echo;
 use rollcall::wire::frame::{self, Opcode};
 use rollcall::wire::session::Kind;
 use rollcall::wire::upgrade::Upgrade;
-use socket2::SockRef;
+use socket2::{Domain, Socket, Type};
 use tungstenite::{Message, WebSocket};
 
 /// Everything that one says, all hear: the members sit on all workers, and each worker encodes nothing twice.
@@ -193,9 +193,12 @@ fn a_dropped_server_ends_its_workers() {
 #[test]
 fn the_kernel_holds_little_for_a_peer_that_does_not_read() {
     let server = Server::start(Config::default(), &[any_port()], |_, _| Echo).unwrap();
-    let mut socket = connect(&server);
+    // Its buffer is small before it says how large: what it had said it would have to take.
+    let small = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    small.set_recv_buffer_size(4096).unwrap();
+    small.connect(&server.addresses()[0].into()).unwrap();
+    let mut socket = tungstenite::client("ws://localhost/", TcpStream::from(small)).unwrap().0;
     let stream = socket.get_mut();
-    SockRef::from(&*stream).set_recv_buffer_size(4096).unwrap();
     stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
     let mut message = Vec::new();
     frame::write(&mut message, Opcode::Binary, &[7; 16 << 10], Some([1, 2, 3, 4]));
