@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`node`], `timer` | one worker's share of it all: an edge, its homes, their timers |
 //! | [`edge`], `groups`, `places`, `gather` | clients and their commands; who is in what; answers from several homes |
-//! | [`user`], `device`, `last_seen`, `whereabouts`, [`room`] | the homes |
+//! | [`user`], `device`, `last_seen`, `whereabouts`, [`room`] | the homes; what is kept of who left lies in the attic of [`user`] |
 //! | `table` | slots by name |
 //! | [`grants`] | what tokens let their connections do |
 //! | [`envelope`], [`view`], [`name`] | what crosses, and what it is about |

@@ -1,9 +1,8 @@
 //! The reactor: threads that each run one loop over one poll, one slab of connections, one wheel of deadlines and one
 //! mailbox. It knows HTTP and WebSocket connections and nothing of what they are for: that is a [`Service`].
 //!
-//! A worker's turn is `poll -> mailbox -> ready connections -> due deadlines -> flush` (before the
-//! flush a share of the dead is cleared away), and everything in it happens at
-//! one reading of the clock.
+//! A worker's turn is `poll -> mailbox -> ready connections -> due deadlines -> flush` (before the flush the workers that
+//! have mail are rung for, and a share of the dead is cleared away), and everything in it happens at one reading of the clock.
 //!
 //! | file | subject |
 //! |---|---|

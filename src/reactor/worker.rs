@@ -47,16 +47,17 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) letters: VecDeque<Letter<S::Mail>>,
     /// Mail was left where it was, until the tick after that in which some was taken last.
     mail_waits: bool,
+    /// When some was taken last.
     mail_taken: Tick,
     pub(crate) accepting: Accepting,
     pub(crate) next_generation: u32,
     /// When the service wants to be called.
     service_due: Option<Tick>,
-    /// When it was called last.
+    /// When the service was called last.
     pub(crate) service_called: Tick,
     /// Connections that were declared dead, and are to be cleared away.
     pub(crate) dead: VecDeque<ConnId>,
-    /// When the next of them are.
+    /// When the next of the dead are, where there are many.
     pub(crate) clear_at: Tick,
     /// Some deadline was due that the last turn had no time for.
     pub(crate) overdue: bool,
@@ -66,7 +67,7 @@ pub struct Worker<N: Net, S: Service> {
     weigh_at: Tick,
     /// Upgrades before this turn.
     upgrades: u64,
-    /// Connections when it was.
+    /// Connections when memory was weighed last.
     weighed: usize,
 }
 
