@@ -92,9 +92,14 @@ fn connection(
     members: &Members,
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let agreed = upgrade_it(&mut stream, deflate)?;
-    stream.write_all(greeting)?;
-    members.lock().expect("no panic").push(stream.try_clone()?);
+    let (response, agreed) = upgrade_it(&mut stream, deflate)?;
+    {
+        // Who reads that it is open is told everything that others say from then on.
+        let mut members = members.lock().expect("no panic");
+        stream.write_all(&response)?;
+        stream.write_all(greeting)?;
+        members.push(stream.try_clone()?);
+    }
     let mut session = Session::new(Role::Server);
     let (mut buffer, mut count) = (vec![0; 1 << 16], 0);
     let (mut inflaters, mut under_way, mut context) = (Inflaters::default(), None, Context::default());
@@ -142,7 +147,11 @@ fn to_all(members: &Members, bytes: &[u8]) {
     members.lock().expect("no panic").retain_mut(|member| member.write_all(bytes).is_ok());
 }
 
-fn upgrade_it(stream: &mut TcpStream, deflate: Option<Mode>) -> std::io::Result<Option<Agreement>> {
+/// Reads a request; returns what answers it, and what is agreed then.
+fn upgrade_it(
+    stream: &mut TcpStream,
+    deflate: Option<Mode>,
+) -> std::io::Result<(Vec<u8>, Option<Agreement>)> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -156,6 +165,5 @@ fn upgrade_it(stream: &mut TcpStream, deflate: Option<Mode>) -> std::io::Result<
     let offers = || head.fields_named("Sec-WebSocket-Extensions").map(str::as_bytes);
     let agreed = deflate.and_then(|mode| offer::accept(offers(), mode).expect("a list of extensions"));
     upgrade::write_accept(key, None, agreed.as_ref().map(|(_, value)| &**value), &mut response);
-    stream.write_all(&response)?;
-    Ok(agreed.map(|(agreed, _)| agreed))
+    Ok((response, agreed.map(|(agreed, _)| agreed)))
 }
