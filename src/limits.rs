@@ -109,12 +109,14 @@ pub const PINGS_PER_ROUND: u64 = 512;
 pub const ROUNDS_PER_INTERVAL_MIN: u32 = 32;
 /// Connections that were declared dead and are sent their Close and closed in the same turn. More of them wait.
 pub const DEAD_AT_ONCE_MAX: usize = 8;
-/// Ticks before the first of many that were declared dead is sent its Close and closed: the news of all goes first.
-pub const DEAD_WAIT_TICKS: u32 = 10;
-/// Dead connections that are sent their Close and closed in one tick, or a [`DEAD_TICKS`]th of them if that is more.
-pub const DEAD_PER_TICK_MIN: usize = 32;
-/// See [`DEAD_PER_TICK_MIN`].
-pub const DEAD_TICKS: usize = 64;
+/// Ticks before the first of many that were declared dead is sent its Close and closed: the news of all goes first, and
+/// where a million have heartbeats it takes its time.
+pub const DEAD_WAIT_TICKS: u32 = 100;
+/// Dead connections that all workers together send their Close and close in one tick, so that who died since is told of in
+/// time: 6,400 a second. Of very many a worker closes a [`DEAD_TICKS`]th.
+pub const DEAD_PER_TICK: usize = 64;
+/// See [`DEAD_PER_TICK`].
+pub const DEAD_TICKS: usize = 128;
 /// Mail taken from the mailbox in one turn.
 pub const MAIL_PER_TURN_MAX: usize = 4096;
 /// Mail that waits for a worker. Past it the sender is told `Full`.

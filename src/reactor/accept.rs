@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use tracing::{info, warn};
 
 use crate::limits::{
-    ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, DEAD_AT_ONCE_MAX, DEAD_PER_TICK_MIN, DEAD_TICKS,
-    DEAD_WAIT_TICKS, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX,
+    ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, DEAD_AT_ONCE_MAX, DEAD_PER_TICK, DEAD_TICKS, DEAD_WAIT_TICKS,
+    LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX,
 };
 use crate::reactor::admission::Unwanted;
 use crate::reactor::arena::NONE;
@@ -163,7 +163,8 @@ impl<N: Net, S: Service> Worker<N, S> {
             return;
         }
         self.clear_at = self.core.now.tick.after(1);
-        let share = (self.dead.len() / DEAD_TICKS).max(DEAD_PER_TICK_MIN).min(self.dead.len());
+        let least = (DEAD_PER_TICK / self.core.fleet.workers().len()).max(1);
+        let share = (self.dead.len() / DEAD_TICKS).max(least).min(self.dead.len());
         let dead: Vec<ConnId> = self.dead.drain(..share).collect();
         let (payload, len) = Close::new(CloseCode::TIMEOUT, "no heartbeat in time").payload();
         for id in dead {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::limits::{
-    ACCEPTS_PER_TURN_MAX, DEAD_PER_TICK_MIN, DEAD_TICKS, MAIL_ADMISSION_MAX, REFUSED_CONNECTIONS_MAX,
+    ACCEPTS_PER_TURN_MAX, DEAD_PER_TICK, DEAD_TICKS, MAIL_ADMISSION_MAX, REFUSED_CONNECTIONS_MAX,
 };
 use rollcall::reactor::core::Mailboxes;
 use rollcall::reactor::mailbox::Mailbox;
@@ -161,7 +161,7 @@ fn a_mass_death_keeps_nobody_from_being_let_in() {
     let open = newcomers.iter().filter(|id| stage.script.written(**id).starts_with(b"HTTP/1.1 101")).count();
     assert_eq!(open, newcomers.len());
     let closed = silent.iter().filter(|id| stage.script.is_closed(**id)).count();
-    assert!(closed <= 2 * DEAD_PER_TICK_MIN.max(4_000 / DEAD_TICKS), "{closed} cleared away in two turns");
+    assert!(closed <= 2 * DEAD_PER_TICK.max(4_000 / DEAD_TICKS), "{closed} cleared away in two turns");
     stage.pass(seconds(2));
     let open = silent.iter().filter(|id| !stage.script.is_closed(**id)).count();
     assert_eq!(open, 0, "of the silent ones");
