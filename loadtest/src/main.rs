@@ -69,7 +69,7 @@ enum Command {
     /// As many named users as the machine holds, from the first connection to the last; starts the server itself
     #[command(mut_arg("url", |url| url.required(false).default_value("").hide_default_value(true)))]
     Million(Box<roster::million::Args>),
-    /// The least that an echo can cost on this machine, to compare servers with
+    /// The least that an echo or a fan-out can cost on this machine, to compare servers with
     Bare(bare::Args),
     /// The same load on rollcall, its peers and the bare loop, in turns
     Compare(compare::Args),

@@ -33,10 +33,10 @@ pub struct Args {
     /// Few rows and short ones
     #[arg(long)]
     quick: bool,
-    /// Rounds that the medians are taken of [default: 3; with --quick 1]
+    /// Rounds that the medians are taken of [default: 3, at a fixed rate 5; with --quick 1]
     #[arg(long)]
     rounds: Option<usize>,
-    /// How long each measurement takes [default: 3s; with --quick 1s]
+    /// How long each measurement takes, at a fixed rate 3s at least but with --quick [default: 3s; with --quick 1s]
     #[arg(long, value_parser = units::duration)]
     duration: Option<Duration>,
     /// Only rows whose scenario and flags hold this text; repeatable
@@ -86,12 +86,11 @@ impl Args {
 /// Builds, measures, writes.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::Failed(error.to_string());
-    let rounds = args.rounds.unwrap_or(if args.quick { 1 } else { 3 });
     let plans = args.plans();
-    if rounds == 0 || plans.is_empty() {
+    if args.rounds == Some(0) || plans.is_empty() {
         return Err(Failure::Usage("nothing is left to measure (--rounds, --only)".into()));
     }
-    let bench = Bench::new(args, rounds).map_err(failed)?;
+    let bench = Bench::new(args).map_err(failed)?;
     let runs = bench.measure(&plans);
     let comparison = bench.compare(&runs);
     if let Some(path) = &args.json {
@@ -114,7 +113,8 @@ struct Bench {
     kinds: Vec<Kind>,
     places: Places,
     cores: Cores,
-    rounds: usize,
+    /// `None`: as each plan says.
+    rounds: Option<usize>,
     extent: Extent,
     stop: std::sync::Arc<AtomicBool>,
     scratch: PathBuf,
@@ -122,7 +122,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(args: &Args, rounds: usize) -> io::Result<Bench> {
+    fn new(args: &Args) -> io::Result<Bench> {
         let places = Places::find(args.ours.clone())?;
         let kinds = args.kinds();
         for kind in &kinds {
@@ -135,7 +135,7 @@ impl Bench {
             kinds,
             places,
             cores: Cores::part()?.ok_or_else(one_core)?,
-            rounds,
+            rounds: args.rounds,
             extent: args.extent(),
             stop: stop_flag(),
             scratch: std::env::temp_dir().join(format!("loadtest-{}.json", std::process::id())),
@@ -159,7 +159,8 @@ impl Bench {
             eprintln!("\n[{}/{}] {}", index + 1, plans.len(), plan.label());
             let first = runs.len();
             let kinds: Vec<Kind> = self.kinds.iter().copied().filter(|kind| plan.holds_for(*kind)).collect();
-            for (round, turn) in turns(kinds.len(), self.rounds) {
+            let rounds = self.rounds.unwrap_or_else(|| plan.rounds(self.extent.quick));
+            for (round, turn) in turns(kinds.len(), rounds) {
                 let run = self.one(kinds[turn], plan, rate);
                 if self.stopped() {
                     return runs;
@@ -188,7 +189,7 @@ impl Bench {
     }
 
     fn try_one(&self, kind: Kind, plan: &Plan, rate: Option<f64>) -> io::Result<Run> {
-        let server = Server::start(kind, &self.places, &self.cores, plan.workers)?;
+        let server = Server::start(kind, &self.places, &self.cores, plan)?;
         let (path, protocol) = plan.endpoint(kind);
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(plan.scenario).args(["--url", &format!("ws://{}{path}", server.address())]);
@@ -231,7 +232,7 @@ impl Bench {
         let ended = machine::utc_now();
         comparison.notes.insert(0, self.cores.describe());
         if comparison.rows.iter().any(|row| row.number("workers").is_some()) {
-            let about = "In rows that name rollcall's workers these and the load share all cores.";
+            let about = "In rows that name workers these and the load share all cores.";
             comparison.notes.insert(1, about.into());
         }
         comparison

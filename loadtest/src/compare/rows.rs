@@ -15,7 +15,7 @@ pub struct Plan {
     pub flags: Vec<String>,
     /// The share of the best peer's highest rate at which messages are sent; `None`: no fixed rate.
     pub pace: Option<f64>,
-    /// How many workers rollcall has, alone and on all cores; `None`: one, and everybody takes part.
+    /// How many workers rollcall and the bare loop have, on all cores and without peers; `None`: one, and everybody takes part.
     pub workers: Option<usize>,
 }
 
@@ -24,8 +24,10 @@ pub struct Plan {
 pub enum Service {
     /// Every message comes back.
     Echo,
-    /// Every message goes to all members.
+    /// Every message goes to all members, who all speak.
     Chat,
+    /// The same, and one speaks.
+    FanOut,
 }
 
 /// How much is measured.
@@ -43,7 +45,10 @@ pub struct Extent {
 pub const PACE_SIZE: &str = "20";
 /// Its connections.
 pub const PACE_CONNECTIONS: &str = "200";
-/// Workers that rollcall is measured with, as far as there are cores for them.
+/// At a fixed rate a few stalls of some milliseconds decide what the p99 is: it is measured for longer and more often.
+const PACED_DURATION_MIN: Duration = Duration::from_secs(3);
+const PACED_ROUNDS: usize = 5;
+/// Workers that are measured, as far as there are cores for them.
 const WORKERS: [usize; 5] = [1, 2, 4, 8, 16];
 
 /// The rows of a comparison, in order; the one that sets the pace comes before those that need it.
@@ -53,19 +58,22 @@ pub fn rows(extent: Extent) -> Vec<Plan> {
     };
     let paced = |share: f64| {
         let plan = Plan::new("echo", &["--size", PACE_SIZE, "--connections", PACE_CONNECTIONS]);
-        Plan { pace: Some(share), ..plan.timed(extent) }
+        let duration = if extent.quick { extent.duration } else { extent.duration.max(PACED_DURATION_MIN) };
+        Plan { pace: Some(share), ..plan.timed(Extent { duration, ..extent }) }
     };
     let churn = Plan::new("churn", &["--connections", "100"]).timed(extent);
     let idle = |connections: &str| {
         Plan::new("idle", &["--connections", connections, "--hold", "1s", "--settle", "1s"])
     };
-    let group = |scenario, members: &str| Plan {
-        service: Service::Chat,
-        ..Plan::new(scenario, &["--size", "20", "--connections", members]).timed(extent)
+    let group = |scenario, service, members: &str| {
+        let plan = Plan::new(scenario, &["--size", "20", "--connections", members]);
+        Plan { service, ..plan.timed(extent) }
     };
+    let chat = |members| group("chat", Service::Chat, members);
+    let fanout = |receivers| group("fanout", Service::FanOut, receivers);
     let scaled = |workers| {
         let with = |plan| Plan { workers: Some(workers), ..plan };
-        [with(echo(PACE_SIZE, PACE_CONNECTIONS, "1")), with(group("fanout", "1000"))]
+        [with(echo(PACE_SIZE, PACE_CONNECTIONS, "1")), with(fanout("1000"))]
     };
     if extent.quick {
         return vec![
@@ -92,9 +100,9 @@ pub fn rows(extent: Extent) -> Vec<Plan> {
         paced(0.5),
         paced(0.8),
         churn,
-        group("chat", "50"),
-        group("chat", "200"),
-        group("fanout", "5000"),
+        chat("50"),
+        chat("200"),
+        fanout("5000"),
         idle("15000"),
     ];
     let fitting = WORKERS.into_iter().filter(|workers| *workers <= extent.cores);
@@ -116,11 +124,26 @@ impl Plan {
         self
     }
 
-    /// Whether a server can take part.
+    /// Whether a server can take part. The bare loop sends each message at once, and so not at the least that a chat can cost;
+    /// its workers know nothing of each other.
     pub fn holds_for(&self, kind: Kind) -> bool {
-        match self.workers {
-            None => self.service == Service::Echo || kind != Kind::Bare,
-            Some(_) => kind == Kind::Ours,
+        match kind {
+            Kind::Ours => true,
+            Kind::Bare => match self.service {
+                Service::Echo => true,
+                Service::Chat => false,
+                Service::FanOut => self.workers.is_none_or(|workers| workers == 1),
+            },
+            _ => self.workers.is_none(),
+        }
+    }
+
+    /// How many rounds medians are taken of, where it was not said.
+    pub fn rounds(&self, quick: bool) -> usize {
+        match self.pace {
+            _ if quick => 1,
+            Some(_) => PACED_ROUNDS,
+            None => 3,
         }
     }
 
@@ -128,8 +151,8 @@ impl Plan {
     pub fn endpoint(&self, kind: Kind) -> (&'static str, Option<&'static str>) {
         match (self.service, kind) {
             (Service::Echo, _) => ("/echo", None),
-            (Service::Chat, Kind::Ours) => ("/ws", Some("rollcall")),
-            (Service::Chat, _) => ("/chat", Some("broadcast")),
+            (_, Kind::Ours) => ("/ws", Some("rollcall")),
+            (_, _) => ("/chat", Some("broadcast")),
         }
     }
 
@@ -215,16 +238,42 @@ mod tests {
     }
 
     #[test]
-    fn the_bare_loop_takes_no_part_in_a_chat() {
+    fn the_bare_loop_takes_part_where_it_does_the_least() {
         let all = rows(extent(false));
-        let chat = all.iter().find(|row| row.scenario == "chat").expect("a chat is compared");
-        assert!(!chat.holds_for(Kind::Bare) && chat.holds_for(Kind::Bun));
-        assert_eq!(chat.endpoint(Kind::Ours), ("/ws", Some("rollcall")));
-        assert!(all[0].holds_for(Kind::Bare));
+        let plan = |scenario: &str, workers: Option<usize>| {
+            let plan = all.iter().find(|plan| plan.scenario == scenario && plan.workers == workers);
+            plan.expect("it is compared")
+        };
+        for (scenario, workers) in [("echo", None), ("echo", Some(2)), ("fanout", None), ("fanout", Some(1))]
+        {
+            assert!(plan(scenario, workers).holds_for(Kind::Bare), "{scenario} {workers:?}");
+        }
+        let chat = plan("chat", None);
+        assert!(!chat.holds_for(Kind::Bare) && !plan("fanout", Some(2)).holds_for(Kind::Bare));
+        assert!(chat.holds_for(Kind::Bun));
+        for group in [chat, plan("fanout", None)] {
+            assert_eq!(group.endpoint(Kind::Ours), ("/ws", Some("rollcall")));
+            assert_eq!(group.endpoint(Kind::Bare), ("/chat", Some("broadcast")));
+        }
     }
 
     #[test]
-    fn rollcall_alone_is_measured_with_as_many_workers_as_there_are_cores() {
+    fn a_fixed_rate_is_measured_for_longer_and_more_often() {
+        let short = Extent { duration: Duration::from_secs(1), ..extent(false) };
+        for (extent, of_paced, of_others) in [
+            (short, ("3000ms", 5), ("1000ms", 3)),
+            (Extent { quick: true, ..short }, ("1000ms", 1), ("1000ms", 1)),
+        ] {
+            for plan in rows(extent).iter().filter(|plan| plan.scenario == "echo") {
+                let (duration, rounds) = if plan.pace.is_some() { of_paced } else { of_others };
+                let at = plan.flags.iter().position(|flag| flag == "--duration").expect("it is timed");
+                assert_eq!((plan.flags[at + 1].as_str(), plan.rounds(extent.quick)), (duration, rounds));
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_workers_are_measured_than_there_are_cores_and_no_peers() {
         let all = rows(extent(false));
         let scaled: Vec<&Plan> = all.iter().filter(|plan| plan.workers.is_some()).collect();
         let workers: Vec<usize> = scaled.iter().filter_map(|plan| plan.workers).collect();

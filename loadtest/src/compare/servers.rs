@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::cores::Cores;
+use super::rows::{Plan, Service};
 use crate::child::{Child, succeed};
 use crate::comparison::{BARE, OURS};
 
@@ -73,17 +74,21 @@ impl Kind {
         }
     }
 
-    /// The program and its arguments up to the address. `workers` are rollcall's; its peers have one thread.
-    fn command(self, places: &Places, workers: usize) -> io::Result<Vec<OsString>> {
+    /// The program and its arguments up to the address. Peers have one thread, whatever the plan says.
+    fn command(self, places: &Places, plan: &Plan) -> io::Result<Vec<OsString>> {
+        let workers = plan.workers.unwrap_or(1).to_string();
         let words: Vec<OsString> = match self {
             Kind::Ours => {
                 let built = places.program();
                 // In lockstep chat every member speaks as fast as it can.
-                let workers = workers.to_string();
                 let flags = ["--workers", &workers, "--max-commands-per-second", "1000000", "--listen"];
                 [built.into()].into_iter().chain(flags.map(Into::into)).collect()
             }
-            Kind::Bare => vec![std::env::current_exe()?.into(), "bare".into(), "--listen".into()],
+            Kind::Bare => {
+                let mode = (plan.service == Service::FanOut).then_some("--fan-out");
+                let flags = ["bare", "--workers", &workers].into_iter().chain(mode).chain(["--listen"]);
+                [std::env::current_exe()?.into()].into_iter().chain(flags.map(Into::into)).collect()
+            }
             Kind::Ws => vec!["node".into(), places.peer("node").join("server.js").into(), "--listen".into()],
             Kind::Bun => {
                 let folder = places.peer("bun");
@@ -177,10 +182,10 @@ impl Places {
 pub struct Server(Child);
 
 impl Server {
-    /// Starts it and waits until it accepts: on its core, or with so many `workers` on all.
-    pub fn start(kind: Kind, places: &Places, cores: &Cores, workers: Option<usize>) -> io::Result<Server> {
-        let words = kind.command(places, workers.unwrap_or(1))?;
-        let start = |command: &mut Command| match workers {
+    /// Starts it and waits until it accepts: on its core, or where the plan names workers on all.
+    pub fn start(kind: Kind, places: &Places, cores: &Cores, plan: &Plan) -> io::Result<Server> {
+        let words = kind.command(places, plan)?;
+        let start = |command: &mut Command| match plan.workers {
             None => cores.on_server(|| command.spawn()),
             Some(_) => command.spawn(),
         };

@@ -66,8 +66,10 @@ impl Writer<'_> {
         let machine = &comparison.machine;
         let versions: Vec<String> =
             comparison.versions.iter().map(|(program, version)| format!("{program} {version}")).collect();
-        let rounds =
-            comparison.rows.iter().flat_map(|row| &row.cells).map(|cell| cell.rounds).max().unwrap_or(0);
+        let rounds = |paced: bool| {
+            let rows = comparison.rows.iter().filter(|row| row.is_paced() == paced);
+            rows.flat_map(|row| &row.cells).map(|cell| cell.rounds).max()
+        };
         self.text.paragraph(&format!(
             "{} · {} core{} · {} of memory · Linux {} · {} descriptors a table · {}",
             machine.cpu,
@@ -81,9 +83,13 @@ impl Writer<'_> {
         if !versions.is_empty() {
             self.text.paragraph(&versions.join(" · "));
         }
-        if rounds > 1 {
-            let about = "Each figure is the median of";
-            self.text.paragraph(&format!("{about} {rounds} rounds; the targets take turns within a row."));
+        let (free, paced) = (rounds(false), rounds(true));
+        let both = free.or(paced).unwrap_or(0);
+        if both.max(paced.unwrap_or(0)) > 1 {
+            let other = paced.filter(|paced| *paced != both);
+            let other = other.map_or(String::new(), |paced| format!(", at a fixed rate of {paced}"));
+            let about = format!("Each figure is the median of {both} rounds{other}");
+            self.text.paragraph(&format!("{about}; the targets take turns within a row."));
         }
     }
 
@@ -362,6 +368,17 @@ loadtest 0.1.0
             );
         }
         assert_eq!(document.text.matches("![").count(), document.plots.len());
+    }
+
+    #[test]
+    fn rounds_at_a_fixed_rate_are_told_where_they_are_more() {
+        let mut comparison = fixture::small();
+        for (index, row) in comparison.rows.iter_mut().enumerate() {
+            row.cells.iter_mut().for_each(|cell| cell.rounds = 3 + 2 * index);
+        }
+        comparison.rows[1].parameters.insert("rate".into(), 1000.into());
+        let text = Document::of(&comparison, "small", "small").text;
+        assert!(text.contains("the median of 3 rounds, at a fixed rate of 5; the targets"), "{text}");
     }
 
     #[test]

@@ -134,6 +134,15 @@ fn wrong_usage_ends_with_two() {
 }
 
 #[test]
+fn workers_that_cannot_be_had_end_the_bare_loop_with_two() {
+    for flags in ["--workers 0", "--workers 2 --fan-out"] {
+        let mut bare = std::process::Command::new(env!("CARGO_BIN_EXE_loadtest"));
+        let output = bare.arg("bare").args(flags.split_whitespace()).output().expect("the program starts");
+        assert_eq!(output.status.code(), Some(2), "{flags}: {output:?}");
+    }
+}
+
+#[test]
 fn a_condition_that_does_not_hold_is_one_line_and_exit_code_one() {
     let bare = Bare::start();
     let outcome =

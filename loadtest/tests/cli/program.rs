@@ -79,8 +79,14 @@ pub(crate) struct Bare {
 
 impl Bare {
     pub(crate) fn start() -> Bare {
+        Bare::with("")
+    }
+
+    /// Starts `loadtest bare FLAGS`; the flags are split at spaces.
+    pub(crate) fn with(flags: &str) -> Bare {
         let mut child = Command::new(env!("CARGO_BIN_EXE_loadtest"))
             .arg("bare")
+            .args(flags.split_whitespace())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");
@@ -89,6 +95,12 @@ impl Bare {
         BufReader::new(stdout).read_line(&mut line).expect("a line");
         let address = line.trim().strip_prefix("listening on ").expect("says where it listens");
         Bare { url: format!("ws://{address}/echo"), child }
+    }
+
+    /// How many threads it has.
+    pub(crate) fn threads(&self) -> usize {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        tasks.expect("it runs").count()
     }
 }
 

@@ -134,6 +134,29 @@ fn a_fanout_reaches_all_in_order_on_every_thread() {
 }
 
 #[test]
+fn what_one_says_to_the_bare_fan_out_reaches_all() {
+    // The big ones are more than a read takes.
+    let bare = Bare::with("--fan-out --buffer 1KiB");
+    for flags in ["--size 20", "--size 60000", "--size 20 --rate 100", "--size 60000 --threads 2"] {
+        let flags = format!("{SHORT} --protocol broadcast --connections 9 {flags}");
+        let outcome = run("fanout", &bare.url, &flags);
+        outcome.assert_fine();
+        assert!(outcome.figure("deliveries") >= 9.0, "{flags}: {outcome:?}");
+    }
+    run("chat", &bare.url, &format!("{SHORT} --protocol broadcast --connections 7")).assert_fine();
+}
+
+#[test]
+fn the_bare_loop_serves_with_several_workers() {
+    let bare = Bare::with("--workers 3");
+    assert_eq!(bare.threads(), 3);
+    // One of them that did not accept would leave a third of these waiting.
+    let outcome = run("echo", &bare.url, &format!("{SHORT} --connections 100"));
+    outcome.assert_fine();
+    assert!(outcome.figure("messages") >= 100.0, "{outcome:?}");
+}
+
+#[test]
 fn an_interrupt_ends_a_run_early_and_it_still_reports() {
     let bare = Bare::start();
     let began = Instant::now();
