@@ -103,6 +103,11 @@ pub const ACCEPTS_PER_TURN_MAX: usize = 256;
 pub const EVENTS_PER_TURN_MAX: usize = 1024;
 /// Deadlines fired in one turn; the rest fire in the next.
 pub const DEADLINES_PER_TURN_MAX: usize = 1024;
+/// Connections that a turn removes because their time is over, or fewer where much is queued for them: the other deadlines
+/// fire in the next one.
+pub const REMOVED_PER_TURN_MAX: usize = 64;
+/// Chunks queued for a connection that take as long to forget as to remove another one.
+pub const CHUNKS_PER_REMOVAL: usize = 1024;
 /// Pings that are company enough: a worker's rounds are as long as it has connections for so many.
 pub const PINGS_PER_ROUND: u64 = 512;
 /// Rounds of Pings in a heartbeat's interval, at least: what a Ping waits for company is at most the interval by this.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -15,6 +15,8 @@ use rustix::process::{Pid, Signal, kill_process};
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long it may take to end when it is asked to.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long it may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const STEP: Duration = Duration::from_millis(10);
 
 /// A server that runs; it is ended when this is dropped.
@@ -121,6 +123,22 @@ fn send(child: &mut std::process::Child, signal: Signal) -> bool {
     // A child that was not waited for keeps its number, so no stranger can get the signal.
     let (Ok(None), Some(pid)) = (child.try_wait(), Pid::from_raw(child.id() as i32)) else { return false };
     kill_process(pid, signal).is_ok()
+}
+
+/// Status and body of a server's page; `None` where it does not answer.
+pub fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT).ok()?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).ok()?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).ok()?;
+    let (head, body) = response.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+/// A figure of a rollcall's metrics, over all its labels where the name is without; 0 where there is none.
+pub fn figure(metrics: &str, name: &str) -> f64 {
+    metrics.lines().filter_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok()).sum()
 }
 
 /// Builds the server of the repository at `root`.

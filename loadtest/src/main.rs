@@ -30,6 +30,7 @@ mod report;
 mod result;
 mod roster;
 mod soak;
+mod stuck;
 mod sys;
 mod target;
 mod units;
@@ -77,6 +78,8 @@ enum Command {
     Encodings(encodings::Args),
     /// All of it at once and for long, hostile peers too: does memory stay flat, is anything lost?
     Soak(soak::Args),
+    /// A busy room with and without members that read nothing, in turns: what the others notice, and what it takes of memory
+    Stuck(stuck::Args),
     /// Turn results into a document with drawings
     Report(report::Args),
 }
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Encodings(args) => encodings::run(&args),
         Command::Soak(args) => soak::run(&args),
+        Command::Stuck(args) => stuck::run(&args),
         Command::Report(args) => report::run(&args).map_err(|error| Failure::Failed(error.to_string())),
     };
     let (line, code) = match outcome {

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use tracing::{info, warn};
 
 use crate::limits::{
-    ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, DEAD_AT_ONCE_MAX, DEAD_PER_TICK, DEAD_TICKS, DEAD_WAIT_TICKS,
-    LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX,
+    ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, CHUNKS_PER_REMOVAL, DEAD_AT_ONCE_MAX, DEAD_PER_TICK,
+    DEAD_TICKS, DEAD_WAIT_TICKS, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX,
 };
 use crate::reactor::admission::Unwanted;
 use crate::reactor::arena::NONE;
@@ -122,6 +122,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         // The service may have been told already and be waiting to hear of others; what it sent goes nowhere.
         let Some(conn) = self.core.conns.try_remove(id.key as usize) else { return };
+        let queued = conn.outbox.as_ref().map_or(0, |outbox| outbox.chunks());
+        self.removals += 1 + queued / CHUNKS_PER_REMOVAL;
         self.unlink(id, conn.outbox.is_none() && cause != Cause::Reset);
         self.transports.take(id.key as usize);
         if conn.deflate.is_some() {

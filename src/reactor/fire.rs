@@ -1,6 +1,6 @@
 //! Deadlines that are due.
 
-use crate::limits::DEADLINES_PER_TURN_MAX;
+use crate::limits::{DEADLINES_PER_TURN_MAX, REMOVED_PER_TURN_MAX};
 use crate::reactor::config::HeartbeatMode;
 use crate::reactor::conn::{Beat, Conn, Life};
 use crate::reactor::context::Context;
@@ -17,7 +17,12 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Fires what is due, a turn's share of it.
     pub(crate) fn deadlines(&mut self) {
         let now = self.core.now.tick;
+        self.removals = 0;
         for _ in 0..DEADLINES_PER_TURN_MAX {
+            // A room's slow members all end in the same tick.
+            if self.removals >= REMOVED_PER_TURN_MAX {
+                break;
+            }
             let Some((tick, key)) = self.core.wheel.pop_due(now) else {
                 self.overdue = false;
                 return;

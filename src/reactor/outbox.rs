@@ -3,9 +3,12 @@
 //!
 //! Chunks are whole frames or an opaque run of bytes (an HTTP response), owned or shared. The bound is kept by who pushes.
 
-use std::collections::VecDeque;
+mod chunks;
+
 use std::io::IoSlice;
 
+pub use self::chunks::Chunk;
+use self::chunks::Chunks;
 use crate::limits::CONTROL_BYTES_MAX;
 use crate::time::Tick;
 use crate::wire::frame::{self, Opcode};
@@ -14,33 +17,10 @@ use crate::wire::shared::SharedFrame;
 /// Bytes up to which frames that are queued one after the other become one chunk.
 const JOINED_BYTES_MAX: usize = 4096;
 
-/// Bytes that leave together, in order.
-#[derive(Clone, Debug)]
-pub enum Chunk {
-    /// Whole frames.
-    Frames(Vec<u8>),
-    /// One whole frame, shared with other connections.
-    Shared(SharedFrame),
-    /// Not frames: nothing may overtake inside.
-    Opaque(Box<[u8]>),
-}
-
-impl Chunk {
-    /// Its bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        match self {
-            Chunk::Frames(bytes) => bytes,
-            Chunk::Opaque(bytes) => bytes,
-            Chunk::Shared(frame) => frame.bytes(),
-        }
-    }
-}
-
 /// The queue.
 #[derive(Debug)]
 pub struct Outbox {
-    queue: VecDeque<Chunk>,
+    queue: Chunks,
     /// TLS records that leave before all else, in a run that nothing overtakes. What they hold is in no other place any more.
     sealed: Vec<u8>,
     /// Bytes of `sealed` that have left: `sealed_sent < sealed.len()` where there are any.
@@ -64,7 +44,7 @@ impl Outbox {
     #[must_use]
     pub fn new(now: Tick) -> Outbox {
         Outbox {
-            queue: VecDeque::new(),
+            queue: Chunks::default(),
             sealed: Vec::new(),
             sealed_sent: 0,
             sent: 0,
@@ -207,7 +187,7 @@ impl Outbox {
     pub fn parts<'a>(&'a mut self, parts: &mut [IoSlice<'a>]) -> usize {
         self.place_controls();
         let mut filled = 0;
-        for (part, chunk) in parts.iter_mut().zip(&self.queue) {
+        for (part, chunk) in parts.iter_mut().zip(self.queue.iter()) {
             let skip = if filled == 0 { self.sent } else { 0 };
             *part = IoSlice::new(&chunk.bytes()[skip..]);
             filled += 1;
@@ -274,38 +254,30 @@ impl Outbox {
     /// Makes the end of a cut frame the end of a chunk; returns the index of the first chunk that may be overtaken.
     fn split_at_boundary(&mut self) -> usize {
         // What isn't frames comes before any: an answer to the upgrade is not overtaken by what it makes way for.
-        if let Some(last) = self.queue.iter().rposition(|chunk| matches!(chunk, Chunk::Opaque(_))) {
-            return last + 1;
+        let opaque = self.queue.iter().take_while(|chunk| matches!(chunk, Chunk::Opaque(_))).count();
+        if opaque > 0 || self.sent == 0 {
+            return opaque;
         }
-        if self.sent == 0 {
-            return 0;
-        }
-        match &self.queue[0] {
-            Chunk::Frames(frames) => {
-                let (_, end) = frame_at(frames, self.sent);
-                if end < frames.len() {
-                    let rest = Chunk::Frames(frames[end..].into());
-                    self.queue[0] = Chunk::Frames(frames[..end].into());
-                    self.queue.insert(1, rest);
-                }
-                1
+        if let Some(Chunk::Frames(frames)) = self.queue.front_mut() {
+            let (_, end) = frame_at(frames, self.sent);
+            if end < frames.len() {
+                let rest = Chunk::Frames(frames[end..].into());
+                *frames = frames[..end].into();
+                self.queue.insert(1, rest);
             }
-            Chunk::Shared(_) | Chunk::Opaque(_) => 1,
         }
+        1
     }
 
     /// Bytes of memory that belong to this connection alone.
     #[must_use]
     pub fn owned_bytes(&self) -> usize {
-        let owned = |chunk: &Chunk| match chunk {
-            Chunk::Frames(bytes) => bytes.capacity(),
-            Chunk::Opaque(bytes) => bytes.len(),
-            Chunk::Shared(_) => 0,
-        };
-        size_of::<Outbox>()
-            + self.sealed.capacity()
-            + self.queue.capacity() * size_of::<Chunk>()
-            + self.queue.iter().map(owned).sum::<usize>()
+        size_of::<Outbox>() + self.sealed.capacity() + self.queue.owned_bytes()
+    }
+
+    /// Chunks that wait: what it costs to forget them.
+    pub(crate) fn chunks(&self) -> usize {
+        self.queue.len()
     }
 }
 

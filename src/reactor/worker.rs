@@ -59,6 +59,8 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) dead: VecDeque<ConnId>,
     /// When the next of the dead are, where there are many.
     pub(crate) clear_at: Tick,
+    /// Work of removing connections since deadlines began to fire in this turn, in removals.
+    pub(crate) removals: usize,
     /// Some deadline was due that the last turn had no time for.
     pub(crate) overdue: bool,
     /// The tick by which a drain is over at the latest.
@@ -124,6 +126,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             service_called: now.tick,
             dead: VecDeque::new(),
             clear_at: now.tick,
+            removals: 0,
             overdue: false,
             drained_by: None,
             weigh_at: now.tick,

@@ -80,7 +80,12 @@ const RULES: &[Rule] = &[
         instead: "TLS lies between the socket and the bytes: ask the Context what it found out",
     },
     Rule {
-        within: &["src/time/wheel.rs", "src/reactor/outbox.rs", "src/reactor/mailbox.rs"],
+        within: &[
+            "src/time/wheel.rs",
+            "src/reactor/outbox",
+            "src/reactor/outbox.rs",
+            "src/reactor/mailbox.rs",
+        ],
         but: &[],
         never: Never::BelowBut("crate::reactor", &["crate::reactor::ids"]),
         instead: "these move keys and bytes; let the worker hand them in",

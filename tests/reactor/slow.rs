@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::http::{Site, SiteSettings};
-use rollcall::limits::{BACKLOG_BYTES_PAUSE, SLOW_MESSAGES_MAX};
+use rollcall::limits::{BACKLOG_BYTES_PAUSE, CHUNKS_PER_REMOVAL, REMOVED_PER_TURN_MAX, SLOW_MESSAGES_MAX};
 use rollcall::presence::Rules;
 use rollcall::reactor::core::Mailboxes;
 use rollcall::reactor::mailbox::Mailbox;
@@ -103,6 +103,47 @@ fn a_slow_member_of_a_room_is_closed_and_what_it_holds_is_bounded() {
     let written = house.script.written(cleo);
     let last = frames(&written).pop().unwrap();
     assert_eq!((last.0, u16::from_be_bytes([last.1[0], last.1[1]])), (Opcode::Close, 1013));
+}
+
+/// So many slow members of a room are closed together after as many messages as they may wait for. By how many connections
+/// there are fewer after each turn of the time in which they end together.
+fn ends_of_slow_members(members: usize, messages: usize) -> Vec<u64> {
+    let config = Config { max_backlog_bytes: messages * 1_100, ..config() };
+    let mut house = House::new(&config);
+    let ben = house.user("ben");
+    house.command(ben, "join", r#"{"room":"lobby"}"#);
+    for n in 0..members {
+        let slow = house.user(&format!("slow-{n}"));
+        house.command(slow, "join", r#"{"room":"lobby"}"#);
+        house.stall(slow);
+    }
+    let data = "x".repeat(1_000);
+    let closed = |house: &House| house.fleet.workers()[0].counters.open.get() == 1;
+    while !closed(&house) {
+        house.command(ben, "say", &format!(r#"{{"room":"lobby","data":"{data}"}}"#));
+        house.script.written(ben);
+    }
+    let connections = |house: &House| house.fleet.workers()[0].counters.connections.get();
+    assert_eq!(connections(&house), members as u64 + 1);
+    house.script.pass(&mut house.worker, config.close_timeout - Duration::from_millis(20));
+    house.script.advance(Duration::from_millis(30));
+    let mut ended = Vec::new();
+    while connections(&house) > 1 {
+        let before = connections(&house);
+        house.worker.turn().unwrap();
+        ended.push(before - connections(&house));
+    }
+    ended
+}
+
+#[test]
+fn slow_members_that_end_together_are_removed_a_turns_share_at_a_time() {
+    let share = REMOVED_PER_TURN_MAX as u64;
+    let ended = ends_of_slow_members(3 * REMOVED_PER_TURN_MAX, 3);
+    assert!(ended.iter().all(|ended| *ended <= share) && ended.len() <= 5, "{ended:?}");
+    // What waits for them has to be forgotten too: that counts as two more at least.
+    let ended = ends_of_slow_members(2 * REMOVED_PER_TURN_MAX, 3 * CHUNKS_PER_REMOVAL);
+    assert!(ended.iter().all(|ended| *ended <= share / 2), "{ended:?}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::clock::nanos;
 use crate::engine::codec::{Codec, sum};
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn, fleet};
-use crate::group::protocol::{Hint, Say, Stamp};
+use crate::group::protocol::{self, Hint, Say, Stamp};
 use crate::group::{Member, Shape, conduct, deliveries, incomplete};
 use crate::measure::{Recorder, Tally};
 use crate::options::{Common, Failure, Need};
@@ -40,6 +40,9 @@ pub struct Args {
     /// Members that read nothing once they have joined, with the least receive buffers there are, beside the receivers
     #[arg(long, default_value_t = 0)]
     stuck: usize,
+    /// The stuck ones watch the sender, which changes its state with each message
+    #[arg(long, requires = "stuck")]
+    states: bool,
     /// Messages a second by schedule [default: the next when all have the last]
     #[arg(long)]
     rate: Option<f64>,
@@ -79,8 +82,9 @@ struct FanoutClient<'a> {
     errors: Tally,
     /// Members that read.
     members: u64,
-    /// How many of its connections this thread is to let read.
-    readers: u64,
+    /// How many of its connections this thread is to let read, and how many not.
+    shares: (usize, usize),
+    states: bool,
     /// Stuck members that the server has ended.
     stuck_ended: u64,
 }
@@ -111,7 +115,12 @@ impl FanoutClient<'_> {
                     self.said.count.store(count + 1, Relaxed);
                     let stamp = Stamp { round: (count % u64::from(Stamp::ROUNDS)) as u32, sender: 0 };
                     let (say, codec) = (&mut self.say, &mut self.codec);
-                    if !turn.with(0, |link| say.send(link, codec, 0, stamp)) {
+                    let state = self.states.then(|| protocol::status(count.is_multiple_of(2)));
+                    let speaks = turn.with(0, |link| {
+                        say.send(link, codec, 0, stamp)?;
+                        state.map_or(Ok(()), |state| link.send(&state))
+                    });
+                    if !speaks {
                         return turn.now + LOOK;
                     }
                 }
@@ -148,13 +157,18 @@ impl Client for FanoutClient<'_> {
     }
 
     fn opened(&mut self, index: usize, link: &mut Link<Member>, _: u64) -> Result<(), End> {
-        link.state.stuck = self.members >= self.readers;
+        link.state.stuck = is_stuck(index, self.shares);
         self.members += u64::from(!link.state.stuck);
         if link.state.stuck {
             link.shrink_receive_buffer()?;
         }
         match self.shape.protocol.greeting(&self.shape.room, (self.thread, index)) {
-            Some(greeting) => link.send(&greeting),
+            Some(mut greeting) => {
+                if link.state.stuck && self.states {
+                    greeting.extend(protocol::watch_the_sender());
+                }
+                link.send(&greeting)
+            }
             None => {
                 link.state.joined = true;
                 self.joined += 1;
@@ -236,6 +250,19 @@ impl Client for FanoutClient<'_> {
     }
 }
 
+/// How many of a thread's connections read, and how many do not.
+fn shares(readers: usize, all: usize, thread: usize, threads: usize) -> (usize, usize) {
+    let reading = share(readers, thread, threads);
+    (reading, share(all, thread, threads) - reading)
+}
+
+/// Whether a thread's connection is to read nothing. A room's members get a message one after the other: those that are stuck
+/// stand evenly between the others, behind the first.
+fn is_stuck(index: usize, (readers, stuck): (usize, usize)) -> bool {
+    let before = |index: usize| index * stuck / (readers + stuck);
+    before(index + 1) > before(index)
+}
+
 /// Runs the scenario.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let shape = &args.shape;
@@ -268,7 +295,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         pings: 0,
         errors: Tally::default(),
         members: 0,
-        readers: share(args.connections, index, setup.plan.threads) as u64,
+        shares: shares(args.connections, setup.plan.connections, index, setup.plan.threads),
+        states: args.states,
         stuck_ended: 0,
     };
     let conduct = || spent = conduct(&setup, &mut watch, shape);
@@ -292,6 +320,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     shape.describe(&mut outcome);
     outcome.parameter("rate", args.rate);
     outcome.parameter("stuck", args.stuck);
+    outcome.parameter("states", args.states);
     let rate = if spent.seconds > 0.0 { measured as f64 / spent.seconds } else { 0.0 };
     outcome.figure("deliveries_per_second", rate);
     outcome.figure("deliveries", measured as f64);
@@ -322,4 +351,22 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     outcome.errors(&report, &errors);
     outcome.finish(&args.common)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_stuck_stands_evenly_between_the_others_behind_the_first() {
+        for (readers, stuck) in [(1, 0), (1, 1), (1000, 1000), (7, 3), (3, 7), (500, 1)] {
+            let kinds: Vec<bool> =
+                (0..readers + stuck).map(|index| is_stuck(index, (readers, stuck))).collect();
+            assert!(!kinds[0], "the sender reads");
+            assert_eq!(kinds.iter().filter(|stuck| **stuck).count(), stuck);
+            let half = kinds[..kinds.len() / 2].iter().filter(|stuck| **stuck).count();
+            assert!(half.abs_diff(stuck / 2) <= 1, "{readers} and {stuck}: {half}");
+        }
+        assert_eq!((0..3).map(|thread| shares(10, 15, thread, 3)).map(|(a, b)| a + b).sum::<usize>(), 15);
+    }
 }

@@ -30,7 +30,7 @@ impl Protocol {
     pub fn greeting(self, room: &str, (thread, member): (usize, usize)) -> Option<Vec<u8>> {
         match self {
             Protocol::Rollcall => {
-                let mut frames = text_frame(format!("member-{thread:04}-{member:06}").as_bytes());
+                let mut frames = text_frame(self::member(thread, member).as_bytes());
                 let join = serde_json::json!({ "seq": 1, "cmd": "join", "params": { "room": room } });
                 frames.extend(text_frame(join.to_string().as_bytes()));
                 Some(frames)
@@ -57,6 +57,22 @@ impl Protocol {
             Protocol::Broadcast => data.to_owned(),
         }
     }
+}
+
+/// The command of a member that changes its state.
+pub fn status(away: bool) -> Vec<u8> {
+    let state = if away { "away" } else { "online" };
+    text_frame(format!(r#"{{"seq":3,"cmd":"status","params":{{"state":"{state}"}}}}"#).as_bytes())
+}
+
+/// The command that asks for the states of the first thread's first member.
+pub fn watch_the_sender() -> Vec<u8> {
+    let name = member(0, 0);
+    text_frame(format!(r#"{{"seq":4,"cmd":"watch","params":{{"users":["{name}"]}}}}"#).as_bytes())
+}
+
+fn member(thread: usize, member: usize) -> String {
+    format!("member-{thread:04}-{member:06}")
 }
 
 fn text_frame(payload: &[u8]) -> Vec<u8> {

@@ -31,7 +31,18 @@ struct Plan {
     counts: &'static str,
 }
 
-const PLANS: [Plan; 5] = [
+const PLANS: [Plan; 6] = [
+    Plan {
+        name: "crowd",
+        scenario: "presence",
+        path: "/ws",
+        // What the server is for: many who are there and say nothing. They stay until memory was looked at for the last time,
+        // by as long as they took to come.
+        flags: "--users 15000 --rooms 1500 --names c",
+        lasts: ("--hold", 0),
+        round: 0,
+        counts: "users_held",
+    },
     Plan {
         name: "echo",
         scenario: "echo",

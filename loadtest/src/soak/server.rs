@@ -2,8 +2,8 @@
 //! would.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::child::end;
+use crate::child::{end, figure, get};
 use crate::compare::servers::{Kind, Places};
 use crate::measure::Tally;
 use crate::outcome::Outcome;
@@ -38,8 +38,7 @@ const FLAGS: [&str; 18] = [
     "--drain",
     "1s",
 ];
-/// How long it may take to answer, to be rid of everybody, and to end.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take to be rid of everybody, and to end.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(60);
 const END_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -91,13 +90,7 @@ impl Server {
 
     /// Status and body of a page; `None` where it does not answer.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
-        let mut response = String::new();
-        stream.read_to_string(&mut response).ok()?;
-        let (head, body) = response.split_once("\r\n\r\n")?;
-        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+        get(self.address, path)
     }
 
     /// Waits until all who came are gone, the one who asks apart. What is left after that is an error.
@@ -165,11 +158,6 @@ impl Server {
             thread::sleep(Duration::from_millis(20));
         }
     }
-}
-
-/// A figure of the server's metrics, over all its labels where the name is without; 0 where there is none.
-fn figure(metrics: &str, name: &str) -> f64 {
-    metrics.lines().filter_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok()).sum()
 }
 
 impl Drop for Server {
