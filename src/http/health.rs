@@ -48,5 +48,9 @@ mod tests {
         let response = readyz(&fleet, [Shortage::Draining, Shortage::Connections(10, 10)].into_iter());
         assert_eq!(response.status, 503);
         assert_eq!(&*response.body, b"draining: this server goes away\nfull: 10 of 10 connections\n");
+        fleet.workers()[0].accept_blocked.store(true, std::sync::atomic::Ordering::Relaxed);
+        let response = readyz(&fleet, std::iter::empty());
+        assert_eq!(response.status, 503);
+        assert!(response.body.starts_with(b"out of descriptors or memory"));
     }
 }

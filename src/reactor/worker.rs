@@ -232,6 +232,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     fn connections(&mut self) {
+        // Who is listed in this turn has had its share of it.
+        let waiting = self.unread.len();
         let mut ready = mem::take(&mut self.ready);
         for event in ready.drain(..) {
             if event.listener().is_some() {
@@ -243,7 +245,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             }
         }
         self.ready = ready;
-        for _ in 0..self.unread.len() {
+        for _ in 0..waiting {
             let Some(id) = self.unread.pop_front() else { break };
             if let Some(conn) = self.core.get_mut(id) {
                 conn.flags.listed = false;
@@ -257,13 +259,13 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn on_ready(&mut self, event: Ready) {
         let id = ConnId::from_bits(event.token);
         // An event for a connection that died earlier in this batch finds another generation in its place.
-        if self.core.get(id).is_none() {
-            return;
-        }
+        let Some(conn) = self.core.get(id) else { return };
+        // It has more than its share to read, and goes on with it behind all events.
+        let listed = conn.flags.listed;
         if event.writable {
             self.on_writable(id);
         }
-        if event.readable || event.read_closed {
+        if (event.readable || event.read_closed) && !listed {
             self.read(id, event.read_closed);
         }
     }

@@ -215,10 +215,34 @@ fn bindable(address: SocketAddr) -> io::Result<Builder> {
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+    use rustix::event::{EventfdFlags, eventfd};
+
     use super::*;
+    use crate::time::Tick;
+
+    #[test]
+    fn the_last_descriptors_of_the_table_are_scarce() {
+        let bell = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut epoll = Epoll::new(vec![listener], bell.as_fd(), Clock::starting_at(Tick(0))).unwrap();
+        if let Some(most) = getrlimit(Resource::Nofile).current.and_then(|most| RawFd::try_from(most).ok()) {
+            assert_eq!(epoll.scarce_from, (most - DESCRIPTORS_FLOOR as RawFd).max(0));
+        }
+        let _client = TcpStream::connect(address).unwrap();
+        let (mut ready, wait) = (Vec::new(), Some(Duration::from_secs(20)));
+        epoll.wait(&mut ready, wait).unwrap();
+        let accepted = epoll.accept(0).unwrap();
+        let number = accepted.0.as_raw_fd();
+        for (scarce_from, is_scarce) in [(number + 1, false), (number, true), (number - 1, true)] {
+            epoll.scarce_from = scarce_from;
+            assert_eq!(epoll.is_scarce(&accepted), is_scarce);
+        }
+    }
 
     #[test]
     fn who_writes_to_a_broken_connection_is_told_and_not_killed() {

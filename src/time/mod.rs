@@ -124,6 +124,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_clock_starts_at_its_tick_whatever_the_wall_clock_says() {
+        let clock = Clock::starting_at(Tick(u32::MAX));
+        let now = clock.now();
+        assert!(now.micros < 60_000_000 && now.tick.since(Tick(u32::MAX)) < 6_000, "{now:?}");
+        // 2020: the wall clock has another beginning.
+        assert!(now.unix_millis > 1_577_836_800_000);
+    }
+
+    #[test]
     fn a_reading_tells_the_wall_clocks_time() {
         let unix = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
         let told = u128::from(Clock::starting_at(Tick(0)).now().unix_millis);

@@ -1,11 +1,12 @@
 //! The binary as a newcomer and an operator meet it: what it says, and how it ends.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use tungstenite::Message;
 
@@ -58,6 +59,25 @@ impl Drop for File {
     }
 }
 
+/// What a server logs.
+pub(crate) type Log = BufReader<Said>;
+
+/// How long a server may say nothing to who waits for it.
+const SILENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
+
+/// Its stderr: who waits for a line that does not come is told so.
+pub(crate) struct Said(ChildStderr);
+
+impl Read for Said {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let ready = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&SILENCE))?;
+        if ready == 0 {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the server says nothing"));
+        }
+        self.0.read(buffer)
+    }
+}
+
 /// A server that runs; killed when the test is over.
 pub(crate) struct Running {
     pub(crate) child: Child,
@@ -86,8 +106,8 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    pub(crate) fn stderr(&mut self) -> BufReader<ChildStderr> {
-        BufReader::new(self.child.stderr.take().unwrap())
+    pub(crate) fn stderr(&mut self) -> Log {
+        BufReader::new(Said(self.child.stderr.take().unwrap()))
     }
 }
 

@@ -2,9 +2,9 @@
 //! suffers more than must be.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, Read};
 use std::net::SocketAddr;
-use std::process::{ChildStderr, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rollcall::http::health;
@@ -15,7 +15,7 @@ use rollcall::wire::upgrade::Upgrade;
 use rustix::process::Signal;
 use tungstenite::{Message, WebSocket};
 
-use super::binary::{self, Running, rollcall};
+use super::binary::{self, Log, Running, rollcall};
 use super::client::{Patient, get, upgrade};
 use crate::cli;
 
@@ -89,7 +89,7 @@ fn one_on_each(address: SocketAddr) -> [WebSocket<Patient>; 2] {
 }
 
 /// Reads lines up to one that holds `part`.
-fn line_with(log: &mut BufReader<ChildStderr>, part: &str) -> String {
+fn line_with(log: &mut Log, part: &str) -> String {
     let mut all = String::new();
     loop {
         let mut line = String::new();

@@ -245,6 +245,8 @@ fn a_stuck_worker_is_named() {
     let told = Arc::new(Mutex::new(told));
     let make = move |_, _: &_| Sticky { entered: entered.clone(), go_on: told.clone() };
     let server = Server::start(Config::default(), &[local()], make).unwrap();
+    // Dropped before the server, which waits for its worker.
+    let lets_go = go_on;
     let fleet = server.fleet().clone();
     let (mut socket, _) = upgrade(server.addresses()[0], "/", &[]).unwrap();
     socket.send(Message::text("stick")).unwrap();
@@ -256,5 +258,5 @@ fn a_stuck_worker_is_named() {
     let body = String::from_utf8(response.body.into_owned()).unwrap();
     assert_eq!(response.status, 503);
     assert!(body.starts_with("stuck: worker 0 in one turn for 3."), "{body}");
-    go_on.send(()).unwrap();
+    lets_go.send(()).unwrap();
 }

@@ -1,20 +1,19 @@
 //! Limits that SIGHUP changes: they count from the next turn on, for all workers, and nobody is dropped for it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::ChildStderr;
+use std::io::BufRead;
 
 use rustix::process::Signal;
 use tungstenite::{Message, WebSocket};
 
-use super::binary::{File, Running};
+use super::binary::{File, Log, Running};
 use super::client::{Patient, get, upgrade};
 
 /// A server by a file that changes.
 struct Reloaded {
     file: File,
     running: Running,
-    log: BufReader<ChildStderr>,
+    log: Log,
 }
 
 /// What no step of these tests changes.

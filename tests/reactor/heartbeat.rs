@@ -176,6 +176,23 @@ fn the_time_out_runs_from_when_the_ping_left() {
 }
 
 #[test]
+fn the_time_of_a_ping_that_is_cut_runs_from_its_last_byte() {
+    let mut stage = Stage::new(&config());
+    let id = stage.open();
+    stage.script.peer(id, |peer| peer.room = 5);
+    while stage.script.peer(id, |peer| peer.outbound.is_empty()) {
+        stage.pass(Duration::from_millis(100));
+    }
+    stage.pass(seconds(15));
+    stage.script.make_room(id, usize::MAX);
+    stage.settle();
+    stage.pass(seconds(19));
+    assert_eq!(stage.worker.service().causes(), []);
+    stage.pass(seconds(2));
+    assert_eq!(stage.worker.service().causes(), [Cause::Timeout]);
+}
+
+#[test]
 fn a_peer_that_takes_nothing_is_given_up() {
     let mut stage = Stage::new(&config());
     let id = stage.open();

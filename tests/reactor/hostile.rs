@@ -6,6 +6,7 @@ use rollcall::reactor::Cause;
 use rollcall::wire::frame::Opcode;
 
 use super::kit::{Stage, close_frame, config, masked, seconds, upgrade_request};
+use super::script::In;
 
 #[test]
 fn a_declared_length_takes_no_memory() {
@@ -48,8 +49,9 @@ fn requests_of_one_who_does_not_read_the_responses_stay_bounded() {
     let mut stage = Stage::new(&config());
     let id = stage.script.connect();
     stage.script.peer(id, |peer| peer.room = 10);
-    let requests = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
-    for _ in 0..200 {
+    // As many as one read takes: their responses are a multiple of that.
+    let requests = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(4000);
+    for _ in 0..50 {
         stage.send(id, &requests);
     }
     let held = stage.worker.held_bytes();
@@ -166,6 +168,21 @@ fn messages_that_are_whole_in_time_go_on_for_ever() {
         stage.send(id, &[rest, first].concat());
     }
     assert_eq!(stage.worker.service().causes(), []);
+}
+
+#[test]
+fn the_rest_of_a_message_that_lies_in_the_socket_is_in_time() {
+    let mut stage = Stage::new(&config());
+    let id = stage.open();
+    let message = masked(Opcode::Binary, b"never quite whole");
+    let (first, rest) = message.split_at(5);
+    stage.send(id, first);
+    // It has come, and the server is late to hear of it.
+    stage.script.peer(id, |peer| peer.inbound.push_back(In::Bytes(rest.to_vec())));
+    stage.script.advance(seconds(121));
+    stage.settle();
+    assert_eq!(stage.worker.service().causes(), []);
+    assert!(stage.frames(id).contains(&(Opcode::Binary, b"never quite whole".to_vec())));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod overload;
 mod requests;
 mod script;
 mod servers;
+mod shares;
 mod simulation;
 mod slow;
 mod threads;

@@ -143,6 +143,29 @@ fn a_dribbled_head_has_a_deadline_in_all() {
 }
 
 #[test]
+fn a_dribbled_body_has_a_deadline_in_all() {
+    let bodies: [(&[u8], Vec<u8>, usize); 2] = [
+        (b"Content-Length: 100\r\n\r\n", vec![b'x'; 100], 1),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n".repeat(100), 6),
+    ];
+    for (framing, body, at_a_time) in &bodies {
+        for before in [b"", GET] {
+            let mut stage = Stage::new(&config());
+            let id = stage.script.connect();
+            stage.send(id, &[before, b"POST /up HTTP/1.1\r\nHost: x\r\n", framing].concat());
+            stage.told();
+            for part in body.chunks(*at_a_time).take(20) {
+                stage.send(id, part);
+                stage.pass(Duration::from_millis(600));
+            }
+            let expected: &[u16] = if before.is_empty() { &[408] } else { &[200, 408] };
+            assert_eq!(statuses(&stage.script.written(id)), expected);
+            assert_eq!(stage.told(), []);
+        }
+    }
+}
+
+#[test]
 fn a_request_that_completes_in_the_tick_of_its_deadline_is_too_late() {
     let mut stage = Stage::new(&config());
     let id = stage.script.connect();
@@ -226,6 +249,20 @@ fn a_body_in_small_chunks_is_served_though_its_framing_is_much() {
     stage.send(id, b"0\r\n\r\n");
     assert_eq!(statuses(&stage.script.written(id)), [200]);
     assert!(stage.told() == [Told::Request("/up".into(), vec![b'x'; 64 * 16_000])]);
+}
+
+#[test]
+fn framing_that_outweighs_the_body_by_far_is_413() {
+    let mut stage = Stage::new(&Config { max_body_bytes: 10_000, ..config() });
+    let id = stage.script.connect();
+    stage.send(id, b"POST /up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    // 5,000 bytes of data in 30,000.
+    for _ in 0..50 {
+        stage.send(id, &b"1\r\nx\r\n".repeat(100));
+    }
+    stage.send(id, b"0\r\n\r\n");
+    assert_eq!(statuses(&stage.script.written(id)), [413]);
+    assert_eq!(stage.told(), []);
 }
 
 #[test]

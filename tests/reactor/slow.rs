@@ -156,6 +156,7 @@ fn a_slow_member_of_a_room_that_asks_for_it_loses_the_oldest_and_stays() {
     assert!(offsets.is_sorted_by(|a, b| a < b), "in order, each once");
     // What had been queued before it was too slow, then the newest.
     let newest = offsets.len() - SLOW_MESSAGES_MAX;
+    assert!(newest * 1_000 < 2 * BACKLOG_BYTES_PAUSE, "{newest} had been queued");
     assert_eq!(offsets[newest..], (1_001 - SLOW_MESSAGES_MAX as u64..=1_000).collect::<Vec<_>>()[..]);
     assert_eq!(offsets[..newest], (1..=newest as u64).collect::<Vec<_>>()[..]);
     assert_eq!(house.withheld(), [1_000 - offsets.len() as u64, 0]);
@@ -165,6 +166,37 @@ fn a_slow_member_of_a_room_that_asks_for_it_loses_the_oldest_and_stays() {
     house.command(ben, "say", r#"{"room":"ticker.eu","data":1}"#);
     let last = house.reads(cleo).pop().unwrap();
     assert_eq!((&last["event"], &last["offset"]), (&"say".into(), &1_001.into()));
+}
+
+#[test]
+fn a_thousand_who_read_nothing_hold_references_and_the_others_hear_all() {
+    const STUCK: usize = 1_000;
+    const MESSAGES: u64 = 400;
+    let config = Config { max_backlog_bytes: 100_000, ..config() };
+    for (room, stay) in [("lobby", false), ("ticker.eu", true)] {
+        let mut house = House::new(&config);
+        let [ben, anna] = ["ben", "anna"].map(|name| house.user(name));
+        let stuck: Vec<usize> = (0..STUCK).map(|n| house.user(&format!("stuck-{n}"))).collect();
+        for id in stuck.iter().chain(&[ben, anna]) {
+            house.command(*id, "join", &format!(r#"{{"room":"{room}"}}"#));
+        }
+        stuck.iter().for_each(|id| house.stall(*id));
+        house.reads(anna);
+        let data = "x".repeat(1_000);
+        for offset in 1..=MESSAGES {
+            house.command(ben, "say", &format!(r#"{{"room":"{room}","data":"{data}"}}"#));
+            house.script.written(ben);
+            let heard: Vec<_> = house.reads(anna).iter().map(|event| event["offset"].as_u64()).collect();
+            assert_eq!(heard, [Some(offset)]);
+            // What is said is there once, whoever waits for it; each holds its place in the line.
+            let (held, queued) =
+                (house.worker.held_bytes(), house.fleet.sum(|counters| counters.backlog_bytes.get()));
+            assert!(held < STUCK * 8_192, "{held} bytes after {offset} messages");
+            assert!(queued <= (STUCK * config.max_backlog_bytes) as u64, "{queued} bytes are queued");
+        }
+        let (open, [dropped, _]) = (house.fleet.sum(|counters| counters.open.get()), house.withheld());
+        assert_eq!((open, dropped > 0), if stay { (2 + STUCK as u64, true) } else { (2, false) }, "{room}");
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rollcall::limits::UNSENT_BYTES_MAX;
@@ -164,7 +166,9 @@ fn a_worker_that_panics_is_named_and_the_others_drain() {
     members[0].send(Message::text("where am I")).unwrap();
     let doomed: u16 = members[0].read().unwrap().into_text().unwrap().parse().unwrap();
     members[0].send(Message::text("panic")).unwrap();
-    assert_eq!(server.join(), Err(WorkerId(doomed)));
+    let (ended, has_ended) = channel();
+    thread::spawn(move || ended.send(server.join()));
+    assert_eq!(has_ended.recv_timeout(Duration::from_secs(20)), Ok(Err(WorkerId(doomed))), "half alive");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What bytes cost that were made to be expensive: work grows with how many there are, and not with their square. The inputs
 //! are so long that the square would take hours; what they may take is bounded so generously that no busy machine is near.
 
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Raw;
@@ -43,6 +45,16 @@ fn a_text_in_fragments_of_one_byte_is_checked_once() {
 
 #[test]
 fn fields_of_websockets_are_read_in_one_pass() {
+    let (done, is_done) = channel();
+    thread::spawn(move || {
+        read_fields();
+        done.send(()).unwrap();
+    });
+    // Another thread waits: one that is lost in a field says nothing any more.
+    is_done.recv_timeout(MOST).expect("read, and in time");
+}
+
+fn read_fields() {
     const LEN: usize = 4 << 20;
     let quoted = |inside: &str| {
         format!("permessage-deflate; server_max_window_bits=\"{}", inside.repeat(LEN / inside.len()))
@@ -59,10 +71,8 @@ fn fields_of_websockets_are_read_in_one_pass() {
         quoted("\\\""),
         quoted("1"),
     ];
-    let begun = Instant::now();
     for field in &hard {
         let _ = offer::accept([field.as_bytes()].into_iter(), Mode::PerConnection);
-        assert!(begun.elapsed() < MOST, "{:?}…", &field[..20]);
     }
     // All that may stand in such a field of a request, in the most fields that a request may have.
     let fields = ["Extensions", "Protocol", "Key", "Version"];
@@ -79,6 +89,5 @@ fn fields_of_websockets_are_read_in_one_pass() {
                 let _ = head.list("Sec-WebSocket-Protocol").count();
             }
         }
-        assert!(begun.elapsed() < MOST, "{line}");
     }
 }

@@ -5,7 +5,7 @@ use super::{Raw, SMALL, Seen, bytes, cases};
 use flate2::{Compress, Compression, FlushCompress};
 use proptest::prelude::*;
 use rollcall::limits::{INFLATERS_MAX, MessageLimits};
-use rollcall::wire::deflate::{Context, Decoder, Direction, Inflaters, RSV1, UnderWay};
+use rollcall::wire::deflate::{Context, Decoder, Direction, Inflater, Inflaters, RSV1, UnderWay};
 use rollcall::wire::error::ProtocolError;
 use rollcall::wire::frame::Opcode::{self, Binary, Continuation, Ping, Text};
 use rollcall::wire::session::{Role, Session};
@@ -281,6 +281,19 @@ fn a_bomb_is_stopped_at_the_limit() {
     let limits = MessageLimits { max_message_bytes: 1000, ..WIDE };
     let mut server = Server { limits, ..Server::new(true) };
     assert_eq!(server.read([&bytes(&[deflated(Binary, just)])[..]]).0, [Seen::Binary(vec![0; 1000])]);
+}
+
+#[test]
+fn a_bomb_has_no_more_room_than_the_limit() {
+    let bomb = Stream::new(15).message(&vec![0; 16 << 20]);
+    for limit in [0, 1000, 100_000] {
+        let (mut inflater, mut message, mut all) = (Inflater::new(), Vec::new(), usize::MAX);
+        inflater.begin(&[]).unwrap();
+        let stopped = inflater.push(&bomb, &[], &mut message, limit, &mut all);
+        assert_eq!(stopped, Err(ProtocolError::MessageTooBig));
+        // The byte over it is how it is known to be over.
+        assert!(message.capacity() <= limit + 1, "{} bytes of {limit}", message.capacity());
+    }
 }
 
 #[test]

@@ -8,6 +8,8 @@ use rollcall::wire::session::{Extension, Role, Session};
 #[derive(Default)]
 struct Twice {
     ends: usize,
+    /// It minds no limit.
+    careless: bool,
 }
 
 impl Extension for Twice {
@@ -25,7 +27,7 @@ impl Extension for Twice {
         if part.contains(&b'!') {
             return Err(ProtocolError::ExtensionData);
         }
-        if message.len() + 2 * part.len() > limit {
+        if !self.careless && message.len() + 2 * part.len() > limit {
             return Err(ProtocolError::MessageTooBig);
         }
         self.ends += usize::from(end);
@@ -92,6 +94,11 @@ fn decoded_message_is_held_to_the_limit() {
     assert_eq!(decode(&frames), (vec![Seen::Binary(vec![1; 1000])], None, 1));
     let frames = [claimed(Raw::new(Binary, [1; 300])).more(), Raw::new(Continuation, [1; 201])];
     assert_eq!(decode(&frames), (vec![], Some(ProtocolError::MessageTooBig), 0));
+    // Nobody relies on the extension for that.
+    let mut careless = Twice { careless: true, ..Twice::default() };
+    let input = bytes(&[claimed(Raw::new(Binary, [1; 501]))]);
+    let read = read(&mut Session::new(Role::Server), &SMALL, Some(&mut careless), [&input[..]]);
+    assert_eq!(read, (vec![], Some(ProtocolError::MessageTooBig)));
 }
 
 #[test]

@@ -1,0 +1,114 @@
+//! What one turn may cost: of accepts, reads, mail and deadlines it takes a share, and the rest is for the next, so that none
+//! of them starves the others.
+
+use std::sync::Arc;
+
+use rollcall::limits::{
+    ACCEPTS_PER_TURN_MAX, DEADLINES_PER_TURN_MAX, MAIL_PER_TURN_MAX, READ_BUFFER_BYTES, READS_PER_TURN_MAX,
+};
+use rollcall::reactor::{Admission, Config, ConnId, Context, Fleet, Haste, Service, WorkerId};
+use rollcall::time::Tick;
+use rollcall::wire::frame::Opcode;
+use rollcall::wire::session::Kind;
+use rollcall::wire::upgrade::Upgrade;
+
+use super::kit::{Stage, config, masked, seconds};
+use super::script::{Script, mailboxes};
+
+#[test]
+fn accepts_of_a_turn_are_bounded() {
+    let mut stage = Stage::new(&config());
+    for _ in 0..2 * ACCEPTS_PER_TURN_MAX + 1 {
+        stage.script.connect();
+    }
+    for accepted in [1, 2] {
+        stage.worker.turn().unwrap();
+        assert_eq!(stage.fleet.connections(), accepted * ACCEPTS_PER_TURN_MAX);
+    }
+    stage.worker.turn().unwrap();
+    assert_eq!(stage.fleet.connections(), 2 * ACCEPTS_PER_TURN_MAX + 1);
+}
+
+#[test]
+fn reads_of_one_connection_in_a_turn_are_bounded() {
+    const SHARE: usize = READS_PER_TURN_MAX as usize * READ_BUFFER_BYTES;
+    let mut stage = Stage::new(&config());
+    let (flood, other) = (stage.open(), stage.open());
+    let pong = masked(Opcode::Pong, &[0; 122]);
+    let pongs = pong.repeat(3 * SHARE / pong.len());
+    let mut left = 0;
+    for _ in 0..2 {
+        // More comes, and is told of, while it has not been read to its end.
+        stage.script.arrive(flood, &pongs);
+        stage.script.arrive(other, &masked(Opcode::Text, b"me too"));
+        left += pongs.len() - SHARE;
+        stage.worker.turn().unwrap();
+        assert_eq!(stage.script.peer(flood, |peer| peer.unread()), left);
+        assert_eq!(stage.frames(other), [(Opcode::Text, b"me too".to_vec())]);
+    }
+    stage.settle();
+    assert_eq!(stage.script.peer(flood, |peer| peer.unread()), 0);
+}
+
+#[test]
+fn deadlines_of_a_turn_are_bounded() {
+    let mut stage = Stage::new(&Config { max_connections: 10_000, ..config() });
+    let ids: Vec<usize> = (0..DEADLINES_PER_TURN_MAX + 500).map(|_| stage.open()).collect();
+    // All of them were to be pinged by then.
+    stage.script.advance(seconds(26));
+    let mut pinged = 0;
+    for _ in 0..2 {
+        let before = pinged;
+        stage.worker.turn().unwrap();
+        pinged += ids.iter().filter(|id| !stage.script.written(**id).is_empty()).count();
+        assert!(
+            pinged > before && pinged - before <= DEADLINES_PER_TURN_MAX,
+            "{} in a turn",
+            pinged - before
+        );
+    }
+    stage.settle();
+    pinged += ids.iter().filter(|id| !stage.script.written(**id).is_empty()).count();
+    assert_eq!(pinged, ids.len());
+}
+
+/// Counts its mail, and writes to itself as often as it is told.
+#[derive(Default)]
+struct Reader {
+    read: usize,
+}
+
+impl Service for Reader {
+    type Mail = ();
+
+    fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission {
+        Admission::Accept(Default::default())
+    }
+
+    fn message(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: Kind, _: &[u8]) {}
+
+    fn mail(&mut self, _: &mut Context<'_, ()>, _: WorkerId, (): ()) {
+        self.read += 1;
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_, ()>) -> Option<Tick> {
+        // Once, at its first turn.
+        if self.read == 0 {
+            (0..2 * MAIL_PER_TURN_MAX + 1).for_each(|_| cx.post(WorkerId(0), (), Haste::Urgent).unwrap());
+        }
+        None
+    }
+}
+
+#[test]
+fn mail_of_a_turn_is_bounded() {
+    let script = Script::new(config().first_tick);
+    let fleet = Arc::new(Fleet::new(1, 10, config().first_tick));
+    let mut worker = script.worker_of(WorkerId(0), &config(), &fleet, &mailboxes(1), Reader::default());
+    for read in [0, 1, 2] {
+        worker.turn().unwrap();
+        assert_eq!(worker.service().read, read * MAIL_PER_TURN_MAX);
+    }
+    script.settle(&mut worker);
+    assert_eq!(worker.service().read, 2 * MAIL_PER_TURN_MAX + 1);
+}
