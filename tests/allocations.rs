@@ -178,7 +178,7 @@ fn a_fragment_allocates_nothing_of_its_own() {
 fn an_idle_connection_holds_its_places_and_nothing_else() {
     const FIRST: usize = 1000;
     const MORE: usize = 1000;
-    /// A slab entry of 80 bytes, a wheel entry of 8 and a socket of 4, each with what a vector keeps in reserve.
+    /// A slab entry of 64 bytes, a wheel entry of 8 and a socket of 4, each with what a vector keeps in reserve.
     const BYTES_MAX: i64 = 160;
     let _turn = turn();
     let server = server();

@@ -11,7 +11,7 @@ use crate::limits::{
 };
 use crate::reactor::admission::Unwanted;
 use crate::reactor::arena::NONE;
-use crate::reactor::conn::{Conn, Life, Protocol, Via};
+use crate::reactor::conn::{Conn, Flag, Life, Protocol, Via};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
@@ -97,13 +97,13 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.forget_origin(&conn);
             return;
         }
-        if conn.flags.via != Via::Preface && !self.link(key, listener) {
+        if conn.via != Via::Preface && !self.link(key, listener) {
             self.core.counters().accept_failures.add(1);
             self.forget_origin(&conn);
             return;
         }
         if self.core.fleet.connection_opened() > self.core.config.max_connections {
-            conn.flags.unwanted = Unwanted::Surplus;
+            conn.unwanted = Unwanted::Surplus;
         }
         self.core.conns.insert(conn);
         self.transports.put(key, Transport(socket));
@@ -175,7 +175,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                 self.remove(id, Cause::Timeout);
                 continue;
             }
-            conn.flags.cut = true;
+            conn.flags.set(Flag::Cut);
             self.core.append(id, false, |out| frame::write(out, Opcode::Close, &payload[..len], None));
             self.core.counters().close(CloseCode::TIMEOUT.0);
         }
@@ -215,10 +215,10 @@ impl<N: Net, S: Service> Worker<N, S> {
         match conn.life {
             Life::Open => {
                 conn.deadline = at;
-                conn.flags.drains = true;
+                conn.flags.set(Flag::Drains);
             }
             // Kept for a request that may never come: nothing is lost, once the last response has left.
-            Life::Http if matches!(conn.protocol, Protocol::Http(None)) && conn.flags.served => {
+            Life::Http if matches!(conn.protocol, Protocol::Http(None)) && conn.flags.has(Flag::Served) => {
                 if conn.outbox.is_none() && conn.dirty == NONE {
                     return self.remove(id, Cause::Drain);
                 }

@@ -61,7 +61,7 @@ pub(crate) enum Beat {
     Waiting(Tick),
 }
 
-/// A connection.
+/// A connection: what every idle one costs, so one cache line and not a byte more.
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) protocol: Protocol,
@@ -74,9 +74,10 @@ pub(crate) struct Conn {
     pub(crate) last_heard: Tick,
     /// The tick under which its one valid entry stands in the wheel.
     pub(crate) armed: Tick,
-    /// `Http`: for the request, its answer or the next one. `Open`: for the drain, with `drains`. `Closing` to `Lingering`: for the end.
+    /// `Http`: for the request, its answer or the next one. `Open`: for the drain, with `Drains`. `Closing` to `Lingering`: for the end.
     pub(crate) deadline: Tick,
-    pub(crate) beat: Beat,
+    /// The tick of `pulse`, where that has one.
+    pulse_at: Tick,
     /// Its entry in the turn's arena.
     pub(crate) dirty: u32,
     /// Its address's place in the table of addresses; `NONE`: it isn't counted.
@@ -84,8 +85,25 @@ pub(crate) struct Conn {
     /// How messages are compressed.
     pub(crate) deflate: Option<Agreement>,
     pub(crate) life: Life,
+    pulse: Pulse,
     pub(crate) listener: u8,
+    /// Who speaks.
+    pub(crate) via: Via,
+    /// Why an upgrade is refused.
+    pub(crate) unwanted: Unwanted,
     pub(crate) flags: Flags,
+}
+
+const _: () = assert!(size_of::<Conn>() <= 64, "an idle connection is one cache line");
+const _: () = assert!(size_of::<Option<Conn>>() == size_of::<Conn>(), "and the slab adds nothing to it");
+
+/// A [`Beat`] without its tick, which would stand in four bytes of its own beside it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pulse {
+    First,
+    Quiet,
+    Queued,
+    Waiting,
 }
 
 /// Who is at the other end.
@@ -100,33 +118,44 @@ pub(crate) enum Via {
     Preface,
 }
 
-/// What is true of a connection beside its life.
-#[derive(Clone, Copy, Debug, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts; their layout is what a bit set would be, times eight"
-)]
-pub(crate) struct Flags {
-    /// Why an upgrade is refused.
-    pub(crate) unwanted: Unwanted,
-    /// Who speaks.
-    pub(crate) via: Via,
+/// What may be true of a connection beside its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Flag {
     /// A Ping with our timestamp has not been answered.
-    pub(crate) awaits_pong: bool,
+    AwaitsPong = 1 << 0,
     /// It stands in the worker's list of connections with more to read.
-    pub(crate) listed: bool,
+    Listed = 1 << 1,
     /// It isn't read until its backlog is gone.
-    pub(crate) paused: bool,
+    Paused = 1 << 2,
     /// The peer's stream has ended, or nothing that it might still send matters.
-    pub(crate) ended: bool,
+    Ended = 1 << 3,
     /// It ends after the next write, whatever the socket takes of it.
-    pub(crate) cut: bool,
+    Cut = 1 << 4,
     /// `deadline` is its turn to go in a drain.
-    pub(crate) drains: bool,
+    Drains = 1 << 5,
     /// The service was told that it may be dead.
-    pub(crate) suspect: bool,
+    Suspect = 1 << 6,
     /// A request of it has been answered.
-    pub(crate) served: bool,
+    Served = 1 << 7,
+}
+
+/// Which [`Flag`]s are set.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Flags(u8);
+
+impl Flags {
+    pub(crate) const fn has(self, flag: Flag) -> bool {
+        self.0 & flag as u8 != 0
+    }
+
+    pub(crate) const fn set(&mut self, flag: Flag) {
+        self.0 |= flag as u8;
+    }
+
+    pub(crate) const fn clear(&mut self, flag: Flag) {
+        self.0 &= !(flag as u8);
+    }
 }
 
 impl Conn {
@@ -140,12 +169,15 @@ impl Conn {
             last_heard: now,
             armed: now,
             deadline,
-            beat: Beat::Quiet,
+            pulse_at: now,
             dirty: NONE,
             origin: NONE,
             deflate: None,
             life: Life::Http,
+            pulse: Pulse::Quiet,
             listener,
+            via: Via::default(),
+            unwanted: Unwanted::default(),
             flags: Flags::default(),
         }
     }
@@ -153,10 +185,34 @@ impl Conn {
     /// Bytes arrived: that is life, whatever they are. Says whether it was under suspicion.
     pub(crate) fn heard(&mut self, now: Tick) -> bool {
         self.last_heard = now;
-        if matches!(self.beat, Beat::Waiting(_)) {
-            self.beat = Beat::Quiet;
+        if self.pulse == Pulse::Waiting {
+            self.pulse = Pulse::Quiet;
         }
-        std::mem::take(&mut self.flags.suspect)
+        let suspect = self.flags.has(Flag::Suspect);
+        self.flags.clear(Flag::Suspect);
+        suspect
+    }
+
+    /// Its heartbeat.
+    pub(crate) const fn beat(&self) -> Beat {
+        match self.pulse {
+            Pulse::First => Beat::First(self.pulse_at),
+            Pulse::Quiet => Beat::Quiet,
+            Pulse::Queued => Beat::Queued,
+            Pulse::Waiting => Beat::Waiting(self.pulse_at),
+        }
+    }
+
+    pub(crate) const fn set_beat(&mut self, beat: Beat) {
+        self.pulse = match beat {
+            Beat::First(_) => Pulse::First,
+            Beat::Quiet => Pulse::Quiet,
+            Beat::Queued => Pulse::Queued,
+            Beat::Waiting(_) => Pulse::Waiting,
+        };
+        if let Beat::First(at) | Beat::Waiting(at) = beat {
+            self.pulse_at = at;
+        }
     }
 
     /// Bytes that the socket did not take.
@@ -180,6 +236,3 @@ impl Conn {
             }
     }
 }
-
-const _: () =
-    assert!(size_of::<Conn>() <= 80, "an idle connection is a slab entry, a socket and a wheel entry");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::limits::{EARLY_FLUSH_BYTES, FRAME_HEADER_BYTES_MAX};
 use crate::reactor::arena::{Arena, NONE};
 use crate::reactor::config::Config;
-use crate::reactor::conn::{Beat, Conn, Life};
+use crate::reactor::conn::{Beat, Conn, Flag, Life};
 use crate::reactor::counters::{Cause, Counters};
 use crate::reactor::deadline::{self, Timing};
 use crate::reactor::deflate::Deflate;
@@ -214,14 +214,14 @@ impl<M> Core<M> {
         let payload = self.now.micros.to_be_bytes();
         let now = self.now.tick;
         let Some(conn) = self.get_mut(id) else { return };
-        conn.flags.awaits_pong = true;
+        conn.flags.set(Flag::AwaitsPong);
         if let Some(outbox) = &mut conn.outbox {
-            conn.beat = Beat::Queued;
             outbox.ping(payload);
+            conn.set_beat(Beat::Queued);
             self.counters().backlog_bytes.add(payload.len() as u64 + 2);
         } else {
             // It leaves at the end of this turn; the flush says otherwise where it does not.
-            conn.beat = Beat::Waiting(now);
+            conn.set_beat(Beat::Waiting(now));
             self.append(id, false, |out| frame::write(out, Opcode::Ping, &payload, None));
             if let Some(entry) = self.entry(id) {
                 self.arena.mark_ping(entry);

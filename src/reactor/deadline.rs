@@ -2,7 +2,7 @@
 
 use crate::limits::{ANSWER_TICKS_MAX, KEEP_ALIVE_TICKS, PINGS_PER_ROUND, ROUNDS_PER_INTERVAL_MIN};
 use crate::reactor::config::{Config, HeartbeatMode};
-use crate::reactor::conn::{Beat, Conn, Life, Protocol};
+use crate::reactor::conn::{Beat, Conn, Flag, Life, Protocol};
 use crate::reactor::ids::WorkerId;
 use crate::time::{Tick, ticks};
 
@@ -98,7 +98,7 @@ impl Timing {
 /// be shorter than the time-out.
 pub(crate) fn look_at(conn: &Conn, timing: &Timing) -> Tick {
     let (at, _) = next(conn, timing);
-    match (timing.mode, conn.life, conn.beat) {
+    match (timing.mode, conn.life, conn.beat()) {
         (HeartbeatMode::Server | HeartbeatMode::Both, Life::Open, Beat::Waiting(since)) => {
             at.min(since.after(timing.interval))
         }
@@ -120,7 +120,7 @@ pub(crate) fn next(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
 }
 
 fn of_open(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
-    let beat = match (timing.mode, conn.beat) {
+    let beat = match (timing.mode, conn.beat()) {
         (HeartbeatMode::Client, _) if conn.is_stuffed() => {
             (conn.last_heard.after(u32::MAX / 4), Deadline::Silence)
         }
@@ -131,7 +131,7 @@ fn of_open(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
         (_, Beat::Queued) => (conn.last_heard.after(u32::MAX / 4), Deadline::Ping),
         // So has the backlog of a peer that isn't read because of it: its Pong may lie in the socket.
         (_, Beat::Waiting(since)) if conn.is_stuffed() => (since.after(u32::MAX / 4), Deadline::Pong),
-        (_, Beat::Waiting(since)) => match timing.suspect.filter(|_| !conn.flags.suspect) {
+        (_, Beat::Waiting(since)) => match timing.suspect.filter(|_| !conn.flags.has(Flag::Suspect)) {
             Some(suspect) if suspect < timing.timeout => (since.after(suspect), Deadline::Suspect),
             _ => (since.after(timing.timeout), Deadline::Pong),
         },
@@ -144,7 +144,7 @@ fn of_open(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
         },
         _ => beat,
     };
-    if conn.flags.drains { earlier(beat, (conn.deadline, Deadline::Drain)) } else { beat }
+    if conn.flags.has(Flag::Drains) { earlier(beat, (conn.deadline, Deadline::Drain)) } else { beat }
 }
 
 fn earlier(a: (Tick, Deadline), b: (Tick, Deadline)) -> (Tick, Deadline) {

@@ -131,17 +131,17 @@ impl Deflate {
 
     /// Compresses a message, one that may refer to those before it where that was agreed, into `scratch`.
     fn compress(&mut self, id: ConnId, agreement: Agreement, message: &[u8]) -> bool {
-        let Some(deflater) = deflater(&mut self.deflaters, agreement.server.window_bits) else {
+        let Some(deflater) = deflater(&mut self.deflaters, agreement.server.window_bits()) else {
             return false;
         };
-        if !agreement.server.takeover {
+        if !agreement.server.takeover() {
             return deflater.deflate(&[], message, &mut self.scratch);
         }
         let held = self.held.entry(id.key).or_default();
         let shorter = deflater.deflate(held.sent.bytes(), message, &mut self.scratch);
         if shorter {
             // RFC 7692 §7.2.2: only compressed messages pass through the peer's window.
-            held.sent.push(message, DEFLATE_CONTEXT_BYTES.min(1 << agreement.server.window_bits));
+            held.sent.push(message, DEFLATE_CONTEXT_BYTES.min(1 << agreement.server.window_bits()));
         } else if held.is_empty() {
             self.held.remove(&id.key);
         }
@@ -176,13 +176,13 @@ impl<M> Core<M> {
     pub(crate) fn form<'f>(&mut self, id: ConnId, frame: &'f SharedFrame) -> &'f SharedFrame {
         let Some(agreement) = self.get(id).and_then(|conn| conn.deflate) else { return frame };
         let Deflate { deflaters, held, .. } = &mut self.deflate;
-        let bits = agreement.server.window_bits;
+        let bits = agreement.server.window_bits();
         let compress = |message: &[u8], out: &mut Vec<u8>| {
             deflater(deflaters, bits).is_some_and(|deflater| deflater.deflate(&[], message, out))
         };
         let Some(deflated) = frame.deflated(bits, compress) else { return frame };
         // It passes through the peer's window too: what we kept is no longer the end of that. Nothing at all always is.
-        if agreement.server.takeover
+        if agreement.server.takeover()
             && let Some(held) = held.get_mut(&id.key)
         {
             held.sent.forget();

@@ -2,7 +2,7 @@
 
 use crate::limits::{DEADLINES_PER_TURN_MAX, REMOVED_PER_TURN_MAX};
 use crate::reactor::config::HeartbeatMode;
-use crate::reactor::conn::{Beat, Conn, Life};
+use crate::reactor::conn::{Beat, Conn, Flag, Life};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::deadline::{self, Deadline};
@@ -69,9 +69,9 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// As for death, the socket is looked at first.
     fn suspect(&mut self, id: ConnId) {
         self.read(id, false);
-        let waits = |conn: &&mut Conn| conn.life == Life::Open && matches!(conn.beat, Beat::Waiting(_));
+        let waits = |conn: &&mut Conn| conn.life == Life::Open && matches!(conn.beat(), Beat::Waiting(_));
         let Some(conn) = self.core.get_mut(id).filter(waits) else { return };
-        conn.flags.suspect = true;
+        conn.flags.set(Flag::Suspect);
         self.service.suspect(&mut Context { core: &mut self.core }, id, true);
         self.settle();
     }
@@ -130,7 +130,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let at = self.core.timing.round.from(at);
         let mode = self.core.timing.mode;
         if let Some(conn) = self.core.get_mut(id) {
-            conn.beat = if mode == HeartbeatMode::Client { Beat::Quiet } else { Beat::First(at) };
+            conn.set_beat(if mode == HeartbeatMode::Client { Beat::Quiet } else { Beat::First(at) });
         }
         self.core.arm(id);
     }

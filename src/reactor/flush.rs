@@ -5,7 +5,7 @@ use std::mem;
 
 use crate::limits::WRITEV_BYTES_MIN;
 use crate::reactor::arena::{Arena, Bytes, Dirty, NONE};
-use crate::reactor::conn::{Beat, Life};
+use crate::reactor::conn::{Beat, Flag, Life};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
@@ -74,12 +74,12 @@ impl<N: Net, S: Service> Worker<N, S> {
         let outbox = conn.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
         let ahead = outbox.len();
         enqueue(outbox, arena, entry, written);
-        if ping_end > written {
-            outbox.expect_ping(ahead + ping_end - written);
-            conn.beat = Beat::Queued;
-        }
         debug_assert_eq!(outbox.len(), ahead + len - written);
         let after = outbox.len();
+        if ping_end > written {
+            outbox.expect_ping(ahead + ping_end - written);
+            conn.set_beat(Beat::Queued);
+        }
         self.core.counters().backlog_bytes.add((after - before) as u64);
         self.core.arm(id);
     }
@@ -119,8 +119,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         if after == 0 {
             conn.outbox = None;
         }
-        if pinged && conn.beat == Beat::Queued {
-            conn.beat = Beat::Waiting(now);
+        if pinged && conn.beat() == Beat::Queued {
+            conn.set_beat(Beat::Waiting(now));
         }
         let counters = self.core.counters();
         counters.sent_bytes.add(sent as u64);
@@ -142,7 +142,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     pub(crate) fn after_write(&mut self, id: ConnId) {
         let Some(conn) = self.core.get_mut(id) else { return };
         let written = conn.outbox.is_none();
-        if conn.flags.cut || (conn.life == Life::Ending && written && conn.flags.ended) {
+        if conn.flags.has(Flag::Cut) || (conn.life == Life::Ending && written && conn.flags.has(Flag::Ended))
+        {
             return self.doomed.push((id, Cause::Closed));
         }
         if conn.life == Life::Ending && written {
@@ -157,7 +158,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             // The stream may have ended, or been told to, before.
             return self.list(id);
         }
-        if conn.flags.paused && !conn.is_stuffed() {
+        if conn.flags.has(Flag::Paused) && !conn.is_stuffed() {
             self.list(id);
         }
     }

@@ -28,13 +28,13 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.state().scarce.store(scarce, Relaxed);
         }
         if scarce {
-            conn.flags.unwanted = Unwanted::Scarce;
+            conn.unwanted = Unwanted::Scarce;
         }
         let Some(peer) = socket.peer() else { return true };
         debug!(conn = id.to_bits(), %peer, "accepted");
         let met = conn.come_from(self.count(peer));
-        if conn.flags.via == Via::Proxy && self.core.config.proxy_protocol {
-            conn.flags.via = Via::Preface;
+        if conn.via == Via::Proxy && self.core.config.proxy_protocol {
+            conn.via = Via::Preface;
         }
         match met {
             Ok(()) => true,
@@ -69,7 +69,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Takes what arrived on a connection that is no WebSocket yet.
     pub(crate) fn first_input(&mut self, id: ConnId, input: &mut [u8]) {
-        if self.core.get(id).is_some_and(|conn| conn.flags.via == Via::Preface) {
+        if self.core.get(id).is_some_and(|conn| conn.via == Via::Preface) {
             self.preface(id, input);
         } else {
             self.http_input(id, input);
@@ -88,7 +88,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                 conn.protocol = Protocol::Http(held);
             }
             Ok(Preface::Header(len, client)) => {
-                conn.flags.via = Via::Proxy;
+                conn.via = Via::Proxy;
                 let listener = conn.listener;
                 if client.is_none_or(|client| self.is_for(id, client)) {
                     self.behind_preface(id, listener, &mut bytes[len..]);
@@ -118,7 +118,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Why an upgrade would be refused, judged by whom the request is for where a trusted proxy sent it.
     pub(crate) fn behind_proxy(&mut self, id: ConnId, head: &Head<'_>) -> Unwanted {
-        if self.core.get(id).is_some_and(|conn| conn.flags.via == Via::Proxy) {
+        if self.core.get(id).is_some_and(|conn| conn.via == Via::Proxy) {
             let proxies = &self.core.config.trusted_proxies;
             let trusted = |address| proxies.iter().any(|network| network.contains(address));
             let client = forwarded::client(head.list("X-Forwarded-For"), trusted);
@@ -129,7 +129,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                 };
             }
         }
-        self.core.get(id).map_or(Unwanted::No, |conn| conn.flags.unwanted)
+        self.core.get(id).map_or(Unwanted::No, |conn| conn.unwanted)
     }
 
     /// The connection is for `client`. False where it had to be closed.
@@ -145,7 +145,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let counted = self.count(client);
         let Some(conn) = self.core.get_mut(id) else { return Ok(Unwanted::No) };
         let before = std::mem::replace(&mut conn.origin, NONE);
-        let result = conn.come_from(counted).map(|()| conn.flags.unwanted);
+        let result = conn.come_from(counted).map(|()| conn.unwanted);
         if before != NONE {
             self.core.fleet.addresses().leave(before);
         }
@@ -156,13 +156,13 @@ impl<N: Net, S: Service> Worker<N, S> {
 impl Conn {
     /// Notes for whom it is. An error: it is one of a flood, and nowhere counted.
     fn come_from(&mut self, (via, entered): (Via, Entered)) -> Result<(), Over> {
-        self.flags.via = via;
+        self.via = via;
         match entered {
             Entered::In(origin) => self.origin = origin,
             Entered::Surplus(origin, over) => {
                 self.origin = origin;
-                if self.flags.unwanted == Unwanted::No {
-                    self.flags.unwanted = Unwanted::Over(over);
+                if self.unwanted == Unwanted::No {
+                    self.unwanted = Unwanted::Over(over);
                 }
             }
             Entered::Flood(over) => return Err(over),

@@ -5,7 +5,7 @@ use std::mem;
 use std::time::Duration;
 
 use crate::limits::{READ_ONTO_BYTES_MIN, READS_PER_TURN_MAX};
-use crate::reactor::conn::{Life, Protocol};
+use crate::reactor::conn::{Flag, Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
@@ -114,7 +114,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// The peer has ended its stream.
     pub(crate) fn on_end(&mut self, id: ConnId) {
         let Some(conn) = self.core.get_mut(id) else { return };
-        conn.flags.ended = true;
+        conn.flags.set(Flag::Ended);
         match conn.life {
             Life::Http => self.http_end(id),
             Life::Open | Life::Closing => self.remove(id, Cause::Lost),
@@ -211,9 +211,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.counters().pongs_received.add(1);
         let now = self.core.now.micros;
         let sent = <[u8; 8]>::try_from(payload).map(u64::from_be_bytes);
-        let Some(conn) = self.core.get_mut(id).filter(|conn| conn.flags.awaits_pong) else { return };
+        let Some(conn) = self.core.get_mut(id).filter(|conn| conn.flags.has(Flag::AwaitsPong)) else {
+            return;
+        };
         let Some(micros) = sent.ok().and_then(|sent| now.checked_sub(sent)) else { return };
-        conn.flags.awaits_pong = false;
+        conn.flags.clear(Flag::AwaitsPong);
         self.core.counters().round_trip.record(micros);
         self.service.pong(&mut Context { core: &mut self.core }, id, Duration::from_micros(micros));
         self.settle();
@@ -228,7 +230,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         let Some(conn) = self.core.get_mut(id) else { return };
         conn.life = Life::Ending;
-        conn.flags.ended = true;
+        conn.flags.set(Flag::Ended);
         // Where nothing is left to write, the flush will not come by.
         if conn.outbox.is_none() && conn.dirty == crate::reactor::arena::NONE {
             self.remove(id, Cause::Closed);
@@ -259,7 +261,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         let Some(conn) = self.core.get_mut(id) else { return true };
         let full = matches!(&conn.protocol, Protocol::Http(Some(http)) if http.is_full());
         let stuffed = full || matches!(conn.life, Life::Http | Life::Open) && conn.is_stuffed();
-        conn.flags.paused = stuffed;
+        if stuffed {
+            conn.flags.set(Flag::Paused);
+        } else {
+            conn.flags.clear(Flag::Paused);
+        }
         stuffed
     }
 
@@ -279,8 +285,8 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Puts the connection into the list of those to go on with in the next turn.
     pub(crate) fn list(&mut self, id: ConnId) {
-        let Some(conn) = self.core.get_mut(id).filter(|conn| !conn.flags.listed) else { return };
-        conn.flags.listed = true;
+        let Some(conn) = self.core.get_mut(id).filter(|conn| !conn.flags.has(Flag::Listed)) else { return };
+        conn.flags.set(Flag::Listed);
         self.unread.push_back(id);
     }
 }

@@ -7,7 +7,7 @@ use std::mem;
 
 use crate::limits::{PIPELINE_BYTES_MAX, READ_BUFFER_BYTES};
 use crate::reactor::config::Deflate;
-use crate::reactor::conn::{Conn, Life, Protocol};
+use crate::reactor::conn::{Conn, Flag, Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::ids::{ConnId, RequestId};
 use crate::reactor::service::{Accept, Admission, Answer, Service};
@@ -190,8 +190,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         if used < input.len() && progress.waiting.is_none() {
             if stuffed {
-                conn.flags.paused = true;
-            } else if !mem::replace(&mut progress.begun, true) && conn.flags.served {
+                conn.flags.set(Flag::Paused);
+            } else if !mem::replace(&mut progress.begun, true) && conn.flags.has(Flag::Served) {
                 // The next request has begun: it has as long as the first.
                 conn.deadline = begins;
             }
@@ -203,7 +203,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn keep(&mut self, id: ConnId, held: Option<Box<Http>>) {
         let Some(conn) = self.core.get_mut(id) else { return };
         conn.protocol = Protocol::Http(held);
-        let ended = conn.flags.ended;
+        let ended = conn.flags.has(Flag::Ended);
         self.core.arm(id);
         if ended {
             self.http_end(id);
@@ -221,7 +221,10 @@ impl<N: Net, S: Service> Worker<N, S> {
             return Step::More;
         }
         let now = self.core.now.tick;
-        let late = self.core.get(id).is_some_and(|conn| !conn.flags.served && now.has_reached(conn.deadline));
+        let late = self
+            .core
+            .get(id)
+            .is_some_and(|conn| !conn.flags.has(Flag::Served) && now.has_reached(conn.deadline));
         if late {
             return self.refuse(id, &Refusal { status: 408, reason: "the request took too long" });
         }
@@ -377,8 +380,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         let now = self.core.now.tick;
         let timing = self.core.timing;
         let Some(conn) = self.core.get_mut(id) else { return };
-        let keep_alive = manner.keep_alive && !conn.flags.ended && !draining;
-        conn.flags.served = true;
+        let keep_alive = manner.keep_alive && !conn.flags.has(Flag::Ended) && !draining;
+        conn.flags.set(Flag::Served);
         if keep_alive {
             conn.deadline = now.after(timing.keep_alive);
         } else {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::limits::{MAIL_PER_TURN_MAX, READ_BUFFER_BYTES, WRITEV_BYTES_MIN};
 use crate::reactor::config::Config;
+use crate::reactor::conn::Flag;
 use crate::reactor::context::Context;
 use crate::reactor::core::{Core, Letter, Mailboxes};
 use crate::reactor::counters::Cause;
@@ -249,7 +250,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         for _ in 0..waiting {
             let Some(id) = self.unread.pop_front() else { break };
             if let Some(conn) = self.core.get_mut(id) {
-                conn.flags.listed = false;
+                conn.flags.clear(Flag::Listed);
                 self.resume(id);
             }
         }

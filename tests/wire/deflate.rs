@@ -32,7 +32,7 @@ impl Server {
             inflaters: Inflaters::default(),
             under_way: None,
             context: Context::default(),
-            direction: Direction { takeover, window_bits: 15 },
+            direction: Direction::new(takeover, 15),
             limits: WIDE,
             share: usize::MAX,
         }

@@ -15,8 +15,8 @@ fn agreement(field: &str, mode: Mode) -> Agreement {
     accept(field, mode).unwrap().expect("declined").0
 }
 
-const fn direction(takeover: bool, window_bits: u8) -> Direction {
-    Direction { takeover, window_bits }
+fn direction(takeover: bool, window_bits: u8) -> Direction {
+    Direction::new(takeover, window_bits)
 }
 
 const ALONE: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
@@ -33,7 +33,7 @@ fn shared_mode_lets_no_message_refer_to_another() {
     ] {
         assert_eq!(answer(field, Mode::Shared), ALONE, "{field}");
         let Agreement { server, client } = agreement(field, Mode::Shared);
-        assert_eq!((server, client.takeover), (direction(false, 15), false));
+        assert_eq!((server, client.takeover()), (direction(false, 15), false));
     }
 }
 
@@ -72,7 +72,7 @@ fn every_window_is_kept_but_the_one_that_can_not_be() {
     for mode in [Mode::Shared, Mode::PerConnection] {
         for bits in 9..=15 {
             let field = format!("permessage-deflate; server_max_window_bits={bits}");
-            assert_eq!(agreement(&field, mode).server.window_bits, bits);
+            assert_eq!(agreement(&field, mode).server.window_bits(), bits);
             assert!(answer(&field, mode).contains(&format!("server_max_window_bits={bits}")));
         }
         assert_eq!(answer("permessage-deflate; server_max_window_bits=8", mode), "-");
@@ -124,7 +124,7 @@ fn quoted_values_are_values() {
     // RFC 6455 §9.1
     for value in ["\"10\"", "\"1\\0\"", " 10 ", " \"10\""] {
         let field = format!("permessage-deflate ;server_max_window_bits={value} ");
-        assert_eq!(agreement(&field, Mode::Shared).server.window_bits, 10, "{field}");
+        assert_eq!(agreement(&field, Mode::Shared).server.window_bits(), 10, "{field}");
     }
 }
 
@@ -167,7 +167,7 @@ fn a_clients_offers_are_those_that_our_server_takes() {
                     let (agreed, answer) = accept(&offer.field(), mode).unwrap().unwrap();
                     let checked = check(offer, &answer).unwrap().unwrap();
                     assert_eq!(checked.server, agreed.server, "{answer}");
-                    assert_eq!(checked.client.takeover, agreed.client.takeover, "{answer}");
+                    assert_eq!(checked.client.takeover(), agreed.client.takeover(), "{answer}");
                     assert_eq!(checked.client, agreed.client, "{answer}");
                 }
             }

@@ -77,13 +77,13 @@ impl Codec {
         let held = &mut self.links[id];
         let client = held.agreed.map(|agreed| agreed.client);
         let shorter = client.is_some_and(|client| {
-            let place = &mut self.deflaters[usize::from(client.window_bits & 15)];
-            let deflater = place.get_or_insert_with(|| Deflater::new(client.window_bits));
-            let context = if client.takeover { held.sent.bytes() } else { &[] };
+            let place = &mut self.deflaters[usize::from(client.window_bits() & 15)];
+            let deflater = place.get_or_insert_with(|| Deflater::new(client.window_bits()));
+            let context = if client.takeover() { held.sent.bytes() } else { &[] };
             deflater.deflate(context, message, &mut self.data)
         });
-        if let Some(client) = client.filter(|client| shorter && client.takeover) {
-            held.sent.push(message, 1 << client.window_bits);
+        if let Some(client) = client.filter(|client| shorter && client.takeover()) {
+            held.sent.push(message, 1 << client.window_bits());
         }
         let (reserved, payload) = if shorter { (RSV1, &self.data[..]) } else { (0, message) };
         frame::write_reserved(&mut self.frame, opcode, reserved, payload, Some(MASK));
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn what_one_end_compresses_the_other_reads() {
         for takeover in [false, true] {
-            let direction = Direction { takeover, window_bits: 12 };
+            let direction = Direction::new(takeover, 12);
             let agreed = Some(Agreement { server: direction, client: direction });
             let (mut ours, mut theirs) = (Codec::default(), Codec::default());
             ours.agreed(0, agreed);

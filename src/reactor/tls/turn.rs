@@ -9,7 +9,7 @@ use tracing::debug;
 
 use crate::limits::{READS_PER_TURN_MAX, TLS_HANDSHAKES_PER_TURN_MAX, TLS_SEAL_BYTES};
 use crate::reactor::arena::{Arena, Dirty};
-use crate::reactor::conn::{Beat, Life};
+use crate::reactor::conn::{Beat, Flag, Life};
 use crate::reactor::counters::Cause;
 use crate::reactor::flush::PARTS_MAX;
 use crate::reactor::ids::ConnId;
@@ -60,8 +60,10 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// As [`Worker::read`]. A handshake waits for its turn: it costs as much as a hundred messages.
     pub(crate) fn read_records(&mut self, id: ConnId, to_end: bool) {
         if self.core.tls_link(id).is_some_and(Link::is_handshaking) {
-            let Some(conn) = self.core.get_mut(id).filter(|conn| !conn.flags.listed) else { return };
-            conn.flags.listed = true;
+            let Some(conn) = self.core.get_mut(id).filter(|conn| !conn.flags.has(Flag::Listed)) else {
+                return;
+            };
+            conn.flags.set(Flag::Listed);
             if let Some(side) = &mut self.core.tls {
                 side.waiting.push_back(id);
             }
@@ -75,7 +77,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         for _ in 0..TLS_HANDSHAKES_PER_TURN_MAX {
             let Some(id) = self.core.tls.as_mut().and_then(|side| side.waiting.pop_front()) else { return };
             let Some(conn) = self.core.get_mut(id) else { continue };
-            conn.flags.listed = false;
+            conn.flags.clear(Flag::Listed);
             self.open_records(id, true);
         }
     }
@@ -178,7 +180,9 @@ impl<N: Net, S: Service> Worker<N, S> {
         conn.life = Life::Ending;
         conn.deadline = end;
         let theirs = matches!(error, rustls::Error::AlertReceived(_));
-        conn.flags.ended |= theirs;
+        if theirs {
+            conn.flags.set(Flag::Ended);
+        }
         let cause = if theirs { Cause::Reset } else { Cause::Protocol };
         self.core.counters().backlog_bytes.sub(dropped);
         if open {
@@ -292,7 +296,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                 && let Some(outbox) = &mut conn.outbox
             {
                 outbox.expect_ping(left);
-                conn.beat = Beat::Queued;
+                conn.set_beat(Beat::Queued);
             }
         }
         self.put_out(out);
@@ -354,8 +358,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         let after = outbox.len();
         let Some(conn) = self.core.get_mut(id) else { return };
         conn.outbox = Some(outbox).filter(|outbox| !outbox.is_empty());
-        if pinged && conn.beat == Beat::Queued {
-            conn.beat = Beat::Waiting(now);
+        if pinged && conn.beat() == Beat::Queued {
+            conn.set_beat(Beat::Waiting(now));
         }
         let counters = self.core.counters();
         counters.sent_bytes.add(sent as u64);

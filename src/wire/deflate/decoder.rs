@@ -162,8 +162,8 @@ impl Decoder<'_> {
 
     /// RFC 7692 §7.2.2: the next message may refer to this one, unless its sender said that none will.
     fn passed(&mut self, message: &[u8]) {
-        if self.direction.takeover {
-            self.context.push(message, 1 << self.direction.window_bits);
+        if self.direction.takeover() {
+            self.context.push(message, 1 << self.direction.window_bits());
         }
     }
 }

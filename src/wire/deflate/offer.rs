@@ -1,5 +1,8 @@
 //! What is offered and agreed in the opening handshake (RFC 7692 §5 and §7.1), both roles.
 
+use std::fmt::{Debug, Formatter};
+use std::num::NonZeroU8;
+
 use crate::limits::DEFLATE_CONTEXT_BITS;
 use crate::wire::deflate::WINDOW_BITS;
 
@@ -11,13 +14,41 @@ const CLIENT_BITS: &str = "client_max_window_bits";
 /// The greatest window, and the one where none is named.
 const FULL: u8 = *WINDOW_BITS.end();
 
-/// How one side's messages are compressed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Direction {
+/// How one side's messages are compressed. One byte, since every connection has two of them: the bits of the window, a bit
+/// for takeover, and one that is always set, so that none at all takes no more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Direction(NonZeroU8);
+
+impl Direction {
+    const WINDOW: u8 = 0x0f;
+    const TAKEOVER: u8 = 0x10;
+    const SET: NonZeroU8 = NonZeroU8::new(0x80).unwrap();
+
+    /// `takeover`: a message may refer to those before it, in a window of so many bits, 8 to 15.
+    #[must_use]
+    pub fn new(takeover: bool, window_bits: u8) -> Direction {
+        let takeover = if takeover { Direction::TAKEOVER } else { 0 };
+        Direction(Direction::SET | takeover | (window_bits & Direction::WINDOW))
+    }
+
     /// Whether a message may refer to those before it.
-    pub takeover: bool,
+    #[must_use]
+    pub const fn takeover(self) -> bool {
+        self.0.get() & Direction::TAKEOVER != 0
+    }
+
     /// Bits of the window that it may refer back in: 8 to 15.
-    pub window_bits: u8,
+    #[must_use]
+    pub const fn window_bits(self) -> u8 {
+        self.0.get() & Direction::WINDOW
+    }
+}
+
+impl Debug for Direction {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bits", self.window_bits())?;
+        f.write_str(if self.takeover() { ", takeover" } else { "" })
+    }
 }
 
 /// What both sides agreed to.
@@ -82,8 +113,8 @@ fn agree(offered: &Parameters, mode: Mode) -> Option<(Agreement, String)> {
     let client_alone = offered.client_alone || client_bits.is_none();
     let client_bits = client_bits.filter(|_| !client_alone);
     let agreement = Agreement {
-        server: Direction { takeover: !server_alone, window_bits: server_bits.unwrap_or(FULL) },
-        client: Direction { takeover: !client_alone, window_bits: client_bits.unwrap_or(FULL) },
+        server: Direction::new(!server_alone, server_bits.unwrap_or(FULL)),
+        client: Direction::new(!client_alone, client_bits.unwrap_or(FULL)),
     };
     let answer = Parameters { server_alone, client_alone, server_bits, client_bits: client_bits.map(Some) };
     Some((agreement, answer.to_string()))
@@ -141,8 +172,8 @@ impl Offer {
         }
         let client_takeover = !answer.client_alone && !self.client_alone;
         Some(Agreement {
-            server: Direction { takeover: !answer.server_alone, window_bits: server_bits },
-            client: Direction { takeover: client_takeover, window_bits: client_bits },
+            server: Direction::new(!answer.server_alone, server_bits),
+            client: Direction::new(client_takeover, client_bits),
         })
     }
 }
