@@ -263,7 +263,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         // An event for a connection that died earlier in this batch finds another generation in its place.
         let Some(conn) = self.core.get(id) else { return };
         // It has more than its share to read, and goes on with it behind all events.
-        let listed = conn.flags.listed;
+        let listed = conn.flags.has(Flag::Listed);
         if event.writable {
             self.on_writable(id);
         }
