@@ -83,6 +83,31 @@ impl<T> Slots<T> {
         Some(value)
     }
 
+    /// Gives back what stays behind when values go: the first chunk where it is empty, and the ends of the lists of chunks.
+    /// For once a second: who comes and goes alone is not to pay for a chunk each time.
+    pub fn give_back(&mut self) {
+        if let Some(first) = self.chunks.first_mut()
+            && first.is_empty()
+            && first.capacity() > 0
+        {
+            *first = Slab::new();
+            self.filled -= 1;
+        }
+        if self.chunks.len() > 4 * self.filled {
+            let end = self.chunks.iter().rposition(|chunk| !chunk.is_empty()).map_or(0, |last| last + 1);
+            let words = end.div_ceil(WORD_BITS);
+            self.chunks.truncate(end);
+            self.chunks.shrink_to(2 * end);
+            self.vacant.truncate(words);
+            self.vacant.shrink_to(2 * words);
+            if let Some(last) = self.vacant.last_mut()
+                && end % WORD_BITS > 0
+            {
+                *last &= (1 << (end % WORD_BITS)) - 1;
+            }
+        }
+    }
+
     /// The value of a key, if it has one.
     #[must_use]
     pub fn get(&self, key: usize) -> Option<&T> {
@@ -185,6 +210,21 @@ impl<T> Side<T> {
         Some(value)
     }
 
+    /// As [`Slots::give_back`].
+    pub fn give_back(&mut self) {
+        if let Some((places, 0)) = self.chunks.first_mut()
+            && !places.is_empty()
+        {
+            *places = Box::default();
+            self.filled -= 1;
+        }
+        if self.chunks.len() > 4 * self.filled {
+            let end = self.chunks.iter().rposition(|(_, taken)| *taken > 0).map_or(0, |last| last + 1);
+            self.chunks.truncate(end);
+            self.chunks.shrink_to(2 * end);
+        }
+    }
+
     /// The value of a key, if it has one, to change it.
     pub fn get_mut(&mut self, key: usize) -> Option<&mut T> {
         self.chunks.get_mut(key / CHUNK)?.0.get_mut(key % CHUNK)?.as_mut()
@@ -223,6 +263,10 @@ mod tests {
                 assert!(side.take(key).is_some() && side.get_mut(key).is_none());
             }
             assert_eq!(slots.len(), model.len());
+            if step % 1_000 == 0 {
+                slots.give_back();
+                side.give_back();
+            }
         }
         assert!(slots.iter().eq(model.iter().map(|(key, value)| (*key, value))));
         assert!(
@@ -252,5 +296,10 @@ mod tests {
             CHUNK - 1,
             "the first chunk has room, the last freed place first"
         );
+        slots.try_remove(CHUNK - 1);
+        slots.give_back();
+        side.give_back();
+        assert_eq!((slots.bytes(), side.bytes()), (0, 0));
+        assert_eq!(slots.insert(Box::new(8)), 0);
     }
 }

@@ -143,6 +143,14 @@ impl Edge {
         sights + self.seats.bytes() + self.watches.bytes() + self.passes.bytes()
     }
 
+    /// Gives back what those who went have left.
+    pub(crate) fn give_back(&mut self) {
+        self.seats.give_back();
+        self.rooms.give_back();
+        self.watches.give_back();
+        self.gathers.give_back();
+    }
+
     /// Bytes held for who is in which room.
     #[must_use]
     pub fn room_bytes(&self) -> usize {

@@ -42,6 +42,10 @@ impl Gathers {
         self.gathers.insert(gather) as u32
     }
 
+    pub(crate) fn give_back(&mut self) {
+        self.gathers.give_back();
+    }
+
     pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut Gather> {
         self.gathers.get_mut(id as usize)
     }

@@ -126,6 +126,10 @@ impl Groups {
         }
     }
 
+    pub(crate) fn give_back(&mut self) {
+        self.groups.give_back();
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.heap_bytes + self.groups.bytes() + self.by_name.bytes()
     }

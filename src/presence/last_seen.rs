@@ -81,6 +81,17 @@ impl LastSeen {
         }
     }
 
+    /// Gives back the room for entries that are gone, and for stale ones where there are no others.
+    pub(crate) fn give_back(&mut self) {
+        if self.kept == 0 {
+            self.entries = VecDeque::new();
+            self.looked = 0;
+        }
+        if self.entries.capacity() > 2 * self.entries.len() + STALE_MIN {
+            self.entries.shrink_to(self.entries.len() * 5 / 4);
+        }
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>()
     }

@@ -316,8 +316,12 @@ impl<F: Frame> Node<F> {
             + self.out.effects.capacity() * size_of::<Effect<F>>()
     }
 
-    /// Gives back what a burst has left in these queues, which are empty between calls.
+    /// Gives back what those who went and bursts have left: for once a second. The queues are empty between calls.
     pub fn give_back(&mut self) {
+        self.edge.give_back();
+        self.users.give_back();
+        self.rooms.give_back();
+        self.timers.give_back();
         self.out.posts.shrink_to(QUEUE_KEPT);
         self.out.timers.shrink_to(QUEUE_KEPT);
         self.out.effects.shrink_to(QUEUE_KEPT);

@@ -78,6 +78,13 @@ impl Roll {
         first[skipped..].iter().chain(rest.iter().flatten()).copied()
     }
 
+    /// Gives back the list's room for blocks that are gone.
+    pub(crate) fn give_back(&mut self) {
+        if self.blocks.capacity() > 4 * self.blocks.len() {
+            self.blocks.shrink_to(2 * self.blocks.len());
+        }
+    }
+
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         self.blocks.capacity() * size_of::<Vec<u32>>() + self.blocks.len() * BLOCK * size_of::<u32>()

@@ -174,11 +174,17 @@ impl Rooms {
         self.rooms.is_empty()
     }
 
+    /// Gives back what those that ended have left.
+    pub(crate) fn give_back(&mut self) {
+        self.rooms.give_back();
+        self.roll.give_back();
+    }
+
     /// Bytes held, their names included; a tree's nodes are three quarters full, more or less.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let members = self.members * size_of::<(Name, Member)>() * 4 / 3;
-        self.rooms.bytes() + self.by_name.bytes() + self.name_bytes + members
+        self.rooms.bytes() + self.by_name.bytes() + self.roll.bytes() + self.name_bytes + members
     }
 
     /// Members of a room, within their grace or not.

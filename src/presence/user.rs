@@ -168,6 +168,14 @@ impl Users {
         self.users.bytes() + self.attic.bytes() + tables + self.name_bytes + self.watcher_bytes
     }
 
+    /// Gives back what those who were forgotten have left.
+    pub(crate) fn give_back(&mut self) {
+        self.users.give_back();
+        self.attic.give_back();
+        self.roll.give_back();
+        self.last_seen.give_back();
+    }
+
     /// A connection is there. It takes the place of one that lingers; over the cap, of the oldest.
     pub(crate) fn up<F: Frame>(
         &mut self,

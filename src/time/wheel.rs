@@ -130,6 +130,18 @@ impl Wheel {
         slots + (self.capacity + spare) * size_of::<u64>()
     }
 
+    /// Gives back the vectors that wait to be used again, but for as many as there are entries: small and left over in each
+    /// of many wheels, they would keep whole pages from being given back.
+    pub fn give_back(&mut self) {
+        let kept = self.len();
+        self.spare.truncate(kept);
+        self.spare.shrink_to(kept);
+        if kept == 0 {
+            self.capacity -= self.firing.capacity();
+            self.firing = Vec::new();
+        }
+    }
+
     /// Moves the cursor behind the next occupied slot and its entries to `firing`; `None` where none is due.
     fn advance(&mut self, now: Tick) -> Option<()> {
         if now.is_before(self.cursor) {
@@ -240,5 +252,7 @@ mod tests {
         wheel.schedule(Tick(2), 1);
         wheel.pop_due(Tick(2));
         assert!(wheel.bytes() < empty + 4096);
+        wheel.give_back();
+        assert_eq!(wheel.bytes(), empty);
     }
 }

@@ -316,6 +316,37 @@ fn what_is_kept_of_those_who_left_takes_little_and_is_as_it_was() {
 }
 
 #[test]
+fn with_everybody_gone_a_home_takes_little_more_than_what_is_kept_of_them() {
+    const HOMES: u16 = 53;
+    let mut world = World::new(HOMES, Rules::default());
+    let homes = world.homes;
+    let (node, mut now) = (&mut world.nodes[0], world.now);
+    let kept = rollcall::limits::LAST_SEEN_MAX.div_ceil(usize::from(HOMES));
+    // Twice as many as are kept come, all of them watched.
+    let names = (0..).map(|n| format!("u{n}")).filter(|name| homes.of(name) == 0).take(2 * kept);
+    let names: Vec<String> = names.collect();
+    let mut slots = vec![node.open(now, 0, None, false)];
+    for some in names.chunks(250) {
+        let list = some.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(",");
+        node.command(now, slots[0], &format!(r#"{{"cmd":"watch","params":{{"users":[{list}]}}}}"#));
+        node.effects();
+        now.tick = now.tick.after(1_000);
+        slots.extend(some.iter().map(|name| node.open(now, 0, Some(name.as_str().into()), false)));
+        node.effects();
+    }
+    for slot in slots.into_iter().rev() {
+        node.closed(now, slot, Reason::Kicked, now.unix_millis);
+        node.effects();
+    }
+    rest(node, &mut now);
+    node.give_back();
+    let (edge, users, rooms) = (node.edge(), node.users(), node.rooms());
+    assert_eq!((users.len(), users.present(), edge.len()), (kept, 0, 0));
+    let held = edge.bytes() + edge.room_bytes() + users.bytes() + rooms.bytes();
+    assert!(held <= 140 * kept + 1_024, "{held} bytes for {kept}, {} each", held / kept);
+}
+
+#[test]
 fn no_version_goes_back_though_the_user_was_forgotten_and_the_wall_clock_was_set_back() {
     let mut world = World::new(1, Rules::default());
     let (node, mut now) = (&mut world.nodes[0], world.now);

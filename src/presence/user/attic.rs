@@ -87,6 +87,10 @@ impl Attic {
         self.absent.bytes() + self.name_bytes
     }
 
+    pub(super) fn give_back(&mut self) {
+        self.absent.give_back();
+    }
+
     /// Whether a slot is one of these.
     pub(super) fn holds(slot: u32) -> bool {
         slot & HERE != 0
