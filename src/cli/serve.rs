@@ -51,7 +51,7 @@ pub(super) fn serve<S: Service + 'static>(
     let api_keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
     let gate = settings.site.presence.gate.clone();
     let key_ring = gate.keys.clone().map(|keys| KeyRing { keys, files: settings.key_files });
-    let site = Arc::new(SiteSettings { weigh: Some(heap::weigh), ..settings.site });
+    let site = Arc::new(SiteSettings { weigh: Some(heap::weigh), tidy: Some(heap::tidy), ..settings.site });
     let server =
         Server::start_on(config, listening, move |worker, fleet| make(Arc::clone(&site), worker, fleet))
             .map_err(|error| Failure::system(error.to_string()))?;

@@ -73,7 +73,7 @@ impl Settings {
             subprotocols: check.subprotocols()?,
             public_listeners: (endpoints.len() > public).then_some(public),
             presence: Arc::new(check.presence(&key_files)?),
-            weigh: None,
+            ..SiteSettings::default()
         };
         Ok(Settings {
             tls: check.tls(&endpoints)?,

@@ -27,6 +27,7 @@ use crate::reactor::{
 use crate::service::echo::Echo;
 use crate::service::gate::Auth;
 use crate::service::presence::{Letter, Presence, PresenceSettings};
+use crate::slots::CHUNK;
 use crate::time::Tick;
 use crate::wire::http::{Head, Refusal, Response};
 use crate::wire::session::Kind;
@@ -51,6 +52,8 @@ pub struct SiteSettings {
     pub presence: Arc<PresenceSettings>,
     /// What the process knows of its own memory.
     pub weigh: Option<Weigh>,
+    /// Has the allocator let go of what it keeps for the calling thread: for a worker whose clients have left.
+    pub tidy: Option<fn()>,
     /// Who may use the API.
     pub api: Arc<Guard>,
 }
@@ -62,6 +65,8 @@ pub struct Site {
     metrics: Metrics,
     presence: Presence,
     api: Api,
+    /// Clients when memory was weighed last.
+    weighed: usize,
 }
 
 /// What a connection is for.
@@ -167,7 +172,7 @@ impl Site {
         let presence = Presence::new(Arc::clone(&settings.presence), worker, workers, now);
         let metrics = Metrics::new(Arc::clone(fleet), settings.weigh);
         let api = Api::new(Arc::clone(&settings.api), settings.weigh);
-        Site { settings, metrics, presence, api }
+        Site { settings, metrics, presence, api, weighed: 0 }
     }
 
     /// Whether something waits for readers that are too slow.
@@ -259,6 +264,13 @@ impl Service for Site {
 
     fn weigh(&mut self, cx: &mut Context<'_, Letter>) {
         self.presence.give_back();
+        let clients = self.presence.clients();
+        if let Some(tidy) = self.settings.tidy
+            && (clients == 0 || clients + CHUNK <= self.weighed)
+        {
+            tidy();
+        }
+        self.weighed = clients;
         let gauges = &cx.fleet().workers()[cx.worker().index()].counters.memory.service;
         for (gauge, bytes) in gauges.iter().zip(self.presence.bytes()) {
             gauge.set(bytes as u64);

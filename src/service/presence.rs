@@ -268,6 +268,12 @@ impl Presence {
         (self.node.users().present(), self.node.rooms().len())
     }
 
+    /// Clients whose sockets are at this worker.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.node.edge().len()
+    }
+
     /// Bytes held: presence, rooms, timers, and letters that are held back.
     #[must_use]
     pub fn bytes(&self) -> [usize; 4] {
