@@ -131,7 +131,6 @@ const TABLE_BITS: u32 = 12;
 
 /// Which of `shards` has the names of a hash: as many bits of it as tell them apart, or one less where that one is still to
 /// come.
-#[expect(clippy::cast_possible_truncation, reason = "20 bits")]
 fn place(hash: u64, shards: usize) -> usize {
     let mask = shards.next_power_of_two() - 1;
     let at = (hash >> TABLE_BITS) as usize & mask;

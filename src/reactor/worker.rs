@@ -18,12 +18,16 @@ use crate::reactor::fleet::{Fleet, TurnPart};
 use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::service::Service;
 use crate::reactor::transport::Transport;
-use crate::slots::Side;
+use crate::slots::{CHUNK, Side};
 use crate::sys::net::{Net, Ready};
 use crate::time::{TICK_MICROS, Tick};
 
 /// Ticks between two weighings of memory.
 const WEIGH_TICKS: u32 = 100;
+/// Ticks for which memory goes on being weighed when many have come or gone: their graces and deadlines end in that time.
+const SETTLE_TICKS: u32 = 6_000;
+/// An arena that is not worth waking for.
+const IDLE_ARENA_BYTES: usize = 64 << 10;
 /// Places of a queue that outlast a burst.
 const MAIL_KEPT: usize = 64;
 
@@ -70,8 +74,8 @@ pub struct Worker<N: Net, S: Service> {
     upgrades: u64,
     /// Connections when memory was weighed last.
     weighed: usize,
-    /// Since then something happened.
-    stirred: bool,
+    /// Until then what many who came or went have left may still shrink.
+    settled_at: Tick,
 }
 
 /// Whether connections wait to be accepted.
@@ -133,7 +137,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             weigh_at: now.tick,
             upgrades: 0,
             weighed: 0,
-            stirred: false,
+            settled_at: now.tick,
         }
     }
 
@@ -202,7 +206,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         };
         let clearing = (!self.dead.is_empty()).then_some(self.clear_at);
         let mail = self.mail_waits.then(|| self.mail_taken.after(1));
-        let weighing = self.stirred.then_some(self.weigh_at);
+        let settles = !self.core.now.tick.has_reached(self.settled_at);
+        let weighing = (settles || self.is_worth_weighing()).then_some(self.weigh_at);
         let next =
             [self.core.wheel.next(), self.service_due, retry, clearing, mail, self.drained_by, weighing];
         let next = next.into_iter().flatten().reduce(Tick::min)?;
@@ -314,7 +319,6 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.flush();
         }
         self.ring();
-        self.stirred = true;
         if self.core.now.tick.has_reached(self.weigh_at) {
             self.weigh();
         }
@@ -330,10 +334,19 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    /// Gives back what a burst has left, and sets the gauges of memory: once a second while anything happens, and once more
-    /// behind the last of it.
+    /// Whether a burst has left something to give back, or many came or went: an idle worker wakes for nothing less.
+    fn is_worth_weighing(&self) -> bool {
+        self.core.arena.held_bytes() > IDLE_ARENA_BYTES
+            || self.letters.capacity() > MAIL_KEPT
+            || self.core.conns.len().abs_diff(self.weighed) >= CHUNK
+    }
+
+    /// Gives back what a burst has left, and sets the gauges of memory: once a second, while anything happens, and for a
+    /// minute behind many who came or went.
     fn weigh(&mut self) {
-        self.stirred = false;
+        if self.is_worth_weighing() {
+            self.settled_at = self.core.now.tick.after(SETTLE_TICKS);
+        }
         self.weigh_at = self.core.now.tick.after(WEIGH_TICKS);
         self.weighed = self.core.conns.len();
         self.core.timing.round = Round::of(self.core.timing.interval, self.core.id, self.weighed);
