@@ -164,9 +164,13 @@ impl<N: Net, S: Service> Worker<N, S> {
         if self.dead.is_empty() || self.overdue || may_wait {
             return;
         }
-        self.clear_at = self.core.now.tick.after(1);
+        let now = self.core.now.tick;
+        // A turn may take many ticks: their shares are not lost, or the dead would wait for longer than their time.
+        let late = if now.has_reached(self.clear_at) { now.since(self.clear_at) as usize } else { 0 };
+        self.clear_at = now.after(1);
         let least = (DEAD_PER_TICK / self.core.fleet.workers().len()).max(1);
-        let share = (self.dead.len() / DEAD_TICKS).max(least).min(self.dead.len());
+        let share = (self.dead.len() / DEAD_TICKS).max(least) * (1 + late.min(DEAD_TICKS));
+        let share = share.min(self.dead.len());
         let dead: Vec<ConnId> = self.dead.drain(..share).collect();
         let (payload, len) = Close::new(CloseCode::TIMEOUT, "no heartbeat in time").payload();
         for id in dead {

@@ -27,6 +27,11 @@ impl<N: Net, S: Service> Worker<N, S> {
             for entry in 0..arena.dirty().len() {
                 self.flush_entry(&mut arena, entry);
             }
+            let mut backlogged = mem::take(&mut self.backlogged);
+            for entry in backlogged.drain(..) {
+                self.queue_entry(&mut arena, entry);
+            }
+            self.backlogged = backlogged;
             arena.clear();
             self.core.arena = arena;
             // The service is told of what ended, and may send to others.
@@ -45,10 +50,12 @@ impl<N: Net, S: Service> Worker<N, S> {
         let dirty = arena.dirty()[entry];
         let id = dirty.conn;
         let Some(conn) = self.core.get_mut(id) else { return };
-        conn.dirty = NONE;
         if conn.outbox.is_some() {
-            self.queue(arena, entry, 0);
-        } else if self.core.tls_link(id).is_some() {
+            // It waits for its socket anyway: those that don't are written to first.
+            return self.backlogged.push(entry);
+        }
+        conn.dirty = NONE;
+        if self.core.tls_link(id).is_some() {
             return self.seal_entry(arena, entry);
         } else {
             let Some(transport) = self.transports.get_mut(id.key as usize) else { return };
@@ -62,6 +69,15 @@ impl<N: Net, S: Service> Worker<N, S> {
                 Err(_) => return self.doomed.push((id, Cause::Reset)),
             }
         }
+        self.after_write(id);
+    }
+
+    /// Puts an entry's output behind what is queued for its connection.
+    fn queue_entry(&mut self, arena: &mut Arena, entry: usize) {
+        let id = arena.dirty()[entry].conn;
+        let Some(conn) = self.core.get_mut(id) else { return };
+        conn.dirty = NONE;
+        self.queue(arena, entry, 0);
         self.after_write(id);
     }
 

@@ -47,6 +47,8 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) unread: VecDeque<ConnId>,
     /// Connections that writing has brought to their end.
     pub(crate) doomed: Vec<(ConnId, Cause)>,
+    /// Entries of the arena under way whose connections have a backlog.
+    pub(crate) backlogged: Vec<usize>,
     pub(crate) letters: VecDeque<Letter<S::Mail>>,
     /// Mail was left where it was, until the tick after that in which some was taken last.
     mail_waits: bool,
@@ -122,6 +124,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             ready: Vec::new(),
             unread: VecDeque::new(),
             doomed: Vec::new(),
+            backlogged: Vec::new(),
             letters: VecDeque::new(),
             mail_waits: false,
             mail_taken: now.tick,
@@ -358,6 +361,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.dead.shrink_to(MAIL_KEPT);
         self.unread.shrink_to(MAIL_KEPT);
         self.doomed.shrink_to(MAIL_KEPT);
+        self.backlogged.shrink_to(MAIL_KEPT);
         self.scratch.shrink_to(WRITEV_BYTES_MIN);
         let mailbox = &self.core.mailboxes[self.core.id.index()];
         mailbox.give_back(MAIL_KEPT);
