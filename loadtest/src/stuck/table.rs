@@ -124,7 +124,11 @@ fn circumstances(text: &mut Markdown, comparison: &Comparison, row: &Row) {
     ));
     let rounds = row.cells.iter().map(|cell| cell.rounds).max().unwrap_or(0);
     text.paragraph(&format!(
-        "A room of {members} that read is told 2 KiB {} times a second for {} s, alone, and with {members} between them that read          nothing and have the least receive buffers there are. These watch the sender too, whose state changes with each message.          One worker, --max-backlog {}. Each measurement begins when the sockets of the stuck are full, and has a server of its own.          Medians of {rounds} rounds in which the manners take turns, with the lowest and the highest.",
+        "A room of {members} that read is told 2 KiB {} times a second for {} s, alone, and with {members} between \
+         them that read nothing and have the least receive buffers there are. These watch the sender too, whose state \
+         changes with each message. One worker, --max-backlog {}. Each measurement begins when the sockets of the stuck \
+         are full, and has a server of its own. Medians of {rounds} rounds in which the manners take turns, with the \
+         lowest and the highest.",
         number("rate"),
         number("duration_s"),
         numbers::bytes(number("max_backlog")),
