@@ -57,17 +57,16 @@ impl<N: Net, S: Service> Worker<N, S> {
         conn.dirty = NONE;
         if self.core.tls_link(id).is_some() {
             return self.seal_entry(arena, entry);
-        } else {
-            let Some(transport) = self.transports.get_mut(id.key as usize) else { return };
-            match write(transport, arena, entry, dirty.len, &mut self.scratch) {
-                Ok(written) => {
-                    self.core.counters().sent_bytes.add(written as u64);
-                    if written < dirty.len {
-                        self.queue(arena, entry, written);
-                    }
+        }
+        let Some(transport) = self.transports.get_mut(id.key as usize) else { return };
+        match write(transport, arena, entry, dirty.len, &mut self.scratch) {
+            Ok(written) => {
+                self.core.counters().sent_bytes.add(written as u64);
+                if written < dirty.len {
+                    self.queue(arena, entry, written);
                 }
-                Err(_) => return self.doomed.push((id, Cause::Reset)),
             }
+            Err(_) => return self.doomed.push((id, Cause::Reset)),
         }
         self.after_write(id);
     }

@@ -30,6 +30,12 @@ impl Cores {
         }))
     }
 
+    /// The same for who can't do with one.
+    pub fn two() -> io::Result<Cores> {
+        let one_core = || io::Error::other("one core alone: the load would measure itself, two are needed");
+        Cores::part()?.ok_or_else(one_core)
+    }
+
     /// Starts something on the server's core.
     pub fn on_server<T>(&self, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         self.on(&self.server, start)

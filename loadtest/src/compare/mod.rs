@@ -8,11 +8,11 @@ pub mod load;
 mod rows;
 pub mod servers;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use std::{fs, io};
 
 use self::cores::Cores;
 use self::load::Load;
@@ -21,8 +21,9 @@ use self::servers::{Kind, Places, Server};
 use crate::comparison::Comparison;
 use crate::options::{Failure, stop_flag};
 use crate::report::numbers;
+use crate::report::output::Output;
 use crate::result::Run;
-use crate::{machine, outcome, report, sys, units};
+use crate::{machine, outcome, sys, units};
 
 /// `loadtest compare`
 #[derive(Clone, Debug, clap::Args)]
@@ -48,15 +49,8 @@ pub struct Args {
     /// Without rollcall itself
     #[arg(long)]
     no_ours: bool,
-    /// Write the result as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write a report of this name too
-    #[arg(long)]
-    name: Option<String>,
-    /// Where the report goes
-    #[arg(long, value_name = "DIR", default_value = "loadtest/reports")]
-    out: PathBuf,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Args {
@@ -93,13 +87,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let bench = Bench::new(args).map_err(failed)?;
     let runs = bench.measure(&plans);
     let comparison = bench.compare(&runs);
-    if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&comparison).expect("plain data");
-        fs::write(path, text + "\n").map_err(failed)?;
-    }
-    if let Some(name) = &args.name {
-        println!("{}", report::write(&comparison, name, None, &args.out).map_err(failed)?.display());
-    }
+    args.output.save(&comparison).map_err(failed)?;
+    args.output.draw(&comparison).map_err(failed)?;
     let errors: u64 = runs.iter().flat_map(|run| run.errors.values()).sum();
     match (bench.stopped(), errors) {
         (true, _) => Err(Failure::Failed("interrupted: the rows that were measured are kept".into())),
@@ -220,17 +209,13 @@ impl Bench {
     }
 
     fn compare(&self, runs: &[Run]) -> Comparison {
-        let mut comparison = Comparison::of_runs(runs);
-        comparison.machine = machine::describe();
-        comparison.started.clone_from(&self.started);
-        comparison.command = outcome::command_line();
+        let mut comparison = made_here(runs, &self.started, &self.cores);
         for kind in &self.kinds {
             if let Some(version) = kind.version(&self.places) {
                 comparison.versions.insert(kind.name().to_owned(), version);
             }
         }
         let ended = machine::utc_now();
-        comparison.notes.insert(0, self.cores.describe());
         if comparison.rows.iter().any(|row| row.number("workers").is_some()) {
             let about = "In rows that name workers these and the load share all cores.";
             comparison.notes.insert(1, about.into());
@@ -238,14 +223,24 @@ impl Bench {
         comparison
             .notes
             .push(format!("Every measurement has a server of its own, started for it. It ended at {ended}."));
-        if cfg!(debug_assertions) {
-            comparison.notes.push("The load was built without optimization: build it with --release.".into());
-        }
         if self.stopped() {
             comparison.notes.push("Interrupted: rows are missing.".into());
         }
         comparison
     }
+}
+
+/// The comparison of runs that were just made on this machine.
+pub fn made_here(runs: &[Run], started: &str, cores: &Cores) -> Comparison {
+    let mut comparison = Comparison::of_runs(runs);
+    comparison.machine = machine::describe();
+    comparison.command = outcome::command_line();
+    comparison.started = started.to_owned();
+    comparison.notes.insert(0, cores.describe());
+    if cfg!(debug_assertions) {
+        comparison.notes.push("The load was built without optimization: build it with --release.".into());
+    }
+    comparison
 }
 
 /// The highest median rate of a peer; of anyone, where there is no peer.

@@ -10,21 +10,23 @@
 mod rows;
 mod table;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use std::{fs, io};
 
 use self::rows::{Encoding, Keys, Plan, rows};
 use crate::compare::cores::Cores;
 use crate::compare::load::{ALLOWANCE, Load};
+use crate::compare::made_here;
 use crate::compare::servers::{Kind, Places};
 use crate::comparison::Comparison;
 use crate::options::{Failure, stop_flag};
+use crate::report::output::Output;
 use crate::result::Run;
-use crate::{machine, outcome, report, sys, units};
+use crate::{machine, report, sys, units};
 
 /// `loadtest encodings`
 #[derive(Clone, Debug, clap::Args)]
@@ -50,15 +52,8 @@ pub struct Args {
     /// Earlier results (--json) to report together; nothing is measured. Repeatable
     #[arg(long, value_name = "JSON")]
     from: Vec<PathBuf>,
-    /// Write the result as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write a report of this name
-    #[arg(long)]
-    name: Option<String>,
-    /// Where the report goes
-    #[arg(long, value_name = "DIR", default_value = "loadtest/reports")]
-    out: PathBuf,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Measures, prints the table, writes.
@@ -80,19 +75,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     } else {
         report::read_files(&args.from).map_err(failed)?
     };
-    if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&comparison).expect("plain data");
-        fs::write(path, text + "\n").map_err(failed)?;
-    }
+    args.output.save(&comparison).map_err(failed)?;
     let text = table::report(&comparison);
-    match &args.name {
-        Some(name) => {
-            let path = args.out.join(format!("{name}.md"));
-            fs::create_dir_all(&args.out).and_then(|()| fs::write(&path, text)).map_err(failed)?;
-            println!("{}", path.display());
-        }
-        None => print!("{text}"),
-    }
+    args.output.tell(&text).map_err(failed)?;
     let errors: u64 =
         comparison.rows.iter().flat_map(|row| &row.cells).flat_map(|cell| cell.errors.values()).sum();
     match (stop.load(Ordering::Relaxed), errors) {
@@ -120,12 +105,11 @@ impl Bench {
         Kind::Ours.build(&places)?;
         // The servers inherit it.
         sys::raise_descriptor_limit();
-        let one_core = || io::Error::other("one core alone: the load would measure itself, two are needed");
         Ok(Bench {
             program: places.program(),
             before: args.before.clone(),
             keys: Keys::make(&places.program())?,
-            cores: Cores::part()?.ok_or_else(one_core)?,
+            cores: Cores::two()?,
             rounds,
             patience: duration * 2 + ALLOWANCE,
             stop,
@@ -163,15 +147,8 @@ impl Bench {
                 }
             }
         }
-        let mut comparison = Comparison::of_runs(&runs);
-        comparison.machine = machine::describe();
-        comparison.command = outcome::command_line();
-        comparison.started = started;
+        let mut comparison = made_here(&runs, &started, &self.cores);
         comparison.versions.insert("rollcall".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-        comparison.notes.insert(0, self.cores.describe());
-        if cfg!(debug_assertions) {
-            comparison.notes.push("The load was built without optimization: build it with --release.".into());
-        }
         Ok(comparison)
     }
 

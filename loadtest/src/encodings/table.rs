@@ -3,6 +3,7 @@
 use super::rows::{COLUMNS, Encoding};
 use crate::comparison::{Cell, Comparison, Row};
 use crate::report::cells::with_spread;
+use crate::report::document::made_on;
 use crate::report::markdown::Markdown;
 use crate::report::numbers;
 use crate::result::Run;
@@ -85,15 +86,7 @@ fn value(row: &Row, encoding: Encoding, figure: &str) -> Option<f64> {
 }
 
 fn circumstances(text: &mut Markdown, comparison: &Comparison) {
-    let machine = &comparison.machine;
-    text.paragraph(&format!(
-        "{} · {} cores · {} of memory · Linux {} · {}",
-        machine.cpu,
-        machine.cores,
-        numbers::bytes(machine.memory_bytes as f64),
-        machine.kernel,
-        comparison.started
-    ));
+    text.paragraph(&made_on(comparison));
     let rounds = comparison.rows.iter().flat_map(|row| &row.cells).map(|cell| cell.rounds).max().unwrap_or(0);
     text.paragraph(&format!(
         "Medians of {rounds} rounds in which the servers take turns. One worker. CPU is the server's, kernel included. A line is a \

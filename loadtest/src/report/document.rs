@@ -63,23 +63,13 @@ impl Writer<'_> {
     }
 
     fn circumstances(&mut self, comparison: &Comparison) {
-        let machine = &comparison.machine;
         let versions: Vec<String> =
             comparison.versions.iter().map(|(program, version)| format!("{program} {version}")).collect();
         let rounds = |paced: bool| {
             let rows = comparison.rows.iter().filter(|row| row.is_paced() == paced);
             rows.flat_map(|row| &row.cells).map(|cell| cell.rounds).max()
         };
-        self.text.paragraph(&format!(
-            "{} · {} core{} · {} of memory · Linux {} · {} descriptors a table · {}",
-            machine.cpu,
-            machine.cores,
-            if machine.cores == 1 { "" } else { "s" },
-            numbers::bytes(machine.memory_bytes as f64),
-            machine.kernel,
-            numbers::whole(machine.descriptors as f64),
-            comparison.started,
-        ));
+        self.text.paragraph(&made_on(comparison));
         if !versions.is_empty() {
             self.text.paragraph(&versions.join(" · "));
         }
@@ -313,6 +303,21 @@ fn without_folders(command: &str) -> String {
         None => word.to_owned(),
     };
     command.split(' ').map(last).collect::<Vec<_>>().join(" ")
+}
+
+/// Where and when a comparison was made, in a line.
+pub fn made_on(comparison: &Comparison) -> String {
+    let machine = &comparison.machine;
+    format!(
+        "{} · {} core{} · {} of memory · Linux {} · {} descriptors a table · {}",
+        machine.cpu,
+        machine.cores,
+        if machine.cores == 1 { "" } else { "s" },
+        numbers::bytes(machine.memory_bytes as f64),
+        machine.kernel,
+        numbers::whole(machine.descriptors as f64),
+        comparison.started,
+    )
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod goals;
 pub mod markdown;
 pub mod measures;
 pub mod numbers;
+pub mod output;
 pub mod plots;
 pub mod scale;
 

@@ -13,20 +13,22 @@
 mod manner;
 mod table;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use std::{fs, io};
 
 use self::manner::{MANNERS, Manner, Room};
 use crate::compare::cores::Cores;
 use crate::compare::load::ALLOWANCE;
+use crate::compare::made_here;
 use crate::compare::servers::{Kind, Places};
 use crate::comparison::Comparison;
 use crate::options::{Failure, stop_flag};
+use crate::report::output::Output;
 use crate::result::Run;
-use crate::{machine, outcome, sys, units};
+use crate::{machine, sys, units};
 
 /// `loadtest stuck`
 #[derive(Clone, Debug, clap::Args)]
@@ -55,15 +57,8 @@ pub struct Args {
     /// A built rollcall, instead of building one
     #[arg(long, value_name = "FILE")]
     ours: Option<PathBuf>,
-    /// Write the result as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write a report of this name
-    #[arg(long)]
-    name: Option<String>,
-    /// Where the report goes
-    #[arg(long, value_name = "DIR", default_value = "loadtest/reports")]
-    out: PathBuf,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Measures, prints the table, writes, and says what does not hold.
@@ -82,20 +77,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let stop = stop_flag();
     let bench = Bench::new(args, room, Arc::clone(&stop)).map_err(failed)?;
     let comparison = bench.measure(rounds);
-    if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&comparison).expect("plain data");
-        fs::write(path, text + "\n").map_err(failed)?;
-    }
+    args.output.save(&comparison).map_err(failed)?;
     let verdicts = table::verdicts(&comparison, args.most.unwrap_or(if args.quick { 5.0 } else { 1.2 }));
     let text = table::report(&comparison, &verdicts);
-    match &args.name {
-        Some(name) => {
-            let path = args.out.join(format!("{name}.md"));
-            fs::create_dir_all(&args.out).and_then(|()| fs::write(&path, text)).map_err(failed)?;
-            println!("{}", path.display());
-        }
-        None => print!("{text}"),
-    }
+    args.output.tell(&text).map_err(failed)?;
     if stop.load(Ordering::Relaxed) {
         return Err(Failure::Failed("interrupted: what was measured is kept".into()));
     }
@@ -124,10 +109,9 @@ impl Bench {
         Kind::Ours.build(&places)?;
         // The servers inherit it.
         sys::raise_descriptor_limit();
-        let one_core = || io::Error::other("one core alone: the load would measure itself, two are needed");
         Ok(Bench {
             program: places.program(),
-            cores: Cores::part()?.ok_or_else(one_core)?,
+            cores: Cores::two()?,
             room,
             patience: room.duration * 2 + ALLOWANCE,
             stop,
@@ -152,15 +136,7 @@ impl Bench {
         }
         // The table's order, whoever was first.
         runs.sort_by_key(|run| MANNERS.iter().position(|manner| manner.name() == run.target));
-        let mut comparison = Comparison::of_runs(&runs);
-        comparison.machine = machine::describe();
-        comparison.command = outcome::command_line();
-        comparison.started = started;
-        comparison.notes.insert(0, self.cores.describe());
-        if cfg!(debug_assertions) {
-            comparison.notes.push("The load was built without optimization: build it with --release.".into());
-        }
-        comparison
+        made_here(&runs, &started, &self.cores)
     }
 
     /// One measurement. What goes wrong is an error of the run, so that the others are still made.

@@ -3,6 +3,7 @@
 use super::manner::{MANNERS, Manner};
 use crate::comparison::{Cell, Comparison, Row};
 use crate::report::cells::with_spread;
+use crate::report::document::made_on;
 use crate::report::markdown::Markdown;
 use crate::report::numbers;
 use crate::result::Run;
@@ -112,16 +113,8 @@ pub fn report(comparison: &Comparison, verdicts: &[Verdict]) -> String {
 }
 
 fn circumstances(text: &mut Markdown, comparison: &Comparison, row: &Row) {
-    let machine = &comparison.machine;
     let number = |name: &str| row.number(name).unwrap_or(0.0);
-    text.paragraph(&format!(
-        "{} · {} cores · {} of memory · Linux {} · {}",
-        machine.cpu,
-        machine.cores,
-        numbers::bytes(machine.memory_bytes as f64),
-        machine.kernel,
-        comparison.started
-    ));
+    text.paragraph(&made_on(comparison));
     let rounds = row.cells.iter().map(|cell| cell.rounds).max().unwrap_or(0);
     text.paragraph(&format!(
         "A room of {members} that read is told 2 KiB {} times a second for {} s, alone, and with {members} between \
