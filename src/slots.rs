@@ -302,4 +302,23 @@ mod tests {
         assert_eq!((slots.bytes(), side.bytes()), (0, 0));
         assert_eq!(slots.insert(Box::new(8)), 0);
     }
+
+    #[test]
+    fn an_empty_first_chunk_is_given_back_though_others_are_not() {
+        let (mut slots, mut side) = (Slots::default(), Side::default());
+        for key in 0..=CHUNK {
+            slots.insert(Box::new(key));
+            side.put(key, Box::new(key));
+        }
+        for key in 0..CHUNK {
+            slots.try_remove(key);
+            side.take(key);
+        }
+        let before = (slots.bytes(), side.bytes());
+        slots.give_back();
+        side.give_back();
+        assert!(slots.bytes() < before.0 && side.bytes() < before.1, "{before:?}");
+        assert_eq!(slots.insert(Box::new(9)), 0);
+        assert_eq!(*slots[CHUNK], CHUNK);
+    }
 }

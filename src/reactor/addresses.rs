@@ -85,14 +85,18 @@ impl State {
         if over && connections > limits.connections + REFUSED_PER_ADDRESS_MAX {
             return Err(Over::Connections);
         }
-        let cost = UNITS_PER_SECOND.checked_div(limits.handshakes).map_or(0, |cost| cost.max(1));
-        let ahead = self.ahead(now) + cost;
+        let too_many = over.then_some(Over::Connections);
+        // Without a limit nothing is owed, whatever was under an earlier one.
+        let Some(cost) = UNITS_PER_SECOND.checked_div(limits.handshakes) else {
+            return Ok((State { connections, paid: now }, too_many));
+        };
+        let ahead = self.ahead(now) + cost.max(1);
         if ahead > 2 * BURST {
             return Err(Over::Handshakes);
         }
         let state = State { connections, paid: now.wrapping_add(ahead) };
         let fast = (ahead > BURST).then_some(Over::Handshakes);
-        Ok((state, if over { Some(Over::Connections) } else { fast }))
+        Ok((state, too_many.or(fast)))
     }
 }
 
@@ -308,6 +312,17 @@ mod tests {
         assert_eq!(addresses.enter(of(101), Tick(50), limits), Entered::In(places[2]), "the older one went");
         assert_eq!(addresses.enter(of(102), Tick(50), limits), Entered::In(places[5]));
         assert_eq!(addresses.bytes(), SET * 16);
+    }
+
+    #[test]
+    fn who_came_too_often_is_let_in_when_the_limit_is_lifted() {
+        let addresses = Addresses::new(1000);
+        let of = address("192.0.2.1");
+        let limited = AddressLimits { connections: 0, handshakes: 1 };
+        let mut outcomes = (0..1000).map(|_| addresses.enter(of, Tick(7), limited));
+        assert!(outcomes.any(|entered| matches!(entered, Entered::Flood(Over::Handshakes))));
+        let unlimited = AddressLimits { connections: 0, handshakes: 0 };
+        assert!(matches!(addresses.enter(of, Tick(7), unlimited), Entered::In(_)));
     }
 
     #[test]
