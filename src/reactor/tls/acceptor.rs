@@ -13,7 +13,7 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use rustls::{ALL_VERSIONS, RootCertStore, ServerConfig};
 
-use crate::reactor::tls::names;
+use crate::reactor::tls::{keys, names};
 
 /// PEM text, and what it is called in an error: the name of its file.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +95,7 @@ fn tickets() -> Result<Arc<dyn ProducesTickets>, TlsError> {
 }
 
 fn config(credentials: &Credentials, tickets: Arc<dyn ProducesTickets>) -> Result<ServerConfig, TlsError> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(keys::provider());
     let resolver = Resolver::new(&credentials.pairs, &provider)?;
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(ALL_VERSIONS)

@@ -12,12 +12,14 @@
 //! | file | subject |
 //! |---|---|
 //! | [`acceptor`] | certificates, keys and versions: what a handshake goes by, and their replacement |
+//! | `keys` | what an idle connection keeps to open records with |
 //! | `names` | which names a certificate is for, and whose it is |
 //! | `link` | one connection's records: bytes in, bytes out |
 //! | `side` | what a worker keeps for all its links |
 //! | `turn` | the steps of a turn for connections over TLS |
 
 pub mod acceptor;
+mod keys;
 pub(crate) mod link;
 mod names;
 pub(crate) mod side;
