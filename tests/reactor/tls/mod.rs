@@ -6,3 +6,4 @@ mod kit;
 mod load;
 mod proxied;
 mod real;
+mod suites;
