@@ -94,8 +94,8 @@ impl Writer<'_> {
             if let Some((header, lines)) = goals::receipt(cell) {
                 self.text.section("The memory receipt");
                 self.text.line(
-                    "As the server tells it with all users there: each line from the structure's own capacity, and what is in \
-                     none of them by itself.",
+                    "As the server tells it: each line from the structure's own capacity, and what is in none of them by \
+                     itself.",
                 );
                 self.text.table(&header, &lines);
             }

@@ -15,7 +15,7 @@ struct Goal {
     text: fn(f64) -> String,
 }
 
-const GOALS: [Goal; 11] = [
+const GOALS: [Goal; 12] = [
     Goal {
         what: "user space per named idle user, name included",
         figure: "anonymous_bytes_per_user",
@@ -62,6 +62,12 @@ const GOALS: [Goal; 11] = [
         text: |percent| format!("{percent:.1} %"),
     },
     Goal {
+        what: "a second ramp's peak, beyond the first's",
+        figure: "second_ramp_higher_percent",
+        at_most: |_| 0.0,
+        text: |percent| format!("{percent:.1} %"),
+    },
+    Goal {
         what: "memory that is in no line of the receipt",
         figure: "memory_unexplained_percent",
         at_most: |_| 10.0,
@@ -88,24 +94,30 @@ pub fn table(cell: &Cell) -> (Vec<String>, Vec<Vec<String>>) {
     (header, GOALS.iter().filter_map(line).collect())
 }
 
-/// The memory receipt: a line for each part, and for all of them.
+/// The memory receipt: a line for each part, and for all of them; with all users there, before them and after them.
 pub fn receipt(cell: &Cell) -> Option<(Vec<String>, Vec<Vec<String>>)> {
     let connections = figure(cell, "connections_held").filter(|count| *count > 0.0)?;
-    let part = |(name, bytes): (&String, &f64)| {
-        let part = name.strip_prefix("memory_")?.strip_suffix("_bytes")?;
-        Some((part.to_owned(), *bytes))
-    };
-    let mut parts: Vec<(String, f64)> = cell.figures.iter().filter_map(part).collect();
+    let part = |name: &String| Some(name.strip_prefix("memory_")?.strip_suffix("_bytes")?.to_owned());
+    let mut parts: Vec<String> = cell.figures.keys().filter_map(part).collect();
     if parts.is_empty() {
         return None;
     }
-    parts.sort_by(|a, b| (a.0 == "unexplained").cmp(&(b.0 == "unexplained")).then(b.1.total_cmp(&a.1)));
-    parts.push(("**resident**".to_owned(), parts.iter().map(|(_, bytes)| bytes).sum()));
-    let line = |(part, bytes): (String, f64)| {
-        vec![part, numbers::bytes(bytes), format!("{} B", numbers::short(bytes / connections))]
+    let bytes = |moment: &str, part: &str| figure(cell, &format!("{moment}_{part}_bytes"));
+    let full = |part: &String| bytes("memory", part).unwrap_or(0.0);
+    parts.sort_by(|a, b| (a == "unexplained").cmp(&(b == "unexplained")).then(full(b).total_cmp(&full(a))));
+    let sum = |moment: &str| parts.iter().map(|part| bytes(moment, part)).sum();
+    let line = |part: &str, moments: [Option<f64>; 3]| {
+        let [empty, full, rested] = moments.map(|bytes| bytes.map_or_else(|| "–".to_owned(), numbers::bytes));
+        let each = moments[1].unwrap_or(0.0) / connections;
+        vec![part.to_owned(), empty, full, format!("{} B", numbers::short(each)), rested]
     };
-    let header = ["part", "in all", "per connection"].map(str::to_owned).to_vec();
-    Some((header, parts.into_iter().map(line).collect()))
+    let moments = ["empty", "memory", "rested"];
+    let mut lines: Vec<_> =
+        parts.iter().map(|part| line(part, moments.map(|moment| bytes(moment, part)))).collect();
+    lines.push(line("**resident**", moments.map(sum)));
+    let header =
+        ["part", "before the first", "all there", "per connection", "all gone"].map(str::to_owned).to_vec();
+    Some((header, lines))
 }
 
 #[cfg(test)]
@@ -135,12 +147,14 @@ mod tests {
             ("connections_held", 1_000.0),
             ("memory_unexplained_bytes", 9_000.0),
             ("memory_wheel_bytes", 1_000.0),
+            ("empty_wheel_bytes", 200.0),
             ("memory_presence_bytes", 2_000.0),
         ]);
         let lines = receipt(&cell).expect("parts").1;
         let parts: Vec<&str> = lines.iter().map(|line| line[0].as_str()).collect();
         assert_eq!(parts, ["presence", "wheel", "unexplained", "**resident**"]);
-        assert_eq!(lines[3][2], "12.0 B");
+        assert_eq!(lines[1][1..], ["200 B", "1000 B", "1.00 B", "–"]);
+        assert_eq!(lines[3][3], "12.0 B");
         assert!(receipt(&Cell::default()).is_none());
     }
 }

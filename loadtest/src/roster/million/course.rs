@@ -76,8 +76,8 @@ pub struct Seen {
     pub full: Point,
     /// Seconds until all were identified, without the pauses.
     pub identify_seconds: f64,
-    /// The server's memory by part, with all.
-    pub parts: Vec<(String, f64)>,
+    /// The server's memory by part: before the first connection, with all, and after the rest.
+    pub parts: [Vec<(String, f64)>; 3],
     pub hold: Spent,
     pub busy: Busy,
     pub held: u64,
@@ -150,6 +150,7 @@ impl Course<'_, '_> {
     fn ramp(&mut self) -> bool {
         self.watch.enter("ramp");
         self.seen.empty = Point::now(self.setup);
+        self.seen.parts[0] = self.scrape().memory();
         let all = self.setup.plan.connections;
         let begin = self.now();
         for (quota, at_third) in [(all / 3, true), (all, false)] {
@@ -175,7 +176,7 @@ impl Course<'_, '_> {
     fn hold(&mut self) -> bool {
         self.watch.enter("idle");
         let scrape = self.scrape();
-        self.seen.parts = scrape.family("rollcall_memory_bytes");
+        self.seen.parts[1] = scrape.memory();
         let (before, pings, begin) = (Reading::now(self.setup), self.pings(), self.now());
         let until = begin + nanos(self.args.hold());
         let held = self.watch.until_moment("hold", Subject::Live, until);
@@ -242,6 +243,7 @@ impl Course<'_, '_> {
         let until = self.now() + nanos(self.args.rest()).max(SECOND);
         let rested = went_on && self.watch.until_moment("rest", Subject::Live, until);
         self.seen.rested = Some(Point::now(self.setup));
+        self.seen.parts[2] = self.scrape().memory();
         rested
     }
 

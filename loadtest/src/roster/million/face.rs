@@ -40,6 +40,11 @@ impl Scrape {
         self.0.iter().filter_map(member).collect()
     }
 
+    /// The server's memory by part.
+    pub fn memory(&self) -> Vec<(String, f64)> {
+        self.family("rollcall_memory_bytes")
+    }
+
     /// The upper bound in microseconds of `percent` of what a histogram took since an earlier scrape.
     pub fn micros_at(&self, metric: &str, since: &Scrape, percent: f64) -> Option<f64> {
         let buckets = format!("{metric}_bucket");

@@ -113,12 +113,15 @@ fn memory(outcome: &mut Outcome, args: &Args, seen: &Seen) {
         outcome.figure("server_anonymous_bytes", anonymous as f64);
         outcome.row("server memory", format!("{} resident", size(resident as f64)));
     }
-    let unexplained = seen.parts.iter().find(|(part, _)| part == "unexplained");
+    let [_, full, _] = &seen.parts;
+    let unexplained = full.iter().find(|(part, _)| part == "unexplained");
     if let (Some((_, bytes)), Some((resident, _))) = (unexplained, seen.full.server) {
         outcome.figure("memory_unexplained_percent", 100.0 * bytes.abs() / (resident as f64).max(1.0));
     }
-    for (part, bytes) in &seen.parts {
-        outcome.figure(&format!("memory_{part}_bytes"), *bytes);
+    for (moment, parts) in ["empty", "memory", "rested"].iter().zip(&seen.parts) {
+        for (part, bytes) in parts {
+            outcome.figure(&format!("{moment}_{part}_bytes"), *bytes);
+        }
     }
     if !args.quick {
         outcome.note(
