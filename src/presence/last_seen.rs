@@ -8,8 +8,16 @@ use crate::presence::name::Homes;
 /// Stale entries that are not worth a walk.
 const STALE_MIN: usize = 1_024;
 
-/// A user's slot, and the version with which it went offline: with another one the entry is stale.
-pub(crate) type Entry = (u32, u64);
+/// Free places that are not worth giving back.
+const ROOM_MIN: usize = 64;
+
+/// A user's slot, and the version with which it went offline: with another one the entry is stale. 12 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(packed(4))]
+pub(crate) struct Entry {
+    pub(crate) slot: u32,
+    pub(crate) version: u64,
+}
 
 /// Users that went offline, in that order.
 #[derive(Debug)]
@@ -57,7 +65,7 @@ impl LastSeen {
             self.looked = self.looked.saturating_sub(1);
             if let Some(entry) = entry.filter(|entry| is_kept(*entry)) {
                 self.kept -= 1;
-                return Some(entry.0);
+                return Some(entry.slot);
             }
         }
         None
@@ -87,7 +95,7 @@ impl LastSeen {
             self.entries = VecDeque::new();
             self.looked = 0;
         }
-        if self.entries.capacity() > 2 * self.entries.len() + STALE_MIN {
+        if self.entries.capacity() > self.entries.len() * 3 / 2 + ROOM_MIN {
             self.entries.shrink_to(self.entries.len() * 5 / 4);
         }
     }

@@ -361,10 +361,10 @@ impl Users {
             if self.last_seen.unlooked() == 0 {
                 self.attic.wait(now);
             }
-            self.last_seen.keep((slot, known.version));
+            self.last_seen.keep(Entry { slot, version: known.version });
         }
         let (users, attic) = (&self.users, &self.attic);
-        let is_kept = |(slot, version): Entry| {
+        let is_kept = |Entry { slot, version }| {
             let is_so = |user: &User| user.kept && user.version == version;
             attic.version(slot) == Some(version) || users.get(slot as usize).is_some_and(is_so)
         };

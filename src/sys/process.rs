@@ -32,6 +32,19 @@ pub fn block_signals() {
     }
 }
 
+/// Bounds how many arenas the C library's allocator shares out among threads (8 for each core, where nobody does). For the
+/// time before there are threads: what they have by then they keep.
+pub fn bound_arenas(count: usize) {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "no safe library function sets this up")]
+    // SAFETY: it takes two numbers and the allocator's own lock.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, libc::c_int::try_from(count).unwrap_or(libc::c_int::MAX));
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = count;
+}
+
 /// Gives back to the system what is free in the heap. Walks over all of that: not for a worker.
 pub fn trim_heap() {
     #[cfg(target_env = "gnu")]

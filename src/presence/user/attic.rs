@@ -22,14 +22,14 @@ const HERE: u32 = 1 << 31;
 /// Bytes of a name that need no heap.
 const SHORT: usize = 22;
 
-/// A user that is away for longer: 72 bytes.
+/// A user that is away for longer: 64 bytes.
 #[derive(Debug)]
 struct Absent {
     name: Text,
     version: u64,
     since_millis: u64,
     last_seen_millis: u64,
-    info: Option<Arc<str>>,
+    info: Option<Box<Arc<str>>>,
     reason: Option<Reason>,
 }
 
@@ -118,13 +118,13 @@ impl Attic {
             since_millis: absent.since_millis,
             last_seen_millis: absent.last_seen_millis,
             connections: 0,
-            info: absent.info.clone(),
+            info: absent.info.as_deref().cloned(),
             reason: absent.reason,
             rooms,
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^31: each takes 72 bytes")]
+    #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^31: each takes 64 bytes")]
     fn insert(&mut self, absent: Absent) -> u32 {
         self.name_bytes += absent.name.heap_bytes();
         self.absent.insert(absent) as u32 | HERE
@@ -156,13 +156,13 @@ impl Users {
         }
         self.attic.stow_at = now.after(1);
         for _ in 0..STOW_PER_TICK_MIN.max(waiting / STOW_TICKS) {
-            let Some((slot, version)) = self.last_seen.look() else { return };
-            let slot = self.stow_one((slot, version)).unwrap_or(slot);
-            self.last_seen.looked((slot, version));
+            let Some(entry) = self.last_seen.look() else { return };
+            let slot = self.stow_one(entry).unwrap_or(entry.slot);
+            self.last_seen.looked(Entry { slot, ..entry });
         }
     }
 
-    fn stow_one(&mut self, (slot, version): Entry) -> Option<u32> {
+    fn stow_one(&mut self, Entry { slot, version }: Entry) -> Option<u32> {
         let is_meant = |user: &&User| user.kept && user.version == version && user.is_forgettable();
         let user = self.users.get(slot as usize).filter(is_meant)?;
         if !self.whereabouts.is_nowhere(slot) {
@@ -173,7 +173,7 @@ impl Users {
             version,
             since_millis: user.since_millis,
             last_seen_millis: user.last_seen_millis,
-            info: user.info.as_deref().cloned(),
+            info: user.info.clone(),
             reason: user.reason,
         });
         self.refile(slot, here);
@@ -191,7 +191,7 @@ impl Users {
             name: name.clone(),
             devices: Devices::None,
             watchers: Watchers::None,
-            info: absent.info.clone().map(Box::new),
+            info: absent.info.clone(),
             version: absent.version,
             since_millis: absent.since_millis,
             last_seen_millis: absent.last_seen_millis,
@@ -237,4 +237,4 @@ impl Users {
     }
 }
 
-const _: () = assert!(size_of::<Absent>() <= 72 && size_of::<Text>() <= 24);
+const _: () = assert!(size_of::<Option<Absent>>() <= 64 && size_of::<Text>() <= 24);

@@ -148,6 +148,11 @@ impl Course<'_, '_> {
 
     /// Lets everybody in, with a pause at a third: what a user costs is a slope.
     fn ramp(&mut self) -> bool {
+        // Some of the server's threads may not have come up yet.
+        self.watch.enter("start");
+        if !self.settle("settle") {
+            return false;
+        }
         self.watch.enter("ramp");
         self.seen.empty = Point::now(self.setup);
         self.seen.parts[0] = self.scrape().memory();
