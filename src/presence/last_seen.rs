@@ -13,7 +13,7 @@ const ROOM_MIN: usize = 64;
 
 /// A user's slot, and the version with which it went offline: with another one the entry is stale. 12 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(packed(4))]
+#[repr(C, packed(4))]
 pub(crate) struct Entry {
     pub(crate) slot: u32,
     pub(crate) version: u64,
