@@ -68,11 +68,19 @@ fn trim(hands: &Receiver<Hand>) {
 ///
 /// Costs some 450 allocations: for a thread whose clients have left.
 pub(crate) fn tidy() {
-    let Some(freed) = FREED.get() else { return };
+    if let Some(freed) = FREED.get() {
+        // Where too many wait, they stay with this thread until the next time.
+        let _ = freed.try_send(hand());
+    }
+}
+
+/// All blocks that the calling thread keeps, and new ones where it keeps fewer than it may.
+fn hand() -> Hand {
     let sizes = (24..=CACHED_BYTES_MAX).step_by(16);
-    let hand = sizes.flat_map(|size| (0..CACHED).map(move |_| Vec::with_capacity(size))).collect();
-    // Where too many wait, they stay with this thread until the next time.
-    let _ = freed.try_send(hand);
+    // At once, for what it grew out of would be kept.
+    let mut hand = Vec::with_capacity(CACHED * sizes.clone().count());
+    hand.extend(sizes.flat_map(|size| (0..CACHED).map(move |_| Vec::with_capacity(size))));
+    hand
 }
 
 /// Blocks of a size that a thread keeps, and the largest size of which it keeps any.
@@ -103,6 +111,20 @@ fn pages() -> Option<[u64; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_env = "gnu")]
+    fn a_hand_has_all_that_the_thread_keeps() {
+        // glibc's tcache: seven of each size up to 1,032 bytes.
+        for size in [24, 504, 1_032] {
+            let blocks: [Vec<u8>; 7] = std::array::from_fn(|_| Vec::with_capacity(size));
+            let kept = blocks.each_ref().map(|block| block.as_ptr());
+            drop(blocks);
+            let hand = hand();
+            let has = |block: &*const u8| hand.iter().any(|other| other.as_ptr() == *block);
+            assert_eq!(kept.iter().filter(|block| has(block)).count(), 7, "of {size} B");
+        }
+    }
 
     #[test]
     fn what_was_given_back_is_no_slack() {

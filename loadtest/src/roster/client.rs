@@ -15,6 +15,7 @@ use crate::engine::link::{End, LIMITS, Link, Pong, Seen};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::{Recorder, Tally};
 use crate::roster::cast::Role;
+use crate::roster::silence::NUDGE_BEFORE;
 use crate::roster::words::{self, Heard, Request};
 use crate::roster::{Orders, Step};
 use crate::target::Target;
@@ -98,6 +99,8 @@ pub struct RosterClient<'a> {
     step: u8,
     stepped: usize,
     nudged: bool,
+    /// When the last signs of life are long out; nobody is silent before.
+    silent_from: u64,
     /// Nanoseconds between two messages of this thread; zero where none are said.
     gap: f64,
     /// Messages in rooms.
@@ -141,6 +144,7 @@ impl<'a> RosterClient<'a> {
             step: Step::Open as u8,
             stepped: 0,
             nudged: false,
+            silent_from: 0,
             gap: if rate > 0.0 { 1e9 / rate } else { 0.0 },
             talk: Talk { latency: Recorder::warmed(), ..Talk::default() },
             ready: 0,
@@ -290,6 +294,13 @@ impl<'a> RosterClient<'a> {
             Role::User(user) if cast.dies_together(user) => link.send(Pong::to(b"").bytes()),
             _ => Ok(()),
         });
+        self.silent_from = self.board.clock.now() + NUDGE_BEFORE;
+    }
+
+    /// Whether the doomed are silent: not while a last sign of life may be on its way, for it answers a Ping that it meets.
+    fn is_silence(&self, now: u64) -> bool {
+        let nudged = self.nudged || self.orders.nudge.load(Relaxed) == UNSET;
+        nudged && now >= self.silent_from && now >= self.orders.doom.load(Relaxed)
     }
 
     /// Says what is due, and tells when the next message is.
@@ -347,7 +358,7 @@ impl Client for RosterClient<'_> {
 
     fn received(&mut self, id: usize, link: &mut Link<Part>, bytes: &mut [u8], now: u64) -> Result<(), End> {
         self.busy_since.get_or_insert(now);
-        if !link.state.silent && now >= self.orders.doom.load(Relaxed) {
+        if !link.state.silent && self.is_silence(now) {
             link.state.silent = self.is_doomed(&link.state);
         }
         if link.state.silent {

@@ -11,7 +11,7 @@ use crate::roster::{Orders, Sums};
 use crate::units::{grouped, micros};
 
 /// From a last sign of life to the silence: Pings under way in between are still answered.
-const NUDGE_BEFORE: u64 = 250_000_000;
+pub const NUDGE_BEFORE: u64 = 250_000_000;
 /// From the start of the messages to where their latencies count.
 const WARM_UP: u64 = 1_000_000_000;
 

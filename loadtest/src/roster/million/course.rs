@@ -17,6 +17,8 @@ use crate::roster::{Orders, Step};
 
 /// How long after its last possible deadline a death may still be told.
 const PATIENCE: u64 = 20_000_000_000;
+/// How long the server has to come to rest when all that is to be watched is.
+const CALM: u64 = 10_000_000_000;
 /// How long the message to everybody may take, and how long all may take to leave.
 const DELIVERY: u64 = 30_000_000_000;
 const LEAVING: u64 = 120_000_000_000;
@@ -82,8 +84,8 @@ pub struct Seen {
     pub busy: Busy,
     pub held: u64,
     pub hold_pings: u64,
-    /// The server's own figures before and after the hold, and after the deaths.
-    pub scrapes: [Scrape; 3],
+    /// The server's own figures before and after the hold, when all that is to be watched is, and after the deaths.
+    pub scrapes: [Scrape; 4],
     pub silence: Option<Spent>,
     pub told: Option<Told>,
     /// When all had left, and after the rest.
@@ -189,7 +191,7 @@ impl Course<'_, '_> {
         self.seen.hold_pings = self.pings() - pings;
         self.seen.busy = self.watch.busy(begin, self.now());
         self.seen.held = self.setup.board.counts().live;
-        self.seen.scrapes = [scrape, self.scrape(), Scrape::default()];
+        self.seen.scrapes = [scrape, self.scrape(), Scrape::default(), Scrape::default()];
         held
     }
 
@@ -203,10 +205,12 @@ impl Course<'_, '_> {
         if !self.orders.take(self.setup, self.watch, Step::Watch, goal) {
             return false;
         }
-        let silence = Silence { hold: Some(0), patience: PATIENCE };
+        self.seen.scrapes[2] = self.scrape();
+        let calm = if self.args.quick { 0 } else { CALM };
+        let silence = Silence { hold: Some(calm), patience: PATIENCE };
         self.seen.silence = silence.conduct(self.setup, self.watch, self.orders);
         self.orders.doom.store(crate::board::UNSET, Relaxed);
-        self.seen.scrapes[2] = self.scrape();
+        self.seen.scrapes[3] = self.scrape();
         self.seen.silence.is_some() && self.settle("settle")
     }
 
