@@ -118,7 +118,7 @@ mod tests {
         // glibc's tcache: seven of each size up to 1,032 bytes.
         for size in [24, 504, 1_032] {
             let blocks: [Vec<u8>; 7] = std::array::from_fn(|_| Vec::with_capacity(size));
-            let kept = blocks.each_ref().map(|block| block.as_ptr());
+            let kept = blocks.each_ref().map(Vec::as_ptr);
             drop(blocks);
             let hand = hand();
             let has = |block: &*const u8| hand.iter().any(|other| other.as_ptr() == *block);
