@@ -98,9 +98,8 @@ pub struct RosterClient<'a> {
     ids: Vec<u32>,
     step: u8,
     stepped: usize,
-    nudged: bool,
-    /// When the last signs of life are long out; nobody is silent before.
-    silent_from: u64,
+    /// When this thread's last signs of life are long out; `None` before they are sent.
+    nudged: Option<u64>,
     /// Nanoseconds between two messages of this thread; zero where none are said.
     gap: f64,
     /// Messages in rooms.
@@ -143,8 +142,7 @@ impl<'a> RosterClient<'a> {
             ids: Vec::new(),
             step: Step::Open as u8,
             stepped: 0,
-            nudged: false,
-            silent_from: 0,
+            nudged: None,
             gap: if rate > 0.0 { 1e9 / rate } else { 0.0 },
             talk: Talk { latency: Recorder::warmed(), ..Talk::default() },
             ready: 0,
@@ -288,19 +286,12 @@ impl<'a> RosterClient<'a> {
 
     /// One last sign of life of those who are to die together, so that their next Pings come together.
     fn nudge(&mut self, turn: &mut Turn<'_, Part>) {
-        self.nudged = true;
         let cast = &self.orders.cast;
         turn.each_open(|_, link| match cast.role(link.state.number as usize) {
             Role::User(user) if cast.dies_together(user) => link.send(Pong::to(b"").bytes()),
             _ => Ok(()),
         });
-        self.silent_from = self.board.clock.now() + NUDGE_BEFORE;
-    }
-
-    /// Whether the doomed are silent: not while a last sign of life may be on its way, for it answers a Ping that it meets.
-    fn is_silence(&self, now: u64) -> bool {
-        let nudged = self.nudged || self.orders.nudge.load(Relaxed) == UNSET;
-        nudged && now >= self.silent_from && now >= self.orders.doom.load(Relaxed)
+        self.nudged = Some(self.board.clock.now() + NUDGE_BEFORE);
     }
 
     /// Says what is due, and tells when the next message is.
@@ -324,6 +315,11 @@ impl<'a> RosterClient<'a> {
             }
         }
     }
+}
+
+/// From when the doomed are silent: not while a last sign of life may be on its way, for it answers a Ping that it meets.
+fn silence(doom: u64, nudge: u64, nudged: Option<u64>) -> u64 {
+    if nudge == UNSET { doom } else { nudged.map_or(UNSET, |out| doom.max(out)) }
 }
 
 impl Client for RosterClient<'_> {
@@ -358,7 +354,9 @@ impl Client for RosterClient<'_> {
 
     fn received(&mut self, id: usize, link: &mut Link<Part>, bytes: &mut [u8], now: u64) -> Result<(), End> {
         self.busy_since.get_or_insert(now);
-        if !link.state.silent && self.is_silence(now) {
+        let orders = self.orders;
+        let silence = silence(orders.doom.load(Relaxed), orders.nudge.load(Relaxed), self.nudged);
+        if !link.state.silent && now >= silence {
             link.state.silent = self.is_doomed(&link.state);
         }
         if link.state.silent {
@@ -388,7 +386,7 @@ impl Client for RosterClient<'_> {
         }
         let more = self.steps(turn);
         let nudge = self.orders.nudge.load(Relaxed);
-        if !self.nudged && turn.now >= nudge {
+        if self.nudged.is_none() && turn.now >= nudge {
             self.nudge(turn);
         }
         let due = self.speak(turn);
@@ -403,5 +401,19 @@ impl Client for RosterClient<'_> {
             pings: self.pings,
             errors: self.errors.total(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_silent_before_the_last_sign_of_life_is_out() {
+        assert_eq!(silence(500, UNSET, None), 500, "none is given");
+        assert_eq!(silence(500, 250, None), UNSET, "it is yet to be sent");
+        assert_eq!(silence(500, 250, Some(480)), 500);
+        assert_eq!(silence(500, 250, Some(1_400)), 1_400, "a thread that was late with it");
+        assert_eq!(silence(UNSET, 250, Some(480)), UNSET, "nobody dies any more");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Expanded, a key is *ring*'s 544 bytes: AES's round keys, and a table for GCM's tag. rustls's own suites keep that for
 //! either direction of each connection; these keep it for sealing alone, and expand the key that opens for each record. That
-//! takes 145 ns with AES and 15 with ChaCha20, where opening takes 115 to 165 of a short record, 240 to 570 of 1 KiB. Of the two
+//! takes 145 ns with AES and 15 with ChaCha20, where sealing takes 115 to 165 of a short record, 240 to 570 of 1 KiB. Of the two
 //! directions it is the quieter one: what one client says goes to a whole room. TLS 1.2 is left as it is.
 //!
 //! A key is wiped with its owner, by [`AeadKey`]; what *ring* expands it to is not wiped by *ring*, on the heap or, as
