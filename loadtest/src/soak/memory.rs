@@ -1,15 +1,16 @@
 //! Whether a server's memory is flat: the last two thirds of a run, after whatever a warm-up takes.
 //!
-//! What leaks shows in means over a while; a single look also has what is in use at that moment, and buffers that are kept for
-//! the next time. So both are judged: the mean of each tenth strictly, in per cent, and a look with an allowance of bytes,
-//! which is what counts where the whole server is a few MiB.
+//! Memory is a saw: it fills with what was in use for a moment, and every few seconds what is free goes back. What leaks shows
+//! in how far it goes back; a single look also has what is in use at that moment, and buffers that are kept for the next time.
+//! So both are judged: the floor of each part strictly, in per cent, and a look with an allowance of bytes, which is what
+//! counts where the whole server is a few MiB.
 
-/// How far the mean of a tenth, and a look, may be from the mean of all, in per cent of it.
+/// How far the floor of a part may be from the mean of the floors, and a look from the mean of all, in per cent of it.
 pub const FLAT_PERCENT: f64 = 5.0;
 /// How far a look may be from it in any case: what two workers keep of buffers, and what hostile peers make them queue.
 pub const FLAT_BYTES: f64 = (2 << 20) as f64;
-/// Parts whose means are compared.
-const PARTS: usize = 10;
+/// Parts whose floors are compared: each of the shortest run's goes back at least once.
+const PARTS: usize = 5;
 /// Looks that say something.
 const LOOKS_MIN: usize = 10;
 
@@ -29,7 +30,7 @@ pub struct Verdict {
     pub mean: f64,
     /// The look that is furthest from the mean, in per cent of it.
     pub spread_percent: f64,
-    /// The tenth whose mean is furthest from it, the same.
+    /// The part whose floor, its least look, is furthest from the mean of the floors, in per cent of that.
     pub drift_percent: f64,
 }
 
@@ -59,19 +60,26 @@ impl Memory {
         if looks.len() < LOOKS_MIN {
             return None;
         }
-        let mean_of = |looks: &[f64]| looks.iter().sum::<f64>() / looks.len() as f64;
-        let mean = mean_of(looks);
-        let furthest = |values: &mut dyn Iterator<Item = f64>| {
-            let away = values.map(|value| (value - mean).abs()).fold(0.0, f64::max);
-            100.0 * away / mean.max(1.0)
-        };
         let part = |n: usize| &looks[n * looks.len() / PARTS..(n + 1) * looks.len() / PARTS];
+        let floors: [f64; PARTS] =
+            std::array::from_fn(|n| part(n).iter().copied().fold(f64::INFINITY, f64::min));
         Some(Verdict {
-            mean,
-            spread_percent: furthest(&mut looks.iter().copied()),
-            drift_percent: furthest(&mut (0..PARTS).map(|n| mean_of(part(n)))),
+            mean: mean(looks),
+            spread_percent: furthest_percent(looks),
+            drift_percent: furthest_percent(&floors),
         })
     }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// How far from the mean the value is that is furthest from it, in per cent of it.
+fn furthest_percent(values: &[f64]) -> f64 {
+    let mean = mean(values);
+    let away = values.iter().map(|value| (value - mean).abs()).fold(0.0, f64::max);
+    100.0 * away / mean.max(1.0)
 }
 
 #[cfg(test)]
@@ -102,6 +110,17 @@ mod tests {
             assert!(!grown(25.0).unwrap().is_flat());
             assert!(grown(5.0).unwrap().is_flat());
         }
+    }
+
+    #[test]
+    fn a_saw_is_flat_and_one_whose_floor_rises_is_not() {
+        let saw = |rise: f64| {
+            verdict(|second| 19.0 + (second % 10) as f64 / 10.0 * 1.9 + rise * second as f64 / 90.0)
+        };
+        let flat = saw(0.0).unwrap();
+        assert_eq!(flat.drift_percent, 0.0);
+        assert!(flat.spread_percent > 4.0 && flat.is_flat());
+        assert!(!saw(4.0).unwrap().is_flat());
     }
 
     #[test]
