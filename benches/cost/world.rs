@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::hint::black_box;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl Net for Steady {
         self.epoll.listeners()
     }
 
-    fn accept(&mut self, listener: u8) -> io::Result<TcpSocket> {
+    fn accept(&mut self, listener: u8) -> io::Result<(TcpSocket, Option<IpAddr>)> {
         self.epoll.accept(listener)
     }
 

@@ -1,6 +1,7 @@
 //! Accepting connections, ending them, and going away.
 
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 
 use tracing::{info, warn};
@@ -59,7 +60,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                     return self.blocked();
                 }
                 match self.net.accept(listener) {
-                    Ok(socket) => self.welcome(socket, listener),
+                    Ok((socket, peer)) => self.welcome(socket, peer, listener),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) => {
                         self.core.counters().accept_failures.add(1);
@@ -80,7 +81,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// Takes a connection in: its slab entry, its place in the poll, its first deadline.
-    fn welcome(&mut self, socket: N::Socket, listener: u8) {
+    fn welcome(&mut self, socket: N::Socket, peer: Option<IpAddr>, listener: u8) {
         let now = self.core.now.tick;
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
@@ -88,7 +89,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let Ok(narrow) = u32::try_from(key) else { return };
         let id = ConnId { key: narrow, generation };
         let mut conn = Conn::new(generation, listener, now, now.after(self.core.timing.handshake));
-        if !self.meet(id, &mut conn, &socket) {
+        if !self.meet(id, &mut conn, &socket, peer) {
             return;
         }
         if let Err(error) = self.net.register(&socket, id.to_bits()) {

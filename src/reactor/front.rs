@@ -15,14 +15,20 @@ use crate::reactor::ids::ConnId;
 use crate::reactor::request::Http;
 use crate::reactor::service::Service;
 use crate::reactor::worker::Worker;
-use crate::sys::net::{Net, Socket};
+use crate::sys::net::Net;
 use crate::wire::forwarded;
 use crate::wire::http::{Head, Refusal};
 use crate::wire::proxy::{self, Malformed, Preface};
 
 impl<N: Net, S: Service> Worker<N, S> {
     /// Looks at a connection that was just accepted. False where it is to be closed unheard.
-    pub(crate) fn meet(&mut self, id: ConnId, conn: &mut Conn, socket: &N::Socket) -> bool {
+    pub(crate) fn meet(
+        &mut self,
+        id: ConnId,
+        conn: &mut Conn,
+        socket: &N::Socket,
+        peer: Option<IpAddr>,
+    ) -> bool {
         let scarce = self.net.is_scarce(socket);
         if self.state().scarce.load(Relaxed) != scarce {
             self.state().scarce.store(scarce, Relaxed);
@@ -30,7 +36,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         if scarce {
             conn.unwanted = Unwanted::Scarce;
         }
-        let Some(peer) = socket.peer() else { return true };
+        let Some(peer) = peer else { return true };
         debug!(conn = id.to_bits(), %peer, "accepted");
         let met = conn.come_from(self.count(peer));
         if conn.via == Via::Proxy && self.core.config.proxy_protocol {

@@ -44,11 +44,6 @@ impl Socket for TcpSocket {
         // It fails where the connection is gone, and then there is nothing to finish.
         let _ = rustix::net::shutdown(&self.0, Shutdown::Write);
     }
-
-    fn peer(&self) -> Option<IpAddr> {
-        let address = rustix::net::getpeername(&self.0).ok()??;
-        SocketAddr::try_from(address).ok().map(|address| address.ip().to_canonical())
-    }
 }
 
 impl TcpSocket {
@@ -121,13 +116,13 @@ impl Net for Epoll {
         self.listeners.len() as u8
     }
 
-    fn accept(&mut self, listener: u8) -> io::Result<TcpSocket> {
+    fn accept(&mut self, listener: u8) -> io::Result<(TcpSocket, Option<IpAddr>)> {
         let Some(listener) = self.listeners.get(usize::from(listener)) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         loop {
-            match rustix::net::accept_with(listener, flags) {
+            match rustix::net::acceptfrom_with(listener, flags) {
                 // The connection died in the queue, or its network did (accept(2)): the next may live.
                 Err(
                     Errno::CONNABORTED
@@ -138,7 +133,11 @@ impl Net for Epoll {
                     | Errno::HOSTUNREACH
                     | Errno::NETUNREACH,
                 ) => {}
-                result => return Ok(TcpSocket(result?)),
+                result => {
+                    let (socket, peer) = result?;
+                    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+                    return Ok((TcpSocket(socket), peer.map(|peer| peer.ip().to_canonical())));
+                }
             }
         }
     }
@@ -236,7 +235,8 @@ mod tests {
         let _client = TcpStream::connect(address).unwrap();
         let (mut ready, wait) = (Vec::new(), Some(Duration::from_secs(20)));
         epoll.wait(&mut ready, wait).unwrap();
-        let accepted = epoll.accept(0).unwrap();
+        let (accepted, peer) = epoll.accept(0).unwrap();
+        assert_eq!(peer, Some(address.ip()));
         let number = accepted.0.as_raw_fd();
         for (scarce_from, is_scarce) in [(number + 1, false), (number, true), (number - 1, true)] {
             epoll.scarce_from = scarce_from;

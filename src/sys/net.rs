@@ -37,11 +37,6 @@ pub trait Socket {
 
     /// Ends the stream to the peer; what was written before still arrives.
     fn finish(&mut self);
-
-    /// Where the peer is; `None` where it has no address, or is gone.
-    fn peer(&self) -> Option<IpAddr> {
-        None
-    }
 }
 
 /// An event: something about a socket has changed.
@@ -99,11 +94,11 @@ pub trait Net {
     /// How many listeners there are.
     fn listeners(&self) -> u8;
 
-    /// Accepts a connection.
+    /// Accepts a connection, and says where its peer is; `None` where that has no address.
     ///
     /// # Errors
     /// `WouldBlock` where none waits; others may be for want of descriptors or memory.
-    fn accept(&mut self, listener: u8) -> io::Result<Self::Socket>;
+    fn accept(&mut self, listener: u8) -> io::Result<(Self::Socket, Option<IpAddr>)>;
 
     /// Whether hardly a descriptor was left when the socket was accepted.
     fn is_scarce(&self, socket: &Self::Socket) -> bool {

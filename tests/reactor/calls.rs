@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,9 +67,10 @@ impl Net for Counted {
         self.epoll.listeners()
     }
 
-    fn accept(&mut self, listener: u8) -> io::Result<CountedSocket> {
+    fn accept(&mut self, listener: u8) -> io::Result<(CountedSocket, Option<IpAddr>)> {
         count(&self.calls.others);
-        Ok(CountedSocket { socket: self.epoll.accept(listener)?, calls: self.calls.clone() })
+        let (socket, peer) = self.epoll.accept(listener)?;
+        Ok((CountedSocket { socket, calls: self.calls.clone() }, peer))
     }
 
     fn stop_queueing(&mut self) {

@@ -299,11 +299,16 @@ impl Net for Script {
         u8::from(self.0.borrow().listening)
     }
 
-    fn accept(&mut self, _listener: u8) -> io::Result<ScriptSocket> {
-        match self.0.borrow_mut().queue.pop_front() {
+    fn accept(&mut self, _listener: u8) -> io::Result<(ScriptSocket, Option<IpAddr>)> {
+        let next = self.0.borrow_mut().queue.pop_front();
+        match next {
             None => Err(ErrorKind::WouldBlock.into()),
             Some(Err(errno)) => Err(io::Error::from_raw_os_error(errno)),
-            Some(Ok(id)) => Ok(ScriptSocket { id, world: self.0.clone() }),
+            Some(Ok(id)) => {
+                let socket = ScriptSocket { id, world: self.0.clone() };
+                let peer = socket.with(|peer| peer.address);
+                Ok((socket, peer))
+            }
         }
     }
 
@@ -422,10 +427,6 @@ impl Socket for ScriptSocket {
 
     fn finish(&mut self) {
         self.with(|peer| peer.finished = true);
-    }
-
-    fn peer(&self) -> Option<IpAddr> {
-        self.with(|peer| peer.address)
     }
 }
 
