@@ -102,8 +102,15 @@ pub const TLS_SESSION_HEAP_BYTES: usize = 1_824;
 pub const ACCEPTS_PER_TURN_MAX: usize = 256;
 /// Events taken from the kernel in one turn.
 pub const EVENTS_PER_TURN_MAX: usize = 1024;
-/// Deadlines fired in one turn; the rest fire in the next.
+/// Deadlines acted upon in one turn; the rest wait for the next.
 pub const DEADLINES_PER_TURN_MAX: usize = 1024;
+/// Where some waited: ticks of the turn before for each of which there is another share, and shares at most. With one for turns of
+/// any length, deadlines fall behind for good where fifty workers share two cores and a turn takes a second.
+pub const DEADLINE_SHARE_TICKS: u32 = 16;
+/// See [`DEADLINE_SHARE_TICKS`].
+pub const DEADLINE_SHARES_MAX: u32 = 8;
+/// Entries of the wheel that may be looked at for each deadline of a turn: most have been put off since, or count no more.
+pub const ENTRIES_PER_DEADLINE: usize = 16;
 /// Connections that a turn removes because their time is over, or fewer where much is queued for them: the other deadlines
 /// fire in the next one.
 pub const REMOVED_PER_TURN_MAX: usize = 64;
@@ -210,8 +217,9 @@ pub const ADMIN_JOBS_MAX: usize = 1024;
 /// Ticks after which a request of the API that waits for a home gets 503, and a broadcast is answered with how far it has
 /// come: before [`ANSWER_TICKS_MAX`], which would say less.
 pub const ADMIN_TICKS_MAX: u32 = 90;
-/// Clients that a broadcast reaches in one turn of a worker; the rest come in the next ones.
-pub const BROADCAST_PER_TURN_MAX: usize = 1024;
+/// Clients that a broadcast reaches in one turn of a worker; the rest come in the next ones. A turn costs what half a client
+/// does, and deadlines wait for all of it.
+pub const BROADCAST_PER_TURN_MAX: usize = 128;
 /// Bytes of a broadcast in one turn, over all its clients.
 pub const BROADCAST_BYTES_PER_TURN: usize = 4 << 20;
 /// Broadcasts that are on their way over a worker's clients. Past it the worker's clients miss the next, which is said.

@@ -1,6 +1,9 @@
 //! Deadlines that are due.
 
-use crate::limits::{DEADLINES_PER_TURN_MAX, REMOVED_PER_TURN_MAX};
+use crate::limits::{
+    DEADLINE_SHARE_TICKS, DEADLINE_SHARES_MAX, DEADLINES_PER_TURN_MAX, ENTRIES_PER_DEADLINE,
+    REMOVED_PER_TURN_MAX,
+};
 use crate::reactor::config::HeartbeatMode;
 use crate::reactor::conn::{Beat, Conn, Flag, Life};
 use crate::reactor::context::Context;
@@ -18,32 +21,43 @@ impl<N: Net, S: Service> Worker<N, S> {
     pub(crate) fn deadlines(&mut self) {
         let now = self.core.now.tick;
         self.removals = 0;
-        for _ in 0..DEADLINES_PER_TURN_MAX {
+        let mut left = self.deadline_share();
+        self.fired_at = now;
+        for _ in 0..left * ENTRIES_PER_DEADLINE {
             // A room's slow members all end in the same tick.
-            if self.removals >= REMOVED_PER_TURN_MAX {
+            if left == 0 || self.removals >= REMOVED_PER_TURN_MAX {
                 break;
             }
             let Some((tick, key)) = self.core.wheel.pop_due(now) else {
                 self.overdue = false;
                 return;
             };
-            self.fire(ConnId::from_bits(key), tick);
+            left -= usize::from(self.fire(ConnId::from_bits(key), tick));
         }
         self.overdue = true;
     }
 
+    /// How many deadlines this turn may act on: where the last one left some behind, the more the longer it took.
+    fn deadline_share(&self) -> usize {
+        let took = if self.overdue { self.core.now.tick.since(self.fired_at) } else { 0 };
+        let shares = (1 + took / DEADLINE_SHARE_TICKS).min(DEADLINE_SHARES_MAX);
+        shares as usize * DEADLINES_PER_TURN_MAX
+    }
+
     /// An entry of the wheel fires: it is dropped where it is not the connection's valid one, filed again where the
-    /// deadline has moved on, and acted on otherwise.
-    fn fire(&mut self, id: ConnId, tick: Tick) {
+    /// deadline has moved on, and acted on otherwise. Says whether it was.
+    fn fire(&mut self, id: ConnId, tick: Tick) -> bool {
         let now = self.core.now;
-        let Some(conn) = self.core.get(id).filter(|conn| conn.armed == tick) else { return };
+        let Some(conn) = self.core.get(id).filter(|conn| conn.armed == tick) else { return false };
         let (at, what) = deadline::next(conn, &self.core.timing);
-        if now.tick.has_reached(at) {
+        let due = now.tick.has_reached(at);
+        if due {
             let late = u64::from(now.tick.since(at)) * TICK_MICROS + now.micros % TICK_MICROS;
             self.core.counters().timer_lateness.record(late);
             self.act(id, what);
         }
         self.core.rearm(id);
+        due
     }
 
     fn act(&mut self, id: ConnId, what: Deadline) {

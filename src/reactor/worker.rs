@@ -68,6 +68,8 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) removals: usize,
     /// Some deadline was due that the last turn had no time for.
     pub(crate) overdue: bool,
+    /// When deadlines fired last.
+    pub(crate) fired_at: Tick,
     /// The tick by which a drain is over at the latest.
     pub(crate) drained_by: Option<Tick>,
     /// When memory is weighed and given back, at the earliest.
@@ -136,6 +138,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             clear_at: now.tick,
             removals: 0,
             overdue: false,
+            fired_at: now.tick,
             drained_by: None,
             weigh_at: now.tick,
             upgrades: 0,

@@ -72,6 +72,30 @@ fn deadlines_of_a_turn_are_bounded() {
     assert_eq!(pinged, ids.len());
 }
 
+#[test]
+fn deadlines_do_not_fall_behind_where_turns_are_long() {
+    const TURNS: u64 = 30;
+    let mut config = config();
+    config.heartbeat.interval = seconds(4);
+    config.max_connections = 10_000;
+    let mut stage = Stage::new(&config);
+    let ids: Vec<usize> = (0..8 * DEADLINES_PER_TURN_MAX).map(|_| stage.open()).collect();
+    let pings = |stage: &Stage| stage.fleet.workers()[0].counters.pings_sent.get();
+    // A turn takes a second, in which a quarter of them are due for a Ping, and as many for a look at the answer.
+    for _ in 0..TURNS {
+        stage.script.advance(seconds(1));
+        stage.worker.turn().unwrap();
+        for id in &ids {
+            if !stage.script.written(*id).is_empty() {
+                stage.script.arrive(*id, &masked(Opcode::Pong, b""));
+            }
+        }
+    }
+    // At its time, or two turns late.
+    let least = ids.len() as u64 * (TURNS / 7);
+    assert!(pings(&stage) >= least, "{} of {least}", pings(&stage));
+}
+
 /// Counts its mail, and writes to itself as often as it is told.
 #[derive(Default)]
 struct Reader {

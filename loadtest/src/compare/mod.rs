@@ -34,7 +34,7 @@ pub struct Args {
     /// Few rows and short ones
     #[arg(long)]
     quick: bool,
-    /// Rounds that the medians are taken of [default: 3, at a fixed rate 5; with --quick 1]
+    /// Rounds that the medians are taken of [default: 3, at a fixed rate 9; with --quick 1]
     #[arg(long)]
     rounds: Option<usize>,
     /// How long each measurement takes, at a fixed rate 3s at least but with --quick [default: 3s; with --quick 1s]

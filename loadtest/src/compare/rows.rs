@@ -47,7 +47,7 @@ pub const PACE_SIZE: &str = "20";
 pub const PACE_CONNECTIONS: &str = "200";
 /// At a fixed rate a few stalls of some milliseconds decide what the p99 is: it is measured for longer and more often.
 const PACED_DURATION_MIN: Duration = Duration::from_secs(3);
-const PACED_ROUNDS: usize = 5;
+const PACED_ROUNDS: usize = 9;
 /// Workers that are measured, as far as there are cores for them.
 const WORKERS: [usize; 5] = [1, 2, 4, 8, 16];
 
@@ -261,7 +261,7 @@ mod tests {
     fn a_fixed_rate_is_measured_for_longer_and_more_often() {
         let short = Extent { duration: Duration::from_secs(1), ..extent(false) };
         for (extent, of_paced, of_others) in [
-            (short, ("3000ms", 5), ("1000ms", 3)),
+            (short, ("3000ms", 9), ("1000ms", 3)),
             (Extent { quick: true, ..short }, ("1000ms", 1), ("1000ms", 1)),
         ] {
             for plan in rows(extent).iter().filter(|plan| plan.scenario == "echo") {

@@ -84,8 +84,9 @@ pub struct Seen {
     pub busy: Busy,
     pub held: u64,
     pub hold_pings: u64,
-    /// The server's own figures before and after the hold, when all that is to be watched is, and after the deaths.
-    pub scrapes: [Scrape; 4],
+    /// The server's own figures before and after the hold, when all that is to be watched is, after the deaths, and when all were
+    /// told.
+    pub scrapes: [Scrape; 5],
     pub silence: Option<Spent>,
     pub told: Option<Told>,
     /// When all had left, and after the rest.
@@ -191,7 +192,8 @@ impl Course<'_, '_> {
         self.seen.hold_pings = self.pings() - pings;
         self.seen.busy = self.watch.busy(begin, self.now());
         self.seen.held = self.setup.board.counts().live;
-        self.seen.scrapes = [scrape, self.scrape(), Scrape::default(), Scrape::default()];
+        self.seen.scrapes[0] = scrape;
+        self.seen.scrapes[1] = self.scrape();
         held
     }
 
@@ -205,9 +207,13 @@ impl Course<'_, '_> {
         if !self.orders.take(self.setup, self.watch, Step::Watch, goal) {
             return false;
         }
+        let calm = self.now() + if self.args.quick { 0 } else { CALM };
+        if !self.watch.until_moment("calm", Subject::Live, calm) {
+            return false;
+        }
+        // What the snapshots of all that is watched have made late is over, and none of the deaths'.
         self.seen.scrapes[2] = self.scrape();
-        let calm = if self.args.quick { 0 } else { CALM };
-        let silence = Silence { hold: Some(calm), patience: PATIENCE };
+        let silence = Silence { hold: Some(0), patience: PATIENCE };
         self.seen.silence = silence.conduct(self.setup, self.watch, self.orders);
         self.orders.doom.store(crate::board::UNSET, Relaxed);
         self.seen.scrapes[3] = self.scrape();
@@ -228,10 +234,12 @@ impl Course<'_, '_> {
         self.seen.told = Some(Told { expected: hearers, posted, refused });
         let limit = posted + DELIVERY;
         let clock = self.setup.board.clock;
-        !was_taken
+        let went_on = !was_taken
             || self.watch.until_count("broadcast", Subject::Messages("heard"), goal, |counts| {
                 counts.messages >= goal || clock.now() >= limit
-            })
+            });
+        self.seen.scrapes[4] = self.scrape();
+        went_on
     }
 
     /// Everybody closes; then the server has its time to give memory back.
