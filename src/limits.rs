@@ -102,6 +102,9 @@ pub const TLS_SESSION_HEAP_BYTES: usize = 1_824;
 pub const ACCEPTS_PER_TURN_MAX: usize = 256;
 /// Events taken from the kernel in one turn.
 pub const EVENTS_PER_TURN_MAX: usize = 1024;
+/// Connections that are heard in a turn before their answers leave. With all of them at its end, 200 clients that share a core
+/// with others' work had a p99 of 1.3 times the bare loop's.
+pub const HEARD_PER_FLUSH: usize = 16;
 /// Deadlines acted upon in one turn; the rest wait for the next.
 pub const DEADLINES_PER_TURN_MAX: usize = 1024;
 /// Where some waited: ticks of the turn before for each of which there is another share, and shares at most. With one for turns of

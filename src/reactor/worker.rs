@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::limits::{MAIL_PER_TURN_MAX, READ_BUFFER_BYTES, WRITEV_BYTES_MIN};
+use crate::limits::{HEARD_PER_FLUSH, MAIL_PER_TURN_MAX, READ_BUFFER_BYTES, WRITEV_BYTES_MIN};
 use crate::reactor::config::Config;
 use crate::reactor::conn::Flag;
 use crate::reactor::context::Context;
@@ -248,6 +248,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         // Who is listed in this turn has had its share of it.
         let waiting = self.unread.len();
         let mut ready = mem::take(&mut self.ready);
+        let mut heard = 0;
         for event in ready.drain(..) {
             if event.listener().is_some() {
                 if self.accepting == Accepting::Idle {
@@ -255,6 +256,11 @@ impl<N: Net, S: Service> Worker<N, S> {
                 }
             } else if event.token != Ready::BELL {
                 self.on_ready(event);
+                heard += 1;
+                if heard == HEARD_PER_FLUSH {
+                    self.flush_answers(heard);
+                    heard = 0;
+                }
             }
         }
         self.ready = ready;
@@ -267,6 +273,14 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         self.handshakes();
         self.accept();
+    }
+
+    /// Lets answers leave before the end of the turn, so that of many clients the first need not wait for the last: where nobody
+    /// has been sent anything but who was `heard`. What is for others waits for company.
+    fn flush_answers(&mut self, heard: usize) {
+        if self.core.arena.dirty().len() <= heard {
+            self.flush();
+        }
     }
 
     fn on_ready(&mut self, event: Ready) {

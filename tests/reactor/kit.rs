@@ -92,6 +92,7 @@ impl Service for Recorder {
                 }
             }
             b"bind me" => self.bound.push(conn),
+            b"tell all" => self.sent.extend(self.conns.iter().map(|other| cx.send(*other, kind, payload))),
             b"flood" => self.sent.extend((0..64).map(|_| cx.send(conn, kind, &[b'x'; 100_000]))),
             _ => self.sent.push(cx.send(conn, kind, payload)),
         }

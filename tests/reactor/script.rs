@@ -46,6 +46,8 @@ pub(super) struct Peer {
     pub(super) closed: bool,
     pub(super) reads: usize,
     pub(super) writes: usize,
+    /// Reads of all connections when it was last written to.
+    pub(super) written_after: usize,
 }
 
 impl Peer {
@@ -73,6 +75,8 @@ struct World {
     set_ahead: u64,
     /// Registrations that fail.
     unregistered: usize,
+    /// Reads of all connections.
+    reads: usize,
     /// Events told, and waits.
     told: usize,
     waits: usize,
@@ -375,6 +379,7 @@ impl Socket for ScriptSocket {
             self.world.borrow_mut().ready.push_back(again);
             return Err(ErrorKind::WouldBlock.into());
         }
+        self.world.borrow_mut().reads += 1;
         self.with(|peer| {
             peer.reads += 1;
             match peer.inbound.front_mut() {
@@ -407,8 +412,10 @@ impl Socket for ScriptSocket {
 
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         self.interrupted()?;
+        let reads = self.world.borrow().reads;
         self.with(|peer| {
             peer.writes += 1;
+            peer.written_after = reads;
             if peer.reset_on_write {
                 return Err(ErrorKind::BrokenPipe.into());
             }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use rollcall::limits::{
-    ACCEPTS_PER_TURN_MAX, DEADLINES_PER_TURN_MAX, MAIL_PER_TURN_MAX, READ_BUFFER_BYTES, READS_PER_TURN_MAX,
+    ACCEPTS_PER_TURN_MAX, DEADLINES_PER_TURN_MAX, HEARD_PER_FLUSH, MAIL_PER_TURN_MAX, READ_BUFFER_BYTES,
+    READS_PER_TURN_MAX,
 };
 use rollcall::reactor::{Admission, Config, ConnId, Context, Fleet, Haste, Service, WorkerId};
 use rollcall::time::Tick;
@@ -48,6 +49,34 @@ fn reads_of_one_connection_in_a_turn_are_bounded() {
     }
     stage.settle();
     assert_eq!(stage.script.peer(flood, |peer| peer.unread()), 0);
+}
+
+/// So many clients say something, all of them before a turn.
+fn crowd(stage: &mut Stage, said: &[u8]) -> Vec<usize> {
+    let ids: Vec<usize> = (0..3 * HEARD_PER_FLUSH).map(|_| stage.open()).collect();
+    ids.iter().for_each(|id| stage.script.arrive(*id, &masked(Opcode::Text, said)));
+    ids
+}
+
+#[test]
+fn answers_leave_before_all_have_been_heard() {
+    let mut stage = Stage::new(&config());
+    let ids = crowd(&mut stage, b"well?");
+    let [_, _, before, _] = stage.script.calls();
+    stage.worker.turn().unwrap();
+    let after = |id: usize| stage.script.peer(id, |peer| peer.written_after) - before;
+    assert_eq!([0, HEARD_PER_FLUSH].map(|n| after(ids[n])), [HEARD_PER_FLUSH, 2 * HEARD_PER_FLUSH]);
+}
+
+#[test]
+fn what_is_for_others_waits_until_all_have_been_heard() {
+    let mut stage = Stage::new(&config());
+    let ids = crowd(&mut stage, b"tell all");
+    let [.., before] = stage.script.calls();
+    stage.worker.turn().unwrap();
+    let [.., after] = stage.script.calls();
+    assert_eq!(after - before, ids.len(), "one write for all that a client got");
+    assert_eq!(stage.frames(ids[0]).len(), ids.len());
 }
 
 #[test]
