@@ -107,8 +107,9 @@ pub const EVENTS_PER_TURN_MAX: usize = 1024;
 pub const HEARD_PER_FLUSH: usize = 16;
 /// Deadlines acted upon in one turn; the rest wait for the next.
 pub const DEADLINES_PER_TURN_MAX: usize = 1024;
-/// Where some waited: ticks of the turn before for each of which there is another share, and shares at most. With one for turns of
-/// any length, deadlines fall behind for good where fifty workers share two cores and a turn takes a second.
+/// Where some waited: for each so many ticks that the turn before took there is another share, up to [`DEADLINE_SHARES_MAX`] in
+/// all. With one for turns of any length, deadlines fall behind for good where fifty workers share two cores and a turn takes a
+/// second.
 pub const DEADLINE_SHARE_TICKS: u32 = 16;
 /// See [`DEADLINE_SHARE_TICKS`].
 pub const DEADLINE_SHARES_MAX: u32 = 8;
@@ -220,8 +221,8 @@ pub const ADMIN_JOBS_MAX: usize = 1024;
 /// Ticks after which a request of the API that waits for a home gets 503, and a broadcast is answered with how far it has
 /// come: before [`ANSWER_TICKS_MAX`], which would say less.
 pub const ADMIN_TICKS_MAX: u32 = 90;
-/// Clients that a broadcast reaches in one turn of a worker; the rest come in the next ones. A turn costs what half a client
-/// does, and deadlines wait for all of it.
+/// Clients that a broadcast reaches in one turn of a worker; the rest come in the next ones. What a turn costs beside them
+/// is half of what one of them does; deadlines wait for all of it.
 pub const BROADCAST_PER_TURN_MAX: usize = 128;
 /// Bytes of a broadcast in one turn, over all its clients.
 pub const BROADCAST_BYTES_PER_TURN: usize = 4 << 20;

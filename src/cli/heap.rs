@@ -118,13 +118,16 @@ mod tests {
     #[cfg(target_env = "gnu")]
     fn a_hand_has_all_that_the_thread_keeps() {
         // glibc's tcache: seven of each size up to 1,032 bytes.
-        for size in [24, 504, 1_032] {
+        let had = |size: usize| {
             let blocks: [Vec<u8>; 7] = std::array::from_fn(|_| Vec::with_capacity(size));
             let kept = blocks.each_ref().map(Vec::as_ptr);
             drop(blocks);
             let hand = hand();
-            let has = |block: &*const u8| hand.iter().any(|other| other.as_ptr() == *block);
-            assert_eq!(kept.iter().filter(|block| has(block)).count(), 7, "of {size} B");
+            kept.iter().filter(|block| hand.iter().any(|other| other.as_ptr() == **block)).count()
+        };
+        for size in [24, 504, 1_032] {
+            // At first the thread may take blocks that others have freed, and keep those.
+            assert!((0..3).any(|_| had(size) == 7), "of {size} B");
         }
     }
 

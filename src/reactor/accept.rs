@@ -120,6 +120,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         if conn.life == Life::Open {
             conn.life = Life::Lingering;
             self.tell_gone(id, cause);
+        } else if let Some(at) = self.core.gone.iter().position(|(gone, _)| *gone == id)
+            && let Some((_, cause)) = self.core.gone.remove(at)
+        {
+            // The service has ended it and is about to be told; of what is no longer there it could make nothing.
+            self.tell_gone(id, cause);
         }
         // The service may have been told already and be waiting to hear of others; what it sent goes nowhere.
         let Some(conn) = self.core.conns.try_remove(id.key as usize) else { return };

@@ -1,5 +1,6 @@
 //! What is sent during a turn: one buffer for all connections of a worker, written at the turn's end, so that each
-//! connection costs one system call however much it was sent.
+//! connection costs one system call however much it was sent. Where there are only answers, it is written now and then in
+//! between.
 //!
 //! A connection that was sent something has an entry in `dirty`, and its pieces are a list through `pieces`. What is
 //! sent to one connection in a row becomes one piece.

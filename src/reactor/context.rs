@@ -89,7 +89,7 @@ impl<M> Context<'_, M> {
         self.core.tls_link(conn)?.certified()
     }
 
-    /// Queues a message; it leaves at the end of the turn.
+    /// Queues a message; it leaves at the end of the turn at the latest.
     ///
     /// # Errors
     /// See [`SendError`]; nothing was queued.

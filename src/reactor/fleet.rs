@@ -33,7 +33,7 @@ pub struct WorkerState {
 pub enum TurnPart {
     /// Mail for the service.
     Mail,
-    /// Accepting, requests, messages and pongs, and what the service makes of them.
+    /// Accepting, requests, messages and pongs, what the service makes of them, and writing mere answers.
     Connections,
     /// Deadlines, and telling of deaths.
     Deadlines,

@@ -1,4 +1,4 @@
-//! What leaves: each connection's output of a turn in one write, and queues going on where a socket has room again.
+//! What leaves: each connection's output in one write, and queues going on where a socket has room again.
 
 use std::io::{ErrorKind, IoSlice};
 use std::mem;
@@ -19,7 +19,7 @@ use crate::sys::net::Net;
 pub(crate) const PARTS_MAX: usize = 64;
 
 impl<N: Net, S: Service> Worker<N, S> {
-    /// Writes everything that was sent in this turn.
+    /// Writes everything that was sent in this turn so far.
     pub(crate) fn flush(&mut self) {
         self.core.early = false;
         while !self.core.arena.dirty().is_empty() {

@@ -3,6 +3,7 @@
 //!
 //! A worker's turn is `poll -> mailbox -> ready connections -> due deadlines -> flush` (before the flush the workers that
 //! have mail are rung for, and a share of the dead is cleared away), and everything in it happens at one reading of the clock.
+//! Where many are ready and only answers are to be sent, those leave in between.
 //!
 //! | file | subject |
 //! |---|---|

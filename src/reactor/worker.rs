@@ -248,7 +248,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         // Who is listed in this turn has had its share of it.
         let waiting = self.unread.len();
         let mut ready = mem::take(&mut self.ready);
-        let mut heard = 0;
+        let mut heard = 0_usize;
         for event in ready.drain(..) {
             if event.listener().is_some() {
                 if self.accepting == Accepting::Idle {
@@ -257,9 +257,8 @@ impl<N: Net, S: Service> Worker<N, S> {
             } else if event.token != Ready::BELL {
                 self.on_ready(event);
                 heard += 1;
-                if heard == HEARD_PER_FLUSH {
-                    self.flush_answers(heard);
-                    heard = 0;
+                if heard.is_multiple_of(HEARD_PER_FLUSH) {
+                    self.flush_answers(&mut heard);
                 }
             }
         }
@@ -275,11 +274,14 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.accept();
     }
 
-    /// Lets answers leave before the end of the turn, so that of many clients the first need not wait for the last: where nobody
-    /// has been sent anything but who was `heard`. What is for others waits for company.
-    fn flush_answers(&mut self, heard: usize) {
-        if self.core.arena.dirty().len() <= heard {
+    /// Lets answers leave before the end of the turn, so that of many clients the first need not wait for the last: where no
+    /// more of them were sent something since the last time than were heard. What many are sent waits for company.
+    fn flush_answers(&mut self, heard: &mut usize) {
+        if self.core.arena.dirty().len() <= *heard {
+            *heard = 0;
+            self.ring();
             self.flush();
+            self.settle();
         }
     }
 

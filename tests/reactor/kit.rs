@@ -113,6 +113,7 @@ impl Service for Recorder {
 
     fn closed(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, cause: Cause) {
         assert_eq!(cx.send(conn, Kind::Text, b"too late"), Err(SendError::Gone));
+        assert_eq!(cx.tag(conn), Some(7), "it is told while it can be seen whose connection it was");
         self.told.push(Told::Closed(cause));
         self.gone.push(conn);
         if self.bound.contains(&conn) {

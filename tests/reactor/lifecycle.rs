@@ -267,6 +267,25 @@ fn what_a_service_ends_when_a_write_fails_is_told_in_the_same_turn() {
 }
 
 #[test]
+fn who_is_ended_by_a_service_and_breaks_before_it_is_told_is_told_nevertheless() {
+    let mut stage = Stage::new(&config());
+    let ids: Vec<usize> = (0..3).map(|_| stage.open()).collect();
+    for id in &ids {
+        stage.send(*id, &masked(Opcode::Text, b"bind me"));
+    }
+    // The first to be written to breaks; then those that the service ends for it, by their Closes.
+    ids.iter().for_each(|id| stage.script.peer(*id, |peer| peer.reset_on_write = true));
+    let service = stage.worker.service();
+    service.nudged.push(service.conns[0]);
+    stage.told();
+    stage.worker.turn().unwrap();
+    let told = stage.told();
+    let closed = Told::Closed(Cause::ServiceClosed);
+    assert_eq!(told, [Told::Closed(Cause::Reset), closed.clone(), closed]);
+    assert_eq!(stage.fleet.connections(), 0);
+}
+
+#[test]
 fn connections_that_a_service_closes_are_told_in_that_order() {
     let mut stage = Stage::new(&config());
     let ids: Vec<usize> = (0..5).map(|_| stage.open()).collect();

@@ -106,9 +106,9 @@ fn deadlines_do_not_fall_behind_where_turns_are_long() {
     const TURNS: u64 = 30;
     let mut config = config();
     config.heartbeat.interval = seconds(4);
-    config.max_connections = 10_000;
+    config.max_connections = 20_000;
     let mut stage = Stage::new(&config);
-    let ids: Vec<usize> = (0..8 * DEADLINES_PER_TURN_MAX).map(|_| stage.open()).collect();
+    let ids: Vec<usize> = (0..12 * DEADLINES_PER_TURN_MAX).map(|_| stage.open()).collect();
     let pings = |stage: &Stage| stage.fleet.workers()[0].counters.pings_sent.get();
     // A turn takes a second, in which a quarter of them are due for a Ping, and as many for a look at the answer.
     for _ in 0..TURNS {
@@ -120,6 +120,18 @@ fn deadlines_do_not_fall_behind_where_turns_are_long() {
             }
         }
     }
+    // However long the last one took, a turn has its bound.
+    stage.script.advance(seconds(60));
+    let before = pings(&stage);
+    stage.worker.turn().unwrap();
+    stage.script.advance(seconds(60));
+    stage.worker.turn().unwrap();
+    let most = (1 + 8) * DEADLINES_PER_TURN_MAX as u64;
+    assert!(
+        pings(&stage) - before <= most,
+        "one share, and then eight: {} of {most}",
+        pings(&stage) - before
+    );
     // At its time, or two turns late.
     let least = ids.len() as u64 * (TURNS / 7);
     assert!(pings(&stage) >= least, "{} of {least}", pings(&stage));

@@ -84,9 +84,9 @@ pub struct Seen {
     pub busy: Busy,
     pub held: u64,
     pub hold_pings: u64,
-    /// The server's own figures before and after the hold, when all that is to be watched is, after the deaths, and when all were
-    /// told.
-    pub scrapes: [Scrape; 5],
+    /// The server's own figures before and after the hold, when all that is to be watched is, after the deaths, and
+    /// before and after all are told.
+    pub scrapes: [Scrape; 6],
     pub silence: Option<Spent>,
     pub told: Option<Told>,
     /// When all had left, and after the rest.
@@ -222,6 +222,7 @@ impl Course<'_, '_> {
 
     fn broadcast(&mut self) -> bool {
         self.watch.enter("broadcast");
+        self.seen.scrapes[4] = self.scrape();
         let counts = self.setup.board.counts();
         // The last of the dead may not be closed yet, and hear nothing.
         let cast = &self.orders.cast;
@@ -234,11 +235,13 @@ impl Course<'_, '_> {
         self.seen.told = Some(Told { expected: hearers, posted, refused });
         let limit = posted + DELIVERY;
         let clock = self.setup.board.clock;
-        let went_on = !was_taken
-            || self.watch.until_count("broadcast", Subject::Messages("heard"), goal, |counts| {
-                counts.messages >= goal || clock.now() >= limit
-            });
-        self.seen.scrapes[4] = self.scrape();
+        if !was_taken {
+            return true;
+        }
+        let went_on = self.watch.until_count("broadcast", Subject::Messages("heard"), goal, |counts| {
+            counts.messages >= goal || clock.now() >= limit
+        });
+        self.seen.scrapes[5] = self.scrape();
         went_on
     }
 

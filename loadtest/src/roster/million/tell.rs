@@ -159,11 +159,11 @@ fn hold(outcome: &mut Outcome, seen: &Seen, report: &Report) {
 /// As the server counts it itself, in powers of two.
 fn lateness_of_timers(outcome: &mut Outcome, seen: &Seen) {
     const METRIC: &str = "rollcall_timer_lateness_seconds";
-    let [before, after, watched, dead, told] = &seen.scrapes;
+    let [before, after, watched, dead, untold, told] = &seen.scrapes;
     for (name, label, since, until) in [
         ("timers_idle", "timers, idle", before, after),
         ("timers_deaths", "timers, deaths", watched, dead),
-        ("timers_broadcast", "timers, told", dead, told),
+        ("timers_broadcast", "timers, told", untold, told),
     ] {
         let mut cells = Vec::new();
         for (percent, end) in [(50.0, "p50"), (99.0, "p99"), (99.9, "p99_9"), (100.0, "max")] {
