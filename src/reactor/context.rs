@@ -69,6 +69,12 @@ impl<M> Context<'_, M> {
         self.core.counters().withheld[policy].add(messages);
     }
 
+    /// Charges work, in units of about a microsecond, to the connection, request or mail that is being served: past its share
+    /// of a turn the rest of its input waits for the next. A message, a request and each letter cost one without this.
+    pub fn charge(&mut self, units: u32) {
+        self.core.work.charge(units);
+    }
+
     /// Which of the server's listeners the connection came in on, in the order given at start; 0 where it is gone.
     #[must_use]
     pub fn listener(&self, conn: ConnId) -> usize {

@@ -16,6 +16,7 @@ use crate::reactor::mailbox::Mailbox;
 use crate::reactor::random::Random;
 use crate::reactor::service::SendError;
 use crate::reactor::tls::side::{Link, Side};
+use crate::reactor::work::Work;
 use crate::slots::Slots;
 use crate::time::Now;
 use crate::time::wheel::Wheel;
@@ -50,6 +51,8 @@ pub(crate) struct Core<M> {
     pub(crate) wheel: Wheel,
     pub(crate) random: Random,
     pub(crate) deflate: Deflate,
+    /// What is being served has cost so much.
+    pub(crate) work: Work,
     /// Open connections that the service ended in this call; it has yet to be told that they are gone.
     pub(crate) gone: VecDeque<(ConnId, Cause)>,
     /// Answers to requests that waited, from this call.
@@ -85,6 +88,7 @@ impl<M> Core<M> {
             wheel: Wheel::new(now.tick),
             random: Random::new(seed),
             deflate: Deflate::new(),
+            work: Work::default(),
             gone: VecDeque::new(),
             answers: VecDeque::new(),
             next_request: 0,
