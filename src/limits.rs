@@ -46,6 +46,16 @@ pub const READ_ONTO_BYTES_MIN: usize = 64 << 10;
 pub const OWN_BUFFER_BYTES_MIN: usize = 128 << 10;
 /// Reads of one connection in one turn; then the others come first.
 pub const READS_PER_TURN_MAX: u32 = 8;
+/// Units of work, about a microsecond each, that one connection costs in one turn. Past it the rest of what it sent waits for
+/// the next.
+pub const CONNECTION_UNITS_PER_TURN: u32 = 500;
+/// Units of connections that are heard in one turn. Past it those that are ready too are heard first in the next: a turn's deadlines
+/// and answers must not wait for a thousand shares.
+pub const HEARD_UNITS_PER_TURN: u32 = 20_000;
+/// Units of all connections in one turn that have more to be served than their share, which they get in turn.
+pub const OVERTIME_UNITS_PER_TURN: u32 = 10_000;
+/// Units of mail in one turn. Past it the rest waits for the next.
+pub const MAIL_UNITS_PER_TURN: u32 = 10_000;
 /// Output of one connection that waits for the end of the turn. Past it: written at once.
 pub const EARLY_FLUSH_BYTES: usize = 256 << 10;
 /// Output of all connections in the turn's arena, shared frames apart. Past it every connection is written at once: what is
@@ -75,9 +85,8 @@ pub const DEFLATE_BYTES_MIN: usize = 512;
 pub const DEFLATE_CONTEXT_BITS: u8 = 12;
 /// What a connection holds of each direction with `--deflate per-connection`: what was carried before is forgotten.
 pub const DEFLATE_CONTEXT_BYTES: usize = 1 << DEFLATE_CONTEXT_BITS;
-/// Compressed bytes of one connection that are taken in one turn, and what they come to, together. Past it the rest waits for the
-/// next turn.
-pub const INFLATE_BYTES_PER_TURN: usize = 256 << 10;
+/// Compressed bytes, and what they come to, together, that are a unit of work: zlib-rs inflates some 400 MB/s.
+pub const INFLATED_BYTES_PER_UNIT: usize = 256;
 /// Inflaters that a worker lends to messages that arrive in parts. Past it the parts are put together before they are inflated.
 pub const INFLATERS_MAX: usize = 256;
 /// Records of TLS read at once by a worker, into one buffer for all its connections.
@@ -251,4 +260,5 @@ const _: () = assert!(BACKLOG_BYTES_PAUSE <= BACKLOG_BYTES_MAX);
 const _: () = assert!(MAIL_ADMISSION_MAX < MAILBOX_MAX && DESCRIPTORS_FLOOR <= REFUSED_CONNECTIONS_MAX);
 const _: () = assert!(WRITEV_BYTES_MIN <= EARLY_FLUSH_BYTES);
 const _: () = assert!(EARLY_FLUSH_BYTES <= ARENA_BYTES_MAX && ARENA_BYTES_MAX <= ARENA_BYTES_CALL_MAX);
+const _: () = assert!(CONNECTION_UNITS_PER_TURN <= OVERTIME_UNITS_PER_TURN);
 const _: () = assert!(TLS_RECORDS_BYTES + TLS_PARTIAL_BYTES_MAX <= READ_BUFFER_BYTES);

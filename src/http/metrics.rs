@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::http::memory::{Receipt, Weigh};
 use crate::http::site::{ROOMS_GAUGE, USERS_GAUGE};
 use crate::reactor::counters::{
-    CLOSE_LABELS, Cause, Counters, HISTOGRAM_BUCKETS, Histogram, REFUSAL_LABELS, WITHHELD_LABELS,
+    CLOSE_LABELS, Cause, Counters, Deferred, HISTOGRAM_BUCKETS, Histogram, REFUSAL_LABELS, WITHHELD_LABELS,
 };
 use crate::reactor::{Fleet, Shortage};
 use crate::wire::http::Response;
@@ -141,6 +141,9 @@ impl Page<'_, '_> {
         let policies = WITHHELD_LABELS.map(str::to_owned);
         let help = "Messages that slow readers did not get";
         self.counters("rollcall_messages_withheld", help, "policy", &policies, |c, i| c.withheld[i].get())?;
+        let kinds = Deferred::LABELS.map(str::to_owned);
+        let help = "How often work waited for a worker's next turn, since a share of this one was used up";
+        self.counters("rollcall_work_deferred", help, "kind", &kinds, |c, i| c.deferred[i].get())?;
         self.counter("rollcall_mail_refused", "Mail that a worker's full mailbox refused", None, |c| {
             c.mail_refused.get()
         })

@@ -135,6 +135,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         if conn.deflate.is_some() {
             self.core.deflate.remove(id);
         }
+        self.core.unserved.forget(id);
+        self.core.work.forget(id);
         self.core.fleet.connection_ended();
         self.forget_origin(&conn);
         if self.state().scarce.load(Relaxed) {

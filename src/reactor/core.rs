@@ -16,6 +16,7 @@ use crate::reactor::mailbox::Mailbox;
 use crate::reactor::random::Random;
 use crate::reactor::service::SendError;
 use crate::reactor::tls::side::{Link, Side};
+use crate::reactor::unserved::Unserved;
 use crate::reactor::work::Work;
 use crate::slots::Slots;
 use crate::time::Now;
@@ -51,8 +52,10 @@ pub(crate) struct Core<M> {
     pub(crate) wheel: Wheel,
     pub(crate) random: Random,
     pub(crate) deflate: Deflate,
-    /// What is being served has cost so much.
+    /// What the work of this turn has cost.
     pub(crate) work: Work,
+    /// Input that waits for its share of a turn.
+    pub(crate) unserved: Unserved,
     /// Open connections that the service ended in this call; it has yet to be told that they are gone.
     pub(crate) gone: VecDeque<(ConnId, Cause)>,
     /// Answers to requests that waited, from this call.
@@ -89,6 +92,7 @@ impl<M> Core<M> {
             random: Random::new(seed),
             deflate: Deflate::new(),
             work: Work::default(),
+            unserved: Unserved::default(),
             gone: VecDeque::new(),
             answers: VecDeque::new(),
             next_request: 0,

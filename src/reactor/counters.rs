@@ -72,6 +72,24 @@ pub const REFUSAL_LABELS: [(u16, &str); 10] = [
 /// What is counted of messages that a slow reader did not get, and that did not end it.
 pub const WITHHELD_LABELS: [&str; 2] = ["drop_oldest", "latest_only"];
 
+/// Work that waited for the next turn, since a share of this one was used up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Deferred {
+    /// Input of a connection that had its share.
+    Input,
+    /// Connections that were ready.
+    Ready,
+    /// Connections that had more than their share to be served.
+    Overtime,
+    /// Mail.
+    Mail,
+}
+
+impl Deferred {
+    /// The values of the metric's label `kind`.
+    pub const LABELS: [&str; 4] = ["input", "ready", "overtime", "mail"];
+}
+
 /// The close codes that are counted one by one; anything else counts as the last.
 pub const CLOSE_LABELS: [u16; 16] =
     [1000, 1001, 1002, 1003, 1005, 1007, 1009, 1010, 1011, 1013, 4401, 4403, 4408, 4409, 4429, 0];
@@ -187,6 +205,8 @@ pub struct Counters {
     pub mail_refused: Count,
     /// Letters that a service dropped for want of room.
     pub mail_lost: Count,
+    /// How often work waited for the next turn, as [`Deferred`].
+    pub deferred: [Count; Deferred::LABELS.len()],
     /// Gauges of the service's own; what each means is between the service and who reads them.
     pub service: [Count; 4],
     /// How late deadlines fired.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::limits::{DEFLATE_BYTES_MIN, DEFLATE_CONTEXT_BYTES, INFLATE_BYTES_PER_TURN, READ_BUFFER_BYTES};
+use crate::limits::{DEFLATE_BYTES_MIN, DEFLATE_CONTEXT_BYTES, READ_BUFFER_BYTES};
 use crate::reactor::core::Core;
 use crate::reactor::ids::ConnId;
 use crate::wire::deflate::{Agreement, Context, Decoder, Deflater, Inflaters, RSV1, UnderWay, WINDOW_BITS};
@@ -19,8 +19,6 @@ pub(crate) struct Deflate {
     deflaters: [Option<Deflater>; DEFLATERS],
     /// By slab key.
     held: HashMap<u32, Held>,
-    /// What the connection that is being read may still cost in this turn.
-    budget: usize,
     /// Where a message is compressed.
     scratch: Vec<u8>,
 }
@@ -34,8 +32,6 @@ const DEFLATER_BYTES: usize = 320 << 10;
 struct Held {
     /// A message of which not all has been inflated.
     under_way: Option<UnderWay>,
-    /// What was read and cost too much for one turn.
-    rest: Vec<u8>,
     /// What the client may refer to.
     received: Context,
     /// What we may refer to.
@@ -49,7 +45,7 @@ impl Held {
 
     fn bytes(&self) -> usize {
         let under_way = self.under_way.as_ref().map_or(0, UnderWay::held_bytes);
-        under_way + self.rest.capacity() + self.received.held_bytes() + self.sent.held_bytes()
+        under_way + self.received.held_bytes() + self.sent.held_bytes()
     }
 }
 
@@ -59,45 +55,32 @@ impl Deflate {
             inflaters: Inflaters::default(),
             deflaters: [const { None }; DEFLATERS],
             held: HashMap::new(),
-            budget: 0,
             scratch: Vec::new(),
         }
     }
 
-    /// A connection begins its part of a turn.
-    pub(crate) fn begin(&mut self) {
-        self.budget = INFLATE_BYTES_PER_TURN;
-    }
-
-    /// What a session of that connection reads with.
-    pub(crate) fn decoder(&mut self, id: ConnId, agreement: Agreement) -> Decoder<'_> {
+    /// What a session of that connection reads with; `budget` is what it may cost in this turn, and what is left of that.
+    pub(crate) fn decoder<'d>(
+        &'d mut self,
+        id: ConnId,
+        agreement: Agreement,
+        budget: &'d mut usize,
+    ) -> Decoder<'d> {
         let held = self.held.entry(id.key).or_default();
         Decoder {
             inflaters: &mut self.inflaters,
             under_way: &mut held.under_way,
             context: &mut held.received,
             direction: agreement.client,
-            budget: &mut self.budget,
+            budget,
         }
     }
 
-    /// The connection has been read for now; `rest` is what it may not be read of in this turn.
-    pub(crate) fn put_off(&mut self, id: ConnId, rest: &[u8]) {
-        let Some(held) = self.held.get_mut(&id.key) else { return };
-        held.rest = rest.to_vec();
-        if held.is_empty() {
+    /// The connection has been read for now: where it holds nothing, its place is let go.
+    pub(crate) fn release(&mut self, id: ConnId) {
+        if self.held.get(&id.key).is_some_and(Held::is_empty) {
             self.held.remove(&id.key);
         }
-    }
-
-    /// Whether something was put off.
-    pub(crate) fn has_rest(&self, id: ConnId) -> bool {
-        self.held.get(&id.key).is_some_and(|held| !held.rest.is_empty())
-    }
-
-    /// Takes what was put off.
-    pub(crate) fn take_rest(&mut self, id: ConnId) -> Vec<u8> {
-        self.held.get_mut(&id.key).map(|held| std::mem::take(&mut held.rest)).unwrap_or_default()
     }
 
     /// The connection is idle: what only helps is given back. What the client may refer to has to stay.

@@ -82,7 +82,9 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// As for death, the socket is looked at first.
     fn suspect(&mut self, id: ConnId) {
-        self.read(id, false);
+        if self.read_late(id) {
+            return;
+        }
         let waits = |conn: &&mut Conn| conn.life == Life::Open && matches!(conn.beat(), Beat::Waiting(_));
         let Some(conn) = self.core.get_mut(id).filter(waits) else { return };
         conn.flags.set(Flag::Suspect);
@@ -92,7 +94,9 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// The deadline has passed by our clock; but the server may be what was late, and the answer lie in the socket.
     fn presume_dead(&mut self, id: ConnId) {
-        self.read(id, false);
+        if self.read_late(id) {
+            return;
+        }
         let Some(conn) = self.core.get(id).filter(|conn| conn.life == Life::Open) else { return };
         let (at, what) = deadline::next(conn, &self.core.timing);
         if self.core.now.tick.has_reached(at) && matches!(what, Deadline::Pong | Deadline::Silence) {
@@ -115,7 +119,9 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Half a message has been waited for long enough, however steadily its bytes come; but the rest may lie in the socket.
     fn give_up_message(&mut self, id: ConnId) {
-        self.read(id, false);
+        if self.read_late(id) {
+            return;
+        }
         let Some(conn) = self.core.get(id) else { return };
         let (at, what) = deadline::next(conn, &self.core.timing);
         if what != Deadline::Message || !self.core.now.tick.has_reached(at) {

@@ -5,11 +5,12 @@ use std::mem;
 use std::time::Duration;
 
 use crate::limits::{READ_ONTO_BYTES_MIN, READS_PER_TURN_MAX};
-use crate::reactor::conn::{Flag, Life, Protocol};
+use crate::reactor::conn::{Conn, Flag, Life, Protocol};
 use crate::reactor::context::Context;
-use crate::reactor::counters::Cause;
+use crate::reactor::counters::{Cause, Deferred};
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
+use crate::reactor::unserved::End;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::wire::close::Close;
@@ -24,29 +25,35 @@ impl<N: Net, S: Service> Worker<N, S> {
             return self.read_records(id, to_end);
         }
         let mut buffer = mem::take(&mut self.buffer);
-        self.core.deflate.begin();
+        self.read_share(id, |worker| {
+            let more = worker.read_onto(id, to_end).unwrap_or_else(|| {
+                let result = worker.transport(id).map(|transport| transport.read(&mut buffer));
+                result.is_some_and(|result| worker.on_read(id, result, &mut buffer, to_end))
+            });
+            if more && worker.core.tls_link(id).is_some() {
+                // Behind a PROXY header TLS has begun: the rest is records.
+                worker.list(id);
+                return false;
+            }
+            more
+        });
+        self.buffer = buffer;
+    }
+
+    /// Reads by `once`, which reads once and says whether there may be more, until the connection has had its share of the
+    /// turn. Plain connections and those over TLS are read by this alone: what was read first is served first.
+    pub(crate) fn read_share(&mut self, id: ConnId, mut once: impl FnMut(&mut Self) -> bool) {
         for _ in 0..READS_PER_TURN_MAX {
-            if self.is_paused(id) || self.is_put_off(id) {
-                self.buffer = buffer;
+            if self.is_paused(id) || self.has_unserved(id) {
                 return;
             }
-            let more = match self.read_onto(id, to_end) {
-                Some(more) => more,
-                None => {
-                    let result = self.transport(id).map(|transport| transport.read(&mut buffer));
-                    result.is_some_and(|result| self.on_read(id, result, &mut buffer, to_end))
-                }
-            };
-            if !more {
-                self.buffer = buffer;
-                return;
-            }
-            // Behind a PROXY header TLS has begun: the rest is records.
-            if self.core.tls_link(id).is_some() {
+            if self.core.work.is_spent() {
                 break;
             }
+            if !once(self) {
+                return;
+            }
         }
-        self.buffer = buffer;
         self.list(id);
     }
 
@@ -96,6 +103,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Bytes arrived: that is life.
     pub(crate) fn on_arrival(&mut self, id: ConnId, len: usize) {
         self.core.counters().received_bytes.add(len as u64);
+        self.core.work.charge_read(len);
         let now = self.core.now.tick;
         if self.core.get_mut(id).is_some_and(|conn| conn.heard(now)) {
             self.service.suspect(&mut Context { core: &mut self.core }, id, false);
@@ -111,6 +119,17 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
+    /// The peer's stream ends here: that counts when all that came before it has been served.
+    pub(crate) fn ends(&mut self, id: ConnId, end: End) {
+        if self.has_unserved(id) {
+            return self.core.unserved.keep_end(id, end);
+        }
+        match end {
+            End::Told => self.on_end(id),
+            End::Broken(error) => self.broken(id, &error),
+        }
+    }
+
     /// The peer has ended its stream.
     pub(crate) fn on_end(&mut self, id: ConnId) {
         let Some(conn) = self.core.get_mut(id) else { return };
@@ -123,19 +142,35 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    /// Frames, unmasked in place; each message goes to the service as the slice it lies in.
+    /// Frames, unmasked in place; each message goes to the service as the slice it lies in. What the connection's share of
+    /// the turn is not enough for waits for the next.
     pub(crate) fn frames(&mut self, id: ConnId, bytes: &mut [u8]) {
-        let Some(conn) = self.core.get_mut(id) else { return };
-        let Protocol::Frames(mut session) = mem::replace(&mut conn.protocol, Protocol::Taken) else { return };
+        let used = self.serve_frames(id, bytes);
+        if used < bytes.len() {
+            self.put_off(id, bytes[used..].to_vec());
+        }
+    }
+
+    /// Serves frames from the front of `bytes`; returns how many bytes are done with.
+    fn serve_frames(&mut self, id: ConnId, bytes: &mut [u8]) -> usize {
+        let Some(conn) = self.core.get_mut(id) else { return bytes.len() };
+        let Protocol::Frames(mut session) = mem::replace(&mut conn.protocol, Protocol::Taken) else {
+            return bytes.len();
+        };
         let deflate = conn.deflate;
         let limits = self.core.config.messages;
         let mut used = 0;
-        while used < bytes.len() && self.reads_frames(id) {
+        while used < bytes.len() && self.reads_frames(id) && !self.core.work.is_spent() {
             let rest = &mut bytes[used..];
             let read = match deflate {
                 None => session.read(&limits, None, rest),
                 Some(deflate) => {
-                    session.read(&limits, Some(&mut self.core.deflate.decoder(id, deflate)), rest)
+                    let share = self.core.work.inflatable();
+                    let mut left = share;
+                    let mut decoder = self.core.deflate.decoder(id, deflate, &mut left);
+                    let read = session.read(&limits, Some(&mut decoder), rest);
+                    self.core.work.charge_inflated(share - left);
+                    read
                 }
             };
             match read {
@@ -154,20 +189,18 @@ impl<N: Net, S: Service> Worker<N, S> {
             }
         }
         if deflate.is_some() {
-            self.put_off(id, &bytes[used..]);
+            self.core.deflate.release(id);
         }
+        let goes_on = self.reads_frames(id);
         self.put_back(id, session);
+        if goes_on { used } else { bytes.len() }
     }
 
-    /// Keeps what a connection may not be read of in this turn, and goes on with it in the next.
-    fn put_off(&mut self, id: ConnId, rest: &[u8]) {
-        let rest = if self.reads_frames(id) { rest } else { &[] };
-        if self.core.get(id).is_some() {
-            self.core.deflate.put_off(id, rest);
-        }
-        if !rest.is_empty() {
-            self.list(id);
-        }
+    /// Keeps input that the connection's share of this turn was not enough for, and goes on with it in the next.
+    fn put_off(&mut self, id: ConnId, rest: Vec<u8>) {
+        self.core.unserved.keep(id, rest);
+        self.core.counters().deferred[Deferred::Input as usize].add(1);
+        self.list(id);
     }
 
     /// Once a backlog has piled up, what lies in the buffer is still served; the next read waits.
@@ -188,6 +221,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     fn event(&mut self, id: ConnId, event: &Event<'_>) {
         let open = self.core.get(id).is_some_and(|conn| conn.life == Life::Open);
+        self.core.work.charge_frame(event.payload_len());
         match *event {
             Event::Message(kind, payload) if open => {
                 self.core.counters().messages_received.add(1);
@@ -251,9 +285,10 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    /// Whether something that was read waits for its turn.
-    fn is_put_off(&self, id: ConnId) -> bool {
-        self.core.get(id).is_some_and(|conn| conn.deflate.is_some()) && self.core.deflate.has_rest(id)
+    /// Whether something that was read waits for the connection's next share: nothing is read then, and an end doesn't count.
+    pub(crate) fn has_unserved(&self, id: ConnId) -> bool {
+        let put_off = |conn: &Conn| matches!(&conn.protocol, Protocol::Http(Some(http)) if http.is_put_off());
+        self.core.unserved.has(id) || self.core.get(id).is_some_and(put_off)
     }
 
     /// Whether the connection must not be read now: its peer doesn't read what it is sent.
@@ -274,13 +309,29 @@ impl<N: Net, S: Service> Worker<N, S> {
         if self.core.get(id).is_some_and(|conn| matches!(conn.protocol, Protocol::Http(Some(_)))) {
             self.first_input(id, &mut []);
         }
-        if self.is_put_off(id) && !self.is_paused(id) {
-            self.core.deflate.begin();
-            let mut rest = self.core.deflate.take_rest(id);
-            self.frames(id, &mut rest);
+        if self.core.unserved.has(id) && !self.is_paused(id) {
+            let mut rest = self.core.unserved.take(id);
+            let used = self.serve_frames(id, &mut rest);
+            if used < rest.len() {
+                rest.drain(..used);
+                self.put_off(id, rest);
+            }
+        }
+        if !self.has_unserved(id)
+            && let Some(end) = self.core.unserved.take_end(id)
+        {
+            return self.ends(id, end);
         }
         // The end of the stream may have been told while nothing was read.
         self.read(id, true);
+    }
+
+    /// Reads for a deadline that is due: the server may be what was late. Says whether that makes the deadline void, since
+    /// what came is yet to be served.
+    pub(crate) fn read_late(&mut self, id: ConnId) -> bool {
+        self.core.work.begin();
+        self.read(id, false);
+        self.has_unserved(id)
     }
 
     /// Puts the connection into the list of those to go on with in the next turn.

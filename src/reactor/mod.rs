@@ -14,7 +14,7 @@
 //! | `accept`, `front`, `input`, `request`, `flush`, `fire` | the steps of a turn: come and go, who it is for, frames, HTTP, writes, deadlines |
 //! | [`addresses`], [`admission`] | limits per address; whether there is room for one more, and when to come back |
 //! | `core`, `conn`, `deadline` | a worker's state, one connection's, and which of its deadlines is next |
-//! | `work` | what work costs, and how it is shared out |
+//! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
 //! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
 //! | `transport`, [`tls`] | what carries a connection's bytes |
 //! | [`outbox`], [`mailbox`], `arena`, `random` | queued bytes, mail, a turn's output, dice |
@@ -46,6 +46,7 @@ pub mod server;
 pub mod service;
 pub mod tls;
 mod transport;
+mod unserved;
 mod work;
 pub mod worker;
 

@@ -9,6 +9,7 @@ use crate::limits::{PIPELINE_BYTES_MAX, READ_BUFFER_BYTES};
 use crate::reactor::config::Deflate;
 use crate::reactor::conn::{Conn, Flag, Life, Protocol};
 use crate::reactor::context::Context;
+use crate::reactor::counters::Deferred;
 use crate::reactor::ids::{ConnId, RequestId};
 use crate::reactor::service::{Accept, Admission, Answer, Service};
 use crate::reactor::tls::link::{HANDSHAKE, UNEXPECTED};
@@ -42,6 +43,8 @@ struct Progress {
     chunked: Option<(Chunks, Vec<u8>, usize)>,
     /// The request that was served and is not answered.
     waiting: Option<Waiting>,
+    /// The connection's share of the turn was not enough for what is in the buffer.
+    put_off: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +89,11 @@ impl Http {
     /// Whether more can't be held before an answer comes. Where none is waited for, the request's own limits hold.
     pub(crate) fn is_full(&self) -> bool {
         self.progress.waiting.is_some() && self.buffer.len() >= PIPELINE_BYTES_MAX
+    }
+
+    /// Whether requests wait for the connection's next share of a turn.
+    pub(crate) fn is_put_off(&self) -> bool {
+        self.progress.put_off
     }
 
     /// Bytes that are no request yet.
@@ -171,7 +179,14 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// after an upgrade.
     fn requests(&mut self, id: ConnId, input: &mut [u8], progress: &mut Progress) -> Option<usize> {
         let mut used = 0;
+        progress.put_off = false;
         while used < input.len() && progress.waiting.is_none() && self.serves(id) {
+            if self.core.work.is_spent() {
+                progress.put_off = true;
+                self.core.counters().deferred[Deferred::Input as usize].add(1);
+                self.list(id);
+                break;
+            }
             match self.request(id, &input[used..], progress) {
                 Step::More => break,
                 Step::Served(len) => used += len,
@@ -188,7 +203,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         if conn.life != Life::Http {
             return Some(input.len());
         }
-        if used < input.len() && progress.waiting.is_none() {
+        if used < input.len() && progress.waiting.is_none() && !progress.put_off {
             if stuffed {
                 conn.flags.set(Flag::Paused);
             } else if !mem::replace(&mut progress.begun, true) && conn.flags.has(Flag::Served) {
@@ -243,6 +258,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             Ok(head) => head,
             Err(refusal) => return self.refuse(id, &refusal),
         };
+        self.core.work.charge_read(head_len);
         let step = if upgrade::is_upgrade(&head) {
             self.upgrade(id, &head, head_len)
         } else {
@@ -392,6 +408,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             response = response.with("Connection", "keep-alive");
         }
         self.core.append(id, true, |out| response.write(manner.head_only, keep_alive, out));
+        self.core.work.charge_answer(response.body.len());
         self.core.counters().requests.add(1);
         self.core.arm(id);
     }

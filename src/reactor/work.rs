@@ -1,17 +1,185 @@
-//! What a turn's work costs, in units of about a microsecond, so that it can be shared out: whoever asks for much of it is
-//! served a share and waits for the next turn, and whoever asks for little does not notice.
+//! What a turn's work costs, and how it is shared out: whoever asks for much of it is served a share and waits for the next
+//! turn, and whoever asks for little does not notice.
+//!
+//! Work is counted in units of about a microsecond, by what is done and not by a clock, so that the same input is shared out
+//! alike on every machine and in every test. What costs more than a share and can't be divided leaves a debt: its connection
+//! is passed over until the shares that it had too many are made up for.
+//!
+//! | work | units |
+//! |---|---|
+//! | a frame | 1/4, and 1 for each 8 KiB |
+//! | a read | 1, and 1 for each 8 KiB |
+//! | a record of TLS | 1/2, and 1 for each 2 KiB |
+//! | compressed bytes and what they come to | 1 for each 256 B |
+//! | the head of a request | 1, and 1 for each 8 KiB |
+//! | an answer | 3, and 1 for each 8 KiB |
+//! | a letter | 1 |
+//! | what the service does | what it charges by [`Context::charge`](crate::reactor::Context::charge) |
 
-/// The work of what is being served.
+use std::collections::HashMap;
+
+use crate::limits::{CONNECTION_UNITS_PER_TURN, INFLATED_BYTES_PER_UNIT};
+use crate::reactor::ids::ConnId;
+
+/// The parts of a unit that are counted.
+const PARTS: u32 = 16;
+/// A connection's share of a turn, in parts.
+const SHARE: u32 = CONNECTION_UNITS_PER_TURN * PARTS;
+
+/// The work of what is being served, and the debts of those that were served more than their share.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
-    /// Units since [`Work::begin`].
+    /// Parts of a unit since [`Work::begin`].
     spent: u32,
+    /// Units, by slab key.
+    debts: HashMap<u32, u32>,
 }
 
 impl Work {
-    /// Adds to what the one that is being served has cost.
+    /// Something else is going to be served.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        self.spent = 0;
+    }
+
+    /// Adds units to what is being served.
     #[inline]
     pub(crate) fn charge(&mut self, units: u32) {
-        self.spent = self.spent.saturating_add(units);
+        self.spent = self.spent.saturating_add(units.saturating_mul(PARTS));
+    }
+
+    /// A frame with a payload of `len` bytes is acted on.
+    #[inline]
+    pub(crate) fn charge_frame(&mut self, len: usize) {
+        self.charge_parts(PARTS / 4, len, 8 << 10);
+    }
+
+    /// A read gave `len` bytes, or the head of a request has so many.
+    #[inline]
+    pub(crate) fn charge_read(&mut self, len: usize) {
+        self.charge_parts(PARTS, len, 8 << 10);
+    }
+
+    /// `len` bytes of TLS were `records` records.
+    pub(crate) fn charge_records(&mut self, records: u32, len: usize) {
+        self.charge_parts(records.saturating_mul(PARTS / 2), len, 2 << 10);
+    }
+
+    /// A request is answered with `len` bytes.
+    pub(crate) fn charge_answer(&mut self, len: usize) {
+        self.charge_parts(3 * PARTS, len, 8 << 10);
+    }
+
+    /// So many compressed bytes were inflated, what they came to included.
+    pub(crate) fn charge_inflated(&mut self, bytes: usize) {
+        self.charge_parts(0, bytes, INFLATED_BYTES_PER_UNIT);
+    }
+
+    /// Compressed bytes, with what they come to, that may be inflated before the share is used up.
+    pub(crate) fn inflatable(&self) -> usize {
+        (SHARE.saturating_sub(self.spent) as usize * INFLATED_BYTES_PER_UNIT).div_ceil(PARTS as usize)
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "lengths are below 2^32")]
+    fn charge_parts(&mut self, parts: u32, bytes: usize, bytes_per_unit: usize) {
+        let more = (bytes * PARTS as usize / bytes_per_unit) as u32;
+        self.spent = self.spent.saturating_add(parts).saturating_add(more);
+    }
+
+    /// Whether a connection has had its share of the turn.
+    #[inline]
+    pub(crate) fn is_spent(&self) -> bool {
+        self.spent >= SHARE
+    }
+
+    /// Units since [`Work::begin`].
+    #[inline]
+    pub(crate) fn units(&self) -> u32 {
+        self.spent / PARTS
+    }
+
+    /// A connection has been served: what it had beyond its share is its debt. Says whether it has one.
+    #[inline]
+    pub(crate) fn owes(&mut self, id: ConnId) -> bool {
+        if self.spent < 2 * SHARE {
+            return false;
+        }
+        *self.debts.entry(id.key).or_default() += self.units() - CONNECTION_UNITS_PER_TURN;
+        true
+    }
+
+    /// It is a connection's turn to be served more: a share that it had already is taken off its debt. Says whether it was.
+    pub(crate) fn makes_up(&mut self, id: ConnId) -> bool {
+        if self.debts.is_empty() {
+            return false;
+        }
+        let Some(debt) = self.debts.get_mut(&id.key) else { return false };
+        *debt = debt.saturating_sub(CONNECTION_UNITS_PER_TURN);
+        if *debt == 0 {
+            self.debts.remove(&id.key);
+            self.debts.shrink_to(2 * self.debts.len());
+        }
+        true
+    }
+
+    /// The connection is gone.
+    pub(crate) fn forget(&mut self, id: ConnId) {
+        if !self.debts.is_empty() {
+            self.debts.remove(&id.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: ConnId = ConnId { key: 3, generation: 1 };
+
+    #[test]
+    fn a_share_is_so_much_of_each_kind_of_work() {
+        let kinds: [(&str, fn(&mut Work), u32); 6] = [
+            ("frames", |work| work.charge_frame(20), 4 * CONNECTION_UNITS_PER_TURN),
+            ("frames of 1 MiB", |work| work.charge_frame(1 << 20), 4),
+            ("empty reads", |work| work.charge_read(0), CONNECTION_UNITS_PER_TURN),
+            ("records", |work| work.charge_records(1, 0), 2 * CONNECTION_UNITS_PER_TURN),
+            ("answers of 8 KiB", |work| work.charge_answer(8 << 10), CONNECTION_UNITS_PER_TURN / 4),
+            ("inflated KiB", |work| work.charge_inflated(1 << 10), CONNECTION_UNITS_PER_TURN / 4),
+        ];
+        for (kind, charge, most) in kinds {
+            let mut work = Work::default();
+            let times = std::iter::from_fn(|| (!work.is_spent()).then(|| charge(&mut work))).count();
+            assert_eq!(times, most as usize, "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_inflated_is_what_is_left_of_the_share() {
+        let mut work = Work::default();
+        assert_eq!(work.inflatable(), CONNECTION_UNITS_PER_TURN as usize * INFLATED_BYTES_PER_UNIT);
+        work.charge_inflated(work.inflatable() - 1);
+        assert!(
+            !work.is_spent() && work.inflatable() > 0,
+            "there is always room for a byte before it is used up"
+        );
+        work.charge_inflated(INFLATED_BYTES_PER_UNIT);
+        assert!(work.is_spent() && work.inflatable() == 0);
+    }
+
+    #[test]
+    fn a_debt_is_made_up_for_in_shares_and_dies_with_its_connection() {
+        let mut work = Work::default();
+        work.charge(2 * CONNECTION_UNITS_PER_TURN - 1);
+        assert!(!work.owes(ID) && !work.makes_up(ID), "less than a share too many is none");
+        work.begin();
+        work.charge(4 * CONNECTION_UNITS_PER_TURN + 1);
+        assert!(work.owes(ID));
+        assert_eq!([(); 5].map(|()| work.makes_up(ID)), [true, true, true, true, false]);
+        assert!(work.owes(ID));
+        work.forget(ID);
+        assert!(!work.makes_up(ID));
+        work.charge(u32::MAX);
+        assert!(work.is_spent() && work.owes(ID), "and nothing overflows");
     }
 }

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::limits::{HEARD_PER_FLUSH, MAIL_PER_TURN_MAX, READ_BUFFER_BYTES, WRITEV_BYTES_MIN};
+use crate::limits::{
+    HEARD_PER_FLUSH, HEARD_UNITS_PER_TURN, MAIL_PER_TURN_MAX, MAIL_UNITS_PER_TURN, OVERTIME_UNITS_PER_TURN,
+    READ_BUFFER_BYTES, WRITEV_BYTES_MIN,
+};
 use crate::reactor::config::Config;
 use crate::reactor::conn::Flag;
 use crate::reactor::context::Context;
 use crate::reactor::core::{Core, Letter, Mailboxes};
-use crate::reactor::counters::Cause;
+use crate::reactor::counters::{Cause, Deferred};
 use crate::reactor::deadline::Round;
 use crate::reactor::fleet::{Fleet, TurnPart};
 use crate::reactor::ids::{ConnId, WorkerId};
@@ -182,7 +185,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     pub fn held_bytes(&self) -> usize {
         let conns: usize = self.core.conns.iter().map(|(_, conn)| conn.held_bytes()).sum();
         let tls = self.core.tls.as_ref().map_or(0, |side| side.held_bytes());
-        conns + tls + self.core.deflate.held_bytes()
+        conns + tls + self.core.deflate.held_bytes() + self.core.unserved.bytes()
     }
 
     /// Deadlines in its wheel, those that no longer count among them.
@@ -191,8 +194,11 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     fn poll(&mut self) -> io::Result<()> {
-        let timeout = self.timeout();
-        self.net.wait(&mut self.ready, timeout)?;
+        // What the last turn had no time for comes first.
+        if self.ready.is_empty() {
+            let timeout = self.timeout();
+            self.net.wait(&mut self.ready, timeout)?;
+        }
         self.core.now = self.net.now();
         self.state().turn_began.store(self.core.now.micros + 1, Relaxed);
         self.core.follow_limits();
@@ -237,41 +243,88 @@ impl<N: Net, S: Service> Worker<N, S> {
                 self.begin_drain();
             }
         }
+        let mut units = 0;
         for _ in 0..MAIL_PER_TURN_MAX {
+            if units >= MAIL_UNITS_PER_TURN {
+                return self.count_deferred(Deferred::Mail);
+            }
             let Some(letter) = self.letters.pop_front() else { break };
+            self.core.work.begin();
+            self.core.work.charge(1);
             self.service.mail(&mut Context { core: &mut self.core }, letter.from, letter.mail);
             self.settle();
+            units += self.core.work.units();
         }
     }
 
     fn connections(&mut self) {
         // Who is listed in this turn has had its share of it.
         let waiting = self.unread.len();
+        self.hear();
+        self.go_on(waiting);
+        self.handshakes();
+        self.accept();
+    }
+
+    /// Hears those that are ready, each for its share.
+    fn hear(&mut self) {
         let mut ready = mem::take(&mut self.ready);
-        let mut heard = 0_usize;
-        for event in ready.drain(..) {
+        let (mut taken, mut heard, mut units) = (0, 0_usize, 0);
+        for event in &ready {
+            if units >= HEARD_UNITS_PER_TURN {
+                self.count_deferred(Deferred::Ready);
+                break;
+            }
+            taken += 1;
             if event.listener().is_some() {
                 if self.accepting == Accepting::Idle {
                     self.accepting = Accepting::Waiting;
                 }
             } else if event.token != Ready::BELL {
-                self.on_ready(event);
+                self.core.work.begin();
+                self.on_ready(*event);
+                units += self.served(ConnId::from_bits(event.token));
                 heard += 1;
                 if heard.is_multiple_of(HEARD_PER_FLUSH) {
                     self.flush_answers(&mut heard);
                 }
             }
         }
+        ready.drain(..taken);
         self.ready = ready;
+    }
+
+    /// Goes on with the first `waiting` of those that have more to be served than their share, in turn.
+    fn go_on(&mut self, waiting: usize) {
+        let mut units = 0;
         for _ in 0..waiting {
-            let Some(id) = self.unread.pop_front() else { break };
-            if let Some(conn) = self.core.get_mut(id) {
-                conn.flags.clear(Flag::Listed);
-                self.resume(id);
+            if units >= OVERTIME_UNITS_PER_TURN {
+                return self.count_deferred(Deferred::Overtime);
             }
+            let Some(id) = self.unread.pop_front() else { break };
+            let Some(conn) = self.core.get_mut(id) else { continue };
+            conn.flags.clear(Flag::Listed);
+            if self.core.work.makes_up(id) {
+                self.list(id);
+                continue;
+            }
+            self.core.work.begin();
+            self.resume(id);
+            units += self.served(id);
         }
-        self.handshakes();
-        self.accept();
+    }
+
+    /// A connection has been served: returns how many units it took. One that took far more than its share comes in the
+    /// next turns behind all that took less.
+    pub(crate) fn served(&mut self, id: ConnId) -> u32 {
+        if self.core.work.owes(id) {
+            self.list(id);
+        }
+        self.core.work.units()
+    }
+
+    fn count_deferred(&self, kind: Deferred) {
+        self.core.counters().deferred[kind as usize].add(1);
     }
 
     /// Lets answers leave before the end of the turn, so that of many clients the first need not wait for the last: where no
@@ -385,7 +438,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         let mailbox = &self.core.mailboxes[self.core.id.index()];
         mailbox.give_back(MAIL_KEPT);
         let queues = (self.letters.capacity() + mailbox.capacity()) * size_of::<Letter<S::Mail>>()
-            + (self.dead.capacity() + self.unread.capacity()) * size_of::<ConnId>();
+            + (self.dead.capacity() + self.unread.capacity()) * size_of::<ConnId>()
+            + self.core.unserved.bytes();
         let buffers = self.buffer.len() + self.scratch.capacity() + self.core.arena.held_bytes();
         let connections = self.core.conns.bytes() + self.transports.bytes();
         let counters = self.core.counters();

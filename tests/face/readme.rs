@@ -80,6 +80,25 @@ fn the_limits_are_those_of_the_code() {
         ),
         ("a worker's read buffer, for all its connections", size(limits::READ_BUFFER_BYTES)),
         ("reads of one connection in a turn", number(limits::READS_PER_TURN_MAX as usize)),
+        (
+            "work of one connection in a turn",
+            format!(
+                "{} units of a microsecond: {} short frames, {} requests, {} inflated",
+                limits::CONNECTION_UNITS_PER_TURN,
+                number(4 * limits::CONNECTION_UNITS_PER_TURN as usize),
+                limits::CONNECTION_UNITS_PER_TURN / 4,
+                size(limits::CONNECTION_UNITS_PER_TURN as usize * limits::INFLATED_BYTES_PER_UNIT),
+            ),
+        ),
+        (
+            "work of a turn: of those with more than their share, of those just heard, of mail",
+            format!(
+                "{}, {}, {} units",
+                number(limits::OVERTIME_UNITS_PER_TURN as usize),
+                number(limits::HEARD_UNITS_PER_TURN as usize),
+                number(limits::MAIL_UNITS_PER_TURN as usize),
+            ),
+        ),
         ("accepts in a turn", number(limits::ACCEPTS_PER_TURN_MAX)),
         ("steps of TLS handshakes in a turn", number(limits::TLS_HANDSHAKES_PER_TURN_MAX)),
         ("TLS records held for a handshake message that isn't whole", size(limits::TLS_PARTIAL_BYTES_MAX)),
@@ -89,10 +108,6 @@ fn the_limits_are_those_of_the_code() {
         ("a secret for tokens, at the least", format!("{} bytes", limits::TOKEN_SECRET_BYTES_MIN)),
         ("mail that waits for a worker", number(limits::MAILBOX_MAX)),
         ("payload from which on a message is compressed", format!("{} bytes", limits::DEFLATE_BYTES_MIN)),
-        (
-            "compressed bytes and what they come to, of a connection in a turn",
-            size(limits::INFLATE_BYTES_PER_TURN),
-        ),
         ("inflaters that a worker lends to messages in parts", number(limits::INFLATERS_MAX)),
         ("pause between two requests of a connection", format!("{keep_alive} s")),
     ] {

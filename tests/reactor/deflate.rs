@@ -2,7 +2,9 @@
 //! cost.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
-use rollcall::limits::{DEFLATE_BYTES_MIN, DEFLATE_CONTEXT_BYTES, INFLATE_BYTES_PER_TURN};
+use rollcall::limits::{
+    CONNECTION_UNITS_PER_TURN, DEFLATE_BYTES_MIN, DEFLATE_CONTEXT_BYTES, INFLATED_BYTES_PER_UNIT,
+};
 use rollcall::reactor::{
     Accept, Admission, Cause, Config, ConnId, Context, Deflate, Heartbeat, Service, SharedFrame,
 };
@@ -226,7 +228,8 @@ fn bombs_wait_for_their_turn_and_others_come_first() {
     // One turn, which is as long as it takes to inflate a connection's share.
     stage.worker.turn().unwrap();
     let done = stage.worker.service().told.len();
-    assert!(done <= 2 + 2 * INFLATE_BYTES_PER_TURN / (1 << 20) + 2, "{done} messages in one turn");
+    let share = CONNECTION_UNITS_PER_TURN as usize * INFLATED_BYTES_PER_UNIT;
+    assert!(done <= 2 + 2 * share / (1 << 20) + 2, "{done} messages in one turn");
     assert_eq!(stage.frames(other), [(Opcode::Text, b"me too".to_vec())]);
     assert!(stage.worker.held_bytes() > 0);
     stage.settle();

@@ -93,6 +93,8 @@ impl Service for Recorder {
             }
             b"bind me" => self.bound.push(conn),
             b"tell all" => self.sent.extend(self.conns.iter().map(|other| cx.send(*other, kind, payload))),
+            // Costs so much, and is not answered.
+            cost if cost.starts_with(b"cost ") => cx.charge(number(&cost[5..])),
             b"flood" => self.sent.extend((0..64).map(|_| cx.send(conn, kind, &[b'x'; 100_000]))),
             _ => self.sent.push(cx.send(conn, kind, payload)),
         }
@@ -123,8 +125,11 @@ impl Service for Recorder {
         }
     }
 
-    fn request(&mut self, _: &mut Context<'_, ()>, id: RequestId, head: &Head<'_>, body: &[u8]) -> Answer {
+    fn request(&mut self, cx: &mut Context<'_, ()>, id: RequestId, head: &Head<'_>, body: &[u8]) -> Answer {
         self.told.push(Told::Request(head.target.to_owned(), body.to_vec()));
+        if let Some(cost) = head.path().strip_prefix("/cost/") {
+            cx.charge(number(cost.as_bytes()));
+        }
         if head.path() == "/later" {
             self.later.push(id);
             return Answer::Later;
@@ -141,6 +146,11 @@ impl Service for Recorder {
         }
         None
     }
+}
+
+/// The number that a text is; 0 where it is none.
+pub(super) fn number(text: &[u8]) -> u32 {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 /// The request of a client, for `path`.

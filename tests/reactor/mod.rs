@@ -17,3 +17,4 @@ mod simulation;
 mod slow;
 mod threads;
 mod tls;
+mod work;

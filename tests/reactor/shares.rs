@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use rollcall::limits::{
-    ACCEPTS_PER_TURN_MAX, DEADLINES_PER_TURN_MAX, HEARD_PER_FLUSH, MAIL_PER_TURN_MAX, READ_BUFFER_BYTES,
-    READS_PER_TURN_MAX,
+    ACCEPTS_PER_TURN_MAX, DEADLINES_PER_TURN_MAX, HEARD_PER_FLUSH, MAIL_PER_TURN_MAX, MAIL_UNITS_PER_TURN,
+    READ_BUFFER_BYTES, READS_PER_TURN_MAX,
 };
 use rollcall::reactor::{Admission, Config, ConnId, Context, Fleet, Haste, Service, WorkerId};
 use rollcall::time::Tick;
@@ -35,14 +35,15 @@ fn reads_of_one_connection_in_a_turn_are_bounded() {
     const SHARE: usize = READS_PER_TURN_MAX as usize * READ_BUFFER_BYTES;
     let mut stage = Stage::new(&config());
     let (flood, other) = (stage.open(), stage.open());
-    let pong = masked(Opcode::Pong, &[0; 122]);
-    let pongs = pong.repeat(3 * SHARE / pong.len());
+    // Big ones: of short ones it is the work that has its bound.
+    let message = masked(Opcode::Binary, &[0; (32 << 10) - 8]);
+    let messages = message.repeat(3 * SHARE / message.len());
     let mut left = 0;
     for _ in 0..2 {
         // More comes, and is told of, while it has not been read to its end.
-        stage.script.arrive(flood, &pongs);
+        stage.script.arrive(flood, &messages);
         stage.script.arrive(other, &masked(Opcode::Text, b"me too"));
-        left += pongs.len() - SHARE;
+        left += messages.len() - SHARE;
         stage.worker.turn().unwrap();
         assert_eq!(stage.script.peer(flood, |peer| peer.unread()), left);
         assert_eq!(stage.frames(other), [(Opcode::Text, b"me too".to_vec())]);
@@ -137,10 +138,12 @@ fn deadlines_do_not_fall_behind_where_turns_are_long() {
     assert!(pings(&stage) >= least, "{} of {least}", pings(&stage));
 }
 
-/// Counts its mail, and writes to itself as often as it is told.
+/// Counts its mail, which costs so much, and writes so many letters to itself.
 #[derive(Default)]
 struct Reader {
     read: usize,
+    letters: usize,
+    cost: u32,
 }
 
 impl Service for Reader {
@@ -152,14 +155,15 @@ impl Service for Reader {
 
     fn message(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: Kind, _: &[u8]) {}
 
-    fn mail(&mut self, _: &mut Context<'_, ()>, _: WorkerId, (): ()) {
+    fn mail(&mut self, cx: &mut Context<'_, ()>, _: WorkerId, (): ()) {
         self.read += 1;
+        cx.charge(self.cost);
     }
 
     fn tick(&mut self, cx: &mut Context<'_, ()>) -> Option<Tick> {
         // Once, at its first turn.
         if self.read == 0 {
-            (0..2 * MAIL_PER_TURN_MAX + 1).for_each(|_| cx.post(WorkerId(0), (), Haste::Urgent).unwrap());
+            (0..self.letters).for_each(|_| cx.post(WorkerId(0), (), Haste::Urgent).unwrap());
         }
         None
     }
@@ -167,13 +171,18 @@ impl Service for Reader {
 
 #[test]
 fn mail_of_a_turn_is_bounded() {
-    let script = Script::new(config().first_tick);
-    let fleet = Arc::new(Fleet::new(1, 10, config().first_tick));
-    let mut worker = script.worker_of(WorkerId(0), &config(), &fleet, &mailboxes(1), Reader::default());
-    for read in [0, 1, 2] {
-        worker.turn().unwrap();
-        assert_eq!(worker.service().read, read * MAIL_PER_TURN_MAX);
+    // In letters, and by what they cost beside the unit that each of them is.
+    for (cost, share) in [(0, MAIL_PER_TURN_MAX), (999, MAIL_UNITS_PER_TURN as usize / 1_000)] {
+        let script = Script::new(config().first_tick);
+        let fleet = Arc::new(Fleet::new(1, 10, config().first_tick));
+        let letters = 2 * share + 1;
+        let reader = Reader { letters, cost, ..Reader::default() };
+        let mut worker = script.worker_of(WorkerId(0), &config(), &fleet, &mailboxes(1), reader);
+        for turn in [0, 1, 2] {
+            worker.turn().unwrap();
+            assert_eq!(worker.service().read, turn * share);
+        }
+        script.settle(&mut worker);
+        assert_eq!(worker.service().read, letters);
     }
-    script.settle(&mut worker);
-    assert_eq!(worker.service().read, 2 * MAIL_PER_TURN_MAX + 1);
 }

@@ -50,7 +50,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let end = self.core.now.tick.after(self.core.timing.close);
         let Some(conn) = self.core.get_mut(id) else { return };
         let waits = match &conn.protocol {
-            Protocol::Http(Some(http)) => http.progress.waiting.is_some(),
+            Protocol::Http(Some(http)) => http.progress.waiting.is_some() || http.progress.put_off,
             Protocol::Http(None) => false,
             Protocol::Frames(_) | Protocol::Taken => return,
         };

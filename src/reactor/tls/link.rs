@@ -24,6 +24,8 @@ pub(crate) const UNEXPECTED: [u8; 7] = [21, 3, 1, 0, 2, 2, 10];
 pub(crate) struct Opened {
     /// Bytes of plaintext.
     pub(crate) len: usize,
+    /// Records that were worked off.
+    pub(crate) records: u32,
     /// Behind them the peer broke TLS, or ended it by an alert: nothing that follows is to be taken.
     pub(crate) error: Option<Error>,
 }
@@ -111,7 +113,7 @@ impl Link {
 
     /// Takes `input`, which begins with all that has come and was not done with, and keeps what is still not.
     fn take(&mut self, input: &mut [u8], plain: &mut [u8], out: &mut Vec<u8>) -> Opened {
-        let (used, Opened { len, error }) = self.pump(input, plain, out);
+        let (used, Opened { len, records, error }) = self.pump(input, plain, out);
         let rest = &input[used..];
         let stuffed = rest.len() > TLS_PARTIAL_BYTES_MAX;
         let error = error.or_else(|| stuffed.then(|| general("a message in too many records")));
@@ -121,28 +123,30 @@ impl Link {
         } else {
             self.partial = rest.to_vec();
         }
-        Opened { len, error }
+        Opened { len, records, error }
     }
 
     /// Works off whole records; returns how many bytes of `input` are done with, and what came of them.
     fn pump(&mut self, input: &mut [u8], plain: &mut [u8], out: &mut Vec<u8>) -> (usize, Opened) {
-        let (mut used, mut len) = (0, 0);
+        let (mut used, mut len, mut records) = (0, 0, 0_u32);
         loop {
+            records += 1;
             let UnbufferedStatus { mut discard, state } =
                 self.session.process_tls_records(&mut input[used..]);
             let more = match state {
-                Err(error) => return (used + discard, Opened { len, error: Some(error) }),
+                Err(error) => return (used + discard, Opened { len, records, error: Some(error) }),
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
                         let record = match record {
                             Ok(record) => record,
-                            Err(error) => return (used, Opened { len, error: Some(error) }),
+                            Err(error) => return (used, Opened { len, records, error: Some(error) }),
                         };
                         discard += record.discard;
+                        records += 1;
                         let end = len + record.payload.len();
                         let Some(room) = plain.get_mut(len..end) else {
                             let error = Some(general("more plaintext than records"));
-                            return (used, Opened { len, error });
+                            return (used, Opened { len, records, error });
                         };
                         room.copy_from_slice(record.payload);
                         len = end;
@@ -166,7 +170,7 @@ impl Link {
             };
             used += discard;
             if !more {
-                return (used, Opened { len, error: None });
+                return (used, Opened { len, records, error: None });
             }
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::HandshakeKind;
 use tracing::debug;
 
-use crate::limits::{READS_PER_TURN_MAX, TLS_HANDSHAKES_PER_TURN_MAX, TLS_SEAL_BYTES};
+use crate::limits::{TLS_HANDSHAKES_PER_TURN_MAX, TLS_SEAL_BYTES};
 use crate::reactor::arena::{Arena, Dirty};
 use crate::reactor::conn::{Beat, Flag, Life};
 use crate::reactor::counters::Cause;
@@ -17,6 +17,7 @@ use crate::reactor::outbox::Outbox;
 use crate::reactor::service::Service;
 use crate::reactor::tls::acceptor::Acceptor;
 use crate::reactor::tls::link::{self, Link};
+use crate::reactor::unserved::End;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 
@@ -78,42 +79,42 @@ impl<N: Net, S: Service> Worker<N, S> {
             let Some(id) = self.core.tls.as_mut().and_then(|side| side.waiting.pop_front()) else { return };
             let Some(conn) = self.core.get_mut(id) else { continue };
             conn.flags.clear(Flag::Listed);
+            self.core.work.begin();
             self.open_records(id, true);
+            self.served(id);
         }
     }
 
     fn open_records(&mut self, id: ConnId, to_end: bool) {
-        for _ in 0..READS_PER_TURN_MAX {
-            if self.is_paused(id) {
-                return;
-            }
-            let Some(side) = &mut self.core.tls else { return };
+        self.read_share(id, |worker| {
+            let Some(side) = &mut worker.core.tls else { return false };
             let mut records = mem::take(&mut side.records);
-            let more = match self.transports.get_mut(id.key as usize).map(|socket| socket.read(&mut records))
-            {
-                None => false,
-                Some(Ok(0)) => {
-                    self.cut(id);
-                    false
-                }
-                Some(Ok(len)) => {
-                    self.on_arrival(id, len);
-                    self.on_records(id, &mut records[..len]) && (to_end || len == records.len())
-                }
-                Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => false,
-                Some(Err(_)) => {
-                    self.remove(id, Cause::Reset);
-                    false
-                }
-            };
-            if let Some(side) = &mut self.core.tls {
+            let more = worker.read_once(id, &mut records, to_end);
+            if let Some(side) = &mut worker.core.tls {
                 side.records = records;
             }
-            if !more {
-                return;
+            more
+        });
+    }
+
+    /// Reads records once, into `records`; says whether there may be more to read.
+    fn read_once(&mut self, id: ConnId, records: &mut [u8], to_end: bool) -> bool {
+        match self.transports.get_mut(id.key as usize).map(|socket| socket.read(records)) {
+            None => false,
+            Some(Ok(0)) => {
+                self.cut(id);
+                false
+            }
+            Some(Ok(len)) => {
+                self.on_arrival(id, len);
+                self.on_records(id, &mut records[..len]) && (to_end || len == records.len())
+            }
+            Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => false,
+            Some(Err(_)) => {
+                self.remove(id, Cause::Reset);
+                false
             }
         }
-        self.list(id);
     }
 
     /// Takes records; says whether the connection is to be read on.
@@ -132,6 +133,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let mut plain = mem::take(&mut self.buffer);
         let opened = link.open(records, &mut plain, &mut out);
         let (kind, ended) = (link.finished(), link.has_ended());
+        self.core.work.charge_records(opened.records, records.len());
         let failed = opened.error.is_some() && link.is_handshaking() && link.fail();
         self.count_handshake(kind, failed);
         self.emit(id, &out);
@@ -141,8 +143,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         self.buffer = plain;
         match opened.error {
-            Some(error) => self.broken(id, &error),
-            None if ended => self.on_end(id),
+            Some(error) => self.ends(id, End::Broken(error)),
+            None if ended => self.ends(id, End::Told),
             None => {}
         }
         self.core.get(id).is_some()
@@ -166,7 +168,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// The peer broke TLS or gave it up: our alert is on its way, and nothing follows.
-    fn broken(&mut self, id: ConnId, error: &rustls::Error) {
+    pub(crate) fn broken(&mut self, id: ConnId, error: &rustls::Error) {
         debug!(conn = id.to_bits(), %error, "TLS failed");
         let end = self.core.now.tick.after(self.core.timing.close);
         let Some(conn) = self.core.get_mut(id) else { return };
