@@ -103,3 +103,30 @@ fn a_shared_frame_is_compressed_once_for_a_window() {
         assert_eq!(asked, asks);
     }
 }
+
+#[test]
+fn what_does_not_compress_leaves_nothing_behind() {
+    // Bytes of a xorshift generator.
+    let noise = |seed: u64, len: usize| {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        std::iter::repeat_with(move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        })
+        .flatten()
+        .take(len)
+        .collect::<Vec<u8>>()
+    };
+    for bits in 9..=15 {
+        let mut deflater = Deflater::new(bits);
+        for (round, len) in [600, 10_000, 70_000, 300_000].into_iter().cycle().take(120).enumerate() {
+            let mut data = Vec::new();
+            assert!(!deflater.deflate(&[], &noise(round as u64 + 1, len), &mut data), "{bits} {len}");
+            let message = lines(round, 20);
+            assert!(deflater.deflate(&[], &message, &mut data));
+            assert!(Sink::new(bits).message(&data) == message, "{bits} {len}");
+        }
+    }
+}

@@ -7,6 +7,8 @@ use flate2::{Compress, Compression, FlushCompress};
 const LEVEL: u32 = 2;
 /// RFC 7692 §7.2.1: what a flushed stream ends in, and is taken off.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+/// What is thrown away at once of the output that there was no room for.
+const DRAIN_BYTES: usize = 4 << 10;
 
 /// A compressor, for messages of any connection whose peer has a window of at least its bits.
 #[derive(Debug)]
@@ -36,6 +38,7 @@ impl Deflater {
             // A flush that filled the room may have more to say.
             && out.len() < out.capacity();
         if !flushed || !out.ends_with(&TAIL) {
+            self.drain();
             return false;
         }
         out.truncate(out.len() - TAIL.len());
@@ -44,5 +47,17 @@ impl Deflater {
             out.push(0);
         }
         out.len() < message.len().max(2)
+    }
+    /// Throws away what a flush had no room for. A reset forgets those bytes (zlib-rs 0.6), but not how far into its buffer
+    /// they stood: without this, a few messages that don't compress use the buffer up, and the next one is a panic.
+    fn drain(&mut self) {
+        let mut sink = [0; DRAIN_BYTES];
+        loop {
+            let before = self.compress.total_out();
+            let drained = self.compress.compress(&[], &mut sink, FlushCompress::None);
+            if drained.is_err() || self.compress.total_out() - before < DRAIN_BYTES as u64 {
+                return;
+            }
+        }
     }
 }
