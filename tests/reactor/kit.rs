@@ -13,6 +13,7 @@ use rollcall::wire::session::Kind;
 use rollcall::wire::upgrade::Upgrade;
 
 use super::script::Script;
+use super::wires::noise;
 
 /// Starts just before the tick wraps, so that every test that lasts crosses the wrap.
 pub(super) const FIRST: Tick = Tick(u32::MAX - 300);
@@ -95,7 +96,10 @@ impl Service for Recorder {
             b"tell all" => self.sent.extend(self.conns.iter().map(|other| cx.send(*other, kind, payload))),
             // Costs so much, and is not answered.
             cost if cost.starts_with(b"cost ") => cx.charge(number(&cost[5..])),
-            b"flood" => self.sent.extend((0..64).map(|_| cx.send(conn, kind, &[b'x'; 100_000]))),
+            b"flood" => {
+                let junk = noise(1, 100_000);
+                self.sent.extend((0..64).map(|_| cx.send(conn, kind, &junk)));
+            }
             _ => self.sent.push(cx.send(conn, kind, payload)),
         }
     }

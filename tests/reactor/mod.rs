@@ -1,6 +1,7 @@
 //! The worker over a scripted world: sockets that a test plays, and a clock that it moves.
 
 mod addresses;
+mod bulk;
 mod calls;
 mod deflate;
 mod heartbeat;
@@ -17,4 +18,5 @@ mod simulation;
 mod slow;
 mod threads;
 mod tls;
+mod wires;
 mod work;

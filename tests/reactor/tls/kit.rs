@@ -17,29 +17,29 @@ use crate::reactor::script::Script;
 
 /// A certificate with its key, both PEM.
 #[derive(Clone)]
-pub(super) struct Pair {
-    pub(super) certificate: String,
-    pub(super) key: String,
+pub(in crate::reactor) struct Pair {
+    pub(in crate::reactor) certificate: String,
+    pub(in crate::reactor) key: String,
 }
 
 impl Pair {
-    pub(super) fn pems(&self) -> (Pem, Pem) {
+    pub(in crate::reactor) fn pems(&self) -> (Pem, Pem) {
         (pem("cert.pem", &self.certificate), pem("key.pem", &self.key))
     }
 }
 
-pub(super) fn pem(name: &str, text: &str) -> Pem {
+pub(in crate::reactor) fn pem(name: &str, text: &str) -> Pem {
     Pem { name: name.to_owned(), bytes: text.as_bytes().to_vec() }
 }
 
 /// Who signs.
-pub(super) struct Authority {
+pub(in crate::reactor) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pub(super) certificate: String,
+    pub(in crate::reactor) certificate: String,
 }
 
 impl Authority {
-    pub(super) fn new() -> Authority {
+    pub(in crate::reactor) fn new() -> Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "tests");
@@ -50,17 +50,17 @@ impl Authority {
     }
 
     /// A certificate for these names with an EC key.
-    pub(super) fn pair(&self, names: &[&str]) -> Pair {
+    pub(in crate::reactor) fn pair(&self, names: &[&str]) -> Pair {
         self.signed(names, &[], &KeyPair::generate().unwrap())
     }
 
     /// One with these common names.
-    pub(super) fn client(&self, common_names: &[&str]) -> Pair {
+    pub(in crate::reactor) fn client(&self, common_names: &[&str]) -> Pair {
         self.signed(&["client.test"], common_names, &KeyPair::generate().unwrap())
     }
 
     /// One for a key from elsewhere.
-    pub(super) fn signed(&self, names: &[&str], common_names: &[&str], key: &KeyPair) -> Pair {
+    pub(in crate::reactor) fn signed(&self, names: &[&str], common_names: &[&str], key: &KeyPair) -> Pair {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
@@ -72,7 +72,7 @@ impl Authority {
     }
 
     /// A client that trusts this authority and shows `pair`.
-    pub(super) fn trusted_by(
+    pub(in crate::reactor) fn trusted_by(
         &self,
         versions: &[&'static SupportedProtocolVersion],
         pair: Option<&Pair>,
@@ -81,7 +81,7 @@ impl Authority {
     }
 
     /// The same, knowing no more than `provider`.
-    pub(super) fn trusted_with(
+    pub(in crate::reactor) fn trusted_with(
         &self,
         provider: CryptoProvider,
         versions: &[&'static SupportedProtocolVersion],
@@ -106,7 +106,7 @@ impl Authority {
     }
 }
 
-pub(super) fn acceptor(pairs: &[&Pair], client_ca: Option<&str>) -> Arc<Acceptor> {
+pub(in crate::reactor) fn acceptor(pairs: &[&Pair], client_ca: Option<&str>) -> Arc<Acceptor> {
     let credentials = Credentials {
         pairs: pairs.iter().map(|pair| pair.pems()).collect(),
         client_ca: client_ca.map(|text| pem("ca.pem", text)),
@@ -115,34 +115,37 @@ pub(super) fn acceptor(pairs: &[&Pair], client_ca: Option<&str>) -> Arc<Acceptor
 }
 
 /// A stage whose listener speaks TLS, and a client's settings that go with it.
-pub(super) struct Secure {
-    pub(super) stage: Stage,
-    pub(super) client: Arc<ClientConfig>,
+pub(in crate::reactor) struct Secure {
+    pub(in crate::reactor) stage: Stage,
+    pub(in crate::reactor) client: Arc<ClientConfig>,
 }
 
 impl Secure {
-    pub(super) fn new() -> Secure {
+    pub(in crate::reactor) fn new() -> Secure {
         Secure::with(&config(), rustls::ALL_VERSIONS)
     }
 
-    pub(super) fn with(config: &Config, versions: &[&'static SupportedProtocolVersion]) -> Secure {
+    pub(in crate::reactor) fn with(
+        config: &Config,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Secure {
         let authority = Authority::new();
         let mut stage = Stage::new(config);
         stage.worker.secure(0, acceptor(&[&authority.pair(&["localhost"])], None));
         Secure { stage, client: authority.trusted_by(versions, None) }
     }
 
-    pub(super) fn connect(&mut self) -> Client {
+    pub(in crate::reactor) fn connect(&mut self) -> Client {
         Client::connect(&self.stage, &self.client, "localhost")
     }
 
     /// One whose connection comes from there.
-    pub(super) fn connect_from(&mut self, address: &str) -> Client {
+    pub(in crate::reactor) fn connect_from(&mut self, address: &str) -> Client {
         Client::over(self.stage.script.connect_from(address), &self.client, "localhost")
     }
 
     /// A client whose upgrade was accepted.
-    pub(super) fn open(&mut self) -> Client {
+    pub(in crate::reactor) fn open(&mut self) -> Client {
         let mut client = self.connect();
         client.upgrade(&mut self.stage);
         client
@@ -150,17 +153,21 @@ impl Secure {
 }
 
 /// rustls's client on a scripted connection.
-pub(super) struct Client {
-    pub(super) session: ClientConnection,
-    pub(super) id: usize,
+pub(in crate::reactor) struct Client {
+    pub(in crate::reactor) session: ClientConnection,
+    pub(in crate::reactor) id: usize,
     /// What it makes of what it was sent.
-    pub(super) error: Option<rustls::Error>,
+    pub(in crate::reactor) error: Option<rustls::Error>,
     plain: Vec<u8>,
-    pub(super) ended: bool,
+    pub(in crate::reactor) ended: bool,
 }
 
 impl Client {
-    pub(super) fn connect(stage: &Stage, config: &Arc<ClientConfig>, name: &'static str) -> Client {
+    pub(in crate::reactor) fn connect(
+        stage: &Stage,
+        config: &Arc<ClientConfig>,
+        name: &'static str,
+    ) -> Client {
         Client::over(stage.script.connect(), config, name)
     }
 
@@ -170,7 +177,7 @@ impl Client {
     }
 
     /// The records that it wants to send.
-    pub(super) fn records(&mut self) -> Vec<u8> {
+    pub(in crate::reactor) fn records(&mut self) -> Vec<u8> {
         let mut records = Vec::new();
         while self.session.wants_write() {
             self.session.write_tls(&mut records).unwrap();
@@ -179,7 +186,7 @@ impl Client {
     }
 
     /// Takes what the server has written; says whether that was anything.
-    pub(super) fn take(&mut self, script: &Script) -> bool {
+    pub(in crate::reactor) fn take(&mut self, script: &Script) -> bool {
         let written = script.written(self.id);
         let mut rest = written.as_slice();
         while !rest.is_empty() && self.error.is_none() {
@@ -204,12 +211,12 @@ impl Client {
     }
 
     /// Lets both sides speak until neither has anything to say.
-    pub(super) fn settle(&mut self, stage: &mut Stage) {
+    pub(in crate::reactor) fn settle(&mut self, stage: &mut Stage) {
         self.settle_in(stage, usize::MAX);
     }
 
     /// The same, the server being given `most` bytes at a time.
-    pub(super) fn settle_in(&mut self, stage: &mut Stage, most: usize) {
+    pub(in crate::reactor) fn settle_in(&mut self, stage: &mut Stage, most: usize) {
         loop {
             let records = self.records();
             for part in records.chunks(most.min(records.len().max(1))) {
@@ -223,26 +230,26 @@ impl Client {
         }
     }
 
-    pub(super) fn send(&mut self, stage: &mut Stage, plain: &[u8]) {
+    pub(in crate::reactor) fn send(&mut self, stage: &mut Stage, plain: &[u8]) {
         self.write(plain);
         self.settle(stage);
     }
 
-    pub(super) fn write(&mut self, plain: &[u8]) {
+    pub(in crate::reactor) fn write(&mut self, plain: &[u8]) {
         self.session.set_buffer_limit(None);
         self.session.writer().write_all(plain).unwrap();
     }
 
     /// The plaintext that has come.
-    pub(super) fn received(&mut self) -> Vec<u8> {
+    pub(in crate::reactor) fn received(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.plain)
     }
 
-    pub(super) fn frames(&mut self) -> Vec<(Opcode, Vec<u8>)> {
+    pub(in crate::reactor) fn frames(&mut self) -> Vec<(Opcode, Vec<u8>)> {
         frames(&self.received())
     }
 
-    pub(super) fn upgrade(&mut self, stage: &mut Stage) {
+    pub(in crate::reactor) fn upgrade(&mut self, stage: &mut Stage) {
         self.send(stage, &upgrade_request("/"));
         let response = self.received();
         assert!(

@@ -2,7 +2,7 @@
 
 mod endings;
 mod handshakes;
-mod kit;
+pub(super) mod kit;
 mod load;
 mod proxied;
 mod real;
