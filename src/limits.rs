@@ -180,6 +180,9 @@ pub const ACCEPT_RETRY_TICKS: u32 = 10;
 pub const ANSWER_TICKS_MAX: u32 = 100;
 /// Ticks that a keep-alive connection may wait between two requests.
 pub const KEEP_ALIVE_TICKS: u32 = 7500;
+/// Ticks for which figures are told again as they were: a worker makes `/metrics`, `/api/v1/stats` and `/api/v1/memory` anew at
+/// most ten times a second, however often it is asked.
+pub const FIGURES_TICKS: u32 = 10;
 /// A worker that has been in one turn for longer than this is stuck: `/healthz` answers 503.
 pub const STUCK_TURN_MILLIS: u64 = 2_000;
 

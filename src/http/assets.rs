@@ -5,7 +5,7 @@
 //! the style by its hash, and lets in no other script, style or address.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -77,18 +77,41 @@ pub fn wants_page(head: &Head<'_>) -> bool {
     head.list("Accept").any(|range| range.split(';').next() == Some("text/html"))
 }
 
-/// The page at `/`. `auth` and `side` are told to its script: whether tokens are asked for, and which listener this is.
+/// The page at `/`, made once for each `auth` and `side`, of which there are few. These are told to its script: whether tokens are asked for, and which listener this is.
 #[must_use]
-pub fn page(head: &Head<'_>, auth: &str, side: &str) -> Response {
+pub fn page(head: &Head<'_>, auth: &'static str, side: &'static str) -> Response {
     static STYLE: LazyLock<String> = LazyLock::new(|| lean(PAGE_CSS));
     static POLICY: LazyLock<String> = LazyLock::new(|| policy(&STYLE));
-    let html = PAGE_HTML
-        .replace("{css}", &STYLE)
-        .replace("{auth}", auth)
-        .replace("{side}", side)
-        .replace("{version}", env!("CARGO_PKG_VERSION"));
-    File::new(HTML, html).response(head).with("Vary", "Accept").with("Content-Security-Policy", &**POLICY)
+    // Made once for the process: each place is taken by the first variant that finds it free.
+    static PAGES: [OnceLock<Variant>; PAGES_MAX] = [const { OnceLock::new() }; PAGES_MAX];
+    let make = || {
+        let html = PAGE_HTML
+            .replace("{css}", &STYLE)
+            .replace("{auth}", auth)
+            .replace("{side}", side)
+            .replace("{version}", env!("CARGO_PKG_VERSION"));
+        Variant { auth, side, file: File::new(HTML, html) }
+    };
+    let of_this = |place: &'static OnceLock<Variant>| {
+        Some(place.get_or_init(make)).filter(|page| page.auth == auth && page.side == side)
+    };
+    let made = PAGES.iter().find_map(of_this);
+    let response = made.map_or_else(
+        || Response::text(500, "the page has more variants than there is room for"),
+        |page| page.file.response(head),
+    );
+    response.with("Vary", "Accept").with("Content-Security-Policy", &**POLICY)
 }
+
+/// The page as it is for one way to authenticate and one kind of listener.
+struct Variant {
+    auth: &'static str,
+    side: &'static str,
+    file: File,
+}
+
+/// Three ways to authenticate, three kinds of listeners, and room for more.
+const PAGES_MAX: usize = 16;
 
 /// What the page may load and do: its own scripts and addresses, and this one style.
 fn policy(style: &str) -> String {
@@ -125,15 +148,12 @@ impl File {
 
     /// RFC 9110 §13.1.2: 304 to who names what is here. `no-cache` lets it be kept, and asks each time: a page and a client
     /// of two versions never meet.
-    fn response(&self, head: &Head<'_>) -> Response {
+    fn response(&'static self, head: &Head<'_>) -> Response {
         let known = head
             .list("If-None-Match")
             .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.etag);
-        let (status, body) = if known { (304, Cow::Borrowed("")) } else { (200, self.text.clone()) };
-        let body = match body {
-            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-        };
+        let (status, text) = if known { (304, "") } else { (200, &*self.text) };
+        let body = Cow::Borrowed(text.as_bytes());
         Response { status, content_type: self.content_type, fields: Vec::new(), body }
             .with("ETag", &*self.etag)
             .with("Cache-Control", "no-cache")
@@ -174,6 +194,20 @@ mod tests {
         let hash = BASE64_STANDARD.encode(Sha256::digest(style));
         assert!(field(&page, "Content-Security-Policy").contains(&format!("style-src 'sha256-{hash}'")));
         assert!(!html.contains("{css}") && html.contains("auth=none side=whole"));
+    }
+
+    #[test]
+    fn each_variant_of_the_page_is_made_once() {
+        for auth in ["none", "early", "late"] {
+            for side in ["whole", "public", "admin"] {
+                let [first, second] = [(), ()].map(|()| asked("", |head| page(head, auth, side)));
+                let html = std::str::from_utf8(&first.body).unwrap();
+                assert!(html.contains(&format!("auth={auth} side={side}")));
+                assert!(matches!(first.body, Cow::Borrowed(_)), "it was copied");
+                assert!(std::ptr::eq(first.body.as_ptr(), second.body.as_ptr()), "it was made again");
+                assert_eq!(field(&first, "ETag"), field(&second, "ETag"));
+            }
+        }
     }
 
     #[test]

@@ -8,12 +8,14 @@
 //! | [`health`] | `/healthz`, `/readyz` |
 //! | [`metrics`] | `/metrics` |
 //! | [`memory`] | what resident memory is for |
+//! | `recent` | figures that are made at most ten times a second |
 
 pub mod api;
 pub mod assets;
 pub mod health;
 pub mod memory;
 pub mod metrics;
+mod recent;
 pub mod site;
 
 pub use site::{Site, SiteSettings};

@@ -322,14 +322,14 @@ impl Site {
         }
     }
 
-    fn page(&self, cx: &Context<'_, Letter>, page: Page, side: Side, head: &Head<'_>) -> Response {
+    fn page(&mut self, cx: &Context<'_, Letter>, page: Page, side: Side, head: &Head<'_>) -> Response {
         match page {
             Page::Index if assets::wants_page(head) => assets::page(head, self.auth(), side.name()),
             Page::Index => Response::text(200, &index(side)).with("Vary", "Accept"),
             Page::Asset(asset) => asset.response(head),
             Page::Healthz => health::healthz(cx.fleet(), cx.now()),
             Page::Readyz => health::readyz(cx.fleet(), cx.shortages()),
-            Page::Metrics => self.metrics.response(),
+            Page::Metrics => self.metrics.response(cx.now().tick),
             // Its requests are not answered here.
             Page::Api => Response::text(404, NOT_FOUND),
             // RFC 9110 §15.5.22: a 426 names what to upgrade to.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 use rollcall::http::{Site, SiteSettings, health};
 use rollcall::reactor::{Accept, Admission, Config, ConnId, Context, Server, Service};
@@ -202,9 +203,15 @@ fn metrics_count_what_happened() {
     }
     socket.close(None).unwrap();
     while socket.read().is_ok() {}
-    let text = get(address, "/metrics").body;
-    for line in ["rollcall_ended_total{cause=\"closed\"} 1", "rollcall_websockets 0"] {
-        assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+    // For a moment figures are told again as they were.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let text = get(address, "/metrics").body;
+        let has = |line: &str| text.lines().any(|found| found == line);
+        if has("rollcall_ended_total{cause=\"closed\"} 1") && has("rollcall_websockets 0") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the end is missing in\n{text}");
     }
 }
 

@@ -21,7 +21,8 @@ use slab::Slab;
 use crate::http::api::guard::Guard;
 use crate::http::api::route::{Figures, Refused, Route};
 use crate::http::memory::{Receipt, Weigh};
-use crate::reactor::{Answer, Context, Fleet, RequestId};
+use crate::http::recent::Recent;
+use crate::reactor::{Answer, Context, RequestId};
 use crate::service::presence::{Letter, Presence};
 use crate::wire::http::{Head, Refusal, Response};
 
@@ -30,6 +31,8 @@ use crate::wire::http::{Head, Refusal, Response};
 pub struct Api {
     guard: Arc<Guard>,
     weigh: Option<Weigh>,
+    stats: Recent,
+    memory: Recent,
     /// Requests that wait, by the ticket that their reply will carry.
     waiting: Slab<Waiting>,
 }
@@ -45,7 +48,7 @@ impl Api {
     /// The API of a worker.
     #[must_use]
     pub fn new(guard: Arc<Guard>, weigh: Option<Weigh>) -> Api {
-        Api { guard, weigh, waiting: Slab::new() }
+        Api { guard, weigh, stats: Recent::default(), memory: Recent::default(), waiting: Slab::new() }
     }
 
     /// Whether a path is the API's.
@@ -94,7 +97,7 @@ impl Api {
     }
 
     fn respond(
-        &self,
+        &mut self,
         cx: &Context<'_, Letter>,
         head: &Head<'_>,
         body: &[u8],
@@ -106,18 +109,30 @@ impl Api {
         }
         self.guard.admit(head, listener)?;
         Ok(match route::route(head, body)? {
-            Route::Figures(Figures::Stats) => Asked::Now(stats::response(cx.fleet(), cx.now())),
-            Route::Figures(Figures::Memory) => Asked::Now(self.memory(cx.fleet())),
+            Route::Figures(Figures::Stats) => Asked::Now(self.stats(cx)),
+            Route::Figures(Figures::Memory) => Asked::Now(self.memory(cx)),
             Route::Ask(ask) => Asked::Presence(ask),
         })
     }
 }
 
 impl Api {
-    /// The memory receipt.
-    fn memory(&self, fleet: &Fleet) -> Response {
-        answer::json(200, Receipt::of(fleet, self.weigh.map(|weigh| weigh())).json())
+    /// The figures of a live chart.
+    fn stats(&mut self, cx: &Context<'_, Letter>) -> Response {
+        let now = cx.now();
+        figures(self.stats.get(now.tick, || Some(stats::json(cx.fleet(), now))))
     }
+
+    /// The memory receipt.
+    fn memory(&mut self, cx: &Context<'_, Letter>) -> Response {
+        let weigh = self.weigh;
+        let receipt = || Receipt::of(cx.fleet(), weigh.map(|weigh| weigh())).json();
+        figures(self.memory.get(cx.now().tick, || Some(receipt())))
+    }
+}
+
+fn figures(json: Option<&str>) -> Response {
+    answer::json(200, json.unwrap_or_default().to_owned())
 }
 
 /// What a request comes to.

@@ -3,12 +3,10 @@
 
 use std::fmt::Write as _;
 
-use crate::http::api::answer::json;
 use crate::http::site::{ROOMS_GAUGE, USERS_GAUGE};
 use crate::reactor::Fleet;
 use crate::reactor::counters::{Cause, Counters, HISTOGRAM_BUCKETS, Histogram};
 use crate::time::Now;
-use crate::wire::http::Response;
 
 type Figure = fn(&Counters) -> u64;
 
@@ -29,7 +27,7 @@ const FIGURES: [(&str, Figure); 12] = [
 ];
 
 /// The figures as they are now.
-pub(crate) fn response(fleet: &Fleet, now: Now) -> Response {
+pub(crate) fn json(fleet: &Fleet, now: Now) -> String {
     let mut text = format!(
         r#"{{"version":"{}","time_ms":{},"uptime_s":{},"draining":{},"connections":{},"max_connections":{},{}"#,
         env!("CARGO_PKG_VERSION"),
@@ -52,7 +50,7 @@ pub(crate) fn response(fleet: &Fleet, now: Now) -> Response {
         format!(r#"{{"connections":{connections},{}}}"#, figures(|figure| figure(&worker.counters)))
     });
     let _ = write!(text, r#","workers":[{}]}}"#, workers.collect::<Vec<_>>().join(","));
-    json(200, text)
+    text
 }
 
 /// Where a histogram is found.
