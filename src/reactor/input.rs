@@ -44,7 +44,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// turn. Plain connections and those over TLS are read by this alone: what was read first is served first.
     pub(crate) fn read_share(&mut self, id: ConnId, mut once: impl FnMut(&mut Self) -> bool) {
         for _ in 0..READS_PER_TURN_MAX {
-            if self.is_paused(id) || self.has_unserved(id) {
+            if self.core.unserved.has(id) || self.is_paused(id) {
                 return;
             }
             if self.core.work.is_spent() {
@@ -191,9 +191,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         if deflate.is_some() {
             self.core.deflate.release(id);
         }
-        let goes_on = self.reads_frames(id);
+        if used < bytes.len() && !self.reads_frames(id) {
+            used = bytes.len();
+        }
         self.put_back(id, session);
-        if goes_on { used } else { bytes.len() }
+        used
     }
 
     /// Keeps input that the connection's share of this turn was not enough for, and goes on with it in the next.
@@ -221,22 +223,28 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     fn event(&mut self, id: ConnId, event: &Event<'_>) {
         let open = self.core.get(id).is_some_and(|conn| conn.life == Life::Open);
-        self.core.work.charge_frame(event.payload_len());
         match *event {
             Event::Message(kind, payload) if open => {
+                self.core.work.charge_frame(payload.len());
                 self.core.counters().messages_received.add(1);
                 self.service.message(&mut Context { core: &mut self.core }, id, kind, payload);
                 self.settle();
             }
             Event::Ping(payload) if open => {
+                self.core.work.charge_frame(0);
                 self.core.pong(id, payload);
                 // No service is called, but a flood of Pings fills the arena as messages do.
                 self.settle();
             }
-            Event::Pong(payload) if open => self.pong(id, payload),
+            Event::Pong(payload) if open => {
+                self.core.work.charge_frame(0);
+                self.pong(id, payload);
+            }
             Event::Close(ref close) => self.closed_by_peer(id, close),
             // RFC 6455 §5.5.1: after its own Close an endpoint may drop what still comes.
-            Event::Message(..) | Event::Ping(_) | Event::Pong(_) => {}
+            Event::Message(_, payload) | Event::Ping(payload) | Event::Pong(payload) => {
+                self.core.work.charge_frame(payload.len());
+            }
         }
     }
 
@@ -291,10 +299,16 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.unserved.has(id) || self.core.get(id).is_some_and(put_off)
     }
 
-    /// Whether the connection must not be read now: its peer doesn't read what it is sent.
+    /// Whether the connection must not be read now: its peer doesn't read what it is sent, or requests that were read wait
+    /// for its next share.
     pub(crate) fn is_paused(&mut self, id: ConnId) -> bool {
         let Some(conn) = self.core.get_mut(id) else { return true };
-        let full = matches!(&conn.protocol, Protocol::Http(Some(http)) if http.is_full());
+        let full = match &conn.protocol {
+            // It is listed, and nobody else need remember it.
+            Protocol::Http(Some(http)) if http.is_put_off() => return true,
+            Protocol::Http(Some(http)) => http.is_full(),
+            _ => false,
+        };
         let stuffed = full || matches!(conn.life, Life::Http | Life::Open) && conn.is_stuffed();
         if stuffed {
             conn.flags.set(Flag::Paused);

@@ -22,15 +22,15 @@ use crate::limits::{CONNECTION_UNITS_PER_TURN, INFLATED_BYTES_PER_UNIT};
 use crate::reactor::ids::ConnId;
 
 /// The parts of a unit that are counted.
-const PARTS: u32 = 16;
+const PARTS: u64 = 16;
 /// A connection's share of a turn, in parts.
-const SHARE: u32 = CONNECTION_UNITS_PER_TURN * PARTS;
+const SHARE: u64 = CONNECTION_UNITS_PER_TURN as u64 * PARTS;
 
 /// The work of what is being served, and the debts of those that were served more than their share.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     /// Parts of a unit since [`Work::begin`].
-    spent: u32,
+    spent: u64,
     /// Units, by slab key.
     debts: HashMap<u32, u32>,
 }
@@ -45,7 +45,7 @@ impl Work {
     /// Adds units to what is being served.
     #[inline]
     pub(crate) fn charge(&mut self, units: u32) {
-        self.spent = self.spent.saturating_add(units.saturating_mul(PARTS));
+        self.spent += u64::from(units) * PARTS;
     }
 
     /// A frame with a payload of `len` bytes is acted on.
@@ -62,7 +62,7 @@ impl Work {
 
     /// `len` bytes of TLS were `records` records.
     pub(crate) fn charge_records(&mut self, records: u32, len: usize) {
-        self.charge_parts(records.saturating_mul(PARTS / 2), len, 2 << 10);
+        self.charge_parts(u64::from(records) * PARTS / 2, len, 2 << 10);
     }
 
     /// A request is answered with `len` bytes.
@@ -77,14 +77,13 @@ impl Work {
 
     /// Compressed bytes, with what they come to, that may be inflated before the share is used up.
     pub(crate) fn inflatable(&self) -> usize {
-        (SHARE.saturating_sub(self.spent) as usize * INFLATED_BYTES_PER_UNIT).div_ceil(PARTS as usize)
+        let left = SHARE.saturating_sub(self.spent) * INFLATED_BYTES_PER_UNIT as u64;
+        left.div_ceil(PARTS) as usize
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "lengths are below 2^32")]
-    fn charge_parts(&mut self, parts: u32, bytes: usize, bytes_per_unit: usize) {
-        let more = (bytes * PARTS as usize / bytes_per_unit) as u32;
-        self.spent = self.spent.saturating_add(parts).saturating_add(more);
+    fn charge_parts(&mut self, parts: u64, bytes: usize, bytes_per_unit: usize) {
+        self.spent += parts + bytes as u64 * PARTS / bytes_per_unit as u64;
     }
 
     /// Whether a connection has had its share of the turn.
@@ -93,10 +92,10 @@ impl Work {
         self.spent >= SHARE
     }
 
-    /// Units since [`Work::begin`].
+    /// Whole units since [`Work::begin`].
     #[inline]
     pub(crate) fn units(&self) -> u32 {
-        self.spent / PARTS
+        u32::try_from(self.spent / PARTS).unwrap_or(u32::MAX)
     }
 
     /// A connection has been served: what it had beyond its share is its debt. Says whether it has one.
@@ -105,8 +104,14 @@ impl Work {
         if self.spent < 2 * SHARE {
             return false;
         }
-        *self.debts.entry(id.key).or_default() += self.units() - CONNECTION_UNITS_PER_TURN;
+        self.lend(id);
         true
+    }
+
+    #[cold]
+    fn lend(&mut self, id: ConnId) {
+        let debt = self.debts.entry(id.key).or_default();
+        *debt = debt.saturating_add(u32::try_from((self.spent - SHARE) / PARTS).unwrap_or(u32::MAX));
     }
 
     /// It is a connection's turn to be served more: a share that it had already is taken off its debt. Says whether it was.

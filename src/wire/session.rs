@@ -55,18 +55,6 @@ pub enum Event<'a> {
     Close(Close<'a>),
 }
 
-impl Event<'_> {
-    /// Bytes of its payload; of a Close, those of its reason.
-    #[must_use]
-    #[inline]
-    pub const fn payload_len(&self) -> usize {
-        match self {
-            Event::Message(_, payload) | Event::Ping(payload) | Event::Pong(payload) => payload.len(),
-            Event::Close(close) => close.reason.len(),
-        }
-    }
-}
-
 /// What an extension does to the messages of a session (§9). Shared by sessions: what belongs to one connection lives
 /// with that connection.
 pub trait Extension {
