@@ -30,6 +30,8 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 pub const PIPELINE_BYTES_MAX: usize = HEAD_BYTES_MAX + BODY_BYTES_MAX;
 /// A PROXY protocol header, version 2 with what it carries beside addresses. Past it: 400.
 pub const PROXY_HEADER_BYTES_MAX: usize = 2048;
+/// Places that a worker keeps for clients whom PROXY headers named, while none of them is about to make a request.
+pub const INTRODUCED_KEPT: usize = 64;
 /// Payload of a control frame (RFC 6455 §5.5). Past it: close 1002.
 pub const CONTROL_BYTES_MAX: usize = 125;
 /// Reason of a Close frame: what two bytes of code leave of a control frame.
@@ -256,7 +258,17 @@ pub const TOKEN_KEYS_MAX: usize = 16;
 /// A key file. Past it the file is refused.
 pub const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
 
+/// Random bytes of an API key that the server makes for its run: a guesser has nothing to go by.
+pub const RUN_KEY_BYTES: usize = 24;
+/// The file that a running server leaves for programs of its user. What is beyond isn't read.
+pub const RUNTIME_FILE_BYTES_MAX: u64 = 16 << 10;
+/// Bytes of a path that the log shows of a request of the API. Past it the path is cut.
+pub const AUDIT_PATH_BYTES_MAX: usize = 256;
+/// Refused requests of the API that a worker logs in a second. Past it they are counted, and the count is logged.
+pub const AUDIT_REFUSALS_PER_SECOND: u64 = 5;
+
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= USERS_PER_COMMAND_MAX);
+const _: () = assert!(RUN_KEY_BYTES >= 16, "at least 128 bits");
 const _: () = assert!(CLOSE_REASON_BYTES_MAX == 123);
 const _: () = assert!(HEAD_BYTES_MAX <= READ_BUFFER_BYTES);
 const _: () = assert!(BACKLOG_BYTES_PAUSE <= BACKLOG_BYTES_MAX);

@@ -138,6 +138,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.unserved.forget(id);
         self.core.work.forget(id);
         self.core.fleet.connection_ended();
+        self.forget_introduction(id);
         self.forget_origin(&conn);
         if self.state().scarce.load(Relaxed) {
             self.state().scarce.store(false, Relaxed);

@@ -1,5 +1,7 @@
 //! What a service may do during a call: send, publish, close, answer, post mail.
 
+use std::net::IpAddr;
+
 use crate::limits::{FRAME_HEADER_BYTES_MAX, OWN_BUFFER_BYTES_MIN};
 use crate::reactor::admission::Shortage;
 use crate::reactor::core::{Core, Letter};
@@ -79,6 +81,13 @@ impl<M> Context<'_, M> {
     #[must_use]
     pub fn listener(&self, conn: ConnId) -> usize {
         self.core.get(conn).map_or(0, |conn| usize::from(conn.listener))
+    }
+
+    /// Where the request comes from that [`Service::request`](crate::reactor::Service::request) is called for: the client that a
+    /// trusted proxy names, else the peer. `None` for a Unix socket, and outside of such a call.
+    #[must_use]
+    pub fn requester(&self) -> Option<IpAddr> {
+        self.core.requester
     }
 
     /// Whether the connection came over TLS.

@@ -1,6 +1,7 @@
 //! A worker's state without its sockets and its service: what a [`Context`](crate::reactor::Context) works on.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::limits::{EARLY_FLUSH_BYTES, FRAME_HEADER_BYTES_MAX};
@@ -62,6 +63,10 @@ pub(crate) struct Core<M> {
     pub(crate) answers: VecDeque<(RequestId, Response)>,
     /// The number of the next request.
     pub(crate) next_request: u32,
+    /// Where the request comes from that is being served.
+    pub(crate) requester: Option<IpAddr>,
+    /// Clients that PROXY headers named, by their connection's place in the slab, until it is a WebSocket or gone.
+    pub(crate) introduced: HashMap<u32, IpAddr>,
     /// Workers that have mail and were not rung for.
     pub(crate) unrung: Vec<WorkerId>,
     /// Some output can't wait for the end of the turn.
@@ -96,6 +101,8 @@ impl<M> Core<M> {
             gone: VecDeque::new(),
             answers: VecDeque::new(),
             next_request: 0,
+            requester: None,
+            introduced: HashMap::new(),
             unrung: Vec::new(),
             early: false,
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tracing::{debug, warn};
 
+use crate::limits::INTRODUCED_KEPT;
 use crate::reactor::addresses::{Entered, Over};
 use crate::reactor::admission::{Shortage, Unwanted};
 use crate::reactor::arena::NONE;
@@ -97,6 +98,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                 conn.via = Via::Proxy;
                 let listener = conn.listener;
                 if client.is_none_or(|client| self.is_for(id, client)) {
+                    self.core.introduced.extend(client.map(|client| (id.key, client)));
                     self.behind_preface(id, listener, &mut bytes[len..]);
                 }
             }
@@ -124,18 +126,40 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Why an upgrade would be refused, judged by whom the request is for where a trusted proxy sent it.
     pub(crate) fn behind_proxy(&mut self, id: ConnId, head: &Head<'_>) -> Unwanted {
-        if self.core.get(id).is_some_and(|conn| conn.via == Via::Proxy) {
-            let proxies = &self.core.config.trusted_proxies;
-            let trusted = |address| proxies.iter().any(|network| network.contains(address));
-            let client = forwarded::client(head.list("X-Forwarded-For"), trusted);
-            if let Some(client) = client {
-                return match self.settle_origin(id, client) {
-                    Ok(unwanted) => unwanted,
-                    Err(over) => Unwanted::Over(over),
-                };
-            }
+        if let Some(client) = self.forwarded_for(id, head) {
+            return match self.settle_origin(id, client) {
+                Ok(unwanted) => unwanted,
+                Err(over) => Unwanted::Over(over),
+            };
         }
         self.core.get(id).map_or(Unwanted::No, |conn| conn.unwanted)
+    }
+
+    /// Whom a request is for, where the proxy that sent it is trusted and says so in `X-Forwarded-For`.
+    fn forwarded_for(&self, id: ConnId, head: &Head<'_>) -> Option<IpAddr> {
+        let proxies = &self.core.config.trusted_proxies;
+        let trusted = |address| proxies.iter().any(|network| network.contains(address));
+        self.core.get(id).filter(|conn| conn.via == Via::Proxy)?;
+        forwarded::client(head.list("X-Forwarded-For"), trusted)
+    }
+
+    /// Where a request comes from: as its head, the PROXY header or the socket has it.
+    pub(crate) fn requester(&mut self, id: ConnId, head: &Head<'_>) -> Option<IpAddr> {
+        let introduced = || self.core.introduced.get(&id.key).copied();
+        let named = self.forwarded_for(id, head).or_else(introduced);
+        named.or_else(|| self.transports.get_mut(id.key as usize)?.peer())
+    }
+
+    /// Forgets whom a PROXY header named: the connection is a WebSocket now, or gone.
+    pub(crate) fn forget_introduction(&mut self, id: ConnId) {
+        let introduced = &mut self.core.introduced;
+        if !introduced.is_empty() {
+            introduced.remove(&id.key);
+            if introduced.is_empty() {
+                // A herd's table is given back.
+                introduced.shrink_to(INTRODUCED_KEPT);
+            }
+        }
     }
 
     /// The connection is for `client`. False where it had to be closed.

@@ -317,6 +317,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let counters = self.core.counters();
         counters.upgrades.add(1);
         counters.open.add(1);
+        self.forget_introduction(id);
         self.first_beat(id);
         self.service.open(&mut Context { core: &mut self.core }, id);
         self.settle();
@@ -360,7 +361,9 @@ impl<N: Net, S: Service> Worker<N, S> {
         let request = RequestId { conn: id, serial: self.core.next_request };
         self.core.next_request = request.serial.wrapping_add(1);
         let manner = Manner::of(head);
+        self.core.requester = self.requester(id, head);
         let answer = self.service.request(&mut Context { core: &mut self.core }, request, head, body);
+        self.core.requester = None;
         match answer {
             Answer::Now(response) => self.respond(id, response, manner),
             Answer::Later => self.wait(id, progress, Waiting { serial: request.serial, manner }),

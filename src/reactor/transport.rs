@@ -2,6 +2,7 @@
 //! [`tls`](crate::reactor::tls), it doesn't know: the two differ above it, so that a plain connection pays for nothing.
 
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 
 use crate::sys::net::Socket;
 
@@ -25,6 +26,11 @@ impl<S: Socket> Transport<S> {
 
     pub(crate) fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         retry(|| self.0.write_vectored(parts))
+    }
+
+    /// Where the peer is.
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        self.0.peer()
     }
 
     /// Ends our stream; the peer's may go on.

@@ -44,6 +44,11 @@ impl Socket for TcpSocket {
         // It fails where the connection is gone, and then there is nothing to finish.
         let _ = rustix::net::shutdown(&self.0, Shutdown::Write);
     }
+
+    fn peer(&self) -> Option<IpAddr> {
+        let peer = rustix::net::getpeername(&self.0).ok()??;
+        SocketAddr::try_from(peer).ok().map(|peer| peer.ip().to_canonical())
+    }
 }
 
 impl TcpSocket {
@@ -236,7 +241,7 @@ mod tests {
         let (mut ready, wait) = (Vec::new(), Some(Duration::from_secs(20)));
         epoll.wait(&mut ready, wait).unwrap();
         let (accepted, peer) = epoll.accept(0).unwrap();
-        assert_eq!(peer, Some(address.ip()));
+        assert_eq!((peer, accepted.peer()), (Some(address.ip()), Some(address.ip())));
         let number = accepted.0.as_raw_fd();
         for (scarce_from, is_scarce) in [(number + 1, false), (number, true), (number - 1, true)] {
             epoll.scarce_from = scarce_from;

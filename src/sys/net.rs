@@ -37,6 +37,11 @@ pub trait Socket {
 
     /// Ends the stream to the peer; what was written before still arrives.
     fn finish(&mut self);
+
+    /// Where the peer is; `None` where it has no address, or is gone.
+    fn peer(&self) -> Option<IpAddr> {
+        None
+    }
 }
 
 /// An event: something about a socket has changed.
