@@ -9,6 +9,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a server may take until it accepts.
@@ -25,6 +27,7 @@ pub struct Child {
     process: std::process::Child,
     address: SocketAddr,
     log: PathBuf,
+    key: String,
 }
 
 impl Child {
@@ -49,9 +52,11 @@ impl Child {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).arg(format!("{scheme}{address}"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
+        let key = key()?;
+        command.env(KEY_VARIABLE, &key);
         let named = |error| io::Error::other(format!("{}: {error}", Path::new(&words[0]).display()));
         let process = spawn(&mut command).map_err(named)?;
-        let mut child = Child { process, address, log };
+        let mut child = Child { process, address, log, key };
         child.wait_until_it_accepts(name)?;
         Ok(child)
     }
@@ -64,6 +69,11 @@ impl Child {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// The key of its API, where it is a rollcall.
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// Sends it a signal, unless it has ended.
@@ -125,11 +135,22 @@ fn send(child: &mut std::process::Child, signal: Signal) -> bool {
     kill_process(pid, signal).is_ok()
 }
 
-/// Status and body of a server's page; `None` where it does not answer.
-pub fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+/// Where a rollcall finds the key that its API is to have. A flag could be seen by others on the machine.
+pub const KEY_VARIABLE: &str = "ROLLCALL_API_KEY";
+
+/// A key for the API of a server that is started here.
+pub fn key() -> io::Result<String> {
+    let mut random = [0; 24];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    Ok(URL_SAFE_NO_PAD.encode(random))
+}
+
+/// Status and body of a page of a server, for who has the key of its API; `None` where it does not answer.
+pub fn get(address: SocketAddr, path: &str, key: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT).ok()?;
     stream.set_read_timeout(Some(ANSWER_TIMEOUT)).ok()?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
+    let request = format!("GET {path} HTTP/1.0\r\nAuthorization: Bearer {key}\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
     let mut response = String::new();
     stream.read_to_string(&mut response).ok()?;
     let (head, body) = response.split_once("\r\n\r\n")?;

@@ -1,12 +1,14 @@
-//! The command line: `rollcall [serve] [flags]`, `rollcall token`, `rollcall cert`, `rollcall config check|print`,
-//! `rollcall --version`.
+//! The command line: `rollcall [serve] [flags]`, `rollcall key`, `rollcall token`, `rollcall cert`,
+//! `rollcall config check|print`, `rollcall --version`.
 //!
 //! It ends with 0, or with one line on stderr: 2 for what was asked wrongly (flags, environment, file), 1 for what the
 //! system refused (a taken port), 70 where a worker panicked, 130 or 143 where a second signal cut the drain short.
 
 mod cert;
 mod heap;
+mod key;
 mod log;
+mod random;
 mod reload;
 mod screen;
 mod serve;
@@ -48,6 +50,8 @@ enum Command {
     /// Runs the server; what happens without a command, too
     #[command(after_help = AFTER_HELP)]
     Serve(Flags),
+    /// Prints the API key that a running server made for its run
+    Key(key::KeyArgs),
     /// Makes a token that the server takes, or a secret to sign tokens with
     Token(token::TokenArgs),
     /// Makes a self-signed certificate and its key, for trying wss://
@@ -119,6 +123,7 @@ fn try_run<S: Service + 'static>(
             let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
             serve::serve(settings, &capacity, (flags, sources), make)
         }
+        Command::Key(args) => key::print(&args),
         Command::Token(args) => token::make(args),
         Command::Cert(flags) => cert::make(flags),
         Command::Config(ConfigCommand::Check(flags)) => {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use rollcall::reactor::{Heartbeat, HeartbeatMode, Listen};
 use rollcall::service::gate::{Auth, Gate};
 
+use super::key::RunKey;
 use crate::config::capacity::{Capacity, count};
 use crate::config::units::{Span, grouped};
 
@@ -19,6 +20,12 @@ pub(super) struct Started<'a> {
     pub(super) private: bool,
     pub(super) heartbeat: Heartbeat,
     pub(super) gate: &'a Gate,
+    /// The API's key, where it was made for this run.
+    pub(super) key: Option<&'a RunKey>,
+    /// That key is printed, and not only where `rollcall key` finds it.
+    pub(super) shows_key: bool,
+    /// How this program was called.
+    pub(super) program: String,
 }
 
 /// Bytes of memory that an idle connection takes: the kernel's socket, file and epoll entry, and ours.
@@ -34,6 +41,9 @@ pub(super) fn screen(started: &Started<'_>) -> String {
     for place in admin {
         line(&mut text, "admin", &admin_face(place));
     }
+    for (name, value) in api(started, public, admin) {
+        line(&mut text, name, &value);
+    }
     text.push_str(&capacity(started.capacity));
     if started.capacity.private && !started.private {
         line(&mut text, "", "the system refuses private tables: all workers share one, and its limit");
@@ -42,7 +52,7 @@ pub(super) fn screen(started: &Started<'_>) -> String {
     line(&mut text, "identity", identity(started.gate));
     text.push_str("\nTry\n");
     let _ = writeln!(text, "  {}", echo_command(&public[0]));
-    let _ = writeln!(text, "  {}", curl_command(admin.first().unwrap_or(&public[0])));
+    let _ = writeln!(text, "  {}", curl_command(started, admin.first()));
     text.push_str("Ctrl-C sends everybody away in order; twice stops at once.\n");
     text
 }
@@ -65,6 +75,34 @@ pub(super) fn capacity(capacity: &Capacity) -> String {
         &format!("with all of them idle about {} of memory, most of it the kernel's", memory(held)),
     );
     text
+}
+
+/// How the API is reached: the page's address with the key, where that was made for this run.
+fn api(started: &Started<'_>, public: &[Listen], admin: &[Listen]) -> Vec<(&'static str, String)> {
+    if !admin.is_empty() {
+        return vec![("API", "on the admin address, without a key".to_owned())];
+    }
+    let Some(made) = started.key else {
+        return vec![("API", "with a key of --api-key or --api-key-file".to_owned())];
+    };
+    let found = if made.is_published() { ": `rollcall key` prints it" } else { "" };
+    let page = public.iter().find_map(page).filter(|_| started.shows_key);
+    match page {
+        Some(page) => vec![
+            ("page", format!("{page}#key={}", made.key)),
+            ("API", format!("with the key behind the #, made for this run{found}")),
+        ],
+        None => vec![("API", format!("with a key made for this run{found}"))],
+    }
+}
+
+/// The page's address on a listener, to be opened on this machine.
+fn page(place: &Listen) -> Option<String> {
+    match place {
+        Listen::Tcp(address) => Some(format!("http://{}/", reachable(*address))),
+        Listen::Tls(address, _) => Some(format!("https://{}/", reachable(*address))),
+        Listen::Unix(..) => None,
+    }
 }
 
 fn heartbeat(heartbeat: &Heartbeat) -> String {
@@ -123,11 +161,17 @@ fn echo_command(place: &Listen) -> String {
     }
 }
 
-fn curl_command(place: &Listen) -> String {
-    match place {
-        Listen::Tcp(address) => format!("curl http://{}/metrics", reachable(*address)),
+/// What shows the metrics: without a key on the admin address and on a Unix socket.
+fn curl_command(started: &Started<'_>, admin: Option<&Listen>) -> String {
+    let bearer = match (admin, started.key) {
+        (Some(_), _) => String::new(),
+        (None, Some(_)) => format!(r#" -H "Authorization: Bearer $({} key)""#, started.program),
+        (None, None) => r#" -H "Authorization: Bearer KEY""#.to_owned(),
+    };
+    match admin.unwrap_or(&started.listening[0]) {
+        Listen::Tcp(address) => format!("curl{bearer} http://{}/metrics", reachable(*address)),
         // Whether its certificate is one that curl trusts, nobody here knows.
-        Listen::Tls(address, _) => format!("curl --insecure https://{}/metrics", reachable(*address)),
+        Listen::Tls(address, _) => format!("curl --insecure{bearer} https://{}/metrics", reachable(*address)),
         Listen::Unix(path, _) => {
             format!("curl --unix-socket {} http://localhost/metrics", path.display())
         }
@@ -178,6 +222,9 @@ mod tests {
             private: false,
             heartbeat: Heartbeat::default(),
             gate: &Gate::default(),
+            key: Some(&RunKey::make().unwrap()),
+            shows_key: true,
+            program: "rollcall".to_owned(),
         };
         let text = screen(&started);
         for part in [
@@ -191,9 +238,41 @@ mod tests {
             "taken at their word",
             "--url ws://127.0.0.1:8080/echo",
             "curl http://[::1]:9000/metrics",
+            "on the admin address, without a key",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
-        assert!(text.lines().count() <= 17 && text.lines().all(|line| line.len() <= 110), "{text}");
+        assert!(text.lines().count() <= 18 && text.lines().all(|line| line.len() <= 110), "{text}");
+    }
+
+    #[test]
+    fn the_key_of_the_run_stands_behind_the_page_and_in_no_command() {
+        let capacity =
+            Capacity { workers: 2, private: true, max_connections: 9, most: 9, reason: "why".to_owned() };
+        let (made, gate) = (RunKey::make().unwrap(), Gate::default());
+        let listening = [Listen::Tcp("0.0.0.0:8080".parse().unwrap())];
+        let started = |key, shows_key| Started {
+            listening: &listening,
+            public: 1,
+            capacity: &capacity,
+            private: true,
+            heartbeat: Heartbeat::default(),
+            gate: &gate,
+            key,
+            shows_key,
+            program: "target/release/rollcall".to_owned(),
+        };
+        let text = screen(&started(Some(&made), true));
+        for part in [
+            &format!("page       http://127.0.0.1:8080/#key={}\n", made.key),
+            "with the key behind the #, made for this run\n",
+            r#"curl -H "Authorization: Bearer $(target/release/rollcall key)" http://127.0.0.1:8080/metrics"#,
+        ] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+        assert_eq!(text.matches(&made.key).count(), 1, "{text}");
+        assert!(!screen(&started(Some(&made), false)).contains(&made.key));
+        let given = screen(&started(None, true));
+        assert!(!given.contains("#key=") && given.contains("Bearer KEY"), "{given}");
     }
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use rollcall::http::{SiteSettings, api};
 use rollcall::identity::Keys;
 use rollcall::reactor::server::Handle;
-use rollcall::reactor::{Config, Fleet, Limits, Server, Service, WorkerId};
+use rollcall::reactor::{Config, Fleet, Limits, Listen, Server, Service, WorkerId};
 use rollcall::service::caps::Caps;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::key::{RunKey, is_printed_to_journal};
 use super::reload::{Reload, SetLimits};
 use super::screen::{self, Started};
 use super::{Failure, Flags, complain, heap, log, say, tls, watchdog};
@@ -49,12 +50,17 @@ pub(super) fn serve<S: Service + 'static>(
     heap::start();
     let caps = Arc::clone(&settings.site.presence.caps);
     let api_keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
+    let mut run_key = make_key(&api_keys.1)?;
     let gate = settings.site.presence.gate.clone();
     let key_ring = gate.keys.clone().map(|keys| KeyRing { keys, files: settings.key_files });
     let site = Arc::new(SiteSettings { weigh: Some(heap::weigh), tidy: Some(heap::tidy), ..settings.site });
     let server =
         Server::start_on(config, listening, move |worker, fleet| make(Arc::clone(&site), worker, fleet))
             .map_err(|error| Failure::system(error.to_string()))?;
+    if let Some(key) = &mut run_key {
+        key.publish(server.listening());
+    }
+    warn_of_open_api(&server.listening()[settings.public..]);
     announce(
         &Started {
             listening: server.listening(),
@@ -63,6 +69,9 @@ pub(super) fn serve<S: Service + 'static>(
             private: server.has_private_tables(),
             heartbeat,
             gate: &gate,
+            key: run_key.as_ref(),
+            shows_key: !is_printed_to_journal(),
+            program: std::env::args().next().unwrap_or_else(|| "rollcall".to_owned()),
         },
         settings.log,
     );
@@ -102,6 +111,24 @@ fn announce(started: &Started<'_>, form: LogForm) {
             }
         }
     }
+}
+
+/// An admin address asks for no key: whoever reaches it is the operator.
+fn warn_of_open_api(admin: &[Listen]) {
+    let addresses = admin.iter().filter_map(Listen::address);
+    for address in addresses.filter(|address| !address.ip().to_canonical().is_loopback()) {
+        tracing::warn!("everybody who reaches the admin address {address} may use the API, without a key");
+    }
+}
+
+/// Makes the key of this run, unless others were given.
+fn make_key(keys: &api::keys::Keys) -> Result<Option<RunKey>, Failure> {
+    if !keys.is_empty() {
+        return Ok(None);
+    }
+    let made = RunKey::make()?;
+    keys.replace(&[made.key.as_str().into()]);
+    Ok(Some(made))
 }
 
 /// The keys that run, and where they come from.
@@ -149,7 +176,7 @@ fn read_api_keys_again(source: &KeySource, keys: &api::keys::Keys) {
     match source.read() {
         Ok(good) => {
             tracing::info!("the API takes {} now", count(good.len(), "key"));
-            keys.replace(good);
+            keys.replace(&good);
         }
         Err((setting, error)) => tracing::error!("the API's keys stay as they were: {setting}: {error}"),
     }

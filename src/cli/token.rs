@@ -1,19 +1,17 @@
 //! `rollcall token`: makes a token, or the secret that tokens are signed with.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use rollcall::identity::{Claims, SigningKey, token};
 use rollcall::limits::TOKEN_BYTES_MAX;
 use rollcall::presence::{Grants, is_name};
 use rollcall::time::{Clock, Tick};
 
-use super::{Failure, say};
+use super::{Failure, random, say};
 use crate::config::keys;
 use crate::config::units::Span;
 
@@ -94,13 +92,10 @@ fn signing_key(private: Option<&Path>, secret: Option<&Path>) -> Result<SigningK
 
 /// Writes a new secret to a file that only its owner can read.
 fn new_secret(path: &Path) -> Result<(), String> {
-    let mut random = [0; SECRET_BYTES];
-    File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut random))
-        .map_err(|error| format!("/dev/urandom: {error}"))?;
+    let secret = random::text::<SECRET_BYTES>()?;
     let mut options = OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| writeln!(file, "{}", URL_SAFE_NO_PAD.encode(random)))
+    file.and_then(|mut file| writeln!(file, "{secret}"))
         .map_err(|error| format!("{}: {error}", path.display()))?;
     let path = path.display();
     say(&format!(

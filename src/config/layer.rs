@@ -19,7 +19,7 @@ pub(crate) struct Layer {
     /// aloud
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) listen: Option<Vec<Address>>,
-    /// Further address, to which /metrics and /api move
+    /// Further address, to which /metrics and /api move; there they need no key
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) admin_listen: Option<Address>,
     /// Permissions of the files of Unix sockets, octal
@@ -44,8 +44,8 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "NAME", help_heading = "Addresses")]
     pub(crate) subprotocol: Option<Vec<String>>,
 
-    /// Key of the API, for `Authorization: Bearer KEY`; without one it answers on loopback alone. Others can see a flag: rather
-    /// set ROLLCALL_API_KEY, or a file
+    /// Key of the API and /metrics, for `Authorization: Bearer KEY` [default: one made for the run, which `rollcall key`
+    /// prints]. Others can see a flag: rather set ROLLCALL_API_KEY, or a file
     #[arg(long, value_name = "KEY", help_heading = "API")]
     pub(crate) api_key: Option<Secret>,
     /// File of keys of the API, one a line, `#` begins a comment; read again on SIGHUP

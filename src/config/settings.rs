@@ -1,5 +1,6 @@
 //! The settings as the server takes them, once the relations between them hold.
 
+mod api;
 mod peers;
 
 use std::hash::{BuildHasher, RandomState};
@@ -7,8 +8,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::api::guard::Guard;
-use rollcall::http::{SiteSettings, api};
+use rollcall::http::SiteSettings;
 use rollcall::identity::Keys;
 use rollcall::limits::{BACKLOG_BYTES_PAUSE, MessageLimits, READ_BUFFER_BYTES, WORKERS_MAX};
 use rollcall::presence::Rules;
@@ -68,7 +68,7 @@ impl Settings {
         let key_files = check.key_files();
         check.reach(&endpoints, !key_files.is_empty() || set(check.layer.tls_client_user))?;
         let site = SiteSettings {
-            api: Arc::new(check.guard(&api_keys, &endpoints)?),
+            api: Arc::new(check.guard(&api_keys, &endpoints, public)?),
             origins: check.origins("origin", check.layer.origin.as_ref())?,
             subprotocols: check.subprotocols()?,
             public_listeners: (endpoints.len() > public).then_some(public),
@@ -262,31 +262,6 @@ impl Check<'_> {
             )),
             _ => Ok(()),
         }
-    }
-
-    /// The API's door. Pages of any origin may come in only where each has to bring a key.
-    fn guard(&self, keys: &KeySource, endpoints: &[Endpoint]) -> Result<Guard, String> {
-        let keys = keys.read().map_err(|(key, error)| self.at(key, &error))?;
-        let mut cors = self.layer.cors_origin.clone().unwrap_or_default();
-        if cors.iter().any(|origin| origin == "*") {
-            if keys.is_empty() {
-                let error = "`*` without a key would let every page there is use the API; set --api-key-file";
-                return Err(self.at("cors-origin", error));
-            }
-            cors = vec!["*".to_owned()];
-        } else {
-            cors = self.origins("cors-origin", Some(&cors))?;
-        }
-        // Behind a Unix socket stands a proxy, and behind that anybody.
-        let loopback = |endpoint: &Endpoint| {
-            endpoint.address().is_some_and(|address| address.ip().to_canonical().is_loopback())
-        };
-        Ok(Guard {
-            keyed: !keys.is_empty(),
-            keys: Arc::new(api::keys::Keys::new(keys)),
-            origins: cors,
-            loopback: endpoints.iter().map(loopback).collect(),
-        })
     }
 
     fn origins(&self, key: &str, origins: Option<&Vec<String>>) -> Result<Vec<String>, String> {

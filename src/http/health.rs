@@ -1,7 +1,8 @@
 //! `/healthz` says whether the server should be restarted, `/readyz` whether it should be sent clients.
 //!
 //! Any worker answers for all of them: a worker that is stuck can't answer, so the others name it. With one worker
-//! a stuck server doesn't answer at all, which a probe's own time-out shows.
+//! a stuck server doesn't answer at all, which a probe's own time-out shows. Both answer everybody, and figures of `/readyz` are
+//! for those alone that may use the API.
 
 use std::fmt::Write as _;
 
@@ -26,14 +27,18 @@ pub fn healthz(fleet: &Fleet, now: Now) -> Response {
     if stuck.is_empty() { Response::text(200, "ok") } else { Response::text(503, &stuck) }
 }
 
-/// 200 `ready`, or 503 with every reason not to send clients here now, and its figures. The connection that asks is counted,
-/// too: at the bound, the next one gets a 503.
-pub fn readyz(fleet: &Fleet, shortages: impl Iterator<Item = Shortage>) -> Response {
+/// 200 `ready`, or 503: with every reason not to send clients here now and its figures for the operator, and with a word for
+/// anybody else. The connection that asks is counted, too: at the bound, the next one gets a 503.
+pub fn readyz(fleet: &Fleet, shortages: impl Iterator<Item = Shortage>, is_operator: bool) -> Response {
     let mut reasons: Vec<String> = shortages.map(|shortage| shortage.to_string()).collect();
     if fleet.is_accept_blocked() {
         reasons.push("out of descriptors or memory: no connection can be accepted".to_owned());
     }
-    if reasons.is_empty() { Response::text(200, "ready") } else { Response::text(503, &reasons.join("\n")) }
+    match (reasons.is_empty(), is_operator) {
+        (true, _) => Response::text(200, "ready"),
+        (false, true) => Response::text(503, &reasons.join("\n")),
+        (false, false) => Response::text(503, "unavailable"),
+    }
 }
 
 #[cfg(test)]
@@ -44,12 +49,19 @@ mod tests {
     #[test]
     fn each_reason_is_named() {
         let fleet = Fleet::new(1, 10, Tick(0));
-        assert_eq!(readyz(&fleet, std::iter::empty()).status, 200);
-        let response = readyz(&fleet, [Shortage::Draining, Shortage::Connections(10, 10)].into_iter());
+        assert_eq!(readyz(&fleet, std::iter::empty(), true).status, 200);
+        let short = || [Shortage::Draining, Shortage::Connections(10, 10)].into_iter();
+        let response = readyz(&fleet, short(), true);
         assert_eq!(response.status, 503);
         assert_eq!(&*response.body, b"draining: this server goes away\nfull: 10 of 10 connections\n");
+        let response = readyz(&fleet, short(), false);
+        assert_eq!(
+            (response.status, &*response.body),
+            (503, &b"unavailable\n"[..]),
+            "figures are the operator's"
+        );
         fleet.workers()[0].accept_blocked.store(true, std::sync::atomic::Ordering::Relaxed);
-        let response = readyz(&fleet, std::iter::empty());
+        let response = readyz(&fleet, std::iter::empty(), true);
         assert_eq!(response.status, 503);
         assert!(response.body.starts_with(b"out of descriptors or memory"));
     }

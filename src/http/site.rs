@@ -6,8 +6,8 @@
 //! | `/rollcall.js`, `/rollcall.d.ts`, … | [`Asset`]: the client, and what the page needs |
 //! | `/ws` | an upgrade: [`Presence`]; a plain request: 426 |
 //! | `/echo` | an upgrade: [`Echo`]; a plain request: 426 |
-//! | `/healthz`, `/readyz` | [`health`] |
-//! | `/metrics` | [`metrics`](super::metrics); on the admin listeners alone where there are any |
+//! | `/healthz`, `/readyz` | [`health`]; figures in `/readyz` for those alone that may use the API |
+//! | `/metrics` | [`metrics`](super::metrics); on the admin listeners alone where there are any, and for those that may use the API |
 //! | `/api/…` | [`api`](super::api); like `/metrics` |
 //!
 //! A further service is a further [`Purpose`]: a path in [`Purpose::of_path`], and an arm where a connection's events
@@ -54,7 +54,7 @@ pub struct SiteSettings {
     pub weigh: Option<Weigh>,
     /// Has the allocator let go of what it keeps for the calling thread: for a worker whose clients have left.
     pub tidy: Option<fn()>,
-    /// Who may use the API.
+    /// Who may use the API and `/metrics`.
     pub api: Arc<Guard>,
 }
 
@@ -254,7 +254,7 @@ impl Service for Site {
 
     fn tick(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
         let due = self.presence.tick(cx);
-        self.api.answer(cx, &mut self.presence);
+        let due = earliest(due, self.api.tick(cx, &mut self.presence));
         let (users, rooms) = self.presence.counts();
         let gauges = &cx.fleet().workers()[cx.worker().index()].counters.service;
         gauges[USERS_GAUGE].set(users as u64);
@@ -298,7 +298,7 @@ impl Service for Site {
             return self.api.request(cx, &mut self.presence, request, head, body);
         }
         Answer::Now(match head.method {
-            "GET" | "HEAD" => self.page(cx, page, side, head),
+            "GET" | "HEAD" => self.page(cx, request, page, side, head),
             "OPTIONS" => Response::text(200, ALLOW).with("Allow", ALLOW),
             _ => Response::text(405, "only GET and HEAD").with("Allow", ALLOW),
         })
@@ -322,14 +322,27 @@ impl Site {
         }
     }
 
-    fn page(&mut self, cx: &Context<'_, Letter>, page: Page, side: Side, head: &Head<'_>) -> Response {
+    fn page(
+        &mut self,
+        cx: &Context<'_, Letter>,
+        request: RequestId,
+        page: Page,
+        side: Side,
+        head: &Head<'_>,
+    ) -> Response {
         match page {
             Page::Index if assets::wants_page(head) => assets::page(head, self.auth(), side.name()),
             Page::Index => Response::text(200, &index(side)).with("Vary", "Accept"),
             Page::Asset(asset) => asset.response(head),
             Page::Healthz => health::healthz(cx.fleet(), cx.now()),
-            Page::Readyz => health::readyz(cx.fleet(), cx.shortages()),
-            Page::Metrics => self.metrics.response(cx.now().tick),
+            Page::Readyz => {
+                let is_operator = self.api.is_operator(cx, request, head);
+                health::readyz(cx.fleet(), cx.shortages(), is_operator)
+            }
+            Page::Metrics => match self.api.admit(cx, request, head) {
+                Ok(_) => self.metrics.response(cx.now().tick),
+                Err(refused) => refused.response(),
+            },
             // Its requests are not answered here.
             Page::Api => Response::text(404, NOT_FOUND),
             // RFC 9110 §15.5.22: a 426 names what to upgrade to.
@@ -338,6 +351,13 @@ impl Site {
                 reason: "a WebSocket lives here: connect with ws://",
             }),
         }
+    }
+}
+
+fn earliest(a: Option<Tick>, b: Option<Tick>) -> Option<Tick> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if b.is_before(a) { b } else { a }),
+        (a, b) => a.or(b),
     }
 }
 
@@ -352,7 +372,7 @@ fn index(side: Side) -> String {
         (Page::Asset(Asset::Client), "/rollcall.js  the client for pages: import { connect } from it"),
         (Page::Healthz, "/healthz  200 while every worker turns"),
         (Page::Readyz, "/readyz   200 while connections are welcome"),
-        (Page::Metrics, "/metrics  figures in OpenMetrics text"),
+        (Page::Metrics, "/metrics  figures in OpenMetrics text, for who has the API's key"),
         (Page::Api, "/api/v1   who is there, and what to do with them, in JSON; see the README"),
     ];
     let mut text = format!("rollcall {}: a WebSocket server\n", env!("CARGO_PKG_VERSION"));

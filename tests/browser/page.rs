@@ -4,7 +4,7 @@ use rustix::process::Signal;
 
 use super::alone;
 use super::chromium::{Browser, Tab, found, signal, until};
-use super::server::Server;
+use super::server::{KEY, Server};
 
 /// Heartbeats so short that a test lives to see them; a grace that covers a reload on a busy machine.
 const FLAGS: [&str; 18] = [
@@ -54,6 +54,9 @@ fn two_people_see_each_other_live() {
     let anna = one.open(&server.url("/?user=anna"));
     shows(&anna, "anna", "online");
     anna.until("document.querySelector('#count').textContent === '1'");
+    // The key that the address had behind it is used, kept for this window, and in the address no more.
+    anna.until("document.querySelector('#v-connections').textContent !== '–'");
+    assert_eq!(anna.eval("location.hash"), "");
 
     // Comes.
     let ben = two.open(&server.url("/?user=ben"));
@@ -76,6 +79,7 @@ fn two_people_see_each_other_live() {
     record(&anna, "ben");
     ben.eval("location.reload()");
     ben.until("window.rollcall?.state === 'open' && rollcall.user === 'ben'");
+    ben.until("document.querySelector('#v-connections').textContent !== '–'");
     shows(&ben, "anna", "online");
 
     // Has a second tab, and closes it: one device less, and never offline.
@@ -136,4 +140,30 @@ fn two_people_see_each_other_live() {
         |said: &String| said.contains("WebSocket connection") || said.contains("ERR_CONNECTION_REFUSED");
     let complaints: Vec<String> = anna.complaints().into_iter().filter(|said| !away(said)).collect();
     assert!(complaints.is_empty(), "{complaints:#?}");
+}
+
+#[test]
+fn a_page_without_the_key_asks_for_it_and_takes_it_from_its_address() {
+    let Some(chromium) = found("a page without the key asks for it and takes it from its address") else {
+        return;
+    };
+    let _alone = alone();
+    let server = Server::start(&[]);
+    let browser = Browser::start(&chromium, "key");
+    let anna = browser.open(&format!("http://{}/?user=anna", server.address));
+    anna.until("window.rollcall?.state === 'open' && !document.querySelector('#key').hidden");
+    assert!(anna.complaints().is_empty(), "it asks nobody in vain: {:#?}", anna.complaints());
+    // As who pastes the address that the server printed into the window that is open.
+    anna.eval(&format!("location.hash = 'key={KEY}'; true"));
+    anna.until("document.querySelector('#key').hidden && document.querySelector('#v-connections').textContent !== '–'");
+    assert_eq!(anna.eval("location.hash"), "");
+    anna.eval("(sessionStorage.setItem('rollcall.key', 'another'), location.reload())");
+    anna.until("window.rollcall?.state === 'open' && !document.querySelector('#key').hidden");
+    assert_eq!(anna.eval("sessionStorage.getItem('rollcall.key')"), serde_json::Value::Null);
+    anna.eval(&format!(
+        "(document.querySelector('#key input').value = '{KEY}', document.querySelector('#key').requestSubmit())"
+    ));
+    anna.until(
+        "document.querySelector('#key').hidden && document.querySelector('#v-messages').textContent !== '–'",
+    );
 }

@@ -81,7 +81,10 @@ const ECHO: &str = r#"(async () => {
 
 /// A figure of `/metrics`.
 fn metric(tab: &Tab<'_>, name: &str) -> u64 {
-    let text = tab.eval("fetch('/metrics').then((answer) => answer.text())");
+    let text = tab.eval(
+        "fetch('/metrics', { headers: { Authorization: `Bearer ${sessionStorage.getItem('rollcall.key')}` } })\
+         .then((answer) => answer.text())",
+    );
     let lines = text.as_str().unwrap().lines();
     let value = lines.filter_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok()).next();
     value.unwrap_or_else(|| panic!("no {name}"))

@@ -27,14 +27,14 @@ impl Server {
         Server { child, flags, address }
     }
 
-    /// A page on it.
+    /// A page on it; the page at `/` is handed the API's key.
     pub(super) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("http://{}{path}{}", self.address, handed(path))
     }
 
     /// The same where it speaks TLS.
     pub(super) fn secure_url(&self, path: &str) -> String {
-        format!("https://{}{path}", self.address)
+        format!("https://{}{path}{}", self.address, handed(path))
     }
 
     pub(super) fn signal(&self, signal: Signal) {
@@ -54,13 +54,22 @@ impl Server {
     }
 }
 
+/// The key of its API, the same over restarts.
+pub(super) const KEY: &str = "key-of-the-browser-tests";
+
+/// What the address of a page has behind it.
+fn handed(path: &str) -> String {
+    let is_page = (path == "/" || path.starts_with("/?")) && !path.contains('#');
+    if is_page { format!("#key={KEY}") } else { String::new() }
+}
+
 /// `None` where it ends at once.
 fn start(listen: &str, flags: &[String]) -> Option<(Child, SocketAddr)> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ROLLCALL_")) {
         command.env_remove(name);
     }
-    command.args(["--listen", listen]).args(flags);
+    command.args(["--listen", listen, "--api-key", KEY]).args(flags);
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut screen = String::new();

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::alone;
 use super::chromium::{Browser, Tab, found};
-use super::server::Server;
+use super::server::{KEY, Server};
 
 fn rollcall(args: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_rollcall")).args(args).output().unwrap();
@@ -19,7 +19,7 @@ fn post(server: &Server, path: &str, body: &str) -> String {
     let mut socket = TcpStream::connect(server.address).unwrap();
     write!(
         socket,
-        "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         server.address,
         body.len()
     )

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rollcall::http::api::guard::Guard;
+use rollcall::http::api::guard::{Access, Guard};
 use rollcall::http::{Site, SiteSettings};
 use rollcall::presence::Rules;
 use rollcall::reactor::{Config, Heartbeat, HeartbeatMode, Server};
@@ -75,7 +75,7 @@ pub(crate) fn start_with(workers: usize, times: &Times, gate: Gate) -> Server {
     let settings = Arc::new(SiteSettings {
         subprotocols: vec!["rollcall.v1".into(), "chat".into()],
         presence: Arc::new(presence),
-        api: Arc::new(Guard { loopback: vec![true], ..Guard::default() }),
+        api: Arc::new(Guard { listeners: vec![Access::Admin { loopback: true }], ..Guard::default() }),
         ..SiteSettings::default()
     });
     let first_tick = Tick(u32::MAX - 20);

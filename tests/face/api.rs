@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 use tungstenite::Message;
 
 use super::binary::{File, Running, complaint, rollcall, run};
-use super::client::{Answer, Http, upgrade};
+use super::client::{Answer, Http, bearer, upgrade};
 
 /// A request with further lines in its head.
 fn ask(address: SocketAddr, line: &str, lines: &str, body: &str) -> Answer {
@@ -38,15 +39,20 @@ fn every_line_of_the_readme_works() {
     let section = readme.split("\n## The API\n").nth(1).unwrap().split("\n## ").next().unwrap();
     let lines: Vec<&str> = section.lines().filter(|line| line.starts_with("curl ")).collect();
     assert!(lines.len() >= 12, "{lines:?}");
-    let running = Running::start(&["--workers", "3"]);
+    let runtime = std::env::temp_dir().join(format!("rollcall-{}-readme", std::process::id()));
+    let mut command = rollcall(&["--listen", "127.0.0.1:0", "--workers", "3"]);
+    let running = Running::of(command.env("RUNTIME_DIRECTORY", &runtime));
+    let path = Path::new(env!("CARGO_BIN_EXE_rollcall")).parent().unwrap().to_str().unwrap().to_owned();
+    let path = format!("{path}:{}", std::env::var("PATH").unwrap_or_default());
     let (mut anna, _) =
         upgrade(running.address, "/ws?user=anna", &[("Sec-WebSocket-Protocol", "rollcall.v1")]).unwrap();
     anna.send(Message::text(r#"{"seq":1,"cmd":"join","params":{"room":"lobby"}}"#)).unwrap();
     while !anna.read().unwrap().to_text().unwrap().contains("\"seq\":1") {}
     for line in lines {
         let command = line.replace("127.0.0.1:8080", &running.address.to_string());
-        let output =
-            Command::new("sh").args(["-c", &format!("{command} -sS --max-time 20")]).output().unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{command} -sS --max-time 20")]);
+        let output = shell.env("PATH", &path).env("RUNTIME_DIRECTORY", &runtime).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let body: Value =
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error}: {text}"));
@@ -58,31 +64,27 @@ fn every_line_of_the_readme_works() {
             _ => continue,
         }
     }
+    let _ = fs::remove_dir_all(&runtime);
 }
 
 #[test]
-fn without_a_key_it_is_for_this_machine_alone() {
+fn a_page_reads_the_answer_where_its_origin_is_named() {
     let running = Running::start(&["--cors-origin", "http://localhost:3000"]);
-    let address = running.address;
     let stats = "GET /api/v1/stats";
-    assert_eq!(ask(address, stats, "", "").status, 200);
-    for (lines, part) in [
-        ("Host: example.org\r\n", "127.0.0.1:PORT"),
-        ("X-Forwarded-For: 203.0.113.7\r\n", "proxy"),
-        ("Via: 1.1 somewhere\r\n", "--api-key-file"),
-        ("Origin: https://example.org\r\n", "--cors-origin"),
-        ("Sec-Fetch-Site: cross-site\r\n", "--cors-origin"),
-    ] {
-        let answer = ask(address, stats, lines, "");
-        assert!(answer.status == 403 && error(&answer).contains(part), "{lines}: {answer:?}");
-        assert_eq!(answer.field("Access-Control-Allow-Origin"), None);
-    }
-    let form = ask(address, "POST /api/v1/broadcast", "Content-Type: text/plain\r\n", r#"{"data":1}"#);
-    assert!(form.status == 415 && error(&form).contains("application/json"), "{form:?}");
-    let listed = ask(address, stats, "Origin: http://localhost:3000\r\nSec-Fetch-Site: cross-site\r\n", "");
+    let page = "Origin: http://localhost:3000\r\nSec-Fetch-Site: cross-site\r\n";
+    let refused = ask(running.address, stats, page, "");
+    assert!(refused.status == 401 && error(&refused).contains("rollcall key"), "{refused:?}");
+    assert_eq!(refused.field("Access-Control-Allow-Origin"), Some("http://localhost:3000"), "and why");
+    let key = bearer(running.key.as_deref().unwrap());
+    let listed = ask(running.address, stats, &format!("{page}{key}"), "");
     assert_eq!(listed.status, 200);
     assert_eq!(listed.field("Access-Control-Allow-Origin"), Some("http://localhost:3000"));
     assert_eq!(listed.field("Vary"), Some("Origin"));
+    let other = ask(running.address, stats, &format!("Origin: https://example.org\r\n{key}"), "");
+    assert_eq!(other.field("Access-Control-Allow-Origin"), None);
+    let lines = format!("Content-Type: text/plain\r\n{key}");
+    let form = ask(running.address, "POST /api/v1/broadcast", &lines, r#"{"data":1}"#);
+    assert!(form.status == 415 && error(&form).contains("application/json"), "{form:?}");
 }
 
 #[test]
@@ -106,14 +108,16 @@ fn a_browser_that_asks_first_is_told_what_a_page_may() {
 fn http_is_spoken_as_elsewhere() {
     let running = Running::start(&[]);
     let address = running.address;
+    let key = bearer(running.key.as_deref().unwrap());
+    let ask = |line: &str, lines: &str| ask(address, line, &format!("{key}{lines}"), "");
     let json = "Content-Type: application/json\r\n";
-    let get = ask(address, "GET /api/v1/users", "", "");
-    let head = ask(address, "HEAD /api/v1/users", "", "");
+    let get = ask("GET /api/v1/users", "");
+    let head = ask("HEAD /api/v1/users", "");
     assert_eq!((head.status, head.field("Content-Length")), (200, get.field("Content-Length")));
-    let wrong = ask(address, "DELETE /api/v1/users/anna", "", "");
+    let wrong = ask("DELETE /api/v1/users/anna", "");
     assert_eq!((wrong.status, wrong.field("Allow")), (405, Some("GET, HEAD, OPTIONS")));
     assert!(error(&wrong).contains("DELETE"));
-    assert_eq!(ask(address, "OPTIONS /api/v1/broadcast", "", "").field("Allow"), Some("POST, OPTIONS"));
+    assert_eq!(ask("OPTIONS /api/v1/broadcast", "").field("Allow"), Some("POST, OPTIONS"));
     for (line, status) in [
         ("GET /api/v1/users/a%2", 400),
         ("GET /api/v1/users/a%2Fb", 400),
@@ -122,17 +126,17 @@ fn http_is_spoken_as_elsewhere() {
         ("GET /api/v1/nothing", 404),
         ("OPTIONS /api/v1/nothing", 404),
     ] {
-        let answer = ask(address, line, "", "");
+        let answer = ask(line, "");
         assert_eq!(answer.status, status, "{line}");
         error(&answer);
     }
     let too_large = format!("{json}Content-Length: 9999999\r\n");
-    let answer = ask(address, "POST /api/v1/broadcast", &too_large, "");
+    let answer = ask("POST /api/v1/broadcast", &too_large);
     assert_eq!(answer.status, 413);
     error(&answer);
 
     let mut http = Http::connect(address);
-    let host = format!("Host: {address}\r\n");
+    let host = format!("Host: {address}\r\n{key}");
     http.send(&format!(
         "POST /api/v1/broadcast HTTP/1.1\r\n{host}{json}Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
     ));
@@ -171,6 +175,7 @@ fn keys_are_asked_for_reloaded_and_never_shown() {
     let none = ask(address, "GET /api/v1/stats", "", "");
     assert_eq!((none.status, none.field("WWW-Authenticate")), (401, Some("Bearer")));
     assert!(error(&none).contains("Authorization: Bearer"));
+    assert_eq!(running.key, None, "none is made beside those that were given");
     // A file that can't be read leaves everything as it was.
     fs::write(file.path(), "# nothing left\n").unwrap();
     running.signal(Signal::HUP);

@@ -10,13 +10,17 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use tungstenite::Message;
 
-use super::client::{get, upgrade};
+use super::client::{Answer, get, get_with, upgrade};
+
+/// Where servers of tests leave their keys: not among those of who runs the tests.
+pub(super) const RUNTIME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/runtime");
 
 pub(super) fn rollcall(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ROLLCALL_")) {
         command.env_remove(name);
     }
+    command.env("RUNTIME_DIRECTORY", RUNTIME).env_remove("JOURNAL_STREAM");
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -83,6 +87,8 @@ pub(crate) struct Running {
     pub(crate) child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) screen: String,
+    /// The API key that it made, where it was given none.
+    pub(crate) key: Option<String>,
 }
 
 impl Running {
@@ -99,7 +105,13 @@ impl Running {
             assert_ne!(reader.read_line(&mut screen).unwrap(), 0, "it ended: {screen}");
         }
         let address = screen.split("ws://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
-        Running { child, address, screen }
+        let key = screen.split("/#key=").nth(1).and_then(|rest| rest.lines().next()).map(str::to_owned);
+        Running { child, address, screen, key }
+    }
+
+    /// A page that only the operator may see.
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        get_with(self.address, path, self.key.as_deref().unwrap())
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -205,7 +217,7 @@ fn the_screen_says_where_how_many_and_what_next() {
         "1,000 connections: as set",
         "silent for 25s: a Ping; unanswered for 20s: dead",
         &format!("cargo run --release -p loadtest -- echo --url ws://{address}/echo"),
-        &format!("curl http://{address}/metrics"),
+        &format!("{} key)\" http://{address}/metrics", env!("CARGO_BIN_EXE_rollcall")),
     ] {
         assert!(running.screen.contains(part), "{part} is missing in\n{}", running.screen);
     }

@@ -2,14 +2,23 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rollcall::http::SiteSettings;
+use rollcall::http::api::guard::{Access, Guard};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Response as Upgraded;
 use tungstenite::{HandshakeError, WebSocket};
 
 /// No wait in these tests ends by time-out unless something is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A site for which everybody is the operator, on two listeners at most.
+pub(crate) fn open_site() -> SiteSettings {
+    let listeners = vec![Access::Admin { loopback: false }; 2];
+    SiteSettings { api: Arc::new(Guard { listeners, ..Guard::default() }), ..SiteSettings::default() }
+}
 
 /// An HTTP connection.
 pub(crate) struct Http {
@@ -107,6 +116,18 @@ fn uncut<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 /// One request on a connection of its own.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
     Http::connect(address).ask("GET", path)
+}
+
+/// The same by who has the key.
+pub(crate) fn get_with(address: SocketAddr, path: &str, key: &str) -> Answer {
+    let mut http = Http::connect(address);
+    http.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n{}\r\n", bearer(key)));
+    http.answer(false)
+}
+
+/// The line of a head that shows a key.
+pub(crate) fn bearer(key: &str) -> String {
+    format!("Authorization: Bearer {key}\r\n")
 }
 
 /// An upgrade with further header fields: the connection, or the status of the refusal.

@@ -62,6 +62,7 @@ fn twin(flags: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "face::faults::program_of_the_twin", "--nocapture"])
+        .env("RUNTIME_DIRECTORY", binary::RUNTIME)
         .env(TWIN, format!("--listen 127.0.0.1:0 {flags}"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -13,7 +13,7 @@ use rollcall::wire::session::Kind;
 use rollcall::wire::upgrade::Upgrade;
 use tungstenite::Message;
 
-use super::client::{Http, get, upgrade};
+use super::client::{Http, get, open_site, upgrade};
 
 fn local() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
@@ -25,7 +25,7 @@ fn start(config: Config, listen: &[SocketAddr], settings: SiteSettings) -> Serve
 }
 
 fn site() -> (Server, SocketAddr) {
-    let server = start(Config::default(), &[local()], SiteSettings::default());
+    let server = start(Config::default(), &[local()], open_site());
     let address = server.addresses()[0];
     (server, address)
 }
@@ -114,7 +114,7 @@ fn a_plain_request_for_a_websocket_says_what_to_upgrade_to() {
 #[test]
 fn echo_sends_each_message_back_with_its_kind() {
     for workers in [1, 3] {
-        let server = start(Config { workers, ..Config::default() }, &[local()], SiteSettings::default());
+        let server = start(Config { workers, ..Config::default() }, &[local()], open_site());
         for _ in 0..workers * 4 {
             let (mut socket, _) = upgrade(server.addresses()[0], "/echo?x=1", &[]).unwrap();
             let big = Message::binary(vec![7; 300_000]);
@@ -129,8 +129,7 @@ fn echo_sends_each_message_back_with_its_kind() {
 #[test]
 fn the_clients_first_known_subprotocol_is_chosen() {
     let subprotocols = vec!["rollcall.v1".to_owned(), "chat".to_owned()];
-    let server =
-        start(Config::default(), &[local()], SiteSettings { subprotocols, ..SiteSettings::default() });
+    let server = start(Config::default(), &[local()], SiteSettings { subprotocols, ..open_site() });
     for (offered, chosen) in [("chat, rollcall.v1", Some("chat")), ("soap, rollcall.v1", Some("rollcall.v1"))]
     {
         let (_, response) =
@@ -152,7 +151,7 @@ fn the_clients_first_known_subprotocol_is_chosen() {
 #[test]
 fn upgrades_are_refused_where_nothing_lives_and_to_foreign_origins() {
     let origins = vec!["https://example.org".to_owned()];
-    let server = start(Config::default(), &[local()], SiteSettings { origins, ..SiteSettings::default() });
+    let server = start(Config::default(), &[local()], SiteSettings { origins, ..open_site() });
     let address = server.addresses()[0];
     for path in ["/ws/", "/wss", "/healthz", "/echo/x"] {
         assert_eq!(upgrade(address, path, &[]).err(), Some(404), "{path}");
@@ -173,7 +172,7 @@ fn upgrades_are_refused_where_nothing_lives_and_to_foreign_origins() {
 
 #[test]
 fn metrics_move_to_the_admin_listener() {
-    let settings = SiteSettings { public_listeners: Some(1), ..SiteSettings::default() };
+    let settings = SiteSettings { public_listeners: Some(1), ..open_site() };
     let server = start(Config::default(), &[local(), local()], settings);
     let (public, admin) = (server.addresses()[0], server.addresses()[1]);
     assert_eq!(["/metrics", "/healthz", "/echo"].map(|path| get(public, path).status), [404, 200, 426]);
@@ -217,8 +216,7 @@ fn metrics_count_what_happened() {
 
 #[test]
 fn a_full_server_is_not_ready_but_healthy() {
-    let server =
-        start(Config { max_connections: 1, ..Config::default() }, &[local()], SiteSettings::default());
+    let server = start(Config { max_connections: 1, ..Config::default() }, &[local()], open_site());
     let mut http = Http::connect(server.addresses()[0]);
     let answer = http.ask("GET", "/readyz");
     assert_eq!((answer.status, answer.body.as_str()), (503, "full: 1 of 1 connections\n"));

@@ -5,6 +5,7 @@ pub(crate) mod binary;
 pub(crate) mod client;
 mod faults;
 mod http;
+mod key;
 mod proxies;
 mod readme;
 mod reload;

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rollcall::http::{Site, SiteSettings};
+use rollcall::http::Site;
 use rollcall::reactor::{AddressLimits, Config, Server};
 
-use super::client::{Http, get};
+use super::client::{Http, get, open_site};
 
 const UPGRADE: &str = "GET /echo HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -20,7 +20,7 @@ fn start(proxy_protocol: bool) -> (Server, SocketAddr) {
         proxy_protocol,
         ..Config::default()
     };
-    let settings = Arc::new(SiteSettings::default());
+    let settings = Arc::new(open_site());
     let make = move |worker, fleet: &_| Site::new(settings.clone(), worker, fleet);
     let server = Server::start(config, &["127.0.0.1:0".parse().unwrap()], make).unwrap();
     let address = server.addresses()[0];

@@ -3,12 +3,12 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use rollcall::http::{Site, SiteSettings};
+use rollcall::http::Site;
 use rollcall::limits;
 use rollcall::reactor::{Config, Server};
 use rollcall::time::TICK_MILLIS;
 
-use super::client::get;
+use super::client::{get, open_site};
 
 const README: &str = include_str!("../../README.md");
 
@@ -29,7 +29,7 @@ fn every_setting_is_in_it() {
 
 #[test]
 fn every_metric_is_in_it() {
-    let settings = Arc::new(SiteSettings::default());
+    let settings = Arc::new(open_site());
     let make = move |worker, fleet: &_| Site::new(settings.clone(), worker, fleet);
     let server = Server::start(Config::default(), &["127.0.0.1:0".parse().unwrap()], make).unwrap();
     let text = get(server.addresses()[0], "/metrics").body;
@@ -108,6 +108,11 @@ fn the_limits_are_those_of_the_code() {
         ("a secret for tokens, at the least", format!("{} bytes", limits::TOKEN_SECRET_BYTES_MIN)),
         ("mail that waits for a worker", number(limits::MAILBOX_MAX)),
         ("payload from which on a message is compressed", format!("{} bytes", limits::DEFLATE_BYTES_MIN)),
+        (
+            "refused requests of the API that a worker logs in a second",
+            limits::AUDIT_REFUSALS_PER_SECOND.to_string(),
+        ),
+        ("bytes of a path in such a line", number(limits::AUDIT_PATH_BYTES_MAX)),
         ("inflaters that a worker lends to messages in parts", number(limits::INFLATERS_MAX)),
         ("pause between two requests of a connection", format!("{keep_alive} s")),
     ] {

@@ -65,7 +65,7 @@ fn limits_on_who_comes_in_change_and_change_back() {
     let line = server.with("max-connections = 2");
     assert!(line.ends_with("settings reloaded: max-connections\n"), "{line}");
     assert_eq!(server.connect("/echo").err(), Some(503));
-    let ready = get(server.running.address, "/readyz");
+    let ready = server.running.get("/readyz");
     assert!(ready.status == 503 && ready.body.contains("of 2 connections"), "{}", ready.body);
 
     server.with("max-connections-per-address = 5");
@@ -75,7 +75,7 @@ fn limits_on_who_comes_in_change_and_change_back() {
 
     server.with("max-memory = \"1MiB\"");
     assert_eq!(server.connect("/echo").err(), Some(503));
-    assert!(get(server.running.address, "/readyz").body.contains("(--max-memory)"));
+    assert!(server.running.get("/readyz").body.contains("(--max-memory)"));
 
     let line = server.with("max-header = \"1KiB\"");
     assert!(line.contains("reloaded: max-header, max-memory") || line.contains("max-memory"), "{line}");

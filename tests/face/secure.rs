@@ -50,6 +50,7 @@ impl Running {
     fn start(args: &[&str]) -> Running {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rollcall"))
             .args(args)
+            .env("RUNTIME_DIRECTORY", super::binary::RUNTIME)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

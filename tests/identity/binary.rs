@@ -89,7 +89,7 @@ fn sighup_reads_the_keys_again_and_a_bad_file_changes_nothing() {
     until("1 key read again");
     assert_eq!(comes_in(&server, &old), Err(401));
     assert_eq!(comes_in(&server, &token()), Ok(()));
-    assert!(get(server.address, "/metrics").body.contains("rollcall_websockets 1"), "nobody is sent away");
+    assert!(server.get("/metrics").body.contains("rollcall_websockets 1"), "nobody is sent away");
 }
 
 #[test]

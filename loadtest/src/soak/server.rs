@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::child::{end, figure, get};
+use crate::child::{self, end, figure, get};
 use crate::compare::servers::{Kind, Places};
 use crate::measure::Tally;
 use crate::outcome::Outcome;
@@ -48,6 +48,7 @@ pub struct Server {
     child: Child,
     address: SocketAddr,
     log: PathBuf,
+    key: String,
 }
 
 impl Server {
@@ -62,20 +63,22 @@ impl Server {
         {
             command.env_remove(name);
         }
+        let key = child::key()?;
+        command.env(child::KEY_VARIABLE, &key);
         command.args(FLAGS).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
         let named = |error| io::Error::other(format!("{}: {error}", program.display()));
-        let mut child = command.spawn().map_err(named)?;
-        let screen = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut process = command.spawn().map_err(named)?;
+        let screen = BufReader::new(process.stdout.take().expect("it is piped"));
         let address = screen
             .lines()
             .map_while(Result::ok)
             .find_map(|line| line.split("ws://").nth(1)?.split(['/', ' ']).next()?.parse().ok());
         let Some(address) = address else {
-            end(&mut child, Signal::TERM);
+            end(&mut process, Signal::TERM);
             let said = fs::read_to_string(&log).unwrap_or_default();
             return Err(io::Error::other(format!("rollcall did not start: {}", said.trim())));
         };
-        Ok(Server { child, address, log })
+        Ok(Server { child: process, address, log, key })
     }
 
     /// Where it listens.
@@ -90,7 +93,7 @@ impl Server {
 
     /// Status and body of a page; `None` where it does not answer.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
-        get(self.address, path)
+        get(self.address, path, &self.key)
     }
 
     /// Waits until all who came are gone, the one who asks apart. What is left after that is an error.

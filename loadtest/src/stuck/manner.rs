@@ -140,7 +140,8 @@ impl Most {
 fn look_on(server: &Child, over: &AtomicBool) -> Most {
     let mut most = Most::default();
     while !over.load(Relaxed) {
-        let metrics = get(server.address(), "/metrics").map(|(_, body)| body).unwrap_or_default();
+        let metrics =
+            get(server.address(), "/metrics", server.key()).map(|(_, body)| body).unwrap_or_default();
         let resident = process::usage(server.pid()).map_or(0, |usage| usage.resident_bytes);
         most.resident = most.resident.max(resident as f64);
         for (most, name) in [

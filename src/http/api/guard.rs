@@ -1,84 +1,114 @@
-//! Who may use the API. With keys: who has one. Without: programs on this machine that speak to it directly, and nobody
-//! who could be speaking for somebody else: no page of another origin, and no proxy.
+//! Who may use the API and `/metrics`: a request with a key, one on a Unix socket, one on an admin listener. Nothing else that
+//! a request says or lacks makes it the operator's: not its `Host`, not its peer's address, which is a proxy's as well.
 
+use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 use crate::http::api::keys::Keys;
 use crate::http::api::route::Refused;
 use crate::wire::http::{Head, Response};
 
-/// What the API's door goes by.
+/// What access to the API goes by. The default lets nobody in.
 #[derive(Debug, Default)]
 pub struct Guard {
-    /// The keys; none: this machine alone.
+    /// The keys that are good.
     pub keys: Arc<Keys>,
-    /// A key is asked for whether there is any or not.
-    pub keyed: bool,
-    /// Origins whose pages may use it, as a browser writes them; `*`: all, which only a guard with keys takes.
+    /// Origins whose pages may use it, as a browser writes them; `*`: all, where they bring a key.
     pub origins: Vec<String>,
-    /// Which listeners are on a loopback address, in the order of the server's.
-    pub loopback: Vec<bool>,
+    /// What each of the server's listeners asks for, in their order; one that isn't in it asks for a key.
+    pub listeners: Vec<Access>,
+}
+
+/// What a listener asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Access {
+    /// A key.
+    #[default]
+    Key,
+    /// Nothing: the permissions of its file say who may connect.
+    UnixSocket,
+    /// Nothing: it is there for the operator.
+    Admin {
+        /// It is on a loopback address.
+        loopback: bool,
+    },
+}
+
+/// By what a request was let in, as the log names it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Caller {
+    /// The key of that number, counted from 1 as in [`Keys::find`].
+    Key(usize),
+    /// A Unix socket.
+    UnixSocket,
+    /// An admin listener.
+    Admin,
+}
+
+impl Display for Caller {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Caller::Key(number) => write!(f, "key {number}"),
+            Caller::UnixSocket => f.write_str("unix socket"),
+            Caller::Admin => f.write_str("admin listener"),
+        }
+    }
 }
 
 /// How long a browser may remember a preflight, in seconds.
 const PREFLIGHT_SECONDS: &str = "600";
+const NO_KEY: &str = "this needs a key: send Authorization: Bearer KEY; on the server's machine `rollcall key` prints it, \
+                      or it is one of --api-key-file";
+const WRONG_KEY: &str = "that key is not one of this server's: on its machine `rollcall key` prints the one of this run, or \
+                         it is one of --api-key-file";
 
 impl Guard {
-    /// Lets a request in.
+    /// Lets a request in, and says by what.
     ///
     /// # Errors
     /// 401 or 403, and what to do about it.
-    pub fn admit(&self, head: &Head<'_>, listener: usize) -> Result<(), Refused> {
-        if self.keyed || !self.keys.is_empty() {
-            return self.key(head);
+    pub fn admit(&self, head: &Head<'_>, listener: usize) -> Result<Caller, Refused> {
+        if let Some(key) = given_key(head) {
+            let number = key.and_then(|key| self.keys.find(key));
+            return number.map(Caller::Key).ok_or(Refused::new(401, WRONG_KEY));
         }
-        let no = |error: &'static str| Err(Refused::new(403, error));
-        if !self.loopback.get(listener).copied().unwrap_or(false) {
-            return no("without a key the API answers on loopback alone: start rollcall with --api-key-file");
+        match self.listeners.get(listener).copied().unwrap_or_default() {
+            Access::Key => Err(Refused::new(401, NO_KEY)),
+            Access::UnixSocket if is_forwarded(head) => Err(Refused::new(401, NO_KEY)),
+            Access::UnixSocket => self.no_foreign_page(head).map(|()| Caller::UnixSocket),
+            Access::Admin { loopback } => {
+                if loopback && !is_loopback(head.field("Host").unwrap_or_default()) {
+                    // A page may have its own name lead here (DNS rebinding): its requests bear that name.
+                    let error = "ask this address as http://127.0.0.1:PORT, or send a key";
+                    return Err(Refused::new(403, error));
+                }
+                self.no_foreign_page(head).map(|()| Caller::Admin)
+            }
         }
-        let forwarded = |name: &str| {
-            let lower = name.to_ascii_lowercase();
-            lower.starts_with("x-forwarded-") || ["forwarded", "via", "x-real-ip"].contains(&lower.as_str())
-        };
-        if head.fields.iter().any(|field| forwarded(field.name)) {
-            return no(
-                "this came through a proxy, and anybody may be behind it: start rollcall with --api-key-file",
-            );
-        }
+    }
+
+    /// A page elsewhere may well post to an address that only the operator reaches; what the browser says of the page can't
+    /// be forged by it.
+    fn no_foreign_page(&self, head: &Head<'_>) -> Result<(), Refused> {
         let host = head.field("Host").unwrap_or_default();
-        if !is_loopback(host) {
-            return no(
-                "without a key the API is for this machine: ask http://127.0.0.1:PORT, or set --api-key-file",
-            );
-        }
-        // A page elsewhere may well post to 127.0.0.1; what its browser says of it can't be forged by the page.
         let own = |origin: &str| {
             let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
             rest.is_some_and(|rest| rest.eq_ignore_ascii_case(host))
         };
-        let mut origins = head.values("Origin").peekable();
-        let from_page = origins.peek().is_some();
         let known = |origin: &[u8]| {
             std::str::from_utf8(origin).is_ok_and(|origin| own(origin) || self.is_listed(origin))
         };
+        let mut origins = head.values("Origin").peekable();
+        let from_page = origins.peek().is_some();
         if !origins.all(known) {
-            return no("pages of that origin may not use the API: --cors-origin lets them");
+            let error = "pages of that origin need a key here, or --cors-origin with their origin";
+            return Err(Refused::new(403, error));
         }
-        let sites = head.values("Sec-Fetch-Site").any(|site| site == b"cross-site");
-        if sites && !from_page {
-            return no("a page elsewhere leads here: open the address itself, or use --cors-origin");
+        if !from_page && head.values("Sec-Fetch-Site").any(|site| site == b"cross-site") {
+            let error = "a page elsewhere leads here: open the address itself, or use --cors-origin";
+            return Err(Refused::new(403, error));
         }
         Ok(())
-    }
-
-    fn key(&self, head: &Head<'_>) -> Result<(), Refused> {
-        let said = head.field("Authorization").and_then(|value| value.split_once(' '));
-        let key = said.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer")).map(|(_, key)| key.trim());
-        match key {
-            Some(key) if self.keys.has(key) => Ok(()),
-            Some(_) => Err(Refused::new(401, "that key is not one of this server's")),
-            None => Err(Refused::new(401, "the API needs a key: send Authorization: Bearer KEY")),
-        }
     }
 
     /// The origin that may read the answer, as it is to be written; `None` where no page asks, or none that may.
@@ -92,7 +122,7 @@ impl Guard {
     }
 
     fn is_listed(&self, origin: &str) -> bool {
-        self.origins.iter().any(|listed| listed == origin)
+        origin != "*" && self.origins.iter().any(|listed| listed == origin)
     }
 
     /// The answer to OPTIONS: what is allowed; and to a browser that asks whether a page may (the Fetch standard's CORS
@@ -110,6 +140,23 @@ impl Guard {
             .with("Access-Control-Allow-Headers", "Authorization, Content-Type")
             .with("Access-Control-Max-Age", PREFLIGHT_SECONDS)
     }
+}
+
+/// The key that a request brings: `None` where it brings none, `Some(None)` where what it brings can't be one.
+fn given_key<'a>(head: &Head<'a>) -> Option<Option<&'a str>> {
+    let mut values = head.values("Authorization");
+    let only = values.next()?;
+    let text = std::str::from_utf8(only).ok().filter(|_| values.next().is_none());
+    let pair = text.and_then(|text| text.split_once(' '));
+    Some(pair.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer")).map(|(_, key)| key.trim()))
+}
+
+/// Whether a proxy says in the request that it passes it on for somebody.
+fn is_forwarded(head: &Head<'_>) -> bool {
+    head.fields.iter().any(|field| {
+        let name = field.name.to_ascii_lowercase();
+        name.starts_with("x-forwarded-") || ["forwarded", "via", "x-real-ip"].contains(&name.as_str())
+    })
 }
 
 /// Whether a `Host` names this machine: a name that an outsider can point here does not.
@@ -132,18 +179,62 @@ mod tests {
     use super::*;
     use crate::wire::http::Fields;
 
-    fn status(guard: &Guard, lines: &str) -> u16 {
+    const ADMIN: Access = Access::Admin { loopback: true };
+
+    fn guard(access: Access) -> Guard {
+        let keys = Arc::new(Keys::new(&["other".into(), "good".into()]));
+        let origins = vec!["*".to_owned(), "http://localhost:3000".to_owned()];
+        Guard { keys, origins, listeners: vec![access] }
+    }
+
+    fn admitted(guard: &Guard, lines: &str) -> Result<Caller, u16> {
         let text = format!("POST /api/v1/broadcast HTTP/1.1\r\n{lines}\r\n");
         let mut fields = Fields::new();
         let head = Head::parse(text.as_bytes(), &mut fields).unwrap();
-        guard.admit(&head, 0).map_or_else(|refused| refused.status, |()| 200)
+        guard.admit(&head, 0).map_err(|refused| refused.status)
     }
 
     #[test]
-    fn without_a_key_only_this_machine_itself_gets_in() {
-        let guard = Guard { loopback: vec![true], ..Guard::default() };
+    fn no_host_and_no_header_that_is_missing_stands_in_for_a_key() {
+        let (known, unknown) = (guard(Access::Key), Guard { listeners: Vec::new(), ..guard(ADMIN) });
+        for host in
+            ["127.0.0.1:8080", "localhost", "[::1]:8080", "example.org", "127.0.0.1", "LOCALHOST:1", ""]
+        {
+            for line in ["", "Origin: http://localhost:3000\r\n", "Sec-Fetch-Site: same-origin\r\n"] {
+                let lines = format!("Host: {host}\r\n{line}");
+                assert_eq!(admitted(&known, &lines), Err(401), "{lines}");
+                assert_eq!(admitted(&unknown, &lines), Err(401), "{lines}");
+                assert_eq!(admitted(&Guard::default(), &lines), Err(401), "{lines}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_opens_every_listener_and_a_wrong_one_none() {
+        for access in [Access::Key, Access::UnixSocket, ADMIN, Access::Admin { loopback: false }] {
+            let guard = guard(access);
+            for (line, expected) in [
+                ("Authorization: Bearer good\r\n", Ok(Caller::Key(2))),
+                ("authorization: bearer  other\r\n", Ok(Caller::Key(1))),
+                ("Authorization: Bearer good\r\nVia: x\r\nOrigin: https://a\r\n", Ok(Caller::Key(2))),
+                ("Authorization: Bearer goof\r\n", Err(401)),
+                ("Authorization: Bearer \r\n", Err(401)),
+                ("Authorization: Basic good\r\n", Err(401)),
+                ("Authorization: good\r\n", Err(401)),
+                ("Authorization: Bearer good\r\nAuthorization: Bearer good\r\n", Err(401)),
+                ("Authorization: Bearer \u{e4}\r\n", Err(401)),
+            ] {
+                let lines = format!("Host: example.org\r\n{line}");
+                assert_eq!(admitted(&guard, &lines), expected, "{access:?} {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_admin_listener_on_loopback_is_asked_by_names_of_this_machine() {
+        let (here, beyond) = (guard(ADMIN), guard(Access::Admin { loopback: false }));
         for host in ["127.0.0.1:8080", "localhost", "LOCALHOST:1", "[::1]:8080", "[::1]", "127.9.8.7"] {
-            assert_eq!(status(&guard, &format!("Host: {host}\r\n")), 200, "{host}");
+            assert_eq!(admitted(&here, &format!("Host: {host}\r\n")), Ok(Caller::Admin), "{host}");
         }
         for host in [
             "example.org",
@@ -153,57 +244,45 @@ mod tests {
             "10.0.0.1",
             "127.0.0.300",
         ] {
-            assert_eq!(status(&guard, &format!("Host: {host}\r\n")), 403, "{host}");
+            assert_eq!(admitted(&here, &format!("Host: {host}\r\n")), Err(403), "{host}");
+            assert_eq!(admitted(&beyond, &format!("Host: {host}\r\n")), Ok(Caller::Admin), "{host}");
         }
-        let host = "Host: 127.0.0.1:8080\r\n";
-        for (lines, expected) in [
-            ("X-Forwarded-For: 127.0.0.1", 403),
-            ("x-forwarded-proto: http", 403),
-            ("Forwarded: for=127.0.0.1", 403),
-            ("Via: 1.1 proxy", 403),
-            ("X-Real-IP: 127.0.0.1", 403),
-            ("Origin: http://127.0.0.1:8080", 200),
-            ("Origin: http://127.0.0.1:9090", 403),
-            ("Origin: https://example.org", 403),
-            ("Origin: null", 403),
-            ("Origin: \u{e4}", 403),
-            ("Sec-Fetch-Site: cross-site", 403),
-            ("Sec-Fetch-Site: same-origin", 200),
-            ("Sec-Fetch-Site: none", 200),
-        ] {
-            assert_eq!(status(&guard, &format!("{host}{lines}\r\n")), expected, "{lines}");
-        }
-        let outside = Guard { loopback: vec![false], ..Guard::default() };
-        assert_eq!(status(&outside, host), 403);
-        assert_eq!(status(&Guard::default(), host), 403, "nothing is known of the listener");
     }
 
     #[test]
-    fn a_listed_origin_gets_in_without_a_key() {
-        let origins = vec!["http://localhost:3000".to_owned()];
-        let guard = Guard { loopback: vec![true], origins, ..Guard::default() };
-        let cross = "Host: localhost:8080\r\nSec-Fetch-Site: cross-site\r\nOrigin:";
-        assert_eq!(status(&guard, &format!("{cross} http://localhost:3000\r\n")), 200);
-        assert_eq!(status(&guard, &format!("{cross} http://localhost:3001\r\n")), 403);
-        let both = "Origin: http://localhost:3000\r\nOrigin: http://localhost:3001\r\n";
-        assert_eq!(status(&guard, &format!("Host: localhost\r\n{both}")), 403);
+    fn pages_elsewhere_use_no_listener_without_a_key() {
+        for (access, caller) in [(ADMIN, Caller::Admin), (Access::UnixSocket, Caller::UnixSocket)] {
+            for (lines, expected) in [
+                ("Origin: http://127.0.0.1:8080", Ok(caller)),
+                ("Origin: http://localhost:3000", Ok(caller)),
+                ("Origin: http://localhost:3000\r\nSec-Fetch-Site: cross-site", Ok(caller)),
+                ("Origin: http://127.0.0.1:9090", Err(403)),
+                ("Origin: https://example.org", Err(403)),
+                ("Origin: *", Err(403)),
+                ("Origin: null", Err(403)),
+                ("Origin: \u{e4}", Err(403)),
+                ("Origin: http://localhost:3000\r\nOrigin: http://localhost:3001", Err(403)),
+                ("Sec-Fetch-Site: cross-site", Err(403)),
+                ("Sec-Fetch-Site: same-origin", Ok(caller)),
+                ("Sec-Fetch-Site: none", Ok(caller)),
+            ] {
+                let lines = format!("Host: 127.0.0.1:8080\r\n{lines}\r\n");
+                assert_eq!(admitted(&guard(access), &lines), expected, "{access:?} {lines}");
+            }
+        }
     }
 
     #[test]
-    fn with_a_key_the_key_alone_decides() {
-        let guard = Guard { keys: Arc::new(Keys::new(vec!["good".into()])), ..Guard::default() };
-        for (line, expected) in [
-            ("", 401),
-            ("Authorization: Bearer good\r\n", 200),
-            ("authorization: bearer  good\r\n", 200),
-            ("Authorization: Bearer goof\r\n", 401),
-            ("Authorization: Basic good\r\n", 401),
-            ("Authorization: good\r\n", 401),
-            ("Authorization: Bearer good\r\nVia: x\r\nOrigin: https://a\r\n", 200),
+    fn what_a_proxy_passes_on_to_a_unix_socket_needs_a_key() {
+        for line in [
+            "X-Forwarded-For: 127.0.0.1",
+            "x-forwarded-proto: http",
+            "Forwarded: for=127.0.0.1",
+            "Via: 1.1 proxy",
+            "X-Real-IP: 127.0.0.1",
         ] {
-            assert_eq!(status(&guard, &format!("Host: example.org\r\n{line}")), expected, "{line}");
+            let lines = format!("Host: localhost\r\n{line}\r\n");
+            assert_eq!(admitted(&guard(Access::UnixSocket), &lines), Err(401), "{line}");
         }
-        let lost = Guard { keyed: true, loopback: vec![true], ..Guard::default() };
-        assert_eq!(status(&lost, "Host: localhost\r\n"), 401, "the keys are gone, the lock is not");
     }
 }

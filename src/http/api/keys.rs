@@ -1,25 +1,32 @@
-//! The keys of the API: compared in constant time, replaced while the server runs, never shown.
+//! The keys of the API: compared in constant time, replaced while the server runs, never shown. Only their hashes are kept.
 
 use std::fmt;
+use std::num::NonZero;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use subtle::{Choice, ConstantTimeEq};
+use sha2::{Digest as _, Sha256};
+use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
+
+/// A key's SHA-256: all are of one length, so that a comparison tells not even a key's length.
+type Hash = [u8; 32];
 
 /// All keys that are good.
 #[derive(Default)]
-pub struct Keys(ArcSwap<Vec<Box<str>>>);
+pub struct Keys(ArcSwap<Vec<Hash>>);
 
 impl Keys {
-    /// Those keys; none: the API needs none.
+    /// Those keys; with none, no key opens anything.
     #[must_use]
-    pub fn new(keys: Vec<Box<str>>) -> Keys {
-        Keys(ArcSwap::from_pointee(keys))
+    pub fn new(keys: &[Box<str>]) -> Keys {
+        let all = Keys::default();
+        all.replace(keys);
+        all
     }
 
     /// Puts others in their place.
-    pub fn replace(&self, keys: Vec<Box<str>>) {
-        self.0.store(Arc::new(keys));
+    pub fn replace(&self, keys: &[Box<str>]) {
+        self.0.store(Arc::new(keys.iter().map(|key| hash(key)).collect()));
     }
 
     /// How many there are.
@@ -28,20 +35,21 @@ impl Keys {
         self.0.load().len()
     }
 
-    /// Whether there is none: the API needs none.
+    /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether a key is one of them. Takes as long for a near miss as for a far one, whichever key it is near to; only the
-    /// length shows.
+    /// Which of them a key is, counted from 1 in the order given; `None`: it is none of them. Takes as long for a near miss as
+    /// for a far one, whichever key it is near to.
     #[must_use]
-    pub fn has(&self, key: &str) -> bool {
-        let keys = self.0.load();
-        let found =
-            keys.iter().fold(Choice::from(0), |found, one| found | one.as_bytes().ct_eq(key.as_bytes()));
-        found.into()
+    pub fn find(&self, key: &str) -> Option<usize> {
+        let (keys, hash) = (self.0.load(), hash(key));
+        let number = keys.iter().zip(1_u32..).fold(0, |found, (one, number)| {
+            u32::conditional_select(&found, &number, one.as_slice().ct_eq(hash.as_slice()))
+        });
+        NonZero::new(number).map(|number| number.get() as usize)
     }
 
     /// The keys of a file: one a line; empty lines and what begins with `#` are no keys.
@@ -75,6 +83,10 @@ impl Keys {
     }
 }
 
+fn hash(key: &str) -> Hash {
+    Sha256::digest(key.as_bytes()).into()
+}
+
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Keys({})", self.len())
@@ -87,15 +99,16 @@ mod tests {
 
     #[test]
     fn keys_are_read_a_line_each_and_never_shown() {
-        let keys = Keys::new(Keys::read("# operators\n\n  first-key \nsecond#key\n").unwrap());
+        let keys = Keys::new(&Keys::read("# operators\n\n  first-key \nsecond#key\n").unwrap());
         assert_eq!(keys.len(), 2);
-        assert!(keys.has("first-key") && keys.has("second#key"));
+        assert_eq!(["first-key", "second#key"].map(|key| keys.find(key)), [Some(1), Some(2)]);
         for other in ["", "first-ke", "first-key ", "# operators", "FIRST-KEY"] {
-            assert!(!keys.has(other), "{other}");
+            assert_eq!(keys.find(other), None, "{other}");
         }
         assert_eq!(format!("{keys:?}"), "Keys(2)");
-        keys.replace(vec!["third".into()]);
-        assert!(keys.has("third") && !keys.has("first-key"));
+        keys.replace(&["third".into()]);
+        assert_eq!((keys.find("third"), keys.find("first-key")), (Some(1), None));
+        assert!(Keys::default().is_empty() && Keys::default().find("").is_none());
     }
 
     #[test]

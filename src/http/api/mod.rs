@@ -3,12 +3,14 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`guard`], [`keys`] | who may ask: keys, or this machine alone; pages of other origins |
+//! | [`guard`], [`keys`] | who may ask: by a key, on a Unix socket or on an admin listener; pages of other origins |
+//! | `audit` | the lines of the log about writes and about requests that were refused |
 //! | `route` | paths, queries and bodies, and what they ask |
 //! | `answer` | replies, as JSON |
 //! | `stats`, [`memory`](crate::http::memory) | figures, from the workers' counters |
 
 mod answer;
+mod audit;
 pub mod guard;
 pub mod keys;
 mod route;
@@ -18,12 +20,14 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::http::api::guard::Guard;
+use crate::http::api::audit::{Refusals, Write};
+use crate::http::api::guard::{Caller, Guard};
 use crate::http::api::route::{Figures, Refused, Route};
 use crate::http::memory::{Receipt, Weigh};
 use crate::http::recent::Recent;
 use crate::reactor::{Answer, Context, RequestId};
 use crate::service::presence::{Letter, Presence};
+use crate::time::Tick;
 use crate::wire::http::{Head, Refusal, Response};
 
 /// The API of one worker.
@@ -35,6 +39,7 @@ pub struct Api {
     memory: Recent,
     /// Requests that wait, by the ticket that their reply will carry.
     waiting: Slab<Waiting>,
+    refusals: Refusals,
 }
 
 #[derive(Debug)]
@@ -42,13 +47,22 @@ struct Waiting {
     request: RequestId,
     /// The origin of the page that asks, if it may read the answer.
     origin: Option<String>,
+    /// What the log is to say of it, where it changes something.
+    write: Option<Write>,
 }
 
 impl Api {
     /// The API of a worker.
     #[must_use]
     pub fn new(guard: Arc<Guard>, weigh: Option<Weigh>) -> Api {
-        Api { guard, weigh, stats: Recent::default(), memory: Recent::default(), waiting: Slab::new() }
+        Api {
+            guard,
+            weigh,
+            stats: Recent::default(),
+            memory: Recent::default(),
+            waiting: Slab::new(),
+            refusals: Refusals::default(),
+        }
     }
 
     /// Whether a path is the API's.
@@ -67,27 +81,71 @@ impl Api {
         body: &[u8],
     ) -> Answer {
         let origin = self.guard.reader(head);
-        let listener = cx.listener(request.conn);
-        let now = match self.respond(cx, head, body, listener) {
-            Ok(Asked::Now(response)) => response,
-            Ok(Asked::Presence(ask)) => {
-                let ticket = self.waiting.insert(Waiting { request, origin }) as u64;
+        if head.method == "OPTIONS" {
+            let preflight = route::allow(head.path()).map(|allow| self.guard.preflight(head, allow));
+            return Answer::Now(shared(preflight.unwrap_or_else(|refused| refused.response()), origin));
+        }
+        let caller = match self.admit(cx, request, head) {
+            Ok(caller) => caller,
+            Err(refused) => return Answer::Now(shared(refused.response(), origin)),
+        };
+        let write = Write::of(cx, caller, head);
+        let now = match route::route(head, body) {
+            Ok(Route::Figures(Figures::Stats)) => self.stats(cx),
+            Ok(Route::Figures(Figures::Memory)) => self.memory(cx),
+            Ok(Route::Ask(ask)) => {
+                let write = write.map(|write| write.to(&ask));
+                let ticket = self.waiting.insert(Waiting { request, origin, write }) as u64;
                 presence.ask(cx, ticket, ask);
                 return Answer::Later;
             }
             Err(refused) => refused.response(),
         };
+        if let Some(write) = write {
+            write.log(now.status);
+        }
         Answer::Now(shared(now, origin))
     }
 
-    /// Sends the replies that have come since the last turn.
-    pub fn answer(&mut self, cx: &mut Context<'_, Letter>, presence: &mut Presence) {
+    /// Lets a request to the API or to `/metrics` in, and says by what. A refusal leaves a line in the log.
+    ///
+    /// # Errors
+    /// 401 or 403, and what to do about it.
+    pub fn admit(
+        &mut self,
+        cx: &Context<'_, Letter>,
+        request: RequestId,
+        head: &Head<'_>,
+    ) -> Result<Caller, Refused> {
+        let admitted = self.guard.admit(head, cx.listener(request.conn));
+        if let Err(refused) = &admitted {
+            self.refusals.note(cx, head, refused.status);
+        }
+        admitted
+    }
+
+    /// Whether a request for what everybody may ask is the operator's, who is told more. A wrong key leaves a line in the log.
+    pub fn is_operator(&mut self, cx: &Context<'_, Letter>, request: RequestId, head: &Head<'_>) -> bool {
+        let has_key = head.values("Authorization").next().is_some();
+        if has_key {
+            return self.admit(cx, request, head).is_ok();
+        }
+        self.guard.admit(head, cx.listener(request.conn)).is_ok()
+    }
+
+    /// Sends the replies that have come since the last turn. Returns when it has to be called again at the latest.
+    pub fn tick(&mut self, cx: &mut Context<'_, Letter>, presence: &mut Presence) -> Option<Tick> {
         for (ticket, reply) in presence.replies() {
             let ticket = usize::try_from(ticket).unwrap_or(usize::MAX);
-            if let Some(Waiting { request, origin }) = self.waiting.try_remove(ticket) {
-                cx.answer(request, shared(answer::response(reply), origin));
+            if let Some(Waiting { request, origin, write }) = self.waiting.try_remove(ticket) {
+                let response = answer::response(reply);
+                if let Some(write) = write {
+                    write.log(response.status);
+                }
+                cx.answer(request, shared(response, origin));
             }
         }
+        self.refusals.tick(cx.now())
     }
 
     /// What a request that the reactor refused is answered with: in the API's own form.
@@ -96,27 +154,6 @@ impl Api {
         answer::error(refusal.status, refusal.reason)
     }
 
-    fn respond(
-        &mut self,
-        cx: &Context<'_, Letter>,
-        head: &Head<'_>,
-        body: &[u8],
-        listener: usize,
-    ) -> Result<Asked, Refused> {
-        if head.method == "OPTIONS" {
-            let allow = route::allow(head.path())?;
-            return Ok(Asked::Now(self.guard.preflight(head, allow)));
-        }
-        self.guard.admit(head, listener)?;
-        Ok(match route::route(head, body)? {
-            Route::Figures(Figures::Stats) => Asked::Now(self.stats(cx)),
-            Route::Figures(Figures::Memory) => Asked::Now(self.memory(cx)),
-            Route::Ask(ask) => Asked::Presence(ask),
-        })
-    }
-}
-
-impl Api {
     /// The figures of a live chart.
     fn stats(&mut self, cx: &Context<'_, Letter>) -> Response {
         let now = cx.now();
@@ -133,12 +170,6 @@ impl Api {
 
 fn figures(json: Option<&str>) -> Response {
     answer::json(200, json.unwrap_or_default().to_owned())
-}
-
-/// What a request comes to.
-enum Asked {
-    Now(Response),
-    Presence(crate::presence::admin::Ask),
 }
 
 /// The response as a page of another origin may read it. `Vary` stands there whoever asks: a cache that keeps one answer

@@ -12,12 +12,15 @@ const store = (key, value) => sessionStorage.setItem(`rollcall.${key}`, value);
 const open = facts.auth === "none";
 const HOME = query.get("room") || "lobby";
 
-// A token behind the # reaches no server and no log; it does not stay in the address either.
-const handed = new URLSearchParams(location.hash.slice(1)).get("token");
-if (handed) {
-  store("token", handed);
-  history.replaceState(null, "", location.pathname + location.search);
+/** A token or a key behind the # reaches no server and no log; it does not stay in the address either. */
+function takeHanded() {
+  const handed = new URLSearchParams(location.hash.slice(1));
+  const taken = ["token", "key"].filter((what) => handed.get(what));
+  for (const what of taken) store(what, handed.get(what));
+  if (taken.length) history.replaceState(null, "", location.pathname + location.search);
+  return taken;
 }
+takeHanded();
 
 /** Made up, and kept for this window: a reload is the same person, a new window is somebody else. */
 function newName() {
@@ -462,6 +465,13 @@ async function api(path) {
   return fetch(`/api/v1/${path}`, { headers: key ? { Authorization: `Bearer ${key}` } : {}, cache: "no-store" });
 }
 
+/** Asks for the key of the API, or says why there is nothing to show. */
+function noFigures(why, wantsKey) {
+  $("key").hidden = false;
+  $("key-why").textContent = why;
+  for (const field of $("key").querySelectorAll("input,button")) field.hidden = !wantsKey;
+}
+
 /** Once a second while somebody looks; where the server wants a key, the page asks and goes on without. */
 async function poll() {
   let again = 1000;
@@ -470,18 +480,25 @@ async function poll() {
   } catch {
     before = null;
   }
-  setTimeout(poll, again);
+  clearTimeout(poll.next);
+  poll.next = setTimeout(poll, again);
 }
 
 async function ask() {
+  if (facts.side === "public") {
+    noFigures("The charts need the API, which is on the operators' address here (--admin-listen).", false);
+    return 1e9;
+  }
+  const wanted = "The charts need the API's key: it stands in the address that the server printed, and `rollcall key` prints it.";
+  if (!stored("key") && facts.side === "whole") {
+    noFigures(wanted, true);
+    return 1e9;
+  }
   const answer = await api("stats");
   if (!answer.ok) {
     const wants = answer.status === 401 || answer.status === 403;
-    $("key").hidden = false;
-    $("key-why").textContent = wants
-      ? "The charts need the API. Its key is what the server was started with (--api-key)."
-      : answer.status === 404 ? "The charts need the API, which is on the operators' address here (--admin-listen)." : `The API answers ${answer.status}.`;
-    for (const field of $("key").querySelectorAll("input,button")) field.hidden = !wants;
+    if (wants) sessionStorage.removeItem("rollcall.key");
+    noFigures(wants ? wanted : `The API answers ${answer.status}.`, wants);
     return wants ? 1e9 : 15000;
   }
   $("key").hidden = true;
@@ -666,6 +683,7 @@ const fail = (error) => {
 const windowOf = (user) => {
   const address = new URL(location.pathname, location.href);
   address.searchParams.set("user", user);
+  if (stored("key")) address.hash = `key=${encodeURIComponent(stored("key"))}`;
   window.open(address, "_blank", "noopener");
 };
 for (const id of ["other", "again"]) $(id).hidden = !open;
@@ -704,7 +722,7 @@ $("key").onsubmit = (event) => {
   event.preventDefault();
   store("key", event.target.key.value.trim());
   event.target.reset();
-  ask().catch(fail);
+  poll();
 };
 
 $("say").onsubmit = (event) => {
@@ -745,6 +763,11 @@ dark.onchange = redraw;
 $("list").onscroll = () => draw("list");
 $("find").oninput = () => draw("list");
 new ResizeObserver(redraw).observe($("crowd"));
+addEventListener("hashchange", () => {
+  const taken = takeHanded();
+  if (taken.includes("token")) start();
+  if (taken.includes("key")) poll();
+});
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && draw("people", "talk", "rooms", "log"));
 // "2 min ago" grows by itself.
 setInterval(() => draw("list"), 5000);

@@ -105,6 +105,8 @@ pub struct Seen {
 
 struct Course<'a, 'w> {
     setup: &'a Setup,
+    /// Of the server's API.
+    key: &'a str,
     watch: &'a mut Watch<'w>,
     args: &'a Args,
     orders: &'a Orders,
@@ -114,13 +116,14 @@ struct Course<'a, 'w> {
 /// All of it, as far as it comes.
 pub fn conduct(
     setup: &Setup,
+    key: &str,
     watch: &mut Watch<'_>,
     args: &Args,
     orders: &Orders,
     server: Option<&mut Child>,
     seen: &mut Seen,
 ) {
-    let mut course = Course { setup, watch, args, orders, seen };
+    let mut course = Course { setup, key, watch, args, orders, seen };
     // In this order, and nothing of it where what comes before did not end well.
     let _ = course.ramp()
         && course.hold()
@@ -141,7 +144,7 @@ impl Course<'_, '_> {
     }
 
     fn scrape(&self) -> Scrape {
-        Scrape::now(self.setup.plan.target.address)
+        Scrape::now(self.setup.plan.target.address, self.key)
     }
 
     fn settle(&mut self, phase: &str) -> bool {
@@ -230,7 +233,7 @@ impl Course<'_, '_> {
         let hearers = counts.live.min(living);
         let goal = counts.messages + hearers;
         let posted = self.now();
-        let refused = face::broadcast(self.setup.plan.target.address, "\"hello, everybody\"").err();
+        let refused = face::broadcast(self.setup.plan.target.address, self.key, "\"hello, everybody\"").err();
         let was_taken = refused.is_none();
         self.seen.told = Some(Told { expected: hearers, posted, refused });
         let limit = posted + DELIVERY;

@@ -1,4 +1,5 @@
-//! The server's HTTP face: its figures, and the message to everybody. A request a connection; nothing is kept open.
+//! The server's HTTP face: its figures, and the message to everybody, for both of which its API wants a key. A request a
+//! connection; nothing is kept open.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -14,8 +15,10 @@ pub struct Scrape(BTreeMap<String, f64>);
 
 impl Scrape {
     /// Asks for it; empty where there is none.
-    pub fn now(address: SocketAddr) -> Scrape {
-        let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    pub fn now(address: SocketAddr, key: &str) -> Scrape {
+        let request = format!(
+            "GET /metrics HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\r\n"
+        );
         match exchange(address, request.as_bytes()) {
             Ok((200, body)) => Scrape::of(&body),
             _ => Scrape::default(),
@@ -61,11 +64,11 @@ impl Scrape {
 }
 
 /// Tells everybody something; the error is one line.
-pub fn broadcast(address: SocketAddr, data: &str) -> Result<(), String> {
+pub fn broadcast(address: SocketAddr, key: &str, data: &str) -> Result<(), String> {
     let body = format!("{{\"data\":{data}}}");
     let request = format!(
         "POST /api/v1/broadcast HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+         Authorization: Bearer {key}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
     match exchange(address, request.as_bytes()) {

@@ -1,0 +1,46 @@
+//! Who may use the API.
+
+use std::sync::Arc;
+
+use rollcall::http::api::guard::{Access, Guard};
+use rollcall::http::api::keys::Keys;
+
+use super::Check;
+use crate::config::address::Endpoint;
+use crate::config::api_keys::KeySource;
+
+impl Check<'_> {
+    /// What access to the API goes by; without a key until the server has made one. The first `public` endpoints are for
+    /// everybody.
+    pub(super) fn guard(
+        &self,
+        keys: &KeySource,
+        endpoints: &[Endpoint],
+        public: usize,
+    ) -> Result<Guard, String> {
+        let keys = keys.read().map_err(|(key, error)| self.at(key, &error))?;
+        let mut cors = self.layer.cors_origin.clone().unwrap_or_default();
+        if cors.iter().any(|origin| origin == "*") {
+            if keys.is_empty() {
+                let error = "`*` is for pages that bring a key, and none of them has the one that is made for a run; set \
+                             --api-key-file";
+                return Err(self.at("cors-origin", error));
+            }
+            cors = vec!["*".to_owned()];
+        } else {
+            cors = self.origins("cors-origin", Some(&cors))?;
+        }
+        let listeners = (0..).zip(endpoints).map(|(nth, endpoint)| access(endpoint, nth >= public));
+        Ok(Guard { keys: Arc::new(Keys::new(&keys)), origins: cors, listeners: listeners.collect() })
+    }
+}
+
+fn access(endpoint: &Endpoint, is_admin: bool) -> Access {
+    match endpoint {
+        Endpoint::Unix(_) => Access::UnixSocket,
+        Endpoint::Tcp(address) | Endpoint::Tls(address) if is_admin => {
+            Access::Admin { loopback: address.ip().to_canonical().is_loopback() }
+        }
+        Endpoint::Tcp(_) | Endpoint::Tls(_) => Access::Key,
+    }
+}

@@ -1,0 +1,142 @@
+//! What the log says of requests to the API: each write, who asked for it, from where and what came of it; and requests that were
+//! refused, a few in a second. No line has a key or the `data` of a message in it. Names and paths are fields, which the log
+//! quotes: no character of them ends a line or begins a field.
+
+use tracing::info;
+
+use crate::http::api::guard::Caller;
+use crate::limits::{AUDIT_PATH_BYTES_MAX, AUDIT_REFUSALS_PER_SECOND};
+use crate::presence::Name;
+use crate::presence::admin::Ask;
+use crate::reactor::Context;
+use crate::service::presence::Letter;
+use crate::time::{Now, Tick, ticks};
+use crate::wire::http::Head;
+
+/// A request that changes something, until it is known what came of it.
+#[derive(Debug)]
+pub(crate) struct Write {
+    caller: Caller,
+    origin: Origin,
+    user: Option<Name>,
+    room: Option<Name>,
+}
+
+impl Write {
+    /// `None` where the request's method only reads.
+    pub(crate) fn of(cx: &Context<'_, Letter>, caller: Caller, head: &Head<'_>) -> Option<Write> {
+        let reads = matches!(head.method, "GET" | "HEAD" | "OPTIONS");
+        (!reads).then(|| Write { caller, origin: Origin::of(cx, head), user: None, room: None })
+    }
+
+    /// The same, with the user and the room that it is about.
+    pub(crate) fn to(self, ask: &Ask) -> Write {
+        let (user, room) = match ask {
+            Ask::Tell { user, .. } | Ask::Disconnect { user, .. } => (Some(user), None),
+            Ask::Say { room, .. } => (None, Some(room)),
+            Ask::Bring { user, room, .. } => (Some(user), Some(room)),
+            _ => (None, None),
+        };
+        Write { user: user.cloned(), room: room.cloned(), ..self }
+    }
+
+    /// The line of the log, now that it is answered.
+    pub(crate) fn log(&self, status: u16) {
+        let Origin { from, method, path } = &self.origin;
+        let (user, room) = (self.user.as_deref(), self.room.as_deref());
+        info!(by = %self.caller, from, method, path, user, room, status, "api write");
+    }
+}
+
+/// Where a request comes from, and what it asks for.
+#[derive(Debug)]
+struct Origin {
+    from: String,
+    method: String,
+    path: String,
+}
+
+impl Origin {
+    fn of(cx: &Context<'_, Letter>, head: &Head<'_>) -> Origin {
+        // A peer without an address is one of a Unix socket.
+        let from = cx.requester().map_or_else(|| "unix socket".to_owned(), |address| address.to_string());
+        Origin { from, method: cut(head.method), path: cut(head.path()) }
+    }
+}
+
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(AUDIT_PATH_BYTES_MAX)].to_owned()
+}
+
+/// Requests that were refused: the first few of a second are logged, the others counted.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    /// The second that `logged` is of.
+    second: u64,
+    logged: u64,
+    suppressed: u64,
+}
+
+impl Refusals {
+    /// A request was refused with 401 or 403.
+    pub(crate) fn note(&mut self, cx: &Context<'_, Letter>, head: &Head<'_>, status: u16) {
+        if self.is_logged(second(cx.now())) {
+            let Origin { from, method, path } = Origin::of(cx, head);
+            info!(from, method, path, status, "api refused");
+        }
+    }
+
+    /// Tells how many were not logged, once their second is over. Returns when to call again.
+    pub(crate) fn tick(&mut self, now: Now) -> Option<Tick> {
+        if let Some(suppressed) = self.take_suppressed(second(now)) {
+            info!(suppressed, "api refused further requests");
+        }
+        let second = std::time::Duration::from_secs(1);
+        (self.suppressed > 0).then(|| now.tick.after(ticks(second)))
+    }
+
+    fn is_logged(&mut self, second: u64) -> bool {
+        if self.second != second {
+            (self.second, self.logged) = (second, 0);
+        }
+        let logged = self.logged < AUDIT_REFUSALS_PER_SECOND;
+        if logged {
+            self.logged += 1;
+        } else {
+            self.suppressed += 1;
+        }
+        logged
+    }
+
+    fn take_suppressed(&mut self, second: u64) -> Option<u64> {
+        (self.suppressed > 0 && self.second != second).then(|| std::mem::take(&mut self.suppressed))
+    }
+}
+
+fn second(now: Now) -> u64 {
+    now.micros / 1_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_a_second_are_logged_up_to_a_bound_and_then_counted() {
+        let mut refusals = Refusals::default();
+        for second in [7, 8] {
+            let logged = (0..100).filter(|_| refusals.is_logged(second)).count() as u64;
+            assert_eq!(logged, AUDIT_REFUSALS_PER_SECOND);
+            assert_eq!(refusals.take_suppressed(second), None, "the second is not over");
+        }
+        assert_eq!(refusals.take_suppressed(9), Some(200 - 2 * AUDIT_REFUSALS_PER_SECOND));
+        assert_eq!(refusals.take_suppressed(10), None);
+    }
+
+    #[test]
+    fn long_paths_are_cut_between_characters() {
+        assert_eq!(cut("/api"), "/api");
+        let long = "ä".repeat(AUDIT_PATH_BYTES_MAX);
+        assert!(cut(&format!("/{long}")).len() < AUDIT_PATH_BYTES_MAX);
+    }
+}
