@@ -9,4 +9,5 @@ mod key;
 mod proxies;
 mod readme;
 mod reload;
+mod samples;
 mod secure;
