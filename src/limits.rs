@@ -208,6 +208,25 @@ pub const PAGE_DEFAULT: usize = 100;
 pub const COMMANDS_PER_SECOND_MAX: u32 = 50;
 /// Seconds' worth of commands that a connection may send at once after a quiet time.
 pub const COMMANDS_BURST_SECONDS: u32 = 4;
+/// The `data` of a `say`, a `tell` or a broadcast without `--max-data`. Past it: 413.
+pub const DATA_BYTES_MAX: usize = 64 << 10;
+/// Bytes of `data` that count as one command: a connection may have [`COMMANDS_PER_SECOND_MAX`] times as many relayed in a second,
+/// 200 KiB, and 800 KiB at once. Lines of a chat are shorter.
+pub const DATA_BYTES_PER_COMMAND: usize = 4 << 10;
+/// A room carries as much `data` in a second as so many connections may say, 2 MiB more or less. Past it: 503.
+pub const ROOM_SPEAKERS_MAX: u64 = 10;
+/// It carries this part of that at once, 250 KiB: what is on its way before the room hears that a member can't keep up has to fit
+/// into what [`LAG_PART`] leaves of a backlog.
+pub const ROOM_BURST_PART: u64 = 8;
+/// The part of a backlog's bound past which a member lags: its rooms wait for it, where it reads, and `say` is answered 503.
+pub const LAG_PART: usize = 4;
+/// Bytes that a member's socket has to take in [`READER_TICKS`] for rooms to wait for it. A member that reads slowly on purpose
+/// holds a room up to this pace, and no further.
+pub const READER_BYTES_MIN: u64 = 16 << 10;
+/// See [`READER_BYTES_MIN`]: a second.
+pub const READER_TICKS: u32 = 100;
+/// Ticks between two looks at the members that lag.
+pub const LAG_LOOK_TICKS: u32 = 5;
 /// Commands in a row that got 429. Past it: close 4429.
 pub const COMMANDS_REFUSED_MAX: u32 = 200;
 /// Members of a room beyond which it is told its count, once a second at most, and not who joined and left.
@@ -271,7 +290,12 @@ const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= USERS_PER_COMMAND_
 const _: () = assert!(RUN_KEY_BYTES >= 16, "at least 128 bits");
 const _: () = assert!(CLOSE_REASON_BYTES_MAX == 123);
 const _: () = assert!(HEAD_BYTES_MAX <= READ_BUFFER_BYTES);
-const _: () = assert!(BACKLOG_BYTES_PAUSE <= BACKLOG_BYTES_MAX);
+const _: () = assert!(BACKLOG_BYTES_PAUSE <= BACKLOG_BYTES_MAX && DATA_BYTES_MAX <= BACKLOG_BYTES_MAX);
+const _: () = assert!(
+    COMMANDS_PER_SECOND_MAX as usize * COMMANDS_BURST_SECONDS as usize * DATA_BYTES_PER_COMMAND
+        < BACKLOG_BYTES_MAX,
+    "what one sender may send at once fits into a backlog"
+);
 const _: () = assert!(MAIL_ADMISSION_MAX < MAILBOX_MAX && DESCRIPTORS_FLOOR <= REFUSED_CONNECTIONS_MAX);
 const _: () = assert!(WRITEV_BYTES_MIN <= EARLY_FLUSH_BYTES);
 const _: () = assert!(EARLY_FLUSH_BYTES <= ARENA_BYTES_MAX && ARENA_BYTES_MAX <= ARENA_BYTES_CALL_MAX);

@@ -6,7 +6,7 @@ use crate::cli::{Flags, read};
 use crate::config::{Settings, Sources};
 
 /// Settings that change at once; all others need a restart.
-const LIVE: [&str; 15] = [
+const LIVE: [&str; 16] = [
     "log-level",
     "max-connections",
     "max-connections-per-address",
@@ -15,6 +15,7 @@ const LIVE: [&str; 15] = [
     "max-commands-per-second",
     "max-memory",
     "max-backlog",
+    "max-data",
     "max-message",
     "max-frame",
     "max-fragments",

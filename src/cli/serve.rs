@@ -8,7 +8,7 @@ use rollcall::http::{SiteSettings, api};
 use rollcall::identity::Keys;
 use rollcall::reactor::server::Handle;
 use rollcall::reactor::{Config, Fleet, Limits, Listen, Server, Service, WorkerId};
-use rollcall::service::caps::Caps;
+use rollcall::service::caps::{Cap, Caps};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -143,7 +143,12 @@ fn limits(server: Handle, capacity: Capacity, caps: Arc<Caps>) -> SetLimits {
         let max_connections = capacity.again(settings.max_connections)?;
         server.change(Limits { max_connections, ..Limits::of(&settings.reactor) });
         let rules = &settings.site.presence.rules;
-        caps.set(u32::try_from(rules.connections_per_user).unwrap_or(u32::MAX), rules.commands_per_second);
+        let most = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        caps.set(Cap {
+            connections_per_user: most(rules.connections_per_user),
+            commands_per_second: rules.commands_per_second,
+            data_bytes: most(rules.data_bytes),
+        });
         Ok(())
     })
 }

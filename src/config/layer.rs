@@ -140,6 +140,9 @@ pub(crate) struct Layer {
     /// Payload of a frame; past it: close 1009
     #[arg(long, value_name = "SIZE", help_heading = "Bounds")]
     pub(crate) max_frame: Option<Size>,
+    /// The `data` of a say, a tell or a broadcast; past it: 413 [default: 64KiB, or what --max-message and --max-backlog leave]
+    #[arg(long, value_name = "SIZE", help_heading = "Bounds")]
+    pub(crate) max_data: Option<Size>,
     /// Request line and headers; past it: 431
     #[arg(long, value_name = "SIZE", help_heading = "Bounds")]
     pub(crate) max_header: Option<Size>,

@@ -1,6 +1,7 @@
 //! The settings as the server takes them, once the relations between them hold.
 
 mod api;
+mod messages;
 mod peers;
 
 use std::hash::{BuildHasher, RandomState};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use rollcall::http::SiteSettings;
 use rollcall::identity::Keys;
-use rollcall::limits::{BACKLOG_BYTES_PAUSE, MessageLimits, READ_BUFFER_BYTES, WORKERS_MAX};
+use rollcall::limits::{READ_BUFFER_BYTES, WORKERS_MAX};
 use rollcall::presence::Rules;
 use rollcall::reactor;
 use rollcall::service::gate::{Auth, Gate};
@@ -132,7 +133,7 @@ impl Check<'_> {
             proxy_protocol: set(layer.proxy_protocol),
             max_memory_bytes: Some(set(layer.max_memory).0 as u64).filter(|bytes| *bytes > 0),
             message_timeout: self.span("message-timeout", layer.message_timeout, MILLIS(100)..=DAY)?,
-            max_backlog_bytes: self.size("max-backlog", layer.max_backlog, BACKLOG_BYTES_PAUSE..=1 << 30)?,
+            max_backlog_bytes: self.backlog()?,
             ..reactor::Config::default()
         })
     }
@@ -193,6 +194,7 @@ impl Check<'_> {
                 page_silence: both.then(|| ticks(heartbeat.client_silence)),
                 connections_per_user: set(per_user),
                 commands_per_second: u32::try_from(set(per_second)).unwrap_or(u32::MAX),
+                data_bytes: self.data()?,
                 heartbeat_millis: heartbeat_millis(heartbeat.interval, heartbeat.timeout),
                 ..Rules::default()
             },
@@ -205,26 +207,6 @@ impl Check<'_> {
             gate: self.gate(key_files)?,
             secret: RandomState::new().hash_one("homes"),
         })
-    }
-
-    fn messages(&self) -> Result<MessageLimits, String> {
-        let max_message_bytes = self.size("max-message", self.layer.max_message, 1..=1 << 30)?;
-        let max_frame_bytes = self.size("max-frame", self.layer.max_frame, 1..=1 << 30)?;
-        if max_frame_bytes > max_message_bytes {
-            return Err(self.at(
-                "max-frame",
-                &format!(
-                    "{} is more than max-message, {}: a frame is part of a message",
-                    Size(max_frame_bytes),
-                    Size(max_message_bytes)
-                ),
-            ));
-        }
-        let max_fragments = set(self.layer.max_fragments);
-        if max_fragments == 0 {
-            return Err(self.at("max-fragments", "0 leaves no message; at least 1"));
-        }
-        Ok(MessageLimits { max_message_bytes, max_frame_bytes, max_fragments })
     }
 
     fn endpoints(&self) -> Result<Vec<Endpoint>, String> {
@@ -370,6 +352,14 @@ mod tests {
                 &["--max-frame=2MiB"][..],
                 "--max-frame: 2MiB is more than max-message, 1MiB: a frame is part of a message",
             ),
+            (
+                &["--max-data=2MiB"],
+                "--max-data: 2MiB is more than max-message, 1MiB: data is part of a message",
+            ),
+            (
+                &["--max-data=100KiB", "--max-backlog=64KiB"],
+                "--max-data: 100KiB is more than max-backlog, 64KiB: data waits there for who reads slowly",
+            ),
             (&["--workers=0"], "--workers: 0 is not within 1 and 1024"),
             (&["--workers=1025"], "--workers: 1025 is not within 1 and 1024"),
             (&["--max-fragments=0"], "--max-fragments: 0 leaves no message; at least 1"),
@@ -401,6 +391,15 @@ mod tests {
         ] {
             assert_eq!(resolve(flags).unwrap_err(), line);
         }
+    }
+
+    #[test]
+    fn data_that_nobody_bounds_follows_messages_and_backlogs() {
+        let data = |flags: &[&str]| resolve(flags).unwrap().site.presence.rules.data_bytes;
+        assert_eq!(data(&[]), 64 << 10);
+        assert_eq!(data(&["--max-message=1KiB", "--max-frame=1KiB"]), 1 << 10);
+        assert_eq!(data(&["--max-message=4MiB", "--max-backlog=4MiB"]), 64 << 10);
+        assert_eq!(data(&["--max-data=1MiB"]), 1 << 20);
     }
 
     #[test]

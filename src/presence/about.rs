@@ -9,6 +9,4 @@ pub enum About {
     User(Name),
     /// What happens in a room. There is an order, and a number for each.
     Room(Name),
-    /// Something that is said once.
-    Once,
 }

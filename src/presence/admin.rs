@@ -78,6 +78,16 @@ pub enum Ask {
     },
 }
 
+impl Ask {
+    /// What is to be relayed.
+    pub(crate) fn data(&self) -> Option<&str> {
+        match self {
+            Ask::Tell { data, .. } | Ask::Say { data, .. } | Ask::Broadcast { data } => Some(data),
+            _ => None,
+        }
+    }
+}
+
 /// The answer.
 #[derive(Clone, Debug)]
 pub enum Reply {
@@ -108,7 +118,7 @@ pub enum Reply {
     },
     /// It was not done.
     Refused {
-        /// 404, 429 or 503.
+        /// 404, 413, 429 or 503.
         code: u16,
         /// A sentence.
         error: Cow<'static, str>,

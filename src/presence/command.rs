@@ -80,6 +80,16 @@ pub enum Command<'a> {
     },
 }
 
+impl<'a> Command<'a> {
+    /// What is to be relayed.
+    pub(crate) fn data(&self) -> Option<&'a str> {
+        match self {
+            Command::Say { data, .. } | Command::Tell { data, .. } => Some(data),
+            _ => None,
+        }
+    }
+}
+
 /// Why a command is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

@@ -144,9 +144,13 @@ impl Desk {
                 let (delivered, missed) = (*delivered, *missed);
                 (*left == 0).then_some(Reply::Broadcast { delivered, missed, done: true })
             }
-            (_, Answer::Told(0) | Answer::Kicked(0)) => Some(Reply::refused(404, NOT_CONNECTED)),
-            (_, Answer::Told(told)) => Some(Reply::Told(told)),
+            (_, Answer::Told { to: 0, without: 0 } | Answer::Kicked(0)) => {
+                Some(Reply::refused(404, event::NOT_CONNECTED))
+            }
+            (_, Answer::Told { to: 0, .. }) => Some(Reply::refused(503, event::TOO_SLOW)),
+            (_, Answer::Told { to, .. }) => Some(Reply::Told(to)),
             (_, Answer::Kicked(kicked)) => Some(Reply::Disconnected(kicked)),
+            (_, Answer::NotSaid) => Some(Reply::refused(503, event::NOT_SAID)),
             (_, Answer::Said(Place { epoch: 0, .. })) => Some(Reply::refused(404, EMPTY_ROOM)),
             (_, Answer::Said(place)) => Some(Reply::Said(place)),
             _ => None,
@@ -247,7 +251,7 @@ impl Desk {
 fn brought(work: &mut Work, answer: &Answer) -> Option<Reply> {
     let Work::Bring { told, came, done, place, refused } = work else { return None };
     match answer {
-        Answer::Bringing(0) => return Some(Reply::refused(404, NOT_CONNECTED)),
+        Answer::Bringing(0) => return Some(Reply::refused(404, event::NOT_CONNECTED)),
         Answer::Bringing(connections) => *told = Some(*connections),
         Answer::Joined(_, now) | Answer::Left(_, now) => {
             (*came, *done, *place) = (*came + 1, *done + 1, *now);
@@ -277,5 +281,4 @@ fn members(page: &mut Page, views: &mut Vec<(Name, Option<View>)>) -> Reply {
     Reply::Members(std::mem::take(page), views)
 }
 
-const NOT_CONNECTED: &str = "nobody of that name is connected";
 const EMPTY_ROOM: &str = "nobody is in that room";

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod commands;
+mod lagging;
 mod orders;
 mod sight;
 mod tokens;
@@ -62,12 +63,14 @@ const fn credit_max(rules: &Rules) -> u32 {
 }
 
 impl Seat {
-    /// Whether it may send another command now.
-    fn pay(&mut self, now: Tick, rules: &Rules) -> bool {
+    /// Whether it may send another command now, which counts as so many. One that counts for more than all it may send at
+    /// once takes all of that.
+    fn pay(&mut self, now: Tick, rules: &Rules, commands: u32) -> bool {
         let earned = now.since(self.filled).saturating_mul(rules.commands_per_second);
         self.credit = self.credit.saturating_add(earned).min(credit_max(rules));
         self.filled = now;
-        let left = self.credit.checked_sub(COMMAND_CREDIT);
+        let price = commands.saturating_mul(COMMAND_CREDIT).min(credit_max(rules));
+        let left = self.credit.checked_sub(price);
         if let Some(left) = left {
             self.credit = left;
             self.refused = 0;
@@ -90,6 +93,7 @@ pub struct Edge {
     watches: Groups,
     gathers: Gathers,
     passes: Passes,
+    lagging: lagging::Lagging,
     /// Where sight is restricted: what is known of those who are watched.
     sights: HashMap<Name, View>,
     restricted: bool,
@@ -106,6 +110,7 @@ impl Edge {
             watches: Groups::new(homes),
             gathers: Gathers::default(),
             passes: Passes::default(),
+            lagging: lagging::Lagging::default(),
             sights: HashMap::new(),
             restricted,
             next_serial: 0,
@@ -277,6 +282,7 @@ impl Edge {
         let at = self.address(slot);
         let Some(seat) = self.seats.try_remove(slot as usize) else { return };
         self.passes.remove(slot);
+        self.caught_up(slot, out);
         let reason = seat.sent_away.unwrap_or(reason);
         let leaving = if reason.is_final() { Leaving::Now } else { Leaving::Perhaps };
         for place in seat.watches.as_slice().iter().copied() {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::presence::admin::Listing;
+pub use crate::presence::answer::Answer;
 use crate::presence::grants::Pattern;
 use crate::presence::name::Name;
 use crate::presence::view::{Reason, State, View};
@@ -46,6 +47,11 @@ pub enum Ticket {
         gather: u32,
         /// Which part.
         index: u32,
+    },
+    /// A message that a user's home has sent to one of several connections.
+    Tell {
+        /// The home's number for it.
+        tell: u32,
     },
     /// A part of what was asked at a worker's desk, from outside.
     Job {
@@ -314,12 +320,14 @@ pub enum Envelope<F> {
         /// For those who do; `None` where they see none either: only the rooms have changed.
         full: Option<F>,
     },
-    /// To an edge: a message for one client.
+    /// To an edge: a message for one client, if its socket has room for it.
     Told {
         /// Who gets it.
         client: Client,
         /// The message.
         frame: F,
+        /// Who waits to hear whether it did: who tells, or the user's home where several connections are told.
+        asker: Asker,
     },
     /// To an edge: a client has to go.
     Evict {
@@ -344,6 +352,13 @@ pub enum Envelope<F> {
         /// The page.
         page: Page,
     },
+    /// To a room's home: a client of that edge that reads can't keep up with what is said, or has caught up.
+    Lag {
+        /// Which room.
+        room: Name,
+        /// Whether it lags.
+        lags: bool,
+    },
     /// To an edge: a message for all its clients in a room.
     Deliver {
         /// Which room.
@@ -366,38 +381,6 @@ pub struct Place {
     pub offset: u64,
 }
 
-/// The answer of a home to a command.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Answer {
-    /// To `join`; the client hears what is said from then on.
-    Joined(Name, Place),
-    /// To `leave`; where the client has joined again since, it hears nothing from here to the next `Joined`.
-    Left(Name, Place),
-    /// To `say`.
-    Said(Place),
-    /// To `tell`: to how many connections.
-    Told(usize),
-    /// To `tell`: the client does not see the user.
-    Unseen,
-    /// To `status`.
-    Status(State),
-    /// To a desk: so many connections are sent away.
-    Kicked(usize),
-    /// To a desk: so many connections are bidden, and each one's edge tells what came of it.
-    Bringing(usize),
-    /// To a desk: a connection did not come in or go out, for this code.
-    NotBrought(u16),
-    /// To a desk: a broadcast was queued for so many clients.
-    Spread {
-        /// Clients.
-        to: usize,
-        /// Clients without room for it.
-        without: usize,
-        /// All of that edge's have had their turn.
-        done: bool,
-    },
-}
-
 /// A page of a room's members.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
@@ -418,6 +401,7 @@ impl<F> Envelope<F> {
             Envelope::Watch { asker, .. }
             | Envelope::Look { asker, .. }
             | Envelope::Tell { asker, .. }
+            | Envelope::Told { asker, .. }
             | Envelope::Join { asker, .. }
             | Envelope::Say { asker, .. }
             | Envelope::List { asker, .. }

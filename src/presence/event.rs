@@ -120,6 +120,14 @@ pub fn refusal(seq: i64, code: u16, error: &str) -> String {
     format!(r#"{{"seq":{seq},"body":{{"code":{code},"error":{error}}}}}"#)
 }
 
+/// To a `tell` that finds nobody.
+pub(crate) const NOT_CONNECTED: &str = "nobody of that name is connected";
+/// To a `say` in a room that can't carry it now.
+pub(crate) const NOT_SAID: &str =
+    "more is said in that room than all who read can keep up with: nothing was said, try again";
+/// To a `tell` that finds no room.
+pub(crate) const TOO_SLOW: &str = "the user reads too slowly: nothing was delivered, try again later";
+
 /// The answer of a home to a client's command.
 #[must_use]
 pub fn answer(seq: i64, answer: &Answer) -> Option<String> {
@@ -129,12 +137,14 @@ pub fn answer(seq: i64, answer: &Answer) -> Option<String> {
             format!(r#""count":{count},"epoch":{epoch},"offset":{offset}"#)
         }
         Answer::Said(Place { epoch, offset, .. }) => format!(r#""epoch":{epoch},"offset":{offset}"#),
-        Answer::Told(0) => return Some(refusal(seq, 404, "nobody of that name is connected")),
+        Answer::NotSaid => return Some(refusal(seq, 503, NOT_SAID)),
+        Answer::Told { to: 0, without: 0 } => return Some(refusal(seq, 404, NOT_CONNECTED)),
+        Answer::Told { to: 0, .. } => return Some(refusal(seq, 503, TOO_SLOW)),
         Answer::Unseen => {
             let error = "you do not see that user: share a room, or have a token whose claim see names them";
             return Some(refusal(seq, 403, error));
         }
-        Answer::Told(delivered) => format!(r#""delivered":{delivered}"#),
+        Answer::Told { to, .. } => format!(r#""delivered":{to}"#),
         Answer::Status(state) => format!(r#""state":"{}""#, state.name()),
         // Those are for desks.
         Answer::Kicked(_) | Answer::Bringing(_) | Answer::NotBrought(_) | Answer::Spread { .. } => {

@@ -7,12 +7,12 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`node`], `timer` | one worker's share of it all: an edge, its homes, their timers |
+//! | [`node`], [`rules`], `effect`, `timer` | one worker's share of it all: an edge, its homes, their timers; what it goes by, and what it wants done |
 //! | [`edge`], `groups`, `places`, `gather` | clients and their commands; who is in what; answers from several homes |
 //! | [`user`], `device`, `last_seen`, `whereabouts`, [`room`] | the homes; what is kept of who left lies in the attic of [`user`] |
 //! | `table` | slots by name |
 //! | [`grants`] | what tokens let their connections do |
-//! | [`envelope`], [`view`], [`name`] | what crosses, and what it is about |
+//! | [`envelope`], `answer`, [`view`], [`name`] | what crosses, and what it is about |
 //! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
 //! | [`command`], [`event`] | `rollcall.v1`: commands as they are read, answers and events as they are written |
 //!
@@ -21,10 +21,12 @@
 
 mod about;
 pub mod admin;
+mod answer;
 pub mod command;
 mod desk;
 mod device;
 pub mod edge;
+mod effect;
 pub mod envelope;
 pub mod event;
 mod gather;
@@ -36,6 +38,7 @@ pub mod node;
 mod places;
 mod roll;
 pub mod room;
+pub mod rules;
 mod table;
 mod timer;
 pub mod user;

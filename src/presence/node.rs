@@ -3,119 +3,25 @@
 //! Every call takes the time and returns what is to be done, in order. An envelope to this worker itself is handled
 //! within the call; one to another worker is an [`Effect::Post`].
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
-use crate::limits::{COMMANDS_PER_SECOND_MAX, CONNECTIONS_PER_USER_MAX};
-use crate::presence::about::About;
 use crate::presence::admin::{Ask, Reply};
 use crate::presence::desk::Desk;
 use crate::presence::edge::{Broadcasts, Edge};
-use crate::presence::envelope::{Client, Envelope, Frame, Ticket};
+pub use crate::presence::effect::Effect;
+use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Ticket};
 use crate::presence::grants::{Entry, Grants};
 use crate::presence::name::{Homes, Name};
 use crate::presence::room::Rooms;
+pub use crate::presence::rules::Rules;
 use crate::presence::timer::Timer;
 pub(crate) use crate::presence::timer::next_serial;
 use crate::presence::user::Users;
 use crate::presence::view::Reason;
 use crate::time::wheel::Wheel;
 use crate::time::{Now, Tick};
-
-/// What presence goes by.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// Ticks for which a connection that closed or broke may come back unnoticed.
-    pub grace: u32,
-    /// Ticks of silence of a page's own heartbeat after which its connection is away; `None`: a page's heartbeats decide nothing.
-    pub page_silence: Option<u32>,
-    /// Connections that one user has at once; see [`Node::set_caps`].
-    pub connections_per_user: usize,
-    /// Commands that a connection may send in a second, over some seconds; at most 1,000,000.
-    pub commands_per_second: u32,
-    /// Users see only those they share a room with, and whom their tokens name; else everybody sees everybody.
-    pub restricted: bool,
-    /// What `welcome` says of the heartbeat: interval and time-out in milliseconds.
-    pub heartbeat_millis: (u64, u64),
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Rules {
-            grace: 500,
-            page_silence: None,
-            connections_per_user: CONNECTIONS_PER_USER_MAX,
-            commands_per_second: COMMANDS_PER_SECOND_MAX,
-            restricted: false,
-            heartbeat_millis: (25_000, 20_000),
-        }
-    }
-}
-
-/// What is to be done. `link` is what the client was opened with.
-#[derive(Debug)]
-pub enum Effect<F> {
-    /// A message for one client.
-    Text {
-        /// Whose.
-        link: u64,
-        /// JSON.
-        json: String,
-    },
-    /// An encoded message for clients.
-    Publish {
-        /// Whose.
-        links: Vec<u64>,
-        /// The message.
-        frame: F,
-        /// What it is about.
-        about: About,
-    },
-    /// Close a client's connection, for good.
-    Close {
-        /// Whose.
-        link: u64,
-        /// The close code.
-        code: u16,
-        /// In a word, or those of who sends it away.
-        reason: Cow<'static, str>,
-    },
-    /// A share of a broadcast: for clients that have room for it. [`Node::spread`] has to be told what came of it.
-    Spread {
-        /// Which.
-        broadcast: u32,
-        /// Whose.
-        links: Vec<u64>,
-        /// The message.
-        frame: F,
-    },
-    /// The answer to [`Node::ask`].
-    Reply {
-        /// What it was asked with.
-        ticket: u64,
-        /// The answer.
-        reply: Reply,
-    },
-    /// A token to look at: [`Node::authenticate`] takes what it says, [`Node::refuse_token`] what is wrong with it.
-    Verify {
-        /// The client's slot.
-        slot: u32,
-        /// The command's number.
-        seq: i64,
-        /// As the client sent it.
-        token: String,
-    },
-    /// A letter to another worker. One that is not taken goes to [`Node::refused`] where it has an asker; else it has to
-    /// be kept and posted again, and everything behind it to that worker too.
-    Post {
-        /// To whom.
-        to: u16,
-        /// The letter.
-        envelope: Envelope<F>,
-    },
-}
 
 /// Places of a queue that outlast a burst.
 const QUEUE_KEPT: usize = 64;
@@ -162,7 +68,7 @@ impl<F: Frame> Node<F> {
             worker,
             rules,
             edge: Edge::new(worker, homes, rules.restricted),
-            users: Users::new(homes, rules.restricted),
+            users: Users::new(worker, homes, rules.restricted),
             rooms: Rooms::new(homes, now, rules.restricted),
             desk: Desk::new(worker, homes),
             broadcasts: Broadcasts::new(),
@@ -172,9 +78,10 @@ impl<F: Frame> Node<F> {
         }
     }
 
-    /// Changes two rules: who has more connections or comes quicker already is held to them from its next one on.
-    pub fn set_caps(&mut self, connections_per_user: usize, commands_per_second: u32) {
-        self.rules = Rules { connections_per_user, commands_per_second, ..self.rules };
+    /// Changes three rules: who has more connections, comes quicker or says more already is held to them from the next one
+    /// on.
+    pub fn set_caps(&mut self, connections_per_user: usize, commands_per_second: u32, data_bytes: usize) {
+        self.rules = Rules { connections_per_user, commands_per_second, data_bytes, ..self.rules };
     }
 
     /// A client is there; `link` names it in effects. `welcome`: it speaks `rollcall.v1`. Without a user it is nobody, until
@@ -242,7 +149,26 @@ impl<F: Frame> Node<F> {
     /// A question or an order from outside. Its [`Effect::Reply`] has the same `ticket`, and comes within a second,
     /// if [`Node::due`] is called in time.
     pub fn ask(&mut self, now: Now, ticket: u64, ask: Ask) {
-        self.desk.ask(now, ticket, ask, &mut self.out);
+        match ask.data().and_then(|data| self.rules.too_long(data)) {
+            Some(error) => {
+                let reply = Reply::refused(413, error);
+                self.out.effects.push(Effect::Reply { ticket, reply });
+            }
+            None => self.desk.ask(now, ticket, ask, &mut self.out),
+        }
+        self.settle(now);
+    }
+
+    /// A client that reads has more queued of what is said in a room than is good: nothing more is said there until
+    /// [`Node::caught_up`], or until the client leaves.
+    pub fn lags(&mut self, now: Now, slot: u32, room: &Name) {
+        self.edge.lags(slot, room, &mut self.out);
+        self.settle(now);
+    }
+
+    /// No room is to wait for a client any more: it keeps up again, or does not read.
+    pub fn caught_up(&mut self, now: Now, slot: u32) {
+        self.edge.caught_up(slot, &mut self.out);
         self.settle(now);
     }
 
@@ -252,10 +178,22 @@ impl<F: Frame> Node<F> {
         self.settle(now);
     }
 
+    /// The message of an [`Effect::Tell`] is queued for `to` clients, one or none; `without` had no room.
+    pub fn told(&mut self, now: Now, asker: Asker, to: usize, without: usize) {
+        let answer = Answer::Told { to, without };
+        self.out.post(asker.at.worker, Envelope::Answered { asker, answer });
+        self.settle(now);
+    }
+
     /// A letter was not taken: who waits for its answer is told 503. Returns it where nobody does.
     pub fn refused(&mut self, now: Now, envelope: Envelope<F>) -> Option<Envelope<F>> {
         let Some(asker) = envelope.asker() else { return Some(envelope) };
         match asker.ticket {
+            // Who waits may be at another worker; a mailbox without room for it is a socket without room.
+            _ if matches!(envelope, Envelope::Told { .. }) => {
+                let answer = Answer::Told { to: 0, without: 1 };
+                self.out.post(asker.at.worker, Envelope::Answered { asker, answer });
+            }
             Ticket::Job { job, .. } => self.desk.refused(job, &mut self.out),
             _ => self.edge.refused(asker, &envelope, &mut self.out),
         }
@@ -391,7 +329,7 @@ impl<F: Frame> Node<F> {
                 rooms.leave(now, rules, (&room, &user), (worker, leaving), asker, out);
             }
             Envelope::Say { room, from, data, echo, asker } => {
-                rooms.say(now, (&room, from.as_deref()), &data, echo, asker, out);
+                rooms.say(now, rules, (&room, from.as_deref()), (&data, echo), asker, out);
             }
             Envelope::List { room, limit, after, only, asker } => {
                 rooms.list(room, limit, after.as_ref(), only.as_deref(), asker, out);
@@ -427,18 +365,20 @@ impl<F: Frame> Node<F> {
             Envelope::Changed { user, view, plain, full } => {
                 self.edge.changed(&user, &view, plain, full, out);
             }
-            Envelope::Told { client, frame } => self.edge.told(client, frame, out),
+            Envelope::Told { client, frame, asker } => self.edge.told(client, frame, asker, out),
             Envelope::Evict { client, reason, words } => {
                 self.edge.evict(client, reason, words.as_deref(), out);
             }
             Envelope::Answered { asker, answer } => match asker.ticket {
                 Ticket::Job { job, .. } => self.desk.answered(job, answer, out),
+                Ticket::Tell { tell } => users.received(tell, &answer, out),
                 _ => self.edge.answered(asker, answer, out),
             },
             Envelope::Listed { asker, page } => match asker.ticket {
                 Ticket::Job { job, .. } => self.desk.listed(asker, job, page, out),
                 _ => self.edge.listed(asker, page, out),
             },
+            Envelope::Lag { room, lags } => rooms.lag(&room, lags),
             Envelope::Deliver { room, frame, except } => self.edge.deliver(&room, frame, except, out),
         }
     }

@@ -71,11 +71,28 @@ struct Room {
     timed: bool,
     /// A count will be told then.
     count_due: Option<Tick>,
+    /// Clients that it waits for.
+    lagging: u32,
+    /// Bytes of `data` that it may carry now, and when this was last filled.
+    credit: u64,
+    filled: Tick,
 }
 
 impl Room {
     fn place(&self) -> Place {
         Place { count: self.members.len(), epoch: self.epoch, offset: self.offset }
+    }
+
+    /// Whether so much may be said now: by what the room carries, and what its members can take. What is more than it carries at
+    /// once takes all of that.
+    fn takes(&mut self, now: Tick, rules: &Rules, bytes: usize) -> bool {
+        let (tick, most) = rules.room_bytes();
+        let earned = u64::from(now.since(self.filled)).saturating_mul(tick);
+        self.credit = self.credit.saturating_add(earned).min(most);
+        self.filled = now;
+        let left = self.credit.checked_sub(most.min(bytes as u64)).filter(|_| self.lagging == 0);
+        self.credit = left.unwrap_or(self.credit);
+        left.is_some()
     }
 
     fn is_big(&self) -> bool {
@@ -269,9 +286,9 @@ impl Rooms {
     pub(crate) fn say<F: Frame>(
         &mut self,
         now: Now,
+        rules: &Rules,
         (room, from): (&str, Option<&str>),
-        data: &str,
-        echo: bool,
+        (data, echo): (&str, bool),
         asker: Asker,
         out: &mut Outgoing<F>,
     ) {
@@ -280,12 +297,29 @@ impl Rooms {
                 .post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Said(Place::default()) });
         };
         let home = &mut self.rooms[slot as usize];
+        if !home.takes(now.tick, rules, data.len()) {
+            return out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::NotSaid });
+        }
         home.offset += 1;
         let place = home.place();
         let frame = F::encode(&event::say(room, from, data, place, now));
         out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Said(place) });
         let except = (!echo).then_some((asker.at.worker, asker.at.client));
         home.deliver(&frame, except, out);
+    }
+
+    /// A client that reads can't keep up with a room, or has caught up.
+    pub(crate) fn lag(&mut self, room: &str, lags: bool) {
+        if let Some(slot) = self.find(room) {
+            let lagging = &mut self.rooms[slot as usize].lagging;
+            *lagging = if lags { lagging.saturating_add(1) } else { lagging.saturating_sub(1) };
+        }
+    }
+
+    /// Rooms that wait for a member.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.rooms.iter().filter(|(_, room)| room.lagging > 0).count()
     }
 
     /// A page of members.
@@ -401,6 +435,9 @@ impl Rooms {
             lingering: VecDeque::new(),
             timed: false,
             count_due: None,
+            lagging: 0,
+            credit: u64::MAX,
+            filled: Tick::default(),
         }) as u32;
         self.name_bytes += bytes_of(name);
         let name_of = |slot: u32| &*self.rooms[slot as usize].name;

@@ -9,11 +9,13 @@
 //! | [`watchers`] | who is told |
 //! | [`sight`] | where users are |
 //! | [`orders`] | what reaches all of a user's connections; pages |
+//! | [`tells`] | what came of messages to several connections |
 //! | [`attic`] | what is kept of those who left |
 
 mod attic;
 mod orders;
 mod sight;
+mod tells;
 mod watchers;
 
 use crate::presence::device::{Device, Devices, Lingering};
@@ -27,6 +29,7 @@ use crate::presence::table::Table;
 use crate::presence::timer::Timer;
 use crate::presence::user::attic::Attic;
 use crate::presence::user::sight::News;
+use crate::presence::user::tells::Tells;
 use crate::presence::user::watchers::Watchers;
 use crate::presence::view::{Reason, State, View};
 use crate::presence::whereabouts::Whereabouts;
@@ -110,6 +113,7 @@ pub struct Users {
     next_serial: u32,
     last_seen: LastSeen,
     whereabouts: Whereabouts,
+    tells: Tells,
     present: usize,
     /// The highest version of a user that was forgotten.
     forgotten: u64,
@@ -120,7 +124,7 @@ pub struct Users {
 }
 
 impl Users {
-    pub(crate) fn new(homes: Homes, restricted: bool) -> Users {
+    pub(crate) fn new(worker: u16, homes: Homes, restricted: bool) -> Users {
         Users {
             table: Table::new(homes),
             users: Slots::default(),
@@ -129,6 +133,7 @@ impl Users {
             next_serial: 0,
             last_seen: LastSeen::new(homes),
             whereabouts: Whereabouts::new(restricted),
+            tells: Tells::new(worker),
             present: 0,
             forgotten: 0,
             name_bytes: 0,

@@ -128,11 +128,26 @@ impl<M> Context<'_, M> {
     /// # Errors
     /// See [`SendError`]; nothing was queued.
     pub fn send_shared(&mut self, conn: ConnId, frame: &SharedFrame) -> Result<(), SendError> {
-        self.core.room(conn, frame.bytes().len())?;
+        self.queue_shared(conn, frame).map(drop)
+    }
+
+    /// Returns how many bytes are queued with it.
+    fn queue_shared(&mut self, conn: ConnId, frame: &SharedFrame) -> Result<usize, SendError> {
+        let queued = self.core.room(conn, frame.bytes().len())?;
         let form = self.core.form(conn, frame);
         self.core.append_shared(conn, form);
         self.core.counters().messages_sent.add(1);
-        Ok(())
+        Ok(queued)
+    }
+
+    /// Queues a frame that somebody else has sent to the connection: a half of the backlog's bound is for what others send, so
+    /// that they leave room for what the client asks for itself.
+    ///
+    /// # Errors
+    /// See [`SendError`]; nothing was queued.
+    pub fn send_relayed(&mut self, conn: ConnId, frame: &SharedFrame) -> Result<(), SendError> {
+        self.core.room_within(conn, frame.bytes().len(), self.core.config.max_backlog_bytes / 2)?;
+        self.send_shared(conn, frame)
     }
 
     /// Queues a frame for many connections of this worker. Returns those that did not get it, and why; they are few, or
@@ -144,6 +159,25 @@ impl<M> Context<'_, M> {
     ) -> Vec<(ConnId, SendError)> {
         let refused = |conn| self.send_shared(conn, frame).err().map(|error| (conn, error));
         conns.into_iter().filter_map(refused).collect()
+    }
+
+    /// As [`Context::publish`]. `above` gets the connections for which more than `mark` bytes are queued with this frame.
+    pub fn publish_above(
+        &mut self,
+        conns: impl IntoIterator<Item = ConnId>,
+        frame: &SharedFrame,
+        mark: usize,
+        above: &mut Vec<ConnId>,
+    ) -> Vec<(ConnId, SendError)> {
+        let mut refused = Vec::new();
+        for conn in conns {
+            match self.queue_shared(conn, frame) {
+                Ok(queued) if queued > mark => above.push(conn),
+                Ok(_) => {}
+                Err(error) => refused.push((conn, error)),
+            }
+        }
+        refused
     }
 
     /// What there isn't enough of for another client, with figures.
@@ -161,6 +195,19 @@ impl<M> Context<'_, M> {
     #[must_use]
     pub fn backlog(&self, conn: ConnId) -> usize {
         self.core.get(conn).map_or(0, crate::reactor::conn::Conn::backlog)
+    }
+
+    /// Of a connection with a backlog: when its socket last took a byte, and how many it took since there is one.
+    #[must_use]
+    pub fn drained(&self, conn: ConnId) -> Option<(Tick, u64)> {
+        let outbox = self.core.get(conn)?.outbox.as_ref()?;
+        Some((outbox.progress(), outbox.taken()))
+    }
+
+    /// Bytes that may be queued for a connection.
+    #[must_use]
+    pub fn backlog_bytes_max(&self) -> usize {
+        self.core.config.max_backlog_bytes
     }
 
     /// Sends a Close behind what is queued; the connection ends when the peer has answered, or after the close time-out.

@@ -157,18 +157,23 @@ impl<M> Core<M> {
         }
     }
 
-    /// Whether a message of `len` bytes may be queued for an open connection.
-    pub(crate) fn room(&self, id: ConnId, len: usize) -> Result<(), SendError> {
+    /// Whether a message of `len` bytes may be queued for an open connection; how much is queued with it.
+    pub(crate) fn room(&self, id: ConnId, len: usize) -> Result<usize, SendError> {
+        self.room_within(id, len, self.config.max_backlog_bytes)
+    }
+
+    /// As [`Core::room`], where no more than `most` bytes may be queued. The first one may be longer.
+    pub(crate) fn room_within(&self, id: ConnId, len: usize, most: usize) -> Result<usize, SendError> {
         let conn = self.get(id).filter(|conn| conn.life == Life::Open).ok_or(SendError::Gone)?;
         let turn = self.arena.dirty().get(conn.dirty as usize).map_or(0, |dirty| dirty.len);
         let queued = conn.backlog() + turn;
         if !self.arena.has_room(len) {
             return Err(SendError::Full);
         }
-        if queued > 0 && queued + len + FRAME_HEADER_BYTES_MAX > self.config.max_backlog_bytes {
+        if queued > 0 && queued + len + FRAME_HEADER_BYTES_MAX > most {
             return Err(SendError::Full);
         }
-        Ok(())
+        Ok(queued + len)
     }
 
     /// Appends what `write` writes to the connection's output of this turn. `opaque`: it isn't frames.

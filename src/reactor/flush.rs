@@ -147,7 +147,14 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.arm(id);
         self.after_write(id);
         self.bury();
-        if after == 0 && self.core.get(id).is_some_and(|conn| conn.life == Life::Open) {
+        if after == 0 {
+            self.relieve(id);
+        }
+    }
+
+    /// The service is told that the socket has taken all that was queued.
+    pub(crate) fn relieve(&mut self, id: ConnId) {
+        if self.core.get(id).is_some_and(|conn| conn.life == Life::Open) {
             self.service.relieved(&mut Context { core: &mut self.core }, id);
             self.settle();
         }

@@ -37,6 +37,8 @@ pub struct Outbox {
     ping_ends_in: Option<usize>,
     /// When the socket last took a byte, or when the queue came to be.
     progress: Tick,
+    /// Bytes that the socket took since the queue came to be.
+    taken: u64,
 }
 
 impl Outbox {
@@ -53,6 +55,7 @@ impl Outbox {
             ping: None,
             ping_ends_in: None,
             progress: now,
+            taken: 0,
         }
     }
 
@@ -73,6 +76,12 @@ impl Outbox {
     #[must_use]
     pub const fn progress(&self) -> Tick {
         self.progress
+    }
+
+    /// Bytes that the socket took since the queue came to be.
+    #[must_use]
+    pub const fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// Queues a chunk; an empty one is left out. Small frames join those before them: a chunk each would cost many times
@@ -164,6 +173,7 @@ impl Outbox {
             self.progress = now;
         }
         self.sealed_sent += written;
+        self.taken += written as u64;
         if self.sealed_sent == self.sealed.len() {
             (self.sealed, self.sealed_sent) = (Vec::new(), 0);
         }
@@ -174,8 +184,9 @@ impl Outbox {
     /// last byte of a Ping has left.
     pub fn advance_into(&mut self, plain: usize, took: usize, left: &[u8], now: Tick) -> bool {
         let progress = if took > 0 { now } else { self.progress };
+        let taken = self.taken + took as u64;
         let pinged = self.advance(plain, now);
-        self.progress = progress;
+        (self.progress, self.taken) = (progress, taken);
         if pinged && !left.is_empty() {
             self.ping_ends_in = Some(0);
         }
@@ -201,6 +212,7 @@ impl Outbox {
             self.progress = now;
         }
         self.len -= written;
+        self.taken += written as u64;
         let mut left = written + self.sent;
         while let Some(front) = self.queue.front() {
             let len = front.bytes().len();
@@ -408,6 +420,11 @@ mod tests {
         outbox.advance(0, Tick(6));
         assert_eq!(outbox.progress(), Tick(5));
         outbox.advance(1, Tick(7));
-        assert_eq!(outbox.progress(), Tick(7));
+        assert_eq!((outbox.progress(), outbox.taken()), (Tick(7), 1));
+        // Made into records: what the socket took of those counts.
+        assert!(!outbox.advance_into(1, 0, b"record", Tick(8)));
+        assert_eq!((outbox.progress(), outbox.taken()), (Tick(7), 1));
+        outbox.advance_sealed(4, Tick(9));
+        assert_eq!((outbox.progress(), outbox.taken()), (Tick(9), 5));
     }
 }

@@ -2,21 +2,38 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Both limits in one word, so that nobody sees one without the other; 0: as the rules have them.
+/// The limits, as they were set together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cap {
+    /// Connections that a user may have at once: fewer than 2^8.
+    pub connections_per_user: u32,
+    /// Commands that one may send in a second: fewer than 2^24.
+    pub commands_per_second: u32,
+    /// Bytes of `data` in a `say`, a `tell` or a broadcast.
+    pub data_bytes: u32,
+}
+
+/// All of them in one word, so that nobody sees one without the others; 0: as the rules have them.
 #[derive(Debug, Default)]
 pub struct Caps(AtomicU64);
 
 impl Caps {
-    /// Sets how many connections a user may have at once, and how many commands one may send in a second.
-    pub fn set(&self, connections_per_user: u32, commands_per_second: u32) {
-        self.0.store(u64::from(connections_per_user) << 32 | u64::from(commands_per_second), Relaxed);
+    /// Sets them.
+    pub fn set(&self, cap: Cap) {
+        let connections = u64::from(cap.connections_per_user.min(0xff));
+        let commands = u64::from(cap.commands_per_second.min(0xff_ffff));
+        self.0.store(connections << 56 | commands << 32 | u64::from(cap.data_bytes), Relaxed);
     }
 
-    /// Both, where they were set.
+    /// What was set, if anything was.
     #[must_use]
-    pub fn get(&self) -> Option<(u32, u32)> {
-        let both = self.0.load(Relaxed);
-        (both != 0).then_some(((both >> 32) as u32, (both & 0xffff_ffff) as u32))
+    pub fn get(&self) -> Option<Cap> {
+        let all = self.0.load(Relaxed);
+        (all != 0).then_some(Cap {
+            connections_per_user: (all >> 56) as u32,
+            commands_per_second: (all >> 32 & 0xff_ffff) as u32,
+            data_bytes: (all & 0xffff_ffff) as u32,
+        })
     }
 }
 
@@ -25,10 +42,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_are_seen_as_they_were_set() {
+    fn all_are_seen_as_they_were_set() {
         let caps = Caps::default();
         assert_eq!(caps.get(), None);
-        caps.set(200, 1_000_000);
-        assert_eq!(caps.get(), Some((200, 1_000_000)));
+        let cap = Cap { connections_per_user: 200, commands_per_second: 1_000_000, data_bytes: 1 << 30 };
+        caps.set(cap);
+        assert_eq!(caps.get(), Some(cap));
     }
 }

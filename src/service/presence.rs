@@ -1,6 +1,8 @@
 //! Presence as a service: connections become clients of a worker's [`Node`], what the node wants done is done, and letters
 //! between nodes become mail between workers.
 
+mod lagging;
+mod query;
 mod slow;
 
 use std::collections::VecDeque;
@@ -9,16 +11,14 @@ use std::time::Duration;
 
 use crate::limits::HELD_BACK_MAX;
 use crate::presence::admin::{Ask, Reply};
-use crate::presence::{
-    About, Effect, Entry, Envelope, Frame, Homes, Name, Node, Reason, Rules, event, is_name,
-};
+use crate::presence::{About, Effect, Entry, Envelope, Frame, Homes, Node, Reason, Rules, event};
 use crate::reactor::{Cause, ConnId, Context, Haste, SendError, SharedFrame, WorkerId};
 use crate::service::caps::Caps;
 use crate::service::gate::Gate;
 use crate::service::heartbeats::{Said, Shapes};
+use crate::service::presence::query::user_of_query;
 use crate::time::{Now, TICK_MILLIS, Tick};
 use crate::wire::close::{Close, CloseCode};
-use crate::wire::http::percent_decoded;
 use crate::wire::http::{Head, Response};
 use crate::wire::session::Kind;
 
@@ -88,6 +88,8 @@ pub struct Presence {
     opening: Option<Entry>,
     /// What waits for slow readers.
     slow: slow::Slow,
+    /// Members of rooms that have much queued.
+    lagging: lagging::Lagging,
     /// Connections that have room again, and had too little of it for all that waits for them.
     relieved: Vec<ConnId>,
 }
@@ -105,6 +107,7 @@ impl Presence {
             held_back: (0..workers).map(|_| VecDeque::new()).collect(),
             opening: None,
             slow: slow::Slow::default(),
+            lagging: lagging::Lagging::default(),
             relieved: Vec::new(),
             replies: Vec::new(),
         }
@@ -211,6 +214,7 @@ impl Presence {
         let silent = cx.last_heard(conn).map_or(0, |heard| now.tick.since(heard));
         let seen_millis = now.unix_millis.saturating_sub(u64::from(silent) * TICK_MILLIS);
         self.slow.take(conn);
+        self.lagging.remove(conn);
         self.node.closed(now, tag.slot(), reason, seen_millis);
         self.act(cx);
     }
@@ -235,8 +239,9 @@ impl Presence {
     /// Does what is due; returns when something will be.
     pub fn tick(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
         let now = cx.now();
-        if let Some((connections, commands)) = self.settings.caps.get() {
-            self.node.set_caps(connections as usize, commands);
+        if let Some(cap) = self.settings.caps.get() {
+            let (connections, data_bytes) = (cap.connections_per_user as usize, cap.data_bytes as usize);
+            self.node.set_caps(connections, cap.commands_per_second, data_bytes);
         }
         self.post_held_back(cx);
         self.node.due(now);
@@ -246,9 +251,10 @@ impl Presence {
                 self.relieved(cx, conn);
             }
         }
+        let look = self.look_at_lagging(cx);
         let waits = !self.relieved.is_empty() || self.held_back.iter().any(|held| !held.is_empty());
         let retry = waits.then(|| now.tick.after(1));
-        [retry, self.node.next_due()].into_iter().flatten().reduce(Tick::min)
+        [retry, look, self.node.next_due()].into_iter().flatten().reduce(Tick::min)
     }
 
     /// The drain is about to close a client.
@@ -317,13 +323,17 @@ impl Presence {
                     About::Room(room) if self.drops_oldest(&room) => {
                         conns.for_each(|conn| self.send_or_wait(cx, conn, &frame));
                     }
-                    About::Room(_) | About::Once => {
-                        let refused = cx.publish(conns, &frame);
-                        for (conn, _) in refused.iter().filter(|(_, error)| *error == SendError::Full) {
-                            self.part_with(cx, *conn, CloseCode::TRY_AGAIN, "too slow");
-                        }
-                    }
+                    About::Room(room) => self.send_in_room(cx, conns, &room, &frame),
                 }
+            }
+            Effect::Tell { link, frame, asker } => {
+                let (to, without) = match cx.send_relayed(ConnId::from_bits(link), &frame) {
+                    Ok(()) => (1, 0),
+                    // Its reader did nothing wrong: who tells is told.
+                    Err(SendError::Full) => (0, 1),
+                    Err(SendError::Gone) => (0, 0),
+                };
+                self.node.told(cx.now(), asker, to, without);
             }
             Effect::Close { link, code, reason } => {
                 self.part_with(cx, ConnId::from_bits(link), CloseCode(code), &reason);
@@ -369,7 +379,7 @@ impl Presence {
         let back = if held.is_empty() { cx.post(WorkerId(to), letter, haste).err() } else { Some(letter) };
         let Some(letter) = back.and_then(|letter| self.node.refused(cx.now(), letter)) else { return };
         let held = &mut self.held_back[usize::from(to)];
-        if held.len() >= HELD_BACK_MAX && matches!(letter, Envelope::Deliver { .. } | Envelope::Told { .. }) {
+        if held.len() >= HELD_BACK_MAX && matches!(letter, Envelope::Deliver { .. }) {
             cx.count_lost_mail();
         } else {
             held.push_back(letter);
@@ -407,38 +417,4 @@ fn haste(letter: &Letter) -> Haste {
 pub fn heartbeat_millis(interval: Duration, timeout: Duration) -> (u64, u64) {
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     (millis(interval), millis(timeout))
-}
-
-/// Who the query says it is: `user`, else `userid`, else `id`; empty ones don't count.
-fn user_of_query(query: &str) -> Result<Option<Name>, &'static str> {
-    for key in ["user", "userid", "id"] {
-        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        let Some((_, value)) = pairs.find(|(name, value)| *name == key && !value.is_empty()) else {
-            continue;
-        };
-        let name = percent_decoded(value).filter(|name| is_name(name));
-        return name
-            .map(|name| Some(name.into()))
-            .ok_or("a user's name is 1 to 128 of letters, digits, ._:@-");
-    }
-    Ok(None)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_query_names_the_user() {
-        let user = |query| user_of_query(query).map(|user| user.map(|user| user.to_string()));
-        assert_eq!(user(""), Ok(None));
-        assert_eq!(user("encoding=text"), Ok(None));
-        assert_eq!(user("userid=u-7&token=&version=2"), Ok(Some("u-7".into())));
-        assert_eq!(user("id=c&userid=b&user=a"), Ok(Some("a".into())));
-        assert_eq!(user("user=&id=c"), Ok(Some("c".into())));
-        assert_eq!(user("user=a%40b"), Ok(Some("a@b".into())));
-        for query in ["user=a%20b", "user=%4", "user=%zz", "user=%ff", "user=%+f", "id=%22"] {
-            assert!(user(query).is_err(), "{query}");
-        }
-    }
 }

@@ -5,4 +5,5 @@ mod api;
 pub(crate) mod client;
 mod deflate;
 mod presence;
+mod relayed;
 mod zoo;

@@ -67,6 +67,8 @@ fn the_limits_are_those_of_the_code() {
     let keep_alive = u64::from(limits::KEEP_ALIVE_TICKS) * TICK_MILLIS / 1000;
     for (name, value) in [
         ("payload of a message, of a frame", size(messages.max_message_bytes)),
+        ("`data` of a `say`, a `tell` or a broadcast", size(limits::DATA_BYTES_MAX)),
+        ("`data` that counts as one command", size(limits::DATA_BYTES_PER_COMMAND)),
         ("frames of a message", number(messages.max_fragments as usize)),
         ("request line and headers", size(limits::HEAD_BYTES_MAX)),
         ("output queued for one client", size(limits::BACKLOG_BYTES_MAX)),

@@ -144,6 +144,14 @@ impl Ears {
         }
     }
 
+    /// What the `tell` with that `seq`, which is not answered, has to say.
+    pub(super) fn telling(&self, seq: i64) -> Option<&str> {
+        match &self.asked.get(&seq)?.ask {
+            Ask::Tell { data, .. } => Some(data),
+            _ => None,
+        }
+    }
+
     /// A message comes.
     pub(super) fn hear(&mut self, text: &str, model: &mut Model, judge: &mut Judge) {
         let json: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));

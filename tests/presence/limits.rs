@@ -1,9 +1,11 @@
 //! What is refused, with which code, and that a refusal changes nothing.
 
 use rollcall::limits::{
-    COMMANDS_BURST_SECONDS, COMMANDS_PER_SECOND_MAX, COMMANDS_REFUSED_MAX, INFO_BYTES_MAX,
-    ROOMS_PER_CONNECTION_MAX, USERS_PER_COMMAND_MAX, WATCHES_PER_CONNECTION_MAX,
+    COMMANDS_BURST_SECONDS, COMMANDS_PER_SECOND_MAX, COMMANDS_REFUSED_MAX, DATA_BYTES_MAX,
+    DATA_BYTES_PER_COMMAND, INFO_BYTES_MAX, ROOMS_PER_CONNECTION_MAX, USERS_PER_COMMAND_MAX,
+    WATCHES_PER_CONNECTION_MAX,
 };
+use rollcall::presence::admin::Ask as Order;
 use rollcall::presence::{Reason, Rules};
 
 use super::ask::Ask;
@@ -60,6 +62,72 @@ fn commands_have_a_rate_and_those_who_ignore_it_are_closed() {
         }
         assert_eq!(count(&mut world).1, 1, "closed once, whatever it sends until it is");
     }
+}
+
+/// JSON of so many bytes, which says a number: nobody is told the same twice.
+fn data(number: u32, len: usize) -> String {
+    format!("\"{number:x<width$}\"", width = len - 2)
+}
+
+#[test]
+fn data_is_bounded_on_its_own_and_the_answer_names_the_flag() {
+    let mut world = World::new(3, Rules::default());
+    let c = world.open(0, Some("ann"));
+    assert_eq!(code(&mut world, c, &Ask::Join(room(0))), 200);
+    let asks = |len: usize| {
+        let tell = Ask::Tell { user: "ann".to_owned(), data: data(1, len) };
+        [tell, Ask::Say { room: room(0), data: data(1, len), echo: true }]
+    };
+    for (len, expected) in [(DATA_BYTES_MAX, 200), (DATA_BYTES_MAX + 1, 413)] {
+        for ask in asks(len) {
+            assert_eq!(code(&mut world, c, &ask), expected, "{len}");
+        }
+    }
+    let data = data(1, DATA_BYTES_MAX + 1);
+    let seq = world.ask(c, &Ask::Tell { user: "ann".to_owned(), data: data.clone() });
+    let answer = world.inbox(c).into_iter().find(|json| json["seq"] == seq).unwrap();
+    assert!(answer["body"]["error"].as_str().unwrap().contains("--max-data"), "{answer}");
+    let (data, user): (Box<str>, _) = (data.into(), "ann".into());
+    for ask in [
+        Order::Tell { user, data: data.clone() },
+        Order::Say { room: room(0).into(), data: data.clone() },
+        Order::Broadcast { data },
+    ] {
+        world.nodes[1].ask(world.now, 1, ask);
+        let effects = format!("{:?}", world.nodes[1].effects());
+        assert!(effects.contains("code: 413") && effects.contains("--max-data"), "{effects:.200}");
+    }
+}
+
+#[test]
+fn what_is_relayed_is_paid_for_by_its_bytes_and_short_lines_do_not_feel_it() {
+    let mut world = World::new(1, Rules::default());
+    let (c, _) = (world.open(0, Some("ann")), world.open(0, Some("bob")));
+    let tells = |world: &mut World, len: usize, tries: u32| {
+        let tell = |n| Ask::Tell { user: "bob".to_owned(), data: data(n, len) };
+        (0..tries).filter(|n| code(world, c, &tell(*n)) == 200).count() as u32
+    };
+    let burst = COMMANDS_PER_SECOND_MAX * COMMANDS_BURST_SECONDS;
+    assert_eq!(tells(&mut world, DATA_BYTES_PER_COMMAND, burst + 1), burst);
+    world.pass(100 * COMMANDS_BURST_SECONDS);
+    let commands = (DATA_BYTES_MAX / DATA_BYTES_PER_COMMAND) as u32;
+    assert_eq!(tells(&mut world, DATA_BYTES_MAX, burst), burst / commands);
+    world.pass(100);
+    assert_eq!(
+        tells(&mut world, DATA_BYTES_MAX - 1, burst),
+        COMMANDS_PER_SECOND_MAX / commands,
+        "a second later"
+    );
+}
+
+#[test]
+fn data_that_costs_more_than_may_be_sent_at_once_takes_all_of_that() {
+    let mut world = World::new(1, Rules { commands_per_second: 1, ..Rules::default() });
+    let c = world.open(0, Some("ann"));
+    let tell = |n| Ask::Tell { user: "ann".to_owned(), data: data(n, DATA_BYTES_MAX) };
+    assert_eq!([1, 2].map(|n| code(&mut world, c, &tell(n))), [200, 429]);
+    world.pass(100 * COMMANDS_BURST_SECONDS);
+    assert_eq!(code(&mut world, c, &tell(3)), 200);
 }
 
 #[test]

@@ -3,8 +3,10 @@
 //! seeds through them; the other modules are single stories.
 
 mod ask;
+mod clock;
 mod ears;
 mod eyes;
+mod lagging;
 mod limits;
 mod model;
 mod outside;
@@ -14,3 +16,4 @@ mod rig;
 mod rooms;
 mod sight;
 mod simulation;
+mod tells;

@@ -125,6 +125,7 @@ impl World {
         let Some(ask) = self.outside.waiting.remove(&ticket) else {
             return self.judge.broken("every_order_answered_once", format!("a{ticket} again: {reply:?}"));
         };
+        self.tells.replied(&ask, &reply, &mut self.judge);
         let why = || format!("{ask:?} is answered {reply:?}");
         match (&ask, &reply) {
             (Ask::Users { limit, after, .. }, Reply::Users(page)) => {

@@ -15,6 +15,7 @@ use super::ask::Ask;
 use super::ears::Ears;
 use super::model::{Judge, Model};
 use super::outside::Outside;
+use super::tells::Tells;
 
 /// Just before the tick wraps, so that every test that lasts crosses the wrap.
 const FIRST: Tick = Tick(u32::MAX - 300);
@@ -48,6 +49,8 @@ pub(super) struct Seat {
     /// The server has sent it away, for this.
     pub(super) sent_away: Option<Reason>,
     pub(super) suspect: bool,
+    /// Its socket takes nothing, and its backlog has no room.
+    pub(super) stalled: bool,
     pub(super) ears: Ears,
     pub(super) inbox: Vec<String>,
     next_seq: i64,
@@ -71,6 +74,7 @@ pub(super) struct World {
     /// What the desks answered, by ticket.
     pub(super) replies: Vec<(u64, Reply)>,
     pub(super) outside: Outside,
+    pub(super) tells: Tells,
     pub(super) model: Model,
     pub(super) judge: Judge,
     pub(super) trace: bool,
@@ -101,6 +105,7 @@ impl World {
             held: vec![VecDeque::new(); n * n],
             replies: Vec::new(),
             outside: Outside::default(),
+            tells: Tells::default(),
             model: Model::new(rules, homes),
             judge: Judge { strict: true, first: None },
             trace: false,
@@ -137,6 +142,7 @@ impl World {
             closing: None,
             sent_away: None,
             suspect: false,
+            stalled: false,
             ears: Ears::new(name, user, see),
             inbox: Vec::new(),
             next_seq: 1,
@@ -311,6 +317,12 @@ impl World {
                 Effect::Publish { links, frame, .. } => {
                     links.iter().for_each(|link| self.hear(*link, &frame.0));
                 }
+                Effect::Tell { link, frame, asker } => {
+                    let (to, without) = self.tell(link, &frame);
+                    let node = &mut self.nodes[usize::from(worker)];
+                    node.told(self.now, asker, to, without);
+                    effects.extend(node.effects());
+                }
                 Effect::Close { link, code, .. } => {
                     self.note(|| format!("c{link} is closed with {code}"));
                     let seat = &mut self.clients[link as usize];
@@ -351,6 +363,7 @@ impl World {
         if !seat.open {
             return self.judge.broken("nothing_left", format!("c{link} is gone, and told {text}"));
         }
+        self.tells.answered(&seat.ears, text, &mut self.judge);
         seat.ears.hear(text, &mut self.model, &mut self.judge);
         seat.inbox.push(text.to_owned());
     }
@@ -393,47 +406,6 @@ impl World {
         self.post_held();
         while let Some(lane) = self.mail().first().copied() {
             self.deliver(lane);
-        }
-    }
-
-    // Time
-
-    fn move_to(&mut self, ticks: u32) {
-        self.now.tick = self.now.tick.after(ticks);
-        self.now.micros += u64::from(ticks) * 10_000;
-        self.now.unix_millis += u64::from(ticks) * 10;
-    }
-
-    /// The clock jumps: whatever was due meanwhile is late.
-    pub(super) fn jump(&mut self, ticks: u32) {
-        self.note(|| format!("a stall of {ticks} ticks"));
-        self.move_to(ticks);
-        self.due();
-    }
-
-    /// Time passes, and everything due is done at its tick.
-    pub(super) fn pass(&mut self, ticks: u32) {
-        let end = self.now.tick.after(ticks);
-        while self.now.tick.is_before(end) {
-            let awake = self.nodes.iter().zip(&self.frozen).filter(|(_, frozen)| !**frozen);
-            let next = awake.filter_map(|(node, _)| node.next_due()).fold(end, Tick::min);
-            self.move_to(next.since(self.now.tick).max(1));
-            self.due();
-        }
-    }
-
-    pub(super) fn due(&mut self) {
-        for worker in 0..self.nodes.len() {
-            let is_due = self.nodes[worker].next_due().is_some_and(|due| self.now.tick.has_reached(due));
-            if self.frozen[worker] {
-                continue;
-            }
-            self.model.due(self.now, worker as u16);
-            if is_due {
-                self.note(|| format!("    w{worker} does what is due"));
-                self.nodes[worker].due(self.now);
-            }
-            self.after(worker as u16);
         }
     }
 }

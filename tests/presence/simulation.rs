@@ -13,6 +13,7 @@
 //! | `snapshot_then_changes` | a snapshot, then every change that the watcher may see, then the truth |
 //! | `every_command_answered_once` | by its `seq` |
 //! | `told_once` | a `tell` reaches a connection once |
+//! | `delivered_is_delivered` | the answer to a `tell` says to how many it came, and 503 only where nobody had room |
 //! | `every_order_answered_once` | from outside: by its ticket, with an answer of its kind |
 //! | `broadcast_once` | who was there and still is got it, once; as many as was said |
 //! | `pages_are_in_order` | of users, rooms and members; all pages together name everybody, once |
@@ -176,13 +177,14 @@ impl Run {
                 }
             }
             10..13 => self.freeze_or_fill(),
-            13..15 => {
+            13 => self.world.clients.iter_mut().for_each(|seat| seat.stalled = false),
+            14..16 => {
                 let worker = self.worker();
                 self.world.frozen[usize::from(worker)] = false;
                 self.world.full.fill(false);
                 self.world.post_held();
             }
-            15..30 => {
+            16..30 => {
                 let ticks = self.dice.of(&[1, 3, 10, 30, 100, 250, 499, 500, 501, 600]);
                 self.world.pass(ticks as u32);
             }
@@ -213,13 +215,27 @@ impl Run {
     }
 
     fn freeze_or_fill(&mut self) {
-        let worker = usize::from(self.worker());
-        if self.dice.once_in(2) {
+        let (worker, open) = (usize::from(self.worker()), self.open());
+        if self.dice.once_in(2) && !open.is_empty() {
+            let c = self.dice.of(&open);
+            self.world.note(|| format!("c{c} takes nothing"));
+            self.world.clients[c].stalled = true;
+        } else if self.dice.once_in(2) {
             self.world.note(|| format!("w{worker} freezes"));
             self.world.frozen[worker] = true;
         } else {
             self.world.note(|| format!("w{worker}'s mailbox is full"));
             self.world.full[worker] = true;
+        }
+    }
+
+    /// A client lags in a room, where it may be by its edge alone or not at all, or has caught up.
+    fn lag_or_catch_up(&mut self, c: usize) {
+        if self.dice.once_in(2) {
+            let room = self.dice.of(&self.rooms);
+            self.world.lag(c, &room);
+        } else {
+            self.world.catch_up(c);
         }
     }
 
@@ -274,7 +290,8 @@ impl Run {
                 let taken = self.world.identify(c, &user);
                 assert_eq!(taken, is_nobody, "a named connection is never renamed");
             }
-            9..12 => self.world.page_beat(c),
+            9..11 => self.world.page_beat(c),
+            11 => self.lag_or_catch_up(c),
             12..15 => {
                 let suspect = !self.world.clients[c].suspect;
                 if self.world.clients[c].user.is_some() {

@@ -10,6 +10,7 @@ mod kit;
 mod lifecycle;
 mod messages;
 mod overload;
+mod relayed;
 mod requests;
 mod script;
 mod servers;

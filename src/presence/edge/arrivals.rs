@@ -59,9 +59,14 @@ impl Edge {
         publish(links.1, full, about, out);
     }
 
-    pub(crate) fn told<F>(&self, client: Client, frame: F, out: &mut Outgoing<F>) {
-        if let Some(seat) = self.seat(client) {
-            out.effects.push(Effect::Publish { links: vec![seat.link], frame, about: About::Once });
+    /// A message for one client. One that is gone by now counts as one that was not there.
+    pub(crate) fn told<F>(&self, client: Client, frame: F, asker: Asker, out: &mut Outgoing<F>) {
+        match self.seat(client) {
+            Some(seat) => out.effects.push(Effect::Tell { link: seat.link, frame, asker }),
+            None => out.post(
+                asker.at.worker,
+                Envelope::Answered { asker, answer: Answer::Told { to: 0, without: 0 } },
+            ),
         }
     }
 

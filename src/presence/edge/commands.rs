@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::limits::{COMMANDS_REFUSED_MAX, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX};
+use crate::limits::{
+    COMMANDS_REFUSED_MAX, DATA_BYTES_PER_COMMAND, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX,
+};
 use crate::presence::command::{self, Command, Refusal};
 use crate::presence::edge::{Edge, part};
 use crate::presence::envelope::{Asker, Envelope, Frame, Leaving, Page, Ticket};
@@ -13,6 +15,7 @@ use crate::presence::groups::Member;
 use crate::presence::name::Name;
 use crate::presence::node::{Effect, Outgoing, Rules};
 use crate::presence::places::{Place, Places};
+use crate::presence::rules::price;
 use crate::presence::view::State;
 use crate::time::Now;
 
@@ -33,7 +36,10 @@ impl Edge {
                 self.obey(now, rules, slot, seq, command, out).map_err(|refusal| Refusal { seq, ..refusal })
             }
             // What can't be read costs as much as what can.
-            Err(refusal) => self.pay(now, rules, slot, refusal.seq).and(Err(refusal)),
+            Err(refusal) => {
+                let paid = self.pay(now, rules, slot, 1);
+                paid.map_err(|unpaid| Refusal { seq: refusal.seq, ..unpaid }).and(Err(refusal))
+            }
         };
         if let Err(Refusal { seq, code, error }) = done {
             let seat = &mut self.seats[slot as usize];
@@ -48,12 +54,15 @@ impl Edge {
         }
     }
 
-    fn pay(&mut self, now: Now, rules: &Rules, slot: u32, seq: i64) -> Result<(), Refusal> {
-        if self.seats[slot as usize].pay(now.tick, rules) {
+    fn pay(&mut self, now: Now, rules: &Rules, slot: u32, commands: u32) -> Result<(), Refusal> {
+        if self.seats[slot as usize].pay(now.tick, rules, commands) {
             return Ok(());
         }
-        let error = format!("more than {} commands a second", rules.commands_per_second);
-        Err(Refusal::new(seq, 429, error))
+        let mut error = format!("more than {} commands a second", rules.commands_per_second);
+        if commands > 1 {
+            error += &format!(": `data` counts as one for each {DATA_BYTES_PER_COMMAND} bytes");
+        }
+        Err(Refusal::new(0, 429, error))
     }
 
     fn obey<F: Frame>(
@@ -72,7 +81,9 @@ impl Edge {
             self.page_beat(now, rules, slot, out);
             return Ok(());
         }
-        self.pay(now, rules, slot, seq)?;
+        let fits = rules.check(&command);
+        self.pay(now, rules, slot, if fits.is_ok() { price(&command) } else { 1 })?;
+        fits?;
         if let Command::Auth { token } = command {
             out.effects.push(Effect::Verify { slot, seq, token: token.into_owned() });
             return Ok(());
@@ -153,6 +164,7 @@ impl Edge {
         let user = self.identity(slot)?;
         let (place, room) = self.place_in_room(slot, room)?;
         let heard = self.rooms.member(place).active;
+        self.caught_up_with(slot, &room, out);
         self.leave_room(slot, place);
         if heard {
             self.moved(slot, &room, false, out);

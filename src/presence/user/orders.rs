@@ -14,9 +14,9 @@ use crate::presence::view::{Reason, State, View};
 use crate::time::Now;
 
 impl Users {
-    /// A message for all live connections of a user, encoded once.
+    /// A message for all live connections of a user, encoded once. Their edges say what came of it.
     pub(crate) fn tell<F: Frame>(
-        &self,
+        &mut self,
         now: Now,
         user: &str,
         (from, data): (Option<&str>, &str),
@@ -28,16 +28,32 @@ impl Users {
         if within.is_some_and(|rooms| !shares(rooms)) {
             return out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Unseen });
         }
-        let mut told = 0;
-        if let Some(slot) = self.find(user) {
-            let frame = F::encode(&event::tell(from, data, now));
-            for device in self.users[slot as usize].devices.live() {
-                let Address { worker, client } = device.address();
-                out.post(worker, Envelope::Told { client, frame: frame.clone() });
-                told += 1;
-            }
+        let devices = self.find(user).map(|slot| &self.users[slot as usize].devices);
+        let live = devices.map_or(0, |devices| devices.live().count());
+        let Some(devices) = devices.filter(|_| live > 0) else {
+            let answer = Answer::Told { to: 0, without: 0 };
+            return out.post(asker.at.worker, Envelope::Answered { asker, answer });
+        };
+        let asker = self.tells.begin(asker, live);
+        let frame = F::encode(&event::tell(from, data, now));
+        for device in devices.live() {
+            let Address { worker, client } = device.address();
+            out.post(worker, Envelope::Told { client, frame: frame.clone(), asker });
         }
-        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Told(told) });
+    }
+
+    /// Messages to users with several connections that are on their way.
+    #[must_use]
+    pub fn telling(&self) -> usize {
+        self.tells.len()
+    }
+
+    /// What came of a message to one of several connections.
+    pub(crate) fn received<F>(&mut self, tell: u32, answer: &Answer, out: &mut Outgoing<F>) {
+        let Answer::Told { to, without } = *answer else { return };
+        if let Some((asker, answer)) = self.tells.part(tell, to, without) {
+            out.post(asker.at.worker, Envelope::Answered { asker, answer });
+        }
     }
 
     /// All connections of a user are sent away, for good; those within their grace are not waited for.

@@ -373,5 +373,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.arm(id);
         self.after_write(id);
         self.bury();
+        if after == 0 {
+            self.relieve(id);
+        }
     }
 }

@@ -127,7 +127,7 @@ impl Presence {
     /// Sends what happens in a room; a client that is too slow for it gets the newest of it when it has read the rest.
     pub(super) fn send_or_wait(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, frame: &SharedFrame) {
         let goes = cx.backlog(conn) < BACKLOG_BYTES_PAUSE && !self.slow.holds(conn).1;
-        if !goes || cx.send_shared(conn, frame) == Err(SendError::Full) {
+        if !goes || cx.send_relayed(conn, frame) == Err(SendError::Full) {
             let dropped = self.slow.hold_message(conn, frame.clone());
             cx.count_withheld(WITHHELD_MESSAGE, dropped);
             // One that was refused for this turn's output alone will not be heard of again.
@@ -139,9 +139,12 @@ impl Presence {
 
     /// A client has read all that was queued for it: what waited for that goes out.
     pub fn relieved(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+        if self.lagging.remove(conn) {
+            self.caught_up(cx, conn);
+        }
         let Some(mut waiting) = self.slow.take(conn) else { return };
         while let Some(frame) = waiting.next() {
-            match cx.send_shared(conn, frame) {
+            match cx.send_relayed(conn, frame) {
                 Ok(()) => waiting.sent(),
                 Err(SendError::Gone) => return,
                 Err(SendError::Full) => {

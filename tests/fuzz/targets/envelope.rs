@@ -90,7 +90,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
     let (name, other) = (name(cursor), name(cursor));
     let (at, asker) = (address(cursor), asker(cursor));
     let frame = Text::encode("{}");
-    match cursor.below(28) {
+    match cursor.below(29) {
         0 => Envelope::Up { user: name, at },
         1 => Envelope::Down {
             user: name,
@@ -143,7 +143,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
             let plain = cursor.flag().then(|| frame.clone());
             Envelope::Changed { user: name, view: view(cursor), plain, full: cursor.flag().then_some(frame) }
         }
-        14 => Envelope::Told { client: at.client, frame },
+        14 => Envelope::Told { client: at.client, frame, asker },
         15 => Envelope::Evict {
             client: at.client,
             reason: cursor.of(&REASONS),
@@ -177,6 +177,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
         24 => Envelope::Broadcast { frame, bytes: cursor.of(&[0, 2, usize::MAX]), asker },
         25 => Envelope::UsersListed { asker, part: listing(cursor, name, view) },
         26 => Envelope::RoomsListed { asker, part: listing(cursor, name, |cursor| cursor.below(9)) },
+        27 => Envelope::Lag { room: name, lags: cursor.flag() },
         _ => Envelope::Deliver { room: name, frame, except: cursor.flag().then_some(at.client) },
     }
 }
@@ -195,6 +196,8 @@ fn asker(cursor: &mut Cursor<'_>) -> Asker {
     let at = address(cursor);
     let ticket = if cursor.flag() {
         Ticket::Command(cursor.of(&[0, 1, i64::MIN, i64::MAX]))
+    } else if cursor.below(4) == 0 {
+        Ticket::Tell { tell: cursor.of(&[0, 1, 2, u32::MAX]) }
     } else {
         Ticket::Part { gather: cursor.of(&[0, 1, 2, u32::MAX]), index: cursor.of(&[0, 1, 2, 300, u32::MAX]) }
     };
@@ -214,7 +217,7 @@ fn answer(cursor: &mut Cursor<'_>, room: Name) -> Answer {
         0 => Answer::Joined(room, place(cursor)),
         1 => Answer::Left(room, place(cursor)),
         2 => Answer::Said(place(cursor)),
-        3 => Answer::Told(cursor.below(4)),
+        3 => Answer::Told { to: cursor.below(4), without: cursor.of(&[0, 1, 0, usize::MAX / 2]) },
         _ => Answer::Status(cursor.of(&STATES)),
     }
 }

@@ -76,6 +76,10 @@ impl World {
             Effect::Publish { links, frame, .. } => {
                 self.heard.extend(links.into_iter().map(|link| (link, frame.0.to_string())));
             }
+            Effect::Tell { link, frame, asker } => {
+                self.heard.push((link, frame.0.to_string()));
+                self.nodes[worker].told(self.now, asker, 1, 0);
+            }
             Effect::Close { link, .. } => self.clients[link as usize].closing = true,
             Effect::Spread { links, frame, broadcast } => {
                 let to = links.len();

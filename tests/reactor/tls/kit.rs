@@ -171,7 +171,7 @@ impl Client {
         Client::over(stage.script.connect(), config, name)
     }
 
-    fn over(id: usize, config: &Arc<ClientConfig>, name: &'static str) -> Client {
+    pub(super) fn over(id: usize, config: &Arc<ClientConfig>, name: &'static str) -> Client {
         let session = ClientConnection::new(config.clone(), ServerName::try_from(name).unwrap()).unwrap();
         Client { session, id, error: None, plain: Vec::new(), ended: false }
     }

@@ -6,4 +6,5 @@ pub(super) mod kit;
 mod load;
 mod proxied;
 mod real;
+mod slow;
 mod suites;

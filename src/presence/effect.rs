@@ -1,0 +1,82 @@
+//! What a node wants done.
+
+use std::borrow::Cow;
+
+use crate::presence::about::About;
+use crate::presence::admin::Reply;
+use crate::presence::envelope::{Asker, Envelope};
+#[cfg(doc)]
+use crate::presence::node::Node;
+
+/// What is to be done. `link` is what the client was opened with.
+#[derive(Debug)]
+pub enum Effect<F> {
+    /// A message for one client.
+    Text {
+        /// Whose.
+        link: u64,
+        /// JSON.
+        json: String,
+    },
+    /// An encoded message for clients.
+    Publish {
+        /// Whose.
+        links: Vec<u64>,
+        /// The message.
+        frame: F,
+        /// What it is about.
+        about: About,
+    },
+    /// A message that was told a user, for one of the user's clients, if it has room for it. [`Node::told`] has to be told
+    /// what came of it.
+    Tell {
+        /// Whose.
+        link: u64,
+        /// The message.
+        frame: F,
+        /// Who waits to hear of it.
+        asker: Asker,
+    },
+    /// Close a client's connection, for good.
+    Close {
+        /// Whose.
+        link: u64,
+        /// The close code.
+        code: u16,
+        /// In a word, or those of who sends it away.
+        reason: Cow<'static, str>,
+    },
+    /// A share of a broadcast: for clients that have room for it. [`Node::spread`] has to be told what came of it.
+    Spread {
+        /// Which.
+        broadcast: u32,
+        /// Whose.
+        links: Vec<u64>,
+        /// The message.
+        frame: F,
+    },
+    /// The answer to [`Node::ask`].
+    Reply {
+        /// What it was asked with.
+        ticket: u64,
+        /// The answer.
+        reply: Reply,
+    },
+    /// A token to look at: [`Node::authenticate`] takes what it says, [`Node::refuse_token`] what is wrong with it.
+    Verify {
+        /// The client's slot.
+        slot: u32,
+        /// The command's number.
+        seq: i64,
+        /// As the client sent it.
+        token: String,
+    },
+    /// A letter to another worker. One that is not taken goes to [`Node::refused`] where it has an asker; else it has to
+    /// be kept and posted again, and everything behind it to that worker too.
+    Post {
+        /// To whom.
+        to: u16,
+        /// The letter.
+        envelope: Envelope<F>,
+    },
+}

@@ -1,0 +1,88 @@
+//! What presence goes by.
+
+use crate::limits::{
+    COMMANDS_PER_SECOND_MAX, CONNECTIONS_PER_USER_MAX, DATA_BYTES_MAX, DATA_BYTES_PER_COMMAND,
+    ROOM_BURST_PART, ROOM_SPEAKERS_MAX,
+};
+use crate::presence::command::{Command, Refusal};
+use crate::time::TICK_MILLIS;
+
+/// What presence goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Ticks for which a connection that closed or broke may come back unnoticed.
+    pub grace: u32,
+    /// Ticks of silence of a page's own heartbeat after which its connection is away; `None`: a page's heartbeats decide nothing.
+    pub page_silence: Option<u32>,
+    /// Connections that one user has at once; see [`Node::set_caps`](crate::presence::Node::set_caps).
+    pub connections_per_user: usize,
+    /// Commands that a connection may send in a second, over some seconds; at most 1,000,000. Each
+    /// [`DATA_BYTES_PER_COMMAND`] of `data` that it has relayed to others count as one.
+    pub commands_per_second: u32,
+    /// Bytes of `data` in a `say`, a `tell` or a broadcast.
+    pub data_bytes: usize,
+    /// Users see only those they share a room with, and whom their tokens name; else everybody sees everybody.
+    pub restricted: bool,
+    /// What `welcome` says of the heartbeat: interval and time-out in milliseconds.
+    pub heartbeat_millis: (u64, u64),
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules {
+            grace: 500,
+            page_silence: None,
+            connections_per_user: CONNECTIONS_PER_USER_MAX,
+            commands_per_second: COMMANDS_PER_SECOND_MAX,
+            data_bytes: DATA_BYTES_MAX,
+            restricted: false,
+            heartbeat_millis: (25_000, 20_000),
+        }
+    }
+}
+
+impl Rules {
+    /// Bytes of `data` that a room carries in a tick, and at once.
+    pub(crate) fn room_bytes(&self) -> (u64, u64) {
+        let one = u64::from(self.commands_per_second) * DATA_BYTES_PER_COMMAND as u64;
+        let second = ROOM_SPEAKERS_MAX * one;
+        (second * TICK_MILLIS / 1_000, second / ROOM_BURST_PART)
+    }
+
+    /// The sentence for `data` that is too long; `None` where it is not.
+    pub(crate) fn too_long(&self, data: &str) -> Option<String> {
+        let most = self.data_bytes;
+        (data.len() > most).then(|| format!("`data` is over {most} bytes, see --max-data"))
+    }
+
+    /// Refuses a command whose `data` is too long.
+    pub(crate) fn check(&self, command: &Command<'_>) -> Result<(), Refusal> {
+        match command.data().and_then(|data| self.too_long(data)) {
+            Some(error) => Err(Refusal::new(0, 413, error)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// As how many commands a command counts. What it has relayed counts once, however many receive it: a room's speaker does not
+/// choose how many listen.
+#[expect(clippy::cast_possible_truncation, reason = "a message is at most 1 GiB")]
+pub(crate) fn price(command: &Command<'_>) -> u32 {
+    let bytes = command.data().map_or(0, str::len);
+    bytes.div_ceil(DATA_BYTES_PER_COMMAND).max(1) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_counts_by_its_bytes_and_short_lines_as_one_command() {
+        let say = |len: usize| "x".repeat(len);
+        for (len, commands) in [(0, 1), (1, 1), (4096, 1), (4097, 2), (DATA_BYTES_MAX, 16)] {
+            let data = say(len);
+            assert_eq!(price(&Command::Tell { user: "ann".into(), data: &data }), commands, "{len}");
+        }
+        assert_eq!(price(&Command::Join { room: "r".into() }), 1);
+    }
+}

@@ -1,0 +1,38 @@
+//! Whom a query names.
+
+use crate::presence::{Name, is_name};
+use crate::wire::http::percent_decoded;
+
+/// Who the query says it is: `user`, else `userid`, else `id`; empty ones don't count.
+pub(super) fn user_of_query(query: &str) -> Result<Option<Name>, &'static str> {
+    for key in ["user", "userid", "id"] {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let Some((_, value)) = pairs.find(|(name, value)| *name == key && !value.is_empty()) else {
+            continue;
+        };
+        let name = percent_decoded(value).filter(|name| is_name(name));
+        return name
+            .map(|name| Some(name.into()))
+            .ok_or("a user's name is 1 to 128 of letters, digits, ._:@-");
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_names_the_user() {
+        let user = |query| user_of_query(query).map(|user| user.map(|user| user.to_string()));
+        assert_eq!(user(""), Ok(None));
+        assert_eq!(user("encoding=text"), Ok(None));
+        assert_eq!(user("userid=u-7&token=&version=2"), Ok(Some("u-7".into())));
+        assert_eq!(user("id=c&userid=b&user=a"), Ok(Some("a".into())));
+        assert_eq!(user("user=&id=c"), Ok(Some("c".into())));
+        assert_eq!(user("user=a%40b"), Ok(Some("a@b".into())));
+        for query in ["user=a%20b", "user=%4", "user=%zz", "user=%ff", "user=%+f", "id=%22"] {
+            assert!(user(query).is_err(), "{query}");
+        }
+    }
+}
