@@ -20,6 +20,7 @@ mod expect;
 mod group;
 mod herd;
 mod idle;
+mod keys;
 mod machine;
 mod measure;
 mod options;

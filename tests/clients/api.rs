@@ -204,11 +204,11 @@ fn users_are_brought_into_rooms_and_out() {
 #[test]
 fn a_broadcast_to_more_than_a_turn_takes_reaches_all() {
     let server = start(3, &Times::default());
-    let mut clients: Vec<Client> = (0..60).map(|_| Client::plain(&server, "/ws")).collect();
-    // 400 KB each: some ten of them are a turn's share.
-    let data = "x".repeat(400_000);
+    let mut clients: Vec<Client> = (0..300).map(|_| Client::plain(&server, "/ws")).collect();
+    // 60 KB each: some seventy of them are a turn's share, and each worker has a hundred.
+    let data = "x".repeat(60_000);
     let reached = post(&server, "broadcast", &format!(r#"{{"data":"{data}"}}"#));
-    assert_eq!(reached, json!({"delivered": 60, "missed": 0, "done": true}));
+    assert_eq!(reached, json!({"delivered": 300, "missed": 0, "done": true}));
     for client in &mut clients {
         assert!(client.text().contains(&data));
     }

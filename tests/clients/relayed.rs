@@ -74,7 +74,7 @@ fn a_member_that_reads_hears_all_that_was_said_and_stays() {
         Client::named(&server, "ben").done("join", r#"{"room":"lobby"}"#);
         let (_victim, offsets) = reader.join().unwrap();
         assert_eq!(offsets, (1..=said).map(Value::from).collect::<Vec<_>>(), "with {workers} workers");
-        assert!(said >= 8, "{said}");
+        assert!(said >= 4, "a room carries so much at once: {said}");
         server.handle().drain();
     }
 }

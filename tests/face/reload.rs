@@ -120,6 +120,26 @@ fn limits_on_who_is_in_change_too() {
 }
 
 #[test]
+fn the_bound_of_data_changes_too() {
+    let mut server = Reloaded::start("limits-data");
+    let mut anna = server.connect("/ws?user=anna").unwrap();
+    let mut tell = |bytes: usize| {
+        let data = "x".repeat(bytes);
+        let command = format!(r#"{{"seq":1,"cmd":"tell","params":{{"user":"ben","data":"{data}"}}}}"#);
+        anna.send(Message::text(command)).unwrap();
+        anna.read().unwrap().into_text().unwrap().to_string()
+    };
+    assert!(tell(2_000).contains("\"code\":404"), "nobody is there");
+    let line = server.with("max-data = \"1KiB\"");
+    assert!(line.ends_with("settings reloaded: max-data\n"), "{line}");
+    let answer = tell(2_000);
+    assert!(answer.contains("\"code\":413") && answer.contains("--max-data"), "{answer}");
+    assert!(tell(1_000).contains("\"code\":404"));
+    server.with("");
+    assert!(tell(2_000).contains("\"code\":404"));
+}
+
+#[test]
 fn what_does_not_fit_changes_nothing_and_what_needs_a_restart_is_named() {
     let mut server = Reloaded::start("limits-bad");
     let line = server.with("max-connections = 100000000\nmax-message = \"1KiB\"\nmax-frame = \"1KiB\"");

@@ -139,7 +139,7 @@ fn ask(address: SocketAddr, host: &str, line: &str, lines: &str) -> super::clien
         "{line} HTTP/1.1\r\nHost: {host}\r\n{lines}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     ));
-    http.answer(false)
+    http.answer(line.starts_with("HEAD"))
 }
 
 /// A user who came in through the proxy, and has been greeted.

@@ -17,12 +17,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use self::rows::{Encoding, Keys, Plan, rows};
+use self::rows::{Encoding, Plan, rows};
 use crate::compare::cores::Cores;
 use crate::compare::load::{ALLOWANCE, Load};
 use crate::compare::made_here;
 use crate::compare::servers::{Kind, Places};
 use crate::comparison::Comparison;
+use crate::keys::Keys;
 use crate::options::{Failure, stop_flag};
 use crate::report::output::Output;
 use crate::result::Run;

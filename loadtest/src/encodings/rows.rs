@@ -2,12 +2,12 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::child::Child;
 use crate::compare::cores::Cores;
+use crate::keys::Keys;
 
 /// How a server sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,40 +49,10 @@ impl Encoding {
         match self {
             // The older one may know none of them.
             Encoding::Before | Encoding::Plain => Vec::new(),
-            Encoding::Tls => {
-                vec!["--tls-cert".into(), (&keys.cert).into(), "--tls-key".into(), (&keys.key).into()]
-            }
+            Encoding::Tls => keys.flags(),
             Encoding::Shared => vec!["--deflate".into(), "shared".into()],
             Encoding::PerConnection => vec!["--deflate".into(), "per-connection".into()],
         }
-    }
-}
-
-/// A certificate for the run, in a folder that goes when this is dropped.
-#[derive(Debug)]
-pub struct Keys {
-    folder: PathBuf,
-    cert: PathBuf,
-    key: PathBuf,
-}
-
-impl Keys {
-    /// Has a rollcall make them.
-    pub fn make(program: &Path) -> io::Result<Keys> {
-        let folder = std::env::temp_dir().join(format!("loadtest-{}-keys", std::process::id()));
-        std::fs::create_dir_all(&folder)?;
-        let keys = Keys { cert: folder.join("cert.pem"), key: folder.join("key.pem"), folder };
-        let mut command = Command::new(program);
-        command.args(["cert", "--dir"]).arg(&keys.folder).stdin(Stdio::null()).stdout(Stdio::null());
-        let named = |why: String| io::Error::other(format!("{} cert: {why}", program.display()));
-        let status = command.status().map_err(|error| named(error.to_string()))?;
-        if status.success() { Ok(keys) } else { Err(named(status.to_string())) }
-    }
-}
-
-impl Drop for Keys {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

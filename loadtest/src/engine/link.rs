@@ -204,18 +204,12 @@ impl<T> Link<T> {
     /// Writes what was kept. True where nothing is left.
     pub fn flush(&mut self) -> Result<bool, End> {
         let Some(mut pending) = self.pending.take() else { return Ok(true) };
-        loop {
-            let sent = self.write(&pending.bytes[pending.sent..])?;
-            pending.sent += sent;
-            if pending.sent == pending.bytes.len() {
-                return Ok(true);
-            }
-            // TLS takes a part at a time.
-            if sent == 0 || self.tls.is_none() {
-                self.pending = Some(pending);
-                return Ok(false);
-            }
+        pending.sent += self.write(&pending.bytes[pending.sent..])?;
+        if pending.sent == pending.bytes.len() {
+            return Ok(true);
         }
+        self.pending = Some(pending);
+        Ok(false)
     }
 
     /// Takes what was kept, for a response that came in parts.

@@ -82,17 +82,22 @@ impl Tls {
         }
     }
 
-    /// Writes what the socket takes of the records that wait, then takes plaintext if none are left.
+    /// As a socket's write: takes plaintext until all of it is taken or the socket is full, so that who has some left is told
+    /// when there is room again.
     pub fn write(&mut self, socket: &OwnedFd, plain: &[u8]) -> Result<usize, End> {
-        self.flush(socket)?;
-        // While the handshake goes on, what is to be said first waits inside.
-        if self.0.wants_write() {
-            return Ok(0);
+        let mut taken = 0;
+        loop {
+            self.flush(socket)?;
+            let part = &plain[taken..];
+            if self.0.wants_write() || part.is_empty() {
+                return Ok(taken);
+            }
+            // While the handshake goes on, what is to be said first waits inside.
+            match self.0.writer().write(&part[..part.len().min(WRITE_BYTES)]) {
+                Ok(0) | Err(_) => return Ok(taken),
+                Ok(more) => taken += more,
+            }
         }
-        let part = &plain[..plain.len().min(WRITE_BYTES)];
-        let taken = self.0.writer().write(part).unwrap_or(0);
-        self.flush(socket)?;
-        Ok(taken)
     }
 
     /// Writes what the socket takes of the records that wait.
@@ -162,5 +167,64 @@ impl ServerCertVerifier for Anybody {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// A handshake's first flight fits any socket, so both ends of a pair can be played by one thread.
+    fn open_pair() -> (Tls, OwnedFd, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let tls = Tls::new(Peer::unchecked("localhost:1").unwrap().session().unwrap());
+        (tls, ours.into(), theirs)
+    }
+
+    #[test]
+    fn what_is_left_of_a_write_is_left_by_a_full_socket() {
+        let (mut tls, socket, peer) = open_pair();
+        let server = std::thread::spawn(move || count(peer));
+        let mut plain = [0; 4096];
+        while tls.0.is_handshaking() {
+            tls.flush(&socket).unwrap();
+            let _ = tls.recv(&socket, &mut plain);
+            std::thread::yield_now();
+        }
+        let message = vec![b'x'; 300_000];
+        let mut sent = 0;
+        while sent < message.len() {
+            sent += tls.write(&socket, &message[sent..]).unwrap();
+            assert!(sent == message.len() || tls.0.wants_write(), "{sent} were taken, and nothing waits");
+            std::thread::yield_now();
+        }
+        while tls.0.wants_write() {
+            tls.flush(&socket).unwrap();
+        }
+        drop((tls, socket));
+        assert_eq!(server.join().unwrap(), message.len());
+    }
+
+    /// Reads to the end, as a server; how many bytes came.
+    fn count(mut peer: UnixStream) -> usize {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let mut session = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let (mut len, mut buffer) = (0, vec![0; 1 << 16]);
+        let mut stream = rustls::Stream::new(&mut session, &mut peer);
+        // The client is gone without a word at the end: that is no matter here.
+        while let Ok(more @ 1..) = stream.read(&mut buffer) {
+            len += more;
+        }
+        len
     }
 }

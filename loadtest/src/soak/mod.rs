@@ -1,6 +1,8 @@
 //! `loadtest soak`: everything at once, for long, on a server of its own with two workers: a crowd that is just there, echo,
 //! presence with rooms, connections that come and go, users that die, and hostile peers. The server's memory has to stay
 //! flat, nobody may be called dead who is not, no message lost or out of order, and nothing may fail that was not made to.
+//! Beside it two servers, one for each mode of compression, echo large messages and bursts over TLS, checked byte for byte:
+//! they are apart because what a megabyte takes for a moment would hide what leaks.
 //!
 //! The parts are the scenarios of this program, each in a process of its own at a modest rate; what they count as errors
 //! is an error here.
@@ -9,7 +11,7 @@
 //! |---|---|
 //! | [`parts`] | the scenarios that run at once, in rounds |
 //! | [`hostile`] | peers that mean no good |
-//! | [`server`] | the server: started, asked how it is, ended |
+//! | [`server`] | the servers: started, asked how they are, ended |
 //! | [`memory`] | whether memory is flat |
 
 mod hostile;
@@ -32,7 +34,7 @@ use crate::result::Series;
 use crate::soak::hostile::Hostile;
 use crate::soak::memory::{FLAT_BYTES, FLAT_PERCENT, Memory, Verdict};
 use crate::soak::parts::Part;
-use crate::soak::server::Server;
+use crate::soak::server::{Server, Servers};
 use crate::units::{self, grouped, size};
 
 /// `loadtest soak`
@@ -66,23 +68,22 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let failed = |error: io::Error| Failure::Failed(error.to_string());
     let places = Places::find(args.ours.clone()).map_err(failed)?;
-    let server = Server::start(&places).map_err(failed)?;
-    let common = common(args, &server);
+    let servers = Servers::start(&places).map_err(failed)?;
+    let server = &servers.all;
+    let common = common(args, server);
     let mut outcome = Outcome::new("soak", &common);
     let mut errors = Tally::default();
 
     let end = Instant::now() + args.duration;
     let hostile = Hostile::start(server.address(), end);
-    let parts: Vec<Part> = parts::start(server.address(), server.pid(), end).map_err(failed)?;
-    let memory = look_on(&server, end, &mut errors);
+    let parts: Vec<Part> = parts::start(&servers, end).map_err(failed)?;
+    let memory = look_on(server, end, &mut errors);
     for part in parts {
         part.finish(&mut outcome, &mut errors);
     }
     tell_deeds(&mut outcome, &hostile.finish());
-    server.empties(&mut errors);
-    server.judge(&mut outcome, &mut errors);
-    let left = server.end();
-    errors.add("the server did not end with 0 after SIGTERM", u64::from(left != Some(0)));
+    server.tell(&mut outcome);
+    servers.finish(&mut errors);
 
     judge_memory(&mut outcome, &memory, &mut errors);
     outcome.parameter("duration_s", args.duration.as_secs_f64());

@@ -1,6 +1,5 @@
 //! The parts of a soak: scenarios of this program, each in processes of its own, one round after another until the end.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,81 +14,151 @@ use crate::measure::Tally;
 use crate::options::stop_flag;
 use crate::outcome::Outcome;
 use crate::result::Run;
+use crate::soak::server::Servers;
 use crate::units::{grouped, micros};
+
+/// The servers that parts connect to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum At {
+    /// The one with all sorts of clients, over `ws://`.
+    All,
+    /// The one that compresses each message by itself, over `wss://`.
+    Shared,
+    /// The one that compresses a message with those before it, over `wss://`.
+    PerConnection,
+}
 
 /// A part: what runs, and how long a round of it takes at most.
 struct Plan {
     name: &'static str,
+    at: At,
     scenario: &'static str,
     path: &'static str,
-    flags: &'static str,
+    /// Of its rounds, in turn.
+    flags: &'static [&'static str],
     /// The flag that says for how long, and seconds of a round that are not in it.
     lasts: (&'static str, u64),
     /// Seconds of a round; 0: one round is all.
     round: u64,
+    /// Seconds between two rounds.
+    rest: u64,
     /// What it did, by the figure that counts it.
     counts: &'static str,
 }
 
-const PLANS: [Plan; 6] = [
+const PLANS: [Plan; 10] = [
     Plan {
         name: "crowd",
+        at: At::All,
         scenario: "presence",
         path: "/ws",
         // What the server is for: many who are there and say nothing. They stay until memory was looked at for the last time,
         // by as long as they took to come.
-        flags: "--users 15000 --rooms 1500 --names c",
+        flags: &["--users 15000 --rooms 1500 --names c"],
         lasts: ("--hold", 0),
         round: 0,
+        rest: 0,
         counts: "users_held",
     },
     Plan {
         name: "echo",
+        at: At::All,
         scenario: "echo",
         path: "/echo",
-        flags: "--connections 50 --rate 1000 --size 300 --verify all --warmup 1s",
+        flags: &["--connections 50 --rate 1000 --size 300 --verify all --warmup 1s"],
         lasts: ("--duration", 4),
         round: 0,
+        rest: 0,
         counts: "messages",
     },
     Plan {
         name: "presence",
+        at: At::All,
         scenario: "presence",
         path: "/ws",
-        flags: "--users 1000 --rooms 100 --join-share 0.8 --watch-share 0.2 --watches 20 --say-rate 200 --names p",
+        flags: &[
+            "--users 1000 --rooms 100 --join-share 0.8 --watch-share 0.2 --watches 20 --say-rate 200 --names p",
+        ],
         lasts: ("--hold", 12),
         round: 0,
+        rest: 0,
         counts: "deliveries",
     },
     Plan {
         name: "deaths",
+        at: At::All,
         scenario: "death",
         path: "/ws",
-        flags: "--users 200 --share 0.3 --patience 10s --names d",
+        flags: &["--users 200 --share 0.3 --patience 10s --names d"],
         // Beside the time that all are alive: heartbeat, time-out, and what it takes to connect and to tell.
         lasts: ("--hold", 16),
         round: 18,
+        rest: 0,
         counts: "detected",
     },
     Plan {
         name: "churn",
+        at: At::All,
         scenario: "churn",
         path: "/echo",
-        flags: "--connections 10 --ramp 100 --warmup 1s",
+        flags: &["--connections 10 --ramp 100 --warmup 1s"],
         lasts: ("--duration", 4),
         round: 60,
+        rest: 0,
         counts: "connections_per_second",
     },
     Plan {
         name: "reloads",
+        at: At::All,
         scenario: "churn",
         path: "/ws?user=reloader",
-        flags: "--connections 4 --ramp 20 --warmup 1s",
+        flags: &["--connections 4 --ramp 20 --warmup 1s"],
         lasts: ("--duration", 4),
         round: 60,
+        rest: 0,
         counts: "connections_per_second",
     },
+    documents("documents_shared", At::Shared),
+    documents("documents_per_connection", At::PerConnection),
+    bursts("bursts_shared", At::Shared),
+    bursts("bursts_per_connection", At::PerConnection),
 ];
+
+/// Large messages, over TLS and compressed: more of each than a turn of the server takes.
+const fn documents(name: &'static str, at: At) -> Plan {
+    Plan {
+        name,
+        at,
+        scenario: "echo",
+        path: "/echo",
+        flags: &[
+            "--insecure --deflate --verify all --text --connections 3 --rate 3 --size 300000 --depth 1 --warmup 1s",
+            "--insecure --deflate --verify all --text --connections 3 --rate 2 --size 1000000 --depth 1 --warmup 1s",
+        ],
+        lasts: ("--duration", 4),
+        round: 14,
+        rest: 0,
+        counts: "messages",
+    }
+}
+
+/// Many small messages at once, numbered, over TLS and compressed; then a rest, for the others' sake.
+const fn bursts(name: &'static str, at: At) -> Plan {
+    Plan {
+        name,
+        at,
+        scenario: "echo",
+        path: "/echo",
+        flags: &[
+            "--insecure --deflate --verify all --text --connections 1 --size 2000 --depth 512 --warmup 100ms",
+            "--insecure --deflate --verify all --connections 1 --size 306 --depth 2048 --warmup 100ms",
+        ],
+        lasts: ("--duration", 4),
+        round: 6,
+        rest: 8,
+        counts: "messages",
+    }
+}
 
 /// A part that runs.
 #[derive(Debug)]
@@ -100,28 +169,31 @@ pub struct Part {
 }
 
 /// Starts all parts.
-pub fn start(address: SocketAddr, pid: u32, until: Instant) -> io::Result<Vec<Part>> {
+pub fn start(servers: &Servers, until: Instant) -> io::Result<Vec<Part>> {
     let program = std::env::current_exe()?;
     let start = |plan: &'static Plan| {
         let program = program.clone();
+        let server = match plan.at {
+            At::All => &servers.all,
+            At::Shared => &servers.shared,
+            At::PerConnection => &servers.per_connection,
+        };
+        let (url, pid) = (server.url(plan.path), server.pid());
         let thread = thread::Builder::new()
             .name(plan.name.to_owned())
-            .spawn(move || plan.rounds(&program, address, pid, until))?;
+            .spawn(move || plan.rounds(&program, &url, pid, until))?;
         Ok(Part { name: plan.name, counts: plan.counts, thread })
     };
     PLANS.iter().map(start).collect()
 }
 
 impl Plan {
-    fn rounds(
-        &self,
-        program: &PathBuf,
-        address: SocketAddr,
-        pid: u32,
-        until: Instant,
-    ) -> Vec<Result<Run, String>> {
+    fn rounds(&self, program: &PathBuf, url: &str, pid: u32, until: Instant) -> Vec<Result<Run, String>> {
         let mut runs = Vec::new();
-        for round in 0.. {
+        for (round, flags) in self.flags.iter().cycle().enumerate() {
+            if round > 0 {
+                rest(Duration::from_secs(self.rest), until);
+            }
             let left = until.saturating_duration_since(Instant::now()).as_secs();
             let seconds = if self.round == 0 { left } else { left.min(self.round) };
             let Some(seconds) = seconds.checked_sub(self.lasts.1).filter(|seconds| *seconds > 0) else {
@@ -138,14 +210,22 @@ impl Plan {
             let mut command = Command::new(program);
             command
                 .arg(self.scenario)
-                .args(["--url", &format!("ws://{address}{}", self.path), "--pid", &pid.to_string()])
-                .args(self.flags.split(' '))
+                .args(["--url", url, "--pid", &pid.to_string()])
+                .args(flags.split(' '))
                 .args(["--threads", "1", self.lasts.0, &format!("{seconds}s"), "--json"])
                 .arg(&json);
             runs.push(one(&mut command, &json, Duration::from_secs(seconds + 60)));
             let _ = fs::remove_file(&json);
         }
         runs
+    }
+}
+
+/// Waits, unless an interrupt or the end comes first.
+fn rest(time: Duration, until: Instant) {
+    let end = until.min(Instant::now() + time);
+    while Instant::now() < end && !stop_flag().load(Relaxed) {
+        thread::sleep(Duration::from_millis(50));
     }
 }
 
