@@ -1,4 +1,8 @@
 //! A client's places in groups. Most clients are in nothing or in one room: neither needs any heap.
+//!
+//! The places are sorted by group. One is found in ten steps where a client has the most that it may have, 1,024 watches; one that
+//! comes or goes moves half of the others on the mean, 4 KiB, which takes a tenth of a microsecond. A hash table would need twice
+//! the memory, and a secret, since clients choose what they are in.
 
 /// A client's place in a group.
 #[derive(Clone, Copy, Debug)]
@@ -13,11 +17,13 @@ pub(crate) enum Places {
     #[default]
     None,
     One(Place),
+    /// Sorted by group.
     #[expect(clippy::box_collection, reason = "8 bytes of every client in place of 24")]
     Many(Box<Vec<Place>>),
 }
 
 impl Places {
+    /// All of them, by group.
     pub(crate) fn as_slice(&self) -> &[Place] {
         match self {
             Places::None => &[],
@@ -32,15 +38,19 @@ impl Places {
 
     /// The place in a group, if there is one.
     pub(crate) fn get(&self, group: u32) -> Option<Place> {
-        self.as_slice().iter().copied().find(|place| place.group == group)
+        let places = self.as_slice();
+        position(places, group).ok().map(|at| places[at])
     }
 
+    /// Files the place in a group that the client has none in yet.
     pub(crate) fn push(&mut self, place: Place) {
         *self = match std::mem::take(self) {
             Places::None => Places::One(place),
-            Places::One(first) => Places::Many(Box::new(vec![first, place])),
+            Places::One(other) if other.group < place.group => Places::Many(Box::new(vec![other, place])),
+            Places::One(other) => Places::Many(Box::new(vec![place, other])),
             Places::Many(mut places) => {
-                places.push(place);
+                let (Ok(at) | Err(at)) = position(&places, place.group);
+                places.insert(at, place);
                 Places::Many(places)
             }
         }
@@ -51,7 +61,9 @@ impl Places {
         *self = match std::mem::take(self) {
             Places::One(place) if place.group == group => Places::None,
             Places::Many(mut places) => {
-                places.retain(|place| place.group != group);
+                if let Ok(at) = position(&places, group) {
+                    places.remove(at);
+                }
                 if let [last] = places[..] { Places::One(last) } else { Places::Many(places) }
             }
             places => places,
@@ -65,10 +77,15 @@ impl Places {
             Places::One(place) => std::slice::from_mut(place),
             Places::Many(places) => places.as_mut_slice(),
         };
-        if let Some(place) = places.iter_mut().find(|place| place.group == at.group) {
-            place.index = at.index;
+        if let Ok(place) = position(places, at.group) {
+            places[place].index = at.index;
         }
     }
+}
+
+/// Where the place in a group stands, or would.
+fn position(places: &[Place], group: u32) -> Result<usize, usize> {
+    places.binary_search_by_key(&group, |place| place.group)
 }
 
 #[cfg(test)]
@@ -78,7 +95,7 @@ mod tests {
     #[test]
     fn places_are_found_moved_and_forgotten() {
         let mut places = Places::default();
-        for group in 0..5 {
+        for group in [3, 0, 4, 2, 1] {
             places.push(Place { group, index: 10 + group });
         }
         places.note(Place { group: 3, index: 99 });
@@ -91,5 +108,16 @@ mod tests {
         places.remove(7);
         places.remove(3);
         assert_eq!(places.len(), 0);
+    }
+
+    #[test]
+    fn places_come_in_any_order_and_are_sorted() {
+        let mut places = Places::default();
+        // 7 and 1,024 have no common factor: each group comes once.
+        (0..1_024).for_each(|n| places.push(Place { group: n * 7 % 1_024, index: n }));
+        assert!(places.as_slice().is_sorted_by_key(|place| place.group));
+        for n in 0..1_024 {
+            assert_eq!(places.get(n * 7 % 1_024).map(|place| place.index), Some(n));
+        }
     }
 }
