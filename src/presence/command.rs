@@ -1,11 +1,13 @@
 //! `rollcall.v1` as the server reads it: `{"seq":N,"cmd":C,"params":{…}}`.
 
+mod shape;
+
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::limits::{INFO_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX, USERS_PER_COMMAND_MAX};
+use crate::limits::{INFO_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
+use crate::presence::command::shape::{Message, Object, Params, Parts, TOO_MANY_USERS, Text, Users};
 use crate::presence::name::is_name;
 use crate::presence::view::State;
 
@@ -88,6 +90,12 @@ impl<'a> Command<'a> {
             _ => None,
         }
     }
+
+    /// Whether its answer is made of what several homes say.
+    #[must_use]
+    pub const fn gathers(&self) -> bool {
+        matches!(self, Command::Who { .. } | Command::Watch { .. } | Command::Presence { .. })
+    }
 }
 
 /// Why a command is not done.
@@ -107,64 +115,56 @@ impl Refusal {
     }
 }
 
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    seq: Option<&'a RawValue>,
-    #[serde(borrow)]
-    cmd: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    params: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Params<'a> {
-    #[serde(borrow)]
-    room: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    user: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    token: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    users: Option<Vec<Cow<'a, str>>>,
-    #[serde(borrow, deserialize_with = "given")]
-    data: Option<&'a RawValue>,
-    #[serde(borrow, deserialize_with = "given")]
-    info: Option<&'a RawValue>,
-    #[serde(borrow)]
-    state: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    after: Option<Cow<'a, str>>,
-    limit: Option<u64>,
-    echo: Option<bool>,
-    suspect: Option<bool>,
-}
-
-/// A `null` that was given is JSON as any other: something to say, or an `info` that is to go.
-fn given<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
-    <&RawValue>::deserialize(from).map(Some)
-}
-
 /// Reads a command.
 ///
 /// # Errors
 /// What to answer.
 pub fn parse(text: &str) -> Result<(i64, Command<'_>), Refusal> {
-    let message: Message<'_> = serde_json::from_str(text)
-        .map_err(|_| Refusal::new(0, 400, r#"not a command: send {"seq":1,"cmd":"…","params":{…}}"#))?;
-    let seq = match message.seq.map(|seq| seq.get().parse()) {
+    // What is as it should be is read in one go. What isn't is read once more, for what is wrong with it.
+    if !is_object(text) {
+        return Err(Refusal::new(0, 400, NOT_A_COMMAND));
+    }
+    let Ok(message) = serde_json::from_str::<Message<'_>>(text) else { return parse_parts(text) };
+    let (seq, name) = numbered(message.seq, message.cmd)?;
+    let command = command(&name, message.params.map(|params| params.0).unwrap_or_default());
+    command.map(|command| (seq, command)).map_err(|refusal| Refusal { seq, ..refusal })
+}
+
+const NOT_A_COMMAND: &str = r#"not a command: send {"seq":1,"cmd":"…","params":{…}}"#;
+
+/// Whether a text may be a JSON object. A list or a string is not read to find out that it is none.
+#[must_use]
+pub fn is_object(text: &str) -> bool {
+    // RFC 8259 §2: these four are white space.
+    text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{')
+}
+
+/// Reads `params` by themselves, so that an error in them is told with the command's `seq`.
+fn parse_parts(text: &str) -> Result<(i64, Command<'_>), Refusal> {
+    let parts: Parts<'_> = serde_json::from_str(text).map_err(|_| Refusal::new(0, 400, NOT_A_COMMAND))?;
+    let (seq, name) = numbered(parts.seq, parts.cmd)?;
+    let params = match parts.params.map(RawValue::get) {
+        None | Some("null") => Params::default(),
+        Some(text) => serde_json::from_str::<Object<'_>>(text).map_err(|error| unreadable(seq, &error))?.0,
+    };
+    command(&name, params).map(|command| (seq, command)).map_err(|refusal| Refusal { seq, ..refusal })
+}
+
+fn numbered<'a>(seq: Option<&RawValue>, cmd: Option<Text<'a>>) -> Result<(i64, Cow<'a, str>), Refusal> {
+    let seq = match seq.map(|seq| seq.get().parse()) {
         None => 0,
         Some(Ok(seq)) => seq,
         Some(Err(_)) => return Err(Refusal::new(0, 400, "`seq` has to be a whole number")),
     };
-    let Some(name) = message.cmd else { return Err(Refusal::new(seq, 400, "`cmd` is missing")) };
-    let params = match message.params.map(RawValue::get) {
-        None | Some("null") => Params::default(),
-        Some(text) => serde_json::from_str(text)
-            .map_err(|error| Refusal::new(seq, 400, format!("`params` can't be read: {}", cause(&error))))?,
-    };
-    command(&name, params).map(|command| (seq, command)).map_err(|refusal| Refusal { seq, ..refusal })
+    cmd.map(|name| (seq, name.0)).ok_or_else(|| Refusal::new(seq, 400, "`cmd` is missing"))
+}
+
+fn unreadable(seq: i64, error: &serde_json::Error) -> Refusal {
+    let cause = cause(error);
+    match cause.as_str() {
+        TOO_MANY_USERS => Refusal::new(seq, 413, TOO_MANY_USERS),
+        cause => Refusal::new(seq, 400, format!("`params` can't be read: {cause}")),
+    }
 }
 
 fn command<'a>(name: &str, params: Params<'a>) -> Result<Command<'a>, Refusal> {
@@ -174,30 +174,32 @@ fn command<'a>(name: &str, params: Params<'a>) -> Result<Command<'a>, Refusal> {
         "leave" => Command::Leave { room: named("room", params.room)? },
         "who" => Command::Who {
             room: named("room", params.room)?,
-            limit: params
-                .limit
-                .map_or(PAGE_DEFAULT, |limit| usize::try_from(limit).unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX)),
+            limit: limit(params.limit)?,
             after: params.after.map(|after| named("after", Some(after))).transpose()?,
         },
         "say" => Command::Say {
             room: named("room", params.room)?,
             data: data(params.data)?,
-            echo: params.echo.unwrap_or(true),
+            echo: flag("echo", params.echo)?.unwrap_or(true),
         },
         "tell" => Command::Tell { user: named("user", params.user)?, data: data(params.data)? },
-        "watch" => Command::Watch { users: users(params.users)?, suspect: params.suspect.unwrap_or(false) },
+        "watch" => Command::Watch {
+            users: users(params.users)?,
+            suspect: flag("suspect", params.suspect)?.unwrap_or(false),
+        },
         "unwatch" => Command::Unwatch { users: users(params.users)? },
         "presence" => Command::Presence { users: users(params.users)? },
         "status" => status(&params)?,
         "auth" => {
-            Command::Auth { token: params.token.ok_or_else(|| Refusal::new(0, 400, "`token` is missing"))? }
+            let token = params.token.ok_or_else(|| Refusal::new(0, 400, "`token` is missing"))?;
+            Command::Auth { token: token.0 }
         }
         _ => return Err(Refusal::new(0, 400, format!("unknown command `{}`", shortened(name)))),
     })
 }
 
 fn status<'a>(params: &Params<'a>) -> Result<Command<'a>, Refusal> {
-    let state = match params.state.as_deref() {
+    let state = match params.state.as_ref().map(|state| &*state.0) {
         None => None,
         Some("online") => Some(State::Online),
         Some("away") => Some(State::Away),
@@ -213,26 +215,40 @@ fn status<'a>(params: &Params<'a>) -> Result<Command<'a>, Refusal> {
     Ok(Command::Status { state, info })
 }
 
-fn named<'a>(field: &str, name: Option<Cow<'a, str>>) -> Result<Cow<'a, str>, Refusal> {
+fn named<'a>(field: &str, name: Option<Text<'a>>) -> Result<Cow<'a, str>, Refusal> {
     match name {
         None => Err(Refusal::new(0, 400, format!("`{field}` is missing"))),
-        Some(name) if is_name(&name) => Ok(name),
-        Some(_) => {
-            Err(Refusal::new(0, 400, format!("`{field}` has to be 1 to 128 of letters, digits, ._:@-")))
-        }
+        Some(name) if is_name(&name.0) => Ok(name.0),
+        Some(_) => Err(misnamed(field)),
     }
 }
 
-fn users(users: Option<Vec<Cow<'_, str>>>) -> Result<Vec<Cow<'_, str>>, Refusal> {
-    let users = users.ok_or_else(|| Refusal::new(0, 400, "`users` is missing"))?;
-    if users.len() > USERS_PER_COMMAND_MAX {
-        return Err(Refusal::new(
-            0,
-            413,
-            format!("more than {USERS_PER_COMMAND_MAX} `users` in one command"),
-        ));
+/// A number that is too great for any page is as good as the greatest.
+fn limit(limit: Option<&RawValue>) -> Result<usize, Refusal> {
+    let number = |limit: &RawValue| limit.get().parse::<u64>();
+    match limit.filter(|limit| limit.get() != "null").map(number) {
+        None => Ok(PAGE_DEFAULT),
+        Some(Ok(limit)) => Ok(usize::try_from(limit).unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX)),
+        Some(Err(_)) => Err(Refusal::new(0, 400, "`limit` has to be a whole number")),
     }
-    users.into_iter().map(|user| named("users", Some(user))).collect()
+}
+
+fn flag(field: &str, flag: Option<&RawValue>) -> Result<Option<bool>, Refusal> {
+    match flag.map(RawValue::get) {
+        None | Some("null") => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(_) => Err(Refusal::new(0, 400, format!("`{field}` has to be true or false"))),
+    }
+}
+
+fn misnamed(field: &str) -> Refusal {
+    Refusal::new(0, 400, format!("`{field}` has to be 1 to 128 of letters, digits, ._:@-"))
+}
+
+fn users(users: Option<Users<'_>>) -> Result<Vec<Cow<'_, str>>, Refusal> {
+    let users = users.ok_or_else(|| Refusal::new(0, 400, "`users` is missing"))?.0;
+    if users.iter().all(|user| is_name(user)) { Ok(users) } else { Err(misnamed("users")) }
 }
 
 fn data(data: Option<&RawValue>) -> Result<&str, Refusal> {
@@ -252,6 +268,7 @@ fn shortened(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::USERS_PER_COMMAND_MAX;
 
     #[test]
     fn data_travels_byte_for_byte() {
@@ -291,6 +308,38 @@ mod tests {
         let users = vec!["\"u\""; USERS_PER_COMMAND_MAX + 1].join(",");
         let text = format!(r#"{{"seq":3,"cmd":"watch","params":{{"users":[{users}]}}}}"#);
         assert_eq!(parse(&text).map(|_| ()).unwrap_err().code, 413);
+    }
+
+    #[test]
+    fn no_refusal_quotes_what_was_sent() {
+        let long = "\\n".repeat(10_000);
+        for text in [
+            format!(r#""{long}""#),
+            format!(r#"{{"cmd":"{long}"}}"#),
+            format!(r#"{{"cmd":"join","params":"{long}"}}"#),
+            format!(r#"{{"cmd":"join","params":{{"room":"{long}"}}}}"#),
+            format!(r#"{{"cmd":"watch","params":{{"users":"{long}"}}}}"#),
+            format!(r#"{{"cmd":"watch","params":{{"users":["{long}"]}}}}"#),
+            format!(r#"{{"cmd":"watch","params":{{"users":[],"suspect":"{long}"}}}}"#),
+            format!(r#"{{"cmd":"who","params":{{"room":"a","limit":"{long}"}}}}"#),
+            format!(r#"{{"cmd":"say","params":{{"room":"a","data":1,"echo":"{long}"}}}}"#),
+            format!(r#"{{"cmd":"status","params":{{"state":"{long}"}}}}"#),
+            format!(r#"{{"seq":"{long}","cmd":"heartbeat"}}"#),
+        ] {
+            let refusal = parse(&text).map(|_| ()).expect_err(&text[..40]);
+            assert!(refusal.code == 400 && refusal.error.len() < 150, "{:.60}: {:.200}", text, refusal.error);
+        }
+    }
+
+    #[test]
+    fn a_list_of_users_is_read_as_far_as_it_may_be() {
+        let users = vec!["\"u\""; USERS_PER_COMMAND_MAX].join(",");
+        let broken = format!(r#"{{"params":{{"users":[{users},"u",}}"#);
+        let Err(error) = serde_json::from_str::<Message<'_>>(&broken) else { panic!("it is read") };
+        assert!(error.to_string().starts_with(TOO_MANY_USERS), "{error}");
+        let text = format!(r#"{{"cmd":"watch","params":{{"users":[{users}]}}}}"#);
+        let Ok((0, Command::Watch { users, .. })) = parse(&text) else { panic!("256 are not too many") };
+        assert!(users.iter().all(|user| matches!(user, Cow::Borrowed("u"))), "nothing is copied");
     }
 
     #[test]

@@ -3,8 +3,11 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
+use crate::limits::NAME_BYTES_MAX;
+use crate::presence::command::is_object;
 use crate::presence::is_name;
 
 /// The shapes of a page's own heartbeat.
@@ -21,6 +24,16 @@ impl Default for Shapes {
         let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
         Shapes { texts: owned(&["ping", "123456789", "HeartBeat"]), keys: owned(&["heart", "req_type"]) }
     }
+}
+
+/// Bytes of a text that take a microsecond to tell what it is and, where that is a heartbeat, to send it back: JSON of commas
+/// and digits takes the longest.
+const BYTES_PER_UNIT: usize = 256;
+
+/// What it costs to tell what so many bytes are, in units of work.
+#[must_use]
+pub fn cost(bytes: usize) -> u32 {
+    u32::try_from(bytes / BYTES_PER_UNIT).unwrap_or(u32::MAX)
 }
 
 /// What a text message is.
@@ -48,13 +61,29 @@ impl Shapes {
         if is_name(text) {
             return Said::Name(text.to_owned());
         }
+        if !is_object(text) {
+            return Said::Other;
+        }
+        let mut seen = Seen::default();
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let Ok(seen) = deserializer.deserialize_map(Keys(self)) else { return Said::Other };
+        let read = deserializer.deserialize_map(Keys { shapes: self, seen: &mut seen });
         match seen {
+            // What is behind it is for whoever reads commands.
             Seen { command: true, .. } => Said::Command,
+            _ if read.is_err() => Said::Other,
             Seen { heartbeat: true, .. } => Said::HeartbeatEcho,
             Seen { name: Some(name), .. } => Said::Name(name),
             Seen { .. } => Said::Other,
+        }
+    }
+
+    /// What a key of an object says of it.
+    fn key(&self, key: &str) -> Key {
+        match key {
+            "cmd" => Key::Command,
+            "id" => Key::Name,
+            key if self.keys.iter().any(|known| known == key) => Key::Heartbeat,
+            _ => Key::Other,
         }
     }
 }
@@ -67,33 +96,78 @@ struct Seen {
     name: Option<String>,
 }
 
-struct Keys<'s>(&'s Shapes);
+enum Key {
+    Command,
+    Heartbeat,
+    Name,
+    Other,
+}
+
+/// Looks at the keys of an object, up to one that makes it a command. Nothing of its values is kept but what may be a name.
+struct Keys<'s> {
+    shapes: &'s Shapes,
+    seen: &'s mut Seen,
+}
 
 impl<'de> Visitor<'de> for Keys<'_> {
-    type Value = Seen;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Seen, A::Error> {
-        let mut seen = Seen::default();
-        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            match &*key {
-                "cmd" => seen.command = true,
-                "id" => {
-                    if let serde_json::Value::String(id) = map.next_value()? {
-                        seen.name = Some(id).filter(|id| is_name(id));
-                    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key_seed(KeyOf(self.shapes))? {
+            match key {
+                Key::Command => {
+                    self.seen.command = true;
+                    return Ok(());
+                }
+                Key::Name => {
+                    let value: &RawValue = map.next_value()?;
+                    self.seen.name = name(value.get());
                     continue;
                 }
-                key if self.0.keys.iter().any(|known| known == key) => seen.heartbeat = true,
-                _ => {}
+                Key::Heartbeat => self.seen.heartbeat = true,
+                Key::Other => {}
             }
             map.next_value::<IgnoredAny>()?;
         }
-        Ok(seen)
+        Ok(())
     }
+}
+
+/// A key, which is looked at where it lies.
+struct KeyOf<'s>(&'s Shapes);
+
+impl<'de> DeserializeSeed<'de> for KeyOf<'_> {
+    type Value = Key;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeyOf<'_> {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
+        Ok(self.0.key(key))
+    }
+}
+
+/// Each byte of a name may be written as an escape of six, and quotes stand around it.
+const NAME_JSON_BYTES_MAX: usize = 6 * NAME_BYTES_MAX + 2;
+
+/// The name that a JSON value is. One that is too long for any is not even read.
+fn name(json: &str) -> Option<String> {
+    let is_short_text = json.starts_with('"') && json.len() <= NAME_JSON_BYTES_MAX;
+    let text: String = is_short_text.then(|| serde_json::from_str(json).ok())??;
+    Some(text).filter(|text| is_name(text))
 }
 
 #[cfg(test)]
@@ -120,6 +194,10 @@ mod tests {
             (r#"["heart"]"#, Said::Other),
             (r#"{"heart":"#, Said::Other),
             ("", Said::Other),
+            (r#"{"\u0069d":"\u0061\u0062"}"#, Said::Name("ab".into())),
+            (r#"{"id":"a1","x":[{"cmd":"who"}]}"#, Said::Name("a1".into())),
+            (r#"{"id":["a1"]}"#, Said::Other),
+            (r#"{"seq":1,"cmd":"heartbeat","params":{"#, Said::Command),
         ] {
             assert_eq!(shapes.tell(text), said, "{text}");
         }
