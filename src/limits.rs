@@ -200,6 +200,15 @@ pub const ROOMS_PER_CONNECTION_MAX: usize = 64;
 pub const WATCHES_PER_CONNECTION_MAX: usize = 1024;
 /// Users named in one command. Past it: 413.
 pub const USERS_PER_COMMAND_MAX: usize = 256;
+/// Answers in the making of one connection: to `watch`, `presence` and `who`, which several homes have a part in. The commands
+/// behind them wait.
+pub const REPLIES_PER_CONNECTION_MAX: usize = 8;
+/// Commands of one connection that wait for answers to be made. Past it: 429.
+pub const WAITING_COMMANDS_MAX: usize = 256;
+/// Bytes of such commands. Past it: 429.
+pub const WAITING_BYTES_MAX: usize = 128 << 10;
+/// Units of work that such commands take in one turn; the others go on in the next.
+pub const RESUMED_UNITS_PER_TURN: u32 = 2_000;
 /// Members on one page of `who`; a greater `limit` is cut to it.
 pub const PAGE_MAX: usize = 256;
 /// Members on a page of `who` that names no `limit`.
@@ -227,6 +236,14 @@ pub const READER_BYTES_MIN: u64 = 16 << 10;
 pub const READER_TICKS: u32 = 100;
 /// Ticks between two looks at the members that lag.
 pub const LAG_LOOK_TICKS: u32 = 5;
+/// Sets of eight reserves of what new connections may send at once, 128 bytes a set. Past what they hold the fullest of a set is
+/// forgotten: its owner has a full one.
+pub const RESERVE_SETS: usize = 1 << 12;
+/// The reserve of all whose addresses are not counted, in reserves of one.
+pub const RESERVE_SHARED_TIMES: u32 = 64;
+/// A new connection may send this part of a burst at once, whatever is left of the reserve: what a page has to ask for to be
+/// what it was before.
+pub const RESERVE_SHARE_MIN: u32 = 16;
 /// Commands in a row that got 429. Past it: close 4429.
 pub const COMMANDS_REFUSED_MAX: u32 = 200;
 /// Members of a room beyond which it is told its count, once a second at most, and not who joined and left.

@@ -198,7 +198,6 @@ impl Check<'_> {
                 heartbeat_millis: heartbeat_millis(heartbeat.interval, heartbeat.timeout),
                 ..Rules::default()
             },
-            caps: Arc::default(),
             shapes: Shapes {
                 texts: set(layer.heartbeat_text.clone()),
                 keys: set(layer.heartbeat_key.clone()),
@@ -206,6 +205,7 @@ impl Check<'_> {
             drop_oldest: self.rooms("drop-oldest", self.layer.drop_oldest.clone())?,
             gate: self.gate(key_files)?,
             secret: RandomState::new().hash_one("homes"),
+            ..PresenceSettings::default()
         })
     }
 

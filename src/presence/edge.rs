@@ -4,15 +4,16 @@ mod arrivals;
 mod commands;
 mod lagging;
 mod orders;
+mod replies;
 mod sight;
 mod tokens;
 
 pub(crate) use arrivals::BUSY;
 pub(crate) use orders::Broadcasts;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
-use crate::limits::COMMANDS_BURST_SECONDS;
+use crate::presence::burst::{Burst, COMMAND_CREDIT};
 use crate::presence::envelope::{Address, Asker, Client, Envelope, Frame, Leaving, Ticket};
 use crate::presence::event;
 use crate::presence::gather::Gathers;
@@ -20,10 +21,11 @@ use crate::presence::grants::{Entry, Passes};
 use crate::presence::groups::Groups;
 use crate::presence::name::{Homes, Name};
 use crate::presence::node::{Effect, Outgoing, Rules, next_serial, page_timer};
+use crate::presence::pending::Pending;
 use crate::presence::places::{Place, Places};
 use crate::presence::view::{Reason, State, View};
 use crate::slots::Slots;
-use crate::time::{Now, TICK_MILLIS, Tick};
+use crate::time::{Now, Tick};
 
 /// A client.
 #[derive(Debug)]
@@ -32,9 +34,8 @@ struct Seat {
     user: Option<Name>,
     rooms: Places,
     watches: Places,
-    /// Answers in the making.
-    #[expect(clippy::box_collection, reason = "almost always absent: a pointer, not a vector")]
-    gathers: Option<Box<Vec<u32>>>,
+    /// What it waits for: almost always nothing.
+    pending: Option<Box<Pending>>,
     serial: u32,
     /// When `credit` was last filled.
     filled: Tick,
@@ -54,22 +55,22 @@ struct Seat {
     timed: bool,
 }
 
-/// What a command costs: with ticks of 10 ms a connection earns in each as much as it may send commands in a second.
-const COMMAND_CREDIT: u32 = (1_000 / TICK_MILLIS) as u32;
 const _: () = assert!(size_of::<Seat>() <= 88);
 
-const fn credit_max(rules: &Rules) -> u32 {
-    rules.commands_per_second.saturating_mul(COMMAND_CREDIT * COMMANDS_BURST_SECONDS)
-}
-
 impl Seat {
+    /// What it may send now.
+    fn credit(&self, now: Tick, rules: &Rules) -> u32 {
+        let Burst { most, per_tick } = Burst::of(rules);
+        let earned = now.since(self.filled).saturating_mul(per_tick);
+        self.credit.saturating_add(earned).min(most)
+    }
+
     /// Whether it may send another command now, which counts as so many. One that counts for more than all it may send at
     /// once takes all of that.
     fn pay(&mut self, now: Tick, rules: &Rules, commands: u32) -> bool {
-        let earned = now.since(self.filled).saturating_mul(rules.commands_per_second);
-        self.credit = self.credit.saturating_add(earned).min(credit_max(rules));
+        self.credit = self.credit(now, rules);
         self.filled = now;
-        let price = commands.saturating_mul(COMMAND_CREDIT).min(credit_max(rules));
+        let price = commands.saturating_mul(COMMAND_CREDIT).min(Burst::of(rules).most);
         let left = self.credit.checked_sub(price);
         if let Some(left) = left {
             self.credit = left;
@@ -92,6 +93,8 @@ pub struct Edge {
     rooms: Groups,
     watches: Groups,
     gathers: Gathers,
+    /// Clients with a command that had to wait and can be done now.
+    resumable: VecDeque<Client>,
     passes: Passes,
     lagging: lagging::Lagging,
     /// Where sight is restricted: what is known of those who are watched.
@@ -108,7 +111,8 @@ impl Edge {
             seats: Slots::default(),
             rooms: Groups::new(homes),
             watches: Groups::new(homes),
-            gathers: Gathers::default(),
+            gathers: Gathers::new(homes),
+            resumable: VecDeque::new(),
             passes: Passes::default(),
             lagging: lagging::Lagging::default(),
             sights: HashMap::new(),
@@ -135,10 +139,34 @@ impl Edge {
         self.gathers.len()
     }
 
+    /// Answers to a client that wait for homes.
+    #[must_use]
+    pub fn replies(&self, slot: u32) -> usize {
+        let pending = self.seats.get(slot as usize).and_then(|seat| seat.pending.as_ref());
+        pending.map_or(0, |pending| pending.replies().len())
+    }
+
+    /// Commands of a client that wait for others of its commands to be answered.
+    #[must_use]
+    pub fn waiting(&self, slot: u32) -> usize {
+        let pending = self.seats.get(slot as usize).and_then(|seat| seat.pending.as_ref());
+        pending.map_or(0, |pending| pending.waiting())
+    }
+
     /// Who a client is.
     #[must_use]
     pub fn user(&self, slot: u32) -> Option<&Name> {
         self.seats.get(slot as usize)?.user.as_ref()
+    }
+
+    pub(crate) fn credit(&self, now: Tick, rules: &Rules, slot: u32) -> u32 {
+        self.seats.get(slot as usize).map_or(0, |seat| seat.credit(now, rules))
+    }
+
+    pub(crate) fn set_credit(&mut self, slot: u32, credit: u32) {
+        if let Some(seat) = self.seats.get_mut(slot as usize) {
+            seat.credit = credit;
+        }
     }
 
     /// Bytes held for clients and what they watch.
@@ -187,11 +215,11 @@ impl Edge {
             user: None,
             rooms: Places::None,
             watches: Places::None,
-            gathers: None,
+            pending: None,
             serial: self.next_serial,
             filled: now.tick,
             beat: now.tick,
-            credit: credit_max(rules),
+            credit: Burst::of(rules).most,
             refused: 0,
             sent_away: None,
             said_away: false,
@@ -337,6 +365,10 @@ impl Edge {
 
     fn seat(&self, client: Client) -> Option<&Seat> {
         self.seats.get(client.slot as usize).filter(|seat| seat.serial == client.serial)
+    }
+
+    fn seat_mut(&mut self, client: Client) -> Option<&mut Seat> {
+        self.seats.get_mut(client.slot as usize).filter(|seat| seat.serial == client.serial)
     }
 
     fn is(&self, client: Client, slot: u32) -> bool {

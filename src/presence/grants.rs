@@ -8,7 +8,7 @@ use crate::presence::name::{Name, is_name};
 use crate::time::{Now, TICK_MILLIS, Tick};
 
 /// A name, or with a `*` at its end all names that begin so: `lobby`, `support.*`, `*`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Pattern {
     start: Box<str>,
     open: bool,
@@ -21,6 +21,11 @@ impl Pattern {
         let (start, open) = text.strip_suffix('*').map_or((text, false), |start| (start, true));
         let good = is_name(start) || (open && start.is_empty() && text.len() <= NAME_BYTES_MAX);
         good.then(|| Pattern { start: start.into(), open })
+    }
+
+    /// How all names begin that fit.
+    pub(crate) fn start(&self) -> &str {
+        &self.start
     }
 
     /// Whether a name fits.
@@ -40,7 +45,7 @@ pub(crate) fn any_fits(patterns: &[Pattern], name: &str) -> bool {
 pub struct Grants {
     /// Rooms that it may join, and speak in without joining; `None`: it may join every room, and speak where it has.
     pub rooms: Option<Box<[Pattern]>>,
-    /// Users whom it sees though it shares no room with them.
+    /// Users whom it sees though it shares no room with them: sorted.
     pub see: Arc<[Pattern]>,
     /// JSON that the user's `info` is; the connection can't set another.
     pub info: Option<Box<str>>,
@@ -63,7 +68,8 @@ impl Grants {
             return Err("the token's info is over 1 KiB");
         }
         let rooms = rooms.map(patterns).transpose()?;
-        let see = patterns(see)?;
+        let mut see = patterns(see)?;
+        see.sort();
         Ok(Grants {
             rooms: rooms.map(Into::into),
             see: see.into(),

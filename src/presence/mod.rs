@@ -7,8 +7,8 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`node`], [`rules`], `effect`, `timer` | one worker's share of it all: an edge, its homes, their timers; what it goes by, and what it wants done |
-//! | [`edge`], `groups`, `places`, `gather` | clients and their commands; who is in what; answers from several homes |
+//! | [`node`], [`rules`], `effect`, `outgoing`, `timer`, `cost` | one worker's share of it all: an edge, its homes, their timers; what it goes by, wants done and costs |
+//! | [`edge`], `groups`, `places`, `gather`, `pending`, `burst` | clients and their commands; who is in what; answers from several homes |
 //! | [`user`], `device`, `last_seen`, `whereabouts`, [`room`] | the homes; what is kept of who left lies in the attic of [`user`] |
 //! | `table` | slots by name |
 //! | [`grants`] | what tokens let their connections do |
@@ -22,7 +22,9 @@
 mod about;
 pub mod admin;
 mod answer;
+mod burst;
 pub mod command;
+mod cost;
 mod desk;
 mod device;
 pub mod edge;
@@ -35,6 +37,8 @@ mod groups;
 mod last_seen;
 pub mod name;
 pub mod node;
+mod outgoing;
+mod pending;
 mod places;
 mod roll;
 pub mod room;
@@ -46,6 +50,7 @@ pub mod view;
 mod whereabouts;
 
 pub use about::About;
+pub use burst::Burst;
 pub use envelope::{Address, Client, Envelope, Frame};
 pub use grants::{Entry, Grants, Pattern};
 pub use name::{Homes, Name, is_name};

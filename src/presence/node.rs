@@ -3,17 +3,21 @@
 //! Every call takes the time and returns what is to be done, in order. An envelope to this worker itself is handled
 //! within the call; one to another worker is an [`Effect::Post`].
 
-use std::collections::VecDeque;
+mod figures;
+
 use std::mem;
 use std::sync::Arc;
 
 use crate::presence::admin::{Ask, Reply};
+use crate::presence::burst::Burst;
+use crate::presence::cost;
 use crate::presence::desk::Desk;
 use crate::presence::edge::{Broadcasts, Edge};
 pub use crate::presence::effect::Effect;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Ticket};
 use crate::presence::grants::{Entry, Grants};
 use crate::presence::name::{Homes, Name};
+pub(crate) use crate::presence::outgoing::Outgoing;
 use crate::presence::room::Rooms;
 pub use crate::presence::rules::Rules;
 use crate::presence::timer::Timer;
@@ -22,27 +26,6 @@ use crate::presence::user::Users;
 use crate::presence::view::Reason;
 use crate::time::wheel::Wheel;
 use crate::time::{Now, Tick};
-
-/// Places of a queue that outlast a burst.
-const QUEUE_KEPT: usize = 64;
-
-/// What the parts of a node hand out during a call.
-#[derive(Debug)]
-pub(crate) struct Outgoing<F> {
-    posts: VecDeque<(u16, Envelope<F>)>,
-    timers: Vec<(Tick, Timer)>,
-    pub(crate) effects: Vec<Effect<F>>,
-}
-
-impl<F> Outgoing<F> {
-    pub(crate) fn post(&mut self, to: u16, envelope: Envelope<F>) {
-        self.posts.push_back((to, envelope));
-    }
-
-    pub(crate) fn timer(&mut self, at: Tick, timer: Timer) {
-        self.timers.push((at, timer));
-    }
-}
 
 /// One worker's share of presence.
 #[derive(Debug)]
@@ -74,7 +57,7 @@ impl<F: Frame> Node<F> {
             broadcasts: Broadcasts::new(),
             turned: now.tick,
             timers: Wheel::new(now.tick),
-            out: Outgoing { posts: VecDeque::new(), timers: Vec::new(), effects: Vec::new() },
+            out: Outgoing::new(),
         }
     }
 
@@ -120,6 +103,23 @@ impl<F: Frame> Node<F> {
     pub fn command(&mut self, now: Now, slot: u32, text: &str) {
         self.edge.command(now, &self.rules, slot, text, &mut self.out);
         self.settle(now);
+    }
+
+    /// What a connection may send at once, and in which time it may again.
+    #[must_use]
+    pub fn burst(&self) -> Burst {
+        Burst::of(&self.rules)
+    }
+
+    /// What a client may send now, as a part of [`Burst::most`].
+    #[must_use]
+    pub fn credit(&self, now: Now, slot: u32) -> u32 {
+        self.edge.credit(now.tick, &self.rules, slot)
+    }
+
+    /// Gives a client that has just come other than a whole burst.
+    pub fn set_credit(&mut self, slot: u32, credit: u32) {
+        self.edge.set_credit(slot, credit);
     }
 
     /// A client's page sends a heartbeat of its own.
@@ -221,72 +221,40 @@ impl<F: Frame> Node<F> {
         }
     }
 
+    /// Does the next command that had to wait for answers, if one can be done by now; clients take turns. For after
+    /// [`Node::due`], until it says that there was none or a turn's worth is done.
+    pub fn resume(&mut self, now: Now) -> bool {
+        let resumed = self.edge.resume(now, &mut self.out);
+        self.settle(now);
+        resumed
+    }
+
     /// When [`Node::due`] is to be called next.
     #[must_use]
     pub fn next_due(&self) -> Option<Tick> {
-        let broadcast = (!self.broadcasts.is_empty()).then_some(self.turned);
+        let at_once = !self.broadcasts.is_empty() || self.edge.has_resumable();
+        let at_once = at_once.then_some(self.turned);
         let stow = self.users.stow_due();
-        [self.timers.next(), self.desk.next_due(), broadcast, stow].into_iter().flatten().reduce(Tick::min)
+        [self.timers.next(), self.desk.next_due(), at_once, stow].into_iter().flatten().reduce(Tick::min)
     }
 
     /// Takes what is to be done.
     pub fn effects(&mut self) -> Vec<Effect<F>> {
-        mem::take(&mut self.out.effects)
+        let effects = mem::take(&mut self.out.effects);
+        self.out.spend(1, effects.iter().map(cost::of_effect).sum());
+        effects
+    }
+
+    /// Takes what the calls since the last time have cost, in units of about a microsecond, the effects that were taken
+    /// included.
+    pub fn take_cost(&mut self) -> u32 {
+        self.out.take_units()
     }
 
     /// Whether there is something to be done.
     #[must_use]
     pub fn has_effects(&self) -> bool {
         !self.out.effects.is_empty()
-    }
-
-    /// Bytes of the timers.
-    #[must_use]
-    pub fn timer_bytes(&self) -> usize {
-        self.timers.bytes()
-    }
-
-    /// Bytes of the queues that a call fills and empties.
-    #[must_use]
-    pub fn queue_bytes(&self) -> usize {
-        self.out.posts.capacity() * size_of::<(u16, Envelope<F>)>()
-            + self.out.timers.capacity() * size_of::<(Tick, Timer)>()
-            + self.out.effects.capacity() * size_of::<Effect<F>>()
-    }
-
-    /// Gives back what those who went and bursts have left: for once a second. The queues are empty between calls.
-    pub fn give_back(&mut self) {
-        self.edge.give_back();
-        self.users.give_back();
-        self.rooms.give_back();
-        self.timers.give_back();
-        self.out.posts.shrink_to(QUEUE_KEPT);
-        self.out.timers.shrink_to(QUEUE_KEPT);
-        self.out.effects.shrink_to(QUEUE_KEPT);
-    }
-
-    /// The clients here.
-    #[must_use]
-    pub fn edge(&self) -> &Edge {
-        &self.edge
-    }
-
-    /// What was asked from outside and is not answered.
-    #[must_use]
-    pub fn asked(&self) -> usize {
-        self.desk.len()
-    }
-
-    /// The users whose home is here.
-    #[must_use]
-    pub fn users(&self) -> &Users {
-        &self.users
-    }
-
-    /// The rooms whose home is here.
-    #[must_use]
-    pub fn rooms(&self) -> &Rooms {
-        &self.rooms
     }
 
     /// Handles what this worker posts to itself, hands out the rest, and files timers.
@@ -307,6 +275,7 @@ impl<F: Frame> Node<F> {
     }
 
     fn handle(&mut self, now: Now, envelope: Envelope<F>) {
+        self.out.spend(1, cost::of_letter(&envelope));
         let (users, rooms, out, rules) = (&mut self.users, &mut self.rooms, &mut self.out, &self.rules);
         match envelope {
             Envelope::Up { user, at } => users.up(now, rules, &user, at, out),
@@ -335,11 +304,12 @@ impl<F: Frame> Node<F> {
                 rooms.list(room, limit, after.as_ref(), only.as_deref(), asker, out);
             }
             Envelope::ListUsers { state, limit, after, asker } => {
-                let part = users.page(now, state, limit, after.as_deref());
+                let part = users.page(now, state, limit, after.as_deref(), out);
                 out.post(asker.at.worker, Envelope::UsersListed { asker, part });
             }
             Envelope::ListRooms { limit, after, asker } => {
                 let part = rooms.page(limit, after.as_deref());
+                out.spend(part.rows.len(), cost::LISTED_NANOS);
                 out.post(asker.at.worker, Envelope::RoomsListed { asker, part });
             }
             Envelope::Kick { user, reason, asker } => users.kick(now, &user, &reason, asker, out),

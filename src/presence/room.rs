@@ -9,9 +9,10 @@ use std::ops::Bound;
 
 use crate::limits::BIG_ROOM_MEMBERS;
 use crate::presence::admin::Listing;
+use crate::presence::cost;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Leaving, Page, Place};
 use crate::presence::event;
-use crate::presence::grants::{Pattern, any_fits};
+use crate::presence::grants::Pattern;
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::node::{Outgoing, Rules, next_serial};
 use crate::presence::roll::Roll;
@@ -93,6 +94,36 @@ impl Room {
         let left = self.credit.checked_sub(most.min(bytes as u64)).filter(|_| self.lagging == 0);
         self.credit = left.unwrap_or(self.credit);
         left.is_some()
+    }
+
+    /// The members behind a name, in order.
+    fn behind(&self, after: Option<&str>) -> impl Iterator<Item = &Name> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.members.range::<str, _>((from, Bound::Unbounded)).map(|(name, _)| name)
+    }
+
+    /// The first `limit` members behind a name that fit one of the patterns, which are sorted. No other member is looked at,
+    /// but the one behind those of each pattern: a client that may see few is not to cost what the room is large. Counts them.
+    fn fitting(
+        &self,
+        after: Option<&str>,
+        patterns: &[Pattern],
+        limit: usize,
+        looked: &mut usize,
+    ) -> Vec<Name> {
+        let mut found: Vec<Name> = Vec::new();
+        for pattern in patterns {
+            // The names of a pattern lie together, and behind those of the patterns before it, which some of them may fit too.
+            let last = found.last().map(|name| &**name).max(after);
+            let from = match last {
+                Some(last) if last >= pattern.start() => Bound::Excluded(last),
+                _ => Bound::Included(pattern.start()),
+            };
+            let members = self.members.range::<str, _>((from, Bound::Unbounded)).map(|(name, _)| name);
+            let fits = members.inspect(|_| *looked += 1).take_while(|name| pattern.fits(name));
+            found.extend(fits.take(limit - found.len()).cloned());
+        }
+        found
     }
 
     fn is_big(&self) -> bool {
@@ -334,12 +365,15 @@ impl Rooms {
     ) {
         let mut page = Page::default();
         if let Some(home) = self.get(&room) {
-            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-            let listed = |name: &&Name| only.is_none_or(|patterns| any_fits(patterns, name));
-            let members = home.members.range::<Name, _>((from, Bound::Unbounded)).map(|(name, _)| name);
-            let mut members = members.filter(listed).cloned();
-            page.users = members.by_ref().take(limit).collect();
-            page.more = members.next().is_some();
+            // One more than fits, which says whether there are more.
+            let mut looked = 0;
+            page.users = match only {
+                None => home.behind(after.map(|name| &**name)).take(limit + 1).cloned().collect(),
+                Some(patterns) => home.fitting(after.map(|name| &**name), patterns, limit + 1, &mut looked),
+            };
+            out.spend(page.users.len() + looked, cost::LISTED_NANOS);
+            page.more = page.users.len() > limit;
+            page.users.truncate(limit);
             page.place = home.place();
         }
         page.room = Some(room);

@@ -70,6 +70,11 @@ impl Whereabouts {
         before != after
     }
 
+    /// In how many rooms a user is known to be.
+    pub(crate) fn rooms(&self, slot: u32) -> usize {
+        self.by_slot.get(&slot).map_or(0, |user| user.rooms.len())
+    }
+
     /// Whether no room is known that a user is in.
     pub(crate) fn is_nowhere(&self, slot: u32) -> bool {
         !self.by_slot.contains_key(&slot)

@@ -162,6 +162,12 @@ impl Addresses {
         }
     }
 
+    /// What is counted there: for as long as a connection is.
+    pub(crate) fn key(&self, place: u32) -> Option<u64> {
+        let place = self.places.get()?.get(place as usize)?;
+        Some(place.key.load(Acquire))
+    }
+
     /// The places that a key may take, and the number of the first.
     #[expect(
         clippy::cast_possible_truncation,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::limits::{FRAME_HEADER_BYTES_MAX, OWN_BUFFER_BYTES_MIN};
 use crate::reactor::admission::Shortage;
+use crate::reactor::arena::NONE;
 use crate::reactor::core::{Core, Letter};
 use crate::reactor::counters::Cause;
 use crate::reactor::fleet::Fleet;
@@ -88,6 +89,13 @@ impl<M> Context<'_, M> {
     #[must_use]
     pub fn requester(&self) -> Option<IpAddr> {
         self.core.requester
+    }
+
+    /// What the connection's address is counted under; `None` where it isn't counted, as loopback and trusted proxies.
+    #[must_use]
+    pub fn peer_key(&self, conn: ConnId) -> Option<u64> {
+        let origin = self.core.get(conn).map(|conn| conn.origin).filter(|origin| *origin != NONE)?;
+        self.core.fleet.addresses().key(origin)
     }
 
     /// Whether the connection came over TLS.

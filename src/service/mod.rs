@@ -6,6 +6,7 @@
 //! | [`presence`] | who is here: a worker's presence as a service |
 //! | [`caps`] | limits of presence that may change |
 //! | [`gate`] | who may come in: where tokens are found, and what comes of their claims |
+//! | [`reserve`] | what a new connection may send at once |
 //! | [`heartbeats`] | what pages say to show that they are there |
 
 pub mod caps;
@@ -13,3 +14,4 @@ pub mod echo;
 pub mod gate;
 pub mod heartbeats;
 pub mod presence;
+pub mod reserve;

@@ -9,14 +9,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limits::HELD_BACK_MAX;
+use crate::limits::{HELD_BACK_MAX, RESUMED_UNITS_PER_TURN};
 use crate::presence::admin::{Ask, Reply};
 use crate::presence::{About, Effect, Entry, Envelope, Frame, Homes, Node, Reason, Rules, event};
 use crate::reactor::{Cause, ConnId, Context, Haste, SendError, SharedFrame, WorkerId};
 use crate::service::caps::Caps;
 use crate::service::gate::Gate;
-use crate::service::heartbeats::{Said, Shapes};
+use crate::service::heartbeats::{self, Said, Shapes};
 use crate::service::presence::query::user_of_query;
+use crate::service::reserve::{Key, Reserves};
 use crate::time::{Now, TICK_MILLIS, Tick};
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::http::{Head, Response};
@@ -49,6 +50,8 @@ pub struct PresenceSettings {
     pub drop_oldest: Vec<String>,
     /// Keeps names from being piled onto one worker; the same for all workers.
     pub secret: u64,
+    /// What is left of what users and addresses may send at once; the same for all workers.
+    pub reserves: Arc<Reserves>,
 }
 
 /// A client's number for the reactor: the node's slot, and what only this service needs to know.
@@ -148,7 +151,16 @@ impl Presence {
         let spoken = if matches!(entry, Entry::Open(None)) { 0 } else { Tag::SPOKEN };
         let slot = self.node.enter(cx.now(), conn.to_bits(), entry, tag.is_version_1());
         cx.set_tag(conn, tag.0 | spoken | slot);
+        let credit =
+            self.settings.reserves.take(self.reserve(cx, conn, slot), cx.now().tick, self.node.burst());
+        self.node.set_credit(slot, credit);
         self.act(cx);
+    }
+
+    /// The reserve that a client's connection takes from.
+    fn reserve(&self, cx: &Context<'_, Letter>, conn: ConnId, slot: u32) -> Key {
+        let user = self.node.edge().user(slot).map(|user| &**user);
+        self.settings.reserves.key(user, cx.peer_key(conn))
     }
 
     /// A client has sent a message.
@@ -157,6 +169,7 @@ impl Presence {
         let Some(text) = std::str::from_utf8(payload).ok().filter(|_| kind == Kind::Text) else {
             return self.part_with(cx, conn, CloseCode::UNSUPPORTED, "text messages only");
         };
+        cx.charge(heartbeats::cost(payload.len()));
         let first = !tag.has_spoken();
         if first {
             cx.set_tag(conn, tag.0 | Tag::SPOKEN);
@@ -215,6 +228,9 @@ impl Presence {
         let seen_millis = now.unix_millis.saturating_sub(u64::from(silent) * TICK_MILLIS);
         self.slow.take(conn);
         self.lagging.remove(conn);
+        let unused = self.node.credit(now, tag.slot());
+        let key = self.reserve(cx, conn, tag.slot());
+        self.settings.reserves.give_back(key, now.tick, self.node.burst(), unused);
         self.node.closed(now, tag.slot(), reason, seen_millis);
         self.act(cx);
     }
@@ -246,6 +262,7 @@ impl Presence {
         self.post_held_back(cx);
         self.node.due(now);
         self.act(cx);
+        self.resume(cx);
         for conn in std::mem::take(&mut self.relieved) {
             if cx.backlog(conn) == 0 {
                 self.relieved(cx, conn);
@@ -299,12 +316,23 @@ impl Presence {
         self.node.give_back();
     }
 
-    /// Does what the node wants done, and what comes of that.
-    fn act(&mut self, cx: &mut Context<'_, Letter>) {
+    /// Does what the node wants done, and what comes of that. Charges for it, and returns how much that was.
+    fn act(&mut self, cx: &mut Context<'_, Letter>) -> u32 {
         while self.node.has_effects() {
             for effect in self.node.effects() {
                 self.effect(cx, effect);
             }
+        }
+        let units = self.node.take_cost();
+        cx.charge(units);
+        units
+    }
+
+    /// Does commands that had to wait for answers, as many as a turn has time for.
+    fn resume(&mut self, cx: &mut Context<'_, Letter>) {
+        let mut spent = 0;
+        while spent < RESUMED_UNITS_PER_TURN && self.node.resume(cx.now()) {
+            spent += self.act(cx).max(1);
         }
     }
 

@@ -1,7 +1,7 @@
 //! `rollcall.v1` against the real server: who is seen how, by whom, and when.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -236,5 +236,25 @@ fn a_drain_says_goodbye_and_when_to_come_back() {
         assert_eq!(goodbye["code"], 1001);
         assert!((500..=5000).contains(&goodbye["retry_ms"].as_u64().unwrap()));
         assert_eq!(anna.close_code(), 1001);
+    });
+}
+
+#[test]
+fn a_client_that_connects_anew_again_and_again_may_send_no_more_for_it() {
+    const CONNECTIONS: u64 = 10;
+    with_workers(|workers| {
+        let server = start(workers, &Times::default());
+        let begun = Instant::now();
+        let mut done = 0;
+        for _ in 0..CONNECTIONS {
+            let mut client = Client::named(&server, "anna");
+            (0..200).for_each(|_| client.send(r#"{"seq":1,"cmd":"unwatch","params":{"users":[]}}"#));
+            let is_done = |client: &mut Client| client.event()["body"]["code"] == 200;
+            done += (0..200).filter(|_| is_done(&mut client)).count() as u64;
+            client.close();
+        }
+        // Both a connection and what its user has in reserve earn 50 a second, and each connection has 12 at least.
+        let most = 400 + 13 * CONNECTIONS + 2 * 50 * (begun.elapsed().as_secs() + 1);
+        assert!(done <= most, "{done} commands of {most}");
     });
 }

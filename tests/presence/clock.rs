@@ -1,4 +1,4 @@
-//! The clock of the simulated server.
+//! The clock of a [`World`], and what it makes due.
 
 use rollcall::time::Tick;
 
@@ -41,6 +41,9 @@ impl World {
                 self.nodes[worker].due(self.now);
             }
             self.after(worker as u16);
+            while self.nodes[worker].resume(self.now) {
+                self.after(worker as u16);
+            }
         }
     }
 }

@@ -17,3 +17,4 @@ mod rooms;
 mod sight;
 mod simulation;
 mod tells;
+mod work;

@@ -19,7 +19,9 @@ impl World {
             }
         }
         self.due();
-        for _ in 0..3 {
+        let mut rounds = 0;
+        while rounds < 3 || self.waiting() > 0 {
+            rounds += 1;
             self.settle();
             for c in 0..self.clients.len() {
                 if self.clients[c].open && self.clients[c].closing.is_some() {
@@ -32,6 +34,12 @@ impl World {
         }
         self.settle();
         self.check_at_rest();
+    }
+
+    /// Commands that wait for answers to others.
+    fn waiting(&self) -> usize {
+        let open = self.clients.iter().filter(|seat| seat.open);
+        open.map(|seat| self.nodes[usize::from(seat.worker)].edge().waiting(seat.slot)).sum()
     }
 
     /// All mail is delivered and every grace is over.

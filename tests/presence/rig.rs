@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use rollcall::limits::REPLIES_PER_CONNECTION_MAX;
 use rollcall::presence::admin::Reply;
 use rollcall::presence::envelope::{Asker, Leaving, Ticket};
 use rollcall::presence::{
@@ -53,6 +54,8 @@ pub(super) struct Seat {
     pub(super) stalled: bool,
     pub(super) ears: Ears,
     pub(super) inbox: Vec<String>,
+    /// Commands that wait at the edge for answers to others.
+    waiting: VecDeque<(i64, Ask)>,
     next_seq: i64,
 }
 
@@ -145,6 +148,7 @@ impl World {
             stalled: false,
             ears: Ears::new(name, user, see),
             inbox: Vec::new(),
+            waiting: VecDeque::new(),
             next_seq: 1,
         });
         let entry = match (user, see) {
@@ -179,6 +183,12 @@ impl World {
 
     /// A command. Returns its `seq`.
     pub(super) fn ask(&mut self, c: usize, ask: &Ask) -> i64 {
+        self.ask_counted(c, ask);
+        self.clients[c].next_seq - 1
+    }
+
+    /// A command. Returns the units that its worker spends on it.
+    pub(super) fn ask_counted(&mut self, c: usize, ask: &Ask) -> u32 {
         let seat = &mut self.clients[c];
         let (worker, slot, seq) = (seat.worker, seat.slot, seat.next_seq);
         seat.next_seq += 1;
@@ -188,6 +198,23 @@ impl World {
         let node = &mut self.nodes[usize::from(worker)];
         node.command(self.now, slot, &text);
         let effects = node.effects();
+        let units = node.take_cost();
+        let pending = node.edge().replies(slot);
+        self.judge.holds("work_is_counted", units > 0, || text.clone());
+        self.judge.holds("few_answers_in_the_making", pending <= REPLIES_PER_CONNECTION_MAX, || {
+            format!("{pending} with {text}")
+        });
+        if node.edge().waiting(slot) > self.clients[c].waiting.len() {
+            self.clients[c].waiting.push_back((seq, ask.clone()));
+        } else {
+            self.taken_unless_refused(c, seq, ask, &effects);
+        }
+        self.compare(worker);
+        self.carry_out(worker, effects);
+        units
+    }
+
+    fn taken_unless_refused(&mut self, c: usize, seq: i64, ask: &Ask, effects: &[Effect<Text>]) {
         let refusal = format!(r#"{{"seq":{seq},"body":{{"code":4"#);
         let refused = effects.iter().any(
             |effect| matches!(effect, Effect::Text { link, json } if *link == c as u64 && json.starts_with(&refusal)),
@@ -195,9 +222,22 @@ impl World {
         if !refused || matches!(ask, Ask::Tell { .. }) {
             self.taken(c, seq, ask);
         }
-        self.compare(worker);
-        self.carry_out(worker, effects);
-        seq
+    }
+
+    /// The edge may have taken up commands that waited there.
+    fn resumed(&mut self, worker: u16, effects: &[Effect<Text>]) {
+        for c in 0..self.clients.len() {
+            let Seat { slot, open, worker: at, .. } = self.clients[c];
+            if at != worker || !open {
+                continue;
+            }
+            let left = self.nodes[usize::from(worker)].edge().waiting(slot);
+            while self.clients[c].waiting.len() > left {
+                let (seq, ask) = self.clients[c].waiting.pop_front().unwrap();
+                self.note(|| format!("    c{c} is heard: {ask:?}"));
+                self.taken_unless_refused(c, seq, &ask, effects);
+            }
+        }
     }
 
     /// What the command means to a home at the same worker.
@@ -304,8 +344,9 @@ impl World {
     }
 
     pub(super) fn after(&mut self, worker: u16) {
-        self.compare(worker);
         let effects = self.nodes[usize::from(worker)].effects();
+        self.resumed(worker, &effects);
+        self.compare(worker);
         self.carry_out(worker, effects);
     }
 

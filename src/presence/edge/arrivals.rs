@@ -1,15 +1,13 @@
-//! What homes send: answers, changes and messages, and the clients they are for; and the answers that several homes have
-//! a part in.
+//! What homes send: answers, changes and messages, and the clients they are for.
 
 use crate::presence::about::About;
+use crate::presence::cost;
 use crate::presence::desk;
+use crate::presence::edge::Edge;
 use crate::presence::edge::sight::publish;
-use crate::presence::edge::{Edge, Seat, part};
-use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Page, Ticket};
+use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Ticket};
 use crate::presence::event;
-use crate::presence::gather::{Gather, Purpose};
 use crate::presence::groups::Member;
-use crate::presence::name::Name;
 use crate::presence::node::{Effect, Outgoing};
 use crate::presence::view::{Reason, View};
 
@@ -21,8 +19,8 @@ impl Edge {
         // The client may be told this now, and an answer that waits for slower homes later.
         let client = asker.at.client;
         let seat = self.seats.get(client.slot as usize).filter(|seat| seat.serial == client.serial);
-        if let Some(ids) = seat.and_then(|seat| seat.gathers.as_ref()) {
-            self.gathers.renew(ids, user, &view);
+        if let Some(pending) = seat.and_then(|seat| seat.pending.as_ref()) {
+            self.gathers.renew(pending.replies(), user, &view);
         }
         if let Ticket::Part { gather, index } = asker.ticket
             && let Some(gather_done) = self.gathers.part(gather, index, Some(view))
@@ -44,11 +42,12 @@ impl Edge {
             let name = name.clone();
             return self.changed_in_sight((group, &name), view, (plain, full), out);
         }
+        out.spend(self.watches.members(group).len(), cost::WATCHER_NANOS);
         let mut links = (Vec::new(), Vec::new());
         for member in self.watches.members(group) {
             let seat = &self.seats[member.slot as usize];
-            if let Some(ids) = &seat.gathers {
-                self.gathers.renew(ids, user, view);
+            if let Some(pending) = &seat.pending {
+                self.gathers.renew(pending.replies(), user, view);
             }
             if member.active {
                 (if member.suspect { &mut links.1 } else { &mut links.0 }).push(seat.link);
@@ -132,19 +131,6 @@ impl Edge {
         }
     }
 
-    pub(crate) fn listed<F: Frame>(&mut self, asker: Asker, page: Page, out: &mut Outgoing<F>) {
-        let Ticket::Part { gather: id, .. } = asker.ticket else { return };
-        let Some(gather) = self.gathers.get_mut(id) else { return };
-        gather.views = page.users.iter().map(|user| (user.clone(), None)).collect();
-        gather.left = page.users.len();
-        let users = page.users.clone();
-        gather.purpose = Purpose::Who(page);
-        for (user, index) in users.into_iter().zip(0..) {
-            out.post(self.homes.of(&user), Envelope::Look { user, asker: part(asker, id, index) });
-        }
-        self.answer_if_complete(id, out);
-    }
-
     pub(crate) fn deliver<F>(&self, room: &str, frame: F, except: Option<Client>, out: &mut Outgoing<F>) {
         let Some((group, _)) = self.rooms.find(room) else { return };
         let hears =
@@ -200,77 +186,6 @@ impl Edge {
         member.suspect = !suspect;
         if member.counted == [false; 2] {
             self.leave_watch(slot, place);
-        }
-    }
-
-    pub(super) fn gather(&mut self, slot: u32, seq: i64, purpose: Purpose, users: Vec<Name>) -> u32 {
-        let left = if matches!(purpose, Purpose::Who(_)) { 1 } else { users.len() };
-        let views = users.into_iter().map(|user| (user, None)).collect();
-        let client = self.address(slot).client;
-        let id = self.gathers.begin(Gather { client, seq, purpose, views, left, refused: false });
-        self.seats[slot as usize].gathers.get_or_insert_default().push(id);
-        id
-    }
-
-    pub(super) fn answer_if_complete<F: Frame>(&mut self, id: u32, out: &mut Outgoing<F>) {
-        if self.gathers.get_mut(id).is_some_and(|gather| gather.left == 0)
-            && let Some(gather) = self.gathers.end(id)
-        {
-            self.finish(id, gather, out);
-        }
-    }
-
-    fn finish<F: Frame>(&mut self, id: u32, gather: Gather, out: &mut Outgoing<F>) {
-        let Gather { client, seq, purpose, views, refused, .. } = gather;
-        let is_it = |seat: &&mut Seat| seat.serial == client.serial;
-        let Some(seat) = self.seats.get_mut(client.slot as usize).filter(is_it) else { return };
-        if let Some(ids) = &mut seat.gathers {
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
-                seat.gathers = None;
-            }
-        }
-        let link = seat.link;
-        if let Purpose::Watch { .. } = purpose {
-            self.activate(client.slot, &views, refused, out);
-        }
-        // Whom a page names its room has shown already.
-        let is_page = matches!(purpose, Purpose::Who(_));
-        let seen = |(user, view): (Name, Option<View>)| {
-            let view = view?;
-            let view = if is_page { view } else { self.seen_by(client.slot, &user, view) };
-            Some((user, view))
-        };
-        let views: Vec<(Name, View)> = views.into_iter().filter_map(seen).collect();
-        let json = match purpose {
-            _ if refused => event::refusal(seq, 503, BUSY),
-            Purpose::Watch { suspect } => event::views(seq, &views, suspect),
-            Purpose::Presence => event::views(seq, &views, false),
-            Purpose::Who(page) => event::who(seq, &page, &views),
-        };
-        out.effects.push(Effect::Text { link, json });
-    }
-
-    /// From here on changes are sent; or, where a home could not be asked, the others are left as they were before.
-    /// What another command waits for is that one's.
-    fn activate<F>(
-        &mut self,
-        slot: u32,
-        views: &[(Name, Option<View>)],
-        refused: bool,
-        out: &mut Outgoing<F>,
-    ) {
-        for (user, _) in views {
-            let Some((group, _)) = self.watches.find(user) else { continue };
-            let Some(place) = self.seats[slot as usize].watches.get(group) else { continue };
-            let member = self.watches.member_mut(place);
-            if !refused {
-                member.active = true;
-            } else if !member.active
-                && !self.gathers.watch(self.seats[slot as usize].gathers.as_deref(), user)
-            {
-                self.unwatch(slot, user, out);
-            }
         }
     }
 }

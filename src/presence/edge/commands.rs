@@ -1,20 +1,20 @@
 //! What clients send: commands, each within its limits, and the envelopes they become.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use crate::limits::{
     COMMANDS_REFUSED_MAX, DATA_BYTES_PER_COMMAND, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX,
 };
 use crate::presence::command::{self, Command, Refusal};
+use crate::presence::cost;
 use crate::presence::edge::{Edge, part};
 use crate::presence::envelope::{Asker, Envelope, Frame, Leaving, Page, Ticket};
 use crate::presence::event;
-use crate::presence::gather::Purpose;
+use crate::presence::gather::{Purpose, Views};
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
 use crate::presence::node::{Effect, Outgoing, Rules};
-use crate::presence::places::{Place, Places};
+use crate::presence::places::Place;
 use crate::presence::rules::price;
 use crate::presence::view::State;
 use crate::time::Now;
@@ -31,9 +31,12 @@ impl Edge {
         if self.seats.get(slot as usize).is_none() || self.end_if_over(now, slot, out) {
             return;
         }
+        out.spend(1, cost::COMMAND_NANOS);
+        out.spend(text.len(), cost::TEXT_BYTE_NANOS);
         let done = match command::parse(text) {
             Ok((seq, command)) => {
-                self.obey(now, rules, slot, seq, command, out).map_err(|refusal| Refusal { seq, ..refusal })
+                let taken = self.take(now, rules, slot, (seq, command), text, out);
+                taken.map_err(|refusal| Refusal { seq, ..refusal })
             }
             // What can't be read costs as much as what can.
             Err(refusal) => {
@@ -41,6 +44,11 @@ impl Edge {
                 paid.map_err(|unpaid| Refusal { seq: refusal.seq, ..unpaid }).and(Err(refusal))
             }
         };
+        self.refuse(slot, done, out);
+    }
+
+    /// Tells a client why a command is not done, where it isn't.
+    pub(super) fn refuse<F>(&mut self, slot: u32, done: Result<(), Refusal>, out: &mut Outgoing<F>) {
         if let Err(Refusal { seq, code, error }) = done {
             let seat = &mut self.seats[slot as usize];
             out.effects.push(Effect::Text { link: seat.link, json: event::refusal(seq, code, &error) });
@@ -65,25 +73,38 @@ impl Edge {
         Err(Refusal::new(0, 429, error))
     }
 
-    fn obey<F: Frame>(
+    /// A command that can be read: it is paid for, and done where nothing has to be answered before it.
+    fn take<F: Frame>(
         &mut self,
         now: Now,
         rules: &Rules,
         slot: u32,
-        seq: i64,
-        command: Command<'_>,
+        (seq, command): (i64, Command<'_>),
+        text: &str,
         out: &mut Outgoing<F>,
     ) -> Result<(), Refusal> {
-        let seat = &mut self.seats[slot as usize];
         if let Command::Heartbeat = command {
             let json = event::heartbeat_answer(seq, now);
-            out.effects.push(Effect::Text { link: seat.link, json });
+            out.effects.push(Effect::Text { link: self.seats[slot as usize].link, json });
             self.page_beat(now, rules, slot, out);
             return Ok(());
         }
         let fits = rules.check(&command);
         self.pay(now, rules, slot, if fits.is_ok() { price(&command) } else { 1 })?;
         fits?;
+        if self.waits(slot, &command, text)? {
+            return Ok(());
+        }
+        self.obey(slot, seq, command, out)
+    }
+
+    pub(super) fn obey<F: Frame>(
+        &mut self,
+        slot: u32,
+        seq: i64,
+        command: Command<'_>,
+        out: &mut Outgoing<F>,
+    ) -> Result<(), Refusal> {
         if let Command::Auth { token } = command {
             out.effects.push(Effect::Verify { slot, seq, token: token.into_owned() });
             return Ok(());
@@ -107,7 +128,7 @@ impl Edge {
             Command::Who { room, limit, after } => {
                 let only = self.listable(slot, &room)?;
                 let after = after.map(|after| Name::from(&*after));
-                let id = self.gather(slot, seq, Purpose::Who(Page::default()), Vec::new());
+                let id = self.gather(slot, seq, Purpose::Who(Page::default()), Views::default());
                 let asker = part(asker, id, 0);
                 let room =
                     self.rooms.find(&room).map_or_else(|| Name::from(&*room), |(_, name)| name.clone());
@@ -115,10 +136,12 @@ impl Edge {
             }
             Command::Watch { users, suspect } => self.watch(slot, seq, &users, suspect, out)?,
             Command::Presence { users } => {
-                let users: Vec<Name> = users.iter().map(|user| Name::from(&**user)).collect();
-                self.look(slot, seq, Purpose::Presence, users, out);
+                out.spend(users.len(), cost::NAME_NANOS);
+                let views = Views::new(self.homes, users.iter(), |user| Name::from(&**user));
+                self.look(slot, seq, views, out);
             }
             Command::Unwatch { users } => {
+                out.spend(users.len(), cost::NAME_NANOS);
                 users.iter().for_each(|user| self.unwatch(slot, user, out));
                 let link = self.seats[slot as usize].link;
                 out.effects.push(Effect::Text { link, json: event::done(seq) });
@@ -233,19 +256,19 @@ impl Edge {
         suspect: bool,
         out: &mut Outgoing<F>,
     ) -> Result<(), Refusal> {
-        let watches = &self.seats[slot as usize].watches;
-        let watched = watches.len();
-        if watched + users.len() > WATCHES_PER_CONNECTION_MAX
-            && watched + self.unwatched(watches, users) > WATCHES_PER_CONNECTION_MAX
-        {
-            return Err(Refusal::new(0, 429, format!("more than {WATCHES_PER_CONNECTION_MAX} watches")));
-        }
-        let names = users.iter().map(|user| match self.watches.find(user) {
+        let views = Views::new(self.homes, users.iter(), |user| match self.watches.find(user) {
             Some((_, name)) => name.clone(),
             None => Name::from(&**user),
         });
-        let names: Vec<Name> = names.collect();
-        let id = self.gather(slot, seq, Purpose::Watch { suspect }, names.clone());
+        out.spend(users.len(), cost::NAME_NANOS);
+        let watched = self.seats[slot as usize].watches.len();
+        if watched + views.len() > WATCHES_PER_CONNECTION_MAX
+            && watched + self.unwatched(slot, &views) > WATCHES_PER_CONNECTION_MAX
+        {
+            return Err(Refusal::new(0, 429, format!("more than {WATCHES_PER_CONNECTION_MAX} watches")));
+        }
+        let names: Vec<Name> = views.users().cloned().collect();
+        let id = self.gather(slot, seq, Purpose::Watch { suspect }, views);
         for (user, index) in names.into_iter().zip(0..) {
             let asker = part(Asker { at: self.address(slot), ticket: Ticket::Command(seq) }, id, index);
             let home = self.homes.of(&user);
@@ -266,11 +289,11 @@ impl Edge {
     }
 
     /// How many of the users the client doesn't watch yet.
-    fn unwatched(&self, watches: &Places, users: &[Cow<'_, str>]) -> usize {
+    fn unwatched(&self, slot: u32, users: &Views) -> usize {
+        let watches = &self.seats[slot as usize].watches;
         let is_watched =
-            |user: &str| self.watches.find(user).is_some_and(|(group, _)| watches.get(group).is_some());
-        let new: HashSet<&str> = users.iter().map(|user| &**user).filter(|user| !is_watched(user)).collect();
-        new.len()
+            |user: &Name| self.watches.find(user).is_some_and(|(group, _)| watches.get(group).is_some());
+        users.users().filter(|user| !is_watched(user)).count()
     }
 
     pub(super) fn unwatch<F>(&mut self, slot: u32, user: &str, out: &mut Outgoing<F>) {
@@ -283,15 +306,9 @@ impl Edge {
         self.tell_home_unwatched(&user, counted, out);
     }
 
-    fn look<F: Frame>(
-        &mut self,
-        slot: u32,
-        seq: i64,
-        purpose: Purpose,
-        users: Vec<Name>,
-        out: &mut Outgoing<F>,
-    ) {
-        let id = self.gather(slot, seq, purpose, users.clone());
+    fn look<F: Frame>(&mut self, slot: u32, seq: i64, views: Views, out: &mut Outgoing<F>) {
+        let users: Vec<Name> = views.users().cloned().collect();
+        let id = self.gather(slot, seq, Purpose::Presence, views);
         for (user, index) in users.into_iter().zip(0..) {
             let asker = part(Asker { at: self.address(slot), ticket: Ticket::Command(seq) }, id, index);
             out.post(self.homes.of(&user), Envelope::Look { user, asker });

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::presence::about::About;
 use crate::presence::command::Refusal;
+use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::envelope::Frame;
 use crate::presence::event;
@@ -86,11 +87,12 @@ impl Edge {
         out: &mut Outgoing<F>,
     ) {
         let before = self.sights.insert(user.clone(), view.clone());
+        out.spend(self.watches.members(group).len(), cost::SIGHT_NANOS);
         let (mut told, mut met, mut lost) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()], Vec::new());
         for member in self.watches.members(group) {
             let (seat, kind) = (&self.seats[member.slot as usize], usize::from(member.suspect));
-            if let Some(ids) = &seat.gathers {
-                self.gathers.renew(ids, user, view);
+            if let Some(pending) = &seat.pending {
+                self.gathers.renew(pending.replies(), user, view);
             }
             if !member.active {
                 continue;
@@ -152,6 +154,7 @@ impl Edge {
             return;
         }
         let Some(seat) = self.seats.get(slot as usize) else { return };
+        out.spend(seat.watches.len(), cost::SIGHT_NANOS);
         for place in seat.watches.as_slice() {
             let (Member { active, suspect, .. }, user) =
                 (self.watches.member(*place), self.watches.name(place.group));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::limits::PAGE_SCAN_MAX;
 use crate::presence::admin::Listing;
+use crate::presence::cost;
 use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
 use crate::presence::event;
 use crate::presence::name::Name;
@@ -93,12 +94,13 @@ impl Users {
 
     /// Users by name, behind one, as a watcher that asks for suspicions sees them: those in that state, or all that are
     /// not offline. Looks at [`PAGE_SCAN_MAX`] users at most.
-    pub(crate) fn page(
+    pub(crate) fn page<F>(
         &self,
         now: Now,
         state: Option<State>,
         limit: usize,
         after: Option<&str>,
+        out: &mut Outgoing<F>,
     ) -> Listing<View> {
         let mut rows = Vec::new();
         let mut slots = self.roll.after(after, |slot| name_of(&self.users, &self.attic, slot));
@@ -109,6 +111,7 @@ impl Users {
         };
         for slot in slots.by_ref().take(PAGE_SCAN_MAX) {
             last = Some(slot);
+            out.spend(1, cost::LISTED_NANOS);
             let user = self.users.get(slot as usize);
             let shown = user.map_or(State::Offline, |user| user.told.state);
             let is_meant = state.map_or(shown != State::Offline, |state| shown == state);

@@ -1,5 +1,6 @@
 //! Where users are: kept where sight is restricted, and told to the edges of those who watch.
 
+use crate::presence::cost;
 use crate::presence::envelope::{Asker, Envelope, Frame};
 use crate::presence::name::Name;
 use crate::presence::node::Outgoing;
@@ -39,6 +40,8 @@ impl Users {
     ) {
         let found = if is_in { Some(self.find_or_add(user)) } else { self.find(user) };
         let Some(slot) = found else { return };
+        // The list of a user's rooms is made anew with each change, for it is shared with those who watch.
+        out.spend(self.whereabouts.rooms(slot), cost::LISTED_NANOS);
         let known = &self.users[slot as usize];
         let lingers = !known.devices.is_empty() && known.devices.live().next().is_none();
         let moved = if is_in {

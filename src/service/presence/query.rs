@@ -1,4 +1,4 @@
-//! Whom a query names.
+//! Who a client says it is in the query of its request.
 
 use crate::presence::{Name, is_name};
 use crate::wire::http::percent_decoded;

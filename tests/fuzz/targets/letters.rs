@@ -65,8 +65,11 @@ impl World {
                     effects.into_iter().for_each(|effect| self.carry_out(worker, effect));
                 }
             }
-            let Some((to, envelope)) = self.mail.pop_front() else { return count };
-            self.nodes[to].mail(self.now, envelope);
+            if let Some((to, envelope)) = self.mail.pop_front() {
+                self.nodes[to].mail(self.now, envelope);
+            } else if !self.nodes.iter_mut().any(|node| node.resume(self.now)) {
+                return count;
+            }
         }
     }
 

@@ -1,0 +1,151 @@
+//! The answers that several homes have a part in: begun, put together and sent; and the commands that wait for that.
+
+use crate::limits::{WAITING_BYTES_MAX, WAITING_COMMANDS_MAX};
+use crate::presence::command::{self, Command, Refusal};
+use crate::presence::cost;
+use crate::presence::edge::{Edge, part};
+use crate::presence::envelope::{Asker, Client, Envelope, Frame, Page, Ticket};
+use crate::presence::event;
+use crate::presence::gather::{Gather, Purpose, Views};
+use crate::presence::name::Name;
+use crate::presence::node::{Effect, Outgoing};
+use crate::presence::view::View;
+use crate::time::Now;
+
+use super::BUSY;
+
+impl Edge {
+    /// Begins an answer. Its parts are yet to be asked for.
+    pub(super) fn gather(&mut self, slot: u32, seq: i64, purpose: Purpose, views: Views) -> u32 {
+        let left = if matches!(purpose, Purpose::Who(_)) { 1 } else { views.len() };
+        let client = self.address(slot).client;
+        let id = self.gathers.begin(Gather { client, seq, purpose, views, left, refused: false });
+        self.seats[slot as usize].pending.get_or_insert_default().begin(id);
+        id
+    }
+
+    /// A page of a room: whom it names is yet to be asked for.
+    pub(crate) fn listed<F: Frame>(&mut self, asker: Asker, page: Page, out: &mut Outgoing<F>) {
+        let Ticket::Part { gather: id, .. } = asker.ticket else { return };
+        let Some(gather) = self.gathers.get_mut(id) else { return };
+        gather.views = Views::new(self.homes, page.users.iter(), Name::clone);
+        gather.left = gather.views.len();
+        out.spend(page.users.len(), cost::NAME_NANOS);
+        let users = page.users.clone();
+        gather.purpose = Purpose::Who(page);
+        for (user, index) in users.into_iter().zip(0..) {
+            out.post(self.homes.of(&user), Envelope::Look { user, asker: part(asker, id, index) });
+        }
+        self.answer_if_complete(id, out);
+    }
+
+    pub(super) fn answer_if_complete<F: Frame>(&mut self, id: u32, out: &mut Outgoing<F>) {
+        if self.gathers.get_mut(id).is_some_and(|gather| gather.left == 0)
+            && let Some(gather) = self.gathers.end(id)
+        {
+            self.finish(id, gather, out);
+        }
+    }
+
+    pub(super) fn finish<F: Frame>(&mut self, id: u32, gather: Gather, out: &mut Outgoing<F>) {
+        let Gather { client, seq, purpose, views, refused, .. } = gather;
+        let Some(seat) = self.seat_mut(client) else { return };
+        let link = seat.link;
+        if let Some(pending) = &mut seat.pending {
+            pending.end(id);
+        }
+        self.resume_later(client);
+        if let Purpose::Watch { .. } = purpose {
+            self.activate(client.slot, views.users(), refused, out);
+        }
+        // Whom a page names its room has shown already.
+        let is_page = matches!(purpose, Purpose::Who(_));
+        let seen = |(user, view): (Name, Option<View>)| {
+            let view = view?;
+            let view = if is_page { view } else { self.seen_by(client.slot, &user, view) };
+            Some((user, view))
+        };
+        let views: Vec<(Name, View)> = views.into_asked().into_iter().filter_map(seen).collect();
+        let json = match purpose {
+            _ if refused => event::refusal(seq, 503, BUSY),
+            Purpose::Watch { suspect } => event::views(seq, &views, suspect),
+            Purpose::Presence => event::views(seq, &views, false),
+            Purpose::Who(page) => event::who(seq, &page, &views),
+        };
+        out.effects.push(Effect::Text { link, json });
+    }
+
+    /// From here on changes are sent; or, where a home could not be asked, the others are left as they were before.
+    /// What another command waits for is that one's.
+    fn activate<'u, F>(
+        &mut self,
+        slot: u32,
+        users: impl Iterator<Item = &'u Name>,
+        refused: bool,
+        out: &mut Outgoing<F>,
+    ) {
+        for user in users {
+            let Some((group, _)) = self.watches.find(user) else { continue };
+            let Some(place) = self.seats[slot as usize].watches.get(group) else { continue };
+            let member = self.watches.member_mut(place);
+            if !refused {
+                member.active = true;
+            } else if !member.active && !self.gathers.watch(self.replies_of(slot), user) {
+                self.unwatch(slot, user, out);
+            }
+        }
+    }
+
+    fn replies_of(&self, slot: u32) -> &[u32] {
+        self.seats[slot as usize].pending.as_ref().map_or(&[], |pending| pending.replies())
+    }
+
+    /// Keeps a command where it has to wait until other commands of its client are answered. Says whether it did.
+    pub(super) fn waits(&mut self, slot: u32, command: &Command<'_>, text: &str) -> Result<bool, Refusal> {
+        let Some(pending) = &mut self.seats[slot as usize].pending else { return Ok(false) };
+        let gathers = command.gathers();
+        if !pending.holds_up(gathers) {
+            return Ok(false);
+        }
+        let error = || {
+            let bytes = WAITING_BYTES_MAX >> 10;
+            format!("more than {WAITING_COMMANDS_MAX} commands, or {bytes} KiB of them, wait for answers")
+        };
+        pending.hold(text, gathers).map(|()| true).map_err(|_| Refusal::new(0, 429, error()))
+    }
+
+    /// Whether some client has a command that waited and can be done now.
+    pub(crate) fn has_resumable(&self) -> bool {
+        !self.resumable.is_empty()
+    }
+
+    /// Does the next command that waited, of one client; the others have their turns before that client's next one. Says
+    /// whether some client had one.
+    pub(crate) fn resume<F: Frame>(&mut self, now: Now, out: &mut Outgoing<F>) -> bool {
+        let Some(client) = self.resumable.pop_front() else { return false };
+        let Some(pending) = self.seat_mut(client).and_then(|seat| seat.pending.as_mut()) else { return true };
+        let Some(text) = pending.next() else { return true };
+        let slot = client.slot;
+        out.spend(1, cost::COMMAND_NANOS);
+        out.spend(text.len(), cost::TEXT_BYTE_NANOS);
+        if self.end_if_over(now, slot, out) {
+            return true;
+        }
+        let done = command::parse(&text).and_then(|(seq, command)| {
+            self.obey(slot, seq, command, out).map_err(|refusal| Refusal { seq, ..refusal })
+        });
+        self.refuse(slot, done, out);
+        self.resume_later(client);
+        true
+    }
+
+    /// Queues a client whose next command no longer has to wait, and forgets what a client that waits for nothing waited for.
+    fn resume_later(&mut self, client: Client) {
+        let Some(seat) = self.seat_mut(client) else { return };
+        if seat.pending.take_if(|pending| pending.is_empty()).is_none()
+            && seat.pending.as_mut().is_some_and(|pending| pending.queue())
+        {
+            self.resumable.push_back(client);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What a node holds: its parts to look at, and their bytes.
+
+use crate::presence::edge::Edge;
+use crate::presence::envelope::Frame;
+use crate::presence::node::Node;
+use crate::presence::room::Rooms;
+use crate::presence::user::Users;
+
+impl<F: Frame> Node<F> {
+    /// Bytes of the timers.
+    #[must_use]
+    pub fn timer_bytes(&self) -> usize {
+        self.timers.bytes()
+    }
+
+    /// Bytes of the queues that a call fills and empties.
+    #[must_use]
+    pub fn queue_bytes(&self) -> usize {
+        self.out.bytes()
+    }
+
+    /// Gives back what those who went and bursts have left: for once a second. The queues are empty between calls.
+    pub fn give_back(&mut self) {
+        self.edge.give_back();
+        self.users.give_back();
+        self.rooms.give_back();
+        self.timers.give_back();
+        self.out.give_back();
+    }
+
+    /// The clients here.
+    #[must_use]
+    pub fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
+    /// What was asked from outside and is not answered.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.desk.len()
+    }
+
+    /// The users whose home is here.
+    #[must_use]
+    pub fn users(&self) -> &Users {
+        &self.users
+    }
+
+    /// The rooms whose home is here.
+    #[must_use]
+    pub fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+}

@@ -1,0 +1,62 @@
+//! What the parts of a node hand out during a call, and what the call costs.
+
+use std::collections::VecDeque;
+
+use crate::presence::envelope::Envelope;
+use crate::presence::node::Effect;
+use crate::presence::timer::Timer;
+use crate::time::Tick;
+
+/// Entries of a queue that outlast a burst.
+const QUEUE_KEPT: usize = 64;
+
+/// What the parts of a node hand out during a call.
+#[derive(Debug)]
+pub(crate) struct Outgoing<F> {
+    pub(super) posts: VecDeque<(u16, Envelope<F>)>,
+    pub(super) timers: Vec<(Tick, Timer)>,
+    pub(crate) effects: Vec<Effect<F>>,
+    /// What was done since the cost was taken, in nanoseconds; see [`cost`](crate::presence::cost).
+    spent: u64,
+}
+
+impl<F> Outgoing<F> {
+    pub(super) fn new() -> Outgoing<F> {
+        Outgoing { posts: VecDeque::new(), timers: Vec::new(), effects: Vec::new(), spent: 0 }
+    }
+
+    pub(crate) fn post(&mut self, to: u16, envelope: Envelope<F>) {
+        self.posts.push_back((to, envelope));
+    }
+
+    pub(crate) fn timer(&mut self, at: Tick, timer: Timer) {
+        self.timers.push((at, timer));
+    }
+
+    /// Adds to what the call costs: so many times so many nanoseconds.
+    #[inline]
+    pub(crate) fn spend(&mut self, times: usize, nanos: u64) {
+        self.spent += times as u64 * nanos;
+    }
+
+    /// Takes what was spent, in units of a microsecond; what is less than one counts with what comes next.
+    pub(super) fn take_units(&mut self) -> u32 {
+        let units = self.spent / 1_000;
+        self.spent %= 1_000;
+        u32::try_from(units).unwrap_or(u32::MAX)
+    }
+
+    /// Bytes of the queues.
+    pub(super) fn bytes(&self) -> usize {
+        self.posts.capacity() * size_of::<(u16, Envelope<F>)>()
+            + self.timers.capacity() * size_of::<(Tick, Timer)>()
+            + self.effects.capacity() * size_of::<Effect<F>>()
+    }
+
+    /// Gives back what bursts have left.
+    pub(super) fn give_back(&mut self) {
+        self.posts.shrink_to(QUEUE_KEPT);
+        self.timers.shrink_to(QUEUE_KEPT);
+        self.effects.shrink_to(QUEUE_KEPT);
+    }
+}

@@ -1,0 +1,125 @@
+//! What a client has asked for and not got yet: answers in the making, and the commands that wait for there to be fewer.
+
+use std::collections::VecDeque;
+
+use crate::limits::{REPLIES_PER_CONNECTION_MAX, WAITING_BYTES_MAX, WAITING_COMMANDS_MAX};
+
+/// A command that waits.
+#[derive(Debug)]
+struct Waiting {
+    text: Box<str>,
+    /// Its answer is made of what several homes say.
+    gathers: bool,
+}
+
+/// What a client waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    /// Answers in the making, as the edge numbers them: `len <= REPLIES_PER_CONNECTION_MAX`.
+    replies: Vec<u32>,
+    commands: VecDeque<Waiting>,
+    /// Bytes of `commands`.
+    bytes: usize,
+    /// The client is in its edge's queue of those whose next command can be done.
+    queued: bool,
+}
+
+/// No more commands can wait.
+#[derive(Debug)]
+pub(crate) struct Full;
+
+impl Pending {
+    /// The answers in the making.
+    pub(crate) fn replies(&self) -> &[u32] {
+        &self.replies
+    }
+
+    /// Commands that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Whether the client waits for nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.replies.is_empty() && self.commands.is_empty()
+    }
+
+    /// Another answer is in the making.
+    pub(crate) fn begin(&mut self, reply: u32) {
+        self.replies.push(reply);
+    }
+
+    /// An answer is made.
+    pub(crate) fn end(&mut self, reply: u32) {
+        self.replies.retain(|other| *other != reply);
+    }
+
+    /// Whether a command that comes now has to wait: what one client asks for is done in the order in which it was asked.
+    pub(crate) fn holds_up(&self, gathers: bool) -> bool {
+        !self.commands.is_empty() || (gathers && self.replies.len() >= REPLIES_PER_CONNECTION_MAX)
+    }
+
+    /// Keeps a command until there are fewer answers in the making.
+    pub(crate) fn hold(&mut self, text: &str, gathers: bool) -> Result<(), Full> {
+        if self.commands.len() >= WAITING_COMMANDS_MAX || self.bytes + text.len() > WAITING_BYTES_MAX {
+            return Err(Full);
+        }
+        self.bytes += text.len();
+        self.commands.push_back(Waiting { text: text.into(), gathers });
+        Ok(())
+    }
+
+    /// Whether the next command can be done, and the client is not queued for that yet; it is from then on.
+    pub(crate) fn queue(&mut self) -> bool {
+        let can = self
+            .commands
+            .front()
+            .is_some_and(|next| !next.gathers || self.replies.len() < REPLIES_PER_CONNECTION_MAX);
+        can && !std::mem::replace(&mut self.queued, true)
+    }
+
+    /// Takes the next command, of a client that was queued.
+    pub(crate) fn next(&mut self) -> Option<Box<str>> {
+        self.queued = false;
+        let next = self.commands.pop_front()?;
+        self.bytes -= next.text.len();
+        Some(next.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_wait_in_order_for_answers_to_be_made() {
+        let mut pending = Pending::default();
+        (0..REPLIES_PER_CONNECTION_MAX as u32).for_each(|reply| pending.begin(reply));
+        assert!(pending.holds_up(true) && !pending.holds_up(false));
+        pending.hold("who", true).unwrap();
+        pending.hold("leave", false).unwrap();
+        assert!(pending.holds_up(false), "behind another one");
+        assert!(!pending.queue(), "no answer is made yet");
+        pending.end(3);
+        assert!(pending.queue() && !pending.queue(), "queued once");
+        assert_eq!(pending.next().as_deref(), Some("who"));
+        pending.begin(9);
+        assert!(pending.queue(), "a command that gathers nothing needs no answer to be made");
+        assert_eq!((pending.next().as_deref(), pending.waiting(), pending.bytes), (Some("leave"), 0, 0));
+        assert!(!pending.queue());
+    }
+
+    #[test]
+    fn so_many_wait_and_so_many_bytes() {
+        let mut pending = Pending::default();
+        (0..WAITING_COMMANDS_MAX).for_each(|_| pending.hold("x", false).unwrap());
+        assert!(pending.hold("x", false).is_err());
+        let mut pending = Pending::default();
+        assert!(pending.hold(&"x".repeat(WAITING_BYTES_MAX + 1), false).is_err());
+        pending.hold(&"x".repeat(WAITING_BYTES_MAX), false).unwrap();
+        assert!(pending.hold("x", false).is_err());
+        pending.queue();
+        pending.next();
+        pending.hold("x", false).unwrap();
+    }
+}
