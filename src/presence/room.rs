@@ -4,15 +4,13 @@
 //! one out. A connection that broke or closed counts for the grace, and one that comes within it takes its place: nobody
 //! is told. A big room is told its count, once a second at most, in place of who joined and left.
 
+mod pages;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound;
 
 use crate::limits::BIG_ROOM_MEMBERS;
-use crate::presence::admin::Listing;
-use crate::presence::cost;
-use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Leaving, Page, Place};
+use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Leaving, Place};
 use crate::presence::event;
-use crate::presence::grants::Pattern;
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::node::{Outgoing, Rules, next_serial};
 use crate::presence::roll::Roll;
@@ -94,36 +92,6 @@ impl Room {
         let left = self.credit.checked_sub(most.min(bytes as u64)).filter(|_| self.lagging == 0);
         self.credit = left.unwrap_or(self.credit);
         left.is_some()
-    }
-
-    /// The members behind a name, in order.
-    fn behind(&self, after: Option<&str>) -> impl Iterator<Item = &Name> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.members.range::<str, _>((from, Bound::Unbounded)).map(|(name, _)| name)
-    }
-
-    /// The first `limit` members behind a name that fit one of the patterns, which are sorted. No other member is looked at,
-    /// but the one behind those of each pattern: a client that may see few is not to cost what the room is large. Counts them.
-    fn fitting(
-        &self,
-        after: Option<&str>,
-        patterns: &[Pattern],
-        limit: usize,
-        looked: &mut usize,
-    ) -> Vec<Name> {
-        let mut found: Vec<Name> = Vec::new();
-        for pattern in patterns {
-            // The names of a pattern lie together, and behind those of the patterns before it, which some of them may fit too.
-            let last = found.last().map(|name| &**name).max(after);
-            let from = match last {
-                Some(last) if last >= pattern.start() => Bound::Excluded(last),
-                _ => Bound::Included(pattern.start()),
-            };
-            let members = self.members.range::<str, _>((from, Bound::Unbounded)).map(|(name, _)| name);
-            let fits = members.inspect(|_| *looked += 1).take_while(|name| pattern.fits(name));
-            found.extend(fits.take(limit - found.len()).cloned());
-        }
-        found
     }
 
     fn is_big(&self) -> bool {
@@ -351,45 +319,6 @@ impl Rooms {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.rooms.iter().filter(|(_, room)| room.lagging > 0).count()
-    }
-
-    /// A page of members.
-    pub(crate) fn list<F>(
-        &self,
-        room: Name,
-        limit: usize,
-        after: Option<&Name>,
-        only: Option<&[Pattern]>,
-        asker: Asker,
-        out: &mut Outgoing<F>,
-    ) {
-        let mut page = Page::default();
-        if let Some(home) = self.get(&room) {
-            // One more than fits, which says whether there are more.
-            let mut looked = 0;
-            page.users = match only {
-                None => home.behind(after.map(|name| &**name)).take(limit + 1).cloned().collect(),
-                Some(patterns) => home.fitting(after.map(|name| &**name), patterns, limit + 1, &mut looked),
-            };
-            out.spend(page.users.len() + looked, cost::LISTED_NANOS);
-            page.more = page.users.len() > limit;
-            page.users.truncate(limit);
-            page.place = home.place();
-        }
-        page.room = Some(room);
-        out.post(asker.at.worker, Envelope::Listed { asker, page });
-    }
-
-    /// Rooms by name, behind one, with their numbers of members.
-    pub(crate) fn page(&self, limit: usize, after: Option<&str>) -> Listing<usize> {
-        let mut slots = self.roll.after(after, |slot| &*self.rooms[slot as usize].name);
-        let row = |slot: u32| {
-            let room = &self.rooms[slot as usize];
-            (room.name.clone(), room.members.len())
-        };
-        let rows: Vec<(Name, usize)> = slots.by_ref().take(limit).map(row).collect();
-        let next = slots.next().and(rows.last()).map(|(name, _)| name.clone());
-        Listing { rows, next }
     }
 
     /// Some member's grace may be over: a timer also fires early, where the wheel can't look as far ahead as the grace is

@@ -11,7 +11,7 @@
 //! | [`service`], [`context`] | what a connection is for, and what a service may do |
 //! | [`config`], [`live`], [`ids`], [`fleet`], [`counters`] | what all workers share: settings and those that change, names, state, figures |
 //! | [`worker`] | the turn |
-//! | `accept`, `front`, `input`, `request`, `flush`, `fire` | the steps of a turn: come and go, who it is for, frames, HTTP, writes, deadlines |
+//! | `hear`, `accept`, `front`, `input`, `request`, `flush`, `fire` | the steps of a turn: who is ready, come and go, who it is for, frames, HTTP, writes, deadlines |
 //! | [`addresses`], [`admission`] | limits per address; whether there is room for one more, and when to come back |
 //! | `core`, `conn`, `deadline` | a worker's state, one connection's, and which of its deadlines is next |
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
@@ -34,6 +34,7 @@ mod fire;
 pub mod fleet;
 mod flush;
 mod front;
+mod hear;
 pub mod ids;
 mod input;
 pub mod listen;

@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn a_share_is_so_much_of_each_kind_of_work() {
-        let kinds: [(&str, fn(&mut Work), u32); 6] = [
+        type Charge = fn(&mut Work);
+        let kinds: [(&str, Charge, u32); 6] = [
             ("frames", |work| work.charge_frame(20), 4 * CONNECTION_UNITS_PER_TURN),
             ("frames of 1 MiB", |work| work.charge_frame(1 << 20), 4),
             ("empty reads", |work| work.charge_read(0), CONNECTION_UNITS_PER_TURN),

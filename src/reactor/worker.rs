@@ -7,12 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::limits::{
-    HEARD_PER_FLUSH, HEARD_UNITS_PER_TURN, MAIL_PER_TURN_MAX, MAIL_UNITS_PER_TURN, OVERTIME_UNITS_PER_TURN,
-    READ_BUFFER_BYTES, WRITEV_BYTES_MIN,
-};
+use crate::limits::{MAIL_PER_TURN_MAX, MAIL_UNITS_PER_TURN, READ_BUFFER_BYTES, WRITEV_BYTES_MIN};
 use crate::reactor::config::Config;
-use crate::reactor::conn::Flag;
 use crate::reactor::context::Context;
 use crate::reactor::core::{Core, Letter, Mailboxes};
 use crate::reactor::counters::{Cause, Deferred};
@@ -257,101 +253,6 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    fn connections(&mut self) {
-        // Who is listed in this turn has had its share of it.
-        let waiting = self.unread.len();
-        self.hear();
-        self.go_on(waiting);
-        self.handshakes();
-        self.accept();
-    }
-
-    /// Hears those that are ready, each for its share.
-    fn hear(&mut self) {
-        let mut ready = mem::take(&mut self.ready);
-        let (mut taken, mut heard, mut units) = (0, 0_usize, 0);
-        for event in &ready {
-            if units >= HEARD_UNITS_PER_TURN {
-                self.count_deferred(Deferred::Ready);
-                break;
-            }
-            taken += 1;
-            if event.listener().is_some() {
-                if self.accepting == Accepting::Idle {
-                    self.accepting = Accepting::Waiting;
-                }
-            } else if event.token != Ready::BELL {
-                self.core.work.begin();
-                self.on_ready(*event);
-                units += self.served(ConnId::from_bits(event.token));
-                heard += 1;
-                if heard.is_multiple_of(HEARD_PER_FLUSH) {
-                    self.flush_answers(&mut heard);
-                }
-            }
-        }
-        ready.drain(..taken);
-        self.ready = ready;
-    }
-
-    /// Goes on with the first `waiting` of those that have more to be served than their share, in turn.
-    fn go_on(&mut self, waiting: usize) {
-        let mut units = 0;
-        for _ in 0..waiting {
-            if units >= OVERTIME_UNITS_PER_TURN {
-                return self.count_deferred(Deferred::Overtime);
-            }
-            let Some(id) = self.unread.pop_front() else { break };
-            let Some(conn) = self.core.get_mut(id) else { continue };
-            conn.flags.clear(Flag::Listed);
-            if self.core.work.makes_up(id) {
-                self.list(id);
-                continue;
-            }
-            self.core.work.begin();
-            self.resume(id);
-            units += self.served(id);
-        }
-    }
-
-    /// A connection has been served: returns how many units it took. One that took far more than its share comes in the
-    /// next turns behind all that took less.
-    pub(crate) fn served(&mut self, id: ConnId) -> u32 {
-        if self.core.work.owes(id) {
-            self.list(id);
-        }
-        self.core.work.units()
-    }
-
-    fn count_deferred(&self, kind: Deferred) {
-        self.core.counters().deferred[kind as usize].add(1);
-    }
-
-    /// Lets answers leave before the end of the turn, so that of many clients the first need not wait for the last: where no
-    /// more of them were sent something since the last time than were heard. What many are sent waits for company.
-    fn flush_answers(&mut self, heard: &mut usize) {
-        if self.core.arena.dirty().len() <= *heard {
-            *heard = 0;
-            self.ring();
-            self.flush();
-            self.settle();
-        }
-    }
-
-    fn on_ready(&mut self, event: Ready) {
-        let id = ConnId::from_bits(event.token);
-        // An event for a connection that died earlier in this batch finds another generation in its place.
-        let Some(conn) = self.core.get(id) else { return };
-        // It has more than its share to read, and goes on with it behind all events.
-        let listed = conn.flags.has(Flag::Listed);
-        if event.writable {
-            self.on_writable(id);
-        }
-        if (event.readable || event.read_closed) && !listed {
-            self.read(id, event.read_closed);
-        }
-    }
-
     /// What every call of the service is followed by: tells it which connections ended, writes answers, and makes room
     /// where a lot was sent.
     #[inline]
@@ -454,7 +355,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// Wakes the workers that have mail from this turn.
-    fn ring(&mut self) {
+    pub(crate) fn ring(&mut self) {
         for to in self.core.unrung.drain(..) {
             self.core.mailboxes[to.index()].ring();
         }

@@ -1,0 +1,84 @@
+//! Pages: of a room's members, for clients, and of rooms, for the API.
+
+use std::ops::Bound;
+
+use crate::presence::admin::Listing;
+use crate::presence::cost;
+use crate::presence::envelope::{Asker, Envelope, Page};
+use crate::presence::grants::Pattern;
+use crate::presence::name::Name;
+use crate::presence::node::Outgoing;
+use crate::presence::room::{Room, Rooms};
+
+impl Room {
+    /// The members behind a name, in order.
+    fn behind(&self, after: Option<&str>) -> impl Iterator<Item = &Name> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.members.range::<str, _>((from, Bound::Unbounded)).map(|(name, _)| name)
+    }
+
+    /// The first `limit` members behind a name that fit one of the patterns, which are sorted. No other member is looked at,
+    /// but the one behind those of each pattern: a client that may see few is not to cost what the room is large. Counts them.
+    fn fitting(
+        &self,
+        after: Option<&str>,
+        patterns: &[Pattern],
+        limit: usize,
+        looked: &mut usize,
+    ) -> Vec<Name> {
+        let mut found: Vec<Name> = Vec::new();
+        for pattern in patterns {
+            // The names of a pattern lie together, and behind those of the patterns before it, which some of them may fit too.
+            let last = found.last().map(|name| &**name).max(after);
+            let from = match last {
+                Some(last) if last >= pattern.start() => Bound::Excluded(last),
+                _ => Bound::Included(pattern.start()),
+            };
+            let members = self.members.range::<str, _>((from, Bound::Unbounded)).map(|(name, _)| name);
+            let fits = members.inspect(|_| *looked += 1).take_while(|name| pattern.fits(name));
+            found.extend(fits.take(limit - found.len()).cloned());
+        }
+        found
+    }
+}
+
+impl Rooms {
+    /// A page of members.
+    pub(crate) fn list<F>(
+        &self,
+        room: Name,
+        limit: usize,
+        after: Option<&Name>,
+        only: Option<&[Pattern]>,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) {
+        let mut page = Page::default();
+        if let Some(home) = self.get(&room) {
+            // One more than fits, which says whether there are more.
+            let mut looked = 0;
+            page.users = match only {
+                None => home.behind(after.map(|name| &**name)).take(limit + 1).cloned().collect(),
+                Some(patterns) => home.fitting(after.map(|name| &**name), patterns, limit + 1, &mut looked),
+            };
+            out.spend(page.users.len() + looked, cost::LISTED_NANOS);
+            page.more = page.users.len() > limit;
+            page.users.truncate(limit);
+            page.place = home.place();
+        }
+        page.room = Some(room);
+        out.post(asker.at.worker, Envelope::Listed { asker, page });
+    }
+
+    /// Rooms by name, behind one, with their numbers of members.
+    pub(crate) fn page(&self, limit: usize, after: Option<&str>) -> Listing<usize> {
+        let mut slots = self.roll.after(after, |slot| &*self.rooms[slot as usize].name);
+        let row = |slot: u32| {
+            let room = &self.rooms[slot as usize];
+            (room.name.clone(), room.members.len())
+        };
+        let rows: Vec<(Name, usize)> = slots.by_ref().take(limit).map(row).collect();
+        let next = slots.next().and(rows.last()).map(|(name, _)| name.clone());
+        Listing { rows, next }
+    }
+}
