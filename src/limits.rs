@@ -54,6 +54,9 @@ pub const CONNECTION_UNITS_PER_TURN: u32 = 500;
 /// Units of connections that are heard in one turn. Past it those that are ready too are heard first in the next: a turn's deadlines
 /// and answers must not wait for a thousand shares.
 pub const HEARD_UNITS_PER_TURN: u32 = 20_000;
+/// A connection's share where those heard before it have come to [`OVERTIME_UNITS_PER_TURN`]: a hundred that begin to ask for
+/// much in the same moment must not take a hundred whole shares.
+pub const CROWDED_UNITS_PER_TURN: u32 = 100;
 /// Units of all connections in one turn that have more to be served than their share, which they get in turn.
 pub const OVERTIME_UNITS_PER_TURN: u32 = 10_000;
 /// Units of mail in one turn. Past it the rest waits for the next.
@@ -281,6 +284,8 @@ pub const BROADCASTS_MAX: usize = 64;
 
 const _: () = assert!(ADMIN_TICKS_MAX < ANSWER_TICKS_MAX);
 const _: () = assert!(PAGE_MAX <= PAGE_SCAN_MAX);
+/// Units of work that it is to verify a token: a signature of an elliptic curve takes the longest.
+pub const VERIFY_UNITS: u32 = 150;
 /// A token. Past it: 401.
 pub const TOKEN_BYTES_MAX: usize = 4 << 10;
 /// A secret that tokens are signed with. Below it the server doesn't start.

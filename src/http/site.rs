@@ -21,6 +21,7 @@ use crate::http::assets::{self, Asset};
 use crate::http::health;
 use crate::http::memory::Weigh;
 use crate::http::metrics::Metrics;
+use crate::limits::VERIFY_UNITS;
 use crate::reactor::{
     Accept, Admission, Answer, Cause, ConnId, Context, Fleet, RequestId, Service, WorkerId,
 };
@@ -200,10 +201,16 @@ impl Service for Site {
         let subprotocol = upgrade.subprotocol(&self.settings.subprotocols);
         let tag = match purpose {
             Purpose::Echo => ECHO_TAG,
-            Purpose::Presence => match self.presence.admit(cx, conn, upgrade.head, subprotocol) {
-                Ok(tag) => tag,
-                Err(response) => return Admission::Refuse(response),
-            },
+            Purpose::Presence => {
+                // To verify its token is most of what an upgrade costs.
+                if self.settings.presence.gate.keys.is_some() {
+                    cx.charge(VERIFY_UNITS);
+                }
+                match self.presence.admit(cx, conn, upgrade.head, subprotocol) {
+                    Ok(tag) => tag,
+                    Err(response) => return Admission::Refuse(response),
+                }
+            }
         };
         Admission::Accept(Accept { tag, subprotocol: subprotocol.map(str::to_owned) })
     }

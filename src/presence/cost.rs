@@ -5,6 +5,7 @@
 //! Work is counted where it is done: a command at the edge that reads it, what a home does for it with the letter that asks
 //! for it. A command of many names pays for each of them by its letters.
 
+use crate::limits::VERIFY_UNITS;
 use crate::presence::envelope::Envelope;
 use crate::presence::node::Effect;
 
@@ -24,8 +25,8 @@ const POST_NANOS: u64 = 200;
 const TEXT_NANOS: u64 = 500;
 /// A byte of it: written as JSON, and copied into the client's output.
 const JSON_BYTE_NANOS: u64 = 1;
-/// A token to verify: signatures of an elliptic curve take the longest.
-const VERIFY_NANOS: u64 = 150_000;
+/// A token to verify.
+const VERIFY_NANOS: u64 = VERIFY_UNITS as u64 * 1_000;
 /// A message to several clients, which is encoded once.
 const PUBLISH_NANOS: u64 = 400;
 /// A client among those that get the same message; four of them cost a microsecond.

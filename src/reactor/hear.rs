@@ -2,11 +2,15 @@
 
 use std::mem;
 
-use crate::limits::{HEARD_PER_FLUSH, HEARD_UNITS_PER_TURN, OVERTIME_UNITS_PER_TURN};
+use crate::limits::{
+    CONNECTION_UNITS_PER_TURN, CROWDED_UNITS_PER_TURN, HEARD_PER_FLUSH, HEARD_UNITS_PER_TURN,
+    OVERTIME_UNITS_PER_TURN,
+};
 use crate::reactor::conn::Flag;
 use crate::reactor::counters::Deferred;
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
+use crate::reactor::work::parts;
 use crate::reactor::worker::{Accepting, Worker};
 use crate::sys::net::{Net, Ready};
 
@@ -16,7 +20,10 @@ impl<N: Net, S: Service> Worker<N, S> {
         // Who is listed in this turn has had its share of it.
         let waiting = self.unread.len();
         self.hear();
-        self.go_on(waiting);
+        // Those that asked for much wait until all have been heard.
+        if self.ready.is_empty() {
+            self.go_on(waiting);
+        }
         self.handshakes();
         self.accept();
     }
@@ -24,9 +31,9 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Hears those that are ready, each for its share.
     fn hear(&mut self) {
         let mut ready = mem::take(&mut self.ready);
-        let (mut taken, mut heard, mut units) = (0, 0_usize, 0);
+        let (mut taken, mut heard, mut spent) = (0, 0_usize, 0);
         for event in &ready {
-            if units >= HEARD_UNITS_PER_TURN {
+            if spent >= parts(HEARD_UNITS_PER_TURN) {
                 self.count_deferred(Deferred::Ready);
                 break;
             }
@@ -36,9 +43,9 @@ impl<N: Net, S: Service> Worker<N, S> {
                     self.accepting = Accepting::Waiting;
                 }
             } else if event.token != Ready::BELL {
-                self.core.work.begin();
+                self.core.work.begin_with(self.share(spent));
                 self.on_ready(*event);
-                units += self.served(ConnId::from_bits(event.token));
+                spent += self.served(ConnId::from_bits(event.token));
                 heard += 1;
                 if heard.is_multiple_of(HEARD_PER_FLUSH) {
                     self.flush_answers(&mut heard);
@@ -46,14 +53,21 @@ impl<N: Net, S: Service> Worker<N, S> {
             }
         }
         ready.drain(..taken);
+        self.crowded = !ready.is_empty();
         self.ready = ready;
+    }
+
+    /// The share of a connection that is heard when others have spent so much.
+    fn share(&self, spent: u64) -> u64 {
+        let crowded = self.crowded || spent >= parts(OVERTIME_UNITS_PER_TURN);
+        parts(if crowded { CROWDED_UNITS_PER_TURN } else { CONNECTION_UNITS_PER_TURN })
     }
 
     /// Goes on with the first `waiting` of those that have more to be served than their share, in turn.
     fn go_on(&mut self, waiting: usize) {
-        let mut units = 0;
+        let mut spent = 0;
         for _ in 0..waiting {
-            if units >= OVERTIME_UNITS_PER_TURN {
+            if spent >= parts(OVERTIME_UNITS_PER_TURN) {
                 return self.count_deferred(Deferred::Overtime);
             }
             let Some(id) = self.unread.pop_front() else { break };
@@ -65,17 +79,17 @@ impl<N: Net, S: Service> Worker<N, S> {
             }
             self.core.work.begin();
             self.resume(id);
-            units += self.served(id);
+            spent += self.served(id);
         }
     }
 
-    /// A connection has been served: returns how many units it took. One that took far more than its share comes in the
+    /// A connection has been served: returns what it took, in parts of a unit. One that took far more than its share comes in the
     /// next turns behind all that took less.
-    pub(crate) fn served(&mut self, id: ConnId) -> u32 {
+    pub(crate) fn served(&mut self, id: ConnId) -> u64 {
         if self.core.work.owes(id) {
             self.list(id);
         }
-        self.core.work.units()
+        self.core.work.spent()
     }
 
     /// Counts that work waits for the next turn.

@@ -258,7 +258,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             Ok(head) => head,
             Err(refusal) => return self.refuse(id, &refusal),
         };
-        self.core.work.charge_read(head_len);
+        self.core.work.charge_head(head_len);
         let step = if upgrade::is_upgrade(&head) {
             self.upgrade(id, &head, head_len)
         } else {

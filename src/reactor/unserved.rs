@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use crate::reactor::ids::ConnId;
+use crate::reactor::tls::Failure;
 
 /// How the peer's stream ended, or what ended it.
 #[derive(Debug)]
@@ -11,7 +12,7 @@ pub(crate) enum End {
     /// By the peer's word.
     Told,
     /// TLS broke, or the peer gave it up by an alert.
-    Broken(rustls::Error),
+    Broken(Failure),
 }
 
 /// What a connection holds.

@@ -8,7 +8,7 @@
 //! | work | units |
 //! |---|---|
 //! | a frame | 1/4, and 1 for each 8 KiB |
-//! | a read | 1, and 1 for each 8 KiB |
+//! | a read | 1, and 1 for each 512 B: a message that is long enough to cost much has then cost some shares before it is whole |
 //! | a record of TLS | 1/2, and 1 for each 2 KiB |
 //! | compressed bytes and what they come to | 1 for each 256 B |
 //! | the head of a request | 1, and 1 for each 8 KiB |
@@ -24,22 +24,36 @@ use crate::reactor::ids::ConnId;
 /// The parts of a unit that are counted.
 const PARTS: u64 = 16;
 /// A connection's share of a turn, in parts.
-const SHARE: u64 = CONNECTION_UNITS_PER_TURN as u64 * PARTS;
+const SHARE: u64 = parts(CONNECTION_UNITS_PER_TURN);
+
+/// Units as [`Work::spent`] counts them.
+pub(crate) const fn parts(units: u32) -> u64 {
+    units as u64 * PARTS
+}
 
 /// The work of what is being served, and the debts of those that were served more than their share.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     /// Parts of a unit since [`Work::begin`].
     spent: u64,
+    /// Parts that may be spent.
+    share: u64,
     /// Units, by slab key.
     debts: HashMap<u32, u32>,
 }
 
 impl Work {
-    /// Something else is going to be served.
+    /// Something else is going to be served, for a connection's share.
     #[inline]
     pub(crate) fn begin(&mut self) {
+        self.begin_with(SHARE);
+    }
+
+    /// The same for another share, in parts.
+    #[inline]
+    pub(crate) fn begin_with(&mut self, share: u64) {
         self.spent = 0;
+        self.share = share;
     }
 
     /// Adds units to what is being served.
@@ -54,9 +68,14 @@ impl Work {
         self.charge_parts(PARTS / 4, len, 8 << 10);
     }
 
-    /// A read gave `len` bytes, or the head of a request has so many.
+    /// A read gave `len` bytes.
     #[inline]
     pub(crate) fn charge_read(&mut self, len: usize) {
+        self.charge_parts(PARTS, len, 512);
+    }
+
+    /// The head of a request has `len` bytes.
+    pub(crate) fn charge_head(&mut self, len: usize) {
         self.charge_parts(PARTS, len, 8 << 10);
     }
 
@@ -77,7 +96,7 @@ impl Work {
 
     /// Compressed bytes, with what they come to, that may be inflated before the share is used up.
     pub(crate) fn inflatable(&self) -> usize {
-        let left = SHARE.saturating_sub(self.spent) * INFLATED_BYTES_PER_UNIT as u64;
+        let left = self.share.saturating_sub(self.spent) * INFLATED_BYTES_PER_UNIT as u64;
         left.div_ceil(PARTS) as usize
     }
 
@@ -89,13 +108,13 @@ impl Work {
     /// Whether a connection has had its share of the turn.
     #[inline]
     pub(crate) fn is_spent(&self) -> bool {
-        self.spent >= SHARE
+        self.spent >= self.share
     }
 
-    /// Whole units since [`Work::begin`].
+    /// Parts of a unit since [`Work::begin`]; see [`parts`].
     #[inline]
-    pub(crate) fn units(&self) -> u32 {
-        u32::try_from(self.spent / PARTS).unwrap_or(u32::MAX)
+    pub(crate) fn spent(&self) -> u64 {
+        self.spent
     }
 
     /// A connection has been served: what it had beyond its share is its debt. Says whether it has one.
@@ -140,21 +159,28 @@ impl Work {
 mod tests {
     use super::*;
 
+    fn fresh() -> Work {
+        let mut work = Work::default();
+        work.begin();
+        work
+    }
+
     const ID: ConnId = ConnId { key: 3, generation: 1 };
 
     #[test]
     fn a_share_is_so_much_of_each_kind_of_work() {
         type Charge = fn(&mut Work);
-        let kinds: [(&str, Charge, u32); 6] = [
+        let kinds: [(&str, Charge, u32); 7] = [
             ("frames", |work| work.charge_frame(20), 4 * CONNECTION_UNITS_PER_TURN),
             ("frames of 1 MiB", |work| work.charge_frame(1 << 20), 4),
             ("empty reads", |work| work.charge_read(0), CONNECTION_UNITS_PER_TURN),
+            ("reads of 128 KiB", |work| work.charge_read(128 << 10), 2),
             ("records", |work| work.charge_records(1, 0), 2 * CONNECTION_UNITS_PER_TURN),
             ("answers of 8 KiB", |work| work.charge_answer(8 << 10), CONNECTION_UNITS_PER_TURN / 4),
             ("inflated KiB", |work| work.charge_inflated(1 << 10), CONNECTION_UNITS_PER_TURN / 4),
         ];
         for (kind, charge, most) in kinds {
-            let mut work = Work::default();
+            let mut work = fresh();
             let times = std::iter::from_fn(|| (!work.is_spent()).then(|| charge(&mut work))).count();
             assert_eq!(times, most as usize, "{kind}");
         }
@@ -162,7 +188,7 @@ mod tests {
 
     #[test]
     fn what_may_be_inflated_is_what_is_left_of_the_share() {
-        let mut work = Work::default();
+        let mut work = fresh();
         assert_eq!(work.inflatable(), CONNECTION_UNITS_PER_TURN as usize * INFLATED_BYTES_PER_UNIT);
         work.charge_inflated(work.inflatable() - 1);
         assert!(
@@ -175,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_debt_is_made_up_for_in_shares_and_dies_with_its_connection() {
-        let mut work = Work::default();
+        let mut work = fresh();
         work.charge(2 * CONNECTION_UNITS_PER_TURN - 1);
         assert!(!work.owes(ID) && !work.makes_up(ID), "less than a share too many is none");
         work.begin();

@@ -17,6 +17,7 @@ use crate::reactor::fleet::{Fleet, TurnPart};
 use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::service::Service;
 use crate::reactor::transport::Transport;
+use crate::reactor::work::parts;
 use crate::slots::{CHUNK, Side};
 use crate::sys::net::{Net, Ready};
 use crate::time::{TICK_MICROS, Tick};
@@ -42,6 +43,8 @@ pub struct Worker<N: Net, S: Service> {
     /// Where small pieces of one connection's output are put side by side.
     pub(crate) scratch: Vec<u8>,
     pub(crate) ready: Vec<Ready>,
+    /// Some that are ready were left for this turn.
+    pub(crate) crowded: bool,
     /// Connections that may have more to read than their share of a turn, or that are no longer paused.
     pub(crate) unread: VecDeque<ConnId>,
     /// Connections that writing has brought to their end.
@@ -123,6 +126,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             buffer: vec![0; READ_BUFFER_BYTES].into(),
             scratch: Vec::new(),
             ready: Vec::new(),
+            crowded: false,
             unread: VecDeque::new(),
             doomed: Vec::new(),
             backlogged: Vec::new(),
@@ -239,9 +243,9 @@ impl<N: Net, S: Service> Worker<N, S> {
                 self.begin_drain();
             }
         }
-        let mut units = 0;
+        let mut spent = 0;
         for _ in 0..MAIL_PER_TURN_MAX {
-            if units >= MAIL_UNITS_PER_TURN {
+            if spent >= parts(MAIL_UNITS_PER_TURN) {
                 return self.count_deferred(Deferred::Mail);
             }
             let Some(letter) = self.letters.pop_front() else { break };
@@ -249,7 +253,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.core.work.charge(1);
             self.service.mail(&mut Context { core: &mut self.core }, letter.from, letter.mail);
             self.settle();
-            units += self.core.work.units();
+            spent += self.core.work.spent();
         }
     }
 

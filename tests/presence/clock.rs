@@ -4,6 +4,10 @@ use rollcall::time::Tick;
 
 use super::rig::World;
 
+/// Just before the tick wraps, so that every test that lasts crosses the wrap.
+pub(super) const FIRST: Tick = Tick(u32::MAX - 300);
+pub(super) const UNIX_MILLIS: u64 = 1_700_000_000_000;
+
 impl World {
     fn move_to(&mut self, ticks: u32) {
         self.now.tick = self.now.tick.after(ticks);

@@ -9,18 +9,15 @@ use rollcall::presence::envelope::{Asker, Leaving, Ticket};
 use rollcall::presence::{
     Address, Client, Effect, Entry, Envelope, Frame, Grants, Homes, Name, Node, Reason, Rules,
 };
-use rollcall::time::{Now, Tick};
+use rollcall::time::Now;
 use serde_json::Value;
 
 use super::ask::Ask;
+use super::clock::{FIRST, UNIX_MILLIS};
 use super::ears::Ears;
 use super::model::{Judge, Model};
 use super::outside::Outside;
 use super::tells::Tells;
-
-/// Just before the tick wraps, so that every test that lasts crosses the wrap.
-const FIRST: Tick = Tick(u32::MAX - 300);
-const UNIX_MILLIS: u64 = 1_700_000_000_000;
 
 /// An encoded message.
 #[derive(Clone, PartialEq, Eq, Debug)]

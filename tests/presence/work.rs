@@ -127,7 +127,7 @@ fn a_message_costs_by_its_bytes_and_by_who_hears_it() {
 }
 
 /// A room of so many, and a client outside of it whose token names two of them, and 62 of nobody.
-fn looked_at_from_outside(members: u32) -> (u32, String) {
+fn looked_at_from_outside(members: u32, limit: usize) -> (u32, String) {
     let now = Now::default();
     let mut node: Node<Text> = Node::new(0, Homes::new(1, 7), Rules { restricted: true, ..rules() }, now);
     for n in 0..members {
@@ -143,7 +143,7 @@ fn looked_at_from_outside(members: u32) -> (u32, String) {
     let slot = node.enter(now, u64::MAX, Entry::Token("eve".into(), grants), false);
     node.effects();
     node.take_cost();
-    let who = Ask::Who { room: "room".to_owned(), limit: 4, after: Some("u00004".to_owned()) };
+    let who = Ask::Who { room: "room".to_owned(), limit, after: Some("u00004".to_owned()) };
     node.command(now, slot, &who.text(1));
     let effects = format!("{:?}", node.effects());
     (node.take_cost(), effects)
@@ -151,8 +151,10 @@ fn looked_at_from_outside(members: u32) -> (u32, String) {
 
 #[test]
 fn a_page_costs_no_more_in_a_large_room_also_where_a_token_shows_few_of_it() {
-    let ((small, _), (large, effects)) = (looked_at_from_outside(20), looked_at_from_outside(3_000));
+    let ((small, _), (large, all)) = (looked_at_from_outside(20, 9), looked_at_from_outside(3_000, 9));
     assert!(alike(small, large), "in a room of 20 {small}, of 3,000 {large}");
+    assert!(all.contains(r#"\"next\":null"#) && all.contains("u00009"), "{all}");
+    let (_, effects) = looked_at_from_outside(20, 4);
     let named: Vec<&str> = effects.split(r#"\"user\":\""#).skip(1).map(|text| &text[..6]).collect();
     assert_eq!(named, ["u00005", "u00006", "u00007", "u00008"]);
     assert!(effects.contains(r#"\"next\":\"u00008\""#), "u00009 is left: {effects}");
@@ -192,7 +194,7 @@ fn eight_answers_are_in_the_making_and_the_commands_behind_them_wait_in_order() 
 
 #[test]
 fn a_client_that_waits_with_too_much_is_refused_and_goes_on() {
-    let mut world = World::new(3, Rules::default());
+    let mut world = World::new(3, Rules { data_bytes: 2 * WAITING_BYTES_MAX, ..Rules::default() });
     let c = world.open(0, Some("ann"));
     world.frozen[1..].fill(true);
     let far = ["p", "q", "r", "s"].map(String::from).to_vec();

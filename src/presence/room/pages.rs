@@ -58,8 +58,12 @@ impl Rooms {
             // One more than fits, which says whether there are more.
             let mut looked = 0;
             page.users = match only {
-                None => home.behind(after.map(|name| &**name)).take(limit + 1).cloned().collect(),
-                Some(patterns) => home.fitting(after.map(|name| &**name), patterns, limit + 1, &mut looked),
+                None => {
+                    home.behind(after.map(|name| &**name)).take(limit.saturating_add(1)).cloned().collect()
+                }
+                Some(patterns) => {
+                    home.fitting(after.map(|name| &**name), patterns, limit.saturating_add(1), &mut looked)
+                }
             };
             out.spend(page.users.len() + looked, cost::LISTED_NANOS);
             page.more = page.users.len() > limit;

@@ -27,3 +27,5 @@ mod turn;
 
 pub use acceptor::{Acceptor, Credentials, Pem, TlsError};
 pub use names::Certified;
+/// What ends a connection's TLS.
+pub(crate) use rustls::Error as Failure;
