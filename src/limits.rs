@@ -46,8 +46,9 @@ pub const READ_ONTO_BYTES_MIN: usize = 64 << 10;
 /// From this size on a message that is sent has a buffer of its own in the arena, which moves to the connection's queue
 /// where the socket does not take all of it.
 pub const OWN_BUFFER_BYTES_MIN: usize = 128 << 10;
-/// Reads of one connection in one turn; then the others come first.
-pub const READS_PER_TURN_MAX: u32 = 8;
+/// Bytes read that are a unit of work: far more than reading them takes. A message that is long enough to cost much has cost
+/// some shares before it is whole.
+pub const READ_BYTES_PER_UNIT: usize = 512;
 /// Units of work, about a microsecond each, that one connection costs in one turn. Past it the rest of what it sent waits for
 /// the next.
 pub const CONNECTION_UNITS_PER_TURN: u32 = 500;

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::time::Duration;
 
-use crate::limits::{READ_ONTO_BYTES_MIN, READS_PER_TURN_MAX};
+use crate::limits::READ_ONTO_BYTES_MIN;
 use crate::reactor::conn::{Conn, Flag, Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::counters::{Cause, Deferred};
@@ -43,14 +43,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Reads by `once`, which reads once and says whether there may be more, until the connection has had its share of the
     /// turn. Plain connections and those over TLS are read by this alone: what was read first is served first.
     pub(crate) fn read_share(&mut self, id: ConnId, mut once: impl FnMut(&mut Self) -> bool) {
-        for _ in 0..READS_PER_TURN_MAX {
-            if self.core.unserved.has(id) || self.is_paused(id) {
-                return;
-            }
-            if self.core.work.is_spent() {
-                break;
-            }
-            if !once(self) {
+        while !self.core.work.is_spent() {
+            if self.core.unserved.has(id) || self.is_paused(id) || !once(self) {
                 return;
             }
         }

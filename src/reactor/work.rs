@@ -18,7 +18,7 @@
 
 use std::collections::HashMap;
 
-use crate::limits::{CONNECTION_UNITS_PER_TURN, INFLATED_BYTES_PER_UNIT};
+use crate::limits::{CONNECTION_UNITS_PER_TURN, INFLATED_BYTES_PER_UNIT, READ_BYTES_PER_UNIT};
 use crate::reactor::ids::ConnId;
 
 /// The parts of a unit that are counted.
@@ -71,7 +71,7 @@ impl Work {
     /// A read gave `len` bytes.
     #[inline]
     pub(crate) fn charge_read(&mut self, len: usize) {
-        self.charge_parts(PARTS, len, 512);
+        self.charge_parts(PARTS, len, READ_BYTES_PER_UNIT);
     }
 
     /// The head of a request has `len` bytes.

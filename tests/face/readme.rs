@@ -81,14 +81,14 @@ fn the_limits_are_those_of_the_code() {
             size(limits::UNSENT_BYTES_MAX as usize),
         ),
         ("a worker's read buffer, for all its connections", size(limits::READ_BUFFER_BYTES)),
-        ("reads of one connection in a turn", number(limits::READS_PER_TURN_MAX as usize)),
         (
             "work of one connection in a turn",
             format!(
-                "{} units of a microsecond: {} short frames, {} requests, {} inflated",
+                "{} units of a microsecond: {} short frames, {} requests, {} read, {} inflated",
                 limits::CONNECTION_UNITS_PER_TURN,
                 number(4 * limits::CONNECTION_UNITS_PER_TURN as usize),
                 limits::CONNECTION_UNITS_PER_TURN / 4,
+                size(limits::CONNECTION_UNITS_PER_TURN as usize * limits::READ_BYTES_PER_UNIT),
                 size(limits::CONNECTION_UNITS_PER_TURN as usize * limits::INFLATED_BYTES_PER_UNIT),
             ),
         ),

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use rollcall::limits::{
-    ACCEPTS_PER_TURN_MAX, DEADLINES_PER_TURN_MAX, HEARD_PER_FLUSH, MAIL_PER_TURN_MAX, MAIL_UNITS_PER_TURN,
-    READ_BUFFER_BYTES, READS_PER_TURN_MAX,
+    ACCEPTS_PER_TURN_MAX, CONNECTION_UNITS_PER_TURN, DEADLINES_PER_TURN_MAX, HEARD_PER_FLUSH,
+    MAIL_PER_TURN_MAX, MAIL_UNITS_PER_TURN, READ_BUFFER_BYTES, READ_BYTES_PER_UNIT,
 };
 use rollcall::reactor::{Admission, Config, ConnId, Context, Fleet, Haste, Service, WorkerId};
 use rollcall::time::Tick;
@@ -32,18 +32,19 @@ fn accepts_of_a_turn_are_bounded() {
 
 #[test]
 fn reads_of_one_connection_in_a_turn_are_bounded() {
-    const SHARE: usize = READS_PER_TURN_MAX as usize * READ_BUFFER_BYTES;
+    let units = CONNECTION_UNITS_PER_TURN as usize;
+    let share = (units * READ_BYTES_PER_UNIT).next_multiple_of(READ_BUFFER_BYTES);
     let mut stage = Stage::new(&config());
     let (flood, other) = (stage.open(), stage.open());
     // Big ones: of short ones it is the work that has its bound.
     let message = masked(Opcode::Binary, &[0; (32 << 10) - 8]);
-    let messages = message.repeat(3 * SHARE / message.len());
+    let messages = message.repeat(3 * share / message.len());
     let mut left = 0;
     for _ in 0..2 {
         // More comes, and is told of, while it has not been read to its end.
         stage.script.arrive(flood, &messages);
         stage.script.arrive(other, &masked(Opcode::Text, b"me too"));
-        left += messages.len() - SHARE;
+        left += messages.len() - share;
         stage.worker.turn().unwrap();
         assert_eq!(stage.script.peer(flood, |peer| peer.unread()), left);
         assert_eq!(stage.frames(other), [(Opcode::Text, b"me too".to_vec())]);
