@@ -55,7 +55,9 @@ pub const CONNECTION_UNITS_PER_TURN: u32 = 500;
 /// Units of connections that are heard in one turn. Past it those that are ready too are heard first in the next: a turn's deadlines
 /// and answers must not wait for a thousand shares.
 pub const HEARD_UNITS_PER_TURN: u32 = 20_000;
-/// A connection's share where those heard before it have come to [`OVERTIME_UNITS_PER_TURN`]: a hundred that begin to ask for
+/// Units of connections heard in a turn from which on those behind them get [`CROWDED_UNITS_PER_TURN`].
+pub const CROWD_UNITS: u32 = 10_000;
+/// A connection's share where those heard before it have come to [`CROWD_UNITS`]: a hundred that begin to ask for
 /// much in the same moment must not take a hundred whole shares.
 pub const CROWDED_UNITS_PER_TURN: u32 = 100;
 /// Units of all connections in one turn that have more to be served than their share, which they get in turn.
@@ -323,4 +325,6 @@ const _: () = assert!(MAIL_ADMISSION_MAX < MAILBOX_MAX && DESCRIPTORS_FLOOR <= R
 const _: () = assert!(WRITEV_BYTES_MIN <= EARLY_FLUSH_BYTES);
 const _: () = assert!(EARLY_FLUSH_BYTES <= ARENA_BYTES_MAX && ARENA_BYTES_MAX <= ARENA_BYTES_CALL_MAX);
 const _: () = assert!(CONNECTION_UNITS_PER_TURN <= OVERTIME_UNITS_PER_TURN);
+const _: () =
+    assert!(CROWDED_UNITS_PER_TURN < CONNECTION_UNITS_PER_TURN && CROWD_UNITS < HEARD_UNITS_PER_TURN);
 const _: () = assert!(TLS_RECORDS_BYTES + TLS_PARTIAL_BYTES_MAX <= READ_BUFFER_BYTES);

@@ -41,6 +41,9 @@ impl<F> Outgoing<F> {
 
     /// Takes what was spent, in units of a microsecond; what is less than one counts with what comes next.
     pub(super) fn take_units(&mut self) -> u32 {
+        if self.spent < 1_000 {
+            return 0;
+        }
         let units = self.spent / 1_000;
         self.spent %= 1_000;
         u32::try_from(units).unwrap_or(u32::MAX)

@@ -3,7 +3,7 @@
 use std::mem;
 
 use crate::limits::{
-    CONNECTION_UNITS_PER_TURN, CROWDED_UNITS_PER_TURN, HEARD_PER_FLUSH, HEARD_UNITS_PER_TURN,
+    CONNECTION_UNITS_PER_TURN, CROWD_UNITS, CROWDED_UNITS_PER_TURN, HEARD_PER_FLUSH, HEARD_UNITS_PER_TURN,
     OVERTIME_UNITS_PER_TURN,
 };
 use crate::reactor::conn::Flag;
@@ -13,6 +13,11 @@ use crate::reactor::service::Service;
 use crate::reactor::work::parts;
 use crate::reactor::worker::{Accepting, Worker};
 use crate::sys::net::{Net, Ready};
+
+/// The share of each of the first connections that a turn hears, and what they come to, in parts of a unit.
+const FIRST: (u64, u64) = (parts(CONNECTION_UNITS_PER_TURN), parts(CROWD_UNITS));
+/// The same for those behind them.
+const CROWDED: (u64, u64) = (parts(CROWDED_UNITS_PER_TURN), parts(HEARD_UNITS_PER_TURN));
 
 impl<N: Net, S: Service> Worker<N, S> {
     /// Hears those that are ready, goes on with those that had more to be served than their share, and takes in new ones.
@@ -32,10 +37,14 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn hear(&mut self) {
         let mut ready = mem::take(&mut self.ready);
         let (mut taken, mut heard, mut spent) = (0, 0_usize, 0);
+        let (mut share, mut limit) = if self.crowded { CROWDED } else { FIRST };
         for event in &ready {
-            if spent >= parts(HEARD_UNITS_PER_TURN) {
-                self.count_deferred(Deferred::Ready);
-                break;
+            if spent >= limit {
+                if (share, limit) == CROWDED {
+                    self.count_deferred(Deferred::Ready);
+                    break;
+                }
+                (share, limit) = CROWDED;
             }
             taken += 1;
             if event.listener().is_some() {
@@ -43,7 +52,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                     self.accepting = Accepting::Waiting;
                 }
             } else if event.token != Ready::BELL {
-                self.core.work.begin_with(self.share(spent));
+                self.core.work.begin_with(share);
                 self.on_ready(*event);
                 spent += self.served(ConnId::from_bits(event.token));
                 heard += 1;
@@ -55,12 +64,6 @@ impl<N: Net, S: Service> Worker<N, S> {
         ready.drain(..taken);
         self.crowded = !ready.is_empty();
         self.ready = ready;
-    }
-
-    /// The share of a connection that is heard when others have spent so much.
-    fn share(&self, spent: u64) -> u64 {
-        let crowded = self.crowded || spent >= parts(OVERTIME_UNITS_PER_TURN);
-        parts(if crowded { CROWDED_UNITS_PER_TURN } else { CONNECTION_UNITS_PER_TURN })
     }
 
     /// Goes on with the first `waiting` of those that have more to be served than their share, in turn.

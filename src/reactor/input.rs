@@ -43,12 +43,14 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Reads by `once`, which reads once and says whether there may be more, until the connection has had its share of the
     /// turn. Plain connections and those over TLS are read by this alone: what was read first is served first.
     pub(crate) fn read_share(&mut self, id: ConnId, mut once: impl FnMut(&mut Self) -> bool) {
-        while !self.core.work.is_spent() {
+        loop {
             if self.core.unserved.has(id) || self.is_paused(id) || !once(self) {
                 return;
             }
+            if self.core.work.is_spent() {
+                return self.list(id);
+            }
         }
-        self.list(id);
     }
 
     /// Takes one read's outcome; says whether there may be more to read.
@@ -329,6 +331,9 @@ impl<N: Net, S: Service> Worker<N, S> {
             && let Some(end) = self.core.unserved.take_end(id)
         {
             return self.ends(id, end);
+        }
+        if self.core.work.is_spent() {
+            return self.list(id);
         }
         // The end of the stream may have been told while nothing was read.
         self.read(id, true);

@@ -102,7 +102,7 @@ impl Work {
 
     #[inline]
     fn charge_parts(&mut self, parts: u64, bytes: usize, bytes_per_unit: usize) {
-        self.spent += parts + bytes as u64 * PARTS / bytes_per_unit as u64;
+        self.spent += parts + (bytes / (bytes_per_unit / PARTS as usize)) as u64;
     }
 
     /// Whether a connection has had its share of the turn.

@@ -166,6 +166,10 @@ impl Wheel {
 
     /// Ticks from the cursor to the first occupied slot, going round once.
     fn distance_to_occupied(&self) -> Option<u32> {
+        // Often there is nothing to be found: a server of a few clients has no presence timer for minutes.
+        if self.len == 0 {
+            return None;
+        }
         let start = slot_of(self.cursor);
         let (first, bit) = (start / 64, start % 64);
         // The first word is looked at twice: from the cursor's bit up, and at the end the bits below it.

@@ -101,6 +101,13 @@ fn the_limits_are_those_of_the_code() {
                 number(limits::MAIL_UNITS_PER_TURN as usize),
             ),
         ),
+        (
+            &*format!(
+                "work of a connection in a turn in which those heard before it came to {} units",
+                number(limits::CROWD_UNITS as usize)
+            ),
+            format!("{} units", limits::CROWDED_UNITS_PER_TURN),
+        ),
         ("accepts in a turn", number(limits::ACCEPTS_PER_TURN_MAX)),
         ("steps of TLS handshakes in a turn", number(limits::TLS_HANDSHAKES_PER_TURN_MAX)),
         ("TLS records held for a handshake message that isn't whole", size(limits::TLS_PARTIAL_BYTES_MAX)),
