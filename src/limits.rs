@@ -60,6 +60,10 @@ pub const CROWD_UNITS: u32 = 10_000;
 /// A connection's share where those heard before it have come to [`CROWD_UNITS`]: a hundred that begin to ask for
 /// much in the same moment must not take a hundred whole shares.
 pub const CROWDED_UNITS_PER_TURN: u32 = 100;
+/// The share of a connection that is read once more because a deadline is due, which the server may be late for.
+pub const LATE_UNITS: u32 = 20;
+/// Units of such connections in one turn. Past it the other deadlines fire in the next.
+pub const LATE_UNITS_PER_TURN: u32 = 10_000;
 /// Units of all connections in one turn that have more to be served than their share, which they get in turn.
 pub const OVERTIME_UNITS_PER_TURN: u32 = 10_000;
 /// Units of mail in one turn. Past it the rest waits for the next.
@@ -93,6 +97,8 @@ pub const DEFLATE_BYTES_MIN: usize = 512;
 pub const DEFLATE_CONTEXT_BITS: u8 = 12;
 /// What a connection holds of each direction with `--deflate per-connection`: what was carried before is forgotten.
 pub const DEFLATE_CONTEXT_BYTES: usize = 1 << DEFLATE_CONTEXT_BITS;
+/// Bytes of messages that it is a unit of work to compress: a message of 1 KiB takes some 25 µs.
+pub const DEFLATED_BYTES_PER_UNIT: usize = 64;
 /// Compressed bytes, and what they come to, together, that are a unit of work: zlib-rs inflates some 400 MB/s.
 pub const INFLATED_BYTES_PER_UNIT: usize = 256;
 /// Inflaters that a worker lends to messages that arrive in parts. Past it the parts are put together before they are inflated.
@@ -228,20 +234,18 @@ pub const DATA_BYTES_MAX: usize = 64 << 10;
 /// Bytes of `data` that count as one command: a connection may have [`COMMANDS_PER_SECOND_MAX`] times as many relayed in a second,
 /// 200 KiB, and 800 KiB at once. Lines of a chat are shorter.
 pub const DATA_BYTES_PER_COMMAND: usize = 4 << 10;
+/// Bytes that a message of a room counts for beside its `data` and its names: what is written around them.
+pub const SAY_BYTES: usize = 128;
 /// A room carries as much `data` in a second as so many connections may say, 2 MiB more or less. Past it: 503.
 pub const ROOM_SPEAKERS_MAX: u64 = 10;
-/// It carries this part of that at once, 250 KiB: what is on its way before the room hears that a member can't keep up has to fit
-/// into what [`LAG_PART`] leaves of a backlog.
+/// It carries this part of that at once, 250 KiB.
 pub const ROOM_BURST_PART: u64 = 8;
-/// The part of a backlog's bound past which a member lags: its rooms wait for it, where it reads, and `say` is answered 503.
-pub const LAG_PART: usize = 4;
-/// Bytes that a member's socket has to take in [`READER_TICKS`] for rooms to wait for it. A member that reads slowly on purpose
-/// holds a room up to this pace, and no further.
-pub const READER_BYTES_MIN: u64 = 16 << 10;
-/// See [`READER_BYTES_MIN`]: a second.
-pub const READER_TICKS: u32 = 100;
-/// Ticks between two looks at the members that lag.
-pub const LAG_LOOK_TICKS: u32 = 5;
+/// Ticks in which a member's socket has to take something to be one that reads: five seconds, since the kernel says that there is room
+/// when it can take 64 KiB.
+pub const READER_TICKS: u32 = 500;
+/// Messages of rooms that lose nothing which wait beside the backlog of a member that reads, in [`SLOW_BYTES_MAX`]. Past it the member
+/// is closed.
+pub const HELD_MESSAGES_MAX: usize = 4_096;
 /// Sets of eight reserves of what new connections may send at once, 128 bytes a set. Past what they hold the fullest of a set is
 /// forgotten: its owner has a full one.
 pub const RESERVE_SETS: usize = 1 << 12;

@@ -13,7 +13,7 @@ pub enum Answer {
     Left(Name, Place),
     /// To `say`.
     Said(Place),
-    /// To `say`: a member has to catch up first, or too much is said at once. Nobody has heard it.
+    /// To `say`: too much is said in the room at once. Nobody has heard it.
     NotSaid,
     /// To `tell`.
     Told {

@@ -2,7 +2,6 @@
 
 mod arrivals;
 mod commands;
-mod lagging;
 mod orders;
 mod replies;
 mod sight;
@@ -96,7 +95,6 @@ pub struct Edge {
     /// Clients with a command that had to wait and can be done now.
     resumable: VecDeque<Client>,
     passes: Passes,
-    lagging: lagging::Lagging,
     /// Where sight is restricted: what is known of those who are watched.
     sights: HashMap<Name, View>,
     restricted: bool,
@@ -114,7 +112,6 @@ impl Edge {
             gathers: Gathers::new(homes),
             resumable: VecDeque::new(),
             passes: Passes::default(),
-            lagging: lagging::Lagging::default(),
             sights: HashMap::new(),
             restricted,
             next_serial: 0,
@@ -310,7 +307,6 @@ impl Edge {
         let at = self.address(slot);
         let Some(seat) = self.seats.try_remove(slot as usize) else { return };
         self.passes.remove(slot);
-        self.caught_up(slot, out);
         let reason = seat.sent_away.unwrap_or(reason);
         let leaving = if reason.is_final() { Leaving::Now } else { Leaving::Perhaps };
         for place in seat.watches.as_slice().iter().copied() {

@@ -352,13 +352,6 @@ pub enum Envelope<F> {
         /// The page.
         page: Page,
     },
-    /// To a room's home: a client of that edge that reads can't keep up with what is said, or has caught up.
-    Lag {
-        /// Which room.
-        room: Name,
-        /// Whether it lags.
-        lags: bool,
-    },
     /// To an edge: a message for all its clients in a room.
     Deliver {
         /// Which room.

@@ -123,8 +123,7 @@ pub fn refusal(seq: i64, code: u16, error: &str) -> String {
 /// To a `tell` that finds nobody.
 pub(crate) const NOT_CONNECTED: &str = "nobody of that name is connected";
 /// To a `say` in a room that can't carry it now.
-pub(crate) const NOT_SAID: &str =
-    "more is said in that room than all who read can keep up with: nothing was said, try again";
+pub(crate) const NOT_SAID: &str = "too much is said in that room at once: say it again later";
 /// To a `tell` that finds no room.
 pub(crate) const TOO_SLOW: &str = "the user reads too slowly: nothing was delivered, try again later";
 

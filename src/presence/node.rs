@@ -159,19 +159,6 @@ impl<F: Frame> Node<F> {
         self.settle(now);
     }
 
-    /// A client that reads has more queued of what is said in a room than is good: nothing more is said there until
-    /// [`Node::caught_up`], or until the client leaves.
-    pub fn lags(&mut self, now: Now, slot: u32, room: &Name) {
-        self.edge.lags(slot, room, &mut self.out);
-        self.settle(now);
-    }
-
-    /// No room is to wait for a client any more: it keeps up again, or does not read.
-    pub fn caught_up(&mut self, now: Now, slot: u32) {
-        self.edge.caught_up(slot, &mut self.out);
-        self.settle(now);
-    }
-
     /// The share of a broadcast ([`Effect::Spread`]) is queued for `to` clients; `without` had no room.
     pub fn spread(&mut self, now: Now, broadcast: u32, to: usize, without: usize) {
         self.broadcasts.spread(broadcast, to, without, &mut self.out);
@@ -348,7 +335,6 @@ impl<F: Frame> Node<F> {
                 Ticket::Job { job, .. } => self.desk.listed(asker, job, page, out),
                 _ => self.edge.listed(asker, page, out),
             },
-            Envelope::Lag { room, lags } => rooms.lag(&room, lags),
             Envelope::Deliver { room, frame, except } => self.edge.deliver(&room, frame, except, out),
         }
     }

@@ -8,7 +8,7 @@ mod pages;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::limits::BIG_ROOM_MEMBERS;
+use crate::limits::{BIG_ROOM_MEMBERS, SAY_BYTES};
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Leaving, Place};
 use crate::presence::event;
 use crate::presence::name::{Homes, Name, bytes_of};
@@ -70,9 +70,7 @@ struct Room {
     timed: bool,
     /// A count will be told then.
     count_due: Option<Tick>,
-    /// Clients that it waits for.
-    lagging: u32,
-    /// Bytes of `data` that it may carry now, and when this was last filled.
+    /// Bytes of messages that it may carry now, and when this was last filled.
     credit: u64,
     filled: Tick,
 }
@@ -82,14 +80,14 @@ impl Room {
         Place { count: self.members.len(), epoch: self.epoch, offset: self.offset }
     }
 
-    /// Whether so much may be said now: by what the room carries, and what its members can take. What is more than it carries at
+    /// Whether so much may be said now: by what the room carries. What is more than it carries at
     /// once takes all of that.
     fn takes(&mut self, now: Tick, rules: &Rules, bytes: usize) -> bool {
         let (tick, most) = rules.room_bytes();
         let earned = u64::from(now.since(self.filled)).saturating_mul(tick);
         self.credit = self.credit.saturating_add(earned).min(most);
         self.filled = now;
-        let left = self.credit.checked_sub(most.min(bytes as u64)).filter(|_| self.lagging == 0);
+        let left = self.credit.checked_sub(most.min(bytes as u64));
         self.credit = left.unwrap_or(self.credit);
         left.is_some()
     }
@@ -296,7 +294,8 @@ impl Rooms {
                 .post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Said(Place::default()) });
         };
         let home = &mut self.rooms[slot as usize];
-        if !home.takes(now.tick, rules, data.len()) {
+        let bytes = data.len() + room.len() + from.map_or(0, str::len) + SAY_BYTES;
+        if !home.takes(now.tick, rules, bytes) {
             return out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::NotSaid });
         }
         home.offset += 1;
@@ -305,20 +304,6 @@ impl Rooms {
         out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Said(place) });
         let except = (!echo).then_some((asker.at.worker, asker.at.client));
         home.deliver(&frame, except, out);
-    }
-
-    /// A client that reads can't keep up with a room, or has caught up.
-    pub(crate) fn lag(&mut self, room: &str, lags: bool) {
-        if let Some(slot) = self.find(room) {
-            let lagging = &mut self.rooms[slot as usize].lagging;
-            *lagging = if lags { lagging.saturating_add(1) } else { lagging.saturating_sub(1) };
-        }
-    }
-
-    /// Rooms that wait for a member.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.rooms.iter().filter(|(_, room)| room.lagging > 0).count()
     }
 
     /// Some member's grace may be over: a timer also fires early, where the wheel can't look as far ahead as the grace is
@@ -398,7 +383,6 @@ impl Rooms {
             lingering: VecDeque::new(),
             timed: false,
             count_due: None,
-            lagging: 0,
             credit: u64::MAX,
             filled: Tick::default(),
         }) as u32;

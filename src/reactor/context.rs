@@ -169,25 +169,6 @@ impl<M> Context<'_, M> {
         conns.into_iter().filter_map(refused).collect()
     }
 
-    /// As [`Context::publish`]. `above` gets the connections for which more than `mark` bytes are queued with this frame.
-    pub fn publish_above(
-        &mut self,
-        conns: impl IntoIterator<Item = ConnId>,
-        frame: &SharedFrame,
-        mark: usize,
-        above: &mut Vec<ConnId>,
-    ) -> Vec<(ConnId, SendError)> {
-        let mut refused = Vec::new();
-        for conn in conns {
-            match self.queue_shared(conn, frame) {
-                Ok(queued) if queued > mark => above.push(conn),
-                Ok(_) => {}
-                Err(error) => refused.push((conn, error)),
-            }
-        }
-        refused
-    }
-
     /// What there isn't enough of for another client, with figures.
     pub fn shortages(&self) -> impl Iterator<Item = Shortage> {
         self.core.shortages()

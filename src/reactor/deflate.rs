@@ -145,6 +145,7 @@ impl<M> Core<M> {
             return false;
         }
         let Some(agreement) = self.get(id).and_then(|conn| conn.deflate) else { return false };
+        self.work.charge_deflated(message.len());
         if !self.deflate.compress(id, agreement, message) {
             return false;
         }
@@ -158,9 +159,11 @@ impl<M> Core<M> {
     /// The form of a shared frame that is for this connection.
     pub(crate) fn form<'f>(&mut self, id: ConnId, frame: &'f SharedFrame) -> &'f SharedFrame {
         let Some(agreement) = self.get(id).and_then(|conn| conn.deflate) else { return frame };
+        let work = &mut self.work;
         let Deflate { deflaters, held, .. } = &mut self.deflate;
         let bits = agreement.server.window_bits();
         let compress = |message: &[u8], out: &mut Vec<u8>| {
+            work.charge_deflated(message.len());
             deflater(deflaters, bits).is_some_and(|deflater| deflater.deflate(&[], message, out))
         };
         let Some(deflated) = frame.deflated(bits, compress) else { return frame };

@@ -2,7 +2,7 @@
 
 use crate::limits::{
     DEADLINE_SHARE_TICKS, DEADLINE_SHARES_MAX, DEADLINES_PER_TURN_MAX, ENTRIES_PER_DEADLINE,
-    REMOVED_PER_TURN_MAX,
+    LATE_UNITS_PER_TURN, REMOVED_PER_TURN_MAX,
 };
 use crate::reactor::config::HeartbeatMode;
 use crate::reactor::conn::{Beat, Conn, Flag, Life};
@@ -11,6 +11,7 @@ use crate::reactor::counters::Cause;
 use crate::reactor::deadline::{self, Deadline};
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
+use crate::reactor::work::parts;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::time::{TICK_MICROS, Tick};
@@ -21,11 +22,13 @@ impl<N: Net, S: Service> Worker<N, S> {
     pub(crate) fn deadlines(&mut self) {
         let now = self.core.now.tick;
         self.removals = 0;
+        self.late_spent = 0;
         let mut left = self.deadline_share();
         self.fired_at = now;
         for _ in 0..left * ENTRIES_PER_DEADLINE {
             // A room's slow members all end in the same tick.
-            if left == 0 || self.removals >= REMOVED_PER_TURN_MAX {
+            let late = self.late_spent >= parts(LATE_UNITS_PER_TURN);
+            if left == 0 || late || self.removals >= REMOVED_PER_TURN_MAX {
                 break;
             }
             let Some((tick, key)) = self.core.wheel.pop_due(now) else {

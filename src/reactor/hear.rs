@@ -89,7 +89,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// A connection has been served: returns what it took, in parts of a unit. One that took far more than its share comes in the
     /// next turns behind all that took less.
     pub(crate) fn served(&mut self, id: ConnId) -> u64 {
-        if self.core.work.owes(id) {
+        if self.core.work.is_owed() && self.core.get(id).is_some() {
+            self.core.work.lend(id);
             self.list(id);
         }
         self.core.work.spent()

@@ -4,13 +4,14 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::time::Duration;
 
-use crate::limits::READ_ONTO_BYTES_MIN;
+use crate::limits::{LATE_UNITS, READ_ONTO_BYTES_MIN};
 use crate::reactor::conn::{Conn, Flag, Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::counters::{Cause, Deferred};
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
 use crate::reactor::unserved::End;
+use crate::reactor::work::parts;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::wire::close::Close;
@@ -289,10 +290,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    /// Whether something that was read waits for the connection's next share: nothing is read then, and an end doesn't count.
+    /// Whether something that was read waits, for the connection's next share or for its client to read: an end that was read
+    /// behind it doesn't count yet.
     pub(crate) fn has_unserved(&self, id: ConnId) -> bool {
-        let put_off = |conn: &Conn| matches!(&conn.protocol, Protocol::Http(Some(http)) if http.is_put_off());
-        self.core.unserved.has(id) || self.core.get(id).is_some_and(put_off)
+        let waits = |conn: &Conn| matches!(&conn.protocol, Protocol::Http(Some(http)) if http.has_unserved());
+        self.core.unserved.has(id) || self.core.get(id).is_some_and(waits)
     }
 
     /// Whether the connection must not be read now: its peer doesn't read what it is sent, or requests that were read wait
@@ -342,9 +344,11 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Reads for a deadline that is due: the server may be what was late. Says whether that makes the deadline void, since
     /// what came is yet to be served.
     pub(crate) fn read_late(&mut self, id: ConnId) -> bool {
-        self.core.work.begin();
+        self.core.work.begin_with(parts(LATE_UNITS));
         self.read(id, false);
-        self.has_unserved(id)
+        self.late_spent += self.served(id);
+        let listed = |conn: &Conn| conn.flags.has(Flag::Listed);
+        self.has_unserved(id) || self.core.get(id).is_some_and(listed)
     }
 
     /// Puts the connection into the list of those to go on with in the next turn.

@@ -45,6 +45,8 @@ struct Progress {
     waiting: Option<Waiting>,
     /// The connection's share of the turn was not enough for what is in the buffer.
     put_off: bool,
+    /// The client has to read before more of what is in the buffer is served.
+    stuffed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +96,11 @@ impl Http {
     /// Whether requests wait for the connection's next share of a turn.
     pub(crate) fn is_put_off(&self) -> bool {
         self.progress.put_off
+    }
+
+    /// Whether requests wait for that, or for the client to read what it was answered.
+    pub(crate) fn has_unserved(&self) -> bool {
+        self.progress.put_off || self.progress.stuffed
     }
 
     /// Bytes that are no request yet.
@@ -179,7 +186,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// after an upgrade.
     fn requests(&mut self, id: ConnId, input: &mut [u8], progress: &mut Progress) -> Option<usize> {
         let mut used = 0;
-        progress.put_off = false;
+        (progress.put_off, progress.stuffed) = (false, false);
         while used < input.len() && progress.waiting.is_none() && self.serves(id) {
             if self.core.work.is_spent() {
                 progress.put_off = true;
@@ -205,6 +212,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         if used < input.len() && progress.waiting.is_none() && !progress.put_off {
             if stuffed {
+                progress.stuffed = true;
                 conn.flags.set(Flag::Paused);
             } else if !mem::replace(&mut progress.begun, true) && conn.flags.has(Flag::Served) {
                 // The next request has begun: it has as long as the first.

@@ -11,6 +11,7 @@
 //! | a read | 1, and 1 for each 512 B: a message that is long enough to cost much has then cost some shares before it is whole |
 //! | a record of TLS | 1/2, and 1 for each 2 KiB |
 //! | compressed bytes and what they come to | 1 for each 256 B |
+//! | a message that is compressed for a window | 10, and 1 for each 64 B |
 //! | the head of a request | 1, and 1 for each 8 KiB |
 //! | an answer | 3, and 1 for each 8 KiB |
 //! | a letter | 1 |
@@ -18,7 +19,9 @@
 
 use std::collections::HashMap;
 
-use crate::limits::{CONNECTION_UNITS_PER_TURN, INFLATED_BYTES_PER_UNIT, READ_BYTES_PER_UNIT};
+use crate::limits::{
+    CONNECTION_UNITS_PER_TURN, DEFLATED_BYTES_PER_UNIT, INFLATED_BYTES_PER_UNIT, READ_BYTES_PER_UNIT,
+};
 use crate::reactor::ids::ConnId;
 
 /// The parts of a unit that are counted.
@@ -94,6 +97,11 @@ impl Work {
         self.charge_parts(0, bytes, INFLATED_BYTES_PER_UNIT);
     }
 
+    /// A message of `len` bytes was compressed.
+    pub(crate) fn charge_deflated(&mut self, len: usize) {
+        self.charge_parts(10 * PARTS, len, DEFLATED_BYTES_PER_UNIT);
+    }
+
     /// Compressed bytes, with what they come to, that may be inflated before the share is used up.
     pub(crate) fn inflatable(&self) -> usize {
         let left = self.share.saturating_sub(self.spent) * INFLATED_BYTES_PER_UNIT as u64;
@@ -117,20 +125,18 @@ impl Work {
         self.spent
     }
 
-    /// A connection has been served: what it had beyond its share is its debt. Says whether it has one.
+    /// Whether what was served was far more than a connection's share.
     #[inline]
-    pub(crate) fn owes(&mut self, id: ConnId) -> bool {
-        if self.spent < 2 * SHARE {
-            return false;
-        }
-        self.lend(id);
-        true
+    pub(crate) fn is_owed(&self) -> bool {
+        self.spent >= 2 * SHARE
     }
 
+    /// What a connection was served beyond its share becomes its debt.
     #[cold]
-    fn lend(&mut self, id: ConnId) {
+    pub(crate) fn lend(&mut self, id: ConnId) {
+        let more = u32::try_from((self.spent - SHARE) / PARTS).unwrap_or(u32::MAX);
         let debt = self.debts.entry(id.key).or_default();
-        *debt = debt.saturating_add(u32::try_from((self.spent - SHARE) / PARTS).unwrap_or(u32::MAX));
+        *debt = debt.saturating_add(more);
     }
 
     /// It is a connection's turn to be served more: a share that it had already is taken off its debt. Says whether it was.
@@ -170,13 +176,14 @@ mod tests {
     #[test]
     fn a_share_is_so_much_of_each_kind_of_work() {
         type Charge = fn(&mut Work);
-        let kinds: [(&str, Charge, u32); 7] = [
+        let kinds: [(&str, Charge, u32); 8] = [
             ("frames", |work| work.charge_frame(20), 4 * CONNECTION_UNITS_PER_TURN),
             ("frames of 1 MiB", |work| work.charge_frame(1 << 20), 4),
             ("empty reads", |work| work.charge_read(0), CONNECTION_UNITS_PER_TURN),
             ("reads of 128 KiB", |work| work.charge_read(128 << 10), 2),
             ("records", |work| work.charge_records(1, 0), 2 * CONNECTION_UNITS_PER_TURN),
             ("answers of 8 KiB", |work| work.charge_answer(8 << 10), CONNECTION_UNITS_PER_TURN / 4),
+            ("messages of 960 B that are compressed", |work| work.charge_deflated(960), 20),
             ("inflated KiB", |work| work.charge_inflated(1 << 10), CONNECTION_UNITS_PER_TURN / 4),
         ];
         for (kind, charge, most) in kinds {
@@ -203,15 +210,18 @@ mod tests {
     fn a_debt_is_made_up_for_in_shares_and_dies_with_its_connection() {
         let mut work = fresh();
         work.charge(2 * CONNECTION_UNITS_PER_TURN - 1);
-        assert!(!work.owes(ID) && !work.makes_up(ID), "less than a share too many is none");
+        assert!(!work.is_owed() && !work.makes_up(ID), "less than a share too many is none");
         work.begin();
         work.charge(4 * CONNECTION_UNITS_PER_TURN + 1);
-        assert!(work.owes(ID));
+        assert!(work.is_owed());
+        work.lend(ID);
         assert_eq!([(); 5].map(|()| work.makes_up(ID)), [true, true, true, true, false]);
-        assert!(work.owes(ID));
+        work.lend(ID);
         work.forget(ID);
         assert!(!work.makes_up(ID));
         work.charge(u32::MAX);
-        assert!(work.is_spent() && work.owes(ID), "and nothing overflows");
+        assert!(work.is_spent() && work.is_owed());
+        (0..2).for_each(|_| work.lend(ID));
+        assert!(work.makes_up(ID), "and nothing overflows");
     }
 }

@@ -68,6 +68,8 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) clear_at: Tick,
     /// Work of removing connections since deadlines began to fire in this turn, in removals.
     pub(crate) removals: usize,
+    /// Work of reading once more for deadlines in this turn, in parts of a unit.
+    pub(crate) late_spent: u64,
     /// Some deadline was due that the last turn had no time for.
     pub(crate) overdue: bool,
     /// When deadlines fired last.
@@ -140,6 +142,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             dead: VecDeque::new(),
             clear_at: now.tick,
             removals: 0,
+            late_spent: 0,
             overdue: false,
             fired_at: now.tick,
             drained_by: None,

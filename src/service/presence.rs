@@ -1,9 +1,9 @@
 //! Presence as a service: connections become clients of a worker's [`Node`], what the node wants done is done, and letters
 //! between nodes become mail between workers.
 
-mod lagging;
 mod query;
 mod slow;
+mod whole;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -91,8 +91,6 @@ pub struct Presence {
     opening: Option<Entry>,
     /// What waits for slow readers.
     slow: slow::Slow,
-    /// Members of rooms that have much queued.
-    lagging: lagging::Lagging,
     /// Connections that have room again, and had too little of it for all that waits for them.
     relieved: Vec<ConnId>,
 }
@@ -110,7 +108,6 @@ impl Presence {
             held_back: (0..workers).map(|_| VecDeque::new()).collect(),
             opening: None,
             slow: slow::Slow::default(),
-            lagging: lagging::Lagging::default(),
             relieved: Vec::new(),
             replies: Vec::new(),
         }
@@ -227,7 +224,6 @@ impl Presence {
         let silent = cx.last_heard(conn).map_or(0, |heard| now.tick.since(heard));
         let seen_millis = now.unix_millis.saturating_sub(u64::from(silent) * TICK_MILLIS);
         self.slow.take(conn);
-        self.lagging.remove(conn);
         let unused = self.node.credit(now, tag.slot());
         let key = self.reserve(cx, conn, tag.slot());
         self.settings.reserves.give_back(key, now.tick, self.node.burst(), unused);
@@ -268,10 +264,9 @@ impl Presence {
                 self.relieved(cx, conn);
             }
         }
-        let look = self.look_at_lagging(cx);
         let waits = !self.relieved.is_empty() || self.held_back.iter().any(|held| !held.is_empty());
         let retry = waits.then(|| now.tick.after(1));
-        [retry, look, self.node.next_due()].into_iter().flatten().reduce(Tick::min)
+        [retry, self.node.next_due()].into_iter().flatten().reduce(Tick::min)
     }
 
     /// The drain is about to close a client.
@@ -351,7 +346,7 @@ impl Presence {
                     About::Room(room) if self.drops_oldest(&room) => {
                         conns.for_each(|conn| self.send_or_wait(cx, conn, &frame));
                     }
-                    About::Room(room) => self.send_in_room(cx, conns, &room, &frame),
+                    About::Room(_) => self.send_in_room(cx, conns, &frame),
                 }
             }
             Effect::Tell { link, frame, asker } => {

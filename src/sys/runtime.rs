@@ -4,7 +4,7 @@
 //! The directory and the files belong to one user and only that user can read them. A server holds a lock on its file for as
 //! long as it runs, so that a file that a dead server has left is known by its free lock, whatever process has its number now.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Debug, Formatter, Write as _};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -173,8 +173,15 @@ fn running_in(directory: &Path) -> Vec<Running> {
     }
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let paths = entries.flatten().map(|entry| entry.path());
-    let files = paths.filter(|path| path.to_str().is_some_and(|path| path.ends_with(SUFFIX)));
+    let files = paths.filter(|path| path.file_name().and_then(OsStr::to_str).is_some_and(is_ours));
     files.filter_map(|path| read(&path)).collect()
+}
+
+/// Whether a file may be one of a server, by its name: two numbers and [`SUFFIX`]. Others may keep keys of their own there.
+fn is_ours(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let numbers = name.strip_suffix(SUFFIX).and_then(|stem| stem.split_once('-'));
+    numbers.is_some_and(|(process, serial)| is_number(process) && is_number(serial))
 }
 
 /// A file of a running server. One whose lock is free is removed: its server is gone.
@@ -187,13 +194,18 @@ fn read(path: &Path) -> Option<Running> {
         return None;
     }
     // Shared, so that two that look at the same time don't take each other for the server.
-    if let Ok(()) = file.try_lock_shared() {
-        let _ = fs::remove_file(path);
-        return None;
-    }
+    let is_free = file.try_lock_shared().is_ok();
     let mut text = String::new();
     (&file).take(RUNTIME_FILE_BYTES_MAX).read_to_string(&mut text).ok()?;
-    Running::parse(&text)
+    let running = Running::parse(&text)?;
+    if is_free {
+        // Only what this user's servers have left.
+        if metadata.uid() == user() {
+            let _ = fs::remove_file(path);
+        }
+        return None;
+    }
+    Some(running)
 }
 
 /// Makes the directory, or looks at whose the one that is there is.
@@ -289,13 +301,16 @@ mod tests {
     #[test]
     fn what_a_dead_server_left_is_removed() {
         let top = Directory::new("dead");
-        let left = top.0.join("4711.key");
+        let left = top.0.join("4711-0.key");
         fs::write(&left, "pid 4711\nlisten 127.0.0.1:1\nkey old\n").unwrap();
         assert!(running_in(&top.0).is_empty());
         assert!(!left.exists());
         fs::write(&left, "pid 4711\nkey old\n").unwrap();
+        let others = ["tls.key", "4711-0-a.key", "1-2.key"].map(|name| top.0.join(name));
+        others.iter().for_each(|other| fs::write(other, "-----BEGIN PRIVATE KEY-----").unwrap());
         let _file = RuntimeFile::create(&top.0, "new", &[]).unwrap();
         assert!(!left.exists());
+        assert!(others.iter().all(|other| other.exists()), "they are somebody's");
     }
 
     #[test]
@@ -320,11 +335,11 @@ mod tests {
         fs::write(&elsewhere, "pid 1\nkey forged\n").unwrap();
         let held = File::open(&elsewhere).unwrap();
         held.lock().unwrap();
-        symlink(&elsewhere, top.0.join("1.key")).unwrap();
+        symlink(&elsewhere, top.0.join("1-0.key")).unwrap();
         assert!(running_in(&top.0).is_empty());
-        fs::rename(&elsewhere, top.0.join("2.key")).unwrap();
+        fs::rename(&elsewhere, top.0.join("2-0.key")).unwrap();
         assert_eq!(running_in(&top.0).len(), 1);
-        fs::set_permissions(top.0.join("2.key"), fs::Permissions::from_mode(0o666)).unwrap();
+        fs::set_permissions(top.0.join("2-0.key"), fs::Permissions::from_mode(0o666)).unwrap();
         assert!(running_in(&top.0).is_empty());
     }
 

@@ -7,6 +7,8 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use rollcall::limits::FIGURES_TICKS;
+use rollcall::time::TICK_MILLIS;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
@@ -79,12 +81,14 @@ const ECHO: &str = r#"(async () => {
   return extensions;
 })()"#;
 
-/// A figure of `/metrics`.
+/// A figure of `/metrics`, with all that happened until now: what another scrape was told is told again for a tenth of a second.
 fn metric(tab: &Tab<'_>, name: &str) -> u64 {
-    let text = tab.eval(
-        "fetch('/metrics', { headers: { Authorization: `Bearer ${sessionStorage.getItem('rollcall.key')}` } })\
-         .then((answer) => answer.text())",
-    );
+    let older = u64::from(FIGURES_TICKS) * TICK_MILLIS + 50;
+    let text = tab.eval(&format!(
+        "new Promise((resolve) => setTimeout(resolve, {older}))\
+         .then(() => fetch('/metrics', {{ headers: {{ Authorization: `Bearer ${{sessionStorage.getItem('rollcall.key')}}` }} }}))\
+         .then((answer) => answer.text())"
+    ));
     let lines = text.as_str().unwrap().lines();
     let value = lines.filter_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok()).next();
     value.unwrap_or_else(|| panic!("no {name}"))

@@ -231,16 +231,6 @@ impl Run {
         }
     }
 
-    /// A client lags in a room, where it may be by its edge alone or not at all, or has caught up.
-    fn lag_or_catch_up(&mut self, c: usize) {
-        if self.dice.once_in(2) {
-            let room = self.dice.of(&self.rooms);
-            self.world.lag(c, &room);
-        } else {
-            self.world.catch_up(c);
-        }
-    }
-
     fn mass_disconnect(&mut self) {
         let reason = self.dice.of(&REASONS);
         for c in self.open() {
@@ -292,8 +282,7 @@ impl Run {
                 let taken = self.world.identify(c, &user);
                 assert_eq!(taken, is_nobody, "a named connection is never renamed");
             }
-            9..11 => self.world.page_beat(c),
-            11 => self.lag_or_catch_up(c),
+            9..12 => self.world.page_beat(c),
             12..15 => {
                 let suspect = !self.world.clients[c].suspect;
                 if self.world.clients[c].user.is_some() {

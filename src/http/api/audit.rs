@@ -58,8 +58,8 @@ struct Origin {
 
 impl Origin {
     fn of(cx: &Context<'_, Letter>, head: &Head<'_>) -> Origin {
-        // A peer without an address is one of a Unix socket.
-        let from = cx.requester().map_or_else(|| "unix socket".to_owned(), |address| address.to_string());
+        // A Unix socket has no address, and a peer has none any more that has reset its connection.
+        let from = cx.requester().map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         Origin { from, method: cut(head.method), path: cut(head.path()) }
     }
 }

@@ -187,7 +187,6 @@ impl Edge {
         let user = self.identity(slot)?;
         let (place, room) = self.place_in_room(slot, room)?;
         let heard = self.rooms.member(place).active;
-        self.caught_up_with(slot, &room, out);
         self.leave_room(slot, place);
         if heard {
             self.moved(slot, &room, false, out);

@@ -29,6 +29,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         let at = conn.deadline;
         let Protocol::Http(held) = &mut conn.protocol else { return };
         match held {
+            // It came in time, and waits for its share of a turn.
+            Some(http) if http.is_put_off() => {}
             // The server may be what was late, and the service about to answer in this very turn: it goes first.
             Some(http) if http.progress.waiting.is_some() && !self.service_called.has_reached(at) => {}
             None => self.remove(id, Cause::Timeout),
@@ -50,7 +52,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let end = self.core.now.tick.after(self.core.timing.close);
         let Some(conn) = self.core.get_mut(id) else { return };
         let waits = match &conn.protocol {
-            Protocol::Http(Some(http)) => http.progress.waiting.is_some() || http.progress.put_off,
+            Protocol::Http(Some(http)) => http.progress.waiting.is_some() || http.has_unserved(),
             Protocol::Http(None) => false,
             Protocol::Frames(_) | Protocol::Taken => return,
         };

@@ -6,7 +6,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::limits::{BACKLOG_BYTES_PAUSE, SLOW_BYTES_MAX, SLOW_MESSAGES_MAX, WATCHES_PER_CONNECTION_MAX};
+use crate::limits::{
+    BACKLOG_BYTES_PAUSE, HELD_MESSAGES_MAX, SLOW_BYTES_MAX, SLOW_MESSAGES_MAX, WATCHES_PER_CONNECTION_MAX,
+};
 use crate::presence::Name;
 use crate::reactor::{ConnId, Context, SendError, SharedFrame};
 use crate::service::presence::{Letter, Presence};
@@ -23,6 +25,8 @@ pub(super) struct Waiting {
     said: VecDeque<SharedFrame>,
     /// Bytes of `said`.
     bytes: usize,
+    /// Some of `said` may not be dropped.
+    whole: bool,
 }
 
 impl Slow {
@@ -57,6 +61,24 @@ impl Slow {
         dropped
     }
 
+    /// Keeps a message of a room that loses nothing. False where too many wait already: nothing is kept.
+    pub(super) fn hold_whole(&mut self, conn: ConnId, frame: SharedFrame) -> bool {
+        let waiting = self.0.entry(conn).or_default();
+        let bytes = waiting.bytes + frame.bytes().len();
+        if bytes > SLOW_BYTES_MAX || waiting.said.len() >= HELD_MESSAGES_MAX {
+            return false;
+        }
+        waiting.bytes = bytes;
+        waiting.whole = true;
+        waiting.said.push_back(frame);
+        true
+    }
+
+    /// Whether messages wait of which none may be dropped.
+    pub(super) fn is_whole(&self, conn: ConnId) -> bool {
+        self.0.get(&conn).is_some_and(|waiting| waiting.whole)
+    }
+
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -84,6 +106,7 @@ impl Waiting {
     pub(super) fn sent(&mut self) {
         if let Some(frame) = self.said.pop_front() {
             self.bytes -= frame.bytes().len();
+            self.whole &= !self.said.is_empty();
         } else if let Some(user) = self.states.keys().next().cloned() {
             self.states.remove(&user);
         }
@@ -126,6 +149,10 @@ impl Presence {
 
     /// Sends what happens in a room; a client that is too slow for it gets the newest of it when it has read the rest.
     pub(super) fn send_or_wait(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, frame: &SharedFrame) {
+        if self.slow.is_whole(conn) {
+            // Messages wait that may not be dropped: this one may.
+            return cx.count_withheld(WITHHELD_MESSAGE, 1);
+        }
         let goes = cx.backlog(conn) < BACKLOG_BYTES_PAUSE && !self.slow.holds(conn).1;
         if !goes || cx.send_relayed(conn, frame) == Err(SendError::Full) {
             let dropped = self.slow.hold_message(conn, frame.clone());
@@ -139,9 +166,6 @@ impl Presence {
 
     /// A client has read all that was queued for it: what waited for that goes out.
     pub fn relieved(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
-        if self.lagging.remove(conn) {
-            self.caught_up(cx, conn);
-        }
         let Some(mut waiting) = self.slow.take(conn) else { return };
         while let Some(frame) = waiting.next() {
             match cx.send_relayed(conn, frame) {

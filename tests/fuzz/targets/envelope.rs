@@ -90,7 +90,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
     let (name, other) = (name(cursor), name(cursor));
     let (at, asker) = (address(cursor), asker(cursor));
     let frame = Text::encode("{}");
-    match cursor.below(29) {
+    match cursor.below(28) {
         0 => Envelope::Up { user: name, at },
         1 => Envelope::Down {
             user: name,
@@ -177,7 +177,6 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
         24 => Envelope::Broadcast { frame, bytes: cursor.of(&[0, 2, usize::MAX]), asker },
         25 => Envelope::UsersListed { asker, part: listing(cursor, name, view) },
         26 => Envelope::RoomsListed { asker, part: listing(cursor, name, |cursor| cursor.below(9)) },
-        27 => Envelope::Lag { room: name, lags: cursor.flag() },
         _ => Envelope::Deliver { room: name, frame, except: cursor.flag().then_some(at.client) },
     }
 }

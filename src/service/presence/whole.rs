@@ -1,0 +1,64 @@
+//! What is said in rooms that lose nothing: at the bound of a member's backlog it waits beside it, for a member that reads.
+//!
+//! Whoever sends can't know how fast another one reads, and a burst of one sender is no reason to close a reader that keeps
+//! reading: what one user's connections may have relayed at once fits into a backlog and what waits beside it. A member whose
+//! socket has taken nothing for [`READER_TICKS`] does not read, and is closed at the bound.
+
+use crate::limits::READER_TICKS;
+use crate::reactor::{ConnId, Context, SendError, SharedFrame};
+use crate::service::presence::{Letter, Presence};
+use crate::time::Tick;
+use crate::wire::close::CloseCode;
+
+impl Presence {
+    /// Sends what happens in a room that loses nothing.
+    pub(super) fn send_in_room(
+        &mut self,
+        cx: &mut Context<'_, Letter>,
+        conns: impl IntoIterator<Item = ConnId>,
+        frame: &SharedFrame,
+    ) {
+        let mut behind = Vec::new();
+        let refused = if self.holds_for_slow() {
+            // What is said behind what waits has to wait, too.
+            let (waits, conns): (Vec<ConnId>, Vec<ConnId>) =
+                conns.into_iter().partition(|conn| self.slow.holds(*conn).1);
+            behind = waits;
+            cx.publish(conns, frame)
+        } else {
+            cx.publish(conns, frame)
+        };
+        let full = refused.into_iter().filter(|(_, error)| *error == SendError::Full).map(|(conn, _)| conn);
+        for conn in full.chain(behind) {
+            self.hold_or_close(cx, conn, frame);
+        }
+    }
+
+    fn hold_or_close(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, frame: &SharedFrame) {
+        let progress = cx.drained(conn).map(|(progress, _)| progress);
+        let held = reads(cx.now().tick, progress) && self.slow.hold_whole(conn, frame.clone());
+        if !held {
+            self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
+        } else if progress.is_none() {
+            // It was refused for this turn's output alone, and will not be heard of again.
+            self.relieved.push(conn);
+        }
+    }
+}
+
+/// Whether a client reads, as far as is known, whose socket took a byte then; `None`: all that was written to it was taken.
+fn reads(now: Tick, progress: Option<Tick>) -> bool {
+    progress.is_none_or(|progress| now.since(progress) < READER_TICKS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_took_nothing_for_long_does_not_read() {
+        let now = Tick(u32::MAX - 50);
+        assert!(reads(now, None));
+        assert!(reads(now.after(READER_TICKS - 1), Some(now)) && !reads(now.after(READER_TICKS), Some(now)));
+    }
+}
