@@ -2,7 +2,8 @@
 //! cost. Plain and over TLS alike.
 
 use rollcall::limits::{
-    CONNECTION_UNITS_PER_TURN, DEFLATE_BYTES_MIN, DEFLATE_CONTEXT_BYTES, INFLATED_BYTES_PER_UNIT,
+    CONNECTION_UNITS_PER_TURN, DEFLATE_BYTES_MIN, DEFLATE_CONTEXT_BYTES, DEFLATED_BYTES_PER_UNIT,
+    INFLATED_BYTES_PER_UNIT,
 };
 use rollcall::reactor::{
     Accept, Admission, Cause, Config, ConnId, Context, Deflate, Heartbeat, Service, SharedFrame,
@@ -123,6 +124,27 @@ fn half_a_message_keeps_its_inflater_until_its_end_or_the_connections() {
         scene.stage.script.end(b.id);
         scene.stage.settle();
         assert_eq!(scene.stage.worker.held_bytes(), 0);
+    }
+}
+
+#[test]
+fn answers_that_are_compressed_are_paid_for_by_who_asks_for_them() {
+    const MESSAGES: usize = 60;
+    for mode in [Deflate::Shared, Deflate::PerConnection] {
+        for mut scene in scenes(mode) {
+            let mut line = scene.open();
+            // Not compressed themselves, they cost next to nothing to read.
+            let all = masked(Opcode::Text, &[b'x'; 1_000]).repeat(MESSAGES);
+            let all = line.wire(&all, usize::MAX);
+            let before = scene.stage.worker.service().told.len();
+            scene.stage.script.arrive(line.id, &all);
+            scene.stage.worker.turn().unwrap();
+            let served = scene.stage.worker.service().told.len() - before;
+            let most = CONNECTION_UNITS_PER_TURN as usize / (1_000 / DEFLATED_BYTES_PER_UNIT);
+            assert!((1..=most).contains(&served), "{served} in a turn");
+            scene.stage.settle();
+            assert_eq!(line.frames(&scene.stage).len(), MESSAGES);
+        }
     }
 }
 
