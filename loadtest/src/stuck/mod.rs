@@ -45,7 +45,8 @@ pub struct Args {
     /// Messages a second, 2 KiB each: half of what keeps a core busy at most
     #[arg(long, default_value_t = 80)]
     rate: u32,
-    /// How long each measurement takes, behind the time in which sockets fill [default: 10s; with --quick 3s]
+    /// How long each measurement takes, behind the time in which sockets fill: longer than a member may take nothing and still be
+    /// one that reads, 5 s [default: 10s; with --quick 7s]
     #[arg(long, value_parser = units::duration)]
     duration: Option<Duration>,
     /// The server's --max-backlog [default: 1MiB; with --quick 256KiB]
@@ -68,7 +69,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let room = Room {
         members: args.members.unwrap_or(if args.quick { 200 } else { 1000 }),
         rate: args.rate,
-        duration: args.duration.unwrap_or(Duration::from_secs(if args.quick { 3 } else { 10 })),
+        duration: args.duration.unwrap_or(Duration::from_secs(if args.quick { 7 } else { 10 })),
         max_backlog: args.max_backlog.unwrap_or(if args.quick { 256 << 10 } else { 1 << 20 }),
     };
     if rounds == 0 || room.members == 0 || room.rate == 0 {
