@@ -73,7 +73,8 @@ impl<M> Context<'_, M> {
     }
 
     /// Charges work, in units of about a microsecond, to the connection, request or mail that is being served: past its share
-    /// of a turn the rest of its input waits for the next. A message, a request and each letter cost one without this.
+    /// of a turn the rest of its input waits for the next. A letter costs one without this, a message a quarter and a request
+    /// four, and more by their bytes.
     pub fn charge(&mut self, units: u32) {
         self.core.work.charge(units);
     }
