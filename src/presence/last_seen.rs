@@ -1,6 +1,7 @@
 //! Which offline users' last-seen times are kept: as many as there is room for, the oldest dropped first.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU8;
 
 use crate::limits::LAST_SEEN_MAX;
 use crate::presence::name::Homes;
@@ -11,13 +12,20 @@ const STALE_MIN: usize = 1_024;
 /// Free places that are not worth giving back.
 const ROOM_MIN: usize = 64;
 
-/// A user's slot, and the version with which it went offline: with another one the entry is stale. 12 bytes.
+/// A user's slot, the version with which it went offline, and which of its entries with that version this is: with
+/// another one in the user's place the entry is stale. 13 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(C, packed(4))]
+#[repr(C, packed)]
 pub(crate) struct Entry {
     pub(crate) slot: u32,
     pub(crate) version: u64,
+    pub(crate) filing: Filing,
 }
+
+/// Which of a user's entries is the one that counts. A user is filed anew with the same version when the last one to
+/// watch it goes. Numbers come again after 255 filings: an old entry that is taken for the last is only dropped later.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Filing(NonZeroU8);
 
 /// Users that went offline, in that order.
 #[derive(Debug)]
@@ -29,17 +37,22 @@ pub(crate) struct LastSeen {
     kept: usize,
     /// This home's share of [`LAST_SEEN_MAX`].
     kept_max: usize,
+    /// The last one's number.
+    filing: Filing,
 }
 
 impl LastSeen {
     pub(crate) fn new(homes: Homes) -> LastSeen {
         let kept_max = LAST_SEEN_MAX.div_ceil(usize::from(homes.workers()).max(1));
-        LastSeen { entries: VecDeque::new(), looked: 0, kept: 0, kept_max }
+        LastSeen { entries: VecDeque::new(), looked: 0, kept: 0, kept_max, filing: Filing(NonZeroU8::MIN) }
     }
 
-    pub(crate) fn keep(&mut self, entry: Entry) {
-        self.entries.push_back(entry);
+    /// Files a user. What is returned says which entry of it counts.
+    pub(crate) fn keep(&mut self, slot: u32, version: u64) -> Filing {
+        self.filing = Filing(self.filing.0.checked_add(1).unwrap_or(NonZeroU8::MIN));
+        self.entries.push_back(Entry { slot, version, filing: self.filing });
         self.kept += 1;
+        self.filing
     }
 
     /// Some user's entry has become stale.

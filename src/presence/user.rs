@@ -21,7 +21,7 @@ mod watchers;
 use crate::presence::device::{Device, Devices, Lingering};
 use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
 use crate::presence::event;
-use crate::presence::last_seen::{Entry, LastSeen};
+use crate::presence::last_seen::{Entry, Filing, LastSeen};
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::node::{Outgoing, Rules, next_serial};
 use crate::presence::roll::Roll;
@@ -54,7 +54,7 @@ struct User {
     /// A timer is filed for the end of a grace: one, however many connections linger.
     timed: bool,
     /// It is among the offline whose last-seen time is kept.
-    kept: bool,
+    kept: Option<Filing>,
 }
 
 /// What a watcher can see change.
@@ -309,7 +309,7 @@ impl Users {
         }
         known.told = after;
         known.reason = reason;
-        if std::mem::take(&mut known.kept) {
+        if known.kept.take().is_some() {
             self.last_seen.let_go();
         }
         // Milliseconds since 1970 make a version that also grows over a restart. The wall clock may have gone back since:
@@ -362,21 +362,21 @@ impl Users {
         if known.version == 0 {
             return self.forget(slot);
         }
-        if !std::mem::replace(&mut known.kept, true) {
+        if known.kept.is_none() {
             if self.last_seen.unlooked() == 0 {
                 self.attic.wait(now);
             }
-            self.last_seen.keep(Entry { slot, version: known.version });
+            known.kept = Some(self.last_seen.keep(slot, known.version));
         }
         let (users, attic) = (&self.users, &self.attic);
-        let is_kept = |Entry { slot, version }| {
-            let is_so = |user: &User| user.kept && user.version == version;
+        let is_kept = |Entry { slot, version, filing }| {
+            let is_so = |user: &User| (user.version, user.kept) == (version, Some(filing));
             attic.version(slot) == Some(version) || users.get(slot as usize).is_some_and(is_so)
         };
         match self.last_seen.excess(is_kept) {
             Some(slot) if Attic::holds(slot) => self.clear_out(slot),
             Some(slot) => {
-                self.users[slot as usize].kept = false;
+                self.users[slot as usize].kept = None;
                 self.forget(slot);
             }
             None => {}
@@ -429,7 +429,7 @@ impl Users {
             told: Told::default(),
             reason: None,
             timed: false,
-            kept: false,
+            kept: None,
         }) as u32;
         self.name_bytes += bytes_of(name);
         let (users, attic) = (&self.users, &self.attic);

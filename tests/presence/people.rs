@@ -232,6 +232,7 @@ fn who_watches_an_offline_user_pushes_nobody_out_of_the_last_seen() {
         world.nodes[0].effects();
         world.now.tick = world.now.tick.after(10);
     }
+    assert!(world.nodes[0].users().bytes() < 64 * 1024, "{}", world.nodes[0].users().bytes());
     for user in ["ann", "bob"] {
         assert_ne!(world.nodes[0].users().view(user, world.now).last_seen_millis, 0, "{user}");
     }

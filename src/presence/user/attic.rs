@@ -162,8 +162,9 @@ impl Users {
         }
     }
 
-    fn stow_one(&mut self, Entry { slot, version }: Entry) -> Option<u32> {
-        let is_meant = |user: &&User| user.kept && user.version == version && user.is_forgettable();
+    fn stow_one(&mut self, Entry { slot, version, filing }: Entry) -> Option<u32> {
+        let is_meant =
+            |user: &&User| (user.version, user.kept) == (version, Some(filing)) && user.is_forgettable();
         let user = self.users.get(slot as usize).filter(is_meant)?;
         if !self.whereabouts.is_nowhere(slot) {
             return None;
@@ -199,7 +200,7 @@ impl Users {
             told: Told::default(),
             reason: absent.reason,
             timed: false,
-            kept: false,
+            kept: None,
         }) as u32;
         self.name_bytes += bytes_of(name);
         self.refile(here, slot);

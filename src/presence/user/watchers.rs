@@ -124,7 +124,7 @@ impl Users {
         self.watcher_bytes -= before - known.watchers.bytes();
         if known.watchers.is_empty() {
             // It may have been passed over for the attic, and comes up for it again, behind the others.
-            if std::mem::take(&mut known.kept) {
+            if known.kept.take().is_some() {
                 self.last_seen.let_go();
             }
             self.forget_later(now, slot);
