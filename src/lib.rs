@@ -25,6 +25,10 @@ compile_error!("rollcall runs on Linux only: it is built on epoll, eventfd and S
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("rollcall needs a 64-bit target: an event's token carries a slab key and its generation");
 
+/// The binary's own, here so that it is compiled once; no part of the library's face.
+#[doc(hidden)]
+pub mod cli;
+mod config;
 pub mod http;
 pub mod identity;
 pub mod limits;

@@ -20,9 +20,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use rollcall::http::memory::Process;
-use rollcall::sys::process::{bound_arenas, heap_bytes, trim_heap};
-use rollcall::time::{Clock, Tick, ticks};
+use crate::http::memory::Process;
+use crate::sys::process::{bound_arenas, heap_bytes, trim_heap};
+use crate::time::{Clock, Tick, ticks};
 
 /// Threads of one core seldom wait for one another: a ramp of 200,000 users on 53 workers took 9.4 s with two for each of two
 /// cores and 9.2 with eight, in three rounds that spread by 10 %.

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 
+use crate::limits::RUN_KEY_BYTES;
+use crate::reactor::Listen;
+use crate::sys::runtime::{self, Running, RuntimeFile};
 use clap::Args;
-use rollcall::limits::RUN_KEY_BYTES;
-use rollcall::reactor::Listen;
-use rollcall::sys::runtime::{self, Running, RuntimeFile};
 
 use super::{Failure, random, say};
 

@@ -23,10 +23,10 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use crate::http::SiteSettings;
+use crate::reactor::{Fleet, Service, WorkerId};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use rollcall::http::SiteSettings;
-use rollcall::reactor::{Fleet, Service, WorkerId};
 
 use crate::config::capacity::{Capacity, Machine};
 use crate::config::layer::one_line;
@@ -98,7 +98,7 @@ impl Failure {
 }
 
 /// Runs the program to its end, and returns its exit code. `args` are its name and what follows; `make` makes the service of a worker.
-pub(crate) fn run<S: Service + 'static>(
+pub fn run<S: Service + 'static>(
     args: impl IntoIterator<Item = OsString>,
     make: impl Fn(Arc<SiteSettings>, WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
 ) -> u8 {

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use rollcall::reactor::{Heartbeat, HeartbeatMode, Listen};
-use rollcall::service::gate::{Auth, Gate};
+use crate::reactor::{Heartbeat, HeartbeatMode, Listen};
+use crate::service::gate::{Auth, Gate};
 
 use super::key::RunKey;
 use crate::config::capacity::{Capacity, count};

@@ -4,11 +4,11 @@ use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::{SiteSettings, api};
-use rollcall::identity::Keys;
-use rollcall::reactor::server::Handle;
-use rollcall::reactor::{Config, Fleet, Limits, Listen, Server, Service, WorkerId};
-use rollcall::service::caps::{Cap, Caps};
+use crate::http::{SiteSettings, api};
+use crate::identity::Keys;
+use crate::reactor::server::Handle;
+use crate::reactor::{Config, Fleet, Limits, Listen, Server, Service, WorkerId};
+use crate::service::caps::{Cap, Caps};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rollcall::reactor::Listen;
-use rollcall::reactor::tls::Acceptor;
+use crate::reactor::Listen;
+use crate::reactor::tls::Acceptor;
 
 use super::Failure;
 use crate::config::Settings;

@@ -5,11 +5,11 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::identity::{Claims, SigningKey, token};
+use crate::limits::TOKEN_BYTES_MAX;
+use crate::presence::{Grants, is_name};
+use crate::time::{Clock, Tick};
 use clap::Args;
-use rollcall::identity::{Claims, SigningKey, token};
-use rollcall::limits::TOKEN_BYTES_MAX;
-use rollcall::presence::{Grants, is_name};
-use rollcall::time::{Clock, Tick};
 
 use super::{Failure, random, say};
 use crate::config::keys;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rollcall::reactor::Fleet;
+use crate::reactor::Fleet;
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(500);

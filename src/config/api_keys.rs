@@ -4,7 +4,7 @@ use std::fmt::{Debug, Formatter};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use rollcall::http::api::keys::Keys;
+use crate::http::api::keys::Keys;
 use serde::{Deserialize, Serialize};
 
 /// A setting that is shown nowhere.

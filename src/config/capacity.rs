@@ -4,8 +4,8 @@
 //! own hold that many each; with a shared table they hold that many together. `SO_REUSEPORT` spreads clients over the
 //! workers by a hash, not evenly: 3 % of private tables stay free, so that the fullest one has room when all is held.
 
-use rollcall::limits::{REFUSED_CONNECTIONS_MAX, WORKERS_MAX};
-use rollcall::reactor::FdTables;
+use crate::limits::{REFUSED_CONNECTIONS_MAX, WORKERS_MAX};
+use crate::reactor::FdTables;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::settings::{CONNECTIONS_MAX, Settings};

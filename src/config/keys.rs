@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use rollcall::identity::Key;
-use rollcall::limits::{KEY_FILE_BYTES_MAX, TOKEN_KEYS_MAX};
+use crate::identity::Key;
+use crate::limits::{KEY_FILE_BYTES_MAX, TOKEN_KEYS_MAX};
 
 /// Where keys are.
 #[derive(Clone, Default, Debug)]

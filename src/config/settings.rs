@@ -9,15 +9,15 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::SiteSettings;
-use rollcall::identity::Keys;
-use rollcall::limits::{READ_BUFFER_BYTES, WORKERS_MAX};
-use rollcall::presence::Rules;
-use rollcall::reactor;
-use rollcall::service::gate::{Auth, Gate};
-use rollcall::service::heartbeats::Shapes;
-use rollcall::service::presence::{PresenceSettings, heartbeat_millis};
-use rollcall::time::ticks;
+use crate::http::SiteSettings;
+use crate::identity::Keys;
+use crate::limits::{READ_BUFFER_BYTES, WORKERS_MAX};
+use crate::presence::Rules;
+use crate::reactor;
+use crate::service::gate::{Auth, Gate};
+use crate::service::heartbeats::Shapes;
+use crate::service::presence::{PresenceSettings, heartbeat_millis};
+use crate::time::ticks;
 
 use super::address::{Address, Endpoint};
 use super::api_keys::KeySource;

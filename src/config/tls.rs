@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rollcall::reactor::tls::{Credentials, Pem};
+use crate::reactor::tls::{Credentials, Pem};
 
 use super::layer::Layer;
 

@@ -17,7 +17,7 @@ use tungstenite::{Message, WebSocket};
 
 use super::binary::{self, Log, Running, rollcall};
 use super::client::{Patient, get, upgrade};
-use crate::cli;
+use rollcall::cli;
 
 /// Long enough for anything that comes at all.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rollcall::http::api::guard::{Access, Guard};
-use rollcall::http::api::keys::Keys;
+use crate::http::api::guard::{Access, Guard};
+use crate::http::api::keys::Keys;
 
 use super::Check;
 use crate::config::address::Endpoint;

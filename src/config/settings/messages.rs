@@ -1,6 +1,6 @@
 //! Settings of messages, what they relay, and what of them waits for slow readers: each has to fit into the next.
 
-use rollcall::limits::{BACKLOG_BYTES_PAUSE, DATA_BYTES_MAX, MessageLimits};
+use crate::limits::{BACKLOG_BYTES_PAUSE, DATA_BYTES_MAX, MessageLimits};
 
 use super::{Check, set};
 use crate::config::units::Size;

@@ -1,8 +1,8 @@
 //! Settings that are lists or counts of others: addresses, proxies, rooms, subprotocols.
 
-use rollcall::presence::is_name;
-use rollcall::reactor;
-use rollcall::wire::forwarded::Network;
+use crate::presence::is_name;
+use crate::reactor;
+use crate::wire::forwarded::Network;
 
 use super::{CONNECTIONS_MAX, Check, set};
 
