@@ -64,7 +64,8 @@ function frame(first, payload) {
 }
 
 async function byHand(offer, windowBits, takeover) {
-  const socket = connect(Number(port), host);
+  // Without Nagle's algorithm, which would hold back each frame until the Ping before it is acknowledged.
+  const socket = connect({ port: Number(port), host, noDelay: true });
   await once(socket, "connect");
   socket.write(
     "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
