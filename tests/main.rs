@@ -1,5 +1,6 @@
 //! The integration tests, one binary; each module says what it holds the crate to.
 
+mod bounds;
 mod browser;
 mod clients;
 mod face;

@@ -11,12 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::bounds::PATIENCE;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
-/// Longer than anything takes on a slow and busy machine; what takes longer has failed.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(25);
 
 /// Where Chromium is. `None`, said on the screen, where there is none; a failure where `ROLLCALL_BROWSER` is `required`.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use rollcall::reactor::Server;
 use serde_json::{Value, json};
 
-use super::client::{Client, PATIENCE, Times, millis, start, until, with_workers};
+use super::client::{Client, Times, millis, start, until, with_workers};
+use crate::bounds::PATIENCE;
 
 /// One request: the status, and the body as JSON.
 fn call(server: &Server, method: &str, path: &str, body: &str) -> (u16, Value) {

@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::bounds::PATIENCE;
 use rollcall::http::api::guard::{Access, Guard};
 use rollcall::http::{Site, SiteSettings};
 use rollcall::presence::Rules;
@@ -15,9 +16,6 @@ use serde_json::Value;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
 use tungstenite::{HandshakeError, Message, WebSocket};
-
-/// Longer than anything takes that a test waits for; a test that waits so long has failed.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn millis(n: u64) -> Duration {
     Duration::from_millis(n)

@@ -3,16 +3,13 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
 
+use crate::bounds::PATIENCE;
 use rollcall::http::SiteSettings;
 use rollcall::http::api::guard::{Access, Guard};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Response as Upgraded;
 use tungstenite::{HandshakeError, WebSocket};
-
-/// No wait in these tests ends by time-out unless something is broken.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A site for which everybody is the operator, on two listeners at most.
 pub(crate) fn open_site() -> SiteSettings {

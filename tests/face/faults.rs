@@ -17,10 +17,9 @@ use tungstenite::{Message, WebSocket};
 
 use super::binary::{self, Log, Running, rollcall};
 use super::client::{Patient, get, upgrade};
+use crate::bounds::PATIENCE;
 use rollcall::cli;
 
-/// Long enough for anything that comes at all.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// What the twin's flags are given in, separated by spaces.
 const TWIN: &str = "TWIN_OF_ROLLCALL";
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rollcall::http::{Site, SiteSettings, health};
 use rollcall::reactor::{Accept, Admission, Config, ConnId, Context, Server, Service};
@@ -14,6 +14,7 @@ use rollcall::wire::upgrade::Upgrade;
 use tungstenite::Message;
 
 use super::client::{Http, get, open_site, upgrade};
+use crate::bounds::PATIENCE;
 
 fn local() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
@@ -203,7 +204,7 @@ fn metrics_count_what_happened() {
     socket.close(None).unwrap();
     while socket.read().is_ok() {}
     // For a moment figures are told again as they were.
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let text = get(address, "/metrics").body;
         let has = |line: &str| text.lines().any(|found| found == line);

@@ -12,9 +12,8 @@ use tungstenite::{Message, WebSocket};
 
 use super::binary::Running;
 use super::client::{Http, Patient, bearer, upgrade};
+use crate::bounds::PATIENCE;
 
-/// How long a proxy may take until it accepts.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Ports that are tried: another program may be quicker to take one that was free.
 const TRIES: usize = 5;
 

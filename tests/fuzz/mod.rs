@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::bounds::number;
 use mutation::Mutation;
 
 /// Inputs of a target where no time is given: about a second's worth.
@@ -30,10 +31,6 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
         files.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
     assert!(!seeds.is_empty(), "no seeds in {}", folder.display());
     seeds.into_values().collect()
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
 /// Runs a target with one input. One that fails is kept.

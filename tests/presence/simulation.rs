@@ -38,6 +38,7 @@ use rollcall::time::wheel::SPAN_TICKS;
 use super::ask::Ask;
 use super::model::{Broken, Judge};
 use super::rig::World;
+use crate::bounds::number;
 
 const SEEDS: u64 = 2_000;
 const STEPS: usize = 250;
@@ -354,11 +355,6 @@ impl Run {
 fn run(seed: u64, trace: bool) -> Option<Broken> {
     let ran = catch_unwind(AssertUnwindSafe(|| Run::new(seed, trace).go()));
     ran.unwrap_or_else(|_| Some(Broken { invariant: "no_panic", detail: "see above".to_owned() }))
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|error| panic!("{variable}={text}: {error}")))
 }
 
 #[test]

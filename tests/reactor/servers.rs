@@ -4,7 +4,7 @@
 //!
 //! Who behaves is answered every command once, hears each room's messages without gap or repetition, sees no version go back and
 //! is never closed; at rest everybody sees what is true; memory and calls are bounded; and when all have gone nothing is left.
-//! `SEED=7 cargo test --test main whole_servers` replays one.
+//! `ROLLCALL_SEED=7 cargo test --test main whole_servers` replays one.
 
 mod client;
 
@@ -24,6 +24,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::kit::{config, seconds};
 use super::script::{Script, mailboxes};
 use super::simulation::Dice;
+use crate::bounds;
 use client::{Client, Nature};
 
 const SEEDS: u64 = 1_500;
@@ -382,10 +383,7 @@ impl Servers {
 
 #[test]
 fn whole_servers_keep_what_they_promise_whatever_happens() {
-    let seeds = std::env::var("SEED").map_or(0..SEEDS, |seed| {
-        let seed = seed.parse().expect("SEED is a number");
-        seed..seed + 1
-    });
+    let seeds = bounds::seeds(SEEDS);
     let (mut heard, mut granted) = (0, 0);
     for seed in seeds.clone() {
         let mut run = || {
@@ -396,7 +394,7 @@ fn whole_servers_keep_what_they_promise_whatever_happens() {
             granted += servers.clients.iter().map(|client| client.granted).sum::<usize>();
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(&mut run)) {
-            eprintln!("it was seed {seed}: SEED={seed} cargo test --test main whole_servers");
+            eprintln!("it was seed {seed}: ROLLCALL_SEED={seed} cargo test --test main whole_servers");
             resume_unwind(panic);
         }
     }

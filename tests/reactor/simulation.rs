@@ -10,6 +10,7 @@ use rollcall::sys::net::Ready;
 use rollcall::wire::frame::{self, Header, Opcode, Parsed};
 
 use super::kit::{Stage, Told, config, masked, seconds, upgrade_request};
+use crate::bounds;
 
 const SEEDS: u64 = 1_000;
 const STEPS: usize = 400;
@@ -364,10 +365,7 @@ impl Simulation {
 
 #[test]
 fn whatever_happens_nobody_who_behaves_suffers_and_nothing_is_left() {
-    let seeds = std::env::var("SEED").map_or(0..SEEDS, |seed| {
-        let seed = seed.parse().expect("SEED is a number");
-        seed..seed + 1
-    });
+    let seeds = bounds::seeds(SEEDS);
     for seed in seeds {
         let run = || {
             let mut simulation = Simulation::new(seed);
@@ -375,7 +373,7 @@ fn whatever_happens_nobody_who_behaves_suffers_and_nothing_is_left() {
             simulation.end();
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-            eprintln!("it was seed {seed}: SEED={seed} cargo test whatever_happens");
+            eprintln!("it was seed {seed}: ROLLCALL_SEED={seed} cargo test --test main whatever_happens");
             resume_unwind(panic);
         }
     }

@@ -6,6 +6,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::bounds::PATIENCE;
 use rollcall::limits::UNSENT_BYTES_MAX;
 use rollcall::reactor::{
     Accept, Admission, Cause, Config, ConnId, Context, FdTables, Haste, Server, Service, SharedFrame,
@@ -75,7 +76,7 @@ fn start(workers: usize, fd_tables: FdTables) -> Server {
 
 fn connect(server: &Server) -> WebSocket<TcpStream> {
     let stream = TcpStream::connect(server.addresses()[0]).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     tungstenite::client("ws://localhost/", stream).unwrap().0
 }
 
@@ -168,7 +169,7 @@ fn a_worker_that_panics_is_named_and_the_others_drain() {
     members[0].send(Message::text("panic")).unwrap();
     let (ended, has_ended) = channel();
     thread::spawn(move || ended.send(server.join()));
-    assert_eq!(has_ended.recv_timeout(Duration::from_secs(20)), Ok(Err(WorkerId(doomed))), "half alive");
+    assert_eq!(has_ended.recv_timeout(PATIENCE), Ok(Err(WorkerId(doomed))), "half alive");
 }
 
 #[test]

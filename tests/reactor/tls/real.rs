@@ -13,8 +13,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ALL_VERSIONS, ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 
 use super::kit::{Authority, acceptor};
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::bounds::PATIENCE;
 
 fn start(config: Config, listening: Vec<Listen>) -> Result<Server, StartError> {
     let settings = Arc::new(SiteSettings::default());
