@@ -3,4 +3,5 @@
 mod layering;
 mod secrets;
 mod sources;
+mod supply;
 mod tidy;
