@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use tungstenite::Message;
 
 use super::{RSA, SECRET};
+use crate::bounds::PATIENCE;
 use crate::face::binary::{Running, complaint, run, stdout};
 use crate::face::client::{get, upgrade};
 
@@ -78,7 +81,7 @@ fn sighup_reads_the_keys_again_and_a_bad_file_changes_nothing() {
         }
         lines
     };
-    let _anna = upgrade(server.address, &format!("/ws?token={old}"), &[]).unwrap();
+    let (mut anna, _) = upgrade(server.address, &format!("/ws?token={old}"), &[]).unwrap();
     files.write("secret", b"too short");
     server.signal(Signal::HUP);
     let line = until("stay as they were");
@@ -89,7 +92,14 @@ fn sighup_reads_the_keys_again_and_a_bad_file_changes_nothing() {
     until("1 key read again");
     assert_eq!(comes_in(&server, &old), Err(401));
     assert_eq!(comes_in(&server, &token()), Ok(()));
-    assert!(server.get("/metrics").body.contains("rollcall_websockets 1"), "nobody is sent away");
+    // Those who came to try are gone after a moment; she is not.
+    let end = Instant::now() + PATIENCE;
+    while !server.get("/metrics").body.contains("rollcall_websockets 1\n") {
+        assert!(Instant::now() < end, "nobody is sent away");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    anna.send(Message::Ping("there".into())).unwrap();
+    while !matches!(anna.read().unwrap(), Message::Pong(_)) {}
 }
 
 #[test]

@@ -2,17 +2,17 @@
 
 use rollcall::wire::frame::Opcode;
 
-use crate::program::{Bare, run};
+use crate::program::{Bare, run, run_until};
 use crate::server::{Answer, frame, refuse, serve};
 
-const SHORT: &str = "--duration 200ms --warmup 10ms --drain 200ms --connections 2";
+const TWO: &str = "--drain 200ms --connections 2";
 
 #[test]
 fn a_message_without_a_reply_is_lost() {
     let url = serve(Vec::new(), |count, payload| {
         Answer::Bytes(if count == 5 { Vec::new() } else { frame(Opcode::Binary, payload) })
     });
-    let outcome = run("echo", &url, SHORT);
+    let outcome = run_until("echo", &url, TWO, |outcome| outcome.errors("lost: no reply") == 2);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     assert_eq!(outcome.errors("lost: no reply"), 2, "{outcome:?}");
     assert_eq!(outcome.said, "loadtest: 2 error(s): see the table");
@@ -27,8 +27,9 @@ fn a_changed_byte_is_found_wherever_it_is() {
         }
         Answer::Bytes(frame(Opcode::Binary, &payload))
     });
-    let outcome = run("echo", &url, SHORT);
-    assert_eq!(outcome.errors("payload differs from what was sent"), 2, "{outcome:?}");
+    let differs = "payload differs from what was sent";
+    let outcome = run_until("echo", &url, TWO, |outcome| outcome.errors(differs) == 2);
+    assert_eq!(outcome.errors(differs), 2, "{outcome:?}");
     assert_eq!(outcome.code, Some(1));
 }
 
@@ -38,7 +39,7 @@ fn replies_that_are_swapped_or_doubled_are_found() {
         let reply = frame(Opcode::Binary, payload);
         Answer::Bytes(if count == 4 { reply.repeat(2) } else { reply })
     });
-    let outcome = run("echo", &url, SHORT);
+    let outcome = run_until("echo", &url, TWO, |outcome| outcome.code == Some(1));
     assert_eq!(outcome.code, Some(1));
     assert!(
         outcome.errors("a message that nobody awaited") > 0
@@ -52,7 +53,7 @@ fn a_connection_that_ends_is_an_error_with_its_messages() {
     let url = serve(Vec::new(), |count, payload| {
         if count == 9 { Answer::End } else { Answer::Bytes(frame(Opcode::Binary, payload)) }
     });
-    let outcome = run("echo", &url, SHORT);
+    let outcome = run_until("echo", &url, TWO, |outcome| outcome.errors("lost: no reply") == 2);
     assert_eq!(outcome.code, Some(1));
     assert_eq!(outcome.errors("ended by the server without a Close"), 2, "{outcome:?}");
     assert_eq!(outcome.errors("lost: no reply"), 2, "{outcome:?}");
@@ -61,11 +62,13 @@ fn a_connection_that_ends_is_an_error_with_its_messages() {
 #[test]
 fn a_broken_rule_and_a_close_are_named() {
     let masked = |_: usize, _: &[u8]| Answer::Bytes(vec![0x82, 0x80, 1, 2, 3, 4]);
-    let outcome = run("echo", &serve(Vec::new(), masked), SHORT);
-    assert_eq!(outcome.errors("protocol: frame from a server must not be masked"), 2, "{outcome:?}");
+    let broken = "protocol: frame from a server must not be masked";
+    let outcome = run_until("echo", &serve(Vec::new(), masked), TWO, |outcome| outcome.errors(broken) == 2);
+    assert_eq!(outcome.errors(broken), 2, "{outcome:?}");
     let close = |_: usize, _: &[u8]| Answer::Bytes(frame(Opcode::Close, &[0x03, 0xf1]));
-    let outcome = run("echo", &serve(Vec::new(), close), SHORT);
-    assert_eq!(outcome.errors("closed by the server with 1009"), 2, "{outcome:?}");
+    let closed = "closed by the server with 1009";
+    let outcome = run_until("echo", &serve(Vec::new(), close), TWO, |outcome| outcome.errors(closed) == 2);
+    assert_eq!(outcome.errors(closed), 2, "{outcome:?}");
 }
 
 #[test]
@@ -145,8 +148,8 @@ fn workers_that_cannot_be_had_end_the_bare_loop_with_two() {
 #[test]
 fn a_condition_that_does_not_hold_is_one_line_and_exit_code_one() {
     let bare = Bare::start();
-    let outcome =
-        run("echo", &bare.url, &format!("{SHORT} --expect p50<1ns --expect rate>1 --expect errors=0"));
+    let flags = format!("{TWO} --expect p50<1ns --expect rate>1 --expect errors=0");
+    let outcome = run_until("echo", &bare.url, &flags, |outcome| outcome.has("messages", 1.0));
     assert_eq!(outcome.code, Some(1));
     assert!(outcome.said.starts_with("loadtest: expected p50<1ns, but p50_us is "), "{outcome:?}");
     assert_eq!(outcome.said.lines().count(), 1, "{outcome:?}");

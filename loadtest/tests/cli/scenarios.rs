@@ -4,10 +4,8 @@ use std::time::{Duration, Instant};
 
 use rollcall::wire::frame::{Header, Opcode};
 
-use crate::program::{Bare, finish, run, start};
+use crate::program::{Bare, finish, run, run_until, start};
 use crate::server::{Answer, frame, serve};
-
-const SHORT: &str = "--duration 200ms --warmup 50ms";
 
 #[test]
 fn echoes_of_any_size_and_depth_come_back_whole() {
@@ -21,7 +19,7 @@ fn echoes_of_any_size_and_depth_come_back_whole() {
         "--size 1MiB --connections 2 --depth 3 --verify all",
         "--size 20 --connections 300 --threads 3 --source-addresses 2",
     ] {
-        let outcome = run("echo", &bare.url, &format!("{SHORT} {shape}"));
+        let outcome = run_until("echo", &bare.url, shape, |outcome| outcome.has("messages_per_second", 0.1));
         outcome.assert_fine();
         assert!(outcome.figure("messages_per_second") > 0.0, "{shape}: {outcome:?}");
         assert!(outcome.figure("p50_us") <= outcome.figure("max_us"));
@@ -32,7 +30,12 @@ fn echoes_of_any_size_and_depth_come_back_whole() {
 #[test]
 fn the_cost_on_both_sides_and_the_ratio_to_the_bare_loop_are_shown() {
     let bare = Bare::start();
-    let outcome = run("echo", &bare.url, &format!("{SHORT} --bare-url {} --target me", bare.url));
+    let flags = format!("--bare-url {} --target me", bare.url);
+    let outcome = run_until("echo", &bare.url, &flags, |outcome| {
+        ["server_cpu_us_per_message", "load_cpu_us_per_message", "rate_to_bare"]
+            .iter()
+            .all(|figure| outcome.has(figure, 1e-6))
+    });
     outcome.assert_fine();
     assert_eq!(outcome.json["target"], "me");
     assert!(outcome.figure("server_cpu_us_per_message") > 0.0);
@@ -79,7 +82,8 @@ fn pings_and_fragments_among_the_echoes_are_no_errors() {
         bytes.extend_from_slice(&frame(Opcode::Continuation, tail));
         Answer::Bytes(bytes)
     });
-    let outcome = run("echo", &url, &format!("{SHORT} --connections 3 --depth 4"));
+    let outcome =
+        run_until("echo", &url, "--connections 3 --depth 4", |outcome| outcome.has("messages", 1.0));
     outcome.assert_fine();
     assert!(outcome.figure("messages") > 0.0);
 }
@@ -109,7 +113,9 @@ fn idle_connections_answer_pings() {
 #[test]
 fn churned_connections_open_and_close_cleanly() {
     let bare = Bare::start();
-    let outcome = run("churn", &bare.url, &format!("{SHORT} --connections 10 --threads 2"));
+    let outcome = run_until("churn", &bare.url, "--connections 10 --threads 2", |outcome| {
+        outcome.has("connections_per_second", 0.1)
+    });
     outcome.assert_fine();
     assert!(outcome.figure("connections_per_second") > 0.0);
     for step in ["connect", "upgrade", "close"] {
@@ -120,7 +126,9 @@ fn churned_connections_open_and_close_cleanly() {
 #[test]
 fn a_chat_delivers_every_message_to_every_member() {
     let url = serve(Vec::new(), |_, payload| Answer::ToAll(frame(Opcode::Text, payload)));
-    let outcome = run("chat", &url, &format!("{SHORT} --protocol broadcast --connections 7"));
+    let outcome = run_until("chat", &url, "--protocol broadcast --connections 7", |outcome| {
+        outcome.has("deliveries", 49.0)
+    });
     outcome.assert_fine();
     assert!(outcome.figure("rounds") > 0.0 && outcome.figure("deliveries") >= 49.0, "{outcome:?}");
 }
@@ -129,7 +137,8 @@ fn a_chat_delivers_every_message_to_every_member() {
 fn a_fanout_reaches_all_in_order_on_every_thread() {
     let url = serve(Vec::new(), |_, payload| Answer::ToAll(frame(Opcode::Text, payload)));
     for flags in ["--threads 1", "--threads 2", "--threads 2 --rate 100"] {
-        let outcome = run("fanout", &url, &format!("{SHORT} --protocol broadcast --connections 9 {flags}"));
+        let flags = format!("--protocol broadcast --connections 9 {flags}");
+        let outcome = run_until("fanout", &url, &flags, |outcome| outcome.has("deliveries", 9.0));
         outcome.assert_fine();
         assert!(outcome.figure("deliveries") >= 9.0, "{outcome:?}");
     }
@@ -140,19 +149,20 @@ fn what_one_says_to_the_bare_fan_out_reaches_all() {
     // The big ones are more than a read takes.
     let bare = Bare::with("--fan-out --buffer 1KiB");
     for flags in ["--size 20", "--size 60000", "--size 20 --rate 100", "--size 60000 --threads 2"] {
-        let flags = format!("{SHORT} --protocol broadcast --connections 9 {flags}");
-        let outcome = run("fanout", &bare.url, &flags);
+        let flags = format!("--protocol broadcast --connections 9 {flags}");
+        let outcome = run_until("fanout", &bare.url, &flags, |outcome| outcome.has("deliveries", 9.0));
         outcome.assert_fine();
         assert!(outcome.figure("deliveries") >= 9.0, "{flags}: {outcome:?}");
     }
-    run("chat", &bare.url, &format!("{SHORT} --protocol broadcast --connections 7")).assert_fine();
+    let flags = "--protocol broadcast --connections 7";
+    run_until("chat", &bare.url, flags, |outcome| outcome.has("deliveries", 49.0)).assert_fine();
 }
 
 #[test]
 fn the_bare_loop_serves_with_several_workers() {
     let bare = Bare::with("--workers 3");
     // One of them that did not accept would leave a third of these waiting.
-    let outcome = run("echo", &bare.url, &format!("{SHORT} --connections 100"));
+    let outcome = run_until("echo", &bare.url, "--connections 100", |outcome| outcome.has("messages", 100.0));
     outcome.assert_fine();
     assert_eq!(bare.threads(), 3);
     assert!(outcome.figure("messages") >= 100.0, "{outcome:?}");
