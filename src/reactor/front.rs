@@ -1,7 +1,7 @@
 //! For whom a connection is: the address that it came from, or the one that a trusted proxy names; and whether that one
 //! may have it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::Ordering::Relaxed;
 
 use tracing::{debug, warn};
@@ -17,7 +17,7 @@ use crate::reactor::request::Http;
 use crate::reactor::service::Service;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
-use crate::wire::forwarded;
+use crate::wire::forwarded::{self, Source};
 use crate::wire::http::{Head, Refusal};
 use crate::wire::proxy::{self, Malformed, Preface};
 
@@ -63,8 +63,14 @@ impl<N: Net, S: Service> Worker<N, S> {
         } else if address.is_loopback() {
             (Via::Client, Entered::Uncounted)
         } else {
-            (Via::Client, core.fleet.addresses().enter(address, core.now.tick, core.config.addresses))
+            (Via::Client, self.enter(address))
         }
+    }
+
+    /// Counts a connection for `address`, whatever that is.
+    fn enter(&self, address: IpAddr) -> Entered {
+        let core = &self.core;
+        core.fleet.addresses().enter(address, core.now.tick, core.config.addresses)
     }
 
     /// Counts the connection off, where it was counted.
@@ -94,11 +100,13 @@ impl<N: Net, S: Service> Worker<N, S> {
                 let held = (!bytes.is_empty()).then(|| Box::new(Http::holding(bytes)));
                 conn.protocol = Protocol::Http(held);
             }
-            Ok(Preface::Header(len, client)) => {
+            Ok(Preface::Header(len, source)) => {
                 conn.via = Via::Proxy;
                 let listener = conn.listener;
-                if client.is_none_or(|client| self.is_for(id, client)) {
-                    self.core.introduced.extend(client.map(|client| (id.key, client)));
+                if self.is_for(id, source) {
+                    if let Source::Client(client) = source {
+                        self.core.introduced.insert(id.key, client);
+                    }
                     self.behind_preface(id, listener, &mut bytes[len..]);
                 }
             }
@@ -126,28 +134,31 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Why an upgrade would be refused, judged by whom the request is for where a trusted proxy sent it.
     pub(crate) fn behind_proxy(&mut self, id: ConnId, head: &Head<'_>) -> Unwanted {
-        if let Some(client) = self.forwarded_for(id, head) {
-            return match self.settle_origin(id, client) {
-                Ok(unwanted) => unwanted,
-                Err(over) => Unwanted::Over(over),
-            };
-        }
-        self.core.get(id).map_or(Unwanted::No, |conn| conn.unwanted)
+        let source = self.forwarded_for(id, head);
+        self.settle_source(id, source).unwrap_or_else(Unwanted::Over)
     }
 
     /// Whom a request is for, where the proxy that sent it is trusted and says so in `X-Forwarded-For`.
-    fn forwarded_for(&self, id: ConnId, head: &Head<'_>) -> Option<IpAddr> {
+    fn forwarded_for(&self, id: ConnId, head: &Head<'_>) -> Source {
         let proxies = &self.core.config.trusted_proxies;
         let trusted = |address| proxies.iter().any(|network| network.contains(address));
-        self.core.get(id).filter(|conn| conn.via == Via::Proxy)?;
-        forwarded::client(head.list("X-Forwarded-For"), trusted)
+        if self.core.get(id).is_none_or(|conn| conn.via != Via::Proxy) {
+            return Source::Proxy;
+        }
+        forwarded::client(head.elements("X-Forwarded-For"), trusted)
     }
 
     /// Where a request comes from: as its head, the PROXY header or the socket has it.
     pub(crate) fn requester(&mut self, id: ConnId, head: &Head<'_>) -> Option<IpAddr> {
-        let introduced = || self.core.introduced.get(&id.key).copied();
-        let named = self.forwarded_for(id, head).or_else(introduced);
-        named.or_else(|| self.transports.get_mut(id.key as usize)?.peer())
+        if let Source::Client(client) = self.forwarded_for(id, head) {
+            return Some(client);
+        }
+        self.core.introduced.get(&id.key).copied().or_else(|| self.peer(id))
+    }
+
+    /// The address at the other end of the socket.
+    fn peer(&mut self, id: ConnId) -> Option<IpAddr> {
+        self.transports.get_mut(id.key as usize)?.peer()
     }
 
     /// Forgets whom a PROXY header named: the connection is a WebSocket now, or gone.
@@ -162,24 +173,45 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    /// The connection is for `client`. False where it had to be closed.
-    fn is_for(&mut self, id: ConnId, client: IpAddr) -> bool {
-        let Err(over) = self.settle_origin(id, client) else { return true };
+    /// The connection is for `source`. False where it had to be closed.
+    fn is_for(&mut self, id: ConnId, source: Source) -> bool {
+        let Err(over) = self.settle_source(id, source) else { return true };
         self.core.counters().short[Shortage::from(over).index()].add(1);
         self.remove(id, Cause::Closed);
         false
     }
 
-    fn settle_origin(&mut self, id: ConnId, client: IpAddr) -> Result<Unwanted, Over> {
-        debug!(conn = id.to_bits(), peer = %client, "speaks for");
-        let counted = self.count(client);
+    /// Counts the connection for whom a proxy says that it is.
+    fn settle_source(&mut self, id: ConnId, source: Source) -> Result<Unwanted, Over> {
+        match source {
+            Source::Proxy => Ok(self.core.get(id).map_or(Unwanted::No, |conn| conn.unwanted)),
+            Source::Client(client) => {
+                debug!(conn = id.to_bits(), peer = %client, "speaks for");
+                self.settle_origin(id, |worker| worker.count(client))
+            }
+            Source::Unknown => {
+                // One that can't be judged is never free: all of them together are one address, the proxy's.
+                let proxy = self.peer(id).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical();
+                debug!(conn = id.to_bits(), peer = %proxy, "speaks for somebody unknown");
+                self.settle_origin(id, |worker| (Via::Proxy, worker.enter(proxy)))
+            }
+        }
+    }
+
+    /// Counts the connection as `count` does, and for nobody else any more.
+    fn settle_origin(
+        &mut self,
+        id: ConnId,
+        count: impl FnOnce(&Self) -> (Via, Entered),
+    ) -> Result<Unwanted, Over> {
         let Some(conn) = self.core.get_mut(id) else { return Ok(Unwanted::No) };
         let before = std::mem::replace(&mut conn.origin, NONE);
-        let result = conn.come_from(counted).map(|()| conn.unwanted);
         if before != NONE {
             self.core.fleet.addresses().leave(before);
         }
-        result
+        let counted = count(self);
+        let Some(conn) = self.core.get_mut(id) else { return Ok(Unwanted::No) };
+        conn.come_from(counted).map(|()| conn.unwanted)
     }
 }
 

@@ -44,6 +44,7 @@ pub const SUBPROTOCOL_PREFIX: &str = "bearer.";
 
 const MISSING: &str = "a token is needed: as ?token=, Authorization: Bearer, the cookie rollcall_token or a \
                        subprotocol bearer.TOKEN";
+const NO_TEXT: &str = "the token is not text";
 const MISSING_CERTIFICATE: &str = "a client certificate is needed: its common name is the user";
 const NAMELESS: &str = "the client certificate's subject has to have one common name, and that has to be a name: 1 to 128 of \
                         letters, digits, ._:@-";
@@ -69,13 +70,14 @@ impl Gate {
         head: &Head<'_>,
         certified: impl FnOnce() -> Option<Certified>,
     ) -> Result<Option<Entry>, Response> {
-        let mut offered = head.list("Sec-WebSocket-Protocol").peekable();
-        if offered.peek().is_some() && offered.all(|name| name.starts_with(SUBPROTOCOL_PREFIX)) {
+        let mut offered = head.elements("Sec-WebSocket-Protocol").peekable();
+        if offered.peek().is_some() && offered.all(|name| name.starts_with(SUBPROTOCOL_PREFIX.as_bytes())) {
             return Err(Response::refusal(&Refusal { status: 400, reason: ALONE }));
         }
         let token = if self.keys.is_some() { find(head) } else { None };
         match (token, self.auth) {
             (Some(token), _) => {
+                let token = std::str::from_utf8(token).map_err(|_| unauthorized("invalid_token", NO_TEXT))?;
                 let (user, grants) =
                     self.verify(now, token).map_err(|error| unauthorized("invalid_token", &error))?;
                 Ok(Some(Entry::Token(user, grants)))
@@ -128,31 +130,29 @@ fn unauthorized(error: &str, reason: &str) -> Response {
     Response::text(401, reason).with("WWW-Authenticate", challenge)
 }
 
-/// The token of a request: an empty one is none.
-fn find<'a>(head: &Head<'a>) -> Option<&'a str> {
-    let query = head.query().split('&').find_map(|pair| pair.strip_prefix("token="));
+/// The token of a request: an empty one is none, and what stands beside one hides it nowhere, whatever bytes that is.
+fn find<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
+    let given = |token: &&[u8]| !token.is_empty();
+    let query = || {
+        let tokens = head.query().split('&').filter_map(|pair| pair.strip_prefix("token="));
+        tokens.map(str::as_bytes).find(given)
+    };
     let bearer = || {
         // RFC 9110 §11.1: the scheme's name is in any case.
-        let (scheme, token) = head.field("Authorization")?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+        let value = head.values("Authorization").next()?;
+        let (scheme, token) = value.split_at(value.iter().position(|byte| *byte == b' ')?);
+        Some(token.trim_ascii()).filter(|_| scheme.eq_ignore_ascii_case(b"bearer")).filter(given)
     };
     let cookie = || {
-        let pairs = head.fields_named("Cookie").flat_map(|cookies| cookies.split(';'));
-        pairs
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(name, _)| *name == COOKIE)
-            .map(|pair| pair.1)
+        let pairs = head.values("Cookie").flat_map(|cookies| cookies.split(|byte| *byte == b';'));
+        let value = |pair: &'a [u8]| pair.trim_ascii().strip_prefix(COOKIE.as_bytes())?.strip_prefix(b"=");
+        pairs.filter_map(value).find(given)
     };
     let subprotocol = || {
-        let mut names = head.list("Sec-WebSocket-Protocol");
-        names.find_map(|name| name.strip_prefix(SUBPROTOCOL_PREFIX))
+        let names = head.elements("Sec-WebSocket-Protocol");
+        names.filter_map(|name| name.strip_prefix(SUBPROTOCOL_PREFIX.as_bytes())).find(given)
     };
-    let given = |token: &&str| !token.is_empty();
-    query
-        .filter(given)
-        .or_else(|| bearer().filter(given))
-        .or_else(|| cookie().filter(given))
-        .or_else(|| subprotocol().filter(given))
+    query().or_else(bearer).or_else(cookie).or_else(subprotocol)
 }
 
 #[cfg(test)]
@@ -161,13 +161,18 @@ mod tests {
     use crate::wire::http::Fields;
 
     fn with_head<T>(target: &str, fields: &str, look: impl FnOnce(&Head<'_>) -> T) -> T {
-        let text = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+        with_bytes(target, fields.as_bytes(), look)
+    }
+
+    fn with_bytes<T>(target: &str, fields: &[u8], look: impl FnOnce(&Head<'_>) -> T) -> T {
+        let line = format!("GET {target} HTTP/1.1\r\nHost: h\r\n");
         let mut storage = Fields::new();
-        look(&Head::parse(text.as_bytes(), &mut storage).unwrap())
+        look(&Head::parse(&[line.as_bytes(), fields, b"\r\n"].concat(), &mut storage).unwrap())
     }
 
     fn found(target: &str, fields: &str) -> Option<String> {
-        with_head(target, fields, |head| find(head).map(str::to_owned))
+        let text = |token: &[u8]| String::from_utf8(token.to_vec()).unwrap();
+        with_head(target, fields, |head| find(head).map(text))
     }
 
     #[test]
@@ -187,6 +192,34 @@ mod tests {
             ("/ws?xtoken=a", "Sec-WebSocket-Protocol: bearer., chat\r\n", None),
         ] {
             assert_eq!(found(target, fields).as_deref(), token, "{target} {fields}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_ascii_hides_no_token_beside_it() {
+        for bytes in ["Zo\u{eb}".as_bytes(), b"\xff", b"\x80\xfe"] {
+            for (before, after) in [
+                (&b"Cookie: name="[..], &b"; rollcall_token=t"[..]),
+                (b"Cookie: rollcall_token=t; name=", b""),
+                (b"Cookie: name=", b"\r\nCookie: rollcall_token=t"),
+                (b"Cookie: rollcall_token=; a=", b"; rollcall_token=t"),
+                (b"Sec-WebSocket-Protocol: ", b", chat, bearer.t"),
+                (b"Authorization: Basic ", b"\r\nCookie: rollcall_token=t"),
+            ] {
+                let fields = [before, bytes, after, b"\r\n"].concat();
+                let token = with_bytes("/ws", &fields, |head| find(head).map(<[u8]>::to_vec));
+                assert_eq!(token.as_deref(), Some(&b"t"[..]), "{}", fields.escape_ascii());
+            }
+        }
+        assert_eq!(found("/ws?token=&token=t", "").as_deref(), Some("t"));
+    }
+
+    #[test]
+    fn a_token_that_is_no_text_is_refused_and_not_overlooked() {
+        let gate = Gate { keys: Some(Arc::new(Keys::new(Vec::new()))), ..Gate::default() };
+        for fields in [&b"Authorization: Bearer \xff\r\n"[..], b"Cookie: rollcall_token=\xff\r\n"] {
+            let admitted = with_bytes("/ws", fields, |head| gate.admit(Now::default(), head, || None));
+            assert_eq!(admitted.unwrap_err().status, 401, "{}", fields.escape_ascii());
         }
     }
 

@@ -1,7 +1,8 @@
 //! Who stands behind a proxy: `X-Forwarded-For`, read from the right, and the networks whose word is taken for it.
 //!
 //! Each proxy appends the address that it was spoken to from. What stands to the left of the first address that is not
-//! one of our own proxies was written by a stranger, and is never looked at.
+//! one of our own proxies was written by a stranger, and is never looked at: most proxies append to the client's own field,
+//! whatever bytes the client put there.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::str::FromStr;
@@ -68,29 +69,39 @@ impl core::fmt::Display for Network {
     }
 }
 
+/// For whom a proxy of ours says that it speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// For nobody else: it asks for itself.
+    Proxy,
+    /// For a client with that address.
+    Client(IpAddr),
+    /// For somebody, and it can't be told for whom.
+    Unknown,
+}
+
 /// The client behind the proxies: of the elements of all `X-Forwarded-For` fields, in order, the rightmost that is not
-/// `trusted`; where all are, the leftmost. `None` where there is none, or where what a trusted proxy wrote is no address
-/// (`unknown`, RFC 7239 §6.2).
-pub fn client<'a>(
-    elements: impl Iterator<Item = &'a str>,
-    trusted: impl Fn(IpAddr) -> bool,
-) -> Option<IpAddr> {
-    let mut leftmost = None;
+/// `trusted`; where all are, the leftmost. [`Source::Unknown`] where what a trusted proxy wrote is no address (`unknown`,
+/// RFC 7239 §6.2; `unix:`), [`Source::Proxy`] where there is no element.
+pub fn client<'a>(elements: impl Iterator<Item = &'a [u8]>, trusted: impl Fn(IpAddr) -> bool) -> Source {
+    let mut leftmost = Source::Proxy;
     let mut stranger = None;
     for element in elements {
         match address(element) {
             Some(found) if trusted(found) => {
-                leftmost.get_or_insert(found);
+                if leftmost == Source::Proxy {
+                    leftmost = Source::Client(found);
+                }
             }
-            other => stranger = Some(other),
+            other => stranger = Some(other.map_or(Source::Unknown, Source::Client)),
         }
     }
     stranger.unwrap_or(leftmost)
 }
 
 /// An address as proxies write it: bare, with a port, or in brackets.
-fn address(text: &str) -> Option<IpAddr> {
-    let text = text.trim_matches('"');
+fn address(element: &[u8]) -> Option<IpAddr> {
+    let text = core::str::from_utf8(element).ok()?.trim_matches('"');
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
     let found = text
         .parse()
@@ -135,8 +146,11 @@ mod tests {
     #[test]
     fn the_client_is_the_rightmost_stranger() {
         let trusted = |address: IpAddr| network("10.0.0.0/8").contains(address);
-        let client = |fields: &str| client(fields.split(',').map(str::trim), trusted);
-        let is = |text: &str| Some(text.parse().unwrap());
+        let client = |fields: &[u8]| {
+            let elements = fields.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+            client(elements.filter(|element| !element.is_empty()), trusted)
+        };
+        let is = |text: &str| Source::Client(text.parse().unwrap());
         for (fields, expected) in [
             ("203.0.113.7", is("203.0.113.7")),
             ("1.1.1.1, 203.0.113.7, 10.0.0.2", is("203.0.113.7")),
@@ -146,12 +160,17 @@ mod tests {
             ("[2001:db8::1]", is("2001:db8::1")),
             ("::ffff:203.0.113.7", is("203.0.113.7")),
             ("10.0.0.3, 10.0.0.2", is("10.0.0.3")),
-            ("1.1.1.1, unknown", None),
+            ("1.1.1.1, unknown", Source::Unknown),
+            ("unix:", Source::Unknown),
             ("garbage, 203.0.113.7", is("203.0.113.7")),
-            ("203.0.113.7, garbage, 10.0.0.2", None),
-            ("", None),
+            ("caf\u{e9}, 203.0.113.7", is("203.0.113.7")),
+            ("203.0.113.7, garbage, 10.0.0.2", Source::Unknown),
+            ("203.0.113.7, caf\u{e9}, 10.0.0.2", Source::Unknown),
+            ("", Source::Proxy),
         ] {
-            assert_eq!(client(fields), expected, "{fields}");
+            assert_eq!(client(fields.as_bytes()), expected, "{fields}");
         }
+        assert_eq!(client(b"\xff, 203.0.113.7"), is("203.0.113.7"));
+        assert_eq!(client(b"203.0.113.7, \xff"), Source::Unknown);
     }
 }

@@ -142,24 +142,26 @@ impl<'a> Head<'a> {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// The value of the first field of that name, trimmed; `None` where it is absent or not ASCII.
+    /// The value of the first field of that name, trimmed; `None` where it is absent or not ASCII. For a field that is one
+    /// value: what stands beside others in a field is judged by itself, with [`Head::list`], [`Head::elements`] or
+    /// [`Head::values`].
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a str> {
         self.values(name).next().and_then(ascii)
     }
 
-    /// The values of all fields of that name, trimmed, in order; ones that are not ASCII are skipped.
-    pub fn fields_named<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
-        self.values(name).filter_map(ascii)
+    /// The comma-separated elements of all fields of that name, in order, trimmed; empty ones are left out (RFC 9110 §5.6.1),
+    /// and ones that are not ASCII are not. A comma within a quoted string separates too: no list read here has such strings.
+    pub fn elements<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.values(name)
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|element| !element.is_empty())
     }
 
-    /// The comma-separated elements of all fields of that name, trimmed; empty ones are left out (RFC 9110 §5.6.1).
-    /// A comma within a quoted string separates too: no list read here has such strings.
+    /// [`Head::elements`] as text. One that is not ASCII is skipped, and does not hide those beside it.
     pub fn list<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
-        self.fields_named(name)
-            .flat_map(|value| value.split(','))
-            .map(trim)
-            .filter(|element| !element.is_empty())
+        self.elements(name).filter_map(ascii)
     }
 
     /// Whether a list field holds `token`, in any case.
@@ -212,9 +214,9 @@ impl<'a> Head<'a> {
         !close && (self.minor_version == 1 || self.has_token("Connection", "keep-alive"))
     }
 
-    /// The values of all fields of that name as they were sent: whether a field is there at all is asked here, since
-    /// [`Head::field`] does not see one that isn't ASCII.
-    pub(crate) fn values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    /// The values of all fields of that name as they were sent, trimmed, in order. Whether a field is there at all is asked
+    /// here, since [`Head::field`] does not see one that isn't ASCII.
+    pub fn values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         self.fields
             .iter()
             .filter(move |field| field.name.eq_ignore_ascii_case(name))
@@ -333,9 +335,4 @@ const fn is_host(byte: u8) -> bool {
 
 fn ascii(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok().filter(|value| value.is_ascii())
-}
-
-/// Trims a list's element: spaces and tabs (RFC 9110 §5.6.3).
-fn trim(element: &str) -> &str {
-    element.trim_matches([' ', '\t'])
 }

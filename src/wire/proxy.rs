@@ -7,14 +7,15 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::limits::PROXY_HEADER_BYTES_MAX;
+use crate::wire::forwarded::Source;
 
 /// What stands at the front of `bytes`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Preface {
     /// Not all of it has come.
     More,
-    /// So many bytes, and for whom the proxy speaks; nobody where it speaks for itself (`LOCAL`), or doesn't know.
-    Header(usize, Option<IpAddr>),
+    /// So many bytes, and for whom the proxy speaks.
+    Header(usize, Source),
 }
 
 /// It is not a PROXY header.
@@ -55,7 +56,7 @@ fn line(bytes: &[u8]) -> Result<Preface, Malformed> {
     let family = words.next().ok_or(Malformed)?;
     if family == "UNKNOWN" {
         // §2.1: whatever else stands in the line is to be ignored.
-        return Ok(Preface::Header(end + 1, None));
+        return Ok(Preface::Header(end + 1, Source::Unknown));
     }
     let mut address = || words.next().and_then(|word| word.parse::<IpAddr>().ok()).ok_or(Malformed);
     let (source, destination) = (address()?, address()?);
@@ -70,7 +71,7 @@ fn line(bytes: &[u8]) -> Result<Preface, Malformed> {
     if !agrees || words.next().is_some() {
         return Err(Malformed);
     }
-    Ok(Preface::Header(end + 1, Some(source.to_canonical())))
+    Ok(Preface::Header(end + 1, Source::Client(source.to_canonical())))
 }
 
 /// Version 2 (§2.2): the fixed part says how long the rest is; addresses come first in that, then what we don't read.
@@ -89,15 +90,19 @@ fn binary(bytes: &[u8]) -> Result<Preface, Malformed> {
     let Some(rest) = bytes.get(FIXED_BYTES..end) else { return Ok(Preface::More) };
     // §2.2: of LOCAL (0x20) the rest is to be skipped: the proxy itself asks how we are.
     let source = match (fixed[12], fixed[13]) {
-        (0x20, _) => None,
+        (0x20, _) => Source::Proxy,
         // TCP over IPv4: two addresses, two ports.
-        (_, 0x11) => Some(IpAddr::V4(Ipv4Addr::from(*part::<4>(rest, 12)?))),
-        (_, 0x21) => Some(IpAddr::V6(Ipv6Addr::from(*part::<16>(rest, 36)?))),
+        (_, 0x11) => client(Ipv4Addr::from(*part::<4>(rest, 12)?)),
+        (_, 0x21) => client(Ipv6Addr::from(*part::<16>(rest, 36)?)),
         // Unix sockets and datagrams: accepted, and nobody's address (§2.2).
-        (_, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => None,
+        (_, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => Source::Unknown,
         _ => return Err(Malformed),
     };
-    Ok(Preface::Header(end, source.map(|address| address.to_canonical())))
+    Ok(Preface::Header(end, source))
+}
+
+fn client(address: impl Into<IpAddr>) -> Source {
+    Source::Client(address.into().to_canonical())
 }
 
 /// The first bytes of an address block that has to have `least`.
@@ -114,12 +119,12 @@ mod tests {
         [SIGNATURE.as_slice(), &[command, family], &len, block].concat()
     }
 
-    fn is(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+    fn is(text: &str) -> Source {
+        Source::Client(text.parse().unwrap())
     }
 
     /// Headers as proxies send them, and who they are for.
-    fn good() -> Vec<(Vec<u8>, Option<IpAddr>)> {
+    fn good() -> Vec<(Vec<u8>, Source)> {
         let six = [[0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9].as_slice(), &[0; 20]].concat();
         let mapped =
             [[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 203, 0, 113, 7].as_slice(), &[0; 20]].concat();
@@ -127,15 +132,16 @@ mod tests {
         vec![
             (b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\n".to_vec(), is("203.0.113.7")),
             (b"PROXY TCP6 2001:db8::9 ::1 4711 80\r\n".to_vec(), is("2001:db8::9")),
-            (b"PROXY UNKNOWN\r\n".to_vec(), None),
-            (b"PROXY UNKNOWN ffff::1 whatever\r\n".to_vec(), None),
+            (b"PROXY UNKNOWN\r\n".to_vec(), Source::Unknown),
+            (b"PROXY UNKNOWN ffff::1 whatever\r\n".to_vec(), Source::Unknown),
             (v2(0x21, 0x11, &four), is("203.0.113.7")),
             (v2(0x21, 0x11, &[four.as_slice(), &[0x04, 0, 1, 0]].concat()), is("203.0.113.7")),
             (v2(0x21, 0x21, &six), is("2001:db8::9")),
             (v2(0x21, 0x21, &mapped), is("203.0.113.7")),
-            (v2(0x20, 0x00, &[]), None),
-            (v2(0x20, 0x11, &four), None),
-            (v2(0x21, 0x31, &[0; 216]), None),
+            (v2(0x20, 0x00, &[]), Source::Proxy),
+            (v2(0x20, 0x11, &four), Source::Proxy),
+            (v2(0x21, 0x00, &[]), Source::Unknown),
+            (v2(0x21, 0x31, &[0; 216]), Source::Unknown),
         ]
     }
 
@@ -180,7 +186,7 @@ mod tests {
     #[test]
     fn a_line_has_its_longest() {
         let line = |len: usize| [b"PROXY UNKNOWN ".as_slice(), &vec![b'x'; len - 16], b"\r\n"].concat();
-        assert_eq!(read(&line(LINE_BYTES_MAX)), Ok(Preface::Header(LINE_BYTES_MAX, None)));
+        assert_eq!(read(&line(LINE_BYTES_MAX)), Ok(Preface::Header(LINE_BYTES_MAX, Source::Unknown)));
         assert_eq!(read(&line(LINE_BYTES_MAX + 1)), Err(Malformed));
     }
 }

@@ -119,15 +119,57 @@ fn x_forwarded_for_is_believed_from_our_proxies_only() {
     assert_eq!(come(&mut stage, "10.0.0.2", &of("8.8.8.8, 203.0.113.7")).1, Some(429));
     assert_eq!(come(&mut stage, "10.0.0.2", &of("203.0.113.9, 10.0.0.1")).1, Some(101));
     assert_eq!(upgrade(&mut stage, "203.0.113.7").1, Some(429), "come directly, it is the same");
-    // A proxy has no limit of its own, nor has a client that it can't name.
+    // A proxy that asks for itself has no limit.
     for _ in 0..5 {
-        assert_eq!(come(&mut stage, "10.0.0.1", &of("unknown")).1, Some(101));
         assert_eq!(upgrade(&mut stage, "10.0.0.1").1, Some(101));
     }
     // From a stranger the field is a stranger's word.
     assert_eq!(come(&mut stage, "203.0.113.20", &of("203.0.113.30")).1, Some(101));
     assert_eq!(come(&mut stage, "203.0.113.20", &of("203.0.113.31")).1, Some(429));
     assert_eq!(upgrade(&mut stage, "203.0.113.30").1, Some(101));
+}
+
+/// An upgrade with a value of `X-Forwarded-For` that may be any bytes.
+fn upgrade_from(value: &[u8]) -> Vec<u8> {
+    let mut request = upgrade_request("/");
+    request.truncate(request.len() - 2);
+    [&request, b"X-Forwarded-For: ".as_slice(), value, b"\r\n\r\n"].concat()
+}
+
+#[test]
+fn whatever_a_client_writes_before_its_proxy_does_lifts_no_limit() {
+    for before in
+        [&b""[..], b"9.9.9.9, ", b"\xff, ", b"caf\xc3\xa9, ", b"\x80\xff,", b"\", ", b"unknown, ", b"[::1, "]
+    {
+        let mut stage = Stage::new(&limited(2, 0));
+        let request = upgrade_from(&[before, b"203.0.113.7"].concat());
+        let answers = [(); 4].map(|()| come(&mut stage, "10.0.0.1", &request).1);
+        assert_eq!(answers, [Some(101), Some(101), Some(429), Some(429)], "{}", before.escape_ascii());
+        // In a field of its own it does as little.
+        let mut fields = upgrade_from(before);
+        fields.truncate(fields.len() - 2);
+        fields.extend(b"X-Forwarded-For: 203.0.113.8\r\n\r\n");
+        let answers = [(); 3].map(|()| come(&mut stage, "10.0.0.1", &fields).1);
+        assert_eq!(answers, [Some(101), Some(101), Some(429)], "{}", before.escape_ascii());
+    }
+}
+
+#[test]
+fn clients_that_their_proxy_can_not_name_share_the_proxys_limit() {
+    for value in [&b"unknown"[..], b"unix:", b"203.0.113.7, \xff", b"9.9.9.9, nobody", b"\xff"] {
+        for proxy in ["10.0.0.1", "127.0.0.1"] {
+            let mut config = limited(2, 0);
+            config.trusted_proxies.push("127.0.0.0/8".parse().unwrap());
+            let mut stage = Stage::new(&config);
+            let held = [(); 3].map(|()| come(&mut stage, proxy, &upgrade_from(value)));
+            let statuses = held.map(|(_, status)| status);
+            assert_eq!(statuses, [Some(101), Some(101), Some(429)], "{} {proxy}", value.escape_ascii());
+            assert_eq!(come(&mut stage, proxy, &upgrade_from(b"203.0.113.7")).1, Some(101), "a named one");
+            held.iter().for_each(|(id, _)| stage.script.end(*id));
+            stage.settle();
+            assert_eq!(come(&mut stage, proxy, &upgrade_from(value)).1, Some(101), "when they are gone");
+        }
+    }
 }
 
 #[test]
@@ -159,11 +201,15 @@ fn a_proxy_header_says_who_it_is() {
     assert_eq!(come(&mut stage, "10.0.0.1", &forged).1, Some(101));
     let chained = [line("10.0.0.5"), upgrade_for("X-Forwarded-For: 203.0.113.7")].concat();
     assert_eq!(come(&mut stage, "10.0.0.1", &chained).1, Some(429));
-    // A proxy that asks for itself is nobody.
+    // A proxy that asks for itself is nobody; one that doesn't know for whom it speaks is counted.
     for _ in 0..3 {
-        let unknown = [b"PROXY UNKNOWN\r\n".to_vec(), upgrade_request("/")].concat();
-        assert_eq!(come(&mut stage, "10.0.0.1", &unknown).1, Some(101));
+        let local = [b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec(), upgrade_request("/")].concat();
+        assert_eq!(come(&mut stage, "10.0.0.1", &local).1, Some(101));
     }
+    let unknown = [b"PROXY UNKNOWN\r\n".to_vec(), upgrade_request("/")].concat();
+    assert_eq!(come(&mut stage, "10.0.0.1", &unknown).1, Some(101));
+    assert_eq!(come(&mut stage, "10.0.0.1", &unknown).1, Some(429));
+    assert_eq!(come(&mut stage, "10.0.0.2", &unknown).1, Some(101), "each proxy for itself");
     // From a stranger it is no header but a broken request.
     assert_eq!(come(&mut stage, "203.0.113.50", &request("203.0.113.51")).1, Some(400));
     assert_eq!(upgrade(&mut stage, "203.0.113.60").1, Some(101));

@@ -435,6 +435,10 @@ impl Socket for ScriptSocket {
     fn finish(&mut self) {
         self.with(|peer| peer.finished = true);
     }
+
+    fn peer(&self) -> Option<IpAddr> {
+        self.with(|peer| peer.address)
+    }
 }
 
 impl Drop for ScriptSocket {

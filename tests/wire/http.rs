@@ -50,7 +50,7 @@ fn head_is_taken_apart() {
         assert_eq!(head.field("HOST"), Some("example.com:80"));
         assert_eq!(head.field("empty"), Some(""));
         assert_eq!(head.field("none"), None);
-        assert_eq!(head.fields_named("x-LIST").collect::<Vec<_>>(), ["a, b,,\tc", "d"]);
+        assert_eq!(head.values("x-LIST").collect::<Vec<_>>(), [&b"a, b,,\tc"[..], b"d"]);
         assert_eq!(head.list("x-list").collect::<Vec<_>>(), ["a", "b", "c", "d"]);
         assert!(head.has_token("X-List", "C") && !head.has_token("X-List", "a, b"));
     })
@@ -61,7 +61,17 @@ fn head_is_taken_apart() {
 fn field_that_is_not_ascii_is_not_seen_as_text() {
     with("GET / HTTP/1.1\r\nHost: h\r\nName: ü\r\nName: u\r\n\r\n", |head| {
         assert_eq!(head.field("name"), None);
-        assert_eq!(head.fields_named("name").collect::<Vec<_>>(), ["u"]);
+        assert_eq!(head.list("name").collect::<Vec<_>>(), ["u"]);
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_element_that_is_not_ascii_hides_none_beside_it() {
+    with("GET / HTTP/1.1\r\nHost: h\r\nConnection: ü, close\r\nList: a,ü , b\r\nExpect: ü,100-continue\r\n\r\n", |head| {
+        assert_eq!(head.list("list").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(head.elements("list").collect::<Vec<_>>(), [&b"a"[..], "ü".as_bytes(), b"b"]);
+        assert!(!head.keeps_alive() && head.expects_continue());
     })
     .unwrap();
 }

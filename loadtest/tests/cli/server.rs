@@ -162,7 +162,7 @@ fn upgrade_it(
     let head = Head::parse(&request, &mut fields).map_err(|refusal| std::io::Error::other(refusal.reason))?;
     let key = head.field("Sec-WebSocket-Key").expect("a key");
     let mut response = Vec::new();
-    let offers = || head.fields_named("Sec-WebSocket-Extensions").map(str::as_bytes);
+    let offers = || head.values("Sec-WebSocket-Extensions");
     let agreed = deflate.and_then(|mode| offer::accept(offers(), mode).expect("a list of extensions"));
     upgrade::write_accept(key, None, agreed.as_ref().map(|(_, value)| &**value), &mut response);
     Ok((response, agreed.map(|(agreed, _)| agreed)))

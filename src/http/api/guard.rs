@@ -132,7 +132,7 @@ impl Guard {
         let response =
             Response { status: 204, content_type: "", fields: Vec::new(), body: (&b""[..]).into() };
         let response = response.with("Allow", allow);
-        if self.reader(head).is_none() || head.field("Access-Control-Request-Method").is_none() {
+        if self.reader(head).is_none() || head.values("Access-Control-Request-Method").next().is_none() {
             return response;
         }
         response

@@ -229,8 +229,9 @@ fn given<'de: 'a, 'a, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'a
 impl Body<'_> {
     fn read<'a>(head: &Head<'_>, body: &'a [u8]) -> Result<Body<'a>, Refused> {
         // A form that some page posts can't have this type, and what has it a browser asks about first.
-        let media = head.field("Content-Type").and_then(|value| value.split(';').next()).unwrap_or_default();
-        if !media.trim().eq_ignore_ascii_case("application/json") {
+        let media =
+            head.values("Content-Type").next().and_then(|value| value.split(|byte| *byte == b';').next());
+        if !media.is_some_and(|media| media.trim_ascii().eq_ignore_ascii_case(b"application/json")) {
             return Err(Refused::new(415, "send JSON, with Content-Type: application/json"));
         }
         if body.is_empty() {
