@@ -95,7 +95,8 @@ impl Display for Shortage {
     }
 }
 
-/// Why a connection that was accepted will not be let in: what was found then, in a byte.
+/// Why a connection that was accepted may not be let in: what was found then, in a byte. It is looked at again when it asks to
+/// be, which may be long after on a connection that a proxy keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Unwanted {
     /// Nothing was found.
@@ -125,13 +126,24 @@ impl<M> Core<M> {
         if self.fleet.is_draining() {
             return Some(Shortage::Draining);
         }
-        let fleet = &self.fleet;
-        match unwanted {
-            Unwanted::Surplus => Some(Shortage::Connections(fleet.connections(), fleet.max_connections())),
-            Unwanted::Scarce => Some(Shortage::Descriptors(self.id)),
+        let found = match unwanted {
+            Unwanted::Surplus => self.surplus(),
+            Unwanted::Scarce => self.is_scarce().then_some(Shortage::Descriptors(self.id)),
             Unwanted::Over(over) => Some(over.into()),
-            Unwanted::No => self.memory_shortage().or_else(|| self.mail_shortage()),
-        }
+            Unwanted::No => None,
+        };
+        found.or_else(|| self.memory_shortage()).or_else(|| self.mail_shortage())
+    }
+
+    /// Whether the worker still has hardly a descriptor left.
+    fn is_scarce(&self) -> bool {
+        self.fleet.workers()[self.id.index()].scarce.load(Relaxed)
+    }
+
+    /// Whether one that came as one too many still is: it is counted among those that are held.
+    fn surplus(&self) -> Option<Shortage> {
+        let (held, most) = (self.fleet.connections(), self.fleet.max_connections());
+        (held > most).then_some(Shortage::Connections(held, most))
     }
 
     fn memory_shortage(&self) -> Option<Shortage> {

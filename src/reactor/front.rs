@@ -10,7 +10,7 @@ use crate::limits::INTRODUCED_KEPT;
 use crate::reactor::addresses::{Entered, Over};
 use crate::reactor::admission::{Shortage, Unwanted};
 use crate::reactor::arena::NONE;
-use crate::reactor::conn::{Conn, Protocol, Via};
+use crate::reactor::conn::{Conn, Flag, Protocol, Via};
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
 use crate::reactor::request::Http;
@@ -184,7 +184,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Counts the connection for whom a proxy says that it is.
     fn settle_source(&mut self, id: ConnId, source: Source) -> Result<Unwanted, Over> {
         match source {
-            Source::Proxy => Ok(self.core.get(id).map_or(Unwanted::No, |conn| conn.unwanted)),
+            Source::Proxy => self.settle_again(id),
             Source::Client(client) => {
                 debug!(conn = id.to_bits(), peer = %client, "speaks for");
                 self.settle_origin(id, |worker| worker.count(client))
@@ -196,6 +196,19 @@ impl<N: Net, S: Service> Worker<N, S> {
                 self.settle_origin(id, |worker| (Via::Proxy, worker.enter(proxy)))
             }
         }
+    }
+
+    /// A connection that was kept may ask long after it came: whether its address has too many is asked again.
+    fn settle_again(&mut self, id: ConnId) -> Result<Unwanted, Over> {
+        let Some(conn) = self.core.get_mut(id) else { return Ok(Unwanted::No) };
+        let (via, unwanted) = (conn.via, conn.unwanted);
+        if !matches!(unwanted, Unwanted::Over(_)) || !conn.flags.has(Flag::Served) {
+            return Ok(unwanted);
+        }
+        conn.unwanted = Unwanted::No;
+        let introduced = self.core.introduced.get(&id.key).copied();
+        let Some(address) = introduced.or_else(|| self.peer(id)) else { return Ok(Unwanted::No) };
+        self.settle_origin(id, |worker| (via, worker.enter(address.to_canonical())))
     }
 
     /// Counts the connection as `count` does, and for nobody else any more.

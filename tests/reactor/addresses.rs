@@ -184,6 +184,38 @@ fn a_proxied_client_that_goes_makes_room() {
     }
 }
 
+#[test]
+fn a_kept_connection_of_an_address_that_had_too_many_is_let_in_when_it_has_not() {
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let header = b"PROXY TCP4 203.0.113.7 10.0.0.1 4711 80\r\n";
+    for (address, preface, config) in [
+        ("203.0.113.7", &b""[..], limited(2, 0)),
+        ("10.0.0.1", &header[..], Config { proxy_protocol: true, ..limited(2, 0) }),
+    ] {
+        let mut stage = Stage::new(&config);
+        let upgrade = [preface, &upgrade_request("/")].concat();
+        let held = [(); 2].map(|()| come(&mut stage, address, &upgrade).0);
+        let kept = [(); 2].map(|()| come(&mut stage, address, &[preface, GET].concat()).0);
+        assert_eq!(send(&mut stage, kept[0], &upgrade_request("/")), Some(429), "it still has");
+        for id in [kept[0], held[0]] {
+            stage.script.end(id);
+            stage.settle();
+        }
+        assert_eq!(send(&mut stage, kept[1], &upgrade_request("/")), Some(101), "{address}");
+        assert_eq!(come(&mut stage, address, &upgrade).1, Some(429));
+    }
+}
+
+#[test]
+fn a_kept_connection_of_an_address_that_came_too_fast_is_let_in_later() {
+    let mut stage = Stage::new(&limited(0, 1));
+    let get = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let fast: Vec<_> = (0..4).map(|_| come(&mut stage, "203.0.113.7", get)).collect();
+    assert!(fast.iter().all(|(_, status)| *status == Some(200)), "{fast:?}");
+    stage.pass(seconds(20));
+    assert_eq!(send(&mut stage, fast[3].0, &upgrade_request("/")), Some(101));
+}
+
 fn proxied() -> Config {
     Config { proxy_protocol: true, ..limited(1, 0) }
 }

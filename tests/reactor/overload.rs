@@ -124,6 +124,53 @@ fn at_the_last_descriptors_an_upgrade_is_refused_and_not_left_in_the_queue() {
     assert_eq!(come(&mut stage).0, 101);
 }
 
+/// An upgrade on a connection that was kept, and the status that answers it.
+fn ask_again(stage: &mut Stage, kept: usize) -> u16 {
+    stage.send(kept, &upgrade_request("/"));
+    told(&stage.script.written(kept)).0
+}
+
+/// A connection on which a page was asked for: a proxy keeps those for whoever comes next.
+fn kept(stage: &mut Stage) -> usize {
+    let id = stage.script.connect();
+    stage.send(id, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(told(&stage.script.written(id)).0, 200);
+    id
+}
+
+#[test]
+fn a_kept_connection_that_came_while_the_server_was_full_is_let_in_when_it_is_not() {
+    let mut stage = Stage::new(&Config { max_connections: 3, ..config() });
+    let held: Vec<usize> = (0..3).map(|_| stage.open()).collect();
+    let [first, second] = [(); 2].map(|()| kept(&mut stage));
+    assert_eq!(ask_again(&mut stage, first), 503, "it still is");
+    for id in [first, held[0]] {
+        stage.script.end(id);
+        stage.settle();
+    }
+    assert_eq!(stage.fleet.connections(), 3);
+    assert_eq!(ask_again(&mut stage, second), 101);
+    assert_eq!(come(&mut stage).0, 503, "and there is no room for more than there was");
+    held[1..].iter().for_each(|id| still_served(&mut stage, *id));
+}
+
+#[test]
+fn a_kept_connection_that_came_with_the_last_descriptors_is_let_in_when_there_are_more() {
+    let mut stage = Stage::new(&config());
+    let held = stage.open();
+    let [refused, later] = [(); 2].map(|()| {
+        let id = stage.script.connect();
+        stage.script.peer(id, |peer| peer.scarce = true);
+        stage.send(id, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(told(&stage.script.written(id)).0, 200);
+        id
+    });
+    assert_eq!(ask_again(&mut stage, refused), 503);
+    stage.script.end(held);
+    stage.settle();
+    assert_eq!(ask_again(&mut stage, later), 101);
+}
+
 /// Posts letters to the other worker, which takes none.
 struct Poster;
 
