@@ -248,6 +248,10 @@ impl Service for Site {
         }
     }
 
+    fn owes(&self, cx: &Context<'_, Letter>, conn: ConnId) -> bool {
+        Site::is_presence(cx, conn) && self.presence.owes(cx, conn)
+    }
+
     fn closed(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, cause: Cause) {
         tracing::debug!(conn = conn.to_bits(), cause = cause.label(), "closed");
         if Site::is_presence(cx, conn) {

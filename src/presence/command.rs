@@ -96,6 +96,19 @@ impl<'a> Command<'a> {
     pub const fn gathers(&self) -> bool {
         matches!(self, Command::Who { .. } | Command::Watch { .. } | Command::Presence { .. })
     }
+
+    /// Whether its answer is what one home says.
+    #[must_use]
+    pub const fn asks(&self) -> bool {
+        matches!(
+            self,
+            Command::Join { .. }
+                | Command::Leave { .. }
+                | Command::Say { .. }
+                | Command::Tell { .. }
+                | Command::Status { .. }
+        )
+    }
 }
 
 /// Why a command is not done.

@@ -12,6 +12,7 @@ pub(crate) use orders::Broadcasts;
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::limits::COMMANDS_REFUSED_MAX;
 use crate::presence::burst::{Burst, COMMAND_CREDIT};
 use crate::presence::envelope::{Address, Asker, Client, Envelope, Frame, Leaving, Ticket};
 use crate::presence::event;
@@ -43,7 +44,9 @@ struct Seat {
     /// What it may send: [`COMMAND_CREDIT`] for each command.
     credit: u32,
     /// Commands in a row that got 429.
-    refused: u16,
+    refused: u8,
+    /// Commands that a home is yet to answer; [`OWED_MAX`]: it isn't known how many.
+    owed: u8,
     /// It was sent away, for this.
     sent_away: Option<Reason>,
     said_away: bool,
@@ -55,6 +58,10 @@ struct Seat {
 }
 
 const _: () = assert!(size_of::<Seat>() <= 88);
+const _: () = assert!(COMMANDS_REFUSED_MAX < u8::MAX as u32);
+
+/// Commands without an answer that are counted.
+const OWED_MAX: u8 = u8::MAX;
 
 impl Seat {
     /// What it may send now.
@@ -76,6 +83,18 @@ impl Seat {
             self.refused = 0;
         }
         left.is_some()
+    }
+
+    /// A home was asked for an answer to one of its commands.
+    fn owe(&mut self) {
+        self.owed = self.owed.saturating_add(1);
+    }
+
+    /// A home has answered one.
+    fn settle(&mut self) {
+        if self.owed < OWED_MAX {
+            self.owed = self.owed.saturating_sub(1);
+        }
     }
 
     fn is_away(&self) -> bool {
@@ -150,6 +169,12 @@ impl Edge {
         pending.map_or(0, |pending| pending.waiting())
     }
 
+    /// Whether some command of a client is yet to be answered.
+    #[must_use]
+    pub fn owes(&self, slot: u32) -> bool {
+        self.seats.get(slot as usize).is_some_and(|seat| seat.owed > 0 || seat.pending.is_some())
+    }
+
     /// Who a client is.
     #[must_use]
     pub fn user(&self, slot: u32) -> Option<&Name> {
@@ -218,6 +243,7 @@ impl Edge {
             beat: now.tick,
             credit: Burst::of(rules).most,
             refused: 0,
+            owed: 0,
             sent_away: None,
             said_away: false,
             page_away: false,

@@ -11,7 +11,6 @@ use crate::limits::{
     DEAD_TICKS, DEAD_WAIT_TICKS, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX,
 };
 use crate::reactor::admission::Unwanted;
-use crate::reactor::arena::NONE;
 use crate::reactor::conn::{Conn, Flag, Life, Protocol, Via};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
@@ -226,13 +225,13 @@ impl<N: Net, S: Service> Worker<N, S> {
         let end = self.core.now.tick.after(self.core.timing.close);
         let Some(conn) = self.core.get_mut(id) else { return };
         match conn.life {
-            Life::Open => {
+            Life::Open if !conn.flags.has(Flag::Ended) => {
                 conn.deadline = at;
                 conn.flags.set(Flag::Drains);
             }
             // Kept for a request that may never come: nothing is lost, once the last response has left.
             Life::Http if matches!(conn.protocol, Protocol::Http(None)) && conn.flags.has(Flag::Served) => {
-                if conn.outbox.is_none() && conn.dirty == NONE {
+                if !conn.has_output() {
                     return self.remove(id, Cause::Drain);
                 }
                 conn.life = Life::Ending;

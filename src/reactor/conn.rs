@@ -5,7 +5,7 @@
 //!            +--+
 //!            v  |           Close sent                 Close received
 //! accept -> Http -> Open ----------------> Closing -----------------+
-//!            |       |  Close received: answered                    v
+//!            |       |  Close received: answered; end of stream     v
 //!            |       +-----------------------------------------> Ending -- all written --> gone, or Lingering
 //!            |          refused, or the last response               ^                          |
 //!            +------------------------------------------------------+        end of stream, deadline -> gone
@@ -74,7 +74,8 @@ pub(crate) struct Conn {
     pub(crate) last_heard: Tick,
     /// The tick under which its one valid entry stands in the wheel.
     pub(crate) armed: Tick,
-    /// `Http`: for the request, its answer or the next one. `Open`: for the drain, with `Drains`. `Closing` to `Lingering`: for the end.
+    /// `Http`: for the request, its answer or the next one. `Open`: for the drain, with `Drains`; for the last answers, with
+    /// `Ended`. `Closing` to `Lingering`: for the end.
     pub(crate) deadline: Tick,
     /// The tick of `pulse`, where that has one.
     pulse_at: Tick,
@@ -218,6 +219,11 @@ impl Conn {
     /// Bytes that the socket did not take.
     pub(crate) fn backlog(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.len())
+    }
+
+    /// Whether something that was sent has not left.
+    pub(crate) fn has_output(&self) -> bool {
+        self.outbox.is_some() || self.dirty != NONE
     }
 
     /// Whether so much waits for its peer to read that it isn't read itself.

@@ -257,11 +257,12 @@ impl<M> Core<M> {
         }
     }
 
-    /// Queues a Close for an open connection and moves it to `life`; says whether it was open.
+    /// Queues a Close for an open connection and moves it to `life`; says whether it was open. No Close is waited for of one
+    /// whose stream has ended.
     pub(crate) fn leave_open(&mut self, id: ConnId, life: Life, close: &Close<'_>) -> bool {
         let end = self.now.tick.after(self.timing.close);
         let Some(conn) = self.get_mut(id).filter(|conn| conn.life == Life::Open) else { return false };
-        conn.life = life;
+        conn.life = if conn.flags.has(Flag::Ended) { Life::Ending } else { life };
         conn.deadline = end;
         let (payload, len) = close.payload();
         self.append(id, false, |out| frame::write(out, Opcode::Close, &payload[..len], None));

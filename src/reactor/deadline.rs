@@ -120,6 +120,10 @@ pub(crate) fn next(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
 }
 
 fn of_open(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
+    if conn.flags.has(Flag::Ended) {
+        // It is open for its last answers alone.
+        return (conn.deadline, Deadline::End);
+    }
     let beat = match (timing.mode, conn.beat()) {
         (HeartbeatMode::Client, _) if conn.is_stuffed() => {
             (conn.last_heard.after(u32::MAX / 4), Deadline::Silence)

@@ -72,6 +72,9 @@ impl<N: Net, S: Service> Worker<N, S> {
             Deadline::Progress => self.remove_slow(id),
             Deadline::Message => self.give_up_message(id),
             Deadline::Drain => self.say_goodbye(id),
+            Deadline::End if self.core.get(id).is_some_and(|conn| conn.life == Life::Open) => {
+                self.give_up_answers(id);
+            }
             Deadline::End => self.remove(id, Cause::Closed),
         }
     }

@@ -64,7 +64,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Takes one read's outcome but for its bytes. Returns how many there are.
     fn heard(&mut self, id: ConnId, result: io::Result<usize>) -> Option<usize> {
         match result {
-            Ok(0) => self.on_end(id),
+            Ok(0) => self.on_end(id, Cause::Lost),
             Ok(len) => {
                 self.on_arrival(id, len);
                 return Some(len);
@@ -122,20 +122,23 @@ impl<N: Net, S: Service> Worker<N, S> {
             return self.core.unserved.keep_end(id, end);
         }
         match end {
-            End::Told => self.on_end(id),
+            End::Told => self.on_end(id, Cause::Lost),
             End::Broken(error) => self.broken(id, &error),
         }
     }
 
-    /// The peer has ended its stream.
-    pub(crate) fn on_end(&mut self, id: ConnId) {
+    /// The peer has ended its stream, by its word (`Lost`) or not (`Reset`).
+    pub(crate) fn on_end(&mut self, id: ConnId, cause: Cause) {
         let Some(conn) = self.core.get_mut(id) else { return };
+        if conn.life == Life::Open {
+            return self.half_close(id, cause);
+        }
         conn.flags.set(Flag::Ended);
         match conn.life {
             Life::Http => self.http_end(id),
-            Life::Open | Life::Closing => self.remove(id, Cause::Lost),
-            Life::Ending if conn.outbox.is_some() || conn.dirty != crate::reactor::arena::NONE => {}
-            Life::Ending | Life::Lingering => self.remove(id, Cause::Closed),
+            // No Close will come that ours has to wait for.
+            Life::Closing | Life::Ending if conn.has_output() => conn.life = Life::Ending,
+            _ => self.remove(id, Cause::Closed),
         }
     }
 
@@ -271,7 +274,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         conn.life = Life::Ending;
         conn.flags.set(Flag::Ended);
         // Where nothing is left to write, the flush will not come by.
-        if conn.outbox.is_none() && conn.dirty == crate::reactor::arena::NONE {
+        if !conn.has_output() {
             self.remove(id, Cause::Closed);
         }
     }
@@ -284,7 +287,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         } else if let Some(conn) = self.core.get_mut(id) {
             // In the closing handshake: there is nothing more to say.
             conn.life = Life::Ending;
-            if conn.outbox.is_none() && conn.dirty == crate::reactor::arena::NONE {
+            if !conn.has_output() {
                 self.remove(id, Cause::Protocol);
             }
         }

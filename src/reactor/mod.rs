@@ -15,6 +15,7 @@
 //! | [`addresses`], [`admission`] | limits per address; whether there is room for one more, and when to come back |
 //! | `core`, `conn`, `deadline` | a worker's state, one connection's, and which of its deadlines is next |
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
+//! | `half_closed` | clients that have ended their streams and are still answered |
 //! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
 //! | `transport`, [`tls`] | what carries a connection's bytes |
 //! | [`outbox`], [`mailbox`], `arena`, `random` | queued bytes, mail, a turn's output, dice |
@@ -34,6 +35,7 @@ mod fire;
 pub mod fleet;
 mod flush;
 mod front;
+mod half_closed;
 mod hear;
 pub mod ids;
 mod input;

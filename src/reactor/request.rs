@@ -407,7 +407,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         let now = self.core.now.tick;
         let timing = self.core.timing;
         let Some(conn) = self.core.get_mut(id) else { return };
-        let keep_alive = manner.keep_alive && !conn.flags.has(Flag::Ended) && !draining;
+        // Where the client has ended its stream, requests that came before that are still to be answered.
+        let keep_alive = manner.keep_alive && !draining;
         conn.flags.set(Flag::Served);
         if keep_alive {
             conn.deadline = now.after(timing.keep_alive);

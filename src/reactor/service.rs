@@ -51,6 +51,14 @@ pub trait Service {
         let _ = (cx, conn);
     }
 
+    /// Whether the connection is yet to be sent answers to what it has said. Asked once its client has ended its stream, and
+    /// then in each turn until it isn't, or [`close_timeout`](crate::reactor::Config::close_timeout) is over: until then the
+    /// connection is open.
+    fn owes(&self, cx: &Context<'_, Self::Mail>, conn: ConnId) -> bool {
+        let _ = (cx, conn);
+        false
+    }
+
     /// An open connection is gone; its `ConnId` is never used again. Called once for each that was opened.
     fn closed(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, cause: Cause) {
         let _ = (cx, conn, cause);

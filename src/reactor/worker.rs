@@ -49,6 +49,8 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) unread: VecDeque<ConnId>,
     /// Connections that writing has brought to their end.
     pub(crate) doomed: Vec<(ConnId, Cause)>,
+    /// Open connections whose clients have ended their streams and are still answered, with what they will have ended by.
+    pub(crate) half_closed: Vec<(ConnId, Cause)>,
     /// Entries of the arena under way whose connections have a backlog.
     pub(crate) backlogged: Vec<usize>,
     pub(crate) letters: VecDeque<Letter<S::Mail>>,
@@ -131,6 +133,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             crowded: false,
             unread: VecDeque::new(),
             doomed: Vec::new(),
+            half_closed: Vec::new(),
             backlogged: Vec::new(),
             letters: VecDeque::new(),
             mail_waits: false,
@@ -294,6 +297,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.service_due = self.service.tick(&mut Context { core: &mut self.core });
         self.service_called = self.core.now.tick;
         self.settle();
+        self.end_half_closed();
         self.ring();
         self.flush();
         // A write that failed may have moved the service to end or answer others: nothing would wake us for them.
@@ -341,6 +345,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.dead.shrink_to(MAIL_KEPT);
         self.unread.shrink_to(MAIL_KEPT);
         self.doomed.shrink_to(MAIL_KEPT);
+        self.half_closed.shrink_to(MAIL_KEPT);
         self.backlogged.shrink_to(MAIL_KEPT);
         self.scratch.shrink_to(WRITEV_BYTES_MIN);
         let mailbox = &self.core.mailboxes[self.core.id.index()];

@@ -231,6 +231,12 @@ impl Presence {
         self.act(cx);
     }
 
+    /// Whether a client is yet to be sent answers to its commands.
+    #[must_use]
+    pub fn owes(&self, cx: &Context<'_, Letter>, conn: ConnId) -> bool {
+        cx.tag(conn).is_some_and(|tag| self.node.edge().owes(Tag(tag).slot()))
+    }
+
     /// A letter from another worker.
     pub fn mail(&mut self, cx: &mut Context<'_, Letter>, letter: Letter) {
         self.node.mail(cx.now(), letter);

@@ -4,6 +4,7 @@ mod addresses;
 mod bulk;
 mod calls;
 mod deflate;
+mod half_closed;
 mod heartbeat;
 mod hostile;
 mod kit;

@@ -355,7 +355,10 @@ impl Servers {
         } else {
             for client in &mut self.clients {
                 client.over = true;
-                self.scripts[client.worker].end(client.id);
+                let script = &self.scripts[client.worker];
+                // One that takes its last answers byte by byte would be waited for.
+                script.peer(client.id, |peer| peer.write_most = usize::MAX);
+                script.end(client.id);
             }
             self.pass(seconds(150));
             assert_eq!(self.fleet.connections(), 0);

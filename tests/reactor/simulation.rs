@@ -123,7 +123,7 @@ impl Client {
     fn take_frames(&mut self) {
         if !self.upgraded {
             let Some(end) = self.incoming.windows(4).position(|window| window == b"\r\n\r\n") else { return };
-            self.over = !self.incoming.starts_with(b"HTTP/1.1 101 ");
+            self.over |= !self.incoming.starts_with(b"HTTP/1.1 101 ");
             self.upgraded = true;
             self.incoming.drain(..end + 4);
         }
@@ -328,6 +328,8 @@ impl Simulation {
             return self.each_was_told_of_once();
         }
         for client in &self.clients {
+            // One that takes its last answers byte by byte would be waited for.
+            self.stage.script.peer(client.id, |peer| peer.write_most = usize::MAX);
             match self.dice.below(3) {
                 0 => self.stage.script.end(client.id),
                 1 => self.stage.script.peer(client.id, |peer| peer.room = 0),

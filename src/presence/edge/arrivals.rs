@@ -96,6 +96,7 @@ impl Edge {
 
     pub(crate) fn answered<F: Frame>(&mut self, asker: Asker, answer: Answer, out: &mut Outgoing<F>) {
         let client = asker.at.client;
+        self.settle(asker);
         let seat = self.seat(client);
         let json = match (asker.ticket, &answer) {
             (Ticket::Command(seq), answer) => event::answer(seq, answer),
@@ -117,6 +118,15 @@ impl Edge {
             _ => {}
         }
         tell_desk(asker.ticket, answer, out);
+    }
+
+    /// A command that a home was asked about is owed no answer any more.
+    fn settle(&mut self, asker: Asker) {
+        if let Ticket::Command(_) = asker.ticket
+            && let Some(seat) = self.seat_mut(asker.at.client)
+        {
+            seat.settle();
+        }
     }
 
     /// A client's place in a room counts from the answer on: what was said before is not delivered. One that said `join`,
@@ -146,6 +156,7 @@ impl Edge {
     /// A home could not be asked.
     pub(crate) fn refused<F: Frame>(&mut self, asker: Asker, envelope: &Envelope<F>, out: &mut Outgoing<F>) {
         let client = asker.at.client;
+        self.settle(asker);
         if self.seat(client).is_some() {
             match envelope {
                 Envelope::Join { room, again: false, .. } => {

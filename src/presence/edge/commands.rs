@@ -111,6 +111,7 @@ impl Edge {
         }
         self.is_let_in(slot)?;
         let asker = Asker { at: self.address(slot), ticket: Ticket::Command(seq) };
+        let asks = command.asks();
         match command {
             Command::Heartbeat | Command::Auth { .. } => {}
             Command::Join { room } => {
@@ -146,6 +147,9 @@ impl Edge {
                 let link = self.seats[slot as usize].link;
                 out.effects.push(Effect::Text { link, json: event::done(seq) });
             }
+        }
+        if asks {
+            self.seats[slot as usize].owe();
         }
         Ok(())
     }

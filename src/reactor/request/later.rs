@@ -1,6 +1,5 @@
 //! What becomes of a request after its turn: the answer that came later, or the time that was up.
 
-use crate::reactor::arena::NONE;
 use crate::reactor::conn::{Life, Protocol};
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId};
@@ -59,7 +58,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         if waits {
             return;
         }
-        if conn.outbox.is_none() && conn.dirty == NONE {
+        if !conn.has_output() {
             return self.remove(id, Cause::Closed);
         }
         if conn.life == Life::Http {

@@ -160,11 +160,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    /// The socket's stream has ended. Without the peer's word for it, it may be somebody else who ended it.
+    /// The socket's stream has ended. Without the peer's word for it, it may be somebody else who ended it: what came before
+    /// was the peer's, and is answered.
     fn cut(&mut self, id: ConnId) {
         let ended = self.core.tls_link(id).is_none_or(Link::has_ended);
-        let said = self.core.get(id).is_some_and(|conn| matches!(conn.life, Life::Ending | Life::Lingering));
-        if ended || said { self.on_end(id) } else { self.remove(id, Cause::Reset) }
+        self.on_end(id, if ended { Cause::Lost } else { Cause::Reset });
     }
 
     /// The peer broke TLS or gave it up: our alert is on its way, and nothing follows.

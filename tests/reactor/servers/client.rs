@@ -47,8 +47,9 @@ impl Client {
     pub(super) fn take(&mut self) {
         if !self.upgraded {
             let Some(end) = self.incoming.windows(4).position(|window| window == b"\r\n\r\n") else { return };
-            self.over = !self.incoming.starts_with(b"HTTP/1.1 101 ");
-            self.upgraded = !self.over;
+            self.upgraded = self.incoming.starts_with(b"HTTP/1.1 101 ");
+            // One that has broken off may be answered nevertheless.
+            self.over |= !self.upgraded;
             self.incoming.drain(..end + 4);
         }
         while !self.over {

@@ -26,6 +26,37 @@ fn a_clean_end_is_told_from_a_cut() {
 }
 
 #[test]
+fn what_was_said_before_the_end_is_answered_whether_the_end_is_told_or_not() {
+    for (clean, cause) in [(true, Cause::Lost), (false, Cause::Reset)] {
+        let mut secure = Secure::new();
+        let mut client = secure.open();
+        client.write(&masked(Opcode::Text, b"hi"));
+        if clean {
+            client.session.send_close_notify();
+        }
+        let records = client.records();
+        secure.stage.script.arrive(client.id, &records);
+        secure.stage.script.end(client.id);
+        secure.stage.settle();
+        client.take(&secure.stage.script);
+        assert_eq!(client.frames(), [(Opcode::Text, b"hi".to_vec())], "told: {clean}");
+        assert!(secure.stage.script.is_closed(client.id));
+        assert_eq!(secure.stage.worker.service().causes(), [cause]);
+
+        let mut page = secure.connect();
+        page.settle(&mut secure.stage);
+        page.write(&b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3));
+        let records = page.records();
+        secure.stage.script.arrive(page.id, &records);
+        secure.stage.script.end(page.id);
+        secure.stage.settle();
+        page.take(&secure.stage.script);
+        assert_eq!(page.received().windows(9).filter(|part| part == b"HTTP/1.1 ").count(), 3);
+        assert!(secure.stage.script.is_closed(page.id));
+    }
+}
+
+#[test]
 fn every_end_of_ours_says_so() {
     let mut secure = Secure::new();
     let mut closed = secure.open();
