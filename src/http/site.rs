@@ -13,6 +13,8 @@
 //! A further service is a further [`Purpose`]: a path in [`Purpose::of_path`], and an arm where a connection's events
 //! are handed on.
 
+mod index;
+
 use std::sync::Arc;
 
 use crate::http::api::Api;
@@ -21,6 +23,7 @@ use crate::http::assets::{self, Asset};
 use crate::http::health;
 use crate::http::memory::Weigh;
 use crate::http::metrics::Metrics;
+use crate::http::site::index::index;
 use crate::limits::VERIFY_UNITS;
 use crate::reactor::{
     Accept, Admission, Answer, Cause, ConnId, Context, Fleet, RequestId, Service, WorkerId,
@@ -294,6 +297,23 @@ impl Service for Site {
         }
     }
 
+    fn judge(
+        &mut self,
+        cx: &mut Context<'_, Letter>,
+        request: RequestId,
+        head: &Head<'_>,
+    ) -> Option<Response> {
+        match (self.page_of(cx, request, head), head.method) {
+            (None, _) => Some(Response::text(404, NOT_FOUND)),
+            (Some((Page::Api, _)), _) => self.api.judge(cx, request, head),
+            (Some((Page::Metrics, _)), "GET" | "HEAD") => {
+                self.api.admit(cx, request, head).err().map(|refused| refused.response())
+            }
+            (Some(_), "GET" | "HEAD" | "OPTIONS") => None,
+            (Some(_), _) => Some(not_allowed()),
+        }
+    }
+
     fn request(
         &mut self,
         cx: &mut Context<'_, Letter>,
@@ -301,8 +321,7 @@ impl Service for Site {
         head: &Head<'_>,
         body: &[u8],
     ) -> Answer {
-        let side = self.settings.side(cx.listener(request.conn));
-        let Some(page) = Page::of_path(head.path()).filter(|page| page.is_served(side)) else {
+        let Some((page, side)) = self.page_of(cx, request, head) else {
             return Answer::Now(Response::text(404, NOT_FOUND));
         };
         if page == Page::Api {
@@ -311,7 +330,7 @@ impl Service for Site {
         Answer::Now(match head.method {
             "GET" | "HEAD" => self.page(cx, request, page, side, head),
             "OPTIONS" => Response::text(200, ALLOW).with("Allow", ALLOW),
-            _ => Response::text(405, "only GET and HEAD").with("Allow", ALLOW),
+            _ => not_allowed(),
         })
     }
 
@@ -321,6 +340,12 @@ impl Service for Site {
 }
 
 impl Site {
+    /// What a plain request asks for, where its listener serves that, and as which.
+    fn page_of(&self, cx: &Context<'_, Letter>, request: RequestId, head: &Head<'_>) -> Option<(Page, Side)> {
+        let side = self.settings.side(cx.listener(request.conn));
+        Page::of_path(head.path()).filter(|page| page.is_served(side)).map(|page| (page, side))
+    }
+
     /// When clients have to show a token, as `--auth` has it.
     fn auth(&self) -> &'static str {
         let gate = &self.settings.presence.gate;
@@ -372,27 +397,13 @@ fn earliest(a: Option<Tick>, b: Option<Tick>) -> Option<Tick> {
     }
 }
 
+fn not_allowed() -> Response {
+    Response::text(405, "only GET and HEAD").with("Allow", ALLOW)
+}
+
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 const NOT_FOUND: &str = "not found; / says what exists";
 const NO_SERVICE: &str = "no WebSocket lives here; /ws knows who is there, /echo sends every message back";
-
-fn index(side: Side) -> String {
-    let paths = [
-        (Page::Upgradable, "/ws       a WebSocket that knows who is there; so is / itself"),
-        (Page::Upgradable, "/echo     a WebSocket that sends every message back"),
-        (Page::Asset(Asset::Client), "/rollcall.js  the client for pages: import { connect } from it"),
-        (Page::Healthz, "/healthz  200 while every worker turns"),
-        (Page::Readyz, "/readyz   200 while connections are welcome"),
-        (Page::Metrics, "/metrics  figures in OpenMetrics text, for who has the API's key"),
-        (Page::Api, "/api/v1   who is there, and what to do with them, in JSON; see the README"),
-    ];
-    let mut text = format!("rollcall {}: a WebSocket server\n", env!("CARGO_PKG_VERSION"));
-    for (_, line) in paths.into_iter().filter(|(page, _)| page.is_served(side)) {
-        text.push('\n');
-        text.push_str(line);
-    }
-    text
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,24 +1,21 @@
-//! HTTP requests on a connection: heads and bodies that may arrive in parts, pipelined, answered now or later; and the
-//! upgrade that makes the connection a WebSocket.
+//! HTTP requests on a connection: heads and bodies that may arrive in parts, pipelined, answered now or later.
 
 mod later;
+mod upgrade;
 
 use std::mem;
 
 use crate::limits::{PIPELINE_BYTES_MAX, READ_BUFFER_BYTES};
-use crate::reactor::config::Deflate;
 use crate::reactor::conn::{Conn, Flag, Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Deferred;
 use crate::reactor::ids::{ConnId, RequestId};
-use crate::reactor::service::{Accept, Admission, Answer, Service};
+use crate::reactor::service::{Answer, Service};
 use crate::reactor::tls::link::{HANDSHAKE, UNEXPECTED};
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
-use crate::wire::deflate::offer::{self, Agreement, Mode};
 use crate::wire::http::{self, Body, Chunks, Fields, Head, Refusal, Response};
-use crate::wire::session::{Role, Session};
-use crate::wire::upgrade::{self, Upgrade};
+use crate::wire::upgrade::is_upgrade;
 
 /// What a connection holds of requests that have not been served.
 #[derive(Debug, Default)]
@@ -37,8 +34,8 @@ struct Progress {
     need: usize,
     /// Some of it has come, and it has its deadline.
     begun: bool,
-    /// The client was told to go on with its body.
-    continued: bool,
+    /// Its head was judged, and the client may go on with its body.
+    judged: bool,
     /// A chunked body: its data, and how much of the input behind the head it was decoded from.
     chunked: Option<(Chunks, Vec<u8>, usize)>,
     /// The request that was served and is not answered.
@@ -72,7 +69,20 @@ impl Manner {
         }
     }
 
-    const LAST: Manner = Manner { head_only: false, keep_alive: false, old: false };
+    /// The last answer of a connection. RFC 9110 §9.3.2: none to HEAD has a body, a refusal neither.
+    fn last(method: &str) -> Manner {
+        Manner { head_only: method == "HEAD", keep_alive: false, old: false }
+    }
+}
+
+/// The method of a request that may not be whole, or no request at all.
+fn method_of(input: &[u8]) -> &'static str {
+    if input.starts_with(b"HEAD ") { "HEAD" } else { "" }
+}
+
+/// How many bytes of empty lines stand before the next request.
+fn empty_lines(input: &[u8]) -> usize {
+    2 * input.chunks_exact(2).take_while(|pair| *pair == b"\r\n").count()
 }
 
 /// What became of a request.
@@ -105,7 +115,7 @@ impl Http {
 
     /// Bytes that are no request yet.
     pub(crate) fn holding(buffer: Vec<u8>) -> Http {
-        Http { buffer, progress: Progress::default() }
+        Http { buffer, progress: Progress { begun: true, ..Progress::default() } }
     }
 
     /// The bytes that [`Http::holding`] holds.
@@ -179,7 +189,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// A client that speaks no TLS to a port that does: it is answered in plain.
     pub(crate) fn not_tls(&mut self, id: ConnId) {
-        self.refuse(id, &Refusal { status: 400, reason: "this port speaks TLS: use https:// or wss://" });
+        self.refuse(id, "", &Refusal { status: 400, reason: "this port speaks TLS: use https:// or wss://" });
     }
 
     /// Serves the requests in `input`; returns how much of it is done with, or `None` where what follows was handed on
@@ -192,6 +202,12 @@ impl<N: Net, S: Service> Worker<N, S> {
                 progress.put_off = true;
                 self.core.counters().deferred[Deferred::Input as usize].add(1);
                 self.list(id);
+                break;
+            }
+            // RFC 9112 §2.2: empty lines before a request are ignored; some clients send one behind a body.
+            let empty = if progress.begun { 0 } else { empty_lines(&input[used..]) };
+            used += empty;
+            if matches!(input[used..], [] | [b'\r']) && !progress.begun {
                 break;
             }
             match self.request(id, &input[used..], progress) {
@@ -210,7 +226,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         if conn.life != Life::Http {
             return Some(input.len());
         }
-        if used < input.len() && progress.waiting.is_none() && !progress.put_off {
+        let empty = empty_lines(&input[used..]);
+        if !matches!(input[used + empty..], [] | [b'\r']) && progress.waiting.is_none() && !progress.put_off {
             if stuffed {
                 progress.stuffed = true;
                 conn.flags.set(Flag::Paused);
@@ -249,7 +266,11 @@ impl<N: Net, S: Service> Worker<N, S> {
             .get(id)
             .is_some_and(|conn| !conn.flags.has(Flag::Served) && now.has_reached(conn.deadline));
         if late {
-            return self.refuse(id, &Refusal { status: 408, reason: "the request took too long" });
+            return self.refuse(
+                id,
+                method_of(input),
+                &Refusal { status: 408, reason: "the request took too long" },
+            );
         }
         let max = self.core.config.max_head_bytes;
         let head_len = match http::head_len(input, progress.scanned) {
@@ -258,16 +279,19 @@ impl<N: Net, S: Service> Worker<N, S> {
                 progress.scanned = input.len();
                 return Step::More;
             }
-            _ => return self.refuse(id, &Refusal { status: 431, reason: "the request head is too large" }),
+            _ => {
+                let refusal = Refusal { status: 431, reason: "the request head is too large" };
+                return self.refuse(id, method_of(input), &refusal);
+            }
         };
         progress.scanned = head_len.saturating_sub(4);
         let mut fields = Fields::new();
         let head = match Head::parse(&input[..head_len], &mut fields) {
             Ok(head) => head,
-            Err(refusal) => return self.refuse(id, &refusal),
+            Err(refusal) => return self.refuse(id, method_of(input), &refusal),
         };
         self.core.work.charge_head(head_len);
-        let step = if upgrade::is_upgrade(&head) {
+        let step = if is_upgrade(&head) {
             self.upgrade(id, &head, head_len)
         } else {
             self.plain(id, &head, head_len, input, progress)
@@ -276,59 +300,6 @@ impl<N: Net, S: Service> Worker<N, S> {
             *progress = Progress { waiting: progress.waiting, ..Progress::default() };
         }
         step
-    }
-
-    fn upgrade(&mut self, id: ConnId, head: &Head<'_>, head_len: usize) -> Step {
-        let upgrade = match Upgrade::check(head) {
-            Ok(upgrade) => upgrade,
-            Err(refusal) => return self.refuse(id, &refusal),
-        };
-        let unwanted = self.behind_proxy(id, head);
-        if let Some(shortage) = self.core.shortage(unwanted) {
-            let response = self.core.refusal(shortage);
-            self.respond(id, response, Manner::LAST);
-            return Step::Refused;
-        }
-        let deflate = match self.agree(&upgrade) {
-            Ok(deflate) => deflate,
-            Err(refusal) => return self.refuse(id, &refusal),
-        };
-        match self.service.admit(&mut Context { core: &mut self.core }, id, &upgrade) {
-            Admission::Refuse(response) => self.refuse_with(id, response),
-            Admission::Accept(accept) => {
-                self.open(id, upgrade.key, &accept, deflate);
-                Step::Upgraded(head_len)
-            }
-        }
-    }
-
-    /// What is agreed about compression: how, and the answer's words for it.
-    fn agree(&self, upgrade: &Upgrade<'_>) -> Result<Option<(Agreement, String)>, Refusal> {
-        let mode = match self.core.config.deflate {
-            Deflate::Off => return Ok(None),
-            Deflate::Shared => Mode::Shared,
-            Deflate::PerConnection => Mode::PerConnection,
-        };
-        offer::accept(upgrade.head.values("Sec-WebSocket-Extensions"), mode)
-            .map_err(|_| Refusal { status: 400, reason: "Sec-WebSocket-Extensions is no list of extensions" })
-    }
-
-    fn open(&mut self, id: ConnId, key: &str, accept: &Accept, deflate: Option<(Agreement, String)>) {
-        let Some(conn) = self.core.get_mut(id) else { return };
-        let (agreement, extensions) = deflate.unzip();
-        conn.life = Life::Open;
-        conn.tag = accept.tag;
-        conn.deflate = agreement;
-        conn.protocol = Protocol::Frames(Session::new(Role::Server));
-        let (subprotocol, extensions) = (accept.subprotocol.as_deref(), extensions.as_deref());
-        self.core.append(id, true, |out| upgrade::write_accept(key, subprotocol, extensions, out));
-        let counters = self.core.counters();
-        counters.upgrades.add(1);
-        counters.open.add(1);
-        self.forget_introduction(id);
-        self.first_beat(id);
-        self.service.open(&mut Context { core: &mut self.core }, id);
-        self.settle();
     }
 
     fn plain(
@@ -342,7 +313,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let limit = self.core.config.max_body_bytes;
         let behind = &input[head_len..];
         let (len, body) = match head.body(limit) {
-            Err(refusal) => return self.refuse_body(id, head, &refusal),
+            Err(refusal) => return self.refuse_body(id, head, progress, &refusal),
             Ok(Body::Length(len)) if behind.len() >= len => (len, &behind[..len]),
             Ok(Body::Length(len)) => {
                 progress.need = head_len + len;
@@ -351,13 +322,13 @@ impl<N: Net, S: Service> Worker<N, S> {
             Ok(Body::Chunked) => {
                 let (chunks, body, decoded) = progress.chunked.get_or_insert_default();
                 match chunks.read(&behind[*decoded..], body, limit) {
-                    Err(refusal) => return self.refuse_body(id, head, &refusal),
+                    Err(refusal) => return self.refuse_body(id, head, progress, &refusal),
                     Ok((taken, false)) => {
                         *decoded += taken;
                         // Framing may outweigh the data it frames, but not without end.
                         if *decoded > 2 * limit {
                             let refusal = Refusal { status: 413, reason: "the body is too large" };
-                            return self.refuse_body(id, head, &refusal);
+                            return self.refuse_body(id, head, progress, &refusal);
                         }
                         return self.await_body(id, head, progress);
                     }
@@ -394,12 +365,29 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    /// RFC 9110 §10.1.1: a client that expects `100 Continue` holds its body back until it is told to go on.
+    /// A body is to come: it is read where the service would take the request. RFC 9110 §10.1.1: a client that expects
+    /// `100 Continue` holds its body back until it is told to go on.
     fn await_body(&mut self, id: ConnId, head: &Head<'_>, progress: &mut Progress) -> Step {
-        if head.expects_continue() && !mem::replace(&mut progress.continued, true) {
+        if mem::replace(&mut progress.judged, true) {
+            return Step::More;
+        }
+        if let Some(response) = self.judge(id, head) {
+            return self.refuse_with(id, head.method, response);
+        }
+        if head.expects_continue() {
             self.core.append(id, true, |out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
         }
         Step::More
+    }
+
+    /// What the service refuses a request with before it has its body.
+    fn judge(&mut self, id: ConnId, head: &Head<'_>) -> Option<Response> {
+        // The number that it will have, unless others are served before its body has come.
+        let request = RequestId { conn: id, serial: self.core.next_request };
+        self.core.requester = self.requester(id, head);
+        let response = self.service.judge(&mut Context { core: &mut self.core }, request, head);
+        self.core.requester = None;
+        response
     }
 
     fn respond(&mut self, id: ConnId, mut response: Response, manner: Manner) {
@@ -425,25 +413,26 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.arm(id);
     }
 
-    fn refuse(&mut self, id: ConnId, refusal: &Refusal) -> Step {
-        self.refuse_with(id, Response::refusal(refusal))
+    fn refuse(&mut self, id: ConnId, method: &str, refusal: &Refusal) -> Step {
+        self.refuse_with(id, method, Response::refusal(refusal))
     }
 
     /// Answers what came in the place of a request, and ends the connection.
     pub(crate) fn reject(&mut self, id: ConnId, refusal: &Refusal) {
-        self.refuse(id, refusal);
+        self.refuse(id, "", refusal);
     }
 
-    /// Refuses a request whose head is good, in the service's words.
-    fn refuse_body(&mut self, id: ConnId, head: &Head<'_>, refusal: &Refusal) -> Step {
-        let response = self.service.refusal(head, refusal);
-        self.refuse_with(id, response)
+    /// Refuses a request whose head is good, in the service's words: for its body, unless it would be refused without one.
+    fn refuse_body(&mut self, id: ConnId, head: &Head<'_>, progress: &Progress, refusal: &Refusal) -> Step {
+        let judged = if progress.judged { None } else { self.judge(id, head) };
+        let response = judged.unwrap_or_else(|| self.service.refusal(head, refusal));
+        self.refuse_with(id, head.method, response)
     }
 
     /// Answers and ends the connection: nothing behind a refused request is ever read as another one.
-    fn refuse_with(&mut self, id: ConnId, response: Response) -> Step {
+    fn refuse_with(&mut self, id: ConnId, method: &str, response: Response) -> Step {
         self.core.counters().refuse(response.status);
-        self.respond(id, response, Manner::LAST);
+        self.respond(id, response, Manner::last(method));
         Step::Refused
     }
 }

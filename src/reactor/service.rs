@@ -64,6 +64,18 @@ pub trait Service {
         let _ = (cx, conn, cause);
     }
 
+    /// Judges an HTTP request by its head, where its body is still to come: what is returned is the answer, the body isn't read
+    /// and the connection ends with it. A request that is let through here is judged again when it is whole.
+    fn judge(
+        &mut self,
+        cx: &mut Context<'_, Self::Mail>,
+        request: RequestId,
+        head: &Head<'_>,
+    ) -> Option<Response> {
+        let _ = (cx, request, head);
+        None
+    }
+
     /// An HTTP request, with its whole body.
     fn request(
         &mut self,

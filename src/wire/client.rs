@@ -130,7 +130,7 @@ pub fn check_response_to(
         _ => return Err(HandshakeError::NotHttp),
     }
     // The fields of a response are read as those of a request are.
-    let head = Head { method: "", target: "/", minor_version: 1, fields: response.headers };
+    let head = Head { method: "", target: "/", minor_version: 1, fields: response.headers, authority: None };
     check_status(response.code, &head)?;
     let accept = accept_key(text(&encode(nonce)));
     let accepts = head.values("Sec-WebSocket-Accept").collect::<Vec<_>>();

@@ -94,6 +94,8 @@ pub struct Head<'a> {
     pub minor_version: u8,
     /// The fields, in order.
     pub fields: &'a [httparse::Header<'a>],
+    /// Whom an absolute target asks.
+    pub(crate) authority: Option<&'a str>,
 }
 
 impl<'a> Head<'a> {
@@ -124,10 +126,17 @@ impl<'a> Head<'a> {
             return Err(Refusal::new(400, "malformed request"));
         };
         let (authority, target) = split_target(target)?;
-        let head = Head { method, target, minor_version, fields: headers };
-        head.check_host(authority)?;
+        let head = Head { method, target, minor_version, fields: headers, authority };
+        head.check_host()?;
         head.check_framing()?;
         Ok(head)
+    }
+
+    /// Whom the request asks, as `host` or `host:port`: as an absolute target has it, else as `Host` has it, else nobody (`""`).
+    #[must_use]
+    pub fn host(&self) -> &'a str {
+        // RFC 9112 §3.2.2: beside an absolute target the server must ignore Host.
+        self.authority.or_else(|| self.field("Host")).unwrap_or_default()
     }
 
     /// The path, percent-encoded as sent.
@@ -223,22 +232,21 @@ impl<'a> Head<'a> {
             .map(|field| field.value.trim_ascii())
     }
 
-    fn check_host(&self, authority: Option<&str>) -> Result<(), Refusal> {
+    fn check_host(&self) -> Result<(), Refusal> {
         let mut hosts = self.values("Host");
         let host = hosts.next();
         if hosts.next().is_some() {
             // RFC 9112 §3.2: 400 to more than one.
             return Err(Refusal::new(400, "more than one Host"));
         }
-        match (host, authority) {
+        let is_good = |host: &[u8]| !host.is_empty() && host.iter().copied().all(is_host);
+        match host {
             // RFC 9112 §3.2: 400 to an HTTP/1.1 request without one.
-            (None, _) if self.minor_version == 1 => Err(Refusal::new(400, "no Host")),
-            (Some(host), _) if !host.iter().copied().all(is_host) || host.is_empty() => {
-                Err(Refusal::new(400, "malformed Host"))
-            }
-            // RFC 9112 §3.2.2 has the target win; a request that contradicts itself means nobody well.
-            (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority.as_bytes()) => {
-                Err(Refusal::new(400, "Host is not the target's"))
+            None if self.minor_version == 1 => Err(Refusal::new(400, "no Host")),
+            Some(host) if !is_good(host) => Err(Refusal::new(400, "malformed Host")),
+            // RFC 9110 §4.2.1, §4.2.4: no empty host, and nobody's name before it.
+            _ if self.authority.is_some_and(|authority| !is_good(authority.as_bytes())) => {
+                Err(Refusal::new(400, "malformed host in the target"))
             }
             _ => Ok(()),
         }

@@ -25,7 +25,8 @@ pub struct Upgrade<'a> {
 /// Whether the request wants to become something other than HTTP: it has an `Upgrade` field that names `websocket`.
 #[must_use]
 pub fn is_upgrade(head: &Head<'_>) -> bool {
-    head.has_token("Upgrade", "websocket")
+    // RFC 9110 §7.8: a server must ignore the field in an HTTP/1.0 request.
+    head.minor_version == 1 && head.has_token("Upgrade", "websocket")
 }
 
 impl<'a> Upgrade<'a> {

@@ -129,6 +129,10 @@ impl Service for Recorder {
         }
     }
 
+    fn judge(&mut self, _: &mut Context<'_, ()>, _: RequestId, head: &Head<'_>) -> Option<Response> {
+        (head.path() == "/nowhere").then(|| Response::text(404, "no"))
+    }
+
     fn request(&mut self, cx: &mut Context<'_, ()>, id: RequestId, head: &Head<'_>, body: &[u8]) -> Answer {
         self.told.push(Told::Request(head.target.to_owned(), body.to_vec()));
         if let Some(cost) = head.path().strip_prefix("/cost/") {

@@ -7,6 +7,7 @@ use rollcall::reactor::Config;
 use rollcall::wire::frame::Opcode;
 
 use super::kit::{SECOND, Stage, Told, config, masked, plain, seconds, upgrade_request};
+use super::slow::House;
 
 const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -94,6 +95,104 @@ fn an_answer_that_does_not_come_is_503_after_a_second() {
     assert_eq!(stage.script.written(id), b"");
     stage.pass(Duration::from_millis(200));
     assert_eq!(statuses(&stage.script.written(id)), [503, 200]);
+}
+
+#[test]
+fn no_refusal_of_a_head_request_has_a_body() {
+    // RFC 9110 §9.3.2
+    let long = format!("HEAD / HTTP/1.1\r\nHost: x\r\nA: {}", "x".repeat(HEAD_BYTES_MAX));
+    let upgrade = String::from_utf8(upgrade_request("/")).unwrap().replace("GET", "HEAD");
+    for (request, status) in [
+        ("HEAD / HTTP/1.1\r\n\r\n", 400),
+        ("HEAD / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400),
+        ("HEAD / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", 413),
+        ("HEAD / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        ("HEAD / HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+        (long.as_str(), 431),
+        (upgrade.as_str(), 405),
+        ("HEAD / HTTP/1.1\r\nHost: x\r\n", 408),
+    ] {
+        for method in ["HEAD", "GET"] {
+            let mut stage = Stage::new(&config());
+            let id = stage.script.connect();
+            stage.send(id, request.replacen("HEAD", method, 1).as_bytes());
+            stage.pass(seconds(11));
+            let written = text(&stage.script.written(id));
+            if method == "HEAD" || status != 405 {
+                assert_eq!(statuses(written.as_bytes()), [status], "{method} {request}");
+                assert_eq!(written.ends_with("\r\n\r\n"), method == "HEAD", "{request}: {written}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_upgrade_in_http_1_0_is_a_plain_request() {
+    // RFC 9110 §7.8
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    let request = String::from_utf8(upgrade_request("/a")).unwrap().replace("HTTP/1.1", "HTTP/1.0");
+    stage.send(id, request.as_bytes());
+    assert_eq!(statuses(&stage.script.written(id)), [200]);
+    assert_eq!(stage.told(), [Told::Request("/a".into(), vec![])]);
+}
+
+#[test]
+fn empty_lines_before_a_request_are_ignored_and_begin_none() {
+    // RFC 9112 §2.2
+    for lines in [&b"\r\n"[..], b"\r\n\r\n\r\n", b"\r"] {
+        let mut stage = Stage::new(&config());
+        let id = stage.script.connect();
+        stage.send(id, &[&b"\r\n"[..], GET, lines].concat());
+        assert_eq!(statuses(&stage.script.written(id)), [200]);
+        // The next request has as long as if nothing had come, and the line may come in parts.
+        stage.pass(seconds(60));
+        assert_eq!(stage.script.written(id), b"");
+        let rest = if lines == b"\r" { &b"\n"[..] } else { lines };
+        stage.send(id, &[rest, GET].concat());
+        assert_eq!(statuses(&stage.script.written(id)), [200]);
+        stage.send(id, lines);
+        stage.pass(seconds(76));
+        assert!(stage.script.is_closed(id));
+        assert_eq!(stage.script.written(id), b"", "and none is refused");
+    }
+}
+
+#[test]
+fn the_body_of_a_request_that_is_refused_by_its_head_is_not_read() {
+    for framing in ["Content-Length: 100000", "Transfer-Encoding: chunked", "Content-Length: 99999999999"] {
+        let mut stage = Stage::new(&config());
+        let id = stage.script.connect();
+        let head = format!("POST /nowhere HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n{framing}\r\n\r\n");
+        stage.send(id, head.as_bytes());
+        assert_eq!(statuses(&stage.script.written(id)), [404], "{framing}");
+        stage.send(id, &[b'x'; 10_000]);
+        assert_eq!((stage.worker.held_bytes(), stage.told()), (0, vec![]), "{framing}");
+    }
+}
+
+#[test]
+fn without_a_key_no_body_is_read_for_the_api() {
+    for (line, status) in [
+        ("POST /api/v1/broadcast", 401),
+        ("GET /api/v1/users", 401),
+        ("GET /metrics", 401),
+        ("POST /nowhere", 404),
+        ("POST /healthz", 405),
+    ] {
+        for framing in ["Content-Length: 100000", "Transfer-Encoding: chunked", "Content-Length: 99999999999"]
+        {
+            let mut house = House::new(&config());
+            let id = house.script.connect();
+            let head = format!("{line} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n{framing}\r\n\r\n");
+            house.script.arrive(id, head.as_bytes());
+            house.script.settle(&mut house.worker);
+            assert_eq!(statuses(&house.script.written(id)), [status], "{line} {framing}");
+            house.script.arrive(id, &[b'x'; 10_000]);
+            house.script.settle(&mut house.worker);
+            assert_eq!(house.worker.held_bytes(), 0, "{line} {framing}");
+        }
+    }
 }
 
 #[test]

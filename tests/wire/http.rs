@@ -92,8 +92,22 @@ fn absolute_target_is_reduced_to_its_path() {
 }
 
 #[test]
+fn host_beside_an_absolute_target_is_ignored() {
+    // RFC 9112 §3.2.2
+    for (target, host, expected) in
+        [("http://other:80/a", "h", "other:80"), ("http://h/a", "h", "h"), ("/a", "h:81", "h:81")]
+    {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(with(&request, |head| head.host().to_owned()).as_deref(), Ok(expected));
+    }
+    assert_eq!(with("GET / HTTP/1.0\r\n\r\n", |head| head.host().to_owned()).as_deref(), Ok(""));
+}
+
+#[test]
 fn target_that_is_no_path_is_refused() {
-    for target in ["*", "h:80", "http://other/", "http://h?q", "ftp://h/", "/a#b", "/ü", "a"] {
+    for target in
+        ["*", "h:80", "http:///", "http://u@h/", "http://a,b/", "http://h?q", "ftp://h/", "/a#b", "/ü", "a"]
+    {
         assert_eq!(status(&format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")), 400, "{target}");
     }
 }

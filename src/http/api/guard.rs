@@ -77,7 +77,7 @@ impl Guard {
             Access::UnixSocket if is_forwarded(head) => Err(Refused::new(401, NO_KEY)),
             Access::UnixSocket => self.no_foreign_page(head).map(|()| Caller::UnixSocket),
             Access::Admin { loopback } => {
-                if loopback && !is_loopback(head.field("Host").unwrap_or_default()) {
+                if loopback && !is_loopback(head.host()) {
                     // A page may have its own name lead here (DNS rebinding): its requests bear that name.
                     let error = "ask this address as http://127.0.0.1:PORT, or send a key";
                     return Err(Refused::new(403, error));
@@ -90,7 +90,7 @@ impl Guard {
     /// A page elsewhere may well post to an address that only the operator reaches; what the browser says of the page can't
     /// be forged by it.
     fn no_foreign_page(&self, head: &Head<'_>) -> Result<(), Refused> {
-        let host = head.field("Host").unwrap_or_default();
+        let host = head.host();
         let own = |origin: &str| {
             let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
             rest.is_some_and(|rest| rest.eq_ignore_ascii_case(host))
@@ -245,6 +245,22 @@ mod tests {
             assert_eq!(admitted(&here, &format!("Host: {host}\r\n")), Err(403), "{host}");
             assert_eq!(admitted(&beyond, &format!("Host: {host}\r\n")), Ok(Caller::Admin), "{host}");
         }
+    }
+
+    #[test]
+    fn an_absolute_target_says_whom_a_request_asks_whatever_its_host_says() {
+        let admit = |target: &str, lines: &str| {
+            let text = format!("POST {target} HTTP/1.1\r\n{lines}\r\n");
+            let mut fields = Fields::new();
+            let head = Head::parse(text.as_bytes(), &mut fields).unwrap();
+            guard(ADMIN).admit(&head, 0).map_err(|refused| refused.status)
+        };
+        let (here, elsewhere) =
+            ("http://127.0.0.1:80/api/v1/broadcast", "http://example.org/api/v1/broadcast");
+        assert_eq!(admit(here, "Host: example.org\r\n"), Ok(Caller::Admin));
+        assert_eq!(admit(elsewhere, "Host: 127.0.0.1:80\r\n"), Err(403));
+        assert_eq!(admit(here, "Host: a\r\nOrigin: http://127.0.0.1:80\r\n"), Ok(Caller::Admin));
+        assert_eq!(admit(here, "Host: a\r\nOrigin: http://a\r\n"), Err(403));
     }
 
     #[test]

@@ -107,6 +107,21 @@ impl Api {
         Answer::Now(shared(now, origin))
     }
 
+    /// Why a request is refused whatever its body is, where it is.
+    pub fn judge(
+        &mut self,
+        cx: &Context<'_, Letter>,
+        request: RequestId,
+        head: &Head<'_>,
+    ) -> Option<Response> {
+        let judged = if head.method == "OPTIONS" {
+            route::allow(head.path()).map(drop)
+        } else {
+            self.admit(cx, request, head).and_then(|_| route::judge(head).map(drop))
+        };
+        judged.err().map(|refused| shared(refused.response(), self.guard.reader(head)))
+    }
+
     /// Lets a request to the API or to `/metrics` in, and says by what. A refusal leaves a line in the log.
     ///
     /// # Errors

@@ -109,18 +109,37 @@ pub(crate) fn allow(path: &str) -> Result<&'static str, Refused> {
     Path::parse(path).map(Path::allow).ok_or(Refused::new(404, NO_PATH))
 }
 
-/// What a request asks.
+/// What can be said against a request before its body has come; whether it brings one that counts.
 ///
 /// # Errors
-/// 400, 404, 405, 415, with what to do.
-pub(crate) fn route(head: &Head<'_>, body: &[u8]) -> Result<Route, Refused> {
+/// 404, 405, 415, with what to do.
+pub(crate) fn judge(head: &Head<'_>) -> Result<bool, Refused> {
     let path = Path::parse(head.path()).ok_or(Refused::new(404, NO_PATH))?;
     let (writes, allow) = (path.writes(), path.allow());
     if !matches!((head.method, writes), ("POST", true) | ("GET" | "HEAD", false)) {
         let error = format!("{} is not allowed here, only {allow}", shortened(head.method));
         return Err(Refused { allow: Some(allow), ..Refused::new(405, error) });
     }
-    let body = if writes { Body::read(head, body)? } else { Body::default() };
+    // A form that some page posts can't have this type, and what has it a browser asks about first.
+    if writes && !is_json(head) {
+        return Err(Refused::new(415, "send JSON, with Content-Type: application/json"));
+    }
+    Ok(writes)
+}
+
+fn is_json(head: &Head<'_>) -> bool {
+    let media = head.values("Content-Type").next().and_then(|value| value.split(|byte| *byte == b';').next());
+    media.is_some_and(|media| media.trim_ascii().eq_ignore_ascii_case(b"application/json"))
+}
+
+/// What a request asks.
+///
+/// # Errors
+/// 400, 404, 405, 415, with what to do.
+pub(crate) fn route(head: &Head<'_>, body: &[u8]) -> Result<Route, Refused> {
+    let writes = judge(head)?;
+    let path = Path::parse(head.path()).ok_or(Refused::new(404, NO_PATH))?;
+    let body = if writes { Body::read(body)? } else { Body::default() };
     let query = Query::read(head.query(), path)?;
     Ok(Route::Ask(match path {
         Path::Stats => return Ok(Route::Figures(Figures::Stats)),
@@ -227,13 +246,7 @@ fn given<'de: 'a, 'a, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'a
 }
 
 impl Body<'_> {
-    fn read<'a>(head: &Head<'_>, body: &'a [u8]) -> Result<Body<'a>, Refused> {
-        // A form that some page posts can't have this type, and what has it a browser asks about first.
-        let media =
-            head.values("Content-Type").next().and_then(|value| value.split(|byte| *byte == b';').next());
-        if !media.is_some_and(|media| media.trim_ascii().eq_ignore_ascii_case(b"application/json")) {
-            return Err(Refused::new(415, "send JSON, with Content-Type: application/json"));
-        }
+    fn read(body: &[u8]) -> Result<Body<'_>, Refused> {
         if body.is_empty() {
             return Ok(Body::default());
         }

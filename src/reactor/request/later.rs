@@ -3,6 +3,7 @@
 use crate::reactor::conn::{Life, Protocol};
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId};
+use crate::reactor::request::method_of;
 use crate::reactor::service::Service;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
@@ -39,8 +40,11 @@ impl<N: Net, S: Service> Worker<N, S> {
                     self.respond(id, response, waiting.manner);
                     self.list(id);
                 }
+                // An empty line is no request.
+                None if !http.progress.begun => self.remove(id, Cause::Timeout),
                 None => {
-                    self.refuse(id, &Refusal { status: 408, reason: "the request took too long" });
+                    let method = method_of(&http.buffer);
+                    self.refuse(id, method, &Refusal { status: 408, reason: "the request took too long" });
                 }
             },
         }

@@ -23,17 +23,19 @@ pub struct Chunks {
 /// What comes next.
 ///
 /// ```text
-///    Size ---> Extension ---> SizeEnd ---> Data ---> DataCr ---> DataLf ---> Size
-///                               |
-///                               | size 0
-///                               +---> Trailer ---> TrailerLine ---> TrailerEnd ---> Trailer
-///                                        | an empty line
-///                                        +---> Last ---> Done
+///    Size ---> Blank ---> Extension ---> SizeEnd ---> Data ---> DataCr ---> DataLf ---> Size
+///                                          |
+///                                          | size 0
+///                                          +---> Trailer ---> TrailerName ---> TrailerValue ---> TrailerEnd ---> Trailer
+///                                                   | an empty line
+///                                                   +---> Last ---> Done
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Expect {
     /// Digits of a size, of which some were read.
     Size { size: u64, digits: u8 },
+    /// Blanks behind a size, up to an extension or a carriage return.
+    Blank { size: u64 },
     /// Something up to a carriage return.
     Extension { size: u64 },
     /// The line feed behind a size.
@@ -46,8 +48,10 @@ enum Expect {
     DataLf,
     /// A trailer line or the empty line that ends the body.
     Trailer,
-    /// The rest of a trailer line.
-    TrailerLine,
+    /// The rest of a trailer field's name, up to its colon.
+    TrailerName,
+    /// The value of a trailer field.
+    TrailerValue,
     /// The line feed behind a trailer line.
     TrailerEnd,
     /// The line feed of the empty line.
@@ -88,19 +92,22 @@ impl Chunks {
     fn framing(&mut self, byte: u8, limit: usize) -> Result<Expect, Refusal> {
         Ok(match (self.expect, byte) {
             (Expect::Size { size, digits }, _) => return self.size(size, digits, byte),
-            (Expect::Extension { size }, b'\r') => Expect::SizeEnd { size },
+            (Expect::Blank { size } | Expect::Extension { size }, b'\r') => Expect::SizeEnd { size },
+            (Expect::Blank { size }, b';') => self.skip(Expect::Extension { size })?,
+            (expect @ Expect::Blank { .. }, b' ' | b'\t') => self.skip(expect)?,
             (Expect::SizeEnd { size: 0 }, b'\n') => Expect::Trailer,
             (Expect::SizeEnd { size }, b'\n') => self.chunk(size, limit)?,
             (Expect::DataCr, b'\r') => Expect::DataLf,
             (Expect::DataLf, b'\n') => Expect::default(),
             (Expect::Trailer, b'\r') => Expect::Last,
-            (Expect::TrailerLine, b'\r') => Expect::TrailerEnd,
+            (Expect::TrailerValue, b'\r') => Expect::TrailerEnd,
             (Expect::TrailerEnd, b'\n') => Expect::Trailer,
             (Expect::Last, b'\n') => Expect::Done,
-            (expect @ Expect::Extension { .. }, 1..) if byte != b'\n' => self.skip(expect)?,
-            (Expect::Trailer | Expect::TrailerLine, 1..) if byte != b'\n' => {
-                self.skip(Expect::TrailerLine)?
+            (expect @ (Expect::Extension { .. } | Expect::TrailerValue), _) if is_text(byte) => {
+                self.skip(expect)?
             }
+            (Expect::Trailer | Expect::TrailerName, _) if is_name(byte) => self.skip(Expect::TrailerName)?,
+            (Expect::TrailerName, b':') => self.skip(Expect::TrailerValue)?,
             _ => return Err(Refusal::new(400, "malformed chunk")),
         })
     }
@@ -111,7 +118,9 @@ impl Chunks {
                 Ok(Expect::Size { size: size << 4 | u64::from(digit), digits: digits + 1 })
             }
             (None, b'\r') if digits > 0 => Ok(Expect::SizeEnd { size }),
-            (None, b';' | b' ' | b'\t') if digits > 0 => self.skip(Expect::Extension { size }),
+            // RFC 9112 §7.1.1: an extension begins with a semicolon, and nothing but blanks stands before that.
+            (None, b';') if digits > 0 => self.skip(Expect::Extension { size }),
+            (None, b' ' | b'\t') if digits > 0 => self.skip(Expect::Blank { size }),
             _ => Err(Refusal::new(400, "malformed chunk size")),
         }
     }
@@ -134,6 +143,35 @@ impl Chunks {
         }
         Ok(then)
     }
+}
+
+/// What a value may consist of (RFC 9110 §5.5): no control character but the tab.
+const fn is_text(byte: u8) -> bool {
+    byte == b'\t' || byte >= b' ' && byte != 0x7f
+}
+
+/// What a field's name consists of (RFC 9110 §5.6.2).
+const fn is_name(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+        && !matches!(
+            byte,
+            b'"' | b'('
+                | b')'
+                | b','
+                | b'/'
+                | b':'
+                | b';'
+                | b'<'
+                | b'='
+                | b'>'
+                | b'?'
+                | b'@'
+                | b'['
+                | b'\\'
+                | b']'
+                | b'{'
+                | b'}'
+        )
 }
 
 #[cfg(test)]
@@ -162,7 +200,7 @@ mod tests {
 
     #[test]
     fn chunks_are_joined_and_what_follows_is_left() {
-        let input = b"4;name=\"v\"\r\nwiki\r\n0a \r\n0123456789\r\n0\r\nTrailer: x\r\nMore: y\r\n\r\nGET";
+        let input = b"4 ;name=\"v\"\r\nwiki\r\n0a \r\n0123456789\r\n0;\r\nTrailer: x\r\nMore:\xff\r\n\r\nGET";
         assert_eq!(decode(input, 14), Ok((input.len() - 3, true, b"wiki0123456789".to_vec())));
         assert_eq!(decode(b"0\r\n\r\n", 0), Ok((5, true, vec![])));
     }
@@ -184,6 +222,19 @@ mod tests {
             b"1;x\rx",
             b"1;\0",
             b";x\r\n",
+            b"5 junk\r\n",
+            b"5\t5\r\n",
+            b"5x\r\n",
+            b"5,\r\n",
+            b"5 \n",
+            b"1;\x01",
+            b"1;x\x7f",
+            b"0\r\nno field\r\n",
+            b"0\r\n: x\r\n",
+            b"0\r\n A: b\r\n",
+            b"0\r\nA : b\r\n",
+            b"0\r\nA\r\n",
+            b"0\r\nA: \0",
             b"0\r\n\n",
             b"0\r\nA: b\n\r\n",
             b"00000000000000000",
