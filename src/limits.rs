@@ -192,6 +192,9 @@ pub const WORKERS_MAX: usize = 1024;
 pub const ACCEPT_RETRY_TICKS: u32 = 10;
 /// Ticks after which an HTTP request that no service has answered gets 503.
 pub const ANSWER_TICKS_MAX: u32 = 100;
+/// Ticks in which a peer has to take half of what is queued for it: a megabyte is not held for one who reads 3 KB/s. Past it the
+/// connection ends.
+pub const BACKLOG_HALVES_TICKS: u32 = 12_000;
 /// Ticks that a keep-alive connection may wait between two requests.
 pub const KEEP_ALIVE_TICKS: u32 = 7500;
 /// Ticks for which figures are told again as they were: a worker makes `/metrics`, `/api/v1/stats` and `/api/v1/memory` anew at

@@ -226,6 +226,15 @@ impl Conn {
         self.outbox.is_some() || self.dirty != NONE
     }
 
+    /// Whether its requests are answered, and nothing is waited for but that its peer takes the answers.
+    pub(crate) fn is_answered(&self) -> bool {
+        let answered = match &self.protocol {
+            Protocol::Http(http) => http.as_ref().is_none_or(|http| http.is_stuffed()),
+            Protocol::Frames(_) | Protocol::Taken => false,
+        };
+        answered && self.flags.has(Flag::Served)
+    }
+
     /// Whether so much waits for its peer to read that it isn't read itself.
     pub(crate) fn is_stuffed(&self) -> bool {
         self.backlog() >= BACKLOG_BYTES_PAUSE

@@ -4,6 +4,7 @@ use crate::limits::{ANSWER_TICKS_MAX, KEEP_ALIVE_TICKS, PINGS_PER_ROUND, ROUNDS_
 use crate::reactor::config::{Config, HeartbeatMode};
 use crate::reactor::conn::{Beat, Conn, Flag, Life, Protocol};
 use crate::reactor::ids::WorkerId;
+use crate::reactor::outbox::Outbox;
 use crate::time::{Tick, ticks};
 
 /// What is due.
@@ -114,8 +115,29 @@ pub(crate) fn next(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
         Life::Closing | Life::Ending | Life::Lingering => (conn.deadline, Deadline::End),
     };
     match &conn.outbox {
-        Some(outbox) => earlier(of_life, (outbox.progress().after(timing.timeout), Deadline::Progress)),
+        Some(outbox) => with_backlog(conn, of_life, outbox, timing),
         None => of_life,
+    }
+}
+
+/// One rule for all that is queued, plain or sealed: as long as the peer takes some of it in each time-out, and half of it in
+/// two minutes, it gets it all.
+fn with_backlog(
+    conn: &Conn,
+    of_life: (Tick, Deadline),
+    outbox: &Outbox,
+    timing: &Timing,
+) -> (Tick, Deadline) {
+    let slow = (outbox.progress().after(timing.timeout).min(outbox.halves_by()), Deadline::Progress);
+    match conn.life {
+        // The time until the next request begins behind the answers.
+        Life::Http if conn.is_answered() => slow,
+        Life::Ending => {
+            let stuck = outbox.progress().after(timing.close);
+            let end = if of_life.0.is_before(stuck) { stuck } else { of_life.0 };
+            earlier((end, Deadline::End), slow)
+        }
+        _ => earlier(of_life, slow),
     }
 }
 

@@ -72,10 +72,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             Deadline::Progress => self.remove_slow(id),
             Deadline::Message => self.give_up_message(id),
             Deadline::Drain => self.say_goodbye(id),
-            Deadline::End if self.core.get(id).is_some_and(|conn| conn.life == Life::Open) => {
-                self.give_up_answers(id);
-            }
-            Deadline::End => self.remove(id, Cause::Closed),
+            Deadline::End => self.end_due(id),
         }
     }
 
@@ -121,6 +118,21 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         self.core.counters().close(CloseCode::TRY_AGAIN.0);
         self.remove(id, Cause::Slow);
+    }
+
+    /// A connection has been waited for long enough, unless its socket takes some of its last words by now: the kernel doesn't
+    /// say so before it can take much.
+    fn end_due(&mut self, id: ConnId) {
+        self.on_writable(id);
+        let Some(conn) = self.core.get(id) else { return };
+        let (at, what) = deadline::next(conn, &self.core.timing);
+        if what != Deadline::End || !self.core.now.tick.has_reached(at) {
+            return;
+        }
+        match conn.life {
+            Life::Open => self.give_up_answers(id),
+            _ => self.remove(id, Cause::Closed),
+        }
     }
 
     /// Half a message has been waited for long enough, however steadily its bytes come; but the rest may lie in the socket.

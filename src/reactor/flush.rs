@@ -152,16 +152,26 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    /// The service is told that the socket has taken all that was queued.
+    /// The socket has taken all that was queued: the service is told so, or the time until the next request begins.
     pub(crate) fn relieve(&mut self, id: ConnId) {
-        if self.core.get(id).is_some_and(|conn| conn.life == Life::Open) {
-            self.service.relieved(&mut Context { core: &mut self.core }, id);
-            self.settle();
+        let by = self.core.now.tick.after(self.core.timing.keep_alive);
+        let Some(conn) = self.core.get_mut(id) else { return };
+        match conn.life {
+            Life::Open => {
+                self.service.relieved(&mut Context { core: &mut self.core }, id);
+                self.settle();
+            }
+            Life::Http if conn.is_answered() => {
+                conn.deadline = by;
+                self.core.arm(id);
+            }
+            _ => {}
         }
     }
 
     /// Ends a connection that has said its last word, and reads on where a backlog had stopped that.
     pub(crate) fn after_write(&mut self, id: ConnId) {
+        let lingers = self.core.now.tick.after(self.core.timing.close);
         let Some(conn) = self.core.get_mut(id) else { return };
         let written = conn.outbox.is_none();
         if conn.flags.has(Flag::Cut) || (conn.life == Life::Ending && written && conn.flags.has(Flag::Ended))
@@ -174,6 +184,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             }
             let Some(conn) = self.core.get_mut(id) else { return };
             conn.life = Life::Lingering;
+            conn.deadline = lingers;
             if let Some(transport) = self.transport(id) {
                 transport.finish();
             }

@@ -4,11 +4,13 @@
 //! Chunks are whole frames or an opaque run of bytes (an HTTP response), owned or shared. The bound is kept by who pushes.
 
 mod chunks;
+mod pace;
 
 use std::io::IoSlice;
 
 pub use self::chunks::Chunk;
 use self::chunks::Chunks;
+use self::pace::Pace;
 use crate::limits::CONTROL_BYTES_MAX;
 use crate::time::Tick;
 use crate::wire::frame::{self, Opcode};
@@ -35,10 +37,7 @@ pub struct Outbox {
     ping: Option<[u8; 8]>,
     /// Bytes that must leave until the last of a Ping has left.
     ping_ends_in: Option<usize>,
-    /// When the socket last took a byte, or when the queue came to be.
-    progress: Tick,
-    /// Bytes that the socket took since the queue came to be.
-    taken: u64,
+    pace: Pace,
 }
 
 impl Outbox {
@@ -54,8 +53,7 @@ impl Outbox {
             pong: None,
             ping: None,
             ping_ends_in: None,
-            progress: now,
-            taken: 0,
+            pace: Pace::new(now),
         }
     }
 
@@ -75,13 +73,19 @@ impl Outbox {
     /// When the socket last took a byte.
     #[must_use]
     pub const fn progress(&self) -> Tick {
-        self.progress
+        self.pace.progress()
     }
 
     /// Bytes that the socket took since the queue came to be.
     #[must_use]
     pub const fn taken(&self) -> u64 {
-        self.taken
+        self.pace.taken()
+    }
+
+    /// When the socket has to have taken half of what was queued.
+    #[must_use]
+    pub const fn halves_by(&self) -> Tick {
+        self.pace.halves_by()
     }
 
     /// Queues a chunk; an empty one is left out. Small frames join those before them: a chunk each would cost many times
@@ -162,35 +166,30 @@ impl Outbox {
     /// The records alone.
     #[must_use]
     pub fn into_sealed(self) -> Outbox {
-        let mut sealed = Outbox::new(self.progress);
+        let mut sealed = Outbox::new(self.progress());
         (sealed.sealed, sealed.sealed_sent) = (self.sealed, self.sealed_sent);
         sealed
     }
 
     /// The socket took `written` bytes of the records. Says whether the last byte of a Ping was among them.
     pub fn advance_sealed(&mut self, written: usize, now: Tick) -> bool {
-        if written > 0 {
-            self.progress = now;
-        }
         self.sealed_sent += written;
-        self.taken += written as u64;
         if self.sealed_sent == self.sealed.len() {
             (self.sealed, self.sealed_sent) = (Vec::new(), 0);
         }
+        self.pace.note(written, self.len(), now);
         self.count_down(written)
     }
 
     /// `plain` bytes of the parts were made records, of which the socket took `took` bytes and left `left`. Says whether the
     /// last byte of a Ping has left.
     pub fn advance_into(&mut self, plain: usize, took: usize, left: &[u8], now: Tick) -> bool {
-        let progress = if took > 0 { now } else { self.progress };
-        let taken = self.taken + took as u64;
-        let pinged = self.advance(plain, now);
-        (self.progress, self.taken) = (progress, taken);
+        let pinged = self.pop(plain);
         if pinged && !left.is_empty() {
             self.ping_ends_in = Some(0);
         }
         self.seal(left);
+        self.pace.note(took, self.len(), now);
         pinged && left.is_empty()
     }
 
@@ -208,12 +207,15 @@ impl Outbox {
 
     /// The socket took `written` bytes of the parts. Says whether the last byte of a Ping was among them.
     pub fn advance(&mut self, written: usize, now: Tick) -> bool {
-        if written > 0 {
-            self.progress = now;
-        }
-        self.len -= written;
-        self.taken += written as u64;
-        let mut left = written + self.sent;
+        let pinged = self.pop(written);
+        self.pace.note(written, self.len(), now);
+        pinged
+    }
+
+    /// Takes bytes off the front of the parts. Says whether the last byte of a Ping was among them.
+    fn pop(&mut self, bytes: usize) -> bool {
+        self.len -= bytes;
+        let mut left = bytes + self.sent;
         while let Some(front) = self.queue.front() {
             let len = front.bytes().len();
             if left < len {
@@ -223,7 +225,7 @@ impl Outbox {
             self.queue.pop_front();
         }
         self.sent = left;
-        self.count_down(written)
+        self.count_down(bytes)
     }
 
     fn count_down(&mut self, written: usize) -> bool {

@@ -113,6 +113,11 @@ impl Http {
         self.progress.put_off || self.progress.stuffed
     }
 
+    /// Whether requests wait for the client to read what it was answered.
+    pub(crate) fn is_stuffed(&self) -> bool {
+        self.progress.stuffed
+    }
+
     /// Bytes that are no request yet.
     pub(crate) fn holding(buffer: Vec<u8>) -> Http {
         Http { buffer, progress: Progress { begun: true, ..Progress::default() } }

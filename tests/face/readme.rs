@@ -122,12 +122,20 @@ fn the_limits_are_those_of_the_code() {
             limits::AUDIT_REFUSALS_PER_SECOND.to_string(),
         ),
         ("bytes of a path in such a line", number(limits::AUDIT_PATH_BYTES_MAX)),
+        (
+            "half of what is queued for a client, to be taken",
+            format!("{} min", minutes(limits::BACKLOG_HALVES_TICKS)),
+        ),
         ("inflaters that a worker lends to messages in parts", number(limits::INFLATERS_MAX)),
         ("pause between two requests of a connection", format!("{keep_alive} s")),
     ] {
         assert!(row(name).contains(&format!("| {value} |")), "{name} is {value}: {}", row(name));
     }
     assert!(README.contains(&format!("for over {} s", limits::STUCK_TURN_MILLIS / 1000)));
+}
+
+fn minutes(ticks: u32) -> u64 {
+    u64::from(ticks) * TICK_MILLIS / 60_000
 }
 
 fn size(bytes: usize) -> String {

@@ -62,6 +62,25 @@ fn all_that_was_said_is_answered_however_little_is_read_at_once() {
 }
 
 #[test]
+fn answers_that_are_read_slowly_are_not_cut_off_by_the_clock() {
+    let mut stage = Stage::new(&config());
+    let id = stage.open();
+    stage.script.peer(id, |peer| peer.room = 0);
+    stage.script.arrive(id, &masked(Opcode::Binary, &[b'x'; 1_000]).repeat(20));
+    stage.script.end(id);
+    stage.settle();
+    let mut written = Vec::new();
+    for _ in 0..20 {
+        stage.pass(seconds(4));
+        stage.script.make_room(id, 1_004);
+        stage.settle();
+        written.extend(stage.script.written(id));
+    }
+    assert_eq!(written, plain(Opcode::Binary, &[b'x'; 1_000]).repeat(20));
+    assert!(stage.script.is_closed(id));
+}
+
+#[test]
 fn one_that_takes_nothing_of_its_answers_is_not_waited_for() {
     let mut stage = Stage::new(&config());
     let id = stage.open();

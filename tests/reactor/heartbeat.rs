@@ -240,9 +240,9 @@ fn a_slow_reader_that_answers_is_not_dead_though_it_is_not_read() {
         stage.script.peer(id, |peer| peer.room = 5);
         stage.send(id, &masked(Opcode::Text, b"flood"));
         // It takes a little every five seconds and answers every Ping, but past the pause nothing of it is read.
-        for _ in 0..60 {
+        for _ in 0..40 {
             stage.pass(seconds(5));
-            stage.script.make_room(id, 10_000);
+            stage.script.make_room(id, 22_000);
             stage.script.arrive(id, &masked(Opcode::Pong, b"alive"));
             stage.settle();
         }

@@ -11,6 +11,7 @@ mod kit;
 mod lifecycle;
 mod messages;
 mod overload;
+mod pace;
 mod relayed;
 mod requests;
 mod script;

@@ -1,0 +1,74 @@
+//! How fast a socket takes what is queued for it: whether it takes anything, and whether that is enough.
+
+use crate::limits::BACKLOG_HALVES_TICKS;
+use crate::time::Tick;
+
+/// What a socket has taken of a queue, and when.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// When it last took a byte, or when the queue came to be.
+    progress: Tick,
+    /// Bytes that it took since then.
+    taken: u64,
+    /// When it had last taken half of what was queued.
+    halved: Tick,
+    /// `taken` when it has taken half of what was queued at `halved`.
+    half: u64,
+}
+
+impl Pace {
+    /// The pace of a queue that comes to be.
+    pub(super) const fn new(now: Tick) -> Pace {
+        Pace { progress: now, taken: 0, halved: now, half: 0 }
+    }
+
+    /// When a byte was last taken.
+    pub(super) const fn progress(&self) -> Tick {
+        self.progress
+    }
+
+    /// Bytes that were taken.
+    pub(super) const fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// When half of what was queued has to be taken. What is queued later doesn't count, or who is sent much would have to
+    /// read quicker than who is sent little.
+    pub(super) const fn halves_by(&self) -> Tick {
+        self.halved.after(BACKLOG_HALVES_TICKS)
+    }
+
+    /// So many bytes were taken, which leaves so many.
+    pub(super) fn note(&mut self, taken: usize, left: usize, now: Tick) {
+        if taken > 0 {
+            self.progress = now;
+        }
+        self.taken += taken as u64;
+        if self.taken >= self.half {
+            (self.halved, self.half) = (now, self.taken + left.div_ceil(2) as u64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_half_is_of_what_was_queued_when_the_last_one_was_taken() {
+        let mut pace = Pace::new(Tick(0));
+        pace.note(10, 1_000, Tick(5));
+        assert_eq!(pace.halves_by(), Tick(5 + BACKLOG_HALVES_TICKS));
+        // However much is queued meanwhile, 500 are the half.
+        pace.note(499, 1_000_000, Tick(7));
+        assert_eq!((pace.progress(), pace.halves_by()), (Tick(7), Tick(5 + BACKLOG_HALVES_TICKS)));
+        pace.note(1, 1_000_000, Tick(8));
+        assert_eq!((pace.taken(), pace.halves_by()), (510, Tick(8 + BACKLOG_HALVES_TICKS)));
+        pace.note(499_999, 1, Tick(9));
+        assert_eq!(pace.halves_by(), Tick(8 + BACKLOG_HALVES_TICKS));
+        pace.note(1, 0, Tick(10));
+        assert_eq!(pace.halves_by(), Tick(10 + BACKLOG_HALVES_TICKS));
+        pace.note(0, 0, Tick(11));
+        assert_eq!(pace.progress(), Tick(10), "nothing was taken");
+    }
+}
