@@ -313,6 +313,8 @@ pub const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
 pub const RUN_KEY_BYTES: usize = 24;
 /// The file that a running server leaves for programs of its user. What is beyond isn't read.
 pub const RUNTIME_FILE_BYTES_MAX: u64 = 16 << 10;
+/// Bytes of an error that the API answers with. Past it the error is cut: it may quote what was sent.
+pub const API_ERROR_BYTES_MAX: usize = 512;
 /// Bytes of a path that the log shows of a request of the API. Past it the path is cut.
 pub const AUDIT_PATH_BYTES_MAX: usize = 256;
 /// Refused requests of the API that a worker logs in a second. Past it they are counted, and the count is logged.

@@ -122,6 +122,7 @@ fn the_limits_are_those_of_the_code() {
             limits::AUDIT_REFUSALS_PER_SECOND.to_string(),
         ),
         ("bytes of a path in such a line", number(limits::AUDIT_PATH_BYTES_MAX)),
+        ("bytes of an error of the API", number(limits::API_ERROR_BYTES_MAX)),
         (
             "half of what is queued for a client, to be taken",
             format!("{} min", minutes(limits::BACKLOG_HALVES_TICKS)),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::limits::API_ERROR_BYTES_MAX;
 use crate::presence::admin::{Listing, Reply};
 use crate::presence::envelope::Place;
 use crate::presence::{Name, View};
@@ -46,6 +47,7 @@ pub(crate) fn response(reply: Reply) -> Response {
 
 /// A refusal.
 pub(crate) fn error(status: u16, error: &str) -> Response {
+    let error = &error[..error.floor_char_boundary(API_ERROR_BYTES_MAX)];
     let error = serde_json::to_string(error).unwrap_or_default();
     let response = json(status, format!(r#"{{"error":{error}}}"#));
     if status == 503 { response.with("Retry-After", "1") } else { response }

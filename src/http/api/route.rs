@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::http::api::answer;
 use crate::limits::{CLOSE_REASON_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
 use crate::presence::admin::Ask;
+use crate::presence::command::is_object;
 use crate::presence::{Name, State, is_name};
 use crate::wire::http::{Head, Response, percent_decoded};
 
@@ -251,6 +252,10 @@ impl Body<'_> {
             return Ok(Body::default());
         }
         let text = std::str::from_utf8(body).map_err(|_| Refused::new(400, "the body is not UTF-8"))?;
+        if !is_object(text) {
+            // The error of the reader below would quote all of it.
+            return Err(Refused::new(400, "the body can't be read: send an object, as {\"data\":…}"));
+        }
         serde_json::from_str(text)
             .map_err(|error| Refused::new(400, format!("the body can't be read: {error}")))
     }
@@ -326,6 +331,47 @@ mod tests {
         ] {
             assert_eq!(ask(line, body).as_deref(), Ok(expected), "{line}");
         }
+    }
+
+    #[test]
+    fn no_error_quotes_more_than_a_line_of_what_was_sent() {
+        let long = "\\n".repeat(500_000);
+        for body in [
+            format!("\"{long}\""),
+            format!("[\"{long}\"]"),
+            format!(r#"{{"user":["{long}"]}}"#),
+            format!(r#"{{"user":"{long}"}}"#),
+            format!(r#"{{"reason":"{long}"}}"#),
+            format!(r#"{{"reason":{}}}"#, "9".repeat(1_000_000)),
+            format!(r#"{{"{long}":1"#),
+            long.clone(),
+        ] {
+            for line in ["POST /api/v1/rooms/r/join", "POST /api/v1/users/a/disconnect"] {
+                let Err((status, error)) = ask(line, &body) else { continue };
+                let answer = answer::error(status, &error);
+                assert!(answer.body.len() < 1_024 && error.len() < 1_024, "{line} {}", &body[..20]);
+            }
+        }
+        let (query, method) = ("x".repeat(5_000), "Y".repeat(5_000));
+        for line in [format!("GET /api/v1/users?{query}"), format!("{method} /api/v1/users")] {
+            assert!(ask(&line, "").unwrap_err().1.len() < 1_024);
+        }
+        assert!(answer::error(400, &"\u{e4}".repeat(1_000_000)).body.len() < 1_024);
+    }
+
+    #[test]
+    fn what_can_be_said_before_the_body_has_come_is_said_then() {
+        let status = |line: &str, media: &str| {
+            let text = format!("{line} HTTP/1.1\r\nHost: a\r\nContent-Type: {media}\r\n\r\n");
+            let mut fields = Fields::new();
+            judge(&Head::parse(text.as_bytes(), &mut fields).unwrap()).map_err(|refused| refused.status)
+        };
+        let json = "application/json; charset=\u{fc}";
+        assert_eq!(status("POST /api/v1/broadcast", json), Ok(true));
+        assert_eq!(status("GET /api/v1/users", "x"), Ok(false));
+        assert_eq!(status("POST /api/v1/broadcast", "text/plain"), Err(415));
+        assert_eq!(status("PUT /api/v1/broadcast", json), Err(405));
+        assert_eq!(status("POST /api/v1/nothing", json), Err(404));
     }
 
     #[test]
