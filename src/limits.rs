@@ -302,6 +302,18 @@ pub const TOKEN_BYTES_MAX: usize = 4 << 10;
 pub const TOKEN_SECRET_BYTES_MIN: usize = 32;
 /// How far a token's `nbf` may lie ahead; its `exp` is exact.
 pub const TOKEN_LEEWAY_MILLIS: u64 = 5_000;
+/// How far the wall clock may step ahead at once and tokens still end by it in the same moment. A greater step is logged, and
+/// ends tokens only after [`CLOCK_LEAP_WAIT_MILLIS`]: it may be taken back.
+pub const CLOCK_LEAP_MILLIS: u64 = 60_000;
+/// See [`CLOCK_LEAP_MILLIS`].
+pub const CLOCK_LEAP_WAIT_MILLIS: u64 = 60_000;
+/// How far the wall clock goes ahead before the ends of tokens are timed anew: they come so much late at most.
+pub const CLOCK_DRIFT_MILLIS: u64 = 1_000;
+/// Ticks after which a worker whose connections have tokens looks at the wall clock, though it has nothing else to do.
+pub const CLOCK_LOOK_TICKS: u32 = 500;
+/// Connections whose tokens are looked at in one turn after the wall clock has stepped ahead: their ends were timed by another
+/// clock. The others wait for the next.
+pub const TOKENS_LOOKED_AT_PER_TURN: usize = 1_024;
 /// Patterns in each of a token's claims `rooms` and `see`. Past it: 401.
 pub const TOKEN_PATTERNS_MAX: usize = 64;
 /// Keys that tokens are verified with: more than one while they change.

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::identity::{Claims, SigningKey, token};
+use crate::identity::{Claims, Parties, SigningKey, token};
 use crate::limits::TOKEN_BYTES_MAX;
 use crate::presence::{Grants, is_name};
 use crate::time::{Clock, Tick};
@@ -30,6 +30,12 @@ pub(super) struct TokenArgs {
     /// Users that its holder sees beside those it shares a room with: a name, or its beginning and `*`; repeatable
     #[arg(long, value_name = "PATTERN")]
     see: Vec<String>,
+    /// Whom it is for, as the server has it: its claim `aud`
+    #[arg(long, value_name = "AUDIENCE", env = "ROLLCALL_TOKEN_AUDIENCE")]
+    token_audience: Option<String>,
+    /// Who makes it, as the server has it: its claim `iss`
+    #[arg(long, value_name = "ISSUER", env = "ROLLCALL_TOKEN_ISSUER")]
+    token_issuer: Option<String>,
     /// What others are shown of the user, JSON
     #[arg(long, value_name = "JSON")]
     info: Option<String>,
@@ -67,7 +73,9 @@ fn token(args: TokenArgs) -> Result<String, String> {
     let rooms = Some(args.room).filter(|rooms| !rooms.is_empty());
     let claims = Claims { user, expires_millis, rooms, see: args.see, info: args.info };
     Grants::new(claims.rooms.as_deref(), &claims.see, claims.info.as_deref(), expires_millis)?;
-    let token = token::sign(&claims, &key, now)?;
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let parties = Parties { audience: given(args.token_audience), issuer: given(args.token_issuer) };
+    let token = token::sign_between(&claims, &parties, &key, now)?;
     if token.len() > TOKEN_BYTES_MAX {
         return Err(format!(
             "the token would have {} bytes, and {TOKEN_BYTES_MAX} are the most",

@@ -1,11 +1,16 @@
 //! Says in the log which worker is stuck, and at what: a callback of its service that takes too long, or a machine that
-//! gives it no time. `/healthz` says the same, where a worker is left that can answer.
+//! gives it no time. `/healthz` says the same, where a worker is left that can answer. Says also when the wall clock, by which
+//! tokens end, has taken a great step.
 
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::limits::{CLOCK_LEAP_MILLIS, CLOCK_LEAP_WAIT_MILLIS};
 use crate::reactor::Fleet;
+use crate::time::Now;
+
+use crate::config::units::Span;
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(500);
@@ -15,11 +20,34 @@ pub(super) fn start(fleet: Arc<Fleet>) {
     // Without a thread for it nobody watches, which is no reason not to serve.
     let _ = thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
         let mut stuck = vec![false; fleet.workers().len()];
+        let mut before = fleet.clock().now();
         loop {
             thread::sleep(LOOK);
             look(&fleet, &mut stuck);
+            let now = fleet.clock().now();
+            if let Some(line) = step(before, now) {
+                tracing::warn!("{line}");
+            }
+            before = now;
         }
     });
+}
+
+/// The line for a wall clock that has stepped by more than it may unnoticed, between two looks at it.
+fn step(before: Now, now: Now) -> Option<String> {
+    let passed = (now.micros - before.micros) / 1_000;
+    let expected = before.unix_millis.saturating_add(passed);
+    let by = |millis: u64| Span(Duration::from_secs(millis / 1_000));
+    let wait = by(CLOCK_LEAP_WAIT_MILLIS);
+    if now.unix_millis > expected.saturating_add(CLOCK_LEAP_MILLIS) {
+        let ahead = by(now.unix_millis - expected);
+        return Some(format!(
+            "the wall clock has stepped ahead by {ahead}: tokens end by it from {wait} from now on"
+        ));
+    }
+    let back = expected.saturating_sub(now.unix_millis);
+    (back > CLOCK_LEAP_MILLIS)
+        .then(|| format!("the wall clock has stepped back by {}: tokens end that much later", by(back)))
 }
 
 /// Logs each worker that is newly stuck, and each that turns again.
@@ -37,5 +65,27 @@ fn look(fleet: &Fleet, was_stuck: &mut [bool]) {
             tracing::warn!("worker {worker} turns again");
         }
         *was = is;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_of_the_wall_clock_by_more_than_a_minute_is_a_line() {
+        let at = |seconds: u64, unix_seconds: u64| Now {
+            micros: seconds * 1_000_000,
+            unix_millis: unix_seconds * 1_000,
+            ..Now::default()
+        };
+        let before = at(10, 1_000_000);
+        for unix_seconds in [1_000_001, 1_000_061, 999_941] {
+            assert_eq!(step(before, at(11, unix_seconds)), None);
+        }
+        let ahead = step(before, at(11, 1_000_001 + 7_200)).unwrap();
+        assert!(ahead.contains("ahead by 2h") && ahead.contains("from 1m from now on"), "{ahead}");
+        let back = step(before, at(11, 1_000_001 - 90)).unwrap();
+        assert!(back.contains("back by 90s"), "{back}");
     }
 }

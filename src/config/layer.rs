@@ -68,6 +68,12 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "FILE", help_heading = "Identity")]
     #[serde(deserialize_with = "one_or_more")]
     pub(crate) token_public_key: Option<Vec<PathBuf>>,
+    /// Whom tokens are for: their `aud` has to name it [default: a token with an `aud` is refused]
+    #[arg(long, value_name = "AUDIENCE", help_heading = "Identity")]
+    pub(crate) token_audience: Option<String>,
+    /// Who makes tokens: their `iss` has to be it [default: not looked at]
+    #[arg(long, value_name = "ISSUER", help_heading = "Identity")]
+    pub(crate) token_issuer: Option<String>,
 
     /// Worker threads [default: one per core, or as many as --max-connections needs]
     #[arg(long, value_name = "N", help_heading = "Size")]

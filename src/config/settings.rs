@@ -3,6 +3,7 @@
 mod api;
 mod messages;
 mod peers;
+mod tokens;
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::RangeInclusive;
@@ -10,11 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::SiteSettings;
-use crate::identity::Keys;
 use crate::limits::{READ_BUFFER_BYTES, WORKERS_MAX};
 use crate::presence::Rules;
 use crate::reactor;
-use crate::service::gate::{Auth, Gate};
 use crate::service::heartbeats::Shapes;
 use crate::service::presence::{PresenceSettings, heartbeat_millis};
 use crate::time::ticks;
@@ -151,34 +150,6 @@ impl Check<'_> {
             suspect_after: Some(self.span("suspect-after", layer.suspect_after, MILLIS(10)..=DAY)?),
             client_silence: self.span("client-silence", layer.client_silence, MILLIS(100)..=DAY)?,
         })
-    }
-
-    fn key_files(&self) -> KeyFiles {
-        let files = |given: &Option<Vec<_>>| given.clone().unwrap_or_default();
-        KeyFiles {
-            secrets: files(&self.layer.token_secret_file),
-            public_keys: files(&self.layer.token_public_key),
-        }
-    }
-
-    fn gate(&self, files: &KeyFiles) -> Result<Gate, String> {
-        let keys = files.read().map_err(|(setting, error)| self.at(setting, &error))?;
-        let keys = (!keys.is_empty()).then(|| Arc::new(Keys::new(keys)));
-        let certificates = set(self.layer.tls_client_user);
-        let auth = match self.layer.auth {
-            Some(layer::Auth::Early) if certificates => Auth::Early,
-            Some(layer::Auth::Early | layer::Auth::Late) if keys.is_none() => {
-                let error = "tokens need a key: --token-secret-file FILE, or --token-public-key FILE.pem";
-                return Err(self.at("auth", error));
-            }
-            Some(layer::Auth::None) => Auth::None,
-            Some(layer::Auth::Late) => Auth::Late,
-            Some(layer::Auth::Early) => Auth::Early,
-            None if keys.is_some() || certificates => Auth::Early,
-            None => Auth::None,
-        };
-        let timeout = self.span("auth-timeout", self.layer.auth_timeout, MILLIS(100)..=DAY)?;
-        Ok(Gate { auth, keys, timeout: ticks(timeout), certificates })
     }
 
     fn presence(&self, key_files: &KeyFiles) -> Result<PresenceSettings, String> {

@@ -18,22 +18,31 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub use key::{Key, SigningKey};
-pub use token::{Claims, Invalid};
+pub use token::{Claims, Invalid, Parties};
 
 /// The keys that tokens are verified with: shared by all workers, and replaced while they run. Reading takes no lock.
 #[derive(Debug)]
-pub struct Keys(ArcSwap<Vec<Key>>);
+pub struct Keys {
+    keys: ArcSwap<Vec<Key>>,
+    parties: Parties,
+}
 
 impl Keys {
     /// A token that any of these has signed is good.
     #[must_use]
     pub fn new(keys: Vec<Key>) -> Keys {
-        Keys(ArcSwap::new(Arc::new(keys)))
+        Keys::between(keys, Parties::default())
+    }
+
+    /// As [`Keys::new`], where the token also says whom it is for and who has made it.
+    #[must_use]
+    pub fn between(keys: Vec<Key>, parties: Parties) -> Keys {
+        Keys { keys: ArcSwap::new(Arc::new(keys)), parties }
     }
 
     /// From now on these keys count, and the earlier ones no more. Who was let in stays in.
     pub fn replace(&self, keys: Vec<Key>) {
-        self.0.store(Arc::new(keys));
+        self.keys.store(Arc::new(keys));
     }
 
     /// The claims of a token that is good at `unix_millis`. Costs about 2 µs for a secret, 60 to 150 µs for a public key.
@@ -41,6 +50,6 @@ impl Keys {
     /// # Errors
     /// What is wrong with it.
     pub fn verify(&self, token: &str, unix_millis: u64) -> Result<Claims, Invalid> {
-        token::verify(token, &self.0.load(), unix_millis)
+        token::verify(token, &self.keys.load(), &self.parties, unix_millis)
     }
 }

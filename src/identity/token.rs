@@ -5,7 +5,9 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::crypto;
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::identity::key::{Key, SigningKey, name};
@@ -24,6 +26,15 @@ pub struct Claims {
     pub see: Vec<String>,
     /// `info`: JSON, byte for byte.
     pub info: Option<String>,
+}
+
+/// Whom tokens are for and who makes them, as the server is told; and as a token that is made here says.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Parties {
+    /// A token is for this audience (`aud`). `None`: for none, and one that names an audience is somebody else's.
+    pub audience: Option<String>,
+    /// A token is made by this issuer (`iss`). `None`: whoever has the key.
+    pub issuer: Option<String>,
 }
 
 /// What is wrong with a token. Its text is a sentence for who uses the token, and has no part of it.
@@ -47,6 +58,10 @@ pub enum Invalid {
     Endless,
     /// It has no `sub`.
     Nobody,
+    /// Its `aud` does not name the server, or it has none and the server asks for one.
+    Audience,
+    /// Its `iss` is not the one that the server asks for.
+    Issuer,
 }
 
 impl fmt::Display for Invalid {
@@ -61,6 +76,8 @@ impl fmt::Display for Invalid {
             Invalid::Early => "the token is not good yet (nbf): is the clock of its maker right?",
             Invalid::Endless => "the token has no end: give it an exp",
             Invalid::Nobody => "the token names nobody: give it a sub",
+            Invalid::Audience => "the token's aud does not name this server: see --token-audience",
+            Invalid::Issuer => "the token's iss is not the one that this server takes: see --token-issuer",
         })
     }
 }
@@ -71,7 +88,30 @@ impl std::error::Error for Invalid {}
 #[derive(Deserialize)]
 struct Header {
     alg: String,
-    crit: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    crit: Option<IgnoredAny>,
+}
+
+/// A member that is there, `null` too: an absent one is the default, and this is not asked.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+/// RFC 7519 §4.1.3: one audience, or a list of them.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Audience {
+    fn names(&self, audience: &str) -> bool {
+        match self {
+            Audience::One(one) => one == audience,
+            Audience::Several(several) => several.iter().any(|one| one == audience),
+        }
+    }
 }
 
 /// The claims as they are written.
@@ -83,8 +123,12 @@ struct Written<'a> {
     iat: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exp: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     nbf: Option<f64>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    aud: Option<Audience>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rooms: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,7 +142,7 @@ struct Written<'a> {
 ///
 /// # Errors
 /// The first thing that is wrong, the signature before anything that is signed.
-pub fn verify(token: &str, keys: &[Key], unix_millis: u64) -> Result<Claims, Invalid> {
+pub fn verify(token: &str, keys: &[Key], parties: &Parties, unix_millis: u64) -> Result<Claims, Invalid> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(Invalid::TooLong);
     }
@@ -106,7 +150,7 @@ pub fn verify(token: &str, keys: &[Key], unix_millis: u64) -> Result<Claims, Inv
     let (header, claims) = message.split_once('.').ok_or(Invalid::Malformed)?;
     let header: Header = serde_json::from_slice(&decoded(header)?).map_err(|_| Invalid::Malformed)?;
     let claims = decoded(claims)?;
-    // RFC 7515 §4.1.11: what is critical and not understood makes a token invalid.
+    // RFC 7515 §4.1.11: what is critical and not understood makes a token invalid, and a list of nothing is not allowed.
     if header.crit.is_some() {
         return Err(Invalid::Critical);
     }
@@ -127,6 +171,7 @@ pub fn verify(token: &str, keys: &[Key], unix_millis: u64) -> Result<Claims, Inv
     if claims.nbf.is_some_and(|nbf| unix_millis.saturating_add(TOKEN_LEEWAY_MILLIS) < millis(nbf)) {
         return Err(Invalid::Early);
     }
+    parties.check(&claims)?;
     Ok(Claims {
         user: claims.sub.ok_or(Invalid::Nobody)?,
         expires_millis,
@@ -136,17 +181,50 @@ pub fn verify(token: &str, keys: &[Key], unix_millis: u64) -> Result<Claims, Inv
     })
 }
 
+impl Parties {
+    /// RFC 7519 §4.1.3: a token with an audience that the server is not has to be refused. One without, where the server
+    /// asks for it, was made for nobody in particular.
+    fn check(&self, claims: &Written<'_>) -> Result<(), Invalid> {
+        match (&self.audience, &claims.aud) {
+            (None, None) => {}
+            (Some(audience), Some(named)) if named.names(audience) => {}
+            _ => return Err(Invalid::Audience),
+        }
+        match &self.issuer {
+            Some(issuer) if claims.iss.as_ref().and_then(Value::as_str) != Some(issuer) => {
+                Err(Invalid::Issuer)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// A token that says this, and when it was made.
 ///
 /// # Errors
 /// `info` is not JSON, or the key can't sign: half a sentence.
 pub fn sign(claims: &Claims, key: &SigningKey, unix_millis: u64) -> Result<String, String> {
+    sign_between(claims, &Parties::default(), key, unix_millis)
+}
+
+/// As [`sign`], for an audience and by an issuer.
+///
+/// # Errors
+/// As [`sign`].
+pub fn sign_between(
+    claims: &Claims,
+    parties: &Parties,
+    key: &SigningKey,
+    unix_millis: u64,
+) -> Result<String, String> {
     let info = claims.info.as_deref().map(serde_json::from_str).transpose();
     let written = Written {
         sub: Some(claims.user.clone()),
         iat: None,
         exp: None,
         nbf: None,
+        aud: parties.audience.clone().map(Audience::One),
+        iss: parties.issuer.clone().map(Value::String),
         rooms: claims.rooms.clone(),
         see: Some(claims.see.clone()).filter(|see| !see.is_empty()),
         info: info.map_err(|error| format!("the info is not JSON: {error}"))?,

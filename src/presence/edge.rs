@@ -24,6 +24,7 @@ use crate::presence::node::{Effect, Outgoing, Rules, next_serial, page_timer};
 use crate::presence::pending::Pending;
 use crate::presence::places::{Place, Places};
 use crate::presence::view::{Reason, State, View};
+use crate::presence::wall::Wall;
 use crate::slots::Slots;
 use crate::time::{Now, Tick};
 
@@ -114,6 +115,12 @@ pub struct Edge {
     /// Clients with a command that had to wait and can be done now.
     resumable: VecDeque<Client>,
     passes: Passes,
+    /// The clock that tokens end by.
+    wall: Wall,
+    /// When the machine's clock was looked at last, for that.
+    looked: Tick,
+    /// The slot from which on the ends of tokens are still to be looked at, since the clock has stepped ahead.
+    unlooked: Option<usize>,
     /// Where sight is restricted: what is known of those who are watched.
     sights: HashMap<Name, View>,
     restricted: bool,
@@ -131,6 +138,9 @@ impl Edge {
             gathers: Gathers::new(homes),
             resumable: VecDeque::new(),
             passes: Passes::default(),
+            wall: Wall::default(),
+            looked: Tick::default(),
+            unlooked: None,
             sights: HashMap::new(),
             restricted,
             next_serial: 0,

@@ -147,6 +147,18 @@ impl Passes {
         }
     }
 
+    /// Whether no connection has a token or owes one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_slot.is_empty()
+    }
+
+    /// When to look at a connection's pass, where that is sooner than was known: the clock has changed.
+    pub(crate) fn sooner(&mut self, now: Now, slot: u32) -> Option<Tick> {
+        let (pass, armed) = self.by_slot.get_mut(&slot)?;
+        let at = due(now, pass);
+        at.is_before(*armed).then(|| *armed = at).map(|()| at)
+    }
+
     /// The timer of a connection was filed for then.
     pub(crate) fn armed(&mut self, slot: u32, at: Tick) {
         if let Some((_, armed)) = self.by_slot.get_mut(&slot) {

@@ -11,7 +11,7 @@
 //! | [`edge`], `groups`, `places`, `gather`, `pending`, `burst` | clients and their commands; who is in what; answers from several homes |
 //! | [`user`], `device`, `last_seen`, `whereabouts`, [`room`] | the homes; what is kept of who left lies in the attic of [`user`] |
 //! | `table` | slots by name |
-//! | [`grants`] | what tokens let their connections do |
+//! | [`grants`], `wall` | what tokens let their connections do, and the clock that they end by |
 //! | [`envelope`], `answer`, [`view`], [`name`] | what crosses, and what it is about |
 //! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
 //! | [`command`], [`event`] | `rollcall.v1`: commands as they are read, answers and events as they are written |
@@ -47,6 +47,7 @@ mod table;
 mod timer;
 pub mod user;
 pub mod view;
+mod wall;
 mod whereabouts;
 
 pub use about::About;

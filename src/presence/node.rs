@@ -194,6 +194,8 @@ impl<F: Frame> Node<F> {
         self.desk.due(now, &mut self.out);
         self.broadcasts.go_on(&self.edge, &mut self.out);
         self.users.stow(now.tick);
+        self.edge.follow_clock(now, &mut self.out);
+        self.settle(now);
         while let Some((at, key)) = self.timers.pop_due(now.tick) {
             match Timer::of_key(key) {
                 Timer::User { slot, serial } => self.users.grace_over(now, slot, serial, &mut self.out),
@@ -222,7 +224,11 @@ impl<F: Frame> Node<F> {
         let at_once = !self.broadcasts.is_empty() || self.edge.has_resumable();
         let at_once = at_once.then_some(self.turned);
         let stow = self.users.stow_due();
-        [self.timers.next(), self.desk.next_due(), at_once, stow].into_iter().flatten().reduce(Tick::min)
+        let clock = self.edge.clock_due();
+        [self.timers.next(), self.desk.next_due(), at_once, stow, clock]
+            .into_iter()
+            .flatten()
+            .reduce(Tick::min)
     }
 
     /// Takes what is to be done.

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use rollcall::identity::token::{sign, verify};
-use rollcall::identity::{Claims, Invalid, Key, Keys, SigningKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use rollcall::identity::token::{sign, sign_between, verify};
+use rollcall::identity::{Claims, Invalid, Key, Keys, Parties, SigningKey};
 use rollcall::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY_MILLIS};
 
 use super::{P256, RSA, SECRET, pairs};
@@ -35,7 +38,7 @@ fn tokens_of_another_implementation_are_good() {
     assert_eq!(good.len(), 4);
     for key in keys() {
         let token = good[key.algorithm()];
-        let claims = verify(token, std::slice::from_ref(&key), NOW).unwrap();
+        let claims = verify(token, std::slice::from_ref(&key), &Parties::default(), NOW).unwrap();
         assert_eq!((claims.user.as_str(), claims.expires_millis), ("anna", END));
         assert_eq!(claims.rooms.unwrap(), ["support.*", "lobby"]);
         assert_eq!(claims.see, ["staff-*"]);
@@ -48,7 +51,7 @@ fn tokens_of_another_implementation_are_good() {
 fn a_token_is_good_for_its_own_key_alone() {
     for key in keys() {
         for (algorithm, token) in good() {
-            let verified = verify(token, std::slice::from_ref(&key), NOW);
+            let verified = verify(token, std::slice::from_ref(&key), &Parties::default(), NOW);
             let expected = if algorithm == key.algorithm() { None } else { Some(Invalid::Algorithm) };
             assert_eq!(verified.err(), expected, "{algorithm} with {key:?}");
         }
@@ -70,7 +73,11 @@ fn what_is_signed_here_is_good_here() {
         let all = Claims { rooms: Some(vec!["a.*".into()]), see: vec!["*".into()], info, ..claims("anna") };
         for claims in [all, claims("ben")] {
             let token = sign(&claims, &signing, NOW).unwrap();
-            assert_eq!(verify(&token, std::slice::from_ref(&key), NOW).unwrap(), claims, "{key:?}");
+            assert_eq!(
+                verify(&token, std::slice::from_ref(&key), &Parties::default(), NOW).unwrap(),
+                claims,
+                "{key:?}"
+            );
         }
     }
 }
@@ -95,17 +102,20 @@ fn forged_and_foreign_tokens_are_refused_each_for_its_reason() {
     assert_eq!(bad.len(), expected.len());
     let keys = keys();
     for (name, error) in expected {
-        assert_eq!(verify(bad[name], &keys, NOW).unwrap_err(), error, "{name}");
+        assert_eq!(verify(bad[name], &keys, &Parties::default(), NOW).unwrap_err(), error, "{name}");
     }
     // Where the public key is the only key, an algorithm for secrets finds none.
     let public = Key::from_public_pem(RSA[0]).unwrap();
-    assert_eq!(verify(bad["public-key-as-secret"], &[public], NOW).unwrap_err(), Invalid::Algorithm);
+    assert_eq!(
+        verify(bad["public-key-as-secret"], &[public], &Parties::default(), NOW).unwrap_err(),
+        Invalid::Algorithm
+    );
 }
 
 #[test]
 fn a_token_is_good_from_nbf_to_exp() {
     let (keys, token) = (keys(), good()["HS256"]);
-    let at = |millis| verify(token, &keys, millis).err();
+    let at = |millis| verify(token, &keys, &Parties::default(), millis).err();
     assert_eq!(at(BEGIN - TOKEN_LEEWAY_MILLIS - 1), Some(Invalid::Early));
     assert_eq!(at(BEGIN - TOKEN_LEEWAY_MILLIS), None);
     assert_eq!(at(END - 1), None);
@@ -113,6 +123,74 @@ fn a_token_is_good_from_nbf_to_exp() {
     assert_eq!(at(u64::MAX), Some(Invalid::Expired));
 }
 
+/// A token of this text, signed with the secret of the fixtures.
+fn made(header: &str, claims: &str) -> String {
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let key = EncodingKey::from_secret(SECRET.trim_ascii_end());
+    let signature = crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
+    format!("{message}.{signature}")
+}
+
+/// What comes of a token with these members beside `sub` and `exp`.
+fn verified(parties: &Parties, members: &str) -> Option<Invalid> {
+    let token = made(r#"{"alg":"HS256"}"#, &format!(r#"{{"sub":"anna","exp":1700003600{members}}}"#));
+    verify(&token, &keys(), parties, NOW).err()
+}
+
+#[test]
+fn a_token_is_for_the_audience_that_it_names_and_for_no_other() {
+    let ours = Parties { audience: Some("chat".to_owned()), issuer: None };
+    let nobodys = Parties::default();
+    for (aud, with, without) in [
+        ("", Some(Invalid::Audience), None),
+        (r#","aud":"chat""#, None, Some(Invalid::Audience)),
+        (r#","aud":["shop","chat"]"#, None, Some(Invalid::Audience)),
+        (r#","aud":"shop""#, Some(Invalid::Audience), Some(Invalid::Audience)),
+        (r#","aud":"Chat""#, Some(Invalid::Audience), Some(Invalid::Audience)),
+        (r#","aud":[]"#, Some(Invalid::Audience), Some(Invalid::Audience)),
+        (r#","aud":null"#, Some(Invalid::Malformed), Some(Invalid::Malformed)),
+        (r#","aud":[null]"#, Some(Invalid::Malformed), Some(Invalid::Malformed)),
+        (r#","aud":{"chat":1}"#, Some(Invalid::Malformed), Some(Invalid::Malformed)),
+    ] {
+        assert_eq!((verified(&ours, aud), verified(&nobodys, aud)), (with, without), "{aud}");
+    }
+}
+
+#[test]
+fn a_token_is_of_the_issuer_that_is_asked_for() {
+    let theirs = Parties { audience: None, issuer: Some("https://login".to_owned()) };
+    for (iss, with) in [
+        ("", Some(Invalid::Issuer)),
+        (r#","iss":"https://login""#, None),
+        (r#","iss":"https://login/""#, Some(Invalid::Issuer)),
+        (r#","iss":["https://login"]"#, Some(Invalid::Issuer)),
+        (r#","iss":null"#, Some(Invalid::Issuer)),
+    ] {
+        assert_eq!((verified(&theirs, iss), verified(&Parties::default(), iss)), (with, None), "{iss}");
+    }
+}
+
+#[test]
+fn parties_that_are_signed_for_are_verified() {
+    let parties = Parties { audience: Some("chat".to_owned()), issuer: Some("login".to_owned()) };
+    for (key, signing) in pairs() {
+        let token = sign_between(&claims("anna"), &parties, &signing, NOW).unwrap();
+        let keys = Keys::between(vec![key], parties.clone());
+        assert!(keys.verify(&token, NOW).is_ok());
+        keys.replace(Vec::new());
+        assert_eq!(keys.verify(&token, NOW), Err(Invalid::Algorithm));
+    }
+}
+
+#[test]
+fn a_header_with_anything_critical_is_refused() {
+    let claims = r#"{"sub":"anna","exp":1700003600}"#;
+    for crit in ["null", "[]", r#"["exp"]"#, "0"] {
+        let token = made(&format!(r#"{{"alg":"HS256","crit":{crit}}}"#), claims);
+        assert_eq!(verify(&token, &keys(), &Parties::default(), NOW), Err(Invalid::Critical), "{crit}");
+    }
+    assert!(verify(&made(r#"{"alg":"HS256"}"#, claims), &keys(), &Parties::default(), NOW).is_ok());
+}
 #[test]
 fn every_change_of_a_token_makes_it_bad() {
     let (keys, token) = (keys(), good()["ES256"]);
@@ -121,8 +199,8 @@ fn every_change_of_a_token_makes_it_bad() {
         let other = if &token[i..=i] == "A" { "B" } else { "A" };
         changed.replace_range(i..=i, other);
         // The last character of a part may have bits that mean nothing: such a token is not decoded.
-        assert!(verify(&changed, &keys, NOW).is_err(), "at {i}");
-        assert!(verify(&token[..i], &keys, NOW).is_err(), "cut at {i}");
+        assert!(verify(&changed, &keys, &Parties::default(), NOW).is_err(), "at {i}");
+        assert!(verify(&token[..i], &keys, &Parties::default(), NOW).is_err(), "cut at {i}");
     }
 }
 
@@ -142,7 +220,7 @@ fn garbage_is_refused_in_words_that_do_not_quote_it() {
         (&longest, Invalid::Malformed),
         (&long, Invalid::TooLong),
     ] {
-        let found = verify(text, &keys, NOW).unwrap_err();
+        let found = verify(text, &keys, &Parties::default(), NOW).unwrap_err();
         assert_eq!(found, error, "{text:.20}");
         assert!(text.len() < 6 || !found.to_string().contains(&text[..6]));
     }

@@ -148,3 +148,64 @@ fn who_owes_a_token_is_nobody_until_it_comes_or_is_too_late() {
     assert!(effects.contains("link: 1, code: 4408") && !effects.contains("link: 0"), "{effects}");
     assert_eq!(node.edge().user(never), None);
 }
+
+/// Codes with which clients with tokens were sent away.
+fn closings(world: &World) -> Vec<Option<u16>> {
+    world.clients.iter().map(|seat| seat.closing).collect()
+}
+
+/// A server of three whose clients have tokens that end in an hour, an hour and a half, and two hours.
+fn holders() -> World {
+    let mut world = World::new(3, Rules { restricted: true, ..Rules::default() });
+    for (worker, user, minutes) in [(0, "ann", 60), (1, "ben", 90), (2, "cat", 120)] {
+        let c = world.open_seeing(worker, user, &[]);
+        let grants = Arc::new(grants(&[], world.now.unix_millis + minutes * 60_000));
+        let (now, slot) = (world.now, world.clients[c].slot);
+        world.nodes[usize::from(worker)].authenticate(now, slot, -1, user.into(), grants);
+        let _ = world.nodes[usize::from(worker)].effects();
+    }
+    world.settle();
+    world
+}
+
+#[test]
+fn a_clock_that_steps_ahead_ends_tokens_a_minute_later() {
+    let mut world = holders();
+    world.pass(1_000);
+    world.now.unix_millis += 100 * 60_000;
+    world.pass(5_900);
+    assert_eq!(closings(&world), [None; 3]);
+    // And as long as it takes until a worker that has nothing to do looks at the clock.
+    world.pass(1_500);
+    assert_eq!(closings(&world), [Some(4401), Some(4401), None], "by the clock as it is");
+    // What is left of the third token is twenty minutes less what has passed.
+    world.pass(20 * 6_000 - 8_400 - 10);
+    assert_eq!(closings(&world)[2], None);
+    world.pass(20);
+    assert_eq!(closings(&world)[2], Some(4401));
+}
+
+#[test]
+fn a_step_ahead_that_is_taken_back_ends_no_token() {
+    let mut world = holders();
+    world.now.unix_millis += 100 * 60_000;
+    world.pass(5_000);
+    world.now.unix_millis -= 100 * 60_000;
+    world.pass(10_000);
+    assert_eq!(closings(&world), [None; 3]);
+    // Small steps count at once.
+    world.pass(60 * 6_000 - 15_000 - 5_000);
+    world.now.unix_millis += 50_000;
+    world.pass(1_000);
+    assert_eq!(closings(&world), [Some(4401), None, None]);
+}
+
+#[test]
+fn a_clock_that_steps_back_lets_tokens_last() {
+    let mut world = holders();
+    world.now.unix_millis -= 30 * 60_000;
+    world.pass(60 * 6_000 + 100);
+    assert_eq!(closings(&world), [None; 3]);
+    world.pass(30 * 6_000);
+    assert_eq!(closings(&world), [Some(4401), None, None]);
+}

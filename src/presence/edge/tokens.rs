@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::limits::{CLOCK_LOOK_TICKS, TOKENS_LOOKED_AT_PER_TURN};
 use crate::presence::command::Refusal;
+use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::envelope::{Client, Envelope, Frame};
 use crate::presence::event;
@@ -11,6 +13,7 @@ use crate::presence::name::Name;
 use crate::presence::node::{Effect, Outgoing};
 use crate::presence::timer::Timer;
 use crate::presence::view::Reason;
+use crate::presence::wall::Wall;
 use crate::time::{Now, Tick};
 
 impl Edge {
@@ -34,8 +37,46 @@ impl Edge {
     }
 
     fn keep_pass<F>(&mut self, now: Now, slot: u32, pass: Pass, out: &mut Outgoing<F>) {
+        if self.passes.is_empty() {
+            (self.wall, self.looked) = (Wall::at(now), now.tick);
+        }
         let Client { slot, serial } = self.address(slot).client;
-        if let Some(at) = self.passes.put(now, slot, pass) {
+        if let Some(at) = self.passes.put(self.wall.shown(now), slot, pass) {
+            out.timer(at, Timer::Token { slot, serial });
+        }
+    }
+
+    /// Looks at the wall clock. Where it has stepped ahead for good, the ends of all tokens are looked at, some in each call.
+    pub(crate) fn follow_clock<F>(&mut self, now: Now, out: &mut Outgoing<F>) {
+        if self.passes.is_empty() {
+            self.unlooked = None;
+            return;
+        }
+        self.looked = now.tick;
+        if self.wall.follow(now) {
+            self.unlooked = Some(0);
+        }
+        let Some(first) = self.unlooked else { return };
+        let end = self.seats.end().min(first + TOKENS_LOOKED_AT_PER_TURN);
+        out.spend(end.saturating_sub(first), cost::NAME_NANOS);
+        for slot in first..end {
+            self.time_anew(now, slot as u32, out);
+        }
+        self.unlooked = (end < self.seats.end()).then_some(end);
+    }
+
+    /// When [`Edge::follow_clock`] is to be called next.
+    pub(crate) fn clock_due(&self) -> Option<Tick> {
+        let wait = if self.unlooked.is_some() { 1 } else { CLOCK_LOOK_TICKS };
+        (!self.passes.is_empty()).then(|| self.looked.after(wait))
+    }
+
+    fn time_anew<F>(&mut self, now: Now, slot: u32, out: &mut Outgoing<F>) {
+        if self.end_if_over(now, slot, out) {
+            return;
+        }
+        if let Some(at) = self.passes.sooner(self.wall.shown(now), slot) {
+            let Client { slot, serial } = self.address(slot).client;
             out.timer(at, Timer::Token { slot, serial });
         }
     }
@@ -50,7 +91,7 @@ impl Edge {
         if self.seat(Client { slot, serial }).is_none() {
             return;
         }
-        if let Some(next) = self.passes.due(now, slot, at)
+        if let Some(next) = self.passes.due(self.wall.shown(now), slot, at)
             && !self.end_if_over(now, slot, out)
         {
             out.timer(next, Timer::Token { slot, serial });
@@ -60,7 +101,7 @@ impl Edge {
     /// Sends a client away whose token has ended, or who showed none in time: looked at when its timer fires, and when it
     /// asks for something. Says whether it did.
     pub(super) fn end_if_over<F>(&mut self, now: Now, slot: u32, out: &mut Outgoing<F>) -> bool {
-        let Some(over) = self.passes.over(now, slot) else { return false };
+        let Some(over) = self.passes.over(self.wall.shown(now), slot) else { return false };
         let Some(seat) = self.seats.get_mut(slot as usize) else { return false };
         if seat.sent_away.is_none() {
             let (code, reason) = match over {

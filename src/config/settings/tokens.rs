@@ -1,0 +1,59 @@
+//! Settings of tokens: the keys, who has to show one, and what it has to say.
+
+use std::sync::Arc;
+
+use crate::identity::{Keys, Parties};
+use crate::service::gate::{Auth, Gate};
+use crate::time::ticks;
+
+use super::{Check, DAY, MILLIS, set};
+use crate::config::keys::KeyFiles;
+use crate::config::layer;
+
+impl Check<'_> {
+    pub(super) fn key_files(&self) -> KeyFiles {
+        let files = |given: &Option<Vec<_>>| given.clone().unwrap_or_default();
+        KeyFiles {
+            secrets: files(&self.layer.token_secret_file),
+            public_keys: files(&self.layer.token_public_key),
+        }
+    }
+
+    pub(super) fn gate(&self, files: &KeyFiles) -> Result<Gate, String> {
+        let keys = files.read().map_err(|(setting, error)| self.at(setting, &error))?;
+        let parties = self.parties(!keys.is_empty())?;
+        let keys = (!keys.is_empty()).then(|| Arc::new(Keys::between(keys, parties)));
+        let certificates = set(self.layer.tls_client_user);
+        let auth = match self.layer.auth {
+            Some(layer::Auth::Early) if certificates => Auth::Early,
+            Some(layer::Auth::Early | layer::Auth::Late) if keys.is_none() => {
+                let error = "tokens need a key: --token-secret-file FILE, or --token-public-key FILE.pem";
+                return Err(self.at("auth", error));
+            }
+            Some(layer::Auth::None) => Auth::None,
+            Some(layer::Auth::Late) => Auth::Late,
+            Some(layer::Auth::Early) => Auth::Early,
+            None if keys.is_some() || certificates => Auth::Early,
+            None => Auth::None,
+        };
+        let timeout = self.span("auth-timeout", self.layer.auth_timeout, MILLIS(100)..=DAY)?;
+        Ok(Gate { auth, keys, timeout: ticks(timeout), certificates })
+    }
+
+    /// What tokens have to say of whom they are for, and of who has made them.
+    fn parties(&self, has_key: bool) -> Result<Parties, String> {
+        let given = |key, text: &Option<String>| match text.as_deref() {
+            Some("") => Err(self.at(key, "it is empty: leave it out where tokens have none")),
+            Some(_) if !has_key => {
+                let error = "tokens are not looked at without a key: --token-secret-file FILE, or \
+                             --token-public-key FILE.pem";
+                Err(self.at(key, error))
+            }
+            _ => Ok(text.clone()),
+        };
+        Ok(Parties {
+            audience: given("token-audience", &self.layer.token_audience)?,
+            issuer: given("token-issuer", &self.layer.token_issuer)?,
+        })
+    }
+}
