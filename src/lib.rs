@@ -18,6 +18,7 @@
 //!  wire/                 the protocol, both roles: bytes in, events and bytes out. Pure
 //!    |
 //!  limits, slots, time   every bound by name; tables that give back; Tick, the wheel, the only caller of Instant::now
+//!  json                  what every reader can read. Pure
 //! ```
 
 #[cfg(not(target_os = "linux"))]
@@ -31,6 +32,7 @@ pub mod cli;
 mod config;
 pub mod http;
 pub mod identity;
+pub mod json;
 pub mod limits;
 pub mod presence;
 pub mod reactor;

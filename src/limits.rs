@@ -207,6 +207,11 @@ pub const STUCK_TURN_MILLIS: u64 = 2_000;
 pub const NAME_BYTES_MAX: usize = 128;
 /// The `info` that a connection gives with its status. Past it: 413.
 pub const INFO_BYTES_MAX: usize = 1024;
+/// Lists and objects in one another in `data`, `info` and the claims of a token: readers stop at 64, 100 or 512, and what they read
+/// holds these in its own. Past it: 400, and 401 for a token.
+pub const JSON_DEPTH_MAX: usize = 32;
+/// Digits of a number in these. Past it: the same.
+pub const JSON_NUMBER_DIGITS_MAX: usize = 64;
 /// Connections of one user without `--max-connections-per-user`. The newest takes the place of the oldest, which is closed with 4409.
 pub const CONNECTIONS_PER_USER_MAX: usize = 16;
 /// Rooms that one connection is in. Past it: 429.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::identity::key::{Key, SigningKey, name};
+use crate::json::{self, Fault};
 use crate::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY_MILLIS};
 
 /// What a good token says.
@@ -62,6 +63,8 @@ pub enum Invalid {
     Audience,
     /// Its `iss` is not the one that the server asks for.
     Issuer,
+    /// Its claims are JSON that not every reader can read.
+    Unreadable(Fault),
 }
 
 impl fmt::Display for Invalid {
@@ -78,6 +81,9 @@ impl fmt::Display for Invalid {
             Invalid::Nobody => "the token names nobody: give it a sub",
             Invalid::Audience => "the token's aud does not name this server: see --token-audience",
             Invalid::Issuer => "the token's iss is not the one that this server takes: see --token-issuer",
+            Invalid::Unreadable(fault) => {
+                return write!(f, "the token's claims can't be taken: the JSON {fault}");
+            }
         })
     }
 }
@@ -163,7 +169,9 @@ pub fn verify(token: &str, keys: &[Key], parties: &Parties, unix_millis: u64) ->
     if !fitting.any(signed) {
         return Err(Invalid::Signature);
     }
-    let claims: Written<'_> = serde_json::from_slice(&claims).map_err(|_| Invalid::Malformed)?;
+    let claims = str::from_utf8(&claims).map_err(|_| Invalid::Malformed)?;
+    json::judge(claims).map_err(Invalid::Unreadable)?;
+    let claims: Written<'_> = serde_json::from_str(claims).map_err(|_| Invalid::Malformed)?;
     let expires_millis = millis(claims.exp.ok_or(Invalid::Endless)?);
     if unix_millis >= expires_millis {
         return Err(Invalid::Expired);
@@ -230,6 +238,7 @@ pub fn sign_between(
         info: info.map_err(|error| format!("the info is not JSON: {error}"))?,
     };
     let written = serde_json::to_string(&written).map_err(|error| error.to_string())?;
+    json::judge(&written).map_err(|fault| format!("the info {fault}"))?;
     // Whole seconds, as everybody writes them.
     let (iat, exp) = (unix_millis / 1_000, claims.expires_millis / 1_000);
     let written = format!(r#"{{"iat":{iat},"exp":{exp},{}"#, &written[1..]);

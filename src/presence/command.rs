@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use crate::json;
 use crate::limits::{INFO_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
 use crate::presence::command::shape::{Message, Object, Params, Parts, TOO_MANY_USERS, Text, Users};
 use crate::presence::name::is_name;
@@ -222,6 +223,7 @@ fn status<'a>(params: &Params<'a>) -> Result<Command<'a>, Refusal> {
     if info.is_some_and(|info| info.len() > INFO_BYTES_MAX) {
         return Err(Refusal::new(0, 413, format!("`info` is over {INFO_BYTES_MAX} bytes")));
     }
+    let info = info.map(|info| readable("info", info)).transpose()?;
     if state.is_none() && info.is_none() {
         return Err(Refusal::new(0, 400, "`state` or `info` is missing"));
     }
@@ -265,7 +267,13 @@ fn users(users: Option<Users<'_>>) -> Result<Vec<Cow<'_, str>>, Refusal> {
 }
 
 fn data(data: Option<&RawValue>) -> Result<&str, Refusal> {
-    data.map(RawValue::get).ok_or_else(|| Refusal::new(0, 400, "`data` is missing"))
+    let data = data.map(RawValue::get).ok_or_else(|| Refusal::new(0, 400, "`data` is missing"))?;
+    readable("data", data)
+}
+
+/// JSON that others are sent beside what is theirs.
+fn readable<'a>(field: &str, text: &'a str) -> Result<&'a str, Refusal> {
+    json::judge(text).map(|()| text).map_err(|fault| Refusal::new(0, 400, format!("`{field}` {fault}")))
 }
 
 /// The error without its line and column, which would be those of a part.
@@ -300,6 +308,8 @@ mod tests {
 
     #[test]
     fn every_refusal_says_what_to_do() {
+        let nested = "[".repeat(33) + &"]".repeat(33);
+        let deep = |cmd: &str, fields: &str| format!(r#"{{"cmd":"{cmd}","params":{{"{fields}":{nested}}}}}"#);
         for (text, code, error) in [
             ("hello", 400, "not a command"),
             ("[1]", 400, "not a command"),
@@ -313,6 +323,15 @@ mod tests {
             (r#"{"seq":1,"cmd":"say","params":{"room":"a"}}"#, 400, "`data` is missing"),
             (r#"{"seq":1,"cmd":"status","params":{"state":"dead"}}"#, 400, "`online` or `away`"),
             (r#"{"seq":1,"cmd":"status"}"#, 400, "`state` or `info`"),
+            (r#"{"cmd":"status","params":{"info":"\udead"}}"#, 400, "`info` has half a surrogate pair"),
+            (r#"{"cmd":"status","params":{"info":[1e999]}}"#, 400, "`info` has a number"),
+            (
+                r#"{"cmd":"tell","params":{"user":"a","data":{"\udead":1}}}"#,
+                400,
+                "`data` has half a surrogate",
+            ),
+            (&deep("status", "info"), 400, "`info` is more than 32 deep"),
+            (&deep("say", "room\":\"r\",\"data"), 400, "`data` is more than 32 deep"),
         ] {
             let refusal = parse(text).expect_err(text);
             assert_eq!(refusal.code, code, "{text}");

@@ -191,6 +191,20 @@ fn a_header_with_anything_critical_is_refused() {
     }
     assert!(verify(&made(r#"{"alg":"HS256"}"#, claims), &keys(), &Parties::default(), NOW).is_ok());
 }
+
+#[test]
+fn claims_that_not_every_reader_can_read_are_refused() {
+    let nested = |depth: usize| format!(r#","info":{}{}"#, "[".repeat(depth), "]".repeat(depth));
+    let unreadable = |members: &str| verified(&Parties::default(), members);
+    assert_eq!(unreadable(&nested(31)), None);
+    for members in [nested(32), r#","info":"\ud800""#.to_owned(), format!(r#","x":{}"#, "9".repeat(65))] {
+        let found = unreadable(&members).unwrap();
+        assert!(matches!(found, Invalid::Unreadable(_)), "{members:.40}: {found:?}");
+    }
+    let deep = Claims { info: Some("[".repeat(40) + &"]".repeat(40)), ..claims("anna") };
+    assert!(sign(&deep, &pairs().remove(0).1, NOW).unwrap_err().contains("32 deep"));
+}
+
 #[test]
 fn every_change_of_a_token_makes_it_bad() {
     let (keys, token) = (keys(), good()["ES256"]);

@@ -25,7 +25,7 @@ enum Never {
 
 const RULES: &[Rule] = &[
     Rule {
-        within: &["src/wire", "src/presence", "src/identity"],
+        within: &["src/wire", "src/presence", "src/identity", "src/json.rs"],
         but: &[],
         never: Never::Below(&[
             "std::net",
@@ -52,14 +52,17 @@ const RULES: &[Rule] = &[
     Rule {
         within: &["src/presence"],
         but: &[],
-        never: Never::BelowBut("crate", &["crate::presence", "crate::limits", "crate::slots", "crate::time"]),
-        instead: "presence knows only limits, slots and time; give out an effect and let the service carry it out",
+        never: Never::BelowBut(
+            "crate",
+            &["crate::presence", "crate::json", "crate::limits", "crate::slots", "crate::time"],
+        ),
+        instead: "presence knows only JSON, limits, slots and time; give out an effect and let the service carry it out",
     },
     Rule {
         within: &["src/identity"],
         but: &[],
-        never: Never::BelowBut("crate", &["crate::identity", "crate::limits", "crate::time"]),
-        instead: "identity knows only limits and time; give out claims and let the service make of them what it goes by",
+        never: Never::BelowBut("crate", &["crate::identity", "crate::json", "crate::limits", "crate::time"]),
+        instead: "identity knows only JSON, limits and time; give out claims and let the service make of them what it goes by",
     },
     Rule {
         within: &["src"],
@@ -118,10 +121,10 @@ const RULES: &[Rule] = &[
         instead: "sys is system calls; what they mean is the reactor's",
     },
     Rule {
-        within: &["src/limits.rs", "src/time"],
+        within: &["src/limits.rs", "src/json.rs", "src/time"],
         but: &[],
         never: Never::BelowBut("crate", &["crate::limits", "crate::time"]),
-        instead: "limits and time stand at the bottom",
+        instead: "limits, JSON and time stand at the bottom",
     },
     Rule {
         within: &["src"],

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::http::api::answer;
+use crate::json;
 use crate::limits::{CLOSE_REASON_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
 use crate::presence::admin::Ask;
 use crate::presence::command::is_object;
@@ -262,7 +263,9 @@ impl Body<'_> {
 
     fn data(&self) -> Result<Box<str>, Refused> {
         let data = self.data.ok_or(Refused::new(400, r#"`data` is missing: send {"data":…}, any JSON"#))?;
-        Ok(data.get().into())
+        let data = data.get();
+        json::judge(data).map_err(|fault| Refused::new(400, format!("`data` {fault}")))?;
+        Ok(data.into())
     }
 
     fn user(&self) -> Result<Name, Refused> {
@@ -376,6 +379,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
+        let deep = format!(r#"{{"data":{}{}}}"#, "[".repeat(33), "]".repeat(33));
         for (line, body, status, part) in [
             ("GET /api/v2/users", "", 404, "README"),
             ("GET /api/v1/users/", "", 400, "1 to 128"),
@@ -397,6 +401,9 @@ mod tests {
             ("POST /api/v1/broadcast", "", 400, "`data` is missing"),
             ("POST /api/v1/broadcast", "{", 400, "can't be read"),
             ("POST /api/v1/broadcast", r#"{"data":1,"data":2}"#, 400, "duplicate"),
+            ("POST /api/v1/broadcast", r#"{"data":"\udead"}"#, 400, "`data` has half a surrogate pair"),
+            ("POST /api/v1/users/a/tell", &deep, 400, "`data` is more than 32 deep"),
+            ("POST /api/v1/rooms/r/say", r#"{"data":-1e400}"#, 400, "`data` has a number"),
             ("POST /api/v1/rooms/r/join", "{}", 400, "`user` is missing"),
             ("POST /api/v1/rooms/r/join", r#"{"user":"a b"}"#, 400, "1 to 128"),
         ] {
