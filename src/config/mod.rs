@@ -5,6 +5,7 @@
 //! | [`layer`] | the settings as written, in any of the three places |
 //! | [`api_keys`] | the keys of the API, which are shown nowhere |
 //! | [`units`], [`address`] | durations, sizes and addresses as people write them |
+//! | [`origin`] | origins as browsers send them |
 //! | [`sources`] | reading file and environment; which place wins; `config print` |
 //! | [`tls`] | the files that TLS is made of |
 //! | [`settings`] | the settings as the server takes them, and the relations that must hold between them |
@@ -16,6 +17,7 @@ pub(crate) mod api_keys;
 pub(crate) mod capacity;
 pub(crate) mod keys;
 pub(crate) mod layer;
+pub(crate) mod origin;
 pub(crate) mod settings;
 pub(crate) mod sources;
 pub(crate) mod tls;

@@ -22,6 +22,7 @@ use super::address::{Address, Endpoint};
 use super::api_keys::KeySource;
 use super::keys::KeyFiles;
 use super::layer::{self, Layer, LogForm, LogLevel};
+use super::origin;
 use super::sources::{Origin, Sources};
 use super::tls::TlsFiles;
 use super::units::{Size, Span};
@@ -218,15 +219,8 @@ impl Check<'_> {
     }
 
     fn origins(&self, key: &str, origins: Option<&Vec<String>>) -> Result<Vec<String>, String> {
-        let origins = origins.cloned().unwrap_or_default();
-        for origin in &origins {
-            let host = origin.split_once("://").map(|(_, host)| host);
-            if origin != "null" && host.is_none_or(|host| host.is_empty() || host.contains('/')) {
-                let error = format!("`{origin}` is not what a browser sends, like https://example.org:8443");
-                return Err(self.at(key, &error));
-            }
-        }
-        Ok(origins)
+        let origins = origins.into_iter().flatten();
+        origins.map(|origin| origin::normal(origin).map_err(|error| self.at(key, &error))).collect()
     }
 
     fn span(
@@ -340,6 +334,11 @@ mod tests {
             (
                 &["--origin=example.org/"],
                 "--origin: `example.org/` is not what a browser sends, like https://example.org:8443",
+            ),
+            (
+                &["--cors-origin=https://*.example.org", "--api-key=0123456789abcdef0123456789abcdef"],
+                "--cors-origin: `https://*.example.org` is not what a browser sends, and * stands for nothing here: name each \
+                 origin",
             ),
             (
                 &["--trusted-proxy=10.0.0.1/8"],

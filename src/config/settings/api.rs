@@ -20,12 +20,16 @@ impl Check<'_> {
     ) -> Result<Guard, String> {
         let keys = keys.read().map_err(|(key, error)| self.at(key, &error))?;
         let mut cors = self.layer.cors_origin.clone().unwrap_or_default();
+        // Any page can have the origin `null`: it has only to be shown in a sandboxed frame.
+        let open = cors.iter().find(|origin| ["*", "null"].contains(&origin.as_str()));
+        if let Some(open) = open.filter(|_| keys.is_empty()) {
+            let error = format!(
+                "`{open}` is for pages that bring a key, and none of them has the one that is made for a run; set \
+                 --api-key-file"
+            );
+            return Err(self.at("cors-origin", &error));
+        }
         if cors.iter().any(|origin| origin == "*") {
-            if keys.is_empty() {
-                let error = "`*` is for pages that bring a key, and none of them has the one that is made for a run; set \
-                             --api-key-file";
-                return Err(self.at("cors-origin", error));
-            }
             cors = vec!["*".to_owned()];
         } else {
             cors = self.origins("cors-origin", Some(&cors))?;
