@@ -91,8 +91,9 @@ pub(crate) struct Layer {
     /// New connections of one address in a second, over two seconds; past it: 429. 0: no limit
     #[arg(long, value_name = "N", help_heading = "Addresses")]
     pub(crate) max_handshakes_per_address: Option<usize>,
-    /// Proxy whose X-Forwarded-For is believed, an address or network; repeatable [default: none]
-    #[arg(long, value_name = "CIDR", help_heading = "Addresses")]
+    /// Proxy whose X-Forwarded-For is believed, an address or network, or unix: whoever speaks on a Unix socket; repeatable
+    /// [default: none]
+    #[arg(long, value_name = "CIDR|unix", help_heading = "Addresses")]
     pub(crate) trusted_proxy: Option<Vec<String>>,
     /// Trusted proxies begin each connection with a PROXY header, version 1 or 2
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Addresses")]

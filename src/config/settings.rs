@@ -130,6 +130,7 @@ impl Check<'_> {
             max_head_bytes: self.size("max-header", layer.max_header, 1 << 10..=READ_BUFFER_BYTES)?,
             addresses: self.address_limits()?,
             trusted_proxies: self.trusted_proxies()?,
+            trusts_unix: self.trusts_unix(),
             proxy_protocol: set(layer.proxy_protocol),
             max_memory_bytes: Some(set(layer.max_memory).0 as u64).filter(|bytes| *bytes > 0),
             message_timeout: self.span("message-timeout", layer.message_timeout, MILLIS(100)..=DAY)?,
@@ -342,7 +343,7 @@ mod tests {
             ),
             (
                 &["--trusted-proxy=10.0.0.1/8"],
-                "--trusted-proxy: `10.0.0.1/8` has bits beyond its prefix; write 10.0.0.0/8",
+                "--trusted-proxy: `10.0.0.1/8` has bits beyond its prefix; write 10.0.0.0/8, or `unix`",
             ),
             (&["--proxy-protocol"], "--proxy-protocol: from whom? --trusted-proxy has to name the proxies"),
             (

@@ -106,6 +106,8 @@ pub struct Config {
     pub addresses: AddressLimits,
     /// Whose word is taken for whom they speak: `X-Forwarded-For`, and the PROXY protocol where that is spoken.
     pub trusted_proxies: Vec<Network>,
+    /// Whether whoever speaks on a Unix socket is such a proxy too.
+    pub trusts_unix: bool,
     /// Trusted proxies begin each connection with a PROXY header. One without is refused.
     pub proxy_protocol: bool,
     /// Resident memory of the process past which an upgrade gets 503.
@@ -136,6 +138,7 @@ impl Default for Config {
                 handshakes: HANDSHAKES_PER_ADDRESS_MAX,
             },
             trusted_proxies: Vec::new(),
+            trusts_unix: false,
             proxy_protocol: false,
             max_memory_bytes: None,
             message_timeout: Duration::from_secs(120),

@@ -37,9 +37,15 @@ impl<N: Net, S: Service> Worker<N, S> {
         if scarce {
             conn.unwanted = Unwanted::Scarce;
         }
-        let Some(peer) = peer else { return true };
-        debug!(conn = id.to_bits(), %peer, "accepted");
-        let met = conn.come_from(self.count(peer));
+        let met = match peer {
+            Some(peer) => {
+                debug!(conn = id.to_bits(), %peer, "accepted");
+                conn.come_from(self.count(peer))
+            }
+            // The address of a Unix socket's peer is none: it is a proxy of ours, or a client that is not counted.
+            None if self.core.config.trusts_unix => conn.come_from((Via::Proxy, Entered::Uncounted)),
+            None => Ok(()),
+        };
         if conn.via == Via::Proxy && self.core.config.proxy_protocol {
             conn.via = Via::Preface;
         }

@@ -213,3 +213,39 @@ fn a_unix_socket_is_served_and_removed() {
     assert_eq!(running.child.wait().unwrap().code(), Some(0));
     assert!(!Path::new(&path).exists());
 }
+
+#[test]
+fn a_proxy_on_a_unix_socket_speaks_for_its_clients() {
+    let directory = Directory::new("proxied");
+    for proxy_protocol in [false, true] {
+        let path = directory.path(if proxy_protocol { "headers" } else { "fields" });
+        let listen = format!("unix:{path}");
+        let mut flags =
+            vec!["--listen", &*listen, "--trusted-proxy", "unix", "--max-connections-per-address", "1"];
+        flags.extend(proxy_protocol.then_some("--proxy-protocol"));
+        let _running = Running::start(&flags);
+        let ask = |client: &str, line: &str, fields: &str| {
+            let mut stream = UnixStream::connect(&path).unwrap();
+            let (header, field) = if proxy_protocol {
+                (format!("PROXY TCP4 {client} 192.0.2.1 1 2\r\n"), String::new())
+            } else {
+                (String::new(), format!("X-Forwarded-For: {client}\r\n"))
+            };
+            let request = format!("{header}{line} HTTP/1.1\r\nHost: localhost\r\n{field}{fields}\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut status = [0; 12];
+            stream.read_exact(&mut status).unwrap();
+            (String::from_utf8_lossy(&status[9..]).into_owned(), stream)
+        };
+        let upgrade = |client: &str| {
+            let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+            ask(client, "GET /ws", fields)
+        };
+        let held = [upgrade("203.0.113.7"), upgrade("203.0.113.8")];
+        assert_eq!(held.each_ref().map(|(status, _)| &**status), ["101"; 2]);
+        assert_eq!(upgrade("203.0.113.7").0, "429", "one is the most");
+        // Who comes through a proxy is not the operator.
+        assert_eq!(ask("203.0.113.9", "GET /metrics", "").0, "401");
+    }
+}

@@ -300,3 +300,48 @@ fn a_dribbled_proxy_header_has_the_handshakes_deadline_in_all() {
     stage.pass(seconds(6));
     assert!(stage.script.is_closed(id));
 }
+
+/// What the server says to one that comes over a Unix socket.
+fn come_by_unix(stage: &mut Stage, request: &[u8]) -> Option<u16> {
+    let id = stage.script.connect();
+    stage.settle();
+    send(stage, id, request)
+}
+
+#[test]
+fn who_speaks_on_a_trusted_unix_socket_is_believed() {
+    let two = [(true, "X-Forwarded-For: 203.0.113.7"), (false, "PROXY TCP4 203.0.113.7 192.0.2.1 1 2\r\n")];
+    for (by_field, words) in two {
+        let named = |words: &str| {
+            if by_field { upgrade_for(words) } else { [words.as_bytes(), &upgrade_request("/")].concat() }
+        };
+        let config = Config { trusts_unix: true, proxy_protocol: !by_field, ..limited(2, 0) };
+        let mut stage = Stage::new(&config);
+        assert_eq!(
+            [(); 3].map(|()| come_by_unix(&mut stage, &named(words))),
+            [Some(101), Some(101), Some(429)]
+        );
+        let other = words.replace("203.0.113.7", "203.0.113.8");
+        assert_eq!(
+            come_by_unix(&mut stage, &named(&other)),
+            Some(101),
+            "by whom it is for, and not by the socket"
+        );
+        // Nobody else is believed for that.
+        assert_eq!(
+            come(&mut stage, "198.51.100.1", &upgrade_for("X-Forwarded-For: 203.0.113.7")).1,
+            Some(101)
+        );
+    }
+}
+
+#[test]
+fn who_speaks_on_another_unix_socket_is_not() {
+    let mut stage = Stage::new(&limited(2, 0));
+    for _ in 0..5 {
+        assert_eq!(come_by_unix(&mut stage, &upgrade_for("X-Forwarded-For: 203.0.113.7")), Some(101));
+    }
+    let mut stage = Stage::new(&Config { proxy_protocol: true, ..limited(2, 0) });
+    let header = [&b"PROXY TCP4 203.0.113.7 192.0.2.1 1 2\r\n"[..], &upgrade_request("/")].concat();
+    assert_eq!(come_by_unix(&mut stage, &header), Some(400), "it is no request");
+}

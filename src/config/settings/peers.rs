@@ -6,6 +6,9 @@ use crate::wire::forwarded::Network;
 
 use super::{CONNECTIONS_MAX, Check, set};
 
+/// As a trusted proxy: who speaks on a Unix socket.
+const UNIX: &str = "unix";
+
 impl Check<'_> {
     pub(super) fn address_limits(&self) -> Result<reactor::AddressLimits, String> {
         let number = |key, number, most| {
@@ -36,14 +39,20 @@ impl Check<'_> {
     }
 
     pub(super) fn trusted_proxies(&self) -> Result<Vec<Network>, String> {
-        let written = self.layer.trusted_proxy.clone().unwrap_or_default();
-        let networks = written.iter().map(|text| text.parse::<Network>());
-        let networks: Vec<Network> =
-            networks.collect::<Result<_, _>>().map_err(|error| self.at("trusted-proxy", &error))?;
-        if set(self.layer.proxy_protocol) && networks.is_empty() {
+        let written = self.layer.trusted_proxy.iter().flatten();
+        let networks = written.filter(|text| *text != UNIX).map(|text| text.parse::<Network>());
+        let networks: Vec<Network> = networks
+            .collect::<Result<_, _>>()
+            .map_err(|error| self.at("trusted-proxy", &format!("{error}, or `unix`")))?;
+        if set(self.layer.proxy_protocol) && networks.is_empty() && !self.trusts_unix() {
             return Err(self.at("proxy-protocol", "from whom? --trusted-proxy has to name the proxies"));
         }
         Ok(networks)
+    }
+
+    /// Whether whoever may write to a Unix socket of ours is a proxy whose word is taken.
+    pub(super) fn trusts_unix(&self) -> bool {
+        self.layer.trusted_proxy.iter().flatten().any(|text| text == UNIX)
     }
 
     pub(super) fn subprotocols(&self) -> Result<Vec<String>, String> {

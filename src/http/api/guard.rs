@@ -63,18 +63,19 @@ const WRONG_KEY: &str = "that key is not one of this server's: on its machine `r
                          it is one of --api-key-file";
 
 impl Guard {
-    /// Lets a request in, and says by what.
+    /// Lets a request in, and says by what. `is_named`: it is known from which address it comes.
     ///
     /// # Errors
     /// 401 or 403, and what to do about it.
-    pub fn admit(&self, head: &Head<'_>, listener: usize) -> Result<Caller, Refused> {
+    pub fn admit(&self, head: &Head<'_>, listener: usize, is_named: bool) -> Result<Caller, Refused> {
         if let Some(key) = given_key(head) {
             let number = key.and_then(|key| self.keys.find(key));
             return number.map(Caller::Key).ok_or(Refused::new(401, WRONG_KEY));
         }
         match self.listeners.get(listener).copied().unwrap_or_default() {
             Access::Key => Err(Refused::new(401, NO_KEY)),
-            Access::UnixSocket if is_forwarded(head) => Err(Refused::new(401, NO_KEY)),
+            // A Unix socket has no addresses: a proxy has named one.
+            Access::UnixSocket if is_named || is_forwarded(head) => Err(Refused::new(401, NO_KEY)),
             Access::UnixSocket => self.no_foreign_page(head).map(|()| Caller::UnixSocket),
             Access::Admin { loopback } => {
                 if loopback && !is_loopback(head.host()) {
@@ -191,7 +192,7 @@ mod tests {
         let text = format!("POST /api/v1/broadcast HTTP/1.1\r\n{lines}\r\n");
         let mut fields = Fields::new();
         let head = Head::parse(text.as_bytes(), &mut fields).unwrap();
-        guard.admit(&head, 0).map_err(|refused| refused.status)
+        guard.admit(&head, 0, false).map_err(|refused| refused.status)
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl Api {
         request: RequestId,
         head: &Head<'_>,
     ) -> Result<Caller, Refused> {
-        let admitted = self.guard.admit(head, cx.listener(request.conn));
+        let admitted = self.guard.admit(head, cx.listener(request.conn), cx.requester().is_some());
         if let Err(refused) = &admitted {
             self.refusals.note(cx, head, refused.status);
         }
@@ -145,7 +145,7 @@ impl Api {
         if has_key {
             return self.admit(cx, request, head).is_ok();
         }
-        self.guard.admit(head, cx.listener(request.conn)).is_ok()
+        self.guard.admit(head, cx.listener(request.conn), cx.requester().is_some()).is_ok()
     }
 
     /// Sends the replies that have come since the last turn. Returns when it has to be called again at the latest.
