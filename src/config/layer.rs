@@ -144,7 +144,7 @@ pub(crate) struct Layer {
     /// Payload of a message; past it: close 1009
     #[arg(long, value_name = "SIZE", help_heading = "Bounds")]
     pub(crate) max_message: Option<Size>,
-    /// Payload of a frame; past it: close 1009
+    /// Payload of a frame; past it: close 1009 [default: as --max-message]
     #[arg(long, value_name = "SIZE", help_heading = "Bounds")]
     pub(crate) max_frame: Option<Size>,
     /// The `data` of a say, a tell or a broadcast; past it: 413 [default: 64KiB, or what --max-message and --max-backlog leave]
@@ -212,7 +212,6 @@ handshake-timeout = "10s"
 close-timeout = "5s"
 drain = "10s"
 max-message = "1MiB"
-max-frame = "1MiB"
 max-header = "16KiB"
 max-fragments = 1024
 max-backlog = "1MiB"

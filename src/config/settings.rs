@@ -365,12 +365,18 @@ mod tests {
     }
 
     #[test]
-    fn data_that_nobody_bounds_follows_messages_and_backlogs() {
+    fn what_nobody_bounds_follows_what_it_is_part_of() {
         let data = |flags: &[&str]| resolve(flags).unwrap().site.presence.rules.data_bytes;
         assert_eq!(data(&[]), 64 << 10);
         assert_eq!(data(&["--max-message=1KiB", "--max-frame=1KiB"]), 1 << 10);
         assert_eq!(data(&["--max-message=4MiB", "--max-backlog=4MiB"]), 64 << 10);
         assert_eq!(data(&["--max-data=1MiB"]), 1 << 20);
+        let frame = |flags: &[&str]| resolve(flags).unwrap().reactor.messages.max_frame_bytes;
+        assert_eq!(
+            [frame(&[]), frame(&["--max-message=64KiB"]), frame(&["--max-message=4MiB"])],
+            [1 << 20, 64 << 10, 4 << 20]
+        );
+        assert_eq!(frame(&["--max-message=4MiB", "--max-frame=1MiB"]), 1 << 20);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod api;
 pub(crate) mod binary;
 pub(crate) mod client;
+mod ends;
 mod faults;
 mod http;
 mod key;

@@ -8,7 +8,9 @@ use crate::config::units::Size;
 impl Check<'_> {
     pub(super) fn messages(&self) -> Result<MessageLimits, String> {
         let max_message_bytes = self.size("max-message", self.layer.max_message, 1..=1 << 30)?;
-        let max_frame_bytes = self.size("max-frame", self.layer.max_frame, 1..=1 << 30)?;
+        // A message may be one frame, unless somebody says otherwise.
+        let frame = self.layer.max_frame.unwrap_or(Size(max_message_bytes));
+        let max_frame_bytes = self.size("max-frame", Some(frame), 1..=1 << 30)?;
         if max_frame_bytes > max_message_bytes {
             return Err(self.at(
                 "max-frame",
