@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::http::site::Off;
 use crate::reactor::{Heartbeat, HeartbeatMode, Listen};
 use crate::service::gate::{Auth, Gate};
 
@@ -20,6 +21,8 @@ pub(super) struct Started<'a> {
     pub(super) private: bool,
     pub(super) heartbeat: Heartbeat,
     pub(super) gate: &'a Gate,
+    /// What is not served.
+    pub(super) off: Off,
     /// The API's key, where it was made for this run.
     pub(super) key: Option<&'a RunKey>,
     /// That key is printed, and not only where `rollcall key` finds it.
@@ -36,7 +39,7 @@ pub(super) fn screen(started: &Started<'_>) -> String {
     let mut text = format!("rollcall {}\n\n", env!("CARGO_PKG_VERSION"));
     let (public, admin) = started.listening.split_at(started.public);
     for place in public {
-        line(&mut text, "listening", &faces(place));
+        line(&mut text, "listening", &faces(place, started.off));
     }
     for place in admin {
         line(&mut text, "admin", &admin_face(place));
@@ -51,7 +54,9 @@ pub(super) fn screen(started: &Started<'_>) -> String {
     line(&mut text, "heartbeat", &heartbeat(&started.heartbeat));
     line(&mut text, "identity", identity(started.gate));
     text.push_str("\nTry\n");
-    let _ = writeln!(text, "  {}", echo_command(&public[0]));
+    if !started.off.echo || public[0].address().is_none() {
+        let _ = writeln!(text, "  {}", echo_command(&public[0]));
+    }
     let _ = writeln!(text, "  {}", curl_command(started, admin.first()));
     text.push_str("Ctrl-C sends everybody away in order; twice stops at once.\n");
     text
@@ -86,7 +91,7 @@ fn api(started: &Started<'_>, public: &[Listen], admin: &[Listen]) -> Vec<(&'sta
         return vec![("API", "with a key of --api-key or --api-key-file".to_owned())];
     };
     let found = if made.is_published() { ": `rollcall key` prints it" } else { "" };
-    let page = public.iter().find_map(page).filter(|_| started.shows_key);
+    let page = public.iter().find_map(page).filter(|_| started.shows_key && !started.off.page);
     match page {
         Some(page) => vec![
             ("page", format!("{page}#key={}", made.key)),
@@ -135,13 +140,14 @@ fn line(text: &mut String, name: &str, value: &str) {
 }
 
 /// What a listener serves.
-fn faces(place: &Listen) -> String {
+fn faces(place: &Listen, off: Off) -> String {
     let (s, address) = match place {
         Listen::Tcp(address) => ("", address),
         Listen::Tls(address, _) => ("s", address),
         Listen::Unix(path, mode) => return format!("unix:{}   mode {mode:04o}", path.display()),
     };
-    format!("ws{s}://{address}/ws   ws{s}://{address}/echo   http{s}://{address}/{}", everywhere(*address))
+    let echo = if off.echo { String::new() } else { format!("ws{s}://{address}/echo   ") };
+    format!("ws{s}://{address}/ws   {echo}http{s}://{address}/{}", everywhere(*address))
 }
 
 fn admin_face(place: &Listen) -> String {
@@ -222,6 +228,7 @@ mod tests {
             private: false,
             heartbeat: Heartbeat::default(),
             gate: &Gate::default(),
+            off: Off::default(),
             key: Some(&RunKey::make().unwrap()),
             shows_key: true,
             program: "rollcall".to_owned(),
@@ -258,6 +265,7 @@ mod tests {
             private: true,
             heartbeat: Heartbeat::default(),
             gate: &gate,
+            off: Off::default(),
             key,
             shows_key,
             program: "target/release/rollcall".to_owned(),

@@ -51,7 +51,7 @@ pub(super) fn serve<S: Service + 'static>(
     let caps = Arc::clone(&settings.site.presence.caps);
     let api_keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
     let mut run_key = make_key(&api_keys.1)?;
-    let gate = settings.site.presence.gate.clone();
+    let (gate, off) = (settings.site.presence.gate.clone(), settings.site.off);
     let key_ring = gate.keys.clone().map(|keys| KeyRing { keys, files: settings.key_files });
     let site = Arc::new(SiteSettings { weigh: Some(heap::weigh), tidy: Some(heap::tidy), ..settings.site });
     let server =
@@ -69,6 +69,7 @@ pub(super) fn serve<S: Service + 'static>(
             private: server.has_private_tables(),
             heartbeat,
             gate: &gate,
+            off,
             key: run_key.as_ref(),
             shows_key: !is_printed_to_journal(),
             program: std::env::args().next().unwrap_or_else(|| "rollcall".to_owned()),

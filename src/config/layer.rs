@@ -37,7 +37,13 @@ pub(crate) struct Layer {
     /// The common name of a client's certificate is its user
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Addresses")]
     pub(crate) tls_client_user: Option<bool>,
-    /// Origin that may connect, as browsers write it; repeatable [default: any]
+    /// Whether /echo sends every message back [default: on; off with --auth early or late]
+    #[arg(long, value_name = "ON|OFF", help_heading = "Addresses")]
+    pub(crate) echo: Option<Switch>,
+    /// Whether a browser gets the page at /
+    #[arg(long, value_name = "ON|OFF", help_heading = "Addresses")]
+    pub(crate) page: Option<Switch>,
+    /// Origin that may connect, as browsers write it, beside the server's own; repeatable [default: any]
     #[arg(long, value_name = "ORIGIN", help_heading = "Addresses")]
     pub(crate) origin: Option<Vec<String>>,
     /// Subprotocol to accept; repeatable
@@ -189,6 +195,7 @@ unix-mode = "0660"
 tls-cert = []
 tls-key = []
 tls-client-user = false
+page = "on"
 origin = []
 cors-origin = []
 subprotocol = ["rollcall.v1", "chat"]
@@ -295,6 +302,14 @@ fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<PathBuf>
         Paths::One(path) => vec![path],
         Paths::More(paths) => paths,
     }))
+}
+
+/// Whether something is served.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Switch {
+    On,
+    Off,
 }
 
 /// When clients show a token.

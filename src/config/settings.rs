@@ -68,12 +68,14 @@ impl Settings {
         let api_keys = KeySource { key: check.layer.api_key.clone(), file: check.layer.api_key_file.clone() };
         let key_files = check.key_files();
         check.reach(&endpoints, !key_files.is_empty() || set(check.layer.tls_client_user))?;
+        let presence = check.presence(&key_files)?;
         let site = SiteSettings {
+            off: check.off(presence.gate.is_closed()),
             api: Arc::new(check.guard(&api_keys, &endpoints, public)?),
             origins: check.origins("origin", check.layer.origin.as_ref())?,
             subprotocols: check.subprotocols()?,
             public_listeners: (endpoints.len() > public).then_some(public),
-            presence: Arc::new(check.presence(&key_files)?),
+            presence: Arc::new(presence),
             ..SiteSettings::default()
         };
         Ok(Settings {

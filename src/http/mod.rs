@@ -8,6 +8,7 @@
 //! | [`health`] | `/healthz`, `/readyz` |
 //! | [`metrics`] | `/metrics` |
 //! | [`memory`] | what resident memory is for |
+//! | `paths` | which path is which service or page, and what is switched off |
 //! | `recent` | figures that are made at most ten times a second |
 
 pub mod api;
@@ -15,6 +16,7 @@ pub mod assets;
 pub mod health;
 pub mod memory;
 pub mod metrics;
+mod paths;
 mod recent;
 pub mod site;
 

@@ -3,27 +3,26 @@
 //! | path | |
 //! |---|---|
 //! | `/` | an upgrade: presence; a plain request: the [page](assets), or as text what this is |
-//! | `/rollcall.js`, `/rollcall.d.ts`, … | [`Asset`]: the client, and what the page needs |
+//! | `/rollcall.js`, `/rollcall.d.ts`, … | [`Asset`](assets::Asset): the client, and what the page needs |
 //! | `/ws` | an upgrade: [`Presence`]; a plain request: 426 |
 //! | `/echo` | an upgrade: [`Echo`]; a plain request: 426 |
 //! | `/healthz`, `/readyz` | [`health`]; figures in `/readyz` for those alone that may use the API |
 //! | `/metrics` | [`metrics`](super::metrics); on the admin listeners alone where there are any, and for those that may use the API |
 //! | `/api/…` | [`api`](super::api); like `/metrics` |
 //!
-//! A further service is a further [`Purpose`]: a path in [`Purpose::of_path`], and an arm where a connection's events
+//! A further service is a further `Purpose`: a path in `Purpose::of_path`, and an arm where a connection's events
 //! are handed on.
-
-mod index;
 
 use std::sync::Arc;
 
 use crate::http::api::Api;
 use crate::http::api::guard::Guard;
-use crate::http::assets::{self, Asset};
+use crate::http::assets;
 use crate::http::health;
 use crate::http::memory::Weigh;
 use crate::http::metrics::Metrics;
-use crate::http::site::index::index;
+pub use crate::http::paths::Off;
+use crate::http::paths::{ECHO_TAG, Page, Purpose, Side, index, no_service};
 use crate::limits::VERIFY_UNITS;
 use crate::reactor::{
     Accept, Admission, Answer, Cause, ConnId, Context, Fleet, RequestId, Service, WorkerId,
@@ -60,6 +59,8 @@ pub struct SiteSettings {
     pub tidy: Option<fn()>,
     /// Who may use the API and `/metrics`.
     pub api: Arc<Guard>,
+    /// What is not served.
+    pub off: Off,
 }
 
 /// A worker's site.
@@ -71,91 +72,6 @@ pub struct Site {
     api: Api,
     /// Clients when memory was weighed last.
     weighed: usize,
-}
-
-/// What a connection is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Purpose {
-    Echo,
-    Presence,
-}
-
-/// The tag of connections to echo; presence has tags of its own.
-const ECHO_TAG: u32 = 1;
-
-impl Purpose {
-    /// Which service stands behind a path.
-    fn of_path(path: &str) -> Option<Purpose> {
-        match path {
-            "/echo" => Some(Purpose::Echo),
-            // Clients in the field connect to a bare host.
-            "/ws" | "/" => Some(Purpose::Presence),
-            _ => None,
-        }
-    }
-
-    const fn of_tag(tag: u32) -> Purpose {
-        if Presence::is_tag(tag) { Purpose::Presence } else { Purpose::Echo }
-    }
-}
-
-/// What a plain request asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Page {
-    Index,
-    Healthz,
-    Readyz,
-    Metrics,
-    Api,
-    Asset(Asset),
-    /// A service's path, which only an upgrade gets anything from.
-    Upgradable,
-}
-
-impl Page {
-    fn of_path(path: &str) -> Option<Page> {
-        match path {
-            "/" => Some(Page::Index),
-            "/healthz" => Some(Page::Healthz),
-            "/readyz" => Some(Page::Readyz),
-            "/metrics" => Some(Page::Metrics),
-            path if Api::is_path(path) => Some(Page::Api),
-            _ => {
-                let upgradable = || Purpose::of_path(path).map(|_| Page::Upgradable);
-                Asset::of_path(path).map(Page::Asset).or_else(upgradable)
-            }
-        }
-    }
-
-    /// Whether a listener serves it: `/metrics` and `/api` move to the admin listener where there is one, upgrades don't follow.
-    fn is_served(self, side: Side) -> bool {
-        match self {
-            Page::Metrics | Page::Api => side != Side::Public,
-            Page::Upgradable => side != Side::Admin,
-            Page::Index | Page::Healthz | Page::Readyz | Page::Asset(_) => true,
-        }
-    }
-}
-
-/// Which face a listener shows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Side {
-    /// The only kind there is: it serves all.
-    Whole,
-    /// For everybody; the metrics are elsewhere.
-    Public,
-    /// For who runs the server.
-    Admin,
-}
-
-impl Side {
-    const fn name(self) -> &'static str {
-        match self {
-            Side::Whole => "whole",
-            Side::Public => "public",
-            Side::Admin => "admin",
-        }
-    }
 }
 
 impl SiteSettings {
@@ -194,9 +110,10 @@ impl Service for Site {
     type Mail = Letter;
 
     fn admit(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, upgrade: &Upgrade<'_>) -> Admission {
-        let served = Page::Upgradable.is_served(self.settings.side(cx.listener(conn)));
-        let Some(purpose) = Purpose::of_path(upgrade.head.path()).filter(|_| served) else {
-            return Admission::Refuse(Response::text(404, NO_SERVICE));
+        let (path, off) = (upgrade.head.path(), self.settings.off);
+        let served = Page::Upgradable.is_served(self.settings.side(cx.listener(conn))) && !off.hides(path);
+        let Some(purpose) = Purpose::of_path(path).filter(|_| served) else {
+            return Admission::Refuse(Response::text(404, no_service(off)));
         };
         if !upgrade.origin_allowed(&self.settings.origins) {
             return Admission::Refuse(Response::text(403, "this origin may not connect; see --origin"));
@@ -343,7 +260,8 @@ impl Site {
     /// What a plain request asks for, where its listener serves that, and as which.
     fn page_of(&self, cx: &Context<'_, Letter>, request: RequestId, head: &Head<'_>) -> Option<(Page, Side)> {
         let side = self.settings.side(cx.listener(request.conn));
-        Page::of_path(head.path()).filter(|page| page.is_served(side)).map(|page| (page, side))
+        let hidden = self.settings.off.hides(head.path());
+        Page::of_path(head.path()).filter(|page| page.is_served(side) && !hidden).map(|page| (page, side))
     }
 
     /// When clients have to show a token, as `--auth` has it.
@@ -367,8 +285,10 @@ impl Site {
         head: &Head<'_>,
     ) -> Response {
         match page {
-            Page::Index if assets::wants_page(head) => assets::page(head, self.auth(), side.name()),
-            Page::Index => Response::text(200, &index(side)).with("Vary", "Accept"),
+            Page::Index if !self.settings.off.page && assets::wants_page(head) => {
+                assets::page(head, self.auth(), side.name())
+            }
+            Page::Index => Response::text(200, &index(side, self.settings.off)).with("Vary", "Accept"),
             Page::Asset(asset) => asset.response(head),
             Page::Healthz => health::healthz(cx.fleet(), cx.now()),
             Page::Readyz => {
@@ -403,17 +323,10 @@ fn not_allowed() -> Response {
 
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 const NOT_FOUND: &str = "not found; / says what exists";
-const NO_SERVICE: &str = "no WebSocket lives here; /ws knows who is there, /echo sends every message back";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tags_name_their_purpose() {
-        assert_eq!(Purpose::of_tag(ECHO_TAG), Purpose::Echo);
-        assert_eq!(Purpose::of_tag(u32::MAX), Purpose::Presence);
-    }
 
     #[test]
     fn metrics_move_to_the_admin_listener_and_upgrades_stay() {
@@ -426,14 +339,7 @@ mod tests {
         assert!(Page::Upgradable.is_served(Side::Public) && !Page::Upgradable.is_served(Side::Admin));
         assert_eq!(SiteSettings::default().side(0), Side::Whole);
         assert!(Page::Metrics.is_served(Side::Whole) && Page::Upgradable.is_served(Side::Whole));
+        let index = |side| index(side, Off::default());
         assert!(!index(Side::Public).contains("/metrics") && !index(Side::Admin).contains("/echo"));
-    }
-
-    #[test]
-    fn a_bare_host_is_presence() {
-        for path in ["/", "/ws"] {
-            assert_eq!(Purpose::of_path(path), Some(Purpose::Presence), "{path}");
-        }
-        assert_eq!(Page::of_path("/"), Some(Page::Index), "to a plain request");
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
+use rollcall::http::site::Off;
 use rollcall::http::{Site, SiteSettings, health};
 use rollcall::reactor::{Accept, Admission, Config, ConnId, Context, Server, Service};
 use rollcall::time::Now;
@@ -23,6 +24,11 @@ fn local() -> SocketAddr {
 fn start(config: Config, listen: &[SocketAddr], settings: SiteSettings) -> Server {
     let settings = Arc::new(settings);
     Server::start(config, listen, move |worker, fleet| Site::new(settings.clone(), worker, fleet)).unwrap()
+}
+
+/// A site on a port of its own.
+pub(crate) fn start_site(config: Config, settings: SiteSettings) -> Server {
+    start(config, &[local()], settings)
 }
 
 fn site() -> (Server, SocketAddr) {
@@ -265,4 +271,16 @@ fn a_stuck_worker_is_named() {
     assert_eq!(response.status, 503);
     assert!(body.starts_with("stuck: worker 0 in one turn for 3."), "{body}");
     lets_go.send(()).unwrap();
+}
+
+#[test]
+fn a_page_that_is_off_is_a_line_of_text_and_the_client_stays() {
+    let off = Off { page: true, ..Off::default() };
+    let server = start_site(Config::default(), SiteSettings { off, ..open_site() });
+    let mut http = Http::connect(server.addresses()[0]);
+    http.send("GET / HTTP/1.1\r\nHost: test\r\nAccept: text/html\r\n\r\n");
+    let answer = http.answer(false);
+    assert_eq!((answer.status, answer.field("Content-Type")), (200, Some("text/plain; charset=utf-8")));
+    assert!(answer.body.starts_with("rollcall "), "{answer:?}");
+    assert_eq!([http.ask("GET", "/page.js").status, http.ask("GET", "/rollcall.js").status], [404, 200]);
 }

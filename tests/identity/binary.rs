@@ -130,3 +130,41 @@ fn what_is_wrong_with_a_key_is_said_in_one_line() {
     let token = run(&["token", "--user", "anna", "--token-private-key", &private]);
     assert!(stdout(&token).starts_with("eyJ"));
 }
+
+#[test]
+fn a_token_is_made_for_an_audience_and_comes_in_where_it_is_asked_for() {
+    let files = Files::new("audience");
+    let secret = files.write("secret", SECRET);
+    let made = |args: &[&str]| {
+        let output = run(&[&["token", "--user", "anna", "--token-secret-file", &secret], args].concat());
+        stdout(&output).trim().to_owned()
+    };
+    let (plain, ours) = (made(&[]), made(&["--token-audience", "chat", "--token-issuer", "login"]));
+    let theirs = made(&["--token-audience", "shop", "--token-issuer", "login"]);
+    let strict = ["--token-secret-file", &secret, "--token-audience", "chat", "--token-issuer", "login"];
+    let server = Running::start(&strict);
+    assert_eq!([&ours, &plain, &theirs].map(|token| comes_in(&server, token)), [Ok(()), Err(401), Err(401)]);
+    let server = Running::start(&["--token-secret-file", &secret]);
+    assert_eq!([&ours, &plain, &theirs].map(|token| comes_in(&server, token)), [Err(401), Ok(()), Err(401)]);
+}
+
+#[test]
+fn where_everybody_shows_a_token_there_is_no_echo_unless_it_is_asked_for() {
+    let files = Files::new("echo");
+    let secret = files.write("secret", SECRET);
+    let echoes = |server: &Running| upgrade(server.address, "/echo", &[]).map(|_| ());
+    for (flags, echo) in [
+        (&["--token-secret-file", &*secret][..], Err(404)),
+        (&["--token-secret-file", &secret, "--auth", "late"], Err(404)),
+        (&["--token-secret-file", &secret, "--echo", "on"], Ok(())),
+        (&["--token-secret-file", &secret, "--auth", "none"], Ok(())),
+        (&["--echo", "off"], Err(404)),
+        (&[], Ok(())),
+    ] {
+        let server = Running::start(flags);
+        assert_eq!(echoes(&server), echo, "{flags:?}");
+        assert_eq!(get(server.address, "/echo").status, if echo.is_ok() { 426 } else { 404 }, "{flags:?}");
+        let named = [&server.screen, &get(server.address, "/").body].map(|text| text.contains("/echo"));
+        assert_eq!(named, [echo.is_ok(); 2], "{flags:?}: {}", server.screen);
+    }
+}

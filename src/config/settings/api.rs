@@ -1,13 +1,15 @@
-//! Who may use the API.
+//! Who may use the API, and what else is served over HTTP.
 
 use std::sync::Arc;
 
 use crate::http::api::guard::{Access, Guard};
 use crate::http::api::keys::Keys;
+use crate::http::site::Off;
 
-use super::Check;
+use super::{Check, set};
 use crate::config::address::Endpoint;
 use crate::config::api_keys::KeySource;
+use crate::config::layer::Switch;
 
 impl Check<'_> {
     /// What access to the API goes by; without a key until the server has made one. The first `public` endpoints are for
@@ -36,6 +38,17 @@ impl Check<'_> {
         }
         let listeners = (0..).zip(endpoints).map(|(nth, endpoint)| access(endpoint, nth >= public));
         Ok(Guard { keys: Arc::new(Keys::new(&keys)), origins: cors, listeners: listeners.collect() })
+    }
+}
+
+impl Check<'_> {
+    /// What is not served. Where everybody has to show a token (`is_closed`) nobody comes in without one, to echo either,
+    /// unless somebody says so.
+    pub(super) fn off(&self, is_closed: bool) -> Off {
+        Off {
+            echo: self.layer.echo.map_or(is_closed, |echo| echo == Switch::Off),
+            page: set(self.layer.page) == Switch::Off,
+        }
     }
 }
 

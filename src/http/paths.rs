@@ -1,0 +1,160 @@
+//! Which path is which service or page, which of them a listener serves, and what is switched off.
+
+use crate::http::api::Api;
+use crate::http::assets::Asset;
+use crate::service::presence::Presence;
+
+/// What a server does not serve, though it could.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Off {
+    /// `/echo`.
+    pub echo: bool,
+    /// The page at `/`, which is a line of text then; the client for other pages stays.
+    pub page: bool,
+}
+
+impl Off {
+    pub(crate) fn hides(self, path: &str) -> bool {
+        (self.echo && path == "/echo") || (self.page && path == "/page.js")
+    }
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Purpose {
+    Echo,
+    Presence,
+}
+
+/// The tag of connections to echo; presence has tags of its own.
+pub(crate) const ECHO_TAG: u32 = 1;
+
+impl Purpose {
+    /// Which service stands behind a path.
+    pub(crate) fn of_path(path: &str) -> Option<Purpose> {
+        match path {
+            "/echo" => Some(Purpose::Echo),
+            // Clients in the field connect to a bare host.
+            "/ws" | "/" => Some(Purpose::Presence),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn of_tag(tag: u32) -> Purpose {
+        if Presence::is_tag(tag) { Purpose::Presence } else { Purpose::Echo }
+    }
+}
+
+/// What a plain request asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Page {
+    Index,
+    Healthz,
+    Readyz,
+    Metrics,
+    Api,
+    Asset(Asset),
+    /// A service's path, which only an upgrade gets anything from.
+    Upgradable,
+}
+
+impl Page {
+    pub(crate) fn of_path(path: &str) -> Option<Page> {
+        match path {
+            "/" => Some(Page::Index),
+            "/healthz" => Some(Page::Healthz),
+            "/readyz" => Some(Page::Readyz),
+            "/metrics" => Some(Page::Metrics),
+            path if Api::is_path(path) => Some(Page::Api),
+            _ => {
+                let upgradable = || Purpose::of_path(path).map(|_| Page::Upgradable);
+                Asset::of_path(path).map(Page::Asset).or_else(upgradable)
+            }
+        }
+    }
+
+    /// Whether a listener serves it: `/metrics` and `/api` move to the admin listener where there is one, upgrades don't follow.
+    pub(crate) fn is_served(self, side: Side) -> bool {
+        match self {
+            Page::Metrics | Page::Api => side != Side::Public,
+            Page::Upgradable => side != Side::Admin,
+            Page::Index | Page::Healthz | Page::Readyz | Page::Asset(_) => true,
+        }
+    }
+}
+
+/// Which face a listener shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Side {
+    /// The only kind there is: it serves all.
+    Whole,
+    /// For everybody; the metrics are elsewhere.
+    Public,
+    /// For who runs the server.
+    Admin,
+}
+
+impl Side {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Side::Whole => "whole",
+            Side::Public => "public",
+            Side::Admin => "admin",
+        }
+    }
+}
+
+pub(crate) const fn no_service(off: Off) -> &'static str {
+    if off.echo {
+        "no WebSocket lives here; /ws knows who is there"
+    } else {
+        "no WebSocket lives here; /ws knows who is there, /echo sends every message back"
+    }
+}
+
+pub(crate) fn index(side: Side, off: Off) -> String {
+    let paths = [
+        (Page::Upgradable, "/ws       a WebSocket that knows who is there; so is / itself"),
+        (Page::Upgradable, "/echo     a WebSocket that sends every message back"),
+        (Page::Asset(Asset::Client), "/rollcall.js  the client for pages: import { connect } from it"),
+        (Page::Healthz, "/healthz  200 while every worker turns"),
+        (Page::Readyz, "/readyz   200 while connections are welcome"),
+        (Page::Metrics, "/metrics  figures in OpenMetrics text, for who has the API's key"),
+        (Page::Api, "/api/v1   who is there, and what to do with them, in JSON; see the README"),
+    ];
+    let mut text = format!("rollcall {}: a WebSocket server\n", env!("CARGO_PKG_VERSION"));
+    let is_served =
+        |page: Page, line: &str| page.is_served(side) && !(off.echo && line.starts_with("/echo "));
+    for (_, line) in paths.into_iter().filter(|(page, line)| is_served(*page, line)) {
+        text.push('\n');
+        text.push_str(line);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_name_their_purpose() {
+        assert_eq!(Purpose::of_tag(ECHO_TAG), Purpose::Echo);
+        assert_eq!(Purpose::of_tag(u32::MAX), Purpose::Presence);
+    }
+
+    #[test]
+    fn a_bare_host_is_presence() {
+        for path in ["/", "/ws"] {
+            assert_eq!(Purpose::of_path(path), Some(Purpose::Presence), "{path}");
+        }
+        assert_eq!(Page::of_path("/"), Some(Page::Index), "to a plain request");
+    }
+
+    #[test]
+    fn what_is_off_is_not_named() {
+        let off = Off { echo: true, page: true };
+        assert!(off.hides("/echo") && off.hides("/page.js") && !off.hides("/rollcall.js") && !off.hides("/"));
+        let text = index(Side::Whole, off);
+        assert!(!text.contains("/echo") && text.contains("/ws ") && !no_service(off).contains("/echo"));
+    }
+}
