@@ -112,6 +112,37 @@ fn tell_and_who_reach_those_who_are_seen() {
 }
 
 #[test]
+fn a_room_that_one_may_not_join_is_a_room_that_is_not() {
+    for workers in [1, 3, 7] {
+        let (mut world, _ann, ben) = strangers(workers, &[]);
+        for room in ["lobby", "secret"] {
+            join(&mut world, ben, room);
+            world.ask(ben, &Ask::Say { room: room.to_owned(), data: "1".to_owned(), echo: false });
+            world.settle();
+        }
+        let eve = world.open_seeing(workers - 1, "eve", &["b*"]);
+        let rooms = ["lobby".to_owned()];
+        let grants =
+            rollcall::presence::Grants::new(Some(&rooms), &["b*".to_owned()], None, u64::MAX).unwrap();
+        let (now, slot) = (world.now, world.clients[eve].slot);
+        world.nodes[usize::from(workers - 1)].authenticate(now, slot, -1, "eve".into(), Arc::new(grants));
+        let _ = world.nodes[usize::from(workers - 1)].effects();
+        let mut who = |room: &str| {
+            world.inbox(eve);
+            world.ask(eve, &Ask::Who { room: room.to_owned(), limit: 9, after: None });
+            world.settle();
+            let mut body = world.inbox(eve).pop().unwrap()["body"].take();
+            assert_eq!(body["room"].take(), room);
+            body
+        };
+        let open = who("lobby");
+        assert_eq!((&open["count"], &open["users"][0]["user"]), (&json!(1), &json!("ben")));
+        let nowhere = json!({"code":200,"room":null,"count":0,"epoch":0,"offset":0,"users":[],"next":null});
+        assert_eq!([who("secret"), who("nowhere")], [nowhere.clone(), nowhere]);
+    }
+}
+
+#[test]
 fn a_new_token_shows_others_and_a_shorter_one_ends_sooner() {
     let (mut world, ann, _ben) = strangers(3, &[]);
     world.inbox(ann);

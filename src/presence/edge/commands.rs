@@ -7,6 +7,7 @@ use crate::limits::{
 };
 use crate::presence::command::{self, Command, Refusal};
 use crate::presence::cost;
+use crate::presence::edge::sight::Listable;
 use crate::presence::edge::{Edge, part};
 use crate::presence::envelope::{Asker, Envelope, Frame, Leaving, Page, Ticket};
 use crate::presence::event;
@@ -127,7 +128,17 @@ impl Edge {
             }
             Command::Status { state, info } => self.status(slot, state, info, asker, out)?,
             Command::Who { room, limit, after } => {
-                let only = self.listable(slot, &room)?;
+                let only = match self.listable(slot, &room)? {
+                    Listable::All => None,
+                    Listable::Only(patterns) => Some(patterns),
+                    Listable::Nothing => {
+                        // As a home answers that has no such room.
+                        let page = Page { room: Some(Name::from(&*room)), ..Page::default() };
+                        let link = self.seats[slot as usize].link;
+                        out.effects.push(Effect::Text { link, json: event::who(seq, &page, &[]) });
+                        return Ok(());
+                    }
+                };
                 let after = after.map(|after| Name::from(&*after));
                 let id = self.gather(slot, seq, Purpose::Who(Page::default()), Views::default());
                 let asker = part(asker, id, 0);

@@ -20,6 +20,16 @@ use crate::presence::name::Name;
 use crate::presence::node::{Effect, Outgoing};
 use crate::presence::view::{Reason, State, View};
 
+/// What a client may be told of a room.
+pub(super) enum Listable {
+    /// Who is in it.
+    All,
+    /// Those of its members whom these patterns name, and how many there are.
+    Only(Arc<[Pattern]>),
+    /// Nothing: as if it were not. To one who may not join it, a room does not exist, whoever may be seen in it.
+    Nothing,
+}
+
 impl Edge {
     /// Whether a client may see a user of whom this is the view.
     pub(super) fn sees(&self, slot: u32, user: &str, view: &View) -> bool {
@@ -57,14 +67,15 @@ impl Edge {
         within.then(|| self.rooms_of(slot).cloned().collect())
     }
 
-    /// Which of a room's members a client may be told of; `None`: all.
-    pub(super) fn listable(&self, slot: u32, room: &str) -> Result<Option<Arc<[Pattern]>>, Refusal> {
+    /// Which of a room's members a client may be told of.
+    pub(super) fn listable(&self, slot: u32, room: &str) -> Result<Listable, Refusal> {
         if !self.restricted || self.rooms_of(slot).any(|ours| **ours == *room) {
-            return Ok(None);
+            return Ok(Listable::All);
         }
-        match self.passes.get(slot).map(|grants| &grants.see) {
-            Some(see) if !see.is_empty() => Ok(Some(Arc::clone(see))),
-            _ => Err(Refusal::new(0, 403, "you are not in that room: join it first")),
+        match self.passes.get(slot).filter(|grants| !grants.see.is_empty()) {
+            Some(grants) if grants.may_join(room) => Ok(Listable::Only(Arc::clone(&grants.see))),
+            Some(_) => Ok(Listable::Nothing),
+            None => Err(Refusal::new(0, 403, "you are not in that room: join it first")),
         }
     }
 
