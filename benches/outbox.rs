@@ -53,7 +53,7 @@ fn empty(outbox: &mut Outbox, mut look: impl FnMut(&[u8])) -> usize {
 fn queue(criterion: &mut Criterion) {
     for size in SIZES {
         let frame = frame_of(size);
-        let shared = SharedFrame::new(Kind::Binary, &payload_of(size));
+        let shared = SharedFrame::new(Kind::Binary, &payload_of(size)).expect("any bytes are binary");
         let owned = || Chunk::Frames(frame.clone());
         let reference = || Chunk::Shared(shared.clone());
         let mut group = criterion.benchmark_group("outbox");

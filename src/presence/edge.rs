@@ -239,7 +239,8 @@ impl Edge {
                 Entry::Token(user, _) => Some(&**user),
                 Entry::Late(_) => None,
             };
-            let json = event::welcome((self.worker, link), user, rules.heartbeat_millis, now);
+            let json =
+                event::welcome(self.homes.disguise(self.worker, link), user, rules.heartbeat_millis, now);
             out.effects.push(Effect::Text { link, json });
         }
         let slot = self.seats.insert(Seat {

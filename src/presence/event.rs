@@ -10,10 +10,10 @@ use crate::presence::name::Name;
 use crate::presence::view::{State, View};
 use crate::time::Now;
 
-/// `welcome`: the first message of a connection that speaks `rollcall.v1`.
+/// `welcome`: the first message of a connection that speaks `rollcall.v1`. `id` names the connection, and counts nothing.
 #[must_use]
 pub fn welcome(
-    (worker, link): (u16, u64),
+    id: u64,
     user: Option<&str>,
     (interval_millis, timeout_millis): (u64, u64),
     now: Now,
@@ -21,7 +21,7 @@ pub fn welcome(
     let user = Quoted(user);
     let time = now.unix_millis;
     format!(
-        r#"{{"event":"welcome","id":"{worker:x}-{link:x}","user":{user},"heartbeat":{{"interval_ms":{interval_millis},"timeout_ms":{timeout_millis}}},"time_ms":{time}}}"#
+        r#"{{"event":"welcome","id":"{id:016x}","user":{user},"heartbeat":{{"interval_ms":{interval_millis},"timeout_ms":{timeout_millis}}},"time_ms":{time}}}"#
     )
 }
 

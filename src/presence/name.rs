@@ -49,6 +49,17 @@ impl Homes {
         ((u128::from(self.hash(name)) * u128::from(self.workers)) >> 64) as u16
     }
 
+    /// A number for a client that tells nothing of how many there are or were.
+    pub(crate) fn disguise(&self, worker: u16, link: u64) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        hasher.write_u64(self.secret);
+        hasher.write_u64(link);
+        // Of another length than what any name's hash is made of in the same place: a name has no such bytes.
+        hasher.write(&[0xff, 0]);
+        hasher.write_u16(worker);
+        hasher.finish()
+    }
+
     /// The hash that a home files the name under.
     #[must_use]
     pub fn hash(&self, name: &str) -> u64 {
@@ -71,6 +82,18 @@ mod tests {
         for text in ["", " ", "a b", "ä", "a\"b", "a/b", "{}", &"x".repeat(129)] {
             assert!(!is_name(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_for_a_client_is_its_own_and_counts_nothing() {
+        let homes = Homes::new(3, 7);
+        let numbers: Vec<u64> =
+            (0..3).flat_map(|worker| (0..1_000).map(move |link| homes.disguise(worker, link))).collect();
+        let distinct: std::collections::HashSet<u64> = numbers.iter().copied().collect();
+        assert_eq!(distinct.len(), numbers.len());
+        let near = |pair: &[u64]| pair[0].abs_diff(pair[1]) < 1 << 40;
+        assert!(!numbers.windows(2).any(near), "one says nothing of the next");
+        assert_ne!(homes.disguise(0, 1), Homes::new(3, 8).disguise(0, 1), "nor does another server");
     }
 
     #[test]

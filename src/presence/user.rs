@@ -6,11 +6,11 @@
 //! | file | subject |
 //! |---|---|
 //! | this one | who comes and goes, and what there is to tell of it |
-//! | [`watchers`] | who is told |
-//! | [`sight`] | where users are |
-//! | [`orders`] | what reaches all of a user's connections; pages |
-//! | [`tells`] | what came of messages to several connections |
-//! | [`attic`] | what is kept of those who left |
+//! | `watchers` | who is told |
+//! | `sight` | where users are |
+//! | `orders` | what reaches all of a user's connections; pages |
+//! | `tells` | what came of messages to several connections |
+//! | `attic` | what is kept of those who left |
 
 mod attic;
 mod orders;

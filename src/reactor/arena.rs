@@ -226,7 +226,7 @@ mod tests {
     fn outputs_that_interleave_stay_apart() {
         let mut arena = Arena::default();
         let (a, b) = (arena.enter(ConnId::from_bits(1)), arena.enter(ConnId::from_bits(2)));
-        let frame = SharedFrame::new(crate::wire::session::Kind::Text, b"shared");
+        let frame = SharedFrame::text("shared");
         for part in [b"1", b"2"] {
             arena.append(a, false, |out| out.extend_from_slice(part));
             arena.append_shared(a, &frame);

@@ -17,6 +17,7 @@ use crate::wire::close::Close;
 use crate::wire::frame;
 use crate::wire::http::Response;
 use crate::wire::session::Kind;
+use crate::wire::utf8;
 
 /// A service's view of its worker.
 pub struct Context<'w, M> {
@@ -113,11 +114,28 @@ impl<M> Context<'_, M> {
         self.core.tls_link(conn)?.certified()
     }
 
-    /// Queues a message; it leaves at the end of the turn at the latest.
+    /// Queues a message; it leaves at the end of the turn at the latest. A text is looked at, whether it is UTF-8:
+    /// [`Context::send_text`] has no need to.
     ///
     /// # Errors
     /// See [`SendError`]; nothing was queued.
     pub fn send(&mut self, conn: ConnId, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
+        if kind == Kind::Text && !utf8::is_valid(payload) {
+            return Err(SendError::NotUtf8);
+        }
+        self.send_checked(conn, kind, payload)
+    }
+
+    /// Queues a text message.
+    ///
+    /// # Errors
+    /// See [`SendError`]; nothing was queued.
+    pub fn send_text(&mut self, conn: ConnId, text: &str) -> Result<(), SendError> {
+        self.send_checked(conn, Kind::Text, text.as_bytes())
+    }
+
+    /// Queues a message that is UTF-8 where it is a text: because it was received as one.
+    pub(crate) fn send_checked(&mut self, conn: ConnId, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
         self.core.room(conn, payload.len())?;
         if self.core.send_deflated(conn, kind, payload) {
             // It went, compressed.

@@ -312,7 +312,6 @@ fn frame_at(frames: &[u8], position: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::session::Kind;
 
     fn frame_of(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -352,7 +351,7 @@ mod tests {
     #[test]
     fn a_ping_has_left_with_its_last_byte() {
         let mut outbox = Outbox::new(Tick(0));
-        outbox.push(Chunk::Shared(SharedFrame::new(Kind::Text, b"shared")));
+        outbox.push(Chunk::Shared(SharedFrame::text("shared")));
         outbox.ping([1; 8]);
         assert_eq!(outbox.len(), 8 + 10);
         assert!(!take(&mut outbox, 9).1);

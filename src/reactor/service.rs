@@ -156,4 +156,6 @@ pub enum SendError {
     Full,
     /// The connection is gone, or a Close has been sent.
     Gone,
+    /// A text that is not UTF-8: its receiver would have to end the connection (RFC 6455 §8.1).
+    NotUtf8,
 }

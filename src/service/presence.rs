@@ -31,7 +31,7 @@ pub type Letter = Envelope<SharedFrame>;
 
 impl Frame for SharedFrame {
     fn encode(json: &str) -> SharedFrame {
-        SharedFrame::new(Kind::Text, json.as_bytes())
+        SharedFrame::text(json)
     }
 }
 
@@ -187,7 +187,7 @@ impl Presence {
     }
 
     fn page_beat(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, slot: u32, answer: &str) {
-        if cx.send(conn, Kind::Text, answer.as_bytes()) == Err(SendError::Full) {
+        if cx.send_text(conn, answer) == Err(SendError::Full) {
             self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
         }
         self.node.page_beat(cx.now(), slot);
@@ -198,7 +198,7 @@ impl Presence {
         if cx.tag(conn).is_some_and(|tag| !Tag(tag).is_version_1()) {
             let json = event::heartbeat(cx.now());
             // Where the backlog is full, the Ping alone decides.
-            let _ = cx.send(conn, Kind::Text, json.as_bytes());
+            let _ = cx.send_text(conn, &json);
         }
     }
 
@@ -282,7 +282,7 @@ impl Presence {
             let retry = cx.retry_millis();
             let json = event::goodbye(CloseCode::GOING_AWAY.0, "drain", Some(retry));
             // A client whose backlog is full learns from the Close.
-            let _ = cx.send(conn, Kind::Text, json.as_bytes());
+            let _ = cx.send_text(conn, &json);
         }
     }
 
@@ -341,7 +341,7 @@ impl Presence {
         match effect {
             Effect::Text { link, json } => {
                 let conn = ConnId::from_bits(link);
-                if cx.send(conn, Kind::Text, json.as_bytes()) == Err(SendError::Full) {
+                if cx.send_text(conn, &json) == Err(SendError::Full) {
                     self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
                 }
             }
@@ -360,7 +360,7 @@ impl Presence {
                     Ok(()) => (1, 0),
                     // Its reader did nothing wrong: who tells is told.
                     Err(SendError::Full) => (0, 1),
-                    Err(SendError::Gone) => (0, 0),
+                    Err(SendError::Gone | SendError::NotUtf8) => (0, 0),
                 };
                 self.node.told(cx.now(), asker, to, without);
             }
@@ -396,7 +396,7 @@ impl Presence {
         if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
             let retry = (code == CloseCode::TRY_AGAIN).then(|| cx.retry_millis());
             // A client whose backlog is full learns from the Close.
-            let _ = cx.send(conn, Kind::Text, event::goodbye(code.0, reason, retry).as_bytes());
+            let _ = cx.send_text(conn, &event::goodbye(code.0, reason, retry));
         }
         cx.close(conn, &Close::new(code, reason));
     }

@@ -171,7 +171,7 @@ pub fn write(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: Option<[u8
     write_reserved(out, opcode, 0, payload, mask);
 }
 
-/// As [`write`], with reserved bits as in [`Header::reserved`].
+/// As [`write()`], with reserved bits as in [`Header::reserved`].
 pub fn write_reserved(
     out: &mut Vec<u8>,
     opcode: Opcode,

@@ -6,6 +6,7 @@ use crate::limits::DEFLATE_BYTES_MIN;
 use crate::wire::deflate::{RSV1, WINDOW_BITS};
 use crate::wire::frame::{self, Header, Opcode, Parsed};
 use crate::wire::session::Kind;
+use crate::wire::utf8;
 
 /// A whole frame. A clone is another reference.
 #[derive(Clone, Debug)]
@@ -23,10 +24,17 @@ const FORMS: usize = (*WINDOW_BITS.end() - *WINDOW_BITS.start() + 1) as usize;
 type Forms = [OnceLock<Option<SharedFrame>>; FORMS];
 
 impl SharedFrame {
-    /// Encodes a message.
+    /// Encodes a message; `None` where it is a text that is not UTF-8 (RFC 6455 §8.1).
     #[must_use]
-    pub fn new(kind: Kind, payload: &[u8]) -> SharedFrame {
-        SharedFrame::of(kind.opcode(), 0, payload)
+    pub fn new(kind: Kind, payload: &[u8]) -> Option<SharedFrame> {
+        let is_good = kind == Kind::Binary || utf8::is_valid(payload);
+        is_good.then(|| SharedFrame::of(kind.opcode(), 0, payload))
+    }
+
+    /// Encodes a text message.
+    #[must_use]
+    pub fn text(text: &str) -> SharedFrame {
+        SharedFrame::of(Opcode::Text, 0, text.as_bytes())
     }
 
     fn of(opcode: Opcode, reserved: u8, payload: &[u8]) -> SharedFrame {

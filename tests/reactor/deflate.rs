@@ -230,7 +230,7 @@ impl Service for Room {
     }
 
     fn message(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, kind: Kind, payload: &[u8]) {
-        let frame = SharedFrame::new(kind, payload);
+        let frame = SharedFrame::new(kind, payload).unwrap();
         assert!(cx.publish(self.0.iter().copied(), &frame).is_empty());
         // And to its sender once more, by itself.
         cx.send(conn, kind, payload).unwrap();

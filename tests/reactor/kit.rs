@@ -96,9 +96,10 @@ impl Service for Recorder {
             b"tell all" => self.sent.extend(self.conns.iter().map(|other| cx.send(*other, kind, payload))),
             // Costs so much, and is not answered.
             cost if cost.starts_with(b"cost ") => cx.charge(number(&cost[5..])),
+            b"send no text" => self.sent.push(cx.send(conn, Kind::Text, b"caf\xe9")),
             b"flood" => {
                 let junk = noise(1, 100_000);
-                self.sent.extend((0..64).map(|_| cx.send(conn, kind, &junk)));
+                self.sent.extend((0..64).map(|_| cx.send(conn, Kind::Binary, &junk)));
             }
             _ => self.sent.push(cx.send(conn, kind, payload)),
         }

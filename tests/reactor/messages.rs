@@ -131,6 +131,17 @@ fn a_full_backlog_is_told_to_who_sends() {
 }
 
 #[test]
+fn a_text_that_is_not_utf8_is_not_queued() {
+    on_every_wire(&config(), |scene| {
+        let mut line = scene.open();
+        scene.send(&mut line, &masked(Opcode::Text, b"send no text"));
+        scene.send(&mut line, &masked(Opcode::Text, b"as it was"));
+        assert_eq!(scene.stage.worker.service().sent, [Err(SendError::NotUtf8), Ok(())]);
+        assert_eq!(line.frames(&scene.stage), [(Opcode::Text, b"as it was".to_vec())]);
+    });
+}
+
+#[test]
 fn a_message_over_the_bound_is_sent_where_nothing_is_queued() {
     on_every_wire(&Config { max_backlog_bytes: 1000, ..config() }, |scene| {
         let mut line = scene.open();

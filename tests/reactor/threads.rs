@@ -48,7 +48,7 @@ impl Service for Broadcast {
             let here = cx.worker().to_string();
             return cx.send(conn, Kind::Text, here.as_bytes()).unwrap();
         }
-        let frame = SharedFrame::new(kind, payload);
+        let frame = SharedFrame::new(kind, payload).unwrap();
         let (here, workers) = (cx.worker().index(), cx.fleet().workers().len());
         for worker in (0..workers).filter(|worker| *worker != here) {
             cx.post(WorkerId(worker as u16), frame.clone(), Haste::Urgent).expect("room in the mailbox");

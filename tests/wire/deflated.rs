@@ -72,7 +72,7 @@ fn what_does_not_get_shorter_is_left_as_it_is() {
 #[test]
 fn a_shared_frame_is_compressed_once_for_a_window() {
     let message = lines(0, 20);
-    let frame = SharedFrame::new(Kind::Text, &message);
+    let frame = SharedFrame::new(Kind::Text, &message).unwrap();
     let mut asked = 0;
     for bits in [15, 9, 15, 9, 15] {
         let mut deflater = Deflater::new(bits);
@@ -91,7 +91,7 @@ fn a_shared_frame_is_compressed_once_for_a_window() {
     }
     assert_eq!(asked, 2);
     for (payload, asks) in [(&b"too short to be worth it"[..], 0), (&[0x5a; 600], 1)] {
-        let frame = SharedFrame::new(Kind::Binary, payload);
+        let frame = SharedFrame::new(Kind::Binary, payload).unwrap();
         let mut asked = 0;
         for _ in 0..2 {
             let form = frame.deflated(15, |_, _| {

@@ -4,7 +4,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`rows`] | the ways to send, and the loads |
+//! | [`mod@rows`] | the ways to send, and the loads |
 //! | [`table`] | the report |
 
 mod rows;

@@ -170,7 +170,7 @@ impl Presence {
         while let Some(frame) = waiting.next() {
             match cx.send_relayed(conn, frame) {
                 Ok(()) => waiting.sent(),
-                Err(SendError::Gone) => return,
+                Err(SendError::Gone | SendError::NotUtf8) => return,
                 Err(SendError::Full) => {
                     self.slow.put_back(conn, waiting);
                     return self.relieved.push(conn);
@@ -189,14 +189,13 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::session::Kind;
 
     fn conn(key: u32) -> ConnId {
         ConnId::from_bits(u64::from(key))
     }
 
     fn frame(len: usize) -> SharedFrame {
-        SharedFrame::new(Kind::Text, &vec![b'x'; len])
+        SharedFrame::text(&"x".repeat(len))
     }
 
     fn drained(mut waiting: Waiting) -> usize {
