@@ -9,6 +9,7 @@
 //! | [`metrics`] | `/metrics` |
 //! | [`memory`] | what resident memory is for |
 //! | `paths` | which path is which service or page, and what is switched off |
+//! | `refused` | refusals that a page can see |
 //! | `recent` | figures that are made at most ten times a second |
 
 pub mod api;
@@ -18,6 +19,7 @@ pub mod memory;
 pub mod metrics;
 mod paths;
 mod recent;
+mod refused;
 pub mod site;
 
 pub use site::{Site, SiteSettings};

@@ -2,6 +2,7 @@
 
 use crate::http::api::Api;
 use crate::http::assets::Asset;
+use crate::http::refused::REFUSED_TAG;
 use crate::service::presence::Presence;
 
 /// What a server does not serve, though it could.
@@ -24,6 +25,8 @@ impl Off {
 pub(crate) enum Purpose {
     Echo,
     Presence,
+    /// To be told that it is refused.
+    Refused,
 }
 
 /// The tag of connections to echo; presence has tags of its own.
@@ -41,7 +44,11 @@ impl Purpose {
     }
 
     pub(crate) const fn of_tag(tag: u32) -> Purpose {
-        if Presence::is_tag(tag) { Purpose::Presence } else { Purpose::Echo }
+        match tag {
+            tag if Presence::is_tag(tag) => Purpose::Presence,
+            REFUSED_TAG => Purpose::Refused,
+            _ => Purpose::Echo,
+        }
     }
 }
 
@@ -140,6 +147,7 @@ mod tests {
     fn tags_name_their_purpose() {
         assert_eq!(Purpose::of_tag(ECHO_TAG), Purpose::Echo);
         assert_eq!(Purpose::of_tag(u32::MAX), Purpose::Presence);
+        assert_eq!(Purpose::of_tag(REFUSED_TAG), Purpose::Refused);
     }
 
     #[test]

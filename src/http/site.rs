@@ -23,6 +23,7 @@ use crate::http::memory::Weigh;
 use crate::http::metrics::Metrics;
 pub use crate::http::paths::Off;
 use crate::http::paths::{ECHO_TAG, Page, Purpose, Side, index, no_service};
+use crate::http::refused::Refused;
 use crate::limits::VERIFY_UNITS;
 use crate::reactor::{
     Accept, Admission, Answer, Cause, ConnId, Context, Fleet, RequestId, Service, WorkerId,
@@ -72,6 +73,8 @@ pub struct Site {
     api: Api,
     /// Clients when memory was weighed last.
     weighed: usize,
+    /// What the connection that is being opened is told, where it was accepted for that alone.
+    refusing: Option<Refused>,
 }
 
 impl SiteSettings {
@@ -92,7 +95,16 @@ impl Site {
         let presence = Presence::new(Arc::clone(&settings.presence), worker, workers, now);
         let metrics = Metrics::new(Arc::clone(fleet), settings.weigh);
         let api = Api::new(Arc::clone(&settings.api), settings.weigh);
-        Site { settings, metrics, presence, api, weighed: 0 }
+        Site { settings, metrics, presence, api, weighed: 0, refusing: None }
+    }
+
+    /// Refuses an upgrade so that its client can see why.
+    fn refuse(&mut self, upgrade: &Upgrade<'_>, response: Response) -> Admission {
+        self.refusing = Refused::of(upgrade, &self.settings.subprotocols, &response);
+        match self.refusing {
+            Some(_) => Admission::Accept(Refused::accept()),
+            None => Admission::Refuse(response),
+        }
     }
 
     /// Whether something waits for readers that are too slow.
@@ -116,11 +128,11 @@ impl Service for Site {
             return Admission::Refuse(Response::text(404, no_service(off)));
         };
         if !upgrade.origin_allowed(&self.settings.origins) {
-            return Admission::Refuse(Response::text(403, "this origin may not connect; see --origin"));
+            return self.refuse(upgrade, Response::text(403, "this origin may not connect; see --origin"));
         }
         let subprotocol = upgrade.subprotocol(&self.settings.subprotocols);
         let tag = match purpose {
-            Purpose::Echo => ECHO_TAG,
+            Purpose::Echo | Purpose::Refused => ECHO_TAG,
             Purpose::Presence => {
                 // To verify its token is most of what an upgrade costs.
                 if self.settings.presence.gate.keys.is_some() {
@@ -128,7 +140,7 @@ impl Service for Site {
                 }
                 match self.presence.admit(cx, conn, upgrade.head, subprotocol) {
                     Ok(tag) => tag,
-                    Err(response) => return Admission::Refuse(response),
+                    Err(response) => return self.refuse(upgrade, response),
                 }
             }
         };
@@ -137,16 +149,22 @@ impl Service for Site {
 
     fn open(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
         tracing::debug!(conn = conn.to_bits(), "opened");
-        if Site::is_presence(cx, conn) {
-            self.presence.open(cx, conn);
+        match cx.tag(conn).map(Purpose::of_tag) {
+            Some(Purpose::Presence) => self.presence.open(cx, conn),
+            Some(Purpose::Refused) => {
+                if let Some(refused) = self.refusing.take() {
+                    refused.tell(cx, conn);
+                }
+            }
+            Some(Purpose::Echo) | None => {}
         }
     }
 
     fn message(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, kind: Kind, payload: &[u8]) {
-        if Site::is_presence(cx, conn) {
-            self.presence.message(cx, conn, kind, payload);
-        } else {
-            Echo::reply(cx, conn, kind, payload);
+        match cx.tag(conn).map(Purpose::of_tag) {
+            Some(Purpose::Presence) => self.presence.message(cx, conn, kind, payload),
+            Some(Purpose::Echo) => Echo::reply(cx, conn, kind, payload),
+            Some(Purpose::Refused) | None => {}
         }
     }
 

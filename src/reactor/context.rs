@@ -73,6 +73,12 @@ impl<M> Context<'_, M> {
         self.core.counters().withheld[policy].add(messages);
     }
 
+    /// Counts a handshake that is refused though it was accepted, so that its client can be told why; `status` is what the
+    /// answer would have been.
+    pub fn count_refused(&self, status: u16) {
+        self.core.counters().refuse(status);
+    }
+
     /// Charges work, in units of about a microsecond, to the connection, request or mail that is being served: past its share
     /// of a turn the rest of its input waits for the next. A letter costs one without this, a message a quarter and a request
     /// four, and more by their bytes.

@@ -66,7 +66,8 @@ impl<'a> Upgrade<'a> {
         theirs.find_map(|name| ours.iter().find(|ours| *ours == name)).map(String::as_str)
     }
 
-    /// Whether the `Origin` is allowed: there is none (not a browser), `allowed` is empty, or it is listed exactly.
+    /// Whether the `Origin` is allowed: there is none (not a browser), `allowed` is empty, it is listed exactly, or it is the
+    /// server's own, by the `Host` that the client asks for.
     #[must_use]
     pub fn origin_allowed(&self, allowed: &[String]) -> bool {
         // Asked of the raw values: an Origin that isn't ASCII is one nevertheless.
@@ -74,10 +75,22 @@ impl<'a> Upgrade<'a> {
         match (origins.next(), origins.next()) {
             _ if allowed.is_empty() => true,
             (None, _) => true,
-            (Some(origin), None) => allowed.iter().any(|allowed| allowed.as_bytes() == origin),
+            (Some(origin), None) => {
+                allowed.iter().any(|allowed| allowed.as_bytes() == origin)
+                    || self.head.field("Host").is_some_and(|host| is_own(origin, host))
+            }
             (Some(_), Some(_)) => false,
         }
     }
+}
+
+/// Whether a page of this origin was served under `host`. Whether by TLS does not count: that may end at a proxy.
+fn is_own(origin: &[u8], host: &str) -> bool {
+    let of_scheme = |scheme: &[u8], port: &str| {
+        let name = host.strip_suffix(port).unwrap_or(host).as_bytes();
+        origin.strip_prefix(scheme).is_some_and(|own| !own.is_empty() && own.eq_ignore_ascii_case(name))
+    };
+    of_scheme(b"http://", ":80") || of_scheme(b"https://", ":443")
 }
 
 /// The value of a field that is there once.
@@ -131,6 +144,28 @@ mod tests {
     fn accept_of_the_specification() {
         // §1.3
         assert_eq!(accept_key("dGhlIHNhbXBsZSBub25jZQ=="), *b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn a_page_of_the_server_itself_is_known_by_the_host() {
+        for (origin, host, own) in [
+            ("http://example.org:8080", "example.org:8080", true),
+            ("https://example.org", "Example.org", true),
+            ("https://example.org", "example.org:443", true),
+            ("http://example.org", "example.org:80", true),
+            ("http://[::1]:8080", "[::1]:8080", true),
+            ("http://example.org", "example.org:443", false),
+            ("https://example.org", "example.org:80", false),
+            ("http://example.org:8080", "example.org", false),
+            ("http://example.org", "", false),
+            ("http://", "", false),
+            ("null", "null", false),
+            ("https://evil.example", "example.org", false),
+            ("https://example.org.evil.example", "example.org", false),
+            ("ftp://example.org", "example.org", false),
+        ] {
+            assert_eq!(is_own(origin.as_bytes(), host), own, "{origin} at {host}");
+        }
     }
 
     #[test]

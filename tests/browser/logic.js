@@ -221,6 +221,23 @@ async ({ connect }) => {
       await world.lose(4429);
       same(world.me.state, "closed", "a goodbye without retry_ms");
     },
+    async a_refusal_before_the_welcome_is_final_and_says_why() {
+      for (const [code, token, final] of [[4401, "t", true], [4401, () => "t", false], [4403, "t", true], [4403, () => "t", true]]) {
+        const world = new World();
+        const me = world.connect({ token });
+        const join = me.join("room").catch((error) => error);
+        await world.settle();
+        const reason = "the token is over 4 KiB";
+        await world.hear({ event: "goodbye", code, reason });
+        await world.lose(code, "the token is");
+        same(me.state, final ? "closed" : "waiting", `${code}`);
+        if (!final) continue;
+        same(world.heard("closed").map(({ code, reason }) => [code, reason]), [[code, reason]], "all of the reason");
+        same((await join).code, "closed", "nothing waits for ever");
+        await world.pass(3.6e6);
+        same(world.sockets.length, 1, "stays away");
+      }
+    },
     async rooms_and_watches_are_there_again_and_the_gap_is_told() {
       const world = new World();
       const me = world.connect();

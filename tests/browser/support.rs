@@ -62,7 +62,7 @@ fn students_and_staff_meet_in_a_support_room() {
     stranger.until("!document.querySelector('#gate').hidden && document.querySelector('#make').innerText.startsWith('rollcall token')");
     // One that is none is told so, a good one comes in.
     stranger.eval("(document.querySelector('#token input').value = 'nonsense', document.querySelector('#token').requestSubmit())");
-    stranger.until("document.querySelector('#why').innerText.includes('did not let you in')");
+    stranger.until("document.querySelector('#why').innerText.includes('not a JSON Web Token')");
     stranger.eval(&format!(
         "(document.querySelector('#token input').value = '{ida}', document.querySelector('#token').requestSubmit())"
     ));

@@ -168,13 +168,16 @@ fn upgrades_are_refused_where_nothing_lives_and_to_foreign_origins() {
         ("https://example.org.evil.test", Some(403)),
         ("http://example.org", Some(403)),
         ("null", Some(403)),
+        (&format!("http://{address}"), None),
+        (&format!("https://{address}"), None),
+        ("http://127.0.0.1", Some(403)),
     ] {
         assert_eq!(upgrade(address, "/echo", &[("Origin", origin)]).err(), refused, "{origin}");
     }
     assert!(upgrade(address, "/echo", &[]).is_ok(), "what sends no Origin is no browser");
     let refused = get(address, "/metrics").body;
     assert!(refused.contains("rollcall_handshakes_refused_total{reason=\"not_found\"} 4\n"), "{refused}");
-    assert!(refused.contains("rollcall_handshakes_refused_total{reason=\"forbidden\"} 3\n"), "{refused}");
+    assert!(refused.contains("rollcall_handshakes_refused_total{reason=\"forbidden\"} 4\n"), "{refused}");
 }
 
 #[test]

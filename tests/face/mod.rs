@@ -5,7 +5,7 @@ pub(crate) mod binary;
 pub(crate) mod client;
 mod ends;
 mod faults;
-mod http;
+pub(crate) mod http;
 mod key;
 mod proxies;
 mod readme;

@@ -149,6 +149,14 @@ fn anna(proxy: &Proxy) -> WebSocket<Patient> {
     socket
 }
 
+/// A page that came from the proxy may connect through it, whatever else `--origin` names; no other page may.
+fn own_pages_come_in(proxy: &Proxy) {
+    let from = |origin: &str| upgrade(proxy.address, "/ws", &[("Origin", origin)]).map(|_| ());
+    assert_eq!(from(&format!("http://{}", proxy.address)), Ok(()));
+    assert_eq!(from("https://named.example"), Ok(()));
+    assert_eq!(from("http://127.0.0.1"), Err(403));
+}
+
 const OPERATORS: [&str; 8] = [
     "GET /api/v1/users",
     "GET /api/v1/memory",
@@ -185,9 +193,10 @@ fn stranger_gets_nothing(proxy: &Proxy, status: u16) {
 #[test]
 fn the_nginx_of_the_readme_passes_upgrades_and_keeps_the_operators_paths() {
     let Some(nginx) = found("nginx", "the README's nginx") else { return };
-    let running = Running::start(&["--workers", "2"]);
+    let running = Running::start(&["--workers", "2", "--origin", "https://named.example"]);
     let proxy = Proxy::nginx(&nginx, &with_ports(sample("nginx"), "listen 80", &running));
     stranger_gets_nothing(&proxy, 403);
+    own_pages_come_in(&proxy);
     assert_eq!(ask(proxy.address, "presence.example.org", "GET /healthz", "").status, 200);
     let mut echo = upgrade(proxy.address, "/echo", &[]).unwrap().0;
     echo.send(Message::text("through nginx")).unwrap();
@@ -197,9 +206,10 @@ fn the_nginx_of_the_readme_passes_upgrades_and_keeps_the_operators_paths() {
 #[test]
 fn the_haproxy_of_the_readme_passes_upgrades_and_keeps_the_operators_paths() {
     let Some(haproxy) = found("haproxy", "the README's HAProxy") else { return };
-    let running = Running::start(&["--workers", "2"]);
+    let running = Running::start(&["--workers", "2", "--origin", "https://named.example"]);
     let proxy = Proxy::haproxy(&haproxy, &with_ports(sample("text"), "bind :80", &running));
     stranger_gets_nothing(&proxy, 403);
+    own_pages_come_in(&proxy);
     assert_eq!(ask(proxy.address, "presence.example.org", "GET /healthz", "").status, 200);
     // With what the README says of the PROXY protocol.
     let flags = ["--workers", "2", "--trusted-proxy", "127.0.0.0/8", "--proxy-protocol"];

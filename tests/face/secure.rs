@@ -177,9 +177,9 @@ fn a_certificate_says_who_its_client_is() {
     let running = Running::start(&[&["--listen", "wss://127.0.0.1:0"][..], &args].concat());
     assert!(running.screen.contains("by a client certificate"), "{}", running.screen);
     let address = running.screen.split("wss://").nth(1).unwrap().split('/').next().unwrap().to_owned();
-    let join = |shown| {
+    let join = |shown, subprotocol: &str| {
         let mut request = format!("wss://{address}/ws?user=ben").into_client_request().unwrap();
-        request.headers_mut().insert("Sec-WebSocket-Protocol", "rollcall.v1".parse().unwrap());
+        request.headers_mut().insert("Sec-WebSocket-Protocol", subprotocol.parse().unwrap());
         let answered = tungstenite::client(request, dial_as(&address, Path::new(&cert), shown));
         answered.map(|(socket, _)| socket).map_err(|error| match error {
             tungstenite::HandshakeError::Failure(tungstenite::Error::Http(answer)) => {
@@ -189,14 +189,18 @@ fn a_certificate_says_who_its_client_is() {
             error => panic!("{error}"),
         })
     };
-    let mut anna = join(Some(client("anna"))).unwrap();
+    let mut anna = join(Some(client("anna")), "rollcall.v1").unwrap();
     let welcome = anna.read().unwrap().into_text().unwrap();
     assert!(welcome.contains(r#""event":"welcome""#) && welcome.contains(r#""user":"anna""#), "{welcome}");
-    for (shown, why) in
-        [(None, "a client certificate is needed"), (Some(client("Anna Keller")), "has to be a name")]
-    {
-        let answer = join(shown).expect_err("it is let in");
+    for (name, why) in [(None, "a client certificate is needed"), (Some("Anna Keller"), "has to be a name")] {
+        let answer = join(name.map(client), "chat").expect_err("it is let in");
         assert!(answer.starts_with("403 ") && answer.contains(why), "{answer}");
+        // Whose page can be told why is told.
+        let mut refused = join(name.map(client), "rollcall.v1").unwrap();
+        let goodbye = refused.read().unwrap().into_text().unwrap();
+        assert!(goodbye.contains(r#""event":"goodbye","code":4403"#) && goodbye.contains(why), "{goodbye}");
+        let close = refused.read().unwrap();
+        assert!(matches!(&close, Message::Close(Some(close)) if u16::from(close.code) == 4403), "{close:?}");
     }
     // It is for presence: what says nothing of users is open as before.
     assert!(healthz(dial(&address, Path::new(&cert))).is_ok());

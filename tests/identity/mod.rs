@@ -2,6 +2,7 @@
 //! tokens are good from 1,700,000,000 s to 1,700,003,600 s.
 
 mod binary;
+mod refusals;
 mod server;
 mod tokens;
 

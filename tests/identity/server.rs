@@ -13,11 +13,11 @@ use serde_json::json;
 use super::{P256, RSA, SECRET};
 use crate::clients::client::{Client, Times, look, millis, start_with, until, with_workers};
 
-fn unix_millis() -> u64 {
+pub(super) fn unix_millis() -> u64 {
     Clock::starting_at(Tick(0)).now().unix_millis
 }
 
-fn claims(user: &str) -> Claims {
+pub(super) fn claims(user: &str) -> Claims {
     Claims {
         user: user.to_owned(),
         expires_millis: unix_millis() + 3_600_000,
@@ -27,11 +27,11 @@ fn claims(user: &str) -> Claims {
     }
 }
 
-fn signed(claims: &Claims) -> String {
+pub(super) fn signed(claims: &Claims) -> String {
     token::sign(claims, &SigningKey::from_secret(SECRET).unwrap(), unix_millis()).unwrap()
 }
 
-fn token(user: &str) -> String {
+pub(super) fn token(user: &str) -> String {
     signed(&claims(user))
 }
 
@@ -39,7 +39,7 @@ fn secret() -> Option<Arc<Keys>> {
     Some(Arc::new(Keys::new(vec![Key::from_secret(SECRET).unwrap()])))
 }
 
-fn server(workers: usize, auth: Auth) -> Server {
+pub(super) fn server(workers: usize, auth: Auth) -> Server {
     let gate = Gate { auth, keys: secret(), timeout: ticks(millis(400)), certificates: false };
     start_with(workers, &Times::default(), gate)
 }

@@ -204,10 +204,7 @@ function linkChanged({ state, wait_ms: wait, reason, code }) {
   const texts = { open: "connected", connecting: "connecting", stuck: "no connection", closed: "disconnected" };
   link.lastElementChild.textContent = texts[state] ?? `back in ${Math.max(1, Math.round(wait / 1000))} s`;
   document.body.dataset.link = state;
-  if (["waiting", "stuck"].includes(state) && !open && me.id === null) {
-    gate("The server did not let you in. Is the token one of this server's, and not over yet?");
-    me.close();
-  } else if (state === "stuck") {
+  if (state === "stuck") {
     toast(facts.side === "admin" ? "This address is for operators: presence is on the other one (--listen)." : `The server does not answer${code && code !== 1006 ? ` (${code} ${reason})` : ""}.`, () => me.retry());
   }
   draw("people");
