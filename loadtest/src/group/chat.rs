@@ -82,7 +82,7 @@ impl ChatClient<'_> {
     }
 
     fn is_over(&mut self, now: u64) -> bool {
-        if self.awaited > 0 && now > self.round_began + nanos(self.shape.delivery_timeout) {
+        if !self.broken && self.awaited > 0 && now > self.round_began + nanos(self.shape.delivery_timeout) {
             self.errors.add("lost: not delivered", self.awaited);
             return true;
         }
@@ -120,19 +120,23 @@ impl Client for ChatClient<'_> {
         let (mut count, mut strays, mut doubles) = (0, 0, 0);
         let (round, members) = (self.rounds.wrapping_sub(1), self.members as u32);
         let codec = self.codec.as_mut().map(|codec| (codec, id));
-        let (joined, pings) =
-            deliveries(link, codec, bytes, self.shape.protocol, &mut self.hint, |member, stamp| {
-                if stamp.round != round {
-                    strays += 1;
-                } else if member.count >= members {
-                    doubles += 1;
-                } else {
-                    member.count += 1;
-                    count += 1;
-                }
-            })?;
-        self.joined += joined;
-        self.pings += pings;
+        let heard = deliveries(link, codec, bytes, self.shape.protocol, &mut self.hint, |member, stamp| {
+            if stamp.round != round {
+                strays += 1;
+            } else if member.count >= members {
+                doubles += 1;
+            } else {
+                member.count += 1;
+                count += 1;
+            }
+        })?;
+        self.joined += heard.joined;
+        self.pings += heard.pings;
+        if heard.refused > 0 {
+            // A round in which somebody said nothing is no round: the run is over, with that error.
+            heard.note(&mut self.errors);
+            self.broken = true;
+        }
         self.errors.add("delivery of another round", strays);
         self.errors.add("delivered twice", doubles);
         self.awaited -= count;

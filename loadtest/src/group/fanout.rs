@@ -3,8 +3,8 @@
 //! Closed loop by default: the next message goes when all have the last one. With `--rate` by a schedule, and latencies
 //! count from the moment a message was due. A receiver expects every message once and in order.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use rollcall::wire::deflate::Agreement;
 
@@ -55,6 +55,8 @@ struct Said {
     moments: Vec<AtomicU64>,
     /// Messages said so far.
     count: AtomicU64,
+    /// The server did not pass on one of them: a gap in what is heard may be that one.
+    refused: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -80,6 +82,8 @@ struct FanoutClient<'a> {
     latency: Recorder,
     pings: u64,
     errors: Tally,
+    /// Deliveries that did not come, as far as all that was said was passed on.
+    lost: u64,
     /// Members that read.
     members: u64,
     /// How many of its connections this thread is to let read, and how many not.
@@ -141,7 +145,7 @@ impl FanoutClient<'_> {
         let awaited = (self.said.count.load(Relaxed) * self.members).saturating_sub(self.delivered);
         let late = now >= until.saturating_add(nanos(self.shape.delivery_timeout));
         if late {
-            self.errors.add("lost: not delivered", awaited);
+            self.lost += awaited;
         }
         late || awaited == 0
     }
@@ -189,31 +193,36 @@ impl Client for FanoutClient<'_> {
         let (from, until) = (self.board.from.load(Relaxed), self.board.until.load(Relaxed));
         let mut measured = 0;
         let codec = self.codec.as_mut().map(|codec| (codec, id));
-        let (joined, pings) =
-            deliveries(link, codec, bytes, self.shape.protocol, &mut self.hint, |member, stamp| {
-                if member.stuck {
-                    return;
-                }
-                let ahead = stamp.round.wrapping_sub(member.count) % Stamp::ROUNDS;
-                if ahead > Stamp::ROUNDS / 2 {
-                    doubles += 1;
-                    return;
-                }
-                lost += u64::from(ahead);
-                member.count = (stamp.round + 1) % Stamp::ROUNDS;
-                count += 1;
-                let since = said.moments[stamp.round as usize % MOMENTS].load(Relaxed);
-                if since >= from && since < until {
-                    latency.record(now.saturating_sub(since));
-                    measured += 1;
-                }
-            })?;
-        self.joined += joined;
-        self.pings += pings;
+        let heard = deliveries(link, codec, bytes, self.shape.protocol, &mut self.hint, |member, stamp| {
+            if member.stuck {
+                return;
+            }
+            let ahead = stamp.round.wrapping_sub(member.count) % Stamp::ROUNDS;
+            if ahead > Stamp::ROUNDS / 2 {
+                doubles += 1;
+                return;
+            }
+            lost += u64::from(ahead);
+            member.count = (stamp.round + 1) % Stamp::ROUNDS;
+            count += 1;
+            let since = said.moments[stamp.round as usize % MOMENTS].load(Relaxed);
+            if since >= from && since < until {
+                latency.record(now.saturating_sub(since));
+                measured += 1;
+            }
+        })?;
+        self.joined += heard.joined;
+        self.pings += heard.pings;
+        if heard.refused > 0 {
+            // What was not said reaches nobody: the run is over, with that error.
+            heard.note(&mut self.errors);
+            self.said.refused.store(true, Relaxed);
+            self.board.stop.store(true, Relaxed);
+        }
         self.measured += measured;
         // What was skipped will not come: it counts as handled, and as an error.
         self.delivered += count + lost;
-        self.errors.add("lost: not delivered", lost);
+        self.lost += lost;
         self.errors.add("delivered twice or out of order", doubles);
         Ok(())
     }
@@ -245,7 +254,7 @@ impl Client for FanoutClient<'_> {
             ready: self.joined,
             messages: self.delivered,
             pings: self.pings,
-            errors: self.errors.total(),
+            errors: self.errors.total() + self.lost,
         }
     }
 }
@@ -273,7 +282,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let connections = args.connections + args.stuck;
     let need = Need { connections, read_buffer: 64 << 10, reopen: false, threads_max: 1024 };
     let setup = args.common.prepare_offering(need, shape.deflate)?;
-    let said = Said { moments: (0..MOMENTS).map(|_| AtomicU64::new(0)).collect(), count: AtomicU64::new(0) };
+    let said = Said {
+        moments: (0..MOMENTS).map(|_| AtomicU64::new(0)).collect(),
+        count: AtomicU64::new(0),
+        refused: AtomicBool::new(false),
+    };
     let mut watch = Watch::new(&setup.board, setup.pid);
     let mut spent = Spent::default();
     let make = |index| FanoutClient {
@@ -294,6 +307,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         latency: Recorder::warmed(),
         pings: 0,
         errors: Tally::default(),
+        lost: 0,
         members: 0,
         shares: shares(args.connections, setup.plan.connections, index, setup.plan.threads),
         states: args.states,
@@ -308,6 +322,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     for (client, _) in &threads {
         latency.add(&client.latency);
         errors.merge(&client.errors);
+        if !said.refused.load(Relaxed) {
+            errors.add("lost: not delivered", client.lost);
+        }
         measured += client.measured;
         joined += client.joined;
         stuck_ended += client.stuck_ended;

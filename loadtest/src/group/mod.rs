@@ -14,6 +14,7 @@ use crate::engine::Report;
 use crate::engine::codec::Codec;
 use crate::engine::link::{End, Link};
 use crate::group::protocol::{Hint, Protocol, Say, Stamp, locate};
+use crate::measure::Tally;
 use crate::options::{Failure, Setup};
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::progress::{Subject, Watch};
@@ -124,7 +125,30 @@ struct Member {
     count: u32,
 }
 
-/// Hands each delivery of `bytes` to `deliver`, and notes when a member has joined. Returns how many joined and the Pings.
+/// What was heard beside deliveries.
+#[derive(Clone, Copy, Default, Debug)]
+struct Heard {
+    /// Members that have joined.
+    joined: u64,
+    pings: u64,
+    /// Messages that the server did not pass on, and the code with which it said so last.
+    refused: u64,
+    code: u16,
+}
+
+impl Heard {
+    /// Notes what was refused: it is no loss, and what comes behind it can't be told from one.
+    fn note(&self, errors: &mut Tally) {
+        let why = match self.code {
+            429 => ": more commands a second than it lets a connection send, see --max-commands-per-second",
+            503 => ": more at once than a room carries",
+            _ => "",
+        };
+        errors.add(&format!("refused by the server with {}{why}", self.code), self.refused);
+    }
+}
+
+/// Hands each delivery of `bytes` to `deliver`, and notes when a member has joined.
 fn deliveries(
     link: &mut Link<Member>,
     codec: Option<(&mut Codec, usize)>,
@@ -132,16 +156,19 @@ fn deliveries(
     protocol: Protocol,
     hint: &mut Hint,
     mut deliver: impl FnMut(&mut Member, Stamp),
-) -> Result<(u64, u64), End> {
-    let mut joined = 0;
+) -> Result<Heard, End> {
+    let mut heard = Heard::default();
     let seen = link.read_by(codec, bytes, |member, _, payload| {
         if let Some(stamp) = locate(payload, hint) {
             deliver(member, stamp);
         } else if !member.joined && protocol.has_joined(payload) {
             member.joined = true;
-            joined += 1;
+            heard.joined += 1;
+        } else if let Some(code) = protocol.refused(payload) {
+            (heard.refused, heard.code) = (heard.refused + 1, code);
         }
         Ok(())
     })?;
-    Ok((joined, seen.open()?))
+    heard.pings = seen.open()?;
+    Ok(heard)
 }

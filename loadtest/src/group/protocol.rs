@@ -47,6 +47,13 @@ impl Protocol {
         }
     }
 
+    /// The code with which the server refuses to pass on what a member said; `None` where this message says no such thing.
+    pub fn refused(self, payload: &[u8]) -> Option<u16> {
+        let Protocol::Rollcall = self else { return None };
+        let code = payload.strip_prefix(br#"{"seq":2,"body":{"code":"#)?.first_chunk::<3>()?;
+        std::str::from_utf8(code).ok()?.parse().ok().filter(|code| *code != 200)
+    }
+
     /// A message to all, with `data` as what is said, which is JSON.
     fn say(self, room: &str, data: &str) -> String {
         match self {
@@ -247,5 +254,13 @@ mod tests {
         assert_eq!(locate(b"~~short", &mut hint), None);
         assert!(Protocol::Rollcall.has_joined(b"{\"seq\":1,\"body\":{\"code\":200,\"count\":3}}"));
         assert!(!Protocol::Rollcall.has_joined(b"{\"seq\":1,\"body\":{\"code\":403}}"));
+        let refused = |text: &str| Protocol::Rollcall.refused(text.as_bytes());
+        assert_eq!(
+            refused(r#"{"seq":2,"body":{"code":429,"error":"more than 50 commands a second"}}"#),
+            Some(429)
+        );
+        assert_eq!(refused(r#"{"seq":2,"body":{"code":200,"epoch":1,"offset":1}}"#), None);
+        assert_eq!(refused(r#"{"seq":3,"body":{"code":429}}"#), None);
+        assert_eq!(Protocol::Broadcast.refused(br#"{"seq":2,"body":{"code":429}}"#), None);
     }
 }

@@ -154,3 +154,38 @@ fn a_condition_that_does_not_hold_is_one_line_and_exit_code_one() {
     assert!(outcome.said.starts_with("loadtest: expected p50<1ns, but p50_us is "), "{outcome:?}");
     assert_eq!(outcome.said.lines().count(), 1, "{outcome:?}");
 }
+
+/// A server that lets everybody into its room, and passes nothing on.
+fn refusing(code: u16) -> String {
+    serve(Vec::new(), move |count, _| {
+        Answer::Bytes(match count {
+            // A name has no answer.
+            0 => Vec::new(),
+            1 => frame(Opcode::Text, br#"{"seq":1,"body":{"code":200,"count":2}}"#),
+            _ => frame(
+                Opcode::Text,
+                format!(r#"{{"seq":2,"body":{{"code":{code},"error":"no"}}}}"#).as_bytes(),
+            ),
+        })
+    })
+}
+
+#[test]
+fn what_the_server_refuses_to_pass_on_is_named_and_not_called_lost() {
+    for (scenario, more) in [("chat", ""), ("fanout", ""), ("fanout", "--rate 200 --threads 2")] {
+        for (code, why) in [
+            (
+                429,
+                "refused by the server with 429: more commands a second than it lets a connection send, see --max-commands-per-second",
+            ),
+            (403, "refused by the server with 403"),
+        ] {
+            let flags =
+                format!("--connections 4 --duration 200ms --warmup 10ms --delivery-timeout 30s {more}");
+            let outcome = run(scenario, &refusing(code), &flags);
+            assert_eq!(outcome.code, Some(1), "{outcome:?}");
+            assert!(outcome.errors(why) > 0, "{scenario} {more}: {outcome:?}");
+            assert_eq!(outcome.errors("lost: not delivered"), 0, "{scenario} {more}: {outcome:?}");
+        }
+    }
+}
