@@ -30,7 +30,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::capacity::{Capacity, Machine};
 use crate::config::layer::one_line;
-use crate::config::{Layer, Settings, Sources};
+use crate::config::{Layer, Settings, Sources, exposed};
 
 /// A WebSocket server that knows who is there.
 #[derive(Parser)]
@@ -131,7 +131,7 @@ fn try_run<S: Service + 'static>(
             let settings = Settings::resolve(&sources).map_err(Failure::usage)?;
             let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
             tls::acceptor(settings.tls.as_ref())?;
-            for warning in &sources.warnings {
+            for warning in sources.warnings.iter().chain(&exposed::warnings(&settings, &sources)) {
                 complain(warning);
             }
             say(&format!("the settings are good\n{}", screen::capacity(&capacity)));

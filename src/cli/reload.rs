@@ -3,7 +3,7 @@
 
 use crate::cli::log::Level;
 use crate::cli::{Flags, read};
-use crate::config::{Settings, Sources};
+use crate::config::{Settings, Sources, exposed};
 
 /// Settings that change at once; all others need a restart.
 const LIVE: [&str; 16] = [
@@ -61,7 +61,7 @@ impl Reload {
     fn try_reload(&mut self) -> Result<String, String> {
         let sources = read(self.flags.clone()).map_err(|failure| failure.line)?;
         let settings = Settings::resolve(&sources)?;
-        for warning in &sources.warnings {
+        for warning in sources.warnings.iter().chain(&exposed::warnings(&settings, &sources)) {
             tracing::warn!("{warning}");
         }
         (self.limits)(&settings)?;

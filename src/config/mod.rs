@@ -10,11 +10,13 @@
 //! | [`tls`] | the files that TLS is made of |
 //! | [`settings`] | the settings as the server takes them, and the relations that must hold between them |
 //! | [`keys`] | the files with keys for tokens |
+//! | [`exposed`] | files with secrets that others can read |
 //! | [`capacity`] | how many connections fit, and why |
 
 pub(crate) mod address;
 pub(crate) mod api_keys;
 pub(crate) mod capacity;
+pub(crate) mod exposed;
 pub(crate) mod keys;
 pub(crate) mod layer;
 pub(crate) mod origin;

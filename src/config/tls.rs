@@ -44,6 +44,11 @@ impl TlsFiles {
         Ok(needed.then_some(TlsFiles { pairs, client_ca }))
     }
 
+    /// The files of private keys.
+    pub(crate) fn private_keys(&self) -> impl Iterator<Item = &Path> {
+        self.pairs.iter().map(|(_, key)| &**key)
+    }
+
     /// Reads them all.
     ///
     /// # Errors

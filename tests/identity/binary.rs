@@ -168,3 +168,26 @@ fn where_everybody_shows_a_token_there_is_no_echo_unless_it_is_asked_for() {
         assert_eq!(named, [echo.is_ok(); 2], "{flags:?}: {}", server.screen);
     }
 }
+
+#[test]
+fn a_secret_that_everybody_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let files = Files::new("exposed");
+    let (secret, keys) = (files.write("secret", SECRET), files.write("keys", b"a-key-of-the-api\n"));
+    let config = files.write("config.toml", b"api-key = \"a-key-of-the-api\"\n");
+    for (flag, path) in [("--token-secret-file", &secret), ("--api-key-file", &keys), ("--config", &config)] {
+        for (mode, warned) in [(0o600, false), (0o640, false), (0o644, true), (0o602, true)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+            let checked = run(&["config", "check", flag, path]);
+            let said = String::from_utf8(checked.stderr).unwrap();
+            assert!(checked.status.success(), "{said}");
+            assert_eq!(said.contains(&format!("chmod 600 {path}")), warned, "{flag} {mode:o}: {said}");
+            assert!(!said.contains("a-key-of"), "{said}");
+        }
+    }
+    let mut server = Running::start(&["--config", &config]);
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut server.stderr(), &mut line).unwrap();
+    assert!(line.contains("WARN") && line.contains("chmod 600"), "{line}");
+}
