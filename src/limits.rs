@@ -172,6 +172,8 @@ pub const REFUSED_PER_ADDRESS_MAX: u32 = 16;
 pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 10_000;
 /// New connections of one address in a second without `--max-handshakes-per-address`. Past it: 429.
 pub const HANDSHAKES_PER_ADDRESS_MAX: u32 = 1_000;
+/// Networks of IPv6, a /64 each, whose limits together hold for the site that they are in, a /48: what one customer has at most.
+pub const NETWORKS_PER_SITE: u32 = 16;
 /// Seconds' worth of handshakes that an address may make at once.
 pub const HANDSHAKE_BURST_SECONDS: u32 = 2;
 /// Addresses that are counted at once, 16 bytes each. Past it the one that is idle for longest makes way; where none is idle,

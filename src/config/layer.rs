@@ -91,7 +91,7 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "N", help_heading = "Size")]
     pub(crate) max_connections: Option<usize>,
 
-    /// Connections at once of one address, IPv6 by /64, loopback and proxies apart; past it: 429. 0: no limit
+    /// Connections at once of one address, IPv6 by /64 (and 16 times as many by /48), loopback and proxies apart; past it: 429. 0: no limit
     #[arg(long, value_name = "N", help_heading = "Addresses")]
     pub(crate) max_connections_per_address: Option<usize>,
     /// New connections of one address in a second, over two seconds; past it: 429. 0: no limit

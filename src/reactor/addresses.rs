@@ -6,14 +6,19 @@
 //! goes and at no other time. Two workers that meet an address for the first time at the same instant may count it in two
 //! places, until one of them is empty; an address for which all eight are taken by others that are connected isn't counted.
 //!
-//! IPv6 is counted by its first 64 bits, which is what one customer has at least.
+//! IPv6 is counted by its first 64 bits, which is what one customer has at least, and once more by its first 48, which is what one has
+//! at most, for [`NETWORKS_PER_SITE`] times as many. The clock of such a place runs so many times faster: one handshake pays for the
+//! same number of units in each.
+
+mod key;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
 
-use crate::limits::{ADDRESSES_MAX, HANDSHAKE_BURST_SECONDS, REFUSED_PER_ADDRESS_MAX};
+use crate::limits::{ADDRESSES_MAX, HANDSHAKE_BURST_SECONDS, NETWORKS_PER_SITE, REFUSED_PER_ADDRESS_MAX};
+use crate::reactor::addresses::key::{key_of, site_of, times_of};
 use crate::time::{TICK_MILLIS, Tick};
 
 /// Places that an address may take.
@@ -73,16 +78,17 @@ impl State {
     }
 
     /// How far ahead of `now` it is paid for, in units. The clock wraps: what lies beyond all that can be is long past.
-    const fn ahead(self, now: u32) -> u32 {
+    const fn ahead(self, now: u32, burst: u32) -> u32 {
         let ahead = self.paid.wrapping_sub(now);
-        if ahead <= 2 * BURST { ahead } else { 0 }
+        if ahead <= 2 * burst { ahead } else { 0 }
     }
 
-    /// As [`Entered`], for one more connection.
-    fn with_one(self, now: u32, limits: AddressLimits) -> Result<(State, Option<Over>), Over> {
+    /// As [`Entered`], for one more connection of so many addresses.
+    fn with_one(self, now: u32, limits: AddressLimits, times: u32) -> Result<(State, Option<Over>), Over> {
         let connections = self.connections + 1;
-        let over = limits.connections > 0 && connections > limits.connections;
-        if over && connections > limits.connections + REFUSED_PER_ADDRESS_MAX {
+        let (most, burst) = (limits.connections.saturating_mul(times), BURST * times);
+        let over = most > 0 && connections > most;
+        if over && connections > most.saturating_add(REFUSED_PER_ADDRESS_MAX) {
             return Err(Over::Connections);
         }
         let too_many = over.then_some(Over::Connections);
@@ -90,17 +96,22 @@ impl State {
         let Some(cost) = UNITS_PER_SECOND.checked_div(limits.handshakes) else {
             return Ok((State { connections, paid: now }, too_many));
         };
-        let ahead = self.ahead(now) + cost.max(1);
-        if ahead > 2 * BURST {
+        let ahead = self.ahead(now, burst) + cost.max(1);
+        if ahead > 2 * burst {
             return Err(Over::Handshakes);
         }
         let state = State { connections, paid: now.wrapping_add(ahead) };
-        let fast = (ahead > BURST).then_some(Over::Handshakes);
+        let fast = (ahead > burst).then_some(Over::Handshakes);
         Ok((state, too_many.or(fast)))
     }
 }
 
 const BURST: u32 = UNITS_PER_SECOND * HANDSHAKE_BURST_SECONDS;
+const _: () = assert!(BURST < u32::MAX / 4 / NETWORKS_PER_SITE);
+
+/// In a connection's place: it is counted for its site as well.
+const WITH_SITE: u32 = 1 << 31;
+const _: () = assert!(ADDRESSES_MAX <= WITH_SITE as usize);
 
 /// An address's place.
 #[derive(Debug, Default)]
@@ -134,6 +145,21 @@ impl Addresses {
     /// A connection comes. Where it is counted, [`Addresses::leave`] has to follow.
     pub(crate) fn enter(&self, address: IpAddr, now: Tick, limits: AddressLimits) -> Entered {
         let key = key_of(address);
+        let own = self.enter_key(key, now, limits);
+        // One that is refused for its network does not take its site's share as well.
+        let (Entered::In(place), Some(site)) = (own, site_of(key)) else { return own };
+        match self.enter_key(site, now, limits) {
+            Entered::In(_) => Entered::In(place | WITH_SITE),
+            Entered::Surplus(_, over) => Entered::Surplus(place | WITH_SITE, over),
+            Entered::Flood(over) => {
+                self.leave(place);
+                Entered::Flood(over)
+            }
+            Entered::Uncounted => own,
+        }
+    }
+
+    fn enter_key(&self, key: u64, now: Tick, limits: AddressLimits) -> Entered {
         let now = now.0.wrapping_mul(UNITS);
         let (first, set) = self.set(key);
         for (place, at) in set.iter().zip(first..) {
@@ -145,8 +171,7 @@ impl Addresses {
         for _ in 0..SET {
             let idle =
                 |(_, place): &(u32, &Place)| State::of_bits(place.state.load(Acquire)).connections == 0;
-            let age = |place: &Place| now.wrapping_sub(State::of_bits(place.state.load(Acquire)).paid);
-            let oldest = (first..).zip(set).filter(idle).max_by_key(|(_, place)| age(place));
+            let oldest = (first..).zip(set).filter(idle).max_by_key(|(_, place)| place.age(now));
             let Some((at, place)) = oldest else { break };
             if let Some(entered) = place.take(key, at, now, limits) {
                 return entered;
@@ -157,14 +182,21 @@ impl Addresses {
 
     /// A connection that was counted there is gone.
     pub(crate) fn leave(&self, place: u32) {
-        if let Some(place) = self.places.get().and_then(|places| places.get(place as usize)) {
-            place.state.fetch_sub(1 << 32, AcqRel);
+        let at = (place & !WITH_SITE) as usize;
+        let Some(own) = self.places.get().and_then(|places| places.get(at)) else { return };
+        if place & WITH_SITE != 0
+            && let Some(site) = site_of(own.key.load(Acquire))
+        {
+            // Where it was counted in two places, it does not matter in which of them it is counted off.
+            let (_, set) = self.set(site);
+            let _ = set.iter().any(|place| place.count_off(site));
         }
+        own.state.fetch_sub(1 << 32, AcqRel);
     }
 
     /// What is counted there: for as long as a connection is.
     pub(crate) fn key(&self, place: u32) -> Option<u64> {
-        let place = self.places.get()?.get(place as usize)?;
+        let place = self.places.get()?.get((place & !WITH_SITE) as usize)?;
         Some(place.key.load(Acquire))
     }
 
@@ -182,6 +214,22 @@ impl Addresses {
 }
 
 impl Place {
+    /// For how long it has been idle, in units of addresses.
+    fn age(&self, now: u32) -> u32 {
+        let times = times_of(self.key.load(Acquire));
+        now.wrapping_mul(times).wrapping_sub(State::of_bits(self.state.load(Acquire)).paid) / times
+    }
+
+    /// Counts a connection off, where this is the key's place and has one.
+    fn count_off(&self, key: u64) -> bool {
+        let one_less = |bits: u64| {
+            let State { connections, .. } = State::of_bits(bits);
+            let counts = self.key.load(Acquire) == key && connections > 0 && connections != MOVING;
+            counts.then(|| bits - (1 << 32))
+        };
+        self.state.fetch_update(AcqRel, Acquire, one_less).is_ok()
+    }
+
     /// Counts a connection here, where this is the key's place.
     fn count(&self, key: u64, at: u32, now: u32, limits: AddressLimits) -> Option<Entered> {
         loop {
@@ -190,7 +238,8 @@ impl Place {
             if self.key.load(Acquire) != key || state.connections == MOVING {
                 return None;
             }
-            let (next, over) = match state.with_one(now, limits) {
+            let times = times_of(key);
+            let (next, over) = match state.with_one(now.wrapping_mul(times), limits, times) {
                 Ok(next) => next,
                 Err(over) => return Some(Entered::Flood(over)),
             };
@@ -215,20 +264,13 @@ impl Place {
         let moving = State { connections: MOVING, paid: 0 }.to_bits();
         self.state.compare_exchange(bits, moving, AcqRel, Acquire).ok()?;
         self.key.store(key, Release);
+        let times = times_of(key);
+        let now = now.wrapping_mul(times);
         let fresh = State { connections: 0, paid: now };
         let (state, over) =
-            fresh.with_one(now, limits).unwrap_or((State { connections: 1, paid: now }, None));
+            fresh.with_one(now, limits, times).unwrap_or((State { connections: 1, paid: now }, None));
         self.state.store(state.to_bits(), Release);
         Some(over.map_or(Entered::In(at), |over| Entered::Surplus(at, over)))
-    }
-}
-
-/// What an address is counted under. Never 0, which is nobody's.
-fn key_of(address: IpAddr) -> u64 {
-    match address.to_canonical() {
-        // ::/8 is reserved (RFC 4291 §4): no IPv6 address has such a first half.
-        IpAddr::V4(address) => 1 << 32 | u64::from(address.to_bits()),
-        IpAddr::V6(address) => ((address.to_bits() >> 64) as u64).max(1),
     }
 }
 
@@ -279,6 +321,37 @@ mod tests {
         assert_eq!(a, b);
         assert_ne!(a, enter("2001:db8:0:1::1"));
         assert!(matches!(enter("::5"), Entered::In(_)));
+    }
+
+    #[test]
+    fn a_site_may_have_what_sixteen_networks_may() {
+        let addresses = Addresses::new(100_000);
+        let limits = AddressLimits { connections: 0, handshakes: 10 };
+        let enter = |tick: u32, network: u32| {
+            let of = address(&format!("2001:db8:7:{:x}::1", network & 0xffff));
+            addresses.enter(of, Tick(tick), limits)
+        };
+        let burst = 10 * HANDSHAKE_BURST_SECONDS * NETWORKS_PER_SITE;
+        for now in [u32::MAX / UNITS / NETWORKS_PER_SITE - 3, u32::MAX - 5] {
+            let mut places = Vec::new();
+            for network in 0..burst {
+                let Entered::In(place) = enter(now, now.wrapping_add(network)) else { panic!("{network}") };
+                places.push(place);
+            }
+            let Entered::Surplus(place, Over::Handshakes) = enter(now, now.wrapping_add(burst)) else {
+                panic!()
+            };
+            places.push(place);
+            assert!(matches!(addresses.enter(address("2001:db8:8::1"), Tick(now), limits), Entered::In(_)));
+            let later = now.wrapping_add(200 * HANDSHAKE_BURST_SECONDS);
+            assert!(matches!(enter(later, 1), Entered::In(_)));
+            for place in places {
+                addresses.leave(place);
+            }
+        }
+        let counted = addresses.places.get().unwrap().iter();
+        let counted: u32 = counted.map(|place| State::of_bits(place.state.load(Acquire)).connections).sum();
+        assert_eq!(counted, 2 * (2 + 2), "those two of each round, in their networks and sites");
     }
 
     #[test]
@@ -340,6 +413,11 @@ mod tests {
                 scope.spawn(move || {
                     for n in 0..20_000_u32 {
                         let of = IpAddr::from([192, 0, thread % 2, (n % 5) as u8]);
+                        let of = if n % 3 == 0 {
+                            address(&format!("2001:db8:{}:{}::1", n % 2, n % 7))
+                        } else {
+                            of
+                        };
                         if let Entered::In(place) =
                             addresses.enter(of, Tick(n), AddressLimits { connections: 0, handshakes: 0 })
                         {

@@ -345,3 +345,30 @@ fn who_speaks_on_another_unix_socket_is_not() {
     let header = [&b"PROXY TCP4 203.0.113.7 192.0.2.1 1 2\r\n"[..], &upgrade_request("/")].concat();
     assert_eq!(come_by_unix(&mut stage, &header), Some(400), "it is no request");
 }
+
+#[test]
+fn a_customer_with_many_networks_is_limited_too() {
+    // One of a /48 has 65,536 networks of /64.
+    let mut stage = Stage::new(&limited(2, 0));
+    let mut come =
+        |network: u32, host: u32| upgrade(&mut stage, &format!("2001:db8:7:{network:x}::{host:x}"));
+    let mut held = Vec::new();
+    for network in 0..16 {
+        for host in 1..=2 {
+            let (id, status) = come(network, host);
+            assert_eq!(status, Some(101), "{network} {host}");
+            held.push(id);
+        }
+        assert_eq!(come(network, 3).1, Some(429), "as every network is");
+    }
+    assert_eq!(come(100, 1).1, Some(429));
+    assert_eq!(upgrade(&mut stage, "2001:db8:8::1").1, Some(101), "others are others");
+    // When they go there is room again, and none is counted that is gone.
+    for id in held {
+        stage.script.end(id);
+        stage.settle();
+    }
+    for network in 200..216 {
+        assert_eq!(upgrade(&mut stage, &format!("2001:db8:7:{network:x}::1")).1, Some(101));
+    }
+}
