@@ -254,7 +254,7 @@ mod tests {
             let text = format!("POST {target} HTTP/1.1\r\n{lines}\r\n");
             let mut fields = Fields::new();
             let head = Head::parse(text.as_bytes(), &mut fields).unwrap();
-            guard(ADMIN).admit(&head, 0).map_err(|refused| refused.status)
+            guard(ADMIN).admit(&head, 0, false).map_err(|refused| refused.status)
         };
         let (here, elsewhere) =
             ("http://127.0.0.1:80/api/v1/broadcast", "http://example.org/api/v1/broadcast");
