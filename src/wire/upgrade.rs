@@ -77,7 +77,7 @@ impl<'a> Upgrade<'a> {
             (None, _) => true,
             (Some(origin), None) => {
                 allowed.iter().any(|allowed| allowed.as_bytes() == origin)
-                    || self.head.field("Host").is_some_and(|host| is_own(origin, host))
+                    || is_own(origin, self.head.host())
             }
             (Some(_), Some(_)) => false,
         }
