@@ -76,8 +76,7 @@ impl<'a> Upgrade<'a> {
             _ if allowed.is_empty() => true,
             (None, _) => true,
             (Some(origin), None) => {
-                allowed.iter().any(|allowed| allowed.as_bytes() == origin)
-                    || is_own(origin, self.head.host())
+                allowed.iter().any(|allowed| allowed.as_bytes() == origin) || is_own(origin, self.head.host())
             }
             (Some(_), Some(_)) => false,
         }
