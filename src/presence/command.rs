@@ -110,6 +110,12 @@ impl<'a> Command<'a> {
                 | Command::Status { .. }
         )
     }
+
+    /// Whether something is kept for it that was not before.
+    #[must_use]
+    pub const fn grows(&self) -> bool {
+        matches!(self, Command::Join { .. } | Command::Watch { .. } | Command::Status { info: Some(_), .. })
+    }
 }
 
 /// Why a command is not done.

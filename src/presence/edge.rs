@@ -61,6 +61,8 @@ struct Seat {
 const _: () = assert!(size_of::<Seat>() <= 88);
 const _: () = assert!(COMMANDS_REFUSED_MAX < u8::MAX as u32);
 
+/// Places for views that are kept though none is there.
+const SIGHTS_KEPT: usize = 1_024;
 /// Commands without an answer that are counted.
 const OWED_MAX: u8 = u8::MAX;
 
@@ -124,6 +126,8 @@ pub struct Edge {
     /// Where sight is restricted: what is known of those who are watched.
     sights: HashMap<Name, View>,
     restricted: bool,
+    /// Memory is short: nothing may grow.
+    scarce: bool,
     next_serial: u32,
 }
 
@@ -143,6 +147,7 @@ impl Edge {
             unlooked: None,
             sights: HashMap::new(),
             restricted,
+            scarce: false,
             next_serial: 0,
         }
     }
@@ -214,6 +219,14 @@ impl Edge {
         self.rooms.give_back();
         self.watches.give_back();
         self.gathers.give_back();
+        if self.sights.capacity() > 4 * self.sights.len() + SIGHTS_KEPT {
+            self.sights.shrink_to(2 * self.sights.len());
+        }
+    }
+
+    /// Whether memory is short.
+    pub(crate) fn set_scarce(&mut self, scarce: bool) {
+        self.scarce = scarce;
     }
 
     /// Bytes held for who is in which room.

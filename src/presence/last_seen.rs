@@ -23,7 +23,8 @@ pub(crate) struct Entry {
 }
 
 /// Which of a user's entries is the one that counts. A user is filed anew with the same version when the last one to
-/// watch it goes. Numbers come again after 255 filings: an old entry that is taken for the last is only dropped later.
+/// watch it goes. Numbers come again after 255 filings at a home: an old entry that is taken for the
+/// last only has its user make way earlier.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Filing(NonZeroU8);
 

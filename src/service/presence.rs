@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::limits::{HELD_BACK_MAX, RESUMED_UNITS_PER_TURN};
 use crate::presence::admin::{Ask, Reply};
 use crate::presence::{About, Effect, Entry, Envelope, Frame, Homes, Node, Reason, Rules, event};
-use crate::reactor::{Cause, ConnId, Context, Haste, SendError, SharedFrame, WorkerId};
+use crate::reactor::{Cause, ConnId, Context, Haste, SendError, SharedFrame, Shortage, WorkerId};
 use crate::service::caps::Caps;
 use crate::service::gate::Gate;
 use crate::service::heartbeats::{self, Said, Shapes};
@@ -312,7 +312,8 @@ impl Presence {
     }
 
     /// Gives back what a burst has left.
-    pub fn give_back(&mut self) {
+    pub fn give_back(&mut self, cx: &Context<'_, Letter>) {
+        self.node.set_scarce(cx.shortages().any(|shortage| matches!(shortage, Shortage::Memory(..))));
         self.held_back.iter_mut().filter(|held| held.is_empty()).for_each(|held| *held = VecDeque::new());
         self.node.give_back();
     }

@@ -6,7 +6,7 @@ use rollcall::limits::{
     WATCHES_PER_CONNECTION_MAX,
 };
 use rollcall::presence::admin::Ask as Order;
-use rollcall::presence::{Reason, Rules};
+use rollcall::presence::{Reason, Rules, State};
 
 use super::ask::Ask;
 use super::rig::World;
@@ -248,4 +248,28 @@ fn a_watch_whose_second_kind_is_refused_goes_on_as_the_first() {
     let states: Vec<_> =
         world.inbox(c).iter().map(|json| json["state"].as_str().unwrap().to_owned()).collect();
     assert_eq!(states, ["online"]);
+}
+
+#[test]
+fn where_memory_is_short_nothing_grows_and_all_else_goes_on() {
+    let mut world = World::new(1, Rules::default());
+    let c = world.open(0, Some("ann"));
+    let growing =
+        [Ask::Join(room(1)), watch([1]), Ask::Status { state: None, info: Some(r#"{"a":1}"#.into()) }];
+    let others = [
+        Ask::Status { state: Some(State::Away), info: None },
+        Ask::Presence(vec!["u1".into()]),
+        Ask::Heartbeat,
+    ];
+    world.nodes[0].set_scarce(true);
+    for ask in &growing {
+        world.inbox(c);
+        // Past the model, which takes what is asked for done.
+        world.send(c, &ask.text(-1));
+        world.settle();
+        assert_eq!(world.inbox(c)[0]["body"]["code"], 503, "{ask:?}");
+    }
+    assert_eq!(others.each_ref().map(|ask| code(&mut world, c, ask)), [200; 3]);
+    world.nodes[0].set_scarce(false);
+    assert_eq!(growing.each_ref().map(|ask| code(&mut world, c, ask)), [200; 3]);
 }

@@ -240,3 +240,24 @@ fn a_clock_that_steps_back_lets_tokens_last() {
     world.pass(30 * 6_000);
     assert_eq!(closings(&world), [Some(4401), None, None]);
 }
+
+#[test]
+fn what_watches_took_is_given_back_when_they_are_gone() {
+    let mut world =
+        World::new(1, Rules { restricted: true, commands_per_second: 100_000, ..Rules::default() });
+    let before = world.nodes[0].edge().bytes();
+    for n in 0..40 {
+        let c = world.open_seeing(0, "ann", &["*"]);
+        for part in 0..4 {
+            let users = (0..256).map(|user| format!("u{n}.{part}.{user}")).collect();
+            world.ask(c, &Ask::Watch { users, suspect: false });
+            world.settle();
+        }
+    }
+    let held = world.nodes[0].edge().bytes();
+    (0..40).for_each(|c| world.close(c, Reason::Closed));
+    world.settle();
+    world.nodes[0].give_back();
+    let after = world.nodes[0].edge().bytes();
+    assert!(held > before + 4_000_000 && after < before + 200_000, "{before}, {held}, {after} bytes");
+}

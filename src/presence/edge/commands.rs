@@ -111,6 +111,9 @@ impl Edge {
             return Ok(());
         }
         self.is_let_in(slot)?;
+        if self.scarce && command.grows() {
+            return Err(Refusal::new(0, 503, "the server is short of memory: try again later"));
+        }
         let asker = Asker { at: self.address(slot), ticket: Ticket::Command(seq) };
         let asks = command.asks();
         match command {

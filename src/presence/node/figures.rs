@@ -28,6 +28,11 @@ impl<F: Frame> Node<F> {
         self.out.give_back();
     }
 
+    /// Whether memory is short: while it is, a command that would make something grow is answered 503.
+    pub fn set_scarce(&mut self, scarce: bool) {
+        self.edge.set_scarce(scarce);
+    }
+
     /// The clients here.
     #[must_use]
     pub fn edge(&self) -> &Edge {
