@@ -146,17 +146,24 @@ impl Addresses {
     pub(crate) fn enter(&self, address: IpAddr, now: Tick, limits: AddressLimits) -> Entered {
         let key = key_of(address);
         let own = self.enter_key(key, now, limits);
-        // One that is refused for its network does not take its site's share as well.
-        let (Entered::In(place), Some(site)) = (own, site_of(key)) else { return own };
-        match self.enter_key(site, now, limits) {
-            Entered::In(_) => Entered::In(place | WITH_SITE),
-            Entered::Surplus(_, over) => Entered::Surplus(place | WITH_SITE, over),
+        let (place, over) = match own {
+            Entered::In(place) => (place, None),
+            // It is heard all the same, so its site has to bound how many are. Of one network's many at once few are.
+            Entered::Surplus(place, Over::Handshakes) => (place, Some(Over::Handshakes)),
+            _ => return own,
+        };
+        let Some(site) = site_of(key) else { return own };
+        let over = match self.enter_key(site, now, limits) {
+            Entered::In(_) => over,
+            Entered::Surplus(_, of_site) => over.or(Some(of_site)),
             Entered::Flood(over) => {
                 self.leave(place);
-                Entered::Flood(over)
+                return Entered::Flood(over);
             }
-            Entered::Uncounted => own,
-        }
+            Entered::Uncounted => return own,
+        };
+        let place = place | WITH_SITE;
+        over.map_or(Entered::In(place), |over| Entered::Surplus(place, over))
     }
 
     fn enter_key(&self, key: u64, now: Tick, limits: AddressLimits) -> Entered {
@@ -314,16 +321,6 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_is_counted_by_its_first_half() {
-        let addresses = Addresses::new(100);
-        let enter = |text| addresses.enter(address(text), Tick(0), LIMITS);
-        let (a, b) = (enter("2001:db8::1"), enter("2001:db8::ffff:2"));
-        assert_eq!(a, b);
-        assert_ne!(a, enter("2001:db8:0:1::1"));
-        assert!(matches!(enter("::5"), Entered::In(_)));
-    }
-
-    #[test]
     fn a_site_may_have_what_sixteen_networks_may() {
         let addresses = Addresses::new(100_000);
         let limits = AddressLimits { connections: 0, handshakes: 10 };
@@ -352,6 +349,20 @@ mod tests {
         let counted = addresses.places.get().unwrap().iter();
         let counted: u32 = counted.map(|place| State::of_bits(place.state.load(Acquire)).connections).sum();
         assert_eq!(counted, 2 * (2 + 2), "those two of each round, in their networks and sites");
+    }
+
+    #[test]
+    fn who_is_over_the_rate_of_their_network_counts_for_the_site_all_the_same() {
+        let addresses = Addresses::new(100_000);
+        let limits = AddressLimits { connections: 0, handshakes: 10 };
+        let twice = 2 * 10 * HANDSHAKE_BURST_SECONDS;
+        let mut entered = Vec::new();
+        for network in 0..=NETWORKS_PER_SITE {
+            let of = address(&format!("2001:db8:7:{network:x}::1"));
+            entered.extend((0..twice).map(|_| addresses.enter(of, Tick(7), limits)));
+        }
+        let flooded = entered.iter().filter(|entered| matches!(entered, Entered::Flood(Over::Handshakes)));
+        assert_eq!(flooded.count() as u32, twice, "sixteen networks have used up what the site may");
     }
 
     #[test]

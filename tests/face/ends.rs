@@ -31,7 +31,11 @@ fn ends(key: &str) -> Option<Vec<(&'static str, End)>> {
     let pairs = "they go in pairs";
     Some(match key {
         "listen" => {
-            vec![("[::1]:0", Starts), ("0.0.0.0:0", Says("--auth none")), ("127.0.0.1:65536", Says("65535"))]
+            vec![
+                ("127.0.0.2:0", Starts),
+                ("0.0.0.0:0", Says("--auth none")),
+                ("127.0.0.1:65536", Says("65535")),
+            ]
         }
         "admin-listen" => vec![("127.0.0.1:0", Starts), ("0.0.0.0:0", Says("--auth none"))],
         "unix-mode" => vec![("0", Starts), ("0777", Starts), ("1000", Says("no mode"))],

@@ -25,3 +25,21 @@ pub(super) fn site_of(key: u64) -> Option<u64> {
 pub(super) fn times_of(key: u64) -> u32 {
     if key >> 48 == SITE >> 48 { NETWORKS_PER_SITE } else { 1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> u64 {
+        key_of(text.parse().unwrap())
+    }
+
+    #[test]
+    fn ipv6_is_counted_by_its_first_half() {
+        assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:2"));
+        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+        assert_eq!(site_of(key("2001:db8::1")), site_of(key("2001:db8:0:1::1")));
+        assert_ne!(key("::5"), 0);
+        assert_eq!((key("::ffff:192.0.2.1"), site_of(key("192.0.2.1"))), (key("192.0.2.1"), None));
+    }
+}
