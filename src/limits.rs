@@ -185,6 +185,9 @@ pub const DESCRIPTORS_FLOOR: usize = 32;
 pub const MAIL_ADMISSION_MAX: usize = MAILBOX_MAX / 2;
 /// Ticks between two readings of resident memory.
 pub const MEMORY_TICKS: u32 = 100;
+
+/// Bytes that a connection must hold for it to be closed where memory is short: for less nothing would be won.
+pub const SHED_BYTES_MIN: usize = 16 << 10;
 /// The least and the most time over which clients that are sent away are asked to come back.
 pub const RETRY_MILLIS: std::ops::RangeInclusive<u64> = 500..=60_000;
 /// Workers of one server.

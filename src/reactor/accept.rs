@@ -11,7 +11,7 @@ use crate::limits::{
     DEAD_TICKS, DEAD_WAIT_TICKS, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX,
 };
 use crate::reactor::admission::Unwanted;
-use crate::reactor::conn::{Conn, Flag, Life, Protocol, Via};
+use crate::reactor::conn::{Conn, Flag, Life, Via};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
@@ -102,7 +102,8 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.forget_origin(&conn);
             return;
         }
-        if self.core.fleet.connection_opened() > self.core.config.max_connections {
+        let is_surplus = self.core.fleet.connection_opened() > self.core.config.max_connections;
+        if is_surplus && !matches!(conn.unwanted, Unwanted::Over(_)) {
             conn.unwanted = Unwanted::Surplus;
         }
         self.core.conns.insert(conn);
@@ -230,7 +231,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                 conn.flags.set(Flag::Drains);
             }
             // Kept for a request that may never come: nothing is lost, once the last response has left.
-            Life::Http if matches!(conn.protocol, Protocol::Http(None)) && conn.flags.has(Flag::Served) => {
+            Life::Http if conn.is_idle() && conn.flags.has(Flag::Served) => {
                 if !conn.has_output() {
                     return self.remove(id, Cause::Drain);
                 }

@@ -1,7 +1,6 @@
 //! Whether there is room for one more, and when who is sent away should come back.
 //!
-//! Who is in stays in: a shortage only refuses upgrades. The sizes of things are compared when an upgrade asks and at no
-//! other time.
+//! A shortage refuses upgrades; what one of memory means for those who are in is in [`shed`](crate::reactor::shed).
 
 use std::fmt::{Display, Formatter};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -146,7 +145,7 @@ impl<M> Core<M> {
         (held > most).then_some(Shortage::Connections(held, most))
     }
 
-    fn memory_shortage(&self) -> Option<Shortage> {
+    pub(crate) fn memory_shortage(&self) -> Option<Shortage> {
         let most = self.config.max_memory_bytes?;
         let held = self.fleet.resident_bytes();
         (held > most).then_some(Shortage::Memory(held, most))

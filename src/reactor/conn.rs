@@ -157,6 +157,13 @@ impl Flags {
     pub(crate) const fn clear(&mut self, flag: Flag) {
         self.0 &= !(flag as u8);
     }
+
+    /// Clears one; says whether it was set.
+    pub(crate) const fn take(&mut self, flag: Flag) -> bool {
+        let was = self.has(flag);
+        self.clear(flag);
+        was
+    }
 }
 
 impl Conn {
@@ -228,11 +235,19 @@ impl Conn {
 
     /// Whether its requests are answered, and nothing is waited for but that its peer takes the answers.
     pub(crate) fn is_answered(&self) -> bool {
-        let answered = match &self.protocol {
-            Protocol::Http(http) => http.as_ref().is_none_or(|http| http.is_stuffed()),
+        let is_stuffed = match &self.protocol {
+            Protocol::Http(http) => http.as_ref().is_some_and(|http| http.is_stuffed()),
             Protocol::Frames(_) | Protocol::Taken => false,
         };
-        answered && self.flags.has(Flag::Served)
+        (is_stuffed || self.is_idle()) && self.flags.has(Flag::Served)
+    }
+
+    /// Whether no request of it is under way: half an empty line behind an answered one is none.
+    pub(crate) fn is_idle(&self) -> bool {
+        match &self.protocol {
+            Protocol::Http(http) => http.as_ref().is_none_or(|http| http.is_idle()),
+            Protocol::Frames(_) | Protocol::Taken => false,
+        }
     }
 
     /// Whether so much waits for its peer to read that it isn't read itself.
@@ -242,12 +257,19 @@ impl Conn {
 
     /// Bytes of heap that belong to it.
     pub(crate) fn held_bytes(&self) -> usize {
-        let outbox = self.outbox.as_ref().map_or(0, |outbox| outbox.owned_bytes());
-        outbox
-            + match &self.protocol {
-                Protocol::Http(http) => http.as_ref().map_or(0, |http| http.held_bytes()),
-                Protocol::Frames(session) => session.held_bytes(),
-                Protocol::Taken => 0,
-            }
+        self.outbox.as_ref().map_or(0, |outbox| outbox.owned_bytes()) + self.half_read_bytes()
+    }
+
+    /// What would be free without it: its backlog, what it shares with others included, and what of it is half read.
+    pub(crate) fn burden(&self) -> usize {
+        self.backlog() + self.half_read_bytes()
+    }
+
+    fn half_read_bytes(&self) -> usize {
+        match &self.protocol {
+            Protocol::Http(http) => http.as_ref().map_or(0, |http| http.held_bytes()),
+            Protocol::Frames(session) => session.held_bytes(),
+            Protocol::Taken => 0,
+        }
     }
 }

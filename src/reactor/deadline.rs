@@ -121,7 +121,7 @@ pub(crate) fn next(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
 }
 
 /// One rule for all that is queued, plain or sealed: as long as the peer takes some of it in each time-out, and half of it in
-/// two minutes, it gets it all.
+/// two minutes, it gets it all. Behind a Close that time-out is the shorter one of the closing handshake.
 fn with_backlog(
     conn: &Conn,
     of_life: (Tick, Deadline),
@@ -132,8 +132,12 @@ fn with_backlog(
     match conn.life {
         // The time until the next request begins behind the answers.
         Life::Http if conn.is_answered() => slow,
-        Life::Ending => {
-            let stuck = outbox.progress().after(timing.close);
+        Life::Ending | Life::Closing => {
+            let patience = match conn.protocol {
+                Protocol::Http(_) => timing.timeout.max(timing.close),
+                Protocol::Frames(_) | Protocol::Taken => timing.close,
+            };
+            let stuck = outbox.progress().after(patience);
             let end = if of_life.0.is_before(stuck) { stuck } else { of_life.0 };
             earlier((end, Deadline::End), slow)
         }

@@ -8,6 +8,7 @@ use crate::reactor::admission::Pace;
 use crate::reactor::counters::Counters;
 use crate::reactor::ids::WorkerId;
 use crate::reactor::live::{Limits, Live};
+use crate::reactor::shed::Heaviest;
 use crate::time::{Clock, Now, TICK_MICROS, Tick};
 
 /// One worker as seen from outside.
@@ -25,6 +26,8 @@ pub struct WorkerState {
     pub(crate) scarce: AtomicBool,
     /// What a handshake costs it.
     pub(crate) pace: Pace,
+    /// Its heaviest connection, while memory is short.
+    pub(crate) heaviest: Heaviest,
 }
 
 /// What a worker does in its turn: where one is stuck, this is where.

@@ -154,7 +154,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// The socket has taken all that was queued: the service is told so, or the time until the next request begins.
     pub(crate) fn relieve(&mut self, id: ConnId) {
-        let by = self.core.now.tick.after(self.core.timing.keep_alive);
+        let (now, timing) = (self.core.now.tick, self.core.timing);
         let Some(conn) = self.core.get_mut(id) else { return };
         match conn.life {
             Life::Open => {
@@ -162,7 +162,12 @@ impl<N: Net, S: Service> Worker<N, S> {
                 self.settle();
             }
             Life::Http if conn.is_answered() => {
-                conn.deadline = by;
+                conn.deadline = now.after(timing.keep_alive);
+                self.core.arm(id);
+            }
+            Life::Closing => {
+                // Our Close has left: the peer's is waited for from here on.
+                conn.deadline = now.after(timing.close);
                 self.core.arm(id);
             }
             _ => {}

@@ -21,6 +21,9 @@ use crate::wire::forwarded::{self, Source};
 use crate::wire::http::{Head, Refusal};
 use crate::wire::proxy::{self, Malformed, Preface};
 
+/// As whom a client counts that a proxy can't name, where the proxy has no address itself: behind a Unix socket.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 impl<N: Net, S: Service> Worker<N, S> {
     /// Looks at a connection that was just accepted. False where it is to be closed unheard.
     pub(crate) fn meet(
@@ -110,8 +113,14 @@ impl<N: Net, S: Service> Worker<N, S> {
                 conn.via = Via::Proxy;
                 let listener = conn.listener;
                 if self.is_for(id, source) {
-                    if let Source::Client(client) = source {
-                        self.core.introduced.insert(id.key, client);
+                    let named = match source {
+                        Source::Client(client) => Some(client),
+                        // It asks for somebody, and is not the proxy itself.
+                        Source::Unknown => Some(self.peer(id).unwrap_or(NOBODY)),
+                        Source::Proxy => None,
+                    };
+                    if let Some(named) = named {
+                        self.core.introduced.insert(id.key, named);
                     }
                     self.behind_preface(id, listener, &mut bytes[len..]);
                 }
@@ -197,7 +206,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             }
             Source::Unknown => {
                 // One that can't be judged is never free: all of them together are one address, the proxy's.
-                let proxy = self.peer(id).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical();
+                let proxy = self.peer(id).unwrap_or(NOBODY).to_canonical();
                 debug!(conn = id.to_bits(), peer = %proxy, "speaks for somebody unknown");
                 self.settle_origin(id, |worker| (Via::Proxy, worker.enter(proxy)))
             }
@@ -211,9 +220,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         if !matches!(unwanted, Unwanted::Over(_)) || !conn.flags.has(Flag::Served) {
             return Ok(unwanted);
         }
-        conn.unwanted = Unwanted::No;
         let introduced = self.core.introduced.get(&id.key).copied();
-        let Some(address) = introduced.or_else(|| self.peer(id)) else { return Ok(Unwanted::No) };
+        let Some(address) = introduced.or_else(|| self.peer(id)) else { return Ok(unwanted) };
         self.settle_origin(id, |worker| (via, worker.enter(address.to_canonical())))
     }
 
@@ -225,6 +233,10 @@ impl<N: Net, S: Service> Worker<N, S> {
     ) -> Result<Unwanted, Over> {
         let Some(conn) = self.core.get_mut(id) else { return Ok(Unwanted::No) };
         let before = std::mem::replace(&mut conn.origin, NONE);
+        if matches!(conn.unwanted, Unwanted::Over(_)) {
+            // Whatever its address has, it may be one too many for the server, which is looked at when it asks.
+            conn.unwanted = Unwanted::Surplus;
+        }
         if before != NONE {
             self.core.fleet.addresses().leave(before);
         }
@@ -242,9 +254,7 @@ impl Conn {
             Entered::In(origin) => self.origin = origin,
             Entered::Surplus(origin, over) => {
                 self.origin = origin;
-                if self.unwanted == Unwanted::No {
-                    self.unwanted = Unwanted::Over(over);
-                }
+                self.unwanted = Unwanted::Over(over);
             }
             Entered::Flood(over) => return Err(over),
             Entered::Uncounted => {}

@@ -47,6 +47,7 @@ mod random;
 mod request;
 pub mod server;
 pub mod service;
+mod shed;
 pub mod tls;
 mod transport;
 mod unserved;

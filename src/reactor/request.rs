@@ -118,6 +118,12 @@ impl Http {
         self.progress.stuffed
     }
 
+    /// Whether no request has begun, nor waits to be answered or served.
+    pub(crate) fn is_idle(&self) -> bool {
+        let Progress { begun, waiting, put_off, stuffed, .. } = &self.progress;
+        !begun && waiting.is_none() && !put_off && !stuffed
+    }
+
     /// Bytes that are no request yet.
     pub(crate) fn holding(buffer: Vec<u8>) -> Http {
         Http { buffer, progress: Progress { begun: true, ..Progress::default() } }
@@ -220,7 +226,7 @@ impl<N: Net, S: Service> Worker<N, S> {
                 Step::Served(len) => used += len,
                 Step::Refused => used = input.len(),
                 Step::Upgraded(len) => {
-                    self.frames(id, &mut input[used + len..]);
+                    self.upgraded(id, &mut input[used + len..]);
                     return None;
                 }
             }

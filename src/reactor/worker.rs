@@ -297,6 +297,9 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.service_due = self.service.tick(&mut Context { core: &mut self.core });
         self.service_called = self.core.now.tick;
         self.settle();
+        if self.core.now.tick.has_reached(self.weigh_at) {
+            self.shed();
+        }
         self.end_half_closed();
         self.ring();
         self.flush();
@@ -326,6 +329,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.arena.held_bytes() > IDLE_ARENA_BYTES
             || self.letters.capacity() > MAIL_KEPT
             || self.core.conns.len().abs_diff(self.weighed) >= CHUNK
+            || self.core.memory_shortage().is_some()
     }
 
     /// Gives back what a burst has left, and sets the gauges of memory: once a second, while anything happens, and for a

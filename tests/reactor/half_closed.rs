@@ -42,6 +42,23 @@ fn an_upgrade_before_the_end_is_answered() {
 }
 
 #[test]
+fn an_upgrade_behind_a_request_that_waits_ends_with_its_stream() {
+    let mut stage = Stage::new(&config());
+    let id = stage.script.connect();
+    stage.script.arrive(id, &[LATER, &upgrade_request("/"), &masked(Opcode::Text, b"hi")].concat());
+    stage.script.end(id);
+    let (mut told, mut written) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        stage.settle();
+        told.extend(stage.told());
+        written.extend(stage.script.written(id));
+    }
+    assert!(written.ends_with(&plain(Opcode::Text, b"hi")), "{}", String::from_utf8_lossy(&written));
+    assert_eq!(told.last(), Some(&Told::Closed(Cause::Lost)), "{told:?}");
+    assert!(stage.script.is_closed(id));
+}
+
+#[test]
 fn all_that_was_said_is_answered_however_little_is_read_at_once() {
     const MESSAGES: usize = 500;
     let mut stage = Stage::new(&Config { max_backlog_bytes: 16 << 20, ..config() });

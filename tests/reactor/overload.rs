@@ -11,8 +11,8 @@ use rollcall::limits::{
 use rollcall::reactor::core::Mailboxes;
 use rollcall::reactor::mailbox::Mailbox;
 use rollcall::reactor::{
-    Admission, Answer, Config, ConnId, Context, Fleet, Haste, RequestId, Service, Shortage, Turned, Worker,
-    WorkerId,
+    AddressLimits, Admission, Answer, Cause, Config, ConnId, Context, Fleet, Haste, RequestId, Service,
+    Shortage, Turned, Worker, WorkerId,
 };
 use rollcall::time::{TICK_MILLIS, Tick};
 use rollcall::wire::frame::Opcode;
@@ -107,6 +107,47 @@ fn past_the_memory_ceiling_nobody_is_let_in_and_below_it_all_are() {
 }
 
 #[test]
+fn past_the_memory_ceiling_the_one_that_holds_most_ends_each_second_until_it_fits() {
+    let mut stage = Stage::new(&Config { max_memory_bytes: Some(100 << 20), ..config() });
+    let quiet = stage.open();
+    // Two that do not read what they are owed, and one whose message never ends.
+    let slow: Vec<usize> = [40_000, 60_000]
+        .into_iter()
+        .map(|length| {
+            let id = stage.open();
+            stage.script.peer(id, |peer| peer.room = 0);
+            stage.send(id, &masked(Opcode::Binary, &vec![b'x'; length]));
+            id
+        })
+        .collect();
+    let half = stage.open();
+    let message = masked(Opcode::Binary, &[b'x'; 50_000]);
+    stage.send(half, &message[..message.len() - 1]);
+    let ended = |stage: &Stage| [slow[1], half, slow[0], quiet].map(|id| stage.script.is_closed(id));
+    stage.pass(seconds(3));
+    assert_eq!(ended(&stage), [false; 4], "there is enough");
+    stage.script.set_resident((100 << 20) + 1);
+    let mut seen = Vec::new();
+    for _ in 0..8 {
+        stage.pass(seconds(1));
+        seen.push(ended(&stage).iter().filter(|ended| **ended).count());
+    }
+    assert_eq!(ended(&stage), [true, true, true, false], "{seen:?}");
+    assert!(seen.windows(2).all(|pair| pair[1] <= pair[0] + 1), "one a second: {seen:?}");
+    let last = stage.script.written(half);
+    assert!(last.windows(2).any(|bytes| bytes == 1013_u16.to_be_bytes()), "it is told why: {last:?}");
+    assert_eq!(stage.worker.service().causes(), [Cause::Slow; 3]);
+    still_served(&mut stage, quiet);
+    // Where there is enough again, nobody else ends.
+    stage.script.set_resident(100 << 20);
+    stage.pass(seconds(2));
+    let other = stage.open();
+    stage.send(other, &message[..message.len() - 1]);
+    stage.pass(seconds(3));
+    assert!(!stage.script.is_closed(other));
+}
+
+#[test]
 fn at_the_last_descriptors_an_upgrade_is_refused_and_not_left_in_the_queue() {
     let mut stage = Stage::new(&config());
     let held = stage.open();
@@ -152,6 +193,26 @@ fn a_kept_connection_that_came_while_the_server_was_full_is_let_in_when_it_is_no
     assert_eq!(ask_again(&mut stage, second), 101);
     assert_eq!(come(&mut stage).0, 503, "and there is no room for more than there was");
     held[1..].iter().for_each(|id| still_served(&mut stage, *id));
+}
+
+#[test]
+fn one_that_came_as_one_too_many_is_not_let_in_past_the_limit_of_its_address() {
+    let addresses = AddressLimits { connections: 1, handshakes: 0 };
+    let mut stage = Stage::new(&Config { max_connections: 2, addresses, ..config() });
+    let come_from = |stage: &mut Stage, address: &str, target: &str| {
+        let id = stage.script.connect_from(address);
+        stage.send(id, &upgrade_request(target));
+        assert_eq!(told(&stage.script.written(id)).0, 101);
+        id
+    };
+    come_from(&mut stage, "192.0.2.1", "/");
+    let other = come_from(&mut stage, "192.0.2.2", "/");
+    let kept = stage.script.connect_from("192.0.2.1");
+    stage.send(kept, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(told(&stage.script.written(kept)).0, 200);
+    stage.script.end(other);
+    stage.settle();
+    assert_eq!(ask_again(&mut stage, kept), 429, "there is room, and not for this address");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use rollcall::limits::BACKLOG_HALVES_TICKS;
 use rollcall::reactor::{Cause, Config};
 use rollcall::wire::frame::Opcode;
 
-use super::kit::{Stage, config, masked, seconds};
+use super::kit::{Stage, close_frame, config, masked, seconds};
 use super::tls::kit::Secure;
 
 const LENGTH: usize = 100_000;
@@ -30,7 +30,7 @@ fn read_slowly(stage: &mut Stage, id: usize, bytes: usize, pause: Duration, told
         if told {
             stage.script.make_room(id, bytes);
         } else {
-            stage.script.peer(id, |peer| peer.room = bytes);
+            stage.script.peer(id, |peer| peer.room += bytes);
         }
         stage.settle();
         got += stage.script.written(id).len();
@@ -107,8 +107,43 @@ fn a_response_over_tls_is_not_cut_off_while_some_of_it_is_taken() {
 }
 
 #[test]
+fn half_an_empty_line_behind_a_request_does_not_cut_its_response_off() {
+    let mut stage = Stage::new(&roomy());
+    let id = stage.script.connect();
+    stage.script.peer(id, |peer| peer.room = 0);
+    stage.send(id, b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n\r");
+    for _ in 0..12 {
+        stage.pass(seconds(10));
+        stage.script.make_room(id, 4);
+        stage.settle();
+        assert!(!stage.script.is_closed(id));
+    }
+}
+
+#[test]
+fn a_close_behind_a_backlog_is_heard_by_one_that_reads() {
+    let mut stage = Stage::new(&Config { max_backlog_bytes: 1 << 20, ..config() });
+    let id = stage.open();
+    stage.script.peer(id, |peer| peer.room = 0);
+    stage.send(id, &masked(Opcode::Binary, &vec![b'x'; 50_000]));
+    stage.send(id, &masked(Opcode::Text, b"close me"));
+    let mut got = Vec::new();
+    for _ in 0..12 {
+        stage.pass(seconds(4));
+        stage.script.make_room(id, 5_000);
+        stage.settle();
+        got.extend(stage.script.written(id));
+    }
+    assert!(got.ends_with(&close_frame(4403, "as you wish")), "{} bytes", got.len());
+    // From then on the client's Close is waited for.
+    assert!(!stage.script.is_closed(id));
+    stage.pass(seconds(6));
+    assert!(stage.script.is_closed(id));
+}
+
+#[test]
 fn one_that_takes_nothing_is_not_waited_for() {
-    for (close, time) in [(true, 6), (false, 21)] {
+    for (close, time) in [(true, 21), (false, 21)] {
         let mut stage = Stage::new(&roomy());
         let id = stage.script.connect();
         stage.script.peer(id, |peer| peer.room = 0);

@@ -1,11 +1,12 @@
 //! The upgrade that makes a connection a WebSocket: whether it may, and what it is from then on.
 
 use crate::reactor::config::Deflate;
-use crate::reactor::conn::{Life, Protocol};
+use crate::reactor::conn::{Flag, Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::ids::ConnId;
 use crate::reactor::request::{Manner, Step};
 use crate::reactor::service::{Accept, Admission, Service};
+use crate::reactor::unserved::End;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::wire::deflate::offer::{self, Agreement, Mode};
@@ -36,6 +37,16 @@ impl<N: Net, S: Service> Worker<N, S> {
                 self.open(id, upgrade.key, &accept, deflate);
                 Step::Upgraded(head_len)
             }
+        }
+    }
+
+    /// What stands behind an upgrade: frames, and the end of the stream where that was seen while a request before the upgrade
+    /// was waited for.
+    pub(super) fn upgraded(&mut self, id: ConnId, rest: &mut [u8]) {
+        let has_ended = self.core.get_mut(id).is_some_and(|conn| conn.flags.take(Flag::Ended));
+        self.frames(id, rest);
+        if has_ended {
+            self.ends(id, End::Told);
         }
     }
 

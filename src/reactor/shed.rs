@@ -1,0 +1,79 @@
+//! What is done about those who are in where the server holds more memory than it may: once a second the connection that
+//! makes it hold most ends, of all workers, until it fits.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tracing::warn;
+
+use crate::limits::{MEMORY_TICKS, SHED_BYTES_MIN};
+use crate::reactor::conn::{Conn, Life};
+use crate::reactor::counters::Cause;
+use crate::reactor::ids::ConnId;
+use crate::reactor::service::Service;
+use crate::reactor::worker::Worker;
+use crate::sys::net::Net;
+use crate::time::Tick;
+use crate::wire::close::{Close, CloseCode};
+
+/// How much a worker's heaviest connection held, and when that was looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Heaviest(AtomicU64);
+
+impl Heaviest {
+    fn set(&self, now: Tick, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.0.store(u64::from(now.0) << 32 | u64::from(bytes), Relaxed);
+    }
+
+    /// Zero where nobody has looked for two rounds: an idle worker is not waited for.
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of it")]
+    fn bytes(&self, now: Tick) -> usize {
+        let both = self.0.load(Relaxed);
+        let (at, bytes) = (Tick((both >> 32) as u32), both as u32);
+        if now.since(at) <= 2 * MEMORY_TICKS { bytes as usize } else { 0 }
+    }
+}
+
+impl<N: Net, S: Service> Worker<N, S> {
+    /// Ends the heaviest connection where there is not enough memory and it is the heaviest of all workers'.
+    pub(crate) fn shed(&mut self) {
+        if self.core.memory_shortage().is_none() {
+            return;
+        }
+        let now = self.core.now.tick;
+        // Whoever is on the way out is waited for by a deadline.
+        let stays = |conn: &&Conn| matches!(conn.life, Life::Open | Life::Http);
+        let conns = self.core.conns.iter().filter(|(_, conn)| stays(conn));
+        let heaviest = conns.map(|(key, conn)| (conn.burden(), key, conn.generation)).max();
+        let Some((bytes, key, generation)) = heaviest else { return };
+        let Ok(key) = u32::try_from(key) else { return };
+        self.state().heaviest.set(now, bytes);
+        let own = self.core.id.index();
+        let others = self.core.fleet.workers().iter().enumerate().filter(|(worker, _)| *worker != own);
+        let is_beaten = others
+            .map(|(worker, state)| (state.heaviest.bytes(now), worker))
+            .any(|(theirs, worker)| (theirs, own) > (bytes, worker));
+        if bytes >= SHED_BYTES_MIN && !is_beaten {
+            self.state().heaviest.set(now, 0);
+            warn!(bytes, "short of memory: the connection that holds most is closed");
+            self.shed_one(ConnId { key, generation });
+        }
+    }
+
+    /// One that reads is told why. To one that does not, a Close would only queue behind.
+    fn shed_one(&mut self, id: ConnId) {
+        let Some(conn) = self.core.get(id) else { return };
+        if conn.backlog() == 0 && conn.life == Life::Open {
+            let close = Close::new(CloseCode::TRY_AGAIN, "the server is short of memory");
+            if self.core.leave_open(id, Life::Ending, &close) {
+                self.tell_gone(id, Cause::Slow);
+            }
+        } else {
+            if conn.life == Life::Open {
+                self.core.counters().close(CloseCode::TRY_AGAIN.0);
+            }
+            self.remove(id, Cause::Slow);
+        }
+        self.settle();
+    }
+}
