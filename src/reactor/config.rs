@@ -88,7 +88,8 @@ pub struct Config {
     pub heartbeat: Heartbeat,
     /// From accept to the end of the request that upgrades, or of the first HTTP request.
     pub handshake_timeout: Duration,
-    /// From our Close to the peer's; then the connection is cut.
+    /// From our Close, once it has left, to the peer's; then the connection is cut. So is one whose peer takes nothing of what
+    /// stands before the Close for so long.
     pub close_timeout: Duration,
     /// The window over which a drain spreads its Closes.
     pub drain: Duration,
