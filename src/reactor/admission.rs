@@ -1,6 +1,6 @@
 //! Whether there is room for one more, and when who is sent away should come back.
 //!
-//! A shortage refuses upgrades; what one of memory means for those who are in is in [`shed`](crate::reactor::shed).
+//! A shortage refuses upgrades; what one of memory means for those who are in is in `shed`.
 
 use std::fmt::{Display, Formatter};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
