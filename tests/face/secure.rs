@@ -231,7 +231,12 @@ fn a_proxy_on_a_unix_socket_speaks_for_its_clients() {
         let ask = |client: &str, line: &str, fields: &str| {
             let mut stream = UnixStream::connect(&path).unwrap();
             let (header, field) = if proxy_protocol {
-                (format!("PROXY TCP4 {client} 192.0.2.1 1 2\r\n"), String::new())
+                let source = if client == "unknown" {
+                    "UNKNOWN".to_owned()
+                } else {
+                    format!("TCP4 {client} 192.0.2.1 1 2")
+                };
+                (format!("PROXY {source}\r\n"), String::new())
             } else {
                 (String::new(), format!("X-Forwarded-For: {client}\r\n"))
             };
@@ -248,6 +253,8 @@ fn a_proxy_on_a_unix_socket_speaks_for_its_clients() {
         };
         let held = [upgrade("203.0.113.7"), upgrade("203.0.113.8")];
         assert_eq!(held.each_ref().map(|(status, _)| &**status), ["101"; 2]);
+        // Somebody whom the proxy can't name is not the proxy itself.
+        assert_eq!(ask("unknown", "GET /api/v1/stats", "").0, "401");
         assert_eq!(upgrade("203.0.113.7").0, "429", "one is the most");
         // Who comes through a proxy is not the operator.
         assert_eq!(ask("203.0.113.9", "GET /metrics", "").0, "401");
