@@ -212,7 +212,7 @@ impl Service for Site {
     }
 
     fn weigh(&mut self, cx: &mut Context<'_, Letter>) {
-        self.presence.give_back(cx);
+        self.presence.weigh(cx);
         let clients = self.presence.clients();
         if let Some(tidy) = self.settings.tidy
             && (clients == 0 || clients + CHUNK <= self.weighed)

@@ -311,8 +311,8 @@ impl Presence {
         ]
     }
 
-    /// Gives back what a burst has left.
-    pub fn give_back(&mut self, cx: &Context<'_, Letter>) {
+    /// Looks whether memory is short, and gives back what a burst has left.
+    pub fn weigh(&mut self, cx: &Context<'_, Letter>) {
         self.node.set_scarce(cx.shortages().any(|shortage| matches!(shortage, Shortage::Memory(..))));
         self.held_back.iter_mut().filter(|held| held.is_empty()).for_each(|held| *held = VecDeque::new());
         self.node.give_back();
