@@ -47,14 +47,15 @@ impl<N: Net, S: Service> Worker<N, S> {
         let heaviest = conns.map(|(key, conn)| (conn.burden(), key, conn.generation)).max();
         let Some((bytes, key, generation)) = heaviest else { return };
         let Ok(key) = u32::try_from(key) else { return };
+        // What is compared is what each worker found: the first look at a shortage ends nobody.
+        let is_first = self.state().heaviest.bytes(now) == 0;
         self.state().heaviest.set(now, bytes);
         let own = self.core.id.index();
         let others = self.core.fleet.workers().iter().enumerate().filter(|(worker, _)| *worker != own);
         let is_beaten = others
             .map(|(worker, state)| (state.heaviest.bytes(now), worker))
             .any(|(theirs, worker)| (theirs, own) > (bytes, worker));
-        if bytes >= SHED_BYTES_MIN && !is_beaten {
-            self.state().heaviest.set(now, 0);
+        if bytes >= SHED_BYTES_MIN && !is_first && !is_beaten {
             warn!(bytes, "short of memory: the connection that holds most is closed");
             self.shed_one(ConnId { key, generation });
         }

@@ -21,8 +21,8 @@ use rollcall::wire::session::Kind;
 use rollcall::wire::upgrade::Upgrade;
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::kit::{SECOND, Stage, config, masked, seconds, upgrade_request};
-use super::script::Script;
+use super::kit::{Recorder, SECOND, Stage, config, masked, seconds, upgrade_request};
+use super::script::{Script, mailboxes};
 
 /// What the server says to one more: the status, and the `Retry-After` where there is one.
 fn come(stage: &mut Stage) -> (u16, Option<u64>) {
@@ -128,7 +128,7 @@ fn past_the_memory_ceiling_the_one_that_holds_most_ends_each_second_until_it_fit
     assert_eq!(ended(&stage), [false; 4], "there is enough");
     stage.script.set_resident((100 << 20) + 1);
     let mut seen = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..12 {
         stage.pass(seconds(1));
         seen.push(ended(&stage).iter().filter(|ended| **ended).count());
     }
@@ -145,6 +145,35 @@ fn past_the_memory_ceiling_the_one_that_holds_most_ends_each_second_until_it_fit
     stage.send(other, &message[..message.len() - 1]);
     stage.pass(seconds(3));
     assert!(!stage.script.is_closed(other));
+}
+
+#[test]
+fn of_all_workers_connections_the_one_that_holds_most_ends_and_one_a_second() {
+    let config = Config { max_memory_bytes: Some(100 << 20), ..config() };
+    let fleet = Arc::new(Fleet::new(2, config.max_connections, config.first_tick));
+    let boxes = mailboxes(2);
+    let mut stages = [0, 1].map(|id| {
+        let script = Script::new(config.first_tick);
+        let worker = script.worker_of(WorkerId(id), &config, &fleet, &boxes, Recorder::default());
+        Stage { script, worker, fleet: fleet.clone() }
+    });
+    let mut held: Vec<(usize, usize, usize)> = Vec::new();
+    for (worker, length) in [(0, 50_000), (0, 30_000), (1, 40_000), (1, 20_000)] {
+        let id = stages[worker].open();
+        let message = masked(Opcode::Binary, &vec![b'x'; length]);
+        stages[worker].send(id, &message[..length]);
+        held.push((length, worker, id));
+    }
+    stages.iter().for_each(|stage| stage.script.set_resident((100 << 20) + 1));
+    let mut ended: Vec<Vec<usize>> = Vec::new();
+    for _ in 0..12 {
+        stages.iter_mut().for_each(|stage| stage.pass(SECOND));
+        let is_told =
+            |(_, worker, id): &mut (usize, usize, usize)| !stages[*worker].script.written(*id).is_empty();
+        ended.push(held.extract_if(.., is_told).map(|(length, ..)| length).collect());
+    }
+    assert!(ended.iter().all(|ended| ended.len() <= 1), "one a second: {ended:?}");
+    assert_eq!(ended.concat(), [50_000, 40_000, 30_000, 20_000]);
 }
 
 #[test]
