@@ -2,11 +2,10 @@
 //! more than 5 % over them fails. Unlike a time, a count is the same on a busy machine, so that a small step backwards shows.
 //!
 //! ```text
-//! cargo bench --bench cost                 counts and judges; needs valgrind
-//! cargo bench --bench cost -- --accept     counts and writes the figures
-//! cargo bench --bench cost -- --caches     counts what is in no cache, too; twice as long
-//! cargo bench --bench cost -- echo-20      only scenarios whose name has this
-//! cargo test --bench cost                  each scenario once, uncounted
+//! cargo run --release -p cost                 counts and judges; needs valgrind
+//! cargo run --release -p cost -- --accept     counts and writes the figures
+//! cargo run --release -p cost -- --caches     counts what is in no cache, too; twice as long
+//! cargo run --release -p cost -- echo-20      only scenarios whose name has this
 //! ```
 //!
 //! The program runs itself twice for each scenario, with more rounds and fewer, under valgrind's callgrind. Counted is what happens in [`Worker::turn`]
@@ -38,6 +37,10 @@ fn main() -> ExitCode {
     {
         return play(name, rounds);
     }
+    if cfg!(debug_assertions) {
+        eprintln!("cost: the figures are those of a release: cargo run --release -p cost");
+        return ExitCode::FAILURE;
+    }
     let has = |flag: &str| words.iter().any(|word| word == flag);
     let names = || words.iter().filter(|word| !word.starts_with("--"));
     let wanted: Vec<&Scenario> = SCENARIOS
@@ -46,18 +49,11 @@ fn main() -> ExitCode {
             names().next().is_none() || names().any(|name| scenario.name.contains(name.as_str()))
         })
         .collect();
-    // As criterion has it: Cargo says `--bench` where it is to be measured.
-    if !has("--bench") {
-        for scenario in wanted {
-            println!("{}: {} operations", scenario.name, (scenario.run)(&mut World::new(), 1));
-        }
-        return ExitCode::SUCCESS;
-    }
     match judge(&wanted, has("--accept"), has("--caches")) {
         Ok(lines) if lines.is_empty() => ExitCode::SUCCESS,
         Ok(lines) => {
             eprintln!("\nMore than {}:\n  {}", path().display(), lines.join("\n  "));
-            eprintln!("Where that is meant: cargo bench --bench cost -- --accept");
+            eprintln!("Where that is meant: cargo run --release -p cost -- --accept");
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -129,7 +125,7 @@ fn judge(wanted: &[&Scenario], accept: bool, caches: bool) -> io::Result<Vec<Str
 }
 
 fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/cost/figures.toml")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("figures.toml")
 }
 
 /// The compiler's version, by whom cargo runs.
