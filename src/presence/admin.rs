@@ -86,6 +86,11 @@ impl Ask {
             _ => None,
         }
     }
+
+    /// Whether it makes something grow that stays.
+    pub(crate) const fn grows(&self) -> bool {
+        matches!(self, Ask::Bring { joins: true, .. })
+    }
 }
 
 /// The answer.

@@ -7,7 +7,7 @@ mod replies;
 mod sight;
 mod tokens;
 
-pub(crate) use arrivals::BUSY;
+pub(crate) use arrivals::{BUSY, SCARCE};
 pub(crate) use orders::Broadcasts;
 
 use std::collections::{HashMap, VecDeque};
@@ -227,6 +227,10 @@ impl Edge {
     /// Whether memory is short.
     pub(crate) fn set_scarce(&mut self, scarce: bool) {
         self.scarce = scarce;
+    }
+
+    pub(crate) const fn is_scarce(&self) -> bool {
+        self.scarce
     }
 
     /// Bytes held for who is in which room.

@@ -12,7 +12,7 @@ use crate::presence::admin::{Ask, Reply};
 use crate::presence::burst::Burst;
 use crate::presence::cost;
 use crate::presence::desk::Desk;
-use crate::presence::edge::{Broadcasts, Edge};
+use crate::presence::edge::{Broadcasts, Edge, SCARCE};
 pub use crate::presence::effect::Effect;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Ticket};
 use crate::presence::grants::{Entry, Grants};
@@ -149,11 +149,10 @@ impl<F: Frame> Node<F> {
     /// A question or an order from outside. Its [`Effect::Reply`] has the same `ticket`, and comes within a second,
     /// if [`Node::due`] is called in time.
     pub fn ask(&mut self, now: Now, ticket: u64, ask: Ask) {
-        match ask.data().and_then(|data| self.rules.too_long(data)) {
-            Some(error) => {
-                let reply = Reply::refused(413, error);
-                self.out.effects.push(Effect::Reply { ticket, reply });
-            }
+        let too_long = ask.data().and_then(|data| self.rules.too_long(data));
+        let scarce = (ask.grows() && self.edge.is_scarce()).then(|| Reply::refused(503, SCARCE));
+        match too_long.map(|error| Reply::refused(413, error)).or(scarce) {
+            Some(reply) => self.out.effects.push(Effect::Reply { ticket, reply }),
             None => self.desk.ask(now, ticket, ask, &mut self.out),
         }
         self.settle(now);

@@ -261,6 +261,7 @@ fn where_memory_is_short_nothing_grows_and_all_else_goes_on() {
         Ask::Presence(vec!["u1".into()]),
         Ask::Heartbeat,
     ];
+    assert_eq!(code(&mut world, c, &Ask::Join("hall".into())), 200);
     world.nodes[0].set_scarce(true);
     for ask in &growing {
         world.inbox(c);
@@ -270,6 +271,17 @@ fn where_memory_is_short_nothing_grows_and_all_else_goes_on() {
         assert_eq!(world.inbox(c)[0]["body"]["code"], 503, "{ask:?}");
     }
     assert_eq!(others.each_ref().map(|ask| code(&mut world, c, ask)), [200; 3]);
+    let bring = |joins| Order::Bring { user: "ann".into(), room: "hall".into(), joins };
+    world.nodes[0].ask(world.now, 1, bring(true));
+    let effects = format!("{:?}", world.nodes[0].effects());
+    assert!(effects.contains("code: 503") && effects.contains("short of memory"), "{effects}");
+    let told = |world: &mut World, order| {
+        world.order(0, order);
+        world.settle();
+        format!("{:?}", world.replies.pop())
+    };
+    assert!(told(&mut world, bring(false)).contains("Brought(1"), "who goes out makes nothing grow");
     world.nodes[0].set_scarce(false);
+    assert!(told(&mut world, bring(true)).contains("Brought(1"));
     assert_eq!(growing.each_ref().map(|ask| code(&mut world, c, ask)), [200; 3]);
 }

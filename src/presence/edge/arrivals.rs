@@ -12,6 +12,8 @@ use crate::presence::node::{Effect, Outgoing};
 use crate::presence::view::{Reason, View};
 
 pub(crate) const BUSY: &str = "the server is busy: try again";
+/// To a command or an order that would make something grow.
+pub(crate) const SCARCE: &str = "the server is short of memory: try again later";
 
 impl Edge {
     pub(crate) fn seen<F: Frame>(&mut self, asker: Asker, user: &str, view: View, out: &mut Outgoing<F>) {

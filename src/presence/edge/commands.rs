@@ -8,7 +8,7 @@ use crate::limits::{
 use crate::presence::command::{self, Command, Refusal};
 use crate::presence::cost;
 use crate::presence::edge::sight::Listable;
-use crate::presence::edge::{Edge, part};
+use crate::presence::edge::{Edge, SCARCE, part};
 use crate::presence::envelope::{Asker, Envelope, Frame, Leaving, Page, Ticket};
 use crate::presence::event;
 use crate::presence::gather::{Purpose, Views};
@@ -112,7 +112,7 @@ impl Edge {
         }
         self.is_let_in(slot)?;
         if self.scarce && command.grows() {
-            return Err(Refusal::new(0, 503, "the server is short of memory: try again later"));
+            return Err(Refusal::new(0, 503, SCARCE));
         }
         let asker = Asker { at: self.address(slot), ticket: Ticket::Command(seq) };
         let asks = command.asks();

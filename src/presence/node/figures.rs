@@ -28,7 +28,7 @@ impl<F: Frame> Node<F> {
         self.out.give_back();
     }
 
-    /// Whether memory is short: while it is, a command that would make something grow is answered 503.
+    /// Whether memory is short: while it is, a command or an order that would make something grow is answered 503.
     pub fn set_scarce(&mut self, scarce: bool) {
         self.edge.set_scarce(scarce);
     }
