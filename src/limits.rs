@@ -161,6 +161,9 @@ pub const DEAD_TICKS: usize = 128;
 pub const MAIL_PER_TURN_MAX: usize = 4096;
 /// Mail that waits for a worker. Past it the sender is told `Full`.
 pub const MAILBOX_MAX: usize = 65_536;
+/// Bytes of such mail, what letters share counted for each, one letter apart. Past it: the same. As much again may be what the
+/// worker has taken out and is at.
+pub const MAILBOX_BYTES_MAX: usize = 32 << 20;
 /// Connections waiting in the kernel for an accept (the kernel takes the lesser of this and `net.core.somaxconn`).
 pub const LISTEN_BACKLOG: i32 = 4096;
 /// Connections beyond `--max-connections` that a worker holds for as long as it takes to answer them 503.
@@ -183,6 +186,8 @@ pub const ADDRESSES_MAX: usize = 1 << 20;
 pub const DESCRIPTORS_FLOOR: usize = 32;
 /// Letters that wait for some worker above which an upgrade gets 503: half of what its mailbox holds.
 pub const MAIL_ADMISSION_MAX: usize = MAILBOX_MAX / 2;
+/// Bytes of them: the same.
+pub const MAIL_BYTES_ADMISSION_MAX: usize = MAILBOX_BYTES_MAX / 2;
 /// Ticks between two readings of resident memory.
 pub const MEMORY_TICKS: u32 = 100;
 
@@ -286,6 +291,8 @@ pub const SLOW_MESSAGES_MAX: usize = 256;
 pub const SLOW_BYTES_MAX: usize = 1 << 20;
 /// Mail that a worker holds back for one whose mailbox is full. Past it messages of rooms are dropped, and counted.
 pub const HELD_BACK_MAX: usize = 1 << 20;
+/// Bytes of mail that a worker holds back for all others. Past it messages of rooms and broadcasts are dropped, and counted.
+pub const HELD_BACK_BYTES_MAX: usize = 32 << 20;
 
 /// Users that a home looks at for a page of the API. Past it the page ends there, with fewer than it may have.
 pub const PAGE_SCAN_MAX: usize = 4096;

@@ -5,9 +5,9 @@
 use std::fmt::{Display, Formatter};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use crate::limits::{DESCRIPTORS_FLOOR, MAIL_ADMISSION_MAX, RETRY_MILLIS};
+use crate::limits::{DESCRIPTORS_FLOOR, MAIL_ADMISSION_MAX, MAIL_BYTES_ADMISSION_MAX, RETRY_MILLIS};
 use crate::reactor::addresses::Over;
-use crate::reactor::core::Core;
+use crate::reactor::core::{Core, Letter};
 use crate::reactor::ids::WorkerId;
 use crate::reactor::mailbox::Mailbox;
 use crate::wire::http::{Refusal, Response};
@@ -24,8 +24,8 @@ pub enum Shortage {
     Memory(u64, u64),
     /// A worker has hardly a descriptor left.
     Descriptors(WorkerId),
-    /// So many letters wait for a worker.
-    Mail(WorkerId, usize),
+    /// So many letters wait for a worker, of so many bytes.
+    Mail(WorkerId, usize, usize),
     /// The client's address has too many connections.
     AddressConnections,
     /// The client's address has come too often.
@@ -86,8 +86,10 @@ impl Display for Shortage {
             Shortage::Descriptors(worker) => {
                 write!(f, "out of descriptors: worker {worker} has at most {DESCRIPTORS_FLOOR} left")
             }
-            Shortage::Mail(worker, waiting) => {
-                write!(f, "behind: {waiting} letters wait for worker {worker}, over {MAIL_ADMISSION_MAX}")
+            Shortage::Mail(worker, waiting, bytes) => {
+                let (mib, most) = (bytes >> 20, MAIL_BYTES_ADMISSION_MAX >> 20);
+                write!(f, "behind: {waiting} letters wait for worker {worker}, {mib} MiB, ")?;
+                write!(f, "over {MAIL_ADMISSION_MAX} or {most} MiB")
             }
             Shortage::AddressConnections | Shortage::AddressHandshakes => f.write_str(self.refusal().reason),
         }
@@ -152,9 +154,11 @@ impl<M> Core<M> {
     }
 
     fn mail_shortage(&self) -> Option<Shortage> {
-        let waiting = self.mailboxes.iter().map(Mailbox::waiting);
-        let (worker, waiting) = (0_u16..).zip(waiting).find(|(_, waiting)| *waiting > MAIL_ADMISSION_MAX)?;
-        Some(Shortage::Mail(WorkerId(worker), waiting))
+        let is_behind = |(_, mailbox): &(u16, &Mailbox<Letter<M>>)| {
+            mailbox.waiting() > MAIL_ADMISSION_MAX || mailbox.bytes() > MAIL_BYTES_ADMISSION_MAX
+        };
+        let (worker, mailbox) = (0_u16..).zip(self.mailboxes.iter()).find(is_behind)?;
+        Some(Shortage::Mail(WorkerId(worker), mailbox.waiting(), mailbox.bytes()))
     }
 
     /// The answer to an upgrade for which there is no room. It is counted.
@@ -240,7 +244,7 @@ mod tests {
             Shortage::Connections(10, 10),
             Shortage::Memory(2 << 20, 1 << 20),
             Shortage::Descriptors(WorkerId(3)),
-            Shortage::Mail(WorkerId(1), 40_000),
+            Shortage::Mail(WorkerId(1), 40_000, 3 << 20),
             Shortage::AddressConnections,
             Shortage::AddressHandshakes,
         ];

@@ -10,7 +10,7 @@ use crate::reactor::counters::Cause;
 use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mailbox::Haste;
-use crate::reactor::service::{SendError, SharedFrame};
+use crate::reactor::service::{Mail, SendError, SharedFrame};
 use crate::reactor::tls::Certified;
 use crate::time::{Now, Tick};
 use crate::wire::close::Close;
@@ -234,15 +234,18 @@ impl<M> Context<'_, M> {
     pub fn answer(&mut self, request: RequestId, response: Response) {
         self.core.answers.push_back((request, response));
     }
+}
 
+impl<M: Mail> Context<'_, M> {
     /// Posts mail to a worker's service, this one's too.
     ///
     /// # Errors
-    /// Its mailbox is full, or there is no such worker: the mail comes back.
+    /// Its mailbox is full, by letters or by bytes, or there is no such worker: the mail comes back.
     pub fn post(&mut self, to: WorkerId, mail: M, haste: Haste) -> Result<(), M> {
         let Some(mailbox) = self.core.mailboxes.get(to.index()) else { return Err(mail) };
+        let bytes = mail.bytes();
         let letter = Letter { from: self.core.id, mail };
-        if let Err(letter) = mailbox.post(letter, haste) {
+        if let Err(letter) = mailbox.post(letter, bytes, haste) {
             self.core.counters().mail_refused.add(1);
             return Err(letter.mail);
         }

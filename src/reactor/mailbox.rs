@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::limits::MAILBOX_MAX;
+use crate::limits::{MAILBOX_BYTES_MAX, MAILBOX_MAX};
 
 /// A worker's mailbox.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Mailbox<M> {
     rung: AtomicBool,
     /// Letters in the queue, to be seen without its lock.
     waiting: AtomicUsize,
+    /// Their bytes.
+    bytes: AtomicUsize,
     /// Whether one of them can't wait.
     urgent: AtomicBool,
 }
@@ -42,6 +44,7 @@ impl<M> Mailbox<M> {
             bell,
             rung: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
             urgent: AtomicBool::new(false),
         }
     }
@@ -51,15 +54,19 @@ impl<M> Mailbox<M> {
         self.bell.as_fd()
     }
 
-    /// Queues a letter without ringing.
+    /// Queues a letter, one of so many bytes, without ringing.
     ///
     /// # Errors
-    /// [`MAILBOX_MAX`] letters wait: the letter comes back.
-    pub fn post(&self, letter: M, haste: Haste) -> Result<(), M> {
+    /// [`MAILBOX_MAX`] letters wait, or with it more than [`MAILBOX_BYTES_MAX`] bytes would, unless the others have none: the
+    /// letter comes back.
+    pub fn post(&self, letter: M, bytes: usize, haste: Haste) -> Result<(), M> {
         let mut queue = self.lock();
-        if queue.len() >= MAILBOX_MAX {
+        let held = self.bytes.load(Relaxed);
+        let is_too_much = held > 0 && bytes > 0 && held + bytes > MAILBOX_BYTES_MAX;
+        if queue.len() >= MAILBOX_MAX || is_too_much {
             return Err(letter);
         }
+        self.bytes.store(held + bytes, Relaxed);
         queue.push_back(letter);
         if haste == Haste::Urgent {
             self.urgent.store(true, Relaxed);
@@ -87,6 +94,7 @@ impl<M> Mailbox<M> {
         }
         mem::swap(&mut *queue, taken);
         self.waiting.store(0, Relaxed);
+        self.bytes.store(0, Relaxed);
         self.urgent.store(false, Relaxed);
         false
     }
@@ -94,6 +102,11 @@ impl<M> Mailbox<M> {
     /// Letters that wait, as of a moment ago.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Relaxed)
+    }
+
+    /// Their bytes, as of a moment ago.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
     }
 
     /// Letters that the queue has room for.
@@ -142,13 +155,30 @@ mod tests {
     fn mail_keeps_its_order_and_its_bound() {
         let mailbox = mailbox();
         for letter in 0..MAILBOX_MAX {
-            assert_eq!(mailbox.post(letter, Haste::Urgent), Ok(()));
+            assert_eq!(mailbox.post(letter, 0, Haste::Urgent), Ok(()));
         }
-        assert_eq!((mailbox.post(7, Haste::Urgent), mailbox.waiting()), (Err(7), MAILBOX_MAX));
+        assert_eq!((mailbox.post(7, 0, Haste::Urgent), mailbox.waiting()), (Err(7), MAILBOX_MAX));
         let mut taken = VecDeque::new();
         mailbox.take(&mut taken, false);
         assert!(taken.iter().copied().eq(0..MAILBOX_MAX) && mailbox.waiting() == 0);
-        assert_eq!(mailbox.post(7, Haste::Urgent), Ok(()));
+        assert_eq!(mailbox.post(7, 0, Haste::Urgent), Ok(()));
+    }
+
+    #[test]
+    fn mail_is_bounded_by_its_bytes_and_one_letter_goes_whatever_it_weighs() {
+        let mailbox = mailbox();
+        let part = MAILBOX_BYTES_MAX / 4;
+        for letter in 0..4 {
+            assert_eq!(mailbox.post(letter, part, Haste::Urgent), Ok(()));
+        }
+        assert_eq!(mailbox.post(4, 1, Haste::Urgent), Err(4));
+        assert_eq!(mailbox.post(4, 0, Haste::Urgent), Ok(()), "it adds nothing");
+        assert_eq!((mailbox.waiting(), mailbox.bytes()), (5, MAILBOX_BYTES_MAX));
+        let mut taken = VecDeque::new();
+        mailbox.take(&mut taken, false);
+        assert_eq!((taken.len(), mailbox.bytes()), (5, 0));
+        assert_eq!(mailbox.post(5, 2 * MAILBOX_BYTES_MAX, Haste::Urgent), Ok(()), "it is alone");
+        assert_eq!(mailbox.post(6, 1, Haste::Urgent), Err(6));
     }
 
     #[test]
@@ -156,18 +186,18 @@ mod tests {
         let mailbox = mailbox();
         let mut taken = VecDeque::new();
         assert!(!mailbox.take(&mut taken, true), "there is none");
-        mailbox.post(1, Haste::Patient).unwrap();
+        mailbox.post(1, 0, Haste::Patient).unwrap();
         assert!(mailbox.take(&mut taken, true) && taken.is_empty());
         mailbox.ring();
         assert!(mailbox.take(&mut taken, true) && taken.is_empty());
         mailbox.ring();
         assert_eq!(rings(&mailbox), 1, "the bell was silenced");
-        mailbox.post(2, Haste::Urgent).unwrap();
-        mailbox.post(3, Haste::Patient).unwrap();
+        mailbox.post(2, 0, Haste::Urgent).unwrap();
+        mailbox.post(3, 0, Haste::Patient).unwrap();
         assert!(!mailbox.take(&mut taken, true));
         assert_eq!(taken, [1, 2, 3]);
         taken.clear();
-        mailbox.post(4, Haste::Patient).unwrap();
+        mailbox.post(4, 0, Haste::Patient).unwrap();
         assert!(mailbox.take(&mut taken, true), "what was urgent is gone");
         assert!(!mailbox.take(&mut taken, false));
         assert_eq!(taken, [4]);

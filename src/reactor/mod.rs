@@ -63,5 +63,5 @@ pub use ids::{ConnId, RequestId, WorkerId};
 pub use live::Limits;
 pub use mailbox::Haste;
 pub use server::{Handle, Listen, Server, StartError};
-pub use service::{Accept, Admission, Answer, Context, SendError, Service, SharedFrame};
+pub use service::{Accept, Admission, Answer, Context, Mail, SendError, Service, SharedFrame};
 pub use worker::{Turned, Worker};

@@ -17,7 +17,7 @@ use crate::wire::upgrade::Upgrade;
 /// connection of that worker.
 pub trait Service {
     /// What the services of two workers tell each other: plain data.
-    type Mail: Send + 'static;
+    type Mail: Mail;
 
     /// A client asks to upgrade. The request is valid; path, origin, identity and subprotocol are the service's to judge.
     fn admit(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, upgrade: &Upgrade<'_>) -> Admission;
@@ -119,6 +119,25 @@ pub trait Service {
     /// The last chance to send something to a connection that the drain is about to close.
     fn farewell(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
         let _ = (cx, conn);
+    }
+}
+
+/// What the services of two workers tell each other.
+pub trait Mail: Send + 'static {
+    /// Bytes of heap that stay with it while it waits, and that somebody may have chosen the number of. What letters share
+    /// counts for each of them.
+    fn bytes(&self) -> usize;
+}
+
+impl Mail for () {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Mail for SharedFrame {
+    fn bytes(&self) -> usize {
+        self.bytes().len()
     }
 }
 

@@ -355,6 +355,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let mailbox = &self.core.mailboxes[self.core.id.index()];
         mailbox.give_back(MAIL_KEPT);
         let queues = (self.letters.capacity() + mailbox.capacity()) * size_of::<Letter<S::Mail>>()
+            + mailbox.bytes()
             + (self.dead.capacity() + self.unread.capacity()) * size_of::<ConnId>()
             + self.core.unserved.bytes();
         let buffers = self.buffer.len() + self.scratch.capacity() + self.core.arena.held_bytes();

@@ -1,18 +1,18 @@
 //! Presence as a service: connections become clients of a worker's [`Node`], what the node wants done is done, and letters
 //! between nodes become mail between workers.
 
+mod mail;
 mod query;
 mod slow;
 mod whole;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limits::{HELD_BACK_MAX, RESUMED_UNITS_PER_TURN};
+use crate::limits::RESUMED_UNITS_PER_TURN;
 use crate::presence::admin::{Ask, Reply};
 use crate::presence::{About, Effect, Entry, Envelope, Frame, Homes, Node, Reason, Rules, event};
-use crate::reactor::{Cause, ConnId, Context, Haste, SendError, SharedFrame, Shortage, WorkerId};
+use crate::reactor::{Cause, ConnId, Context, SendError, SharedFrame, Shortage, WorkerId};
 use crate::service::caps::Caps;
 use crate::service::gate::Gate;
 use crate::service::heartbeats::{self, Said, Shapes};
@@ -83,8 +83,7 @@ impl Tag {
 pub struct Presence {
     node: Node<SharedFrame>,
     settings: Arc<PresenceSettings>,
-    /// By worker: letters that its mailbox had no room for, in order.
-    held_back: Vec<VecDeque<Letter>>,
+    held_back: mail::HeldBack,
     /// Answers to [`Presence::ask`] that nobody has taken yet.
     replies: Vec<(u64, Reply)>,
     /// As whom the connection that is being opened comes in.
@@ -105,7 +104,7 @@ impl Presence {
         Presence {
             node: Node::new(worker.0, homes, rules, now),
             settings,
-            held_back: (0..workers).map(|_| VecDeque::new()).collect(),
+            held_back: mail::HeldBack::new(workers),
             opening: None,
             slow: slow::Slow::default(),
             relieved: Vec::new(),
@@ -270,7 +269,7 @@ impl Presence {
                 self.relieved(cx, conn);
             }
         }
-        let waits = !self.relieved.is_empty() || self.held_back.iter().any(|held| !held.is_empty());
+        let waits = !self.relieved.is_empty() || !self.held_back.is_empty();
         let retry = waits.then(|| now.tick.after(1));
         [retry, self.node.next_due()].into_iter().flatten().reduce(Tick::min)
     }
@@ -302,19 +301,18 @@ impl Presence {
     #[must_use]
     pub fn bytes(&self) -> [usize; 4] {
         let (edge, rooms) = (self.node.edge(), self.node.rooms());
-        let held_back: usize = self.held_back.iter().map(VecDeque::capacity).sum();
         [
             edge.bytes() + self.node.users().bytes(),
             edge.room_bytes() + rooms.bytes(),
             self.node.timer_bytes(),
-            held_back * size_of::<Letter>() + self.node.queue_bytes(),
+            self.held_back.bytes() + self.node.queue_bytes(),
         ]
     }
 
     /// Looks whether memory is short, and gives back what a burst has left.
     pub fn weigh(&mut self, cx: &Context<'_, Letter>) {
         self.node.set_scarce(cx.shortages().any(|shortage| matches!(shortage, Shortage::Memory(..))));
-        self.held_back.iter_mut().filter(|held| held.is_empty()).for_each(|held| *held = VecDeque::new());
+        self.held_back.give_back();
         self.node.give_back();
     }
 
@@ -400,45 +398,6 @@ impl Presence {
             let _ = cx.send_text(conn, &event::goodbye(code.0, reason, retry));
         }
         cx.close(conn, &Close::new(code, reason));
-    }
-
-    /// Posts a letter behind those that are held back for its worker.
-    fn post(&mut self, cx: &mut Context<'_, Letter>, to: u16, letter: Letter) {
-        let held = &mut self.held_back[usize::from(to)];
-        let haste = haste(&letter);
-        let back = if held.is_empty() { cx.post(WorkerId(to), letter, haste).err() } else { Some(letter) };
-        let Some(letter) = back.and_then(|letter| self.node.refused(cx.now(), letter)) else { return };
-        let held = &mut self.held_back[usize::from(to)];
-        if held.len() >= HELD_BACK_MAX && matches!(letter, Envelope::Deliver { .. }) {
-            cx.count_lost_mail();
-        } else {
-            held.push_back(letter);
-        }
-    }
-
-    fn post_held_back(&mut self, cx: &mut Context<'_, Letter>) {
-        for (held, to) in self.held_back.iter_mut().zip(0..) {
-            while let Some(letter) = held.pop_front() {
-                let haste = haste(&letter);
-                if let Err(letter) = cx.post(WorkerId(to), letter, haste) {
-                    held.push_front(letter);
-                    break;
-                }
-            }
-        }
-    }
-}
-
-/// Who is dead or suspected, and what watchers see change, is told within a tick, but not more often than that: after a mass
-/// death there are thousands of such letters, between all workers, each a small piece of work. Who comes, or closes and may
-/// be back in a moment at another worker, is not kept waiting.
-fn haste(letter: &Letter) -> Haste {
-    match letter {
-        Envelope::Down { reason: Reason::Timeout, .. }
-        | Envelope::Suspect { .. }
-        | Envelope::Changed { .. }
-        | Envelope::Unwatch { .. } => Haste::Patient,
-        _ => Haste::Urgent,
     }
 }
 

@@ -116,6 +116,8 @@ fn the_limits_are_those_of_the_code() {
         ("patterns in each of a token's claims `rooms`, `see`", number(limits::TOKEN_PATTERNS_MAX)),
         ("a secret for tokens, at the least", format!("{} bytes", limits::TOKEN_SECRET_BYTES_MIN)),
         ("mail that waits for a worker", number(limits::MAILBOX_MAX)),
+        ("bytes of such mail", size(limits::MAILBOX_BYTES_MAX)),
+        ("mail that a worker holds back, in bytes", size(limits::HELD_BACK_BYTES_MAX)),
         ("payload from which on a message is compressed", format!("{} bytes", limits::DEFLATE_BYTES_MIN)),
         (
             "refused requests of the API that a worker logs in a second",

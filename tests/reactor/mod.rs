@@ -9,6 +9,7 @@ mod heartbeat;
 mod hostile;
 mod kit;
 mod lifecycle;
+mod mail;
 mod messages;
 mod overload;
 mod pace;
