@@ -164,6 +164,11 @@ pub const MAILBOX_MAX: usize = 65_536;
 /// Bytes of such mail, what letters share counted for each, one letter apart. Past it: the same. As much again may be what the
 /// worker has taken out and is at.
 pub const MAILBOX_BYTES_MAX: usize = 32 << 20;
+/// Bytes of messages of which not all has come, over all connections of a server. Past it one that wants more is closed with
+/// 1013: it can't be put off, since nothing says when the others' will be whole.
+pub const HALF_READ_BYTES_MAX: usize = 256 << 20;
+/// What a connection must hold of those to be counted: most that is cut in two on its way is less.
+pub const HALF_READ_BYTES_MIN: usize = 16 << 10;
 /// Connections waiting in the kernel for an accept (the kernel takes the lesser of this and `net.core.somaxconn`).
 pub const LISTEN_BACKLOG: i32 = 4096;
 /// Connections beyond `--max-connections` that a worker holds for as long as it takes to answer them 503.

@@ -136,6 +136,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.core.deflate.remove(id);
         }
         self.core.unserved.forget(id);
+        self.core.half_read.forget(id, &self.core.fleet.half_read);
         self.core.work.forget(id);
         self.core.fleet.connection_ended();
         self.forget_introduction(id);

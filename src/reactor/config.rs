@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::limits::{
-    BACKLOG_BYTES_MAX, BODY_BYTES_MAX, CONNECTIONS_PER_ADDRESS_MAX, HANDSHAKES_PER_ADDRESS_MAX,
-    HEAD_BYTES_MAX, MessageLimits,
+    BACKLOG_BYTES_MAX, BODY_BYTES_MAX, CONNECTIONS_PER_ADDRESS_MAX, HALF_READ_BYTES_MAX,
+    HANDSHAKES_PER_ADDRESS_MAX, HEAD_BYTES_MAX, MessageLimits,
 };
 use crate::reactor::addresses::AddressLimits;
 use crate::time::Tick;
@@ -97,6 +97,9 @@ pub struct Config {
     pub messages: MessageLimits,
     /// Compression.
     pub deflate: Deflate,
+    /// Bytes of half messages over all connections, twice the longest message at the least. Past it one that wants more is closed
+    /// with 1013, where it holds [`HALF_READ_BYTES_MIN`](crate::limits::HALF_READ_BYTES_MIN).
+    pub half_read_bytes_max: usize,
     /// Bytes of a request head.
     pub max_head_bytes: usize,
     /// Bytes of a request body.
@@ -131,6 +134,7 @@ impl Default for Config {
             drain: Duration::from_secs(10),
             messages: MessageLimits::default(),
             deflate: Deflate::Off,
+            half_read_bytes_max: HALF_READ_BYTES_MAX,
             max_head_bytes: HEAD_BYTES_MAX,
             max_body_bytes: BODY_BYTES_MAX,
             max_backlog_bytes: BACKLOG_BYTES_MAX,

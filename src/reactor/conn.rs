@@ -260,12 +260,14 @@ impl Conn {
         self.outbox.as_ref().map_or(0, |outbox| outbox.owned_bytes()) + self.half_read_bytes()
     }
 
-    /// What would be free without it: its backlog, what it shares with others included, and what of it is half read.
+    /// What of it stands here, and is no longer held without it: its backlog, what it shares with others included, and what is
+    /// half read.
     pub(crate) fn burden(&self) -> usize {
         self.backlog() + self.half_read_bytes()
     }
 
-    fn half_read_bytes(&self) -> usize {
+    /// Bytes of a request or a message that is half read.
+    pub(crate) fn half_read_bytes(&self) -> usize {
         match &self.protocol {
             Protocol::Http(http) => http.as_ref().map_or(0, |http| http.held_bytes()),
             Protocol::Frames(session) => session.held_bytes(),

@@ -12,6 +12,7 @@ use crate::reactor::counters::{Cause, Counters};
 use crate::reactor::deadline::{self, Timing};
 use crate::reactor::deflate::Deflate;
 use crate::reactor::fleet::Fleet;
+use crate::reactor::half_read::HalfRead;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mailbox::Mailbox;
 use crate::reactor::random::Random;
@@ -57,6 +58,8 @@ pub(crate) struct Core<M> {
     pub(crate) work: Work,
     /// Input that waits for its share of a turn.
     pub(crate) unserved: Unserved,
+    /// Connections with much of a message that is not whole.
+    pub(crate) half_read: HalfRead,
     /// Open connections that the service ended in this call; it has yet to be told that they are gone.
     pub(crate) gone: VecDeque<(ConnId, Cause)>,
     /// Answers to requests that waited, from this call.
@@ -98,6 +101,7 @@ impl<M> Core<M> {
             deflate: Deflate::new(),
             work: Work::default(),
             unserved: Unserved::default(),
+            half_read: HalfRead::default(),
             gone: VecDeque::new(),
             answers: VecDeque::new(),
             next_request: 0,

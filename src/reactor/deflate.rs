@@ -100,6 +100,20 @@ impl Deflate {
         }
     }
 
+    /// Bytes of heap that belong to a connection.
+    pub(crate) fn bytes_of(&self, id: ConnId) -> usize {
+        if self.held.is_empty() { 0 } else { self.held.get(&id.key).map_or(0, Held::bytes) }
+    }
+
+    /// Those of its message of which not all has been inflated, what has been apart.
+    pub(crate) fn half_bytes(&self, id: ConnId) -> usize {
+        if self.held.is_empty() {
+            return 0;
+        }
+        let under_way = self.held.get(&id.key).and_then(|held| held.under_way.as_ref());
+        under_way.map_or(0, UnderWay::held_bytes)
+    }
+
     /// Bytes of heap that belong to single connections. Walks those that hold any.
     pub(crate) fn held_bytes(&self) -> usize {
         self.held.values().map(Held::bytes).sum()

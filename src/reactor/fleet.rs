@@ -88,6 +88,8 @@ pub struct Fleet {
     /// Connections when the drain began.
     drained: AtomicUsize,
     addresses: Addresses,
+    /// Bytes of what is half read of all connections.
+    pub(crate) half_read: AtomicUsize,
     cores: usize,
     /// Resident bytes of the process when they were last read, and when they may be again, in microseconds.
     resident: AtomicU64,
@@ -108,6 +110,7 @@ impl Fleet {
             draining: AtomicBool::new(false),
             drained: AtomicUsize::new(0),
             addresses: Addresses::new(max_connections),
+            half_read: AtomicUsize::new(0),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             resident: AtomicU64::new(0),
             read_again: AtomicU64::new(0),

@@ -191,10 +191,10 @@ impl<N: Net, S: Service> Worker<N, S> {
         if deflate.is_some() {
             self.core.deflate.release(id);
         }
+        self.put_back(id, session);
         if used < bytes.len() && !self.reads_frames(id) {
             used = bytes.len();
         }
-        self.put_back(id, session);
         used
     }
 
@@ -203,6 +203,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.unserved.keep(id, rest);
         self.core.counters().deferred[Deferred::Input as usize].add(1);
         self.list(id);
+        self.weigh_half_read(id);
     }
 
     /// Once a backlog has piled up, what lies in the buffer is still served; the next read waits.
@@ -213,10 +214,14 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn put_back(&mut self, id: ConnId, mut session: Session) {
         session.release();
         let half = session.begun(self.core.now.tick);
+        let held = session.held_bytes();
         if let Some(conn) = self.core.get_mut(id) {
             conn.protocol = Protocol::Frames(session);
             if half {
                 self.core.arm(id);
+            }
+            if self.core.half_read.concerns(held) {
+                self.weigh_half_read(id);
             }
         }
     }
@@ -280,15 +285,19 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     fn violation(&mut self, id: ConnId, error: ProtocolError) {
-        let close = Close::new(error.close_code(), error.reason());
-        if self.core.leave_open(id, Life::Ending, &close) {
-            self.tell_gone(id, Cause::Protocol);
+        self.end(id, &Close::new(error.close_code(), error.reason()), Cause::Protocol);
+    }
+
+    /// Reads no more of a connection: says why, and ends it.
+    pub(crate) fn end(&mut self, id: ConnId, close: &Close<'_>, cause: Cause) {
+        if self.core.leave_open(id, Life::Ending, close) {
+            self.tell_gone(id, cause);
             self.settle();
         } else if let Some(conn) = self.core.get_mut(id) {
             // In the closing handshake: there is nothing more to say.
             conn.life = Life::Ending;
             if !conn.has_output() {
-                self.remove(id, Cause::Protocol);
+                self.remove(id, cause);
             }
         }
     }

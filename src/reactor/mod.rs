@@ -15,6 +15,7 @@
 //! | [`addresses`], [`admission`] | limits per address; whether there is room for one more, and when to come back |
 //! | `core`, `conn`, `deadline` | a worker's state, one connection's, and which of its deadlines is next |
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
+//! | `half_read`, `shed` | what half messages hold together; who ends where memory is short |
 //! | `half_closed` | clients that have ended their streams and are still answered |
 //! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
 //! | `transport`, [`tls`] | what carries a connection's bytes |
@@ -36,6 +37,7 @@ pub mod fleet;
 mod flush;
 mod front;
 mod half_closed;
+mod half_read;
 mod hear;
 pub mod ids;
 mod input;

@@ -44,9 +44,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         // Whoever is on the way out is waited for by a deadline.
         let stays = |conn: &&Conn| matches!(conn.life, Life::Open | Life::Http);
         let conns = self.core.conns.iter().filter(|(_, conn)| stays(conn));
-        let heaviest = conns.map(|(key, conn)| (conn.burden(), key, conn.generation)).max();
+        let ids = conns.filter_map(|(key, conn)| {
+            Some(ConnId { key: u32::try_from(key).ok()?, generation: conn.generation })
+        });
+        let heaviest = ids.map(|id| (self.core.burden(id), id.key, id.generation)).max();
         let Some((bytes, key, generation)) = heaviest else { return };
-        let Ok(key) = u32::try_from(key) else { return };
         // What is compared is what each worker found: the first look at a shortage ends nobody.
         let is_first = self.state().heaviest.bytes(now) == 0;
         self.state().heaviest.set(now, bytes);
@@ -68,6 +70,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             let close = Close::new(CloseCode::TRY_AGAIN, "the server is short of memory");
             if self.core.leave_open(id, Life::Ending, &close) {
                 self.tell_gone(id, Cause::Slow);
+                self.forget_half_read(id);
             }
         } else {
             if conn.life == Life::Open {

@@ -75,6 +75,11 @@ impl Unserved {
         }
     }
 
+    /// Bytes that wait of a connection.
+    pub(crate) fn bytes_of(&self, id: ConnId) -> usize {
+        if self.held.is_empty() { 0 } else { self.held.get(&id.key).map_or(0, |held| held.bytes.capacity()) }
+    }
+
     /// Bytes of heap. Walks those that hold any.
     pub(crate) fn bytes(&self) -> usize {
         let places = self.held.capacity() * size_of::<(u32, Held)>();

@@ -5,6 +5,7 @@ mod bulk;
 mod calls;
 mod deflate;
 mod half_closed;
+mod half_read;
 mod heartbeat;
 mod hostile;
 mod kit;

@@ -1,0 +1,99 @@
+//! Messages of which not all has come. Each may be as long as `--max-message` has it; this bounds what they hold together, over
+//! all connections of all workers.
+//!
+//! The one that wants more past the bound ends, and no other: to find the one that holds most takes a walk over all connections,
+//! and no worker can end another's.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::limits::HALF_READ_BYTES_MIN;
+use crate::reactor::conn::{Conn, Protocol};
+use crate::reactor::core::Core;
+use crate::reactor::counters::Cause;
+use crate::reactor::ids::ConnId;
+use crate::reactor::service::Service;
+use crate::reactor::worker::Worker;
+use crate::sys::net::Net;
+use crate::wire::close::{Close, CloseCode};
+
+/// A worker's connections that hold [`HALF_READ_BYTES_MIN`] or more of what is half read.
+#[derive(Debug, Default)]
+pub(crate) struct HalfRead {
+    /// Bytes, by slab key.
+    held: HashMap<u32, usize>,
+}
+
+impl HalfRead {
+    /// Whether it has to be told of a connection that holds so much.
+    #[inline]
+    pub(crate) fn concerns(&self, bytes: usize) -> bool {
+        bytes > 0 || !self.held.is_empty()
+    }
+
+    /// A connection holds so much now. Puts `all` right; says whether this is more than before.
+    pub(crate) fn set(&mut self, id: ConnId, bytes: usize, all: &AtomicUsize) -> bool {
+        let before = if bytes < HALF_READ_BYTES_MIN {
+            let before = self.held.remove(&id.key).unwrap_or(0);
+            all.fetch_sub(before, Relaxed);
+            self.held.shrink_to(2 * self.held.len());
+            return false;
+        } else {
+            self.held.insert(id.key, bytes).unwrap_or(0)
+        };
+        if bytes >= before {
+            all.fetch_add(bytes - before, Relaxed);
+        } else {
+            all.fetch_sub(before - bytes, Relaxed);
+        }
+        bytes > before
+    }
+
+    /// The connection is gone, or what it held is.
+    pub(crate) fn forget(&mut self, id: ConnId, all: &AtomicUsize) {
+        if !self.held.is_empty() {
+            self.set(id, 0, all);
+        }
+    }
+}
+
+impl<M> Core<M> {
+    /// Bytes of what was read of an open connection and is not served.
+    fn half_read_bytes(&self, id: ConnId) -> usize {
+        let conn = self.get(id).map_or(0, Conn::half_read_bytes);
+        conn + self.deflate.half_bytes(id) + self.unserved.bytes_of(id)
+    }
+
+    /// What would be free without the connection: its backlog, what it shares with others included, and what was read of it.
+    pub(crate) fn burden(&self, id: ConnId) -> usize {
+        let conn = self.get(id).map_or(0, Conn::burden);
+        let tls = self.tls_link(id).map_or(0, |link| link.held_bytes());
+        conn + tls + self.deflate.bytes_of(id) + self.unserved.bytes_of(id)
+    }
+}
+
+impl<N: Net, S: Service> Worker<N, S> {
+    /// What is half read of a connection may have changed: one that wants more than there is ends.
+    pub(crate) fn weigh_half_read(&mut self, id: ConnId) {
+        let bytes = self.core.half_read_bytes(id);
+        let core = &mut self.core;
+        let all = &core.fleet.half_read;
+        let has_grown = core.half_read.set(id, bytes, all);
+        let most = core.config.half_read_bytes_max.max(2 * core.config.messages.max_message_bytes);
+        if has_grown && all.load(Relaxed) > most {
+            let close = Close::new(CloseCode::TRY_AGAIN, "too many long messages are under way");
+            self.end(id, &close, Cause::Slow);
+            self.forget_half_read(id);
+        }
+    }
+
+    /// The connection is read no more: lets go of what was read and not served.
+    pub(crate) fn forget_half_read(&mut self, id: ConnId) {
+        let core = &mut self.core;
+        let Some(conn) = core.get_mut(id) else { return };
+        conn.protocol = Protocol::Taken;
+        core.deflate.remove(id);
+        core.unserved.forget(id);
+        core.half_read.forget(id, &core.fleet.half_read);
+    }
+}
