@@ -1,10 +1,12 @@
 //! JSON that others will have to read: what a client or a backend sends travels byte for byte to readers of every language, and
 //! what one of them can't read must not make an answer unreadable that holds it beside others.
 //!
+//! It also writes text as a JSON string, for whatever holds names or sentences.
+//!
 //! Pure. One pass over text that is JSON already: how deep it is, whether each half of a surrogate pair has the other, and
 //! whether each number is one that readers hold. Strings cost about a nanosecond for eight bytes, the rest one a byte.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::limits::{JSON_DEPTH_MAX, JSON_NUMBER_DIGITS_MAX};
 
@@ -30,6 +32,42 @@ impl fmt::Display for Fault {
 }
 
 const _: () = assert!(JSON_DEPTH_MAX == 32 && JSON_NUMBER_DIGITS_MAX == 64, "as the sentences say");
+
+/// Text as a JSON string (RFC 8259 §7), quotes included: of a name or a sentence. Most have nothing to escape, and are copied in
+/// one piece.
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted<'a>(pub &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        f.write_char('"')?;
+        while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+            f.write_str(&rest[..at])?;
+            match rest.as_bytes()[at] {
+                b'\n' => f.write_str("\\n")?,
+                byte @ 0..=0x1f => write!(f, "\\u{byte:04x}")?,
+                byte => write!(f, "\\{}", char::from(byte))?,
+            }
+            rest = &rest[at + 1..];
+        }
+        f.write_str(rest)?;
+        f.write_char('"')
+    }
+}
+
+/// The same of text that there may be none of: then it is `null`.
+#[derive(Clone, Copy, Debug)]
+pub struct QuotedOrNull<'a>(pub Option<&'a str>);
+
+impl fmt::Display for QuotedOrNull<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(text) => Quoted(text).fmt(f),
+            None => f.write_str("null"),
+        }
+    }
+}
 
 /// Judges text that is JSON. What is no JSON gets some verdict, and is never read beyond its end.
 ///
@@ -152,6 +190,27 @@ mod tests {
         ] {
             assert_eq!(judge(&text).err(), fault, "{text:.60}");
         }
+    }
+
+    #[test]
+    fn text_is_quoted_as_every_reader_reads_it() {
+        for text in [
+            "",
+            "anna",
+            "\"",
+            "\\",
+            "a\"b\\\\c\"",
+            "J\u{f6}rg",
+            "\u{674e}\u{96f7}",
+            "\u{2028}\u{7f}\u{9f}",
+            "\n\t\0\u{1f}",
+        ] {
+            let quoted = Quoted(text).to_string();
+            assert_eq!(serde_json::from_str::<String>(&quoted).unwrap(), text, "{quoted}");
+        }
+        let all: String = (0..0x250).filter_map(char::from_u32).collect();
+        assert_eq!(serde_json::from_str::<String>(&Quoted(&all).to_string()).unwrap(), all);
+        assert_eq!(QuotedOrNull(None).to_string() + &QuotedOrNull(Some("null")).to_string(), r#"null"null""#);
     }
 
     #[test]

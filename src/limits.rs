@@ -218,7 +218,7 @@ pub const FIGURES_TICKS: u32 = 10;
 /// A worker that has been in one turn for longer than this is stuck: `/healthz` answers 503.
 pub const STUCK_TURN_MILLIS: u64 = 2_000;
 
-/// A name of a user or a room: letters, digits and `._:@-`. Past it: 400.
+/// A name of a user or a room. Past it: 400.
 pub const NAME_BYTES_MAX: usize = 128;
 /// The `info` that a connection gives with its status. Past it: 413.
 pub const INFO_BYTES_MAX: usize = 1024;

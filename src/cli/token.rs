@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::identity::{Claims, Parties, SigningKey, token};
 use crate::limits::TOKEN_BYTES_MAX;
-use crate::presence::{Grants, is_name};
+use crate::presence::{Grants, NAME_RULE, is_name};
 use crate::time::{Clock, Tick};
 use clap::Args;
 
@@ -17,7 +17,7 @@ use crate::config::units::Span;
 
 #[derive(Args)]
 pub(super) struct TokenArgs {
-    /// Who its holder is: 1 to 128 of letters, digits, ._:@-
+    /// Who its holder is: 1 to 128 bytes without control characters and *, and without a space at either end
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// How long it is good
@@ -62,8 +62,7 @@ pub(super) fn make(args: TokenArgs) -> Result<(), Failure> {
 
 fn token(args: TokenArgs) -> Result<String, String> {
     let now = Clock::starting_at(Tick(0)).now().unix_millis;
-    let user =
-        args.user.filter(|user| is_name(user)).ok_or("--user NAME: 1 to 128 of letters, digits, ._:@-")?;
+    let user = args.user.filter(|user| is_name(user)).ok_or_else(|| format!("--user NAME: {NAME_RULE}"))?;
     let key = signing_key(args.token_private_key.as_deref(), args.token_secret_file.as_deref())?;
     if args.ttl.0.as_secs() == 0 {
         return Err("--ttl: at least 1s".to_owned());

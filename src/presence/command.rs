@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::json;
 use crate::limits::{INFO_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
 use crate::presence::command::shape::{Message, Object, Params, Parts, TOO_MANY_USERS, Text, Users};
-use crate::presence::name::is_name;
+use crate::presence::name::{NAME_RULE, is_name};
 use crate::presence::view::State;
 
 /// A command.
@@ -264,7 +264,7 @@ fn flag(field: &str, flag: Option<&RawValue>) -> Result<Option<bool>, Refusal> {
 }
 
 fn misnamed(field: &str) -> Refusal {
-    Refusal::new(0, 400, format!("`{field}` has to be 1 to 128 of letters, digits, ._:@-"))
+    Refusal::new(0, 400, format!("`{field}` has to be {NAME_RULE}"))
 }
 
 fn users(users: Option<Users<'_>>) -> Result<Vec<Cow<'_, str>>, Refusal> {
@@ -324,7 +324,8 @@ mod tests {
             (r#"{"seq":1,"cmd":"fly"}"#, 400, "unknown command `fly`"),
             (r#"{"seq":1,"cmd":"join"}"#, 400, "`room` is missing"),
             (r#"{"seq":1,"cmd":"auth"}"#, 400, "`token` is missing"),
-            (r#"{"seq":1,"cmd":"join","params":{"room":"a b"}}"#, 400, "1 to 128"),
+            (r#"{"seq":1,"cmd":"join","params":{"room":"a*"}}"#, 400, "1 to 128"),
+            (r#"{"seq":1,"cmd":"join","params":{"room":"a\n"}}"#, 400, "1 to 128"),
             (r#"{"seq":1,"cmd":"join","params":{"room":5}}"#, 400, "invalid type"),
             (r#"{"seq":1,"cmd":"say","params":{"room":"a"}}"#, 400, "`data` is missing"),
             (r#"{"seq":1,"cmd":"status","params":{"state":"dead"}}"#, 400, "`online` or `away`"),

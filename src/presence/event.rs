@@ -1,10 +1,10 @@
 //! `rollcall.v1` as the server writes it: answers and events, JSON in text messages.
 //!
-//! Names need no escaping (see [`is_name`](crate::presence::is_name)); `data` and `info` are JSON that was checked when it came
-//! in, and travel byte for byte.
+//! Names are text, and quoted as that; `data` and `info` are JSON that was checked when it came in, and travel byte for byte.
 
 use std::fmt::Write;
 
+use crate::json::{Quoted, QuotedOrNull};
 use crate::presence::envelope::{Answer, Page, Place};
 use crate::presence::name::Name;
 use crate::presence::view::{State, View};
@@ -18,7 +18,7 @@ pub fn welcome(
     (interval_millis, timeout_millis): (u64, u64),
     now: Now,
 ) -> String {
-    let user = Quoted(user);
+    let user = QuotedOrNull(user);
     let time = now.unix_millis;
     format!(
         r#"{{"event":"welcome","id":"{id:016x}","user":{user},"heartbeat":{{"interval_ms":{interval_millis},"timeout_ms":{timeout_millis}}},"time_ms":{time}}}"#
@@ -29,7 +29,8 @@ pub fn welcome(
 #[must_use]
 pub fn presence(user: &str, view: &View, state: State) -> String {
     let mut json = format!(
-        r#"{{"event":"presence","user":"{user}","state":"{}","version":{},"last_seen_ms":{}"#,
+        r#"{{"event":"presence","user":{},"state":"{}","version":{},"last_seen_ms":{}"#,
+        Quoted(user),
         state.name(),
         view.version,
         Known(view.last_seen_millis)
@@ -48,19 +49,21 @@ pub fn presence(user: &str, view: &View, state: State) -> String {
 /// `join`: a user came into a room that has now `count` members.
 #[must_use]
 pub fn join(room: &str, user: &str, count: usize) -> String {
-    format!(r#"{{"event":"join","room":"{room}","user":"{user}","count":{count}}}"#)
+    let (room, user) = (Quoted(room), Quoted(user));
+    format!(r#"{{"event":"join","room":{room},"user":{user},"count":{count}}}"#)
 }
 
 /// `leave`: a user went out of a room that has now `count` members.
 #[must_use]
 pub fn leave(room: &str, user: &str, count: usize) -> String {
-    format!(r#"{{"event":"leave","room":"{room}","user":"{user}","count":{count}}}"#)
+    let (room, user) = (Quoted(room), Quoted(user));
+    format!(r#"{{"event":"leave","room":{room},"user":{user},"count":{count}}}"#)
 }
 
 /// `room`: how many members a big room has.
 #[must_use]
 pub fn room(room: &str, count: usize) -> String {
-    format!(r#"{{"event":"room","room":"{room}","count":{count}}}"#)
+    format!(r#"{{"event":"room","room":{},"count":{count}}}"#, Quoted(room))
 }
 
 /// `join` or `leave` to the client itself, which did not ask for it: with its place, as an answer would have.
@@ -72,8 +75,9 @@ pub fn brought(user: &str, answer: &Answer) -> Option<String> {
         _ => return None,
     };
     let Place { count, epoch, offset } = place;
+    let (room, user) = (Quoted(room), Quoted(user));
     Some(format!(
-        r#"{{"event":"{event}","room":"{room}","user":"{user}","count":{count},"epoch":{epoch},"offset":{offset}}}"#
+        r#"{{"event":"{event}","room":{room},"user":{user},"count":{count},"epoch":{epoch},"offset":{offset}}}"#
     ))
 }
 
@@ -81,16 +85,16 @@ pub fn brought(user: &str, answer: &Answer) -> Option<String> {
 #[must_use]
 pub fn say(room: &str, from: Option<&str>, data: &str, place: Place, now: Now) -> String {
     let Place { epoch, offset, .. } = place;
-    let (from, time) = (Quoted(from), now.unix_millis);
+    let (room, from, time) = (Quoted(room), QuotedOrNull(from), now.unix_millis);
     format!(
-        r#"{{"event":"say","room":"{room}","from":{from},"data":{data},"epoch":{epoch},"offset":{offset},"time_ms":{time}}}"#
+        r#"{{"event":"say","room":{room},"from":{from},"data":{data},"epoch":{epoch},"offset":{offset},"time_ms":{time}}}"#
     )
 }
 
 /// `tell`: what one user told another, or nobody: then it came from outside.
 #[must_use]
 pub fn tell(from: Option<&str>, data: &str, now: Now) -> String {
-    format!(r#"{{"event":"tell","from":{},"data":{data},"time_ms":{}}}"#, Quoted(from), now.unix_millis)
+    format!(r#"{{"event":"tell","from":{},"data":{data},"time_ms":{}}}"#, QuotedOrNull(from), now.unix_millis)
 }
 
 /// `broadcast`: for everybody.
@@ -109,14 +113,14 @@ pub fn heartbeat(now: Now) -> String {
 #[must_use]
 pub fn goodbye(code: u16, reason: &str, retry_millis: Option<u64>) -> String {
     let retry = retry_millis.map_or_else(String::new, |millis| format!(r#","retry_ms":{millis}"#));
-    let reason = serde_json::to_string(reason).unwrap_or_default();
+    let reason = Quoted(reason);
     format!(r#"{{"event":"goodbye","code":{code},"reason":{reason}{retry}}}"#)
 }
 
 /// An answer that refuses. The error is a sentence of ours, or quotes what was sent.
 #[must_use]
 pub fn refusal(seq: i64, code: u16, error: &str) -> String {
-    let error = serde_json::to_string(error).unwrap_or_default();
+    let error = Quoted(error);
     format!(r#"{{"seq":{seq},"body":{{"code":{code},"error":{error}}}}}"#)
 }
 
@@ -156,7 +160,7 @@ pub fn answer(seq: i64, answer: &Answer) -> Option<String> {
 /// The answer to `auth`.
 #[must_use]
 pub fn authenticated(seq: i64, user: &str, expires_millis: u64) -> String {
-    success(seq, &format!(r#""user":"{user}","expires_ms":{expires_millis}"#))
+    success(seq, &format!(r#""user":{},"expires_ms":{expires_millis}"#, Quoted(user)))
 }
 
 /// The answer to `heartbeat`.
@@ -177,7 +181,8 @@ pub fn views(seq: i64, views: &[(Name, View)], suspect: bool) -> String {
     let users = views.iter().map(|(user, view)| {
         let state = if suspect { view.state } else { view.plain };
         format!(
-            r#"{{"user":"{user}","state":"{}","last_seen_ms":{},"connections":{},"version":{},"info":{}}}"#,
+            r#"{{"user":{},"state":"{}","last_seen_ms":{},"connections":{},"version":{},"info":{}}}"#,
+            Quoted(user),
             state.name(),
             Known(view.last_seen_millis),
             view.connections,
@@ -193,7 +198,8 @@ pub fn views(seq: i64, views: &[(Name, View)], suspect: bool) -> String {
 pub fn who(seq: i64, page: &Page, views: &[(Name, View)]) -> String {
     let users = views.iter().map(|(user, view)| {
         format!(
-            r#"{{"user":"{user}","state":"{}","since_ms":{},"connections":{},"info":{}}}"#,
+            r#"{{"user":{},"state":"{}","since_ms":{},"connections":{},"info":{}}}"#,
+            Quoted(user),
             view.plain.name(),
             Known(view.since_millis),
             view.connections,
@@ -202,7 +208,7 @@ pub fn who(seq: i64, page: &Page, views: &[(Name, View)]) -> String {
     });
     let Place { count, epoch, offset } = page.place;
     let next = page.users.last().filter(|_| page.more).map(|name| &**name);
-    let (room, next) = (Quoted(page.room.as_deref()), Quoted(next));
+    let (room, next) = (QuotedOrNull(page.room.as_deref()), QuotedOrNull(next));
     let users = joined(users);
     success(
         seq,
@@ -225,18 +231,6 @@ fn joined(parts: impl Iterator<Item = String>) -> String {
         all.push_str(&part);
     }
     all
-}
-
-/// A name, or `null`.
-struct Quoted<'a>(Option<&'a str>);
-
-impl std::fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Some(name) => write!(f, "\"{name}\""),
-            None => f.write_str("null"),
-        }
-    }
 }
 
 /// JSON, or `null`.

@@ -19,7 +19,9 @@ impl Pattern {
     #[must_use]
     pub fn new(text: &str) -> Option<Pattern> {
         let (start, open) = text.strip_suffix('*').map_or((text, false), |start| (start, true));
-        let good = is_name(start) || (open && start.is_empty() && text.len() <= NAME_BYTES_MAX);
+        // A space may end how a name begins.
+        let begins = |start: &str| start.is_empty() || is_name(start.trim_end_matches(' '));
+        let good = is_name(start) || (open && start.len() <= NAME_BYTES_MAX && begins(start));
         good.then(|| Pattern { start: start.into(), open })
     }
 
@@ -224,7 +226,10 @@ mod tests {
         );
         assert!(fits("*", "a") && fits("*", "support.1"));
         let long = "x".repeat(NAME_BYTES_MAX + 1);
-        for text in ["", "a b", "*a", "a*b", "**", "ä*", "a/*", &long] {
+        assert!(
+            fits("\u{e4} *", "\u{e4} b") && !fits("\u{e4} *", "\u{e4}b") && fits("auth0|*", "auth0|5f7c")
+        );
+        for text in ["", " *", " a", "a ", "*a", "a*b", "**", "\n*", "a/**", &long, &format!("{long}*")] {
             assert_eq!(Pattern::new(text), None, "{text}");
         }
     }

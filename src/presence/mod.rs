@@ -54,6 +54,6 @@ pub use about::About;
 pub use burst::Burst;
 pub use envelope::{Address, Client, Envelope, Frame};
 pub use grants::{Entry, Grants, Pattern};
-pub use name::{Homes, Name, is_name};
+pub use name::{Homes, NAME_RULE, Name, is_bare_name, is_name};
 pub use node::{Effect, Node, Rules};
 pub use view::{Reason, State, View};

@@ -14,9 +14,27 @@ pub fn bytes_of(name: &Name) -> usize {
     (2 * size_of::<usize>() + name.len()).next_multiple_of(16)
 }
 
-/// Whether `text` may be a name: 1 to 128 of letters, digits, `._:@-`. Such a name needs no escaping in JSON.
+/// What a name has to be: the rest of a sentence that begins with what it is.
+pub const NAME_RULE: &str =
+    "1 to 128 bytes of UTF-8 without control characters and *, and without a space at either end";
+
+/// Whether `text` may be a name: 1 to 128 bytes without control characters (U+0000 to U+001F, U+007F to U+009F) and `*`, which
+/// stands for any end of a name in patterns, and without a space at either end. Names are compared byte by byte, and normalised
+/// nowhere: what looks alike may be two.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    (1..=NAME_BYTES_MAX).contains(&bytes.len())
+        && bytes.iter().all(|byte| *byte >= b' ' && !matches!(*byte, b'*' | 0x7f))
+        && bytes[0] != b' '
+        && !bytes.ends_with(b" ")
+        && (bytes.is_ascii() || !text.contains(char::is_control))
+}
+
+/// Whether all of `text` may be a name where nothing around it says that it is one, as in a first message: 1 to 128 of letters,
+/// digits and `._:@-`.
+#[must_use]
+pub fn is_bare_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@-".contains(&byte);
     (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
 }
@@ -75,12 +93,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_letters_digits_and_a_few_signs() {
-        for name in ["a", "u-1001", "a.b_c:d@e-f", &"x".repeat(128)] {
-            assert!(is_name(name), "{name}");
+    fn names_are_what_identity_providers_give() {
+        let longest = "x".repeat(128);
+        let bare = ["a", "u-1001", "a.b_c:d@e-f", &longest];
+        for name in bare {
+            assert!(is_name(name) && is_bare_name(name), "{name}");
         }
-        for text in ["", " ", "a b", "ä", "a\"b", "a/b", "{}", &"x".repeat(129)] {
-            assert!(!is_name(text), "{text}");
+        let wide = "\u{e4}".repeat(64);
+        let names = [
+            "auth0|5f7c",
+            "google-oauth2|1157",
+            "anna+test@example.org",
+            "J\u{f6}rg",
+            "\u{674e}\u{96f7}",
+            "user/42",
+            "a b",
+            "\"",
+            "\\",
+            "{}",
+            "%2F",
+            "<b>",
+            "\u{1f600}",
+            "\u{a0}",
+            "\u{2028}",
+            "__proto__",
+            "null",
+            &wide,
+        ];
+        for name in names {
+            assert!(is_name(name) && !is_bare_name(name) || name == "__proto__" || name == "null", "{name}");
+        }
+        for text in [
+            "",
+            " ",
+            " a",
+            "a ",
+            "a*",
+            "*",
+            "a\nb",
+            "\0",
+            "\u{7f}",
+            "\u{80}",
+            "a\u{9f}",
+            "\t",
+            &(wide.clone() + "x"),
+            &(longest.clone() + "x"),
+        ] {
+            assert!(!is_name(text) && !is_bare_name(text), "{text:?}");
         }
     }
 

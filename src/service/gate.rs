@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::identity::Keys;
-use crate::presence::{Entry, Grants, Name, is_name};
+use crate::presence::{Entry, Grants, NAME_RULE, Name, is_name};
 use crate::reactor::tls::Certified;
 use crate::time::{Now, Tick};
 use crate::wire::http::{Head, Refusal, Response};
@@ -46,8 +46,8 @@ const MISSING: &str = "a token is needed: as ?token=, Authorization: Bearer, the
                        subprotocol bearer.TOKEN";
 const NO_TEXT: &str = "the token is not text";
 const MISSING_CERTIFICATE: &str = "a client certificate is needed: its common name is the user";
-const NAMELESS: &str = "the client certificate's subject has to have one common name, and that has to be a name: 1 to 128 of \
-                        letters, digits, ._:@-";
+const NAMELESS: &str = "the client certificate's subject has to have one common name, and that has to be a name: 1 to 128 \
+                        bytes without control characters and *, and without a space at either end";
 const RUN_OUT: &str = "the client certificate has run out";
 const ALONE: &str = "a subprotocol bearer.TOKEN comes with another one, like rollcall.v1: the server never answers with \
                      the token, and a browser ends a connection that got none of its subprotocols";
@@ -104,7 +104,7 @@ impl Gate {
         let keys = self.keys.as_ref().ok_or_else(|| "the server has no key for tokens".to_owned())?;
         let claims = keys.verify(token, now.unix_millis).map_err(|error| error.to_string())?;
         if !is_name(&claims.user) {
-            return Err("the token's sub is not a name: 1 to 128 of letters, digits, ._:@-".to_owned());
+            return Err(format!("the token's sub is not a name: {NAME_RULE}"));
         }
         let (rooms, info) = (claims.rooms.as_deref(), claims.info.as_deref());
         let grants = Grants::new(rooms, &claims.see, info, claims.expires_millis)?;
@@ -260,7 +260,7 @@ mod tests {
             panic!("anna stays out")
         };
         assert_eq!((&*name, grants.expires_millis, &grants.rooms), ("anna", 5_000, &None));
-        for bad in [shown(None), shown(Some("Anna Keller")), shown(Some("")), None] {
+        for bad in [shown(None), shown(Some("Anna*")), shown(Some("")), None] {
             assert_eq!(admit(&gate, "/ws?user=ben", bad).unwrap_err().status, 403);
         }
         let run_out = Certified { name: Some("anna".to_owned()), until_millis: 1_000 };

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::limits::NAME_BYTES_MAX;
 use crate::presence::command::is_object;
-use crate::presence::is_name;
+use crate::presence::{is_bare_name, is_name};
 
 /// The shapes of a page's own heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Shapes {
         if self.texts.iter().any(|known| known == text) {
             return if text == "ping" { Said::Heartbeat("pong") } else { Said::HeartbeatEcho };
         }
-        if is_name(text) {
+        if is_bare_name(text) {
             return Said::Name(text.to_owned());
         }
         if !is_object(text) {
@@ -188,7 +188,12 @@ mod tests {
             ("u-1001", Said::Name("u-1001".into())),
             (r#"{"id":"a1b2c3"}"#, Said::Name("a1b2c3".into())),
             (r#"{"id":7}"#, Said::Other),
-            (r#"{"id":"not a name"}"#, Said::Other),
+            (r#"{"id":"auth0|5f7c"}"#, Said::Name("auth0|5f7c".into())),
+            (r#"{"id":"J\u00f6rg \"J\""}"#, Said::Name("J\u{f6}rg \"J\"".into())),
+            (r#"{"id":"no name*"}"#, Said::Other),
+            (r#"{"id":"\ud83d"}"#, Said::Other),
+            ("auth0|5f7c", Said::Other),
+            ("J\u{f6}rg", Said::Other),
             (r#"{"event":"heartbeat","time_ms":1}"#, Said::Other),
             ("hello there", Said::Other),
             (r#"["heart"]"#, Said::Other),

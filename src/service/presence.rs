@@ -133,7 +133,7 @@ impl Presence {
             Some(entry) => Some(entry),
             None => user_of_query(head.query())
                 .map(|user| Some(Entry::Open(user)))
-                .map_err(|reason| Response::text(400, reason))?,
+                .map_err(|reason| Response::text(400, &reason))?,
         };
         let version_1 = if subprotocol == Some(SUBPROTOCOL) { Tag::VERSION_1 } else { 0 };
         Ok(Tag::PRESENCE | version_1)

@@ -8,7 +8,7 @@ mod percent;
 mod response;
 
 pub use chunks::Chunks;
-pub use percent::percent_decoded;
+pub use percent::{percent_decoded, query_decoded};
 pub use response::Response;
 
 use crate::limits::HEADERS_MAX;

@@ -21,7 +21,7 @@ fn the_client_keeps_its_word() {
         server.url("/rollcall.js")
     ));
     let Some(passed) = passed.as_array() else { panic!("{passed}") };
-    assert_eq!(passed.len(), 21, "{passed:?}");
+    assert_eq!(passed.len(), 22, "{passed:?}");
 }
 
 /// A page of another origin, which has no policy: every request is answered with it.

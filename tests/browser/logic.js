@@ -410,6 +410,34 @@ async ({ connect }) => {
       same([world.me.state, world.sockets.length], ["stuck", 0], "asks");
       assert(world.heard("stuck")[0].reason.includes("no session"), "and says why");
     },
+    async names_are_text_and_nothing_else() {
+      const names = ["__proto__", "constructor", "toString", "auth0|5f7c", "J\u00f6rg", "\u674e\u96f7", "user/42", "Anna + Maria", "\"\\"];
+      for (const name of names) {
+        const world = new World();
+        const me = world.connect({ user: name });
+        await world.settle();
+        same(new URL(world.socket.url).searchParams.get("user"), name, "in the address");
+        assert(!new URL(world.socket.url).search.includes(" "), "encoded");
+        await world.welcome({ user: name });
+        same(me.user, name, "is me");
+        me.join(name);
+        me.watch([name]);
+        await world.settle();
+        await world.answer("join", { count: 1, epoch: 1, offset: 0 });
+        await world.answer("watch", { users: [{ user: name, state: "online", version: 2, connections: 1 }] });
+        await world.hear({ event: "presence", user: name, state: "away", version: 1 });
+        same(world.heard("presence").length, 0, "is known already");
+        await world.hear({ event: "say", room: name, from: name, data: 1, epoch: 1, offset: 3 });
+        same([world.heard("say")[0].from, world.heard("say")[0].room], [name, name], "said");
+        await world.lose();
+        await world.pass(5000);
+        await world.welcome({ user: name });
+        same([world.sent("join")[0].params.room, world.sent("watch")[0].params.users], [name, [name]], "again");
+        await world.answer("join", { count: 1, epoch: 1, offset: 5 });
+        same(world.heard("rejoin")[0].missed, 2, "where it was");
+        same([{}.state, Object.prototype.version], [undefined, undefined], "nothing else has changed");
+      }
+    },
     async a_listener_that_throws_harms_nobody() {
       const world = new World();
       const me = world.connect();

@@ -167,3 +167,30 @@ fn a_page_without_the_key_asks_for_it_and_takes_it_from_its_address() {
         "document.querySelector('#key').hidden && document.querySelector('#v-messages').textContent !== '–'",
     );
 }
+
+#[test]
+fn a_page_shows_names_of_all_kinds_as_they_are() {
+    let Some(chromium) = found("a page shows names of all kinds as they are") else { return };
+    let _alone = alone();
+    let server = Server::start(&[]);
+    let browser = Browser::start(&chromium, "names");
+    let anna = browser.open(&server.url("/?user=anna&room=user%2F42"));
+    anna.until("window.rollcall?.state === 'open'");
+    for (encoded, name) in [
+        ("auth0%7C5f7c", "auth0|5f7c"),
+        ("J%C3%B6rg+%22x%22", "Jörg \"x\""),
+        ("%E6%9D%8E%E9%9B%B7", "李雷"),
+        ("__proto__", "__proto__"),
+    ] {
+        let tab = browser.open(&server.url(&format!("/?user={encoded}&room=user%2F42")));
+        tab.until(&format!("window.rollcall?.user === {name:?}"));
+        anna.front();
+        anna.until(&format!(
+            "[...document.querySelectorAll('.row')].some((row) => row.dataset.user === {name:?} && row.innerText.includes({name:?}))"
+        ));
+    }
+    anna.eval("rollcall.join('__proto__').then(() => rollcall.say('user/42', { text: 'hello' })); true");
+    anna.until("document.querySelector('#rooms [aria-selected=true]').innerText.includes('user/42')");
+    anna.until("document.querySelector('#talk').innerText.includes('hello')");
+    assert!(anna.complaints().is_empty(), "{:#?}", anna.complaints());
+}

@@ -4,6 +4,7 @@
 mod api;
 pub(crate) mod client;
 mod deflate;
+mod names;
 mod presence;
 mod relayed;
 mod zoo;

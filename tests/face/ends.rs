@@ -132,7 +132,7 @@ fn ends(key: &str) -> Option<Vec<(&'static str, End)>> {
         ],
         "deflate" => vec![("off", Starts), ("shared", Starts), ("per-connection", Starts)],
         "max-memory" => vec![("0B", Starts), ("1B", Starts), ("17179869183GiB", Starts)],
-        "drop-oldest" => vec![("*", Starts), ("room", Starts), ("a b", Says("neither a room's name"))],
+        "drop-oldest" => vec![("*", Starts), ("a room", Starts), ("a*b", Says("neither a room's name"))],
         "log" => vec![("text", Starts), ("json", Would)],
         "log-level" => vec![("error", Starts), ("trace", Starts)],
         _ => return None,

@@ -6,7 +6,7 @@ const LONGEST: usize = 3_000;
 const BYTES: [u8; 16] =
     [0, 1, 2, 0x7d, 0x7e, 0x7f, 0x80, 0x81, 0x88, 0x89, 0xfe, 0xff, b'\r', b'\n', b'"', b' '];
 /// Words that mean something to one of the targets.
-const WORDS: [&[u8]; 24] = [
+const WORDS: [&[u8]; 25] = [
     b"\r\n",
     b"\r\n\r\n",
     b"\n\n",
@@ -28,6 +28,7 @@ const WORDS: [&[u8]; 24] = [
     br#""cmd":"watch""#,
     br#""params":{"users":["anna","ben"]}"#,
     br#""room":"r""#,
+    br#""room":"\u0022\\|\u00e4""#,
     b"\\u0000",
     b"9223372036854775808",
     b"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",

@@ -113,7 +113,7 @@ fn what_is_wrong_with_a_key_is_said_in_one_line() {
         (&["config", "check", "--token-public-key", "/nowhere/key.pem"], "/nowhere/key.pem can't be read"),
         (&["--auth", "late"], "tokens need a key"),
         (&["--listen", "0.0.0.0:0"], "--token-secret-file"),
-        (&["token", "--user", "a b", "--token-secret-file", &short], "--user NAME"),
+        (&["token", "--user", "a*", "--token-secret-file", &short], "--user NAME"),
         (&["token", "--token-secret-file", &short], "--user NAME"),
         (&["token", "--user", "anna"], "--new-secret"),
         (&["token", "--user", "anna", "--token-secret-file", &short], "32 are the least"),

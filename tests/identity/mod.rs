@@ -3,7 +3,7 @@
 
 mod binary;
 mod refusals;
-mod server;
+pub(crate) mod server;
 mod tokens;
 
 use rollcall::identity::{Key, SigningKey};

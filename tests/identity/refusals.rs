@@ -35,7 +35,7 @@ fn a_bad_token_is_told_to_who_can_hear_it_and_answered_401_to_others() {
             (Some("garbage"), "not a JSON Web Token"),
             (Some(&*long), "over 4 KiB"),
             (Some(&*expired), "has expired"),
-            (Some(&*signed(&claims("a b"))), "not a name"),
+            (Some(&*signed(&claims("a*"))), "not a name"),
         ] {
             let target = token.map_or("/ws".to_owned(), |token| format!("/ws?token={token}"));
             for offered in ["rollcall.v1", "chat, rollcall.v1"] {

@@ -160,9 +160,14 @@ fn a_connection_is_in_so_many_rooms_and_watches_so_many() {
 fn names_and_infos_have_their_lengths() {
     let mut world = World::new(3, Rules::default());
     let c = world.open(0, Some("ann"));
-    for (name, expected) in
-        [("x".repeat(128), 200), ("x".repeat(129), 400), ("ä".to_owned(), 400), (String::new(), 400)]
-    {
+    for (name, expected) in [
+        ("x".repeat(128), 200),
+        ("ä".repeat(64), 200),
+        ("ä".repeat(65), 400),
+        ("x".repeat(129), 400),
+        ("a*".to_owned(), 400),
+        (String::new(), 400),
+    ] {
         assert_eq!(code(&mut world, c, &Ask::Join(name.clone())), expected, "{name}");
         assert_eq!(code(&mut world, c, &Ask::Presence(vec![name])), expected);
     }

@@ -1,6 +1,6 @@
 //! Settings that are lists or counts of others: addresses, proxies, rooms, subprotocols.
 
-use crate::presence::is_name;
+use crate::presence::Pattern;
 use crate::reactor;
 use crate::wire::forwarded::Network;
 
@@ -28,9 +28,7 @@ impl Check<'_> {
     /// Names of rooms, or prefixes and a `*`.
     pub(super) fn rooms(&self, key: &str, patterns: Option<Vec<String>>) -> Result<Vec<String>, String> {
         let patterns = patterns.unwrap_or_default();
-        let names =
-            |pattern: &String| pattern == "*" || is_name(pattern.strip_suffix('*').unwrap_or(pattern));
-        match patterns.iter().find(|pattern| !names(pattern)) {
+        match patterns.iter().find(|pattern| Pattern::new(pattern).is_none()) {
             Some(pattern) => {
                 Err(self.at(key, &format!("`{pattern}` is neither a room's name nor a prefix and `*`")))
             }

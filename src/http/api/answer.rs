@@ -1,7 +1,8 @@
-//! Replies as JSON. Names need no escaping; `info` is JSON that was checked when it came in.
+//! Replies as JSON. Names are quoted as text; `info` is JSON that was checked when it came in.
 
 use std::fmt::Write as _;
 
+use crate::json::{Quoted, QuotedOrNull};
 use crate::limits::API_ERROR_BYTES_MAX;
 use crate::presence::admin::{Listing, Reply};
 use crate::presence::envelope::Place;
@@ -18,7 +19,8 @@ pub(crate) fn response(reply: Reply) -> Response {
         Reply::Told(delivered) => format!(r#"{{"delivered":{delivered}}}"#),
         Reply::Disconnected(connections) => format!(r#"{{"disconnected":{connections}}}"#),
         Reply::Rooms(page) => {
-            let room = |(room, count): &(Name, usize)| format!(r#"{{"room":"{room}","count":{count}}}"#);
+            let room =
+                |(room, count): &(Name, usize)| format!(r#"{{"room":{},"count":{count}}}"#, Quoted(room));
             format!(r#"{{"rooms":[{}],"next":{}}}"#, all(page.rows.iter(), room), next(&page))
         }
         Reply::Members(page, views) => {
@@ -26,9 +28,9 @@ pub(crate) fn response(reply: Reply) -> Response {
             let last = page.users.last().filter(|_| page.more);
             format!(
                 r#"{{"room":{},"count":{count},"epoch":{epoch},"offset":{offset},"users":[{}],"next":{}}}"#,
-                quoted(page.room.as_ref()),
+                QuotedOrNull(page.room.as_deref()),
                 all(views.iter(), user),
-                quoted(last)
+                QuotedOrNull(last.map(|last| &**last))
             )
         }
         Reply::Said(Place { epoch, offset, .. }) => format!(r#"{{"epoch":{epoch},"offset":{offset}}}"#),
@@ -48,8 +50,7 @@ pub(crate) fn response(reply: Reply) -> Response {
 /// A refusal.
 pub(crate) fn error(status: u16, error: &str) -> Response {
     let error = &error[..error.floor_char_boundary(API_ERROR_BYTES_MAX)];
-    let error = serde_json::to_string(error).unwrap_or_default();
-    let response = json(status, format!(r#"{{"error":{error}}}"#));
+    let response = json(status, format!(r#"{{"error":{}}}"#, Quoted(error)));
     if status == 503 { response.with("Retry-After", "1") } else { response }
 }
 
@@ -62,7 +63,8 @@ pub(crate) fn json(status: u16, mut body: String) -> Response {
 fn user((user, view): &(Name, View)) -> String {
     let known = |millis: u64| if millis == 0 { "null".to_owned() } else { millis.to_string() };
     let mut json = format!(
-        r#"{{"user":"{user}","state":"{}","since_ms":{},"last_seen_ms":{},"connections":{},"version":{},"info":{}"#,
+        r#"{{"user":{},"state":"{}","since_ms":{},"last_seen_ms":{},"connections":{},"version":{},"info":{}"#,
+        Quoted(user),
         view.state.name(),
         known(view.since_millis),
         known(view.last_seen_millis),
@@ -81,10 +83,6 @@ fn all<'a, T: 'a>(rows: impl Iterator<Item = &'a T>, row: impl Fn(&T) -> String)
     rows.map(row).collect::<Vec<_>>().join(",")
 }
 
-fn next<T>(page: &Listing<T>) -> String {
-    quoted(page.next.as_ref())
-}
-
-fn quoted(name: Option<&Name>) -> String {
-    name.map_or_else(|| "null".to_owned(), |name| format!("\"{name}\""))
+fn next<T>(page: &Listing<T>) -> QuotedOrNull<'_> {
+    QuotedOrNull(page.next.as_deref())
 }

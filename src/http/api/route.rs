@@ -11,8 +11,8 @@ use crate::json;
 use crate::limits::{CLOSE_REASON_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
 use crate::presence::admin::Ask;
 use crate::presence::command::is_object;
-use crate::presence::{Name, State, is_name};
-use crate::wire::http::{Head, Response, percent_decoded};
+use crate::presence::{NAME_RULE, Name, State, is_name};
+use crate::wire::http::{Head, Response, percent_decoded, query_decoded};
 
 /// Why a request is not done.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -147,26 +147,31 @@ pub(crate) fn route(head: &Head<'_>, body: &[u8]) -> Result<Route, Refused> {
         Path::Stats => return Ok(Route::Figures(Figures::Stats)),
         Path::Memory => return Ok(Route::Figures(Figures::Memory)),
         Path::Users => Ask::Users { state: query.state, limit: query.limit, after: query.after },
-        Path::User(user) => Ask::User { user: name("user", user)? },
-        Path::Tell(user) => Ask::Tell { user: name("user", user)?, data: body.data()? },
-        Path::Disconnect(user) => Ask::Disconnect { user: name("user", user)?, reason: body.reason()? },
-        Path::Rooms => Ask::Rooms { limit: query.limit, after: query.after },
-        Path::Room(room) => {
-            Ask::Members { room: name("room", room)?, limit: query.limit, after: query.after }
+        Path::User(user) => Ask::User { user: name("user", percent_decoded(user))? },
+        Path::Tell(user) => Ask::Tell { user: name("user", percent_decoded(user))?, data: body.data()? },
+        Path::Disconnect(user) => {
+            Ask::Disconnect { user: name("user", percent_decoded(user))?, reason: body.reason()? }
         }
-        Path::Say(room) => Ask::Say { room: name("room", room)?, data: body.data()? },
-        Path::Bring(room, joins) => Ask::Bring { room: name("room", room)?, user: body.user()?, joins },
+        Path::Rooms => Ask::Rooms { limit: query.limit, after: query.after },
+        Path::Room(room) => Ask::Members {
+            room: name("room", percent_decoded(room))?,
+            limit: query.limit,
+            after: query.after,
+        },
+        Path::Say(room) => Ask::Say { room: name("room", percent_decoded(room))?, data: body.data()? },
+        Path::Bring(room, joins) => {
+            Ask::Bring { room: name("room", percent_decoded(room))?, user: body.user()?, joins }
+        }
         Path::Broadcast => Ask::Broadcast { data: body.data()? },
     }))
 }
 
-/// A name as it stands in a path or a query.
-fn name(what: &str, encoded: &str) -> Result<Name, Refused> {
-    let Some(decoded) = percent_decoded(encoded) else {
-        return Err(Refused::new(
-            400,
-            format!("the {what}'s name has a bad escape: % takes two hexadecimal digits"),
-        ));
+/// A name that stood in a path or a query; `None`: it could not be decoded.
+fn name(what: &str, decoded: Option<String>) -> Result<Name, Refused> {
+    let Some(decoded) = decoded else {
+        let error =
+            format!("the {what}'s name has a bad escape: %XX is a byte of UTF-8, in hexadecimal digits");
+        return Err(Refused::new(400, error));
     };
     checked(what, &decoded)
 }
@@ -175,7 +180,7 @@ fn checked(what: &str, name: &str) -> Result<Name, Refused> {
     if is_name(name) {
         return Ok(name.into());
     }
-    Err(Refused::new(400, format!("the {what}'s name has to be 1 to 128 of letters, digits, ._:@-")))
+    Err(Refused::new(400, format!("the {what}'s name has to be {NAME_RULE}")))
 }
 
 struct Query {
@@ -193,7 +198,7 @@ impl Query {
                 ("after", value) if pages => {
                     read.after = Some(value)
                         .filter(|value| !value.is_empty())
-                        .map(|value| name("`after`", value))
+                        .map(|value| name("`after`", query_decoded(value)))
                         .transpose()?;
                 }
                 ("limit", value) if pages => read.limit = limit(value)?,
@@ -317,6 +322,13 @@ mod tests {
                 r#"Users { state: Some(Away), limit: 7, after: Some("a@b") }"#,
             ),
             ("HEAD /api/v1/users/anna%2Eb", "", r#"User { user: "anna.b" }"#),
+            ("GET /api/v1/users/user%2F42", "", r#"User { user: "user/42" }"#),
+            ("GET /api/v1/users/auth0%7C5+f%2B", "", r#"User { user: "auth0|5+f+" }"#),
+            (
+                "GET /api/v1/users?after=a+b%2B",
+                "",
+                r#"Users { state: None, limit: 100, after: Some("a b+") }"#,
+            ),
             (
                 "POST /api/v1/users/anna/tell",
                 r#"{"data": [1,  2] }"#,
@@ -384,7 +396,10 @@ mod tests {
             ("GET /api/v2/users", "", 404, "README"),
             ("GET /api/v1/users/", "", 400, "1 to 128"),
             ("GET /api/v1/users/a/b", "", 404, "README"),
-            ("GET /api/v1/users/a%2Fb", "", 400, "1 to 128"),
+            ("GET /api/v1/users/a%2A", "", 400, "1 to 128"),
+            ("GET /api/v1/users/a%0Ab", "", 400, "control characters"),
+            ("GET /api/v1/users/%20a", "", 400, "a space at either end"),
+            ("GET /api/v1/users/%C3", "", 400, "bad escape"),
             ("GET /api/v1/users/a%4", "", 400, "bad escape"),
             ("GET /api/v1/users?limit=0", "", 400, "1 to 256"),
             ("GET /api/v1/users?limit=257", "", 400, "1 to 256"),
@@ -405,7 +420,7 @@ mod tests {
             ("POST /api/v1/users/a/tell", &deep, 400, "`data` is more than 32 deep"),
             ("POST /api/v1/rooms/r/say", r#"{"data":-1e400}"#, 400, "`data` has a number"),
             ("POST /api/v1/rooms/r/join", "{}", 400, "`user` is missing"),
-            ("POST /api/v1/rooms/r/join", r#"{"user":"a b"}"#, 400, "1 to 128"),
+            ("POST /api/v1/rooms/r/join", r#"{"user":"a*"}"#, 400, "1 to 128"),
         ] {
             let (got, error) = ask(line, body).expect_err(line);
             assert!(got == status && error.contains(part), "{line}: {got} {error}");

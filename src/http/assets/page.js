@@ -29,6 +29,9 @@ function newName() {
     pick("badger beaver crane dolphin falcon finch fox hare heron ibis lark lynx marten otter owl puffin raven robin seal swan")}`;
 }
 
+const NAME_RULE = "any text of up to 128 bytes without *";
+const isName = (text) => text !== "" && new TextEncoder().encode(text).length <= 128 && !/[\u0000-\u001f\u007f-\u009f*]/.test(text);
+
 let name = query.get("user") || stored("name") || newName();
 store("name", name);
 
@@ -334,7 +337,7 @@ function newRow(rows) {
 
 function fresh(row, person) {
   row.person = person;
-  const parts = person.user.split(/[-._:@]+/).filter(Boolean);
+  const parts = person.user.split(/[-._:@|+/ ]+/).filter(Boolean).map((part) => [...part]);
   row.face.textContent = ((parts[0]?.[0] ?? "?") + (parts[1]?.[0] ?? parts[0]?.[1] ?? "")).toUpperCase();
   row.face.style.background = `hsl(${hue(person.user)} 42% 46%)`;
   row.wave.title = `Wave at ${person.user}`;
@@ -610,12 +613,12 @@ function drawRooms() {
 }
 
 const adder = element("input", $("rooms"));
-Object.assign(adder, { placeholder: "+ room", maxLength: 128, title: "Join another room: letters, digits and . _ : @ -", autocomplete: "off" });
+Object.assign(adder, { placeholder: "+ room", maxLength: 128, title: "Join another room", autocomplete: "off" });
 adder.setAttribute("aria-label", "Join a room");
 adder.onkeydown = (event) => {
   if (event.key !== "Enter" || !adder.value.trim()) return;
   const name = adder.value.trim();
-  if (!/^[A-Za-z0-9._:@-]{1,128}$/.test(name)) return toast("A room's name is made of letters, digits and . _ : @ - only.");
+  if (!isName(name)) return toast(`A room's name is ${NAME_RULE}.`);
   adder.value = "";
   if (!rooms.has(name)) { rooms.set(name, { count: 0, talk: [], unread: 0 }); enter(name); }
   room = name;
@@ -701,7 +704,7 @@ $("me").onsubmit = (event) => {
 };
 $("name").onchange = () => {
   const wanted = $("name").value.trim();
-  if (!$("name").checkValidity() || !wanted) return toast("A name is made of letters, digits and . _ : @ - only.");
+  if (!isName(wanted)) return toast(`A name is ${NAME_RULE}.`);
   if (wanted === name) return;
   name = wanted;
   store("name", name);

@@ -57,7 +57,10 @@ export interface Answer {
 export interface Options {
   /** Default: `/ws` of the server that this module came from. */
   url?: string | URL;
-  /** Who this is, on a server that takes people at their word (`--auth none`). */
+  /**
+   * Who this is, on a server that takes people at their word (`--auth none`). Names of users and rooms are 1 to 128 bytes of
+   * UTF-8 without control characters and `*`, and without a space at either end; they are compared byte by byte.
+   */
   user?: string;
   /** A token, or what gets one: before each connection, and before it is over. */
   token?: string | ((why: "connect" | "renew") => string | undefined | Promise<string | undefined>);

@@ -1,19 +1,17 @@
 //! Who a client says it is in the query of its request.
 
-use crate::presence::{Name, is_name};
-use crate::wire::http::percent_decoded;
+use crate::presence::{NAME_RULE, Name, is_name};
+use crate::wire::http::query_decoded;
 
 /// Who the query says it is: `user`, else `userid`, else `id`; empty ones don't count.
-pub(super) fn user_of_query(query: &str) -> Result<Option<Name>, &'static str> {
+pub(super) fn user_of_query(query: &str) -> Result<Option<Name>, String> {
     for key in ["user", "userid", "id"] {
         let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         let Some((_, value)) = pairs.find(|(name, value)| *name == key && !value.is_empty()) else {
             continue;
         };
-        let name = percent_decoded(value).filter(|name| is_name(name));
-        return name
-            .map(|name| Some(name.into()))
-            .ok_or("a user's name is 1 to 128 of letters, digits, ._:@-");
+        let name = query_decoded(value).filter(|name| is_name(name));
+        return name.map(|name| Some(name.into())).ok_or_else(|| format!("a user's name is {NAME_RULE}"));
     }
     Ok(None)
 }
@@ -31,7 +29,11 @@ mod tests {
         assert_eq!(user("id=c&userid=b&user=a"), Ok(Some("a".into())));
         assert_eq!(user("user=&id=c"), Ok(Some("c".into())));
         assert_eq!(user("user=a%40b"), Ok(Some("a@b".into())));
-        for query in ["user=a%20b", "user=%4", "user=%zz", "user=%ff", "user=%+f", "id=%22"] {
+        assert_eq!(user("user=Anna+Maria"), Ok(Some("Anna Maria".into())), "as URLSearchParams has it");
+        assert_eq!(user("id=auth0%7C5f%2B7"), Ok(Some("auth0|5f+7".into())));
+        for query in
+            ["user=a%00b", "user=%4", "user=%zz", "user=%ff", "user=%+f", "id=%2a", "user=+a", "id=a%20"]
+        {
             assert!(user(query).is_err(), "{query}");
         }
     }

@@ -11,6 +11,13 @@ pub fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
+/// The same of a value in a query, where a `+` is a space, as forms, `URLSearchParams` and the libraries of most languages write
+/// it (WHATWG URL §5.1); a plus is `%2B` there.
+#[must_use]
+pub fn query_decoded(text: &str) -> Option<String> {
+    percent_decoded(&text.replace('+', " "))
+}
+
 fn digit(byte: u8) -> Option<u8> {
     let digit = char::from(byte).to_digit(16)?;
     u8::try_from(digit).ok()
@@ -31,6 +38,7 @@ mod tests {
         ] {
             assert_eq!(percent_decoded(text).as_deref(), decoded, "{text}");
         }
+        assert_eq!(query_decoded("a+b%2Bc%20d").as_deref(), Some("a b+c d"));
         for text in ["%", "%4", "a%", "%zz", "%+f", "%ff", "%C3"] {
             assert_eq!(percent_decoded(text), None, "{text}");
         }
