@@ -123,7 +123,7 @@ pub struct Edge {
     looked: Tick,
     /// The slot from which on the ends of tokens are still to be looked at, since the clock has stepped ahead.
     unlooked: Option<usize>,
-    /// Where sight is restricted: what is known of those who are watched.
+    /// Where sight is restricted: what is known of those who are watched and are there.
     sights: HashMap<Name, View>,
     restricted: bool,
     /// Memory is short: nothing may grow.

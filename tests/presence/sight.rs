@@ -241,23 +241,62 @@ fn a_clock_that_steps_back_lets_tokens_last() {
     assert_eq!(closings(&world), [Some(4401), None, None]);
 }
 
-#[test]
-fn what_watches_took_is_given_back_when_they_are_gone() {
-    let mut world =
-        World::new(1, Rules { restricted: true, commands_per_second: 100_000, ..Rules::default() });
-    let before = world.nodes[0].edge().bytes();
-    for n in 0..40 {
-        let c = world.open_seeing(0, "ann", &["*"]);
+/// Clients of a worker that watch 1,024 users each, none of whom the others do.
+fn watchers(
+    world: &mut World,
+    clients: usize,
+    see: Option<&[&str]>,
+    name: impl Fn(usize) -> String,
+) -> Vec<usize> {
+    let name = &name;
+    let watch = |n: usize| {
+        let c = match see {
+            Some(see) => world.open_seeing(0, "ann", see),
+            None => world.open(0, Some("ann")),
+        };
         for part in 0..4 {
-            let users = (0..256).map(|user| format!("u{n}.{part}.{user}")).collect();
+            let users = (0..256).map(|user| name(1_024 * n + 256 * part + user)).collect();
             world.ask(c, &Ask::Watch { users, suspect: false });
             world.settle();
         }
-    }
+        c
+    };
+    (0..clients).map(watch).collect()
+}
+
+#[test]
+fn what_watches_took_is_given_back_when_they_are_gone() {
+    let rules = Rules { restricted: true, commands_per_second: 100_000, ..Rules::default() };
+    let mut world = World::new(1, rules);
+    let known: Vec<usize> = (0..4_096).map(|n| world.open_seeing(0, &format!("u{n}"), &[])).collect();
+    world.settle();
+    let before = world.nodes[0].edge().bytes();
+    let clients = watchers(&mut world, 4, Some(&["*"]), |n| format!("u{n}"));
     let held = world.nodes[0].edge().bytes();
-    (0..40).for_each(|c| world.close(c, Reason::Closed));
+    clients.into_iter().for_each(|c| world.close(c, Reason::Closed));
     world.settle();
     world.nodes[0].give_back();
     let after = world.nodes[0].edge().bytes();
-    assert!(held > before + 4_000_000 && after < before + 200_000, "{before}, {held}, {after} bytes");
+    assert!(held > before + 800_000 && after < before + 200_000, "{before}, {held}, {after} bytes");
+    known.into_iter().for_each(|c| world.close(c, Reason::Closed));
+}
+
+#[test]
+fn a_watch_of_a_stranger_takes_no_more_where_sight_is_restricted() {
+    const WATCHES: usize = 8 * 1_024;
+    let taken = |workers: u16, restricted: bool| {
+        let rules = Rules { restricted, commands_per_second: 100_000, ..Rules::default() };
+        let mut world = World::new(workers, rules);
+        let bytes = |world: &World| -> usize {
+            world.nodes.iter().map(|node| node.edge().bytes() + node.users().bytes()).sum()
+        };
+        let before = bytes(&world);
+        watchers(&mut world, 8, restricted.then_some(&["*"][..]), |n| format!("stranger-{n:07}"));
+        (bytes(&world) - before) / WATCHES
+    };
+    for workers in [1, 3] {
+        let (open, restricted) = (taken(workers, false), taken(workers, true));
+        println!("{open} and {restricted} bytes a watch, {workers} workers");
+        assert!(open <= 300 && restricted <= open + 16, "{open} and {restricted} bytes a watch");
+    }
 }

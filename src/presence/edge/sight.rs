@@ -84,8 +84,22 @@ impl Edge {
         if view.rooms.is_some()
             && let Some((_, user)) = self.watches.find(user)
         {
-            self.sights.insert(user.clone(), view.clone());
+            let user = user.clone();
+            self.put_sight(&user, view);
         }
+    }
+
+    /// Keeps a view in the place of the one before, and returns that. Of a user who is offline and in no room nothing is kept,
+    /// since there is nothing to tell of who comes into sight or goes out of it: most whom anybody can name are such.
+    fn put_sight(&mut self, user: &Name, view: &View) -> View {
+        let is_gone = view.state == State::Offline && view.plain == State::Offline;
+        let is_nowhere = view.rooms.as_ref().is_some_and(|rooms| rooms.is_empty());
+        let before = if is_gone && is_nowhere {
+            self.sights.remove(user)
+        } else {
+            self.sights.insert(user.clone(), view.clone())
+        };
+        before.unwrap_or_else(|| View { rooms: Some(Arc::default()), ..View::default() })
     }
 
     /// A watched user has changed, or where they are: who sees them is told of the change, who no longer does of that,
@@ -97,7 +111,7 @@ impl Edge {
         (plain, full): (Option<F>, Option<F>),
         out: &mut Outgoing<F>,
     ) {
-        let before = self.sights.insert(user.clone(), view.clone());
+        let before = self.put_sight(user, view);
         out.spend(self.watches.members(group).len(), cost::SIGHT_NANOS);
         let (mut told, mut met, mut lost) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()], Vec::new());
         for member in self.watches.members(group) {
@@ -108,7 +122,7 @@ impl Edge {
             if !member.active {
                 continue;
             }
-            let was = before.as_ref().is_some_and(|before| self.sees(member.slot, user, before));
+            let was = self.sees(member.slot, user, &before);
             match (was, self.sees(member.slot, user, view)) {
                 (true, true) => told[kind].push(seat.link),
                 (false, true) => met[kind].push(seat.link),
@@ -124,7 +138,7 @@ impl Edge {
         for (links, suspect) in met.into_iter().zip([false, true]).filter(|(links, _)| !links.is_empty()) {
             publish(links, encode(suspect), about(), out);
         }
-        if before.is_some_and(|before| before.plain != State::Offline) {
+        if before.plain != State::Offline {
             publish(lost, Some(F::encode(&hidden(user, view))), about(), out);
         }
     }
