@@ -164,8 +164,8 @@ pub const MAILBOX_MAX: usize = 65_536;
 /// Bytes of such mail, what letters share counted for each, one letter apart. Past it: the same. As much again may be what the
 /// worker has taken out and is at.
 pub const MAILBOX_BYTES_MAX: usize = 32 << 20;
-/// Bytes of messages of which not all has come, over all connections of a server. Past it one that wants more is closed with
-/// 1013: it can't be put off, since nothing says when the others' will be whole.
+/// Bytes of messages and requests of which not all has come, over all connections of a server. Past it one that wants more is
+/// closed with 1013, or answered 503: it can't be put off, since nothing says when the others' will be whole.
 pub const HALF_READ_BYTES_MAX: usize = 256 << 20;
 /// What a connection must hold of those to be counted: most that is cut in two on its way is less.
 pub const HALF_READ_BYTES_MIN: usize = 16 << 10;

@@ -97,8 +97,8 @@ pub struct Config {
     pub messages: MessageLimits,
     /// Compression.
     pub deflate: Deflate,
-    /// Bytes of half messages over all connections, twice the longest message at the least. Past it one that wants more is closed
-    /// with 1013, where it holds [`HALF_READ_BYTES_MIN`](crate::limits::HALF_READ_BYTES_MIN).
+    /// Bytes of half messages and requests over all connections, twice the longest message at the least. Past it one that wants more is
+    /// closed with 1013, or answered 503, where it holds [`HALF_READ_BYTES_MIN`](crate::limits::HALF_READ_BYTES_MIN).
     pub half_read_bytes_max: usize,
     /// Bytes of a request head.
     pub max_head_bytes: usize,

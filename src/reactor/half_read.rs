@@ -1,5 +1,5 @@
-//! Messages of which not all has come. Each may be as long as `--max-message` has it; this bounds what they hold together, over
-//! all connections of all workers.
+//! Messages and requests of which not all has come. Each may be as long as its own limit has it; this bounds what they hold
+//! together, over all connections of all workers.
 //!
 //! The one that wants more past the bound ends, and no other: to find the one that holds most takes a walk over all connections,
 //! and no worker can end another's.
@@ -13,9 +13,11 @@ use crate::reactor::core::Core;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
+use crate::reactor::tls::side::Link;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::wire::close::{Close, CloseCode};
+use crate::wire::http::Refusal;
 
 /// A worker's connections that hold [`HALF_READ_BYTES_MIN`] or more of what is half read.
 #[derive(Debug, Default)]
@@ -33,19 +35,15 @@ impl HalfRead {
 
     /// A connection holds so much now. Puts `all` right; says whether this is more than before.
     pub(crate) fn set(&mut self, id: ConnId, bytes: usize, all: &AtomicUsize) -> bool {
-        let before = if bytes < HALF_READ_BYTES_MIN {
-            let before = self.held.remove(&id.key).unwrap_or(0);
-            all.fetch_sub(before, Relaxed);
-            self.held.shrink_to(2 * self.held.len());
+        if bytes < HALF_READ_BYTES_MIN {
+            if let Some(before) = self.held.remove(&id.key) {
+                all.fetch_sub(before, Relaxed);
+                self.held.shrink_to(2 * self.held.len());
+            }
             return false;
-        } else {
-            self.held.insert(id.key, bytes).unwrap_or(0)
-        };
-        if bytes >= before {
-            all.fetch_add(bytes - before, Relaxed);
-        } else {
-            all.fetch_sub(before - bytes, Relaxed);
         }
+        let before = self.held.insert(id.key, bytes).unwrap_or(0);
+        all.fetch_add(bytes.wrapping_sub(before), Relaxed);
         bytes > before
     }
 
@@ -57,8 +55,10 @@ impl HalfRead {
     }
 }
 
+const TOO_MUCH: &str = "too much is half received at once: send it again later";
+
 impl<M> Core<M> {
-    /// Bytes of what was read of an open connection and is not served.
+    /// Bytes of what was read of a connection and is not served.
     fn half_read_bytes(&self, id: ConnId) -> usize {
         let conn = self.get(id).map_or(0, Conn::half_read_bytes);
         conn + self.deflate.half_bytes(id) + self.unserved.bytes_of(id)
@@ -67,7 +67,7 @@ impl<M> Core<M> {
     /// What would be free without the connection: its backlog, what it shares with others included, and what was read of it.
     pub(crate) fn burden(&self, id: ConnId) -> usize {
         let conn = self.get(id).map_or(0, Conn::burden);
-        let tls = self.tls_link(id).map_or(0, |link| link.held_bytes());
+        let tls = self.tls_link(id).map_or(0, Link::held_bytes);
         conn + tls + self.deflate.bytes_of(id) + self.unserved.bytes_of(id)
     }
 }
@@ -80,11 +80,15 @@ impl<N: Net, S: Service> Worker<N, S> {
         let all = &core.fleet.half_read;
         let has_grown = core.half_read.set(id, bytes, all);
         let most = core.config.half_read_bytes_max.max(2 * core.config.messages.max_message_bytes);
-        if has_grown && all.load(Relaxed) > most {
-            let close = Close::new(CloseCode::TRY_AGAIN, "too many long messages are under way");
-            self.end(id, &close, Cause::Slow);
-            self.forget_half_read(id);
+        let is_over = has_grown && all.load(Relaxed) > most;
+        match core.get(id).filter(|_| is_over).map(|conn| &conn.protocol) {
+            None => return,
+            // What stands behind a request that is not answered has a bound of its own, and an answer to it would be that one's.
+            Some(Protocol::Http(http)) if http.as_ref().is_none_or(|http| http.is_waiting()) => return,
+            Some(Protocol::Http(_)) => self.reject(id, &Refusal { status: 503, reason: TOO_MUCH }),
+            Some(_) => self.end(id, &Close::new(CloseCode::TRY_AGAIN, TOO_MUCH), Cause::Slow),
         }
+        self.forget_half_read(id);
     }
 
     /// The connection is read no more: lets go of what was read and not served.

@@ -110,7 +110,13 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     pub(crate) fn input(&mut self, id: ConnId, bytes: &mut [u8]) {
         match self.core.get(id).map(|conn| conn.life) {
-            Some(Life::Http) => self.first_input(id, bytes),
+            Some(Life::Http) => {
+                self.first_input(id, bytes);
+                let held = self.core.get(id).map_or(0, Conn::half_read_bytes);
+                if self.core.half_read.concerns(held) {
+                    self.weigh_half_read(id);
+                }
+            }
             Some(Life::Open | Life::Closing) => self.frames(id, bytes),
             Some(Life::Ending | Life::Lingering) | None => {}
         }

@@ -103,6 +103,11 @@ impl Http {
         self.progress.waiting.is_some() && self.buffer.len() >= PIPELINE_BYTES_MAX
     }
 
+    /// Whether an answer is waited for.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.progress.waiting.is_some()
+    }
+
     /// Whether requests wait for the connection's next share of a turn.
     pub(crate) fn is_put_off(&self) -> bool {
         self.progress.put_off
@@ -272,16 +277,10 @@ impl<N: Net, S: Service> Worker<N, S> {
             return Step::More;
         }
         let now = self.core.now.tick;
-        let late = self
-            .core
-            .get(id)
-            .is_some_and(|conn| !conn.flags.has(Flag::Served) && now.has_reached(conn.deadline));
-        if late {
-            return self.refuse(
-                id,
-                method_of(input),
-                &Refusal { status: 408, reason: "the request took too long" },
-            );
+        let is_late = |conn: &Conn| !conn.flags.has(Flag::Served) && now.has_reached(conn.deadline);
+        if self.core.get(id).is_some_and(is_late) {
+            let refusal = Refusal { status: 408, reason: "the request took too long" };
+            return self.refuse(id, method_of(input), &refusal);
         }
         let max = self.core.config.max_head_bytes;
         let head_len = match http::head_len(input, progress.scanned) {

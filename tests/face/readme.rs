@@ -119,7 +119,7 @@ fn the_limits_are_those_of_the_code() {
         ("bytes of such mail", size(limits::MAILBOX_BYTES_MAX)),
         ("mail that a worker holds back, in bytes", size(limits::HELD_BACK_BYTES_MAX)),
         (
-            "bytes of such messages, of all connections together",
+            "bytes of such messages, and of requests, of all connections together",
             format!("{}, or twice the longest message", size(limits::HALF_READ_BYTES_MAX)),
         ),
         ("payload from which on a message is compressed", format!("{} bytes", limits::DEFLATE_BYTES_MIN)),

@@ -1,5 +1,5 @@
-//! Messages of which not all has come: what they hold together is bounded, on every wire, and who holds much of them ends first
-//! where memory is short.
+//! Messages and requests of which not all has come: what they hold together is bounded, on every wire, and who holds much of
+//! them ends first where memory is short.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use rollcall::wire::frame::Opcode;
 
 use super::kit::{Recorder, Stage, close_frame, config, frames, masked, seconds};
 use super::script::{Script, mailboxes};
-use super::wires::{Line, Scene, noise, on_every_wire};
+use super::wires::{CARRIERS, Line, Scene, noise, on_every_wire};
 
 const MESSAGE_BYTES: usize = 40_000;
 /// What all may hold.
@@ -43,7 +43,7 @@ fn half_messages_are_bounded_together_and_who_wants_more_comes_again_later() {
             assert!(lines.len() < 8, "nobody is told that it is too much");
         };
         assert!(lines.len() >= 2, "{} had room", lines.len());
-        let told = close_frame(1013, "too many long messages are under way");
+        let told = close_frame(1013, "too much is half received at once: send it again later");
         assert_eq!(refused, super::kit::frames(&told));
         let held = scene.stage.worker.held_bytes();
         assert!(held < MOST + MESSAGE_BYTES, "{held} bytes are held");
@@ -69,6 +69,44 @@ fn half_messages_are_bounded_together_and_who_wants_more_comes_again_later() {
             scene.stage.settle();
         }
     });
+}
+
+#[test]
+fn half_requests_are_bounded_with_them() {
+    let chunked = |bytes: &[u8]| {
+        let head =
+            format!("POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n", bytes.len());
+        [head.as_bytes(), bytes, b"\r\n0\r\n\r\n"].concat()
+    };
+    let whole = |bytes: &[u8]| {
+        let head = format!("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", bytes.len());
+        [head.as_bytes(), bytes].concat()
+    };
+    for carrier in CARRIERS {
+        for request in [chunked(&[b'x'; 30_000]), whole(&[b'x'; 30_000])] {
+            let mut scene = Scene::new(&bounded(), carrier, Deflate::Off);
+            let (rest, mut lines) = (&request[29_000..], Vec::new());
+            let refused = loop {
+                let mut line = scene.connect();
+                scene.send(&mut line, &request[..29_000]);
+                let written = line.received(&scene.stage);
+                if !written.is_empty() {
+                    break written;
+                }
+                lines.push(line);
+                assert!(lines.len() < 8, "nobody is told that it is too much");
+            };
+            assert!(refused.starts_with(b"HTTP/1.1 503 ") && lines.len() >= 2, "{}", refused.escape_ascii());
+            for line in &mut lines {
+                scene.send(line, rest);
+                assert!(line.received(&scene.stage).starts_with(b"HTTP/1.1 200 "));
+            }
+            // There is room for messages again.
+            let (mut line, rest) = half(&mut scene, 1);
+            scene.send(&mut line, &rest);
+            assert!(line.frames(&scene.stage) == [(Opcode::Binary, noise(1, 30_000))]);
+        }
+    }
 }
 
 #[test]
