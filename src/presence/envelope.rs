@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::presence::admin::Listing;
 pub use crate::presence::answer::Answer;
 use crate::presence::grants::Pattern;
+pub use crate::presence::membership::{Page, Place};
 use crate::presence::name::Name;
 use crate::presence::view::{Reason, State, View};
 
@@ -361,30 +362,6 @@ pub enum Envelope<F> {
         /// Who does not get it.
         except: Option<Client>,
     },
-}
-
-/// Where a room stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Place {
-    /// Members.
-    pub count: usize,
-    /// Which life of the room this is.
-    pub epoch: u64,
-    /// Messages said in it so far.
-    pub offset: u64,
-}
-
-/// A page of a room's members.
-#[derive(Clone, Debug, Default)]
-pub struct Page {
-    /// Which room.
-    pub room: Option<Name>,
-    /// Where it stands.
-    pub place: Place,
-    /// Members, by name.
-    pub users: Vec<Name>,
-    /// Whether more follow.
-    pub more: bool,
 }
 
 impl<F> Envelope<F> {

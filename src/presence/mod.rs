@@ -12,7 +12,7 @@
 //! | [`user`], `device`, `last_seen`, `whereabouts`, [`room`] | the homes; what is kept of who left lies in the attic of [`user`] |
 //! | `table` | slots by name |
 //! | [`grants`], `wall` | what tokens let their connections do, and the clock that they end by |
-//! | [`envelope`], `answer`, [`view`], [`name`] | what crosses, and what it is about |
+//! | [`envelope`], `answer`, `membership`, [`view`], [`name`] | what crosses, and what it is about |
 //! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
 //! | [`command`], [`event`] | `rollcall.v1`: commands as they are read, answers and events as they are written |
 //!
@@ -35,6 +35,7 @@ mod gather;
 pub mod grants;
 mod groups;
 mod last_seen;
+mod membership;
 pub mod name;
 pub mod node;
 mod outgoing;
