@@ -279,8 +279,17 @@ pub const RESERVE_SHARED_TIMES: u32 = 64;
 pub const RESERVE_SHARE_MIN: u32 = 16;
 /// Commands in a row that got 429. Past it: close 4429.
 pub const COMMANDS_REFUSED_MAX: u32 = 200;
-/// Members of a room beyond which it is told its count, once a second at most, and not who joined and left.
+/// Members of a room beyond which it is big: it is told of its members once a second at most, until it has fewer
+/// than four fifths of that.
 pub const BIG_ROOM_MEMBERS: usize = 100;
+/// Names told to a big room in one second, times its members. Past it members are told that their lists are no longer right.
+pub const BIG_ROOM_NAMES_PER_SECOND: usize = 200_000;
+/// Bytes of these names: the event fits into the smallest backlog. Past it: the same.
+pub const BIG_ROOM_BYTES_MAX: usize = 48 << 10;
+/// Rounds in which a page of a room, once listed, waits for views of those who came meanwhile, or is asked for anew. Past it: 503.
+pub const PAGE_ROUNDS_MAX: usize = 8;
+/// Names that one event of a room may change in all pages in the making of a worker together. The others are asked for anew.
+pub const PAGE_CHANGES_MAX: usize = 4_096;
 /// Offline users whose last-seen time is kept, an equal share of them on each worker; past it the one offline for longest is
 /// forgotten.
 pub const LAST_SEEN_MAX: usize = 100_000;
@@ -365,6 +374,7 @@ const _: () = assert!(
     "what one sender may send at once fits into a backlog"
 );
 const _: () = assert!(MAIL_ADMISSION_MAX < MAILBOX_MAX && DESCRIPTORS_FLOOR <= REFUSED_CONNECTIONS_MAX);
+const _: () = assert!(BIG_ROOM_BYTES_MAX < BACKLOG_BYTES_PAUSE);
 const _: () = assert!(WRITEV_BYTES_MIN <= EARLY_FLUSH_BYTES);
 const _: () = assert!(EARLY_FLUSH_BYTES <= ARENA_BYTES_MAX && ARENA_BYTES_MAX <= ARENA_BYTES_CALL_MAX);
 const _: () = assert!(CONNECTION_UNITS_PER_TURN <= OVERTIME_UNITS_PER_TURN);

@@ -31,6 +31,8 @@ const VERIFY_NANOS: u64 = VERIFY_UNITS as u64 * 1_000;
 const PUBLISH_NANOS: u64 = 400;
 /// A client among those that get the same message; four of them cost a microsecond.
 const DELIVERY_NANOS: u64 = 250;
+/// A name that a message tells of, for each client that gets it: it is copied into the client's output.
+pub(crate) const NAME_DELIVERED_NANOS: u64 = 5;
 /// A member of a room or a user that is looked at for a page.
 pub(crate) const LISTED_NANOS: u64 = 60;
 /// A client among those that watch a user who has changed.

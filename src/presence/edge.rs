@@ -3,6 +3,7 @@
 mod arrivals;
 mod commands;
 mod orders;
+mod pages;
 mod replies;
 mod sight;
 mod tokens;

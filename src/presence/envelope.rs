@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::presence::admin::Listing;
 pub use crate::presence::answer::Answer;
 use crate::presence::grants::Pattern;
-pub use crate::presence::membership::{Page, Place};
+pub use crate::presence::membership::{MembershipChange, Page, Place};
 use crate::presence::name::Name;
 use crate::presence::view::{Reason, State, View};
 
@@ -361,6 +361,8 @@ pub enum Envelope<F> {
         frame: F,
         /// Who does not get it.
         except: Option<Client>,
+        /// Which changes of its members it tells of.
+        change: Option<Arc<MembershipChange>>,
     },
 }
 

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use crate::json::{Quoted, QuotedOrNull};
-use crate::presence::envelope::{Answer, Page, Place};
+use crate::presence::envelope::{Answer, MembershipChange, Page, Place};
 use crate::presence::name::Name;
 use crate::presence::view::{State, View};
 use crate::time::Now;
@@ -46,24 +46,62 @@ pub fn presence(user: &str, view: &View, state: State) -> String {
     json
 }
 
-/// `join`: a user came into a room that has now `count` members.
+/// `join`: a user came into a room, which stands there now.
 #[must_use]
-pub fn join(room: &str, user: &str, count: usize) -> String {
+pub fn join(room: &str, user: &str, place: Place) -> String {
     let (room, user) = (Quoted(room), Quoted(user));
-    format!(r#"{{"event":"join","room":{room},"user":{user},"count":{count}}}"#)
+    let Place { count, membership, .. } = place;
+    format!(r#"{{"event":"join","room":{room},"user":{user},"count":{count},"membership":{membership}}}"#)
 }
 
-/// `leave`: a user went out of a room that has now `count` members.
+/// `leave`: a user went out of a room, which stands there now.
 #[must_use]
-pub fn leave(room: &str, user: &str, count: usize) -> String {
+pub fn leave(room: &str, user: &str, place: Place) -> String {
     let (room, user) = (Quoted(room), Quoted(user));
-    format!(r#"{{"event":"leave","room":{room},"user":{user},"count":{count}}}"#)
+    let Place { count, membership, .. } = place;
+    format!(r#"{{"event":"leave","room":{room},"user":{user},"count":{count},"membership":{membership}}}"#)
 }
 
-/// `room`: how many members a big room has.
+/// `room`: how many members a big room has, and who came and went since the last event, unless that is too much to say: then
+/// no list of the room is right any more.
 #[must_use]
-pub fn room(room: &str, count: usize) -> String {
-    format!(r#"{{"event":"room","room":{},"count":{count}}}"#, Quoted(room))
+pub fn room(room: &str, change: &MembershipChange) -> String {
+    let of = |users: &[(Name, bool)], is_in| {
+        let names = users.iter().filter(|(_, is)| *is == is_in);
+        joined(names.map(|(name, _)| Quoted(name).to_string()))
+    };
+    let lists = change.users.as_deref().map_or_else(
+        || r#""list":false"#.to_owned(),
+        |users| {
+            let (joined, left) = (of(users, true), of(users, false));
+            format!(r#""list":true,"joined":[{joined}],"left":[{left}]"#)
+        },
+    );
+    stands(room, change, &lists)
+}
+
+/// `room`: a room that was big is small again, with all its members.
+#[must_use]
+pub fn room_again_small<'a>(
+    room: &str,
+    change: &MembershipChange,
+    members: impl Iterator<Item = &'a Name>,
+) -> String {
+    let members = joined(members.map(|name| Quoted(name).to_string()));
+    stands(room, change, &format!(r#""list":true,"members":[{members}]"#))
+}
+
+/// Bytes of a name in a list of these, unless some have to be escaped.
+pub(crate) fn listed_bytes(name: &str) -> usize {
+    name.len() + r#""","#.len()
+}
+
+fn stands(room: &str, change: &MembershipChange, lists: &str) -> String {
+    let MembershipChange { since, place: Place { count, membership, .. }, .. } = change;
+    let room = Quoted(room);
+    format!(
+        r#"{{"event":"room","room":{room},"count":{count},"membership":{membership},"since":{since},{lists}}}"#
+    )
 }
 
 /// `join` or `leave` to the client itself, which did not ask for it: with its place, as an answer would have.
@@ -74,10 +112,10 @@ pub fn brought(user: &str, answer: &Answer) -> Option<String> {
         Answer::Left(room, place) => ("leave", room, place),
         _ => return None,
     };
-    let Place { count, epoch, offset } = place;
+    let Place { count, epoch, offset, membership } = place;
     let (room, user) = (Quoted(room), Quoted(user));
     Some(format!(
-        r#"{{"event":"{event}","room":{room},"user":{user},"count":{count},"epoch":{epoch},"offset":{offset}}}"#
+        r#"{{"event":"{event}","room":{room},"user":{user},"count":{count},"membership":{membership},"epoch":{epoch},"offset":{offset}}}"#
     ))
 }
 
@@ -135,9 +173,9 @@ pub(crate) const TOO_SLOW: &str = "the user reads too slowly: nothing was delive
 #[must_use]
 pub fn answer(seq: i64, answer: &Answer) -> Option<String> {
     let body = match answer {
-        Answer::Joined(_, Place { count, epoch, offset })
-        | Answer::Left(_, Place { count, epoch, offset }) => {
-            format!(r#""count":{count},"epoch":{epoch},"offset":{offset}"#)
+        Answer::Joined(_, place) | Answer::Left(_, place) => {
+            let Place { count, epoch, offset, membership } = place;
+            format!(r#""count":{count},"epoch":{epoch},"offset":{offset},"membership":{membership}"#)
         }
         Answer::Said(Place { epoch, offset, .. }) => format!(r#""epoch":{epoch},"offset":{offset}"#),
         Answer::NotSaid => return Some(refusal(seq, 503, NOT_SAID)),
@@ -206,14 +244,13 @@ pub fn who(seq: i64, page: &Page, views: &[(Name, View)]) -> String {
             Json(view.info.as_deref())
         )
     });
-    let Place { count, epoch, offset } = page.place;
-    let next = page.users.last().filter(|_| page.more).map(|name| &**name);
-    let (room, next) = (QuotedOrNull(page.room.as_deref()), QuotedOrNull(next));
+    let Place { count, epoch, offset, membership } = page.place;
+    let (room, next) = (QuotedOrNull(page.room.as_deref()), QuotedOrNull(page.next.as_deref()));
     let users = joined(users);
     success(
         seq,
         &format!(
-            r#""room":{room},"count":{count},"epoch":{epoch},"offset":{offset},"users":[{users}],"next":{next}"#
+            r#""room":{room},"count":{count},"epoch":{epoch},"offset":{offset},"membership":{membership},"users":[{users}],"next":{next}"#
         ),
     )
 }

@@ -6,7 +6,8 @@
 
 use hashbrown::HashTable;
 
-use crate::presence::envelope::{Client, Page};
+use crate::presence::draft::Draft;
+use crate::presence::envelope::Client;
 use crate::presence::name::{Homes, Name};
 use crate::presence::view::View;
 use crate::slots::Slots;
@@ -19,7 +20,7 @@ pub(crate) enum Purpose {
     /// `presence`.
     Presence,
     /// `who`; the page comes first, and says whose views are wanted.
-    Who(Page),
+    Who(Box<Draft>),
 }
 
 /// Up to so many names are compared one by one; more of them get an index.
@@ -86,6 +87,34 @@ impl Views {
         self.order.iter().map(|at| self.views[*at as usize].clone()).collect()
     }
 
+    /// Goes on with these users, of whom none is named twice; whose view is known keeps it.
+    pub(crate) fn go_on(&mut self, homes: Homes, users: &[Name]) {
+        let before = std::mem::replace(self, Views::new(homes, users.iter(), Name::clone));
+        for (user, view) in before.views {
+            if let Some(at) = view.as_ref().and_then(|_| self.find(homes.hash(&user), &user)) {
+                self.views[at].1 = view;
+            }
+        }
+    }
+
+    /// Users without a view, and the numbers of their parts.
+    pub(crate) fn lacking(&self) -> Vec<(Name, u32)> {
+        let all = self.views.iter().zip(0..);
+        all.filter(|((_, view), _)| view.is_none()).map(|((user, _), at)| (user.clone(), at)).collect()
+    }
+
+    /// Whether there is a view of a user.
+    pub(crate) fn has(&self, homes: Homes, user: &str) -> bool {
+        self.find(homes.hash(user), user).is_some_and(|at| self.views[at].1.is_some())
+    }
+
+    /// Forgets the view of a user.
+    pub(crate) fn forget(&mut self, homes: Homes, user: &str) {
+        if let Some(at) = self.find(homes.hash(user), user) {
+            self.views[at].1 = None;
+        }
+    }
+
     fn find(&self, hash: u64, user: &str) -> Option<usize> {
         let is_it = |at: &u32| *self.views[*at as usize].0 == *user;
         if self.index.capacity() > 0 {
@@ -133,15 +162,14 @@ impl Gathers {
         self.gathers.get_mut(id as usize)
     }
 
-    /// A part has come, or can't (`None`). Returns the gather where it was the last.
-    pub(crate) fn part(&mut self, id: u32, index: u32, view: Option<View>) -> Option<Gather> {
-        let gather = self.gathers.get_mut(id as usize)?;
-        gather.left -= 1;
-        match view {
-            Some(view) => gather.views.views[index as usize].1 = Some(view),
-            None => gather.refused = true,
+    /// A part has come, or can't (`None`).
+    pub(crate) fn part(&mut self, id: u32, index: u32, view: Option<View>) {
+        let Some(gather) = self.gathers.get_mut(id as usize) else { return };
+        gather.left = gather.left.saturating_sub(1);
+        match (view, gather.views.views.get_mut(index as usize)) {
+            (Some(view), Some((_, known))) => *known = Some(view),
+            _ => gather.refused = true,
         }
-        if gather.left == 0 { self.gathers.try_remove(id as usize) } else { None }
     }
 
     /// Takes a gather out that needs no parts any more.
@@ -213,7 +241,7 @@ mod tests {
         };
         let (long, short) = (begin(&names), begin(&names[..3]));
         let view = |version| View { version, ..View::default() };
-        assert!(gathers.part(long, 2, Some(view(1))).is_none());
+        gathers.part(long, 2, Some(view(1)));
         gathers.renew(&[long, short], "u2", &view(2));
         gathers.renew(&[long, short], "stranger", &view(3));
         let shown = |gathers: &mut Gathers, id| gathers.end(id).unwrap().views.into_asked()[2].1.clone();

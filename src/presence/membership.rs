@@ -1,4 +1,4 @@
-//! Where a room stands, and pages of its members.
+//! Where a room stands, pages of its members, and how these change.
 
 use crate::presence::name::Name;
 
@@ -11,9 +11,11 @@ pub struct Place {
     pub epoch: u64,
     /// Messages said in it so far.
     pub offset: u64,
+    /// Changes of its members so far: users who came in, and users who went out.
+    pub membership: u64,
 }
 
-/// A page of a room's members.
+/// A page of a room's members: exactly those of its range at its place.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
     /// Which room.
@@ -22,6 +24,17 @@ pub struct Page {
     pub place: Place,
     /// Members, by name.
     pub users: Vec<Name>,
-    /// Whether more follow.
-    pub more: bool,
+    /// The last name of the range: further members lie behind it; `None`: there are no more.
+    pub next: Option<Name>,
+}
+
+/// Changes of a room's members, as an edge is told of them beside the event for its clients.
+#[derive(Clone, Debug)]
+pub struct MembershipChange {
+    /// `membership` before the first of them.
+    pub since: u64,
+    /// Where the room stands after the last of them.
+    pub place: Place,
+    /// Users who came or went, and whether each is a member now: right for any list taken since then. `None`: too many to say.
+    pub users: Option<Vec<(Name, bool)>>,
 }

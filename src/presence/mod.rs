@@ -8,7 +8,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`node`], [`rules`], `effect`, `outgoing`, `timer`, `cost` | one worker's share of it all: an edge, its homes, their timers; what it goes by, wants done and costs |
-//! | [`edge`], `groups`, `places`, `gather`, `pending`, `burst` | clients and their commands; who is in what; answers from several homes |
+//! | [`edge`], `groups`, `places`, `gather`, `draft`, `pending`, `burst` | clients and their commands; who is in what; answers from several homes |
 //! | [`user`], `device`, `last_seen`, `whereabouts`, [`room`] | the homes; what is kept of who left lies in the attic of [`user`] |
 //! | `table` | slots by name |
 //! | [`grants`], `wall` | what tokens let their connections do, and the clock that they end by |
@@ -27,6 +27,7 @@ pub mod command;
 mod cost;
 mod desk;
 mod device;
+mod draft;
 pub mod edge;
 mod effect;
 pub mod envelope;

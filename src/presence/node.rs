@@ -52,7 +52,7 @@ impl<F: Frame> Node<F> {
             rules,
             edge: Edge::new(worker, homes, rules.restricted),
             users: Users::new(worker, homes, rules.restricted),
-            rooms: Rooms::new(homes, now, rules.restricted),
+            rooms: Rooms::new(homes, now, &rules),
             desk: Desk::new(worker, homes),
             broadcasts: Broadcasts::new(),
             turned: now.tick,
@@ -340,7 +340,9 @@ impl<F: Frame> Node<F> {
                 Ticket::Job { job, .. } => self.desk.listed(asker, job, page, out),
                 _ => self.edge.listed(asker, page, out),
             },
-            Envelope::Deliver { room, frame, except } => self.edge.deliver(&room, frame, except, out),
+            Envelope::Deliver { room, frame, except, change } => {
+                self.edge.deliver(&room, frame, except, change.as_deref(), out);
+            }
         }
     }
 }

@@ -2,25 +2,25 @@
 //!
 //! Membership is a user's, delivery a connection's: `join` is told at the first connection in, `leave` after the last
 //! one out. A connection that broke or closed counts for the grace, and one that comes within it takes its place: nobody
-//! is told. A big room is told its count, once a second at most, in place of who joined and left.
+//! is told.
 
+mod big;
 mod pages;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use crate::limits::{BIG_ROOM_MEMBERS, SAY_BYTES};
-use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Leaving, Place};
+use crate::limits::SAY_BYTES;
+use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Leaving, MembershipChange, Place};
 use crate::presence::event;
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::node::{Outgoing, Rules, next_serial};
 use crate::presence::roll::Roll;
+use crate::presence::room::big::{Big, Bounds};
 use crate::presence::table::Table;
 use crate::presence::timer::Timer;
 use crate::slots::Slots;
-use crate::time::{Now, TICK_MILLIS, Tick};
-
-/// Ticks between two counts that a big room is told.
-const COUNT_TICKS: u32 = (1_000 / TICK_MILLIS) as u32;
+use crate::time::{Now, Tick};
 
 #[derive(Debug, Default)]
 struct Member {
@@ -60,6 +60,8 @@ struct Room {
     serial: u32,
     epoch: u64,
     offset: u64,
+    /// Users who came in and users who went out, so far.
+    membership: u64,
     /// By name, so that a page can go on behind one.
     members: BTreeMap<Name, Member>,
     /// Workers with clients in the room, and how many.
@@ -68,8 +70,10 @@ struct Room {
     lingering: VecDeque<(Tick, Name)>,
     /// A timer is filed for the first of them: one, however many there are.
     timed: bool,
-    /// A count will be told then.
-    count_due: Option<Tick>,
+    /// A big room, and what it is yet to be told.
+    big: Option<Box<Big>>,
+    /// A timer is filed for that.
+    telling: bool,
     /// Bytes of messages that it may carry now, and when this was last filled.
     credit: u64,
     filled: Tick,
@@ -77,7 +81,8 @@ struct Room {
 
 impl Room {
     fn place(&self) -> Place {
-        Place { count: self.members.len(), epoch: self.epoch, offset: self.offset }
+        let Room { epoch, offset, membership, .. } = *self;
+        Place { count: self.members.len(), epoch, offset, membership }
     }
 
     /// Whether so much may be said now: by what the room carries. What is more than it carries at
@@ -92,33 +97,17 @@ impl Room {
         left.is_some()
     }
 
-    fn is_big(&self) -> bool {
-        self.members.len() > BIG_ROOM_MEMBERS
-    }
-
-    fn deliver<F: Clone>(&self, frame: &F, except: Option<(u16, Client)>, out: &mut Outgoing<F>) {
-        for (worker, _) in &self.workers {
-            let except = except.filter(|(at, _)| at == worker).map(|(_, client)| client);
-            out.post(*worker, Envelope::Deliver { room: self.name.clone(), frame: frame.clone(), except });
-        }
-    }
-
-    /// Tells the room who came or went; a big one its count, soon.
-    fn announce<F: Frame>(
-        &mut self,
-        slot: u32,
-        now: Now,
+    fn deliver<F: Clone>(
+        &self,
+        frame: &F,
         except: Option<(u16, Client)>,
-        event: fn(&str, &str, usize) -> String,
-        user: &str,
+        change: Option<&Arc<MembershipChange>>,
         out: &mut Outgoing<F>,
     ) {
-        if !self.is_big() {
-            self.deliver(&F::encode(&event(&self.name, user, self.members.len())), except, out);
-        } else if self.count_due.is_none() {
-            let due = now.tick.after(COUNT_TICKS);
-            self.count_due = Some(due);
-            out.timer(due, Timer::Count { slot, serial: self.serial });
+        for (worker, _) in &self.workers {
+            let except = except.filter(|(at, _)| at == worker).map(|(_, client)| client);
+            let (room, frame, change) = (self.name.clone(), frame.clone(), change.cloned());
+            out.post(*worker, Envelope::Deliver { room, frame, except, change });
         }
     }
 
@@ -158,21 +147,23 @@ pub struct Rooms {
     name_bytes: usize,
     next_serial: u32,
     next_epoch: u64,
+    bounds: Bounds,
 }
 
 impl Rooms {
     /// `now` makes epochs that differ from those of an earlier run.
-    pub(crate) fn new(homes: Homes, now: Now, restricted: bool) -> Rooms {
+    pub(crate) fn new(homes: Homes, now: Now, rules: &Rules) -> Rooms {
         // 2^53 is the greatest number that JavaScript counts to: milliseconds times 1,000 stay below it until 2255.
         Rooms {
             by_name: Table::new(homes),
             rooms: Slots::default(),
-            told: restricted.then_some(homes),
+            told: rules.restricted.then_some(homes),
             roll: Roll::default(),
             members: 0,
             name_bytes: 0,
             next_serial: 0,
             next_epoch: now.unix_millis * 1_000,
+            bounds: Bounds::new(rules),
         }
     }
 
@@ -227,6 +218,7 @@ impl Rooms {
         let is_new = !home.members.contains_key(user);
         self.members += usize::from(is_new);
         home.members.entry(user.clone()).or_default().comes();
+        home.membership += u64::from(is_new);
         home.count(asker.at.worker, 1);
         if is_new && let Some(homes) = &self.told {
             // Before anybody hears of it, so that who then looks at the user finds them there.
@@ -239,7 +231,7 @@ impl Rooms {
         );
         if is_new {
             let except = Some((asker.at.worker, asker.at.client));
-            home.announce(slot, now, except, event::join, user, out);
+            home.announce(slot, now, except, (user, true), self.bounds, out);
         }
     }
 
@@ -303,7 +295,7 @@ impl Rooms {
         let frame = F::encode(&event::say(room, from, data, place, now));
         out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Said(place) });
         let except = (!echo).then_some((asker.at.worker, asker.at.client));
-        home.deliver(&frame, except, out);
+        home.deliver(&frame, except, None, out);
     }
 
     /// Some member's grace may be over: a timer also fires early, where the wheel can't look as far ahead as the grace is
@@ -329,20 +321,16 @@ impl Rooms {
 
     /// The second of a big room may be over.
     pub(crate) fn count_due<F: Frame>(&mut self, now: Now, slot: u32, serial: u32, out: &mut Outgoing<F>) {
-        let Some(home) = self.rooms.get_mut(slot as usize).filter(|room| room.serial == serial) else {
-            return;
-        };
-        match home.count_due {
-            Some(due) if now.tick.is_before(due) => return out.timer(due, Timer::Count { slot, serial }),
-            _ => home.count_due = None,
+        if let Some(home) = self.rooms.get_mut(slot as usize).filter(|room| room.serial == serial) {
+            home.telling = false;
+            home.tell_if_due(slot, now, self.bounds, out);
         }
-        let frame = F::encode(&event::room(&home.name, home.members.len()));
-        home.deliver(&frame, None, out);
     }
 
     fn gone<F: Frame>(&mut self, now: Now, slot: u32, user: &Name, out: &mut Outgoing<F>) {
         let home = &mut self.rooms[slot as usize];
         self.members -= usize::from(home.members.remove(user).is_some());
+        home.membership += 1;
         if let Some(homes) = &self.told {
             let (user, room) = (user.clone(), home.name.clone());
             out.post(homes.of(&user), Envelope::Place { user, room, is_in: false });
@@ -355,7 +343,7 @@ impl Rooms {
             self.rooms.try_remove(slot as usize);
             return;
         }
-        home.announce(slot, now, None, event::leave, user, out);
+        home.announce(slot, now, None, (user, false), self.bounds, out);
     }
 
     fn find(&self, room: &str) -> Option<u32> {
@@ -378,11 +366,13 @@ impl Rooms {
             serial: self.next_serial,
             epoch: self.next_epoch,
             offset: 0,
+            membership: 0,
             members: BTreeMap::new(),
             workers: Vec::new(),
             lingering: VecDeque::new(),
             timed: false,
-            count_due: None,
+            big: None,
+            telling: false,
             credit: u64::MAX,
             filled: Tick::default(),
         }) as u32;

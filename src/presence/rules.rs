@@ -1,8 +1,8 @@
 //! What presence goes by.
 
 use crate::limits::{
-    COMMANDS_PER_SECOND_MAX, CONNECTIONS_PER_USER_MAX, DATA_BYTES_MAX, DATA_BYTES_PER_COMMAND,
-    ROOM_BURST_PART, ROOM_SPEAKERS_MAX,
+    BIG_ROOM_MEMBERS, BIG_ROOM_NAMES_PER_SECOND, COMMANDS_PER_SECOND_MAX, CONNECTIONS_PER_USER_MAX,
+    DATA_BYTES_MAX, DATA_BYTES_PER_COMMAND, ROOM_BURST_PART, ROOM_SPEAKERS_MAX,
 };
 use crate::presence::command::{Command, Refusal};
 use crate::time::TICK_MILLIS;
@@ -23,6 +23,10 @@ pub struct Rules {
     pub data_bytes: usize,
     /// Users see only those they share a room with, and whom their tokens name; else everybody sees everybody.
     pub restricted: bool,
+    /// Members of a room beyond which it is big: see [`BIG_ROOM_MEMBERS`].
+    pub big_room: usize,
+    /// Names told to a big room in a second, times its members: see [`BIG_ROOM_NAMES_PER_SECOND`].
+    pub big_room_names: usize,
     /// What `welcome` says of the heartbeat: interval and time-out in milliseconds.
     pub heartbeat_millis: (u64, u64),
 }
@@ -36,6 +40,8 @@ impl Default for Rules {
             commands_per_second: COMMANDS_PER_SECOND_MAX,
             data_bytes: DATA_BYTES_MAX,
             restricted: false,
+            big_room: BIG_ROOM_MEMBERS,
+            big_room_names: BIG_ROOM_NAMES_PER_SECOND,
             heartbeat_millis: (25_000, 20_000),
         }
     }

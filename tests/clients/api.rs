@@ -186,7 +186,10 @@ fn users_are_brought_into_rooms_and_out() {
         let anna = r#"{"user":"anna"}"#;
         let joined = post(&server, "rooms/lobby/join", anna);
         assert_eq!((&joined["connections"], &joined["count"]), (&json!(2), &json!(2)));
-        assert_eq!(ben.event(), json!({"event":"join","room":"lobby","user":"anna","count":2}));
+        assert_eq!(
+            ben.event(),
+            json!({"event":"join","room":"lobby","user":"anna","count":2,"membership":2})
+        );
         for device in &mut devices {
             let event = device.event();
             let shown = (&event["event"], &event["user"], &event["count"], &event["epoch"]);
@@ -198,7 +201,8 @@ fn users_are_brought_into_rooms_and_out() {
         }
         // A second time changes nothing, and is no event.
         assert_eq!(post(&server, "rooms/lobby/join", anna)["connections"], 2);
-        assert_eq!(get(&server, "rooms/lobby")["count"], 2);
+        let lobby = get(&server, "rooms/lobby");
+        assert_eq!((&lobby["count"], &lobby["membership"]), (&json!(2), &joined["membership"]));
         assert_eq!(post(&server, "rooms/lobby/leave", anna)["connections"], 2);
         for device in &mut devices {
             assert_eq!(device.event_named("leave")["user"], "anna");

@@ -127,6 +127,11 @@ fn the_limits_are_those_of_the_code() {
             "refused requests of the API that a worker logs in a second",
             limits::AUDIT_REFUSALS_PER_SECOND.to_string(),
         ),
+        (
+            "names told to a big room in a second, times its members",
+            number(limits::BIG_ROOM_NAMES_PER_SECOND),
+        ),
+        ("rounds of a page of `who`, for views of those who came meanwhile", number(limits::PAGE_ROUNDS_MAX)),
         ("bytes of a path in such a line", number(limits::AUDIT_PATH_BYTES_MAX)),
         ("bytes of an error of the API", number(limits::API_ERROR_BYTES_MAX)),
         (
@@ -138,6 +143,10 @@ fn the_limits_are_those_of_the_code() {
     ] {
         assert!(row(name).contains(&format!("| {value} |")), "{name} is {value}: {}", row(name));
     }
+    let members = (limits::BIG_ROOM_MEMBERS, number(limits::BIG_ROOM_NAMES_PER_SECOND));
+    assert!(README.contains(&format!("more than {} members", members.0)));
+    assert!(README.contains(&format!("more than {} in that second", members.1)));
+    assert!(README.contains(&format!("the names to {}", size(limits::BIG_ROOM_BYTES_MAX))));
     assert!(README.contains(&format!("for over {} s", limits::STUCK_TURN_MILLIS / 1000)));
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::ask::Ask;
 use super::eyes::check_shown;
 use super::model::{Judge, Model};
+use super::page::Page;
 
 #[derive(Debug)]
 struct Asked {
@@ -24,14 +25,12 @@ struct Hearing {
     epoch: u64,
     offset: u64,
     count: u64,
+    membership: u64,
     /// Who was told to come or go last, and which of the two.
     known: BTreeMap<String, bool>,
     /// It said `leave`.
     stopped: bool,
 }
-
-/// From this many members on who comes and goes may go untold.
-const BIG: u64 = 100;
 
 /// What a watcher was told last.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,6 +102,8 @@ pub(super) struct Ears {
     visited: BTreeSet<String>,
     /// Where sight is restricted: patterns of whom it sees whatever rooms it is in.
     pub(super) see: Option<Vec<String>>,
+    /// What the page believes that is at this connection.
+    pub(super) page: Page,
 }
 
 impl Ears {
@@ -113,6 +114,7 @@ impl Ears {
 
     pub(super) fn asks(&mut self, seq: i64, ask: &Ask) {
         self.asked.insert(seq, Asked { ask: ask.clone(), fresh: false });
+        self.page.asks(seq, ask);
     }
 
     /// The edge has taken the command on.
@@ -157,6 +159,7 @@ impl Ears {
     pub(super) fn hear(&mut self, text: &str, model: &mut Model, judge: &mut Judge) {
         let json: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let why = |what: &str| format!("{}: {what}: {text}", self.name);
+        self.page.told(&json, judge);
         match json["event"].as_str() {
             None => {
                 let seq = json["seq"].as_i64().unwrap();
@@ -164,6 +167,7 @@ impl Ears {
                     return judge.broken("every_command_answered_once", why("answered again"));
                 };
                 let body = &json["body"];
+                self.page.answered(seq, &asked.ask, body, judge);
                 match body["code"].as_u64().unwrap() {
                     200 => self.answered(seq, &asked.ask, body, model, judge, text),
                     503 => self.refused(seq, &asked),
@@ -173,6 +177,7 @@ impl Ears {
             Some("say") => self.said(&json, text, model, judge),
             Some("join" | "leave") if json["epoch"].is_u64() => self.brought(&json, judge, text),
             Some("join" | "leave") => self.moved(&json, text, judge),
+            Some("room") => self.many_moved(&json, text, judge),
             Some("presence") => self.changed(&json, text, model, judge),
             Some("tell") => {
                 let is_new = self.tells.insert(data_of(text, "time_ms").to_owned());
@@ -195,9 +200,11 @@ impl Ears {
         match ask {
             Ask::Join(room) => {
                 let (epoch, offset, count) = (number("epoch"), number("offset"), number("count"));
+                let membership = number("membership");
                 if let Some(known) = self.hears.get(room).filter(|known| !known.stopped) {
-                    let same = (known.epoch, known.offset) == (epoch, offset)
-                        && (known.count == count || count >= BIG);
+                    // A big room is told of its members later.
+                    let counted = known.count == count || known.membership < membership;
+                    let same = (known.epoch, known.offset) == (epoch, offset) && counted;
                     judge.holds("one_order_per_room", same, || {
                         format!("{}: in {room} at {known:?} and again: {text}", self.name)
                     });
@@ -208,7 +215,8 @@ impl Ears {
                 let stopped =
                     self.asked.range(seq..).any(|(_, asked)| stops(asked)) || !self.rooms.contains(room);
                 let known = BTreeMap::new();
-                self.hears.insert(room.clone(), Hearing { epoch, offset, count, known, stopped });
+                let hearing = Hearing { epoch, offset, count, membership, known, stopped };
+                self.hears.insert(room.clone(), hearing);
             }
             Ask::Leave(room) => drop(self.hears.remove(room)),
             Ask::Say { room, echo, .. } => {
@@ -377,15 +385,31 @@ impl Ears {
             return judge.broken("joins_equal_leaves", format!("{}: is not in there: {text}", self.name));
         };
         let was = hearing.known.insert(user.to_owned(), comes);
-        let small = hearing.count.max(count) < BIG;
-        judge.holds("joins_equal_leaves", !small || was != Some(comes), || {
+        judge.holds("joins_equal_leaves", was != Some(comes), || {
             format!("{}: twice in a row: {text}", self.name)
         });
         let expected = if comes { hearing.count + 1 } else { hearing.count - 1 };
-        judge.holds("joins_equal_leaves", !small || count == expected, || {
+        judge.holds("joins_equal_leaves", count == expected, || {
             format!("{}: counted {}: {text}", self.name, hearing.count)
         });
-        hearing.count = count;
+        (hearing.count, hearing.membership) = (count, json["membership"].as_u64().unwrap());
+    }
+
+    /// A big room is told of many at once, or of all.
+    fn many_moved(&mut self, json: &Value, text: &str, judge: &mut Judge) {
+        let Some(hearing) = self.hears.get_mut(json["room"].as_str().unwrap()) else {
+            return judge.broken("joins_equal_leaves", format!("{}: is not in there: {text}", self.name));
+        };
+        let number = |field: &str| json[field].as_u64().unwrap();
+        (hearing.count, hearing.membership) = (number("count"), number("membership"));
+        let is_delta = json["list"] == true && json["members"].is_null();
+        if !is_delta {
+            hearing.known.clear();
+        }
+        for (users, comes) in [("joined", true), ("left", false), ("members", true)] {
+            let users = json[users].as_array().into_iter().flatten();
+            hearing.known.extend(users.map(|user| (user.as_str().unwrap().to_owned(), comes)));
+        }
     }
 }
 

@@ -3,13 +3,16 @@
 //! seeds through them; the other modules are single stories.
 
 mod ask;
+mod big;
 mod clock;
 mod ears;
 mod eyes;
 mod limits;
 mod loads;
+mod membership;
 mod model;
 mod outside;
+mod page;
 mod people;
 mod rest;
 mod rig;

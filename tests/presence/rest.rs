@@ -28,6 +28,7 @@ impl World {
             self.pass(grace + 20);
         }
         self.settle();
+        self.pages_come_to_rest();
         self.check_at_rest();
     }
 

@@ -137,7 +137,7 @@ fn a_room_that_one_may_not_join_is_a_room_that_is_not() {
         };
         let open = who("lobby");
         assert_eq!((&open["count"], &open["users"][0]["user"]), (&json!(1), &json!("ben")));
-        let nowhere = json!({"code":200,"room":null,"count":0,"epoch":0,"offset":0,"users":[],"next":null});
+        let nowhere = json!({"code":200,"room":null,"count":0,"epoch":0,"offset":0,"membership":0,"users":[],"next":null});
         assert_eq!([who("secret"), who("nowhere")], [nowhere.clone(), nowhere]);
     }
 }

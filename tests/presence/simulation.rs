@@ -21,6 +21,7 @@
 //! | `few_answers_in_the_making` | a client has eight at most; what it asks for beyond them waits, in order |
 //! | `work_is_counted` | no command costs nothing |
 //! | `who_is_paged` | by name, behind `after`, within `limit` |
+//! | `page_believes_the_truth` | a page that keeps lists has the right ones, two seconds after the last change; no position is left out or goes back |
 //! | `nothing_left` | when all have gone nothing remains, and nobody who is gone is sent anything |
 //!
 //! A seed that fails is printed. `ROLLCALL_SEED=17 cargo test --test main presence::simulation -- --nocapture` replays one
@@ -37,6 +38,7 @@ use rollcall::time::wheel::SPAN_TICKS;
 
 use super::ask::Ask;
 use super::model::{Broken, Judge};
+use super::page::{Manner, Page};
 use super::rig::World;
 use crate::bounds::number;
 
@@ -97,6 +99,8 @@ impl Run {
             page_silence: dice.of(&[None, None, None, Some(900), Some(6000)]),
             connections_per_user: dice.of(&[16, 3]),
             restricted: dice.once_in(2),
+            big_room: dice.of(&[100, 5, 3, 2]),
+            big_room_names: dice.of(&[200_000, 12, 5]),
             ..Rules::default()
         };
         let mut world = World::with_secret(workers, rules, seed);
@@ -113,6 +117,9 @@ impl Run {
             self.step();
             let deliveries = self.dice.below(8);
             self.deliver(deliveries);
+            if self.dice.once_in(2) {
+                self.world.pages_ask();
+            }
             if step == STEPS / 2 && self.dice.once_in(2) {
                 self.world.rest(self.rules.grace);
             }
@@ -154,6 +161,14 @@ impl Run {
 
     /// A client comes: with a token, where sight is restricted.
     fn come(&mut self, worker: u16, user: Option<&str>) -> usize {
+        let c = self.enter(worker, user);
+        let manner = if c.is_multiple_of(2) { Manner::Trusting } else { Manner::Comparing };
+        let ears = &mut self.world.clients[c].ears;
+        ears.page = Page::new(manner, &ears.name);
+        c
+    }
+
+    fn enter(&mut self, worker: u16, user: Option<&str>) -> usize {
         match user.filter(|_| self.rules.restricted) {
             Some(user) => {
                 let see: &[&str] = self.dice.of(&[&[][..], &[], &["u1"], &["u2", "u3*"], &["*"]]);

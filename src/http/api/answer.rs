@@ -24,18 +24,19 @@ pub(crate) fn response(reply: Reply) -> Response {
             format!(r#"{{"rooms":[{}],"next":{}}}"#, all(page.rows.iter(), room), next(&page))
         }
         Reply::Members(page, views) => {
-            let Place { count, epoch, offset } = page.place;
-            let last = page.users.last().filter(|_| page.more);
+            let Place { count, epoch, offset, membership } = page.place;
             format!(
-                r#"{{"room":{},"count":{count},"epoch":{epoch},"offset":{offset},"users":[{}],"next":{}}}"#,
+                r#"{{"room":{},"count":{count},"epoch":{epoch},"offset":{offset},"membership":{membership},"users":[{}],"next":{}}}"#,
                 QuotedOrNull(page.room.as_deref()),
                 all(views.iter(), user),
-                QuotedOrNull(last.map(|last| &**last))
+                QuotedOrNull(page.next.as_deref())
             )
         }
         Reply::Said(Place { epoch, offset, .. }) => format!(r#"{{"epoch":{epoch},"offset":{offset}}}"#),
-        Reply::Brought(connections, Place { count, epoch, offset }) => {
-            format!(r#"{{"connections":{connections},"count":{count},"epoch":{epoch},"offset":{offset}}}"#)
+        Reply::Brought(connections, Place { count, epoch, offset, membership }) => {
+            format!(
+                r#"{{"connections":{connections},"count":{count},"epoch":{epoch},"offset":{offset},"membership":{membership}}}"#
+            )
         }
         Reply::Broadcast { delivered, missed, done } => {
             let body = format!(r#"{{"delivered":{delivered},"missed":{missed},"done":{done}}}"#);

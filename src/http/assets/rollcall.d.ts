@@ -22,6 +22,26 @@ export interface Place {
   offset: number;
 }
 
+/** Where a room stands: its members, and how often these have changed in this epoch. */
+export interface Members {
+  count: number;
+  membership: number;
+}
+
+/**
+ * What a big room is told in place of `join` and `leave`, once a second at most. `list` false: a list of its members is no
+ * longer right, ask `who` again. Else `joined` and `left`: users who came or went behind the position `since`; or `members`:
+ * the room is small again, and this is everybody.
+ */
+export interface RoomEvent extends Members {
+  room: string;
+  since: number;
+  list: boolean;
+  joined?: string[];
+  left?: string[];
+  members?: string[];
+}
+
 export interface Events {
   /** The connection itself. `wait_ms` until the next try, while waiting. */
   state: { state: LinkState; code?: number; reason?: string; wait_ms?: number; failures?: number };
@@ -31,9 +51,10 @@ export interface Events {
   closed: { code: number; reason: string; final: true; byServer: boolean };
   welcome: { id: string; user: string | null; heartbeat: { interval_ms: number; timeout_ms: number }; time_ms: number };
   presence: View;
-  join: { room: string; user: string; count: number };
-  leave: { room: string; user: string; count: number };
-  room: { room: string; count: number };
+  /** `membership` counts up by one. `epoch` and `offset` where this client itself was brought in or out. */
+  join: Members & Partial<Place> & { room: string; user: string };
+  leave: Members & Partial<Place> & { room: string; user: string };
+  room: RoomEvent;
   say: { room: string; from: string; data: unknown; epoch: number; offset: number; time_ms: number };
   tell: { from: string; data: unknown; time_ms: number };
   broadcast: { data: unknown; time_ms: number };
@@ -94,9 +115,10 @@ export declare class Rollcall {
   on<E extends keyof Events>(event: E, listener: (detail: Events[E], event: E) => void): () => void;
   on(event: string, listener: (detail: unknown, event: string) => void): () => void;
   off(event: string, listener: (...args: never[]) => void): void;
-  join(room: string): Promise<Answer & Place & { count: number }>;
+  join(room: string): Promise<Answer & Place & Members>;
   leave(room: string): Promise<Answer>;
-  who(room: string, page?: { limit?: number; after?: string }): Promise<Answer & Place & { count: number; users: View[]; next: string | null }>;
+  /** A page is exact at its `membership`: events with a larger one change it. */
+  who(room: string, page?: { limit?: number; after?: string }): Promise<Answer & Place & Members & { users: View[]; next: string | null }>;
   say(room: string, data: unknown, options?: { echo?: boolean }): Promise<Answer & Place>;
   tell(user: string, data: unknown): Promise<Answer & { delivered: number }>;
   watch(users: Iterable<string>, options?: { suspect?: boolean }): Promise<View[]>;

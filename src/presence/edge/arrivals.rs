@@ -5,7 +5,7 @@ use crate::presence::cost;
 use crate::presence::desk;
 use crate::presence::edge::Edge;
 use crate::presence::edge::sight::publish;
-use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Ticket};
+use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, MembershipChange, Ticket};
 use crate::presence::event;
 use crate::presence::groups::Member;
 use crate::presence::node::{Effect, Outgoing};
@@ -24,10 +24,9 @@ impl Edge {
         if let Some(pending) = seat.and_then(|seat| seat.pending.as_ref()) {
             self.gathers.renew(pending.replies(), user, &view);
         }
-        if let Ticket::Part { gather, index } = asker.ticket
-            && let Some(gather_done) = self.gathers.part(gather, index, Some(view))
-        {
-            self.finish(gather, gather_done, out);
+        if let Ticket::Part { gather, index } = asker.ticket {
+            self.gathers.part(gather, index, Some(view));
+            self.answer_if_complete(gather, out);
         }
     }
 
@@ -99,6 +98,9 @@ impl Edge {
     pub(crate) fn answered<F: Frame>(&mut self, asker: Asker, answer: Answer, out: &mut Outgoing<F>) {
         let client = asker.at.client;
         self.settle(asker);
+        if let Answer::Joined(room, place) | Answer::Left(room, place) = &answer {
+            self.stands(client, room, *place);
+        }
         let seat = self.seat(client);
         let json = match (asker.ticket, &answer) {
             (Ticket::Command(seq), answer) => event::answer(seq, answer),
@@ -143,13 +145,26 @@ impl Edge {
         }
     }
 
-    pub(crate) fn deliver<F>(&self, room: &str, frame: F, except: Option<Client>, out: &mut Outgoing<F>) {
+    /// What happens in a room, for its members here.
+    pub(crate) fn deliver<F>(
+        &mut self,
+        room: &str,
+        frame: F,
+        except: Option<Client>,
+        change: Option<&MembershipChange>,
+        out: &mut Outgoing<F>,
+    ) {
         let Some((group, _)) = self.rooms.find(room) else { return };
+        if let Some(change) = change {
+            self.change_pages(group, change, out);
+        }
         let hears =
             |member: &&Member| member.active && except.is_none_or(|client| !self.is(client, member.slot));
         let members = self.rooms.members(group).iter().filter(hears);
         let links: Vec<u64> = members.map(|member| self.seats[member.slot as usize].link).collect();
         if !links.is_empty() {
+            let names = change.and_then(|change| change.users.as_ref()).map_or(0, Vec::len);
+            out.spend(names * links.len(), cost::NAME_DELIVERED_NANOS);
             let about = About::Room(self.rooms.name(group).clone());
             out.effects.push(Effect::Publish { links, frame, about });
         }
@@ -182,9 +197,8 @@ impl Edge {
                 }
             }
             Ticket::Part { gather: id, index } => {
-                if let Some(gather) = self.gathers.part(id, index, None) {
-                    self.finish(id, gather, out);
-                }
+                self.gathers.part(id, index, None);
+                self.answer_if_complete(id, out);
             }
             ticket => tell_desk(ticket, Answer::NotBrought(503), out),
         }

@@ -7,6 +7,7 @@ use crate::limits::{
 };
 use crate::presence::command::{self, Command, Refusal};
 use crate::presence::cost;
+use crate::presence::draft::Wanted;
 use crate::presence::edge::sight::Listable;
 use crate::presence::edge::{Edge, SCARCE, part};
 use crate::presence::envelope::{Asker, Envelope, Frame, Leaving, Page, Ticket};
@@ -143,11 +144,9 @@ impl Edge {
                     }
                 };
                 let after = after.map(|after| Name::from(&*after));
-                let id = self.gather(slot, seq, Purpose::Who(Page::default()), Views::default());
-                let asker = part(asker, id, 0);
                 let room =
                     self.rooms.find(&room).map_or_else(|| Name::from(&*room), |(_, name)| name.clone());
-                out.post(self.homes.of(&room), Envelope::List { room, limit, after, only, asker });
+                self.page(slot, seq, Wanted { room, limit, after, only }, out);
             }
             Command::Watch { users, suspect } => self.watch(slot, seq, &users, suspect, out)?,
             Command::Presence { users } => {

@@ -3,8 +3,8 @@
 use crate::limits::{WAITING_BYTES_MAX, WAITING_COMMANDS_MAX};
 use crate::presence::command::{self, Command, Refusal};
 use crate::presence::cost;
-use crate::presence::edge::{Edge, part};
-use crate::presence::envelope::{Asker, Client, Envelope, Frame, Page, Ticket};
+use crate::presence::edge::Edge;
+use crate::presence::envelope::{Client, Frame};
 use crate::presence::event;
 use crate::presence::gather::{Gather, Purpose, Views};
 use crate::presence::name::Name;
@@ -24,23 +24,10 @@ impl Edge {
         id
     }
 
-    /// A page of a room: whom it names is yet to be asked for.
-    pub(crate) fn listed<F: Frame>(&mut self, asker: Asker, page: Page, out: &mut Outgoing<F>) {
-        let Ticket::Part { gather: id, .. } = asker.ticket else { return };
-        let Some(gather) = self.gathers.get_mut(id) else { return };
-        gather.views = Views::new(self.homes, page.users.iter(), Name::clone);
-        gather.left = gather.views.len();
-        out.spend(page.users.len(), cost::NAME_NANOS);
-        let users = page.users.clone();
-        gather.purpose = Purpose::Who(page);
-        for (user, index) in users.into_iter().zip(0..) {
-            out.post(self.homes.of(&user), Envelope::Look { user, asker: part(asker, id, index) });
-        }
-        self.answer_if_complete(id, out);
-    }
-
     pub(super) fn answer_if_complete<F: Frame>(&mut self, id: u32, out: &mut Outgoing<F>) {
-        if self.gathers.get_mut(id).is_some_and(|gather| gather.left == 0)
+        let is_complete = self.gathers.get_mut(id).is_some_and(|gather| gather.left == 0);
+        if is_complete
+            && !self.asks_on(id, out)
             && let Some(gather) = self.gathers.end(id)
         {
             self.finish(id, gather, out);
@@ -58,19 +45,22 @@ impl Edge {
         if let Purpose::Watch { .. } = purpose {
             self.activate(client.slot, views.users(), refused, out);
         }
-        // Whom a page names its room has shown already.
-        let is_page = matches!(purpose, Purpose::Who(_));
-        let seen = |(user, view): (Name, Option<View>)| {
-            let view = view?;
-            let view = if is_page { view } else { self.seen_by(client.slot, &user, view) };
-            Some((user, view))
+        let views_of = |edge: &Edge, views: Views| -> Vec<(Name, View)> {
+            let seen = |(user, view): (Name, Option<View>)| {
+                let view = edge.seen_by(client.slot, &user, view?);
+                Some((user, view))
+            };
+            views.into_asked().into_iter().filter_map(seen).collect()
         };
-        let views: Vec<(Name, View)> = views.into_asked().into_iter().filter_map(seen).collect();
         let json = match purpose {
             _ if refused => event::refusal(seq, 503, BUSY),
-            Purpose::Watch { suspect } => event::views(seq, &views, suspect),
-            Purpose::Presence => event::views(seq, &views, false),
-            Purpose::Who(page) => event::who(seq, &page, &views),
+            Purpose::Watch { suspect } => event::views(seq, &views_of(self, views), suspect),
+            Purpose::Presence => event::views(seq, &views_of(self, views), false),
+            // Whom a page names its room has shown already.
+            Purpose::Who(draft) => match draft.into_answer(views) {
+                Some((page, views)) => event::who(seq, &page, &views),
+                None => event::refusal(seq, 503, BUSY),
+            },
         };
         out.effects.push(Effect::Text { link, json });
     }

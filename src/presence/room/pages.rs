@@ -66,8 +66,10 @@ impl Rooms {
                 }
             };
             out.spend(page.users.len() + looked, cost::LISTED_NANOS);
-            page.more = page.users.len() > limit;
-            page.users.truncate(limit);
+            if page.users.len() > limit {
+                page.users.truncate(limit);
+                page.next = page.users.last().cloned();
+            }
             page.place = home.place();
         }
         page.room = Some(room);

@@ -2,7 +2,7 @@
 //! each is bounded, and those who are there can still be spoken to.
 
 use rollcall::presence::admin::Listing;
-use rollcall::presence::envelope::{Answer, Asker, Leaving, Page, Place, Ticket};
+use rollcall::presence::envelope::{Answer, Asker, Leaving, MembershipChange, Page, Place, Ticket};
 use rollcall::presence::{Address, Client, Envelope, Frame as _, Name, Pattern, Reason, State, View};
 
 use super::cursor::Cursor;
@@ -155,8 +155,8 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
             page: Page {
                 room: cursor.flag().then_some(name),
                 place: place(cursor),
+                next: cursor.flag().then(|| other.clone()),
                 users: vec![other; cursor.below(5)],
-                more: cursor.flag(),
             },
         },
         18 => Envelope::Place { user: name, room: other, is_in: cursor.flag() },
@@ -177,7 +177,12 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
         24 => Envelope::Broadcast { frame, bytes: cursor.of(&[0, 2, usize::MAX]), asker },
         25 => Envelope::UsersListed { asker, part: listing(cursor, name, view) },
         26 => Envelope::RoomsListed { asker, part: listing(cursor, name, |cursor| cursor.below(9)) },
-        _ => Envelope::Deliver { room: name, frame, except: cursor.flag().then_some(at.client) },
+        _ => Envelope::Deliver {
+            room: name,
+            frame,
+            except: cursor.flag().then_some(at.client),
+            change: cursor.flag().then(|| change(cursor).into()),
+        },
     }
 }
 
@@ -208,6 +213,15 @@ fn place(cursor: &mut Cursor<'_>) -> Place {
         count: cursor.of(&[0, 1, 200, usize::MAX]),
         epoch: cursor.of(&[0, 1, u64::MAX]),
         offset: cursor.of(&[0, 1, u64::MAX]),
+        membership: cursor.of(&[0, 1, 2, u64::MAX]),
+    }
+}
+
+fn change(cursor: &mut Cursor<'_>) -> MembershipChange {
+    MembershipChange {
+        since: cursor.of(&[0, 1, u64::MAX]),
+        place: place(cursor),
+        users: cursor.flag().then(|| (0..cursor.below(4)).map(|_| (name(cursor), cursor.flag())).collect()),
     }
 }
 

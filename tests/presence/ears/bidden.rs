@@ -20,7 +20,11 @@ impl Ears {
         if let Some(hearing) = self.hears.get_mut(room) {
             hearing.stopped = true;
         }
-        self.rooms.remove(room)
+        let is_in = self.rooms.remove(room);
+        if is_in {
+            self.page.is_bidden_out(room);
+        }
+        is_in
     }
 
     /// It came into a room, or went out, without having asked.
@@ -28,6 +32,7 @@ impl Ears {
         let room = json["room"].as_str().unwrap();
         let number = |field: &str| json[field].as_u64().unwrap();
         let (epoch, offset, count) = (number("epoch"), number("offset"), number("count"));
+        let membership = number("membership");
         if json["event"] == "leave" {
             self.hears.remove(room);
             return;
@@ -37,6 +42,7 @@ impl Ears {
         let stops = |asked: &Asked| matches!(&asked.ask, Ask::Leave(other) if other == room);
         let stopped = self.asked.values().any(stops) || !self.rooms.contains(room);
         let known = BTreeMap::new();
-        self.hears.insert(room.to_owned(), Hearing { epoch, offset, count, known, stopped });
+        let hearing = Hearing { epoch, offset, count, membership, known, stopped };
+        self.hears.insert(room.to_owned(), hearing);
     }
 }

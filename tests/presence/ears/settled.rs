@@ -5,7 +5,12 @@ use crate::presence::model::{Judge, Model};
 
 impl Ears {
     /// All mail is delivered and every grace is over: what it knows is what is true.
-    pub(in crate::presence) fn settled(&self, model: &Model, truth: impl Fn(&str) -> (Told, Told), judge: &mut Judge) {
+    pub(in crate::presence) fn settled(
+        &self,
+        model: &Model,
+        truth: impl Fn(&str) -> (Told, Told),
+        judge: &mut Judge,
+    ) {
         judge.holds("every_command_answered_once", self.asked.is_empty(), || {
             format!("{}: unanswered: {:?}", self.name, self.asked)
         });
@@ -15,15 +20,15 @@ impl Ears {
         });
         for (room, hearing) in &self.hears {
             let members = model.members(room);
-            let small = members.len() < 100;
-            judge.holds("joins_equal_leaves", !small || members.len() as u64 == hearing.count, || {
+            judge.holds("joins_equal_leaves", members.len() as u64 == hearing.count, || {
                 format!("{}: counts {} in {room}: {members:?}", self.name, hearing.count)
             });
             let wrong = hearing.known.iter().find(|(user, is_in)| members.contains(*user) != **is_in);
-            judge.holds("joins_equal_leaves", !small || wrong.is_none(), || {
+            judge.holds("joins_equal_leaves", wrong.is_none(), || {
                 format!("{}: was told {wrong:?} of {room}: {members:?}", self.name)
             });
         }
+        self.page.settled(&self.rooms, model, judge);
         for (user, watch) in self.watches.iter().filter(|(_, watch)| watch.sure && watch.comparable) {
             let (plain, full) = truth(user);
             if !self.sees_anyway(user) && !self.rooms.iter().any(|room| model.members(room).contains(user)) {

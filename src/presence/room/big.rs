@@ -1,0 +1,157 @@
+//! Big rooms: in place of each `join` and `leave` they are told once a second how many members there are, and who came and went
+//! as long as that is cheap. One that becomes small again is told its whole list, once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::limits::BIG_ROOM_BYTES_MAX;
+use crate::presence::cost;
+use crate::presence::envelope::{Client, Frame};
+use crate::presence::event;
+use crate::presence::membership::MembershipChange;
+use crate::presence::name::Name;
+use crate::presence::node::{Outgoing, Rules};
+use crate::presence::room::Room;
+use crate::presence::timer::Timer;
+use crate::time::{Now, TICK_MILLIS, Tick};
+
+/// Ticks between two events that tell a big room of changes.
+const EVENT_TICKS: u32 = (1_000 / TICK_MILLIS) as u32;
+
+/// What a big room is yet to be told.
+#[derive(Debug)]
+pub(super) struct Big {
+    /// It will be told then.
+    due: Option<Tick>,
+    /// `membership` as of the last event.
+    since: u64,
+    /// Users who came or went since then, and whether each is a member now.
+    touched: BTreeMap<Name, bool>,
+    /// Bytes of their names as JSON.
+    bytes: usize,
+    /// There were too many of them: nothing is kept.
+    is_lost: bool,
+}
+
+/// What makes a room big, and what is too much to tell it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// A room is big where it has more members, and until it has fewer than four fifths of that.
+    members: usize,
+    /// Names in a second, times members.
+    names: usize,
+}
+
+impl Bounds {
+    pub(super) fn new(rules: &Rules) -> Bounds {
+        Bounds { members: rules.big_room, names: rules.big_room_names }
+    }
+
+    fn is_small(self, members: usize) -> bool {
+        members.saturating_mul(5) < self.members.saturating_mul(4)
+    }
+
+    /// Whether so many names, of so many bytes, are too much for so many members.
+    fn are_passed(self, names: usize, bytes: usize, members: usize) -> bool {
+        names.saturating_mul(members) > self.names || bytes > BIG_ROOM_BYTES_MAX
+    }
+}
+
+impl Big {
+    fn new(since: u64) -> Big {
+        Big { due: None, since, touched: BTreeMap::new(), bytes: 0, is_lost: false }
+    }
+
+    fn touch(&mut self, (user, is_in): (&Name, bool), members: usize, bounds: Bounds) {
+        if self.is_lost {
+            return;
+        }
+        if self.touched.insert(user.clone(), is_in).is_none() {
+            self.bytes += event::listed_bytes(user);
+        }
+        if bounds.are_passed(self.touched.len(), self.bytes, members) {
+            self.is_lost = true;
+            self.touched = BTreeMap::new();
+        }
+    }
+}
+
+impl Room {
+    /// Tells the room that a user came in or went out; a big one soon.
+    pub(super) fn announce<F: Frame>(
+        &mut self,
+        slot: u32,
+        now: Now,
+        except: Option<(u16, Client)>,
+        (user, is_in): (&Name, bool),
+        bounds: Bounds,
+        out: &mut Outgoing<F>,
+    ) {
+        let members = self.members.len();
+        if self.big.is_none() && members > bounds.members {
+            self.big = Some(Box::new(Big::new(self.membership - 1)));
+        }
+        let Some(telling) = &mut self.big else {
+            let event = if is_in { event::join } else { event::leave };
+            let frame = F::encode(&event(&self.name, user, self.place()));
+            let users = Some(vec![(user.clone(), is_in)]);
+            let change = MembershipChange { since: self.membership - 1, place: self.place(), users };
+            return self.deliver(&frame, except, Some(&Arc::new(change)), out);
+        };
+        if bounds.is_small(members) {
+            return self.end_being_big(bounds, out);
+        }
+        telling.touch((user, is_in), members, bounds);
+        out.spend(1, cost::LISTED_NANOS);
+        telling.due.get_or_insert_with(|| now.tick.after(EVENT_TICKS));
+        self.time_telling(slot, out);
+    }
+
+    /// Sees to it that there is a timer where the room will be told: one, also where it was small in between.
+    fn time_telling<F>(&mut self, slot: u32, out: &mut Outgoing<F>) {
+        if let Some(due) = self.big.as_ref().and_then(|big| big.due).filter(|_| !self.telling) {
+            self.telling = true;
+            out.timer(due, Timer::Count { slot, serial: self.serial });
+        }
+    }
+
+    /// The second of a big room may be over: a timer that was filed earlier, or late in a long turn, fires before.
+    pub(super) fn tell_if_due<F: Frame>(
+        &mut self,
+        slot: u32,
+        now: Now,
+        bounds: Bounds,
+        out: &mut Outgoing<F>,
+    ) {
+        let (place, members) = (self.place(), self.members.len());
+        let next = Big::new(self.membership);
+        let Some(big) = &mut self.big else { return };
+        if big.due.is_none_or(|due| now.tick.is_before(due)) {
+            return self.time_telling(slot, out);
+        }
+        let Big { since, touched, bytes, is_lost, .. } = std::mem::replace(&mut **big, next);
+        let is_told = !is_lost && !bounds.are_passed(touched.len(), bytes, members);
+        let users: Option<Vec<(Name, bool)>> = is_told.then(|| touched.into_iter().collect());
+        let changes = MembershipChange { since, place, users };
+        self.tell_of(&event::room(&self.name, &changes), changes, out);
+    }
+
+    /// The room is small again: the list goes to all, and what they were to be told of before with it.
+    fn end_being_big<F: Frame>(&mut self, bounds: Bounds, out: &mut Outgoing<F>) {
+        let Some(big) = self.big.take() else { return };
+        let changes = MembershipChange { since: big.since, place: self.place(), users: None };
+        let bytes = self.members.keys().map(|name| event::listed_bytes(name)).sum();
+        let json = if bounds.are_passed(self.members.len(), bytes, self.members.len()) {
+            event::room(&self.name, &changes)
+        } else {
+            event::room_again_small(&self.name, &changes, self.members.keys())
+        };
+        out.spend(self.members.len(), cost::LISTED_NANOS);
+        self.tell_of(&json, changes, out);
+    }
+
+    fn tell_of<F: Frame>(&self, json: &str, changes: MembershipChange, out: &mut Outgoing<F>) {
+        out.spend(changes.users.as_ref().map_or(0, Vec::len), cost::LISTED_NANOS);
+        self.deliver(&F::encode(json), None, Some(&Arc::new(changes)), out);
+    }
+}
