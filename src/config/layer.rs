@@ -133,6 +133,9 @@ pub(crate) struct Layer {
     /// Connections of one user; the newest takes the place of the oldest
     #[arg(long, value_name = "N", help_heading = "Presence")]
     pub(crate) max_connections_per_user: Option<usize>,
+    /// Members of a room beyond which it is told of them once a second; small again below four fifths of that
+    #[arg(long, value_name = "N", help_heading = "Presence")]
+    pub(crate) big_room: Option<usize>,
     /// Commands of one connection in a second, over four seconds; past it: 429
     #[arg(long, value_name = "N", help_heading = "Presence")]
     pub(crate) max_commands_per_second: Option<usize>,
@@ -213,6 +216,7 @@ heartbeat-text = ["ping", "123456789", "HeartBeat"]
 heartbeat-key = ["heart", "req_type"]
 offline-grace = "5s"
 max-connections-per-user = 16
+big-room = 100
 max-commands-per-second = 50
 auth-timeout = "10s"
 handshake-timeout = "10s"

@@ -168,6 +168,7 @@ impl Check<'_> {
                 grace: ticks(self.span("offline-grace", layer.offline_grace, Duration::ZERO..=DAY)?),
                 page_silence: both.then(|| ticks(heartbeat.client_silence)),
                 connections_per_user: set(per_user),
+                big_room: set(self.number("big-room", layer.big_room, 0..=10_000)?),
                 commands_per_second: u32::try_from(set(per_second)).unwrap_or(u32::MAX),
                 data_bytes: self.data()?,
                 heartbeat_millis: heartbeat_millis(heartbeat.interval, heartbeat.timeout),
@@ -379,6 +380,12 @@ mod tests {
             [1 << 20, 64 << 10, 4 << 20]
         );
         assert_eq!(frame(&["--max-message=4MiB", "--max-frame=1MiB"]), 1 << 20);
+    }
+
+    #[test]
+    fn a_room_is_big_from_where_it_is_said() {
+        let big = |flags: &[&str]| resolve(flags).unwrap().site.presence.rules.big_room;
+        assert_eq!((big(&[]), big(&["--big-room=7"])), (100, 7));
     }
 
     #[test]

@@ -91,6 +91,7 @@ fn ends(key: &str) -> Option<Vec<(&'static str, End)>> {
         "max-connections-per-user" => {
             vec![("1", Starts), ("200", Starts), ("0", Says("is not within")), ("201", Says("is not within"))]
         }
+        "big-room" => vec![("0", Starts), ("10000", Starts), ("10001", Says("is not within"))],
         "max-commands-per-second" => vec![
             ("1", Starts),
             ("1000000", Starts),
