@@ -1,6 +1,7 @@
 //! Presence as a service: connections become clients of a worker's [`Node`], what the node wants done is done, and letters
 //! between nodes become mail between workers.
 
+mod comings;
 mod mail;
 mod query;
 mod slow;
@@ -11,16 +12,14 @@ use std::time::Duration;
 
 use crate::limits::RESUMED_UNITS_PER_TURN;
 use crate::presence::admin::{Ask, Reply};
-use crate::presence::{About, Effect, Entry, Envelope, Frame, Homes, Node, Reason, Rules, event};
-use crate::reactor::{Cause, ConnId, Context, SendError, SharedFrame, Shortage, WorkerId};
+use crate::presence::{About, Effect, Entry, Envelope, Frame, Homes, Node, Rules, event};
+use crate::reactor::{ConnId, Context, SendError, SharedFrame, Shortage, WorkerId};
 use crate::service::caps::Caps;
 use crate::service::gate::Gate;
 use crate::service::heartbeats::{self, Said, Shapes};
-use crate::service::presence::query::user_of_query;
-use crate::service::reserve::{Key, Reserves};
-use crate::time::{Now, TICK_MILLIS, Tick};
+use crate::service::reserve::Reserves;
+use crate::time::{Now, Tick};
 use crate::wire::close::{Close, CloseCode};
-use crate::wire::http::{Head, Response};
 use crate::wire::session::Kind;
 
 /// The subprotocol of clients that know what they speak.
@@ -118,47 +117,6 @@ impl Presence {
         tag & Tag::PRESENCE != 0
     }
 
-    /// Admits a client; `open` follows. Returns its tag.
-    ///
-    /// # Errors
-    /// 400 where the query names somebody whose name can't be one, 401 or 403 where a token or a certificate is missing or bad.
-    pub fn admit(
-        &mut self,
-        cx: &Context<'_, Letter>,
-        conn: ConnId,
-        head: &Head<'_>,
-        subprotocol: Option<&str>,
-    ) -> Result<u32, Response> {
-        self.opening = match self.settings.gate.admit(cx.now(), head, || cx.certified(conn))? {
-            Some(entry) => Some(entry),
-            None => user_of_query(head.query())
-                .map(|user| Some(Entry::Open(user)))
-                .map_err(|reason| Response::text(400, &reason))?,
-        };
-        let version_1 = if subprotocol == Some(SUBPROTOCOL) { Tag::VERSION_1 } else { 0 };
-        Ok(Tag::PRESENCE | version_1)
-    }
-
-    /// An admitted client is connected.
-    pub fn open(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
-        let Some(tag) = cx.tag(conn).map(Tag) else { return };
-        let entry = self.opening.take().unwrap_or(Entry::Open(None));
-        // Only who has not said who it is may do so with its first message.
-        let spoken = if matches!(entry, Entry::Open(None)) { 0 } else { Tag::SPOKEN };
-        let slot = self.node.enter(cx.now(), conn.to_bits(), entry, tag.is_version_1());
-        cx.set_tag(conn, tag.0 | spoken | slot);
-        let credit =
-            self.settings.reserves.take(self.reserve(cx, conn, slot), cx.now().tick, self.node.burst());
-        self.node.set_credit(slot, credit);
-        self.act(cx);
-    }
-
-    /// The reserve that a client's connection takes from.
-    fn reserve(&self, cx: &Context<'_, Letter>, conn: ConnId, slot: u32) -> Key {
-        let user = self.node.edge().user(slot).map(|user| &**user);
-        self.settings.reserves.key(user, cx.peer_key(conn))
-    }
-
     /// A client has sent a message.
     pub fn message(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, kind: Kind, payload: &[u8]) {
         let Some(tag) = cx.tag(conn).map(Tag) else { return };
@@ -207,27 +165,6 @@ impl Presence {
             self.node.suspect(cx.now(), tag.slot(), suspect);
             self.act(cx);
         }
-    }
-
-    /// A client is gone.
-    pub fn closed(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, cause: Cause) {
-        let Some(tag) = cx.tag(conn).map(Tag) else { return };
-        let reason = match cause {
-            Cause::Closed => Reason::Closed,
-            // What was closed for its own fault may come back as quickly as what broke.
-            Cause::ServiceClosed | Cause::Lost | Cause::Reset | Cause::Slow | Cause::Protocol => Reason::Lost,
-            Cause::Timeout => Reason::Timeout,
-            Cause::Drain => Reason::Drain,
-        };
-        let now = cx.now();
-        let silent = cx.last_heard(conn).map_or(0, |heard| now.tick.since(heard));
-        let seen_millis = now.unix_millis.saturating_sub(u64::from(silent) * TICK_MILLIS);
-        self.slow.take(conn);
-        let unused = self.node.credit(now, tag.slot());
-        let key = self.reserve(cx, conn, tag.slot());
-        self.settings.reserves.give_back(key, now.tick, self.node.burst(), unused);
-        self.node.closed(now, tag.slot(), reason, seen_millis);
-        self.act(cx);
     }
 
     /// Whether a client is yet to be sent answers to its commands.

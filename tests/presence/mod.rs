@@ -5,6 +5,7 @@
 mod ask;
 mod big;
 mod clock;
+mod comings;
 mod ears;
 mod eyes;
 mod limits;

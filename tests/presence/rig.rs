@@ -6,9 +6,7 @@ use std::sync::Arc;
 use rollcall::limits::REPLIES_PER_CONNECTION_MAX;
 use rollcall::presence::admin::Reply;
 use rollcall::presence::envelope::{Asker, Leaving, Ticket};
-use rollcall::presence::{
-    Address, Client, Effect, Entry, Envelope, Frame, Grants, Homes, Name, Node, Reason, Rules,
-};
+use rollcall::presence::{Address, Client, Effect, Envelope, Frame, Homes, Name, Node, Reason, Rules};
 use rollcall::time::Now;
 use serde_json::Value;
 
@@ -56,6 +54,25 @@ pub(super) struct Seat {
     next_seq: i64,
 }
 
+impl Seat {
+    pub(super) fn new(worker: u16, user: Option<&str>, ears: Ears) -> Seat {
+        Seat {
+            worker,
+            slot: 0,
+            user: user.map(str::to_owned),
+            open: true,
+            closing: None,
+            sent_away: None,
+            suspect: false,
+            stalled: false,
+            ears,
+            inbox: Vec::new(),
+            waiting: VecDeque::new(),
+            next_seq: 1,
+        }
+    }
+}
+
 /// A server and its clients.
 #[derive(Debug)]
 pub(super) struct World {
@@ -78,12 +95,6 @@ pub(super) struct World {
     pub(super) model: Model,
     pub(super) judge: Judge,
     pub(super) trace: bool,
-}
-
-/// What a token grants that has these patterns in its claim `see`.
-pub(super) fn grants(see: &[&str], expires_millis: u64) -> Grants {
-    let see: Vec<String> = see.iter().map(|&pattern| pattern.to_owned()).collect();
-    Grants::new(None, &see, None, expires_millis).unwrap()
 }
 
 impl World {
@@ -120,63 +131,6 @@ impl World {
     }
 
     // Clients
-
-    pub(super) fn open(&mut self, worker: u16, user: Option<&str>) -> usize {
-        self.enter(worker, user, None)
-    }
-
-    /// A client with a token whose claim `see` has these patterns.
-    pub(super) fn open_seeing(&mut self, worker: u16, user: &str, see: &[&str]) -> usize {
-        self.enter(worker, Some(user), Some(see))
-    }
-
-    fn enter(&mut self, worker: u16, user: Option<&str>, see: Option<&[&str]>) -> usize {
-        let link = self.clients.len();
-        self.note(|| format!("c{link} opens at w{worker} as {user:?}, seeing {see:?}"));
-        let name = format!("c{link} ({})", user.unwrap_or("nobody"));
-        self.clients.push(Seat {
-            worker,
-            slot: 0,
-            user: user.map(str::to_owned),
-            open: true,
-            closing: None,
-            sent_away: None,
-            suspect: false,
-            stalled: false,
-            ears: Ears::new(name, user, see),
-            inbox: Vec::new(),
-            waiting: VecDeque::new(),
-            next_seq: 1,
-        });
-        let entry = match (user, see) {
-            (Some(user), Some(see)) => Entry::Token(user.into(), Arc::new(grants(see, u64::MAX))),
-            (user, _) => Entry::Open(user.map(Name::from)),
-        };
-        let slot = self.nodes[usize::from(worker)].enter(self.now, link as u64, entry, true);
-        self.clients[link].slot = slot;
-        self.up(link);
-        self.after(worker);
-        link
-    }
-
-    /// Whether it is taken at its word.
-    pub(super) fn identify(&mut self, c: usize, user: &str) -> bool {
-        self.note(|| format!("c{c} says that it is {user}"));
-        let Seat { worker, slot, .. } = self.clients[c];
-        let taken = self.nodes[usize::from(worker)].identify(self.now, slot, user.into());
-        if taken {
-            self.clients[c].user = Some(user.to_owned());
-            self.up(c);
-        }
-        self.after(worker);
-        taken
-    }
-
-    fn up(&mut self, c: usize) {
-        if let Some(user) = self.clients[c].user.clone() {
-            self.letter_at_home(c, &user, |at, user| Envelope::Up { user, at });
-        }
-    }
 
     /// A command. Returns its `seq`.
     pub(super) fn ask(&mut self, c: usize, ask: &Ask) -> i64 {

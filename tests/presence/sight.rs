@@ -6,7 +6,8 @@ use rollcall::presence::{Entry, Reason, Rules};
 use serde_json::{Value, json};
 
 use super::ask::Ask;
-use super::rig::{World, grants};
+use super::comings::grants;
+use super::rig::World;
 
 /// A restricted server with a watcher of ben, who is there, and ben: they share no room.
 fn strangers(workers: u16, see: &[&str]) -> (World, usize, usize) {

@@ -8,7 +8,8 @@ use rollcall::presence::{Entry, Homes, Node, Reason, Rules};
 use rollcall::time::Now;
 
 use super::ask::Ask;
-use super::rig::{Text, World, grants};
+use super::comings::grants;
+use super::rig::{Text, World};
 
 fn rules() -> Rules {
     Rules { commands_per_second: 1_000_000, ..Rules::default() }

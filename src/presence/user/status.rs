@@ -1,0 +1,53 @@
+//! What connections say of themselves, or are suspected of.
+
+use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
+use crate::presence::node::Outgoing;
+use crate::presence::user::Users;
+use crate::presence::user::sight::News;
+use crate::presence::view::State;
+use crate::time::Now;
+
+impl Users {
+    /// A connection says of itself that it is away, or back, and what else there is to know.
+    pub(crate) fn status<F: Frame>(
+        &mut self,
+        now: Now,
+        user: &str,
+        at: Address,
+        (state, info): (Option<State>, Option<Box<str>>),
+        asker: Option<Asker>,
+        out: &mut Outgoing<F>,
+    ) {
+        let Some(slot) = self.find(user) else { return };
+        let known = &mut self.users[slot as usize];
+        let Some(device) = known.devices.get_mut(at) else { return };
+        if let Some(state) = state {
+            device.away = state == State::Away;
+        }
+        let state = if device.away { State::Away } else { State::Online };
+        let informed = info.is_some_and(|info| {
+            let info = (&*info != "null").then(|| Box::new(info.into()));
+            std::mem::replace(&mut known.info, info.clone()) != info
+        });
+        if let Some(asker) = asker {
+            out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Status(state) });
+        }
+        self.refresh(now, slot, None, News { informed, ..News::default() }, out);
+    }
+
+    /// A connection may be dead, or lives after all.
+    pub(crate) fn suspect<F: Frame>(
+        &mut self,
+        now: Now,
+        user: &str,
+        at: Address,
+        suspect: bool,
+        out: &mut Outgoing<F>,
+    ) {
+        let Some(slot) = self.find(user) else { return };
+        if let Some(device) = self.users[slot as usize].devices.get_mut(at) {
+            device.suspect = suspect;
+            self.refresh(now, slot, None, News::default(), out);
+        }
+    }
+}
