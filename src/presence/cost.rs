@@ -6,7 +6,7 @@
 //! for it. A command of many names pays for each of them by its letters.
 
 use crate::limits::VERIFY_UNITS;
-use crate::presence::envelope::Envelope;
+use crate::presence::envelope::{Claim, Envelope};
 use crate::presence::node::Effect;
 
 /// A command, apart from what it names: finding its client, paying for it, choosing what to do.
@@ -44,7 +44,9 @@ pub(crate) const SIGHT_NANOS: u64 = 200;
 pub(crate) fn of_letter<F>(letter: &Envelope<F>) -> u64 {
     let bytes = match letter {
         Envelope::Tell { data, .. } | Envelope::Say { data, .. } => data.len(),
-        Envelope::Status { info: Some(info), .. } => info.len(),
+        Envelope::Status { info: Some(info), .. }
+        | Envelope::Up { claim: Claim::Info(info), .. }
+        | Envelope::Renewed { claim: Claim::Info(info), .. } => info.len(),
         _ => 0,
     };
     LETTER_NANOS + DATA_BYTE_NANOS * bytes as u64

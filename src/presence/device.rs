@@ -11,8 +11,11 @@ pub(crate) struct Device {
     worker: u16,
     pub(crate) away: bool,
     pub(crate) suspect: bool,
-    /// It closed or broke, and counts until then.
-    pub(crate) lingers: Option<Lingering>,
+    /// It has shown a token.
+    pub(crate) has_token: bool,
+    /// Why it closed or broke: it counts until `until`.
+    gone: Option<Reason>,
+    until: Tick,
 }
 
 /// A connection that is gone and may be back.
@@ -24,7 +27,15 @@ pub(crate) struct Lingering {
 
 impl Device {
     pub(crate) fn new(at: Address) -> Device {
-        Device { client: at.client, worker: at.worker, away: false, suspect: false, lingers: None }
+        Device {
+            client: at.client,
+            worker: at.worker,
+            away: false,
+            suspect: false,
+            has_token: false,
+            gone: None,
+            until: Tick::default(),
+        }
     }
 
     pub(crate) fn address(&self) -> Address {
@@ -32,13 +43,24 @@ impl Device {
     }
 
     pub(crate) fn is_live(&self) -> bool {
-        self.lingers.is_none()
+        self.gone.is_none()
+    }
+
+    /// It closed or broke, and may be back.
+    pub(crate) fn linger(&mut self, Lingering { until, reason }: Lingering) {
+        (self.until, self.gone) = (until, Some(reason));
+    }
+
+    pub(crate) fn lingers(&self) -> Option<Lingering> {
+        self.gone.map(|reason| Lingering { until: self.until, reason })
     }
 
     fn state(&self) -> State {
         if self.away { State::Away } else { State::Online }
     }
 }
+
+const _: () = assert!(size_of::<Device>() <= 20 && size_of::<Devices>() <= 24);
 
 /// All of a user's connections, oldest first. One needs no heap.
 #[derive(Debug, Default)]
@@ -80,11 +102,7 @@ impl Devices {
 
     /// When the next grace is over.
     pub(crate) fn lingers_until(&self) -> Option<Tick> {
-        self.as_slice()
-            .iter()
-            .filter_map(|device| device.lingers)
-            .map(|lingers| lingers.until)
-            .reduce(Tick::min)
+        self.as_slice().iter().filter_map(Device::lingers).map(|lingers| lingers.until).reduce(Tick::min)
     }
 
     pub(crate) fn get_mut(&mut self, at: Address) -> Option<&mut Device> {

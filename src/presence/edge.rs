@@ -15,7 +15,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::limits::COMMANDS_REFUSED_MAX;
 use crate::presence::burst::{Burst, COMMAND_CREDIT};
-use crate::presence::envelope::{Address, Asker, Client, Envelope, Frame, Leaving, Ticket};
+use crate::presence::envelope::{Address, Asker, Claim, Client, Envelope, Frame, Leaving, Ticket};
 use crate::presence::event;
 use crate::presence::gather::Gathers;
 use crate::presence::grants::{Entry, Passes};
@@ -281,7 +281,7 @@ impl Edge {
         }) as u32;
         match entry {
             Entry::Open(Some(user)) => {
-                self.identify(slot, user, out);
+                self.identify(slot, user, Claim::NoToken, out);
             }
             Entry::Open(None) => {}
             Entry::Token(user, grants) => self.show_token(now, slot, user, &grants, out),
@@ -291,7 +291,7 @@ impl Edge {
     }
 
     /// Says whether it is taken at its word: not where it is somebody already, or owes a token.
-    pub(crate) fn identify<F>(&mut self, slot: u32, user: Name, out: &mut Outgoing<F>) -> bool {
+    pub(crate) fn identify<F>(&mut self, slot: u32, user: Name, claim: Claim, out: &mut Outgoing<F>) -> bool {
         if self.passes.is_awaited(slot) {
             return false;
         }
@@ -300,7 +300,7 @@ impl Edge {
         match self.seats.get_mut(slot as usize) {
             Some(seat) if seat.user.is_none() => {
                 seat.user = Some(user.clone());
-                out.post(home, Envelope::Up { user, at });
+                out.post(home, Envelope::Up { user, at, claim });
                 true
             }
             _ => false,

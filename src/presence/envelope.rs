@@ -87,6 +87,17 @@ pub enum Leaving {
     Perhaps,
 }
 
+/// What a connection's token says of its user's `info`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Claim {
+    /// There is no token.
+    NoToken,
+    /// Nothing: the user has no `info` by it.
+    Nothing,
+    /// This, which is JSON.
+    Info(Box<str>),
+}
+
 /// A letter between an edge and a home.
 #[derive(Clone, Debug)]
 pub enum Envelope<F> {
@@ -96,6 +107,17 @@ pub enum Envelope<F> {
         user: Name,
         /// Which.
         at: Address,
+        /// What its token says.
+        claim: Claim,
+    },
+    /// To a user's home: a connection has shown another token.
+    Renewed {
+        /// Whose.
+        user: Name,
+        /// Which.
+        at: Address,
+        /// What it says now.
+        claim: Claim,
     },
     /// To a user's home: a connection is gone.
     Down {

@@ -14,7 +14,7 @@ use crate::presence::cost;
 use crate::presence::desk::Desk;
 use crate::presence::edge::{Broadcasts, Edge, SCARCE};
 pub use crate::presence::effect::Effect;
-use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Ticket};
+use crate::presence::envelope::{Answer, Asker, Claim, Client, Envelope, Frame, Ticket};
 use crate::presence::grants::{Entry, Grants};
 use crate::presence::name::{Homes, Name};
 pub(crate) use crate::presence::outgoing::Outgoing;
@@ -94,7 +94,7 @@ impl<F: Frame> Node<F> {
 
     /// A client says who it is. Says whether it is taken at its word: not where it is somebody already.
     pub fn identify(&mut self, now: Now, slot: u32, user: Name) -> bool {
-        let taken = self.edge.identify(slot, user, &mut self.out);
+        let taken = self.edge.identify(slot, user, Claim::NoToken, &mut self.out);
         self.settle(now);
         taken
     }
@@ -204,6 +204,7 @@ impl<F: Frame> Node<F> {
                     self.edge.page_due(now, &self.rules, slot, serial, &mut self.out);
                 }
                 Timer::Token { slot, serial } => self.edge.token_due(now, slot, serial, at, &mut self.out),
+                Timer::Info { slot, serial } => self.users.info_due(now, slot, serial, at, &mut self.out),
             }
             self.settle(now);
         }
@@ -260,8 +261,10 @@ impl<F: Frame> Node<F> {
         }
         for (at, timer) in self.out.timers.drain(..) {
             let at = self.timers.schedule(at, timer.key());
-            if let Timer::Token { slot, .. } = timer {
-                self.edge.token_timed(slot, at);
+            match timer {
+                Timer::Token { slot, .. } => self.edge.token_timed(slot, at),
+                Timer::Info { slot, serial } => self.users.info_timed(slot, serial, at),
+                _ => {}
             }
         }
     }
@@ -270,7 +273,8 @@ impl<F: Frame> Node<F> {
         self.out.spend(1, cost::of_letter(&envelope));
         let (users, rooms, out, rules) = (&mut self.users, &mut self.rooms, &mut self.out, &self.rules);
         match envelope {
-            Envelope::Up { user, at } => users.up(now, rules, &user, at, out),
+            Envelope::Up { user, at, claim } => users.up(now, rules, (&user, at), claim, out),
+            Envelope::Renewed { user, at, claim } => users.renewed(now, &user, at, claim, out),
             Envelope::Down { user, at, reason, seen_millis } => {
                 users.down(now, rules, &user, at, (reason, seen_millis), out);
             }

@@ -13,6 +13,8 @@ pub(crate) enum Timer {
     Page { slot: u32, serial: u32 },
     /// A token's end, or the end of the time to show one.
     Token { slot: u32, serial: u32 },
+    /// What a user's connection said counts until then.
+    Info { slot: u32, serial: u32 },
 }
 
 /// Serials are kept in 29 bits of a timer's key.
@@ -26,6 +28,7 @@ impl Timer {
             Timer::Count { slot, serial } => (2, slot, serial),
             Timer::Page { slot, serial } => (3, slot, serial),
             Timer::Token { slot, serial } => (4, slot, serial),
+            Timer::Info { slot, serial } => (5, slot, serial),
         };
         kind << 61 | u64::from(serial & SERIAL_MASK) << 32 | u64::from(slot)
     }
@@ -38,7 +41,8 @@ impl Timer {
             1 => Timer::Room { slot, serial },
             2 => Timer::Count { slot, serial },
             3 => Timer::Page { slot, serial },
-            _ => Timer::Token { slot, serial },
+            4 => Timer::Token { slot, serial },
+            _ => Timer::Info { slot, serial },
         }
     }
 }

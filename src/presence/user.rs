@@ -6,6 +6,7 @@
 //! | file | subject |
 //! |---|---|
 //! | this one | who comes and goes, and what there is to tell of it |
+//! | `info` | what they say in `info`, or their tokens do, and whose word counts |
 //! | `status` | what connections say of themselves, or are suspected of |
 //! | `watchers` | who is told |
 //! | `sight` | where users are |
@@ -14,6 +15,7 @@
 //! | `attic` | what is kept of those who left |
 
 mod attic;
+mod info;
 mod orders;
 mod sight;
 mod status;
@@ -21,7 +23,7 @@ mod tells;
 mod watchers;
 
 use crate::presence::device::{Device, Devices, Lingering};
-use crate::presence::envelope::{Address, Envelope, Frame};
+use crate::presence::envelope::{Address, Claim, Envelope, Frame};
 use crate::presence::event;
 use crate::presence::last_seen::{Entry, Filing, LastSeen};
 use crate::presence::name::{Homes, Name, bytes_of};
@@ -30,6 +32,7 @@ use crate::presence::roll::Roll;
 use crate::presence::table::Table;
 use crate::presence::timer::Timer;
 use crate::presence::user::attic::Attic;
+use crate::presence::user::info::Info;
 use crate::presence::user::sight::News;
 use crate::presence::user::tells::Tells;
 use crate::presence::user::watchers::Watchers;
@@ -45,7 +48,7 @@ struct User {
     devices: Devices,
     watchers: Watchers,
     /// Few have any: a pointer to it.
-    info: Option<Box<std::sync::Arc<str>>>,
+    info: Option<Box<Info>>,
     version: u64,
     since_millis: u64,
     last_seen_millis: u64,
@@ -83,7 +86,7 @@ impl User {
             since_millis: self.since_millis,
             last_seen_millis: if heard { now.unix_millis } else { self.last_seen_millis },
             connections: usize::from(self.told.connections),
-            info: self.info.as_deref().cloned(),
+            info: self.info.as_ref().and_then(|info| info.shown()).cloned(),
             reason: self.reason,
             rooms: None,
         }
@@ -188,14 +191,20 @@ impl Users {
         &mut self,
         now: Now,
         rules: &Rules,
-        user: &Name,
-        at: Address,
+        (user, at): (&Name, Address),
+        claim: Claim,
         out: &mut Outgoing<F>,
     ) {
         let slot = self.find_or_add(user);
         let known = &mut self.users[slot as usize];
-        known.devices.remove(|device| !device.is_live());
+        let replaced = known.devices.remove(|device| !device.is_live());
         known.devices.push(Device::new(at));
+        if let Some((from, Lingering { until, .. })) =
+            replaced.and_then(|from| Some((from.address(), from.lingers()?)))
+        {
+            known.hand_on(from, at, until);
+        }
+        known.claim(at, claim);
         let mut reason = None;
         while known.devices.live().count() > rules.connections_per_user {
             if let Some(oldest) = known.devices.remove(Device::is_live) {
@@ -205,7 +214,7 @@ impl Users {
             }
         }
         let moved = self.whereabouts.settle(slot);
-        self.refresh(now, slot, reason, News { moved, ..News::default() }, out);
+        self.refresh(now, slot, reason, News { moved }, out);
     }
 
     /// A connection is gone: for certain, or for the grace.
@@ -227,7 +236,7 @@ impl Users {
         if reason.is_final() || rules.grace == 0 {
             known.devices.remove(|device| device.address() == at);
         } else if let Some(device) = known.devices.get_mut(at) {
-            device.lingers = Some(Lingering { until: now.tick.after(rules.grace), reason });
+            device.linger(Lingering { until: now.tick.after(rules.grace), reason });
             known.time(slot, out);
         }
         self.refresh(now, slot, Some(reason), News::default(), out);
@@ -239,13 +248,20 @@ impl Users {
         let Some(known) = self.users.get_mut(slot as usize).filter(|user| user.serial == serial) else {
             return;
         };
+        known.timed = false;
+        self.expire(now, slot, out);
+    }
+
+    /// Ends what is over by now, in one change: graces, and what counted for a time.
+    fn expire<F: Frame>(&mut self, now: Now, slot: u32, out: &mut Outgoing<F>) {
+        let known = &mut self.users[slot as usize];
         let is_over =
-            |device: &Device| device.lingers.is_some_and(|lingers| now.tick.has_reached(lingers.until));
+            |device: &Device| device.lingers().is_some_and(|lingers| now.tick.has_reached(lingers.until));
         let mut reason = None;
         while let Some(gone) = known.devices.remove(is_over) {
-            reason = gone.lingers.map(|lingers| lingers.reason);
+            reason = gone.lingers().map(|lingers| lingers.reason);
         }
-        known.timed = false;
+        known.end_info(now.tick);
         known.time(slot, out);
         self.refresh(now, slot, reason, News::default(), out);
     }
@@ -256,10 +272,12 @@ impl Users {
         now: Now,
         slot: u32,
         reason: Option<Reason>,
-        News { informed, moved }: News,
+        News { moved }: News,
         out: &mut Outgoing<F>,
     ) {
         let known = &mut self.users[slot as usize];
+        let informed = known.is_informed();
+        known.time_info(now.tick, slot, out);
         let before = known.told;
         let after = known.told();
         let shown = before != after || informed;

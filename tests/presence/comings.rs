@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rollcall::presence::envelope::Claim;
 use rollcall::presence::{Entry, Envelope, Grants, Name};
 
 use super::ears::Ears;
@@ -15,26 +16,40 @@ pub(super) fn grants(see: &[&str], expires_millis: u64) -> Grants {
 
 impl World {
     pub(super) fn open(&mut self, worker: u16, user: Option<&str>) -> usize {
-        self.enter(worker, user, None)
+        self.enter(worker, user, None, None)
     }
 
     /// A client with a token whose claim `see` has these patterns.
     pub(super) fn open_seeing(&mut self, worker: u16, user: &str, see: &[&str]) -> usize {
-        self.enter(worker, Some(user), Some(see))
+        self.enter(worker, Some(user), Some(see), None)
     }
 
-    fn enter(&mut self, worker: u16, user: Option<&str>, see: Option<&[&str]>) -> usize {
+    /// The same, with the claim `info`.
+    pub(super) fn open_claiming(
+        &mut self,
+        worker: u16,
+        user: &str,
+        see: &[&str],
+        info: Option<&str>,
+    ) -> usize {
+        self.enter(worker, Some(user), Some(see), info)
+    }
+
+    fn enter(&mut self, worker: u16, user: Option<&str>, see: Option<&[&str]>, info: Option<&str>) -> usize {
         let link = self.clients.len();
-        self.note(|| format!("c{link} opens at w{worker} as {user:?}, seeing {see:?}"));
+        self.note(|| format!("c{link} opens at w{worker} as {user:?}, seeing {see:?}, with {info:?}"));
         let name = format!("c{link} ({})", user.unwrap_or("nobody"));
         self.clients.push(Seat::new(worker, user, Ears::new(name, user, see)));
         let entry = match (user, see) {
-            (Some(user), Some(see)) => Entry::Token(user.into(), Arc::new(grants(see, u64::MAX))),
+            (Some(user), Some(see)) => {
+                let info = info.map(Into::into);
+                Entry::Token(user.into(), Arc::new(Grants { info, ..grants(see, u64::MAX) }))
+            }
             (user, _) => Entry::Open(user.map(Name::from)),
         };
         let slot = self.nodes[usize::from(worker)].enter(self.now, link as u64, entry, true);
         self.clients[link].slot = slot;
-        self.up(link);
+        self.up(link, if see.is_some() { claim_of(info) } else { Claim::NoToken });
         self.after(worker);
         link
     }
@@ -46,15 +61,29 @@ impl World {
         let taken = self.nodes[usize::from(worker)].identify(self.now, slot, user.into());
         if taken {
             self.clients[c].user = Some(user.to_owned());
-            self.up(c);
+            self.up(c, Claim::NoToken);
         }
         self.after(worker);
         taken
     }
 
-    fn up(&mut self, c: usize) {
+    /// A client shows another token of its user, with that claim `info`.
+    pub(super) fn renew(&mut self, c: usize, info: Option<&str>) {
+        let Seat { worker, slot, .. } = self.clients[c];
+        let Some(user) = self.clients[c].user.clone() else { return };
+        let grants = Grants { info: info.map(Into::into), ..grants(&["*"], u64::MAX) };
+        self.nodes[usize::from(worker)].authenticate(self.now, slot, -1, (*user).into(), Arc::new(grants));
+        self.letter_at_home(c, &user, |at, user| Envelope::Renewed { user, at, claim: claim_of(info) });
+        self.after(worker);
+    }
+
+    fn up(&mut self, c: usize, claim: Claim) {
         if let Some(user) = self.clients[c].user.clone() {
-            self.letter_at_home(c, &user, |at, user| Envelope::Up { user, at });
+            self.letter_at_home(c, &user, |at, user| Envelope::Up { user, at, claim });
         }
     }
+}
+
+fn claim_of(info: Option<&str>) -> Claim {
+    info.map_or(Claim::Nothing, |info| Claim::Info(info.into()))
 }

@@ -8,6 +8,7 @@ mod clock;
 mod comings;
 mod ears;
 mod eyes;
+mod info;
 mod limits;
 mod loads;
 mod membership;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rollcall::presence::envelope::Leaving;
+use rollcall::presence::envelope::{Claim, Leaving};
 use rollcall::presence::{Address, Envelope, Homes, Node, Reason, Rules, State};
 use rollcall::time::{Now, Tick};
 
@@ -42,6 +42,17 @@ struct Device {
     lingers: Option<(Tick, Reason)>,
     away: bool,
     suspect: bool,
+    token: bool,
+    word: Option<Word>,
+}
+
+/// What a connection says in `info`, or its token: the higher of two orders is the later.
+#[derive(Debug)]
+struct Word {
+    order: u64,
+    text: Option<String>,
+    claim: bool,
+    until: Option<Tick>,
 }
 
 /// What a watcher can see of a user.
@@ -65,7 +76,8 @@ impl Shown {
 #[derive(Debug, Default)]
 struct Person {
     devices: Vec<Device>,
-    info: Option<String>,
+    /// What was said in `info`, counted.
+    words: u64,
     /// Why the last connection that is gone went.
     reason: Option<Reason>,
     /// Everything that the home showed, by version.
@@ -80,12 +92,32 @@ impl Person {
         let plain = states.max().unwrap_or(State::Offline);
         let suspect = !self.devices.is_empty() && self.devices.iter().all(|device| device.suspect);
         let state = if suspect { State::Suspect } else { plain };
-        Shown {
-            state,
-            plain,
-            connections: self.devices.len(),
-            info: self.info.clone(),
-            rooms: BTreeSet::new(),
+        Shown { state, plain, connections: self.devices.len(), info: self.info(), rooms: BTreeSet::new() }
+    }
+
+    /// The claim of the newest token, or what was said last where that has none.
+    fn info(&self) -> Option<String> {
+        let newest = self.devices.iter().rfind(|device| device.token).and_then(|device| device.word.as_ref());
+        let words = self.devices.iter().filter_map(|device| device.word.as_ref());
+        let last = words.filter(|word| !word.claim).max_by_key(|word| word.order);
+        newest.filter(|word| word.claim).or(last)?.text.clone()
+    }
+
+    fn says(&mut self, at: Address, text: Option<String>, claim: bool) {
+        self.words += 1;
+        let order = self.words;
+        if let Some(device) = self.live(at) {
+            device.word = Some(Word { order, text, claim, until: None });
+        }
+    }
+
+    fn claims(&mut self, at: Address, claim: &Claim) {
+        if let Some(device) = self.live(at) {
+            device.token |= *claim != Claim::NoToken;
+            device.word.take_if(|word| word.claim && *claim == Claim::Nothing);
+        }
+        if let Claim::Info(text) = claim {
+            self.says(at, Some(text.to_string()), true);
         }
     }
 
@@ -120,14 +152,17 @@ impl Model {
     /// A letter is handled by its home.
     pub(super) fn letter(&mut self, now: Now, letter: &Envelope<Text>) {
         match letter {
-            Envelope::Up { user, at } => self.up(user, *at),
+            Envelope::Up { user, at, claim } => self.up(user, *at, claim),
+            Envelope::Renewed { user, at, claim } => {
+                self.people.entry(user.to_string()).or_default().claims(*at, claim);
+            }
             Envelope::Down { user, at, reason, .. } => self.down(now, user, *at, *reason),
             Envelope::Status { user, at, state, info, .. } => {
                 let person = self.people.entry(user.to_string()).or_default();
                 let Some(device) = person.live(*at) else { return };
                 device.away = state.map_or(device.away, |state| state == State::Away);
                 if let Some(info) = info {
-                    person.info = Some(info.to_string()).filter(|info| info != "null");
+                    person.says(*at, Some(info.to_string()).filter(|info| info != "null"), false);
                 }
             }
             Envelope::Suspect { user, at, suspect } => {
@@ -156,13 +191,25 @@ impl Model {
         }
     }
 
-    fn up(&mut self, user: &str, at: Address) {
+    fn up(&mut self, user: &str, at: Address, claim: &Claim) {
         let person = self.people.entry(user.to_owned()).or_default();
+        let mut new = Device {
+            at: (at.worker, at.client.slot),
+            lingers: None,
+            away: false,
+            suspect: false,
+            token: false,
+            word: None,
+        };
         if let Some(i) = person.devices.iter().position(|device| device.lingers.is_some()) {
-            person.devices.remove(i);
+            let Device { lingers, word, .. } = person.devices.remove(i);
+            let until = |before: Option<Tick>| {
+                before.into_iter().chain(lingers.map(|(until, _)| until)).reduce(Tick::min)
+            };
+            new.word = word.filter(|word| !word.claim).map(|word| Word { until: until(word.until), ..word });
         }
-        let at = (at.worker, at.client.slot);
-        person.devices.push(Device { at, lingers: None, away: false, suspect: false });
+        person.devices.push(new);
+        person.claims(at, claim);
         let live = |device: &Device| device.lingers.is_none();
         while person.devices.iter().filter(|device| live(device)).count() > self.rules.connections_per_user {
             let oldest = person.devices.iter().position(live).expect("more than the cap");
@@ -202,6 +249,10 @@ impl Model {
                 }
                 _ => true,
             });
+            for device in &mut person.devices {
+                let is_over = |until: Tick| now.tick.has_reached(until);
+                device.word.take_if(|word| word.until.is_some_and(is_over));
+            }
         }
         for (_, members) in self.rooms.iter_mut().filter(|(room, _)| self.homes.of(room) == worker) {
             for member in members.values_mut() {

@@ -172,7 +172,8 @@ impl Run {
         match user.filter(|_| self.rules.restricted) {
             Some(user) => {
                 let see: &[&str] = self.dice.of(&[&[][..], &[], &["u1"], &["u2", "u3*"], &["*"]]);
-                self.world.open_seeing(worker, user, see)
+                let info = self.dice.of(&[None, None, Some(r#"{"i":2}"#)]);
+                self.world.open_claiming(worker, user, see, info)
             }
             // Nobody comes without one.
             None if self.rules.restricted => self.world.open_seeing(worker, "u0", &[]),

@@ -6,7 +6,7 @@ use crate::limits::{CLOCK_LOOK_TICKS, TOKENS_LOOKED_AT_PER_TURN};
 use crate::presence::command::Refusal;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
-use crate::presence::envelope::{Client, Envelope, Frame};
+use crate::presence::envelope::{Claim, Client, Envelope, Frame};
 use crate::presence::event;
 use crate::presence::grants::{Grants, Over, Pass};
 use crate::presence::name::Name;
@@ -27,8 +27,7 @@ impl Edge {
         out: &mut Outgoing<F>,
     ) {
         self.keep_pass(now, slot, Pass::Held(Arc::clone(grants)), out);
-        self.identify(slot, user, out);
-        self.tell_home_info(slot, grants, out);
+        self.identify(slot, user, claim_of(grants), out);
     }
 
     /// A client has until then to show a token.
@@ -130,8 +129,11 @@ impl Edge {
         match &seat.user {
             None => self.show_token(now, slot, user, &grants, out),
             Some(known) if *known == user => {
-                self.tell_home_info(slot, &grants, out);
                 let before = self.passes.get(slot).cloned();
+                if before.as_ref().is_none_or(|before| before.info != grants.info) {
+                    let (at, claim) = (self.address(slot), claim_of(&grants));
+                    out.post(self.homes.of(&user), Envelope::Renewed { user, at, claim });
+                }
                 self.keep_pass(now, slot, Pass::Held(grants), out);
                 if let Some(before) = before {
                     self.renewed(slot, &before, out);
@@ -165,14 +167,6 @@ impl Edge {
         }
     }
 
-    /// A token's `info` is the user's.
-    fn tell_home_info<F>(&self, slot: u32, grants: &Grants, out: &mut Outgoing<F>) {
-        let (Some(user), Some(info)) = (self.user(slot).cloned(), grants.info.clone()) else { return };
-        let at = self.address(slot);
-        let home = self.homes.of(&user);
-        out.post(home, Envelope::Status { user, at, state: None, info: Some(info), asker: None });
-    }
-
     /// Whether a client may ask for anything but `auth`.
     pub(super) fn is_let_in(&self, slot: u32) -> Result<(), Refusal> {
         if self.passes.is_awaited(slot) {
@@ -203,4 +197,9 @@ impl Edge {
             _ => Ok(()),
         }
     }
+}
+
+/// What a token says of its user's `info`.
+fn claim_of(grants: &Grants) -> Claim {
+    grants.info.clone().map_or(Claim::Nothing, Claim::Info)
 }

@@ -22,14 +22,13 @@ const HERE: u32 = 1 << 31;
 /// Bytes of a name that need no heap.
 const SHORT: usize = 22;
 
-/// A user that is away for longer: 64 bytes.
+/// A user that is away for longer: 56 bytes.
 #[derive(Debug)]
 struct Absent {
     name: Text,
     version: u64,
     since_millis: u64,
     last_seen_millis: u64,
-    info: Option<Box<Arc<str>>>,
     reason: Option<Reason>,
 }
 
@@ -118,13 +117,13 @@ impl Attic {
             since_millis: absent.since_millis,
             last_seen_millis: absent.last_seen_millis,
             connections: 0,
-            info: absent.info.as_deref().cloned(),
+            info: None,
             reason: absent.reason,
             rooms,
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^31: each takes 64 bytes")]
+    #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^31: each takes 56 bytes")]
     fn insert(&mut self, absent: Absent) -> u32 {
         self.name_bytes += absent.name.heap_bytes();
         self.absent.insert(absent) as u32 | HERE
@@ -174,7 +173,6 @@ impl Users {
             version,
             since_millis: user.since_millis,
             last_seen_millis: user.last_seen_millis,
-            info: user.info.clone(),
             reason: user.reason,
         });
         self.refile(slot, here);
@@ -192,7 +190,7 @@ impl Users {
             name: name.clone(),
             devices: Devices::None,
             watchers: Watchers::None,
-            info: absent.info.clone(),
+            info: None,
             version: absent.version,
             since_millis: absent.since_millis,
             last_seen_millis: absent.last_seen_millis,
@@ -238,4 +236,4 @@ impl Users {
     }
 }
 
-const _: () = assert!(size_of::<Option<Absent>>() <= 64 && size_of::<Text>() <= 24);
+const _: () = assert!(size_of::<Option<Absent>>() <= 56 && size_of::<Text>() <= 24);

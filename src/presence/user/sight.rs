@@ -12,8 +12,6 @@ use crate::time::Now;
 /// What is new beside the connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct News {
-    /// The user's `info`.
-    pub(super) informed: bool,
     /// The rooms that the user is in.
     pub(super) moved: bool,
 }
@@ -52,7 +50,7 @@ impl Users {
         match known.told.plain {
             _ if !moved => {}
             State::Offline => self.tell_rooms(now, slot, out),
-            _ => self.refresh(now, slot, known.reason, News { moved, ..News::default() }, out),
+            _ => self.refresh(now, slot, known.reason, News { moved }, out),
         }
         if !is_in {
             self.forget_later(now.tick, slot);

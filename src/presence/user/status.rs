@@ -25,14 +25,13 @@ impl Users {
             device.away = state == State::Away;
         }
         let state = if device.away { State::Away } else { State::Online };
-        let informed = info.is_some_and(|info| {
-            let info = (&*info != "null").then(|| Box::new(info.into()));
-            std::mem::replace(&mut known.info, info.clone()) != info
-        });
+        if let Some(info) = info {
+            known.say(at, (&*info != "null").then(|| info.into()));
+        }
         if let Some(asker) = asker {
             out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Status(state) });
         }
-        self.refresh(now, slot, None, News { informed, ..News::default() }, out);
+        self.refresh(now, slot, None, News::default(), out);
     }
 
     /// A connection may be dead, or lives after all.

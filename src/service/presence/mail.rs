@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::limits::{HELD_BACK_BYTES_MAX, HELD_BACK_MAX};
+use crate::presence::envelope::Claim;
 use crate::presence::{Envelope, Name, Reason, View};
 use crate::reactor::{Context, Haste, Mail, SharedFrame, WorkerId};
 use crate::service::presence::{Letter, Presence};
@@ -22,8 +23,10 @@ impl Mail for Letter {
             | Envelope::Leave { user, room, .. }
             | Envelope::Bring { user, room, .. } => user.len() + room.len(),
             Envelope::Kick { user, reason, .. } => user.len() + reason.len(),
-            Envelope::Up { user, .. }
-            | Envelope::Down { user, .. }
+            Envelope::Up { user, claim, .. } | Envelope::Renewed { user, claim, .. } => {
+                user.len() + of_claim(claim)
+            }
+            Envelope::Down { user, .. }
             | Envelope::Suspect { user, .. }
             | Envelope::Watch { user, .. }
             | Envelope::Unwatch { user, .. }
@@ -47,6 +50,10 @@ impl Mail for Letter {
             Envelope::ListUsers { .. } | Envelope::ListRooms { .. } | Envelope::Answered { .. } => 0,
         }
     }
+}
+
+fn of_claim(claim: &Claim) -> usize {
+    if let Claim::Info(info) = claim { info.len() } else { 0 }
 }
 
 fn of_view(view: &View) -> usize {

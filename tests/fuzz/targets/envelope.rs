@@ -2,7 +2,7 @@
 //! each is bounded, and those who are there can still be spoken to.
 
 use rollcall::presence::admin::Listing;
-use rollcall::presence::envelope::{Answer, Asker, Leaving, MembershipChange, Page, Place, Ticket};
+use rollcall::presence::envelope::{Answer, Asker, Claim, Leaving, MembershipChange, Page, Place, Ticket};
 use rollcall::presence::{Address, Client, Envelope, Frame as _, Name, Pattern, Reason, State, View};
 
 use super::cursor::Cursor;
@@ -86,12 +86,20 @@ const COMMANDS: [&str; 8] = [
     r#"{"seq":8,"cmd":"tell","params":{"user":"ben","data":[]}}"#,
 ];
 
+fn claim(cursor: &mut Cursor<'_>) -> Claim {
+    match cursor.below(3) {
+        0 => Claim::NoToken,
+        1 => Claim::Nothing,
+        _ => Claim::Info("1".into()),
+    }
+}
+
 fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
     let (name, other) = (name(cursor), name(cursor));
     let (at, asker) = (address(cursor), asker(cursor));
     let frame = Text::encode("{}");
-    match cursor.below(28) {
-        0 => Envelope::Up { user: name, at },
+    match cursor.below(29) {
+        0 => Envelope::Up { user: name, at, claim: claim(cursor) },
         1 => Envelope::Down {
             user: name,
             at,
@@ -177,6 +185,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
         24 => Envelope::Broadcast { frame, bytes: cursor.of(&[0, 2, usize::MAX]), asker },
         25 => Envelope::UsersListed { asker, part: listing(cursor, name, view) },
         26 => Envelope::RoomsListed { asker, part: listing(cursor, name, |cursor| cursor.below(9)) },
+        27 => Envelope::Renewed { user: name, at, claim: claim(cursor) },
         _ => Envelope::Deliver {
             room: name,
             frame,

@@ -1,0 +1,128 @@
+//! `info`: whose word counts, and for how long.
+
+use rollcall::presence::{Reason, Rules};
+use serde_json::{Value, json};
+
+use super::ask::Ask;
+use super::rig::World;
+
+const GRACE: u32 = 500;
+const STAFF: Option<&str> = Some(r#"{"role":"staff"}"#);
+
+fn tokens(workers: u16) -> World {
+    World::new(workers, Rules { restricted: true, ..Rules::default() })
+}
+
+fn says(world: &mut World, c: usize, info: &str) {
+    world.ask(c, &Ask::Status { state: None, info: Some(info.to_owned()) });
+    world.settle();
+}
+
+/// What somebody who sees everybody is shown of a user.
+fn shown(world: &mut World, user: &str) -> Value {
+    world.settle();
+    let c = match world.clients.iter().position(|seat| seat.open && seat.user.as_deref() == Some("obs")) {
+        Some(c) => c,
+        None => world.open_seeing(0, "obs", &["*"]),
+    };
+    world.ask(c, &Ask::Presence(vec![user.to_owned()]));
+    world.settle();
+    world.inbox(c).pop().unwrap()["body"]["users"][0]["info"].take()
+}
+
+/// How many presence events a watcher has heard.
+fn heard(world: &mut World, c: usize) -> usize {
+    world.settle();
+    world.inbox(c).iter().filter(|json| json["event"] == "presence").count()
+}
+
+#[test]
+fn a_role_goes_with_the_token_that_gave_it() {
+    for workers in [1, 3] {
+        let mut world = tokens(workers);
+        let eve = world.open_claiming(workers - 1, "eve", &[], STAFF);
+        assert_eq!(shown(&mut world, "eve"), json!({"role":"staff"}));
+        world.renew(eve, None);
+        assert_eq!(shown(&mut world, "eve"), Value::Null, "the next token has no role");
+        world.renew(eve, STAFF);
+        assert_eq!(shown(&mut world, "eve"), json!({"role":"staff"}));
+        world.close(eve, Reason::Closed);
+        world.settle();
+        assert_eq!(shown(&mut world, "eve"), json!({"role":"staff"}), "it may be back");
+        let back = world.open_claiming(0, "eve", &[], None);
+        assert_eq!(shown(&mut world, "eve"), Value::Null, "with another token");
+        world.renew(back, STAFF);
+        world.close(back, Reason::Kicked);
+        assert_eq!(shown(&mut world, "eve"), Value::Null, "nobody is there to be staff");
+        world.open_claiming(0, "eve", &[], None);
+        assert_eq!(shown(&mut world, "eve"), Value::Null);
+    }
+}
+
+#[test]
+fn the_newest_connection_s_token_decides_and_then_the_next_one_s() {
+    let mut world = tokens(3);
+    let first = world.open_claiming(0, "eve", &[], STAFF);
+    let second = world.open_claiming(1, "eve", &[], Some(r#"{"role":"user"}"#));
+    assert_eq!(shown(&mut world, "eve"), json!({"role":"user"}));
+    let third = world.open_claiming(2, "eve", &[], None);
+    assert_eq!(shown(&mut world, "eve"), Value::Null, "no claim is none");
+    world.renew(first, Some("1"));
+    assert_eq!(shown(&mut world, "eve"), Value::Null, "it is not the newest");
+    says(&mut world, third, "3");
+    assert_eq!(shown(&mut world, "eve"), 3, "without a claim it may say its own");
+    world.close(third, Reason::Kicked);
+    assert_eq!(shown(&mut world, "eve"), json!({"role":"user"}));
+    world.close(second, Reason::Kicked);
+    assert_eq!(shown(&mut world, "eve"), 1);
+}
+
+#[test]
+fn without_tokens_info_goes_with_the_connection_that_said_it() {
+    let mut world = World::new(3, Rules::default());
+    let (a, b) = (world.open(0, Some("ann")), world.open(1, Some("ann")));
+    says(&mut world, a, "1");
+    assert_eq!(shown(&mut world, "ann"), 1, "the other one says nothing of it");
+    says(&mut world, b, "2");
+    assert_eq!(shown(&mut world, "ann"), 2);
+    world.close(b, Reason::Kicked);
+    assert_eq!(shown(&mut world, "ann"), 1);
+    let b = world.open(1, Some("ann"));
+    says(&mut world, b, "null");
+    assert_eq!(shown(&mut world, "ann"), Value::Null, "the last word counts");
+    world.close(a, Reason::Closed);
+    world.close(b, Reason::Closed);
+    world.settle();
+    world.pass(GRACE);
+    world.open(0, Some("ann"));
+    assert_eq!(shown(&mut world, "ann"), Value::Null);
+}
+
+#[test]
+fn who_reloads_and_says_the_same_again_is_told_to_nobody() {
+    for again in [true, false] {
+        let mut world = World::new(3, Rules::default());
+        let w = world.open(0, None);
+        world.ask(w, &Ask::Watch { users: vec!["ann".to_owned()], suspect: false });
+        let c = world.open(1, Some("ann"));
+        says(&mut world, c, r#"{"mood":1}"#);
+        world.close(c, Reason::Closed);
+        world.settle();
+        world.pass(GRACE - 100);
+        heard(&mut world, w);
+        let c = world.open(2, Some("ann"));
+        world.settle();
+        world.pass(50);
+        if again {
+            says(&mut world, c, r#"{"mood":1}"#);
+        }
+        world.pass(49);
+        assert_eq!((heard(&mut world, w), shown(&mut world, "ann")), (0, json!({"mood":1})));
+        // By the end of the grace it has said so, or has none.
+        world.pass(1);
+        let expected = if again { (0, json!({"mood":1})) } else { (1, Value::Null) };
+        assert_eq!((heard(&mut world, w), shown(&mut world, "ann")), expected);
+        world.pass(10 * GRACE);
+        assert_eq!(heard(&mut world, w), 0);
+    }
+}
