@@ -9,7 +9,10 @@ use crate::time::Tick;
 pub(crate) struct Device {
     client: Client,
     worker: u16,
+    /// It said so.
     pub(crate) away: bool,
+    /// Its page has stopped sending heartbeats.
+    pub(crate) silent: bool,
     pub(crate) suspect: bool,
     /// It has shown a token.
     pub(crate) has_token: bool,
@@ -31,6 +34,7 @@ impl Device {
             client: at.client,
             worker: at.worker,
             away: false,
+            silent: false,
             suspect: false,
             has_token: false,
             gone: None,
@@ -55,8 +59,8 @@ impl Device {
         self.gone.map(|reason| Lingering { until: self.until, reason })
     }
 
-    fn state(&self) -> State {
-        if self.away { State::Away } else { State::Online }
+    pub(crate) fn state(&self) -> State {
+        if self.away || self.silent { State::Away } else { State::Online }
     }
 }
 

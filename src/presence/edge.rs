@@ -51,10 +51,12 @@ struct Seat {
     owed: u8,
     /// It was sent away, for this.
     sent_away: Option<Reason>,
-    said_away: bool,
-    page_away: bool,
-    /// `said_away` and `page_away` before the last `status`, which its home may refuse.
-    before: (bool, bool),
+    /// How it comes, once it is somebody; `None`: as the one was whose place it takes.
+    comes: Option<State>,
+    /// Its page has stopped sending heartbeats.
+    silent: bool,
+    /// `silent` before the last `status`, which its home may refuse.
+    was_silent: bool,
     /// A timer watches the page's own heartbeat.
     timed: bool,
 }
@@ -99,10 +101,6 @@ impl Seat {
         if self.owed < OWED_MAX {
             self.owed = self.owed.saturating_sub(1);
         }
-    }
-
-    fn is_away(&self) -> bool {
-        self.said_away || self.page_away
     }
 }
 
@@ -246,7 +244,7 @@ impl Edge {
         now: Now,
         rules: &Rules,
         link: u64,
-        entry: Entry,
+        (entry, comes): (Entry, Option<State>),
         welcome: bool,
         out: &mut Outgoing<F>,
     ) -> u32 {
@@ -274,9 +272,9 @@ impl Edge {
             refused: 0,
             owed: 0,
             sent_away: None,
-            said_away: false,
-            page_away: false,
-            before: (false, false),
+            comes,
+            silent: false,
+            was_silent: false,
             timed: false,
         }) as u32;
         match entry {
@@ -300,7 +298,7 @@ impl Edge {
         match self.seats.get_mut(slot as usize) {
             Some(seat) if seat.user.is_none() => {
                 seat.user = Some(user.clone());
-                out.post(home, Envelope::Up { user, at, claim });
+                out.post(home, Envelope::Up { user, at, claim, state: seat.comes });
                 true
             }
             _ => false,
@@ -322,8 +320,8 @@ impl Edge {
         if !std::mem::replace(&mut seat.timed, true) {
             out.timer(now.tick.after(silence), page_timer(client));
         }
-        if std::mem::take(&mut seat.page_away) {
-            self.tell_home_away(slot, out);
+        if std::mem::take(&mut seat.silent) {
+            self.tell_home_silent(slot, out);
         }
     }
 
@@ -345,17 +343,15 @@ impl Edge {
             out.timer(due, page_timer(Client { slot, serial }));
         } else {
             seat.timed = false;
-            seat.page_away = true;
-            self.tell_home_away(slot, out);
+            seat.silent = true;
+            self.tell_home_silent(slot, out);
         }
     }
 
-    fn tell_home_away<F>(&self, slot: u32, out: &mut Outgoing<F>) {
-        let seat = &self.seats[slot as usize];
-        let Some(user) = seat.user.clone() else { return };
-        let state = Some(if seat.is_away() { State::Away } else { State::Online });
-        let at = self.address(slot);
-        out.post(self.homes.of(&user), Envelope::Status { user, at, state, info: None, asker: None });
+    fn tell_home_silent<F>(&self, slot: u32, out: &mut Outgoing<F>) {
+        let Seat { user: Some(user), silent, .. } = &self.seats[slot as usize] else { return };
+        let (user, silent, at) = (user.clone(), *silent, self.address(slot));
+        out.post(self.homes.of(&user), Envelope::Silent { user, at, silent });
     }
 
     pub(crate) fn closed<F>(&mut self, slot: u32, reason: Reason, seen_millis: u64, out: &mut Outgoing<F>) {

@@ -109,6 +109,8 @@ pub enum Envelope<F> {
         at: Address,
         /// What its token says.
         claim: Claim,
+        /// How it comes, `Online` or `Away`; `None`: as the one was whose place it takes.
+        state: Option<State>,
     },
     /// To a user's home: a connection has shown another token.
     Renewed {
@@ -140,8 +142,17 @@ pub enum Envelope<F> {
         state: Option<State>,
         /// JSON; `None` leaves it.
         info: Option<Box<str>>,
-        /// Who waits for the answer; nobody where the edge found it out itself.
-        asker: Option<Asker>,
+        /// Who waits for the answer.
+        asker: Asker,
+    },
+    /// To a user's home: a connection's page has stopped sending its heartbeats, or sends them again.
+    Silent {
+        /// Whose.
+        user: Name,
+        /// Which.
+        at: Address,
+        /// Whether it has stopped.
+        silent: bool,
     },
     /// To a user's home: a Ping is unanswered, or something was heard after all.
     Suspect {
@@ -402,8 +413,8 @@ impl<F> Envelope<F> {
             | Envelope::ListUsers { asker, .. }
             | Envelope::ListRooms { asker, .. }
             | Envelope::Kick { asker, .. }
-            | Envelope::Bring { asker, .. } => Some(*asker),
-            Envelope::Status { asker, .. } => *asker,
+            | Envelope::Bring { asker, .. }
+            | Envelope::Status { asker, .. } => Some(*asker),
             // A client that leaves is gone here whatever its home can take: that has to arrive.
             _ => None,
         }

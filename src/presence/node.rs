@@ -23,7 +23,7 @@ pub use crate::presence::rules::Rules;
 use crate::presence::timer::Timer;
 pub(crate) use crate::presence::timer::next_serial;
 use crate::presence::user::Users;
-use crate::presence::view::Reason;
+use crate::presence::view::{Reason, State};
 use crate::time::wheel::Wheel;
 use crate::time::{Now, Tick};
 
@@ -70,12 +70,13 @@ impl<F: Frame> Node<F> {
     /// A client is there; `link` names it in effects. `welcome`: it speaks `rollcall.v1`. Without a user it is nobody, until
     /// [`Node::identify`]. Returns its slot, which the further calls about it take.
     pub fn open(&mut self, now: Now, link: u64, user: Option<Name>, welcome: bool) -> u32 {
-        self.enter(now, link, Entry::Open(user), welcome)
+        self.enter(now, link, Entry::Open(user), None, welcome)
     }
 
-    /// As [`Node::open`], for who has a token or owes one, too.
-    pub fn enter(&mut self, now: Now, link: u64, entry: Entry, welcome: bool) -> u32 {
-        let slot = self.edge.open(now, &self.rules, link, entry, welcome, &mut self.out);
+    /// As [`Node::open`], for who has a token or owes one, too. `state`: the client comes `Online` or `Away`, from when it is
+    /// somebody; without it, it goes on as the connection was whose place it takes, or is online.
+    pub fn enter(&mut self, now: Now, link: u64, entry: Entry, state: Option<State>, welcome: bool) -> u32 {
+        let slot = self.edge.open(now, &self.rules, link, (entry, state), welcome, &mut self.out);
         self.settle(now);
         slot
     }
@@ -273,7 +274,10 @@ impl<F: Frame> Node<F> {
         self.out.spend(1, cost::of_letter(&envelope));
         let (users, rooms, out, rules) = (&mut self.users, &mut self.rooms, &mut self.out, &self.rules);
         match envelope {
-            Envelope::Up { user, at, claim } => users.up(now, rules, (&user, at), claim, out),
+            Envelope::Up { user, at, claim, state } => {
+                users.up(now, rules, (&user, at), (claim, state), out);
+            }
+            Envelope::Silent { user, at, silent } => users.silent(now, &user, at, silent, out),
             Envelope::Renewed { user, at, claim } => users.renewed(now, &user, at, claim, out),
             Envelope::Down { user, at, reason, seen_millis } => {
                 users.down(now, rules, &user, at, (reason, seen_millis), out);

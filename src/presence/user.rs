@@ -186,23 +186,26 @@ impl Users {
         self.last_seen.give_back();
     }
 
-    /// A connection is there. It takes the place of one that lingers; over the cap, of the oldest.
+    /// A connection is there. It takes the place of one that lingers, and is as away as that one said unless it comes
+    /// otherwise; over the cap, of the oldest. A page that connects is not silent.
     pub(crate) fn up<F: Frame>(
         &mut self,
         now: Now,
         rules: &Rules,
         (user, at): (&Name, Address),
-        claim: Claim,
+        (claim, state): (Claim, Option<State>),
         out: &mut Outgoing<F>,
     ) {
         let slot = self.find_or_add(user);
         let known = &mut self.users[slot as usize];
         let replaced = known.devices.remove(|device| !device.is_live());
-        known.devices.push(Device::new(at));
-        if let Some((from, Lingering { until, .. })) =
-            replaced.and_then(|from| Some((from.address(), from.lingers()?)))
+        let mut device = Device::new(at);
+        device.away = state.map_or(replaced.is_some_and(|before| before.away), |state| state == State::Away);
+        known.devices.push(device);
+        if let Some(before) = replaced
+            && let Some(Lingering { until, .. }) = before.lingers()
         {
-            known.hand_on(from, at, until);
+            known.hand_on(before.address(), at, until);
         }
         known.claim(at, claim);
         let mut reason = None;

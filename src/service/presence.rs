@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::limits::RESUMED_UNITS_PER_TURN;
 use crate::presence::admin::{Ask, Reply};
-use crate::presence::{About, Effect, Entry, Envelope, Frame, Homes, Node, Rules, event};
+use crate::presence::{About, Effect, Entry, Envelope, Frame, Homes, Node, Rules, State, event};
 use crate::reactor::{ConnId, Context, SendError, SharedFrame, Shortage, WorkerId};
 use crate::service::caps::Caps;
 use crate::service::gate::Gate;
@@ -86,7 +86,7 @@ pub struct Presence {
     /// Answers to [`Presence::ask`] that nobody has taken yet.
     replies: Vec<(u64, Reply)>,
     /// As whom the connection that is being opened comes in.
-    opening: Option<Entry>,
+    opening: Option<(Entry, Option<State>)>,
     /// What waits for slow readers.
     slow: slow::Slow,
     /// Connections that have room again, and had too little of it for all that waits for them.

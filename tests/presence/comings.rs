@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rollcall::presence::envelope::Claim;
-use rollcall::presence::{Entry, Envelope, Grants, Name};
+use rollcall::presence::{Entry, Envelope, Grants, Name, State};
 
 use super::ears::Ears;
 use super::rig::{Seat, World};
@@ -14,32 +14,34 @@ pub(super) fn grants(see: &[&str], expires_millis: u64) -> Grants {
     Grants::new(None, &see, None, expires_millis).unwrap()
 }
 
+/// How a client comes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Come<'a> {
+    pub(super) user: Option<&'a str>,
+    /// Its token's claim `see`; without it there is no token.
+    pub(super) see: Option<&'a [&'a str]>,
+    /// Its token's claim `info`.
+    pub(super) info: Option<&'a str>,
+    /// `?state=`.
+    pub(super) state: Option<State>,
+}
+
 impl World {
     pub(super) fn open(&mut self, worker: u16, user: Option<&str>) -> usize {
-        self.enter(worker, user, None, None)
+        self.come(worker, Come { user, ..Come::default() })
     }
 
     /// A client with a token whose claim `see` has these patterns.
     pub(super) fn open_seeing(&mut self, worker: u16, user: &str, see: &[&str]) -> usize {
-        self.enter(worker, Some(user), Some(see), None)
+        self.come(worker, Come { user: Some(user), see: Some(see), ..Come::default() })
     }
 
-    /// The same, with the claim `info`.
-    pub(super) fn open_claiming(
-        &mut self,
-        worker: u16,
-        user: &str,
-        see: &[&str],
-        info: Option<&str>,
-    ) -> usize {
-        self.enter(worker, Some(user), Some(see), info)
-    }
-
-    fn enter(&mut self, worker: u16, user: Option<&str>, see: Option<&[&str]>, info: Option<&str>) -> usize {
+    pub(super) fn come(&mut self, worker: u16, come: Come<'_>) -> usize {
+        let Come { user, see, info, state } = come;
         let link = self.clients.len();
-        self.note(|| format!("c{link} opens at w{worker} as {user:?}, seeing {see:?}, with {info:?}"));
+        self.note(|| format!("c{link} opens at w{worker}: {come:?}"));
         let name = format!("c{link} ({})", user.unwrap_or("nobody"));
-        self.clients.push(Seat::new(worker, user, Ears::new(name, user, see)));
+        self.clients.push(Seat::new(worker, user, state, Ears::new(name, user, see)));
         let entry = match (user, see) {
             (Some(user), Some(see)) => {
                 let info = info.map(Into::into);
@@ -47,7 +49,7 @@ impl World {
             }
             (user, _) => Entry::Open(user.map(Name::from)),
         };
-        let slot = self.nodes[usize::from(worker)].enter(self.now, link as u64, entry, true);
+        let slot = self.nodes[usize::from(worker)].enter(self.now, link as u64, entry, state, true);
         self.clients[link].slot = slot;
         self.up(link, if see.is_some() { claim_of(info) } else { Claim::NoToken });
         self.after(worker);
@@ -79,7 +81,8 @@ impl World {
 
     fn up(&mut self, c: usize, claim: Claim) {
         if let Some(user) = self.clients[c].user.clone() {
-            self.letter_at_home(c, &user, |at, user| Envelope::Up { user, at, claim });
+            let state = self.clients[c].comes;
+            self.letter_at_home(c, &user, |at, user| Envelope::Up { user, at, claim, state });
         }
     }
 }

@@ -4,6 +4,7 @@ use rollcall::presence::{Reason, Rules};
 use serde_json::{Value, json};
 
 use super::ask::Ask;
+use super::comings::Come;
 use super::rig::World;
 
 const GRACE: u32 = 500;
@@ -11,6 +12,11 @@ const STAFF: Option<&str> = Some(r#"{"role":"staff"}"#);
 
 fn tokens(workers: u16) -> World {
     World::new(workers, Rules { restricted: true, ..Rules::default() })
+}
+
+/// Another client of eve's, whose token has that claim `info`.
+fn claiming(world: &mut World, worker: u16, info: Option<&str>) -> usize {
+    world.come(worker, Come { user: Some("eve"), see: Some(&[]), info, state: None })
 }
 
 fn says(world: &mut World, c: usize, info: &str) {
@@ -40,7 +46,7 @@ fn heard(world: &mut World, c: usize) -> usize {
 fn a_role_goes_with_the_token_that_gave_it() {
     for workers in [1, 3] {
         let mut world = tokens(workers);
-        let eve = world.open_claiming(workers - 1, "eve", &[], STAFF);
+        let eve = claiming(&mut world, workers - 1, STAFF);
         assert_eq!(shown(&mut world, "eve"), json!({"role":"staff"}));
         world.renew(eve, None);
         assert_eq!(shown(&mut world, "eve"), Value::Null, "the next token has no role");
@@ -49,12 +55,12 @@ fn a_role_goes_with_the_token_that_gave_it() {
         world.close(eve, Reason::Closed);
         world.settle();
         assert_eq!(shown(&mut world, "eve"), json!({"role":"staff"}), "it may be back");
-        let back = world.open_claiming(0, "eve", &[], None);
+        let back = claiming(&mut world, 0, None);
         assert_eq!(shown(&mut world, "eve"), Value::Null, "with another token");
         world.renew(back, STAFF);
         world.close(back, Reason::Kicked);
         assert_eq!(shown(&mut world, "eve"), Value::Null, "nobody is there to be staff");
-        world.open_claiming(0, "eve", &[], None);
+        claiming(&mut world, 0, None);
         assert_eq!(shown(&mut world, "eve"), Value::Null);
     }
 }
@@ -62,10 +68,10 @@ fn a_role_goes_with_the_token_that_gave_it() {
 #[test]
 fn the_newest_connection_s_token_decides_and_then_the_next_one_s() {
     let mut world = tokens(3);
-    let first = world.open_claiming(0, "eve", &[], STAFF);
-    let second = world.open_claiming(1, "eve", &[], Some(r#"{"role":"user"}"#));
+    let first = claiming(&mut world, 0, STAFF);
+    let second = claiming(&mut world, 1, Some(r#"{"role":"user"}"#));
     assert_eq!(shown(&mut world, "eve"), json!({"role":"user"}));
-    let third = world.open_claiming(2, "eve", &[], None);
+    let third = claiming(&mut world, 2, None);
     assert_eq!(shown(&mut world, "eve"), Value::Null, "no claim is none");
     world.renew(first, Some("1"));
     assert_eq!(shown(&mut world, "eve"), Value::Null, "it is not the newest");

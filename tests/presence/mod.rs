@@ -21,5 +21,6 @@ mod rig;
 mod rooms;
 mod sight;
 mod simulation;
+mod states;
 mod tells;
 mod work;

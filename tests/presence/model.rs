@@ -152,7 +152,7 @@ impl Model {
     /// A letter is handled by its home.
     pub(super) fn letter(&mut self, now: Now, letter: &Envelope<Text>) {
         match letter {
-            Envelope::Up { user, at, claim } => self.up(user, *at, claim),
+            Envelope::Up { user, at, claim, state } => self.up(user, *at, claim, *state),
             Envelope::Renewed { user, at, claim } => {
                 self.people.entry(user.to_string()).or_default().claims(*at, claim);
             }
@@ -191,7 +191,7 @@ impl Model {
         }
     }
 
-    fn up(&mut self, user: &str, at: Address, claim: &Claim) {
+    fn up(&mut self, user: &str, at: Address, claim: &Claim, state: Option<State>) {
         let person = self.people.entry(user.to_owned()).or_default();
         let mut new = Device {
             at: (at.worker, at.client.slot),
@@ -202,12 +202,14 @@ impl Model {
             word: None,
         };
         if let Some(i) = person.devices.iter().position(|device| device.lingers.is_some()) {
-            let Device { lingers, word, .. } = person.devices.remove(i);
+            let Device { lingers, word, away, .. } = person.devices.remove(i);
+            new.away = away;
             let until = |before: Option<Tick>| {
                 before.into_iter().chain(lingers.map(|(until, _)| until)).reduce(Tick::min)
             };
             new.word = word.filter(|word| !word.claim).map(|word| Word { until: until(word.until), ..word });
         }
+        new.away = state.map_or(new.away, |state| state == State::Away);
         person.devices.push(new);
         person.claims(at, claim);
         let live = |device: &Device| device.lingers.is_none();

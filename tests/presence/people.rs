@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use super::ask::Ask;
 use super::rig::World;
 
-const GRACE: u32 = 500;
+pub(super) const GRACE: u32 = 500;
 
 fn world() -> World {
     World::new(3, Rules::default())
 }
 
 /// A client that watches these users, its mail delivered.
-fn watcher(world: &mut World, users: &[&str], suspect: bool) -> usize {
+pub(super) fn watcher(world: &mut World, users: &[&str], suspect: bool) -> usize {
     let c = world.open(0, None);
     let users = users.iter().map(|user| (*user).to_owned()).collect();
     world.ask(c, &Ask::Watch { users, suspect });
@@ -24,7 +24,7 @@ fn watcher(world: &mut World, users: &[&str], suspect: bool) -> usize {
 }
 
 /// What a client was told of users: name, state, connections, reason.
-fn told(world: &mut World, c: usize) -> Vec<(String, String, u64, Value)> {
+pub(super) fn told(world: &mut World, c: usize) -> Vec<(String, String, u64, Value)> {
     world.settle();
     let events = world.inbox(c).into_iter().filter(|json| json["event"] == "presence");
     let text = |json: &Value| json.as_str().unwrap().to_owned();
@@ -40,7 +40,11 @@ fn told(world: &mut World, c: usize) -> Vec<(String, String, u64, Value)> {
         .collect()
 }
 
-fn one(state: &str, connections: u64, reason: impl Into<Value>) -> Vec<(String, String, u64, Value)> {
+pub(super) fn one(
+    state: &str,
+    connections: u64,
+    reason: impl Into<Value>,
+) -> Vec<(String, String, u64, Value)> {
     vec![("ann".to_owned(), state.to_owned(), connections, reason.into())]
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rollcall::limits::REPLIES_PER_CONNECTION_MAX;
 use rollcall::presence::admin::Reply;
 use rollcall::presence::envelope::{Asker, Leaving, Ticket};
-use rollcall::presence::{Address, Client, Effect, Envelope, Frame, Homes, Name, Node, Reason, Rules};
+use rollcall::presence::{Address, Client, Effect, Envelope, Frame, Homes, Name, Node, Reason, Rules, State};
 use rollcall::time::Now;
 use serde_json::Value;
 
@@ -39,6 +39,8 @@ pub(super) struct Seat {
     pub(super) worker: u16,
     pub(super) slot: u32,
     pub(super) user: Option<String>,
+    /// How it came: `?state=`.
+    pub(super) comes: Option<State>,
     pub(super) open: bool,
     /// The server has closed it: the code.
     pub(super) closing: Option<u16>,
@@ -55,11 +57,12 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    pub(super) fn new(worker: u16, user: Option<&str>, ears: Ears) -> Seat {
+    pub(super) fn new(worker: u16, user: Option<&str>, comes: Option<State>, ears: Ears) -> Seat {
         Seat {
             worker,
             slot: 0,
             user: user.map(str::to_owned),
+            comes,
             open: true,
             closing: None,
             sent_away: None,
@@ -211,7 +214,8 @@ impl World {
                 asker: None,
             }),
             Ask::Status { state, info } => self.letter_at_home(c, &user.clone(), |at, user| {
-                Envelope::Status { user, at, state, info: info.map(Into::into), asker: None }
+                let asker = Asker { at, ticket: Ticket::Command(seq) };
+                Envelope::Status { user, at, state, info: info.map(Into::into), asker }
             }),
             _ => {}
         }

@@ -167,8 +167,8 @@ fn who_owes_a_token_is_nobody_until_it_comes_or_is_too_late() {
     let mut world = World::new(1, Rules { restricted: true, ..Rules::default() });
     let now = world.now;
     let node = &mut world.nodes[0];
-    let late = node.enter(now, 0, Entry::Late(now.tick.after(100)), true);
-    let never = node.enter(now, 1, Entry::Late(now.tick.after(100)), true);
+    let late = node.enter(now, 0, Entry::Late(now.tick.after(100)), None, true);
+    let never = node.enter(now, 1, Entry::Late(now.tick.after(100)), None, true);
     assert!(!node.identify(now, late, "ann".into()));
     node.authenticate(now, late, 1, "ann".into(), Arc::new(grants(&[], u64::MAX)));
     assert_eq!(node.edge().user(late).map(|user| &**user), Some("ann"));

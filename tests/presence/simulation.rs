@@ -37,6 +37,7 @@ use rollcall::presence::{Name, Reason, Rules, State};
 use rollcall::time::wheel::SPAN_TICKS;
 
 use super::ask::Ask;
+use super::comings::Come;
 use super::model::{Broken, Judge};
 use super::page::{Manner, Page};
 use super::rig::World;
@@ -161,24 +162,17 @@ impl Run {
 
     /// A client comes: with a token, where sight is restricted.
     fn come(&mut self, worker: u16, user: Option<&str>) -> usize {
-        let c = self.enter(worker, user);
+        let see: &[&str] = self.dice.of(&[&[][..], &[], &["u1"], &["u2", "u3*"], &["*"]]);
+        let see = Some(see).filter(|_| self.rules.restricted);
+        // Nobody comes without a token then.
+        let user = user.or(see.and(Some("u0")));
+        let info = self.dice.of(&[None, None, Some(r#"{"i":2}"#)]).filter(|_| see.is_some());
+        let state = self.dice.of(&[None, None, None, None, Some(State::Online), Some(State::Away)]);
+        let c = self.world.come(worker, Come { user, see, info, state });
         let manner = if c.is_multiple_of(2) { Manner::Trusting } else { Manner::Comparing };
         let ears = &mut self.world.clients[c].ears;
         ears.page = Page::new(manner, &ears.name);
         c
-    }
-
-    fn enter(&mut self, worker: u16, user: Option<&str>) -> usize {
-        match user.filter(|_| self.rules.restricted) {
-            Some(user) => {
-                let see: &[&str] = self.dice.of(&[&[][..], &[], &["u1"], &["u2", "u3*"], &["*"]]);
-                let info = self.dice.of(&[None, None, Some(r#"{"i":2}"#)]);
-                self.world.open_claiming(worker, user, see, info)
-            }
-            // Nobody comes without one.
-            None if self.rules.restricted => self.world.open_seeing(worker, "u0", &[]),
-            None => self.world.open(worker, user),
-        }
     }
 
     fn worker(&mut self) -> u16 {

@@ -133,7 +133,7 @@ fn looked_at_from_outside(members: u32, limit: usize) -> (u32, String) {
     let mut node: Node<Text> = Node::new(0, Homes::new(1, 7), Rules { restricted: true, ..rules() }, now);
     for n in 0..members {
         let (user, grants) = (format!("u{n:05}"), Arc::new(grants(&[], u64::MAX)));
-        let slot = node.enter(now, u64::from(n), Entry::Token(user.as_str().into(), grants), false);
+        let slot = node.enter(now, u64::from(n), Entry::Token(user.as_str().into(), grants), None, false);
         node.command(now, slot, &Ask::Join("room".to_owned()).text(1));
         node.effects();
     }
@@ -141,7 +141,7 @@ fn looked_at_from_outside(members: u32, limit: usize) -> (u32, String) {
         (0..62).map(|n| format!("u{n}x*")).chain(["u00007", "u0000*"].map(String::from)).collect();
     let see: Vec<&str> = see.iter().map(String::as_str).collect();
     let grants = Arc::new(grants(&see, u64::MAX));
-    let slot = node.enter(now, u64::MAX, Entry::Token("eve".into(), grants), false);
+    let slot = node.enter(now, u64::MAX, Entry::Token("eve".into(), grants), None, false);
     node.effects();
     node.take_cost();
     let who = Ask::Who { room: "room".to_owned(), limit, after: Some("u00004".to_owned()) };

@@ -183,7 +183,7 @@ impl Edge {
                 }
                 Envelope::Status { .. } => {
                     let seat = &mut self.seats[client.slot as usize];
-                    (seat.said_away, seat.page_away) = seat.before;
+                    seat.silent = seat.was_silent;
                 }
                 Envelope::Watch { user, suspect, .. } => self.watch_refused(client.slot, user, *suspect),
                 _ => {}

@@ -254,12 +254,9 @@ impl Edge {
         }
         let at = self.address(slot);
         let seat = &mut self.seats[slot as usize];
-        seat.before = (seat.said_away, seat.page_away);
-        if let Some(state) = state {
-            seat.said_away = state == State::Away;
-            seat.page_away = false;
-        }
-        let (info, asker) = (info.map(Into::into), Some(asker));
+        seat.was_silent = seat.silent;
+        seat.silent &= state.is_none();
+        let info = info.map(Into::into);
         out.post(self.homes.of(&user), Envelope::Status { user, at, state, info, asker });
         Ok(())
     }

@@ -15,23 +15,37 @@ impl Users {
         user: &str,
         at: Address,
         (state, info): (Option<State>, Option<Box<str>>),
-        asker: Option<Asker>,
+        asker: Asker,
         out: &mut Outgoing<F>,
     ) {
         let Some(slot) = self.find(user) else { return };
         let known = &mut self.users[slot as usize];
         let Some(device) = known.devices.get_mut(at) else { return };
         if let Some(state) = state {
-            device.away = state == State::Away;
+            (device.away, device.silent) = (state == State::Away, false);
         }
-        let state = if device.away { State::Away } else { State::Online };
+        let state = device.state();
         if let Some(info) = info {
             known.say(at, (&*info != "null").then(|| info.into()));
         }
-        if let Some(asker) = asker {
-            out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Status(state) });
-        }
+        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Status(state) });
         self.refresh(now, slot, None, News::default(), out);
+    }
+
+    /// A connection's page is silent, or no more.
+    pub(crate) fn silent<F: Frame>(
+        &mut self,
+        now: Now,
+        user: &str,
+        at: Address,
+        silent: bool,
+        out: &mut Outgoing<F>,
+    ) {
+        let Some(slot) = self.find(user) else { return };
+        if let Some(device) = self.users[slot as usize].devices.get_mut(at) {
+            device.silent = silent;
+            self.refresh(now, slot, None, News::default(), out);
+        }
     }
 
     /// A connection may be dead, or lives after all.

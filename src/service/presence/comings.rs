@@ -2,7 +2,7 @@
 
 use crate::presence::{Entry, Reason};
 use crate::reactor::{Cause, ConnId, Context};
-use crate::service::presence::query::user_of_query;
+use crate::service::presence::query::{state_of_query, user_of_query};
 use crate::service::presence::{Letter, Presence, SUBPROTOCOL, Tag};
 use crate::service::reserve::Key;
 use crate::time::TICK_MILLIS;
@@ -12,7 +12,7 @@ impl Presence {
     /// Admits a client; `open` follows. Returns its tag.
     ///
     /// # Errors
-    /// 400 where the query names somebody whose name can't be one, 401 or 403 where a token or a certificate is missing or bad.
+    /// 400 where the query names somebody whose name can't be one, or a state in which none comes; 401 or 403 where a token or a certificate is missing or bad.
     pub fn admit(
         &mut self,
         cx: &Context<'_, Letter>,
@@ -20,12 +20,12 @@ impl Presence {
         head: &Head<'_>,
         subprotocol: Option<&str>,
     ) -> Result<u32, Response> {
-        self.opening = match self.settings.gate.admit(cx.now(), head, || cx.certified(conn))? {
-            Some(entry) => Some(entry),
-            None => user_of_query(head.query())
-                .map(|user| Some(Entry::Open(user)))
-                .map_err(|reason| Response::text(400, &reason))?,
+        let bad = |reason: &str| Response::text(400, reason);
+        let entry = match self.settings.gate.admit(cx.now(), head, || cx.certified(conn))? {
+            Some(entry) => entry,
+            None => Entry::Open(user_of_query(head.query()).map_err(|reason| bad(&reason))?),
         };
+        self.opening = Some((entry, state_of_query(head.query()).map_err(bad)?));
         let version_1 = if subprotocol == Some(SUBPROTOCOL) { Tag::VERSION_1 } else { 0 };
         Ok(Tag::PRESENCE | version_1)
     }
@@ -33,10 +33,10 @@ impl Presence {
     /// An admitted client is connected.
     pub fn open(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
         let Some(tag) = cx.tag(conn).map(Tag) else { return };
-        let entry = self.opening.take().unwrap_or(Entry::Open(None));
+        let (entry, state) = self.opening.take().unwrap_or((Entry::Open(None), None));
         // Only who has not said who it is may do so with its first message.
         let spoken = if matches!(entry, Entry::Open(None)) { 0 } else { Tag::SPOKEN };
-        let slot = self.node.enter(cx.now(), conn.to_bits(), entry, tag.is_version_1());
+        let slot = self.node.enter(cx.now(), conn.to_bits(), entry, state, tag.is_version_1());
         cx.set_tag(conn, tag.0 | spoken | slot);
         let credit =
             self.settings.reserves.take(self.reserve(cx, conn, slot), cx.now().tick, self.node.burst());

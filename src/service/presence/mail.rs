@@ -27,6 +27,7 @@ impl Mail for Letter {
                 user.len() + of_claim(claim)
             }
             Envelope::Down { user, .. }
+            | Envelope::Silent { user, .. }
             | Envelope::Suspect { user, .. }
             | Envelope::Watch { user, .. }
             | Envelope::Unwatch { user, .. }

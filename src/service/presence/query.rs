@@ -1,6 +1,6 @@
-//! Who a client says it is in the query of its request.
+//! Who a client says it is in the query of its request, and how it comes.
 
-use crate::presence::{NAME_RULE, Name, is_name};
+use crate::presence::{NAME_RULE, Name, State, is_name};
 use crate::wire::http::query_decoded;
 
 /// Who the query says it is: `user`, else `userid`, else `id`; empty ones don't count.
@@ -14,6 +14,16 @@ pub(super) fn user_of_query(query: &str) -> Result<Option<Name>, String> {
         return name.map(|name| Some(name.into())).ok_or_else(|| format!("a user's name is {NAME_RULE}"));
     }
     Ok(None)
+}
+
+/// How the client comes: `state`. One that is away and connects anew is not online for a moment.
+pub(super) fn state_of_query(query: &str) -> Result<Option<State>, &'static str> {
+    match query.split('&').find_map(|pair| pair.strip_prefix("state=")) {
+        None => Ok(None),
+        Some("online") => Ok(Some(State::Online)),
+        Some("away") => Ok(Some(State::Away)),
+        Some(_) => Err("`state` is online or away"),
+    }
 }
 
 #[cfg(test)]
@@ -35,6 +45,23 @@ mod tests {
             ["user=a%00b", "user=%4", "user=%zz", "user=%ff", "user=%+f", "id=%2a", "user=+a", "id=a%20"]
         {
             assert!(user(query).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn the_query_says_how_the_client_comes() {
+        for (query, state) in [
+            ("user=a", Ok(None)),
+            ("user=a&state=away", Ok(Some(State::Away))),
+            ("state=online&state=away", Ok(Some(State::Online))),
+            ("xstate=away&state", Ok(None)),
+        ] {
+            assert_eq!(state_of_query(query), state, "{query}");
+        }
+        for query in
+            ["state=", "state=offline", "state=suspect", "state=Away", "state=%61way", "a=b&state=dead"]
+        {
+            assert!(state_of_query(query).is_err(), "{query}");
         }
     }
 }

@@ -98,8 +98,13 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
     let (name, other) = (name(cursor), name(cursor));
     let (at, asker) = (address(cursor), asker(cursor));
     let frame = Text::encode("{}");
-    match cursor.below(29) {
-        0 => Envelope::Up { user: name, at, claim: claim(cursor) },
+    match cursor.below(30) {
+        0 => Envelope::Up {
+            user: name,
+            at,
+            claim: claim(cursor),
+            state: cursor.of(&[None, Some(State::Online), Some(State::Away), Some(State::Suspect)]),
+        },
         1 => Envelope::Down {
             user: name,
             at,
@@ -111,7 +116,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
             at,
             state: cursor.of(&[None, Some(State::Online), Some(State::Away), Some(State::Offline)]),
             info: cursor.flag().then(|| "1".into()),
-            asker: cursor.flag().then_some(asker),
+            asker,
         },
         3 => Envelope::Suspect { user: name, at, suspect: cursor.flag() },
         4 => Envelope::Watch { user: name, asker, suspect: cursor.flag() },
@@ -186,6 +191,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
         25 => Envelope::UsersListed { asker, part: listing(cursor, name, view) },
         26 => Envelope::RoomsListed { asker, part: listing(cursor, name, |cursor| cursor.below(9)) },
         27 => Envelope::Renewed { user: name, at, claim: claim(cursor) },
+        28 => Envelope::Silent { user: name, at, silent: cursor.flag() },
         _ => Envelope::Deliver {
             room: name,
             frame,

@@ -1,0 +1,85 @@
+//! States that clients say of themselves, over reconnects and several devices.
+
+use rollcall::presence::{Reason, Rules, State};
+use serde_json::Value;
+
+use super::ask::Ask;
+use super::comings::Come;
+use super::people::{GRACE, one, told, watcher};
+use super::rig::World;
+
+#[test]
+fn who_is_away_and_connects_anew_is_not_online_for_a_moment() {
+    for workers in [1, 3] {
+        let mut world = World::new(workers, Rules::default());
+        let w = watcher(&mut world, &["ann"], false);
+        let c = world.open(0, Some("ann"));
+        world.ask(c, &Ask::Status { state: Some(State::Away), info: None });
+        world.settle();
+        let since = |world: &World| {
+            let home = usize::from(world.homes.of("ann"));
+            world.nodes[home].users().view("ann", world.now).since_millis
+        };
+        told(&mut world, w);
+        let (mut c, before) = (c, since(&world));
+        for n in 0..3 {
+            world.close(c, Reason::Lost);
+            world.settle();
+            world.pass(100);
+            c = world.open(n % workers, Some("ann"));
+            world.settle();
+            world.pass(GRACE);
+            assert_eq!((told(&mut world, w), since(&world)), (vec![], before));
+        }
+        // What it comes with counts more; and with the grace over there is nothing to go on with.
+        world.close(c, Reason::Closed);
+        let online = Come { user: Some("ann"), state: Some(State::Online), ..Come::default() };
+        let c = world.come(0, online);
+        assert_eq!(told(&mut world, w), one("online", 1, Value::Null));
+        world.close(c, Reason::Kicked);
+        told(&mut world, w);
+        let c = world.come(0, Come { state: Some(State::Away), ..online });
+        assert_eq!(told(&mut world, w), one("away", 1, Value::Null));
+        world.close(c, Reason::Kicked);
+        told(&mut world, w);
+        world.open(0, Some("ann"));
+        assert_eq!(told(&mut world, w), one("online", 1, Value::Null));
+    }
+}
+
+#[test]
+fn who_is_named_late_comes_as_the_upgrade_said() {
+    let mut world = World::new(3, Rules::default());
+    let w = watcher(&mut world, &["ann"], false);
+    let c = world.come(1, Come { state: Some(State::Away), ..Come::default() });
+    assert!(world.identify(c, "ann"));
+    assert_eq!(told(&mut world, w), one("away", 1, Value::Null));
+}
+
+#[test]
+fn a_page_that_was_silent_and_connects_anew_is_not_silent_and_no_less_away() {
+    let mut world = World::new(3, Rules { page_silence: Some(1_000), ..Rules::default() });
+    let w = watcher(&mut world, &["ann"], false);
+    for (said, then) in [(State::Online, "online"), (State::Away, "away")] {
+        let c = world.open(1, Some("ann"));
+        world.ask(c, &Ask::Status { state: Some(said), info: None });
+        world.page_beat(c);
+        world.settle();
+        world.pass(1_000);
+        assert_eq!(told(&mut world, w).pop(), one("away", 1, Value::Null).pop());
+        world.close(c, Reason::Lost);
+        world.settle();
+        let c = world.open(2, Some("ann"));
+        let back = told(&mut world, w).pop();
+        assert_eq!(back, one(then, 1, Value::Null).pop().filter(|_| said == State::Online));
+        // A page that stops and goes on is as it said before.
+        world.page_beat(c);
+        world.settle();
+        world.pass(1_000);
+        world.page_beat(c);
+        let back = told(&mut world, w).pop();
+        assert_eq!(back, one(then, 1, Value::Null).pop().filter(|_| said == State::Online));
+        world.close(c, Reason::Kicked);
+        told(&mut world, w);
+    }
+}
