@@ -83,8 +83,12 @@ impl User {
             state: self.told.state,
             plain: self.told.plain,
             version: self.version,
-            since_millis: self.since_millis,
-            last_seen_millis: if heard { now.unix_millis } else { self.last_seen_millis },
+            since_millis: self.since_millis.min(now.unix_millis),
+            last_seen_millis: if heard {
+                now.unix_millis
+            } else {
+                self.last_seen_millis.min(now.unix_millis)
+            },
             connections: usize::from(self.told.connections),
             info: self.info.as_ref().and_then(|info| info.shown()).cloned(),
             reason: self.reason,
@@ -235,7 +239,9 @@ impl Users {
         if known.devices.get_mut(at).is_none() {
             return;
         }
-        known.last_seen_millis = known.last_seen_millis.max(seen_millis);
+        // A time that is yet to come is of a clock that was set back since.
+        let known_millis = Some(known.last_seen_millis).filter(|millis| *millis <= now.unix_millis);
+        known.last_seen_millis = known_millis.map_or(seen_millis, |millis| millis.max(seen_millis));
         if reason.is_final() || rules.grace == 0 {
             known.devices.remove(|device| device.address() == at);
         } else if let Some(device) = known.devices.get_mut(at) {

@@ -80,11 +80,12 @@ pub struct View {
     pub state: State,
     /// As seen by those who don't ask for suspicions.
     pub plain: State,
-    /// Grows with every change, and never goes back, also when the user was forgotten in between.
+    /// Grows with every change, and never goes back while the server runs, also when the user was forgotten in between or the
+    /// machine's clock was set back.
     pub version: u64,
-    /// Since when the state is what it is, in Unix milliseconds; 0 where that is unknown.
+    /// Since when the state is what it is, in Unix milliseconds, and not ahead of the clock; 0 where that is unknown.
     pub since_millis: u64,
-    /// When the user was last heard, in Unix milliseconds; 0 where that is unknown.
+    /// When the user was last heard, in Unix milliseconds, and not ahead of the clock; 0 where that is unknown.
     pub last_seen_millis: u64,
     /// Connections, those within their grace counted in.
     pub connections: usize,

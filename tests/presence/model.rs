@@ -288,6 +288,10 @@ impl Model {
             judge.holds("no_ghost", is || !is_shown, both);
             judge.holds("no_ghost", shown.connections == expected.connections, both);
             judge.holds("best_of_devices", !exact || shown == expected, both);
+            let latest = view.since_millis.max(view.last_seen_millis);
+            judge.holds("no_time_ahead", latest <= now.unix_millis, || {
+                format!("{user} is shown at {} as {view:?}", now.unix_millis)
+            });
             if !is && person.reason.is_some() {
                 judge.holds("told_with_its_reason", view.reason == person.reason, || {
                     format!("{user} went for {:?}, shown is {:?}", person.reason, view.reason)

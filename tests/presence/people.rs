@@ -370,6 +370,34 @@ fn no_version_goes_back_though_the_user_was_forgotten_and_the_wall_clock_was_set
 }
 
 #[test]
+fn a_clock_that_is_set_back_leaves_versions_ascending_and_no_time_ahead_of_it() {
+    let mut world = World::new(1, Rules::default());
+    let (node, mut now) = (&mut world.nodes[0], world.now);
+    let mut last = 0;
+    let mut look = |node: &Node<_>, now: Now, is_new: bool| {
+        let view = node.users().view("ann", now);
+        assert!(view.version > last || (!is_new && view.version == last), "{view:?} after {last}");
+        let latest = view.last_seen_millis.max(view.since_millis);
+        assert!(latest > 0 && latest <= now.unix_millis, "at {}: {view:?}", now.unix_millis);
+        last = view.version;
+        view
+    };
+    for _ in 0..3 {
+        let slot = node.open(now, 0, Some("ann".into()), false);
+        look(node, now, true);
+        now.unix_millis -= 3_600_000;
+        look(node, now, false);
+        node.closed(now, slot, Reason::Kicked, now.unix_millis - 7);
+        assert_eq!(look(node, now, true).last_seen_millis, now.unix_millis - 7);
+        now.unix_millis -= 3_600_000;
+        assert_eq!(look(node, now, false).last_seen_millis, now.unix_millis);
+        // Among those who are gone for longer, too.
+        rest(node, &mut now);
+        assert_eq!(look(node, now, false).last_seen_millis, now.unix_millis);
+    }
+}
+
+#[test]
 fn a_view_names_state_connections_version_and_info() {
     let mut world = world();
     let c = world.open(1, Some("ann"));

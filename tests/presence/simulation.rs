@@ -10,6 +10,7 @@
 //! | `joins_equal_leaves` | each member's view of a room alternates by user, counts right, and ends at the truth |
 //! | `one_order_per_room` | everybody hears the same at the same epoch and offset, without gaps from the join on |
 //! | `versions_ascend` | a version is new exactly where something is, and no watcher sees one go back |
+//! | `no_time_ahead` | nobody was last seen, or is what they are, since a time that is yet to come by the clock as it was set |
 //! | `snapshot_then_changes` | a snapshot, then every change that the watcher may see, then the truth |
 //! | `every_command_answered_once` | by its `seq` |
 //! | `told_once` | a `tell` reaches a connection once |

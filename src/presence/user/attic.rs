@@ -108,14 +108,14 @@ impl Attic {
     }
 
     /// What is known of one. `rooms`: those of who is in none.
-    pub(super) fn view(&self, slot: u32, rooms: Option<Arc<[Name]>>) -> View {
+    pub(super) fn view(&self, now: Now, slot: u32, rooms: Option<Arc<[Name]>>) -> View {
         let Some(absent) = self.get(slot) else { return View::default() };
         View {
             state: State::Offline,
             plain: State::Offline,
             version: absent.version,
-            since_millis: absent.since_millis,
-            last_seen_millis: absent.last_seen_millis,
+            since_millis: absent.since_millis.min(now.unix_millis),
+            last_seen_millis: absent.last_seen_millis.min(now.unix_millis),
             connections: 0,
             info: None,
             reason: absent.reason,
@@ -229,7 +229,7 @@ impl Users {
     /// What is known of the owner of any slot.
     pub(super) fn view_of_any(&self, slot: u32, now: Now) -> View {
         if Attic::holds(slot) {
-            self.attic.view(slot, self.whereabouts.of(slot))
+            self.attic.view(now, slot, self.whereabouts.of(slot))
         } else {
             self.view_of(slot, now)
         }

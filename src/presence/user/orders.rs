@@ -117,7 +117,7 @@ impl Users {
             let is_meant = state.map_or(shown != State::Offline, |state| shown == state);
             // Who was only watched was never here.
             if is_meant && user.is_none_or(|user| user.version > 0) {
-                let view = user.map_or_else(|| self.attic.view(slot, None), |user| user.view(now));
+                let view = user.map_or_else(|| self.attic.view(now, slot, None), |user| user.view(now));
                 rows.push((name_at(slot), view));
             }
             if rows.len() == limit {
