@@ -34,6 +34,8 @@ impl State {
 pub enum Reason {
     /// It was closed; a page that reloads does that.
     Closed,
+    /// It was closed for good: its page was logged out. Others are told `closed`.
+    Goodbye,
     /// It broke.
     Lost,
     /// Its heartbeat stopped.
@@ -55,7 +57,7 @@ impl Reason {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Reason::Closed => "closed",
+            Reason::Closed | Reason::Goodbye => "closed",
             Reason::Lost => "lost",
             Reason::Timeout => "timeout",
             Reason::Kicked => "kicked",

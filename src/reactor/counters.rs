@@ -10,6 +10,8 @@ use crate::reactor::admission::Shortage;
 pub enum Cause {
     /// The peer closed it with the closing handshake.
     Closed,
+    /// The peer closed it so, with 4000: it will not be back.
+    Goodbye,
     /// The service closed it.
     ServiceClosed,
     /// The peer's end of the stream, without a Close.
@@ -28,8 +30,9 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Cause; 8] = [
+    pub const ALL: [Cause; 9] = [
         Cause::Closed,
+        Cause::Goodbye,
         Cause::ServiceClosed,
         Cause::Lost,
         Cause::Reset,
@@ -44,6 +47,7 @@ impl Cause {
     pub const fn label(self) -> &'static str {
         match self {
             Cause::Closed => "closed",
+            Cause::Goodbye => "goodbye",
             Cause::ServiceClosed => "service",
             Cause::Lost => "lost",
             Cause::Reset => "reset",

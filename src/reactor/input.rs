@@ -14,7 +14,7 @@ use crate::reactor::unserved::End;
 use crate::reactor::work::parts;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
-use crate::wire::close::Close;
+use crate::wire::close::{Close, CloseCode};
 use crate::wire::error::ProtocolError;
 use crate::wire::session::{Event, Session};
 
@@ -277,8 +277,9 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// RFC 6455 §5.5.1: a Close is answered with a Close that echoes its code; then the server ends the connection (§7.1.1).
     fn closed_by_peer(&mut self, id: ConnId, close: &Close<'_>) {
         let answer = Close { code: close.code, reason: "" };
+        let cause = if close.code == Some(CloseCode::GOODBYE) { Cause::Goodbye } else { Cause::Closed };
         if self.core.leave_open(id, Life::Ending, &answer) {
-            self.tell_gone(id, Cause::Closed);
+            self.tell_gone(id, cause);
             self.settle();
         }
         let Some(conn) = self.core.get_mut(id) else { return };

@@ -26,6 +26,8 @@ impl CloseCode {
     pub const INTERNAL: CloseCode = CloseCode(1011);
     /// 1013: try again later; here: too slow a reader.
     pub const TRY_AGAIN: CloseCode = CloseCode(1013);
+    /// 4000: a client that will not be back: its page was logged out.
+    pub const GOODBYE: CloseCode = CloseCode(4000);
     /// 4408: no heartbeat or authentication in time.
     pub const TIMEOUT: CloseCode = CloseCode(4408);
 

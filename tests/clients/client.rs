@@ -15,6 +15,7 @@ use rollcall::time::{Tick, ticks};
 use serde_json::Value;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
+use tungstenite::protocol::CloseFrame;
 use tungstenite::{HandshakeError, Message, WebSocket};
 
 pub(crate) fn millis(n: u64) -> Duration {
@@ -210,6 +211,13 @@ impl Client {
     /// Closes as a browser does.
     pub(crate) fn close(mut self) {
         self.socket.close(None).unwrap();
+        while self.socket.read().is_ok() {}
+    }
+
+    /// Closes with a code and a reason.
+    pub(crate) fn close_with(mut self, code: u16, reason: &str) {
+        let close = CloseFrame { code: code.into(), reason: reason.into() };
+        self.socket.close(Some(close)).unwrap();
         while self.socket.read().is_ok() {}
     }
 

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::bounds::PATIENCE;
+
 use super::client::{Client, Times, look, millis, start, until, with_workers};
 
 #[test]
@@ -54,6 +56,50 @@ fn a_reload_is_seen_by_nobody() {
         assert_eq!(look(&mut anna, "ben"), ("online".into(), 1));
         let who = anna.done("who", r#"{"room":"lobby"}"#);
         assert_eq!(who["count"], 2);
+    });
+}
+
+#[test]
+fn who_says_goodbye_is_gone_at_once_and_whoever_closes_otherwise_may_be_back() {
+    with_workers(|workers| {
+        let server = start(workers, &Times { grace: PATIENCE, ..Times::default() });
+        let mut anna = Client::named(&server, "anna");
+        anna.done("watch", r#"{"users":["ben","cleo"]}"#);
+        anna.done("join", r#"{"room":"lobby"}"#);
+        for (user, code) in [("cleo", 4001), ("ben", 4000)] {
+            let mut client = Client::named(&server, user);
+            client.done("join", r#"{"room":"lobby"}"#);
+            for _ in 0..2 {
+                anna.event();
+            }
+            client.close_with(code, "logged out");
+        }
+        let mut news = [anna.event(), anna.event()];
+        news.sort_by_key(|event| event["event"].as_str().unwrap().to_owned());
+        let [left, went] = news;
+        assert_eq!((&left["event"], &left["user"]), (&"leave".into(), &"ben".into()));
+        assert_eq!(
+            (&went["user"], &went["state"], &went["reason"]),
+            (&"ben".into(), &"offline".into(), &"closed".into())
+        );
+        assert_eq!(look(&mut anna, "cleo"), ("online".into(), 1));
+    });
+}
+
+#[test]
+fn the_upgrade_says_how_a_client_comes() {
+    with_workers(|workers| {
+        let server = start(workers, &Times::default());
+        let mut anna = Client::named(&server, "anna");
+        anna.done("watch", r#"{"users":["ben"]}"#);
+        let mut ben = Client::connect(&server, "/ws?user=ben&state=away", Some("rollcall.v1"));
+        assert_eq!(ben.event()["event"], "welcome");
+        assert_eq!(anna.event()["state"], "away");
+        for state in ["dead", "", "offline"] {
+            let refused = Client::try_connect(&server, &format!("/ws?user=ben&state={state}"), &[]);
+            let (status, body) = refused.map(|_| ()).unwrap_err();
+            assert!(status == 400 && body.contains("`state`"), "{state}: {body}");
+        }
     });
 }
 

@@ -70,7 +70,7 @@ fn a_page_that_reloads_within_the_grace_is_told_to_nobody() {
 
 #[test]
 fn what_is_final_is_told_at_once_and_why() {
-    for reason in [Reason::Timeout, Reason::Kicked, Reason::Expired, Reason::Drain] {
+    for reason in [Reason::Goodbye, Reason::Timeout, Reason::Kicked, Reason::Expired, Reason::Drain] {
         let mut world = world();
         let (w, c) = (watcher(&mut world, &["ann"], false), world.open(1, Some("ann")));
         told(&mut world, w);

@@ -46,8 +46,15 @@ use crate::bounds::number;
 
 const SEEDS: u64 = 2_000;
 const STEPS: usize = 250;
-const REASONS: [Reason; 6] =
-    [Reason::Closed, Reason::Lost, Reason::Timeout, Reason::Kicked, Reason::Expired, Reason::Drain];
+const REASONS: [Reason; 7] = [
+    Reason::Closed,
+    Reason::Goodbye,
+    Reason::Lost,
+    Reason::Timeout,
+    Reason::Kicked,
+    Reason::Expired,
+    Reason::Drain,
+];
 
 /// xorshift64*, of a seed that splitmix has scattered.
 struct Dice(u64);

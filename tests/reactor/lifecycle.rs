@@ -23,6 +23,29 @@ fn the_peers_close_is_echoed_and_the_connection_ends() {
 }
 
 #[test]
+fn a_goodbye_is_told_from_a_close_whatever_it_says_and_whatever_is_around_it() {
+    let close = |code: u16, reason: &str| {
+        masked(Opcode::Close, &[&code.to_be_bytes()[..], reason.as_bytes()].concat())
+    };
+    for (code, cause) in [(4000, Cause::Goodbye), (1000, Cause::Closed), (4001, Cause::Closed)] {
+        for (reason, ends) in [("", false), ("logged out", true), ("später", false), ("", true)] {
+            let mut stage = Stage::new(&config());
+            let id = stage.open();
+            stage.script.arrive(id, &[masked(Opcode::Text, b"hi"), close(code, reason)].concat());
+            if ends {
+                stage.script.end(id);
+            }
+            stage.settle();
+            let written = [plain(Opcode::Text, b"hi"), close_frame(code, "")].concat();
+            assert_eq!(stage.script.written(id), written);
+            assert!(stage.script.is_closed(id));
+            let told = [Told::Open, Told::Message(b"hi".to_vec()), Told::Closed(cause)];
+            assert_eq!(stage.told(), told, "{code} {reason}, ends: {ends}");
+        }
+    }
+}
+
+#[test]
 fn after_our_close_the_peers_is_awaited() {
     let mut stage = Stage::new(&config());
     let id = stage.open();

@@ -55,6 +55,7 @@ impl Presence {
         let Some(tag) = cx.tag(conn).map(Tag) else { return };
         let reason = match cause {
             Cause::Closed => Reason::Closed,
+            Cause::Goodbye => Reason::Goodbye,
             // What was closed for its own fault may come back as quickly as what broke.
             Cause::ServiceClosed | Cause::Lost | Cause::Reset | Cause::Slow | Cause::Protocol => Reason::Lost,
             Cause::Timeout => Reason::Timeout,

@@ -10,8 +10,9 @@ use super::letters::{Text, World};
 
 const WORKERS: u16 = 3;
 const NAMES: [&str; 6] = ["anna", "ben", "cleo", "r", "s", "a@b.c:d-e_f"];
-const REASONS: [Reason; 7] = [
+const REASONS: [Reason; 8] = [
     Reason::Closed,
+    Reason::Goodbye,
     Reason::Lost,
     Reason::Timeout,
     Reason::Kicked,

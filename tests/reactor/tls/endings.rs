@@ -57,6 +57,28 @@ fn what_was_said_before_the_end_is_answered_whether_the_end_is_told_or_not() {
 }
 
 #[test]
+fn a_goodbye_counts_whether_the_end_is_told_or_not() {
+    for (ends, clean) in [(false, false), (true, true), (true, false)] {
+        let mut secure = Secure::new();
+        let mut client = secure.open();
+        client.write(&masked(Opcode::Close, &[&4000_u16.to_be_bytes()[..], b"logged out"].concat()));
+        if clean {
+            client.session.send_close_notify();
+        }
+        let records = client.records();
+        secure.stage.script.arrive(client.id, &records);
+        if ends {
+            secure.stage.script.end(client.id);
+        }
+        secure.stage.settle();
+        client.take(&secure.stage.script);
+        assert_eq!(client.received(), close_frame(4000, ""), "ends: {ends}, told: {clean}");
+        assert_eq!(secure.stage.worker.service().causes(), [Cause::Goodbye]);
+        assert!(secure.stage.script.is_closed(client.id));
+    }
+}
+
+#[test]
 fn every_end_of_ours_says_so() {
     let mut secure = Secure::new();
     let mut closed = secure.open();
