@@ -222,6 +222,8 @@ pub const STUCK_TURN_MILLIS: u64 = 2_000;
 pub const NAME_BYTES_MAX: usize = 128;
 /// The `info` that a connection gives with its status. Past it: 413.
 pub const INFO_BYTES_MAX: usize = 1024;
+/// For how long `info` counts that ends by itself, in seconds: 30 days. Past it: 400.
+pub const INFO_TTL_SECONDS_MAX: u32 = 30 * 24 * 60 * 60;
 /// Lists and objects in one another in `data`, `info` and the claims of a token: readers stop at 64, 100 or 512, and what they read
 /// holds these in its own. Past it: 400, and 401 for a token.
 pub const JSON_DEPTH_MAX: usize = 32;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::json;
-use crate::limits::{INFO_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
+use crate::limits::{INFO_BYTES_MAX, INFO_TTL_SECONDS_MAX, PAGE_DEFAULT, PAGE_MAX};
 use crate::presence::command::shape::{Message, Object, Params, Parts, TOO_MANY_USERS, Text, Users};
 use crate::presence::name::{NAME_RULE, is_name};
 use crate::presence::view::State;
@@ -76,10 +76,12 @@ pub enum Command<'a> {
     },
     /// What I say of myself.
     Status {
-        /// `Online` or `Away`; `None` leaves it.
+        /// `Online`, `Away` or `Busy`; `None` leaves it.
         state: Option<State>,
         /// JSON, as sent; `None` leaves it.
         info: Option<&'a str>,
+        /// For how long `info` counts: at most [`INFO_TTL_SECONDS_MAX`]; `None`: as long as the connection is there.
+        ttl_seconds: Option<u32>,
     },
 }
 
@@ -223,7 +225,8 @@ fn status<'a>(params: &Params<'a>) -> Result<Command<'a>, Refusal> {
         None => None,
         Some("online") => Some(State::Online),
         Some("away") => Some(State::Away),
-        Some(_) => return Err(Refusal::new(0, 400, "`state` is `online` or `away`")),
+        Some("busy") => Some(State::Busy),
+        Some(_) => return Err(Refusal::new(0, 400, "`state` is `online`, `away` or `busy`")),
     };
     let info = params.info.map(RawValue::get);
     if info.is_some_and(|info| info.len() > INFO_BYTES_MAX) {
@@ -233,7 +236,25 @@ fn status<'a>(params: &Params<'a>) -> Result<Command<'a>, Refusal> {
     if state.is_none() && info.is_none() {
         return Err(Refusal::new(0, 400, "`state` or `info` is missing"));
     }
-    Ok(Command::Status { state, info })
+    let ttl_seconds = ttl(params.info_ttl)?;
+    if ttl_seconds.is_some() && info.is_none() {
+        return Err(Refusal::new(0, 400, "`info_ttl` comes with `info`"));
+    }
+    Ok(Command::Status { state, info, ttl_seconds })
+}
+
+fn ttl(seconds: Option<&RawValue>) -> Result<Option<u32>, Refusal> {
+    match seconds.map(RawValue::get) {
+        None | Some("null") => Ok(None),
+        Some(seconds) => match seconds.parse() {
+            Ok(seconds @ 1..=INFO_TTL_SECONDS_MAX) => Ok(Some(seconds)),
+            _ => {
+                let error =
+                    format!("`info_ttl` is a whole number of seconds from 1 to {INFO_TTL_SECONDS_MAX}");
+                Err(Refusal::new(0, 400, error))
+            }
+        },
+    }
 }
 
 fn named<'a>(field: &str, name: Option<Text<'a>>) -> Result<Cow<'a, str>, Refusal> {
@@ -309,7 +330,7 @@ mod tests {
         let text = r#"{"cmd":"say","params":{"room":"r","data":null}}"#;
         assert!(matches!(parse(text), Ok((0, Command::Say { data: "null", .. }))));
         let text = r#"{"cmd":"status","params":{"info":null}}"#;
-        assert!(matches!(parse(text), Ok((0, Command::Status { state: None, info: Some("null") }))));
+        assert!(matches!(parse(text), Ok((0, Command::Status { state: None, info: Some("null"), .. }))));
     }
 
     #[test]
@@ -328,7 +349,15 @@ mod tests {
             (r#"{"seq":1,"cmd":"join","params":{"room":"a\n"}}"#, 400, "1 to 128"),
             (r#"{"seq":1,"cmd":"join","params":{"room":5}}"#, 400, "invalid type"),
             (r#"{"seq":1,"cmd":"say","params":{"room":"a"}}"#, 400, "`data` is missing"),
-            (r#"{"seq":1,"cmd":"status","params":{"state":"dead"}}"#, 400, "`online` or `away`"),
+            (r#"{"seq":1,"cmd":"status","params":{"state":"dead"}}"#, 400, "`online`, `away` or `busy`"),
+            (
+                r#"{"cmd":"status","params":{"state":"busy","info_ttl":5}}"#,
+                400,
+                "`info_ttl` comes with `info`",
+            ),
+            (r#"{"cmd":"status","params":{"info":1,"info_ttl":0}}"#, 400, "`info_ttl` is a whole number"),
+            (r#"{"cmd":"status","params":{"info":1,"info_ttl":2592001}}"#, 400, "from 1 to 2592000"),
+            (r#"{"cmd":"status","params":{"info":1,"info_ttl":"1h"}}"#, 400, "`info_ttl` is a whole number"),
             (r#"{"seq":1,"cmd":"status"}"#, 400, "`state` or `info`"),
             (r#"{"cmd":"status","params":{"info":"\udead"}}"#, 400, "`info` has half a surrogate pair"),
             (r#"{"cmd":"status","params":{"info":[1e999]}}"#, 400, "`info` has a number"),

@@ -109,7 +109,7 @@ pub enum Envelope<F> {
         at: Address,
         /// What its token says.
         claim: Claim,
-        /// How it comes, `Online` or `Away`; `None`: as the one was whose place it takes.
+        /// How it comes, `Online`, `Away` or `Busy`; `None`: as the one was whose place it takes.
         state: Option<State>,
     },
     /// To a user's home: a connection has shown another token.
@@ -138,10 +138,12 @@ pub enum Envelope<F> {
         user: Name,
         /// Which.
         at: Address,
-        /// `Online` or `Away`; `None` leaves it.
+        /// `Online`, `Away` or `Busy`; `None` leaves it.
         state: Option<State>,
         /// JSON; `None` leaves it.
         info: Option<Box<str>>,
+        /// For how long `info` counts; `None`: as long as the connection is there.
+        ttl_seconds: Option<u32>,
         /// Who waits for the answer.
         asker: Asker,
     },

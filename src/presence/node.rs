@@ -73,7 +73,7 @@ impl<F: Frame> Node<F> {
         self.enter(now, link, Entry::Open(user), None, welcome)
     }
 
-    /// As [`Node::open`], for who has a token or owes one, too. `state`: the client comes `Online` or `Away`, from when it is
+    /// As [`Node::open`], for who has a token or owes one, too. `state`: the client comes `Online`, `Away` or `Busy`, from when it is
     /// somebody; without it, it goes on as the connection was whose place it takes, or is online.
     pub fn enter(&mut self, now: Now, link: u64, entry: Entry, state: Option<State>, welcome: bool) -> u32 {
         let slot = self.edge.open(now, &self.rules, link, (entry, state), welcome, &mut self.out);
@@ -282,8 +282,8 @@ impl<F: Frame> Node<F> {
             Envelope::Down { user, at, reason, seen_millis } => {
                 users.down(now, rules, &user, at, (reason, seen_millis), out);
             }
-            Envelope::Status { user, at, state, info, asker } => {
-                users.status(now, &user, at, (state, info), asker, out);
+            Envelope::Status { user, at, state, info, ttl_seconds, asker } => {
+                users.status(now, (&user, at), state, (info, ttl_seconds), asker, out);
             }
             Envelope::Suspect { user, at, suspect } => users.suspect(now, &user, at, suspect, out),
             Envelope::Watch { user, asker, suspect } => users.watch(now, &user, asker, suspect, out),

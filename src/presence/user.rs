@@ -55,6 +55,8 @@ struct User {
     serial: u32,
     /// What watchers were told last.
     told: Told,
+    /// `Busy`, where one of its connections said so: that is the user's as long as it has any.
+    own: Option<State>,
     reason: Option<Reason>,
     /// A timer is filed for the end of a grace: one, however many connections linger.
     timed: bool,
@@ -72,7 +74,12 @@ struct Told {
 
 impl User {
     fn told(&self) -> Told {
+        let own = self.own;
         let (state, plain) = self.devices.states();
+        let [state, plain] = [state, plain].map(|state| match (state, own) {
+            (State::Online, Some(own)) => own,
+            _ => state,
+        });
         let connections = u8::try_from(self.devices.as_slice().len()).unwrap_or(u8::MAX);
         Told { state, plain, connections }
     }
@@ -206,6 +213,7 @@ impl Users {
         let mut device = Device::new(at);
         device.away = state.map_or(replaced.is_some_and(|before| before.away), |state| state == State::Away);
         known.devices.push(device);
+        known.own = state.filter(|state| *state == State::Busy).or(known.own);
         if let Some(before) = replaced
             && let Some(Lingering { until, .. }) = before.lingers()
         {
@@ -285,6 +293,7 @@ impl Users {
         out: &mut Outgoing<F>,
     ) {
         let known = &mut self.users[slot as usize];
+        known.own = known.own.filter(|_| !known.devices.is_empty());
         let informed = known.is_informed();
         known.time_info(now.tick, slot, out);
         let before = known.told;
@@ -413,6 +422,7 @@ impl Users {
             last_seen_millis: 0,
             serial,
             told: Told::default(),
+            own: None,
             reason: None,
             timed: false,
             kept: None,

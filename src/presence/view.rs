@@ -14,6 +14,8 @@ pub enum State {
     Away,
     /// Connected.
     Online,
+    /// Connected, and said that it is not to be disturbed.
+    Busy,
 }
 
 impl State {
@@ -25,6 +27,7 @@ impl State {
             State::Suspect => "suspect",
             State::Away => "away",
             State::Online => "online",
+            State::Busy => "busy",
         }
     }
 }

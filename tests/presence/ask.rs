@@ -13,7 +13,7 @@ pub(super) enum Ask {
     Watch { users: Vec<String>, suspect: bool },
     Unwatch(Vec<String>),
     Presence(Vec<String>),
-    Status { state: Option<State>, info: Option<String> },
+    Status { state: Option<State>, info: Option<String>, ttl: Option<u32> },
     Heartbeat,
 }
 
@@ -38,10 +38,11 @@ impl Ask {
             }
             Ask::Unwatch(users) => ("unwatch", format!(r#""users":{}"#, list(users))),
             Ask::Presence(users) => ("presence", format!(r#""users":{}"#, list(users))),
-            Ask::Status { state, info } => {
+            Ask::Status { state, info, ttl } => {
                 let state = state.map(|state| format!(r#""state":"{}""#, state.name()));
                 let info = info.as_ref().map(|info| format!(r#""info":{info}"#));
-                ("status", state.into_iter().chain(info).collect::<Vec<_>>().join(","))
+                let ttl = ttl.map(|ttl| format!(r#""info_ttl":{ttl}"#));
+                ("status", state.into_iter().chain(info).chain(ttl).collect::<Vec<_>>().join(","))
             }
             Ask::Heartbeat => ("heartbeat", String::new()),
         };

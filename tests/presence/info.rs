@@ -20,7 +20,12 @@ fn claiming(world: &mut World, worker: u16, info: Option<&str>) -> usize {
 }
 
 fn says(world: &mut World, c: usize, info: &str) {
-    world.ask(c, &Ask::Status { state: None, info: Some(info.to_owned()) });
+    says_for(world, c, info, None);
+}
+
+/// For so many seconds.
+fn says_for(world: &mut World, c: usize, info: &str, ttl: Option<u32>) {
+    world.ask(c, &Ask::Status { state: None, info: Some(info.to_owned()), ttl });
     world.settle();
 }
 
@@ -131,4 +136,54 @@ fn who_reloads_and_says_the_same_again_is_told_to_nobody() {
         world.pass(10 * GRACE);
         assert_eq!(heard(&mut world, w), 0);
     }
+}
+
+#[test]
+fn info_ends_by_itself_in_its_time_and_no_sooner() {
+    // Longer than the wheel looks ahead, too.
+    for ttl in [1, 60, 3_600] {
+        let mut world = World::new(3, Rules::default());
+        let w = world.open(0, None);
+        world.ask(w, &Ask::Watch { users: vec!["ann".to_owned()], suspect: false });
+        let (a, b) = (world.open(1, Some("ann")), world.open(2, Some("ann")));
+        says(&mut world, a, "1");
+        says_for(&mut world, b, "2", Some(ttl));
+        heard(&mut world, w);
+        world.pass(ttl * 100 - 1);
+        assert_eq!((heard(&mut world, w), shown(&mut world, "ann")), (0, json!(2)));
+        world.pass(1);
+        assert_eq!((heard(&mut world, w), shown(&mut world, "ann")), (1, json!(1)), "after {ttl} s");
+    }
+}
+
+#[test]
+fn a_time_that_is_said_anew_counts_from_then_on_and_a_reconnect_lengthens_none() {
+    let mut world = World::new(1, Rules { grace: 2_000, ..Rules::default() });
+    let a = world.open(0, Some("ann"));
+    says_for(&mut world, a, "1", Some(10));
+    world.pass(900);
+    says_for(&mut world, a, "1", Some(2));
+    says_for(&mut world, a, "1", Some(10));
+    world.pass(900);
+    assert_eq!(shown(&mut world, "ann"), 1);
+    world.close(a, Reason::Lost);
+    world.settle();
+    world.open(0, Some("ann"));
+    world.pass(99);
+    assert_eq!(shown(&mut world, "ann"), 1);
+    world.pass(1);
+    assert_eq!(shown(&mut world, "ann"), Value::Null);
+}
+
+#[test]
+fn a_user_that_says_many_times_one_after_the_other_has_few_timers() {
+    let mut world = World::new(1, Rules { commands_per_second: 1_000_000, ..Rules::default() });
+    let c = world.open(0, Some("ann"));
+    let bytes = |world: &World| world.nodes[0].timer_bytes();
+    let before = bytes(&world);
+    for ttl in (1_000..3_000).rev() {
+        says_for(&mut world, c, "1", Some(ttl));
+        world.inbox(c);
+    }
+    assert!(bytes(&world) <= before + 4_096, "{} and then {}", before, bytes(&world));
 }

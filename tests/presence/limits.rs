@@ -173,7 +173,7 @@ fn names_and_infos_have_their_lengths() {
     }
     for (len, expected) in [(INFO_BYTES_MAX, 200), (INFO_BYTES_MAX + 1, 413)] {
         let info = Some(format!("\"{}\"", "x".repeat(len - 2)));
-        assert_eq!(code(&mut world, c, &Ask::Status { state: None, info }), expected);
+        assert_eq!(code(&mut world, c, &Ask::Status { state: None, info, ttl: None }), expected);
     }
 }
 
@@ -184,7 +184,7 @@ fn strangers_are_refused() {
     let data = "1".to_owned();
     let say = Ask::Say { room: room(1), data: data.clone(), echo: true };
     let tell = |user: &str| Ask::Tell { user: user.to_owned(), data: "1".to_owned() };
-    let status = Ask::Status { state: None, info: Some(data) };
+    let status = Ask::Status { state: None, info: Some(data), ttl: None };
     for ask in [Ask::Join(room(1)), Ask::Leave(room(1)), say.clone(), tell("ann"), status] {
         assert_eq!(code(&mut world, nobody, &ask), 401, "{ask:?}");
     }
@@ -259,10 +259,13 @@ fn a_watch_whose_second_kind_is_refused_goes_on_as_the_first() {
 fn where_memory_is_short_nothing_grows_and_all_else_goes_on() {
     let mut world = World::new(1, Rules::default());
     let c = world.open(0, Some("ann"));
-    let growing =
-        [Ask::Join(room(1)), watch([1]), Ask::Status { state: None, info: Some(r#"{"a":1}"#.into()) }];
+    let growing = [
+        Ask::Join(room(1)),
+        watch([1]),
+        Ask::Status { state: None, info: Some(r#"{"a":1}"#.into()), ttl: None },
+    ];
     let others = [
-        Ask::Status { state: Some(State::Away), info: None },
+        Ask::Status { state: Some(State::Away), info: None, ttl: None },
         Ask::Presence(vec!["u1".into()]),
         Ask::Heartbeat,
     ];

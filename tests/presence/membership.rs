@@ -139,7 +139,7 @@ fn a_user_who_left_and_came_back_is_shown_as_they_are_now() {
     scene.who(9, None);
     scene.goes(bob);
     let bob = scene.comes("bob");
-    let info = Ask::Status { state: None, info: Some("7".to_owned()) };
+    let info = Ask::Status { state: None, info: Some("7".to_owned()), ttl: None };
     scene.world.ask(bob, &info);
     scene.world.settle();
     let (_, body) = scene.answer();

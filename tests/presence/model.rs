@@ -78,6 +78,8 @@ struct Person {
     devices: Vec<Device>,
     /// What was said in `info`, counted.
     words: u64,
+    /// It is not to be disturbed.
+    busy: bool,
     /// Why the last connection that is gone went.
     reason: Option<Reason>,
     /// Everything that the home showed, by version.
@@ -90,6 +92,7 @@ impl Person {
     fn expected(&self) -> Shown {
         let states = self.devices.iter().map(|device| if device.away { State::Away } else { State::Online });
         let plain = states.max().unwrap_or(State::Offline);
+        let plain = if self.busy && plain == State::Online { State::Busy } else { plain };
         let suspect = !self.devices.is_empty() && self.devices.iter().all(|device| device.suspect);
         let state = if suspect { State::Suspect } else { plain };
         Shown { state, plain, connections: self.devices.len(), info: self.info(), rooms: BTreeSet::new() }
@@ -103,11 +106,11 @@ impl Person {
         newest.filter(|word| word.claim).or(last)?.text.clone()
     }
 
-    fn says(&mut self, at: Address, text: Option<String>, claim: bool) {
+    fn says(&mut self, at: Address, text: Option<String>, claim: bool, until: Option<Tick>) {
         self.words += 1;
         let order = self.words;
         if let Some(device) = self.live(at) {
-            device.word = Some(Word { order, text, claim, until: None });
+            device.word = Some(Word { order, text, claim, until });
         }
     }
 
@@ -117,7 +120,7 @@ impl Person {
             device.word.take_if(|word| word.claim && *claim == Claim::Nothing);
         }
         if let Claim::Info(text) = claim {
-            self.says(at, Some(text.to_string()), true);
+            self.says(at, Some(text.to_string()), true, None);
         }
     }
 
@@ -157,12 +160,20 @@ impl Model {
                 self.people.entry(user.to_string()).or_default().claims(*at, claim);
             }
             Envelope::Down { user, at, reason, .. } => self.down(now, user, *at, *reason),
-            Envelope::Status { user, at, state, info, .. } => {
+            Envelope::Status { user, at, state, info, ttl_seconds, .. } => {
                 let person = self.people.entry(user.to_string()).or_default();
                 let Some(device) = person.live(*at) else { return };
-                device.away = state.map_or(device.away, |state| state == State::Away);
+                let was = device.away;
+                device.away = state.map_or(was, |said| said == State::Away);
+                // Who was away and is back says nothing more by that.
+                person.busy = match state {
+                    Some(State::Busy) => true,
+                    Some(State::Online) => person.busy && was,
+                    _ => person.busy,
+                };
                 if let Some(info) = info {
-                    person.says(*at, Some(info.to_string()).filter(|info| info != "null"), false);
+                    let until = ttl_seconds.map(|seconds| now.tick.after(seconds * 100));
+                    person.says(*at, Some(info.to_string()).filter(|info| info != "null"), false, until);
                 }
             }
             Envelope::Suspect { user, at, suspect } => {
@@ -193,6 +204,7 @@ impl Model {
 
     fn up(&mut self, user: &str, at: Address, claim: &Claim, state: Option<State>) {
         let person = self.people.entry(user.to_owned()).or_default();
+        person.busy &= !person.devices.is_empty();
         let mut new = Device {
             at: (at.worker, at.client.slot),
             lingers: None,
@@ -210,6 +222,7 @@ impl Model {
             new.word = word.filter(|word| !word.claim).map(|word| Word { until: until(word.until), ..word });
         }
         new.away = state.map_or(new.away, |state| state == State::Away);
+        person.busy |= state == Some(State::Busy);
         person.devices.push(new);
         person.claims(at, claim);
         let live = |device: &Device| device.lingers.is_none();

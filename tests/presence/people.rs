@@ -129,12 +129,12 @@ fn the_best_device_counts() {
     let w = watcher(&mut world, &["ann"], false);
     let (a, b) = (world.open(0, Some("ann")), world.open(1, Some("ann")));
     told(&mut world, w);
-    let away = Ask::Status { state: Some(State::Away), info: None };
+    let away = Ask::Status { state: Some(State::Away), info: None, ttl: None };
     world.ask(a, &away);
     assert_eq!(told(&mut world, w), []);
     world.ask(b, &away);
     assert_eq!(told(&mut world, w), one("away", 2, Value::Null));
-    world.ask(a, &Ask::Status { state: Some(State::Online), info: None });
+    world.ask(a, &Ask::Status { state: Some(State::Online), info: None, ttl: None });
     assert_eq!(told(&mut world, w), one("online", 2, Value::Null));
     world.close(a, Reason::Timeout);
     assert_eq!(told(&mut world, w), one("away", 1, "timeout"));
@@ -200,13 +200,13 @@ fn a_silent_page_is_away_and_a_refused_status_changes_nothing() {
     assert_eq!(told(&mut world, w), one("away", 1, Value::Null));
     // Refused: the page is away as before, and its next heartbeat says otherwise.
     world.full[usize::from(home)] = true;
-    world.ask(c, &Ask::Status { state: Some(State::Online), info: None });
+    world.ask(c, &Ask::Status { state: Some(State::Online), info: None, ttl: None });
     assert_eq!(world.inbox(c).last().unwrap()["body"]["code"], 503);
     world.full[usize::from(home)] = false;
     world.page_beat(c);
     assert_eq!(told(&mut world, w), one("online", 1, Value::Null));
     world.full[usize::from(home)] = true;
-    world.ask(c, &Ask::Status { state: Some(State::Away), info: None });
+    world.ask(c, &Ask::Status { state: Some(State::Away), info: None, ttl: None });
     world.full[usize::from(home)] = false;
     world.pass(1_000);
     assert_eq!(told(&mut world, w), one("away", 1, Value::Null));
@@ -401,7 +401,7 @@ fn a_clock_that_is_set_back_leaves_versions_ascending_and_no_time_ahead_of_it() 
 fn a_view_names_state_connections_version_and_info() {
     let mut world = world();
     let c = world.open(1, Some("ann"));
-    world.ask(c, &Ask::Status { state: None, info: Some(r#"{ "Mood" : 1e2 }"#.to_owned()) });
+    world.ask(c, &Ask::Status { state: None, info: Some(r#"{ "Mood" : 1e2 }"#.to_owned()), ttl: None });
     world.settle();
     let w = world.open(2, None);
     world.ask(w, &Ask::Presence(vec!["ann".to_owned(), "nobody".to_owned()]));

@@ -213,9 +213,10 @@ impl World {
                 leaving: Leaving::Now,
                 asker: None,
             }),
-            Ask::Status { state, info } => self.letter_at_home(c, &user.clone(), |at, user| {
+            Ask::Status { state, info, ttl } => self.letter_at_home(c, &user.clone(), |at, user| {
                 let asker = Asker { at, ticket: Ticket::Command(seq) };
-                Envelope::Status { user, at, state, info: info.map(Into::into), asker }
+                let info = info.map(Into::into);
+                Envelope::Status { user, at, state, info, ttl_seconds: ttl, asker }
             }),
             _ => {}
         }

@@ -56,11 +56,12 @@ fn who_shares_a_room_is_seen_and_who_does_not_is_nobody() {
         assert_eq!(told(&mut world, ann), []);
         join(&mut world, ann, "room");
         assert_eq!(told(&mut world, ann), [("online".to_owned(), Value::Null)]);
-        world.ask(ben, &Ask::Status { state: Some(rollcall::presence::State::Away), info: None });
+        world.ask(ben, &Ask::Status { state: Some(rollcall::presence::State::Away), info: None, ttl: None });
         assert_eq!(told(&mut world, ann), [("away".to_owned(), Value::Null)]);
         leave(&mut world, ben, "room");
         assert_eq!(told(&mut world, ann), [("offline".to_owned(), json!("hidden"))]);
-        world.ask(ben, &Ask::Status { state: Some(rollcall::presence::State::Online), info: None });
+        world
+            .ask(ben, &Ask::Status { state: Some(rollcall::presence::State::Online), info: None, ttl: None });
         assert_eq!(told(&mut world, ann), []);
         join(&mut world, ben, "room");
         assert_eq!(told(&mut world, ann), [("online".to_owned(), Value::Null)]);

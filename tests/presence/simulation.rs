@@ -148,8 +148,7 @@ impl Run {
         }
         self.world.rest(self.rules.grace);
         // Timers of those who are gone are void, and have to run out.
-        let tokens = if self.rules.restricted { SPAN_TICKS } else { 0 };
-        self.world.pass(self.rules.grace.max(self.rules.page_silence.unwrap_or(0)).max(tokens) + 200);
+        self.world.pass(self.rules.grace.max(self.rules.page_silence.unwrap_or(0)).max(SPAN_TICKS) + 200);
         self.world.check_empty();
     }
 
@@ -175,7 +174,8 @@ impl Run {
         // Nobody comes without a token then.
         let user = user.or(see.and(Some("u0")));
         let info = self.dice.of(&[None, None, Some(r#"{"i":2}"#)]).filter(|_| see.is_some());
-        let state = self.dice.of(&[None, None, None, None, Some(State::Online), Some(State::Away)]);
+        let state = self.dice.of(&[State::Online, State::Away, State::Busy]);
+        let state = Some(state).filter(|_| self.dice.once_in(3));
         let c = self.world.come(worker, Come { user, see, info, state });
         let manner = if c.is_multiple_of(2) { Manner::Trusting } else { Manner::Comparing };
         let ears = &mut self.world.clients[c].ears;
@@ -359,10 +359,13 @@ impl Run {
                 Ask::Who { room, limit: 1 + self.dice.below(4), after }
             }
             28..31 => {
-                let state = self.dice.of(&[None, Some(State::Online), Some(State::Away), Some(State::Away)]);
+                let (online, away, busy) = (Some(State::Online), Some(State::Away), Some(State::Busy));
+                let state = self.dice.of(&[None, None, online, online, away, away, away, busy]);
                 let info = self.dice.of(&["null", r#"{"i":1}"#, r#""b""#]).to_owned();
                 let info = (state.is_none() || self.dice.once_in(3)).then_some(info);
-                Ask::Status { state, info }
+                let ttl =
+                    self.dice.of(&[None, None, None, Some(1), Some(3), Some(70)]).filter(|_| info.is_some());
+                Ask::Status { state, info, ttl }
             }
             _ => Ask::Heartbeat,
         }

@@ -14,7 +14,7 @@ fn who_is_away_and_connects_anew_is_not_online_for_a_moment() {
         let mut world = World::new(workers, Rules::default());
         let w = watcher(&mut world, &["ann"], false);
         let c = world.open(0, Some("ann"));
-        world.ask(c, &Ask::Status { state: Some(State::Away), info: None });
+        world.ask(c, &Ask::Status { state: Some(State::Away), info: None, ttl: None });
         world.settle();
         let since = |world: &World| {
             let home = usize::from(world.homes.of("ann"));
@@ -62,7 +62,7 @@ fn a_page_that_was_silent_and_connects_anew_is_not_silent_and_no_less_away() {
     let w = watcher(&mut world, &["ann"], false);
     for (said, then) in [(State::Online, "online"), (State::Away, "away")] {
         let c = world.open(1, Some("ann"));
-        world.ask(c, &Ask::Status { state: Some(said), info: None });
+        world.ask(c, &Ask::Status { state: Some(said), info: None, ttl: None });
         world.page_beat(c);
         world.settle();
         world.pass(1_000);
@@ -81,5 +81,55 @@ fn a_page_that_was_silent_and_connects_anew_is_not_silent_and_no_less_away() {
         assert_eq!(back, one(then, 1, Value::Null).pop().filter(|_| said == State::Online));
         world.close(c, Reason::Kicked);
         told(&mut world, w);
+    }
+}
+
+fn says(world: &mut World, c: usize, state: State) -> Value {
+    world.inbox(c);
+    world.ask(c, &Ask::Status { state: Some(state), info: None, ttl: None });
+    world.settle();
+    let answer = world.inbox(c).into_iter().find(|json| json["seq"].is_i64()).unwrap();
+    answer["body"]["state"].clone()
+}
+
+#[test]
+fn busy_is_the_user_s_and_the_last_word_counts() {
+    for workers in [1, 3] {
+        let mut world = World::new(workers, Rules::default());
+        let w = watcher(&mut world, &["ann"], false);
+        let (phone, laptop) = (world.open(0, Some("ann")), world.open(workers - 1, Some("ann")));
+        told(&mut world, w);
+        assert_eq!(says(&mut world, phone, State::Busy), "busy");
+        assert_eq!(told(&mut world, w), one("busy", 2, Value::Null));
+        // A page that is hidden, and looked at again, ends nothing.
+        assert_eq!(says(&mut world, laptop, State::Away), "away");
+        assert_eq!(says(&mut world, laptop, State::Online), "busy");
+        assert_eq!(told(&mut world, w), []);
+        // The best of the devices is here, and then none is.
+        says(&mut world, laptop, State::Away);
+        assert_eq!(told(&mut world, w), []);
+        says(&mut world, phone, State::Away);
+        assert_eq!(told(&mut world, w), one("away", 2, Value::Null));
+        assert_eq!(says(&mut world, phone, State::Online), "busy");
+        assert_eq!(told(&mut world, w), one("busy", 2, Value::Null));
+        world.close(phone, Reason::Lost);
+        world.settle();
+        let phone = world.open(0, Some("ann"));
+        assert_eq!(told(&mut world, w), [], "nor does it end with a reconnect");
+        says(&mut world, laptop, State::Online);
+        assert_eq!(says(&mut world, laptop, State::Online), "online");
+        assert_eq!(told(&mut world, w), one("online", 2, Value::Null));
+        says(&mut world, laptop, State::Busy);
+        world.close(laptop, Reason::Kicked);
+        world.close(phone, Reason::Kicked);
+        told(&mut world, w);
+        let c = world.open(0, Some("ann"));
+        assert_eq!(told(&mut world, w), one("online", 1, Value::Null), "with the last of them it is over");
+        world.close(c, Reason::Kicked);
+        told(&mut world, w);
+        let c = world.come(0, Come { user: Some("ann"), state: Some(State::Busy), ..Come::default() });
+        assert_eq!(told(&mut world, w), one("busy", 1, Value::Null));
+        world.suspect(c, true);
+        assert_eq!(told(&mut world, w), []);
     }
 }

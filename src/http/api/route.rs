@@ -229,10 +229,13 @@ fn limit(value: &str) -> Result<usize, Refused> {
 }
 
 fn state(value: &str) -> Result<State, Refused> {
-    [State::Online, State::Away, State::Suspect, State::Offline]
+    [State::Online, State::Busy, State::Away, State::Suspect, State::Offline]
         .into_iter()
         .find(|state| state.name() == value)
-        .ok_or(Refused::new(400, "`state` is online, away, suspect or offline; without it: all but offline"))
+        .ok_or(Refused::new(
+            400,
+            "`state` is online, busy, away, suspect or offline; without it: all but offline",
+        ))
 }
 
 /// What a write brings.
@@ -403,7 +406,7 @@ mod tests {
             ("GET /api/v1/users/a%4", "", 400, "bad escape"),
             ("GET /api/v1/users?limit=0", "", 400, "1 to 256"),
             ("GET /api/v1/users?limit=257", "", 400, "1 to 256"),
-            ("GET /api/v1/users?state=dead", "", 400, "online, away"),
+            ("GET /api/v1/users?state=dead", "", 400, "online, busy, away"),
             (
                 "GET /api/v1/users?page=2",
                 "",

@@ -1,6 +1,6 @@
 /** Presence for a web page: types of rollcall.js. */
 
-export type State = "online" | "away" | "suspect" | "offline" | (string & {});
+export type State = "online" | "busy" | "away" | "suspect" | "offline" | (string & {});
 export type LinkState = "connecting" | "open" | "waiting" | "stuck" | "closed";
 
 /** What is true of a user. Times are Unix milliseconds. */
@@ -124,7 +124,7 @@ export declare class Rollcall {
   watch(users: Iterable<string>, options?: { suspect?: boolean }): Promise<View[]>;
   unwatch(users: Iterable<string>): Promise<void>;
   presence(users: Iterable<string>): Promise<View[]>;
-  status(state?: "online" | "away" | null, info?: unknown): Promise<Answer>;
+  status(state?: "online" | "away" | "busy" | null, info?: unknown): Promise<Answer>;
   ping(timeoutMs?: number): Promise<number>;
   request(cmd: string, params?: unknown, options?: { timeoutMs?: number }): Promise<Answer>;
   retry(): void;

@@ -51,6 +51,8 @@ pub(super) struct Params<'a> {
     #[serde(borrow, deserialize_with = "given")]
     pub(super) info: Option<&'a RawValue>,
     #[serde(borrow)]
+    pub(super) info_ttl: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub(super) state: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) after: Option<Text<'a>>,

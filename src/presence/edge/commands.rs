@@ -130,7 +130,9 @@ impl Edge {
                 let (from, data, within) = (Some(from), data.into(), self.reach(slot, &user));
                 out.post(self.homes.of(&user), Envelope::Tell { user, from, data, within, asker });
             }
-            Command::Status { state, info } => self.status(slot, state, info, asker, out)?,
+            Command::Status { state, info, ttl_seconds } => {
+                self.status(slot, state, (info, ttl_seconds), asker, out)?;
+            }
             Command::Who { room, limit, after } => {
                 let only = match self.listable(slot, &room)? {
                     Listable::All => None,
@@ -244,7 +246,7 @@ impl Edge {
         &mut self,
         slot: u32,
         state: Option<State>,
-        info: Option<&str>,
+        (info, ttl_seconds): (Option<&str>, Option<u32>),
         asker: Asker,
         out: &mut Outgoing<F>,
     ) -> Result<(), Refusal> {
@@ -257,7 +259,7 @@ impl Edge {
         seat.was_silent = seat.silent;
         seat.silent &= state.is_none();
         let info = info.map(Into::into);
-        out.post(self.homes.of(&user), Envelope::Status { user, at, state, info, asker });
+        out.post(self.homes.of(&user), Envelope::Status { user, at, state, info, ttl_seconds, asker });
         Ok(())
     }
 

@@ -196,6 +196,7 @@ impl Users {
             last_seen_millis: absent.last_seen_millis,
             serial: self.next_serial,
             told: Told::default(),
+            own: None,
             reason: absent.reason,
             timed: false,
             kept: None,

@@ -52,10 +52,10 @@ impl Info {
 }
 
 impl User {
-    /// A connection says something of its user.
-    pub(super) fn say(&mut self, at: Address, text: Option<Arc<str>>) {
+    /// A connection says something of its user, which may count for a time.
+    pub(super) fn say(&mut self, at: Address, text: Option<Arc<str>>, until: Option<Tick>) {
         if text.is_some() || self.info.is_some() {
-            self.take_word(Said { at, text, is_claim: false, until: None });
+            self.take_word(Said { at, text, is_claim: false, until });
         }
     }
 

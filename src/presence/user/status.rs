@@ -5,28 +5,39 @@ use crate::presence::node::Outgoing;
 use crate::presence::user::Users;
 use crate::presence::user::sight::News;
 use crate::presence::view::State;
-use crate::time::Now;
+use crate::time::{Now, TICK_MILLIS};
+
+const TICKS_PER_SECOND: u32 = (1_000 / TICK_MILLIS) as u32;
 
 impl Users {
-    /// A connection says of itself that it is away, or back, and what else there is to know.
+    /// A connection says of itself that it is away, or back, or of its user that nobody is to disturb them; and what else there
+    /// is to know. `online` of a connection that was away says no more than that it is back: a page that is looked at again
+    /// does not end what another one was told.
     pub(crate) fn status<F: Frame>(
         &mut self,
         now: Now,
-        user: &str,
-        at: Address,
-        (state, info): (Option<State>, Option<Box<str>>),
+        (user, at): (&str, Address),
+        state: Option<State>,
+        (info, ttl_seconds): (Option<Box<str>>, Option<u32>),
         asker: Asker,
         out: &mut Outgoing<F>,
     ) {
         let Some(slot) = self.find(user) else { return };
         let known = &mut self.users[slot as usize];
         let Some(device) = known.devices.get_mut(at) else { return };
-        if let Some(state) = state {
-            (device.away, device.silent) = (state == State::Away, false);
+        let was = device.state();
+        if let Some(said) = state {
+            (device.away, device.silent) = (said == State::Away, false);
+            known.own = match said {
+                State::Busy => Some(State::Busy),
+                State::Online if was == State::Online => None,
+                _ => known.own,
+            };
         }
-        let state = device.state();
+        let state = known.own.filter(|_| !device.away && !device.silent).unwrap_or(device.state());
         if let Some(info) = info {
-            known.say(at, (&*info != "null").then(|| info.into()));
+            let until = ttl_seconds.map(|seconds| now.tick.after(seconds.saturating_mul(TICKS_PER_SECOND)));
+            known.say(at, (&*info != "null").then(|| info.into()), until);
         }
         out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Status(state) });
         self.refresh(now, slot, None, News::default(), out);

@@ -22,7 +22,8 @@ pub(super) fn state_of_query(query: &str) -> Result<Option<State>, &'static str>
         None => Ok(None),
         Some("online") => Ok(Some(State::Online)),
         Some("away") => Ok(Some(State::Away)),
-        Some(_) => Err("`state` is online or away"),
+        Some("busy") => Ok(Some(State::Busy)),
+        Some(_) => Err("`state` is online, away or busy"),
     }
 }
 
@@ -53,6 +54,7 @@ mod tests {
         for (query, state) in [
             ("user=a", Ok(None)),
             ("user=a&state=away", Ok(Some(State::Away))),
+            ("state=busy", Ok(Some(State::Busy))),
             ("state=online&state=away", Ok(Some(State::Online))),
             ("xstate=away&state", Ok(None)),
         ] {

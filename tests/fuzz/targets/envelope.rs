@@ -20,7 +20,7 @@ const REASONS: [Reason; 8] = [
     Reason::Replaced,
     Reason::Drain,
 ];
-const STATES: [State; 4] = [State::Online, State::Away, State::Suspect, State::Offline];
+const STATES: [State; 5] = [State::Online, State::Busy, State::Away, State::Suspect, State::Offline];
 /// What one letter may lead to, however many it speaks of: all are few here.
 const EFFECTS_MAX: usize = 2_000;
 
@@ -83,7 +83,7 @@ const COMMANDS: [&str; 8] = [
     r#"{"seq":4,"cmd":"who","params":{"room":"r"}}"#,
     r#"{"seq":5,"cmd":"watch","params":{"users":["anna","ben","cleo"],"suspect":true}}"#,
     r#"{"seq":6,"cmd":"unwatch","params":{"users":["anna","ben"]}}"#,
-    r#"{"seq":7,"cmd":"status","params":{"state":"away","info":{"a":1}}}"#,
+    r#"{"seq":7,"cmd":"status","params":{"state":"busy","info":{"a":1},"info_ttl":5}}"#,
     r#"{"seq":8,"cmd":"tell","params":{"user":"ben","data":[]}}"#,
 ];
 
@@ -115,8 +115,15 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
         2 => Envelope::Status {
             user: name,
             at,
-            state: cursor.of(&[None, Some(State::Online), Some(State::Away), Some(State::Offline)]),
+            state: cursor.of(&[
+                None,
+                Some(State::Online),
+                Some(State::Away),
+                Some(State::Busy),
+                Some(State::Offline),
+            ]),
             info: cursor.flag().then(|| "1".into()),
+            ttl_seconds: cursor.of(&[None, Some(0), Some(9), Some(u32::MAX)]),
             asker,
         },
         3 => Envelope::Suspect { user: name, at, suspect: cursor.flag() },
