@@ -295,7 +295,7 @@ impl Users {
         let known = &mut self.users[slot as usize];
         known.own = known.own.filter(|_| !known.devices.is_empty());
         let informed = known.is_informed();
-        known.time_info(now.tick, slot, out);
+        known.time_info(slot, out);
         let before = known.told;
         let after = known.told();
         let shown = before != after || informed;

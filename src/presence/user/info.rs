@@ -13,7 +13,6 @@ use crate::presence::node::Outgoing;
 use crate::presence::timer::Timer;
 use crate::presence::user::sight::News;
 use crate::presence::user::{User, Users};
-use crate::time::wheel::SPAN_TICKS;
 use crate::time::{Now, Tick};
 
 /// What one connection said, or its token.
@@ -105,12 +104,11 @@ impl User {
         }
     }
 
-    /// Sees to it that there is a timer where something counts for a time. It is filed no further ahead than the wheel looks:
+    /// Sees to it that there is a timer where something counts for a time. The wheel files it no further ahead than it looks:
     /// so a user has few of them, whatever times come one after the other.
-    pub(super) fn time_info<F>(&mut self, now: Tick, slot: u32, out: &mut Outgoing<F>) {
+    pub(super) fn time_info<F>(&mut self, slot: u32, out: &mut Outgoing<F>) {
         let Some(info) = &mut self.info else { return };
-        let Some(first) = info.said.iter().filter_map(|said| said.until).reduce(Tick::min) else { return };
-        let at = first.min(now.after(SPAN_TICKS));
+        let Some(at) = info.said.iter().filter_map(|said| said.until).reduce(Tick::min) else { return };
         if info.timer.is_none_or(|timer| at.is_before(timer)) {
             info.timer = Some(at);
             out.timer(at, Timer::Info { slot, serial: self.serial });
