@@ -4,11 +4,13 @@ use std::fmt;
 
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, crypto};
 
+use crate::identity::algorithm::{name, only};
 use crate::limits::TOKEN_SECRET_BYTES_MIN;
 
 /// A key that tells good tokens from bad ones.
 pub struct Key {
-    pub(crate) algorithm: Algorithm,
+    /// The algorithms that it verifies by.
+    pub(crate) algorithms: &'static [Algorithm],
     pub(crate) key: DecodingKey,
 }
 
@@ -30,7 +32,7 @@ impl Key {
     /// It is shorter than [`TOKEN_SECRET_BYTES_MIN`]: half a sentence that says what to do.
     pub fn from_secret(file: &[u8]) -> Result<Key, String> {
         let secret = secret(file)?;
-        Ok(Key { algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret) })
+        Ok(Key { algorithms: only(Algorithm::HS256), key: DecodingKey::from_secret(secret) })
     }
 
     /// RS256, ES256 or EdDSA with a public key in PEM (`-----BEGIN PUBLIC KEY-----`).
@@ -64,16 +66,19 @@ impl Key {
         } else {
             return Err("holds no RSA, P-256 or Ed25519 key that can be read".to_owned());
         };
-        // A key that is no point of its curve is found here, and not at the first token.
-        crypto::verify("AAAA", b"", &key, algorithm)
-            .map_err(|_| "holds a public key that is damaged".to_owned())?;
-        Ok(Key { algorithm, key })
+        Key::checked(only(algorithm), key).ok_or("holds a public key that is damaged".to_owned())
     }
 
-    /// The algorithm that its tokens name: `HS256`, `RS256`, `ES256`, `EdDSA`.
+    /// A public key, unless it is damaged: one that is no point of its curve is found here, and not at the first token.
+    pub(crate) fn checked(algorithms: &'static [Algorithm], key: DecodingKey) -> Option<Key> {
+        let algorithm = *algorithms.first()?;
+        crypto::verify("AAAA", b"", &key, algorithm).ok().map(|_| Key { algorithms, key })
+    }
+
+    /// The algorithm that its tokens name, like `HS256` or `EdDSA`; of several, the most usual one.
     #[must_use]
     pub fn algorithm(&self) -> &'static str {
-        name(self.algorithm)
+        self.algorithms.first().map_or("", |algorithm| name(*algorithm))
     }
 }
 
@@ -117,16 +122,6 @@ impl SigningKey {
     }
 }
 
-/// As a token's header names it.
-pub(crate) fn name(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::RS256 => "RS256",
-        Algorithm::ES256 => "ES256",
-        Algorithm::EdDSA => "EdDSA",
-        _ => "HS256",
-    }
-}
-
 fn secret(file: &[u8]) -> Result<&[u8], String> {
     let end = file.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |last| last + 1);
     let secret = &file[..end];
@@ -158,10 +153,10 @@ fn bytes(key: &DecodingKey) -> &[u8] {
     }
 }
 
-/// Its algorithm, and nothing of the key.
+/// Its algorithms, and nothing of the key.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("algorithm", &self.algorithm).finish_non_exhaustive()
+        f.debug_struct("Key").field("algorithms", &self.algorithms).finish_non_exhaustive()
     }
 }
 

@@ -7,9 +7,11 @@
 //!
 //! | file | subject |
 //! |---|---|
+//! | `algorithm` | algorithms by their names |
 //! | [`key`] | keys as files hold them, to verify with and to sign with |
 //! | [`token`] | a token's text to its claims, and claims to a token |
 
+mod algorithm;
 pub mod key;
 pub mod token;
 

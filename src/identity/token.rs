@@ -4,13 +4,14 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::crypto;
+use jsonwebtoken::{Algorithm, crypto};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::identity::key::{Key, SigningKey, name};
+use crate::identity::algorithm::{name, named};
+use crate::identity::key::{Key, SigningKey};
 use crate::json::{self, Fault};
 use crate::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY_MILLIS};
 
@@ -143,50 +144,91 @@ struct Written<'a> {
     info: Option<&'a RawValue>,
 }
 
-/// The claims of a token that one of `keys` has signed, where it is good at `unix_millis`. `nbf` may lie
-/// [`TOKEN_LEEWAY_MILLIS`] ahead, since no two clocks agree; `exp` is exact.
+/// A token in its parts. Nobody has said yet that any of it is true.
+pub(crate) struct Unverified<'a> {
+    /// What is signed.
+    message: &'a str,
+    signature: &'a str,
+    algorithm: Algorithm,
+    claims: Vec<u8>,
+}
+
+impl<'a> Unverified<'a> {
+    /// Takes a token apart.
+    ///
+    /// # Errors
+    /// It is none, or none that any key can have signed.
+    pub(crate) fn read(token: &'a str) -> Result<Unverified<'a>, Invalid> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(Invalid::TooLong);
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(Invalid::Malformed)?;
+        let (header, claims) = message.split_once('.').ok_or(Invalid::Malformed)?;
+        let header: Header = serde_json::from_slice(&decoded(header)?).map_err(|_| Invalid::Malformed)?;
+        let claims = decoded(claims)?;
+        // RFC 7515 §4.1.11: what is critical and not understood makes a token invalid, and a list of nothing is not allowed.
+        if header.crit.is_some() {
+            return Err(Invalid::Critical);
+        }
+        let algorithm = named(&header.alg).ok_or(Invalid::Algorithm)?;
+        Ok(Unverified { message, signature, algorithm, claims })
+    }
+
+    /// Whether a key verifies by its algorithm.
+    pub(crate) fn fits(&self, key: &Key) -> bool {
+        key.algorithms.contains(&self.algorithm)
+    }
+
+    /// Says that one of these keys has signed it.
+    ///
+    /// # Errors
+    /// None has its algorithm, or none has signed it.
+    pub(crate) fn signed_by_any<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Result<(), Invalid> {
+        let mut fitting = keys.filter(|key| self.fits(key)).peekable();
+        if fitting.peek().is_none() {
+            return Err(Invalid::Algorithm);
+        }
+        let message = self.message.as_bytes();
+        let signed =
+            |key: &Key| crypto::verify(self.signature, message, &key.key, self.algorithm).unwrap_or(false);
+        if fitting.any(signed) { Ok(()) } else { Err(Invalid::Signature) }
+    }
+
+    /// What it says, where it is good at `unix_millis`. `nbf` may lie [`TOKEN_LEEWAY_MILLIS`] ahead, since no two clocks
+    /// agree; `exp` is exact. The signature is not looked at.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with the claims.
+    pub(crate) fn claims(&self, parties: &Parties, unix_millis: u64) -> Result<Claims, Invalid> {
+        let claims = str::from_utf8(&self.claims).map_err(|_| Invalid::Malformed)?;
+        json::judge(claims).map_err(Invalid::Unreadable)?;
+        let claims: Written<'_> = serde_json::from_str(claims).map_err(|_| Invalid::Malformed)?;
+        let expires_millis = millis(claims.exp.ok_or(Invalid::Endless)?);
+        if unix_millis >= expires_millis {
+            return Err(Invalid::Expired);
+        }
+        if claims.nbf.is_some_and(|nbf| unix_millis.saturating_add(TOKEN_LEEWAY_MILLIS) < millis(nbf)) {
+            return Err(Invalid::Early);
+        }
+        parties.check(&claims)?;
+        Ok(Claims {
+            user: claims.sub.ok_or(Invalid::Nobody)?,
+            expires_millis,
+            rooms: claims.rooms,
+            see: claims.see.unwrap_or_default(),
+            info: claims.info.map(|info| info.get().to_owned()),
+        })
+    }
+}
+
+/// The claims of a token that one of `keys` has signed, where it is good at `unix_millis`.
 ///
 /// # Errors
 /// The first thing that is wrong, the signature before anything that is signed.
 pub fn verify(token: &str, keys: &[Key], parties: &Parties, unix_millis: u64) -> Result<Claims, Invalid> {
-    if token.len() > TOKEN_BYTES_MAX {
-        return Err(Invalid::TooLong);
-    }
-    let (message, signature) = token.rsplit_once('.').ok_or(Invalid::Malformed)?;
-    let (header, claims) = message.split_once('.').ok_or(Invalid::Malformed)?;
-    let header: Header = serde_json::from_slice(&decoded(header)?).map_err(|_| Invalid::Malformed)?;
-    let claims = decoded(claims)?;
-    // RFC 7515 §4.1.11: what is critical and not understood makes a token invalid, and a list of nothing is not allowed.
-    if header.crit.is_some() {
-        return Err(Invalid::Critical);
-    }
-    let mut fitting = keys.iter().filter(|key| name(key.algorithm) == header.alg).peekable();
-    if fitting.peek().is_none() {
-        return Err(Invalid::Algorithm);
-    }
-    let signed =
-        |key: &Key| crypto::verify(signature, message.as_bytes(), &key.key, key.algorithm).unwrap_or(false);
-    if !fitting.any(signed) {
-        return Err(Invalid::Signature);
-    }
-    let claims = str::from_utf8(&claims).map_err(|_| Invalid::Malformed)?;
-    json::judge(claims).map_err(Invalid::Unreadable)?;
-    let claims: Written<'_> = serde_json::from_str(claims).map_err(|_| Invalid::Malformed)?;
-    let expires_millis = millis(claims.exp.ok_or(Invalid::Endless)?);
-    if unix_millis >= expires_millis {
-        return Err(Invalid::Expired);
-    }
-    if claims.nbf.is_some_and(|nbf| unix_millis.saturating_add(TOKEN_LEEWAY_MILLIS) < millis(nbf)) {
-        return Err(Invalid::Early);
-    }
-    parties.check(&claims)?;
-    Ok(Claims {
-        user: claims.sub.ok_or(Invalid::Nobody)?,
-        expires_millis,
-        rooms: claims.rooms,
-        see: claims.see.unwrap_or_default(),
-        info: claims.info.map(|info| info.get().to_owned()),
-    })
+    let token = Unverified::read(token)?;
+    token.signed_by_any(keys.iter())?;
+    token.claims(parties, unix_millis)
 }
 
 impl Parties {
