@@ -351,6 +351,12 @@ pub const TOKENS_LOOKED_AT_PER_TURN: usize = 1_024;
 pub const TOKEN_PATTERNS_MAX: usize = 64;
 /// Keys that tokens are verified with: more than one while they change.
 pub const TOKEN_KEYS_MAX: usize = 16;
+/// A set of keys that is fetched (`--token-jwks`). Past it the set is not taken, and the last good one stays.
+pub const JWKS_BYTES_MAX: usize = 256 << 10;
+/// Keys in such a set, of any kind. Past it the set is not taken.
+pub const JWKS_KEYS_MAX: usize = 64;
+/// Keys of it that a token is tried with that does not say which has signed it. Past it: 401.
+pub const JWKS_TRIED_MAX: usize = 4;
 /// A key file. Past it the file is refused.
 pub const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
 

@@ -9,8 +9,10 @@ use crate::limits::TOKEN_SECRET_BYTES_MIN;
 
 /// A key that tells good tokens from bad ones.
 pub struct Key {
-    /// The algorithms that it verifies by.
+    /// The algorithms that it verifies by: one, unless it was published without saying which.
     pub(crate) algorithms: &'static [Algorithm],
+    /// What tokens call it (`kid`). A key of a file has no name.
+    pub(crate) id: Option<Box<str>>,
     pub(crate) key: DecodingKey,
 }
 
@@ -32,7 +34,7 @@ impl Key {
     /// It is shorter than [`TOKEN_SECRET_BYTES_MIN`]: half a sentence that says what to do.
     pub fn from_secret(file: &[u8]) -> Result<Key, String> {
         let secret = secret(file)?;
-        Ok(Key { algorithms: only(Algorithm::HS256), key: DecodingKey::from_secret(secret) })
+        Ok(Key { algorithms: only(Algorithm::HS256), id: None, key: DecodingKey::from_secret(secret) })
     }
 
     /// RS256, ES256 or EdDSA with a public key in PEM (`-----BEGIN PUBLIC KEY-----`).
@@ -66,13 +68,17 @@ impl Key {
         } else {
             return Err("holds no RSA, P-256 or Ed25519 key that can be read".to_owned());
         };
-        Key::checked(only(algorithm), key).ok_or("holds a public key that is damaged".to_owned())
+        Key::checked(only(algorithm), None, key).ok_or("holds a public key that is damaged".to_owned())
     }
 
     /// A public key, unless it is damaged: one that is no point of its curve is found here, and not at the first token.
-    pub(crate) fn checked(algorithms: &'static [Algorithm], key: DecodingKey) -> Option<Key> {
+    pub(crate) fn checked(
+        algorithms: &'static [Algorithm],
+        id: Option<Box<str>>,
+        key: DecodingKey,
+    ) -> Option<Key> {
         let algorithm = *algorithms.first()?;
-        crypto::verify("AAAA", b"", &key, algorithm).ok().map(|_| Key { algorithms, key })
+        crypto::verify("AAAA", b"", &key, algorithm).ok().map(|_| Key { algorithms, id, key })
     }
 
     /// The algorithm that its tokens name, like `HS256` or `EdDSA`; of several, the most usual one.

@@ -52,6 +52,14 @@ pub enum Invalid {
     Critical,
     /// No key has signed it.
     Signature,
+    /// It names no key, and too many of those published could have signed it.
+    Ambiguous,
+    /// It names a key that was looked for and is not published.
+    Unpublished,
+    /// It names a key that is not known yet, and is looked for.
+    Pending,
+    /// No keys were fetched yet.
+    Unready,
     /// `exp` has passed.
     Expired,
     /// `nbf` is yet to come.
@@ -76,6 +84,14 @@ impl fmt::Display for Invalid {
             Invalid::Algorithm => "the token's algorithm is not that of the server's key",
             Invalid::Critical => "the token asks for extensions (crit) that the server does not know",
             Invalid::Signature => "the token was not signed with the server's key",
+            Invalid::Ambiguous => {
+                "the token does not say which of the published keys has signed it: give it a kid"
+            }
+            Invalid::Unpublished => "the token was signed with a key (kid) that is not published",
+            Invalid::Pending => "the token's key (kid) is not known yet: come back in a moment",
+            Invalid::Unready => {
+                "the keys that tokens are verified with are not here yet: come back in a moment"
+            }
             Invalid::Expired => "the token has expired: get a new one",
             Invalid::Early => "the token is not good yet (nbf): is the clock of its maker right?",
             Invalid::Endless => "the token has no end: give it an exp",
@@ -91,10 +107,19 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
+impl Invalid {
+    /// Whether the same token may be good in a moment: nothing is wrong with it that is known yet.
+    #[must_use]
+    pub fn may_pass(self) -> bool {
+        matches!(self, Invalid::Pending | Invalid::Unready)
+    }
+}
+
 /// What is read of a header: anything else is nothing that verification depends on.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
+    kid: Option<String>,
     #[serde(default, deserialize_with = "present")]
     crit: Option<IgnoredAny>,
 }
@@ -150,6 +175,8 @@ pub(crate) struct Unverified<'a> {
     message: &'a str,
     signature: &'a str,
     algorithm: Algorithm,
+    /// `kid`: what it calls its key.
+    key_id: Option<String>,
     claims: Vec<u8>,
 }
 
@@ -171,7 +198,17 @@ impl<'a> Unverified<'a> {
             return Err(Invalid::Critical);
         }
         let algorithm = named(&header.alg).ok_or(Invalid::Algorithm)?;
-        Ok(Unverified { message, signature, algorithm, claims })
+        Ok(Unverified { message, signature, algorithm, key_id: header.kid, claims })
+    }
+
+    /// What it calls its key.
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
+    }
+
+    /// Whether a secret has signed it, which none but its holders may know.
+    pub(crate) fn is_by_secret(&self) -> bool {
+        self.algorithm == Algorithm::HS256
     }
 
     /// Whether a key verifies by its algorithm.
