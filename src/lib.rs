@@ -9,6 +9,7 @@
 //!  http/                 the same port's other face: routes, the page, API, health, metrics
 //!  service/              what a connection is for: echo, presence                   (policy)
 //!    |
+//!  outbound/             what is asked of others: published keys. Threads with bounded queues
 //!  presence/             who is here: users, rooms, their homes. Pure: events in, effects out
 //!  identity/             who somebody is, by a signed token: text and time in, claims out. Pure
 //!    |
@@ -34,6 +35,7 @@ pub mod http;
 pub mod identity;
 pub mod json;
 pub mod limits;
+pub mod outbound;
 pub mod presence;
 pub mod reactor;
 pub mod service;

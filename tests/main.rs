@@ -6,6 +6,7 @@ mod clients;
 mod face;
 mod fuzz;
 mod identity;
+mod outbound;
 mod presence;
 mod project;
 mod reactor;

@@ -65,6 +65,27 @@ const RULES: &[Rule] = &[
         instead: "identity knows only JSON, limits and time; give out claims and let the service make of them what it goes by",
     },
     Rule {
+        within: &["src/outbound"],
+        but: &[],
+        never: Never::BelowBut(
+            "crate",
+            &["crate::outbound", "crate::identity", "crate::json", "crate::limits", "crate::time"],
+        ),
+        instead: "outbound asks others and knows no worker: hand what comes to a value that workers read, or to a queue",
+    },
+    Rule {
+        within: &["src"],
+        but: &["src/outbound"],
+        never: Never::Below(&["ureq", "rustls_native_certs"]),
+        instead: "requests to others are made in outbound, on a thread of its own, and block nobody",
+    },
+    Rule {
+        within: &["src/reactor", "src/service", "src/http"],
+        but: &[],
+        never: Never::Below(&["crate::outbound"]),
+        instead: "nothing that runs in a turn asks others; read what outbound has published",
+    },
+    Rule {
         within: &["src"],
         but: &["src/identity", "src/cli"],
         never: Never::Below(&["jsonwebtoken"]),
@@ -236,6 +257,9 @@ fn each_forbidden_edge_is_found() {
         ("src/identity/token.rs", "use crate::presence::is_name;"),
         ("src/identity/key.rs", "use std::fs::File;"),
         ("src/service/gate.rs", "use jsonwebtoken::decode;"),
+        ("src/service/gate.rs", "use crate::outbound::jwks::Fetcher;"),
+        ("src/outbound/jwks/mod.rs", "use crate::reactor::Fleet;"),
+        ("src/cli/jwks.rs", "ureq::get(url);"),
         ("src/identity/key.rs", "use ring::aead::Algorithm;"),
         ("src/reactor/worker.rs", "use crate::http::Site;"),
         ("src/reactor/worker.rs", "use crate::service::echo::Echo;"),
