@@ -28,11 +28,20 @@ pub fn healthz(fleet: &Fleet, now: Now) -> Response {
 }
 
 /// 200 `ready`, or 503: with every reason not to send clients here now and its figures for the operator, and with a word for
-/// anybody else. The connection that asks is counted, too: at the bound, the next one gets a 503.
-pub fn readyz(fleet: &Fleet, shortages: impl Iterator<Item = Shortage>, is_operator: bool) -> Response {
+/// anybody else. The connection that asks is counted, too: at the bound, the next one gets a 503. `lacks_keys`: the keys for
+/// tokens were never fetched, so that nobody who has one can be let in.
+pub fn readyz(
+    fleet: &Fleet,
+    shortages: impl Iterator<Item = Shortage>,
+    lacks_keys: bool,
+    is_operator: bool,
+) -> Response {
     let mut reasons: Vec<String> = shortages.map(|shortage| shortage.to_string()).collect();
     if fleet.is_accept_blocked() {
         reasons.push("out of descriptors or memory: no connection can be accepted".to_owned());
+    }
+    if lacks_keys {
+        reasons.push("no keys for tokens: --token-jwks was not fetched yet".to_owned());
     }
     match (reasons.is_empty(), is_operator) {
         (true, _) => Response::text(200, "ready"),
@@ -49,19 +58,21 @@ mod tests {
     #[test]
     fn each_reason_is_named() {
         let fleet = Fleet::new(1, 10, Tick(0));
-        assert_eq!(readyz(&fleet, std::iter::empty(), true).status, 200);
+        assert_eq!(readyz(&fleet, std::iter::empty(), false, true).status, 200);
         let short = || [Shortage::Draining, Shortage::Connections(10, 10)].into_iter();
-        let response = readyz(&fleet, short(), true);
+        let response = readyz(&fleet, short(), false, true);
         assert_eq!(response.status, 503);
         assert_eq!(&*response.body, b"draining: this server goes away\nfull: 10 of 10 connections\n");
-        let response = readyz(&fleet, short(), false);
+        let response = readyz(&fleet, short(), false, false);
         assert_eq!(
             (response.status, &*response.body),
             (503, &b"unavailable\n"[..]),
             "figures are the operator's"
         );
+        let response = readyz(&fleet, std::iter::empty(), true, true);
+        assert!(response.status == 503 && response.body.starts_with(b"no keys for tokens"));
         fleet.workers()[0].accept_blocked.store(true, std::sync::atomic::Ordering::Relaxed);
-        let response = readyz(&fleet, std::iter::empty(), true);
+        let response = readyz(&fleet, std::iter::empty(), false, true);
         assert_eq!(response.status, 503);
         assert!(response.body.starts_with(b"out of descriptors or memory"));
     }

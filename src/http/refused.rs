@@ -18,15 +18,23 @@ pub(crate) struct Refused {
     status: u16,
     code: CloseCode,
     reason: String,
+    /// When to come back, in milliseconds; `None`: not at all.
+    retry_millis: Option<u64>,
 }
 
 impl Refused {
-    /// What an upgrade is told in the place of `response`; `None` where the response goes out: the client does not offer the
+    /// What an upgrade is told in the place of `response`, and when to come back, if at all; `None` where the response goes out: the client does not offer the
     /// subprotocol that has words for it, or the server does not speak that, or it is about something else than who asks.
-    pub(crate) fn of(upgrade: &Upgrade<'_>, subprotocols: &[String], response: &Response) -> Option<Refused> {
+    pub(crate) fn of(
+        upgrade: &Upgrade<'_>,
+        subprotocols: &[String],
+        response: &Response,
+        retry_millis: Option<u64>,
+    ) -> Option<Refused> {
         let code = match response.status {
             401 => CloseCode(4401),
             403 => CloseCode(4403),
+            503 => CloseCode::TRY_AGAIN,
             _ => return None,
         };
         let is_spoken = subprotocols.iter().any(|ours| ours == SUBPROTOCOL);
@@ -36,6 +44,7 @@ impl Refused {
             status: response.status,
             code,
             reason,
+            retry_millis,
         })
     }
 
@@ -44,10 +53,10 @@ impl Refused {
         Accept { tag: REFUSED_TAG, subprotocol: Some(SUBPROTOCOL.to_owned()) }
     }
 
-    /// Tells the client and closes. It is to stay away: there is no `retry_ms`.
+    /// Tells the client and closes.
     pub(crate) fn tell<M>(&self, cx: &mut Context<'_, M>, conn: ConnId) {
         cx.count_refused(self.status);
-        let json = event::goodbye(self.code.0, &self.reason, None);
+        let json = event::goodbye(self.code.0, &self.reason, self.retry_millis);
         // A backlog that is full of nothing yet has room for it.
         let _ = cx.send_text(conn, &json);
         cx.close(conn, &Close::new(self.code, &self.reason));

@@ -98,12 +98,21 @@ impl Site {
         Site { settings, metrics, presence, api, weighed: 0, refusing: None }
     }
 
-    /// Refuses an upgrade so that its client can see why.
-    fn refuse(&mut self, upgrade: &Upgrade<'_>, response: Response) -> Admission {
-        self.refusing = Refused::of(upgrade, &self.settings.subprotocols, &response);
-        match self.refusing {
-            Some(_) => Admission::Accept(Refused::accept()),
-            None => Admission::Refuse(response),
+    /// Refuses an upgrade so that its client can see why, and when to come back.
+    fn refuse(
+        &mut self,
+        cx: &mut Context<'_, Letter>,
+        upgrade: &Upgrade<'_>,
+        response: Response,
+    ) -> Admission {
+        let retry = (response.status == 503).then(|| cx.retry_millis());
+        self.refusing = Refused::of(upgrade, &self.settings.subprotocols, &response, retry);
+        match (&self.refusing, retry) {
+            (Some(_), _) => Admission::Accept(Refused::accept()),
+            (None, None) => Admission::Refuse(response),
+            (None, Some(millis)) => {
+                Admission::Refuse(response.with("Retry-After", millis.div_ceil(1000).to_string()))
+            }
         }
     }
 
@@ -128,7 +137,11 @@ impl Service for Site {
             return Admission::Refuse(Response::text(404, no_service(off)));
         };
         if !upgrade.origin_allowed(&self.settings.origins) {
-            return self.refuse(upgrade, Response::text(403, "this origin may not connect; see --origin"));
+            return self.refuse(
+                cx,
+                upgrade,
+                Response::text(403, "this origin may not connect; see --origin"),
+            );
         }
         let subprotocol = upgrade.subprotocol(&self.settings.subprotocols);
         let tag = match purpose {
@@ -140,7 +153,7 @@ impl Service for Site {
                 }
                 match self.presence.admit(cx, conn, upgrade.head, subprotocol) {
                     Ok(tag) => tag,
-                    Err(response) => return self.refuse(upgrade, response),
+                    Err(response) => return self.refuse(cx, upgrade, response),
                 }
             }
         };
@@ -311,7 +324,9 @@ impl Site {
             Page::Healthz => health::healthz(cx.fleet(), cx.now()),
             Page::Readyz => {
                 let is_operator = self.api.is_operator(cx, request, head);
-                health::readyz(cx.fleet(), cx.shortages(), is_operator)
+                let keys = self.settings.presence.gate.keys.as_ref();
+                let lacks_keys = keys.is_some_and(|keys| !keys.are_here());
+                health::readyz(cx.fleet(), cx.shortages(), lacks_keys, is_operator)
             }
             Page::Metrics => match self.api.admit(cx, request, head) {
                 Ok(_) => self.metrics.response(cx.now().tick),

@@ -87,7 +87,8 @@ impl<F: Frame> Node<F> {
         self.settle(now);
     }
 
-    /// The token of an [`Effect::Verify`] is not good. Who has no other one is closed with 4401.
+    /// The token of an [`Effect::Verify`] is not good. Who has no other one is closed with 4401; where `code` is 503 and the
+    /// token may be good in a moment, with 1013.
     pub fn refuse_token(&mut self, now: Now, slot: u32, seq: i64, code: u16, error: &str) {
         self.edge.refuse_token(slot, seq, code, error, &mut self.out);
         self.settle(now);

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::identity::Keys;
+use crate::identity::{Invalid, Keys};
 use crate::presence::{Entry, Grants, NAME_RULE, Name, is_name};
 use crate::reactor::tls::Certified;
 use crate::time::{Now, Tick};
@@ -37,6 +37,15 @@ pub struct Gate {
     pub certificates: bool,
 }
 
+/// Why a token lets nobody in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BadToken {
+    /// 401; or 503, where nothing is known against it and the same token may be good in a moment.
+    pub status: u16,
+    /// What is wrong with it, in a sentence that has no part of it.
+    pub reason: String,
+}
+
 /// The cookie that may hold a token.
 pub const COOKIE: &str = "rollcall_token";
 /// What a subprotocol that holds a token begins with.
@@ -63,7 +72,7 @@ impl Gate {
     ///
     /// # Errors
     /// 401 with what is wrong with the token; 403 with what is wrong with the certificate; 400 where a subprotocol with a
-    /// token stands alone.
+    /// token stands alone; 503 where the key of the token may be there in a moment.
     pub fn admit(
         &self,
         now: Now,
@@ -78,8 +87,7 @@ impl Gate {
         match (token, self.auth) {
             (Some(token), _) => {
                 let token = std::str::from_utf8(token).map_err(|_| unauthorized("invalid_token", NO_TEXT))?;
-                let (user, grants) =
-                    self.verify(now, token).map_err(|error| unauthorized("invalid_token", &error))?;
+                let (user, grants) = self.verify(now, token).map_err(BadToken::response)?;
                 Ok(Some(Entry::Token(user, grants)))
             }
             (None, auth) => match (certified().filter(|_| self.certificates), auth) {
@@ -99,16 +107,38 @@ impl Gate {
     /// Who a token says its holder is, and what that one may do.
     ///
     /// # Errors
-    /// What is wrong with the token, in a sentence that has no part of it.
-    pub fn verify(&self, now: Now, token: &str) -> Result<(Name, Arc<Grants>), String> {
-        let keys = self.keys.as_ref().ok_or_else(|| "the server has no key for tokens".to_owned())?;
-        let claims = keys.verify(token, now.unix_millis).map_err(|error| error.to_string())?;
+    /// What is wrong with the token.
+    pub fn verify(&self, now: Now, token: &str) -> Result<(Name, Arc<Grants>), BadToken> {
+        let keys = self.keys.as_ref().ok_or("the server has no key for tokens")?;
+        let claims = keys.verify(token, now.unix_millis)?;
         if !is_name(&claims.user) {
-            return Err(format!("the token's sub is not a name: {NAME_RULE}"));
+            return Err(format!("the token's sub is not a name: {NAME_RULE}").as_str().into());
         }
         let (rooms, info) = (claims.rooms.as_deref(), claims.info.as_deref());
         let grants = Grants::new(rooms, &claims.see, info, claims.expires_millis)?;
         Ok((claims.user.into(), Arc::new(grants)))
+    }
+}
+
+impl BadToken {
+    fn response(self) -> Response {
+        match self.status {
+            401 => unauthorized("invalid_token", &self.reason),
+            status => Response::text(status, &self.reason),
+        }
+    }
+}
+
+impl From<Invalid> for BadToken {
+    fn from(error: Invalid) -> BadToken {
+        let status = if error.may_pass() { 503 } else { 401 };
+        BadToken { status, reason: error.to_string() }
+    }
+}
+
+impl From<&str> for BadToken {
+    fn from(reason: &str) -> BadToken {
+        BadToken { status: 401, reason: reason.to_owned() }
     }
 }
 
@@ -157,7 +187,11 @@ fn find<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
+    use crate::identity::Parties;
     use crate::wire::http::Fields;
 
     fn with_head<T>(target: &str, fields: &str, look: impl FnOnce(&Head<'_>) -> T) -> T {
@@ -245,6 +279,21 @@ mod tests {
         }));
         let late = Gate { auth: Auth::Late, ..early };
         assert!(matches!(admit(&late, "").unwrap(), Some(Entry::Late(Tick(5)))));
+    }
+
+    #[test]
+    fn a_token_whose_key_may_be_there_in_a_moment_is_none_that_is_bad() {
+        let keys = Some(Arc::new(Keys::fetching(Vec::new(), Parties::default())));
+        let gate = Gate { auth: Auth::Early, keys, ..Gate::default() };
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let claims = part(r#"{"sub":"anna","exp":2}"#);
+        for (alg, status) in [("RS256", 503), ("HS256", 401), ("none", 401)] {
+            let token = format!("{}.{claims}.AAAA", part(&format!(r#"{{"alg":"{alg}","kid":"a"}}"#)));
+            let admit = |head: &Head<'_>| gate.admit(Now::default(), head, || None);
+            let refused = with_head(&format!("/ws?token={token}"), "", admit).unwrap_err();
+            assert_eq!(refused.status, status, "{alg}");
+            assert_eq!(refused.fields.iter().any(|(name, _)| *name == "WWW-Authenticate"), status == 401);
+        }
     }
 
     #[test]

@@ -323,7 +323,7 @@ impl Presence {
         }
         match self.settings.gate.verify(now, token) {
             Ok((user, grants)) => self.node.authenticate(now, slot, seq, user, grants),
-            Err(error) => self.node.refuse_token(now, slot, seq, 401, &error),
+            Err(bad) => self.node.refuse_token(now, slot, seq, bad.status, &bad.reason),
         }
     }
 

@@ -163,7 +163,10 @@ impl Edge {
         out.effects.push(Effect::Text { link, json: event::refusal(seq, code, error) });
         if is_awaited {
             seat.sent_away = Some(Reason::Expired);
-            out.effects.push(Effect::Close { link, code: 4401, reason: "bad token".into() });
+            // Nothing is known against a token that may be good in a moment: its client is to come back with it.
+            let (code, reason) =
+                if code == 503 { (1013, "token not known yet") } else { (4401, "bad token") };
+            out.effects.push(Effect::Close { link, code, reason: reason.into() });
         }
     }
 
