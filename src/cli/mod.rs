@@ -6,6 +6,7 @@
 
 mod cert;
 mod heap;
+mod jwks;
 mod key;
 mod log;
 mod random;

@@ -15,7 +15,7 @@ use signal_hook::iterator::Signals;
 use super::key::{RunKey, is_printed_to_journal};
 use super::reload::{Reload, SetLimits};
 use super::screen::{self, Started};
-use super::{Failure, Flags, complain, heap, log, say, tls, watchdog};
+use super::{Failure, Flags, complain, heap, jwks, log, say, tls, watchdog};
 use crate::config::api_keys::KeySource;
 use crate::config::capacity::{Capacity, count};
 use crate::config::keys::KeyFiles;
@@ -36,7 +36,7 @@ pub(super) fn serve<S: Service + 'static>(
         tracing::warn!("{warning}");
     }
     // Before the workers start, so that no signal finds its default action, which is to end the process.
-    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
         .map_err(|error| Failure::system(format!("signals: {error}")))?;
     std::panic::set_hook(Box::new(say_panic));
 
@@ -52,6 +52,12 @@ pub(super) fn serve<S: Service + 'static>(
     let api_keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
     let mut run_key = make_key(&api_keys.1)?;
     let (gate, off) = (settings.site.presence.gate.clone(), settings.site.off);
+    let fetcher = jwks::start(settings.token_jwks, gate.keys.as_ref())?;
+    if let Some(fetcher) = &fetcher
+        && !jwks::wait(fetcher, &mut signals)
+    {
+        return Ok(());
+    }
     let key_ring = gate.keys.clone().map(|keys| KeyRing { keys, files: settings.key_files });
     let site = Arc::new(SiteSettings { weigh: Some(heap::weigh), tidy: Some(heap::tidy), ..settings.site });
     let server =
@@ -82,6 +88,9 @@ pub(super) fn serve<S: Service + 'static>(
     let read_keys_again = move || {
         read_api_keys_again(&api_keys.0, &api_keys.1);
         read_token_keys_again(key_ring.as_ref());
+        if let Some(fetcher) = &fetcher {
+            fetcher.again();
+        }
         tls::read_again(files.as_ref(), acceptor.as_ref());
     };
     let set_limits = limits(server.handle(), capacity.clone(), caps);
@@ -190,7 +199,7 @@ fn read_api_keys_again(source: &KeySource, keys: &api::keys::Keys) {
 
 /// New keys take the place of the old ones, all of them or, where one is bad, none. Nobody is sent away.
 fn read_token_keys_again(key_ring: Option<&KeyRing>) {
-    let Some(KeyRing { keys, files }) = key_ring else {
+    let Some(KeyRing { keys, files }) = key_ring.filter(|ring| !ring.files.is_empty()) else {
         return;
     };
     match files.read() {

@@ -74,6 +74,9 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "FILE", help_heading = "Identity")]
     #[serde(deserialize_with = "one_or_more")]
     pub(crate) token_public_key: Option<Vec<PathBuf>>,
+    /// Where the keys that sign tokens are published (JWKS): https://…, fetched at the start, again and again, and on SIGHUP
+    #[arg(long, value_name = "URL", help_heading = "Identity")]
+    pub(crate) token_jwks: Option<String>,
     /// Whom tokens are for: their `aud` has to name it [default: a token with an `aud` is refused]
     #[arg(long, value_name = "AUDIENCE", help_heading = "Identity")]
     pub(crate) token_audience: Option<String>,

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::http::SiteSettings;
 use crate::limits::{READ_BUFFER_BYTES, WORKERS_MAX};
+use crate::outbound::jwks::KeyUrl;
 use crate::presence::Rules;
 use crate::reactor;
 use crate::service::heartbeats::Shapes;
@@ -50,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) api_keys: KeySource,
     /// The files with the keys of `site`.
     pub(crate) key_files: KeyFiles,
+    /// Where more keys of `site` are fetched from.
+    pub(crate) token_jwks: Option<KeyUrl>,
     pub(crate) log: LogForm,
     pub(crate) log_level: LogLevel,
 }
@@ -67,8 +70,10 @@ impl Settings {
         endpoints.extend(admin.map_err(|error| check.at("admin-listen", &error))?);
         let api_keys = KeySource { key: check.layer.api_key.clone(), file: check.layer.api_key_file.clone() };
         let key_files = check.key_files();
-        check.reach(&endpoints, !key_files.is_empty() || set(check.layer.tls_client_user))?;
-        let presence = check.presence(&key_files)?;
+        let token_jwks = check.token_jwks()?;
+        let has_key = !key_files.is_empty() || token_jwks.is_some();
+        check.reach(&endpoints, has_key || set(check.layer.tls_client_user))?;
+        let presence = check.presence(&key_files, token_jwks.is_some())?;
         let site = SiteSettings {
             off: check.off(presence.gate.is_closed()),
             api: Arc::new(check.guard(&api_keys, &endpoints, public)?),
@@ -93,6 +98,7 @@ impl Settings {
             site,
             api_keys,
             key_files,
+            token_jwks,
             log: set(check.layer.log),
             log_level: set(check.layer.log_level),
         })
@@ -156,7 +162,7 @@ impl Check<'_> {
         })
     }
 
-    fn presence(&self, key_files: &KeyFiles) -> Result<PresenceSettings, String> {
+    fn presence(&self, key_files: &KeyFiles, fetches_keys: bool) -> Result<PresenceSettings, String> {
         let layer = &self.layer;
         let heartbeat = self.heartbeat()?;
         let both = heartbeat.mode == reactor::HeartbeatMode::Both;
@@ -179,7 +185,7 @@ impl Check<'_> {
                 keys: set(layer.heartbeat_key.clone()),
             },
             drop_oldest: self.rooms("drop-oldest", self.layer.drop_oldest.clone())?,
-            gate: self.gate(key_files)?,
+            gate: self.gate(key_files, fetches_keys)?,
             secret: RandomState::new().hash_one("homes"),
             ..PresenceSettings::default()
         })
@@ -216,7 +222,7 @@ impl Check<'_> {
         match outside {
             Some(address) if self.layer.auth.is_none() && !has_key => Err(format!(
                 "{address} is reachable from other machines, and everybody who reaches it is let in; \
-                 give a key, --token-secret-file FILE, or say `--auth none` if that is meant"
+                 give a key, --token-secret-file FILE or --token-jwks URL, or say `--auth none` if that is meant"
             )),
             _ => Ok(()),
         }
@@ -285,6 +291,7 @@ mod tests {
 
     use super::*;
     use crate::config::layer::LayerParser;
+    use crate::service::gate::Auth;
 
     fn resolve(flags: &[&str]) -> Result<Settings, String> {
         let layer = LayerParser::try_parse_from(flags).unwrap().layer;
@@ -360,6 +367,15 @@ mod tests {
             (&["--listen=wss://[::1]:9", "--listen=[::1]:9"], "--listen: [::1]:9 is listed twice"),
             (&["--tls-cert=a"], "--tls-cert: 1 of them and 0 of --tls-key: they go in pairs"),
             (&["--tls-cert=a", "--tls-key=b"], "--tls-cert: no --listen begins with wss://"),
+            (
+                &["--auth=early"],
+                "--auth: tokens need a key: --token-secret-file FILE, --token-public-key FILE.pem, or --token-jwks URL",
+            ),
+            (
+                &["--token-jwks=http://sso.example.org/certs"],
+                "--token-jwks: `http://sso.example.org/certs`: whoever is on the way could change the keys; https:// is \
+                 needed, except from this machine",
+            ),
             (&["--tls-client-user"], "--tls-client-user: by whose word? --tls-client-ca has to say"),
             (&["--subprotocol=a b"], "--subprotocol: `a b` has characters that a subprotocol may not have"),
         ] {
@@ -395,6 +411,8 @@ mod tests {
             assert!(error.contains("--auth none"), "{error}");
             resolve(&[address, "--auth=none"]).unwrap();
         }
+        let keys = "--token-jwks=https://sso.example.org/certs";
+        assert_eq!(resolve(&["--listen=0.0.0.0:0", keys]).unwrap().site.presence.gate.auth, Auth::Early);
         resolve(&["--listen=127.9.9.9:0", "--listen=[::1]:0", "--listen=[::ffff:127.0.0.1]:0"]).unwrap();
     }
 

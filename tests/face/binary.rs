@@ -15,7 +15,7 @@ use super::client::{Answer, get, get_with, upgrade};
 /// Where servers of tests leave their keys: not among those of who runs the tests.
 pub(super) const RUNTIME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/runtime");
 
-pub(super) fn rollcall(args: &[&str]) -> Command {
+pub(crate) fn rollcall(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ROLLCALL_")) {
         command.env_remove(name);

@@ -115,6 +115,12 @@ fn the_limits_are_those_of_the_code() {
         ("a token", size(limits::TOKEN_BYTES_MAX)),
         ("patterns in each of a token's claims `rooms`, `see`", number(limits::TOKEN_PATTERNS_MAX)),
         ("a secret for tokens, at the least", format!("{} bytes", limits::TOKEN_SECRET_BYTES_MIN)),
+        (
+            "keys in a set that is fetched, and its bytes",
+            format!("{}, {}", limits::JWKS_KEYS_MAX, size(limits::JWKS_BYTES_MAX)),
+        ),
+        ("keys of it that a token without `kid` may be of", number(limits::JWKS_TRIED_MAX)),
+        ("keys that tokens name and that are looked for at once", number(limits::JWKS_ASKED_MAX)),
         ("mail that waits for a worker", number(limits::MAILBOX_MAX)),
         ("bytes of such mail", size(limits::MAILBOX_BYTES_MAX)),
         ("mail that a worker holds back, in bytes", size(limits::HELD_BACK_BYTES_MAX)),

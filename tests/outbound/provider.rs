@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 use crate::bounds::PATIENCE;
 
 /// What a request is answered.
@@ -50,6 +52,13 @@ struct State {
 impl Provider {
     pub(super) fn new(reply: Reply) -> Provider {
         Provider::start(reply, |stream| Some(Box::new(stream)))
+    }
+
+    pub(super) fn with_tls(reply: Reply, config: Arc<ServerConfig>) -> Provider {
+        Provider::start(reply, move |stream| {
+            let connection = ServerConnection::new(Arc::clone(&config)).ok()?;
+            Some(Box::new(StreamOwned::new(connection, stream)))
+        })
     }
 
     fn start(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::identity::{Keys, Parties};
+use crate::outbound::jwks::KeyUrl;
 use crate::service::gate::{Auth, Gate};
 use crate::time::ticks;
 
@@ -19,15 +20,25 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn gate(&self, files: &KeyFiles) -> Result<Gate, String> {
+    /// Where keys are fetched from.
+    pub(super) fn token_jwks(&self) -> Result<Option<KeyUrl>, String> {
+        let url = self.layer.token_jwks.as_deref().map(KeyUrl::parse).transpose();
+        url.map_err(|error| self.at("token-jwks", &error))
+    }
+
+    /// `fetches`: keys come from a URL, beside those of the files.
+    pub(super) fn gate(&self, files: &KeyFiles, fetches: bool) -> Result<Gate, String> {
         let keys = files.read().map_err(|(setting, error)| self.at(setting, &error))?;
-        let parties = self.parties(!keys.is_empty())?;
-        let keys = (!keys.is_empty()).then(|| Arc::new(Keys::between(keys, parties)));
+        let has_key = fetches || !keys.is_empty();
+        let parties = self.parties(has_key)?;
+        let make = if fetches { Keys::fetching } else { Keys::between };
+        let keys = has_key.then(|| Arc::new(make(keys, parties)));
         let certificates = set(self.layer.tls_client_user);
         let auth = match self.layer.auth {
             Some(layer::Auth::Early) if certificates => Auth::Early,
             Some(layer::Auth::Early | layer::Auth::Late) if keys.is_none() => {
-                let error = "tokens need a key: --token-secret-file FILE, or --token-public-key FILE.pem";
+                let error = "tokens need a key: --token-secret-file FILE, --token-public-key FILE.pem, or \
+                             --token-jwks URL";
                 return Err(self.at("auth", error));
             }
             Some(layer::Auth::None) => Auth::None,
@@ -45,8 +56,8 @@ impl Check<'_> {
         let given = |key, text: &Option<String>| match text.as_deref() {
             Some("") => Err(self.at(key, "it is empty: leave it out where tokens have none")),
             Some(_) if !has_key => {
-                let error = "tokens are not looked at without a key: --token-secret-file FILE, or \
-                             --token-public-key FILE.pem";
+                let error = "tokens are not looked at without a key: --token-secret-file FILE, \
+                             --token-public-key FILE.pem, or --token-jwks URL";
                 Err(self.at(key, error))
             }
             _ => Ok(text.clone()),

@@ -133,7 +133,7 @@ impl Work {
                 self.fetch();
                 continue;
             }
-            match self.woken.recv_timeout(Duration::from_millis(self.schedule.next() - now)) {
+            match self.woken.recv_timeout(Duration::from_millis(self.schedule.next().saturating_sub(now))) {
                 Ok(Wake::Asked(name)) => {
                     let now = self.millis();
                     self.schedule.ask(now, name);
