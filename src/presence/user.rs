@@ -12,7 +12,7 @@
 //! | `sight` | where users are |
 //! | `orders` | what reaches all of a user's connections; pages |
 //! | `tells` | what came of messages to several connections |
-//! | `attic` | what is kept of those who left |
+//! | `attic` | what is kept of those who left, and until when |
 
 mod attic;
 mod info;
@@ -25,7 +25,7 @@ mod watchers;
 use crate::presence::device::{Device, Devices, Lingering};
 use crate::presence::envelope::{Address, Claim, Envelope, Frame};
 use crate::presence::event;
-use crate::presence::last_seen::{Entry, Filing, LastSeen};
+use crate::presence::last_seen::{Filing, LastSeen};
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::node::{Outgoing, Rules, next_serial};
 use crate::presence::roll::Roll;
@@ -39,7 +39,7 @@ use crate::presence::user::watchers::Watchers;
 use crate::presence::view::{Reason, State, View};
 use crate::presence::whereabouts::Whereabouts;
 use crate::slots::Slots;
-use crate::time::{Now, Tick};
+use crate::time::Now;
 
 /// A user: 104 bytes.
 #[derive(Debug)]
@@ -346,51 +346,6 @@ impl Users {
             }
             _ => {}
         }
-    }
-
-    /// Files an offline user among those whose last-seen time is kept, and forgets the one that is there for longest
-    /// where they are too many: one came, so one goes. One that was never here is forgotten at once.
-    fn forget_later(&mut self, now: Tick, slot: u32) {
-        let Some(known) = self.users.get_mut(slot as usize).filter(|user| user.devices.is_empty()) else {
-            return;
-        };
-        if known.version == 0 {
-            return self.forget(slot);
-        }
-        if known.kept.is_none() {
-            if self.last_seen.unlooked() == 0 {
-                self.attic.wait(now);
-            }
-            known.kept = Some(self.last_seen.keep(slot, known.version));
-        }
-        let (users, attic) = (&self.users, &self.attic);
-        let is_kept = |Entry { slot, version, filing }| {
-            let is_so = |user: &User| (user.version, user.kept) == (version, Some(filing));
-            attic.version(slot) == Some(version) || users.get(slot as usize).is_some_and(is_so)
-        };
-        match self.last_seen.excess(is_kept) {
-            Some(slot) if Attic::holds(slot) => self.clear_out(slot),
-            Some(slot) => {
-                self.users[slot as usize].kept = None;
-                self.forget(slot);
-            }
-            None => {}
-        }
-    }
-
-    fn forget(&mut self, slot: u32) {
-        let Some(known) = self.users.get(slot as usize).filter(|user| user.is_forgettable()) else { return };
-        // A room's home may be ahead of the edge whose user comes, and behind the one whose user went.
-        if !self.whereabouts.is_nowhere(slot) {
-            return;
-        }
-        self.forgotten = self.forgotten.max(known.version);
-        self.name_bytes -= bytes_of(&known.name);
-        let (users, attic) = (&self.users, &self.attic);
-        let name_of = |slot: u32| name_of(users, attic, slot);
-        self.table.remove(&known.name, slot, name_of);
-        self.roll.remove(slot, name_of);
-        self.users.try_remove(slot as usize);
     }
 
     /// The slot of a user that is not in the attic: of any who is here, watched or in a room.

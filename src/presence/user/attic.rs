@@ -181,6 +181,51 @@ impl Users {
         Some(here)
     }
 
+    /// Files an offline user among those whose last-seen time is kept, and forgets the one that is there for longest
+    /// where they are too many: one came, so one goes. One that was never here is forgotten at once.
+    pub(super) fn forget_later(&mut self, now: Tick, slot: u32) {
+        let Some(known) = self.users.get_mut(slot as usize).filter(|user| user.devices.is_empty()) else {
+            return;
+        };
+        if known.version == 0 {
+            return self.forget(slot);
+        }
+        if known.kept.is_none() {
+            if self.last_seen.unlooked() == 0 {
+                self.attic.wait(now);
+            }
+            known.kept = Some(self.last_seen.keep(slot, known.version));
+        }
+        let (users, attic) = (&self.users, &self.attic);
+        let is_kept = |Entry { slot, version, filing }| {
+            let is_so = |user: &User| (user.version, user.kept) == (version, Some(filing));
+            attic.version(slot) == Some(version) || users.get(slot as usize).is_some_and(is_so)
+        };
+        match self.last_seen.excess(is_kept) {
+            Some(slot) if Attic::holds(slot) => self.clear_out(slot),
+            Some(slot) => {
+                self.users[slot as usize].kept = None;
+                self.forget(slot);
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn forget(&mut self, slot: u32) {
+        let Some(known) = self.users.get(slot as usize).filter(|user| user.is_forgettable()) else { return };
+        // A room's home may be ahead of the edge whose user comes, and behind the one whose user went.
+        if !self.whereabouts.is_nowhere(slot) {
+            return;
+        }
+        self.forgotten = self.forgotten.max(known.version);
+        self.name_bytes -= bytes_of(&known.name);
+        let (users, attic) = (&self.users, &self.attic);
+        let name_of = |slot: u32| super::name_of(users, attic, slot);
+        self.table.remove(&known.name, slot, name_of);
+        self.roll.remove(slot, name_of);
+        self.users.try_remove(slot as usize);
+    }
+
     /// Moves one out again, offline as it is. It is no longer among those who make way.
     #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^31: each takes 104 bytes")]
     pub(super) fn fetch(&mut self, here: u32, name: &Name) -> u32 {
