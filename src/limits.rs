@@ -295,6 +295,9 @@ pub const PAGE_CHANGES_MAX: usize = 4_096;
 /// Offline users whose last-seen time is kept, an equal share of them on each worker; past it the one offline for longest is
 /// forgotten.
 pub const LAST_SEEN_MAX: usize = 100_000;
+/// Ticks beyond its grace for which an edge knows which rooms a client left: a room's home begins the grace when it hears of that,
+/// which may be late.
+pub const DEPARTED_TICKS: u32 = 1_000;
 /// Ticks before what is kept of an offline user is moved to where it takes less.
 pub const STOW_WAIT_TICKS: u32 = 100;
 /// Offline users that are moved there in a tick, or a [`STOW_TICKS`]th of those that wait if that is more.

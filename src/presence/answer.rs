@@ -26,8 +26,8 @@ pub enum Answer {
     Unseen,
     /// To `status`.
     Status(State),
-    /// To a desk: so many connections are sent away.
-    Kicked(usize),
+    /// To a desk: so many connections are sent away, or, where there was none, graces ended; `None`: there was nothing of the user.
+    Kicked(Option<usize>),
     /// To a desk: so many connections are bidden, and each one's edge tells what came of it.
     Bringing(usize),
     /// To a desk: a connection did not come in or go out, for this code.

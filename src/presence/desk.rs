@@ -144,12 +144,12 @@ impl Desk {
                 let (delivered, missed) = (*delivered, *missed);
                 (*left == 0).then_some(Reply::Broadcast { delivered, missed, done: true })
             }
-            (_, Answer::Told { to: 0, without: 0 } | Answer::Kicked(0)) => {
+            (_, Answer::Told { to: 0, without: 0 } | Answer::Kicked(None)) => {
                 Some(Reply::refused(404, event::NOT_CONNECTED))
             }
             (_, Answer::Told { to: 0, .. }) => Some(Reply::refused(503, event::TOO_SLOW)),
             (_, Answer::Told { to, .. }) => Some(Reply::Told(to)),
-            (_, Answer::Kicked(kicked)) => Some(Reply::Disconnected(kicked)),
+            (_, Answer::Kicked(Some(kicked))) => Some(Reply::Disconnected(kicked)),
             (_, Answer::NotSaid) => Some(Reply::refused(503, event::NOT_SAID)),
             (_, Answer::Said(Place { epoch: 0, .. })) => Some(Reply::refused(404, EMPTY_ROOM)),
             (_, Answer::Said(place)) => Some(Reply::Said(place)),

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod commands;
+mod endings;
 mod orders;
 mod pages;
 mod replies;
@@ -15,7 +16,8 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::limits::COMMANDS_REFUSED_MAX;
 use crate::presence::burst::{Burst, COMMAND_CREDIT};
-use crate::presence::envelope::{Address, Asker, Claim, Client, Envelope, Frame, Leaving, Ticket};
+use crate::presence::departed::Departed;
+use crate::presence::envelope::{Address, Asker, Claim, Client, Envelope, Frame, Ticket};
 use crate::presence::event;
 use crate::presence::gather::Gathers;
 use crate::presence::grants::{Entry, Passes};
@@ -102,6 +104,10 @@ impl Seat {
             self.owed = self.owed.saturating_sub(1);
         }
     }
+
+    fn is(&self, client: Client) -> bool {
+        self.serial == client.serial && self.sent_away.is_none()
+    }
 }
 
 /// The clients of one worker.
@@ -115,6 +121,8 @@ pub struct Edge {
     gathers: Gathers,
     /// Clients with a command that had to wait and can be done now.
     resumable: VecDeque<Client>,
+    /// Clients that went and may be back.
+    departed: Departed,
     passes: Passes,
     /// The clock that tokens end by.
     wall: Wall,
@@ -140,6 +148,7 @@ impl Edge {
             watches: Groups::new(homes),
             gathers: Gathers::new(homes),
             resumable: VecDeque::new(),
+            departed: Departed::default(),
             passes: Passes::default(),
             wall: Wall::default(),
             looked: Tick::default(),
@@ -186,7 +195,8 @@ impl Edge {
     /// Whether some command of a client is yet to be answered.
     #[must_use]
     pub fn owes(&self, slot: u32) -> bool {
-        self.seats.get(slot as usize).is_some_and(|seat| seat.owed > 0 || seat.pending.is_some())
+        let seat = self.seats.get(slot as usize).filter(|seat| seat.sent_away.is_none());
+        seat.is_some_and(|seat| seat.owed > 0 || seat.pending.is_some())
     }
 
     /// Who a client is.
@@ -213,11 +223,13 @@ impl Edge {
     }
 
     /// Gives back what those who went have left.
-    pub(crate) fn give_back(&mut self) {
+    pub(crate) fn give_back(&mut self, now: Tick) {
         self.seats.give_back();
         self.rooms.give_back();
         self.watches.give_back();
         self.gathers.give_back();
+        self.departed.expire(now);
+        self.departed.give_back();
         if self.sights.capacity() > 4 * self.sights.len() + SIGHTS_KEPT {
             self.sights.shrink_to(2 * self.sights.len());
         }
@@ -235,7 +247,7 @@ impl Edge {
     /// Bytes held for who is in which room.
     #[must_use]
     pub fn room_bytes(&self) -> usize {
-        self.rooms.bytes()
+        self.rooms.bytes() + self.departed.bytes()
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "fewer clients than 2^32")]
@@ -290,7 +302,7 @@ impl Edge {
 
     /// Says whether it is taken at its word: not where it is somebody already, or owes a token.
     pub(crate) fn identify<F>(&mut self, slot: u32, user: Name, claim: Claim, out: &mut Outgoing<F>) -> bool {
-        if self.passes.is_awaited(slot) {
+        if self.passes.is_awaited(slot) || self.is_sent_away(slot) {
             return false;
         }
         let at = self.address(slot);
@@ -307,7 +319,7 @@ impl Edge {
 
     pub(crate) fn suspect<F>(&mut self, slot: u32, suspect: bool, out: &mut Outgoing<F>) {
         let at = self.address(slot);
-        if let Some(user) = self.user(slot).cloned() {
+        if let Some(user) = self.user(slot).cloned().filter(|_| !self.is_sent_away(slot)) {
             out.post(self.homes.of(&user), Envelope::Suspect { user, at, suspect });
         }
     }
@@ -315,7 +327,7 @@ impl Edge {
     pub(crate) fn page_beat<F>(&mut self, now: Now, rules: &Rules, slot: u32, out: &mut Outgoing<F>) {
         let Some(silence) = rules.page_silence else { return };
         let client = self.address(slot).client;
-        let Some(seat) = self.seats.get_mut(slot as usize) else { return };
+        let Some(seat) = self.seat_mut(client) else { return };
         seat.beat = now.tick;
         if !std::mem::replace(&mut seat.timed, true) {
             out.timer(now.tick.after(silence), page_timer(client));
@@ -335,9 +347,7 @@ impl Edge {
         out: &mut Outgoing<F>,
     ) {
         let Some(silence) = rules.page_silence else { return };
-        let Some(seat) = self.seats.get_mut(slot as usize).filter(|seat| seat.serial == serial) else {
-            return;
-        };
+        let Some(seat) = self.seat_mut(Client { slot, serial }) else { return };
         let due = seat.beat.after(silence);
         if now.tick.is_before(due) {
             out.timer(due, page_timer(Client { slot, serial }));
@@ -352,32 +362,6 @@ impl Edge {
         let Seat { user: Some(user), silent, .. } = &self.seats[slot as usize] else { return };
         let (user, silent, at) = (user.clone(), *silent, self.address(slot));
         out.post(self.homes.of(&user), Envelope::Silent { user, at, silent });
-    }
-
-    pub(crate) fn closed<F>(&mut self, slot: u32, reason: Reason, seen_millis: u64, out: &mut Outgoing<F>) {
-        let at = self.address(slot);
-        let Some(seat) = self.seats.try_remove(slot as usize) else { return };
-        self.passes.remove(slot);
-        let reason = seat.sent_away.unwrap_or(reason);
-        let leaving = if reason.is_final() { Leaving::Now } else { Leaving::Perhaps };
-        for place in seat.watches.as_slice().iter().copied() {
-            let user = self.watches.name(place.group).clone();
-            let counted = self.watches.member_mut(place).counted;
-            self.drop_watch(place);
-            self.tell_home_unwatched(&user, counted, out);
-        }
-        // The user's home hears of it before the rooms' homes do: who sees the user in one of them alone is told why it went.
-        if let Some(user) = seat.user.clone() {
-            out.post(self.homes.of(&user), Envelope::Down { user, at, reason, seen_millis });
-        }
-        for place in seat.rooms.as_slice().iter().copied() {
-            let room = self.rooms.name(place.group).clone();
-            self.drop_room(place);
-            if let Some(user) = seat.user.clone() {
-                let home = self.homes.of(&room);
-                out.post(home, Envelope::Leave { room, user, worker: self.worker, leaving, asker: None });
-            }
-        }
     }
 
     fn tell_home_unwatched<F>(&self, user: &Name, counted: [bool; 2], out: &mut Outgoing<F>) {
@@ -410,12 +394,17 @@ impl Edge {
         self.watches.remove(place, |slot, at| seats[slot as usize].watches.note(at));
     }
 
+    /// A client, unless it was sent away: such a one is as good as gone.
     fn seat(&self, client: Client) -> Option<&Seat> {
-        self.seats.get(client.slot as usize).filter(|seat| seat.serial == client.serial)
+        self.seats.get(client.slot as usize).filter(|seat| seat.is(client))
     }
 
     fn seat_mut(&mut self, client: Client) -> Option<&mut Seat> {
-        self.seats.get_mut(client.slot as usize).filter(|seat| seat.serial == client.serial)
+        self.seats.get_mut(client.slot as usize).filter(|seat| seat.is(client))
+    }
+
+    fn is_sent_away(&self, slot: u32) -> bool {
+        self.seats.get(slot as usize).is_some_and(|seat| seat.sent_away.is_some())
     }
 
     fn is(&self, client: Client, slot: u32) -> bool {

@@ -7,6 +7,7 @@ use crate::presence::admin::Listing;
 pub use crate::presence::answer::Answer;
 use crate::presence::grants::Pattern;
 pub use crate::presence::membership::{MembershipChange, Page, Place};
+use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
 use crate::presence::view::{Reason, State, View};
 
@@ -388,6 +389,13 @@ pub enum Envelope<F> {
         /// The page.
         page: Page,
     },
+    /// What follows from an order to send somebody away.
+    Moderate {
+        /// What is to be done, and by whom.
+        what: Moderation,
+        /// Which desk waits for the answer.
+        asker: Option<Asker>,
+    },
     /// To an edge: a message for all its clients in a room.
     Deliver {
         /// Which room.
@@ -417,6 +425,7 @@ impl<F> Envelope<F> {
             | Envelope::Kick { asker, .. }
             | Envelope::Bring { asker, .. }
             | Envelope::Status { asker, .. } => Some(*asker),
+            Envelope::Moderate { asker, .. } => *asker,
             // A client that leaves is gone here whatever its home can take: that has to arrive.
             _ => None,
         }

@@ -8,12 +8,13 @@
 //! | file | subject |
 //! |---|---|
 //! | [`node`], [`rules`], `effect`, `outgoing`, `timer`, `cost` | one worker's share of it all: an edge, its homes, their timers; what it goes by, wants done and costs |
-//! | [`edge`], `groups`, `places`, `gather`, `draft`, `pending`, `burst` | clients and their commands; who is in what; answers from several homes |
+//! | [`edge`], `groups`, `places`, `departed`, `gather`, `draft`, `pending`, `burst` | clients and their commands; who is in what, or was lately; answers from several homes |
 //! | [`user`], `device`, `last_seen`, `whereabouts`, [`room`] | the homes; what is kept of who left lies in the attic of [`user`] |
 //! | `table` | slots by name |
 //! | [`grants`], `wall` | what tokens let their connections do, and the clock that they end by |
 //! | [`envelope`], `answer`, `membership`, [`view`], [`name`] | what crosses, and what it is about |
 //! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
+//! | [`moderation`] | what follows from an order to send somebody away |
 //! | [`command`], [`event`] | `rollcall.v1`: commands as they are read, answers and events as they are written |
 //!
 //! What it keeps per idle named user: a client of 88 bytes at the edge, a user of 104 at the home, 8 of table, and the name once.
@@ -25,6 +26,7 @@ mod answer;
 mod burst;
 pub mod command;
 mod cost;
+mod departed;
 mod desk;
 mod device;
 mod draft;
@@ -37,6 +39,7 @@ pub mod grants;
 mod groups;
 mod last_seen;
 mod membership;
+pub mod moderation;
 pub mod name;
 pub mod node;
 mod outgoing;
@@ -56,6 +59,7 @@ pub use about::About;
 pub use burst::Burst;
 pub use envelope::{Address, Client, Envelope, Frame};
 pub use grants::{Entry, Grants, Pattern};
+pub use moderation::Moderation;
 pub use name::{Homes, NAME_RULE, Name, is_bare_name, is_name};
 pub use node::{Effect, Node, Rules};
 pub use view::{Reason, State, View};

@@ -4,6 +4,7 @@
 //! within the call; one to another worker is an [`Effect::Post`].
 
 mod figures;
+mod moderation;
 
 use std::mem;
 use std::sync::Arc;
@@ -138,7 +139,7 @@ impl<F: Frame> Node<F> {
 
     /// A client is gone. What was said of it before ([`Effect::Close`]) wins over `reason`.
     pub fn closed(&mut self, now: Now, slot: u32, reason: Reason, seen_millis: u64) {
-        self.edge.closed(slot, reason, seen_millis, &mut self.out);
+        self.edge.closed(now, &self.rules, slot, reason, seen_millis, &mut self.out);
         self.settle(now);
     }
 
@@ -338,7 +339,7 @@ impl<F: Frame> Node<F> {
             }
             Envelope::Told { client, frame, asker } => self.edge.told(client, frame, asker, out),
             Envelope::Evict { client, reason, words } => {
-                self.edge.evict(client, reason, words.as_deref(), out);
+                self.edge.evict(now, client, reason, words.as_deref(), out);
             }
             Envelope::Answered { asker, answer } => match asker.ticket {
                 Ticket::Job { job, .. } => self.desk.answered(job, answer, out),
@@ -349,6 +350,7 @@ impl<F: Frame> Node<F> {
                 Ticket::Job { job, .. } => self.desk.listed(asker, job, page, out),
                 _ => self.edge.listed(asker, page, out),
             },
+            Envelope::Moderate { what, .. } => self.moderate(now, what),
             Envelope::Deliver { room, frame, except, change } => {
                 self.edge.deliver(&room, frame, except, change.as_deref(), out);
             }

@@ -5,6 +5,7 @@
 //! is told.
 
 mod big;
+mod moderation;
 mod pages;
 
 use std::collections::{BTreeMap, VecDeque};

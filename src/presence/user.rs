@@ -11,11 +11,13 @@
 //! | `watchers` | who is told |
 //! | `sight` | where users are |
 //! | `orders` | what reaches all of a user's connections; pages |
+//! | `moderation` | who is sent away |
 //! | `tells` | what came of messages to several connections |
 //! | `attic` | what is kept of those who left, and until when |
 
 mod attic;
 mod info;
+mod moderation;
 mod orders;
 mod sight;
 mod status;
@@ -121,6 +123,8 @@ impl User {
 /// The users whose home is this worker.
 #[derive(Debug)]
 pub struct Users {
+    /// Workers of the server.
+    workers: u16,
     table: Table,
     users: Slots<User>,
     attic: Attic,
@@ -142,6 +146,7 @@ pub struct Users {
 impl Users {
     pub(crate) fn new(worker: u16, homes: Homes, restricted: bool) -> Users {
         Users {
+            workers: homes.workers(),
             table: Table::new(homes),
             users: Slots::default(),
             attic: Attic::default(),

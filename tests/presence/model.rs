@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rollcall::presence::envelope::{Claim, Leaving};
-use rollcall::presence::{Address, Envelope, Homes, Node, Reason, Rules, State};
+use rollcall::presence::{Address, Envelope, Homes, Moderation, Node, Reason, Rules, State};
 use rollcall::time::{Now, Tick};
 
 use super::rig::Text;
@@ -152,17 +152,17 @@ impl Model {
         Model { rules, homes, people: BTreeMap::new(), rooms: BTreeMap::new(), said: BTreeMap::new() }
     }
 
-    /// A letter is handled by its home.
-    pub(super) fn letter(&mut self, now: Now, letter: &Envelope<Text>) {
+    /// A letter is handled by its home. Returns the clients that it sends away for it: worker, slot and reason.
+    pub(super) fn letter(&mut self, now: Now, letter: &Envelope<Text>) -> Vec<(u16, u32, Reason)> {
         match letter {
-            Envelope::Up { user, at, claim, state } => self.up(user, *at, claim, *state),
+            Envelope::Up { user, at, claim, state } => return self.up(user, *at, claim, *state),
             Envelope::Renewed { user, at, claim } => {
                 self.people.entry(user.to_string()).or_default().claims(*at, claim);
             }
             Envelope::Down { user, at, reason, .. } => self.down(now, user, *at, *reason),
             Envelope::Status { user, at, state, info, ttl_seconds, .. } => {
                 let person = self.people.entry(user.to_string()).or_default();
-                let Some(device) = person.live(*at) else { return };
+                let Some(device) = person.live(*at) else { return Vec::new() };
                 let was = device.away;
                 device.away = state.map_or(was, |said| said == State::Away);
                 // Who was away and is back says nothing more by that.
@@ -190,19 +190,34 @@ impl Model {
                 }
             }
             Envelope::Kick { user, .. } => {
-                let Some(person) = self.people.get_mut(&**user) else { return };
-                let devices = person.devices.len();
-                person.devices.retain(|device| device.lingers.is_none());
-                if person.devices.len() < devices {
+                let Some(person) = self.people.get_mut(&**user) else { return Vec::new() };
+                let devices = std::mem::take(&mut person.devices);
+                if !devices.is_empty() {
                     person.reason = Some(Reason::Kicked);
                 }
+                let live = devices.iter().filter(|device| device.lingers.is_none());
+                return live.map(|device| (device.at.0, device.at.1, Reason::Kicked)).collect();
+            }
+            Envelope::Moderate { what: Moderation::EndGrace { room, user }, .. } => {
+                let Some(members) = self.rooms.get_mut(&**room) else { return Vec::new() };
+                if let Some(member) = members.get_mut(&**user) {
+                    member.lingering.clear();
+                }
+                members.retain(|_, member| member.clients > 0 || !member.lingering.is_empty());
             }
             Envelope::Leave { room, user, leaving, .. } => self.leave(now, room, user, *leaving),
             _ => {}
         }
+        Vec::new()
     }
 
-    fn up(&mut self, user: &str, at: Address, claim: &Claim, state: Option<State>) {
+    fn up(
+        &mut self,
+        user: &str,
+        at: Address,
+        claim: &Claim,
+        state: Option<State>,
+    ) -> Vec<(u16, u32, Reason)> {
         let person = self.people.entry(user.to_owned()).or_default();
         person.busy &= !person.devices.is_empty();
         let mut new = Device {
@@ -226,10 +241,13 @@ impl Model {
         person.devices.push(new);
         person.claims(at, claim);
         let live = |device: &Device| device.lingers.is_none();
+        let mut replaced = Vec::new();
         while person.devices.iter().filter(|device| live(device)).count() > self.rules.connections_per_user {
             let oldest = person.devices.iter().position(live).expect("more than the cap");
-            person.devices.remove(oldest);
+            let (worker, slot) = person.devices.remove(oldest).at;
+            replaced.push((worker, slot, Reason::Replaced));
         }
+        replaced
     }
 
     fn down(&mut self, now: Now, user: &str, at: Address, reason: Reason) {
@@ -373,6 +391,9 @@ impl Model {
     /// Whether every watcher of a user has seen a change since a version.
     pub(super) fn has_changed(&self, user: &str, since: u64) -> bool {
         let Some(Person { shown, .. }) = self.people.get(user) else { return false };
+        // As above: of two versions in one step the model has only seen the second.
+        let next = shown.iter().map(|(at, _)| *at).find(|at| *at >= since);
+        let since = next.filter(|_| self.is_restricted()).unwrap_or(since);
         let is_first = shown.first().is_some_and(|(version, _)| *version > since);
         let mut changes = shown.windows(2).filter(|pair| pair[1].0 > since);
         is_first || changes.any(|pair| pair[1].1.differs_plainly(&pair[0].1))

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rollcall::limits::ROOMS_PER_CONNECTION_MAX;
 use rollcall::presence::admin::{Ask, Reply};
 use rollcall::presence::envelope::{Asker, Leaving, Ticket};
-use rollcall::presence::{Address, Client, Envelope, Name};
+use rollcall::presence::{Address, Client, Envelope, Moderation, Name};
 
 use super::rig::{Text, World};
 
@@ -34,7 +34,7 @@ impl World {
         match &ask {
             Ask::Disconnect { user, reason } if self.homes.of(user) == worker => {
                 let (user, reason) = (user.clone(), reason.clone());
-                self.model.letter(self.now, &Envelope::Kick { user, reason, asker });
+                self.arrives(worker, &Envelope::Kick { user, reason, asker });
             }
             Ask::Bring { user, room, joins } if self.homes.of(user) == worker => {
                 self.bring_here(worker, user, room, *joins);
@@ -54,6 +54,14 @@ impl World {
     pub(super) fn orders_arrive(&mut self, worker: u16, letter: &Envelope<Text>) {
         match letter {
             Envelope::Bring { user, room, joins, .. } => self.bring_here(worker, user, room, *joins),
+            Envelope::Evict { client, reason, .. }
+                if self.nodes[usize::from(worker)].edge().is_here(*client) =>
+            {
+                self.sent_away(worker, client.slot, *reason);
+            }
+            Envelope::Moderate { what: Moderation::EndGraces { user, room }, .. } => {
+                self.graces_end(worker, user, room.as_ref());
+            }
             Envelope::Bid { client, room, joins, .. }
                 if self.nodes[usize::from(worker)].edge().is_here(*client) =>
             {
@@ -155,7 +163,7 @@ impl World {
                 self.judge.holds("every_order_answered_once", user == name, why);
             }
             (Ask::Tell { .. }, Reply::Told(1..))
-            | (Ask::Disconnect { .. }, Reply::Disconnected(1..))
+            | (Ask::Disconnect { .. }, Reply::Disconnected(_))
             | (Ask::Say { .. }, Reply::Said(_))
             | (Ask::Bring { .. }, Reply::Brought(1.., _)) => {}
             _ => self.judge.broken("every_order_answered_once", why()),

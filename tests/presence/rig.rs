@@ -15,6 +15,7 @@ use super::clock::{FIRST, UNIX_MILLIS};
 use super::ears::Ears;
 use super::model::{Judge, Model};
 use super::outside::Outside;
+use super::sent_away::Left;
 use super::tells::Tells;
 
 /// An encoded message.
@@ -74,6 +75,10 @@ impl Seat {
             next_seq: 1,
         }
     }
+
+    pub(super) fn forget_waiting(&mut self) {
+        self.waiting.clear();
+    }
 }
 
 /// A server and its clients.
@@ -81,8 +86,11 @@ impl Seat {
 pub(super) struct World {
     pub(super) now: Now,
     pub(super) homes: Homes,
+    pub(super) grace: u32,
     pub(super) nodes: Vec<Node<Text>>,
     pub(super) clients: Vec<Seat>,
+    /// Rooms that clients went out of, and may come back to.
+    pub(super) departed: Vec<Left>,
     /// Workers that do nothing.
     pub(super) frozen: Vec<bool>,
     /// Workers whose mailboxes take nothing.
@@ -111,8 +119,10 @@ impl World {
         World {
             now,
             homes,
+            grace: rules.grace,
             nodes: (0..workers).map(|worker| Node::new(worker, homes, rules, now)).collect(),
             clients: Vec::new(),
+            departed: Vec::new(),
             frozen: vec![false; n],
             full: vec![false; n],
             queues: vec![VecDeque::new(); n * n],
@@ -252,23 +262,10 @@ impl World {
         self.note(|| format!("c{c} is gone: {}", reason.name()));
         let seat = &mut self.clients[c];
         seat.open = false;
-        let (worker, slot, user) = (seat.worker, seat.slot, seat.user.clone());
-        let reason = seat.sent_away.unwrap_or(reason);
-        let rooms = seat.ears.rooms.clone();
+        let (worker, slot, gone) = (seat.worker, seat.slot, seat.sent_away.is_some());
         self.nodes[usize::from(worker)].closed(self.now, slot, reason, self.now.unix_millis);
-        if let Some(user) = user {
-            let leaving = if reason.is_final() { Leaving::Now } else { Leaving::Perhaps };
-            for room in rooms {
-                let user = Name::from(&*user);
-                self.letter_at_home(c, &room, |at, room| Envelope::Leave {
-                    room,
-                    user,
-                    worker: at.worker,
-                    leaving,
-                    asker: None,
-                });
-            }
-            self.letter_at_home(c, &user, |at, user| Envelope::Down { user, at, reason, seen_millis: 0 });
+        if !gone {
+            self.vacated(c, reason);
         }
         self.after(worker);
     }
@@ -291,7 +288,7 @@ impl World {
         let Seat { worker, slot, .. } = self.clients[c];
         if self.homes.of(name) == worker {
             let at = Address { worker, client: Client { slot, serial: 0 } };
-            self.model.letter(self.now, &letter(at, name.into()));
+            self.arrives(worker, &letter(at, name.into()));
         }
     }
 
@@ -322,14 +319,7 @@ impl World {
                 }
                 Effect::Close { link, code, .. } => {
                     self.note(|| format!("c{link} is closed with {code}"));
-                    let seat = &mut self.clients[link as usize];
-                    seat.closing.get_or_insert(code);
-                    let sent_away = match code {
-                        4409 => Some(Reason::Replaced),
-                        4403 => Some(Reason::Kicked),
-                        _ => None,
-                    };
-                    seat.sent_away = seat.sent_away.or(sent_away);
+                    self.clients[link as usize].closing.get_or_insert(code);
                 }
                 Effect::Spread { broadcast, links, frame } => {
                     let to = self.broadcast(&links, &frame);
@@ -382,7 +372,7 @@ impl World {
         let (from, to) = (lane / self.nodes.len(), lane % self.nodes.len());
         let Some(envelope) = self.queues[lane].pop_front() else { return };
         self.note(|| format!("    w{from} -> w{to} {envelope:?}"));
-        self.model.letter(self.now, &envelope);
+        self.arrives(to as u16, &envelope);
         self.orders_arrive(to as u16, &envelope);
         self.nodes[to].mail(self.now, envelope);
         self.after(to as u16);

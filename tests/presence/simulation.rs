@@ -4,6 +4,7 @@
 //! | invariant | it holds that |
 //! |---|---|
 //! | `no_ghost` | who is shown has a connection, or had one within the grace; in rooms too |
+//! | `kicked_is_gone` | who is kicked is shown nowhere once the letters of that have arrived, though the connections still close |
 //! | `no_false_offline`, `no_false_leave` | who has a connection, or had one within the grace, is shown; in rooms too |
 //! | `told_with_its_reason` | who went offline did so for the reason of the last connection |
 //! | `best_of_devices` | state, connections and info are those of the connections |
@@ -211,6 +212,7 @@ impl Run {
             }
             30 if self.dice.once_in(2) => self.world.jump(6_000),
             30 => self.set_the_clock(),
+            31 if self.dice.once_in(3) => self.kick(),
             31 => self.mass_disconnect(),
             32 => self.deliver(1_000),
             33..41 => {
@@ -248,6 +250,18 @@ impl Run {
             self.world.note(|| format!("w{worker}'s mailbox is full"));
             self.world.full[worker] = true;
         }
+    }
+
+    /// Somebody is sent away, and every letter arrives.
+    fn kick(&mut self) {
+        self.world.frozen.fill(false);
+        self.world.full.fill(false);
+        let (worker, user) = (self.worker(), self.dice.of(&self.users));
+        // Those who come meanwhile would come after it.
+        self.world.settle();
+        self.world.order(worker, Order::Disconnect { user: user.as_str().into(), reason: "out".into() });
+        self.world.settle();
+        self.world.check_gone(&user);
     }
 
     fn mass_disconnect(&mut self) {

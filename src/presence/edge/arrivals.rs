@@ -9,7 +9,7 @@ use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Membersh
 use crate::presence::event;
 use crate::presence::groups::Member;
 use crate::presence::node::{Effect, Outgoing};
-use crate::presence::view::{Reason, View};
+use crate::presence::view::View;
 
 pub(crate) const BUSY: &str = "the server is busy: try again";
 /// To a command or an order that would make something grow.
@@ -20,7 +20,7 @@ impl Edge {
         self.keep_sight(user, &view);
         // The client may be told this now, and an answer that waits for slower homes later.
         let client = asker.at.client;
-        let seat = self.seats.get(client.slot as usize).filter(|seat| seat.serial == client.serial);
+        let seat = self.seats.get(client.slot as usize).filter(|seat| seat.is(client));
         if let Some(pending) = seat.and_then(|seat| seat.pending.as_ref()) {
             self.gathers.renew(pending.replies(), user, &view);
         }
@@ -68,31 +68,6 @@ impl Edge {
                 Envelope::Answered { asker, answer: Answer::Told { to: 0, without: 0 } },
             ),
         }
-    }
-
-    pub(crate) fn evict<F>(
-        &mut self,
-        client: Client,
-        reason: Reason,
-        words: Option<&str>,
-        out: &mut Outgoing<F>,
-    ) {
-        let Some(seat) = self.seats.get_mut(client.slot as usize).filter(|seat| seat.serial == client.serial)
-        else {
-            return;
-        };
-        if seat.sent_away.is_some() {
-            // It goes already; the first reason is the one that it was told.
-            return;
-        }
-        seat.sent_away = Some(reason);
-        let (code, reason) = match reason {
-            Reason::Replaced => (4409, "replaced by a newer connection"),
-            Reason::Expired => (4401, "token expired"),
-            _ => (4403, "kicked"),
-        };
-        let reason = words.map_or(reason.into(), |words| words.to_owned().into());
-        out.effects.push(Effect::Close { link: seat.link, code, reason });
     }
 
     pub(crate) fn answered<F: Frame>(&mut self, asker: Asker, answer: Answer, out: &mut Outgoing<F>) {

@@ -30,7 +30,9 @@ impl Edge {
         text: &str,
         out: &mut Outgoing<F>,
     ) {
-        if self.seats.get(slot as usize).is_none() || self.end_if_over(now, slot, out) {
+        if self.seats.get(slot as usize).is_none_or(|seat| seat.sent_away.is_some())
+            || self.end_if_over(now, slot, out)
+        {
             return;
         }
         out.spend(1, cost::COMMAND_NANOS);

@@ -58,8 +58,9 @@ impl<F: Clone> Broadcasts<F> {
         // Free slots cost little, but not nothing.
         let stop = first.end.min(first.next + 16 * first.share);
         while first.next < stop && links.len() < first.share {
-            // Who owes a token is told nothing before it comes.
-            let let_in = |slot: &usize| !edge.passes.is_awaited(*slot as u32);
+            // Who owes a token is told nothing before it comes, and who was sent away nothing more.
+            let let_in =
+                |slot: &usize| !edge.passes.is_awaited(*slot as u32) && !edge.is_sent_away(*slot as u32);
             let slot = Some(first.next).filter(let_in);
             links.extend(slot.and_then(|slot| edge.seats.get(slot)).map(|seat| seat.link));
             first.next += 1;

@@ -101,14 +101,12 @@ impl Edge {
     /// asks for something. Says whether it did.
     pub(super) fn end_if_over<F>(&mut self, now: Now, slot: u32, out: &mut Outgoing<F>) -> bool {
         let Some(over) = self.passes.over(self.wall.shown(now), slot) else { return false };
-        let Some(seat) = self.seats.get_mut(slot as usize) else { return false };
-        if seat.sent_away.is_none() {
-            let (code, reason) = match over {
+        if !self.is_sent_away(slot) {
+            let words = match over {
                 Over::Expired => (4401, "token expired"),
                 Over::Awaited => (4408, "no token came in time"),
             };
-            seat.sent_away = Some(Reason::Expired);
-            out.effects.push(Effect::Close { link: seat.link, code, reason: reason.into() });
+            self.send_away(now, slot, Reason::Expired, words, out);
         }
         true
     }
@@ -123,7 +121,9 @@ impl Edge {
         grants: Arc<Grants>,
         out: &mut Outgoing<F>,
     ) {
-        let Some(seat) = self.seats.get(slot as usize) else { return };
+        let Some(seat) = self.seats.get(slot as usize).filter(|seat| seat.sent_away.is_none()) else {
+            return;
+        };
         let link = seat.link;
         let json = event::authenticated(seq, &user, grants.expires_millis);
         match &seat.user {
@@ -158,7 +158,9 @@ impl Edge {
         out: &mut Outgoing<F>,
     ) {
         let is_awaited = self.passes.is_awaited(slot);
-        let Some(seat) = self.seats.get_mut(slot as usize) else { return };
+        let Some(seat) = self.seats.get_mut(slot as usize).filter(|seat| seat.sent_away.is_none()) else {
+            return;
+        };
         let link = seat.link;
         out.effects.push(Effect::Text { link, json: event::refusal(seq, code, error) });
         if is_awaited {

@@ -21,7 +21,7 @@ impl<F: Frame> Node<F> {
 
     /// Gives back what those who went and bursts have left: for once a second. The queues are empty between calls.
     pub fn give_back(&mut self) {
-        self.edge.give_back();
+        self.edge.give_back(self.turned);
         self.users.give_back();
         self.rooms.give_back();
         self.timers.give_back();

@@ -1,6 +1,4 @@
-//! What reaches all connections of a user: messages, and what who runs the server has done with them; and pages of users.
-
-use std::sync::Arc;
+//! What reaches all connections of a user: messages, and rooms that who runs the server has them come into; and pages of users.
 
 use crate::limits::PAGE_SCAN_MAX;
 use crate::presence::admin::Listing;
@@ -9,9 +7,8 @@ use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
 use crate::presence::event;
 use crate::presence::name::Name;
 use crate::presence::node::Outgoing;
-use crate::presence::user::sight::News;
 use crate::presence::user::{Users, name_of};
-use crate::presence::view::{Reason, State, View};
+use crate::presence::view::{State, View};
 use crate::time::Now;
 
 impl Users {
@@ -55,30 +52,6 @@ impl Users {
         if let Some((asker, answer)) = self.tells.part(tell, to, without) {
             out.post(asker.at.worker, Envelope::Answered { asker, answer });
         }
-    }
-
-    /// All connections of a user are sent away, for good; those within their grace are not waited for.
-    pub(crate) fn kick<F: Frame>(
-        &mut self,
-        now: Now,
-        user: &str,
-        words: &Arc<str>,
-        asker: Asker,
-        out: &mut Outgoing<F>,
-    ) {
-        let mut kicked = 0;
-        if let Some(slot) = self.find(user) {
-            let known = &mut self.users[slot as usize];
-            for device in known.devices.live() {
-                let Address { worker, client } = device.address();
-                let words = Some(words.clone());
-                out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words });
-                kicked += 1;
-            }
-            while known.devices.remove(|device| !device.is_live()).is_some() {}
-            self.refresh(now, slot, Some(Reason::Kicked), News::default(), out);
-        }
-        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Kicked(kicked) });
     }
 
     /// All connections of a user are to come into a room, or to go out of it: their edges see to that.

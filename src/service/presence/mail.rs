@@ -32,6 +32,7 @@ impl Mail for Letter {
             | Envelope::Watch { user, .. }
             | Envelope::Unwatch { user, .. }
             | Envelope::Look { user, .. } => user.len(),
+            Envelope::Moderate { what, .. } => what.bytes(),
             Envelope::List { room, .. } | Envelope::Bid { room, .. } => room.len(),
             Envelope::Told { frame, .. } | Envelope::Broadcast { frame, .. } => frame.bytes().len(),
             Envelope::Deliver { room, frame, .. } => room.len() + frame.bytes().len(),
