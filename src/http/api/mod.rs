@@ -5,12 +5,13 @@
 //! |---|---|
 //! | [`guard`], [`keys`] | who may ask: by a key, on a Unix socket or on an admin listener; pages of other origins |
 //! | `audit` | the lines of the log about writes and about requests that were refused |
-//! | `route` | paths, queries and bodies, and what they ask |
+//! | `route`, `body` | paths, queries and bodies, and what they ask |
 //! | `answer` | replies, as JSON |
 //! | `stats`, [`memory`](crate::http::memory) | figures, from the workers' counters |
 
 mod answer;
 mod audit;
+mod body;
 pub mod guard;
 pub mod keys;
 mod route;

@@ -1,16 +1,11 @@
 //! Paths, queries and bodies of the API, and what they ask.
 
 use std::borrow::Cow;
-use std::sync::Arc;
-
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::http::api::answer;
-use crate::json;
-use crate::limits::{CLOSE_REASON_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
+use crate::http::api::body::Body;
+use crate::limits::{PAGE_DEFAULT, PAGE_MAX};
 use crate::presence::admin::Ask;
-use crate::presence::command::is_object;
 use crate::presence::{NAME_RULE, Name, State, is_name};
 use crate::wire::http::{Head, Response, percent_decoded, query_decoded};
 
@@ -176,7 +171,7 @@ fn name(what: &str, decoded: Option<String>) -> Result<Name, Refused> {
     checked(what, &decoded)
 }
 
-fn checked(what: &str, name: &str) -> Result<Name, Refused> {
+pub(super) fn checked(what: &str, name: &str) -> Result<Name, Refused> {
     if is_name(name) {
         return Ok(name.into());
     }
@@ -236,60 +231,6 @@ fn state(value: &str) -> Result<State, Refused> {
             400,
             "`state` is online, busy, away, suspect or offline; without it: all but offline",
         ))
-}
-
-/// What a write brings.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Body<'a> {
-    #[serde(borrow, deserialize_with = "given")]
-    data: Option<&'a RawValue>,
-    #[serde(borrow)]
-    user: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    reason: Option<Cow<'a, str>>,
-}
-
-/// A `null` that was given is data as any other.
-fn given<'de: 'a, 'a, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
-    <&RawValue>::deserialize(from).map(Some)
-}
-
-impl Body<'_> {
-    fn read(body: &[u8]) -> Result<Body<'_>, Refused> {
-        if body.is_empty() {
-            return Ok(Body::default());
-        }
-        let text = std::str::from_utf8(body).map_err(|_| Refused::new(400, "the body is not UTF-8"))?;
-        if !is_object(text) {
-            // The error of the reader below would quote all of it.
-            return Err(Refused::new(400, "the body can't be read: send an object, as {\"data\":…}"));
-        }
-        serde_json::from_str(text)
-            .map_err(|error| Refused::new(400, format!("the body can't be read: {error}")))
-    }
-
-    fn data(&self) -> Result<Box<str>, Refused> {
-        let data = self.data.ok_or(Refused::new(400, r#"`data` is missing: send {"data":…}, any JSON"#))?;
-        let data = data.get();
-        json::judge(data).map_err(|fault| Refused::new(400, format!("`data` {fault}")))?;
-        Ok(data.into())
-    }
-
-    fn user(&self) -> Result<Name, Refused> {
-        let user =
-            self.user.as_deref().ok_or(Refused::new(400, r#"`user` is missing: send {"user":"NAME"}"#))?;
-        checked("user", user)
-    }
-
-    fn reason(&self) -> Result<Arc<str>, Refused> {
-        let reason = self.reason.as_deref().filter(|reason| !reason.is_empty()).unwrap_or("kicked");
-        if reason.len() > CLOSE_REASON_BYTES_MAX {
-            let error = format!("`reason` is over {CLOSE_REASON_BYTES_MAX} bytes, which a Close can't hold");
-            return Err(Refused::new(400, error));
-        }
-        Ok(reason.into())
-    }
 }
 
 fn shortened(text: &str) -> String {
