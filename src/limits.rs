@@ -295,6 +295,16 @@ pub const PAGE_CHANGES_MAX: usize = 4_096;
 /// Offline users whose last-seen time is kept, an equal share of them on each worker; past it the one offline for longest is
 /// forgotten.
 pub const LAST_SEEN_MAX: usize = 100_000;
+/// Bans of users, from the server and from rooms, at all homes together. Past it: 503.
+pub const BANS_MAX: usize = 100_000;
+/// The longest ban: 30 days.
+pub const BAN_SECONDS_MAX: u32 = 30 * 24 * 3_600;
+/// Ticks after which a home that has bans looks for those that have ended.
+pub const BANS_LOOK_TICKS: u32 = 3_000;
+/// Bans that have ended which a home forgets in one turn. The others wait for the next.
+pub const BANS_ENDED_MAX: usize = 256;
+/// Rooms that users were given by the API, an equal share of them at each worker. Past it: 503.
+pub const GIVEN_ROOMS_MAX: usize = 500_000;
 /// Ticks beyond its grace for which an edge knows which rooms a client left: a room's home begins the grace when it hears of that,
 /// which may be late.
 pub const DEPARTED_TICKS: u32 = 1_000;

@@ -32,12 +32,30 @@ pub enum Ask {
         /// JSON.
         data: Box<str>,
     },
-    /// Send all connections of a user away, for good.
+    /// Send all connections of a user away, for good, and have the user stay away for a while.
     Disconnect {
         /// Whom.
         user: Name,
+        /// How long, at most [`BAN_SECONDS_MAX`](crate::limits::BAN_SECONDS_MAX); `None`: the user may be back at once.
+        seconds: Option<u32>,
         /// What they are told: at most [`CLOSE_REASON_BYTES_MAX`](crate::limits::CLOSE_REASON_BYTES_MAX) bytes.
         reason: Arc<str>,
+    },
+    /// Put all connections of a user out of a room, and have the user stay out of it for a while.
+    Ban {
+        /// Of where.
+        room: Name,
+        /// Whom.
+        user: Name,
+        /// How long, at most [`BAN_SECONDS_MAX`](crate::limits::BAN_SECONDS_MAX).
+        seconds: u32,
+    },
+    /// End a ban.
+    Lift {
+        /// Whose.
+        user: Name,
+        /// Of where; `None`: of the server.
+        room: Option<Name>,
     },
     /// Which rooms have members?
     Rooms {
@@ -62,7 +80,7 @@ pub enum Ask {
         /// JSON.
         data: Box<str>,
     },
-    /// Bring all connections of a user into a room, or out of it.
+    /// Bring all connections of a user into a room, and those that come later, or all of them out of it.
     Bring {
         /// Whom.
         user: Name,
@@ -102,8 +120,12 @@ pub enum Reply {
     User(Name, View),
     /// To how many connections it was told.
     Told(usize),
-    /// How many connections are sent away.
-    Disconnected(usize),
+    /// How many connections are sent away, and until when the user is banned, in Unix milliseconds.
+    Disconnected(usize, Option<u64>),
+    /// Until when the user is banned, in Unix milliseconds.
+    Banned(u64),
+    /// A ban is over.
+    Lifted,
     /// A page of rooms, with their numbers of members.
     Rooms(Listing<usize>),
     /// A page of a room's members.
@@ -123,7 +145,7 @@ pub enum Reply {
     },
     /// It was not done.
     Refused {
-        /// 404, 413, 429 or 503.
+        /// 403, 404, 413, 429 or 503.
         code: u16,
         /// A sentence.
         error: Cow<'static, str>,

@@ -26,10 +26,23 @@ pub enum Answer {
     Unseen,
     /// To `status`.
     Status(State),
-    /// To a desk: so many connections are sent away, or, where there was none, graces ended; `None`: there was nothing of the user.
-    Kicked(Option<usize>),
-    /// To a desk: so many connections are bidden, and each one's edge tells what came of it.
-    Bringing(usize),
+    /// To a desk: so many connections are sent away, or, where there was none, graces ended (`None`: there was nothing of the user); and
+    /// until when the user is banned, in Unix milliseconds.
+    Kicked(Option<usize>, Option<u64>),
+    /// To a desk: until when a user is banned, in Unix milliseconds; `None`: there is no room for another ban.
+    Banned(Option<u64>),
+    /// To a desk: whether there was a ban to end.
+    Lifted(bool),
+    /// To a `join`, by the number that the edge gave it: the room bans the user. `None`: the client had come in before, or
+    /// is yet to be told that it had not.
+    Barred(Name, Option<u16>),
+    /// To a desk: so many connections are bidden, and each one's edge tells what came of it; and whether the home keeps the
+    /// room for later connections, or kept it until now.
+    Bringing(usize, bool),
+    /// To a desk: a home could not be asked.
+    Busy,
+    /// To a desk: the home can't keep the room for later connections, for this code. Nobody is brought in.
+    NotGiven(u16),
     /// To a desk: a connection did not come in or go out, for this code.
     NotBrought(u16),
     /// To a desk: a broadcast was queued for so many clients.

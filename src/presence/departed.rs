@@ -97,7 +97,7 @@ mod tests {
         departed.add(now, 100, &ann, vec![r.clone(), "s".into()]);
         departed.add(now.after(50), 100, &ann, vec![r.clone()]);
         assert_eq!(departed.take(now, "ann", Some(&"t".into())), []);
-        assert_eq!(departed.take(now, "ann", Some(&r)), [r.clone()]);
+        assert_eq!(departed.take(now, "ann", Some(&r)), std::slice::from_ref(&r));
         let end = now.after(100 + DEPARTED_TICKS);
         assert_eq!(departed.take(end, "ann", Some(&"s".into())), [], "the first one's time is over");
         assert_eq!(departed.take(end, "ann", None), [r]);

@@ -10,6 +10,7 @@ use crate::presence::admin::{Ask, Listing, Merge, Reply};
 use crate::presence::edge::BUSY;
 use crate::presence::envelope::{Address, Answer, Asker, Client, Envelope, Frame, Page, Place, Ticket};
 use crate::presence::event;
+use crate::presence::moderation::Moderation;
 use crate::presence::name::{Homes, Name};
 use crate::presence::node::{Effect, Outgoing};
 use crate::presence::view::View;
@@ -17,6 +18,9 @@ use crate::time::{Now, Tick};
 
 /// What stands for the desk where a client is named: no client has that slot.
 const DESK: Client = Client { slot: u32::MAX, serial: 0 };
+
+/// The job of nobody: what comes of it is told to no desk.
+pub(crate) const NOBODY: u32 = 0;
 
 /// Who waits for an answer to a desk's job.
 pub(crate) const fn asker(worker: u16, job: u32) -> Asker {
@@ -42,7 +46,7 @@ enum Work {
     /// A page of a room, then the view of each member on it.
     Members { page: Page, views: Vec<(Name, Option<View>)>, left: usize },
     /// How many connections there are, and what came of each.
-    Bring { told: Option<usize>, came: usize, done: usize, place: Place, refused: Option<Reply> },
+    Bring { told: Option<usize>, kept: bool, came: usize, done: usize, place: Place, refused: Option<Reply> },
     /// Workers that are not through.
     Broadcast { left: usize, delivered: usize, missed: usize },
 }
@@ -77,7 +81,7 @@ impl Desk {
         if self.jobs.len() >= ADMIN_JOBS_MAX {
             return out.effects.push(Effect::Reply { ticket, reply: Reply::refused(503, BUSY) });
         }
-        self.next_job = self.next_job.wrapping_add(1);
+        self.next_job = self.next_job.wrapping_add(1).max(NOBODY + 1);
         let job = self.next_job;
         let asker = asker(self.worker, job);
         self.due.push_back((now.tick.after(ADMIN_TICKS_MAX), job));
@@ -106,9 +110,14 @@ impl Desk {
                 return Work::Members { page: Page::default(), views: Vec::new(), left: 0 };
             }
             Ask::Bring { user, room, joins } => {
-                out.post(homes.of(&user), Envelope::Bring { user, room, joins, asker });
+                if joins {
+                    let (home, what) = (homes.of(&room), Moderation::Invite { room, user });
+                    out.post(home, Envelope::Moderate { what, asker: Some(asker) });
+                } else {
+                    out.post(homes.of(&user), Envelope::Bring { user, room, joins, asker });
+                }
                 let place = Place::default();
-                return Work::Bring { told: None, came: 0, done: 0, place, refused: None };
+                return Work::Bring { told: None, kept: false, came: 0, done: 0, place, refused: None };
             }
             Ask::Broadcast { data } => {
                 let json = event::broadcast(&data, now);
@@ -122,8 +131,17 @@ impl Desk {
             Ask::Tell { user, data } => {
                 out.post(homes.of(&user), Envelope::Tell { user, from: None, data, within: None, asker });
             }
-            Ask::Disconnect { user, reason } => {
-                out.post(homes.of(&user), Envelope::Kick { user, reason, asker });
+            Ask::Disconnect { user, reason, seconds } => {
+                out.post(homes.of(&user), Envelope::Kick { user, reason, seconds, asker });
+            }
+            Ask::Ban { room, user, seconds } => {
+                let (home, what) = (homes.of(&room), Moderation::Ban { room, user, seconds });
+                out.post(home, Envelope::Moderate { what, asker: Some(asker) });
+            }
+            Ask::Lift { user, room } => {
+                let home = homes.of(room.as_ref().unwrap_or(&user));
+                let what = Moderation::Lift { user, room };
+                out.post(home, Envelope::Moderate { what, asker: Some(asker) });
             }
             Ask::Say { room, data } => {
                 out.post(homes.of(&room), Envelope::Say { room, from: None, data, echo: true, asker });
@@ -144,12 +162,16 @@ impl Desk {
                 let (delivered, missed) = (*delivered, *missed);
                 (*left == 0).then_some(Reply::Broadcast { delivered, missed, done: true })
             }
-            (_, Answer::Told { to: 0, without: 0 } | Answer::Kicked(None)) => {
+            (_, Answer::Told { to: 0, without: 0 } | Answer::Kicked(None, _)) => {
                 Some(Reply::refused(404, event::NOT_CONNECTED))
             }
             (_, Answer::Told { to: 0, .. }) => Some(Reply::refused(503, event::TOO_SLOW)),
             (_, Answer::Told { to, .. }) => Some(Reply::Told(to)),
-            (_, Answer::Kicked(Some(kicked))) => Some(Reply::Disconnected(kicked)),
+            (_, Answer::Kicked(Some(kicked), until)) => Some(Reply::Disconnected(kicked, until)),
+            (_, Answer::Banned(Some(until))) => Some(Reply::Banned(until)),
+            (_, Answer::Banned(None)) => Some(Reply::refused(503, TOO_MANY_BANS)),
+            (_, Answer::Lifted(true)) => Some(Reply::Lifted),
+            (_, Answer::Lifted(false)) => Some(Reply::refused(404, NO_BAN)),
             (_, Answer::NotSaid) => Some(Reply::refused(503, event::NOT_SAID)),
             (_, Answer::Said(Place { epoch: 0, .. })) => Some(Reply::refused(404, EMPTY_ROOM)),
             (_, Answer::Said(place)) => Some(Reply::Said(place)),
@@ -249,10 +271,19 @@ impl Desk {
 
 /// The user's home says how many connections there are, and each one's edge what came of it, in any order.
 fn brought(work: &mut Work, answer: &Answer) -> Option<Reply> {
-    let Work::Bring { told, came, done, place, refused } = work else { return None };
+    let Work::Bring { told, kept, came, done, place, refused } = work else { return None };
     match answer {
-        Answer::Bringing(0) => return Some(Reply::refused(404, event::NOT_CONNECTED)),
-        Answer::Bringing(connections) => *told = Some(*connections),
+        Answer::Bringing(0, true) => return Some(Reply::Brought(0, Place::default())),
+        Answer::Bringing(0, false) => return Some(Reply::refused(404, event::NOT_CONNECTED)),
+        Answer::Bringing(connections, keeps) => (*told, *kept) = (Some(*connections), *keeps),
+        Answer::Busy => return Some(Reply::refused(503, BUSY)),
+        Answer::NotGiven(429) => return Some(Reply::refused(429, "the user was given too many rooms")),
+        Answer::NotGiven(code) => return Some(Reply::refused(*code, TOO_MANY_GIVEN)),
+        Answer::Barred(_, Some(_)) => {
+            *came += 1;
+            refused.get_or_insert_with(|| Reply::refused(403, IS_BANNED));
+        }
+        Answer::Barred(_, None) => return Some(Reply::refused(403, IS_BANNED)),
         Answer::Joined(_, now) | Answer::Left(_, now) => {
             (*came, *done, *place) = (*came + 1, *done + 1, *now);
         }
@@ -271,6 +302,8 @@ fn brought(work: &mut Work, answer: &Answer) -> Option<Reply> {
         return None;
     }
     Some(match refused.take() {
+        // The room is taken from the user, who was in it no more.
+        Some(Reply::Refused { code: 404, .. }) if *kept && *done == 0 => Reply::Brought(0, Place::default()),
         Some(refused) if *done == 0 => refused,
         _ => Reply::Brought(*done, *place),
     })
@@ -281,4 +314,8 @@ fn members(page: &mut Page, views: &mut Vec<(Name, Option<View>)>) -> Reply {
     Reply::Members(std::mem::take(page), views)
 }
 
+const TOO_MANY_BANS: &str = "there are as many bans as there may be: lift some, or wait until some end";
+const NO_BAN: &str = "there is no such ban";
+const TOO_MANY_GIVEN: &str = "users were given as many rooms as they may be: nobody was brought in";
+const IS_BANNED: &str = "the room bans the user: lift the ban first";
 const EMPTY_ROOM: &str = "nobody is in that room";

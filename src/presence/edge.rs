@@ -3,6 +3,7 @@
 mod arrivals;
 mod commands;
 mod endings;
+mod moderation;
 mod orders;
 mod pages;
 mod replies;
@@ -13,6 +14,7 @@ pub(crate) use arrivals::{BUSY, SCARCE};
 pub(crate) use orders::Broadcasts;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use crate::limits::COMMANDS_REFUSED_MAX;
 use crate::presence::burst::{Burst, COMMAND_CREDIT};
@@ -123,6 +125,8 @@ pub struct Edge {
     resumable: VecDeque<Client>,
     /// Clients that went and may be back.
     departed: Departed,
+    /// Users that are banned, until when, and what they are told: of all homes.
+    banned: HashMap<Name, (u64, Arc<str>)>,
     passes: Passes,
     /// The clock that tokens end by.
     wall: Wall,
@@ -136,6 +140,8 @@ pub struct Edge {
     /// Memory is short: nothing may grow.
     scarce: bool,
     next_serial: u32,
+    /// The number of the last `join`.
+    next_turn: u16,
 }
 
 impl Edge {
@@ -149,6 +155,7 @@ impl Edge {
             gathers: Gathers::new(homes),
             resumable: VecDeque::new(),
             departed: Departed::default(),
+            banned: HashMap::new(),
             passes: Passes::default(),
             wall: Wall::default(),
             looked: Tick::default(),
@@ -157,6 +164,7 @@ impl Edge {
             restricted,
             scarce: false,
             next_serial: 0,
+            next_turn: 0,
         }
     }
 
@@ -219,7 +227,8 @@ impl Edge {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let sights = self.sights.capacity() * size_of::<(Name, View)>();
-        sights + self.seats.bytes() + self.watches.bytes() + self.passes.bytes()
+        let banned = self.banned.capacity() * size_of::<(Name, (u64, Arc<str>))>();
+        sights + banned + self.seats.bytes() + self.watches.bytes() + self.passes.bytes()
     }
 
     /// Gives back what those who went have left.
@@ -291,7 +300,7 @@ impl Edge {
         }) as u32;
         match entry {
             Entry::Open(Some(user)) => {
-                self.identify(slot, user, Claim::NoToken, out);
+                self.identify(now, slot, user, Claim::NoToken, out);
             }
             Entry::Open(None) => {}
             Entry::Token(user, grants) => self.show_token(now, slot, user, &grants, out),
@@ -300,8 +309,16 @@ impl Edge {
         slot
     }
 
-    /// Says whether it is taken at its word: not where it is somebody already, or owes a token.
-    pub(crate) fn identify<F>(&mut self, slot: u32, user: Name, claim: Claim, out: &mut Outgoing<F>) -> bool {
+    /// Says whether it is taken at its word: not where it is somebody already, or owes a token. Who is banned is taken at its
+    /// word, and sent away.
+    pub(crate) fn identify<F>(
+        &mut self,
+        now: Now,
+        slot: u32,
+        user: Name,
+        claim: Claim,
+        out: &mut Outgoing<F>,
+    ) -> bool {
         if self.passes.is_awaited(slot) || self.is_sent_away(slot) {
             return false;
         }
@@ -309,6 +326,10 @@ impl Edge {
         let home = self.homes.of(&user);
         match self.seats.get_mut(slot as usize) {
             Some(seat) if seat.user.is_none() => {
+                if self.turns_away(now, slot, &user, out) {
+                    return true;
+                }
+                let seat = &mut self.seats[slot as usize];
                 seat.user = Some(user.clone());
                 out.post(home, Envelope::Up { user, at, claim, state: seat.comes });
                 true

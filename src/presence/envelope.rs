@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::presence::admin::Listing;
 pub use crate::presence::answer::Answer;
+use crate::presence::desk::NOBODY;
 use crate::presence::grants::Pattern;
 pub use crate::presence::membership::{MembershipChange, Page, Place};
 use crate::presence::moderation::Moderation;
@@ -221,6 +222,8 @@ pub enum Envelope<F> {
         user: Name,
         /// The client is in already: it only wants the answer.
         again: bool,
+        /// The edge's number for it: where it is in already, that of when it came in.
+        turn: u16,
         /// Who waits for the answer.
         asker: Asker,
     },
@@ -232,6 +235,8 @@ pub enum Envelope<F> {
         user: Name,
         /// Whose clients are one fewer.
         worker: u16,
+        /// The edge's number for its `join`.
+        turn: u16,
         /// Whether it may be back.
         leaving: Leaving,
         /// Who waits for the answer.
@@ -289,6 +294,8 @@ pub enum Envelope<F> {
         user: Name,
         /// What they are told.
         reason: Arc<str>,
+        /// How long the user is to stay away.
+        seconds: Option<u32>,
         /// Which desk waits for the answer.
         asker: Asker,
     },
@@ -413,6 +420,8 @@ impl<F> Envelope<F> {
     /// Whether a client waits for this to be done and can be told that it was not. Everything else has to arrive.
     pub const fn asker(&self) -> Option<Asker> {
         match self {
+            // Nobody would hear that a room that was given is not joined.
+            Envelope::Join { asker: Asker { ticket: Ticket::Brought { job: NOBODY, .. }, .. }, .. } => None,
             Envelope::Watch { asker, .. }
             | Envelope::Look { asker, .. }
             | Envelope::Tell { asker, .. }

@@ -104,7 +104,7 @@ fn stands(room: &str, change: &MembershipChange, lists: &str) -> String {
     )
 }
 
-/// `join` or `leave` to the client itself, which did not ask for it: with its place, as an answer would have.
+/// `join` or `leave` to the client itself, which did not ask for it: with its place, as an answer would have, and by whom that is.
 #[must_use]
 pub fn brought(user: &str, answer: &Answer) -> Option<String> {
     let (event, room, place) = match answer {
@@ -115,7 +115,7 @@ pub fn brought(user: &str, answer: &Answer) -> Option<String> {
     let Place { count, epoch, offset, membership } = place;
     let (room, user) = (Quoted(room), Quoted(user));
     Some(format!(
-        r#"{{"event":"{event}","room":{room},"user":{user},"count":{count},"membership":{membership},"epoch":{epoch},"offset":{offset}}}"#
+        r#"{{"event":"{event}","room":{room},"user":{user},"count":{count},"membership":{membership},"epoch":{epoch},"offset":{offset},"by":"server"}}"#
     ))
 }
 
@@ -164,6 +164,8 @@ pub fn refusal(seq: i64, code: u16, error: &str) -> String {
 
 /// To a `tell` that finds nobody.
 pub(crate) const NOT_CONNECTED: &str = "nobody of that name is connected";
+/// To a `join` of a user that the room bans.
+pub(crate) const BARRED: &str = "you are banned from that room for a while";
 /// To a `say` in a room that can't carry it now.
 pub(crate) const NOT_SAID: &str = "too much is said in that room at once: say it again later";
 /// To a `tell` that finds no room.
@@ -178,6 +180,7 @@ pub fn answer(seq: i64, answer: &Answer) -> Option<String> {
             format!(r#""count":{count},"epoch":{epoch},"offset":{offset},"membership":{membership}"#)
         }
         Answer::Said(Place { epoch, offset, .. }) => format!(r#""epoch":{epoch},"offset":{offset}"#),
+        Answer::Barred(..) => return Some(refusal(seq, 403, BARRED)),
         Answer::NotSaid => return Some(refusal(seq, 503, NOT_SAID)),
         Answer::Told { to: 0, without: 0 } => return Some(refusal(seq, 404, NOT_CONNECTED)),
         Answer::Told { to: 0, .. } => return Some(refusal(seq, 503, TOO_SLOW)),
@@ -188,9 +191,14 @@ pub fn answer(seq: i64, answer: &Answer) -> Option<String> {
         Answer::Told { to, .. } => format!(r#""delivered":{to}"#),
         Answer::Status(state) => format!(r#""state":"{}""#, state.name()),
         // Those are for desks.
-        Answer::Kicked(_) | Answer::Bringing(_) | Answer::NotBrought(_) | Answer::Spread { .. } => {
-            return None;
-        }
+        Answer::Kicked(..)
+        | Answer::Banned(_)
+        | Answer::Lifted(_)
+        | Answer::Bringing(..)
+        | Answer::NotGiven(_)
+        | Answer::Busy
+        | Answer::NotBrought(_)
+        | Answer::Spread { .. } => return None,
     };
     Some(success(seq, &body))
 }

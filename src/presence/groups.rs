@@ -15,14 +15,39 @@ pub(crate) struct Member {
     pub(crate) active: bool,
     /// A watch that asks for suspicions.
     pub(crate) suspect: bool,
-    /// As what the user's home counts a watch, without suspicions and with: both, where it asked for one after the other.
-    pub(crate) counted: [bool; 2],
+    /// Of a room: the edge's number of the `join`. Of a watch: bit 0 where the user's home counts it without suspicions, bit 1
+    /// where it counts it with them: both, where it asked for one after the other.
+    mark: u16,
 }
 
+const _: () = assert!(size_of::<Member>() == 8);
+
 impl Member {
-    /// One that has not been told yet that it is in.
-    pub(crate) fn new(slot: u32) -> Member {
-        Member { slot, active: false, suspect: false, counted: [false; 2] }
+    /// One that watches, and has not been told yet that it does.
+    pub(crate) fn watching(slot: u32) -> Member {
+        Member { slot, active: false, suspect: false, mark: 0 }
+    }
+
+    /// One that has not been told yet that it is in a room.
+    pub(crate) fn joining(slot: u32, turn: u16) -> Member {
+        Member { mark: turn, ..Member::watching(slot) }
+    }
+
+    /// The edge's number of the `join` that brought it in.
+    pub(crate) fn turn(&self) -> u16 {
+        self.mark
+    }
+
+    /// Whether the user's home counts a watch without suspicions, and with them.
+    pub(crate) fn counted(&self) -> [bool; 2] {
+        [self.mark & 1 != 0, self.mark & 2 != 0]
+    }
+
+    /// The user's home counts a watch, or does not. Says whether it did before.
+    pub(crate) fn count(&mut self, suspect: bool, counts: bool) -> bool {
+        let (before, bit) = (self.counted()[usize::from(suspect)], 1 << u16::from(suspect));
+        self.mark = if counts { self.mark | bit } else { self.mark & !bit };
+        before
     }
 }
 

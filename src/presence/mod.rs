@@ -14,7 +14,7 @@
 //! | [`grants`], `wall` | what tokens let their connections do, and the clock that they end by |
 //! | [`envelope`], `answer`, `membership`, [`view`], [`name`] | what crosses, and what it is about |
 //! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
-//! | [`moderation`] | what follows from an order to send somebody away |
+//! | [`moderation`], `bans` | what follows from an order to send somebody away; who is to stay away, and until when |
 //! | [`command`], [`event`] | `rollcall.v1`: commands as they are read, answers and events as they are written |
 //!
 //! What it keeps per idle named user: a client of 88 bytes at the edge, a user of 104 at the home, 8 of table, and the name once.
@@ -23,6 +23,7 @@
 mod about;
 pub mod admin;
 mod answer;
+mod bans;
 mod burst;
 pub mod command;
 mod cost;
@@ -56,6 +57,7 @@ mod wall;
 mod whereabouts;
 
 pub use about::About;
+pub use bans::BanCount;
 pub use burst::Burst;
 pub use envelope::{Address, Client, Envelope, Frame};
 pub use grants::{Entry, Grants, Pattern};

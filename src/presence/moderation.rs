@@ -1,4 +1,6 @@
-//! Letters of who keeps order: what follows from an order to send somebody away.
+//! Letters of who keeps order: bans, and what follows from an order to send somebody away or to bring somebody in.
+
+use std::sync::Arc;
 
 use crate::presence::name::Name;
 
@@ -19,14 +21,59 @@ pub enum Moderation {
         /// Whose.
         user: Name,
     },
+    /// To a room's home: a user is to stay out of it.
+    Ban {
+        /// Of where.
+        room: Name,
+        /// Who.
+        user: Name,
+        /// How long: at most [`BAN_SECONDS_MAX`](crate::limits::BAN_SECONDS_MAX).
+        seconds: u32,
+    },
+    /// To a user's home, or to a room's: a ban is over.
+    Lift {
+        /// Whose.
+        user: Name,
+        /// Of where; `None`: of the server.
+        room: Option<Name>,
+    },
+    /// To a room's home: a user is to be brought in, which the user's home does, unless the room bans the user.
+    Invite {
+        /// Where.
+        room: Name,
+        /// Whom.
+        user: Name,
+    },
+    /// To an edge: a user is banned from the server, or no more. The user's home sends away those who come nevertheless.
+    Banned {
+        /// Who.
+        user: Name,
+        /// Until when, in [`Now::micros`](crate::time::Now::micros), and what the user is told; `None`: the ban is over.
+        ban: Option<(u64, Arc<str>)>,
+    },
+    /// To an edge: all of a user's clients there go out of a room.
+    Expel {
+        /// Out of where.
+        room: Name,
+        /// Who.
+        user: Name,
+    },
 }
 
 impl Moderation {
-    /// Bytes of the names in it.
+    /// Bytes of the names and the words in it.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Moderation::EndGraces { user, room } => user.len() + room.as_ref().map_or(0, |room| room.len()),
-            Moderation::EndGrace { room, user } => room.len() + user.len(),
+            Moderation::EndGraces { user, room } | Moderation::Lift { user, room } => {
+                user.len() + room.as_ref().map_or(0, |room| room.len())
+            }
+            Moderation::EndGrace { room, user }
+            | Moderation::Ban { room, user, .. }
+            | Moderation::Invite { room, user }
+            | Moderation::Expel { room, user } => room.len() + user.len(),
+            Moderation::Banned { user, ban } => {
+                user.len() + ban.as_ref().map_or(0, |(_, words)| words.len())
+            }
         }
     }
 }

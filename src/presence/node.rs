@@ -52,7 +52,7 @@ impl<F: Frame> Node<F> {
             worker,
             rules,
             edge: Edge::new(worker, homes, rules.restricted),
-            users: Users::new(worker, homes, rules.restricted),
+            users: Users::new(worker, homes, now, rules.restricted),
             rooms: Rooms::new(homes, now, &rules),
             desk: Desk::new(worker, homes),
             broadcasts: Broadcasts::new(),
@@ -97,7 +97,7 @@ impl<F: Frame> Node<F> {
 
     /// A client says who it is. Says whether it is taken at its word: not where it is somebody already.
     pub fn identify(&mut self, now: Now, slot: u32, user: Name) -> bool {
-        let taken = self.edge.identify(slot, user, Claim::NoToken, &mut self.out);
+        let taken = self.edge.identify(now, slot, user, Claim::NoToken, &mut self.out);
         self.settle(now);
         taken
     }
@@ -183,6 +183,10 @@ impl<F: Frame> Node<F> {
                 let answer = Answer::Told { to: 0, without: 1 };
                 self.out.post(asker.at.worker, Envelope::Answered { asker, answer });
             }
+            // A room's home has asked a user's home for another worker's desk.
+            Ticket::Job { .. } if asker.at.worker != self.worker => {
+                self.out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Busy });
+            }
             Ticket::Job { job, .. } => self.desk.refused(job, &mut self.out),
             _ => self.edge.refused(asker, &envelope, &mut self.out),
         }
@@ -196,6 +200,7 @@ impl<F: Frame> Node<F> {
         self.desk.due(now, &mut self.out);
         self.broadcasts.go_on(&self.edge, &mut self.out);
         self.users.stow(now.tick);
+        self.end_bans(now);
         self.edge.follow_clock(now, &mut self.out);
         self.settle(now);
         while let Some((at, key)) = self.timers.pop_due(now.tick) {
@@ -227,8 +232,8 @@ impl<F: Frame> Node<F> {
         let at_once = !self.broadcasts.is_empty() || self.edge.has_resumable();
         let at_once = at_once.then_some(self.turned);
         let stow = self.users.stow_due();
-        let clock = self.edge.clock_due();
-        [self.timers.next(), self.desk.next_due(), at_once, stow, clock]
+        let (clock, bans) = (self.edge.clock_due(), self.bans_due());
+        [self.timers.next(), self.desk.next_due(), at_once, stow, clock, bans]
             .into_iter()
             .flatten()
             .reduce(Tick::min)
@@ -295,9 +300,11 @@ impl<F: Frame> Node<F> {
                 users.tell(now, &user, (from.as_deref(), &data), within.as_deref(), asker, out);
             }
             Envelope::Place { user, room, is_in } => users.place(now, &user, room, is_in, out),
-            Envelope::Join { room, user, again, asker } => rooms.join(now, (&room, &user), again, asker, out),
-            Envelope::Leave { room, user, worker, leaving, asker } => {
-                rooms.leave(now, rules, (&room, &user), (worker, leaving), asker, out);
+            Envelope::Join { room, user, again, turn, asker } => {
+                rooms.join(now, (&room, &user), (turn, again), asker, out);
+            }
+            Envelope::Leave { room, user, worker, turn, leaving, asker } => {
+                rooms.leave(now, rules, (&room, &user), (worker, turn, leaving), asker, out);
             }
             Envelope::Say { room, from, data, echo, asker } => {
                 rooms.say(now, rules, (&room, from.as_deref()), (&data, echo), asker, out);
@@ -314,8 +321,10 @@ impl<F: Frame> Node<F> {
                 out.spend(part.rows.len(), cost::LISTED_NANOS);
                 out.post(asker.at.worker, Envelope::RoomsListed { asker, part });
             }
-            Envelope::Kick { user, reason, asker } => users.kick(now, &user, &reason, asker, out),
-            Envelope::Bring { user, room, joins, asker } => users.bring(&user, &room, joins, asker, out),
+            Envelope::Kick { user, reason, seconds, asker } => {
+                users.kick(now, &user, (&reason, seconds), asker, out);
+            }
+            Envelope::Bring { user, room, joins, asker } => users.bring((&user, &room), joins, asker, out),
             Envelope::Bid { client, room, joins, asker } => self.edge.bring(client, &room, joins, asker, out),
             Envelope::Broadcast { frame, bytes, asker } => {
                 self.broadcasts.begin(&self.edge, frame, bytes, asker, out);
@@ -350,7 +359,7 @@ impl<F: Frame> Node<F> {
                 Ticket::Job { job, .. } => self.desk.listed(asker, job, page, out),
                 _ => self.edge.listed(asker, page, out),
             },
-            Envelope::Moderate { what, .. } => self.moderate(now, what),
+            Envelope::Moderate { what, asker } => self.moderate(now, what, asker),
             Envelope::Deliver { room, frame, except, change } => {
                 self.edge.deliver(&room, frame, except, change.as_deref(), out);
             }

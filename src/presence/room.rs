@@ -8,10 +8,11 @@ mod big;
 mod moderation;
 mod pages;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::limits::SAY_BYTES;
+use crate::presence::bans::Bans;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Leaving, MembershipChange, Place};
 use crate::presence::event;
 use crate::presence::name::{Homes, Name, bytes_of};
@@ -139,6 +140,7 @@ impl Room {
 pub struct Rooms {
     by_name: Table,
     rooms: Slots<Room>,
+    homes: Homes,
     /// Where sight is restricted: the homes that are told who is in which room.
     told: Option<Homes>,
     /// All of them by name, for pages.
@@ -149,6 +151,10 @@ pub struct Rooms {
     next_serial: u32,
     next_epoch: u64,
     bounds: Bounds,
+    bans: Bans,
+    /// Clients that a worker's edge has places for though they were refused, until it ends these: room, user, worker, and the
+    /// edge's number.
+    barred: HashSet<(Name, Name, u16, u16)>,
 }
 
 impl Rooms {
@@ -158,6 +164,7 @@ impl Rooms {
         Rooms {
             by_name: Table::new(homes),
             rooms: Slots::default(),
+            homes,
             told: rules.restricted.then_some(homes),
             roll: Roll::default(),
             members: 0,
@@ -165,6 +172,8 @@ impl Rooms {
             next_serial: 0,
             next_epoch: now.unix_millis * 1_000,
             bounds: Bounds::new(rules),
+            bans: Bans::new(homes, now.tick),
+            barred: HashSet::new(),
         }
     }
 
@@ -190,7 +199,8 @@ impl Rooms {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let members = self.members * size_of::<(Name, Member)>() * 4 / 3;
-        self.rooms.bytes() + self.by_name.bytes() + self.roll.bytes() + self.name_bytes + members
+        let tables = self.by_name.bytes() + self.roll.bytes() + self.bans.bytes();
+        self.rooms.bytes() + tables + self.name_bytes + members
     }
 
     /// Members of a room, within their grace or not.
@@ -198,15 +208,18 @@ impl Rooms {
         self.get(room).into_iter().flat_map(|room| room.members.keys())
     }
 
-    /// A client comes in.
+    /// A client comes in, by its edge's number for that; or is in already, and only wants the answer.
     pub(crate) fn join<F: Frame>(
         &mut self,
         now: Now,
         (room, user): (&Name, &Name),
-        again: bool,
+        (turn, again): (u16, bool),
         asker: Asker,
         out: &mut Outgoing<F>,
     ) {
+        if self.bars(now, (room, user), (turn, again), asker, out) {
+            return;
+        }
         if again {
             let place = self.get(room).map_or_else(Place::default, Room::place);
             return out.post(
@@ -242,15 +255,18 @@ impl Rooms {
         now: Now,
         rules: &Rules,
         (room, user): (&Name, &Name),
-        (worker, leaving): (u16, Leaving),
+        (worker, turn, leaving): (u16, u16, Leaving),
         asker: Option<Asker>,
         out: &mut Outgoing<F>,
     ) {
-        if let Some(slot) = self.find(room) {
+        let was_in = !self.was_barred(room, user, worker, turn);
+        if let Some(slot) = self.find(room).filter(|_| was_in) {
+            let may_be_back =
+                leaving == Leaving::Perhaps && rules.grace > 0 && !self.is_banned(now, room, user);
             let home = &mut self.rooms[slot as usize];
             if let Some(member) = home.members.get_mut(user).filter(|member| member.clients > 0) {
                 member.clients -= 1;
-                if leaving == Leaving::Perhaps && rules.grace > 0 {
+                if may_be_back {
                     let until = now.tick.after(rules.grace);
                     member.lingering.get_or_insert_default().push(until);
                     home.lingering.push_back((until, user.clone()));

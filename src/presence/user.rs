@@ -11,11 +11,12 @@
 //! | `watchers` | who is told |
 //! | `sight` | where users are |
 //! | `orders` | what reaches all of a user's connections; pages |
-//! | `moderation` | who is sent away |
+//! | `moderation`, `given` | who is sent away, and is to stay away; rooms that users are to be in |
 //! | `tells` | what came of messages to several connections |
 //! | `attic` | what is kept of those who left, and until when |
 
 mod attic;
+mod given;
 mod info;
 mod moderation;
 mod orders;
@@ -24,6 +25,7 @@ mod status;
 mod tells;
 mod watchers;
 
+use crate::presence::bans::Bans;
 use crate::presence::device::{Device, Devices, Lingering};
 use crate::presence::envelope::{Address, Claim, Envelope, Frame};
 use crate::presence::event;
@@ -34,6 +36,7 @@ use crate::presence::roll::Roll;
 use crate::presence::table::Table;
 use crate::presence::timer::Timer;
 use crate::presence::user::attic::Attic;
+use crate::presence::user::given::Given;
 use crate::presence::user::info::Info;
 use crate::presence::user::sight::News;
 use crate::presence::user::tells::Tells;
@@ -125,6 +128,9 @@ impl User {
 pub struct Users {
     /// Workers of the server.
     workers: u16,
+    worker: u16,
+    bans: Bans,
+    given: Given,
     table: Table,
     users: Slots<User>,
     attic: Attic,
@@ -144,9 +150,12 @@ pub struct Users {
 }
 
 impl Users {
-    pub(crate) fn new(worker: u16, homes: Homes, restricted: bool) -> Users {
+    pub(crate) fn new(worker: u16, homes: Homes, now: Now, restricted: bool) -> Users {
         Users {
             workers: homes.workers(),
+            worker,
+            bans: Bans::new(homes, now.tick),
+            given: Given::new(homes),
             table: Table::new(homes),
             users: Slots::default(),
             attic: Attic::default(),
@@ -191,6 +200,7 @@ impl Users {
     pub fn bytes(&self) -> usize {
         let tables =
             self.table.bytes() + self.roll.bytes() + self.last_seen.bytes() + self.whereabouts.bytes();
+        let tables = tables + self.bans.bytes() + self.given.bytes();
         self.users.bytes() + self.attic.bytes() + tables + self.name_bytes + self.watcher_bytes
     }
 
@@ -200,10 +210,11 @@ impl Users {
         self.attic.give_back();
         self.roll.give_back();
         self.last_seen.give_back();
+        self.given.give_back();
     }
 
-    /// A connection is there. It takes the place of one that lingers, and is as away as that one said unless it comes
-    /// otherwise; over the cap, of the oldest. A page that connects is not silent.
+    /// A connection is there, and stays unless its user is banned. It takes the place of one that lingers, and is as away as that
+    /// one said unless it comes otherwise; over the cap, of the oldest. A page that connects is not silent.
     pub(crate) fn up<F: Frame>(
         &mut self,
         now: Now,
@@ -212,6 +223,9 @@ impl Users {
         (claim, state): (Claim, Option<State>),
         out: &mut Outgoing<F>,
     ) {
+        if self.turns_away(now, user, at, out) {
+            return;
+        }
         let slot = self.find_or_add(user);
         let known = &mut self.users[slot as usize];
         let replaced = known.devices.remove(|device| !device.is_live());
@@ -235,6 +249,7 @@ impl Users {
         }
         let moved = self.whereabouts.settle(slot);
         self.refresh(now, slot, reason, News { moved }, out);
+        self.bring_given(user, at, out);
     }
 
     /// A connection is gone: for certain, or for the grace.

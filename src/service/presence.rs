@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::limits::RESUMED_UNITS_PER_TURN;
 use crate::presence::admin::{Ask, Reply};
-use crate::presence::{About, Effect, Entry, Envelope, Frame, Homes, Node, Rules, State, event};
+use crate::presence::{About, BanCount, Effect, Entry, Envelope, Frame, Homes, Node, Rules, State, event};
 use crate::reactor::{ConnId, Context, SendError, SharedFrame, Shortage, WorkerId};
 use crate::service::caps::Caps;
 use crate::service::gate::Gate;
@@ -51,6 +51,8 @@ pub struct PresenceSettings {
     pub secret: u64,
     /// What is left of what users and addresses may send at once; the same for all workers.
     pub reserves: Arc<Reserves>,
+    /// How many bans there are; the same for all workers.
+    pub bans: BanCount,
 }
 
 /// A client's number for the reactor: the node's slot, and what only this service needs to know.
@@ -100,8 +102,10 @@ impl Presence {
         // Where everybody has a token, tokens say who sees whom.
         let rules = Rules { restricted: settings.gate.is_closed(), ..settings.rules };
         let homes = Homes::new(u16::try_from(workers).unwrap_or(u16::MAX), settings.secret);
+        let mut node = Node::new(worker.0, homes, rules, now);
+        node.share_bans(&settings.bans);
         Presence {
-            node: Node::new(worker.0, homes, rules, now),
+            node,
             settings,
             held_back: mail::HeldBack::new(workers),
             opening: None,

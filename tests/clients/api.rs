@@ -12,7 +12,7 @@ use super::client::{Client, Times, millis, start, until, with_workers};
 use crate::bounds::PATIENCE;
 
 /// One request: the status, and the body as JSON.
-pub(super) fn call(server: &Server, method: &str, path: &str, body: &str) -> (u16, Value) {
+pub(crate) fn call(server: &Server, method: &str, path: &str, body: &str) -> (u16, Value) {
     let (status, text) = call_raw(server, method, path, body);
     (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}")))
 }
@@ -46,13 +46,13 @@ fn call_once(server: &Server, method: &str, path: &str, body: &str) -> (u16, Str
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-pub(super) fn get(server: &Server, path: &str) -> Value {
+pub(crate) fn get(server: &Server, path: &str) -> Value {
     let (status, body) = call(server, "GET", path, "");
     assert_eq!(status, 200, "{path}: {body}");
     body
 }
 
-pub(super) fn post(server: &Server, path: &str, body: &str) -> Value {
+pub(crate) fn post(server: &Server, path: &str, body: &str) -> Value {
     let (status, answer) = call(server, "POST", path, body);
     assert_eq!(status, 200, "{path} {body}: {answer}");
     answer

@@ -1,9 +1,10 @@
 //! Clients against the real server, as it starts by default but for shorter times: those in the field, unchanged, and
 //! ones that speak `rollcall.v1`. Each test runs with one worker, with three and with 52.
 
-mod api;
+pub(crate) mod api;
 pub(crate) mod client;
 mod deflate;
+mod moderation;
 mod names;
 mod presence;
 mod relayed;

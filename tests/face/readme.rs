@@ -112,6 +112,15 @@ fn the_limits_are_those_of_the_code() {
         ("steps of TLS handshakes in a turn", number(limits::TLS_HANDSHAKES_PER_TURN_MAX)),
         ("TLS records held for a handshake message that isn't whole", size(limits::TLS_PARTIAL_BYTES_MAX)),
         ("deadlines acted upon in a turn", number(limits::DEADLINES_PER_TURN_MAX)),
+        ("bans of users, from the server and from rooms", number(limits::BANS_MAX)),
+        (
+            "rooms that users were given by the API",
+            format!(
+                "{}, an equal share of them on each worker; {} a user",
+                number(limits::GIVEN_ROOMS_MAX),
+                limits::ROOMS_PER_CONNECTION_MAX
+            ),
+        ),
         ("a token", size(limits::TOKEN_BYTES_MAX)),
         ("patterns in each of a token's claims `rooms`, `see`", number(limits::TOKEN_PATTERNS_MAX)),
         ("a secret for tokens, at the least", format!("{} bytes", limits::TOKEN_SECRET_BYTES_MIN)),

@@ -11,6 +11,8 @@ use rollcall::time::{Clock, Tick, ticks};
 use serde_json::json;
 
 use super::{P256, RSA, SECRET};
+use crate::bounds::PATIENCE;
+use crate::clients::api::post;
 use crate::clients::client::{Client, Times, look, millis, start_with, until, with_workers};
 
 pub(super) fn unix_millis() -> u64 {
@@ -263,4 +265,33 @@ fn without_the_need_for_a_token_a_good_one_wins_and_a_bad_one_is_refused() {
     assert_eq!(Client::try_connect(&server, target, &[]).map(|_| ()).unwrap_err().0, 401);
     let mut ben = Client::named(&server, "ben");
     assert_eq!(look(&mut ben, "anna"), ("online".into(), 1), "everybody sees everybody");
+}
+
+#[test]
+fn a_banned_user_is_nobody_by_whatever_token() {
+    with_workers(|workers| {
+        for auth in [Auth::Early, Auth::Late] {
+            let gate = Gate { auth, keys: secret(), timeout: ticks(PATIENCE), certificates: false };
+            let server = start_with(workers, &Times::default(), gate);
+            let token = token("anna");
+            post(&server, "users/anna/disconnect", r#"{"for":"1d"}"#);
+            let banned = json!({"event":"goodbye","code":4403,"reason":"banned"});
+            let mut early = Client::connect(&server, &format!("/ws?token={token}"), Some("rollcall.v1"));
+            assert_eq!((early.event_named("goodbye"), early.close_code()), (banned.clone(), 4403));
+            // A worker gets to know of the ban in its own time.
+            let refused = loop {
+                match Client::try_connect(&server, &format!("/ws?token={token}"), &[]) {
+                    Ok(mut early) => assert_eq!(early.close_code(), 4403),
+                    Err(refused) => break refused,
+                }
+            };
+            assert_eq!(refused.0, 403);
+            if auth == Auth::Late {
+                let mut late = Client::connect(&server, "/ws", Some("rollcall.v1"));
+                assert_eq!(late.event()["event"], "welcome");
+                late.send(&format!(r#"{{"seq":1,"cmd":"auth","params":{{"token":"{token}"}}}}"#));
+                assert_eq!((late.event_named("goodbye"), late.close_code()), (banned, 4403));
+            }
+        }
+    });
 }

@@ -6,6 +6,7 @@ use rollcall::presence::envelope::Claim;
 use rollcall::presence::{Entry, Envelope, Grants, Name, State};
 
 use super::ears::Ears;
+use super::page::{Manner, Page};
 use super::rig::{Seat, World};
 
 /// What a token grants that has these patterns in its claim `see`.
@@ -24,6 +25,8 @@ pub(super) struct Come<'a> {
     pub(super) info: Option<&'a str>,
     /// `?state=`.
     pub(super) state: Option<State>,
+    /// How its page keeps lists; without it, it keeps none.
+    pub(super) manner: Option<Manner>,
 }
 
 impl World {
@@ -37,11 +40,14 @@ impl World {
     }
 
     pub(super) fn come(&mut self, worker: u16, come: Come<'_>) -> usize {
-        let Come { user, see, info, state } = come;
+        let Come { user, see, info, state, manner } = come;
         let link = self.clients.len();
         self.note(|| format!("c{link} opens at w{worker}: {come:?}"));
         let name = format!("c{link} ({})", user.unwrap_or("nobody"));
-        self.clients.push(Seat::new(worker, user, state, Ears::new(name, user, see)));
+        let page = manner.map(|manner| Page::new(manner, &name)).unwrap_or_default();
+        let mut ears = Ears::new(name, user, see);
+        ears.page = page;
+        self.clients.push(Seat::new(worker, user, state, ears));
         let entry = match (user, see) {
             (Some(user), Some(see)) => {
                 let info = info.map(Into::into);

@@ -100,6 +100,8 @@ pub(super) struct Ears {
     pub(super) user: Option<String>,
     /// Rooms that it has ever joined.
     visited: BTreeSet<String>,
+    /// Rooms that it went out of by itself, or could not come into.
+    pub(super) left: BTreeSet<String>,
     /// Where sight is restricted: patterns of whom it sees whatever rooms it is in.
     pub(super) see: Option<Vec<String>>,
     /// What the page believes that is at this connection.
@@ -124,10 +126,12 @@ impl Ears {
         match &asked.ask {
             Ask::Join(room) => {
                 self.visited.insert(room.clone());
+                self.left.remove(room);
                 asked.fresh = self.rooms.insert(room.clone());
             }
             Ask::Leave(room) => {
                 self.rooms.remove(room);
+                self.left.insert(room.clone());
                 if let Some(hearing) = self.hears.get_mut(room) {
                     hearing.stopped = true;
                 }
@@ -340,7 +344,7 @@ impl Ears {
     /// A `watch` or `join` that was refused leaves everything as it was.
     fn refused(&mut self, seq: i64, asked: &Asked) {
         match &asked.ask {
-            Ask::Join(room) if asked.fresh => drop(self.rooms.remove(room)),
+            Ask::Join(room) if asked.fresh => self.left.extend(self.rooms.take(room)),
             Ask::Watch { users, .. } => {
                 for user in users {
                     let others = self.asked.values().any(|asked| asked.ask.watches(user));
@@ -413,7 +417,7 @@ impl Ears {
     }
 }
 
-/// A command that a test wrote by hand: nothing is known of it.
+/// A command written by hand: nothing is known of it.
 const RAW: Asked = Asked { ask: Ask::Heartbeat, fresh: false };
 
 /// The bytes of `data`, which is followed by the field `next`.

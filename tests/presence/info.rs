@@ -16,7 +16,7 @@ fn tokens(workers: u16) -> World {
 
 /// Another client of eve's, whose token has that claim `info`.
 fn claiming(world: &mut World, worker: u16, info: Option<&str>) -> usize {
-    world.come(worker, Come { user: Some("eve"), see: Some(&[]), info, state: None })
+    world.come(worker, Come { user: Some("eve"), see: Some(&[]), info, ..Come::default() })
 }
 
 fn says(world: &mut World, c: usize, info: &str) {

@@ -1,10 +1,12 @@
 //! What homes have to show, worked out again from the letters that reach them: connections, those within their grace,
-//! states, members. It shares no code with the homes.
+//! states, members; and who is banned, and from where. It shares no code with the homes.
+
+mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rollcall::presence::envelope::{Claim, Leaving};
-use rollcall::presence::{Address, Envelope, Homes, Moderation, Node, Reason, Rules, State};
+use rollcall::presence::{Address, Envelope, Homes, Moderation, Name, Node, Reason, Rules, State};
 use rollcall::time::{Now, Tick};
 
 use super::rig::Text;
@@ -143,18 +145,36 @@ pub(super) struct Model {
     homes: Homes,
     people: BTreeMap<String, Person>,
     rooms: BTreeMap<String, BTreeMap<String, Member>>,
+    /// Until when users are banned, in microseconds, from a room or from all.
+    bans: BTreeMap<(Name, Option<Name>), u64>,
+    /// Clients that were refused and still have places at their edges: room, user, worker, and the edge's number.
+    barred: BTreeSet<(String, String, u16, u16)>,
+    /// Rooms that users were given.
+    given: BTreeMap<String, BTreeSet<Name>>,
     /// What was said: who and what, by room, epoch and offset.
     pub(super) said: BTreeMap<(String, u64, u64), (String, String)>,
 }
 
 impl Model {
     pub(super) fn new(rules: Rules, homes: Homes) -> Model {
-        Model { rules, homes, people: BTreeMap::new(), rooms: BTreeMap::new(), said: BTreeMap::new() }
+        Model {
+            rules,
+            homes,
+            people: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            bans: BTreeMap::new(),
+            barred: BTreeSet::new(),
+            given: BTreeMap::new(),
+            said: BTreeMap::new(),
+        }
     }
 
     /// A letter is handled by its home. Returns the clients that it sends away for it: worker, slot and reason.
     pub(super) fn letter(&mut self, now: Now, letter: &Envelope<Text>) -> Vec<(u16, u32, Reason)> {
         match letter {
+            Envelope::Up { user, at, .. } if self.is_banned(now, user, None) => {
+                return vec![(at.worker, at.client.slot, Reason::Kicked)];
+            }
             Envelope::Up { user, at, claim, state } => return self.up(user, *at, claim, *state),
             Envelope::Renewed { user, at, claim } => {
                 self.people.entry(user.to_string()).or_default().claims(*at, claim);
@@ -181,6 +201,11 @@ impl Model {
                     device.suspect = *suspect;
                 }
             }
+            Envelope::Join { room, user, again: false, turn, asker }
+                if self.is_banned(now, user, Some(room)) =>
+            {
+                self.barred.insert((room.to_string(), user.to_string(), asker.at.worker, *turn));
+            }
             Envelope::Join { room, user, again: false, .. } => {
                 let room = self.rooms.entry(room.to_string()).or_default();
                 let member = room.entry(user.to_string()).or_default();
@@ -189,7 +214,10 @@ impl Model {
                     member.lingering.remove(0);
                 }
             }
-            Envelope::Kick { user, .. } => {
+            Envelope::Kick { user, seconds, .. } => {
+                if let Some(seconds) = seconds {
+                    self.ban(now, user, None, *seconds);
+                }
                 let Some(person) = self.people.get_mut(&**user) else { return Vec::new() };
                 let devices = std::mem::take(&mut person.devices);
                 if !devices.is_empty() {
@@ -198,14 +226,29 @@ impl Model {
                 let live = devices.iter().filter(|device| device.lingers.is_none());
                 return live.map(|device| (device.at.0, device.at.1, Reason::Kicked)).collect();
             }
-            Envelope::Moderate { what: Moderation::EndGrace { room, user }, .. } => {
+            Envelope::Moderate { what: Moderation::Lift { user, room }, .. } => {
+                self.bans.insert((user.clone(), room.clone()), 0);
+            }
+            Envelope::Moderate {
+                what: what @ (Moderation::EndGrace { room, user } | Moderation::Ban { room, user, .. }),
+                ..
+            } => {
+                if let Moderation::Ban { seconds, .. } = what {
+                    self.ban(now, user, Some(room), *seconds);
+                }
                 let Some(members) = self.rooms.get_mut(&**room) else { return Vec::new() };
                 if let Some(member) = members.get_mut(&**user) {
                     member.lingering.clear();
                 }
                 members.retain(|_, member| member.clients > 0 || !member.lingering.is_empty());
             }
-            Envelope::Leave { room, user, leaving, .. } => self.leave(now, room, user, *leaving),
+            Envelope::Leave { room, user, worker, turn, leaving, .. } => {
+                let is_banned = self.is_banned(now, user, Some(room));
+                let leaving = if is_banned { Leaving::Now } else { *leaving };
+                if !self.barred.remove(&(room.to_string(), user.to_string(), *worker, *turn)) {
+                    self.leave(now, room, user, leaving);
+                }
+            }
             _ => {}
         }
         Vec::new()
@@ -330,10 +373,14 @@ impl Model {
             }
             let last = person.shown.last().cloned().unwrap_or_default();
             let grew = view.version.cmp(&last.0);
-            judge.holds("versions_ascend", grew.is_gt() == (shown != last.1) && grew.is_ge(), || {
-                format!("{user} was {last:?} and is {shown:?} with version {}", view.version)
-            });
-            if shown != last.1 {
+            // Where sight is restricted, who comes back into a room in the step in which it is out of it at last is as before.
+            let is_same = shown == last.1 && !(self.rules.restricted && self.given.contains_key(user));
+            judge.holds(
+                "versions_ascend",
+                if grew.is_gt() { !is_same } else { shown == last.1 && grew.is_eq() },
+                || format!("{user} was {last:?} and is {shown:?} with version {}", view.version),
+            );
+            if grew.is_gt() {
                 person.shown.push((view.version, shown));
             }
             // Of who is offline the rooms' homes may speak late: that is a version of nobody's.

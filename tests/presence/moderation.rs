@@ -1,4 +1,4 @@
-//! Users that are sent away.
+//! Users that are sent away, for a while or not, put out of rooms and brought in.
 
 use rollcall::presence::admin::{Ask as Order, Reply};
 use rollcall::presence::{Reason, Rules};
@@ -29,7 +29,7 @@ fn order(world: &mut World, ask: Order) -> Reply {
 }
 
 fn kick(world: &mut World, user: &str) -> Reply {
-    order(world, Order::Disconnect { user: user.into(), reason: "be kind".into() })
+    order(world, Order::Disconnect { user: user.into(), seconds: None, reason: "be kind".into() })
 }
 
 /// The names that `who` lists.
@@ -54,7 +54,7 @@ fn who_is_kicked_is_in_no_room_though_the_connection_takes_its_time_to_close() {
         world.ask(w, &Ask::Watch { users: vec!["ann".to_owned()], suspect: false });
         let devices = [member(&mut world, 1, "ann", "lobby"), member(&mut world, 2, "ann", "lobby")];
         world.inbox(w);
-        assert!(matches!(kick(&mut world, "ann"), Reply::Disconnected(2)));
+        assert!(matches!(kick(&mut world, "ann"), Reply::Disconnected(2, None)));
         let left = events(&mut world, w, "leave");
         assert!(left.len() == 1 && left[0]["user"] == "ann" && left[0]["count"] == 1, "{left:?}");
         assert_eq!(who(&mut world, w, "lobby"), ["watcher"]);
@@ -79,7 +79,9 @@ fn a_kick_ends_graces_everywhere() {
         world.ask(w, &Ask::Watch { users: vec!["ann".to_owned()], suspect: false });
         let rooms = ["lobby", "r1", "r2", "r3"];
         let c = member(&mut world, 1, "ann", "lobby");
-        rooms.iter().for_each(|room| drop(world.ask(c, &Ask::Join((*room).to_owned()))));
+        for room in rooms {
+            world.ask(c, &Ask::Join(room.to_owned()));
+        }
         world.settle();
         world.close(c, Reason::Closed);
         world.settle();
@@ -90,7 +92,7 @@ fn a_kick_ends_graces_everywhere() {
         world.close(back, Reason::Lost);
         world.settle();
         world.inbox(w);
-        assert!(matches!(kick(&mut world, "ann"), Reply::Disconnected(0)), "it is in its grace alone");
+        assert!(matches!(kick(&mut world, "ann"), Reply::Disconnected(0, None)), "it is in its grace alone");
         world.check_gone("ann");
         let events = world.inbox(w);
         let left: Vec<&Value> = events.iter().filter(|json| json["event"] == "leave").collect();
@@ -119,4 +121,174 @@ fn what_an_edge_knows_of_those_who_went_is_forgotten() {
         node.give_back();
         assert_eq!(node.edge().departed(), 0);
     }
+}
+
+fn ban(world: &mut World, user: &str, seconds: u32) -> Reply {
+    order(world, Order::Disconnect { user: user.into(), seconds: Some(seconds), reason: "be kind".into() })
+}
+
+fn ban_from(world: &mut World, user: &str, room: &str, seconds: u32) -> Reply {
+    order(world, Order::Ban { room: room.into(), user: user.into(), seconds })
+}
+
+fn bring(world: &mut World, user: &str, room: &str, joins: bool) -> Reply {
+    order(world, Order::Bring { user: user.into(), room: room.into(), joins })
+}
+
+/// The code that a `join` is answered with.
+fn join(world: &mut World, c: usize, room: &str) -> u64 {
+    world.inbox(c);
+    let seq = world.ask(c, &Ask::Join(room.to_owned()));
+    world.settle();
+    let answer = world.inbox(c).into_iter().find(|json| json["seq"] == seq).unwrap();
+    answer["body"]["code"].as_u64().unwrap()
+}
+
+#[test]
+fn who_is_banned_comes_in_nowhere_until_the_ban_ends_or_is_lifted() {
+    for workers in [1, 3] {
+        let mut world = world(workers);
+        let w = member(&mut world, 0, "watcher", "lobby");
+        let c = member(&mut world, 1, "ann", "lobby");
+        // On its way already when the ban is set.
+        let home = world.homes.of("ann");
+        let coming = world.open((home + 1) % workers, Some("ann"));
+        let Reply::Disconnected(_, Some(until)) = ban(&mut world, "ann", 60) else { panic!("no ban") };
+        assert_eq!(until, world.now.unix_millis + 60_000);
+        assert_eq!([c, coming].map(|c| world.clients[c].closing), [Some(4403); 2]);
+        for worker in 0..workers {
+            let c = world.open(worker, Some("ann"));
+            world.ask(c, &Ask::Join("lobby".to_owned()));
+            world.settle();
+            assert_eq!(world.clients[c].closing, Some(4403));
+            // One that says later who it is.
+            let c = world.open(worker, None);
+            world.identify(c, "ann");
+            world.settle();
+            assert_eq!(world.clients[c].closing, Some(4403));
+        }
+        assert_eq!(who(&mut world, w, "lobby"), ["watcher"]);
+        world.check_gone("ann");
+        // To the moment.
+        world.pass(5_999);
+        let early = world.open(1 % workers, Some("ann"));
+        world.settle();
+        assert_eq!(world.clients[early].closing, Some(4403));
+        world.pass(1);
+        let back = world.open(1 % workers, Some("ann"));
+        world.settle();
+        assert_eq!((world.clients[back].closing, join(&mut world, back, "lobby")), (None, 200));
+        // Somebody who is not there, and a ban that is lifted.
+        assert!(matches!(ban(&mut world, "bob", 60), Reply::Disconnected(0, Some(_))));
+        let lift = |world: &mut World| order(world, Order::Lift { user: "bob".into(), room: None });
+        assert!(matches!(lift(&mut world), Reply::Lifted));
+        let again = lift(&mut world);
+        assert!(matches!(again, Reply::Refused { code: 404, .. }), "{again:?}");
+        let bob = world.open(0, Some("bob"));
+        world.rest(500);
+        assert_eq!(world.clients[bob].closing, None);
+    }
+}
+
+#[test]
+fn who_is_banned_from_a_room_is_put_out_and_stays_out() {
+    for workers in [1, 3] {
+        let mut world = world(workers);
+        let w = member(&mut world, 0, "watcher", "lobby");
+        let devices = [member(&mut world, 1, "ann", "lobby"), member(&mut world, 2, "ann", "lobby")];
+        let gone = member(&mut world, 2, "bob", "lobby");
+        world.close(gone, Reason::Closed);
+        world.settle();
+        // One that comes while the ban is set.
+        let coming = world.open(2 % workers, Some("ann"));
+        world.ask(coming, &Ask::Join("lobby".to_owned()));
+        let Reply::Banned(until) = ban_from(&mut world, "ann", "lobby", 60) else { panic!("no ban") };
+        assert_eq!(until, world.now.unix_millis + 60_000);
+        assert!(matches!(ban_from(&mut world, "bob", "lobby", 60), Reply::Banned(_)));
+        assert_eq!(who(&mut world, w, "lobby"), ["watcher"]);
+        for c in devices {
+            let left = events(&mut world, c, "leave");
+            let own = left.last().expect("it is told");
+            assert!(own["user"] == "ann" && own["by"] == "server" && own["epoch"].is_u64(), "{left:?}");
+            assert_eq!([join(&mut world, c, "lobby"), join(&mut world, c, "other")], [403, 200]);
+        }
+        let refused = bring(&mut world, "ann", "lobby", true);
+        assert!(matches!(refused, Reply::Refused { code: 403, .. }), "{refused:?}");
+        assert_eq!(who(&mut world, w, "lobby"), ["watcher"]);
+        let lift = order(&mut world, Order::Lift { user: "ann".into(), room: Some("lobby".into()) });
+        assert!(matches!(lift, Reply::Lifted));
+        assert_eq!(devices.map(|c| join(&mut world, c, "lobby")), [200; 2]);
+        world.pass(6_000);
+        let bob = world.open(0, Some("bob"));
+        assert_eq!(join(&mut world, bob, "lobby"), 200);
+        world.rest(500);
+        assert_eq!(who(&mut world, w, "lobby"), ["ann", "bob", "watcher"]);
+    }
+}
+
+#[test]
+fn a_room_that_was_given_is_joined_by_each_later_connection_until_it_is_taken() {
+    for workers in [1, 3] {
+        let mut world = world(workers);
+        let w = member(&mut world, 0, "watcher", "stage");
+        let first = world.open(1 % workers, Some("ann"));
+        world.settle();
+        assert!(matches!(bring(&mut world, "ann", "stage", true), Reply::Brought(1, _)));
+        let told = events(&mut world, first, "join");
+        assert!(told.len() == 1 && told[0]["by"] == "server" && told[0]["count"] == 2, "{told:?}");
+        // One that leaves by itself has it again when it is back.
+        world.ask(first, &Ask::Leave("stage".to_owned()));
+        world.settle();
+        world.close(first, Reason::Closed);
+        world.settle();
+        world.pass(10_000);
+        assert_eq!(who(&mut world, w, "stage"), ["watcher"]);
+        let back: Vec<usize> = (0..workers).map(|worker| world.open(worker, Some("ann"))).collect();
+        world.settle();
+        for c in &back {
+            let told = events(&mut world, *c, "join");
+            let own = told.iter().filter(|json| json["by"] == "server").count();
+            assert!(own == 1 && told[0]["room"] == "stage" && told[0]["epoch"].is_u64(), "{told:?}");
+        }
+        assert_eq!(who(&mut world, w, "stage"), ["ann", "watcher"]);
+        // Taken between two connections: nobody waits for it in the room, and the next one is not in it.
+        back.into_iter().for_each(|c| world.close(c, Reason::Closed));
+        world.settle();
+        assert_eq!(who(&mut world, w, "stage"), ["ann", "watcher"], "within the grace");
+        assert!(matches!(bring(&mut world, "ann", "stage", false), Reply::Brought(0, _)));
+        assert_eq!(who(&mut world, w, "stage"), ["watcher"]);
+        // Given between two connections.
+        assert!(matches!(bring(&mut world, "ann", "hall", true), Reply::Brought(0, _)));
+        let next = world.open(2 % workers, Some("ann"));
+        world.settle();
+        assert_eq!(world.clients[next].ears.rooms.iter().collect::<Vec<_>>(), ["hall"]);
+        assert!(matches!(bring(&mut world, "ann", "hall", false), Reply::Brought(1, _)));
+        assert_eq!(events(&mut world, next, "leave")[0]["by"], "server");
+        let nowhere = bring(&mut world, "ann", "hall", false);
+        assert!(matches!(nowhere, Reply::Brought(0, _) | Reply::Refused { code: 404, .. }), "{nowhere:?}");
+        world.rest(500);
+    }
+}
+
+#[test]
+fn rooms_are_given_to_who_is_known_and_as_many_as_a_connection_may_be_in() {
+    let mut world = world(1);
+    let c = world.open(0, Some("ann"));
+    for n in 0..64 {
+        assert!(matches!(bring(&mut world, "ann", &format!("r{n}"), true), Reply::Brought(1, _)));
+    }
+    let more = bring(&mut world, "ann", "one-more", true);
+    assert!(matches!(more, Reply::Refused { code: 429, .. }), "{more:?}");
+    let nobody = bring(&mut world, "nobody", "r1", true);
+    assert!(matches!(nobody, Reply::Refused { code: 404, .. }), "{nobody:?}");
+    world.close(c, Reason::Kicked);
+    assert_eq!(world.nodes[0].users().given(), 64);
+    // They go with the user, when a hundred thousand others have gone since.
+    let (node, now) = (&mut world.nodes[0], world.now);
+    for n in 0..=rollcall::limits::LAST_SEEN_MAX {
+        let slot = node.open(now, 0, Some(format!("u{n}").into()), false);
+        node.closed(now, slot, Reason::Kicked, now.unix_millis);
+        node.effects();
+    }
+    assert_eq!(node.users().given(), 0);
 }

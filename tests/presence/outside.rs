@@ -32,12 +32,23 @@ impl World {
             ticket: Ticket::Job { job: 0, index: 0 },
         };
         match &ask {
-            Ask::Disconnect { user, reason } if self.homes.of(user) == worker => {
-                let (user, reason) = (user.clone(), reason.clone());
-                self.arrives(worker, &Envelope::Kick { user, reason, asker });
+            Ask::Disconnect { user, reason, seconds } if self.homes.of(user) == worker => {
+                let (user, reason, seconds) = (user.clone(), reason.clone(), *seconds);
+                self.arrives(worker, &Envelope::Kick { user, reason, seconds, asker });
             }
-            Ask::Bring { user, room, joins } if self.homes.of(user) == worker => {
-                self.bring_here(worker, user, room, *joins);
+            Ask::Ban { room, user, seconds } if self.homes.of(room) == worker => {
+                let what = Moderation::Ban { room: room.clone(), user: user.clone(), seconds: *seconds };
+                self.arrives(worker, &Envelope::Moderate { what, asker: Some(asker) });
+            }
+            Ask::Lift { user, room } if self.homes.of(room.as_ref().unwrap_or(user)) == worker => {
+                let what = Moderation::Lift { user: user.clone(), room: room.clone() };
+                self.arrives(worker, &Envelope::Moderate { what, asker: Some(asker) });
+            }
+            Ask::Bring { user, room, joins: true } if self.homes.of(room) == worker => {
+                self.invited_here(worker, user, room);
+            }
+            Ask::Bring { user, room, joins: false } if self.homes.of(user) == worker => {
+                self.bring_here(worker, user, room, false);
             }
             Ask::Broadcast { data } => {
                 let open = (0..self.clients.len()).filter(|c| self.clients[*c].open).collect();
@@ -59,9 +70,12 @@ impl World {
             {
                 self.sent_away(worker, client.slot, *reason);
             }
-            Envelope::Moderate { what: Moderation::EndGraces { user, room }, .. } => {
-                self.graces_end(worker, user, room.as_ref());
-            }
+            Envelope::Moderate { what, .. } => match what {
+                Moderation::EndGraces { user, room } => self.graces_end(worker, user, room.as_ref()),
+                Moderation::Expel { room, user } => self.expelled(worker, user, room),
+                Moderation::Invite { room, user } => self.invited_here(worker, user, room),
+                _ => {}
+            },
             Envelope::Bid { client, room, joins, .. }
                 if self.nodes[usize::from(worker)].edge().is_here(*client) =>
             {
@@ -71,17 +85,32 @@ impl World {
         }
     }
 
+    /// A room's home has a user brought in, unless it bans the user.
+    fn invited_here(&mut self, worker: u16, user: &Name, room: &Name) {
+        if self.homes.of(user) == worker && !self.model.is_banned(self.now, user, Some(room)) {
+            self.bring_here(worker, user, room, true);
+        }
+    }
+
     /// The home bids those of the user's connections that are at its own worker at once.
     fn bring_here(&mut self, worker: u16, user: &Name, room: &Name, joins: bool) {
+        self.model.brings(user, room, joins);
+        if !joins {
+            self.graces_end(worker, user, Some(room));
+        }
         for slot in self.model.live_at(user, worker) {
             self.bid(worker, slot, room, joins);
         }
     }
 
     /// An edge has a client come in or go out.
-    fn bid(&mut self, worker: u16, slot: u32, room: &Name, joins: bool) {
+    pub(super) fn bid(&mut self, worker: u16, slot: u32, room: &Name, joins: bool) {
         let Some(c) = self.client_at(worker, slot) else { return };
         let Some(user) = self.clients[c].user.clone().map(Name::from) else { return };
+        // A room's home at the same worker refuses in the same step.
+        if joins && self.homes.of(room) == worker && self.model.is_banned(self.now, &user, Some(room)) {
+            return;
+        }
         let ears = &mut self.clients[c].ears;
         let has_room = ears.rooms.len() < ROOMS_PER_CONNECTION_MAX;
         if !ears.is_bidden(room, joins, has_room) {
@@ -89,12 +118,12 @@ impl World {
         }
         self.note(|| format!("    c{c} is bidden {room}: {joins}"));
         self.letter_at_home(c, room, |at, room| {
-            let (again, leaving) = (false, Leaving::Now);
+            let (again, turn, leaving) = (false, 0, Leaving::Now);
             let asker = Asker { at, ticket: Ticket::Job { job: 0, index: 0 } };
             if joins {
-                Envelope::Join { room, user, again, asker }
+                Envelope::Join { room, user, again, turn, asker }
             } else {
-                Envelope::Leave { room, user, worker: at.worker, leaving, asker: None }
+                Envelope::Leave { room, user, worker: at.worker, turn, leaving, asker: None }
             }
         });
     }
@@ -102,14 +131,15 @@ impl World {
     /// A letter is not taken: a `join` that nobody at the client knows of is undone.
     pub(super) fn undone(&mut self, letter: &Envelope<Text>) {
         if let Envelope::Join { room, again: false, asker, .. } = letter
-            && let Ticket::Brought { .. } = asker.ticket
+            && let (Ticket::Brought { .. }, Some(_)) = (asker.ticket, letter.asker())
             && let Some(c) = self.client_at(asker.at.worker, asker.at.client.slot)
         {
             self.clients[c].ears.rooms.remove(&**room);
+            self.clients[c].ears.left.insert(room.to_string());
         }
     }
 
-    fn client_at(&self, worker: u16, slot: u32) -> Option<usize> {
+    pub(super) fn client_at(&self, worker: u16, slot: u32) -> Option<usize> {
         self.clients.iter().position(|seat| seat.open && seat.worker == worker && seat.slot == slot)
     }
 
@@ -157,15 +187,17 @@ impl World {
                 self.judge.holds("broadcast_once", counted, why);
             }
             (_, Reply::Refused { code, .. }) => {
-                self.judge.holds("every_order_answered_once", [404, 429, 503].contains(code), why);
+                self.judge.holds("every_order_answered_once", [403, 404, 429, 503].contains(code), why);
             }
             (Ask::User { user }, Reply::User(name, _)) => {
                 self.judge.holds("every_order_answered_once", user == name, why);
             }
             (Ask::Tell { .. }, Reply::Told(1..))
-            | (Ask::Disconnect { .. }, Reply::Disconnected(_))
+            | (Ask::Disconnect { .. }, Reply::Disconnected(..))
+            | (Ask::Ban { .. }, Reply::Banned(_))
+            | (Ask::Lift { .. }, Reply::Lifted)
             | (Ask::Say { .. }, Reply::Said(_))
-            | (Ask::Bring { .. }, Reply::Brought(1.., _)) => {}
+            | (Ask::Bring { .. }, Reply::Brought(..)) => {}
             _ => self.judge.broken("every_order_answered_once", why()),
         }
         self.replies.push((ticket, reply));

@@ -71,6 +71,7 @@ impl World {
         self.judge.holds("nothing_left", telling == 0, || format!("{telling} messages are on their way"));
         let gathering: usize = self.nodes.iter().map(|node| node.edge().gathering()).sum();
         self.judge.holds("nothing_left", gathering == 0, || format!("{gathering} answers are in the making"));
+        self.check_moderation();
         self.check_orders();
     }
 

@@ -15,7 +15,7 @@ use super::clock::{FIRST, UNIX_MILLIS};
 use super::ears::Ears;
 use super::model::{Judge, Model};
 use super::outside::Outside;
-use super::sent_away::Left;
+use super::sent_away::{Left, barred};
 use super::tells::Tells;
 
 /// An encoded message.
@@ -53,7 +53,7 @@ pub(super) struct Seat {
     pub(super) ears: Ears,
     pub(super) inbox: Vec<String>,
     /// Commands that wait at the edge for answers to others.
-    waiting: VecDeque<(i64, Ask)>,
+    pub(super) waiting: VecDeque<(i64, Ask)>,
     next_seq: i64,
 }
 
@@ -74,10 +74,6 @@ impl Seat {
             waiting: VecDeque::new(),
             next_seq: 1,
         }
-    }
-
-    pub(super) fn forget_waiting(&mut self) {
-        self.waiting.clear();
     }
 }
 
@@ -162,6 +158,12 @@ impl World {
         let node = &mut self.nodes[usize::from(worker)];
         node.command(self.now, slot, &text);
         let effects = node.effects();
+        if self.clients[c].sent_away.is_some() {
+            self.judge.holds("nothing_left", effects.is_empty(), || {
+                format!("c{c} is heard, and has to go: {text}")
+            });
+            return 0;
+        }
         let units = node.take_cost();
         let pending = node.edge().replies(slot);
         self.judge.holds("work_is_counted", units > 0, || text.clone());
@@ -173,6 +175,7 @@ impl World {
         } else {
             self.taken_unless_refused(c, seq, ask, &effects);
         }
+        self.expired(&effects);
         self.compare(worker);
         self.carry_out(worker, effects);
         units
@@ -213,13 +216,14 @@ impl World {
             Ask::Join(room) if self.clients[c].ears.rooms.len() > rooms => {
                 self.letter_at_home(c, &room, |at, room| {
                     let asker = Asker { at, ticket: Ticket::Command(seq) };
-                    Envelope::Join { room, user, again: false, asker }
+                    Envelope::Join { room, user, again: false, turn: 0, asker }
                 });
             }
             Ask::Leave(room) => self.letter_at_home(c, &room, |at, room| Envelope::Leave {
                 room,
                 user,
                 worker: at.worker,
+                turn: 0,
                 leaving: Leaving::Now,
                 asker: None,
             }),
@@ -298,6 +302,7 @@ impl World {
 
     pub(super) fn after(&mut self, worker: u16) {
         let effects = self.nodes[usize::from(worker)].effects();
+        self.expired(&effects);
         self.resumed(worker, &effects);
         self.compare(worker);
         self.carry_out(worker, effects);
@@ -374,7 +379,11 @@ impl World {
         self.note(|| format!("    w{from} -> w{to} {envelope:?}"));
         self.arrives(to as u16, &envelope);
         self.orders_arrive(to as u16, &envelope);
+        let barred = barred(&envelope);
         self.nodes[to].mail(self.now, envelope);
+        if let Some((slot, room)) = barred {
+            self.barred(to as u16, slot, &room);
+        }
         self.after(to as u16);
     }
 

@@ -1,9 +1,10 @@
-//! Clients that are sent away, and graces that end before their time: what follows at the worker where that happens, in the
+//! Clients that are sent away or put out of rooms, and graces that end before their time: what follows at the worker where that happens, in the
 //! same step.
 
 use rollcall::limits::DEPARTED_TICKS;
-use rollcall::presence::envelope::Leaving;
-use rollcall::presence::{Envelope, Moderation, Name, Reason};
+use rollcall::presence::admin::Ask as Order;
+use rollcall::presence::envelope::{Answer, Leaving};
+use rollcall::presence::{Effect, Envelope, Moderation, Name, Reason};
 use rollcall::time::Tick;
 
 use super::rig::{Seat, Text, World};
@@ -17,6 +18,16 @@ pub(super) struct Left {
     until: Tick,
 }
 
+/// The client whose `join` a letter refuses, and the room that bans its user.
+pub(super) fn barred(letter: &Envelope<Text>) -> Option<(u32, Name)> {
+    match letter {
+        Envelope::Answered { asker, answer: Answer::Barred(room, Some(_)) } => {
+            Some((asker.at.client.slot, room.clone()))
+        }
+        _ => None,
+    }
+}
+
 impl World {
     /// A letter reaches the model's homes at a worker.
     pub(super) fn arrives(&mut self, worker: u16, letter: &Envelope<Text>) {
@@ -25,8 +36,107 @@ impl World {
                 self.sent_away(worker, slot, reason);
             }
         }
-        if let Envelope::Kick { user, .. } = letter {
-            self.graces_end(worker, user, None);
+        match letter {
+            Envelope::Kick { user, .. } => self.graces_end(worker, user, None),
+            Envelope::Moderate { what: Moderation::Ban { room, user, .. }, .. } => {
+                self.expelled(worker, user, room);
+            }
+            Envelope::Up { user, at, .. }
+                if at.worker == worker && !self.model.is_banned(self.now, user, None) =>
+            {
+                for room in self.model.given(user) {
+                    self.bid(worker, at.client.slot, &room, true);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A room's home has an edge put a user's clients out.
+    pub(super) fn expelled(&mut self, worker: u16, user: &Name, room: &Name) {
+        for c in 0..self.clients.len() {
+            let seat = &self.clients[c];
+            let is_theirs = seat.open && seat.sent_away.is_none() && seat.user.as_deref() == Some(&**user);
+            let hears = || self.nodes[usize::from(worker)].edge().hears_in(seat.slot, room);
+            if !is_theirs || seat.worker != worker || hears() != Some(true) {
+                continue;
+            }
+            self.note(|| format!("    c{c} is put out of {room}"));
+            self.clients[c].ears.is_bidden(room, false, true);
+            let user = user.clone();
+            self.letter_at_home(c, room, |at, room| Envelope::Leave {
+                room,
+                user,
+                worker: at.worker,
+                turn: 0,
+                leaving: Leaving::Now,
+                asker: None,
+            });
+        }
+    }
+
+    /// An edge has heard that a room bans a client's user: the client has no place there now, unless it has joined again.
+    pub(super) fn barred(&mut self, worker: u16, slot: u32, room: &str) {
+        if self.nodes[usize::from(worker)].edge().hears_in(slot, room).is_none()
+            && let Some(c) = self.client_at(worker, slot)
+        {
+            self.clients[c].ears.rooms.remove(room);
+        }
+    }
+
+    /// At rest: nobody is anywhere who is banned from there, and everybody is where who runs the server has put them.
+    pub(super) fn check_moderation(&mut self) {
+        for (user, room) in self.model.banned(self.now) {
+            let is_in = match &room {
+                None => {
+                    self.nodes[usize::from(self.homes.of(&user))].users().view(&user, self.now).connections
+                        > 0
+                }
+                Some(room) => {
+                    let home = &self.nodes[usize::from(self.homes.of(room))];
+                    home.rooms().members(room).any(|member| **member == *user)
+                }
+            };
+            self.judge.holds("banned_is_out", !is_in, || format!("{user} is in {room:?}"));
+        }
+        for seat in self.clients.iter().filter(|seat| seat.open) {
+            let Some(user) = &seat.user else { continue };
+            let missing = self.model.given(user).into_iter().find(|room| {
+                let may = !self.model.was_banned(user, room) && !seat.ears.left.contains(&**room);
+                may && !seat.ears.rooms.contains(&**room)
+            });
+            self.judge
+                .holds("given_is_joined", missing.is_none(), || format!("{user} is not in {missing:?}"));
+        }
+        let barred: usize = self.nodes.iter().map(|node| node.rooms().barred()).sum();
+        self.judge.holds("nothing_left", barred == 0, || format!("{barred} were refused and not forgotten"));
+    }
+
+    /// Every ban is lifted, and every room taken that was given.
+    pub(super) fn end_moderation(&mut self) {
+        for (user, room) in self.model.ever_banned() {
+            self.order(0, Order::Lift { user, room });
+        }
+        for user in self.model.people() {
+            for room in self.model.given(&user) {
+                self.order(0, Order::Bring { user: user.as_str().into(), room, joins: false });
+            }
+        }
+        self.settle();
+        let bans: usize = self.nodes.iter().map(|node| node.edge().bans()).sum();
+        self.judge.holds("nothing_left", bans == 0, || format!("{bans} bans are known and no more"));
+        let given: usize = self.nodes.iter().map(|node| node.users().given()).sum();
+        self.judge.holds("nothing_left", given == 0, || format!("{given} rooms are still given"));
+    }
+
+    /// An edge has sent clients away of itself: their tokens had ended, or it knew that their users are banned.
+    pub(super) fn expired(&mut self, effects: &[Effect<Text>]) {
+        for effect in effects {
+            if let Effect::Close { link, code: code @ (4401 | 4403), .. } = effect {
+                let Seat { worker, slot, .. } = self.clients[*link as usize];
+                let reason = if *code == 4401 { Reason::Expired } else { Reason::Kicked };
+                self.sent_away(worker, slot, reason);
+            }
         }
     }
 
@@ -37,7 +147,7 @@ impl World {
         if self.clients[c].sent_away.is_none() {
             self.note(|| format!("    c{c} is sent away: {}", reason.name()));
             self.vacated(c, reason);
-            self.clients[c].forget_waiting();
+            self.clients[c].waiting.clear();
             self.clients[c].sent_away = Some(reason);
         }
     }
@@ -54,6 +164,7 @@ impl World {
                 room,
                 user: member,
                 worker: at.worker,
+                turn: 0,
                 leaving,
                 asker: None,
             });

@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `no_ghost` | who is shown has a connection, or had one within the grace; in rooms too |
 //! | `kicked_is_gone` | who is kicked is shown nowhere once the letters of that have arrived, though the connections still close |
+//! | `banned_is_out` | who is banned is nowhere that the ban is of, once its letter has arrived |
+//! | `given_is_joined` | who was given a room is in it with each later connection, until it is taken; and is told by whom |
 //! | `no_false_offline`, `no_false_leave` | who has a connection, or had one within the grace, is shown; in rooms too |
 //! | `told_with_its_reason` | who went offline did so for the reason of the last connection |
 //! | `best_of_devices` | state, connections and info are those of the connections |
@@ -41,7 +43,7 @@ use rollcall::time::wheel::SPAN_TICKS;
 use super::ask::Ask;
 use super::comings::Come;
 use super::model::{Broken, Judge};
-use super::page::{Manner, Page};
+use super::page::Manner;
 use super::rig::World;
 use crate::bounds::number;
 
@@ -148,6 +150,7 @@ impl Run {
             self.world.close(c, reason);
         }
         self.world.rest(self.rules.grace);
+        self.world.end_moderation();
         // Timers of those who are gone are void, and have to run out.
         self.world.pass(self.rules.grace.max(self.rules.page_silence.unwrap_or(0)).max(SPAN_TICKS) + 200);
         self.world.check_empty();
@@ -177,11 +180,9 @@ impl Run {
         let info = self.dice.of(&[None, None, Some(r#"{"i":2}"#)]).filter(|_| see.is_some());
         let state = self.dice.of(&[State::Online, State::Away, State::Busy]);
         let state = Some(state).filter(|_| self.dice.once_in(3));
-        let c = self.world.come(worker, Come { user, see, info, state });
-        let manner = if c.is_multiple_of(2) { Manner::Trusting } else { Manner::Comparing };
-        let ears = &mut self.world.clients[c].ears;
-        ears.page = Page::new(manner, &ears.name);
-        c
+        let is_even = self.world.clients.len().is_multiple_of(2);
+        let manner = Some(if is_even { Manner::Trusting } else { Manner::Comparing });
+        self.world.come(worker, Come { user, see, info, state, manner })
     }
 
     fn worker(&mut self) -> u16 {
@@ -257,9 +258,22 @@ impl Run {
         self.world.frozen.fill(false);
         self.world.full.fill(false);
         let (worker, user) = (self.worker(), self.dice.of(&self.users));
-        // Those who come meanwhile would come after it.
+        // Who comes meanwhile would come after it, and what has been on its way for minutes is known to no edge any more.
         self.world.settle();
-        self.world.order(worker, Order::Disconnect { user: user.as_str().into(), reason: "out".into() });
+        self.world.pass(self.rules.grace + 20);
+        self.world.settle();
+        let theirs = |c: &usize| self.world.clients[*c].user.as_ref() == Some(&user);
+        for c in self.open().into_iter().filter(theirs).collect::<Vec<_>>() {
+            if self.world.clients[c].closing.is_none() && self.dice.once_in(2) {
+                let reason = self.dice.of(&[Reason::Closed, Reason::Lost]);
+                self.world.close(c, reason);
+            }
+        }
+        let deliveries = self.dice.below(8);
+        self.deliver(deliveries);
+        let seconds = self.dice.of(&[None, Some(3)]);
+        self.world
+            .order(worker, Order::Disconnect { user: user.as_str().into(), seconds, reason: "out".into() });
         self.world.settle();
         self.world.check_gone(&user);
     }
@@ -339,14 +353,23 @@ impl Run {
         let data = format!(r#"{{ "n":{} }}"#, self.said).into();
         let (room, user) = (self.dice.of(&self.rooms).into(), Name::from(self.dice.of(&self.users)));
         let (limit, after) = (1 + self.dice.below(4), self.dice.once_in(3).then(|| user.clone()));
-        match self.dice.below(16) {
+        let seconds = self.dice.of(&[1, 3, 10, 60]);
+        match self.dice.below(20) {
             0..2 => {
                 let state = self.dice.of(&[None, None, Some(State::Online), Some(State::Offline)]);
                 Order::Users { state, limit, after }
             }
             2 => Order::User { user },
             3..5 => Order::Tell { user, data },
-            5 => Order::Disconnect { user, reason: "out".into() },
+            5 => {
+                let seconds = self.dice.once_in(2).then_some(seconds);
+                Order::Disconnect { user, seconds, reason: "out".into() }
+            }
+            16..18 => Order::Ban { room, user, seconds },
+            18..20 => {
+                let room = (!self.dice.once_in(3)).then_some(room);
+                Order::Lift { user, room }
+            }
             6 => Order::Rooms { limit, after },
             7 => Order::Members { room, limit, after },
             8..10 => Order::Say { room, data },

@@ -17,7 +17,12 @@ pub(crate) fn response(reply: Reply) -> Response {
         }
         Reply::User(name, view) => user(&(name, view)),
         Reply::Told(delivered) => format!(r#"{{"delivered":{delivered}}}"#),
-        Reply::Disconnected(connections) => format!(r#"{{"disconnected":{connections}}}"#),
+        Reply::Disconnected(connections, None) => format!(r#"{{"disconnected":{connections}}}"#),
+        Reply::Disconnected(connections, Some(until)) => {
+            format!(r#"{{"disconnected":{connections},"until_ms":{until}}}"#)
+        }
+        Reply::Banned(until) => format!(r#"{{"until_ms":{until}}}"#),
+        Reply::Lifted => r#"{"lifted":true}"#.to_owned(),
         Reply::Rooms(page) => {
             let room =
                 |(room, count): &(Name, usize)| format!(r#"{{"room":{},"count":{count}}}"#, Quoted(room));
@@ -33,6 +38,7 @@ pub(crate) fn response(reply: Reply) -> Response {
             )
         }
         Reply::Said(Place { epoch, offset, .. }) => format!(r#"{{"epoch":{epoch},"offset":{offset}}}"#),
+        Reply::Brought(0, _) => r#"{"connections":0}"#.to_owned(),
         Reply::Brought(connections, Place { count, epoch, offset, membership }) => {
             format!(
                 r#"{{"connections":{connections},"count":{count},"epoch":{epoch},"offset":{offset},"membership":{membership}}}"#

@@ -34,7 +34,8 @@ impl Write {
         let (user, room) = match ask {
             Ask::Tell { user, .. } | Ask::Disconnect { user, .. } => (Some(user), None),
             Ask::Say { room, .. } => (None, Some(room)),
-            Ask::Bring { user, room, .. } => (Some(user), Some(room)),
+            Ask::Bring { user, room, .. } | Ask::Ban { user, room, .. } => (Some(user), Some(room)),
+            Ask::Lift { user, room } => (Some(user), room.as_ref()),
             _ => (None, None),
         };
         Write { user: user.cloned(), room: room.cloned(), ..self }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::http::api::route::{Refused, checked};
 use crate::json;
-use crate::limits::CLOSE_REASON_BYTES_MAX;
+use crate::limits::{BAN_SECONDS_MAX, CLOSE_REASON_BYTES_MAX};
 use crate::presence::Name;
 use crate::presence::command::is_object;
 
@@ -22,7 +22,16 @@ pub(super) struct Body<'a> {
     user: Option<Cow<'a, str>>,
     #[serde(borrow)]
     reason: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "for")]
+    time: Option<&'a RawValue>,
 }
+
+/// Units of a duration, in seconds.
+const UNITS: [(&str, u32); 4] = [("s", 1), ("m", 60), ("h", 3_600), ("d", 24 * 3_600)];
+pub(super) const NO_TIME: &str =
+    "`for` is missing: how long the ban is to last, like \"10m\", \"2h\" or \"30d\"";
+const BAD_TIME: &str = "`for` is how long a ban lasts: 1 second to 30 days, like \"90s\", \"10m\", \"2h\" or \"30d\", or a number of \
+                        seconds";
 
 /// A `null` that was given is data as any other.
 fn given<'de: 'a, 'a, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
@@ -56,12 +65,31 @@ impl Body<'_> {
         checked("user", user)
     }
 
-    pub(super) fn reason(&self) -> Result<Arc<str>, Refused> {
-        let reason = self.reason.as_deref().filter(|reason| !reason.is_empty()).unwrap_or("kicked");
+    pub(super) fn reason(&self, default: &str) -> Result<Arc<str>, Refused> {
+        let reason = self.reason.as_deref().filter(|reason| !reason.is_empty()).unwrap_or(default);
         if reason.len() > CLOSE_REASON_BYTES_MAX {
             let error = format!("`reason` is over {CLOSE_REASON_BYTES_MAX} bytes, which a Close can't hold");
             return Err(Refused::new(400, error));
         }
         Ok(reason.into())
     }
+
+    /// How long a ban is to last.
+    pub(super) fn seconds(&self) -> Result<Option<u32>, Refused> {
+        let Some(time) = self.time.map(RawValue::get).filter(|time| *time != "null") else { return Ok(None) };
+        let seconds = match serde_json::from_str::<Cow<'_, str>>(time) {
+            Ok(text) => written(&text),
+            Err(_) => time.parse().ok(),
+        };
+        let seconds = seconds.filter(|seconds| (1..=BAN_SECONDS_MAX).contains(seconds));
+        seconds.map(Some).ok_or(Refused::new(400, BAD_TIME))
+    }
+}
+
+/// A duration as people write it.
+fn written(text: &str) -> Option<u32> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = (text[..digits].parse::<u32>().ok()?, text[digits..].trim_start());
+    let (_, seconds) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
+    number.checked_mul(*seconds)
 }

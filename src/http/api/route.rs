@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::http::api::answer;
-use crate::http::api::body::Body;
+use crate::http::api::body::{self, Body};
 use crate::limits::{PAGE_DEFAULT, PAGE_MAX};
 use crate::presence::admin::Ask;
 use crate::presence::{NAME_RULE, Name, State, is_name};
@@ -59,29 +59,44 @@ enum Path<'a> {
     User(&'a str),
     Tell(&'a str),
     Disconnect(&'a str),
+    UserBan(&'a str),
     Rooms,
     Room(&'a str),
     Say(&'a str),
     Bring(&'a str, bool),
+    RoomBan(&'a str),
+    Banned(&'a str, &'a str),
     Broadcast,
     Stats,
     Memory,
 }
 
+/// What a path is asked by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Method {
+    /// Or by HEAD.
+    Get,
+    Post,
+    Delete,
+}
+
 impl Path<'_> {
     /// An encoded slash is part of a name: paths are split before they are decoded.
     fn parse(path: &str) -> Option<Path<'_>> {
-        let parts: Vec<&str> = path.strip_prefix("/api/v1/")?.splitn(4, '/').collect();
+        let parts: Vec<&str> = path.strip_prefix("/api/v1/")?.splitn(5, '/').collect();
         Some(match parts[..] {
             ["users"] => Path::Users,
             ["users", user] => Path::User(user),
             ["users", user, "tell"] => Path::Tell(user),
             ["users", user, "disconnect"] => Path::Disconnect(user),
+            ["users", user, "ban"] => Path::UserBan(user),
             ["rooms"] => Path::Rooms,
             ["rooms", room] => Path::Room(room),
             ["rooms", room, "say"] => Path::Say(room),
             ["rooms", room, "join"] => Path::Bring(room, true),
             ["rooms", room, "leave"] => Path::Bring(room, false),
+            ["rooms", room, "ban"] => Path::RoomBan(room),
+            ["rooms", room, "ban", user] => Path::Banned(room, user),
             ["broadcast"] => Path::Broadcast,
             ["stats"] => Path::Stats,
             ["memory"] => Path::Memory,
@@ -89,12 +104,22 @@ impl Path<'_> {
         })
     }
 
-    const fn writes(self) -> bool {
-        matches!(self, Path::Tell(_) | Path::Disconnect(_) | Path::Say(_) | Path::Bring(..) | Path::Broadcast)
+    const fn method(self) -> Method {
+        match self {
+            Path::Users | Path::User(_) | Path::Rooms | Path::Room(_) | Path::Stats | Path::Memory => {
+                Method::Get
+            }
+            Path::UserBan(_) | Path::Banned(..) => Method::Delete,
+            _ => Method::Post,
+        }
     }
 
     const fn allow(self) -> &'static str {
-        if self.writes() { "POST, OPTIONS" } else { "GET, HEAD, OPTIONS" }
+        match self.method() {
+            Method::Get => "GET, HEAD, OPTIONS",
+            Method::Post => "POST, OPTIONS",
+            Method::Delete => "DELETE, OPTIONS",
+        }
     }
 }
 
@@ -112,8 +137,14 @@ pub(crate) fn allow(path: &str) -> Result<&'static str, Refused> {
 /// 404, 405, 415, with what to do.
 pub(crate) fn judge(head: &Head<'_>) -> Result<bool, Refused> {
     let path = Path::parse(head.path()).ok_or(Refused::new(404, NO_PATH))?;
-    let (writes, allow) = (path.writes(), path.allow());
-    if !matches!((head.method, writes), ("POST", true) | ("GET" | "HEAD", false)) {
+    let (method, allow) = (path.method(), path.allow());
+    let writes = method == Method::Post;
+    let is_allowed = match method {
+        Method::Get => matches!(head.method, "GET" | "HEAD"),
+        Method::Post => head.method == "POST",
+        Method::Delete => head.method == "DELETE",
+    };
+    if !is_allowed {
         let error = format!("{} is not allowed here, only {allow}", shortened(head.method));
         return Err(Refused { allow: Some(allow), ..Refused::new(405, error) });
     }
@@ -142,26 +173,37 @@ pub(crate) fn route(head: &Head<'_>, body: &[u8]) -> Result<Route, Refused> {
         Path::Stats => return Ok(Route::Figures(Figures::Stats)),
         Path::Memory => return Ok(Route::Figures(Figures::Memory)),
         Path::Users => Ask::Users { state: query.state, limit: query.limit, after: query.after },
-        Path::User(user) => Ask::User { user: name("user", percent_decoded(user))? },
-        Path::Tell(user) => Ask::Tell { user: name("user", percent_decoded(user))?, data: body.data()? },
+        Path::User(user) => Ask::User { user: of_path("user", user)? },
+        Path::Tell(user) => Ask::Tell { user: of_path("user", user)?, data: body.data()? },
         Path::Disconnect(user) => {
-            Ask::Disconnect { user: name("user", percent_decoded(user))?, reason: body.reason()? }
+            let seconds = body.seconds()?;
+            let reason = body.reason(if seconds.is_some() { "banned" } else { "kicked" })?;
+            Ask::Disconnect { user: of_path("user", user)?, reason, seconds }
         }
+        Path::UserBan(user) => Ask::Lift { user: of_path("user", user)?, room: None },
         Path::Rooms => Ask::Rooms { limit: query.limit, after: query.after },
-        Path::Room(room) => Ask::Members {
-            room: name("room", percent_decoded(room))?,
-            limit: query.limit,
-            after: query.after,
-        },
-        Path::Say(room) => Ask::Say { room: name("room", percent_decoded(room))?, data: body.data()? },
-        Path::Bring(room, joins) => {
-            Ask::Bring { room: name("room", percent_decoded(room))?, user: body.user()?, joins }
+        Path::Room(room) => {
+            Ask::Members { room: of_path("room", room)?, limit: query.limit, after: query.after }
+        }
+        Path::Say(room) => Ask::Say { room: of_path("room", room)?, data: body.data()? },
+        Path::Bring(room, joins) => Ask::Bring { room: of_path("room", room)?, user: body.user()?, joins },
+        Path::RoomBan(room) => {
+            let seconds = body.seconds()?.ok_or(Refused::new(400, body::NO_TIME))?;
+            Ask::Ban { room: of_path("room", room)?, user: body.user()?, seconds }
+        }
+        Path::Banned(room, user) => {
+            Ask::Lift { user: of_path("user", user)?, room: Some(of_path("room", room)?) }
         }
         Path::Broadcast => Ask::Broadcast { data: body.data()? },
     }))
 }
 
 /// A name that stood in a path or a query; `None`: it could not be decoded.
+/// A name that is a part of a path.
+fn of_path(what: &str, encoded: &str) -> Result<Name, Refused> {
+    name(what, percent_decoded(encoded))
+}
+
 fn name(what: &str, decoded: Option<String>) -> Result<Name, Refused> {
     let Some(decoded) = decoded else {
         let error =
@@ -279,7 +321,28 @@ mod tests {
                 r#"Tell { user: "anna", data: "[1,  2]" }"#,
             ),
             ("POST /api/v1/broadcast", r#"{"data":null}"#, r#"Broadcast { data: "null" }"#),
-            ("POST /api/v1/users/a/disconnect", "", r#"Disconnect { user: "a", reason: "kicked" }"#),
+            (
+                "POST /api/v1/users/a/disconnect",
+                "",
+                r#"Disconnect { user: "a", seconds: None, reason: "kicked" }"#,
+            ),
+            (
+                "POST /api/v1/users/a/disconnect",
+                r#"{"for":"30d"}"#,
+                r#"Disconnect { user: "a", seconds: Some(2592000), reason: "banned" }"#,
+            ),
+            (
+                "POST /api/v1/users/a/disconnect",
+                r#"{"for":90,"reason":"out"}"#,
+                r#"Disconnect { user: "a", seconds: Some(90), reason: "out" }"#,
+            ),
+            ("DELETE /api/v1/users/a/ban", "", r#"Lift { user: "a", room: None }"#),
+            (
+                "POST /api/v1/rooms/r/ban",
+                r#"{"user":"u","for":"10 m"}"#,
+                r#"Ban { room: "r", user: "u", seconds: 600 }"#,
+            ),
+            ("DELETE /api/v1/rooms/r/ban/u%40x", "", r#"Lift { user: "u@x", room: Some("r") }"#),
             (
                 "POST /api/v1/rooms/r/leave",
                 r#"{"user":"u"}"#,
@@ -365,9 +428,40 @@ mod tests {
             ("POST /api/v1/rooms/r/say", r#"{"data":-1e400}"#, 400, "`data` has a number"),
             ("POST /api/v1/rooms/r/join", "{}", 400, "`user` is missing"),
             ("POST /api/v1/rooms/r/join", r#"{"user":"a*"}"#, 400, "1 to 128"),
+            ("POST /api/v1/rooms/r/ban", r#"{"user":"u"}"#, 400, "`for` is missing"),
+            ("POST /api/v1/rooms/r/ban/u", "{}", 405, "only DELETE, OPTIONS"),
+            ("GET /api/v1/users/a/ban", "", 405, "only DELETE, OPTIONS"),
+            ("DELETE /api/v1/rooms/r/ban", "", 405, "only POST, OPTIONS"),
+            ("DELETE /api/v1/rooms/r/ban/u/v", "", 404, "README"),
         ] {
             let (got, error) = ask(line, body).expect_err(line);
             assert!(got == status && error.contains(part), "{line}: {got} {error}");
+        }
+        for time in [
+            "0",
+            "-1",
+            "1.5",
+            "1e3",
+            "2592001",
+            r#""0s""#,
+            r#""31d""#,
+            r#""721h""#,
+            r#""10""#,
+            r#""10w""#,
+            r#""m""#,
+            r#""1.5h""#,
+            r#""99999999999999999999s""#,
+            r#""1ms""#,
+            "true",
+            "[]",
+            r#""""#,
+            "99999999999999999999",
+        ] {
+            let body = format!(r#"{{"user":"u","for":{time}}}"#);
+            for line in ["POST /api/v1/users/a/disconnect", "POST /api/v1/rooms/r/ban"] {
+                let (status, error) = ask(line, &body).expect_err(time);
+                assert!(status == 400 && error.starts_with("`for` is "), "{time}: {status} {error}");
+            }
         }
         let long = format!(r#"{{"reason":"{}"}}"#, "x".repeat(124));
         assert_eq!(ask("POST /api/v1/users/a/disconnect", &long).unwrap_err().0, 400);

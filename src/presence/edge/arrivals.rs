@@ -94,6 +94,7 @@ impl Edge {
         match &answer {
             Answer::Joined(room, _) if changes => self.hears(client, room, true, out),
             Answer::Left(room, _) => self.hears(client, room, false, out),
+            Answer::Barred(room, Some(turn)) => self.barred(client, room, *turn, out),
             _ => {}
         }
         tell_desk(asker.ticket, answer, out);
@@ -184,18 +185,20 @@ impl Edge {
         let Some((group, _)) = self.watches.find(user) else { return };
         let Some(place) = self.seats[slot as usize].watches.get(group) else { return };
         let member = self.watches.member_mut(place);
-        member.counted[usize::from(suspect)] = false;
+        member.count(suspect, false);
         member.suspect = !suspect;
-        if member.counted == [false; 2] {
+        if member.counted() == [false; 2] {
             self.leave_watch(slot, place);
         }
     }
 }
 
 /// A desk that had a client do something is told what came of it.
-fn tell_desk<F>(ticket: Ticket, answer: Answer, out: &mut Outgoing<F>) {
-    if let Ticket::Brought { desk, job, .. } = ticket {
-        let asker = desk::asker(desk, job);
-        out.post(desk, Envelope::Answered { asker, answer });
+pub(super) fn tell_desk<F>(ticket: Ticket, answer: Answer, out: &mut Outgoing<F>) {
+    if let Ticket::Brought { desk: worker, job, .. } = ticket
+        && job != desk::NOBODY
+    {
+        let asker = desk::asker(worker, job);
+        out.post(worker, Envelope::Answered { asker, answer });
     }
 }

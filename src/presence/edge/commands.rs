@@ -186,15 +186,18 @@ impl Edge {
         let user = self.identity(slot)?;
         let seat = &mut self.seats[slot as usize];
         let known = self.rooms.find(room).map(|(group, name)| (group, name.clone()));
-        let again = known.as_ref().is_some_and(|(group, _)| seat.rooms.get(*group).is_some());
+        let place = known.as_ref().and_then(|(group, _)| seat.rooms.get(*group));
         let room = known.map_or_else(|| Name::from(room), |(_, name)| name);
+        let again = place.is_some();
+        let turn = place.map_or(self.next_turn.wrapping_add(1), |place| self.rooms.member(place).turn());
         if !again {
             if seat.rooms.len() >= ROOMS_PER_CONNECTION_MAX {
                 return Err(Refusal::new(0, 429, format!("more than {ROOMS_PER_CONNECTION_MAX} rooms")));
             }
-            self.rooms.add(&room, Member::new(slot), &mut seat.rooms);
+            self.next_turn = turn;
+            self.rooms.add(&room, Member::joining(slot, turn), &mut seat.rooms);
         }
-        out.post(self.homes.of(&room), Envelope::Join { room, user, again, asker });
+        out.post(self.homes.of(&room), Envelope::Join { room, user, again, turn, asker });
         Ok(())
     }
 
@@ -207,13 +210,14 @@ impl Edge {
     ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
         let (place, room) = self.place_in_room(slot, room)?;
-        let heard = self.rooms.member(place).active;
+        let (heard, turn) = (self.rooms.member(place).active, self.rooms.member(place).turn());
         self.leave_room(slot, place);
         if heard {
             self.moved(slot, &room, false, out);
         }
         let (home, worker) = (self.homes.of(&room), self.worker);
-        out.post(home, Envelope::Leave { room, user, worker, leaving: Leaving::Now, asker: Some(asker) });
+        let (leaving, asker) = (Leaving::Now, Some(asker));
+        out.post(home, Envelope::Leave { room, user, worker, turn, leaving, asker });
         Ok(())
     }
 
@@ -292,10 +296,10 @@ impl Edge {
             let seat = &mut self.seats[slot as usize];
             let place = self.watches.find(&user).and_then(|(group, _)| seat.watches.get(group));
             let place =
-                place.unwrap_or_else(|| self.watches.add(&user, Member::new(slot), &mut seat.watches));
+                place.unwrap_or_else(|| self.watches.add(&user, Member::watching(slot), &mut seat.watches));
             let member = self.watches.member_mut(place);
             member.suspect = suspect;
-            if std::mem::replace(&mut member.counted[usize::from(suspect)], true) {
+            if member.count(suspect, true) {
                 out.post(home, Envelope::Look { user, asker });
             } else {
                 out.post(home, Envelope::Watch { user, asker, suspect });
@@ -318,7 +322,7 @@ impl Edge {
             return;
         };
         let Some(place) = self.seats[slot as usize].watches.get(group) else { return };
-        let counted = self.watches.member_mut(place).counted;
+        let counted = self.watches.member(place).counted();
         self.leave_watch(slot, place);
         self.tell_home_unwatched(&user, counted, out);
     }

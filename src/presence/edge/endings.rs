@@ -79,7 +79,7 @@ impl Edge {
         seat.pending = None;
         for place in watches.as_slice().iter().copied() {
             let watched = self.watches.name(place.group).clone();
-            let counted = self.watches.member_mut(place).counted;
+            let counted = self.watches.member(place).counted();
             self.drop_watch(place);
             self.tell_home_unwatched(&watched, counted, out);
         }
@@ -89,11 +89,11 @@ impl Edge {
         let leaving = if reason.is_final() { Leaving::Now } else { Leaving::Perhaps };
         let mut left = Vec::with_capacity(rooms.len());
         for place in rooms.as_slice().iter().copied() {
-            let room = self.rooms.name(place.group).clone();
+            let (room, turn) = (self.rooms.name(place.group).clone(), self.rooms.member(place).turn());
             self.drop_room(place);
             left.push(room.clone());
             let (home, user, worker) = (self.homes.of(&room), user.clone(), self.worker);
-            out.post(home, Envelope::Leave { room, user, worker, leaving, asker: None });
+            out.post(home, Envelope::Leave { room, user, worker, turn, leaving, asker: None });
         }
         if leaving == Leaving::Perhaps && grace > 0 {
             self.departed.add(now.tick, grace, &user, left);

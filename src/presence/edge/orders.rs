@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::limits::{BROADCAST_BYTES_PER_TURN, BROADCAST_PER_TURN_MAX, BROADCASTS_MAX};
 use crate::presence::edge::Edge;
+use crate::presence::edge::arrivals::tell_desk;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Ticket};
 use crate::presence::name::Name;
 use crate::presence::node::{Effect, Outgoing};
@@ -101,8 +102,7 @@ impl Edge {
             Some(_) => self.leave(client.slot, room, asked, out).map_err(|_| 404),
         };
         if let Err(code) = done {
-            let answer = Answer::NotBrought(code);
-            out.post(asker.at.worker, Envelope::Answered { asker, answer });
+            tell_desk(ticket, Answer::NotBrought(code), out);
         }
     }
 

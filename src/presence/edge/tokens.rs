@@ -27,7 +27,7 @@ impl Edge {
         out: &mut Outgoing<F>,
     ) {
         self.keep_pass(now, slot, Pass::Held(Arc::clone(grants)), out);
-        self.identify(slot, user, claim_of(grants), out);
+        self.identify(now, slot, user, claim_of(grants), out);
     }
 
     /// A client has until then to show a token.
@@ -124,9 +124,10 @@ impl Edge {
         let Some(seat) = self.seats.get(slot as usize).filter(|seat| seat.sent_away.is_none()) else {
             return;
         };
-        let link = seat.link;
+        let (link, known) = (seat.link, seat.user.clone());
         let json = event::authenticated(seq, &user, grants.expires_millis);
-        match &seat.user {
+        match &known {
+            None if self.turns_away(now, slot, &user, out) => return,
             None => self.show_token(now, slot, user, &grants, out),
             Some(known) if *known == user => {
                 let before = self.passes.get(slot).cloned();

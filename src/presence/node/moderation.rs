@@ -1,16 +1,40 @@
-//! Letters of who keeps order, at the part of the node that they are for.
+//! Letters of who keeps order, at the part of the node that they are for; and bans that end.
 
-use crate::presence::envelope::Frame;
+use crate::presence::bans::BanCount;
+use crate::presence::envelope::{Asker, Frame};
 use crate::presence::moderation::Moderation;
 use crate::presence::node::Node;
-use crate::time::Now;
+use crate::time::{Now, Tick};
 
 impl<F: Frame> Node<F> {
-    pub(super) fn moderate(&mut self, now: Now, what: Moderation) {
-        let (edge, rooms, out) = (&mut self.edge, &mut self.rooms, &mut self.out);
+    /// Counts the bans here together with those of the server's other workers. For right after [`Node::new`].
+    pub fn share_bans(&mut self, count: &BanCount) {
+        self.users.share_bans(count);
+        self.rooms.share_bans(count);
+    }
+
+    pub(super) fn moderate(&mut self, now: Now, what: Moderation, asker: Option<Asker>) {
+        let (edge, users, rooms) = (&mut self.edge, &mut self.users, &mut self.rooms);
+        let out = &mut self.out;
         match what {
             Moderation::EndGraces { user, room } => edge.end_graces(now, &user, room.as_ref(), out),
             Moderation::EndGrace { room, user } => rooms.end_grace(now, &room, &user, out),
+            Moderation::Ban { room, user, seconds } => rooms.ban(now, (&room, &user), seconds, asker, out),
+            Moderation::Lift { user, room: None } => users.lift(now, &user, asker, out),
+            Moderation::Lift { user, room: Some(room) } => rooms.lift(now, (&room, &user), asker, out),
+            Moderation::Invite { room, user } => rooms.invite(now, room, user, asker, out),
+            Moderation::Banned { user, ban } => edge.set_banned(user, ban),
+            Moderation::Expel { room, user } => edge.expel(&room, &user, out),
         }
+    }
+
+    /// Forgets bans that have ended.
+    pub(super) fn end_bans(&mut self, now: Now) {
+        self.users.end_bans(now, &mut self.out);
+        self.rooms.end_bans(now);
+    }
+
+    pub(super) fn bans_due(&self) -> Option<Tick> {
+        [self.users.bans_due(), self.rooms.bans_due()].into_iter().flatten().reduce(Tick::min)
     }
 }

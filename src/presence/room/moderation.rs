@@ -1,10 +1,17 @@
-//! What who keeps order has a room do.
+//! What who keeps order has a room do: keep users out.
+//!
+//! An edge has given a client its place before the room's home says whether it may come in, and ends every place by a letter:
+//! one of a client that was refused must not take another client of the same user out.
 
-use crate::presence::envelope::Frame;
+use std::sync::Arc;
+
+use crate::presence::bans::BanCount;
+use crate::presence::envelope::{Answer, Asker, Envelope, Frame};
+use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
 use crate::presence::node::Outgoing;
 use crate::presence::room::Rooms;
-use crate::time::Now;
+use crate::time::{Now, Tick};
 
 impl Rooms {
     /// Nobody is to be waited for any more of a user's connections that went.
@@ -14,5 +21,124 @@ impl Rooms {
         if member.lingering.take().is_some() && member.is_gone() {
             self.gone(now, slot, user, out);
         }
+    }
+
+    /// A user is to stay out of a room for so many seconds. The edges of those that are in take them out.
+    pub(crate) fn ban<F: Frame>(
+        &mut self,
+        now: Now,
+        (room, user): (&Name, &Name),
+        seconds: u32,
+        asker: Option<Asker>,
+        out: &mut Outgoing<F>,
+    ) {
+        let nothing: Arc<str> = Arc::from("");
+        let is_set = self.bans.set(now, (user, Some(room)), seconds, &nothing);
+        if is_set {
+            self.end_grace(now, room, user, out);
+            if let Some(home) = self.get(room).filter(|home| home.members.contains_key(user)) {
+                for (worker, _) in &home.workers {
+                    let what = Moderation::Expel { room: room.clone(), user: user.clone() };
+                    out.post(*worker, Envelope::Moderate { what, asker: None });
+                }
+            }
+        }
+        let until = is_set.then(|| now.unix_millis + u64::from(seconds) * 1_000);
+        answer(asker, Answer::Banned(until), out);
+    }
+
+    /// A ban is over.
+    pub(crate) fn lift<F>(
+        &mut self,
+        now: Now,
+        (room, user): (&str, &str),
+        asker: Option<Asker>,
+        out: &mut Outgoing<F>,
+    ) {
+        let lifted = self.bans.lift(now, user, Some(room));
+        answer(asker, Answer::Lifted(lifted), out);
+    }
+
+    /// A desk asks a user in.
+    pub(crate) fn invite<F>(
+        &self,
+        now: Now,
+        room: Name,
+        user: Name,
+        asker: Option<Asker>,
+        out: &mut Outgoing<F>,
+    ) {
+        let Some(asker) = asker else { return };
+        if self.is_banned(now, &room, &user) {
+            return answer(Some(asker), Answer::Barred(room, None), out);
+        }
+        let home = self.homes.of(&user);
+        out.post(home, Envelope::Bring { user, room, joins: true, asker });
+    }
+
+    pub(super) fn is_banned(&self, now: Now, room: &str, user: &str) -> bool {
+        self.bans.get(now, user, Some(room)).is_some()
+    }
+
+    /// Refuses a client that wants to come in by that `turn`, or has done so and asks again, where the room bans its user. Says
+    /// whether it did.
+    pub(super) fn bars<F>(
+        &mut self,
+        now: Now,
+        (room, user): (&Name, &Name),
+        (turn, again): (u16, bool),
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) -> bool {
+        if self.bans.is_empty() && self.barred.is_empty() {
+            return false;
+        }
+        let is_banned = self.is_banned(now, room, user);
+        let place = (room.clone(), user.clone(), asker.at.worker, turn);
+        let is_barred = is_banned || (again && self.barred.contains(&place));
+        if !is_barred {
+            return false;
+        }
+        if !again {
+            self.barred.insert(place);
+        }
+        let turn = (!again).then_some(turn);
+        answer(Some(asker), Answer::Barred(room.clone(), turn), out);
+        true
+    }
+
+    /// Whether a client that leaves is one that was refused: it has never come in.
+    pub(super) fn was_barred(&mut self, room: &Name, user: &Name, worker: u16, turn: u16) -> bool {
+        if self.barred.is_empty() {
+            return false;
+        }
+        let was = self.barred.remove(&(room.clone(), user.clone(), worker, turn));
+        self.barred.shrink_to(64);
+        was
+    }
+
+    pub(crate) fn share_bans(&mut self, count: &BanCount) {
+        self.bans.share(count.clone());
+    }
+
+    /// Forgets bans that have ended.
+    pub(crate) fn end_bans(&mut self, now: Now) {
+        self.bans.look(now);
+    }
+
+    pub(crate) fn bans_due(&self) -> Option<Tick> {
+        self.bans.due()
+    }
+
+    /// Clients that were refused, and whose edges have not ended their places yet.
+    #[must_use]
+    pub fn barred(&self) -> usize {
+        self.barred.len()
+    }
+}
+
+pub(crate) fn answer<F>(asker: Option<Asker>, answer: Answer, out: &mut Outgoing<F>) {
+    if let Some(asker) = asker {
+        out.post(asker.at.worker, Envelope::Answered { asker, answer });
     }
 }

@@ -218,6 +218,7 @@ impl Users {
             return;
         }
         self.forgotten = self.forgotten.max(known.version);
+        self.given.forget(&known.name);
         self.name_bytes -= bytes_of(&known.name);
         let (users, attic) = (&self.users, &self.attic);
         let name_of = |slot: u32| super::name_of(users, attic, slot);
@@ -260,6 +261,7 @@ impl Users {
         self.table.remove(name_of(here), here, name_of);
         self.roll.remove(here, name_of);
         if let Some(absent) = self.attic.remove(here) {
+            self.given.forget(absent.name.as_str());
             self.forgotten = self.forgotten.max(absent.version);
         }
     }

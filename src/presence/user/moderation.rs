@@ -1,7 +1,8 @@
-//! What who runs the server has done with a user: sent away.
+//! What who runs the server has done with a user: sent away, and told to stay away.
 
 use std::sync::Arc;
 
+use crate::presence::bans::{self, BanCount};
 use crate::presence::device::Device;
 use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
 use crate::presence::moderation::Moderation;
@@ -10,7 +11,7 @@ use crate::presence::node::Outgoing;
 use crate::presence::user::Users;
 use crate::presence::user::sight::News;
 use crate::presence::view::Reason;
-use crate::time::Now;
+use crate::time::{Now, Tick};
 
 impl Users {
     /// All connections of a user are sent away, for good, and those within their grace are not waited for, in no room either.
@@ -18,11 +19,21 @@ impl Users {
         &mut self,
         now: Now,
         user: &Name,
-        words: &Arc<str>,
+        (words, seconds): (&Arc<str>, Option<u32>),
         asker: Asker,
         out: &mut Outgoing<F>,
     ) {
-        let mut kicked = None;
+        let (mut kicked, mut until) = (None, None);
+        if let Some(seconds) = seconds {
+            if !self.bans.set(now, (user, None), seconds, words) {
+                self.tell_edges(user, None, out);
+                let answer = Answer::Banned(None);
+                return out.post(asker.at.worker, Envelope::Answered { asker, answer });
+            }
+            let ban = Some((bans::end(now, seconds), words.clone()));
+            self.tell_edges(user, ban.as_ref(), out);
+            (kicked, until) = (Some(0), Some(now.unix_millis + u64::from(seconds) * 1_000));
+        }
         if let Some(slot) = self.find(user).filter(|slot| !self.users[*slot as usize].devices.is_empty()) {
             let known = &mut self.users[slot as usize];
             let devices = std::mem::take(&mut known.devices);
@@ -35,12 +46,52 @@ impl Users {
             self.refresh(now, slot, Some(Reason::Kicked), News::default(), out);
         }
         self.end_graces(user, None, out);
-        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Kicked(kicked) });
+        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Kicked(kicked, until) });
+    }
+
+    /// Sends a connection of a user away who is banned. Says whether it did.
+    pub(super) fn turns_away<F>(&self, now: Now, user: &str, at: Address, out: &mut Outgoing<F>) -> bool {
+        let Some(words) = self.bans.get(now, user, None).cloned() else { return false };
+        let Address { worker, client } = at;
+        out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words: Some(words) });
+        true
+    }
+
+    /// A ban is over.
+    pub(crate) fn lift<F>(&mut self, now: Now, user: &Name, asker: Option<Asker>, out: &mut Outgoing<F>) {
+        let lifted = self.bans.lift(now, user, None);
+        self.tell_edges(user, None, out);
+        if let Some(asker) = asker {
+            out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Lifted(lifted) });
+        }
+    }
+
+    pub(crate) fn share_bans(&mut self, count: &BanCount) {
+        self.bans.share(count.clone());
+    }
+
+    /// Forgets bans that have ended.
+    pub(crate) fn end_bans<F>(&mut self, now: Now, out: &mut Outgoing<F>) {
+        for (user, _) in self.bans.look(now) {
+            self.tell_edges(&user, None, out);
+        }
+    }
+
+    /// The edges refuse who is banned before the home could.
+    fn tell_edges<F>(&self, user: &Name, ban: Option<&(u64, Arc<str>)>, out: &mut Outgoing<F>) {
+        for worker in 0..self.workers {
+            let what = Moderation::Banned { user: user.clone(), ban: ban.cloned() };
+            out.post(worker, Envelope::Moderate { what, asker: None });
+        }
+    }
+
+    pub(crate) fn bans_due(&self) -> Option<Tick> {
+        self.bans.due()
     }
 
     /// Ends the graces of a user's connections in a room, or in all rooms. The edges where they were know which rooms these
     /// are.
-    fn end_graces<F>(&self, user: &Name, room: Option<&Name>, out: &mut Outgoing<F>) {
+    pub(super) fn end_graces<F>(&self, user: &Name, room: Option<&Name>, out: &mut Outgoing<F>) {
         for worker in 0..self.workers {
             let what = Moderation::EndGraces { user: user.clone(), room: room.cloned() };
             out.post(worker, Envelope::Moderate { what, asker: None });

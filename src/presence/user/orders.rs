@@ -54,15 +54,35 @@ impl Users {
         }
     }
 
-    /// All connections of a user are to come into a room, or to go out of it: their edges see to that.
-    pub(crate) fn bring<F>(&self, user: &str, room: &Name, joins: bool, asker: Asker, out: &mut Outgoing<F>) {
-        let mut bidden = 0;
+    /// All connections of a user are to come into a room, those that come later too, or to go out of it: their edges see to
+    /// that.
+    pub(crate) fn bring<F>(
+        &mut self,
+        (user, room): (&Name, &Name),
+        joins: bool,
+        asker: Asker,
+        out: &mut Outgoing<F>,
+    ) {
+        let (mut bidden, mut keeps) = (0, false);
+        if !joins {
+            keeps = self.given.take(user, room);
+            self.end_graces(user, Some(room), out);
+        }
+        let slot = self.find(user).filter(|slot| !self.users[*slot as usize].devices.is_empty());
+        if let Some(slot) = slot {
+            // Of one between two connections a leave has ended the grace.
+            keeps |= joins || self.users[slot as usize].devices.live().next().is_none();
+            if let Err(code) = if joins { self.given.give(user, room) } else { Ok(()) } {
+                let answer = Answer::NotGiven(code);
+                return out.post(asker.at.worker, Envelope::Answered { asker, answer });
+            }
+        }
         for device in self.find(user).iter().flat_map(|slot| self.users[*slot as usize].devices.live()) {
             let Address { worker, client } = device.address();
             out.post(worker, Envelope::Bid { client, room: room.clone(), joins, asker });
             bidden += 1;
         }
-        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Bringing(bidden) });
+        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Bringing(bidden, keeps) });
     }
 
     /// Users by name, behind one, as a watcher that asks for suspicions sees them: those in that state, or all that are

@@ -25,6 +25,11 @@ impl Presence {
             Some(entry) => entry,
             None => Entry::Open(user_of_query(head.query()).map_err(|reason| bad(&reason))?),
         };
+        if let Entry::Token(user, _) | Entry::Open(Some(user)) = &entry
+            && let Some(words) = self.node.edge().banned(cx.now(), user)
+        {
+            return Err(Response::text(403, words));
+        }
         self.opening = Some((entry, state_of_query(head.query()).map_err(bad)?));
         let version_1 = if subprotocol == Some(SUBPROTOCOL) { Tag::VERSION_1 } else { 0 };
         Ok(Tag::PRESENCE | version_1)

@@ -3,7 +3,9 @@
 
 use rollcall::presence::admin::Listing;
 use rollcall::presence::envelope::{Answer, Asker, Claim, Leaving, MembershipChange, Page, Place, Ticket};
-use rollcall::presence::{Address, Client, Envelope, Frame as _, Name, Pattern, Reason, State, View};
+use rollcall::presence::{
+    Address, Client, Envelope, Frame as _, Moderation, Name, Pattern, Reason, State, View,
+};
 
 use super::cursor::Cursor;
 use super::letters::{Text, World};
@@ -99,7 +101,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
     let (name, other) = (name(cursor), name(cursor));
     let (at, asker) = (address(cursor), asker(cursor));
     let frame = Text::encode("{}");
-    match cursor.below(30) {
+    match cursor.below(31) {
         0 => Envelope::Up {
             user: name,
             at,
@@ -137,11 +139,18 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
             within: cursor.flag().then(|| ["r".into()].into()),
             asker,
         },
-        8 => Envelope::Join { room: name, user: other, again: cursor.flag(), asker },
+        8 => Envelope::Join {
+            room: name,
+            user: other,
+            again: cursor.flag(),
+            turn: cursor.of(&[0, 1, 2, u16::MAX]),
+            asker,
+        },
         9 => Envelope::Leave {
             room: name,
             user: other,
             worker: at.worker,
+            turn: cursor.of(&[0, 1, 2, u16::MAX]),
             leaving: cursor.of(&[Leaving::Now, Leaving::Perhaps]),
             asker: cursor.flag().then_some(asker),
         },
@@ -192,7 +201,12 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
             after: cursor.flag().then_some(other),
             asker,
         },
-        21 => Envelope::Kick { user: name, reason: "out".into(), asker },
+        21 => Envelope::Kick {
+            user: name,
+            reason: "out".into(),
+            seconds: cursor.flag().then(|| cursor.of(&[0, 1, u32::MAX])),
+            asker,
+        },
         22 => Envelope::Bring { user: name, room: other, joins: cursor.flag(), asker },
         23 => Envelope::Bid { client: at.client, room: name, joins: cursor.flag(), asker },
         24 => Envelope::Broadcast { frame, bytes: cursor.of(&[0, 2, usize::MAX]), asker },
@@ -200,12 +214,30 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
         26 => Envelope::RoomsListed { asker, part: listing(cursor, name, |cursor| cursor.below(9)) },
         27 => Envelope::Renewed { user: name, at, claim: claim(cursor) },
         28 => Envelope::Silent { user: name, at, silent: cursor.flag() },
+        29 => Envelope::Moderate {
+            what: moderation(cursor, name, other),
+            asker: cursor.flag().then_some(asker),
+        },
         _ => Envelope::Deliver {
             room: name,
             frame,
             except: cursor.flag().then_some(at.client),
             change: cursor.flag().then(|| change(cursor).into()),
         },
+    }
+}
+
+fn moderation(cursor: &mut Cursor<'_>, room: Name, user: Name) -> Moderation {
+    match cursor.below(8) {
+        7 => {
+            Moderation::Banned { user, ban: cursor.flag().then(|| (cursor.of(&[0, u64::MAX]), "out".into())) }
+        }
+        0 => Moderation::EndGraces { user, room: cursor.flag().then_some(room) },
+        1 => Moderation::EndGrace { room, user },
+        2 => Moderation::Ban { room, user, seconds: cursor.of(&[0, 1, u32::MAX]) },
+        3 | 4 => Moderation::Lift { user, room: cursor.flag().then_some(room) },
+        5 => Moderation::Invite { room, user },
+        _ => Moderation::Expel { room, user },
     }
 }
 
@@ -249,7 +281,8 @@ fn change(cursor: &mut Cursor<'_>) -> MembershipChange {
 }
 
 fn answer(cursor: &mut Cursor<'_>, room: Name) -> Answer {
-    match cursor.below(5) {
+    match cursor.below(6) {
+        5 => Answer::Barred(room, cursor.flag().then(|| cursor.of(&[0, 1, 2]))),
         0 => Answer::Joined(room, place(cursor)),
         1 => Answer::Left(room, place(cursor)),
         2 => Answer::Said(place(cursor)),

@@ -14,6 +14,7 @@ impl Ears {
         if joins {
             if has_room {
                 self.visited.insert(room.to_owned());
+                self.left.remove(room);
             }
             return has_room && self.rooms.insert(room.to_owned());
         }
@@ -33,6 +34,8 @@ impl Ears {
         let number = |field: &str| json[field].as_u64().unwrap();
         let (epoch, offset, count) = (number("epoch"), number("offset"), number("count"));
         let membership = number("membership");
+        judge
+            .holds("given_is_joined", json["by"] == "server", || format!("{}: by nobody: {text}", self.name));
         if json["event"] == "leave" {
             self.hears.remove(room);
             return;

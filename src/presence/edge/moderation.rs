@@ -1,0 +1,82 @@
+//! What who keeps order has an edge do with its clients: put them out of rooms.
+
+use std::sync::Arc;
+
+use crate::presence::cost;
+use crate::presence::desk;
+use crate::presence::edge::Edge;
+use crate::presence::envelope::{Asker, Client, Envelope, Frame, Leaving, Ticket};
+use crate::presence::groups::Member;
+use crate::presence::name::Name;
+use crate::presence::node::Outgoing;
+use crate::presence::view::Reason;
+use crate::time::Now;
+
+impl Edge {
+    /// What a user is told that is banned from the server; `None`: it isn't.
+    #[must_use]
+    pub fn banned(&self, now: Now, user: &str) -> Option<&str> {
+        // Most servers ban nobody.
+        let ban = if self.banned.is_empty() { None } else { self.banned.get(user) };
+        ban.filter(|(until, _)| now.micros < *until).map(|(_, words)| &**words)
+    }
+
+    /// Users that are banned from the server.
+    #[must_use]
+    pub fn bans(&self) -> usize {
+        self.banned.len()
+    }
+
+    pub(crate) fn set_banned(&mut self, user: Name, ban: Option<(u64, Arc<str>)>) {
+        match ban {
+            Some(ban) => drop(self.banned.insert(user, ban)),
+            None => drop(self.banned.remove(&user)),
+        }
+        if self.banned.capacity() > 4 * self.banned.len() + 64 {
+            self.banned.shrink_to(2 * self.banned.len());
+        }
+    }
+
+    /// Sends a client away that is a user who is banned. Says whether it did.
+    pub(super) fn turns_away<F>(&mut self, now: Now, slot: u32, user: &str, out: &mut Outgoing<F>) -> bool {
+        let Some(words) = self.banned(now, user).map(str::to_owned) else { return false };
+        self.send_away(now, slot, Reason::Kicked, (4403, &words), out);
+        true
+    }
+
+    /// A room's home has refused the `join` with that number, since the room bans the user. The client has a place nevertheless,
+    /// unless it has left since, and every place that was announced to a home is ended by a letter.
+    pub(super) fn barred<F>(&mut self, client: Client, room: &str, turn: u16, out: &mut Outgoing<F>) {
+        let Some(seat) = self.seat(client) else { return };
+        let Some(user) = seat.user.clone() else { return };
+        let Ok((place, room)) = self.place_in_room(client.slot, room) else { return };
+        if self.rooms.member(place).turn() == turn {
+            self.leave_room(client.slot, place);
+            let (home, worker, leaving) = (self.homes.of(&room), self.worker, Leaving::Now);
+            out.post(home, Envelope::Leave { room, user, worker, turn, leaving, asker: None });
+        }
+    }
+
+    /// All of a user's clients go out of a room, and are told so. One whose `join` is yet to be answered is refused that.
+    pub(crate) fn expel<F: Frame>(&mut self, room: &Name, user: &str, out: &mut Outgoing<F>) {
+        let Some((group, _)) = self.rooms.find(room) else { return };
+        let members = self.rooms.members(group);
+        out.spend(members.len(), cost::WATCHER_NANOS);
+        let is_theirs =
+            |member: &&Member| member.active && self.user(member.slot).is_some_and(|name| **name == *user);
+        let slots: Vec<u32> = members.iter().filter(is_theirs).map(|member| member.slot).collect();
+        for slot in slots {
+            let ticket = Ticket::Brought { desk: self.worker, job: desk::NOBODY, news: true };
+            // A member with a name has a place, so that this can't be refused.
+            let _ = self.leave(slot, room, Asker { at: self.address(slot), ticket }, out);
+        }
+    }
+
+    /// Whether a client is in a room, and hears what is said there; `None`: it has no place in it.
+    #[must_use]
+    pub fn hears_in(&self, slot: u32, room: &str) -> Option<bool> {
+        let (group, _) = self.rooms.find(room)?;
+        let place = self.seats.get(slot as usize)?.rooms.get(group)?;
+        Some(self.rooms.member(place).active)
+    }
+}

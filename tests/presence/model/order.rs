@@ -1,0 +1,49 @@
+//! Who is banned, and which rooms users were given.
+
+use rollcall::presence::Name;
+use rollcall::time::Now;
+
+use super::Model;
+
+impl Model {
+    pub(super) fn ban(&mut self, now: Now, user: &Name, room: Option<&Name>, seconds: u32) {
+        let until = now.micros + u64::from(seconds) * 1_000_000;
+        self.bans.insert((user.clone(), room.cloned()), until);
+    }
+
+    pub(in crate::presence) fn is_banned(&self, now: Now, user: &Name, room: Option<&Name>) -> bool {
+        self.bans.get(&(user.clone(), room.cloned())).is_some_and(|until| now.micros < *until)
+    }
+
+    /// All bans of now.
+    pub(in crate::presence) fn banned(&self, now: Now) -> Vec<(Name, Option<Name>)> {
+        let is = |(_, until): &(_, &u64)| now.micros < **until;
+        self.bans.iter().filter(is).map(|(of, _)| of.clone()).collect()
+    }
+
+    /// All bans that there were.
+    pub(in crate::presence) fn ever_banned(&self) -> Vec<(Name, Option<Name>)> {
+        self.bans.keys().cloned().collect()
+    }
+
+    /// Whether a user was ever banned from a room.
+    pub(in crate::presence) fn was_banned(&self, user: &str, room: &Name) -> bool {
+        self.bans.contains_key(&(user.into(), Some(room.clone())))
+    }
+
+    /// A user's home has the user brought into a room, and later connections too, or out of it.
+    pub(in crate::presence) fn brings(&mut self, user: &str, room: &Name, joins: bool) {
+        let is_here = self.people.get(user).is_some_and(|person| !person.devices.is_empty());
+        let rooms = self.given.entry(user.to_owned()).or_default();
+        if !joins {
+            rooms.remove(room);
+        } else if is_here {
+            rooms.insert(room.clone());
+        }
+    }
+
+    /// The rooms that a user was given.
+    pub(in crate::presence) fn given(&self, user: &str) -> Vec<Name> {
+        self.given.get(user).into_iter().flatten().cloned().collect()
+    }
+}
