@@ -8,6 +8,16 @@ use super::alone;
 use super::chromium::{Browser, found};
 use super::server::Server;
 
+/// The tests by subject. Each is an expression, a function of what `world.js` makes of the module.
+const LOGIC: [(&str, &str, usize); 6] = [
+    ("link", include_str!("logic/link.js"), 15),
+    ("page", include_str!("logic/page.js"), 14),
+    ("wants", include_str!("logic/wants.js"), 7),
+    ("rooms", include_str!("logic/rooms.js"), 16),
+    ("lists", include_str!("logic/lists.js"), 11),
+    ("model", include_str!("logic/model.js"), 1),
+];
+
 #[test]
 fn the_client_keeps_its_word() {
     let Some(chromium) = found("the client keeps its word") else { return };
@@ -15,13 +25,35 @@ fn the_client_keeps_its_word() {
     let server = Server::start(&[]);
     let browser = Browser::start(&chromium, "client");
     let tab = browser.open(&elsewhere());
-    let logic = include_str!("logic.js");
-    let passed = tab.eval(&format!(
-        "const logic = (\n{logic}\n); import('{}').then(logic).catch((error) => error.message)",
-        server.url("/rollcall.js")
-    ));
-    let Some(passed) = passed.as_array() else { panic!("{passed}") };
-    assert_eq!(passed.len(), 22, "{passed:?}");
+    let (module, world) = (server.url("/rollcall.js"), include_str!("logic/world.js"));
+    for (subject, logic, count) in LOGIC {
+        let run = format!(
+            "import('{module}').then(async (module) => {{
+                const passed = [];
+                for (const [name, test] of Object.entries((\n{logic}\n)((\n{world}\n)(module)))) {{
+                    await test().catch((error) => {{ throw new Error(`${{name}}: ${{error.message}}`); }});
+                    passed.push(name);
+                }}
+                return passed;
+            }}).catch((error) => error.message)"
+        );
+        for (first, last) in if subject == "model" { seeds() } else { vec![(0, 0)] } {
+            let passed = tab.eval(&format!("globalThis.ROLLCALL_SEEDS = [{first}, {last}]; {run}"));
+            let Some(passed) = passed.as_array() else { panic!("{subject}: {passed}") };
+            assert_eq!(passed.len(), count, "{subject}: {passed:?}");
+        }
+    }
+}
+
+/// Which games of the model are played, in portions that each take a moment: those of `ROLLCALL_SEED`, or as many as
+/// `ROLLCALL_SEEDS` says.
+fn seeds() -> Vec<(u64, u64)> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    if let Some(seed) = number("ROLLCALL_SEED") {
+        return vec![(seed, seed)];
+    }
+    let all = number("ROLLCALL_SEEDS").unwrap_or(1000);
+    (1..=all).step_by(200).map(|first| (first, all.min(first + 199))).collect()
 }
 
 /// A page of another origin, which has no policy: every request is answered with it.

@@ -1,6 +1,7 @@
 /** Presence for a web page: types of rollcall.js. */
 
-export type State = "online" | "busy" | "away" | "suspect" | "offline" | (string & {});
+/** The set is open: servers may know more. `unknown`: the server that knows is out of reach, or has not been asked yet. */
+export type State = "online" | "busy" | "away" | "suspect" | "offline" | "unknown" | (string & {});
 export type LinkState = "connecting" | "open" | "waiting" | "stuck" | "closed";
 
 /** What is true of a user. Times are Unix milliseconds. */
@@ -12,7 +13,7 @@ export interface View {
   last_seen_ms?: number | null;
   since_ms?: number | null;
   info?: unknown;
-  /** Why the last connection went: closed, lost, timeout, kicked, expired, replaced, drain, … */
+  /** Why the last connection went: closed, lost, timeout, kicked, expired, replaced, drain, hidden, … */
   reason?: string;
 }
 
@@ -22,51 +23,46 @@ export interface Place {
   offset: number;
 }
 
-/** Where a room stands: its members, and how often these have changed in this epoch. */
-export interface Members {
+/** How many are in a room, and as of which of its changes: they are counted within an epoch. Older servers count none. */
+export interface Membership {
   count: number;
-  membership: number;
-}
-
-/**
- * What a big room is told in place of `join` and `leave`, once a second at most. `list` false: a list of its members is no
- * longer right, ask `who` again. Else `joined` and `left`: users who came or went behind the position `since`; or `members`:
- * the room is small again, and this is everybody.
- */
-export interface RoomEvent extends Members {
-  room: string;
-  since: number;
-  list: boolean;
-  joined?: string[];
-  left?: string[];
-  members?: string[];
+  membership?: number;
 }
 
 export interface Events {
-  /** The connection itself. `wait_ms` until the next try, while waiting. */
-  state: { state: LinkState; code?: number; reason?: string; wait_ms?: number; failures?: number };
-  /** After five failures in a row: ask the person, then call `retry()`. */
-  stuck: { code: number; reason: string; failures: number; retry(): void };
-  /** For good: closed here, kicked (4403), replaced (4409), or a token is wrong and cannot be renewed (4401). */
+  /** The connection itself. `wait_ms` until the next try, while there is one. */
+  state: { state: LinkState; code?: number; reason?: string; wait_ms?: number; failures?: number; user?: string | null; id?: string };
+  /** Five failures in a row: ask the person. Tries go on, 30 to 60 s apart, unless `giveUp` was set; `retry()` tries at once. */
+  stuck: { code: number; reason: string; failures: number; wait_ms?: number; retry(): void };
+  /** For good: closed here (4000), kicked (4403), replaced (4409), or a token is wrong and cannot be renewed (4401). */
   closed: { code: number; reason: string; final: true; byServer: boolean };
   welcome: { id: string; user: string | null; heartbeat: { interval_ms: number; timeout_ms: number }; time_ms: number };
+  /** Of everybody who is watched, also for a list. */
   presence: View;
-  /** `membership` counts up by one. `epoch` and `offset` where this client itself was brought in or out. */
-  join: Members & Partial<Place> & { room: string; user: string };
-  leave: Members & Partial<Place> & { room: string; user: string };
-  room: RoomEvent;
-  say: { room: string; from: string; data: unknown; epoch: number; offset: number; time_ms: number };
-  tell: { from: string; data: unknown; time_ms: number };
+  /** `by`: the server put the user there, or took it out. */
+  join: Membership & { room: string; user: string; by?: "server" } & Partial<Place>;
+  leave: Membership & { room: string; user: string; by?: "server" } & Partial<Place>;
+  /**
+   * Of big rooms, in place of `join` and `leave`, once a second at most. `list` false: a list of the members is no longer right, ask
+   * `who` again. Else `joined` and `left`, who came or went behind the position `since`; or `members`, where it is small again.
+   */
+  room: Membership & { room: string; since?: number; list?: boolean; joined?: string[]; left?: string[]; members?: string[] };
+  /** The server took this user out of a room: it is not gone back to. */
+  left: { room: string; by: "server" };
+  /** `from` is null where it came from outside, through the API. */
+  say: { room: string; from: string | null; data: unknown; time_ms: number } & Place;
+  tell: { from: string | null; data: unknown; time_ms: number };
   broadcast: { data: unknown; time_ms: number };
   goodbye: { code: number; reason: string; retry_ms?: number };
   /** In the room again after a reconnect. `missed` messages were said meanwhile; null: nobody knows. */
   rejoin: { room: string; count: number; before: Place; after: Place; missed: number | null };
   rtt: { rtt_ms: number; time_ms: number };
   renewed: { user: string | null; expires_ms?: number };
-  /** Something that nobody waited for went wrong, such as a rejoin. */
-  warning: { error: Error };
+  /** Something that nobody waited for went wrong: a room or users were refused, for now (429, 503, `timeout`: it is tried again) or for good (400, 403, 404, 413: they are not wanted any more). */
+  warning: { error: Error; room?: string; users?: string[] };
   command: { seq: number; cmd: string; params: unknown };
   answer: { seq: number; cmd: string; body: Answer };
+  heartbeat: { time_ms: number };
 }
 
 export interface Answer {
@@ -83,7 +79,7 @@ export interface Options {
    * UTF-8 without control characters and `*`, and without a space at either end; they are compared byte by byte.
    */
   user?: string;
-  /** A token, or what gets one: before each connection, and before it is over. */
+  /** A token, or what gets one: before each connection, and before it is over. More than 10 s count as a failure. None: a cookie, or nobody. */
   token?: string | ((why: "connect" | "renew") => string | undefined | Promise<string | undefined>);
   /** How the token travels. Default: as a subprotocol, which is in no log. */
   tokenIn?: "subprotocol" | "query";
@@ -97,37 +93,75 @@ export interface Options {
   heartbeatMs?: number;
   /** How long a command may take, in ms. Default 10000. */
   timeoutMs?: number;
-  /** For tests: stand-ins for WebSocket, timers, clocks, window, document. */
+  /** No more tries after so many failures in a row. Default: they go on. */
+  giveUp?: number;
+  /** For tests: stand-ins for WebSocket, timers, clocks, window, document, navigator. */
   env?: Record<string, unknown>;
 }
 
-/** `code` is the server's (400, 401, 403, 404, 413, 429, 503), or a word. */
+/** `code` is the server's (400, 401, 403, 404, 413, 429, 503), or a word. `left`: it was not wanted any more before it was done. */
 export declare class RollcallError extends Error {
-  code: number | "timeout" | "lost" | "busy" | "closed";
-  cmd: string;
+  constructor(code: RollcallError["code"], message: string, cmd?: string);
+  code: number | "timeout" | "lost" | "busy" | "left" | "closed";
+  cmd?: string;
+}
+
+/** A list as it was at one time; it never changes. */
+export interface Snapshot {
+  readonly users: readonly Readonly<View>[];
+  readonly count: number;
+  readonly complete: boolean;
+  readonly error: RollcallError | null;
+}
+
+/** A list that keeps itself, until it is closed. */
+export interface List extends Iterable<Readonly<View>> {
+  /** How many there are: members of the room, as the server counts them; of users those who are not offline. */
+  readonly count: number;
+  /** How many are named here. */
+  readonly size: number;
+  /** It is all of them, and right now. Not while the connection is away, nor where the room has more than `limit`, nor while more come and go in a big room than the server tells. */
+  readonly complete: boolean;
+  /** The server refused the room, or took this user out of it: the list is over. Of users: the last one who was refused. */
+  readonly error: RollcallError | null;
+  /** The same object until something changes. */
+  readonly snapshot: Snapshot;
+  get(user: string): Readonly<View> | undefined;
+  /** Once for all that came at once; returns what stops it. */
+  on(event: "change", listener: (snapshot: Snapshot) => void): () => void;
+  /** The same, for React's `useSyncExternalStore(list.subscribe, () => list.snapshot)`. */
+  readonly subscribe: (listener: (snapshot: Snapshot) => void) => () => void;
+  close(): void;
 }
 
 export declare class Rollcall {
+  constructor(options?: Options);
   readonly id: string | null;
   readonly user: string | null;
   readonly state: LinkState;
   readonly rtt: number | null;
   on<E extends keyof Events>(event: E, listener: (detail: Events[E], event: E) => void): () => void;
-  on(event: string, listener: (detail: unknown, event: string) => void): () => void;
-  off(event: string, listener: (...args: never[]) => void): void;
-  join(room: string): Promise<Answer & Place & Members>;
+  on(event: "*", listener: (detail: unknown, event: string) => void): () => void;
+  off<E extends keyof Events>(event: E, listener: (detail: Events[E], event: E) => void): void;
+  off(event: "*", listener: (detail: unknown, event: string) => void): void;
+  /** Resolves once it is in, however long that takes; rejects where it is refused, or left before. Counts: leave it as often. */
+  join(room: string): Promise<Answer & Place & Membership>;
   leave(room: string): Promise<Answer>;
-  /** A page is exact at its `membership`: events with a larger one change it. */
-  who(room: string, page?: { limit?: number; after?: string }): Promise<Answer & Place & Members & { users: View[]; next: string | null }>;
+  members(room: string, options?: { limit?: number }): List;
+  users(names: Iterable<string>): List;
+  who(room: string, page?: { limit?: number; after?: string }): Promise<Answer & Partial<Place> & Membership & { users: View[]; next?: string | null }>;
   say(room: string, data: unknown, options?: { echo?: boolean }): Promise<Answer & Place>;
   tell(user: string, data: unknown): Promise<Answer & { delivered: number }>;
+  /** As `join`: resolves once they are watched, and counts. */
   watch(users: Iterable<string>, options?: { suspect?: boolean }): Promise<View[]>;
   unwatch(users: Iterable<string>): Promise<void>;
   presence(users: Iterable<string>): Promise<View[]>;
-  status(state?: "online" | "away" | "busy" | null, info?: unknown): Promise<Answer>;
+  /** `null` leaves it to the page's visibility. `ttl`: after so many seconds `info` is over. */
+  status(state?: "online" | "away" | "busy" | null, info?: unknown, options?: { ttl?: number }): Promise<Answer>;
   ping(timeoutMs?: number): Promise<number>;
   request(cmd: string, params?: unknown, options?: { timeoutMs?: number }): Promise<Answer>;
   retry(): void;
+  /** Says goodbye: others see it at once. */
   close(reason?: string): void;
 }
 

@@ -4,32 +4,32 @@
 //   const me = connect({ user: "anna" });
 //   me.on("presence", ({ user, state }) => …);
 //   await me.watch(["ben"]);
+//
+// Two kinds of things are asked of the server. What is wanted (rooms, watches, a status) is a set that the page changes at
+// any time; each connection is brought to it, again and again where the server refuses for now. What is done once (say, tell,
+// who, …) waits in a queue, behind what is wanted of the room that it is about.
 
 /** Longest wait before the nth try, in ms; the wait is a random part of it, so that a crowd comes back spread out. */
 const WAITS_MS = [1000, 2000, 5000, 12000, 30000];
-/** Failures in a row after which a person is asked. */
-const FAILURES_MAX = 5;
+/** Failures in a row after which a person is asked; tries go on, so far apart at least. */
+const FAILURES_ASK = 5;
+const STUCK_MS = 30000;
 /** A connection that held for less than this counts as a failure. */
 const STEADY_MS = 10000;
 const OPEN_TIMEOUT_MS = 10000;
+const COMMAND_TIMEOUT_MS = 10000;
 /** How long an answer may take where there is reason to doubt: after a sleep, or when the network changed. */
 const PROBE_MS = 5000;
 /** A timer this late means that the page slept. */
 const SLEPT_MS = 2000;
 const QUEUE_MAX = 512;
+/** Commands about what is wanted that wait for their answers: a new connection may not send many at once. */
+const WISHES_ASKED_MAX = 32;
 const BUFFERED_BYTES_MAX = 65536;
 const USERS_PER_COMMAND = 256;
 const HIDDEN_MS = 1500;
-const TIMER_MS_MAX = 2 ** 31 - 1;
 
-const KICKED = 4403, UNAUTHORIZED = 4401, REPLACED = 4409, SILENT = 4408, GOING_AWAY = 1001;
-
-/** May be sent again where a connection was lost before the answer: twice does no harm. */
-const REPEATABLE = new Set(["join", "watch", "presence", "who", "status"]);
-/** Done by the loss itself. */
-const UNDOING = new Set(["leave", "unwatch"]);
-
-/** A command that was not done. `code` is the server's (400, 403, 429, …), or `timeout`, `lost`, `busy`, `closed`. */
+/** A command that was not done. `code` is the server's (400, 403, 429, …), or `timeout`, `lost`, `busy`, `left`, `closed`. */
 export class RollcallError extends Error {
   constructor(code, message, cmd) {
     super(message);
@@ -48,24 +48,25 @@ export class Rollcall {
   /** The server's name for this connection, and who the server says it belongs to. */
   id = null;
   user = null;
-  /** `connecting`, `open`, `waiting` for the next try, `stuck` until `retry()`, `closed` for good. */
+  /** `connecting`, `open`, `waiting` for the next try, `stuck`: it fails again and again; `closed` for good. */
   state = "connecting";
   /** The last round trip, in ms. */
   rtt = null;
 
-  #options; #env; #url;
-  #socket = null; #welcomed = false; #openedAt = 0;
-  #failures = 0; #goodbye = null; #attempt = 0;
-  #seq = 0; #queue = []; #asked = new Map();
-  #rooms = new Map(); #watched = new Map(); #status = { chosen: null, auto: "online", info: undefined, told: "online" };
-  #listeners = new Map(); #timers = new Map(); #heartbeat = { interval_ms: 25000, timeout_ms: 20000 };
-  #skew = 0; #unhook = [];
+  #options; #env; #url; #bus = new Bus();
+  #socket = null; #welcomed = false; #wasWelcomed = false; #openedAt = 0; #pending = false; #asleep = false;
+  #failures = 0; #tries = 0; #goodbye = null; #turnedAway = false; #attempt = 0;
+  #seq = 0; #queue = []; #asked = new Map(); #wishesAsked = 0; #calm = 0; #stirred = false;
+  #rooms = new Map(); #watched = new Map(); #lists = new Set();
+  #status = Object.assign(new Wish("status"), { chosen: null, auto: "online", told: "online", info: undefined, until: Infinity, infoTold: true });
+  #timers; #heartbeat = { interval_ms: 25000, timeout_ms: 20000 };
+  #tokens; #unhook;
 
-  constructor(options) {
+  constructor(options = {}) {
     this.#options = options;
     const g = globalThis;
     this.#env = {
-      WebSocket: g.WebSocket, document: g.document, window: g.window,
+      WebSocket: g.WebSocket, document: g.document, window: g.window, navigator: g.navigator,
       setTimeout: (f, ms) => g.setTimeout(f, ms), clearTimeout: (id) => g.clearTimeout(id),
       now: () => g.performance.now(), wall: () => Date.now(), random: () => Math.random(),
       ...options.env,
@@ -73,7 +74,9 @@ export class Rollcall {
     this.#url = new URL(options.url ?? new URL("/ws", import.meta.url), g.location?.href);
     this.#url.protocol = this.#url.protocol.replace("http", "ws");
     if (options.user) this.#url.searchParams.set("user", options.user);
-    if (options.info !== undefined) this.#status.info = options.info;
+    if (options.info !== undefined) Object.assign(this.#status, { info: options.info, infoTold: false });
+    this.#timers = new Timers(this.#env);
+    this.#tokens = new Tokens(options.token, this.#env, this.#timers);
     this.#hook();
     // After the caller had the time to listen.
     queueMicrotask(() => this.#connect());
@@ -83,50 +86,289 @@ export class Rollcall {
 
   /** Calls `listener(detail, name)` at each event of that name, `*` for all; returns what stops that. */
   on(name, listener) {
-    if (!this.#listeners.has(name)) this.#listeners.set(name, new Set());
-    this.#listeners.get(name).add(listener);
-    return () => this.off(name, listener);
+    return this.#bus.on(name, listener);
   }
 
   off(name, listener) {
-    this.#listeners.get(name)?.delete(listener);
+    this.#bus.off(name, listener);
   }
 
   #emit(name, detail) {
-    for (const key of [name, "*"]) {
-      for (const listener of [...(this.#listeners.get(key) ?? [])]) {
-        try {
-          listener(detail, name);
-        } catch (error) {
-          // A listener's fault is its own: the connection goes on.
-          (globalThis.reportError ?? console.error)(error);
-        }
-      }
-    }
+    this.#bus.emit(name, detail);
   }
 
   #become(state, detail = {}) {
-    if (this.state === state && state !== "waiting") return;
+    const again = this.state === state && state !== "waiting" && state !== "stuck";
+    if (again || this.state === "closed") return;
     this.state = state;
     this.#emit("state", { state, ...detail });
   }
 
-  // ------------------------------------------------------------------------------------------------ commands
+  // ------------------------------------------------------------------------------------------------ what is wanted
 
-  /** Is in the room from now on, also after a reconnect. */
+  /** Is in the room from now on, also after a reconnect, until `leave` was called as often. Resolves once it is in. */
   join(room) {
-    if (!this.#rooms.has(room)) this.#rooms.set(room, { place: null });
-    return this.request("join", { room });
+    return this.#enter(room, "holds");
   }
 
   leave(room) {
-    this.#rooms.delete(room);
-    // A connection that is gone is in no room.
-    return this.#welcomed ? this.request("leave", { room }) : Promise.resolve({ code: 200 });
+    const wish = this.#rooms.get(room);
+    if (wish?.holds) wish.holds -= 1;
+    if (!wish || wish.isHeld) return Promise.resolve({ code: 200 });
+    wish.given = false;
+    return this.#until(wish, wish.outs);
   }
 
+  /** Watches users from now on, also after a reconnect, until `unwatch` was called as often. Resolves to what is true of them. */
+  watch(users, { suspect = false } = {}) {
+    const names = [...new Set(users)];
+    const wishes = names.map((user) => this.#hold(user, suspect));
+    const missing = wishes.filter((wish) => !wish.isLive || wish.suspect !== wish.told);
+    const wait = new Wait(missing, () => wishes.map((wish) => wish.view ?? wish.before).filter(Boolean));
+    for (const wish of missing) wish.ins.add(wait);
+    if (this.state === "closed") wait.fail(this.#over("watch"));
+    return wait.promise;
+  }
+
+  unwatch(users) {
+    const gone = [...new Set(users)].map((user) => this.#release(user)).filter((wish) => wish && !wish.isHeld);
+    const wait = new Wait(gone, () => undefined);
+    for (const wish of gone) wish.outs.add(wait);
+    return wait.promise;
+  }
+
+  /** Says `online`, `away` or `busy`; `null` leaves it to the page's visibility. `info`: JSON, for all; `ttl`: its seconds. */
+  status(state, info, { ttl } = {}) {
+    const status = this.#status;
+    if (state !== undefined) status.chosen = state;
+    if (info !== undefined) {
+      Object.assign(status, { info, infoTold: false, until: ttl === undefined ? Infinity : this.#env.now() + ttl * 1000 });
+    }
+    // Nobody has no status.
+    if (this.#welcomed && this.user === null) return Promise.resolve({ code: 200, state: this.#shown() });
+    status.due = 0;
+    return this.#until(status, status.ins);
+  }
+
+  #shown() {
+    return this.#status.chosen ?? this.#status.auto;
+  }
+
+  #wish(all, name) {
+    if (!all.has(name)) all.set(name, new Wish(name));
+    return all.get(name);
+  }
+
+  #enter(room, by) {
+    const wish = this.#wish(this.#rooms, room);
+    wish[by] += 1;
+    return this.#until(wish, wish.ins);
+  }
+
+  #hold(user, suspect = false, by = "holds") {
+    const wish = this.#wish(this.#watched, user);
+    wish.suspect = suspect || (wish.isHeld && wish.suspect);
+    wish[by] += 1;
+    this.#stir();
+    return wish;
+  }
+
+  #release(user, by = "holds") {
+    const wish = this.#watched.get(user);
+    if (wish?.[by]) wish[by] -= 1;
+    this.#stir();
+    return wish;
+  }
+
+  #until(wish, waits) {
+    const wait = new Wait([wish], (body) => body);
+    waits.add(wait);
+    if (this.state === "closed" && waits === wish.ins) wish.fail(this.#over("request"));
+    this.#stir();
+    return wait.promise;
+  }
+
+  #over(cmd, reason) {
+    return new RollcallError("closed", `the connection is closed for good${reason ? `: ${reason}` : ""}`, cmd);
+  }
+
+  /** Brings the connection towards what is wanted, once the page has said all that it has to say now. */
+  #stir() {
+    if (this.#stirred) return;
+    this.#stirred = true;
+    queueMicrotask(() => {
+      this.#stirred = false;
+      this.#reconcile();
+      this.#pump();
+    });
+  }
+
+  #reconcile() {
+    for (const all of [this.#rooms, this.#watched]) {
+      for (const wish of all.values()) {
+        if (wish.isHeld || wish.given) wish.settle(wish.outs, { code: 200 });
+        if (wish.given && !wish.wanted) wish.settle(wish.ins, { code: 200 });
+        if (wish.wanted || wish.given) continue;
+        wish.fail(new RollcallError("left", "it was taken back before it was done"));
+        if (this.#welcomed && (wish.asking || wish.is !== false)) continue;
+        all.delete(wish.name);
+        wish.settle(wish.outs, { code: 200 });
+      }
+    }
+    if (!this.#welcomed) return;
+    const now = this.#env.now();
+    if (now < this.#calm) return this.#stirAt(this.#calm);
+    if (this.#socket.bufferedAmount > BUFFERED_BYTES_MAX) return this.#stirAt(now + 50);
+    let next = Infinity;
+    const ready = (wish) => {
+      if (wish.asking) return false;
+      if (wish.due > now) next = Math.min(next, wish.due);
+      return wish.due <= now;
+    };
+    for (const room of this.#rooms.values()) {
+      const joins = room.wanted && (room.is !== true || room.ins.size > 0);
+      if (!joins && (room.wanted || room.given) || !ready(room)) continue;
+      this.#ask(joins ? "join" : "leave", { room: room.name }, [room]);
+    }
+    const parts = new Map();
+    for (const user of this.#watched.values()) {
+      const cmd = !user.isHeld ? "unwatch" : user.is !== true || user.told !== user.suspect ? "watch" : null;
+      if (!cmd || !ready(user)) continue;
+      const size = user.part ?? USERS_PER_COMMAND, key = `${cmd} ${user.suspect} ${size}`;
+      const part = parts.get(key) ?? [];
+      part.push(user);
+      parts.set(key, part);
+      if (part.length < size) continue;
+      parts.delete(key);
+      this.#watchPart(cmd, part);
+    }
+    for (const [key, part] of parts) this.#watchPart(key.split(" ")[0], part);
+    if (this.user !== null && ready(this.#status)) this.#tellStatus();
+    if (next < Infinity) this.#stirAt(next);
+  }
+
+  #stirAt(time) {
+    this.#timers.after("stir", Math.max(0, time - this.#env.now()), () => this.#stir());
+  }
+
+  #watchPart(cmd, part) {
+    const { suspect } = part[0];
+    this.#ask(cmd, { users: part.map(({ name }) => name), suspect: cmd === "watch" ? suspect : undefined }, part);
+  }
+
+  #tellStatus() {
+    const status = this.#status, state = this.#shown();
+    const left = Math.ceil((status.until - this.#env.now()) / 1000);
+    if (left <= 0) status.infoTold = true;
+    if (state === status.told && status.infoTold) return status.settle(status.ins, { code: 200, state });
+    const params = { state };
+    if (!status.infoTold) params.info = status.info;
+    if (!status.infoTold && left < Infinity) params.info_ttl = left;
+    status.asks = { state, info: params.info };
+    this.#ask("status", params, [status]);
+  }
+
+  /** Asks for what is wanted of some wishes, and takes in the answer. */
+  #ask(cmd, params, wishes) {
+    if (!this.#welcomed || this.#wishesAsked >= WISHES_ASKED_MAX) return;
+    this.#wishesAsked += 1;
+    // Calls from now on wait for an answer of their own.
+    const waits = wishes.map((wish) => [wish, new Set(wish.ins)]);
+    for (const wish of wishes) wish.asking = cmd;
+    const asked = { cmd, params, sentAt: 0, seq: 0, wishes };
+    const done = (settle) => {
+      this.#wishesAsked -= 1;
+      for (const wish of wishes) wish.asking = false;
+      settle();
+      this.#stir();
+    };
+    asked.resolve = (body) => done(() => {
+      for (const view of cmd === "watch" ? body.users ?? [] : []) {
+        const wish = this.#watched.get(view.user);
+        if (wish) this.#look(wish, view, false);
+      }
+      for (const [wish, ins] of waits) {
+        Object.assign(wish, { tries: 0, due: 0, part: undefined });
+        this.#became(wish, cmd, params, body);
+        if (UNDOING.has(cmd)) {
+          wish.settle(wish.outs, body);
+        } else {
+          for (const wait of ins) if (wish.ins.delete(wait)) wait.done(wish, body);
+        }
+      }
+    });
+    asked.reject = (error) => done(() => this.#refused(cmd, wishes, error));
+    this.#expire(asked, this.#options.timeoutMs ?? COMMAND_TIMEOUT_MS);
+    this.#write(asked);
+  }
+
+  /** A wish came true, or is undone. */
+  #became(wish, cmd, params, body) {
+    if (cmd === "join") {
+      const fresh = wish.is !== true;
+      wish.is = true;
+      this.#reached(wish.name, body, true);
+      for (const list of this.#lists) if (list.room === wish.name) list.entered(body, fresh);
+    } else if (cmd === "watch") {
+      Object.assign(wish, { is: true, told: params.suspect, before: undefined });
+      for (const list of this.#lists) list.watched?.(wish.name);
+    } else if (cmd === "status") {
+      wish.told = params.state;
+      if (wish.asks.info === wish.info) wish.infoTold = true;
+    } else {
+      wish.is = false;
+      wish.view = undefined;
+    }
+  }
+
+  #refused(cmd, wishes, error) {
+    const final = FINAL.has(error.code), undoing = UNDOING.has(cmd);
+    if (final && undoing) {
+      // It was not there: that is as well.
+      for (const wish of wishes) {
+        wish.is = false;
+        wish.settle(wish.outs, { code: 200 });
+      }
+      return;
+    }
+    if (final && wishes.length > 1) {
+      // One of them is at fault: the others shall not suffer for it.
+      for (const wish of wishes) wish.part = Math.ceil(wishes.length / 2);
+      return;
+    }
+    const [first] = wishes;
+    const names = wishes.map(({ name }) => name);
+    const about = cmd === "status" ? {} : cmd === "join" || cmd === "leave" ? { room: first.name } : { users: names };
+    if (final) {
+      if (cmd === "status" && first.asks.info !== undefined) {
+        Object.assign(first, { infoTold: true, info: undefined });
+      } else if (cmd === "status") {
+        first.told = first.asks.state;
+      } else {
+        Object.assign(first, { holds: 0, kept: 0, is: false });
+        (cmd === "join" ? this.#rooms : this.#watched).delete(first.name);
+        for (const list of this.#lists) list.refused(about, error);
+      }
+      if (!first.fail(error)) this.#emit("warning", { error, ...about });
+      return;
+    }
+    if (first.tries === 0) this.#emit("warning", { error, ...about });
+    const now = this.#env.now(), unsure = undoing || error.code === 503 || error.code === "timeout";
+    for (const wish of wishes) {
+      // It may have been done, or not.
+      if (unsure && cmd === "status") wish.told = null;
+      else if (unsure && !wish.given) wish.is = null;
+      wish.due = now + (0.5 + this.#env.random() / 2) * WAITS_MS[Math.min(wish.tries, 3)];
+      wish.tries += 1;
+    }
+    // Too much at once: the next ones wait as well, though not for as long.
+    if (error.code === 429) this.#calm = now + 500 + this.#env.random() * 500;
+  }
+
+  // ------------------------------------------------------------------------------------------------ commands
+
   who(room, { limit, after } = {}) {
-    return this.request("who", { room, limit, after });
+    return this.request("who", { room, limit, after }).then((body) => ({ ...body, users: (body.users ?? []).map((view) => this.#newest(view)) }));
   }
 
   say(room, data, { echo } = {}) {
@@ -137,28 +379,12 @@ export class Rollcall {
     return this.request("tell", { user, data });
   }
 
-  /** Watches users from now on, also after a reconnect. Resolves to what is true of them now. */
-  async watch(users, { suspect = false } = {}) {
-    users = [...users];
-    for (const user of users) this.#watched.set(user, { ...this.#watched.get(user), suspect });
-    return this.#inParts("watch", users, { suspect });
-  }
-
-  async unwatch(users) {
-    users = [...users];
-    for (const user of users) this.#watched.delete(user);
-    if (this.#welcomed) await this.#inParts("unwatch", users);
-  }
-
-  presence(users) {
-    return this.#inParts("presence", [...users]);
-  }
-
-  /** Says `online` or `away`; `null` leaves it to the page's visibility again. `info` is JSON for all to see. */
-  status(state, info) {
-    if (state !== undefined) this.#status.chosen = state;
-    if (info !== undefined) this.#status.info = info;
-    return this.#tellStatus(info !== undefined);
+  async presence(users) {
+    const all = [...users], parts = [];
+    for (let i = 0; i < all.length; i += USERS_PER_COMMAND) {
+      parts.push(this.request("presence", { users: all.slice(i, i + USERS_PER_COMMAND) }));
+    }
+    return (await Promise.all(parts)).flatMap((body) => body.users ?? []).map((view) => this.#newest(view));
   }
 
   /** Measures a round trip, in ms. */
@@ -168,47 +394,68 @@ export class Rollcall {
   }
 
   /** Any command. Rejects with a RollcallError. */
-  request(cmd, params, { timeoutMs = this.#options.timeoutMs ?? 10000 } = {}) {
+  request(cmd, params, { timeoutMs = this.#options.timeoutMs ?? COMMAND_TIMEOUT_MS, repeat = true } = {}) {
     return new Promise((resolve, reject) => {
-      if (this.state === "closed") return reject(new RollcallError("closed", "the connection is closed for good", cmd));
+      if (this.state === "closed") return reject(this.#over(cmd));
       if (this.#queue.length >= QUEUE_MAX) return reject(new RollcallError("busy", "too many commands wait", cmd));
-      const asked = { cmd, params, resolve, reject, seq: 0, sentAt: 0 };
-      asked.timer = this.#env.setTimeout(() => {
-        this.#forget(asked);
-        const where = this.state === "open" ? `no answer within ${timeoutMs} ms` : "not connected in time";
-        reject(new RollcallError("timeout", where, cmd));
-      }, timeoutMs);
+      const asked = { cmd, params, resolve, reject, seq: 0, sentAt: 0, repeat };
+      const room = this.#rooms.get(params?.room);
+      if (room?.isHeld && cmd !== "join" && cmd !== "leave") {
+        asked.room = room;
+        room.waits += 1;
+      }
+      this.#expire(asked, timeoutMs);
       this.#queue.push(asked);
       this.#pump();
     });
   }
 
-  async #inParts(cmd, users, more) {
-    const parts = [];
-    for (let i = 0; i < users.length; i += USERS_PER_COMMAND) {
-      parts.push(this.request(cmd, { users: users.slice(i, i + USERS_PER_COMMAND), ...more }));
-    }
-    const views = (await Promise.all(parts)).flatMap((body) => body.users ?? []);
-    if (cmd === "watch") for (const view of views) this.#learn(view);
-    return views;
+  /** Ends the wait for an answer in time. While the page slept it could hear nothing: it waits again. */
+  #expire(asked, timeoutMs) {
+    const due = this.#env.now() + timeoutMs;
+    asked.timer = this.#env.setTimeout(() => {
+      if (this.#env.now() - due > SLEPT_MS) return this.#expire(asked, timeoutMs);
+      const sent = this.#asked.has(asked.seq);
+      this.#forget(asked);
+      const where = this.state === "open" ? `no answer within ${timeoutMs} ms` : "not connected in time";
+      asked.reject(new RollcallError("timeout", where, asked.cmd));
+      // Either the command takes its time, or the line is dead.
+      if (sent && asked.cmd !== "heartbeat") this.#probe(PROBE_MS);
+    }, timeoutMs);
   }
 
   #forget(asked) {
     this.#env.clearTimeout(asked.timer);
     this.#asked.delete(asked.seq);
+    this.#unhold(asked);
     const at = this.#queue.indexOf(asked);
     if (at >= 0) this.#queue.splice(at, 1);
   }
 
-  /** Sends what waits, as far as the socket takes it. */
+  #unhold(asked) {
+    if (!asked.room) return;
+    asked.room.waits -= 1;
+    asked.room = undefined;
+    this.#stir();
+  }
+
+  /** Sends what waits, as far as the socket takes it; in order, but for what waits for its room. */
   #pump() {
-    while (this.#queue.length && this.#welcomed) {
-      if (this.#socket.bufferedAmount > BUFFERED_BYTES_MAX) return this.#after("pump", 50, () => this.#pump());
-      this.#write(this.#queue.shift());
+    for (let at = 0; at < this.#queue.length && this.#welcomed;) {
+      const asked = this.#queue[at], { room } = asked;
+      if (room && room.is !== true && this.#rooms.get(room.name) === room) {
+        at += 1;
+        continue;
+      }
+      if (this.#socket.bufferedAmount > BUFFERED_BYTES_MAX) return this.#timers.after("pump", 50, () => this.#pump());
+      this.#queue.splice(at, 1);
+      this.#unhold(asked);
+      this.#write(asked);
     }
   }
 
   #write(asked) {
+    if (!this.#socket) return;
     asked.seq = ++this.#seq;
     asked.sentAt = this.#env.now();
     this.#asked.set(asked.seq, asked);
@@ -217,38 +464,96 @@ export class Rollcall {
     this.#emit("command", { seq, cmd, params: cmd === "auth" ? {} : params });
   }
 
+  // ------------------------------------------------------------------------------------------------ lists
+
+  /** The members of a room, kept right: joins it until the list is closed. */
+  members(room, { limit = LIST_MAX } = {}) {
+    for (const kept of this.#lists) if (kept.room === room && kept.limit === limit) return new List(kept);
+    const kept = new Members(room, limit, {
+      ...this.#link(),
+      who: (after) => this.request("who", { room, limit: Math.min(USERS_PER_COMMAND, limit), after }, { repeat: false }),
+      newest: (view) => this.#newest(view),
+      hides: () => this.#env.document?.visibilityState === "hidden",
+      now: () => this.#env.now(), random: () => this.#env.random(),
+      leave: () => {
+        const wish = this.#rooms.get(room);
+        if (wish?.kept) wish.kept -= 1;
+        this.#stir();
+      },
+    });
+    this.#keep(kept);
+    this.#enter(room, "kept").catch((error) => kept.refused({ room }, error));
+    return new List(kept);
+  }
+
+  /** Users and what is true of them, kept right: watches them until the list is closed. */
+  users(names) {
+    const kept = new Users([...new Set(names)], this.#link());
+    this.#keep(kept);
+    kept.begin();
+    return new List(kept);
+  }
+
+  /** What a list may do here. */
+  #link() {
+    const id = {};
+    return {
+      hold: (user) => {
+        const wish = this.#hold(user, false, "kept");
+        return wish.isLive ? wish.view : undefined;
+      },
+      mayHold: (user) => this.#watched.has(user) || this.#watched.size < LIST_WATCHES_MAX,
+      release: (user) => void this.#release(user, "kept"),
+      after: (ms, what) => this.#timers.after(id, ms, what),
+      cancel: () => this.#timers.cancel(id),
+      forget: (kept) => this.#lists.delete(kept),
+    };
+  }
+
+  #keep(kept) {
+    if (this.state !== "closed") this.#lists.add(kept);
+  }
+
   // ------------------------------------------------------------------------------------------------ connecting
 
   /** Tries again now: after `stuck`, or instead of waiting. */
   retry() {
-    if (this.state === "closed" || this.#socket) return;
+    if (this.state === "closed" || this.#socket || this.#pending) return;
     this.#failures = 0;
+    this.#tries = 0;
+    if (this.state === "stuck") this.#become("connecting");
     this.#connect();
   }
 
-  /** Leaves for good. */
+  /** Leaves for good: others see it at once, without the time that a reload may take. */
   close(reason = "done") {
-    this.#end({ code: 1000, reason, final: true, byServer: false });
+    this.#end({ code: GOODBYE, reason, final: true, byServer: false });
   }
 
   async #connect() {
-    this.#cancel("retry");
+    this.#timers.cancel("retry");
     // One at a time: who comes while one is there, or in the making, has nothing to do.
-    if (this.#socket || this.state === "closed") return;
+    if (this.#socket || this.#pending || this.state === "closed") return;
     const attempt = ++this.#attempt;
-    this.#become("connecting");
+    this.#pending = true;
+    this.#asleep = false;
+    if (this.state !== "stuck") this.#become("connecting");
     const url = new URL(this.#url);
     const protocols = ["rollcall.v1"];
     let token;
     try {
-      token = await this.#token("connect");
+      token = await this.#tokens.get("connect");
     } catch (error) {
-      if (attempt === this.#attempt) this.#failed({ code: UNAUTHORIZED, reason: `no token: ${error?.message ?? error}` });
-      return;
+      if (attempt !== this.#attempt) return;
+      this.#pending = false;
+      return this.#failed({ code: UNAUTHORIZED, reason: `no token: ${error?.message ?? error}` });
     }
-    if (attempt !== this.#attempt || this.state === "closed" || this.#socket) return;
+    if (attempt !== this.#attempt || this.state === "closed") return;
+    this.#pending = false;
     if (token && this.#options.tokenIn === "query") url.searchParams.set("token", token);
     else if (token) protocols.push(`bearer.${token}`);
+    // So that it does not come in as online, to be away a moment later.
+    if (this.#shown() === "away") url.searchParams.set("state", "away");
     let socket;
     try {
       socket = new this.#env.WebSocket(url.href, protocols);
@@ -257,30 +562,58 @@ export class Rollcall {
     }
     this.#socket = socket;
     this.#goodbye = null;
-    this.#after("open", OPEN_TIMEOUT_MS, () => this.#lost(socket, { code: 1006, reason: "no answer" }));
+    this.#turnedAway = false;
+    this.#timers.after("open", OPEN_TIMEOUT_MS, () => this.#lost(socket, { code: 1006, reason: "no answer" }));
     socket.onmessage = ({ data }) => socket === this.#socket && this.#hear(data, token);
     socket.onclose = ({ code, reason }) => this.#lost(socket, { code, reason });
     // A close follows each error and knows more. Where none does, this one does.
-    socket.onerror = () => socket === this.#socket
-      && this.#after("error", 1000, () => this.#lost(socket, { code: 1006, reason: "error" }));
+    socket.onerror = (event) => {
+      if (socket !== this.#socket) return;
+      // Outside of browsers one is told that a server is full.
+      this.#turnedAway = /\b(429|503)\b/.test(event?.message ?? "");
+      this.#timers.after("error", 1000, () => this.#lost(socket, { code: 1006, reason: "error" }));
+    };
   }
 
-  async #token(why) {
-    const { token } = this.#options;
-    return typeof token === "function" ? token(why) : token;
+  /** Lets go of the socket, and of what is true of it alone. False where it is not the one any more. */
+  #drop(socket, code, reason) {
+    if (!socket || socket !== this.#socket) return false;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    // One that is closed before it is open makes an error of that; in Node it would end the process.
+    socket.onerror = () => {};
+    try {
+      socket.close(code, reason);
+    } catch { /* it is closed */ }
+    this.#socket = null;
+    this.#wasWelcomed = this.#welcomed;
+    this.#welcomed = false;
+    for (const name of ["open", "error", "beat", "silence", "pump", "renew", "stir"]) this.#timers.cancel(name);
+    for (const asked of [...this.#asked.values()]) if (asked.wishes) this.#forget(asked);
+    this.#wishesAsked = this.#calm = 0;
+    for (const wish of [...this.#rooms.values(), ...this.#watched.values(), this.#status]) {
+      Object.assign(wish, { is: false, asking: false, due: 0, tries: 0, given: false });
+      if (wish.place) wish.before = wish.place;
+      if (wish.view) Object.assign(wish, { before: wish.view, view: undefined });
+    }
+    this.#status.told = "online";
+    this.#status.infoTold = this.#status.info === undefined;
+    for (const list of this.#lists) list.lost();
+    return true;
   }
 
   /** A socket is done with. Only the first call for it counts. */
   #lost(socket, { code, reason }) {
-    if (socket !== this.#socket) return;
-    socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
-    try {
-      socket.close();
-    } catch { /* it is closed */ }
     const steady = this.#welcomed && this.#env.now() - this.#openedAt >= STEADY_MS;
-    this.#socket = null;
-    this.#welcomed = false;
-    for (const name of ["open", "error", "beat", "silence", "pump", "renew"]) this.#cancel(name);
+    const was = this.#goodbye;
+    if (!this.#drop(socket)) return;
+    this.#requeue();
+    this.#stir();
+    if (steady) this.#failures = this.#tries = 0;
+    this.#failed({ code: was?.code ?? code, reason: was?.reason || reason, was, steady });
+  }
+
+  /** What was sent and has no answer is sent again, or has failed. */
+  #requeue() {
     for (const asked of [...this.#queue, ...this.#asked.values()]) {
       if (!UNDOING.has(asked.cmd)) continue;
       this.#forget(asked);
@@ -288,55 +621,72 @@ export class Rollcall {
     }
     for (const asked of [...this.#asked.values()].reverse()) {
       this.#asked.delete(asked.seq);
-      if (REPEATABLE.has(asked.cmd)) {
+      if (asked.repeat && REPEATABLE.has(asked.cmd)) {
+        const room = this.#rooms.get(asked.params?.room);
+        if (room?.isHeld && asked.cmd !== "join") {
+          asked.room = room;
+          room.waits += 1;
+        }
         this.#queue.unshift(asked);
       } else {
         this.#forget(asked);
         asked.reject(new RollcallError("lost", "the connection was lost before the answer", asked.cmd));
       }
     }
-    for (const room of this.#rooms.values()) room.before = room.place;
-    if (steady) this.#failures = 0;
-    this.#failed({ code: this.#goodbye?.code ?? code, reason: this.#goodbye?.reason || reason, was: this.#goodbye, steady });
   }
 
   /** Decides what comes after a connection, or a try. */
   #failed({ code, reason, was = null, steady = false }) {
-    const renewable = code === UNAUTHORIZED && typeof this.#options.token === "function";
-    const sentAway = was !== null && was.retry_ms === undefined && code !== SILENT;
-    if (!renewable && (sentAway || [KICKED, REPLACED, UNAUTHORIZED].includes(code))) {
+    if (this.state === "closed") return;
+    const { giveUp } = this.#options;
+    // A function has another one; and a cookie may be renewed by the site.
+    const badToken = code === UNAUTHORIZED && this.#tokens.isFixed;
+    const sentAway = was !== null && was.retry_ms === undefined && code !== SILENT && code !== UNAUTHORIZED;
+    if (sentAway || badToken || code === KICKED || code === REPLACED) {
       return this.#end({ code, reason, final: true, byServer: true });
     }
-    if (!steady && code !== GOING_AWAY) this.#failures += 1;
-    if (this.#failures >= FAILURES_MAX) {
-      const detail = { code, reason, failures: this.#failures, retry: () => this.retry() };
-      this.#become("stuck", detail);
-      return this.#emit("stuck", detail);
-    }
-    const most = WAITS_MS[Math.min(this.#failures, WAITS_MS.length - 1)];
+    const told = Number.isFinite(was?.retry_ms) ? Math.max(0, was.retry_ms) : null;
+    // A server that says that it can't just now does not fail.
+    const failed = !steady && told === null && !this.#turnedAway && ![GOING_AWAY, RESTARTED, TRY_AGAIN].includes(code);
+    if (!steady) this.#tries += 1;
+    if (failed) this.#failures += 1;
+    // Nobody but the person can get another cookie.
+    if (code === UNAUTHORIZED && this.#tokens.isNone && !this.#wasWelcomed) this.#failures = Math.max(this.#failures, giveUp ?? FAILURES_ASK);
+    this.#wasWelcomed = false;
+    const most = code === RESTARTED && steady ? 100 : WAITS_MS[Math.min(this.#tries, WAITS_MS.length - 1)];
     // The server has spread its own times already.
-    const wait = was?.retry_ms ?? this.#env.random() * most;
-    this.#become("waiting", { code, reason, wait_ms: wait, failures: this.#failures });
-    this.#after("retry", wait, () => this.#connect());
+    let wait = told ?? this.#env.random() * most;
+    const detail = { code, reason, failures: this.#failures };
+    if (this.#failures < (giveUp ?? FAILURES_ASK)) {
+      this.#become("waiting", { ...detail, wait_ms: wait });
+    } else {
+      const asks = this.state !== "stuck";
+      wait = giveUp === undefined ? told ?? STUCK_MS * (1 + this.#env.random()) : null;
+      if (wait !== null) detail.wait_ms = wait;
+      this.#become("stuck", detail);
+      if (asks) this.#emit("stuck", { ...detail, retry: () => this.retry() });
+      if (wait === null) return;
+    }
+    // A listener may have closed it, or tried again.
+    if (!this.#socket && !this.#pending) this.#timers.after("retry", wait, () => this.#connect());
   }
 
   #end(detail) {
     if (this.state === "closed") return;
-    const socket = this.#socket;
-    this.#socket = null;
-    this.#welcomed = false;
-    if (socket) {
-      socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
-      try {
-        socket.close(1000, detail.reason.slice(0, 40));
-      } catch { /* it is closed */ }
-    }
-    for (const name of [...this.#timers.keys()]) this.#cancel(name);
-    for (const unhook of this.#unhook.splice(0)) unhook();
-    this.#become("closed", detail);
+    this.#attempt += 1;
+    this.#pending = false;
+    this.state = "closed";
+    this.#drop(this.#socket, detail.byServer ? 1000 : GOODBYE, String(detail.reason).slice(0, 40));
+    this.#timers.end();
+    this.#unhook();
+    this.#emit("state", { state: "closed", ...detail });
     for (const asked of [...this.#queue, ...this.#asked.values()]) {
       this.#forget(asked);
-      asked.reject(new RollcallError("closed", `the connection is closed for good: ${detail.reason}`, asked.cmd));
+      asked.reject(this.#over(asked.cmd, detail.reason));
+    }
+    for (const wish of [...this.#rooms.values(), ...this.#watched.values(), this.#status]) {
+      wish.fail(this.#over("request", detail.reason));
+      wish.settle(wish.outs, { code: 200 });
     }
     this.#emit("closed", detail);
   }
@@ -344,7 +694,7 @@ export class Rollcall {
   // ------------------------------------------------------------------------------------------------ hearing
 
   #hear(text, token) {
-    this.#cancel("silence");
+    this.#timers.cancel("silence");
     let message;
     try {
       message = JSON.parse(text);
@@ -358,11 +708,46 @@ export class Rollcall {
       case "welcome": return this.#welcome(detail, token);
       case "goodbye": this.#goodbye = detail; break;
       case "say": this.#reached(detail.room, detail); break;
-      case "presence":
-        if (!this.#learn(detail)) return;
+      case "presence": {
+        const wish = this.#watched.get(detail.user);
+        // What was watched and is not any more is no news; what is older than what one knows is none either.
+        if (wish && (!this.#look(wish, detail, true) || !wish.isHeld)) return;
         break;
+      }
+    }
+    if (event === "join" || event === "leave" || event === "room") {
+      for (const list of this.#lists) if (list.room === detail.room) list.hear(event, detail);
     }
     this.#emit(event, detail);
+    // Older servers say it by giving the place.
+    const ordered = detail.by === "server" || detail.epoch !== undefined;
+    if (ordered && event !== "say" && this.user !== null && detail.user === this.user) this.#ordered(event, detail);
+  }
+
+  /** The server put this user into a room, or out of it. What it gave it gives again; what it took is not wanted any more. */
+  #ordered(event, { room: name, ...place }) {
+    const room = event === "join" ? this.#wish(this.#rooms, name) : this.#rooms.get(name);
+    if (event === "join") {
+      const fresh = room.is !== true;
+      Object.assign(room, { given: true, is: true });
+      this.#reached(name, place, true);
+      for (const list of this.#lists) if (list.room === name) list.entered(place, fresh);
+    } else if (event === "leave") {
+      // A join that is under way was asked for by who did not know; its answer says what holds.
+      if (room?.asking === "join") {
+        room.is = false;
+        for (const list of this.#lists) if (list.room === name) list.lost();
+      } else if (room) {
+        Object.assign(room, { given: false, is: false, holds: 0, kept: 0 });
+        this.#rooms.delete(name);
+        const error = new RollcallError("left", "the server took this user out of the room", "join");
+        room.fail(error);
+        room.settle(room.outs, { code: 200 });
+        for (const list of this.#lists) list.refused({ room: name }, error);
+      }
+      this.#emit("left", { room: name, by: "server" });
+    }
+    this.#stir();
   }
 
   #answered({ seq, body }) {
@@ -371,11 +756,12 @@ export class Rollcall {
     this.#forget(asked);
     if (asked.cmd === "heartbeat") {
       this.rtt = this.#env.now() - asked.sentAt;
+      this.#tokens.setClock(body.time_ms);
       this.#emit("rtt", { rtt_ms: this.rtt, time_ms: body.time_ms });
     }
     this.#emit("answer", { seq, cmd: asked.cmd, body });
     if (body.code !== 200) return asked.reject(new RollcallError(body.code, body.error ?? `code ${body.code}`, asked.cmd));
-    if (asked.cmd === "join" || asked.cmd === "say") this.#reached(asked.params.room, body, asked.cmd === "join");
+    if (asked.cmd === "say") this.#reached(asked.params.room, body);
     asked.resolve(body);
   }
 
@@ -385,7 +771,7 @@ export class Rollcall {
     if (!room || epoch === undefined) return;
     const { before } = room;
     if (joined && before) {
-      delete room.before;
+      room.before = undefined;
       const after = { epoch, offset };
       const missed = before.epoch === epoch ? Math.max(0, offset - before.offset) : null;
       this.#emit("rejoin", { room: name, count, before, after, missed });
@@ -393,60 +779,49 @@ export class Rollcall {
     if (room.place?.epoch !== epoch || offset > room.place.offset) room.place = { epoch, offset };
   }
 
-  /** Whether this says something new of a user who is watched. */
-  #learn(view) {
-    const known = this.#watched.get(view.user);
-    if (!known) return true;
-    if (known.version > view.version) return false;
-    this.#watched.set(view.user, { suspect: known.suspect, version: view.version, state: view.state, connections: view.connections });
+  /** Takes in what is said of a user who is watched; false where it is older than what is known. */
+  #look(wish, view, isEvent) {
+    if (wish.view?.version > view.version) return false;
+    const { before } = wish;
+    wish.before = undefined;
+    wish.view = { info: null, ...view };
+    for (const list of this.#lists) list.saw(wish.view);
+    // What changed while nobody told us is told as if it happened now.
+    if (before && !isEvent && wish.isHeld && differs(before, view)) this.#emit("presence", view);
     return true;
   }
 
+  /** What is known of a user, where a snapshot is older than that. */
+  #newest(view) {
+    // A page of `who` has no versions: what was watched on this connection is as new at least.
+    const known = this.#watched.get(view.user)?.view;
+    if (!known || known.version <= view.version) return view;
+    const { reason, ...rest } = known;
+    return { ...view, ...rest, since_ms: rest.since_ms ?? (rest.state === view.state ? view.since_ms : undefined) };
+  }
+
   #welcome(detail, token) {
-    this.#cancel("open");
+    this.#timers.cancel("open");
     this.#welcomed = true;
     this.#openedAt = this.#env.now();
     this.id = detail.id;
     this.user = detail.user ?? null;
     this.#heartbeat = { ...this.#heartbeat, ...detail.heartbeat };
-    this.#skew = (detail.time_ms ?? this.#env.wall()) - this.#env.wall();
-    this.#status.told = "online";
-    const again = [];
-    // What still waits for its answer from before goes by itself: once each.
-    const asked = (cmd) => this.#queue.filter((waiting) => waiting.cmd === cmd).map(({ params }) => params);
-    const joining = new Set(asked("join").map(({ room }) => room));
-    const watching = new Set(asked("watch").flatMap(({ users }) => users));
-    for (const room of this.#rooms.keys()) if (!joining.has(room)) again.push(this.request("join", { room }));
-    for (const suspect of [false, true]) {
-      const users = [...this.#watched].filter(([user, known]) => known.suspect === suspect && !watching.has(user));
-      again.push(this.#rewatch(users.map(([user]) => user), suspect));
-    }
-    again.push(this.#tellStatus(this.#status.info !== undefined));
-    Promise.allSettled(again).then((done) => {
-      const failed = done.filter(({ status }) => status === "rejected").map(({ reason }) => reason);
-      for (const error of failed) if (error.code !== "closed") this.#emit("warning", { error });
-    });
+    this.#tokens.setClock(detail.time_ms);
+    this.#beatLater();
+    this.#renewLater(detail.expires_ms ?? expiry(token), 0);
+    this.#reconcile();
+    this.#pump();
+    if (this.user === null) this.#status.settle(this.#status.ins, { code: 200, state: this.#shown() });
     this.#become("open", { user: this.user, id: this.id });
     this.#emit("welcome", detail);
-    this.#pump();
-    this.#beatLater();
-    this.#renewLater(detail.expires_ms ?? expiry(token));
-  }
-
-  /** What changed while nobody told us is told as if it happened now. */
-  async #rewatch(users, suspect) {
-    const known = new Map(users.map((user) => [user, this.#watched.get(user)]));
-    for (const view of await this.#inParts("watch", users, { suspect })) {
-      const before = known.get(view.user);
-      if (before && (before.state !== view.state || before.version !== view.version)) this.#emit("presence", view);
-    }
   }
 
   // ------------------------------------------------------------------------------------------------ heartbeat
 
   #beatLater() {
     const ours = this.#options.heartbeatMs ?? Infinity;
-    this.#after("beat", Math.min(ours, this.#heartbeat.interval_ms), (late) => {
+    this.#timers.after("beat", Math.min(ours, this.#heartbeat.interval_ms), (late) => {
       this.#probe(late > SLEPT_MS ? PROBE_MS : this.#heartbeat.timeout_ms);
       this.#beatLater();
     });
@@ -455,11 +830,16 @@ export class Rollcall {
   /** Sends a heartbeat; where nothing at all is heard for so long after it, the server is gone. */
   #probe(timeoutMs) {
     if (!this.#welcomed) return;
-    this.ping(Math.max(timeoutMs, PROBE_MS)).catch(() => {});
-    if (this.#timers.has("silence") && timeoutMs > PROBE_MS) return;
+    // Past the queue, which may be full.
+    const beat = { cmd: "heartbeat", resolve() {}, reject() {}, repeat: false };
+    this.#expire(beat, Math.max(timeoutMs, PROBE_MS));
+    this.#write(beat);
+    // Who doubts again and again waits no longer for that.
+    if (this.#timers.due("silence") <= this.#env.now() + timeoutMs) return;
     const socket = this.#socket;
+    if (!socket) return;
     const before = socket.bufferedAmount;
-    this.#after("silence", timeoutMs, (late) => {
+    this.#timers.after("silence", timeoutMs, (late) => {
       // While the page slept it could hear nothing; and what drains is alive.
       if (late > SLEPT_MS || socket.bufferedAmount < before) return this.#probe(timeoutMs);
       this.#lost(socket, { code: 1006, reason: `the server was silent for ${timeoutMs} ms` });
@@ -468,105 +848,54 @@ export class Rollcall {
 
   // ------------------------------------------------------------------------------------------------ tokens
 
-  #renewLater(expiresMs) {
-    if (!expiresMs || typeof this.#options.token !== "function") return;
-    const left = expiresMs - (this.#env.wall() + this.#skew);
-    this.#after("renew", Math.max(500, left - Math.min(60000, left / 2)), () => this.#renew(expiresMs));
+  #renewLater(expiresMs, tries) {
+    this.#tokens.later(expiresMs, tries, () => this.#renew(expiresMs, tries));
   }
 
-  async #renew(expiresMs) {
+  async #renew(expiresMs, tries) {
     const socket = this.#socket;
     try {
-      const token = await this.#token("renew");
+      const token = await this.#tokens.get("renew");
       if (socket !== this.#socket || !token) return;
       const body = await this.request("auth", { token });
       if (body.user) this.user = body.user;
       this.#emit("renewed", { user: this.user, expires_ms: body.expires_ms });
-      this.#renewLater(body.expires_ms ?? expiry(token));
+      const next = body.expires_ms ?? expiry(token);
+      this.#renewLater(next, next > expiresMs ? 0 : tries + 1);
     } catch (error) {
+      if (socket !== this.#socket || !socket) return;
       // Until the old one is over there is time for more tries.
       this.#emit("warning", { error });
-      if (socket === this.#socket && socket) this.#renewLater(expiresMs);
+      this.#renewLater(expiresMs, tries + 1);
     }
   }
 
   // ------------------------------------------------------------------------------------------------ the page
 
   #hook() {
-    const { window, document } = this.#env;
-    const listen = (target, name, listener) => {
-      target?.addEventListener?.(name, listener);
-      this.#unhook.push(() => target?.removeEventListener?.(name, listener));
-    };
-    const doubt = () => (this.#welcomed ? this.#probe(PROBE_MS) : this.#socket || this.state === "connecting" || this.retry());
-    listen(window, "online", doubt);
-    listen(window, "offline", () => this.#probe(PROBE_MS));
-    listen(window, "pageshow", ({ persisted }) => persisted && doubt());
-    if (this.#options.away === false) return;
-    const see = () => {
-      this.#cancel("hidden");
-      if (document.visibilityState !== "hidden") return this.#auto("online");
-      // Who only changes tabs is not away.
-      this.#after("hidden", this.#options.hiddenMs ?? HIDDEN_MS, () => this.#auto("away"));
-    };
-    listen(document, "visibilitychange", see);
-    listen(document, "freeze", () => this.#auto("away"));
-    listen(document, "resume", () => {
-      see();
-      doubt();
+    const doubt = () => (this.#welcomed ? this.#probe(PROBE_MS) : this.retry());
+    this.#unhook = follow(this.#env, this.#timers, this.#options.hiddenMs ?? HIDDEN_MS, {
+      doubt,
+      offline: () => this.#probe(PROBE_MS),
+      left: () => this.#sleep(),
+      back: (persisted) => (persisted || this.#asleep) && doubt(),
+      seen: () => this.#lists.forEach((list) => list.wake?.()),
+      auto: (state) => this.#auto(state),
     });
-    if (document?.visibilityState === "hidden") see();
+  }
+
+  #sleep() {
+    this.#asleep = true;
+    this.#attempt += 1;
+    this.#pending = false;
+    this.#timers.cancel("retry");
+    if (this.#drop(this.#socket, 1000, "the page is left")) this.#requeue();
+    this.#become("waiting", { code: 1000, reason: "the page is left", failures: this.#failures });
   }
 
   #auto(state) {
+    if (this.#options.away === false) return;
     this.#status.auto = state;
-    this.#tellStatus(false).catch((error) => this.#emit("warning", { error }));
-  }
-
-  async #tellStatus(withInfo) {
-    const status = this.#status;
-    const state = status.chosen ?? status.auto;
-    // Nobody has no status; who isn't connected tells it when it is.
-    if (!withInfo && state === status.told) return { code: 200, state };
-    if (!this.#welcomed) return { code: 200, state };
-    if (this.user === null) return { code: 200, state };
-    status.told = state;
-    try {
-      return await this.request("status", { state, info: withInfo ? status.info : undefined });
-    } catch (error) {
-      status.told = null;
-      throw error;
-    }
-  }
-
-  // ------------------------------------------------------------------------------------------------ timers
-
-  /** Calls `what` once, with how much too late that was; a later call with the same name replaces it. */
-  #after(name, ms, what) {
-    this.#cancel(name);
-    const due = this.#env.now() + ms;
-    const fire = () => {
-      const left = due - this.#env.now();
-      if (left > TIMER_MS_MAX) return void this.#timers.set(name, this.#env.setTimeout(fire, TIMER_MS_MAX));
-      this.#timers.delete(name);
-      what(Math.max(0, -left));
-    };
-    this.#timers.set(name, this.#env.setTimeout(fire, Math.min(ms, TIMER_MS_MAX)));
-  }
-
-  #cancel(name) {
-    this.#env.clearTimeout(this.#timers.get(name));
-    this.#timers.delete(name);
-  }
-}
-
-/** When a token ends, in Unix ms, as it says itself; only the server can verify that. */
-function expiry(token) {
-  try {
-    const [, payload] = token.split(".");
-    const { exp } = JSON.parse(atob(payload.replace(/-/g, "+").replace(/_/g, "/")));
-    return exp ? exp * 1000 : undefined;
-  } catch {
-    return undefined;
+    this.#stir();
   }
 }

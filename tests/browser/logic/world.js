@@ -1,0 +1,110 @@
+// Tests of rollcall.js with a stand-in for WebSocket, timers and the page. Each file here is an expression: this one a function
+// of the module, which makes what the others' tests are made of; theirs are functions of that, which make tests by name.
+(({ connect, RollcallError }) => {
+  /** A world in which time passes only by `pass`. */
+  class World {
+    time = 0; timers = []; sockets = []; randoms = 0.5; told = []; unhandled = [];
+    /** The page's own clock, which may be set at any time. */
+    wall = 1e12;
+    window = new EventTarget();
+    document = Object.assign(new EventTarget(), { visibilityState: "visible" });
+    navigator = { connection: new EventTarget() };
+
+    connect(options = {}) {
+      const world = this;
+      class Socket {
+        bufferedAmount = 0; sent = []; closed = null; isOpen = false;
+        constructor(url, protocols) {
+          Object.assign(this, { url, protocols });
+          world.sockets.push(this);
+          assert(world.sockets.filter((socket) => !socket.closed).length === 1, "one socket at a time");
+        }
+        send(text) { this.sent.push(JSON.parse(text)); }
+        close(code, reason) {
+          // As in Node: an error that nobody listens for ends the process.
+          if (!this.isOpen && !this.closed && !this.onerror) world.unhandled.push("closed before it was open");
+          if (!this.isOpen && !this.closed) this.onerror?.({ message: "closed before it was open" });
+          this.closed ??= { code, reason };
+        }
+      }
+      const env = {
+        WebSocket: Socket, window: this.window, document: this.document, navigator: this.navigator,
+        setTimeout: (run, ms) => { const id = {}; this.timers.push({ id, at: this.time + ms, run }); return id; },
+        clearTimeout: (id) => { this.timers = this.timers.filter((timer) => timer.id !== id); },
+        now: () => this.time, wall: () => this.wall + this.time, random: () => this.randoms,
+      };
+      this.me = connect({ url: "ws://test/ws", env, ...options });
+      this.me.on("*", (detail, name) => this.told.push({ name, at: this.time, ...detail }));
+      return this.me;
+    }
+    get socket() { return this.sockets.at(-1); }
+    async settle() { for (let i = 0; i < 20; i += 1) await null; }
+    async pass(ms) {
+      const end = this.time + ms;
+      await this.settle();
+      for (;;) {
+        const next = this.timers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
+        if (!next) break;
+        this.timers.splice(this.timers.indexOf(next), 1);
+        this.time = Math.max(this.time, next.at);
+        next.run();
+        await this.settle();
+      }
+      this.time = end;
+    }
+    async hear(message) {
+      this.socket.isOpen = true;
+      this.socket.onmessage?.({ data: JSON.stringify(message) });
+      await this.settle();
+    }
+    async welcome(more = {}) {
+      await this.settle();
+      await this.hear({ event: "welcome", id: "0-1", user: "anna", heartbeat: { interval_ms: 25000, timeout_ms: 20000 }, time_ms: 1e12 + this.time, ...more });
+    }
+    /** Answers the last command of that name. */
+    async answer(cmd, body = {}) {
+      const asked = this.socket.sent.findLast((sent) => sent.cmd === cmd);
+      assert(asked, `${cmd} was sent`);
+      await this.hear({ seq: asked.seq, body: { code: 200, ...body } });
+      return asked;
+    }
+    async lose(code = 1006, reason = "") {
+      const { socket } = this;
+      socket.closed ??= { code };
+      socket.onclose?.({ code, reason });
+      await this.settle();
+    }
+    /** Time passes, and heartbeats are answered. */
+    async alive(ms) {
+      for (const end = this.time + ms; this.time < end;) {
+        await this.pass(Math.min(1000, end - this.time));
+        for (const beat of this.sent("heartbeat").filter(({ done }) => !done)) {
+          beat.done = true;
+          await this.hear({ seq: beat.seq, body: { code: 200, time_ms: 1e12 + this.time } });
+        }
+      }
+    }
+    /** The connection breaks, and another one is there. */
+    async again() {
+      await this.lose();
+      await this.pass(this.heard("state").at(-1).wait_ms);
+      await this.welcome();
+    }
+    async look(state) {
+      this.document.visibilityState = state;
+      this.document.dispatchEvent(new Event("visibilitychange"));
+      await this.settle();
+    }
+    sent(cmd) { return this.socket.sent.filter((sent) => sent.cmd === cmd); }
+    heard(name) { return this.told.filter((told) => told.name === name); }
+  }
+
+  function assert(truth, what) { if (!truth) throw new Error(what); }
+  function same(is, should, what) {
+    assert(JSON.stringify(is) === JSON.stringify(should), `${what}: ${JSON.stringify(is)}, not ${JSON.stringify(should)}`);
+  }
+  const failure = (promise) => promise.then(() => { throw new Error("it was done"); }, (error) => error);
+  /** How a promise stands by now: its value, the code of its failure, or `waits`. */
+  const stands = (promise) => Promise.race([promise.then((value) => value ?? "done", ({ code }) => code), new Promise((resolve) => setTimeout(resolve, 0, "waits"))]);
+  return { World, connect, RollcallError, assert, same, failure, stands };
+})
