@@ -122,15 +122,17 @@ function start() {
   on("welcome", welcomed);
   on("presence", (view) => saw(view.user, view));
   on("join", ({ room, user, count }) => {
+    // The server may put one into a room.
+    if (user === me.user && !rooms.has(room)) rooms.set(room, { count: 0, talk: [], unread: 0 });
     counted(room, count);
-    if (room === HOME) saw(user, { state: "online" });
     aside(room, `${user} came`);
   });
   on("leave", ({ room, user, count }) => {
     counted(room, count);
     aside(room, `${user} left`);
   });
-  on("room", ({ room, count }) => { counted(room, count); if (room === HOME) listSoon(); });
+  on("room", ({ room, count }) => counted(room, count));
+  on("left", ({ room }) => takenOut(room));
   on("rejoin", ({ room, count, missed }) => {
     counted(room, count);
     aside(room, missed === null ? "back; the server is a new one" : missed ? `back; ${missed} messages were said meanwhile` : "back; nothing was missed");
@@ -140,9 +142,19 @@ function start() {
   on("broadcast", ({ data }) => toast(`To everybody: ${textOf(data)}`));
   on("rtt", measured);
   on("closed", ended);
-  on("warning", ({ error }) => fail(error));
+  on("stuck", ({ code, reason, retry }) => toast(
+    facts.side === "admin" ? "This address is for operators: presence is on the other one (--listen)." : `The server does not answer${code && code !== 1006 ? ` (${code} ${reason})` : ""}.`,
+    retry,
+  ));
+  // What is tried again is nothing to be told of.
+  on("warning", ({ error }) => [429, 503, "timeout"].includes(error.code) || fail(error));
   me.on("*", (detail, event) => note(event, detail));
   for (const each of rooms.keys()) enter(each);
+  me.members(HOME, { limit: PEOPLE_MAX }).on("change", ({ users, count }) => {
+    if (mine !== me) return;
+    counted(HOME, count);
+    for (const view of users) if (view.state !== "unknown" && people.get(view.user)?.state !== view.state) saw(view.user, view);
+  });
 }
 
 const textOf = (data) => (typeof data === "string" ? data : typeof data?.text === "string" ? data.text : JSON.stringify(data));
@@ -151,39 +163,17 @@ async function enter(name) {
   try {
     const { count } = await me.join(name);
     counted(name, count);
-    if (name === HOME) await list();
   } catch (error) {
     if (error.code !== "closed") fail(error);
   }
 }
 
-let listing = false, listedAt = 0;
-
-/** Everybody in the lobby, page by page. */
-async function list() {
-  if (listing) return;
-  listing = true;
-  listedAt = performance.now();
-  try {
-    let after, seen = 0;
-    do {
-      const page = await me.who(HOME, { limit: 256, after });
-      counted(HOME, page.count);
-      for (const view of page.users) saw(view.user, view);
-      after = page.next;
-      seen += page.users.length;
-    } while (after && seen < PEOPLE_MAX);
-  } catch (error) {
-    if (error.code !== "closed") fail(error);
-  } finally {
-    listing = false;
-  }
-}
-
-/** Big rooms tell only their count: who they are is asked for, not too often. */
-function listSoon() {
-  if (listing || listSoon.due) return;
-  listSoon.due = setTimeout(() => { listSoon.due = 0; list(); }, Math.max(0, 3000 - (performance.now() - listedAt)));
+function takenOut(name) {
+  toast(`You were taken out of ${name}.`);
+  if (name === HOME) return;
+  rooms.delete(name);
+  if (room === name) room = HOME;
+  draw("rooms", "talk");
 }
 
 function welcomed({ user }) {
@@ -201,15 +191,12 @@ function welcomed({ user }) {
   hush();
 }
 
-function linkChanged({ state, wait_ms: wait, reason, code }) {
+function linkChanged({ state, wait_ms: wait }) {
   const link = $("link");
   link.dataset.state = state;
   const texts = { open: "connected", connecting: "connecting", stuck: "no connection", closed: "disconnected" };
-  link.lastElementChild.textContent = texts[state] ?? `back in ${Math.max(1, Math.round(wait / 1000))} s`;
+  link.lastElementChild.textContent = texts[state] ?? `back in ${Math.max(1, Math.round((wait ?? 0) / 1000))} s`;
   document.body.dataset.link = state;
-  if (state === "stuck") {
-    toast(facts.side === "admin" ? "This address is for operators: presence is on the other one (--listen)." : `The server does not answer${code && code !== 1006 ? ` (${code} ${reason})` : ""}.`, () => me.retry());
-  }
   draw("people");
 }
 
@@ -633,7 +620,7 @@ function note(event, detail) {
   if (event === "rtt" || (event === "command" || event === "answer") && detail.cmd === "heartbeat") return;
   passed += 1;
   if (paused) return;
-  const way = event === "command" ? "out" : ["state", "rejoin", "renewed", "warning", "stuck", "closed"].includes(event) ? "self" : "in";
+  const way = event === "command" ? "out" : ["state", "rejoin", "left", "renewed", "warning", "stuck", "closed"].includes(event) ? "self" : "in";
   const { seq, cmd, params, body, ...rest } = detail ?? {};
   const text = way === "out" ? `${cmd} ${brief(params)}` : event === "answer" ? `${body.code} ${cmd} ${brief({ ...body, code: undefined })}` : `${event} ${brief(rest)}`;
   log.unshift({ time: clock(), way, text });
