@@ -45,7 +45,7 @@ fn the_client_keeps_its_word() {
     }
 }
 
-/// Which games of the model are played, in portions that each take a moment: those of `ROLLCALL_SEED`, or as many as
+/// Games of the model to play, in portions that each take a moment: those of `ROLLCALL_SEED`, or as many as
 /// `ROLLCALL_SEEDS` says.
 fn seeds() -> Vec<(u64, u64)> {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());

@@ -7,10 +7,10 @@ const LIST_WATCHES_MAX = 1000;
 const LIST_MS = 2000;
 /** A big room tells what changed once a second: after so long the changes were over. */
 const CALM_MS = 1200;
-/** What goes on for longer is asked for more seldom. */
+/** A list that changes too fast for longer than this is asked for more seldom. */
 const STORM_MS = 5000;
 
-/** What a page sees of a list that is kept: see `members` and `users`. */
+/** A list as the page sees it: `members` and `users` make them. */
 class List {
   #kept; #offs = new Set();
   /** For who takes functions, such as React's useSyncExternalStore(list.subscribe, () => list.snapshot). */
@@ -56,10 +56,12 @@ class List {
 
   /** `change`, with the snapshot: once for all that came at once. */
   on(name, listener) {
+    // Nothing more is heard of a closed list.
+    if (!this.#offs) return () => {};
     const off = this.#kept.bus.on(name, listener);
     const end = () => {
       off();
-      this.#offs.delete(end);
+      this.#offs?.delete(end);
     };
     this.#offs.add(end);
     return end;
@@ -75,9 +77,9 @@ class List {
   }
 }
 
-/** What is behind a list, for all who see it. */
+/** The one thing behind all the faces of a list. */
 class Kept {
-  users = new Map(); bus = new Bus(); faces = 0; count = 0; complete = false; error = null;
+  users = new Map(); bus = new Bus(); faces = 0; complete = false; error = null;
   #shot = null; #due = false;
 
   constructor(link) {
@@ -136,30 +138,33 @@ class Users extends Kept {
   saw(view) {
     if (!this.names.has(view.user)) return;
     this.put(view.user, view);
-    this.#counted();
+    this.#checked();
   }
 
   watched(user) {
-    if (this.#missing.delete(user)) this.#counted();
+    if (this.#missing.delete(user)) this.#checked();
   }
 
-  refused({ users }, error) {
-    for (const user of users ?? []) {
+  refused({ users = [] }, error) {
+    for (const user of users) {
       if (!this.names.delete(user)) continue;
       this.users.delete(user);
+      this.#missing.delete(user);
       this.error = error;
+      this.#checked();
     }
-    for (const user of this.#missing) if (!this.names.has(user)) this.#missing.delete(user);
-    this.#counted();
   }
 
   lost() {
     this.#missing = new Set(this.names);
-    this.#counted();
+    this.#checked();
   }
 
-  #counted() {
-    this.count = [...this.users.values()].filter(({ state }) => state !== "offline").length;
+  get count() {
+    return [...this.users.values()].filter(({ state }) => state !== "offline").length;
+  }
+
+  #checked() {
     this.complete = this.#missing.size === 0;
     this.changed();
   }
@@ -174,7 +179,8 @@ class Users extends Kept {
 
 /** The members of a room. `membership` counts a room's changes; each page of `who` is exact as of its own, and events complete it. */
 class Members extends Kept {
-  /** Who is watched for it, and as of where each was heard of. */
+  count = 0;
+  /** Users who are watched for it, and as of where each was heard of. */
   #held = new Set(); #at = new Map();
   /** Up to here the list has all; up to here nobody said what changed. */
   #exact = -1; #lostAt = -1; #countAt = -1;
@@ -242,7 +248,7 @@ class Members extends Kept {
       for (const name of left ?? []) this.#apply(name, false, membership);
       for (const name of joined ?? []) this.#apply(name, true, membership);
     } else if (!(membership <= this.#exact)) {
-      // Who came and went is not told: the list is right again only when it was asked for behind this.
+      // The changes are not told: the list is right again only when it was asked for behind this.
       if (membership === undefined) this.#tainted = true;
       else this.#lostAt = membership;
       this.complete = false;

@@ -146,7 +146,7 @@ function start() {
     facts.side === "admin" ? "This address is for operators: presence is on the other one (--listen)." : `The server does not answer${code && code !== 1006 ? ` (${code} ${reason})` : ""}.`,
     retry,
   ));
-  // What is tried again is nothing to be told of.
+  // The client tries these again: there is nothing to do.
   on("warning", ({ error }) => [429, 503, "timeout"].includes(error.code) || fail(error));
   me.on("*", (detail, event) => note(event, detail));
   for (const each of rooms.keys()) enter(each);

@@ -96,7 +96,7 @@ class Wish {
     return this.isHeld || this.waits > 0;
   }
 
-  /** What is told of it is all there is. */
+  /** Everything that changes of it is told. */
   get isLive() {
     return this.is === true && this.asking !== "unwatch";
   }
@@ -155,7 +155,7 @@ class Timers {
   }
 }
 
-/** What a token is or gives, and when the next one is asked for. */
+/** Gets a token, and the next one in time. */
 class Tokens {
   #token; #env; #timers; #clock = null;
 
@@ -165,7 +165,7 @@ class Tokens {
     this.#timers = timers;
   }
 
-  /** Where that is a cookie, or nothing. */
+  /** A cookie, or nothing, takes its place. */
   get isNone() {
     return this.#token === undefined;
   }
@@ -210,7 +210,7 @@ function follow({ window, document, navigator }, timers, hiddenMs, on) {
   const isHidden = () => document?.visibilityState === "hidden";
   const see = () => {
     timers.cancel("hidden");
-    // Who only changes tabs is not away.
+    // A person who only changes tabs is not away.
     if (isHidden()) return timers.after("hidden", hiddenMs, () => on.auto("away"));
     on.seen();
     on.auto("online");

@@ -494,7 +494,7 @@ export class Rollcall {
     return new List(kept);
   }
 
-  /** What a list may do here. */
+  /** All that a list may do here. */
   #link() {
     const id = {};
     return {
@@ -612,7 +612,7 @@ export class Rollcall {
     this.#failed({ code: was?.code ?? code, reason: was?.reason || reason, was, steady });
   }
 
-  /** What was sent and has no answer is sent again, or has failed. */
+  /** Commands without an answer are sent again, or have failed. */
   #requeue() {
     for (const asked of [...this.#queue, ...this.#asked.values()]) {
       if (!UNDOING.has(asked.cmd)) continue;
@@ -710,7 +710,7 @@ export class Rollcall {
       case "say": this.#reached(detail.room, detail); break;
       case "presence": {
         const wish = this.#watched.get(detail.user);
-        // What was watched and is not any more is no news; what is older than what one knows is none either.
+        // A user who is watched no more is no news; a view that is older than the known one is none either.
         if (wish && (!this.#look(wish, detail, true) || !wish.isHeld)) return;
         break;
       }
@@ -765,7 +765,7 @@ export class Rollcall {
     asked.resolve(body);
   }
 
-  /** What was last heard of in a room; after a reconnect also what was missed. */
+  /** Keeps the last place in a room; after a reconnect, tells what was missed. */
   #reached(name, { epoch, offset, count }, joined = false) {
     const room = this.#rooms.get(name);
     if (!room || epoch === undefined) return;
@@ -786,12 +786,12 @@ export class Rollcall {
     wish.before = undefined;
     wish.view = { info: null, ...view };
     for (const list of this.#lists) list.saw(wish.view);
-    // What changed while nobody told us is told as if it happened now.
+    // A change that nobody told us of is told as if it happened now.
     if (before && !isEvent && wish.isHeld && differs(before, view)) this.#emit("presence", view);
     return true;
   }
 
-  /** What is known of a user, where a snapshot is older than that. */
+  /** The known view of a user, unless this one is newer. */
   #newest(view) {
     // A page of `who` has no versions: what was watched on this connection is as new at least.
     const known = this.#watched.get(view.user)?.view;
@@ -834,7 +834,7 @@ export class Rollcall {
     const beat = { cmd: "heartbeat", resolve() {}, reject() {}, repeat: false };
     this.#expire(beat, Math.max(timeoutMs, PROBE_MS));
     this.#write(beat);
-    // Who doubts again and again waits no longer for that.
+    // A second doubt does not put the end off.
     if (this.#timers.due("silence") <= this.#env.now() + timeoutMs) return;
     const socket = this.#socket;
     if (!socket) return;

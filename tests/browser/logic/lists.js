@@ -142,6 +142,7 @@
       list.subscribe(() => { heard += 1; });
       list.close();
       list.close();
+      list.subscribe(() => { heard += 1; })();
       await world.hear({ event: "join", room: "r", user: "carl", count: 3, membership: 11 });
       same([heard, names(other)], [0, "anna,ben,carl"], "the other one goes on");
       await world.answer("watch", { users: [] });

@@ -1,4 +1,4 @@
-// What a page believes, checked against the truth of a server that is written down here: rooms with positions, users with
+// The beliefs of a page, checked against the truth of a server that is written down here: rooms with positions, users with
 // versions, any delay between two messages, snapshots behind events, lines that are cut, refusals, orders, big rooms, restarts.
 (({ connect, assert, same }) => {
   const STEPS = 60, BIG = 6, SMALL = 5, STORM = 4;

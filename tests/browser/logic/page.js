@@ -123,7 +123,7 @@
       same(asked, 1, `by the server's time: ${step}`);
       await tick(20);
       same(asked, 2, "a minute before");
-      // What it brings lasts no longer than the one before.
+      // The next token lasts no longer than the one before.
       await tick(50);
       assert(asked > 2 && asked < 9, `${asked} times`);
     }
@@ -143,7 +143,7 @@
       same(world.sent("heartbeat").length, 0, "trusted");
       await doubt(world);
       await world.pass(2000);
-      // Who doubts again waits no longer for that.
+      // A second doubt does not put the end off.
       world.window.dispatchEvent(new Event("online"));
       await world.pass(3000);
       same(world.me.state, "waiting", `left: ${doubt}`);

@@ -243,7 +243,7 @@
     await world.again();
     same(world.sent("join").length, 0, "it is not gone back to");
     same(await stands(me.leave("r")), { code: 200 }, "it is left already");
-    // Who leaves a given room leaves it.
+    // A given room can be left.
     await world.hear({ event: "join", room: "given", user: "anna", count: 1, membership: 1, by: "server" });
     me.leave("given");
     await world.settle();

@@ -1,4 +1,4 @@
-// What a page wants, and what it does once.
+// Wishes of a page, and commands that are done once.
 (({ World, assert, failure, same }) => ({
   async rooms_and_watches_are_there_again_and_the_gap_is_told() {
     const world = new World();
