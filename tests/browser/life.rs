@@ -90,6 +90,10 @@ fn a_frozen_tab_is_away_and_thaws() {
     ben.call("Page.setWebLifecycleState", json!({ "state": "frozen" }));
     anna.until("here() === 'away away true'");
     ben.call("Page.setWebLifecycleState", json!({ "state": "active" }));
+    // It thaws hidden, as a tab in the background does, until somebody looks at it.
+    let other = two.open("about:blank");
+    other.front();
+    ben.until("document.visibilityState === 'hidden' && rollcall.state === 'open'");
     ben.front();
     anna.until("here() === 'online online true'");
     assert_eq!(ben.eval("window.mark"), "the same page");
