@@ -71,9 +71,7 @@ impl Moderation {
             | Moderation::Ban { room, user, .. }
             | Moderation::Invite { room, user }
             | Moderation::Expel { room, user } => room.len() + user.len(),
-            Moderation::Banned { user, ban } => {
-                user.len() + ban.as_ref().map_or(0, |(_, words)| words.len())
-            }
+            Moderation::Banned { user, ban } => user.len() + ban.as_ref().map_or(0, |(_, words)| words.len()),
         }
     }
 }

@@ -58,6 +58,9 @@ fn ends(key: &str) -> Option<Vec<(&'static str, End)>> {
             vec![("none", Starts), ("early", Says("tokens need a key")), ("late", Says("tokens need a key"))]
         }
         "token-secret-file" | "token-public-key" => vec![("/nowhere", Says("can't be read"))],
+        "token-jwks" => {
+            vec![("http://127.0.0.1:1/keys", Starts), ("http://example.org/keys", Says("https:// is needed"))]
+        }
         "token-audience" | "token-issuer" => vec![("me", Says("without a key"))],
         "workers" => vec![
             ("1", Starts),

@@ -2,6 +2,7 @@
 //! states, members; and who is banned, and from where. It shares no code with the homes.
 
 mod order;
+mod person;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +10,8 @@ use rollcall::presence::envelope::{Claim, Leaving};
 use rollcall::presence::{Address, Envelope, Homes, Moderation, Name, Node, Reason, Rules, State};
 use rollcall::time::{Now, Tick};
 
+pub(super) use self::person::Shown;
+use self::person::{Device, Person, Word};
 use super::rig::Text;
 
 /// The first invariant that was broken, with what there is to say about it.
@@ -35,100 +38,6 @@ impl Judge {
         if !is {
             self.broken(invariant, detail());
         }
-    }
-}
-
-#[derive(Debug)]
-struct Device {
-    at: (u16, u32),
-    lingers: Option<(Tick, Reason)>,
-    away: bool,
-    suspect: bool,
-    token: bool,
-    word: Option<Word>,
-}
-
-/// What a connection says in `info`, or its token: the higher of two orders is the later.
-#[derive(Debug)]
-struct Word {
-    order: u64,
-    text: Option<String>,
-    claim: bool,
-    until: Option<Tick>,
-}
-
-/// What a watcher can see of a user.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Shown {
-    pub(super) state: State,
-    pub(super) plain: State,
-    pub(super) connections: usize,
-    pub(super) info: Option<String>,
-    /// Where sight is restricted, and the user not offline: the rooms that make it seen.
-    pub(super) rooms: BTreeSet<String>,
-}
-
-impl Shown {
-    /// Whether a watcher that doesn't ask for suspicions sees a difference.
-    fn differs_plainly(&self, other: &Shown) -> bool {
-        (self.plain, self.connections, &self.info) != (other.plain, other.connections, &other.info)
-    }
-}
-
-#[derive(Debug, Default)]
-struct Person {
-    devices: Vec<Device>,
-    /// What was said in `info`, counted.
-    words: u64,
-    /// It is not to be disturbed.
-    busy: bool,
-    /// Why the last connection that is gone went.
-    reason: Option<Reason>,
-    /// Everything that the home showed, by version.
-    shown: Vec<(u64, Shown)>,
-    /// The rooms that its home took an offline user to be in, by version.
-    offline_in: BTreeMap<u64, BTreeSet<String>>,
-}
-
-impl Person {
-    fn expected(&self) -> Shown {
-        let states = self.devices.iter().map(|device| if device.away { State::Away } else { State::Online });
-        let plain = states.max().unwrap_or(State::Offline);
-        let plain = if self.busy && plain == State::Online { State::Busy } else { plain };
-        let suspect = !self.devices.is_empty() && self.devices.iter().all(|device| device.suspect);
-        let state = if suspect { State::Suspect } else { plain };
-        Shown { state, plain, connections: self.devices.len(), info: self.info(), rooms: BTreeSet::new() }
-    }
-
-    /// The claim of the newest token, or what was said last where that has none.
-    fn info(&self) -> Option<String> {
-        let newest = self.devices.iter().rfind(|device| device.token).and_then(|device| device.word.as_ref());
-        let words = self.devices.iter().filter_map(|device| device.word.as_ref());
-        let last = words.filter(|word| !word.claim).max_by_key(|word| word.order);
-        newest.filter(|word| word.claim).or(last)?.text.clone()
-    }
-
-    fn says(&mut self, at: Address, text: Option<String>, claim: bool, until: Option<Tick>) {
-        self.words += 1;
-        let order = self.words;
-        if let Some(device) = self.live(at) {
-            device.word = Some(Word { order, text, claim, until });
-        }
-    }
-
-    fn claims(&mut self, at: Address, claim: &Claim) {
-        if let Some(device) = self.live(at) {
-            device.token |= *claim != Claim::NoToken;
-            device.word.take_if(|word| word.claim && *claim == Claim::Nothing);
-        }
-        if let Claim::Info(text) = claim {
-            self.says(at, Some(text.to_string()), true, None);
-        }
-    }
-
-    fn live(&mut self, at: Address) -> Option<&mut Device> {
-        let at = (at.worker, at.client.slot);
-        self.devices.iter_mut().find(|device| device.at == at && device.lingers.is_none())
     }
 }
 

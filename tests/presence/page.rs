@@ -70,7 +70,8 @@ pub(super) struct Page {
     lists: BTreeMap<String, List>,
     /// The last command to leave each room: what it asked before that is of no use.
     leaves: BTreeMap<String, i64>,
-    /// How often a desk has had it go out of each room without its knowing yet: it may miss events.
+    /// How often it goes out of each room without its being over: by a desk of which it does not know yet, or by itself. Where it
+    /// is brought in or comes in again meanwhile, it may miss events.
     going: BTreeMap<String, usize>,
 }
 
@@ -103,9 +104,15 @@ impl Page {
         asks
     }
 
-    /// A desk has it go out of a room, which it will be told.
-    pub(super) fn is_bidden_out(&mut self, room: &str) {
+    /// It goes out of a room, and will be told when it is out.
+    pub(super) fn goes_out(&mut self, room: &str) {
         *self.going.entry(room.to_owned()).or_default() += 1;
+    }
+
+    fn is_out(&mut self, room: &str) {
+        if let Some(times) = self.going.get_mut(room) {
+            *times = times.saturating_sub(1);
+        }
     }
 
     /// A command is sent.
@@ -114,6 +121,7 @@ impl Page {
             Ask::Leave(room) => {
                 self.lists.remove(room);
                 self.leaves.insert(room.clone(), seq);
+                self.goes_out(room);
             }
             Ask::Who { room, .. } => {
                 if let Some(List { fetch: Fetch::Asked(_, number @ None), .. }) = self.lists.get_mut(room) {
@@ -128,6 +136,9 @@ impl Page {
     pub(super) fn answered(&mut self, seq: i64, ask: &Ask, body: &Value, judge: &mut Judge) {
         let Some(manner) = self.manner else { return };
         let is_done = body["code"] == 200;
+        if let Ask::Leave(room) = ask {
+            self.is_out(room);
+        }
         match ask {
             Ask::Join(room) if is_done && self.leaves.get(room).is_none_or(|left| *left < seq) => {
                 let (epoch, heard) = (number(body, "epoch"), number(body, "membership"));
@@ -191,9 +202,7 @@ impl Page {
             }
             Some("leave") if json["epoch"].is_u64() => {
                 self.lists.remove(room);
-                if let Some(times) = self.going.get_mut(room) {
-                    *times = times.saturating_sub(1);
-                }
+                self.is_out(room);
             }
             Some("join" | "leave") => {
                 let (name, membership) = (&self.name, number(json, "membership"));

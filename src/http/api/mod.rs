@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`guard`], [`keys`] | who may ask: by a key, on a Unix socket or on an admin listener; pages of other origins |
 //! | `audit` | the lines of the log about writes and about requests that were refused |
-//! | `route`, `body` | paths, queries and bodies, and what they ask |
+//! | `path`, `route`, `body` | paths, queries and bodies, and what they ask |
 //! | `answer` | replies, as JSON |
 //! | `stats`, [`memory`](crate::http::memory) | figures, from the workers' counters |
 
@@ -14,6 +14,7 @@ mod audit;
 mod body;
 pub mod guard;
 pub mod keys;
+mod path;
 mod route;
 mod stats;
 

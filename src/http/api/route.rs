@@ -1,9 +1,10 @@
-//! Paths, queries and bodies of the API, and what they ask.
+//! What a request of the API asks, by its path, query and body.
 
 use std::borrow::Cow;
 
 use crate::http::api::answer;
 use crate::http::api::body::{self, Body};
+use crate::http::api::path::{Method, Path};
 use crate::limits::{PAGE_DEFAULT, PAGE_MAX};
 use crate::presence::admin::Ask;
 use crate::presence::{NAME_RULE, Name, State, is_name};
@@ -50,77 +51,6 @@ pub(crate) enum Route {
 pub(crate) enum Figures {
     Stats,
     Memory,
-}
-
-/// A path, with its names still encoded.
-#[derive(Clone, Copy, Debug)]
-enum Path<'a> {
-    Users,
-    User(&'a str),
-    Tell(&'a str),
-    Disconnect(&'a str),
-    UserBan(&'a str),
-    Rooms,
-    Room(&'a str),
-    Say(&'a str),
-    Bring(&'a str, bool),
-    RoomBan(&'a str),
-    Banned(&'a str, &'a str),
-    Broadcast,
-    Stats,
-    Memory,
-}
-
-/// What a path is asked by.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Method {
-    /// Or by HEAD.
-    Get,
-    Post,
-    Delete,
-}
-
-impl Path<'_> {
-    /// An encoded slash is part of a name: paths are split before they are decoded.
-    fn parse(path: &str) -> Option<Path<'_>> {
-        let parts: Vec<&str> = path.strip_prefix("/api/v1/")?.splitn(5, '/').collect();
-        Some(match parts[..] {
-            ["users"] => Path::Users,
-            ["users", user] => Path::User(user),
-            ["users", user, "tell"] => Path::Tell(user),
-            ["users", user, "disconnect"] => Path::Disconnect(user),
-            ["users", user, "ban"] => Path::UserBan(user),
-            ["rooms"] => Path::Rooms,
-            ["rooms", room] => Path::Room(room),
-            ["rooms", room, "say"] => Path::Say(room),
-            ["rooms", room, "join"] => Path::Bring(room, true),
-            ["rooms", room, "leave"] => Path::Bring(room, false),
-            ["rooms", room, "ban"] => Path::RoomBan(room),
-            ["rooms", room, "ban", user] => Path::Banned(room, user),
-            ["broadcast"] => Path::Broadcast,
-            ["stats"] => Path::Stats,
-            ["memory"] => Path::Memory,
-            _ => return None,
-        })
-    }
-
-    const fn method(self) -> Method {
-        match self {
-            Path::Users | Path::User(_) | Path::Rooms | Path::Room(_) | Path::Stats | Path::Memory => {
-                Method::Get
-            }
-            Path::UserBan(_) | Path::Banned(..) => Method::Delete,
-            _ => Method::Post,
-        }
-    }
-
-    const fn allow(self) -> &'static str {
-        match self.method() {
-            Method::Get => "GET, HEAD, OPTIONS",
-            Method::Post => "POST, OPTIONS",
-            Method::Delete => "DELETE, OPTIONS",
-        }
-    }
 }
 
 /// The methods that a path allows.

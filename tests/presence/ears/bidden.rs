@@ -23,7 +23,7 @@ impl Ears {
         }
         let is_in = self.rooms.remove(room);
         if is_in {
-            self.page.is_bidden_out(room);
+            self.page.goes_out(room);
         }
         is_in
     }
