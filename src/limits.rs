@@ -340,7 +340,8 @@ pub const BROADCASTS_MAX: usize = 64;
 
 const _: () = assert!(ADMIN_TICKS_MAX < ANSWER_TICKS_MAX);
 const _: () = assert!(PAGE_MAX <= PAGE_SCAN_MAX);
-/// Units of work that it is to verify a token: a signature of an elliptic curve takes the longest.
+/// Units of work that it is to verify a token, at the least: with an RSA key of 2,048 bits, or on P-256 or Ed25519. What other
+/// keys cost is in [`Keys::units`](crate::identity::Keys::units).
 pub const VERIFY_UNITS: u32 = 150;
 /// A token. Past it: 401.
 pub const TOKEN_BYTES_MAX: usize = 4 << 10;
@@ -369,7 +370,7 @@ pub const JWKS_BYTES_MAX: usize = 256 << 10;
 /// Keys in such a set, of any kind. Past it the set is not taken.
 pub const JWKS_KEYS_MAX: usize = 64;
 /// Keys of it that a token is tried with that does not say which has signed it. Past it: 401.
-pub const JWKS_TRIED_MAX: usize = 4;
+pub const JWKS_TRIED_MAX: usize = 2;
 /// Keys that tokens named and that are looked for at once. Past it the others are when the client comes back.
 pub const JWKS_ASKED_MAX: usize = 64;
 /// For how long a set may be fresh, whatever its sender says.

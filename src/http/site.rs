@@ -24,7 +24,6 @@ use crate::http::metrics::Metrics;
 pub use crate::http::paths::Off;
 use crate::http::paths::{ECHO_TAG, Page, Purpose, Side, index, no_service};
 use crate::http::refused::Refused;
-use crate::limits::VERIFY_UNITS;
 use crate::reactor::{
     Accept, Admission, Answer, Cause, ConnId, Context, Fleet, RequestId, Service, WorkerId,
 };
@@ -148,8 +147,8 @@ impl Service for Site {
             Purpose::Echo | Purpose::Refused => ECHO_TAG,
             Purpose::Presence => {
                 // To verify its token is most of what an upgrade costs.
-                if self.settings.presence.gate.keys.is_some() {
-                    cx.charge(VERIFY_UNITS);
+                if let Some(keys) = &self.settings.presence.gate.keys {
+                    cx.charge(keys.units());
                 }
                 match self.presence.admit(cx, conn, upgrade.head, subprotocol) {
                     Ok(tag) => tag,

@@ -91,6 +91,15 @@ impl Fetched {
         }
     }
 
+    /// Units of work that it is to try a token with as many keys as it may be tried with.
+    pub(super) fn units(&self) -> u32 {
+        let published = self.published.load();
+        let Some(published) = &*published else { return 0 };
+        let mut units: Vec<u32> = published.keys.iter().map(Key::units).collect();
+        units.sort_unstable_by(|a, b| b.cmp(a));
+        units.iter().take(JWKS_TRIED_MAX).sum()
+    }
+
     /// Says that a fetched key has signed a token.
     ///
     /// # Errors

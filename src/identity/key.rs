@@ -5,7 +5,7 @@ use std::fmt;
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, crypto};
 
 use crate::identity::algorithm::{name, only};
-use crate::limits::TOKEN_SECRET_BYTES_MIN;
+use crate::limits::{TOKEN_SECRET_BYTES_MIN, VERIFY_UNITS};
 
 /// A key that tells good tokens from bad ones.
 pub struct Key {
@@ -24,6 +24,8 @@ pub struct SigningKey {
 
 /// The DER of an RSA key with a modulus of 2,048 bits is longer than this.
 const RSA_DER_BYTES_MIN: usize = 2_048 / 8;
+/// A key of 3,072 bits and more.
+const RSA_LONG_BYTES: usize = 3_072 / 8;
 /// A point of P-256, uncompressed (SEC 1 §2.3.3).
 const P256_POINT_BYTES: usize = 65;
 
@@ -79,6 +81,16 @@ impl Key {
     ) -> Option<Key> {
         let algorithm = *algorithms.first()?;
         crypto::verify("AAAA", b"", &key, algorithm).ok().map(|_| Key { algorithms, id, key })
+    }
+
+    /// Units of work that it is to verify a token by it, in [`VERIFY_UNITS`]: measured, and rounded up.
+    pub(crate) fn units(&self) -> u32 {
+        match self.algorithms.first() {
+            Some(Algorithm::ES384) => 7 * VERIFY_UNITS,
+            Some(Algorithm::ES256 | Algorithm::EdDSA | Algorithm::HS256) | None => VERIFY_UNITS,
+            Some(_) if bytes(&self.key).len() < RSA_LONG_BYTES => 2 * VERIFY_UNITS,
+            Some(_) => 6 * VERIFY_UNITS,
+        }
     }
 
     /// The algorithm that its tokens name, like `HS256` or `EdDSA`; of several, the most usual one.

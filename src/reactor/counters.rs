@@ -95,8 +95,8 @@ impl Deferred {
 }
 
 /// The close codes that are counted one by one; anything else counts as the last.
-pub const CLOSE_LABELS: [u16; 16] =
-    [1000, 1001, 1002, 1003, 1005, 1007, 1009, 1010, 1011, 1013, 4401, 4403, 4408, 4409, 4429, 0];
+pub const CLOSE_LABELS: [u16; 17] =
+    [1000, 1001, 1002, 1003, 1005, 1007, 1009, 1010, 1011, 1013, 4000, 4401, 4403, 4408, 4409, 4429, 0];
 
 /// A number that one thread writes and all may read.
 #[derive(Debug, Default)]

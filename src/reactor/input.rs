@@ -110,15 +110,18 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     pub(crate) fn input(&mut self, id: ConnId, bytes: &mut [u8]) {
         match self.core.get(id).map(|conn| conn.life) {
-            Some(Life::Http) => {
-                self.first_input(id, bytes);
-                let held = self.core.get(id).map_or(0, Conn::half_read_bytes);
-                if self.core.half_read.concerns(held) {
-                    self.weigh_half_read(id);
-                }
-            }
+            Some(Life::Http) => self.request_input(id, bytes),
             Some(Life::Open | Life::Closing) => self.frames(id, bytes),
             Some(Life::Ending | Life::Lingering) | None => {}
+        }
+    }
+
+    /// More of a request, or a turn for what waits of earlier input: what is half read then is weighed either way.
+    fn request_input(&mut self, id: ConnId, bytes: &mut [u8]) {
+        self.first_input(id, bytes);
+        let held = self.core.get(id).map_or(0, Conn::half_read_bytes);
+        if self.core.half_read.concerns(held) {
+            self.weigh_half_read(id);
         }
     }
 
@@ -338,7 +341,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Goes on with a connection that had more to read than its share, or that was paused.
     pub(crate) fn resume(&mut self, id: ConnId) {
         if self.core.get(id).is_some_and(|conn| matches!(conn.protocol, Protocol::Http(Some(_)))) {
-            self.first_input(id, &mut []);
+            self.request_input(id, &mut []);
         }
         if self.core.unserved.has(id) && !self.is_paused(id) {
             let mut rest = self.core.unserved.take(id);

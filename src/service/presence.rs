@@ -10,7 +10,7 @@ mod whole;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limits::RESUMED_UNITS_PER_TURN;
+use crate::limits::{RESUMED_UNITS_PER_TURN, VERIFY_UNITS};
 use crate::presence::admin::{Ask, Reply};
 use crate::presence::{About, BanCount, Effect, Entry, Envelope, Frame, Homes, Node, Rules, State, event};
 use crate::reactor::{ConnId, Context, SendError, SharedFrame, Shortage, WorkerId};
@@ -315,7 +315,12 @@ impl Presence {
                 self.node.spread(cx.now(), broadcast, all - without, without);
             }
             Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
-            Effect::Verify { slot, seq, token } => self.verify(cx.now(), slot, seq, &token),
+            Effect::Verify { slot, seq, token } => {
+                // The least of it was charged with the command.
+                let units = self.settings.gate.keys.as_ref().map_or(0, |keys| keys.units());
+                cx.charge(units.saturating_sub(VERIFY_UNITS));
+                self.verify(cx.now(), slot, seq, &token);
+            }
             Effect::Post { to, envelope } => self.post(cx, to, envelope),
         }
     }

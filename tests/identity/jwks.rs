@@ -263,6 +263,18 @@ fn a_token_that_names_no_key_is_tried_with_a_few() {
 }
 
 #[test]
+fn what_it_takes_to_verify_goes_by_the_keys_that_may_be_tried() {
+    let units = |set: &[Value]| keys_of(parse(set).unwrap(), Vec::new(), Parties::default()).0.units();
+    let (short, long) = (jwk("p256", |_| ()), jwk("p384", |_| ()));
+    let one = units(std::slice::from_ref(&short));
+    assert!(units(std::slice::from_ref(&long)) > 5 * one);
+    assert_eq!(units(&[short.clone(), long.clone()]), one + units(std::slice::from_ref(&long)));
+    // However many there are, a token is tried with few.
+    let others = (0..40).map(|nth| jwk("p384", |key| key["kid"] = json!(nth.to_string())));
+    assert_eq!(units(&others.collect::<Vec<_>>()), JWKS_TRIED_MAX as u32 * units(&[long]));
+}
+
+#[test]
 fn a_key_that_is_not_there_yet_is_asked_for_and_refused_once_it_was_looked_for() {
     let set = || parse(&[jwk("rsa", |_| ())]).unwrap();
     let (keys, asked) = keys_of(set(), Vec::new(), Parties::default());

@@ -72,6 +72,30 @@ fn half_messages_are_bounded_together_and_who_wants_more_comes_again_later() {
 }
 
 #[test]
+fn requests_that_waited_for_their_turn_leave_nothing_behind() {
+    let short = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200);
+    let long =
+        [&b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\n"[..], &[b'x'; 30_000]].concat();
+    for carrier in CARRIERS {
+        let mut scene = Scene::new(&bounded(), carrier, Deflate::Off);
+        // More than there are shares for at once; and all of it would be far more than may be half read.
+        let lines: Vec<Line> = (0..20)
+            .map(|_| {
+                let mut line = scene.connect();
+                scene.send(&mut line, &[&short[..], &long].concat());
+                let answers = line.received(&scene.stage);
+                let answers = answers.windows(13).filter(|part| part == b"HTTP/1.1 200 ").count();
+                assert_eq!(answers, 201, "{carrier:?}");
+                line
+            })
+            .collect();
+        let (mut line, rest) = half(&mut scene, 1);
+        scene.send(&mut line, &rest);
+        assert!(line.frames(&scene.stage) == [(Opcode::Binary, noise(1, 30_000))], "with {}", lines.len());
+    }
+}
+
+#[test]
 fn half_requests_are_bounded_with_them() {
     let chunked = |bytes: &[u8]| {
         let head =
