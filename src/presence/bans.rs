@@ -109,6 +109,7 @@ impl Bans {
     }
 
     /// When [`Bans::look`] is to be called next.
+    #[inline]
     pub(crate) fn due(&self) -> Option<Tick> {
         (!self.bans.is_empty()).then(|| self.looked.after(BANS_LOOK_TICKS))
     }

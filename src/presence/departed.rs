@@ -7,19 +7,15 @@ use crate::limits::DEPARTED_TICKS;
 use crate::presence::name::Name;
 use crate::time::Tick;
 
-/// The rooms of one client that went, and until when they are kept.
-#[derive(Debug)]
-struct Left {
-    until: Tick,
-    rooms: Box<[Name]>,
-}
-
 /// Clients of one edge that went and may be back.
 #[derive(Debug, Default)]
 pub(crate) struct Departed {
-    by_user: HashMap<Name, Vec<Left>>,
-    /// By their ends; those whose user's were taken out are still here.
-    ends: VecDeque<(Tick, Name)>,
+    /// The rooms that each user's clients went out of, each once, and until when it is kept.
+    by_user: HashMap<Name, HashMap<Name, Tick>>,
+    /// When to look at each user next; those who were taken out are still here.
+    looks: VecDeque<(Tick, Name)>,
+    /// Rooms of all users.
+    rooms: usize,
 }
 
 impl Departed {
@@ -30,34 +26,42 @@ impl Departed {
             return;
         }
         let until = now.after(grace.saturating_add(DEPARTED_TICKS).min(u32::MAX / 2));
-        let left = Left { until, rooms: rooms.into() };
-        self.by_user.entry(user.clone()).or_default().push(left);
-        self.ends.push_back((until, user.clone()));
+        let known = self.by_user.entry(user.clone()).or_insert_with(|| {
+            self.looks.push_back((until, user.clone()));
+            HashMap::new()
+        });
+        for room in rooms {
+            self.rooms += usize::from(known.insert(room, until).is_none());
+        }
     }
 
-    /// Takes out the rooms that clients of a user went out of, each once: that one, or all.
+    /// Takes out the rooms that clients of a user went out of: that one, or all.
     pub(crate) fn take(&mut self, now: Tick, user: &str, room: Option<&Name>) -> Vec<Name> {
         self.expire(now);
-        let Some(all) = self.by_user.get_mut(user) else { return Vec::new() };
+        let is_kept = |until: &Tick| now.is_before(*until);
         if let Some(room) = room {
-            let went = all.iter().any(|left| left.rooms.contains(room));
+            let went = self.by_user.get(user).and_then(|known| known.get(room)).is_some_and(is_kept);
             return Vec::from_iter(went.then(|| room.clone()));
         }
-        let all = self.by_user.remove(user).unwrap_or_default();
-        let mut rooms: Vec<Name> = all.into_iter().flat_map(|left| left.rooms).collect();
+        let known = self.by_user.remove(user).unwrap_or_default();
+        self.rooms -= known.len();
+        let mut rooms: Vec<Name> =
+            known.into_iter().filter(|(_, until)| is_kept(until)).map(|(room, _)| room).collect();
         rooms.sort_unstable();
-        rooms.dedup();
         rooms
     }
 
-    /// Forgets those whose time is over.
+    /// Forgets those whose time is over. A user who went again since is looked at again when that is over, or when that of one
+    /// who went last is.
     pub(crate) fn expire(&mut self, now: Tick) {
-        while let Some((_, user)) = self.ends.pop_front_if(|(until, _)| now.has_reached(*until)) {
-            if let Some(all) = self.by_user.get_mut(&user) {
-                all.retain(|left| now.is_before(left.until));
-                if all.is_empty() {
-                    self.by_user.remove(&user);
-                }
+        while let Some((_, user)) = self.looks.pop_front_if(|(until, _)| now.has_reached(*until)) {
+            let Some(known) = self.by_user.get_mut(&user) else { continue };
+            let before = known.len();
+            known.retain(|_, until| now.is_before(*until));
+            self.rooms -= before - known.len();
+            match known.values().copied().reduce(Tick::min) {
+                Some(until) => self.looks.push_back((until, user)),
+                None => drop(self.by_user.remove(&user)),
             }
         }
     }
@@ -67,8 +71,8 @@ impl Departed {
         if self.by_user.capacity() > 4 * self.by_user.len() + 64 {
             self.by_user.shrink_to(2 * self.by_user.len());
         }
-        if self.ends.capacity() > 4 * self.ends.len() + 64 {
-            self.ends.shrink_to(2 * self.ends.len());
+        if self.looks.capacity() > 4 * self.looks.len() + 64 {
+            self.looks.shrink_to(2 * self.looks.len());
         }
     }
 
@@ -77,12 +81,11 @@ impl Departed {
         self.by_user.len()
     }
 
-    /// Bytes held, more or less: a client's entry with two rooms in it.
+    /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        let client = size_of::<Left>() + 2 * size_of::<Name>();
-        self.by_user.capacity() * size_of::<(Name, Vec<Left>)>()
-            + self.ends.capacity() * size_of::<(Tick, Name)>()
-            + self.ends.len() * client
+        self.by_user.capacity() * size_of::<(Name, HashMap<Name, Tick>)>()
+            + self.looks.capacity() * size_of::<(Tick, Name)>()
+            + self.rooms * size_of::<(Name, Tick)>() * 8 / 7
     }
 }
 
@@ -103,6 +106,19 @@ mod tests {
         assert_eq!(departed.take(end, "ann", None), [r]);
         assert_eq!((departed.take(end, "ann", None), departed.len()), (Vec::new(), 0));
         departed.expire(end.after(50));
-        assert!(departed.ends.is_empty());
+        assert_eq!((departed.looks.len(), departed.rooms), (0, 0));
+    }
+
+    #[test]
+    fn who_comes_and_goes_often_takes_no_more_than_who_went_once() {
+        let (mut departed, now) = (Departed::default(), Tick(7));
+        let rooms: Vec<Name> = (0..64).map(|n| format!("r{n}").into()).collect();
+        departed.add(now, 60_000, &"ann".into(), rooms.clone());
+        let once = departed.bytes();
+        (1..10_000).for_each(|n| departed.add(now.after(n), 60_000, &"ann".into(), rooms.clone()));
+        assert_eq!((departed.bytes(), departed.rooms, departed.looks.len()), (once, 64, 1));
+        departed.expire(now.after(10_000 + 60_000 + DEPARTED_TICKS));
+        departed.expire(now.after(20_000 + 60_000 + DEPARTED_TICKS));
+        assert_eq!((departed.len(), departed.rooms, departed.looks.len()), (0, 0, 0));
     }
 }

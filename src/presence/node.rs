@@ -232,11 +232,13 @@ impl<F: Frame> Node<F> {
         let at_once = !self.broadcasts.is_empty() || self.edge.has_resumable();
         let at_once = at_once.then_some(self.turned);
         let stow = self.users.stow_due();
-        let (clock, bans) = (self.edge.clock_due(), self.bans_due());
-        [self.timers.next(), self.desk.next_due(), at_once, stow, clock, bans]
-            .into_iter()
-            .flatten()
-            .reduce(Tick::min)
+        let clock = self.edge.clock_due();
+        let due = [self.timers.next(), self.desk.next_due(), at_once, stow, clock];
+        let due = due.into_iter().flatten().reduce(Tick::min);
+        match self.bans_due() {
+            None => due,
+            Some(bans) => Some(due.map_or(bans, |due| due.min(bans))),
+        }
     }
 
     /// Takes what is to be done.

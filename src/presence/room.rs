@@ -24,6 +24,9 @@ use crate::presence::timer::Timer;
 use crate::slots::Slots;
 use crate::time::{Now, Tick};
 
+/// Ends of graces that are not worth looking through.
+const LINGERING_KEPT: usize = 64;
+
 #[derive(Debug, Default)]
 struct Member {
     /// Connections in the room.
@@ -68,8 +71,10 @@ struct Room {
     members: BTreeMap<Name, Member>,
     /// Workers with clients in the room, and how many.
     workers: Vec<(u16, u32)>,
-    /// Members with a connection within its grace, by its end; one that came back is still here.
+    /// Members with a connection within its grace, by its end; one that came back is still here, for a while.
     lingering: VecDeque<(Tick, Name)>,
+    /// At so many of them those that came back are taken out.
+    lingering_most: usize,
     /// A timer is filed for the first of them: one, however many there are.
     timed: bool,
     /// A big room, and what it is yet to be told.
@@ -113,6 +118,23 @@ impl Room {
         }
     }
 
+    /// A connection of a member is within its grace until then. Who comes and goes again and again leaves no more behind than
+    /// who went once, twice over.
+    fn linger(&mut self, until: Tick, user: &Name) {
+        if self.lingering.back().is_some_and(|(last, name)| (last, name) == (&until, user)) {
+            return;
+        }
+        self.lingering.push_back((until, user.clone()));
+        if self.lingering.len() > self.lingering_most {
+            let members = &self.members;
+            self.lingering.retain(|(until, user)| {
+                let lingering = members.get(user).and_then(|member| member.lingering.as_ref());
+                lingering.is_some_and(|all| all.contains(until))
+            });
+            self.lingering_most = 2 * self.lingering.len() + LINGERING_KEPT;
+        }
+    }
+
     /// Sees to it that there is a timer where a member lingers.
     fn time<F>(&mut self, slot: u32, out: &mut Outgoing<F>) {
         if let Some((until, _)) = self.lingering.front().filter(|_| !self.timed) {
@@ -147,6 +169,8 @@ pub struct Rooms {
     roll: Roll,
     /// Of all rooms.
     members: usize,
+    /// Ends of graces, of all rooms.
+    lingering: usize,
     name_bytes: usize,
     next_serial: u32,
     next_epoch: u64,
@@ -168,6 +192,7 @@ impl Rooms {
             told: rules.restricted.then_some(homes),
             roll: Roll::default(),
             members: 0,
+            lingering: 0,
             name_bytes: 0,
             next_serial: 0,
             next_epoch: now.unix_millis * 1_000,
@@ -200,7 +225,8 @@ impl Rooms {
     pub fn bytes(&self) -> usize {
         let members = self.members * size_of::<(Name, Member)>() * 4 / 3;
         let tables = self.by_name.bytes() + self.roll.bytes() + self.bans.bytes();
-        self.rooms.bytes() + tables + self.name_bytes + members
+        let lingering = self.lingering * size_of::<(Tick, Name)>() * 4 / 3;
+        self.rooms.bytes() + tables + self.name_bytes + members + lingering
     }
 
     /// Members of a room, within their grace or not.
@@ -266,12 +292,16 @@ impl Rooms {
             let home = &mut self.rooms[slot as usize];
             if let Some(member) = home.members.get_mut(user).filter(|member| member.clients > 0) {
                 member.clients -= 1;
-                if may_be_back {
-                    let until = now.tick.after(rules.grace);
+                let until = may_be_back.then(|| now.tick.after(rules.grace));
+                if let Some(until) = until {
                     member.lingering.get_or_insert_default().push(until);
-                    home.lingering.push_back((until, user.clone()));
                 }
                 let is_gone = member.is_gone();
+                if let Some(until) = until {
+                    self.lingering -= home.lingering.len();
+                    home.linger(until, user);
+                    self.lingering += home.lingering.len();
+                }
                 home.time(slot, out);
                 home.count(worker, -1);
                 if is_gone {
@@ -302,6 +332,11 @@ impl Rooms {
             return out
                 .post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Said(Place::default()) });
         };
+        // A token may let its user speak where it is not in.
+        if from.is_some_and(|from| self.is_banned(now, room, from)) {
+            let answer = Answer::Barred(self.rooms[slot as usize].name.clone(), None);
+            return out.post(asker.at.worker, Envelope::Answered { asker, answer });
+        }
         let home = &mut self.rooms[slot as usize];
         let bytes = data.len() + room.len() + from.map_or(0, str::len) + SAY_BYTES;
         if !home.takes(now.tick, rules, bytes) {
@@ -328,6 +363,7 @@ impl Rooms {
                 home.time(slot, out);
                 break;
             };
+            self.lingering -= 1;
             let Some(member) = home.members.get_mut(&user) else { continue };
             member.expire(now.tick);
             if member.is_gone() {
@@ -357,7 +393,7 @@ impl Rooms {
             let name_of = |slot: u32| &*self.rooms[slot as usize].name;
             self.by_name.remove(name_of(slot), slot, name_of);
             self.roll.remove(slot, name_of);
-            self.rooms.try_remove(slot as usize);
+            self.lingering -= self.rooms.try_remove(slot as usize).map_or(0, |room| room.lingering.len());
             return;
         }
         home.announce(slot, now, None, (user, false), self.bounds, out);
@@ -387,6 +423,7 @@ impl Rooms {
             members: BTreeMap::new(),
             workers: Vec::new(),
             lingering: VecDeque::new(),
+            lingering_most: LINGERING_KEPT,
             timed: false,
             big: None,
             telling: false,

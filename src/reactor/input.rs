@@ -220,6 +220,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.get(id).is_some_and(|conn| matches!(conn.life, Life::Open | Life::Closing))
     }
 
+    #[inline]
     fn put_back(&mut self, id: ConnId, mut session: Session) {
         session.release();
         let half = session.begun(self.core.now.tick);

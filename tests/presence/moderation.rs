@@ -1,7 +1,9 @@
 //! Users that are sent away, for a while or not, put out of rooms and brought in.
 
+use std::sync::Arc;
+
 use rollcall::presence::admin::{Ask as Order, Reply};
-use rollcall::presence::{Reason, Rules};
+use rollcall::presence::{Grants, Reason, Rules};
 use serde_json::Value;
 
 use super::ask::Ask;
@@ -291,4 +293,55 @@ fn rooms_are_given_to_who_is_known_and_as_many_as_a_connection_may_be_in() {
         node.effects();
     }
     assert_eq!(node.users().given(), 0);
+}
+
+#[test]
+fn who_is_banned_from_a_room_does_not_speak_in_it_by_its_token_either() {
+    for workers in [1, 3] {
+        let mut world = World::new(workers, Rules { restricted: true, ..Rules::default() });
+        let w = world.open_seeing(0, "watcher", &["*"]);
+        world.ask(w, &Ask::Join("lobby".to_owned()));
+        let c = world.open_seeing(1 % workers, "ben", &["*"]);
+        world.settle();
+        let rooms = ["lobby".to_owned()];
+        let grants = Grants::new(Some(&rooms), &["*".to_owned()], None, u64::MAX).unwrap();
+        let (now, slot) = (world.now, world.clients[c].slot);
+        let node = &mut world.nodes[usize::from(1 % workers)];
+        node.authenticate(now, slot, -1, "ben".into(), Arc::new(grants));
+        node.effects();
+        let said = |world: &mut World| {
+            world.inbox(w);
+            let say = Ask::Say { room: "lobby".to_owned(), data: "1".to_owned(), echo: true };
+            let seq = world.ask(c, &say);
+            world.settle();
+            let code = world.inbox(c).iter().find(|json| json["seq"] == seq).unwrap()["body"]["code"].clone();
+            (code, events(world, w, "say").len())
+        };
+        assert_eq!(said(&mut world), (200.into(), 1));
+        assert!(matches!(ban_from(&mut world, "ben", "lobby", 60), Reply::Banned(_)));
+        assert_eq!(said(&mut world), (403.into(), 0));
+        let lift = Order::Lift { user: "ben".into(), room: Some("lobby".into()) };
+        assert!(matches!(order(&mut world, lift), Reply::Lifted));
+        assert_eq!(said(&mut world), (200.into(), 1));
+    }
+}
+
+#[test]
+fn who_comes_and_goes_all_the_time_leaves_no_more_behind_than_who_went_once() {
+    let mut world = World::new(1, Rules { grace: 60_000, ..Rules::default() });
+    member(&mut world, 0, "watcher", "lobby");
+    let (node, mut now) = (&mut world.nodes[0], world.now);
+    let mut flap = |times: u32| {
+        for n in 0..times {
+            // Some within the same tick.
+            now.tick = now.tick.after(n % 2);
+            let slot = node.open(now, 0, Some("ann".into()), false);
+            node.command(now, slot, r#"{"seq":1,"cmd":"join","params":{"room":"lobby"}}"#);
+            node.closed(now, slot, Reason::Closed, now.unix_millis);
+            node.effects();
+        }
+        node.rooms().bytes()
+    };
+    let few = flap(200);
+    assert!(flap(5_000) <= few + 4_096, "{} bytes, and {few} before", flap(1));
 }
