@@ -156,7 +156,10 @@ export declare class Rollcall {
   watch(users: Iterable<string>, options?: { suspect?: boolean }): Promise<View[]>;
   unwatch(users: Iterable<string>): Promise<void>;
   presence(users: Iterable<string>): Promise<View[]>;
-  /** `null` leaves it to the page's visibility. `ttl`: after so many seconds `info` is over. */
+  /**
+   * `null` leaves it to the page's visibility. A state is said each time, and `online` ends the user's `busy`, of whichever
+   * connection; `info` alone changes no state. `ttl`: after so many seconds `info` is over. The answer's `state` is what became true.
+   */
   status(state?: "online" | "away" | "busy" | null, info?: unknown, options?: { ttl?: number }): Promise<Answer>;
   ping(timeoutMs?: number): Promise<number>;
   request(cmd: string, params?: unknown, options?: { timeoutMs?: number }): Promise<Answer>;

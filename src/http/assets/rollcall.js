@@ -58,7 +58,7 @@ export class Rollcall {
   #failures = 0; #tries = 0; #goodbye = null; #turnedAway = false; #attempt = 0;
   #seq = 0; #queue = []; #asked = new Map(); #wishesAsked = 0; #calm = 0; #stirred = false;
   #rooms = new Map(); #watched = new Map(); #lists = new Set();
-  #status = Object.assign(new Wish("status"), { chosen: null, auto: "online", told: "online", info: undefined, until: Infinity, infoTold: true });
+  #status = Object.assign(new Wish("status"), { chosen: null, said: 0, heard: 0, mine: false, auto: "online", told: null, info: undefined, until: Infinity, infoTold: true });
   #timers; #heartbeat = { interval_ms: 25000, timeout_ms: 20000 };
   #tokens; #unhook;
 
@@ -141,6 +141,8 @@ export class Rollcall {
   status(state, info, { ttl } = {}) {
     const status = this.#status;
     if (state !== undefined) status.chosen = state;
+    // A state that is chosen is said, also where this connection is in it: another one of this user may have said `busy`.
+    if (state) status.said += 1;
     if (info !== undefined) {
       Object.assign(status, { info, infoTold: false, until: ttl === undefined ? Infinity : this.#env.now() + ttl * 1000 });
     }
@@ -260,11 +262,14 @@ export class Rollcall {
     const status = this.#status, state = this.#shown();
     const left = Math.ceil((status.until - this.#env.now()) / 1000);
     if (left <= 0) status.infoTold = true;
-    if (state === status.told && status.infoTold) return status.settle(status.ins, { code: 200, state });
-    const params = { state };
+    const says = state !== status.told || status.said !== status.heard;
+    if (!says && status.infoTold) return status.settle(status.ins, { code: 200, state });
+    // `info` goes alone where it can: `online` beside it would end what another connection of this user said.
+    const params = says ? { state } : {};
     if (!status.infoTold) params.info = status.info;
     if (!status.infoTold && left < Infinity) params.info_ttl = left;
-    status.asks = { state, info: params.info };
+    status.asks = { state: params.state, info: params.info, said: status.said };
+    status.mine ||= params.state === "busy";
     this.#ask("status", params, [status]);
   }
 
@@ -289,7 +294,7 @@ export class Rollcall {
       }
       for (const [wish, ins] of waits) {
         Object.assign(wish, { tries: 0, due: 0, part: undefined });
-        this.#became(wish, cmd, params, body);
+        if (!this.#became(wish, cmd, params, body)) continue;
         if (UNDOING.has(cmd)) {
           wish.settle(wish.outs, body);
         } else {
@@ -302,7 +307,7 @@ export class Rollcall {
     this.#write(asked);
   }
 
-  /** A wish came true, or is undone. */
+  /** A wish came true, or is undone; false where it has to be asked for once more. */
   #became(wish, cmd, params, body) {
     if (cmd === "join") {
       const fresh = wish.is !== true;
@@ -313,12 +318,23 @@ export class Rollcall {
       Object.assign(wish, { is: true, told: params.suspect, before: undefined });
       for (const list of this.#lists) list.watched?.(wish.name);
     } else if (cmd === "status") {
-      wish.told = params.state;
-      if (wish.asks.info === wish.info) wish.infoTold = true;
+      const { state, info, said } = wish.asks;
+      if (info === wish.info) wish.infoTold = true;
+      if (state === undefined) return true;
+      const was = wish.told;
+      wish.told = state;
+      // The first `online` says only that this one is back; the next one ends `busy`, its own or whoever's where it was chosen.
+      if (state === "online" && body.state === "busy" && was !== "online" && (wish.mine || wish.heard !== said)) {
+        wish.heard = said - 1;
+        return false;
+      }
+      wish.heard = said;
+      wish.mine &&= state !== "online";
     } else {
       wish.is = false;
       wish.view = undefined;
     }
+    return true;
   }
 
   #refused(cmd, wishes, error) {
@@ -343,7 +359,7 @@ export class Rollcall {
       if (cmd === "status" && first.asks.info !== undefined) {
         Object.assign(first, { infoTold: true, info: undefined });
       } else if (cmd === "status") {
-        first.told = first.asks.state;
+        Object.assign(first, { told: first.asks.state, heard: first.asks.said });
       } else {
         Object.assign(first, { holds: 0, kept: 0, is: false });
         (cmd === "join" ? this.#rooms : this.#watched).delete(first.name);
@@ -552,8 +568,11 @@ export class Rollcall {
     this.#pending = false;
     if (token && this.#options.tokenIn === "query") url.searchParams.set("token", token);
     else if (token) protocols.push(`bearer.${token}`);
-    // So that it does not come in as online, to be away a moment later.
-    if (this.#shown() === "away") url.searchParams.set("state", "away");
+    // So that it neither comes in as online, to be away a moment later, nor as what lingers of the connection before.
+    const shown = this.#shown();
+    url.searchParams.set("state", shown);
+    this.#status.came = shown;
+    this.#status.mine ||= shown === "busy";
     let socket;
     try {
       socket = new this.#env.WebSocket(url.href, protocols);
@@ -595,7 +614,7 @@ export class Rollcall {
       if (wish.place) wish.before = wish.place;
       if (wish.view) Object.assign(wish, { before: wish.view, view: undefined });
     }
-    this.#status.told = "online";
+    this.#status.told = null;
     this.#status.infoTold = this.#status.info === undefined;
     for (const list of this.#lists) list.lost();
     return true;
@@ -808,11 +827,14 @@ export class Rollcall {
     this.user = detail.user ?? null;
     this.#heartbeat = { ...this.#heartbeat, ...detail.heartbeat };
     this.#tokens.setClock(detail.time_ms);
+    const status = this.#status;
+    // That it is back the address has said. `online` ends `busy` as well: it is told only where that is meant.
+    if (status.came === "online" && !status.mine) status.told = "online";
     this.#beatLater();
     this.#renewLater(detail.expires_ms ?? expiry(token), 0);
     this.#reconcile();
     this.#pump();
-    if (this.user === null) this.#status.settle(this.#status.ins, { code: 200, state: this.#shown() });
+    if (this.user === null) status.settle(status.ins, { code: 200, state: this.#shown() });
     this.#become("open", { user: this.user, id: this.id });
     this.#emit("welcome", detail);
   }

@@ -239,6 +239,6 @@
     open.connect({ away: false });
     open.document.visibilityState = "hidden";
     await open.settle();
-    same(open.socket.url, "ws://test/ws", "unless that is left to the page");
+    same(open.socket.url, "ws://test/ws?state=online", "unless that is left to the page");
   },
 }))

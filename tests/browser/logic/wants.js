@@ -1,5 +1,5 @@
 // Wishes of a page, and commands that are done once.
-(({ World, assert, failure, same }) => ({
+(({ World, assert, failure, same, stands }) => ({
   async rooms_and_watches_are_there_again_and_the_gap_is_told() {
     const world = new World();
     const me = world.connect();
@@ -127,6 +127,88 @@
     world.document.dispatchEvent(new Event("visibilitychange"));
     await world.pass(5000);
     same(world.sent("status").length, 1, "it stays");
+  },
+  async what_lingers_of_a_connection_does_not_outlast_what_is_shown() {
+    const world = new World();
+    const me = world.connect();
+    await world.welcome();
+    same(new URL(world.socket.url).searchParams.get("state"), "online", "from the first");
+    await world.look("hidden");
+    await world.pass(1500);
+    await world.answer("status", { state: "away" });
+    await world.lose();
+    await world.look("visible");
+    await world.pass(5000);
+    await world.welcome();
+    same([new URL(world.socket.url).searchParams.get("state"), world.sent("status").length], ["online", 0], "back, which ends nobody's `busy`");
+    me.status("busy");
+    await world.settle();
+    await world.answer("status", { state: "busy" });
+    await world.again();
+    same(new URL(world.socket.url).searchParams.get("state"), "busy", "as was chosen");
+    await world.answer("status", { state: "busy" });
+    await world.lose();
+    const back = me.status("online");
+    await world.pass(5000);
+    await world.welcome();
+    same([world.sent("status").map(({ params }) => params), await stands(back)], [[{ state: "online" }], "waits"], "told again");
+    await world.answer("status", { state: "online" });
+    same((await back).state, "online", "done");
+    await world.again();
+    same(world.sent("status").length, 0, "what was told by this one is done");
+    for (const lost of [false, true]) {
+      me.status("busy");
+      await world.settle();
+      // Without an answer nobody knows.
+      if (!lost) await world.answer("status", { state: "busy" });
+      await world.lose();
+      me.status(null);
+      await world.pass(world.heard("state").at(-1).wait_ms);
+      await world.welcome();
+      same(world.sent("status").map(({ params }) => params.state), ["online"], "taken back");
+      await world.answer("status", { state: "online" });
+    }
+  },
+  async busy_is_ended_also_by_who_was_away() {
+    const world = new World();
+    const me = world.connect();
+    await world.welcome();
+    me.status("away");
+    await world.settle();
+    await world.answer("status", { state: "away" });
+    const back = me.status("online");
+    await world.settle();
+    await world.answer("status", { state: "busy" });
+    same([world.sent("status").length, await stands(back)], [3, "waits"], "the first one says only that it is back");
+    await world.answer("status", { state: "online" });
+    same((await back).state, "online", "what became true");
+    await world.look("hidden");
+    me.status(null);
+    await world.pass(1500);
+    await world.answer("status", { state: "away" });
+    await world.look("visible");
+    await world.answer("status", { state: "busy" });
+    await world.pass(1000);
+    same(world.sent("status").length, 5, "a look at the page ends nobody's");
+  },
+  async info_goes_alone_and_a_chosen_state_is_always_said() {
+    const world = new World();
+    const me = world.connect({ info: { role: "host" } });
+    await world.welcome();
+    same(world.sent("status").map(({ params }) => params), [{ info: { role: "host" } }], "from the first");
+    await world.answer("status", { state: "busy" });
+    const told = me.status(undefined, { n: 1 });
+    await world.settle();
+    same(world.sent("status")[1].params, { info: { n: 1 } }, "another tab's `busy` stays");
+    await world.answer("status", { state: "busy" });
+    same((await told).state, "busy", "as it is");
+    for (let i = 2; i < 4; i += 1) {
+      const said = me.status("online");
+      await world.settle();
+      same(world.sent("status")[i]?.params, { state: "online" }, "said, and not swallowed");
+      await world.answer("status", { state: "online" });
+      await said;
+    }
   },
   async names_are_text_and_nothing_else() {
     const names = ["__proto__", "constructor", "toString", "auth0|5f7c", "J\u00f6rg", "\u674e\u96f7", "user/42", "Anna + Maria", "\"\\"];
