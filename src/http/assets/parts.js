@@ -11,6 +11,8 @@ const REPEATABLE = new Set(["join", "watch", "presence", "who", "status"]);
 const UNDOING = new Set(["leave", "unwatch"]);
 
 const TOKEN_TIMEOUT_MS = 10000;
+/** All that a subprotocol may be made of; a token is made of less. */
+const TOKEN_FORM = /^[\w.~+\-!#$%&'*^`|]*$/;
 const TIMER_MS_MAX = 2 ** 31 - 1;
 /** Reasons for which a promise fails that nobody has to catch: it was the page's own doing. */
 const QUIET = new Set(["left", "closed"]);
@@ -175,14 +177,20 @@ class Tokens {
     return !this.isNone && typeof this.#token !== "function";
   }
 
-  /** Fails where it takes too long. */
+  /** Fails where it takes too long, or where what comes can't be one, such as the page of an error. */
   async get(why) {
     const token = this.#token;
     if (typeof token !== "function") return token;
-    return new Promise((resolve, reject) => {
-      this.#timers.after("token", TOKEN_TIMEOUT_MS, () => reject(new Error(`it took over ${TOKEN_TIMEOUT_MS} ms`)));
+    // A call that is given up may end at any time: each has a timer of its own.
+    const id = {};
+    const got = await new Promise((resolve, reject) => {
+      this.#timers.after(id, TOKEN_TIMEOUT_MS, () => reject(new Error(`it took over ${TOKEN_TIMEOUT_MS} ms`)));
       Promise.resolve(token(why)).then(resolve, reject);
-    }).finally(() => this.#timers.cancel("token"));
+    }).finally(() => this.#timers.cancel(id));
+    if (got === undefined || got === null) return undefined;
+    const text = typeof got === "string" ? got.trim() : null;
+    if (text === null || !TOKEN_FORM.test(text)) throw new Error("what came can't be one");
+    return text;
   }
 
   /** The page's own clock may be set at any time: only how much time passed is taken from here. */

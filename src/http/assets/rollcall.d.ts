@@ -79,7 +79,7 @@ export interface Options {
    * UTF-8 without control characters and `*`, and without a space at either end; they are compared byte by byte.
    */
   user?: string;
-  /** A token, or what gets one: before each connection, and before it is over. More than 10 s count as a failure. None: a cookie, or nobody. */
+  /** A token, or what gets one: before each connection, and before it is over. More than 10 s count as a failure, and so does what can't be a token. None: a cookie, or nobody. */
   token?: string | ((why: "connect" | "renew") => string | undefined | Promise<string | undefined>);
   /** How the token travels. Default: as a subprotocol, which is in no log. */
   tokenIn?: "subprotocol" | "query";

@@ -878,7 +878,8 @@ export class Rollcall {
     const socket = this.#socket;
     try {
       const token = await this.#tokens.get("renew");
-      if (socket !== this.#socket || !token) return;
+      if (socket !== this.#socket) return;
+      if (!token) throw new Error("there is no next token");
       const body = await this.request("auth", { token });
       if (body.user) this.user = body.user;
       this.#emit("renewed", { user: this.user, expires_ms: body.expires_ms });

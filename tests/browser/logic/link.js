@@ -213,6 +213,42 @@
     same([world.me.state, world.sockets.length], ["stuck", 0], "asks");
     assert(world.heard("stuck")[0].reason.includes("no session"), "and says why");
   },
+  async what_cannot_be_a_token_is_a_failed_try() {
+    for (const hiccup of ["<html>502 Bad Gateway</html>", "two words", {}, 7]) {
+      const world = new World();
+      let calls = 0;
+      world.connect({ token: async () => (calls += 1, calls === 1 ? hiccup : " good.to-ken_1\r\n") });
+      await world.settle();
+      same([world.me.state, world.sockets.length], ["waiting", 0], `${hiccup}`);
+      await world.pass(3000);
+      same(world.socket.protocols, ["rollcall.v1", "bearer.good.to-ken_1"], "the next one, without what surrounds it");
+    }
+  },
+  async a_token_that_is_awaited_no_more_ends_no_other_ones_time() {
+    const world = new World();
+    const calls = [];
+    world.connect({ token: () => new Promise((resolve) => calls.push(resolve)) });
+    await world.settle();
+    world.window.dispatchEvent(new Event("pagehide"));
+    await world.settle();
+    world.window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+    await world.settle();
+    same(calls.length, 2, "asked for twice");
+    calls[0]("late");
+    await world.pass(10000);
+    same([world.me.state, world.sockets.length], ["waiting", 0], "the second one took too long");
+  },
+  async a_renewal_that_brings_nothing_is_tried_again() {
+    const world = new World();
+    const token = (seconds) => `x.${btoa(JSON.stringify({ exp: 1e9 + seconds })).replaceAll("=", "")}.y`;
+    const brings = [token(600), undefined, "<html>", token(1200)];
+    world.connect({ token: () => brings.shift() });
+    await world.welcome();
+    await world.alive(541000);
+    same([world.heard("warning").length, world.sent("auth").length], [1, 0], "told");
+    await world.alive(45000);
+    same([world.heard("warning").length, world.sent("auth").map(({ params }) => params.token)], [2, [token(1200)]], "again, in time");
+  },
   async a_listener_that_throws_harms_nobody() {
     const world = new World();
     const me = world.connect();
