@@ -13,7 +13,7 @@ const LOGIC: [(&str, &str, usize); 6] = [
     ("link", include_str!("logic/link.js"), 18),
     ("page", include_str!("logic/page.js"), 14),
     ("wants", include_str!("logic/wants.js"), 10),
-    ("rooms", include_str!("logic/rooms.js"), 16),
+    ("rooms", include_str!("logic/rooms.js"), 17),
     ("lists", include_str!("logic/lists.js"), 11),
     ("model", include_str!("logic/model.js"), 1),
 ];

@@ -58,7 +58,7 @@ export interface Events {
   rejoin: { room: string; count: number; before: Place; after: Place; missed: number | null };
   rtt: { rtt_ms: number; time_ms: number };
   renewed: { user: string | null; expires_ms?: number };
-  /** Something that nobody waited for went wrong: a room or users were refused, for now (429, 503, `timeout`: it is tried again) or for good (400, 403, 404, 413: they are not wanted any more). */
+  /** Something that nobody waited for went wrong: a room or users were refused, for now (429, 503, `timeout`: it is tried again) or for good (400, 401 to who is nobody, 403, 404, 413: they are not wanted any more). */
   warning: { error: Error; room?: string; users?: string[] };
   command: { seq: number; cmd: string; params: unknown };
   answer: { seq: number; cmd: string; body: Answer };
@@ -144,7 +144,7 @@ export declare class Rollcall {
   on(event: "*", listener: (detail: unknown, event: string) => void): () => void;
   off<E extends keyof Events>(event: E, listener: (detail: Events[E], event: E) => void): void;
   off(event: "*", listener: (detail: unknown, event: string) => void): void;
-  /** Resolves once it is in, however long that takes; rejects where it is refused, or left before. Counts: leave it as often. */
+  /** Resolves once it is in, however long that takes; rejects where it is refused (401 to who is nobody), or left before. Counts: leave it as often. */
   join(room: string): Promise<Answer & Place & Membership>;
   leave(room: string): Promise<Answer>;
   members(room: string, options?: { limit?: number }): List;

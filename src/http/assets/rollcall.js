@@ -338,7 +338,10 @@ export class Rollcall {
   }
 
   #refused(cmd, wishes, error) {
-    const final = FINAL.has(error.code), undoing = UNDOING.has(cmd);
+    // Nobody stays nobody on every connection of this page, unless it is about to show a token.
+    const shows = [...this.#queue, ...this.#asked.values()].some((asked) => asked.cmd === "auth");
+    const isNobody = error.code === 401 && cmd === "join" && this.user === null && !shows;
+    const final = FINAL.has(error.code) || isNobody, undoing = UNDOING.has(cmd);
     if (final && undoing) {
       // It was not there: that is as well.
       for (const wish of wishes) {
@@ -781,6 +784,7 @@ export class Rollcall {
     this.#emit("answer", { seq, cmd: asked.cmd, body });
     if (body.code !== 200) return asked.reject(new RollcallError(body.code, body.error ?? `code ${body.code}`, asked.cmd));
     if (asked.cmd === "say") this.#reached(asked.params.room, body);
+    if (asked.cmd === "auth" && body.user) this.user = body.user;
     asked.resolve(body);
   }
 
@@ -881,7 +885,6 @@ export class Rollcall {
       if (socket !== this.#socket) return;
       if (!token) throw new Error("there is no next token");
       const body = await this.request("auth", { token });
-      if (body.user) this.user = body.user;
       this.#emit("renewed", { user: this.user, expires_ms: body.expires_ms });
       const next = body.expires_ms ?? expiry(token);
       this.#renewLater(next, next > expiresMs ? 0 : tries + 1);

@@ -162,6 +162,32 @@
     await no("join", -1);
     same((await refused).code, 403, "who asks is told");
   },
+  async nobody_is_refused_a_room_for_good() {
+    const world = new World();
+    const me = world.connect();
+    const joined = me.join("r"), list = me.members("s");
+    joined.catch(() => {});
+    await world.welcome({ user: null });
+    const refuse = async () => { for (const { seq } of world.sent("join")) await world.hear({ seq, body: { code: 401, error: "nobody knows who you are" } }); };
+    await refuse();
+    same([await stands(joined), list.error?.code], [401, 401], "settled");
+    await world.alive(20000);
+    same(world.sent("join").length, 2, "not asked again");
+    const known = new World();
+    const waits = known.connect().join("r");
+    await known.welcome();
+    await known.hear({ seq: known.sent("join")[0].seq, body: { code: 401, error: "the token is being renewed" } });
+    same(await stands(waits), "waits", "who is somebody tries again");
+    const late = new World();
+    const shown = late.connect().request("auth", { token: "t" });
+    const then = late.me.join("r");
+    await late.welcome({ user: null });
+    await late.hear({ seq: late.sent("join")[0].seq, body: { code: 401, error: "show a token first" } });
+    await late.answer("auth", { user: "anna" });
+    await late.alive(1000);
+    await late.answer("join", { count: 1, epoch: 1, offset: 0 });
+    same([(await shown).code, (await then).code, late.me.user], [200, 200, "anna"], "who shows a token first is let in");
+  },
   async over_a_thousand_watches_are_asked_for_in_parts() {
     const world = new World();
     const me = world.connect();
