@@ -11,7 +11,7 @@ use super::server::Server;
 /// The tests by subject. Each is an expression, a function of what `world.js` makes of the module.
 const LOGIC: [(&str, &str, usize); 6] = [
     ("link", include_str!("logic/link.js"), 18),
-    ("page", include_str!("logic/page.js"), 14),
+    ("page", include_str!("logic/page.js"), 15),
     ("wants", include_str!("logic/wants.js"), 10),
     ("rooms", include_str!("logic/rooms.js"), 17),
     ("lists", include_str!("logic/lists.js"), 11),

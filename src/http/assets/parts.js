@@ -21,7 +21,7 @@ const report = (error) => (globalThis.reportError ?? console.error)(error);
 
 /** Listeners by name. */
 class Bus {
-  #all = new Map();
+  #all = new Map(); #run = 0;
 
   /** Each call is one of its own, also with the same function; what it returns ends just that one. */
   on(name, listener) {
@@ -42,9 +42,16 @@ class Bus {
     else this.#all.delete(name);
   }
 
+  /** What is being told is told no further: something later than that comes. */
+  interrupt() {
+    this.#run += 1;
+  }
+
   emit(name, detail) {
+    const run = this.#run;
     for (const key of [name, "*"]) {
       for (const one of this.#all.get(key) ?? []) {
+        if (run !== this.#run) return;
         if (!one.listens) continue;
         // A listener's fault is its own: the connection goes on.
         try {

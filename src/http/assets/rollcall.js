@@ -94,6 +94,8 @@ export class Rollcall {
   }
 
   #emit(name, detail) {
+    // A listener may close it in the middle of what is told: nothing comes behind `closed`.
+    if (this.state === "closed" && name !== "state" && name !== "closed") return;
     this.#bus.emit(name, detail);
   }
 
@@ -701,6 +703,7 @@ export class Rollcall {
     this.#drop(this.#socket, detail.byServer ? 1000 : GOODBYE, String(detail.reason).slice(0, 40));
     this.#timers.end();
     this.#unhook();
+    this.#bus.interrupt();
     this.#emit("state", { state: "closed", ...detail });
     for (const asked of [...this.#queue, ...this.#asked.values()]) {
       this.#forget(asked);

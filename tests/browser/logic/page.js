@@ -177,6 +177,25 @@
     me.close();
     same(world.timers.length, 0, "while a token is waited for");
   },
+  async nothing_is_told_behind_closed() {
+    for (const event of ["state", "command", "rtt", "leave", "rejoin"]) {
+      const world = new World();
+      const me = world.connect();
+      const join = me.join("r").catch(() => {});
+      await world.welcome();
+      await world.answer("join", { count: 1, epoch: 1, offset: 0 });
+      await join;
+      await world.lose();
+      me.ping().catch(() => {});
+      me.on(event, ({ state }) => (event !== "state" || state === "open") && me.close());
+      await world.pass(world.heard("state").at(-1).wait_ms);
+      await world.welcome();
+      if (event !== "command" && event !== "state") await world.answer("heartbeat", { time_ms: 1 });
+      if (event === "rejoin") await world.answer("join", { count: 1, epoch: 1, offset: 1 });
+      if (event === "leave") await world.hear({ event: "leave", room: "r", user: "anna", count: 0, by: "server" });
+      same([me.state, world.told.at(-1).name], ["closed", "closed"], event);
+    }
+  },
   async a_goodbye_is_said_as_one() {
     const world = new World();
     const me = world.connect();
