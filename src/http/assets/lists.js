@@ -1,8 +1,8 @@
 // lists.js: lists that keep themselves. It is delivered behind rollcall.js, in the same module.
 
-/** How many a list of a room names at most, where nothing else is said, and how many watches such lists may use up: the server's bound is 1,024. */
+/** How many a list of a room names at most, where nothing else is said, and how many watches there are where lists take no more: the server's bound is 1,024, and the page itself wants some. */
 const LIST_MAX = 1000;
-const LIST_WATCHES_MAX = 1000;
+const LIST_WATCHES_MAX = 768;
 /** A list that the server can't keep is asked for again after so long, more each time. */
 const LIST_MS = 2000;
 /** A big room tells what changed once a second: after so long the changes were over. */
@@ -125,7 +125,12 @@ class Users extends Kept {
   }
 
   begin() {
-    for (const user of this.names) {
+    for (const user of [...this.names]) {
+      if (!this.link.mayHold(user)) {
+        const error = new RollcallError(429, `lists watch nobody more than ${LIST_WATCHES_MAX} users`, "watch");
+        this.refused({ users: [user] }, error);
+        continue;
+      }
       const view = this.link.hold(user);
       if (view) {
         this.saw(view);

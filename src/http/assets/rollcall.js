@@ -375,12 +375,15 @@ export class Rollcall {
     }
     if (first.tries === 0) this.#emit("warning", { error, ...about });
     const now = this.#env.now(), unsure = undoing || error.code === 503 || error.code === "timeout";
+    const spread = 0.5 + this.#env.random() / 2;
     for (const wish of wishes) {
       // It may have been done, or not.
       if (unsure && cmd === "status") wish.told = null;
       else if (unsure && !wish.given) wish.is = null;
-      wish.due = now + (0.5 + this.#env.random() / 2) * WAITS_MS[Math.min(wish.tries, 3)];
+      wish.due = now + spread * WAITS_MS[Math.min(wish.tries, 3)];
       wish.tries += 1;
+      // There may be room for some of them. A part waits as one, so that it is asked for as one.
+      if (error.code === 429 && cmd === "watch") wish.part = Math.ceil(wishes.length / 2);
     }
     // Too much at once: the next ones wait as well, though not for as long.
     if (error.code === 429) this.#calm = now + 500 + this.#env.random() * 500;

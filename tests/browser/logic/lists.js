@@ -187,6 +187,23 @@
       await world.welcome();
       same(world.sent("watch")[0].params.users, ["ben"], "what is wanted still");
     },
+    async lists_leave_watches_to_the_page() {
+      const world = new World();
+      const me = world.connect();
+      const list = me.users(Array.from({ length: 1000 }, (_, i) => `user-${i}`));
+      const own = me.watch(["ben"]);
+      own.catch(() => {});
+      await world.welcome();
+      const answer = async () => { for (const { seq, params } of world.sent("watch").filter((one) => !one.done && (one.done = true))) await world.hear({ seq, body: { code: 200, users: params.users.map((user) => ({ user, state: "online", version: 1, connections: 1 })) } }); };
+      await answer();
+      await answer();
+      same([list.size, list.complete, list.error?.code, (await own).length], [768, true, 429, 1], "who is left out is told");
+      const room = me.members("r");
+      await world.settle();
+      await world.answer("join", { count: 1, epoch: 1, offset: 0, membership: 1 });
+      await world.answer("who", { count: 1, membership: 1, users: [member("carl")] });
+      same([names(room), world.sent("watch").flatMap(({ params }) => params.users).includes("carl")], ["carl", false], "listed, and not watched");
+    },
     async servers_that_number_nothing_are_good_enough() {
       const world = new World();
       const list = world.connect().members("r");

@@ -198,8 +198,12 @@
     const parts = world.sent("watch");
     for (const { seq, params } of parts.slice(0, 4)) await world.hear({ seq, body: { code: 200, users: params.users.map((user) => ({ user, state: "online", version: 1 })) } });
     await world.hear({ seq: parts[4].seq, body: { code: 429, error: "1,024 watches are enough" } });
-    await world.alive(20000);
-    assert(world.sent("watch").length > 5 && world.sent("watch").slice(5).every(({ params }) => params.users.length === 176), "only that part is tried again");
+    await world.alive(2000);
+    same(world.sent("watch").slice(5).map(({ params }) => params.users.length), [88, 88], "only that part is tried again, by halves");
+    for (const { seq, params } of world.sent("watch").slice(5, 6)) await world.hear({ seq, body: { code: 200, users: params.users.map((user) => ({ user, state: "online", version: 1 })) } });
+    await world.hear({ seq: world.sent("watch")[6].seq, body: { code: 429, error: "1,024 watches are enough" } });
+    await world.alive(4000);
+    same(world.sent("watch").slice(7).map(({ params }) => params.users.length), [44, 44], "what there is room for is watched");
     await world.hear({ event: "presence", user: "user-0", state: "away", version: 2, connections: 1 });
     same(world.heard("presence").length, 1, "the others are heard of");
   },
