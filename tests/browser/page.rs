@@ -117,6 +117,9 @@ fn two_people_see_each_other_live() {
     }
     anna.until("back.length === 1 && back[0].room === 'lobby' && back[0].missed === null");
     anna.until("back[0].before.epoch !== back[0].after.epoch");
+    ben.eval("rollcall.status('busy')");
+    shows(&anna, "ben", "busy");
+    anna.until("document.querySelector('#count').textContent === '2'");
     ben.eval("rollcall.status('away')");
     shows(&anna, "ben", "away");
     ben.eval("rollcall.status(null)");

@@ -232,10 +232,10 @@ const span = (ms) => (ms < 1 ? `${Math.round(ms * 1000)} µs` : ms < 10 ? `${ms.
 // ---------------------------------------------------------------------------------------------------- people
 
 function counts() {
-  const of = { online: 0, away: 0, suspect: 0, offline: 0 };
-  for (const { state } of people.values()) of[state] = (of[state] ?? 0) + 1;
-  of.here = of.online + of.away + of.suspect;
-  return of;
+  const states = [...people.values()].map(({ state }) => state);
+  const of = (state) => states.filter((one) => one === state).length;
+  // Whatever else a server may say of somebody: here is who is not offline.
+  return { online: of("online"), busy: of("busy"), away: of("away"), offline: of("offline"), here: states.length - of("offline") };
 }
 
 function drawCount() {
@@ -249,7 +249,7 @@ function drawCount() {
     ? "Not connected. Whoever you see here is as it was last known."
     : here <= 1
       ? "That is you. Open this page in a second window and watch yourself arrive."
-      : `${of.online.toLocaleString("en")} online${of.away ? `, ${of.away.toLocaleString("en")} away` : ""}. Close one of the windows, hide it, or stop its network: it shows here within moments.`;
+      : `${of.online.toLocaleString("en")} online${of.busy ? `, ${of.busy.toLocaleString("en")} busy` : ""}${of.away ? `, ${of.away.toLocaleString("en")} away` : ""}. Close one of the windows, hide it, or stop its network: it shows here within moments.`;
   document.title = live ? `${here} here · rollcall` : "rollcall";
   $("more").textContent = people.size < here
     ? `and ${(here - of.here).toLocaleString("en")} more`
@@ -363,7 +363,7 @@ const paint = {};
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
-  for (const key of ["on", "away", "late", "off", "line", "soft", "ink"]) paint[key] = style.getPropertyValue(`--${key}`).trim();
+  for (const key of ["on", "bad", "away", "late", "off", "line", "soft", "ink"]) paint[key] = style.getPropertyValue(`--${key}`).trim();
 }
 
 function surface(canvas) {
@@ -388,7 +388,7 @@ function drawCrowd() {
   while (size > 5 && Math.floor(width / size) * Math.floor(height / size) < all.length) size -= 1;
   const columns = Math.max(1, Math.floor(width / size)), now = performance.now();
   let moving = false;
-  const fills = { online: paint.on, away: paint.away, suspect: paint.late, offline: paint.line };
+  const fills = { online: paint.on, busy: paint.bad, away: paint.away, suspect: paint.late, offline: paint.line };
   all.forEach((person, i) => {
     const x = (i % columns) * size + size / 2, y = Math.floor(i / columns) * size + size / 2;
     if (y > height) return;
