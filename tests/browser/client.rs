@@ -14,7 +14,7 @@ const LOGIC: [(&str, &str, usize); 6] = [
     ("page", include_str!("logic/page.js"), 15),
     ("wants", include_str!("logic/wants.js"), 10),
     ("rooms", include_str!("logic/rooms.js"), 17),
-    ("lists", include_str!("logic/lists.js"), 12),
+    ("lists", include_str!("logic/lists.js"), 13),
     ("model", include_str!("logic/model.js"), 1),
 ];
 

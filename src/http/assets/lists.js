@@ -187,8 +187,8 @@ class Members extends Kept {
   count = 0;
   /** Users who are watched for it, and as of where each was heard of. */
   #held = new Set(); #at = new Map();
-  /** Up to here the list has all; up to here nobody said what changed. */
-  #exact = -1; #lostAt = -1; #countAt = -1;
+  /** Up to here the list has all; up to here nobody said what changed; as of here is the count; up to here changes were heard of. */
+  #exact = -1; #lostAt = -1; #countAt = -1; #heardAt = -1;
   /** While pages are asked for: what events said meanwhile. */
   #changes = null; #tainted = false;
   #run = 0; #more = false; #tries = 0; #listedAt = -Infinity; #staleAt = -Infinity; #waits = false;
@@ -204,6 +204,7 @@ class Members extends Kept {
   entered({ count, membership }, fresh) {
     if (fresh || !this.complete && !this.#changes && !this.#waits) this.#take();
     this.#counted(count, membership);
+    this.#heardAt = Math.max(this.#heardAt, membership ?? -1);
     this.changed();
   }
 
@@ -215,7 +216,7 @@ class Members extends Kept {
 
   /** The next time in a room may be another epoch, which counts from the start. */
   #forget() {
-    this.#exact = this.#lostAt = this.#countAt = -1;
+    this.#exact = this.#lostAt = this.#countAt = this.#heardAt = -1;
     this.#at.clear();
     this.#tries = 0;
   }
@@ -242,7 +243,12 @@ class Members extends Kept {
   }
 
   hear(event, detail) {
-    const { user, count, membership, list, joined, left, members } = detail;
+    const { user, count, membership, since, by, list, joined, left, members } = detail;
+    // To a slow reader the server leaves out what is old, in rooms that are so.
+    const from = event === "room" ? since : membership - 1;
+    // An order to this user itself is told out of turn, and a whole list needs nothing before it.
+    if (!members && by !== "server" && this.#heardAt >= 0 && from > Math.max(this.#heardAt, this.#exact)) this.#misses(from);
+    this.#heardAt = Math.max(this.#heardAt, membership ?? -1);
     if (event !== "room") {
       this.#apply(user, event === "join", membership);
     } else if (members) {
@@ -253,16 +259,26 @@ class Members extends Kept {
       for (const name of left ?? []) this.#apply(name, false, membership);
       for (const name of joined ?? []) this.#apply(name, true, membership);
     } else if (!(membership <= this.#exact)) {
-      // The changes are not told: the list is right again only when it was asked for behind this.
-      if (membership === undefined) this.#tainted = true;
-      else this.#lostAt = membership;
-      this.complete = false;
-      if (!this.#changes) this.#later(CALM_MS * (1 + this.link.random()));
+      this.#misses(membership);
     }
     this.#counted(count, membership);
     // There is room for more than is named, or there are no more.
     if (this.#more && (this.count <= this.limit || this.users.size < this.limit) && !this.#changes && !this.#waits) this.#later();
     this.changed();
+  }
+
+  /** Something that was said in the room was left out, and so may be who came or went. */
+  gap() {
+    this.#misses();
+    this.changed();
+  }
+
+  /** Changes were not told: the list is right again only when it was asked for behind these. */
+  #misses(membership) {
+    if (membership === undefined) this.#tainted = true;
+    else this.#lostAt = Math.max(this.#lostAt, membership);
+    this.complete = false;
+    if (!this.#changes) this.#later(CALM_MS * (1 + this.link.random()));
   }
 
   saw(view) {

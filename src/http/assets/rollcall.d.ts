@@ -120,7 +120,7 @@ export interface List extends Iterable<Readonly<View>> {
   readonly count: number;
   /** How many are named here. */
   readonly size: number;
-  /** It is all of them, and right now. Not while the connection is away, nor where the room has more than `limit`, nor while more come and go in a big room than the server tells. */
+  /** It is all of them, and right now. Not while the connection is away, nor where the room has more than `limit`, nor while more come and go in a big room than the server tells, nor where some of it was left out for a slow reader. */
   readonly complete: boolean;
   /** The server refused the room, or took this user out of it: the list is over. Of users: the last one who was refused. */
   readonly error: RollcallError | null;

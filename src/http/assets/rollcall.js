@@ -735,7 +735,11 @@ export class Rollcall {
       case undefined: return;
       case "welcome": return this.#welcome(detail, token);
       case "goodbye": this.#goodbye = detail; break;
-      case "say": this.#reached(detail.room, detail); break;
+      case "say": {
+        this.#checkOrder(detail);
+        this.#reached(detail.room, detail);
+        break;
+      }
       case "presence": {
         const wish = this.#watched.get(detail.user);
         // A user who is watched no more is no news; a view that is older than the known one is none either.
@@ -792,6 +796,14 @@ export class Rollcall {
     if (asked.cmd === "say") this.#reached(asked.params.room, body);
     if (asked.cmd === "auth" && body.user) this.user = body.user;
     asked.resolve(body);
+  }
+
+  /** Tells lists of a gap before something said. What this page said itself may be it, as long as it is not answered: the next gap tells. */
+  #checkOrder({ room: name, epoch, offset }) {
+    const room = this.#rooms.get(name), place = room?.place;
+    if (room?.is !== true || place?.epoch !== epoch || !(offset > place.offset + 1)) return;
+    if ([...this.#asked.values()].some(({ cmd, params }) => cmd === "say" && params.room === name)) return;
+    for (const list of this.#lists) if (list.room === name) list.gap();
   }
 
   /** Keeps the last place in a room; after a reconnect, tells what was missed. */

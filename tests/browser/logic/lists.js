@@ -69,6 +69,41 @@
       await world.hear({ event: "leave", room: "r", user: "eve", count: 1, membership: 45 });
       same(names(list), "fred", "events go on from there");
     },
+    async what_was_left_out_is_asked_for() {
+      const gaps = [
+        (world) => world.hear({ event: "join", room: "r", user: "carl", count: 4, membership: 12 }),
+        (world) => world.hear({ event: "leave", room: "r", user: "ben", count: 1, membership: 13 }),
+        (world) => world.hear({ event: "room", room: "r", count: 9, membership: 14, since: 12, list: true, joined: ["carl"], left: [] }),
+        (world) => world.hear({ event: "say", room: "r", from: "ben", data: 1, epoch: 1, offset: 3 }),
+      ];
+      for (const gap of gaps) {
+        const { world, list } = await inside();
+        await world.hear({ event: "say", room: "r", from: "ben", data: 1, epoch: 1, offset: 1 });
+        await world.hear({ event: "join", room: "r", user: "anna", count: 2, membership: 10 });
+        same(list.complete, true, "nothing is left out");
+        await gap(world);
+        same(list.complete, false, `${gap}`);
+        await world.alive(4000);
+        same(world.sent("who").length, 2, "asked again");
+        await world.answer("who", { count: 2, membership: 15, users: [member("anna"), member("dora")] });
+        same([names(list), list.complete], ["anna,dora", true], "right again");
+        await world.hear({ event: "join", room: "r", user: "eve", count: 3, membership: 16 });
+        await world.hear({ event: "room", room: "r", count: 4, membership: 18, since: 16, list: true, joined: ["fred"], left: [] });
+        same([names(list), list.complete], ["anna,dora,eve,fred", true], "and on from there");
+      }
+      const { world, me, list } = await inside();
+      const said = me.say("r", 1, { echo: false });
+      await world.settle();
+      await world.hear({ event: "say", room: "r", from: "ben", data: 1, epoch: 1, offset: 2 });
+      await world.answer("say", { epoch: 1, offset: 1 });
+      await said;
+      const again = me.say("r", 1, { echo: false });
+      await world.answer("say", { epoch: 1, offset: 4 });
+      await again;
+      await world.hear({ event: "say", room: "r", from: "ben", data: 1, epoch: 1, offset: 3 });
+      await world.hear({ event: "say", room: "r", from: "ben", data: 1, epoch: 1, offset: 5 });
+      same(list.complete, true, "what this page said itself is no gap");
+    },
     async while_a_room_storms_it_is_asked_seldom() {
       const { world, list } = await inside();
       for (let i = 0; i < 60; i += 1) {

@@ -1,5 +1,5 @@
 // The beliefs of a page, checked against the truth of a server that is written down here: rooms with positions, users with
-// versions, any delay between two messages, snapshots behind events, lines that are cut, refusals, orders, big rooms, restarts.
+// versions, any delay between two messages, messages that are left out, snapshots behind events, lines that are cut, refusals, orders, big rooms, restarts.
 (({ connect, assert, same }) => {
   const STEPS = 60, BIG = 6, SMALL = 5, STORM = 4;
   const ROOMS = ["red", "green", "blue"], OTHERS = ["ben", "carl", "dora", "eve", "fred", "gil", "hugo", "ida"];
@@ -46,13 +46,13 @@
   }
 
   class Room {
-    epoch; offset = 0; membership = 0; members = new Set(); big = false; touched = new Map(); ticks = false;
+    epoch; offset = 0; membership = 0; members = new Set(); big = false; touched = new Map(); ticks = false; told = 0;
     constructor(epoch) { this.epoch = epoch; }
   }
 
   /** One line to one page; the server's half of it. */
   class Server {
-    rooms = new Map(); line = null; refuses = 0; delays = true; epochs = 0; version = 1000; given = new Set(); kicks = 0;
+    rooms = new Map(); line = null; refuses = 0; delays = true; epochs = 0; version = 1000; given = new Set(); kicks = 0; withholds = 0; owes = new Set();
     constructor(time, roll) {
       Object.assign(this, { time, roll });
       this.users = new Map(OTHERS.map((user) => [user, { state: "online", version: this.version++ }]));
@@ -102,9 +102,13 @@
       const hears = this.line?.rooms.has(name);
       room.touched.set(user, isIn);
       if (by && user === "anna") this.event({ event: isIn ? "join" : "leave", room: name, user, count: room.members.size, membership: room.membership, by });
-      else if (!room.big && room.members.size <= BIG && hears) {
+      else if (!room.big && room.members.size <= BIG && hears && this.withholds > 0) {
+        this.withholds -= 1;
+        this.owes.add(name);
+      } else if (!room.big && room.members.size <= BIG && hears) {
         this.event({ event: isIn ? "join" : "leave", room: name, user, count: room.members.size, membership: room.membership });
       }
+      if (!room.big && room.members.size <= BIG) room.told = room.membership;
       if (room.members.size > BIG && !room.big) room.big = true;
       if (room.big && !room.ticks) { room.ticks = true; this.time.after(1000, () => this.tick(name, room)); }
       if (!room.big) room.touched.clear();
@@ -115,7 +119,8 @@
       if (this.rooms.get(name) !== room) return;
       const { size: count } = room.members, { membership, touched } = room;
       room.touched = new Map();
-      const event = { event: "room", room: name, count, membership };
+      const event = { event: "room", room: name, count, membership, since: room.told };
+      room.told = membership;
       if (count < SMALL) {
         room.big = false;
         Object.assign(event, { list: true, members: [...room.members] });
@@ -129,6 +134,15 @@
       // A page in the making is asked for anew, and one that became small again is whole.
       if (!event.joined) for (const page of this.line.pages) page.stale ||= page.room === name;
       this.event(event);
+    }
+    /** What was left out is followed by something that tells so; again at the end, since it says nothing beside a say of the page's own. */
+    shows() {
+      for (const name of this.owes) {
+        const room = this.rooms.get(name);
+        if (!room) continue;
+        room.offset += 2;
+        if (this.line?.rooms.has(name)) this.event({ event: "say", room: name, from: "ben", data: 1, epoch: room.epoch, offset: room.offset });
+      }
     }
     order(cmd, name) {
       if (cmd === "join") {
@@ -245,6 +259,8 @@
       [1, () => { const names = OTHERS.filter(() => roll.chance(0.4)); lists.push({ names, list: me.users(names) }); }],
       [2, () => { if (lists.length) lists.splice(roll.below(lists.length), 1)[0].list.close(); }],
       [2, () => kept(me.say(roll.of(ROOMS), 1), `say ${time.now}`)],
+      [1, () => { server.withholds = 1 + roll.below(3); }],
+      [2, () => server.shows()],
       [3, () => server.cut()],
       [1, () => { server.refuses = roll.below(6); }],
       [0.5, () => server.restart()],
@@ -263,9 +279,12 @@
     down = false;
     server.refuses = 0;
     server.delays = false;
+    server.withholds = 0;
     await time.pass(500);
     for (let i = 0; i < 200 && me.state !== "open"; i += 1) await time.pass(500);
     assert(me.state === "open", `it is ${me.state}`);
+    await time.pass(1000);
+    server.shows();
     // A storm's end is known only when nothing more comes; who was refused comes back a little later.
     const right = () => {
       const wrong = [];
