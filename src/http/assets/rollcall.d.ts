@@ -148,7 +148,7 @@ export declare class Rollcall {
   join(room: string): Promise<Answer & Place & Membership>;
   leave(room: string): Promise<Answer>;
   members(room: string, options?: { limit?: number }): List;
-  /** Lists watch nobody more once the connection has 768 watches: who is left out of this one is its `error`, 429. */
+  /** At 768 watches of the connection lists watch nobody more: further people are left out of this one, and `error` is 429. */
   users(names: Iterable<string>): List;
   who(room: string, page?: { limit?: number; after?: string }): Promise<Answer & Partial<Place> & Membership & { users: View[]; next?: string | null }>;
   say(room: string, data: unknown, options?: { echo?: boolean }): Promise<Answer & Place>;
