@@ -8,8 +8,8 @@
 //! cargo run --release -p cost -- echo-20      only scenarios whose name has this
 //! ```
 //!
-//! The program runs itself twice for each scenario, with more rounds and fewer, under valgrind's callgrind. Counted is what happens in [`Worker::turn`]
-//! (rollcall::reactor::Worker::turn) of the binary's own service, over real sockets; see `world`.
+//! The program runs itself twice for each scenario, with more rounds and fewer, under valgrind's callgrind. Counted is what
+//! happens in `Worker::turn` of the binary's own service, over real sockets; see `world`.
 
 mod figures;
 mod scenarios;
