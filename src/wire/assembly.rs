@@ -8,7 +8,7 @@ use crate::time::Tick;
 use crate::wire::error::ProtocolError;
 use crate::wire::frame::{Header, Opcode, Parsed};
 use crate::wire::mask;
-use crate::wire::session::{Extension, Kind};
+use crate::wire::message::{Extension, Kind};
 use crate::wire::utf8::Utf8;
 
 /// The rules that hold for one call of `read`.

@@ -1,6 +1,6 @@
 //! The rules of RFC 6455 that a peer can break on an open connection, one variant a rule.
 
-use crate::wire::close::CloseCode;
+use crate::wire::close_code::CloseCode;
 
 /// A broken rule. The connection ends with [`ProtocolError::close_code`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

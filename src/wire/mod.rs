@@ -9,23 +9,25 @@
 //! | [`frame`] | frame headers |
 //! | [`mask`] | masking |
 //! | [`utf8`] | UTF-8 as it streams |
-//! | [`session`] | the frames of one connection: messages, control frames, the closing handshake |
+//! | [`session`], `message` | the frames of one connection: messages, control frames, the closing handshake |
 //! | [`deflate`] | permessage-deflate: compressed messages |
 //! | [`shared`] | a frame encoded once for many connections |
 //! | `assembly` | what a session keeps from one read to the next |
 //! | `short` | a whole message in one short frame |
 //! | [`proxy`], [`forwarded`] | who stands behind a proxy: the PROXY protocol, `X-Forwarded-For` |
-//! | [`close`], [`error`] | close codes, and the violations that lead to them |
+//! | [`close`], `close_code`, [`error`] | Close frames, their codes, and the violations that lead to them |
 
 mod assembly;
 pub mod client;
 pub mod close;
+mod close_code;
 pub mod deflate;
 pub mod error;
 pub mod forwarded;
 pub mod frame;
 pub mod http;
 pub mod mask;
+mod message;
 pub mod proxy;
 pub mod session;
 pub mod shared;

@@ -10,6 +10,7 @@ use crate::wire::assembly::{Assembly, Data, Frame, Partial, Rules, check_data, u
 use crate::wire::close::Close;
 use crate::wire::error::ProtocolError;
 use crate::wire::frame::{self, Header, Opcode, Parsed};
+pub use crate::wire::message::{Extension, Kind};
 use crate::wire::short;
 use crate::wire::utf8;
 
@@ -20,26 +21,6 @@ pub enum Role {
     Server,
     /// Reads plain frames, writes masked ones.
     Client,
-}
-
-/// A message's type.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// UTF-8.
-    Text,
-    /// Bytes.
-    Binary,
-}
-
-impl Kind {
-    /// The opcode of its first frame.
-    #[must_use]
-    pub const fn opcode(self) -> Opcode {
-        match self {
-            Kind::Text => Opcode::Text,
-            Kind::Binary => Opcode::Binary,
-        }
-    }
 }
 
 /// What arrived.
@@ -53,27 +34,6 @@ pub enum Event<'a> {
     Pong(&'a [u8]),
     /// A Close. Nothing that follows it is read; answer with a Close unless one was sent (§5.5.1).
     Close(Close<'a>),
-}
-
-/// What an extension does to the messages of a session (§9). Shared by sessions: what belongs to one connection lives
-/// with that connection.
-pub trait Extension {
-    /// The reserved bits (as in [`Header::reserved`](crate::wire::frame::Header)) that the first frame of a message may carry.
-    fn reserved(&self) -> u8;
-
-    /// Decodes the next part of a message whose first frame carried such a bit, appending to `message`; `end` with
-    /// the last part. The session then checks text for UTF-8 and holds `message` to its limit. Returns how much of the
-    /// part was taken: less than all puts the rest off to the next [`Session::read`].
-    ///
-    /// # Errors
-    /// The part can't be decoded, or the message would pass `limit` bytes.
-    fn decode(
-        &mut self,
-        part: &[u8],
-        end: bool,
-        message: &mut Vec<u8>,
-        limit: usize,
-    ) -> Result<usize, ProtocolError>;
 }
 
 /// The protocol state of one connection. 16 bytes while no message is half received.

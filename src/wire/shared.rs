@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use crate::limits::DEFLATE_BYTES_MIN;
 use crate::wire::deflate::{RSV1, WINDOW_BITS};
 use crate::wire::frame::{self, Header, Opcode, Parsed};
-use crate::wire::session::Kind;
+use crate::wire::message::Kind;
 use crate::wire::utf8;
 
 /// A whole frame. A clone is another reference.

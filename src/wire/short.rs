@@ -3,7 +3,7 @@
 
 use crate::limits::MessageLimits;
 use crate::wire::mask;
-use crate::wire::session::Kind;
+use crate::wire::message::Kind;
 
 /// Two bytes and the key.
 pub(super) const HEADER_BYTES: usize = 6;

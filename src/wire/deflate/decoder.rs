@@ -8,7 +8,7 @@ use crate::limits::INFLATERS_MAX;
 use crate::wire::deflate::inflater::Budget;
 use crate::wire::deflate::{Context, Direction, Inflater, RSV1};
 use crate::wire::error::ProtocolError;
-use crate::wire::session::Extension;
+use crate::wire::message::Extension;
 
 /// The inflaters of a worker.
 #[derive(Debug, Default)]
