@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 
-use crate::http::site::USERS_GAUGE;
+use crate::http::gauges::USERS_GAUGE;
 use crate::reactor::Fleet;
 use crate::reactor::counters::Counters;
 

@@ -12,9 +12,9 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::http::gauges::{ROOMS_GAUGE, USERS_GAUGE};
 use crate::http::memory::{Receipt, Weigh};
 use crate::http::recent::Recent;
-use crate::http::site::{ROOMS_GAUGE, USERS_GAUGE};
 use crate::reactor::counters::{
     CLOSE_LABELS, Cause, Counters, Deferred, HISTOGRAM_BUCKETS, Histogram, REFUSAL_LABELS, WITHHELD_LABELS,
 };

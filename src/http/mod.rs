@@ -6,7 +6,7 @@
 //! | [`api`] | `/api/v1` |
 //! | [`assets`] | the page at `/`, `/rollcall.js` |
 //! | [`health`] | `/healthz`, `/readyz` |
-//! | [`metrics`] | `/metrics` |
+//! | [`metrics`], `gauges` | `/metrics`; where its own figures are counted |
 //! | [`memory`] | what resident memory is for |
 //! | `paths` | which path is which service or page, and what is switched off |
 //! | `refused` | refusals that a page can see |
@@ -14,6 +14,7 @@
 
 pub mod api;
 pub mod assets;
+mod gauges;
 pub mod health;
 pub mod memory;
 pub mod metrics;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use crate::http::api::Api;
 use crate::http::api::guard::Guard;
 use crate::http::assets;
+pub use crate::http::gauges::{ROOMS_GAUGE, USERS_GAUGE};
 use crate::http::health;
 use crate::http::memory::Weigh;
 use crate::http::metrics::Metrics;
@@ -35,11 +36,6 @@ use crate::time::Tick;
 use crate::wire::http::{Head, Refusal, Response};
 use crate::wire::session::Kind;
 use crate::wire::upgrade::Upgrade;
-
-/// [`Counters::service`](crate::reactor::counters::Counters): users that are not offline.
-pub const USERS_GAUGE: usize = 0;
-/// Rooms with members.
-pub const ROOMS_GAUGE: usize = 1;
 
 /// Who is let in, and where.
 #[derive(Clone, Debug, Default)]

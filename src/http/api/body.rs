@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::http::api::route::{Refused, checked};
+use crate::http::api::refusal::{Refused, checked};
 use crate::json;
 use crate::limits::{BAN_SECONDS_MAX, CLOSE_REASON_BYTES_MAX};
 use crate::presence::Name;

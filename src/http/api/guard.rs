@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 use crate::http::api::keys::Keys;
-use crate::http::api::route::Refused;
+use crate::http::api::refusal::Refused;
 use crate::wire::http::{Head, Response};
 
 /// What access to the API goes by. The default lets nobody in.

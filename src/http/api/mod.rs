@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`guard`], [`keys`] | who may ask: by a key, on a Unix socket or on an admin listener; pages of other origins |
 //! | `audit` | the lines of the log about writes and about requests that were refused |
-//! | `path`, `route`, `body` | paths, queries and bodies, and what they ask |
+//! | `path`, `route`, `body`, `refusal` | paths, queries and bodies, what they ask, and why it is not done |
 //! | `answer` | replies, as JSON |
 //! | `stats`, [`memory`](crate::http::memory) | figures, from the workers' counters |
 
@@ -15,6 +15,7 @@ mod body;
 pub mod guard;
 pub mod keys;
 mod path;
+mod refusal;
 mod route;
 mod stats;
 
@@ -24,7 +25,8 @@ use slab::Slab;
 
 use crate::http::api::audit::{Refusals, Write};
 use crate::http::api::guard::{Caller, Guard};
-use crate::http::api::route::{Figures, Refused, Route};
+use crate::http::api::refusal::Refused;
+use crate::http::api::route::{Figures, Route};
 use crate::http::memory::{Receipt, Weigh};
 use crate::http::recent::Recent;
 use crate::reactor::{Answer, Context, RequestId};

@@ -1,41 +1,12 @@
 //! What a request of the API asks, by its path, query and body.
 
-use std::borrow::Cow;
-
-use crate::http::api::answer;
 use crate::http::api::body::{self, Body};
 use crate::http::api::path::{Method, Path};
+use crate::http::api::refusal::{Refused, checked};
 use crate::limits::{PAGE_DEFAULT, PAGE_MAX};
 use crate::presence::admin::Ask;
-use crate::presence::{NAME_RULE, Name, State, is_name};
-use crate::wire::http::{Head, Response, percent_decoded, query_decoded};
-
-/// Why a request is not done.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refused {
-    pub(crate) status: u16,
-    error: Cow<'static, str>,
-    /// What is allowed, for a 405.
-    allow: Option<&'static str>,
-}
-
-impl Refused {
-    pub(crate) fn new(status: u16, error: impl Into<Cow<'static, str>>) -> Refused {
-        Refused { status, error: error.into(), allow: None }
-    }
-
-    /// As it is answered.
-    pub(crate) fn response(&self) -> Response {
-        let response = answer::error(self.status, &self.error);
-        match self.allow {
-            // RFC 9110 §15.5.6.
-            Some(allow) => response.with("Allow", allow),
-            // RFC 6750 §3.
-            None if self.status == 401 => response.with("WWW-Authenticate", "Bearer"),
-            None => response,
-        }
-    }
-}
+use crate::presence::{Name, State};
+use crate::wire::http::{Head, percent_decoded, query_decoded};
 
 /// What a request asks.
 #[derive(Debug)]
@@ -143,13 +114,6 @@ fn name(what: &str, decoded: Option<String>) -> Result<Name, Refused> {
     checked(what, &decoded)
 }
 
-pub(super) fn checked(what: &str, name: &str) -> Result<Name, Refused> {
-    if is_name(name) {
-        return Ok(name.into());
-    }
-    Err(Refused::new(400, format!("the {what}'s name has to be {NAME_RULE}")))
-}
-
 struct Query {
     state: Option<State>,
     limit: usize,
@@ -214,6 +178,7 @@ const NO_PATH: &str = "the API has no such path: see `The API` in the README";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::api::answer;
     use crate::wire::http::Fields;
 
     fn ask(line: &str, body: &str) -> Result<String, (u16, String)> {

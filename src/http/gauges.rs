@@ -1,0 +1,6 @@
+//! The places of our figures among a worker's counters.
+
+/// [`Counters::service`](crate::reactor::counters::Counters): users that are not offline.
+pub const USERS_GAUGE: usize = 0;
+/// Rooms with members.
+pub const ROOMS_GAUGE: usize = 1;
