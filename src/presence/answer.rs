@@ -1,6 +1,6 @@
 //! What homes answer.
 
-use crate::presence::envelope::Place;
+use crate::presence::membership::Place;
 use crate::presence::name::Name;
 use crate::presence::view::State;
 
@@ -55,3 +55,8 @@ pub enum Answer {
         done: bool,
     },
 }
+
+/// To a command or an order whose home could not be asked.
+pub(crate) const BUSY: &str = "the server is busy: try again";
+/// To a command or an order that would make something grow.
+pub(crate) const SCARCE: &str = "the server is short of memory: try again later";

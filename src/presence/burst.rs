@@ -1,7 +1,7 @@
 //! What a connection may send at once, and how fast it may again.
 
 use crate::limits::COMMANDS_BURST_SECONDS;
-use crate::presence::node::Rules;
+use crate::presence::rules::Rules;
 use crate::time::TICK_MILLIS;
 
 /// What a command takes of a connection's credit: with ticks of 10 ms it earns in each as much as it may send commands in a

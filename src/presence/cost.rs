@@ -6,8 +6,8 @@
 //! for it. A command of many names pays for each of them by its letters.
 
 use crate::limits::VERIFY_UNITS;
+use crate::presence::effect::Effect;
 use crate::presence::envelope::{Claim, Envelope};
-use crate::presence::node::Effect;
 
 /// A command, apart from what it names: finding its client, paying for it, choosing what to do.
 pub(crate) const COMMAND_NANOS: u64 = 1_000;

@@ -6,26 +6,17 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::limits::{ADMIN_JOBS_MAX, ADMIN_TICKS_MAX};
+use crate::presence::address::{Asker, NOBODY, Ticket, asker};
 use crate::presence::admin::{Ask, Listing, Merge, Reply};
-use crate::presence::edge::BUSY;
-use crate::presence::envelope::{Address, Answer, Asker, Client, Envelope, Frame, Page, Place, Ticket};
+use crate::presence::answer::BUSY;
+use crate::presence::effect::Effect;
+use crate::presence::envelope::{Answer, Envelope, Frame, Page, Place};
 use crate::presence::event;
 use crate::presence::moderation::Moderation;
 use crate::presence::name::{Homes, Name};
-use crate::presence::node::{Effect, Outgoing};
+use crate::presence::outgoing::Outgoing;
 use crate::presence::view::View;
 use crate::time::{Now, Tick};
-
-/// What stands for the desk where a client is named: no client has that slot.
-const DESK: Client = Client { slot: u32::MAX, serial: 0 };
-
-/// The job of nobody: what comes of it is told to no desk.
-pub(crate) const NOBODY: u32 = 0;
-
-/// Who waits for an answer to a desk's job.
-pub(crate) const fn asker(worker: u16, job: u32) -> Asker {
-    Asker { at: Address { worker, client: DESK }, ticket: Ticket::Job { job, index: 0 } }
-}
 
 #[derive(Debug)]
 struct Job {

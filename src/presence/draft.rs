@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use crate::limits::PAGE_ROUNDS_MAX;
-use crate::presence::gather::Views;
 use crate::presence::grants::{Pattern, any_fits};
 use crate::presence::membership::{MembershipChange, Page, Place};
 use crate::presence::name::Name;
 use crate::presence::view::View;
+use crate::presence::views::Views;
 
 /// What was asked of a room.
 #[derive(Clone, Debug)]

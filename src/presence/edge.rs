@@ -4,14 +4,11 @@ mod arrivals;
 mod commands;
 mod endings;
 mod moderation;
-mod orders;
+pub(crate) mod orders;
 mod pages;
 mod replies;
 mod sight;
 mod tokens;
-
-pub(crate) use arrivals::{BUSY, SCARCE};
-pub(crate) use orders::Broadcasts;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -19,15 +16,18 @@ use std::sync::Arc;
 use crate::limits::COMMANDS_REFUSED_MAX;
 use crate::presence::burst::{Burst, COMMAND_CREDIT};
 use crate::presence::departed::Departed;
+use crate::presence::effect::Effect;
 use crate::presence::envelope::{Address, Asker, Claim, Client, Envelope, Frame, Ticket};
 use crate::presence::event;
 use crate::presence::gather::Gathers;
 use crate::presence::grants::{Entry, Passes};
 use crate::presence::groups::Groups;
 use crate::presence::name::{Homes, Name};
-use crate::presence::node::{Effect, Outgoing, Rules, next_serial, page_timer};
+use crate::presence::outgoing::Outgoing;
 use crate::presence::pending::Pending;
 use crate::presence::places::{Place, Places};
+use crate::presence::rules::Rules;
+use crate::presence::timer::{Timer, next_serial};
 use crate::presence::view::{Reason, State, View};
 use crate::presence::wall::Wall;
 use crate::slots::Slots;
@@ -351,7 +351,7 @@ impl Edge {
         let Some(seat) = self.seat_mut(client) else { return };
         seat.beat = now.tick;
         if !std::mem::replace(&mut seat.timed, true) {
-            out.timer(now.tick.after(silence), page_timer(client));
+            out.timer(now.tick.after(silence), Timer::page(client));
         }
         if std::mem::take(&mut seat.silent) {
             self.tell_home_silent(slot, out);
@@ -371,7 +371,7 @@ impl Edge {
         let Some(seat) = self.seat_mut(Client { slot, serial }) else { return };
         let due = seat.beat.after(silence);
         if now.tick.is_before(due) {
-            out.timer(due, page_timer(Client { slot, serial }));
+            out.timer(due, Timer::page(Client { slot, serial }));
         } else {
             seat.timed = false;
             seat.silent = true;

@@ -5,8 +5,6 @@ use std::borrow::Cow;
 use crate::presence::about::About;
 use crate::presence::admin::Reply;
 use crate::presence::envelope::{Asker, Envelope};
-#[cfg(doc)]
-use crate::presence::node::Node;
 
 /// What is to be done. `link` is what the client was opened with.
 #[derive(Debug)]
@@ -27,7 +25,7 @@ pub enum Effect<F> {
         /// What it is about.
         about: About,
     },
-    /// A message that was told a user, for one of the user's clients, if it has room for it. [`Node::told`] has to be told
+    /// A message that was told a user, for one of the user's clients, if it has room for it. [`Node::told`](crate::presence::Node::told) has to be told
     /// what came of it.
     Tell {
         /// Whose.
@@ -46,7 +44,7 @@ pub enum Effect<F> {
         /// In a word, or those of who sends it away.
         reason: Cow<'static, str>,
     },
-    /// A share of a broadcast: for clients that have room for it. [`Node::spread`] has to be told what came of it.
+    /// A share of a broadcast: for clients that have room for it. [`Node::spread`](crate::presence::Node::spread) has to be told what came of it.
     Spread {
         /// Which.
         broadcast: u32,
@@ -55,14 +53,14 @@ pub enum Effect<F> {
         /// The message.
         frame: F,
     },
-    /// The answer to [`Node::ask`].
+    /// The answer to [`Node::ask`](crate::presence::Node::ask).
     Reply {
         /// What it was asked with.
         ticket: u64,
         /// The answer.
         reply: Reply,
     },
-    /// A token to look at: [`Node::authenticate`] takes what it says, [`Node::refuse_token`] what is wrong with it.
+    /// A token to look at: [`Node::authenticate`](crate::presence::Node::authenticate) takes what it says, [`Node::refuse_token`](crate::presence::Node::refuse_token) what is wrong with it.
     Verify {
         /// The client's slot.
         slot: u32,
@@ -71,7 +69,7 @@ pub enum Effect<F> {
         /// As the client sent it.
         token: String,
     },
-    /// A letter to another worker. One that is not taken goes to [`Node::refused`] where it has an asker; else it has to
+    /// A letter to another worker. One that is not taken goes to [`Node::refused`](crate::presence::Node::refused) where it has an asker; else it has to
     /// be kept and posted again, and everything behind it to that worker too.
     Post {
         /// To whom.

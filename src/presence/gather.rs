@@ -4,12 +4,11 @@
 //! client has [`REPLIES_PER_CONNECTION_MAX`](crate::limits::REPLIES_PER_CONNECTION_MAX) of them at most, so that a view costs
 //! the same however much was asked for.
 
-use hashbrown::HashTable;
-
 use crate::presence::draft::Draft;
 use crate::presence::envelope::Client;
-use crate::presence::name::{Homes, Name};
+use crate::presence::name::Homes;
 use crate::presence::view::View;
+use crate::presence::views::Views;
 use crate::slots::Slots;
 
 /// What is gathered.
@@ -21,107 +20,6 @@ pub(crate) enum Purpose {
     Presence,
     /// `who`; the page comes first, and says whose views are wanted.
     Who(Box<Draft>),
-}
-
-/// Up to so many names are compared one by one; more of them get an index.
-const COMPARED_MAX: usize = 16;
-
-/// The views of an answer in the making.
-#[derive(Debug, Default)]
-pub(crate) struct Views {
-    /// Each user once, in the order asked; a view is absent until its home has sent it.
-    views: Vec<(Name, Option<View>)>,
-    /// Positions in `views` by name, where there are more than [`COMPARED_MAX`].
-    index: HashTable<u32>,
-    /// Where a user was named more than once: the position in `views` of each that was named.
-    order: Vec<u32>,
-}
-
-impl Views {
-    /// No view yet of any of these; `name` stores one that was not named before.
-    #[expect(clippy::cast_possible_truncation, reason = "bounded by the names of a command")]
-    pub(crate) fn new<T: AsRef<str>>(
-        homes: Homes,
-        asked: impl ExactSizeIterator<Item = T>,
-        name: impl Fn(T) -> Name,
-    ) -> Views {
-        let mut all = Views { views: Vec::with_capacity(asked.len()), ..Views::default() };
-        if asked.len() > COMPARED_MAX {
-            all.index = HashTable::with_capacity(asked.len());
-        }
-        for (place, asked) in (0..).zip(asked) {
-            let hash = homes.hash(asked.as_ref());
-            let known = all.find(hash, asked.as_ref()).map(|at| at as u32);
-            let at = known.unwrap_or(all.views.len() as u32);
-            if known.is_some() && all.order.is_empty() {
-                all.order.extend(0..place);
-            }
-            if !all.order.is_empty() {
-                all.order.push(at);
-            }
-            if known.is_none() {
-                all.views.push((name(asked), None));
-                if all.index.capacity() > 0 {
-                    all.index.insert_unique(hash, at, |_| unreachable!("it has room for all"));
-                }
-            }
-        }
-        all
-    }
-
-    /// Users, each counted once.
-    pub(crate) fn len(&self) -> usize {
-        self.views.len()
-    }
-
-    /// The users, each once, by what their parts of the answer are numbered.
-    pub(crate) fn users(&self) -> impl Iterator<Item = &Name> {
-        self.views.iter().map(|(user, _)| user)
-    }
-
-    /// What has come, in the order asked.
-    pub(crate) fn into_asked(self) -> Vec<(Name, Option<View>)> {
-        if self.order.is_empty() {
-            return self.views;
-        }
-        self.order.iter().map(|at| self.views[*at as usize].clone()).collect()
-    }
-
-    /// Goes on with these users, of whom none is named twice; whose view is known keeps it.
-    pub(crate) fn go_on(&mut self, homes: Homes, users: &[Name]) {
-        let before = std::mem::replace(self, Views::new(homes, users.iter(), Name::clone));
-        for (user, view) in before.views {
-            if let Some(at) = view.as_ref().and_then(|_| self.find(homes.hash(&user), &user)) {
-                self.views[at].1 = view;
-            }
-        }
-    }
-
-    /// Users without a view, and the numbers of their parts.
-    pub(crate) fn lacking(&self) -> Vec<(Name, u32)> {
-        let all = self.views.iter().zip(0..);
-        all.filter(|((_, view), _)| view.is_none()).map(|((user, _), at)| (user.clone(), at)).collect()
-    }
-
-    /// Whether there is a view of a user.
-    pub(crate) fn has(&self, homes: Homes, user: &str) -> bool {
-        self.find(homes.hash(user), user).is_some_and(|at| self.views[at].1.is_some())
-    }
-
-    /// Forgets the view of a user.
-    pub(crate) fn forget(&mut self, homes: Homes, user: &str) {
-        if let Some(at) = self.find(homes.hash(user), user) {
-            self.views[at].1 = None;
-        }
-    }
-
-    fn find(&self, hash: u64, user: &str) -> Option<usize> {
-        let is_it = |at: &u32| *self.views[*at as usize].0 == *user;
-        if self.index.capacity() > 0 {
-            return self.index.find(hash, is_it).map(|at| *at as usize);
-        }
-        self.views.iter().position(|(name, _)| **name == *user)
-    }
 }
 
 /// One answer in the making.
@@ -166,10 +64,7 @@ impl Gathers {
     pub(crate) fn part(&mut self, id: u32, index: u32, view: Option<View>) {
         let Some(gather) = self.gathers.get_mut(id as usize) else { return };
         gather.left = gather.left.saturating_sub(1);
-        match (view, gather.views.views.get_mut(index as usize)) {
-            (Some(view), Some((_, known))) => *known = Some(view),
-            _ => gather.refused = true,
-        }
+        gather.refused |= !view.is_some_and(|view| gather.views.put(index, view));
     }
 
     /// Takes a gather out that needs no parts any more.
@@ -182,11 +77,7 @@ impl Gathers {
         let hash = self.homes.hash(user);
         for id in ids {
             let Some(gather) = self.gathers.get_mut(*id as usize) else { continue };
-            if let Some(at) = gather.views.find(hash, user)
-                && let Some(older) = &mut gather.views.views[at].1
-            {
-                older.clone_from(view);
-            }
+            gather.views.renew(hash, user, view);
         }
     }
 
@@ -194,7 +85,7 @@ impl Gathers {
     pub(crate) fn watch(&self, ids: &[u32], user: &str) -> bool {
         let hash = self.homes.hash(user);
         ids.iter().filter_map(|id| self.gathers.get(*id as usize)).any(|gather| {
-            matches!(gather.purpose, Purpose::Watch { .. }) && gather.views.find(hash, user).is_some()
+            matches!(gather.purpose, Purpose::Watch { .. }) && gather.views.asks_for(hash, user)
         })
     }
 
@@ -206,27 +97,7 @@ impl Gathers {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn views(asked: &[&str]) -> Views {
-        Views::new(Homes::new(3, 7), asked.iter(), |user| Name::from(*user))
-    }
-
-    fn asked(views: Views) -> Vec<String> {
-        views.into_asked().into_iter().map(|(user, _)| user.to_string()).collect()
-    }
-
-    #[test]
-    fn a_user_named_again_is_asked_for_once_and_answered_each_time() {
-        let many: Vec<String> = (0..256).map(|n| format!("u{}", n % 100)).collect();
-        let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        for (names, once) in
-            [(&["a", "b", "a", "c", "a"][..], 3), (&["a", "a"], 1), (&["a", "b"], 2), (&[], 0), (&many, 100)]
-        {
-            let views = views(names);
-            assert_eq!((views.len(), views.users().count()), (once, once));
-            assert_eq!(asked(views), names);
-        }
-    }
+    use crate::presence::name::Name;
 
     #[test]
     fn a_newer_view_reaches_every_answer_that_has_an_older_one() {

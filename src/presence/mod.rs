@@ -8,11 +8,11 @@
 //! | file | subject |
 //! |---|---|
 //! | [`node`], [`rules`], `effect`, `outgoing`, `timer`, `cost` | one worker's share of it all: an edge, its homes, their timers; what it goes by, wants done and costs |
-//! | [`edge`], `groups`, `places`, `departed`, `gather`, `draft`, `pending`, `burst` | clients and their commands; who is in what, or was lately; answers from several homes |
+//! | [`edge`], `groups`, `places`, `departed`, `gather`, `draft`, `views`, `pending`, `burst` | clients and their commands; who is in what, or was lately; answers from several homes |
 //! | [`user`], `device`, `last_seen`, `whereabouts`, [`room`] | the homes; what is kept of who left lies in the attic of [`user`] |
 //! | `table` | slots by name |
 //! | [`grants`], `wall` | what tokens let their connections do, and the clock that they end by |
-//! | [`envelope`], `answer`, `membership`, [`view`], [`name`] | what crosses, and what it is about |
+//! | [`envelope`], `address`, `answer`, `membership`, [`view`], [`name`] | what crosses, and what it is about |
 //! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
 //! | [`moderation`], `bans` | what follows from an order to send somebody away; who is to stay away, and until when |
 //! | [`command`], [`event`] | `rollcall.v1`: commands as they are read, answers and events as they are written |
@@ -21,6 +21,7 @@
 //! A token adds 33 of table and what it grants: 88 without patterns and `info`.
 
 mod about;
+mod address;
 pub mod admin;
 mod answer;
 mod bans;
@@ -53,6 +54,7 @@ mod table;
 mod timer;
 pub mod user;
 pub mod view;
+mod views;
 mod wall;
 mod whereabouts;
 

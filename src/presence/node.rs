@@ -10,19 +10,20 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::presence::admin::{Ask, Reply};
+use crate::presence::answer::SCARCE;
 use crate::presence::burst::Burst;
 use crate::presence::cost;
 use crate::presence::desk::Desk;
-use crate::presence::edge::{Broadcasts, Edge, SCARCE};
+use crate::presence::edge::Edge;
+use crate::presence::edge::orders::Broadcasts;
 pub use crate::presence::effect::Effect;
-use crate::presence::envelope::{Answer, Asker, Claim, Client, Envelope, Frame, Ticket};
+use crate::presence::envelope::{Answer, Asker, Claim, Envelope, Frame, Ticket};
 use crate::presence::grants::{Entry, Grants};
 use crate::presence::name::{Homes, Name};
-pub(crate) use crate::presence::outgoing::Outgoing;
+use crate::presence::outgoing::Outgoing;
 use crate::presence::room::Rooms;
 pub use crate::presence::rules::Rules;
 use crate::presence::timer::Timer;
-pub(crate) use crate::presence::timer::next_serial;
 use crate::presence::user::Users;
 use crate::presence::view::{Reason, State};
 use crate::time::wheel::Wheel;
@@ -367,9 +368,4 @@ impl<F: Frame> Node<F> {
             }
         }
     }
-}
-
-/// A client's slot and serial, as its timers carry them.
-pub(crate) const fn page_timer(client: Client) -> Timer {
-    Timer::Page { slot: client.slot, serial: client.serial }
 }

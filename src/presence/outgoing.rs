@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::presence::effect::Effect;
 use crate::presence::envelope::Envelope;
-use crate::presence::node::Effect;
 use crate::presence::timer::Timer;
 use crate::time::Tick;
 

@@ -16,11 +16,12 @@ use crate::presence::bans::Bans;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Leaving, MembershipChange, Place};
 use crate::presence::event;
 use crate::presence::name::{Homes, Name, bytes_of};
-use crate::presence::node::{Outgoing, Rules, next_serial};
+use crate::presence::outgoing::Outgoing;
 use crate::presence::roll::Roll;
 use crate::presence::room::big::{Big, Bounds};
+use crate::presence::rules::Rules;
 use crate::presence::table::Table;
-use crate::presence::timer::Timer;
+use crate::presence::timer::{Timer, next_serial};
 use crate::slots::Slots;
 use crate::time::{Now, Tick};
 

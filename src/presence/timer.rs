@@ -1,5 +1,7 @@
 //! The timers of a node, as keys of its wheel.
 
+use crate::presence::address::Client;
+
 /// What a timer is for; an old serial makes it void.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Timer {
@@ -21,6 +23,11 @@ pub(crate) enum Timer {
 const SERIAL_MASK: u32 = (1 << 29) - 1;
 
 impl Timer {
+    /// The timer of a client's page.
+    pub(crate) const fn page(client: Client) -> Timer {
+        Timer::Page { slot: client.slot, serial: client.serial }
+    }
+
     pub(crate) fn key(self) -> u64 {
         let (kind, slot, serial) = match self {
             Timer::User { slot, serial } => (0, slot, serial),

@@ -1,19 +1,17 @@
 //! What homes send: answers, changes and messages, and the clients they are for.
 
 use crate::presence::about::About;
+use crate::presence::address::{self, NOBODY};
+use crate::presence::answer::BUSY;
 use crate::presence::cost;
-use crate::presence::desk;
 use crate::presence::edge::Edge;
 use crate::presence::edge::sight::publish;
+use crate::presence::effect::Effect;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, MembershipChange, Ticket};
 use crate::presence::event;
 use crate::presence::groups::Member;
-use crate::presence::node::{Effect, Outgoing};
+use crate::presence::outgoing::Outgoing;
 use crate::presence::view::View;
-
-pub(crate) const BUSY: &str = "the server is busy: try again";
-/// To a command or an order that would make something grow.
-pub(crate) const SCARCE: &str = "the server is short of memory: try again later";
 
 impl Edge {
     pub(crate) fn seen<F: Frame>(&mut self, asker: Asker, user: &str, view: View, out: &mut Outgoing<F>) {
@@ -196,9 +194,9 @@ impl Edge {
 /// A desk that had a client do something is told what came of it.
 pub(super) fn tell_desk<F>(ticket: Ticket, answer: Answer, out: &mut Outgoing<F>) {
     if let Ticket::Brought { desk: worker, job, .. } = ticket
-        && job != desk::NOBODY
+        && job != NOBODY
     {
-        let asker = desk::asker(worker, job);
+        let asker = address::asker(worker, job);
         out.post(worker, Envelope::Answered { asker, answer });
     }
 }

@@ -5,20 +5,24 @@ use std::borrow::Cow;
 use crate::limits::{
     COMMANDS_REFUSED_MAX, DATA_BYTES_PER_COMMAND, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX,
 };
+use crate::presence::answer::SCARCE;
 use crate::presence::command::{self, Command, Refusal};
 use crate::presence::cost;
 use crate::presence::draft::Wanted;
 use crate::presence::edge::sight::Listable;
-use crate::presence::edge::{Edge, SCARCE, part};
+use crate::presence::edge::{Edge, part};
+use crate::presence::effect::Effect;
 use crate::presence::envelope::{Asker, Envelope, Frame, Leaving, Page, Ticket};
 use crate::presence::event;
-use crate::presence::gather::{Purpose, Views};
+use crate::presence::gather::Purpose;
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
-use crate::presence::node::{Effect, Outgoing, Rules};
+use crate::presence::outgoing::Outgoing;
 use crate::presence::places::Place;
+use crate::presence::rules::Rules;
 use crate::presence::rules::price;
 use crate::presence::view::State;
+use crate::presence::views::Views;
 use crate::time::Now;
 
 impl Edge {

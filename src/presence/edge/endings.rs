@@ -1,10 +1,12 @@
 //! How clients end: they go, or are sent away; and how the graces of those who may be back end before their time.
 
 use crate::presence::edge::Edge;
+use crate::presence::effect::Effect;
 use crate::presence::envelope::{Client, Envelope, Leaving};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
-use crate::presence::node::{Effect, Outgoing, Rules};
+use crate::presence::outgoing::Outgoing;
+use crate::presence::rules::Rules;
 use crate::presence::view::Reason;
 use crate::time::Now;
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::presence::address::NOBODY;
 use crate::presence::cost;
-use crate::presence::desk;
 use crate::presence::edge::Edge;
 use crate::presence::envelope::{Asker, Client, Envelope, Frame, Leaving, Ticket};
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
-use crate::presence::node::Outgoing;
+use crate::presence::outgoing::Outgoing;
 use crate::presence::view::Reason;
 use crate::time::Now;
 
@@ -66,7 +66,7 @@ impl Edge {
             |member: &&Member| member.active && self.user(member.slot).is_some_and(|name| **name == *user);
         let slots: Vec<u32> = members.iter().filter(is_theirs).map(|member| member.slot).collect();
         for slot in slots {
-            let ticket = Ticket::Brought { desk: self.worker, job: desk::NOBODY, news: true };
+            let ticket = Ticket::Brought { desk: self.worker, job: NOBODY, news: true };
             // A member with a name has a place, so that this can't be refused.
             let _ = self.leave(slot, room, Asker { at: self.address(slot), ticket }, out);
         }

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use crate::limits::{BROADCAST_BYTES_PER_TURN, BROADCAST_PER_TURN_MAX, BROADCASTS_MAX};
 use crate::presence::edge::Edge;
 use crate::presence::edge::arrivals::tell_desk;
+use crate::presence::effect::Effect;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Ticket};
 use crate::presence::name::Name;
-use crate::presence::node::{Effect, Outgoing};
+use crate::presence::outgoing::Outgoing;
 
 /// A broadcast on its way over an edge's clients.
 #[derive(Debug)]

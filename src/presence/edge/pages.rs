@@ -5,9 +5,10 @@ use crate::presence::cost;
 use crate::presence::draft::{Draft, Lack, Wanted};
 use crate::presence::edge::{Edge, part};
 use crate::presence::envelope::{Address, Asker, Client, Envelope, Frame, Ticket};
-use crate::presence::gather::{Purpose, Views};
+use crate::presence::gather::Purpose;
 use crate::presence::membership::{MembershipChange, Page, Place};
-use crate::presence::node::Outgoing;
+use crate::presence::outgoing::Outgoing;
+use crate::presence::views::Views;
 
 impl Edge {
     /// Asks the room's home for a page.

@@ -4,15 +4,17 @@ use crate::limits::{WAITING_BYTES_MAX, WAITING_COMMANDS_MAX};
 use crate::presence::command::{self, Command, Refusal};
 use crate::presence::cost;
 use crate::presence::edge::Edge;
+use crate::presence::effect::Effect;
 use crate::presence::envelope::{Client, Frame};
 use crate::presence::event;
-use crate::presence::gather::{Gather, Purpose, Views};
+use crate::presence::gather::{Gather, Purpose};
 use crate::presence::name::Name;
-use crate::presence::node::{Effect, Outgoing};
+use crate::presence::outgoing::Outgoing;
 use crate::presence::view::View;
+use crate::presence::views::Views;
 use crate::time::Now;
 
-use super::BUSY;
+use crate::presence::answer::BUSY;
 
 impl Edge {
     /// Begins an answer. Its parts are yet to be asked for.

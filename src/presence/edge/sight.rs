@@ -12,12 +12,13 @@ use crate::presence::about::About;
 use crate::presence::command::Refusal;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
+use crate::presence::effect::Effect;
 use crate::presence::envelope::Frame;
 use crate::presence::event;
 use crate::presence::grants::{Grants, Pattern, any_fits};
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
-use crate::presence::node::{Effect, Outgoing};
+use crate::presence::outgoing::Outgoing;
 use crate::presence::view::{Reason, State, View};
 
 /// What a client may be told of a room.

@@ -10,8 +10,9 @@ use crate::presence::envelope::{Client, Frame};
 use crate::presence::event;
 use crate::presence::membership::MembershipChange;
 use crate::presence::name::Name;
-use crate::presence::node::{Outgoing, Rules};
+use crate::presence::outgoing::Outgoing;
 use crate::presence::room::Room;
+use crate::presence::rules::Rules;
 use crate::presence::timer::Timer;
 use crate::time::{Now, TICK_MILLIS, Tick};
 

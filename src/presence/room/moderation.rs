@@ -9,7 +9,7 @@ use crate::presence::bans::BanCount;
 use crate::presence::envelope::{Answer, Asker, Envelope, Frame};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
-use crate::presence::node::Outgoing;
+use crate::presence::outgoing::Outgoing;
 use crate::presence::room::Rooms;
 use crate::time::{Now, Tick};
 

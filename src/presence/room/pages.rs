@@ -7,7 +7,7 @@ use crate::presence::cost;
 use crate::presence::envelope::{Asker, Envelope, Page};
 use crate::presence::grants::Pattern;
 use crate::presence::name::Name;
-use crate::presence::node::Outgoing;
+use crate::presence::outgoing::Outgoing;
 use crate::presence::room::{Room, Rooms};
 
 impl Room {

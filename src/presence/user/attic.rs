@@ -10,7 +10,7 @@ use crate::limits::{STOW_PER_TICK_MIN, STOW_TICKS, STOW_WAIT_TICKS};
 use crate::presence::device::Devices;
 use crate::presence::last_seen::Entry;
 use crate::presence::name::{Name, bytes_of};
-use crate::presence::node::next_serial;
+use crate::presence::timer::next_serial;
 use crate::presence::user::watchers::Watchers;
 use crate::presence::user::{Told, User, Users};
 use crate::presence::view::{Reason, State, View};

@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 
 use crate::limits::{GIVEN_ROOMS_MAX, ROOMS_PER_CONNECTION_MAX};
-use crate::presence::desk;
+use crate::presence::address::{self, NOBODY};
 use crate::presence::envelope::{Address, Envelope};
 use crate::presence::name::{Homes, Name, bytes_of};
-use crate::presence::node::Outgoing;
+use crate::presence::outgoing::Outgoing;
 use crate::presence::user::Users;
 
 /// The rooms that the users of one home were given.
@@ -89,7 +89,7 @@ impl Users {
         }
         let Address { worker, client } = at;
         for room in self.given.by_user.get(user).into_iter().flatten().cloned() {
-            let asker = desk::asker(self.worker, desk::NOBODY);
+            let asker = address::asker(self.worker, NOBODY);
             out.post(worker, Envelope::Bid { client, room, joins: true, asker });
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::presence::device::Device;
 use crate::presence::envelope::{Address, Claim, Frame};
-use crate::presence::node::Outgoing;
+use crate::presence::outgoing::Outgoing;
 use crate::presence::timer::Timer;
 use crate::presence::user::sight::News;
 use crate::presence::user::{User, Users};

@@ -7,7 +7,7 @@ use crate::presence::device::Device;
 use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
-use crate::presence::node::Outgoing;
+use crate::presence::outgoing::Outgoing;
 use crate::presence::user::Users;
 use crate::presence::user::sight::News;
 use crate::presence::view::Reason;

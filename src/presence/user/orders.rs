@@ -6,7 +6,7 @@ use crate::presence::cost;
 use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
 use crate::presence::event;
 use crate::presence::name::Name;
-use crate::presence::node::Outgoing;
+use crate::presence::outgoing::Outgoing;
 use crate::presence::user::{Users, name_of};
 use crate::presence::view::{State, View};
 use crate::time::Now;

@@ -3,7 +3,7 @@
 use crate::presence::cost;
 use crate::presence::envelope::{Asker, Envelope, Frame};
 use crate::presence::name::Name;
-use crate::presence::node::Outgoing;
+use crate::presence::outgoing::Outgoing;
 use crate::presence::user::Users;
 use crate::presence::user::watchers::Watcher;
 use crate::presence::view::{State, View};

@@ -1,7 +1,7 @@
 //! What connections say of themselves, or are suspected of.
 
 use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
-use crate::presence::node::Outgoing;
+use crate::presence::outgoing::Outgoing;
 use crate::presence::user::Users;
 use crate::presence::user::sight::News;
 use crate::presence::view::State;

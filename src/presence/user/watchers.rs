@@ -2,7 +2,7 @@
 
 use crate::presence::envelope::{Asker, Envelope};
 use crate::presence::name::Name;
-use crate::presence::node::Outgoing;
+use crate::presence::outgoing::Outgoing;
 use crate::presence::user::Users;
 use crate::time::{Now, Tick};
 

@@ -1,0 +1,74 @@
+//! Who is meant and who waits: the addresses that letters carry.
+
+/// A client as its edge knows it: a slot, and the serial number that tells it from an earlier client in the same slot.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Client {
+    /// The edge's slot.
+    pub slot: u32,
+    /// Counted up with each client.
+    pub serial: u32,
+}
+
+/// A client as others know it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Address {
+    /// The worker whose edge it is at.
+    pub worker: u16,
+    /// There.
+    pub client: Client,
+}
+
+/// Who waits for an answer, and for which.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asker {
+    /// Where the answer goes.
+    pub at: Address,
+    /// What it answers.
+    pub ticket: Ticket,
+}
+
+/// What an answer answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ticket {
+    /// The client's command with that `seq`.
+    Command(i64),
+    /// A part of something that the edge gathers from several homes.
+    Part {
+        /// The edge's number for it.
+        gather: u32,
+        /// Which part.
+        index: u32,
+    },
+    /// A message that a user's home has sent to one of several connections.
+    Tell {
+        /// The home's number for it.
+        tell: u32,
+    },
+    /// A part of what was asked at a worker's desk, from outside.
+    Job {
+        /// The desk's number for it.
+        job: u32,
+        /// Which part.
+        index: u32,
+    },
+    /// What a client does because a desk had it do so.
+    Brought {
+        /// The worker of the desk, which is told what came of it.
+        desk: u16,
+        /// The desk's number for it.
+        job: u32,
+        /// The client doesn't expect it, and is told by an event.
+        news: bool,
+    },
+}
+
+/// What stands for the desk where a client is named: no client has that slot.
+const DESK: Client = Client { slot: u32::MAX, serial: 0 };
+
+/// The job of nobody: what comes of it is told to no desk.
+pub(crate) const NOBODY: u32 = 0;
+
+/// Who waits for an answer to a desk's job.
+pub(crate) const fn asker(worker: u16, job: u32) -> Asker {
+    Asker { at: Address { worker, client: DESK }, ticket: Ticket::Job { job, index: 0 } }
+}
