@@ -1,7 +1,8 @@
 //! Names of users and rooms, and the workers that are their homes.
 
-use std::hash::Hasher;
 use std::sync::Arc;
+
+use siphasher::sip::SipHasher13;
 
 use crate::limits::NAME_BYTES_MAX;
 
@@ -39,19 +40,21 @@ pub fn is_bare_name(text: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
 }
 
-/// Which worker is home to a name: the same answer on all workers of a server.
+/// Which worker is home to a name: the same answer on all workers that have the same secret, whatever they were built with.
+/// Names are hashed by SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012).
 #[derive(Clone, Copy, Debug)]
 pub struct Homes {
     workers: u16,
-    secret: u64,
+    hasher: SipHasher13,
 }
 
 impl Homes {
-    /// The homes of a server with so many workers (at least 1). Who doesn't know the secret can't pile names onto one
-    /// worker.
+    /// The homes of a server with so many workers (at least 1). `secret` is SipHash's key, in little-endian order: without it,
+    /// nobody can pile names onto one worker.
     #[must_use]
-    pub const fn new(workers: u16, secret: u64) -> Homes {
-        Homes { workers, secret }
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of the key")]
+    pub fn new(workers: u16, secret: u128) -> Homes {
+        Homes { workers, hasher: SipHasher13::new_with_keys(secret as u64, (secret >> 64) as u64) }
     }
 
     /// How many workers there are.
@@ -69,22 +72,17 @@ impl Homes {
 
     /// A number for a client that tells nothing of how many there are or were.
     pub(crate) fn disguise(&self, worker: u16, link: u64) -> u64 {
-        let mut hasher = std::hash::DefaultHasher::new();
-        hasher.write_u64(self.secret);
-        hasher.write_u64(link);
-        // Of another length than what any name's hash is made of in the same place: a name has no such bytes.
-        hasher.write(&[0xff, 0]);
-        hasher.write_u16(worker);
-        hasher.finish()
+        // The first byte stands in no name, which is UTF-8: so the number is no name's hash.
+        let mut bytes = [0xff; 11];
+        bytes[1..3].copy_from_slice(&worker.to_le_bytes());
+        bytes[3..].copy_from_slice(&link.to_le_bytes());
+        self.hasher.hash(&bytes)
     }
 
     /// The hash that a home files the name under.
     #[must_use]
     pub fn hash(&self, name: &str) -> u64 {
-        let mut hasher = std::hash::DefaultHasher::new();
-        hasher.write_u64(self.secret);
-        hasher.write(name.as_bytes());
-        hasher.finish()
+        self.hasher.hash(name.as_bytes())
     }
 }
 
@@ -153,6 +151,23 @@ mod tests {
         let near = |pair: &[u64]| pair[0].abs_diff(pair[1]) < 1 << 40;
         assert!(!numbers.windows(2).any(near), "one says nothing of the next");
         assert_ne!(homes.disguise(0, 1), Homes::new(3, 8).disguise(0, 1), "nor does another server");
+    }
+
+    /// The key of SipHash's own test vectors. The first two hashes stand in the reference implementation; the others come
+    /// from a second implementation, after the paper.
+    #[test]
+    fn names_hash_the_same_whatever_the_server_was_built_with() {
+        let homes = Homes::new(3, 0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100);
+        for (name, hash, home) in [
+            ("", 0xabac_0158_050f_c4dc, 2),
+            ("\0", 0xc9f4_9bf3_7d57_ca93, 2),
+            ("anna", 0x08b2_93cc_8e7f_decf, 0),
+            ("J\u{f6}rg", 0x5566_ccf7_b14b_5185, 1),
+            ("room:1", 0x5113_cfff_6859_4c3a, 0),
+            ("user/42", 0x56e6_90fd_7154_392b, 1),
+        ] {
+            assert_eq!((homes.hash(name), homes.of(name)), (hash, home), "{name:?}");
+        }
     }
 
     #[test]

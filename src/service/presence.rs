@@ -48,7 +48,7 @@ pub struct PresenceSettings {
     /// Rooms whose slow members lose the oldest messages: names, or prefixes with a `*` behind.
     pub drop_oldest: Vec<String>,
     /// Keeps names from being piled onto one worker; the same for all workers.
-    pub secret: u64,
+    pub secret: u128,
     /// What is left of what users and addresses may send at once; the same for all workers.
     pub reserves: Arc<Reserves>,
     /// How many bans there are; the same for all workers.

@@ -44,7 +44,7 @@ fn users(json: &Value) -> Vec<&str> {
 impl Scene {
     /// A page, and these members beside it.
     fn new(rules: Rules, members: &[&str]) -> Scene {
-        let secret = (0..).find(|secret| {
+        let secret = (0..).find(|secret: &u128| {
             let homes = rollcall::presence::Homes::new(3, *secret);
             homes.of(ROOM) == 0 && homes.of("late") == LATE
         });

@@ -109,7 +109,7 @@ impl World {
         World::with_secret(workers, rules, 7)
     }
 
-    pub(super) fn with_secret(workers: u16, rules: Rules, secret: u64) -> World {
+    pub(super) fn with_secret(workers: u16, rules: Rules, secret: u128) -> World {
         let now = Now { tick: FIRST, micros: 0, unix_millis: UNIX_MILLIS };
         let (homes, n) = (Homes::new(workers, secret), usize::from(workers));
         World {

@@ -115,7 +115,7 @@ impl Run {
             big_room_names: dice.of(&[200_000, 12, 5]),
             ..Rules::default()
         };
-        let mut world = World::with_secret(workers, rules, seed);
+        let mut world = World::with_secret(workers, rules, seed.into());
         world.judge = Judge::default();
         world.trace = trace;
         world.note(|| format!("seed {seed}: {workers} workers, {rules:?}"));
