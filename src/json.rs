@@ -158,6 +158,13 @@ fn number(text: &str, at: usize) -> Result<usize, Fault> {
     Ok(at + len)
 }
 
+/// Whether a text may be a JSON object. A list or a string is not read to find out that it is none.
+#[must_use]
+pub fn is_object(text: &str) -> bool {
+    // RFC 8259 §2: these four are white space.
+    text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,8 @@
 //!  service/              what a connection is for: echo, presence                   (policy)
 //!    |
 //!  outbound/             what is asked of others: published keys. Threads with bounded queues
-//!  presence/             who is here: users, rooms, their homes. Pure: events in, effects out
+//!  protocol/             codecs: bytes to commands, events to bytes. Pure
+//!  presence/             who is here: users, rooms, their homes. Pure: commands in, events out
 //!  identity/             who somebody is, by a signed token: text and time in, claims out. Pure
 //!    |
 //!  reactor/              one thread, one Poll, one slab, one wheel, one mailbox     (mechanism)
@@ -37,6 +38,7 @@ pub mod json;
 pub mod limits;
 pub mod outbound;
 pub mod presence;
+pub mod protocol;
 pub mod reactor;
 pub mod service;
 pub mod slots;

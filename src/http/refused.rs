@@ -1,7 +1,7 @@
 //! Refusals that a page can see. A browser tells a script nothing of an upgrade's status: a bad token would look like a server that
 //! does not answer, and be tried again. So the upgrade is accepted, and the connection told and closed.
 
-use crate::presence::event;
+use crate::protocol::rollcall_v1;
 use crate::reactor::{Accept, ConnId, Context};
 use crate::service::presence::SUBPROTOCOL;
 use crate::wire::close::{Close, CloseCode};
@@ -56,7 +56,7 @@ impl Refused {
     /// Tells the client and closes.
     pub(crate) fn tell<M>(&self, cx: &mut Context<'_, M>, conn: ConnId) {
         cx.count_refused(self.status);
-        let json = event::goodbye(self.code.0, &self.reason, self.retry_millis);
+        let json = rollcall_v1::goodbye(self.code.0, &self.reason, self.retry_millis);
         // A backlog that is full of nothing yet has room for it.
         let _ = cx.send_text(conn, &json);
         cx.close(conn, &Close::new(self.code, &self.reason));

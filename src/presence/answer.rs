@@ -60,3 +60,14 @@ pub enum Answer {
 pub(crate) const BUSY: &str = "the server is busy: try again";
 /// To a command or an order that would make something grow.
 pub(crate) const SCARCE: &str = "the server is short of memory: try again later";
+/// To a `tell` that finds nobody.
+pub(crate) const NOT_CONNECTED: &str = "nobody of that name is connected";
+/// To a `tell` of a user out of sight.
+pub(crate) const UNSEEN: &str =
+    "you do not see that user: share a room, or have a token whose claim see names them";
+/// To a `join` of a user that the room bans.
+pub(crate) const BARRED: &str = "you are banned from that room for a while";
+/// To a `say` in a room that can't carry it now.
+pub(crate) const NOT_SAID: &str = "too much is said in that room at once: say it again later";
+/// To a `tell` that finds no room.
+pub(crate) const TOO_SLOW: &str = "the user reads too slowly: nothing was delivered, try again later";

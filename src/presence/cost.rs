@@ -23,8 +23,8 @@ const DATA_BYTE_NANOS: u64 = 1;
 const POST_NANOS: u64 = 200;
 /// A message to one client.
 const TEXT_NANOS: u64 = 500;
-/// A byte of it: written as JSON, and copied into the client's output.
-const JSON_BYTE_NANOS: u64 = 1;
+/// A byte of it: written, and copied into the client's output.
+const EVENT_BYTE_NANOS: u64 = 1;
 /// A token to verify.
 const VERIFY_NANOS: u64 = VERIFY_UNITS as u64 * 1_000;
 /// A message to several clients, which is encoded once.
@@ -41,7 +41,7 @@ pub(crate) const WATCHER_NANOS: u64 = 20;
 pub(crate) const SIGHT_NANOS: u64 = 200;
 
 /// What a letter costs where it is handled, beside what depends on how many it reaches.
-pub(crate) fn of_letter<F>(letter: &Envelope<F>) -> u64 {
+pub(crate) fn of_letter(letter: &Envelope) -> u64 {
     let bytes = match letter {
         Envelope::Tell { data, .. } | Envelope::Say { data, .. } => data.len(),
         Envelope::Status { info: Some(info), .. }
@@ -53,9 +53,9 @@ pub(crate) fn of_letter<F>(letter: &Envelope<F>) -> u64 {
 }
 
 /// What it costs to carry an effect out.
-pub(crate) fn of_effect<F>(effect: &Effect<F>) -> u64 {
+pub(crate) fn of_effect(effect: &Effect) -> u64 {
     match effect {
-        Effect::Text { json, .. } => TEXT_NANOS + JSON_BYTE_NANOS * json.len() as u64,
+        Effect::Send { event, .. } => TEXT_NANOS + EVENT_BYTE_NANOS * event.bytes() as u64,
         Effect::Publish { links, .. } | Effect::Spread { links, .. } => {
             PUBLISH_NANOS + DELIVERY_NANOS * links.len() as u64
         }

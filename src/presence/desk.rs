@@ -8,10 +8,10 @@ use std::collections::{HashMap, VecDeque};
 use crate::limits::{ADMIN_JOBS_MAX, ADMIN_TICKS_MAX};
 use crate::presence::address::{Asker, NOBODY, Ticket, asker};
 use crate::presence::admin::{Ask, Listing, Merge, Reply};
-use crate::presence::answer::BUSY;
+use crate::presence::answer::{BUSY, NOT_CONNECTED, NOT_SAID, TOO_SLOW};
 use crate::presence::effect::Effect;
-use crate::presence::envelope::{Answer, Envelope, Frame, Page, Place};
-use crate::presence::event;
+use crate::presence::envelope::{Answer, Envelope, Page, Place};
+use crate::presence::event::{Event, SharedEvent};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::{Homes, Name};
 use crate::presence::outgoing::Outgoing;
@@ -68,7 +68,7 @@ impl Desk {
     }
 
     /// Takes a job on, or refuses it at once.
-    pub(crate) fn ask<F: Frame>(&mut self, now: Now, ticket: u64, ask: Ask, out: &mut Outgoing<F>) {
+    pub(crate) fn ask(&mut self, now: Now, ticket: u64, ask: Ask, out: &mut Outgoing) {
         if self.jobs.len() >= ADMIN_JOBS_MAX {
             return out.effects.push(Effect::Reply { ticket, reply: Reply::refused(503, BUSY) });
         }
@@ -80,7 +80,7 @@ impl Desk {
         self.jobs.insert(job, Job { ticket, work });
     }
 
-    fn begin<F: Frame>(&self, now: Now, ask: Ask, asker: Asker, out: &mut Outgoing<F>) -> Work {
+    fn begin(&self, now: Now, ask: Ask, asker: Asker, out: &mut Outgoing) -> Work {
         let (homes, workers) = (self.homes, self.homes.workers());
         match ask {
             Ask::Users { state, limit, after } => {
@@ -111,10 +111,9 @@ impl Desk {
                 return Work::Bring { told: None, kept: false, came: 0, done: 0, place, refused: None };
             }
             Ask::Broadcast { data } => {
-                let json = event::broadcast(&data, now);
-                let (frame, bytes) = (F::encode(&json), json.len());
+                let event = SharedEvent::new(Event::Broadcast { data, unix_millis: now.unix_millis });
                 for worker in 0..workers {
-                    out.post(worker, Envelope::Broadcast { frame: frame.clone(), bytes, asker });
+                    out.post(worker, Envelope::Broadcast { event: event.clone(), asker });
                 }
                 return Work::Broadcast { left: usize::from(workers), delivered: 0, missed: 0 };
             }
@@ -142,7 +141,7 @@ impl Desk {
     }
 
     /// An answer has come.
-    pub(crate) fn answered<F>(&mut self, job: u32, answer: Answer, out: &mut Outgoing<F>) {
+    pub(crate) fn answered(&mut self, job: u32, answer: Answer, out: &mut Outgoing) {
         let Some(waiting) = self.jobs.get_mut(&job) else { return };
         let reply = match (&mut waiting.work, answer) {
             (Work::Bring { .. }, answer) => brought(&mut waiting.work, &answer),
@@ -154,16 +153,16 @@ impl Desk {
                 (*left == 0).then_some(Reply::Broadcast { delivered, missed, done: true })
             }
             (_, Answer::Told { to: 0, without: 0 } | Answer::Kicked(None, _)) => {
-                Some(Reply::refused(404, event::NOT_CONNECTED))
+                Some(Reply::refused(404, NOT_CONNECTED))
             }
-            (_, Answer::Told { to: 0, .. }) => Some(Reply::refused(503, event::TOO_SLOW)),
+            (_, Answer::Told { to: 0, .. }) => Some(Reply::refused(503, TOO_SLOW)),
             (_, Answer::Told { to, .. }) => Some(Reply::Told(to)),
             (_, Answer::Kicked(Some(kicked), until)) => Some(Reply::Disconnected(kicked, until)),
             (_, Answer::Banned(Some(until))) => Some(Reply::Banned(until)),
             (_, Answer::Banned(None)) => Some(Reply::refused(503, TOO_MANY_BANS)),
             (_, Answer::Lifted(true)) => Some(Reply::Lifted),
             (_, Answer::Lifted(false)) => Some(Reply::refused(404, NO_BAN)),
-            (_, Answer::NotSaid) => Some(Reply::refused(503, event::NOT_SAID)),
+            (_, Answer::NotSaid) => Some(Reply::refused(503, NOT_SAID)),
             (_, Answer::Said(Place { epoch: 0, .. })) => Some(Reply::refused(404, EMPTY_ROOM)),
             (_, Answer::Said(place)) => Some(Reply::Said(place)),
             _ => None,
@@ -174,7 +173,7 @@ impl Desk {
     }
 
     /// A view has come: of the user asked about, or of a member.
-    pub(crate) fn seen<F>(&mut self, job: u32, index: u32, user: Name, view: View, out: &mut Outgoing<F>) {
+    pub(crate) fn seen(&mut self, job: u32, index: u32, user: Name, view: View, out: &mut Outgoing) {
         let Some(waiting) = self.jobs.get_mut(&job) else { return };
         let reply = match &mut waiting.work {
             Work::Members { page, views, left } => {
@@ -196,7 +195,7 @@ impl Desk {
     }
 
     /// A page of a room has come: the members' states are yet to be asked for.
-    pub(crate) fn listed<F>(&mut self, asker: Asker, job: u32, listed: Page, out: &mut Outgoing<F>) {
+    pub(crate) fn listed(&mut self, asker: Asker, job: u32, listed: Page, out: &mut Outgoing) {
         let Some(Job { work: Work::Members { page, views, left }, .. }) = self.jobs.get_mut(&job) else {
             return;
         };
@@ -217,7 +216,7 @@ impl Desk {
     }
 
     /// A home's part of a page of users has come.
-    pub(crate) fn users<F>(&mut self, job: u32, part: Listing<View>, out: &mut Outgoing<F>) {
+    pub(crate) fn users(&mut self, job: u32, part: Listing<View>, out: &mut Outgoing) {
         let Some(Job { work: Work::Users(merge), .. }) = self.jobs.get_mut(&job) else { return };
         if let Some(page) = merge.part(part) {
             self.finish(job, Reply::Users(page), out);
@@ -225,7 +224,7 @@ impl Desk {
     }
 
     /// A home's part of a page of rooms has come.
-    pub(crate) fn rooms<F>(&mut self, job: u32, part: Listing<usize>, out: &mut Outgoing<F>) {
+    pub(crate) fn rooms(&mut self, job: u32, part: Listing<usize>, out: &mut Outgoing) {
         let Some(Job { work: Work::Rooms(merge), .. }) = self.jobs.get_mut(&job) else { return };
         if let Some(page) = merge.part(part) {
             self.finish(job, Reply::Rooms(page), out);
@@ -233,12 +232,12 @@ impl Desk {
     }
 
     /// A home could not be asked.
-    pub(crate) fn refused<F>(&mut self, job: u32, out: &mut Outgoing<F>) {
+    pub(crate) fn refused(&mut self, job: u32, out: &mut Outgoing) {
         self.finish(job, Reply::refused(503, BUSY), out);
     }
 
     /// Answers those whose time is up: a broadcast with how far it has come.
-    pub(crate) fn due<F>(&mut self, now: Now, out: &mut Outgoing<F>) {
+    pub(crate) fn due(&mut self, now: Now, out: &mut Outgoing) {
         while let Some((_, job)) = self.due.pop_front_if(|(due, _)| now.tick.has_reached(*due)) {
             let Some(waiting) = self.jobs.get(&job) else { continue };
             let reply = match waiting.work {
@@ -251,7 +250,7 @@ impl Desk {
         }
     }
 
-    fn finish<F>(&mut self, job: u32, reply: Reply, out: &mut Outgoing<F>) {
+    fn finish(&mut self, job: u32, reply: Reply, out: &mut Outgoing) {
         if let Some(Job { ticket, .. }) = self.jobs.remove(&job) {
             out.effects.push(Effect::Reply { ticket, reply });
         }
@@ -265,7 +264,7 @@ fn brought(work: &mut Work, answer: &Answer) -> Option<Reply> {
     let Work::Bring { told, kept, came, done, place, refused } = work else { return None };
     match answer {
         Answer::Bringing(0, true) => return Some(Reply::Brought(0, Place::default())),
-        Answer::Bringing(0, false) => return Some(Reply::refused(404, event::NOT_CONNECTED)),
+        Answer::Bringing(0, false) => return Some(Reply::refused(404, NOT_CONNECTED)),
         Answer::Bringing(connections, keeps) => (*told, *kept) = (Some(*connections), *keeps),
         Answer::Busy => return Some(Reply::refused(503, BUSY)),
         Answer::NotGiven(429) => return Some(Reply::refused(429, "the user was given too many rooms")),

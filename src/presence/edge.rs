@@ -17,8 +17,8 @@ use crate::limits::COMMANDS_REFUSED_MAX;
 use crate::presence::burst::{Burst, COMMAND_CREDIT};
 use crate::presence::departed::Departed;
 use crate::presence::effect::Effect;
-use crate::presence::envelope::{Address, Asker, Claim, Client, Envelope, Frame, Ticket};
-use crate::presence::event;
+use crate::presence::envelope::{Address, Asker, Claim, Client, Envelope, Ticket};
+use crate::presence::event::Event;
 use crate::presence::gather::Gathers;
 use crate::presence::grants::{Entry, Passes};
 use crate::presence::groups::Groups;
@@ -260,25 +260,25 @@ impl Edge {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "fewer clients than 2^32")]
-    pub(crate) fn open<F: Frame>(
+    pub(crate) fn open(
         &mut self,
         now: Now,
         rules: &Rules,
         link: u64,
         (entry, comes): (Entry, Option<State>),
         welcome: bool,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) -> u32 {
         self.next_serial = next_serial(self.next_serial);
         if welcome {
             let user = match &entry {
-                Entry::Open(user) => user.as_deref(),
-                Entry::Token(user, _) => Some(&**user),
+                Entry::Open(user) => user.clone(),
+                Entry::Token(user, _) => Some(user.clone()),
                 Entry::Late(_) => None,
             };
-            let json =
-                event::welcome(self.homes.disguise(self.worker, link), user, rules.heartbeat_millis, now);
-            out.effects.push(Effect::Text { link, json });
+            let (id, heartbeat_millis) = (self.homes.disguise(self.worker, link), rules.heartbeat_millis);
+            let event = Event::Welcome { id, user, heartbeat_millis, unix_millis: now.unix_millis };
+            out.effects.push(Effect::Send { link, event });
         }
         let slot = self.seats.insert(Seat {
             link,
@@ -311,13 +311,13 @@ impl Edge {
 
     /// Says whether it is taken at its word: not where it is somebody already, or owes a token. Who is banned is taken at its
     /// word, and sent away.
-    pub(crate) fn identify<F>(
+    pub(crate) fn identify(
         &mut self,
         now: Now,
         slot: u32,
         user: Name,
         claim: Claim,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) -> bool {
         if self.passes.is_awaited(slot) || self.is_sent_away(slot) {
             return false;
@@ -338,14 +338,14 @@ impl Edge {
         }
     }
 
-    pub(crate) fn suspect<F>(&mut self, slot: u32, suspect: bool, out: &mut Outgoing<F>) {
+    pub(crate) fn suspect(&mut self, slot: u32, suspect: bool, out: &mut Outgoing) {
         let at = self.address(slot);
         if let Some(user) = self.user(slot).cloned().filter(|_| !self.is_sent_away(slot)) {
             out.post(self.homes.of(&user), Envelope::Suspect { user, at, suspect });
         }
     }
 
-    pub(crate) fn page_beat<F>(&mut self, now: Now, rules: &Rules, slot: u32, out: &mut Outgoing<F>) {
+    pub(crate) fn page_beat(&mut self, now: Now, rules: &Rules, slot: u32, out: &mut Outgoing) {
         let Some(silence) = rules.page_silence else { return };
         let client = self.address(slot).client;
         let Some(seat) = self.seat_mut(client) else { return };
@@ -359,14 +359,7 @@ impl Edge {
     }
 
     /// The page's heartbeat may have stopped.
-    pub(crate) fn page_due<F>(
-        &mut self,
-        now: Now,
-        rules: &Rules,
-        slot: u32,
-        serial: u32,
-        out: &mut Outgoing<F>,
-    ) {
+    pub(crate) fn page_due(&mut self, now: Now, rules: &Rules, slot: u32, serial: u32, out: &mut Outgoing) {
         let Some(silence) = rules.page_silence else { return };
         let Some(seat) = self.seat_mut(Client { slot, serial }) else { return };
         let due = seat.beat.after(silence);
@@ -379,13 +372,13 @@ impl Edge {
         }
     }
 
-    fn tell_home_silent<F>(&self, slot: u32, out: &mut Outgoing<F>) {
+    fn tell_home_silent(&self, slot: u32, out: &mut Outgoing) {
         let Seat { user: Some(user), silent, .. } = &self.seats[slot as usize] else { return };
         let (user, silent, at) = (user.clone(), *silent, self.address(slot));
         out.post(self.homes.of(&user), Envelope::Silent { user, at, silent });
     }
 
-    fn tell_home_unwatched<F>(&self, user: &Name, counted: [bool; 2], out: &mut Outgoing<F>) {
+    fn tell_home_unwatched(&self, user: &Name, counted: [bool; 2], out: &mut Outgoing) {
         let (home, worker) = (self.homes.of(user), self.worker);
         for suspect in [false, true].into_iter().filter(|suspect| counted[usize::from(*suspect)]) {
             out.post(home, Envelope::Unwatch { user: user.clone(), worker, suspect });

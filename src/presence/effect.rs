@@ -5,33 +5,34 @@ use std::borrow::Cow;
 use crate::presence::about::About;
 use crate::presence::admin::Reply;
 use crate::presence::envelope::{Asker, Envelope};
+use crate::presence::event::{Event, SharedEvent};
 
 /// What is to be done. `link` is what the client was opened with.
 #[derive(Debug)]
-pub enum Effect<F> {
-    /// A message for one client.
-    Text {
+pub enum Effect {
+    /// What one client is told.
+    Send {
         /// Whose.
         link: u64,
-        /// JSON.
-        json: String,
+        /// What.
+        event: Event,
     },
-    /// An encoded message for clients.
+    /// What clients are told.
     Publish {
         /// Whose.
         links: Vec<u64>,
-        /// The message.
-        frame: F,
-        /// What it is about.
+        /// What.
+        event: SharedEvent,
+        /// What that is about.
         about: About,
     },
-    /// A message that was told a user, for one of the user's clients, if it has room for it. [`Node::told`](crate::presence::Node::told) has to be told
+    /// What was told a user, for one of the user's clients, if it has room for it. [`Node::told`](crate::presence::Node::told) has to be told
     /// what came of it.
     Tell {
         /// Whose.
         link: u64,
-        /// The message.
-        frame: F,
+        /// What.
+        event: SharedEvent,
         /// Who waits to hear of it.
         asker: Asker,
     },
@@ -50,8 +51,8 @@ pub enum Effect<F> {
         broadcast: u32,
         /// Whose.
         links: Vec<u64>,
-        /// The message.
-        frame: F,
+        /// What.
+        event: SharedEvent,
     },
     /// The answer to [`Node::ask`](crate::presence::Node::ask).
     Reply {
@@ -75,6 +76,6 @@ pub enum Effect<F> {
         /// To whom.
         to: u16,
         /// The letter.
-        envelope: Envelope<F>,
+        envelope: Envelope,
     },
 }

@@ -7,17 +7,12 @@ use crate::presence::address::NOBODY;
 pub use crate::presence::address::{Address, Asker, Client, Ticket};
 use crate::presence::admin::Listing;
 pub use crate::presence::answer::Answer;
+use crate::presence::event::SharedEvent;
 use crate::presence::grants::Pattern;
 pub use crate::presence::membership::{MembershipChange, Page, Place};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
 use crate::presence::view::{Reason, State, View};
-
-/// An encoded message that many get: cheap to clone, made once. What it is made into is the transport's business.
-pub trait Frame: Clone {
-    /// Encodes a text message.
-    fn encode(json: &str) -> Self;
-}
 
 /// How a client leaves a room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,7 +36,7 @@ pub enum Claim {
 
 /// A letter between an edge and a home.
 #[derive(Clone, Debug)]
-pub enum Envelope<F> {
+pub enum Envelope {
     /// To a user's home: a connection of the user's is there.
     Up {
         /// Whose.
@@ -263,9 +258,7 @@ pub enum Envelope<F> {
     /// To an edge: a message for all its clients.
     Broadcast {
         /// The message.
-        frame: F,
-        /// Its length.
-        bytes: usize,
+        event: SharedEvent,
         /// Which desk is told how far it has come.
         asker: Asker,
     },
@@ -299,16 +292,16 @@ pub enum Envelope<F> {
         /// What is true now, suspicion included.
         view: View,
         /// For those who don't ask for suspicions; `None` where they see no change.
-        plain: Option<F>,
+        plain: Option<SharedEvent>,
         /// For those who do; `None` where they see none either: only the rooms have changed.
-        full: Option<F>,
+        full: Option<SharedEvent>,
     },
     /// To an edge: a message for one client, if its socket has room for it.
     Told {
         /// Who gets it.
         client: Client,
         /// The message.
-        frame: F,
+        event: SharedEvent,
         /// Who waits to hear whether it did: who tells, or the user's home where several connections are told.
         asker: Asker,
     },
@@ -347,7 +340,7 @@ pub enum Envelope<F> {
         /// Which room.
         room: Name,
         /// The message.
-        frame: F,
+        event: SharedEvent,
         /// Who does not get it.
         except: Option<Client>,
         /// Which changes of its members it tells of.
@@ -355,7 +348,7 @@ pub enum Envelope<F> {
     },
 }
 
-impl<F> Envelope<F> {
+impl Envelope {
     /// Whether a client waits for this to be done and can be told that it was not. Everything else has to arrive.
     pub const fn asker(&self) -> Option<Asker> {
         match self {

@@ -1,300 +1,320 @@
-//! `rollcall.v1` as the server writes it: answers and events, JSON in text messages.
-//!
-//! Names are text, and quoted as that; `data` and `info` are JSON that was checked when it came in, and travel byte for byte.
+//! What clients are told: events, and answers to their commands. Plain data; how it is written is a codec's business.
 
-use std::fmt::Write;
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
-use crate::json::{Quoted, QuotedOrNull};
-use crate::presence::envelope::{Answer, MembershipChange, Page, Place};
+use crate::presence::answer::{self, Answer};
+use crate::presence::command::Refusal;
+use crate::presence::membership::{MembershipChange, Page, Place};
 use crate::presence::name::Name;
 use crate::presence::view::{State, View};
-use crate::time::Now;
 
-/// `welcome`: the first message of a connection that speaks `rollcall.v1`. `id` names the connection, and counts nothing.
-#[must_use]
-pub fn welcome(
-    id: u64,
-    user: Option<&str>,
-    (interval_millis, timeout_millis): (u64, u64),
-    now: Now,
-) -> String {
-    let user = QuotedOrNull(user);
-    let time = now.unix_millis;
-    format!(
-        r#"{{"event":"welcome","id":"{id:016x}","user":{user},"heartbeat":{{"interval_ms":{interval_millis},"timeout_ms":{timeout_millis}}},"time_ms":{time}}}"#
-    )
+/// What a client is told. `data` and `info` are JSON that was checked when it came in. Times are Unix milliseconds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The first of a connection whose client knows what it speaks.
+    Welcome {
+        /// Names the connection, and counts nothing.
+        id: u64,
+        /// Who it is, if that is known.
+        user: Option<Name>,
+        /// The heartbeat's interval and time-out, in milliseconds.
+        heartbeat_millis: (u64, u64),
+        /// Now.
+        unix_millis: u64,
+    },
+    /// A user has changed.
+    Changed {
+        /// Who.
+        user: Name,
+        /// What the watcher gets to see of `view`.
+        state: State,
+        /// What is true now.
+        view: View,
+    },
+    /// A user came into a room.
+    Joined {
+        /// Which.
+        room: Name,
+        /// Who.
+        user: Name,
+        /// Where the room stands now.
+        place: Place,
+    },
+    /// A user went out of a room.
+    Left {
+        /// Which.
+        room: Name,
+        /// Who.
+        user: Name,
+        /// Where the room stands now.
+        place: Place,
+    },
+    /// Where a big room stands, and who came and went since the last event, unless that is too much to say: then no list of
+    /// the room is right any more.
+    Room {
+        /// Which.
+        room: Name,
+        /// What has changed.
+        change: Arc<MembershipChange>,
+        /// All its members, where it is big no more.
+        members: Option<Box<[Name]>>,
+    },
+    /// The client itself came into a room, or went out of it, and did not ask for that.
+    Brought {
+        /// Which.
+        room: Name,
+        /// Who the client is.
+        user: Name,
+        /// Where the room stands now.
+        place: Place,
+        /// In, or out.
+        joins: bool,
+    },
+    /// A member spoke.
+    Said {
+        /// Where.
+        room: Name,
+        /// Who; nobody where it came from outside.
+        from: Option<Name>,
+        /// JSON.
+        data: Box<str>,
+        /// Its place in the room's order.
+        place: Place,
+        /// When.
+        unix_millis: u64,
+    },
+    /// One user told another something.
+    Told {
+        /// Who; nobody where it came from outside.
+        from: Option<Name>,
+        /// JSON.
+        data: Box<str>,
+        /// When.
+        unix_millis: u64,
+    },
+    /// Something for everybody.
+    Broadcast {
+        /// JSON.
+        data: Box<str>,
+        /// When.
+        unix_millis: u64,
+    },
+    /// To a command: it is not done.
+    Refused {
+        /// The command's number.
+        seq: i64,
+        /// 400 401 403 404 413 429 503.
+        code: u16,
+        /// A sentence for who wrote the client.
+        error: Cow<'static, str>,
+    },
+    /// To a command: it is done, and there is nothing more to say.
+    Done {
+        /// The command's number.
+        seq: i64,
+    },
+    /// To a heartbeat.
+    Heard {
+        /// The command's number.
+        seq: i64,
+        /// Now.
+        unix_millis: u64,
+    },
+    /// To a token: it is good.
+    Authenticated {
+        /// The command's number.
+        seq: i64,
+        /// Who the client is.
+        user: Name,
+        /// When the token ends.
+        expires_millis: u64,
+    },
+    /// To `join` and `leave`.
+    Placed {
+        /// The command's number.
+        seq: i64,
+        /// Where the room stands.
+        place: Place,
+    },
+    /// To `say`.
+    Spoken {
+        /// The command's number.
+        seq: i64,
+        /// The message's place in the room's order.
+        place: Place,
+    },
+    /// To `tell`.
+    Delivered {
+        /// The command's number.
+        seq: i64,
+        /// Connections that it was queued for.
+        to: usize,
+    },
+    /// To `status`.
+    Stated {
+        /// The command's number.
+        seq: i64,
+        /// As the user is seen now.
+        state: State,
+    },
+    /// To `watch` and `presence`.
+    Views {
+        /// The command's number.
+        seq: i64,
+        /// The users, in the order asked.
+        views: Vec<(Name, View)>,
+        /// Suspicions too.
+        suspect: bool,
+    },
+    /// To `who`.
+    Members {
+        /// The command's number.
+        seq: i64,
+        /// A page of a room.
+        page: Page,
+        /// Those of its members whose states are known.
+        views: Vec<(Name, View)>,
+    },
 }
 
-/// `presence`: a user has changed. `state` is what the watcher gets to see.
-#[must_use]
-pub fn presence(user: &str, view: &View, state: State) -> String {
-    let mut json = format!(
-        r#"{{"event":"presence","user":{},"state":"{}","version":{},"last_seen_ms":{}"#,
-        Quoted(user),
-        state.name(),
-        view.version,
-        Known(view.last_seen_millis)
-    );
-    if let Some(reason) = view.reason {
-        let _ = write!(json, r#","reason":"{}""#, reason.name());
-    }
-    let _ = write!(json, r#","connections":{}"#, view.connections);
-    if let Some(info) = &view.info {
-        let _ = write!(json, r#","info":{info}"#);
-    }
-    json.push('}');
-    json
-}
+/// Bytes that an event is written with, beside what it carries: about.
+const EVENT_BYTES: usize = 120;
+/// The same for each user of an answer.
+const VIEW_BYTES: usize = 90;
+/// The same for each name of a list.
+const NAME_BYTES: usize = 4;
 
-/// `join`: a user came into a room, which stands there now.
-#[must_use]
-pub fn join(room: &str, user: &str, place: Place) -> String {
-    let (room, user) = (Quoted(room), Quoted(user));
-    let Place { count, membership, .. } = place;
-    format!(r#"{{"event":"join","room":{room},"user":{user},"count":{count},"membership":{membership}}}"#)
-}
-
-/// `leave`: a user went out of a room, which stands there now.
-#[must_use]
-pub fn leave(room: &str, user: &str, place: Place) -> String {
-    let (room, user) = (Quoted(room), Quoted(user));
-    let Place { count, membership, .. } = place;
-    format!(r#"{{"event":"leave","room":{room},"user":{user},"count":{count},"membership":{membership}}}"#)
-}
-
-/// `room`: how many members a big room has, and who came and went since the last event, unless that is too much to say: then
-/// no list of the room is right any more.
-#[must_use]
-pub fn room(room: &str, change: &MembershipChange) -> String {
-    let of = |users: &[(Name, bool)], is_in| {
-        let names = users.iter().filter(|(_, is)| *is == is_in);
-        joined(names.map(|(name, _)| Quoted(name).to_string()))
-    };
-    let lists = change.users.as_deref().map_or_else(
-        || r#""list":false"#.to_owned(),
-        |users| {
-            let (joined, left) = (of(users, true), of(users, false));
-            format!(r#""list":true,"joined":[{joined}],"left":[{left}]"#)
-        },
-    );
-    stands(room, change, &lists)
-}
-
-/// `room`: a room that was big is small again, with all its members.
-#[must_use]
-pub fn room_again_small<'a>(
-    room: &str,
-    change: &MembershipChange,
-    members: impl Iterator<Item = &'a Name>,
-) -> String {
-    let members = joined(members.map(|name| Quoted(name).to_string()));
-    stands(room, change, &format!(r#""list":true,"members":[{members}]"#))
-}
-
-/// Bytes of a name in a list of these, unless some have to be escaped.
-pub(crate) fn listed_bytes(name: &str) -> usize {
-    name.len() + r#""","#.len()
-}
-
-fn stands(room: &str, change: &MembershipChange, lists: &str) -> String {
-    let MembershipChange { since, place: Place { count, membership, .. }, .. } = change;
-    let room = Quoted(room);
-    format!(
-        r#"{{"event":"room","room":{room},"count":{count},"membership":{membership},"since":{since},{lists}}}"#
-    )
-}
-
-/// `join` or `leave` to the client itself, which did not ask for it: with its place, as an answer would have, and by whom that is.
-#[must_use]
-pub fn brought(user: &str, answer: &Answer) -> Option<String> {
-    let (event, room, place) = match answer {
-        Answer::Joined(room, place) => ("join", room, place),
-        Answer::Left(room, place) => ("leave", room, place),
-        _ => return None,
-    };
-    let Place { count, epoch, offset, membership } = place;
-    let (room, user) = (Quoted(room), Quoted(user));
-    Some(format!(
-        r#"{{"event":"{event}","room":{room},"user":{user},"count":{count},"membership":{membership},"epoch":{epoch},"offset":{offset},"by":"server"}}"#
-    ))
-}
-
-/// `say`: what a member said, or nobody: then it came from outside.
-#[must_use]
-pub fn say(room: &str, from: Option<&str>, data: &str, place: Place, now: Now) -> String {
-    let Place { epoch, offset, .. } = place;
-    let (room, from, time) = (Quoted(room), QuotedOrNull(from), now.unix_millis);
-    format!(
-        r#"{{"event":"say","room":{room},"from":{from},"data":{data},"epoch":{epoch},"offset":{offset},"time_ms":{time}}}"#
-    )
-}
-
-/// `tell`: what one user told another, or nobody: then it came from outside.
-#[must_use]
-pub fn tell(from: Option<&str>, data: &str, now: Now) -> String {
-    format!(r#"{{"event":"tell","from":{},"data":{data},"time_ms":{}}}"#, QuotedOrNull(from), now.unix_millis)
-}
-
-/// `broadcast`: for everybody.
-#[must_use]
-pub fn broadcast(data: &str, now: Now) -> String {
-    format!(r#"{{"event":"broadcast","data":{data},"time_ms":{}}}"#, now.unix_millis)
-}
-
-/// `heartbeat`: for clients that can't see Pings.
-#[must_use]
-pub fn heartbeat(now: Now) -> String {
-    format!(r#"{{"event":"heartbeat","time_ms":{}}}"#, now.unix_millis)
-}
-
-/// `goodbye`: the server closes the connection; without `retry_millis`: do not come back.
-#[must_use]
-pub fn goodbye(code: u16, reason: &str, retry_millis: Option<u64>) -> String {
-    let retry = retry_millis.map_or_else(String::new, |millis| format!(r#","retry_ms":{millis}"#));
-    let reason = Quoted(reason);
-    format!(r#"{{"event":"goodbye","code":{code},"reason":{reason}{retry}}}"#)
-}
-
-/// An answer that refuses. The error is a sentence of ours, or quotes what was sent.
-#[must_use]
-pub fn refusal(seq: i64, code: u16, error: &str) -> String {
-    let error = Quoted(error);
-    format!(r#"{{"seq":{seq},"body":{{"code":{code},"error":{error}}}}}"#)
-}
-
-/// To a `tell` that finds nobody.
-pub(crate) const NOT_CONNECTED: &str = "nobody of that name is connected";
-/// To a `join` of a user that the room bans.
-pub(crate) const BARRED: &str = "you are banned from that room for a while";
-/// To a `say` in a room that can't carry it now.
-pub(crate) const NOT_SAID: &str = "too much is said in that room at once: say it again later";
-/// To a `tell` that finds no room.
-pub(crate) const TOO_SLOW: &str = "the user reads too slowly: nothing was delivered, try again later";
-
-/// The answer of a home to a client's command.
-#[must_use]
-pub fn answer(seq: i64, answer: &Answer) -> Option<String> {
-    let body = match answer {
-        Answer::Joined(_, place) | Answer::Left(_, place) => {
-            let Place { count, epoch, offset, membership } = place;
-            format!(r#""count":{count},"epoch":{epoch},"offset":{offset},"membership":{membership}"#)
+impl Event {
+    /// What a client is told of a home's answer to its command; `None` where the answer is for a desk.
+    pub(crate) fn of_answer(seq: i64, answer: &Answer) -> Option<Event> {
+        let refused = |code, error: &'static str| Some(Event::Refused { seq, code, error: error.into() });
+        match *answer {
+            Answer::Joined(_, place) | Answer::Left(_, place) => Some(Event::Placed { seq, place }),
+            Answer::Said(place) => Some(Event::Spoken { seq, place }),
+            Answer::Barred(..) => refused(403, answer::BARRED),
+            Answer::NotSaid => refused(503, answer::NOT_SAID),
+            Answer::Told { to: 0, without: 0 } => refused(404, answer::NOT_CONNECTED),
+            Answer::Told { to: 0, .. } => refused(503, answer::TOO_SLOW),
+            Answer::Told { to, .. } => Some(Event::Delivered { seq, to }),
+            Answer::Unseen => refused(403, answer::UNSEEN),
+            Answer::Status(state) => Some(Event::Stated { seq, state }),
+            Answer::Kicked(..)
+            | Answer::Banned(_)
+            | Answer::Lifted(_)
+            | Answer::Bringing(..)
+            | Answer::NotGiven(_)
+            | Answer::Busy
+            | Answer::NotBrought(_)
+            | Answer::Spread { .. } => None,
         }
-        Answer::Said(Place { epoch, offset, .. }) => format!(r#""epoch":{epoch},"offset":{offset}"#),
-        Answer::Barred(..) => return Some(refusal(seq, 403, BARRED)),
-        Answer::NotSaid => return Some(refusal(seq, 503, NOT_SAID)),
-        Answer::Told { to: 0, without: 0 } => return Some(refusal(seq, 404, NOT_CONNECTED)),
-        Answer::Told { to: 0, .. } => return Some(refusal(seq, 503, TOO_SLOW)),
-        Answer::Unseen => {
-            let error = "you do not see that user: share a room, or have a token whose claim see names them";
-            return Some(refusal(seq, 403, error));
-        }
-        Answer::Told { to, .. } => format!(r#""delivered":{to}"#),
-        Answer::Status(state) => format!(r#""state":"{}""#, state.name()),
-        // Those are for desks.
-        Answer::Kicked(..)
-        | Answer::Banned(_)
-        | Answer::Lifted(_)
-        | Answer::Bringing(..)
-        | Answer::NotGiven(_)
-        | Answer::Busy
-        | Answer::NotBrought(_)
-        | Answer::Spread { .. } => return None,
-    };
-    Some(success(seq, &body))
-}
-
-/// The answer to `auth`.
-#[must_use]
-pub fn authenticated(seq: i64, user: &str, expires_millis: u64) -> String {
-    success(seq, &format!(r#""user":{},"expires_ms":{expires_millis}"#, Quoted(user)))
-}
-
-/// The answer to `heartbeat`.
-#[must_use]
-pub fn heartbeat_answer(seq: i64, now: Now) -> String {
-    success(seq, &format!(r#""time_ms":{}"#, now.unix_millis))
-}
-
-/// An answer with nothing more to say.
-#[must_use]
-pub fn done(seq: i64) -> String {
-    format!(r#"{{"seq":{seq},"body":{{"code":200}}}}"#)
-}
-
-/// The answer to `watch` and `presence`: views, with suspicions or without.
-#[must_use]
-pub fn views(seq: i64, views: &[(Name, View)], suspect: bool) -> String {
-    let users = views.iter().map(|(user, view)| {
-        let state = if suspect { view.state } else { view.plain };
-        format!(
-            r#"{{"user":{},"state":"{}","last_seen_ms":{},"connections":{},"version":{},"info":{}}}"#,
-            Quoted(user),
-            state.name(),
-            Known(view.last_seen_millis),
-            view.connections,
-            view.version,
-            Json(view.info.as_deref())
-        )
-    });
-    success(seq, &format!(r#""users":[{}]"#, joined(users)))
-}
-
-/// The answer to `who`: a page of a room's members.
-#[must_use]
-pub fn who(seq: i64, page: &Page, views: &[(Name, View)]) -> String {
-    let users = views.iter().map(|(user, view)| {
-        format!(
-            r#"{{"user":{},"state":"{}","since_ms":{},"connections":{},"info":{}}}"#,
-            Quoted(user),
-            view.plain.name(),
-            Known(view.since_millis),
-            view.connections,
-            Json(view.info.as_deref())
-        )
-    });
-    let Place { count, epoch, offset, membership } = page.place;
-    let (room, next) = (QuotedOrNull(page.room.as_deref()), QuotedOrNull(page.next.as_deref()));
-    let users = joined(users);
-    success(
-        seq,
-        &format!(
-            r#""room":{room},"count":{count},"epoch":{epoch},"offset":{offset},"membership":{membership},"users":[{users}],"next":{next}"#
-        ),
-    )
-}
-
-fn success(seq: i64, body: &str) -> String {
-    format!(r#"{{"seq":{seq},"body":{{"code":200,{body}}}}}"#)
-}
-
-fn joined(parts: impl Iterator<Item = String>) -> String {
-    let mut all = String::new();
-    for part in parts {
-        if !all.is_empty() {
-            all.push(',');
-        }
-        all.push_str(&part);
     }
-    all
-}
 
-/// JSON, or `null`.
-struct Json<'a>(Option<&'a str>);
+    /// A refusal.
+    pub(crate) fn refused(seq: i64, code: u16, error: impl Into<Cow<'static, str>>) -> Event {
+        Event::Refused { seq, code, error: error.into() }
+    }
 
-impl std::fmt::Display for Json<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0.unwrap_or("null"))
+    /// What a client is told that was brought into a room, or out of it, by an answer to somebody else.
+    pub(crate) fn brought(user: &Name, answer: &Answer) -> Option<Event> {
+        let (room, place, joins) = match answer {
+            Answer::Joined(room, place) => (room, *place, true),
+            Answer::Left(room, place) => (room, *place, false),
+            _ => return None,
+        };
+        Some(Event::Brought { room: room.clone(), user: user.clone(), place, joins })
+    }
+
+    /// About how long it is when it is written: for what has to be counted before it is.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let of_name = |name: &Option<Name>| name.as_ref().map_or(0, |name| name.len());
+        let of_info = |view: &View| view.info.as_ref().map_or(0, |info| info.len());
+        let of_names = |names: &mut dyn Iterator<Item = &Name>| -> usize {
+            names.map(|name| name.len() + NAME_BYTES).sum()
+        };
+        EVENT_BYTES
+            + match self {
+                Event::Welcome { user, .. } => of_name(user),
+                Event::Changed { user, view, .. } => user.len() + of_info(view),
+                Event::Joined { room, user, .. }
+                | Event::Left { room, user, .. }
+                | Event::Brought { room, user, .. } => room.len() + user.len(),
+                Event::Room { room, change, members } => {
+                    let changed = change.users.as_deref().unwrap_or_default();
+                    room.len()
+                        + of_names(&mut changed.iter().map(|(name, _)| name))
+                        + of_names(&mut members.as_deref().unwrap_or_default().iter())
+                }
+                Event::Said { room, from, data, .. } => room.len() + of_name(from) + data.len(),
+                Event::Told { from, data, .. } => of_name(from) + data.len(),
+                Event::Broadcast { data, .. } => data.len(),
+                Event::Refused { error, .. } => error.len(),
+                Event::Authenticated { user, .. } => user.len(),
+                Event::Views { views, .. } | Event::Members { views, .. } => {
+                    views.iter().map(|(user, view)| user.len() + of_info(view) + VIEW_BYTES).sum()
+                }
+                Event::Done { .. }
+                | Event::Heard { .. }
+                | Event::Placed { .. }
+                | Event::Spoken { .. }
+                | Event::Delivered { .. }
+                | Event::Stated { .. } => 0,
+            }
     }
 }
 
-/// A time, or `null` where it is 0: unknown.
-struct Known(u64);
+impl From<Refusal> for Event {
+    fn from(Refusal { seq, code, error }: Refusal) -> Event {
+        Event::Refused { seq, code, error }
+    }
+}
 
-impl std::fmt::Display for Known {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            0 => f.write_str("null"),
-            millis => write!(f, "{millis}"),
-        }
+/// Codecs that write shared events.
+const CODECS: usize = 1;
+
+/// An event that many clients get: cheap to clone, and written once for each codec, by whoever sends it first.
+#[derive(Clone)]
+pub struct SharedEvent(Arc<Shared>);
+
+struct Shared {
+    event: Event,
+    written: [OnceLock<Box<dyn Any + Send + Sync>>; CODECS],
+}
+
+impl SharedEvent {
+    /// The event, not yet written.
+    #[must_use]
+    pub fn new(event: Event) -> SharedEvent {
+        SharedEvent(Arc::new(Shared { event, written: [const { OnceLock::new() }; CODECS] }))
+    }
+
+    /// The event itself.
+    #[must_use]
+    pub fn event(&self) -> &Event {
+        &self.0.event
+    }
+
+    /// The event as the codec of that number writes it.
+    ///
+    /// # Panics
+    /// Where there is no such codec, or it has written something else before: a number is one codec's, and its form is one type.
+    pub fn written<T: Send + Sync + 'static>(&self, codec: usize, write: impl FnOnce(&Event) -> T) -> &T {
+        let written = self.0.written[codec].get_or_init(|| Box::new(write(&self.0.event)));
+        written.downcast_ref().expect("a codec writes one type")
+    }
+
+    /// See [`Event::bytes`].
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.event.bytes()
+    }
+}
+
+impl fmt::Debug for SharedEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.event.fmt(f)
     }
 }

@@ -16,7 +16,7 @@ pub struct Place {
 }
 
 /// A page of a room's members: exactly those of its range at its place.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Page {
     /// Which room.
     pub room: Option<Name>,
@@ -29,7 +29,7 @@ pub struct Page {
 }
 
 /// Changes of a room's members, as an edge is told of them beside the event for its clients.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MembershipChange {
     /// `membership` before the first of them.
     pub since: u64,

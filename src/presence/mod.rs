@@ -1,4 +1,5 @@
-//! Who is here: users, rooms and their homes. Pure: events and the time in, effects out; no socket, no clock, no thread.
+//! Who is here: users, rooms and their homes. Pure: commands and the time in, events out, as data; no socket, no clock, no thread,
+//! and nothing of how it is read and written: that is [`protocol`](crate::protocol)'s.
 //!
 //! Every user and every room has a home, the worker that its name hashes to. The [`edge`] of a worker knows the clients
 //! whose sockets live there; it speaks to homes by [`envelope`]s. The home of a user ([`user`]) keeps the user's
@@ -15,7 +16,7 @@
 //! | [`envelope`], `address`, `answer`, `membership`, [`view`], [`name`] | what crosses, and what it is about |
 //! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
 //! | [`moderation`], `bans` | what follows from an order to send somebody away; who is to stay away, and until when |
-//! | [`command`], [`event`] | `rollcall.v1`: commands as they are read, answers and events as they are written |
+//! | [`command`], [`event`] | what clients ask for, and what they are told |
 //!
 //! What it keeps per idle named user: a client of 88 bytes at the edge, a user of 104 at the home, 8 of table, and the name once.
 //! A token adds 33 of table and what it grants: 88 without patterns and `info`.
@@ -61,7 +62,9 @@ mod whereabouts;
 pub use about::About;
 pub use bans::BanCount;
 pub use burst::Burst;
-pub use envelope::{Address, Client, Envelope, Frame};
+pub use command::{Command, Refusal};
+pub use envelope::{Address, Client, Envelope};
+pub use event::{Event, SharedEvent};
 pub use grants::{Entry, Grants, Pattern};
 pub use moderation::Moderation;
 pub use name::{Homes, NAME_RULE, Name, is_bare_name, is_name};

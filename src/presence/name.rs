@@ -15,6 +15,11 @@ pub fn bytes_of(name: &Name) -> usize {
     (2 * size_of::<usize>() + name.len()).next_multiple_of(16)
 }
 
+/// Bytes of a name in a list of these, unless a codec has to escape some.
+pub(crate) fn listed_bytes(name: &str) -> usize {
+    name.len() + r#""","#.len()
+}
+
 /// What a name has to be: the rest of a sentence that begins with what it is.
 pub const NAME_RULE: &str =
     "1 to 128 bytes of UTF-8 without control characters and *, and without a space at either end";

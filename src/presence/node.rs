@@ -12,12 +12,13 @@ use std::sync::Arc;
 use crate::presence::admin::{Ask, Reply};
 use crate::presence::answer::SCARCE;
 use crate::presence::burst::Burst;
+use crate::presence::command::{Command, Refusal};
 use crate::presence::cost;
 use crate::presence::desk::Desk;
 use crate::presence::edge::Edge;
 use crate::presence::edge::orders::Broadcasts;
 pub use crate::presence::effect::Effect;
-use crate::presence::envelope::{Answer, Asker, Claim, Envelope, Frame, Ticket};
+use crate::presence::envelope::{Answer, Asker, Claim, Envelope, Ticket};
 use crate::presence::grants::{Entry, Grants};
 use crate::presence::name::{Homes, Name};
 use crate::presence::outgoing::Outgoing;
@@ -31,24 +32,24 @@ use crate::time::{Now, Tick};
 
 /// One worker's share of presence.
 #[derive(Debug)]
-pub struct Node<F> {
+pub struct Node {
     worker: u16,
     rules: Rules,
     edge: Edge,
     users: Users,
     rooms: Rooms,
     desk: Desk,
-    broadcasts: Broadcasts<F>,
+    broadcasts: Broadcasts,
     timers: Wheel,
     /// When [`Node::due`] was called last.
     turned: Tick,
-    out: Outgoing<F>,
+    out: Outgoing,
 }
 
-impl<F: Frame> Node<F> {
+impl Node {
     /// The share of worker `worker`; all workers of a server have the same `homes` and `rules`.
     #[must_use]
-    pub fn new(worker: u16, homes: Homes, rules: Rules, now: Now) -> Node<F> {
+    pub fn new(worker: u16, homes: Homes, rules: Rules, now: Now) -> Node {
         Node {
             worker,
             rules,
@@ -103,9 +104,9 @@ impl<F: Frame> Node<F> {
         taken
     }
 
-    /// A client sends a command.
-    pub fn command(&mut self, now: Now, slot: u32, text: &str) {
-        self.edge.command(now, &self.rules, slot, text, &mut self.out);
+    /// A client sends a command, or what can't be read as one, in so many bytes.
+    pub fn command(&mut self, now: Now, slot: u32, read: Result<(i64, Command<'_>), Refusal>, bytes: usize) {
+        self.edge.command(now, &self.rules, slot, (read, bytes), &mut self.out);
         self.settle(now);
     }
 
@@ -145,7 +146,7 @@ impl<F: Frame> Node<F> {
     }
 
     /// A letter from another worker.
-    pub fn mail(&mut self, now: Now, envelope: Envelope<F>) {
+    pub fn mail(&mut self, now: Now, envelope: Envelope) {
         self.handle(now, envelope);
         self.settle(now);
     }
@@ -176,7 +177,7 @@ impl<F: Frame> Node<F> {
     }
 
     /// A letter was not taken: who waits for its answer is told 503. Returns it where nobody does.
-    pub fn refused(&mut self, now: Now, envelope: Envelope<F>) -> Option<Envelope<F>> {
+    pub fn refused(&mut self, now: Now, envelope: Envelope) -> Option<Envelope> {
         let Some(asker) = envelope.asker() else { return Some(envelope) };
         match asker.ticket {
             // Who waits may be at another worker; a mailbox without room for it is a socket without room.
@@ -243,7 +244,7 @@ impl<F: Frame> Node<F> {
     }
 
     /// Takes what is to be done.
-    pub fn effects(&mut self) -> Vec<Effect<F>> {
+    pub fn effects(&mut self) -> Vec<Effect> {
         let effects = mem::take(&mut self.out.effects);
         self.out.spend(1, effects.iter().map(cost::of_effect).sum());
         effects
@@ -280,7 +281,7 @@ impl<F: Frame> Node<F> {
         }
     }
 
-    fn handle(&mut self, now: Now, envelope: Envelope<F>) {
+    fn handle(&mut self, now: Now, envelope: Envelope) {
         self.out.spend(1, cost::of_letter(&envelope));
         let (users, rooms, out, rules) = (&mut self.users, &mut self.rooms, &mut self.out, &self.rules);
         match envelope {
@@ -300,7 +301,7 @@ impl<F: Frame> Node<F> {
             Envelope::Unwatch { user, worker, suspect } => users.unwatch(now.tick, &user, worker, suspect),
             Envelope::Look { user, asker } => users.look(now, user, asker, out),
             Envelope::Tell { user, from, data, within, asker } => {
-                users.tell(now, &user, (from.as_deref(), &data), within.as_deref(), asker, out);
+                users.tell(now, &user, (from, data), within.as_deref(), asker, out);
             }
             Envelope::Place { user, room, is_in } => users.place(now, &user, room, is_in, out),
             Envelope::Join { room, user, again, turn, asker } => {
@@ -310,7 +311,7 @@ impl<F: Frame> Node<F> {
                 rooms.leave(now, rules, (&room, &user), (worker, turn, leaving), asker, out);
             }
             Envelope::Say { room, from, data, echo, asker } => {
-                rooms.say(now, rules, (&room, from.as_deref()), (&data, echo), asker, out);
+                rooms.say(now, rules, (&room, from.as_ref()), (data, echo), asker, out);
             }
             Envelope::List { room, limit, after, only, asker } => {
                 rooms.list(room, limit, after.as_ref(), only.as_deref(), asker, out);
@@ -329,8 +330,8 @@ impl<F: Frame> Node<F> {
             }
             Envelope::Bring { user, room, joins, asker } => users.bring((&user, &room), joins, asker, out),
             Envelope::Bid { client, room, joins, asker } => self.edge.bring(client, &room, joins, asker, out),
-            Envelope::Broadcast { frame, bytes, asker } => {
-                self.broadcasts.begin(&self.edge, frame, bytes, asker, out);
+            Envelope::Broadcast { event, asker } => {
+                self.broadcasts.begin(&self.edge, event, asker, out);
             }
             Envelope::UsersListed { asker, part } => {
                 if let Ticket::Job { job, .. } = asker.ticket {
@@ -349,7 +350,7 @@ impl<F: Frame> Node<F> {
             Envelope::Changed { user, view, plain, full } => {
                 self.edge.changed(&user, &view, plain, full, out);
             }
-            Envelope::Told { client, frame, asker } => self.edge.told(client, frame, asker, out),
+            Envelope::Told { client, event, asker } => self.edge.told(client, event, asker, out),
             Envelope::Evict { client, reason, words } => {
                 self.edge.evict(now, client, reason, words.as_deref(), out);
             }
@@ -363,8 +364,8 @@ impl<F: Frame> Node<F> {
                 _ => self.edge.listed(asker, page, out),
             },
             Envelope::Moderate { what, asker } => self.moderate(now, what, asker),
-            Envelope::Deliver { room, frame, except, change } => {
-                self.edge.deliver(&room, frame, except, change.as_deref(), out);
+            Envelope::Deliver { room, event, except, change } => {
+                self.edge.deliver(&room, event, except, change.as_deref(), out);
             }
         }
     }

@@ -12,20 +12,20 @@ const QUEUE_KEPT: usize = 64;
 
 /// What the parts of a node hand out during a call.
 #[derive(Debug)]
-pub(crate) struct Outgoing<F> {
-    pub(super) posts: VecDeque<(u16, Envelope<F>)>,
+pub(crate) struct Outgoing {
+    pub(super) posts: VecDeque<(u16, Envelope)>,
     pub(super) timers: Vec<(Tick, Timer)>,
-    pub(crate) effects: Vec<Effect<F>>,
+    pub(crate) effects: Vec<Effect>,
     /// What was done since the cost was taken, in nanoseconds; see [`cost`](crate::presence::cost).
     spent: u64,
 }
 
-impl<F> Outgoing<F> {
-    pub(super) fn new() -> Outgoing<F> {
+impl Outgoing {
+    pub(super) fn new() -> Outgoing {
         Outgoing { posts: VecDeque::new(), timers: Vec::new(), effects: Vec::new(), spent: 0 }
     }
 
-    pub(crate) fn post(&mut self, to: u16, envelope: Envelope<F>) {
+    pub(crate) fn post(&mut self, to: u16, envelope: Envelope) {
         self.posts.push_back((to, envelope));
     }
 
@@ -51,9 +51,9 @@ impl<F> Outgoing<F> {
 
     /// Bytes of the queues.
     pub(super) fn bytes(&self) -> usize {
-        self.posts.capacity() * size_of::<(u16, Envelope<F>)>()
+        self.posts.capacity() * size_of::<(u16, Envelope)>()
             + self.timers.capacity() * size_of::<(Tick, Timer)>()
-            + self.effects.capacity() * size_of::<Effect<F>>()
+            + self.effects.capacity() * size_of::<Effect>()
     }
 
     /// Gives back what bursts have left.

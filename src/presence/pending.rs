@@ -3,13 +3,19 @@
 use std::collections::VecDeque;
 
 use crate::limits::{REPLIES_PER_CONNECTION_MAX, WAITING_BYTES_MAX, WAITING_COMMANDS_MAX};
+use crate::presence::command::Command;
 
 /// A command that waits.
 #[derive(Debug)]
 struct Waiting {
-    text: Box<str>,
-    /// Its answer is made of what several homes say.
-    gathers: bool,
+    seq: i64,
+    command: Command<'static>,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        size_of::<Waiting>() + self.command.bytes()
+    }
 }
 
 /// What a client waits for.
@@ -60,12 +66,13 @@ impl Pending {
     }
 
     /// Keeps a command until there are fewer answers in the making.
-    pub(crate) fn hold(&mut self, text: &str, gathers: bool) -> Result<(), Full> {
-        if self.commands.len() >= WAITING_COMMANDS_MAX || self.bytes + text.len() > WAITING_BYTES_MAX {
+    pub(crate) fn hold(&mut self, seq: i64, command: Command<'_>) -> Result<(), Full> {
+        let bytes = size_of::<Waiting>() + command.bytes();
+        if self.commands.len() >= WAITING_COMMANDS_MAX || self.bytes + bytes > WAITING_BYTES_MAX {
             return Err(Full);
         }
-        self.bytes += text.len();
-        self.commands.push_back(Waiting { text: text.into(), gathers });
+        self.bytes += bytes;
+        self.commands.push_back(Waiting { seq, command: command.into_owned() });
         Ok(())
     }
 
@@ -74,16 +81,16 @@ impl Pending {
         let can = self
             .commands
             .front()
-            .is_some_and(|next| !next.gathers || self.replies.len() < REPLIES_PER_CONNECTION_MAX);
+            .is_some_and(|next| !next.command.gathers() || self.replies.len() < REPLIES_PER_CONNECTION_MAX);
         can && !std::mem::replace(&mut self.queued, true)
     }
 
     /// Takes the next command, of a client that was queued.
-    pub(crate) fn next(&mut self) -> Option<Box<str>> {
+    pub(crate) fn next(&mut self) -> Option<(i64, Command<'static>)> {
         self.queued = false;
         let next = self.commands.pop_front()?;
-        self.bytes -= next.text.len();
-        Some(next.text)
+        self.bytes -= next.bytes();
+        Some((next.seq, next.command))
     }
 }
 
@@ -91,35 +98,43 @@ impl Pending {
 mod tests {
     use super::*;
 
+    fn who() -> Command<'static> {
+        Command::Who { room: "r".into(), limit: 1, after: None }
+    }
+
+    fn tell(len: usize) -> Command<'static> {
+        Command::Tell { user: "".into(), data: "x".repeat(len).into() }
+    }
+
     #[test]
     fn commands_wait_in_order_for_answers_to_be_made() {
         let mut pending = Pending::default();
         (0..REPLIES_PER_CONNECTION_MAX as u32).for_each(|reply| pending.begin(reply));
         assert!(pending.holds_up(true) && !pending.holds_up(false));
-        pending.hold("who", true).unwrap();
-        pending.hold("leave", false).unwrap();
+        pending.hold(1, who()).unwrap();
+        pending.hold(2, tell(1)).unwrap();
         assert!(pending.holds_up(false), "behind another one");
         assert!(!pending.queue(), "no answer is made yet");
         pending.end(3);
         assert!(pending.queue() && !pending.queue(), "queued once");
-        assert_eq!(pending.next().as_deref(), Some("who"));
+        assert_eq!(pending.next(), Some((1, who())));
         pending.begin(9);
         assert!(pending.queue(), "a command that gathers nothing needs no answer to be made");
-        assert_eq!((pending.next().as_deref(), pending.waiting(), pending.bytes), (Some("leave"), 0, 0));
+        assert_eq!((pending.next(), pending.waiting(), pending.bytes), (Some((2, tell(1))), 0, 0));
         assert!(!pending.queue());
     }
 
     #[test]
     fn so_many_wait_and_so_many_bytes() {
         let mut pending = Pending::default();
-        (0..WAITING_COMMANDS_MAX).for_each(|_| pending.hold("x", false).unwrap());
-        assert!(pending.hold("x", false).is_err());
-        let mut pending = Pending::default();
-        assert!(pending.hold(&"x".repeat(WAITING_BYTES_MAX + 1), false).is_err());
-        pending.hold(&"x".repeat(WAITING_BYTES_MAX), false).unwrap();
-        assert!(pending.hold("x", false).is_err());
+        (0..WAITING_COMMANDS_MAX).for_each(|_| pending.hold(1, tell(1)).unwrap());
+        assert!(pending.hold(1, tell(1)).is_err());
+        let (mut pending, most) = (Pending::default(), WAITING_BYTES_MAX - size_of::<Waiting>());
+        assert!(pending.hold(1, tell(most + 1)).is_err());
+        pending.hold(1, tell(most)).unwrap();
+        assert!(pending.hold(1, tell(1)).is_err());
         pending.queue();
         pending.next();
-        pending.hold("x", false).unwrap();
+        pending.hold(1, tell(1)).unwrap();
     }
 }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use crate::limits::SAY_BYTES;
 use crate::presence::bans::Bans;
-use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Leaving, MembershipChange, Place};
-use crate::presence::event;
+use crate::presence::envelope::{Answer, Asker, Client, Envelope, Leaving, MembershipChange, Place};
+use crate::presence::event::{Event, SharedEvent};
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::outgoing::Outgoing;
 use crate::presence::roll::Roll;
@@ -105,17 +105,17 @@ impl Room {
         left.is_some()
     }
 
-    fn deliver<F: Clone>(
+    fn deliver(
         &self,
-        frame: &F,
+        event: &SharedEvent,
         except: Option<(u16, Client)>,
         change: Option<&Arc<MembershipChange>>,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         for (worker, _) in &self.workers {
             let except = except.filter(|(at, _)| at == worker).map(|(_, client)| client);
-            let (room, frame, change) = (self.name.clone(), frame.clone(), change.cloned());
-            out.post(*worker, Envelope::Deliver { room, frame, except, change });
+            let (room, event, change) = (self.name.clone(), event.clone(), change.cloned());
+            out.post(*worker, Envelope::Deliver { room, event, except, change });
         }
     }
 
@@ -137,7 +137,7 @@ impl Room {
     }
 
     /// Sees to it that there is a timer where a member lingers.
-    fn time<F>(&mut self, slot: u32, out: &mut Outgoing<F>) {
+    fn time(&mut self, slot: u32, out: &mut Outgoing) {
         if let Some((until, _)) = self.lingering.front().filter(|_| !self.timed) {
             self.timed = true;
             out.timer(*until, Timer::Room { slot, serial: self.serial });
@@ -236,13 +236,13 @@ impl Rooms {
     }
 
     /// A client comes in, by its edge's number for that; or is in already, and only wants the answer.
-    pub(crate) fn join<F: Frame>(
+    pub(crate) fn join(
         &mut self,
         now: Now,
         (room, user): (&Name, &Name),
         (turn, again): (u16, bool),
         asker: Asker,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         if self.bars(now, (room, user), (turn, again), asker, out) {
             return;
@@ -277,14 +277,14 @@ impl Rooms {
     }
 
     /// A client goes out.
-    pub(crate) fn leave<F: Frame>(
+    pub(crate) fn leave(
         &mut self,
         now: Now,
         rules: &Rules,
         (room, user): (&Name, &Name),
         (worker, turn, leaving): (u16, u16, Leaving),
         asker: Option<Asker>,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let was_in = !self.was_barred(room, user, worker, turn);
         if let Some(slot) = self.find(room).filter(|_| was_in) {
@@ -320,14 +320,14 @@ impl Rooms {
     }
 
     /// A member speaks: the message has its place in the order, and is encoded once for all who hear it.
-    pub(crate) fn say<F: Frame>(
+    pub(crate) fn say(
         &mut self,
         now: Now,
         rules: &Rules,
-        (room, from): (&str, Option<&str>),
-        (data, echo): (&str, bool),
+        (room, from): (&str, Option<&Name>),
+        (data, echo): (Box<str>, bool),
         asker: Asker,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let Some(slot) = self.find(room) else {
             return out
@@ -339,21 +339,22 @@ impl Rooms {
             return out.post(asker.at.worker, Envelope::Answered { asker, answer });
         }
         let home = &mut self.rooms[slot as usize];
-        let bytes = data.len() + room.len() + from.map_or(0, str::len) + SAY_BYTES;
+        let bytes = data.len() + room.len() + from.map_or(0, |from| from.len()) + SAY_BYTES;
         if !home.takes(now.tick, rules, bytes) {
             return out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::NotSaid });
         }
         home.offset += 1;
         let place = home.place();
-        let frame = F::encode(&event::say(room, from, data, place, now));
+        let (room, data, unix_millis) = (home.name.clone(), data, now.unix_millis);
+        let event = SharedEvent::new(Event::Said { room, from: from.cloned(), data, place, unix_millis });
         out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Said(place) });
         let except = (!echo).then_some((asker.at.worker, asker.at.client));
-        home.deliver(&frame, except, None, out);
+        home.deliver(&event, except, None, out);
     }
 
     /// Some member's grace may be over: a timer also fires early, where the wheel can't look as far ahead as the grace is
     /// long.
-    pub(crate) fn due<F: Frame>(&mut self, now: Now, slot: u32, serial: u32, out: &mut Outgoing<F>) {
+    pub(crate) fn due(&mut self, now: Now, slot: u32, serial: u32, out: &mut Outgoing) {
         let is_it = |room: &&mut Room| room.serial == serial;
         if let Some(home) = self.rooms.get_mut(slot as usize).filter(is_it) {
             home.timed = false;
@@ -374,14 +375,14 @@ impl Rooms {
     }
 
     /// The second of a big room may be over.
-    pub(crate) fn count_due<F: Frame>(&mut self, now: Now, slot: u32, serial: u32, out: &mut Outgoing<F>) {
+    pub(crate) fn count_due(&mut self, now: Now, slot: u32, serial: u32, out: &mut Outgoing) {
         if let Some(home) = self.rooms.get_mut(slot as usize).filter(|room| room.serial == serial) {
             home.telling = false;
             home.tell_if_due(slot, now, self.bounds, out);
         }
     }
 
-    fn gone<F: Frame>(&mut self, now: Now, slot: u32, user: &Name, out: &mut Outgoing<F>) {
+    fn gone(&mut self, now: Now, slot: u32, user: &Name, out: &mut Outgoing) {
         let home = &mut self.rooms[slot as usize];
         self.members -= usize::from(home.members.remove(user).is_some());
         home.membership += 1;

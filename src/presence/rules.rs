@@ -87,7 +87,11 @@ mod tests {
         let say = |len: usize| "x".repeat(len);
         for (len, commands) in [(0, 1), (1, 1), (4096, 1), (4097, 2), (DATA_BYTES_MAX, 16)] {
             let data = say(len);
-            assert_eq!(price(&Command::Tell { user: "ann".into(), data: &data }), commands, "{len}");
+            assert_eq!(
+                price(&Command::Tell { user: "ann".into(), data: (&*data).into() }),
+                commands,
+                "{len}"
+            );
         }
         assert_eq!(price(&Command::Join { room: "r".into() }), 1);
     }

@@ -27,8 +27,8 @@ mod watchers;
 
 use crate::presence::bans::Bans;
 use crate::presence::device::{Device, Devices, Lingering};
-use crate::presence::envelope::{Address, Claim, Envelope, Frame};
-use crate::presence::event;
+use crate::presence::envelope::{Address, Claim, Envelope};
+use crate::presence::event::{Event, SharedEvent};
 use crate::presence::last_seen::{Filing, LastSeen};
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::outgoing::Outgoing;
@@ -110,7 +110,7 @@ impl User {
     }
 
     /// Sees to it that there is a timer where a connection lingers.
-    fn time<F>(&mut self, slot: u32, out: &mut Outgoing<F>) {
+    fn time(&mut self, slot: u32, out: &mut Outgoing) {
         if !self.timed
             && let Some(until) = self.devices.lingers_until()
         {
@@ -216,13 +216,13 @@ impl Users {
 
     /// A connection is there, and stays unless its user is banned. It takes the place of one that lingers, and is as away as that
     /// one said unless it comes otherwise; over the cap, of the oldest. A page that connects is not silent.
-    pub(crate) fn up<F: Frame>(
+    pub(crate) fn up(
         &mut self,
         now: Now,
         rules: &Rules,
         (user, at): (&Name, Address),
         (claim, state): (Claim, Option<State>),
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         if self.turns_away(now, user, at, out) {
             return;
@@ -254,14 +254,14 @@ impl Users {
     }
 
     /// A connection is gone: for certain, or for the grace.
-    pub(crate) fn down<F: Frame>(
+    pub(crate) fn down(
         &mut self,
         now: Now,
         rules: &Rules,
         user: &str,
         at: Address,
         (reason, seen_millis): (Reason, u64),
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let Some(slot) = self.find(user) else { return };
         let known = &mut self.users[slot as usize];
@@ -282,7 +282,7 @@ impl Users {
 
     /// The grace of some connection of the user may be over: a timer also fires early, where the wheel can't look as far
     /// ahead as the grace is long.
-    pub(crate) fn grace_over<F: Frame>(&mut self, now: Now, slot: u32, serial: u32, out: &mut Outgoing<F>) {
+    pub(crate) fn grace_over(&mut self, now: Now, slot: u32, serial: u32, out: &mut Outgoing) {
         let Some(known) = self.users.get_mut(slot as usize).filter(|user| user.serial == serial) else {
             return;
         };
@@ -291,7 +291,7 @@ impl Users {
     }
 
     /// Ends what is over by now, in one change: graces, and what counted for a time.
-    fn expire<F: Frame>(&mut self, now: Now, slot: u32, out: &mut Outgoing<F>) {
+    fn expire(&mut self, now: Now, slot: u32, out: &mut Outgoing) {
         let known = &mut self.users[slot as usize];
         let is_over =
             |device: &Device| device.lingers().is_some_and(|lingers| now.tick.has_reached(lingers.until));
@@ -305,13 +305,13 @@ impl Users {
     }
 
     /// Tells the watchers where what they see has changed.
-    fn refresh<F: Frame>(
+    fn refresh(
         &mut self,
         now: Now,
         slot: u32,
         reason: Option<Reason>,
         News { moved }: News,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let known = &mut self.users[slot as usize];
         known.own = known.own.filter(|_| !known.devices.is_empty());
@@ -339,10 +339,14 @@ impl Users {
         if !known.watchers.is_empty() {
             let plain_changed =
                 informed || (before.plain, before.connections) != (after.plain, after.connections);
-            let plain = plain_changed.then(|| F::encode(&event::presence(&known.name, &view, view.plain)));
+            let changed = |state| {
+                let (user, view) = (known.name.clone(), view.clone());
+                SharedEvent::new(Event::Changed { user, state, view })
+            };
+            let plain = plain_changed.then(|| changed(view.plain));
             let full = match &plain {
                 Some(plain) if view.plain == view.state => Some(plain.clone()),
-                _ => shown.then(|| F::encode(&event::presence(&known.name, &view, view.state))),
+                _ => shown.then(|| changed(view.state)),
             };
             for watcher in known
                 .watchers

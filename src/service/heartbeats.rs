@@ -6,8 +6,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::json::is_object;
 use crate::limits::NAME_BYTES_MAX;
-use crate::presence::command::is_object;
 use crate::presence::{is_bare_name, is_name};
 
 /// The shapes of a page's own heartbeat.

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use crate::limits::{RESUMED_UNITS_PER_TURN, VERIFY_UNITS};
 use crate::presence::admin::{Ask, Reply};
-use crate::presence::{About, BanCount, Effect, Entry, Envelope, Frame, Homes, Node, Rules, State, event};
+use crate::presence::{About, BanCount, Effect, Entry, Envelope, Homes, Node, Rules, SharedEvent, State};
+use crate::protocol::rollcall_v1;
 use crate::reactor::{ConnId, Context, SendError, SharedFrame, Shortage, WorkerId};
 use crate::service::caps::Caps;
 use crate::service::gate::Gate;
@@ -22,16 +23,14 @@ use crate::time::{Now, Tick};
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::session::Kind;
 
-/// The subprotocol of clients that know what they speak.
-pub const SUBPROTOCOL: &str = "rollcall.v1";
+pub use crate::protocol::rollcall_v1::SUBPROTOCOL;
 
 /// The letters between workers.
-pub type Letter = Envelope<SharedFrame>;
+pub type Letter = Envelope;
 
-impl Frame for SharedFrame {
-    fn encode(json: &str) -> SharedFrame {
-        SharedFrame::text(json)
-    }
+/// A shared event as it is sent: written and framed by whoever sends it first.
+fn framed(event: &SharedEvent) -> &SharedFrame {
+    event.written(rollcall_v1::CODEC, |event| SharedFrame::text(&rollcall_v1::encode(event)))
 }
 
 /// What the presence of all workers goes by.
@@ -82,7 +81,7 @@ impl Tag {
 /// Presence on one worker.
 #[derive(Debug)]
 pub struct Presence {
-    node: Node<SharedFrame>,
+    node: Node,
     settings: Arc<PresenceSettings>,
     held_back: mail::HeldBack,
     /// Answers to [`Presence::ask`] that nobody has taken yet.
@@ -136,15 +135,19 @@ impl Presence {
         match self.settings.shapes.tell(text) {
             Said::Heartbeat(answer) => self.page_beat(cx, conn, slot, answer),
             Said::HeartbeatEcho => self.page_beat(cx, conn, slot, text),
-            Said::Command => self.node.command(now, slot, text),
+            Said::Command => self.command(now, slot, text),
             Said::Name(name) if first => {
                 self.node.identify(now, slot, name.into());
             }
             // What speaks `rollcall.v1` is told what is wrong. Others say all kinds of things; that they do is life enough.
-            Said::Name(_) | Said::Other if tag.is_version_1() => self.node.command(now, slot, text),
+            Said::Name(_) | Said::Other if tag.is_version_1() => self.command(now, slot, text),
             Said::Name(_) | Said::Other => {}
         }
         self.act(cx);
+    }
+
+    fn command(&mut self, now: Now, slot: u32, text: &str) {
+        self.node.command(now, slot, rollcall_v1::decode(text), text.len());
     }
 
     fn page_beat(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, slot: u32, answer: &str) {
@@ -157,7 +160,7 @@ impl Presence {
     /// A Ping leaves: who does not speak `rollcall.v1` may be a script that can't see it, and gets a message as well.
     pub fn beat(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
         if cx.tag(conn).is_some_and(|tag| !Tag(tag).is_version_1()) {
-            let json = event::heartbeat(cx.now());
+            let json = rollcall_v1::heartbeat(cx.now());
             // Where the backlog is full, the Ping alone decides.
             let _ = cx.send_text(conn, &json);
         }
@@ -220,7 +223,7 @@ impl Presence {
         if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
             // Spread over the connections, so that they don't all come back in the same second.
             let retry = cx.retry_millis();
-            let json = event::goodbye(CloseCode::GOING_AWAY.0, "drain", Some(retry));
+            let json = rollcall_v1::goodbye(CloseCode::GOING_AWAY.0, "drain", Some(retry));
             // A client whose backlog is full learns from the Close.
             let _ = cx.send_text(conn, &json);
         }
@@ -277,26 +280,27 @@ impl Presence {
         }
     }
 
-    fn effect(&mut self, cx: &mut Context<'_, Letter>, effect: Effect<SharedFrame>) {
+    fn effect(&mut self, cx: &mut Context<'_, Letter>, effect: Effect) {
         match effect {
-            Effect::Text { link, json } => {
+            Effect::Send { link, event } => {
                 let conn = ConnId::from_bits(link);
-                if cx.send_text(conn, &json) == Err(SendError::Full) {
+                if cx.send_text(conn, &rollcall_v1::encode(&event)) == Err(SendError::Full) {
                     self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
                 }
             }
-            Effect::Publish { links, frame, about } => {
+            Effect::Publish { links, event, about } => {
+                let frame = framed(&event);
                 let conns = links.into_iter().map(ConnId::from_bits);
                 match about {
-                    About::User(user) => conns.for_each(|conn| self.send_state(cx, conn, &user, &frame)),
+                    About::User(user) => conns.for_each(|conn| self.send_state(cx, conn, &user, frame)),
                     About::Room(room) if self.drops_oldest(&room) => {
-                        conns.for_each(|conn| self.send_or_wait(cx, conn, &frame));
+                        conns.for_each(|conn| self.send_or_wait(cx, conn, frame));
                     }
-                    About::Room(_) => self.send_in_room(cx, conns, &frame),
+                    About::Room(_) => self.send_in_room(cx, conns, frame),
                 }
             }
-            Effect::Tell { link, frame, asker } => {
-                let (to, without) = match cx.send_relayed(ConnId::from_bits(link), &frame) {
+            Effect::Tell { link, event, asker } => {
+                let (to, without) = match cx.send_relayed(ConnId::from_bits(link), framed(&event)) {
                     Ok(()) => (1, 0),
                     // Its reader did nothing wrong: who tells is told.
                     Err(SendError::Full) => (0, 1),
@@ -307,11 +311,11 @@ impl Presence {
             Effect::Close { link, code, reason } => {
                 self.part_with(cx, ConnId::from_bits(link), CloseCode(code), &reason);
             }
-            Effect::Spread { broadcast, links, frame } => {
+            Effect::Spread { broadcast, links, event } => {
                 let links = links.into_iter().map(ConnId::from_bits);
                 let all = links.len();
                 // Who has no room for it is not closed: what is for everybody is no debt of theirs.
-                let without = cx.publish(links, &frame).len();
+                let without = cx.publish(links, framed(&event)).len();
                 self.node.spread(cx.now(), broadcast, all - without, without);
             }
             Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
@@ -341,7 +345,7 @@ impl Presence {
         if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
             let retry = (code == CloseCode::TRY_AGAIN).then(|| cx.retry_millis());
             // A client whose backlog is full learns from the Close.
-            let _ = cx.send_text(conn, &event::goodbye(code.0, reason, retry));
+            let _ = cx.send_text(conn, &rollcall_v1::goodbye(code.0, reason, retry));
         }
         cx.close(conn, &Close::new(code, reason));
     }

@@ -12,7 +12,6 @@ use rollcall::time::{Now, Tick};
 
 pub(super) use self::person::Shown;
 use self::person::{Device, Person, Word};
-use super::rig::Text;
 
 /// The first invariant that was broken, with what there is to say about it.
 #[derive(Clone, Debug)]
@@ -79,7 +78,7 @@ impl Model {
     }
 
     /// A letter is handled by its home. Returns the clients that it sends away for it: worker, slot and reason.
-    pub(super) fn letter(&mut self, now: Now, letter: &Envelope<Text>) -> Vec<(u16, u32, Reason)> {
+    pub(super) fn letter(&mut self, now: Now, letter: &Envelope) -> Vec<(u16, u32, Reason)> {
         match letter {
             Envelope::Up { user, at, .. } if self.is_banned(now, user, None) => {
                 return vec![(at.worker, at.client.slot, Reason::Kicked)];
@@ -248,7 +247,7 @@ impl Model {
     }
 
     /// Compares what a worker's homes show with what they have to.
-    pub(super) fn compare(&mut self, now: Now, worker: u16, node: &Node<Text>, judge: &mut Judge) {
+    pub(super) fn compare(&mut self, now: Now, worker: u16, node: &Node, judge: &mut Judge) {
         let exact = self.is_exact();
         for (user, person) in self.people.iter_mut().filter(|(user, _)| self.homes.of(user) == worker) {
             let view = node.users().view(user, now);

@@ -7,7 +7,7 @@ use rollcall::presence::{Grants, Reason, Rules};
 use serde_json::Value;
 
 use super::ask::Ask;
-use super::rig::World;
+use super::rig::{World, command};
 
 fn world(workers: u16) -> World {
     World::new(workers, Rules::default())
@@ -336,7 +336,7 @@ fn who_comes_and_goes_all_the_time_leaves_no_more_behind_than_who_went_once() {
             // Some within the same tick.
             now.tick = now.tick.after(n % 2);
             let slot = node.open(now, 0, Some("ann".into()), false);
-            node.command(now, slot, r#"{"seq":1,"cmd":"join","params":{"room":"lobby"}}"#);
+            command(node, now, slot, r#"{"seq":1,"cmd":"join","params":{"room":"lobby"}}"#);
             node.closed(now, slot, Reason::Closed, now.unix_millis);
             node.effects();
         }

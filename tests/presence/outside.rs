@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rollcall::limits::ROOMS_PER_CONNECTION_MAX;
 use rollcall::presence::admin::{Ask, Reply};
 use rollcall::presence::envelope::{Asker, Leaving, Ticket};
-use rollcall::presence::{Address, Client, Envelope, Moderation, Name};
+use rollcall::presence::{Address, Client, Envelope, Event, Moderation, Name, SharedEvent};
 
-use super::rig::{Text, World};
+use super::rig::{World, written};
 
 /// What was asked, and what is known of the answers.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ impl World {
     }
 
     /// A letter that came from outside reaches a worker.
-    pub(super) fn orders_arrive(&mut self, worker: u16, letter: &Envelope<Text>) {
+    pub(super) fn orders_arrive(&mut self, worker: u16, letter: &Envelope) {
         match letter {
             Envelope::Bring { user, room, joins, .. } => self.bring_here(worker, user, room, *joins),
             Envelope::Evict { client, reason, .. }
@@ -129,7 +129,7 @@ impl World {
     }
 
     /// A letter is not taken: a `join` that nobody at the client knows of is undone.
-    pub(super) fn undone(&mut self, letter: &Envelope<Text>) {
+    pub(super) fn undone(&mut self, letter: &Envelope) {
         if let Envelope::Join { room, again: false, asker, .. } = letter
             && let (Ticket::Brought { .. }, Some(_)) = (asker.ticket, letter.asker())
             && let Some(c) = self.client_at(asker.at.worker, asker.at.client.slot)
@@ -144,15 +144,14 @@ impl World {
     }
 
     /// A broadcast is sent to clients; returns to how many.
-    pub(super) fn broadcast(&mut self, links: &[u64], frame: &Text) -> usize {
+    pub(super) fn broadcast(&mut self, links: &[u64], event: &SharedEvent) -> usize {
         for link in links {
             let c = usize::try_from(*link).unwrap();
-            self.hear(*link, frame.text());
-            let (_, behind) = frame.text().split_once(r#""data":"#).unwrap();
-            let (data, _) = behind.rsplit_once(r#","time_ms""#).unwrap();
-            let sent = self.outside.broadcasts.get_mut(data).map(|(_, sent)| sent);
+            self.hear(*link, written(event));
+            let Event::Broadcast { data, .. } = event.event() else { panic!("{event:?}") };
+            let sent = self.outside.broadcasts.get_mut(&**data).map(|(_, sent)| sent);
             let is_new = sent.is_some_and(|sent| sent.insert(c));
-            self.judge.holds("broadcast_once", is_new, || format!("c{c}: {}", frame.text()));
+            self.judge.holds("broadcast_once", is_new, || format!("c{c}: {event:?}"));
         }
         links.len()
     }

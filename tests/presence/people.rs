@@ -1,11 +1,11 @@
 //! Users: the grace, several devices, suspicion, replacement, last-seen times.
 
-use rollcall::presence::{Frame, Node, Reason, Rules, State};
+use rollcall::presence::{Node, Reason, Rules, State};
 use rollcall::time::Now;
 use serde_json::{Value, json};
 
 use super::ask::Ask;
-use super::rig::World;
+use super::rig::{World, command};
 
 pub(super) const GRACE: u32 = 500;
 
@@ -223,12 +223,14 @@ fn who_watches_an_offline_user_pushes_nobody_out_of_the_last_seen() {
     }
     let w = world.open(0, None);
     for _ in 0..120_000 {
-        world.nodes[0].command(
+        command(
+            &mut world.nodes[0],
             world.now,
             world.clients[w].slot,
             r#"{"cmd":"watch","params":{"users":["bob"]}}"#,
         );
-        world.nodes[0].command(
+        command(
+            &mut world.nodes[0],
             world.now,
             world.clients[w].slot,
             r#"{"cmd":"unwatch","params":{"users":["bob"]}}"#,
@@ -263,7 +265,7 @@ fn last_seen_times_are_kept_up_to_a_bound_the_oldest_dropped_first() {
 }
 
 /// Ten seconds in which nothing happens. Returns the bytes that users then take.
-fn rest<F: Frame>(node: &mut Node<F>, now: &mut Now) -> usize {
+fn rest(node: &mut Node, now: &mut Now) -> usize {
     for _ in 0..1_000 {
         now.tick = now.tick.after(1);
         node.due(*now);
@@ -290,7 +292,7 @@ fn what_is_kept_of_those_who_left_takes_little_and_is_as_it_was() {
     for some in (0..1_000).collect::<Vec<usize>>().chunks(250) {
         let names: Vec<String> = some.iter().map(|n| format!(r#""u{}""#, n * 200 + 1)).collect();
         let names = names.join(",");
-        node.command(now, watcher, &format!(r#"{{"cmd":"watch","params":{{"users":[{names}]}}}}"#));
+        command(node, now, watcher, &format!(r#"{{"cmd":"watch","params":{{"users":[{names}]}}}}"#));
     }
     now.unix_millis += 60_000;
     // Those who go first are forgotten, and lie all over the place.
@@ -333,7 +335,7 @@ fn with_everybody_gone_a_home_takes_little_more_than_what_is_kept_of_them() {
     let mut slots = vec![node.open(now, 0, None, false)];
     for some in names.chunks(250) {
         let list = some.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(",");
-        node.command(now, slots[0], &format!(r#"{{"cmd":"watch","params":{{"users":[{list}]}}}}"#));
+        command(node, now, slots[0], &format!(r#"{{"cmd":"watch","params":{{"users":[{list}]}}}}"#));
         node.effects();
         now.tick = now.tick.after(1_000);
         slots.extend(some.iter().map(|name| node.open(now, 0, Some(name.as_str().into()), false)));
@@ -374,7 +376,7 @@ fn a_clock_that_is_set_back_leaves_versions_ascending_and_no_time_ahead_of_it() 
     let mut world = World::new(1, Rules::default());
     let (node, mut now) = (&mut world.nodes[0], world.now);
     let mut last = 0;
-    let mut look = |node: &Node<_>, now: Now, is_new: bool| {
+    let mut look = |node: &Node, now: Now, is_new: bool| {
         let view = node.users().view("ann", now);
         assert!(view.version > last || (!is_new && view.version == last), "{view:?} after {last}");
         let latest = view.last_seen_millis.max(view.since_millis);

@@ -1,12 +1,14 @@
 //! A server without sockets: nodes, a queue of mail for each ordered pair of them, and a clock that a test moves.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use rollcall::limits::REPLIES_PER_CONNECTION_MAX;
 use rollcall::presence::admin::Reply;
 use rollcall::presence::envelope::{Asker, Leaving, Ticket};
-use rollcall::presence::{Address, Client, Effect, Envelope, Frame, Homes, Name, Node, Reason, Rules, State};
+use rollcall::presence::{
+    Address, Client, Effect, Envelope, Event, Homes, Name, Node, Reason, Rules, SharedEvent, State,
+};
+use rollcall::protocol::rollcall_v1;
 use rollcall::time::Now;
 use serde_json::Value;
 
@@ -18,20 +20,14 @@ use super::outside::Outside;
 use super::sent_away::{Left, barred};
 use super::tells::Tells;
 
-/// An encoded message.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Text(Arc<str>);
-
-impl Text {
-    pub(super) fn text(&self) -> &str {
-        &self.0
-    }
+/// An event as clients get it.
+pub(super) fn written(event: &SharedEvent) -> &str {
+    event.written::<String>(rollcall_v1::CODEC, rollcall_v1::encode)
 }
 
-impl Frame for Text {
-    fn encode(json: &str) -> Self {
-        Text(json.into())
-    }
+/// A command, as a client writes it.
+pub(super) fn command(node: &mut Node, now: Now, slot: u32, text: &str) {
+    node.command(now, slot, rollcall_v1::decode(text), text.len());
 }
 
 /// A client, by the link that its index is.
@@ -83,7 +79,7 @@ pub(super) struct World {
     pub(super) now: Now,
     pub(super) homes: Homes,
     pub(super) grace: u32,
-    pub(super) nodes: Vec<Node<Text>>,
+    pub(super) nodes: Vec<Node>,
     pub(super) clients: Vec<Seat>,
     /// Rooms that clients went out of, and may come back to.
     pub(super) departed: Vec<Left>,
@@ -92,9 +88,9 @@ pub(super) struct World {
     /// Workers whose mailboxes take nothing.
     pub(super) full: Vec<bool>,
     /// By sender and receiver.
-    queues: Vec<VecDeque<Envelope<Text>>>,
+    queues: Vec<VecDeque<Envelope>>,
     /// What a mailbox did not take, and what has to stay behind it.
-    held: Vec<VecDeque<Envelope<Text>>>,
+    held: Vec<VecDeque<Envelope>>,
     /// What the desks answered, by ticket.
     pub(super) replies: Vec<(u64, Reply)>,
     pub(super) outside: Outside,
@@ -156,7 +152,7 @@ impl World {
         let text = ask.text(seq);
         self.note(|| format!("c{c} asks {text}"));
         let node = &mut self.nodes[usize::from(worker)];
-        node.command(self.now, slot, &text);
+        command(node, self.now, slot, &text);
         let effects = node.effects();
         if self.clients[c].sent_away.is_some() {
             self.judge.holds("nothing_left", effects.is_empty(), || {
@@ -181,18 +177,18 @@ impl World {
         units
     }
 
-    fn taken_unless_refused(&mut self, c: usize, seq: i64, ask: &Ask, effects: &[Effect<Text>]) {
-        let refusal = format!(r#"{{"seq":{seq},"body":{{"code":4"#);
-        let refused = effects.iter().any(
-            |effect| matches!(effect, Effect::Text { link, json } if *link == c as u64 && json.starts_with(&refusal)),
-        );
+    fn taken_unless_refused(&mut self, c: usize, seq: i64, ask: &Ask, effects: &[Effect]) {
+        let refused = effects.iter().any(|effect| {
+            matches!(effect, Effect::Send { link, event: Event::Refused { seq: of, code: 400..500, .. } }
+                if *link == c as u64 && *of == seq)
+        });
         if !refused || matches!(ask, Ask::Tell { .. }) {
             self.taken(c, seq, ask);
         }
     }
 
     /// The edge may have taken up commands that waited there.
-    fn resumed(&mut self, worker: u16, effects: &[Effect<Text>]) {
+    fn resumed(&mut self, worker: u16, effects: &[Effect]) {
         for c in 0..self.clients.len() {
             let Seat { slot, open, worker: at, .. } = self.clients[c];
             if at != worker || !open {
@@ -239,7 +235,7 @@ impl World {
     /// A message written by hand.
     pub(super) fn send(&mut self, c: usize, text: &str) {
         let Seat { worker, slot, .. } = self.clients[c];
-        self.nodes[usize::from(worker)].command(self.now, slot, text);
+        command(&mut self.nodes[usize::from(worker)], self.now, slot, text);
         self.after(worker);
     }
 
@@ -287,7 +283,7 @@ impl World {
         &mut self,
         c: usize,
         name: &str,
-        letter: impl FnOnce(Address, Name) -> Envelope<Text>,
+        letter: impl FnOnce(Address, Name) -> Envelope,
     ) {
         let Seat { worker, slot, .. } = self.clients[c];
         if self.homes.of(name) == worker {
@@ -308,16 +304,16 @@ impl World {
         self.carry_out(worker, effects);
     }
 
-    fn carry_out(&mut self, worker: u16, effects: Vec<Effect<Text>>) {
+    fn carry_out(&mut self, worker: u16, effects: Vec<Effect>) {
         let mut effects = VecDeque::from(effects);
         while let Some(effect) = effects.pop_front() {
             match effect {
-                Effect::Text { link, json } => self.hear(link, &json),
-                Effect::Publish { links, frame, .. } => {
-                    links.iter().for_each(|link| self.hear(*link, &frame.0));
+                Effect::Send { link, event } => self.hear(link, &rollcall_v1::encode(&event)),
+                Effect::Publish { links, event, .. } => {
+                    links.iter().for_each(|link| self.hear(*link, written(&event)));
                 }
-                Effect::Tell { link, frame, asker } => {
-                    let (to, without) = self.tell(link, &frame);
+                Effect::Tell { link, event, asker } => {
+                    let (to, without) = self.tell(link, &event);
                     let node = &mut self.nodes[usize::from(worker)];
                     node.told(self.now, asker, to, without);
                     effects.extend(node.effects());
@@ -326,8 +322,8 @@ impl World {
                     self.note(|| format!("c{link} is closed with {code}"));
                     self.clients[link as usize].closing.get_or_insert(code);
                 }
-                Effect::Spread { broadcast, links, frame } => {
-                    let to = self.broadcast(&links, &frame);
+                Effect::Spread { broadcast, links, event } => {
+                    let to = self.broadcast(&links, &event);
                     let node = &mut self.nodes[usize::from(worker)];
                     node.spread(self.now, broadcast, to, 0);
                     effects.extend(node.effects());

@@ -7,7 +7,7 @@ use rollcall::presence::envelope::{Answer, Leaving};
 use rollcall::presence::{Effect, Envelope, Moderation, Name, Reason};
 use rollcall::time::Tick;
 
-use super::rig::{Seat, Text, World};
+use super::rig::{Seat, World};
 
 /// A room that a client went out of, and until when its edge knows that.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Left {
 }
 
 /// The client whose `join` a letter refuses, and the room that bans its user.
-pub(super) fn barred(letter: &Envelope<Text>) -> Option<(u32, Name)> {
+pub(super) fn barred(letter: &Envelope) -> Option<(u32, Name)> {
     match letter {
         Envelope::Answered { asker, answer: Answer::Barred(room, Some(_)) } => {
             Some((asker.at.client.slot, room.clone()))
@@ -30,7 +30,7 @@ pub(super) fn barred(letter: &Envelope<Text>) -> Option<(u32, Name)> {
 
 impl World {
     /// A letter reaches the model's homes at a worker.
-    pub(super) fn arrives(&mut self, worker: u16, letter: &Envelope<Text>) {
+    pub(super) fn arrives(&mut self, worker: u16, letter: &Envelope) {
         for (at, slot, reason) in self.model.letter(self.now, letter) {
             if at == worker {
                 self.sent_away(worker, slot, reason);
@@ -130,7 +130,7 @@ impl World {
     }
 
     /// An edge has sent clients away of itself: their tokens had ended, or it knew that their users are banned.
-    pub(super) fn expired(&mut self, effects: &[Effect<Text>]) {
+    pub(super) fn expired(&mut self, effects: &[Effect]) {
         for effect in effects {
             if let Effect::Close { link, code: code @ (4401 | 4403), .. } = effect {
                 let Seat { worker, slot, .. } = self.clients[*link as usize];

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use rollcall::presence::admin::{Ask, Reply};
-use rollcall::presence::{Reason, Rules};
+use rollcall::presence::{Event, Reason, Rules, SharedEvent};
 use serde_json::Value;
 
 use super::ask::Ask as Command;
 use super::ears::Ears;
 use super::model::Judge;
-use super::rig::{Text, World};
+use super::rig::{World, written};
 
 /// What was told and is not answered: to how many connections, and how many had no room, by what was said.
 #[derive(Debug, Default)]
@@ -43,16 +43,15 @@ impl Tells {
 
 impl World {
     /// A user's client is told something: to how many that comes, and how many have no room for it.
-    pub(super) fn tell(&mut self, link: u64, frame: &Text) -> (usize, usize) {
-        let text = frame.text();
-        let data = text.split_once(r#""data":"#).unwrap().1.rsplit_once(r#","time_ms":"#).unwrap().0;
-        let (to, without) = self.tells.0.entry(data.to_owned()).or_default();
+    pub(super) fn tell(&mut self, link: u64, event: &SharedEvent) -> (usize, usize) {
+        let Event::Told { data, .. } = event.event() else { panic!("{event:?}") };
+        let (to, without) = self.tells.0.entry(data.to_string()).or_default();
         if self.clients[link as usize].stalled {
             *without += 1;
             return (0, 1);
         }
         *to += 1;
-        self.hear(link, text);
+        self.hear(link, written(event));
         (1, 0)
     }
 }

@@ -25,7 +25,7 @@ enum Never {
 
 const RULES: &[Rule] = &[
     Rule {
-        within: &["src/wire", "src/presence", "src/identity", "src/json.rs"],
+        within: &["src/wire", "src/presence", "src/protocol", "src/identity", "src/json.rs"],
         but: &[],
         never: Never::Below(&[
             "std::net",
@@ -52,11 +52,23 @@ const RULES: &[Rule] = &[
     Rule {
         within: &["src/presence"],
         but: &[],
+        never: Never::BelowBut("crate", &["crate::presence", "crate::limits", "crate::slots", "crate::time"]),
+        instead: "presence knows only limits, slots and time; give out an effect and let the service carry it out",
+    },
+    Rule {
+        within: &["src/presence"],
+        but: &[],
+        never: Never::Below(&["serde_json"]),
+        instead: "presence speaks data: what is read and written is the codecs' business, in protocol",
+    },
+    Rule {
+        within: &["src/protocol"],
+        but: &[],
         never: Never::BelowBut(
             "crate",
-            &["crate::presence", "crate::json", "crate::limits", "crate::slots", "crate::time"],
+            &["crate::protocol", "crate::presence", "crate::json", "crate::limits", "crate::time"],
         ),
-        instead: "presence knows only JSON, limits, slots and time; give out an effect and let the service carry it out",
+        instead: "a codec turns bytes into commands and events into bytes; whoever has the connection sends them",
     },
     Rule {
         within: &["src/identity"],
@@ -94,7 +106,13 @@ const RULES: &[Rule] = &[
     Rule {
         within: &["src/reactor"],
         but: &[],
-        never: Never::Below(&["crate::service", "crate::http", "crate::presence", "crate::identity"]),
+        never: Never::Below(&[
+            "crate::service",
+            "crate::http",
+            "crate::protocol",
+            "crate::presence",
+            "crate::identity",
+        ]),
         instead: "the reactor owns the trait Service and knows nobody who implements it: add a method to the trait",
     },
     Rule {
@@ -254,6 +272,11 @@ fn each_forbidden_edge_is_found() {
         ("src/wire/frame.rs", "use crate::reactor::Config;"),
         ("src/wire/frame.rs", "use crate::{limits::X, sys::Y};"),
         ("src/presence/roster.rs", "use crate::wire::close::Close;"),
+        ("src/presence/roster.rs", "use crate::protocol::rollcall_v1::encode;"),
+        ("src/presence/roster.rs", "use crate::json::Quoted;"),
+        ("src/presence/roster.rs", "serde_json::from_str(text)"),
+        ("src/protocol/rollcall_v1/encode.rs", "use crate::reactor::ConnId;"),
+        ("src/protocol/rollcall_v1/encode.rs", "use crate::wire::shared::SharedFrame;"),
         ("src/identity/token.rs", "use crate::presence::is_name;"),
         ("src/identity/key.rs", "use std::fs::File;"),
         ("src/service/gate.rs", "use jsonwebtoken::decode;"),

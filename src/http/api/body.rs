@@ -7,10 +7,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::http::api::refusal::{Refused, checked};
-use crate::json;
+use crate::json::{self, is_object};
 use crate::limits::{BAN_SECONDS_MAX, CLOSE_REASON_BYTES_MAX};
 use crate::presence::Name;
-use crate::presence::command::is_object;
 
 /// What a write brings.
 #[derive(Deserialize, Default)]

@@ -7,14 +7,14 @@ use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::edge::sight::publish;
 use crate::presence::effect::Effect;
-use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, MembershipChange, Ticket};
-use crate::presence::event;
+use crate::presence::envelope::{Answer, Asker, Client, Envelope, MembershipChange, Ticket};
+use crate::presence::event::{Event, SharedEvent};
 use crate::presence::groups::Member;
 use crate::presence::outgoing::Outgoing;
 use crate::presence::view::View;
 
 impl Edge {
-    pub(crate) fn seen<F: Frame>(&mut self, asker: Asker, user: &str, view: View, out: &mut Outgoing<F>) {
+    pub(crate) fn seen(&mut self, asker: Asker, user: &str, view: View, out: &mut Outgoing) {
         self.keep_sight(user, &view);
         // The client may be told this now, and an answer that waits for slower homes later.
         let client = asker.at.client;
@@ -28,13 +28,13 @@ impl Edge {
         }
     }
 
-    pub(crate) fn changed<F: Frame>(
+    pub(crate) fn changed(
         &mut self,
         user: &str,
         view: &View,
-        plain: Option<F>,
-        full: Option<F>,
-        out: &mut Outgoing<F>,
+        plain: Option<SharedEvent>,
+        full: Option<SharedEvent>,
+        out: &mut Outgoing,
     ) {
         let Some((group, name)) = self.watches.find(user) else { return };
         if view.rooms.is_some() {
@@ -58,9 +58,9 @@ impl Edge {
     }
 
     /// A message for one client. One that is gone by now counts as one that was not there.
-    pub(crate) fn told<F>(&self, client: Client, frame: F, asker: Asker, out: &mut Outgoing<F>) {
+    pub(crate) fn told(&self, client: Client, event: SharedEvent, asker: Asker, out: &mut Outgoing) {
         match self.seat(client) {
-            Some(seat) => out.effects.push(Effect::Tell { link: seat.link, frame, asker }),
+            Some(seat) => out.effects.push(Effect::Tell { link: seat.link, event, asker }),
             None => out.post(
                 asker.at.worker,
                 Envelope::Answered { asker, answer: Answer::Told { to: 0, without: 0 } },
@@ -68,22 +68,22 @@ impl Edge {
         }
     }
 
-    pub(crate) fn answered<F: Frame>(&mut self, asker: Asker, answer: Answer, out: &mut Outgoing<F>) {
+    pub(crate) fn answered(&mut self, asker: Asker, answer: Answer, out: &mut Outgoing) {
         let client = asker.at.client;
         self.settle(asker);
         if let Answer::Joined(room, place) | Answer::Left(room, place) = &answer {
             self.stands(client, room, *place);
         }
         let seat = self.seat(client);
-        let json = match (asker.ticket, &answer) {
-            (Ticket::Command(seq), answer) => event::answer(seq, answer),
+        let event = match (asker.ticket, &answer) {
+            (Ticket::Command(seq), answer) => Event::of_answer(seq, answer),
             (Ticket::Brought { news: true, .. }, answer) => {
-                seat.and_then(|seat| event::brought(seat.user.as_deref()?, answer))
+                seat.and_then(|seat| Event::brought(seat.user.as_ref()?, answer))
             }
             _ => None,
         };
-        if let (Some(seat), Some(json)) = (seat, json) {
-            out.effects.push(Effect::Text { link: seat.link, json });
+        if let (Some(seat), Some(event)) = (seat, event) {
+            out.effects.push(Effect::Send { link: seat.link, event });
         }
         // Whom it sees from then on comes behind the answer.
         // Who was in already and is bidden to come in is not told, so that nothing may begin anew: what made the place says
@@ -109,7 +109,7 @@ impl Edge {
 
     /// A client's place in a room counts from the answer on: what was said before is not delivered. One that said `join`,
     /// `leave` and `join` in a row has a place before the first answer comes, and hears nothing between the others.
-    fn hears<F: Frame>(&mut self, client: Client, room: &str, hears: bool, out: &mut Outgoing<F>) {
+    fn hears(&mut self, client: Client, room: &str, hears: bool, out: &mut Outgoing) {
         let Some((group, _)) = self.rooms.find(room) else { return };
         if let Some(place) = self.seat(client).and_then(|seat| seat.rooms.get(group)) {
             let heard = std::mem::replace(&mut self.rooms.member_mut(place).active, hears);
@@ -120,13 +120,13 @@ impl Edge {
     }
 
     /// What happens in a room, for its members here.
-    pub(crate) fn deliver<F>(
+    pub(crate) fn deliver(
         &mut self,
         room: &str,
-        frame: F,
+        event: SharedEvent,
         except: Option<Client>,
         change: Option<&MembershipChange>,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let Some((group, _)) = self.rooms.find(room) else { return };
         if let Some(change) = change {
@@ -140,12 +140,12 @@ impl Edge {
             let names = change.and_then(|change| change.users.as_ref()).map_or(0, Vec::len);
             out.spend(names * links.len(), cost::NAME_DELIVERED_NANOS);
             let about = About::Room(self.rooms.name(group).clone());
-            out.effects.push(Effect::Publish { links, frame, about });
+            out.effects.push(Effect::Publish { links, event, about });
         }
     }
 
     /// A home could not be asked.
-    pub(crate) fn refused<F: Frame>(&mut self, asker: Asker, envelope: &Envelope<F>, out: &mut Outgoing<F>) {
+    pub(crate) fn refused(&mut self, asker: Asker, envelope: &Envelope, out: &mut Outgoing) {
         let client = asker.at.client;
         self.settle(asker);
         if self.seat(client).is_some() {
@@ -166,8 +166,8 @@ impl Edge {
         match asker.ticket {
             Ticket::Command(seq) => {
                 if let Some(seat) = self.seat(client) {
-                    let json = event::refusal(seq, 503, BUSY);
-                    out.effects.push(Effect::Text { link: seat.link, json });
+                    let event = Event::refused(seq, 503, BUSY);
+                    out.effects.push(Effect::Send { link: seat.link, event });
                 }
             }
             Ticket::Part { gather: id, index } => {
@@ -192,7 +192,7 @@ impl Edge {
 }
 
 /// A desk that had a client do something is told what came of it.
-pub(super) fn tell_desk<F>(ticket: Ticket, answer: Answer, out: &mut Outgoing<F>) {
+pub(super) fn tell_desk(ticket: Ticket, answer: Answer, out: &mut Outgoing) {
     if let Ticket::Brought { desk: worker, job, .. } = ticket
         && job != NOBODY
     {

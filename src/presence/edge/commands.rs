@@ -6,14 +6,14 @@ use crate::limits::{
     COMMANDS_REFUSED_MAX, DATA_BYTES_PER_COMMAND, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX,
 };
 use crate::presence::answer::SCARCE;
-use crate::presence::command::{self, Command, Refusal};
+use crate::presence::command::{Command, Refusal};
 use crate::presence::cost;
 use crate::presence::draft::Wanted;
 use crate::presence::edge::sight::Listable;
 use crate::presence::edge::{Edge, part};
 use crate::presence::effect::Effect;
-use crate::presence::envelope::{Asker, Envelope, Frame, Leaving, Page, Ticket};
-use crate::presence::event;
+use crate::presence::envelope::{Asker, Envelope, Leaving, Page, Ticket};
+use crate::presence::event::Event;
 use crate::presence::gather::Purpose;
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
@@ -26,13 +26,13 @@ use crate::presence::views::Views;
 use crate::time::Now;
 
 impl Edge {
-    pub(crate) fn command<F: Frame>(
+    pub(crate) fn command(
         &mut self,
         now: Now,
         rules: &Rules,
         slot: u32,
-        text: &str,
-        out: &mut Outgoing<F>,
+        (read, bytes): (Result<(i64, Command<'_>), Refusal>, usize),
+        out: &mut Outgoing,
     ) {
         if self.seats.get(slot as usize).is_none_or(|seat| seat.sent_away.is_some())
             || self.end_if_over(now, slot, out)
@@ -40,10 +40,10 @@ impl Edge {
             return;
         }
         out.spend(1, cost::COMMAND_NANOS);
-        out.spend(text.len(), cost::TEXT_BYTE_NANOS);
-        let done = match command::parse(text) {
+        out.spend(bytes, cost::TEXT_BYTE_NANOS);
+        let done = match read {
             Ok((seq, command)) => {
-                let taken = self.take(now, rules, slot, (seq, command), text, out);
+                let taken = self.take(now, rules, slot, (seq, command), out);
                 taken.map_err(|refusal| Refusal { seq, ..refusal })
             }
             // What can't be read costs as much as what can.
@@ -56,10 +56,10 @@ impl Edge {
     }
 
     /// Tells a client why a command is not done, where it isn't.
-    pub(super) fn refuse<F>(&mut self, slot: u32, done: Result<(), Refusal>, out: &mut Outgoing<F>) {
+    pub(super) fn refuse(&mut self, slot: u32, done: Result<(), Refusal>, out: &mut Outgoing) {
         if let Err(Refusal { seq, code, error }) = done {
             let seat = &mut self.seats[slot as usize];
-            out.effects.push(Effect::Text { link: seat.link, json: event::refusal(seq, code, &error) });
+            out.effects.push(Effect::Send { link: seat.link, event: Event::refused(seq, code, error) });
             if code == 429 {
                 seat.refused = seat.refused.saturating_add(1);
                 if u32::from(seat.refused) == COMMANDS_REFUSED_MAX + 1 {
@@ -82,36 +82,35 @@ impl Edge {
     }
 
     /// A command that can be read: it is paid for, and done where nothing has to be answered before it.
-    fn take<F: Frame>(
+    fn take(
         &mut self,
         now: Now,
         rules: &Rules,
         slot: u32,
         (seq, command): (i64, Command<'_>),
-        text: &str,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) -> Result<(), Refusal> {
         if let Command::Heartbeat = command {
-            let json = event::heartbeat_answer(seq, now);
-            out.effects.push(Effect::Text { link: self.seats[slot as usize].link, json });
+            let event = Event::Heard { seq, unix_millis: now.unix_millis };
+            out.effects.push(Effect::Send { link: self.seats[slot as usize].link, event });
             self.page_beat(now, rules, slot, out);
             return Ok(());
         }
         let fits = rules.check(&command);
         self.pay(now, rules, slot, if fits.is_ok() { price(&command) } else { 1 })?;
         fits?;
-        if self.waits(slot, &command, text)? {
-            return Ok(());
+        match self.wait(slot, seq, command)? {
+            Some(command) => self.obey(slot, seq, command, out),
+            None => Ok(()),
         }
-        self.obey(slot, seq, command, out)
     }
 
-    pub(super) fn obey<F: Frame>(
+    pub(super) fn obey(
         &mut self,
         slot: u32,
         seq: i64,
         command: Command<'_>,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) -> Result<(), Refusal> {
         if let Command::Auth { token } = command {
             out.effects.push(Effect::Verify { slot, seq, token: token.into_owned() });
@@ -130,14 +129,14 @@ impl Edge {
                 self.join(slot, &room, asker, out)?;
             }
             Command::Leave { room } => self.leave(slot, &room, asker, out)?,
-            Command::Say { room, data, echo } => self.say(slot, &room, data, echo, asker, out)?,
+            Command::Say { room, data, echo } => self.say(slot, &room, &data, echo, asker, out)?,
             Command::Tell { user, data } => {
                 let (from, user) = (self.identity(slot)?, Name::from(&*user));
-                let (from, data, within) = (Some(from), data.into(), self.reach(slot, &user));
+                let (from, data, within) = (Some(from), data.into_owned().into(), self.reach(slot, &user));
                 out.post(self.homes.of(&user), Envelope::Tell { user, from, data, within, asker });
             }
             Command::Status { state, info, ttl_seconds } => {
-                self.status(slot, state, (info, ttl_seconds), asker, out)?;
+                self.status(slot, state, (info.as_deref(), ttl_seconds), asker, out)?;
             }
             Command::Who { room, limit, after } => {
                 let only = match self.listable(slot, &room)? {
@@ -147,7 +146,8 @@ impl Edge {
                         // As a home answers that has no such room.
                         let page = Page { room: Some(Name::from(&*room)), ..Page::default() };
                         let link = self.seats[slot as usize].link;
-                        out.effects.push(Effect::Text { link, json: event::who(seq, &page, &[]) });
+                        let event = Event::Members { seq, page, views: Vec::new() };
+                        out.effects.push(Effect::Send { link, event });
                         return Ok(());
                     }
                 };
@@ -166,7 +166,7 @@ impl Edge {
                 out.spend(users.len(), cost::NAME_NANOS);
                 users.iter().for_each(|user| self.unwatch(slot, user, out));
                 let link = self.seats[slot as usize].link;
-                out.effects.push(Effect::Text { link, json: event::done(seq) });
+                out.effects.push(Effect::Send { link, event: Event::Done { seq } });
             }
         }
         if asks {
@@ -180,12 +180,12 @@ impl Edge {
         self.user(slot).cloned().ok_or_else(nobody)
     }
 
-    pub(super) fn join<F>(
+    pub(super) fn join(
         &mut self,
         slot: u32,
         room: &str,
         asker: Asker,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
         let seat = &mut self.seats[slot as usize];
@@ -205,12 +205,12 @@ impl Edge {
         Ok(())
     }
 
-    pub(super) fn leave<F: Frame>(
+    pub(super) fn leave(
         &mut self,
         slot: u32,
         room: &str,
         asker: Asker,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
         let (place, room) = self.place_in_room(slot, room)?;
@@ -225,14 +225,14 @@ impl Edge {
         Ok(())
     }
 
-    fn say<F>(
+    fn say(
         &mut self,
         slot: u32,
         room: &str,
         data: &str,
         echo: bool,
         asker: Asker,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) -> Result<(), Refusal> {
         let from = self.identity(slot)?;
         let room = match self.place_in_room(slot, room) {
@@ -252,13 +252,13 @@ impl Edge {
         self.rooms.find(room).and_then(place).ok_or_else(stranger)
     }
 
-    fn status<F>(
+    fn status(
         &mut self,
         slot: u32,
         state: Option<State>,
         (info, ttl_seconds): (Option<&str>, Option<u32>),
         asker: Asker,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
         if info.is_some() {
@@ -273,13 +273,13 @@ impl Edge {
         Ok(())
     }
 
-    fn watch<F: Frame>(
+    fn watch(
         &mut self,
         slot: u32,
         seq: i64,
         users: &[Cow<'_, str>],
         suspect: bool,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) -> Result<(), Refusal> {
         let views = Views::new(self.homes, users.iter(), |user| match self.watches.find(user) {
             Some((_, name)) => name.clone(),
@@ -321,7 +321,7 @@ impl Edge {
         users.users().filter(|user| !is_watched(user)).count()
     }
 
-    pub(super) fn unwatch<F>(&mut self, slot: u32, user: &str, out: &mut Outgoing<F>) {
+    pub(super) fn unwatch(&mut self, slot: u32, user: &str, out: &mut Outgoing) {
         let Some((group, user)) = self.watches.find(user).map(|(group, user)| (group, user.clone())) else {
             return;
         };
@@ -331,7 +331,7 @@ impl Edge {
         self.tell_home_unwatched(&user, counted, out);
     }
 
-    fn look<F: Frame>(&mut self, slot: u32, seq: i64, views: Views, out: &mut Outgoing<F>) {
+    fn look(&mut self, slot: u32, seq: i64, views: Views, out: &mut Outgoing) {
         let users: Vec<Name> = views.users().cloned().collect();
         let id = self.gather(slot, seq, Purpose::Presence, views);
         for (user, index) in users.into_iter().zip(0..) {

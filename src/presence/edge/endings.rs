@@ -12,14 +12,14 @@ use crate::time::Now;
 
 impl Edge {
     /// A client's connection is gone.
-    pub(crate) fn closed<F>(
+    pub(crate) fn closed(
         &mut self,
         now: Now,
         rules: &Rules,
         slot: u32,
         reason: Reason,
         seen_millis: u64,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         if self.seats.get(slot as usize).is_some_and(|seat| seat.sent_away.is_none()) {
             self.vacate(now, rules.grace, slot, reason, seen_millis, out);
@@ -29,13 +29,13 @@ impl Edge {
     }
 
     /// A home has a client sent away.
-    pub(crate) fn evict<F>(
+    pub(crate) fn evict(
         &mut self,
         now: Now,
         client: Client,
         reason: Reason,
         words: Option<&str>,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         if self.seat(client).is_none() {
             return;
@@ -50,13 +50,13 @@ impl Edge {
 
     /// Closes a client for good. It is in nothing from now on, however long its connection takes to close, and nothing that
     /// it says counts: the first reason is the one that it was told.
-    pub(super) fn send_away<F>(
+    pub(super) fn send_away(
         &mut self,
         now: Now,
         slot: u32,
         reason: Reason,
         (code, words): (u16, &str),
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         self.vacate(now, 0, slot, reason, now.unix_millis, out);
         let Some(seat) = self.seats.get_mut(slot as usize) else { return };
@@ -65,14 +65,14 @@ impl Edge {
     }
 
     /// Takes a client out of everything, and tells the homes.
-    fn vacate<F>(
+    fn vacate(
         &mut self,
         now: Now,
         grace: u32,
         slot: u32,
         reason: Reason,
         seen_millis: u64,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let at = self.address(slot);
         let Some(seat) = self.seats.get_mut(slot as usize) else { return };
@@ -103,13 +103,7 @@ impl Edge {
     }
 
     /// Nobody is to be waited for any more of a user's clients that were here: in a room, or in all.
-    pub(crate) fn end_graces<F>(
-        &mut self,
-        now: Now,
-        user: &Name,
-        room: Option<&Name>,
-        out: &mut Outgoing<F>,
-    ) {
+    pub(crate) fn end_graces(&mut self, now: Now, user: &Name, room: Option<&Name>, out: &mut Outgoing) {
         for room in self.departed.take(now.tick, user, room) {
             let (home, user) = (self.homes.of(&room), user.clone());
             out.post(home, Envelope::Moderate { what: Moderation::EndGrace { room, user }, asker: None });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::presence::address::NOBODY;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
-use crate::presence::envelope::{Asker, Client, Envelope, Frame, Leaving, Ticket};
+use crate::presence::envelope::{Asker, Client, Envelope, Leaving, Ticket};
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
 use crate::presence::outgoing::Outgoing;
@@ -38,7 +38,7 @@ impl Edge {
     }
 
     /// Sends a client away that is a user who is banned. Says whether it did.
-    pub(super) fn turns_away<F>(&mut self, now: Now, slot: u32, user: &str, out: &mut Outgoing<F>) -> bool {
+    pub(super) fn turns_away(&mut self, now: Now, slot: u32, user: &str, out: &mut Outgoing) -> bool {
         let Some(words) = self.banned(now, user).map(str::to_owned) else { return false };
         self.send_away(now, slot, Reason::Kicked, (4403, &words), out);
         true
@@ -46,7 +46,7 @@ impl Edge {
 
     /// A room's home has refused the `join` with that number, since the room bans the user. The client has a place nevertheless,
     /// unless it has left since, and every place that was announced to a home is ended by a letter.
-    pub(super) fn barred<F>(&mut self, client: Client, room: &str, turn: u16, out: &mut Outgoing<F>) {
+    pub(super) fn barred(&mut self, client: Client, room: &str, turn: u16, out: &mut Outgoing) {
         let Some(seat) = self.seat(client) else { return };
         let Some(user) = seat.user.clone() else { return };
         let Ok((place, room)) = self.place_in_room(client.slot, room) else { return };
@@ -58,7 +58,7 @@ impl Edge {
     }
 
     /// All of a user's clients go out of a room, and are told so. One whose `join` is yet to be answered is refused that.
-    pub(crate) fn expel<F: Frame>(&mut self, room: &Name, user: &str, out: &mut Outgoing<F>) {
+    pub(crate) fn expel(&mut self, room: &Name, user: &str, out: &mut Outgoing) {
         let Some((group, _)) = self.rooms.find(room) else { return };
         let members = self.rooms.members(group);
         out.spend(members.len(), cost::WATCHER_NANOS);

@@ -6,15 +6,16 @@ use crate::limits::{BROADCAST_BYTES_PER_TURN, BROADCAST_PER_TURN_MAX, BROADCASTS
 use crate::presence::edge::Edge;
 use crate::presence::edge::arrivals::tell_desk;
 use crate::presence::effect::Effect;
-use crate::presence::envelope::{Answer, Asker, Client, Envelope, Frame, Ticket};
+use crate::presence::envelope::{Answer, Asker, Client, Envelope, Ticket};
+use crate::presence::event::SharedEvent;
 use crate::presence::name::Name;
 use crate::presence::outgoing::Outgoing;
 
 /// A broadcast on its way over an edge's clients.
 #[derive(Debug)]
-struct Broadcast<F> {
+struct Broadcast {
     id: u32,
-    frame: F,
+    event: SharedEvent,
     /// Clients that it reaches in one turn.
     share: usize,
     /// The slot that comes next.
@@ -26,13 +27,13 @@ struct Broadcast<F> {
 
 /// Broadcasts on their way over an edge's clients, one behind the other.
 #[derive(Debug)]
-pub(crate) struct Broadcasts<F> {
-    queue: VecDeque<Broadcast<F>>,
+pub(crate) struct Broadcasts {
+    queue: VecDeque<Broadcast>,
     next_id: u32,
 }
 
-impl<F: Clone> Broadcasts<F> {
-    pub(crate) fn new() -> Broadcasts<F> {
+impl Broadcasts {
+    pub(crate) fn new() -> Broadcasts {
         Broadcasts { queue: VecDeque::new(), next_id: 0 }
     }
 
@@ -42,19 +43,19 @@ impl<F: Clone> Broadcasts<F> {
     }
 
     /// A broadcast has come. Past the bound nobody gets it, and who asked is told.
-    pub(crate) fn begin(&mut self, edge: &Edge, frame: F, bytes: usize, asker: Asker, out: &mut Outgoing<F>) {
+    pub(crate) fn begin(&mut self, edge: &Edge, event: SharedEvent, asker: Asker, out: &mut Outgoing) {
         if self.queue.len() >= BROADCASTS_MAX || edge.is_empty() {
             let answer = Answer::Spread { to: 0, without: edge.len(), done: true };
             return out.post(asker.at.worker, Envelope::Answered { asker, answer });
         }
         self.next_id = self.next_id.wrapping_add(1);
-        let share = (BROADCAST_BYTES_PER_TURN / bytes.max(1)).clamp(1, BROADCAST_PER_TURN_MAX);
+        let share = (BROADCAST_BYTES_PER_TURN / event.bytes().max(1)).clamp(1, BROADCAST_PER_TURN_MAX);
         let (id, end) = (self.next_id, edge.seats.end());
-        self.queue.push_back(Broadcast { id, frame, share, next: 0, end, asker });
+        self.queue.push_back(Broadcast { id, event, share, next: 0, end, asker });
     }
 
     /// Reaches the next clients: one share, for one turn.
-    pub(crate) fn go_on(&mut self, edge: &Edge, out: &mut Outgoing<F>) {
+    pub(crate) fn go_on(&mut self, edge: &Edge, out: &mut Outgoing) {
         let Some(first) = self.queue.front_mut() else { return };
         let mut links = Vec::with_capacity(first.share.min(edge.len()));
         // Free slots cost little, but not nothing.
@@ -67,12 +68,12 @@ impl<F: Clone> Broadcasts<F> {
             links.extend(slot.and_then(|slot| edge.seats.get(slot)).map(|seat| seat.link));
             first.next += 1;
         }
-        let (broadcast, frame) = (first.id, first.frame.clone());
-        out.effects.push(Effect::Spread { broadcast, links, frame });
+        let (broadcast, event) = (first.id, first.event.clone());
+        out.effects.push(Effect::Spread { broadcast, links, event });
     }
 
     /// The last share was sent, but to those who had no room for it.
-    pub(crate) fn spread(&mut self, id: u32, to: usize, without: usize, out: &mut Outgoing<F>) {
+    pub(crate) fn spread(&mut self, id: u32, to: usize, without: usize, out: &mut Outgoing) {
         let Some(first) = self.queue.front().filter(|first| first.id == id) else { return };
         let (asker, done) = (first.asker, first.next >= first.end);
         let answer = Answer::Spread { to, without, done };
@@ -85,13 +86,13 @@ impl<F: Clone> Broadcasts<F> {
 
 impl Edge {
     /// A client is to join or leave a room as if it had asked. `asker` is a desk, which is told what came of it.
-    pub(crate) fn bring<F: Frame>(
+    pub(crate) fn bring(
         &mut self,
         client: Client,
         room: &Name,
         joins: bool,
         asker: Asker,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let Ticket::Job { job, .. } = asker.ticket else { return };
         let is_in = self.seat(client).is_some() && self.place_in_room(client.slot, room).is_ok();

@@ -4,7 +4,7 @@ use crate::limits::PAGE_CHANGES_MAX;
 use crate::presence::cost;
 use crate::presence::draft::{Draft, Lack, Wanted};
 use crate::presence::edge::{Edge, part};
-use crate::presence::envelope::{Address, Asker, Client, Envelope, Frame, Ticket};
+use crate::presence::envelope::{Address, Asker, Client, Envelope, Ticket};
 use crate::presence::gather::Purpose;
 use crate::presence::membership::{MembershipChange, Page, Place};
 use crate::presence::outgoing::Outgoing;
@@ -12,13 +12,13 @@ use crate::presence::views::Views;
 
 impl Edge {
     /// Asks the room's home for a page.
-    pub(super) fn page<F>(&mut self, slot: u32, seq: i64, wanted: Wanted, out: &mut Outgoing<F>) {
+    pub(super) fn page(&mut self, slot: u32, seq: i64, wanted: Wanted, out: &mut Outgoing) {
         let draft = Box::new(Draft::new(wanted.clone()));
         let id = self.gather(slot, seq, Purpose::Who(draft), Views::default());
         self.list(self.address(slot).client, id, wanted, out);
     }
 
-    fn list<F>(&self, client: Client, id: u32, wanted: Wanted, out: &mut Outgoing<F>) {
+    fn list(&self, client: Client, id: u32, wanted: Wanted, out: &mut Outgoing) {
         let asker = self.asker(client, id);
         let Wanted { room, limit, after, only } = wanted;
         out.post(self.homes.of(&room), Envelope::List { room, limit, after, only, asker });
@@ -30,7 +30,7 @@ impl Edge {
     }
 
     /// The room's home has listed the members: their views are yet to be asked for.
-    pub(crate) fn listed<F: Frame>(&mut self, asker: Asker, page: Page, out: &mut Outgoing<F>) {
+    pub(crate) fn listed(&mut self, asker: Asker, page: Page, out: &mut Outgoing) {
         let Ticket::Part { gather: id, .. } = asker.ticket else { return };
         let Some(gather) = self.gathers.get_mut(id) else { return };
         if let Purpose::Who(draft) = &mut gather.purpose
@@ -42,7 +42,7 @@ impl Edge {
     }
 
     /// All that an answer was waiting for has come. Says whether it is a page that goes on waiting, for what it lacks now.
-    pub(super) fn asks_on<F>(&mut self, id: u32, out: &mut Outgoing<F>) -> bool {
+    pub(super) fn asks_on(&mut self, id: u32, out: &mut Outgoing) -> bool {
         let Some(gather) = self.gathers.get_mut(id) else { return false };
         let (homes, client) = (self.homes, gather.client);
         let is_here = self.seats.get(client.slot as usize).is_some_and(|seat| seat.serial == client.serial);
@@ -75,7 +75,7 @@ impl Edge {
     }
 
     /// The members of a room have changed: pages in the making of clients who are told of it change too.
-    pub(super) fn change_pages<F>(&mut self, group: u32, change: &MembershipChange, out: &mut Outgoing<F>) {
+    pub(super) fn change_pages(&mut self, group: u32, change: &MembershipChange, out: &mut Outgoing) {
         if self.gathers.len() == 0 {
             return;
         }

@@ -1,12 +1,12 @@
 //! The answers that several homes have a part in: begun, put together and sent; and the commands that wait for that.
 
 use crate::limits::{WAITING_BYTES_MAX, WAITING_COMMANDS_MAX};
-use crate::presence::command::{self, Command, Refusal};
+use crate::presence::command::{Command, Refusal};
 use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::effect::Effect;
-use crate::presence::envelope::{Client, Frame};
-use crate::presence::event;
+use crate::presence::envelope::Client;
+use crate::presence::event::Event;
 use crate::presence::gather::{Gather, Purpose};
 use crate::presence::name::Name;
 use crate::presence::outgoing::Outgoing;
@@ -26,7 +26,7 @@ impl Edge {
         id
     }
 
-    pub(super) fn answer_if_complete<F: Frame>(&mut self, id: u32, out: &mut Outgoing<F>) {
+    pub(super) fn answer_if_complete(&mut self, id: u32, out: &mut Outgoing) {
         let is_complete = self.gathers.get_mut(id).is_some_and(|gather| gather.left == 0);
         if is_complete
             && !self.asks_on(id, out)
@@ -36,7 +36,7 @@ impl Edge {
         }
     }
 
-    pub(super) fn finish<F: Frame>(&mut self, id: u32, gather: Gather, out: &mut Outgoing<F>) {
+    pub(super) fn finish(&mut self, id: u32, gather: Gather, out: &mut Outgoing) {
         let Gather { client, seq, purpose, views, refused, .. } = gather;
         let Some(seat) = self.seat_mut(client) else { return };
         let link = seat.link;
@@ -54,27 +54,27 @@ impl Edge {
             };
             views.into_asked().into_iter().filter_map(seen).collect()
         };
-        let json = match purpose {
-            _ if refused => event::refusal(seq, 503, BUSY),
-            Purpose::Watch { suspect } => event::views(seq, &views_of(self, views), suspect),
-            Purpose::Presence => event::views(seq, &views_of(self, views), false),
+        let event = match purpose {
+            _ if refused => Event::refused(seq, 503, BUSY),
+            Purpose::Watch { suspect } => Event::Views { seq, views: views_of(self, views), suspect },
+            Purpose::Presence => Event::Views { seq, views: views_of(self, views), suspect: false },
             // Whom a page names its room has shown already.
             Purpose::Who(draft) => match draft.into_answer(views) {
-                Some((page, views)) => event::who(seq, &page, &views),
-                None => event::refusal(seq, 503, BUSY),
+                Some((page, views)) => Event::Members { seq, page, views },
+                None => Event::refused(seq, 503, BUSY),
             },
         };
-        out.effects.push(Effect::Text { link, json });
+        out.effects.push(Effect::Send { link, event });
     }
 
     /// From here on changes are sent; or, where a home could not be asked, the others are left as they were before.
     /// What another command waits for is that one's.
-    fn activate<'u, F>(
+    fn activate<'u>(
         &mut self,
         slot: u32,
         users: impl Iterator<Item = &'u Name>,
         refused: bool,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         for user in users {
             let Some((group, _)) = self.watches.find(user) else { continue };
@@ -92,18 +92,22 @@ impl Edge {
         self.seats[slot as usize].pending.as_ref().map_or(&[], |pending| pending.replies())
     }
 
-    /// Keeps a command where it has to wait until other commands of its client are answered. Says whether it did.
-    pub(super) fn waits(&mut self, slot: u32, command: &Command<'_>, text: &str) -> Result<bool, Refusal> {
-        let Some(pending) = &mut self.seats[slot as usize].pending else { return Ok(false) };
-        let gathers = command.gathers();
-        if !pending.holds_up(gathers) {
-            return Ok(false);
+    /// Keeps a command where it has to wait until other commands of its client are answered; gives it back where it need not.
+    pub(super) fn wait<'c>(
+        &mut self,
+        slot: u32,
+        seq: i64,
+        command: Command<'c>,
+    ) -> Result<Option<Command<'c>>, Refusal> {
+        let Some(pending) = &mut self.seats[slot as usize].pending else { return Ok(Some(command)) };
+        if !pending.holds_up(command.gathers()) {
+            return Ok(Some(command));
         }
         let error = || {
             let bytes = WAITING_BYTES_MAX >> 10;
             format!("more than {WAITING_COMMANDS_MAX} commands, or {bytes} KiB of them, wait for answers")
         };
-        pending.hold(text, gathers).map(|()| true).map_err(|_| Refusal::new(0, 429, error()))
+        pending.hold(seq, command).map(|()| None).map_err(|_| Refusal::new(0, 429, error()))
     }
 
     /// Whether some client has a command that waited and can be done now.
@@ -113,19 +117,16 @@ impl Edge {
 
     /// Does the next command that waited, of one client; the others have their turns before that client's next one. Says
     /// whether some client had one.
-    pub(crate) fn resume<F: Frame>(&mut self, now: Now, out: &mut Outgoing<F>) -> bool {
+    pub(crate) fn resume(&mut self, now: Now, out: &mut Outgoing) -> bool {
         let Some(client) = self.resumable.pop_front() else { return false };
         let Some(pending) = self.seat_mut(client).and_then(|seat| seat.pending.as_mut()) else { return true };
-        let Some(text) = pending.next() else { return true };
+        let Some((seq, command)) = pending.next() else { return true };
         let slot = client.slot;
         out.spend(1, cost::COMMAND_NANOS);
-        out.spend(text.len(), cost::TEXT_BYTE_NANOS);
         if self.end_if_over(now, slot, out) {
             return true;
         }
-        let done = command::parse(&text).and_then(|(seq, command)| {
-            self.obey(slot, seq, command, out).map_err(|refusal| Refusal { seq, ..refusal })
-        });
+        let done = self.obey(slot, seq, command, out).map_err(|refusal| Refusal { seq, ..refusal });
         self.refuse(slot, done, out);
         self.resume_later(client);
         true

@@ -13,8 +13,7 @@ use crate::presence::command::Refusal;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::effect::Effect;
-use crate::presence::envelope::Frame;
-use crate::presence::event;
+use crate::presence::event::{Event, SharedEvent};
 use crate::presence::grants::{Grants, Pattern, any_fits};
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
@@ -105,12 +104,12 @@ impl Edge {
 
     /// A watched user has changed, or where they are: who sees them is told of the change, who no longer does of that,
     /// and who does again how they are.
-    pub(super) fn changed_in_sight<F: Frame>(
+    pub(super) fn changed_in_sight(
         &mut self,
         (group, user): (u32, &Name),
         view: &View,
-        (plain, full): (Option<F>, Option<F>),
-        out: &mut Outgoing<F>,
+        (plain, full): (Option<SharedEvent>, Option<SharedEvent>),
+        out: &mut Outgoing,
     ) {
         let before = self.put_sight(user, view);
         out.spend(self.watches.members(group).len(), cost::SIGHT_NANOS);
@@ -135,17 +134,17 @@ impl Edge {
         let about = || About::User(user.clone());
         publish(plain_links, plain, about(), out);
         publish(full_links, full, about(), out);
-        let encode = |suspect| encounter(user, view, suspect).map(|json| F::encode(&json));
+        let encountered = |suspect| encounter(user, view, suspect).map(SharedEvent::new);
         for (links, suspect) in met.into_iter().zip([false, true]).filter(|(links, _)| !links.is_empty()) {
-            publish(links, encode(suspect), about(), out);
+            publish(links, encountered(suspect), about(), out);
         }
         if before.plain != State::Offline {
-            publish(lost, Some(F::encode(&hidden(user, view))), about(), out);
+            publish(lost, Some(SharedEvent::new(hidden(user, view))), about(), out);
         }
     }
 
     /// A client came into a room (`true`) or went out of it: whom it sees there and nowhere else it sees from now on, or no more.
-    pub(super) fn moved<F: Frame>(&self, slot: u32, room: &str, came: bool, out: &mut Outgoing<F>) {
+    pub(super) fn moved(&self, slot: u32, room: &str, came: bool, out: &mut Outgoing) {
         self.look_around(slot, out, |view, user| {
             let there = view
                 .rooms
@@ -156,7 +155,7 @@ impl Edge {
     }
 
     /// A client has another token.
-    pub(super) fn renewed<F: Frame>(&self, slot: u32, before: &Grants, out: &mut Outgoing<F>) {
+    pub(super) fn renewed(&self, slot: u32, before: &Grants, out: &mut Outgoing) {
         let Some(now) = self.passes.get(slot).filter(|now| now.see != before.see) else { return };
         let shared = |view: &View| {
             let theirs = view.rooms.as_deref().unwrap_or_default();
@@ -170,12 +169,7 @@ impl Edge {
     }
 
     /// Tells a client of those it watches that it sees from now on (`true`), or no more (`false`).
-    fn look_around<F: Frame>(
-        &self,
-        slot: u32,
-        out: &mut Outgoing<F>,
-        news: impl Fn(&View, &Name) -> Option<bool>,
-    ) {
+    fn look_around(&self, slot: u32, out: &mut Outgoing, news: impl Fn(&View, &Name) -> Option<bool>) {
         if self.sights.is_empty() {
             return;
         }
@@ -185,35 +179,35 @@ impl Edge {
             let (Member { active, suspect, .. }, user) =
                 (self.watches.member(*place), self.watches.name(place.group));
             let Some(view) = self.sights.get(user).filter(|_| *active) else { continue };
-            let json = match news(view, user) {
+            let event = match news(view, user) {
                 Some(true) => encounter(user, view, *suspect),
                 Some(false) => (view.plain != State::Offline).then(|| hidden(user, view)),
                 None => None,
             };
-            if let Some(json) = json {
+            if let Some(event) = event {
                 // A state like any other: it has its place behind those that wait for a slow reader.
-                publish(vec![seat.link], Some(F::encode(&json)), About::User(user.clone()), out);
+                publish(vec![seat.link], Some(SharedEvent::new(event)), About::User(user.clone()), out);
             }
         }
     }
 }
 
 /// Publishes what there is, to whom there is.
-pub(super) fn publish<F>(links: Vec<u64>, frame: Option<F>, about: About, out: &mut Outgoing<F>) {
-    if let Some(frame) = frame.filter(|_| !links.is_empty()) {
-        out.effects.push(Effect::Publish { links, frame, about });
+pub(super) fn publish(links: Vec<u64>, event: Option<SharedEvent>, about: About, out: &mut Outgoing) {
+    if let Some(event) = event.filter(|_| !links.is_empty()) {
+        out.effects.push(Effect::Publish { links, event, about });
     }
 }
 
 /// How a user is who comes into sight; nothing of one who is as good as hidden.
-fn encounter(user: &str, view: &View, suspect: bool) -> Option<String> {
+fn encounter(user: &Name, view: &View, suspect: bool) -> Option<Event> {
     let state = if suspect { view.state } else { view.plain };
     let view = View { reason: None, ..view.clone() };
-    (state != State::Offline).then(|| event::presence(user, &view, state))
+    (state != State::Offline).then(|| Event::Changed { user: user.clone(), state, view })
 }
 
 /// A user goes out of sight. The version is that of the last view: nothing is newer.
-fn hidden(user: &str, view: &View) -> String {
-    let nothing = View { version: view.version, reason: Some(Reason::Hidden), ..View::default() };
-    event::presence(user, &nothing, State::Offline)
+fn hidden(user: &Name, view: &View) -> Event {
+    let view = View { version: view.version, reason: Some(Reason::Hidden), ..View::default() };
+    Event::Changed { user: user.clone(), state: State::Offline, view }
 }

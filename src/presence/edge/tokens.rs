@@ -7,8 +7,8 @@ use crate::presence::command::Refusal;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::effect::Effect;
-use crate::presence::envelope::{Claim, Client, Envelope, Frame};
-use crate::presence::event;
+use crate::presence::envelope::{Claim, Client, Envelope};
+use crate::presence::event::Event;
 use crate::presence::grants::{Grants, Over, Pass};
 use crate::presence::name::Name;
 use crate::presence::outgoing::Outgoing;
@@ -19,24 +19,24 @@ use crate::time::{Now, Tick};
 
 impl Edge {
     /// A client comes with a token, or shows its first.
-    pub(super) fn show_token<F>(
+    pub(super) fn show_token(
         &mut self,
         now: Now,
         slot: u32,
         user: Name,
         grants: &Arc<Grants>,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         self.keep_pass(now, slot, Pass::Held(Arc::clone(grants)), out);
         self.identify(now, slot, user, claim_of(grants), out);
     }
 
     /// A client has until then to show a token.
-    pub(super) fn await_token<F>(&mut self, now: Now, slot: u32, until: Tick, out: &mut Outgoing<F>) {
+    pub(super) fn await_token(&mut self, now: Now, slot: u32, until: Tick, out: &mut Outgoing) {
         self.keep_pass(now, slot, Pass::Awaited(until), out);
     }
 
-    fn keep_pass<F>(&mut self, now: Now, slot: u32, pass: Pass, out: &mut Outgoing<F>) {
+    fn keep_pass(&mut self, now: Now, slot: u32, pass: Pass, out: &mut Outgoing) {
         if self.passes.is_empty() {
             (self.wall, self.looked) = (Wall::at(now), now.tick);
         }
@@ -47,7 +47,7 @@ impl Edge {
     }
 
     /// Looks at the wall clock. Where it has stepped ahead for good, the ends of all tokens are looked at, some in each call.
-    pub(crate) fn follow_clock<F>(&mut self, now: Now, out: &mut Outgoing<F>) {
+    pub(crate) fn follow_clock(&mut self, now: Now, out: &mut Outgoing) {
         if self.passes.is_empty() {
             self.unlooked = None;
             return;
@@ -71,7 +71,7 @@ impl Edge {
         (!self.passes.is_empty()).then(|| self.looked.after(wait))
     }
 
-    fn time_anew<F>(&mut self, now: Now, slot: u32, out: &mut Outgoing<F>) {
+    fn time_anew(&mut self, now: Now, slot: u32, out: &mut Outgoing) {
         if self.end_if_over(now, slot, out) {
             return;
         }
@@ -87,7 +87,7 @@ impl Edge {
     }
 
     /// A token may have ended, or the time to show one.
-    pub(crate) fn token_due<F>(&mut self, now: Now, slot: u32, serial: u32, at: Tick, out: &mut Outgoing<F>) {
+    pub(crate) fn token_due(&mut self, now: Now, slot: u32, serial: u32, at: Tick, out: &mut Outgoing) {
         if self.seat(Client { slot, serial }).is_none() {
             return;
         }
@@ -100,7 +100,7 @@ impl Edge {
 
     /// Sends a client away whose token has ended, or who showed none in time: looked at when its timer fires, and when it
     /// asks for something. Says whether it did.
-    pub(super) fn end_if_over<F>(&mut self, now: Now, slot: u32, out: &mut Outgoing<F>) -> bool {
+    pub(super) fn end_if_over(&mut self, now: Now, slot: u32, out: &mut Outgoing) -> bool {
         let Some(over) = self.passes.over(self.wall.shown(now), slot) else { return false };
         if !self.is_sent_away(slot) {
             let words = match over {
@@ -113,20 +113,21 @@ impl Edge {
     }
 
     /// The token that a client showed is good.
-    pub(crate) fn authenticate<F: Frame>(
+    pub(crate) fn authenticate(
         &mut self,
         now: Now,
         slot: u32,
         seq: i64,
         user: Name,
         grants: Arc<Grants>,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let Some(seat) = self.seats.get(slot as usize).filter(|seat| seat.sent_away.is_none()) else {
             return;
         };
         let (link, known) = (seat.link, seat.user.clone());
-        let json = event::authenticated(seq, &user, grants.expires_millis);
+        let expires_millis = grants.expires_millis;
+        let event = Event::Authenticated { seq, user: user.clone(), expires_millis };
         match &known {
             None if self.turns_away(now, slot, &user, out) => return,
             None => self.show_token(now, slot, user, &grants, out),
@@ -143,28 +144,21 @@ impl Edge {
             }
             Some(_) => {
                 let error = "the token is another user's: connect anew to be that one";
-                let json = event::refusal(seq, 403, error);
-                return out.effects.push(Effect::Text { link, json });
+                let event = Event::refused(seq, 403, error);
+                return out.effects.push(Effect::Send { link, event });
             }
         }
-        out.effects.push(Effect::Text { link, json });
+        out.effects.push(Effect::Send { link, event });
     }
 
     /// The token that a client showed is not good: who has one that is goes on with it.
-    pub(crate) fn refuse_token<F>(
-        &mut self,
-        slot: u32,
-        seq: i64,
-        code: u16,
-        error: &str,
-        out: &mut Outgoing<F>,
-    ) {
+    pub(crate) fn refuse_token(&mut self, slot: u32, seq: i64, code: u16, error: &str, out: &mut Outgoing) {
         let is_awaited = self.passes.is_awaited(slot);
         let Some(seat) = self.seats.get_mut(slot as usize).filter(|seat| seat.sent_away.is_none()) else {
             return;
         };
         let link = seat.link;
-        out.effects.push(Effect::Text { link, json: event::refusal(seq, code, error) });
+        out.effects.push(Effect::Send { link, event: Event::refused(seq, code, error.to_owned()) });
         if is_awaited {
             seat.sent_away = Some(Reason::Expired);
             // Nothing is known against a token that may be good in a moment: its client is to come back with it.

@@ -1,12 +1,11 @@
 //! What a node holds: its parts to look at, and their bytes.
 
 use crate::presence::edge::Edge;
-use crate::presence::envelope::Frame;
 use crate::presence::node::Node;
 use crate::presence::room::Rooms;
 use crate::presence::user::Users;
 
-impl<F: Frame> Node<F> {
+impl Node {
     /// Bytes of the timers.
     #[must_use]
     pub fn timer_bytes(&self) -> usize {

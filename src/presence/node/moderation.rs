@@ -1,12 +1,12 @@
 //! Letters of who keeps order, at the part of the node that they are for; and bans that end.
 
 use crate::presence::bans::BanCount;
-use crate::presence::envelope::{Asker, Frame};
+use crate::presence::envelope::Asker;
 use crate::presence::moderation::Moderation;
 use crate::presence::node::Node;
 use crate::time::{Now, Tick};
 
-impl<F: Frame> Node<F> {
+impl Node {
     /// Counts the bans here together with those of the server's other workers. For right after [`Node::new`].
     pub fn share_bans(&mut self, count: &BanCount) {
         self.users.share_bans(count);

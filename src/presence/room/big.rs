@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::limits::BIG_ROOM_BYTES_MAX;
 use crate::presence::cost;
-use crate::presence::envelope::{Client, Frame};
-use crate::presence::event;
+use crate::presence::envelope::Client;
+use crate::presence::event::{Event, SharedEvent};
 use crate::presence::membership::MembershipChange;
-use crate::presence::name::Name;
+use crate::presence::name::{Name, listed_bytes};
 use crate::presence::outgoing::Outgoing;
 use crate::presence::room::Room;
 use crate::presence::rules::Rules;
@@ -68,7 +68,7 @@ impl Big {
             return;
         }
         if self.touched.insert(user.clone(), is_in).is_none() {
-            self.bytes += event::listed_bytes(user);
+            self.bytes += listed_bytes(user);
         }
         if bounds.are_passed(self.touched.len(), self.bytes, members) {
             self.is_lost = true;
@@ -79,25 +79,26 @@ impl Big {
 
 impl Room {
     /// Tells the room that a user came in or went out; a big one soon.
-    pub(super) fn announce<F: Frame>(
+    pub(super) fn announce(
         &mut self,
         slot: u32,
         now: Now,
         except: Option<(u16, Client)>,
         (user, is_in): (&Name, bool),
         bounds: Bounds,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let members = self.members.len();
         if self.big.is_none() && members > bounds.members {
             self.big = Some(Box::new(Big::new(self.membership - 1)));
         }
         let Some(telling) = &mut self.big else {
-            let event = if is_in { event::join } else { event::leave };
-            let frame = F::encode(&event(&self.name, user, self.place()));
+            let (room, user, place) = (self.name.clone(), user.clone(), self.place());
             let users = Some(vec![(user.clone(), is_in)]);
-            let change = MembershipChange { since: self.membership - 1, place: self.place(), users };
-            return self.deliver(&frame, except, Some(&Arc::new(change)), out);
+            let change = MembershipChange { since: self.membership - 1, place, users };
+            let event =
+                if is_in { Event::Joined { room, user, place } } else { Event::Left { room, user, place } };
+            return self.deliver(&SharedEvent::new(event), except, Some(&Arc::new(change)), out);
         };
         if bounds.is_small(members) {
             return self.end_being_big(bounds, out);
@@ -109,7 +110,7 @@ impl Room {
     }
 
     /// Sees to it that there is a timer where the room will be told: one, also where it was small in between.
-    fn time_telling<F>(&mut self, slot: u32, out: &mut Outgoing<F>) {
+    fn time_telling(&mut self, slot: u32, out: &mut Outgoing) {
         if let Some(due) = self.big.as_ref().and_then(|big| big.due).filter(|_| !self.telling) {
             self.telling = true;
             out.timer(due, Timer::Count { slot, serial: self.serial });
@@ -117,13 +118,7 @@ impl Room {
     }
 
     /// The second of a big room may be over: a timer that was filed earlier, or late in a long turn, fires before.
-    pub(super) fn tell_if_due<F: Frame>(
-        &mut self,
-        slot: u32,
-        now: Now,
-        bounds: Bounds,
-        out: &mut Outgoing<F>,
-    ) {
+    pub(super) fn tell_if_due(&mut self, slot: u32, now: Now, bounds: Bounds, out: &mut Outgoing) {
         let (place, members) = (self.place(), self.members.len());
         let next = Big::new(self.membership);
         let Some(big) = &mut self.big else { return };
@@ -134,25 +129,24 @@ impl Room {
         let is_told = !is_lost && !bounds.are_passed(touched.len(), bytes, members);
         let users: Option<Vec<(Name, bool)>> = is_told.then(|| touched.into_iter().collect());
         let changes = MembershipChange { since, place, users };
-        self.tell_of(&event::room(&self.name, &changes), changes, out);
+        self.tell_of(changes, None, out);
     }
 
     /// The room is small again: the list goes to all, and what they were to be told of before with it.
-    fn end_being_big<F: Frame>(&mut self, bounds: Bounds, out: &mut Outgoing<F>) {
+    fn end_being_big(&mut self, bounds: Bounds, out: &mut Outgoing) {
         let Some(big) = self.big.take() else { return };
         let changes = MembershipChange { since: big.since, place: self.place(), users: None };
-        let bytes = self.members.keys().map(|name| event::listed_bytes(name)).sum();
-        let json = if bounds.are_passed(self.members.len(), bytes, self.members.len()) {
-            event::room(&self.name, &changes)
-        } else {
-            event::room_again_small(&self.name, &changes, self.members.keys())
-        };
+        let bytes = self.members.keys().map(|name| listed_bytes(name)).sum();
+        let is_told = !bounds.are_passed(self.members.len(), bytes, self.members.len());
+        let members = is_told.then(|| self.members.keys().cloned().collect());
         out.spend(self.members.len(), cost::LISTED_NANOS);
-        self.tell_of(&json, changes, out);
+        self.tell_of(changes, members, out);
     }
 
-    fn tell_of<F: Frame>(&self, json: &str, changes: MembershipChange, out: &mut Outgoing<F>) {
+    fn tell_of(&self, changes: MembershipChange, members: Option<Box<[Name]>>, out: &mut Outgoing) {
         out.spend(changes.users.as_ref().map_or(0, Vec::len), cost::LISTED_NANOS);
-        self.deliver(&F::encode(json), None, Some(&Arc::new(changes)), out);
+        let change = Arc::new(changes);
+        let event = Event::Room { room: self.name.clone(), change: Arc::clone(&change), members };
+        self.deliver(&SharedEvent::new(event), None, Some(&change), out);
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::presence::bans::BanCount;
-use crate::presence::envelope::{Answer, Asker, Envelope, Frame};
+use crate::presence::envelope::{Answer, Asker, Envelope};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
 use crate::presence::outgoing::Outgoing;
@@ -15,7 +15,7 @@ use crate::time::{Now, Tick};
 
 impl Rooms {
     /// Nobody is to be waited for any more of a user's connections that went.
-    pub(crate) fn end_grace<F: Frame>(&mut self, now: Now, room: &str, user: &Name, out: &mut Outgoing<F>) {
+    pub(crate) fn end_grace(&mut self, now: Now, room: &str, user: &Name, out: &mut Outgoing) {
         let Some(slot) = self.find(room) else { return };
         let Some(member) = self.rooms[slot as usize].members.get_mut(user) else { return };
         if member.lingering.take().is_some() && member.is_gone() {
@@ -24,13 +24,13 @@ impl Rooms {
     }
 
     /// A user is to stay out of a room for so many seconds. The edges of those that are in take them out.
-    pub(crate) fn ban<F: Frame>(
+    pub(crate) fn ban(
         &mut self,
         now: Now,
         (room, user): (&Name, &Name),
         seconds: u32,
         asker: Option<Asker>,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let nothing: Arc<str> = Arc::from("");
         let is_set = self.bans.set(now, (user, Some(room)), seconds, &nothing);
@@ -48,26 +48,19 @@ impl Rooms {
     }
 
     /// A ban is over.
-    pub(crate) fn lift<F>(
+    pub(crate) fn lift(
         &mut self,
         now: Now,
         (room, user): (&str, &str),
         asker: Option<Asker>,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let lifted = self.bans.lift(now, user, Some(room));
         answer(asker, Answer::Lifted(lifted), out);
     }
 
     /// A desk asks a user in.
-    pub(crate) fn invite<F>(
-        &self,
-        now: Now,
-        room: Name,
-        user: Name,
-        asker: Option<Asker>,
-        out: &mut Outgoing<F>,
-    ) {
+    pub(crate) fn invite(&self, now: Now, room: Name, user: Name, asker: Option<Asker>, out: &mut Outgoing) {
         let Some(asker) = asker else { return };
         if self.is_banned(now, &room, &user) {
             return answer(Some(asker), Answer::Barred(room, None), out);
@@ -82,13 +75,13 @@ impl Rooms {
 
     /// Refuses a client that wants to come in by that `turn`, or has done so and asks again, where the room bans its user. Says
     /// whether it did.
-    pub(super) fn bars<F>(
+    pub(super) fn bars(
         &mut self,
         now: Now,
         (room, user): (&Name, &Name),
         (turn, again): (u16, bool),
         asker: Asker,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) -> bool {
         if self.bans.is_empty() && self.barred.is_empty() {
             return false;
@@ -137,7 +130,7 @@ impl Rooms {
     }
 }
 
-pub(crate) fn answer<F>(asker: Option<Asker>, answer: Answer, out: &mut Outgoing<F>) {
+pub(crate) fn answer(asker: Option<Asker>, answer: Answer, out: &mut Outgoing) {
     if let Some(asker) = asker {
         out.post(asker.at.worker, Envelope::Answered { asker, answer });
     }

@@ -44,14 +44,14 @@ impl Room {
 
 impl Rooms {
     /// A page of members.
-    pub(crate) fn list<F>(
+    pub(crate) fn list(
         &self,
         room: Name,
         limit: usize,
         after: Option<&Name>,
         only: Option<&[Pattern]>,
         asker: Asker,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let mut page = Page::default();
         if let Some(home) = self.get(&room) {

@@ -83,7 +83,7 @@ impl Given {
 
 impl Users {
     /// A connection that is there is to come into the rooms that its user was given.
-    pub(super) fn bring_given<F>(&self, user: &Name, at: Address, out: &mut Outgoing<F>) {
+    pub(super) fn bring_given(&self, user: &Name, at: Address, out: &mut Outgoing) {
         if self.given.by_user.is_empty() {
             return;
         }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::presence::device::Device;
-use crate::presence::envelope::{Address, Claim, Frame};
+use crate::presence::envelope::{Address, Claim};
 use crate::presence::outgoing::Outgoing;
 use crate::presence::timer::Timer;
 use crate::presence::user::sight::News;
@@ -106,7 +106,7 @@ impl User {
 
     /// Sees to it that there is a timer where something counts for a time. The wheel files it no further ahead than it looks:
     /// so a user has few of them, whatever times come one after the other.
-    pub(super) fn time_info<F>(&mut self, slot: u32, out: &mut Outgoing<F>) {
+    pub(super) fn time_info(&mut self, slot: u32, out: &mut Outgoing) {
         let Some(info) = &mut self.info else { return };
         let Some(at) = info.said.iter().filter_map(|said| said.until).reduce(Tick::min) else { return };
         if info.timer.is_none_or(|timer| at.is_before(timer)) {
@@ -118,14 +118,7 @@ impl User {
 
 impl Users {
     /// A connection has another token than before.
-    pub(crate) fn renewed<F: Frame>(
-        &mut self,
-        now: Now,
-        user: &str,
-        at: Address,
-        claim: Claim,
-        out: &mut Outgoing<F>,
-    ) {
+    pub(crate) fn renewed(&mut self, now: Now, user: &str, at: Address, claim: Claim, out: &mut Outgoing) {
         let Some(slot) = self.find(user) else { return };
         self.users[slot as usize].claim(at, claim);
         self.refresh(now, slot, None, News::default(), out);
@@ -140,14 +133,7 @@ impl Users {
     }
 
     /// Something that a user's connection said may count no longer. A timer that another one was filed before is void.
-    pub(crate) fn info_due<F: Frame>(
-        &mut self,
-        now: Now,
-        slot: u32,
-        serial: u32,
-        at: Tick,
-        out: &mut Outgoing<F>,
-    ) {
+    pub(crate) fn info_due(&mut self, now: Now, slot: u32, serial: u32, at: Tick, out: &mut Outgoing) {
         let user = self.users.get_mut(slot as usize).filter(|user| user.serial == serial);
         let Some(info) = user.and_then(|user| user.info.as_mut()).filter(|info| info.timer == Some(at))
         else {

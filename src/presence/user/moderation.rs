@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::presence::bans::{self, BanCount};
 use crate::presence::device::Device;
-use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
+use crate::presence::envelope::{Address, Answer, Asker, Envelope};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
 use crate::presence::outgoing::Outgoing;
@@ -15,13 +15,13 @@ use crate::time::{Now, Tick};
 
 impl Users {
     /// All connections of a user are sent away, for good, and those within their grace are not waited for, in no room either.
-    pub(crate) fn kick<F: Frame>(
+    pub(crate) fn kick(
         &mut self,
         now: Now,
         user: &Name,
         (words, seconds): (&Arc<str>, Option<u32>),
         asker: Asker,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let (mut kicked, mut until) = (None, None);
         if let Some(seconds) = seconds {
@@ -50,7 +50,7 @@ impl Users {
     }
 
     /// Sends a connection of a user away who is banned. Says whether it did.
-    pub(super) fn turns_away<F>(&self, now: Now, user: &str, at: Address, out: &mut Outgoing<F>) -> bool {
+    pub(super) fn turns_away(&self, now: Now, user: &str, at: Address, out: &mut Outgoing) -> bool {
         let Some(words) = self.bans.get(now, user, None).cloned() else { return false };
         let Address { worker, client } = at;
         out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words: Some(words) });
@@ -58,7 +58,7 @@ impl Users {
     }
 
     /// A ban is over.
-    pub(crate) fn lift<F>(&mut self, now: Now, user: &Name, asker: Option<Asker>, out: &mut Outgoing<F>) {
+    pub(crate) fn lift(&mut self, now: Now, user: &Name, asker: Option<Asker>, out: &mut Outgoing) {
         let lifted = self.bans.lift(now, user, None);
         self.tell_edges(user, None, out);
         if let Some(asker) = asker {
@@ -71,14 +71,14 @@ impl Users {
     }
 
     /// Forgets bans that have ended.
-    pub(crate) fn end_bans<F>(&mut self, now: Now, out: &mut Outgoing<F>) {
+    pub(crate) fn end_bans(&mut self, now: Now, out: &mut Outgoing) {
         for (user, _) in self.bans.look(now) {
             self.tell_edges(&user, None, out);
         }
     }
 
     /// The edges refuse who is banned before the home could.
-    fn tell_edges<F>(&self, user: &Name, ban: Option<&(u64, Arc<str>)>, out: &mut Outgoing<F>) {
+    fn tell_edges(&self, user: &Name, ban: Option<&(u64, Arc<str>)>, out: &mut Outgoing) {
         for worker in 0..self.workers {
             let what = Moderation::Banned { user: user.clone(), ban: ban.cloned() };
             out.post(worker, Envelope::Moderate { what, asker: None });
@@ -91,7 +91,7 @@ impl Users {
 
     /// Ends the graces of a user's connections in a room, or in all rooms. The edges where they were know which rooms these
     /// are.
-    pub(super) fn end_graces<F>(&self, user: &Name, room: Option<&Name>, out: &mut Outgoing<F>) {
+    pub(super) fn end_graces(&self, user: &Name, room: Option<&Name>, out: &mut Outgoing) {
         for worker in 0..self.workers {
             let what = Moderation::EndGraces { user: user.clone(), room: room.cloned() };
             out.post(worker, Envelope::Moderate { what, asker: None });

@@ -3,8 +3,8 @@
 use crate::limits::PAGE_SCAN_MAX;
 use crate::presence::admin::Listing;
 use crate::presence::cost;
-use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
-use crate::presence::event;
+use crate::presence::envelope::{Address, Answer, Asker, Envelope};
+use crate::presence::event::{Event, SharedEvent};
 use crate::presence::name::Name;
 use crate::presence::outgoing::Outgoing;
 use crate::presence::user::{Users, name_of};
@@ -13,14 +13,14 @@ use crate::time::Now;
 
 impl Users {
     /// A message for all live connections of a user, encoded once. Their edges say what came of it.
-    pub(crate) fn tell<F: Frame>(
+    pub(crate) fn tell(
         &mut self,
         now: Now,
         user: &str,
-        (from, data): (Option<&str>, &str),
+        (from, data): (Option<Name>, Box<str>),
         within: Option<&[Name]>,
         asker: Asker,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let shares = |rooms| self.find(user).is_some_and(|slot| self.whereabouts.shares(slot, rooms));
         if within.is_some_and(|rooms| !shares(rooms)) {
@@ -33,10 +33,11 @@ impl Users {
             return out.post(asker.at.worker, Envelope::Answered { asker, answer });
         };
         let asker = self.tells.begin(asker, live);
-        let frame = F::encode(&event::tell(from, data, now));
+        let event = Event::Told { from, data, unix_millis: now.unix_millis };
+        let event = SharedEvent::new(event);
         for device in devices.live() {
             let Address { worker, client } = device.address();
-            out.post(worker, Envelope::Told { client, frame: frame.clone(), asker });
+            out.post(worker, Envelope::Told { client, event: event.clone(), asker });
         }
     }
 
@@ -47,7 +48,7 @@ impl Users {
     }
 
     /// What came of a message to one of several connections.
-    pub(crate) fn received<F>(&mut self, tell: u32, answer: &Answer, out: &mut Outgoing<F>) {
+    pub(crate) fn received(&mut self, tell: u32, answer: &Answer, out: &mut Outgoing) {
         let Answer::Told { to, without } = *answer else { return };
         if let Some((asker, answer)) = self.tells.part(tell, to, without) {
             out.post(asker.at.worker, Envelope::Answered { asker, answer });
@@ -56,12 +57,12 @@ impl Users {
 
     /// All connections of a user are to come into a room, those that come later too, or to go out of it: their edges see to
     /// that.
-    pub(crate) fn bring<F>(
+    pub(crate) fn bring(
         &mut self,
         (user, room): (&Name, &Name),
         joins: bool,
         asker: Asker,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let (mut bidden, mut keeps) = (0, false);
         if !joins {
@@ -87,13 +88,13 @@ impl Users {
 
     /// Users by name, behind one, as a watcher that asks for suspicions sees them: those in that state, or all that are
     /// not offline. Looks at [`PAGE_SCAN_MAX`] users at most.
-    pub(crate) fn page<F>(
+    pub(crate) fn page(
         &self,
         now: Now,
         state: Option<State>,
         limit: usize,
         after: Option<&str>,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) -> Listing<View> {
         let mut rows = Vec::new();
         let mut slots = self.roll.after(after, |slot| name_of(&self.users, &self.attic, slot));

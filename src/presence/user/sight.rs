@@ -1,7 +1,7 @@
 //! Where users are: kept where sight is restricted, and told to the edges of those who watch.
 
 use crate::presence::cost;
-use crate::presence::envelope::{Asker, Envelope, Frame};
+use crate::presence::envelope::{Asker, Envelope};
 use crate::presence::name::Name;
 use crate::presence::outgoing::Outgoing;
 use crate::presence::user::Users;
@@ -22,20 +22,13 @@ impl Users {
     }
 
     /// A client looks once.
-    pub(crate) fn look<F>(&self, now: Now, user: Name, asker: Asker, out: &mut Outgoing<F>) {
+    pub(crate) fn look(&self, now: Now, user: Name, asker: Asker, out: &mut Outgoing) {
         let view = self.view(&user, now);
         out.post(asker.at.worker, Envelope::Seen { asker, user, view });
     }
 
     /// A user is in a room, or no more. The user's first connection may be announced later than that.
-    pub(crate) fn place<F: Frame>(
-        &mut self,
-        now: Now,
-        user: &Name,
-        room: Name,
-        is_in: bool,
-        out: &mut Outgoing<F>,
-    ) {
+    pub(crate) fn place(&mut self, now: Now, user: &Name, room: Name, is_in: bool, out: &mut Outgoing) {
         let found = if is_in { Some(self.find_or_add(user)) } else { self.find(user) };
         let Some(slot) = found else { return };
         // The list of a user's rooms is made anew with each change, for it is shared with those who watch.
@@ -58,7 +51,7 @@ impl Users {
     }
 
     /// Of an offline user nobody sees anything new in another room: the edges only get to know.
-    pub(super) fn tell_rooms<F>(&self, now: Now, slot: u32, out: &mut Outgoing<F>) {
+    pub(super) fn tell_rooms(&self, now: Now, slot: u32, out: &mut Outgoing) {
         let (known, view) = (&self.users[slot as usize], self.view_of(slot, now));
         for Watcher { worker, .. } in known.watchers.as_slice() {
             let (user, view) = (known.name.clone(), view.clone());

@@ -1,6 +1,6 @@
 //! What connections say of themselves, or are suspected of.
 
-use crate::presence::envelope::{Address, Answer, Asker, Envelope, Frame};
+use crate::presence::envelope::{Address, Answer, Asker, Envelope};
 use crate::presence::outgoing::Outgoing;
 use crate::presence::user::Users;
 use crate::presence::user::sight::News;
@@ -13,14 +13,14 @@ impl Users {
     /// A connection says of itself that it is away, or back, or of its user that nobody is to disturb them; and what else there
     /// is to know. `online` of a connection that was away says no more than that it is back: a page that is looked at again
     /// does not end what another one was told.
-    pub(crate) fn status<F: Frame>(
+    pub(crate) fn status(
         &mut self,
         now: Now,
         (user, at): (&str, Address),
         state: Option<State>,
         (info, ttl_seconds): (Option<Box<str>>, Option<u32>),
         asker: Asker,
-        out: &mut Outgoing<F>,
+        out: &mut Outgoing,
     ) {
         let Some(slot) = self.find(user) else { return };
         let known = &mut self.users[slot as usize];
@@ -44,14 +44,7 @@ impl Users {
     }
 
     /// A connection's page is silent, or no more.
-    pub(crate) fn silent<F: Frame>(
-        &mut self,
-        now: Now,
-        user: &str,
-        at: Address,
-        silent: bool,
-        out: &mut Outgoing<F>,
-    ) {
+    pub(crate) fn silent(&mut self, now: Now, user: &str, at: Address, silent: bool, out: &mut Outgoing) {
         let Some(slot) = self.find(user) else { return };
         if let Some(device) = self.users[slot as usize].devices.get_mut(at) {
             device.silent = silent;
@@ -60,14 +53,7 @@ impl Users {
     }
 
     /// A connection may be dead, or lives after all.
-    pub(crate) fn suspect<F: Frame>(
-        &mut self,
-        now: Now,
-        user: &str,
-        at: Address,
-        suspect: bool,
-        out: &mut Outgoing<F>,
-    ) {
+    pub(crate) fn suspect(&mut self, now: Now, user: &str, at: Address, suspect: bool, out: &mut Outgoing) {
         let Some(slot) = self.find(user) else { return };
         if let Some(device) = self.users[slot as usize].devices.get_mut(at) {
             device.suspect = suspect;

@@ -97,14 +97,7 @@ impl Watchers {
 
 impl Users {
     /// A client begins to watch: the view as it is, and from then on its worker is told of every change.
-    pub(crate) fn watch<F>(
-        &mut self,
-        now: Now,
-        user: &Name,
-        asker: Asker,
-        suspect: bool,
-        out: &mut Outgoing<F>,
-    ) {
+    pub(crate) fn watch(&mut self, now: Now, user: &Name, asker: Asker, suspect: bool, out: &mut Outgoing) {
         let slot = self.find_or_add(user);
         let known = &mut self.users[slot as usize];
         let worker = asker.at.worker;

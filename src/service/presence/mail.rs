@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 
 use crate::limits::{HELD_BACK_BYTES_MAX, HELD_BACK_MAX};
 use crate::presence::envelope::Claim;
-use crate::presence::{Envelope, Name, Reason, View};
-use crate::reactor::{Context, Haste, Mail, SharedFrame, WorkerId};
+use crate::presence::{Envelope, Name, Reason, SharedEvent, View};
+use crate::reactor::{Context, Haste, Mail, WorkerId};
 use crate::service::presence::{Letter, Presence};
 
 impl Mail for Letter {
     fn bytes(&self) -> usize {
-        let frame = |frame: &Option<SharedFrame>| frame.as_ref().map_or(0, |frame| frame.bytes().len());
+        let event = |event: &Option<SharedEvent>| event.as_ref().map_or(0, SharedEvent::bytes);
         match self {
             Envelope::Status { user, info, .. } => user.len() + info.as_ref().map_or(0, |info| info.len()),
             Envelope::Tell { user, data, within, .. } => {
@@ -34,10 +34,10 @@ impl Mail for Letter {
             | Envelope::Look { user, .. } => user.len(),
             Envelope::Moderate { what, .. } => what.bytes(),
             Envelope::List { room, .. } | Envelope::Bid { room, .. } => room.len(),
-            Envelope::Told { frame, .. } | Envelope::Broadcast { frame, .. } => frame.bytes().len(),
-            Envelope::Deliver { room, frame, .. } => room.len() + frame.bytes().len(),
+            Envelope::Told { event, .. } | Envelope::Broadcast { event, .. } => event.bytes(),
+            Envelope::Deliver { room, event, .. } => room.len() + event.bytes(),
             Envelope::Changed { user, view, plain, full } => {
-                user.len() + of_view(view) + frame(plain) + frame(full)
+                user.len() + of_view(view) + event(plain) + event(full)
             }
             Envelope::Seen { user, view, .. } => user.len() + of_view(view),
             Envelope::UsersListed { part, .. } => {

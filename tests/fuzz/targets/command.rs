@@ -1,12 +1,13 @@
 //! What clients say, to a server of three workers: each command is answered once, to who asked, in JSON that names its
 //! `seq`; and when all are gone nothing is left.
 
-use rollcall::presence::{Reason, command};
+use rollcall::presence::Reason;
+use rollcall::protocol::rollcall_v1;
 use rollcall::service::heartbeats::{Said, Shapes};
 use serde_json::Value;
 
 use super::cursor::Cursor;
-use super::letters::World;
+use super::letters::{World, command};
 
 const CLIENTS: usize = 6;
 
@@ -33,7 +34,7 @@ pub(super) fn run(data: &[u8]) {
 /// As the service does it: what is no heartbeat and no name is a command.
 fn say(world: &mut World, client: usize, text: &str) {
     let said = Shapes::default().tell(text);
-    if !matches!(said, Said::Command) && command::parse(text).is_ok() {
+    if !matches!(said, Said::Command) && rollcall_v1::decode(text).is_ok() {
         assert!(!matches!(said, Said::Name(_)), "a command that is a name");
     }
     if world.clients[client].closing {
@@ -42,7 +43,7 @@ fn say(world: &mut World, client: usize, text: &str) {
     world.heard.clear();
     let worker = world.clients[client].worker;
     let slot = world.clients[client].slot;
-    world.nodes[worker].command(world.now, slot, text);
+    command(&mut world.nodes[worker], world.now, slot, text);
     world.settle();
     let mut answers = 0;
     for (link, json) in &world.heard {
@@ -66,7 +67,7 @@ fn say(world: &mut World, client: usize, text: &str) {
             world.heard.iter().find(|(link, json)| *link == client as u64 && json.contains("\"body\""));
         let value: Value = serde_json::from_str(&answer.expect("counted").1).expect("JSON");
         // Of what can't be read as a command the `seq` may not be read either.
-        let unread = command::parse(text).is_err() && value["seq"] == 0;
+        let unread = rollcall_v1::decode(text).is_err() && value["seq"] == 0;
         assert!(unread || value["seq"] == asked["seq"].as_i64().unwrap_or(0), "the answer's seq");
     }
 }

@@ -4,11 +4,11 @@
 use rollcall::presence::admin::Listing;
 use rollcall::presence::envelope::{Answer, Asker, Claim, Leaving, MembershipChange, Page, Place, Ticket};
 use rollcall::presence::{
-    Address, Client, Envelope, Frame as _, Moderation, Name, Pattern, Reason, State, View,
+    Address, Client, Envelope, Event, Moderation, Name, Pattern, Reason, SharedEvent, State, View,
 };
 
 use super::cursor::Cursor;
-use super::letters::{Text, World};
+use super::letters::{World, command};
 
 const WORKERS: u16 = 3;
 const NAMES: [&str; 6] = ["anna", "ben", "cleo", "r", "s", "a@b.c:d-e_f"];
@@ -43,7 +43,7 @@ pub(super) fn run(data: &[u8]) {
     }
     for (client, seat) in world.clients.iter().enumerate().filter(|(_, seat)| seat.open && !seat.closing) {
         let node = &mut world.nodes[seat.worker];
-        node.command(world.now, seat.slot, r#"{"seq":77,"cmd":"heartbeat"}"#);
+        command(node, world.now, seat.slot, r#"{"seq":77,"cmd":"heartbeat"}"#);
         let answered = node.effects().iter().any(|effect| format!("{effect:?}").contains("77"));
         assert!(answered, "client {client} is no longer answered");
     }
@@ -59,7 +59,7 @@ fn step(world: &mut World, cursor: &mut Cursor<'_>) {
         2 if world.clients[client].open => {
             let text = cursor.of(&COMMANDS);
             let seat = &world.clients[client];
-            world.nodes[seat.worker].command(world.now, seat.slot, text);
+            command(&mut world.nodes[seat.worker], world.now, seat.slot, text);
         }
         3 if world.clients[client].open => {
             let suspect = cursor.flag();
@@ -97,10 +97,10 @@ fn claim(cursor: &mut Cursor<'_>) -> Claim {
     }
 }
 
-fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
+fn letter(cursor: &mut Cursor<'_>) -> Envelope {
     let (name, other) = (name(cursor), name(cursor));
     let (at, asker) = (address(cursor), asker(cursor));
-    let frame = Text::encode("{}");
+    let event = SharedEvent::new(Event::Broadcast { data: "{}".into(), unix_millis: 1 });
     match cursor.below(31) {
         0 => Envelope::Up {
             user: name,
@@ -170,10 +170,10 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
         },
         12 => Envelope::Seen { asker, user: name, view: view(cursor) },
         13 => {
-            let plain = cursor.flag().then(|| frame.clone());
-            Envelope::Changed { user: name, view: view(cursor), plain, full: cursor.flag().then_some(frame) }
+            let plain = cursor.flag().then(|| event.clone());
+            Envelope::Changed { user: name, view: view(cursor), plain, full: cursor.flag().then_some(event) }
         }
-        14 => Envelope::Told { client: at.client, frame, asker },
+        14 => Envelope::Told { client: at.client, event, asker },
         15 => Envelope::Evict {
             client: at.client,
             reason: cursor.of(&REASONS),
@@ -209,7 +209,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
         },
         22 => Envelope::Bring { user: name, room: other, joins: cursor.flag(), asker },
         23 => Envelope::Bid { client: at.client, room: name, joins: cursor.flag(), asker },
-        24 => Envelope::Broadcast { frame, bytes: cursor.of(&[0, 2, usize::MAX]), asker },
+        24 => Envelope::Broadcast { event, asker },
         25 => Envelope::UsersListed { asker, part: listing(cursor, name, view) },
         26 => Envelope::RoomsListed { asker, part: listing(cursor, name, |cursor| cursor.below(9)) },
         27 => Envelope::Renewed { user: name, at, claim: claim(cursor) },
@@ -220,7 +220,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope<Text> {
         },
         _ => Envelope::Deliver {
             room: name,
-            frame,
+            event,
             except: cursor.flag().then_some(at.client),
             change: cursor.flag().then(|| change(cursor).into()),
         },

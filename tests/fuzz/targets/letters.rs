@@ -1,19 +1,19 @@
 //! A server of nodes without sockets: what they post is delivered, in order between each pair of them.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use rollcall::presence::{Effect, Envelope, Frame, Homes, Name, Node, Reason, Rules};
+use rollcall::presence::{Effect, Envelope, Homes, Name, Node, Reason, Rules, SharedEvent};
+use rollcall::protocol::rollcall_v1;
 use rollcall::time::{Now, Tick};
 
-/// An encoded message.
-#[derive(Clone, Debug)]
-pub(super) struct Text(pub(super) Arc<str>);
+/// An event as clients get it.
+fn written(event: &SharedEvent) -> String {
+    event.written::<String>(rollcall_v1::CODEC, rollcall_v1::encode).clone()
+}
 
-impl Frame for Text {
-    fn encode(json: &str) -> Text {
-        Text(json.into())
-    }
+/// A command, as a client writes it.
+pub(super) fn command(node: &mut Node, now: Now, slot: u32, text: &str) {
+    node.command(now, slot, rollcall_v1::decode(text), text.len());
 }
 
 /// A client, by the link that its index is.
@@ -26,11 +26,11 @@ pub(super) struct Seat {
 
 pub(super) struct World {
     pub(super) now: Now,
-    pub(super) nodes: Vec<Node<Text>>,
+    pub(super) nodes: Vec<Node>,
     pub(super) clients: Vec<Seat>,
     /// What clients were sent, by link.
     pub(super) heard: Vec<(u64, String)>,
-    mail: VecDeque<(usize, Envelope<Text>)>,
+    mail: VecDeque<(usize, Envelope)>,
 }
 
 impl World {
@@ -73,20 +73,20 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, worker: usize, effect: Effect<Text>) {
+    fn carry_out(&mut self, worker: usize, effect: Effect) {
         match effect {
-            Effect::Text { link, json } => self.heard.push((link, json)),
-            Effect::Publish { links, frame, .. } => {
-                self.heard.extend(links.into_iter().map(|link| (link, frame.0.to_string())));
+            Effect::Send { link, event } => self.heard.push((link, rollcall_v1::encode(&event))),
+            Effect::Publish { links, event, .. } => {
+                self.heard.extend(links.into_iter().map(|link| (link, written(&event))));
             }
-            Effect::Tell { link, frame, asker } => {
-                self.heard.push((link, frame.0.to_string()));
+            Effect::Tell { link, event, asker } => {
+                self.heard.push((link, written(&event)));
                 self.nodes[worker].told(self.now, asker, 1, 0);
             }
             Effect::Close { link, .. } => self.clients[link as usize].closing = true,
-            Effect::Spread { links, frame, broadcast } => {
+            Effect::Spread { links, event, broadcast } => {
                 let to = links.len();
-                self.heard.extend(links.into_iter().map(|link| (link, frame.0.to_string())));
+                self.heard.extend(links.into_iter().map(|link| (link, written(&event))));
                 self.nodes[worker].spread(self.now, broadcast, to, 0);
             }
             Effect::Reply { .. } => {}

@@ -1,0 +1,3 @@
+//! Codecs: bytes to commands, events to bytes. Pure; a codec per protocol.
+
+pub mod rollcall_v1;
