@@ -1,7 +1,9 @@
 //! Who is meant and who waits: the addresses that letters carry.
 
+use serde::{Deserialize, Serialize};
+
 /// A client as its edge knows it: a slot, and the serial number that tells it from an earlier client in the same slot.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Client {
     /// The edge's slot.
     pub slot: u32,
@@ -10,7 +12,7 @@ pub struct Client {
 }
 
 /// A client as others know it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Address {
     /// The worker whose edge it is at.
     pub worker: u16,
@@ -19,7 +21,7 @@ pub struct Address {
 }
 
 /// Who waits for an answer, and for which.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Asker {
     /// Where the answer goes.
     pub at: Address,
@@ -28,7 +30,7 @@ pub struct Asker {
 }
 
 /// What an answer answers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Ticket {
     /// The client's command with that `seq`.
     Command(i64),

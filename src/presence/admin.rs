@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::envelope::{Page, Place};
 use crate::presence::name::Name;
 use crate::presence::view::{State, View};
@@ -159,7 +161,7 @@ impl Reply {
 }
 
 /// A page of names with what is known of each, in the order of the names, over all homes.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Listing<T> {
     /// At most as many as asked for. It may be fewer, or none, where many had to be passed over.
     pub rows: Vec<(Name, T)>,

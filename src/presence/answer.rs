@@ -1,11 +1,13 @@
 //! What homes answer.
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::membership::Place;
 use crate::presence::name::Name;
 use crate::presence::view::State;
 
 /// The answer of a home to a command.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Answer {
     /// To `join`; the client hears what is said from then on.
     Joined(Name, Place),

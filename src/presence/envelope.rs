@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::address::NOBODY;
 pub use crate::presence::address::{Address, Asker, Client, Ticket};
 use crate::presence::admin::Listing;
@@ -15,7 +17,7 @@ use crate::presence::name::Name;
 use crate::presence::view::{Reason, State, View};
 
 /// How a client leaves a room.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Leaving {
     /// It is gone for certain, or said so: told at once.
     Now,
@@ -24,7 +26,7 @@ pub enum Leaving {
 }
 
 /// What a connection's token says of its user's `info`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Claim {
     /// There is no token.
     NoToken,
@@ -35,7 +37,7 @@ pub enum Claim {
 }
 
 /// A letter between an edge and a home.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Envelope {
     /// To a user's home: a connection of the user's is there.
     Up {

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::presence::answer::{self, Answer};
 use crate::presence::command::Refusal;
 use crate::presence::membership::{MembershipChange, Page, Place};
@@ -12,7 +14,7 @@ use crate::presence::name::Name;
 use crate::presence::view::{State, View};
 
 /// What a client is told. `data` and `info` are JSON that was checked when it came in. Times are Unix milliseconds.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Event {
     /// The first of a connection whose client knows what it speaks.
     Welcome {
@@ -316,5 +318,18 @@ impl SharedEvent {
 impl fmt::Debug for SharedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.event.fmt(f)
+    }
+}
+
+/// As the event; what codecs have written of it stays behind.
+impl Serialize for SharedEvent {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.event.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for SharedEvent {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<SharedEvent, D::Error> {
+        Event::deserialize(from).map(SharedEvent::new)
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX, TOKEN_PATTERNS_MAX};
 use crate::presence::name::{Name, is_name};
 use crate::time::{Now, TICK_MILLIS, Tick};
 
 /// A name, or with a `*` at its end all names that begin so: `lobby`, `support.*`, `*`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Pattern {
     start: Box<str>,
     open: bool,

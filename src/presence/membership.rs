@@ -1,9 +1,11 @@
 //! Where a room stands, pages of its members, and how these change.
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::name::Name;
 
 /// Where a room stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Place {
     /// Members.
     pub count: usize,
@@ -16,7 +18,7 @@ pub struct Place {
 }
 
 /// A page of a room's members: exactly those of its range at its place.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Page {
     /// Which room.
     pub room: Option<Name>,
@@ -29,7 +31,7 @@ pub struct Page {
 }
 
 /// Changes of a room's members, as an edge is told of them beside the event for its clients.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MembershipChange {
     /// `membership` before the first of them.
     pub since: u64,

@@ -13,7 +13,7 @@
 //! | [`user`], `device`, `last_seen`, `whereabouts`, [`room`] | the homes; what is kept of who left lies in the attic of [`user`] |
 //! | `table` | slots by name |
 //! | [`grants`], `wall` | what tokens let their connections do, and the clock that they end by |
-//! | [`envelope`], `address`, `answer`, `membership`, [`view`], [`name`] | what crosses, and what it is about |
+//! | [`envelope`], [`binary`], `address`, `answer`, `membership`, [`view`], [`name`] | what crosses, and what it is about |
 //! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
 //! | [`moderation`], `bans` | what follows from an order to send somebody away; who is to stay away, and until when |
 //! | [`command`], [`event`] | what clients ask for, and what they are told |
@@ -26,6 +26,7 @@ mod address;
 pub mod admin;
 mod answer;
 mod bans;
+pub mod binary;
 mod burst;
 pub mod command;
 mod cost;

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::name::Name;
 
 /// What a home or an edge is to do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Moderation {
     /// To an edge: the graces of a user's clients that were there are over.
     EndGraces {

@@ -1,9 +1,11 @@
 //! What is known of a user.
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::name::Name;
 
 /// How present a user is: the best of the connections.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum State {
     /// No connection, and none within the grace.
     #[default]
@@ -33,7 +35,7 @@ impl State {
 }
 
 /// Why a connection is gone.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Reason {
     /// It was closed; a page that reloads does that.
     Closed,
@@ -79,7 +81,7 @@ impl Reason {
 }
 
 /// What is true of a user at one moment.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct View {
     /// Suspicion included.
     pub state: State,

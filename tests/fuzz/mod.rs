@@ -89,6 +89,11 @@ fn envelopes() {
 }
 
 #[test]
+fn binary_letters() {
+    fuzz("binary");
+}
+
+#[test]
 fn every_target_has_its_program_and_its_test() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();

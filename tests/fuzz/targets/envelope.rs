@@ -7,6 +7,7 @@ use rollcall::presence::{
     Address, Client, Envelope, Event, Moderation, Name, Pattern, Reason, SharedEvent, State, View,
 };
 
+use super::binary::reads_back;
 use super::cursor::Cursor;
 use super::letters::{World, command};
 
@@ -69,6 +70,7 @@ fn step(world: &mut World, cursor: &mut Cursor<'_>) {
         _ => {
             let to = cursor.below(usize::from(WORKERS));
             let letter = letter(cursor);
+            reads_back(&letter);
             if cursor.below(8) == 0 {
                 world.nodes[to].refused(world.now, letter);
             } else {

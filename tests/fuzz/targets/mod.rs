@@ -8,7 +8,9 @@
 //! | [`differential`] | frames, to our session and to tungstenite's |
 //! | [`command`] | what clients say to a server of several workers |
 //! | [`envelope`] | letters between workers, in any order |
+//! | [`binary`] | a letter in its binary form |
 
+mod binary;
 mod command;
 mod cursor;
 pub(crate) mod differential;
@@ -21,12 +23,13 @@ mod session;
 type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub(crate) const TARGETS: [(&str, Target); 5] = [
+pub(crate) const TARGETS: [(&str, Target); 6] = [
     ("request", request::run),
     ("session", session::run),
     ("differential", differential::run),
     ("command", command::run),
     ("envelope", envelope::run),
+    ("binary", binary::run),
 ];
 
 /// Runs one of them.
