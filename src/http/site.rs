@@ -146,7 +146,8 @@ impl Service for Site {
                 if let Some(keys) = &self.settings.presence.gate.keys {
                     cx.charge(keys.units());
                 }
-                match self.presence.admit(cx, conn, upgrade.head, subprotocol) {
+                let is_ours = upgrade.is_of_ours(&self.settings.origins);
+                match self.presence.admit(cx, conn, (upgrade.head, is_ours), subprotocol) {
                     Ok(tag) => tag,
                     Err(response) => return self.refuse(cx, upgrade, response),
                 }

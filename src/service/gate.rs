@@ -1,8 +1,8 @@
 //! Who may come in: finds the token of a request, has it verified, and makes of its claims what presence goes by.
 //!
 //! A token is looked for in this order, and the first that is found counts: `?token=`, `Authorization: Bearer`, the cookie
-//! `rollcall_token`, a subprotocol `bearer.TOKEN`. A cookie is sent by the browser whatever page opens the connection: who
-//! uses it has to name the pages with `--origin`.
+//! `rollcall_token`, a subprotocol `bearer.TOKEN`. A cookie is sent by the browser whatever page opens the connection: it
+//! counts where that is a page of the server's own origin, or of one that `--origin` names, or no page at all.
 
 use std::sync::Arc;
 
@@ -53,6 +53,8 @@ pub const SUBPROTOCOL_PREFIX: &str = "bearer.";
 
 const MISSING: &str = "a token is needed: as ?token=, Authorization: Bearer, the cookie rollcall_token or a \
                        subprotocol bearer.TOKEN";
+const FOREIGN_COOKIE: &str =
+    "the cookie rollcall_token counts for pages of this server and of origins named by --origin";
 const NO_TEXT: &str = "the token is not text";
 const MISSING_CERTIFICATE: &str = "a client certificate is needed: its common name is the user";
 const NAMELESS: &str = "the client certificate's subject has to have one common name, and that has to be a name: 1 to 128 \
@@ -68,7 +70,8 @@ impl Gate {
         self.auth != Auth::None
     }
 
-    /// Who asks to come in; `None`: it is for the request to say. `certified` tells what certificate the client has shown.
+    /// Who asks to come in; `None`: it is for the request to say. `is_ours`: no page of strangers asks, so that a cookie counts.
+    /// `certified` tells what certificate the client has shown.
     ///
     /// # Errors
     /// 401 with what is wrong with the token; 403 with what is wrong with the certificate; 400 where a subprotocol with a
@@ -76,14 +79,14 @@ impl Gate {
     pub fn admit(
         &self,
         now: Now,
-        head: &Head<'_>,
+        (head, is_ours): (&Head<'_>, bool),
         certified: impl FnOnce() -> Option<Certified>,
     ) -> Result<Option<Entry>, Response> {
         let mut offered = head.elements("Sec-WebSocket-Protocol").peekable();
         if offered.peek().is_some() && offered.all(|name| name.starts_with(SUBPROTOCOL_PREFIX.as_bytes())) {
             return Err(Response::refusal(&Refusal { status: 400, reason: ALONE }));
         }
-        let token = if self.keys.is_some() { find(head) } else { None };
+        let token = if self.keys.is_some() { find(head, is_ours) } else { None };
         match (token, self.auth) {
             (Some(token), _) => {
                 let token = std::str::from_utf8(token).map_err(|_| unauthorized("invalid_token", NO_TEXT))?;
@@ -94,6 +97,9 @@ impl Gate {
                 (Some(certified), _) => holder(now, certified).map(Some),
                 (None, Auth::None) => Ok(None),
                 (None, Auth::Early) if self.keys.is_none() => Err(Response::text(403, MISSING_CERTIFICATE)),
+                (None, Auth::Early) if !is_ours && cookie(head).is_some() => {
+                    Err(unauthorized("", FOREIGN_COOKIE))
+                }
                 (None, Auth::Early) => Err(unauthorized("", MISSING)),
                 (None, Auth::Late) => Ok(Some(Entry::Late(self.until(now)))),
             },
@@ -160,9 +166,13 @@ fn unauthorized(error: &str, reason: &str) -> Response {
     Response::text(401, reason).with("WWW-Authenticate", challenge)
 }
 
-/// The token of a request: an empty one is none, and what stands beside one hides it nowhere, whatever bytes that is.
-fn find<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
-    let given = |token: &&[u8]| !token.is_empty();
+fn given(token: &&[u8]) -> bool {
+    !token.is_empty()
+}
+
+/// The token of a request, in a cookie where `cookies` count: an empty one is none, and what stands beside one hides it nowhere,
+/// whatever bytes that is.
+fn find<'a>(head: &Head<'a>, cookies: bool) -> Option<&'a [u8]> {
     let query = || {
         let tokens = head.query().split('&').filter_map(|pair| pair.strip_prefix("token="));
         tokens.map(str::as_bytes).find(given)
@@ -173,16 +183,18 @@ fn find<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
         let (scheme, token) = value.split_at(value.iter().position(|byte| *byte == b' ')?);
         Some(token.trim_ascii()).filter(|_| scheme.eq_ignore_ascii_case(b"bearer")).filter(given)
     };
-    let cookie = || {
-        let pairs = head.values("Cookie").flat_map(|cookies| cookies.split(|byte| *byte == b';'));
-        let value = |pair: &'a [u8]| pair.trim_ascii().strip_prefix(COOKIE.as_bytes())?.strip_prefix(b"=");
-        pairs.filter_map(value).find(given)
-    };
+    let cookie = || if cookies { cookie(head) } else { None };
     let subprotocol = || {
         let names = head.elements("Sec-WebSocket-Protocol");
         names.filter_map(|name| name.strip_prefix(SUBPROTOCOL_PREFIX.as_bytes())).find(given)
     };
     query().or_else(bearer).or_else(cookie).or_else(subprotocol)
+}
+
+fn cookie<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
+    let pairs = head.values("Cookie").flat_map(|cookies| cookies.split(|byte| *byte == b';'));
+    let value = |pair: &'a [u8]| pair.trim_ascii().strip_prefix(COOKIE.as_bytes())?.strip_prefix(b"=");
+    pairs.filter_map(value).find(given)
 }
 
 #[cfg(test)]
@@ -206,7 +218,7 @@ mod tests {
 
     fn found(target: &str, fields: &str) -> Option<String> {
         let text = |token: &[u8]| String::from_utf8(token.to_vec()).unwrap();
-        with_head(target, fields, |head| find(head).map(text))
+        with_head(target, fields, |head| find(head, true).map(text))
     }
 
     #[test]
@@ -241,7 +253,7 @@ mod tests {
                 (b"Authorization: Basic ", b"\r\nCookie: rollcall_token=t"),
             ] {
                 let fields = [before, bytes, after, b"\r\n"].concat();
-                let token = with_bytes("/ws", &fields, |head| find(head).map(<[u8]>::to_vec));
+                let token = with_bytes("/ws", &fields, |head| find(head, true).map(<[u8]>::to_vec));
                 assert_eq!(token.as_deref(), Some(&b"t"[..]), "{}", fields.escape_ascii());
             }
         }
@@ -249,18 +261,46 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_of_a_page_of_strangers_is_none() {
+        let keys = Some(Arc::new(Keys::new(Vec::new())));
+        let gate = |auth| Gate { auth, keys: keys.clone(), timeout: 5, certificates: false };
+        let admit = |auth, fields, is_ours| {
+            with_head("/ws", fields, |head| gate(auth).admit(Now::default(), (head, is_ours), || None))
+        };
+        let cookie = "Cookie: rollcall_token=t\r\n";
+        for auth in [Auth::None, Auth::Early, Auth::Late] {
+            assert_eq!(admit(auth, cookie, true).unwrap_err().status, 401, "it is looked at, and bad");
+        }
+        assert!(admit(Auth::None, cookie, false).unwrap().is_none());
+        assert!(matches!(admit(Auth::Late, cookie, false), Ok(Some(Entry::Late(_)))));
+        let words = |fields| {
+            let refused = admit(Auth::Early, fields, false).unwrap_err();
+            assert_eq!((refused.status, refused.fields[0].1.as_str()), (401, "Bearer"));
+            String::from_utf8_lossy(&refused.body).into_owned()
+        };
+        assert!(
+            words(cookie).contains("--origin") && words("Cookie: rollcall_token=\r\n").contains("?token=")
+        );
+        // What stands behind it counts.
+        let fields = format!("{cookie}Sec-WebSocket-Protocol: chat, bearer.x\r\n");
+        assert_eq!(admit(Auth::None, &fields, false).unwrap_err().status, 401);
+    }
+
+    #[test]
     fn a_token_that_is_no_text_is_refused_and_not_overlooked() {
         let gate = Gate { keys: Some(Arc::new(Keys::new(Vec::new()))), ..Gate::default() };
         for fields in [&b"Authorization: Bearer \xff\r\n"[..], b"Cookie: rollcall_token=\xff\r\n"] {
-            let admitted = with_bytes("/ws", fields, |head| gate.admit(Now::default(), head, || None));
+            let admitted =
+                with_bytes("/ws", fields, |head| gate.admit(Now::default(), (head, true), || None));
             assert_eq!(admitted.unwrap_err().status, 401, "{}", fields.escape_ascii());
         }
     }
 
     #[test]
     fn a_token_among_the_subprotocols_needs_company() {
-        let admit =
-            |gate: &Gate, fields| with_head("/ws", fields, |head| gate.admit(Now::default(), head, || None));
+        let admit = |gate: &Gate, fields| {
+            with_head("/ws", fields, |head| gate.admit(Now::default(), (head, true), || None))
+        };
         let open = Gate::default();
         assert_eq!(admit(&open, "Sec-WebSocket-Protocol: bearer.x\r\n").unwrap_err().status, 400);
         assert!(admit(&open, "Sec-WebSocket-Protocol: chat, bearer.x\r\n").unwrap().is_none());
@@ -289,7 +329,7 @@ mod tests {
         let claims = part(r#"{"sub":"anna","exp":2}"#);
         for (alg, status) in [("RS256", 503), ("HS256", 401), ("none", 401)] {
             let token = format!("{}.{claims}.AAAA", part(&format!(r#"{{"alg":"{alg}","kid":"a"}}"#)));
-            let admit = |head: &Head<'_>| gate.admit(Now::default(), head, || None);
+            let admit = |head: &Head<'_>| gate.admit(Now::default(), (head, true), || None);
             let refused = with_head(&format!("/ws?token={token}"), "", admit).unwrap_err();
             assert_eq!(refused.status, status, "{alg}");
             assert_eq!(refused.fields.iter().any(|(name, _)| *name == "WWW-Authenticate"), status == 401);
@@ -302,7 +342,7 @@ mod tests {
         let shown =
             |name: Option<&str>| Some(Certified { name: name.map(str::to_owned), until_millis: 5_000 });
         let admit = |gate: &Gate, target, certified: Option<Certified>| {
-            with_head(target, "", |head| gate.admit(now, head, || certified))
+            with_head(target, "", |head| gate.admit(now, (head, true), || certified))
         };
         let gate = Gate { auth: Auth::Early, certificates: true, ..Gate::default() };
         let Ok(Some(Entry::Token(name, grants))) = admit(&gate, "/ws?user=ben", shown(Some("anna"))) else {

@@ -66,17 +66,23 @@ impl<'a> Upgrade<'a> {
         theirs.find_map(|name| ours.iter().find(|ours| *ours == name)).map(String::as_str)
     }
 
-    /// Whether the `Origin` is allowed: there is none (not a browser), `allowed` is empty, it is listed exactly, or it is the
-    /// server's own, by the `Host` that the client asks for.
+    /// Whether the `Origin` is allowed: `allowed` is empty, or the upgrade [is of ours](Upgrade::is_of_ours).
     #[must_use]
     pub fn origin_allowed(&self, allowed: &[String]) -> bool {
+        allowed.is_empty() || self.is_of_ours(allowed)
+    }
+
+    /// Whether no page of strangers asks: there is no `Origin` (not a browser), it is listed exactly in `named`, or it is the
+    /// server's own, by the `Host` that the client asks for. What a browser sends whatever page asks, a cookie, counts then alone
+    /// (RFC 6455 §10.2).
+    #[must_use]
+    pub fn is_of_ours(&self, named: &[String]) -> bool {
         // Asked of the raw values: an Origin that isn't ASCII is one nevertheless.
         let mut origins = self.head.values("Origin");
         match (origins.next(), origins.next()) {
-            _ if allowed.is_empty() => true,
             (None, _) => true,
             (Some(origin), None) => {
-                allowed.iter().any(|allowed| allowed.as_bytes() == origin) || is_own(origin, self.head.host())
+                named.iter().any(|named| named.as_bytes() == origin) || is_own(origin, self.head.host())
             }
             (Some(_), Some(_)) => false,
         }

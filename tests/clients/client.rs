@@ -57,6 +57,11 @@ pub(crate) fn start(workers: usize, times: &Times) -> Server {
 }
 
 pub(crate) fn start_with(workers: usize, times: &Times, gate: Gate) -> Server {
+    start_for(workers, times, gate, Vec::new())
+}
+
+/// The same, with origins that are named.
+pub(crate) fn start_for(workers: usize, times: &Times, gate: Gate, origins: Vec<String>) -> Server {
     let heartbeat = Heartbeat {
         mode: times.mode,
         interval: times.interval,
@@ -72,6 +77,7 @@ pub(crate) fn start_with(workers: usize, times: &Times, gate: Gate) -> Server {
         ..PresenceSettings::default()
     };
     let settings = Arc::new(SiteSettings {
+        origins,
         subprotocols: vec!["rollcall.v1".into(), "chat".into()],
         presence: Arc::new(presence),
         api: Arc::new(Guard { listeners: vec![Access::Admin { loopback: true }], ..Guard::default() }),

@@ -5,7 +5,7 @@ use rollcall::reactor::Config;
 use rollcall::service::gate::Auth;
 use serde_json::Value;
 
-use super::server::{claims, server, signed, token, unix_millis};
+use super::server::{claims, server, server_for, signed, token, unix_millis};
 use crate::clients::client::{Client, with_workers};
 use crate::face::client::{get, open_site};
 use crate::face::http::start_site;
@@ -51,6 +51,38 @@ fn a_bad_token_is_told_to_who_can_hear_it_and_answered_401_to_others() {
             }
         }
     });
+}
+
+#[test]
+fn a_cookie_counts_for_pages_of_the_server_and_of_named_origins_alone() {
+    for origins in [vec![], vec!["https://named.example".to_owned()]] {
+        with_workers(|workers| {
+            let server = server_for(workers, Auth::Early, origins.clone());
+            let cookie = format!("rollcall_token={}", token("anna"));
+            let own = format!("http://{}", server.addresses()[0]);
+            let named = origins.first().cloned();
+            let connect = |origin: Option<&str>, offered| {
+                let fields = [("Cookie", &*cookie), ("Sec-WebSocket-Protocol", offered)];
+                let origin = origin.map(|origin| ("Origin", origin));
+                Client::try_connect(&server, "/ws", &[&fields[..], origin.as_slice()].concat())
+            };
+            for origin in
+                [None, Some(own.as_str())].into_iter().chain(named.iter().map(|named| Some(&**named)))
+            {
+                let mut client = connect(origin, "rollcall.v1").unwrap();
+                assert_eq!(client.event()["user"], "anna", "{origin:?}");
+            }
+            // Where origins are named, others are told before that they may not connect.
+            let (status, code) = if origins.is_empty() { (401, 4401) } else { (403, 4403) };
+            for origin in ["https://foreign.example", "https://named.example:8443", "null"] {
+                let (goodbye, reason, close) = told(&mut connect(Some(origin), "rollcall.v1").unwrap());
+                assert_eq!((goodbye, close), (code.into(), code), "{origin}");
+                assert!(reason.contains("--origin"), "{reason}");
+                let refused = connect(Some(origin), "chat").map(|_| ()).unwrap_err();
+                assert!(refused.0 == status && refused.1.contains("--origin"), "{refused:?}");
+            }
+        });
+    }
 }
 
 #[test]

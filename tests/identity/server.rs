@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{P256, RSA, SECRET};
 use crate::bounds::PATIENCE;
 use crate::clients::api::post;
-use crate::clients::client::{Client, Times, look, millis, start_with, until, with_workers};
+use crate::clients::client::{Client, Times, look, millis, start_for, start_with, until, with_workers};
 
 pub(super) fn unix_millis() -> u64 {
     Clock::starting_at(Tick(0)).now().unix_millis
@@ -44,6 +44,12 @@ fn secret() -> Option<Arc<Keys>> {
 pub(crate) fn server(workers: usize, auth: Auth) -> Server {
     let gate = Gate { auth, keys: secret(), timeout: ticks(millis(400)), certificates: false };
     start_with(workers, &Times::default(), gate)
+}
+
+/// The same, with origins that are named.
+pub(crate) fn server_for(workers: usize, auth: Auth, origins: Vec<String>) -> Server {
+    let gate = Gate { auth, keys: secret(), timeout: ticks(millis(400)), certificates: false };
+    start_for(workers, &Times::default(), gate, origins)
 }
 
 fn connect(server: &Server, token: &str) -> Client {

@@ -102,6 +102,9 @@ fn origin_is_allowed_exactly_or_not_at_all() {
         let request = with_field(field);
         assert_eq!(upgrade(&request, |upgrade| upgrade.origin_allowed(&listed)), Ok(allowed), "{field}");
         assert_eq!(upgrade(&request, |upgrade| upgrade.origin_allowed(&[])), Ok(true), "{field}");
+        assert_eq!(upgrade(&request, |upgrade| upgrade.is_of_ours(&listed)), Ok(allowed), "{field}");
+        let is_no_browser = field.starts_with('X');
+        assert_eq!(upgrade(&request, |upgrade| upgrade.is_of_ours(&[])), Ok(is_no_browser), "{field}");
     }
 }
 

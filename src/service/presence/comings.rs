@@ -9,7 +9,7 @@ use crate::time::TICK_MILLIS;
 use crate::wire::http::{Head, Response};
 
 impl Presence {
-    /// Admits a client; `open` follows. Returns its tag.
+    /// Admits a client; `open` follows. Returns its tag. `is_ours`: no page of strangers asks, so that a cookie counts.
     ///
     /// # Errors
     /// 400 where the query names somebody whose name can't be one, or a state in which none comes; 401 or 403 where a token or a certificate is missing or bad.
@@ -17,11 +17,11 @@ impl Presence {
         &mut self,
         cx: &Context<'_, Letter>,
         conn: ConnId,
-        head: &Head<'_>,
+        (head, is_ours): (&Head<'_>, bool),
         subprotocol: Option<&str>,
     ) -> Result<u32, Response> {
         let bad = |reason: &str| Response::text(400, reason);
-        let entry = match self.settings.gate.admit(cx.now(), head, || cx.certified(conn))? {
+        let entry = match self.settings.gate.admit(cx.now(), (head, is_ours), || cx.certified(conn))? {
             Some(entry) => entry,
             None => Entry::Open(user_of_query(head.query()).map_err(|reason| bad(&reason))?),
         };
