@@ -377,8 +377,11 @@ pub const JWKS_ASKED_MAX: usize = 64;
 pub const JWKS_FRESH_MILLIS: std::ops::RangeInclusive<u64> = 60_000..=3_600_000;
 /// For how long a set is fresh whose sender says nothing of it.
 pub const JWKS_USUAL_MILLIS: u64 = 600_000;
-/// From one fetch for a key that a token named to the next, and for how long a key is absent that was looked for.
+/// From the first fetch for a key that a token named to the first for another, and for how long a key is absent that was looked for.
 pub const JWKS_ASKED_MILLIS: u64 = 30_000;
+/// From a fetch that did not bring a key that a token named to the next one that looks for it: doubled each time. Past the end the
+/// key is absent: 401.
+pub const JWKS_MISSED_MILLIS: std::ops::RangeInclusive<u64> = 1_000..=4_000;
 /// From a fetch that has failed to the next one: doubled each time.
 pub const JWKS_FAILED_MILLIS: std::ops::RangeInclusive<u64> = 1_000..=30_000;
 /// A fetch. Past it it has failed.

@@ -94,10 +94,8 @@ fn tokens_of_published_keys_come_in_and_new_keys_count_as_they_are_published() {
     assert!(told["retry_ms"].is_u64(), "{told}");
     assert_eq!(text(&mut early), json!({ "close": 1013 }));
     until(&server, &token("p256-new", "chat"), Ok(()));
-    // The old one is published no more, and nobody is sent away for that. Strangers could have it looked for only after
-    // a while; the operator can at once.
+    // The old one is published no more, and nobody is sent away for that. Whether it is about to be published is waited for.
     assert_eq!(comes_in(&server, &token("p256", "chat")), Err(503));
-    server.signal(Signal::HUP);
     until(&server, &token("p256", "chat"), Err(401));
     anna.send(Message::Ping("there".into())).unwrap();
     while !matches!(anna.read().unwrap(), Message::Pong(_)) {}
