@@ -96,13 +96,20 @@ impl FromStr for Address {
         }
         let (host, port) = split(text, rest)?;
         let port = match port {
-            Some(port) => port.parse().map_err(|_| format!("`{text}`: the port is a number up to 65535"))?,
+            Some(port) => {
+                self::port(port).ok_or_else(|| format!("`{text}`: the port is a number up to 65535"))?
+            }
             None if tls => 443,
             None if scheme.is_some() => 80,
             None => return Err(format!("`{text}` has no port: {rest}:8080")),
         };
         Ok(Address::Net { tls, host: host.to_owned(), port })
     }
+}
+
+/// The port that these digits are. `parse` alone would take a sign.
+pub(super) fn port(digits: &str) -> Option<u16> {
+    digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Host without brackets, and port.
@@ -200,6 +207,8 @@ mod tests {
             ("[::1:8080", "closed"),
             ("[x]:1", "IPv6"),
             ("x:99999", "65535"),
+            ("x:+80", "65535"),
+            ("wss://x:", "65535"),
             ("ws://x:1/chat", "path"),
         ] {
             let error = text.parse::<Address>().unwrap_err();

@@ -3,6 +3,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::config::address::port;
+
 /// The origin as a browser sends it.
 ///
 /// # Errors
@@ -63,7 +65,7 @@ fn split(rest: &str) -> Option<(&str, Option<u16>)> {
     match rest[end..].find(':').map(|colon| end + colon) {
         // An empty port is the default one.
         Some(colon) if colon + 1 == rest.len() => Some((&rest[..colon], None)),
-        Some(colon) => Some((&rest[..colon], Some(rest[colon + 1..].parse().ok()?))),
+        Some(colon) => Some((&rest[..colon], Some(port(&rest[colon + 1..])?))),
         None => Some((rest, None)),
     }
 }
@@ -152,6 +154,7 @@ mod tests {
             ("ws://example.org:8080/", "http://example.org:8080"),
             ("https://example.org:99999", "65535"),
             ("https://example.org:x", "65535"),
+            ("https://example.org:+80", "65535"),
             ("https://münchen.de", "xn--"),
             ("https://exa mple.org", "characters"),
             ("https://example..org", "characters"),

@@ -382,6 +382,10 @@ mod tests {
                 "--token-jwks: `http://sso.example.org/certs`: whoever is on the way could change the keys; https:// is \
                  needed, except from this machine",
             ),
+            (
+                &["--token-jwks=https://sso.example.org:99999/certs"],
+                "--token-jwks: `https://sso.example.org:99999/certs`: the port is a number from 1 to 65535",
+            ),
             (&["--tls-client-user"], "--tls-client-user: by whose word? --tls-client-ca has to say"),
             (&["--subprotocol=a b"], "--subprotocol: `a b` has characters that a subprotocol may not have"),
         ] {

@@ -33,10 +33,15 @@ impl KeyUrl {
         }
         let uri: Uri = text.parse().map_err(|_| wrong())?;
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        if authority.contains('@') {
             return Err(
                 "a name and password in it would stand in logs; keys are published for everybody".to_owned()
             );
+        }
+        // `Uri` takes any digits for a port, and says that there is none where they are none.
+        if authority.len() > host.len() && uri.port_u16().is_none_or(|port| port == 0) {
+            return Err(format!("`{text}`: the port is a number from 1 to 65535"));
         }
         let is_local = is_loopback(host);
         let url = |is_secure| KeyUrl { text: text.to_owned(), is_local, is_secure };
@@ -105,6 +110,12 @@ mod tests {
             ("http://127.0.0.1.example.org/certs", "https:// is needed"),
             ("http://localhost.example.org/certs", "https:// is needed"),
             ("https://anna:secret@sso.example.org/certs", "a name and password"),
+            ("https://sso.example.org:99999/certs", "the port is a number from 1 to 65535"),
+            ("https://sso.example.org:65536", "the port is a number"),
+            ("https://sso.example.org:0/certs", "the port is a number"),
+            ("https://sso.example.org:/certs", "the port is a number"),
+            ("http://127.0.0.1:99999/", "the port is a number"),
+            ("http://[::1]:99999/", "the port is a number"),
             ("https://sso.example.org/certs#keys", "is not a URL like"),
             ("ftp://sso.example.org/certs", "is not a URL like"),
             ("file:///etc/keys.json", "is not a URL like"),
