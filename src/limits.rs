@@ -286,7 +286,7 @@ pub const COMMANDS_REFUSED_MAX: u32 = 200;
 pub const BIG_ROOM_MEMBERS: usize = 100;
 /// Names told to a big room in one second, times its members. Past it members are told that their lists are no longer right.
 pub const BIG_ROOM_NAMES_PER_SECOND: usize = 200_000;
-/// Bytes of these names: the event fits into the smallest backlog. Past it: the same.
+/// Bytes of these names in JSON, with their quotes, escapes and commas: the event fits into the smallest backlog. Past it: the same.
 pub const BIG_ROOM_BYTES_MAX: usize = 48 << 10;
 /// Rounds in which a page of a room, once listed, waits for views of those who came meanwhile, or is asked for anew. Past it: 503.
 pub const PAGE_ROUNDS_MAX: usize = 8;

@@ -15,9 +15,11 @@ pub fn bytes_of(name: &Name) -> usize {
     (2 * size_of::<usize>() + name.len()).next_multiple_of(16)
 }
 
-/// Bytes of a name in a list of these, unless a codec has to escape some.
+/// Bytes of a name in a list of these, at most: in JSON, where quotes and backslashes take two; nothing else in a name is
+/// escaped.
 pub(crate) fn listed_bytes(name: &str) -> usize {
-    name.len() + r#""","#.len()
+    let escaped = name.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+    name.len() + escaped + r#""","#.len()
 }
 
 /// What a name has to be: the rest of a sentence that begins with what it is.
