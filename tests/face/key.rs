@@ -205,6 +205,15 @@ fn writes_and_refused_requests_leave_a_line_that_nobody_can_forge() {
         [r#"user="anna""#, r#"room="hall""#, "status=404"].iter().all(|part| line.contains(part)),
         "{line}"
     );
+    assert!(!line.contains("for="), "{line}");
+    for (path, body, told) in [
+        ("rooms/hall/ban", r#"{"user":"anna","for":"10m"}"#, r#"user="anna" room="hall" for=600 status=200"#),
+        ("users/ben/disconnect", r#"{"for":90}"#, r#"user="ben" for=90 status=200"#),
+    ] {
+        ask(address, &format!("POST /api/v1/{path}"), &authorized, body);
+        let line = log_until(&mut log, "api write");
+        assert!(line.contains(told), "{line}");
+    }
     // A path can hold no line end of its own, and one that is encoded stays so.
     let forged = "POST /api/v1/users/x%0a%1b[31mINFO%20api%20write/tell";
     ask(address, forged, &authorized, r#"{"data":1}"#);

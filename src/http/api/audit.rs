@@ -20,16 +20,19 @@ pub(crate) struct Write {
     origin: Origin,
     user: Option<Name>,
     room: Option<Name>,
+    /// How long a ban lasts, in seconds.
+    seconds: Option<u32>,
 }
 
 impl Write {
     /// `None` where the request's method only reads.
     pub(crate) fn of(cx: &Context<'_, Letter>, caller: Caller, head: &Head<'_>) -> Option<Write> {
         let reads = matches!(head.method, "GET" | "HEAD" | "OPTIONS");
-        (!reads).then(|| Write { caller, origin: Origin::of(cx, head), user: None, room: None })
+        let origin = || Origin::of(cx, head);
+        (!reads).then(|| Write { caller, origin: origin(), user: None, room: None, seconds: None })
     }
 
-    /// The same, with the user and the room that it is about.
+    /// The same, with the user and the room that it is about, and how long it bans.
     pub(crate) fn to(self, ask: &Ask) -> Write {
         let (user, room) = match ask {
             Ask::Tell { user, .. } | Ask::Disconnect { user, .. } => (Some(user), None),
@@ -38,14 +41,19 @@ impl Write {
             Ask::Lift { user, room } => (Some(user), room.as_ref()),
             _ => (None, None),
         };
-        Write { user: user.cloned(), room: room.cloned(), ..self }
+        let seconds = match ask {
+            Ask::Disconnect { seconds, .. } => *seconds,
+            Ask::Ban { seconds, .. } => Some(*seconds),
+            _ => None,
+        };
+        Write { user: user.cloned(), room: room.cloned(), seconds, ..self }
     }
 
     /// The line of the log, now that it is answered.
     pub(crate) fn log(&self, status: u16) {
         let Origin { from, method, path } = &self.origin;
         let (user, room) = (self.user.as_deref(), self.room.as_deref());
-        info!(by = %self.caller, from, method, path, user, room, status, "api write");
+        info!(by = %self.caller, from, method, path, user, room, "for" = self.seconds, status, "api write");
     }
 }
 
