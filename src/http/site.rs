@@ -33,6 +33,7 @@ use crate::service::gate::Auth;
 use crate::service::presence::{Letter, Presence, PresenceSettings};
 use crate::slots::CHUNK;
 use crate::time::Tick;
+use crate::wire::close::Close;
 use crate::wire::http::{Head, Refusal, Response};
 use crate::wire::session::Kind;
 use crate::wire::upgrade::Upgrade;
@@ -235,9 +236,9 @@ impl Service for Site {
         }
     }
 
-    fn farewell(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+    fn farewell(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, close: &Close<'_>) {
         if Site::is_presence(cx, conn) {
-            self.presence.farewell(cx, conn);
+            self.presence.farewell(cx, conn, close);
         }
     }
 

@@ -266,6 +266,11 @@ impl Conn {
         self.backlog() + self.half_read_bytes()
     }
 
+    /// Whether it holds a request of which not all has come, and none that waits for its answer.
+    pub(crate) fn has_half_request(&self) -> bool {
+        matches!(&self.protocol, Protocol::Http(Some(http)) if !http.is_idle() && !http.is_waiting())
+    }
+
     /// Bytes of a request or a message that is half read.
     pub(crate) fn half_read_bytes(&self) -> usize {
         match &self.protocol {

@@ -153,8 +153,9 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     fn say_goodbye(&mut self, id: ConnId) {
-        self.service.farewell(&mut Context { core: &mut self.core }, id);
-        self.core.close(id, &Close::new(CloseCode::GOING_AWAY, "server is going away"), Cause::Drain);
+        let close = Close::new(CloseCode::GOING_AWAY, "server is going away");
+        self.service.farewell(&mut Context { core: &mut self.core }, id, &close);
+        self.core.close(id, &close, Cause::Drain);
         // With more of them than the window has time for, it ends later: nobody is cut off without a word.
         let answered = self.core.now.tick.after(self.core.timing.close + 1);
         self.drained_by = self.drained_by.map(|by| if by.is_before(answered) { answered } else { by });

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::limits::HALF_READ_BYTES_MIN;
-use crate::reactor::conn::{Conn, Protocol};
+use crate::reactor::conn::{Conn, Life, Protocol};
+use crate::reactor::context::Context;
 use crate::reactor::core::Core;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
@@ -85,8 +86,14 @@ impl<N: Net, S: Service> Worker<N, S> {
             None => return,
             // What stands behind a request that is not answered has a bound of its own, and an answer to it would be that one's.
             Some(Protocol::Http(http)) if http.as_ref().is_none_or(|http| http.is_waiting()) => return,
-            Some(Protocol::Http(_)) => self.reject(id, &Refusal { status: 503, reason: TOO_MUCH }),
-            Some(_) => self.end(id, &Close::new(CloseCode::TRY_AGAIN, TOO_MUCH), Cause::Slow),
+            Some(Protocol::Http(_)) => self.refuse_half(id, &Refusal { status: 503, reason: TOO_MUCH }),
+            Some(_) => {
+                let close = Close::new(CloseCode::TRY_AGAIN, TOO_MUCH);
+                if self.core.get(id).is_some_and(|conn| conn.life == Life::Open) {
+                    self.service.farewell(&mut Context { core: &mut self.core }, id, &close);
+                }
+                self.end(id, &close, Cause::Slow);
+            }
         }
         self.forget_half_read(id);
     }

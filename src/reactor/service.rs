@@ -6,6 +6,7 @@ pub use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::time::Tick;
+use crate::wire::close::Close;
 use crate::wire::http::{Head, Refusal, Response};
 use crate::wire::session::Kind;
 pub use crate::wire::shared::SharedFrame;
@@ -116,9 +117,10 @@ pub trait Service {
         let _ = cx;
     }
 
-    /// The last chance to send something to a connection that the drain is about to close.
-    fn farewell(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
-        let _ = (cx, conn);
+    /// The last chance to send something to an open connection that the server is about to close so: 1001 by the drain, 1013 since
+    /// too much is held at once.
+    fn farewell(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, close: &Close<'_>) {
+        let _ = (cx, conn, close);
     }
 }
 

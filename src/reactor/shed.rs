@@ -7,6 +7,7 @@ use tracing::warn;
 
 use crate::limits::{MEMORY_TICKS, SHED_BYTES_MIN};
 use crate::reactor::conn::{Conn, Life};
+use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
@@ -14,6 +15,7 @@ use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::time::Tick;
 use crate::wire::close::{Close, CloseCode};
+use crate::wire::http::Refusal;
 
 /// How much a worker's heaviest connection held, and when that was looked at.
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ impl Heaviest {
         if now.since(at) <= 2 * MEMORY_TICKS { bytes as usize } else { 0 }
     }
 }
+
+const SHORT: &str = "the server is short of memory";
 
 impl<N: Net, S: Service> Worker<N, S> {
     /// Ends the heaviest connection where there is not enough memory and it is the heaviest of all workers'.
@@ -67,11 +71,15 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn shed_one(&mut self, id: ConnId) {
         let Some(conn) = self.core.get(id) else { return };
         if conn.backlog() == 0 && conn.life == Life::Open {
-            let close = Close::new(CloseCode::TRY_AGAIN, "the server is short of memory");
+            let close = Close::new(CloseCode::TRY_AGAIN, SHORT);
+            self.service.farewell(&mut Context { core: &mut self.core }, id, &close);
             if self.core.leave_open(id, Life::Ending, &close) {
                 self.tell_gone(id, Cause::Slow);
                 self.forget_half_read(id);
             }
+        } else if conn.backlog() == 0 && conn.has_half_request() {
+            self.refuse_half(id, &Refusal { status: 503, reason: SHORT });
+            self.forget_half_read(id);
         } else {
             if conn.life == Life::Open {
                 self.core.counters().close(CloseCode::TRY_AGAIN.0);

@@ -218,12 +218,15 @@ impl Presence {
         [retry, self.node.next_due()].into_iter().flatten().reduce(Tick::min)
     }
 
-    /// The drain is about to close a client.
-    pub fn farewell(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
-        if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
+    /// The server is about to close a client so, which may come back.
+    pub fn farewell(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, close: &Close<'_>) {
+        if let Some(code) = close.code
+            && cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1())
+        {
             // Spread over the connections, so that they don't all come back in the same second.
             let retry = cx.retry_millis();
-            let json = rollcall_v1::goodbye(CloseCode::GOING_AWAY.0, "drain", Some(retry));
+            let reason = if code == CloseCode::GOING_AWAY { "drain" } else { close.reason };
+            let json = rollcall_v1::goodbye(code.0, reason, Some(retry));
             // A client whose backlog is full learns from the Close.
             let _ = cx.send_text(conn, &json);
         }

@@ -74,6 +74,11 @@ impl Http {
         answer
     }
 
+    /// Whether something can be read now, or nothing ever.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.reader.buffer().is_empty() || has_more(self.reader.get_ref())
+    }
+
     /// Whether the server has ended the connection, with nothing more to read.
     pub(crate) fn is_ended(&mut self) -> bool {
         uncut(|| self.reader.read(&mut [0])).unwrap() == 0
@@ -84,6 +89,20 @@ impl Http {
 /// them itself, and tungstenite takes that for an error.
 #[derive(Debug)]
 pub(crate) struct Patient(TcpStream);
+
+impl Patient {
+    /// Whether something can be read now, or nothing ever.
+    pub(crate) fn has_more(&self) -> bool {
+        has_more(&self.0)
+    }
+}
+
+fn has_more(socket: &TcpStream) -> bool {
+    socket.set_nonblocking(true).unwrap();
+    let peeked = socket.peek(&mut [0]);
+    socket.set_nonblocking(false).unwrap();
+    !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
 
 impl Read for Patient {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

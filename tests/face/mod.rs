@@ -5,6 +5,7 @@ pub(crate) mod binary;
 pub(crate) mod client;
 mod ends;
 mod faults;
+mod half_read;
 pub(crate) mod http;
 mod key;
 mod proxies;

@@ -45,6 +45,7 @@ fn half_messages_are_bounded_together_and_who_wants_more_comes_again_later() {
         assert!(lines.len() >= 2, "{} had room", lines.len());
         let told = close_frame(1013, "too much is half received at once: send it again later");
         assert_eq!(refused, super::kit::frames(&told));
+        assert_eq!(scene.stage.worker.service().farewells, [1013], "the service could say when to come back");
         let held = scene.stage.worker.held_bytes();
         assert!(held < MOST + MESSAGE_BYTES, "{held} bytes are held");
         // What is short, or cut in two on its way, is no matter.
@@ -121,6 +122,11 @@ fn half_requests_are_bounded_with_them() {
                 assert!(lines.len() < 8, "nobody is told that it is too much");
             };
             assert!(refused.starts_with(b"HTTP/1.1 503 ") && lines.len() >= 2, "{}", refused.escape_ascii());
+            assert!(
+                refused.windows(15).any(|part| part == b"\r\nRetry-After: "),
+                "{}",
+                refused.escape_ascii()
+            );
             for line in &mut lines {
                 scene.send(line, rest);
                 assert!(line.received(&scene.stage).starts_with(b"HTTP/1.1 200 "));

@@ -55,6 +55,8 @@ pub(super) struct Recorder {
     pub(super) names: Vec<Option<String>>,
     /// These are sent something at the next tick.
     pub(super) nudged: Vec<ConnId>,
+    /// The codes with which it was told that the server is about to close a connection.
+    pub(super) farewells: Vec<u16>,
 }
 
 impl Recorder {
@@ -116,6 +118,10 @@ impl Service for Recorder {
 
     fn pong(&mut self, _: &mut Context<'_, ()>, _: ConnId, round_trip: Duration) {
         self.told.push(Told::Pong(round_trip));
+    }
+
+    fn farewell(&mut self, _: &mut Context<'_, ()>, _: ConnId, close: &Close<'_>) {
+        self.farewells.extend(close.code.map(|code| code.0));
     }
 
     fn closed(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, cause: Cause) {

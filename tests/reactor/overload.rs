@@ -137,6 +137,7 @@ fn past_the_memory_ceiling_the_one_that_holds_most_ends_each_second_until_it_fit
     let last = stage.script.written(half);
     assert!(last.windows(2).any(|bytes| bytes == 1013_u16.to_be_bytes()), "it is told why: {last:?}");
     assert_eq!(stage.worker.service().causes(), [Cause::Slow; 3]);
+    assert_eq!(stage.worker.service().farewells, [1013], "the one that reads");
     still_served(&mut stage, quiet);
     // Where there is enough again, nobody else ends.
     stage.script.set_resident(100 << 20);
@@ -145,6 +146,21 @@ fn past_the_memory_ceiling_the_one_that_holds_most_ends_each_second_until_it_fit
     stage.send(other, &message[..message.len() - 1]);
     stage.pass(seconds(3));
     assert!(!stage.script.is_closed(other));
+}
+
+#[test]
+fn where_memory_is_short_half_a_request_is_answered_and_ends() {
+    let mut stage = Stage::new(&Config { max_memory_bytes: Some(100 << 20), ..config() });
+    let id = stage.script.connect();
+    stage.send(id, b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\n");
+    stage.send(id, &[b'x'; 29_000]);
+    stage.script.set_resident((100 << 20) + 1);
+    for _ in 0..4 {
+        stage.pass(seconds(1));
+    }
+    let written = String::from_utf8(stage.script.written(id)).unwrap();
+    assert!(written.starts_with("HTTP/1.1 503 ") && written.contains("Retry-After: "), "{written}");
+    assert!(stage.worker.held_bytes() < 16 << 10, "{} bytes are held", stage.worker.held_bytes());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What becomes of a request after its turn: the answer that came later, or the time that was up.
 
+use std::mem;
+
 use crate::reactor::conn::{Life, Protocol};
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId};
@@ -7,7 +9,7 @@ use crate::reactor::request::method_of;
 use crate::reactor::service::Service;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
-use crate::wire::http::{Refusal, Response};
+use crate::wire::http::{Fields, Head, Refusal, Response};
 
 impl<N: Net, S: Service> Worker<N, S> {
     /// An answer that came later.
@@ -48,6 +50,25 @@ impl<N: Net, S: Service> Worker<N, S> {
                 }
             },
         }
+    }
+
+    /// Refuses a request of which not all has come, in the service's words where its head has, and ends the connection: the client
+    /// may come back with it.
+    pub(crate) fn refuse_half(&mut self, id: ConnId, refusal: &Refusal) {
+        let Some(conn) = self.core.get_mut(id) else { return };
+        let Protocol::Http(Some(http)) = mem::replace(&mut conn.protocol, Protocol::Taken) else { return };
+        let mut fields = Fields::new();
+        // Its head was whole when it was judged.
+        let head_len = if http.progress.judged { http.progress.scanned + 4 } else { 0 };
+        let head = http.buffer.get(..head_len).and_then(|head| Head::parse(head, &mut fields).ok());
+        let response = match &head {
+            Some(head) => self.service.refusal(head, refusal),
+            None => Response::refusal(refusal),
+        };
+        let has_time = response.fields.iter().any(|(name, _)| *name == "Retry-After");
+        let seconds = self.core.retry_millis().div_ceil(1000);
+        let response = if has_time { response } else { response.with("Retry-After", seconds.to_string()) };
+        self.refuse_with(id, method_of(&http.buffer), response);
     }
 
     /// The client has ended its stream: what it asked for is still answered.
