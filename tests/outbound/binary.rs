@@ -167,6 +167,7 @@ fn what_is_wrong_with_the_url_is_said_in_one_line() {
     for (args, part) in [
         (&["--token-jwks", "http://sso.example.org/certs"][..], "https:// is needed"),
         (&["config", "check", "--token-jwks", "sso.example.org"], "is not a URL like"),
+        (&["config", "check", "--token-jwks", "https://sso.example.org:99999/"], "the port is a number"),
         (&["--token-jwks", "https://a:b@sso.example.org/"], "a name and password"),
     ] {
         let line = complaint(&run(args), 2);
