@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tungstenite::{Message, WebSocket};
 
 use super::binary::Running;
@@ -141,10 +142,11 @@ fn ask(address: SocketAddr, host: &str, line: &str, lines: &str) -> super::clien
     http.answer(line.starts_with("HEAD"))
 }
 
+const V1: [(&str, &str); 1] = [("Sec-WebSocket-Protocol", "rollcall.v1")];
+
 /// A user who came in through the proxy, and has been greeted.
-fn anna(proxy: &Proxy) -> WebSocket<Patient> {
-    let mut socket =
-        upgrade(proxy.address, "/ws?user=anna", &[("Sec-WebSocket-Protocol", "rollcall.v1")]).unwrap().0;
+fn user(proxy: &Proxy, name: &str) -> WebSocket<Patient> {
+    let mut socket = upgrade(proxy.address, &format!("/ws?user={name}"), &V1).unwrap().0;
     assert!(socket.read().unwrap().to_text().unwrap().contains("welcome"));
     socket
 }
@@ -155,6 +157,46 @@ fn own_pages_come_in(proxy: &Proxy) {
     assert_eq!(from(&format!("http://{}", proxy.address)), Ok(()));
     assert_eq!(from("https://named.example"), Ok(()));
     assert_eq!(from("http://127.0.0.1"), Err(403));
+}
+
+/// The next text of a user that has this event; others are passed over.
+fn event(socket: &mut WebSocket<Patient>, name: &str) -> Value {
+    loop {
+        let text: Value = serde_json::from_str(socket.read().unwrap().to_text().unwrap()).unwrap();
+        if text["event"] == name {
+            return text;
+        }
+    }
+}
+
+/// Who comes into a room and who goes is counted through the proxy, and who is banned is told so there.
+fn members_and_bans_pass(proxy: &Proxy, running: &Running) {
+    let (mut anna, mut ben) = (user(proxy, "anna"), user(proxy, "ben"));
+    let join = Message::text(r#"{"seq":1,"cmd":"join","params":{"room":"lobby"}}"#);
+    ben.send(join.clone()).unwrap();
+    assert!(ben.read().unwrap().to_text().unwrap().contains(r#""membership":1"#));
+    anna.send(join).unwrap();
+    let joined = event(&mut ben, "join");
+    assert_eq!((&joined["user"], &joined["membership"]), (&"anna".into(), &2.into()));
+    let mut http = Http::connect(running.address);
+    let (key, body) = (bearer(running.key.as_deref().unwrap()), r#"{"for":60,"reason":"be kind"}"#);
+    http.send(&format!(
+        "POST /api/v1/users/anna/disconnect HTTP/1.1\r\nHost: a\r\n{key}Content-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    assert_eq!(http.answer(false).status, 200);
+    // One that comes back is told the same.
+    let mut back = upgrade(proxy.address, "/ws?user=anna", &V1).unwrap().0;
+    for banned in [&mut anna, &mut back] {
+        let goodbye = event(banned, "goodbye");
+        assert_eq!((&goodbye["code"], &goodbye["reason"]), (&4403.into(), &"be kind".into()));
+        assert_eq!(goodbye["retry_ms"], Value::Null);
+        let Message::Close(Some(close)) = banned.read().unwrap() else { panic!("no Close") };
+        assert_eq!((u16::from(close.code), close.reason.as_str()), (4403, "be kind"));
+    }
+    let left = event(&mut ben, "leave");
+    assert_eq!((&left["user"], &left["count"], &left["membership"]), (&"anna".into(), &1.into(), &3.into()));
 }
 
 const OPERATORS: [&str; 8] = [
@@ -171,7 +213,7 @@ const HOSTS: [&str; 5] = ["localhost", "127.0.0.1", "127.0.0.1:8080", "[::1]", "
 
 /// A stranger is refused with `status` whatever it asks and whatever host it names, and anna notices nothing.
 fn stranger_gets_nothing(proxy: &Proxy, status: u16) {
-    let mut anna = anna(proxy);
+    let mut anna = user(proxy, "anna");
     for host in HOSTS {
         for line in OPERATORS {
             for lines in ["", "Origin: http://127.0.0.1:8080\r\n", "X-Forwarded-For: 127.0.0.1\r\n"] {
@@ -197,6 +239,7 @@ fn the_nginx_of_the_readme_passes_upgrades_and_keeps_the_operators_paths() {
     let proxy = Proxy::nginx(&nginx, &with_ports(sample("nginx"), "listen 80", &running));
     stranger_gets_nothing(&proxy, 403);
     own_pages_come_in(&proxy);
+    members_and_bans_pass(&proxy, &running);
     assert_eq!(ask(proxy.address, "presence.example.org", "GET /healthz", "").status, 200);
     let mut echo = upgrade(proxy.address, "/echo", &[]).unwrap().0;
     echo.send(Message::text("through nginx")).unwrap();
@@ -210,6 +253,7 @@ fn the_haproxy_of_the_readme_passes_upgrades_and_keeps_the_operators_paths() {
     let proxy = Proxy::haproxy(&haproxy, &with_ports(sample("text"), "bind :80", &running));
     stranger_gets_nothing(&proxy, 403);
     own_pages_come_in(&proxy);
+    members_and_bans_pass(&proxy, &running);
     assert_eq!(ask(proxy.address, "presence.example.org", "GET /healthz", "").status, 200);
     // With what the README says of the PROXY protocol.
     let flags = ["--workers", "2", "--trusted-proxy", "127.0.0.0/8", "--proxy-protocol"];

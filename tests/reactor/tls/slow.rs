@@ -1,8 +1,9 @@
 //! Slow readers over TLS: as those without it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rollcall::limits::BACKLOG_BYTES_MAX;
+use rollcall::limits::{BACKLOG_BYTES_MAX, SLOW_MESSAGES_MAX};
 use rollcall::wire::frame::Opcode;
 use rustls::ClientConfig;
 use serde_json::Value;
@@ -107,4 +108,56 @@ fn what_waits_for_a_slow_reader_comes_when_it_reads() {
     assert_eq!(last["info"], 9, "of its states the last");
     assert_eq!(texts.iter().filter(|text| text["event"] == "say").count(), 10);
     assert!(!secure.house.worker.service().holds_for_slow());
+}
+
+#[test]
+fn the_list_of_a_slow_reader_who_loses_events_still_ends_right() {
+    let mut secure = Secure::new();
+    let (mut anna, mut ben) = (secure.user("anna"), secure.user("ben"));
+    let room = r#"{"room":"ticker.eu"}"#;
+    for client in [&mut anna, &mut ben] {
+        secure.command(client, "join", room);
+    }
+    secure.reads(&mut anna);
+    secure.house.script.make_room(anna.id, 0);
+    let say = format!(r#"{{"room":"ticker.eu","data":"{}"}}"#, "x".repeat(60_000));
+    for _ in 0..3 {
+        secure.command(&mut ben, "say", &say);
+    }
+    // They come and go more often than what waits for her has room for; some of it before she asks, some behind that.
+    let mut others: Vec<Client> = (0..30).map(|n| secure.user(&format!("u{n}"))).collect();
+    for n in 0..SLOW_MESSAGES_MAX + 60 {
+        let command = if (n / others.len()).is_multiple_of(2) { "join" } else { "leave" };
+        let nth = n % others.len();
+        secure.command(&mut others[nth], command, room);
+        if n == SLOW_MESSAGES_MAX + 20 {
+            assert!(secure.command(&mut anna, "who", room).is_empty(), "she does not read");
+        }
+    }
+    let heard = secure.reads(&mut anna);
+    let page = &heard.iter().find(|text| text["body"]["users"].is_array()).unwrap()["body"];
+    let moves = || heard.iter().filter(|text| text["event"] == "join" || text["event"] == "leave");
+    let numbers: Vec<u64> = moves().map(|event| event["membership"].as_u64().unwrap()).collect();
+    let first = numbers[0];
+    assert!(first > 3 && numbers.iter().copied().eq(first..first + numbers.len() as u64), "{numbers:?}");
+    let mut list = names(page);
+    for event in moves().filter(|event| event["membership"].as_u64() > page["membership"].as_u64()) {
+        let user = event["user"].as_str().unwrap().to_owned();
+        if event["event"] == "join" {
+            list.insert(user)
+        } else {
+            list.remove(&user)
+        };
+    }
+    let answers = secure.command(&mut ben, "who", room);
+    let truth = names(&answers.iter().find(|text| text["body"]["users"].is_array()).unwrap()["body"]);
+    assert!(truth.len() > 10, "{truth:?}");
+    assert_eq!(list, truth);
+}
+
+/// The users of a page, which is the only one.
+fn names(page: &Value) -> BTreeSet<String> {
+    assert_eq!(page["next"], Value::Null);
+    let users = page["users"].as_array().unwrap().iter();
+    users.map(|user| user["user"].as_str().unwrap().to_owned()).collect()
 }
