@@ -39,8 +39,8 @@ pub enum Answer {
     /// is yet to be told that it had not.
     Barred(Name, Option<u16>),
     /// To a desk: so many connections are bidden, and each one's edge tells what came of it; and whether the home keeps the
-    /// room for later connections, or kept it until now.
-    Bringing(usize, bool),
+    /// room for later connections, or kept it until now; and the giving that waits for what comes of it.
+    Bringing(usize, bool, Option<Giving>),
     /// To a desk: a home could not be asked.
     Busy,
     /// To a desk: the home can't keep the room for later connections, for this code. Nobody is brought in.
@@ -62,6 +62,15 @@ pub enum Answer {
 pub(crate) const BUSY: &str = "the server is busy: try again";
 /// To a command or an order that would make something grow.
 pub(crate) const SCARCE: &str = "the server is short of memory: try again later";
+/// A room that a user's home gave for an order, which is taken back where the order is refused after all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Giving {
+    /// The home's worker.
+    pub home: u16,
+    /// Its number there.
+    pub order: u32,
+}
+
 /// To a `tell` that finds nobody.
 pub(crate) const NOT_CONNECTED: &str = "nobody of that name is connected";
 /// To a `tell` of a user out of sight.

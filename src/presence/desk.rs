@@ -10,7 +10,7 @@ use crate::presence::address::{Asker, NOBODY, Ticket, asker};
 use crate::presence::admin::{Ask, Listing, Merge, Reply};
 use crate::presence::answer::{BUSY, NOT_CONNECTED, NOT_SAID, TOO_SLOW};
 use crate::presence::effect::Effect;
-use crate::presence::envelope::{Answer, Envelope, Page, Place};
+use crate::presence::envelope::{Answer, Envelope, Giving, Page, Place};
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::{Homes, Name};
@@ -37,9 +37,22 @@ enum Work {
     /// A page of a room, then the view of each member on it.
     Members { page: Page, views: Vec<(Name, Option<View>)>, left: usize },
     /// How many connections there are, and what came of each.
-    Bring { told: Option<usize>, kept: bool, came: usize, done: usize, place: Place, refused: Option<Reply> },
+    Bring(Bring),
     /// Workers that are not through.
     Broadcast { left: usize, delivered: usize, missed: usize },
+}
+
+/// An order to bring a user somewhere: how many connections there are, and what came of each.
+#[derive(Debug, Default)]
+struct Bring {
+    told: Option<usize>,
+    kept: bool,
+    /// What the user's home gave for it.
+    giving: Option<Giving>,
+    came: usize,
+    done: usize,
+    place: Place,
+    refused: Option<Reply>,
 }
 
 /// What waits at one worker.
@@ -107,8 +120,7 @@ impl Desk {
                 } else {
                     out.post(homes.of(&user), Envelope::Bring { user, room, joins, asker });
                 }
-                let place = Place::default();
-                return Work::Bring { told: None, kept: false, came: 0, done: 0, place, refused: None };
+                return Work::Bring(Bring::default());
             }
             Ask::Broadcast { data } => {
                 let event = SharedEvent::new(Event::Broadcast { data, unix_millis: now.unix_millis });
@@ -142,9 +154,15 @@ impl Desk {
 
     /// An answer has come.
     pub(crate) fn answered(&mut self, job: u32, answer: Answer, out: &mut Outgoing) {
-        let Some(waiting) = self.jobs.get_mut(&job) else { return };
+        let Some(waiting) = self.jobs.get_mut(&job) else {
+            // It was refused before this came.
+            if let Answer::Bringing(_, _, Some(giving)) = answer {
+                order_over(giving, false, out);
+            }
+            return;
+        };
         let reply = match (&mut waiting.work, answer) {
-            (Work::Bring { .. }, answer) => brought(&mut waiting.work, &answer),
+            (Work::Bring(bring), answer) => brought(bring, &answer),
             (Work::Broadcast { left, delivered, missed }, Answer::Spread { to, without, done }) => {
                 *delivered += to;
                 *missed += without;
@@ -251,7 +269,10 @@ impl Desk {
     }
 
     fn finish(&mut self, job: u32, reply: Reply, out: &mut Outgoing) {
-        if let Some(Job { ticket, .. }) = self.jobs.remove(&job) {
+        if let Some(Job { ticket, work }) = self.jobs.remove(&job) {
+            if let Work::Bring(Bring { giving: Some(giving), .. }) = work {
+                order_over(giving, matches!(reply, Reply::Brought(..)), out);
+            }
             out.effects.push(Effect::Reply { ticket, reply });
         }
         // What is done at the front needs no waiting for.
@@ -260,12 +281,14 @@ impl Desk {
 }
 
 /// The user's home says how many connections there are, and each one's edge what came of it, in any order.
-fn brought(work: &mut Work, answer: &Answer) -> Option<Reply> {
-    let Work::Bring { told, kept, came, done, place, refused } = work else { return None };
+fn brought(bring: &mut Bring, answer: &Answer) -> Option<Reply> {
+    let Bring { told, kept, giving, came, done, place, refused } = bring;
     match answer {
-        Answer::Bringing(0, true) => return Some(Reply::Brought(0, Place::default())),
-        Answer::Bringing(0, false) => return Some(Reply::refused(404, NOT_CONNECTED)),
-        Answer::Bringing(connections, keeps) => (*told, *kept) = (Some(*connections), *keeps),
+        Answer::Bringing(0, true, _) => return Some(Reply::Brought(0, Place::default())),
+        Answer::Bringing(0, false, _) => return Some(Reply::refused(404, NOT_CONNECTED)),
+        Answer::Bringing(connections, keeps, given) => {
+            (*told, *kept, *giving) = (Some(*connections), *keeps, *given);
+        }
         Answer::Busy => return Some(Reply::refused(503, BUSY)),
         Answer::NotGiven(429) => return Some(Reply::refused(429, "the user was given too many rooms")),
         Answer::NotGiven(code) => return Some(Reply::refused(*code, TOO_MANY_GIVEN)),
@@ -297,6 +320,12 @@ fn brought(work: &mut Work, answer: &Answer) -> Option<Reply> {
         Some(refused) if *done == 0 => refused,
         _ => Reply::Brought(*done, *place),
     })
+}
+
+/// The user's home is told whether what it gave stays.
+fn order_over(giving: Giving, stays: bool, out: &mut Outgoing) {
+    let what = Moderation::Given { order: giving.order, stays };
+    out.post(giving.home, Envelope::Moderate { what, asker: None });
 }
 
 fn members(page: &mut Page, views: &mut Vec<(Name, Option<View>)>) -> Reply {

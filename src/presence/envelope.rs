@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::presence::address::NOBODY;
 pub use crate::presence::address::{Address, Asker, Client, Ticket};
 use crate::presence::admin::Listing;
-pub use crate::presence::answer::Answer;
+pub use crate::presence::answer::{Answer, Giving};
 use crate::presence::event::SharedEvent;
 use crate::presence::grants::Pattern;
 pub use crate::presence::membership::{MembershipChange, Page, Place};

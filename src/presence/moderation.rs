@@ -46,6 +46,13 @@ pub enum Moderation {
         /// Whom.
         user: Name,
     },
+    /// To a user's home: what came of an order for which it gave a room.
+    Given {
+        /// The [`Giving`](crate::presence::envelope::Giving)'s number.
+        order: u32,
+        /// Whether the order was done; else the user was not given the room by it.
+        stays: bool,
+    },
     /// To an edge: a user is banned from the server, or no more. The user's home sends away those who come nevertheless.
     Banned {
         /// Who.
@@ -73,6 +80,7 @@ impl Moderation {
             | Moderation::Ban { room, user, .. }
             | Moderation::Invite { room, user }
             | Moderation::Expel { room, user } => room.len() + user.len(),
+            Moderation::Given { .. } => 0,
             Moderation::Banned { user, ban } => user.len() + ban.as_ref().map_or(0, |(_, words)| words.len()),
         }
     }

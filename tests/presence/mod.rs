@@ -4,6 +4,7 @@
 
 mod ask;
 mod big;
+mod brought;
 mod clock;
 mod comings;
 mod ears;

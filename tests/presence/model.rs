@@ -59,6 +59,8 @@ pub(super) struct Model {
     barred: BTreeSet<(String, String, u16, u16)>,
     /// Rooms that users were given.
     given: BTreeMap<String, BTreeSet<Name>>,
+    /// Users and rooms of orders that were refused, while some such order may be on its way.
+    doubted: BTreeSet<(String, Name)>,
     /// What was said: who and what, by room, epoch and offset.
     pub(super) said: BTreeMap<(String, u64, u64), (String, String)>,
 }
@@ -73,6 +75,7 @@ impl Model {
             bans: BTreeMap::new(),
             barred: BTreeSet::new(),
             given: BTreeMap::new(),
+            doubted: BTreeSet::new(),
             said: BTreeMap::new(),
         }
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::ask::Ask;
 use super::rig::{World, command};
 
-fn world(workers: u16) -> World {
+pub(super) fn world(workers: u16) -> World {
     World::new(workers, Rules::default())
 }
 
@@ -23,7 +23,7 @@ fn member(world: &mut World, worker: u16, user: &str, room: &str) -> usize {
 }
 
 /// An order, and its answer.
-fn order(world: &mut World, ask: Order) -> Reply {
+pub(super) fn order(world: &mut World, ask: Order) -> Reply {
     world.replies.clear();
     world.order(0, ask);
     world.settle();
@@ -133,12 +133,12 @@ fn ban_from(world: &mut World, user: &str, room: &str, seconds: u32) -> Reply {
     order(world, Order::Ban { room: room.into(), user: user.into(), seconds })
 }
 
-fn bring(world: &mut World, user: &str, room: &str, joins: bool) -> Reply {
+pub(super) fn bring(world: &mut World, user: &str, room: &str, joins: bool) -> Reply {
     order(world, Order::Bring { user: user.into(), room: room.into(), joins })
 }
 
 /// The code that a `join` is answered with.
-fn join(world: &mut World, c: usize, room: &str) -> u64 {
+pub(super) fn join(world: &mut World, c: usize, room: &str) -> u64 {
     world.inbox(c);
     let seq = world.ask(c, &Ask::Join(room.to_owned()));
     world.settle();

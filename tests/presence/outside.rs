@@ -163,6 +163,9 @@ impl World {
             return self.judge.broken("every_order_answered_once", format!("a{ticket} again: {reply:?}"));
         };
         self.tells.replied(&ask, &reply, &mut self.judge);
+        if let (Ask::Bring { user, room, joins: true }, Reply::Refused { .. }) = (&ask, &reply) {
+            self.model.not_brought(user, room);
+        }
         let why = || format!("{ask:?} is answered {reply:?}");
         match (&ask, &reply) {
             (Ask::Users { limit, after, .. }, Reply::Users(page)) => {

@@ -44,7 +44,8 @@ impl World {
             Envelope::Up { user, at, .. }
                 if at.worker == worker && !self.model.is_banned(self.now, user, None) =>
             {
-                for room in self.model.given(user) {
+                let home = &self.nodes[usize::from(worker)];
+                for room in home.users().given_to(user).to_vec() {
                     self.bid(worker, at.client.slot, &room, true);
                 }
             }
@@ -108,6 +109,9 @@ impl World {
             self.judge
                 .holds("given_is_joined", missing.is_none(), || format!("{user} is not in {missing:?}"));
         }
+        let (nodes, homes) = (&self.nodes, self.homes);
+        let given_to = |user: &str| nodes[usize::from(homes.of(user))].users().given_to(user);
+        self.model.end_doubts(|user, room| given_to(user).contains(room));
         let barred: usize = self.nodes.iter().map(|node| node.rooms().barred()).sum();
         self.judge.holds("nothing_left", barred == 0, || format!("{barred} were refused and not forgotten"));
     }
@@ -118,7 +122,7 @@ impl World {
             self.order(0, Order::Lift { user, room });
         }
         for user in self.model.people() {
-            for room in self.model.given(&user) {
+            for room in self.nodes[usize::from(self.homes.of(&user))].users().given_to(&user).to_vec() {
                 self.order(0, Order::Bring { user: user.as_str().into(), room, joins: false });
             }
         }

@@ -1,11 +1,14 @@
 //! Rooms that who runs the server has given to users: each later connection of a user comes into them, until they are taken.
 //! They are kept for as long as the user is known, and gone with the process.
+//!
+//! A room is given when the order comes, so that no connection misses it that comes meanwhile. Whether any connection could come
+//! in is known later: an order that is refused then has given nothing, unless another one has given the same.
 
 use std::collections::HashMap;
 
 use crate::limits::{GIVEN_ROOMS_MAX, ROOMS_PER_CONNECTION_MAX};
 use crate::presence::address::{self, NOBODY};
-use crate::presence::envelope::{Address, Envelope};
+use crate::presence::envelope::{Address, Envelope, Giving};
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::outgoing::Outgoing;
 use crate::presence::user::Users;
@@ -18,22 +21,29 @@ pub(super) struct Given {
     /// This home's share of [`GIVEN_ROOMS_MAX`].
     most: usize,
     name_bytes: usize,
+    /// Orders of which it is not known yet what comes of them, by number: for the only ones that gave these rooms. As many as desks
+    /// have in hand.
+    unsure: HashMap<u32, (Name, Name)>,
+    last_order: u32,
 }
 
 impl Given {
     pub(super) fn new(homes: Homes) -> Given {
         let most = GIVEN_ROOMS_MAX.div_ceil(usize::from(homes.workers()).max(1));
-        Given { by_user: HashMap::new(), rooms: 0, most, name_bytes: 0 }
+        let (by_user, unsure) = (HashMap::new(), HashMap::new());
+        Given { by_user, rooms: 0, most, name_bytes: 0, unsure, last_order: 0 }
     }
 
-    /// Gives a room to a user.
+    /// Gives a room to a user. Returns the number of the order, by which to [end](Given::end) it; `None`: the user has the
+    /// room whatever comes of the order.
     ///
     /// # Errors
     /// The code of a refusal: 429 where the user has as many as a connection may be in, 503 where the home has too many.
-    pub(super) fn give(&mut self, user: &Name, room: &Name) -> Result<(), u16> {
+    pub(super) fn give(&mut self, user: &Name, room: &Name) -> Result<Option<u32>, u16> {
         let rooms = self.by_user.get(user).map_or(&[][..], Vec::as_slice);
         if rooms.contains(room) {
-            return Ok(());
+            let is_unsure = self.is_unsure(user, room);
+            return Ok(is_unsure.then(|| self.begin(user, room)));
         }
         if rooms.len() >= ROOMS_PER_CONNECTION_MAX {
             return Err(429);
@@ -44,7 +54,27 @@ impl Given {
         self.by_user.entry(user.clone()).or_default().push(room.clone());
         self.rooms += 1;
         self.name_bytes += bytes_of(room);
-        Ok(())
+        Ok(Some(self.begin(user, room)))
+    }
+
+    fn begin(&mut self, user: &Name, room: &Name) -> u32 {
+        self.last_order = self.last_order.wrapping_add(1);
+        self.unsure.insert(self.last_order, (user.clone(), room.clone()));
+        self.last_order
+    }
+
+    fn is_unsure(&self, user: &str, room: &str) -> bool {
+        self.unsure.values().any(|(its, given)| **its == *user && **given == *room)
+    }
+
+    /// An order is over, and was done or not.
+    fn end(&mut self, order: u32, stays: bool) {
+        let Some((user, room)) = self.unsure.remove(&order) else { return };
+        if stays {
+            self.unsure.retain(|_, (its, given)| (&*its, &*given) != (&user, &room));
+        } else if !self.is_unsure(&user, &room) {
+            self.take(&user, &room);
+        }
     }
 
     /// Takes a room from a user. Says whether it was given.
@@ -56,6 +86,7 @@ impl Given {
         if rooms.is_empty() {
             self.by_user.remove(user);
         }
+        self.unsure.retain(|_, (its, given)| **its != *user || **given != *room);
         true
     }
 
@@ -67,17 +98,20 @@ impl Given {
         let rooms = self.by_user.remove(user).unwrap_or_default();
         self.rooms -= rooms.len();
         self.name_bytes -= rooms.iter().map(bytes_of).sum::<usize>();
+        self.unsure.retain(|_, (its, _)| **its != *user);
     }
 
     pub(super) fn give_back(&mut self) {
         if self.by_user.capacity() > 4 * self.by_user.len() + 64 {
             self.by_user.shrink_to(2 * self.by_user.len());
         }
+        self.unsure.shrink_to(2 * self.unsure.len());
     }
 
     pub(super) fn bytes(&self) -> usize {
         let users = self.by_user.capacity() * size_of::<(Name, Vec<Name>)>();
-        users + self.rooms * size_of::<Name>() + self.name_bytes
+        let unsure = self.unsure.capacity() * size_of::<(u32, (Name, Name))>();
+        users + unsure + self.rooms * size_of::<Name>() + self.name_bytes
     }
 }
 
@@ -94,10 +128,31 @@ impl Users {
         }
     }
 
+    /// A room is given to a user for an order that is yet to be done by `bidden` connections; with none it is done.
+    pub(super) fn give(&mut self, user: &Name, room: &Name, bidden: usize) -> Result<Option<Giving>, u16> {
+        let order = self.given.give(user, room)?;
+        if let Some(order) = order.filter(|_| bidden == 0) {
+            self.given.end(order, true);
+            return Ok(None);
+        }
+        Ok(order.map(|order| Giving { home: self.worker, order }))
+    }
+
+    /// It is known what came of an order.
+    pub(crate) fn order_over(&mut self, order: u32, stays: bool) {
+        self.given.end(order, stays);
+    }
+
     /// Rooms that users were given.
     #[must_use]
     pub fn given(&self) -> usize {
         self.given.rooms
+    }
+
+    /// The rooms that a user was given.
+    #[must_use]
+    pub fn given_to(&self, user: &str) -> &[Name] {
+        self.given.by_user.get(user).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -110,17 +165,44 @@ mod tests {
         let mut given = Given::new(Homes::new(1, 7));
         let (ann, empty): (Name, usize) = ("ann".into(), given.bytes());
         for n in 0..ROOMS_PER_CONNECTION_MAX {
-            assert_eq!([(); 2].map(|()| given.give(&ann, &format!("r{n}").into())), [Ok(()); 2]);
+            let room = format!("r{n}").into();
+            let order = given.give(&ann, &room).unwrap().unwrap();
+            given.end(order, true);
+            assert_eq!(given.give(&ann, &room), Ok(None));
         }
         assert_eq!(given.give(&ann, &"one-more".into()), Err(429));
         assert!(given.take("ann", "r7") && !given.take("ann", "r7") && !given.take("bob", "r7"));
-        assert_eq!(given.give(&ann, &"one-more".into()), Ok(()));
+        assert!(matches!(given.give(&ann, &"one-more".into()), Ok(Some(_))));
         given.forget("ann");
         given.give_back();
-        assert_eq!((given.rooms, given.name_bytes), (0, 0));
+        assert_eq!((given.rooms, given.name_bytes, given.unsure.len()), (0, 0, 0));
         assert!(given.bytes() < empty + 1_024, "{} bytes", given.bytes());
         given.most = 1;
-        assert_eq!(given.give(&ann, &"r".into()), Ok(()));
+        assert!(given.give(&ann, &"r".into()).is_ok());
         assert_eq!(given.give(&"bob".into(), &"r".into()), Err(503));
+    }
+
+    #[test]
+    fn an_order_that_is_refused_has_given_nothing_unless_another_has() {
+        let mut given = Given::new(Homes::new(1, 7));
+        let (ann, room): (Name, Name) = ("ann".into(), "r".into());
+        let give = |given: &mut Given| given.give(&ann, &room).unwrap().unwrap();
+        for (first, second, rooms) in [(false, false, 0), (true, false, 1), (false, true, 1), (true, true, 1)]
+        {
+            let orders = [give(&mut given), give(&mut given)];
+            given.end(orders[0], first);
+            assert_eq!(given.rooms, 1, "the other may yet be done");
+            given.end(orders[1], second);
+            assert_eq!((given.rooms, given.unsure.len()), (rooms, 0), "{first} {second}");
+            given.forget("ann");
+        }
+        // Taken and given again before the first order is over.
+        let first = give(&mut given);
+        assert!(given.take("ann", "r"));
+        let second = give(&mut given);
+        given.end(first, false);
+        assert_eq!(given.rooms, 1);
+        given.end(second, false);
+        assert_eq!((given.rooms, given.name_bytes, given.unsure.len()), (0, 0, 0));
     }
 }

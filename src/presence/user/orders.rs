@@ -64,7 +64,7 @@ impl Users {
         asker: Asker,
         out: &mut Outgoing,
     ) {
-        let (mut bidden, mut keeps) = (0, false);
+        let (mut bidden, mut keeps, mut giving) = (0, false, None);
         if !joins {
             keeps = self.given.take(user, room);
             self.end_graces(user, Some(room), out);
@@ -72,10 +72,14 @@ impl Users {
         let slot = self.find(user).filter(|slot| !self.users[*slot as usize].devices.is_empty());
         if let Some(slot) = slot {
             // Of one between two connections a leave has ended the grace.
-            keeps |= joins || self.users[slot as usize].devices.live().next().is_none();
-            if let Err(code) = if joins { self.given.give(user, room) } else { Ok(()) } {
-                let answer = Answer::NotGiven(code);
-                return out.post(asker.at.worker, Envelope::Answered { asker, answer });
+            let live = self.users[slot as usize].devices.live().count();
+            keeps |= joins || live == 0;
+            match if joins { self.give(user, room, live) } else { Ok(None) } {
+                Ok(given) => giving = given,
+                Err(code) => {
+                    let answer = Answer::NotGiven(code);
+                    return out.post(asker.at.worker, Envelope::Answered { asker, answer });
+                }
             }
         }
         for device in self.find(user).iter().flat_map(|slot| self.users[*slot as usize].devices.live()) {
@@ -83,7 +87,8 @@ impl Users {
             out.post(worker, Envelope::Bid { client, room: room.clone(), joins, asker });
             bidden += 1;
         }
-        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Bringing(bidden, keeps) });
+        let answer = Answer::Bringing(bidden, keeps, giving);
+        out.post(asker.at.worker, Envelope::Answered { asker, answer });
     }
 
     /// Users by name, behind one, as a watcher that asks for suspicions sees them: those in that state, or all that are

@@ -42,8 +42,26 @@ impl Model {
         }
     }
 
-    /// The rooms that a user was given.
+    /// An order to bring a user somewhere was refused: it gave nothing, though another one may have, and it may yet reach the home.
+    pub(in crate::presence) fn not_brought(&mut self, user: &str, room: &Name) {
+        self.doubted.insert((user.to_owned(), room.clone()));
+    }
+
+    /// No order is on its way any more: where some were refused, it is known by now whether others gave the room.
+    pub(in crate::presence) fn end_doubts(&mut self, is_given: impl Fn(&str, &Name) -> bool) {
+        for (user, room) in std::mem::take(&mut self.doubted) {
+            let rooms = self.given.entry(user.clone()).or_default();
+            if is_given(&user, &room) {
+                rooms.insert(room)
+            } else {
+                rooms.remove(&room)
+            };
+        }
+    }
+
+    /// The rooms that a user was given, and is to be in with each connection.
     pub(in crate::presence) fn given(&self, user: &str) -> Vec<Name> {
-        self.given.get(user).into_iter().flatten().cloned().collect()
+        let is_sure = |room: &&Name| !self.doubted.contains(&(user.to_owned(), (*room).clone()));
+        self.given.get(user).into_iter().flatten().filter(is_sure).cloned().collect()
     }
 }
