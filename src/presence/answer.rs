@@ -45,6 +45,8 @@ pub enum Answer {
     Busy,
     /// To a desk: the home can't keep the room for later connections, for this code. Nobody is brought in.
     NotGiven(u16),
+    /// To a desk: the home can't keep in mind that the room was taken from a user who is away, for this code. Nobody is put out.
+    NotTaken(u16),
     /// To a desk: a connection did not come in or go out, for this code.
     NotBrought(u16),
     /// To a desk: a broadcast was queued for so many clients.

@@ -127,6 +127,8 @@ pub struct Edge {
     departed: Departed,
     /// Users that are banned, until when, and what they are told: of all homes.
     banned: HashMap<Name, (u64, Arc<str>)>,
+    /// Rooms that were taken from clients, by slot, while they were away: the first `join` there is refused.
+    taken: HashMap<u32, Vec<Name>>,
     passes: Passes,
     /// The clock that tokens end by.
     wall: Wall,
@@ -156,6 +158,7 @@ impl Edge {
             resumable: VecDeque::new(),
             departed: Departed::default(),
             banned: HashMap::new(),
+            taken: HashMap::new(),
             passes: Passes::default(),
             wall: Wall::default(),
             looked: Tick::default(),

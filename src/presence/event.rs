@@ -208,6 +208,7 @@ impl Event {
             | Answer::Lifted(_)
             | Answer::Bringing(..)
             | Answer::NotGiven(_)
+            | Answer::NotTaken(_)
             | Answer::Busy
             | Answer::NotBrought(_)
             | Answer::Spread { .. } => None,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::presence::address::Client;
 use crate::presence::name::Name;
 
 /// What a home or an edge is to do.
@@ -46,6 +47,13 @@ pub enum Moderation {
         /// Whom.
         user: Name,
     },
+    /// To an edge: a room was taken from a client's user while the client was away. It goes out, or is refused there once.
+    Taken {
+        /// Which.
+        client: Client,
+        /// Out of where.
+        room: Name,
+    },
     /// To a user's home: what came of an order for which it gave a room.
     Given {
         /// The [`Giving`](crate::presence::envelope::Giving)'s number.
@@ -81,6 +89,7 @@ impl Moderation {
             | Moderation::Invite { room, user }
             | Moderation::Expel { room, user } => room.len() + user.len(),
             Moderation::Given { .. } => 0,
+            Moderation::Taken { room, .. } => room.len(),
             Moderation::Banned { user, ban } => user.len() + ban.as_ref().map_or(0, |(_, words)| words.len()),
         }
     }

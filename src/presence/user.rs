@@ -11,7 +11,7 @@
 //! | `watchers` | who is told |
 //! | `sight` | where users are |
 //! | `orders` | what reaches all of a user's connections; pages |
-//! | `moderation`, `given` | who is sent away, and is to stay away; rooms that users are to be in |
+//! | `moderation`, `given`, `taken` | who is sent away, and is to stay away; rooms that users are to be in, or no more |
 //! | `tells` | what came of messages to several connections |
 //! | `attic` | what is kept of those who left, and until when |
 
@@ -22,6 +22,7 @@ mod moderation;
 mod orders;
 mod sight;
 mod status;
+mod taken;
 mod tells;
 mod watchers;
 
@@ -40,6 +41,7 @@ use crate::presence::user::attic::Attic;
 use crate::presence::user::given::Given;
 use crate::presence::user::info::Info;
 use crate::presence::user::sight::News;
+use crate::presence::user::taken::Taken;
 use crate::presence::user::tells::Tells;
 use crate::presence::user::watchers::Watchers;
 use crate::presence::view::{Reason, State, View};
@@ -132,6 +134,7 @@ pub struct Users {
     worker: u16,
     bans: Bans,
     given: Given,
+    taken: Taken,
     table: Table,
     users: Slots<User>,
     attic: Attic,
@@ -157,6 +160,7 @@ impl Users {
             worker,
             bans: Bans::new(homes, now.tick),
             given: Given::new(homes),
+            taken: Taken::new(homes),
             table: Table::new(homes),
             users: Slots::default(),
             attic: Attic::default(),
@@ -201,7 +205,7 @@ impl Users {
     pub fn bytes(&self) -> usize {
         let tables =
             self.table.bytes() + self.roll.bytes() + self.last_seen.bytes() + self.whereabouts.bytes();
-        let tables = tables + self.bans.bytes() + self.given.bytes();
+        let tables = tables + self.bans.bytes() + self.given.bytes() + self.taken.bytes();
         self.users.bytes() + self.attic.bytes() + tables + self.name_bytes + self.watcher_bytes
     }
 
@@ -212,6 +216,7 @@ impl Users {
         self.roll.give_back();
         self.last_seen.give_back();
         self.given.give_back();
+        self.taken.give_back();
     }
 
     /// A connection is there, and stays unless its user is banned. It takes the place of one that lingers, and is as away as that
@@ -251,6 +256,7 @@ impl Users {
         let moved = self.whereabouts.settle(slot);
         self.refresh(now, slot, reason, News { moved }, out);
         self.bring_given(user, at, out);
+        self.tell_taken(now.tick, user, at, out);
     }
 
     /// A connection is gone: for certain, or for the grace.

@@ -121,6 +121,14 @@ fn the_limits_are_those_of_the_code() {
                 limits::ROOMS_PER_CONNECTION_MAX
             ),
         ),
+        (
+            "rooms that the API took from users while a client of theirs was away",
+            format!(
+                "{}, an equal share of them on each worker; {} a user; each for a minute after the first client is back",
+                number(limits::TAKEN_ROOMS_MAX),
+                limits::ROOMS_PER_CONNECTION_MAX
+            ),
+        ),
         ("a token", size(limits::TOKEN_BYTES_MAX)),
         ("patterns in each of a token's claims `rooms`, `see`", number(limits::TOKEN_PATTERNS_MAX)),
         ("a secret for tokens, at the least", format!("{} bytes", limits::TOKEN_SECRET_BYTES_MIN)),

@@ -1,10 +1,11 @@
-//! Rooms that the API gives to users: what counts after an order that was refused.
+//! Rooms that the API gives to users and takes from them: what counts after an order that was refused, and for clients that were away.
 
 use rollcall::limits::ADMIN_TICKS_MAX;
 use rollcall::presence::Reason;
 use rollcall::presence::admin::{Ask as Order, Reply};
 
-use super::moderation::{bring, join, world};
+use super::ask::Ask;
+use super::moderation::{bring, join, member, who, world};
 use super::rig::World;
 
 fn given(world: &World) -> usize {
@@ -73,4 +74,80 @@ fn an_order_that_reaches_no_connection_in_time_gives_nothing() {
     world.settle();
     assert!(world.clients[next].ears.rooms.is_empty(), "it is brought nowhere");
     world.rest(500);
+}
+
+#[test]
+fn a_room_that_is_taken_while_a_client_is_away_is_not_joined_again_by_itself() {
+    for workers in [1, 3] {
+        for (away, ticks) in [("within the grace", 10), ("offline", 10_000)] {
+            let mut world = world(workers);
+            let w = member(&mut world, 0, "watcher", "lobby");
+            let c = member(&mut world, 1, "ann", "lobby");
+            world.close(c, Reason::Lost);
+            world.settle();
+            world.pass(ticks);
+            assert!(matches!(bring(&mut world, "ann", "lobby", false), Reply::Brought(0, _)), "{away}");
+            // One that joins when it knows, and one whose `join` is quicker than the word.
+            let back = world.open(1 % workers, Some("ann"));
+            world.settle();
+            assert_eq!(join(&mut world, back, "lobby"), 403, "{away}");
+            let quick = world.open(2 % workers, Some("ann"));
+            world.ask(quick, &Ask::Join("lobby".to_owned()));
+            world.settle();
+            assert!(!world.clients[quick].ears.rooms.contains("lobby"), "{away}");
+            assert_eq!(who(&mut world, w, "lobby"), ["watcher"], "{away}");
+            // A person who means it comes in, at each client.
+            assert_eq!([back, quick].map(|c| join(&mut world, c, "lobby")), [200; 2]);
+            assert_eq!(who(&mut world, w, "lobby"), ["ann", "watcher"], "{away}");
+            // It is over soon, and nobody who was connected all the time is refused anything.
+            world.pass(6_000);
+            let late = world.open(0, Some("ann"));
+            world.settle();
+            assert_eq!(join(&mut world, late, "lobby"), 200);
+            assert_eq!(world.nodes.iter().map(|node| node.users().taken()).sum::<usize>(), 0);
+            assert!(matches!(bring(&mut world, "ann", "lobby", false), Reply::Brought(3, _)));
+            assert_eq!(join(&mut world, late, "lobby"), 200, "it was told, and joins all the same");
+            // What is given again is not taken any more.
+            world.close(late, Reason::Lost);
+            world.settle();
+            assert!(matches!(
+                bring(&mut world, "ann", "lobby", false),
+                Reply::Brought(..) | Reply::Refused { .. }
+            ));
+            assert!(matches!(bring(&mut world, "ann", "lobby", true), Reply::Brought(2, _)));
+            let again = world.open(1 % workers, Some("ann"));
+            world.settle();
+            assert_eq!(join(&mut world, again, "lobby"), 200);
+            world.rest(500);
+        }
+    }
+}
+
+#[test]
+fn what_was_taken_from_who_is_away_goes_with_the_user_and_the_client() {
+    let mut world = world(1);
+    let c = world.open(0, Some("ann"));
+    world.settle();
+    world.close(c, Reason::Kicked);
+    for n in 0..64 {
+        assert!(matches!(bring(&mut world, "ann", &format!("r{n}"), false), Reply::Brought(0, _)));
+    }
+    let more = bring(&mut world, "ann", "one-more", false);
+    assert!(matches!(more, Reply::Refused { code: 429, .. }), "{more:?}");
+    let nobody = bring(&mut world, "nobody", "r1", false);
+    assert!(matches!(nobody, Reply::Refused { code: 404, .. }), "{nobody:?}");
+    assert_eq!(world.nodes[0].users().taken(), 64);
+    // A slot that another client has is not refused what was taken from the one before.
+    let c = world.open(0, Some("ann"));
+    world.close(c, Reason::Kicked);
+    let other = world.open(0, Some("ben"));
+    assert_eq!(join(&mut world, other, "r1"), 200);
+    world.close(other, Reason::Kicked);
+    let (node, now) = (&mut world.nodes[0], world.now);
+    for n in 0..=rollcall::limits::LAST_SEEN_MAX {
+        let slot = node.open(now, 0, Some(format!("u{n}").into()), false);
+        node.closed(now, slot, Reason::Kicked, now.unix_millis);
+        node.effects();
+    }
+    assert_eq!(node.users().taken(), 0);
 }

@@ -14,7 +14,7 @@ pub(super) fn world(workers: u16) -> World {
 }
 
 /// A client at a worker, in a room.
-fn member(world: &mut World, worker: u16, user: &str, room: &str) -> usize {
+pub(super) fn member(world: &mut World, worker: u16, user: &str, room: &str) -> usize {
     let c = world.open(worker % world.nodes.len() as u16, Some(user));
     world.ask(c, &Ask::Join(room.to_owned()));
     world.settle();
@@ -35,7 +35,7 @@ fn kick(world: &mut World, user: &str) -> Reply {
 }
 
 /// The names that `who` lists.
-fn who(world: &mut World, c: usize, room: &str) -> Vec<String> {
+pub(super) fn who(world: &mut World, c: usize, room: &str) -> Vec<String> {
     world.inbox(c);
     let seq = world.ask(c, &Ask::Who { room: room.to_owned(), limit: 10, after: None });
     world.settle();

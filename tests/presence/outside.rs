@@ -73,6 +73,11 @@ impl World {
             Envelope::Moderate { what, .. } => match what {
                 Moderation::EndGraces { user, room } => self.graces_end(worker, user, room.as_ref()),
                 Moderation::Expel { room, user } => self.expelled(worker, user, room),
+                Moderation::Taken { client, room }
+                    if self.nodes[usize::from(worker)].edge().is_here(*client) =>
+                {
+                    self.bid(worker, client.slot, room, false);
+                }
                 Moderation::Invite { room, user } => self.invited_here(worker, user, room),
                 _ => {}
             },

@@ -25,6 +25,9 @@ use crate::presence::view::State;
 use crate::presence::views::Views;
 use crate::time::Now;
 
+/// To the first `join` of a client that was put out while it was away.
+const TAKEN: &str = "you were put out of that room while you were away: join again to come back";
+
 impl Edge {
     pub(crate) fn command(
         &mut self,
@@ -126,6 +129,9 @@ impl Edge {
             Command::Heartbeat | Command::Auth { .. } => {}
             Command::Join { room } => {
                 self.may_join(slot, &room)?;
+                if self.end_taken(slot, &room) {
+                    return Err(Refusal::new(0, 403, TAKEN));
+                }
                 self.join(slot, &room, asker, out)?;
             }
             Command::Leave { room } => self.leave(slot, &room, asker, out)?,

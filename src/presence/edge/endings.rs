@@ -26,6 +26,7 @@ impl Edge {
         }
         self.seats.try_remove(slot as usize);
         self.passes.remove(slot);
+        self.forget_taken(slot);
     }
 
     /// A home has a client sent away.

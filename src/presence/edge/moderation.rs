@@ -72,6 +72,42 @@ impl Edge {
         }
     }
 
+    /// A room was taken from a client's user while the client was away. Where it has joined again by now, it goes out, and is told
+    /// so; else its first `join` there is refused, which nobody but the client itself has asked for.
+    pub(crate) fn taken_from(&mut self, client: Client, room: &Name, out: &mut Outgoing) {
+        if self.seat(client).is_none() {
+            return;
+        }
+        if self.place_in_room(client.slot, room).is_err() {
+            return self.taken.entry(client.slot).or_default().push(room.clone());
+        }
+        let ticket = Ticket::Brought { desk: self.worker, job: NOBODY, news: true };
+        // A member with a name has a place, so that this can't be refused.
+        let _ = self.leave(client.slot, room, Asker { at: self.address(client.slot), ticket }, out);
+    }
+
+    /// A room is taken from a client no more. Says whether it was.
+    pub(super) fn end_taken(&mut self, slot: u32, room: &str) -> bool {
+        // Most servers take nothing from anybody.
+        if self.taken.is_empty() {
+            return false;
+        }
+        let Some(rooms) = self.taken.get_mut(&slot) else { return false };
+        let Some(at) = rooms.iter().position(|taken| **taken == *room) else { return false };
+        rooms.swap_remove(at);
+        if rooms.is_empty() {
+            self.forget_taken(slot);
+        }
+        true
+    }
+
+    /// A client is gone, or everything that was taken from it is settled.
+    pub(super) fn forget_taken(&mut self, slot: u32) {
+        if !self.taken.is_empty() && self.taken.remove(&slot).is_some() {
+            self.taken.shrink_to(2 * self.taken.len());
+        }
+    }
+
     /// Whether a client is in a room, and hears what is said there; `None`: it has no place in it.
     #[must_use]
     pub fn hears_in(&self, slot: u32, room: &str) -> Option<bool> {

@@ -95,6 +95,9 @@ impl Edge {
         out: &mut Outgoing,
     ) {
         let Ticket::Job { job, .. } = asker.ticket else { return };
+        if joins {
+            self.end_taken(client.slot, room);
+        }
         let is_in = self.seat(client).is_some() && self.place_in_room(client.slot, room).is_ok();
         let ticket = Ticket::Brought { desk: asker.at.worker, job, news: is_in != joins };
         let asked = Asker { at: self.address(client.slot), ticket };

@@ -23,6 +23,7 @@ impl Node {
             Moderation::Lift { user, room: None } => users.lift(now, &user, asker, out),
             Moderation::Lift { user, room: Some(room) } => rooms.lift(now, (&room, &user), asker, out),
             Moderation::Invite { room, user } => rooms.invite(now, room, user, asker, out),
+            Moderation::Taken { client, room } => edge.taken_from(client, &room, out),
             Moderation::Given { order, stays } => users.order_over(order, stays),
             Moderation::Banned { user, ban } => edge.set_banned(user, ban),
             Moderation::Expel { room, user } => edge.expel(&room, &user, out),

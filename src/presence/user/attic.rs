@@ -219,6 +219,7 @@ impl Users {
         }
         self.forgotten = self.forgotten.max(known.version);
         self.given.forget(&known.name);
+        self.taken.forget(&known.name);
         self.name_bytes -= bytes_of(&known.name);
         let (users, attic) = (&self.users, &self.attic);
         let name_of = |slot: u32| super::name_of(users, attic, slot);
@@ -262,6 +263,7 @@ impl Users {
         self.roll.remove(here, name_of);
         if let Some(absent) = self.attic.remove(here) {
             self.given.forget(absent.name.as_str());
+            self.taken.forget(absent.name.as_str());
             self.forgotten = self.forgotten.max(absent.version);
         }
     }

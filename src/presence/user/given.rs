@@ -131,6 +131,7 @@ impl Users {
     /// A room is given to a user for an order that is yet to be done by `bidden` connections; with none it is done.
     pub(super) fn give(&mut self, user: &Name, room: &Name, bidden: usize) -> Result<Option<Giving>, u16> {
         let order = self.given.give(user, room)?;
+        self.not_taken(user, room);
         if let Some(order) = order.filter(|_| bidden == 0) {
             self.given.end(order, true);
             return Ok(None);

@@ -66,7 +66,14 @@ impl Users {
     ) {
         let (mut bidden, mut keeps, mut giving) = (0, false, None);
         if !joins {
-            keeps = self.given.take(user, room);
+            keeps = match self.take_from(user, room) {
+                Ok(is_away) => is_away,
+                Err(code) => {
+                    let answer = Answer::NotTaken(code);
+                    return out.post(asker.at.worker, Envelope::Answered { asker, answer });
+                }
+            };
+            keeps |= self.given.take(user, room);
             self.end_graces(user, Some(room), out);
         }
         let slot = self.find(user).filter(|slot| !self.users[*slot as usize].devices.is_empty());
