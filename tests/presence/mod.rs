@@ -7,6 +7,7 @@ mod big;
 mod brought;
 mod clock;
 mod comings;
+mod dice;
 mod ears;
 mod eyes;
 mod info;
