@@ -67,6 +67,7 @@ mod tests {
                     worker: 1,
                     turn: 2,
                     leaving: Leaving::Perhaps,
+                    hides: true,
                     asker: Some(asker),
                 },
                 "010c017203616e6e01020101ac0205f0a2040001",

@@ -70,7 +70,7 @@ pub enum Command<'a> {
     },
     /// What I say of myself.
     Status {
-        /// `Online`, `Away` or `Busy`; `None` leaves it.
+        /// `Online`, `Away`, `Busy` or `Invisible`; `None` leaves it.
         state: Option<State>,
         /// JSON, as sent; `None` leaves it.
         info: Option<Cow<'a, str>>,

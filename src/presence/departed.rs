@@ -1,4 +1,4 @@
-//! Rooms in which clients that went may be within their grace, by user: so that a grace can be ended before its time. The edge that
+//! Rooms in which clients that went may be within their grace, by user: so that a grace can be ended before its time, and its user turn invisible in it. The edge that
 //! told a room's home of a client's leaving tells it of the grace's end too, on the same way, and so behind it.
 
 use std::collections::{HashMap, VecDeque};
@@ -47,6 +47,16 @@ impl Departed {
         self.rooms -= known.len();
         let mut rooms: Vec<Name> =
             known.into_iter().filter(|(_, until)| is_kept(until)).map(|(room, _)| room).collect();
+        rooms.sort_unstable();
+        rooms
+    }
+
+    /// The rooms that clients of a user went out of.
+    pub(crate) fn rooms(&mut self, now: Tick, user: &str) -> Vec<Name> {
+        self.expire(now);
+        let known = self.by_user.get(user).into_iter().flatten();
+        let mut rooms: Vec<Name> =
+            known.filter(|(_, until)| now.is_before(**until)).map(|(room, _)| room.clone()).collect();
         rooms.sort_unstable();
         rooms
     }

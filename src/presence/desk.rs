@@ -204,7 +204,8 @@ impl Desk {
                 }
                 members(page, views)
             }
-            _ if view.version == 0 => {
+            // Who has been invisible since they came was never shown, and is here all the same.
+            _ if view.version == 0 && view.unseen == 0 => {
                 Reply::refused(404, "nobody of that name has been here lately: see /api/v1/users")
             }
             _ => Reply::User(user, view),

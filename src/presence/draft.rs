@@ -21,6 +21,8 @@ pub(crate) struct Wanted {
     pub(crate) after: Option<Name>,
     /// Those whose names fit one of these; `None`: all.
     pub(crate) only: Option<Arc<[Pattern]>>,
+    /// The client is in the room.
+    pub(crate) is_in: bool,
 }
 
 /// A page in the making.
@@ -125,9 +127,12 @@ impl Draft {
         if self.rounds > 1 + PAGE_ROUNDS_MAX { Lack::Peace } else { lack }
     }
 
-    /// The page, and the views of its members.
+    /// The page, and the views of its members. Where all of these are invisible, who is not in the room sees no such room.
     pub(crate) fn into_answer(self, views: Views) -> Option<(Page, Vec<(Name, View)>)> {
-        let page = self.page?;
+        let mut page = self.page?;
+        if page.place.count == 0 && !self.wanted.is_in {
+            page.place = Place::default();
+        }
         let views = views.into_asked().into_iter();
         let of_page = |(user, view): (Name, Option<View>)| {
             page.users.binary_search(&user).ok()?;

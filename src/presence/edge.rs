@@ -9,6 +9,7 @@ mod pages;
 mod replies;
 mod sight;
 mod tokens;
+mod veil;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -55,12 +56,15 @@ struct Seat {
     owed: u8,
     /// It was sent away, for this.
     sent_away: Option<Reason>,
-    /// How it comes, once it is somebody; `None`: as the one was whose place it takes.
+    /// How it comes, once it is somebody; `None`: as the one was whose place it takes. From then on `Invisible` says that its
+    /// user is that, as far as is known here.
     comes: Option<State>,
     /// Its page has stopped sending heartbeats.
     silent: bool,
     /// `silent` before the last `status`, which its home may refuse.
     was_silent: bool,
+    /// Whether its user was invisible before the last `status`.
+    was_hidden: bool,
     /// A timer watches the page's own heartbeat.
     timed: bool,
 }
@@ -299,6 +303,7 @@ impl Edge {
             comes,
             silent: false,
             was_silent: false,
+            was_hidden: false,
             timed: false,
         }) as u32;
         match entry {

@@ -14,6 +14,7 @@ use crate::presence::grants::Pattern;
 pub use crate::presence::membership::{MembershipChange, Page, Place};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
+use crate::presence::veil::Veil;
 use crate::presence::view::{Reason, State, View};
 
 /// How a client leaves a room.
@@ -47,7 +48,7 @@ pub enum Envelope {
         at: Address,
         /// What its token says.
         claim: Claim,
-        /// How it comes, `Online`, `Away` or `Busy`; `None`: as the one was whose place it takes.
+        /// How it comes, `Online`, `Away`, `Busy` or `Invisible`; `None`: as the one was whose place it takes.
         state: Option<State>,
     },
     /// To a user's home: a connection has shown another token.
@@ -76,7 +77,7 @@ pub enum Envelope {
         user: Name,
         /// Which.
         at: Address,
-        /// `Online`, `Away` or `Busy`; `None` leaves it.
+        /// `Online`, `Away`, `Busy` or `Invisible`; `None` leaves it.
         state: Option<State>,
         /// JSON; `None` leaves it.
         info: Option<Box<str>>,
@@ -160,6 +161,8 @@ pub enum Envelope {
         again: bool,
         /// The edge's number for it: where it is in already, that of when it came in.
         turn: u16,
+        /// Its user is invisible, as far as the edge knows.
+        hides: bool,
         /// Who waits for the answer.
         asker: Asker,
     },
@@ -173,6 +176,8 @@ pub enum Envelope {
         worker: u16,
         /// The edge's number for its `join`.
         turn: u16,
+        /// Whether it was invisible, as the room's home was told last.
+        hides: bool,
         /// Whether it may be back.
         leaving: Leaving,
         /// Who waits for the answer.
@@ -330,6 +335,8 @@ pub enum Envelope {
         /// The page.
         page: Page,
     },
+    /// Somebody has turned invisible, or visible again.
+    Veil(Veil),
     /// What follows from an order to send somebody away.
     Moderate {
         /// What is to be done, and by whom.

@@ -16,6 +16,7 @@
 //! | [`envelope`], [`binary`], `address`, `answer`, `membership`, [`view`], [`name`] | what crosses, and what it is about |
 //! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
 //! | [`moderation`], `bans` | what follows from an order to send somebody away; who is to stay away, and until when |
+//! | `veil` | what follows where somebody turns invisible |
 //! | [`command`], [`event`] | what clients ask for, and what they are told |
 //!
 //! What it keeps per idle named user: a client of 88 bytes at the edge, a user of 104 at the home, 8 of table, and the name once.
@@ -55,6 +56,7 @@ pub mod rules;
 mod table;
 mod timer;
 pub mod user;
+mod veil;
 pub mod view;
 mod views;
 mod wall;
@@ -70,4 +72,5 @@ pub use grants::{Entry, Grants, Pattern};
 pub use moderation::Moderation;
 pub use name::{Homes, NAME_RULE, Name, is_bare_name, is_name};
 pub use node::{Effect, Node, Rules};
+pub use veil::Veil;
 pub use view::{Reason, State, View};

@@ -76,8 +76,8 @@ impl Node {
         self.enter(now, link, Entry::Open(user), None, welcome)
     }
 
-    /// As [`Node::open`], for who has a token or owes one, too. `state`: the client comes `Online`, `Away` or `Busy`, from when it is
-    /// somebody; without it, it goes on as the connection was whose place it takes, or is online.
+    /// As [`Node::open`], for who has a token or owes one, too. `state`: the client comes `Online`, `Away`, `Busy` or `Invisible`, from
+    /// when it is somebody; without it, it goes on as the connection was whose place it takes, or is online.
     pub fn enter(&mut self, now: Now, link: u64, entry: Entry, state: Option<State>, welcome: bool) -> u32 {
         let slot = self.edge.open(now, &self.rules, link, (entry, state), welcome, &mut self.out);
         self.settle(now);
@@ -304,11 +304,11 @@ impl Node {
                 users.tell(now, &user, (from, data), within.as_deref(), asker, out);
             }
             Envelope::Place { user, room, is_in } => users.place(now, &user, room, is_in, out),
-            Envelope::Join { room, user, again, turn, asker } => {
-                rooms.join(now, (&room, &user), (turn, again), asker, out);
+            Envelope::Join { room, user, again, turn, hides, asker } => {
+                rooms.join(now, (&room, &user), (turn, again, hides), asker, out);
             }
-            Envelope::Leave { room, user, worker, turn, leaving, asker } => {
-                rooms.leave(now, rules, (&room, &user), (worker, turn, leaving), asker, out);
+            Envelope::Leave { room, user, worker, turn, hides, leaving, asker } => {
+                rooms.leave(now, rules, (&room, &user), (worker, turn, hides, leaving), asker, out);
             }
             Envelope::Say { room, from, data, echo, asker } => {
                 rooms.say(now, rules, (&room, from.as_ref()), (data, echo), asker, out);
@@ -363,6 +363,7 @@ impl Node {
                 Ticket::Job { job, .. } => self.desk.listed(asker, job, page, out),
                 _ => self.edge.listed(asker, page, out),
             },
+            Envelope::Veil(what) => self.veil(now, what),
             Envelope::Moderate { what, asker } => self.moderate(now, what, asker),
             Envelope::Deliver { room, event, except, change } => {
                 self.edge.deliver(&room, event, except, change.as_deref(), out);

@@ -5,8 +5,10 @@
 //! is told.
 
 mod big;
+mod member;
 mod moderation;
 mod pages;
+mod veil;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::outgoing::Outgoing;
 use crate::presence::roll::Roll;
 use crate::presence::room::big::{Big, Bounds};
+use crate::presence::room::member::Member;
 use crate::presence::rules::Rules;
 use crate::presence::table::Table;
 use crate::presence::timer::{Timer, next_serial};
@@ -28,38 +31,6 @@ use crate::time::{Now, Tick};
 /// Ends of graces that are not worth looking through.
 const LINGERING_KEPT: usize = 64;
 
-#[derive(Debug, Default)]
-struct Member {
-    /// Connections in the room.
-    clients: u32,
-    /// Connections that broke or closed, and until when each may be back; the oldest first.
-    #[expect(clippy::box_collection, reason = "almost always absent: a pointer, not a vector")]
-    lingering: Option<Box<Vec<Tick>>>,
-}
-
-impl Member {
-    fn is_gone(&self) -> bool {
-        self.clients == 0 && self.lingering.is_none()
-    }
-
-    /// A connection comes in: it takes the place of one that lingers.
-    fn comes(&mut self) {
-        self.clients += 1;
-        if let Some(lingering) = &mut self.lingering {
-            lingering.remove(0);
-            self.lingering.take_if(|lingering| lingering.is_empty());
-        }
-    }
-
-    /// Forgets those whose grace is over.
-    fn expire(&mut self, now: Tick) {
-        if let Some(lingering) = &mut self.lingering {
-            lingering.retain(|until| now.is_before(*until));
-            self.lingering.take_if(|lingering| lingering.is_empty());
-        }
-    }
-}
-
 #[derive(Debug)]
 struct Room {
     name: Name,
@@ -68,8 +39,11 @@ struct Room {
     offset: u64,
     /// Users who came in and users who went out, so far.
     membership: u64,
-    /// By name, so that a page can go on behind one.
+    /// Those that are seen, by name, so that a page can go on behind one.
     members: BTreeMap<Name, Member>,
+    /// Those of whom all clients are invisible: almost always none.
+    #[expect(clippy::box_collection, reason = "8 bytes of every room in place of 24")]
+    unseen: Option<Box<BTreeMap<Name, Member>>>,
     /// Workers with clients in the room, and how many.
     workers: Vec<(u16, u32)>,
     /// Members with a connection within its grace, by its end; one that came back is still here, for a while.
@@ -127,11 +101,9 @@ impl Room {
         }
         self.lingering.push_back((until, user.clone()));
         if self.lingering.len() > self.lingering_most {
-            let members = &self.members;
-            self.lingering.retain(|(until, user)| {
-                let lingering = members.get(user).and_then(|member| member.lingering.as_ref());
-                lingering.is_some_and(|all| all.contains(until))
-            });
+            let mut all = std::mem::take(&mut self.lingering);
+            all.retain(|(until, user)| self.member(user).is_some_and(|member| member.waits_until(*until)));
+            self.lingering = all;
             self.lingering_most = 2 * self.lingering.len() + LINGERING_KEPT;
         }
     }
@@ -230,7 +202,7 @@ impl Rooms {
         self.rooms.bytes() + tables + self.name_bytes + members + lingering
     }
 
-    /// Members of a room, within their grace or not.
+    /// Members of a room that are seen, within their grace or not.
     pub fn members(&self, room: &str) -> impl Iterator<Item = &Name> {
         self.get(room).into_iter().flat_map(|room| room.members.keys())
     }
@@ -240,7 +212,7 @@ impl Rooms {
         &mut self,
         now: Now,
         (room, user): (&Name, &Name),
-        (turn, again): (u16, bool),
+        (turn, again, hides): (u16, bool, bool),
         asker: Asker,
         out: &mut Outgoing,
     ) {
@@ -256,10 +228,9 @@ impl Rooms {
         }
         let slot = self.find_or_add(room);
         let home = &mut self.rooms[slot as usize];
-        let is_new = !home.members.contains_key(user);
+        let is_new = home.member(user).is_none();
         self.members += usize::from(is_new);
-        home.members.entry(user.clone()).or_default().comes();
-        home.membership += u64::from(is_new);
+        let appears = home.comes(user, hides);
         home.count(asker.at.worker, 1);
         if is_new && let Some(homes) = &self.told {
             // Before anybody hears of it, so that who then looks at the user finds them there.
@@ -270,9 +241,9 @@ impl Rooms {
             asker.at.worker,
             Envelope::Answered { asker, answer: Answer::Joined(room.clone(), home.place()) },
         );
-        if is_new {
+        if let Some(is_in) = appears {
             let except = Some((asker.at.worker, asker.at.client));
-            home.announce(slot, now, except, (user, true), self.bounds, out);
+            home.announce(slot, now, except, (user, is_in), self.bounds, out);
         }
     }
 
@@ -282,7 +253,7 @@ impl Rooms {
         now: Now,
         rules: &Rules,
         (room, user): (&Name, &Name),
-        (worker, turn, leaving): (u16, u16, Leaving),
+        (worker, turn, hides, leaving): (u16, u16, bool, Leaving),
         asker: Option<Asker>,
         out: &mut Outgoing,
     ) {
@@ -290,14 +261,9 @@ impl Rooms {
         if let Some(slot) = self.find(room).filter(|_| was_in) {
             let may_be_back =
                 leaving == Leaving::Perhaps && rules.grace > 0 && !self.is_banned(now, room, user);
+            let until = may_be_back.then(|| now.tick.after(rules.grace));
             let home = &mut self.rooms[slot as usize];
-            if let Some(member) = home.members.get_mut(user).filter(|member| member.clients > 0) {
-                member.clients -= 1;
-                let until = may_be_back.then(|| now.tick.after(rules.grace));
-                if let Some(until) = until {
-                    member.lingering.get_or_insert_default().push(until);
-                }
-                let is_gone = member.is_gone();
+            if home.goes(user, hides, until) {
                 if let Some(until) = until {
                     self.lingering -= home.lingering.len();
                     home.linger(until, user);
@@ -305,9 +271,7 @@ impl Rooms {
                 }
                 home.time(slot, out);
                 home.count(worker, -1);
-                if is_gone {
-                    self.gone(now, slot, user, out);
-                }
+                self.look_at(now, slot, user, false, out);
             }
         }
         if let Some(asker) = asker {
@@ -366,11 +330,9 @@ impl Rooms {
                 break;
             };
             self.lingering -= 1;
-            let Some(member) = home.members.get_mut(&user) else { continue };
+            let Some(member) = home.member_mut(&user) else { continue };
             member.expire(now.tick);
-            if member.is_gone() {
-                self.gone(now, slot, &user, out);
-            }
+            self.look_at(now, slot, &user, false, out);
         }
     }
 
@@ -384,13 +346,14 @@ impl Rooms {
 
     fn gone(&mut self, now: Now, slot: u32, user: &Name, out: &mut Outgoing) {
         let home = &mut self.rooms[slot as usize];
-        self.members -= usize::from(home.members.remove(user).is_some());
-        home.membership += 1;
+        let was_seen = home.members.remove(user).is_some();
+        self.members -= usize::from(was_seen || home.take_unseen(user).is_some());
+        home.membership += u64::from(was_seen);
         if let Some(homes) = &self.told {
             let (user, room) = (user.clone(), home.name.clone());
             out.post(homes.of(&user), Envelope::Place { user, room, is_in: false });
         }
-        if home.members.is_empty() {
+        if home.members.is_empty() && home.unseen.is_none() {
             self.name_bytes -= bytes_of(&home.name);
             let name_of = |slot: u32| &*self.rooms[slot as usize].name;
             self.by_name.remove(name_of(slot), slot, name_of);
@@ -398,7 +361,9 @@ impl Rooms {
             self.lingering -= self.rooms.try_remove(slot as usize).map_or(0, |room| room.lingering.len());
             return;
         }
-        home.announce(slot, now, None, (user, false), self.bounds, out);
+        if was_seen {
+            home.announce(slot, now, None, (user, false), self.bounds, out);
+        }
     }
 
     fn find(&self, room: &str) -> Option<u32> {
@@ -423,6 +388,7 @@ impl Rooms {
             offset: 0,
             membership: 0,
             members: BTreeMap::new(),
+            unseen: None,
             workers: Vec::new(),
             lingering: VecDeque::new(),
             lingering_most: LINGERING_KEPT,

@@ -9,6 +9,7 @@
 //! | `comings` | who comes and goes |
 //! | `info` | what they say in `info`, or their tokens do, and whose word counts |
 //! | `status` | what connections say of themselves, or are suspected of |
+//! | `veil` | who is invisible |
 //! | `watchers` | who is told |
 //! | `sight` | where users are |
 //! | `orders` | what reaches all of a user's connections; pages |
@@ -26,6 +27,7 @@ mod sight;
 mod status;
 mod taken;
 mod tells;
+mod veil;
 mod watchers;
 
 use crate::presence::bans::Bans;
@@ -44,7 +46,7 @@ use crate::presence::user::info::Info;
 use crate::presence::user::sight::News;
 use crate::presence::user::taken::Taken;
 use crate::presence::user::tells::Tells;
-use crate::presence::user::watchers::Watchers;
+use crate::presence::user::watchers::{Watcher, Watchers};
 use crate::presence::view::{Reason, State, View};
 use crate::presence::whereabouts::Whereabouts;
 use crate::slots::Slots;
@@ -64,7 +66,7 @@ struct User {
     serial: u32,
     /// What watchers were told last.
     told: Told,
-    /// `Busy`, where one of its connections said so: that is the user's as long as it has any.
+    /// `Busy` or `Invisible`, where one of its connections said so: that is the user's as long as it has any.
     own: Option<State>,
     reason: Option<Reason>,
     /// A timer is filed for the end of a grace: one, however many connections linger.
@@ -79,6 +81,20 @@ struct Told {
     state: State,
     plain: State,
     connections: u8,
+    /// Connections of one who is invisible: nobody is told of these.
+    unseen: u8,
+}
+
+impl Told {
+    /// Whether watchers see a difference.
+    fn differs(self, other: Told) -> bool {
+        (self.state, self.plain, self.connections) != (other.state, other.plain, other.connections)
+    }
+
+    /// Whether the user is here, seen or not.
+    fn is_here(self) -> bool {
+        self.plain != State::Offline || self.unseen > 0
+    }
 }
 
 impl User {
@@ -90,11 +106,15 @@ impl User {
             _ => state,
         });
         let connections = u8::try_from(self.devices.as_slice().len()).unwrap_or(u8::MAX);
-        Told { state, plain, connections }
+        if own == Some(State::Invisible) {
+            return Told { unseen: connections, ..Told::default() };
+        }
+        Told { state, plain, connections, unseen: 0 }
     }
 
     fn view(&self, now: Now) -> View {
-        let heard = self.devices.live().next().is_some();
+        let Told { unseen, .. } = self.told;
+        let heard = unseen == 0 && self.devices.live().next().is_some();
         View {
             state: self.told.state,
             plain: self.told.plain,
@@ -106,7 +126,8 @@ impl User {
                 self.last_seen_millis.min(now.unix_millis)
             },
             connections: usize::from(self.told.connections),
-            info: self.info.as_ref().and_then(|info| info.shown()).cloned(),
+            unseen,
+            info: self.info.as_ref().filter(|_| unseen == 0).and_then(|info| info.shown()).cloned(),
             reason: self.reason,
             rooms: None,
         }
@@ -220,7 +241,7 @@ impl Users {
         self.taken.give_back();
     }
 
-    /// Tells the watchers where what they see has changed.
+    /// Takes note of how a user is now, and tells whom that concerns.
     fn refresh(
         &mut self,
         now: Now,
@@ -233,14 +254,47 @@ impl Users {
         known.own = known.own.filter(|_| !known.devices.is_empty());
         let informed = known.is_informed();
         known.time_info(slot, out);
-        let before = known.told;
-        let after = known.told();
-        let shown = before != after || informed;
-        if !shown && !moved {
-            return;
-        }
+        let (before, after) = (known.told, known.told());
         known.told = after;
+        if before.is_here() != after.is_here() && known.kept.take().is_some() {
+            self.last_seen.let_go();
+        }
+        let is_seen = before.unseen == 0 && after.unseen == 0;
+        let (informed, moved) = (informed && is_seen, moved && after.unseen == 0);
+        if before.differs(after) || informed || moved {
+            self.publish(now, slot, reason, (before, informed), News { moved }, out);
+        }
+        self.veil(slot, before, out);
+        match (before.is_here(), after.is_here()) {
+            (false, true) => self.present += 1,
+            (true, false) => {
+                self.present -= 1;
+                if self.whereabouts.settle(slot) {
+                    self.tell_rooms(now, slot, out);
+                }
+                self.forget_later(now.tick, slot);
+            }
+            _ => {}
+        }
+    }
+
+    /// Gives how a user is now the next version, and tells the workers whose clients watch.
+    fn publish(
+        &mut self,
+        now: Now,
+        slot: u32,
+        reason: Option<Reason>,
+        (before, informed): (Told, bool),
+        News { moved }: News,
+        out: &mut Outgoing,
+    ) {
+        let known = &mut self.users[slot as usize];
+        let after = known.told;
         known.reason = reason;
+        if after.unseen > 0 {
+            // That is the last of it that anybody sees.
+            (known.reason, known.last_seen_millis) = (Some(Reason::Hidden), now.unix_millis);
+        }
         if known.kept.take().is_some() {
             self.last_seen.let_go();
         }
@@ -251,41 +305,26 @@ impl Users {
         if before.plain != after.plain {
             known.since_millis = now.unix_millis;
         }
-        let view = View { rooms: self.whereabouts.of(slot), ..known.view(now) };
-        if !known.watchers.is_empty() {
-            let plain_changed =
-                informed || (before.plain, before.connections) != (after.plain, after.connections);
-            let changed = |state| {
-                let (user, view) = (known.name.clone(), view.clone());
-                SharedEvent::new(Event::Changed { user, state, view })
-            };
-            let plain = plain_changed.then(|| changed(view.plain));
-            let full = match &plain {
-                Some(plain) if view.plain == view.state => Some(plain.clone()),
-                _ => shown.then(|| changed(view.state)),
-            };
-            for watcher in known
-                .watchers
-                .as_slice()
-                .iter()
-                .filter(|watcher| plain.is_some() || moved || watcher.full > 0)
-            {
-                let (user, view, plain, full) =
-                    (known.name.clone(), view.clone(), plain.clone(), full.clone());
-                out.post(watcher.worker, Envelope::Changed { user, view, plain, full });
-            }
+        let view = self.view_of(slot, now);
+        let known = &self.users[slot as usize];
+        if known.watchers.is_empty() {
+            return;
         }
-        match (before.plain, after.plain) {
-            (State::Offline, State::Offline) => {}
-            (State::Offline, _) => self.present += 1,
-            (_, State::Offline) => {
-                self.present -= 1;
-                if self.whereabouts.settle(slot) {
-                    self.tell_rooms(now, slot, out);
-                }
-                self.forget_later(now.tick, slot);
-            }
-            _ => {}
+        let plain_changed =
+            informed || (before.plain, before.connections) != (after.plain, after.connections);
+        let changed = |state| {
+            let (user, view) = (known.name.clone(), view.clone());
+            SharedEvent::new(Event::Changed { user, state, view })
+        };
+        let plain = plain_changed.then(|| changed(view.plain));
+        let full = match &plain {
+            Some(plain) if view.plain == view.state => Some(plain.clone()),
+            _ => (before.differs(after) || informed).then(|| changed(view.state)),
+        };
+        let is_concerned = |watcher: &&Watcher| plain.is_some() || moved || watcher.full > 0;
+        for watcher in known.watchers.as_slice().iter().filter(is_concerned) {
+            let (user, view, plain, full) = (known.name.clone(), view.clone(), plain.clone(), full.clone());
+            out.post(watcher.worker, Envelope::Changed { user, view, plain, full });
         }
     }
 

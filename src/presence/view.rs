@@ -10,6 +10,8 @@ pub enum State {
     /// No connection, and none within the grace.
     #[default]
     Offline,
+    /// Connected, and said that nobody is to see it: `Offline` to all but its own connections and who runs the server.
+    Invisible,
     /// Connected, but on every connection a Ping is unanswered.
     Suspect,
     /// Connected, but it said that it is away, or its page stopped answering.
@@ -26,6 +28,7 @@ impl State {
     pub const fn name(self) -> &'static str {
         match self {
             State::Offline => "offline",
+            State::Invisible => "invisible",
             State::Suspect => "suspect",
             State::Away => "away",
             State::Online => "online",
@@ -53,7 +56,7 @@ pub enum Reason {
     Replaced,
     /// The server goes away.
     Drain,
-    /// It may be here, and is out of the watcher's sight.
+    /// It may be here: it is invisible, or out of the watcher's sight.
     Hidden,
 }
 
@@ -96,10 +99,23 @@ pub struct View {
     pub last_seen_millis: u64,
     /// Connections, those within their grace counted in.
     pub connections: usize,
+    /// Connections of one who is invisible, up to 255: all else is as of one who is offline. 0: it is not invisible.
+    pub unseen: u8,
     /// JSON.
     pub info: Option<std::sync::Arc<str>>,
     /// Why the last connection that is gone went.
     pub reason: Option<Reason>,
     /// The rooms that the user is in, sorted, where sight is restricted; `None`: everybody sees the user.
     pub rooms: Option<std::sync::Arc<[Name]>>,
+}
+
+impl View {
+    /// As the user's own connections see it: `invisible`, where everybody else sees `offline`.
+    #[must_use]
+    pub fn of_oneself(self) -> View {
+        match self.unseen {
+            0 => self,
+            _ => View { state: State::Invisible, plain: State::Invisible, ..self },
+        }
+    }
 }

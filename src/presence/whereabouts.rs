@@ -37,6 +37,11 @@ impl Whereabouts {
         self.kept.then(|| Arc::clone(rooms()))
     }
 
+    /// The rooms of one who is in none.
+    pub(crate) fn nowhere(&self) -> Option<Arc<[Name]>> {
+        self.kept.then(|| Arc::clone(&self.nowhere))
+    }
+
     /// The user is in a room. Says whether that is news.
     pub(crate) fn enter(&mut self, slot: u32, room: Name) -> bool {
         let user = self.by_slot.entry(slot).or_default();

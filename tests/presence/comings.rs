@@ -43,6 +43,7 @@ impl World {
         let Come { user, see, info, state, manner } = come;
         let link = self.clients.len();
         self.note(|| format!("c{link} opens at w{worker}: {come:?}"));
+        self.veiled.comes(user, state);
         let name = format!("c{link} ({})", user.unwrap_or("nobody"));
         let page = manner.map(|manner| Page::new(manner, &name)).unwrap_or_default();
         let mut ears = Ears::new(name, user, see);
@@ -67,8 +68,10 @@ impl World {
         self.note(|| format!("c{c} says that it is {user}"));
         let Seat { worker, slot, .. } = self.clients[c];
         let taken = self.nodes[usize::from(worker)].identify(self.now, slot, user.into());
+        self.veiled.comes(Some(user), self.clients[c].comes);
         if taken {
             self.clients[c].user = Some(user.to_owned());
+            self.clients[c].ears.user = Some(user.to_owned());
             self.up(c, Claim::NoToken);
         }
         self.after(worker);

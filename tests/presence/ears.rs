@@ -151,10 +151,10 @@ impl Ears {
         }
     }
 
-    /// What the `tell` with that `seq`, which is not answered, has to say.
-    pub(super) fn telling(&self, seq: i64) -> Option<&str> {
+    /// To whom the `tell` with that `seq`, which is not answered, has to say what.
+    pub(super) fn telling(&self, seq: i64) -> Option<(&str, &str)> {
         match &self.asked.get(&seq)?.ask {
-            Ask::Tell { data, .. } => Some(data),
+            Ask::Tell { user, data } => Some((user, data)),
             _ => None,
         }
     }
@@ -298,7 +298,8 @@ impl Ears {
             if let Some(watch) = self.watches.get_mut(user) {
                 if told.version > 0 {
                     let why = format!("{}: shown by no home: {text}", self.name);
-                    check_shown(&told, user, u64::MAX, Some(suspect), model, judge, &why);
+                    let own = self.user.as_ref() == Some(user);
+                    check_shown(&told, (user, own), u64::MAX, Some(suspect), model, judge, &why);
                 }
                 // The answer to an earlier command says the same in that one's words: no way to compare it at the end.
                 let is_same = watch.told.as_ref().is_some_and(|last| last.version == told.version);
@@ -318,10 +319,10 @@ impl Ears {
     fn changed(&mut self, json: &Value, text: &str, model: &Model, judge: &mut Judge) {
         let (user, told) = (json["user"].as_str().unwrap(), Told::of(json));
         let anyway = self.sees_anyway(user);
-        if json["reason"] == "hidden" {
+        let is_lost = json["reason"] == "hidden" && !anyway;
+        if is_lost {
             let nothing = Told { version: told.version, ..Told::of_nobody() };
-            let is_well = !anyway && told == nothing;
-            judge.holds("no_leak", is_well, || format!("{}: {text}", self.name));
+            judge.holds("no_leak", told == nothing, || format!("{}: {text}", self.name));
         } else {
             self.may_know(user, told.version, model, judge, text);
         }
@@ -334,9 +335,18 @@ impl Ears {
         // Who goes out of sight and comes back may be as before.
         let ascends = last.is_none_or(|last| last < told.version || (!anyway && last == told.version));
         judge.holds("versions_ascend", ascends, || why(&format!("knew version {last:?}")));
-        if json["reason"] != "hidden" {
+        if !is_lost {
             let since = last.filter(|_| watch.gapless && anyway).unwrap_or(u64::MAX);
-            check_shown(&told, user, since, watch.suspect, model, judge, &why("not as its home shows it"));
+            let own = self.user.as_deref() == Some(user);
+            check_shown(
+                &told,
+                (user, own),
+                since,
+                watch.suspect,
+                model,
+                judge,
+                &why("not as its home shows it"),
+            );
         }
         watch.told = Some(told);
     }

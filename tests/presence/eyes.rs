@@ -40,7 +40,7 @@ impl Ears {
 /// A view that a client was told has to be as its home showed it.
 pub(super) fn check_shown(
     told: &Told,
-    user: &str,
+    (user, own): (&str, bool),
     since: u64,
     suspect: Option<bool>,
     model: &Model,
@@ -51,7 +51,10 @@ pub(super) fn check_shown(
         judge.holds("snapshot_then_changes", !model.is_exact() || model.is_restricted(), || why.to_owned());
         return;
     };
-    let state = |state: State| state.name() == told.state;
+    // A user's own connections see it as it is.
+    let state = |state: State| {
+        state.name() == told.state || (own && told.state == "invisible" && state == State::Offline)
+    };
     let plain_or_full = match suspect {
         Some(true) => state(shown.state),
         Some(false) => state(shown.plain),

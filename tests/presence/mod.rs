@@ -27,4 +27,6 @@ mod sight;
 mod simulation;
 mod states;
 mod tells;
+mod unseen;
+mod veiled;
 mod work;

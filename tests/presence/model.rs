@@ -97,11 +97,11 @@ impl Model {
                 let was = device.away;
                 device.away = state.map_or(was, |said| said == State::Away);
                 // Who was away and is back says nothing more by that.
-                person.busy = match state {
-                    Some(State::Busy) => true,
-                    Some(State::Online) => person.busy && was,
-                    _ => person.busy,
-                };
+                person.is(match state {
+                    Some(State::Busy | State::Invisible) => *state,
+                    Some(State::Online) => person.own.filter(|_| was),
+                    _ => person.own,
+                });
                 if let Some(info) = info {
                     let until = ttl_seconds.map(|seconds| now.tick.after(seconds * 100));
                     person.says(*at, Some(info.to_string()).filter(|info| info != "null"), false, until);
@@ -112,7 +112,7 @@ impl Model {
                     device.suspect = *suspect;
                 }
             }
-            Envelope::Join { room, user, again: false, turn, asker }
+            Envelope::Join { room, user, again: false, turn, asker, .. }
                 if self.is_banned(now, user, Some(room)) =>
             {
                 self.barred.insert((room.to_string(), user.to_string(), asker.at.worker, *turn));
@@ -130,10 +130,8 @@ impl Model {
                     self.ban(now, user, None, *seconds);
                 }
                 let Some(person) = self.people.get_mut(&**user) else { return Vec::new() };
+                person.went(Reason::Kicked);
                 let devices = std::mem::take(&mut person.devices);
-                if !devices.is_empty() {
-                    person.reason = Some(Reason::Kicked);
-                }
                 let live = devices.iter().filter(|device| device.lingers.is_none());
                 return live.map(|device| (device.at.0, device.at.1, Reason::Kicked)).collect();
             }
@@ -173,7 +171,8 @@ impl Model {
         state: Option<State>,
     ) -> Vec<(u16, u32, Reason)> {
         let person = self.people.entry(user.to_owned()).or_default();
-        person.busy &= !person.devices.is_empty();
+        let was_here = !person.devices.is_empty();
+        person.own = person.own.filter(|_| was_here);
         let mut new = Device {
             at: (at.worker, at.client.slot),
             lingers: None,
@@ -191,9 +190,17 @@ impl Model {
             new.word = word.filter(|word| !word.claim).map(|word| Word { until: until(word.until), ..word });
         }
         new.away = state.map_or(new.away, |state| state == State::Away);
-        person.busy |= state == Some(State::Busy);
+        let said = state.filter(|state| matches!(state, State::Busy | State::Invisible));
+        // A page that comes back ends nobody's being invisible.
+        let own = person.own.filter(|own| *own == State::Invisible).or(said).or(person.own);
         person.devices.push(new);
         person.claims(at, claim);
+        // Who comes as that turns nothing: nobody saw them.
+        if was_here {
+            person.is(own);
+        }
+        person.own = own;
+        person.ever_unseen |= person.is_unseen();
         let live = |device: &Device| device.lingers.is_none();
         let mut replaced = Vec::new();
         while person.devices.iter().filter(|device| live(device)).count() > self.rules.connections_per_user {
@@ -209,8 +216,8 @@ impl Model {
         let Some(device) = person.live(at) else { return };
         if reason.is_final() || grace == 0 {
             let at = device.at;
+            person.went(reason);
             person.devices.retain(|device| device.at != at || device.lingers.is_some());
-            person.reason = Some(reason);
         } else {
             device.lingers = Some((now.tick.after(grace), reason));
         }
@@ -229,13 +236,15 @@ impl Model {
     /// A worker does what is due.
     pub(super) fn due(&mut self, now: Now, worker: u16) {
         for (_, person) in self.people.iter_mut().filter(|(user, _)| self.homes.of(user) == worker) {
+            let (mut went, unseen) = (None, person.is_unseen());
             person.devices.retain(|device| match device.lingers {
                 Some((until, reason)) if now.tick.has_reached(until) => {
-                    person.reason = Some(reason);
+                    went = Some(reason);
                     false
                 }
                 _ => true,
             });
+            person.reason = went.filter(|_| !unseen).or(person.reason);
             for device in &mut person.devices {
                 let is_over = |until: Tick| now.tick.has_reached(until);
                 device.word.take_if(|word| word.until.is_some_and(is_over));
@@ -253,6 +262,7 @@ impl Model {
     pub(super) fn compare(&mut self, now: Now, worker: u16, node: &Node, judge: &mut Judge) {
         let exact = self.is_exact();
         for (user, person) in self.people.iter_mut().filter(|(user, _)| self.homes.of(user) == worker) {
+            person.looked(self.given.get(user).is_some_and(|rooms| !rooms.is_empty()));
             let view = node.users().view(user, now);
             let shown = Shown {
                 state: view.state,
@@ -268,11 +278,13 @@ impl Model {
             };
             let expected = Shown { rooms: shown.rooms.clone(), ..person.expected() };
             let both = || format!("{user} is shown as {shown:?} and is {expected:?}");
-            let (is_shown, is) = (shown.plain != State::Offline, !person.devices.is_empty());
+            let (is_shown, is) = (shown.plain != State::Offline, person.is_here() && !person.is_unseen());
             judge.holds("no_false_offline", is_shown || !is, both);
             judge.holds("no_ghost", is || !is_shown, both);
             judge.holds("no_ghost", shown.connections == expected.connections, both);
             judge.holds("best_of_devices", !exact || shown == expected, both);
+            let unseen = if person.is_unseen() { person.devices.len() } else { 0 };
+            judge.holds("unseen", usize::from(view.unseen) == unseen, both);
             let latest = view.since_millis.max(view.last_seen_millis);
             judge.holds("no_time_ahead", latest <= now.unix_millis, || {
                 format!("{user} is shown at {} as {view:?}", now.unix_millis)
@@ -303,7 +315,9 @@ impl Model {
             }
         }
         for (room, members) in self.rooms.iter().filter(|(room, _)| self.homes.of(room) == worker) {
-            let shown: BTreeSet<&str> = node.rooms().members(room).map(|name| &**name).collect();
+            // Which of them are seen, their edges say, each in its time.
+            let (seen, unseen) = (node.rooms().members(room), node.rooms().unseen(room));
+            let shown: BTreeSet<&str> = seen.chain(unseen).map(|name| &**name).collect();
             let expected: BTreeSet<&str> = members.keys().map(String::as_str).collect();
             let lost = expected.difference(&shown).next().is_some();
             let both = || format!("{room} shows {shown:?} and has {expected:?}");
@@ -364,9 +378,25 @@ impl Model {
         here.map(|device| device.at.1).collect()
     }
 
-    /// The members of a room.
+    /// Whether a user is invisible.
+    pub(super) fn is_unseen(&self, user: &str) -> bool {
+        self.people.get(user).is_some_and(Person::is_unseen)
+    }
+
+    /// Whether a user ever was.
+    pub(super) fn was_unseen(&self, user: &str) -> bool {
+        self.people.get(user).is_some_and(|person| person.ever_unseen)
+    }
+
+    /// Whether a user is in a room with a connection that is there.
+    pub(super) fn has_clients(&self, room: &str, user: &str) -> bool {
+        self.rooms.get(room).and_then(|room| room.get(user)).is_some_and(|member| member.clients > 0)
+    }
+
+    /// The members of a room that are to be seen.
     pub(super) fn members(&self, room: &str) -> BTreeSet<String> {
-        self.rooms.get(room).map(|members| members.keys().cloned().collect()).unwrap_or_default()
+        let members = self.rooms.get(room).into_iter().flat_map(BTreeMap::keys);
+        members.filter(|user| !self.is_unseen(user)).cloned().collect()
     }
 
     /// Users with a connection, those within their grace counted in.
@@ -375,10 +405,10 @@ impl Model {
         present.map(|(user, _)| user.clone()).collect()
     }
 
-    /// Users that a home has ever shown.
+    /// Users that a home has ever shown, or knows for the rooms that they were given.
     pub(super) fn ever_shown(&self, worker: u16) -> usize {
         let here = self.people.iter().filter(|(user, _)| self.homes.of(user) == worker);
-        here.filter(|(_, person)| !person.shown.is_empty()).count()
+        here.filter(|(_, person)| !person.shown.is_empty() || person.was_kept).count()
     }
 
     pub(super) fn rooms(&self) -> impl Iterator<Item = &String> {

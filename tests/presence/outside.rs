@@ -123,12 +123,12 @@ impl World {
         }
         self.note(|| format!("    c{c} is bidden {room}: {joins}"));
         self.letter_at_home(c, room, |at, room| {
-            let (again, turn, leaving) = (false, 0, Leaving::Now);
+            let (again, turn, hides, leaving) = (false, 0, false, Leaving::Now);
             let asker = Asker { at, ticket: Ticket::Job { job: 0, index: 0 } };
             if joins {
-                Envelope::Join { room, user, again, turn, asker }
+                Envelope::Join { room, user, again, turn, hides, asker }
             } else {
-                Envelope::Leave { room, user, worker: at.worker, turn, leaving, asker: None }
+                Envelope::Leave { room, user, worker: at.worker, turn, hides, leaving, asker: None }
             }
         });
     }

@@ -48,10 +48,14 @@ impl World {
             .holds("no_false_offline", users.is_subset(&present), || format!("{present:?}, not {users:?}"));
         for room in self.model.rooms() {
             let is_in = |seat: &&Seat| seat.ears.rooms.contains(room);
-            let members = live().filter(is_in).filter_map(|seat| seat.user.clone()).collect();
+            let members = live().filter(is_in).filter_map(|seat| seat.user.clone());
+            let members = members.filter(|user| !self.model.is_unseen(user)).collect();
             let shown = self.model.members(room);
             self.judge
                 .holds("no_ghost", shown == members, || format!("{room} has {shown:?}, not {members:?}"));
+            let home = self.nodes[usize::from(self.homes.of(room))].rooms();
+            let seen: BTreeSet<String> = home.members(room).map(ToString::to_string).collect();
+            self.judge.holds("unseen", seen == members, || format!("{room} shows {seen:?}, not {members:?}"));
         }
         let truth = |user: &str| {
             let view = self.nodes[usize::from(self.homes.of(user))].users().view(user, self.now);

@@ -19,6 +19,7 @@ use super::model::{Judge, Model};
 use super::outside::Outside;
 use super::sent_away::{Left, barred};
 use super::tells::Tells;
+use super::veiled::Veiled;
 
 /// An event as clients get it.
 pub(super) fn written(event: &SharedEvent) -> &str {
@@ -95,6 +96,7 @@ pub(super) struct World {
     pub(super) replies: Vec<(u64, Reply)>,
     pub(super) outside: Outside,
     pub(super) tells: Tells,
+    pub(super) veiled: Veiled,
     pub(super) model: Model,
     pub(super) judge: Judge,
     pub(super) trace: bool,
@@ -122,6 +124,7 @@ impl World {
             replies: Vec::new(),
             outside: Outside::default(),
             tells: Tells::default(),
+            veiled: Veiled::default(),
             model: Model::new(rules, homes),
             judge: Judge { strict: true, first: None },
             trace: false,
@@ -174,6 +177,7 @@ impl World {
         self.expired(&effects);
         self.compare(worker);
         self.carry_out(worker, effects);
+        self.look_who_is_veiled();
         units
     }
 
@@ -212,7 +216,7 @@ impl World {
             Ask::Join(room) if self.clients[c].ears.rooms.len() > rooms => {
                 self.letter_at_home(c, &room, |at, room| {
                     let asker = Asker { at, ticket: Ticket::Command(seq) };
-                    Envelope::Join { room, user, again: false, turn: 0, asker }
+                    Envelope::Join { room, user, again: false, turn: 0, hides: false, asker }
                 });
             }
             Ask::Leave(room) => self.letter_at_home(c, &room, |at, room| Envelope::Leave {
@@ -220,6 +224,7 @@ impl World {
                 user,
                 worker: at.worker,
                 turn: 0,
+                hides: false,
                 leaving: Leaving::Now,
                 asker: None,
             }),
@@ -293,6 +298,7 @@ impl World {
     }
 
     fn compare(&mut self, worker: u16) {
+        self.look_who_is_shown();
         self.model.compare(self.now, worker, &self.nodes[usize::from(worker)], &mut self.judge);
     }
 
@@ -302,6 +308,7 @@ impl World {
         self.resumed(worker, &effects);
         self.compare(worker);
         self.carry_out(worker, effects);
+        self.look_who_is_veiled();
     }
 
     fn carry_out(&mut self, worker: u16, effects: Vec<Effect>) {
@@ -351,9 +358,15 @@ impl World {
         if !seat.open {
             return self.judge.broken("nothing_left", format!("c{link} is gone, and told {text}"));
         }
-        self.tells.answered(&seat.ears, text, &mut self.judge);
+        self.tells.answered(&seat.ears, text, &self.model, &mut self.judge);
+        self.veiled.told(&seat.ears, text, &mut self.judge);
         seat.ears.hear(text, &mut self.model, &mut self.judge);
         seat.inbox.push(text.to_owned());
+    }
+
+    /// Whether no letter is under way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.queues.iter().chain(&self.held).all(VecDeque::is_empty)
     }
 
     fn lane(&self, from: u16, to: u16) -> usize {

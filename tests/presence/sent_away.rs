@@ -70,6 +70,7 @@ impl World {
                 user,
                 worker: at.worker,
                 turn: 0,
+                hides: false,
                 leaving: Leaving::Now,
                 asker: None,
             });
@@ -169,6 +170,7 @@ impl World {
                 user: member,
                 worker: at.worker,
                 turn: 0,
+                hides: false,
                 leaving,
                 asker: None,
             });

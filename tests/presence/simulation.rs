@@ -9,6 +9,7 @@
 //! | `given_is_joined` | who was given a room is in it with each later connection, until it is taken; and is told by whom |
 //! | `no_false_offline`, `no_false_leave` | who has a connection, or had one within the grace, is shown; in rooms too |
 //! | `told_with_its_reason` | who went offline did so for the reason of the last connection |
+//! | `unseen` | who is invisible is offline, in no list and in no count: no event and no answer says otherwise |
 //! | `best_of_devices` | state, connections and info are those of the connections |
 //! | `joins_equal_leaves` | each member's view of a room alternates by user, counts right, and ends at the truth |
 //! | `one_order_per_room` | everybody hears the same at the same epoch and offset, without gaps from the join on |
@@ -153,11 +154,19 @@ impl Run {
         // Nobody comes without a token then.
         let user = user.or(see.and(Some("u0")));
         let info = self.dice.of(&[None, None, Some(r#"{"i":2}"#)]).filter(|_| see.is_some());
-        let state = self.dice.of(&[State::Online, State::Away, State::Busy]);
-        let state = Some(state).filter(|_| self.dice.once_in(3));
+        let state = self.dice.of(&[State::Online, State::Away, State::Busy, State::Invisible]);
+        let state = self.sayable(Some(state)).filter(|_| self.dice.once_in(3));
         let is_even = self.world.clients.len().is_multiple_of(2);
         let manner = Some(if is_even { Manner::Trusting } else { Manner::Comparing });
         self.world.come(worker, Come { user, see, info, state, manner })
+    }
+
+    /// A state that clients may say: where pages can be silent the model can't know what ends being invisible.
+    fn sayable(&self, state: Option<State>) -> Option<State> {
+        state.map(|state| match (state, self.rules.page_silence) {
+            (State::Invisible, Some(_)) => State::Busy,
+            _ => state,
+        })
     }
 
     fn worker(&mut self) -> u16 {
@@ -371,8 +380,10 @@ impl Run {
                 Ask::Who { room, limit: 1 + self.dice.below(4), after }
             }
             28..31 => {
-                let (online, away, busy) = (Some(State::Online), Some(State::Away), Some(State::Busy));
-                let state = self.dice.of(&[None, None, online, online, away, away, away, busy]);
+                let (online, away) = (Some(State::Online), Some(State::Away));
+                let own = Some(self.dice.of(&[State::Busy, State::Invisible]));
+                let state = self.dice.of(&[None, None, online, online, away, away, own, own]);
+                let state = self.sayable(state);
                 let info = self.dice.of(&["null", r#"{"i":1}"#, r#""b""#]).to_owned();
                 let info = (state.is_none() || self.dice.once_in(3)).then_some(info);
                 let ttl =

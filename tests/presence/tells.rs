@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::ask::Ask as Command;
 use super::ears::Ears;
-use super::model::Judge;
+use super::model::{Judge, Model};
 use super::rig::{World, written};
 
 /// What was told and is not answered: to how many connections, and how many had no room, by what was said.
@@ -17,13 +17,14 @@ pub(super) struct Tells(BTreeMap<String, (u64, u64)>);
 
 impl Tells {
     /// A `tell` is answered.
-    pub(super) fn answered(&mut self, ears: &Ears, text: &str, judge: &mut Judge) {
+    pub(super) fn answered(&mut self, ears: &Ears, text: &str, model: &Model, judge: &mut Judge) {
         let json: Value = serde_json::from_str(text).unwrap();
-        let Some(data) = json["seq"].as_i64().and_then(|seq| ears.telling(seq)) else { return };
+        let Some((user, data)) = json["seq"].as_i64().and_then(|seq| ears.telling(seq)) else { return };
         let (to, without) = self.0.remove(data).unwrap_or_default();
         let is_right = match json["body"]["code"].as_u64() {
             Some(200) => to > 0 && json["body"]["delivered"] == to,
-            Some(404) => (to, without) == (0, 0),
+            // To one who is invisible it comes, and is answered as if it had not.
+            Some(403 | 404) => (to, without) == (0, 0) || model.was_unseen(user),
             // A home or an edge may not have been reached.
             _ => to == 0,
         };

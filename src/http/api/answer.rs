@@ -6,7 +6,7 @@ use crate::json::{Quoted, QuotedOrNull};
 use crate::limits::API_ERROR_BYTES_MAX;
 use crate::presence::admin::{Listing, Reply};
 use crate::presence::envelope::Place;
-use crate::presence::{Name, View};
+use crate::presence::{Name, State, View};
 use crate::wire::http::Response;
 
 /// A reply of presence.
@@ -67,15 +67,18 @@ pub(crate) fn json(status: u16, mut body: String) -> Response {
     Response { status, content_type: "application/json", fields: Vec::new(), body: body.into_bytes().into() }
 }
 
+/// A user: who runs the server sees also who is invisible, and with how many connections.
 fn user((user, view): &(Name, View)) -> String {
+    let connections = if view.unseen > 0 { view.unseen.into() } else { view.connections };
+    let state = if view.unseen > 0 { State::Invisible } else { view.state };
     let known = |millis: u64| if millis == 0 { "null".to_owned() } else { millis.to_string() };
     let mut json = format!(
         r#"{{"user":{},"state":"{}","since_ms":{},"last_seen_ms":{},"connections":{},"version":{},"info":{}"#,
         Quoted(user),
-        view.state.name(),
+        state.name(),
         known(view.since_millis),
         known(view.last_seen_millis),
-        view.connections,
+        connections,
         view.version,
         view.info.as_deref().unwrap_or("null")
     );

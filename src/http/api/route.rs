@@ -160,12 +160,12 @@ fn limit(value: &str) -> Result<usize, Refused> {
 }
 
 fn state(value: &str) -> Result<State, Refused> {
-    [State::Online, State::Busy, State::Away, State::Suspect, State::Offline]
+    [State::Online, State::Busy, State::Away, State::Invisible, State::Suspect, State::Offline]
         .into_iter()
         .find(|state| state.name() == value)
         .ok_or(Refused::new(
             400,
-            "`state` is online, busy, away, suspect or offline; without it: all but offline",
+            "`state` is online, busy, away, invisible, suspect or offline; without it: all but offline",
         ))
 }
 

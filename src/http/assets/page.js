@@ -388,7 +388,7 @@ function drawCrowd() {
   while (size > 5 && Math.floor(width / size) * Math.floor(height / size) < all.length) size -= 1;
   const columns = Math.max(1, Math.floor(width / size)), now = performance.now();
   let moving = false;
-  const fills = { online: paint.on, busy: paint.bad, away: paint.away, suspect: paint.late, offline: paint.line };
+  const fills = { online: paint.on, busy: paint.bad, away: paint.away, invisible: paint.line, suspect: paint.late, offline: paint.line };
   all.forEach((person, i) => {
     const x = (i % columns) * size + size / 2, y = Math.floor(i / columns) * size + size / 2;
     if (y > height) return;

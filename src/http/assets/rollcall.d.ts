@@ -1,7 +1,7 @@
 /** Presence for a web page: types of rollcall.js. */
 
 /** The set is open: servers may know more. `unknown`: the server that knows is out of reach, or has not been asked yet. */
-export type State = "online" | "busy" | "away" | "suspect" | "offline" | "unknown" | (string & {});
+export type State = "online" | "busy" | "away" | "invisible" | "suspect" | "offline" | "unknown" | (string & {});
 export type LinkState = "connecting" | "open" | "waiting" | "stuck" | "closed";
 
 /** What is true of a user. Times are Unix milliseconds. */
@@ -158,10 +158,10 @@ export declare class Rollcall {
   unwatch(users: Iterable<string>): Promise<void>;
   presence(users: Iterable<string>): Promise<View[]>;
   /**
-   * `null` leaves it to the page's visibility. A state is said each time, and `online` ends the user's `busy`, of whichever
-   * connection; `info` alone changes no state. `ttl`: after so many seconds `info` is over. The answer's `state` is what became true.
+   * `null` leaves it to the page's visibility. A state is said each time, and `online` ends the user's `busy` or `invisible`, of
+   * whichever connection; who is `invisible` is offline to all but its own connections, and in no list; `info` alone changes no state. `ttl`: after so many seconds `info` is over. The answer's `state` is what became true.
    */
-  status(state?: "online" | "away" | "busy" | null, info?: unknown, options?: { ttl?: number }): Promise<Answer>;
+  status(state?: "online" | "away" | "busy" | "invisible" | null, info?: unknown, options?: { ttl?: number }): Promise<Answer>;
   ping(timeoutMs?: number): Promise<number>;
   request(cmd: string, params?: unknown, options?: { timeoutMs?: number }): Promise<Answer>;
   retry(): void;

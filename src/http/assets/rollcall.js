@@ -28,6 +28,8 @@ const WISHES_ASKED_MAX = 32;
 const BUFFERED_BYTES_MAX = 65536;
 const USERS_PER_COMMAND = 256;
 const HIDDEN_MS = 1500;
+/** States of the user, which outlast the connection that said them. */
+const OWN_STATES = new Set(["busy", "invisible"]);
 
 /** A command that was not done. `code` is the server's (400, 403, 429, …), or `timeout`, `lost`, `busy`, `left`, `closed`. */
 export class RollcallError extends Error {
@@ -139,11 +141,11 @@ export class Rollcall {
     return wait.promise;
   }
 
-  /** Says `online`, `away` or `busy`; `null` leaves it to the page's visibility. `info`: JSON, for all; `ttl`: its seconds. */
+  /** Says `online`, `away`, `busy` or `invisible`; `null` leaves it to the page's visibility. `info`: JSON, for all; `ttl`: its seconds. */
   status(state, info, { ttl } = {}) {
     const status = this.#status;
     if (state !== undefined) status.chosen = state;
-    // A state that is chosen is said, also where this connection is in it: another one of this user may have said `busy`.
+    // A state that is chosen is said, also where this connection is in it: another one of this user may have said `busy` or `invisible`.
     if (state) status.said += 1;
     if (info !== undefined) {
       Object.assign(status, { info, infoTold: false, until: ttl === undefined ? Infinity : this.#env.now() + ttl * 1000 });
@@ -271,7 +273,7 @@ export class Rollcall {
     if (!status.infoTold) params.info = status.info;
     if (!status.infoTold && left < Infinity) params.info_ttl = left;
     status.asks = { state: params.state, info: params.info, said: status.said };
-    status.mine ||= params.state === "busy";
+    status.mine ||= OWN_STATES.has(params.state);
     this.#ask("status", params, [status]);
   }
 
@@ -325,8 +327,8 @@ export class Rollcall {
       if (state === undefined) return true;
       const was = wish.told;
       wish.told = state;
-      // The first `online` says only that this one is back; the next one ends `busy`, its own or whoever's where it was chosen.
-      if (state === "online" && body.state === "busy" && was !== "online" && (wish.mine || wish.heard !== said)) {
+      // The first `online` says only that this one is back; the next one ends `busy` or `invisible`, its own or whoever's where it was chosen.
+      if (state === "online" && OWN_STATES.has(body.state) && was !== "online" && (wish.mine || wish.heard !== said)) {
         wish.heard = said - 1;
         return false;
       }
@@ -580,7 +582,7 @@ export class Rollcall {
     const shown = this.#shown();
     url.searchParams.set("state", shown);
     this.#status.came = shown;
-    this.#status.mine ||= shown === "busy";
+    this.#status.mine ||= OWN_STATES.has(shown);
     let socket;
     try {
       socket = new this.#env.WebSocket(url.href, protocols);
@@ -850,7 +852,7 @@ export class Rollcall {
     this.#heartbeat = { ...this.#heartbeat, ...detail.heartbeat };
     this.#tokens.setClock(detail.time_ms);
     const status = this.#status;
-    // That it is back the address has said. `online` ends `busy` as well: it is told only where that is meant.
+    // That it is back the address has said. `online` ends `busy` and `invisible` as well: it is told only where that is meant.
     if (status.came === "online" && !status.mine) status.told = "online";
     this.#beatLater();
     this.#renewLater(detail.expires_ms ?? expiry(token), 0);

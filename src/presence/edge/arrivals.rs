@@ -5,7 +5,7 @@ use crate::presence::address::{self, NOBODY};
 use crate::presence::answer::BUSY;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
-use crate::presence::edge::sight::publish;
+use crate::presence::edge::sight::{of_oneself, publish};
 use crate::presence::effect::Effect;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, MembershipChange, Ticket};
 use crate::presence::event::{Event, SharedEvent};
@@ -42,17 +42,25 @@ impl Edge {
             return self.changed_in_sight((group, &name), view, (plain, full), out);
         }
         out.spend(self.watches.members(group).len(), cost::WATCHER_NANOS);
-        let mut links = (Vec::new(), Vec::new());
+        let (mut links, mut own) = ((Vec::new(), Vec::new()), Vec::new());
         for member in self.watches.members(group) {
             let seat = &self.seats[member.slot as usize];
             if let Some(pending) = &seat.pending {
                 self.gathers.renew(pending.replies(), user, view);
             }
-            if member.active {
+            if !member.active {
+                continue;
+            }
+            if view.unseen > 0 && seat.user.as_deref() == Some(user) {
+                own.push(seat.link);
+            } else {
                 (if member.suspect { &mut links.1 } else { &mut links.0 }).push(seat.link);
             }
         }
-        let about = About::User(self.watches.name(group).clone());
+        let name = self.watches.name(group);
+        let about = About::User(name.clone());
+        let to_own = plain.as_ref().filter(|_| !own.is_empty()).map(|_| of_oneself(name, view));
+        publish(own, to_own, about.clone(), out);
         publish(links.0, plain, about.clone(), out);
         publish(links.1, full, about, out);
     }
@@ -158,6 +166,8 @@ impl Edge {
                 Envelope::Status { .. } => {
                     let seat = &mut self.seats[client.slot as usize];
                     seat.silent = seat.was_silent;
+                    let hides = seat.was_hidden;
+                    self.hide(client, hides, out);
                 }
                 Envelope::Watch { user, suspect, .. } => self.watch_refused(client.slot, user, *suspect),
                 _ => {}

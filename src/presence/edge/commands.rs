@@ -160,7 +160,8 @@ impl Edge {
                 let after = after.map(|after| Name::from(&*after));
                 let room =
                     self.rooms.find(&room).map_or_else(|| Name::from(&*room), |(_, name)| name.clone());
-                self.page(slot, seq, Wanted { room, limit, after, only }, out);
+                let is_in = self.place_in_room(slot, &room).is_ok();
+                self.page(slot, seq, Wanted { room, limit, after, only, is_in }, out);
             }
             Command::Watch { users, suspect } => self.watch(slot, seq, &users, suspect, out)?,
             Command::Presence { users } => {
@@ -199,6 +200,7 @@ impl Edge {
         let place = known.as_ref().and_then(|(group, _)| seat.rooms.get(*group));
         let room = known.map_or_else(|| Name::from(room), |(_, name)| name);
         let again = place.is_some();
+        let hides = seat.is_hidden();
         let turn = place.map_or(self.next_turn.wrapping_add(1), |place| self.rooms.member(place).turn());
         if !again {
             if seat.rooms.len() >= ROOMS_PER_CONNECTION_MAX {
@@ -207,7 +209,7 @@ impl Edge {
             self.next_turn = turn;
             self.rooms.add(&room, Member::joining(slot, turn), &mut seat.rooms);
         }
-        out.post(self.homes.of(&room), Envelope::Join { room, user, again, turn, asker });
+        out.post(self.homes.of(&room), Envelope::Join { room, user, again, turn, hides, asker });
         Ok(())
     }
 
@@ -221,13 +223,14 @@ impl Edge {
         let user = self.identity(slot)?;
         let (place, room) = self.place_in_room(slot, room)?;
         let (heard, turn) = (self.rooms.member(place).active, self.rooms.member(place).turn());
+        let hides = self.seats[slot as usize].is_hidden();
         self.leave_room(slot, place);
         if heard {
             self.moved(slot, &room, false, out);
         }
         let (home, worker) = (self.homes.of(&room), self.worker);
         let (leaving, asker) = (Leaving::Now, Some(asker));
-        out.post(home, Envelope::Leave { room, user, worker, turn, leaving, asker });
+        out.post(home, Envelope::Leave { room, user, worker, turn, hides, leaving, asker });
         Ok(())
     }
 
@@ -272,8 +275,12 @@ impl Edge {
         }
         let at = self.address(slot);
         let seat = &mut self.seats[slot as usize];
-        seat.was_silent = seat.silent;
+        (seat.was_silent, seat.was_hidden) = (seat.silent, seat.is_hidden());
         seat.silent &= state.is_none();
+        if state == Some(State::Invisible) {
+            // At once, so that nothing that it asks for after this shows it.
+            self.hide(at.client, true, out);
+        }
         let info = info.map(Into::into);
         out.post(self.homes.of(&user), Envelope::Status { user, at, state, info, ttl_seconds, asker });
         Ok(())

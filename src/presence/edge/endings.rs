@@ -78,7 +78,7 @@ impl Edge {
         let at = self.address(slot);
         let Some(seat) = self.seats.get_mut(slot as usize) else { return };
         let (rooms, watches) = (std::mem::take(&mut seat.rooms), std::mem::take(&mut seat.watches));
-        let user = seat.user.clone();
+        let (user, hides) = (seat.user.clone(), seat.is_hidden());
         seat.pending = None;
         for place in watches.as_slice().iter().copied() {
             let watched = self.watches.name(place.group).clone();
@@ -96,7 +96,7 @@ impl Edge {
             self.drop_room(place);
             left.push(room.clone());
             let (home, user, worker) = (self.homes.of(&room), user.clone(), self.worker);
-            out.post(home, Envelope::Leave { room, user, worker, turn, leaving, asker: None });
+            out.post(home, Envelope::Leave { room, user, worker, turn, hides, leaving, asker: None });
         }
         if leaving == Leaving::Perhaps && grace > 0 {
             self.departed.add(now.tick, grace, &user, left);

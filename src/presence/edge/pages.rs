@@ -20,7 +20,7 @@ impl Edge {
 
     fn list(&self, client: Client, id: u32, wanted: Wanted, out: &mut Outgoing) {
         let asker = self.asker(client, id);
-        let Wanted { room, limit, after, only } = wanted;
+        let Wanted { room, limit, after, only, .. } = wanted;
         out.post(self.homes.of(&room), Envelope::List { room, limit, after, only, asker });
     }
 

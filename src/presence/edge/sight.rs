@@ -58,7 +58,11 @@ impl Edge {
 
     /// A view as a client may see it.
     pub(super) fn seen_by(&self, slot: u32, user: &str, view: View) -> View {
-        if self.sees(slot, user, &view) { view } else { View::default() }
+        match self.user(slot) {
+            Some(own) if **own == *user => view.of_oneself(),
+            _ if self.sees(slot, user, &view) => view,
+            _ => View::default(),
+        }
     }
 
     /// In which of whose rooms a user has to be for a client to reach them; `None`: anywhere.
@@ -114,12 +118,17 @@ impl Edge {
         let before = self.put_sight(user, view);
         out.spend(self.watches.members(group).len(), cost::SIGHT_NANOS);
         let (mut told, mut met, mut lost) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()], Vec::new());
+        let mut own = Vec::new();
         for member in self.watches.members(group) {
             let (seat, kind) = (&self.seats[member.slot as usize], usize::from(member.suspect));
             if let Some(pending) = &seat.pending {
                 self.gathers.renew(pending.replies(), user, view);
             }
             if !member.active {
+                continue;
+            }
+            if view.unseen > 0 && seat.user.as_ref() == Some(user) {
+                own.push(seat.link);
                 continue;
             }
             let was = self.sees(member.slot, user, &before);
@@ -132,6 +141,8 @@ impl Edge {
         }
         let [plain_links, full_links] = told;
         let about = || About::User(user.clone());
+        let to_own = plain.as_ref().filter(|_| !own.is_empty()).map(|_| of_oneself(user, view));
+        publish(own, to_own, about(), out);
         publish(plain_links, plain, about(), out);
         publish(full_links, full, about(), out);
         let encountered = |suspect| encounter(user, view, suspect).map(SharedEvent::new);
@@ -197,6 +208,12 @@ pub(super) fn publish(links: Vec<u64>, event: Option<SharedEvent>, about: About,
     if let Some(event) = event.filter(|_| !links.is_empty()) {
         out.effects.push(Effect::Publish { links, event, about });
     }
+}
+
+/// How a user's own connections see one who is invisible.
+pub(super) fn of_oneself(user: &Name, view: &View) -> SharedEvent {
+    let view = view.clone().of_oneself();
+    SharedEvent::new(Event::Changed { user: user.clone(), state: State::Invisible, view })
 }
 
 /// How a user is who comes into sight; nothing of one who is as good as hidden.

@@ -1,9 +1,10 @@
-//! Letters of who keeps order, at the part of the node that they are for; and bans that end.
+//! Letters of who keeps order, and of those who turn invisible, at the part of the node that they are for; and bans that end.
 
 use crate::presence::bans::BanCount;
 use crate::presence::envelope::Asker;
 use crate::presence::moderation::Moderation;
 use crate::presence::node::Node;
+use crate::presence::veil::Veil;
 use crate::time::{Now, Tick};
 
 impl Node {
@@ -27,6 +28,18 @@ impl Node {
             Moderation::Given { order, stays } => users.order_over(order, stays),
             Moderation::Banned { user, ban } => edge.set_banned(user, ban),
             Moderation::Expel { room, user } => edge.expel(&room, &user, out),
+        }
+    }
+
+    pub(super) fn veil(&mut self, now: Now, what: Veil) {
+        let (edge, rooms, out) = (&mut self.edge, &mut self.rooms, &mut self.out);
+        match what {
+            Veil::Client { client, hides } => edge.hide(client, hides, out),
+            Veil::Departed { user, hides } => edge.hide_departed(now.tick, &user, hides, out),
+            Veil::Member { room, user, worker, turn, hides } => {
+                rooms.hide(now, (&room, &user), (worker, turn), hides, out);
+            }
+            Veil::Lingering { room, user, hides } => rooms.hide_lingering(now, (&room, &user), hides, out),
         }
     }
 

@@ -17,9 +17,9 @@ impl Rooms {
     /// Nobody is to be waited for any more of a user's connections that went.
     pub(crate) fn end_grace(&mut self, now: Now, room: &str, user: &Name, out: &mut Outgoing) {
         let Some(slot) = self.find(room) else { return };
-        let Some(member) = self.rooms[slot as usize].members.get_mut(user) else { return };
-        if member.lingering.take().is_some() && member.is_gone() {
-            self.gone(now, slot, user, out);
+        let Some(member) = self.rooms[slot as usize].member_mut(user) else { return };
+        if member.end_grace() {
+            self.look_at(now, slot, user, false, out);
         }
     }
 
@@ -36,7 +36,7 @@ impl Rooms {
         let is_set = self.bans.set(now, (user, Some(room)), seconds, &nothing);
         if is_set {
             self.end_grace(now, room, user, out);
-            if let Some(home) = self.get(room).filter(|home| home.members.contains_key(user)) {
+            if let Some(home) = self.get(room).filter(|home| home.member(user).is_some()) {
                 for (worker, _) in &home.workers {
                     let what = Moderation::Expel { room: room.clone(), user: user.clone() };
                     out.post(*worker, Envelope::Moderate { what, asker: None });
@@ -98,6 +98,11 @@ impl Rooms {
         let turn = (!again).then_some(turn);
         answer(Some(asker), Answer::Barred(room.clone(), turn), out);
         true
+    }
+
+    /// Whether a client is one that was refused, and whose edge has not ended its place yet.
+    pub(super) fn is_barred(&self, room: &Name, user: &Name, worker: u16, turn: u16) -> bool {
+        !self.barred.is_empty() && self.barred.contains(&(room.clone(), user.clone(), worker, turn))
     }
 
     /// Whether a client that leaves is one that was refused: it has never come in.

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use crate::presence::admin::Listing;
 use crate::presence::cost;
-use crate::presence::envelope::{Asker, Envelope, Page};
+use crate::presence::envelope::{Asker, Envelope, Page, Ticket};
 use crate::presence::grants::Pattern;
 use crate::presence::name::Name;
 use crate::presence::outgoing::Outgoing;
@@ -15,6 +15,17 @@ impl Room {
     fn behind(&self, after: Option<&str>) -> impl Iterator<Item = &Name> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.members.range::<str, _>((from, Bound::Unbounded)).map(|(name, _)| name)
+    }
+
+    /// The first `limit` members behind a name, with those who are invisible: for who runs the server.
+    fn all_behind(&self, after: Option<&str>, limit: usize) -> Vec<Name> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let unseen = self.unseen.iter().flat_map(|unseen| unseen.range::<str, _>((from, Bound::Unbounded)));
+        let unseen = unseen.map(|(name, _)| name).take(limit);
+        let mut all: Vec<Name> = self.behind(after).take(limit).chain(unseen).cloned().collect();
+        all.sort_unstable();
+        all.truncate(limit);
+        all
     }
 
     /// The first `limit` members behind a name that fit one of the patterns, which are sorted. No other member is looked at,
@@ -55,9 +66,11 @@ impl Rooms {
     ) {
         let mut page = Page::default();
         if let Some(home) = self.get(&room) {
+            let is_outside = matches!(asker.ticket, Ticket::Job { .. });
             // One more than fits, which says whether there are more.
             let mut looked = 0;
             page.users = match only {
+                None if is_outside => home.all_behind(after.map(|name| &**name), limit.saturating_add(1)),
                 None => {
                     home.behind(after.map(|name| &**name)).take(limit.saturating_add(1)).cloned().collect()
                 }

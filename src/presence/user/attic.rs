@@ -117,6 +117,7 @@ impl Attic {
             since_millis: absent.since_millis.min(now.unix_millis),
             last_seen_millis: absent.last_seen_millis.min(now.unix_millis),
             connections: 0,
+            unseen: 0,
             info: None,
             reason: absent.reason,
             rooms,
@@ -182,12 +183,13 @@ impl Users {
     }
 
     /// Files an offline user among those whose last-seen time is kept, and forgets the one that is there for longest
-    /// where they are too many: one came, so one goes. One that was never here is forgotten at once.
+    /// where they are too many: one came, so one goes. One that nobody ever saw here is forgotten at
+    /// once, unless rooms were given to them.
     pub(super) fn forget_later(&mut self, now: Tick, slot: u32) {
         let Some(known) = self.users.get_mut(slot as usize).filter(|user| user.devices.is_empty()) else {
             return;
         };
-        if known.version == 0 {
+        if known.version == 0 && !self.given.has(&known.name) {
             return self.forget(slot);
         }
         if known.kept.is_none() {

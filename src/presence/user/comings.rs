@@ -7,6 +7,7 @@ use crate::presence::outgoing::Outgoing;
 use crate::presence::rules::Rules;
 use crate::presence::user::Users;
 use crate::presence::user::sight::News;
+use crate::presence::veil::Veil;
 use crate::presence::view::{Reason, State};
 use crate::time::Now;
 
@@ -30,7 +31,16 @@ impl Users {
         let mut device = Device::new(at);
         device.away = state.map_or(replaced.is_some_and(|before| before.away), |state| state == State::Away);
         known.devices.push(device);
-        known.own = state.filter(|state| *state == State::Busy).or(known.own);
+        known.own = match (known.own, state) {
+            // A page that comes back says again what it said before another one hid the user: only `status` ends that.
+            (Some(State::Invisible), _) => known.own,
+            (_, Some(State::Busy | State::Invisible)) => state,
+            _ => known.own,
+        };
+        if known.own == Some(State::Invisible) && state != known.own {
+            let (client, hides) = (at.client, true);
+            out.post(at.worker, Envelope::Veil(Veil::Client { client, hides }));
+        }
         if let Some(before) = replaced
             && let Some(Lingering { until, .. }) = before.lingers()
         {
@@ -68,7 +78,10 @@ impl Users {
         }
         // A time that is yet to come is of a clock that was set back since.
         let known_millis = Some(known.last_seen_millis).filter(|millis| *millis <= now.unix_millis);
-        known.last_seen_millis = known_millis.map_or(seen_millis, |millis| millis.max(seen_millis));
+        // When one who is invisible was last heard nobody sees.
+        if known.told.unseen == 0 {
+            known.last_seen_millis = known_millis.map_or(seen_millis, |millis| millis.max(seen_millis));
+        }
         if reason.is_final() || rules.grace == 0 {
             known.devices.remove(|device| device.address() == at);
         } else if let Some(device) = known.devices.get_mut(at) {

@@ -77,6 +77,11 @@ impl Given {
         }
     }
 
+    /// Whether a user was given any.
+    pub(super) fn has(&self, user: &str) -> bool {
+        !self.by_user.is_empty() && self.by_user.contains_key(user)
+    }
+
     /// Takes a room from a user. Says whether it was given.
     pub(super) fn take(&mut self, user: &str, room: &str) -> bool {
         let Some(rooms) = self.by_user.get_mut(user) else { return false };

@@ -40,7 +40,9 @@ impl Users {
             for Address { worker, client } in devices.live().map(Device::address) {
                 let words = Some(words.clone());
                 out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words });
-                known.last_seen_millis = known.last_seen_millis.max(now.unix_millis);
+                if known.told.unseen == 0 {
+                    known.last_seen_millis = known.last_seen_millis.max(now.unix_millis);
+                }
             }
             kicked = Some(devices.live().count());
             self.refresh(now, slot, Some(Reason::Kicked), News::default(), out);

@@ -7,7 +7,7 @@ use crate::presence::envelope::{Address, Answer, Asker, Envelope};
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::name::Name;
 use crate::presence::outgoing::Outgoing;
-use crate::presence::user::{Users, name_of};
+use crate::presence::user::{Told, User, Users, name_of};
 use crate::presence::view::{State, View};
 use crate::time::Now;
 
@@ -26,13 +26,20 @@ impl Users {
         if within.is_some_and(|rooms| !shares(rooms)) {
             return out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Unseen });
         }
-        let devices = self.find(user).map(|slot| &self.users[slot as usize].devices);
-        let live = devices.map_or(0, |devices| devices.live().count());
-        let Some(devices) = devices.filter(|_| live > 0) else {
+        let known = self.find(user).map(|slot| &self.users[slot as usize]);
+        let live = known.map_or(0, |known| known.devices.live().count());
+        let Some(User { devices, told, .. }) = known.filter(|_| live > 0) else {
             let answer = Answer::Told { to: 0, without: 0 };
             return out.post(asker.at.worker, Envelope::Answered { asker, answer });
         };
-        let asker = self.tells.begin(asker, live);
+        let asker = if told.unseen > 0 && from.as_ref().is_some_and(|from| **from != *user) {
+            // It comes, and is answered as one to an offline user, whom nobody meets in a room.
+            let answer = if within.is_some() { Answer::Unseen } else { Answer::Told { to: 0, without: 0 } };
+            out.post(asker.at.worker, Envelope::Answered { asker, answer });
+            self.tells.unanswered()
+        } else {
+            self.tells.begin(asker, live)
+        };
         let event = Event::Told { from, data, unix_millis: now.unix_millis };
         let event = SharedEvent::new(event);
         for device in devices.live() {
@@ -98,8 +105,8 @@ impl Users {
         out.post(asker.at.worker, Envelope::Answered { asker, answer });
     }
 
-    /// Users by name, behind one, as a watcher that asks for suspicions sees them: those in that state, or all that are
-    /// not offline. Looks at [`PAGE_SCAN_MAX`] users at most.
+    /// Users by name, behind one, as a watcher that asks for suspicions sees them, and those who are invisible: those in that
+    /// state, or all that are not offline. Looks at [`PAGE_SCAN_MAX`] users at most.
     pub(crate) fn page(
         &self,
         now: Now,
@@ -119,10 +126,13 @@ impl Users {
             last = Some(slot);
             out.spend(1, cost::LISTED_NANOS);
             let user = self.users.get(slot as usize);
-            let shown = user.map_or(State::Offline, |user| user.told.state);
+            let shown = user.map_or(State::Offline, |user| match user.told {
+                Told { unseen: 0, state, .. } => state,
+                _ => State::Invisible,
+            });
             let is_meant = state.map_or(shown != State::Offline, |state| shown == state);
             // Who was only watched was never here.
-            if is_meant && user.is_none_or(|user| user.version > 0) {
+            if is_meant && user.is_none_or(|user| user.version > 0 || user.told.is_here()) {
                 let view = user.map_or_else(|| self.attic.view(now, slot, None), |user| user.view(now));
                 rows.push((name_at(slot), view));
             }

@@ -18,7 +18,10 @@ pub(super) struct News {
 
 impl Users {
     pub(super) fn view_of(&self, slot: u32, now: Now) -> View {
-        View { rooms: self.whereabouts.of(slot), ..self.users[slot as usize].view(now) }
+        let view = self.users[slot as usize].view(now);
+        // To others, one who is invisible is in no room.
+        let rooms = if view.unseen > 0 { self.whereabouts.nowhere() } else { self.whereabouts.of(slot) };
+        View { rooms, ..view }
     }
 
     /// A client looks once.
@@ -42,7 +45,7 @@ impl Users {
         };
         match known.told.plain {
             _ if !moved => {}
-            State::Offline => self.tell_rooms(now, slot, out),
+            State::Offline if known.told.unseen == 0 => self.tell_rooms(now, slot, out),
             _ => self.refresh(now, slot, known.reason, News { moved }, out),
         }
         if !is_in {

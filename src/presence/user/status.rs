@@ -10,7 +10,7 @@ use crate::time::{Now, TICK_MILLIS};
 const TICKS_PER_SECOND: u32 = (1_000 / TICK_MILLIS) as u32;
 
 impl Users {
-    /// A connection says of itself that it is away, or back, or of its user that nobody is to disturb them; and what else there
+    /// A connection says of itself that it is away, or back, or of its user that nobody is to disturb or to see them; and what else there
     /// is to know. `online` of a connection that was away says no more than that it is back: a page that is looked at again
     /// does not end what another one was told.
     pub(crate) fn status(
@@ -29,12 +29,15 @@ impl Users {
         if let Some(said) = state {
             (device.away, device.silent) = (said == State::Away, false);
             known.own = match said {
-                State::Busy => Some(State::Busy),
+                State::Busy | State::Invisible => Some(said),
                 State::Online if was == State::Online => None,
                 _ => known.own,
             };
         }
-        let state = known.own.filter(|_| !device.away && !device.silent).unwrap_or(device.state());
+        let state = match known.own {
+            Some(own) if own == State::Invisible || device.state() == State::Online => own,
+            _ => device.state(),
+        };
         if let Some(info) = info {
             let until = ttl_seconds.map(|seconds| now.tick.after(seconds.saturating_mul(TICKS_PER_SECOND)));
             known.say(at, (&*info != "null").then(|| info.into()), until);

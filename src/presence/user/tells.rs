@@ -37,10 +37,16 @@ impl Tells {
         if connections == 1 {
             return asker;
         }
-        self.next = self.next.wrapping_add(1);
+        self.next = self.next.wrapping_add(1).max(1);
         self.tells.insert(self.next, Tell { asker, left: connections, to: 0, without: 0 });
         let at = Address { worker: self.worker, client: HOME };
         Asker { at, ticket: Ticket::Tell { tell: self.next } }
+    }
+
+    /// Who is told what came of a message that is answered already: nobody.
+    pub(crate) fn unanswered(&self) -> Asker {
+        let at = Address { worker: self.worker, client: HOME };
+        Asker { at, ticket: Ticket::Tell { tell: 0 } }
     }
 
     /// What came of it at one connection. After the last one, returns who waits for it, and the answer.

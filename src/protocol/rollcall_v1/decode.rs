@@ -92,7 +92,8 @@ fn status<'a>(params: &Params<'a>) -> Result<Command<'a>, Refusal> {
         Some("online") => Some(State::Online),
         Some("away") => Some(State::Away),
         Some("busy") => Some(State::Busy),
-        Some(_) => return Err(Refusal::new(0, 400, "`state` is `online`, `away` or `busy`")),
+        Some("invisible") => Some(State::Invisible),
+        Some(_) => return Err(Refusal::new(0, 400, "`state` is `online`, `away`, `busy` or `invisible`")),
     };
     let info = params.info.map(RawValue::get);
     if info.is_some_and(|info| info.len() > INFO_BYTES_MAX) {
@@ -219,7 +220,11 @@ mod tests {
             (r#"{"seq":1,"cmd":"join","params":{"room":"a\n"}}"#, 400, "1 to 128"),
             (r#"{"seq":1,"cmd":"join","params":{"room":5}}"#, 400, "invalid type"),
             (r#"{"seq":1,"cmd":"say","params":{"room":"a"}}"#, 400, "`data` is missing"),
-            (r#"{"seq":1,"cmd":"status","params":{"state":"dead"}}"#, 400, "`online`, `away` or `busy`"),
+            (
+                r#"{"seq":1,"cmd":"status","params":{"state":"dead"}}"#,
+                400,
+                "`online`, `away`, `busy` or `inv",
+            ),
             (
                 r#"{"cmd":"status","params":{"state":"busy","info_ttl":5}}"#,
                 400,

@@ -23,7 +23,8 @@ pub(super) fn state_of_query(query: &str) -> Result<Option<State>, &'static str>
         Some("online") => Ok(Some(State::Online)),
         Some("away") => Ok(Some(State::Away)),
         Some("busy") => Ok(Some(State::Busy)),
-        Some(_) => Err("`state` is online, away or busy"),
+        Some("invisible") => Ok(Some(State::Invisible)),
+        Some(_) => Err("`state` is online, away, busy or invisible"),
     }
 }
 
@@ -55,6 +56,7 @@ mod tests {
             ("user=a", Ok(None)),
             ("user=a&state=away", Ok(Some(State::Away))),
             ("state=busy", Ok(Some(State::Busy))),
+            ("state=invisible", Ok(Some(State::Invisible))),
             ("state=online&state=away", Ok(Some(State::Online))),
             ("xstate=away&state", Ok(None)),
         ] {

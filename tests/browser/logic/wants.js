@@ -169,6 +169,36 @@
       await world.answer("status", { state: "online" });
     }
   },
+  async who_is_invisible_comes_back_invisible_and_shows_itself_once_asked_to() {
+    const world = new World();
+    const me = world.connect();
+    me.status("invisible");
+    await world.settle();
+    same(new URL(world.socket.url).searchParams.get("state"), "invisible", "from the first moment on");
+    await world.welcome();
+    same(world.sent("status").map(({ params }) => params.state), ["invisible"], "said");
+    await world.answer("status", { state: "invisible" });
+    await world.again();
+    same(new URL(world.socket.url).searchParams.get("state"), "invisible", "and again, before anything else");
+    await world.answer("status", { state: "invisible" });
+    await world.lose();
+    const back = me.status("online");
+    await world.pass(5000);
+    await world.welcome();
+    same([world.sent("status").map(({ params }) => params), await stands(back)], [[{ state: "online" }], "waits"], "it is ended by a command");
+    await world.answer("status", { state: "online" });
+    same((await back).state, "online", "done");
+    // Another page of this user hid it: `online` of one that was away says only that it is back.
+    me.status("away");
+    await world.settle();
+    await world.answer("status", { state: "invisible" });
+    const shown = me.status("online");
+    await world.settle();
+    await world.answer("status", { state: "invisible" });
+    same([world.sent("status").at(-1).params, await stands(shown)], [{ state: "online" }, "waits"], "asked once more");
+    await world.answer("status", { state: "online" });
+    same((await shown).state, "online", "what became true");
+  },
   async busy_is_ended_also_by_who_was_away() {
     const world = new World();
     const me = world.connect();

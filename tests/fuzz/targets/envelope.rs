@@ -4,7 +4,7 @@
 use rollcall::presence::admin::Listing;
 use rollcall::presence::envelope::{Answer, Asker, Claim, Leaving, MembershipChange, Page, Place, Ticket};
 use rollcall::presence::{
-    Address, Client, Envelope, Event, Moderation, Name, Pattern, Reason, SharedEvent, State, View,
+    Address, Client, Envelope, Event, Moderation, Name, Pattern, Reason, SharedEvent, State, Veil, View,
 };
 
 use super::binary::reads_back;
@@ -23,7 +23,8 @@ const REASONS: [Reason; 8] = [
     Reason::Replaced,
     Reason::Drain,
 ];
-const STATES: [State; 5] = [State::Online, State::Busy, State::Away, State::Suspect, State::Offline];
+const STATES: [State; 6] =
+    [State::Online, State::Busy, State::Away, State::Invisible, State::Suspect, State::Offline];
 /// What one letter may lead to, however many it speaks of: all are few here.
 const EFFECTS_MAX: usize = 2_000;
 
@@ -87,7 +88,7 @@ const COMMANDS: [&str; 8] = [
     r#"{"seq":4,"cmd":"who","params":{"room":"r"}}"#,
     r#"{"seq":5,"cmd":"watch","params":{"users":["anna","ben","cleo"],"suspect":true}}"#,
     r#"{"seq":6,"cmd":"unwatch","params":{"users":["anna","ben"]}}"#,
-    r#"{"seq":7,"cmd":"status","params":{"state":"busy","info":{"a":1},"info_ttl":5}}"#,
+    r#"{"seq":7,"cmd":"status","params":{"state":"invisible","info":{"a":1},"info_ttl":5}}"#,
     r#"{"seq":8,"cmd":"tell","params":{"user":"ben","data":[]}}"#,
 ];
 
@@ -103,12 +104,12 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope {
     let (name, other) = (name(cursor), name(cursor));
     let (at, asker) = (address(cursor), asker(cursor));
     let event = SharedEvent::new(Event::Broadcast { data: "{}".into(), unix_millis: 1 });
-    match cursor.below(31) {
+    match cursor.below(32) {
         0 => Envelope::Up {
             user: name,
             at,
             claim: claim(cursor),
-            state: cursor.of(&[None, Some(State::Online), Some(State::Away), Some(State::Suspect)]),
+            state: cursor.of(&[None, Some(State::Online), Some(State::Away), Some(State::Invisible)]),
         },
         1 => Envelope::Down {
             user: name,
@@ -124,6 +125,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope {
                 Some(State::Online),
                 Some(State::Away),
                 Some(State::Busy),
+                Some(State::Invisible),
                 Some(State::Offline),
             ]),
             info: cursor.flag().then(|| "1".into()),
@@ -146,6 +148,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope {
             user: other,
             again: cursor.flag(),
             turn: cursor.of(&[0, 1, 2, u16::MAX]),
+            hides: cursor.flag(),
             asker,
         },
         9 => Envelope::Leave {
@@ -153,6 +156,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope {
             user: other,
             worker: at.worker,
             turn: cursor.of(&[0, 1, 2, u16::MAX]),
+            hides: cursor.flag(),
             leaving: cursor.of(&[Leaving::Now, Leaving::Perhaps]),
             asker: cursor.flag().then_some(asker),
         },
@@ -193,7 +197,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope {
         },
         18 => Envelope::Place { user: name, room: other, is_in: cursor.flag() },
         19 => Envelope::ListUsers {
-            state: cursor.of(&[None, Some(State::Online), Some(State::Offline)]),
+            state: cursor.of(&[None, Some(State::Online), Some(State::Invisible)]),
             limit: cursor.of(&[1, 256, 0, usize::MAX]),
             after: cursor.flag().then_some(other),
             asker,
@@ -220,6 +224,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope {
             what: moderation(cursor, name, other),
             asker: cursor.flag().then_some(asker),
         },
+        30 => Envelope::Veil(veil(cursor, (name, other), at)),
         _ => Envelope::Deliver {
             room: name,
             event,
@@ -240,6 +245,16 @@ fn moderation(cursor: &mut Cursor<'_>, room: Name, user: Name) -> Moderation {
         3 | 4 => Moderation::Lift { user, room: cursor.flag().then_some(room) },
         5 => Moderation::Invite { room, user },
         _ => Moderation::Expel { room, user },
+    }
+}
+
+fn veil(cursor: &mut Cursor<'_>, (room, user): (Name, Name), Address { worker, client }: Address) -> Veil {
+    let hides = cursor.flag();
+    match cursor.below(4) {
+        0 => Veil::Client { client, hides },
+        1 => Veil::Departed { user, hides },
+        2 => Veil::Lingering { room, user, hides },
+        _ => Veil::Member { room, user, worker, turn: cursor.of(&[0, 1, 2, u16::MAX]), hides },
     }
 }
 
@@ -306,6 +321,7 @@ fn view(cursor: &mut Cursor<'_>) -> View {
         since_millis: cursor.of(&[0, u64::MAX]),
         last_seen_millis: cursor.of(&[0, 1_700_000_000_000, u64::MAX]),
         connections: cursor.below(4),
+        unseen: cursor.of(&[0, 0, 1, u8::MAX]),
         info: cursor.flag().then(|| "1".into()),
         reason: cursor.flag().then(|| cursor.of(&REASONS)),
         rooms: cursor.flag().then(|| [name(cursor)].into()),

@@ -30,7 +30,16 @@ impl Ears {
         }
         self.page.settled(&self.rooms, model, judge);
         for (user, watch) in self.watches.iter().filter(|(_, watch)| watch.sure && watch.comparable) {
-            let (plain, full) = truth(user);
+            let (mut plain, mut full) = truth(user);
+            if self.user.as_ref() == Some(user) && model.is_unseen(user) {
+                // Who said late who it is may have been told before, as others are.
+                if self.name.ends_with("(nobody)") {
+                    continue;
+                }
+                for told in [&mut plain, &mut full] {
+                    "invisible".clone_into(&mut told.state);
+                }
+            }
             if !self.sees_anyway(user) && !self.rooms.iter().any(|room| model.members(room).contains(user)) {
                 let shown = watch.told.as_ref().map(|told| told.state.as_str());
                 judge.holds("no_leak", shown == Some("offline"), || {

@@ -48,8 +48,14 @@ pub(super) struct Person {
     pub(super) devices: Vec<Device>,
     /// What was said in `info`, counted.
     pub(super) words: u64,
-    /// It is not to be disturbed.
-    pub(super) busy: bool,
+    /// It is not to be disturbed, or not to be seen.
+    pub(super) own: Option<State>,
+    /// It ever was invisible.
+    pub(super) ever_unseen: bool,
+    /// It was here at the last look.
+    pub(super) was_here: bool,
+    /// It went though nobody ever saw it, and had been given rooms: these are kept.
+    pub(super) was_kept: bool,
     /// Why the last connection that is gone went.
     pub(super) reason: Option<Reason>,
     /// Everything that the home showed, by version.
@@ -62,10 +68,44 @@ impl Person {
     pub(super) fn expected(&self) -> Shown {
         let states = self.devices.iter().map(|device| if device.away { State::Away } else { State::Online });
         let plain = states.max().unwrap_or(State::Offline);
-        let plain = if self.busy && plain == State::Online { State::Busy } else { plain };
+        let plain = self.own.filter(|_| plain == State::Online).unwrap_or(plain);
+        if self.is_unseen() {
+            return Shown::default();
+        }
         let suspect = !self.devices.is_empty() && self.devices.iter().all(|device| device.suspect);
         let state = if suspect { State::Suspect } else { plain };
         Shown { state, plain, connections: self.devices.len(), info: self.info(), rooms: BTreeSet::new() }
+    }
+
+    pub(super) fn is_here(&self) -> bool {
+        !self.devices.is_empty()
+    }
+
+    pub(super) fn is_unseen(&self) -> bool {
+        self.own == Some(State::Invisible) && self.is_here()
+    }
+
+    /// Something may have happened to it.
+    pub(super) fn looked(&mut self, has_given: bool) {
+        self.was_kept |= self.was_here && !self.is_here() && has_given;
+        self.was_here = self.is_here();
+    }
+
+    /// A connection that it has goes for that reason, which nobody sees of one who is invisible.
+    pub(super) fn went(&mut self, reason: Reason) {
+        if self.is_here() && !self.is_unseen() {
+            self.reason = Some(reason);
+        }
+    }
+
+    /// One of its connections says so of all.
+    pub(super) fn is(&mut self, own: Option<State>) {
+        let was = self.is_unseen();
+        self.own = own;
+        self.ever_unseen |= self.is_unseen();
+        if !was && self.is_unseen() {
+            self.reason = Some(Reason::Hidden);
+        }
     }
 
     /// The claim of the newest token, or what was said last where that has none.

@@ -1,0 +1,62 @@
+//! Letters of users that turn invisible, or visible again: from a user's home to edges, and from these to the rooms' homes.
+//!
+//! Only the user's home knows whether a user is invisible, and only the edges know in which rooms the user's clients are. So
+//! an edge keeps for each of its clients what the home said last, and tells the rooms' homes; these count a user as a member
+//! that is seen where one of the user's clients is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::presence::address::Client;
+use crate::presence::name::Name;
+
+/// What is invisible from now on, or is no more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Veil {
+    /// To an edge: the user of a client.
+    Client {
+        /// Which.
+        client: Client,
+        /// Whether it is invisible.
+        hides: bool,
+    },
+    /// To an edge: a user whose clients were there lately, and may be back.
+    Departed {
+        /// Who.
+        user: Name,
+        /// Whether it is invisible.
+        hides: bool,
+    },
+    /// To a room's home: one client of a member's.
+    Member {
+        /// Where.
+        room: Name,
+        /// Who.
+        user: Name,
+        /// The worker of the client's edge.
+        worker: u16,
+        /// The edge's number for its `join`.
+        turn: u16,
+        /// Whether it is invisible.
+        hides: bool,
+    },
+    /// To a room's home: those of a member's clients that may be back.
+    Lingering {
+        /// Where.
+        room: Name,
+        /// Who.
+        user: Name,
+        /// Whether they are invisible.
+        hides: bool,
+    },
+}
+
+impl Veil {
+    /// Bytes of the names in it.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Veil::Client { .. } => 0,
+            Veil::Departed { user, .. } => user.len(),
+            Veil::Member { room, user, .. } | Veil::Lingering { room, user, .. } => room.len() + user.len(),
+        }
+    }
+}
