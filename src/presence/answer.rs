@@ -9,9 +9,9 @@ use crate::presence::view::State;
 /// The answer of a home to a command.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Answer {
-    /// To `join`; the client hears what is said from then on.
-    Joined(Name, Place),
-    /// To `leave`; where the client has joined again since, it hears nothing from here to the next `Joined`.
+    /// To a `join`, by the number that the edge gave it: the client hears what is said from then on, unless it has left since.
+    Joined(Name, Place, u16),
+    /// To `leave`.
     Left(Name, Place),
     /// To `say`.
     Said(Place),

@@ -299,7 +299,7 @@ fn brought(bring: &mut Bring, answer: &Answer) -> Option<Reply> {
             refused.get_or_insert_with(|| Reply::refused(403, IS_BANNED));
         }
         Answer::Barred(_, None) => return Some(Reply::refused(403, IS_BANNED)),
-        Answer::Joined(_, now) | Answer::Left(_, now) => {
+        Answer::Joined(_, now, _) | Answer::Left(_, now) => {
             (*came, *done, *place) = (*came + 1, *done + 1, *now);
         }
         Answer::NotBrought(code) => {

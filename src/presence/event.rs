@@ -194,7 +194,7 @@ impl Event {
     pub(crate) fn of_answer(seq: i64, answer: &Answer) -> Option<Event> {
         let refused = |code, error: &'static str| Some(Event::Refused { seq, code, error: error.into() });
         match *answer {
-            Answer::Joined(_, place) | Answer::Left(_, place) => Some(Event::Placed { seq, place }),
+            Answer::Joined(_, place, _) | Answer::Left(_, place) => Some(Event::Placed { seq, place }),
             Answer::Said(place) => Some(Event::Spoken { seq, place }),
             Answer::Barred(..) => refused(403, answer::BARRED),
             Answer::NotSaid => refused(503, answer::NOT_SAID),
@@ -223,7 +223,7 @@ impl Event {
     /// What a client is told that was brought into a room, or out of it, by an answer to somebody else.
     pub(crate) fn brought(user: &Name, answer: &Answer) -> Option<Event> {
         let (room, place, joins) = match answer {
-            Answer::Joined(room, place) => (room, *place, true),
+            Answer::Joined(room, place, _) => (room, *place, true),
             Answer::Left(room, place) => (room, *place, false),
             _ => return None,
         };

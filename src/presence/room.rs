@@ -223,7 +223,7 @@ impl Rooms {
             let place = self.get(room).map_or_else(Place::default, Room::place);
             return out.post(
                 asker.at.worker,
-                Envelope::Answered { asker, answer: Answer::Joined(room.clone(), place) },
+                Envelope::Answered { asker, answer: Answer::Joined(room.clone(), place, turn) },
             );
         }
         let slot = self.find_or_add(room);
@@ -239,7 +239,7 @@ impl Rooms {
         }
         out.post(
             asker.at.worker,
-            Envelope::Answered { asker, answer: Answer::Joined(room.clone(), home.place()) },
+            Envelope::Answered { asker, answer: Answer::Joined(room.clone(), home.place(), turn) },
         );
         if let Some(is_in) = appears {
             let except = Some((asker.at.worker, asker.at.client));

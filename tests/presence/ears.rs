@@ -17,6 +17,8 @@ struct Asked {
     ask: Ask,
     /// A `join` that brought the client in, as its edge sees it.
     fresh: bool,
+    /// Of a `join`: which of its places in the room it is about.
+    place: u64,
 }
 
 /// A room as the client knows it.
@@ -94,6 +96,10 @@ pub(super) struct Ears {
     asked: BTreeMap<i64, Asked>,
     /// Rooms it is in, as its edge sees it.
     pub(super) rooms: BTreeSet<String>,
+    /// How often it came into each room.
+    entered: BTreeMap<String, u64>,
+    /// How often it was bidden into each, and is yet to be told.
+    bidden: BTreeMap<String, usize>,
     hears: BTreeMap<String, Hearing>,
     pub(super) watches: BTreeMap<String, Watch>,
     tells: BTreeSet<String>,
@@ -115,7 +121,7 @@ impl Ears {
     }
 
     pub(super) fn asks(&mut self, seq: i64, ask: &Ask) {
-        self.asked.insert(seq, Asked { ask: ask.clone(), fresh: false });
+        self.asked.insert(seq, Asked { ask: ask.clone(), fresh: false, place: 0 });
         self.page.asks(seq, ask);
     }
 
@@ -128,6 +134,9 @@ impl Ears {
                 self.visited.insert(room.clone());
                 self.left.remove(room);
                 asked.fresh = self.rooms.insert(room.clone());
+                let entered = self.entered.entry(room.clone()).or_default();
+                *entered += u64::from(asked.fresh);
+                asked.place = *entered;
             }
             Ask::Leave(room) => {
                 self.rooms.remove(room);
@@ -173,7 +182,7 @@ impl Ears {
                 let body = &json["body"];
                 self.page.answered(seq, &asked.ask, body, judge);
                 match body["code"].as_u64().unwrap() {
-                    200 => self.answered(seq, &asked.ask, body, model, judge, text),
+                    200 => self.answered((seq, asked.place), &asked.ask, body, model, judge, text),
                     503 => self.refused(seq, &asked),
                     _ => {}
                 }
@@ -193,7 +202,7 @@ impl Ears {
 
     fn answered(
         &mut self,
-        seq: i64,
+        (seq, place): (i64, u64),
         ask: &Ask,
         body: &Value,
         model: &mut Model,
@@ -215,9 +224,9 @@ impl Ears {
                     return;
                 }
                 let stops = |asked: &Asked| matches!(&asked.ask, Ask::Leave(other) if other == room);
-                // A desk may have had it go out meanwhile.
-                let stopped =
-                    self.asked.range(seq..).any(|(_, asked)| stops(asked)) || !self.rooms.contains(room);
+                // A desk may have had it go out meanwhile, also where it is in again.
+                let is_out = !self.rooms.contains(room) || self.entered.get(room) != Some(&place);
+                let stopped = is_out || self.asked.range(seq..).any(|(_, asked)| stops(asked));
                 let known = BTreeMap::new();
                 let hearing = Hearing { epoch, offset, count, membership, known, stopped };
                 self.hears.insert(room.clone(), hearing);
@@ -428,7 +437,7 @@ impl Ears {
 }
 
 /// A command written by hand: nothing is known of it.
-const RAW: Asked = Asked { ask: Ask::Heartbeat, fresh: false };
+const RAW: Asked = Asked { ask: Ask::Heartbeat, fresh: false, place: 0 };
 
 /// The bytes of `data`, which is followed by the field `next`.
 fn data_of<'a>(text: &'a str, next: &str) -> &'a str {

@@ -18,6 +18,7 @@ struct Scene {
     world: World,
     page: usize,
     seq: i64,
+    secret: u128,
 }
 
 /// Names that have their homes at a worker, in order.
@@ -48,13 +49,14 @@ impl Scene {
             let homes = rollcall::presence::Homes::new(3, *secret);
             homes.of(ROOM) == 0 && homes.of("late") == LATE
         });
-        let mut world = World::with_secret(3, rules, secret.unwrap());
+        let secret = secret.unwrap();
+        let mut world = World::with_secret(3, rules, secret);
         let page = join(&mut world, 1, "late");
         for user in members {
             join(&mut world, 0, user);
         }
         world.inbox(page);
-        Scene { world, page, seq: 0 }
+        Scene { world, page, seq: 0, secret }
     }
 
     /// The page asks, and all comes but how its own user is.
@@ -278,4 +280,32 @@ fn positions_count_users_and_begin_anew_with_the_room() {
     assert_eq!((page.place.count, page.place.membership), (1, 3));
     assert_eq!(place(&mut world, a, go), (0, 0));
     assert_eq!(place(&mut world, a, enter), (1, 1), "another epoch");
+}
+
+#[test]
+fn one_that_leaves_and_joins_in_one_go_hears_nothing_in_between() {
+    let mut world = World::with_secret(3, Rules::default(), Scene::new(Rules::default(), &[]).secret);
+    let (ann, mut seen) = (join(&mut world, 1, "ann"), Vec::new());
+    world.inbox(ann);
+    let lane = |from: usize, to: usize| from * 3 + to;
+    for ask in [Ask::Join(ROOM.to_owned()), Ask::Leave(ROOM.to_owned()), Ask::Join(ROOM.to_owned())] {
+        world.ask(ann, &ask);
+    }
+    // Its edge has ended its place: it does not hear of the first, nor may it of the second.
+    let mut comes = |world: &mut World, user: &str| {
+        let c = world.open(0, Some(user));
+        world.ask(c, &Ask::Join(ROOM.to_owned()));
+        while world.mail().contains(&lane(0, 1)) {
+            world.deliver(lane(0, 1));
+        }
+        let events = world.inbox(ann).into_iter().filter(|json| json["event"] == "join");
+        seen.extend(events.map(|json| json["user"].as_str().unwrap().to_owned()));
+    };
+    comes(&mut world, "u1");
+    world.deliver(lane(1, 0));
+    comes(&mut world, "u2");
+    world.settle();
+    comes(&mut world, "u3");
+    assert_eq!(seen, ["u3"]);
+    world.rest(500);
 }

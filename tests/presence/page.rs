@@ -70,9 +70,6 @@ pub(super) struct Page {
     lists: BTreeMap<String, List>,
     /// The last command to leave each room: what it asked before that is of no use.
     leaves: BTreeMap<String, i64>,
-    /// How often it goes out of each room without its being over: by a desk of which it does not know yet, or by itself. Where it
-    /// is brought in or comes in again meanwhile, it may miss events.
-    going: BTreeMap<String, usize>,
 }
 
 fn number(json: &Value, field: &str) -> u64 {
@@ -104,24 +101,12 @@ impl Page {
         asks
     }
 
-    /// It goes out of a room, and will be told when it is out.
-    pub(super) fn goes_out(&mut self, room: &str) {
-        *self.going.entry(room.to_owned()).or_default() += 1;
-    }
-
-    fn is_out(&mut self, room: &str) {
-        if let Some(times) = self.going.get_mut(room) {
-            *times = times.saturating_sub(1);
-        }
-    }
-
     /// A command is sent.
     pub(super) fn asks(&mut self, seq: i64, ask: &Ask) {
         match ask {
             Ask::Leave(room) => {
                 self.lists.remove(room);
                 self.leaves.insert(room.clone(), seq);
-                self.goes_out(room);
             }
             Ask::Who { room, .. } => {
                 if let Some(List { fetch: Fetch::Asked(_, number @ None), .. }) = self.lists.get_mut(room) {
@@ -136,9 +121,6 @@ impl Page {
     pub(super) fn answered(&mut self, seq: i64, ask: &Ask, body: &Value, judge: &mut Judge) {
         let Some(manner) = self.manner else { return };
         let is_done = body["code"] == 200;
-        if let Ask::Leave(room) = ask {
-            self.is_out(room);
-        }
         match ask {
             Ask::Join(room) if is_done && self.leaves.get(room).is_none_or(|left| *left < seq) => {
                 let (epoch, heard) = (number(body, "epoch"), number(body, "membership"));
@@ -200,15 +182,11 @@ impl Page {
                 let list = List::new(number(json, "epoch"), Some(number(json, "membership")));
                 self.lists.insert(room.to_owned(), list);
             }
-            Some("leave") if json["epoch"].is_u64() => {
-                self.lists.remove(room);
-                self.is_out(room);
-            }
+            Some("leave") if json["epoch"].is_u64() => drop(self.lists.remove(room)),
             Some("join" | "leave") => {
                 let (name, membership) = (&self.name, number(json, "membership"));
-                let goes = self.going.get(room).is_some_and(|times| *times > 0);
                 let Some(list) = self.lists.get_mut(room) else { return };
-                judge.holds(BELIEVES, goes || list.heard.is_none_or(|heard| heard + 1 == membership), || {
+                judge.holds(BELIEVES, list.heard.is_none_or(|heard| heard + 1 == membership), || {
                     format!("{name}: heard up to {:?}: {json}", list.heard)
                 });
                 list.heard = Some(membership);
@@ -221,10 +199,9 @@ impl Page {
 
     fn told_of_many(&mut self, manner: Manner, room: &str, json: &Value, judge: &mut Judge) {
         let (name, membership) = (&self.name, number(json, "membership"));
-        let goes = self.going.get(room).is_some_and(|times| *times > 0);
         let Some(list) = self.lists.get_mut(room) else { return };
         let heard = list.heard.replace(membership);
-        let follows = goes || heard.is_none_or(|heard| (number(json, "since")..=membership).contains(&heard));
+        let follows = heard.is_none_or(|heard| (number(json, "since")..=membership).contains(&heard));
         judge.holds(BELIEVES, follows, || format!("{name}: heard up to {heard:?}: {json}"));
         if json["list"] == false {
             if manner == Manner::Comparing {

@@ -79,7 +79,7 @@ impl Edge {
     pub(crate) fn answered(&mut self, asker: Asker, answer: Answer, out: &mut Outgoing) {
         let client = asker.at.client;
         self.settle(asker);
-        if let Answer::Joined(room, place) | Answer::Left(room, place) = &answer {
+        if let Answer::Joined(room, place, _) | Answer::Left(room, place) = &answer {
             self.stands(client, room, *place);
         }
         let seat = self.seat(client);
@@ -98,8 +98,7 @@ impl Edge {
         // from where on it counts.
         let changes = !matches!(asker.ticket, Ticket::Brought { news: false, .. });
         match &answer {
-            Answer::Joined(room, _) if changes => self.hears(client, room, true, out),
-            Answer::Left(room, _) => self.hears(client, room, false, out),
+            Answer::Joined(room, _, turn) if changes => self.hears(client, room, *turn, out),
             Answer::Barred(room, Some(turn)) => self.barred(client, room, *turn, out),
             _ => {}
         }
@@ -115,15 +114,14 @@ impl Edge {
         }
     }
 
-    /// A client's place in a room counts from the answer on: what was said before is not delivered. One that said `join`,
-    /// `leave` and `join` in a row has a place before the first answer comes, and hears nothing between the others.
-    fn hears(&mut self, client: Client, room: &str, hears: bool, out: &mut Outgoing) {
+    /// A client's place in a room counts from the answer on that made it: what was said before is not delivered. One that said
+    /// `join`, `leave` and `join` in a row has its second place before the first answer comes.
+    fn hears(&mut self, client: Client, room: &str, turn: u16, out: &mut Outgoing) {
         let Some((group, _)) = self.rooms.find(room) else { return };
-        if let Some(place) = self.seat(client).and_then(|seat| seat.rooms.get(group)) {
-            let heard = std::mem::replace(&mut self.rooms.member_mut(place).active, hears);
-            if heard != hears {
-                self.moved(client.slot, room, hears, out);
-            }
+        let Some(place) = self.seat(client).and_then(|seat| seat.rooms.get(group)) else { return };
+        let member = self.rooms.member_mut(place);
+        if member.turn() == turn && !std::mem::replace(&mut member.active, true) {
+            self.moved(client.slot, room, true, out);
         }
     }
 

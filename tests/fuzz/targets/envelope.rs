@@ -300,7 +300,7 @@ fn change(cursor: &mut Cursor<'_>) -> MembershipChange {
 fn answer(cursor: &mut Cursor<'_>, room: Name) -> Answer {
     match cursor.below(6) {
         5 => Answer::Barred(room, cursor.flag().then(|| cursor.of(&[0, 1, 2]))),
-        0 => Answer::Joined(room, place(cursor)),
+        0 => Answer::Joined(room, place(cursor), cursor.of(&[0, 1, 2])),
         1 => Answer::Left(room, place(cursor)),
         2 => Answer::Said(place(cursor)),
         3 => Answer::Told { to: cursor.below(4), without: cursor.of(&[0, 1, 0, usize::MAX / 2]) },

@@ -16,16 +16,17 @@ impl Ears {
                 self.visited.insert(room.to_owned());
                 self.left.remove(room);
             }
-            return has_room && self.rooms.insert(room.to_owned());
+            let is_new = has_room && self.rooms.insert(room.to_owned());
+            if is_new {
+                *self.entered.entry(room.to_owned()).or_default() += 1;
+                *self.bidden.entry(room.to_owned()).or_default() += 1;
+            }
+            return is_new;
         }
         if let Some(hearing) = self.hears.get_mut(room) {
             hearing.stopped = true;
         }
-        let is_in = self.rooms.remove(room);
-        if is_in {
-            self.page.goes_out(room);
-        }
-        is_in
+        self.rooms.remove(room)
     }
 
     /// It came into a room, or went out, without having asked.
@@ -43,7 +44,12 @@ impl Ears {
         let is_new = self.hears.get(room).is_none_or(|known| known.stopped);
         judge.holds("one_order_per_room", is_new, || format!("{}: was in there: {text}", self.name));
         let stops = |asked: &Asked| matches!(&asked.ask, Ask::Leave(other) if other == room);
-        let stopped = self.asked.values().any(stops) || !self.rooms.contains(room);
+        // It may be in by another place than that one.
+        let is_fresh = |asked: &Asked| asked.fresh && matches!(&asked.ask, Ask::Join(other) if other == room);
+        let bidden = self.bidden.entry(room.to_owned()).or_default();
+        let is_again = *bidden > 1 || self.asked.values().any(is_fresh);
+        *bidden = bidden.saturating_sub(1);
+        let stopped = is_again || self.asked.values().any(stops) || !self.rooms.contains(room);
         let known = BTreeMap::new();
         let hearing = Hearing { epoch, offset, count, membership, known, stopped };
         self.hears.insert(room.to_owned(), hearing);
