@@ -43,9 +43,9 @@ impl Edge {
 
     /// All that an answer was waiting for has come. Says whether it is a page that goes on waiting, for what it lacks now.
     pub(super) fn asks_on(&mut self, id: u32, out: &mut Outgoing) -> bool {
+        let Some(client) = self.gathers.get_mut(id).map(|gather| gather.client) else { return false };
+        let (homes, is_here) = (self.homes, self.seat(client).is_some());
         let Some(gather) = self.gathers.get_mut(id) else { return false };
-        let (homes, client) = (self.homes, gather.client);
-        let is_here = self.seats.get(client.slot as usize).is_some_and(|seat| seat.serial == client.serial);
         let Purpose::Who(draft) = &mut gather.purpose else { return false };
         if gather.refused || !is_here {
             return false;
