@@ -302,3 +302,34 @@ fn a_watch_of_a_stranger_takes_no_more_where_sight_is_restricted() {
         assert!(open <= 300 && restricted <= open + 16, "{open} and {restricted} bytes a watch");
     }
 }
+
+#[test]
+fn an_answer_in_the_making_is_not_older_than_what_its_client_is_told_of_who_comes_into_sight() {
+    let homes = |secret: u128| rollcall::presence::Homes::new(3, secret);
+    let fits = |secret: &u128| {
+        let homes = homes(*secret);
+        (homes.of("ann"), homes.of("room"), homes.of("late")) == (0, 0, 2)
+    };
+    let rules = Rules { restricted: true, ..Rules::default() };
+    let mut world = World::with_secret(3, rules, (0..).find(fits).unwrap());
+    let (ann, ben) = (world.open_seeing(0, "ann", &[]), world.open_seeing(1, "ben", &[]));
+    let cat = world.open_seeing(1, "cat", &["ann"]);
+    world.ask(ann, &Ask::Join("room".to_owned()));
+    world.ask(ben, &Ask::Watch { users: vec!["ann".to_owned()], suspect: false });
+    world.settle();
+    world.frozen[2] = true;
+    let seq = world.ask(ben, &Ask::Presence(vec!["ann".to_owned(), "late".to_owned()]));
+    world.settle();
+    // A suspicion is told to no worker where nobody asks for those; but what another client looks at comes with it.
+    world.suspect(ann, true);
+    world.ask(cat, &Ask::Presence(vec!["ann".to_owned()]));
+    world.ask(ben, &Ask::Join("room".to_owned()));
+    world.settle();
+    world.frozen[2] = false;
+    world.inbox(ben);
+    world.settle();
+    let answer = world.inbox(ben).into_iter().find(|json| json["seq"] == seq).unwrap();
+    let home = world.nodes[0].users();
+    assert_eq!(answer["body"]["users"][0]["version"], home.view("ann", world.now).version);
+    world.rest(500);
+}

@@ -155,32 +155,37 @@ impl Edge {
     }
 
     /// A client came into a room (`true`) or went out of it: whom it sees there and nowhere else it sees from now on, or no more.
-    pub(super) fn moved(&self, slot: u32, room: &str, came: bool, out: &mut Outgoing) {
-        self.look_around(slot, out, |view, user| {
+    pub(super) fn moved(&mut self, slot: u32, room: &str, came: bool, out: &mut Outgoing) {
+        self.look_around(slot, out, |edge, view, user| {
             let there = view
                 .rooms
                 .as_ref()
                 .is_some_and(|rooms| rooms.binary_search_by(|other| (**other).cmp(room)).is_ok());
-            (there && !self.sees_apart_from(slot, user, view, Some(room))).then_some(came)
+            (there && !edge.sees_apart_from(slot, user, view, Some(room))).then_some(came)
         });
     }
 
     /// A client has another token.
-    pub(super) fn renewed(&self, slot: u32, before: &Grants, out: &mut Outgoing) {
-        let Some(now) = self.passes.get(slot).filter(|now| now.see != before.see) else { return };
-        let shared = |view: &View| {
+    pub(super) fn renewed(&mut self, slot: u32, before: &Grants, out: &mut Outgoing) {
+        let Some(now) = self.passes.get(slot).filter(|now| now.see != before.see).cloned() else { return };
+        let shared = |edge: &Edge, view: &View| {
             let theirs = view.rooms.as_deref().unwrap_or_default();
-            self.rooms_of(slot).any(|ours| theirs.binary_search(ours).is_ok())
+            edge.rooms_of(slot).any(|ours| theirs.binary_search(ours).is_ok())
         };
-        self.look_around(slot, out, |view, user| {
+        self.look_around(slot, out, |edge, view, user| {
             let (was, is) = (any_fits(&before.see, user), any_fits(&now.see, user));
-            let own = self.user(slot).is_some_and(|own| own == user);
-            (was != is && !own && !shared(view)).then_some(is)
+            let own = edge.user(slot).is_some_and(|own| own == user);
+            (was != is && !own && !shared(edge, view)).then_some(is)
         });
     }
 
     /// Tells a client of those it watches that it sees from now on (`true`), or no more (`false`).
-    fn look_around(&self, slot: u32, out: &mut Outgoing, news: impl Fn(&View, &Name) -> Option<bool>) {
+    fn look_around(
+        &mut self,
+        slot: u32,
+        out: &mut Outgoing,
+        news: impl Fn(&Edge, &View, &Name) -> Option<bool>,
+    ) {
         if self.sights.is_empty() {
             return;
         }
@@ -190,12 +195,16 @@ impl Edge {
             let (Member { active, suspect, .. }, user) =
                 (self.watches.member(*place), self.watches.name(place.group));
             let Some(view) = self.sights.get(user).filter(|_| *active) else { continue };
-            let event = match news(view, user) {
+            let event = match news(self, view, user) {
                 Some(true) => encounter(user, view, *suspect),
                 Some(false) => (view.plain != State::Offline).then(|| hidden(user, view)),
                 None => None,
             };
             if let Some(event) = event {
+                // Answers of the client that are in the making may have an older view than it is told here.
+                if let Some(pending) = &seat.pending {
+                    self.gathers.renew(pending.replies(), user, view);
+                }
                 // A state like any other: it has its place behind those that wait for a slow reader.
                 publish(vec![seat.link], Some(SharedEvent::new(event)), About::User(user.clone()), out);
             }
