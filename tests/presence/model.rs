@@ -5,6 +5,7 @@ mod order;
 mod person;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use rollcall::presence::envelope::{Claim, Leaving};
 use rollcall::presence::{Address, Envelope, Homes, Moderation, Name, Node, Reason, Rules, State};
@@ -406,9 +407,11 @@ impl Model {
     }
 
     /// Users that a home has ever shown, or knows for the rooms that they were given.
-    pub(super) fn ever_shown(&self, worker: u16) -> usize {
-        let here = self.people.iter().filter(|(user, _)| self.homes.of(user) == worker);
-        here.filter(|(_, person)| !person.shown.is_empty() || person.was_kept).count()
+    pub(super) fn ever_shown(&self, worker: u16) -> RangeInclusive<usize> {
+        let here = || self.people.iter().filter(|(user, _)| self.homes.of(user) == worker);
+        let shown = here().filter(|(_, person)| !person.shown.is_empty()).count();
+        // What a room's home or an edge refused may have been taken back before its user went.
+        shown..=here().filter(|(_, person)| !person.shown.is_empty() || person.was_kept).count()
     }
 
     pub(super) fn rooms(&self) -> impl Iterator<Item = &String> {
