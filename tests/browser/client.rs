@@ -12,7 +12,7 @@ use super::server::Server;
 const LOGIC: [(&str, &str, usize); 6] = [
     ("link", include_str!("logic/link.js"), 18),
     ("page", include_str!("logic/page.js"), 15),
-    ("wants", include_str!("logic/wants.js"), 10),
+    ("wants", include_str!("logic/wants.js"), 11),
     ("rooms", include_str!("logic/rooms.js"), 17),
     ("lists", include_str!("logic/lists.js"), 13),
     ("model", include_str!("logic/model.js"), 1),

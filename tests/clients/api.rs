@@ -115,6 +115,33 @@ fn pages_name_everybody_once_and_in_order() {
 }
 
 #[test]
+fn one_who_is_invisible_is_seen_by_who_runs_the_server_alone() {
+    with_workers(|workers| {
+        let server = start(workers, &Times::default());
+        let mut ben = Client::named(&server, "ben");
+        let mut ann = Client::connect(&server, "/ws?user=ann&state=invisible", Some("rollcall.v1"));
+        assert_eq!(ann.event()["event"], "welcome");
+        ann.done("join", r#"{"room":"hall"}"#);
+        // Its home has heard of it before it answers.
+        ann.done("status", r#"{"state":"invisible"}"#);
+        let seen = get(&server, "users/ann");
+        assert_eq!(seen["connections"], 1);
+        assert_eq!((&seen["state"], &seen["last_seen_ms"]), (&json!("invisible"), &Value::Null));
+        assert_eq!(get(&server, "users?state=invisible")["users"].as_array().unwrap().len(), 1);
+        let hall = get(&server, "rooms/hall");
+        assert_eq!((&hall["count"], &hall["users"][0]["state"]), (&json!(0), &json!("invisible")));
+        assert_eq!(get(&server, "rooms")["rooms"][0], json!({"room":"hall","count":0}));
+        let page = ben.done("who", r#"{"room":"hall"}"#);
+        assert_eq!((&page["count"], &page["epoch"], &page["users"]), (&json!(0), &json!(0), &json!([])));
+        let views = ben.done("presence", r#"{"users":["ann"]}"#);
+        assert_eq!(
+            (&views["users"][0]["state"], &views["users"][0]["version"]),
+            (&json!("offline"), &json!(0))
+        );
+    });
+}
+
+#[test]
 fn what_is_told_said_and_broadcast_arrives_byte_for_byte() {
     with_workers(|workers| {
         let server = start(workers, &Times::default());
