@@ -20,7 +20,7 @@
 //!  wire/                 the protocol, both roles: bytes in, events and bytes out. Pure
 //!    |
 //!  limits, slots, time   every bound by name; tables that give back; Tick, the wheel, the only caller of Instant::now
-//!  json                  what every reader can read. Pure
+//!  json, der             what every reader can read; the bytes of keys and certificates. Pure
 //! ```
 
 #[cfg(not(target_os = "linux"))]
@@ -32,6 +32,7 @@ compile_error!("rollcall needs a 64-bit target: an event's token carries a slab 
 #[doc(hidden)]
 pub mod cli;
 mod config;
+mod der;
 pub mod http;
 pub mod identity;
 pub mod json;

@@ -7,13 +7,11 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use rcgen::{KeyPair, PublicKeyData as _};
+use ring::digest::{SHA256, digest};
 use rollcall::limits::FIGURES_TICKS;
 use rollcall::time::TICK_MILLIS;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use x509_cert::der::{Decode as _, Encode as _};
 
 use super::alone;
 use super::chromium::{Browser, Tab, found};
@@ -42,10 +40,8 @@ impl Keys {
 
     /// The hash of its public key: what makes a browser take this certificate for good, and no other.
     fn pin(&self) -> String {
-        let certificate = CertificateDer::from_pem_file(self.0.join("cert.pem")).unwrap();
-        let certificate = x509_cert::Certificate::from_der(&certificate).unwrap();
-        let key = certificate.tbs_certificate().subject_public_key_info().to_der().unwrap();
-        BASE64_STANDARD.encode(Sha256::digest(key))
+        let key = KeyPair::from_pem(&fs::read_to_string(self.0.join("key.pem")).unwrap()).unwrap();
+        BASE64_STANDARD.encode(digest(&SHA256, &key.subject_public_key_info()))
     }
 }
 

@@ -1,0 +1,110 @@
+//! DER (ITU-T X.690), as much of it as keys and certificates need: elements one after another, each by its tag. Pure.
+//!
+//! Nothing is copied. What is not DER has no elements from there on: a tag of several bytes, a length that is written longer than
+//! it needs or goes past the end.
+
+pub(crate) const GENERALIZED_TIME: u8 = 0x18;
+pub(crate) const INTEGER: u8 = 0x02;
+pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
+pub(crate) const OCTET_STRING: u8 = 0x04;
+pub(crate) const PRINTABLE_STRING: u8 = 0x13;
+pub(crate) const SEQUENCE: u8 = 0x30;
+pub(crate) const UTC_TIME: u8 = 0x17;
+pub(crate) const UTF8_STRING: u8 = 0x0c;
+/// The low bits of a tag's first byte where more bytes follow (§8.1.2.4).
+const MORE: u8 = 0x1f;
+
+/// Elements that are still to be read.
+#[derive(Clone, Copy)]
+pub(crate) struct Elements<'a>(&'a [u8]);
+
+impl<'a> Elements<'a> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Elements<'a> {
+        Elements(bytes)
+    }
+
+    /// What lies in the only element of `bytes`, a sequence.
+    pub(crate) fn of_sequence(bytes: &'a [u8]) -> Option<Elements<'a>> {
+        let mut all = Elements(bytes);
+        all.enter(SEQUENCE).filter(|_| all.is_over())
+    }
+
+    /// Whether all was read.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The next one's tag and content.
+    pub(crate) fn any(&mut self) -> Option<(u8, &'a [u8])> {
+        let (&tag, rest) = self.0.split_first()?;
+        let (&first, rest) = rest.split_first()?;
+        let (length, rest) = match first {
+            0..=0x7f => (usize::from(first), rest),
+            // §10.1: the shortest form. A length of more than four bytes is that of nothing that is read here.
+            0x81..=0x84 => {
+                let (bytes, rest) = rest.split_at_checked(usize::from(first - 0x80))?;
+                let length = bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+                (Some(length).filter(|length| *length > 0x7f && bytes[0] != 0)?, rest)
+            }
+            _ => return None,
+        };
+        let (content, rest) = rest.split_at_checked(length).filter(|_| tag & MORE != MORE)?;
+        self.0 = rest;
+        Some((tag, content))
+    }
+
+    /// The next one's content, if it has this tag. Another is left where it is.
+    pub(crate) fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let mut ahead = *self;
+        let (_, content) = ahead.any().filter(|(found, _)| *found == tag)?;
+        *self = ahead;
+        Some(content)
+    }
+
+    /// What lies in the next one, if it has this tag. Another is left where it is.
+    pub(crate) fn enter(&mut self, tag: u8) -> Option<Elements<'a>> {
+        self.take(tag).map(Elements)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_are_read_in_their_order_and_another_tag_is_left() {
+        let mut all = Elements::of(&[0x30, 3, 2, 1, 5, 0x0c, 1, b'x']);
+        assert_eq!(all.take(INTEGER), None);
+        let mut inner = all.enter(SEQUENCE).unwrap();
+        assert_eq!(inner.take(INTEGER), Some(&[5][..]));
+        assert!(inner.is_over() && inner.any().is_none());
+        assert_eq!(all.any(), Some((UTF8_STRING, &b"x"[..])));
+        assert!(all.is_over());
+    }
+
+    #[test]
+    fn a_length_is_as_short_as_it_can_be_and_ends_within() {
+        let long = [&[4, 0x81, 0x80][..], &[0; 0x80]].concat();
+        assert_eq!(Elements::of(&long).take(OCTET_STRING).map(<[u8]>::len), Some(0x80));
+        let longer = [&[4, 0x82, 1, 0][..], &[0; 0x100]].concat();
+        assert_eq!(Elements::of(&longer).take(OCTET_STRING).map(<[u8]>::len), Some(0x100));
+        for broken in [
+            &[][..],
+            &[4],
+            &[4, 1],
+            &[4, 0x81],
+            &[4, 0x81, 1, 0],
+            &[4, 0x82, 0, 0x80],
+            &[4, 0x80, 0, 0],
+            &[4, 0x84, 0xff, 0xff, 0xff, 0xff, 0],
+            &[4, 0x85, 1, 0, 0, 0, 0],
+            &[0x1f, 1, 0],
+            &[0xbf, 0x81, 1, 0],
+            &long[..0x82],
+        ] {
+            let mut all = Elements::of(broken);
+            assert!(all.any().is_none() && all.take(OCTET_STRING).is_none(), "{broken:x?}");
+        }
+        assert!(Elements::of_sequence(&[0x30, 0, 0]).is_none(), "more comes behind it");
+    }
+}
