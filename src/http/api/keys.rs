@@ -5,15 +5,12 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use sha2::{Digest as _, Sha256};
+use ring::digest::{Digest, SHA256, digest};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 
-/// A key's SHA-256: all are of one length, so that a comparison tells not even a key's length.
-type Hash = [u8; 32];
-
-/// All keys that are good.
+/// All keys that are good, each by its SHA-256: all are of one length, so that a comparison tells not even a key's length.
 #[derive(Default)]
-pub struct Keys(ArcSwap<Vec<Hash>>);
+pub struct Keys(ArcSwap<Vec<Digest>>);
 
 impl Keys {
     /// Those keys; with none, no key opens anything.
@@ -47,7 +44,7 @@ impl Keys {
     pub fn find(&self, key: &str) -> Option<usize> {
         let (keys, hash) = (self.0.load(), hash(key));
         let number = keys.iter().zip(1_u32..).fold(0, |found, (one, number)| {
-            u32::conditional_select(&found, &number, one.as_slice().ct_eq(hash.as_slice()))
+            u32::conditional_select(&found, &number, one.as_ref().ct_eq(hash.as_ref()))
         });
         NonZero::new(number).map(|number| number.get() as usize)
     }
@@ -83,8 +80,8 @@ impl Keys {
     }
 }
 
-fn hash(key: &str) -> Hash {
-    Sha256::digest(key.as_bytes()).into()
+fn hash(key: &str) -> Digest {
+    digest(&SHA256, key.as_bytes())
 }
 
 impl fmt::Debug for Keys {
