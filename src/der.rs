@@ -3,6 +3,7 @@
 //! Nothing is copied. What is not DER has no elements from there on: a tag of several bytes, a length that is written longer than
 //! it needs or goes past the end.
 
+pub(crate) const BIT_STRING: u8 = 0x03;
 pub(crate) const GENERALIZED_TIME: u8 = 0x18;
 pub(crate) const INTEGER: u8 = 0x02;
 pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
@@ -65,6 +66,21 @@ impl<'a> Elements<'a> {
     pub(crate) fn enter(&mut self, tag: u8) -> Option<Elements<'a>> {
         self.take(tag).map(Elements)
     }
+
+    /// The next one, if it is a number that is not negative: its bytes without the zero that stands before a high bit (§8.3).
+    pub(crate) fn number(&mut self) -> Option<&'a [u8]> {
+        match self.take(INTEGER)? {
+            [0, rest @ ..] if rest.first().is_some_and(|first| *first >= 0x80) => Some(rest),
+            number @ [0] => Some(number),
+            number @ [1..=0x7f, ..] => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The next one, if it is a string of whole bytes of bits (§8.6).
+    pub(crate) fn bits(&mut self) -> Option<&'a [u8]> {
+        self.take(BIT_STRING)?.split_first().filter(|(unused, _)| **unused == 0).map(|(_, bytes)| bytes)
+    }
 }
 
 #[cfg(test)]
@@ -73,12 +89,13 @@ mod tests {
 
     #[test]
     fn elements_are_read_in_their_order_and_another_tag_is_left() {
-        let mut all = Elements::of(&[0x30, 3, 2, 1, 5, 0x0c, 1, b'x']);
+        let mut all = Elements::of(&[0x30, 3, 2, 1, 5, 0x0c, 1, b'x', 3, 2, 0, 7]);
         assert_eq!(all.take(INTEGER), None);
         let mut inner = all.enter(SEQUENCE).unwrap();
-        assert_eq!(inner.take(INTEGER), Some(&[5][..]));
+        assert_eq!(inner.number(), Some(&[5][..]));
         assert!(inner.is_over() && inner.any().is_none());
         assert_eq!(all.any(), Some((UTF8_STRING, &b"x"[..])));
+        assert_eq!(all.bits(), Some(&[7][..]));
         assert!(all.is_over());
     }
 
@@ -106,5 +123,22 @@ mod tests {
             assert!(all.any().is_none() && all.take(OCTET_STRING).is_none(), "{broken:x?}");
         }
         assert!(Elements::of_sequence(&[0x30, 0, 0]).is_none(), "more comes behind it");
+    }
+
+    #[test]
+    fn numbers_are_not_negative_and_not_padded() {
+        for (der, number) in [
+            (&[2, 1, 0][..], Some(&[0][..])),
+            (&[2, 1, 0x7f], Some(&[0x7f])),
+            (&[2, 2, 0, 0x80], Some(&[0x80])),
+            (&[2, 0], None),
+            (&[2, 1, 0x80], None),
+            (&[2, 2, 0, 0x7f], None),
+            (&[2, 2, 0, 0], None),
+        ] {
+            assert_eq!(Elements::of(der).number(), number, "{der:x?}");
+        }
+        assert_eq!(Elements::of(&[3, 2, 1, 0xfe]).bits(), None, "a bit is unused");
+        assert_eq!(Elements::of(&[3, 0]).bits(), None);
     }
 }

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::identity::algorithm::{named, only};
 use crate::identity::fetched::KeyName;
-use crate::identity::key::Key;
+use crate::identity::key::{Key, bits};
 use crate::limits::{JWKS_BYTES_MAX, JWKS_KEYS_MAX};
 
 /// The keys of a document, and what of it is left out.
@@ -61,13 +61,12 @@ static RSA: [Algorithm; 6] = [
 ];
 /// RFC 7518 §3.3: 2,048 or more. Keys above the other end take too long.
 const RSA_BITS: RangeInclusive<usize> = 2_048..=4_096;
-/// An exponent of four bytes or fewer: 65537 nearly always.
-const RSA_EXPONENT_BYTES_MAX: usize = 4;
 /// Keys of which a log line says why they are left out.
 const LEFT_OUT_SHOWN: usize = 8;
 /// Characters of a key's name in a log line.
 const ID_CHARS_SHOWN: usize = 40;
-const ED25519_BYTES: usize = 32;
+const INCOMPLETE: &str = "lacks a part that its type has";
+const DAMAGED: &str = "is damaged";
 
 impl KeySet {
     /// Reads a document.
@@ -132,7 +131,6 @@ impl Jwk {
     }
 
     fn key(&self) -> Result<Key, String> {
-        const INCOMPLETE: &str = "lacks a part that its type has";
         if self.kty == "oct" {
             return Err("is a secret, and a secret that is published is none".to_owned());
         }
@@ -141,11 +139,11 @@ impl Jwk {
         }
         let (mine, key) = match (&*self.kty, self.crv.as_deref()) {
             ("RSA", _) => (&RSA[..], self.rsa()?),
-            ("EC", Some("P-256")) => (only(Algorithm::ES256), self.point(32).ok_or(INCOMPLETE)?),
-            ("EC", Some("P-384")) => (only(Algorithm::ES384), self.point(48).ok_or(INCOMPLETE)?),
+            ("EC", Some("P-256")) => (only(Algorithm::ES256), self.point(Algorithm::ES256, 32)?),
+            ("EC", Some("P-384")) => (only(Algorithm::ES384), self.point(Algorithm::ES384, 48)?),
             ("OKP", Some("Ed25519")) => {
-                let x = bytes(self.x.as_ref()).filter(|x| x.len() == ED25519_BYTES).ok_or(INCOMPLETE)?;
-                (only(Algorithm::EdDSA), DecodingKey::from_ed_der(&x))
+                let key = bytes(self.x.as_ref()).and_then(|x| Key::ed25519(&x));
+                (only(Algorithm::EdDSA), key.ok_or(INCOMPLETE)?)
             }
             ("EC" | "OKP", Some(_)) => return Err("is on a curve that is not known here".to_owned()),
             ("EC" | "OKP", None) => return Err(INCOMPLETE.to_owned()),
@@ -159,16 +157,16 @@ impl Jwk {
             }
         };
         let id = self.kid.as_deref().map(Box::from);
-        Key::checked(algorithms, id, key).ok_or("is damaged".to_owned())
+        Ok(Key::new(algorithms, id, key))
     }
 
     /// RFC 7518 §6.3.1.
     fn rsa(&self) -> Result<DecodingKey, String> {
         let (Some(n), Some(e)) = (bytes(self.n.as_ref()), bytes(self.e.as_ref())) else {
-            return Err("lacks a part that its type has".to_owned());
+            return Err(INCOMPLETE.to_owned());
         };
         let (n, e) = (significant(&n), significant(&e));
-        let bits = n.len() * 8 - n.first().map_or(0, |first| first.leading_zeros() as usize);
+        let bits = bits(n);
         if !RSA_BITS.contains(&bits) {
             return Err(format!(
                 "has {bits} bits, and RSA takes {} to {} here",
@@ -176,21 +174,19 @@ impl Jwk {
                 RSA_BITS.end()
             ));
         }
-        let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
-        if !is_odd(n) || !is_odd(e) || e == [1] || e.len() > RSA_EXPONENT_BYTES_MAX {
-            return Err("is damaged".to_owned());
-        }
-        Ok(DecodingKey::from_rsa_raw_components(n, e))
+        Key::rsa(n, e).ok_or(DAMAGED.to_owned())
     }
 
     /// RFC 7518 §6.2.1: both coordinates in full length.
-    fn point(&self, coordinate_bytes: usize) -> Option<DecodingKey> {
+    fn point(&self, algorithm: Algorithm, coordinate_bytes: usize) -> Result<DecodingKey, String> {
         let coordinate = |text: &Option<String>| {
             bytes(text.as_ref()).filter(|coordinate| coordinate.len() == coordinate_bytes)
         };
+        let (Some(x), Some(y)) = (coordinate(&self.x), coordinate(&self.y)) else {
+            return Err(INCOMPLETE.to_owned());
+        };
         // SEC 1 §2.3.3: uncompressed.
-        let point = [&[4][..], &coordinate(&self.x)?, &coordinate(&self.y)?].concat();
-        Some(DecodingKey::from_ec_der(&point))
+        Key::point(algorithm, &[&[4][..], &x, &y].concat()).ok_or(DAMAGED.to_owned())
     }
 }
 

@@ -1,10 +1,13 @@
 //! Keys as files hold them: a secret, or PEM. Each has one algorithm, told from what it is.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, crypto};
 
 use crate::identity::algorithm::{name, only};
+use crate::identity::pem::{Kind, Pem, rsa_numbers};
+use crate::identity::provider;
 use crate::limits::{TOKEN_SECRET_BYTES_MIN, VERIFY_UNITS};
 
 /// A key that tells good tokens from bad ones.
@@ -22,12 +25,15 @@ pub struct SigningKey {
     pub(crate) key: EncodingKey,
 }
 
-/// The DER of an RSA key with a modulus of 2,048 bits is longer than this.
-const RSA_DER_BYTES_MIN: usize = 2_048 / 8;
-/// A key of 3,072 bits and more.
-const RSA_LONG_BYTES: usize = 3_072 / 8;
-/// A point of P-256, uncompressed (SEC 1 §2.3.3).
-const P256_POINT_BYTES: usize = 65;
+/// RFC 7518 §3.3: 2,048 or more. What is above the other end can't be verified.
+const RSA_BITS: RangeInclusive<usize> = 2_048..=8_192;
+/// A key of more bits takes twice as long as one of 2,048.
+const RSA_SHORT_BITS: usize = 2_048;
+/// A key of more bits takes longer than most others.
+const RSA_LONG_BITS: usize = 4_096;
+/// An exponent of four bytes or fewer: 65537 nearly always.
+const RSA_EXPONENT_BYTES_MAX: usize = 4;
+const ED25519_BYTES: usize = 32;
 
 impl Key {
     /// HS256 with the secret that a file holds: its bytes, line ends at the end left out.
@@ -35,8 +41,8 @@ impl Key {
     /// # Errors
     /// It is shorter than [`TOKEN_SECRET_BYTES_MIN`]: half a sentence that says what to do.
     pub fn from_secret(file: &[u8]) -> Result<Key, String> {
-        let secret = secret(file)?;
-        Ok(Key { algorithms: only(Algorithm::HS256), id: None, key: DecodingKey::from_secret(secret) })
+        let key = DecodingKey::from_secret(secret(file)?);
+        Ok(Key::new(only(Algorithm::HS256), None, key))
     }
 
     /// RS256, ES256 or EdDSA with a public key in PEM (`-----BEGIN PUBLIC KEY-----`).
@@ -44,52 +50,68 @@ impl Key {
     /// # Errors
     /// It is something else, or too weak: half a sentence that says what to do.
     pub fn from_public_pem(file: &[u8]) -> Result<Key, String> {
-        match label(file) {
-            Some(label) if label.ends_with("PRIVATE KEY") => {
+        let pem = match Pem::first(file) {
+            Some(pem) if pem.label.ends_with("PRIVATE KEY") => {
                 return Err(
                     "holds a private key; the server takes the public one: openssl pkey -pubout -in \
                             PRIVATE.pem"
                         .to_owned(),
                 );
             }
-            Some("PUBLIC KEY" | "RSA PUBLIC KEY") => {}
+            Some(pem) if ["PUBLIC KEY", "RSA PUBLIC KEY"].contains(&pem.label) => pem,
             _ => return Err("holds no public key: a line -----BEGIN PUBLIC KEY----- begins one".to_owned()),
-        }
-        let (algorithm, key) = if let Ok(key) = DecodingKey::from_ec_pem(file) {
-            if bytes(&key).len() != P256_POINT_BYTES {
-                return Err("holds a key on another curve than P-256".to_owned());
-            }
-            (Algorithm::ES256, key)
-        } else if let Ok(key) = DecodingKey::from_ed_pem(file) {
-            (Algorithm::EdDSA, key)
-        } else if let Ok(key) = DecodingKey::from_rsa_pem(file) {
-            if bytes(&key).len() <= RSA_DER_BYTES_MIN {
-                return Err("holds an RSA key of fewer than 2048 bits".to_owned());
-            }
-            (Algorithm::RS256, key)
-        } else {
-            return Err("holds no RSA, P-256 or Ed25519 key that can be read".to_owned());
         };
-        Key::checked(only(algorithm), None, key).ok_or("holds a public key that is damaged".to_owned())
+        let der = pem.bytes().unwrap_or_default();
+        // What stands alone is RSA's (RFC 8017 §A.1.1).
+        let read = if pem.label == "PUBLIC KEY" { Kind::of_public(&der) } else { Some((Kind::Rsa, &*der)) };
+        let (algorithm, key) = match read {
+            Some((Kind::Rsa, der)) => (Algorithm::RS256, rsa(der)?),
+            Some((Kind::P256, [2 | 3, ..])) => {
+                return Err("holds a point in its compressed form: openssl ec -pubin -conv_form uncompressed -in FILE \
+                            makes a whole one"
+                    .to_owned());
+            }
+            Some((Kind::P256, point)) => (Algorithm::ES256, Key::point(Algorithm::ES256, point)),
+            Some((Kind::Ed25519, point)) => (Algorithm::EdDSA, Key::ed25519(point)),
+            Some((Kind::OtherCurve, _)) => return Err("holds a key on another curve than P-256".to_owned()),
+            None => return Err(UNREADABLE.to_owned()),
+        };
+        let key = key.ok_or("holds a public key that is damaged")?;
+        Ok(Key::new(only(algorithm), None, key))
     }
 
-    /// A public key, unless it is damaged: one that is no point of its curve is found here, and not at the first token.
-    pub(crate) fn checked(
-        algorithms: &'static [Algorithm],
-        id: Option<Box<str>>,
-        key: DecodingKey,
-    ) -> Option<Key> {
-        let algorithm = *algorithms.first()?;
-        crypto::verify("AAAA", b"", &key, algorithm).ok().map(|_| Key { algorithms, id, key })
+    pub(crate) fn new(algorithms: &'static [Algorithm], id: Option<Box<str>>, key: DecodingKey) -> Key {
+        provider::install();
+        Key { algorithms, id, key }
+    }
+
+    /// A key of ES256 or ES384; `None` where it is no point of the algorithm's curve. That is found here, and not at the first
+    /// token.
+    pub(crate) fn point(algorithm: Algorithm, point: &[u8]) -> Option<DecodingKey> {
+        provider::is_point(algorithm, point).then(|| DecodingKey::from_ec_der(point))
+    }
+
+    /// A key of EdDSA; `None` where it has another length. Whether it is a point of the curve shows at the first token.
+    pub(crate) fn ed25519(point: &[u8]) -> Option<DecodingKey> {
+        (point.len() == ED25519_BYTES).then(|| DecodingKey::from_ed_der(point))
+    }
+
+    /// A key of RSA, of a modulus and an exponent that are without zeros before them; `None` where they can't be a key's.
+    pub(crate) fn rsa(n: &[u8], e: &[u8]) -> Option<DecodingKey> {
+        let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
+        let can_be = is_odd(n) && is_odd(e) && e != [1] && e.len() <= RSA_EXPONENT_BYTES_MAX;
+        can_be.then(|| DecodingKey::from_rsa_raw_components(n, e))
     }
 
     /// Units of work that it is to verify a token by it, in [`VERIFY_UNITS`]: measured, and rounded up.
     pub(crate) fn units(&self) -> u32 {
         match self.algorithms.first() {
-            Some(Algorithm::ES384) => 7 * VERIFY_UNITS,
-            Some(Algorithm::ES256 | Algorithm::EdDSA | Algorithm::HS256) | None => VERIFY_UNITS,
-            Some(_) if bytes(&self.key).len() < RSA_LONG_BYTES => 2 * VERIFY_UNITS,
-            Some(_) => 6 * VERIFY_UNITS,
+            Some(Algorithm::ES384) => 8 * VERIFY_UNITS,
+            _ => match self.key.kind() {
+                DecodingKeyKind::RsaModulusExponent { n, .. } if bits(n) > RSA_LONG_BITS => 9 * VERIFY_UNITS,
+                DecodingKeyKind::RsaModulusExponent { n, .. } if bits(n) > RSA_SHORT_BITS => 2 * VERIFY_UNITS,
+                _ => VERIFY_UNITS,
+            },
         }
     }
 
@@ -106,38 +128,72 @@ impl SigningKey {
     /// # Errors
     /// It is too short.
     pub fn from_secret(file: &[u8]) -> Result<SigningKey, String> {
-        let secret = secret(file)?;
-        Ok(SigningKey { algorithm: Algorithm::HS256, key: EncodingKey::from_secret(secret) })
+        Ok(SigningKey::new(Algorithm::HS256, EncodingKey::from_secret(secret(file)?)))
     }
 
-    /// RS256, ES256 or EdDSA with a private key in PEM (PKCS #8, or PKCS #1 for RSA), not encrypted.
+    /// RS256, ES256 or EdDSA with a private key in PEM (PKCS #8, or PKCS #1 for RSA), not encrypted. An RSA key has 2,048, 3,072 or
+    /// 4,096 bits.
     ///
     /// # Errors
     /// It is something else: half a sentence that says what to do.
     pub fn from_private_pem(file: &[u8]) -> Result<SigningKey, String> {
         const CONVERT: &str = "openssl pkcs8 -topk8 -nocrypt -in FILE makes it";
-        match label(file) {
-            Some("PRIVATE KEY" | "RSA PRIVATE KEY") => {}
-            Some(label) if label.ends_with("PRIVATE KEY") => {
+        let pem = match Pem::first(file) {
+            Some(pem) if pem.is_encrypted() => {
+                return Err("holds a private key that is encrypted; openssl pkcs8 -topk8 -nocrypt -in FILE makes one that is not"
+                    .to_owned());
+            }
+            Some(pem) if ["PRIVATE KEY", "RSA PRIVATE KEY"].contains(&pem.label) => pem,
+            Some(pem) if pem.label.ends_with("PRIVATE KEY") => {
                 return Err(format!(
                     "holds a private key in another form than -----BEGIN PRIVATE KEY-----; {CONVERT}"
                 ));
             }
             _ => return Err("holds no private key: a line -----BEGIN PRIVATE KEY----- begins one".to_owned()),
-        }
-        let (algorithm, key) = if let Ok(key) = EncodingKey::from_ec_pem(file) {
-            (Algorithm::ES256, key)
-        } else if let Ok(key) = EncodingKey::from_ed_pem(file) {
-            (Algorithm::EdDSA, key)
-        } else if let Ok(key) = EncodingKey::from_rsa_pem(file) {
-            (Algorithm::RS256, key)
-        } else {
-            return Err("holds no RSA, P-256 or Ed25519 key that can be read".to_owned());
         };
-        crypto::sign(b"", &key, algorithm)
-            .map_err(|_| "holds a private key that can't sign: RSA, P-256 or Ed25519 can".to_owned())?;
-        Ok(SigningKey { algorithm, key })
+        let der = pem.bytes().unwrap_or_default();
+        let kind = if pem.label == "PRIVATE KEY" { Kind::of_private(&der) } else { Some(Kind::Rsa) };
+        let (algorithm, key, otherwise) = match kind {
+            Some(Kind::Rsa) => (Algorithm::RS256, EncodingKey::from_rsa_der(&der), CANT_SIGN_RSA),
+            Some(Kind::P256) => (Algorithm::ES256, EncodingKey::from_ec_der(&der), CANT_SIGN_P256),
+            Some(Kind::Ed25519) => (Algorithm::EdDSA, EncodingKey::from_ed_der(&der), CANT_SIGN),
+            Some(Kind::OtherCurve) => return Err(CANT_SIGN.to_owned()),
+            None => return Err(UNREADABLE.to_owned()),
+        };
+        let key = SigningKey::new(algorithm, key);
+        crypto::sign(b"", &key.key, algorithm).map_err(|_| otherwise)?;
+        Ok(key)
     }
+
+    fn new(algorithm: Algorithm, key: EncodingKey) -> SigningKey {
+        provider::install();
+        SigningKey { algorithm, key }
+    }
+}
+
+const UNREADABLE: &str = "holds no RSA, P-256 or Ed25519 key that can be read";
+const CANT_SIGN: &str = "holds a private key that can't sign: RSA, P-256 or Ed25519 can";
+const CANT_SIGN_RSA: &str = "holds an RSA key that can't sign: one of 2048, 3072 or 4096 bits with the exponent 65537 can, if it is \
+                             not damaged";
+const CANT_SIGN_P256: &str = "holds a P-256 key that is damaged or without its public half, and can't sign: openssl genpkey -algorithm EC \
+                              -pkeyopt ec_paramgen_curve:P-256 makes one that can";
+
+/// An `RSAPublicKey`; `None` where it is damaged.
+fn rsa(der: &[u8]) -> Result<Option<DecodingKey>, String> {
+    let (n, e) = rsa_numbers(der).ok_or(UNREADABLE)?;
+    let bits = bits(n);
+    if bits < *RSA_BITS.start() {
+        return Err(format!("holds an RSA key of fewer than {} bits", RSA_BITS.start()));
+    }
+    if bits > *RSA_BITS.end() {
+        return Err(format!("holds an RSA key of more than {} bits", RSA_BITS.end()));
+    }
+    Ok(Key::rsa(n, e))
+}
+
+/// The length of a number without zeros before it.
+pub(crate) fn bits(number: &[u8]) -> usize {
+    number.len() * 8 - number.first().map_or(0, |first| first.leading_zeros() as usize)
 }
 
 fn secret(file: &[u8]) -> Result<&[u8], String> {
@@ -151,24 +207,10 @@ fn secret(file: &[u8]) -> Result<&[u8], String> {
             secret.len()
         ));
     }
-    if label(file).is_some() {
+    if Pem::first(file).is_some() {
         return Err("holds a key in PEM, not a secret: that is for --token-public-key".to_owned());
     }
     Ok(secret)
-}
-
-/// The label of the first PEM block (RFC 7468 §2).
-fn label(file: &[u8]) -> Option<&str> {
-    let text = std::str::from_utf8(file).ok()?;
-    let line = text.lines().map(str::trim).find(|line| line.starts_with("-----BEGIN "))?;
-    line.strip_prefix("-----BEGIN ")?.strip_suffix("-----")
-}
-
-fn bytes(key: &DecodingKey) -> &[u8] {
-    match key.kind() {
-        DecodingKeyKind::SecretOrDer(bytes) => bytes,
-        DecodingKeyKind::RsaModulusExponent { n, .. } => n,
-    }
 }
 
 /// Its algorithms, and nothing of the key.

@@ -12,7 +12,7 @@ use rollcall::identity::{Claims, Invalid, Key, Keys, Parties, SigningKey, token}
 use rollcall::limits::{JWKS_BYTES_MAX, JWKS_KEYS_MAX, JWKS_TRIED_MAX};
 use serde_json::{Value, json};
 
-use super::{ED25519, JWKS, P256, RSA, SECRET, jwk, signed};
+use super::{ED25519, JWKS, P256, RSA, SECRET, der, jwk, signed};
 
 const TOKENS: &str = include_str!("fixtures/jwks.tokens.txt");
 /// Within the time in which the tokens are good, and its end.
@@ -48,7 +48,7 @@ fn claims() -> Value {
 
 /// Signed with the P-256 key of the fixtures.
 fn by_p256(header: &Value) -> String {
-    signed(header, &claims(), Algorithm::ES256, &EncodingKey::from_ec_pem(P256[1]).unwrap())
+    signed(header, &claims(), Algorithm::ES256, &EncodingKey::from_ec_der(&der(P256[1])))
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_key_that_names_its_algorithm_has_no_other() {
     // RFC 9864: the newer name of the same algorithm, in a key and in a token.
     let set = parse(&[jwk("ed25519", |key| key["alg"] = json!("Ed25519"))]).unwrap();
     let (keys, _) = keys_of(set, Vec::new(), Parties::default());
-    let key = EncodingKey::from_ed_pem(ED25519[1]).unwrap();
+    let key = EncodingKey::from_ed_der(&der(ED25519[1]));
     for alg in ["EdDSA", "Ed25519"] {
         let token = signed(&json!({ "alg": alg, "kid": "ed25519" }), &claims(), Algorithm::EdDSA, &key);
         assert!(keys.verify(&token, NOW).is_ok(), "{alg}");
@@ -301,7 +301,7 @@ fn a_key_that_is_not_there_yet_is_asked_for_and_refused_once_it_was_looked_for()
 #[test]
 fn nothing_is_fetched_for_a_token_that_would_be_bad_anyway() {
     let (keys, asked) = keys_of(KeySet::parse(JWKS.as_bytes()).unwrap(), Vec::new(), parties());
-    let key = EncodingKey::from_ec_pem(P256[1]).unwrap();
+    let key = EncodingKey::from_ec_der(&der(P256[1]));
     let all = json!({ "sub": "anna", "exp": END / 1_000, "aud": "https://chat.example.org", "iss": "https://tenant.eu.auth0.com/" });
     for (field, value, error) in [
         ("exp", json!(1), Invalid::Expired),
@@ -345,7 +345,7 @@ fn until_the_set_is_there_only_the_given_keys_let_in() {
         &json!({ "alg": "EdDSA", "kid": "x" }),
         &claims(),
         Algorithm::EdDSA,
-        &EncodingKey::from_ed_pem(ED25519[1]).unwrap(),
+        &EncodingKey::from_ed_der(&der(ED25519[1])),
     );
     assert!(keys.verify(&named, NOW).is_ok());
     keys.replace(Vec::new());

@@ -3,6 +3,7 @@
 
 mod binary;
 mod jwks;
+mod keys;
 mod refusals;
 pub(crate) mod server;
 mod tokens;
@@ -10,7 +11,9 @@ mod tokens;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
-use rollcall::identity::{Key, SigningKey};
+use rollcall::identity::{Key, SigningKey, provider};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
 
 pub(crate) const SECRET: &[u8] = include_bytes!("fixtures/secret.txt");
@@ -33,6 +36,11 @@ pub(crate) fn pairs() -> Vec<(Key, SigningKey)> {
     pairs
 }
 
+/// A private key of the fixtures as its PEM holds it.
+pub(crate) fn der(private: &[u8]) -> Vec<u8> {
+    PrivatePkcs8KeyDer::from_pem_slice(private).unwrap().secret_pkcs8_der().to_vec()
+}
+
 /// The key of the set that has this name, changed.
 pub(crate) fn jwk(kid: &str, change: impl FnOnce(&mut Value)) -> Value {
     let set: Value = serde_json::from_str(JWKS).unwrap();
@@ -45,6 +53,7 @@ pub(crate) fn jwk(kid: &str, change: impl FnOnce(&mut Value)) -> Value {
 pub(crate) fn signed(header: &Value, claims: &Value, algorithm: Algorithm, key: &EncodingKey) -> String {
     let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
     let message = format!("{header}.{claims}");
+    provider::install();
     let signature = crypto::sign(message.as_bytes(), key, algorithm).unwrap();
     format!("{message}.{signature}")
 }

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use rollcall::identity::token::{sign, sign_between, verify};
-use rollcall::identity::{Claims, Invalid, Key, Keys, Parties, SigningKey};
+use rollcall::identity::{Claims, Invalid, Key, Keys, Parties, SigningKey, provider};
 use rollcall::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY_MILLIS};
 
 use super::{P256, RSA, SECRET, pairs};
@@ -127,6 +127,7 @@ fn a_token_is_good_from_nbf_to_exp() {
 fn made(header: &str, claims: &str) -> String {
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let key = EncodingKey::from_secret(SECRET.trim_ascii_end());
+    provider::install();
     let signature = crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
     format!("{message}.{signature}")
 }

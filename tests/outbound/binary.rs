@@ -19,7 +19,7 @@ use super::provider::{Provider, answer, set};
 use crate::bounds::PATIENCE;
 use crate::face::binary::{Running, complaint, rollcall, run};
 use crate::face::client::{get, upgrade};
-use crate::identity::{ED25519, P256, RSA, jwk, signed};
+use crate::identity::{ED25519, P256, RSA, der, jwk, signed};
 
 /// Tokens for an audience, good for an hour, as each kind of key signs them; the names of the keys are those of the fixtures.
 fn token(kid: &str, audience: &str) -> String {
@@ -27,11 +27,11 @@ fn token(kid: &str, audience: &str) -> String {
     let claims =
         json!({ "sub": "anna", "aud": [audience, "x"], "iss": "https://login/", "exp": now + 3_600 });
     let (algorithm, key) = match kid.split('-').next().unwrap() {
-        "rsa" => (Algorithm::RS256, EncodingKey::from_rsa_pem(RSA[1])),
-        "p256" => (Algorithm::ES256, EncodingKey::from_ec_pem(P256[1])),
-        _ => (Algorithm::EdDSA, EncodingKey::from_ed_pem(ED25519[1])),
+        "rsa" => (Algorithm::RS256, EncodingKey::from_rsa_der(&der(RSA[1]))),
+        "p256" => (Algorithm::ES256, EncodingKey::from_ec_der(&der(P256[1]))),
+        _ => (Algorithm::EdDSA, EncodingKey::from_ed_der(&der(ED25519[1]))),
     };
-    signed(&json!({ "alg": algorithm, "kid": kid, "typ": "JWT" }), &claims, algorithm, &key.unwrap())
+    signed(&json!({ "alg": algorithm, "kid": kid, "typ": "JWT" }), &claims, algorithm, &key)
 }
 
 fn published(kid: &str) -> Value {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::provider::{Provider, Reply, answer, set};
 use crate::bounds::PATIENCE;
-use crate::identity::{ED25519, P256, jwk, signed};
+use crate::identity::{ED25519, P256, der, jwk, signed};
 
 /// In seconds since 1970: the time of all tokens here.
 const NOW: u64 = 1_700_000_000;
@@ -42,14 +42,14 @@ fn claims() -> Value {
 
 /// The P-256 key of the fixtures as it is published under this name, and a token of it.
 fn p256(kid: &str) -> (Value, String) {
-    let key = EncodingKey::from_ec_pem(P256[1]).unwrap();
+    let key = EncodingKey::from_ec_der(&der(P256[1]));
     let token = signed(&json!({ "alg": "ES256", "kid": kid }), &claims(), Algorithm::ES256, &key);
     (jwk("p256", |key| key["kid"] = json!(kid)), token)
 }
 
 /// The same of the Ed25519 key.
 fn ed25519(kid: &str) -> (Value, String) {
-    let key = EncodingKey::from_ed_pem(ED25519[1]).unwrap();
+    let key = EncodingKey::from_ed_der(&der(ED25519[1]));
     let token = signed(&json!({ "alg": "EdDSA", "kid": kid }), &claims(), Algorithm::EdDSA, &key);
     (jwk("ed25519", |key| key["kid"] = json!(kid)), token)
 }
