@@ -42,7 +42,8 @@ pub(super) struct TokenArgs {
     /// File with the secret to sign with (HS256), as the server has it
     #[arg(long, value_name = "FILE", env = "ROLLCALL_TOKEN_SECRET_FILE", conflicts_with = "new_secret")]
     token_secret_file: Option<PathBuf>,
-    /// File with the private key to sign with in the place of a secret: RSA, P-256 or Ed25519, PEM
+    /// File with the private key to sign with in the place of a secret: RSA of 2048, 3072 or 4096 bits,
+    /// P-256 or Ed25519, PEM
     #[arg(long, value_name = "FILE", conflicts_with = "new_secret")]
     token_private_key: Option<PathBuf>,
     /// Makes a file with a new secret, in the place of a token; an existing file is left alone
