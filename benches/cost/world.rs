@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use rollcall::http::{Site, SiteSettings};
 use rollcall::presence::Rules;
-use rollcall::reactor::core::Mailboxes;
 use rollcall::reactor::counters::Counters;
+use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::mailbox::Mailbox;
 use rollcall::reactor::{Config, Fleet, Worker, WorkerId};
 use rollcall::service::presence::{Letter, PresenceSettings, SUBPROTOCOL};

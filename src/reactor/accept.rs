@@ -10,12 +10,12 @@ use crate::limits::{
     ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, CHUNKS_PER_REMOVAL, DEAD_AT_ONCE_MAX, DEAD_PER_TICK,
     DEAD_TICKS, DEAD_WAIT_TICKS, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX,
 };
-use crate::reactor::admission::Unwanted;
 use crate::reactor::conn::{Conn, Flag, Life, Via};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
+use crate::reactor::shortage::Unwanted;
 use crate::reactor::transport::Transport;
 use crate::reactor::worker::{Accepting, Worker};
 use crate::sys::net::{Net, is_exhaustion};

@@ -12,10 +12,10 @@
 //! ```
 
 use crate::limits::BACKLOG_BYTES_PAUSE;
-use crate::reactor::admission::Unwanted;
 use crate::reactor::arena::NONE;
 use crate::reactor::outbox::Outbox;
-use crate::reactor::request::Http;
+use crate::reactor::request::held::Http;
+use crate::reactor::shortage::Unwanted;
 use crate::time::Tick;
 use crate::wire::deflate::Agreement;
 use crate::wire::session::Session;

@@ -2,21 +2,23 @@
 
 use std::net::IpAddr;
 
-use crate::limits::{FRAME_HEADER_BYTES_MAX, OWN_BUFFER_BYTES_MIN};
-use crate::reactor::admission::Shortage;
+use crate::limits::{DEFLATE_BYTES_MIN, FRAME_HEADER_BYTES_MAX, OWN_BUFFER_BYTES_MIN};
 use crate::reactor::arena::NONE;
-use crate::reactor::core::{Core, Letter};
+use crate::reactor::core::{Core, SendError};
 use crate::reactor::counters::Cause;
 use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
+use crate::reactor::mail::{Letter, Mail};
 use crate::reactor::mailbox::Haste;
-use crate::reactor::service::{Mail, SendError, SharedFrame};
+use crate::reactor::shortage::Shortage;
 use crate::reactor::tls::Certified;
 use crate::time::{Now, Tick};
 use crate::wire::close::Close;
+use crate::wire::deflate::RSV1;
 use crate::wire::frame;
 use crate::wire::http::Response;
 use crate::wire::session::Kind;
+use crate::wire::shared::SharedFrame;
 use crate::wire::utf8;
 
 /// A service's view of its worker.
@@ -143,7 +145,7 @@ impl<M> Context<'_, M> {
     /// Queues a message that is UTF-8 where it is a text: because it was received as one.
     pub(crate) fn send_checked(&mut self, conn: ConnId, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
         self.core.room(conn, payload.len())?;
-        if self.core.send_deflated(conn, kind, payload) {
+        if self.send_deflated(conn, kind, payload) {
             // It went, compressed.
         } else if payload.len() < OWN_BUFFER_BYTES_MIN {
             self.core.append(conn, false, |out| frame::write(out, kind.opcode(), payload, None));
@@ -154,6 +156,19 @@ impl<M> Context<'_, M> {
         }
         self.core.counters().messages_sent.add(1);
         Ok(())
+    }
+
+    /// Sends a message compressed, if that was agreed and makes it shorter; says whether it did.
+    fn send_deflated(&mut self, id: ConnId, kind: Kind, message: &[u8]) -> bool {
+        if message.len() < DEFLATE_BYTES_MIN {
+            return false;
+        }
+        let Some(agreement) = self.core.get(id).and_then(|conn| conn.deflate) else { return false };
+        self.core.work.charge_deflated(message.len());
+        let Some(data) = self.core.deflate.compress(id, agreement, message) else { return false };
+        self.core.append(id, false, |out| frame::write_reserved(out, kind.opcode(), RSV1, &data, None));
+        self.core.deflate.recycle(data);
+        true
     }
 
     /// Queues a frame that is shared with other connections.
@@ -167,7 +182,10 @@ impl<M> Context<'_, M> {
     /// Returns how many bytes are queued with it.
     fn queue_shared(&mut self, conn: ConnId, frame: &SharedFrame) -> Result<usize, SendError> {
         let queued = self.core.room(conn, frame.bytes().len())?;
-        let form = self.core.form(conn, frame);
+        let form = match self.core.get(conn).and_then(|conn| conn.deflate) {
+            None => frame,
+            Some(agreement) => self.core.deflate.form(conn, agreement, frame, &mut self.core.work),
+        };
         self.core.append_shared(conn, form);
         self.core.counters().messages_sent.add(1);
         Ok(queued)

@@ -12,11 +12,10 @@ use crate::reactor::counters::{Cause, Counters};
 use crate::reactor::deadline::{self, Timing};
 use crate::reactor::deflate::Deflate;
 use crate::reactor::fleet::Fleet;
-use crate::reactor::half_read::HalfRead;
+use crate::reactor::half_read::held::HalfRead;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
-use crate::reactor::mailbox::Mailbox;
+use crate::reactor::mail::Mailboxes;
 use crate::reactor::random::Random;
-use crate::reactor::service::SendError;
 use crate::reactor::tls::side::{Link, Side};
 use crate::reactor::unserved::Unserved;
 use crate::reactor::work::Work;
@@ -28,15 +27,16 @@ use crate::wire::frame::{self, Opcode};
 use crate::wire::http::Response;
 use crate::wire::shared::SharedFrame;
 
-/// What lies in a mailbox.
-#[derive(Debug)]
-pub struct Letter<M> {
-    pub(crate) from: WorkerId,
-    pub(crate) mail: M,
+/// Why a message was not queued.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SendError {
+    /// The connection's backlog is at its bound. Close it, drop the message or try again later: the caller's choice.
+    Full,
+    /// The connection is gone, or a Close has been sent.
+    Gone,
+    /// A text that is not UTF-8: its receiver would have to end the connection (RFC 6455 §8.1).
+    NotUtf8,
 }
-
-/// The mailboxes of all workers, by [`WorkerId`].
-pub type Mailboxes<M> = Arc<[Mailbox<Letter<M>>]>;
 
 pub(crate) struct Core<M> {
     pub(crate) id: WorkerId,

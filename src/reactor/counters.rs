@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::reactor::admission::Shortage;
+use crate::reactor::shortage::Shortage;
 
 /// Why a WebSocket connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -2,13 +2,12 @@
 //! permessage-deflate. A connection that doesn't has no entry here, and neither has one that holds nothing.
 
 use std::collections::HashMap;
+use std::mem;
 
-use crate::limits::{DEFLATE_BYTES_MIN, DEFLATE_CONTEXT_BYTES, READ_BUFFER_BYTES};
-use crate::reactor::core::Core;
+use crate::limits::{DEFLATE_CONTEXT_BYTES, READ_BUFFER_BYTES};
 use crate::reactor::ids::ConnId;
-use crate::wire::deflate::{Agreement, Context, Decoder, Deflater, Inflaters, RSV1, UnderWay, WINDOW_BITS};
-use crate::wire::frame;
-use crate::wire::session::Kind;
+use crate::reactor::work::Work;
+use crate::wire::deflate::{Agreement, Context, Decoder, Deflater, Inflaters, UnderWay, WINDOW_BITS};
 use crate::wire::shared::SharedFrame;
 
 /// What a worker compresses and inflates with.
@@ -126,23 +125,58 @@ impl Deflate {
         self.held_bytes() + places + deflaters + self.inflaters.held_bytes() + self.scratch.capacity()
     }
 
-    /// Compresses a message, one that may refer to those before it where that was agreed, into `scratch`.
-    fn compress(&mut self, id: ConnId, agreement: Agreement, message: &[u8]) -> bool {
-        let Some(deflater) = deflater(&mut self.deflaters, agreement.server.window_bits()) else {
-            return false;
+    /// Compresses a message, one that may refer to those before it where that was agreed; `None` where that makes it no
+    /// shorter. Goes back by [`Deflate::recycle`].
+    pub(crate) fn compress(&mut self, id: ConnId, agreement: Agreement, message: &[u8]) -> Option<Vec<u8>> {
+        let deflater = deflater(&mut self.deflaters, agreement.server.window_bits())?;
+        let mut data = mem::take(&mut self.scratch);
+        let shorter = if agreement.server.takeover() {
+            let held = self.held.entry(id.key).or_default();
+            let shorter = deflater.deflate(held.sent.bytes(), message, &mut data);
+            if shorter {
+                // RFC 7692 §7.2.2: only compressed messages pass through the peer's window.
+                held.sent.push(message, DEFLATE_CONTEXT_BYTES.min(1 << agreement.server.window_bits()));
+            } else if held.is_empty() {
+                self.held.remove(&id.key);
+            }
+            shorter
+        } else {
+            deflater.deflate(&[], message, &mut data)
         };
-        if !agreement.server.takeover() {
-            return deflater.deflate(&[], message, &mut self.scratch);
-        }
-        let held = self.held.entry(id.key).or_default();
-        let shorter = deflater.deflate(held.sent.bytes(), message, &mut self.scratch);
         if shorter {
-            // RFC 7692 §7.2.2: only compressed messages pass through the peer's window.
-            held.sent.push(message, DEFLATE_CONTEXT_BYTES.min(1 << agreement.server.window_bits()));
-        } else if held.is_empty() {
-            self.held.remove(&id.key);
+            return Some(data);
         }
-        shorter
+        self.recycle(data);
+        None
+    }
+
+    /// Takes the buffer of a compressed message back, for the next one.
+    pub(crate) fn recycle(&mut self, data: Vec<u8>) {
+        self.scratch = data;
+        self.scratch.shrink_to(READ_BUFFER_BYTES);
+    }
+
+    /// The form of a shared frame that is for a connection with this agreement. Where it has yet to be made, it is charged.
+    pub(crate) fn form<'f>(
+        &mut self,
+        id: ConnId,
+        agreement: Agreement,
+        frame: &'f SharedFrame,
+        work: &mut Work,
+    ) -> &'f SharedFrame {
+        let bits = agreement.server.window_bits();
+        let compress = |message: &[u8], out: &mut Vec<u8>| {
+            work.charge_deflated(message.len());
+            deflater(&mut self.deflaters, bits).is_some_and(|deflater| deflater.deflate(&[], message, out))
+        };
+        let Some(deflated) = frame.deflated(bits, compress) else { return frame };
+        // It passes through the peer's window too: what we kept is no longer the end of that. Nothing at all always is.
+        if agreement.server.takeover()
+            && let Some(held) = self.held.get_mut(&id.key)
+        {
+            held.sent.forget();
+        }
+        deflated
     }
 }
 
@@ -150,43 +184,4 @@ impl Deflate {
 fn deflater(deflaters: &mut [Option<Deflater>; DEFLATERS], bits: u8) -> Option<&mut Deflater> {
     let place = deflaters.get_mut(usize::from(bits.checked_sub(*WINDOW_BITS.start())?))?;
     Some(place.get_or_insert_with(|| Deflater::new(bits)))
-}
-
-impl<M> Core<M> {
-    /// Sends a message compressed, if that was agreed and makes it shorter; says whether it did.
-    pub(crate) fn send_deflated(&mut self, id: ConnId, kind: Kind, message: &[u8]) -> bool {
-        if message.len() < DEFLATE_BYTES_MIN {
-            return false;
-        }
-        let Some(agreement) = self.get(id).and_then(|conn| conn.deflate) else { return false };
-        self.work.charge_deflated(message.len());
-        if !self.deflate.compress(id, agreement, message) {
-            return false;
-        }
-        let data = std::mem::take(&mut self.deflate.scratch);
-        self.append(id, false, |out| frame::write_reserved(out, kind.opcode(), RSV1, &data, None));
-        self.deflate.scratch = data;
-        self.deflate.scratch.shrink_to(READ_BUFFER_BYTES);
-        true
-    }
-
-    /// The form of a shared frame that is for this connection.
-    pub(crate) fn form<'f>(&mut self, id: ConnId, frame: &'f SharedFrame) -> &'f SharedFrame {
-        let Some(agreement) = self.get(id).and_then(|conn| conn.deflate) else { return frame };
-        let work = &mut self.work;
-        let Deflate { deflaters, held, .. } = &mut self.deflate;
-        let bits = agreement.server.window_bits();
-        let compress = |message: &[u8], out: &mut Vec<u8>| {
-            work.charge_deflated(message.len());
-            deflater(deflaters, bits).is_some_and(|deflater| deflater.deflate(&[], message, out))
-        };
-        let Some(deflated) = frame.deflated(bits, compress) else { return frame };
-        // It passes through the peer's window too: what we kept is no longer the end of that. Nothing at all always is.
-        if agreement.server.takeover()
-            && let Some(held) = held.get_mut(&id.key)
-        {
-            held.sent.forget();
-        }
-        deflated
-    }
 }

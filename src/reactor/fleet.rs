@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::
 
 use crate::limits::{MEMORY_TICKS, STUCK_TURN_MILLIS};
 use crate::reactor::addresses::Addresses;
-use crate::reactor::admission::Pace;
 use crate::reactor::counters::Counters;
 use crate::reactor::ids::WorkerId;
 use crate::reactor::live::{Limits, Live};
-use crate::reactor::shed::Heaviest;
+use crate::reactor::pace::Pace;
 use crate::time::{Clock, Now, TICK_MICROS, Tick};
 
 /// One worker as seen from outside.
@@ -28,6 +27,25 @@ pub struct WorkerState {
     pub(crate) pace: Pace,
     /// Its heaviest connection, while memory is short.
     pub(crate) heaviest: Heaviest,
+}
+
+/// How much a worker's heaviest connection held, and when that was looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Heaviest(AtomicU64);
+
+impl Heaviest {
+    pub(crate) fn set(&self, now: Tick, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.0.store(u64::from(now.0) << 32 | u64::from(bytes), Relaxed);
+    }
+
+    /// Zero where nobody has looked for two rounds: an idle worker is not waited for.
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of it")]
+    pub(crate) fn bytes(&self, now: Tick) -> usize {
+        let both = self.0.load(Relaxed);
+        let (at, bytes) = (Tick((both >> 32) as u32), both as u32);
+        if now.since(at) <= 2 * MEMORY_TICKS { bytes as usize } else { 0 }
+    }
 }
 
 /// What a worker does in its turn: where one is stuck, this is where.

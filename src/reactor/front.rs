@@ -8,13 +8,13 @@ use tracing::{debug, warn};
 
 use crate::limits::INTRODUCED_KEPT;
 use crate::reactor::addresses::{Entered, Over};
-use crate::reactor::admission::{Shortage, Unwanted};
 use crate::reactor::arena::NONE;
 use crate::reactor::conn::{Conn, Flag, Protocol, Via};
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
-use crate::reactor::request::Http;
+use crate::reactor::request::held::Http;
 use crate::reactor::service::Service;
+use crate::reactor::shortage::{Shortage, Unwanted};
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::wire::forwarded::{self, Source};

@@ -4,10 +4,10 @@
 //! The one that wants more past the bound ends, and no other: to find the one that holds most takes a walk over all connections,
 //! and no worker can end another's.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+pub(crate) mod held;
 
-use crate::limits::HALF_READ_BYTES_MIN;
+use std::sync::atomic::Ordering::Relaxed;
+
 use crate::reactor::conn::{Conn, Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::core::Core;
@@ -19,42 +19,6 @@ use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::http::Refusal;
-
-/// A worker's connections that hold [`HALF_READ_BYTES_MIN`] or more of what is half read.
-#[derive(Debug, Default)]
-pub(crate) struct HalfRead {
-    /// Bytes, by slab key.
-    held: HashMap<u32, usize>,
-}
-
-impl HalfRead {
-    /// Whether it has to be told of a connection that holds so much.
-    #[inline]
-    pub(crate) fn concerns(&self, bytes: usize) -> bool {
-        bytes > 0 || !self.held.is_empty()
-    }
-
-    /// A connection holds so much now. Puts `all` right; says whether this is more than before.
-    pub(crate) fn set(&mut self, id: ConnId, bytes: usize, all: &AtomicUsize) -> bool {
-        if bytes < HALF_READ_BYTES_MIN {
-            if let Some(before) = self.held.remove(&id.key) {
-                all.fetch_sub(before, Relaxed);
-                self.held.shrink_to(2 * self.held.len());
-            }
-            return false;
-        }
-        let before = self.held.insert(id.key, bytes).unwrap_or(0);
-        all.fetch_add(bytes.wrapping_sub(before), Relaxed);
-        bytes > before
-    }
-
-    /// The connection is gone, or what it held is.
-    pub(crate) fn forget(&mut self, id: ConnId, all: &AtomicUsize) {
-        if !self.held.is_empty() {
-            self.set(id, 0, all);
-        }
-    }
-}
 
 const TOO_MUCH: &str = "too much is half received at once: send it again later";
 

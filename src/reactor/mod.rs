@@ -12,14 +12,14 @@
 //! | [`config`], [`live`], [`ids`], [`fleet`], [`counters`] | what all workers share: settings and those that change, names, state, figures |
 //! | [`worker`] | the turn |
 //! | `hear`, `accept`, `front`, `input`, `request`, `flush`, `fire` | the steps of a turn: who is ready, come and go, who it is for, frames, HTTP, writes, deadlines |
-//! | [`addresses`], [`admission`] | limits per address; whether there is room for one more, and when to come back |
+//! | [`addresses`], [`admission`], [`shortage`], `pace` | limits per address; whether there is room for one more, and when to come back |
 //! | `core`, `conn`, `deadline` | a worker's state, one connection's, and which of its deadlines is next |
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
 //! | `half_read`, `shed` | what half messages hold together; who ends where memory is short |
 //! | `half_closed` | clients that have ended their streams and are still answered |
 //! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
 //! | `transport`, [`tls`] | what carries a connection's bytes |
-//! | [`outbox`], [`mailbox`], `arena`, `random` | queued bytes, mail, a turn's output, dice |
+//! | [`outbox`], [`mail`], [`mailbox`], `arena`, `random` | queued bytes, mail and where it lies, a turn's output, dice |
 
 mod accept;
 pub mod addresses;
@@ -43,13 +43,16 @@ pub mod ids;
 mod input;
 pub mod listen;
 pub mod live;
+pub mod mail;
 pub mod mailbox;
 pub mod outbox;
+mod pace;
 mod random;
 mod request;
 pub mod server;
 pub mod service;
 mod shed;
+pub mod shortage;
 pub mod tls;
 mod transport;
 mod unserved;
@@ -57,13 +60,14 @@ mod work;
 pub mod worker;
 
 pub use addresses::AddressLimits;
-pub use admission::Shortage;
 pub use config::{Config, Deflate, FdTables, Heartbeat, HeartbeatMode};
 pub use counters::Cause;
 pub use fleet::{Fleet, TurnPart};
 pub use ids::{ConnId, RequestId, WorkerId};
 pub use live::Limits;
+pub use mail::Mail;
 pub use mailbox::Haste;
 pub use server::{Handle, Listen, Server, StartError};
-pub use service::{Accept, Admission, Answer, Context, Mail, SendError, Service, SharedFrame};
+pub use service::{Accept, Admission, Answer, Context, SendError, Service, SharedFrame};
+pub use shortage::Shortage;
 pub use worker::{Turned, Worker};

@@ -17,11 +17,11 @@ use tracing::warn;
 
 use crate::limits::WORKERS_MAX;
 use crate::reactor::config::{Config, FdTables};
-use crate::reactor::core::Mailboxes;
 use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::WorkerId;
 pub use crate::reactor::listen::{Listen, StartError};
 use crate::reactor::live::Limits;
+use crate::reactor::mail::Mailboxes;
 use crate::reactor::mailbox::Mailbox;
 use crate::reactor::service::Service;
 use crate::reactor::worker::{Turned, Worker};

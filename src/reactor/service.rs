@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 pub use crate::reactor::context::Context;
+pub use crate::reactor::core::SendError;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
+use crate::reactor::mail::Mail;
 use crate::time::Tick;
 use crate::wire::close::Close;
 use crate::wire::http::{Head, Refusal, Response};
@@ -124,25 +126,6 @@ pub trait Service {
     }
 }
 
-/// What the services of two workers tell each other.
-pub trait Mail: Send + 'static {
-    /// Bytes of heap that stay with it while it waits, and that somebody may have chosen the number of. What letters share
-    /// counts for each of them.
-    fn bytes(&self) -> usize;
-}
-
-impl Mail for () {
-    fn bytes(&self) -> usize {
-        0
-    }
-}
-
-impl Mail for SharedFrame {
-    fn bytes(&self) -> usize {
-        self.bytes().len()
-    }
-}
-
 /// The answer to an upgrade.
 #[derive(Debug)]
 pub enum Admission {
@@ -168,15 +151,4 @@ pub enum Answer {
     Now(Response),
     /// By [`Context::answer`] within a second; then it is a 503.
     Later,
-}
-
-/// Why a message was not queued.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SendError {
-    /// The connection's backlog is at its bound. Close it, drop the message or try again later: the caller's choice.
-    Full,
-    /// The connection is gone, or a Close has been sent.
-    Gone,
-    /// A text that is not UTF-8: its receiver would have to end the connection (RFC 6455 §8.1).
-    NotUtf8,
 }

@@ -1,11 +1,9 @@
 //! What is done about those who are in where the server holds more memory than it may: once a second the connection that
 //! makes it hold most ends, of all workers, until it fits.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use tracing::warn;
 
-use crate::limits::{MEMORY_TICKS, SHED_BYTES_MIN};
+use crate::limits::SHED_BYTES_MIN;
 use crate::reactor::conn::{Conn, Life};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
@@ -13,28 +11,8 @@ use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
-use crate::time::Tick;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::http::Refusal;
-
-/// How much a worker's heaviest connection held, and when that was looked at.
-#[derive(Debug, Default)]
-pub(crate) struct Heaviest(AtomicU64);
-
-impl Heaviest {
-    fn set(&self, now: Tick, bytes: usize) {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.0.store(u64::from(now.0) << 32 | u64::from(bytes), Relaxed);
-    }
-
-    /// Zero where nobody has looked for two rounds: an idle worker is not waited for.
-    #[expect(clippy::cast_possible_truncation, reason = "the halves of it")]
-    fn bytes(&self, now: Tick) -> usize {
-        let both = self.0.load(Relaxed);
-        let (at, bytes) = (Tick((both >> 32) as u32), both as u32);
-        if now.since(at) <= 2 * MEMORY_TICKS { bytes as usize } else { 0 }
-    }
-}
 
 const SHORT: &str = "the server is short of memory";
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::reactor::core::Mailboxes;
+use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::mailbox::Mailbox;
 use rollcall::reactor::{Config, Fleet, Worker, WorkerId};
 use rollcall::service::echo::Echo;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rollcall::http::{Site, SiteSettings};
 use rollcall::limits::{HELD_BACK_BYTES_MAX, MAILBOX_BYTES_MAX};
 use rollcall::presence::{Homes, Rules};
-use rollcall::reactor::core::Mailboxes;
+use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::{Config, Fleet, Worker, WorkerId};
 use rollcall::service::presence::{Letter, PresenceSettings};
 use rollcall::wire::frame::Opcode;

@@ -8,7 +8,7 @@ use rollcall::limits::{
     ACCEPTS_PER_TURN_MAX, DEAD_PER_TICK, DEAD_TICKS, DEAD_WAIT_TICKS, MAIL_ADMISSION_MAX,
     REFUSED_CONNECTIONS_MAX,
 };
-use rollcall::reactor::core::Mailboxes;
+use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::mailbox::Mailbox;
 use rollcall::reactor::{
     AddressLimits, Admission, Answer, Cause, Config, ConnId, Context, Fleet, Haste, RequestId, Service,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rollcall::http::{Site, SiteSettings};
 use rollcall::limits::MessageLimits;
-use rollcall::reactor::core::Mailboxes;
+use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::{Config, Fleet, Turned, Worker, WorkerId};
 use rollcall::service::presence::Letter;
 use rollcall::wire::frame::{self, Opcode};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rollcall::http::{Site, SiteSettings};
 use rollcall::limits::{BACKLOG_BYTES_PAUSE, CHUNKS_PER_REMOVAL, REMOVED_PER_TURN_MAX, SLOW_MESSAGES_MAX};
 use rollcall::presence::Rules;
-use rollcall::reactor::core::Mailboxes;
+use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::mailbox::Mailbox;
 use rollcall::reactor::{Config, Fleet, Worker, WorkerId};
 use rollcall::service::presence::PresenceSettings;
