@@ -44,7 +44,7 @@ fn empty(outbox: &mut Outbox, mut look: impl FnMut(&[u8])) -> usize {
             look(&part[..len]);
             left -= len;
         }
-        outbox.advance(ROOM - left, Tick(1));
+        outbox.advance(ROOM - left, ROOM - left, &[], Tick(1));
         total += ROOM - left;
     }
     total

@@ -16,7 +16,6 @@ use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
 use crate::reactor::shortage::Unwanted;
-use crate::reactor::transport::Transport;
 use crate::reactor::worker::{Accepting, Worker};
 use crate::sys::net::{Net, is_exhaustion};
 use crate::wire::close::{Close, CloseCode};
@@ -107,7 +106,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             conn.unwanted = Unwanted::Surplus;
         }
         self.core.conns.insert(conn);
-        self.transports.put(key, Transport(socket));
+        self.sockets.put(key, socket);
         let counters = self.core.counters();
         counters.accepts.add(1);
         counters.connections.add(1);
@@ -131,7 +130,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let queued = conn.outbox.as_ref().map_or(0, |outbox| outbox.chunks());
         self.removals += 1 + queued / CHUNKS_PER_REMOVAL;
         self.unlink(id, conn.outbox.is_none() && cause != Cause::Reset);
-        self.transports.take(id.key as usize);
+        self.sockets.take(id.key as usize);
         if conn.deflate.is_some() {
             self.core.deflate.remove(id);
         }

@@ -111,7 +111,7 @@ impl<M> Context<'_, M> {
     /// Whether the connection came over TLS.
     #[must_use]
     pub fn is_secure(&self, conn: ConnId) -> bool {
-        self.core.tls_link(conn).is_some()
+        self.core.get(conn).is_some() && self.core.is_secure(conn)
     }
 
     /// What the certificate says that the client showed, one that an authority given with
@@ -119,7 +119,8 @@ impl<M> Context<'_, M> {
     /// resumed session has the certificate of the first one, which may have run out since.
     #[must_use]
     pub fn certified(&self, conn: ConnId) -> Option<Certified> {
-        self.core.tls_link(conn)?.certified()
+        self.core.get(conn)?;
+        self.core.tls.as_ref()?.certified(conn)
     }
 
     /// Queues a message; it leaves at the end of the turn at the latest. A text is looked at, whether it is UTF-8:

@@ -15,8 +15,9 @@ use crate::reactor::fleet::Fleet;
 use crate::reactor::half_read::held::HalfRead;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mail::Mailboxes;
+use crate::reactor::outbox::Outbox;
 use crate::reactor::random::Random;
-use crate::reactor::tls::side::{Link, Side};
+use crate::reactor::tls::side::Side;
 use crate::reactor::unserved::Unserved;
 use crate::reactor::work::Work;
 use crate::slots::Slots;
@@ -133,10 +134,27 @@ impl<M> Core<M> {
         self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation)
     }
 
-    /// The TLS of a connection that has any.
-    pub(crate) fn tls_link(&self, id: ConnId) -> Option<&Link> {
-        self.get(id)?;
-        self.tls.as_ref()?.get(id)
+    /// Whether a connection that is there speaks TLS.
+    #[inline]
+    pub(crate) fn is_secure(&self, id: ConnId) -> bool {
+        self.tls.as_ref().is_some_and(|side| side.has(id))
+    }
+
+    /// Keeps records that the connection's socket did not take. Returns how many bytes they are.
+    pub(crate) fn hold(&mut self, id: ConnId) -> usize {
+        let now = self.now.tick;
+        let Some(side) = &mut self.tls else { return 0 };
+        let conn = self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation);
+        let Some(conn) = conn else { return 0 };
+        let records = side.left(id);
+        let len = records.len();
+        if len > 0 {
+            conn.outbox.get_or_insert_with(|| Box::new(Outbox::new(now))).seal(records);
+            side.forget_left();
+            self.counters().backlog_bytes.add(len as u64);
+            self.arm(id);
+        }
+        len
     }
 
     /// Files the connection's next deadline where it is nearer than the one it is armed for.

@@ -1,6 +1,6 @@
 //! What leaves: each connection's output in one write, and queues going on where a socket has room again.
 
-use std::io::{ErrorKind, IoSlice};
+use std::io::{self, IoSlice};
 use std::mem;
 
 use crate::limits::WRITEV_BYTES_MIN;
@@ -11,12 +11,13 @@ use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
 use crate::reactor::outbox::{Chunk, Outbox};
 use crate::reactor::service::Service;
-use crate::reactor::transport::Transport;
+use crate::reactor::transport::{Transport, Written};
 use crate::reactor::worker::Worker;
-use crate::sys::net::Net;
+use crate::sys::net::{Net, Socket};
+use crate::time::Tick;
 
 /// Parts that one write takes at most.
-pub(crate) const PARTS_MAX: usize = 64;
+const PARTS_MAX: usize = 64;
 
 impl<N: Net, S: Service> Worker<N, S> {
     /// Writes everything that was sent in this turn so far.
@@ -55,20 +56,35 @@ impl<N: Net, S: Service> Worker<N, S> {
             return self.backlogged.push(entry);
         }
         conn.dirty = NONE;
-        if self.core.tls_link(id).is_some() {
-            return self.seal_entry(arena, entry);
+        let Some(socket) = self.sockets.get_mut(id.key as usize) else { return };
+        let mut transport = Transport::new(socket, self.core.tls.as_deref_mut(), id);
+        let mut flushed = Flushed::default();
+        let result = write(&mut transport, arena, entry, dirty.len, &mut self.scratch, &mut flushed);
+        if result.is_err() {
+            return self.doomed.push((id, Cause::Reset));
         }
-        let Some(transport) = self.transports.get_mut(id.key as usize) else { return };
-        match write(transport, arena, entry, dirty.len, &mut self.scratch) {
-            Ok(written) => {
-                self.core.counters().sent_bytes.add(written as u64);
-                if written < dirty.len {
-                    self.queue(arena, entry, written);
-                }
-            }
-            Err(_) => return self.doomed.push((id, Cause::Reset)),
+        self.core.counters().sent_bytes.add(flushed.sent as u64);
+        if flushed.is_full {
+            self.keep_unsent(arena, entry, &flushed);
         }
         self.after_write(id);
+    }
+
+    /// Keeps what the socket did not take: records that were made, and the output behind them.
+    fn keep_unsent(&mut self, arena: &mut Arena, entry: usize, flushed: &Flushed) {
+        let Dirty { conn: id, len, ping_end, .. } = arena.dirty()[entry];
+        let records = self.core.hold(id);
+        if flushed.taken < len {
+            self.queue(arena, entry, flushed.taken);
+        }
+        if records > 0
+            && (flushed.before + 1..=flushed.taken).contains(&ping_end)
+            && let Some(conn) = self.core.get_mut(id)
+            && let Some(outbox) = &mut conn.outbox
+        {
+            outbox.expect_ping(records);
+            conn.set_beat(Beat::Queued);
+        }
     }
 
     /// Puts an entry's output behind what is queued for its connection.
@@ -81,7 +97,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// Puts what the socket did not take into the connection's own queue.
-    pub(crate) fn queue(&mut self, arena: &mut Arena, entry: usize, written: usize) {
+    fn queue(&mut self, arena: &mut Arena, entry: usize, written: usize) {
         let Dirty { conn: id, len, ping_end, .. } = arena.dirty()[entry];
         let now = self.core.now.tick;
         let Some(conn) = self.core.get_mut(id) else { return };
@@ -101,35 +117,17 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// The socket has room again.
     pub(crate) fn on_writable(&mut self, id: ConnId) {
-        if self.core.tls_link(id).is_some() {
-            return self.write_records(id);
-        }
         let now = self.core.now.tick;
         let Some(conn) = self.core.conns.get_mut(id.key as usize) else { return };
         let Some(outbox) = &mut conn.outbox else { return };
-        let Some(transport) = self.transports.get_mut(id.key as usize) else { return };
+        let Some(socket) = self.sockets.get_mut(id.key as usize) else { return };
+        let mut transport = Transport::new(socket, self.core.tls.as_deref_mut(), id);
         let before = outbox.len();
-        let mut sent = 0;
-        let mut pinged = false;
-        let result = loop {
-            if outbox.is_empty() {
-                break Ok(());
-            }
-            let mut parts = [IoSlice::new(&[]); PARTS_MAX];
-            let filled = outbox.parts(&mut parts);
-            let offered: usize = parts[..filled].iter().map(|part| part.len()).sum();
-            match transport.write_vectored(&parts[..filled]) {
-                Ok(written) => {
-                    sent += written;
-                    pinged |= outbox.advance(written, now);
-                    if written < offered {
-                        break Ok(());
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
+        let (mut sent, mut pinged) = (0, false);
+        let result = write_queue(&mut transport, outbox, now, |bytes, was_ping| {
+            sent += bytes;
+            pinged |= was_ping;
+        });
         let after = outbox.len();
         if after == 0 {
             conn.outbox = None;
@@ -153,7 +151,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// The socket has taken all that was queued: the service is told so, or the time until the next request begins.
-    pub(crate) fn relieve(&mut self, id: ConnId) {
+    fn relieve(&mut self, id: ConnId) {
         let (now, timing) = (self.core.now.tick, self.core.timing);
         let Some(conn) = self.core.get_mut(id) else { return };
         match conn.life {
@@ -184,15 +182,12 @@ impl<N: Net, S: Service> Worker<N, S> {
             return self.doomed.push((id, Cause::Closed));
         }
         if conn.life == Life::Ending && written {
-            if !self.close_records(id) {
+            if !self.finish(id) {
                 return;
             }
             let Some(conn) = self.core.get_mut(id) else { return };
             conn.life = Life::Lingering;
             conn.deadline = lingers;
-            if let Some(transport) = self.transport(id) {
-                transport.finish();
-            }
             // The stream may have ended, or been told to, before.
             return self.list(id);
         }
@@ -201,65 +196,140 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    pub(crate) fn transport(&mut self, id: ConnId) -> Option<&mut Transport<N::Socket>> {
+    /// Says that nothing follows, and ends our stream. False where what says so has not left yet.
+    fn finish(&mut self, id: ConnId) -> bool {
+        let Some(mut transport) = self.transport(id) else { return false };
+        transport.close();
+        self.emit(id);
+        if self.core.get(id).is_none_or(|conn| conn.outbox.is_some()) {
+            return false;
+        }
+        if let Some(mut transport) = self.transport(id) {
+            transport.finish();
+        }
+        true
+    }
+
+    /// The connection's transport.
+    #[inline]
+    pub(crate) fn transport(&mut self, id: ConnId) -> Option<Transport<'_, N::Socket>> {
         self.core.get(id)?;
-        self.transports.get_mut(id.key as usize)
+        let socket = self.sockets.get_mut(id.key as usize)?;
+        Some(Transport::new(socket, self.core.tls.as_deref_mut(), id))
+    }
+}
+
+/// How far an entry's output was written.
+#[derive(Debug, Default)]
+struct Flushed {
+    /// Bytes of it that the transport took.
+    taken: usize,
+    /// The same before the last write.
+    before: usize,
+    /// Bytes that the socket took.
+    sent: usize,
+    /// The socket takes no more for now.
+    is_full: bool,
+}
+
+impl Flushed {
+    #[inline]
+    fn note(&mut self, written: Written) {
+        self.before = self.taken;
+        self.taken += written.taken;
+        self.sent += written.sent;
+        self.is_full = written.is_full;
     }
 }
 
 /// Writes an entry's output as far as the socket takes it: one piece from where it lies, several small ones side by side,
 /// big ones as a vector.
-fn write<T: crate::sys::net::Socket>(
-    transport: &mut Transport<T>,
+#[inline]
+fn write<S: Socket>(
+    transport: &mut Transport<'_, S>,
     arena: &Arena,
     entry: usize,
     len: usize,
     scratch: &mut Vec<u8>,
-) -> std::io::Result<usize> {
+    flushed: &mut Flushed,
+) -> io::Result<()> {
     let mut pieces = arena.pieces(entry);
-    let (Some(first), second) = (pieces.next(), pieces.next()) else { return Ok(0) };
-    let result = if second.is_none() {
-        transport.write(arena.slice(first))
-    } else if len <= 4 * WRITEV_BYTES_MIN {
+    let (Some(first), second) = (pieces.next(), pieces.next()) else { return Ok(()) };
+    if second.is_none() {
+        return write_bytes(transport, arena.slice(first), flushed);
+    }
+    if len <= 4 * WRITEV_BYTES_MIN {
         scratch.clear();
         arena.pieces(entry).for_each(|piece| scratch.extend_from_slice(arena.slice(piece)));
-        transport.write(scratch)
-    } else {
-        return write_parts(transport, arena, entry);
-    };
-    none_where_full(result)
+        return write_bytes(transport, scratch, flushed);
+    }
+    write_parts(transport, arena, entry, len, flushed)
 }
 
-fn write_parts<T: crate::sys::net::Socket>(
-    transport: &mut Transport<T>,
+#[inline]
+fn write_bytes<S: Socket>(
+    transport: &mut Transport<'_, S>,
+    mut bytes: &[u8],
+    flushed: &mut Flushed,
+) -> io::Result<()> {
+    loop {
+        let written = transport.write(bytes)?;
+        flushed.note(written);
+        bytes = &bytes[written.taken..];
+        if written.is_full || bytes.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+fn write_parts<S: Socket>(
+    transport: &mut Transport<'_, S>,
     arena: &Arena,
     entry: usize,
-) -> std::io::Result<usize> {
+    len: usize,
+    flushed: &mut Flushed,
+) -> io::Result<()> {
     let mut pieces = arena.pieces(entry).map(|piece| IoSlice::new(arena.slice(piece)));
-    let mut total = 0;
-    loop {
+    while !flushed.is_full && flushed.taken < len {
         let mut parts = [IoSlice::new(&[]); PARTS_MAX];
         let mut filled = 0;
         for (part, piece) in parts.iter_mut().zip(&mut pieces) {
             *part = piece;
             filled += 1;
         }
-        let offered: usize = parts[..filled].iter().map(|part| part.len()).sum();
-        if offered == 0 {
-            return Ok(total);
-        }
-        let written = none_where_full(transport.write_vectored(&parts[..filled]))?;
-        total += written;
-        if written < offered {
-            return Ok(total);
+        let mut left = &mut parts[..filled];
+        while !flushed.is_full && !left.is_empty() {
+            let written = transport.write_vectored(left)?;
+            flushed.note(written);
+            IoSlice::advance_slices(&mut left, written.taken);
         }
     }
+    Ok(())
 }
 
-fn none_where_full(result: std::io::Result<usize>) -> std::io::Result<usize> {
-    match result {
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-        result => result,
+/// Writes what is queued, as far as the socket takes it: first the records that wait. Tells of each write how many bytes the
+/// socket took, and whether the last byte of a Ping was among them.
+fn write_queue<S: Socket>(
+    transport: &mut Transport<'_, S>,
+    outbox: &mut Outbox,
+    now: Tick,
+    mut tell: impl FnMut(usize, bool),
+) -> io::Result<()> {
+    loop {
+        if !outbox.sealed().is_empty() {
+            let sent = transport.write_sealed(outbox.sealed())?;
+            tell(sent, outbox.advance_sealed(sent, now));
+        }
+        if !outbox.sealed().is_empty() || outbox.is_empty() {
+            return Ok(());
+        }
+        let mut parts = [IoSlice::new(&[]); PARTS_MAX];
+        let filled = outbox.parts(&mut parts);
+        let Written { taken, sent, is_full } = transport.write_vectored(&parts[..filled])?;
+        tell(sent, outbox.advance(taken, sent, transport.left(), now));
+        if is_full {
+            return Ok(());
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::reactor::request::held::Http;
 use crate::reactor::service::Service;
 use crate::reactor::shortage::{Shortage, Unwanted};
 use crate::reactor::worker::Worker;
-use crate::sys::net::Net;
+use crate::sys::net::{Net, Socket as _};
 use crate::wire::forwarded::{self, Source};
 use crate::wire::http::{Head, Refusal};
 use crate::wire::proxy::{self, Malformed, Preface};
@@ -138,11 +138,9 @@ impl<N: Net, S: Service> Worker<N, S> {
         if !self.link(id.key as usize, listener) {
             return self.remove(id, Cause::Closed);
         }
-        match (rest.is_empty(), self.core.tls_link(id).is_some()) {
+        match (rest.is_empty(), self.core.is_secure(id)) {
             (true, _) => {}
-            (false, true) => {
-                self.on_records(id, rest);
-            }
+            (false, true) => self.open_first_records(id, rest),
             (false, false) => self.http_input(id, rest),
         }
     }
@@ -173,7 +171,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// The address at the other end of the socket.
     fn peer(&mut self, id: ConnId) -> Option<IpAddr> {
-        self.transports.get_mut(id.key as usize)?.peer()
+        self.sockets.get_mut(id.key as usize)?.peer()
     }
 
     /// Forgets whom a PROXY header named: the connection is a WebSocket now, or gone.

@@ -14,7 +14,6 @@ use crate::reactor::core::Core;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
-use crate::reactor::tls::side::Link;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::wire::close::{Close, CloseCode};
@@ -32,7 +31,7 @@ impl<M> Core<M> {
     /// What would be free without the connection: its backlog, what it shares with others included, and what was read of it.
     pub(crate) fn burden(&self, id: ConnId) -> usize {
         let conn = self.get(id).map_or(0, Conn::burden);
-        let tls = self.tls_link(id).map_or(0, Link::held_bytes);
+        let tls = self.tls.as_ref().map_or(0, |side| side.held_bytes_of(id));
         conn + tls + self.deflate.bytes_of(id) + self.unserved.bytes_of(id)
     }
 }

@@ -10,6 +10,7 @@ use crate::reactor::context::Context;
 use crate::reactor::counters::{Cause, Deferred};
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
+use crate::reactor::transport::Transport;
 use crate::reactor::unserved::End;
 use crate::reactor::work::parts;
 use crate::reactor::worker::Worker;
@@ -22,49 +23,55 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Reads what has arrived, a turn's share of it. `to_end`: the peer has ended its stream, so that a short read does
     /// not mean that there is no more.
     pub(crate) fn read(&mut self, id: ConnId, to_end: bool) {
-        if self.core.tls_link(id).is_some() {
-            return self.read_records(id, to_end);
+        if !self.awaits_handshake(id) {
+            self.read_on(id, to_end);
         }
+    }
+
+    /// The same for one whose handshake, where it has any before it, may go on.
+    pub(crate) fn read_on(&mut self, id: ConnId, to_end: bool) {
         let mut buffer = mem::take(&mut self.buffer);
-        self.read_share(id, |worker| {
-            let more = worker.read_onto(id, to_end).unwrap_or_else(|| {
-                let result = worker.transport(id).map(|transport| transport.read(&mut buffer));
-                result.is_some_and(|result| worker.on_read(id, result, &mut buffer, to_end))
-            });
-            if more && worker.core.tls_link(id).is_some() {
-                // Behind a PROXY header TLS has begun: the rest is records.
-                worker.list(id);
-                return false;
+        // What was read first is served first.
+        while !self.core.unserved.has(id) && !self.is_paused(id) && self.read_once(id, &mut buffer, to_end) {
+            if self.core.work.is_spent() {
+                self.list(id);
+                break;
             }
-            more
-        });
+        }
         self.buffer = buffer;
     }
 
-    /// Reads by `once`, which reads once and says whether there may be more, until the connection has had its share of the
-    /// turn. Plain connections and those over TLS are read by this alone: what was read first is served first.
-    pub(crate) fn read_share(&mut self, id: ConnId, mut once: impl FnMut(&mut Self) -> bool) {
-        loop {
-            if self.core.unserved.has(id) || self.is_paused(id) || !once(self) {
-                return;
-            }
-            if self.core.work.is_spent() {
-                return self.list(id);
-            }
+    /// Reads once; says whether there may be more to read.
+    fn read_once(&mut self, id: ConnId, buffer: &mut [u8], to_end: bool) -> bool {
+        let is_secure = self.core.is_secure(id);
+        if !is_secure && let Some(more) = self.read_onto(id, to_end) {
+            return more;
         }
-    }
-
-    /// Takes one read's outcome; says whether there may be more to read.
-    fn on_read(&mut self, id: ConnId, result: io::Result<usize>, buffer: &mut [u8], to_end: bool) -> bool {
-        let Some(len) = self.heard(id, result) else { return false };
+        let Some(mut transport) = self.transport(id) else { return false };
+        let result = transport.read(buffer);
+        let more = to_end || result.as_ref().is_ok_and(|read| read.is_full);
+        let Some(len) = self.heard(id, result.map(|read| read.len)) else { return false };
+        if is_secure {
+            self.open_records(id, len, buffer);
+            return more;
+        }
         self.input(id, &mut buffer[..len]);
-        len == buffer.len() || to_end
+        if more && self.core.is_secure(id) {
+            // Behind a PROXY header TLS has begun: the rest is records.
+            self.list(id);
+            return false;
+        }
+        more
     }
 
     /// Takes one read's outcome but for its bytes. Returns how many there are.
     fn heard(&mut self, id: ConnId, result: io::Result<usize>) -> Option<usize> {
         match result {
-            Ok(0) => self.on_end(id, Cause::Lost),
+            Ok(0) => {
+                // Over TLS it may be somebody else who ended the stream: what came before was the peer's, and is answered.
+                let is_told = self.core.tls.as_ref().is_none_or(|side| side.ends_by_its_word(id));
+                self.on_end(id, if is_told { Cause::Lost } else { Cause::Reset });
+            }
             Ok(len) => {
                 self.on_arrival(id, len);
                 return Some(len);
@@ -82,7 +89,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         let Protocol::Frames(session) = &mut conn.protocol else { return None };
         let message = session.room(READ_ONTO_BYTES_MIN)?;
         let (before, room) = (message.len(), message.capacity() - message.len());
-        let result = self.transports.get_mut(id.key as usize)?.read_onto(message);
+        let socket = self.sockets.get_mut(id.key as usize)?;
+        let result = Transport::new(socket, None, id).read_onto(message);
         let Some(len) = self.heard(id, result) else { return Some(false) };
         let Some(conn) = self.core.get_mut(id) else { return Some(false) };
         let Protocol::Frames(mut session) = mem::replace(&mut conn.protocol, Protocol::Taken) else {
@@ -98,7 +106,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// Bytes arrived: that is life.
-    pub(crate) fn on_arrival(&mut self, id: ConnId, len: usize) {
+    fn on_arrival(&mut self, id: ConnId, len: usize) {
         self.core.counters().received_bytes.add(len as u64);
         self.core.work.charge_read(len);
         let now = self.core.now.tick;
@@ -132,7 +140,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         match end {
             End::Told => self.on_end(id, Cause::Lost),
-            End::Broken(error) => self.broken(id, &error),
+            End::Broken(failure) => self.broken(id, &failure),
         }
     }
 

@@ -18,7 +18,7 @@
 //! | `half_read`, `shed` | what half messages hold together; who ends where memory is short |
 //! | `half_closed` | clients that have ended their streams and are still answered |
 //! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
-//! | `transport`, [`tls`] | what carries a connection's bytes |
+//! | `transport`, [`tls`], `secure` | what carries a connection's bytes; the steps of a turn that only TLS has |
 //! | [`outbox`], [`mail`], [`mailbox`], `arena`, `random` | queued bytes, mail and where it lies, a turn's output, dice |
 
 mod accept;
@@ -49,6 +49,7 @@ pub mod outbox;
 mod pace;
 mod random;
 mod request;
+mod secure;
 pub mod server;
 pub mod service;
 mod shed;

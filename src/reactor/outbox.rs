@@ -181,18 +181,6 @@ impl Outbox {
         self.count_down(written)
     }
 
-    /// `plain` bytes of the parts were made records, of which the socket took `took` bytes and left `left`. Says whether the
-    /// last byte of a Ping has left.
-    pub fn advance_into(&mut self, plain: usize, took: usize, left: &[u8], now: Tick) -> bool {
-        let pinged = self.pop(plain);
-        if pinged && !left.is_empty() {
-            self.ping_ends_in = Some(0);
-        }
-        self.seal(left);
-        self.pace.note(took, self.len(), now);
-        pinged && left.is_empty()
-    }
-
     /// Fills `parts` with what leaves next, in order; returns how many are filled. Waiting control frames take their place.
     pub fn parts<'a>(&'a mut self, parts: &mut [IoSlice<'a>]) -> usize {
         self.place_controls();
@@ -205,11 +193,16 @@ impl Outbox {
         filled
     }
 
-    /// The socket took `written` bytes of the parts. Says whether the last byte of a Ping was among them.
-    pub fn advance(&mut self, written: usize, now: Tick) -> bool {
-        let pinged = self.pop(written);
-        self.pace.note(written, self.len(), now);
-        pinged
+    /// `taken` bytes of the parts are no longer needed: the socket took them, or they were made records, of which it did not take
+    /// `left`. It took `sent` bytes of either. Says whether the last byte of a Ping has left.
+    pub fn advance(&mut self, taken: usize, sent: usize, left: &[u8], now: Tick) -> bool {
+        let pinged = self.pop(taken);
+        if pinged && !left.is_empty() {
+            self.ping_ends_in = Some(0);
+        }
+        self.seal(left);
+        self.pace.note(sent, self.len(), now);
+        pinged && left.is_empty()
     }
 
     /// Takes bytes off the front of the parts. Says whether the last byte of a Ping was among them.
@@ -324,7 +317,7 @@ mod tests {
         let filled = outbox.parts(&mut parts);
         let mut bytes: Vec<u8> = parts[..filled].iter().flat_map(|part| part.iter().copied()).collect();
         bytes.truncate(most);
-        let pinged = outbox.advance(bytes.len(), Tick(1));
+        let pinged = outbox.advance(bytes.len(), bytes.len(), &[], Tick(1));
         (bytes, pinged)
     }
 
@@ -418,12 +411,12 @@ mod tests {
     fn progress_is_when_the_socket_took_a_byte() {
         let mut outbox = Outbox::new(Tick(5));
         outbox.push(Chunk::Opaque(b"xy".as_slice().into()));
-        outbox.advance(0, Tick(6));
+        outbox.advance(0, 0, &[], Tick(6));
         assert_eq!(outbox.progress(), Tick(5));
-        outbox.advance(1, Tick(7));
+        outbox.advance(1, 1, &[], Tick(7));
         assert_eq!((outbox.progress(), outbox.taken()), (Tick(7), 1));
         // Made into records: what the socket took of those counts.
-        assert!(!outbox.advance_into(1, 0, b"record", Tick(8)));
+        assert!(!outbox.advance(1, 0, b"record", Tick(8)));
         assert_eq!((outbox.progress(), outbox.taken()), (Tick(7), 1));
         outbox.advance_sealed(4, Tick(9));
         assert_eq!((outbox.progress(), outbox.taken()), (Tick(9), 5));

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::reactor::ids::ConnId;
-use crate::reactor::tls::Failure;
+use crate::reactor::tls::link::Failure;
 
 /// How the peer's stream ended, or what ended it.
 #[derive(Debug)]

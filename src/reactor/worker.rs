@@ -17,7 +17,6 @@ use crate::reactor::fleet::{Fleet, TurnPart};
 use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::mail::{Letter, Mailboxes};
 use crate::reactor::service::Service;
-use crate::reactor::transport::Transport;
 use crate::reactor::work::parts;
 use crate::slots::{CHUNK, Side};
 use crate::sys::net::{Net, Ready};
@@ -38,7 +37,7 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) service: S,
     pub(crate) core: Core<S::Mail>,
     /// The sockets, by the keys of `core.conns`.
-    pub(crate) transports: Side<Transport<N::Socket>>,
+    pub(crate) sockets: Side<N::Socket>,
     /// One buffer for every read.
     pub(crate) buffer: Box<[u8]>,
     /// Where small pieces of one connection's output are put side by side.
@@ -127,7 +126,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             core: Core::new(id, config, fleet, mailboxes, now, seed),
             net,
             service,
-            transports: Side::default(),
+            sockets: Side::default(),
             buffer: vec![0; READ_BUFFER_BYTES].into(),
             scratch: Vec::new(),
             ready: Vec::new(),
@@ -215,7 +214,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// How long nothing can be due; `None` where nothing ever is.
     fn timeout(&self) -> Option<Duration> {
         let waiting = self.accepting == Accepting::Waiting || self.overdue;
-        let shaking = self.core.tls.as_ref().is_some_and(|side| !side.waiting.is_empty());
+        let shaking = self.core.tls.as_ref().is_some_and(|side| side.has_waiting());
         if waiting || shaking || !self.unread.is_empty() || !self.letters.is_empty() {
             return Some(Duration::ZERO);
         }
@@ -343,7 +342,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.weighed = self.core.conns.len();
         self.core.timing.round = Round::of(self.core.timing.interval, self.core.id, self.weighed);
         self.core.conns.give_back();
-        self.transports.give_back();
+        self.sockets.give_back();
         self.core.wheel.give_back();
         self.core.arena.give_back();
         self.letters.shrink_to(MAIL_KEPT);
@@ -360,7 +359,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             + (self.dead.capacity() + self.unread.capacity()) * size_of::<ConnId>()
             + self.core.unserved.bytes();
         let buffers = self.buffer.len() + self.scratch.capacity() + self.core.arena.held_bytes();
-        let connections = self.core.conns.bytes() + self.transports.bytes();
+        let connections = self.core.conns.bytes() + self.sockets.bytes();
         let counters = self.core.counters();
         counters.memory.connections.set(connections as u64);
         counters.memory.wheel.set(self.core.wheel.bytes() as u64);

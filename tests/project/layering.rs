@@ -125,6 +125,12 @@ const RULES: &[Rule] = &[
         instead: "TLS lies between the socket and the bytes: ask the Context what it found out",
     },
     Rule {
+        within: &["src/reactor/tls"],
+        but: &[],
+        never: Never::BelowBut("crate::reactor", &["crate::reactor::tls", "crate::reactor::ids"]),
+        instead: "TLS is a transport: bytes in, bytes out; what a worker does about a connection stands in secure.rs",
+    },
+    Rule {
         within: &[
             "src/time/wheel.rs",
             "src/reactor/outbox",
@@ -288,6 +294,7 @@ fn each_forbidden_edge_is_found() {
         ("src/outbound/jwks/mod.rs", "use crate::reactor::Fleet;"),
         ("src/cli/jwks.rs", "ureq::get(url);"),
         ("src/identity/key.rs", "use ring::aead::Algorithm;"),
+        ("src/reactor/tls/link.rs", "use crate::reactor::conn::Conn;"),
         ("src/reactor/worker.rs", "use crate::http::Site;"),
         ("src/reactor/worker.rs", "use crate::service::echo::Echo;"),
         ("src/time/wheel.rs", "use crate::reactor::conn::Conn;"),

@@ -19,15 +19,57 @@ pub(crate) const HANDSHAKE: u8 = 22;
 /// What a client is told that speaks TLS where nobody does: a fatal alert, `unexpected_message` (RFC 8446 §6).
 pub(crate) const UNEXPECTED: [u8; 7] = [21, 3, 1, 0, 2, 2, 10];
 
-/// What came of a read.
+/// What came of what was read.
 #[derive(Debug, Default)]
 pub(crate) struct Opened {
     /// Bytes of plaintext.
     pub(crate) len: usize,
     /// Records that were worked off.
     pub(crate) records: u32,
-    /// Behind them the peer broke TLS, or ended it by an alert: nothing that follows is to be taken.
-    pub(crate) error: Option<Error>,
+    /// The handshake is over, by this.
+    pub(crate) handshake: Option<Handshake>,
+    /// The peer has said that its stream ends behind the plaintext.
+    pub(crate) has_ended: bool,
+    /// Behind it the peer broke TLS, or ended it by an alert: nothing that follows is to be taken.
+    pub(crate) failure: Option<Failure>,
+    /// It is no TLS, and nothing was done with it.
+    pub(crate) is_foreign: bool,
+}
+
+/// How a handshake went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Handshake {
+    /// Without a ticket of an earlier connection.
+    Full,
+    /// With one.
+    Resumed,
+    /// It came to nothing.
+    Failed,
+}
+
+/// What ended a connection's TLS.
+#[derive(Debug)]
+pub(crate) struct Failure(Error);
+
+impl Failure {
+    /// Whether it was the peer that gave up, by an alert of its own.
+    pub(crate) fn is_theirs(&self) -> bool {
+        matches!(self.0, Error::AlertReceived(_))
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What records came to.
+#[derive(Debug, Default)]
+struct Pumped {
+    len: usize,
+    records: u32,
+    error: Option<Error>,
 }
 
 /// A connection's TLS.
@@ -52,11 +94,6 @@ impl Link {
         Ok(Link { session, partial: Vec::new(), begun: false, ended: false, silent: false, counted: false })
     }
 
-    /// Whether what has come now is the first of the client's.
-    pub(crate) fn begins(&mut self) -> bool {
-        !std::mem::replace(&mut self.begun, true)
-    }
-
     pub(crate) fn is_handshaking(&self) -> bool {
         self.session.is_handshaking()
     }
@@ -67,12 +104,17 @@ impl Link {
     }
 
     /// How the handshake went, told once.
-    pub(crate) fn finished(&mut self) -> Option<HandshakeKind> {
-        if self.counted || self.session.is_handshaking() {
+    fn finished(&mut self, has_failed: bool) -> Option<Handshake> {
+        if self.session.is_handshaking() {
+            return (has_failed && self.fail()).then_some(Handshake::Failed);
+        }
+        if std::mem::replace(&mut self.counted, true) {
             return None;
         }
-        self.counted = true;
-        self.session.handshake_kind()
+        self.session.handshake_kind().map(|kind| match kind {
+            HandshakeKind::Resumed => Handshake::Resumed,
+            _ => Handshake::Full,
+        })
     }
 
     /// The handshake failed, and is not to be counted again. Says whether it had not been.
@@ -97,23 +139,30 @@ impl Link {
     ///
     /// `plain.len() >= input.len() + TLS_PARTIAL_BYTES_MAX`: plaintext is never longer than its records.
     pub(crate) fn open(&mut self, input: &mut [u8], plain: &mut [u8], out: &mut Vec<u8>) -> Opened {
-        if self.partial.is_empty() {
-            return self.take(input, plain, out);
+        if !std::mem::replace(&mut self.begun, true) && input[0] != HANDSHAKE {
+            return Opened { is_foreign: true, ..Opened::default() };
         }
-
-        // Grown by doubling: a record in single bytes must not cost its length for each of them.
-        let mut partial = std::mem::take(&mut self.partial);
-        partial.extend_from_slice(input);
-        if !has_record(&partial) {
-            self.partial = partial;
-            return Opened::default();
-        }
-        self.take(&mut partial, plain, out)
+        let Pumped { len, records, error } = if self.partial.is_empty() {
+            self.take(input, plain, out)
+        } else {
+            // Grown by doubling: a record in single bytes must not cost its length for each of them.
+            let mut partial = std::mem::take(&mut self.partial);
+            partial.extend_from_slice(input);
+            if has_record(&partial) {
+                self.take(&mut partial, plain, out)
+            } else {
+                self.partial = partial;
+                Pumped::default()
+            }
+        };
+        let handshake = self.finished(error.is_some());
+        let has_ended = self.ended && error.is_none();
+        Opened { len, records, handshake, has_ended, failure: error.map(Failure), is_foreign: false }
     }
 
     /// Takes `input`, which begins with all that has come and was not done with, and keeps what is still not.
-    fn take(&mut self, input: &mut [u8], plain: &mut [u8], out: &mut Vec<u8>) -> Opened {
-        let (used, Opened { len, records, error }) = self.pump(input, plain, out);
+    fn take(&mut self, input: &mut [u8], plain: &mut [u8], out: &mut Vec<u8>) -> Pumped {
+        let (used, Pumped { len, records, error }) = self.pump(input, plain, out);
         let rest = &input[used..];
         let stuffed = rest.len() > TLS_PARTIAL_BYTES_MAX;
         let error = error.or_else(|| stuffed.then(|| general("a message in too many records")));
@@ -123,30 +172,30 @@ impl Link {
         } else {
             self.partial = rest.to_vec();
         }
-        Opened { len, records, error }
+        Pumped { len, records, error }
     }
 
     /// Works off whole records; returns how many bytes of `input` are done with, and what came of them.
-    fn pump(&mut self, input: &mut [u8], plain: &mut [u8], out: &mut Vec<u8>) -> (usize, Opened) {
+    fn pump(&mut self, input: &mut [u8], plain: &mut [u8], out: &mut Vec<u8>) -> (usize, Pumped) {
         let (mut used, mut len, mut records) = (0, 0, 0_u32);
         loop {
             records += 1;
             let UnbufferedStatus { mut discard, state } =
                 self.session.process_tls_records(&mut input[used..]);
             let more = match state {
-                Err(error) => return (used + discard, Opened { len, records, error: Some(error) }),
+                Err(error) => return (used + discard, Pumped { len, records, error: Some(error) }),
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
                         let record = match record {
                             Ok(record) => record,
-                            Err(error) => return (used, Opened { len, records, error: Some(error) }),
+                            Err(error) => return (used, Pumped { len, records, error: Some(error) }),
                         };
                         discard += record.discard;
                         records += 1;
                         let end = len + record.payload.len();
                         let Some(room) = plain.get_mut(len..end) else {
                             let error = Some(general("more plaintext than records"));
-                            return (used, Opened { len, records, error });
+                            return (used, Pumped { len, records, error });
                         };
                         room.copy_from_slice(record.payload);
                         len = end;
@@ -170,7 +219,7 @@ impl Link {
             };
             used += discard;
             if !more {
-                return (used, Opened { len, records, error: None });
+                return (used, Pumped { len, records, error: None });
             }
         }
     }

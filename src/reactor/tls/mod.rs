@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! socket -> records (shared) -> Link::open -> the worker's read buffer -> HTTP, frames
-//! arena, outbox -> scratch (shared) -> Link::seal -> out (shared) -> socket
+//! arena, outbox -> Link::seal -> out (shared) -> socket
 //! ```
+//!
+//! It knows no worker and no connection: the worker reads and writes by a [`Transport`](crate::reactor::transport::Transport),
+//! plain or over this, and asks [`side::Side`] for what there is beside the bytes.
 //!
 //! A connection owns rustls's state, and beside it only what has no other place: the part of a record that has come, and
 //! the records that its socket did not take, which lie in its outbox. Plain connections pay for none of it: the
@@ -16,16 +19,12 @@
 //! | `names` | which names a certificate is for, and whose it is |
 //! | `link` | one connection's records: bytes in, bytes out |
 //! | `side` | what a worker keeps for all its links |
-//! | `turn` | the steps of a turn for connections over TLS |
 
 pub mod acceptor;
 mod keys;
 pub(crate) mod link;
 mod names;
 pub(crate) mod side;
-mod turn;
 
 pub use acceptor::{Acceptor, Credentials, Pem, TlsError};
 pub use names::Certified;
-/// What ends a connection's TLS.
-pub(crate) use rustls::Error as Failure;

@@ -1,12 +1,17 @@
 //! What a worker keeps for its connections over TLS: their links by slab key, and the buffers that all of them share.
 
 use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::mem;
 use std::sync::Arc;
 
-use crate::limits::{TLS_RECORDS_BYTES, TLS_SESSION_HEAP_BYTES};
+use tracing::debug;
+
+use crate::limits::{TLS_RECORDS_BYTES, TLS_SEAL_BYTES, TLS_SESSION_HEAP_BYTES};
 use crate::reactor::ids::ConnId;
 use crate::reactor::tls::acceptor::Acceptor;
-pub(crate) use crate::reactor::tls::link::Link;
+use crate::reactor::tls::link::{Link, Opened};
+use crate::reactor::tls::names::Certified;
 
 /// A worker's side of TLS; a worker without a TLS listener has none.
 #[derive(Debug)]
@@ -17,12 +22,29 @@ pub(crate) struct Side {
     links: Vec<Option<Box<Link>>>,
     /// How many there are.
     count: usize,
-    /// One buffer for every read of records.
-    pub(crate) records: Box<[u8]>,
-    /// Where records are made.
-    pub(crate) out: Vec<u8>,
     /// Connections whose handshake can go on.
-    pub(crate) waiting: VecDeque<ConnId>,
+    waiting: VecDeque<ConnId>,
+    buffers: Buffers,
+}
+
+/// What all links of a worker are opened and sealed with.
+#[derive(Debug)]
+struct Buffers {
+    /// One buffer for every read of records.
+    records: Box<[u8]>,
+    /// Where what becomes one record is put side by side.
+    plain: Vec<u8>,
+    /// Where records are made. Each call that makes some begins with none.
+    out: Vec<u8>,
+    /// Bytes of `out` that the socket has taken, or that have gone into a queue: `sent <= out.len()`.
+    sent: usize,
+}
+
+/// One connection's TLS, with what it works with.
+#[derive(Debug)]
+pub(crate) struct Secure<'t> {
+    link: &'t mut Link,
+    buffers: &'t mut Buffers,
 }
 
 impl Default for Side {
@@ -31,9 +53,13 @@ impl Default for Side {
             acceptors: Vec::new(),
             links: Vec::new(),
             count: 0,
-            records: vec![0; TLS_RECORDS_BYTES].into(),
-            out: Vec::new(),
             waiting: VecDeque::new(),
+            buffers: Buffers {
+                records: vec![0; TLS_RECORDS_BYTES].into(),
+                plain: Vec::new(),
+                out: Vec::new(),
+                sent: 0,
+            },
         }
     }
 }
@@ -48,11 +74,21 @@ impl Side {
         self.acceptors[at] = Some(acceptor);
     }
 
-    pub(crate) fn acceptor(&self, listener: u8) -> Option<&Arc<Acceptor>> {
-        self.acceptors.get(usize::from(listener))?.as_ref()
+    /// Gives a fresh connection its link, where its listener's connections have one. Says whether it can go on.
+    pub(crate) fn link(&mut self, key: usize, listener: u8) -> bool {
+        let acceptor = self.acceptors.get(usize::from(listener)).and_then(|acceptor| acceptor.as_ref());
+        let Some(acceptor) = acceptor else { return true };
+        match Link::new(acceptor.current()) {
+            Ok(link) => self.insert(key, link),
+            Err(error) => {
+                debug!(%error, "TLS can't begin");
+                return false;
+            }
+        }
+        true
     }
 
-    pub(crate) fn insert(&mut self, key: usize, link: Link) {
+    fn insert(&mut self, key: usize, link: Link) {
         if self.links.len() <= key {
             self.links.resize_with(key + 1, || None);
         }
@@ -60,18 +96,95 @@ impl Side {
         self.count += 1;
     }
 
-    pub(crate) fn get(&self, id: ConnId) -> Option<&Link> {
+    /// Takes the link of a connection that goes, or that turned out to speak no TLS. Says whether it came to none, where
+    /// that is not known yet, and with `last_words` gives the record that says that nothing follows.
+    pub(crate) fn unlink(&mut self, id: ConnId, last_words: bool) -> (bool, Vec<u8>) {
+        let mut record = Vec::new();
+        let link = self.links.get_mut(id.key as usize).and_then(Option::take);
+        let Some(mut link) = link else { return (false, record) };
+        self.count -= 1;
+        let has_failed = link.is_handshaking() && link.fail();
+        if last_words {
+            link.close(&mut record);
+        }
+        (has_failed, record)
+    }
+
+    fn get(&self, id: ConnId) -> Option<&Link> {
         self.links.get(id.key as usize)?.as_deref()
     }
 
-    pub(crate) fn get_mut(&mut self, id: ConnId) -> Option<&mut Link> {
-        self.links.get_mut(id.key as usize)?.as_deref_mut()
+    /// Whether the connection speaks TLS.
+    #[inline]
+    pub(crate) fn has(&self, id: ConnId) -> bool {
+        self.get(id).is_some()
     }
 
-    pub(crate) fn remove(&mut self, id: ConnId) -> Option<Box<Link>> {
-        let link = self.links.get_mut(id.key as usize)?.take()?;
-        self.count -= 1;
-        Some(link)
+    pub(crate) fn is_handshaking(&self, id: ConnId) -> bool {
+        self.get(id).is_some_and(Link::is_handshaking)
+    }
+
+    /// Whether the end of the socket's stream is the peer's word: without TLS it is; over TLS it may be somebody else's.
+    pub(crate) fn ends_by_its_word(&self, id: ConnId) -> bool {
+        self.get(id).is_none_or(Link::has_ended)
+    }
+
+    /// What its client's certificate says.
+    pub(crate) fn certified(&self, id: ConnId) -> Option<Certified> {
+        self.get(id)?.certified()
+    }
+
+    /// Bytes of a half record.
+    pub(crate) fn held_bytes_of(&self, id: ConnId) -> usize {
+        self.get(id).map_or(0, Link::held_bytes)
+    }
+
+    /// The TLS of a connection that has any.
+    #[inline]
+    pub(crate) fn secured(&mut self, id: ConnId) -> Option<Secure<'_>> {
+        let link = self.links.get_mut(id.key as usize)?.as_deref_mut()?;
+        Some(Secure { link, buffers: &mut self.buffers })
+    }
+
+    /// Opens the first `len` bytes of records that were read last, into `plain`. What TLS has to say by itself is left to be
+    /// sent.
+    pub(crate) fn open_read(&mut self, id: ConnId, len: usize, plain: &mut [u8]) -> Opened {
+        let mut records = mem::take(&mut self.buffers.records);
+        let opened = self.open(id, &mut records[..len], plain);
+        self.buffers.records = records;
+        opened
+    }
+
+    /// The same for records that lie elsewhere.
+    pub(crate) fn open(&mut self, id: ConnId, records: &mut [u8], plain: &mut [u8]) -> Opened {
+        let Some(Secure { link, buffers }) = self.secured(id) else { return Opened::default() };
+        buffers.begin();
+        link.open(records, plain, &mut buffers.out)
+    }
+
+    /// Records that were made last and that the socket did not take, where they are the connection's.
+    pub(crate) fn left(&self, id: ConnId) -> &[u8] {
+        if self.has(id) { self.buffers.left() } else { &[] }
+    }
+
+    /// They have gone into a queue.
+    pub(crate) fn forget_left(&mut self) {
+        self.buffers.begin();
+    }
+
+    /// A connection's handshake can go on.
+    pub(crate) fn wait(&mut self, id: ConnId) {
+        self.waiting.push_back(id);
+    }
+
+    /// The connection whose handshake has waited for longest.
+    pub(crate) fn next_waiting(&mut self) -> Option<ConnId> {
+        self.waiting.pop_front()
+    }
+
+    /// Whether some handshake can go on.
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Bytes of half records.
@@ -83,8 +196,74 @@ impl Side {
     pub(crate) fn bytes(&self) -> usize {
         self.links.capacity() * size_of::<Option<Box<Link>>>()
             + self.count * (size_of::<Link>() + TLS_SESSION_HEAP_BYTES)
-            + self.records.len()
-            + self.out.capacity()
+            + self.buffers.records.len()
+            + self.buffers.plain.capacity()
+            + self.buffers.out.capacity()
             + self.waiting.capacity() * size_of::<ConnId>()
+    }
+}
+
+impl Buffers {
+    /// Nothing is left to be sent.
+    fn begin(&mut self) {
+        self.out.clear();
+        self.sent = 0;
+    }
+
+    fn left(&self) -> &[u8] {
+        &self.out[self.sent..]
+    }
+}
+
+impl Secure<'_> {
+    /// Where records are read into.
+    pub(crate) fn records(&mut self) -> &mut [u8] {
+        &mut self.buffers.records
+    }
+
+    /// Makes records of the front of `parts`, to be sent. Returns how many bytes they hold: behind an alert all of them, since
+    /// nothing is read any more.
+    ///
+    /// # Errors
+    /// The connection can't go on.
+    pub(crate) fn seal(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let Secure { link, buffers } = self;
+        buffers.begin();
+        if link.is_silent() {
+            return Ok(parts.iter().map(|part| part.len()).sum());
+        }
+        let plain = if let [one] = parts {
+            &one[..one.len().min(TLS_SEAL_BYTES)]
+        } else {
+            buffers.plain.clear();
+            for part in parts {
+                let room = TLS_SEAL_BYTES - buffers.plain.len();
+                buffers.plain.extend_from_slice(&part[..part.len().min(room)]);
+            }
+            &buffers.plain
+        };
+        match link.seal(plain, &mut buffers.out) {
+            Ok(()) => Ok(plain.len()),
+            Err(error) => {
+                debug!(%error, "TLS can't go on");
+                Err(io::Error::other(error))
+            }
+        }
+    }
+
+    /// Makes the record that says that nothing follows, once.
+    pub(crate) fn close(&mut self) {
+        self.buffers.begin();
+        self.link.close(&mut self.buffers.out);
+    }
+
+    /// Records that were made and that the socket did not take.
+    pub(crate) fn left(&self) -> &[u8] {
+        self.buffers.left()
+    }
+
+    /// The socket took so many bytes of them.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.buffers.sent += bytes;
     }
 }
