@@ -2,7 +2,7 @@
 //! overtakes. Each prints a checksum of what it computed.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use rollcall::reactor::outbox::{Chunk, Outbox};
+use rollcall::conn::outbox::{Chunk, Outbox};
 use rollcall::time::Tick;
 use rollcall::wire::frame::{self, Opcode};
 use rollcall::wire::session::Kind;

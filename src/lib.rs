@@ -17,6 +17,8 @@
 //!  reactor/              one thread, one Poll, one slab, one wheel, one mailbox     (mechanism)
 //!    |        tls        certificates; records between a socket and its bytes
 //!    |        sys        the few system calls; a socket layer that a test can play
+//!  conn/                 one connection as a machine: HTTP, open, closing; heartbeat, deadlines. Pure
+//!    |
 //!  wire/                 the protocol, both roles: bytes in, events and bytes out. Pure
 //!    |
 //!  limits, slots, time   every bound by name; tables that give back; Tick, the wheel, the only caller of Instant::now
@@ -32,6 +34,7 @@ compile_error!("rollcall needs a 64-bit target: an event's token carries a slab 
 #[doc(hidden)]
 pub mod cli;
 mod config;
+pub mod conn;
 mod der;
 pub mod http;
 pub mod identity;

@@ -6,20 +6,20 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tracing::{info, warn};
 
+use crate::conn::origin::Unwanted;
+use crate::conn::origin::Via;
+use crate::conn::{Conn, Life};
 use crate::limits::{
     ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, CHUNKS_PER_REMOVAL, DEAD_AT_ONCE_MAX, DEAD_PER_TICK,
     DEAD_TICKS, DEAD_WAIT_TICKS, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX,
 };
-use crate::reactor::conn::{Conn, Flag, Life, Via};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
-use crate::reactor::shortage::Unwanted;
 use crate::reactor::worker::{Accepting, Worker};
 use crate::sys::net::{Net, is_exhaustion};
 use crate::wire::close::{Close, CloseCode};
-use crate::wire::frame::{self, Opcode};
 
 impl<N: Net, S: Service> Worker<N, S> {
     /// Accepts a turn's share of what waits.
@@ -116,8 +116,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Ends a connection at once: its socket is closed, and the service is told where it was open.
     pub(crate) fn remove(&mut self, id: ConnId, cause: Cause) {
         let Some(conn) = self.core.get_mut(id) else { return };
-        if conn.life == Life::Open {
-            conn.life = Life::Lingering;
+        if conn.leave() {
             self.tell_gone(id, cause);
         } else if let Some(at) = self.core.gone.iter().position(|(gone, _)| *gone == id)
             && let Some((_, cause)) = self.core.gone.remove(at)
@@ -155,9 +154,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// its Close and is closed a little later: that takes ten times as long, and thousands may die in one tick.
     pub(crate) fn declare_dead(&mut self, id: ConnId) {
         let end = self.core.now.tick.after(self.core.timing.close);
-        let Some(conn) = self.core.get_mut(id).filter(|conn| conn.life == Life::Open) else { return };
-        conn.life = Life::Ending;
-        conn.deadline = end;
+        let Some(conn) = self.core.get_mut(id).filter(|conn| conn.is_open()) else { return };
+        conn.end_by(end);
         if self.dead.is_empty() {
             self.clear_at = self.core.now.tick.after(DEAD_WAIT_TICKS);
         }
@@ -181,16 +179,15 @@ impl<N: Net, S: Service> Worker<N, S> {
         let share = (self.dead.len() / DEAD_TICKS).max(least) * (1 + late.min(DEAD_TICKS));
         let share = share.min(self.dead.len());
         let dead: Vec<ConnId> = self.dead.drain(..share).collect();
-        let (payload, len) = Close::new(CloseCode::TIMEOUT, "no heartbeat in time").payload();
+        let close = Close::new(CloseCode::TIMEOUT, "no heartbeat in time");
         for id in dead {
             let Some(conn) = self.core.get_mut(id) else { continue };
-            if conn.life != Life::Ending {
+            if conn.life() != Life::Ending {
                 self.remove(id, Cause::Timeout);
                 continue;
             }
-            conn.flags.set(Flag::Cut);
-            self.core.append(id, false, |out| frame::write(out, Opcode::Close, &payload[..len], None));
-            self.core.counters().close(CloseCode::TIMEOUT.0);
+            conn.cut();
+            self.core.send_close(id, &close);
         }
         self.settle();
     }
@@ -224,21 +221,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn schedule_goodbye(&mut self, id: ConnId) {
         let at = self.core.now.tick.after(self.core.random.below(self.core.timing.drain));
         let end = self.core.now.tick.after(self.core.timing.close);
-        let Some(conn) = self.core.get_mut(id) else { return };
-        match conn.life {
-            Life::Open if !conn.flags.has(Flag::Ended) => {
-                conn.deadline = at;
-                conn.flags.set(Flag::Drains);
-            }
-            // Kept for a request that may never come: nothing is lost, once the last response has left.
-            Life::Http if conn.is_idle() && conn.flags.has(Flag::Served) => {
-                if !conn.has_output() {
-                    return self.remove(id, Cause::Drain);
-                }
-                conn.life = Life::Ending;
-                conn.deadline = end;
-            }
-            _ => {}
+        if self.core.get_mut(id).is_some_and(|conn| conn.drain(at, end)) {
+            return self.remove(id, Cause::Drain);
         }
         self.core.arm(id);
     }

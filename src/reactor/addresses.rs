@@ -17,6 +17,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
 
+use crate::conn::origin::Over;
 use crate::limits::{ADDRESSES_MAX, HANDSHAKE_BURST_SECONDS, NETWORKS_PER_SITE, REFUSED_PER_ADDRESS_MAX};
 use crate::reactor::addresses::key::{key_of, site_of, times_of};
 use crate::time::{TICK_MILLIS, Tick};
@@ -49,15 +50,6 @@ pub(crate) enum Entered {
     Flood(Over),
     /// It isn't counted: the table is full.
     Uncounted,
-}
-
-/// Which limit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Over {
-    /// Connections at once.
-    Connections,
-    /// Handshakes in a second.
-    Handshakes,
 }
 
 /// A place's count, and until when its handshakes are paid for: each pays for a part of a second, and who is paid for too far

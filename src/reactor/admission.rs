@@ -4,12 +4,13 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::conn::origin::Unwanted;
 use crate::limits::{MAIL_ADMISSION_MAX, MAIL_BYTES_ADMISSION_MAX, RETRY_MILLIS};
 use crate::reactor::core::Core;
 use crate::reactor::ids::WorkerId;
 use crate::reactor::mail::Letter;
 use crate::reactor::mailbox::Mailbox;
-use crate::reactor::shortage::{Shortage, Unwanted};
+use crate::reactor::shortage::Shortage;
 use crate::wire::http::Response;
 
 impl<M> Core<M> {

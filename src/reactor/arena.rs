@@ -7,12 +7,10 @@
 
 use std::ops::Range;
 
+use crate::conn::NONE;
 use crate::limits::{ARENA_BYTES_CALL_MAX, ARENA_BYTES_KEPT, ARENA_BYTES_MAX, ARENA_PIECES_MAX};
 use crate::reactor::ids::ConnId;
 use crate::wire::shared::SharedFrame;
-
-/// No entry, no piece.
-pub(crate) const NONE: u32 = u32::MAX;
 
 /// Where a piece's bytes lie.
 #[derive(Clone, Debug, PartialEq, Eq)]

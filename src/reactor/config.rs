@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+pub use crate::conn::timing::HeartbeatMode;
+use crate::conn::timing::{Round, Timing};
 use crate::limits::{
-    BACKLOG_BYTES_MAX, BODY_BYTES_MAX, CONNECTIONS_PER_ADDRESS_MAX, HALF_READ_BYTES_MAX,
-    HANDSHAKES_PER_ADDRESS_MAX, HEAD_BYTES_MAX, MessageLimits,
+    ANSWER_TICKS_MAX, BACKLOG_BYTES_MAX, BODY_BYTES_MAX, CONNECTIONS_PER_ADDRESS_MAX, HALF_READ_BYTES_MAX,
+    HANDSHAKES_PER_ADDRESS_MAX, HEAD_BYTES_MAX, KEEP_ALIVE_TICKS, MessageLimits,
 };
 use crate::reactor::addresses::AddressLimits;
-use crate::time::Tick;
+use crate::reactor::ids::WorkerId;
+use crate::time::{Tick, ticks};
 use crate::wire::forwarded::Network;
 
 /// Whether each worker has a descriptor table of its own.
@@ -21,18 +24,6 @@ pub enum FdTables {
     /// One table for the process: what a library's user expects.
     #[default]
     Shared,
-}
-
-/// Who proves that a connection lives.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum HeartbeatMode {
-    /// The server pings what has been silent.
-    #[default]
-    Server,
-    /// No Pings: what has been silent for `client_silence` is dead.
-    Client,
-    /// Pings as in `Server`; the page's own heartbeats decide what a service makes of them.
-    Both,
 }
 
 /// When a silent connection is asked, and when it is given up.
@@ -148,6 +139,27 @@ impl Default for Config {
             max_memory_bytes: None,
             message_timeout: Duration::from_secs(120),
             first_tick: Tick(0),
+        }
+    }
+}
+
+impl Config {
+    /// The settings that are durations, in ticks, as a worker goes by them.
+    pub(crate) fn timing(&self, worker: WorkerId) -> Timing {
+        let interval = ticks(self.heartbeat.interval);
+        Timing {
+            mode: self.heartbeat.mode,
+            interval,
+            round: Round::of(interval, worker.0, 0),
+            timeout: ticks(self.heartbeat.timeout),
+            suspect: self.heartbeat.suspect_after.map(ticks),
+            client_silence: ticks(self.heartbeat.client_silence),
+            handshake: ticks(self.handshake_timeout),
+            close: ticks(self.close_timeout),
+            drain: ticks(self.drain),
+            message: ticks(self.message_timeout),
+            answer: ANSWER_TICKS_MAX,
+            keep_alive: KEEP_ALIVE_TICKS,
         }
     }
 }

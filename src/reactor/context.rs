@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::conn::NONE;
 use crate::limits::{DEFLATE_BYTES_MIN, FRAME_HEADER_BYTES_MAX, OWN_BUFFER_BYTES_MIN};
-use crate::reactor::arena::NONE;
 use crate::reactor::core::{Core, SendError};
 use crate::reactor::counters::Cause;
 use crate::reactor::fleet::Fleet;
@@ -61,7 +61,7 @@ impl<M> Context<'_, M> {
     /// When bytes last arrived; `None` where the connection is gone.
     #[must_use]
     pub fn last_heard(&self, conn: ConnId) -> Option<Tick> {
-        self.core.get(conn).map(|conn| conn.last_heard)
+        self.core.get(conn).map(crate::conn::Conn::last_heard)
     }
 
     /// Counts a letter that a service had to drop.
@@ -227,7 +227,7 @@ impl<M> Context<'_, M> {
     /// Bytes queued for the connection that its socket did not take yet.
     #[must_use]
     pub fn backlog(&self, conn: ConnId) -> usize {
-        self.core.get(conn).map_or(0, crate::reactor::conn::Conn::backlog)
+        self.core.get(conn).map_or(0, crate::conn::Conn::backlog)
     }
 
     /// Of a connection with a backlog: when its socket last took a byte, and how many it took since there is one.

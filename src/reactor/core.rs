@@ -4,18 +4,19 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::conn::NONE;
+use crate::conn::outbox::Outbox;
+use crate::conn::timing::Timing;
+use crate::conn::{Conn, Life};
 use crate::limits::{EARLY_FLUSH_BYTES, FRAME_HEADER_BYTES_MAX};
-use crate::reactor::arena::{Arena, NONE};
+use crate::reactor::arena::Arena;
 use crate::reactor::config::Config;
-use crate::reactor::conn::{Beat, Conn, Flag, Life};
 use crate::reactor::counters::{Cause, Counters};
-use crate::reactor::deadline::{self, Timing};
 use crate::reactor::deflate::Deflate;
 use crate::reactor::fleet::Fleet;
 use crate::reactor::half_read::held::HalfRead;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mail::Mailboxes;
-use crate::reactor::outbox::Outbox;
 use crate::reactor::random::Random;
 use crate::reactor::tls::side::Side;
 use crate::reactor::unserved::Unserved;
@@ -88,7 +89,7 @@ impl<M> Core<M> {
     ) -> Core<M> {
         Core {
             id,
-            timing: Timing::of(config, id),
+            timing: config.timing(id),
             config: config.clone(),
             limits_seen: 0,
             fleet,
@@ -118,7 +119,7 @@ impl<M> Core<M> {
         if let Some(limits) = self.fleet.live.since(&mut self.limits_seen) {
             limits.apply(&mut self.config);
             // How Pings come together goes by the connections that there are.
-            self.timing = Timing { round: self.timing.round, ..Timing::of(&self.config, self.id) };
+            self.timing = Timing { round: self.timing.round, ..self.config.timing(self.id) };
         }
     }
 
@@ -162,7 +163,7 @@ impl<M> Core<M> {
         if let Some(conn) =
             self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation)
         {
-            let at = deadline::look_at(conn, &self.timing);
+            let at = conn.look_at(&self.timing);
             if at.is_before(conn.armed) {
                 conn.armed = self.wheel.schedule(at, id.to_bits());
             }
@@ -174,7 +175,7 @@ impl<M> Core<M> {
         if let Some(conn) =
             self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation)
         {
-            let at = deadline::look_at(conn, &self.timing);
+            let at = conn.look_at(&self.timing);
             conn.armed = self.wheel.schedule(at, id.to_bits());
         }
     }
@@ -186,7 +187,7 @@ impl<M> Core<M> {
 
     /// As [`Core::room`], where no more than `most` bytes may be queued. The first one may be longer.
     pub(crate) fn room_within(&self, id: ConnId, len: usize, most: usize) -> Result<usize, SendError> {
-        let conn = self.get(id).filter(|conn| conn.life == Life::Open).ok_or(SendError::Gone)?;
+        let conn = self.get(id).filter(|conn| conn.is_open()).ok_or(SendError::Gone)?;
         let turn = self.arena.dirty().get(conn.dirty as usize).map_or(0, |dirty| dirty.len);
         let queued = conn.backlog() + turn;
         if !self.arena.has_room(len) {
@@ -256,14 +257,11 @@ impl<M> Core<M> {
         let payload = self.now.micros.to_be_bytes();
         let now = self.now.tick;
         let Some(conn) = self.get_mut(id) else { return };
-        conn.flags.set(Flag::AwaitsPong);
+        conn.ping(now);
         if let Some(outbox) = &mut conn.outbox {
             outbox.ping(payload);
-            conn.set_beat(Beat::Queued);
             self.counters().backlog_bytes.add(payload.len() as u64 + 2);
         } else {
-            // It leaves at the end of this turn; the flush says otherwise where it does not.
-            conn.set_beat(Beat::Waiting(now));
             self.append(id, false, |out| frame::write(out, Opcode::Ping, &payload, None));
             if let Some(entry) = self.entry(id) {
                 self.arena.mark_ping(entry);
@@ -283,13 +281,18 @@ impl<M> Core<M> {
     /// whose stream has ended.
     pub(crate) fn leave_open(&mut self, id: ConnId, life: Life, close: &Close<'_>) -> bool {
         let end = self.now.tick.after(self.timing.close);
-        let Some(conn) = self.get_mut(id).filter(|conn| conn.life == Life::Open) else { return false };
-        conn.life = if conn.flags.has(Flag::Ended) { Life::Ending } else { life };
-        conn.deadline = end;
+        if !self.get_mut(id).is_some_and(|conn| conn.close(life, end)) {
+            return false;
+        }
+        self.send_close(id, close);
+        self.arm(id);
+        true
+    }
+
+    /// Queues a Close, and counts it.
+    pub(crate) fn send_close(&mut self, id: ConnId, close: &Close<'_>) {
         let (payload, len) = close.payload();
         self.append(id, false, |out| frame::write(out, Opcode::Close, &payload[..len], None));
         self.counters().close(close.code.map_or(1005, |code| code.0));
-        self.arm(id);
-        true
     }
 }

@@ -1,14 +1,14 @@
 //! Deadlines that are due.
 
+use crate::conn::deadline::Deadline;
+use crate::conn::{Conn, Life};
 use crate::limits::{
     DEADLINE_SHARE_TICKS, DEADLINE_SHARES_MAX, DEADLINES_PER_TURN_MAX, ENTRIES_PER_DEADLINE,
     LATE_UNITS_PER_TURN, REMOVED_PER_TURN_MAX,
 };
 use crate::reactor::config::HeartbeatMode;
-use crate::reactor::conn::{Beat, Conn, Flag, Life};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
-use crate::reactor::deadline::{self, Deadline};
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
 use crate::reactor::work::parts;
@@ -52,7 +52,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn fire(&mut self, id: ConnId, tick: Tick) -> bool {
         let now = self.core.now;
         let Some(conn) = self.core.get(id).filter(|conn| conn.armed == tick) else { return false };
-        let (at, what) = deadline::next(conn, &self.core.timing);
+        let (at, what) = conn.next_deadline(&self.core.timing);
         let due = now.tick.has_reached(at);
         if due {
             let late = u64::from(now.tick.since(at)) * TICK_MICROS + now.micros % TICK_MICROS;
@@ -88,11 +88,15 @@ impl<N: Net, S: Service> Worker<N, S> {
         if self.read_late(id) {
             return;
         }
-        let waits = |conn: &&mut Conn| conn.life == Life::Open && matches!(conn.beat(), Beat::Waiting(_));
-        let Some(conn) = self.core.get_mut(id).filter(waits) else { return };
-        conn.flags.set(Flag::Suspect);
-        self.service.suspect(&mut Context { core: &mut self.core }, id, true);
-        self.settle();
+        if self.core.get_mut(id).is_some_and(Conn::suspect) {
+            self.service.suspect(&mut Context { core: &mut self.core }, id, true);
+            self.settle();
+        }
+    }
+
+    /// What of the connection is still due, now that its socket was looked at.
+    fn due(&self, id: ConnId) -> Option<Deadline> {
+        self.core.get(id)?.due(&self.core.timing, self.core.now.tick)
     }
 
     /// The deadline has passed by our clock; but the server may be what was late, and the answer lie in the socket.
@@ -100,9 +104,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         if self.read_late(id) {
             return;
         }
-        let Some(conn) = self.core.get(id).filter(|conn| conn.life == Life::Open) else { return };
-        let (at, what) = deadline::next(conn, &self.core.timing);
-        if self.core.now.tick.has_reached(at) && matches!(what, Deadline::Pong | Deadline::Silence) {
+        if matches!(self.due(id), Some(Deadline::Pong | Deadline::Silence)) {
             self.declare_dead(id);
         }
     }
@@ -111,9 +113,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// now. A Close would only queue behind.
     fn remove_slow(&mut self, id: ConnId) {
         self.on_writable(id);
-        let Some(conn) = self.core.get(id) else { return };
-        let (at, what) = deadline::next(conn, &self.core.timing);
-        if what != Deadline::Progress || !self.core.now.tick.has_reached(at) {
+        if self.due(id) != Some(Deadline::Progress) {
             return;
         }
         self.core.counters().close(CloseCode::TRY_AGAIN.0);
@@ -124,14 +124,13 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// say so before it can take much.
     fn end_due(&mut self, id: ConnId) {
         self.on_writable(id);
-        let Some(conn) = self.core.get(id) else { return };
-        let (at, what) = deadline::next(conn, &self.core.timing);
-        if what != Deadline::End || !self.core.now.tick.has_reached(at) {
+        if self.due(id) != Some(Deadline::End) {
             return;
         }
-        match conn.life {
-            Life::Open => self.give_up_answers(id),
-            _ => self.remove(id, Cause::Closed),
+        if self.core.get(id).is_some_and(Conn::is_open) {
+            self.give_up_answers(id);
+        } else {
+            self.remove(id, Cause::Closed);
         }
     }
 
@@ -140,9 +139,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         if self.read_late(id) {
             return;
         }
-        let Some(conn) = self.core.get(id) else { return };
-        let (at, what) = deadline::next(conn, &self.core.timing);
-        if what != Deadline::Message || !self.core.now.tick.has_reached(at) {
+        if self.due(id) != Some(Deadline::Message) {
             return;
         }
         let close = Close::new(CloseCode::TIMEOUT, "the message took too long");
@@ -169,7 +166,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let at = self.core.timing.round.from(at);
         let mode = self.core.timing.mode;
         if let Some(conn) = self.core.get_mut(id) {
-            conn.set_beat(if mode == HeartbeatMode::Client { Beat::Quiet } else { Beat::First(at) });
+            conn.begin_heartbeat((mode != HeartbeatMode::Client).then_some(at));
         }
         self.core.arm(id);
     }

@@ -3,15 +3,15 @@
 use std::io::{self, IoSlice};
 use std::mem;
 
+use crate::conn::outbox::{Chunk, Outbox};
+use crate::conn::{NONE, Written};
 use crate::limits::WRITEV_BYTES_MIN;
-use crate::reactor::arena::{Arena, Bytes, Dirty, NONE};
-use crate::reactor::conn::{Beat, Flag, Life};
+use crate::reactor::arena::{Arena, Bytes, Dirty};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
-use crate::reactor::outbox::{Chunk, Outbox};
 use crate::reactor::service::Service;
-use crate::reactor::transport::{Transport, Written};
+use crate::reactor::transport::{Sent, Transport};
 use crate::reactor::worker::Worker;
 use crate::sys::net::{Net, Socket};
 use crate::time::Tick;
@@ -83,7 +83,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             && let Some(outbox) = &mut conn.outbox
         {
             outbox.expect_ping(records);
-            conn.set_beat(Beat::Queued);
+            conn.ping_waits();
         }
     }
 
@@ -109,7 +109,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let after = outbox.len();
         if ping_end > written {
             outbox.expect_ping(ahead + ping_end - written);
-            conn.set_beat(Beat::Queued);
+            conn.ping_waits();
         }
         self.core.counters().backlog_bytes.add((after - before) as u64);
         self.core.arm(id);
@@ -132,8 +132,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         if after == 0 {
             conn.outbox = None;
         }
-        if pinged && conn.beat() == Beat::Queued {
-            conn.set_beat(Beat::Waiting(now));
+        if pinged {
+            conn.ping_left(now);
         }
         let counters = self.core.counters();
         counters.sent_bytes.add(sent as u64);
@@ -154,44 +154,32 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn relieve(&mut self, id: ConnId) {
         let (now, timing) = (self.core.now.tick, self.core.timing);
         let Some(conn) = self.core.get_mut(id) else { return };
-        match conn.life {
-            Life::Open => {
-                self.service.relieved(&mut Context { core: &mut self.core }, id);
-                self.settle();
-            }
-            Life::Http if conn.is_answered() => {
-                conn.deadline = now.after(timing.keep_alive);
-                self.core.arm(id);
-            }
-            Life::Closing => {
-                // Our Close has left: the peer's is waited for from here on.
-                conn.deadline = now.after(timing.close);
-                self.core.arm(id);
-            }
-            _ => {}
+        if conn.is_open() {
+            self.service.relieved(&mut Context { core: &mut self.core }, id);
+            return self.settle();
         }
+        conn.relieved(now, &timing);
+        self.core.arm(id);
     }
 
     /// Ends a connection that has said its last word, and reads on where a backlog had stopped that.
     pub(crate) fn after_write(&mut self, id: ConnId) {
-        let lingers = self.core.now.tick.after(self.core.timing.close);
-        let Some(conn) = self.core.get_mut(id) else { return };
-        let written = conn.outbox.is_none();
-        if conn.flags.has(Flag::Cut) || (conn.life == Life::Ending && written && conn.flags.has(Flag::Ended))
+        let Some(conn) = self.core.get(id) else { return };
+        match conn.written() {
+            Written::Nothing => {}
+            Written::ReadOn => self.list(id),
+            Written::Last => self.say_nothing_follows(id),
+            Written::Gone => self.doomed.push((id, Cause::Closed)),
+        }
+    }
+
+    fn say_nothing_follows(&mut self, id: ConnId) {
+        let by = self.core.now.tick.after(self.core.timing.close);
+        if self.finish(id)
+            && let Some(conn) = self.core.get_mut(id)
         {
-            return self.doomed.push((id, Cause::Closed));
-        }
-        if conn.life == Life::Ending && written {
-            if !self.finish(id) {
-                return;
-            }
-            let Some(conn) = self.core.get_mut(id) else { return };
-            conn.life = Life::Lingering;
-            conn.deadline = lingers;
+            conn.linger(by);
             // The stream may have ended, or been told to, before.
-            return self.list(id);
-        }
-        if conn.flags.has(Flag::Paused) && !conn.is_stuffed() {
             self.list(id);
         }
     }
@@ -234,7 +222,7 @@ struct Flushed {
 
 impl Flushed {
     #[inline]
-    fn note(&mut self, written: Written) {
+    fn note(&mut self, written: Sent) {
         self.before = self.taken;
         self.taken += written.taken;
         self.sent += written.sent;
@@ -325,7 +313,7 @@ fn write_queue<S: Socket>(
         }
         let mut parts = [IoSlice::new(&[]); PARTS_MAX];
         let filled = outbox.parts(&mut parts);
-        let Written { taken, sent, is_full } = transport.write_vectored(&parts[..filled])?;
+        let Sent { taken, sent, is_full } = transport.write_vectored(&parts[..filled])?;
         tell(sent, outbox.advance(taken, sent, transport.left(), now));
         if is_full {
             return Ok(());

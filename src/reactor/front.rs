@@ -6,15 +6,19 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tracing::{debug, warn};
 
+use crate::conn::NONE;
+use crate::conn::flags::Flag;
+use crate::conn::http::Http;
+use crate::conn::origin::Over;
+use crate::conn::origin::Unwanted;
+use crate::conn::origin::Via;
+use crate::conn::{Conn, Protocol};
 use crate::limits::INTRODUCED_KEPT;
-use crate::reactor::addresses::{Entered, Over};
-use crate::reactor::arena::NONE;
-use crate::reactor::conn::{Conn, Flag, Protocol, Via};
+use crate::reactor::addresses::Entered;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
-use crate::reactor::request::held::Http;
 use crate::reactor::service::Service;
-use crate::reactor::shortage::{Shortage, Unwanted};
+use crate::reactor::shortage::Shortage;
 use crate::reactor::worker::Worker;
 use crate::sys::net::{Net, Socket as _};
 use crate::wire::forwarded::{self, Source};
@@ -215,7 +219,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn settle_again(&mut self, id: ConnId) -> Result<Unwanted, Over> {
         let Some(conn) = self.core.get_mut(id) else { return Ok(Unwanted::No) };
         let (via, unwanted) = (conn.via, conn.unwanted);
-        if !matches!(unwanted, Unwanted::Over(_)) || !conn.flags.has(Flag::Served) {
+        if !matches!(unwanted, Unwanted::Over(_)) || !conn.has(Flag::Served) {
             return Ok(unwanted);
         }
         let introduced = self.core.introduced.get(&id.key).copied();

@@ -2,7 +2,7 @@
 //! other workers have a part in included, and what is queued for it leaves as far as it takes it. One that is owed nothing is
 //! gone at once, so that a death that shows as the end of a stream is told without delay.
 
-use crate::reactor::conn::{Beat, Conn, Flag, Life};
+use crate::conn::Conn;
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
@@ -15,17 +15,14 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// has ended by when it has been answered.
     pub(crate) fn half_close(&mut self, id: ConnId, cause: Cause) {
         let by = self.core.now.tick.after(self.core.timing.close);
-        let is_new = |conn: &&mut Conn| !conn.flags.has(Flag::Ended);
-        let Some(conn) = self.core.get_mut(id).filter(is_new) else { return };
-        conn.flags.set(Flag::Ended);
+        if !self.core.get_mut(id).is_some_and(Conn::half_end) {
+            return;
+        }
         if !self.service.owes(&Context { core: &mut self.core }, id) {
             return self.end_answered(id, cause);
         }
         let Some(conn) = self.core.get_mut(id) else { return };
-        // Nobody is left to answer a Ping, and its turn in a drain would come no sooner.
-        conn.set_beat(Beat::Quiet);
-        conn.flags.clear(Flag::Drains);
-        conn.deadline = by;
+        conn.await_answers(by);
         self.half_closed.push((id, cause));
         self.core.arm(id);
     }
@@ -36,7 +33,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             return;
         }
         for (id, cause) in std::mem::take(&mut self.half_closed) {
-            if self.core.get(id).is_none_or(|conn| conn.life != Life::Open) {
+            if self.core.get(id).is_none_or(|conn| !conn.is_open()) {
                 continue;
             }
             if self.service.owes(&Context { core: &mut self.core }, id) {
@@ -57,12 +54,11 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// The connection is gone for the service; what is queued for its client still leaves.
     fn end_answered(&mut self, id: ConnId, cause: Cause) {
         let by = self.core.now.tick.after(self.core.timing.close);
-        let Some(conn) = self.core.get_mut(id).filter(|conn| conn.life == Life::Open) else { return };
+        let Some(conn) = self.core.get_mut(id).filter(|conn| conn.is_open()) else { return };
         if !conn.has_output() {
             return self.remove(id, cause);
         }
-        conn.life = Life::Ending;
-        conn.deadline = by;
+        conn.end_by(by);
         self.tell_gone(id, cause);
         self.settle();
         self.core.arm(id);

@@ -2,11 +2,11 @@
 
 use std::mem;
 
+use crate::conn::flags::Flag;
 use crate::limits::{
     CONNECTION_UNITS_PER_TURN, CROWD_UNITS, CROWDED_UNITS_PER_TURN, HEARD_PER_FLUSH, HEARD_UNITS_PER_TURN,
     OVERTIME_UNITS_PER_TURN,
 };
-use crate::reactor::conn::Flag;
 use crate::reactor::counters::Deferred;
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
@@ -75,7 +75,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             }
             let Some(id) = self.unread.pop_front() else { break };
             let Some(conn) = self.core.get_mut(id) else { continue };
-            conn.flags.clear(Flag::Listed);
+            conn.unlist();
             if self.core.work.makes_up(id) {
                 self.list(id);
                 continue;
@@ -117,7 +117,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         // An event for a connection that died earlier in this batch finds another generation in its place.
         let Some(conn) = self.core.get(id) else { return };
         // It has more than its share to read, and goes on with it behind all events.
-        let listed = conn.flags.has(Flag::Listed);
+        let listed = conn.has(Flag::Listed);
         if event.writable {
             self.on_writable(id);
         }

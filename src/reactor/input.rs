@@ -4,8 +4,9 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::time::Duration;
 
+use crate::conn::flags::Flag;
+use crate::conn::{AtEnd, Conn, Life, Protocol};
 use crate::limits::{LATE_UNITS, READ_ONTO_BYTES_MIN};
-use crate::reactor::conn::{Conn, Flag, Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::counters::{Cause, Deferred};
 use crate::reactor::ids::ConnId;
@@ -85,7 +86,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Reads behind what has arrived of a big message, where much of it is to come: from the shared buffer it would be
     /// copied there. Says whether there may be more to read; `None` where nothing like that is under way.
     fn read_onto(&mut self, id: ConnId, to_end: bool) -> Option<bool> {
-        let conn = self.core.get_mut(id).filter(|conn| matches!(conn.life, Life::Open | Life::Closing))?;
+        let conn = self.core.get_mut(id).filter(|conn| conn.reads_frames())?;
         let Protocol::Frames(session) = &mut conn.protocol else { return None };
         let message = session.room(READ_ONTO_BYTES_MIN)?;
         let (before, room) = (message.len(), message.capacity() - message.len());
@@ -117,7 +118,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     pub(crate) fn input(&mut self, id: ConnId, bytes: &mut [u8]) {
-        match self.core.get(id).map(|conn| conn.life) {
+        match self.core.get(id).map(Conn::life) {
             Some(Life::Http) => self.request_input(id, bytes),
             Some(Life::Open | Life::Closing) => self.frames(id, bytes),
             Some(Life::Ending | Life::Lingering) | None => {}
@@ -147,15 +148,13 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// The peer has ended its stream, by its word (`Lost`) or not (`Reset`).
     pub(crate) fn on_end(&mut self, id: ConnId, cause: Cause) {
         let Some(conn) = self.core.get_mut(id) else { return };
-        if conn.life == Life::Open {
+        if conn.is_open() {
             return self.half_close(id, cause);
         }
-        conn.flags.set(Flag::Ended);
-        match conn.life {
-            Life::Http => self.http_end(id),
-            // No Close will come that ours has to wait for.
-            Life::Closing | Life::Ending if conn.has_output() => conn.life = Life::Ending,
-            _ => self.remove(id, Cause::Closed),
+        match conn.end_of_stream() {
+            AtEnd::Answers => self.http_end(id),
+            AtEnd::Writes => {}
+            AtEnd::Gone => self.remove(id, Cause::Closed),
         }
     }
 
@@ -225,7 +224,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Once a backlog has piled up, what lies in the buffer is still served; the next read waits.
     fn reads_frames(&self, id: ConnId) -> bool {
-        self.core.get(id).is_some_and(|conn| matches!(conn.life, Life::Open | Life::Closing))
+        self.core.get(id).is_some_and(Conn::reads_frames)
     }
 
     #[inline]
@@ -245,7 +244,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     fn event(&mut self, id: ConnId, event: &Event<'_>) {
-        let open = self.core.get(id).is_some_and(|conn| conn.life == Life::Open);
+        let open = self.core.get(id).is_some_and(Conn::is_open);
         match *event {
             Event::Message(kind, payload) if open => {
                 self.core.work.charge_frame(payload.len());
@@ -276,11 +275,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.counters().pongs_received.add(1);
         let now = self.core.now.micros;
         let sent = <[u8; 8]>::try_from(payload).map(u64::from_be_bytes);
-        let Some(conn) = self.core.get_mut(id).filter(|conn| conn.flags.has(Flag::AwaitsPong)) else {
+        let Some(conn) = self.core.get_mut(id).filter(|conn| conn.has(Flag::AwaitsPong)) else {
             return;
         };
         let Some(micros) = sent.ok().and_then(|sent| now.checked_sub(sent)) else { return };
-        conn.flags.clear(Flag::AwaitsPong);
+        conn.ponged();
         self.core.counters().round_trip.record(micros);
         self.service.pong(&mut Context { core: &mut self.core }, id, Duration::from_micros(micros));
         self.settle();
@@ -294,11 +293,8 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.tell_gone(id, cause);
             self.settle();
         }
-        let Some(conn) = self.core.get_mut(id) else { return };
-        conn.life = Life::Ending;
-        conn.flags.set(Flag::Ended);
         // Where nothing is left to write, the flush will not come by.
-        if !conn.has_output() {
+        if self.core.get_mut(id).is_some_and(Conn::close_received) {
             self.remove(id, Cause::Closed);
         }
     }
@@ -312,12 +308,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         if self.core.leave_open(id, Life::Ending, close) {
             self.tell_gone(id, cause);
             self.settle();
-        } else if let Some(conn) = self.core.get_mut(id) {
-            // In the closing handshake: there is nothing more to say.
-            conn.life = Life::Ending;
-            if !conn.has_output() {
-                self.remove(id, cause);
-            }
+        } else if self.core.get_mut(id).is_some_and(Conn::give_up_close) {
+            self.remove(id, cause);
         }
     }
 
@@ -338,12 +330,8 @@ impl<N: Net, S: Service> Worker<N, S> {
             Protocol::Http(Some(http)) => http.is_full(),
             _ => false,
         };
-        let stuffed = full || matches!(conn.life, Life::Http | Life::Open) && conn.is_stuffed();
-        if stuffed {
-            conn.flags.set(Flag::Paused);
-        } else {
-            conn.flags.clear(Flag::Paused);
-        }
+        let stuffed = full || matches!(conn.life(), Life::Http | Life::Open) && conn.is_stuffed();
+        conn.pause(stuffed);
         stuffed
     }
 
@@ -378,14 +366,14 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.work.begin_with(parts(LATE_UNITS));
         self.read(id, false);
         self.late_spent += self.served(id);
-        let listed = |conn: &Conn| conn.flags.has(Flag::Listed);
+        let listed = |conn: &Conn| conn.has(Flag::Listed);
         self.has_unserved(id) || self.core.get(id).is_some_and(listed)
     }
 
     /// Puts the connection into the list of those to go on with in the next turn.
     pub(crate) fn list(&mut self, id: ConnId) {
-        let Some(conn) = self.core.get_mut(id).filter(|conn| !conn.flags.has(Flag::Listed)) else { return };
-        conn.flags.set(Flag::Listed);
-        self.unread.push_back(id);
+        if self.core.get_mut(id).is_some_and(Conn::list) {
+            self.unread.push_back(id);
+        }
     }
 }

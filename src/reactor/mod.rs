@@ -13,24 +13,22 @@
 //! | [`worker`] | the turn |
 //! | `hear`, `accept`, `front`, `input`, `request`, `flush`, `fire` | the steps of a turn: who is ready, come and go, who it is for, frames, HTTP, writes, deadlines |
 //! | [`addresses`], [`admission`], [`shortage`], `pace` | limits per address; whether there is room for one more, and when to come back |
-//! | `core`, `conn`, `deadline` | a worker's state, one connection's, and which of its deadlines is next |
+//! | `core` | a worker's state; that of one connection stands in [`conn`](crate::conn) |
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
 //! | `half_read`, `shed` | what half messages hold together; who ends where memory is short |
 //! | `half_closed` | clients that have ended their streams and are still answered |
 //! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
 //! | `transport`, [`tls`], `secure` | what carries a connection's bytes; the steps of a turn that only TLS has |
-//! | [`outbox`], [`mail`], [`mailbox`], `arena`, `random` | queued bytes, mail and where it lies, a turn's output, dice |
+//! | [`mail`], [`mailbox`], `arena`, `random` | mail and where it lies, a turn's output, dice |
 
 mod accept;
 pub mod addresses;
 pub mod admission;
 mod arena;
 pub mod config;
-mod conn;
 pub mod context;
 pub mod core;
 pub mod counters;
-mod deadline;
 mod deflate;
 mod fire;
 pub mod fleet;
@@ -45,7 +43,6 @@ pub mod listen;
 pub mod live;
 pub mod mail;
 pub mod mailbox;
-pub mod outbox;
 mod pace;
 mod random;
 mod request;

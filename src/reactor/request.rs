@@ -1,16 +1,16 @@
 //! HTTP requests on a connection: heads and bodies that may arrive in parts, pipelined, answered now or later.
 
-pub(crate) mod held;
 mod later;
 mod upgrade;
 
 use std::mem;
 
-use crate::reactor::conn::{Conn, Flag, Life, Protocol};
+use crate::conn::flags::Flag;
+use crate::conn::http::{Http, Manner, Progress, Waiting};
+use crate::conn::{Conn, Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Deferred;
 use crate::reactor::ids::{ConnId, RequestId};
-use crate::reactor::request::held::{Http, Manner, Progress, Waiting};
 use crate::reactor::service::{Answer, Service};
 use crate::reactor::tls::link::{HANDSHAKE, UNEXPECTED};
 use crate::reactor::worker::Worker;
@@ -83,8 +83,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let end = self.core.now.tick.after(self.core.timing.close);
         self.keep(id, None);
         let Some(conn) = self.core.get_mut(id) else { return };
-        conn.life = Life::Ending;
-        conn.deadline = end;
+        conn.end_by(end);
         self.core.append(id, true, |out| out.extend_from_slice(&UNEXPECTED));
         self.core.counters().refuse(400);
         self.core.arm(id);
@@ -126,17 +125,17 @@ impl<N: Net, S: Service> Worker<N, S> {
         let begins = self.core.now.tick.after(self.core.timing.handshake);
         let stuffed = !self.serves(id);
         let conn = self.core.get_mut(id)?;
-        if conn.life != Life::Http {
+        if conn.life() != Life::Http {
             return Some(input.len());
         }
         let empty = empty_lines(&input[used..]);
         if !matches!(input[used + empty..], [] | [b'\r']) && progress.waiting.is_none() && !progress.put_off {
             if stuffed {
                 progress.stuffed = true;
-                conn.flags.set(Flag::Paused);
-            } else if !mem::replace(&mut progress.begun, true) && conn.flags.has(Flag::Served) {
+                conn.pause(true);
+            } else if !mem::replace(&mut progress.begun, true) && conn.has(Flag::Served) {
                 // The next request has begun: it has as long as the first.
-                conn.deadline = begins;
+                conn.await_http(begins);
             }
         }
         Some(used)
@@ -146,7 +145,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn keep(&mut self, id: ConnId, held: Option<Box<Http>>) {
         let Some(conn) = self.core.get_mut(id) else { return };
         conn.protocol = Protocol::Http(held);
-        let ended = conn.flags.has(Flag::Ended);
+        let ended = conn.has(Flag::Ended);
         self.core.arm(id);
         if ended {
             self.http_end(id);
@@ -155,7 +154,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Whether requests are served: not while responses pile up that the client doesn't read.
     fn serves(&self, id: ConnId) -> bool {
-        let serves = |conn: &Conn| conn.life == Life::Http && !conn.is_stuffed();
+        let serves = |conn: &Conn| conn.life() == Life::Http && !conn.is_stuffed();
         self.core.get(id).is_some_and(serves)
     }
 
@@ -164,8 +163,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             return Step::More;
         }
         let now = self.core.now.tick;
-        let is_late = |conn: &Conn| !conn.flags.has(Flag::Served) && now.has_reached(conn.deadline);
-        if self.core.get(id).is_some_and(is_late) {
+        if self.core.get(id).is_some_and(|conn| conn.is_late(now)) {
             let refusal = Refusal { status: 408, reason: "the request took too long" };
             return self.refuse(id, method_of(input), &refusal);
         }
@@ -258,7 +256,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         progress.waiting = Some(waiting);
         let by = self.core.now.tick.after(self.core.timing.answer);
         if let Some(conn) = self.core.get_mut(id) {
-            conn.deadline = by;
+            conn.await_http(by);
         }
     }
 
@@ -294,13 +292,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let Some(conn) = self.core.get_mut(id) else { return };
         // Where the client has ended its stream, requests that came before that are still to be answered.
         let keep_alive = manner.keep_alive && !draining;
-        conn.flags.set(Flag::Served);
-        if keep_alive {
-            conn.deadline = now.after(timing.keep_alive);
-        } else {
-            conn.life = Life::Ending;
-            conn.deadline = now.after(timing.close);
-        }
+        conn.answered(keep_alive, now.after(if keep_alive { timing.keep_alive } else { timing.close }));
         if keep_alive && manner.old {
             response = response.with("Connection", "keep-alive");
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tracing::debug;
 
+use crate::conn::{Conn, Life};
 use crate::limits::TLS_HANDSHAKES_PER_TURN_MAX;
-use crate::reactor::conn::{Flag, Life};
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
@@ -44,8 +44,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     pub(crate) fn awaits_handshake(&mut self, id: ConnId) -> bool {
         let Some(side) = self.core.tls.as_mut().filter(|side| side.is_handshaking(id)) else { return false };
         let conn = self.core.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation);
-        if let Some(conn) = conn.filter(|conn| !conn.flags.has(Flag::Listed)) {
-            conn.flags.set(Flag::Listed);
+        if conn.is_some_and(Conn::list) {
             side.wait(id);
         }
         true
@@ -56,7 +55,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         for _ in 0..TLS_HANDSHAKES_PER_TURN_MAX {
             let Some(id) = self.core.tls.as_mut().and_then(|side| side.next_waiting()) else { return };
             let Some(conn) = self.core.get_mut(id) else { continue };
-            conn.flags.clear(Flag::Listed);
+            conn.unlist();
             self.core.work.begin();
             self.read_on(id, true);
             self.served(id);
@@ -86,7 +85,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Of one that is on its way out nothing is opened any more.
     fn opens_records(&self, id: ConnId) -> bool {
-        self.core.get(id).is_some_and(|conn| !matches!(conn.life, Life::Ending | Life::Lingering))
+        self.core.get(id).is_some_and(|conn| !matches!(conn.life(), Life::Ending | Life::Lingering))
     }
 
     fn opened(&mut self, id: ConnId, read: usize, opened: Opened, plain: &mut [u8]) {
@@ -132,17 +131,16 @@ impl<N: Net, S: Service> Worker<N, S> {
         debug!(conn = id.to_bits(), error = %failure, "TLS failed");
         let end = self.core.now.tick.after(self.core.timing.close);
         let Some(conn) = self.core.get_mut(id) else { return };
-        let open = conn.life == Life::Open;
+        let open = conn.is_open();
         let before = conn.backlog();
         if let Some(outbox) = conn.outbox.take().filter(|outbox| !outbox.sealed().is_empty()) {
             // Behind an alert nothing is read any more.
             conn.outbox = Some(Box::new(outbox.into_sealed()));
         }
         let dropped = (before - conn.backlog()) as u64;
-        conn.life = Life::Ending;
-        conn.deadline = end;
+        conn.end_by(end);
         if failure.is_theirs() {
-            conn.flags.set(Flag::Ended);
+            conn.stop_listening();
         }
         let cause = if failure.is_theirs() { Cause::Reset } else { Cause::Protocol };
         self.core.counters().backlog_bytes.sub(dropped);

@@ -3,8 +3,8 @@
 
 use tracing::warn;
 
+use crate::conn::{Conn, Life};
 use crate::limits::SHED_BYTES_MIN;
-use crate::reactor::conn::{Conn, Life};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
@@ -24,7 +24,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         let now = self.core.now.tick;
         // Whoever is on the way out is waited for by a deadline.
-        let stays = |conn: &&Conn| matches!(conn.life, Life::Open | Life::Http);
+        let stays = |conn: &&Conn| matches!(conn.life(), Life::Open | Life::Http);
         let conns = self.core.conns.iter().filter(|(_, conn)| stays(conn));
         let ids = conns.filter_map(|(key, conn)| {
             Some(ConnId { key: u32::try_from(key).ok()?, generation: conn.generation })
@@ -48,7 +48,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// One that reads is told why. To one that does not, a Close would only queue behind.
     fn shed_one(&mut self, id: ConnId) {
         let Some(conn) = self.core.get(id) else { return };
-        if conn.backlog() == 0 && conn.life == Life::Open {
+        if conn.backlog() == 0 && conn.is_open() {
             let close = Close::new(CloseCode::TRY_AGAIN, SHORT);
             self.service.farewell(&mut Context { core: &mut self.core }, id, &close);
             if self.core.leave_open(id, Life::Ending, &close) {
@@ -59,7 +59,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.refuse_half(id, &Refusal { status: 503, reason: SHORT });
             self.forget_half_read(id);
         } else {
-            if conn.life == Life::Open {
+            if conn.is_open() {
                 self.core.counters().close(CloseCode::TRY_AGAIN.0);
             }
             self.remove(id, Cause::Slow);

@@ -2,8 +2,8 @@
 
 use std::fmt::{Display, Formatter};
 
+use crate::conn::origin::Over;
 use crate::limits::{DESCRIPTORS_FLOOR, MAIL_ADMISSION_MAX, MAIL_BYTES_ADMISSION_MAX};
-use crate::reactor::addresses::Over;
 use crate::reactor::ids::WorkerId;
 use crate::wire::http::Refusal;
 
@@ -89,21 +89,6 @@ impl Display for Shortage {
             Shortage::AddressConnections | Shortage::AddressHandshakes => f.write_str(self.refusal().reason),
         }
     }
-}
-
-/// Why a connection that was accepted may not be let in: what was found then, in a byte. It is looked at again when it asks to
-/// be, which may be long after on a connection that a proxy keeps.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Unwanted {
-    /// Nothing was found.
-    #[default]
-    No,
-    /// It is one more than `max_connections`.
-    Surplus,
-    /// Hardly a descriptor was left.
-    Scarce,
-    /// Its address has a limit.
-    Over(Over),
 }
 
 #[cfg(test)]

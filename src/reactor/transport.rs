@@ -25,7 +25,7 @@ pub(crate) struct Read {
 
 /// What a write came to.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Written {
+pub(crate) struct Sent {
     /// Bytes that the transport took: they are in no need of being kept.
     pub(crate) taken: usize,
     /// Bytes that the socket took.
@@ -59,31 +59,31 @@ impl<'t, S: Socket> Transport<'t, S> {
 
     /// Writes some of `bytes`. A full socket is no error: it takes nothing.
     #[inline]
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<Written> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<Sent> {
         if self.secure.is_some() {
             return self.write_records(&[IoSlice::new(bytes)]);
         }
         let taken = write(self.socket, bytes)?;
-        Ok(Written { taken, sent: taken, is_full: taken < bytes.len() })
+        Ok(Sent { taken, sent: taken, is_full: taken < bytes.len() })
     }
 
     /// Writes some of `parts`, in order.
-    pub(crate) fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Written> {
+    pub(crate) fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Sent> {
         if self.secure.is_some() {
             return self.write_records(parts);
         }
         let offered = parts.iter().map(|part| part.len()).sum();
         let taken = none_where_full(retry(|| self.socket.write_vectored(parts)))?;
-        Ok(Written { taken, sent: taken, is_full: taken < offered })
+        Ok(Sent { taken, sent: taken, is_full: taken < offered })
     }
 
     /// Makes records of the front of `parts`, and writes those.
-    fn write_records(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Written> {
-        let Some(secure) = &mut self.secure else { return Ok(Written::default()) };
+    fn write_records(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Sent> {
+        let Some(secure) = &mut self.secure else { return Ok(Sent::default()) };
         let taken = secure.seal(parts)?;
         let sent = write(self.socket, secure.left())?;
         secure.sent(sent);
-        Ok(Written { taken, sent, is_full: !secure.left().is_empty() })
+        Ok(Sent { taken, sent, is_full: !secure.left().is_empty() })
     }
 
     /// Records of the last write that the socket did not take.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::conn::timing::Round;
 use crate::limits::{MAIL_PER_TURN_MAX, MAIL_UNITS_PER_TURN, READ_BUFFER_BYTES, WRITEV_BYTES_MIN};
 use crate::reactor::config::Config;
 use crate::reactor::context::Context;
 use crate::reactor::core::Core;
 use crate::reactor::counters::{Cause, Deferred};
-use crate::reactor::deadline::Round;
 use crate::reactor::fleet::{Fleet, TurnPart};
 use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::mail::{Letter, Mailboxes};
@@ -340,7 +340,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         self.weigh_at = self.core.now.tick.after(WEIGH_TICKS);
         self.weighed = self.core.conns.len();
-        self.core.timing.round = Round::of(self.core.timing.interval, self.core.id, self.weighed);
+        self.core.timing.round = Round::of(self.core.timing.interval, self.core.id.0, self.weighed);
         self.core.conns.give_back();
         self.sockets.give_back();
         self.core.wheel.give_back();

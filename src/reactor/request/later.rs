@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use crate::reactor::conn::{Life, Protocol};
+use crate::conn::{Life, Protocol};
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId};
 use crate::reactor::request::method_of;
@@ -28,7 +28,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// A request, its answer or the next request has been waited for long enough.
     pub(crate) fn request_due(&mut self, id: ConnId) {
         let Some(conn) = self.core.get_mut(id) else { return };
-        let at = conn.deadline;
+        let at = conn.deadline();
         let Protocol::Http(held) = &mut conn.protocol else { return };
         match held {
             // It came in time, and waits for its share of a turn.
@@ -86,9 +86,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         if !conn.has_output() {
             return self.remove(id, Cause::Closed);
         }
-        if conn.life == Life::Http {
-            conn.life = Life::Ending;
-            conn.deadline = end;
+        if conn.life() == Life::Http {
+            conn.end_by(end);
             self.core.arm(id);
         }
     }

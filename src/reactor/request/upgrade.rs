@@ -1,18 +1,17 @@
 //! The upgrade that makes a connection a WebSocket: whether it may, and what it is from then on.
 
+use crate::conn::Conn;
+use crate::conn::http::Manner;
 use crate::reactor::config::Deflate;
-use crate::reactor::conn::{Flag, Life, Protocol};
 use crate::reactor::context::Context;
 use crate::reactor::ids::ConnId;
 use crate::reactor::request::Step;
-use crate::reactor::request::held::Manner;
 use crate::reactor::service::{Accept, Admission, Service};
 use crate::reactor::unserved::End;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::wire::deflate::offer::{self, Agreement, Mode};
 use crate::wire::http::{Head, Refusal};
-use crate::wire::session::{Role, Session};
 use crate::wire::upgrade::{self, Upgrade};
 
 impl<N: Net, S: Service> Worker<N, S> {
@@ -44,7 +43,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// What stands behind an upgrade: frames, and the end of the stream where that was seen while a request before the upgrade
     /// was waited for.
     pub(super) fn upgraded(&mut self, id: ConnId, rest: &mut [u8]) {
-        let has_ended = self.core.get_mut(id).is_some_and(|conn| conn.flags.take(Flag::Ended));
+        let has_ended = self.core.get_mut(id).is_some_and(Conn::take_end);
         self.frames(id, rest);
         if has_ended {
             self.ends(id, End::Told);
@@ -65,10 +64,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn open(&mut self, id: ConnId, key: &str, accept: &Accept, deflate: Option<(Agreement, String)>) {
         let Some(conn) = self.core.get_mut(id) else { return };
         let (agreement, extensions) = deflate.unzip();
-        conn.life = Life::Open;
-        conn.tag = accept.tag;
-        conn.deflate = agreement;
-        conn.protocol = Protocol::Frames(Session::new(Role::Server));
+        conn.open(accept.tag, agreement);
         let (subprotocol, extensions) = (accept.subprotocol.as_deref(), extensions.as_deref());
         self.core.append(id, true, |out| upgrade::write_accept(key, subprotocol, extensions, out));
         let counters = self.core.counters();

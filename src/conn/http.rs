@@ -8,48 +8,48 @@ use crate::wire::http::{Chunks, Head};
 #[derive(Debug, Default)]
 pub(crate) struct Http {
     /// From the start of the next request on.
-    pub(super) buffer: Vec<u8>,
-    pub(super) progress: Progress,
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) progress: Progress,
 }
 
 /// How far the next request has come.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// Bytes that were searched for the end of the head.
-    pub(super) scanned: usize,
+    pub(crate) scanned: usize,
     /// Bytes without which looking again is no use.
-    pub(super) need: usize,
+    pub(crate) need: usize,
     /// Some of it has come, and it has its deadline.
-    pub(super) begun: bool,
+    pub(crate) begun: bool,
     /// Its head was judged, and the client may go on with its body.
-    pub(super) judged: bool,
+    pub(crate) judged: bool,
     /// A chunked body: its data, and how much of the input behind the head it was decoded from.
-    pub(super) chunked: Option<(Chunks, Vec<u8>, usize)>,
+    pub(crate) chunked: Option<(Chunks, Vec<u8>, usize)>,
     /// The request that was served and is not answered.
-    pub(super) waiting: Option<Waiting>,
+    pub(crate) waiting: Option<Waiting>,
     /// The connection's share of the turn was not enough for what is in the buffer.
-    pub(super) put_off: bool,
+    pub(crate) put_off: bool,
     /// The client has to read before more of what is in the buffer is served.
-    pub(super) stuffed: bool,
+    pub(crate) stuffed: bool,
 }
 
 /// A request that was served and is not answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiting {
-    pub(super) serial: u32,
-    pub(super) manner: Manner,
+    pub(crate) serial: u32,
+    pub(crate) manner: Manner,
 }
 
 /// How a response is to be written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
-    pub(super) head_only: bool,
-    pub(super) keep_alive: bool,
-    pub(super) old: bool,
+    pub(crate) head_only: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) old: bool,
 }
 
 impl Manner {
-    pub(super) fn of(head: &Head<'_>) -> Manner {
+    pub(crate) fn of(head: &Head<'_>) -> Manner {
         Manner {
             head_only: head.method == "HEAD",
             keep_alive: head.keeps_alive(),
@@ -58,7 +58,7 @@ impl Manner {
     }
 
     /// The last answer of a connection. RFC 9110 §9.3.2: none to HEAD has a body, a refusal neither.
-    pub(super) fn last(method: &str) -> Manner {
+    pub(crate) fn last(method: &str) -> Manner {
         Manner { head_only: method == "HEAD", keep_alive: false, old: false }
     }
 }
@@ -111,7 +111,7 @@ impl Http {
     }
 
     /// Appends to the buffer, which grows in steps that keep both copying and what is held in reserve within bounds.
-    pub(super) fn extend(buffer: &mut Vec<u8>, input: &[u8]) {
+    pub(crate) fn extend(buffer: &mut Vec<u8>, input: &[u8]) {
         if buffer.capacity() - buffer.len() < input.len() {
             buffer.reserve_exact(input.len().max(buffer.len().min(READ_BUFFER_BYTES)));
         }

@@ -1,0 +1,125 @@
+//! Deadlines: which one of a connection's is next, as a pure function of the connection.
+
+use crate::conn::flags::{Beat, Flag};
+use crate::conn::outbox::Outbox;
+use crate::conn::timing::{HeartbeatMode, Timing};
+use crate::conn::{Conn, Life, Protocol};
+use crate::time::Tick;
+
+/// What is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Deadline {
+    /// A request, its answer, or the next request on a connection that was kept.
+    Request,
+    /// A Ping.
+    Ping,
+    /// The answer to a Ping.
+    Pong,
+    /// The answer to a Ping, before the service is told that it is missing.
+    Suspect,
+    /// Anything at all, where the client does the heartbeats.
+    Silence,
+    /// The peer taking some of what is queued for it.
+    Progress,
+    /// The rest of a message that is half received.
+    Message,
+    /// Its turn in the drain.
+    Drain,
+    /// The end of a connection that is closing.
+    End,
+}
+
+impl Conn {
+    /// When the wheel has to come back to it: at its next deadline; or before, where what arrives can bring that nearer, since
+    /// receiving doesn't touch the wheel. An answer to a Ping makes the next one due after an interval, which may be shorter
+    /// than the time-out.
+    pub(crate) fn look_at(&self, timing: &Timing) -> Tick {
+        let (at, _) = self.next_deadline(timing);
+        match (timing.mode, self.life, self.beat()) {
+            (HeartbeatMode::Server | HeartbeatMode::Both, Life::Open, Beat::Waiting(since)) => {
+                at.min(since.after(timing.interval))
+            }
+            _ => at,
+        }
+    }
+
+    /// Its next deadline. Stale as soon as anything about it changes.
+    pub(crate) fn next_deadline(&self, timing: &Timing) -> (Tick, Deadline) {
+        let of_life = match self.life {
+            Life::Http => (self.deadline, Deadline::Request),
+            Life::Open => of_open(self, timing),
+            Life::Closing | Life::Ending | Life::Lingering => (self.deadline, Deadline::End),
+        };
+        match &self.outbox {
+            Some(outbox) => with_backlog(self, of_life, outbox, timing),
+            None => of_life,
+        }
+    }
+
+    /// What of it is due by now, if anything is.
+    pub(crate) fn due(&self, timing: &Timing, now: Tick) -> Option<Deadline> {
+        let (at, what) = self.next_deadline(timing);
+        now.has_reached(at).then_some(what)
+    }
+}
+
+/// One rule for all that is queued, plain or sealed: as long as the peer takes some of it in each time-out, and half of it in
+/// two minutes, it gets it all. Behind a Close that time-out is the shorter one of the closing handshake.
+fn with_backlog(
+    conn: &Conn,
+    of_life: (Tick, Deadline),
+    outbox: &Outbox,
+    timing: &Timing,
+) -> (Tick, Deadline) {
+    let slow = (outbox.progress().after(timing.timeout).min(outbox.halves_by()), Deadline::Progress);
+    match conn.life {
+        // The time until the next request begins behind the answers.
+        Life::Http if conn.is_answered() => slow,
+        Life::Ending | Life::Closing => {
+            let patience = match conn.protocol {
+                Protocol::Http(_) => timing.timeout.max(timing.close),
+                Protocol::Frames(_) | Protocol::Taken => timing.close,
+            };
+            let stuck = outbox.progress().after(patience);
+            let end = if of_life.0.is_before(stuck) { stuck } else { of_life.0 };
+            earlier((end, Deadline::End), slow)
+        }
+        _ => earlier(of_life, slow),
+    }
+}
+
+fn of_open(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
+    if conn.flags.has(Flag::Ended) {
+        // It is open for its last answers alone.
+        return (conn.deadline, Deadline::End);
+    }
+    let beat = match (timing.mode, conn.beat()) {
+        (HeartbeatMode::Client, _) if conn.is_stuffed() => {
+            (conn.last_heard.after(u32::MAX / 4), Deadline::Silence)
+        }
+        (HeartbeatMode::Client, _) => (conn.last_heard.after(timing.client_silence), Deadline::Silence),
+        (_, Beat::First(at)) => (at, Deadline::Ping),
+        (_, Beat::Quiet) => (timing.round.from(conn.last_heard.after(timing.interval)), Deadline::Ping),
+        // It waits behind a backlog, which has a deadline of its own.
+        (_, Beat::Queued) => (conn.last_heard.after(u32::MAX / 4), Deadline::Ping),
+        // So has the backlog of a peer that isn't read because of it: its Pong may lie in the socket.
+        (_, Beat::Waiting(since)) if conn.is_stuffed() => (since.after(u32::MAX / 4), Deadline::Pong),
+        (_, Beat::Waiting(since)) => match timing.suspect.filter(|_| !conn.flags.has(Flag::Suspect)) {
+            Some(suspect) if suspect < timing.timeout => (since.after(suspect), Deadline::Suspect),
+            _ => (since.after(timing.timeout), Deadline::Pong),
+        },
+    };
+    let beat = match &conn.protocol {
+        // What isn't read because of a backlog, which has its own deadline, may be the rest.
+        Protocol::Frames(session) if !conn.is_stuffed() => match session.half_since() {
+            Some(since) => earlier(beat, (since.after(timing.message), Deadline::Message)),
+            None => beat,
+        },
+        _ => beat,
+    };
+    if conn.flags.has(Flag::Drains) { earlier(beat, (conn.deadline, Deadline::Drain)) } else { beat }
+}
+
+fn earlier(a: (Tick, Deadline), b: (Tick, Deadline)) -> (Tick, Deadline) {
+    if b.0.is_before(a.0) { b } else { a }
+}

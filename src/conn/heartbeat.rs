@@ -1,0 +1,79 @@
+//! The heartbeat of an open connection: when a Ping goes out and has left, and what is heard of the peer.
+
+use crate::conn::Conn;
+use crate::conn::flags::{Beat, Flag, Pulse};
+use crate::time::Tick;
+
+impl Conn {
+    /// Bytes last arrived then.
+    pub(crate) const fn last_heard(&self) -> Tick {
+        self.last_heard
+    }
+
+    /// Bytes arrived: that is life, whatever they are. Says whether it was under suspicion.
+    #[inline]
+    pub(crate) fn heard(&mut self, now: Tick) -> bool {
+        self.last_heard = now;
+        if self.pulse == Pulse::Waiting {
+            self.pulse = Pulse::Quiet;
+        }
+        let suspect = self.flags.has(Flag::Suspect);
+        self.flags.clear(Flag::Suspect);
+        suspect
+    }
+
+    /// Its heartbeat.
+    pub(crate) const fn beat(&self) -> Beat {
+        match self.pulse {
+            Pulse::First => Beat::First(self.pulse_at),
+            Pulse::Quiet => Beat::Quiet,
+            Pulse::Queued => Beat::Queued,
+            Pulse::Waiting => Beat::Waiting(self.pulse_at),
+        }
+    }
+
+    /// The connection is open: the first Ping goes out at `first`, or none does.
+    pub(crate) const fn begin_heartbeat(&mut self, first: Option<Tick>) {
+        match first {
+            Some(at) => (self.pulse, self.pulse_at) = (Pulse::First, at),
+            None => self.pulse = Pulse::Quiet,
+        }
+    }
+
+    /// A Ping with our timestamp goes out: behind what is queued, or at the end of this turn, unless
+    /// [`Conn::ping_waits`] says otherwise.
+    pub(crate) const fn ping(&mut self, now: Tick) {
+        self.flags.set(Flag::AwaitsPong);
+        if self.outbox.is_some() {
+            self.pulse = Pulse::Queued;
+        } else {
+            (self.pulse, self.pulse_at) = (Pulse::Waiting, now);
+        }
+    }
+
+    /// The socket did not take the Ping: its time has not begun.
+    pub(crate) const fn ping_waits(&mut self) {
+        self.pulse = Pulse::Queued;
+    }
+
+    /// The Ping that waited has left.
+    pub(crate) fn ping_left(&mut self, now: Tick) {
+        if self.pulse == Pulse::Queued {
+            (self.pulse, self.pulse_at) = (Pulse::Waiting, now);
+        }
+    }
+
+    /// The answer to our Ping has come.
+    pub(crate) const fn ponged(&mut self) {
+        self.flags.clear(Flag::AwaitsPong);
+    }
+
+    /// The answer to our Ping is missing. Says whether it still is, which is then to be told.
+    pub(crate) fn suspect(&mut self) -> bool {
+        let is_missing = self.is_open() && self.pulse == Pulse::Waiting;
+        if is_missing {
+            self.flags.set(Flag::Suspect);
+        }
+        is_missing
+    }
+}
