@@ -24,6 +24,27 @@
 //!  limits, slots, time   every bound by name; tables that give back; Tick, the wheel, the only caller of Instant::now
 //!  json, der             what every reader can read; the bytes of keys and certificates. Pure
 //! ```
+//!
+//! # One message from socket to room and back
+//!
+//! | | file |
+//! |---|---|
+//! | the system says which sockets are ready | `sys/epoll.rs` |
+//! | a worker's turn begins | `reactor/worker.rs` |
+//! | each connection that is ready is heard for its share | `reactor/hear.rs` |
+//! | its bytes are read | `reactor/input.rs` |
+//! | from the socket, or out of the records that it gives | `reactor/transport.rs`, `reactor/tls/link.rs` |
+//! | they are frames, and frames are a message | `wire/frame.rs`, `wire/session.rs` |
+//! | the connection is for a service | `http/site.rs`, `service/presence.rs` |
+//! | the message is a command | `presence/command.rs` |
+//! | the edge knows who says it | `presence/edge.rs`, `presence/edge/commands.rs` |
+//! | the room's home, here or on another worker, orders it | `presence/envelope.rs`, `reactor/mailbox.rs`, `presence/room.rs` |
+//! | what members are told is encoded once | `presence/event.rs`, `wire/shared.rs` |
+//! | and sent to each | `presence/effect.rs`, `reactor/context.rs` |
+//! | a turn's output lies side by side | `reactor/arena.rs` |
+//! | and leaves in one write for each connection | `reactor/flush.rs` |
+//! | a socket that is full takes the rest later | `conn/outbox.rs` |
+//! | or its peer is too slow, or dead, by a deadline | `conn/deadline.rs`, `reactor/fire.rs`, `reactor/accept.rs` |
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("rollcall runs on Linux only: it is built on epoll, eventfd and SO_REUSEPORT");

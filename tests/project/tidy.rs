@@ -1,6 +1,8 @@
 //! What a reviewer would otherwise say every time: each file says first what it is, none has more than one subject's
 //! worth of lines, and nothing is left open.
 
+use std::path::Path;
+
 use super::sources::{self, code, paths};
 
 const LINES_MAX: usize = 450;
@@ -55,4 +57,21 @@ fn each_untidiness_is_found() {
         assert_eq!(untidy("sample.rs", text).len(), 1, "{text:.60}");
     }
     assert!(untidy("sample.rs", "//! A.\n// todo!() in a comment\nlet todo = \"dbg!(1)\";\n").is_empty());
+}
+
+/// Files that documentation names, in backquotes, and that `exists` doesn't know.
+fn strangers(text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
+    let docs = text.lines().filter_map(|line| line.trim_start().strip_prefix("//!"));
+    let quoted = docs.flat_map(|line| line.split('`').skip(1).step_by(2));
+    quoted.filter(|name| name.ends_with(".rs") && !exists(name)).map(str::to_owned).collect()
+}
+
+#[test]
+fn files_that_the_crate_documentation_names_exist() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(top.join("src/lib.rs")).unwrap();
+    let exists = |name: &str| top.join("src").join(name).is_file() || top.join(name).is_file();
+    assert_eq!(strangers(&text, exists), [""; 0]);
+    let sample = "//! `a.rs`, `b.rs` | not code: `c`\nlet `d.rs`";
+    assert_eq!(strangers(sample, |name| name == "a.rs"), ["b.rs"]);
 }
