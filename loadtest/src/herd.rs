@@ -25,7 +25,7 @@ use crate::progress::{Subject, Watch};
 use crate::target::{NONCE, Target};
 use crate::units::{self, grouped};
 
-/// What who knocks at a server that is not there, or about to go, is told.
+/// How errors begin of a client that knocks at a server that is not there, or about to go.
 const KNOCKS: [&str; 3] =
     ["connection refused", "connection reset", "server refused the upgrade with status 503"];
 const LOOK: u64 = 1_000_000;
@@ -211,11 +211,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         returning.map(|(_, rate)| *rate).fold(0.0, f64::max)
     });
     // What a server that is not there says is no error of a herd that knocks at once.
-    let mut errors = report.errors.clone().into_map();
-    let knocked: u64 = KNOCKS.iter().filter_map(|kind| errors.remove(*kind)).sum();
-    report.errors = Tally::default();
-    for (kind, count) in errors {
-        report.errors.add(&kind, count);
+    let mut knocked = 0;
+    for (kind, count) in std::mem::take(&mut report.errors).into_map() {
+        if KNOCKS.iter().any(|knock| kind.starts_with(knock)) {
+            knocked += count;
+        } else {
+            report.errors.add(&kind, count);
+        }
     }
     let seconds = (all_back - begun) as f64 / 1e9;
     outcome.figure("peak_reconnections_per_second", peak);

@@ -27,6 +27,7 @@ mod options;
 mod outcome;
 mod process;
 mod progress;
+mod refusal;
 mod report;
 mod result;
 mod roster;

@@ -9,6 +9,7 @@ use crate::machine;
 use crate::measure::{Recorder, Tally};
 use crate::options::{Common, Failure, Setup};
 use crate::process::{self, Usage};
+use crate::refusal;
 use crate::result::{Run, SCHEMA};
 use crate::units;
 
@@ -137,9 +138,15 @@ impl Outcome {
         }
         let mut failures: Vec<String> =
             common.expect.iter().filter_map(|expected| expected.check(&self.run).err()).collect();
-        // Who expects something of the errors has spoken of them; else there may be none.
+        // A run that expects something of its errors has spoken of them; else there may be none.
         if total > 0 && !common.expect.iter().any(Expectation::is_about_errors) {
-            failures.push(format!("{} error(s): see the table", units::grouped(total)));
+            let (refusals, others): (Vec<_>, Vec<_>) =
+                self.run.errors.iter().partition(|(kind, _)| refusal::is_one(kind));
+            failures.extend(refusals.iter().map(|(kind, count)| format!("{count} × {kind}")));
+            let others: u64 = others.iter().map(|(_, count)| **count).sum();
+            if others > 0 {
+                failures.push(format!("{} error(s): see the table", units::grouped(others)));
+            }
         }
         if failures.is_empty() { Ok(()) } else { Err(Failure::Failed(failures.join("\n"))) }
     }

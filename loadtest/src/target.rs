@@ -10,6 +10,7 @@ use rollcall::wire::deflate::Offer;
 use rustls::StreamOwned;
 
 use crate::engine::tls::Peer;
+use crate::refusal;
 
 /// How long the first connection may take to be answered.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -137,7 +138,9 @@ impl Target {
 pub fn describe(error: &HandshakeError) -> String {
     match error {
         HandshakeError::NotHttp => "does not answer in HTTP".to_owned(),
-        HandshakeError::Status(status) => format!("refused the upgrade with status {status}"),
+        HandshakeError::Status(status) => {
+            format!("refused the upgrade with status {status}{}", refusal::of_upgrade(*status))
+        }
         HandshakeError::Field(name) => format!("accepted the upgrade with a missing or wrong {name}"),
         HandshakeError::NotOffered(name) => format!("chose a {name} that was not offered"),
         HandshakeError::TooLarge => "answered the upgrade with over 16 KiB".to_owned(),

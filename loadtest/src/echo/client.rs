@@ -389,9 +389,12 @@ impl Client for EchoClient<'_> {
         Ok(())
     }
 
-    fn closed(&mut self, id: usize, link: &mut Link<State>, _: &End, _: u64) {
+    fn closed(&mut self, id: usize, link: &mut Link<State>, end: &End, _: u64) {
         let in_flight = u64::from(link.state.in_flight());
         self.in_flight -= in_flight;
+        if end.is_for_a_limit() {
+            return;
+        }
         self.tallies.errors.add("lost: no reply", in_flight);
         self.tallies.errors.add("lost: not sent in time", self.unsent(id, &link.state));
     }

@@ -264,7 +264,7 @@ impl<'a, C: Client> Lane<'a, C> {
             let Some(mut link) = self.links.try_remove(id) else { continue };
             if link.is_open() {
                 self.live -= 1;
-                self.report.lost += u64::from(end != End::Done);
+                self.report.lost += u64::from(end != End::Done && !end.is_for_a_limit());
                 client.closed(id, &mut link, &end, now);
             } else {
                 self.opener.opening -= 1;

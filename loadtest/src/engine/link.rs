@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use crate::engine::codec::Codec;
 use crate::engine::tls::Tls;
+use crate::refusal;
 use crate::sys;
 use crate::target;
 
@@ -63,7 +64,9 @@ impl End {
     pub fn kind(&self) -> String {
         match self {
             End::Done => "done".to_owned(),
-            End::Closed(Some(code)) => format!("closed by the server with {}", code.0),
+            End::Closed(Some(code)) => {
+                format!("closed by the server with {}{}", code.0, refusal::of_close(code.0))
+            }
             End::Closed(None) => "closed by the server without a code".to_owned(),
             End::Eof => "ended by the server without a Close".to_owned(),
             End::System(Errno::CONNREFUSED) => "connection refused".to_owned(),
@@ -79,6 +82,11 @@ impl End {
             End::CloseTimeout => "not closed in time".to_owned(),
             End::NoPort => "out of local ports".to_owned(),
         }
+    }
+
+    /// Whether the server ended it for a limit of its own: what was under way is not lost.
+    pub fn is_for_a_limit(&self) -> bool {
+        matches!(self, End::Closed(Some(code)) if !refusal::of_close(code.0).is_empty())
     }
 }
 

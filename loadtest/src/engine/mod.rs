@@ -63,7 +63,7 @@ pub struct Report {
     pub errors: Tally,
     /// Connections opened.
     pub opened: u64,
-    /// Connections lost after they were open.
+    /// Connections lost after they were open; not those that ended for a limit of the server.
     pub lost: u64,
 }
 

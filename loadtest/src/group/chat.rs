@@ -12,8 +12,9 @@ use crate::clock::nanos;
 use crate::engine::codec::{Codec, sum};
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn, fleet};
+use crate::group::pace::Pace;
 use crate::group::protocol::{Hint, Say, Stamp};
-use crate::group::{Member, Shape, conduct, deliveries, incomplete};
+use crate::group::{Heard, Member, Shape, conduct, deliveries, incomplete};
 use crate::measure::{Recorder, Tally};
 use crate::options::{Common, Failure, Need};
 use crate::outcome::{Outcome, Spent};
@@ -46,7 +47,15 @@ struct ChatClient<'a> {
     joined: u64,
     /// Rounds begun; the one under way is one less.
     rounds: u32,
+    /// A round has begun and not ended.
+    under_way: bool,
     round_began: u64,
+    pace: Pace,
+    /// Members whose message of this round the server refused, to say it again at that moment.
+    again: Vec<usize>,
+    again_at: u64,
+    /// Something of this round was refused: its time is no time of the server.
+    held_up: bool,
     /// Deliveries of this round that are to come.
     awaited: u64,
     delivered: u64,
@@ -72,8 +81,32 @@ impl ChatClient<'_> {
     }
 
     fn end_round(&mut self, now: u64) {
-        if self.is_measured(self.round_began) {
+        if self.is_measured(self.round_began) && !self.held_up {
             self.round.record(now - self.round_began);
+        }
+        self.held_up = false;
+    }
+
+    /// Those whom the server has refused say it again.
+    fn say_again(&mut self, turn: &mut Turn<'_, Member>) {
+        let round = self.rounds.wrapping_sub(1) % Stamp::ROUNDS;
+        for id in std::mem::take(&mut self.again) {
+            let stamp = Stamp { round, sender: id as u16 };
+            turn.with(id, |link| self.say.send(link, &mut self.codec, id, stamp));
+        }
+    }
+
+    /// The server refused something: it is said again where that helps, else the run is over.
+    fn refused(&mut self, id: usize, heard: &Heard, now: u64) {
+        // A round is refused once, however many of its messages are.
+        let helps = !self.again.is_empty() || self.pace.slow_down(heard.last);
+        if self.rounds > 0 && helps {
+            self.again.push(id);
+            self.again_at = self.pace.after(now);
+            self.held_up = true;
+        } else {
+            heard.note(&mut self.errors);
+            self.broken = true;
         }
     }
 
@@ -133,9 +166,7 @@ impl Client for ChatClient<'_> {
         self.joined += heard.joined;
         self.pings += heard.pings;
         if heard.refused > 0 {
-            // A round in which somebody said nothing is no round: the run is over, with that error.
-            heard.note(&mut self.errors);
-            self.broken = true;
+            self.refused(id, &heard, now);
         }
         self.errors.add("delivery of another round", strays);
         self.errors.add("delivered twice", doubles);
@@ -143,7 +174,9 @@ impl Client for ChatClient<'_> {
         self.delivered += count;
         if count > 0 && self.is_measured(now) {
             self.measured += count;
-            self.latency.record_many(now - self.round_began, count);
+            if !self.held_up {
+                self.latency.record_many(now - self.round_began, count);
+            }
         }
         Ok(())
     }
@@ -160,10 +193,22 @@ impl Client for ChatClient<'_> {
         if self.is_over(turn.now) {
             return Next::Finished;
         }
+        if !self.again.is_empty() {
+            if turn.now < self.again_at {
+                return Next::Until(self.again_at);
+            }
+            self.say_again(turn);
+        }
         if self.awaited == 0 {
-            if self.rounds > 0 {
+            if self.under_way {
+                self.under_way = false;
                 self.end_round(turn.now);
             }
+            let next = self.pace.after(self.round_began);
+            if turn.now < next {
+                return Next::Until(next);
+            }
+            self.under_way = true;
             self.begin_round(turn);
         }
         Next::Until(turn.now + 10 * LOOK)
@@ -201,7 +246,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         hint: 0,
         joined: 0,
         rounds: 0,
+        under_way: false,
         round_began: 0,
+        pace: Pace::default(),
+        again: Vec::new(),
+        again_at: 0,
+        held_up: false,
         awaited: 0,
         delivered: 0,
         measured: 0,
@@ -215,7 +265,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let threads = fleet::run(&setup.plan, &setup.board, make, conduct).map_err(Failure::Failed)?;
     watch.finish();
     let [(client, report)] = &threads[..] else { unreachable!("the plan has one thread") };
-    if let Some(failure) = incomplete(report, client.joined, setup.plan.connections) {
+    if let Some(failure) = incomplete(report, &client.errors, client.joined, setup.plan.connections) {
         return Err(failure);
     }
     let mut outcome = Outcome::new("chat", &args.common);
@@ -237,5 +287,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     outcome.errors(report, &client.errors);
     outcome.run.series = watch.series();
     outcome.note("A latency counts from the beginning of its round: all say something at once.");
+    if let Some(note) = client.pace.note() {
+        outcome.note(note);
+    }
     outcome.finish(&args.common)
 }

@@ -13,6 +13,7 @@ use crate::clock::nanos;
 use crate::engine::codec::{Codec, sum};
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn, fleet};
+use crate::group::pace::Pace;
 use crate::group::protocol::{self, Hint, Say, Stamp};
 use crate::group::{Member, Shape, conduct, deliveries, incomplete};
 use crate::measure::{Recorder, Tally};
@@ -70,6 +71,12 @@ struct FanoutClient<'a> {
     connections: u64,
     /// Nanoseconds between two messages, where there is a schedule.
     gap: Option<f64>,
+    /// Where there is none: what the server lets the sender say.
+    pace: Pace,
+    /// When the last message went.
+    said_at: u64,
+    /// When to say the last message again, which the server refused.
+    again_at: Option<u64>,
     say: Say,
     /// Where compression is offered.
     codec: Option<Codec>,
@@ -99,7 +106,10 @@ impl FanoutClient<'_> {
         let count = self.said.count.load(Relaxed);
         match self.gap {
             Some(gap) => Some(start + (count as f64 * gap) as u64),
-            None => (self.all_delivered() >= count * self.connections).then_some(now),
+            None => {
+                let heard = self.all_delivered() >= count * self.connections;
+                heard.then(|| now.max(self.pace.after(self.said_at)))
+            }
         }
     }
 
@@ -109,22 +119,34 @@ impl FanoutClient<'_> {
         self.board.counts().messages - published + self.delivered
     }
 
+    /// Says message `number`, due at that moment. False where nobody is there to say it.
+    fn say(&mut self, turn: &mut Turn<'_, Member>, number: u64, due: u64) -> bool {
+        self.said.moments[number as usize % MOMENTS].store(due, Relaxed);
+        self.said_at = due;
+        let stamp = Stamp { round: (number % u64::from(Stamp::ROUNDS)) as u32, sender: 0 };
+        let (say, codec) = (&mut self.say, &mut self.codec);
+        let state = self.states.then(|| protocol::status(number.is_multiple_of(2)));
+        turn.with(0, |link| {
+            say.send(link, codec, 0, stamp)?;
+            state.map_or(Ok(()), |state| link.send(&state))
+        })
+    }
+
     fn speak(&mut self, turn: &mut Turn<'_, Member>, start: u64) -> u64 {
         let until = self.board.until.load(Relaxed);
+        if let Some(at) = self.again_at {
+            if turn.now < at {
+                return at;
+            }
+            self.again_at = None;
+            self.say(turn, self.said.count.load(Relaxed) - 1, turn.now);
+        }
         loop {
             match self.due(start, turn.now) {
                 Some(due) if due <= turn.now && due < until => {
                     let count = self.said.count.load(Relaxed);
-                    self.said.moments[count as usize % MOMENTS].store(due, Relaxed);
                     self.said.count.store(count + 1, Relaxed);
-                    let stamp = Stamp { round: (count % u64::from(Stamp::ROUNDS)) as u32, sender: 0 };
-                    let (say, codec) = (&mut self.say, &mut self.codec);
-                    let state = self.states.then(|| protocol::status(count.is_multiple_of(2)));
-                    let speaks = turn.with(0, |link| {
-                        say.send(link, codec, 0, stamp)?;
-                        state.map_or(Ok(()), |state| link.send(&state))
-                    });
-                    if !speaks {
+                    if !self.say(turn, count, due) {
                         return turn.now + LOOK;
                     }
                 }
@@ -214,10 +236,15 @@ impl Client for FanoutClient<'_> {
         self.joined += heard.joined;
         self.pings += heard.pings;
         if heard.refused > 0 {
-            // What was not said reaches nobody: the run is over, with that error.
-            heard.note(&mut self.errors);
-            self.said.refused.store(true, Relaxed);
-            self.board.stop.store(true, Relaxed);
+            // Without a schedule the last message alone is under way.
+            if self.gap.is_none() && self.said.count.load(Relaxed) > 0 && self.pace.slow_down(heard.last) {
+                self.again_at = Some(self.pace.after(now));
+            } else {
+                // What was not said reaches nobody: the run is over, with that error.
+                heard.note(&mut self.errors);
+                self.said.refused.store(true, Relaxed);
+                self.board.stop.store(true, Relaxed);
+            }
         }
         self.measured += measured;
         // What was skipped will not come: it counts as handled, and as an error.
@@ -297,6 +324,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         threads: setup.plan.threads,
         connections: args.connections as u64,
         gap: args.rate.map(|rate| 1e9 / rate),
+        pace: Pace::default(),
+        said_at: 0,
+        again_at: None,
         say: shape.say(),
         codec: shape.codec(),
         hint: 0,
@@ -329,7 +359,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         joined += client.joined;
         stuck_ended += client.stuck_ended;
     }
-    if let Some(failure) = incomplete(&report, joined, setup.plan.connections) {
+    if let Some(failure) = incomplete(&report, &errors, joined, setup.plan.connections) {
         return Err(failure);
     }
     let mut outcome = Outcome::new("fanout", &args.common);
@@ -365,6 +395,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 grouped(stuck_ended)
             ),
         );
+    }
+    if let Some(note) = threads.iter().find_map(|(client, _)| client.pace.note()) {
+        outcome.note(note);
     }
     outcome.errors(&report, &errors);
     outcome.finish(&args.common)

@@ -3,6 +3,7 @@
 
 pub mod chat;
 pub mod fanout;
+mod pace;
 pub mod protocol;
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,11 +14,12 @@ use crate::clock::nanos;
 use crate::engine::Report;
 use crate::engine::codec::Codec;
 use crate::engine::link::{End, Link};
-use crate::group::protocol::{Hint, Protocol, Say, Stamp, locate};
+use crate::group::protocol::{Hint, Protocol, Refused, Say, Stamp, locate};
 use crate::measure::Tally;
 use crate::options::{Failure, Setup};
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::progress::{Subject, Watch};
+use crate::refusal;
 use crate::units;
 
 /// From the start of a run to its load: every thread has looked at the board by then.
@@ -85,7 +87,7 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, shape: &Shape) -> Spent {
     let all = plan.connections as u64;
     let limit = board.clock.now() + plan.open_timeout + nanos(shape.delivery_timeout);
     let joined = watch.until_count("join", Subject::Ready, all, |counts| {
-        counts.ready >= all || counts.failed > 0 || board.clock.now() > limit
+        counts.ready >= all || counts.failed > 0 || counts.errors > 0 || board.clock.now() > limit
     });
     if !joined || board.counts().ready < all {
         board.stop.store(true, Relaxed);
@@ -107,9 +109,11 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, shape: &Shape) -> Spent {
 }
 
 /// One line where not all of `plan`'s connections took part.
-fn incomplete(report: &Report, ready: u64, connections: usize) -> Option<Failure> {
+fn incomplete(report: &Report, own: &Tally, ready: u64, connections: usize) -> Option<Failure> {
     (ready < connections as u64).then(|| {
-        let why: Vec<String> = report.errors.clone().into_map().into_keys().collect();
+        let mut why = report.errors.clone();
+        why.merge(own);
+        let why: Vec<String> = why.into_map().into_keys().collect();
         let why = if why.is_empty() { "no answer says that they did".to_owned() } else { why.join(", ") };
         Failure::Failed(format!("{ready} of {connections} members joined: {why}"))
     })
@@ -131,20 +135,16 @@ struct Heard {
     /// Members that have joined.
     joined: u64,
     pings: u64,
-    /// Messages that the server did not pass on, and the code with which it said so last.
+    /// Messages that the server did not pass on, and what it said of the last of them.
     refused: u64,
-    code: u16,
+    last: Refused,
 }
 
 impl Heard {
     /// Notes what was refused: it is no loss, and what comes behind it can't be told from one.
     fn note(&self, errors: &mut Tally) {
-        let why = match self.code {
-            429 => ": more commands a second than it lets a connection send, see --max-commands-per-second",
-            503 => ": more at once than a room carries",
-            _ => "",
-        };
-        errors.add(&format!("refused by the server with {}{why}", self.code), self.refused);
+        let code = self.last.code;
+        errors.add(&format!("refused by the server with {code}{}", refusal::of_command(code)), self.refused);
     }
 }
 
@@ -164,8 +164,8 @@ fn deliveries(
         } else if !member.joined && protocol.has_joined(payload) {
             member.joined = true;
             heard.joined += 1;
-        } else if let Some(code) = protocol.refused(payload) {
-            (heard.refused, heard.code) = (heard.refused + 1, code);
+        } else if let Some(refused) = protocol.refused(payload) {
+            (heard.refused, heard.last) = (heard.refused + 1, refused);
         }
         Ok(())
     })?;

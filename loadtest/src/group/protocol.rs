@@ -9,6 +9,9 @@ use crate::chatter::{Chatter, MARK_AT};
 use crate::engine::codec::Codec;
 use crate::engine::link::{End, Link, MASK};
 
+/// The numbers of a member's commands: it joins, it says something.
+const JOIN: &str = "1";
+const SAY: &str = "2";
 /// What a stamp stands behind.
 pub const MARK: &[u8; 2] = b"~~";
 const STAMP_BYTES: usize = Stamp::BYTES;
@@ -47,11 +50,18 @@ impl Protocol {
         }
     }
 
-    /// The code with which the server refuses to pass on what a member said; `None` where this message says no such thing.
-    pub fn refused(self, payload: &[u8]) -> Option<u16> {
+    /// What the server says where it does not let a member in, or pass on what it said; `None` where this message says no such
+    /// thing.
+    pub fn refused(self, payload: &[u8]) -> Option<Refused> {
         let Protocol::Rollcall = self else { return None };
-        let code = payload.strip_prefix(br#"{"seq":2,"body":{"code":"#)?.first_chunk::<3>()?;
-        std::str::from_utf8(code).ok()?.parse().ok().filter(|code| *code != 200)
+        let text = std::str::from_utf8(payload).ok()?;
+        let answer = [JOIN, SAY].iter().find_map(|seq| {
+            text.strip_prefix("{\"seq\":")?.strip_prefix(*seq)?.strip_prefix(",\"body\":{\"code\":")
+        });
+        let (code, rest) = answer?.split_at_checked(3)?;
+        let code = code.parse().ok().filter(|code| *code != 200)?;
+        let told = rest.split_once("more than ").and_then(|(_, rest)| rest.split_once(" commands a second"));
+        Some(Refused { code, per_second: told.and_then(|(number, _)| number.parse().ok()) })
     }
 
     /// A message to all, with `data` as what is said, which is JSON.
@@ -64,6 +74,15 @@ impl Protocol {
             Protocol::Broadcast => data.to_owned(),
         }
     }
+}
+
+/// The server's answer to a command that it did not carry out.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Refused {
+    /// Its code.
+    pub code: u16,
+    /// Commands a second that it lets a connection send, where it says so.
+    pub per_second: Option<u32>,
 }
 
 /// The command of a member that changes its state.
@@ -257,10 +276,15 @@ mod tests {
         let refused = |text: &str| Protocol::Rollcall.refused(text.as_bytes());
         assert_eq!(
             refused(r#"{"seq":2,"body":{"code":429,"error":"more than 50 commands a second"}}"#),
-            Some(429)
+            Some(Refused { code: 429, per_second: Some(50) })
+        );
+        assert_eq!(
+            refused(r#"{"seq":1,"body":{"code":503}}"#),
+            Some(Refused { code: 503, per_second: None })
         );
         assert_eq!(refused(r#"{"seq":2,"body":{"code":200,"epoch":1,"offset":1}}"#), None);
         assert_eq!(refused(r#"{"seq":3,"body":{"code":429}}"#), None);
+        assert_eq!(refused(r#"{"seq":2,"body":{"code":4"#), None);
         assert_eq!(Protocol::Broadcast.refused(br#"{"seq":2,"body":{"code":429}}"#), None);
     }
 }

@@ -14,6 +14,7 @@ use crate::board::{Board, UNSET};
 use crate::engine::link::{End, LIMITS, Link, Pong, Seen};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::{Recorder, Tally};
+use crate::refusal;
 use crate::roster::cast::Role;
 use crate::roster::silence::NUDGE_BEFORE;
 use crate::roster::words::{self, Heard, Request};
@@ -175,7 +176,7 @@ impl<'a> RosterClient<'a> {
             }
             Heard::Welcome { .. } => self.errors.add("greeted by another name, or twice", 1),
             Heard::Answer { seq, code: 200, online } => self.confirmed(id, *part, seq, online),
-            Heard::Answer { code, .. } => self.errors.add(&format!("command answered with {code}"), 1),
+            Heard::Answer { seq, code, .. } => self.refused(id, seq, code),
             Heard::Offline { user, silent } if self.orders.ledger.knows(user) => self.gone(user, silent, now),
             Heard::Broadcast => self.heard.note(now),
             Heard::Said { due, offset } if !self.is_doomed(part) => {
@@ -192,6 +193,15 @@ impl<'a> RosterClient<'a> {
             Heard::Offline { .. } | Heard::Said { .. } | Heard::Other => {}
             Heard::Nonsense => self.errors.add("a message that is not of rollcall.v1", 1),
         }
+    }
+
+    /// A command was not carried out: what was not said is expected of nobody.
+    fn refused(&mut self, id: usize, seq: i64, code: u16) {
+        let speaker = self.talk.speakers.iter().find(|(speaker, ..)| *speaker == id as u32);
+        if let Some((_, _, hearers)) = speaker.filter(|_| seq == words::SAY) {
+            self.orders.expected.fetch_sub(u64::from(*hearers), Relaxed);
+        }
+        self.errors.add(&format!("command answered with {code}{}", refusal::of_command(code)), 1);
     }
 
     fn confirmed(&mut self, id: usize, part: Part, seq: i64, online: usize) {

@@ -65,8 +65,8 @@ fn a_broken_rule_and_a_close_are_named() {
     let broken = "protocol: frame from a server must not be masked";
     let outcome = run_until("echo", &serve(Vec::new(), masked), TWO, |outcome| outcome.errors(broken) == 2);
     assert_eq!(outcome.errors(broken), 2, "{outcome:?}");
-    let close = |_: usize, _: &[u8]| Answer::Bytes(frame(Opcode::Close, &[0x03, 0xf1]));
-    let closed = "closed by the server with 1009";
+    let close = |_: usize, _: &[u8]| Answer::Bytes(frame(Opcode::Close, &[0x03, 0xeb]));
+    let closed = "closed by the server with 1003";
     let outcome = run_until("echo", &serve(Vec::new(), close), TWO, |outcome| outcome.errors(closed) == 2);
     assert_eq!(outcome.errors(closed), 2, "{outcome:?}");
 }

@@ -5,6 +5,9 @@
 
 mod compression;
 mod failures;
+mod kinds;
+mod limits;
 mod program;
 mod scenarios;
+mod secure;
 mod server;
