@@ -6,6 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,19 @@ const END_TIMEOUT: Duration = Duration::from_secs(3);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const STEP: Duration = Duration::from_millis(10);
 
+/// A server that is to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch<'a> {
+    /// Its name, for what goes wrong.
+    pub name: &'a str,
+    /// Its program and arguments; the address to listen on comes behind them.
+    pub words: &'a [OsString],
+    /// Whether that is a `wss://` one.
+    pub secure: bool,
+    /// What it says on its standard output when it is ready; empty: it is as soon as it accepts.
+    pub ready: &'a str,
+}
+
 /// A server that runs; it is ended when this is dropped.
 #[derive(Debug)]
 pub struct Child {
@@ -31,33 +45,34 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a program whose last word is the address to listen on, and waits until it accepts.
+    /// Starts a server at a free address, and waits until it is ready.
     pub fn start(
-        name: &str,
-        words: &[OsString],
+        launch: &Launch<'_>,
         spawn: impl FnOnce(&mut Command) -> io::Result<std::process::Child>,
     ) -> io::Result<Child> {
-        Child::start_at("", name, words, spawn)
-    }
-
-    /// The same with something before the address: `wss://`.
-    pub fn start_at(
-        scheme: &str,
-        name: &str,
-        words: &[OsString],
-        spawn: impl FnOnce(&mut Command) -> io::Result<std::process::Child>,
-    ) -> io::Result<Child> {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let number = STARTED.fetch_add(1, Relaxed);
         let address = free_address()?;
-        let log = std::env::temp_dir().join(format!("loadtest-{}-{name}.log", std::process::id()));
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).arg(format!("{scheme}{address}"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
+        let log = std::env::temp_dir().join(format!("loadtest-{}-{number}.log", std::process::id()));
+        let said = File::create(&log)?;
+        let mut command = Command::new(&launch.words[0]);
+        let scheme = if launch.secure { "wss://" } else { "" };
+        command.args(&launch.words[1..]).arg(format!("{scheme}{address}"));
+        command.stdin(Stdio::null()).stderr(said.try_clone()?);
+        // A screen is of use where it says that a server is ready.
+        command.stdout(if launch.ready.is_empty() { Stdio::null() } else { said.into() });
+        for (name, _) in std::env::vars_os() {
+            // A setting of who types the command is none of the measurement.
+            if name.to_string_lossy().starts_with("ROLLCALL_") {
+                command.env_remove(name);
+            }
+        }
         let key = key()?;
         command.env(KEY_VARIABLE, &key);
-        let named = |error| io::Error::other(format!("{}: {error}", Path::new(&words[0]).display()));
+        let named = |error| io::Error::other(format!("{}: {error}", Path::new(&launch.words[0]).display()));
         let process = spawn(&mut command).map_err(named)?;
         let mut child = Child { process, address, log, key };
-        child.wait_until_it_accepts(name)?;
+        child.wait_until_ready(launch)?;
         Ok(child)
     }
 
@@ -81,15 +96,28 @@ impl Child {
         send(&mut self.process, signal);
     }
 
+    /// Asks it to end, as an operator would. Its exit code, where it left by itself within a time.
+    pub fn leave(mut self, timeout: Duration) -> Option<i32> {
+        self.signal(Signal::TERM);
+        let asked = Instant::now();
+        while asked.elapsed() < timeout {
+            if let Some(status) = self.ended() {
+                return status.code();
+            }
+            thread::sleep(STEP);
+        }
+        None
+    }
+
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().ok().flatten()
     }
 
-    fn wait_until_it_accepts(&mut self, name: &str) -> io::Result<()> {
-        let begun = Instant::now();
+    fn wait_until_ready(&mut self, launch: &Launch<'_>) -> io::Result<()> {
+        let (name, begun) = (launch.name, Instant::now());
         while begun.elapsed() < START_TIMEOUT {
-            if TcpStream::connect(self.address).is_ok() {
+            if self.said().contains(launch.ready) && TcpStream::connect(self.address).is_ok() {
                 return Ok(());
             }
             if let Some(status) = self.process.try_wait()? {
@@ -99,12 +127,17 @@ impl Child {
             thread::sleep(STEP);
         }
         let words = self.last_words();
-        Err(io::Error::other(format!("{name} accepts nothing after {START_TIMEOUT:?}: {words}")))
+        Err(io::Error::other(format!("{name} is not ready after {START_TIMEOUT:?}: {words}")))
+    }
+
+    /// What it said on its standard error.
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// The last line that it said on its standard error.
     pub fn last_words(&self) -> String {
-        let said = fs::read_to_string(&self.log).unwrap_or_default();
+        let said = self.said();
         said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned()
     }
 }
@@ -162,10 +195,36 @@ pub fn figure(metrics: &str, name: &str) -> f64 {
     metrics.lines().filter_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok()).sum()
 }
 
-/// Builds the server of the repository at `root`.
-pub fn build_rollcall(root: &Path) -> io::Result<()> {
+/// A rollcall: the given one, else the one beside this program or in `target/release` of the repository around the working
+/// folder, else it is built there.
+pub fn rollcall(given: Option<&Path>) -> io::Result<PathBuf> {
+    if let Some(given) = given {
+        let missing = || io::Error::other(format!("--ours {}: there is no such file", given.display()));
+        return given.is_file().then(|| given.to_owned()).ok_or_else(missing);
+    }
+    let beside = std::env::current_exe()?.with_file_name("rollcall");
+    let root = repository();
+    let built = root.as_ref().map(|root| {
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        target.join("release/rollcall")
+    });
+    if let Some(found) = [Some(&beside), built.as_ref()].into_iter().flatten().find(|path| path.is_file()) {
+        eprintln!("loadtest: the server is {}", found.display());
+        return Ok(found.clone());
+    }
+    let (Some(root), Some(built)) = (root, built) else {
+        return Err(io::Error::other("there is no rollcall beside this program: say where with --ours"));
+    };
     let flags = ["build", "--release", "--package", "rollcall", "--bin", "rollcall"];
-    succeed(Command::new("cargo").args(flags).current_dir(root))
+    succeed(Command::new("cargo").args(flags).current_dir(root))?;
+    Ok(built)
+}
+
+/// The repository, above the working folder or this program; `None` where there is none.
+pub fn repository() -> Option<PathBuf> {
+    let starts = [std::env::current_dir().ok()?, std::env::current_exe().ok()?];
+    let mut folders = starts.iter().flat_map(|start| start.ancestors());
+    folders.find(|folder| folder.join("loadtest/peers/README.md").is_file()).map(Path::to_owned)
 }
 
 /// Runs a command to its end. Says on standard error what it does.
@@ -180,13 +239,21 @@ pub fn succeed(command: &mut Command) -> io::Result<()> {
 }
 
 /// An address that was free a moment ago.
-fn free_address() -> io::Result<SocketAddr> {
+pub fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_is_there_is_not_built() {
+        let here = std::env::current_exe().expect("this program has a file");
+        assert_eq!(rollcall(Some(&here)).expect("it is there"), here);
+        let missing = rollcall(Some(Path::new("/no/such/file"))).expect_err("it is not");
+        assert!(missing.to_string().starts_with("--ours /no/such/file: "), "{missing}");
+    }
 
     #[test]
     fn a_child_that_is_dropped_is_gone() {

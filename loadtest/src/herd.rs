@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use rollcall::wire::client::Request;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::board::Board;
+use crate::child;
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn, fleet};
 use crate::measure::Tally;
@@ -37,9 +38,10 @@ const SUBPROTOCOL: &str = "rollcall.v1";
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// The server's program, which is started with --listen and --drain
-    #[arg(long, default_value = "target/release/rollcall")]
-    server: PathBuf,
+    /// A built rollcall, which is started with --listen and --drain [default: the one beside this program or in target/release,
+    /// else it is built]
+    #[arg(long, alias = "server", value_name = "FILE")]
+    ours: Option<PathBuf>,
     /// Clients
     #[arg(long, default_value_t = 5000)]
     connections: usize,
@@ -55,13 +57,13 @@ pub struct Args {
 struct Server(Child);
 
 impl Server {
-    fn start(args: &Args, address: SocketAddr) -> Result<Server, Failure> {
+    fn start(args: &Args, program: &Path, address: SocketAddr) -> Result<Server, Failure> {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
-            let mut server = Server::spawn(args, address)?;
+            let mut server = Server::spawn(args, program, address)?;
             while std::net::TcpStream::connect(address).is_err() {
                 if Instant::now() > deadline {
-                    return Err(Failure::Failed(format!("{} does not listen", args.server.display())));
+                    return Err(Failure::Failed(format!("{} does not listen", program.display())));
                 }
                 if !matches!(server.0.try_wait(), Ok(None)) {
                     break;
@@ -76,11 +78,11 @@ impl Server {
         }
     }
 
-    fn spawn(args: &Args, address: SocketAddr) -> Result<Server, Failure> {
-        let mut command = Command::new(&args.server);
+    fn spawn(args: &Args, program: &Path, address: SocketAddr) -> Result<Server, Failure> {
+        let mut command = Command::new(program);
         command.args(["--listen", &address.to_string(), "--drain", &format!("{}ms", args.drain.as_millis())]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let failed = |error| Failure::Usage(format!("--server {}: {error}", args.server.display()));
+        let failed = |error| Failure::Usage(format!("{}: {error}", program.display()));
         command.spawn().map(Server).map_err(failed)
     }
 
@@ -168,7 +170,9 @@ fn retry_millis(payload: &[u8]) -> Option<u32> {
 /// Runs the scenario.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let target = Target::parse(&args.common.url, args.common.allow()).map_err(Failure::Usage)?;
-    let mut server = Server::start(args, target.address)?;
+    let program =
+        child::rollcall(args.ours.as_deref()).map_err(|error| Failure::Failed(error.to_string()))?;
+    let mut server = Server::start(args, &program, target.address)?;
     let need = Need { connections: args.connections, read_buffer: 16 << 10, reopen: true, threads_max: 1 };
     let setup = args.common.prepare(need)?;
     let mut watch = Watch::new(&setup.board, None);
@@ -188,7 +192,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         told: 0,
     };
     let mut back = None;
-    let conduct = || back = conduct(&setup, &mut watch, args, &mut server, target.address);
+    let conduct = || back = conduct(&setup, &mut watch, args, (&program, target.address), &mut server);
     let threads = fleet::run(&setup.plan, &setup.board, make, conduct).map_err(Failure::Failed)?;
     watch.finish();
     let mut report = fleet::sum(threads.iter().map(|(_, report)| report));
@@ -242,8 +246,8 @@ fn conduct(
     setup: &Setup,
     watch: &mut Watch<'_>,
     args: &Args,
+    (program, address): (&Path, SocketAddr),
     server: &mut Server,
-    address: SocketAddr,
 ) -> Option<(u64, u64)> {
     let Setup { board, plan, .. } = setup;
     let all = plan.connections as u64;
@@ -256,7 +260,7 @@ fn conduct(
     if opened {
         server.terminate();
         // The old one is kept until it has ended by itself: it sends its clients away.
-        restarted = Server::start(args, address).ok();
+        restarted = Server::start(args, program, address).ok();
     }
     let returned = restarted.is_some()
         && watch

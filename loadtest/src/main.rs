@@ -5,6 +5,7 @@
 #![expect(unreachable_pub, reason = "a program has no outside: pub here means for the sibling modules")]
 
 mod bare;
+mod bench;
 mod board;
 mod chatter;
 mod checks;
@@ -113,4 +114,16 @@ fn main() -> ExitCode {
         eprintln!("loadtest: {line}");
     }
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_of_all_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
 }

@@ -1,290 +1,203 @@
-//! What a comparison measures: its rows, the flags that each hands to a scenario, and who takes part.
+//! What a comparison measures: its rows, each a load and the servers that take part in it.
 
+use std::io;
 use std::time::Duration;
 
-use super::servers::Kind;
-
-/// One row: a scenario with its flags.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
-    /// The subcommand.
-    pub scenario: &'static str,
-    /// What it needs of a server.
-    pub service: Service,
-    /// Flags, without those for the target and the result.
-    pub flags: Vec<String>,
-    /// The share of the best peer's highest rate at which messages are sent; `None`: no fixed rate.
-    pub pace: Option<f64>,
-    /// How many workers rollcall and the bare loop have, on all cores and without peers; `None`: one, and everybody takes part.
-    pub workers: Option<usize>,
-}
-
-/// What a row needs of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    /// Every message comes back.
-    Echo,
-    /// Every message goes to all members, who all speak.
-    Chat,
-    /// The same, and one speaks.
-    FanOut,
-}
+use crate::bench::servers::{Places, Server, Service};
+use crate::bench::{Pace, Row, Subject, flags, timed};
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
     /// Few rows and short ones, for CI.
     pub quick: bool,
+    /// Of each row; `None`: as it is declared.
+    pub rounds: Option<usize>,
     /// How long each is measured.
     pub duration: Duration,
     /// Cores of the machine: rows with more workers make no sense.
     pub cores: usize,
 }
 
-/// The row whose rates set the pace of the fixed-rate rows.
-pub const PACE_SIZE: &str = "20";
-/// Its connections.
-pub const PACE_CONNECTIONS: &str = "200";
 /// At a fixed rate a few stalls of some milliseconds decide what the p99 is: it is measured for longer and more often.
 const PACED_DURATION_MIN: Duration = Duration::from_secs(3);
 const PACED_ROUNDS: usize = 9;
+const ROUNDS: usize = 3;
 /// Workers that are measured, as far as there are cores for them.
 const WORKERS: [usize; 5] = [1, 2, 4, 8, 16];
+/// The load that sets the pace of the fixed-rate rows, and that several workers are measured by.
+const USUAL: &str = "--size 20 --connections 200";
+
+/// A row before it is known who takes part.
+struct Plan {
+    scenario: &'static str,
+    service: Service,
+    flags: String,
+    pace: Pace,
+    workers: Option<usize>,
+}
+
+fn plan(scenario: &'static str, service: Service, flags: &str) -> Plan {
+    Plan { scenario, service, flags: flags.to_owned(), pace: Pace::Free, workers: None }
+}
+
+fn echo(flags: &str) -> Plan {
+    plan("echo", Service::Echo, flags)
+}
 
 /// The rows of a comparison, in order; the one that sets the pace comes before those that need it.
-pub fn rows(extent: Extent) -> Vec<Plan> {
-    let echo = |size: &str, connections: &str, depth: &str| {
-        Plan::new("echo", &["--size", size, "--connections", connections, "--depth", depth]).timed(extent)
+fn plans(extent: Extent) -> Vec<Plan> {
+    let paced = |pace, flags: &str| Plan { pace, ..echo(flags) };
+    let first = || paced(Pace::SetsIt, "--size 20 --connections 200 --depth 1");
+    let churn = || plan("churn", Service::Connections, "--connections 100");
+    let idle = |count: usize| {
+        plan("idle", Service::Connections, &format!("--connections {count} --hold 1s --settle 1s"))
     };
-    let paced = |share: f64| {
-        let plan = Plan::new("echo", &["--size", PACE_SIZE, "--connections", PACE_CONNECTIONS]);
-        let duration = if extent.quick { extent.duration } else { extent.duration.max(PACED_DURATION_MIN) };
-        Plan { pace: Some(share), ..plan.timed(Extent { duration, ..extent }) }
-    };
-    let churn = Plan::new("churn", &["--connections", "100"]).timed(extent);
-    let idle = |connections: &str| {
-        Plan::new("idle", &["--connections", connections, "--hold", "1s", "--settle", "1s"])
-    };
-    let group = |scenario, service, members: &str| {
-        let plan = Plan::new(scenario, &["--size", "20", "--connections", members]);
-        Plan { service, ..plan.timed(extent) }
-    };
-    let chat = |members| group("chat", Service::Chat, members);
-    let fanout = |receivers| group("fanout", Service::FanOut, receivers);
-    let scaled = |workers| {
-        let with = |plan| Plan { workers: Some(workers), ..plan };
-        [with(echo(PACE_SIZE, PACE_CONNECTIONS, "1")), with(fanout("1000"))]
-    };
+    let chat = |members: usize| plan("chat", Service::Chat, &format!("--size 20 --connections {members}"));
+    let fanout =
+        |members: usize| plan("fanout", Service::FanOut, &format!("--size 20 --connections {members}"));
     if extent.quick {
         return vec![
-            echo(PACE_SIZE, PACE_CONNECTIONS, "1"),
-            echo("1KiB", "50", "1"),
-            echo("20", "50", "16"),
-            paced(0.5),
-            churn,
-            idle("3000"),
+            first(),
+            echo("--size 1KiB --connections 50 --depth 1"),
+            echo("--size 20 --connections 50 --depth 16"),
+            paced(Pace::Share(0.5), USUAL),
+            churn(),
+            idle(3000),
         ];
     }
     let alike = vec![
-        echo(PACE_SIZE, PACE_CONNECTIONS, "1"),
-        echo("125", "200", "1"),
-        echo("1KiB", "200", "1"),
-        echo("16KiB", "200", "1"),
+        first(),
+        echo("--size 125 --connections 200 --depth 1"),
+        echo("--size 1KiB --connections 200 --depth 1"),
+        echo("--size 16KiB --connections 200 --depth 1"),
         // More at once would be a test of the machine's memory.
-        echo("1MiB", "50", "1"),
-        echo("20", "1", "1"),
-        echo("20", "50", "1"),
-        echo("20", "10000", "1"),
-        echo("20", "200", "16"),
-        echo("1KiB", "200", "16"),
-        paced(0.5),
-        paced(0.8),
-        churn,
-        chat("50"),
-        chat("200"),
-        fanout("5000"),
-        idle("15000"),
+        echo("--size 1MiB --connections 50 --depth 1"),
+        echo("--size 20 --connections 1 --depth 1"),
+        echo("--size 20 --connections 50 --depth 1"),
+        echo("--size 20 --connections 10000 --depth 1"),
+        echo("--size 20 --connections 200 --depth 16"),
+        echo("--size 1KiB --connections 200 --depth 16"),
+        paced(Pace::Share(0.5), USUAL),
+        paced(Pace::Share(0.8), USUAL),
+        churn(),
+        chat(50),
+        chat(200),
+        fanout(5000),
+        idle(15_000),
     ];
+    let scaled = |workers| {
+        let with = |plan| Plan { workers: Some(workers), ..plan };
+        [with(echo("--size 20 --connections 200 --depth 1")), with(fanout(1000))]
+    };
     let fitting = WORKERS.into_iter().filter(|workers| *workers <= extent.cores);
     alike.into_iter().chain(fitting.flat_map(scaled)).collect()
 }
 
+/// The rows, with those of the servers that can take part in each.
+pub fn rows(extent: Extent, servers: &[&'static Server], places: &Places) -> io::Result<Vec<Row>> {
+    plans(extent).into_iter().map(|plan| plan.row(extent, servers, places)).collect()
+}
+
 impl Plan {
-    fn new(scenario: &'static str, flags: &[&str]) -> Plan {
-        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        Plan { scenario, service: Service::Echo, flags, pace: None, workers: None }
-    }
-
-    /// With how long it is measured, after a third of that to warm up (a second at most).
-    fn timed(mut self, extent: Extent) -> Plan {
-        let warmup = (extent.duration / 3).min(Duration::from_secs(1));
-        for (name, span) in [("--duration", extent.duration), ("--warmup", warmup)] {
-            self.flags.extend([name.to_owned(), format!("{}ms", span.as_millis())]);
-        }
-        self
-    }
-
-    /// Whether a server can take part. The bare loop sends each message at once, and so not at the least that a chat can cost;
-    /// its workers know nothing of each other.
-    pub fn holds_for(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::Ours => true,
-            Kind::Bare => match self.service {
-                Service::Echo => true,
-                Service::Chat => false,
-                Service::FanOut => self.workers.is_none_or(|workers| workers == 1),
-            },
-            _ => self.workers.is_none(),
-        }
-    }
-
-    /// How many rounds medians are taken of, where it was not said.
-    pub fn rounds(&self, quick: bool) -> usize {
-        match self.pace {
-            _ if quick => 1,
-            Some(_) => PACED_ROUNDS,
-            None => 3,
-        }
-    }
-
-    /// Where a server offers it, and how it is spoken to where that differs.
-    pub fn endpoint(&self, kind: Kind) -> (&'static str, Option<&'static str>) {
-        match (self.service, kind) {
-            (Service::Echo, _) => ("/echo", None),
-            (_, Kind::Ours) => ("/ws", Some("rollcall")),
-            (_, _) => ("/chat", Some("broadcast")),
-        }
-    }
-
-    /// Whether this row's rates set the pace.
-    pub fn sets_pace(&self) -> bool {
-        let value = |name: &str| {
-            let at = self.flags.iter().position(|flag| flag == name)?;
-            self.flags.get(at + 1).map(String::as_str)
+    fn row(self, extent: Extent, servers: &[&'static Server], places: &Places) -> io::Result<Row> {
+        let taking_part = servers.iter().filter(|server| server.offers(self.service, self.workers));
+        let subjects: io::Result<Vec<Subject>> =
+            taking_part.map(|server| server.subject(places, self.service, self.workers)).collect();
+        let paced = matches!(self.pace, Pace::Share(_));
+        let duration = match paced && !extent.quick {
+            true => extent.duration.max(PACED_DURATION_MIN),
+            false => extent.duration,
         };
-        self.scenario == "echo"
-            && self.pace.is_none()
-            && self.workers.is_none()
-            && value("--size") == Some(PACE_SIZE)
-            && value("--connections") == Some(PACE_CONNECTIONS)
-            && value("--depth") == Some("1")
+        let usual = match (extent.quick, paced) {
+            (true, _) => 1,
+            (false, true) => PACED_ROUNDS,
+            (false, false) => ROUNDS,
+        };
+        let mut flags = flags(&self.flags);
+        if self.scenario != "idle" {
+            // After a third of that to warm up, a second at most.
+            flags.extend(timed(duration, (duration / 3).min(Duration::from_secs(1))));
+        }
+        Ok(Row {
+            label: self.label(),
+            scenario: self.scenario,
+            flags,
+            subjects: subjects?,
+            rounds: extent.rounds.unwrap_or(usual),
+            pace: self.pace,
+            workers: self.workers,
+        })
     }
 
-    /// The flags in words, for the progress line.
-    pub fn label(&self) -> String {
-        let pace =
-            self.pace.map_or(String::new(), |share| format!(" at {:.0} % of the best peer", share * 100.0));
-        let shown: Vec<&str> = self
-            .flags
-            .chunks(2)
-            .filter(|pair| !["--duration", "--warmup", "--hold", "--settle"].contains(&pair[0].as_str()))
-            .flat_map(|pair| pair.iter().map(String::as_str))
-            .collect();
+    /// In words, for the progress line.
+    fn label(&self) -> String {
+        let flags = self.flags.split(" --hold").next().unwrap_or_default();
+        let pace = match self.pace {
+            Pace::Share(share) => format!(" at {:.0} % of the best peer", share * 100.0),
+            Pace::Free | Pace::SetsIt => String::new(),
+        };
         let workers = self.workers.map_or(String::new(), |workers| format!(" with --workers {workers}"));
-        format!("{} {}{pace}{workers}", self.scenario, shown.join(" "))
+        format!("{} {flags}{pace}{workers}", self.scenario)
     }
-}
-
-/// Who is measured when: in each round every target once, each round beginning with another one, so that none always
-/// follows the same neighbour or always comes first.
-pub fn turns(targets: usize, rounds: usize) -> Vec<(usize, usize)> {
-    (0..rounds).flat_map(|round| (0..targets).map(move |turn| (round, (round + turn) % targets))).collect()
-}
-
-/// A share of a rate, to two digits: a round figure is easier to type again.
-pub fn paced_rate(peak: f64, share: f64) -> f64 {
-    let wanted = peak * share;
-    if wanted < 10.0 {
-        return wanted.max(1.0).round();
-    }
-    let unit = 10f64.powf(wanted.log10().floor() - 1.0);
-    (wanted / unit).round() * unit
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::servers::SERVERS;
+    use crate::comparison::OURS;
 
-    fn extent(quick: bool) -> Extent {
-        Extent { quick, duration: Duration::from_secs(3), cores: 4 }
-    }
-
-    #[test]
-    fn rounds_take_turns_and_begin_with_another_target_each() {
-        assert_eq!(turns(3, 2), [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (1, 0)]);
-        for target in 0..4 {
-            assert_eq!(turns(4, 5).iter().filter(|(_, turn)| *turn == target).count(), 5);
-        }
-        assert!(turns(0, 3).is_empty());
+    fn rows(quick: bool, seconds: u64) -> Vec<Row> {
+        let duration = Duration::from_secs(seconds);
+        let places = Places::find("rollcall".into()).expect("tests run in the repository");
+        // Bun's program is where npm has put it, if it has.
+        let servers: Vec<&Server> = SERVERS.iter().filter(|server| server.name != "bun").collect();
+        super::rows(Extent { quick, rounds: None, duration, cores: 4 }, &servers, &places)
+            .expect("all are known")
     }
 
     #[test]
     fn the_pace_is_set_before_it_is_needed() {
         for quick in [false, true] {
-            let rows = rows(extent(quick));
-            let sets = rows.iter().position(Plan::sets_pace).expect("one row sets the pace");
-            let needs = rows.iter().position(|row| row.pace.is_some()).expect("one row has a pace");
+            let rows = rows(quick, 3);
+            let sets = rows.iter().position(|row| row.pace == Pace::SetsIt).expect("one row sets the pace");
+            let needs =
+                rows.iter().position(|row| matches!(row.pace, Pace::Share(_))).expect("one has a pace");
             assert!(sets < needs);
-            assert_eq!(rows.iter().filter(|row| row.sets_pace()).count(), 1);
-        }
-    }
-
-    #[test]
-    fn a_pace_is_a_round_number() {
-        assert_eq!(paced_rate(278_311.0, 0.5), 140_000.0);
-        assert_eq!(paced_rate(278_311.0, 0.8), 220_000.0);
-        assert_eq!(paced_rate(100.0, 0.5), 50.0);
-        assert_eq!(paced_rate(0.0, 0.5), 1.0);
-    }
-
-    #[test]
-    fn the_bare_loop_takes_part_where_it_does_the_least() {
-        let all = rows(extent(false));
-        let plan = |scenario: &str, workers: Option<usize>| {
-            let plan = all.iter().find(|plan| plan.scenario == scenario && plan.workers == workers);
-            plan.expect("it is compared")
-        };
-        for (scenario, workers) in [("echo", None), ("echo", Some(2)), ("fanout", None), ("fanout", Some(1))]
-        {
-            assert!(plan(scenario, workers).holds_for(Kind::Bare), "{scenario} {workers:?}");
-        }
-        let chat = plan("chat", None);
-        assert!(!chat.holds_for(Kind::Bare) && !plan("fanout", Some(2)).holds_for(Kind::Bare));
-        assert!(chat.holds_for(Kind::Bun));
-        for group in [chat, plan("fanout", None)] {
-            assert_eq!(group.endpoint(Kind::Ours), ("/ws", Some("rollcall")));
-            assert_eq!(group.endpoint(Kind::Bare), ("/chat", Some("broadcast")));
+            assert_eq!(rows.iter().filter(|row| row.pace == Pace::SetsIt).count(), 1);
         }
     }
 
     #[test]
     fn a_fixed_rate_is_measured_for_longer_and_more_often() {
-        let short = Extent { duration: Duration::from_secs(1), ..extent(false) };
-        for (extent, of_paced, of_others) in [
-            (short, ("3000ms", 9), ("1000ms", 3)),
-            (Extent { quick: true, ..short }, ("1000ms", 1), ("1000ms", 1)),
-        ] {
-            for plan in rows(extent).iter().filter(|plan| plan.scenario == "echo") {
-                let (duration, rounds) = if plan.pace.is_some() { of_paced } else { of_others };
-                let at = plan.flags.iter().position(|flag| flag == "--duration").expect("it is timed");
-                assert_eq!((plan.flags[at + 1].as_str(), plan.rounds(extent.quick)), (duration, rounds));
+        for (quick, of_paced, of_others) in
+            [(false, ("3000ms", 9), ("1000ms", 3)), (true, ("1000ms", 1), ("1000ms", 1))]
+        {
+            for row in rows(quick, 1).iter().filter(|row| row.scenario == "echo") {
+                let (duration, rounds) =
+                    if matches!(row.pace, Pace::Share(_)) { of_paced } else { of_others };
+                let at = row.flags.iter().position(|flag| flag == "--duration").expect("it is timed");
+                assert_eq!((row.flags[at + 1].as_str(), row.rounds), (duration, rounds));
             }
         }
     }
 
     #[test]
     fn no_more_workers_are_measured_than_there_are_cores_and_no_peers() {
-        let all = rows(extent(false));
-        let scaled: Vec<&Plan> = all.iter().filter(|plan| plan.workers.is_some()).collect();
-        let workers: Vec<usize> = scaled.iter().filter_map(|plan| plan.workers).collect();
+        let all = rows(false, 3);
+        let scaled: Vec<&Row> = all.iter().filter(|row| row.workers.is_some()).collect();
+        let workers: Vec<usize> = scaled.iter().filter_map(|row| row.workers).collect();
         assert_eq!(workers, [1, 1, 2, 2, 4, 4]);
-        assert!(scaled.iter().all(|plan| plan.holds_for(Kind::Ours) && !plan.holds_for(Kind::Bun)));
-        assert_eq!(scaled[2].label(), "echo --size 20 --connections 200 --depth 1 with --workers 2");
+        let names = |row: &Row| row.subjects.iter().map(|subject| subject.name).collect::<Vec<_>>();
+        assert_eq!((names(scaled[2]), names(scaled[3])), (vec![OURS, "bare"], vec![OURS]));
+        assert_eq!(scaled[2].label, "echo --size 20 --connections 200 --depth 1 with --workers 2");
     }
 
     #[test]
     fn the_quick_form_is_a_small_part() {
-        assert!(rows(extent(true)).len() < rows(extent(false)).len());
-        assert_eq!(rows(extent(true))[0].label(), "echo --size 20 --connections 200 --depth 1");
+        assert!(rows(true, 3).len() < rows(false, 3).len());
+        assert_eq!(rows(true, 3)[0].label, "echo --size 20 --connections 200 --depth 1");
+        assert_eq!(rows(true, 3)[5].label, "idle --connections 3000");
     }
 }

@@ -1,6 +1,5 @@
 //! `loadtest encodings`: what TLS and compression cost: the same loads on a server that sends plainly, over TLS, and
-//! compressed either way, and on an older binary where one is given. Each measurement has a server of its own, started for
-//! it; the servers take turns within a row.
+//! compressed either way, and on an older binary where one is given.
 //!
 //! | file | subject |
 //! |---|---|
@@ -11,172 +10,77 @@ mod rows;
 mod table;
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use self::rows::{Encoding, Plan, rows};
-use crate::compare::cores::Cores;
-use crate::compare::load::{ALLOWANCE, Load};
-use crate::compare::made_here;
-use crate::compare::servers::{Kind, Places};
+use self::rows::{Scope, rows};
+use crate::bench::output::Output;
+use crate::bench::{self, Row, Table};
 use crate::comparison::Comparison;
 use crate::keys::Keys;
-use crate::options::{Failure, stop_flag};
-use crate::report::output::Output;
+use crate::options::Failure;
 use crate::result::Run;
-use crate::{machine, report, sys, units};
+use crate::{child, report};
 
 /// `loadtest encodings`
 #[derive(Clone, Debug, clap::Args)]
+#[command(mut_arg("rounds", |arg| arg.help("Rounds that the medians are taken of [default: 3; with --quick 1]")))]
+#[command(mut_arg("duration", |arg| arg.help("How long each measurement takes [default: 2s; with --quick 500ms]")))]
 pub struct Args {
-    /// Few rows and short ones
-    #[arg(long)]
-    quick: bool,
-    /// Rounds that the medians are taken of [default: 3; with --quick 1]
-    #[arg(long)]
-    rounds: Option<usize>,
-    /// How long each measurement takes [default: 2s; with --quick 500ms]
-    #[arg(long, value_parser = units::duration)]
-    duration: Option<Duration>,
-    /// Only rows whose name holds this text; repeatable
-    #[arg(long, value_name = "TEXT")]
-    only: Vec<String>,
-    /// A built rollcall, instead of building one
-    #[arg(long, value_name = "FILE")]
-    ours: Option<PathBuf>,
+    #[command(flatten)]
+    bench: bench::Common,
     /// An older rollcall, measured beside it where both send plainly
     #[arg(long, value_name = "FILE")]
     before: Option<PathBuf>,
     /// Earlier results (--json) to report together; nothing is measured. Repeatable
     #[arg(long, value_name = "JSON")]
     from: Vec<PathBuf>,
-    #[command(flatten)]
-    output: Output,
 }
 
 /// Measures, prints the table, writes.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::Failed(error.to_string());
-    let rounds = args.rounds.unwrap_or(if args.quick { 1 } else { 3 });
-    let usual = Duration::from_millis(if args.quick { 500 } else { 2000 });
-    let duration = args.duration.unwrap_or(usual);
-    let wanted = |plan: &Plan| args.only.is_empty() || args.only.iter().any(|text| plan.name.contains(text));
-    let plans: Vec<Plan> = rows(args.quick, duration).into_iter().filter(wanted).collect();
-    if rounds == 0 || plans.is_empty() {
-        return Err(Failure::Usage("nothing is left to measure (--rounds, --only)".into()));
+    if !args.from.is_empty() {
+        let comparison = report::read_files(&args.from).map_err(failed)?;
+        return bench::conclude(&comparison, &args.bench, &Encodings(Vec::new()));
     }
-    let stop = stop_flag();
-    let comparison = if args.from.is_empty() {
-        Bench::new(args, rounds, duration, Arc::clone(&stop))
-            .and_then(|bench| bench.measure(&plans))
-            .map_err(failed)?
-    } else {
-        report::read_files(&args.from).map_err(failed)?
+    let quick = args.bench.quick;
+    let duration = args.bench.duration.unwrap_or(Duration::from_millis(if quick { 500 } else { 2000 }));
+    let program = child::rollcall(args.bench.ours.as_deref()).map_err(failed)?;
+    let scope = Scope {
+        keys: Keys::make(&program).map_err(failed)?,
+        program,
+        before: args.before.clone(),
+        quick,
+        rounds: args.bench.rounds.unwrap_or(if quick { 1 } else { 3 }),
+        duration,
     };
-    args.output.save(&comparison).map_err(failed)?;
-    let text = table::report(&comparison);
-    args.output.tell(&text).map_err(failed)?;
-    let errors: u64 =
-        comparison.rows.iter().flat_map(|row| &row.cells).flat_map(|cell| cell.errors.values()).sum();
-    match (stop.load(Ordering::Relaxed), errors) {
-        (true, _) => Err(Failure::Failed("interrupted: the rows that were measured are kept".into())),
-        (_, 0) => Ok(()),
-        (_, errors) => Err(Failure::Failed(format!("{errors} errors: see the report"))),
-    }
+    bench::run(&args.bench, duration, &Encodings(rows(&scope)))
 }
 
-/// All that a measurement needs.
-struct Bench {
-    program: PathBuf,
-    before: Option<PathBuf>,
-    keys: Keys,
-    cores: Cores,
-    rounds: usize,
-    patience: Duration,
-    stop: Arc<AtomicBool>,
-    scratch: PathBuf,
-}
+struct Encodings(Vec<Row>);
 
-impl Bench {
-    fn new(args: &Args, rounds: usize, duration: Duration, stop: Arc<AtomicBool>) -> io::Result<Bench> {
-        let places = Places::find(args.ours.clone())?;
-        Kind::Ours.build(&places)?;
-        // The servers inherit it.
-        sys::raise_descriptor_limit();
-        Ok(Bench {
-            program: places.program(),
-            before: args.before.clone(),
-            keys: Keys::make(&places.program())?,
-            cores: Cores::two()?,
-            rounds,
-            patience: duration * 2 + ALLOWANCE,
-            stop,
-            scratch: std::env::temp_dir().join(format!("loadtest-{}.json", std::process::id())),
-        })
+impl Table for Encodings {
+    fn rows(&self) -> Vec<Row> {
+        self.0.clone()
     }
 
-    /// Who is measured in a row, each with its program.
-    fn takers(&self, plan: &Plan) -> Vec<(Encoding, &Path)> {
-        const ALL: [Encoding; 5] =
-            [Encoding::Plain, Encoding::Before, Encoding::Tls, Encoding::Shared, Encoding::PerConnection];
-        let program = |encoding| {
-            if encoding == Encoding::Before { self.before.as_deref() } else { Some(&*self.program) }
-        };
-        let takers = ALL.into_iter().filter(|encoding| plan.holds_for(*encoding));
-        takers.filter_map(|encoding| Some((encoding, program(encoding)?))).collect()
-    }
-
-    fn measure(&self, plans: &[Plan]) -> io::Result<Comparison> {
-        let started = machine::utc_now();
-        let mut runs: Vec<Run> = Vec::new();
-        'all: for (index, plan) in plans.iter().enumerate() {
-            eprintln!("[{}/{}] {}", index + 1, plans.len(), plan.name);
-            let takers = self.takers(plan);
-            for round in 0..self.rounds {
-                for turn in 0..takers.len() {
-                    // Each round begins with another one, so that none always follows the same neighbour.
-                    let (encoding, program) = takers[(round + turn) % takers.len()];
-                    let run = self.one(encoding, program, plan);
-                    if self.stop.load(Ordering::Relaxed) {
-                        break 'all;
-                    }
-                    eprintln!("  {} {}", round + 1, table::line(&run));
-                    runs.push(run);
-                }
-            }
-        }
-        let mut comparison = made_here(&runs, &started, &self.cores);
-        comparison.versions.insert("rollcall".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-        Ok(comparison)
-    }
-
-    /// One measurement. What goes wrong is an error of the run, so that the others are still made.
-    fn one(&self, encoding: Encoding, program: &Path, plan: &Plan) -> Run {
-        let mut run = self
-            .try_one(encoding, program, plan)
-            .unwrap_or_else(|error| Run { errors: [(error.to_string(), 1)].into(), ..Run::default() });
-        run.scenario = plan.scenario.into();
-        run.target = encoding.name().into();
-        run.parameters = [("row".to_owned(), plan.name.into())].into();
+    fn keep(&self, row: &Row, run: &mut Run) {
+        run.parameters = [("row".to_owned(), row.label.as_str().into())].into();
         run.series.clear();
         run.histograms.clear();
-        run
     }
 
-    fn try_one(&self, encoding: Encoding, program: &Path, plan: &Plan) -> io::Result<Run> {
-        let server = rows::start(encoding, program, plan, &self.keys, &self.cores)?;
-        let mut command = Command::new(std::env::current_exe()?);
-        let url = format!("{}{}{}", encoding.scheme(), server.address(), plan.path);
-        command.arg(plan.scenario).args(["--url", &url, "--insecure", "--pid", &server.pid().to_string()]);
-        let load = Load {
-            cores: Some(&self.cores),
-            scratch: &self.scratch,
-            patience: self.patience,
-            stop: &self.stop,
-        };
-        load.run(command.args(&plan.flags))
+    fn line(&self, run: &Run) -> String {
+        bench::line(run, table::shown(&run.scenario))
+    }
+
+    fn describe(&self, comparison: &mut Comparison) {
+        comparison.versions.insert("rollcall".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    }
+
+    fn report(&self, comparison: &Comparison, output: &Output) -> io::Result<Vec<String>> {
+        output.tell(&table::report(comparison))?;
+        Ok(Vec::new())
     }
 }

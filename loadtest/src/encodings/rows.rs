@@ -1,12 +1,10 @@
 //! What is measured: the ways of a server to encode what it sends, and the loads that are put on each.
 
 use std::ffi::OsString;
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::child::Child;
-use crate::compare::cores::Cores;
+use crate::bench::{Row, Subject, flags, timed};
 use crate::keys::Keys;
 
 /// How a server sends.
@@ -27,6 +25,8 @@ pub enum Encoding {
 /// The columns of the table.
 pub const COLUMNS: [Encoding; 4] =
     [Encoding::Plain, Encoding::Tls, Encoding::Shared, Encoding::PerConnection];
+const ALL: [Encoding; 5] =
+    [Encoding::Plain, Encoding::Before, Encoding::Tls, Encoding::Shared, Encoding::PerConnection];
 
 impl Encoding {
     /// Its name in results.
@@ -40,10 +40,6 @@ impl Encoding {
         }
     }
 
-    pub fn scheme(self) -> &'static str {
-        if self == Encoding::Tls { "wss://" } else { "ws://" }
-    }
-
     /// Flags of the server.
     fn flags(self, keys: &Keys) -> Vec<OsString> {
         match self {
@@ -54,109 +50,111 @@ impl Encoding {
             Encoding::PerConnection => vec!["--deflate".into(), "per-connection".into()],
         }
     }
+
+    fn subject(self, program: &Path, plan: &Plan, keys: &Keys) -> Subject {
+        // Who speaks to a room speaks as fast as it can.
+        let always = ["--workers", "1", "--max-commands-per-second", "1000000"];
+        let mut server: Vec<OsString> = [program.into()].into_iter().chain(always.map(Into::into)).collect();
+        server.extend(self.flags(keys));
+        server.extend(plan.server.split_ascii_whitespace().map(Into::into));
+        server.push("--listen".into());
+        let path = if plan.scenario == "fanout" { "/ws" } else { "/echo" };
+        Subject { name: self.name(), server, secure: self == Encoding::Tls, path, ..Subject::default() }
+    }
 }
 
-/// Starts a server on its core.
-pub fn start(
-    encoding: Encoding,
-    program: &Path,
-    plan: &Plan,
-    keys: &Keys,
-    cores: &Cores,
-) -> io::Result<Child> {
-    // Who speaks to a room speaks as fast as it can.
-    let always = ["--workers", "1", "--max-commands-per-second", "1000000"];
-    let mut words: Vec<OsString> = [program.into()].into_iter().chain(always.map(Into::into)).collect();
-    words.extend(encoding.flags(keys));
-    words.extend(plan.server.iter().map(Into::into));
-    words.push("--listen".into());
-    let scheme = if encoding == Encoding::Tls { "wss://" } else { "" };
-    Child::start_at(scheme, "rollcall", &words, |command| cores.on_server(|| command.spawn()))
-}
-
-/// One row: a load, and who takes part in it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+/// One row: a load, and the servers that it is put on.
+struct Plan {
     /// What it is called in the report, and in results.
-    pub name: &'static str,
-    /// The subcommand.
-    pub scenario: &'static str,
-    pub path: &'static str,
-    /// Its flags.
-    pub flags: Vec<String>,
+    name: &'static str,
+    scenario: &'static str,
+    flags: &'static str,
     /// Flags of the server beside those of its encoding.
-    pub server: Vec<&'static str>,
-    /// Whether compression can make a difference.
-    compresses: bool,
-    /// Whether an older binary takes part.
-    before: bool,
+    server: &'static str,
+    /// Whether the small form has it.
+    quick: bool,
 }
+
+const fn plan(name: &'static str, scenario: &'static str, flags: &'static str) -> Plan {
+    Plan { name, scenario, flags, server: "", quick: true }
+}
+
+const IDLE: &str = "idle, nothing said";
+// The first Ping comes in the second half of the interval: not before memory is read.
+const LONG_HEARTBEAT: &str = "--heartbeat-interval 120s";
+const SHORT_HEARTBEAT: &str = "--heartbeat-interval 1s";
+
+const PLANS: [Plan; 10] = [
+    plan("echo of 20 B", "echo", "--size 20 --connections 200"),
+    Plan { quick: false, ..plan("echo of 1 KiB", "echo", "--size 1KiB --connections 200") },
+    Plan {
+        quick: false,
+        ..plan("echo of a line of 256 B", "echo", "--deflate --size 256 --connections 100")
+    },
+    plan("echo of a line of 1 KiB", "echo", "--deflate --size 1KiB --connections 100"),
+    Plan {
+        quick: false,
+        ..plan("echo of a line of 4 KiB", "echo", "--deflate --size 4KiB --connections 100")
+    },
+    plan("a line of 1 KiB to a room of 200", "fanout", "--deflate --size 1KiB --connections 200"),
+    plan("connect, upgrade, close", "churn", "--connections 50"),
+    plan(IDLE, "idle", "--deflate --settle 1s"),
+    Plan {
+        server: LONG_HEARTBEAT,
+        ..plan("idle after a line of 1 KiB each way", "idle", "--deflate --say 1KiB --settle 1s")
+    },
+    Plan {
+        server: SHORT_HEARTBEAT,
+        ..plan("idle after that and a heartbeat", "idle", "--deflate --say 1KiB --settle 3s")
+    },
+];
 
 impl Plan {
-    fn new(name: &'static str, scenario: &'static str, flags: &str) -> Plan {
-        let path = if scenario == "fanout" { "/ws" } else { "/echo" };
-        let flags: Vec<String> = flags.split_ascii_whitespace().map(str::to_owned).collect();
-        let compresses = flags.iter().any(|flag| flag == "--deflate");
-        Plan { name, scenario, path, flags, server: Vec::new(), compresses, before: !compresses }
-    }
-
-    /// Whether an encoding takes part.
-    pub fn holds_for(&self, encoding: Encoding) -> bool {
+    /// Whether an encoding takes part: compression where it can make a difference, an older binary where it can't.
+    fn holds_for(&self, encoding: Encoding) -> bool {
+        let compresses = self.flags.contains("--deflate");
         match encoding {
             Encoding::Plain | Encoding::Tls => true,
-            Encoding::Before => self.before,
-            Encoding::Shared | Encoding::PerConnection => self.compresses,
+            Encoding::Before => !compresses || self.name == IDLE,
+            Encoding::Shared | Encoding::PerConnection => compresses,
         }
     }
 
-    fn timed(mut self, duration: Duration) -> Plan {
-        let (whole, third) = (duration.as_millis(), (duration / 3).as_millis());
-        self.flags.extend([
-            "--duration".to_owned(),
-            format!("{whole}ms"),
-            "--warmup".to_owned(),
-            format!("{third}ms"),
-        ]);
-        self
-    }
-
-    fn with_server(mut self, flags: &[&'static str]) -> Plan {
-        self.server.extend(flags);
-        self
+    fn row(&self, scope: &Scope) -> Row {
+        let program = |encoding| match encoding {
+            Encoding::Before => scope.before.as_deref(),
+            _ => Some(scope.program.as_path()),
+        };
+        let taking_part = ALL.into_iter().filter(|encoding| self.holds_for(*encoding));
+        let subjects = taking_part
+            .filter_map(|encoding| Some(encoding.subject(program(encoding)?, self, &scope.keys)))
+            .collect();
+        let mut flags = flags(self.flags);
+        if self.scenario == "idle" {
+            let connections = if scope.quick { "1500" } else { "9000" };
+            flags.extend(["--connections", connections, "--hold", "200ms"].map(str::to_owned));
+        } else {
+            flags.extend(timed(scope.duration, scope.duration / 3));
+        }
+        let (label, rounds) = (self.name.to_owned(), scope.rounds);
+        Row { label, scenario: self.scenario, flags, subjects, rounds, ..Row::default() }
     }
 }
 
+/// How much is measured, and with what.
+pub struct Scope {
+    pub program: PathBuf,
+    /// An older one.
+    pub before: Option<PathBuf>,
+    pub keys: Keys,
+    pub quick: bool,
+    pub rounds: usize,
+    pub duration: Duration,
+}
+
 /// All rows, or few and small ones.
-pub fn rows(quick: bool, duration: Duration) -> Vec<Plan> {
-    let connections = if quick { "1500" } else { "9000" };
-    let idle = |name, flags: &str| {
-        Plan::new(name, "idle", &format!("--connections {connections} --hold 200ms {flags}"))
-    };
-    let timed = |name, scenario, flags| Plan::new(name, scenario, flags).timed(duration);
-    let mut rows = vec![
-        timed("echo of 20 B", "echo", "--size 20 --connections 200"),
-        timed("echo of 1 KiB", "echo", "--size 1KiB --connections 200"),
-        timed("echo of a line of 256 B", "echo", "--deflate --size 256 --connections 100"),
-        timed("echo of a line of 1 KiB", "echo", "--deflate --size 1KiB --connections 100"),
-        timed("echo of a line of 4 KiB", "echo", "--deflate --size 4KiB --connections 100"),
-        timed("a line of 1 KiB to a room of 200", "fanout", "--deflate --size 1KiB --connections 200"),
-        timed("connect, upgrade, close", "churn", "--connections 50"),
-        idle("idle, nothing said", "--deflate --settle 1s"),
-        // The first Ping comes in the second half of the interval: not before memory is read.
-        idle("idle after a line of 1 KiB each way", "--deflate --say 1KiB --settle 1s")
-            .with_server(&["--heartbeat-interval", "120s"]),
-        idle("idle after that and a heartbeat", "--deflate --say 1KiB --settle 3s")
-            .with_server(&["--heartbeat-interval", "1s"]),
-    ];
-    for row in &mut rows {
-        row.before |= row.name == "idle, nothing said";
-    }
-    if quick {
-        rows.retain(|row| {
-            !["echo of 1 KiB", "echo of a line of 256 B", "echo of a line of 4 KiB"].contains(&row.name)
-        });
-    }
-    rows
+pub fn rows(scope: &Scope) -> Vec<Row> {
+    PLANS.iter().filter(|plan| plan.quick || !scope.quick).map(|plan| plan.row(scope)).collect()
 }
 
 #[cfg(test)]
@@ -165,24 +163,23 @@ mod tests {
 
     #[test]
     fn every_row_has_the_columns_that_it_can_have() {
-        let rows = rows(false, Duration::from_secs(1));
         let who = |name: &str| {
-            let row = rows.iter().find(|row| row.name == name).expect("there is such a row");
-            COLUMNS.map(|encoding| row.holds_for(encoding))
+            let plan = PLANS.iter().find(|plan| plan.name == name).expect("there is such a row");
+            COLUMNS.map(|encoding| plan.holds_for(encoding))
         };
         assert_eq!(who("echo of 20 B"), [true, true, false, false]);
         assert_eq!(who("a line of 1 KiB to a room of 200"), [true; 4]);
         assert_eq!(who("idle, nothing said"), [true; 4]);
-        let old = rows.iter().filter(|row| row.holds_for(Encoding::Before)).map(|row| row.name);
+        let old = PLANS.iter().filter(|plan| plan.holds_for(Encoding::Before)).map(|plan| plan.name);
         let old: Vec<&str> = old.collect();
         assert_eq!(old, ["echo of 20 B", "echo of 1 KiB", "connect, upgrade, close", "idle, nothing said"]);
     }
 
     #[test]
     fn the_quick_form_has_each_kind_of_load() {
-        let kinds = |quick| {
-            let mut kinds: Vec<_> =
-                rows(quick, Duration::from_secs(1)).iter().map(|row| row.scenario).collect();
+        let kinds = |quick: bool| {
+            let plans = PLANS.iter().filter(|plan| plan.quick || !quick);
+            let mut kinds: Vec<_> = plans.map(|plan| plan.scenario).collect();
             kinds.dedup();
             kinds
         };

@@ -1,49 +1,44 @@
 //! The report: a table of what each way to send costs, its bounds, and an older binary beside this one.
 
 use super::rows::{COLUMNS, Encoding};
-use crate::comparison::{Cell, Comparison, Row};
+use crate::bench::Shown;
+use crate::comparison::{Comparison, Row};
 use crate::report::cells::with_spread;
-use crate::report::document::made_on;
+use crate::report::document::{errors, made_on};
 use crate::report::markdown::Markdown;
 use crate::report::numbers;
-use crate::result::Run;
 
 /// What an idle connection over TLS may take of user space beyond a plain one.
 const TLS_BYTES_MAX: f64 = 3_500.0;
 
-/// A figure of a scenario that is shown.
-struct Shown {
-    scenario: &'static str,
-    figure: &'static str,
-    /// Behind the row's name.
-    what: &'static str,
-    text: fn(f64) -> String,
-}
-
-const SHOWN: [Shown; 7] = [
-    Shown {
-        scenario: "echo",
-        figure: "server_cpu_us_per_message",
-        what: "CPU a message",
-        text: numbers::micros,
-    },
-    Shown { scenario: "echo", figure: "deflate_ratio", what: "ratio from the server", text: ratio },
-    Shown { scenario: "echo", figure: "deflate_ratio_sent", what: "ratio from the client", text: ratio },
-    Shown {
-        scenario: "fanout",
-        figure: "server_cpu_us_per_delivery",
-        what: "CPU a delivery",
-        text: numbers::micros,
-    },
-    Shown { scenario: "fanout", figure: "deflate_ratio", what: "ratio from the server", text: ratio },
-    Shown {
-        scenario: "churn",
-        figure: "server_cpu_us_per_connection",
-        what: "CPU a connection",
-        text: numbers::micros,
-    },
-    Shown { scenario: "idle", figure: "anonymous_bytes_per_connection", what: "memory", text: bytes },
+/// The figures that are shown of each scenario.
+const SHOWN: [(&str, &[Shown]); 4] = [
+    (
+        "echo",
+        &[
+            Shown { figure: "server_cpu_us_per_message", what: "CPU a message", text: numbers::micros },
+            Shown { figure: "deflate_ratio", what: "ratio from the server", text: ratio },
+            Shown { figure: "deflate_ratio_sent", what: "ratio from the client", text: ratio },
+        ],
+    ),
+    (
+        "fanout",
+        &[
+            Shown { figure: "server_cpu_us_per_delivery", what: "CPU a delivery", text: numbers::micros },
+            Shown { figure: "deflate_ratio", what: "ratio from the server", text: ratio },
+        ],
+    ),
+    (
+        "churn",
+        &[Shown { figure: "server_cpu_us_per_connection", what: "CPU a connection", text: numbers::micros }],
+    ),
+    ("idle", &[Shown { figure: "anonymous_bytes_per_connection", what: "memory", text: bytes }]),
 ];
+
+/// Those of one scenario.
+pub fn shown(scenario: &str) -> impl Iterator<Item = &'static Shown> {
+    SHOWN.iter().filter(move |(name, _)| *name == scenario).flat_map(|(_, shown)| shown.iter())
+}
 
 fn ratio(value: f64) -> String {
     format!("{value:.2}")
@@ -51,16 +46,6 @@ fn ratio(value: f64) -> String {
 
 fn bytes(value: f64) -> String {
     format!("{} B", numbers::whole(value))
-}
-
-/// A measurement in a line, for who watches.
-pub fn line(run: &Run) -> String {
-    let shown = SHOWN.iter().filter(|shown| shown.scenario == run.scenario);
-    let figures = shown.filter_map(|shown| {
-        Some(format!("{} {}", (shown.text)(*run.figures.get(shown.figure)?), shown.what))
-    });
-    let errors = run.errors.iter().map(|(kind, count)| format!("{count} × {kind}"));
-    format!("{:<24} {}", run.target, figures.chain(errors).collect::<Vec<_>>().join(" · "))
 }
 
 /// All of it, as Markdown.
@@ -72,7 +57,7 @@ pub fn report(comparison: &Comparison) -> String {
     limit(&mut text, comparison);
     before(&mut text, comparison);
     spreads(&mut text, comparison);
-    errors(&mut text, comparison);
+    errors(&mut text, comparison, name);
     origin(&mut text, comparison);
     text.into_text()
 }
@@ -102,7 +87,7 @@ fn costs(text: &mut Markdown, comparison: &Comparison) {
     header.extend(COLUMNS.map(|encoding| encoding.name().to_owned()));
     let mut lines = Vec::new();
     for row in &comparison.rows {
-        for shown in SHOWN.iter().filter(|shown| shown.scenario == row.scenario) {
+        for shown in shown(&row.scenario) {
             let values = COLUMNS.map(|encoding| value(row, encoding, shown.figure));
             if values.iter().any(Option::is_some) {
                 let mut line = vec![format!("{}: {}", name(row), shown.what)];
@@ -138,7 +123,7 @@ fn limit(text: &mut Markdown, comparison: &Comparison) {
 fn before(text: &mut Markdown, comparison: &Comparison) {
     let mut lines = Vec::new();
     for row in &comparison.rows {
-        for shown in SHOWN.iter().filter(|shown| shown.scenario == row.scenario) {
+        for shown in shown(&row.scenario) {
             let (before, now) =
                 (value(row, Encoding::Before, shown.figure), value(row, Encoding::Plain, shown.figure));
             if let (Some(before), Some(now)) = (before, now) {
@@ -166,7 +151,7 @@ fn spreads(text: &mut Markdown, comparison: &Comparison) {
     let mut lines = Vec::new();
     for row in &comparison.rows {
         for cell in &row.cells {
-            for shown in SHOWN.iter().filter(|shown| shown.scenario == row.scenario) {
+            for shown in shown(&row.scenario) {
                 let spread = with_spread(Some(cell), shown.figure);
                 if !spread.is_empty() {
                     lines.push(vec![
@@ -180,23 +165,6 @@ fn spreads(text: &mut Markdown, comparison: &Comparison) {
         }
     }
     text.table(&header, &lines);
-}
-
-fn errors(text: &mut Markdown, comparison: &Comparison) {
-    text.section("Errors");
-    let cells = comparison.rows.iter().flat_map(|row| row.cells.iter().map(move |cell| (row, cell)));
-    let of = |(row, cell): (&Row, &Cell)| {
-        let lines = cell
-            .errors
-            .iter()
-            .map(|(kind, count)| format!("- {}, {}: {count} × {kind}", name(row), cell.target));
-        lines.collect::<Vec<_>>()
-    };
-    let lines: Vec<String> = cells.flat_map(of).collect();
-    if lines.is_empty() {
-        text.line("None.");
-    }
-    lines.iter().for_each(|line| text.line(line));
 }
 
 fn origin(text: &mut Markdown, comparison: &Comparison) {
@@ -218,6 +186,7 @@ fn origin(text: &mut Markdown, comparison: &Comparison) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::result::Run;
 
     fn run(scenario: &str, row: &str, encoding: Encoding, figures: &[(&str, f64)]) -> Run {
         Run {

@@ -305,6 +305,25 @@ fn without_folders(command: &str) -> String {
     command.split(' ').map(last).collect::<Vec<_>>().join(" ")
 }
 
+/// What went wrong, by row and target; a row without a name is the only one.
+pub fn errors<'a>(text: &mut Markdown, comparison: &'a Comparison, name: impl Fn(&'a Row) -> &'a str) {
+    text.section("Errors");
+    let mut none = true;
+    for row in &comparison.rows {
+        let name = Some(name(row)).filter(|name| !name.is_empty());
+        let name = name.map_or(String::new(), |name| format!("{name}, "));
+        for cell in &row.cells {
+            for (kind, count) in &cell.errors {
+                none = false;
+                text.line(&format!("- {name}{}: {count} × {kind}", cell.target));
+            }
+        }
+    }
+    if none {
+        text.line("None.");
+    }
+}
+
 /// Where and when a comparison was made, in a line.
 pub fn made_on(comparison: &Comparison) -> String {
     let machine = &comparison.machine;

@@ -12,7 +12,6 @@ pub mod goals;
 pub mod markdown;
 pub mod measures;
 pub mod numbers;
-pub mod output;
 pub mod plots;
 pub mod scale;
 

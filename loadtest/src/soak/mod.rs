@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use crate::compare::servers::Places;
+use crate::child;
 use crate::expect::Expectation;
 use crate::measure::Tally;
 use crate::options::{Auto, Common, Failure, stop_flag};
@@ -43,7 +43,7 @@ pub struct Args {
     /// How long all of it runs
     #[arg(long, default_value = "30m", value_parser = units::duration)]
     duration: Duration,
-    /// A built rollcall, instead of building one
+    /// A built rollcall [default: the one beside this program or in target/release, else it is built]
     #[arg(long, value_name = "FILE")]
     ours: Option<PathBuf>,
     /// Write the run as JSON
@@ -67,8 +67,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("--duration: at least {} s", SHORTEST.as_secs())));
     }
     let failed = |error: io::Error| Failure::Failed(error.to_string());
-    let places = Places::find(args.ours.clone()).map_err(failed)?;
-    let servers = Servers::start(&places).map_err(failed)?;
+    let program = child::rollcall(args.ours.as_deref()).map_err(failed)?;
+    let servers = Servers::start(&program).map_err(failed)?;
     let server = &servers.all;
     let common = common(args, server);
     let mut outcome = Outcome::new("soak", &common);

@@ -1,15 +1,13 @@
 //! The parts of a soak: scenarios of this program, each in processes of its own, one round after another until the end.
 
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::io;
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
-use rustix::process::Signal;
-
-use crate::child::end;
+use crate::bench::load::Load;
 use crate::measure::Tally;
 use crate::options::stop_flag;
 use crate::outcome::Outcome;
@@ -188,7 +186,7 @@ pub fn start(servers: &Servers, until: Instant) -> io::Result<Vec<Part>> {
 }
 
 impl Plan {
-    fn rounds(&self, program: &PathBuf, url: &str, pid: u32, until: Instant) -> Vec<Result<Run, String>> {
+    fn rounds(&self, program: &Path, url: &str, pid: u32, until: Instant) -> Vec<Result<Run, String>> {
         let mut runs = Vec::new();
         for (round, flags) in self.flags.iter().cycle().enumerate() {
             if round > 0 {
@@ -202,20 +200,17 @@ impl Plan {
             if stop_flag().load(Relaxed) || (round > 0 && self.round == 0) {
                 break;
             }
-            let json = std::env::temp_dir().join(format!(
-                "loadtest-soak-{}-{}-{round}.json",
-                std::process::id(),
-                self.name
-            ));
+            let json =
+                std::env::temp_dir().join(format!("loadtest-{}-{}.json", std::process::id(), self.name));
             let mut command = Command::new(program);
             command
                 .arg(self.scenario)
                 .args(["--url", url, "--pid", &pid.to_string()])
                 .args(flags.split(' '))
-                .args(["--threads", "1", self.lasts.0, &format!("{seconds}s"), "--json"])
-                .arg(&json);
-            runs.push(one(&mut command, &json, Duration::from_secs(seconds + 60)));
-            let _ = fs::remove_file(&json);
+                .args(["--threads", "1", self.lasts.0, &format!("{seconds}s")]);
+            let timeout = Duration::from_secs(seconds + 60);
+            let load = Load { cores: None, scratch: &json, timeout, stop: &stop_flag() };
+            runs.push(load.run(&mut command).map_err(|error| error.to_string()));
         }
         runs
     }
@@ -225,31 +220,6 @@ impl Plan {
 fn rest(time: Duration, until: Instant) {
     let end = until.min(Instant::now() + time);
     while Instant::now() < end && !stop_flag().load(Relaxed) {
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// Runs a round. The error is one line.
-fn one(command: &mut Command, json: &PathBuf, most: Duration) -> Result<Run, String> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| error.to_string())?;
-    let mut complaints = child.stderr.take().expect("it is piped");
-    let reader = thread::spawn(move || io::read_to_string(&mut complaints).unwrap_or_default());
-    wait(&mut child, most);
-    let said = reader.join().unwrap_or_default();
-    let text = fs::read_to_string(json).ok();
-    text.and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| {
-        said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no result").to_owned()
-    })
-}
-
-/// Until it has ended, or an interrupt or the time has ended it.
-fn wait(child: &mut Child, most: Duration) {
-    let begun = Instant::now();
-    while matches!(child.try_wait(), Ok(None)) {
-        if stop_flag().load(Relaxed) || begun.elapsed() > most {
-            return end(child, Signal::INT);
-        }
         thread::sleep(Duration::from_millis(50));
     }
 }

@@ -1,9 +1,9 @@
 //! The report: what the readers and the server noticed of the stuck, and whether that is within the bounds.
 
-use super::manner::{MANNERS, Manner};
-use crate::comparison::{Cell, Comparison, Row};
+use super::modes::{MODES, Mode};
+use crate::comparison::{Comparison, Row};
 use crate::report::cells::with_spread;
-use crate::report::document::made_on;
+use crate::report::document::{errors, made_on};
 use crate::report::markdown::Markdown;
 use crate::report::numbers;
 use crate::result::Run;
@@ -45,40 +45,39 @@ pub fn verdicts(comparison: &Comparison, most: f64) -> Vec<Verdict> {
 }
 
 fn of_room(row: &Row, most: f64) -> Vec<Verdict> {
-    let value = |manner: Manner, name: &str| {
-        row.cell(manner.name()).and_then(|cell| cell.figures.get(name)).copied().unwrap_or(f64::NAN)
+    let value = |mode: Mode, name: &str| {
+        row.cell(mode.name()).and_then(|cell| cell.figures.get(name)).copied().unwrap_or(f64::NAN)
     };
     let members = row.number("members").unwrap_or(0.0);
     let bound = members * row.number("max_backlog").unwrap_or(0.0);
     let mut verdicts = Vec::new();
     let mut judge = |what: String, found: String, holds| verdicts.push(Verdict { what, found, holds });
-    for manner in &MANNERS[1..] {
-        let ratio = value(*manner, "p99_us") / value(Manner::Nobody, "p99_us");
+    for mode in &MODES[1..] {
+        let ratio = value(*mode, "p99_us") / value(Mode::Nobody, "p99_us");
         judge(
-            format!("{}: the readers' p99 at most {most} times that without", manner.name()),
+            format!("{}: the readers' p99 at most {most} times that without", mode.name()),
             numbers::ratio(ratio),
             ratio <= most,
         );
-        let more =
-            value(*manner, "server_memory_max_bytes") - value(Manner::Nobody, "server_memory_max_bytes");
+        let more = value(*mode, "server_memory_max_bytes") - value(Mode::Nobody, "server_memory_max_bytes");
         judge(
-            format!("{}: memory beyond that without at most --max-backlog for each", manner.name()),
+            format!("{}: memory beyond that without at most --max-backlog for each", mode.name()),
             format!("{} of {}", numbers::bytes(more.max(0.0)), numbers::bytes(bound)),
             more <= bound,
         );
-        let replaced = value(*manner, "replaced_states");
+        let replaced = value(*mode, "replaced_states");
         judge(
-            format!("{}: of states the latest waits", manner.name()),
+            format!("{}: of states the latest waits", mode.name()),
             format!("{} replaced", grouped(replaced as u64)),
             replaced > 0.0,
         );
     }
-    let closed = value(Manner::Closed, "closed_1013");
+    let closed = value(Mode::Closed, "closed_1013");
     let told = |count: f64, what| format!("{} {what}", grouped(count as u64));
-    judge(format!("{}: all of them", Manner::Closed.name()), told(closed, "with 1013"), closed == members);
-    let (dropped, also) = (value(Manner::Dropped, "dropped_messages"), value(Manner::Dropped, "closed_1013"));
+    judge(format!("{}: all of them", Mode::Closed.name()), told(closed, "with 1013"), closed == members);
+    let (dropped, also) = (value(Mode::Dropped, "dropped_messages"), value(Mode::Dropped, "closed_1013"));
     judge(
-        format!("{}: counted, and nobody closed", Manner::Dropped.name()),
+        format!("{}: counted, and nobody closed", Mode::Dropped.name()),
         format!("{}, {}", told(dropped, "dropped"), told(also, "with 1013")),
         dropped > 0.0 && also == 0.0,
     );
@@ -102,7 +101,7 @@ pub fn report(comparison: &Comparison, verdicts: &[Verdict]) -> String {
         .collect();
     text.table(&header, &lines);
     figures(&mut text, row);
-    errors(&mut text, row);
+    errors(&mut text, comparison, |_| "");
     text.section("How it was made, and what it does not show");
     text.line("```sh");
     text.line(&comparison.command);
@@ -120,7 +119,7 @@ fn circumstances(text: &mut Markdown, comparison: &Comparison, row: &Row) {
         "A room of {members} that read is told 2 KiB {} times a second for {} s, alone, and with {members} between \
          them that read nothing and have the least receive buffers there are. These watch the sender too, whose state \
          changes with each message. One worker, --max-backlog {}. Each measurement begins when the sockets of the stuck \
-         are full, and has a server of its own. Medians of {rounds} rounds in which the manners take turns, with the \
+         are full, and has a server of its own. Medians of {rounds} rounds in which the modes take turns, with the \
          lowest and the highest.",
         number("rate"),
         number("duration_s"),
@@ -132,37 +131,24 @@ fn circumstances(text: &mut Markdown, comparison: &Comparison, row: &Row) {
 fn figures(text: &mut Markdown, row: &Row) {
     text.section("The rounds");
     let header: Vec<String> =
-        std::iter::once(String::new()).chain(MANNERS.map(|manner| manner.name().to_owned())).collect();
+        std::iter::once(String::new()).chain(MODES.map(|mode| mode.name().to_owned())).collect();
     let line = |(name, what): &(&str, &str)| {
-        let cells = MANNERS.map(|manner| with_spread(row.cell(manner.name()), name));
+        let cells = MODES.map(|mode| with_spread(row.cell(mode.name()), name));
         std::iter::once((*what).to_owned()).chain(cells).collect::<Vec<String>>()
     };
     text.table(&header, &SHOWN.iter().map(line).collect::<Vec<_>>());
-}
-
-fn errors(text: &mut Markdown, row: &Row) {
-    text.section("Errors");
-    let of = |cell: &Cell| {
-        let lines = cell.errors.iter().map(|(kind, count)| format!("- {}: {count} × {kind}", cell.target));
-        lines.collect::<Vec<_>>()
-    };
-    let lines: Vec<String> = row.cells.iter().flat_map(of).collect();
-    if lines.is_empty() {
-        text.line("None.");
-    }
-    lines.iter().for_each(|line| text.line(line));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn run(manner: Manner, figures: [f64; 5]) -> Run {
+    fn run(mode: Mode, figures: [f64; 5]) -> Run {
         let names =
             ["p99_us", "server_memory_max_bytes", "closed_1013", "dropped_messages", "replaced_states"];
         Run {
             scenario: "stuck".into(),
-            target: manner.name().into(),
+            target: mode.name().into(),
             parameters: [("members".to_owned(), 10.into()), ("max_backlog".to_owned(), 1000.into())].into(),
             figures: names.map(str::to_owned).into_iter().zip(figures).collect(),
             ..Run::default()
@@ -171,8 +157,8 @@ mod tests {
 
     fn short(closed: [f64; 5], dropped: [f64; 5]) -> Vec<String> {
         let nobody = [5_000.0, 50_000.0, 0.0, 0.0, 0.0];
-        let runs = [(Manner::Nobody, nobody), (Manner::Closed, closed), (Manner::Dropped, dropped)];
-        let comparison = Comparison::of_runs(&runs.map(|(manner, figures)| run(manner, figures)));
+        let runs = [(Mode::Nobody, nobody), (Mode::Closed, closed), (Mode::Dropped, dropped)];
+        let comparison = Comparison::of_runs(&runs.map(|(mode, figures)| run(mode, figures)));
         let verdicts = verdicts(&comparison, 1.2);
         assert!(report(&comparison, &verdicts).contains("| p99 | 5.00 ms |"));
         verdicts.into_iter().filter(|verdict| !verdict.holds).map(|verdict| verdict.what).collect()

@@ -16,13 +16,13 @@ mod tell;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use rollcall::sys::runtime;
 
-use crate::child::{self, Child};
+use crate::child::{self, Child, Launch};
 use crate::comparison::OURS;
 use crate::engine::fleet;
 use crate::options::{Common, Failure, Need, Setup};
@@ -60,7 +60,7 @@ pub struct Args {
     /// How long memory may settle before it is read
     #[arg(long, default_value = "2s", value_parser = units::duration)]
     settle: Duration,
-    /// A built rollcall [default: the one beside this program, else it is built]
+    /// A built rollcall [default: the one beside this program or in target/release, else it is built]
     #[arg(long, value_name = "FILE")]
     ours: Option<PathBuf>,
     /// The key of the API of a server that runs already [default: the one it made, where it runs as the same user]
@@ -130,7 +130,7 @@ impl Args {
         let failed = |error: std::io::Error| Failure::Failed(error.to_string());
         // The server inherits it.
         sys::raise_descriptor_limit();
-        let program = self.program().map_err(failed)?;
+        let program = child::rollcall(self.ours.as_deref()).map_err(failed)?;
         let mut words: Vec<OsString> = vec![program.into()];
         words.extend(["--max-connections".into(), (connections + SPARE_CONNECTIONS).to_string().into()]);
         words.extend(["--drain".into(), format!("{}s", self.drain().as_secs()).into()]);
@@ -140,7 +140,8 @@ impl Args {
         }
         words.extend(self.serve.iter().cloned());
         words.push("--listen".into());
-        Child::start(OURS, &words, std::process::Command::spawn).map(Some).map_err(failed)
+        let launch = Launch { name: OURS, words: &words, secure: false, ready: "" };
+        Child::start(&launch, std::process::Command::spawn).map(Some).map_err(failed)
     }
 
     /// The key of the server's API: as given, as the server was started with, or as it made it for its run.
@@ -153,19 +154,6 @@ impl Args {
             running.find(|running| running.listens_at(&place)).map(|running| running.key)
         };
         self.key.clone().or_else(started).or_else(made)
-    }
-
-    fn program(&self) -> std::io::Result<PathBuf> {
-        if let Some(ours) = &self.ours {
-            return Ok(ours.clone());
-        }
-        let beside = std::env::current_exe()?.with_file_name(OURS);
-        if !beside.is_file() {
-            let folder = std::env::current_dir()?;
-            let root = folder.ancestors().find(|folder| folder.join("loadtest/Cargo.toml").is_file());
-            child::build_rollcall(root.unwrap_or(Path::new(".")))?;
-        }
-        Ok(beside)
     }
 }
 

@@ -15,25 +15,14 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// The first core for the server, all others for the load. `None` where there is but one.
-    pub fn part() -> io::Result<Option<Cores>> {
+    /// The first core for the server, all others for the load. An error where there is but one.
+    pub fn two() -> io::Result<Cores> {
         let all = sched_getaffinity(None)?;
         let usable: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| all.is_set(*core)).collect();
-        let Some((server, load)) = usable.split_first().filter(|(_, load)| !load.is_empty()) else {
-            return Ok(None);
-        };
-        Ok(Some(Cores {
-            all,
-            server: set_of(&[*server]),
-            load: set_of(load),
-            names: (*server, load.to_vec()),
-        }))
-    }
-
-    /// The same for who can't do with one.
-    pub fn two() -> io::Result<Cores> {
-        let one_core = || io::Error::other("one core alone: the load would measure itself, two are needed");
-        Cores::part()?.ok_or_else(one_core)
+        let (server, load) = usable.split_first().filter(|(_, load)| !load.is_empty()).ok_or_else(|| {
+            io::Error::other("one core alone: the load would measure itself, two are needed")
+        })?;
+        Ok(Cores { all, server: set_of(&[*server]), load: set_of(load), names: (*server, load.to_vec()) })
     }
 
     /// Starts something on the server's core.
@@ -78,7 +67,7 @@ mod tests {
     #[test]
     fn a_child_begins_on_its_cores_and_the_parent_gets_its_own_back() {
         let before = sched_getaffinity(None).expect("this thread exists");
-        let Some(cores) = Cores::part().expect("this thread exists") else { return };
+        let Ok(cores) = Cores::two() else { return };
         let allowed = || {
             let output = Command::new("grep").args(["Cpus_allowed_list", "/proc/self/status"]).output()?;
             Ok(String::from_utf8_lossy(&output.stdout)

@@ -8,7 +8,7 @@ use std::{fs, io, thread};
 
 use rustix::process::Signal;
 
-use super::cores::Cores;
+use crate::bench::cores::Cores;
 use crate::child::end;
 use crate::result::Run;
 
@@ -24,7 +24,7 @@ pub struct Load<'a> {
     /// Where its result is written to and read from.
     pub scratch: &'a Path,
     /// How long it may take.
-    pub patience: Duration,
+    pub timeout: Duration,
     /// Set when it is to end early.
     pub stop: &'a AtomicBool,
 }
@@ -56,7 +56,12 @@ impl Load<'_> {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
-            if self.stop.load(Ordering::Relaxed) || begun.elapsed() > self.patience {
+            if self.stop.load(Ordering::Relaxed) {
+                // What it has measured so far it writes when it is interrupted.
+                end(&mut child, Signal::INT);
+                return Ok(Some("interrupted".to_owned()));
+            }
+            if begun.elapsed() > self.timeout {
                 end(&mut child, Signal::INT);
                 return Err(io::Error::other(format!("not done after {:.0?}", begun.elapsed())));
             }
