@@ -64,7 +64,7 @@ const PLAIN: Adapter = Adapter { echo: Some("/echo"), room: ("/chat", &["--proto
 const LISTENS: &str = "listening on ";
 
 /// All servers, ours and the limit first.
-pub const SERVERS: [Server; 6] = [
+pub const SERVERS: [Server; 7] = [
     Server {
         name: OURS,
         folder: "",
@@ -87,6 +87,16 @@ pub const SERVERS: [Server; 6] = [
         form: Form::Npm { package: "ws", start: &["node", "server.js"] },
         ready: LISTENS,
         adapter: PLAIN,
+    },
+    Server {
+        name: "socket.io",
+        folder: "socketio",
+        form: Form::Npm { package: "socket.io", start: &["node", "server.js"] },
+        ready: LISTENS,
+        adapter: Adapter {
+            echo: None,
+            room: ("/socket.io/?EIO=4&transport=websocket", &["--protocol", "socketio"]),
+        },
     },
     Server { name: "fastwebsockets", folder: "rust", form: Form::Cargo, ready: LISTENS, adapter: PLAIN },
     Server { name: "tokio-tungstenite", folder: "rust", form: Form::Cargo, ready: LISTENS, adapter: PLAIN },
@@ -280,6 +290,8 @@ mod tests {
 
     #[test]
     fn a_peer_takes_part_with_one_worker_in_what_it_can() {
+        let socketio = named("socket.io").expect("it is declared");
+        assert!(socketio.offers(Service::Chat, None) && !socketio.offers(Service::Echo, None));
         let bun = named("bun").expect("it is declared");
         assert!(bun.offers(Service::Connections, None) && !bun.offers(Service::Echo, Some(1)));
     }

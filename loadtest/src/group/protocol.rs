@@ -25,6 +25,8 @@ pub enum Protocol {
     Rollcall,
     /// Whatever a member sends goes to all members, itself included
     Broadcast,
+    /// Socket.IO over a WebSocket (EIO=4): events `say` of the main namespace go to all
+    Socketio,
 }
 
 impl Protocol {
@@ -38,6 +40,7 @@ impl Protocol {
                 frames.extend(text_frame(join.to_string().as_bytes()));
                 Some(frames)
             }
+            Protocol::Socketio => Some(text_frame(b"40")),
             Protocol::Broadcast => None,
         }
     }
@@ -46,6 +49,7 @@ impl Protocol {
     pub fn has_joined(self, payload: &[u8]) -> bool {
         match self {
             Protocol::Rollcall => contains(payload, b"\"seq\":1,") && contains(payload, b"\"code\":200"),
+            Protocol::Socketio => payload.starts_with(b"40{"),
             Protocol::Broadcast => true,
         }
     }
@@ -71,6 +75,7 @@ impl Protocol {
                 let room = serde_json::Value::from(room);
                 format!(r#"{{"seq":2,"cmd":"say","params":{{"room":{room},"data":{data}}}}}"#)
             }
+            Protocol::Socketio => format!(r#"42["say",{data}]"#),
             Protocol::Broadcast => data.to_owned(),
         }
     }
@@ -176,7 +181,7 @@ impl Say {
     pub fn new(protocol: Protocol, room: &str, size: usize, chats: bool) -> Say {
         let mark = std::str::from_utf8(MARK).expect("ASCII");
         let data = format!("{mark}{:x<1$}", "", size - MARK.len());
-        let data = if protocol == Protocol::Rollcall { format!("\"{data}\"") } else { data };
+        let data = if protocol != Protocol::Broadcast { format!("\"{data}\"") } else { data };
         let text = protocol.say(room, &data);
         let in_payload = text.find(mark).expect("the mark is said") + MARK.len();
         let frame = text_frame(text.as_bytes());
@@ -234,9 +239,12 @@ mod tests {
 
     #[test]
     fn what_is_said_is_found_again_with_its_stamp() {
-        for (protocol, size) in
-            [(Protocol::Rollcall, 10), (Protocol::Rollcall, 500), (Protocol::Broadcast, 20)]
-        {
+        for (protocol, size) in [
+            (Protocol::Rollcall, 10),
+            (Protocol::Rollcall, 500),
+            (Protocol::Broadcast, 20),
+            (Protocol::Socketio, 20),
+        ] {
             let mut say = Say::new(protocol, "a \"room\"", size, false);
             for stamp in [Stamp { round: 0, sender: 0 }, Stamp { round: Stamp::ROUNDS - 1, sender: 65_535 }] {
                 let mut frame = say.stamped(stamp).to_vec();
@@ -273,6 +281,8 @@ mod tests {
         assert_eq!(locate(b"~~short", &mut hint), None);
         assert!(Protocol::Rollcall.has_joined(b"{\"seq\":1,\"body\":{\"code\":200,\"count\":3}}"));
         assert!(!Protocol::Rollcall.has_joined(b"{\"seq\":1,\"body\":{\"code\":403}}"));
+        assert!(Protocol::Socketio.has_joined(br#"40{"sid":"oxOg"}"#));
+        assert!(!Protocol::Socketio.has_joined(br#"0{"sid":"eyji"}"#));
         let refused = |text: &str| Protocol::Rollcall.refused(text.as_bytes());
         assert_eq!(
             refused(r#"{"seq":2,"body":{"code":429,"error":"more than 50 commands a second"}}"#),
