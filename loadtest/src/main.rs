@@ -46,11 +46,34 @@ use crate::options::Failure;
 
 /// A load generator for WebSocket servers: one process, any number of connections, any server by its URL.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 110)]
+#[command(version, max_term_width = 110, after_help = NEEDS)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// What each command needs and how long it takes, as it is without flags.
+const NEEDS: &str = "\
+What each needs, and how long it takes without further flags:
+  echo       a server that sends every message back (--url)           6 s
+  idle       any WebSocket server, 8 KB of memory a connection        1 min
+  churn      any WebSocket server                                     6 s
+  fanout     a rollcall, or another server by --protocol              7 s
+  chat       the same                                                 7 s
+  presence   a rollcall                                               1 min
+  death      a rollcall; with short heartbeats it is short            2 min
+  herd       the address of --url free: a rollcall is started there   20 s
+  million    12 GiB of memory, or fewer --users                       10 min, with --quick 1 min
+  bare       nothing: it is a server                                  until Ctrl-C
+  compare    two cores; for its --peers cargo and npm                 2 h, with --quick 1 min
+  encodings  two cores                                                10 min, with --quick 1 min
+  soak       two cores                                                30 min
+  stuck      two cores                                                4 min, with --quick 1 min
+  report     results of the others (--json); with --index reports     a moment
+
+From million on a command starts its servers itself. A rollcall that is started is --ours, else the
+one beside this program or in target/release, else it is built. The key of the API of one that runs
+already is --key, or in the file that it leaves for its user.";
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
@@ -121,6 +144,16 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn the_help_says_of_every_command_what_it_needs() {
+        let cli = Cli::command();
+        let names: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
+        let told: Vec<&str> =
+            NEEDS.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+        assert_eq!(told, names);
+        assert!(NEEDS.lines().all(|line| line.chars().count() <= 100));
+    }
 
     #[test]
     fn the_flags_of_all_commands_fit_together() {

@@ -1,12 +1,16 @@
 //! The flags that every scenario has, and what they come to: a plan, a board, and the server's pid.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use rollcall::sys::runtime;
+
 use crate::board::Board;
 use crate::checks;
+use crate::child;
 use crate::clock::nanos;
 use crate::engine::Plan;
 use crate::expect::Expectation;
@@ -82,6 +86,10 @@ pub struct Common {
     /// The server's process [default: who listens on the URL's port]
     #[arg(long)]
     pub pid: Option<u32>,
+    /// The key of the server's API [default: $ROLLCALL_API_KEY, or the one that the server made for its run, where it runs as the same
+    /// user]
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
     /// The server's name in reports [default: the URL]
     #[arg(long, value_name = "NAME")]
     pub target: Option<String>,
@@ -121,6 +129,18 @@ pub struct Setup {
     pub board: Board,
     /// The server's process, where it is known.
     pub pid: Option<u32>,
+    /// The key of its API, where it is known.
+    pub key: Option<String>,
+}
+
+impl Setup {
+    /// The server's version, where it is a rollcall that takes the key.
+    pub fn version(&self) -> Option<String> {
+        let Target { address, tls: None, .. } = self.plan.target else { return None };
+        let (status, metrics) = child::get(address, "/metrics", self.key.as_deref()?)?;
+        let (_, info) = metrics.split_once("rollcall_build_info{version=\"").filter(|_| status == 200)?;
+        Some(info.split('"').next()?.to_owned())
+    }
 }
 
 impl Common {
@@ -146,12 +166,23 @@ impl Common {
         let plan = self.plan(target, need)?;
         checks::before(&plan, self.memory_floor).map_err(Failure::Usage)?;
         plan.target.probe().map_err(Failure::Failed)?;
-        let pid = pid.or_else(|| {
-            let here = plan.target.address.ip().is_loopback();
-            here.then(|| process::listening_pid(plan.target.address.port())).flatten()
-        });
+        let address = plan.target.address;
+        let here = address.ip().is_loopback();
+        let pid = pid.or_else(|| here.then(|| process::listening_pid(address.port())).flatten());
         let board = Board::new(plan.threads, stop_flag());
-        Ok(Setup { plan, board, pid })
+        Ok(Setup { plan, board, pid, key: self.key_for(address) })
+    }
+
+    /// The key of the API of the server at an address: as given, or as the server has left it for programs of its user.
+    fn key_for(&self, address: SocketAddr) -> Option<String> {
+        let given = || std::env::var(child::KEY_VARIABLE).ok().filter(|key| !key.is_empty());
+        let made = || {
+            let here = address.ip().is_loopback();
+            let mut running = here.then(runtime::running).unwrap_or_default().into_iter();
+            let place = address.to_string();
+            running.find(|running| running.listens_at(&place)).map(|running| running.key)
+        };
+        self.key.clone().or_else(given).or_else(made)
     }
 
     fn plan(&self, target: Target, need: Need) -> Result<Plan, Failure> {
@@ -214,4 +245,28 @@ pub fn stop_flag() -> Arc<AtomicBool> {
         stop
     });
     Arc::clone(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        common: Common,
+    }
+
+    #[test]
+    fn a_key_that_is_given_is_taken_and_another_machines_is_not_here() {
+        let common = |flags: &[&str]| {
+            let line = ["x", "--url", "ws://192.0.2.1/"].iter().chain(flags);
+            Line::try_parse_from(line).expect("known flags").common
+        };
+        let address = "192.0.2.1:80".parse().expect("an address");
+        assert_eq!(common(&["--key", "some-key"]).key_for(address).as_deref(), Some("some-key"));
+        assert_eq!(common(&[]).key_for(address), std::env::var(child::KEY_VARIABLE).ok());
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::comparison::OURS;
 use crate::engine::Report;
 use crate::engine::codec::Traffic;
 use crate::expect::Expectation;
@@ -49,6 +50,9 @@ impl Outcome {
 
     /// Adds the parameters that every scenario has.
     pub fn parameters_of(&mut self, setup: &Setup) {
+        if let Some(version) = setup.version() {
+            self.run.versions.insert(OURS.to_owned(), version);
+        }
         self.parameter("url", setup.plan.target.url.as_str());
         self.parameter("connections", setup.plan.connections);
         self.parameter("threads", setup.plan.threads);

@@ -57,6 +57,18 @@ pub struct Common {
     pub output: Output,
 }
 
+impl Common {
+    /// Whether `--only` leaves a row of this name.
+    pub fn wants(&self, label: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|text| label.contains(text))
+    }
+}
+
+/// What is said where no row is left.
+pub fn nothing_left() -> Failure {
+    Failure::Usage("nothing is left to measure (--rounds, --only)".into())
+}
+
 /// A server in a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
@@ -134,10 +146,9 @@ pub trait Table: Sync {
 /// Measures, writes, and says what went wrong.
 pub fn run(args: &Common, duration: Duration, table: &impl Table) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::Failed(error.to_string());
-    let wanted = |row: &Row| args.only.is_empty() || args.only.iter().any(|text| row.label.contains(text));
-    let rows: Vec<Row> = table.rows().into_iter().filter(wanted).collect();
+    let rows: Vec<Row> = table.rows().into_iter().filter(|row| args.wants(&row.label)).collect();
     if rows.iter().all(|row| row.rounds == 0 || row.subjects.is_empty()) {
-        return Err(Failure::Usage("nothing is left to measure (--rounds, --only)".into()));
+        return Err(nothing_left());
     }
     let bench = Bench::new(duration).map_err(failed)?;
     let runs = bench.measure(&rows, table);

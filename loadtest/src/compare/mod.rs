@@ -57,6 +57,10 @@ impl Args {
 
 /// Builds, measures, writes.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    // Said before anything is built for it.
+    if args.bench.rounds == Some(0) || !rows::labels(args.extent()).any(|label| args.bench.wants(&label)) {
+        return Err(bench::nothing_left());
+    }
     let comparing = Comparing::new(args).map_err(|error| Failure::Failed(error.to_string()))?;
     bench::run(&args.bench, args.extent().duration, &comparing)
 }

@@ -94,6 +94,11 @@ fn plans(extent: Extent) -> Vec<Plan> {
     alike.into_iter().chain(fitting.flat_map(scaled)).collect()
 }
 
+/// The names of the rows.
+pub fn labels(extent: Extent) -> impl Iterator<Item = String> {
+    plans(extent).into_iter().map(|plan| plan.label())
+}
+
 /// The rows, with those of the servers that can take part in each.
 pub fn rows(extent: Extent, servers: &[&'static Server], places: &Places) -> io::Result<Vec<Row>> {
     plans(extent).into_iter().map(|plan| plan.row(extent, servers, places)).collect()

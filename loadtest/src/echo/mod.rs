@@ -172,7 +172,7 @@ impl Measured {
 }
 
 fn measure(setup: &Setup, load: Load, args: &Args) -> Result<Measured, Failure> {
-    let Setup { plan, board, pid } = setup;
+    let Setup { plan, board, pid, .. } = setup;
     let mut spent = Spent::default();
     let mut watch = Watch::new(board, *pid);
     let conduct = || spent = conduct(setup, &mut watch, args);

@@ -176,6 +176,7 @@ fn common(args: &Args, server: &Server) -> Common {
         open_timeout: Duration::from_secs(10),
         memory_floor: 0,
         pid: Some(server.pid()),
+        key: None,
         target: Some("rollcall".to_owned()),
         json: args.json.clone(),
         expect: args.expect.clone(),

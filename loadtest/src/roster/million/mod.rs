@@ -15,12 +15,9 @@ mod face;
 mod tell;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-
-use rollcall::sys::runtime;
 
 use crate::child::{self, Child, Launch};
 use crate::comparison::OURS;
@@ -63,9 +60,6 @@ pub struct Args {
     /// A built rollcall [default: the one beside this program or in target/release, else it is built]
     #[arg(long, value_name = "FILE")]
     ours: Option<PathBuf>,
-    /// The key of the API of a server that runs already [default: the one it made, where it runs as the same user]
-    #[arg(long, value_name = "KEY")]
-    key: Option<String>,
     /// A further flag of the server, as in --serve=--workers=4; repeatable
     #[arg(long, value_name = "FLAG")]
     serve: Vec<OsString>,
@@ -143,18 +137,6 @@ impl Args {
         let launch = Launch { name: OURS, words: &words, secure: false, ready: "" };
         Child::start(&launch, std::process::Command::spawn).map(Some).map_err(failed)
     }
-
-    /// The key of the server's API: as given, as the server was started with, or as it made it for its run.
-    fn key(&self, server: Option<&Child>, address: SocketAddr) -> Option<String> {
-        let started = || server.map(|server| server.key().to_owned());
-        let made = || {
-            let place = address.to_string();
-            let here = address.ip().is_loopback();
-            let mut running = here.then(runtime::running).unwrap_or_default().into_iter();
-            running.find(|running| running.listens_at(&place)).map(|running| running.key)
-        };
-        self.key.clone().or_else(started).or_else(made)
-    }
 }
 
 /// Runs the scenario.
@@ -165,6 +147,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(server) = &server {
         common.url = format!("ws://{}/ws", server.address());
         common.pid = Some(server.pid());
+        common.key = Some(server.key().to_owned());
         common.target.get_or_insert_with(|| OURS.to_owned());
     }
     // Those who left come back, so what ends is replaced, as far as the quota goes.
@@ -175,15 +158,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(lack) = checks::message_to_all(&setup.plan) {
         return Err(Failure::Usage(lack));
     }
-    let key = args.key(server.as_ref(), setup.plan.target.address);
     let orders = Orders::new(cast);
     let mut watch = Watch::new(&setup.board, setup.pid);
-    if key.is_none() {
+    if setup.key.is_none() {
         watch.say(
             "hint: without the key of its API (--key) the server gives no figures and tells nobody anything",
         );
     }
-    let key = key.unwrap_or_default();
+    let key = setup.key.clone().unwrap_or_default();
     for hint in checks::hints(&setup.plan) {
         watch.say(&format!("hint: {hint}"));
     }
@@ -252,12 +234,5 @@ mod tests {
         for flags in [&["--users", "2"][..], &["--users", "10", "--share", "0.01"]] {
             assert!(matches!(args(flags).cast(), Err(Failure::Usage(_))), "{flags:?}");
         }
-    }
-
-    #[test]
-    fn a_key_that_is_given_is_taken() {
-        let address = "192.0.2.1:80".parse().expect("an address");
-        assert_eq!(args(&["--key", "some-key"]).key(None, address).as_deref(), Some("some-key"));
-        assert_eq!(args(&[]).key(None, address), None, "another machine's is not here");
     }
 }
