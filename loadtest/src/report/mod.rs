@@ -9,6 +9,7 @@ pub mod document;
 mod fixture;
 pub mod glance;
 pub mod goals;
+mod index;
 pub mod markdown;
 pub mod measures;
 pub mod numbers;
@@ -28,23 +29,32 @@ use crate::result::Run;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Results: a run each, lists of runs, or one comparison
-    #[arg(required = true, value_name = "JSON")]
+    #[arg(required_unless_present = "index", value_name = "JSON")]
     pub files: Vec<PathBuf>,
     /// The report's name: NAME.md and NAME-….svg
-    #[arg(long)]
-    pub name: String,
+    #[arg(long, required_unless_present = "index")]
+    pub name: Option<String>,
     /// Its heading, if not its name
     #[arg(long)]
     pub title: Option<String>,
     /// Where it goes
     #[arg(long, value_name = "DIR", default_value = "loadtest/reports")]
     pub out: PathBuf,
+    /// Make the index of all reports there, README.md in the folder above, instead of a report
+    #[arg(long, conflicts_with_all = ["files", "name", "title"])]
+    pub index: bool,
 }
 
 /// Reads the results, writes the report, and says where it is.
 pub fn run(args: &Args) -> io::Result<()> {
+    let Some(name) = &args.name else {
+        let page = args.out.parent().unwrap_or(Path::new("")).join("README.md");
+        index::write(&args.out, &page)?;
+        println!("{}", page.display());
+        return Ok(());
+    };
     let comparison = read_files(&args.files)?;
-    let written = write(&comparison, &args.name, args.title.as_deref(), &args.out)?;
+    let written = write(&comparison, name, args.title.as_deref(), &args.out)?;
     println!("{}", written.display());
     Ok(())
 }
