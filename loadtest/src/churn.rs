@@ -10,11 +10,12 @@ use std::time::Duration;
 use crate::board::{Board, UNSET};
 use crate::clock::nanos;
 use crate::engine::link::{End, Link};
-use crate::engine::{Client, Counted, Next, Report, Turn, fleet};
+use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::{Recorder, Tally};
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::progress::{Subject, Watch};
+use crate::scenario::{Done, Scenario};
 use crate::units::{self, grouped};
 
 /// How often an idle thread looks at the board.
@@ -43,7 +44,7 @@ pub struct Args {
 
 /// One thread's part.
 #[derive(Debug)]
-struct ChurnClient<'a> {
+pub struct ChurnClient<'a> {
     board: &'a Board,
     close_timeout: u64,
     next_sweep: u64,
@@ -100,34 +101,60 @@ impl Client for ChurnClient<'_> {
     }
 }
 
-/// Runs the scenario.
-pub fn run(args: &Args) -> Result<(), Failure> {
-    let need = Need { connections: args.connections, read_buffer: 16 << 10, reopen: true, threads_max: 1024 };
-    let setup = args.common.prepare(need)?;
-    let board = &setup.board;
-    let mut watch = Watch::new(board, setup.pid);
-    let mut spent = Spent::default();
-    let make = |_| ChurnClient {
-        board,
-        close_timeout: nanos(args.close_timeout),
-        next_sweep: 0,
-        close: Recorder::default(),
-        done: 0,
-        measured: 0,
-    };
-    let conduct = || spent = conduct(&setup, &mut watch, args);
-    let threads = fleet::run(&setup.plan, board, make, conduct).map_err(Failure::Failed)?;
-    watch.finish();
-    let report = fleet::sum(threads.iter().map(|(_, report)| report));
-    let (mut close, mut measured) = (Recorder::default(), 0);
-    for (client, _) in &threads {
-        close.add(&client.close);
-        measured += client.measured;
+impl Scenario for Args {
+    const NAME: &'static str = "churn";
+    type Shared = ();
+    type Seen = Spent;
+    type Client<'a> = ChurnClient<'a>;
+
+    fn common(&self) -> &Common {
+        &self.common
     }
-    let mut outcome = Outcome::new("churn", &args.common);
-    outcome.run.series = watch.series();
-    describe(&mut outcome, &setup, args, &report, &close, &spent, measured);
-    outcome.finish(&args.common)
+
+    fn need(&self) -> Result<Need, Failure> {
+        Ok(Need { read_buffer: 16 << 10, reopen: true, ..Need::of(self.connections) })
+    }
+
+    fn share(&self, _: &mut Setup) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn make<'a>(&'a self, setup: &'a Setup, (): &'a (), _: usize) -> ChurnClient<'a> {
+        ChurnClient {
+            board: &setup.board,
+            close_timeout: nanos(self.close_timeout),
+            next_sweep: 0,
+            close: Recorder::default(),
+            done: 0,
+            measured: 0,
+        }
+    }
+
+    fn conduct(&self, setup: &Setup, (): &(), watch: &mut Watch<'_>, spent: &mut Spent) {
+        *spent = conduct(setup, watch, self);
+    }
+
+    fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
+        let (mut close, mut measured) = (Recorder::default(), 0);
+        for client in done.clients() {
+            close.add(&client.close);
+            measured += client.measured;
+        }
+        let (report, spent) = (&done.report, &done.seen);
+        outcome.parameter("duration_s", self.duration.as_secs_f64());
+        outcome.parameter("warmup_s", self.warmup.as_secs_f64());
+        let rate = if spent.seconds > 0.0 { measured as f64 / spent.seconds } else { 0.0 };
+        outcome.figure("connections_per_second", rate);
+        outcome.row("load", format!("{} connections at a time", self.connections));
+        outcome.row("rate", format!("{} opened, upgraded and closed a second", grouped(rate as u64)));
+        outcome.times("connect", &report.connect);
+        outcome.times("upgrade", &report.upgrade);
+        outcome.times("close", &close);
+        outcome.cpu(spent, "connection", measured);
+        outcome.errors(report, &Tally::default());
+        outcome.note("Times of connect and upgrade include the warm-up.");
+        Ok(())
+    }
 }
 
 fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args) -> Spent {
@@ -147,28 +174,4 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args) -> Spent {
     board.quota.store(0, Relaxed);
     watch.until_count("drain", subject, 1, |_| false);
     after.since(&before)
-}
-
-fn describe(
-    outcome: &mut Outcome,
-    setup: &Setup,
-    args: &Args,
-    report: &Report,
-    close: &Recorder,
-    spent: &Spent,
-    measured: u64,
-) {
-    outcome.parameters_of(setup);
-    outcome.parameter("duration_s", args.duration.as_secs_f64());
-    outcome.parameter("warmup_s", args.warmup.as_secs_f64());
-    let rate = if spent.seconds > 0.0 { measured as f64 / spent.seconds } else { 0.0 };
-    outcome.figure("connections_per_second", rate);
-    outcome.row("load", format!("{} connections at a time", args.connections));
-    outcome.row("rate", format!("{} opened, upgraded and closed a second", grouped(rate as u64)));
-    outcome.times("connect", &report.connect);
-    outcome.times("upgrade", &report.upgrade);
-    outcome.times("close", close);
-    outcome.cpu(spent, "connection", measured);
-    outcome.errors(report, &Tally::default());
-    outcome.note("Times of connect and upgrade include the warm-up.");
 }

@@ -9,6 +9,7 @@ use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -18,11 +19,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::board::Board;
 use crate::child;
 use crate::engine::link::{End, Link};
-use crate::engine::{Client, Counted, Next, Turn, fleet};
+use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::Tally;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::Outcome;
 use crate::progress::{Subject, Watch};
+use crate::scenario::{self, Done, Scenario};
 use crate::target::{NONCE, Target};
 use crate::units::{self, grouped};
 
@@ -102,7 +104,7 @@ impl Drop for Server {
 
 struct HerdClient<'a> {
     board: &'a Board,
-    request: Vec<u8>,
+    request: &'a [u8],
     connections: usize,
     ignore_retry: bool,
     /// When those who were sent away come back.
@@ -118,7 +120,7 @@ impl Client for HerdClient<'_> {
     const SUBPROTOCOLS: &'static [&'static str] = &[SUBPROTOCOL];
 
     fn request(&mut self, _: &mut Link<u32>, _: &Target, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.request);
+        out.extend_from_slice(self.request);
     }
 
     fn opened(&mut self, _: usize, _: &mut Link<u32>, _: u64) -> Result<(), End> {
@@ -167,78 +169,117 @@ fn retry_millis(payload: &[u8]) -> Option<u32> {
     digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// Runs the scenario.
+/// Starts the server, and runs the scenario.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let target = Target::parse(&args.common.url, args.common.allow()).map_err(Failure::Usage)?;
     let program =
         child::rollcall(args.ours.as_deref()).map_err(|error| Failure::Failed(error.to_string()))?;
-    let mut server = Server::start(args, &program, target.address)?;
-    let need = Need { connections: args.connections, read_buffer: 16 << 10, reopen: true, threads_max: 1 };
-    let setup = args.common.prepare(need)?;
-    let mut watch = Watch::new(&setup.board, None);
-    let (host, path) =
-        (target.address.to_string(), args.common.url.split('/').skip(3).collect::<Vec<_>>().join("/"));
-    let path = format!("/{path}");
+    let server = Mutex::new(Server::start(args, &program, target.address)?);
+    let path = args.common.url.split('/').skip(3).collect::<Vec<_>>().join("/");
+    let (host, path) = (target.address.to_string(), format!("/{path}"));
     let mut request = Vec::new();
     Request { host: &host, target: &path, subprotocols: &[SUBPROTOCOL], ..Request::default() }
         .write(NONCE, &mut request);
-    let make = |_| HerdClient {
-        board: &setup.board,
-        request: request.clone(),
-        connections: args.connections,
-        ignore_retry: args.ignore_retry,
-        away: BinaryHeap::new(),
-        sent_away: 0,
-        told: 0,
-    };
-    let mut back = None;
-    let conduct = || back = conduct(&setup, &mut watch, args, (&program, target.address), &mut server);
-    let threads = fleet::run(&setup.plan, &setup.board, make, conduct).map_err(Failure::Failed)?;
-    watch.finish();
-    let mut report = fleet::sum(threads.iter().map(|(_, report)| report));
-    let told: u64 = threads.iter().map(|(client, _)| client.told).sum();
-    let Some((begun, all_back)) = back else {
-        return Err(Failure::Failed("not all clients came back".to_owned()));
-    };
-    let mut outcome = Outcome::new("herd", &args.common);
-    outcome.parameters_of(&setup);
-    outcome.parameter("drain_s", args.drain.as_secs_f64());
-    // Both manners of one herd belong into one drawing.
-    if args.common.target.is_none() {
-        outcome.run.target = if args.ignore_retry { "at once" } else { "when told" }.to_owned();
+    scenario::run(&Herd { args, program, server, request })
+}
+
+/// The scenario, with the server that was started for it.
+struct Herd<'s> {
+    args: &'s Args,
+    program: PathBuf,
+    server: Mutex<Server>,
+    request: Vec<u8>,
+}
+
+impl Scenario for Herd<'_> {
+    const NAME: &'static str = "herd";
+    type Shared = ();
+    /// When the restart began, and when all were back.
+    type Seen = Option<(u64, u64)>;
+    type Client<'a>
+        = HerdClient<'a>
+    where
+        Self: 'a;
+
+    fn common(&self) -> &Common {
+        &self.args.common
     }
-    outcome.run.series = watch.series();
-    let opened = outcome.run.series.iter().find(|series| series.name == "opened");
-    let after = begun as f64 / 1e9 + 0.5;
-    let peak = opened.map_or(0.0, |series| {
-        let returning = series.seconds.iter().zip(&series.values).filter(|(at, _)| **at > after);
-        returning.map(|(_, rate)| *rate).fold(0.0, f64::max)
-    });
-    // What a server that is not there says is no error of a herd that knocks at once.
-    let mut knocked = 0;
-    for (kind, count) in std::mem::take(&mut report.errors).into_map() {
-        if KNOCKS.iter().any(|knock| kind.starts_with(knock)) {
-            knocked += count;
-        } else {
-            report.errors.add(&kind, count);
+
+    fn need(&self) -> Result<Need, Failure> {
+        Ok(Need { read_buffer: 16 << 10, reopen: true, threads_max: 1, ..Need::of(self.args.connections) })
+    }
+
+    fn share(&self, setup: &mut Setup) -> Result<(), Failure> {
+        // There are two of them, and neither's figures are of use.
+        setup.pid = None;
+        Ok(())
+    }
+
+    fn make<'a>(&'a self, setup: &'a Setup, (): &'a (), _: usize) -> HerdClient<'a> {
+        HerdClient {
+            board: &setup.board,
+            request: &self.request,
+            connections: self.args.connections,
+            ignore_retry: self.args.ignore_retry,
+            away: BinaryHeap::new(),
+            sent_away: 0,
+            told: 0,
         }
     }
-    let seconds = (all_back - begun) as f64 / 1e9;
-    outcome.figure("peak_reconnections_per_second", peak);
-    outcome.figure("mean_reconnections_per_second", args.connections as f64 / seconds);
-    outcome.figure("all_back_s", seconds);
-    outcome.figure("refused_while_restarting", knocked as f64);
-    outcome.figure("told_when", told as f64);
-    outcome.row(
-        "load",
-        format!("{} clients sent away within {:?}", grouped(args.connections as u64), args.drain),
-    );
-    outcome.row("told", format!("{} of them when to come back", grouped(told)));
-    outcome.row("back", format!("all after {seconds:.1} s, {} a second at the most", grouped(peak as u64)));
-    outcome.row("knocked", format!("{} times while nobody was there", grouped(knocked)));
-    outcome.times("upgrade", &report.upgrade);
-    outcome.errors(&report, &Tally::default());
-    outcome.finish(&args.common)
+
+    fn conduct(&self, setup: &Setup, (): &(), watch: &mut Watch<'_>, back: &mut Self::Seen) {
+        let mut server = self.server.lock().expect("nobody else has it");
+        *back = conduct(setup, watch, self.args, &self.program, &mut server);
+    }
+
+    fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Self>) -> Result<(), Failure> {
+        let told: u64 = done.clients().map(|client| client.told).sum();
+        let Some((begun, all_back)) = done.seen else {
+            return Err(Failure::Failed("not all clients came back".to_owned()));
+        };
+        let mut report = done.report.clone();
+        outcome.parameter("drain_s", self.args.drain.as_secs_f64());
+        // Both manners of one herd belong into one drawing.
+        if self.args.common.target.is_none() {
+            outcome.run.target = if self.args.ignore_retry { "at once" } else { "when told" }.to_owned();
+        }
+        let opened = outcome.run.series.iter().find(|series| series.name == "opened");
+        let after = begun as f64 / 1e9 + 0.5;
+        let peak = opened.map_or(0.0, |series| {
+            let returning = series.seconds.iter().zip(&series.values).filter(|(at, _)| **at > after);
+            returning.map(|(_, rate)| *rate).fold(0.0, f64::max)
+        });
+        // What a server that is not there says is no error of a herd that knocks at once.
+        let mut knocked = 0;
+        for (kind, count) in std::mem::take(&mut report.errors).into_map() {
+            if KNOCKS.iter().any(|knock| kind.starts_with(knock)) {
+                knocked += count;
+            } else {
+                report.errors.add(&kind, count);
+            }
+        }
+        let seconds = (all_back - begun) as f64 / 1e9;
+        outcome.figure("peak_reconnections_per_second", peak);
+        outcome.figure("mean_reconnections_per_second", self.args.connections as f64 / seconds);
+        outcome.figure("all_back_s", seconds);
+        outcome.figure("refused_while_restarting", knocked as f64);
+        outcome.figure("told_when", told as f64);
+        outcome.row(
+            "load",
+            format!(
+                "{} clients sent away within {:?}",
+                grouped(self.args.connections as u64),
+                self.args.drain
+            ),
+        );
+        outcome.row("told", format!("{} of them when to come back", grouped(told)));
+        outcome
+            .row("back", format!("all after {seconds:.1} s, {} a second at the most", grouped(peak as u64)));
+        outcome.row("knocked", format!("{} times while nobody was there", grouped(knocked)));
+        outcome.times("upgrade", &report.upgrade);
+        outcome.errors(&report, &Tally::default());
+        Ok(())
+    }
 }
 
 /// Opens all, restarts the server, and waits until all are back. Returns when it began and when all were.
@@ -246,7 +287,7 @@ fn conduct(
     setup: &Setup,
     watch: &mut Watch<'_>,
     args: &Args,
-    (program, address): (&Path, SocketAddr),
+    program: &Path,
     server: &mut Server,
 ) -> Option<(u64, u64)> {
     let Setup { board, plan, .. } = setup;
@@ -260,7 +301,7 @@ fn conduct(
     if opened {
         server.terminate();
         // The old one is kept until it has ended by itself: it sends its clients away.
-        restarted = Server::start(args, program, address).ok();
+        restarted = Server::start(args, program, plan.target.address).ok();
     }
     let returned = restarted.is_some()
         && watch

@@ -12,17 +12,17 @@ use rollcall::wire::frame::{self, Opcode};
 
 use crate::board::Board;
 use crate::chatter::{Chatter, SIZE_MIN};
-use crate::checks;
 use crate::clock::nanos;
 use crate::engine::codec::{Codec, sum};
 use crate::engine::link::{End, Link, MASK};
-use crate::engine::{Client, Counted, Next, Report, Turn, fleet};
+use crate::engine::{Client, Counted, Next, Report, Turn};
 use crate::machine;
 use crate::measure::Tally;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::process;
 use crate::progress::{Subject, Watch};
+use crate::scenario::{Done, Scenario};
 use crate::units::{self, grouped, size};
 
 /// How often an idle thread looks at the board.
@@ -52,7 +52,7 @@ pub struct Args {
 
 /// One thread's part: it answers Pings.
 #[derive(Debug)]
-struct IdleClient<'a> {
+pub struct IdleClient<'a> {
     board: &'a Board,
     /// What each connection says when it opens, and how many have.
     says: Option<Chatter>,
@@ -137,7 +137,7 @@ fn slope(from: (u64, u64), to: (u64, u64)) -> Option<f64> {
 
 /// What the conductor saw.
 #[derive(Debug, Default)]
-struct Seen {
+pub struct Seen {
     points: Vec<Point>,
     /// Seconds in which connections were opened, without the pauses.
     ramp_seconds: f64,
@@ -152,48 +152,55 @@ struct Seen {
     cut: Option<String>,
 }
 
-/// Runs the scenario.
-pub fn run(args: &Args) -> Result<(), Failure> {
-    let need =
-        Need { connections: args.connections, read_buffer: 16 << 10, reopen: false, threads_max: 1024 };
-    if args.say.is_some_and(|size| !(SIZE_MIN as u64..=65_536).contains(&size)) {
-        return Err(Failure::Usage(format!("--say: {SIZE_MIN} to 65536 bytes")));
+impl Scenario for Args {
+    const NAME: &'static str = "idle";
+    type Shared = ();
+    type Seen = Seen;
+    type Client<'a> = IdleClient<'a>;
+
+    fn common(&self) -> &Common {
+        &self.common
     }
-    let setup = args.common.prepare_offering(need, args.deflate)?;
-    let mut watch = Watch::new(&setup.board, setup.pid);
-    for hint in checks::hints(&setup.plan) {
-        watch.say(&format!("hint: {hint}"));
+
+    fn need(&self) -> Result<Need, Failure> {
+        if self.say.is_some_and(|size| !(SIZE_MIN as u64..=65_536).contains(&size)) {
+            return Err(Failure::Usage(format!("--say: {SIZE_MIN} to 65536 bytes")));
+        }
+        Ok(Need { read_buffer: 16 << 10, deflate: self.deflate, ..Need::of(self.connections) })
     }
-    let mut seen = Seen::default();
-    let make = |_| IdleClient {
-        board: &setup.board,
-        says: args.say.map(|size| Chatter::new(size as usize)),
-        said: 0,
-        heard: 0,
-        codec: args.deflate.then(Codec::default),
-        pings: 0,
-    };
-    let conduct = || conduct(&setup, &mut watch, args, &mut seen);
-    let threads = fleet::run(&setup.plan, &setup.board, make, conduct).map_err(Failure::Failed)?;
-    watch.finish();
-    let report = fleet::sum(threads.iter().map(|(_, report)| report));
-    let mut outcome = Outcome::new("idle", &args.common);
-    outcome.parameters_of(&setup);
-    outcome.parameter("hold_s", args.hold.as_secs_f64());
-    outcome.parameter("say", args.say);
-    outcome.parameter("deflate", args.deflate);
-    outcome.run.series = watch.series();
-    let codecs = threads.iter().filter_map(|(client, _)| client.codec.as_ref());
-    if let (Some(_), Some((sent, received))) =
-        (args.say, sum(codecs.map(|codec| (codec.sent, codec.received))))
-    {
-        outcome.compression(sent, received);
+
+    fn share(&self, _: &mut Setup) -> Result<(), Failure> {
+        Ok(())
     }
-    describe(&mut outcome, args, &seen, &report);
-    if setup.board.stopped() {
-        outcome.note("Interrupted: the figures are of the part that ran.");
+
+    fn make<'a>(&'a self, setup: &'a Setup, (): &'a (), _: usize) -> IdleClient<'a> {
+        IdleClient {
+            board: &setup.board,
+            says: self.say.map(|size| Chatter::new(size as usize)),
+            said: 0,
+            heard: 0,
+            codec: self.deflate.then(Codec::default),
+            pings: 0,
+        }
     }
-    outcome.finish(&args.common)
+
+    fn conduct(&self, setup: &Setup, (): &(), watch: &mut Watch<'_>, seen: &mut Seen) {
+        conduct(setup, watch, self, seen);
+    }
+
+    fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
+        outcome.parameter("hold_s", self.hold.as_secs_f64());
+        outcome.parameter("say", self.say);
+        outcome.parameter("deflate", self.deflate);
+        let codecs = done.clients().filter_map(|client| client.codec.as_ref());
+        let traffic = sum(codecs.map(|codec| (codec.sent, codec.received)));
+        if let Some((sent, received)) = traffic.filter(|_| self.say.is_some()) {
+            outcome.compression(sent, received);
+        }
+        describe(outcome, self, &done.seen, &done.report);
+        done.note_interruption(outcome);
+        Ok(())
+    }
 }
 
 fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args, seen: &mut Seen) {

@@ -32,6 +32,7 @@ mod refusal;
 mod report;
 mod result;
 mod roster;
+mod scenario;
 mod soak;
 mod stuck;
 mod sys;
@@ -112,13 +113,13 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Echo(args) => echo::run(&args),
-        Command::Idle(args) => idle::run(&args),
-        Command::Churn(args) => churn::run(&args),
-        Command::Fanout(args) => group::fanout::run(&args),
-        Command::Chat(args) => group::chat::run(&args),
-        Command::Presence(args) => roster::presence::run(&args),
-        Command::Death(args) => roster::death::run(&args),
+        Command::Echo(args) => scenario::run(&*args),
+        Command::Idle(args) => scenario::run(&args),
+        Command::Churn(args) => scenario::run(&args),
+        Command::Fanout(args) => scenario::run(&args),
+        Command::Chat(args) => scenario::run(&args),
+        Command::Presence(args) => scenario::run(&args),
+        Command::Death(args) => scenario::run(&args),
         Command::Herd(args) => herd::run(&args),
         Command::Million(args) => roster::million::run(&args),
         Command::Bare(args) => bare::run(&args),

@@ -118,6 +118,15 @@ pub struct Need {
     pub reopen: bool,
     /// Threads at most; one where the scenario's parts have to know of each other.
     pub threads_max: usize,
+    /// Whether compression is offered.
+    pub deflate: bool,
+}
+
+impl Need {
+    /// So many connections that stay, on as many threads as suit them.
+    pub fn of(connections: usize) -> Need {
+        Need { connections, read_buffer: 64 << 10, reopen: false, threads_max: 1024, deflate: false }
+    }
 }
 
 /// All that a scenario runs with.
@@ -150,12 +159,6 @@ impl Common {
         self.prepare_for(target, self.pid, need)
     }
 
-    /// As [`Common::prepare`], and offers compression if asked to.
-    pub fn prepare_offering(&self, need: Need, deflate: bool) -> Result<Setup, Failure> {
-        let target = Target::parse(&self.url, self.allow()).map_err(Failure::Usage)?;
-        self.prepare_for(if deflate { target.offering() } else { target }, self.pid, need)
-    }
-
     /// What URLs may lead to.
     pub fn allow(&self) -> Allow {
         Allow { remote: self.allow_remote, insecure: self.insecure }
@@ -163,6 +166,7 @@ impl Common {
 
     /// As [`Common::prepare`], for another target.
     pub fn prepare_for(&self, target: Target, pid: Option<u32>, need: Need) -> Result<Setup, Failure> {
+        let target = if need.deflate { target.offering() } else { target };
         let plan = self.plan(target, need)?;
         checks::before(&plan, self.memory_floor).map_err(Failure::Usage)?;
         plan.target.probe().map_err(Failure::Failed)?;

@@ -1,6 +1,7 @@
 //! What a run came to: a table for a person, JSON for a report, an exit code for a script.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::comparison::OURS;
 use crate::engine::Report;
@@ -25,6 +26,8 @@ pub struct Outcome {
     pub run: Run,
     /// The table's rows.
     rows: Vec<(String, String)>,
+    /// A report of this run alone, named behind the table.
+    written: Option<PathBuf>,
 }
 
 impl Outcome {
@@ -40,7 +43,7 @@ impl Outcome {
             versions: BTreeMap::from([("loadtest".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
             ..Run::default()
         };
-        Outcome { run, rows: Vec::new() }
+        Outcome { run, rows: Vec::new(), written: None }
     }
 
     /// Adds a parameter by its flag's name.
@@ -67,6 +70,11 @@ impl Outcome {
     /// Adds a row to the table.
     pub fn row(&mut self, label: &str, value: impl Into<String>) {
         self.rows.push((label.to_owned(), value.into()));
+    }
+
+    /// A report of this run was written.
+    pub fn written(&mut self, path: PathBuf) {
+        self.written = Some(path);
     }
 
     /// Adds a sentence that a reader must know.
@@ -167,6 +175,9 @@ impl Outcome {
         }
         for note in &run.notes {
             println!("  note: {note}");
+        }
+        if let Some(path) = &self.written {
+            println!("\n{}", path.display());
         }
     }
 }

@@ -17,12 +17,11 @@ use crate::chatter::SIZE_MIN;
 use crate::clock::nanos;
 use crate::echo::client::EchoClient;
 use crate::echo::load::{Load, Tallies};
-use crate::engine::codec::{Traffic, sum};
-use crate::engine::{Report, fleet};
+use crate::engine::codec::sum;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::progress::{Subject, Watch};
-use crate::result::Series;
+use crate::scenario::{self, Done, Scenario};
 use crate::target::Target;
 use crate::units;
 
@@ -127,41 +126,68 @@ impl Args {
     fn size(&self) -> u64 {
         self.size.unwrap_or(if self.deflate { 1024 } else { 20 })
     }
-
-    fn need(&self) -> Need {
-        let read_buffer = if self.size() <= 1024 { 64 << 10 } else { 256 << 10 };
-        Need { connections: self.connections, read_buffer, reopen: false, threads_max: 1024 }
-    }
 }
 
-/// Runs the scenario.
-pub fn run(args: &Args) -> Result<(), Failure> {
-    let load = args.load()?;
-    let setup = args.common.prepare_offering(args.need(), args.deflate)?;
-    let measured = measure(&setup, load, args)?;
-    let mut outcome = Outcome::new("echo", &args.common);
-    describe(&mut outcome, &setup, args, load, &measured);
-    if let Some(url) = args.bare_url.as_ref().filter(|_| !setup.board.stopped()) {
-        let target = Target::parse(url, args.common.allow()).map_err(Failure::Usage)?;
-        let setup = args.common.prepare_for(target, None, args.need())?;
-        compare(&mut outcome, &measured, &measure(&setup, load, args)?);
+impl Scenario for Args {
+    const NAME: &'static str = "echo";
+    type Shared = Load;
+    type Seen = Spent;
+    type Client<'a> = EchoClient<'a>;
+
+    fn common(&self) -> &Common {
+        &self.common
     }
-    outcome.finish(&args.common)
+
+    fn need(&self) -> Result<Need, Failure> {
+        self.load()?;
+        let read_buffer = if self.size() <= 1024 { 64 << 10 } else { 256 << 10 };
+        Ok(Need { read_buffer, deflate: self.deflate, ..Need::of(self.connections) })
+    }
+
+    fn share(&self, _: &mut Setup) -> Result<Load, Failure> {
+        self.load()
+    }
+
+    fn make<'a>(&'a self, setup: &'a Setup, load: &'a Load, index: usize) -> EchoClient<'a> {
+        EchoClient::new(&setup.board, *load, setup.plan.connections, index, setup.plan.threads)
+    }
+
+    fn conduct(&self, setup: &Setup, _: &Load, watch: &mut Watch<'_>, spent: &mut Spent) {
+        *spent = conduct(setup, watch, self);
+    }
+
+    fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
+        let measured = Measured::of(done)?;
+        describe(outcome, self, *done.shared, &measured, done);
+        if let Some(url) = self.bare_url.as_ref().filter(|_| !done.setup.board.stopped()) {
+            let target = Target::parse(url, self.common.allow()).map_err(Failure::Usage)?;
+            // What it takes is the same whoever compresses.
+            let setup = self.common.prepare_for(target, None, Need { deflate: false, ..self.need()? })?;
+            compare(outcome, &measured, &Measured::of(&scenario::measure(self, &setup, done.shared)?)?);
+        }
+        Ok(())
+    }
 }
 
 /// What a measurement found.
 #[derive(Debug)]
 struct Measured {
     tallies: Tallies,
-    /// Each way, where compression was offered.
-    traffic: Option<(Traffic, Traffic)>,
-    report: Report,
     spent: Spent,
-    series: Vec<Series>,
-    interrupted: bool,
 }
 
 impl Measured {
+    /// An error where no connection opened.
+    fn of(done: &Done<'_, Args>) -> Result<Measured, Failure> {
+        if done.report.opened == 0 {
+            let why: Vec<String> = done.report.errors.clone().into_map().into_keys().collect();
+            return Err(Failure::Failed(format!("no connection opened: {}", why.join(", "))));
+        }
+        let mut tallies = Tallies::default();
+        done.clients().for_each(|client| tallies.add(&client.tallies));
+        Ok(Measured { tallies, spent: done.seen })
+    }
+
     fn rate(&self) -> f64 {
         if self.spent.seconds > 0.0 { self.tallies.measured as f64 / self.spent.seconds } else { 0.0 }
     }
@@ -169,27 +195,6 @@ impl Measured {
     fn server_micros(&self) -> Option<f64> {
         Some(self.spent.server? * 1e6 / self.tallies.measured as f64).filter(|micros| micros.is_finite())
     }
-}
-
-fn measure(setup: &Setup, load: Load, args: &Args) -> Result<Measured, Failure> {
-    let Setup { plan, board, pid, .. } = setup;
-    let mut spent = Spent::default();
-    let mut watch = Watch::new(board, *pid);
-    let conduct = || spent = conduct(setup, &mut watch, args);
-    let make = |index| EchoClient::new(board, load, plan.connections, index, plan.threads);
-    let threads = fleet::run(plan, board, make, conduct).map_err(Failure::Failed)?;
-    watch.finish();
-    let report = fleet::sum(threads.iter().map(|(_, report)| report));
-    if report.opened == 0 {
-        let why: Vec<String> = report.errors.into_map().into_keys().collect();
-        return Err(Failure::Failed(format!("no connection opened: {}", why.join(", "))));
-    }
-    let mut tallies = Tallies::default();
-    for (client, _) in &threads {
-        tallies.add(&client.tallies);
-    }
-    let traffic = sum(threads.iter().filter_map(|(client, _)| client.traffic()));
-    Ok(Measured { tallies, traffic, report, spent, series: watch.series(), interrupted: board.stopped() })
 }
 
 /// Opens all connections, lets the load begin, and reads both sides' usage where measuring begins and ends.
@@ -218,8 +223,7 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args) -> Spent {
     after.since(&before)
 }
 
-fn describe(outcome: &mut Outcome, setup: &Setup, args: &Args, load: Load, measured: &Measured) {
-    outcome.parameters_of(setup);
+fn describe(outcome: &mut Outcome, args: &Args, load: Load, measured: &Measured, done: &Done<'_, Args>) {
     outcome.parameter("size", load.size);
     outcome.parameter("depth", load.depth);
     outcome.parameter("rate", load.rate);
@@ -240,7 +244,7 @@ fn describe(outcome: &mut Outcome, setup: &Setup, args: &Args, load: Load, measu
     outcome.row("load", format!("{} connections, {} B, {shape}", args.connections, load.size));
     let each_way = format!("{:.1} MB/s of payload each way", bytes / 1e6);
     outcome.row("rate", format!("{} messages/s, {each_way}", units::grouped(rate as u64)));
-    if let Some((sent, received)) = measured.traffic {
+    if let Some((sent, received)) = sum(done.clients().filter_map(EchoClient::traffic)) {
         outcome.compression(sent, received);
     }
     outcome.times("latency", &measured.tallies.latency);
@@ -248,16 +252,13 @@ fn describe(outcome: &mut Outcome, setup: &Setup, args: &Args, load: Load, measu
         outcome.times("send lag", &measured.tallies.lag);
     }
     outcome.cpu(&measured.spent, "message", measured.tallies.measured);
-    outcome.errors(&measured.report, &measured.tallies.errors);
-    outcome.run.series.clone_from(&measured.series);
+    outcome.errors(&done.report, &measured.tallies.errors);
     match load.rate {
         None => outcome
             .note("Closed loop: a slow server is asked less, so latencies are those of a full pipeline."),
         Some(_) => outcome.note("Open loop: latencies count from the moment that a message was due."),
     }
-    if measured.interrupted {
-        outcome.note("Interrupted: the figures are of the part that ran.");
-    }
+    done.note_interruption(outcome);
 }
 
 /// Adds the bare loop's figures, and the ratios to them: above one where the server does better.

@@ -11,14 +11,15 @@ use crate::board::{Board, UNSET};
 use crate::clock::nanos;
 use crate::engine::codec::{Codec, sum};
 use crate::engine::link::{End, Link};
-use crate::engine::{Client, Counted, Next, Turn, fleet};
+use crate::engine::{Client, Counted, Next, Turn};
 use crate::group::pace::Pace;
 use crate::group::protocol::{Hint, Say, Stamp};
 use crate::group::{Heard, Member, Shape, conduct, deliveries, incomplete};
 use crate::measure::{Recorder, Tally};
-use crate::options::{Common, Failure, Need};
+use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
+use crate::scenario::{Done, Scenario};
 use crate::units::grouped;
 
 const LOOK: u64 = 10_000_000;
@@ -35,8 +36,9 @@ pub struct Args {
     connections: usize,
 }
 
+/// The only thread's part.
 #[derive(Debug)]
-struct ChatClient<'a> {
+pub struct ChatClient<'a> {
     board: &'a Board,
     shape: &'a Shape,
     members: u64,
@@ -224,71 +226,85 @@ impl Client for ChatClient<'_> {
     }
 }
 
-/// Runs the scenario.
-pub fn run(args: &Args) -> Result<(), Failure> {
-    let shape = &args.shape;
-    shape.check()?;
-    let need = Need {
-        connections: args.connections.min(65_535),
-        read_buffer: 256 << 10,
-        reopen: false,
-        threads_max: 1,
-    };
-    let setup = args.common.prepare_offering(need, shape.deflate)?;
-    let mut watch = Watch::new(&setup.board, setup.pid);
-    let mut spent = Spent::default();
-    let make = |_| ChatClient {
-        board: &setup.board,
-        shape,
-        members: setup.plan.connections as u64,
-        say: shape.say(),
-        codec: shape.codec(),
-        hint: 0,
-        joined: 0,
-        rounds: 0,
-        under_way: false,
-        round_began: 0,
-        pace: Pace::default(),
-        again: Vec::new(),
-        again_at: 0,
-        held_up: false,
-        awaited: 0,
-        delivered: 0,
-        measured: 0,
-        latency: Recorder::warmed(),
-        round: Recorder::default(),
-        pings: 0,
-        errors: Tally::default(),
-        broken: false,
-    };
-    let conduct = || spent = conduct(&setup, &mut watch, shape);
-    let threads = fleet::run(&setup.plan, &setup.board, make, conduct).map_err(Failure::Failed)?;
-    watch.finish();
-    let [(client, report)] = &threads[..] else { unreachable!("the plan has one thread") };
-    if let Some(failure) = incomplete(report, &client.errors, client.joined, setup.plan.connections) {
-        return Err(failure);
+impl Scenario for Args {
+    const NAME: &'static str = "chat";
+    type Shared = ();
+    type Seen = Spent;
+    type Client<'a> = ChatClient<'a>;
+
+    fn common(&self) -> &Common {
+        &self.common
     }
-    let mut outcome = Outcome::new("chat", &args.common);
-    outcome.parameters_of(&setup);
-    shape.describe(&mut outcome);
-    let rate = if spent.seconds > 0.0 { client.measured as f64 / spent.seconds } else { 0.0 };
-    outcome.figure("deliveries_per_second", rate);
-    outcome.figure("deliveries", client.measured as f64);
-    outcome.figure("rounds", client.round.count() as f64);
-    outcome.row("load", format!("{} members, {} B, all to all in lockstep", args.connections, shape.size()));
-    let rounds = grouped(client.round.count());
-    outcome.row("rate", format!("{} deliveries/s, {rounds} rounds", grouped(rate as u64)));
-    if let Some((sent, received)) = sum(client.codec.iter().map(|codec| (codec.sent, codec.received))) {
-        outcome.compression(sent, received);
+
+    fn need(&self) -> Result<Need, Failure> {
+        self.shape.check()?;
+        let connections = self.connections.min(65_535);
+        let deflate = self.shape.deflate;
+        Ok(Need { read_buffer: 256 << 10, threads_max: 1, deflate, ..Need::of(connections) })
     }
-    outcome.times("latency", &client.latency);
-    outcome.times("round", &client.round);
-    outcome.cpu(&spent, "delivery", client.measured);
-    outcome.errors(report, &client.errors);
-    outcome.run.series = watch.series();
-    outcome.note("A latency counts from the beginning of its round: all say something at once.");
-    if let Some(note) = client.pace.note() {
-        outcome.note(note);
+
+    fn share(&self, _: &mut Setup) -> Result<(), Failure> {
+        Ok(())
     }
-    outcome.finish(&args.common)
+
+    fn make<'a>(&'a self, setup: &'a Setup, (): &'a (), _: usize) -> ChatClient<'a> {
+        ChatClient {
+            board: &setup.board,
+            shape: &self.shape,
+            members: setup.plan.connections as u64,
+            say: self.shape.say(),
+            codec: self.shape.codec(),
+            hint: 0,
+            joined: 0,
+            rounds: 0,
+            under_way: false,
+            round_began: 0,
+            pace: Pace::default(),
+            again: Vec::new(),
+            again_at: 0,
+            held_up: false,
+            awaited: 0,
+            delivered: 0,
+            measured: 0,
+            latency: Recorder::warmed(),
+            round: Recorder::default(),
+            pings: 0,
+            errors: Tally::default(),
+            broken: false,
+        }
+    }
+
+    fn conduct(&self, setup: &Setup, (): &(), watch: &mut Watch<'_>, spent: &mut Spent) {
+        *spent = conduct(setup, watch, &self.shape);
+    }
+
+    fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
+        let [(client, report)] = &done.threads[..] else { unreachable!("the plan has one thread") };
+        if let Some(failure) = incomplete(report, &client.errors, client.joined, done.setup.plan.connections)
+        {
+            return Err(failure);
+        }
+        let (spent, shape) = (&done.seen, &self.shape);
+        shape.describe(outcome);
+        let rate = if spent.seconds > 0.0 { client.measured as f64 / spent.seconds } else { 0.0 };
+        outcome.figure("deliveries_per_second", rate);
+        outcome.figure("deliveries", client.measured as f64);
+        outcome.figure("rounds", client.round.count() as f64);
+        outcome
+            .row("load", format!("{} members, {} B, all to all in lockstep", self.connections, shape.size()));
+        let rounds = grouped(client.round.count());
+        outcome.row("rate", format!("{} deliveries/s, {rounds} rounds", grouped(rate as u64)));
+        if let Some((sent, received)) = sum(client.codec.iter().map(|codec| (codec.sent, codec.received))) {
+            outcome.compression(sent, received);
+        }
+        outcome.times("latency", &client.latency);
+        outcome.times("round", &client.round);
+        outcome.cpu(spent, "delivery", client.measured);
+        outcome.errors(report, &client.errors);
+        outcome.note("A latency counts from the beginning of its round: all say something at once.");
+        if let Some(note) = client.pace.note() {
+            outcome.note(note);
+        }
+        Ok(())
+    }
 }

@@ -12,14 +12,15 @@ use crate::board::{Board, UNSET, share};
 use crate::clock::nanos;
 use crate::engine::codec::{Codec, sum};
 use crate::engine::link::{End, Link};
-use crate::engine::{Client, Counted, Next, Turn, fleet};
+use crate::engine::{Client, Counted, Next, Turn};
 use crate::group::pace::Pace;
 use crate::group::protocol::{self, Hint, Say, Stamp};
 use crate::group::{Member, Shape, conduct, deliveries, incomplete};
 use crate::measure::{Recorder, Tally};
-use crate::options::{Common, Failure, Need};
+use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
+use crate::scenario::{Done, Scenario};
 use crate::units::{grouped, size};
 
 const LOOK: u64 = 10_000_000;
@@ -51,7 +52,7 @@ pub struct Args {
 
 /// What the threads share besides the board.
 #[derive(Debug)]
-struct Said {
+pub struct Said {
     /// When message `seq % MOMENTS` was sent, or due.
     moments: Vec<AtomicU64>,
     /// Messages said so far.
@@ -60,8 +61,9 @@ struct Said {
     refused: AtomicBool,
 }
 
+/// One thread's part.
 #[derive(Debug)]
-struct FanoutClient<'a> {
+pub struct FanoutClient<'a> {
     board: &'a Board,
     shape: &'a Shape,
     said: &'a Said,
@@ -299,108 +301,123 @@ fn is_stuck(index: usize, (readers, stuck): (usize, usize)) -> bool {
     before(index + 1) > before(index)
 }
 
-/// Runs the scenario.
-pub fn run(args: &Args) -> Result<(), Failure> {
-    let shape = &args.shape;
-    shape.check()?;
-    if args.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
-        return Err(Failure::Usage("--rate: more than nothing".to_owned()));
+impl Scenario for Args {
+    const NAME: &'static str = "fanout";
+    type Shared = Said;
+    type Seen = Spent;
+    type Client<'a> = FanoutClient<'a>;
+
+    fn common(&self) -> &Common {
+        &self.common
     }
-    let connections = args.connections + args.stuck;
-    let need = Need { connections, read_buffer: 64 << 10, reopen: false, threads_max: 1024 };
-    let setup = args.common.prepare_offering(need, shape.deflate)?;
-    let said = Said {
-        moments: (0..MOMENTS).map(|_| AtomicU64::new(0)).collect(),
-        count: AtomicU64::new(0),
-        refused: AtomicBool::new(false),
-    };
-    let mut watch = Watch::new(&setup.board, setup.pid);
-    let mut spent = Spent::default();
-    let make = |index| FanoutClient {
-        board: &setup.board,
-        shape,
-        said: &said,
-        sends: index == 0,
-        threads: setup.plan.threads,
-        connections: args.connections as u64,
-        gap: args.rate.map(|rate| 1e9 / rate),
-        pace: Pace::default(),
-        said_at: 0,
-        again_at: None,
-        say: shape.say(),
-        codec: shape.codec(),
-        hint: 0,
-        thread: index,
-        joined: 0,
-        delivered: 0,
-        measured: 0,
-        latency: Recorder::warmed(),
-        pings: 0,
-        errors: Tally::default(),
-        lost: 0,
-        members: 0,
-        shares: shares(args.connections, setup.plan.connections, index, setup.plan.threads),
-        states: args.states,
-        stuck_ended: 0,
-    };
-    let conduct = || spent = conduct(&setup, &mut watch, shape);
-    let threads = fleet::run(&setup.plan, &setup.board, make, conduct).map_err(Failure::Failed)?;
-    watch.finish();
-    let report = fleet::sum(threads.iter().map(|(_, report)| report));
-    let (mut latency, mut errors) = (Recorder::default(), Tally::default());
-    let (mut measured, mut joined, mut stuck_ended) = (0, 0, 0);
-    for (client, _) in &threads {
-        latency.add(&client.latency);
-        errors.merge(&client.errors);
-        if !said.refused.load(Relaxed) {
-            errors.add("lost: not delivered", client.lost);
+
+    fn need(&self) -> Result<Need, Failure> {
+        self.shape.check()?;
+        if self.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
+            return Err(Failure::Usage("--rate: more than nothing".to_owned()));
         }
-        measured += client.measured;
-        joined += client.joined;
-        stuck_ended += client.stuck_ended;
+        Ok(Need { deflate: self.shape.deflate, ..Need::of(self.connections + self.stuck) })
     }
-    if let Some(failure) = incomplete(&report, &errors, joined, setup.plan.connections) {
-        return Err(failure);
+
+    fn share(&self, _: &mut Setup) -> Result<Said, Failure> {
+        Ok(Said {
+            moments: (0..MOMENTS).map(|_| AtomicU64::new(0)).collect(),
+            count: AtomicU64::new(0),
+            refused: AtomicBool::new(false),
+        })
     }
-    let mut outcome = Outcome::new("fanout", &args.common);
-    outcome.parameters_of(&setup);
-    shape.describe(&mut outcome);
-    outcome.parameter("rate", args.rate);
-    outcome.parameter("stuck", args.stuck);
-    outcome.parameter("states", args.states);
-    let rate = if spent.seconds > 0.0 { measured as f64 / spent.seconds } else { 0.0 };
-    outcome.figure("deliveries_per_second", rate);
-    outcome.figure("deliveries", measured as f64);
-    outcome.row("load", format!("one says {} B, {} hear it", shape.size(), grouped(args.connections as u64)));
-    outcome.row("rate", format!("{} deliveries/s", grouped(rate as u64)));
-    let codecs = threads.iter().filter_map(|(client, _)| client.codec.as_ref());
-    if let Some((sent, received)) = sum(codecs.map(|codec| (codec.sent, codec.received))) {
-        outcome.compression(sent, received);
+
+    fn make<'a>(&'a self, setup: &'a Setup, said: &'a Said, index: usize) -> FanoutClient<'a> {
+        FanoutClient {
+            board: &setup.board,
+            shape: &self.shape,
+            said,
+            sends: index == 0,
+            threads: setup.plan.threads,
+            connections: self.connections as u64,
+            gap: self.rate.map(|rate| 1e9 / rate),
+            pace: Pace::default(),
+            said_at: 0,
+            again_at: None,
+            say: self.shape.say(),
+            codec: self.shape.codec(),
+            hint: 0,
+            thread: index,
+            joined: 0,
+            delivered: 0,
+            measured: 0,
+            latency: Recorder::warmed(),
+            pings: 0,
+            errors: Tally::default(),
+            lost: 0,
+            members: 0,
+            shares: shares(self.connections, setup.plan.connections, index, setup.plan.threads),
+            states: self.states,
+            stuck_ended: 0,
+        }
     }
-    outcome.times("latency", &latency);
-    outcome.cpu(&spent, "delivery", measured);
-    outcome.run.series = watch.series();
-    let resident = outcome.run.series.iter().find(|series| series.name == "server_memory");
-    if let Some(most) = resident.and_then(|series| series.values.iter().copied().reduce(f64::max)) {
-        outcome.figure("server_memory_max_bytes", most);
-        outcome.row("server memory", format!("{} resident at the most", size(most)));
+
+    fn conduct(&self, setup: &Setup, _: &Said, watch: &mut Watch<'_>, spent: &mut Spent) {
+        *spent = conduct(setup, watch, &self.shape);
     }
-    if args.stuck > 0 {
-        outcome.figure("stuck_ended", stuck_ended as f64);
+
+    fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
+        let (said, report, spent, shape) = (done.shared, &done.report, &done.seen, &self.shape);
+        let (mut latency, mut errors) = (Recorder::default(), Tally::default());
+        let (mut measured, mut joined, mut stuck_ended) = (0, 0, 0);
+        for client in done.clients() {
+            latency.add(&client.latency);
+            errors.merge(&client.errors);
+            if !said.refused.load(Relaxed) {
+                errors.add("lost: not delivered", client.lost);
+            }
+            measured += client.measured;
+            joined += client.joined;
+            stuck_ended += client.stuck_ended;
+        }
+        if let Some(failure) = incomplete(report, &errors, joined, done.setup.plan.connections) {
+            return Err(failure);
+        }
+        shape.describe(outcome);
+        outcome.parameter("rate", self.rate);
+        outcome.parameter("stuck", self.stuck);
+        outcome.parameter("states", self.states);
+        let rate = if spent.seconds > 0.0 { measured as f64 / spent.seconds } else { 0.0 };
+        outcome.figure("deliveries_per_second", rate);
+        outcome.figure("deliveries", measured as f64);
         outcome.row(
-            "stuck",
-            format!(
-                "{} beside them read nothing; {} were ended",
-                grouped(args.stuck as u64),
-                grouped(stuck_ended)
-            ),
+            "load",
+            format!("one says {} B, {} hear it", shape.size(), grouped(self.connections as u64)),
         );
+        outcome.row("rate", format!("{} deliveries/s", grouped(rate as u64)));
+        let codecs = done.clients().filter_map(|client| client.codec.as_ref());
+        if let Some((sent, received)) = sum(codecs.map(|codec| (codec.sent, codec.received))) {
+            outcome.compression(sent, received);
+        }
+        outcome.times("latency", &latency);
+        outcome.cpu(spent, "delivery", measured);
+        let resident = outcome.run.series.iter().find(|series| series.name == "server_memory");
+        if let Some(most) = resident.and_then(|series| series.values.iter().copied().reduce(f64::max)) {
+            outcome.figure("server_memory_max_bytes", most);
+            outcome.row("server memory", format!("{} resident at the most", size(most)));
+        }
+        if self.stuck > 0 {
+            outcome.figure("stuck_ended", stuck_ended as f64);
+            outcome.row(
+                "stuck",
+                format!(
+                    "{} beside them read nothing; {} were ended",
+                    grouped(self.stuck as u64),
+                    grouped(stuck_ended)
+                ),
+            );
+        }
+        if let Some(note) = done.clients().find_map(|client| client.pace.note()) {
+            outcome.note(note);
+        }
+        outcome.errors(report, &errors);
+        Ok(())
     }
-    if let Some(note) = threads.iter().find_map(|(client, _)| client.pace.note()) {
-        outcome.note(note);
-    }
-    outcome.errors(&report, &errors);
-    outcome.finish(&args.common)
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ fn incomplete(report: &Report, own: &Tally, ready: u64, connections: usize) -> O
 
 /// What is kept for each member.
 #[derive(Clone, Copy, Default, Debug)]
-struct Member {
+pub struct Member {
     joined: bool,
     /// It reads nothing once it has joined.
     stuck: bool,

@@ -14,6 +14,7 @@ use crate::board::{Board, UNSET};
 use crate::engine::link::{End, LIMITS, Link, Pong, Seen};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::{Recorder, Tally};
+use crate::options::Setup;
 use crate::refusal;
 use crate::roster::cast::Role;
 use crate::roster::silence::NUDGE_BEFORE;
@@ -123,20 +124,15 @@ pub struct RosterClient<'a> {
 }
 
 impl<'a> RosterClient<'a> {
-    /// The part of thread `index` of `threads`.
-    pub fn new(
-        board: &'a Board,
-        orders: &'a Orders,
-        target: &Target,
-        index: usize,
-        threads: usize,
-    ) -> RosterClient<'a> {
-        let rate = orders.cast.say_rate / threads as f64;
-        let first_number = orders.cast.connections() * index / threads;
+    /// The part of thread `index`.
+    pub fn new(setup: &'a Setup, orders: &'a Orders, index: usize) -> RosterClient<'a> {
+        let Setup { plan, board, .. } = setup;
+        let rate = orders.cast.say_rate / plan.threads as f64;
+        let first_number = orders.cast.connections() * index / plan.threads;
         RosterClient {
             board,
             orders,
-            request: Request::new(&target.request),
+            request: Request::new(&plan.target.request),
             first_number,
             next_number: first_number,
             vacant: Vec::new(),

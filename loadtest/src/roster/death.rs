@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::clock::nanos;
-use crate::engine::{Report, fleet};
+use crate::engine::Report;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
@@ -17,6 +17,7 @@ use crate::roster::cast::{Cast, Share};
 use crate::roster::client::RosterClient;
 use crate::roster::silence::{self, Silence};
 use crate::roster::{Orders, Step, Sums, incomplete};
+use crate::scenario::{Done, Scenario};
 use crate::units::{self, grouped};
 
 /// `loadtest death`
@@ -81,37 +82,44 @@ impl Args {
     }
 }
 
-/// Runs the scenario.
-pub fn run(args: &Args) -> Result<(), Failure> {
-    let cast = args.cast()?;
-    let need =
-        Need { connections: cast.connections(), read_buffer: 64 << 10, reopen: false, threads_max: 1024 };
-    let setup = args.common.prepare(need)?;
-    let orders = Orders::new(cast);
-    let mut watch = Watch::new(&setup.board, setup.pid);
-    let mut spent = Spent::default();
-    let Setup { plan, board, .. } = &setup;
-    let make = |index| RosterClient::new(board, &orders, &plan.target, index, plan.threads);
-    let conduct = || {
-        spent = conduct(&setup, &mut watch, args, &orders).unwrap_or_default();
+impl Scenario for Args {
+    const NAME: &'static str = "death";
+    type Shared = Orders;
+    type Seen = Spent;
+    type Client<'a> = RosterClient<'a>;
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn need(&self) -> Result<Need, Failure> {
+        Ok(Need::of(self.cast()?.connections()))
+    }
+
+    fn share(&self, _: &mut Setup) -> Result<Orders, Failure> {
+        Ok(Orders::new(self.cast()?))
+    }
+
+    fn make<'a>(&'a self, setup: &'a Setup, orders: &'a Orders, index: usize) -> RosterClient<'a> {
+        RosterClient::new(setup, orders, index)
+    }
+
+    fn conduct(&self, setup: &Setup, orders: &Orders, watch: &mut Watch<'_>, spent: &mut Spent) {
+        *spent = conduct(setup, watch, self, orders).unwrap_or_default();
         orders.finish.store(true, Relaxed);
-    };
-    let threads = fleet::run(plan, board, make, conduct).map_err(Failure::Failed)?;
-    watch.finish();
-    let report = fleet::sum(threads.iter().map(|(_, report)| report));
-    let mut sums = Sums::of(&threads, &orders);
-    if let Some(failure) = incomplete(&setup, &report, &sums, orders.goal(Step::Watch)) {
-        return Err(failure);
     }
-    let mut outcome = Outcome::new("death", &args.common);
-    outcome.parameters_of(&setup);
-    outcome.run.parameters.remove("connections");
-    outcome.run.series = watch.series();
-    describe(&mut outcome, args, &orders, &report, &mut sums, &spent, board.stopped());
-    if board.stopped() {
-        outcome.note("Interrupted: the figures are of the part that ran.");
+
+    fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
+        let (orders, report) = (done.shared, &done.report);
+        let mut sums = Sums::of(done.clients(), orders);
+        if let Some(failure) = incomplete(done.setup, report, &sums, orders.goal(Step::Watch)) {
+            return Err(failure);
+        }
+        outcome.run.parameters.remove("connections");
+        describe(outcome, self, orders, report, &mut sums, &done.seen, done.setup.board.stopped());
+        done.note_interruption(outcome);
+        Ok(())
     }
-    outcome.finish(&args.common)
 }
 
 /// The whole course. `None` where it did not come to the silence.

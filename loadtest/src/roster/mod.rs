@@ -52,7 +52,7 @@ enum Step {
 
 /// What the conductor tells the threads, and they him, besides the board.
 #[derive(Debug)]
-struct Orders {
+pub struct Orders {
     cast: Cast,
     ledger: Ledger,
     /// The [`Step`] that may be taken.
@@ -156,10 +156,10 @@ struct Sums {
 }
 
 impl Sums {
-    fn of(threads: &[(RosterClient<'_>, Report)], orders: &Orders) -> Sums {
+    fn of<'c, 'r: 'c>(clients: impl Iterator<Item = &'c RosterClient<'r>>, orders: &Orders) -> Sums {
         let mut sums = Sums::default();
         let mut online = 0;
-        for (client, _) in threads {
+        for client in clients {
             sums.latency.add(&client.talk.latency);
             sums.deliveries += client.talk.deliveries;
             sums.measured += client.talk.measured;

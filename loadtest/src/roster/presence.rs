@@ -8,13 +8,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::clock::nanos;
-use crate::engine::{Report, fleet};
+use crate::engine::Report;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::progress::{Subject, Watch};
 use crate::roster::cast::{Cast, Share};
 use crate::roster::client::RosterClient;
 use crate::roster::{Orders, Step, Sums, incomplete};
+use crate::scenario::{Done, Scenario};
 use crate::units::{self, grouped, size};
 
 /// How long the last messages may take.
@@ -83,7 +84,7 @@ impl Args {
 
 /// What the conductor saw.
 #[derive(Debug, Default)]
-struct Seen {
+pub struct Seen {
     /// Seconds until all were identified, without the pauses.
     identify_seconds: f64,
     /// Anonymous and resident bytes of the server after each stage, and how many users, members, watches there were by then.
@@ -93,38 +94,45 @@ struct Seen {
     held: u64,
 }
 
-/// Runs the scenario.
-pub fn run(args: &Args) -> Result<(), Failure> {
-    let cast = args.cast()?;
-    let need =
-        Need { connections: cast.connections(), read_buffer: 64 << 10, reopen: false, threads_max: 1024 };
-    let setup = args.common.prepare(need)?;
-    let orders = Orders::new(cast);
-    let mut watch = Watch::new(&setup.board, setup.pid);
-    let mut seen = Seen::default();
-    let Setup { plan, board, .. } = &setup;
-    let make = |index| RosterClient::new(board, &orders, &plan.target, index, plan.threads);
-    let conduct = || {
-        conduct(&setup, &mut watch, args, &orders, &mut seen);
+impl Scenario for Args {
+    const NAME: &'static str = "presence";
+    type Shared = Orders;
+    type Seen = Seen;
+    type Client<'a> = RosterClient<'a>;
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn need(&self) -> Result<Need, Failure> {
+        Ok(Need::of(self.cast()?.connections()))
+    }
+
+    fn share(&self, _: &mut Setup) -> Result<Orders, Failure> {
+        Ok(Orders::new(self.cast()?))
+    }
+
+    fn make<'a>(&'a self, setup: &'a Setup, orders: &'a Orders, index: usize) -> RosterClient<'a> {
+        RosterClient::new(setup, orders, index)
+    }
+
+    fn conduct(&self, setup: &Setup, orders: &Orders, watch: &mut Watch<'_>, seen: &mut Seen) {
+        conduct(setup, watch, self, orders, seen);
         orders.finish.store(true, Relaxed);
-    };
-    let threads = fleet::run(plan, board, make, conduct).map_err(Failure::Failed)?;
-    watch.finish();
-    let report = fleet::sum(threads.iter().map(|(_, report)| report));
-    let mut sums = Sums::of(&threads, &orders);
-    let all = stages(&orders.cast).last().map_or(0, |stage| stage.goal);
-    if let Some(failure) = incomplete(&setup, &report, &sums, all) {
-        return Err(failure);
     }
-    let mut outcome = Outcome::new("presence", &args.common);
-    outcome.parameters_of(&setup);
-    outcome.run.parameters.remove("connections");
-    outcome.run.series = watch.series();
-    describe(&mut outcome, args, &orders, &seen, &report, &mut sums);
-    if board.stopped() {
-        outcome.note("Interrupted: the figures are of the part that ran.");
+
+    fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
+        let (orders, report) = (done.shared, &done.report);
+        let mut sums = Sums::of(done.clients(), orders);
+        let all = stages(&orders.cast).last().map_or(0, |stage| stage.goal);
+        if let Some(failure) = incomplete(done.setup, report, &sums, all) {
+            return Err(failure);
+        }
+        outcome.run.parameters.remove("connections");
+        describe(outcome, self, orders, &done.seen, report, &mut sums);
+        done.note_interruption(outcome);
+        Ok(())
     }
-    outcome.finish(&args.common)
 }
 
 /// A stage of the ramp: after it memory is read.

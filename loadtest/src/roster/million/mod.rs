@@ -16,12 +16,12 @@ mod tell;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::child::{self, Child, Launch};
 use crate::comparison::OURS;
-use crate::engine::fleet;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::Outcome;
 use crate::progress::Watch;
@@ -29,6 +29,7 @@ use crate::roster::cast::{Cast, Share};
 use crate::roster::client::RosterClient;
 use crate::roster::million::course::Seen;
 use crate::roster::{Orders, Sums, incomplete};
+use crate::scenario::{self, Done, Scenario};
 use crate::{checks, sys, units};
 
 /// `loadtest million`
@@ -139,10 +140,10 @@ impl Args {
     }
 }
 
-/// Runs the scenario.
+/// Starts the server unless one runs, and runs the scenario.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let cast = args.cast()?;
-    let mut server = args.server(cast.connections())?;
+    let server = args.server(cast.connections())?;
     let mut common = args.common.clone();
     if let Some(server) = &server {
         common.url = format!("ws://{}/ws", server.address());
@@ -150,57 +151,75 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         common.key = Some(server.key().to_owned());
         common.target.get_or_insert_with(|| OURS.to_owned());
     }
-    // Those who left come back, so what ends is replaced, as far as the quota goes.
-    let need =
-        Need { connections: cast.connections(), read_buffer: 64 << 10, reopen: true, threads_max: 1024 };
-    let mut setup = common.prepare(need)?;
-    setup.plan.rest = if args.quick { 0 } else { REST };
-    if let Some(lack) = checks::message_to_all(&setup.plan) {
-        return Err(Failure::Usage(lack));
+    scenario::run(&Million { args, common, server: Mutex::new(server) })
+}
+
+/// The scenario, with the server that was started for it.
+struct Million<'s> {
+    args: &'s Args,
+    common: Common,
+    server: Mutex<Option<Child>>,
+}
+
+impl Scenario for Million<'_> {
+    const NAME: &'static str = "million";
+    type Shared = Orders;
+    type Seen = Seen;
+    type Client<'a>
+        = RosterClient<'a>
+    where
+        Self: 'a;
+
+    fn common(&self) -> &Common {
+        &self.common
     }
-    let orders = Orders::new(cast);
-    let mut watch = Watch::new(&setup.board, setup.pid);
-    if setup.key.is_none() {
-        watch.say(
-            "hint: without the key of its API (--key) the server gives no figures and tells nobody anything",
-        );
+
+    fn need(&self) -> Result<Need, Failure> {
+        // Those who left come back, so what ends is replaced, as far as the quota goes.
+        Ok(Need { reopen: true, ..Need::of(self.args.cast()?.connections()) })
     }
-    let key = setup.key.clone().unwrap_or_default();
-    for hint in checks::hints(&setup.plan) {
-        watch.say(&format!("hint: {hint}"));
+
+    fn share(&self, setup: &mut Setup) -> Result<Orders, Failure> {
+        setup.plan.rest = if self.args.quick { 0 } else { REST };
+        if let Some(lack) = checks::message_to_all(&setup.plan) {
+            return Err(Failure::Usage(lack));
+        }
+        Ok(Orders::new(self.args.cast()?))
     }
-    let mut seen = Seen::default();
-    let Setup { plan, board, .. } = &setup;
-    let make = |index| RosterClient::new(board, &orders, &plan.target, index, plan.threads);
-    let conduct = || {
-        course::conduct(&setup, &key, &mut watch, args, &orders, server.as_mut(), &mut seen);
+
+    fn make<'a>(&'a self, setup: &'a Setup, orders: &'a Orders, index: usize) -> RosterClient<'a> {
+        RosterClient::new(setup, orders, index)
+    }
+
+    fn conduct(&self, setup: &Setup, orders: &Orders, watch: &mut Watch<'_>, seen: &mut Seen) {
+        if setup.key.is_none() {
+            watch.say(
+                "hint: without the key of its API (--key) the server gives no figures and tells nobody anything",
+            );
+        }
+        let key = setup.key.clone().unwrap_or_default();
+        let mut server = self.server.lock().expect("nobody else has it");
+        course::conduct(setup, &key, watch, self.args, orders, server.as_mut(), seen);
         orders.finish.store(true, Relaxed);
-    };
-    let threads = fleet::run(plan, board, make, conduct).map_err(Failure::Failed)?;
-    watch.finish();
-    let report = fleet::sum(threads.iter().map(|(_, report)| report));
-    let mut sums = Sums::of(&threads, &orders);
-    drop(threads);
-    if seen.course == course::Reached::Ramp
-        && let Some(failure) = incomplete(&setup, &report, &sums, orders.cast.connections() as u64)
-    {
-        return Err(failure);
     }
-    let mut outcome = Outcome::new("million", &common);
-    outcome.parameters_of(&setup);
-    for superfluous in ["connections", "url"] {
-        outcome.run.parameters.remove(superfluous);
+
+    fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Self>) -> Result<(), Failure> {
+        let (orders, report, seen) = (done.shared, &done.report, &done.seen);
+        let mut sums = Sums::of(done.clients(), orders);
+        if seen.course == course::Reached::Ramp
+            && let Some(failure) = incomplete(done.setup, report, &sums, orders.cast.connections() as u64)
+        {
+            return Err(failure);
+        }
+        for superfluous in ["connections", "url"] {
+            outcome.run.parameters.remove(superfluous);
+        }
+        tell::describe(outcome, self.args, orders, seen, report, &mut sums);
+        done.note_interruption(outcome);
+        let written = tell::report(&outcome.run, self.args);
+        outcome.written(written.map_err(|error| Failure::Failed(error.to_string()))?);
+        Ok(())
     }
-    outcome.run.series = watch.series();
-    outcome.run.phases = watch.phases();
-    tell::describe(&mut outcome, args, &orders, &seen, &report, &mut sums);
-    if board.stopped() {
-        outcome.note("Interrupted: the figures are of the part that ran.");
-    }
-    let written = tell::report(&outcome.run, args);
-    let finished = outcome.finish(&common);
-    println!("\n{}", written.map_err(|error| Failure::Failed(error.to_string()))?.display());
-    finished
 }
 
 #[cfg(test)]

@@ -1,0 +1,104 @@
+//! The one shape of a scenario: its arguments, a client for each thread, a course that one thread conducts, and a description of
+//! what came of it.
+
+use crate::checks;
+use crate::engine::{Client, Report, fleet};
+use crate::options::{Common, Failure, Need, Setup};
+use crate::outcome::Outcome;
+use crate::progress::Watch;
+use crate::result::Phase;
+use crate::result::Series;
+
+/// A scenario with its arguments.
+pub trait Scenario: Sync + Sized {
+    /// Its subcommand, and its name in results.
+    const NAME: &'static str;
+    /// What the threads know of each other besides the board.
+    type Shared: Sync;
+    /// What is noted while it is conducted.
+    type Seen: Default;
+    /// A thread's part.
+    type Client<'a>: Client + Send
+    where
+        Self: 'a;
+
+    /// The flags of every scenario.
+    fn common(&self) -> &Common;
+
+    /// Checks the flags, and says what is needed of the engine.
+    fn need(&self) -> Result<Need, Failure>;
+
+    /// What the threads begin with; the last moment to change how they run.
+    fn share(&self, setup: &mut Setup) -> Result<Self::Shared, Failure>;
+
+    /// Makes the part of thread `index`, in it.
+    fn make<'a>(&'a self, setup: &'a Setup, shared: &'a Self::Shared, index: usize) -> Self::Client<'a>;
+
+    /// Says what happens when; the run is over when this returns and the threads have ended.
+    fn conduct(&self, setup: &Setup, shared: &Self::Shared, watch: &mut Watch<'_>, seen: &mut Self::Seen);
+
+    /// Adds parameters, figures, rows, errors and notes. An error where too little happened to speak of.
+    fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Self>) -> Result<(), Failure>;
+}
+
+/// A scenario that was carried out.
+pub struct Done<'a, S: Scenario + 'a> {
+    pub setup: &'a Setup,
+    pub shared: &'a S::Shared,
+    pub seen: S::Seen,
+    /// Each thread's client, and what it saw of its connections.
+    pub threads: Vec<(S::Client<'a>, Report)>,
+    /// What all saw.
+    pub report: Report,
+    /// Values second by second, and the parts of the run.
+    pub series: Vec<Series>,
+    pub phases: Vec<Phase>,
+}
+
+impl<'a, S: Scenario> Done<'a, S> {
+    /// The clients.
+    pub fn clients(&self) -> impl Iterator<Item = &S::Client<'a>> {
+        self.threads.iter().map(|(client, _)| client)
+    }
+
+    /// Notes that the run was cut short, where it was.
+    pub fn note_interruption(&self, outcome: &mut Outcome) {
+        if self.setup.board.stopped() {
+            outcome.note("Interrupted: the figures are of the part that ran.");
+        }
+    }
+}
+
+/// Carries it out and tells what came of it.
+pub fn run<S: Scenario>(scenario: &S) -> Result<(), Failure> {
+    let common = scenario.common();
+    let mut setup = common.prepare(scenario.need()?)?;
+    let shared = scenario.share(&mut setup)?;
+    let mut done = measure(scenario, &setup, &shared)?;
+    let mut outcome = Outcome::new(S::NAME, common);
+    outcome.parameters_of(&setup);
+    outcome.run.series = std::mem::take(&mut done.series);
+    outcome.run.phases = std::mem::take(&mut done.phases);
+    scenario.describe(&mut outcome, &done)?;
+    outcome.finish(common)
+}
+
+/// Carries it out.
+pub fn measure<'a, S: Scenario>(
+    scenario: &'a S,
+    setup: &'a Setup,
+    shared: &'a S::Shared,
+) -> Result<Done<'a, S>, Failure> {
+    let mut watch = Watch::new(&setup.board, setup.pid);
+    for hint in checks::hints(&setup.plan) {
+        watch.say(&format!("hint: {hint}"));
+    }
+    let mut seen = S::Seen::default();
+    let make = |index| scenario.make(setup, shared, index);
+    let conduct = || scenario.conduct(setup, shared, &mut watch, &mut seen);
+    let threads = fleet::run(&setup.plan, &setup.board, make, conduct).map_err(Failure::Failed)?;
+    watch.finish();
+    let report = fleet::sum(threads.iter().map(|(_, report)| report));
+    let (series, phases) = (watch.series(), watch.phases());
+    Ok(Done { setup, shared, seen, threads, report, series, phases })
+}
