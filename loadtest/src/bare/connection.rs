@@ -6,7 +6,7 @@ use mio::event::Event;
 use rollcall::wire::upgrade;
 use rustix::io::Errno;
 
-use super::turner::{HEADROOM, Turner};
+use super::reflector::{HEADROOM, Reflector};
 use crate::sys;
 
 /// Whether the connection goes on.
@@ -19,14 +19,20 @@ pub struct Connection {
     pub open: bool,
     /// What is not whole yet: the request, later in a fan-out a message.
     pub held: Vec<u8>,
-    turner: Turner,
+    reflector: Reflector,
     /// What the socket did not take. Nothing is read while there is something.
     rest: Vec<u8>,
 }
 
 impl Connection {
     pub fn new(socket: OwnedFd) -> Connection {
-        Connection { socket, open: false, held: Vec::new(), turner: Turner::default(), rest: Vec::new() }
+        Connection {
+            socket,
+            open: false,
+            held: Vec::new(),
+            reflector: Reflector::default(),
+            rest: Vec::new(),
+        }
     }
 
     /// Sends what is left over. Then says whether to read, and if so whether until nothing comes.
@@ -63,11 +69,11 @@ impl Connection {
             };
             let end = HEADROOM + len;
             let from = if self.open { HEADROOM } else { HEADROOM + self.upgrade(&buffer[HEADROOM..end])? };
-            let Ok(out) = self.turner.turn(buffer, from..end) else { return Ok(false) };
+            let Ok(out) = self.reflector.turn(buffer, from..end) else { return Ok(false) };
             if !out.is_empty() {
                 self.send(&buffer[out])?;
             }
-            if self.turner.closed {
+            if self.reflector.closed {
                 return Ok(false);
             }
             if !self.rest.is_empty() || (end < buffer.len() && !to_the_end) {

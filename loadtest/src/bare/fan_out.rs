@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use slab::Slab;
 
 use super::connection::{Connection, Goes};
-use super::turner::plain;
+use super::reflector::plain;
 use crate::sys;
 
 /// Reads what `id` says, and tells all.

@@ -7,7 +7,7 @@
 
 mod connection;
 mod fan_out;
-mod turner;
+mod reflector;
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use slab::Slab;
 
 use self::connection::{Connection, Goes};
-use self::turner::HEADROOM;
+use self::reflector::HEADROOM;
 use crate::options::Failure;
 use crate::sys;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 
-use self::rows::{Extent, rows};
+use self::rows::{Scope, rows};
 use crate::bench::output::Output;
 use crate::bench::servers::{self, Places, Server};
 use crate::bench::{self, Row, Shown, Table};
@@ -47,22 +47,22 @@ impl Args {
         ours.into_iter().chain([BARE]).chain(peers).filter_map(servers::named).collect()
     }
 
-    fn extent(&self) -> Extent {
+    fn scope(&self) -> Scope {
         let usual = Duration::from_secs(if self.bench.quick { 1 } else { 3 });
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (quick, rounds) = (self.bench.quick, self.bench.rounds);
-        Extent { quick, rounds, duration: self.bench.duration.unwrap_or(usual), cores }
+        Scope { quick, rounds, duration: self.bench.duration.unwrap_or(usual), cores }
     }
 }
 
 /// Builds, measures, writes.
 pub fn run(args: &Args) -> Result<(), Failure> {
     // Said before anything is built for it.
-    if args.bench.rounds == Some(0) || !rows::labels(args.extent()).any(|label| args.bench.wants(&label)) {
+    if args.bench.rounds == Some(0) || !rows::labels(args.scope()).any(|label| args.bench.wants(&label)) {
         return Err(bench::nothing_left());
     }
     let comparing = Comparing::new(args).map_err(|error| Failure::Failed(error.to_string()))?;
-    bench::run(&args.bench, args.extent().duration, &comparing)
+    bench::run(&args.bench, args.scope().duration, &comparing)
 }
 
 struct Comparing {
@@ -79,7 +79,7 @@ impl Comparing {
         for server in &servers {
             server.build(&places)?;
         }
-        Ok(Comparing { rows: rows(args.extent(), &servers, &places)?, places, servers })
+        Ok(Comparing { rows: rows(args.scope(), &servers, &places)?, places, servers })
     }
 }
 

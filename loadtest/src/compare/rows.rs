@@ -8,7 +8,7 @@ use crate::bench::{Pace, Row, Subject, flags, timed};
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
-pub struct Extent {
+pub struct Scope {
     /// Few rows and short ones, for CI.
     pub quick: bool,
     /// Of each row; `None`: as it is declared.
@@ -46,7 +46,7 @@ fn echo(flags: &str) -> Plan {
 }
 
 /// The rows of a comparison, in order; the one that sets the pace comes before those that need it.
-fn plans(extent: Extent) -> Vec<Plan> {
+fn plans(scope: Scope) -> Vec<Plan> {
     let paced = |pace, flags: &str| Plan { pace, ..echo(flags) };
     let first = || paced(Pace::SetsIt, "--size 20 --connections 200 --depth 1");
     let churn = || plan("churn", Service::Connections, "--connections 100");
@@ -56,7 +56,7 @@ fn plans(extent: Extent) -> Vec<Plan> {
     let chat = |members: usize| plan("chat", Service::Chat, &format!("--size 20 --connections {members}"));
     let fanout =
         |members: usize| plan("fanout", Service::FanOut, &format!("--size 20 --connections {members}"));
-    if extent.quick {
+    if scope.quick {
         return vec![
             first(),
             echo("--size 1KiB --connections 50 --depth 1"),
@@ -90,31 +90,31 @@ fn plans(extent: Extent) -> Vec<Plan> {
         let with = |plan| Plan { workers: Some(workers), ..plan };
         [with(echo("--size 20 --connections 200 --depth 1")), with(fanout(1000))]
     };
-    let fitting = WORKERS.into_iter().filter(|workers| *workers <= extent.cores);
+    let fitting = WORKERS.into_iter().filter(|workers| *workers <= scope.cores);
     alike.into_iter().chain(fitting.flat_map(scaled)).collect()
 }
 
 /// The names of the rows.
-pub fn labels(extent: Extent) -> impl Iterator<Item = String> {
-    plans(extent).into_iter().map(|plan| plan.label())
+pub fn labels(scope: Scope) -> impl Iterator<Item = String> {
+    plans(scope).into_iter().map(|plan| plan.label())
 }
 
 /// The rows, with those of the servers that can take part in each.
-pub fn rows(extent: Extent, servers: &[&'static Server], places: &Places) -> io::Result<Vec<Row>> {
-    plans(extent).into_iter().map(|plan| plan.row(extent, servers, places)).collect()
+pub fn rows(scope: Scope, servers: &[&'static Server], places: &Places) -> io::Result<Vec<Row>> {
+    plans(scope).into_iter().map(|plan| plan.row(scope, servers, places)).collect()
 }
 
 impl Plan {
-    fn row(self, extent: Extent, servers: &[&'static Server], places: &Places) -> io::Result<Row> {
+    fn row(self, scope: Scope, servers: &[&'static Server], places: &Places) -> io::Result<Row> {
         let taking_part = servers.iter().filter(|server| server.offers(self.service, self.workers));
         let subjects: io::Result<Vec<Subject>> =
             taking_part.map(|server| server.subject(places, self.service, self.workers)).collect();
         let paced = matches!(self.pace, Pace::Share(_));
-        let duration = match paced && !extent.quick {
-            true => extent.duration.max(PACED_DURATION_MIN),
-            false => extent.duration,
+        let duration = match paced && !scope.quick {
+            true => scope.duration.max(PACED_DURATION_MIN),
+            false => scope.duration,
         };
-        let usual = match (extent.quick, paced) {
+        let usual = match (scope.quick, paced) {
             (true, _) => 1,
             (false, true) => PACED_ROUNDS,
             (false, false) => ROUNDS,
@@ -129,7 +129,7 @@ impl Plan {
             scenario: self.scenario,
             flags,
             subjects: subjects?,
-            rounds: extent.rounds.unwrap_or(usual),
+            rounds: scope.rounds.unwrap_or(usual),
             pace: self.pace,
             workers: self.workers,
         })
@@ -158,7 +158,7 @@ mod tests {
         let places = Places::find("rollcall".into()).expect("tests run in the repository");
         // Bun's program is where npm has put it, if it has.
         let servers: Vec<&Server> = SERVERS.iter().filter(|server| server.name != "bun").collect();
-        super::rows(Extent { quick, rounds: None, duration, cores: 4 }, &servers, &places)
+        super::rows(Scope { quick, rounds: None, duration, cores: 4 }, &servers, &places)
             .expect("all are known")
     }
 

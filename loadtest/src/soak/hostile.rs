@@ -15,15 +15,15 @@ use crate::options::stop_flag;
 /// Peers at a time.
 const PEERS: usize = 16;
 /// What a read or write may take: a server that is done with a peer does not answer.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 /// How long somebody stays who waits to be thrown out: longer than the server's deadlines.
 const STAY: Duration = Duration::from_secs(15);
-/// Between two deeds of a peer.
+/// Between two attacks of a peer.
 const PAUSE: Duration = Duration::from_millis(50);
 
-type Deed = fn(&mut TcpStream) -> io::Result<()>;
+type Attack = fn(&mut TcpStream) -> io::Result<()>;
 
-const DEEDS: [(&str, Deed); 19] = [
+const ATTACKS: [(&str, Attack); 19] = [
     ("says nothing until it is thrown out", stay),
     ("dribbles a request", |peer| dribble(peer, UPGRADE)),
     ("dribbles a body", |peer| {
@@ -153,7 +153,7 @@ fn ended(peer: &mut TcpStream) -> bool {
 /// Peers that are at it.
 #[derive(Debug)]
 pub struct Hostile {
-    peers: Vec<JoinHandle<[u64; DEEDS.len()]>>,
+    peers: Vec<JoinHandle<[u64; ATTACKS.len()]>>,
 }
 
 impl Hostile {
@@ -161,16 +161,16 @@ impl Hostile {
     pub fn start(address: SocketAddr, until: Instant) -> Hostile {
         let peer = |first: usize| {
             thread::spawn(move || {
-                let mut done = [0; DEEDS.len()];
+                let mut done = [0; ATTACKS.len()];
                 // Each begins elsewhere, so that at any time different things are done.
-                for deed in (0..DEEDS.len()).cycle().skip(first * DEEDS.len() / PEERS) {
+                for attack in (0..ATTACKS.len()).cycle().skip(first * ATTACKS.len() / PEERS) {
                     if Instant::now() >= until || stop_flag().load(Relaxed) {
                         break;
                     }
                     // What the server refuses is what it should.
                     let _ = connect(address).and_then(|mut stream| {
-                        done[deed] += 1;
-                        DEEDS[deed].1(&mut stream)
+                        done[attack] += 1;
+                        ATTACKS[attack].1(&mut stream)
                     });
                     thread::sleep(PAUSE);
                 }
@@ -182,19 +182,19 @@ impl Hostile {
 
     /// Waits for them. What was done how often.
     pub fn finish(self) -> Vec<(&'static str, u64)> {
-        let mut sums = [0; DEEDS.len()];
+        let mut sums = [0; ATTACKS.len()];
         for peer in self.peers {
             let done = peer.join().expect("a hostile peer panicked");
             sums.iter_mut().zip(done).for_each(|(sum, count)| *sum += count);
         }
-        DEEDS.iter().zip(sums).map(|((name, _), count)| (*name, count)).collect()
+        ATTACKS.iter().zip(sums).map(|((name, _), count)| (*name, count)).collect()
     }
 }
 
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -81,8 +81,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     for part in parts {
         part.finish(&mut outcome, &mut errors);
     }
-    tell_deeds(&mut outcome, &hostile.finish());
-    server.tell(&mut outcome);
+    describe_attacks(&mut outcome, &hostile.finish());
+    server.describe(&mut outcome);
     servers.finish(&mut errors);
 
     judge_memory(&mut outcome, &memory, &mut errors);
@@ -157,13 +157,13 @@ fn judge_memory(outcome: &mut Outcome, memory: &Memory, errors: &mut Tally) {
     ));
 }
 
-fn tell_deeds(outcome: &mut Outcome, deeds: &[(&'static str, u64)]) {
-    let all: u64 = deeds.iter().map(|(_, count)| count).sum();
+fn describe_attacks(outcome: &mut Outcome, attacks: &[(&'static str, u64)]) {
+    let all: u64 = attacks.iter().map(|(_, count)| count).sum();
     outcome.figure("hostile_connections", all as f64);
-    let kinds = deeds.iter().filter(|(_, count)| *count > 0).count();
+    let kinds = attacks.iter().filter(|(_, count)| *count > 0).count();
     outcome.row(
         "hostile",
-        format!("{} connections, {kinds} of {} kinds of mischief", grouped(all), deeds.len()),
+        format!("{} connections, {kinds} of {} kinds of mischief", grouped(all), attacks.len()),
     );
 }
 

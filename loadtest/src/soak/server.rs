@@ -120,7 +120,7 @@ impl Server {
     }
 
     /// What its own figures say of the run.
-    pub fn tell(&self, outcome: &mut Outcome) {
+    pub fn describe(&self, outcome: &mut Outcome) {
         let metrics = self.get("/metrics").map(|(_, body)| body).unwrap_or_default();
         let figure = |name: &str| figure(&metrics, name);
         for (name, metric) in [

@@ -11,7 +11,7 @@ pub const HEADROOM: usize = 16;
 
 /// Turns a client's frames into a server's with the same payloads, in place and as they stream.
 #[derive(Debug, Default)]
-pub struct Turner {
+pub struct Reflector {
     /// The beginning of a header that a read cut.
     header: [u8; 14],
     header_len: usize,
@@ -24,7 +24,7 @@ pub struct Turner {
     pub closed: bool,
 }
 
-impl Turner {
+impl Reflector {
     /// Turns what lies in `input` around; at least [`HEADROOM`] bytes before it are free. Returns where the output lies.
     pub fn turn(&mut self, buffer: &mut [u8], input: Range<usize>) -> Result<Range<usize>, ProtocolError> {
         let (mut read, end) = (input.start, input.end);
@@ -92,13 +92,13 @@ mod tests {
     use rollcall::wire::frame;
 
     fn turned(input: &[u8], chunk: usize) -> Vec<u8> {
-        let mut turner = Turner::default();
+        let mut reflector = Reflector::default();
         let mut output = Vec::new();
         for part in input.chunks(chunk) {
             let mut buffer = vec![0; HEADROOM];
             buffer.extend_from_slice(part);
             let end = buffer.len();
-            let out = turner.turn(&mut buffer, HEADROOM..end).unwrap();
+            let out = reflector.turn(&mut buffer, HEADROOM..end).unwrap();
             output.extend_from_slice(&buffer[out]);
         }
         output
