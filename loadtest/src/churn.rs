@@ -7,7 +7,6 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::board::{Board, UNSET};
 use crate::clock::nanos;
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn};
@@ -15,10 +14,11 @@ use crate::measure::{Recorder, Tally};
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::progress::{Subject, Watch};
+use crate::run_state::{RunState, UNSET};
 use crate::scenario::{Done, Scenario};
 use crate::units::{self, grouped};
 
-/// How often an idle thread looks at the board.
+/// How often an idle thread looks at the run's state.
 const LOOK: u64 = 10_000_000;
 /// How often overdue closes are looked for.
 const SWEEP: u64 = 100_000_000;
@@ -45,7 +45,7 @@ pub struct Args {
 /// One thread's part.
 #[derive(Debug)]
 pub struct ChurnClient<'a> {
-    board: &'a Board,
+    run_state: &'a RunState,
     close_timeout: u64,
     next_sweep: u64,
     close: Recorder,
@@ -81,7 +81,7 @@ impl Client for ChurnClient<'_> {
             return End::Eof;
         }
         self.done += 1;
-        if now >= self.board.from.load(Relaxed) && now < self.board.until.load(Relaxed) {
+        if now >= self.run_state.from.load(Relaxed) && now < self.run_state.until.load(Relaxed) {
             self.close.record(now - link.since);
             self.measured += 1;
         }
@@ -90,8 +90,8 @@ impl Client for ChurnClient<'_> {
 
     fn turn(&mut self, turn: &mut Turn<'_, bool>) -> Next {
         self.sweep(turn);
-        let until = self.board.until.load(Relaxed);
-        let over = self.board.stopped() || (until != UNSET && turn.now >= until);
+        let until = self.run_state.until.load(Relaxed);
+        let over = self.run_state.stopped() || (until != UNSET && turn.now >= until);
         let drained = turn.links.is_empty() || turn.now >= until.saturating_add(self.close_timeout);
         if over && drained { Next::Finished } else { Next::Until(turn.now + LOOK) }
     }
@@ -121,7 +121,7 @@ impl Scenario for Args {
 
     fn make<'a>(&'a self, setup: &'a Setup, (): &'a (), _: usize) -> ChurnClient<'a> {
         ChurnClient {
-            board: &setup.board,
+            run_state: &setup.run_state,
             close_timeout: nanos(self.close_timeout),
             next_sweep: 0,
             close: Recorder::default(),
@@ -158,20 +158,20 @@ impl Scenario for Args {
 }
 
 fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args) -> Spent {
-    let Setup { plan, board, .. } = setup;
+    let Setup { plan, run_state, .. } = setup;
     let subject = Subject::Messages("connections closed");
-    let start = board.clock.now();
+    let start = run_state.clock.now();
     let from = start + nanos(args.warmup);
     let until = from + nanos(args.duration);
-    board.set_window(start, from, until);
-    board.quota.store(plan.connections, Relaxed);
+    run_state.set_window(start, from, until);
+    run_state.quota.store(plan.connections, Relaxed);
     if !watch.until_moment("warm up", subject, from) {
         return Spent::default();
     }
     let before = Reading::now(setup);
     watch.until_moment("measure", subject, until);
     let after = Reading::now(setup);
-    board.quota.store(0, Relaxed);
+    run_state.quota.store(0, Relaxed);
     watch.until_count("drain", subject, 1, |_| false);
     after.since(&before)
 }

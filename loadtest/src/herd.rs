@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use rollcall::wire::client::Request;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::board::Board;
 use crate::child;
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn};
@@ -24,6 +23,7 @@ use crate::measure::Tally;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::Outcome;
 use crate::progress::{Subject, Watch};
+use crate::run_state::RunState;
 use crate::scenario::{self, Done, Scenario};
 use crate::target::{NONCE, Target};
 use crate::units::{self, grouped};
@@ -103,7 +103,7 @@ impl Drop for Server {
 }
 
 struct HerdClient<'a> {
-    board: &'a Board,
+    run_state: &'a RunState,
     request: &'a [u8],
     connections: usize,
     ignore_retry: bool,
@@ -137,7 +137,7 @@ impl Client for HerdClient<'_> {
     }
 
     fn closed(&mut self, _: usize, link: &mut Link<u32>, _: &End, now: u64) {
-        if self.board.stopped() {
+        if self.run_state.stopped() {
             return;
         }
         self.sent_away += 1;
@@ -150,10 +150,10 @@ impl Client for HerdClient<'_> {
         while self.away.peek().is_some_and(|due| due.0 <= turn.now) {
             self.away.pop();
         }
-        if self.board.stopped() || turn.now >= self.board.until.load(Relaxed) {
+        if self.run_state.stopped() || turn.now >= self.run_state.until.load(Relaxed) {
             return Next::Finished;
         }
-        self.board.quota.store(self.connections - self.away.len().min(self.connections), Relaxed);
+        self.run_state.quota.store(self.connections - self.away.len().min(self.connections), Relaxed);
         Next::Until(turn.now + LOOK)
     }
 
@@ -217,7 +217,7 @@ impl Scenario for Herd<'_> {
 
     fn make<'a>(&'a self, setup: &'a Setup, (): &'a (), _: usize) -> HerdClient<'a> {
         HerdClient {
-            board: &setup.board,
+            run_state: &setup.run_state,
             request: &self.request,
             connections: self.args.connections,
             ignore_retry: self.args.ignore_retry,
@@ -239,7 +239,7 @@ impl Scenario for Herd<'_> {
         };
         let mut report = done.report.clone();
         outcome.parameter("drain_s", self.args.drain.as_secs_f64());
-        // Both manners of one herd belong into one drawing.
+        // Both modes of one herd belong into one drawing.
         if self.args.common.target.is_none() {
             outcome.run.target = if self.args.ignore_retry { "at once" } else { "when told" }.to_owned();
         }
@@ -290,13 +290,13 @@ fn conduct(
     program: &Path,
     server: &mut Server,
 ) -> Option<(u64, u64)> {
-    let Setup { board, plan, .. } = setup;
+    let Setup { run_state, plan, .. } = setup;
     let all = plan.connections as u64;
-    board.quota.store(plan.connections, Relaxed);
+    run_state.quota.store(plan.connections, Relaxed);
     let opened = watch.until_count("open", Subject::Live, all, |counts| counts.live >= all);
     // The second in which they came is not the one in which they come back.
-    watch.until_moment("settle", Subject::Live, board.clock.now() + 3_000_000_000);
-    let begun = board.clock.now();
+    watch.until_moment("settle", Subject::Live, run_state.clock.now() + 3_000_000_000);
+    let begun = run_state.clock.now();
     let mut restarted = None;
     if opened {
         server.terminate();
@@ -306,9 +306,9 @@ fn conduct(
     let returned = restarted.is_some()
         && watch
             .until_count("return", Subject::Live, all, |counts| counts.ready >= all && counts.live >= all);
-    let back = board.clock.now();
+    let back = run_state.clock.now();
     watch.until_moment("settle", Subject::Live, back + 1_000_000_000);
-    board.stop.store(true, Relaxed);
+    run_state.stop.store(true, Relaxed);
     // The new one outlives its clients; the old one has ended by now.
     if let Some(restarted) = restarted {
         *server = restarted;

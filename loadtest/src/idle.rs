@@ -10,7 +10,6 @@ use std::time::Duration;
 use rollcall::wire::deflate::Agreement;
 use rollcall::wire::frame::{self, Opcode};
 
-use crate::board::Board;
 use crate::chatter::{Chatter, SIZE_MIN};
 use crate::clock::nanos;
 use crate::engine::codec::{Codec, sum};
@@ -22,10 +21,11 @@ use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::process;
 use crate::progress::{Subject, Watch};
+use crate::run_state::RunState;
 use crate::scenario::{Done, Scenario};
 use crate::units::{self, grouped, size};
 
-/// How often an idle thread looks at the board.
+/// How often an idle thread looks at the run's state.
 const LOOK: u64 = 50_000_000;
 
 /// `loadtest idle`
@@ -53,7 +53,7 @@ pub struct Args {
 /// One thread's part: it answers Pings.
 #[derive(Debug)]
 pub struct IdleClient<'a> {
-    board: &'a Board,
+    run_state: &'a RunState,
     /// What each connection says when it opens, and how many have.
     says: Option<Chatter>,
     said: u64,
@@ -99,7 +99,7 @@ impl Client for IdleClient<'_> {
     }
 
     fn turn(&mut self, turn: &mut Turn<'_, ()>) -> Next {
-        let over = self.board.stopped() || turn.now >= self.board.until.load(Relaxed);
+        let over = self.run_state.stopped() || turn.now >= self.run_state.until.load(Relaxed);
         if over { Next::Finished } else { Next::Until(turn.now + LOOK) }
     }
 
@@ -121,7 +121,7 @@ impl Point {
     fn now(setup: &Setup) -> Point {
         let reading = Reading::now(setup);
         Point {
-            connections: setup.board.counts().live,
+            connections: setup.run_state.counts().live,
             server: reading.server_memory(),
             own: reading.own_memory(),
             kernel: process::kernel_socket_bytes(),
@@ -175,7 +175,7 @@ impl Scenario for Args {
 
     fn make<'a>(&'a self, setup: &'a Setup, (): &'a (), _: usize) -> IdleClient<'a> {
         IdleClient {
-            board: &setup.board,
+            run_state: &setup.run_state,
             says: self.say.map(|size| Chatter::new(size as usize)),
             said: 0,
             heard: 0,
@@ -204,10 +204,10 @@ impl Scenario for Args {
 }
 
 fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args, seen: &mut Seen) {
-    let Setup { plan, board, .. } = setup;
+    let Setup { plan, run_state, .. } = setup;
     let all = plan.connections;
     for goal in [all / 3, all] {
-        if !ramp(setup, watch, args, goal, seen) || !settle(watch, board, args) {
+        if !ramp(setup, watch, args, goal, seen) || !settle(watch, run_state, args) {
             break;
         }
         seen.points.push(Point::now(setup));
@@ -216,43 +216,43 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args, seen: &mut Seen) {
         }
     }
     let begin = Reading::now(setup);
-    let pings = board.counts().pings;
-    watch.until_moment("hold", Subject::Live, board.clock.now() + nanos(args.hold));
+    let pings = run_state.counts().pings;
+    watch.until_moment("hold", Subject::Live, run_state.clock.now() + nanos(args.hold));
     seen.hold = Reading::now(setup).since(&begin);
-    seen.pings = board.counts().pings;
+    seen.pings = run_state.counts().pings;
     seen.hold_pings = seen.pings - pings;
-    seen.held = board.counts().live;
-    board.until.store(board.clock.now(), Relaxed);
+    seen.held = run_state.counts().live;
+    run_state.until.store(run_state.clock.now(), Relaxed);
     watch.until_count("close", Subject::Live, all as u64, |counts| counts.live == 0);
 }
 
 /// Opens connections up to `goal` in all; false on Ctrl-C.
 fn ramp(setup: &Setup, watch: &mut Watch<'_>, args: &Args, goal: usize, seen: &mut Seen) -> bool {
-    let board = &setup.board;
-    let begin = board.clock.now();
-    board.quota.store(goal, Relaxed);
+    let run_state = &setup.run_state;
+    let begin = run_state.clock.now();
+    run_state.quota.store(goal, Relaxed);
     let floor = args.common.memory_floor;
     let mut low = false;
     let went_on = watch.until_count("ramp", Subject::Opened, setup.plan.connections as u64, |counts| {
         low = machine::available_memory() < floor;
         low || counts.opened + counts.failed >= goal as u64
     });
-    let counts = board.counts();
+    let counts = run_state.counts();
     if low && counts.opened < goal as u64 {
-        board.quota.store(0, Relaxed);
+        run_state.quota.store(0, Relaxed);
         seen.cut = Some(format!(
             "the ramp ended at {} connections: under {} of memory were available (--memory-floor)",
             grouped(counts.opened),
             size(floor as f64)
         ));
     }
-    seen.ramp_seconds += (board.clock.now() - begin) as f64 / 1e9;
+    seen.ramp_seconds += (run_state.clock.now() - begin) as f64 / 1e9;
     seen.ramped = counts.live;
     went_on
 }
 
-fn settle(watch: &mut Watch<'_>, board: &Board, args: &Args) -> bool {
-    watch.until_moment("settle", Subject::Live, board.clock.now() + nanos(args.settle))
+fn settle(watch: &mut Watch<'_>, run_state: &RunState, args: &Args) -> bool {
+    watch.until_moment("settle", Subject::Live, run_state.clock.now() + nanos(args.settle))
 }
 
 fn describe(outcome: &mut Outcome, args: &Args, seen: &Seen, report: &Report) {

@@ -6,7 +6,6 @@
 
 mod bare;
 mod bench;
-mod board;
 mod chatter;
 mod checks;
 mod child;
@@ -32,6 +31,7 @@ mod refusal;
 mod report;
 mod result;
 mod roster;
+mod run_state;
 mod scenario;
 mod soak;
 mod stuck;

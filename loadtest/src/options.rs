@@ -1,4 +1,4 @@
-//! The flags that every scenario has, and what they come to: a plan, a board, and the server's pid.
+//! The flags that every scenario has, and what they come to: a plan, the state of the run, and the server's pid.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use rollcall::sys::runtime;
 
-use crate::board::Board;
 use crate::checks;
 use crate::child;
 use crate::clock::nanos;
 use crate::engine::Plan;
 use crate::expect::Expectation;
 use crate::process;
+use crate::run_state::RunState;
 use crate::sys;
 use crate::target::{Allow, Target};
 use crate::units;
@@ -135,7 +135,7 @@ pub struct Setup {
     /// How the threads run.
     pub plan: Plan,
     /// What they and the conductor tell each other.
-    pub board: Board,
+    pub run_state: RunState,
     /// The server's process, where it is known.
     pub pid: Option<u32>,
     /// The key of its API, where it is known.
@@ -173,8 +173,8 @@ impl Common {
         let address = plan.target.address;
         let here = address.ip().is_loopback();
         let pid = pid.or_else(|| here.then(|| process::listening_pid(address.port())).flatten());
-        let board = Board::new(plan.threads, stop_flag());
-        Ok(Setup { plan, board, pid, key: self.key_for(address) })
+        let run_state = RunState::new(plan.threads, stop_flag());
+        Ok(Setup { plan, run_state, pid, key: self.key_for(address) })
     }
 
     /// The key of the API of the server at an address: as given, or as the server has left it for programs of its user.

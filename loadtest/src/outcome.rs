@@ -206,7 +206,7 @@ impl Reading {
     pub fn now(setup: &Setup) -> Reading {
         let server = setup.pid.and_then(|pid| process::usage(pid).ok());
         let load = process::usage(std::process::id()).ok();
-        Reading { server, load, at: setup.board.clock.now() }
+        Reading { server, load, at: setup.run_state.clock.now() }
     }
 
     /// What was spent since an earlier reading.

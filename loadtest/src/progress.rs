@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::board::{Board, Counts};
 use crate::process;
 use crate::result::{Phase, Series};
+use crate::run_state::{Counts, RunState};
 use crate::units;
 
 /// How often conditions are looked at and the bar is drawn.
@@ -35,7 +35,7 @@ pub enum Subject {
 /// The onlooker of one run, in the thread that conducts it.
 #[derive(Debug)]
 pub struct Watch<'a> {
-    board: &'a Board,
+    run_state: &'a RunState,
     pid: Option<u32>,
     bar: Option<ProgressBar>,
     memory: u64,
@@ -71,17 +71,17 @@ struct Sample {
 }
 
 impl<'a> Watch<'a> {
-    /// Watches `board`, and the server's memory where its pid is known.
-    pub fn new(board: &'a Board, pid: Option<u32>) -> Watch<'a> {
+    /// Watches `run_state`, and the server's memory where its pid is known.
+    pub fn new(run_state: &'a RunState, pid: Option<u32>) -> Watch<'a> {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{prefix:>10} [{bar:30}] {wide_msg}")
                 .expect("a template of our own")
                 .progress_chars("=> ");
             ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr()).with_style(style)
         });
-        let last = (board.clock.now(), Counts::default());
+        let last = (run_state.clock.now(), Counts::default());
         Watch {
-            board,
+            run_state,
             pid,
             bar,
             memory: 0,
@@ -117,24 +117,24 @@ impl<'a> Watch<'a> {
 
     /// Looks on until a moment; false where Ctrl-C or the end of all threads came before it.
     pub fn until_moment(&mut self, phase: &str, subject: Subject, moment: u64) -> bool {
-        let begin = self.board.clock.now();
+        let begin = self.run_state.clock.now();
         self.begin(phase, moment.saturating_sub(begin));
         loop {
             self.look(phase, subject, Some(begin));
-            let now = self.board.clock.now();
+            let now = self.run_state.clock.now();
             if now >= moment {
                 return true;
             }
             if self.is_over() {
                 return false;
             }
-            self.board.clock.sleep_until(moment.min(now + LOOK));
+            self.run_state.clock.sleep_until(moment.min(now + LOOK));
         }
     }
 
     /// From now on the run is in this phase, as a report shows it.
     pub fn enter(&mut self, phase: &str) {
-        let seconds = self.board.clock.now() as f64 / 1e9;
+        let seconds = self.run_state.clock.now() as f64 / 1e9;
         self.phases.push(Phase { name: phase.to_owned(), seconds });
     }
 
@@ -173,7 +173,7 @@ impl<'a> Watch<'a> {
 
     /// Takes a last sample and clears the bar.
     pub fn finish(&mut self) {
-        self.sample(self.board.clock.now(), self.board.counts());
+        self.sample(self.run_state.clock.now(), self.run_state.counts());
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
@@ -208,7 +208,7 @@ impl<'a> Watch<'a> {
     }
 
     fn is_over(&self) -> bool {
-        self.board.stopped() || self.board.running.load(std::sync::atomic::Ordering::Relaxed) == 0
+        self.run_state.stopped() || self.run_state.running.load(std::sync::atomic::Ordering::Relaxed) == 0
     }
 
     fn begin(&mut self, phase: &str, goal: u64) {
@@ -221,8 +221,8 @@ impl<'a> Watch<'a> {
     }
 
     fn look(&mut self, phase: &str, subject: Subject, timed_since: Option<u64>) -> Counts {
-        let now = self.board.clock.now();
-        let counts = self.board.counts();
+        let now = self.run_state.clock.now();
+        let counts = self.run_state.counts();
         let sampled = now >= self.next_sample;
         if sampled {
             self.sample(now, counts);

@@ -13,9 +13,9 @@ use crate::clock::Clock;
 /// A moment that has not been set.
 pub const UNSET: u64 = u64::MAX;
 
-/// The board of one run.
+/// The state of one run that all its threads see.
 #[derive(Debug)]
-pub struct Board {
+pub struct RunState {
     /// The run's clock.
     pub clock: Clock,
     /// How many connections all threads together may have tried to open so far.
@@ -30,13 +30,13 @@ pub struct Board {
     pub stop: Arc<AtomicBool>,
     /// Threads that have not ended.
     pub running: AtomicUsize,
-    lanes: Box<[Lane]>,
+    threads: Box<[ThreadCounts]>,
 }
 
 /// The counts of one thread, as of its last turn.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub struct Lane {
+pub struct ThreadCounts {
     /// Connections opened so far.
     pub opened: AtomicU64,
     /// Connections that could not be opened.
@@ -53,7 +53,7 @@ pub struct Lane {
     pub pings: AtomicU64,
 }
 
-/// The sums over all lanes.
+/// The sums over all threads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     /// Connections opened so far.
@@ -72,10 +72,10 @@ pub struct Counts {
     pub pings: u64,
 }
 
-impl Board {
-    /// A board for `threads` threads, with nothing allowed yet.
-    pub fn new(threads: usize, stop: Arc<AtomicBool>) -> Board {
-        Board {
+impl RunState {
+    /// A state for `threads` threads, with nothing allowed yet.
+    pub fn new(threads: usize, stop: Arc<AtomicBool>) -> RunState {
+        RunState {
             clock: Clock::start(),
             quota: AtomicUsize::new(0),
             start: AtomicU64::new(UNSET),
@@ -83,18 +83,18 @@ impl Board {
             until: AtomicU64::new(UNSET),
             stop,
             running: AtomicUsize::new(threads),
-            lanes: (0..threads).map(|_| Lane::default()).collect(),
+            threads: (0..threads).map(|_| ThreadCounts::default()).collect(),
         }
     }
 
     /// The counts of thread `index`, for it to store.
-    pub fn lane(&self, index: usize) -> &Lane {
-        &self.lanes[index]
+    pub fn thread(&self, index: usize) -> &ThreadCounts {
+        &self.threads[index]
     }
 
     /// The part of the quota that is thread `index`'s: parts differ by at most one.
     pub fn share(&self, index: usize) -> usize {
-        share(self.quota.load(Relaxed), index, self.lanes.len())
+        share(self.quota.load(Relaxed), index, self.threads.len())
     }
 
     /// Whether the run has to end now.
@@ -111,15 +111,17 @@ impl Board {
 
     /// The sums as of each thread's last turn.
     pub fn counts(&self) -> Counts {
-        let sum = |get: fn(&Lane) -> &AtomicU64| self.lanes.iter().map(|lane| get(lane).load(Relaxed)).sum();
+        let sum = |get: fn(&ThreadCounts) -> &AtomicU64| {
+            self.threads.iter().map(|thread| get(thread).load(Relaxed)).sum()
+        };
         Counts {
-            opened: sum(|lane| &lane.opened),
-            failed: sum(|lane| &lane.failed),
-            live: sum(|lane| &lane.live),
-            errors: sum(|lane| &lane.errors),
-            ready: sum(|lane| &lane.ready),
-            messages: sum(|lane| &lane.messages),
-            pings: sum(|lane| &lane.pings),
+            opened: sum(|thread| &thread.opened),
+            failed: sum(|thread| &thread.failed),
+            live: sum(|thread| &thread.live),
+            errors: sum(|thread| &thread.errors),
+            ready: sum(|thread| &thread.ready),
+            messages: sum(|thread| &thread.messages),
+            pings: sum(|thread| &thread.pings),
         }
     }
 }

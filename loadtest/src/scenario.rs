@@ -13,7 +13,7 @@ use crate::result::Series;
 pub trait Scenario: Sync + Sized {
     /// Its subcommand, and its name in results.
     const NAME: &'static str;
-    /// What the threads know of each other besides the board.
+    /// What the threads know of each other besides the run's state.
     type Shared: Sync;
     /// What is noted while it is conducted.
     type Seen: Default;
@@ -63,7 +63,7 @@ impl<'a, S: Scenario> Done<'a, S> {
 
     /// Notes that the run was cut short, where it was.
     pub fn note_interruption(&self, outcome: &mut Outcome) {
-        if self.setup.board.stopped() {
+        if self.setup.run_state.stopped() {
             outcome.note("Interrupted: the figures are of the part that ran.");
         }
     }
@@ -89,14 +89,14 @@ pub fn measure<'a, S: Scenario>(
     setup: &'a Setup,
     shared: &'a S::Shared,
 ) -> Result<Done<'a, S>, Failure> {
-    let mut watch = Watch::new(&setup.board, setup.pid);
+    let mut watch = Watch::new(&setup.run_state, setup.pid);
     for hint in checks::hints(&setup.plan) {
         watch.say(&format!("hint: {hint}"));
     }
     let mut seen = S::Seen::default();
     let make = |index| scenario.make(setup, shared, index);
     let conduct = || scenario.conduct(setup, shared, &mut watch, &mut seen);
-    let threads = fleet::run(&setup.plan, &setup.board, make, conduct).map_err(Failure::Failed)?;
+    let threads = fleet::run(&setup.plan, &setup.run_state, make, conduct).map_err(Failure::Failed)?;
     watch.finish();
     let report = fleet::sum(threads.iter().map(|(_, report)| report));
     let (series, phases) = (watch.series(), watch.phases());

@@ -9,11 +9,11 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use rollcall::wire::deflate::Agreement;
 use rollcall::wire::session::Event;
 
-use crate::board::{Board, UNSET};
 use crate::echo::deflated::Deflated;
 use crate::echo::frames::Frames;
 use crate::echo::load::{Load, Tallies};
 use crate::echo::pace::Schedule;
+use crate::run_state::{RunState, UNSET};
 
 use crate::engine::codec::Traffic;
 use crate::engine::link::{End, LIMITS, Link, Pong};
@@ -22,7 +22,7 @@ use crate::measure::Recorder;
 
 /// Compressed messages that are made before any of them leaves.
 const BURST_BYTES: usize = 1 << 20;
-/// How often an idle thread looks at the board.
+/// How often an idle thread looks at the run's state.
 const LOOK: u64 = 10_000_000;
 
 /// What is kept for each connection.
@@ -51,7 +51,7 @@ impl State {
 /// One thread's part.
 #[derive(Debug)]
 pub struct EchoClient<'a> {
-    board: &'a Board,
+    run_state: &'a RunState,
     load: Load,
     frames: Frames,
     /// Where compression is offered: takes the place of `frames`.
@@ -77,16 +77,16 @@ pub struct EchoClient<'a> {
 impl<'a> EchoClient<'a> {
     /// The part of thread `index` of `threads`, with `connections` in all.
     pub fn new(
-        board: &'a Board,
+        run_state: &'a RunState,
         load: Load,
         connections: usize,
         index: usize,
         threads: usize,
     ) -> EchoClient<'a> {
-        let share = crate::board::share(connections, index, threads);
+        let share = crate::run_state::share(connections, index, threads);
         let ring = load.depth.next_power_of_two();
         EchoClient {
-            board,
+            run_state,
             load,
             frames: Frames::new(load.size, load.text, load.depth),
             deflated: load.deflate.then(|| Deflated::new(load.size, load.text)),
@@ -296,13 +296,13 @@ impl<'a> EchoClient<'a> {
         Ok(taken)
     }
 
-    /// Reads the window from the board once it is set, and lets every connection begin.
+    /// Reads the window from the run's state once it is set, and lets every connection begin.
     fn start(&mut self, turn: &mut Turn<'_, State>) {
-        let start = self.board.start.load(Acquire);
+        let start = self.run_state.start.load(Acquire);
         if start == UNSET {
             return;
         }
-        (self.from, self.until) = (self.board.from.load(Relaxed), self.board.until.load(Relaxed));
+        (self.from, self.until) = (self.run_state.from.load(Relaxed), self.run_state.until.load(Relaxed));
         self.schedule = self.load.rate.map(|rate| Schedule::new(rate, self.connections, start));
         self.started = true;
         let now = turn.now;
@@ -312,7 +312,7 @@ impl<'a> EchoClient<'a> {
     /// Sends what the schedule says is due. Connections whose depth is used up send theirs when replies come.
     fn follow_schedule(&mut self, turn: &mut Turn<'_, State>) -> u64 {
         let Some(schedule) = self.schedule else { return turn.now + LOOK };
-        let links = crate::board::share(self.connections, self.index, self.threads) as u64;
+        let links = crate::run_state::share(self.connections, self.index, self.threads) as u64;
         if links == 0 {
             return turn.now + LOOK;
         }
@@ -335,7 +335,7 @@ impl<'a> EchoClient<'a> {
     }
 
     fn is_done(&mut self, turn: &mut Turn<'_, State>) -> bool {
-        if turn.now < self.until && !self.board.stopped() {
+        if turn.now < self.until && !self.run_state.stopped() {
             return false;
         }
         self.until = self.until.min(turn.now);
@@ -402,14 +402,14 @@ impl Client for EchoClient<'_> {
     fn turn(&mut self, turn: &mut Turn<'_, State>) -> Next {
         if !self.started {
             self.start(turn);
-            let over = !self.started && self.board.stopped();
+            let over = !self.started && self.run_state.stopped();
             return if over { Next::Finished } else { Next::Until(turn.now + LOOK) };
         }
         if turn.links.is_empty() {
             return Next::Finished;
         }
         let next = self.follow_schedule(turn);
-        if turn.now.saturating_add(LOOK) >= self.until || self.board.stopped() {
+        if turn.now.saturating_add(LOOK) >= self.until || self.run_state.stopped() {
             if self.is_done(turn) {
                 return Next::Finished;
             }

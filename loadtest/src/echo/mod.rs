@@ -29,7 +29,7 @@ use crate::units;
 const VERIFY_ALL_BYTES: usize = 4096;
 /// Messages in flight on a connection of an open loop, unless `--depth` says otherwise.
 const OPEN_LOOP_DEPTH: usize = 64;
-/// From the start of a run to its load: every thread has looked at the board by then.
+/// From the start of a run to its load: every thread has looked at the run's state by then.
 const RUN_UP: u64 = 30_000_000;
 
 /// Which replies are compared with what was sent. Lengths always are.
@@ -149,7 +149,7 @@ impl Scenario for Args {
     }
 
     fn make<'a>(&'a self, setup: &'a Setup, load: &'a Load, index: usize) -> EchoClient<'a> {
-        EchoClient::new(&setup.board, *load, setup.plan.connections, index, setup.plan.threads)
+        EchoClient::new(&setup.run_state, *load, setup.plan.connections, index, setup.plan.threads)
     }
 
     fn conduct(&self, setup: &Setup, _: &Load, watch: &mut Watch<'_>, spent: &mut Spent) {
@@ -159,7 +159,7 @@ impl Scenario for Args {
     fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
         let measured = Measured::of(done)?;
         describe(outcome, self, *done.shared, &measured, done);
-        if let Some(url) = self.bare_url.as_ref().filter(|_| !done.setup.board.stopped()) {
+        if let Some(url) = self.bare_url.as_ref().filter(|_| !done.setup.run_state.stopped()) {
             let target = Target::parse(url, self.common.allow()).map_err(Failure::Usage)?;
             // What it takes is the same whoever compresses.
             let setup = self.common.prepare_for(target, None, Need { deflate: false, ..self.need()? })?;
@@ -199,20 +199,20 @@ impl Measured {
 
 /// Opens all connections, lets the load begin, and reads both sides' usage where measuring begins and ends.
 fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args) -> Spent {
-    let Setup { plan, board, .. } = setup;
-    board.quota.store(plan.connections, Relaxed);
+    let Setup { plan, run_state, .. } = setup;
+    run_state.quota.store(plan.connections, Relaxed);
     let all = plan.connections as u64;
     let opened =
         watch.until_count("connect", Subject::Opened, all, |counts| counts.opened + counts.failed >= all);
-    if !opened || board.counts().opened == 0 {
-        board.stop.store(true, Relaxed);
+    if !opened || run_state.counts().opened == 0 {
+        run_state.stop.store(true, Relaxed);
         return Spent::default();
     }
     let subject = Subject::Messages("messages");
-    let start = board.clock.now() + RUN_UP;
+    let start = run_state.clock.now() + RUN_UP;
     let from = start + nanos(args.warmup);
     let until = from + nanos(args.duration);
-    board.set_window(start, from, until);
+    run_state.set_window(start, from, until);
     if !watch.until_moment("warm up", subject, from) {
         return Spent::default();
     }

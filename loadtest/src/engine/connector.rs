@@ -8,9 +8,9 @@ use std::io::ErrorKind;
 use std::net::SocketAddrV4;
 use std::os::fd::OwnedFd;
 
-use crate::board::share;
 use crate::engine::Plan;
 use crate::engine::link::End;
+use crate::run_state::share;
 use crate::sys;
 
 /// The ports used of each source address: clear of the ones that services like to have.
@@ -20,9 +20,9 @@ const PORT_TRIES: usize = 2_000;
 /// How long nothing is opened after a connection could not be, in nanoseconds.
 const RETREAT: u64 = 10_000_000;
 
-/// One thread's opener.
+/// One thread's connector.
 #[derive(Debug)]
-pub struct Opener {
+pub struct Connector {
     sources: Option<Sources>,
     /// Connections under way in the order in which they were begun, with the moment; some have since opened.
     under_way: VecDeque<(u32, u64)>,
@@ -38,11 +38,11 @@ pub struct Opener {
     not_before: u64,
 }
 
-impl Opener {
-    /// The opener of thread `index`.
-    pub fn new(plan: &Plan, index: usize) -> Opener {
+impl Connector {
+    /// The connector of thread `index`.
+    pub fn new(plan: &Plan, index: usize) -> Connector {
         let gap = plan.ramp_per_second.map_or(0.0, |rate| 1e9 * plan.threads as f64 / rate);
-        Opener {
+        Connector {
             sources: (plan.sources > 0).then(|| Sources::new(plan.sources, index, plan.threads)),
             under_way: VecDeque::new(),
             opening: 0,

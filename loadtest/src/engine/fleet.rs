@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
-use crate::board::Board;
-use crate::engine::lane::Lane;
+use crate::engine::thread::Thread;
 use crate::engine::{Client, Plan, Report};
 use crate::measure::{Recorder, Tally};
+use crate::run_state::RunState;
 use crate::sys;
 
 /// Memory of each thread's stack; the kernel gives only what is touched.
@@ -16,28 +16,28 @@ const STACK_BYTES: usize = 256 << 10;
 /// have ended, with every client and what its thread saw.
 pub fn run<C: Client + Send>(
     plan: &Plan,
-    board: &Board,
+    run_state: &RunState,
     make: impl Fn(usize) -> C + Sync,
     conduct: impl FnOnce(),
 ) -> Result<Vec<(C, Report)>, String> {
-    let lane = |index| {
-        let outcome = run_lane(plan, board, index, &make);
+    let part = |index| {
+        let outcome = run_thread(plan, run_state, index, &make);
         if outcome.is_err() {
-            board.stop.store(true, Relaxed);
+            run_state.stop.store(true, Relaxed);
         }
-        board.running.fetch_sub(1, Relaxed);
+        run_state.running.fetch_sub(1, Relaxed);
         outcome
     };
     thread::scope(|scope| {
-        let lane = &lane;
+        let part = &part;
         let mut threads = Vec::new();
         for index in 0..plan.threads {
             let builder = thread::Builder::new().name(format!("load-{index}")).stack_size(STACK_BYTES);
-            match builder.spawn_scoped(scope, move || lane(index)) {
+            match builder.spawn_scoped(scope, move || part(index)) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
-                    board.stop.store(true, Relaxed);
-                    board.running.fetch_sub(plan.threads - index, Relaxed);
+                    run_state.stop.store(true, Relaxed);
+                    run_state.running.fetch_sub(plan.threads - index, Relaxed);
                     return Err(format!("thread {} of {} does not start: {error}", index + 1, plan.threads));
                 }
             }
@@ -47,9 +47,9 @@ pub fn run<C: Client + Send>(
     })
 }
 
-fn run_lane<C: Client>(
+fn run_thread<C: Client>(
     plan: &Plan,
-    board: &Board,
+    run_state: &RunState,
     index: usize,
     make: impl Fn(usize) -> C,
 ) -> Result<(C, Report), String> {
@@ -59,8 +59,9 @@ fn run_lane<C: Client>(
         unshared.map_err(|error| format!("no descriptor table of its own for a thread: {error}"))?;
     }
     let mut client = make(index);
-    let lane = Lane::new(plan, board, index).map_err(|error| format!("no poll for a thread: {error}"))?;
-    let report = lane.run(&mut client).map_err(|error| format!("a thread's poll failed: {error}"))?;
+    let thread =
+        Thread::new(plan, run_state, index).map_err(|error| format!("no poll for a thread: {error}"))?;
+    let report = thread.run(&mut client).map_err(|error| format!("a thread's poll failed: {error}"))?;
     Ok((client, report))
 }
 

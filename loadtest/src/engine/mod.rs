@@ -6,15 +6,15 @@
 //! | [`link`] | one connection |
 //! | [`tls`] | TLS under a connection |
 //! | [`codec`] | compressed messages on a thread's connections |
-//! | [`lane`] | one thread: its poll and its turn |
-//! | [`opener`] | which connection is opened next, from which source address |
+//! | [`thread`] | one thread: its poll and its turn |
+//! | [`connector`] | which connection is opened next, from which source address |
 //! | [`fleet`] | all threads of a run |
 
 pub mod codec;
+mod connector;
 pub mod fleet;
-mod lane;
 pub mod link;
-mod opener;
+mod thread;
 pub mod tls;
 
 use rollcall::wire::deflate::Agreement;
@@ -29,7 +29,7 @@ use crate::target::Target;
 pub struct Plan {
     /// Whom to connect to.
     pub target: Target,
-    /// Connections in all; [`Board::quota`](crate::board::Board) says how many of them may be opened so far.
+    /// Connections in all; [`RunState::quota`](crate::run_state::RunState) says how many of them may be opened so far.
     pub connections: usize,
     /// Threads.
     pub threads: usize,

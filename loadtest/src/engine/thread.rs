@@ -13,11 +13,11 @@ use rollcall::wire::client;
 use rustix::io::Errno;
 use slab::Slab;
 
-use crate::board::{Board, Lane as Counts};
+use crate::engine::connector::Connector;
 use crate::engine::link::{End, Link, Phase};
-use crate::engine::opener::Opener;
 use crate::engine::tls::Tls;
 use crate::engine::{Client, Next, Plan, Report, Turn};
+use crate::run_state::{RunState, ThreadCounts};
 use crate::sys::{self, Timer};
 use crate::target::NONCE;
 
@@ -27,14 +27,14 @@ const EVENTS_PER_TURN: usize = 1024;
 const OPENS_PER_TURN: usize = 64;
 /// From this wait on a poll's time-out, which is in milliseconds, is exact enough; below, a timer rings.
 const COARSE_WAIT: u64 = 5_000_000;
-/// The longest wait: how soon a thread sees what is new on the board.
+/// The longest wait: how soon a thread sees what is new on the run's state.
 const LONGEST_WAIT: u64 = 100_000_000;
 const TIMER: Token = Token(usize::MAX);
 
 /// One thread's poll and connections.
-pub struct Lane<'a, C: Client> {
+pub struct Thread<'a, C: Client> {
     plan: &'a Plan,
-    board: &'a Board,
+    run_state: &'a RunState,
     index: usize,
     poll: Poll,
     timer: Timer,
@@ -42,16 +42,16 @@ pub struct Lane<'a, C: Client> {
     links: Slab<Link<C::State>>,
     buffer: Vec<u8>,
     request: Vec<u8>,
-    opener: Opener,
+    connector: Connector,
     ended: Vec<(usize, End)>,
     live: u64,
     failed: u64,
     report: Report,
 }
 
-impl<'a, C: Client> Lane<'a, C> {
+impl<'a, C: Client> Thread<'a, C> {
     /// Makes the poll and the timer, in the calling thread's descriptor table.
-    pub fn new(plan: &'a Plan, board: &'a Board, index: usize) -> std::io::Result<Lane<'a, C>> {
+    pub fn new(plan: &'a Plan, run_state: &'a RunState, index: usize) -> std::io::Result<Thread<'a, C>> {
         let poll = Poll::new()?;
         let timer = Timer::new()?;
         poll.registry().register(
@@ -59,17 +59,17 @@ impl<'a, C: Client> Lane<'a, C> {
             TIMER,
             Interest::READABLE,
         )?;
-        Ok(Lane {
+        Ok(Thread {
             plan,
-            board,
+            run_state,
             index,
             poll,
             timer,
             rings_at: 0,
-            links: Slab::with_capacity(crate::board::share(plan.connections, index, plan.threads)),
+            links: Slab::with_capacity(crate::run_state::share(plan.connections, index, plan.threads)),
             buffer: vec![0; plan.read_buffer],
             request: Vec::new(),
-            opener: Opener::new(plan, index),
+            connector: Connector::new(plan, index),
             ended: Vec::new(),
             live: 0,
             failed: 0,
@@ -86,7 +86,7 @@ impl<'a, C: Client> Lane<'a, C> {
             for event in events.iter().filter(|event| event.token() != TIMER) {
                 self.ready(client, event);
             }
-            let now = self.board.clock.now();
+            let now = self.run_state.clock.now();
             self.bury(client, now);
             self.open_more(now);
             self.expire(now);
@@ -104,15 +104,15 @@ impl<'a, C: Client> Lane<'a, C> {
     }
 
     fn wake(&self, moment: u64) -> u64 {
-        let share = self.board.share(self.index);
-        self.opener.next_open(share).map_or(moment, |open| moment.min(open))
+        let share = self.run_state.share(self.index);
+        self.connector.next_open(share).map_or(moment, |open| moment.min(open))
     }
 
     fn wait(&mut self, events: &mut Events, wake: u64) -> std::io::Result<()> {
         if self.plan.rest > 0 && self.live > 0 && self.live == self.links.len() as u64 {
             std::thread::sleep(Duration::from_nanos(self.plan.rest));
         }
-        let wait = wake.saturating_sub(self.board.clock.now()).min(LONGEST_WAIT);
+        let wait = wake.saturating_sub(self.run_state.clock.now()).min(LONGEST_WAIT);
         if wait > 0 && wait < COARSE_WAIT {
             self.ring_at(wake, wait);
         }
@@ -149,7 +149,7 @@ impl<'a, C: Client> Lane<'a, C> {
     fn connected(&mut self, client: &mut C, id: usize) -> Result<(), End> {
         let link = &mut self.links[id];
         sys::stored_error(link.socket())?;
-        let now = self.board.clock.now();
+        let now = self.run_state.clock.now();
         self.report.connect.record(now - link.since);
         link.since = now;
         self.request.clear();
@@ -183,11 +183,11 @@ impl<'a, C: Client> Lane<'a, C> {
             link.keep(whole);
             return Ok(());
         };
-        let now = self.board.clock.now();
+        let now = self.run_state.clock.now();
         self.report.upgrade.record(now - link.since);
         self.report.opened += 1;
         self.live += 1;
-        self.opener.opening -= 1;
+        self.connector.opening -= 1;
         link.phase = Phase::Open;
         link.since = now;
         client.agreed(id, accepted.deflate);
@@ -202,24 +202,24 @@ impl<'a, C: Client> Lane<'a, C> {
         let link = &mut self.links[id];
         let mut read_at = None;
         if event.is_readable() && client.reads(link) {
-            read_at = receive(client, id, link, &mut self.buffer, event.is_read_closed(), self.board)?;
+            read_at = receive(client, id, link, &mut self.buffer, event.is_read_closed(), self.run_state)?;
         }
         // Most events say writable too: the clock was read for them already.
         if event.is_writable() {
             link.flush_records()?;
-            client.writable(id, link, read_at.unwrap_or_else(|| self.board.clock.now()))?;
+            client.writable(id, link, read_at.unwrap_or_else(|| self.run_state.clock.now()))?;
         }
         Ok(())
     }
 
-    /// Begins as many connections as the board and the opener allow.
+    /// Begins as many connections as the run's state and the connector allow.
     fn open_more(&mut self, now: u64) {
-        let share = self.board.share(self.index);
+        let share = self.run_state.share(self.index);
         for _ in 0..OPENS_PER_TURN {
-            if self.board.stopped() || !self.opener.may_open(share, now) {
+            if self.run_state.stopped() || !self.connector.may_open(share, now) {
                 return;
             }
-            match self.opener.connect(self.plan, now) {
+            match self.connector.connect(self.plan, now) {
                 Ok(socket) => self.register(socket),
                 Err(end) => {
                     self.failed += 1;
@@ -232,12 +232,12 @@ impl<'a, C: Client> Lane<'a, C> {
 
     fn register(&mut self, socket: std::os::fd::OwnedFd) {
         let descriptor = socket.as_raw_fd();
-        let since = self.board.clock.now();
+        let since = self.run_state.clock.now();
         let tls = self.plan.target.tls.as_ref().and_then(|peer| peer.session().ok()).map(Tls::new);
         let id = self.links.insert(Link::new(socket, tls, since));
         let both = Interest::READABLE | Interest::WRITABLE;
         match self.poll.registry().register(&mut SourceFd(&descriptor), Token(id), both) {
-            Ok(()) => self.opener.watch(id, since),
+            Ok(()) => self.connector.watch(id, since),
             Err(error) => {
                 let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
                 self.ended.push((id, End::System(errno)));
@@ -247,14 +247,14 @@ impl<'a, C: Client> Lane<'a, C> {
 
     /// Ends the connections that have been opening for too long.
     fn expire(&mut self, now: u64) {
-        while let Some((id, since)) = self.opener.oldest() {
+        while let Some((id, since)) = self.connector.oldest() {
             match self.links.get(id).filter(|link| !link.is_open() && link.since >= since) {
-                Some(link) if link.since > since => self.opener.watch(id, link.since),
-                Some(_) if self.opener.is_overdue(since, now) => self.ended.push((id, End::OpenTimeout)),
+                Some(link) if link.since > since => self.connector.watch(id, link.since),
+                Some(_) if self.connector.is_overdue(since, now) => self.ended.push((id, End::OpenTimeout)),
                 Some(_) => return,
                 None => {}
             }
-            self.opener.forget_oldest();
+            self.connector.forget_oldest();
         }
     }
 
@@ -267,10 +267,10 @@ impl<'a, C: Client> Lane<'a, C> {
                 self.report.lost += u64::from(end != End::Done && !end.is_for_a_limit());
                 client.closed(id, &mut link, &end, now);
             } else {
-                self.opener.opening -= 1;
+                self.connector.opening -= 1;
                 self.failed += 1;
                 client.failed(&mut link);
-                self.opener.retreat(now);
+                self.connector.retreat(now);
             }
             if end != End::Done {
                 self.report.errors.add(&end.kind(), 1);
@@ -280,19 +280,19 @@ impl<'a, C: Client> Lane<'a, C> {
     }
 
     fn replace(&mut self) {
-        self.opener.begun -= usize::from(self.plan.reopen);
+        self.connector.begun -= usize::from(self.plan.reopen);
     }
 
     fn publish(&self, client: &C) {
-        let lane: &Counts = self.board.lane(self.index);
+        let counts: &ThreadCounts = self.run_state.thread(self.index);
         let counted = client.counted();
-        lane.opened.store(self.report.opened, Relaxed);
-        lane.failed.store(self.failed, Relaxed);
-        lane.live.store(self.live, Relaxed);
-        lane.ready.store(counted.ready, Relaxed);
-        lane.messages.store(counted.messages, Relaxed);
-        lane.pings.store(counted.pings, Relaxed);
-        lane.errors.store(counted.errors + self.report.errors.total(), Relaxed);
+        counts.opened.store(self.report.opened, Relaxed);
+        counts.failed.store(self.failed, Relaxed);
+        counts.live.store(self.live, Relaxed);
+        counts.ready.store(counted.ready, Relaxed);
+        counts.messages.store(counted.messages, Relaxed);
+        counts.pings.store(counted.pings, Relaxed);
+        counts.errors.store(counted.errors + self.report.errors.total(), Relaxed);
     }
 
     /// Says goodbye on every open connection, as far as the sockets take it at once.
@@ -313,14 +313,14 @@ fn receive<C: Client>(
     link: &mut Link<C::State>,
     buffer: &mut [u8],
     to_the_end: bool,
-    board: &Board,
+    run_state: &RunState,
 ) -> Result<Option<u64>, End> {
     let mut read_at = None;
     loop {
         match link.recv(buffer) {
-            Ok(0) => return Err(client.end_of_stream(link, board.clock.now())),
+            Ok(0) => return Err(client.end_of_stream(link, run_state.clock.now())),
             Ok(len) => {
-                let now = board.clock.now();
+                let now = run_state.clock.now();
                 read_at = Some(now);
                 client.received(id, link, &mut buffer[..len], now)?;
                 if len < buffer.len() && !to_the_end {

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use rollcall::wire::deflate::Agreement;
 
-use crate::board::{Board, UNSET};
 use crate::clock::nanos;
 use crate::engine::codec::{Codec, sum};
 use crate::engine::link::{End, Link};
@@ -19,6 +18,7 @@ use crate::measure::{Recorder, Tally};
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
+use crate::run_state::{RunState, UNSET};
 use crate::scenario::{Done, Scenario};
 use crate::units::grouped;
 
@@ -39,7 +39,7 @@ pub struct Args {
 /// The only thread's part.
 #[derive(Debug)]
 pub struct ChatClient<'a> {
-    board: &'a Board,
+    run_state: &'a RunState,
     shape: &'a Shape,
     members: u64,
     say: Say,
@@ -113,7 +113,7 @@ impl ChatClient<'_> {
     }
 
     fn is_measured(&self, moment: u64) -> bool {
-        moment >= self.board.from.load(Relaxed) && moment < self.board.until.load(Relaxed)
+        moment >= self.run_state.from.load(Relaxed) && moment < self.run_state.until.load(Relaxed)
     }
 
     fn is_over(&mut self, now: u64) -> bool {
@@ -121,7 +121,9 @@ impl ChatClient<'_> {
             self.errors.add("lost: not delivered", self.awaited);
             return true;
         }
-        self.broken || self.board.stopped() || (self.awaited == 0 && now >= self.board.until.load(Relaxed))
+        self.broken
+            || self.run_state.stopped()
+            || (self.awaited == 0 && now >= self.run_state.until.load(Relaxed))
     }
 }
 
@@ -188,9 +190,9 @@ impl Client for ChatClient<'_> {
     }
 
     fn turn(&mut self, turn: &mut Turn<'_, Member>) -> Next {
-        let start = self.board.start.load(Acquire);
+        let start = self.run_state.start.load(Acquire);
         if start == UNSET {
-            return if self.board.stopped() { Next::Finished } else { Next::Until(turn.now + LOOK) };
+            return if self.run_state.stopped() { Next::Finished } else { Next::Until(turn.now + LOOK) };
         }
         if self.is_over(turn.now) {
             return Next::Finished;
@@ -249,7 +251,7 @@ impl Scenario for Args {
 
     fn make<'a>(&'a self, setup: &'a Setup, (): &'a (), _: usize) -> ChatClient<'a> {
         ChatClient {
-            board: &setup.board,
+            run_state: &setup.run_state,
             shape: &self.shape,
             members: setup.plan.connections as u64,
             say: self.shape.say(),

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use rollcall::wire::deflate::Agreement;
 
-use crate::board::{Board, UNSET, share};
 use crate::clock::nanos;
 use crate::engine::codec::{Codec, sum};
 use crate::engine::link::{End, Link};
@@ -20,6 +19,7 @@ use crate::measure::{Recorder, Tally};
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
+use crate::run_state::{RunState, UNSET, share};
 use crate::scenario::{Done, Scenario};
 use crate::units::{grouped, size};
 
@@ -50,7 +50,7 @@ pub struct Args {
     rate: Option<f64>,
 }
 
-/// What the threads share besides the board.
+/// What the threads share besides the run's state.
 #[derive(Debug)]
 pub struct Said {
     /// When message `seq % MOMENTS` was sent, or due.
@@ -64,7 +64,7 @@ pub struct Said {
 /// One thread's part.
 #[derive(Debug)]
 pub struct FanoutClient<'a> {
-    board: &'a Board,
+    run_state: &'a RunState,
     shape: &'a Shape,
     said: &'a Said,
     /// Whether this thread has the sender: its first connection.
@@ -117,8 +117,8 @@ impl FanoutClient<'_> {
 
     /// Deliveries to the members of all threads, as of each one's last turn; this thread's as of now.
     fn all_delivered(&self) -> u64 {
-        let published = self.board.lane(0).messages.load(Relaxed);
-        self.board.counts().messages - published + self.delivered
+        let published = self.run_state.thread(0).messages.load(Relaxed);
+        self.run_state.counts().messages - published + self.delivered
     }
 
     /// Says message `number`, due at that moment. False where nobody is there to say it.
@@ -135,7 +135,7 @@ impl FanoutClient<'_> {
     }
 
     fn speak(&mut self, turn: &mut Turn<'_, Member>, start: u64) -> u64 {
-        let until = self.board.until.load(Relaxed);
+        let until = self.run_state.until.load(Relaxed);
         if let Some(at) = self.again_at {
             if turn.now < at {
                 return at;
@@ -159,8 +159,8 @@ impl FanoutClient<'_> {
     }
 
     fn is_over(&mut self, now: u64) -> bool {
-        let until = self.board.until.load(Relaxed);
-        if self.board.stopped() {
+        let until = self.run_state.until.load(Relaxed);
+        if self.run_state.stopped() {
             return true;
         }
         if now < until {
@@ -214,7 +214,7 @@ impl Client for FanoutClient<'_> {
     ) -> Result<(), End> {
         let (mut count, mut lost, mut doubles) = (0, 0, 0);
         let (said, latency) = (self.said, &mut self.latency);
-        let (from, until) = (self.board.from.load(Relaxed), self.board.until.load(Relaxed));
+        let (from, until) = (self.run_state.from.load(Relaxed), self.run_state.until.load(Relaxed));
         let mut measured = 0;
         let codec = self.codec.as_mut().map(|codec| (codec, id));
         let heard = deliveries(link, codec, bytes, self.shape.protocol, &mut self.hint, |member, stamp| {
@@ -245,7 +245,7 @@ impl Client for FanoutClient<'_> {
                 // What was not said reaches nobody: the run is over, with that error.
                 heard.note(&mut self.errors);
                 self.said.refused.store(true, Relaxed);
-                self.board.stop.store(true, Relaxed);
+                self.run_state.stop.store(true, Relaxed);
             }
         }
         self.measured += measured;
@@ -266,13 +266,13 @@ impl Client for FanoutClient<'_> {
             return;
         }
         // A room that lost a member has no next message that all would hear: the run is over, with that error.
-        self.board.stop.store(true, Relaxed);
+        self.run_state.stop.store(true, Relaxed);
     }
 
     fn turn(&mut self, turn: &mut Turn<'_, Member>) -> Next {
-        let start = self.board.start.load(Acquire);
+        let start = self.run_state.start.load(Acquire);
         if start == UNSET {
-            return if self.board.stopped() { Next::Finished } else { Next::Until(turn.now + LOOK) };
+            return if self.run_state.stopped() { Next::Finished } else { Next::Until(turn.now + LOOK) };
         }
         let next = if self.sends { self.speak(turn, start) } else { turn.now + LOOK };
         if self.is_over(turn.now) { Next::Finished } else { Next::Until(next.min(turn.now + LOOK)) }
@@ -329,7 +329,7 @@ impl Scenario for Args {
 
     fn make<'a>(&'a self, setup: &'a Setup, said: &'a Said, index: usize) -> FanoutClient<'a> {
         FanoutClient {
-            board: &setup.board,
+            run_state: &setup.run_state,
             shape: &self.shape,
             said,
             sends: index == 0,

@@ -22,7 +22,7 @@ use crate::progress::{Subject, Watch};
 use crate::refusal;
 use crate::units;
 
-/// From the start of a run to its load: every thread has looked at the board by then.
+/// From the start of a run to its load: every thread has looked at the run's state by then.
 const RUN_UP: u64 = 30_000_000;
 
 /// The flags that both scenarios have.
@@ -82,22 +82,22 @@ impl Shape {
 
 /// Opens all connections, waits until all have joined, and measures.
 fn conduct(setup: &Setup, watch: &mut Watch<'_>, shape: &Shape) -> Spent {
-    let Setup { plan, board, .. } = setup;
-    board.quota.store(plan.connections, Relaxed);
+    let Setup { plan, run_state, .. } = setup;
+    run_state.quota.store(plan.connections, Relaxed);
     let all = plan.connections as u64;
-    let limit = board.clock.now() + plan.open_timeout + nanos(shape.delivery_timeout);
+    let limit = run_state.clock.now() + plan.open_timeout + nanos(shape.delivery_timeout);
     let joined = watch.until_count("join", Subject::Ready, all, |counts| {
-        counts.ready >= all || counts.failed > 0 || counts.errors > 0 || board.clock.now() > limit
+        counts.ready >= all || counts.failed > 0 || counts.errors > 0 || run_state.clock.now() > limit
     });
-    if !joined || board.counts().ready < all {
-        board.stop.store(true, Relaxed);
+    if !joined || run_state.counts().ready < all {
+        run_state.stop.store(true, Relaxed);
         return Spent::default();
     }
     let subject = Subject::Messages("deliveries");
-    let start = board.clock.now() + RUN_UP;
+    let start = run_state.clock.now() + RUN_UP;
     let from = start + nanos(shape.warmup);
     let until = from + nanos(shape.duration);
-    board.set_window(start, from, until);
+    run_state.set_window(start, from, until);
     if !watch.until_moment("warm up", subject, from) {
         return Spent::default();
     }

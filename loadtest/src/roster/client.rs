@@ -10,19 +10,19 @@ use rollcall::wire::close::CloseCode;
 use rollcall::wire::session::Event;
 use rustix::io::Errno;
 
-use crate::board::{Board, UNSET};
 use crate::engine::link::{End, LIMITS, Link, Pong, Seen};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::{Recorder, Tally};
 use crate::options::Setup;
 use crate::refusal;
-use crate::roster::cast::Role;
-use crate::roster::silence::NUDGE_BEFORE;
-use crate::roster::words::{self, Heard, Request};
+use crate::roster::failure::NUDGE_BEFORE;
+use crate::roster::population::Role;
+use crate::roster::wire_format::{self, Heard, Request};
 use crate::roster::{Orders, Step};
+use crate::run_state::{RunState, UNSET};
 use crate::target::Target;
 
-/// How often a thread looks at the board.
+/// How often a thread looks at the run's state.
 const LOOK: u64 = 10_000_000;
 /// Connections that take a step in one turn; between two turns all are read.
 const STEPS_PER_TURN: usize = 256;
@@ -32,7 +32,7 @@ const UNNUMBERED: u32 = u32::MAX;
 /// What is kept for each connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Part {
-    /// Its place in the cast.
+    /// Its place in the population.
     number: u32,
     /// The place of the last message that it heard, in its room's order; 0 before the first.
     offset: u32,
@@ -88,7 +88,7 @@ impl Span {
 /// One thread's part.
 #[derive(Debug)]
 pub struct RosterClient<'a> {
-    board: &'a Board,
+    run_state: &'a RunState,
     orders: &'a Orders,
     request: Request,
     /// The number of this thread's first connection, and of its next.
@@ -126,11 +126,11 @@ pub struct RosterClient<'a> {
 impl<'a> RosterClient<'a> {
     /// The part of thread `index`.
     pub fn new(setup: &'a Setup, orders: &'a Orders, index: usize) -> RosterClient<'a> {
-        let Setup { plan, board, .. } = setup;
-        let rate = orders.cast.say_rate / plan.threads as f64;
-        let first_number = orders.cast.connections() * index / plan.threads;
+        let Setup { plan, run_state, .. } = setup;
+        let rate = orders.population.say_rate / plan.threads as f64;
+        let first_number = orders.population.connections() * index / plan.threads;
         RosterClient {
-            board,
+            run_state,
             orders,
             request: Request::new(&plan.target.request),
             first_number,
@@ -155,15 +155,15 @@ impl<'a> RosterClient<'a> {
     }
 
     fn role(&self, part: &Part) -> Role {
-        self.orders.cast.role(part.number as usize)
+        self.orders.population.role(part.number as usize)
     }
 
     fn is_doomed(&self, part: &Part) -> bool {
-        matches!(self.role(part), Role::User(user) if self.orders.cast.doomed.holds(user))
+        matches!(self.role(part), Role::User(user) if self.orders.population.doomed.holds(user))
     }
 
     fn hear(&mut self, id: usize, part: &mut Part, payload: &[u8], now: u64) {
-        match words::hear(payload, &self.orders.cast.names, self.role(part)) {
+        match wire_format::hear(payload, &self.orders.population.names, self.role(part)) {
             Heard::Welcome { named: true, interval_ms, timeout_ms } if !part.identified => {
                 part.identified = true;
                 self.ready += 1;
@@ -173,7 +173,9 @@ impl<'a> RosterClient<'a> {
             Heard::Welcome { .. } => self.errors.add("greeted by another name, or twice", 1),
             Heard::Answer { seq, code: 200, online } => self.confirmed(id, *part, seq, online),
             Heard::Answer { seq, code, .. } => self.refused(id, seq, code),
-            Heard::Offline { user, silent } if self.orders.ledger.knows(user) => self.gone(user, silent, now),
+            Heard::Offline { user, silent } if self.orders.death_log.knows(user) => {
+                self.gone(user, silent, now);
+            }
             Heard::Broadcast => self.heard.note(now),
             Heard::Said { due, offset } if !self.is_doomed(part) => {
                 self.talk.deliveries += 1;
@@ -181,7 +183,7 @@ impl<'a> RosterClient<'a> {
                 let expected = std::mem::replace(&mut part.offset, offset as u32).wrapping_add(1);
                 let in_order = expected == 1 || expected == offset as u32;
                 self.errors.add("out of order: not the room's next message", u64::from(!in_order));
-                if due >= self.board.from.load(Relaxed) && due < self.board.until.load(Relaxed) {
+                if due >= self.run_state.from.load(Relaxed) && due < self.run_state.until.load(Relaxed) {
                     self.talk.measured += 1;
                     self.talk.latency.record(now.saturating_sub(due));
                 }
@@ -194,21 +196,21 @@ impl<'a> RosterClient<'a> {
     /// A command was not carried out: what was not said is expected of nobody.
     fn refused(&mut self, id: usize, seq: i64, code: u16) {
         let speaker = self.talk.speakers.iter().find(|(speaker, ..)| *speaker == id as u32);
-        if let Some((_, _, hearers)) = speaker.filter(|_| seq == words::SAY) {
+        if let Some((_, _, hearers)) = speaker.filter(|_| seq == wire_format::SAY) {
             self.orders.expected.fetch_sub(u64::from(*hearers), Relaxed);
         }
         self.errors.add(&format!("command answered with {code}{}", refusal::of_command(code)), 1);
     }
 
     fn confirmed(&mut self, id: usize, part: Part, seq: i64, online: usize) {
-        self.ready += u64::from(seq != words::SAY);
+        self.ready += u64::from(seq != wire_format::SAY);
         match (seq, self.role(&part)) {
-            (words::JOIN, Role::User(user)) if self.orders.cast.speaks(user) => {
-                let room = self.orders.cast.room(user).unwrap_or_default();
-                let hearers = self.orders.cast.living_members(room);
+            (wire_format::JOIN, Role::User(user)) if self.orders.population.speaks(user) => {
+                let room = self.orders.population.room(user).unwrap_or_default();
+                let hearers = self.orders.population.living_members(room);
                 self.talk.speakers.push((id as u32, room as u32, hearers as u32));
             }
-            (words::WATCH, _) => self.online += online as u64,
+            (wire_format::WATCH, _) => self.online += online as u64,
             _ => {}
         }
     }
@@ -217,13 +219,14 @@ impl<'a> RosterClient<'a> {
         if self.orders.leaving.load(Relaxed) || self.orders.draining.load(Relaxed) {
             return;
         }
-        let doomed = self.orders.cast.doomed.holds(user) && now >= self.orders.doom.load(Relaxed);
+        let doomed = self.orders.population.doomed.holds(user) && now >= self.orders.doom.load(Relaxed);
         // Several watchers may be told; the first one counts, and with overseers there is just one.
-        let first = self.orders.ledger.gone(user, now);
+        let first = self.orders.death_log.gone(user, now);
         self.detected += u64::from(first && doomed);
         self.errors.add("live user called dead", u64::from(first && !doomed));
         self.errors.add("silent user gone for another reason", u64::from(first && doomed && !silent));
-        self.errors.add("told twice that a user is gone", u64::from(!first && self.orders.cast.overseen));
+        self.errors
+            .add("told twice that a user is gone", u64::from(!first && self.orders.population.overseen));
     }
 
     /// Reads on a silent connection: what comes is noted, nothing is answered.
@@ -232,7 +235,7 @@ impl<'a> RosterClient<'a> {
         while !input.is_empty() {
             let (taken, event) = link.session.read(&LIMITS, None, input)?;
             match event {
-                Some(Event::Ping(_)) => self.orders.ledger.unanswered(user, now),
+                Some(Event::Ping(_)) => self.orders.death_log.unanswered(user, now),
                 Some(Event::Close(close)) => {
                     self.goodbyes += u64::from(close.code == Some(CloseCode::TIMEOUT));
                 }
@@ -270,18 +273,18 @@ impl<'a> RosterClient<'a> {
         let from = self.stepped.min(self.ids.len());
         let end = self.ids.len().min(from + STEPS_PER_TURN);
         self.stepped = end;
-        let cast = &self.orders.cast;
+        let population = &self.orders.population;
         for id in &self.ids[from..end] {
             turn.with(*id as usize, |link| {
-                let role = cast.role(link.state.number as usize);
+                let role = population.role(link.state.number as usize);
                 match role {
                     Role::User(user) if step == Step::Join as u8 => {
-                        cast.room(user).map_or(Ok(()), |room| link.send(&words::join(room)))
+                        population.room(user).map_or(Ok(()), |room| link.send(&wire_format::join(room)))
                     }
-                    _ if step == Step::Watch as u8 => cast
+                    _ if step == Step::Watch as u8 => population
                         .watched(role)
                         .iter()
-                        .try_for_each(|users| link.send(&words::watch(&cast.names, users))),
+                        .try_for_each(|users| link.send(&wire_format::watch(&population.names, users))),
                     _ if step == Step::Leave as u8 => link.close(),
                     _ => Ok(()),
                 }
@@ -292,21 +295,21 @@ impl<'a> RosterClient<'a> {
 
     /// One last sign of life of those who are to die together, so that their next Pings come together.
     fn nudge(&mut self, turn: &mut Turn<'_, Part>) {
-        let cast = &self.orders.cast;
-        turn.each_open(|_, link| match cast.role(link.state.number as usize) {
-            Role::User(user) if cast.dies_together(user) => link.send(Pong::to(b"").bytes()),
+        let population = &self.orders.population;
+        turn.each_open(|_, link| match population.role(link.state.number as usize) {
+            Role::User(user) if population.dies_together(user) => link.send(Pong::to(b"").bytes()),
             _ => Ok(()),
         });
-        self.nudged = Some(self.board.clock.now() + NUDGE_BEFORE);
+        self.nudged = Some(self.run_state.clock.now() + NUDGE_BEFORE);
     }
 
     /// Says what is due, and tells when the next message is.
     fn speak(&mut self, turn: &mut Turn<'_, Part>) -> u64 {
-        let start = self.board.start.load(Acquire);
+        let start = self.run_state.start.load(Acquire);
         if start == UNSET || self.gap <= 0.0 || self.talk.speakers.is_empty() {
             return UNSET;
         }
-        let until = self.board.until.load(Relaxed);
+        let until = self.run_state.until.load(Relaxed);
         loop {
             let due = start + (self.talk.next as f64 * self.gap) as u64;
             if due > turn.now || due >= until {
@@ -315,7 +318,7 @@ impl<'a> RosterClient<'a> {
             let speakers = &self.talk.speakers;
             let (id, room, hearers) = speakers[(self.talk.next % speakers.len() as u64) as usize];
             self.talk.next += 1;
-            if turn.with(id as usize, |link| link.send(&words::say(room as usize, due))) {
+            if turn.with(id as usize, |link| link.send(&wire_format::say(room as usize, due))) {
                 self.talk.said += 1;
                 self.orders.expected.fetch_add(u64::from(hearers), Relaxed);
             }
@@ -330,7 +333,7 @@ fn silence(doom: u64, nudge: u64, nudged: Option<u64>) -> u64 {
 
 impl Client for RosterClient<'_> {
     type State = Part;
-    const SUBPROTOCOLS: &'static [&'static str] = &[words::SUBPROTOCOL];
+    const SUBPROTOCOLS: &'static [&'static str] = &[wire_format::SUBPROTOCOL];
 
     fn request(&mut self, link: &mut Link<Part>, _: &Target, out: &mut Vec<u8>) {
         if link.state.number == UNNUMBERED {
@@ -339,7 +342,7 @@ impl Client for RosterClient<'_> {
                 self.next_number as u32 - 1
             });
         }
-        self.request.write(&self.orders.cast.names, self.role(&link.state), out);
+        self.request.write(&self.orders.population.names, self.role(&link.state), out);
     }
 
     fn failed(&mut self, link: &mut Link<Part>) {
@@ -382,7 +385,7 @@ impl Client for RosterClient<'_> {
     }
 
     fn turn(&mut self, turn: &mut Turn<'_, Part>) -> Next {
-        if self.board.stopped() || self.orders.finish.load(Relaxed) {
+        if self.run_state.stopped() || self.orders.finish.load(Relaxed) {
             return Next::Finished;
         }
         if let Some(since) = self.busy_since.take()

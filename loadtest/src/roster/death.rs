@@ -13,9 +13,9 @@ use crate::engine::Report;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
-use crate::roster::cast::{Cast, Share};
 use crate::roster::client::RosterClient;
-use crate::roster::silence::{self, Silence};
+use crate::roster::failure::{self, MassFailure};
+use crate::roster::population::{Population, Share};
 use crate::roster::{Orders, Step, Sums, incomplete};
 use crate::scenario::{Done, Scenario};
 use crate::units::{self, grouped};
@@ -47,12 +47,12 @@ pub struct Args {
     #[arg(long, value_parser = units::duration)]
     hold: Option<Duration>,
     /// How long after the last possible deadline a death may still be told
-    #[arg(long, default_value = "10s", value_parser = units::duration)]
-    patience: Duration,
+    #[arg(long, alias = "patience", default_value = "10s", value_parser = units::duration)]
+    timeout: Duration,
 }
 
 impl Args {
-    fn cast(&self) -> Result<Cast, Failure> {
+    fn population(&self) -> Result<Population, Failure> {
         let usage = |line: &str| Err(Failure::Usage(line.to_owned()));
         if self.users < 2 {
             return usage("--users: at least two");
@@ -67,7 +67,7 @@ impl Args {
         if rooms > self.users || (self.say_rate > 0.0 && rooms == 0) {
             return usage("--rooms: at most one for each user, and one at least where something is said");
         }
-        Ok(Cast {
+        Ok(Population {
             names: self.names.clone(),
             users: self.users,
             rooms,
@@ -93,11 +93,11 @@ impl Scenario for Args {
     }
 
     fn need(&self) -> Result<Need, Failure> {
-        Ok(Need::of(self.cast()?.connections()))
+        Ok(Need::of(self.population()?.connections()))
     }
 
     fn share(&self, _: &mut Setup) -> Result<Orders, Failure> {
-        Ok(Orders::new(self.cast()?))
+        Ok(Orders::new(self.population()?))
     }
 
     fn make<'a>(&'a self, setup: &'a Setup, orders: &'a Orders, index: usize) -> RosterClient<'a> {
@@ -116,7 +116,7 @@ impl Scenario for Args {
             return Err(failure);
         }
         outcome.run.parameters.remove("connections");
-        describe(outcome, self, orders, report, &mut sums, &done.seen, done.setup.board.stopped());
+        describe(outcome, self, orders, report, &mut sums, &done.seen, done.setup.run_state.stopped());
         done.note_interruption(outcome);
         Ok(())
     }
@@ -124,13 +124,13 @@ impl Scenario for Args {
 
 /// The whole course. `None` where it did not come to the silence.
 fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args, orders: &Orders) -> Option<Spent> {
-    setup.board.quota.store(setup.plan.connections, Relaxed);
+    setup.run_state.quota.store(setup.plan.connections, Relaxed);
     for step in [Step::Open, Step::Join, Step::Watch] {
         if !orders.take(setup, watch, step, orders.goal(step)) {
             return None;
         }
     }
-    Silence { hold: args.hold.map(nanos), patience: nanos(args.patience) }.conduct(setup, watch, orders)
+    MassFailure { hold: args.hold.map(nanos), timeout: nanos(args.timeout) }.conduct(setup, watch, orders)
 }
 
 fn describe(
@@ -142,32 +142,32 @@ fn describe(
     spent: &Spent,
     interrupted: bool,
 ) {
-    let cast = &orders.cast;
+    let population = &orders.population;
     let (interval, timeout) = orders.heartbeat().unwrap_or_default();
     let verdict = orders.verdict();
-    outcome.parameter("users", cast.users);
-    outcome.parameter("share", cast.doomed.0);
+    outcome.parameter("users", population.users);
+    outcome.parameter("share", population.doomed.0);
     outcome.parameter("together", args.together);
-    outcome.parameter("say_rate", cast.say_rate);
-    outcome.parameter("rooms", cast.rooms);
+    outcome.parameter("say_rate", population.say_rate);
+    outcome.parameter("rooms", population.rooms);
     outcome.parameter("server_interval_s", interval as f64 / 1e9);
     outcome.parameter("server_timeout_s", timeout as f64 / 1e9);
-    let doomed = cast.doomed.count(cast.users);
-    let (users, silent) = (grouped(cast.users as u64), grouped(doomed as u64));
-    let manner = if args.together { ", all together" } else { "" };
-    outcome.row("users", format!("{users} named, {silent} fall silent{manner}"));
+    let doomed = population.doomed.count(population.users);
+    let (users, silent) = (grouped(population.users as u64), grouped(doomed as u64));
+    let mode = if args.together { ", all together" } else { "" };
+    outcome.row("users", format!("{users} named, {silent} fall silent{mode}"));
     let beat = format!("{:.1} s, time-out {:.1} s", interval as f64 / 1e9, timeout as f64 / 1e9);
-    outcome.row("server", format!("heartbeat {beat}, {} watchers", cast.watchers()));
-    outcome.figure("users", cast.users as f64);
+    outcome.row("server", format!("heartbeat {beat}, {} watchers", population.watchers()));
+    outcome.figure("users", population.users as f64);
     outcome.figure("silent", doomed as f64);
-    silence::judge(outcome, &verdict, sums, report);
+    failure::judge(outcome, &verdict, sums, report);
     outcome.figure("load_turn_max_us", sums.longest_turn as f64 / 1e3);
     sums.describe_talk(outcome, orders);
     outcome.cpu(spent, "death", 0);
-    outcome.run.series.push(orders.ledger.series());
-    silence::errors(&verdict, interrupted, sums);
+    outcome.run.series.push(orders.death_log.series());
+    failure::errors(&verdict, interrupted, sums);
     outcome.errors(report, &sums.errors);
-    silence::notes(outcome, sums);
+    failure::notes(outcome, sums);
 }
 
 #[cfg(test)]
@@ -182,16 +182,16 @@ mod tests {
         args: Args,
     }
 
-    fn cast(flags: &[&str]) -> Result<Cast, Failure> {
+    fn population(flags: &[&str]) -> Result<Population, Failure> {
         let line = ["death", "--url", "ws://127.0.0.1:1/ws"].iter().chain(flags);
-        Line::try_parse_from(line).expect("known flags").args.cast()
+        Line::try_parse_from(line).expect("known flags").args.population()
     }
 
     #[test]
     fn steps_add_up_to_the_goals() {
-        let cast = cast(&["--users", "2000", "--say-rate", "100"]).expect("valid");
-        assert_eq!((cast.watchers(), cast.rooms, cast.members()), (2, 200, 2000));
-        let orders = Orders::new(cast);
+        let population = population(&["--users", "2000", "--say-rate", "100"]).expect("valid");
+        assert_eq!((population.watchers(), population.rooms, population.members()), (2, 200, 2000));
+        let orders = Orders::new(population);
         assert_eq!([Step::Open, Step::Join, Step::Watch].map(|step| orders.goal(step)), [2002, 4002, 4010]);
     }
 
@@ -206,7 +206,7 @@ mod tests {
         ] {
             let flags: Vec<&str> =
                 flags.iter().map(|flag| if *flag == "-1" { "NaN" } else { flag }).collect();
-            assert!(matches!(cast(&flags), Err(Failure::Usage(_))), "{flags:?}");
+            assert!(matches!(population(&flags), Err(Failure::Usage(_))), "{flags:?}");
         }
     }
 }

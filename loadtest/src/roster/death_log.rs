@@ -16,7 +16,7 @@ const NEVER: u64 = 0;
 
 /// Both moments of each user.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct DeathLog {
     users: Box<[Slot]>,
     /// Users that were said to be gone.
     gone: AtomicU64,
@@ -28,7 +28,7 @@ struct Slot {
     gone: AtomicU64,
 }
 
-/// What the ledger comes to.
+/// What the death_log comes to.
 #[derive(Debug, Default)]
 pub struct Verdict {
     /// Nanoseconds of each detection after its deadline.
@@ -48,10 +48,10 @@ pub struct Verdict {
     pub span: u64,
 }
 
-impl Ledger {
+impl DeathLog {
     /// For so many users.
-    pub fn new(users: usize) -> Ledger {
-        Ledger { users: (0..users).map(|_| Slot::default()).collect(), gone: AtomicU64::new(0) }
+    pub fn new(users: usize) -> DeathLog {
+        DeathLog { users: (0..users).map(|_| Slot::default()).collect(), gone: AtomicU64::new(0) }
     }
 
     /// A Ping came to a silent user; only the first counts.
@@ -121,31 +121,31 @@ mod tests {
 
     #[test]
     fn lateness_counts_from_the_first_unanswered_ping_plus_the_timeout() {
-        let ledger = Ledger::new(6);
+        let death_log = DeathLog::new(6);
         let doomed = |user: usize| user < 5;
-        ledger.unanswered(0, 1_000);
-        ledger.unanswered(0, 4_000);
-        assert!(ledger.gone(0, 1_530) && !ledger.gone(0, 9_000));
-        ledger.unanswered(1, 1_000);
-        ledger.gone(1, 1_490);
-        ledger.unanswered(2, 1_000);
-        ledger.gone(3, 2_000);
-        assert_eq!(ledger.gone_so_far(), 3);
-        let verdict = ledger.verdict(500, doomed);
+        death_log.unanswered(0, 1_000);
+        death_log.unanswered(0, 4_000);
+        assert!(death_log.gone(0, 1_530) && !death_log.gone(0, 9_000));
+        death_log.unanswered(1, 1_000);
+        death_log.gone(1, 1_490);
+        death_log.unanswered(2, 1_000);
+        death_log.gone(3, 2_000);
+        assert_eq!(death_log.gone_so_far(), 3);
+        let verdict = death_log.verdict(500, doomed);
         assert_eq!((verdict.detected, verdict.undetected, verdict.never_pinged), (2, 2, 1));
         assert_eq!((verdict.early, verdict.earliest, verdict.span), (1, 10, 40));
         assert_eq!((verdict.lateness.count(), verdict.lateness.max_micros()), (2, 0.03));
         assert_eq!(verdict.false_deaths, 0);
-        ledger.gone(5, 3_000);
-        assert_eq!(ledger.verdict(500, doomed).false_deaths, 1);
+        death_log.gone(5, 3_000);
+        assert_eq!(death_log.verdict(500, doomed).false_deaths, 1);
     }
 
     #[test]
     fn the_series_holds_every_death_in_its_second() {
-        let ledger = Ledger::new(4);
+        let death_log = DeathLog::new(4);
         for (user, at) in [(0, 1_200_000_000), (1, 1_900_000_000), (3, 4_000_000_000)] {
-            ledger.gone(user, at);
+            death_log.gone(user, at);
         }
-        assert_eq!(ledger.series().values, [0.0, 2.0, 0.0, 0.0, 1.0, 0.0]);
+        assert_eq!(death_log.series().values, [0.0, 2.0, 0.0, 0.0, 1.0, 0.0]);
     }
 }

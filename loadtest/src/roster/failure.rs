@@ -6,7 +6,7 @@ use crate::engine::Report;
 use crate::options::Setup;
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::progress::{Subject, Watch};
-use crate::roster::ledger::Verdict;
+use crate::roster::death_log::Verdict;
 use crate::roster::{Orders, Sums};
 use crate::units::{grouped, micros};
 
@@ -17,32 +17,32 @@ const WARM_UP: u64 = 1_000_000_000;
 
 /// How long it takes, in nanoseconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Silence {
+pub struct MassFailure {
     /// How long all are alive before it; `None`: the server's heartbeat interval, so that each connection's first Ping, which
     /// comes at a random moment, is over.
     pub hold: Option<u64>,
     /// How long after the last possible deadline a death may still be told.
-    pub patience: u64,
+    pub timeout: u64,
 }
 
-impl Silence {
+impl MassFailure {
     /// All of it. `None` where it did not come to the silence.
     pub fn conduct(self, setup: &Setup, watch: &mut Watch<'_>, orders: &Orders) -> Option<Spent> {
-        let board = &setup.board;
+        let run_state = &setup.run_state;
         let Some((interval, timeout)) = orders.heartbeat() else {
             watch.say("the server's welcome tells no heartbeat");
-            board.stop.store(true, Relaxed);
+            run_state.stop.store(true, Relaxed);
             return None;
         };
-        let start = board.clock.now() + NUDGE_BEFORE;
+        let start = run_state.clock.now() + NUDGE_BEFORE;
         let doom = start + NUDGE_BEFORE + self.hold.unwrap_or(interval).max(WARM_UP);
         // A Ping may have been answered just before the silence.
         let deadline = doom + interval + timeout;
-        board.set_window(start, start + WARM_UP, deadline + WARM_UP);
+        run_state.set_window(start, start + WARM_UP, deadline + WARM_UP);
         if !watch.until_moment("alive", Subject::Live, doom - NUDGE_BEFORE) {
             return None;
         }
-        if orders.cast.together.0 > 0.0 {
+        if orders.population.together.0 > 0.0 {
             orders.nudge.store(doom - NUDGE_BEFORE, Relaxed);
         }
         orders.doom.store(doom, Relaxed);
@@ -50,16 +50,16 @@ impl Silence {
             return None;
         }
         let before = Reading::now(setup);
-        let doomed = orders.cast.doomed.count(orders.cast.users) as u64;
-        let patience = deadline + self.patience;
+        let doomed = orders.population.doomed.count(orders.population.users) as u64;
+        let timeout = deadline + self.timeout;
         watch.until_count("silence", Subject::Steps("called dead"), doomed, |_| {
             // The living are watched for as long as one of them could be called dead for this.
-            let now = board.clock.now();
-            now >= patience || (now >= deadline + WARM_UP && orders.ledger.gone_so_far() >= doomed)
+            let now = run_state.clock.now();
+            now >= timeout || (now >= deadline + WARM_UP && orders.death_log.gone_so_far() >= doomed)
         });
         let spent = Reading::now(setup).since(&before);
         // What was said last, and the Closes, are on their way.
-        let moment = board.clock.now() + 2 * NUDGE_BEFORE;
+        let moment = run_state.clock.now() + 2 * NUDGE_BEFORE;
         watch.until_moment("drain", Subject::Steps("called dead"), moment);
         Some(spent)
     }

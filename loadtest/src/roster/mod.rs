@@ -4,34 +4,34 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`cast`] | who plays what: arithmetic, so that every thread knows it of every user |
-//! | [`words`] | what is sent, and what is read from what comes |
-//! | [`ledger`] | when each user's first unanswered Ping came, and when it was said to be gone |
+//! | [`population`] | who plays what: arithmetic, so that every thread knows it of every user |
+//! | [`wire_format`] | what is sent, and what is read from what comes |
+//! | [`death_log`] | when each user's first unanswered Ping came, and when it was said to be gone |
 //! | [`client`] | one thread's part, the same for all scenarios |
-//! | [`silence`] | from the silence of the doomed to the last of their deaths |
+//! | [`failure`] | from the silence of the doomed to the last of their deaths |
 //! | [`presence`], [`death`], [`million`] | the scenarios: flags, course, figures |
 
-mod cast;
 mod client;
 pub mod death;
-mod ledger;
+mod death_log;
+mod failure;
 pub mod million;
+mod population;
 pub mod presence;
-mod silence;
-mod words;
+mod wire_format;
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 
-use crate::board::UNSET;
 use crate::engine::Report;
 use crate::measure::{Recorder, Tally};
 use crate::options::{Failure, Setup};
 use crate::outcome::Outcome;
 use crate::progress::{Subject, Watch};
-use crate::roster::cast::Cast;
 use crate::roster::client::{RosterClient, Span};
-use crate::roster::ledger::{Ledger, Verdict};
+use crate::roster::death_log::{DeathLog, Verdict};
+use crate::roster::population::Population;
+use crate::run_state::UNSET;
 use crate::units::grouped;
 
 /// The steps of a run; a thread takes each with all its connections.
@@ -50,11 +50,11 @@ enum Step {
     Return,
 }
 
-/// What the conductor tells the threads, and they him, besides the board.
+/// What the conductor tells the threads, and they him, besides the run's state.
 #[derive(Debug)]
 pub struct Orders {
-    cast: Cast,
-    ledger: Ledger,
+    population: Population,
+    death_log: DeathLog,
     /// The [`Step`] that may be taken.
     step: AtomicU8,
     /// When the doomed send one last sign of life, if they shall do it together.
@@ -75,10 +75,10 @@ pub struct Orders {
 }
 
 impl Orders {
-    fn new(cast: Cast) -> Orders {
+    fn new(population: Population) -> Orders {
         Orders {
-            ledger: Ledger::new(cast.users),
-            cast,
+            death_log: DeathLog::new(population.users),
+            population,
             step: AtomicU8::new(Step::Open as u8),
             nudge: AtomicU64::new(UNSET),
             doom: AtomicU64::new(UNSET),
@@ -99,17 +99,17 @@ impl Orders {
 
     /// Steps that are confirmed when all have taken this one.
     fn goal(&self, step: Step) -> u64 {
-        let cast = &self.cast;
-        let mut goal = cast.connections();
-        goal += if step >= Step::Join { cast.members() } else { 0 };
-        goal += if step >= Step::Watch { cast.watch_commands().0 } else { 0 };
+        let population = &self.population;
+        let mut goal = population.connections();
+        goal += if step >= Step::Join { population.members() } else { 0 };
+        goal += if step >= Step::Watch { population.watch_commands().0 } else { 0 };
         goal as u64
     }
 
     /// What came of the silence.
     fn verdict(&self) -> Verdict {
         let timeout = self.heartbeat().map_or(0, |(_, timeout)| timeout);
-        self.ledger.verdict(timeout, |user| self.cast.doomed.holds(user))
+        self.death_log.verdict(timeout, |user| self.population.doomed.holds(user))
     }
 
     /// Lets all take a step, and waits until `goal` steps in all were confirmed. False where that does not happen.
@@ -122,10 +122,10 @@ impl Orders {
             Step::Return => ("return", "identified"),
         };
         self.step.store(step as u8, Relaxed);
-        let board = &setup.board;
-        let mut last = (0, board.clock.now());
+        let run_state = &setup.run_state;
+        let mut last = (0, run_state.clock.now());
         watch.until_count(phase, Subject::Steps(name), goal, |counts| {
-            let now = board.clock.now();
+            let now = run_state.clock.now();
             if counts.ready > last.0 {
                 last = (counts.ready, now);
             }
@@ -133,9 +133,9 @@ impl Orders {
             let refused = counts.failed > 0 && !setup.plan.reopen;
             counts.ready >= goal || refused || now > last.1 + setup.plan.open_timeout
         });
-        let done = board.counts().ready >= goal;
+        let done = run_state.counts().ready >= goal;
         if !done {
-            board.stop.store(true, Relaxed);
+            run_state.stop.store(true, Relaxed);
         }
         done
     }
@@ -172,7 +172,7 @@ impl Sums {
             sums.errors.merge(&client.errors);
         }
         // Everybody was there when the snapshots were made.
-        let missing = orders.cast.watch_commands().1.saturating_sub(online as usize) as u64;
+        let missing = orders.population.watch_commands().1.saturating_sub(online as usize) as u64;
         let watched = orders.step.load(Relaxed) >= Step::Watch as u8;
         sums.errors.add("watched user that the snapshot calls offline", if watched { missing } else { 0 });
         sums

@@ -37,7 +37,7 @@ impl std::str::FromStr for Share {
 
 /// Everybody's part.
 #[derive(Clone, Debug)]
-pub struct Cast {
+pub struct Population {
     /// What all names of users begin with.
     pub names: String,
     /// Named users.
@@ -69,7 +69,7 @@ pub enum Role {
     User(usize),
 }
 
-impl Cast {
+impl Population {
     /// Connections that only watch.
     pub fn watchers(&self) -> usize {
         if self.overseen { self.users.div_ceil(WATCHES_MAX) } else { 0 }
@@ -141,8 +141,8 @@ impl Cast {
 mod tests {
     use super::*;
 
-    fn cast(users: usize, rooms: usize) -> Cast {
-        Cast {
+    fn population(users: usize, rooms: usize) -> Population {
+        Population {
             names: "u".to_owned(),
             users,
             rooms,
@@ -169,18 +169,21 @@ mod tests {
 
     #[test]
     fn those_who_die_together_are_a_part_of_the_doomed() {
-        let cast = cast(15_000, 0);
-        let together = (0..15_000).filter(|user| cast.dies_together(*user));
-        assert_eq!(together.count(), cast.together.count(cast.doomed.count(15_000)));
+        let population = population(15_000, 0);
+        let together = (0..15_000).filter(|user| population.dies_together(*user));
+        assert_eq!(together.count(), population.together.count(population.doomed.count(15_000)));
     }
 
     #[test]
     fn every_user_is_overseen_once_within_the_limits_of_a_connection() {
-        let cast = cast(15_000, 0);
-        assert_eq!((cast.watchers(), cast.role(14), cast.role(15)), (15, Role::Watcher(14), Role::User(0)));
-        let mut seen = vec![0; cast.users];
-        for watcher in 0..cast.watchers() {
-            let commands = cast.watched(Role::Watcher(watcher));
+        let population = population(15_000, 0);
+        assert_eq!(
+            (population.watchers(), population.role(14), population.role(15)),
+            (15, Role::Watcher(14), Role::User(0))
+        );
+        let mut seen = vec![0; population.users];
+        for watcher in 0..population.watchers() {
+            let commands = population.watched(Role::Watcher(watcher));
             assert!(commands.iter().all(|users| users.len() <= 256));
             assert!(commands.iter().map(Vec::len).sum::<usize>() <= 1024);
             commands.into_iter().flatten().for_each(|user| seen[user] += 1);
@@ -190,23 +193,25 @@ mod tests {
 
     #[test]
     fn watch_commands_are_counted_as_they_are_made() {
-        let cast = cast(2_500, 0);
-        let roles = (0..cast.connections()).map(|connection| cast.role(connection));
-        let commands: Vec<Vec<usize>> = roles.flat_map(|role| cast.watched(role)).collect();
-        assert_eq!(cast.watch_commands(), (commands.len(), commands.iter().map(Vec::len).sum()));
+        let population = population(2_500, 0);
+        let roles = (0..population.connections()).map(|connection| population.role(connection));
+        let commands: Vec<Vec<usize>> = roles.flat_map(|role| population.watched(role)).collect();
+        assert_eq!(population.watch_commands(), (commands.len(), commands.iter().map(Vec::len).sum()));
     }
 
     #[test]
     fn rooms_hold_all_members_and_each_loses_some() {
-        let cast = cast(1_000, 33);
-        let rooms: Vec<usize> = (0..1_000).filter_map(|user| cast.room(user)).collect();
-        assert_eq!(rooms.len(), cast.members());
+        let population = population(1_000, 33);
+        let rooms: Vec<usize> = (0..1_000).filter_map(|user| population.room(user)).collect();
+        assert_eq!(rooms.len(), population.members());
         let alive = |room| {
-            (0..1_000).filter(|user| cast.room(*user) == Some(room) && !cast.doomed.holds(*user)).count()
+            (0..1_000)
+                .filter(|user| population.room(*user) == Some(room) && !population.doomed.holds(*user))
+                .count()
         };
-        assert!((50..=125).contains(&(0..1_000).filter(|user| cast.speaks(*user)).count()));
+        assert!((50..=125).contains(&(0..1_000).filter(|user| population.speaks(*user)).count()));
         for room in 0..33 {
-            assert_eq!(cast.living_members(room), alive(room), "{room}");
+            assert_eq!(population.living_members(room), alive(room), "{room}");
             let all = rooms.iter().filter(|of| **of == room).count();
             assert!(all > 0 && alive(room) < all);
         }

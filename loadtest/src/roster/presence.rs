@@ -12,8 +12,8 @@ use crate::engine::Report;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::progress::{Subject, Watch};
-use crate::roster::cast::{Cast, Share};
 use crate::roster::client::RosterClient;
+use crate::roster::population::{Population, Share};
 use crate::roster::{Orders, Step, Sums, incomplete};
 use crate::scenario::{Done, Scenario};
 use crate::units::{self, grouped, size};
@@ -56,7 +56,7 @@ pub struct Args {
 }
 
 impl Args {
-    fn cast(&self) -> Result<Cast, Failure> {
+    fn population(&self) -> Result<Population, Failure> {
         let usage = |line: &str| Err(Failure::Usage(line.to_owned()));
         if self.users < 3 {
             return usage("--users: at least three");
@@ -67,7 +67,7 @@ impl Args {
         if self.say_rate.is_nan() || self.say_rate < 0.0 || (self.say_rate > 0.0 && self.rooms == 0) {
             return usage("--say-rate: none or more, and with --rooms");
         }
-        Ok(Cast {
+        Ok(Population {
             names: self.names.clone(),
             users: self.users,
             rooms: self.rooms,
@@ -105,11 +105,11 @@ impl Scenario for Args {
     }
 
     fn need(&self) -> Result<Need, Failure> {
-        Ok(Need::of(self.cast()?.connections()))
+        Ok(Need::of(self.population()?.connections()))
     }
 
     fn share(&self, _: &mut Setup) -> Result<Orders, Failure> {
-        Ok(Orders::new(self.cast()?))
+        Ok(Orders::new(self.population()?))
     }
 
     fn make<'a>(&'a self, setup: &'a Setup, orders: &'a Orders, index: usize) -> RosterClient<'a> {
@@ -124,7 +124,7 @@ impl Scenario for Args {
     fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
         let (orders, report) = (done.shared, &done.report);
         let mut sums = Sums::of(done.clients(), orders);
-        let all = stages(&orders.cast).last().map_or(0, |stage| stage.goal);
+        let all = stages(&orders.population).last().map_or(0, |stage| stage.goal);
         if let Some(failure) = incomplete(done.setup, report, &sums, all) {
             return Err(failure);
         }
@@ -148,9 +148,9 @@ struct Stage {
     what: &'static str,
 }
 
-fn stages(cast: &Cast) -> Vec<Stage> {
-    let (third, users) = (cast.users / 3, cast.users);
-    let (members, (commands, watches)) = (cast.members(), cast.watch_commands());
+fn stages(population: &Population) -> Vec<Stage> {
+    let (third, users) = (population.users / 3, population.users);
+    let (members, (commands, watches)) = (population.members(), population.watch_commands());
     let stage = |step, quota: usize, confirmed: usize, adds: usize, what| {
         let goal = (quota + confirmed) as u64;
         Stage { step, quota, goal, adds: adds as u64, what }
@@ -169,35 +169,35 @@ fn stages(cast: &Cast) -> Vec<Stage> {
 }
 
 fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args, orders: &Orders, seen: &mut Seen) {
-    let board = &setup.board;
-    for stage in stages(&orders.cast) {
-        let begin = board.clock.now();
-        board.quota.store(stage.quota, Relaxed);
+    let run_state = &setup.run_state;
+    for stage in stages(&orders.population) {
+        let begin = run_state.clock.now();
+        run_state.quota.store(stage.quota, Relaxed);
         if !orders.take(setup, watch, stage.step, stage.goal) {
             return;
         }
         if stage.step == Step::Open {
-            seen.identify_seconds += (board.clock.now() - begin) as f64 / 1e9;
+            seen.identify_seconds += (run_state.clock.now() - begin) as f64 / 1e9;
         }
-        if !watch.until_moment("settle", Subject::Live, board.clock.now() + nanos(args.settle)) {
+        if !watch.until_moment("settle", Subject::Live, run_state.clock.now() + nanos(args.settle)) {
             return;
         }
         seen.points.push((stage.adds, Reading::now(setup).server_memory()));
     }
-    let (before, pings) = (Reading::now(setup), board.counts().pings);
-    let start = board.clock.now();
+    let (before, pings) = (Reading::now(setup), run_state.counts().pings);
+    let start = run_state.clock.now();
     let until = start + nanos(args.hold);
-    board.set_window(start, start, until);
-    let talks = orders.cast.say_rate > 0.0;
+    run_state.set_window(start, start, until);
+    let talks = orders.population.say_rate > 0.0;
     let subject = if talks { Subject::Messages("deliveries") } else { Subject::Live };
     watch.until_moment("hold", subject, until);
     seen.hold = Reading::now(setup).since(&before);
-    seen.pings = board.counts().pings - pings;
-    seen.held = board.counts().live;
+    seen.pings = run_state.counts().pings - pings;
+    seen.held = run_state.counts().live;
     if talks {
-        let limit = board.clock.now() + DRAIN;
+        let limit = run_state.clock.now() + DRAIN;
         watch.until_count("drain", subject, orders.expected.load(Relaxed), |counts| {
-            counts.messages >= orders.expected.load(Relaxed) || board.clock.now() >= limit
+            counts.messages >= orders.expected.load(Relaxed) || run_state.clock.now() >= limit
         });
     }
 }
@@ -210,18 +210,18 @@ fn describe(
     report: &Report,
     sums: &mut Sums,
 ) {
-    let cast = &orders.cast;
-    let watches = cast.watch_commands().1;
-    outcome.parameter("users", cast.users);
-    outcome.parameter("rooms", cast.rooms);
-    outcome.parameter("join_share", cast.joining.0);
-    outcome.parameter("watch_share", cast.watching.0);
-    outcome.parameter("watches", cast.watches);
-    outcome.parameter("say_rate", cast.say_rate);
+    let population = &orders.population;
+    let watches = population.watch_commands().1;
+    outcome.parameter("users", population.users);
+    outcome.parameter("rooms", population.rooms);
+    outcome.parameter("join_share", population.joining.0);
+    outcome.parameter("watch_share", population.watching.0);
+    outcome.parameter("watches", population.watches);
+    outcome.parameter("say_rate", population.say_rate);
     outcome.parameter("hold_s", args.hold.as_secs_f64());
     for (name, value) in [
-        ("users", cast.users as u64),
-        ("members", cast.members() as u64),
+        ("users", population.users as u64),
+        ("members", population.members() as u64),
         ("watches", watches as u64),
         ("users_held", seen.held),
         ("users_lost", report.lost),
@@ -230,27 +230,28 @@ fn describe(
         outcome.figure(name, value as f64);
     }
     outcome.figure("identify_s", seen.identify_seconds);
-    let per_second = grouped((cast.users as f64 / seen.identify_seconds.max(1e-9)) as u64);
-    let users = grouped(cast.users as u64);
+    let per_second = grouped((population.users as f64 / seen.identify_seconds.max(1e-9)) as u64);
+    let users = grouped(population.users as u64);
     outcome.row("users", format!("{users} identified in {:.1} s, {per_second}/s", seen.identify_seconds));
-    if cast.rooms > 0 || watches > 0 {
-        let [members, rooms, watches] = [cast.members(), cast.rooms, watches].map(|n| grouped(n as u64));
+    if population.rooms > 0 || watches > 0 {
+        let [members, rooms, watches] =
+            [population.members(), population.rooms, watches].map(|n| grouped(n as u64));
         outcome.row("roles", format!("{members} members of {rooms} rooms, {watches} watches"));
     }
     let (held, seconds) = (grouped(seen.held), seen.hold.seconds);
     outcome.row("held", format!("{held} for {seconds:.0} s, {} lost, {} pings", report.lost, seen.pings));
     outcome.times("connect", &report.connect);
     outcome.times("upgrade", &report.upgrade);
-    memory(outcome, cast, seen);
+    memory(outcome, population, seen);
     sums.describe_talk(outcome, orders);
-    outcome.cpu(&seen.hold, "ping", if cast.say_rate > 0.0 { 0 } else { seen.pings });
+    outcome.cpu(&seen.hold, "ping", if population.say_rate > 0.0 { 0 } else { seen.pings });
     outcome.errors(report, &sums.errors);
 }
 
 /// What each stage added, by what it added it for.
-fn memory(outcome: &mut Outcome, cast: &Cast, seen: &Seen) {
+fn memory(outcome: &mut Outcome, population: &Population, seen: &Seen) {
     let mut before = None;
-    for (stage, (adds, memory)) in stages(cast).iter().zip(&seen.points) {
+    for (stage, (adds, memory)) in stages(population).iter().zip(&seen.points) {
         let Some((resident, anonymous)) = *memory else { return };
         if let Some((then_resident, then_anonymous)) = before.filter(|_| *adds > 0) {
             let each = |now: u64, then: u64| (now as f64 - then as f64) / *adds as f64;
@@ -268,8 +269,8 @@ fn memory(outcome: &mut Outcome, cast: &Cast, seen: &Seen) {
         outcome.note(format!(
             "Bytes per user are a slope on a server that held nobody before, from {} to {} users, the connection's included; those per member (the rooms' \
              included) and per watch come on top, and are plain differences: what a burst of commands took counts too.",
-            grouped(cast.users as u64 / 3),
-            grouped(cast.users as u64)
+            grouped(population.users as u64 / 3),
+            grouped(population.users as u64)
         ));
     }
 }
@@ -280,7 +281,7 @@ mod tests {
 
     #[test]
     fn each_stage_adds_one_kind_and_confirms_all_before_it() {
-        let mut cast = Cast {
+        let mut population = Population {
             names: "u".to_owned(),
             users: 300,
             rooms: 10,
@@ -292,14 +293,14 @@ mod tests {
             overseen: false,
             say_rate: 0.0,
         };
-        let shown = |cast: &Cast| -> Vec<(&str, u64, u64)> {
-            stages(cast).iter().map(|stage| (stage.what, stage.goal, stage.adds)).collect()
+        let shown = |population: &Population| -> Vec<(&str, u64, u64)> {
+            stages(population).iter().map(|stage| (stage.what, stage.goal, stage.adds)).collect()
         };
         assert_eq!(
-            shown(&cast),
+            shown(&population),
             [("warm-up", 100, 100), ("user", 300, 200), ("member", 450, 150), ("watch", 480, 300)]
         );
-        (cast.rooms, cast.watching) = (0, Share::NONE);
-        assert_eq!(shown(&cast), [("warm-up", 100, 100), ("user", 300, 200)]);
+        (population.rooms, population.watching) = (0, Share::NONE);
+        assert_eq!(shown(&population), [("warm-up", 100, 100), ("user", 300, 200)]);
     }
 }

@@ -7,7 +7,7 @@ use rollcall::wire::frame::{self, Opcode};
 use serde::Deserialize;
 
 use crate::engine::link::MASK;
-use crate::roster::cast::Role;
+use crate::roster::population::Role;
 
 /// The subprotocol that is offered.
 pub const SUBPROTOCOL: &str = "rollcall.v1";

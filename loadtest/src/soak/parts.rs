@@ -87,7 +87,7 @@ const PLANS: [Plan; 10] = [
         at: At::All,
         scenario: "death",
         path: "/ws",
-        flags: &["--users 200 --share 0.3 --patience 10s --names d"],
+        flags: &["--users 200 --share 0.3 --timeout 10s --names d"],
         // Beside the time that all are alive: heartbeat, time-out, and what it takes to connect and to tell.
         lasts: ("--hold", 16),
         round: 18,

@@ -1,4 +1,4 @@
-//! The server's HTTP face: its figures, and the message to everybody, for both of which its API wants a key. A request a
+//! A client of the server's HTTP API: its figures, and the message to everybody, for both of which its API wants a key. A request a
 //! connection; nothing is kept open.
 
 use std::collections::BTreeMap;

@@ -6,13 +6,13 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`course`] | what happens in which order, and what is noted on the way |
-//! | [`face`] | the server's HTTP: its figures, and the message to everybody |
-//! | [`tell`] | what was noted, as figures, rows and a report |
+//! | [`timeline`] | what happens in which order, and what is noted on the way |
+//! | [`admin_client`] | the server's HTTP: its figures, and the message to everybody |
+//! | [`result`] | what was noted, as figures, rows and a report |
 
-mod course;
-mod face;
-mod tell;
+mod admin_client;
+mod result;
+mod timeline;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,9 +25,9 @@ use crate::comparison::OURS;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::Outcome;
 use crate::progress::Watch;
-use crate::roster::cast::{Cast, Share};
 use crate::roster::client::RosterClient;
-use crate::roster::million::course::Seen;
+use crate::roster::million::timeline::Seen;
+use crate::roster::population::{Population, Share};
 use crate::roster::{Orders, Sums, incomplete};
 use crate::scenario::{self, Done, Scenario};
 use crate::{checks, sys, units};
@@ -80,7 +80,7 @@ const REST: u64 = 4_000_000;
 const GOODBYES_PER_SECOND: usize = 25_000;
 
 impl Args {
-    fn cast(&self) -> Result<Cast, Failure> {
+    fn population(&self) -> Result<Population, Failure> {
         let usage = |line: &str| Err(Failure::Usage(line.to_owned()));
         if self.users < 3 {
             return usage("--users: at least three");
@@ -89,7 +89,7 @@ impl Args {
         if doomed == 0 {
             return usage("--share: of so few users nobody falls silent");
         }
-        Ok(Cast {
+        Ok(Population {
             names: "u".to_owned(),
             users: self.users,
             rooms: 0,
@@ -142,8 +142,8 @@ impl Args {
 
 /// Starts the server unless one runs, and runs the scenario.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let cast = args.cast()?;
-    let server = args.server(cast.connections())?;
+    let population = args.population()?;
+    let server = args.server(population.connections())?;
     let mut common = args.common.clone();
     if let Some(server) = &server {
         common.url = format!("ws://{}/ws", server.address());
@@ -176,7 +176,7 @@ impl Scenario for Million<'_> {
 
     fn need(&self) -> Result<Need, Failure> {
         // Those who left come back, so what ends is replaced, as far as the quota goes.
-        Ok(Need { reopen: true, ..Need::of(self.args.cast()?.connections()) })
+        Ok(Need { reopen: true, ..Need::of(self.args.population()?.connections()) })
     }
 
     fn share(&self, setup: &mut Setup) -> Result<Orders, Failure> {
@@ -184,7 +184,7 @@ impl Scenario for Million<'_> {
         if let Some(lack) = checks::message_to_all(&setup.plan) {
             return Err(Failure::Usage(lack));
         }
-        Ok(Orders::new(self.args.cast()?))
+        Ok(Orders::new(self.args.population()?))
     }
 
     fn make<'a>(&'a self, setup: &'a Setup, orders: &'a Orders, index: usize) -> RosterClient<'a> {
@@ -199,24 +199,25 @@ impl Scenario for Million<'_> {
         }
         let key = setup.key.clone().unwrap_or_default();
         let mut server = self.server.lock().expect("nobody else has it");
-        course::conduct(setup, &key, watch, self.args, orders, server.as_mut(), seen);
+        timeline::conduct(setup, &key, watch, self.args, orders, server.as_mut(), seen);
         orders.finish.store(true, Relaxed);
     }
 
     fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Self>) -> Result<(), Failure> {
         let (orders, report, seen) = (done.shared, &done.report, &done.seen);
         let mut sums = Sums::of(done.clients(), orders);
-        if seen.course == course::Reached::Ramp
-            && let Some(failure) = incomplete(done.setup, report, &sums, orders.cast.connections() as u64)
+        if seen.reached == timeline::Reached::Ramp
+            && let Some(failure) =
+                incomplete(done.setup, report, &sums, orders.population.connections() as u64)
         {
             return Err(failure);
         }
         for superfluous in ["connections", "url"] {
             outcome.run.parameters.remove(superfluous);
         }
-        tell::describe(outcome, self.args, orders, seen, report, &mut sums);
+        result::describe(outcome, self.args, orders, seen, report, &mut sums);
         done.note_interruption(outcome);
-        let written = tell::report(&outcome.run, self.args);
+        let written = result::report(&outcome.run, self.args);
         outcome.written(written.map_err(|error| Failure::Failed(error.to_string()))?);
         Ok(())
     }
@@ -241,17 +242,17 @@ mod tests {
 
     #[test]
     fn of_the_silent_some_die_together() {
-        let cast = args(&["--users", "1000000"]).cast().expect("valid");
-        let together = (0..cast.users).filter(|user| cast.dies_together(*user)).count();
-        assert_eq!((cast.doomed.count(cast.users), together), (50_000, 10_000));
-        let few = args(&["--users", "100"]).cast().expect("valid");
+        let population = args(&["--users", "1000000"]).population().expect("valid");
+        let together = (0..population.users).filter(|user| population.dies_together(*user)).count();
+        assert_eq!((population.doomed.count(population.users), together), (50_000, 10_000));
+        let few = args(&["--users", "100"]).population().expect("valid");
         assert!((0..100).all(|user| few.doomed.holds(user) == few.dies_together(user)));
     }
 
     #[test]
     fn what_can_not_be_is_refused() {
         for flags in [&["--users", "2"][..], &["--users", "10", "--share", "0.01"]] {
-            assert!(matches!(args(flags).cast(), Err(Failure::Usage(_))), "{flags:?}");
+            assert!(matches!(args(flags).population(), Err(Failure::Usage(_))), "{flags:?}");
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::outcome::Outcome;
 use crate::report;
 use crate::result::Run;
 use crate::roster::million::Args;
-use crate::roster::million::course::{Point, Seen};
-use crate::roster::{Orders, Sums, silence};
+use crate::roster::million::timeline::{Point, Seen};
+use crate::roster::{Orders, Sums, failure};
 use crate::units::{grouped, micros, size};
 
 /// Writes the report of the run.
@@ -36,12 +36,12 @@ pub fn describe(
     ramp(outcome, args, seen, report);
     memory(outcome, args, seen);
     hold(outcome, seen, report);
-    if seen.silence.is_some() {
+    if seen.failure.is_some() {
         let verdict = orders.verdict();
-        silence::judge(outcome, &verdict, sums, report);
-        silence::errors(&verdict, false, sums);
-        silence::notes(outcome, sums);
-        outcome.run.series.push(orders.ledger.series());
+        failure::judge(outcome, &verdict, sums, report);
+        failure::errors(&verdict, false, sums);
+        failure::notes(outcome, sums);
+        outcome.run.series.push(orders.death_log.series());
     }
     lateness_of_timers(outcome, seen);
     broadcast(outcome, seen, sums);
@@ -55,13 +55,13 @@ pub fn describe(
 fn parameters(outcome: &mut Outcome, args: &Args, orders: &Orders) {
     let (interval, timeout) = orders.heartbeat().unwrap_or_default();
     outcome.parameter("users", args.users);
-    outcome.parameter("silent", orders.cast.doomed.count(args.users));
-    outcome.parameter("together", args.together.min(orders.cast.doomed.count(args.users)));
+    outcome.parameter("silent", orders.population.doomed.count(args.users));
+    outcome.parameter("together", args.together.min(orders.population.doomed.count(args.users)));
     outcome.parameter("server_interval_s", interval as f64 / 1e9);
     outcome.parameter("server_timeout_s", timeout as f64 / 1e9);
     outcome.figure("users", args.users as f64);
     let beat = format!("{:.0} s, time-out {:.0} s", interval as f64 / 1e9, timeout as f64 / 1e9);
-    outcome.row("server", format!("heartbeat {beat}, {} watchers", orders.cast.watchers()));
+    outcome.row("server", format!("heartbeat {beat}, {} watchers", orders.population.watchers()));
 }
 
 fn ramp(outcome: &mut Outcome, args: &Args, seen: &Seen, report: &Report) {

@@ -10,13 +10,13 @@ use crate::options::Setup;
 use crate::outcome::{Reading, Spent};
 use crate::process;
 use crate::progress::{Busy, Subject, Watch};
+use crate::roster::failure::MassFailure;
 use crate::roster::million::Args;
-use crate::roster::million::face::{self, Scrape};
-use crate::roster::silence::Silence;
+use crate::roster::million::admin_client::{self, Scrape};
 use crate::roster::{Orders, Step};
 
 /// How long after its last possible deadline a death may still be told.
-const PATIENCE: u64 = 20_000_000_000;
+const DETECTION_TIMEOUT: u64 = 20_000_000_000;
 /// How long the server has to come to rest when all that is to be watched is.
 const CALM: u64 = 10_000_000_000;
 /// How long the message to everybody may take, and how long all may take to leave.
@@ -26,7 +26,7 @@ const LEAVING: u64 = 120_000_000_000;
 const DRAINING: u64 = 60_000_000_000;
 const SECOND: u64 = 1_000_000_000;
 
-/// How far the course came.
+/// How far a run came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Reached {
     /// Not everybody came in.
@@ -52,7 +52,7 @@ impl Point {
         Point {
             server: Reading::now(setup).server_memory(),
             kernel: process::kernel_socket_bytes(),
-            connections: setup.board.counts().live,
+            connections: setup.run_state.counts().live,
         }
     }
 }
@@ -71,7 +71,7 @@ pub struct Told {
 /// What was noted.
 #[derive(Debug, Default)]
 pub struct Seen {
-    pub course: Reached,
+    pub reached: Reached,
     /// Before the first connection, with a third of them, with all.
     pub empty: Point,
     pub third: Point,
@@ -87,7 +87,7 @@ pub struct Seen {
     /// The server's own figures before and after the hold, when all that is to be watched is, after the deaths, and
     /// before and after all are told.
     pub scrapes: [Scrape; 6],
-    pub silence: Option<Spent>,
+    pub failure: Option<Spent>,
     pub told: Option<Told>,
     /// When all had left, and after the rest.
     pub left: Option<Point>,
@@ -103,7 +103,7 @@ pub struct Seen {
     pub faults: Vec<String>,
 }
 
-struct Course<'a, 'w> {
+struct Timeline<'a, 'w> {
     setup: &'a Setup,
     /// Of the server's API.
     key: &'a str,
@@ -123,20 +123,20 @@ pub fn conduct(
     server: Option<&mut Child>,
     seen: &mut Seen,
 ) {
-    let mut course = Course { setup, key, watch, args, orders, seen };
+    let mut timeline = Timeline { setup, key, watch, args, orders, seen };
     // In this order, and nothing of it where what comes before did not end well.
-    let _ = course.ramp()
-        && course.hold()
-        && course.silence()
-        && course.broadcast()
-        && course.leave()
-        && course.come_back()
-        && server.is_none_or(|server| course.drain(server));
+    let _ = timeline.ramp()
+        && timeline.hold()
+        && timeline.silence()
+        && timeline.broadcast()
+        && timeline.leave()
+        && timeline.come_back()
+        && server.is_none_or(|server| timeline.drain(server));
 }
 
-impl Course<'_, '_> {
+impl Timeline<'_, '_> {
     fn now(&self) -> u64 {
-        self.setup.board.clock.now()
+        self.setup.run_state.clock.now()
     }
 
     fn seconds_since(&self, moment: u64) -> f64 {
@@ -166,7 +166,7 @@ impl Course<'_, '_> {
         let begin = self.now();
         for (quota, at_third) in [(all / 3, true), (all, false)] {
             let from = self.now();
-            self.setup.board.quota.store(quota, Relaxed);
+            self.setup.run_state.quota.store(quota, Relaxed);
             if !self.orders.take(self.setup, self.watch, Step::Open, quota as u64) {
                 return false;
             }
@@ -178,9 +178,9 @@ impl Course<'_, '_> {
             *(if at_third { &mut self.seen.third } else { &mut self.seen.full }) = point;
         }
         // Who dies is not replaced, until all come back.
-        self.setup.board.quota.store(0, Relaxed);
+        self.setup.run_state.quota.store(0, Relaxed);
         self.seen.first_peak = self.watch.peak_memory(begin, self.now());
-        self.seen.course = Reached::Hold;
+        self.seen.reached = Reached::Hold;
         true
     }
 
@@ -194,14 +194,14 @@ impl Course<'_, '_> {
         self.seen.hold = Reading::now(self.setup).since(&before);
         self.seen.hold_pings = self.pings() - pings;
         self.seen.busy = self.watch.busy(begin, self.now());
-        self.seen.held = self.setup.board.counts().live;
+        self.seen.held = self.setup.run_state.counts().live;
         self.seen.scrapes[0] = scrape;
         self.seen.scrapes[1] = self.scrape();
         held
     }
 
     fn pings(&self) -> u64 {
-        self.setup.board.counts().pings
+        self.setup.run_state.counts().pings
     }
 
     fn silence(&mut self) -> bool {
@@ -216,28 +216,29 @@ impl Course<'_, '_> {
         }
         // What the snapshots of all that is watched have made late is over, and none of the deaths'.
         self.seen.scrapes[2] = self.scrape();
-        let silence = Silence { hold: Some(0), patience: PATIENCE };
-        self.seen.silence = silence.conduct(self.setup, self.watch, self.orders);
-        self.orders.doom.store(crate::board::UNSET, Relaxed);
+        let failure = MassFailure { hold: Some(0), timeout: DETECTION_TIMEOUT };
+        self.seen.failure = failure.conduct(self.setup, self.watch, self.orders);
+        self.orders.doom.store(crate::run_state::UNSET, Relaxed);
         self.seen.scrapes[3] = self.scrape();
-        self.seen.silence.is_some() && self.settle("settle")
+        self.seen.failure.is_some() && self.settle("settle")
     }
 
     fn broadcast(&mut self) -> bool {
         self.watch.enter("broadcast");
         self.seen.scrapes[4] = self.scrape();
-        let counts = self.setup.board.counts();
+        let counts = self.setup.run_state.counts();
         // The last of the dead may not be closed yet, and hear nothing.
-        let cast = &self.orders.cast;
-        let living = (cast.connections() - cast.doomed.count(cast.users)) as u64;
+        let population = &self.orders.population;
+        let living = (population.connections() - population.doomed.count(population.users)) as u64;
         let hearers = counts.live.min(living);
         let goal = counts.messages + hearers;
         let posted = self.now();
-        let refused = face::broadcast(self.setup.plan.target.address, self.key, "\"hello, everybody\"").err();
+        let refused =
+            admin_client::broadcast(self.setup.plan.target.address, self.key, "\"hello, everybody\"").err();
         let was_taken = refused.is_none();
         self.seen.told = Some(Told { expected: hearers, posted, refused });
         let limit = posted + DELIVERY;
-        let clock = self.setup.board.clock;
+        let clock = self.setup.run_state.clock;
         if !was_taken {
             return true;
         }
@@ -254,7 +255,7 @@ impl Course<'_, '_> {
         self.orders.leaving.store(true, Relaxed);
         self.orders.step.store(Step::Leave as u8, Relaxed);
         let begin = self.now();
-        let clock = self.setup.board.clock;
+        let clock = self.setup.run_state.clock;
         let went_on = self.watch.until_count("leave", Subject::Live, self.seen.held, |counts| {
             counts.live == 0 || clock.now() >= begin + LEAVING
         });
@@ -273,15 +274,15 @@ impl Course<'_, '_> {
     fn come_back(&mut self) -> bool {
         self.watch.enter("second ramp");
         self.orders.leaving.store(false, Relaxed);
-        let goal = self.setup.board.counts().ready + self.setup.plan.connections as u64;
+        let goal = self.setup.run_state.counts().ready + self.setup.plan.connections as u64;
         let begin = self.now();
-        self.setup.board.quota.store(self.setup.plan.connections, Relaxed);
+        self.setup.run_state.quota.store(self.setup.plan.connections, Relaxed);
         if !self.orders.take(self.setup, self.watch, Step::Return, goal) {
             return false;
         }
         self.seen.second_seconds = Some(self.seconds_since(begin));
         let settled = self.settle("settle");
-        self.setup.board.quota.store(0, Relaxed);
+        self.setup.run_state.quota.store(0, Relaxed);
         self.seen.second_peak = self.watch.peak_memory(begin, self.now());
         settled
     }
@@ -291,9 +292,9 @@ impl Course<'_, '_> {
         self.watch.enter("drain");
         self.orders.draining.store(true, Relaxed);
         let begin = self.now();
-        let all = self.setup.board.counts().live;
+        let all = self.setup.run_state.counts().live;
         server.signal(Signal::TERM);
-        let clock = self.setup.board.clock;
+        let clock = self.setup.run_state.clock;
         let mut emptied = None;
         let mut ended = None;
         let limit = begin + nanos(self.args.drain()) + DRAINING;
