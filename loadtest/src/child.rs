@@ -18,8 +18,8 @@ use rustix::process::{Pid, Signal, kill_process};
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long it may take to end when it is asked to.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long it may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it may take to answer: with a million clients a page of figures takes a while.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(10);
 
 /// A server that is to be started.
@@ -33,6 +33,8 @@ pub struct Launch<'a> {
     pub secure: bool,
     /// What it says on its standard output when it is ready; empty: it is as soon as it accepts.
     pub ready: &'a str,
+    /// Where it is to listen; `None`: wherever it is free.
+    pub address: Option<SocketAddr>,
 }
 
 /// A server that runs; it is ended when this is dropped.
@@ -52,7 +54,7 @@ impl Child {
     ) -> io::Result<Child> {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, Relaxed);
-        let address = free_address()?;
+        let address = launch.address.map_or_else(free_address, Ok)?;
         let log = std::env::temp_dir().join(format!("loadtest-{}-{number}.log", std::process::id()));
         let said = File::create(&log)?;
         let mut command = Command::new(&launch.words[0]);
@@ -180,14 +182,20 @@ pub fn key() -> io::Result<String> {
 
 /// Status and body of a page of a server, for who has the key of its API; `None` where it does not answer.
 pub fn get(address: SocketAddr, path: &str, key: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT).ok()?;
-    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).ok()?;
-    let request = format!("GET {path} HTTP/1.0\r\nAuthorization: Bearer {key}\r\n\r\n");
-    stream.write_all(request.as_bytes()).ok()?;
+    exchange(address, &format!("GET {path} HTTP/1.0\r\nAuthorization: Bearer {key}\r\n\r\n")).ok()
+}
+
+/// One request, one response: its status and its body.
+pub fn exchange(address: SocketAddr, request: &str) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    stream.write_all(request.as_bytes())?;
     let mut response = String::new();
-    stream.read_to_string(&mut response).ok()?;
-    let (head, body) = response.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    stream.read_to_string(&mut response)?;
+    let answer = response.split_once("\r\n\r\n").and_then(|(head, body)| {
+        Some((head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    });
+    answer.ok_or_else(|| io::Error::other("no HTTP response"))
 }
 
 /// A figure of a rollcall's metrics, over all its labels where the name is without; 0 where there is none.

@@ -12,10 +12,10 @@ use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::{Recorder, Tally};
 use crate::options::{Common, Failure, Need, Setup};
-use crate::outcome::{Outcome, Reading, Spent};
+use crate::outcome::{Outcome, Spent};
 use crate::progress::{Subject, Watch};
 use crate::run_state::{RunState, UNSET};
-use crate::scenario::{Done, Scenario};
+use crate::scenario::{self, Done, Scenario};
 use crate::units::{self, grouped};
 
 /// How often an idle thread looks at the run's state.
@@ -159,19 +159,10 @@ impl Scenario for Args {
 
 fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args) -> Spent {
     let Setup { plan, run_state, .. } = setup;
-    let subject = Subject::Messages("connections closed");
-    let start = run_state.clock.now();
-    let from = start + nanos(args.warmup);
-    let until = from + nanos(args.duration);
-    run_state.set_window(start, from, until);
     run_state.quota.store(plan.connections, Relaxed);
-    if !watch.until_moment("warm up", subject, from) {
-        return Spent::default();
-    }
-    let before = Reading::now(setup);
-    watch.until_moment("measure", subject, until);
-    let after = Reading::now(setup);
+    let window = (run_state.clock.now(), args.warmup, args.duration);
+    let spent = scenario::window(setup, watch, "connections closed", window);
     run_state.quota.store(0, Relaxed);
-    watch.until_count("drain", subject, 1, |_| false);
-    after.since(&before)
+    watch.until_count("drain", Subject::Messages("connections closed"), 1, |_| false);
+    spent
 }

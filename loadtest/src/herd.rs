@@ -6,17 +6,19 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use rollcall::wire::client::Request;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::child;
+use crate::child::{self, Child, Launch};
+use crate::comparison::OURS;
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::Tally;
@@ -55,50 +57,23 @@ pub struct Args {
     ignore_retry: bool,
 }
 
-/// A server that runs; killed when dropped.
-struct Server(Child);
-
-impl Server {
-    fn start(args: &Args, program: &Path, address: SocketAddr) -> Result<Server, Failure> {
-        let deadline = Instant::now() + START_TIMEOUT;
-        loop {
-            let mut server = Server::spawn(args, program, address)?;
-            while std::net::TcpStream::connect(address).is_err() {
-                if Instant::now() > deadline {
-                    return Err(Failure::Failed(format!("{} does not listen", program.display())));
-                }
-                if !matches!(server.0.try_wait(), Ok(None)) {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            // The one before may not have let go of the address yet.
-            std::thread::sleep(Duration::from_millis(50));
-            if matches!(server.0.try_wait(), Ok(None)) {
-                return Ok(server);
-            }
+/// Starts the server where the one before it listened, which may not have let go of the address yet.
+fn start(args: &Args, program: &Path, address: SocketAddr) -> io::Result<Child> {
+    let drain = format!("{}ms", args.drain.as_millis());
+    let words = [program.into(), "--drain".into(), drain.into(), "--listen".into()];
+    let launch = Launch { name: OURS, words: &words, secure: false, ready: "", address: Some(address) };
+    let deadline = Instant::now() + START_TIMEOUT;
+    loop {
+        let started = Child::start(&launch, Command::spawn);
+        // What accepted may have been the one before.
+        std::thread::sleep(Duration::from_millis(50));
+        let started = started.and_then(|mut server| match server.ended() {
+            None => Ok(server),
+            Some(_) => Err(io::Error::other(format!("{address} is taken: {}", server.last_words()))),
+        });
+        if started.is_ok() || Instant::now() > deadline {
+            return started;
         }
-    }
-
-    fn spawn(args: &Args, program: &Path, address: SocketAddr) -> Result<Server, Failure> {
-        let mut command = Command::new(program);
-        command.args(["--listen", &address.to_string(), "--drain", &format!("{}ms", args.drain.as_millis())]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let failed = |error| Failure::Usage(format!("{}: {error}", program.display()));
-        command.spawn().map(Server).map_err(failed)
-    }
-
-    fn terminate(&self) {
-        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::TERM);
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -172,9 +147,10 @@ fn retry_millis(payload: &[u8]) -> Option<u32> {
 /// Starts the server, and runs the scenario.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let target = Target::parse(&args.common.url, args.common.allow()).map_err(Failure::Usage)?;
-    let program =
-        child::rollcall(args.ours.as_deref()).map_err(|error| Failure::Failed(error.to_string()))?;
-    let server = Mutex::new(Server::start(args, &program, target.address)?);
+    let failed = |error: io::Error| Failure::Failed(error.to_string());
+    let program = child::rollcall(args.ours.as_deref()).map_err(failed)?;
+    let server = start(args, &program, target.address).map_err(failed)?;
+    let server = Mutex::new(server);
     let path = args.common.url.split('/').skip(3).collect::<Vec<_>>().join("/");
     let (host, path) = (target.address.to_string(), format!("/{path}"));
     let mut request = Vec::new();
@@ -187,7 +163,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 struct Herd<'s> {
     args: &'s Args,
     program: PathBuf,
-    server: Mutex<Server>,
+    server: Mutex<Child>,
     request: Vec<u8>,
 }
 
@@ -288,7 +264,7 @@ fn conduct(
     watch: &mut Watch<'_>,
     args: &Args,
     program: &Path,
-    server: &mut Server,
+    server: &mut Child,
 ) -> Option<(u64, u64)> {
     let Setup { run_state, plan, .. } = setup;
     let all = plan.connections as u64;
@@ -299,9 +275,9 @@ fn conduct(
     let begun = run_state.clock.now();
     let mut restarted = None;
     if opened {
-        server.terminate();
+        server.signal(Signal::TERM);
         // The old one is kept until it has ended by itself: it sends its clients away.
-        restarted = Server::start(args, program, plan.target.address).ok();
+        restarted = start(args, program, plan.target.address).ok();
     }
     let returned = restarted.is_some()
         && watch

@@ -15,11 +15,11 @@ use crate::clock::nanos;
 use crate::engine::codec::{Codec, sum};
 use crate::engine::link::{End, Link, MASK};
 use crate::engine::{Client, Counted, Next, Report, Turn};
+use crate::footprint::Footprint;
 use crate::machine;
 use crate::measure::Tally;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Reading, Spent};
-use crate::process;
 use crate::progress::{Subject, Watch};
 use crate::run_state::RunState;
 use crate::scenario::{Done, Scenario};
@@ -108,37 +108,10 @@ impl Client for IdleClient<'_> {
     }
 }
 
-/// What was read at one point of the ramp.
-#[derive(Clone, Copy, Debug)]
-struct Point {
-    connections: u64,
-    server: Option<(u64, u64)>,
-    own: u64,
-    kernel: Option<u64>,
-}
-
-impl Point {
-    fn now(setup: &Setup) -> Point {
-        let reading = Reading::now(setup);
-        Point {
-            connections: setup.run_state.counts().live,
-            server: reading.server_memory(),
-            own: reading.own_memory(),
-            kernel: process::kernel_socket_bytes(),
-        }
-    }
-}
-
-/// Bytes that each connection between two points took; `None` where there were none.
-fn slope(from: (u64, u64), to: (u64, u64)) -> Option<f64> {
-    let connections = to.0.checked_sub(from.0).filter(|count| *count > 0)?;
-    Some((to.1 as f64 - from.1 as f64) / connections as f64)
-}
-
 /// What the conductor saw.
 #[derive(Debug, Default)]
 pub struct Seen {
-    points: Vec<Point>,
+    points: Vec<Footprint>,
     /// Seconds in which connections were opened, without the pauses.
     ramp_seconds: f64,
     /// Connections when the ramp was over, and when the hold was.
@@ -210,7 +183,7 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args, seen: &mut Seen) {
         if !ramp(setup, watch, args, goal, seen) || !settle(watch, run_state, args) {
             break;
         }
-        seen.points.push(Point::now(setup));
+        seen.points.push(Footprint::now(setup));
         if seen.cut.is_some() {
             break;
         }
@@ -283,19 +256,17 @@ fn describe(outcome: &mut Outcome, args: &Args, seen: &Seen, report: &Report) {
 
 fn memory(outcome: &mut Outcome, seen: &Seen) {
     let [from, to] = seen.points[..] else { return };
-    let between = |name: &str, get: &dyn Fn(&Point) -> Option<u64>| {
-        let bytes = slope((from.connections, get(&from)?), (to.connections, get(&to)?))?;
-        Some((name.to_owned(), bytes))
-    };
+    let between =
+        |name: &'static str, get: fn(&Footprint) -> Option<u64>| Some((name, to.each_since(&from, get)?));
     let slopes = [
-        between("anonymous", &|point| point.server.map(|(_, anonymous)| anonymous)),
-        between("resident", &|point| point.server.map(|(resident, _)| resident)),
-        between("load", &|point| Some(point.own)),
-        between("kernel", &|point| point.kernel),
+        between("anonymous", Footprint::anonymous),
+        between("resident", Footprint::resident),
+        between("load", |moment| Some(moment.own)),
+        between("kernel", |moment| moment.kernel),
     ];
     for (name, bytes) in slopes.into_iter().flatten() {
         outcome.figure(&format!("{name}_bytes_per_connection"), bytes);
-        let label = match name.as_str() {
+        let label = match name {
             "kernel" => "of the kernel, both ends".to_owned(),
             "load" => "of the load".to_owned(),
             name => format!("of the server, {name}"),
@@ -324,19 +295,4 @@ fn heartbeats(outcome: &mut Outcome, seen: &Seen) {
     outcome.figure("pings_per_connection", each);
     outcome
         .row("heartbeats", format!("{} pings/s, {each:.2} on each connection", grouped(per_second as u64)));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_slope_leaves_out_what_was_there_before() {
-        let (base, each) = (40_000_000, 176);
-        let at = |connections: u64| (connections, base + connections * each);
-        assert_eq!(slope(at(5_000), at(15_000)), Some(176.0));
-        assert_eq!(slope(at(5_000), at(5_000)), None);
-        assert_eq!(slope(at(5_000), at(4_000)), None);
-        assert_eq!(slope((10, 1_000), (20, 900)), Some(-10.0));
-    }
 }

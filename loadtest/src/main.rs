@@ -17,6 +17,7 @@ mod echo;
 mod encodings;
 mod engine;
 mod expect;
+mod footprint;
 mod group;
 mod herd;
 mod idle;

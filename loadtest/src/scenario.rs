@@ -1,13 +1,15 @@
 //! The one shape of a scenario: its arguments, a client for each thread, a course that one thread conducts, and a description of
 //! what came of it.
 
+use std::time::Duration;
+
 use crate::checks;
+use crate::clock::nanos;
 use crate::engine::{Client, Report, fleet};
 use crate::options::{Common, Failure, Need, Setup};
-use crate::outcome::Outcome;
-use crate::progress::Watch;
-use crate::result::Phase;
-use crate::result::Series;
+use crate::outcome::{Outcome, Reading, Spent};
+use crate::progress::{Subject, Watch};
+use crate::result::{Phase, Series};
 
 /// A scenario with its arguments.
 pub trait Scenario: Sync + Sized {
@@ -81,6 +83,26 @@ pub fn run<S: Scenario>(scenario: &S) -> Result<(), Failure> {
     outcome.run.phases = std::mem::take(&mut done.phases);
     scenario.describe(&mut outcome, &done)?;
     outcome.finish(common)
+}
+
+/// Puts on load from `start` on, for a time to warm up and a time that is measured. What both sides spent in the latter; nothing
+/// where the run was cut short.
+pub fn window(
+    setup: &Setup,
+    watch: &mut Watch<'_>,
+    counts: &'static str,
+    (start, warmup, duration): (u64, Duration, Duration),
+) -> Spent {
+    let subject = Subject::Messages(counts);
+    let from = start + nanos(warmup);
+    let until = from + nanos(duration);
+    setup.run_state.set_window(start, from, until);
+    if !watch.until_moment("warm up", subject, from) {
+        return Spent::default();
+    }
+    let before = Reading::now(setup);
+    watch.until_moment("measure", subject, until);
+    Reading::now(setup).since(&before)
 }
 
 /// Carries it out.

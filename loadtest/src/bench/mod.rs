@@ -249,6 +249,7 @@ impl Bench {
             words: &subject.server,
             secure: subject.secure,
             ready: subject.ready,
+            address: None,
         };
         let server = Child::start(&launch, |command| match cores {
             Some(cores) => cores.on_server(|| command.spawn()),

@@ -19,7 +19,7 @@ use crate::echo::client::EchoClient;
 use crate::echo::load::{Load, Tallies};
 use crate::engine::codec::sum;
 use crate::options::{Common, Failure, Need, Setup};
-use crate::outcome::{Outcome, Reading, Spent};
+use crate::outcome::{Outcome, Spent};
 use crate::progress::{Subject, Watch};
 use crate::scenario::{self, Done, Scenario};
 use crate::target::Target;
@@ -208,19 +208,10 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args) -> Spent {
         run_state.stop.store(true, Relaxed);
         return Spent::default();
     }
-    let subject = Subject::Messages("messages");
     let start = run_state.clock.now() + RUN_UP;
-    let from = start + nanos(args.warmup);
-    let until = from + nanos(args.duration);
-    run_state.set_window(start, from, until);
-    if !watch.until_moment("warm up", subject, from) {
-        return Spent::default();
-    }
-    let before = Reading::now(setup);
-    watch.until_moment("measure", subject, until);
-    let after = Reading::now(setup);
-    watch.until_count("drain", subject, 1, |_| false);
-    after.since(&before)
+    let spent = scenario::window(setup, watch, "messages", (start, args.warmup, args.duration));
+    watch.until_count("drain", Subject::Messages("messages"), 1, |_| false);
+    spent
 }
 
 fn describe(outcome: &mut Outcome, args: &Args, load: Load, measured: &Measured, done: &Done<'_, Args>) {

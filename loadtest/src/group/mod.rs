@@ -17,9 +17,10 @@ use crate::engine::link::{End, Link};
 use crate::group::protocol::{Hint, Protocol, Refused, Say, Stamp, locate};
 use crate::measure::Tally;
 use crate::options::{Failure, Setup};
-use crate::outcome::{Outcome, Reading, Spent};
+use crate::outcome::{Outcome, Spent};
 use crate::progress::{Subject, Watch};
 use crate::refusal;
+use crate::scenario;
 use crate::units;
 
 /// From the start of a run to its load: every thread has looked at the run's state by then.
@@ -93,19 +94,10 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, shape: &Shape) -> Spent {
         run_state.stop.store(true, Relaxed);
         return Spent::default();
     }
-    let subject = Subject::Messages("deliveries");
     let start = run_state.clock.now() + RUN_UP;
-    let from = start + nanos(shape.warmup);
-    let until = from + nanos(shape.duration);
-    run_state.set_window(start, from, until);
-    if !watch.until_moment("warm up", subject, from) {
-        return Spent::default();
-    }
-    let before = Reading::now(setup);
-    watch.until_moment("measure", subject, until);
-    let after = Reading::now(setup);
-    watch.until_count("drain", subject, 1, |_| false);
-    after.since(&before)
+    let spent = scenario::window(setup, watch, "deliveries", (start, shape.warmup, shape.duration));
+    watch.until_count("drain", Subject::Messages("deliveries"), 1, |_| false);
+    spent
 }
 
 /// One line where not all of `plan`'s connections took part.

@@ -72,7 +72,7 @@ impl Server {
             words.extend(keys.flags());
         }
         words.push("--listen".into());
-        let launch = Launch { name: "rollcall", words: &words, secure: false, ready: "" };
+        let launch = Launch { name: "rollcall", words: &words, secure: false, ready: "", address: None };
         Ok(Server { child: Child::start(&launch, std::process::Command::spawn)?, secure })
     }
 

@@ -2,12 +2,9 @@
 //! connection; nothing is kept open.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::SocketAddr;
 
-/// How long an answer may take.
-const TIMEOUT: Duration = Duration::from_secs(20);
+use crate::child;
 
 /// What a server's metrics say at a moment: each sample by its name with its labels.
 #[derive(Clone, Debug, Default)]
@@ -16,11 +13,8 @@ pub struct Scrape(BTreeMap<String, f64>);
 impl Scrape {
     /// Asks for it; empty where there is none.
     pub fn now(address: SocketAddr, key: &str) -> Scrape {
-        let request = format!(
-            "GET /metrics HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\r\n"
-        );
-        match exchange(address, request.as_bytes()) {
-            Ok((200, body)) => Scrape::of(&body),
+        match child::get(address, "/metrics", key) {
+            Some((200, body)) => Scrape::of(&body),
             _ => Scrape::default(),
         }
     }
@@ -71,7 +65,7 @@ pub fn broadcast(address: SocketAddr, key: &str, data: &str) -> Result<(), Strin
          Authorization: Bearer {key}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
-    match exchange(address, request.as_bytes()) {
+    match child::exchange(address, &request) {
         // 202: it goes on, and nobody is left out.
         Ok((200 | 202, _)) => Ok(()),
         Ok((status, body)) => Err(format!("POST /api/v1/broadcast was answered {status}: {}", body.trim())),
@@ -79,31 +73,9 @@ pub fn broadcast(address: SocketAddr, key: &str, data: &str) -> Result<(), Strin
     }
 }
 
-/// One request, one response: its status and its body.
-fn exchange(address: SocketAddr, request: &[u8]) -> io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.write_all(request)?;
-    let mut response = Vec::new();
-    stream.read_to_end(&mut response)?;
-    parse(&String::from_utf8_lossy(&response)).ok_or_else(|| io::Error::other("no HTTP response"))
-}
-
-fn parse(response: &str) -> Option<(u16, String)> {
-    let (head, body) = response.split_once("\r\n\r\n")?;
-    Some((head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?, body.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_response_is_its_status_and_its_body() {
-        let response = "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno";
-        assert_eq!(parse(response), Some((404, "no".to_owned())));
-        assert_eq!(parse("HTTP/1.1 x\r\n\r\n"), None);
-    }
 
     #[test]
     fn percentiles_are_of_what_came_since() {

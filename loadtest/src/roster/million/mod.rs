@@ -135,7 +135,7 @@ impl Args {
         }
         words.extend(self.serve.iter().cloned());
         words.push("--listen".into());
-        let launch = Launch { name: OURS, words: &words, secure: false, ready: "" };
+        let launch = Launch { name: OURS, words: &words, secure: false, ready: "", address: None };
         Child::start(&launch, std::process::Command::spawn).map(Some).map_err(failed)
     }
 }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use crate::comparison::Comparison;
 use crate::engine::Report;
+use crate::footprint::Footprint;
 use crate::outcome::Outcome;
 use crate::report;
 use crate::result::Run;
 use crate::roster::million::Args;
-use crate::roster::million::timeline::{Point, Seen};
+use crate::roster::million::timeline::Seen;
 use crate::roster::{Orders, Sums, failure};
 use crate::units::{grouped, micros, size};
 
@@ -75,29 +76,17 @@ fn ramp(outcome: &mut Outcome, args: &Args, seen: &Seen, report: &Report) {
     outcome.times("upgrade", &report.upgrade);
 }
 
-/// Bytes that each connection between two points took.
-fn slope(from: &Point, to: &Point, bytes: impl Fn(&Point) -> Option<u64>) -> Option<f64> {
-    let connections = to.connections.checked_sub(from.connections).filter(|count| *count > 0)?;
-    Some((bytes(to)? as f64 - bytes(from)? as f64) / connections as f64)
-}
-
 fn memory(outcome: &mut Outcome, args: &Args, seen: &Seen) {
     let names: usize = (0..args.users).map(|user| format!("u-{user}").len()).sum();
     outcome.figure("name_bytes_per_user", names as f64 / args.users as f64);
-    let resident = |point: &Point| point.server.map(|(resident, _)| resident);
-    let anonymous = |point: &Point| point.server.map(|(_, anonymous)| anonymous);
+    let each = |bytes: fn(&Footprint) -> Option<u64>| seen.full.each_since(&seen.third, bytes);
     let slopes = [
-        (
-            "anonymous_bytes_per_user",
-            "bytes/user",
-            slope(&seen.third, &seen.full, anonymous),
-            "of the server",
-        ),
-        ("resident_bytes_per_user", "", slope(&seen.third, &seen.full, resident), ""),
+        ("anonymous_bytes_per_user", "bytes/user", each(Footprint::anonymous), "of the server"),
+        ("resident_bytes_per_user", "", each(Footprint::resident), ""),
         (
             "kernel_bytes_per_connection",
             "kernel",
-            slope(&seen.third, &seen.full, |point| point.kernel),
+            each(|moment| moment.kernel),
             "bytes of the kernel for a connection, both ends",
         ),
     ];
@@ -194,7 +183,7 @@ fn broadcast(outcome: &mut Outcome, seen: &Seen, sums: &mut Sums) {
 }
 
 fn aftermath(outcome: &mut Outcome, seen: &Seen) {
-    let resident = |point: Option<&Point>| Some(point?.server?.0 as f64);
+    let resident = |moment: Option<&Footprint>| Some(moment?.resident()? as f64);
     if let (Some(empty), Some(full), Some(left), Some(rested)) = (
         resident(Some(&seen.empty)),
         resident(Some(&seen.full)),

@@ -6,9 +6,9 @@ use rustix::process::Signal;
 
 use crate::child::Child;
 use crate::clock::nanos;
+use crate::footprint::Footprint;
 use crate::options::Setup;
 use crate::outcome::{Reading, Spent};
-use crate::process;
 use crate::progress::{Busy, Subject, Watch};
 use crate::roster::failure::MassFailure;
 use crate::roster::million::Args;
@@ -36,27 +36,6 @@ pub enum Reached {
     Hold,
 }
 
-/// The memory of a moment.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Point {
-    /// Resident and anonymous bytes of the server.
-    pub server: Option<(u64, u64)>,
-    /// Bytes that the kernel holds for all sockets, both ends.
-    pub kernel: Option<u64>,
-    /// Connections.
-    pub connections: u64,
-}
-
-impl Point {
-    fn now(setup: &Setup) -> Point {
-        Point {
-            server: Reading::now(setup).server_memory(),
-            kernel: process::kernel_socket_bytes(),
-            connections: setup.run_state.counts().live,
-        }
-    }
-}
-
 /// The message to everybody.
 #[derive(Clone, Debug)]
 pub struct Told {
@@ -73,9 +52,9 @@ pub struct Told {
 pub struct Seen {
     pub reached: Reached,
     /// Before the first connection, with a third of them, with all.
-    pub empty: Point,
-    pub third: Point,
-    pub full: Point,
+    pub empty: Footprint,
+    pub third: Footprint,
+    pub full: Footprint,
     /// Seconds until all were identified, without the pauses.
     pub identify_seconds: f64,
     /// The server's memory by part: before the first connection, with all, and after the rest.
@@ -90,8 +69,8 @@ pub struct Seen {
     pub failure: Option<Spent>,
     pub told: Option<Told>,
     /// When all had left, and after the rest.
-    pub left: Option<Point>,
-    pub rested: Option<Point>,
+    pub left: Option<Footprint>,
+    pub rested: Option<Footprint>,
     pub leave_seconds: f64,
     /// The most memory that the server had in each ramp.
     pub first_peak: u64,
@@ -160,7 +139,7 @@ impl Timeline<'_, '_> {
             return false;
         }
         self.watch.enter("ramp");
-        self.seen.empty = Point::now(self.setup);
+        self.seen.empty = Footprint::now(self.setup);
         self.seen.parts[0] = self.scrape().memory();
         let all = self.setup.plan.connections;
         let begin = self.now();
@@ -174,7 +153,7 @@ impl Timeline<'_, '_> {
             if !self.settle("settle") {
                 return false;
             }
-            let point = Point::now(self.setup);
+            let point = Footprint::now(self.setup);
             *(if at_third { &mut self.seen.third } else { &mut self.seen.full }) = point;
         }
         // Who dies is not replaced, until all come back.
@@ -260,13 +239,13 @@ impl Timeline<'_, '_> {
             counts.live == 0 || clock.now() >= begin + LEAVING
         });
         self.seen.leave_seconds = self.seconds_since(begin);
-        self.seen.left = Some(Point::now(self.setup));
+        self.seen.left = Some(Footprint::now(self.setup));
         // By the time they may open again, all threads have seen it.
         self.orders.step.store(Step::Return as u8, Relaxed);
         self.watch.enter("rest");
         let until = self.now() + nanos(self.args.rest()).max(SECOND);
         let rested = went_on && self.watch.until_moment("rest", Subject::Live, until);
-        self.seen.rested = Some(Point::now(self.setup));
+        self.seen.rested = Some(Footprint::now(self.setup));
         self.seen.parts[2] = self.scrape().memory();
         rested
     }
