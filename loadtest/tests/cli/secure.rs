@@ -59,7 +59,9 @@ fn relay(mut client: TcpStream, mut server: TcpStream, mut session: ServerConnec
                 len == 0
             })
         {
+            // Its end is the client's.
             session.send_close_notify();
+            return session.write_tls(&mut client).map(drop);
         }
         while session.wants_write() && would_block(session.write_tls(&mut client))?.is_some() {}
         wait(&client, &server, session.wants_write(), !to_server.is_empty())?;
