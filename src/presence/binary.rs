@@ -65,7 +65,7 @@ mod tests {
                     room: "r".into(),
                     user: "ann".into(),
                     worker: 1,
-                    turn: 2,
+                    visit: 2,
                     leaving: Leaving::Perhaps,
                     hides: true,
                     asker: Some(asker),

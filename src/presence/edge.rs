@@ -147,7 +147,7 @@ pub struct Edge {
     scarce: bool,
     next_serial: u32,
     /// The number of the last `join`.
-    next_turn: u16,
+    next_visit: u16,
 }
 
 impl Edge {
@@ -171,7 +171,7 @@ impl Edge {
             restricted,
             scarce: false,
             next_serial: 0,
-            next_turn: 0,
+            next_visit: 0,
         }
     }
 

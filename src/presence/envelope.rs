@@ -160,7 +160,7 @@ pub enum Envelope {
         /// The client is in already: it only wants the answer.
         again: bool,
         /// The edge's number for it: where it is in already, that of when it came in.
-        turn: u16,
+        visit: u16,
         /// Its user is invisible, as far as the edge knows.
         hides: bool,
         /// Who waits for the answer.
@@ -175,7 +175,7 @@ pub enum Envelope {
         /// Whose clients are one fewer.
         worker: u16,
         /// The edge's number for its `join`.
-        turn: u16,
+        visit: u16,
         /// Whether it was invisible, as the room's home was told last.
         hides: bool,
         /// Whether it may be back.

@@ -29,12 +29,12 @@ impl Member {
     }
 
     /// One that has not been told yet that it is in a room.
-    pub(crate) fn joining(slot: u32, turn: u16) -> Member {
-        Member { mark: turn, ..Member::watching(slot) }
+    pub(crate) fn joining(slot: u32, visit: u16) -> Member {
+        Member { mark: visit, ..Member::watching(slot) }
     }
 
     /// The edge's number of the `join` that brought it in.
-    pub(crate) fn turn(&self) -> u16 {
+    pub(crate) fn visit(&self) -> u16 {
         self.mark
     }
 

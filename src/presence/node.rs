@@ -304,11 +304,11 @@ impl Node {
                 users.tell(now, &user, (from, data), within.as_deref(), asker, out);
             }
             Envelope::Place { user, room, is_in } => users.place(now, &user, room, is_in, out),
-            Envelope::Join { room, user, again, turn, hides, asker } => {
-                rooms.join(now, (&room, &user), (turn, again, hides), asker, out);
+            Envelope::Join { room, user, again, visit, hides, asker } => {
+                rooms.join(now, (&room, &user), (visit, again, hides), asker, out);
             }
-            Envelope::Leave { room, user, worker, turn, hides, leaving, asker } => {
-                rooms.leave(now, rules, (&room, &user), (worker, turn, hides, leaving), asker, out);
+            Envelope::Leave { room, user, worker, visit, hides, leaving, asker } => {
+                rooms.leave(now, rules, (&room, &user), (worker, visit, hides, leaving), asker, out);
             }
             Envelope::Say { room, from, data, echo, asker } => {
                 rooms.say(now, rules, (&room, from.as_ref()), (data, echo), asker, out);

@@ -212,18 +212,18 @@ impl Rooms {
         &mut self,
         now: Now,
         (room, user): (&Name, &Name),
-        (turn, again, hides): (u16, bool, bool),
+        (visit, again, hides): (u16, bool, bool),
         asker: Asker,
         out: &mut Outgoing,
     ) {
-        if self.bars(now, (room, user), (turn, again), asker, out) {
+        if self.bars(now, (room, user), (visit, again), asker, out) {
             return;
         }
         if again {
             let place = self.get(room).map_or_else(Place::default, Room::place);
             return out.post(
                 asker.at.worker,
-                Envelope::Answered { asker, answer: Answer::Joined(room.clone(), place, turn) },
+                Envelope::Answered { asker, answer: Answer::Joined(room.clone(), place, visit) },
             );
         }
         let slot = self.find_or_add(room);
@@ -239,7 +239,7 @@ impl Rooms {
         }
         out.post(
             asker.at.worker,
-            Envelope::Answered { asker, answer: Answer::Joined(room.clone(), home.place(), turn) },
+            Envelope::Answered { asker, answer: Answer::Joined(room.clone(), home.place(), visit) },
         );
         if let Some(is_in) = appears {
             let except = Some((asker.at.worker, asker.at.client));
@@ -253,11 +253,11 @@ impl Rooms {
         now: Now,
         rules: &Rules,
         (room, user): (&Name, &Name),
-        (worker, turn, hides, leaving): (u16, u16, bool, Leaving),
+        (worker, visit, hides, leaving): (u16, u16, bool, Leaving),
         asker: Option<Asker>,
         out: &mut Outgoing,
     ) {
-        let was_in = !self.was_barred(room, user, worker, turn);
+        let was_in = !self.was_barred(room, user, worker, visit);
         if let Some(slot) = self.find(room).filter(|_| was_in) {
             let may_be_back =
                 leaving == Leaving::Perhaps && rules.grace > 0 && !self.is_banned(now, room, user);

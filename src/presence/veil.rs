@@ -35,7 +35,7 @@ pub enum Veil {
         /// The worker of the client's edge.
         worker: u16,
         /// The edge's number for its `join`.
-        turn: u16,
+        visit: u16,
         /// Whether it is invisible.
         hides: bool,
     },

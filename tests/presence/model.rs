@@ -113,10 +113,10 @@ impl Model {
                     device.suspect = *suspect;
                 }
             }
-            Envelope::Join { room, user, again: false, turn, asker, .. }
+            Envelope::Join { room, user, again: false, visit, asker, .. }
                 if self.is_banned(now, user, Some(room)) =>
             {
-                self.barred.insert((room.to_string(), user.to_string(), asker.at.worker, *turn));
+                self.barred.insert((room.to_string(), user.to_string(), asker.at.worker, *visit));
             }
             Envelope::Join { room, user, again: false, .. } => {
                 let room = self.rooms.entry(room.to_string()).or_default();
@@ -152,10 +152,10 @@ impl Model {
                 }
                 members.retain(|_, member| member.clients > 0 || !member.lingering.is_empty());
             }
-            Envelope::Leave { room, user, worker, turn, leaving, .. } => {
+            Envelope::Leave { room, user, worker, visit, leaving, .. } => {
                 let is_banned = self.is_banned(now, user, Some(room));
                 let leaving = if is_banned { Leaving::Now } else { *leaving };
-                if !self.barred.remove(&(room.to_string(), user.to_string(), *worker, *turn)) {
+                if !self.barred.remove(&(room.to_string(), user.to_string(), *worker, *visit)) {
                     self.leave(now, room, user, leaving);
                 }
             }

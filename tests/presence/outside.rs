@@ -123,12 +123,12 @@ impl World {
         }
         self.note(|| format!("    c{c} is bidden {room}: {joins}"));
         self.letter_at_home(c, room, |at, room| {
-            let (again, turn, hides, leaving) = (false, 0, false, Leaving::Now);
+            let (again, visit, hides, leaving) = (false, 0, false, Leaving::Now);
             let asker = Asker { at, ticket: Ticket::Job { job: 0, index: 0 } };
             if joins {
-                Envelope::Join { room, user, again, turn, hides, asker }
+                Envelope::Join { room, user, again, visit, hides, asker }
             } else {
-                Envelope::Leave { room, user, worker: at.worker, turn, hides, leaving, asker: None }
+                Envelope::Leave { room, user, worker: at.worker, visit, hides, leaving, asker: None }
             }
         });
     }

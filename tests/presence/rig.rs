@@ -216,14 +216,14 @@ impl World {
             Ask::Join(room) if self.clients[c].ears.rooms.len() > rooms => {
                 self.letter_at_home(c, &room, |at, room| {
                     let asker = Asker { at, ticket: Ticket::Command(seq) };
-                    Envelope::Join { room, user, again: false, turn: 0, hides: false, asker }
+                    Envelope::Join { room, user, again: false, visit: 0, hides: false, asker }
                 });
             }
             Ask::Leave(room) => self.letter_at_home(c, &room, |at, room| Envelope::Leave {
                 room,
                 user,
                 worker: at.worker,
-                turn: 0,
+                visit: 0,
                 hides: false,
                 leaving: Leaving::Now,
                 asker: None,

@@ -98,8 +98,8 @@ impl Edge {
         // from where on it counts.
         let changes = !matches!(asker.ticket, Ticket::Brought { news: false, .. });
         match &answer {
-            Answer::Joined(room, _, turn) if changes => self.hears(client, room, *turn, out),
-            Answer::Barred(room, Some(turn)) => self.barred(client, room, *turn, out),
+            Answer::Joined(room, _, visit) if changes => self.hears(client, room, *visit, out),
+            Answer::Barred(room, Some(visit)) => self.barred(client, room, *visit, out),
             _ => {}
         }
         tell_desk(asker.ticket, answer, out);
@@ -116,11 +116,11 @@ impl Edge {
 
     /// A client's place in a room counts from the answer on that made it: what was said before is not delivered. One that said
     /// `join`, `leave` and `join` in a row has its second place before the first answer comes.
-    fn hears(&mut self, client: Client, room: &str, turn: u16, out: &mut Outgoing) {
+    fn hears(&mut self, client: Client, room: &str, visit: u16, out: &mut Outgoing) {
         let Some((group, _)) = self.rooms.find(room) else { return };
         let Some(place) = self.seat(client).and_then(|seat| seat.rooms.get(group)) else { return };
         let member = self.rooms.member_mut(place);
-        if member.turn() == turn && !std::mem::replace(&mut member.active, true) {
+        if member.visit() == visit && !std::mem::replace(&mut member.active, true) {
             self.moved(client.slot, room, true, out);
         }
     }

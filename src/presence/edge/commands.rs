@@ -201,15 +201,15 @@ impl Edge {
         let room = known.map_or_else(|| Name::from(room), |(_, name)| name);
         let again = place.is_some();
         let hides = seat.is_hidden();
-        let turn = place.map_or(self.next_turn.wrapping_add(1), |place| self.rooms.member(place).turn());
+        let visit = place.map_or(self.next_visit.wrapping_add(1), |place| self.rooms.member(place).visit());
         if !again {
             if seat.rooms.len() >= ROOMS_PER_CONNECTION_MAX {
                 return Err(Refusal::new(0, 429, format!("more than {ROOMS_PER_CONNECTION_MAX} rooms")));
             }
-            self.next_turn = turn;
-            self.rooms.add(&room, Member::joining(slot, turn), &mut seat.rooms);
+            self.next_visit = visit;
+            self.rooms.add(&room, Member::joining(slot, visit), &mut seat.rooms);
         }
-        out.post(self.homes.of(&room), Envelope::Join { room, user, again, turn, hides, asker });
+        out.post(self.homes.of(&room), Envelope::Join { room, user, again, visit, hides, asker });
         Ok(())
     }
 
@@ -222,7 +222,7 @@ impl Edge {
     ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
         let (place, room) = self.place_in_room(slot, room)?;
-        let (heard, turn) = (self.rooms.member(place).active, self.rooms.member(place).turn());
+        let (heard, visit) = (self.rooms.member(place).active, self.rooms.member(place).visit());
         let hides = self.seats[slot as usize].is_hidden();
         self.leave_room(slot, place);
         if heard {
@@ -230,7 +230,7 @@ impl Edge {
         }
         let (home, worker) = (self.homes.of(&room), self.worker);
         let (leaving, asker) = (Leaving::Now, Some(asker));
-        out.post(home, Envelope::Leave { room, user, worker, turn, hides, leaving, asker });
+        out.post(home, Envelope::Leave { room, user, worker, visit, hides, leaving, asker });
         Ok(())
     }
 

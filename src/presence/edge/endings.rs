@@ -92,11 +92,11 @@ impl Edge {
         let leaving = if reason.is_final() { Leaving::Now } else { Leaving::Perhaps };
         let mut left = Vec::with_capacity(rooms.len());
         for place in rooms.as_slice().iter().copied() {
-            let (room, turn) = (self.rooms.name(place.group).clone(), self.rooms.member(place).turn());
+            let (room, visit) = (self.rooms.name(place.group).clone(), self.rooms.member(place).visit());
             self.drop_room(place);
             left.push(room.clone());
             let (home, user, worker) = (self.homes.of(&room), user.clone(), self.worker);
-            out.post(home, Envelope::Leave { room, user, worker, turn, hides, leaving, asker: None });
+            out.post(home, Envelope::Leave { room, user, worker, visit, hides, leaving, asker: None });
         }
         if leaving == Leaving::Perhaps && grace > 0 {
             self.departed.add(now.tick, grace, &user, left);

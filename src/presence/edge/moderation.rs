@@ -46,14 +46,14 @@ impl Edge {
 
     /// A room's home has refused the `join` with that number, since the room bans the user. The client has a place nevertheless,
     /// unless it has left since, and every place that was announced to a home is ended by a letter.
-    pub(super) fn barred(&mut self, client: Client, room: &str, turn: u16, out: &mut Outgoing) {
+    pub(super) fn barred(&mut self, client: Client, room: &str, visit: u16, out: &mut Outgoing) {
         let Some(seat) = self.seat(client) else { return };
         let (Some(user), hides) = (seat.user.clone(), seat.is_hidden()) else { return };
         let Ok((place, room)) = self.place_in_room(client.slot, room) else { return };
-        if self.rooms.member(place).turn() == turn {
+        if self.rooms.member(place).visit() == visit {
             self.leave_room(client.slot, place);
             let (home, worker, leaving) = (self.homes.of(&room), self.worker, Leaving::Now);
-            out.post(home, Envelope::Leave { room, user, worker, turn, hides, leaving, asker: None });
+            out.post(home, Envelope::Leave { room, user, worker, visit, hides, leaving, asker: None });
         }
     }
 

@@ -27,8 +27,8 @@ impl Edge {
         out.spend(seat.rooms.len(), cost::NAME_NANOS);
         for place in seat.rooms.as_slice() {
             let (room, user) = (self.rooms.name(place.group).clone(), user.clone());
-            let (home, turn) = (self.homes.of(&room), self.rooms.member(*place).turn());
-            out.post(home, Envelope::Veil(Veil::Member { room, user, worker, turn, hides }));
+            let (home, visit) = (self.homes.of(&room), self.rooms.member(*place).visit());
+            out.post(home, Envelope::Veil(Veil::Member { room, user, worker, visit, hides }));
         }
     }
 

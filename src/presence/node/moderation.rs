@@ -36,8 +36,8 @@ impl Node {
         match what {
             Veil::Client { client, hides } => edge.hide(client, hides, out),
             Veil::Departed { user, hides } => edge.hide_departed(now.tick, &user, hides, out),
-            Veil::Member { room, user, worker, turn, hides } => {
-                rooms.hide(now, (&room, &user), (worker, turn), hides, out);
+            Veil::Member { room, user, worker, visit, hides } => {
+                rooms.hide(now, (&room, &user), (worker, visit), hides, out);
             }
             Veil::Lingering { room, user, hides } => rooms.hide_lingering(now, (&room, &user), hides, out),
         }

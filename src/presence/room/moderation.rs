@@ -79,7 +79,7 @@ impl Rooms {
         &mut self,
         now: Now,
         (room, user): (&Name, &Name),
-        (turn, again): (u16, bool),
+        (visit, again): (u16, bool),
         asker: Asker,
         out: &mut Outgoing,
     ) -> bool {
@@ -87,7 +87,7 @@ impl Rooms {
             return false;
         }
         let is_banned = self.is_banned(now, room, user);
-        let place = (room.clone(), user.clone(), asker.at.worker, turn);
+        let place = (room.clone(), user.clone(), asker.at.worker, visit);
         let is_barred = is_banned || (again && self.barred.contains(&place));
         if !is_barred {
             return false;
@@ -95,22 +95,22 @@ impl Rooms {
         if !again {
             self.barred.insert(place);
         }
-        let turn = (!again).then_some(turn);
-        answer(Some(asker), Answer::Barred(room.clone(), turn), out);
+        let visit = (!again).then_some(visit);
+        answer(Some(asker), Answer::Barred(room.clone(), visit), out);
         true
     }
 
     /// Whether a client is one that was refused, and whose edge has not ended its place yet.
-    pub(super) fn is_barred(&self, room: &Name, user: &Name, worker: u16, turn: u16) -> bool {
-        !self.barred.is_empty() && self.barred.contains(&(room.clone(), user.clone(), worker, turn))
+    pub(super) fn is_barred(&self, room: &Name, user: &Name, worker: u16, visit: u16) -> bool {
+        !self.barred.is_empty() && self.barred.contains(&(room.clone(), user.clone(), worker, visit))
     }
 
     /// Whether a client that leaves is one that was refused: it has never come in.
-    pub(super) fn was_barred(&mut self, room: &Name, user: &Name, worker: u16, turn: u16) -> bool {
+    pub(super) fn was_barred(&mut self, room: &Name, user: &Name, worker: u16, visit: u16) -> bool {
         if self.barred.is_empty() {
             return false;
         }
-        let was = self.barred.remove(&(room.clone(), user.clone(), worker, turn));
+        let was = self.barred.remove(&(room.clone(), user.clone(), worker, visit));
         self.barred.shrink_to(64);
         was
     }

@@ -94,12 +94,12 @@ impl Rooms {
         &mut self,
         now: Now,
         (room, user): (&Name, &Name),
-        (worker, turn): (u16, u16),
+        (worker, visit): (u16, u16),
         hides: bool,
         out: &mut Outgoing,
     ) {
         // One that was refused is no member.
-        let Some(slot) = self.find(room).filter(|_| !self.is_barred(room, user, worker, turn)) else {
+        let Some(slot) = self.find(room).filter(|_| !self.is_barred(room, user, worker, visit)) else {
             return;
         };
         if let Some(member) = self.rooms[slot as usize].member_mut(user) {

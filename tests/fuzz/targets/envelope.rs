@@ -147,7 +147,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope {
             room: name,
             user: other,
             again: cursor.flag(),
-            turn: cursor.of(&[0, 1, 2, u16::MAX]),
+            visit: cursor.of(&[0, 1, 2, u16::MAX]),
             hides: cursor.flag(),
             asker,
         },
@@ -155,7 +155,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope {
             room: name,
             user: other,
             worker: at.worker,
-            turn: cursor.of(&[0, 1, 2, u16::MAX]),
+            visit: cursor.of(&[0, 1, 2, u16::MAX]),
             hides: cursor.flag(),
             leaving: cursor.of(&[Leaving::Now, Leaving::Perhaps]),
             asker: cursor.flag().then_some(asker),
@@ -254,7 +254,7 @@ fn veil(cursor: &mut Cursor<'_>, (room, user): (Name, Name), Address { worker, c
         0 => Veil::Client { client, hides },
         1 => Veil::Departed { user, hides },
         2 => Veil::Lingering { room, user, hides },
-        _ => Veil::Member { room, user, worker, turn: cursor.of(&[0, 1, 2, u16::MAX]), hides },
+        _ => Veil::Member { room, user, worker, visit: cursor.of(&[0, 1, 2, u16::MAX]), hides },
     }
 }
 
