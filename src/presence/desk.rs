@@ -14,9 +14,9 @@ use crate::presence::envelope::{Answer, Envelope, Giving, Page, Place};
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::{Homes, Name};
-use crate::presence::outgoing::Outgoing;
+use crate::presence::turn::Turn;
 use crate::presence::view::View;
-use crate::time::{Now, Tick};
+use crate::time::Tick;
 
 #[derive(Debug)]
 struct Job {
@@ -81,83 +81,84 @@ impl Desk {
     }
 
     /// Takes a job on, or refuses it at once.
-    pub(crate) fn ask(&mut self, now: Now, ticket: u64, ask: Ask, out: &mut Outgoing) {
+    pub(crate) fn ask(&mut self, ticket: u64, ask: Ask, turn: &mut Turn<'_>) {
         if self.jobs.len() >= ADMIN_JOBS_MAX {
-            return out.effects.push(Effect::Reply { ticket, reply: Reply::refused(503, BUSY) });
+            return turn.out.effects.push(Effect::Reply { ticket, reply: Reply::refused(503, BUSY) });
         }
         self.next_job = self.next_job.wrapping_add(1).max(NOBODY + 1);
         let job = self.next_job;
         let asker = asker(self.worker, job);
-        self.due.push_back((now.tick.after(ADMIN_TICKS_MAX), job));
-        let work = self.begin(now, ask, asker, out);
+        self.due.push_back((turn.now.tick.after(ADMIN_TICKS_MAX), job));
+        let work = self.begin(ask, asker, turn);
         self.jobs.insert(job, Job { ticket, work });
     }
 
-    fn begin(&self, now: Now, ask: Ask, asker: Asker, out: &mut Outgoing) -> Work {
+    fn begin(&self, ask: Ask, asker: Asker, turn: &mut Turn<'_>) -> Work {
         let (homes, workers) = (self.homes, self.homes.workers());
         match ask {
             Ask::Users { state, limit, after } => {
                 for worker in 0..workers {
                     let after = after.clone();
-                    out.post(worker, Envelope::ListUsers { state, limit, after, asker });
+                    turn.out.post(worker, Envelope::ListUsers { state, limit, after, asker });
                 }
                 return Work::Users(Merge::new(limit, usize::from(workers)));
             }
             Ask::Rooms { limit, after } => {
                 for worker in 0..workers {
-                    out.post(worker, Envelope::ListRooms { limit, after: after.clone(), asker });
+                    turn.out.post(worker, Envelope::ListRooms { limit, after: after.clone(), asker });
                 }
                 return Work::Rooms(Merge::new(limit, usize::from(workers)));
             }
             Ask::Members { room, limit, after } => {
-                out.post(homes.of(&room), Envelope::List { room, limit, after, only: None, asker });
+                turn.out.post(homes.of(&room), Envelope::List { room, limit, after, only: None, asker });
                 return Work::Members { page: Page::default(), views: Vec::new(), left: 0 };
             }
             Ask::Bring { user, room, joins } => {
                 if joins {
                     let (home, what) = (homes.of(&room), Moderation::Invite { room, user });
-                    out.post(home, Envelope::Moderate { what, asker: Some(asker) });
+                    turn.out.post(home, Envelope::Moderate { what, asker: Some(asker) });
                 } else {
-                    out.post(homes.of(&user), Envelope::Bring { user, room, joins, asker });
+                    turn.out.post(homes.of(&user), Envelope::Bring { user, room, joins, asker });
                 }
                 return Work::Bring(Bring::default());
             }
             Ask::Broadcast { data } => {
-                let event = SharedEvent::new(Event::Broadcast { data, unix_millis: now.unix_millis });
+                let event = SharedEvent::new(Event::Broadcast { data, unix_millis: turn.now.unix_millis });
                 for worker in 0..workers {
-                    out.post(worker, Envelope::Broadcast { event: event.clone(), asker });
+                    turn.out.post(worker, Envelope::Broadcast { event: event.clone(), asker });
                 }
                 return Work::Broadcast { left: usize::from(workers), delivered: 0, missed: 0 };
             }
-            Ask::User { user } => out.post(homes.of(&user), Envelope::Look { user, asker }),
+            Ask::User { user } => turn.out.post(homes.of(&user), Envelope::Look { user, asker }),
             Ask::Tell { user, data } => {
-                out.post(homes.of(&user), Envelope::Tell { user, from: None, data, within: None, asker });
+                turn.out
+                    .post(homes.of(&user), Envelope::Tell { user, from: None, data, within: None, asker });
             }
             Ask::Disconnect { user, reason, seconds } => {
-                out.post(homes.of(&user), Envelope::Kick { user, reason, seconds, asker });
+                turn.out.post(homes.of(&user), Envelope::Kick { user, reason, seconds, asker });
             }
             Ask::Ban { room, user, seconds } => {
                 let (home, what) = (homes.of(&room), Moderation::Ban { room, user, seconds });
-                out.post(home, Envelope::Moderate { what, asker: Some(asker) });
+                turn.out.post(home, Envelope::Moderate { what, asker: Some(asker) });
             }
             Ask::Lift { user, room } => {
                 let home = homes.of(room.as_ref().unwrap_or(&user));
                 let what = Moderation::Lift { user, room };
-                out.post(home, Envelope::Moderate { what, asker: Some(asker) });
+                turn.out.post(home, Envelope::Moderate { what, asker: Some(asker) });
             }
             Ask::Say { room, data } => {
-                out.post(homes.of(&room), Envelope::Say { room, from: None, data, echo: true, asker });
+                turn.out.post(homes.of(&room), Envelope::Say { room, from: None, data, echo: true, asker });
             }
         }
         Work::One
     }
 
     /// An answer has come.
-    pub(crate) fn answered(&mut self, job: u32, answer: Answer, out: &mut Outgoing) {
+    pub(crate) fn answered(&mut self, job: u32, answer: Answer, turn: &mut Turn<'_>) {
         let Some(waiting) = self.jobs.get_mut(&job) else {
             // It was refused before this came.
             if let Answer::Bringing(_, _, Some(giving)) = answer {
-                order_over(giving, false, out);
+                order_over(giving, false, turn);
             }
             return;
         };
@@ -186,12 +187,12 @@ impl Desk {
             _ => None,
         };
         if let Some(reply) = reply {
-            self.finish(job, reply, out);
+            self.finish(job, reply, turn);
         }
     }
 
     /// A view has come: of the user asked about, or of a member.
-    pub(crate) fn seen(&mut self, job: u32, index: u32, user: Name, view: View, out: &mut Outgoing) {
+    pub(crate) fn seen(&mut self, job: u32, index: u32, user: Name, view: View, turn: &mut Turn<'_>) {
         let Some(waiting) = self.jobs.get_mut(&job) else { return };
         let reply = match &mut waiting.work {
             Work::Members { page, views, left } => {
@@ -210,54 +211,54 @@ impl Desk {
             }
             _ => Reply::User(user, view),
         };
-        self.finish(job, reply, out);
+        self.finish(job, reply, turn);
     }
 
     /// A page of a room has come: the members' states are yet to be asked for.
-    pub(crate) fn listed(&mut self, asker: Asker, job: u32, listed: Page, out: &mut Outgoing) {
+    pub(crate) fn listed(&mut self, asker: Asker, job: u32, listed: Page, turn: &mut Turn<'_>) {
         let Some(Job { work: Work::Members { page, views, left }, .. }) = self.jobs.get_mut(&job) else {
             return;
         };
         if listed.place.epoch == 0 {
-            return self.finish(job, Reply::refused(404, EMPTY_ROOM), out);
+            return self.finish(job, Reply::refused(404, EMPTY_ROOM), turn);
         }
         *page = listed;
         *views = page.users.iter().map(|user| (user.clone(), None)).collect();
         *left = views.len();
         if views.is_empty() {
             let reply = members(page, views);
-            return self.finish(job, reply, out);
+            return self.finish(job, reply, turn);
         }
         for (user, index) in page.users.iter().zip(0..) {
             let asker = Asker { ticket: Ticket::Job { job, index }, ..asker };
-            out.post(self.homes.of(user), Envelope::Look { user: user.clone(), asker });
+            turn.out.post(self.homes.of(user), Envelope::Look { user: user.clone(), asker });
         }
     }
 
     /// A home's part of a page of users has come.
-    pub(crate) fn users(&mut self, job: u32, part: Listing<View>, out: &mut Outgoing) {
+    pub(crate) fn users(&mut self, job: u32, part: Listing<View>, turn: &mut Turn<'_>) {
         let Some(Job { work: Work::Users(merge), .. }) = self.jobs.get_mut(&job) else { return };
         if let Some(page) = merge.part(part) {
-            self.finish(job, Reply::Users(page), out);
+            self.finish(job, Reply::Users(page), turn);
         }
     }
 
     /// A home's part of a page of rooms has come.
-    pub(crate) fn rooms(&mut self, job: u32, part: Listing<usize>, out: &mut Outgoing) {
+    pub(crate) fn rooms(&mut self, job: u32, part: Listing<usize>, turn: &mut Turn<'_>) {
         let Some(Job { work: Work::Rooms(merge), .. }) = self.jobs.get_mut(&job) else { return };
         if let Some(page) = merge.part(part) {
-            self.finish(job, Reply::Rooms(page), out);
+            self.finish(job, Reply::Rooms(page), turn);
         }
     }
 
     /// A home could not be asked.
-    pub(crate) fn refused(&mut self, job: u32, out: &mut Outgoing) {
-        self.finish(job, Reply::refused(503, BUSY), out);
+    pub(crate) fn refused(&mut self, job: u32, turn: &mut Turn<'_>) {
+        self.finish(job, Reply::refused(503, BUSY), turn);
     }
 
     /// Answers those whose time is up: a broadcast with how far it has come.
-    pub(crate) fn due(&mut self, now: Now, out: &mut Outgoing) {
-        while let Some((_, job)) = self.due.pop_front_if(|(due, _)| now.tick.has_reached(*due)) {
+    pub(crate) fn due(&mut self, turn: &mut Turn<'_>) {
+        while let Some((_, job)) = self.due.pop_front_if(|(due, _)| turn.now.tick.has_reached(*due)) {
             let Some(waiting) = self.jobs.get(&job) else { continue };
             let reply = match waiting.work {
                 Work::Broadcast { delivered, missed, .. } => {
@@ -265,16 +266,16 @@ impl Desk {
                 }
                 _ => Reply::refused(503, BUSY),
             };
-            self.finish(job, reply, out);
+            self.finish(job, reply, turn);
         }
     }
 
-    fn finish(&mut self, job: u32, reply: Reply, out: &mut Outgoing) {
+    fn finish(&mut self, job: u32, reply: Reply, turn: &mut Turn<'_>) {
         if let Some(Job { ticket, work }) = self.jobs.remove(&job) {
             if let Work::Bring(Bring { giving: Some(giving), .. }) = work {
-                order_over(giving, matches!(reply, Reply::Brought(..)), out);
+                order_over(giving, matches!(reply, Reply::Brought(..)), turn);
             }
-            out.effects.push(Effect::Reply { ticket, reply });
+            turn.out.effects.push(Effect::Reply { ticket, reply });
         }
         // What is done at the front needs no waiting for.
         while self.due.pop_front_if(|(_, job)| !self.jobs.contains_key(job)).is_some() {}
@@ -325,9 +326,9 @@ fn brought(bring: &mut Bring, answer: &Answer) -> Option<Reply> {
 }
 
 /// The user's home is told whether what it gave stays.
-fn order_over(giving: Giving, stays: bool, out: &mut Outgoing) {
+fn order_over(giving: Giving, stays: bool, turn: &mut Turn<'_>) {
     let what = Moderation::Given { order: giving.order, stays };
-    out.post(giving.home, Envelope::Moderate { what, asker: None });
+    turn.out.post(giving.home, Envelope::Moderate { what, asker: None });
 }
 
 fn members(page: &mut Page, views: &mut Vec<(Name, Option<View>)>) -> Reply {

@@ -24,15 +24,15 @@ use crate::presence::gather::Gathers;
 use crate::presence::grants::{Entry, Passes};
 use crate::presence::groups::Groups;
 use crate::presence::name::{Homes, Name};
-use crate::presence::outgoing::Outgoing;
 use crate::presence::pending::Pending;
 use crate::presence::places::{Place, Places};
 use crate::presence::rules::Rules;
 use crate::presence::timer::{Timer, next_serial};
+use crate::presence::turn::Turn;
 use crate::presence::view::{Reason, State, View};
 use crate::presence::wall::Wall;
 use crate::slots::Slots;
-use crate::time::{Now, Tick};
+use crate::time::Tick;
 
 /// A client.
 #[derive(Debug)]
@@ -269,12 +269,10 @@ impl Edge {
     #[expect(clippy::cast_possible_truncation, reason = "fewer clients than 2^32")]
     pub(crate) fn open(
         &mut self,
-        now: Now,
-        rules: &Rules,
         link: u64,
         (entry, comes): (Entry, Option<State>),
         welcome: bool,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) -> u32 {
         self.next_serial = next_serial(self.next_serial);
         if welcome {
@@ -283,9 +281,10 @@ impl Edge {
                 Entry::Token(user, _) => Some(user.clone()),
                 Entry::Late(_) => None,
             };
-            let (id, heartbeat_millis) = (self.homes.disguise(self.worker, link), rules.heartbeat_millis);
-            let event = Event::Welcome { id, user, heartbeat_millis, unix_millis: now.unix_millis };
-            out.effects.push(Effect::Send { link, event });
+            let (id, heartbeat_millis) =
+                (self.homes.disguise(self.worker, link), turn.rules.heartbeat_millis);
+            let event = Event::Welcome { id, user, heartbeat_millis, unix_millis: turn.now.unix_millis };
+            turn.out.effects.push(Effect::Send { link, event });
         }
         let slot = self.seats.insert(Seat {
             link,
@@ -294,9 +293,9 @@ impl Edge {
             watches: Places::None,
             pending: None,
             serial: self.next_serial,
-            filled: now.tick,
-            beat: now.tick,
-            credit: Burst::of(rules).most,
+            filled: turn.now.tick,
+            beat: turn.now.tick,
+            credit: Burst::of(turn.rules).most,
             refused: 0,
             owed: 0,
             sent_away: None,
@@ -308,25 +307,18 @@ impl Edge {
         }) as u32;
         match entry {
             Entry::Open(Some(user)) => {
-                self.identify(now, slot, user, Claim::NoToken, out);
+                self.identify(slot, user, Claim::NoToken, turn);
             }
             Entry::Open(None) => {}
-            Entry::Token(user, grants) => self.show_token(now, slot, user, &grants, out),
-            Entry::Late(until) => self.await_token(now, slot, until, out),
+            Entry::Token(user, grants) => self.show_token(slot, user, &grants, turn),
+            Entry::Late(until) => self.await_token(slot, until, turn),
         }
         slot
     }
 
     /// Says whether it is taken at its word: not where it is somebody already, or owes a token. Who is banned is taken at its
     /// word, and sent away.
-    pub(crate) fn identify(
-        &mut self,
-        now: Now,
-        slot: u32,
-        user: Name,
-        claim: Claim,
-        out: &mut Outgoing,
-    ) -> bool {
+    pub(crate) fn identify(&mut self, slot: u32, user: Name, claim: Claim, turn: &mut Turn<'_>) -> bool {
         if self.passes.is_awaited(slot) || self.is_sent_away(slot) {
             return false;
         }
@@ -334,62 +326,62 @@ impl Edge {
         let home = self.homes.of(&user);
         match self.seats.get_mut(slot as usize) {
             Some(seat) if seat.user.is_none() => {
-                if self.turns_away(now, slot, &user, out) {
+                if self.turns_away(slot, &user, turn) {
                     return true;
                 }
                 let seat = &mut self.seats[slot as usize];
                 seat.user = Some(user.clone());
-                out.post(home, Envelope::Up { user, at, claim, state: seat.comes });
+                turn.out.post(home, Envelope::Up { user, at, claim, state: seat.comes });
                 true
             }
             _ => false,
         }
     }
 
-    pub(crate) fn suspect(&mut self, slot: u32, suspect: bool, out: &mut Outgoing) {
+    pub(crate) fn suspect(&mut self, slot: u32, suspect: bool, turn: &mut Turn<'_>) {
         let at = self.address(slot);
         if let Some(user) = self.user(slot).cloned().filter(|_| !self.is_sent_away(slot)) {
-            out.post(self.homes.of(&user), Envelope::Suspect { user, at, suspect });
+            turn.out.post(self.homes.of(&user), Envelope::Suspect { user, at, suspect });
         }
     }
 
-    pub(crate) fn page_beat(&mut self, now: Now, rules: &Rules, slot: u32, out: &mut Outgoing) {
-        let Some(silence) = rules.page_silence else { return };
+    pub(crate) fn page_beat(&mut self, slot: u32, turn: &mut Turn<'_>) {
+        let Some(silence) = turn.rules.page_silence else { return };
         let client = self.address(slot).client;
         let Some(seat) = self.seat_mut(client) else { return };
-        seat.beat = now.tick;
+        seat.beat = turn.now.tick;
         if !std::mem::replace(&mut seat.timed, true) {
-            out.timer(now.tick.after(silence), Timer::page(client));
+            turn.out.timer(turn.now.tick.after(silence), Timer::page(client));
         }
         if std::mem::take(&mut seat.silent) {
-            self.tell_home_silent(slot, out);
+            self.tell_home_silent(slot, turn);
         }
     }
 
     /// The page's heartbeat may have stopped.
-    pub(crate) fn page_due(&mut self, now: Now, rules: &Rules, slot: u32, serial: u32, out: &mut Outgoing) {
-        let Some(silence) = rules.page_silence else { return };
+    pub(crate) fn page_due(&mut self, slot: u32, serial: u32, turn: &mut Turn<'_>) {
+        let Some(silence) = turn.rules.page_silence else { return };
         let Some(seat) = self.seat_mut(Client { slot, serial }) else { return };
         let due = seat.beat.after(silence);
-        if now.tick.is_before(due) {
-            out.timer(due, Timer::page(Client { slot, serial }));
+        if turn.now.tick.is_before(due) {
+            turn.out.timer(due, Timer::page(Client { slot, serial }));
         } else {
             seat.timed = false;
             seat.silent = true;
-            self.tell_home_silent(slot, out);
+            self.tell_home_silent(slot, turn);
         }
     }
 
-    fn tell_home_silent(&self, slot: u32, out: &mut Outgoing) {
+    fn tell_home_silent(&self, slot: u32, turn: &mut Turn<'_>) {
         let Seat { user: Some(user), silent, .. } = &self.seats[slot as usize] else { return };
         let (user, silent, at) = (user.clone(), *silent, self.address(slot));
-        out.post(self.homes.of(&user), Envelope::Silent { user, at, silent });
+        turn.out.post(self.homes.of(&user), Envelope::Silent { user, at, silent });
     }
 
-    fn tell_home_unwatched(&self, user: &Name, counted: [bool; 2], out: &mut Outgoing) {
+    fn tell_home_unwatched(&self, user: &Name, counted: [bool; 2], turn: &mut Turn<'_>) {
         let (home, worker) = (self.homes.of(user), self.worker);
         for suspect in [false, true].into_iter().filter(|suspect| counted[usize::from(*suspect)]) {
-            out.post(home, Envelope::Unwatch { user: user.clone(), worker, suspect });
+            turn.out.post(home, Envelope::Unwatch { user: user.clone(), worker, suspect });
         }
     }
 

@@ -8,7 +8,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`node`], [`rules`], `effect`, `outgoing`, `timer`, `cost` | one worker's share of it all: an edge, its homes, their timers; what it goes by, wants done and costs |
+//! | [`node`], [`rules`], `effect`, `outgoing`, `turn`, `timer`, `cost` | one worker's share of it all: an edge, its homes, their timers; what it goes by, wants done and costs |
 //! | [`edge`], `groups`, `places`, `departed`, `gather`, `draft`, `views`, `pending`, `burst` | clients and their commands; who is in what, or was lately; answers from several homes |
 //! | [`user`], `device`, `last_seen`, `whereabouts`, [`room`] | the homes; what is kept of who left lies in the attic of [`user`] |
 //! | `table` | slots by name |
@@ -55,6 +55,7 @@ pub mod room;
 pub mod rules;
 mod table;
 mod timer;
+mod turn;
 pub mod user;
 mod veil;
 pub mod view;

@@ -3,6 +3,13 @@
 //! Every call takes the time and returns what is to be done, in order. An envelope to this worker itself is handled
 //! within the call; one to another worker is an [`Effect::Post`].
 
+/// A call's [`Turn`]: borrows what the parts of a node don't need of it.
+macro_rules! turn {
+    ($node:ident, $now:expr) => {
+        &mut crate::presence::turn::Turn { now: $now, rules: &$node.rules, out: &mut $node.out }
+    };
+}
+
 mod figures;
 mod moderation;
 
@@ -79,34 +86,34 @@ impl Node {
     /// As [`Node::open`], for who has a token or owes one, too. `state`: the client comes `Online`, `Away`, `Busy` or `Invisible`, from
     /// when it is somebody; without it, it goes on as the connection was whose place it takes, or is online.
     pub fn enter(&mut self, now: Now, link: u64, entry: Entry, state: Option<State>, welcome: bool) -> u32 {
-        let slot = self.edge.open(now, &self.rules, link, (entry, state), welcome, &mut self.out);
+        let slot = self.edge.open(link, (entry, state), welcome, turn!(self, now));
         self.settle(now);
         slot
     }
 
     /// The token of an [`Effect::Verify`] is good, and says this.
     pub fn authenticate(&mut self, now: Now, slot: u32, seq: i64, user: Name, grants: Arc<Grants>) {
-        self.edge.authenticate(now, slot, seq, user, grants, &mut self.out);
+        self.edge.authenticate(slot, seq, user, grants, turn!(self, now));
         self.settle(now);
     }
 
     /// The token of an [`Effect::Verify`] is not good. Who has no other one is closed with 4401; where `code` is 503 and the
     /// token may be good in a moment, with 1013.
     pub fn refuse_token(&mut self, now: Now, slot: u32, seq: i64, code: u16, error: &str) {
-        self.edge.refuse_token(slot, seq, code, error, &mut self.out);
+        self.edge.refuse_token(slot, seq, code, error, turn!(self, now));
         self.settle(now);
     }
 
     /// A client says who it is. Says whether it is taken at its word: not where it is somebody already.
     pub fn identify(&mut self, now: Now, slot: u32, user: Name) -> bool {
-        let taken = self.edge.identify(now, slot, user, Claim::NoToken, &mut self.out);
+        let taken = self.edge.identify(slot, user, Claim::NoToken, turn!(self, now));
         self.settle(now);
         taken
     }
 
     /// A client sends a command, or what can't be read as one, in so many bytes.
     pub fn command(&mut self, now: Now, slot: u32, read: Result<(i64, Command<'_>), Refusal>, bytes: usize) {
-        self.edge.command(now, &self.rules, slot, (read, bytes), &mut self.out);
+        self.edge.command(slot, (read, bytes), turn!(self, now));
         self.settle(now);
     }
 
@@ -129,19 +136,19 @@ impl Node {
 
     /// A client's page sends a heartbeat of its own.
     pub fn page_beat(&mut self, now: Now, slot: u32) {
-        self.edge.page_beat(now, &self.rules, slot, &mut self.out);
+        self.edge.page_beat(slot, turn!(self, now));
         self.settle(now);
     }
 
     /// A Ping to the client is unanswered for long, or something was heard of it after all.
     pub fn suspect(&mut self, now: Now, slot: u32, suspect: bool) {
-        self.edge.suspect(slot, suspect, &mut self.out);
+        self.edge.suspect(slot, suspect, turn!(self, now));
         self.settle(now);
     }
 
     /// A client is gone. What was said of it before ([`Effect::Close`]) wins over `reason`.
     pub fn closed(&mut self, now: Now, slot: u32, reason: Reason, seen_millis: u64) {
-        self.edge.closed(now, &self.rules, slot, reason, seen_millis, &mut self.out);
+        self.edge.closed(slot, reason, seen_millis, turn!(self, now));
         self.settle(now);
     }
 
@@ -158,14 +165,14 @@ impl Node {
         let scarce = (ask.grows() && self.edge.is_scarce()).then(|| Reply::refused(503, SCARCE));
         match too_long.map(|error| Reply::refused(413, error)).or(scarce) {
             Some(reply) => self.out.effects.push(Effect::Reply { ticket, reply }),
-            None => self.desk.ask(now, ticket, ask, &mut self.out),
+            None => self.desk.ask(ticket, ask, turn!(self, now)),
         }
         self.settle(now);
     }
 
     /// The share of a broadcast ([`Effect::Spread`]) is queued for `to` clients; `without` had no room.
     pub fn spread(&mut self, now: Now, broadcast: u32, to: usize, without: usize) {
-        self.broadcasts.spread(broadcast, to, without, &mut self.out);
+        self.broadcasts.spread(broadcast, to, without, turn!(self, now));
         self.settle(now);
     }
 
@@ -189,8 +196,8 @@ impl Node {
             Ticket::Job { .. } if asker.at.worker != self.worker => {
                 self.out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Busy });
             }
-            Ticket::Job { job, .. } => self.desk.refused(job, &mut self.out),
-            _ => self.edge.refused(asker, &envelope, &mut self.out),
+            Ticket::Job { job, .. } => self.desk.refused(job, turn!(self, now)),
+            _ => self.edge.refused(asker, &envelope, turn!(self, now)),
         }
         self.settle(now);
         None
@@ -199,22 +206,22 @@ impl Node {
     /// Does what is due: a share of a broadcast among it, once a call.
     pub fn due(&mut self, now: Now) {
         self.turned = now.tick;
-        self.desk.due(now, &mut self.out);
-        self.broadcasts.go_on(&self.edge, &mut self.out);
+        self.desk.due(turn!(self, now));
+        self.broadcasts.go_on(&self.edge, turn!(self, now));
         self.users.stow(now.tick);
         self.end_bans(now);
-        self.edge.follow_clock(now, &mut self.out);
+        self.edge.follow_clock(turn!(self, now));
         self.settle(now);
         while let Some((at, key)) = self.timers.pop_due(now.tick) {
             match Timer::of_key(key) {
-                Timer::User { slot, serial } => self.users.grace_over(now, slot, serial, &mut self.out),
-                Timer::Room { slot, serial } => self.rooms.due(now, slot, serial, &mut self.out),
-                Timer::Count { slot, serial } => self.rooms.count_due(now, slot, serial, &mut self.out),
+                Timer::User { slot, serial } => self.users.grace_over(slot, serial, turn!(self, now)),
+                Timer::Room { slot, serial } => self.rooms.due(slot, serial, turn!(self, now)),
+                Timer::Count { slot, serial } => self.rooms.count_due(slot, serial, turn!(self, now)),
                 Timer::Page { slot, serial } => {
-                    self.edge.page_due(now, &self.rules, slot, serial, &mut self.out);
+                    self.edge.page_due(slot, serial, turn!(self, now));
                 }
-                Timer::Token { slot, serial } => self.edge.token_due(now, slot, serial, at, &mut self.out),
-                Timer::Info { slot, serial } => self.users.info_due(now, slot, serial, at, &mut self.out),
+                Timer::Token { slot, serial } => self.edge.token_due(slot, serial, at, turn!(self, now)),
+                Timer::Info { slot, serial } => self.users.info_due(slot, serial, at, turn!(self, now)),
             }
             self.settle(now);
         }
@@ -223,7 +230,7 @@ impl Node {
     /// Does the next command that had to wait for answers, if one can be done by now; clients take turns. For after
     /// [`Node::due`], until it says that there was none or a turn's worth is done.
     pub fn resume(&mut self, now: Now) -> bool {
-        let resumed = self.edge.resume(now, &mut self.out);
+        let resumed = self.edge.resume(turn!(self, now));
         self.settle(now);
         resumed
     }
@@ -283,90 +290,93 @@ impl Node {
 
     fn handle(&mut self, now: Now, envelope: Envelope) {
         self.out.spend(1, cost::of_letter(&envelope));
-        let (users, rooms, out, rules) = (&mut self.users, &mut self.rooms, &mut self.out, &self.rules);
+        let (users, rooms) = (&mut self.users, &mut self.rooms);
+        let turn = turn!(self, now);
         match envelope {
             Envelope::Up { user, at, claim, state } => {
-                users.up(now, rules, (&user, at), (claim, state), out);
+                users.up((&user, at), (claim, state), turn);
             }
-            Envelope::Silent { user, at, silent } => users.silent(now, &user, at, silent, out),
-            Envelope::Renewed { user, at, claim } => users.renewed(now, &user, at, claim, out),
+            Envelope::Silent { user, at, silent } => users.silent(&user, at, silent, turn),
+            Envelope::Renewed { user, at, claim } => users.renewed(&user, at, claim, turn),
             Envelope::Down { user, at, reason, seen_millis } => {
-                users.down(now, rules, &user, at, (reason, seen_millis), out);
+                users.down(&user, at, (reason, seen_millis), turn);
             }
             Envelope::Status { user, at, state, info, ttl_seconds, asker } => {
-                users.status(now, (&user, at), state, (info, ttl_seconds), asker, out);
+                users.status((&user, at), state, (info, ttl_seconds), asker, turn);
             }
-            Envelope::Suspect { user, at, suspect } => users.suspect(now, &user, at, suspect, out),
-            Envelope::Watch { user, asker, suspect } => users.watch(now, &user, asker, suspect, out),
+            Envelope::Suspect { user, at, suspect } => users.suspect(&user, at, suspect, turn),
+            Envelope::Watch { user, asker, suspect } => users.watch(&user, asker, suspect, turn),
             Envelope::Unwatch { user, worker, suspect } => users.unwatch(now.tick, &user, worker, suspect),
-            Envelope::Look { user, asker } => users.look(now, user, asker, out),
+            Envelope::Look { user, asker } => users.look(user, asker, turn),
             Envelope::Tell { user, from, data, within, asker } => {
-                users.tell(now, &user, (from, data), within.as_deref(), asker, out);
+                users.tell(&user, (from, data), within.as_deref(), asker, turn);
             }
-            Envelope::Place { user, room, is_in } => users.place(now, &user, room, is_in, out),
+            Envelope::Place { user, room, is_in } => users.place(&user, room, is_in, turn),
             Envelope::Join { room, user, again, visit, hides, asker } => {
-                rooms.join(now, (&room, &user), (visit, again, hides), asker, out);
+                rooms.join((&room, &user), (visit, again, hides), asker, turn);
             }
             Envelope::Leave { room, user, worker, visit, hides, leaving, asker } => {
-                rooms.leave(now, rules, (&room, &user), (worker, visit, hides, leaving), asker, out);
+                rooms.leave((&room, &user), (worker, visit, hides, leaving), asker, turn);
             }
             Envelope::Say { room, from, data, echo, asker } => {
-                rooms.say(now, rules, (&room, from.as_ref()), (data, echo), asker, out);
+                rooms.say((&room, from.as_ref()), (data, echo), asker, turn);
             }
             Envelope::List { room, limit, after, only, asker } => {
-                rooms.list(room, limit, after.as_ref(), only.as_deref(), asker, out);
+                rooms.list(room, limit, after.as_ref(), only.as_deref(), asker, turn);
             }
             Envelope::ListUsers { state, limit, after, asker } => {
-                let part = users.page(now, state, limit, after.as_deref(), out);
-                out.post(asker.at.worker, Envelope::UsersListed { asker, part });
+                let part = users.page(state, limit, after.as_deref(), turn);
+                turn.out.post(asker.at.worker, Envelope::UsersListed { asker, part });
             }
             Envelope::ListRooms { limit, after, asker } => {
                 let part = rooms.page(limit, after.as_deref());
-                out.spend(part.rows.len(), cost::LISTED_NANOS);
-                out.post(asker.at.worker, Envelope::RoomsListed { asker, part });
+                turn.out.spend(part.rows.len(), cost::LISTED_NANOS);
+                turn.out.post(asker.at.worker, Envelope::RoomsListed { asker, part });
             }
             Envelope::Kick { user, reason, seconds, asker } => {
-                users.kick(now, &user, (&reason, seconds), asker, out);
+                users.kick(&user, (&reason, seconds), asker, turn);
             }
-            Envelope::Bring { user, room, joins, asker } => users.bring((&user, &room), joins, asker, out),
-            Envelope::Bid { client, room, joins, asker } => self.edge.bring(client, &room, joins, asker, out),
+            Envelope::Bring { user, room, joins, asker } => users.bring((&user, &room), joins, asker, turn),
+            Envelope::Bid { client, room, joins, asker } => {
+                self.edge.bring(client, &room, joins, asker, turn)
+            }
             Envelope::Broadcast { event, asker } => {
-                self.broadcasts.begin(&self.edge, event, asker, out);
+                self.broadcasts.begin(&self.edge, event, asker, turn);
             }
             Envelope::UsersListed { asker, part } => {
                 if let Ticket::Job { job, .. } = asker.ticket {
-                    self.desk.users(job, part, out);
+                    self.desk.users(job, part, turn);
                 }
             }
             Envelope::RoomsListed { asker, part } => {
                 if let Ticket::Job { job, .. } = asker.ticket {
-                    self.desk.rooms(job, part, out);
+                    self.desk.rooms(job, part, turn);
                 }
             }
             Envelope::Seen { asker, user, view } => match asker.ticket {
-                Ticket::Job { job, index } => self.desk.seen(job, index, user, view, out),
-                _ => self.edge.seen(asker, &user, view, out),
+                Ticket::Job { job, index } => self.desk.seen(job, index, user, view, turn),
+                _ => self.edge.seen(asker, &user, view, turn),
             },
             Envelope::Changed { user, view, plain, full } => {
-                self.edge.changed(&user, &view, plain, full, out);
+                self.edge.changed(&user, &view, plain, full, turn);
             }
-            Envelope::Told { client, event, asker } => self.edge.told(client, event, asker, out),
+            Envelope::Told { client, event, asker } => self.edge.told(client, event, asker, turn),
             Envelope::Evict { client, reason, words } => {
-                self.edge.evict(now, client, reason, words.as_deref(), out);
+                self.edge.evict(client, reason, words.as_deref(), turn);
             }
             Envelope::Answered { asker, answer } => match asker.ticket {
-                Ticket::Job { job, .. } => self.desk.answered(job, answer, out),
-                Ticket::Tell { tell } => users.received(tell, &answer, out),
-                _ => self.edge.answered(asker, answer, out),
+                Ticket::Job { job, .. } => self.desk.answered(job, answer, turn),
+                Ticket::Tell { tell } => users.received(tell, &answer, turn),
+                _ => self.edge.answered(asker, answer, turn),
             },
             Envelope::Listed { asker, page } => match asker.ticket {
-                Ticket::Job { job, .. } => self.desk.listed(asker, job, page, out),
-                _ => self.edge.listed(asker, page, out),
+                Ticket::Job { job, .. } => self.desk.listed(asker, job, page, turn),
+                _ => self.edge.listed(asker, page, turn),
             },
             Envelope::Veil(what) => self.veil(now, what),
             Envelope::Moderate { what, asker } => self.moderate(now, what, asker),
             Envelope::Deliver { room, event, except, change } => {
-                self.edge.deliver(&room, event, except, change.as_deref(), out);
+                self.edge.deliver(&room, event, except, change.as_deref(), turn);
             }
         }
     }

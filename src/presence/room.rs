@@ -18,13 +18,13 @@ use crate::presence::bans::Bans;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Leaving, MembershipChange, Place};
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::name::{Homes, Name, bytes_of};
-use crate::presence::outgoing::Outgoing;
 use crate::presence::roll::Roll;
 use crate::presence::room::big::{Big, Bounds};
 use crate::presence::room::member::Member;
 use crate::presence::rules::Rules;
 use crate::presence::table::Table;
 use crate::presence::timer::{Timer, next_serial};
+use crate::presence::turn::Turn;
 use crate::slots::Slots;
 use crate::time::{Now, Tick};
 
@@ -84,12 +84,12 @@ impl Room {
         event: &SharedEvent,
         except: Option<(u16, Client)>,
         change: Option<&Arc<MembershipChange>>,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         for (worker, _) in &self.workers {
             let except = except.filter(|(at, _)| at == worker).map(|(_, client)| client);
             let (room, event, change) = (self.name.clone(), event.clone(), change.cloned());
-            out.post(*worker, Envelope::Deliver { room, event, except, change });
+            turn.out.post(*worker, Envelope::Deliver { room, event, except, change });
         }
     }
 
@@ -109,10 +109,10 @@ impl Room {
     }
 
     /// Sees to it that there is a timer where a member lingers.
-    fn time(&mut self, slot: u32, out: &mut Outgoing) {
+    fn time(&mut self, slot: u32, turn: &mut Turn<'_>) {
         if let Some((until, _)) = self.lingering.front().filter(|_| !self.timed) {
             self.timed = true;
-            out.timer(*until, Timer::Room { slot, serial: self.serial });
+            turn.out.timer(*until, Timer::Room { slot, serial: self.serial });
         }
     }
 
@@ -210,18 +210,17 @@ impl Rooms {
     /// A client comes in, by its edge's number for that; or is in already, and only wants the answer.
     pub(crate) fn join(
         &mut self,
-        now: Now,
         (room, user): (&Name, &Name),
         (visit, again, hides): (u16, bool, bool),
         asker: Asker,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
-        if self.bars(now, (room, user), (visit, again), asker, out) {
+        if self.bars((room, user), (visit, again), asker, turn) {
             return;
         }
         if again {
             let place = self.get(room).map_or_else(Place::default, Room::place);
-            return out.post(
+            return turn.out.post(
                 asker.at.worker,
                 Envelope::Answered { asker, answer: Answer::Joined(room.clone(), place, visit) },
             );
@@ -235,33 +234,31 @@ impl Rooms {
         if is_new && let Some(homes) = &self.told {
             // Before anybody hears of it, so that who then looks at the user finds them there.
             let (user, room) = (user.clone(), room.clone());
-            out.post(homes.of(&user), Envelope::Place { user, room, is_in: true });
+            turn.out.post(homes.of(&user), Envelope::Place { user, room, is_in: true });
         }
-        out.post(
+        turn.out.post(
             asker.at.worker,
             Envelope::Answered { asker, answer: Answer::Joined(room.clone(), home.place(), visit) },
         );
         if let Some(is_in) = appears {
             let except = Some((asker.at.worker, asker.at.client));
-            home.announce(slot, now, except, (user, is_in), self.bounds, out);
+            home.announce(slot, except, (user, is_in), self.bounds, turn);
         }
     }
 
     /// A client goes out.
     pub(crate) fn leave(
         &mut self,
-        now: Now,
-        rules: &Rules,
         (room, user): (&Name, &Name),
         (worker, visit, hides, leaving): (u16, u16, bool, Leaving),
         asker: Option<Asker>,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         let was_in = !self.was_barred(room, user, worker, visit);
         if let Some(slot) = self.find(room).filter(|_| was_in) {
             let may_be_back =
-                leaving == Leaving::Perhaps && rules.grace > 0 && !self.is_banned(now, room, user);
-            let until = may_be_back.then(|| now.tick.after(rules.grace));
+                leaving == Leaving::Perhaps && turn.rules.grace > 0 && !self.is_banned(turn.now, room, user);
+            let until = may_be_back.then(|| turn.now.tick.after(turn.rules.grace));
             let home = &mut self.rooms[slot as usize];
             if home.goes(user, hides, until) {
                 if let Some(until) = until {
@@ -269,14 +266,14 @@ impl Rooms {
                     home.linger(until, user);
                     self.lingering += home.lingering.len();
                 }
-                home.time(slot, out);
+                home.time(slot, turn);
                 home.count(worker, -1);
-                self.look_at(now, slot, user, false, out);
+                self.look_at(slot, user, false, turn);
             }
         }
         if let Some(asker) = asker {
             let place = self.get(room).map_or_else(Place::default, Room::place);
-            out.post(
+            turn.out.post(
                 asker.at.worker,
                 Envelope::Answered { asker, answer: Answer::Left(room.clone(), place) },
             );
@@ -286,72 +283,71 @@ impl Rooms {
     /// A member speaks: the message has its place in the order, and is encoded once for all who hear it.
     pub(crate) fn say(
         &mut self,
-        now: Now,
-        rules: &Rules,
         (room, from): (&str, Option<&Name>),
         (data, echo): (Box<str>, bool),
         asker: Asker,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         let Some(slot) = self.find(room) else {
-            return out
+            return turn
+                .out
                 .post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Said(Place::default()) });
         };
         // A token may let its user speak where it is not in.
-        if from.is_some_and(|from| self.is_banned(now, room, from)) {
+        if from.is_some_and(|from| self.is_banned(turn.now, room, from)) {
             let answer = Answer::Barred(self.rooms[slot as usize].name.clone(), None);
-            return out.post(asker.at.worker, Envelope::Answered { asker, answer });
+            return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
         }
         let home = &mut self.rooms[slot as usize];
         let bytes = data.len() + room.len() + from.map_or(0, |from| from.len()) + SAY_BYTES;
-        if !home.takes(now.tick, rules, bytes) {
-            return out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::NotSaid });
+        if !home.takes(turn.now.tick, turn.rules, bytes) {
+            return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::NotSaid });
         }
         home.offset += 1;
         let place = home.place();
-        let (room, data, unix_millis) = (home.name.clone(), data, now.unix_millis);
+        let (room, data, unix_millis) = (home.name.clone(), data, turn.now.unix_millis);
         let event = SharedEvent::new(Event::Said { room, from: from.cloned(), data, place, unix_millis });
-        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Said(place) });
+        turn.out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Said(place) });
         let except = (!echo).then_some((asker.at.worker, asker.at.client));
-        home.deliver(&event, except, None, out);
+        home.deliver(&event, except, None, turn);
     }
 
     /// Some member's grace may be over: a timer also fires early, where the wheel can't look as far ahead as the grace is
     /// long.
-    pub(crate) fn due(&mut self, now: Now, slot: u32, serial: u32, out: &mut Outgoing) {
+    pub(crate) fn due(&mut self, slot: u32, serial: u32, turn: &mut Turn<'_>) {
         let is_it = |room: &&mut Room| room.serial == serial;
         if let Some(home) = self.rooms.get_mut(slot as usize).filter(is_it) {
             home.timed = false;
         }
         while let Some(home) = self.rooms.get_mut(slot as usize).filter(is_it) {
-            let Some((_, user)) = home.lingering.pop_front_if(|(until, _)| now.tick.has_reached(*until))
+            let Some((_, user)) = home.lingering.pop_front_if(|(until, _)| turn.now.tick.has_reached(*until))
             else {
-                home.time(slot, out);
+                home.time(slot, turn);
                 break;
             };
             self.lingering -= 1;
             let Some(member) = home.member_mut(&user) else { continue };
-            member.expire(now.tick);
-            self.look_at(now, slot, &user, false, out);
+            member.expire(turn.now.tick);
+            self.look_at(slot, &user, false, turn);
         }
     }
 
     /// The second of a big room may be over.
-    pub(crate) fn count_due(&mut self, now: Now, slot: u32, serial: u32, out: &mut Outgoing) {
+    pub(crate) fn count_due(&mut self, slot: u32, serial: u32, turn: &mut Turn<'_>) {
         if let Some(home) = self.rooms.get_mut(slot as usize).filter(|room| room.serial == serial) {
             home.telling = false;
-            home.tell_if_due(slot, now, self.bounds, out);
+            home.tell_if_due(slot, self.bounds, turn);
         }
     }
 
-    fn gone(&mut self, now: Now, slot: u32, user: &Name, out: &mut Outgoing) {
+    fn gone(&mut self, slot: u32, user: &Name, turn: &mut Turn<'_>) {
         let home = &mut self.rooms[slot as usize];
         let was_seen = home.members.remove(user).is_some();
         self.members -= usize::from(was_seen || home.take_unseen(user).is_some());
         home.membership += u64::from(was_seen);
         if let Some(homes) = &self.told {
             let (user, room) = (user.clone(), home.name.clone());
-            out.post(homes.of(&user), Envelope::Place { user, room, is_in: false });
+            turn.out.post(homes.of(&user), Envelope::Place { user, room, is_in: false });
         }
         if home.members.is_empty() && home.unseen.is_none() {
             self.name_bytes -= bytes_of(&home.name);
@@ -362,7 +358,7 @@ impl Rooms {
             return;
         }
         if was_seen {
-            home.announce(slot, now, None, (user, false), self.bounds, out);
+            home.announce(slot, None, (user, false), self.bounds, turn);
         }
     }
 

@@ -36,10 +36,10 @@ use crate::presence::envelope::Envelope;
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::last_seen::{Filing, LastSeen};
 use crate::presence::name::{Homes, Name, bytes_of};
-use crate::presence::outgoing::Outgoing;
 use crate::presence::roll::Roll;
 use crate::presence::table::Table;
 use crate::presence::timer::{Timer, next_serial};
+use crate::presence::turn::Turn;
 use crate::presence::user::attic::Attic;
 use crate::presence::user::given::Given;
 use crate::presence::user::info::Info;
@@ -134,12 +134,12 @@ impl User {
     }
 
     /// Sees to it that there is a timer where a connection lingers.
-    fn time(&mut self, slot: u32, out: &mut Outgoing) {
+    fn time(&mut self, slot: u32, turn: &mut Turn<'_>) {
         if !self.timed
             && let Some(until) = self.devices.lingers_until()
         {
             self.timed = true;
-            out.timer(until, Timer::User { slot, serial: self.serial });
+            turn.out.timer(until, Timer::User { slot, serial: self.serial });
         }
     }
 
@@ -242,18 +242,11 @@ impl Users {
     }
 
     /// Takes note of how a user is now, and tells whom that concerns.
-    fn refresh(
-        &mut self,
-        now: Now,
-        slot: u32,
-        reason: Option<Reason>,
-        News { moved }: News,
-        out: &mut Outgoing,
-    ) {
+    fn refresh(&mut self, slot: u32, reason: Option<Reason>, News { moved }: News, turn: &mut Turn<'_>) {
         let known = &mut self.users[slot as usize];
         known.own = known.own.filter(|_| !known.devices.is_empty());
         let informed = known.is_informed();
-        known.time_info(slot, out);
+        known.time_info(slot, turn);
         let (before, after) = (known.told, known.told());
         known.told = after;
         if before.is_here() != after.is_here() && known.kept.take().is_some() {
@@ -262,17 +255,17 @@ impl Users {
         let is_seen = before.unseen == 0 && after.unseen == 0;
         let (informed, moved) = (informed && is_seen, moved && after.unseen == 0);
         if before.differs(after) || informed || moved {
-            self.publish(now, slot, reason, (before, informed), News { moved }, out);
+            self.publish(slot, reason, (before, informed), News { moved }, turn);
         }
-        self.veil(slot, before, out);
+        self.veil(slot, before, turn);
         match (before.is_here(), after.is_here()) {
             (false, true) => self.present += 1,
             (true, false) => {
                 self.present -= 1;
                 if self.whereabouts.settle(slot) {
-                    self.tell_rooms(now, slot, out);
+                    self.tell_rooms(slot, turn);
                 }
-                self.forget_later(now.tick, slot);
+                self.forget_later(turn.now.tick, slot);
             }
             _ => {}
         }
@@ -281,19 +274,18 @@ impl Users {
     /// Gives how a user is now the next version, and tells the workers whose clients watch.
     fn publish(
         &mut self,
-        now: Now,
         slot: u32,
         reason: Option<Reason>,
         (before, informed): (Told, bool),
         News { moved }: News,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         let known = &mut self.users[slot as usize];
         let after = known.told;
         known.reason = reason;
         if after.unseen > 0 {
             // That is the last of it that anybody sees.
-            (known.reason, known.last_seen_millis) = (Some(Reason::Hidden), now.unix_millis);
+            (known.reason, known.last_seen_millis) = (Some(Reason::Hidden), turn.now.unix_millis);
         }
         if known.kept.take().is_some() {
             self.last_seen.let_go();
@@ -301,11 +293,11 @@ impl Users {
         // Milliseconds since 1970 make a version that also grows over a restart. The wall clock may have gone back since:
         // then it grows over what the user's was, or over what that of one who was forgotten can have been.
         let least = if known.version == 0 { self.forgotten } else { known.version };
-        known.version = (least + 1).max(now.unix_millis);
+        known.version = (least + 1).max(turn.now.unix_millis);
         if before.plain != after.plain {
-            known.since_millis = now.unix_millis;
+            known.since_millis = turn.now.unix_millis;
         }
-        let view = self.view_of(slot, now);
+        let view = self.view_of(slot, turn.now);
         let known = &self.users[slot as usize];
         if known.watchers.is_empty() {
             return;
@@ -324,7 +316,7 @@ impl Users {
         let is_concerned = |watcher: &&Watcher| plain.is_some() || moved || watcher.full > 0;
         for watcher in known.watchers.as_slice().iter().filter(is_concerned) {
             let (user, view, plain, full) = (known.name.clone(), view.clone(), plain.clone(), full.clone());
-            out.post(watcher.worker, Envelope::Changed { user, view, plain, full });
+            turn.out.post(watcher.worker, Envelope::Changed { user, view, plain, full });
         }
     }
 

@@ -10,11 +10,11 @@ use crate::presence::effect::Effect;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, MembershipChange, Ticket};
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::groups::Member;
-use crate::presence::outgoing::Outgoing;
+use crate::presence::turn::Turn;
 use crate::presence::view::View;
 
 impl Edge {
-    pub(crate) fn seen(&mut self, asker: Asker, user: &str, view: View, out: &mut Outgoing) {
+    pub(crate) fn seen(&mut self, asker: Asker, user: &str, view: View, turn: &mut Turn<'_>) {
         self.keep_sight(user, &view);
         // The client may be told this now, and an answer that waits for slower homes later.
         let client = asker.at.client;
@@ -24,7 +24,7 @@ impl Edge {
         }
         if let Ticket::Part { gather, index } = asker.ticket {
             self.gathers.part(gather, index, Some(view));
-            self.answer_if_complete(gather, out);
+            self.answer_if_complete(gather, turn);
         }
     }
 
@@ -34,14 +34,14 @@ impl Edge {
         view: &View,
         plain: Option<SharedEvent>,
         full: Option<SharedEvent>,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         let Some((group, name)) = self.watches.find(user) else { return };
         if view.rooms.is_some() {
             let name = name.clone();
-            return self.changed_in_sight((group, &name), view, (plain, full), out);
+            return self.changed_in_sight((group, &name), view, (plain, full), turn);
         }
-        out.spend(self.watches.members(group).len(), cost::WATCHER_NANOS);
+        turn.out.spend(self.watches.members(group).len(), cost::WATCHER_NANOS);
         let (mut links, mut own) = ((Vec::new(), Vec::new()), Vec::new());
         for member in self.watches.members(group) {
             let seat = &self.seats[member.slot as usize];
@@ -60,23 +60,23 @@ impl Edge {
         let name = self.watches.name(group);
         let about = About::User(name.clone());
         let to_own = plain.as_ref().filter(|_| !own.is_empty()).map(|_| of_oneself(name, view));
-        publish(own, to_own, about.clone(), out);
-        publish(links.0, plain, about.clone(), out);
-        publish(links.1, full, about, out);
+        publish(own, to_own, about.clone(), turn);
+        publish(links.0, plain, about.clone(), turn);
+        publish(links.1, full, about, turn);
     }
 
     /// A message for one client. One that is gone by now counts as one that was not there.
-    pub(crate) fn told(&self, client: Client, event: SharedEvent, asker: Asker, out: &mut Outgoing) {
+    pub(crate) fn told(&self, client: Client, event: SharedEvent, asker: Asker, turn: &mut Turn<'_>) {
         match self.seat(client) {
-            Some(seat) => out.effects.push(Effect::Tell { link: seat.link, event, asker }),
-            None => out.post(
+            Some(seat) => turn.out.effects.push(Effect::Tell { link: seat.link, event, asker }),
+            None => turn.out.post(
                 asker.at.worker,
                 Envelope::Answered { asker, answer: Answer::Told { to: 0, without: 0 } },
             ),
         }
     }
 
-    pub(crate) fn answered(&mut self, asker: Asker, answer: Answer, out: &mut Outgoing) {
+    pub(crate) fn answered(&mut self, asker: Asker, answer: Answer, turn: &mut Turn<'_>) {
         let client = asker.at.client;
         self.settle(asker);
         if let Answer::Joined(room, place, _) | Answer::Left(room, place) = &answer {
@@ -91,18 +91,18 @@ impl Edge {
             _ => None,
         };
         if let (Some(seat), Some(event)) = (seat, event) {
-            out.effects.push(Effect::Send { link: seat.link, event });
+            turn.out.effects.push(Effect::Send { link: seat.link, event });
         }
         // Whom it sees from then on comes behind the answer.
         // Who was in already and is bidden to come in is not told, so that nothing may begin anew: what made the place says
         // from where on it counts.
         let changes = !matches!(asker.ticket, Ticket::Brought { news: false, .. });
         match &answer {
-            Answer::Joined(room, _, visit) if changes => self.hears(client, room, *visit, out),
-            Answer::Barred(room, Some(visit)) => self.barred(client, room, *visit, out),
+            Answer::Joined(room, _, visit) if changes => self.hears(client, room, *visit, turn),
+            Answer::Barred(room, Some(visit)) => self.barred(client, room, *visit, turn),
             _ => {}
         }
-        tell_desk(asker.ticket, answer, out);
+        tell_desk(asker.ticket, answer, turn);
     }
 
     /// A command that a home was asked about is owed no answer any more.
@@ -116,12 +116,12 @@ impl Edge {
 
     /// A client's place in a room counts from the answer on that made it: what was said before is not delivered. One that said
     /// `join`, `leave` and `join` in a row has its second place before the first answer comes.
-    fn hears(&mut self, client: Client, room: &str, visit: u16, out: &mut Outgoing) {
+    fn hears(&mut self, client: Client, room: &str, visit: u16, turn: &mut Turn<'_>) {
         let Some((group, _)) = self.rooms.find(room) else { return };
         let Some(place) = self.seat(client).and_then(|seat| seat.rooms.get(group)) else { return };
         let member = self.rooms.member_mut(place);
         if member.visit() == visit && !std::mem::replace(&mut member.active, true) {
-            self.moved(client.slot, room, true, out);
+            self.moved(client.slot, room, true, turn);
         }
     }
 
@@ -132,11 +132,11 @@ impl Edge {
         event: SharedEvent,
         except: Option<Client>,
         change: Option<&MembershipChange>,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         let Some((group, _)) = self.rooms.find(room) else { return };
         if let Some(change) = change {
-            self.change_pages(group, change, out);
+            self.change_pages(group, change, turn);
         }
         let hears =
             |member: &&Member| member.active && except.is_none_or(|client| !self.is(client, member.slot));
@@ -144,14 +144,14 @@ impl Edge {
         let links: Vec<u64> = members.map(|member| self.seats[member.slot as usize].link).collect();
         if !links.is_empty() {
             let names = change.and_then(|change| change.users.as_ref()).map_or(0, Vec::len);
-            out.spend(names * links.len(), cost::NAME_DELIVERED_NANOS);
+            turn.out.spend(names * links.len(), cost::NAME_DELIVERED_NANOS);
             let about = About::Room(self.rooms.name(group).clone());
-            out.effects.push(Effect::Publish { links, event, about });
+            turn.out.effects.push(Effect::Publish { links, event, about });
         }
     }
 
     /// A home could not be asked.
-    pub(crate) fn refused(&mut self, asker: Asker, envelope: &Envelope, out: &mut Outgoing) {
+    pub(crate) fn refused(&mut self, asker: Asker, envelope: &Envelope, turn: &mut Turn<'_>) {
         let client = asker.at.client;
         self.settle(asker);
         if self.seat(client).is_some() {
@@ -165,7 +165,7 @@ impl Edge {
                     let seat = &mut self.seats[client.slot as usize];
                     seat.silent = seat.was_silent;
                     let hides = seat.was_hidden;
-                    self.hide(client, hides, out);
+                    self.hide(client, hides, turn);
                 }
                 Envelope::Watch { user, suspect, .. } => self.watch_refused(client.slot, user, *suspect),
                 _ => {}
@@ -175,14 +175,14 @@ impl Edge {
             Ticket::Command(seq) => {
                 if let Some(seat) = self.seat(client) {
                     let event = Event::refused(seq, 503, BUSY);
-                    out.effects.push(Effect::Send { link: seat.link, event });
+                    turn.out.effects.push(Effect::Send { link: seat.link, event });
                 }
             }
             Ticket::Part { gather: id, index } => {
                 self.gathers.part(id, index, None);
-                self.answer_if_complete(id, out);
+                self.answer_if_complete(id, turn);
             }
-            ticket => tell_desk(ticket, Answer::NotBrought(503), out),
+            ticket => tell_desk(ticket, Answer::NotBrought(503), turn),
         }
     }
 
@@ -200,11 +200,11 @@ impl Edge {
 }
 
 /// A desk that had a client do something is told what came of it.
-pub(super) fn tell_desk(ticket: Ticket, answer: Answer, out: &mut Outgoing) {
+pub(super) fn tell_desk(ticket: Ticket, answer: Answer, turn: &mut Turn<'_>) {
     if let Ticket::Brought { desk: worker, job, .. } = ticket
         && job != NOBODY
     {
         let asker = address::asker(worker, job);
-        out.post(worker, Envelope::Answered { asker, answer });
+        turn.out.post(worker, Envelope::Answered { asker, answer });
     }
 }

@@ -17,10 +17,10 @@ use crate::presence::event::Event;
 use crate::presence::gather::Purpose;
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
-use crate::presence::outgoing::Outgoing;
 use crate::presence::places::Place;
 use crate::presence::rules::Rules;
 use crate::presence::rules::price;
+use crate::presence::turn::Turn;
 use crate::presence::view::State;
 use crate::presence::views::Views;
 use crate::time::Now;
@@ -31,43 +31,45 @@ const TAKEN: &str = "you were put out of that room while you were away: join aga
 impl Edge {
     pub(crate) fn command(
         &mut self,
-        now: Now,
-        rules: &Rules,
         slot: u32,
         (read, bytes): (Result<(i64, Command<'_>), Refusal>, usize),
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         if self.seats.get(slot as usize).is_none_or(|seat| seat.sent_away.is_some())
-            || self.end_if_over(now, slot, out)
+            || self.end_if_over(slot, turn)
         {
             return;
         }
-        out.spend(1, cost::COMMAND_NANOS);
-        out.spend(bytes, cost::TEXT_BYTE_NANOS);
+        turn.out.spend(1, cost::COMMAND_NANOS);
+        turn.out.spend(bytes, cost::TEXT_BYTE_NANOS);
         let done = match read {
             Ok((seq, command)) => {
-                let taken = self.take(now, rules, slot, (seq, command), out);
+                let taken = self.take(slot, (seq, command), turn);
                 taken.map_err(|refusal| Refusal { seq, ..refusal })
             }
             // What can't be read costs as much as what can.
             Err(refusal) => {
-                let paid = self.pay(now, rules, slot, 1);
+                let paid = self.pay(turn.now, turn.rules, slot, 1);
                 paid.map_err(|unpaid| Refusal { seq: refusal.seq, ..unpaid }).and(Err(refusal))
             }
         };
-        self.refuse(slot, done, out);
+        self.refuse(slot, done, turn);
     }
 
     /// Tells a client why a command is not done, where it isn't.
-    pub(super) fn refuse(&mut self, slot: u32, done: Result<(), Refusal>, out: &mut Outgoing) {
+    pub(super) fn refuse(&mut self, slot: u32, done: Result<(), Refusal>, turn: &mut Turn<'_>) {
         if let Err(Refusal { seq, code, error }) = done {
             let seat = &mut self.seats[slot as usize];
-            out.effects.push(Effect::Send { link: seat.link, event: Event::refused(seq, code, error) });
+            turn.out.effects.push(Effect::Send { link: seat.link, event: Event::refused(seq, code, error) });
             if code == 429 {
                 seat.refused = seat.refused.saturating_add(1);
                 if u32::from(seat.refused) == COMMANDS_REFUSED_MAX + 1 {
                     let link = seat.link;
-                    out.effects.push(Effect::Close { link, code: 4429, reason: "too many messages".into() });
+                    turn.out.effects.push(Effect::Close {
+                        link,
+                        code: 4429,
+                        reason: "too many messages".into(),
+                    });
                 }
             }
         }
@@ -87,23 +89,21 @@ impl Edge {
     /// A command that can be read: it is paid for, and done where nothing has to be answered before it.
     fn take(
         &mut self,
-        now: Now,
-        rules: &Rules,
         slot: u32,
         (seq, command): (i64, Command<'_>),
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         if let Command::Heartbeat = command {
-            let event = Event::Heard { seq, unix_millis: now.unix_millis };
-            out.effects.push(Effect::Send { link: self.seats[slot as usize].link, event });
-            self.page_beat(now, rules, slot, out);
+            let event = Event::Heard { seq, unix_millis: turn.now.unix_millis };
+            turn.out.effects.push(Effect::Send { link: self.seats[slot as usize].link, event });
+            self.page_beat(slot, turn);
             return Ok(());
         }
-        let fits = rules.check(&command);
-        self.pay(now, rules, slot, if fits.is_ok() { price(&command) } else { 1 })?;
+        let fits = turn.rules.check(&command);
+        self.pay(turn.now, turn.rules, slot, if fits.is_ok() { price(&command) } else { 1 })?;
         fits?;
         match self.wait(slot, seq, command)? {
-            Some(command) => self.obey(slot, seq, command, out),
+            Some(command) => self.obey(slot, seq, command, turn),
             None => Ok(()),
         }
     }
@@ -113,10 +113,10 @@ impl Edge {
         slot: u32,
         seq: i64,
         command: Command<'_>,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         if let Command::Auth { token } = command {
-            out.effects.push(Effect::Verify { slot, seq, token: token.into_owned() });
+            turn.out.effects.push(Effect::Verify { slot, seq, token: token.into_owned() });
             return Ok(());
         }
         self.is_let_in(slot)?;
@@ -132,17 +132,17 @@ impl Edge {
                 if self.end_taken(slot, &room) {
                     return Err(Refusal::new(0, 403, TAKEN));
                 }
-                self.join(slot, &room, asker, out)?;
+                self.join(slot, &room, asker, turn)?;
             }
-            Command::Leave { room } => self.leave(slot, &room, asker, out)?,
-            Command::Say { room, data, echo } => self.say(slot, &room, &data, echo, asker, out)?,
+            Command::Leave { room } => self.leave(slot, &room, asker, turn)?,
+            Command::Say { room, data, echo } => self.say(slot, &room, &data, echo, asker, turn)?,
             Command::Tell { user, data } => {
                 let (from, user) = (self.identity(slot)?, Name::from(&*user));
                 let (from, data, within) = (Some(from), data.into_owned().into(), self.reach(slot, &user));
-                out.post(self.homes.of(&user), Envelope::Tell { user, from, data, within, asker });
+                turn.out.post(self.homes.of(&user), Envelope::Tell { user, from, data, within, asker });
             }
             Command::Status { state, info, ttl_seconds } => {
-                self.status(slot, state, (info.as_deref(), ttl_seconds), asker, out)?;
+                self.status(slot, state, (info.as_deref(), ttl_seconds), asker, turn)?;
             }
             Command::Who { room, limit, after } => {
                 let only = match self.listable(slot, &room)? {
@@ -153,7 +153,7 @@ impl Edge {
                         let page = Page { room: Some(Name::from(&*room)), ..Page::default() };
                         let link = self.seats[slot as usize].link;
                         let event = Event::Members { seq, page, views: Vec::new() };
-                        out.effects.push(Effect::Send { link, event });
+                        turn.out.effects.push(Effect::Send { link, event });
                         return Ok(());
                     }
                 };
@@ -161,19 +161,19 @@ impl Edge {
                 let room =
                     self.rooms.find(&room).map_or_else(|| Name::from(&*room), |(_, name)| name.clone());
                 let is_in = self.place_in_room(slot, &room).is_ok();
-                self.page(slot, seq, Wanted { room, limit, after, only, is_in }, out);
+                self.page(slot, seq, Wanted { room, limit, after, only, is_in }, turn);
             }
-            Command::Watch { users, suspect } => self.watch(slot, seq, &users, suspect, out)?,
+            Command::Watch { users, suspect } => self.watch(slot, seq, &users, suspect, turn)?,
             Command::Presence { users } => {
-                out.spend(users.len(), cost::NAME_NANOS);
+                turn.out.spend(users.len(), cost::NAME_NANOS);
                 let views = Views::new(self.homes, users.iter(), |user| Name::from(&**user));
-                self.look(slot, seq, views, out);
+                self.look(slot, seq, views, turn);
             }
             Command::Unwatch { users } => {
-                out.spend(users.len(), cost::NAME_NANOS);
-                users.iter().for_each(|user| self.unwatch(slot, user, out));
+                turn.out.spend(users.len(), cost::NAME_NANOS);
+                users.iter().for_each(|user| self.unwatch(slot, user, turn));
                 let link = self.seats[slot as usize].link;
-                out.effects.push(Effect::Send { link, event: Event::Done { seq } });
+                turn.out.effects.push(Effect::Send { link, event: Event::Done { seq } });
             }
         }
         if asks {
@@ -192,7 +192,7 @@ impl Edge {
         slot: u32,
         room: &str,
         asker: Asker,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
         let seat = &mut self.seats[slot as usize];
@@ -209,7 +209,7 @@ impl Edge {
             self.next_visit = visit;
             self.rooms.add(&room, Member::joining(slot, visit), &mut seat.rooms);
         }
-        out.post(self.homes.of(&room), Envelope::Join { room, user, again, visit, hides, asker });
+        turn.out.post(self.homes.of(&room), Envelope::Join { room, user, again, visit, hides, asker });
         Ok(())
     }
 
@@ -218,7 +218,7 @@ impl Edge {
         slot: u32,
         room: &str,
         asker: Asker,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
         let (place, room) = self.place_in_room(slot, room)?;
@@ -226,11 +226,11 @@ impl Edge {
         let hides = self.seats[slot as usize].is_hidden();
         self.leave_room(slot, place);
         if heard {
-            self.moved(slot, &room, false, out);
+            self.moved(slot, &room, false, turn);
         }
         let (home, worker) = (self.homes.of(&room), self.worker);
         let (leaving, asker) = (Leaving::Now, Some(asker));
-        out.post(home, Envelope::Leave { room, user, worker, visit, hides, leaving, asker });
+        turn.out.post(home, Envelope::Leave { room, user, worker, visit, hides, leaving, asker });
         Ok(())
     }
 
@@ -241,7 +241,7 @@ impl Edge {
         data: &str,
         echo: bool,
         asker: Asker,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         let from = self.identity(slot)?;
         let room = match self.place_in_room(slot, room) {
@@ -250,7 +250,7 @@ impl Edge {
             Err(refusal) => return Err(refusal),
         };
         let from = Some(from);
-        out.post(self.homes.of(&room), Envelope::Say { room, from, data: data.into(), echo, asker });
+        turn.out.post(self.homes.of(&room), Envelope::Say { room, from, data: data.into(), echo, asker });
         Ok(())
     }
 
@@ -267,7 +267,7 @@ impl Edge {
         state: Option<State>,
         (info, ttl_seconds): (Option<&str>, Option<u32>),
         asker: Asker,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         let user = self.identity(slot)?;
         if info.is_some() {
@@ -279,10 +279,10 @@ impl Edge {
         seat.silent &= state.is_none();
         if state == Some(State::Invisible) {
             // At once, so that nothing that it asks for after this shows it.
-            self.hide(at.client, true, out);
+            self.hide(at.client, true, turn);
         }
         let info = info.map(Into::into);
-        out.post(self.homes.of(&user), Envelope::Status { user, at, state, info, ttl_seconds, asker });
+        turn.out.post(self.homes.of(&user), Envelope::Status { user, at, state, info, ttl_seconds, asker });
         Ok(())
     }
 
@@ -292,13 +292,13 @@ impl Edge {
         seq: i64,
         users: &[Cow<'_, str>],
         suspect: bool,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         let views = Views::new(self.homes, users.iter(), |user| match self.watches.find(user) {
             Some((_, name)) => name.clone(),
             None => Name::from(&**user),
         });
-        out.spend(users.len(), cost::NAME_NANOS);
+        turn.out.spend(users.len(), cost::NAME_NANOS);
         let watched = self.seats[slot as usize].watches.len();
         if watched + views.len() > WATCHES_PER_CONNECTION_MAX
             && watched + self.unwatched(slot, &views) > WATCHES_PER_CONNECTION_MAX
@@ -317,12 +317,12 @@ impl Edge {
             let member = self.watches.member_mut(place);
             member.suspect = suspect;
             if member.count(suspect, true) {
-                out.post(home, Envelope::Look { user, asker });
+                turn.out.post(home, Envelope::Look { user, asker });
             } else {
-                out.post(home, Envelope::Watch { user, asker, suspect });
+                turn.out.post(home, Envelope::Watch { user, asker, suspect });
             }
         }
-        self.answer_if_complete(id, out);
+        self.answer_if_complete(id, turn);
         Ok(())
     }
 
@@ -334,23 +334,23 @@ impl Edge {
         users.users().filter(|user| !is_watched(user)).count()
     }
 
-    pub(super) fn unwatch(&mut self, slot: u32, user: &str, out: &mut Outgoing) {
+    pub(super) fn unwatch(&mut self, slot: u32, user: &str, turn: &mut Turn<'_>) {
         let Some((group, user)) = self.watches.find(user).map(|(group, user)| (group, user.clone())) else {
             return;
         };
         let Some(place) = self.seats[slot as usize].watches.get(group) else { return };
         let counted = self.watches.member(place).counted();
         self.leave_watch(slot, place);
-        self.tell_home_unwatched(&user, counted, out);
+        self.tell_home_unwatched(&user, counted, turn);
     }
 
-    fn look(&mut self, slot: u32, seq: i64, views: Views, out: &mut Outgoing) {
+    fn look(&mut self, slot: u32, seq: i64, views: Views, turn: &mut Turn<'_>) {
         let users: Vec<Name> = views.users().cloned().collect();
         let id = self.gather(slot, seq, Purpose::Presence, views);
         for (user, index) in users.into_iter().zip(0..) {
             let asker = part(Asker { at: self.address(slot), ticket: Ticket::Command(seq) }, id, index);
-            out.post(self.homes.of(&user), Envelope::Look { user, asker });
+            turn.out.post(self.homes.of(&user), Envelope::Look { user, asker });
         }
-        self.answer_if_complete(id, out);
+        self.answer_if_complete(id, turn);
     }
 }

@@ -5,24 +5,14 @@ use crate::presence::effect::Effect;
 use crate::presence::envelope::{Client, Envelope, Leaving};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
-use crate::presence::outgoing::Outgoing;
-use crate::presence::rules::Rules;
+use crate::presence::turn::Turn;
 use crate::presence::view::Reason;
-use crate::time::Now;
 
 impl Edge {
     /// A client's connection is gone.
-    pub(crate) fn closed(
-        &mut self,
-        now: Now,
-        rules: &Rules,
-        slot: u32,
-        reason: Reason,
-        seen_millis: u64,
-        out: &mut Outgoing,
-    ) {
+    pub(crate) fn closed(&mut self, slot: u32, reason: Reason, seen_millis: u64, turn: &mut Turn<'_>) {
         if self.seats.get(slot as usize).is_some_and(|seat| seat.sent_away.is_none()) {
-            self.vacate(now, rules.grace, slot, reason, seen_millis, out);
+            self.vacate(turn.rules.grace, slot, reason, seen_millis, turn);
         }
         self.seats.try_remove(slot as usize);
         self.passes.remove(slot);
@@ -30,14 +20,7 @@ impl Edge {
     }
 
     /// A home has a client sent away.
-    pub(crate) fn evict(
-        &mut self,
-        now: Now,
-        client: Client,
-        reason: Reason,
-        words: Option<&str>,
-        out: &mut Outgoing,
-    ) {
+    pub(crate) fn evict(&mut self, client: Client, reason: Reason, words: Option<&str>, turn: &mut Turn<'_>) {
         if self.seat(client).is_none() {
             return;
         }
@@ -46,35 +29,26 @@ impl Edge {
             Reason::Expired => (4401, "token expired"),
             _ => (4403, "kicked"),
         };
-        self.send_away(now, client.slot, reason, (code, words.unwrap_or(default)), out);
+        self.send_away(client.slot, reason, (code, words.unwrap_or(default)), turn);
     }
 
     /// Closes a client for good. It is in nothing from now on, however long its connection takes to close, and nothing that
     /// it says counts: the first reason is the one that it was told.
     pub(super) fn send_away(
         &mut self,
-        now: Now,
         slot: u32,
         reason: Reason,
         (code, words): (u16, &str),
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
-        self.vacate(now, 0, slot, reason, now.unix_millis, out);
+        self.vacate(0, slot, reason, turn.now.unix_millis, turn);
         let Some(seat) = self.seats.get_mut(slot as usize) else { return };
         seat.sent_away = Some(reason);
-        out.effects.push(Effect::Close { link: seat.link, code, reason: words.to_owned().into() });
+        turn.out.effects.push(Effect::Close { link: seat.link, code, reason: words.to_owned().into() });
     }
 
     /// Takes a client out of everything, and tells the homes.
-    fn vacate(
-        &mut self,
-        now: Now,
-        grace: u32,
-        slot: u32,
-        reason: Reason,
-        seen_millis: u64,
-        out: &mut Outgoing,
-    ) {
+    fn vacate(&mut self, grace: u32, slot: u32, reason: Reason, seen_millis: u64, turn: &mut Turn<'_>) {
         let at = self.address(slot);
         let Some(seat) = self.seats.get_mut(slot as usize) else { return };
         let (rooms, watches) = (std::mem::take(&mut seat.rooms), std::mem::take(&mut seat.watches));
@@ -84,11 +58,11 @@ impl Edge {
             let watched = self.watches.name(place.group).clone();
             let counted = self.watches.member(place).counted();
             self.drop_watch(place);
-            self.tell_home_unwatched(&watched, counted, out);
+            self.tell_home_unwatched(&watched, counted, turn);
         }
         let Some(user) = user else { return };
         // The user's home hears of it before the rooms' homes do: who sees the user in one of them alone is told why it went.
-        out.post(self.homes.of(&user), Envelope::Down { user: user.clone(), at, reason, seen_millis });
+        turn.out.post(self.homes.of(&user), Envelope::Down { user: user.clone(), at, reason, seen_millis });
         let leaving = if reason.is_final() { Leaving::Now } else { Leaving::Perhaps };
         let mut left = Vec::with_capacity(rooms.len());
         for place in rooms.as_slice().iter().copied() {
@@ -96,18 +70,19 @@ impl Edge {
             self.drop_room(place);
             left.push(room.clone());
             let (home, user, worker) = (self.homes.of(&room), user.clone(), self.worker);
-            out.post(home, Envelope::Leave { room, user, worker, visit, hides, leaving, asker: None });
+            turn.out.post(home, Envelope::Leave { room, user, worker, visit, hides, leaving, asker: None });
         }
         if leaving == Leaving::Perhaps && grace > 0 {
-            self.departed.add(now.tick, grace, &user, left);
+            self.departed.add(turn.now.tick, grace, &user, left);
         }
     }
 
     /// Nobody is to be waited for any more of a user's clients that were here: in a room, or in all.
-    pub(crate) fn end_graces(&mut self, now: Now, user: &Name, room: Option<&Name>, out: &mut Outgoing) {
-        for room in self.departed.take(now.tick, user, room) {
+    pub(crate) fn end_graces(&mut self, user: &Name, room: Option<&Name>, turn: &mut Turn<'_>) {
+        for room in self.departed.take(turn.now.tick, user, room) {
             let (home, user) = (self.homes.of(&room), user.clone());
-            out.post(home, Envelope::Moderate { what: Moderation::EndGrace { room, user }, asker: None });
+            turn.out
+                .post(home, Envelope::Moderate { what: Moderation::EndGrace { room, user }, asker: None });
         }
     }
 

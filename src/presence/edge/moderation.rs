@@ -8,7 +8,7 @@ use crate::presence::edge::Edge;
 use crate::presence::envelope::{Asker, Client, Envelope, Leaving, Ticket};
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
-use crate::presence::outgoing::Outgoing;
+use crate::presence::turn::Turn;
 use crate::presence::view::Reason;
 use crate::time::Now;
 
@@ -38,43 +38,43 @@ impl Edge {
     }
 
     /// Sends a client away that is a user who is banned. Says whether it did.
-    pub(super) fn turns_away(&mut self, now: Now, slot: u32, user: &str, out: &mut Outgoing) -> bool {
-        let Some(words) = self.banned(now, user).map(str::to_owned) else { return false };
-        self.send_away(now, slot, Reason::Kicked, (4403, &words), out);
+    pub(super) fn turns_away(&mut self, slot: u32, user: &str, turn: &mut Turn<'_>) -> bool {
+        let Some(words) = self.banned(turn.now, user).map(str::to_owned) else { return false };
+        self.send_away(slot, Reason::Kicked, (4403, &words), turn);
         true
     }
 
     /// A room's home has refused the `join` with that number, since the room bans the user. The client has a place nevertheless,
     /// unless it has left since, and every place that was announced to a home is ended by a letter.
-    pub(super) fn barred(&mut self, client: Client, room: &str, visit: u16, out: &mut Outgoing) {
+    pub(super) fn barred(&mut self, client: Client, room: &str, visit: u16, turn: &mut Turn<'_>) {
         let Some(seat) = self.seat(client) else { return };
         let (Some(user), hides) = (seat.user.clone(), seat.is_hidden()) else { return };
         let Ok((place, room)) = self.place_in_room(client.slot, room) else { return };
         if self.rooms.member(place).visit() == visit {
             self.leave_room(client.slot, place);
             let (home, worker, leaving) = (self.homes.of(&room), self.worker, Leaving::Now);
-            out.post(home, Envelope::Leave { room, user, worker, visit, hides, leaving, asker: None });
+            turn.out.post(home, Envelope::Leave { room, user, worker, visit, hides, leaving, asker: None });
         }
     }
 
     /// All of a user's clients go out of a room, and are told so. One whose `join` is yet to be answered is refused that.
-    pub(crate) fn expel(&mut self, room: &Name, user: &str, out: &mut Outgoing) {
+    pub(crate) fn expel(&mut self, room: &Name, user: &str, turn: &mut Turn<'_>) {
         let Some((group, _)) = self.rooms.find(room) else { return };
         let members = self.rooms.members(group);
-        out.spend(members.len(), cost::WATCHER_NANOS);
+        turn.out.spend(members.len(), cost::WATCHER_NANOS);
         let is_theirs =
             |member: &&Member| member.active && self.user(member.slot).is_some_and(|name| **name == *user);
         let slots: Vec<u32> = members.iter().filter(is_theirs).map(|member| member.slot).collect();
         for slot in slots {
             let ticket = Ticket::Brought { desk: self.worker, job: NOBODY, news: true };
             // A member with a name has a place, so that this can't be refused.
-            let _ = self.leave(slot, room, Asker { at: self.address(slot), ticket }, out);
+            let _ = self.leave(slot, room, Asker { at: self.address(slot), ticket }, turn);
         }
     }
 
     /// A room was taken from a client's user while the client was away. Where it has joined again by now, it goes out, and is told
     /// so; else its first `join` there is refused, which nobody but the client itself has asked for.
-    pub(crate) fn taken_from(&mut self, client: Client, room: &Name, out: &mut Outgoing) {
+    pub(crate) fn taken_from(&mut self, client: Client, room: &Name, turn: &mut Turn<'_>) {
         if self.seat(client).is_none() {
             return;
         }
@@ -83,7 +83,7 @@ impl Edge {
         }
         let ticket = Ticket::Brought { desk: self.worker, job: NOBODY, news: true };
         // A member with a name has a place, so that this can't be refused.
-        let _ = self.leave(client.slot, room, Asker { at: self.address(client.slot), ticket }, out);
+        let _ = self.leave(client.slot, room, Asker { at: self.address(client.slot), ticket }, turn);
     }
 
     /// A room is taken from a client no more. Says whether it was.

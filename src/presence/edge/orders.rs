@@ -9,7 +9,7 @@ use crate::presence::effect::Effect;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Ticket};
 use crate::presence::event::SharedEvent;
 use crate::presence::name::Name;
-use crate::presence::outgoing::Outgoing;
+use crate::presence::turn::Turn;
 
 /// A broadcast on its way over an edge's clients.
 #[derive(Debug)]
@@ -43,10 +43,10 @@ impl Broadcasts {
     }
 
     /// A broadcast has come. Past the bound nobody gets it, and who asked is told.
-    pub(crate) fn begin(&mut self, edge: &Edge, event: SharedEvent, asker: Asker, out: &mut Outgoing) {
+    pub(crate) fn begin(&mut self, edge: &Edge, event: SharedEvent, asker: Asker, turn: &mut Turn<'_>) {
         if self.queue.len() >= BROADCASTS_MAX || edge.is_empty() {
             let answer = Answer::Spread { to: 0, without: edge.len(), done: true };
-            return out.post(asker.at.worker, Envelope::Answered { asker, answer });
+            return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
         }
         self.next_id = self.next_id.wrapping_add(1);
         let share = (BROADCAST_BYTES_PER_TURN / event.bytes().max(1)).clamp(1, BROADCAST_PER_TURN_MAX);
@@ -55,7 +55,7 @@ impl Broadcasts {
     }
 
     /// Reaches the next clients: one share, for one turn.
-    pub(crate) fn go_on(&mut self, edge: &Edge, out: &mut Outgoing) {
+    pub(crate) fn go_on(&mut self, edge: &Edge, turn: &mut Turn<'_>) {
         let Some(first) = self.queue.front_mut() else { return };
         let mut links = Vec::with_capacity(first.share.min(edge.len()));
         // Free slots cost little, but not nothing.
@@ -69,15 +69,15 @@ impl Broadcasts {
             first.next += 1;
         }
         let (broadcast, event) = (first.id, first.event.clone());
-        out.effects.push(Effect::Spread { broadcast, links, event });
+        turn.out.effects.push(Effect::Spread { broadcast, links, event });
     }
 
     /// The last share was sent, but to those who had no room for it.
-    pub(crate) fn spread(&mut self, id: u32, to: usize, without: usize, out: &mut Outgoing) {
+    pub(crate) fn spread(&mut self, id: u32, to: usize, without: usize, turn: &mut Turn<'_>) {
         let Some(first) = self.queue.front().filter(|first| first.id == id) else { return };
         let (asker, done) = (first.asker, first.next >= first.end);
         let answer = Answer::Spread { to, without, done };
-        out.post(asker.at.worker, Envelope::Answered { asker, answer });
+        turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
         if done {
             self.queue.pop_front();
         }
@@ -92,7 +92,7 @@ impl Edge {
         room: &Name,
         joins: bool,
         asker: Asker,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         let Ticket::Job { job, .. } = asker.ticket else { return };
         if joins {
@@ -103,11 +103,11 @@ impl Edge {
         let asked = Asker { at: self.address(client.slot), ticket };
         let done = match self.seat(client) {
             None => Err(404),
-            Some(_) if joins => self.join(client.slot, room, asked, out).map_err(|refusal| refusal.code),
-            Some(_) => self.leave(client.slot, room, asked, out).map_err(|_| 404),
+            Some(_) if joins => self.join(client.slot, room, asked, turn).map_err(|refusal| refusal.code),
+            Some(_) => self.leave(client.slot, room, asked, turn).map_err(|_| 404),
         };
         if let Err(code) = done {
-            tell_desk(ticket, Answer::NotBrought(code), out);
+            tell_desk(ticket, Answer::NotBrought(code), turn);
         }
     }
 

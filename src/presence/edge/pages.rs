@@ -7,21 +7,21 @@ use crate::presence::edge::{Edge, part};
 use crate::presence::envelope::{Address, Asker, Client, Envelope, Ticket};
 use crate::presence::gather::Purpose;
 use crate::presence::membership::{MembershipChange, Page, Place};
-use crate::presence::outgoing::Outgoing;
+use crate::presence::turn::Turn;
 use crate::presence::views::Views;
 
 impl Edge {
     /// Asks the room's home for a page.
-    pub(super) fn page(&mut self, slot: u32, seq: i64, wanted: Wanted, out: &mut Outgoing) {
+    pub(super) fn page(&mut self, slot: u32, seq: i64, wanted: Wanted, turn: &mut Turn<'_>) {
         let draft = Box::new(Draft::new(wanted.clone()));
         let id = self.gather(slot, seq, Purpose::Who(draft), Views::default());
-        self.list(self.address(slot).client, id, wanted, out);
+        self.list(self.address(slot).client, id, wanted, turn);
     }
 
-    fn list(&self, client: Client, id: u32, wanted: Wanted, out: &mut Outgoing) {
+    fn list(&self, client: Client, id: u32, wanted: Wanted, turn: &mut Turn<'_>) {
         let asker = self.asker(client, id);
         let Wanted { room, limit, after, only, .. } = wanted;
-        out.post(self.homes.of(&room), Envelope::List { room, limit, after, only, asker });
+        turn.out.post(self.homes.of(&room), Envelope::List { room, limit, after, only, asker });
     }
 
     fn asker(&self, client: Client, id: u32) -> Asker {
@@ -30,19 +30,19 @@ impl Edge {
     }
 
     /// The room's home has listed the members: their views are yet to be asked for.
-    pub(crate) fn listed(&mut self, asker: Asker, page: Page, out: &mut Outgoing) {
+    pub(crate) fn listed(&mut self, asker: Asker, page: Page, turn: &mut Turn<'_>) {
         let Ticket::Part { gather: id, .. } = asker.ticket else { return };
         let Some(gather) = self.gathers.get_mut(id) else { return };
         if let Purpose::Who(draft) = &mut gather.purpose
             && draft.listed(page)
         {
             gather.left = 0;
-            self.answer_if_complete(id, out);
+            self.answer_if_complete(id, turn);
         }
     }
 
     /// All that an answer was waiting for has come. Says whether it is a page that goes on waiting, for what it lacks now.
-    pub(super) fn asks_on(&mut self, id: u32, out: &mut Outgoing) -> bool {
+    pub(super) fn asks_on(&mut self, id: u32, turn: &mut Turn<'_>) -> bool {
         let Some(client) = self.gathers.get_mut(id).map(|gather| gather.client) else { return false };
         let (homes, is_here) = (self.homes, self.seat(client).is_some());
         let Some(gather) = self.gathers.get_mut(id) else { return false };
@@ -58,16 +58,16 @@ impl Edge {
             }
             Lack::Page(wanted) => {
                 gather.left = 1;
-                self.list(client, id, wanted, out);
+                self.list(client, id, wanted, turn);
             }
             Lack::Views(users) => {
-                out.spend(users.len(), cost::NAME_NANOS);
+                turn.out.spend(users.len(), cost::NAME_NANOS);
                 gather.views.go_on(homes, &users);
                 let lacking = gather.views.lacking();
                 gather.left = lacking.len();
                 let asker = self.asker(client, id);
                 for (user, index) in lacking {
-                    out.post(homes.of(&user), Envelope::Look { user, asker: part(asker, id, index) });
+                    turn.out.post(homes.of(&user), Envelope::Look { user, asker: part(asker, id, index) });
                 }
             }
         }
@@ -75,7 +75,7 @@ impl Edge {
     }
 
     /// The members of a room have changed: pages in the making of clients who are told of it change too.
-    pub(super) fn change_pages(&mut self, group: u32, change: &MembershipChange, out: &mut Outgoing) {
+    pub(super) fn change_pages(&mut self, group: u32, change: &MembershipChange, turn: &mut Turn<'_>) {
         if self.gathers.len() == 0 {
             return;
         }
@@ -93,7 +93,7 @@ impl Edge {
                 match left.checked_sub(names) {
                     Some(fewer) => {
                         left = fewer;
-                        out.spend(names, cost::NAME_NANOS);
+                        turn.out.spend(names, cost::NAME_NANOS);
                         draft.change(change, |user| gather.views.forget(homes, user));
                     }
                     None => draft.stands(None),

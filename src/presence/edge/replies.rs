@@ -9,10 +9,9 @@ use crate::presence::envelope::Client;
 use crate::presence::event::Event;
 use crate::presence::gather::{Gather, Purpose};
 use crate::presence::name::Name;
-use crate::presence::outgoing::Outgoing;
+use crate::presence::turn::Turn;
 use crate::presence::view::View;
 use crate::presence::views::Views;
-use crate::time::Now;
 
 use crate::presence::answer::BUSY;
 
@@ -26,17 +25,17 @@ impl Edge {
         id
     }
 
-    pub(super) fn answer_if_complete(&mut self, id: u32, out: &mut Outgoing) {
+    pub(super) fn answer_if_complete(&mut self, id: u32, turn: &mut Turn<'_>) {
         let is_complete = self.gathers.get_mut(id).is_some_and(|gather| gather.left == 0);
         if is_complete
-            && !self.asks_on(id, out)
+            && !self.asks_on(id, turn)
             && let Some(gather) = self.gathers.end(id)
         {
-            self.finish(id, gather, out);
+            self.finish(id, gather, turn);
         }
     }
 
-    pub(super) fn finish(&mut self, id: u32, gather: Gather, out: &mut Outgoing) {
+    pub(super) fn finish(&mut self, id: u32, gather: Gather, turn: &mut Turn<'_>) {
         let Gather { client, seq, purpose, views, refused, .. } = gather;
         let Some(seat) = self.seat_mut(client) else { return };
         let link = seat.link;
@@ -45,7 +44,7 @@ impl Edge {
         }
         self.resume_later(client);
         if let Purpose::Watch { .. } = purpose {
-            self.activate(client.slot, views.users(), refused, out);
+            self.activate(client.slot, views.users(), refused, turn);
         }
         let views_of = |edge: &Edge, views: Views| -> Vec<(Name, View)> {
             let seen = |(user, view): (Name, Option<View>)| {
@@ -64,7 +63,7 @@ impl Edge {
                 None => Event::refused(seq, 503, BUSY),
             },
         };
-        out.effects.push(Effect::Send { link, event });
+        turn.out.effects.push(Effect::Send { link, event });
     }
 
     /// From here on changes are sent; or, where a home could not be asked, the others are left as they were before.
@@ -74,7 +73,7 @@ impl Edge {
         slot: u32,
         users: impl Iterator<Item = &'u Name>,
         refused: bool,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         for user in users {
             let Some((group, _)) = self.watches.find(user) else { continue };
@@ -83,7 +82,7 @@ impl Edge {
             if !refused {
                 member.active = true;
             } else if !member.active && !self.gathers.watch(self.replies_of(slot), user) {
-                self.unwatch(slot, user, out);
+                self.unwatch(slot, user, turn);
             }
         }
     }
@@ -117,17 +116,17 @@ impl Edge {
 
     /// Does the next command that waited, of one client; the others have their turns before that client's next one. Says
     /// whether some client had one.
-    pub(crate) fn resume(&mut self, now: Now, out: &mut Outgoing) -> bool {
+    pub(crate) fn resume(&mut self, turn: &mut Turn<'_>) -> bool {
         let Some(client) = self.resumable.pop_front() else { return false };
         let Some(pending) = self.seat_mut(client).and_then(|seat| seat.pending.as_mut()) else { return true };
         let Some((seq, command)) = pending.next() else { return true };
         let slot = client.slot;
-        out.spend(1, cost::COMMAND_NANOS);
-        if self.end_if_over(now, slot, out) {
+        turn.out.spend(1, cost::COMMAND_NANOS);
+        if self.end_if_over(slot, turn) {
             return true;
         }
-        let done = self.obey(slot, seq, command, out).map_err(|refusal| Refusal { seq, ..refusal });
-        self.refuse(slot, done, out);
+        let done = self.obey(slot, seq, command, turn).map_err(|refusal| Refusal { seq, ..refusal });
+        self.refuse(slot, done, turn);
         self.resume_later(client);
         true
     }

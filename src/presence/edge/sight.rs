@@ -17,7 +17,7 @@ use crate::presence::event::{Event, SharedEvent};
 use crate::presence::grants::{Grants, Pattern, any_fits};
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
-use crate::presence::outgoing::Outgoing;
+use crate::presence::turn::Turn;
 use crate::presence::view::{Reason, State, View};
 
 /// What a client may be told of a room.
@@ -113,10 +113,10 @@ impl Edge {
         (group, user): (u32, &Name),
         view: &View,
         (plain, full): (Option<SharedEvent>, Option<SharedEvent>),
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         let before = self.put_sight(user, view);
-        out.spend(self.watches.members(group).len(), cost::SIGHT_NANOS);
+        turn.out.spend(self.watches.members(group).len(), cost::SIGHT_NANOS);
         let (mut told, mut met, mut lost) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()], Vec::new());
         let mut own = Vec::new();
         for member in self.watches.members(group) {
@@ -142,21 +142,21 @@ impl Edge {
         let [plain_links, full_links] = told;
         let about = || About::User(user.clone());
         let to_own = plain.as_ref().filter(|_| !own.is_empty()).map(|_| of_oneself(user, view));
-        publish(own, to_own, about(), out);
-        publish(plain_links, plain, about(), out);
-        publish(full_links, full, about(), out);
+        publish(own, to_own, about(), turn);
+        publish(plain_links, plain, about(), turn);
+        publish(full_links, full, about(), turn);
         let encountered = |suspect| encounter(user, view, suspect).map(SharedEvent::new);
         for (links, suspect) in met.into_iter().zip([false, true]).filter(|(links, _)| !links.is_empty()) {
-            publish(links, encountered(suspect), about(), out);
+            publish(links, encountered(suspect), about(), turn);
         }
         if before.plain != State::Offline {
-            publish(lost, Some(SharedEvent::new(hidden(user, view))), about(), out);
+            publish(lost, Some(SharedEvent::new(hidden(user, view))), about(), turn);
         }
     }
 
     /// A client came into a room (`true`) or went out of it: whom it sees there and nowhere else it sees from now on, or no more.
-    pub(super) fn moved(&mut self, slot: u32, room: &str, came: bool, out: &mut Outgoing) {
-        self.look_around(slot, out, |edge, view, user| {
+    pub(super) fn moved(&mut self, slot: u32, room: &str, came: bool, turn: &mut Turn<'_>) {
+        self.look_around(slot, turn, |edge, view, user| {
             let there = view
                 .rooms
                 .as_ref()
@@ -166,13 +166,13 @@ impl Edge {
     }
 
     /// A client has another token.
-    pub(super) fn renewed(&mut self, slot: u32, before: &Grants, out: &mut Outgoing) {
+    pub(super) fn renewed(&mut self, slot: u32, before: &Grants, turn: &mut Turn<'_>) {
         let Some(now) = self.passes.get(slot).filter(|now| now.see != before.see).cloned() else { return };
         let shared = |edge: &Edge, view: &View| {
             let theirs = view.rooms.as_deref().unwrap_or_default();
             edge.rooms_of(slot).any(|ours| theirs.binary_search(ours).is_ok())
         };
-        self.look_around(slot, out, |edge, view, user| {
+        self.look_around(slot, turn, |edge, view, user| {
             let (was, is) = (any_fits(&before.see, user), any_fits(&now.see, user));
             let own = edge.user(slot).is_some_and(|own| own == user);
             (was != is && !own && !shared(edge, view)).then_some(is)
@@ -183,14 +183,14 @@ impl Edge {
     fn look_around(
         &mut self,
         slot: u32,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
         news: impl Fn(&Edge, &View, &Name) -> Option<bool>,
     ) {
         if self.sights.is_empty() {
             return;
         }
         let Some(seat) = self.seats.get(slot as usize) else { return };
-        out.spend(seat.watches.len(), cost::SIGHT_NANOS);
+        turn.out.spend(seat.watches.len(), cost::SIGHT_NANOS);
         for place in seat.watches.as_slice() {
             let (Member { active, suspect, .. }, user) =
                 (self.watches.member(*place), self.watches.name(place.group));
@@ -206,16 +206,16 @@ impl Edge {
                     self.gathers.renew(pending.replies(), user, view);
                 }
                 // A state like any other: it has its place behind those that wait for a slow reader.
-                publish(vec![seat.link], Some(SharedEvent::new(event)), About::User(user.clone()), out);
+                publish(vec![seat.link], Some(SharedEvent::new(event)), About::User(user.clone()), turn);
             }
         }
     }
 }
 
 /// Publishes what there is, to whom there is.
-pub(super) fn publish(links: Vec<u64>, event: Option<SharedEvent>, about: About, out: &mut Outgoing) {
+pub(super) fn publish(links: Vec<u64>, event: Option<SharedEvent>, about: About, turn: &mut Turn<'_>) {
     if let Some(event) = event.filter(|_| !links.is_empty()) {
-        out.effects.push(Effect::Publish { links, event, about });
+        turn.out.effects.push(Effect::Publish { links, event, about });
     }
 }
 

@@ -11,56 +11,49 @@ use crate::presence::envelope::{Claim, Client, Envelope};
 use crate::presence::event::Event;
 use crate::presence::grants::{Grants, Over, Pass};
 use crate::presence::name::Name;
-use crate::presence::outgoing::Outgoing;
 use crate::presence::timer::Timer;
+use crate::presence::turn::Turn;
 use crate::presence::view::Reason;
 use crate::presence::wall::Wall;
-use crate::time::{Now, Tick};
+use crate::time::Tick;
 
 impl Edge {
     /// A client comes with a token, or shows its first.
-    pub(super) fn show_token(
-        &mut self,
-        now: Now,
-        slot: u32,
-        user: Name,
-        grants: &Arc<Grants>,
-        out: &mut Outgoing,
-    ) {
-        self.keep_pass(now, slot, Pass::Held(Arc::clone(grants)), out);
-        self.identify(now, slot, user, claim_of(grants), out);
+    pub(super) fn show_token(&mut self, slot: u32, user: Name, grants: &Arc<Grants>, turn: &mut Turn<'_>) {
+        self.keep_pass(slot, Pass::Held(Arc::clone(grants)), turn);
+        self.identify(slot, user, claim_of(grants), turn);
     }
 
     /// A client has until then to show a token.
-    pub(super) fn await_token(&mut self, now: Now, slot: u32, until: Tick, out: &mut Outgoing) {
-        self.keep_pass(now, slot, Pass::Awaited(until), out);
+    pub(super) fn await_token(&mut self, slot: u32, until: Tick, turn: &mut Turn<'_>) {
+        self.keep_pass(slot, Pass::Awaited(until), turn);
     }
 
-    fn keep_pass(&mut self, now: Now, slot: u32, pass: Pass, out: &mut Outgoing) {
+    fn keep_pass(&mut self, slot: u32, pass: Pass, turn: &mut Turn<'_>) {
         if self.passes.is_empty() {
-            (self.wall, self.looked) = (Wall::at(now), now.tick);
+            (self.wall, self.looked) = (Wall::at(turn.now), turn.now.tick);
         }
         let Client { slot, serial } = self.address(slot).client;
-        if let Some(at) = self.passes.put(self.wall.shown(now), slot, pass) {
-            out.timer(at, Timer::Token { slot, serial });
+        if let Some(at) = self.passes.put(self.wall.shown(turn.now), slot, pass) {
+            turn.out.timer(at, Timer::Token { slot, serial });
         }
     }
 
     /// Looks at the wall clock. Where it has stepped ahead for good, the ends of all tokens are looked at, some in each call.
-    pub(crate) fn follow_clock(&mut self, now: Now, out: &mut Outgoing) {
+    pub(crate) fn follow_clock(&mut self, turn: &mut Turn<'_>) {
         if self.passes.is_empty() {
             self.unlooked = None;
             return;
         }
-        self.looked = now.tick;
-        if self.wall.follow(now) {
+        self.looked = turn.now.tick;
+        if self.wall.follow(turn.now) {
             self.unlooked = Some(0);
         }
         let Some(first) = self.unlooked else { return };
         let end = self.seats.end().min(first + TOKENS_LOOKED_AT_PER_TURN);
-        out.spend(end.saturating_sub(first), cost::NAME_NANOS);
+        turn.out.spend(end.saturating_sub(first), cost::NAME_NANOS);
         for slot in first..end {
-            self.time_anew(now, slot as u32, out);
+            self.time_anew(slot as u32, turn);
         }
         self.unlooked = (end < self.seats.end()).then_some(end);
     }
@@ -71,13 +64,13 @@ impl Edge {
         (!self.passes.is_empty()).then(|| self.looked.after(wait))
     }
 
-    fn time_anew(&mut self, now: Now, slot: u32, out: &mut Outgoing) {
-        if self.end_if_over(now, slot, out) {
+    fn time_anew(&mut self, slot: u32, turn: &mut Turn<'_>) {
+        if self.end_if_over(slot, turn) {
             return;
         }
-        if let Some(at) = self.passes.sooner(self.wall.shown(now), slot) {
+        if let Some(at) = self.passes.sooner(self.wall.shown(turn.now), slot) {
             let Client { slot, serial } = self.address(slot).client;
-            out.timer(at, Timer::Token { slot, serial });
+            turn.out.timer(at, Timer::Token { slot, serial });
         }
     }
 
@@ -87,27 +80,27 @@ impl Edge {
     }
 
     /// A token may have ended, or the time to show one.
-    pub(crate) fn token_due(&mut self, now: Now, slot: u32, serial: u32, at: Tick, out: &mut Outgoing) {
+    pub(crate) fn token_due(&mut self, slot: u32, serial: u32, at: Tick, turn: &mut Turn<'_>) {
         if self.seat(Client { slot, serial }).is_none() {
             return;
         }
-        if let Some(next) = self.passes.due(self.wall.shown(now), slot, at)
-            && !self.end_if_over(now, slot, out)
+        if let Some(next) = self.passes.due(self.wall.shown(turn.now), slot, at)
+            && !self.end_if_over(slot, turn)
         {
-            out.timer(next, Timer::Token { slot, serial });
+            turn.out.timer(next, Timer::Token { slot, serial });
         }
     }
 
     /// Sends a client away whose token has ended, or who showed none in time: looked at when its timer fires, and when it
     /// asks for something. Says whether it did.
-    pub(super) fn end_if_over(&mut self, now: Now, slot: u32, out: &mut Outgoing) -> bool {
-        let Some(over) = self.passes.over(self.wall.shown(now), slot) else { return false };
+    pub(super) fn end_if_over(&mut self, slot: u32, turn: &mut Turn<'_>) -> bool {
+        let Some(over) = self.passes.over(self.wall.shown(turn.now), slot) else { return false };
         if !self.is_sent_away(slot) {
             let words = match over {
                 Over::Expired => (4401, "token expired"),
                 Over::Awaited => (4408, "no token came in time"),
             };
-            self.send_away(now, slot, Reason::Expired, words, out);
+            self.send_away(slot, Reason::Expired, words, turn);
         }
         true
     }
@@ -115,12 +108,11 @@ impl Edge {
     /// The token that a client showed is good.
     pub(crate) fn authenticate(
         &mut self,
-        now: Now,
         slot: u32,
         seq: i64,
         user: Name,
         grants: Arc<Grants>,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         let Some(seat) = self.seats.get(slot as usize).filter(|seat| seat.sent_away.is_none()) else {
             return;
@@ -129,42 +121,42 @@ impl Edge {
         let expires_millis = grants.expires_millis;
         let event = Event::Authenticated { seq, user: user.clone(), expires_millis };
         match &known {
-            None if self.turns_away(now, slot, &user, out) => return,
-            None => self.show_token(now, slot, user, &grants, out),
+            None if self.turns_away(slot, &user, turn) => return,
+            None => self.show_token(slot, user, &grants, turn),
             Some(known) if *known == user => {
                 let before = self.passes.get(slot).cloned();
                 if before.as_ref().is_none_or(|before| before.info != grants.info) {
                     let (at, claim) = (self.address(slot), claim_of(&grants));
-                    out.post(self.homes.of(&user), Envelope::Renewed { user, at, claim });
+                    turn.out.post(self.homes.of(&user), Envelope::Renewed { user, at, claim });
                 }
-                self.keep_pass(now, slot, Pass::Held(grants), out);
+                self.keep_pass(slot, Pass::Held(grants), turn);
                 if let Some(before) = before {
-                    self.renewed(slot, &before, out);
+                    self.renewed(slot, &before, turn);
                 }
             }
             Some(_) => {
                 let error = "the token is another user's: connect anew to be that one";
                 let event = Event::refused(seq, 403, error);
-                return out.effects.push(Effect::Send { link, event });
+                return turn.out.effects.push(Effect::Send { link, event });
             }
         }
-        out.effects.push(Effect::Send { link, event });
+        turn.out.effects.push(Effect::Send { link, event });
     }
 
     /// The token that a client showed is not good: who has one that is goes on with it.
-    pub(crate) fn refuse_token(&mut self, slot: u32, seq: i64, code: u16, error: &str, out: &mut Outgoing) {
+    pub(crate) fn refuse_token(&mut self, slot: u32, seq: i64, code: u16, error: &str, turn: &mut Turn<'_>) {
         let is_awaited = self.passes.is_awaited(slot);
         let Some(seat) = self.seats.get_mut(slot as usize).filter(|seat| seat.sent_away.is_none()) else {
             return;
         };
         let link = seat.link;
-        out.effects.push(Effect::Send { link, event: Event::refused(seq, code, error.to_owned()) });
+        turn.out.effects.push(Effect::Send { link, event: Event::refused(seq, code, error.to_owned()) });
         if is_awaited {
             seat.sent_away = Some(Reason::Expired);
             // Nothing is known against a token that may be good in a moment: its client is to come back with it.
             let (code, reason) =
                 if code == 503 { (1013, "token not known yet") } else { (4401, "bad token") };
-            out.effects.push(Effect::Close { link, code, reason: reason.into() });
+            turn.out.effects.push(Effect::Close { link, code, reason: reason.into() });
         }
     }
 

@@ -16,30 +16,31 @@ impl Node {
 
     pub(super) fn moderate(&mut self, now: Now, what: Moderation, asker: Option<Asker>) {
         let (edge, users, rooms) = (&mut self.edge, &mut self.users, &mut self.rooms);
-        let out = &mut self.out;
+        let turn = turn!(self, now);
         match what {
-            Moderation::EndGraces { user, room } => edge.end_graces(now, &user, room.as_ref(), out),
-            Moderation::EndGrace { room, user } => rooms.end_grace(now, &room, &user, out),
-            Moderation::Ban { room, user, seconds } => rooms.ban(now, (&room, &user), seconds, asker, out),
-            Moderation::Lift { user, room: None } => users.lift(now, &user, asker, out),
-            Moderation::Lift { user, room: Some(room) } => rooms.lift(now, (&room, &user), asker, out),
-            Moderation::Invite { room, user } => rooms.invite(now, room, user, asker, out),
-            Moderation::Taken { client, room } => edge.taken_from(client, &room, out),
+            Moderation::EndGraces { user, room } => edge.end_graces(&user, room.as_ref(), turn),
+            Moderation::EndGrace { room, user } => rooms.end_grace(&room, &user, turn),
+            Moderation::Ban { room, user, seconds } => rooms.ban((&room, &user), seconds, asker, turn),
+            Moderation::Lift { user, room: None } => users.lift(&user, asker, turn),
+            Moderation::Lift { user, room: Some(room) } => rooms.lift((&room, &user), asker, turn),
+            Moderation::Invite { room, user } => rooms.invite(room, user, asker, turn),
+            Moderation::Taken { client, room } => edge.taken_from(client, &room, turn),
             Moderation::Given { order, stays } => users.order_over(order, stays),
             Moderation::Banned { user, ban } => edge.set_banned(user, ban),
-            Moderation::Expel { room, user } => edge.expel(&room, &user, out),
+            Moderation::Expel { room, user } => edge.expel(&room, &user, turn),
         }
     }
 
     pub(super) fn veil(&mut self, now: Now, what: Veil) {
-        let (edge, rooms, out) = (&mut self.edge, &mut self.rooms, &mut self.out);
+        let (edge, rooms) = (&mut self.edge, &mut self.rooms);
+        let turn = turn!(self, now);
         match what {
-            Veil::Client { client, hides } => edge.hide(client, hides, out),
-            Veil::Departed { user, hides } => edge.hide_departed(now.tick, &user, hides, out),
+            Veil::Client { client, hides } => edge.hide(client, hides, turn),
+            Veil::Departed { user, hides } => edge.hide_departed(&user, hides, turn),
             Veil::Member { room, user, worker, visit, hides } => {
-                rooms.hide(now, (&room, &user), (worker, visit), hides, out);
+                rooms.hide((&room, &user), (worker, visit), hides, turn);
             }
-            Veil::Lingering { room, user, hides } => rooms.hide_lingering(now, (&room, &user), hides, out),
+            Veil::Lingering { room, user, hides } => rooms.hide_lingering((&room, &user), hides, turn),
         }
     }
 
@@ -48,7 +49,7 @@ impl Node {
     pub(super) fn end_bans(&mut self, now: Now) {
         // Most servers ban nobody.
         if self.bans_due().is_some() {
-            self.users.end_bans(now, &mut self.out);
+            self.users.end_bans(turn!(self, now));
             self.rooms.end_bans(now);
         }
     }

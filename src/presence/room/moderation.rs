@@ -9,64 +9,57 @@ use crate::presence::bans::BanCount;
 use crate::presence::envelope::{Answer, Asker, Envelope};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
-use crate::presence::outgoing::Outgoing;
 use crate::presence::room::Rooms;
+use crate::presence::turn::Turn;
 use crate::time::{Now, Tick};
 
 impl Rooms {
     /// Nobody is to be waited for any more of a user's connections that went.
-    pub(crate) fn end_grace(&mut self, now: Now, room: &str, user: &Name, out: &mut Outgoing) {
+    pub(crate) fn end_grace(&mut self, room: &str, user: &Name, turn: &mut Turn<'_>) {
         let Some(slot) = self.find(room) else { return };
         let Some(member) = self.rooms[slot as usize].member_mut(user) else { return };
         if member.end_grace() {
-            self.look_at(now, slot, user, false, out);
+            self.look_at(slot, user, false, turn);
         }
     }
 
     /// A user is to stay out of a room for so many seconds. The edges of those that are in take them out.
     pub(crate) fn ban(
         &mut self,
-        now: Now,
         (room, user): (&Name, &Name),
         seconds: u32,
         asker: Option<Asker>,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         let nothing: Arc<str> = Arc::from("");
-        let is_set = self.bans.set(now, (user, Some(room)), seconds, &nothing);
+        let is_set = self.bans.set(turn.now, (user, Some(room)), seconds, &nothing);
         if is_set {
-            self.end_grace(now, room, user, out);
+            self.end_grace(room, user, turn);
             if let Some(home) = self.get(room).filter(|home| home.member(user).is_some()) {
                 for (worker, _) in &home.workers {
                     let what = Moderation::Expel { room: room.clone(), user: user.clone() };
-                    out.post(*worker, Envelope::Moderate { what, asker: None });
+                    turn.out.post(*worker, Envelope::Moderate { what, asker: None });
                 }
             }
         }
-        let until = is_set.then(|| now.unix_millis + u64::from(seconds) * 1_000);
-        answer(asker, Answer::Banned(until), out);
+        let until = is_set.then(|| turn.now.unix_millis + u64::from(seconds) * 1_000);
+        answer(asker, Answer::Banned(until), turn);
     }
 
     /// A ban is over.
-    pub(crate) fn lift(
-        &mut self,
-        now: Now,
-        (room, user): (&str, &str),
-        asker: Option<Asker>,
-        out: &mut Outgoing,
-    ) {
-        let lifted = self.bans.lift(now, user, Some(room));
-        answer(asker, Answer::Lifted(lifted), out);
+    pub(crate) fn lift(&mut self, (room, user): (&str, &str), asker: Option<Asker>, turn: &mut Turn<'_>) {
+        let lifted = self.bans.lift(turn.now, user, Some(room));
+        answer(asker, Answer::Lifted(lifted), turn);
     }
 
     /// A desk asks a user in.
-    pub(crate) fn invite(&self, now: Now, room: Name, user: Name, asker: Option<Asker>, out: &mut Outgoing) {
+    pub(crate) fn invite(&self, room: Name, user: Name, asker: Option<Asker>, turn: &mut Turn<'_>) {
         let Some(asker) = asker else { return };
-        if self.is_banned(now, &room, &user) {
-            return answer(Some(asker), Answer::Barred(room, None), out);
+        if self.is_banned(turn.now, &room, &user) {
+            return answer(Some(asker), Answer::Barred(room, None), turn);
         }
         let home = self.homes.of(&user);
-        out.post(home, Envelope::Bring { user, room, joins: true, asker });
+        turn.out.post(home, Envelope::Bring { user, room, joins: true, asker });
     }
 
     pub(super) fn is_banned(&self, now: Now, room: &str, user: &str) -> bool {
@@ -77,16 +70,15 @@ impl Rooms {
     /// whether it did.
     pub(super) fn bars(
         &mut self,
-        now: Now,
         (room, user): (&Name, &Name),
         (visit, again): (u16, bool),
         asker: Asker,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) -> bool {
         if self.bans.is_empty() && self.barred.is_empty() {
             return false;
         }
-        let is_banned = self.is_banned(now, room, user);
+        let is_banned = self.is_banned(turn.now, room, user);
         let place = (room.clone(), user.clone(), asker.at.worker, visit);
         let is_barred = is_banned || (again && self.barred.contains(&place));
         if !is_barred {
@@ -96,7 +88,7 @@ impl Rooms {
             self.barred.insert(place);
         }
         let visit = (!again).then_some(visit);
-        answer(Some(asker), Answer::Barred(room.clone(), visit), out);
+        answer(Some(asker), Answer::Barred(room.clone(), visit), turn);
         true
     }
 
@@ -135,8 +127,8 @@ impl Rooms {
     }
 }
 
-pub(crate) fn answer(asker: Option<Asker>, answer: Answer, out: &mut Outgoing) {
+pub(crate) fn answer(asker: Option<Asker>, answer: Answer, turn: &mut Turn<'_>) {
     if let Some(asker) = asker {
-        out.post(asker.at.worker, Envelope::Answered { asker, answer });
+        turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
     }
 }

@@ -7,8 +7,8 @@ use crate::presence::cost;
 use crate::presence::envelope::{Asker, Envelope, Page, Ticket};
 use crate::presence::grants::Pattern;
 use crate::presence::name::Name;
-use crate::presence::outgoing::Outgoing;
 use crate::presence::room::{Room, Rooms};
+use crate::presence::turn::Turn;
 
 impl Room {
     /// The members behind a name, in order.
@@ -62,7 +62,7 @@ impl Rooms {
         after: Option<&Name>,
         only: Option<&[Pattern]>,
         asker: Asker,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         let mut page = Page::default();
         if let Some(home) = self.get(&room) {
@@ -78,7 +78,7 @@ impl Rooms {
                     home.fitting(after.map(|name| &**name), patterns, limit.saturating_add(1), &mut looked)
                 }
             };
-            out.spend(page.users.len() + looked, cost::LISTED_NANOS);
+            turn.out.spend(page.users.len() + looked, cost::LISTED_NANOS);
             if page.users.len() > limit {
                 page.users.truncate(limit);
                 page.next = page.users.last().cloned();
@@ -86,7 +86,7 @@ impl Rooms {
             page.place = home.place();
         }
         page.room = Some(room);
-        out.post(asker.at.worker, Envelope::Listed { asker, page });
+        turn.out.post(asker.at.worker, Envelope::Listed { asker, page });
     }
 
     /// Rooms by name, behind one, with their numbers of members.

@@ -4,10 +4,10 @@
 //! again when an edge says so, or when none of its connections is invisible and none such is waited for.
 
 use crate::presence::name::Name;
-use crate::presence::outgoing::Outgoing;
 use crate::presence::room::member::Member;
 use crate::presence::room::{Room, Rooms};
-use crate::time::{Now, Tick};
+use crate::presence::turn::Turn;
+use crate::time::Tick;
 
 impl Room {
     /// A member, seen or not.
@@ -80,23 +80,22 @@ impl Rooms {
     }
 
     /// Something of a member has changed: it may be gone, or seen, or no more. `is_said`: an edge says that it is visible.
-    pub(super) fn look_at(&mut self, now: Now, slot: u32, user: &Name, is_said: bool, out: &mut Outgoing) {
+    pub(super) fn look_at(&mut self, slot: u32, user: &Name, is_said: bool, turn: &mut Turn<'_>) {
         let home = &mut self.rooms[slot as usize];
         if home.member(user).is_some_and(Member::is_gone) {
-            self.gone(now, slot, user, out);
+            self.gone(slot, user, turn);
         } else if let Some(is_in) = home.see(user, is_said) {
-            home.announce(slot, now, None, (user, is_in), self.bounds, out);
+            home.announce(slot, None, (user, is_in), self.bounds, turn);
         }
     }
 
     /// A client of a member, which came in by that `turn`, turns invisible or visible again.
     pub(crate) fn hide(
         &mut self,
-        now: Now,
         (room, user): (&Name, &Name),
         (worker, visit): (u16, u16),
         hides: bool,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         // One that was refused is no member.
         let Some(slot) = self.find(room).filter(|_| !self.is_barred(room, user, worker, visit)) else {
@@ -104,22 +103,16 @@ impl Rooms {
         };
         if let Some(member) = self.rooms[slot as usize].member_mut(user) {
             member.hide(hides);
-            self.look_at(now, slot, user, !hides, out);
+            self.look_at(slot, user, !hides, turn);
         }
     }
 
     /// The clients of a member that may be back turn invisible, or visible again.
-    pub(crate) fn hide_lingering(
-        &mut self,
-        now: Now,
-        (room, user): (&Name, &Name),
-        hides: bool,
-        out: &mut Outgoing,
-    ) {
+    pub(crate) fn hide_lingering(&mut self, (room, user): (&Name, &Name), hides: bool, turn: &mut Turn<'_>) {
         let Some(slot) = self.find(room) else { return };
         if let Some(member) = self.rooms[slot as usize].member_mut(user) {
             let is_so = member.hide_departed(hides);
-            self.look_at(now, slot, user, is_so && !hides, out);
+            self.look_at(slot, user, is_so && !hides, turn);
         }
     }
 }

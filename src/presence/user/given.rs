@@ -10,7 +10,7 @@ use crate::limits::{GIVEN_ROOMS_MAX, ROOMS_PER_CONNECTION_MAX};
 use crate::presence::address::{self, NOBODY};
 use crate::presence::envelope::{Address, Envelope, Giving};
 use crate::presence::name::{Homes, Name, bytes_of};
-use crate::presence::outgoing::Outgoing;
+use crate::presence::turn::Turn;
 use crate::presence::user::Users;
 
 /// The rooms that the users of one home were given.
@@ -122,14 +122,14 @@ impl Given {
 
 impl Users {
     /// A connection that is there is to come into the rooms that its user was given.
-    pub(super) fn bring_given(&self, user: &Name, at: Address, out: &mut Outgoing) {
+    pub(super) fn bring_given(&self, user: &Name, at: Address, turn: &mut Turn<'_>) {
         if self.given.by_user.is_empty() {
             return;
         }
         let Address { worker, client } = at;
         for room in self.given.by_user.get(user).into_iter().flatten().cloned() {
             let asker = address::asker(self.worker, NOBODY);
-            out.post(worker, Envelope::Bid { client, room, joins: true, asker });
+            turn.out.post(worker, Envelope::Bid { client, room, joins: true, asker });
         }
     }
 

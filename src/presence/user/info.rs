@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use crate::presence::device::Device;
 use crate::presence::envelope::{Address, Claim};
-use crate::presence::outgoing::Outgoing;
 use crate::presence::timer::Timer;
+use crate::presence::turn::Turn;
 use crate::presence::user::sight::News;
 use crate::presence::user::{User, Users};
-use crate::time::{Now, Tick};
+use crate::time::Tick;
 
 /// What one connection said, or its token.
 #[derive(Debug)]
@@ -106,22 +106,22 @@ impl User {
 
     /// Sees to it that there is a timer where something counts for a time. The wheel files it no further ahead than it looks:
     /// so a user has few of them, whatever times come one after the other.
-    pub(super) fn time_info(&mut self, slot: u32, out: &mut Outgoing) {
+    pub(super) fn time_info(&mut self, slot: u32, turn: &mut Turn<'_>) {
         let Some(info) = &mut self.info else { return };
         let Some(at) = info.said.iter().filter_map(|said| said.until).reduce(Tick::min) else { return };
         if info.timer.is_none_or(|timer| at.is_before(timer)) {
             info.timer = Some(at);
-            out.timer(at, Timer::Info { slot, serial: self.serial });
+            turn.out.timer(at, Timer::Info { slot, serial: self.serial });
         }
     }
 }
 
 impl Users {
     /// A connection has another token than before.
-    pub(crate) fn renewed(&mut self, now: Now, user: &str, at: Address, claim: Claim, out: &mut Outgoing) {
+    pub(crate) fn renewed(&mut self, user: &str, at: Address, claim: Claim, turn: &mut Turn<'_>) {
         let Some(slot) = self.find(user) else { return };
         self.users[slot as usize].claim(at, claim);
-        self.refresh(now, slot, None, News::default(), out);
+        self.refresh(slot, None, News::default(), turn);
     }
 
     /// The timer of a user's `info` was filed for then.
@@ -133,13 +133,13 @@ impl Users {
     }
 
     /// Something that a user's connection said may count no longer. A timer that another one was filed before is void.
-    pub(crate) fn info_due(&mut self, now: Now, slot: u32, serial: u32, at: Tick, out: &mut Outgoing) {
+    pub(crate) fn info_due(&mut self, slot: u32, serial: u32, at: Tick, turn: &mut Turn<'_>) {
         let user = self.users.get_mut(slot as usize).filter(|user| user.serial == serial);
         let Some(info) = user.and_then(|user| user.info.as_mut()).filter(|info| info.timer == Some(at))
         else {
             return;
         };
         info.timer = None;
-        self.expire(now, slot, out);
+        self.expire(slot, turn);
     }
 }

@@ -7,64 +7,63 @@ use crate::presence::device::Device;
 use crate::presence::envelope::{Address, Answer, Asker, Envelope};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
-use crate::presence::outgoing::Outgoing;
+use crate::presence::turn::Turn;
 use crate::presence::user::Users;
 use crate::presence::user::sight::News;
 use crate::presence::view::Reason;
-use crate::time::{Now, Tick};
+use crate::time::Tick;
 
 impl Users {
     /// All connections of a user are sent away, for good, and those within their grace are not waited for, in no room either.
     pub(crate) fn kick(
         &mut self,
-        now: Now,
         user: &Name,
         (words, seconds): (&Arc<str>, Option<u32>),
         asker: Asker,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         let (mut kicked, mut until) = (None, None);
         if let Some(seconds) = seconds {
-            if !self.bans.set(now, (user, None), seconds, words) {
-                self.tell_edges(user, None, out);
+            if !self.bans.set(turn.now, (user, None), seconds, words) {
+                self.tell_edges(user, None, turn);
                 let answer = Answer::Banned(None);
-                return out.post(asker.at.worker, Envelope::Answered { asker, answer });
+                return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
             }
-            let ban = Some((bans::end(now, seconds), words.clone()));
-            self.tell_edges(user, ban.as_ref(), out);
-            (kicked, until) = (Some(0), Some(now.unix_millis + u64::from(seconds) * 1_000));
+            let ban = Some((bans::end(turn.now, seconds), words.clone()));
+            self.tell_edges(user, ban.as_ref(), turn);
+            (kicked, until) = (Some(0), Some(turn.now.unix_millis + u64::from(seconds) * 1_000));
         }
         if let Some(slot) = self.find(user).filter(|slot| !self.users[*slot as usize].devices.is_empty()) {
             let known = &mut self.users[slot as usize];
             let devices = std::mem::take(&mut known.devices);
             for Address { worker, client } in devices.live().map(Device::address) {
                 let words = Some(words.clone());
-                out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words });
+                turn.out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words });
                 if known.told.unseen == 0 {
-                    known.last_seen_millis = known.last_seen_millis.max(now.unix_millis);
+                    known.last_seen_millis = known.last_seen_millis.max(turn.now.unix_millis);
                 }
             }
             kicked = Some(devices.live().count());
-            self.refresh(now, slot, Some(Reason::Kicked), News::default(), out);
+            self.refresh(slot, Some(Reason::Kicked), News::default(), turn);
         }
-        self.end_graces(user, None, out);
-        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Kicked(kicked, until) });
+        self.end_graces(user, None, turn);
+        turn.out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Kicked(kicked, until) });
     }
 
     /// Sends a connection of a user away who is banned. Says whether it did.
-    pub(super) fn turns_away(&self, now: Now, user: &str, at: Address, out: &mut Outgoing) -> bool {
-        let Some(words) = self.bans.get(now, user, None).cloned() else { return false };
+    pub(super) fn turns_away(&self, user: &str, at: Address, turn: &mut Turn<'_>) -> bool {
+        let Some(words) = self.bans.get(turn.now, user, None).cloned() else { return false };
         let Address { worker, client } = at;
-        out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words: Some(words) });
+        turn.out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words: Some(words) });
         true
     }
 
     /// A ban is over.
-    pub(crate) fn lift(&mut self, now: Now, user: &Name, asker: Option<Asker>, out: &mut Outgoing) {
-        let lifted = self.bans.lift(now, user, None);
-        self.tell_edges(user, None, out);
+    pub(crate) fn lift(&mut self, user: &Name, asker: Option<Asker>, turn: &mut Turn<'_>) {
+        let lifted = self.bans.lift(turn.now, user, None);
+        self.tell_edges(user, None, turn);
         if let Some(asker) = asker {
-            out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Lifted(lifted) });
+            turn.out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Lifted(lifted) });
         }
     }
 
@@ -73,17 +72,17 @@ impl Users {
     }
 
     /// Forgets bans that have ended.
-    pub(crate) fn end_bans(&mut self, now: Now, out: &mut Outgoing) {
-        for (user, _) in self.bans.look(now) {
-            self.tell_edges(&user, None, out);
+    pub(crate) fn end_bans(&mut self, turn: &mut Turn<'_>) {
+        for (user, _) in self.bans.look(turn.now) {
+            self.tell_edges(&user, None, turn);
         }
     }
 
     /// The edges refuse who is banned before the home could.
-    fn tell_edges(&self, user: &Name, ban: Option<&(u64, Arc<str>)>, out: &mut Outgoing) {
+    fn tell_edges(&self, user: &Name, ban: Option<&(u64, Arc<str>)>, turn: &mut Turn<'_>) {
         for worker in 0..self.workers {
             let what = Moderation::Banned { user: user.clone(), ban: ban.cloned() };
-            out.post(worker, Envelope::Moderate { what, asker: None });
+            turn.out.post(worker, Envelope::Moderate { what, asker: None });
         }
     }
 
@@ -93,10 +92,10 @@ impl Users {
 
     /// Ends the graces of a user's connections in a room, or in all rooms. The edges where they were know which rooms these
     /// are.
-    pub(super) fn end_graces(&self, user: &Name, room: Option<&Name>, out: &mut Outgoing) {
+    pub(super) fn end_graces(&self, user: &Name, room: Option<&Name>, turn: &mut Turn<'_>) {
         for worker in 0..self.workers {
             let what = Moderation::EndGraces { user: user.clone(), room: room.cloned() };
-            out.post(worker, Envelope::Moderate { what, asker: None });
+            turn.out.post(worker, Envelope::Moderate { what, asker: None });
         }
     }
 }

@@ -6,45 +6,43 @@ use crate::presence::cost;
 use crate::presence::envelope::{Address, Answer, Asker, Envelope};
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::name::Name;
-use crate::presence::outgoing::Outgoing;
+use crate::presence::turn::Turn;
 use crate::presence::user::{Told, User, Users, name_of};
 use crate::presence::view::{State, View};
-use crate::time::Now;
 
 impl Users {
     /// A message for all live connections of a user, encoded once. Their edges say what came of it.
     pub(crate) fn tell(
         &mut self,
-        now: Now,
         user: &str,
         (from, data): (Option<Name>, Box<str>),
         within: Option<&[Name]>,
         asker: Asker,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         let shares = |rooms| self.find(user).is_some_and(|slot| self.whereabouts.shares(slot, rooms));
         if within.is_some_and(|rooms| !shares(rooms)) {
-            return out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Unseen });
+            return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Unseen });
         }
         let known = self.find(user).map(|slot| &self.users[slot as usize]);
         let live = known.map_or(0, |known| known.devices.live().count());
         let Some(User { devices, told, .. }) = known.filter(|_| live > 0) else {
             let answer = Answer::Told { to: 0, without: 0 };
-            return out.post(asker.at.worker, Envelope::Answered { asker, answer });
+            return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
         };
         let asker = if told.unseen > 0 && from.as_ref().is_some_and(|from| **from != *user) {
             // It comes, and is answered as one to an offline user, whom nobody meets in a room.
             let answer = if within.is_some() { Answer::Unseen } else { Answer::Told { to: 0, without: 0 } };
-            out.post(asker.at.worker, Envelope::Answered { asker, answer });
+            turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
             self.tells.unanswered()
         } else {
             self.tells.begin(asker, live)
         };
-        let event = Event::Told { from, data, unix_millis: now.unix_millis };
+        let event = Event::Told { from, data, unix_millis: turn.now.unix_millis };
         let event = SharedEvent::new(event);
         for device in devices.live() {
             let Address { worker, client } = device.address();
-            out.post(worker, Envelope::Told { client, event: event.clone(), asker });
+            turn.out.post(worker, Envelope::Told { client, event: event.clone(), asker });
         }
     }
 
@@ -55,10 +53,10 @@ impl Users {
     }
 
     /// What came of a message to one of several connections.
-    pub(crate) fn received(&mut self, tell: u32, answer: &Answer, out: &mut Outgoing) {
+    pub(crate) fn received(&mut self, tell: u32, answer: &Answer, turn: &mut Turn<'_>) {
         let Answer::Told { to, without } = *answer else { return };
         if let Some((asker, answer)) = self.tells.part(tell, to, without) {
-            out.post(asker.at.worker, Envelope::Answered { asker, answer });
+            turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
         }
     }
 
@@ -69,7 +67,7 @@ impl Users {
         (user, room): (&Name, &Name),
         joins: bool,
         asker: Asker,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         let (mut bidden, mut keeps, mut giving) = (0, false, None);
         if !joins {
@@ -77,11 +75,11 @@ impl Users {
                 Ok(is_away) => is_away,
                 Err(code) => {
                     let answer = Answer::NotTaken(code);
-                    return out.post(asker.at.worker, Envelope::Answered { asker, answer });
+                    return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
                 }
             };
             keeps |= self.given.take(user, room);
-            self.end_graces(user, Some(room), out);
+            self.end_graces(user, Some(room), turn);
         }
         let slot = self.find(user).filter(|slot| !self.users[*slot as usize].devices.is_empty());
         if let Some(slot) = slot {
@@ -92,28 +90,27 @@ impl Users {
                 Ok(given) => giving = given,
                 Err(code) => {
                     let answer = Answer::NotGiven(code);
-                    return out.post(asker.at.worker, Envelope::Answered { asker, answer });
+                    return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
                 }
             }
         }
         for device in self.find(user).iter().flat_map(|slot| self.users[*slot as usize].devices.live()) {
             let Address { worker, client } = device.address();
-            out.post(worker, Envelope::Bid { client, room: room.clone(), joins, asker });
+            turn.out.post(worker, Envelope::Bid { client, room: room.clone(), joins, asker });
             bidden += 1;
         }
         let answer = Answer::Bringing(bidden, keeps, giving);
-        out.post(asker.at.worker, Envelope::Answered { asker, answer });
+        turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
     }
 
     /// Users by name, behind one, as a watcher that asks for suspicions sees them, and those who are invisible: those in that
     /// state, or all that are not offline. Looks at [`PAGE_SCAN_MAX`] users at most.
     pub(crate) fn page(
         &self,
-        now: Now,
         state: Option<State>,
         limit: usize,
         after: Option<&str>,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) -> Listing<View> {
         let mut rows = Vec::new();
         let mut slots = self.roll.after(after, |slot| name_of(&self.users, &self.attic, slot));
@@ -124,7 +121,7 @@ impl Users {
         };
         for slot in slots.by_ref().take(PAGE_SCAN_MAX) {
             last = Some(slot);
-            out.spend(1, cost::LISTED_NANOS);
+            turn.out.spend(1, cost::LISTED_NANOS);
             let user = self.users.get(slot as usize);
             let shown = user.map_or(State::Offline, |user| match user.told {
                 Told { unseen: 0, state, .. } => state,
@@ -133,7 +130,8 @@ impl Users {
             let is_meant = state.map_or(shown != State::Offline, |state| shown == state);
             // Who was only watched was never here.
             if is_meant && user.is_none_or(|user| user.version > 0 || user.told.is_here()) {
-                let view = user.map_or_else(|| self.attic.view(now, slot, None), |user| user.view(now));
+                let view =
+                    user.map_or_else(|| self.attic.view(turn.now, slot, None), |user| user.view(turn.now));
                 rows.push((name_at(slot), view));
             }
             if rows.len() == limit {

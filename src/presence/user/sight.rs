@@ -3,7 +3,7 @@
 use crate::presence::cost;
 use crate::presence::envelope::{Asker, Envelope};
 use crate::presence::name::Name;
-use crate::presence::outgoing::Outgoing;
+use crate::presence::turn::Turn;
 use crate::presence::user::Users;
 use crate::presence::user::watchers::Watcher;
 use crate::presence::view::{State, View};
@@ -25,17 +25,17 @@ impl Users {
     }
 
     /// A client looks once.
-    pub(crate) fn look(&self, now: Now, user: Name, asker: Asker, out: &mut Outgoing) {
-        let view = self.view(&user, now);
-        out.post(asker.at.worker, Envelope::Seen { asker, user, view });
+    pub(crate) fn look(&self, user: Name, asker: Asker, turn: &mut Turn<'_>) {
+        let view = self.view(&user, turn.now);
+        turn.out.post(asker.at.worker, Envelope::Seen { asker, user, view });
     }
 
     /// A user is in a room, or no more. The user's first connection may be announced later than that.
-    pub(crate) fn place(&mut self, now: Now, user: &Name, room: Name, is_in: bool, out: &mut Outgoing) {
+    pub(crate) fn place(&mut self, user: &Name, room: Name, is_in: bool, turn: &mut Turn<'_>) {
         let found = if is_in { Some(self.find_or_add(user)) } else { self.find(user) };
         let Some(slot) = found else { return };
         // The list of a user's rooms is made anew with each change, for it is shared with those who watch.
-        out.spend(self.whereabouts.rooms(slot), cost::LISTED_NANOS);
+        turn.out.spend(self.whereabouts.rooms(slot), cost::LISTED_NANOS);
         let known = &self.users[slot as usize];
         let lingers = !known.devices.is_empty() && known.devices.live().next().is_none();
         let moved = if is_in {
@@ -45,20 +45,20 @@ impl Users {
         };
         match known.told.plain {
             _ if !moved => {}
-            State::Offline if known.told.unseen == 0 => self.tell_rooms(now, slot, out),
-            _ => self.refresh(now, slot, known.reason, News { moved }, out),
+            State::Offline if known.told.unseen == 0 => self.tell_rooms(slot, turn),
+            _ => self.refresh(slot, known.reason, News { moved }, turn),
         }
         if !is_in {
-            self.forget_later(now.tick, slot);
+            self.forget_later(turn.now.tick, slot);
         }
     }
 
     /// Of an offline user nobody sees anything new in another room: the edges only get to know.
-    pub(super) fn tell_rooms(&self, now: Now, slot: u32, out: &mut Outgoing) {
-        let (known, view) = (&self.users[slot as usize], self.view_of(slot, now));
+    pub(super) fn tell_rooms(&self, slot: u32, turn: &mut Turn<'_>) {
+        let (known, view) = (&self.users[slot as usize], self.view_of(slot, turn.now));
         for Watcher { worker, .. } in known.watchers.as_slice() {
             let (user, view) = (known.name.clone(), view.clone());
-            out.post(*worker, Envelope::Changed { user, view, plain: None, full: None });
+            turn.out.post(*worker, Envelope::Changed { user, view, plain: None, full: None });
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What connections say of themselves, or are suspected of.
 
 use crate::presence::envelope::{Address, Answer, Asker, Envelope};
-use crate::presence::outgoing::Outgoing;
+use crate::presence::turn::Turn;
 use crate::presence::user::Users;
 use crate::presence::user::sight::News;
 use crate::presence::view::State;
-use crate::time::{Now, TICK_MILLIS};
+use crate::time::TICK_MILLIS;
 
 const TICKS_PER_SECOND: u32 = (1_000 / TICK_MILLIS) as u32;
 
@@ -15,12 +15,11 @@ impl Users {
     /// does not end what another one was told.
     pub(crate) fn status(
         &mut self,
-        now: Now,
         (user, at): (&str, Address),
         state: Option<State>,
         (info, ttl_seconds): (Option<Box<str>>, Option<u32>),
         asker: Asker,
-        out: &mut Outgoing,
+        turn: &mut Turn<'_>,
     ) {
         let Some(slot) = self.find(user) else { return };
         let known = &mut self.users[slot as usize];
@@ -39,28 +38,29 @@ impl Users {
             _ => device.state(),
         };
         if let Some(info) = info {
-            let until = ttl_seconds.map(|seconds| now.tick.after(seconds.saturating_mul(TICKS_PER_SECOND)));
+            let until =
+                ttl_seconds.map(|seconds| turn.now.tick.after(seconds.saturating_mul(TICKS_PER_SECOND)));
             known.say(at, (&*info != "null").then(|| info.into()), until);
         }
-        out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Status(state) });
-        self.refresh(now, slot, None, News::default(), out);
+        turn.out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Status(state) });
+        self.refresh(slot, None, News::default(), turn);
     }
 
     /// A connection's page is silent, or no more.
-    pub(crate) fn silent(&mut self, now: Now, user: &str, at: Address, silent: bool, out: &mut Outgoing) {
+    pub(crate) fn silent(&mut self, user: &str, at: Address, silent: bool, turn: &mut Turn<'_>) {
         let Some(slot) = self.find(user) else { return };
         if let Some(device) = self.users[slot as usize].devices.get_mut(at) {
             device.silent = silent;
-            self.refresh(now, slot, None, News::default(), out);
+            self.refresh(slot, None, News::default(), turn);
         }
     }
 
     /// A connection may be dead, or lives after all.
-    pub(crate) fn suspect(&mut self, now: Now, user: &str, at: Address, suspect: bool, out: &mut Outgoing) {
+    pub(crate) fn suspect(&mut self, user: &str, at: Address, suspect: bool, turn: &mut Turn<'_>) {
         let Some(slot) = self.find(user) else { return };
         if let Some(device) = self.users[slot as usize].devices.get_mut(at) {
             device.suspect = suspect;
-            self.refresh(now, slot, None, News::default(), out);
+            self.refresh(slot, None, News::default(), turn);
         }
     }
 }

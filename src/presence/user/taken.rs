@@ -10,7 +10,7 @@ use crate::limits::{ROOMS_PER_CONNECTION_MAX, TAKEN_ROOMS_MAX, TAKEN_TICKS};
 use crate::presence::envelope::{Address, Envelope};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::{Homes, Name, bytes_of};
-use crate::presence::outgoing::Outgoing;
+use crate::presence::turn::Turn;
 use crate::presence::user::Users;
 use crate::presence::user::attic::Attic;
 use crate::time::Tick;
@@ -123,14 +123,14 @@ impl Users {
     }
 
     /// A client of a user has come: it is told what was taken while it was away.
-    pub(super) fn tell_taken(&mut self, now: Tick, user: &Name, at: Address, out: &mut Outgoing) {
+    pub(super) fn tell_taken(&mut self, user: &Name, at: Address, turn: &mut Turn<'_>) {
         if self.taken.by_user.is_empty() {
             return;
         }
         let Address { worker, client } = at;
-        for room in self.taken.tell(now, user) {
+        for room in self.taken.tell(turn.now.tick, user) {
             let what = Moderation::Taken { client, room };
-            out.post(worker, Envelope::Moderate { what, asker: None });
+            turn.out.post(worker, Envelope::Moderate { what, asker: None });
         }
     }
 

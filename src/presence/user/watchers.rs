@@ -2,9 +2,9 @@
 
 use crate::presence::envelope::{Asker, Envelope};
 use crate::presence::name::Name;
-use crate::presence::outgoing::Outgoing;
+use crate::presence::turn::Turn;
 use crate::presence::user::Users;
-use crate::time::{Now, Tick};
+use crate::time::Tick;
 
 /// How many clients of a worker watch, with and without suspicions.
 #[derive(Clone, Copy, Debug)]
@@ -97,15 +97,15 @@ impl Watchers {
 
 impl Users {
     /// A client begins to watch: the view as it is, and from then on its worker is told of every change.
-    pub(crate) fn watch(&mut self, now: Now, user: &Name, asker: Asker, suspect: bool, out: &mut Outgoing) {
+    pub(crate) fn watch(&mut self, user: &Name, asker: Asker, suspect: bool, turn: &mut Turn<'_>) {
         let slot = self.find_or_add(user);
         let known = &mut self.users[slot as usize];
         let worker = asker.at.worker;
         let before = known.watchers.bytes();
         known.watchers.add(worker, suspect);
         self.watcher_bytes += known.watchers.bytes() - before;
-        let (user, view) = (known.name.clone(), self.view_of(slot, now));
-        out.post(worker, Envelope::Seen { asker, user, view });
+        let (user, view) = (known.name.clone(), self.view_of(slot, turn.now));
+        turn.out.post(worker, Envelope::Seen { asker, user, view });
     }
 
     /// A client watches no more.
