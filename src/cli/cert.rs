@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
-use super::{Failure, say};
+use crate::cli::failure::{Failure, say};
 
 #[derive(Args)]
 pub(super) struct CertFlags {

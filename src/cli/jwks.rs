@@ -10,7 +10,7 @@ use crate::outbound::jwks::{Fetcher, KeyUrl};
 use signal_hook::consts::SIGHUP;
 use signal_hook::iterator::Signals;
 
-use super::Failure;
+use crate::cli::failure::Failure;
 
 /// What fetches keys for tokens, where they are fetched.
 pub(super) fn start(url: Option<KeyUrl>, keys: Option<&Arc<Keys>>) -> Result<Option<Fetcher>, Failure> {

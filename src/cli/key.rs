@@ -9,7 +9,8 @@ use crate::reactor::Listen;
 use crate::sys::runtime::{self, Running, RuntimeFile};
 use clap::Args;
 
-use super::{Failure, random, say};
+use super::random;
+use crate::cli::failure::{Failure, say};
 
 #[derive(Args)]
 pub(super) struct KeyArgs {

@@ -5,6 +5,8 @@
 //! system refused (a taken port), 70 where a worker panicked, 130 or 143 where a second signal cut the drain short.
 
 mod cert;
+mod failure;
+mod flags;
 mod heap;
 mod jwks;
 mod key;
@@ -18,20 +20,18 @@ mod token;
 mod watchdog;
 
 use std::ffi::OsString;
-use std::io::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
-use std::time::Duration;
 
 use crate::http::SiteSettings;
 use crate::reactor::{Fleet, Service, WorkerId};
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::cli::failure::{Failure, complain, say};
+use crate::cli::flags::{Flags, read};
 use crate::config::capacity::{Capacity, Machine};
 use crate::config::layer::one_line;
-use crate::config::{Layer, Settings, Sources, exposed};
+use crate::config::{Settings, exposed};
 
 /// A WebSocket server that knows who is there.
 #[derive(Parser)]
@@ -68,34 +68,6 @@ enum ConfigCommand {
     Check(Flags),
     /// Prints all settings as a file that --config takes, with where each comes from
     Print(Flags),
-}
-
-#[derive(Args, Clone)]
-struct Flags {
-    /// File of settings, TOML
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    #[command(flatten)]
-    layer: Layer,
-}
-
-/// Why the process ends otherwise than well.
-#[derive(Debug)]
-struct Failure {
-    line: String,
-    code: u8,
-}
-
-impl Failure {
-    /// It was asked wrongly.
-    fn usage(line: String) -> Failure {
-        Failure { line, code: 2 }
-    }
-
-    /// The system refused.
-    fn system(line: String) -> Failure {
-        Failure { line, code: 1 }
-    }
 }
 
 /// Runs the program to its end, and returns its exit code. `args` are its name and what follows; `make` makes the service of a worker.
@@ -147,10 +119,6 @@ fn try_run<S: Service + 'static>(
     }
 }
 
-fn read(flags: Flags) -> Result<Sources, Failure> {
-    Sources::read(&flags.layer, flags.config, std::env::vars_os()).map_err(Failure::usage)
-}
-
 /// The command line, or nothing where help or version was asked for and is now said.
 fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Cli>, Failure> {
     let matches = crate::config::layer::with_defaults_in_help(Cli::command()).try_get_matches_from(args);
@@ -166,23 +134,5 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Cli>, Failur
             }
             _ => Err(Failure::usage(format!("{}; see `rollcall --help`", one_line(&error)))),
         },
-    }
-}
-
-/// To stdout; whoever doesn't read it is no reason to fail.
-fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush());
-}
-
-/// One line to stderr. Who doesn't read it keeps nobody from ending: after a second the line is given up.
-fn complain(line: &str) {
-    let (line, (written, wait)) = (format!("rollcall: {line}\n"), channel());
-    let write = move || {
-        let _ = std::io::stderr().write_all(line.as_bytes());
-        let _ = written.send(());
-    };
-    if std::thread::Builder::new().spawn(write).is_ok() {
-        let _ = wait.recv_timeout(Duration::from_secs(1));
     }
 }

@@ -1,8 +1,8 @@
 //! SIGHUP: the settings are read again from where they were read, and what can change while the server runs does. Nobody
 //! is dropped for it. What can't change yet is named, so that nobody believes it has.
 
+use crate::cli::flags::{Flags, read};
 use crate::cli::log::Level;
-use crate::cli::{Flags, read};
 use crate::config::{Settings, Sources, exposed};
 
 /// Settings that change at once; all others need a restart.

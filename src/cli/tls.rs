@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::reactor::Listen;
 use crate::reactor::tls::Acceptor;
 
-use super::Failure;
+use crate::cli::failure::Failure;
 use crate::config::Settings;
 use crate::config::address::Endpoint;
 use crate::config::tls::TlsFiles;

@@ -11,7 +11,8 @@ use crate::presence::{Grants, NAME_RULE, is_name};
 use crate::time::{Clock, Tick};
 use clap::Args;
 
-use super::{Failure, random, say};
+use super::random;
+use crate::cli::failure::{Failure, say};
 use crate::config::keys;
 use crate::config::units::Span;
 

@@ -8,6 +8,7 @@ mod big;
 mod member;
 mod moderation;
 mod pages;
+mod telling;
 mod veil;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};

@@ -7,21 +7,25 @@
 //! |---|---|
 //! | this one | what there is to tell of them |
 //! | `comings` | who comes and goes |
-//! | `info` | what they say in `info`, or their tokens do, and whose word counts |
+//! | `info`, `informing` | what they say in `info`, or their tokens do, and whose word counts |
 //! | `status` | what connections say of themselves, or are suspected of |
 //! | `veil` | who is invisible |
-//! | `watchers` | who is told |
+//! | `watchers`, `watching`, `news` | who is told, and of what |
 //! | `sight` | where users are |
 //! | `orders` | what reaches all of a user's connections; pages |
-//! | `moderation`, `given`, `taken` | who is sent away, and is to stay away; rooms that users are to be in, or no more |
+//! | `moderation`, `given`, `taken`, `giving` | who is sent away, and is to stay away; rooms that users are to be in, or no more |
 //! | `tells` | what came of messages to several connections |
-//! | `attic` | what is kept of those who left, and until when |
+//! | `attic`, `offline` | what is kept of those who left, and until when |
 
 mod attic;
 mod comings;
 mod given;
+mod giving;
 mod info;
+mod informing;
 mod moderation;
+mod news;
+mod offline;
 mod orders;
 mod sight;
 mod status;
@@ -29,6 +33,7 @@ mod taken;
 mod tells;
 mod veil;
 mod watchers;
+mod watching;
 
 use crate::presence::bans::Bans;
 use crate::presence::device::Devices;
@@ -43,7 +48,7 @@ use crate::presence::turn::Turn;
 use crate::presence::user::attic::Attic;
 use crate::presence::user::given::Given;
 use crate::presence::user::info::Info;
-use crate::presence::user::sight::News;
+use crate::presence::user::news::News;
 use crate::presence::user::taken::Taken;
 use crate::presence::user::tells::Tells;
 use crate::presence::user::watchers::{Watcher, Watchers};

@@ -4,6 +4,7 @@
 mod comings;
 mod mail;
 mod query;
+mod sending;
 mod slow;
 mod whole;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use crate::limits::{RESUMED_UNITS_PER_TURN, VERIFY_UNITS};
 use crate::presence::admin::{Ask, Reply};
-use crate::presence::{About, BanCount, Effect, Entry, Envelope, Homes, Node, Rules, SharedEvent, State};
+use crate::presence::{About, BanCount, Effect, Entry, Homes, Node, Rules, SharedEvent, State};
 use crate::protocol::rollcall_v1;
 use crate::reactor::{ConnId, Context, SendError, SharedFrame, Shortage, WorkerId};
 use crate::service::caps::Caps;
@@ -25,8 +26,7 @@ use crate::wire::session::Kind;
 
 pub use crate::protocol::rollcall_v1::SUBPROTOCOL;
 
-/// The letters between workers.
-pub type Letter = Envelope;
+pub use crate::service::presence::mail::Letter;
 
 /// A shared event as it is sent: written and framed by whoever sends it first.
 fn framed(event: &SharedEvent) -> &SharedFrame {

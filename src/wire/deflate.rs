@@ -11,6 +11,7 @@
 //! | [`deflater`] | a message compressed |
 //! | [`inflater`] | a message inflated, as far as a limit and a share of time allow |
 //! | [`context`] | what a direction has carried last |
+//! | `terms` | numbers of the RFC |
 //! | [`decoder`] | the [`Extension`](crate::wire::session::Extension) of a session |
 
 pub mod context;
@@ -18,14 +19,11 @@ pub mod decoder;
 pub mod deflater;
 pub mod inflater;
 pub mod offer;
+mod terms;
 
 pub use context::Context;
 pub use decoder::{Decoder, Inflaters, UnderWay};
 pub use deflater::Deflater;
 pub use inflater::Inflater;
 pub use offer::{Agreement, Direction, Mode, Offer};
-
-/// RSV1, as in [`Header::reserved`](crate::wire::frame::Header::reserved): RFC 7692 §6, a compressed message.
-pub const RSV1: u8 = 4;
-/// The windows that can be compressed for. RFC 7692 §7.1.2 also has 8 bits, for which zlib has no raw deflate.
-pub const WINDOW_BITS: std::ops::RangeInclusive<u8> = 9..=15;
+pub use terms::{RSV1, WINDOW_BITS};

@@ -5,10 +5,12 @@
 
 mod chunks;
 mod percent;
+mod refusal;
 mod response;
 
 pub use chunks::Chunks;
 pub use percent::{percent_decoded, query_decoded};
+pub use refusal::Refusal;
 pub use response::Response;
 
 use crate::limits::HEADERS_MAX;
@@ -57,15 +59,6 @@ impl Default for Fields<'_> {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// A refusal: the request is answered with this, and the connection ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// 400, 403, 404, 405, 413, 417, 426, 431, 501, 503, 505.
-    pub status: u16,
-    /// One line for a person, in the body.
-    pub reason: &'static str,
 }
 
 impl Refusal {

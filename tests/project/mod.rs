@@ -1,5 +1,6 @@
 //! The project as it stands: its sources are held to the design, and its README to the code.
 
+mod cycles;
 mod layering;
 mod secrets;
 mod sources;

@@ -2,45 +2,37 @@
 //! as long as that is cheap. One that becomes small again is told its whole list, once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::limits::BIG_ROOM_BYTES_MAX;
-use crate::presence::cost;
-use crate::presence::envelope::Client;
-use crate::presence::event::{Event, SharedEvent};
-use crate::presence::membership::MembershipChange;
 use crate::presence::name::{Name, listed_bytes};
-use crate::presence::room::Room;
 use crate::presence::rules::Rules;
-use crate::presence::timer::Timer;
-use crate::presence::turn::Turn;
 use crate::time::{TICK_MILLIS, Tick};
 
 /// Ticks between two events that tell a big room of changes.
-const EVENT_TICKS: u32 = (1_000 / TICK_MILLIS) as u32;
+pub(super) const EVENT_TICKS: u32 = (1_000 / TICK_MILLIS) as u32;
 
 /// What a big room is yet to be told.
 #[derive(Debug)]
 pub(super) struct Big {
     /// It will be told then.
-    due: Option<Tick>,
+    pub(super) due: Option<Tick>,
     /// `membership` as of the last event.
-    since: u64,
+    pub(super) since: u64,
     /// Users who came or went since then, and whether each is a member now.
-    touched: BTreeMap<Name, bool>,
+    pub(super) touched: BTreeMap<Name, bool>,
     /// Bytes of their names as JSON.
-    bytes: usize,
+    pub(super) bytes: usize,
     /// There were too many of them: nothing is kept.
-    is_lost: bool,
+    pub(super) is_lost: bool,
 }
 
 /// What makes a room big, and what is too much to tell it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// A room is big where it has more members, and until it has fewer than four fifths of that.
-    members: usize,
+    pub(super) members: usize,
     /// Names in a second, times members.
-    names: usize,
+    pub(super) names: usize,
 }
 
 impl Bounds {
@@ -48,22 +40,22 @@ impl Bounds {
         Bounds { members: rules.big_room, names: rules.big_room_names }
     }
 
-    fn is_small(self, members: usize) -> bool {
+    pub(super) fn is_small(self, members: usize) -> bool {
         members.saturating_mul(5) < self.members.saturating_mul(4)
     }
 
     /// Whether so many names, of so many bytes, are too much for so many members.
-    fn are_passed(self, names: usize, bytes: usize, members: usize) -> bool {
+    pub(super) fn are_passed(self, names: usize, bytes: usize, members: usize) -> bool {
         names.saturating_mul(members) > self.names || bytes > BIG_ROOM_BYTES_MAX
     }
 }
 
 impl Big {
-    fn new(since: u64) -> Big {
+    pub(super) fn new(since: u64) -> Big {
         Big { due: None, since, touched: BTreeMap::new(), bytes: 0, is_lost: false }
     }
 
-    fn touch(&mut self, (user, is_in): (&Name, bool), members: usize, bounds: Bounds) {
+    pub(super) fn touch(&mut self, (user, is_in): (&Name, bool), members: usize, bounds: Bounds) {
         if self.is_lost {
             return;
         }
@@ -74,78 +66,5 @@ impl Big {
             self.is_lost = true;
             self.touched = BTreeMap::new();
         }
-    }
-}
-
-impl Room {
-    /// Tells the room that a user came in or went out; a big one soon.
-    pub(super) fn announce(
-        &mut self,
-        slot: u32,
-        except: Option<(u16, Client)>,
-        (user, is_in): (&Name, bool),
-        bounds: Bounds,
-        turn: &mut Turn<'_>,
-    ) {
-        let members = self.members.len();
-        if self.big.is_none() && members > bounds.members {
-            self.big = Some(Box::new(Big::new(self.membership - 1)));
-        }
-        let Some(telling) = &mut self.big else {
-            let (room, user, place) = (self.name.clone(), user.clone(), self.place());
-            let users = Some(vec![(user.clone(), is_in)]);
-            let change = MembershipChange { since: self.membership - 1, place, users };
-            let event =
-                if is_in { Event::Joined { room, user, place } } else { Event::Left { room, user, place } };
-            return self.deliver(&SharedEvent::new(event), except, Some(&Arc::new(change)), turn);
-        };
-        if bounds.is_small(members) {
-            return self.end_being_big(bounds, turn);
-        }
-        telling.touch((user, is_in), members, bounds);
-        turn.out.spend(1, cost::LISTED_NANOS);
-        telling.due.get_or_insert_with(|| turn.now.tick.after(EVENT_TICKS));
-        self.time_telling(slot, turn);
-    }
-
-    /// Sees to it that there is a timer where the room will be told: one, also where it was small in between.
-    fn time_telling(&mut self, slot: u32, turn: &mut Turn<'_>) {
-        if let Some(due) = self.big.as_ref().and_then(|big| big.due).filter(|_| !self.telling) {
-            self.telling = true;
-            turn.out.timer(due, Timer::Count { slot, serial: self.serial });
-        }
-    }
-
-    /// The second of a big room may be over: a timer that was filed earlier, or late in a long turn, fires before.
-    pub(super) fn tell_if_due(&mut self, slot: u32, bounds: Bounds, turn: &mut Turn<'_>) {
-        let (place, members) = (self.place(), self.members.len());
-        let next = Big::new(self.membership);
-        let Some(big) = &mut self.big else { return };
-        if big.due.is_none_or(|due| turn.now.tick.is_before(due)) {
-            return self.time_telling(slot, turn);
-        }
-        let Big { since, touched, bytes, is_lost, .. } = std::mem::replace(&mut **big, next);
-        let is_told = !is_lost && !bounds.are_passed(touched.len(), bytes, members);
-        let users: Option<Vec<(Name, bool)>> = is_told.then(|| touched.into_iter().collect());
-        let changes = MembershipChange { since, place, users };
-        self.tell_of(changes, None, turn);
-    }
-
-    /// The room is small again: the list goes to all, and what they were to be told of before with it.
-    fn end_being_big(&mut self, bounds: Bounds, turn: &mut Turn<'_>) {
-        let Some(big) = self.big.take() else { return };
-        let changes = MembershipChange { since: big.since, place: self.place(), users: None };
-        let bytes = self.members.keys().map(|name| listed_bytes(name)).sum();
-        let is_told = !bounds.are_passed(self.members.len(), bytes, self.members.len());
-        let members = is_told.then(|| self.members.keys().cloned().collect());
-        turn.out.spend(self.members.len(), cost::LISTED_NANOS);
-        self.tell_of(changes, members, turn);
-    }
-
-    fn tell_of(&self, changes: MembershipChange, members: Option<Box<[Name]>>, turn: &mut Turn<'_>) {
-        turn.out.spend(changes.users.as_ref().map_or(0, Vec::len), cost::LISTED_NANOS);
-        let change = Arc::new(changes);
-        let event = Event::Room { room: self.name.clone(), change: Arc::clone(&change), members };
-        self.deliver(&SharedEvent::new(event), None, Some(&change), turn);
     }
 }

@@ -6,13 +6,8 @@
 
 use std::sync::Arc;
 
-use crate::limits::{STOW_PER_TICK_MIN, STOW_TICKS, STOW_WAIT_TICKS};
-use crate::presence::device::Devices;
-use crate::presence::last_seen::Entry;
-use crate::presence::name::{Name, bytes_of};
-use crate::presence::timer::next_serial;
-use crate::presence::user::watchers::Watchers;
-use crate::presence::user::{Told, User, Users};
+use crate::limits::STOW_WAIT_TICKS;
+use crate::presence::name::Name;
 use crate::presence::view::{Reason, State, View};
 use crate::slots::Slots;
 use crate::time::{Now, Tick};
@@ -24,24 +19,24 @@ const SHORT: usize = 22;
 
 /// A user that is away for longer: 56 bytes.
 #[derive(Debug)]
-struct Absent {
-    name: Text,
-    version: u64,
-    since_millis: u64,
-    last_seen_millis: u64,
-    reason: Option<Reason>,
+pub(super) struct Absent {
+    pub(super) name: Text,
+    pub(super) version: u64,
+    pub(super) since_millis: u64,
+    pub(super) last_seen_millis: u64,
+    pub(super) reason: Option<Reason>,
 }
 
 /// A name, most of them without a place of its own on the heap: 24 bytes.
 #[derive(Debug)]
-enum Text {
+pub(super) enum Text {
     Short(u8, [u8; SHORT]),
     Long(Box<str>),
 }
 
 impl Text {
     #[expect(clippy::cast_possible_truncation, reason = "at most SHORT")]
-    fn of(text: &str) -> Text {
+    pub(super) fn of(text: &str) -> Text {
         let mut short = [0; SHORT];
         match short.get_mut(..text.len()) {
             Some(place) => {
@@ -52,7 +47,7 @@ impl Text {
         }
     }
 
-    fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         match self {
             Text::Short(len, text) => std::str::from_utf8(&text[..usize::from(*len)]).unwrap_or_default(),
             Text::Long(text) => text,
@@ -70,11 +65,11 @@ impl Text {
 /// Those that are here.
 #[derive(Debug, Default)]
 pub(super) struct Attic {
-    absent: Slots<Absent>,
+    pub(super) absent: Slots<Absent>,
     /// Bytes of the names that need a heap.
-    name_bytes: usize,
+    pub(super) name_bytes: usize,
     /// When the next ones are moved here.
-    stow_at: Tick,
+    pub(super) stow_at: Tick,
 }
 
 impl Attic {
@@ -95,7 +90,7 @@ impl Attic {
         slot & HERE != 0
     }
 
-    fn get(&self, slot: u32) -> Option<&Absent> {
+    pub(super) fn get(&self, slot: u32) -> Option<&Absent> {
         self.absent.get((slot & !HERE) as usize).filter(|_| Attic::holds(slot))
     }
 
@@ -125,12 +120,12 @@ impl Attic {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^31: each takes 56 bytes")]
-    fn insert(&mut self, absent: Absent) -> u32 {
+    pub(super) fn insert(&mut self, absent: Absent) -> u32 {
         self.name_bytes += absent.name.heap_bytes();
         self.absent.insert(absent) as u32 | HERE
     }
 
-    fn remove(&mut self, slot: u32) -> Option<Absent> {
+    pub(super) fn remove(&mut self, slot: u32) -> Option<Absent> {
         let absent = self.absent.try_remove((slot & !HERE) as usize).filter(|_| Attic::holds(slot))?;
         self.name_bytes -= absent.name.heap_bytes();
         Some(absent)
@@ -139,152 +134,6 @@ impl Attic {
     /// Somebody went, and those who went before have all been moved: it has time.
     pub(super) fn wait(&mut self, now: Tick) {
         self.stow_at = now.after(STOW_WAIT_TICKS);
-    }
-}
-
-impl Users {
-    /// When [`Users::stow`] is to be called.
-    pub(crate) fn stow_due(&self) -> Option<Tick> {
-        (self.last_seen.unlooked() > 0).then_some(self.attic.stow_at)
-    }
-
-    /// Moves a tick's share of those who went into the attic, the longest gone first.
-    pub(crate) fn stow(&mut self, now: Tick) {
-        let waiting = self.last_seen.unlooked();
-        if waiting == 0 || !now.has_reached(self.attic.stow_at) {
-            return;
-        }
-        self.attic.stow_at = now.after(1);
-        for _ in 0..STOW_PER_TICK_MIN.max(waiting / STOW_TICKS) {
-            let Some(entry) = self.last_seen.look() else { return };
-            let slot = self.stow_one(entry).unwrap_or(entry.slot);
-            self.last_seen.looked(Entry { slot, ..entry });
-        }
-    }
-
-    fn stow_one(&mut self, Entry { slot, version, filing }: Entry) -> Option<u32> {
-        let is_meant =
-            |user: &&User| (user.version, user.kept) == (version, Some(filing)) && user.is_forgettable();
-        let user = self.users.get(slot as usize).filter(is_meant)?;
-        if !self.whereabouts.is_nowhere(slot) {
-            return None;
-        }
-        let here = self.attic.insert(Absent {
-            name: Text::of(&user.name),
-            version,
-            since_millis: user.since_millis,
-            last_seen_millis: user.last_seen_millis,
-            reason: user.reason,
-        });
-        self.refile(slot, here);
-        let user = self.users.try_remove(slot as usize)?;
-        self.name_bytes -= bytes_of(&user.name);
-        Some(here)
-    }
-
-    /// Files an offline user among those whose last-seen time is kept, and forgets the one that is there for longest
-    /// where they are too many: one came, so one goes. One that nobody ever saw here is forgotten at
-    /// once, unless rooms were given to them.
-    pub(super) fn forget_later(&mut self, now: Tick, slot: u32) {
-        let Some(known) = self.users.get_mut(slot as usize).filter(|user| user.devices.is_empty()) else {
-            return;
-        };
-        if known.version == 0 && !self.given.has(&known.name) {
-            return self.forget(slot);
-        }
-        if known.kept.is_none() {
-            if self.last_seen.unlooked() == 0 {
-                self.attic.wait(now);
-            }
-            known.kept = Some(self.last_seen.keep(slot, known.version));
-        }
-        let (users, attic) = (&self.users, &self.attic);
-        let is_kept = |Entry { slot, version, filing }| {
-            let is_so = |user: &User| (user.version, user.kept) == (version, Some(filing));
-            attic.version(slot) == Some(version) || users.get(slot as usize).is_some_and(is_so)
-        };
-        match self.last_seen.excess(is_kept) {
-            Some(slot) if Attic::holds(slot) => self.clear_out(slot),
-            Some(slot) => {
-                self.users[slot as usize].kept = None;
-                self.forget(slot);
-            }
-            None => {}
-        }
-    }
-
-    pub(super) fn forget(&mut self, slot: u32) {
-        let Some(known) = self.users.get(slot as usize).filter(|user| user.is_forgettable()) else { return };
-        // A room's home may be ahead of the edge whose user comes, and behind the one whose user went.
-        if !self.whereabouts.is_nowhere(slot) {
-            return;
-        }
-        self.forgotten = self.forgotten.max(known.version);
-        self.given.forget(&known.name);
-        self.taken.forget(&known.name);
-        self.name_bytes -= bytes_of(&known.name);
-        let (users, attic) = (&self.users, &self.attic);
-        let name_of = |slot: u32| super::name_of(users, attic, slot);
-        self.table.remove(&known.name, slot, name_of);
-        self.roll.remove(slot, name_of);
-        self.users.try_remove(slot as usize);
-    }
-
-    /// Moves one out again, offline as it is. It is no longer among those who make way.
-    #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^31: each takes 104 bytes")]
-    pub(super) fn fetch(&mut self, here: u32, name: &Name) -> u32 {
-        let Some(absent) = self.attic.get(here) else { return here };
-        self.next_serial = next_serial(self.next_serial);
-        let slot = self.users.insert(User {
-            name: name.clone(),
-            devices: Devices::None,
-            watchers: Watchers::None,
-            info: None,
-            version: absent.version,
-            since_millis: absent.since_millis,
-            last_seen_millis: absent.last_seen_millis,
-            serial: self.next_serial,
-            told: Told::default(),
-            own: None,
-            reason: absent.reason,
-            timed: false,
-            kept: None,
-        }) as u32;
-        self.name_bytes += bytes_of(name);
-        self.refile(here, slot);
-        self.attic.remove(here);
-        self.last_seen.let_go();
-        slot
-    }
-
-    /// Forgets one.
-    pub(super) fn clear_out(&mut self, here: u32) {
-        let (users, attic) = (&self.users, &self.attic);
-        let name_of = |slot: u32| super::name_of(users, attic, slot);
-        self.table.remove(name_of(here), here, name_of);
-        self.roll.remove(here, name_of);
-        if let Some(absent) = self.attic.remove(here) {
-            self.given.forget(absent.name.as_str());
-            self.taken.forget(absent.name.as_str());
-            self.forgotten = self.forgotten.max(absent.version);
-        }
-    }
-
-    /// Both slots are of the same name.
-    fn refile(&mut self, from: u32, to: u32) {
-        let (users, attic) = (&self.users, &self.attic);
-        let name_of = |slot: u32| super::name_of(users, attic, slot);
-        self.table.replace(name_of(from), from, to);
-        self.roll.replace(from, to, name_of);
-    }
-
-    /// What is known of the owner of any slot.
-    pub(super) fn view_of_any(&self, slot: u32, now: Now) -> View {
-        if Attic::holds(slot) {
-            self.attic.view(now, slot, self.whereabouts.of(slot))
-        } else {
-            self.view_of(slot, now)
-        }
     }
 }
 

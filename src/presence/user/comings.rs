@@ -5,7 +5,7 @@ use crate::presence::envelope::{Address, Claim, Envelope};
 use crate::presence::name::Name;
 use crate::presence::turn::Turn;
 use crate::presence::user::Users;
-use crate::presence::user::sight::News;
+use crate::presence::user::news::News;
 use crate::presence::veil::Veil;
 use crate::presence::view::{Reason, State};
 

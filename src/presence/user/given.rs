@@ -7,24 +7,20 @@
 use std::collections::HashMap;
 
 use crate::limits::{GIVEN_ROOMS_MAX, ROOMS_PER_CONNECTION_MAX};
-use crate::presence::address::{self, NOBODY};
-use crate::presence::envelope::{Address, Envelope, Giving};
 use crate::presence::name::{Homes, Name, bytes_of};
-use crate::presence::turn::Turn;
-use crate::presence::user::Users;
 
 /// The rooms that the users of one home were given.
 #[derive(Debug)]
 pub(super) struct Given {
-    by_user: HashMap<Name, Vec<Name>>,
-    rooms: usize,
+    pub(super) by_user: HashMap<Name, Vec<Name>>,
+    pub(super) rooms: usize,
     /// This home's share of [`GIVEN_ROOMS_MAX`].
-    most: usize,
-    name_bytes: usize,
+    pub(super) most: usize,
+    pub(super) name_bytes: usize,
     /// Orders of which it is not known yet what comes of them, by number: for the only ones that gave these rooms. As many as desks
     /// have in hand.
-    unsure: HashMap<u32, (Name, Name)>,
-    last_order: u32,
+    pub(super) unsure: HashMap<u32, (Name, Name)>,
+    pub(super) last_order: u32,
 }
 
 impl Given {
@@ -68,7 +64,7 @@ impl Given {
     }
 
     /// An order is over, and was done or not.
-    fn end(&mut self, order: u32, stays: bool) {
+    pub(super) fn end(&mut self, order: u32, stays: bool) {
         let Some((user, room)) = self.unsure.remove(&order) else { return };
         if stays {
             self.unsure.retain(|_, (its, given)| (&*its, &*given) != (&user, &room));
@@ -117,48 +113,6 @@ impl Given {
         let users = self.by_user.capacity() * size_of::<(Name, Vec<Name>)>();
         let unsure = self.unsure.capacity() * size_of::<(u32, (Name, Name))>();
         users + unsure + self.rooms * size_of::<Name>() + self.name_bytes
-    }
-}
-
-impl Users {
-    /// A connection that is there is to come into the rooms that its user was given.
-    pub(super) fn bring_given(&self, user: &Name, at: Address, turn: &mut Turn<'_>) {
-        if self.given.by_user.is_empty() {
-            return;
-        }
-        let Address { worker, client } = at;
-        for room in self.given.by_user.get(user).into_iter().flatten().cloned() {
-            let asker = address::asker(self.worker, NOBODY);
-            turn.out.post(worker, Envelope::Bid { client, room, joins: true, asker });
-        }
-    }
-
-    /// A room is given to a user for an order that is yet to be done by `bidden` connections; with none it is done.
-    pub(super) fn give(&mut self, user: &Name, room: &Name, bidden: usize) -> Result<Option<Giving>, u16> {
-        let order = self.given.give(user, room)?;
-        self.not_taken(user, room);
-        if let Some(order) = order.filter(|_| bidden == 0) {
-            self.given.end(order, true);
-            return Ok(None);
-        }
-        Ok(order.map(|order| Giving { home: self.worker, order }))
-    }
-
-    /// It is known what came of an order.
-    pub(crate) fn order_over(&mut self, order: u32, stays: bool) {
-        self.given.end(order, stays);
-    }
-
-    /// Rooms that users were given.
-    #[must_use]
-    pub fn given(&self) -> usize {
-        self.given.rooms
-    }
-
-    /// The rooms that a user was given.
-    #[must_use]
-    pub fn given_to(&self, user: &str) -> &[Name] {
-        self.given.by_user.get(user).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
 use crate::presence::turn::Turn;
 use crate::presence::user::Users;
-use crate::presence::user::sight::News;
+use crate::presence::user::news::News;
 use crate::presence::view::Reason;
 use crate::time::Tick;
 

@@ -5,16 +5,10 @@ use crate::presence::envelope::{Asker, Envelope};
 use crate::presence::name::Name;
 use crate::presence::turn::Turn;
 use crate::presence::user::Users;
+use crate::presence::user::news::News;
 use crate::presence::user::watchers::Watcher;
 use crate::presence::view::{State, View};
 use crate::time::Now;
-
-/// What is new beside the connections.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct News {
-    /// The rooms that the user is in.
-    pub(super) moved: bool,
-}
 
 impl Users {
     pub(super) fn view_of(&self, slot: u32, now: Now) -> View {

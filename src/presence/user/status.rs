@@ -3,7 +3,7 @@
 use crate::presence::envelope::{Address, Answer, Asker, Envelope};
 use crate::presence::turn::Turn;
 use crate::presence::user::Users;
-use crate::presence::user::sight::News;
+use crate::presence::user::news::News;
 use crate::presence::view::State;
 use crate::time::TICK_MILLIS;
 

@@ -7,23 +7,18 @@
 use std::collections::HashMap;
 
 use crate::limits::{ROOMS_PER_CONNECTION_MAX, TAKEN_ROOMS_MAX, TAKEN_TICKS};
-use crate::presence::envelope::{Address, Envelope};
-use crate::presence::moderation::Moderation;
 use crate::presence::name::{Homes, Name, bytes_of};
-use crate::presence::turn::Turn;
-use crate::presence::user::Users;
-use crate::presence::user::attic::Attic;
 use crate::time::Tick;
 
 /// The rooms that were taken from the users of one home.
 #[derive(Debug)]
 pub(super) struct Taken {
     /// With each room, when the first client was told.
-    by_user: HashMap<Name, Vec<(Name, Option<Tick>)>>,
-    rooms: usize,
+    pub(super) by_user: HashMap<Name, Vec<(Name, Option<Tick>)>>,
+    pub(super) rooms: usize,
     /// This home's share of [`TAKEN_ROOMS_MAX`].
-    most: usize,
-    name_bytes: usize,
+    pub(super) most: usize,
+    pub(super) name_bytes: usize,
 }
 
 impl Taken {
@@ -37,7 +32,7 @@ impl Taken {
     /// # Errors
     /// The code of a refusal: 429 where as many were taken from the user as a connection may be in, 503 where the home keeps too
     /// many.
-    fn take(&mut self, user: &Name, room: &Name) -> Result<(), u16> {
+    pub(super) fn take(&mut self, user: &Name, room: &Name) -> Result<(), u16> {
         self.forget_room(user, room);
         if self.by_user.get(user).is_some_and(|rooms| rooms.len() >= ROOMS_PER_CONNECTION_MAX) {
             return Err(429);
@@ -52,7 +47,7 @@ impl Taken {
     }
 
     /// The rooms that a client of the user that comes now is told of.
-    fn tell(&mut self, now: Tick, user: &str) -> Vec<Name> {
+    pub(super) fn tell(&mut self, now: Tick, user: &str) -> Vec<Name> {
         let Some(rooms) = self.by_user.get(user) else { return Vec::new() };
         let is_over = |told: &Option<Tick>| told.is_some_and(|told| now.has_reached(told.after(TAKEN_TICKS)));
         let over: Vec<Name> =
@@ -63,7 +58,7 @@ impl Taken {
         rooms.iter().map(|(room, _)| room.clone()).collect()
     }
 
-    fn forget_room(&mut self, user: &str, room: &str) {
+    pub(super) fn forget_room(&mut self, user: &str, room: &str) {
         let Some(rooms) = self.by_user.get_mut(user) else { return };
         let Some(at) = rooms.iter().position(|(taken, _)| **taken == *room) else { return };
         self.name_bytes -= bytes_of(&rooms.swap_remove(at).0);
@@ -92,52 +87,6 @@ impl Taken {
     pub(super) fn bytes(&self) -> usize {
         let users = self.by_user.capacity() * size_of::<(Name, Vec<(Name, Option<Tick>)>)>();
         users + self.rooms * size_of::<(Name, Option<Tick>)>() + self.name_bytes
-    }
-}
-
-impl Users {
-    /// A room is taken from a user. Where a client of the user is away, or may be, it is kept in mind: says whether it is.
-    ///
-    /// # Errors
-    /// The code of a refusal, where no more is kept in mind.
-    pub(super) fn take_from(&mut self, user: &Name, room: &Name) -> Result<bool, u16> {
-        let is_away = match self.seek(user) {
-            None => false,
-            Some(slot) if Attic::holds(slot) => true,
-            Some(slot) => {
-                let known = &self.users[slot as usize];
-                // Who was only watched was never here.
-                let devices = known.devices.as_slice();
-                known.version > 0 && (devices.is_empty() || devices.iter().any(|device| !device.is_live()))
-            }
-        };
-        if is_away {
-            self.taken.take(user, room)?;
-        }
-        Ok(is_away)
-    }
-
-    /// A room that was taken is given again.
-    pub(super) fn not_taken(&mut self, user: &str, room: &str) {
-        self.taken.forget_room(user, room);
-    }
-
-    /// A client of a user has come: it is told what was taken while it was away.
-    pub(super) fn tell_taken(&mut self, user: &Name, at: Address, turn: &mut Turn<'_>) {
-        if self.taken.by_user.is_empty() {
-            return;
-        }
-        let Address { worker, client } = at;
-        for room in self.taken.tell(turn.now.tick, user) {
-            let what = Moderation::Taken { client, room };
-            turn.out.post(worker, Envelope::Moderate { what, asker: None });
-        }
-    }
-
-    /// Rooms that were taken from users while clients of theirs were away.
-    #[must_use]
-    pub fn taken(&self) -> usize {
-        self.taken.rooms
     }
 }
 

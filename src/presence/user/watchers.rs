@@ -1,11 +1,5 @@
 //! Who watches a user: the workers whose clients do, each with how many.
 
-use crate::presence::envelope::{Asker, Envelope};
-use crate::presence::name::Name;
-use crate::presence::turn::Turn;
-use crate::presence::user::Users;
-use crate::time::Tick;
-
 /// How many clients of a worker watch, with and without suspicions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watcher {
@@ -92,36 +86,6 @@ impl Watchers {
             Watchers::Many(watchers) => watchers.as_mut_slice(),
         };
         all.iter_mut().find(|watcher| watcher.worker == worker)
-    }
-}
-
-impl Users {
-    /// A client begins to watch: the view as it is, and from then on its worker is told of every change.
-    pub(crate) fn watch(&mut self, user: &Name, asker: Asker, suspect: bool, turn: &mut Turn<'_>) {
-        let slot = self.find_or_add(user);
-        let known = &mut self.users[slot as usize];
-        let worker = asker.at.worker;
-        let before = known.watchers.bytes();
-        known.watchers.add(worker, suspect);
-        self.watcher_bytes += known.watchers.bytes() - before;
-        let (user, view) = (known.name.clone(), self.view_of(slot, turn.now));
-        turn.out.post(worker, Envelope::Seen { asker, user, view });
-    }
-
-    /// A client watches no more.
-    pub(crate) fn unwatch(&mut self, now: Tick, user: &str, worker: u16, suspect: bool) {
-        let Some(slot) = self.find(user) else { return };
-        let known = &mut self.users[slot as usize];
-        let before = known.watchers.bytes();
-        known.watchers.remove(worker, suspect);
-        self.watcher_bytes -= before - known.watchers.bytes();
-        if known.watchers.is_empty() {
-            // It may have been passed over for the attic, and comes up for it again, behind the others.
-            if known.kept.take().is_some() {
-                self.last_seen.let_go();
-            }
-            self.forget_later(now, slot);
-        }
     }
 }
 

@@ -7,7 +7,9 @@ use crate::limits::{HELD_BACK_BYTES_MAX, HELD_BACK_MAX};
 use crate::presence::envelope::Claim;
 use crate::presence::{Envelope, Name, Reason, SharedEvent, View};
 use crate::reactor::{Context, Haste, Mail, WorkerId};
-use crate::service::presence::{Letter, Presence};
+
+/// The letters between workers.
+pub type Letter = Envelope;
 
 impl Mail for Letter {
     fn bytes(&self) -> usize {
@@ -70,7 +72,7 @@ fn of_names(names: &[Name]) -> usize {
 /// Who is dead or suspected, and what watchers see change, is told within a tick, but not more often than that: after a mass
 /// death there are thousands of such letters, between all workers, each a small piece of work. Who comes, or closes and may
 /// be back in a moment at another worker, is not kept waiting.
-fn haste(letter: &Letter) -> Haste {
+pub(super) fn haste(letter: &Letter) -> Haste {
     match letter {
         Envelope::Down { reason: Reason::Timeout, .. }
         | Envelope::Suspect { .. }
@@ -84,9 +86,9 @@ fn haste(letter: &Letter) -> Haste {
 #[derive(Debug)]
 pub(super) struct HeldBack {
     /// By worker.
-    queues: Vec<VecDeque<Letter>>,
+    pub(super) queues: Vec<VecDeque<Letter>>,
     /// Bytes of all of them.
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 impl HeldBack {
@@ -108,7 +110,7 @@ impl HeldBack {
     }
 
     /// Keeps a letter behind the others for that worker. Says whether it did: what may be missed is dropped where much is held.
-    fn keep(&mut self, to: u16, letter: Letter) -> bool {
+    pub(super) fn keep(&mut self, to: u16, letter: Letter) -> bool {
         let held = &mut self.queues[usize::from(to)];
         let bytes = letter.bytes();
         let is_much = held.len() >= HELD_BACK_MAX || self.bytes + bytes > HELD_BACK_BYTES_MAX;
@@ -121,7 +123,7 @@ impl HeldBack {
     }
 
     /// Posts what there is room for by now.
-    fn post(&mut self, cx: &mut Context<'_, Letter>) {
+    pub(super) fn post(&mut self, cx: &mut Context<'_, Letter>) {
         for (held, to) in self.queues.iter_mut().zip(0..) {
             while let Some(letter) = held.pop_front() {
                 let (bytes, haste) = (letter.bytes(), haste(&letter));
@@ -132,23 +134,5 @@ impl HeldBack {
                 self.bytes -= bytes;
             }
         }
-    }
-}
-
-impl Presence {
-    /// Posts a letter behind those that are held back for its worker.
-    pub(super) fn post(&mut self, cx: &mut Context<'_, Letter>, to: u16, letter: Letter) {
-        let haste = haste(&letter);
-        let is_first = self.held_back.queues[usize::from(to)].is_empty();
-        let back = if is_first { cx.post(WorkerId(to), letter, haste).err() } else { Some(letter) };
-        let Some(letter) = back.and_then(|letter| self.node.refused(cx.now(), letter)) else { return };
-        if !self.held_back.keep(to, letter) {
-            cx.count_lost_mail();
-        }
-    }
-
-    /// Posts what was held back and has room by now.
-    pub(super) fn post_held_back(&mut self, cx: &mut Context<'_, Letter>) {
-        self.held_back.post(cx);
     }
 }

@@ -6,13 +6,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::limits::{
-    BACKLOG_BYTES_PAUSE, HELD_MESSAGES_MAX, SLOW_BYTES_MAX, SLOW_MESSAGES_MAX, WATCHES_PER_CONNECTION_MAX,
-};
+use crate::limits::{HELD_MESSAGES_MAX, SLOW_BYTES_MAX, SLOW_MESSAGES_MAX, WATCHES_PER_CONNECTION_MAX};
 use crate::presence::Name;
-use crate::reactor::{ConnId, Context, SendError, SharedFrame};
-use crate::service::presence::{Letter, Presence};
-use crate::wire::close::CloseCode;
+use crate::reactor::{ConnId, SharedFrame};
 
 /// What waits, by connection. One that keeps up has no entry.
 #[derive(Debug, Default)]
@@ -110,79 +106,6 @@ impl Waiting {
         } else if let Some(user) = self.states.keys().next().cloned() {
             self.states.remove(&user);
         }
-    }
-}
-
-/// Indices of [`WITHHELD_LABELS`](crate::reactor::counters::WITHHELD_LABELS).
-const WITHHELD_MESSAGE: usize = 0;
-const WITHHELD_STATE: usize = 1;
-
-impl Presence {
-    pub(super) fn drops_oldest(&self, room: &str) -> bool {
-        let names = |pattern: &String| match pattern.strip_suffix('*') {
-            Some(prefix) => room.starts_with(prefix),
-            None => room == pattern,
-        };
-        self.settings.drop_oldest.iter().any(names)
-    }
-
-    /// Sends a user's state; where something is queued for the client already, it waits, and only the latest of a user does.
-    pub(super) fn send_state(
-        &mut self,
-        cx: &mut Context<'_, Letter>,
-        conn: ConnId,
-        user: &Name,
-        frame: &SharedFrame,
-    ) {
-        if cx.backlog(conn) == 0 && !self.slow.holds(conn).0 {
-            if cx.send_shared(conn, frame) == Err(SendError::Full) {
-                self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
-            }
-            return;
-        }
-        match self.slow.hold_state(conn, user.clone(), frame.clone()) {
-            Some(true) => cx.count_withheld(WITHHELD_STATE, 1),
-            Some(false) => {}
-            None => self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow"),
-        }
-    }
-
-    /// Sends what happens in a room; a client that is too slow for it gets the newest of it when it has read the rest.
-    pub(super) fn send_or_wait(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, frame: &SharedFrame) {
-        if self.slow.is_whole(conn) {
-            // Messages wait that may not be dropped: this one may.
-            return cx.count_withheld(WITHHELD_MESSAGE, 1);
-        }
-        let goes = cx.backlog(conn) < BACKLOG_BYTES_PAUSE && !self.slow.holds(conn).1;
-        if !goes || cx.send_relayed(conn, frame) == Err(SendError::Full) {
-            let dropped = self.slow.hold_message(conn, frame.clone());
-            cx.count_withheld(WITHHELD_MESSAGE, dropped);
-            // One that was refused for this turn's output alone will not be heard of again.
-            if goes {
-                self.relieved.push(conn);
-            }
-        }
-    }
-
-    /// A client has read all that was queued for it: what waited for that goes out.
-    pub fn relieved(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
-        let Some(mut waiting) = self.slow.take(conn) else { return };
-        while let Some(frame) = waiting.next() {
-            match cx.send_relayed(conn, frame) {
-                Ok(()) => waiting.sent(),
-                Err(SendError::Gone | SendError::NotUtf8) => return,
-                Err(SendError::Full) => {
-                    self.slow.put_back(conn, waiting);
-                    return self.relieved.push(conn);
-                }
-            }
-        }
-    }
-
-    /// Whether something waits for readers that are too slow.
-    #[must_use]
-    pub fn holds_for_slow(&self) -> bool {
-        !self.slow.is_empty()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The chunked transfer coding, read as it arrives.
 
-use super::Refusal;
+use crate::wire::http::refusal::Refusal;
 
 /// Chunk extensions and trailer fields of one body, which are skipped, and line ends with them. Past it: 413.
 const SKIPPED_BYTES_MAX: usize = 4 << 10;

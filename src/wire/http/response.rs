@@ -1,6 +1,6 @@
 //! Responses, written whole.
 
-use super::Refusal;
+use crate::wire::http::refusal::Refusal;
 use std::borrow::Cow;
 use std::io::Write as _;
 

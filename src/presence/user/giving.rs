@@ -1,0 +1,97 @@
+//! Rooms that who runs the server gives to users and takes from them: what each connection is told of it.
+
+use crate::presence::address::{self, NOBODY};
+use crate::presence::envelope::{Address, Envelope, Giving};
+use crate::presence::moderation::Moderation;
+use crate::presence::name::Name;
+use crate::presence::turn::Turn;
+use crate::presence::user::Users;
+use crate::presence::user::attic::Attic;
+
+impl Users {
+    /// A connection that is there is to come into the rooms that its user was given.
+    pub(super) fn bring_given(&self, user: &Name, at: Address, turn: &mut Turn<'_>) {
+        if self.given.by_user.is_empty() {
+            return;
+        }
+        let Address { worker, client } = at;
+        for room in self.given.by_user.get(user).into_iter().flatten().cloned() {
+            let asker = address::asker(self.worker, NOBODY);
+            turn.out.post(worker, Envelope::Bid { client, room, joins: true, asker });
+        }
+    }
+
+    /// A room is given to a user for an order that is yet to be done by `bidden` connections; with none it is done.
+    pub(super) fn give(&mut self, user: &Name, room: &Name, bidden: usize) -> Result<Option<Giving>, u16> {
+        let order = self.given.give(user, room)?;
+        self.not_taken(user, room);
+        if let Some(order) = order.filter(|_| bidden == 0) {
+            self.given.end(order, true);
+            return Ok(None);
+        }
+        Ok(order.map(|order| Giving { home: self.worker, order }))
+    }
+
+    /// It is known what came of an order.
+    pub(crate) fn order_over(&mut self, order: u32, stays: bool) {
+        self.given.end(order, stays);
+    }
+
+    /// Rooms that users were given.
+    #[must_use]
+    pub fn given(&self) -> usize {
+        self.given.rooms
+    }
+
+    /// The rooms that a user was given.
+    #[must_use]
+    pub fn given_to(&self, user: &str) -> &[Name] {
+        self.given.by_user.get(user).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Users {
+    /// A room is taken from a user. Where a client of the user is away, or may be, it is kept in mind: says whether it is.
+    ///
+    /// # Errors
+    /// The code of a refusal, where no more is kept in mind.
+    pub(super) fn take_from(&mut self, user: &Name, room: &Name) -> Result<bool, u16> {
+        let is_away = match self.seek(user) {
+            None => false,
+            Some(slot) if Attic::holds(slot) => true,
+            Some(slot) => {
+                let known = &self.users[slot as usize];
+                // Who was only watched was never here.
+                let devices = known.devices.as_slice();
+                known.version > 0 && (devices.is_empty() || devices.iter().any(|device| !device.is_live()))
+            }
+        };
+        if is_away {
+            self.taken.take(user, room)?;
+        }
+        Ok(is_away)
+    }
+
+    /// A room that was taken is given again.
+    pub(super) fn not_taken(&mut self, user: &str, room: &str) {
+        self.taken.forget_room(user, room);
+    }
+
+    /// A client of a user has come: it is told what was taken while it was away.
+    pub(super) fn tell_taken(&mut self, user: &Name, at: Address, turn: &mut Turn<'_>) {
+        if self.taken.by_user.is_empty() {
+            return;
+        }
+        let Address { worker, client } = at;
+        for room in self.taken.tell(turn.now.tick, user) {
+            let what = Moderation::Taken { client, room };
+            turn.out.post(worker, Envelope::Moderate { what, asker: None });
+        }
+    }
+
+    /// Rooms that were taken from users while clients of theirs were away.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.taken.rooms
+    }
+}
