@@ -10,8 +10,7 @@ use crate::conn::origin::Unwanted;
 use crate::conn::origin::Via;
 use crate::conn::{Conn, Life};
 use crate::limits::{
-    ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, CHUNKS_PER_REMOVAL, DEAD_AT_ONCE_MAX, DEAD_PER_TICK,
-    DEAD_TICKS, DEAD_WAIT_TICKS, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX,
+    ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, CHUNKS_PER_REMOVAL, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX,
 };
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
@@ -156,10 +155,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let end = self.core.now.tick.after(self.core.timing.close);
         let Some(conn) = self.core.get_mut(id).filter(|conn| conn.is_open()) else { return };
         conn.end_by(end);
-        if self.dead.is_empty() {
-            self.clear_at = self.core.now.tick.after(DEAD_WAIT_TICKS);
-        }
-        self.dead.push_back(id);
+        self.reaper.add(id, self.core.now.tick);
         self.tell_gone(id, Cause::Timeout);
         self.settle();
     }
@@ -167,18 +163,10 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Clears away a tick's share of the dead; of many, when all workers have had time to tell of theirs. Each gets a last
     /// word: what its socket takes of it at the end of this turn.
     pub(crate) fn clear_away(&mut self) {
-        let may_wait = self.dead.len() > DEAD_AT_ONCE_MAX && !self.core.now.tick.has_reached(self.clear_at);
-        if self.dead.is_empty() || self.overdue || may_wait {
+        if self.overdue || self.reaper.due().is_none() {
             return;
         }
-        let now = self.core.now.tick;
-        // A turn may take many ticks: their shares are not lost, or the dead would wait for longer than their time.
-        let late = if now.has_reached(self.clear_at) { now.since(self.clear_at) as usize } else { 0 };
-        self.clear_at = now.after(1);
-        let least = (DEAD_PER_TICK / self.core.fleet.workers().len()).max(1);
-        let share = (self.dead.len() / DEAD_TICKS).max(least) * (1 + late.min(DEAD_TICKS));
-        let share = share.min(self.dead.len());
-        let dead: Vec<ConnId> = self.dead.drain(..share).collect();
+        let dead = self.reaper.share(self.core.now.tick, self.core.fleet.workers().len());
         let close = Close::new(CloseCode::TIMEOUT, "no heartbeat in time");
         for id in dead {
             let Some(conn) = self.core.get_mut(id) else { continue };

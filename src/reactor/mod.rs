@@ -13,7 +13,7 @@
 //! | [`worker`] | the turn |
 //! | `hear`, `accept`, `front`, `input`, `request`, `flush`, `fire` | the steps of a turn: who is ready, come and go, who it is for, frames, HTTP, writes, deadlines |
 //! | [`addresses`], [`admission`], [`shortage`], `pace` | limits per address; whether there is room for one more, and when to come back |
-//! | `core` | a worker's state; that of one connection stands in [`conn`](crate::conn) |
+//! | `core`, `inbox`, `reaper`, `weighing` | parts of a worker's state: what a service works on, mail, the dead, when memory is weighed; that of one connection stands in [`conn`](crate::conn) |
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
 //! | `half_read`, `shed` | what half messages hold together; who ends where memory is short |
 //! | `half_closed` | clients that have ended their streams and are still answered |
@@ -38,6 +38,7 @@ mod half_closed;
 mod half_read;
 mod hear;
 pub mod ids;
+mod inbox;
 mod input;
 pub mod listen;
 pub mod live;
@@ -45,6 +46,7 @@ pub mod mail;
 pub mod mailbox;
 mod pace;
 mod random;
+mod reaper;
 mod request;
 mod secure;
 pub mod server;
@@ -54,6 +56,7 @@ pub mod shortage;
 pub mod tls;
 mod transport;
 mod unserved;
+mod weighing;
 mod work;
 pub mod worker;
 

@@ -15,21 +15,20 @@ use crate::reactor::core::Core;
 use crate::reactor::counters::{Cause, Deferred};
 use crate::reactor::fleet::{Fleet, TurnPart};
 use crate::reactor::ids::{ConnId, WorkerId};
-use crate::reactor::mail::{Letter, Mailboxes};
+use crate::reactor::inbox::Inbox;
+use crate::reactor::mail::Mailboxes;
+use crate::reactor::reaper::Reaper;
 use crate::reactor::service::Service;
+use crate::reactor::weighing::Weighing;
 use crate::reactor::work::parts;
-use crate::slots::{CHUNK, Side};
+use crate::slots::Side;
 use crate::sys::net::{Net, Ready};
 use crate::time::{TICK_MICROS, Tick};
 
-/// Ticks between two weighings of memory.
-const WEIGH_TICKS: u32 = 100;
-/// Ticks for which memory goes on being weighed when many have come or gone: their graces and deadlines end in that time.
-const SETTLE_TICKS: u32 = 6_000;
 /// An arena that is not worth waking for.
 const IDLE_ARENA_BYTES: usize = 64 << 10;
 /// Places of a queue that outlast a burst.
-const MAIL_KEPT: usize = 64;
+const KEPT: usize = 64;
 
 /// A worker over the world `N`, whose connections are for `S`.
 pub struct Worker<N: Net, S: Service> {
@@ -53,21 +52,14 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) half_closed: Vec<(ConnId, Cause)>,
     /// Entries of the arena under way whose connections have a backlog.
     pub(crate) backlogged: Vec<usize>,
-    pub(crate) letters: VecDeque<Letter<S::Mail>>,
-    /// Mail was left where it was, until the tick after that in which some was taken last.
-    mail_waits: bool,
-    /// When some was taken last.
-    mail_taken: Tick,
+    inbox: Inbox<S::Mail>,
     pub(crate) accepting: Accepting,
     pub(crate) next_generation: u32,
     /// When the service wants to be called.
     service_due: Option<Tick>,
     /// When the service was called last.
     pub(crate) service_called: Tick,
-    /// Connections that were declared dead, and are to be cleared away.
-    pub(crate) dead: VecDeque<ConnId>,
-    /// When the next of the dead are, where there are many.
-    pub(crate) clear_at: Tick,
+    pub(crate) reaper: Reaper,
     /// Work of removing connections since deadlines began to fire in this turn, in removals.
     pub(crate) removals: usize,
     /// Work of reading once more for deadlines in this turn, in parts of a unit.
@@ -78,14 +70,9 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) fired_at: Tick,
     /// The tick by which a drain is over at the latest.
     pub(crate) drained_by: Option<Tick>,
-    /// When memory is weighed and given back, at the earliest.
-    weigh_at: Tick,
+    weighing: Weighing,
     /// Upgrades before this turn.
     upgrades: u64,
-    /// Connections when memory was weighed last.
-    weighed: usize,
-    /// Until then what many who came or went have left may still shrink.
-    settled_at: Tick,
 }
 
 /// Whether connections wait to be accepted.
@@ -135,24 +122,19 @@ impl<N: Net, S: Service> Worker<N, S> {
             doomed: Vec::new(),
             half_closed: Vec::new(),
             backlogged: Vec::new(),
-            letters: VecDeque::new(),
-            mail_waits: false,
-            mail_taken: now.tick,
+            inbox: Inbox::new(now.tick),
             accepting: Accepting::Waiting,
             next_generation: 0,
             service_due: Some(now.tick),
             service_called: now.tick,
-            dead: VecDeque::new(),
-            clear_at: now.tick,
+            reaper: Reaper::new(now.tick),
             removals: 0,
             late_spent: 0,
             overdue: false,
             fired_at: now.tick,
             drained_by: None,
-            weigh_at: now.tick,
+            weighing: Weighing::new(now.tick),
             upgrades: 0,
-            weighed: 0,
-            settled_at: now.tick,
         }
     }
 
@@ -215,17 +197,15 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn timeout(&self) -> Option<Duration> {
         let waiting = self.accepting == Accepting::Waiting || self.overdue;
         let shaking = self.core.tls.as_ref().is_some_and(|side| side.has_waiting());
-        if waiting || shaking || !self.unread.is_empty() || !self.letters.is_empty() {
+        if waiting || shaking || !self.unread.is_empty() || !self.inbox.is_empty() {
             return Some(Duration::ZERO);
         }
         let retry = match self.accepting {
             Accepting::Blocked(at) => Some(at),
             _ => None,
         };
-        let clearing = (!self.dead.is_empty()).then_some(self.clear_at);
-        let mail = self.mail_waits.then(|| self.mail_taken.after(1));
-        let settles = !self.core.now.tick.has_reached(self.settled_at);
-        let weighing = (settles || self.is_worth_weighing()).then_some(self.weigh_at);
+        let (clearing, mail) = (self.reaper.due(), self.inbox.due());
+        let weighing = self.weighing.wakes(self.core.now.tick, || self.is_worth_weighing());
         let next =
             [self.core.wheel.next(), self.service_due, retry, clearing, mail, self.drained_by, weighing];
         let next = next.into_iter().flatten().reduce(Tick::min)?;
@@ -236,14 +216,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     fn mailbox(&mut self) {
-        if self.letters.is_empty() {
-            let mailboxes = self.core.mailboxes.clone();
-            let (mailbox, now) = (&mailboxes[self.core.id.index()], self.core.now.tick);
-            // What was taken in this tick has had its company.
-            self.mail_waits = mailbox.take(&mut self.letters, self.mail_taken == now);
-            if !self.letters.is_empty() {
-                self.mail_taken = now;
-            }
+        if self.inbox.is_empty() {
+            self.inbox.fill(&self.core.mailboxes[self.core.id.index()], self.core.now.tick);
             // Behind the mailbox, which silences the bell: who rang for a drain would else be heard and not listened to.
             if self.drained_by.is_none() && self.core.fleet.is_draining() {
                 self.begin_drain();
@@ -254,7 +228,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             if spent >= parts(MAIL_UNITS_PER_TURN) {
                 return self.count_deferred(Deferred::Mail);
             }
-            let Some(letter) = self.letters.pop_front() else { break };
+            let Some(letter) = self.inbox.next() else { break };
             self.core.work.begin();
             self.core.work.charge(1);
             self.service.mail(&mut Context { core: &mut self.core }, letter.from, letter.mail);
@@ -297,7 +271,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.service_due = self.service.tick(&mut Context { core: &mut self.core });
         self.service_called = self.core.now.tick;
         self.settle();
-        if self.core.now.tick.has_reached(self.weigh_at) {
+        if self.weighing.is_due(self.core.now.tick) {
             self.shed();
         }
         self.end_half_closed();
@@ -309,7 +283,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.flush();
         }
         self.ring();
-        if self.core.now.tick.has_reached(self.weigh_at) {
+        if self.weighing.is_due(self.core.now.tick) {
             self.weigh();
         }
         let micros = self.net.now().micros.saturating_sub(self.core.now.micros);
@@ -327,36 +301,32 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Whether a burst has left something to give back, or many came or went: an idle worker wakes for nothing less.
     fn is_worth_weighing(&self) -> bool {
         self.core.arena.held_bytes() > IDLE_ARENA_BYTES
-            || self.letters.capacity() > MAIL_KEPT
-            || self.core.conns.len().abs_diff(self.weighed) >= CHUNK
+            || self.inbox.is_large()
+            || self.weighing.has_moved(self.core.conns.len())
             || self.core.memory_shortage().is_some()
     }
 
     /// Gives back what a burst has left, and sets the gauges of memory: once a second, while anything happens, and for a
     /// minute behind many who came or went.
     fn weigh(&mut self) {
-        if self.is_worth_weighing() {
-            self.settled_at = self.core.now.tick.after(SETTLE_TICKS);
-        }
-        self.weigh_at = self.core.now.tick.after(WEIGH_TICKS);
-        self.weighed = self.core.conns.len();
-        self.core.timing.round = Round::of(self.core.timing.interval, self.core.id.0, self.weighed);
+        let count = self.core.conns.len();
+        self.weighing.done(self.core.now.tick, count, self.is_worth_weighing());
+        self.core.timing.round = Round::of(self.core.timing.interval, self.core.id.0, count);
         self.core.conns.give_back();
         self.sockets.give_back();
         self.core.wheel.give_back();
         self.core.arena.give_back();
-        self.letters.shrink_to(MAIL_KEPT);
-        self.dead.shrink_to(MAIL_KEPT);
-        self.unread.shrink_to(MAIL_KEPT);
-        self.doomed.shrink_to(MAIL_KEPT);
-        self.half_closed.shrink_to(MAIL_KEPT);
-        self.backlogged.shrink_to(MAIL_KEPT);
+        self.reaper.give_back();
+        self.unread.shrink_to(KEPT);
+        self.doomed.shrink_to(KEPT);
+        self.half_closed.shrink_to(KEPT);
+        self.backlogged.shrink_to(KEPT);
         self.scratch.shrink_to(WRITEV_BYTES_MIN);
         let mailbox = &self.core.mailboxes[self.core.id.index()];
-        mailbox.give_back(MAIL_KEPT);
-        let queues = (self.letters.capacity() + mailbox.capacity()) * size_of::<Letter<S::Mail>>()
-            + mailbox.bytes()
-            + (self.dead.capacity() + self.unread.capacity()) * size_of::<ConnId>()
+        self.inbox.give_back(mailbox);
+        let queues = self.inbox.bytes(mailbox)
+            + self.reaper.bytes()
+            + self.unread.capacity() * size_of::<ConnId>()
             + self.core.unserved.bytes();
         let buffers = self.buffer.len() + self.scratch.capacity() + self.core.arena.held_bytes();
         let connections = self.core.conns.bytes() + self.sockets.bytes();

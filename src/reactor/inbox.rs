@@ -1,0 +1,69 @@
+//! A worker's mail that was taken from its mailbox and waits to be served; and patient mail that was left there, until the tick
+//! after that in which some was taken last.
+
+use std::collections::VecDeque;
+
+use crate::reactor::mail::Letter;
+use crate::reactor::mailbox::Mailbox;
+use crate::time::Tick;
+
+/// Places of the queue that outlast a burst.
+const KEPT: usize = 64;
+
+/// The queue.
+#[derive(Debug)]
+pub(crate) struct Inbox<M> {
+    letters: VecDeque<Letter<M>>,
+    /// Mail was left where it was.
+    waits: bool,
+    /// When some was taken last.
+    taken: Tick,
+}
+
+impl<M> Inbox<M> {
+    pub(crate) fn new(now: Tick) -> Inbox<M> {
+        Inbox { letters: VecDeque::new(), waits: false, taken: now }
+    }
+
+    /// Takes what lies in the mailbox. Nothing may wait here any more.
+    pub(crate) fn fill(&mut self, mailbox: &Mailbox<Letter<M>>, now: Tick) {
+        // What was taken in this tick has had its company.
+        self.waits = mailbox.take(&mut self.letters, self.taken == now);
+        if !self.letters.is_empty() {
+            self.taken = now;
+        }
+    }
+
+    /// The letter that has waited for longest.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<Letter<M>> {
+        self.letters.pop_front()
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.letters.is_empty()
+    }
+
+    /// When patient mail that was left has to be taken.
+    #[inline]
+    pub(crate) fn due(&self) -> Option<Tick> {
+        self.waits.then(|| self.taken.after(1))
+    }
+
+    /// Whether a burst has left something to give back.
+    pub(crate) fn is_large(&self) -> bool {
+        self.letters.capacity() > KEPT
+    }
+
+    /// Gives back what a burst has left, in the mailbox too.
+    pub(crate) fn give_back(&mut self, mailbox: &Mailbox<Letter<M>>) {
+        self.letters.shrink_to(KEPT);
+        mailbox.give_back(KEPT);
+    }
+
+    /// Bytes of memory, with the mailbox's.
+    pub(crate) fn bytes(&self, mailbox: &Mailbox<Letter<M>>) -> usize {
+        (self.letters.capacity() + mailbox.capacity()) * size_of::<Letter<M>>() + mailbox.bytes()
+    }
+}
