@@ -126,7 +126,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         // The service may have been told already and be waiting to hear of others; what it sent goes nowhere.
         let Some(conn) = self.core.conns.try_remove(id.key as usize) else { return };
         let queued = conn.outbox.as_ref().map_or(0, |outbox| outbox.chunks());
-        self.removals += 1 + queued / CHUNKS_PER_REMOVAL;
+        self.budget.removed(1 + queued / CHUNKS_PER_REMOVAL);
         self.unlink(id, conn.outbox.is_none() && cause != Cause::Reset);
         self.sockets.take(id.key as usize);
         if conn.deflate.is_some() {
@@ -163,7 +163,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Clears away a tick's share of the dead; of many, when all workers have had time to tell of theirs. Each gets a last
     /// word: what its socket takes of it at the end of this turn.
     pub(crate) fn clear_away(&mut self) {
-        if self.overdue || self.reaper.due().is_none() {
+        if self.budget.is_overdue() || self.reaper.due().is_none() {
             return;
         }
         let dead = self.reaper.share(self.core.now.tick, self.core.fleet.workers().len());

@@ -2,16 +2,11 @@
 
 use crate::conn::deadline::Deadline;
 use crate::conn::{Conn, Life};
-use crate::limits::{
-    DEADLINE_SHARE_TICKS, DEADLINE_SHARES_MAX, DEADLINES_PER_TURN_MAX, ENTRIES_PER_DEADLINE,
-    LATE_UNITS_PER_TURN, REMOVED_PER_TURN_MAX,
-};
 use crate::reactor::config::HeartbeatMode;
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
-use crate::reactor::work::parts;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::time::{TICK_MICROS, Tick};
@@ -21,30 +16,16 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Fires what is due, a turn's share of it.
     pub(crate) fn deadlines(&mut self) {
         let now = self.core.now.tick;
-        self.removals = 0;
-        self.late_spent = 0;
-        let mut left = self.deadline_share();
-        self.fired_at = now;
-        for _ in 0..left * ENTRIES_PER_DEADLINE {
-            // A room's slow members all end in the same tick.
-            let late = self.late_spent >= parts(LATE_UNITS_PER_TURN);
-            if left == 0 || late || self.removals >= REMOVED_PER_TURN_MAX {
+        for _ in 0..self.budget.begin(now) {
+            if !self.budget.has_time() {
                 break;
             }
-            let Some((tick, key)) = self.core.wheel.pop_due(now) else {
-                self.overdue = false;
-                return;
-            };
-            left -= usize::from(self.fire(ConnId::from_bits(key), tick));
+            let Some((tick, key)) = self.core.wheel.pop_due(now) else { return self.budget.end(false) };
+            if self.fire(ConnId::from_bits(key), tick) {
+                self.budget.acted();
+            }
         }
-        self.overdue = true;
-    }
-
-    /// How many deadlines this turn may act on: where the last one left some behind, the more the longer it took.
-    fn deadline_share(&self) -> usize {
-        let took = if self.overdue { self.core.now.tick.since(self.fired_at) } else { 0 };
-        let shares = (1 + took / DEADLINE_SHARE_TICKS).min(DEADLINE_SHARES_MAX);
-        shares as usize * DEADLINES_PER_TURN_MAX
+        self.budget.end(true);
     }
 
     /// An entry of the wheel fires: it is dropped where it is not the connection's valid one, filed again where the

@@ -365,7 +365,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     pub(crate) fn read_late(&mut self, id: ConnId) -> bool {
         self.core.work.begin_with(parts(LATE_UNITS));
         self.read(id, false);
-        self.late_spent += self.served(id);
+        let spent = self.served(id);
+        self.budget.read_late(spent);
         let listed = |conn: &Conn| conn.has(Flag::Listed);
         self.has_unserved(id) || self.core.get(id).is_some_and(listed)
     }

@@ -13,7 +13,7 @@
 //! | [`worker`] | the turn |
 //! | `hear`, `accept`, `front`, `input`, `request`, `flush`, `fire` | the steps of a turn: who is ready, come and go, who it is for, frames, HTTP, writes, deadlines |
 //! | [`addresses`], [`admission`], [`shortage`], `pace` | limits per address; whether there is room for one more, and when to come back |
-//! | `core`, `inbox`, `reaper`, `weighing` | parts of a worker's state: what a service works on, mail, the dead, when memory is weighed; that of one connection stands in [`conn`](crate::conn) |
+//! | `core`, `inbox`, `reaper`, `weighing`, `deadline_budget` | parts of a worker's state: what a service works on, mail, the dead, when memory is weighed, how many deadlines fire; that of one connection stands in [`conn`](crate::conn) |
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
 //! | `half_read`, `shed` | what half messages hold together; who ends where memory is short |
 //! | `half_closed` | clients that have ended their streams and are still answered |
@@ -29,6 +29,7 @@ pub mod config;
 pub mod context;
 pub mod core;
 pub mod counters;
+mod deadline_budget;
 mod deflate;
 mod fire;
 pub mod fleet;

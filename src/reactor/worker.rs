@@ -13,6 +13,7 @@ use crate::reactor::config::Config;
 use crate::reactor::context::Context;
 use crate::reactor::core::Core;
 use crate::reactor::counters::{Cause, Deferred};
+use crate::reactor::deadline_budget::DeadlineBudget;
 use crate::reactor::fleet::{Fleet, TurnPart};
 use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::inbox::Inbox;
@@ -60,14 +61,8 @@ pub struct Worker<N: Net, S: Service> {
     /// When the service was called last.
     pub(crate) service_called: Tick,
     pub(crate) reaper: Reaper,
-    /// Work of removing connections since deadlines began to fire in this turn, in removals.
-    pub(crate) removals: usize,
-    /// Work of reading once more for deadlines in this turn, in parts of a unit.
-    pub(crate) late_spent: u64,
-    /// Some deadline was due that the last turn had no time for.
-    pub(crate) overdue: bool,
-    /// When deadlines fired last.
-    pub(crate) fired_at: Tick,
+    /// What the turn does about deadlines.
+    pub(crate) budget: DeadlineBudget,
     /// The tick by which a drain is over at the latest.
     pub(crate) drained_by: Option<Tick>,
     weighing: Weighing,
@@ -128,10 +123,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             service_due: Some(now.tick),
             service_called: now.tick,
             reaper: Reaper::new(now.tick),
-            removals: 0,
-            late_spent: 0,
-            overdue: false,
-            fired_at: now.tick,
+            budget: DeadlineBudget::new(now.tick),
             drained_by: None,
             weighing: Weighing::new(now.tick),
             upgrades: 0,
@@ -195,7 +187,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// How long nothing can be due; `None` where nothing ever is.
     fn timeout(&self) -> Option<Duration> {
-        let waiting = self.accepting == Accepting::Waiting || self.overdue;
+        let waiting = self.accepting == Accepting::Waiting || self.budget.is_overdue();
         let shaking = self.core.tls.as_ref().is_some_and(|side| side.has_waiting());
         if waiting || shaking || !self.unread.is_empty() || !self.inbox.is_empty() {
             return Some(Duration::ZERO);
