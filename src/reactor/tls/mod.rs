@@ -5,8 +5,8 @@
 //! arena, outbox -> Link::seal -> out (shared) -> socket
 //! ```
 //!
-//! It knows no worker and no connection: the worker reads and writes by a [`Transport`](crate::reactor::transport::Transport),
-//! plain or over this, and asks [`side::Side`] for what there is beside the bytes.
+//! It knows no worker and no connection: the worker reads and writes by a `Transport`, plain or over this, and asks
+//! `side` for what there is beside the bytes.
 //!
 //! A connection owns rustls's state, and beside it only what has no other place: the part of a record that has come, and
 //! the records that its socket did not take, which lie in its outbox. Plain connections pay for none of it: the
