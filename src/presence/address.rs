@@ -11,13 +11,46 @@ pub struct Client {
     pub serial: u32,
 }
 
+/// A worker as others know it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct WorkerRef {
+    /// The node that it is of: 0, as long as there is one.
+    pub node: u16,
+    /// Its number there.
+    pub worker: u16,
+}
+
+impl WorkerRef {
+    /// A worker of this node.
+    #[must_use]
+    pub const fn here(worker: u16) -> WorkerRef {
+        WorkerRef { node: 0, worker }
+    }
+}
+
 /// A client as others know it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Address {
+    /// The node that the worker is of: 0, as long as there is one.
+    pub node: u16,
     /// The worker whose edge it is at.
     pub worker: u16,
     /// There.
     pub client: Client,
+}
+
+impl Address {
+    /// A client of this node.
+    #[must_use]
+    pub const fn here(worker: u16, client: Client) -> Address {
+        Address { node: 0, worker, client }
+    }
+
+    /// The worker whose edge it is at.
+    #[must_use]
+    pub const fn edge(self) -> WorkerRef {
+        WorkerRef { node: self.node, worker: self.worker }
+    }
 }
 
 /// Who waits for an answer, and for which.
@@ -56,7 +89,7 @@ pub enum Ticket {
     /// What a client does because a desk had it do so.
     Brought {
         /// The worker of the desk, which is told what came of it.
-        desk: u16,
+        desk: WorkerRef,
         /// The desk's number for it.
         job: u32,
         /// The client doesn't expect it, and is told by an event.
@@ -72,5 +105,5 @@ pub(crate) const NOBODY: u32 = 0;
 
 /// Who waits for an answer to a desk's job.
 pub(crate) const fn asker(worker: u16, job: u32) -> Asker {
-    Asker { at: Address { worker, client: DESK }, ticket: Ticket::Job { job, index: 0 } }
+    Asker { at: Address::here(worker, DESK), ticket: Ticket::Job { job, index: 0 } }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::presence::address::WorkerRef;
 use crate::presence::membership::Place;
 use crate::presence::name::Name;
 use crate::presence::view::State;
@@ -68,7 +69,7 @@ pub(crate) const SCARCE: &str = "the server is short of memory: try again later"
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Giving {
     /// The home's worker.
-    pub home: u16,
+    pub home: WorkerRef,
     /// Its number there.
     pub order: u32,
 }

@@ -44,9 +44,9 @@ mod tests {
     use super::*;
     use crate::presence::envelope::{Asker, Leaving, Ticket};
     use crate::presence::membership::Place;
-    use crate::presence::{Address, Client, Event, SharedEvent, State, View};
+    use crate::presence::{Address, Client, Event, SharedEvent, State, View, WorkerRef};
 
-    const AT: Address = Address { worker: 300, client: Client { slot: 5, serial: 70_000 } };
+    const AT: Address = Address::here(300, Client { slot: 5, serial: 70_000 });
 
     /// What a format is: change it, and count [`FORMAT`] up.
     #[test]
@@ -64,13 +64,13 @@ mod tests {
                 Envelope::Leave {
                     room: "r".into(),
                     user: "ann".into(),
-                    worker: 1,
+                    worker: WorkerRef::here(1),
                     visit: 2,
                     leaving: Leaving::Perhaps,
                     hides: true,
                     asker: Some(asker),
                 },
-                "010c017203616e6e01020101ac0205f0a2040001",
+                "010c017203616e6e00010201010100ac0205f0a2040001",
             ),
             (
                 Envelope::Deliver {
@@ -79,7 +79,7 @@ mod tests {
                     except: Some(AT.client),
                     change: None,
                 },
-                "011e017206017200013101020304050105f0a20400",
+                "011f017206017200013101020304050105f0a20400",
             ),
             (
                 Envelope::Seen {
@@ -87,7 +87,7 @@ mod tests {
                     user: "J\u{f6}rg".into(),
                     view: View { state: State::Away, version: 9, ..View::default() },
                 },
-                "0117ac0205f0a2040001054ac3b67267020009000000000000",
+                "011700ac0205f0a2040001054ac3b6726703000900000000000000",
             ),
         ] {
             let written = letter.to_bytes();

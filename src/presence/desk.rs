@@ -328,7 +328,7 @@ fn brought(bring: &mut Bring, answer: &Answer) -> Option<Reply> {
 /// The user's home is told whether what it gave stays.
 fn order_over(giving: Giving, stays: bool, turn: &mut Turn<'_>) {
     let what = Moderation::Given { order: giving.order, stays };
-    turn.out.post(giving.home, Envelope::Moderate { what, asker: None });
+    turn.out.post(giving.home.worker, Envelope::Moderate { what, asker: None });
 }
 
 fn members(page: &mut Page, views: &mut Vec<(Name, Option<View>)>) -> Reply {

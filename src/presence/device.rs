@@ -43,7 +43,7 @@ impl Device {
     }
 
     pub(crate) fn address(&self) -> Address {
-        Address { worker: self.worker, client: self.client }
+        Address::here(self.worker, self.client)
     }
 
     pub(crate) fn is_live(&self) -> bool {

@@ -15,6 +15,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::limits::COMMANDS_REFUSED_MAX;
+use crate::presence::address::WorkerRef;
 use crate::presence::burst::{Burst, COMMAND_CREDIT};
 use crate::presence::departed::Departed;
 use crate::presence::effect::Effect;
@@ -119,7 +120,7 @@ impl Seat {
 /// The clients of one worker.
 #[derive(Debug)]
 pub struct Edge {
-    worker: u16,
+    worker: WorkerRef,
     homes: Homes,
     seats: Slots<Seat>,
     rooms: Groups,
@@ -153,7 +154,7 @@ pub struct Edge {
 impl Edge {
     pub(crate) fn new(worker: u16, homes: Homes, restricted: bool) -> Edge {
         Edge {
-            worker,
+            worker: WorkerRef::here(worker),
             homes,
             seats: Slots::default(),
             rooms: Groups::new(homes),
@@ -282,7 +283,7 @@ impl Edge {
                 Entry::Late(_) => None,
             };
             let (id, heartbeat_millis) =
-                (self.homes.disguise(self.worker, link), turn.rules.heartbeat_millis);
+                (self.homes.disguise(self.worker.worker, link), turn.rules.heartbeat_millis);
             let event = Event::Welcome { id, user, heartbeat_millis, unix_millis: turn.now.unix_millis };
             turn.out.effects.push(Effect::Send { link, event });
         }
@@ -427,7 +428,7 @@ impl Edge {
 
     fn address(&self, slot: u32) -> Address {
         let serial = self.seats.get(slot as usize).map_or(0, |seat| seat.serial);
-        Address { worker: self.worker, client: Client { slot, serial } }
+        Address::here(self.worker.worker, Client { slot, serial })
     }
 }
 

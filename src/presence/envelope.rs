@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::presence::address::NOBODY;
-pub use crate::presence::address::{Address, Asker, Client, Ticket};
+pub use crate::presence::address::{Address, Asker, Client, Ticket, WorkerRef};
 use crate::presence::admin::Listing;
 pub use crate::presence::answer::{Answer, Giving};
 use crate::presence::event::SharedEvent;
@@ -118,7 +118,7 @@ pub enum Envelope {
         /// Whom.
         user: Name,
         /// Whose clients are one fewer.
-        worker: u16,
+        worker: WorkerRef,
         /// As in `Watch`.
         suspect: bool,
     },
@@ -173,7 +173,7 @@ pub enum Envelope {
         /// Who.
         user: Name,
         /// Whose clients are one fewer.
-        worker: u16,
+        worker: WorkerRef,
         /// The edge's number for its `join`.
         visit: u16,
         /// Whether it was invisible, as the room's home was told last.

@@ -67,7 +67,7 @@ pub use about::About;
 pub use bans::BanCount;
 pub use burst::Burst;
 pub use command::{Command, Refusal};
-pub use envelope::{Address, Client, Envelope};
+pub use envelope::{Address, Client, Envelope, WorkerRef};
 pub use event::{Event, SharedEvent};
 pub use grants::{Entry, Grants, Pattern};
 pub use moderation::Moderation;

@@ -306,7 +306,9 @@ impl Node {
             }
             Envelope::Suspect { user, at, suspect } => users.suspect(&user, at, suspect, turn),
             Envelope::Watch { user, asker, suspect } => users.watch(&user, asker, suspect, turn),
-            Envelope::Unwatch { user, worker, suspect } => users.unwatch(now.tick, &user, worker, suspect),
+            Envelope::Unwatch { user, worker, suspect } => {
+                users.unwatch(now.tick, &user, worker.worker, suspect)
+            }
             Envelope::Look { user, asker } => users.look(user, asker, turn),
             Envelope::Tell { user, from, data, within, asker } => {
                 users.tell(&user, (from, data), within.as_deref(), asker, turn);
@@ -316,7 +318,7 @@ impl Node {
                 rooms.join((&room, &user), (visit, again, hides), asker, turn);
             }
             Envelope::Leave { room, user, worker, visit, hides, leaving, asker } => {
-                rooms.leave((&room, &user), (worker, visit, hides, leaving), asker, turn);
+                rooms.leave((&room, &user), (worker.worker, visit, hides, leaving), asker, turn);
             }
             Envelope::Say { room, from, data, echo, asker } => {
                 rooms.say((&room, from.as_ref()), (data, echo), asker, turn);

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::presence::address::Client;
+use crate::presence::address::{Client, WorkerRef};
 use crate::presence::name::Name;
 
 /// What is invisible from now on, or is no more.
@@ -33,7 +33,7 @@ pub enum Veil {
         /// Who.
         user: Name,
         /// The worker of the client's edge.
-        worker: u16,
+        worker: WorkerRef,
         /// The edge's number for its `join`.
         visit: u16,
         /// Whether it is invisible.

@@ -155,7 +155,7 @@ impl Model {
             Envelope::Leave { room, user, worker, visit, leaving, .. } => {
                 let is_banned = self.is_banned(now, user, Some(room));
                 let leaving = if is_banned { Leaving::Now } else { *leaving };
-                if !self.barred.remove(&(room.to_string(), user.to_string(), *worker, *visit)) {
+                if !self.barred.remove(&(room.to_string(), user.to_string(), worker.worker, *visit)) {
                     self.leave(now, room, user, leaving);
                 }
             }

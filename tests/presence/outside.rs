@@ -28,7 +28,7 @@ impl World {
         self.outside.waiting.insert(ticket, ask.clone());
         // A home at the same worker is asked at once.
         let asker = Asker {
-            at: Address { worker, client: Client { slot: u32::MAX, serial: 0 } },
+            at: Address::here(worker, Client { slot: u32::MAX, serial: 0 }),
             ticket: Ticket::Job { job: 0, index: 0 },
         };
         match &ask {
@@ -128,7 +128,7 @@ impl World {
             if joins {
                 Envelope::Join { room, user, again, visit, hides, asker }
             } else {
-                Envelope::Leave { room, user, worker: at.worker, visit, hides, leaving, asker: None }
+                Envelope::Leave { room, user, worker: at.edge(), visit, hides, leaving, asker: None }
             }
         });
     }

@@ -222,7 +222,7 @@ impl World {
             Ask::Leave(room) => self.letter_at_home(c, &room, |at, room| Envelope::Leave {
                 room,
                 user,
-                worker: at.worker,
+                worker: at.edge(),
                 visit: 0,
                 hides: false,
                 leaving: Leaving::Now,
@@ -292,7 +292,7 @@ impl World {
     ) {
         let Seat { worker, slot, .. } = self.clients[c];
         if self.homes.of(name) == worker {
-            let at = Address { worker, client: Client { slot, serial: 0 } };
+            let at = Address::here(worker, Client { slot, serial: 0 });
             self.arrives(worker, &letter(at, name.into()));
         }
     }

@@ -68,7 +68,7 @@ impl World {
             self.letter_at_home(c, room, |at, room| Envelope::Leave {
                 room,
                 user,
-                worker: at.worker,
+                worker: at.edge(),
                 visit: 0,
                 hides: false,
                 leaving: Leaving::Now,
@@ -168,7 +168,7 @@ impl World {
             self.letter_at_home(c, &room, |at, room| Envelope::Leave {
                 room,
                 user: member,
-                worker: at.worker,
+                worker: at.edge(),
                 visit: 0,
                 hides: false,
                 leaving,

@@ -201,10 +201,10 @@ impl Edge {
 
 /// A desk that had a client do something is told what came of it.
 pub(super) fn tell_desk(ticket: Ticket, answer: Answer, turn: &mut Turn<'_>) {
-    if let Ticket::Brought { desk: worker, job, .. } = ticket
+    if let Ticket::Brought { desk, job, .. } = ticket
         && job != NOBODY
     {
-        let asker = address::asker(worker, job);
-        turn.out.post(worker, Envelope::Answered { asker, answer });
+        let asker = address::asker(desk.worker, job);
+        turn.out.post(desk.worker, Envelope::Answered { asker, answer });
     }
 }

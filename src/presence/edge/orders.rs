@@ -99,7 +99,7 @@ impl Edge {
             self.end_taken(client.slot, room);
         }
         let is_in = self.seat(client).is_some() && self.place_in_room(client.slot, room).is_ok();
-        let ticket = Ticket::Brought { desk: asker.at.worker, job, news: is_in != joins };
+        let ticket = Ticket::Brought { desk: asker.at.edge(), job, news: is_in != joins };
         let asked = Asker { at: self.address(client.slot), ticket };
         let done = match self.seat(client) {
             None => Err(404),

@@ -26,7 +26,7 @@ impl Edge {
 
     fn asker(&self, client: Client, id: u32) -> Asker {
         let ticket = Ticket::Part { gather: id, index: 0 };
-        Asker { at: Address { worker: self.worker, client }, ticket }
+        Asker { at: Address::here(self.worker.worker, client), ticket }
     }
 
     /// The room's home has listed the members: their views are yet to be asked for.

@@ -38,7 +38,7 @@ impl Node {
             Veil::Client { client, hides } => edge.hide(client, hides, turn),
             Veil::Departed { user, hides } => edge.hide_departed(&user, hides, turn),
             Veil::Member { room, user, worker, visit, hides } => {
-                rooms.hide((&room, &user), (worker, visit), hides, turn);
+                rooms.hide((&room, &user), (worker.worker, visit), hides, turn);
             }
             Veil::Lingering { room, user, hides } => rooms.hide_lingering((&room, &user), hides, turn),
         }

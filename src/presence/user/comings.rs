@@ -47,7 +47,7 @@ impl Users {
         while known.devices.live().count() > turn.rules.connections_per_user {
             if let Some(oldest) = known.devices.remove(Device::is_live) {
                 reason = Some(Reason::Replaced);
-                let Address { worker, client } = oldest.address();
+                let Address { worker, client, .. } = oldest.address();
                 turn.out.post(worker, Envelope::Evict { client, reason: Reason::Replaced, words: None });
             }
         }

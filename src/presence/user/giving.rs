@@ -1,5 +1,6 @@
 //! Rooms that who runs the server gives to users and takes from them: what each connection is told of it.
 
+use crate::presence::address::WorkerRef;
 use crate::presence::address::{self, NOBODY};
 use crate::presence::envelope::{Address, Envelope, Giving};
 use crate::presence::moderation::Moderation;
@@ -14,7 +15,7 @@ impl Users {
         if self.given.by_user.is_empty() {
             return;
         }
-        let Address { worker, client } = at;
+        let Address { worker, client, .. } = at;
         for room in self.given.by_user.get(user).into_iter().flatten().cloned() {
             let asker = address::asker(self.worker, NOBODY);
             turn.out.post(worker, Envelope::Bid { client, room, joins: true, asker });
@@ -29,7 +30,7 @@ impl Users {
             self.given.end(order, true);
             return Ok(None);
         }
-        Ok(order.map(|order| Giving { home: self.worker, order }))
+        Ok(order.map(|order| Giving { home: WorkerRef::here(self.worker), order }))
     }
 
     /// It is known what came of an order.
@@ -82,7 +83,7 @@ impl Users {
         if self.taken.by_user.is_empty() {
             return;
         }
-        let Address { worker, client } = at;
+        let Address { worker, client, .. } = at;
         for room in self.taken.tell(turn.now.tick, user) {
             let what = Moderation::Taken { client, room };
             turn.out.post(worker, Envelope::Moderate { what, asker: None });

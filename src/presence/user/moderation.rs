@@ -36,7 +36,7 @@ impl Users {
         if let Some(slot) = self.find(user).filter(|slot| !self.users[*slot as usize].devices.is_empty()) {
             let known = &mut self.users[slot as usize];
             let devices = std::mem::take(&mut known.devices);
-            for Address { worker, client } in devices.live().map(Device::address) {
+            for Address { worker, client, .. } in devices.live().map(Device::address) {
                 let words = Some(words.clone());
                 turn.out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words });
                 if known.told.unseen == 0 {
@@ -53,7 +53,7 @@ impl Users {
     /// Sends a connection of a user away who is banned. Says whether it did.
     pub(super) fn turns_away(&self, user: &str, at: Address, turn: &mut Turn<'_>) -> bool {
         let Some(words) = self.bans.get(turn.now, user, None).cloned() else { return false };
-        let Address { worker, client } = at;
+        let Address { worker, client, .. } = at;
         turn.out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words: Some(words) });
         true
     }

@@ -41,7 +41,7 @@ impl Users {
         let event = Event::Told { from, data, unix_millis: turn.now.unix_millis };
         let event = SharedEvent::new(event);
         for device in devices.live() {
-            let Address { worker, client } = device.address();
+            let Address { worker, client, .. } = device.address();
             turn.out.post(worker, Envelope::Told { client, event: event.clone(), asker });
         }
     }
@@ -95,7 +95,7 @@ impl Users {
             }
         }
         for device in self.find(user).iter().flat_map(|slot| self.users[*slot as usize].devices.live()) {
-            let Address { worker, client } = device.address();
+            let Address { worker, client, .. } = device.address();
             turn.out.post(worker, Envelope::Bid { client, room: room.clone(), joins, asker });
             bidden += 1;
         }

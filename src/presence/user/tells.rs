@@ -39,13 +39,13 @@ impl Tells {
         }
         self.next = self.next.wrapping_add(1).max(1);
         self.tells.insert(self.next, Tell { asker, left: connections, to: 0, without: 0 });
-        let at = Address { worker: self.worker, client: HOME };
+        let at = Address::here(self.worker, HOME);
         Asker { at, ticket: Ticket::Tell { tell: self.next } }
     }
 
     /// Who is told what came of a message that is answered already: nobody.
     pub(crate) fn unanswered(&self) -> Asker {
-        let at = Address { worker: self.worker, client: HOME };
+        let at = Address::here(self.worker, HOME);
         Asker { at, ticket: Ticket::Tell { tell: 0 } }
     }
 
@@ -72,10 +72,8 @@ impl Tells {
 mod tests {
     use super::*;
 
-    const ANN: Asker = Asker {
-        at: Address { worker: 2, client: Client { slot: 7, serial: 1 } },
-        ticket: Ticket::Command(5),
-    };
+    const ANN: Asker =
+        Asker { at: Address::here(2, Client { slot: 7, serial: 1 }), ticket: Ticket::Command(5) };
 
     #[test]
     fn the_last_part_answers_with_the_sum() {

@@ -16,7 +16,7 @@ impl Users {
             return;
         }
         for device in known.devices.live() {
-            let Address { worker, client } = device.address();
+            let Address { worker, client, .. } = device.address();
             turn.out.post(worker, Envelope::Veil(Veil::Client { client, hides }));
         }
         // Edges where connections went know which rooms still wait for these.

@@ -5,6 +5,7 @@ use rollcall::presence::admin::Listing;
 use rollcall::presence::envelope::{Answer, Asker, Claim, Leaving, MembershipChange, Page, Place, Ticket};
 use rollcall::presence::{
     Address, Client, Envelope, Event, Moderation, Name, Pattern, Reason, SharedEvent, State, Veil, View,
+    WorkerRef,
 };
 
 use super::binary::reads_back;
@@ -134,7 +135,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope {
         },
         3 => Envelope::Suspect { user: name, at, suspect: cursor.flag() },
         4 => Envelope::Watch { user: name, asker, suspect: cursor.flag() },
-        5 => Envelope::Unwatch { user: name, worker: at.worker, suspect: cursor.flag() },
+        5 => Envelope::Unwatch { user: name, worker: at.edge(), suspect: cursor.flag() },
         6 => Envelope::Look { user: name, asker },
         7 => Envelope::Tell {
             user: name,
@@ -154,7 +155,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope {
         9 => Envelope::Leave {
             room: name,
             user: other,
-            worker: at.worker,
+            worker: at.edge(),
             visit: cursor.of(&[0, 1, 2, u16::MAX]),
             hides: cursor.flag(),
             leaving: cursor.of(&[Leaving::Now, Leaving::Perhaps]),
@@ -248,13 +249,23 @@ fn moderation(cursor: &mut Cursor<'_>, room: Name, user: Name) -> Moderation {
     }
 }
 
-fn veil(cursor: &mut Cursor<'_>, (room, user): (Name, Name), Address { worker, client }: Address) -> Veil {
+fn veil(
+    cursor: &mut Cursor<'_>,
+    (room, user): (Name, Name),
+    Address { worker, client, .. }: Address,
+) -> Veil {
     let hides = cursor.flag();
     match cursor.below(4) {
         0 => Veil::Client { client, hides },
         1 => Veil::Departed { user, hides },
         2 => Veil::Lingering { room, user, hides },
-        _ => Veil::Member { room, user, worker, visit: cursor.of(&[0, 1, 2, u16::MAX]), hides },
+        _ => Veil::Member {
+            room,
+            user,
+            worker: WorkerRef::here(worker),
+            visit: cursor.of(&[0, 1, 2, u16::MAX]),
+            hides,
+        },
     }
 }
 
@@ -265,7 +276,7 @@ fn name(cursor: &mut Cursor<'_>) -> Name {
 fn address(cursor: &mut Cursor<'_>) -> Address {
     let worker = cursor.below(usize::from(WORKERS)) as u16;
     let slot = cursor.of(&[0, 1, 0, 1, 2, 900, u32::MAX]);
-    Address { worker, client: Client { slot, serial: cursor.of(&[0, 1, 2, (1 << 30) - 1, u32::MAX]) } }
+    Address::here(worker, Client { slot, serial: cursor.of(&[0, 1, 2, (1 << 30) - 1, u32::MAX]) })
 }
 
 fn asker(cursor: &mut Cursor<'_>) -> Asker {
