@@ -52,7 +52,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             Some(Protocol::Http(_)) => self.refuse_half(id, &Refusal { status: 503, reason: TOO_MUCH }),
             Some(_) => {
                 let close = Close::new(CloseCode::TRY_AGAIN, TOO_MUCH);
-                if self.core.get(id).is_some_and(|conn| conn.is_open()) {
+                if self.core.get(id).is_some_and(Conn::is_open) {
                     self.service.farewell(&mut Context { core: &mut self.core }, id, &close);
                 }
                 self.end(id, &close, Cause::Slow);
