@@ -307,7 +307,7 @@ impl Node {
             Envelope::Suspect { user, at, suspect } => users.suspect(&user, at, suspect, turn),
             Envelope::Watch { user, asker, suspect } => users.watch(&user, asker, suspect, turn),
             Envelope::Unwatch { user, worker, suspect } => {
-                users.unwatch(now.tick, &user, worker.worker, suspect)
+                users.unwatch(now.tick, &user, worker.worker, suspect);
             }
             Envelope::Look { user, asker } => users.look(user, asker, turn),
             Envelope::Tell { user, from, data, within, asker } => {
@@ -340,7 +340,7 @@ impl Node {
             }
             Envelope::Bring { user, room, joins, asker } => users.bring((&user, &room), joins, asker, turn),
             Envelope::Bid { client, room, joins, asker } => {
-                self.edge.bring(client, &room, joins, asker, turn)
+                self.edge.bring(client, &room, joins, asker, turn);
             }
             Envelope::Broadcast { event, asker } => {
                 self.broadcasts.begin(&self.edge, event, asker, turn);
