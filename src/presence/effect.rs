@@ -1,9 +1,8 @@
 //! What a node wants done.
 
-use std::borrow::Cow;
-
 use crate::presence::about::About;
 use crate::presence::admin::Reply;
+use crate::presence::ending::Ending;
 use crate::presence::envelope::{Asker, Envelope};
 use crate::presence::event::{Event, SharedEvent};
 
@@ -40,10 +39,8 @@ pub enum Effect {
     Close {
         /// Whose.
         link: u64,
-        /// The close code.
-        code: u16,
-        /// In a word, or those of who sends it away.
-        reason: Cow<'static, str>,
+        /// Why.
+        why: Ending,
     },
     /// A share of a broadcast: for clients that have room for it. [`Node::spread`](crate::presence::Node::spread) has to be told what came of it.
     Spread {

@@ -8,7 +8,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`node`], [`rules`], `effect`, `outgoing`, `turn`, `timer`, `cost` | one worker's share of it all: an edge, its homes, their timers; what it goes by, wants done and costs |
+//! | [`node`], [`rules`], `effect`, `ending`, `outgoing`, `turn`, `timer`, `cost` | one worker's share of it all: an edge, its homes, their timers; what it goes by, wants done and costs |
 //! | [`edge`], `groups`, `places`, `departed`, `gather`, `draft`, `views`, `pending`, `burst` | clients and their commands; who is in what, or was lately; answers from several homes |
 //! | [`user`], `device`, `last_seen`, `whereabouts`, [`room`] | the homes; what is kept of who left lies in the attic of [`user`] |
 //! | `table` | slots by name |
@@ -37,6 +37,7 @@ mod device;
 mod draft;
 pub mod edge;
 mod effect;
+mod ending;
 pub mod envelope;
 pub mod event;
 mod gather;
@@ -67,6 +68,7 @@ pub use about::About;
 pub use bans::BanCount;
 pub use burst::Burst;
 pub use command::{Command, Refusal};
+pub use ending::Ending;
 pub use envelope::{Address, Client, Envelope, WorkerRef};
 pub use event::{Event, SharedEvent};
 pub use grants::{Entry, Grants, Pattern};

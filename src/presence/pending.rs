@@ -10,12 +10,8 @@ use crate::presence::command::Command;
 struct Waiting {
     seq: i64,
     command: Command<'static>,
-}
-
-impl Waiting {
-    fn bytes(&self) -> usize {
-        size_of::<Waiting>() + self.command.bytes()
-    }
+    /// Of the text that it was read from.
+    bytes: usize,
 }
 
 /// What a client waits for.
@@ -24,7 +20,7 @@ pub(crate) struct Pending {
     /// Answers in the making, as the edge numbers them: `len <= REPLIES_PER_CONNECTION_MAX`.
     replies: Vec<u32>,
     commands: VecDeque<Waiting>,
-    /// Bytes of `commands`.
+    /// Bytes of the texts of `commands`.
     bytes: usize,
     /// The client is in its edge's queue of those whose next command can be done.
     queued: bool,
@@ -66,13 +62,12 @@ impl Pending {
     }
 
     /// Keeps a command until there are fewer answers in the making.
-    pub(crate) fn hold(&mut self, seq: i64, command: Command<'_>) -> Result<(), Full> {
-        let bytes = size_of::<Waiting>() + command.bytes();
+    pub(crate) fn hold(&mut self, seq: i64, command: Command<'_>, bytes: usize) -> Result<(), Full> {
         if self.commands.len() >= WAITING_COMMANDS_MAX || self.bytes + bytes > WAITING_BYTES_MAX {
             return Err(Full);
         }
         self.bytes += bytes;
-        self.commands.push_back(Waiting { seq, command: command.into_owned() });
+        self.commands.push_back(Waiting { seq, command: command.into_owned(), bytes });
         Ok(())
     }
 
@@ -89,7 +84,7 @@ impl Pending {
     pub(crate) fn next(&mut self) -> Option<(i64, Command<'static>)> {
         self.queued = false;
         let next = self.commands.pop_front()?;
-        self.bytes -= next.bytes();
+        self.bytes -= next.bytes;
         Some((next.seq, next.command))
     }
 }
@@ -102,8 +97,8 @@ mod tests {
         Command::Who { room: "r".into(), limit: 1, after: None }
     }
 
-    fn tell(len: usize) -> Command<'static> {
-        Command::Tell { user: "".into(), data: "x".repeat(len).into() }
+    fn tell() -> Command<'static> {
+        Command::Tell { user: "ann".into(), data: "1".into() }
     }
 
     #[test]
@@ -111,8 +106,8 @@ mod tests {
         let mut pending = Pending::default();
         (0..REPLIES_PER_CONNECTION_MAX as u32).for_each(|reply| pending.begin(reply));
         assert!(pending.holds_up(true) && !pending.holds_up(false));
-        pending.hold(1, who()).unwrap();
-        pending.hold(2, tell(1)).unwrap();
+        pending.hold(1, who(), 9).unwrap();
+        pending.hold(2, tell(), 9).unwrap();
         assert!(pending.holds_up(false), "behind another one");
         assert!(!pending.queue(), "no answer is made yet");
         pending.end(3);
@@ -120,21 +115,21 @@ mod tests {
         assert_eq!(pending.next(), Some((1, who())));
         pending.begin(9);
         assert!(pending.queue(), "a command that gathers nothing needs no answer to be made");
-        assert_eq!((pending.next(), pending.waiting(), pending.bytes), (Some((2, tell(1))), 0, 0));
+        assert_eq!((pending.next(), pending.waiting(), pending.bytes), (Some((2, tell())), 0, 0));
         assert!(!pending.queue());
     }
 
     #[test]
     fn so_many_wait_and_so_many_bytes() {
         let mut pending = Pending::default();
-        (0..WAITING_COMMANDS_MAX).for_each(|_| pending.hold(1, tell(1)).unwrap());
-        assert!(pending.hold(1, tell(1)).is_err());
-        let (mut pending, most) = (Pending::default(), WAITING_BYTES_MAX - size_of::<Waiting>());
-        assert!(pending.hold(1, tell(most + 1)).is_err());
-        pending.hold(1, tell(most)).unwrap();
-        assert!(pending.hold(1, tell(1)).is_err());
+        (0..WAITING_COMMANDS_MAX).for_each(|_| pending.hold(1, tell(), 1).unwrap());
+        assert!(pending.hold(1, tell(), 1).is_err());
+        let mut pending = Pending::default();
+        assert!(pending.hold(1, tell(), WAITING_BYTES_MAX + 1).is_err());
+        pending.hold(1, tell(), WAITING_BYTES_MAX).unwrap();
+        assert!(pending.hold(1, tell(), 1).is_err());
         pending.queue();
         pending.next();
-        pending.hold(1, tell(1)).unwrap();
+        pending.hold(1, tell(), 1).unwrap();
     }
 }

@@ -311,8 +311,9 @@ impl Presence {
                 };
                 self.node.told(cx.now(), asker, to, without);
             }
-            Effect::Close { link, code, reason } => {
-                self.part_with(cx, ConnId::from_bits(link), CloseCode(code), &reason);
+            Effect::Close { link, why } => {
+                let (code, reason) = rollcall_v1::closing(&why);
+                self.part_with(cx, ConnId::from_bits(link), code, reason);
             }
             Effect::Spread { broadcast, links, event } => {
                 let links = links.into_iter().map(ConnId::from_bits);

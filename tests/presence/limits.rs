@@ -41,7 +41,7 @@ fn commands_have_a_rate_and_those_who_ignore_it_are_closed() {
         }
         let count = |world: &mut World| {
             let effects = format!("{:?}", world.nodes[0].effects());
-            (effects.matches("code: 429,").count() as u32, effects.matches("code: 4429").count())
+            (effects.matches("code: 429,").count() as u32, effects.matches("Flooding").count())
         };
         assert_eq!(count(&mut world), (0, 0), "{text}");
         command(&mut world.nodes[0], world.now, world.clients[c].slot, text);

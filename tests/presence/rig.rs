@@ -10,6 +10,7 @@ use rollcall::presence::{
 };
 use rollcall::protocol::rollcall_v1;
 use rollcall::time::Now;
+use rollcall::wire::close::CloseCode;
 use serde_json::Value;
 
 use super::ask::Ask;
@@ -325,7 +326,8 @@ impl World {
                     node.told(self.now, asker, to, without);
                     effects.extend(node.effects());
                 }
-                Effect::Close { link, code, .. } => {
+                Effect::Close { link, why } => {
+                    let (CloseCode(code), _) = rollcall_v1::closing(&why);
                     self.note(|| format!("c{link} is closed with {code}"));
                     self.clients[link as usize].closing.get_or_insert(code);
                 }

@@ -5,7 +5,9 @@ use rollcall::limits::DEPARTED_TICKS;
 use rollcall::presence::admin::Ask as Order;
 use rollcall::presence::envelope::{Answer, Leaving};
 use rollcall::presence::{Effect, Envelope, Moderation, Name, Reason};
+use rollcall::protocol::rollcall_v1;
 use rollcall::time::Tick;
+use rollcall::wire::close::CloseCode;
 
 use super::rig::{Seat, World};
 
@@ -137,9 +139,11 @@ impl World {
     /// An edge has sent clients away of itself: their tokens had ended, or it knew that their users are banned.
     pub(super) fn expired(&mut self, effects: &[Effect]) {
         for effect in effects {
-            if let Effect::Close { link, code: code @ (4401 | 4403), .. } = effect {
+            if let Effect::Close { link, why } = effect
+                && let (CloseCode(code @ (4401 | 4403)), _) = rollcall_v1::closing(why)
+            {
                 let Seat { worker, slot, .. } = self.clients[*link as usize];
-                let reason = if *code == 4401 { Reason::Expired } else { Reason::Kicked };
+                let reason = if code == 4401 { Reason::Expired } else { Reason::Kicked };
                 self.sent_away(worker, slot, reason);
             }
         }

@@ -178,7 +178,7 @@ fn who_owes_a_token_is_nobody_until_it_comes_or_is_too_late() {
     after.tick = now.tick.after(100);
     node.due(after);
     let effects = format!("{:?}", node.effects());
-    assert!(effects.contains("link: 1, code: 4408") && !effects.contains("link: 0"), "{effects}");
+    assert!(effects.contains("link: 1, why: NoToken") && !effects.contains("link: 0"), "{effects}");
     assert_eq!(node.edge().user(never), None);
 }
 

@@ -80,7 +80,14 @@ const RULES: &[Rule] = &[
         but: &[],
         never: Never::BelowBut(
             "crate",
-            &["crate::protocol", "crate::presence", "crate::json", "crate::limits", "crate::time"],
+            &[
+                "crate::protocol",
+                "crate::presence",
+                "crate::json",
+                "crate::limits",
+                "crate::time",
+                "crate::wire::close",
+            ],
         ),
         instead: "a codec turns bytes into commands and events into bytes; whoever has the connection sends them",
     },

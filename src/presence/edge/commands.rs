@@ -12,6 +12,7 @@ use crate::presence::draft::Wanted;
 use crate::presence::edge::sight::Listable;
 use crate::presence::edge::{Edge, part};
 use crate::presence::effect::Effect;
+use crate::presence::ending::Ending;
 use crate::presence::envelope::{Asker, Envelope, Leaving, Page, Ticket};
 use crate::presence::event::Event;
 use crate::presence::gather::Purpose;
@@ -44,7 +45,7 @@ impl Edge {
         turn.out.spend(bytes, cost::TEXT_BYTE_NANOS);
         let done = match read {
             Ok((seq, command)) => {
-                let taken = self.take(slot, (seq, command), turn);
+                let taken = self.take(slot, (seq, command), bytes, turn);
                 taken.map_err(|refusal| Refusal { seq, ..refusal })
             }
             // What can't be read costs as much as what can.
@@ -65,11 +66,7 @@ impl Edge {
                 seat.refused = seat.refused.saturating_add(1);
                 if u32::from(seat.refused) == COMMANDS_REFUSED_MAX + 1 {
                     let link = seat.link;
-                    turn.out.effects.push(Effect::Close {
-                        link,
-                        code: 4429,
-                        reason: "too many messages".into(),
-                    });
+                    turn.out.effects.push(Effect::Close { link, why: Ending::Flooding });
                 }
             }
         }
@@ -91,6 +88,7 @@ impl Edge {
         &mut self,
         slot: u32,
         (seq, command): (i64, Command<'_>),
+        bytes: usize,
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
         if let Command::Heartbeat = command {
@@ -102,7 +100,7 @@ impl Edge {
         let fits = turn.rules.check(&command);
         self.pay(turn.now, turn.rules, slot, if fits.is_ok() { price(&command) } else { 1 })?;
         fits?;
-        match self.wait(slot, seq, command)? {
+        match self.wait(slot, (seq, command), bytes)? {
             Some(command) => self.obey(slot, seq, command, turn),
             None => Ok(()),
         }

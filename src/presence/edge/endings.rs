@@ -1,7 +1,10 @@
 //! How clients end: they go, or are sent away; and how the graces of those who may be back end before their time.
 
+use std::sync::Arc;
+
 use crate::presence::edge::Edge;
 use crate::presence::effect::Effect;
+use crate::presence::ending::Ending;
 use crate::presence::envelope::{Client, Envelope, Leaving};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
@@ -20,31 +23,31 @@ impl Edge {
     }
 
     /// A home has a client sent away.
-    pub(crate) fn evict(&mut self, client: Client, reason: Reason, words: Option<&str>, turn: &mut Turn<'_>) {
+    pub(crate) fn evict(
+        &mut self,
+        client: Client,
+        reason: Reason,
+        words: Option<Arc<str>>,
+        turn: &mut Turn<'_>,
+    ) {
         if self.seat(client).is_none() {
             return;
         }
-        let (code, default) = match reason {
-            Reason::Replaced => (4409, "replaced by a newer connection"),
-            Reason::Expired => (4401, "token expired"),
-            _ => (4403, "kicked"),
+        let why = match reason {
+            Reason::Replaced => Ending::Replaced,
+            Reason::Expired => Ending::Expired,
+            _ => Ending::Kicked(words),
         };
-        self.send_away(client.slot, reason, (code, words.unwrap_or(default)), turn);
+        self.send_away(client.slot, reason, why, turn);
     }
 
     /// Closes a client for good. It is in nothing from now on, however long its connection takes to close, and nothing that
     /// it says counts: the first reason is the one that it was told.
-    pub(super) fn send_away(
-        &mut self,
-        slot: u32,
-        reason: Reason,
-        (code, words): (u16, &str),
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn send_away(&mut self, slot: u32, reason: Reason, why: Ending, turn: &mut Turn<'_>) {
         self.vacate(0, slot, reason, turn.now.unix_millis, turn);
         let Some(seat) = self.seats.get_mut(slot as usize) else { return };
         seat.sent_away = Some(reason);
-        turn.out.effects.push(Effect::Close { link: seat.link, code, reason: words.to_owned().into() });
+        turn.out.effects.push(Effect::Close { link: seat.link, why });
     }
 
     /// Takes a client out of everything, and tells the homes.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::presence::address::NOBODY;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
+use crate::presence::ending::Ending;
 use crate::presence::envelope::{Asker, Client, Envelope, Leaving, Ticket};
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
@@ -15,10 +16,10 @@ use crate::time::Now;
 impl Edge {
     /// What a user is told that is banned from the server; `None`: it isn't.
     #[must_use]
-    pub fn banned(&self, now: Now, user: &str) -> Option<&str> {
+    pub fn banned(&self, now: Now, user: &str) -> Option<&Arc<str>> {
         // Most servers ban nobody.
         let ban = if self.banned.is_empty() { None } else { self.banned.get(user) };
-        ban.filter(|(until, _)| now.micros < *until).map(|(_, words)| &**words)
+        ban.filter(|(until, _)| now.micros < *until).map(|(_, words)| words)
     }
 
     /// Users that are banned from the server.
@@ -39,8 +40,8 @@ impl Edge {
 
     /// Sends a client away that is a user who is banned. Says whether it did.
     pub(super) fn turns_away(&mut self, slot: u32, user: &str, turn: &mut Turn<'_>) -> bool {
-        let Some(words) = self.banned(turn.now, user).map(str::to_owned) else { return false };
-        self.send_away(slot, Reason::Kicked, (4403, &words), turn);
+        let Some(words) = self.banned(turn.now, user).cloned() else { return false };
+        self.send_away(slot, Reason::Kicked, Ending::Kicked(Some(words)), turn);
         true
     }
 

@@ -95,8 +95,8 @@ impl Edge {
     pub(super) fn wait<'c>(
         &mut self,
         slot: u32,
-        seq: i64,
-        command: Command<'c>,
+        (seq, command): (i64, Command<'c>),
+        bytes: usize,
     ) -> Result<Option<Command<'c>>, Refusal> {
         let Some(pending) = &mut self.seats[slot as usize].pending else { return Ok(Some(command)) };
         if !pending.holds_up(command.gathers()) {
@@ -106,7 +106,7 @@ impl Edge {
             let bytes = WAITING_BYTES_MAX >> 10;
             format!("more than {WAITING_COMMANDS_MAX} commands, or {bytes} KiB of them, wait for answers")
         };
-        pending.hold(seq, command).map(|()| None).map_err(|_| Refusal::new(0, 429, error()))
+        pending.hold(seq, command, bytes).map(|()| None).map_err(|_| Refusal::new(0, 429, error()))
     }
 
     /// Whether some client has a command that waited and can be done now.

@@ -7,6 +7,7 @@ use crate::presence::command::Refusal;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::effect::Effect;
+use crate::presence::ending::Ending;
 use crate::presence::envelope::{Claim, Client, Envelope};
 use crate::presence::event::Event;
 use crate::presence::grants::{Grants, Over, Pass};
@@ -96,11 +97,11 @@ impl Edge {
     pub(super) fn end_if_over(&mut self, slot: u32, turn: &mut Turn<'_>) -> bool {
         let Some(over) = self.passes.over(self.wall.shown(turn.now), slot) else { return false };
         if !self.is_sent_away(slot) {
-            let words = match over {
-                Over::Expired => (4401, "token expired"),
-                Over::Awaited => (4408, "no token came in time"),
+            let why = match over {
+                Over::Expired => Ending::Expired,
+                Over::Awaited => Ending::NoToken,
             };
-            self.send_away(slot, Reason::Expired, words, turn);
+            self.send_away(slot, Reason::Expired, why, turn);
         }
         true
     }
@@ -154,9 +155,8 @@ impl Edge {
         if is_awaited {
             seat.sent_away = Some(Reason::Expired);
             // Nothing is known against a token that may be good in a moment: its client is to come back with it.
-            let (code, reason) =
-                if code == 503 { (1013, "token not known yet") } else { (4401, "bad token") };
-            turn.out.effects.push(Effect::Close { link, code, reason: reason.into() });
+            let why = if code == 503 { Ending::UnknownToken } else { Ending::BadToken };
+            turn.out.effects.push(Effect::Close { link, why });
         }
     }
 

@@ -98,7 +98,7 @@ impl Node {
             }
             Envelope::Told { client, event, asker } => self.edge.told(client, event, asker, turn),
             Envelope::Evict { client, reason, words } => {
-                self.edge.evict(client, reason, words.as_deref(), turn);
+                self.edge.evict(client, reason, words, turn);
             }
             Envelope::Answered { asker, answer } => match asker.ticket {
                 Ticket::Job { job, .. } => self.desk.answered(job, answer, turn),

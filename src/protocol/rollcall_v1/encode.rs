@@ -7,8 +7,9 @@ use std::fmt::Write;
 use crate::json::{Quoted, QuotedOrNull};
 use crate::presence::envelope::{MembershipChange, Page, Place};
 use crate::presence::event::Event;
-use crate::presence::{Name, State, View};
+use crate::presence::{Ending, Name, State, View};
 use crate::time::Now;
+use crate::wire::close::CloseCode;
 
 /// An event or an answer, as its client gets it.
 #[must_use]
@@ -56,6 +57,20 @@ pub fn encode(event: &Event) -> String {
         Event::Stated { seq, state } => success(*seq, &format!(r#""state":"{}""#, state.name())),
         Event::Views { seq, views, suspect } => seen(*seq, views, *suspect),
         Event::Members { seq, page, views } => who(*seq, page, views),
+    }
+}
+
+/// The close code with which a client is closed, and the reason that goes with it.
+#[must_use]
+pub fn closing(why: &Ending) -> (CloseCode, &str) {
+    match why {
+        Ending::Flooding => (CloseCode(4429), "too many messages"),
+        Ending::Replaced => (CloseCode(4409), "replaced by a newer connection"),
+        Ending::Kicked(words) => (CloseCode(4403), words.as_deref().unwrap_or("kicked")),
+        Ending::Expired => (CloseCode(4401), "token expired"),
+        Ending::NoToken => (CloseCode::TIMEOUT, "no token came in time"),
+        Ending::BadToken => (CloseCode(4401), "bad token"),
+        Ending::UnknownToken => (CloseCode::TRY_AGAIN, "token not known yet"),
     }
 }
 

@@ -3,14 +3,14 @@
 //! | file | subject |
 //! |---|---|
 //! | `decode`, `shape` | commands, as clients send them |
-//! | `encode` | events and answers, as they are written |
+//! | `encode` | events, answers and endings, as they are written |
 
 mod decode;
 mod encode;
 mod shape;
 
 pub use decode::decode;
-pub use encode::{encode, goodbye, heartbeat};
+pub use encode::{closing, encode, goodbye, heartbeat};
 
 /// The subprotocol of clients that know what they speak.
 pub const SUBPROTOCOL: &str = "rollcall.v1";
