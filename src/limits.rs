@@ -282,6 +282,8 @@ pub const RESERVE_SHARE_MIN: u32 = 16;
 /// Commands in a row that got 429. Past it: close 4429.
 pub const COMMANDS_REFUSED_MAX: u32 = 200;
 /// Members of a room beyond which it is big without `--big-room`: it is told of its members once a second at most, until it has fewer
+/// How long one who hides stays hidden, in milliseconds: each change is an event in every room that the user is in. Sooner: 429.
+pub const HIDDEN_MILLIS_MIN: u64 = 1_000;
 /// than four fifths of that.
 pub const BIG_ROOM_MEMBERS: usize = 100;
 /// Names told to a big room in one second, times its members. Past it members are told that their lists are no longer right.

@@ -192,8 +192,8 @@ fn read_api_keys_again(source: &KeySource, keys: &api::keys::Keys) {
     }
     match source.read() {
         Ok(good) => {
-            tracing::info!("the API takes {} now", count(good.len(), "key"));
             keys.replace(&good);
+            tracing::info!("the API takes {} now", count(good.len(), "key"));
         }
         Err((setting, error)) => tracing::error!("the API's keys stay as they were: {setting}: {error}"),
     }
@@ -206,8 +206,9 @@ fn read_token_keys_again(key_ring: Option<&KeyRing>) {
     };
     match files.read() {
         Ok(new) => {
-            tracing::info!("{} read again for tokens", count(new.len(), "key"));
+            let number = new.len();
             keys.replace(new);
+            tracing::info!("{} read again for tokens", count(number, "key"));
         }
         Err((setting, error)) => tracing::error!("the keys for tokens stay as they were: {setting}: {error}"),
     }

@@ -29,6 +29,8 @@ pub enum Answer {
     Unseen,
     /// To `status`.
     Status(State),
+    /// To `status`: the user has only just hidden. Nothing has changed.
+    TooSoon,
     /// To a desk: so many connections are sent away, or, where there was none, graces ended (`None`: there was nothing of the user); and
     /// until when the user is banned, in Unix milliseconds.
     Kicked(Option<usize>, Option<u64>),
@@ -46,8 +48,6 @@ pub enum Answer {
     Busy,
     /// To a desk: the home can't keep the room for later connections, for this code. Nobody is brought in.
     NotGiven(u16),
-    /// To a desk: the home can't keep in mind that the room was taken from a user who is away, for this code. Nobody is put out.
-    NotTaken(u16),
     /// To a desk: a connection did not come in or go out, for this code.
     NotBrought(u16),
     /// To a desk: a broadcast was queued for so many clients.
@@ -85,3 +85,5 @@ pub(crate) const BARRED: &str = "you are banned from that room for a while";
 pub(crate) const NOT_SAID: &str = "too much is said in that room at once: say it again later";
 /// To a `tell` that finds no room.
 pub(crate) const TOO_SLOW: &str = "the user reads too slowly: nothing was delivered, try again later";
+/// To a `status` that shows a user who has only just hidden.
+pub(crate) const TOO_SOON: &str = "you were hidden a moment ago: show yourself again in a second";

@@ -48,7 +48,7 @@ mod tests {
 
     const AT: Address = Address::here(300, Client { slot: 5, serial: 70_000 });
 
-    /// What a format is: change it, and count [`FORMAT`] up.
+    /// What a format is. From the first release on: change it, and count [`FORMAT`] up.
     #[test]
     fn letters_are_the_bytes_that_other_builds_read() {
         let asker = Asker { at: AT, ticket: Ticket::Command(-1) };

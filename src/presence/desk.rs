@@ -294,7 +294,6 @@ fn brought(bring: &mut Bring, answer: &Answer) -> Option<Reply> {
         Answer::Busy => return Some(Reply::refused(503, BUSY)),
         Answer::NotGiven(429) => return Some(Reply::refused(429, "the user was given too many rooms")),
         Answer::NotGiven(code) => return Some(Reply::refused(*code, TOO_MANY_GIVEN)),
-        Answer::NotTaken(code) => return Some(Reply::refused(*code, TOO_MANY_TAKEN)),
         Answer::Barred(_, Some(_)) => {
             *came += 1;
             refused.get_or_insert_with(|| Reply::refused(403, IS_BANNED));
@@ -339,7 +338,5 @@ fn members(page: &mut Page, views: &mut Vec<(Name, Option<View>)>) -> Reply {
 const TOO_MANY_BANS: &str = "there are as many bans as there may be: lift some, or wait until some end";
 const NO_BAN: &str = "there is no such ban";
 const TOO_MANY_GIVEN: &str = "users were given as many rooms as they may be: nobody was brought in";
-const TOO_MANY_TAKEN: &str = "as many rooms were taken from users who are away as are kept in mind: nobody was put out; a ban keeps \
-                              a user out";
 const IS_BANNED: &str = "the room bans the user: lift the ban first";
 const EMPTY_ROOM: &str = "nobody is in that room";

@@ -159,7 +159,7 @@ pub enum Event {
     Stated {
         /// The command's number.
         seq: i64,
-        /// As the user is seen now.
+        /// What the user is now.
         state: State,
     },
     /// To `watch` and `presence`.
@@ -202,13 +202,13 @@ impl Event {
             Answer::Told { to: 0, .. } => refused(503, answer::TOO_SLOW),
             Answer::Told { to, .. } => Some(Event::Delivered { seq, to }),
             Answer::Unseen => refused(403, answer::UNSEEN),
+            Answer::TooSoon => refused(429, answer::TOO_SOON),
             Answer::Status(state) => Some(Event::Stated { seq, state }),
             Answer::Kicked(..)
             | Answer::Banned(_)
             | Answer::Lifted(_)
             | Answer::Bringing(..)
             | Answer::NotGiven(_)
-            | Answer::NotTaken(_)
             | Answer::Busy
             | Answer::NotBrought(_)
             | Answer::Spread { .. } => None,

@@ -273,7 +273,10 @@ impl Rooms {
             }
         }
         if let Some(asker) = asker {
-            let place = self.get(room).map_or_else(Place::default, Room::place);
+            let place = self
+                .get(room)
+                .filter(|room| !room.members.is_empty())
+                .map_or_else(Place::default, Room::place);
             turn.out.post(
                 asker.at.worker,
                 Envelope::Answered { asker, answer: Answer::Left(room.clone(), place) },

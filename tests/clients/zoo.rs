@@ -162,7 +162,8 @@ fn c9_a_frozen_page_whose_browser_answers_pings_lives_and_is_away_with_mode_both
         let mut page = Client::plain(&server, "/?user=page");
         let mut quiet = Client::plain(&server, "/?user=quiet");
         page.send("ping");
-        assert_eq!(page.text(), "pong");
+        // On a busy machine a heartbeat of the server's may come before.
+        while page.text() != "pong" {}
         assert_eq!(look(&mut observer, "page").0, "online");
         // Its script is frozen; Pings go on being answered.
         page.linger(millis(600));

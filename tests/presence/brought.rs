@@ -1,10 +1,11 @@
 //! Rooms that the API gives to users and takes from them: what counts after an order that was refused, and for clients that were away.
 
 use rollcall::limits::ADMIN_TICKS_MAX;
-use rollcall::presence::Reason;
 use rollcall::presence::admin::{Ask as Order, Reply};
+use rollcall::presence::{Reason, State};
 
 use super::ask::Ask;
+use super::comings::Come;
 use super::moderation::{bring, join, member, who, world};
 use super::rig::World;
 
@@ -132,8 +133,8 @@ fn what_was_taken_from_who_is_away_goes_with_the_user_and_the_client() {
     for n in 0..64 {
         assert!(matches!(bring(&mut world, "ann", &format!("r{n}"), false), Reply::Brought(0, _)));
     }
-    let more = bring(&mut world, "ann", "one-more", false);
-    assert!(matches!(more, Reply::Refused { code: 429, .. }), "{more:?}");
+    // The oldest makes way.
+    assert!(matches!(bring(&mut world, "ann", "one-more", false), Reply::Brought(0, _)));
     let nobody = bring(&mut world, "nobody", "r1", false);
     assert!(matches!(nobody, Reply::Refused { code: 404, .. }), "{nobody:?}");
     assert_eq!(world.nodes[0].users().taken(), 64);
@@ -150,4 +151,51 @@ fn what_was_taken_from_who_is_away_goes_with_the_user_and_the_client() {
         node.effects();
     }
     assert_eq!(node.users().taken(), 0);
+}
+
+#[test]
+fn what_is_taken_from_who_came_invisible_or_seems_dead_is_kept_in_mind_too() {
+    for workers in [1, 3] {
+        let mut world = world(workers);
+        let hidden =
+            world.come(0, Come { user: Some("ann"), state: Some(State::Invisible), ..Come::default() });
+        assert_eq!(join(&mut world, hidden, "lobby"), 200);
+        world.close(hidden, Reason::Lost);
+        world.settle();
+        assert!(matches!(bring(&mut world, "ann", "lobby", false), Reply::Brought(0, _)));
+        let back = world.open(1 % workers, Some("ann"));
+        world.settle();
+        assert_eq!(join(&mut world, back, "lobby"), 403);
+        let asleep = member(&mut world, 0, "ben", "lobby");
+        world.suspect(asleep, true);
+        world.settle();
+        assert!(matches!(bring(&mut world, "ben", "lobby", false), Reply::Brought(1, _)));
+        let other = world.open(1 % workers, Some("ben"));
+        world.settle();
+        assert_eq!([join(&mut world, other, "lobby"), join(&mut world, other, "lobby")], [403, 200]);
+        world.rest(500);
+    }
+}
+
+#[test]
+fn an_order_to_come_that_is_refused_ends_nothing_of_one_to_go() {
+    for workers in [1, 3] {
+        let mut world = world(workers);
+        let full = world.open(0, Some("ann"));
+        world.settle();
+        for n in 0..64 {
+            assert_eq!(join(&mut world, full, &format!("r{n}")), 200);
+        }
+        let away = world.open(1 % workers, Some("ann"));
+        world.settle();
+        world.close(away, Reason::Lost);
+        world.settle();
+        assert!(matches!(bring(&mut world, "ann", "lobby", false), Reply::Brought(..)));
+        let refused = bring(&mut world, "ann", "lobby", true);
+        assert!(matches!(refused, Reply::Refused { code: 429, .. }), "{refused:?}");
+        let back = world.open(1 % workers, Some("ann"));
+        world.settle();
+        assert_eq!([join(&mut world, back, "lobby"), join(&mut world, back, "lobby")], [403, 200]);
+        world.rest(500);
+    }
 }

@@ -87,7 +87,7 @@ impl Model {
             Envelope::Up { user, at, .. } if self.is_banned(now, user, None) => {
                 return vec![(at.worker, at.client.slot, Reason::Kicked)];
             }
-            Envelope::Up { user, at, claim, state } => return self.up(user, *at, claim, *state),
+            Envelope::Up { user, at, claim, state } => return self.up(now, user, *at, claim, *state),
             Envelope::Renewed { user, at, claim } => {
                 self.people.entry(user.to_string()).or_default().claims(*at, claim);
             }
@@ -96,13 +96,21 @@ impl Model {
                 let person = self.people.entry(user.to_string()).or_default();
                 let Some(device) = person.live(*at) else { return Vec::new() };
                 let was = device.away;
+                let shows = *state == Some(State::Busy) || (*state == Some(State::Online) && !was);
+                if shows && person.own == Some(State::Invisible) && person.has_just_hidden(now) {
+                    return Vec::new();
+                }
+                let Some(device) = person.live(*at) else { return Vec::new() };
                 device.away = state.map_or(was, |said| said == State::Away);
                 // Who was away and is back says nothing more by that.
-                person.is(match state {
-                    Some(State::Busy | State::Invisible) => *state,
-                    Some(State::Online) => person.own.filter(|_| was),
-                    _ => person.own,
-                });
+                person.is(
+                    now,
+                    match state {
+                        Some(State::Busy | State::Invisible) => *state,
+                        Some(State::Online) => person.own.filter(|_| was),
+                        _ => person.own,
+                    },
+                );
                 if let Some(info) = info {
                     let until = ttl_seconds.map(|seconds| now.tick.after(seconds * 100));
                     person.says(*at, Some(info.to_string()).filter(|info| info != "null"), false, until);
@@ -166,6 +174,7 @@ impl Model {
 
     fn up(
         &mut self,
+        now: Now,
         user: &str,
         at: Address,
         claim: &Claim,
@@ -198,7 +207,7 @@ impl Model {
         person.claims(at, claim);
         // Who comes as that turns nothing: nobody saw them.
         if was_here {
-            person.is(own);
+            person.is(now, own);
         }
         person.own = own;
         person.ever_unseen |= person.is_unseen();

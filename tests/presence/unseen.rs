@@ -13,6 +13,10 @@ const INVISIBLE: Come<'_> =
     Come { user: Some("ann"), see: None, info: None, state: Some(State::Invisible), manner: None };
 
 fn says(world: &mut World, c: usize, state: State) {
+    if state != State::Invisible {
+        // One who hides stays hidden for a second.
+        world.pass(100);
+    }
     world.inbox(c);
     world.ask(c, &Ask::Status { state: Some(state), info: None, ttl: None });
     world.settle();
@@ -378,4 +382,47 @@ fn one_who_is_invisible_is_kept_in_order_as_others_are() {
         assert_eq!(moves(&mut world, ben), Vec::<String>::new(), "nobody saw it, nor that it went");
         world.rest(GRACE);
     }
+}
+
+#[test]
+fn one_who_hides_stays_hidden_for_a_second() {
+    for workers in [1, 3] {
+        let mut world = World::new(workers, Rules::default());
+        let (ann, ben) = (world.open(0, Some("ann")), world.open(workers - 1, Some("ben")));
+        join(&mut world, ben);
+        join(&mut world, ann);
+        let status = |state| Ask::Status { state: Some(state), info: None, ttl: None };
+        world.pass(500);
+        moves(&mut world, ben);
+        for _ in 0..20 {
+            assert_eq!(answer(&mut world, ann, &status(State::Invisible))["code"], 200);
+            for state in [State::Online, State::Busy] {
+                let body = answer(&mut world, ann, &status(state));
+                assert_eq!(body["code"], 429, "{body}");
+            }
+        }
+        assert_eq!(moves(&mut world, ben), ["leave ann 1"]);
+        world.pass(100);
+        assert_eq!(answer(&mut world, ann, &status(State::Online))["code"], 200);
+        assert_eq!(moves(&mut world, ben), ["join ann 2"]);
+    }
+}
+
+#[test]
+fn listeners_whom_nobody_sees_make_a_room_big_too() {
+    let mut world = World::new(1, Rules { big_room: 10, ..Rules::default() });
+    let ben = world.open(0, Some("ben"));
+    join(&mut world, ben);
+    for n in 0..12 {
+        let (user, come) = (format!("u{n}"), INVISIBLE);
+        let hidden = world.come(0, Come { user: Some(&user), ..come });
+        join(&mut world, hidden);
+    }
+    world.inbox(ben);
+    let cleo = world.open(0, Some("cleo"));
+    join(&mut world, cleo);
+    assert_eq!(moves(&mut world, ben), Vec::<String>::new());
+    world.pass(200);
+    let told: Vec<Value> = world.inbox(ben).into_iter().filter(|json| json["event"] == "room").collect();
+    assert_eq!((told.len(), &told[0]["count"]), (1, &json!(2)), "{told:?}");
 }

@@ -95,10 +95,11 @@ impl Edge {
         turn: &mut Turn<'_>,
     ) {
         let Ticket::Job { job, .. } = asker.ticket else { return };
-        if joins {
+        let is_here = self.seat(client).is_some();
+        if joins && is_here {
             self.end_taken(client.slot, room);
         }
-        let is_in = self.seat(client).is_some() && self.place_in_room(client.slot, room).is_ok();
+        let is_in = is_here && self.place_in_room(client.slot, room).is_ok();
         let ticket = Ticket::Brought { desk: asker.at.edge(), job, news: is_in != joins };
         let asked = Asker { at: self.address(client.slot), ticket };
         let done = match self.seat(client) {

@@ -66,7 +66,7 @@ impl Rooms {
         self.bans.get(now, user, Some(room)).is_some()
     }
 
-    /// Refuses a client that wants to come in by that `turn`, or has done so and asks again, where the room bans its user. Says
+    /// Refuses a client that wants to come in by that `visit`, or has done so and asks again, where the room bans its user. Says
     /// whether it did.
     pub(super) fn bars(
         &mut self,

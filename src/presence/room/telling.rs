@@ -22,7 +22,7 @@ impl Room {
         bounds: Bounds,
         turn: &mut Turn<'_>,
     ) {
-        let members = self.members.len();
+        let members = self.listeners();
         if self.big.is_none() && members > bounds.members {
             self.big = Some(Box::new(Big::new(self.membership - 1)));
         }
@@ -43,6 +43,11 @@ impl Room {
         self.time_telling(slot, turn);
     }
 
+    /// Users who hear what happens here, those whom nobody sees among them.
+    fn listeners(&self) -> usize {
+        self.members.len() + self.unseen.as_ref().map_or(0, |unseen| unseen.len())
+    }
+
     /// Sees to it that there is a timer where the room will be told: one, also where it was small in between.
     fn time_telling(&mut self, slot: u32, turn: &mut Turn<'_>) {
         if let Some(due) = self.big.as_ref().and_then(|big| big.due).filter(|_| !self.telling) {
@@ -53,7 +58,7 @@ impl Room {
 
     /// The second of a big room may be over: a timer that was filed earlier, or late in a long turn, fires before.
     pub(super) fn tell_if_due(&mut self, slot: u32, bounds: Bounds, turn: &mut Turn<'_>) {
-        let (place, members) = (self.place(), self.members.len());
+        let (place, members) = (self.place(), self.listeners());
         let next = Big::new(self.membership);
         let Some(big) = &mut self.big else { return };
         if big.due.is_none_or(|due| turn.now.tick.is_before(due)) {
@@ -71,7 +76,7 @@ impl Room {
         let Some(big) = self.big.take() else { return };
         let changes = MembershipChange { since: big.since, place: self.place(), users: None };
         let bytes = self.members.keys().map(|name| listed_bytes(name)).sum();
-        let is_told = !bounds.are_passed(self.members.len(), bytes, self.members.len());
+        let is_told = !bounds.are_passed(self.members.len(), bytes, self.listeners());
         let members = is_told.then(|| self.members.keys().cloned().collect());
         turn.out.spend(self.members.len(), cost::LISTED_NANOS);
         self.tell_of(changes, members, turn);

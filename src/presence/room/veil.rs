@@ -89,7 +89,7 @@ impl Rooms {
         }
     }
 
-    /// A client of a member, which came in by that `turn`, turns invisible or visible again.
+    /// A client of a member, which came in by that `visit`, turns invisible or visible again.
     pub(crate) fn hide(
         &mut self,
         (room, user): (&Name, &Name),

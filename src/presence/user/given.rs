@@ -63,14 +63,15 @@ impl Given {
         self.unsure.values().any(|(its, given)| **its == *user && **given == *room)
     }
 
-    /// An order is over, and was done or not.
-    pub(super) fn end(&mut self, order: u32, stays: bool) {
-        let Some((user, room)) = self.unsure.remove(&order) else { return };
+    /// An order is over, and was done or not. Returns whom it gave what.
+    pub(super) fn end(&mut self, order: u32, stays: bool) -> Option<(Name, Name)> {
+        let (user, room) = self.unsure.remove(&order)?;
         if stays {
             self.unsure.retain(|_, (its, given)| (&*its, &*given) != (&user, &room));
         } else if !self.is_unsure(&user, &room) {
             self.take(&user, &room);
         }
+        Some((user, room))
     }
 
     /// Whether a user was given any.

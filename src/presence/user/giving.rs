@@ -2,6 +2,7 @@
 
 use crate::presence::address::WorkerRef;
 use crate::presence::address::{self, NOBODY};
+use crate::presence::device::Device;
 use crate::presence::envelope::{Address, Envelope, Giving};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
@@ -25,17 +26,23 @@ impl Users {
     /// A room is given to a user for an order that is yet to be done by `bidden` connections; with none it is done.
     pub(super) fn give(&mut self, user: &Name, room: &Name, bidden: usize) -> Result<Option<Giving>, u16> {
         let order = self.given.give(user, room)?;
-        self.not_taken(user, room);
-        if let Some(order) = order.filter(|_| bidden == 0) {
-            self.given.end(order, true);
-            return Ok(None);
+        match order {
+            Some(order) if bidden == 0 => {
+                self.order_over(order, true);
+                return Ok(None);
+            }
+            // The user has had the room all along.
+            None => self.not_taken(user, room),
+            Some(_) => {}
         }
         Ok(order.map(|order| Giving { home: WorkerRef::here(self.worker), order }))
     }
 
     /// It is known what came of an order.
     pub(crate) fn order_over(&mut self, order: u32, stays: bool) {
-        self.given.end(order, stays);
+        if let Some((user, room)) = self.given.end(order, stays).filter(|_| stays) {
+            self.not_taken(&user, &room);
+        }
     }
 
     /// Rooms that users were given.
@@ -53,24 +60,23 @@ impl Users {
 
 impl Users {
     /// A room is taken from a user. Where a client of the user is away, or may be, it is kept in mind: says whether it is.
-    ///
-    /// # Errors
-    /// The code of a refusal, where no more is kept in mind.
-    pub(super) fn take_from(&mut self, user: &Name, room: &Name) -> Result<bool, u16> {
+    pub(super) fn take_from(&mut self, user: &Name, room: &Name) -> bool {
         let is_away = match self.seek(user) {
             None => false,
             Some(slot) if Attic::holds(slot) => true,
             Some(slot) => {
                 let known = &self.users[slot as usize];
-                // Who was only watched was never here.
                 let devices = known.devices.as_slice();
-                known.version > 0 && (devices.is_empty() || devices.iter().any(|device| !device.is_live()))
+                // Who was only watched was never here; one whose line seems dead is back by another connection.
+                let was_here = known.version > 0 || known.told.is_here();
+                let is_away = |device: &Device| !device.is_live() || device.suspect;
+                was_here && (devices.is_empty() || devices.iter().any(is_away))
             }
         };
         if is_away {
-            self.taken.take(user, room)?;
+            self.taken.take(user, room);
         }
-        Ok(is_away)
+        is_away
     }
 
     /// A room that was taken is given again.
@@ -85,6 +91,10 @@ impl Users {
         }
         let Address { worker, client, .. } = at;
         for room in self.taken.tell(turn.now.tick, user) {
+            // It was given anew since, by an order that is yet to be done: the client is bidden to come in.
+            if self.given_to(user).contains(&room) {
+                continue;
+            }
             let what = Moderation::Taken { client, room };
             turn.out.post(worker, Envelope::Moderate { what, asker: None });
         }

@@ -53,12 +53,12 @@ impl Users {
 
     /// Files an offline user among those whose last-seen time is kept, and forgets the one that is there for longest
     /// where they are too many: one came, so one goes. One that nobody ever saw here is forgotten at
-    /// once, unless rooms were given to them.
+    /// once, unless rooms were given to them, or taken.
     pub(super) fn forget_later(&mut self, now: Tick, slot: u32) {
         let Some(known) = self.users.get_mut(slot as usize).filter(|user| user.devices.is_empty()) else {
             return;
         };
-        if known.version == 0 && !self.given.has(&known.name) {
+        if known.version == 0 && !self.given.has(&known.name) && !self.taken.has(&known.name) {
             return self.forget(slot);
         }
         if known.kept.is_none() {

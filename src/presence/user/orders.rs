@@ -71,13 +71,7 @@ impl Users {
     ) {
         let (mut bidden, mut keeps, mut giving) = (0, false, None);
         if !joins {
-            keeps = match self.take_from(user, room) {
-                Ok(is_away) => is_away,
-                Err(code) => {
-                    let answer = Answer::NotTaken(code);
-                    return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
-                }
-            };
+            keeps = self.take_from(user, room);
             keeps |= self.given.take(user, room);
             self.end_graces(user, Some(room), turn);
         }

@@ -1,10 +1,11 @@
 //! What connections say of themselves, or are suspected of.
 
+use crate::limits::HIDDEN_MILLIS_MIN;
 use crate::presence::envelope::{Address, Answer, Asker, Envelope};
 use crate::presence::turn::Turn;
 use crate::presence::user::Users;
 use crate::presence::user::news::News;
-use crate::presence::view::State;
+use crate::presence::view::{Reason, State};
 use crate::time::TICK_MILLIS;
 
 const TICKS_PER_SECOND: u32 = (1_000 / TICK_MILLIS) as u32;
@@ -25,6 +26,18 @@ impl Users {
         let known = &mut self.users[slot as usize];
         let Some(device) = known.devices.get_mut(at) else { return };
         let was = device.state();
+        let shows = match state {
+            Some(State::Busy) => true,
+            Some(State::Online) => was == State::Online,
+            _ => false,
+        };
+        // Nobody saw one hide who came so.
+        let hid = known.own == Some(State::Invisible) && known.reason == Some(Reason::Hidden);
+        let hidden_for = turn.now.unix_millis.checked_sub(known.last_seen_millis);
+        if shows && hid && hidden_for.is_some_and(|millis| millis < HIDDEN_MILLIS_MIN) {
+            let answer = Answer::TooSoon;
+            return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
+        }
         if let Some(said) = state {
             (device.away, device.silent) = (said == State::Away, false);
             known.own = match said {

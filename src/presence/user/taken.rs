@@ -1,10 +1,10 @@
 //! Rooms that who runs the server has taken from users while clients of theirs were away. A client joins its rooms anew when it is
 //! back, and would undo what nobody could tell it: so each one that comes back is refused once there, or put out.
 //!
-//! They are kept for as long as the user is known, or until [`TAKEN_TICKS`] after the first client is back: the user may have
-//! several, and those that come later may have joined by order of the user.
+//! They are kept for as long as the user is known, and count until [`TAKEN_TICKS`] after the first client is back: the user may have
+//! several, and those that come later may have joined by order of the user. Past the bounds the oldest make way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::limits::{ROOMS_PER_CONNECTION_MAX, TAKEN_ROOMS_MAX, TAKEN_TICKS};
 use crate::presence::name::{Homes, Name, bytes_of};
@@ -19,31 +19,43 @@ pub(super) struct Taken {
     /// This home's share of [`TAKEN_ROOMS_MAX`].
     pub(super) most: usize,
     pub(super) name_bytes: usize,
+    /// Users and rooms as they were taken, those that are kept no more among them.
+    order: VecDeque<(Name, Name)>,
 }
+
+/// Entries of [`Taken::order`] that are not worth a walk.
+const ORDER_KEPT: usize = 64;
 
 impl Taken {
     pub(super) fn new(homes: Homes) -> Taken {
         let most = TAKEN_ROOMS_MAX.div_ceil(usize::from(homes.workers()).max(1));
-        Taken { by_user: HashMap::new(), rooms: 0, most, name_bytes: 0 }
+        Taken { by_user: HashMap::new(), rooms: 0, most, name_bytes: 0, order: VecDeque::new() }
     }
 
-    /// Takes a room from a user.
-    ///
-    /// # Errors
-    /// The code of a refusal: 429 where as many were taken from the user as a connection may be in, 503 where the home keeps too
-    /// many.
-    pub(super) fn take(&mut self, user: &Name, room: &Name) -> Result<(), u16> {
+    /// Takes a room from a user. As many as a connection may be in are kept of a user, and as many as the home has room for of
+    /// all.
+    pub(super) fn take(&mut self, user: &Name, room: &Name) {
         self.forget_room(user, room);
-        if self.by_user.get(user).is_some_and(|rooms| rooms.len() >= ROOMS_PER_CONNECTION_MAX) {
-            return Err(429);
+        let oldest = self.by_user.get(user).filter(|rooms| rooms.len() >= ROOMS_PER_CONNECTION_MAX);
+        if let Some((oldest, _)) = oldest.and_then(|rooms| rooms.first().cloned()) {
+            self.forget_room(user, &oldest);
         }
-        if self.rooms >= self.most {
-            return Err(503);
+        while self.rooms >= self.most
+            && let Some((its, oldest)) = self.order.pop_front()
+        {
+            self.forget_room(&its, &oldest);
         }
         self.by_user.entry(user.clone()).or_default().push((room.clone(), None));
+        self.order.push_back((user.clone(), room.clone()));
         self.rooms += 1;
         self.name_bytes += bytes_of(room);
-        Ok(())
+        if self.order.len() > 2 * self.rooms + ORDER_KEPT {
+            let by_user = &self.by_user;
+            let is_kept = |(user, room): &(Name, Name)| {
+                by_user.get(user).is_some_and(|rooms| rooms.iter().any(|(taken, _)| taken == room))
+            };
+            self.order.retain(is_kept);
+        }
     }
 
     /// The rooms that a client of the user that comes now is told of.
@@ -61,7 +73,7 @@ impl Taken {
     pub(super) fn forget_room(&mut self, user: &str, room: &str) {
         let Some(rooms) = self.by_user.get_mut(user) else { return };
         let Some(at) = rooms.iter().position(|(taken, _)| **taken == *room) else { return };
-        self.name_bytes -= bytes_of(&rooms.swap_remove(at).0);
+        self.name_bytes -= bytes_of(&rooms.remove(at).0);
         self.rooms -= 1;
         if rooms.is_empty() {
             self.by_user.remove(user);
@@ -82,11 +94,20 @@ impl Taken {
         if self.by_user.capacity() > 4 * self.by_user.len() + 64 {
             self.by_user.shrink_to(2 * self.by_user.len());
         }
+        if self.rooms == 0 {
+            self.order = VecDeque::new();
+        }
+    }
+
+    /// Whether a user had any taken.
+    pub(super) fn has(&self, user: &str) -> bool {
+        !self.by_user.is_empty() && self.by_user.contains_key(user)
     }
 
     pub(super) fn bytes(&self) -> usize {
         let users = self.by_user.capacity() * size_of::<(Name, Vec<(Name, Option<Tick>)>)>();
-        users + self.rooms * size_of::<(Name, Option<Tick>)>() + self.name_bytes
+        let order = self.order.capacity() * size_of::<(Name, Name)>();
+        users + order + self.rooms * size_of::<(Name, Option<Tick>)>() + self.name_bytes
     }
 }
 
@@ -99,22 +120,28 @@ mod tests {
         let mut taken = Taken::new(Homes::new(1, 7));
         let (ann, empty): (Name, usize) = ("ann".into(), taken.bytes());
         for n in 0..ROOMS_PER_CONNECTION_MAX {
-            assert_eq!([(); 2].map(|()| taken.take(&ann, &format!("r{n}").into())), [Ok(()); 2]);
+            (0..2).for_each(|_| taken.take(&ann, &format!("r{n}").into()));
         }
-        assert_eq!(taken.take(&ann, &"one-more".into()), Err(429));
-        taken.forget_room("ann", "r7");
-        assert_eq!(taken.take(&ann, &"one-more".into()), Ok(()));
+        taken.take(&ann, &"one-more".into());
+        assert_eq!(taken.rooms, ROOMS_PER_CONNECTION_MAX);
         let first = Tick(u32::MAX - 7);
         assert_eq!(taken.tell(first, "ann").len(), ROOMS_PER_CONNECTION_MAX);
         assert_eq!(taken.tell(first.after(TAKEN_TICKS - 1), "ann").len(), ROOMS_PER_CONNECTION_MAX);
-        assert_eq!(taken.take(&ann, &"r9".into()), Ok(()));
+        assert!(!taken.tell(first, "ann").contains(&"r0".into()), "the oldest made way");
+        taken.take(&ann, &"r9".into());
         assert_eq!(taken.tell(first.after(TAKEN_TICKS), "ann"), ["r9".into()], "taken anew");
         taken.forget("ann");
         taken.give_back();
         assert_eq!((taken.rooms, taken.name_bytes, taken.tell(first, "ann").len()), (0, 0, 0));
         assert!(taken.bytes() < empty + 1_024, "{} bytes", taken.bytes());
         taken.most = 1;
-        assert_eq!(taken.take(&ann, &"r".into()), Ok(()));
-        assert_eq!(taken.take(&"bob".into(), &"r".into()), Err(503));
+        taken.take(&ann, &"r".into());
+        taken.take(&"bob".into(), &"r".into());
+        assert_eq!((taken.rooms, taken.has("ann"), taken.has("bob")), (1, false, true));
+        for _ in 0..1_000 {
+            taken.take(&ann, &"r".into());
+            taken.forget_room("ann", "r");
+        }
+        assert!(taken.bytes() < empty + 8_192, "{} bytes", taken.bytes());
     }
 }

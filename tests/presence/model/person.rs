@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rollcall::presence::envelope::Claim;
 use rollcall::presence::{Address, Reason, State};
-use rollcall::time::Tick;
+use rollcall::time::{Now, Tick};
 
 #[derive(Debug)]
 pub(super) struct Device {
@@ -50,6 +50,8 @@ pub(super) struct Person {
     pub(super) words: u64,
     /// It is not to be disturbed, or not to be seen.
     pub(super) own: Option<State>,
+    /// When it hid from those who saw it, in Unix milliseconds.
+    pub(super) hid_millis: u64,
     /// It ever was invisible.
     pub(super) ever_unseen: bool,
     /// It was here at the last look.
@@ -98,13 +100,19 @@ impl Person {
         }
     }
 
+    /// Whether it hid less than a second ago.
+    pub(super) fn has_just_hidden(&self, now: Now) -> bool {
+        now.unix_millis.checked_sub(self.hid_millis).is_some_and(|millis| millis < 1_000)
+    }
+
     /// One of its connections says so of all.
-    pub(super) fn is(&mut self, own: Option<State>) {
+    pub(super) fn is(&mut self, now: Now, own: Option<State>) {
         let was = self.is_unseen();
         self.own = own;
         self.ever_unseen |= self.is_unseen();
         if !was && self.is_unseen() {
             self.reason = Some(Reason::Hidden);
+            self.hid_millis = now.unix_millis;
         }
     }
 
