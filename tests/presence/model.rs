@@ -419,8 +419,9 @@ impl Model {
     pub(super) fn ever_shown(&self, worker: u16) -> RangeInclusive<usize> {
         let here = || self.people.iter().filter(|(user, _)| self.homes.of(user) == worker);
         let shown = here().filter(|(_, person)| !person.shown.is_empty()).count();
-        // What a room's home or an edge refused may have been taken back before its user went.
-        shown..=here().filter(|(_, person)| !person.shown.is_empty() || person.was_kept).count()
+        // Some whom nobody saw are kept for rooms that they were given or put out of, unless that was refused after all.
+        let is_kept = |person: &Person| !person.shown.is_empty() || person.was_kept || person.ever_unseen;
+        shown..=here().filter(|(_, person)| is_kept(person)).count()
     }
 
     pub(super) fn rooms(&self) -> impl Iterator<Item = &String> {

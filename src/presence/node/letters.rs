@@ -40,12 +40,12 @@ impl Node {
                 users.kick(&user, (&reason, seconds), asker, turn);
             }
             Envelope::Bring { user, room, joins, asker } => users.bring((&user, &room), joins, asker, turn),
-            envelope => self.to_room(now, envelope),
+            envelope => self.at_room(now, envelope),
         }
     }
 
     /// A letter to a home of rooms, or to another part.
-    fn to_room(&mut self, now: Now, envelope: Envelope) {
+    fn at_room(&mut self, now: Now, envelope: Envelope) {
         let (rooms, turn) = (&mut self.rooms, turn!(self, now));
         match envelope {
             Envelope::Join { room, user, again, visit, hides, asker } => {
@@ -65,12 +65,12 @@ impl Node {
                 turn.out.spend(part.rows.len(), cost::LISTED_NANOS);
                 turn.out.post(asker.at.worker, Envelope::RoomsListed { asker, part });
             }
-            envelope => self.to_edge(now, envelope),
+            envelope => self.at_edge(now, envelope),
         }
     }
 
     /// A letter to the edge or the desk, or one of those that follow from others.
-    fn to_edge(&mut self, now: Now, envelope: Envelope) {
+    fn at_edge(&mut self, now: Now, envelope: Envelope) {
         let turn = turn!(self, now);
         match envelope {
             Envelope::Bid { client, room, joins, asker } => {

@@ -56,7 +56,7 @@ pub(super) struct Person {
     pub(super) ever_unseen: bool,
     /// It was here at the last look.
     pub(super) was_here: bool,
-    /// It went though nobody ever saw it, and had been given rooms: these are kept.
+    /// It went though nobody ever saw it, and had been given rooms, or been taken from some: these are kept.
     pub(super) was_kept: bool,
     /// Why the last connection that is gone went.
     pub(super) reason: Option<Reason>,
@@ -91,6 +91,9 @@ impl Person {
     pub(super) fn looked(&mut self, has_given: bool) {
         self.was_kept |= self.was_here && !self.is_here() && has_given;
         self.was_here = self.is_here();
+        if self.is_here() && !self.is_unseen() {
+            self.hid_millis = u64::MAX;
+        }
     }
 
     /// A connection that it has goes for that reason, which nobody sees of one who is invisible.
