@@ -28,6 +28,7 @@ pub mod frame;
 pub mod http;
 pub mod mask;
 mod message;
+pub(crate) mod origin;
 pub mod proxy;
 pub mod session;
 pub mod shared;

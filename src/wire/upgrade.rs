@@ -1,6 +1,7 @@
 //! The opening handshake, server side (RFC 6455 §4.2).
 
 use crate::wire::http::{Head, Refusal};
+use crate::wire::origin::is_own;
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
@@ -89,15 +90,6 @@ impl<'a> Upgrade<'a> {
     }
 }
 
-/// Whether a page of this origin was served under `host`. Whether by TLS does not count: that may end at a proxy.
-fn is_own(origin: &[u8], host: &str) -> bool {
-    let of_scheme = |scheme: &[u8], port: &str| {
-        let name = host.strip_suffix(port).unwrap_or(host).as_bytes();
-        origin.strip_prefix(scheme).is_some_and(|own| !own.is_empty() && own.eq_ignore_ascii_case(name))
-    };
-    of_scheme(b"http://", ":80") || of_scheme(b"https://", ":443")
-}
-
 /// The value of a field that is there once.
 fn only<'a>(head: &Head<'a>, name: &str) -> Option<&'a [u8]> {
     let mut values = head.values(name);
@@ -149,28 +141,6 @@ mod tests {
     fn accept_of_the_specification() {
         // §1.3
         assert_eq!(accept_key("dGhlIHNhbXBsZSBub25jZQ=="), *b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    }
-
-    #[test]
-    fn a_page_of_the_server_itself_is_known_by_the_host() {
-        for (origin, host, own) in [
-            ("http://example.org:8080", "example.org:8080", true),
-            ("https://example.org", "Example.org", true),
-            ("https://example.org", "example.org:443", true),
-            ("http://example.org", "example.org:80", true),
-            ("http://[::1]:8080", "[::1]:8080", true),
-            ("http://example.org", "example.org:443", false),
-            ("https://example.org", "example.org:80", false),
-            ("http://example.org:8080", "example.org", false),
-            ("http://example.org", "", false),
-            ("http://", "", false),
-            ("null", "null", false),
-            ("https://evil.example", "example.org", false),
-            ("https://example.org.evil.example", "example.org", false),
-            ("ftp://example.org", "example.org", false),
-        ] {
-            assert_eq!(is_own(origin.as_bytes(), host), own, "{origin} at {host}");
-        }
     }
 
     #[test]

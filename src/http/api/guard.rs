@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::http::api::keys::Keys;
 use crate::http::api::refusal::Refused;
 use crate::wire::http::{Head, Response};
+use crate::wire::origin::is_own;
 
 /// What access to the API goes by. The default lets nobody in.
 #[derive(Debug, Default)]
@@ -92,12 +93,8 @@ impl Guard {
     /// be forged by it.
     fn no_foreign_page(&self, head: &Head<'_>) -> Result<(), Refused> {
         let host = head.host();
-        let own = |origin: &str| {
-            let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-            rest.is_some_and(|rest| rest.eq_ignore_ascii_case(host))
-        };
         let known = |origin: &[u8]| {
-            std::str::from_utf8(origin).is_ok_and(|origin| own(origin) || self.is_listed(origin))
+            is_own(origin, host) || std::str::from_utf8(origin).is_ok_and(|origin| self.is_listed(origin))
         };
         let mut origins = head.values("Origin").peekable();
         let from_page = origins.peek().is_some();

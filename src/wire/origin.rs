@@ -1,0 +1,40 @@
+//! Origins of pages (RFC 6454 §7), as browsers write them: which one is the server's own. Pure.
+
+/// Whether a page of this origin was served under `host`. Whether by TLS does not count: that may end at a proxy.
+pub(crate) fn is_own(origin: &[u8], host: &str) -> bool {
+    let of_scheme = |scheme: &[u8], port: &str| {
+        let name = host.strip_suffix(port).unwrap_or(host);
+        let is_it = |own: &[u8]| [host, name].iter().any(|host| own.eq_ignore_ascii_case(host.as_bytes()));
+        origin.strip_prefix(scheme).is_some_and(|own| !own.is_empty() && is_it(own))
+    };
+    of_scheme(b"https://", ":443") || of_scheme(b"http://", ":80")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_the_server_itself_is_known_by_the_host() {
+        for (origin, host, own) in [
+            ("http://example.org:8080", "example.org:8080", true),
+            ("https://example.org", "Example.org", true),
+            ("https://example.org", "example.org:443", true),
+            ("http://example.org", "example.org:80", true),
+            ("http://example.org:80", "example.org:80", true),
+            ("http://[::1]:8080", "[::1]:8080", true),
+            ("http://example.org", "example.org:443", false),
+            ("https://example.org", "example.org:80", false),
+            ("http://example.org:8080", "example.org", false),
+            ("http://example.org", "", false),
+            ("http://", "", false),
+            ("http://", ":80", false),
+            ("null", "null", false),
+            ("https://evil.example", "example.org", false),
+            ("https://example.org.evil.example", "example.org", false),
+            ("ftp://example.org", "example.org", false),
+        ] {
+            assert_eq!(is_own(origin.as_bytes(), host), own, "{origin} at {host}");
+        }
+    }
+}
