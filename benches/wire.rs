@@ -220,7 +220,7 @@ fn shake(request: &[u8], origins: &[String], subprotocols: &[String], out: &mut 
     let head = Head::parse(&request[..len], &mut fields).expect("a valid head");
     assert!(is_upgrade(&head));
     let upgrade = Upgrade::check(&head).expect("a valid upgrade");
-    assert!(upgrade.origin_allowed(origins));
+    assert!(upgrade.origin_allowed(origins, false));
     write_accept(upgrade.key, upgrade.subprotocol(subprotocols), None, out);
 }
 

@@ -132,7 +132,8 @@ impl Service for Site {
         let Some(purpose) = Purpose::of_path(path).filter(|_| served) else {
             return Admission::Refuse(Response::text(404, no_service(off)));
         };
-        if !upgrade.origin_allowed(&self.settings.origins) {
+        let is_secure = cx.is_secure(conn);
+        if !upgrade.origin_allowed(&self.settings.origins, is_secure) {
             return self.refuse(
                 cx,
                 upgrade,
@@ -147,7 +148,7 @@ impl Service for Site {
                 if let Some(keys) = &self.settings.presence.gate.keys {
                     cx.charge(keys.units());
                 }
-                let is_ours = upgrade.is_of_ours(&self.settings.origins);
+                let is_ours = upgrade.is_of_ours(&self.settings.origins, is_secure);
                 match self.presence.admit(cx, conn, (upgrade.head, is_ours), subprotocol) {
                     Ok(tag) => tag,
                     Err(response) => return self.refuse(cx, upgrade, response),

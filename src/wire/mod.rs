@@ -6,6 +6,7 @@
 //! | [`http`] | request heads, body framing, responses |
 //! | [`upgrade`] | the opening handshake, server side |
 //! | [`client`] | the opening handshake, client side |
+//! | `origin` | which page is the server's own |
 //! | [`frame`] | frame headers |
 //! | [`mask`] | masking |
 //! | [`utf8`] | UTF-8 as it streams |

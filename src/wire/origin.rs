@@ -1,13 +1,14 @@
 //! Origins of pages (RFC 6454 §7), as browsers write them: which one is the server's own. Pure.
 
-/// Whether a page of this origin was served under `host`. Whether by TLS does not count: that may end at a proxy.
-pub(crate) fn is_own(origin: &[u8], host: &str) -> bool {
+/// Whether a page of this origin was served under `host`. `is_secure`: the connection speaks TLS here, and then the server's own
+/// pages did too, and one of `http://` is anybody's who is on the way. Without, TLS may end at a proxy: either counts.
+pub(crate) fn is_own(origin: &[u8], host: &str, is_secure: bool) -> bool {
     let of_scheme = |scheme: &[u8], port: &str| {
         let name = host.strip_suffix(port).unwrap_or(host);
         let is_it = |own: &[u8]| [host, name].iter().any(|host| own.eq_ignore_ascii_case(host.as_bytes()));
         origin.strip_prefix(scheme).is_some_and(|own| !own.is_empty() && is_it(own))
     };
-    of_scheme(b"https://", ":443") || of_scheme(b"http://", ":80")
+    of_scheme(b"https://", ":443") || !is_secure && of_scheme(b"http://", ":80")
 }
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod tests {
             ("http://example.org", "example.org:80", true),
             ("http://example.org:80", "example.org:80", true),
             ("http://[::1]:8080", "[::1]:8080", true),
+            ("https://example.org:8443", "example.org:8443", true),
             ("http://example.org", "example.org:443", false),
             ("https://example.org", "example.org:80", false),
             ("http://example.org:8080", "example.org", false),
@@ -34,7 +36,9 @@ mod tests {
             ("https://example.org.evil.example", "example.org", false),
             ("ftp://example.org", "example.org", false),
         ] {
-            assert_eq!(is_own(origin.as_bytes(), host), own, "{origin} at {host}");
+            assert_eq!(is_own(origin.as_bytes(), host, false), own, "{origin} at {host}");
+            let by_tls = own && origin.starts_with("https:");
+            assert_eq!(is_own(origin.as_bytes(), host, true), by_tls, "{origin} at {host} by TLS");
         }
     }
 }

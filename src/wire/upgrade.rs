@@ -69,21 +69,22 @@ impl<'a> Upgrade<'a> {
 
     /// Whether the `Origin` is allowed: `allowed` is empty, or the upgrade [is of ours](Upgrade::is_of_ours).
     #[must_use]
-    pub fn origin_allowed(&self, allowed: &[String]) -> bool {
-        allowed.is_empty() || self.is_of_ours(allowed)
+    pub fn origin_allowed(&self, allowed: &[String], is_secure: bool) -> bool {
+        allowed.is_empty() || self.is_of_ours(allowed, is_secure)
     }
 
     /// Whether no page of strangers asks: there is no `Origin` (not a browser), it is listed exactly in `named`, or it is the
-    /// server's own, by the `Host` that the client asks for. What a browser sends whatever page asks, a cookie, counts then alone
-    /// (RFC 6455 §10.2).
+    /// server's own, by the `Host` that the client asks for; `is_secure`, where the connection speaks TLS here, that is one of
+    /// `https://`. What a browser sends whatever page asks, a cookie, counts then alone (RFC 6455 §10.2).
     #[must_use]
-    pub fn is_of_ours(&self, named: &[String]) -> bool {
+    pub fn is_of_ours(&self, named: &[String], is_secure: bool) -> bool {
         // Asked of the raw values: an Origin that isn't ASCII is one nevertheless.
         let mut origins = self.head.values("Origin");
         match (origins.next(), origins.next()) {
             (None, _) => true,
             (Some(origin), None) => {
-                named.iter().any(|named| named.as_bytes() == origin) || is_own(origin, self.head.host())
+                named.iter().any(|named| named.as_bytes() == origin)
+                    || is_own(origin, self.head.host(), is_secure)
             }
             (Some(_), Some(_)) => false,
         }

@@ -100,11 +100,15 @@ fn origin_is_allowed_exactly_or_not_at_all() {
         ("Origin: https://example.com\r\nOrigin: https://example.com", false),
     ] {
         let request = with_field(field);
-        assert_eq!(upgrade(&request, |upgrade| upgrade.origin_allowed(&listed)), Ok(allowed), "{field}");
-        assert_eq!(upgrade(&request, |upgrade| upgrade.origin_allowed(&[])), Ok(true), "{field}");
-        assert_eq!(upgrade(&request, |upgrade| upgrade.is_of_ours(&listed)), Ok(allowed), "{field}");
+        assert_eq!(
+            upgrade(&request, |upgrade| upgrade.origin_allowed(&listed, false)),
+            Ok(allowed),
+            "{field}"
+        );
+        assert_eq!(upgrade(&request, |upgrade| upgrade.origin_allowed(&[], false)), Ok(true), "{field}");
+        assert_eq!(upgrade(&request, |upgrade| upgrade.is_of_ours(&listed, true)), Ok(allowed), "{field}");
         let is_no_browser = field.starts_with('X');
-        assert_eq!(upgrade(&request, |upgrade| upgrade.is_of_ours(&[])), Ok(is_no_browser), "{field}");
+        assert_eq!(upgrade(&request, |upgrade| upgrade.is_of_ours(&[], false)), Ok(is_no_browser), "{field}");
     }
 }
 

@@ -288,7 +288,7 @@ proptest! {
         if let Ok(head) = Head::parse(&bytes, &mut fields) {
             prop_assert!(head.target.starts_with('/') && head.path().starts_with('/'));
             let _ = (head.query(), head.body(100), head.keeps_alive(), head.expects_continue(), is_upgrade(&head));
-            let _ = Upgrade::check(&head).map(|upgrade| upgrade.origin_allowed(&["x".to_owned()]));
+            let _ = Upgrade::check(&head).map(|upgrade| upgrade.origin_allowed(&["x".to_owned()], false));
         }
     }
 

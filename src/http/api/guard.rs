@@ -35,6 +35,17 @@ pub enum Access {
     },
 }
 
+/// How a request has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Way {
+    /// The listener's place among the server's.
+    pub listener: usize,
+    /// It is known from which address.
+    pub is_named: bool,
+    /// By TLS that ends here.
+    pub is_secure: bool,
+}
+
 /// By what a request was let in, as the log names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Caller {
@@ -64,37 +75,38 @@ const WRONG_KEY: &str = "that key is not one of this server's: on its machine `r
                          it is one of --api-key-file";
 
 impl Guard {
-    /// Lets a request in, and says by what. `is_named`: it is known from which address it comes.
+    /// Lets a request in, and says by what.
     ///
     /// # Errors
     /// 401 or 403, and what to do about it.
-    pub fn admit(&self, head: &Head<'_>, listener: usize, is_named: bool) -> Result<Caller, Refused> {
+    pub fn admit(&self, head: &Head<'_>, way: Way) -> Result<Caller, Refused> {
         if let Some(key) = given_key(head) {
             let number = key.and_then(|key| self.keys.find(key));
             return number.map(Caller::Key).ok_or(Refused::new(401, WRONG_KEY));
         }
-        match self.listeners.get(listener).copied().unwrap_or_default() {
+        match self.listeners.get(way.listener).copied().unwrap_or_default() {
             Access::Key => Err(Refused::new(401, NO_KEY)),
             // A Unix socket has no addresses: a proxy has named one.
-            Access::UnixSocket if is_named || is_forwarded(head) => Err(Refused::new(401, NO_KEY)),
-            Access::UnixSocket => self.no_foreign_page(head).map(|()| Caller::UnixSocket),
+            Access::UnixSocket if way.is_named || is_forwarded(head) => Err(Refused::new(401, NO_KEY)),
+            Access::UnixSocket => self.no_foreign_page(head, way).map(|()| Caller::UnixSocket),
             Access::Admin { loopback } => {
                 if loopback && !is_loopback(head.host()) {
                     // A page may have its own name lead here (DNS rebinding): its requests bear that name.
                     let error = "ask this address as http://127.0.0.1:PORT, or send a key";
                     return Err(Refused::new(403, error));
                 }
-                self.no_foreign_page(head).map(|()| Caller::Admin)
+                self.no_foreign_page(head, way).map(|()| Caller::Admin)
             }
         }
     }
 
     /// A page elsewhere may well post to an address that only the operator reaches; what the browser says of the page can't
     /// be forged by it.
-    fn no_foreign_page(&self, head: &Head<'_>) -> Result<(), Refused> {
+    fn no_foreign_page(&self, head: &Head<'_>, way: Way) -> Result<(), Refused> {
         let host = head.host();
         let known = |origin: &[u8]| {
-            is_own(origin, host) || std::str::from_utf8(origin).is_ok_and(|origin| self.is_listed(origin))
+            is_own(origin, host, way.is_secure)
+                || std::str::from_utf8(origin).is_ok_and(|origin| self.is_listed(origin))
         };
         let mut origins = head.values("Origin").peekable();
         let from_page = origins.peek().is_some();
@@ -186,10 +198,14 @@ mod tests {
     }
 
     fn admitted(guard: &Guard, lines: &str) -> Result<Caller, u16> {
+        admitted_by(guard, Way::default(), lines)
+    }
+
+    fn admitted_by(guard: &Guard, way: Way, lines: &str) -> Result<Caller, u16> {
         let text = format!("POST /api/v1/broadcast HTTP/1.1\r\n{lines}\r\n");
         let mut fields = Fields::new();
         let head = Head::parse(text.as_bytes(), &mut fields).unwrap();
-        guard.admit(&head, 0, false).map_err(|refused| refused.status)
+        guard.admit(&head, way).map_err(|refused| refused.status)
     }
 
     #[test]
@@ -251,7 +267,7 @@ mod tests {
             let text = format!("POST {target} HTTP/1.1\r\n{lines}\r\n");
             let mut fields = Fields::new();
             let head = Head::parse(text.as_bytes(), &mut fields).unwrap();
-            guard(ADMIN).admit(&head, 0, false).map_err(|refused| refused.status)
+            guard(ADMIN).admit(&head, Way::default()).map_err(|refused| refused.status)
         };
         let (here, elsewhere) =
             ("http://127.0.0.1:80/api/v1/broadcast", "http://example.org/api/v1/broadcast");
@@ -259,6 +275,21 @@ mod tests {
         assert_eq!(admit(elsewhere, "Host: 127.0.0.1:80\r\n"), Err(403));
         assert_eq!(admit(here, "Host: a\r\nOrigin: http://127.0.0.1:80\r\n"), Ok(Caller::Admin));
         assert_eq!(admit(here, "Host: a\r\nOrigin: http://a\r\n"), Err(403));
+    }
+
+    #[test]
+    fn over_tls_a_page_without_it_is_one_elsewhere() {
+        for (is_secure, origin, expected) in [
+            (false, "http://127.0.0.1:8080", Ok(Caller::Admin)),
+            (false, "https://127.0.0.1:8080", Ok(Caller::Admin)),
+            (true, "https://127.0.0.1:8080", Ok(Caller::Admin)),
+            (true, "http://localhost:3000", Ok(Caller::Admin)),
+            (true, "http://127.0.0.1:8080", Err(403)),
+        ] {
+            let way = Way { is_secure, ..Way::default() };
+            let lines = format!("Host: 127.0.0.1:8080\r\nOrigin: {origin}\r\n");
+            assert_eq!(admitted_by(&guard(ADMIN), way, &lines), expected, "{is_secure} {origin}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 use crate::http::api::audit::{Refusals, Write};
-use crate::http::api::guard::{Caller, Guard};
+use crate::http::api::guard::{Caller, Guard, Way};
 use crate::http::api::refusal::Refused;
 use crate::http::api::route::{Figures, Route};
 use crate::http::memory::{Receipt, Weigh};
@@ -136,7 +136,7 @@ impl Api {
         request: RequestId,
         head: &Head<'_>,
     ) -> Result<Caller, Refused> {
-        let admitted = self.guard.admit(head, cx.listener(request.conn), cx.requester().is_some());
+        let admitted = self.guard.admit(head, way(cx, request));
         if let Err(refused) = &admitted {
             self.refusals.note(cx, head, refused.status);
         }
@@ -149,7 +149,7 @@ impl Api {
         if has_key {
             return self.admit(cx, request, head).is_ok();
         }
-        self.guard.admit(head, cx.listener(request.conn), cx.requester().is_some()).is_ok()
+        self.guard.admit(head, way(cx, request)).is_ok()
     }
 
     /// Sends the replies that have come since the last turn. Returns when it has to be called again at the latest.
@@ -184,6 +184,14 @@ impl Api {
         let weigh = self.weigh;
         let receipt = || Receipt::of(cx.fleet(), weigh.map(|weigh| weigh())).json();
         figures(self.memory.get(cx.now().tick, || Some(receipt())))
+    }
+}
+
+fn way(cx: &Context<'_, Letter>, request: RequestId) -> Way {
+    Way {
+        listener: cx.listener(request.conn),
+        is_named: cx.requester().is_some(),
+        is_secure: cx.is_secure(request.conn),
     }
 }
 

@@ -55,7 +55,7 @@ fn head(bytes: &[u8], behind: &[u8], sizes: &[u8]) {
         // Behind it there are frames: nothing may be taken for a body.
         assert!(matches!(head.body(0), Ok(Body::Length(0))), "an upgrade with a body");
         assert_eq!((upgrade.key.len(), accept_key(upgrade.key).len()), (24, 28));
-        let _ = upgrade.origin_allowed(&["https://a.example".to_owned()]);
+        let _ = upgrade.origin_allowed(&["https://a.example".to_owned()], true);
         let ours = ["chat".to_owned()];
         assert!(upgrade.subprotocol(&ours).is_none_or(|chosen| chosen == "chat"));
     }
