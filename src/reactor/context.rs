@@ -115,8 +115,9 @@ impl<M> Context<'_, M> {
     }
 
     /// What the certificate says that the client showed, one that an authority given with
-    /// [`Credentials::client_ca`](crate::reactor::tls::Credentials::client_ca) has signed: as good as a verified token. A
-    /// resumed session has the certificate of the first one, which may have run out since.
+    /// [`Credentials::client_ca`](crate::reactor::tls::Credentials::client_ca) has signed: as good as a verified token where
+    /// [no page of strangers](crate::wire::upgrade::Upgrade::is_of_ours) asks, since a browser shows it for any. A resumed session
+    /// has the certificate of the first one, which may have run out since.
     #[must_use]
     pub fn certified(&self, conn: ConnId) -> Option<Certified> {
         self.core.get(conn)?;

@@ -1,8 +1,9 @@
 //! Who may come in: finds the token of a request, has it verified, and makes of its claims what presence goes by.
 //!
 //! A token is looked for in this order, and the first that is found counts: `?token=`, `Authorization: Bearer`, the cookie
-//! `rollcall_token`, a subprotocol `bearer.TOKEN`. A cookie is sent by the browser whatever page opens the connection: it
-//! counts where that is a page of the server's own origin, or of one that `--origin` names, or no page at all.
+//! `rollcall_token`, a subprotocol `bearer.TOKEN`. A cookie is sent by the browser whatever page opens the connection, and a
+//! client's certificate is shown by it: both count where that is a page of the server's own origin, or of one that `--origin`
+//! names, or no page at all.
 
 use std::sync::Arc;
 
@@ -55,6 +56,8 @@ const MISSING: &str = "a token is needed: as ?token=, Authorization: Bearer, the
                        subprotocol bearer.TOKEN";
 const FOREIGN_COOKIE: &str =
     "the cookie rollcall_token counts for pages of this server and of origins named by --origin";
+const FOREIGN_CERTIFICATE: &str =
+    "a client certificate counts for pages of this server and of origins named by --origin";
 const NO_TEXT: &str = "the token is not text";
 const MISSING_CERTIFICATE: &str = "a client certificate is needed: its common name is the user";
 const NAMELESS: &str = "the client certificate's subject has to have one common name, and that has to be a name: 1 to 128 \
@@ -70,8 +73,8 @@ impl Gate {
         self.auth != Auth::None
     }
 
-    /// Who asks to come in; `None`: it is for the request to say. `is_ours`: no page of strangers asks, so that a cookie counts.
-    /// `certified` tells what certificate the client has shown.
+    /// Who asks to come in; `None`: it is for the request to say. `is_ours`: no page of strangers asks, so that a cookie and a
+    /// certificate count. `certified` tells what certificate the client has shown.
     ///
     /// # Errors
     /// 401 with what is wrong with the token; 403 with what is wrong with the certificate; 400 where a subprotocol with a
@@ -94,15 +97,24 @@ impl Gate {
                 Ok(Some(Entry::Token(user, grants)))
             }
             (None, auth) => match (certified().filter(|_| self.certificates), auth) {
-                (Some(certified), _) => holder(now, certified).map(Some),
-                (None, Auth::None) => Ok(None),
-                (None, Auth::Early) if self.keys.is_none() => Err(Response::text(403, MISSING_CERTIFICATE)),
-                (None, Auth::Early) if !is_ours && cookie(head).is_some() => {
-                    Err(unauthorized("", FOREIGN_COOKIE))
+                (Some(certified), _) if is_ours => holder(now, certified).map(Some),
+                (_, Auth::None) => Ok(None),
+                (foreign, Auth::Early) => {
+                    Err(self.missing(foreign.is_some(), !is_ours && cookie(head).is_some()))
                 }
-                (None, Auth::Early) => Err(unauthorized("", MISSING)),
-                (None, Auth::Late) => Ok(Some(Entry::Late(self.until(now)))),
+                (_, Auth::Late) => Ok(Some(Entry::Late(self.until(now)))),
             },
+        }
+    }
+
+    /// What somebody is told who shows nothing that counts, of what a page of strangers can't show.
+    fn missing(&self, foreign_certificate: bool, foreign_cookie: bool) -> Response {
+        match (self.keys.is_some(), foreign_certificate) {
+            (false, true) => Response::text(403, FOREIGN_CERTIFICATE),
+            (false, false) => Response::text(403, MISSING_CERTIFICATE),
+            (true, _) if foreign_cookie => unauthorized("", FOREIGN_COOKIE),
+            (true, true) => unauthorized("", FOREIGN_CERTIFICATE),
+            (true, false) => unauthorized("", MISSING),
         }
     }
 
@@ -363,5 +375,33 @@ mod tests {
         assert!(admit(&open, "/ws", None).unwrap().is_none());
         assert!(admit(&open, "/ws", shown(Some("anna"))).unwrap().is_some());
         assert!(admit(&Gate::default(), "/ws", shown(Some("anna"))).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_certificate_that_a_page_of_strangers_has_the_browser_show_is_none() {
+        let keys = Some(Arc::new(Keys::new(Vec::new())));
+        let gate = |auth, keys| Gate { auth, keys, timeout: 5, certificates: true };
+        let shown = || Some(Certified { name: Some("anna".to_owned()), until_millis: 5_000 });
+        let admit = |gate: Gate, fields, is_ours| {
+            with_head("/ws", fields, |head| gate.admit(Now::default(), (head, is_ours), shown))
+        };
+        for auth in [Auth::None, Auth::Early, Auth::Late] {
+            let admitted = admit(gate(auth, None), "", true);
+            assert!(matches!(admitted, Ok(Some(Entry::Token(..)))), "{admitted:?}");
+        }
+        assert!(admit(gate(Auth::None, None), "", false).unwrap().is_none());
+        assert!(matches!(admit(gate(Auth::Late, keys.clone()), "", false), Ok(Some(Entry::Late(_)))));
+        let cookie = "Cookie: rollcall_token=t\r\n";
+        for (keys, fields, status, words) in [
+            (None, "", 403, "a client certificate counts"),
+            (None, cookie, 403, "a client certificate counts"),
+            (keys.clone(), "", 401, "a client certificate counts"),
+            (keys, cookie, 401, "the cookie rollcall_token counts"),
+        ] {
+            let refused = admit(gate(Auth::Early, keys), fields, false).unwrap_err();
+            let body = String::from_utf8_lossy(&refused.body).into_owned();
+            assert_eq!(refused.status, status, "{body}");
+            assert!(body.contains(words) && body.contains("--origin"), "{body}");
+        }
     }
 }

@@ -177,8 +177,11 @@ fn a_certificate_says_who_its_client_is() {
     let running = Running::start(&[&["--listen", "wss://127.0.0.1:0"][..], &args].concat());
     assert!(running.screen.contains("by a client certificate"), "{}", running.screen);
     let address = running.screen.split("wss://").nth(1).unwrap().split('/').next().unwrap().to_owned();
-    let join = |shown, subprotocol: &str| {
+    let join_from = |origin: Option<&str>, shown, subprotocol: &str| {
         let mut request = format!("wss://{address}/ws?user=ben").into_client_request().unwrap();
+        if let Some(origin) = origin {
+            request.headers_mut().insert("Origin", origin.parse().unwrap());
+        }
         request.headers_mut().insert("Sec-WebSocket-Protocol", subprotocol.parse().unwrap());
         let answered = tungstenite::client(request, dial_as(&address, Path::new(&cert), shown));
         answered.map(|(socket, _)| socket).map_err(|error| match error {
@@ -189,6 +192,7 @@ fn a_certificate_says_who_its_client_is() {
             error => panic!("{error}"),
         })
     };
+    let join = |shown, subprotocol: &str| join_from(None, shown, subprotocol);
     let mut anna = join(Some(client("anna")), "rollcall.v1").unwrap();
     let welcome = anna.read().unwrap().into_text().unwrap();
     assert!(welcome.contains(r#""event":"welcome""#) && welcome.contains(r#""user":"anna""#), "{welcome}");
@@ -201,6 +205,17 @@ fn a_certificate_says_who_its_client_is() {
         assert!(goodbye.contains(r#""event":"goodbye","code":4403"#) && goodbye.contains(why), "{goodbye}");
         let close = refused.read().unwrap();
         assert!(matches!(&close, Message::Close(Some(close)) if u16::from(close.code) == 4403), "{close:?}");
+    }
+    // A browser shows it for any page: it counts for the server's own.
+    let own = format!("https://{address}");
+    let mut page = join_from(Some(&own), Some(client("anna")), "rollcall.v1").unwrap();
+    assert!(page.read().unwrap().into_text().unwrap().contains(r#""user":"anna""#));
+    for origin in ["https://foreign.example", "null", &*own.replace("https:", "http:")] {
+        let answer = join_from(Some(origin), Some(client("anna")), "chat").expect_err("it is let in");
+        assert!(answer.starts_with("403 ") && answer.contains("--origin"), "{origin}: {answer}");
+        let mut refused = join_from(Some(origin), Some(client("anna")), "rollcall.v1").unwrap();
+        let goodbye = refused.read().unwrap().into_text().unwrap();
+        assert!(goodbye.contains(r#""code":4403"#) && goodbye.contains("--origin"), "{origin}: {goodbye}");
     }
     // It is for presence: what says nothing of users is open as before.
     assert!(healthz(dial(&address, Path::new(&cert))).is_ok());

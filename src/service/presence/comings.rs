@@ -9,7 +9,8 @@ use crate::time::TICK_MILLIS;
 use crate::wire::http::{Head, Response};
 
 impl Presence {
-    /// Admits a client; `open` follows. Returns its tag. `is_ours`: no page of strangers asks, so that a cookie counts.
+    /// Admits a client; `open` follows. Returns its tag. `is_ours`: no page of strangers asks, so that a cookie and a
+    /// certificate count.
     ///
     /// # Errors
     /// 400 where the query names somebody whose name can't be one, or a state in which none comes; 401 or 403 where a token or a certificate is missing or bad.
