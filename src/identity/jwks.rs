@@ -142,8 +142,8 @@ impl Jwk {
             ("EC", Some("P-256")) => (only(Algorithm::ES256), self.point(Algorithm::ES256, 32)?),
             ("EC", Some("P-384")) => (only(Algorithm::ES384), self.point(Algorithm::ES384, 48)?),
             ("OKP", Some("Ed25519")) => {
-                let key = bytes(self.x.as_ref()).and_then(|x| Key::ed25519(&x));
-                (only(Algorithm::EdDSA), key.ok_or(INCOMPLETE)?)
+                let x = bytes(self.x.as_ref()).and_then(|x| x.try_into().ok()).ok_or(INCOMPLETE)?;
+                (only(Algorithm::EdDSA), Key::ed25519(&x).ok_or(DAMAGED)?)
             }
             ("EC" | "OKP", Some(_)) => return Err("is on a curve that is not known here".to_owned()),
             ("EC" | "OKP", None) => return Err(INCOMPLETE.to_owned()),

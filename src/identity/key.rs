@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, crypto};
 
 use crate::identity::algorithm::{name, only};
+use crate::identity::ed25519;
 use crate::identity::pem::{Kind, Pem, rsa_numbers};
 use crate::identity::provider;
 use crate::limits::{TOKEN_SECRET_BYTES_MIN, VERIFY_UNITS};
@@ -33,7 +34,6 @@ const RSA_SHORT_BITS: usize = 2_048;
 const RSA_LONG_BITS: usize = 4_096;
 /// An exponent of four bytes or fewer: 65537 nearly always.
 const RSA_EXPONENT_BYTES_MAX: usize = 4;
-const ED25519_BYTES: usize = 32;
 
 impl Key {
     /// HS256 with the secret that a file holds: its bytes, line ends at the end left out.
@@ -72,7 +72,7 @@ impl Key {
                     .to_owned());
             }
             Some((Kind::P256, point)) => (Algorithm::ES256, Key::point(Algorithm::ES256, point)),
-            Some((Kind::Ed25519, point)) => (Algorithm::EdDSA, Key::ed25519(point)),
+            Some((Kind::Ed25519, point)) => (Algorithm::EdDSA, point.try_into().ok().and_then(Key::ed25519)),
             Some((Kind::OtherCurve, _)) => return Err("holds a key on another curve than P-256".to_owned()),
             None => return Err(UNREADABLE.to_owned()),
         };
@@ -91,9 +91,9 @@ impl Key {
         provider::is_point(algorithm, point).then(|| DecodingKey::from_ec_der(point))
     }
 
-    /// A key of EdDSA; `None` where it has another length. Whether it is a point of the curve shows at the first token.
-    pub(crate) fn ed25519(point: &[u8]) -> Option<DecodingKey> {
-        (point.len() == ED25519_BYTES).then(|| DecodingKey::from_ed_der(point))
+    /// A key of EdDSA; `None` where it can be nobody's. Whether it is a point of the curve shows at the first token.
+    pub(crate) fn ed25519(point: &[u8; ed25519::BYTES]) -> Option<DecodingKey> {
+        ed25519::may_be_key(point).then(|| DecodingKey::from_ed_der(point))
     }
 
     /// A key of RSA, of a modulus and an exponent that are without zeros before them; `None` where they can't be a key's.

@@ -9,6 +9,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `algorithm` | algorithms by their names |
+//! | `ed25519` | which bytes can be nobody's key |
 //! | [`fetched`] | keys that are fetched, and tokens whose key is not among them |
 //! | [`jwks`] | a published set of keys to the keys |
 //! | [`key`] | keys as files hold them, to verify with and to sign with |
@@ -17,6 +18,7 @@
 //! | [`token`] | a token's text to its claims, and claims to a token |
 
 mod algorithm;
+mod ed25519;
 pub mod fetched;
 pub mod jwks;
 pub mod key;

@@ -95,6 +95,8 @@ fn a_key_that_can_not_count_is_left_out_and_said_why() {
         (jwk("p384", |key| key["x"] = key["y"].clone()), "is damaged"),
         (jwk("p384", |key| key["crv"] = json!("P-256")), "lacks a part"),
         (jwk("ed25519", |key| key["x"] = json!("AAAA")), "lacks a part"),
+        // The point that is nothing, with which everybody can sign.
+        (jwk("ed25519", |key| key["x"] = json!(format!("AQ{}", "A".repeat(41)))), "is damaged"),
         (jwk("rsa", |key| key["n"] = json!(URL_SAFE_NO_PAD.encode([0xff; 255]))), "has 2040 bits"),
         (
             jwk("rsa", |key| {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use rollcall::identity::token::{sign, verify};
 use rollcall::identity::{Claims, Key, Parties, SigningKey};
 
-use super::{P256, RSA, der};
+use super::{ED25519, P256, RSA, der};
 
 /// Within the time in which the tokens are good, and its end.
 const NOW: u64 = 1_700_001_000_000;
@@ -88,6 +88,22 @@ fn a_public_key_that_is_no_point_of_its_curve_is_damaged() {
     for end in 0..whole.len() {
         assert!(Key::from_public_pem(&pem("PUBLIC KEY", &whole[..end])).unwrap_err().contains("can be read"));
     }
+}
+
+#[test]
+fn an_ed25519_key_with_which_everybody_can_sign_is_damaged() {
+    let whole = public_der(ED25519[0]);
+    let with = |point: [u8; 32]| {
+        Key::from_public_pem(&pem("PUBLIC KEY", &[&whole[..12], &point].concat())).map(drop)
+    };
+    assert_eq!(with(whole[12..].try_into().unwrap()), Ok(()));
+    let (mut nothing, mut beyond) = ([0; 32], [0xff; 32]);
+    nothing[0] = 1;
+    beyond[31] = 0x7f;
+    for point in [nothing, [0; 32], beyond, [0xff; 32]] {
+        assert!(with(point).is_err_and(|error| error.contains("is damaged")), "{point:x?}");
+    }
+    assert!(Key::from_public_pem(&pem("PUBLIC KEY", &[&whole[..12], &[2; 31]].concat())).is_err());
 }
 
 #[test]
