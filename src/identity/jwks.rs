@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::identity::algorithm::{named, only};
 use crate::identity::fetched::KeyName;
-use crate::identity::key::{Key, bits};
+use crate::identity::key::{Key, RSA_EXPONENT_BITS_MAX, bits};
 use crate::limits::{JWKS_BYTES_MAX, JWKS_KEYS_MAX};
 
 /// The keys of a document, and what of it is left out.
@@ -173,6 +173,9 @@ impl Jwk {
                 RSA_BITS.start(),
                 RSA_BITS.end()
             ));
+        }
+        if self::bits(e) > RSA_EXPONENT_BITS_MAX {
+            return Err(format!("has an exponent of more than {RSA_EXPONENT_BITS_MAX} bits"));
         }
         Key::rsa(n, e).ok_or(DAMAGED.to_owned())
     }

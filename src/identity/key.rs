@@ -32,8 +32,8 @@ const RSA_BITS: RangeInclusive<usize> = 2_048..=8_192;
 const RSA_SHORT_BITS: usize = 2_048;
 /// A key of more bits takes longer than most others.
 const RSA_LONG_BITS: usize = 4_096;
-/// An exponent of four bytes or fewer: 65537 nearly always.
-const RSA_EXPONENT_BYTES_MAX: usize = 4;
+/// An exponent of more can't be verified by, nor signed with. It is 65537 nearly always.
+pub(crate) const RSA_EXPONENT_BITS_MAX: usize = 33;
 
 impl Key {
     /// HS256 with the secret that a file holds: its bytes, line ends at the end left out.
@@ -99,7 +99,7 @@ impl Key {
     /// A key of RSA, of a modulus and an exponent that are without zeros before them; `None` where they can't be a key's.
     pub(crate) fn rsa(n: &[u8], e: &[u8]) -> Option<DecodingKey> {
         let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
-        let can_be = is_odd(n) && is_odd(e) && e != [1] && e.len() <= RSA_EXPONENT_BYTES_MAX;
+        let can_be = is_odd(n) && is_odd(e) && e != [1] && bits(e) <= RSA_EXPONENT_BITS_MAX;
         can_be.then(|| DecodingKey::from_rsa_raw_components(n, e))
     }
 
@@ -187,6 +187,9 @@ fn rsa(der: &[u8]) -> Result<Option<DecodingKey>, String> {
     }
     if bits > *RSA_BITS.end() {
         return Err(format!("holds an RSA key of more than {} bits", RSA_BITS.end()));
+    }
+    if self::bits(e) > RSA_EXPONENT_BITS_MAX {
+        return Err(format!("holds an RSA key whose exponent has more than {RSA_EXPONENT_BITS_MAX} bits"));
     }
     Ok(Key::rsa(n, e))
 }

@@ -1,8 +1,8 @@
 //! What `jsonwebtoken` computes with: *ring*, which TLS is computed with too.
 //!
-//! *ring* verifies by RSA keys of 2,048 to 8,192 bits with any odd exponent of 3 or more. It signs by RSA keys of 2,048, 3,072 and
-//! 4,096 bits with two primes and an exponent of 65,537 or more, and by P-256 keys that have their public half with them. P-384 is
-//! verified only: no key of a file is on it.
+//! *ring* verifies by RSA keys of 2,048 to 8,192 bits with an odd exponent of 3 or more, in 33 bits at most. It signs by RSA keys of
+//! 2,048, 3,072 and 4,096 bits with two primes and an odd exponent of 65,537 or more, in 33 bits too, and by P-256 keys that have
+//! their public half with them. P-384 is verified only: no key of a file is on it.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result, new_error};

@@ -51,6 +51,15 @@ fn rsa_keys_of_both_forms_are_taken() {
 }
 
 #[test]
+fn what_signs_with_a_wide_exponent_is_verified_by_it() {
+    // 2^33 - 1.
+    let private = SigningKey::from_private_pem(include_bytes!("fixtures/rsa.wide.private.pem")).unwrap();
+    let public = Key::from_public_pem(include_bytes!("fixtures/rsa.wide.public.pem")).unwrap();
+    let token = sign(&claims(), &private, NOW).unwrap();
+    assert_eq!(verify(&token, &[public], &Parties::default(), NOW), Ok(claims()));
+}
+
+#[test]
 fn rsa_keys_have_2048_to_8192_bits() {
     let longest = Key::from_public_pem(include_bytes!("fixtures/rsa8192.public.pem")).unwrap();
     let token = include_str!("fixtures/rsa8192.token.txt").trim_end();
@@ -63,7 +72,10 @@ fn rsa_keys_have_2048_to_8192_bits() {
         (1_025, 0xff, &[1, 0, 1], Some("more than 8192 bits")),
         (256, 0xff, &[1], Some("is damaged")),
         (256, 0xff, &[2], Some("is damaged")),
-        (256, 0xff, &[1, 0, 0, 0, 1], Some("is damaged")),
+        (256, 0xff, &[1, 0xff, 0xff, 0xff, 0xff], None),
+        (256, 0xff, &[1, 0, 0, 0, 0], Some("is damaged")),
+        (256, 0xff, &[2, 0, 0, 0, 1], Some("exponent has more than 33 bits")),
+        (256, 0xff, &[1, 0, 0, 0, 0, 1], Some("exponent has more than 33 bits")),
     ] {
         let mut modulus = vec![0xff; bytes];
         modulus[0] = first;
