@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::der::{Elements, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE};
 
-/// The first PEM block of a file, not decoded yet.
+/// The first PEM block of a file that is not the name of a curve, not decoded yet.
 pub(super) struct Pem<'a> {
     /// What its first line says that it is.
     pub(super) label: &'a str,
@@ -13,8 +13,16 @@ pub(super) struct Pem<'a> {
 }
 
 impl<'a> Pem<'a> {
+    /// The block of a key; before it OpenSSL may name the curve in one of its own (`ecparam -genkey`), which is passed over.
     pub(super) fn first(file: &'a [u8]) -> Option<Pem<'a>> {
-        let text = str::from_utf8(file).ok()?;
+        let first = Pem::of(str::from_utf8(file).ok()?)?;
+        match first.label {
+            "EC PARAMETERS" => Pem::of(first.lines).or(Some(first)),
+            _ => Some(first),
+        }
+    }
+
+    fn of(text: &'a str) -> Option<Pem<'a>> {
         let line = text.lines().map(str::trim).find(|line| line.starts_with("-----BEGIN "))?;
         let label = line.strip_prefix("-----BEGIN ")?.strip_suffix("-----")?;
         let (_, lines) = text.split_once(line)?;
@@ -108,6 +116,14 @@ mod tests {
         ] {
             assert_eq!(Pem::first(broken.as_bytes()).unwrap().bytes(), None, "{broken}");
         }
+        let curve = "-----BEGIN EC PARAMETERS-----\nBggq\n-----END EC PARAMETERS-----\n";
+        let key = "-----BEGIN EC PRIVATE KEY-----\nAAEC\n-----END EC PRIVATE KEY-----\n";
+        let label = |text: &str| Pem::first(text.as_bytes()).unwrap().label.to_owned();
+        assert_eq!(Pem::first(format!("{curve}{key}").as_bytes()).unwrap().bytes(), Some(vec![0, 1, 2]));
+        assert_eq!(
+            [label(&[curve, key].concat()), label(curve)],
+            ["EC PRIVATE KEY".to_owned(), "EC PARAMETERS".to_owned()]
+        );
         for none in [&b"-----BEGIN A"[..], b"BEGIN A KEY", b"\xff-----BEGIN A-----\n"] {
             assert!(Pem::first(none).is_none());
         }

@@ -120,12 +120,17 @@ fn an_ed25519_key_with_which_everybody_can_sign_is_damaged() {
 
 #[test]
 fn a_private_key_that_can_not_sign_says_what_can() {
+    /// P-256, as `openssl ecparam -genkey` writes it before the key.
+    const PARAMETERS: &[u8] =
+        b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
     let legacy =
         b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
     for (file, part) in [
         (&include_bytes!("fixtures/p256.encrypted.pem")[..], "is encrypted; openssl pkcs8 -topk8 -nocrypt"),
         (legacy, "is encrypted; openssl pkcs8 -topk8 -nocrypt"),
         (include_bytes!("fixtures/p256.sec1.pem"), "in another form"),
+        (&[PARAMETERS, include_bytes!("fixtures/p256.sec1.pem")].concat(), "in another form"),
+        (PARAMETERS, "holds no private key"),
         (include_bytes!("fixtures/p256.bare.private.pem"), "openssl genpkey -algorithm EC"),
         (include_bytes!("fixtures/p384.private.pem"), "RSA, P-256 or Ed25519 can"),
         (include_bytes!("fixtures/rsa1024.private.pem"), "2048, 3072 or 4096 bits"),
