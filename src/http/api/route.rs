@@ -99,12 +99,12 @@ pub(crate) fn route(head: &Head<'_>, body: &[u8]) -> Result<Route, Refused> {
     }))
 }
 
-/// A name that stood in a path or a query; `None`: it could not be decoded.
 /// A name that is a part of a path.
 fn of_path(what: &str, encoded: &str) -> Result<Name, Refused> {
     name(what, percent_decoded(encoded))
 }
 
+/// A name that stood in a path or a query; `None`: it could not be decoded.
 fn name(what: &str, decoded: Option<String>) -> Result<Name, Refused> {
     let Some(decoded) = decoded else {
         let error =
