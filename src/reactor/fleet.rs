@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::
 use crate::limits::{MEMORY_TICKS, STUCK_TURN_MILLIS};
 use crate::reactor::addresses::Addresses;
 use crate::reactor::counters::Counters;
+use crate::reactor::heaviest::{Heaviest, Rounds};
 use crate::reactor::ids::WorkerId;
 use crate::reactor::live::{Limits, Live};
 use crate::reactor::pace::Pace;
@@ -27,25 +28,6 @@ pub struct WorkerState {
     pub(crate) pace: Pace,
     /// Its heaviest connection, while memory is short.
     pub(crate) heaviest: Heaviest,
-}
-
-/// How much a worker's heaviest connection held, and when that was looked at.
-#[derive(Debug, Default)]
-pub(crate) struct Heaviest(AtomicU64);
-
-impl Heaviest {
-    pub(crate) fn set(&self, now: Tick, bytes: usize) {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.0.store(u64::from(now.0) << 32 | u64::from(bytes), Relaxed);
-    }
-
-    /// Zero where nobody has looked for two rounds: an idle worker is not waited for.
-    #[expect(clippy::cast_possible_truncation, reason = "the halves of it")]
-    pub(crate) fn bytes(&self, now: Tick) -> usize {
-        let both = self.0.load(Relaxed);
-        let (at, bytes) = (Tick((both >> 32) as u32), both as u32);
-        if now.since(at) <= 2 * MEMORY_TICKS { bytes as usize } else { 0 }
-    }
 }
 
 /// What a worker does in its turn: where one is stuck, this is where.
@@ -112,6 +94,8 @@ pub struct Fleet {
     /// Resident bytes of the process when they were last read, and when they may be again, in microseconds.
     resident: AtomicU64,
     read_again: AtomicU64,
+    /// Readings that found memory short.
+    pub(crate) rounds: Rounds,
 }
 
 impl Fleet {
@@ -132,6 +116,7 @@ impl Fleet {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             resident: AtomicU64::new(0),
             read_again: AtomicU64::new(0),
+            rounds: Rounds::default(),
         }
     }
 
@@ -224,18 +209,14 @@ impl Fleet {
         self.draining.store(true, Relaxed);
     }
 
-    /// Notes the resident memory that `read` gives, where nobody has for a second.
-    pub(crate) fn read_memory(&self, now: Now, read: impl FnOnce() -> Option<u64>) {
+    /// Notes the resident memory that `read` gives, where nobody has for a second; says whether it did.
+    pub(crate) fn read_memory(&self, now: Now, read: impl FnOnce() -> Option<u64>) -> bool {
         let due = self.read_again.load(Relaxed);
         let next = now.micros + u64::from(MEMORY_TICKS) * TICK_MICROS;
         // The others are told by the one who is first.
         let first = || self.read_again.compare_exchange(due, next, Relaxed, Relaxed).is_ok();
-        if now.micros >= due
-            && first()
-            && let Some(bytes) = read()
-        {
-            self.resident.store(bytes, Relaxed);
-        }
+        let read = || read().inspect(|bytes| self.resident.store(*bytes, Relaxed)).is_some();
+        now.micros >= due && first() && read()
     }
 
     /// How many may come back at once, now that some are sent away: in a drain all who were here when it began.

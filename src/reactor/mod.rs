@@ -15,7 +15,7 @@
 //! | [`addresses`], [`admission`], [`shortage`], `pace` | limits per address; whether there is room for one more, and when to come back |
 //! | `core`, `inbox`, `reaper`, `weighing`, `deadline_budget` | parts of a worker's state: what a service works on, mail, the dead, when memory is weighed, how many deadlines fire; that of one connection stands in [`conn`](crate::conn) |
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
-//! | `half_read`, `shed` | what half messages hold together; who ends where memory is short |
+//! | `half_read`, `shed`, `heaviest` | what half messages hold together; who ends where memory is short, and which worker has it |
 //! | `half_closed` | clients that have ended their streams and are still answered |
 //! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
 //! | `transport`, [`tls`], `secure` | what carries a connection's bytes; the steps of a turn that only TLS has |
@@ -38,6 +38,7 @@ mod front;
 mod half_closed;
 mod half_read;
 mod hear;
+mod heaviest;
 pub mod ids;
 mod inbox;
 mod input;

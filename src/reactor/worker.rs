@@ -263,9 +263,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.service_due = self.service.tick(&mut Context { core: &mut self.core });
         self.service_called = self.core.now.tick;
         self.settle();
-        if self.weighing.is_due(self.core.now.tick) {
-            self.shed();
-        }
+        self.shed();
         self.end_half_closed();
         self.ring();
         self.flush();
@@ -330,7 +328,9 @@ impl<N: Net, S: Service> Worker<N, S> {
         counters.memory.deflate.set(self.core.deflate.bytes() as u64);
         counters.memory.tls.set(self.core.tls.as_ref().map_or(0, |side| side.bytes()) as u64);
         self.service.weigh(&mut Context { core: &mut self.core });
-        self.core.fleet.read_memory(self.core.now, || self.net.resident_bytes());
+        if self.core.fleet.read_memory(self.core.now, || self.net.resident_bytes()) {
+            self.ask_all();
+        }
     }
 
     /// Wakes the workers that have mail from this turn.

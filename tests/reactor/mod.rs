@@ -19,6 +19,7 @@ mod requests;
 mod script;
 mod servers;
 mod shares;
+mod shed;
 mod simulation;
 mod slow;
 mod threads;
