@@ -1,5 +1,6 @@
 //! When a worker's memory is weighed and given back: once a second while anything happens, and for a minute behind many
-//! connections that came or went, since their graces and deadlines end in that time.
+//! connections that came or went, since their graces and deadlines end in that time. Where memory has a ceiling, once more
+//! behind the last bytes that were received, which may be what it has grown by.
 
 use crate::slots::CHUNK;
 use crate::time::Tick;
@@ -16,13 +17,15 @@ pub(crate) struct Weighing {
     at: Tick,
     /// Connections when it was done last.
     connections: usize,
+    /// Bytes received until then.
+    received: u64,
     /// Until then what many who came or went have left may still shrink.
     settled_at: Tick,
 }
 
 impl Weighing {
     pub(crate) fn new(now: Tick) -> Weighing {
-        Weighing { at: now, connections: 0, settled_at: now }
+        Weighing { at: now, connections: 0, received: 0, settled_at: now }
     }
 
     /// Whether its time has come.
@@ -36,18 +39,24 @@ impl Weighing {
         connections.abs_diff(self.connections) >= CHUNK
     }
 
-    /// When an idle worker has to wake for it; `worth` says whether there is something to give back.
+    /// Whether anything was received since.
+    pub(crate) fn has_heard(&self, received: u64) -> bool {
+        received != self.received
+    }
+
+    /// When an idle worker has to wake for it; `worth` says whether there is something to look at.
     #[inline]
     pub(crate) fn wakes(&self, now: Tick, worth: impl FnOnce() -> bool) -> Option<Tick> {
         (!now.has_reached(self.settled_at) || worth()).then_some(self.at)
     }
 
-    /// It is done, with so many connections; `worth` as before.
-    pub(crate) fn done(&mut self, now: Tick, connections: usize, worth: bool) {
+    /// It is done, with so many connections and bytes received; `worth`: there was something to give back.
+    pub(crate) fn done(&mut self, now: Tick, connections: usize, received: u64, worth: bool) {
         if worth {
             self.settled_at = now.after(SETTLE_TICKS);
         }
         self.at = now.after(WEIGH_TICKS);
         self.connections = connections;
+        self.received = received;
     }
 }

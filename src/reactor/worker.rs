@@ -197,7 +197,8 @@ impl<N: Net, S: Service> Worker<N, S> {
             _ => None,
         };
         let (clearing, mail) = (self.reaper.due(), self.inbox.due());
-        let weighing = self.weighing.wakes(self.core.now.tick, || self.is_worth_weighing());
+        let weighing =
+            self.weighing.wakes(self.core.now.tick, || self.is_worth_weighing() || self.may_have_grown());
         let next =
             [self.core.wheel.next(), self.service_due, retry, clearing, mail, self.drained_by, weighing];
         let next = next.into_iter().flatten().reduce(Tick::min)?;
@@ -296,11 +297,18 @@ impl<N: Net, S: Service> Worker<N, S> {
             || self.core.memory_shortage().is_some()
     }
 
+    /// Whether what was received since memory was looked at may have brought it past its ceiling.
+    fn may_have_grown(&self) -> bool {
+        self.core.config.max_memory_bytes.is_some()
+            && self.weighing.has_heard(self.core.counters().received_bytes.get())
+    }
+
     /// Gives back what a burst has left, and sets the gauges of memory: once a second, while anything happens, and for a
     /// minute behind many who came or went.
     fn weigh(&mut self) {
         let count = self.core.conns.len();
-        self.weighing.done(self.core.now.tick, count, self.is_worth_weighing());
+        let received = self.core.counters().received_bytes.get();
+        self.weighing.done(self.core.now.tick, count, received, self.is_worth_weighing());
         self.core.timing.round = Round::of(self.core.timing.interval, self.core.id.0, count);
         self.core.conns.give_back();
         self.sockets.give_back();

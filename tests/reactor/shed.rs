@@ -1,4 +1,4 @@
-//! Where memory is short, all workers say what they hold before any of them ends somebody.
+//! Memory is looked at when it has grown, and all workers say what they hold before any of them ends somebody.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,4 +147,40 @@ fn a_worker_that_says_nothing_is_not_waited_for_longer_than_two_rounds() {
         !stage.script.written(id).is_empty()
     });
     assert!(matches!(ended_after, Some(3..=5)), "{ended_after:?} s");
+}
+
+#[test]
+fn memory_is_read_once_more_behind_a_burst() {
+    let mut stage = Stage::new(&with_ceiling());
+    let id = stage.open();
+    stage.pass(seconds(5));
+    // Memory is looked at with the first byte, and then for a second not again: the others come in that.
+    let message = most_of_a_message(900_000);
+    stage.send(id, &message[..1]);
+    stage.send(id, &message[1..]);
+    stage.script.set_resident(CEILING + 1);
+    stage.pass(seconds(4));
+    let written = stage.script.written(id);
+    assert!(written.windows(2).any(|bytes| bytes == 1013_u16.to_be_bytes()), "{written:?}");
+}
+
+#[test]
+fn who_was_heard_keeps_no_idle_worker_awake() {
+    let waits = |config: &Config| {
+        let mut stage = Stage::new(config);
+        stage.script.set_resident(CEILING);
+        let id = stage.open();
+        stage.pass(seconds(2));
+        let [_, before, ..] = stage.script.calls();
+        for _ in 0..2 {
+            stage.send(id, &masked(Opcode::Pong, b""));
+        }
+        stage.pass(seconds(20));
+        let [_, after, ..] = stage.script.calls();
+        assert_eq!(stage.fleet.resident_bytes(), CEILING);
+        after - before
+    };
+    // For the second Pong it is looked once more: a turn, and the wait behind it.
+    let (without, with) = (waits(&config()), waits(&with_ceiling()));
+    assert!((without..=without + 2).contains(&with), "{with} waits, and {without} without a ceiling");
 }
