@@ -307,7 +307,7 @@ pub const BANS_LOOK_TICKS: u32 = 3_000;
 pub const BANS_ENDED_MAX: usize = 256;
 /// Rooms that users were given by the API, an equal share of them at each worker. Past it: 503.
 pub const GIVEN_ROOMS_MAX: usize = 500_000;
-/// Rooms that the API took from users of whom a client was away, an equal share of them at each worker. Past it: 503.
+/// Rooms that the API took from users of whom a client was away, an equal share of them at each worker. Past it the oldest makes way.
 pub const TAKEN_ROOMS_MAX: usize = 100_000;
 /// For how long such a room is kept in mind behind the return of the first client.
 pub const TAKEN_TICKS: u32 = 6_000;
