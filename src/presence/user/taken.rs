@@ -13,14 +13,24 @@ use crate::time::Tick;
 /// The rooms that were taken from the users of one home.
 #[derive(Debug)]
 pub(super) struct Taken {
-    /// With each room, when the first client was told.
-    pub(super) by_user: HashMap<Name, Vec<(Name, Option<Tick>)>>,
+    /// The rooms of each, the latest last.
+    pub(super) by_user: HashMap<Name, Vec<Entry>>,
     pub(super) rooms: usize,
     /// This home's share of [`TAKEN_ROOMS_MAX`].
     pub(super) most: usize,
     pub(super) name_bytes: usize,
-    /// Users and rooms as they were taken, those that are kept no more among them.
-    order: VecDeque<(Name, Name)>,
+    /// Users, and the numbers of their entries, as they were taken, those that are kept no more among them.
+    order: VecDeque<(Name, u64)>,
+    last_number: u64,
+}
+
+/// A room that was taken.
+#[derive(Debug)]
+pub(super) struct Entry {
+    room: Name,
+    number: u64,
+    /// When the first client was told.
+    told: Option<Tick>,
 }
 
 /// Entries of [`Taken::order`] that are not worth a walk.
@@ -29,30 +39,39 @@ const ORDER_KEPT: usize = 64;
 impl Taken {
     pub(super) fn new(homes: Homes) -> Taken {
         let most = TAKEN_ROOMS_MAX.div_ceil(usize::from(homes.workers()).max(1));
-        Taken { by_user: HashMap::new(), rooms: 0, most, name_bytes: 0, order: VecDeque::new() }
+        Taken {
+            by_user: HashMap::new(),
+            rooms: 0,
+            most,
+            name_bytes: 0,
+            order: VecDeque::new(),
+            last_number: 0,
+        }
     }
 
     /// Takes a room from a user. As many as a connection may be in are kept of a user, and as many as the home has room for of
     /// all.
     pub(super) fn take(&mut self, user: &Name, room: &Name) {
         self.forget_room(user, room);
-        let oldest = self.by_user.get(user).filter(|rooms| rooms.len() >= ROOMS_PER_CONNECTION_MAX);
-        if let Some((oldest, _)) = oldest.and_then(|rooms| rooms.first().cloned()) {
-            self.forget_room(user, &oldest);
+        let rooms = self.by_user.get(user).filter(|rooms| rooms.len() >= ROOMS_PER_CONNECTION_MAX);
+        if let Some(number) = rooms.and_then(|rooms| rooms.first()).map(|oldest| oldest.number) {
+            self.forget_where(user, |entry| entry.number == number);
         }
         while self.rooms >= self.most
-            && let Some((its, oldest)) = self.order.pop_front()
+            && let Some((its, number)) = self.order.pop_front()
         {
-            self.forget_room(&its, &oldest);
+            self.forget_where(&its, |entry| entry.number == number);
         }
-        self.by_user.entry(user.clone()).or_default().push((room.clone(), None));
-        self.order.push_back((user.clone(), room.clone()));
+        self.last_number += 1;
+        let number = self.last_number;
+        self.by_user.entry(user.clone()).or_default().push(Entry { room: room.clone(), number, told: None });
+        self.order.push_back((user.clone(), number));
         self.rooms += 1;
         self.name_bytes += bytes_of(room);
         if self.order.len() > 2 * self.rooms + ORDER_KEPT {
             let by_user = &self.by_user;
-            let is_kept = |(user, room): &(Name, Name)| {
-                by_user.get(user).is_some_and(|rooms| rooms.iter().any(|(taken, _)| taken == room))
+            let is_kept = |(user, number): &(Name, u64)| {
+                by_user.get(user).is_some_and(|rooms| rooms.iter().any(|entry| entry.number == *number))
             };
             self.order.retain(is_kept);
         }
@@ -60,24 +79,27 @@ impl Taken {
 
     /// The rooms that a client of the user that comes now is told of.
     pub(super) fn tell(&mut self, now: Tick, user: &str) -> Vec<Name> {
-        let Some(rooms) = self.by_user.get(user) else { return Vec::new() };
-        let is_over = |told: &Option<Tick>| told.is_some_and(|told| now.has_reached(told.after(TAKEN_TICKS)));
-        let over: Vec<Name> =
-            rooms.iter().filter(|(_, told)| is_over(told)).map(|(room, _)| room.clone()).collect();
-        over.iter().for_each(|room| self.forget_room(user, room));
+        let is_over = |entry: &Entry| entry.told.is_some_and(|told| now.has_reached(told.after(TAKEN_TICKS)));
+        while self.forget_where(user, is_over) {}
         let rooms = self.by_user.get_mut(user).map_or(&mut [][..], Vec::as_mut_slice);
-        rooms.iter_mut().for_each(|(_, told)| *told = told.or(Some(now)));
-        rooms.iter().map(|(room, _)| room.clone()).collect()
+        rooms.iter_mut().for_each(|entry| entry.told = entry.told.or(Some(now)));
+        rooms.iter().map(|entry| entry.room.clone()).collect()
     }
 
     pub(super) fn forget_room(&mut self, user: &str, room: &str) {
-        let Some(rooms) = self.by_user.get_mut(user) else { return };
-        let Some(at) = rooms.iter().position(|(taken, _)| **taken == *room) else { return };
-        self.name_bytes -= bytes_of(&rooms.remove(at).0);
+        self.forget_where(user, |entry| *entry.room == *room);
+    }
+
+    /// Forgets the first of a user's for which that holds. Says whether there was one.
+    fn forget_where(&mut self, user: &str, is_it: impl Fn(&Entry) -> bool) -> bool {
+        let Some(rooms) = self.by_user.get_mut(user) else { return false };
+        let Some(at) = rooms.iter().position(is_it) else { return false };
+        self.name_bytes -= bytes_of(&rooms.remove(at).room);
         self.rooms -= 1;
         if rooms.is_empty() {
             self.by_user.remove(user);
         }
+        true
     }
 
     /// A user is forgotten.
@@ -87,7 +109,7 @@ impl Taken {
         }
         let rooms = self.by_user.remove(user).unwrap_or_default();
         self.rooms -= rooms.len();
-        self.name_bytes -= rooms.iter().map(|(room, _)| bytes_of(room)).sum::<usize>();
+        self.name_bytes -= rooms.iter().map(|entry| bytes_of(&entry.room)).sum::<usize>();
     }
 
     pub(super) fn give_back(&mut self) {
@@ -105,9 +127,9 @@ impl Taken {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let users = self.by_user.capacity() * size_of::<(Name, Vec<(Name, Option<Tick>)>)>();
-        let order = self.order.capacity() * size_of::<(Name, Name)>();
-        users + order + self.rooms * size_of::<(Name, Option<Tick>)>() + self.name_bytes
+        let users = self.by_user.capacity() * size_of::<(Name, Vec<Entry>)>();
+        let order = self.order.capacity() * size_of::<(Name, u64)>();
+        users + order + self.rooms * size_of::<Entry>() + self.name_bytes
     }
 }
 
