@@ -112,23 +112,6 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Bytes of what it carries: texts and the names in lists.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        match self {
-            Command::Heartbeat => 0,
-            Command::Auth { token } => token.len(),
-            Command::Join { room } | Command::Leave { room } => room.len(),
-            Command::Who { room, after, .. } => room.len() + after.as_ref().map_or(0, |after| after.len()),
-            Command::Say { room, data, .. } => room.len() + data.len(),
-            Command::Tell { user, data } => user.len() + data.len(),
-            Command::Watch { users, .. } | Command::Unwatch { users } | Command::Presence { users } => {
-                size_of_val(&**users) + users.iter().map(|user| user.len()).sum::<usize>()
-            }
-            Command::Status { info, .. } => info.as_ref().map_or(0, |info| info.len()),
-        }
-    }
-
     /// Whether its answer is made of what several homes say.
     #[must_use]
     pub const fn gathers(&self) -> bool {

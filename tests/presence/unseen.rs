@@ -426,3 +426,25 @@ fn listeners_whom_nobody_sees_make_a_room_big_too() {
     let told: Vec<Value> = world.inbox(ben).into_iter().filter(|json| json["event"] == "room").collect();
     assert_eq!((told.len(), &told[0]["count"]), (1, &json!(2)), "{told:?}");
 }
+
+#[test]
+fn a_page_that_asks_to_be_seen_too_soon_is_silent_no_more() {
+    let mut world = World::new(3, Rules { page_silence: Some(100), ..Rules::default() });
+    let w = watcher(&mut world, &["ann"], false);
+    let (page, other) = (world.open(0, Some("ann")), world.open(1, Some("ann")));
+    world.page_beat(page);
+    world.settle();
+    world.pass(100);
+    says(&mut world, other, State::Invisible);
+    let busy = Ask::Status { state: Some(State::Busy), info: None, ttl: None };
+    assert_eq!(answer(&mut world, page, &busy)["code"], 429);
+    world.pass(50);
+    world.page_beat(page);
+    world.settle();
+    world.pass(50);
+    for state in [State::Online, State::Away] {
+        let said = Ask::Status { state: Some(state), info: None, ttl: None };
+        assert_eq!(answer(&mut world, other, &said)["code"], 200);
+    }
+    assert_eq!(told(&mut world, w).pop(), one("online", 2, Value::Null).pop(), "the page is here");
+}

@@ -1,7 +1,6 @@
 //! Rooms that who runs the server gives to users and takes from them: what each connection is told of it.
 
-use crate::presence::address::WorkerRef;
-use crate::presence::address::{self, NOBODY};
+use crate::presence::address::{self, NOBODY, WorkerRef};
 use crate::presence::device::Device;
 use crate::presence::envelope::{Address, Envelope, Giving};
 use crate::presence::moderation::Moderation;

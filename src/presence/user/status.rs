@@ -35,6 +35,8 @@ impl Users {
         let hid = known.own == Some(State::Invisible) && known.reason == Some(Reason::Hidden);
         let hidden_for = turn.now.unix_millis.checked_sub(known.last_seen_millis);
         if shows && hid && hidden_for.is_some_and(|millis| millis < HIDDEN_MILLIS_MIN) {
+            // Its edge takes it for one that is heard again.
+            device.silent = false;
             let answer = Answer::TooSoon;
             return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
         }
