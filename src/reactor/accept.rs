@@ -191,7 +191,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         self.net.stop_listening();
         self.accepting = Accepting::Closed;
-        self.service.drain(&mut Context { core: &mut self.core });
+        self.service.drain(&mut Context::new(&mut self.core, &self.mailboxes));
         self.settle();
         let ids: Vec<ConnId> = self
             .core

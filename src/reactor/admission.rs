@@ -8,12 +8,10 @@ use crate::conn::origin::Unwanted;
 use crate::limits::{MAIL_ADMISSION_MAX, MAIL_BYTES_ADMISSION_MAX, RETRY_MILLIS};
 use crate::reactor::core::Core;
 use crate::reactor::ids::WorkerId;
-use crate::reactor::mail::Letter;
-use crate::reactor::mailbox::Mailbox;
 use crate::reactor::shortage::Shortage;
 use crate::wire::http::Response;
 
-impl<M> Core<M> {
+impl Core {
     /// All that there isn't enough of, for anybody.
     pub(crate) fn shortages(&self) -> impl Iterator<Item = Shortage> {
         let fleet = &self.fleet;
@@ -56,11 +54,11 @@ impl<M> Core<M> {
     }
 
     fn mail_shortage(&self) -> Option<Shortage> {
-        let is_behind = |(_, mailbox): &(u16, &Mailbox<Letter<M>>)| {
-            mailbox.waiting() > MAIL_ADMISSION_MAX || mailbox.bytes() > MAIL_BYTES_ADMISSION_MAX
-        };
-        let (worker, mailbox) = (0_u16..).zip(self.mailboxes.iter()).find(is_behind)?;
-        Some(Shortage::Mail(WorkerId(worker), mailbox.waiting(), mailbox.bytes()))
+        let is_behind = |(letters, bytes)| letters > MAIL_ADMISSION_MAX || bytes > MAIL_BYTES_ADMISSION_MAX;
+        let waiting = |worker| Some((worker, self.mail.waiting(worker)?));
+        let mut all = (0..).map(WorkerId).map_while(waiting);
+        let (worker, (letters, bytes)) = all.find(|(_, waiting)| is_behind(*waiting))?;
+        Some(Shortage::Mail(worker, letters, bytes))
     }
 
     /// The answer to an upgrade for which there is no room. It is counted.

@@ -8,7 +8,7 @@ use crate::reactor::core::{Core, SendError};
 use crate::reactor::counters::Cause;
 use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
-use crate::reactor::mail::{Letter, Mail};
+use crate::reactor::mail::{Mail, Post};
 use crate::reactor::mailbox::Haste;
 use crate::reactor::shortage::Shortage;
 use crate::reactor::tls::Certified;
@@ -23,7 +23,15 @@ use crate::wire::utf8;
 
 /// A service's view of its worker.
 pub struct Context<'w, M> {
-    pub(crate) core: &'w mut Core<M>,
+    pub(crate) core: &'w mut Core,
+    post: &'w dyn Post<M>,
+}
+
+impl<'w, M> Context<'w, M> {
+    #[inline]
+    pub(crate) fn new(core: &'w mut Core, post: &'w dyn Post<M>) -> Context<'w, M> {
+        Context { core, post }
+    }
 }
 
 impl<M> Context<'_, M> {
@@ -262,12 +270,9 @@ impl<M: Mail> Context<'_, M> {
     /// # Errors
     /// Its mailbox is full, by letters or by bytes, or there is no such worker: the mail comes back.
     pub fn post(&mut self, to: WorkerId, mail: M, haste: Haste) -> Result<(), M> {
-        let Some(mailbox) = self.core.mailboxes.get(to.index()) else { return Err(mail) };
-        let bytes = mail.bytes();
-        let letter = Letter { from: self.core.id, mail };
-        if let Err(letter) = mailbox.post(letter, bytes, haste) {
+        if let Err(mail) = self.post.post(self.core.id, to, mail, haste) {
             self.core.counters().mail_refused.add(1);
-            return Err(letter.mail);
+            return Err(mail);
         }
         if !self.core.unrung.contains(&to) {
             self.core.unrung.push(to);

@@ -16,7 +16,7 @@ use crate::reactor::deflate::Deflate;
 use crate::reactor::fleet::Fleet;
 use crate::reactor::half_read::held::HalfRead;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
-use crate::reactor::mail::Mailboxes;
+use crate::reactor::mail::Waiting;
 use crate::reactor::random::Random;
 use crate::reactor::tls::side::Side;
 use crate::reactor::unserved::Unserved;
@@ -40,14 +40,15 @@ pub enum SendError {
     NotUtf8,
 }
 
-pub(crate) struct Core<M> {
+pub(crate) struct Core {
     pub(crate) id: WorkerId,
     pub(crate) config: Config,
     pub(crate) timing: Timing,
     /// Changes of limits that `config` and `timing` have seen.
     limits_seen: u32,
     pub(crate) fleet: Arc<Fleet>,
-    pub(crate) mailboxes: Mailboxes<M>,
+    /// How much mail waits for each worker.
+    pub(crate) mail: Arc<dyn Waiting>,
     pub(crate) now: Now,
     pub(crate) conns: Slots<Conn>,
     /// Of connections over TLS.
@@ -78,22 +79,22 @@ pub(crate) struct Core<M> {
     pub(crate) early: bool,
 }
 
-impl<M> Core<M> {
+impl Core {
     pub(crate) fn new(
         id: WorkerId,
         config: &Config,
         fleet: Arc<Fleet>,
-        mailboxes: Mailboxes<M>,
+        mail: Arc<dyn Waiting>,
         now: Now,
         seed: u64,
-    ) -> Core<M> {
+    ) -> Core {
         Core {
             id,
             timing: config.timing(id),
             config: config.clone(),
             limits_seen: 0,
             fleet,
-            mailboxes,
+            mail,
             now,
             conns: Slots::default(),
             tls: None,

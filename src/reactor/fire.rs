@@ -60,7 +60,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn beat(&mut self, id: ConnId) {
         self.core.deflate.rest(id);
         self.core.ping(id);
-        self.service.beat(&mut Context { core: &mut self.core }, id);
+        self.service.beat(&mut Context::new(&mut self.core, &self.mailboxes), id);
         self.settle();
     }
 
@@ -70,7 +70,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             return;
         }
         if self.core.get_mut(id).is_some_and(Conn::suspect) {
-            self.service.suspect(&mut Context { core: &mut self.core }, id, true);
+            self.service.suspect(&mut Context::new(&mut self.core, &self.mailboxes), id, true);
             self.settle();
         }
     }
@@ -132,7 +132,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     fn say_goodbye(&mut self, id: ConnId) {
         let close = Close::new(CloseCode::GOING_AWAY, "server is going away");
-        self.service.farewell(&mut Context { core: &mut self.core }, id, &close);
+        self.service.farewell(&mut Context::new(&mut self.core, &self.mailboxes), id, &close);
         self.core.close(id, &close, Cause::Drain);
         // With more of them than the window has time for, it ends later: nobody is cut off without a word.
         let answered = self.core.now.tick.after(self.core.timing.close + 1);

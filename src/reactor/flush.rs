@@ -155,7 +155,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let (now, timing) = (self.core.now.tick, self.core.timing);
         let Some(conn) = self.core.get_mut(id) else { return };
         if conn.is_open() {
-            self.service.relieved(&mut Context { core: &mut self.core }, id);
+            self.service.relieved(&mut Context::new(&mut self.core, &self.mailboxes), id);
             return self.settle();
         }
         conn.relieved(now, &timing);

@@ -18,7 +18,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         if !self.core.get_mut(id).is_some_and(Conn::half_end) {
             return;
         }
-        if !self.service.owes(&Context { core: &mut self.core }, id) {
+        if !self.service.owes(&Context::new(&mut self.core, &self.mailboxes), id) {
             return self.end_answered(id, cause);
         }
         let Some(conn) = self.core.get_mut(id) else { return };
@@ -36,7 +36,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             if self.core.get(id).is_none_or(|conn| !conn.is_open()) {
                 continue;
             }
-            if self.service.owes(&Context { core: &mut self.core }, id) {
+            if self.service.owes(&Context::new(&mut self.core, &self.mailboxes), id) {
                 self.half_closed.push((id, cause));
             } else {
                 self.end_answered(id, cause);

@@ -21,7 +21,7 @@ use crate::wire::http::Refusal;
 
 const TOO_MUCH: &str = "too much is half received at once: send it again later";
 
-impl<M> Core<M> {
+impl Core {
     /// Bytes of what was read of a connection and is not served.
     fn half_read_bytes(&self, id: ConnId) -> usize {
         let conn = self.get(id).map_or(0, Conn::half_read_bytes);
@@ -53,7 +53,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             Some(_) => {
                 let close = Close::new(CloseCode::TRY_AGAIN, TOO_MUCH);
                 if self.core.get(id).is_some_and(Conn::is_open) {
-                    self.service.farewell(&mut Context { core: &mut self.core }, id, &close);
+                    self.service.farewell(&mut Context::new(&mut self.core, &self.mailboxes), id, &close);
                 }
                 self.end(id, &close, Cause::Slow);
             }

@@ -112,7 +112,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.work.charge_read(len);
         let now = self.core.now.tick;
         if self.core.get_mut(id).is_some_and(|conn| conn.heard(now)) {
-            self.service.suspect(&mut Context { core: &mut self.core }, id, false);
+            self.service.suspect(&mut Context::new(&mut self.core, &self.mailboxes), id, false);
             self.settle();
         }
     }
@@ -249,7 +249,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             Event::Message(kind, payload) if open => {
                 self.core.work.charge_frame(payload.len());
                 self.core.counters().messages_received.add(1);
-                self.service.message(&mut Context { core: &mut self.core }, id, kind, payload);
+                self.service.message(&mut Context::new(&mut self.core, &self.mailboxes), id, kind, payload);
                 self.settle();
             }
             Event::Ping(payload) if open => {
@@ -281,7 +281,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         let Some(micros) = sent.ok().and_then(|sent| now.checked_sub(sent)) else { return };
         conn.ponged();
         self.core.counters().round_trip.record(micros);
-        self.service.pong(&mut Context { core: &mut self.core }, id, Duration::from_micros(micros));
+        self.service.pong(
+            &mut Context::new(&mut self.core, &self.mailboxes),
+            id,
+            Duration::from_micros(micros),
+        );
         self.settle();
     }
 

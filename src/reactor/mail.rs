@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::reactor::ids::WorkerId;
-use crate::reactor::mailbox::Mailbox;
+use crate::reactor::mailbox::{Haste, Mailbox};
 use crate::wire::shared::SharedFrame;
 
 /// What the services of two workers tell each other.
@@ -34,3 +34,32 @@ pub struct Letter<M> {
 
 /// The mailboxes of all workers, by [`WorkerId`].
 pub type Mailboxes<M> = Arc<[Mailbox<Letter<M>>]>;
+
+/// Where a service's mail goes: the workers' mailboxes, or what makes of it the mail of a larger service.
+pub(crate) trait Post<M> {
+    /// Puts mail into a worker's mailbox, without ringing.
+    ///
+    /// # Errors
+    /// There is no room, or no such worker: the mail comes back.
+    fn post(&self, from: WorkerId, to: WorkerId, mail: M, latency: Haste) -> Result<(), M>;
+}
+
+impl<M: Mail> Post<M> for Mailboxes<M> {
+    fn post(&self, from: WorkerId, to: WorkerId, mail: M, latency: Haste) -> Result<(), M> {
+        let Some(mailbox) = self.get(to.index()) else { return Err(mail) };
+        let bytes = mail.bytes();
+        mailbox.post(Letter { from, mail }, bytes, latency).map_err(|letter| letter.mail)
+    }
+}
+
+/// How much mail waits, whatever it is.
+pub(crate) trait Waiting: Send + Sync {
+    /// Letters that wait for a worker, and their bytes; `None`: there is no such worker.
+    fn waiting(&self, worker: WorkerId) -> Option<(usize, usize)>;
+}
+
+impl<M: Send> Waiting for Mailboxes<M> {
+    fn waiting(&self, worker: WorkerId) -> Option<(usize, usize)> {
+        self.get(worker.index()).map(|mailbox| (mailbox.waiting(), mailbox.bytes()))
+    }
+}

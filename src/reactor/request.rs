@@ -236,7 +236,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.next_request = request.serial.wrapping_add(1);
         let manner = Manner::of(head);
         self.core.requester = self.requester(id, head);
-        let answer = self.service.request(&mut Context { core: &mut self.core }, request, head, body);
+        let answer =
+            self.service.request(&mut Context::new(&mut self.core, &self.mailboxes), request, head, body);
         self.core.requester = None;
         match answer {
             Answer::Now(response) => self.respond(id, response, manner),
@@ -280,7 +281,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         // The number that it will have, unless others are served before its body has come.
         let request = RequestId { conn: id, serial: self.core.next_request };
         self.core.requester = self.requester(id, head);
-        let response = self.service.judge(&mut Context { core: &mut self.core }, request, head);
+        let response = self.service.judge(&mut Context::new(&mut self.core, &self.mailboxes), request, head);
         self.core.requester = None;
         response
     }

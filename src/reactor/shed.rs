@@ -25,7 +25,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let is_short = self.core.memory_shortage().is_some();
         self.core.fleet.rounds.read(is_short);
         if is_short {
-            self.core.mailboxes.iter().for_each(Mailbox::ring);
+            self.mailboxes.iter().for_each(Mailbox::ring);
         }
     }
 
@@ -86,7 +86,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let Some(conn) = self.core.get(id) else { return };
         if conn.backlog() == 0 && conn.is_open() {
             let close = Close::new(CloseCode::TRY_AGAIN, SHORT);
-            self.service.farewell(&mut Context { core: &mut self.core }, id, &close);
+            self.service.farewell(&mut Context::new(&mut self.core, &self.mailboxes), id, &close);
             if self.core.leave_open(id, Life::Ending, &close) {
                 self.tell_gone(id, Cause::Slow);
                 self.forget_half_read(id);

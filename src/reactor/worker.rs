@@ -35,7 +35,9 @@ const KEPT: usize = 64;
 pub struct Worker<N: Net, S: Service> {
     pub(crate) net: N,
     pub(crate) service: S,
-    pub(crate) core: Core<S::Mail>,
+    pub(crate) core: Core,
+    /// Of all workers.
+    pub(crate) mailboxes: Mailboxes<S::Mail>,
     /// The sockets, by the keys of `core.conns`.
     pub(crate) sockets: Side<N::Socket>,
     /// One buffer for every read.
@@ -105,7 +107,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     ) -> Worker<N, S> {
         let now = net.now();
         Worker {
-            core: Core::new(id, config, fleet, mailboxes, now, seed),
+            core: Core::new(id, config, fleet, Arc::new(Arc::clone(&mailboxes)), now, seed),
+            mailboxes,
             net,
             service,
             sockets: Side::default(),
@@ -210,7 +213,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     fn mailbox(&mut self) {
         if self.inbox.is_empty() {
-            self.inbox.fill(&self.core.mailboxes[self.core.id.index()], self.core.now.tick);
+            self.inbox.fill(&self.mailboxes[self.core.id.index()], self.core.now.tick);
             // Behind the mailbox, which silences the bell: who rang for a drain would else be heard and not listened to.
             if self.drained_by.is_none() && self.core.fleet.is_draining() {
                 self.begin_drain();
@@ -224,7 +227,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             let Some(letter) = self.inbox.next() else { break };
             self.core.work.begin();
             self.core.work.charge(1);
-            self.service.mail(&mut Context { core: &mut self.core }, letter.from, letter.mail);
+            self.service.mail(&mut Context::new(&mut self.core, &self.mailboxes), letter.from, letter.mail);
             self.settle();
             spent += self.core.work.spent();
         }
@@ -257,11 +260,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         let counters = self.core.counters();
         counters.end(cause);
         counters.open.sub(1);
-        self.service.closed(&mut Context { core: &mut self.core }, id, cause);
+        self.service.closed(&mut Context::new(&mut self.core, &self.mailboxes), id, cause);
     }
 
     fn finish_turn(&mut self) -> Turned {
-        self.service_due = self.service.tick(&mut Context { core: &mut self.core });
+        self.service_due = self.service.tick(&mut Context::new(&mut self.core, &self.mailboxes));
         self.service_called = self.core.now.tick;
         self.settle();
         self.shed();
@@ -320,7 +323,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.half_closed.shrink_to(KEPT);
         self.backlogged.shrink_to(KEPT);
         self.scratch.shrink_to(WRITEV_BYTES_MIN);
-        let mailbox = &self.core.mailboxes[self.core.id.index()];
+        let mailbox = &self.mailboxes[self.core.id.index()];
         self.inbox.give_back(mailbox);
         let queues = self.inbox.bytes(mailbox)
             + self.reaper.bytes()
@@ -335,7 +338,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         counters.memory.queues.set(queues as u64);
         counters.memory.deflate.set(self.core.deflate.bytes() as u64);
         counters.memory.tls.set(self.core.tls.as_ref().map_or(0, |side| side.bytes()) as u64);
-        self.service.weigh(&mut Context { core: &mut self.core });
+        self.service.weigh(&mut Context::new(&mut self.core, &self.mailboxes));
         if self.core.fleet.read_memory(self.core.now, || self.net.resident_bytes()) {
             self.ask_all();
         }
@@ -344,7 +347,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Wakes the workers that have mail from this turn.
     pub(crate) fn ring(&mut self) {
         for to in self.core.unrung.drain(..) {
-            self.core.mailboxes[to.index()].ring();
+            self.mailboxes[to.index()].ring();
         }
     }
 

@@ -31,7 +31,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             Ok(deflate) => deflate,
             Err(refusal) => return self.refuse(id, head.method, &refusal),
         };
-        match self.service.admit(&mut Context { core: &mut self.core }, id, &upgrade) {
+        match self.service.admit(&mut Context::new(&mut self.core, &self.mailboxes), id, &upgrade) {
             Admission::Refuse(response) => self.refuse_with(id, head.method, response),
             Admission::Accept(accept) => {
                 self.open(id, upgrade.key, &accept, deflate);
@@ -72,7 +72,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         counters.open.add(1);
         self.forget_introduction(id);
         self.first_beat(id);
-        self.service.open(&mut Context { core: &mut self.core }, id);
+        self.service.open(&mut Context::new(&mut self.core, &self.mailboxes), id);
         self.settle();
     }
 }
