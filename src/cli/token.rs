@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::identity::{Claims, Parties, SigningKey, token};
 use crate::limits::TOKEN_BYTES_MAX;
 use crate::presence::{Grants, NAME_RULE, is_name};
+use crate::protocol::refusal;
 use crate::time::{Clock, Tick};
 use clap::Args;
 
@@ -73,7 +74,8 @@ fn token(args: TokenArgs) -> Result<String, String> {
     let expires_millis = now.div_ceil(1_000) * 1_000 + args.ttl.0.as_secs() * 1_000;
     let rooms = Some(args.room).filter(|rooms| !rooms.is_empty());
     let claims = Claims { user, expires_millis, rooms, see: args.see, info: args.info };
-    Grants::new(claims.rooms.as_deref(), &claims.see, claims.info.as_deref(), expires_millis)?;
+    Grants::new(claims.rooms.as_deref(), &claims.see, claims.info.as_deref(), expires_millis)
+        .map_err(refusal::of_claim)?;
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let parties = Parties { audience: given(args.token_audience), issuer: given(args.token_issuer) };
     let token = token::sign_between(&claims, &parties, &key, now)?;

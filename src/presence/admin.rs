@@ -1,13 +1,13 @@
 //! What may be asked of presence from outside, by who runs the server: questions about anybody, and orders that need no
 //! connection of one's own. The answers are plain data; how they are written is the asker's business.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::presence::envelope::{Page, Place};
 use crate::presence::name::Name;
+use crate::presence::refusal::Refusal;
 use crate::presence::view::{State, View};
 
 /// A question or an order.
@@ -146,18 +146,7 @@ pub enum Reply {
         done: bool,
     },
     /// It was not done.
-    Refused {
-        /// 403, 404, 413, 429 or 503.
-        code: u16,
-        /// A sentence.
-        error: Cow<'static, str>,
-    },
-}
-
-impl Reply {
-    pub(crate) fn refused(code: u16, error: impl Into<Cow<'static, str>>) -> Reply {
-        Reply::Refused { code, error: error.into() }
-    }
+    Refused(Refusal),
 }
 
 /// A page of names with what is known of each, in the order of the names, over all homes.

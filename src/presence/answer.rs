@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::presence::address::WorkerRef;
 use crate::presence::membership::Place;
 use crate::presence::name::Name;
+use crate::presence::refusal::Refusal;
 use crate::presence::view::State;
 
 /// The answer of a home to a command.
@@ -46,10 +47,10 @@ pub enum Answer {
     Bringing(usize, bool, Option<Giving>),
     /// To a desk: a home could not be asked.
     Busy,
-    /// To a desk: the home can't keep the room for later connections, for this code. Nobody is brought in.
-    NotGiven(u16),
-    /// To a desk: a connection did not come in or go out, for this code.
-    NotBrought(u16),
+    /// To a desk: the home can't keep the room for later connections. Nobody is brought in.
+    NotGiven(Refusal),
+    /// To a desk: a connection did not come in or go out.
+    NotBrought(Refusal),
     /// To a desk: a broadcast was queued for so many clients.
     Spread {
         /// Clients.
@@ -61,10 +62,6 @@ pub enum Answer {
     },
 }
 
-/// To a command or an order whose home could not be asked.
-pub(crate) const BUSY: &str = "the server is busy: try again";
-/// To a command or an order that would make something grow.
-pub(crate) const SCARCE: &str = "the server is short of memory: try again later";
 /// A room that a user's home gave for an order, which is taken back where the order is refused after all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Giving {
@@ -73,17 +70,3 @@ pub struct Giving {
     /// Its number there.
     pub order: u32,
 }
-
-/// To a `tell` that finds nobody.
-pub(crate) const NOT_CONNECTED: &str = "nobody of that name is connected";
-/// To a `tell` of a user out of sight.
-pub(crate) const UNSEEN: &str =
-    "you do not see that user: share a room, or have a token whose claim see names them";
-/// To a `join` of a user that the room bans.
-pub(crate) const BARRED: &str = "you are banned from that room for a while";
-/// To a `say` in a room that can't carry it now.
-pub(crate) const NOT_SAID: &str = "too much is said in that room at once: say it again later";
-/// To a `tell` that finds no room.
-pub(crate) const TOO_SLOW: &str = "the user reads too slowly: nothing was delivered, try again later";
-/// To a `status` that shows a user who has only just hidden.
-pub(crate) const TOO_SOON: &str = "you were hidden a moment ago: show yourself again in a second";

@@ -42,9 +42,9 @@ impl Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::presence::envelope::{Asker, Leaving, Ticket};
+    use crate::presence::envelope::{Answer, Asker, Leaving, Ticket};
     use crate::presence::membership::Place;
-    use crate::presence::{Address, Client, Event, SharedEvent, State, View, WorkerRef};
+    use crate::presence::{Address, Client, Event, Refusal, SharedEvent, State, View, WorkerRef};
 
     const AT: Address = Address::here(300, Client { slot: 5, serial: 70_000 });
 
@@ -80,6 +80,10 @@ mod tests {
                     change: None,
                 },
                 "011f017206017200013101020304050105f0a20400",
+            ),
+            (
+                Envelope::Answered { asker, answer: Answer::NotBrought(Refusal::DataTooLong { most: 300 }) },
+                "011b00ac0205f0a20400010f03ac02",
             ),
             (
                 Envelope::Seen {

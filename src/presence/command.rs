@@ -137,21 +137,3 @@ impl<'a> Command<'a> {
         matches!(self, Command::Join { .. } | Command::Watch { .. } | Command::Status { info: Some(_), .. })
     }
 }
-
-/// Why a command is not done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The `seq` it is answered with; 0 where the command has none that can be read.
-    pub seq: i64,
-    /// 400 401 403 404 413 429 503.
-    pub code: u16,
-    /// A sentence for who wrote the client.
-    pub error: Cow<'static, str>,
-}
-
-impl Refusal {
-    /// A refusal.
-    pub fn new(seq: i64, code: u16, error: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { seq, code, error: error.into() }
-    }
-}

@@ -8,12 +8,12 @@ use std::collections::{HashMap, VecDeque};
 use crate::limits::{ADMIN_JOBS_MAX, ADMIN_TICKS_MAX};
 use crate::presence::address::{Asker, NOBODY, Ticket, asker};
 use crate::presence::admin::{Ask, Listing, Merge, Reply};
-use crate::presence::answer::{BUSY, NOT_CONNECTED, NOT_SAID, TOO_SLOW};
 use crate::presence::effect::Effect;
 use crate::presence::envelope::{Answer, Envelope, Giving, Page, Place};
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::{Homes, Name};
+use crate::presence::refusal::Refusal;
 use crate::presence::turn::Turn;
 use crate::presence::view::View;
 use crate::time::Tick;
@@ -52,7 +52,7 @@ struct Bring {
     came: usize,
     done: usize,
     place: Place,
-    refused: Option<Reply>,
+    refused: Option<Refusal>,
 }
 
 /// What waits at one worker.
@@ -83,7 +83,7 @@ impl Desk {
     /// Takes a job on, or refuses it at once.
     pub(crate) fn ask(&mut self, ticket: u64, ask: Ask, turn: &mut Turn<'_>) {
         if self.jobs.len() >= ADMIN_JOBS_MAX {
-            return turn.out.effects.push(Effect::Reply { ticket, reply: Reply::refused(503, BUSY) });
+            return turn.out.effects.push(Effect::Reply { ticket, reply: Reply::Refused(Refusal::Busy) });
         }
         self.next_job = self.next_job.wrapping_add(1).max(NOBODY + 1);
         let job = self.next_job;
@@ -172,17 +172,17 @@ impl Desk {
                 (*left == 0).then_some(Reply::Broadcast { delivered, missed, done: true })
             }
             (_, Answer::Told { to: 0, without: 0 } | Answer::Kicked(None, _)) => {
-                Some(Reply::refused(404, NOT_CONNECTED))
+                Some(Reply::Refused(Refusal::NotConnected))
             }
-            (_, Answer::Told { to: 0, .. }) => Some(Reply::refused(503, TOO_SLOW)),
+            (_, Answer::Told { to: 0, .. }) => Some(Reply::Refused(Refusal::TooSlow)),
             (_, Answer::Told { to, .. }) => Some(Reply::Told(to)),
             (_, Answer::Kicked(Some(kicked), until)) => Some(Reply::Disconnected(kicked, until)),
             (_, Answer::Banned(Some(until))) => Some(Reply::Banned(until)),
-            (_, Answer::Banned(None)) => Some(Reply::refused(503, TOO_MANY_BANS)),
+            (_, Answer::Banned(None)) => Some(Reply::Refused(Refusal::TooManyBans)),
             (_, Answer::Lifted(true)) => Some(Reply::Lifted),
-            (_, Answer::Lifted(false)) => Some(Reply::refused(404, NO_BAN)),
-            (_, Answer::NotSaid) => Some(Reply::refused(503, NOT_SAID)),
-            (_, Answer::Said(Place { epoch: 0, .. })) => Some(Reply::refused(404, EMPTY_ROOM)),
+            (_, Answer::Lifted(false)) => Some(Reply::Refused(Refusal::NoBan)),
+            (_, Answer::NotSaid) => Some(Reply::Refused(Refusal::RoomOverloaded)),
+            (_, Answer::Said(Place { epoch: 0, .. })) => Some(Reply::Refused(Refusal::EmptyRoom)),
             (_, Answer::Said(place)) => Some(Reply::Said(place)),
             _ => None,
         };
@@ -206,9 +206,7 @@ impl Desk {
                 members(page, views)
             }
             // Who has been invisible since they came was never shown, and is here all the same.
-            _ if view.version == 0 && view.unseen == 0 => {
-                Reply::refused(404, "nobody of that name has been here lately: see /api/v1/users")
-            }
+            _ if view.version == 0 && view.unseen == 0 => Reply::Refused(Refusal::Unknown),
             _ => Reply::User(user, view),
         };
         self.finish(job, reply, turn);
@@ -220,7 +218,7 @@ impl Desk {
             return;
         };
         if listed.place.epoch == 0 {
-            return self.finish(job, Reply::refused(404, EMPTY_ROOM), turn);
+            return self.finish(job, Reply::Refused(Refusal::EmptyRoom), turn);
         }
         *page = listed;
         *views = page.users.iter().map(|user| (user.clone(), None)).collect();
@@ -253,7 +251,7 @@ impl Desk {
 
     /// A home could not be asked.
     pub(crate) fn refused(&mut self, job: u32, turn: &mut Turn<'_>) {
-        self.finish(job, Reply::refused(503, BUSY), turn);
+        self.finish(job, Reply::Refused(Refusal::Busy), turn);
     }
 
     /// Answers those whose time is up: a broadcast with how far it has come.
@@ -264,7 +262,7 @@ impl Desk {
                 Work::Broadcast { delivered, missed, .. } => {
                     Reply::Broadcast { delivered, missed, done: false }
                 }
-                _ => Reply::refused(503, BUSY),
+                _ => Reply::Refused(Refusal::Busy),
             };
             self.finish(job, reply, turn);
         }
@@ -287,29 +285,23 @@ fn brought(bring: &mut Bring, answer: &Answer) -> Option<Reply> {
     let Bring { told, kept, giving, came, done, place, refused } = bring;
     match answer {
         Answer::Bringing(0, true, _) => return Some(Reply::Brought(0, Place::default())),
-        Answer::Bringing(0, false, _) => return Some(Reply::refused(404, NOT_CONNECTED)),
+        Answer::Bringing(0, false, _) => return Some(Reply::Refused(Refusal::NotConnected)),
         Answer::Bringing(connections, keeps, given) => {
             (*told, *kept, *giving) = (Some(*connections), *keeps, *given);
         }
-        Answer::Busy => return Some(Reply::refused(503, BUSY)),
-        Answer::NotGiven(429) => return Some(Reply::refused(429, "the user was given too many rooms")),
-        Answer::NotGiven(code) => return Some(Reply::refused(*code, TOO_MANY_GIVEN)),
+        Answer::Busy => return Some(Reply::Refused(Refusal::Busy)),
+        Answer::NotGiven(why) => return Some(Reply::Refused(why.clone())),
         Answer::Barred(_, Some(_)) => {
             *came += 1;
-            refused.get_or_insert_with(|| Reply::refused(403, IS_BANNED));
+            refused.get_or_insert(Refusal::UserBanned);
         }
-        Answer::Barred(_, None) => return Some(Reply::refused(403, IS_BANNED)),
+        Answer::Barred(_, None) => return Some(Reply::Refused(Refusal::UserBanned)),
         Answer::Joined(_, now, _) | Answer::Left(_, now) => {
             (*came, *done, *place) = (*came + 1, *done + 1, *now);
         }
-        Answer::NotBrought(code) => {
+        Answer::NotBrought(why) => {
             *came += 1;
-            let error = match *code {
-                429 => "the user's connections are in too many rooms",
-                503 => BUSY,
-                _ => "the user is not in that room",
-            };
-            refused.get_or_insert_with(|| Reply::refused(*code, error));
+            refused.get_or_insert_with(|| why.clone());
         }
         _ => return None,
     }
@@ -318,8 +310,8 @@ fn brought(bring: &mut Bring, answer: &Answer) -> Option<Reply> {
     }
     Some(match refused.take() {
         // The room is taken from the user, who was in it no more.
-        Some(Reply::Refused { code: 404, .. }) if *kept && *done == 0 => Reply::Brought(0, Place::default()),
-        Some(refused) if *done == 0 => refused,
+        Some(Refusal::UserNotInRoom) if *kept && *done == 0 => Reply::Brought(0, Place::default()),
+        Some(why) if *done == 0 => Reply::Refused(why),
         _ => Reply::Brought(*done, *place),
     })
 }
@@ -334,9 +326,3 @@ fn members(page: &mut Page, views: &mut Vec<(Name, Option<View>)>) -> Reply {
     let views = views.drain(..).filter_map(|(user, view)| Some((user, view?))).collect();
     Reply::Members(std::mem::take(page), views)
 }
-
-const TOO_MANY_BANS: &str = "there are as many bans as there may be: lift some, or wait until some end";
-const NO_BAN: &str = "there is no such ban";
-const TOO_MANY_GIVEN: &str = "users were given as many rooms as they may be: nobody was brought in";
-const IS_BANNED: &str = "the room bans the user: lift the ban first";
-const EMPTY_ROOM: &str = "nobody is in that room";

@@ -1,16 +1,15 @@
 //! What clients are told: events, and answers to their commands. Plain data; how it is written is a codec's business.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::presence::answer::{self, Answer};
-use crate::presence::command::Refusal;
+use crate::presence::answer::Answer;
 use crate::presence::membership::{MembershipChange, Page, Place};
 use crate::presence::name::Name;
+use crate::presence::refusal::Refusal;
 use crate::presence::view::{State, View};
 
 /// What a client is told. `data` and `info` are JSON that was checked when it came in. Times are Unix milliseconds.
@@ -108,10 +107,8 @@ pub enum Event {
     Refused {
         /// The command's number.
         seq: i64,
-        /// 400 401 403 404 413 429 503.
-        code: u16,
-        /// A sentence for who wrote the client.
-        error: Cow<'static, str>,
+        /// Why.
+        why: Refusal,
     },
     /// To a command: it is done, and there is nothing more to say.
     Done {
@@ -184,6 +181,8 @@ pub enum Event {
 
 /// Bytes that an event is written with, beside what it carries: about.
 const EVENT_BYTES: usize = 120;
+/// The same for the sentence of a refusal that carries no words.
+const REFUSAL_BYTES: usize = 60;
 /// The same for each user of an answer.
 const VIEW_BYTES: usize = 90;
 /// The same for each name of a list.
@@ -192,17 +191,17 @@ const NAME_BYTES: usize = 4;
 impl Event {
     /// What a client is told of a home's answer to its command; `None` where the answer is for a desk.
     pub(crate) fn of_answer(seq: i64, answer: &Answer) -> Option<Event> {
-        let refused = |code, error: &'static str| Some(Event::Refused { seq, code, error: error.into() });
+        let refused = |why| Some(Event::Refused { seq, why });
         match *answer {
             Answer::Joined(_, place, _) | Answer::Left(_, place) => Some(Event::Placed { seq, place }),
             Answer::Said(place) => Some(Event::Spoken { seq, place }),
-            Answer::Barred(..) => refused(403, answer::BARRED),
-            Answer::NotSaid => refused(503, answer::NOT_SAID),
-            Answer::Told { to: 0, without: 0 } => refused(404, answer::NOT_CONNECTED),
-            Answer::Told { to: 0, .. } => refused(503, answer::TOO_SLOW),
+            Answer::Barred(..) => refused(Refusal::Banned),
+            Answer::NotSaid => refused(Refusal::RoomOverloaded),
+            Answer::Told { to: 0, without: 0 } => refused(Refusal::NotConnected),
+            Answer::Told { to: 0, .. } => refused(Refusal::TooSlow),
             Answer::Told { to, .. } => Some(Event::Delivered { seq, to }),
-            Answer::Unseen => refused(403, answer::UNSEEN),
-            Answer::TooSoon => refused(429, answer::TOO_SOON),
+            Answer::Unseen => refused(Refusal::Unseen),
+            Answer::TooSoon => refused(Refusal::TooSoon),
             Answer::Status(state) => Some(Event::Stated { seq, state }),
             Answer::Kicked(..)
             | Answer::Banned(_)
@@ -213,11 +212,6 @@ impl Event {
             | Answer::NotBrought(_)
             | Answer::Spread { .. } => None,
         }
-    }
-
-    /// A refusal.
-    pub(crate) fn refused(seq: i64, code: u16, error: impl Into<Cow<'static, str>>) -> Event {
-        Event::Refused { seq, code, error: error.into() }
     }
 
     /// What a client is told that was brought into a room, or out of it, by an answer to somebody else.
@@ -254,7 +248,7 @@ impl Event {
                 Event::Said { room, from, data, .. } => room.len() + of_name(from) + data.len(),
                 Event::Told { from, data, .. } => of_name(from) + data.len(),
                 Event::Broadcast { data, .. } => data.len(),
-                Event::Refused { error, .. } => error.len(),
+                Event::Refused { why, .. } => REFUSAL_BYTES + why.bytes(),
                 Event::Authenticated { user, .. } => user.len(),
                 Event::Views { views, .. } | Event::Members { views, .. } => {
                     views.iter().map(|(user, view)| user.len() + of_info(view) + VIEW_BYTES).sum()
@@ -266,12 +260,6 @@ impl Event {
                 | Event::Delivered { .. }
                 | Event::Stated { .. } => 0,
             }
-    }
-}
-
-impl From<Refusal> for Event {
-    fn from(Refusal { seq, code, error }: Refusal) -> Event {
-        Event::Refused { seq, code, error }
     }
 }
 

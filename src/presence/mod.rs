@@ -17,7 +17,7 @@
 //! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
 //! | [`moderation`], `bans` | what follows from an order to send somebody away; who is to stay away, and until when |
 //! | `veil` | what follows where somebody turns invisible |
-//! | [`command`], [`event`] | what clients ask for, and what they are told |
+//! | [`command`], [`event`], [`refusal`] | what clients ask for, what they are told, and why something is not done |
 //!
 //! What it keeps per idle named user: a client of 88 bytes at the edge, a user of 104 at the home, 8 of table, and the name once.
 //! A token adds 33 of table and what it grants: 88 without patterns and `info`.
@@ -51,6 +51,7 @@ pub mod node;
 mod outgoing;
 mod pending;
 mod places;
+pub mod refusal;
 mod roll;
 pub mod room;
 pub mod rules;
@@ -67,7 +68,7 @@ mod whereabouts;
 pub use about::About;
 pub use bans::BanCount;
 pub use burst::Burst;
-pub use command::{Command, Refusal};
+pub use command::Command;
 pub use ending::Ending;
 pub use envelope::{Address, Client, Envelope, WorkerRef};
 pub use event::{Event, SharedEvent};
@@ -75,5 +76,6 @@ pub use grants::{Entry, Grants, Pattern};
 pub use moderation::Moderation;
 pub use name::{Homes, NAME_RULE, Name, is_bare_name, is_name};
 pub use node::{Effect, Node, Rules};
+pub use refusal::Refusal;
 pub use veil::Veil;
 pub use view::{Reason, State, View};

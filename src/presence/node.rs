@@ -18,9 +18,8 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::presence::admin::{Ask, Reply};
-use crate::presence::answer::SCARCE;
 use crate::presence::burst::Burst;
-use crate::presence::command::{Command, Refusal};
+use crate::presence::command::Command;
 use crate::presence::cost;
 use crate::presence::desk::Desk;
 use crate::presence::edge::Edge;
@@ -30,6 +29,7 @@ use crate::presence::envelope::{Answer, Asker, Claim, Envelope, Ticket};
 use crate::presence::grants::{Entry, Grants};
 use crate::presence::name::{Homes, Name};
 use crate::presence::outgoing::Outgoing;
+use crate::presence::refusal::Refusal;
 use crate::presence::room::Rooms;
 pub use crate::presence::rules::Rules;
 use crate::presence::timer::Timer;
@@ -98,10 +98,13 @@ impl Node {
         self.settle(now);
     }
 
-    /// The token of an [`Effect::Verify`] is not good. Who has no other one is closed with 4401; where `code` is 503 and the
-    /// token may be good in a moment, with 1013.
-    pub fn refuse_token(&mut self, now: Now, slot: u32, seq: i64, code: u16, error: &str) {
-        self.edge.refuse_token(slot, seq, code, error, turn!(self, now));
+    /// The token of an [`Effect::Verify`] is not good. A client that has no other one is closed: with [`Ending::UnknownToken`] where
+    /// the token may be good in a moment, else with [`Ending::BadToken`].
+    ///
+    /// [`Ending::UnknownToken`]: crate::presence::Ending::UnknownToken
+    /// [`Ending::BadToken`]: crate::presence::Ending::BadToken
+    pub fn refuse_token(&mut self, now: Now, slot: u32, seq: i64, why: Refusal) {
+        self.edge.refuse_token(slot, seq, why, turn!(self, now));
         self.settle(now);
     }
 
@@ -112,8 +115,14 @@ impl Node {
         taken
     }
 
-    /// A client sends a command, or what can't be read as one, in so many bytes.
-    pub fn command(&mut self, now: Now, slot: u32, read: Result<(i64, Command<'_>), Refusal>, bytes: usize) {
+    /// A client sends a command with its number, or a text that can't be read as one, in so many bytes.
+    pub fn command(
+        &mut self,
+        now: Now,
+        slot: u32,
+        read: Result<(i64, Command<'_>), (i64, Refusal)>,
+        bytes: usize,
+    ) {
         self.edge.command(slot, (read, bytes), turn!(self, now));
         self.settle(now);
     }
@@ -162,11 +171,11 @@ impl Node {
     /// A question or an order from outside. Its [`Effect::Reply`] has the same `ticket`, and comes within a second,
     /// if [`Node::due`] is called in time.
     pub fn ask(&mut self, now: Now, ticket: u64, ask: Ask) {
-        let too_long = ask.data().and_then(|data| self.rules.too_long(data));
-        let scarce = (ask.grows() && self.edge.is_scarce()).then(|| Reply::refused(503, SCARCE));
-        match too_long.map(|error| Reply::refused(413, error)).or(scarce) {
-            Some(reply) => self.out.effects.push(Effect::Reply { ticket, reply }),
-            None => self.desk.ask(ticket, ask, turn!(self, now)),
+        let is_scarce = ask.grows() && self.edge.is_scarce();
+        let scarce = if is_scarce { Err(Refusal::Scarce) } else { Ok(()) };
+        match self.rules.check(ask.data()).and(scarce) {
+            Err(why) => self.out.effects.push(Effect::Reply { ticket, reply: Reply::Refused(why) }),
+            Ok(()) => self.desk.ask(ticket, ask, turn!(self, now)),
         }
         self.settle(now);
     }

@@ -4,7 +4,8 @@ use crate::limits::{
     BIG_ROOM_MEMBERS, BIG_ROOM_NAMES_PER_SECOND, COMMANDS_PER_SECOND_MAX, CONNECTIONS_PER_USER_MAX,
     DATA_BYTES_MAX, DATA_BYTES_PER_COMMAND, ROOM_BURST_PART, ROOM_SPEAKERS_MAX,
 };
-use crate::presence::command::{Command, Refusal};
+use crate::presence::command::Command;
+use crate::presence::refusal::Refusal;
 use crate::time::TICK_MILLIS;
 
 /// What presence goes by.
@@ -55,18 +56,10 @@ impl Rules {
         (second * TICK_MILLIS / 1_000, second / ROOM_BURST_PART)
     }
 
-    /// The sentence for `data` that is too long; `None` where it is not.
-    pub(crate) fn too_long(&self, data: &str) -> Option<String> {
+    /// Refuses `data` that is too long.
+    pub(crate) fn check(&self, data: Option<&str>) -> Result<(), Refusal> {
         let most = self.data_bytes;
-        (data.len() > most).then(|| format!("`data` is over {most} bytes, see --max-data"))
-    }
-
-    /// Refuses a command whose `data` is too long.
-    pub(crate) fn check(&self, command: &Command<'_>) -> Result<(), Refusal> {
-        match command.data().and_then(|data| self.too_long(data)) {
-            Some(error) => Err(Refusal::new(0, 413, error)),
-            None => Ok(()),
-        }
+        if data.is_some_and(|data| data.len() > most) { Err(Refusal::DataTooLong { most }) } else { Ok(()) }
     }
 }
 

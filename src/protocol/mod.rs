@@ -1,3 +1,4 @@
 //! Codecs: bytes to commands, events to bytes. Pure; a codec per protocol.
 
+pub mod refusal;
 pub mod rollcall_v1;

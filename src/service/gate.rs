@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::identity::{Invalid, Keys};
 use crate::presence::{Entry, Grants, NAME_RULE, Name, is_name};
+use crate::protocol::refusal;
 use crate::reactor::tls::Certified;
 use crate::time::{Now, Tick};
 use crate::wire::http::{Head, Refusal, Response};
@@ -133,7 +134,8 @@ impl Gate {
             return Err(format!("the token's sub is not a name: {NAME_RULE}").as_str().into());
         }
         let (rooms, info) = (claims.rooms.as_deref(), claims.info.as_deref());
-        let grants = Grants::new(rooms, &claims.see, info, claims.expires_millis)?;
+        let grants =
+            Grants::new(rooms, &claims.see, info, claims.expires_millis).map_err(refusal::of_claim)?;
         Ok((claims.user.into(), Arc::new(grants)))
     }
 }

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use crate::limits::{RESUMED_UNITS_PER_TURN, VERIFY_UNITS};
 use crate::presence::admin::{Ask, Reply};
-use crate::presence::{About, BanCount, Effect, Entry, Homes, Node, Rules, SharedEvent, State};
+use crate::presence::{About, BanCount, Effect, Entry, Homes, Node, Refusal, Rules, SharedEvent, State};
 use crate::protocol::rollcall_v1;
 use crate::reactor::{ConnId, Context, SendError, SharedFrame, Shortage, WorkerId};
 use crate::service::caps::Caps;
-use crate::service::gate::Gate;
+use crate::service::gate::{BadToken, Gate};
 use crate::service::heartbeats::{self, Said, Shapes};
 use crate::service::reserve::Reserves;
 use crate::time::{Now, Tick};
@@ -335,12 +335,14 @@ impl Presence {
 
     fn verify(&mut self, now: Now, slot: u32, seq: i64, token: &str) {
         if self.settings.gate.keys.is_none() {
-            let error = "this server knows no tokens: connect with ?user=NAME";
-            return self.node.refuse_token(now, slot, seq, 400, error);
+            return self.node.refuse_token(now, slot, seq, Refusal::NoTokens);
         }
         match self.settings.gate.verify(now, token) {
             Ok((user, grants)) => self.node.authenticate(now, slot, seq, user, grants),
-            Err(bad) => self.node.refuse_token(now, slot, seq, bad.status, &bad.reason),
+            Err(BadToken { status, reason }) => {
+                let why = Refusal::BadToken { pending: status == 503, words: reason.into() };
+                self.node.refuse_token(now, slot, seq, why);
+            }
         }
     }
 

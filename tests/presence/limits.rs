@@ -41,7 +41,7 @@ fn commands_have_a_rate_and_those_who_ignore_it_are_closed() {
         }
         let count = |world: &mut World| {
             let effects = format!("{:?}", world.nodes[0].effects());
-            (effects.matches("code: 429,").count() as u32, effects.matches("Flooding").count())
+            (effects.matches("why: TooManyCommands").count() as u32, effects.matches("Flooding").count())
         };
         assert_eq!(count(&mut world), (0, 0), "{text}");
         command(&mut world.nodes[0], world.now, world.clients[c].slot, text);
@@ -95,7 +95,7 @@ fn data_is_bounded_on_its_own_and_the_answer_names_the_flag() {
     ] {
         world.nodes[1].ask(world.now, 1, ask);
         let effects = format!("{:?}", world.nodes[1].effects());
-        assert!(effects.contains("code: 413") && effects.contains("--max-data"), "{effects:.200}");
+        assert!(effects.contains("Refused(DataTooLong { most: 65536 })"), "{effects:.200}");
     }
 }
 
@@ -282,7 +282,7 @@ fn where_memory_is_short_nothing_grows_and_all_else_goes_on() {
     let bring = |joins| Order::Bring { user: "ann".into(), room: "hall".into(), joins };
     world.nodes[0].ask(world.now, 1, bring(true));
     let effects = format!("{:?}", world.nodes[0].effects());
-    assert!(effects.contains("code: 503") && effects.contains("short of memory"), "{effects}");
+    assert!(effects.contains("Refused(Scarce)"), "{effects}");
     let told = |world: &mut World, order| {
         world.order(0, order);
         world.settle();

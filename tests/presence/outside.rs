@@ -8,7 +8,7 @@ use rollcall::presence::admin::{Ask, Reply};
 use rollcall::presence::envelope::{Asker, Leaving, Ticket};
 use rollcall::presence::{Address, Client, Envelope, Event, Moderation, Name, SharedEvent};
 
-use super::rig::{World, written};
+use super::rig::{World, refusal_code, written};
 
 /// What was asked, and what is known of the answers.
 #[derive(Debug, Default)]
@@ -168,7 +168,7 @@ impl World {
             return self.judge.broken("every_order_answered_once", format!("a{ticket} again: {reply:?}"));
         };
         self.tells.replied(&ask, &reply, &mut self.judge);
-        if let (Ask::Bring { user, room, joins: true }, Reply::Refused { .. }) = (&ask, &reply) {
+        if let (Ask::Bring { user, room, joins: true }, Reply::Refused(_)) = (&ask, &reply) {
             self.model.not_brought(user, room);
         }
         let why = || format!("{ask:?} is answered {reply:?}");
@@ -193,8 +193,9 @@ impl World {
                 let counted = if *done { *delivered == sent } else { *delivered <= sent };
                 self.judge.holds("broadcast_once", counted, why);
             }
-            (_, Reply::Refused { code, .. }) => {
-                self.judge.holds("every_order_answered_once", [403, 404, 429, 503].contains(code), why);
+            (_, Reply::Refused(_)) => {
+                let is_kind = refusal_code(&reply).is_some_and(|code| [403, 404, 429, 503].contains(&code));
+                self.judge.holds("every_order_answered_once", is_kind, why);
             }
             (Ask::User { user }, Reply::User(name, _)) => {
                 self.judge.holds("every_order_answered_once", user == name, why);

@@ -8,7 +8,7 @@ use rollcall::presence::envelope::{Asker, Leaving, Ticket};
 use rollcall::presence::{
     Address, Client, Effect, Envelope, Event, Homes, Name, Node, Reason, Rules, SharedEvent, State,
 };
-use rollcall::protocol::rollcall_v1;
+use rollcall::protocol::{refusal, rollcall_v1};
 use rollcall::time::Now;
 use rollcall::wire::close::CloseCode;
 use serde_json::Value;
@@ -30,6 +30,11 @@ pub(super) fn written(event: &SharedEvent) -> &str {
 /// A command, as a client writes it.
 pub(super) fn command(node: &mut Node, now: Now, slot: u32, text: &str) {
     node.command(now, slot, rollcall_v1::decode(text), text.len());
+}
+
+/// The code of an order's answer that is a refusal.
+pub(super) fn refusal_code(reply: &Reply) -> Option<u16> {
+    if let Reply::Refused(why) = reply { Some(refusal::code(why)) } else { None }
 }
 
 /// A client, by the link that its index is.
@@ -184,8 +189,8 @@ impl World {
 
     fn taken_unless_refused(&mut self, c: usize, seq: i64, ask: &Ask, effects: &[Effect]) {
         let refused = effects.iter().any(|effect| {
-            matches!(effect, Effect::Send { link, event: Event::Refused { seq: of, code: 400..500, .. } }
-                if *link == c as u64 && *of == seq)
+            matches!(effect, Effect::Send { link, event: Event::Refused { seq: of, why } }
+                if *link == c as u64 && *of == seq && refusal::code(why) < 500)
         });
         if !refused || matches!(ask, Ask::Tell { .. }) {
             self.taken(c, seq, ask);

@@ -7,6 +7,7 @@ use crate::limits::API_ERROR_BYTES_MAX;
 use crate::presence::admin::{Listing, Reply};
 use crate::presence::envelope::Place;
 use crate::presence::{Name, State, View};
+use crate::protocol::refusal;
 use crate::wire::http::Response;
 
 /// A reply of presence.
@@ -49,7 +50,7 @@ pub(crate) fn response(reply: Reply) -> Response {
             // It goes on: the figures are those of now.
             return json(if done { 200 } else { 202 }, body);
         }
-        Reply::Refused { code, error } => return self::error(code, &error),
+        Reply::Refused(why) => return error(refusal::code(&why), &refusal::sentence(&why)),
     };
     json(200, body)
 }

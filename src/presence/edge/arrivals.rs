@@ -2,7 +2,6 @@
 
 use crate::presence::about::About;
 use crate::presence::address::{self, NOBODY};
-use crate::presence::answer::BUSY;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::edge::sight::{of_oneself, publish};
@@ -10,6 +9,7 @@ use crate::presence::effect::Effect;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, MembershipChange, Ticket};
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::groups::Member;
+use crate::presence::refusal::Refusal;
 use crate::presence::turn::Turn;
 use crate::presence::view::View;
 
@@ -174,7 +174,7 @@ impl Edge {
         match asker.ticket {
             Ticket::Command(seq) => {
                 if let Some(seat) = self.seat(client) {
-                    let event = Event::refused(seq, 503, BUSY);
+                    let event = Event::Refused { seq, why: Refusal::Busy };
                     turn.out.effects.push(Effect::Send { link: seat.link, event });
                 }
             }
@@ -182,7 +182,7 @@ impl Edge {
                 self.gathers.part(id, index, None);
                 self.answer_if_complete(id, turn);
             }
-            ticket => tell_desk(ticket, Answer::NotBrought(503), turn),
+            ticket => tell_desk(ticket, Answer::NotBrought(Refusal::Busy), turn),
         }
     }
 

@@ -2,11 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::limits::{
-    COMMANDS_REFUSED_MAX, DATA_BYTES_PER_COMMAND, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX,
-};
-use crate::presence::answer::SCARCE;
-use crate::presence::command::{Command, Refusal};
+use crate::limits::{COMMANDS_REFUSED_MAX, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX};
+use crate::presence::command::Command;
 use crate::presence::cost;
 use crate::presence::draft::Wanted;
 use crate::presence::edge::sight::Listable;
@@ -19,6 +16,7 @@ use crate::presence::gather::Purpose;
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
 use crate::presence::places::Place;
+use crate::presence::refusal::Refusal;
 use crate::presence::rules::Rules;
 use crate::presence::rules::price;
 use crate::presence::turn::Turn;
@@ -26,14 +24,11 @@ use crate::presence::view::State;
 use crate::presence::views::Views;
 use crate::time::Now;
 
-/// To the first `join` of a client that was put out while it was away.
-const TAKEN: &str = "you were put out of that room while you were away: join again to come back";
-
 impl Edge {
     pub(crate) fn command(
         &mut self,
         slot: u32,
-        (read, bytes): (Result<(i64, Command<'_>), Refusal>, usize),
+        (read, bytes): (Result<(i64, Command<'_>), (i64, Refusal)>, usize),
         turn: &mut Turn<'_>,
     ) {
         if self.seats.get(slot as usize).is_none_or(|seat| seat.sent_away.is_some())
@@ -43,26 +38,21 @@ impl Edge {
         }
         turn.out.spend(1, cost::COMMAND_NANOS);
         turn.out.spend(bytes, cost::TEXT_BYTE_NANOS);
-        let done = match read {
-            Ok((seq, command)) => {
-                let taken = self.take(slot, (seq, command), bytes, turn);
-                taken.map_err(|refusal| Refusal { seq, ..refusal })
-            }
-            // What can't be read costs as much as what can.
-            Err(refusal) => {
-                let paid = self.pay(turn.now, turn.rules, slot, 1);
-                paid.map_err(|unpaid| Refusal { seq: refusal.seq, ..unpaid }).and(Err(refusal))
-            }
+        let (seq, done) = match read {
+            Ok((seq, command)) => (seq, self.take(slot, (seq, command), bytes, turn)),
+            // A text that can't be read costs as much as one that can.
+            Err((seq, why)) => (seq, self.pay(turn.now, turn.rules, slot, 1).and(Err(why))),
         };
-        self.refuse(slot, done, turn);
+        self.refuse(slot, seq, done, turn);
     }
 
     /// Tells a client why a command is not done, where it isn't.
-    pub(super) fn refuse(&mut self, slot: u32, done: Result<(), Refusal>, turn: &mut Turn<'_>) {
-        if let Err(Refusal { seq, code, error }) = done {
+    pub(super) fn refuse(&mut self, slot: u32, seq: i64, done: Result<(), Refusal>, turn: &mut Turn<'_>) {
+        if let Err(why) = done {
             let seat = &mut self.seats[slot as usize];
-            turn.out.effects.push(Effect::Send { link: seat.link, event: Event::refused(seq, code, error) });
-            if code == 429 {
+            let is_excess = why.is_excess();
+            turn.out.effects.push(Effect::Send { link: seat.link, event: Event::Refused { seq, why } });
+            if is_excess {
                 seat.refused = seat.refused.saturating_add(1);
                 if u32::from(seat.refused) == COMMANDS_REFUSED_MAX + 1 {
                     let link = seat.link;
@@ -76,11 +66,7 @@ impl Edge {
         if self.seats[slot as usize].pay(now.tick, rules, commands) {
             return Ok(());
         }
-        let mut error = format!("more than {} commands a second", rules.commands_per_second);
-        if commands > 1 {
-            error += &format!(": `data` counts as one for each {DATA_BYTES_PER_COMMAND} bytes");
-        }
-        Err(Refusal::new(0, 429, error))
+        Err(Refusal::TooManyCommands { per_second: rules.commands_per_second, by_data: commands > 1 })
     }
 
     /// A command that can be read: it is paid for, and done where nothing has to be answered before it.
@@ -97,7 +83,7 @@ impl Edge {
             self.page_beat(slot, turn);
             return Ok(());
         }
-        let fits = turn.rules.check(&command);
+        let fits = turn.rules.check(command.data());
         self.pay(turn.now, turn.rules, slot, if fits.is_ok() { price(&command) } else { 1 })?;
         fits?;
         match self.wait(slot, (seq, command), bytes)? {
@@ -119,7 +105,7 @@ impl Edge {
         }
         self.is_let_in(slot)?;
         if self.scarce && command.grows() {
-            return Err(Refusal::new(0, 503, SCARCE));
+            return Err(Refusal::Scarce);
         }
         let asker = Asker { at: self.address(slot), ticket: Ticket::Command(seq) };
         let asks = command.asks();
@@ -128,7 +114,7 @@ impl Edge {
             Command::Join { room } => {
                 self.may_join(slot, &room)?;
                 if self.end_taken(slot, &room) {
-                    return Err(Refusal::new(0, 403, TAKEN));
+                    return Err(Refusal::PutOut);
                 }
                 self.join(slot, &room, asker, turn)?;
             }
@@ -181,8 +167,7 @@ impl Edge {
     }
 
     pub(super) fn identity(&self, slot: u32) -> Result<Name, Refusal> {
-        let nobody = || Refusal::new(0, 401, "nobody knows who you are: connect with ?user=NAME");
-        self.user(slot).cloned().ok_or_else(nobody)
+        self.user(slot).cloned().ok_or(Refusal::Nobody)
     }
 
     pub(super) fn join(
@@ -202,7 +187,7 @@ impl Edge {
         let visit = place.map_or(self.next_visit.wrapping_add(1), |place| self.rooms.member(place).visit());
         if !again {
             if seat.rooms.len() >= ROOMS_PER_CONNECTION_MAX {
-                return Err(Refusal::new(0, 429, format!("more than {ROOMS_PER_CONNECTION_MAX} rooms")));
+                return Err(Refusal::TooManyRooms);
             }
             self.next_visit = visit;
             self.rooms.add(&room, Member::joining(slot, visit), &mut seat.rooms);
@@ -255,8 +240,7 @@ impl Edge {
     pub(super) fn place_in_room(&self, slot: u32, room: &str) -> Result<(Place, Name), Refusal> {
         let place =
             |(group, name): (u32, &Name)| Some((self.seats[slot as usize].rooms.get(group)?, name.clone()));
-        let stranger = || Refusal::new(0, 403, "you are not in that room: join it first");
-        self.rooms.find(room).and_then(place).ok_or_else(stranger)
+        self.rooms.find(room).and_then(place).ok_or(Refusal::NotInRoom)
     }
 
     fn status(
@@ -301,7 +285,7 @@ impl Edge {
         if watched + views.len() > WATCHES_PER_CONNECTION_MAX
             && watched + self.unwatched(slot, &views) > WATCHES_PER_CONNECTION_MAX
         {
-            return Err(Refusal::new(0, 429, format!("more than {WATCHES_PER_CONNECTION_MAX} watches")));
+            return Err(Refusal::TooManyWatches);
         }
         let names: Vec<Name> = views.users().cloned().collect();
         let id = self.gather(slot, seq, Purpose::Watch { suspect }, views);

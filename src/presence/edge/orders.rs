@@ -9,6 +9,7 @@ use crate::presence::effect::Effect;
 use crate::presence::envelope::{Answer, Asker, Client, Envelope, Ticket};
 use crate::presence::event::SharedEvent;
 use crate::presence::name::Name;
+use crate::presence::refusal::Refusal;
 use crate::presence::turn::Turn;
 
 /// A broadcast on its way over an edge's clients.
@@ -103,12 +104,16 @@ impl Edge {
         let ticket = Ticket::Brought { desk: asker.at.edge(), job, news: is_in != joins };
         let asked = Asker { at: self.address(client.slot), ticket };
         let done = match self.seat(client) {
-            None => Err(404),
-            Some(_) if joins => self.join(client.slot, room, asked, turn).map_err(|refusal| refusal.code),
-            Some(_) => self.leave(client.slot, room, asked, turn).map_err(|_| 404),
+            None => Err(Refusal::UserNotInRoom),
+            Some(_) if joins => self.join(client.slot, room, asked, turn),
+            Some(_) => self.leave(client.slot, room, asked, turn),
         };
-        if let Err(code) = done {
-            tell_desk(ticket, Answer::NotBrought(code), turn);
+        if let Err(why) = done {
+            let why = match why {
+                Refusal::TooManyRooms => Refusal::UserInTooManyRooms,
+                _ => Refusal::UserNotInRoom,
+            };
+            tell_desk(ticket, Answer::NotBrought(why), turn);
         }
     }
 

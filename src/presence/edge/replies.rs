@@ -1,7 +1,6 @@
 //! The answers that several homes have a part in: begun, put together and sent; and the commands that wait for that.
 
-use crate::limits::{WAITING_BYTES_MAX, WAITING_COMMANDS_MAX};
-use crate::presence::command::{Command, Refusal};
+use crate::presence::command::Command;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::effect::Effect;
@@ -9,11 +8,10 @@ use crate::presence::envelope::Client;
 use crate::presence::event::Event;
 use crate::presence::gather::{Gather, Purpose};
 use crate::presence::name::Name;
+use crate::presence::refusal::Refusal;
 use crate::presence::turn::Turn;
 use crate::presence::view::View;
 use crate::presence::views::Views;
-
-use crate::presence::answer::BUSY;
 
 impl Edge {
     /// Begins an answer. Its parts are yet to be asked for.
@@ -54,13 +52,13 @@ impl Edge {
             views.into_asked().into_iter().filter_map(seen).collect()
         };
         let event = match purpose {
-            _ if refused => Event::refused(seq, 503, BUSY),
+            _ if refused => Event::Refused { seq, why: Refusal::Busy },
             Purpose::Watch { suspect } => Event::Views { seq, views: views_of(self, views), suspect },
             Purpose::Presence => Event::Views { seq, views: views_of(self, views), suspect: false },
             // Whom a page names its room has shown already.
             Purpose::Who(draft) => match draft.into_answer(views) {
                 Some((page, views)) => Event::Members { seq, page, views },
-                None => Event::refused(seq, 503, BUSY),
+                None => Event::Refused { seq, why: Refusal::Busy },
             },
         };
         turn.out.effects.push(Effect::Send { link, event });
@@ -102,11 +100,7 @@ impl Edge {
         if !pending.holds_up(command.gathers()) {
             return Ok(Some(command));
         }
-        let error = || {
-            let bytes = WAITING_BYTES_MAX >> 10;
-            format!("more than {WAITING_COMMANDS_MAX} commands, or {bytes} KiB of them, wait for answers")
-        };
-        pending.hold(seq, command, bytes).map(|()| None).map_err(|_| Refusal::new(0, 429, error()))
+        pending.hold(seq, command, bytes).map(|()| None).map_err(|_| Refusal::TooManyWaiting)
     }
 
     /// Whether some client has a command that waited and can be done now.
@@ -125,8 +119,8 @@ impl Edge {
         if self.end_if_over(slot, turn) {
             return true;
         }
-        let done = self.obey(slot, seq, command, turn).map_err(|refusal| Refusal { seq, ..refusal });
-        self.refuse(slot, done, turn);
+        let done = self.obey(slot, seq, command, turn);
+        self.refuse(slot, seq, done, turn);
         self.resume_later(client);
         true
     }

@@ -9,7 +9,6 @@
 use std::sync::Arc;
 
 use crate::presence::about::About;
-use crate::presence::command::Refusal;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::effect::Effect;
@@ -17,6 +16,7 @@ use crate::presence::event::{Event, SharedEvent};
 use crate::presence::grants::{Grants, Pattern, any_fits};
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
+use crate::presence::refusal::Refusal;
 use crate::presence::turn::Turn;
 use crate::presence::view::{Reason, State, View};
 
@@ -79,7 +79,7 @@ impl Edge {
         match self.passes.get(slot).filter(|grants| !grants.see.is_empty()) {
             Some(grants) if grants.may_join(room) => Ok(Listable::Only(Arc::clone(&grants.see))),
             Some(_) => Ok(Listable::Nothing),
-            None => Err(Refusal::new(0, 403, "you are not in that room: join it first")),
+            None => Err(Refusal::NotInRoom),
         }
     }
 

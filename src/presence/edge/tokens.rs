@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::limits::{CLOCK_LOOK_TICKS, TOKENS_LOOKED_AT_PER_TURN};
-use crate::presence::command::Refusal;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::effect::Effect;
@@ -12,6 +11,7 @@ use crate::presence::envelope::{Claim, Client, Envelope};
 use crate::presence::event::Event;
 use crate::presence::grants::{Grants, Over, Pass};
 use crate::presence::name::Name;
+use crate::presence::refusal::Refusal;
 use crate::presence::timer::Timer;
 use crate::presence::turn::Turn;
 use crate::presence::view::Reason;
@@ -136,8 +136,7 @@ impl Edge {
                 }
             }
             Some(_) => {
-                let error = "the token is another user's: connect anew to be that one";
-                let event = Event::refused(seq, 403, error);
+                let event = Event::Refused { seq, why: Refusal::OtherUser };
                 return turn.out.effects.push(Effect::Send { link, event });
             }
         }
@@ -145,17 +144,18 @@ impl Edge {
     }
 
     /// The token that a client showed is not good: who has one that is goes on with it.
-    pub(crate) fn refuse_token(&mut self, slot: u32, seq: i64, code: u16, error: &str, turn: &mut Turn<'_>) {
+    pub(crate) fn refuse_token(&mut self, slot: u32, seq: i64, why: Refusal, turn: &mut Turn<'_>) {
         let is_awaited = self.passes.is_awaited(slot);
         let Some(seat) = self.seats.get_mut(slot as usize).filter(|seat| seat.sent_away.is_none()) else {
             return;
         };
         let link = seat.link;
-        turn.out.effects.push(Effect::Send { link, event: Event::refused(seq, code, error.to_owned()) });
+        let is_pending = matches!(why, Refusal::BadToken { pending: true, .. });
+        turn.out.effects.push(Effect::Send { link, event: Event::Refused { seq, why } });
         if is_awaited {
             seat.sent_away = Some(Reason::Expired);
             // Nothing is known against a token that may be good in a moment: its client is to come back with it.
-            let why = if code == 503 { Ending::UnknownToken } else { Ending::BadToken };
+            let why = if is_pending { Ending::UnknownToken } else { Ending::BadToken };
             turn.out.effects.push(Effect::Close { link, why });
         }
     }
@@ -163,16 +163,14 @@ impl Edge {
     /// Whether a client may ask for anything but `auth`.
     pub(super) fn is_let_in(&self, slot: u32) -> Result<(), Refusal> {
         if self.passes.is_awaited(slot) {
-            return Err(Refusal::new(0, 401, "show a token first: the command auth, with `token`"));
+            return Err(Refusal::TokenAwaited);
         }
         Ok(())
     }
 
     pub(super) fn may_join(&self, slot: u32, room: &str) -> Result<(), Refusal> {
         match self.passes.get(slot) {
-            Some(grants) if !grants.may_join(room) => {
-                Err(Refusal::new(0, 403, "your token does not let you into that room: see its claim rooms"))
-            }
+            Some(grants) if !grants.may_join(room) => Err(Refusal::RoomNotGranted),
             _ => Ok(()),
         }
     }
@@ -184,9 +182,7 @@ impl Edge {
 
     pub(super) fn may_inform(&self, slot: u32) -> Result<(), Refusal> {
         match self.passes.get(slot) {
-            Some(grants) if grants.info.is_some() => {
-                Err(Refusal::new(0, 403, "your info is what your token says: leave `info` out"))
-            }
+            Some(grants) if grants.info.is_some() => Err(Refusal::InfoByToken),
             _ => Ok(()),
         }
     }

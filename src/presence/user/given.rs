@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use crate::limits::{GIVEN_ROOMS_MAX, ROOMS_PER_CONNECTION_MAX};
 use crate::presence::name::{Homes, Name, bytes_of};
+use crate::presence::refusal::Refusal;
 
 /// The rooms that the users of one home were given.
 #[derive(Debug)]
@@ -34,18 +35,18 @@ impl Given {
     /// room whatever comes of the order.
     ///
     /// # Errors
-    /// The code of a refusal: 429 where the user has as many as a connection may be in, 503 where the home has too many.
-    pub(super) fn give(&mut self, user: &Name, room: &Name) -> Result<Option<u32>, u16> {
+    /// The user has as many as a connection may be in, or the home has too many.
+    pub(super) fn give(&mut self, user: &Name, room: &Name) -> Result<Option<u32>, Refusal> {
         let rooms = self.by_user.get(user).map_or(&[][..], Vec::as_slice);
         if rooms.contains(room) {
             let is_unsure = self.is_unsure(user, room);
             return Ok(is_unsure.then(|| self.begin(user, room)));
         }
         if rooms.len() >= ROOMS_PER_CONNECTION_MAX {
-            return Err(429);
+            return Err(Refusal::UserGivenTooMany);
         }
         if self.rooms >= self.most {
-            return Err(503);
+            return Err(Refusal::TooManyGiven);
         }
         self.by_user.entry(user.clone()).or_default().push(room.clone());
         self.rooms += 1;
@@ -131,7 +132,7 @@ mod tests {
             given.end(order, true);
             assert_eq!(given.give(&ann, &room), Ok(None));
         }
-        assert_eq!(given.give(&ann, &"one-more".into()), Err(429));
+        assert_eq!(given.give(&ann, &"one-more".into()), Err(Refusal::UserGivenTooMany));
         assert!(given.take("ann", "r7") && !given.take("ann", "r7") && !given.take("bob", "r7"));
         assert!(matches!(given.give(&ann, &"one-more".into()), Ok(Some(_))));
         given.forget("ann");
@@ -140,7 +141,7 @@ mod tests {
         assert!(given.bytes() < empty + 1_024, "{} bytes", given.bytes());
         given.most = 1;
         assert!(given.give(&ann, &"r".into()).is_ok());
-        assert_eq!(given.give(&"bob".into(), &"r".into()), Err(503));
+        assert_eq!(given.give(&"bob".into(), &"r".into()), Err(Refusal::TooManyGiven));
     }
 
     #[test]

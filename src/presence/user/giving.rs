@@ -5,6 +5,7 @@ use crate::presence::device::Device;
 use crate::presence::envelope::{Address, Envelope, Giving};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
+use crate::presence::refusal::Refusal;
 use crate::presence::turn::Turn;
 use crate::presence::user::Users;
 use crate::presence::user::attic::Attic;
@@ -23,7 +24,12 @@ impl Users {
     }
 
     /// A room is given to a user for an order that is yet to be done by `bidden` connections; with none it is done.
-    pub(super) fn give(&mut self, user: &Name, room: &Name, bidden: usize) -> Result<Option<Giving>, u16> {
+    pub(super) fn give(
+        &mut self,
+        user: &Name,
+        room: &Name,
+        bidden: usize,
+    ) -> Result<Option<Giving>, Refusal> {
         let order = self.given.give(user, room)?;
         match order {
             Some(order) if bidden == 0 => {

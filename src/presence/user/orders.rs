@@ -82,8 +82,8 @@ impl Users {
             keeps |= joins || live == 0;
             match if joins { self.give(user, room, live) } else { Ok(None) } {
                 Ok(given) => giving = given,
-                Err(code) => {
-                    let answer = Answer::NotGiven(code);
+                Err(why) => {
+                    let answer = Answer::NotGiven(why);
                     return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
                 }
             }

@@ -6,52 +6,60 @@ use serde_json::value::RawValue;
 
 use crate::json::{self, is_object};
 use crate::limits::{INFO_BYTES_MAX, INFO_TTL_SECONDS_MAX, PAGE_DEFAULT, PAGE_MAX};
-use crate::presence::command::{Command, Refusal};
-use crate::presence::{NAME_RULE, State, is_name};
-use crate::protocol::rollcall_v1::shape::{Message, Object, Params, Parts, TOO_MANY_USERS, Text, Users};
+use crate::presence::command::Command;
+use crate::presence::{NAME_RULE, Refusal, State, is_name};
+use crate::protocol::refusal::TOO_MANY_USERS;
+use crate::protocol::rollcall_v1::shape::{Message, Object, Params, Parts, Text, Users};
 
-/// Reads a command.
+/// Reads a command and its `seq`.
 ///
 /// # Errors
-/// What to answer.
-pub fn decode(text: &str) -> Result<(i64, Command<'_>), Refusal> {
+/// Why it can't be read, and the `seq` to answer with: 0 where it has none that can be read.
+pub fn decode(text: &str) -> Result<(i64, Command<'_>), (i64, Refusal)> {
     // What is as it should be is read in one go. What isn't is read once more, for what is wrong with it.
     if !is_object(text) {
-        return Err(Refusal::new(0, 400, NOT_A_COMMAND));
+        return Err((0, unreadable(NOT_A_COMMAND)));
     }
     let Ok(message) = serde_json::from_str::<Message<'_>>(text) else { return parse_parts(text) };
     let (seq, name) = numbered(message.seq, message.cmd)?;
     let command = command(&name, message.params.map(|params| params.0).unwrap_or_default());
-    command.map(|command| (seq, command)).map_err(|refusal| Refusal { seq, ..refusal })
+    command.map(|command| (seq, command)).map_err(|why| (seq, why))
 }
 
 const NOT_A_COMMAND: &str = r#"not a command: send {"seq":1,"cmd":"…","params":{…}}"#;
 
 /// Reads `params` by themselves, so that an error in them is told with the command's `seq`.
-fn parse_parts(text: &str) -> Result<(i64, Command<'_>), Refusal> {
-    let parts: Parts<'_> = serde_json::from_str(text).map_err(|_| Refusal::new(0, 400, NOT_A_COMMAND))?;
+fn parse_parts(text: &str) -> Result<(i64, Command<'_>), (i64, Refusal)> {
+    let parts: Parts<'_> = serde_json::from_str(text).map_err(|_| (0, unreadable(NOT_A_COMMAND)))?;
     let (seq, name) = numbered(parts.seq, parts.cmd)?;
     let params = match parts.params.map(RawValue::get) {
         None | Some("null") => Params::default(),
-        Some(text) => serde_json::from_str::<Object<'_>>(text).map_err(|error| unreadable(seq, &error))?.0,
+        Some(text) => serde_json::from_str::<Object<'_>>(text).map_err(|error| (seq, misshapen(&error)))?.0,
     };
-    command(&name, params).map(|command| (seq, command)).map_err(|refusal| Refusal { seq, ..refusal })
+    command(&name, params).map(|command| (seq, command)).map_err(|why| (seq, why))
 }
 
-fn numbered<'a>(seq: Option<&RawValue>, cmd: Option<Text<'a>>) -> Result<(i64, Cow<'a, str>), Refusal> {
+fn numbered<'a>(
+    seq: Option<&RawValue>,
+    cmd: Option<Text<'a>>,
+) -> Result<(i64, Cow<'a, str>), (i64, Refusal)> {
     let seq = match seq.map(|seq| seq.get().parse()) {
         None => 0,
         Some(Ok(seq)) => seq,
-        Some(Err(_)) => return Err(Refusal::new(0, 400, "`seq` has to be a whole number")),
+        Some(Err(_)) => return Err((0, unreadable("`seq` has to be a whole number"))),
     };
-    cmd.map(|name| (seq, name.0)).ok_or_else(|| Refusal::new(seq, 400, "`cmd` is missing"))
+    cmd.map(|name| (seq, name.0)).ok_or_else(|| (seq, unreadable("`cmd` is missing")))
 }
 
-fn unreadable(seq: i64, error: &serde_json::Error) -> Refusal {
+fn unreadable(words: impl Into<Cow<'static, str>>) -> Refusal {
+    Refusal::Unreadable(words.into())
+}
+
+fn misshapen(error: &serde_json::Error) -> Refusal {
     let cause = cause(error);
     match cause.as_str() {
-        TOO_MANY_USERS => Refusal::new(seq, 413, TOO_MANY_USERS),
-        cause => Refusal::new(seq, 400, format!("`params` can't be read: {cause}")),
+        TOO_MANY_USERS => Refusal::TooManyUsers,
+        cause => unreadable(format!("`params` can't be read: {cause}")),
     }
 }
 
@@ -79,10 +87,10 @@ fn command<'a>(name: &str, params: Params<'a>) -> Result<Command<'a>, Refusal> {
         "presence" => Command::Presence { users: users(params.users)? },
         "status" => status(&params)?,
         "auth" => {
-            let token = params.token.ok_or_else(|| Refusal::new(0, 400, "`token` is missing"))?;
+            let token = params.token.ok_or_else(|| unreadable("`token` is missing"))?;
             Command::Auth { token: token.0 }
         }
-        _ => return Err(Refusal::new(0, 400, format!("unknown command `{}`", shortened(name)))),
+        _ => return Err(unreadable(format!("unknown command `{}`", shortened(name)))),
     })
 }
 
@@ -93,19 +101,19 @@ fn status<'a>(params: &Params<'a>) -> Result<Command<'a>, Refusal> {
         Some("away") => Some(State::Away),
         Some("busy") => Some(State::Busy),
         Some("invisible") => Some(State::Invisible),
-        Some(_) => return Err(Refusal::new(0, 400, "`state` is `online`, `away`, `busy` or `invisible`")),
+        Some(_) => return Err(unreadable("`state` is `online`, `away`, `busy` or `invisible`")),
     };
     let info = params.info.map(RawValue::get);
     if info.is_some_and(|info| info.len() > INFO_BYTES_MAX) {
-        return Err(Refusal::new(0, 413, format!("`info` is over {INFO_BYTES_MAX} bytes")));
+        return Err(Refusal::InfoTooLong);
     }
     let info = info.map(|info| readable("info", info)).transpose()?;
     if state.is_none() && info.is_none() {
-        return Err(Refusal::new(0, 400, "`state` or `info` is missing"));
+        return Err(unreadable("`state` or `info` is missing"));
     }
     let ttl_seconds = ttl(params.info_ttl)?;
     if ttl_seconds.is_some() && info.is_none() {
-        return Err(Refusal::new(0, 400, "`info_ttl` comes with `info`"));
+        return Err(unreadable("`info_ttl` comes with `info`"));
     }
     Ok(Command::Status { state, info, ttl_seconds })
 }
@@ -118,7 +126,7 @@ fn ttl(seconds: Option<&RawValue>) -> Result<Option<u32>, Refusal> {
             _ => {
                 let error =
                     format!("`info_ttl` is a whole number of seconds from 1 to {INFO_TTL_SECONDS_MAX}");
-                Err(Refusal::new(0, 400, error))
+                Err(unreadable(error))
             }
         },
     }
@@ -126,7 +134,7 @@ fn ttl(seconds: Option<&RawValue>) -> Result<Option<u32>, Refusal> {
 
 fn named<'a>(field: &str, name: Option<Text<'a>>) -> Result<Cow<'a, str>, Refusal> {
     match name {
-        None => Err(Refusal::new(0, 400, format!("`{field}` is missing"))),
+        None => Err(unreadable(format!("`{field}` is missing"))),
         Some(name) if is_name(&name.0) => Ok(name.0),
         Some(_) => Err(misnamed(field)),
     }
@@ -138,7 +146,7 @@ fn limit(limit: Option<&RawValue>) -> Result<usize, Refusal> {
     match limit.filter(|limit| limit.get() != "null").map(number) {
         None => Ok(PAGE_DEFAULT),
         Some(Ok(limit)) => Ok(usize::try_from(limit).unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX)),
-        Some(Err(_)) => Err(Refusal::new(0, 400, "`limit` has to be a whole number")),
+        Some(Err(_)) => Err(unreadable("`limit` has to be a whole number")),
     }
 }
 
@@ -147,29 +155,27 @@ fn flag(field: &str, flag: Option<&RawValue>) -> Result<Option<bool>, Refusal> {
         None | Some("null") => Ok(None),
         Some("true") => Ok(Some(true)),
         Some("false") => Ok(Some(false)),
-        Some(_) => Err(Refusal::new(0, 400, format!("`{field}` has to be true or false"))),
+        Some(_) => Err(unreadable(format!("`{field}` has to be true or false"))),
     }
 }
 
 fn misnamed(field: &str) -> Refusal {
-    Refusal::new(0, 400, format!("`{field}` has to be {NAME_RULE}"))
+    unreadable(format!("`{field}` has to be {NAME_RULE}"))
 }
 
 fn users(users: Option<Users<'_>>) -> Result<Vec<Cow<'_, str>>, Refusal> {
-    let users = users.ok_or_else(|| Refusal::new(0, 400, "`users` is missing"))?.0;
+    let users = users.ok_or_else(|| unreadable("`users` is missing"))?.0;
     if users.iter().all(|user| is_name(user)) { Ok(users) } else { Err(misnamed("users")) }
 }
 
 fn data(data: Option<&RawValue>) -> Result<Cow<'_, str>, Refusal> {
-    let data = data.map(RawValue::get).ok_or_else(|| Refusal::new(0, 400, "`data` is missing"))?;
+    let data = data.map(RawValue::get).ok_or_else(|| unreadable("`data` is missing"))?;
     readable("data", data)
 }
 
 /// JSON that others are sent beside what is theirs.
 fn readable<'a>(field: &str, text: &'a str) -> Result<Cow<'a, str>, Refusal> {
-    json::judge(text)
-        .map(|()| text.into())
-        .map_err(|fault| Refusal::new(0, 400, format!("`{field}` {fault}")))
+    json::judge(text).map(|()| text.into()).map_err(|fault| unreadable(format!("`{field}` {fault}")))
 }
 
 /// The error without its line and column, which would be those of a part.
@@ -186,6 +192,7 @@ fn shortened(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::limits::USERS_PER_COMMAND_MAX;
+    use crate::protocol::refusal;
 
     #[test]
     fn data_travels_byte_for_byte() {
@@ -244,13 +251,13 @@ mod tests {
             (&deep("status", "info"), 400, "`info` is more than 32 deep"),
             (&deep("say", "room\":\"r\",\"data"), 400, "`data` is more than 32 deep"),
         ] {
-            let refusal = decode(text).expect_err(text);
-            assert_eq!(refusal.code, code, "{text}");
-            assert!(refusal.error.contains(error), "{text}: {}", refusal.error);
+            let (_, why) = decode(text).expect_err(text);
+            assert_eq!(refusal::code(&why), code, "{text}");
+            assert!(refusal::sentence(&why).contains(error), "{text}: {why:?}");
         }
         let users = vec!["\"u\""; USERS_PER_COMMAND_MAX + 1].join(",");
         let text = format!(r#"{{"seq":3,"cmd":"watch","params":{{"users":[{users}]}}}}"#);
-        assert_eq!(decode(&text).map(|_| ()).unwrap_err().code, 413);
+        assert_eq!(decode(&text).map(|_| ()), Err((3, Refusal::TooManyUsers)));
     }
 
     #[test]
@@ -269,8 +276,9 @@ mod tests {
             format!(r#"{{"cmd":"status","params":{{"state":"{long}"}}}}"#),
             format!(r#"{{"seq":"{long}","cmd":"heartbeat"}}"#),
         ] {
-            let refusal = decode(&text).map(|_| ()).expect_err(&text[..40]);
-            assert!(refusal.code == 400 && refusal.error.len() < 150, "{:.60}: {:.200}", text, refusal.error);
+            let (_, why) = decode(&text).map(|_| ()).expect_err(&text[..40]);
+            let (code, sentence) = (refusal::code(&why), refusal::sentence(&why));
+            assert!(code == 400 && sentence.len() < 150, "{text:.60}: {sentence:.200}");
         }
     }
 

@@ -8,6 +8,7 @@ use crate::json::{Quoted, QuotedOrNull};
 use crate::presence::envelope::{MembershipChange, Page, Place};
 use crate::presence::event::Event;
 use crate::presence::{Ending, Name, State, View};
+use crate::protocol::refusal;
 use crate::time::Now;
 use crate::wire::close::CloseCode;
 
@@ -37,8 +38,9 @@ pub fn encode(event: &Event) -> String {
         Event::Broadcast { data, unix_millis } => {
             format!(r#"{{"event":"broadcast","data":{data},"time_ms":{unix_millis}}}"#)
         }
-        Event::Refused { seq, code, error } => {
-            let error = Quoted(error);
+        Event::Refused { seq, why } => {
+            let (code, error) = (refusal::code(why), refusal::sentence(why));
+            let error = Quoted(&error);
             format!(r#"{{"seq":{seq},"body":{{"code":{code},"error":{error}}}}}"#)
         }
         Event::Done { seq } => format!(r#"{{"seq":{seq},"body":{{"code":200}}}}"#),

@@ -11,6 +11,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::limits::USERS_PER_COMMAND_MAX;
+use crate::protocol::refusal::TOO_MANY_USERS;
 
 /// A command.
 #[derive(Deserialize)]
@@ -118,10 +119,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
         from.deserialize_str(Strings).map(Text)
     }
 }
-
-/// The error of a list of more users than a command may name.
-pub(super) const TOO_MANY_USERS: &str = "more than 256 `users` in one command";
-const _: () = assert!(USERS_PER_COMMAND_MAX == 256);
 
 /// Users: [`USERS_PER_COMMAND_MAX`] of them at most. Where there are more nothing of the text is read behind that.
 pub(super) struct Users<'a>(pub(super) Vec<Cow<'a, str>>);

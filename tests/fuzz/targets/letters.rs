@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use rollcall::presence::{Effect, Envelope, Homes, Name, Node, Reason, Rules, SharedEvent};
+use rollcall::presence::{Effect, Envelope, Homes, Name, Node, Reason, Refusal, Rules, SharedEvent};
 use rollcall::protocol::rollcall_v1;
 use rollcall::time::{Now, Tick};
 
@@ -91,7 +91,9 @@ impl World {
             }
             Effect::Reply { .. } => {}
             Effect::Verify { slot, seq, .. } => {
-                self.nodes[worker].refuse_token(self.now, slot, seq, 401, "no token is good here");
+                let words = "no token is good here".into();
+                let why = Refusal::BadToken { pending: false, words };
+                self.nodes[worker].refuse_token(self.now, slot, seq, why);
             }
             Effect::Post { to, envelope } => self.mail.push_back((usize::from(to), envelope)),
         }
