@@ -76,11 +76,11 @@ pub const ARENA_BYTES_MAX: usize = 512 << 10;
 /// Pieces of output in a turn: one for each frame that a connection gets, where it doesn't follow the last one directly. Past it
 /// every connection is written at once.
 pub const ARENA_PIECES_MAX: usize = 1 << 20;
-/// Output that one call of a service can leave in the arena. Past it the service is told `Full`.
+/// Output that one call of a service can leave in the arena. Past it the service is told `TurnFull`.
 pub const ARENA_BYTES_CALL_MAX: usize = 1 << 30;
 /// An arena's capacity in bytes that is kept from turn to turn; what a burst took beyond it is given back.
 pub const ARENA_BYTES_KEPT: usize = 2 << 20;
-/// Bytes queued for one connection without `--max-backlog`. Past it the sender is told `Full`.
+/// Bytes queued for one connection without `--max-backlog`. Past it the sender is told `Backlogged`.
 pub const BACKLOG_BYTES_MAX: usize = 1 << 20;
 /// Bytes queued for one connection past which it isn't read until its peer reads.
 pub const BACKLOG_BYTES_PAUSE: usize = 64 << 10;
@@ -159,7 +159,7 @@ pub const DEAD_PER_TICK: usize = 64;
 pub const DEAD_TICKS: usize = 128;
 /// Mail taken from the mailbox in one turn.
 pub const MAIL_PER_TURN_MAX: usize = 4096;
-/// Mail that waits for a worker. Past it the sender is told `Full`.
+/// Mail that waits for a worker. Past it the sender is told `Backlogged`.
 pub const MAILBOX_MAX: usize = 65_536;
 /// Bytes of such mail, what letters share counted for each, one letter apart. Past it: the same. As much again may be what the
 /// worker has taken out and is at.

@@ -174,10 +174,12 @@ impl Arena {
         self.bytes.len() + self.own_bytes > ARENA_BYTES_MAX || self.pieces.len() > ARENA_PIECES_MAX
     }
 
-    /// Whether one call of the service has sent so much that nothing more fits.
-    pub(crate) fn has_room(&self, len: usize) -> bool {
-        self.bytes.len() + self.own_bytes + len < ARENA_BYTES_CALL_MAX
-            && self.pieces.len() < ARENA_BYTES_CALL_MAX / size_of::<Piece>()
+    /// Whether `len` bytes more fit, where one call of the service may send at most `most`.
+    pub(crate) fn has_room(&self, len: usize, most: usize) -> bool {
+        let held = self.bytes.len() + self.own_bytes;
+        // The first one may be longer: it would have no room in a later turn either.
+        let most = if held == 0 { ARENA_BYTES_CALL_MAX } else { most };
+        held + len < most && self.pieces.len() < ARENA_BYTES_CALL_MAX / size_of::<Piece>()
     }
 
     /// Bytes of memory held.

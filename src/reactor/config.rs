@@ -5,8 +5,8 @@ use std::time::Duration;
 pub use crate::conn::timing::HeartbeatMode;
 use crate::conn::timing::{Round, Timing};
 use crate::limits::{
-    ANSWER_TICKS_MAX, BACKLOG_BYTES_MAX, BODY_BYTES_MAX, CONNECTIONS_PER_ADDRESS_MAX, HALF_READ_BYTES_MAX,
-    HANDSHAKES_PER_ADDRESS_MAX, HEAD_BYTES_MAX, KEEP_ALIVE_TICKS, MessageLimits,
+    ANSWER_TICKS_MAX, ARENA_BYTES_CALL_MAX, BACKLOG_BYTES_MAX, BODY_BYTES_MAX, CONNECTIONS_PER_ADDRESS_MAX,
+    HALF_READ_BYTES_MAX, HANDSHAKES_PER_ADDRESS_MAX, HEAD_BYTES_MAX, KEEP_ALIVE_TICKS, MessageLimits,
 };
 use crate::reactor::addresses::AddressLimits;
 use crate::reactor::ids::WorkerId;
@@ -97,6 +97,9 @@ pub struct Config {
     pub max_body_bytes: usize,
     /// Bytes queued for one connection. A message is refused where it would pass the bound, unless nothing is queued.
     pub max_backlog_bytes: usize,
+    /// Bytes that one call of the service may send to all connections together, shared frames apart; a GiB at most. Past it:
+    /// [`SendError::TurnFull`](crate::reactor::SendError::TurnFull).
+    pub max_call_bytes: usize,
     /// What one address may have, loopback and trusted proxies apart.
     pub addresses: AddressLimits,
     /// Whose word is taken for whom they speak: `X-Forwarded-For`, and the PROXY protocol where that is spoken.
@@ -129,6 +132,7 @@ impl Default for Config {
             max_head_bytes: HEAD_BYTES_MAX,
             max_body_bytes: BODY_BYTES_MAX,
             max_backlog_bytes: BACKLOG_BYTES_MAX,
+            max_call_bytes: ARENA_BYTES_CALL_MAX,
             addresses: AddressLimits {
                 connections: CONNECTIONS_PER_ADDRESS_MAX,
                 handshakes: HANDSHAKES_PER_ADDRESS_MAX,

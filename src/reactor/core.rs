@@ -8,7 +8,7 @@ use crate::conn::NONE;
 use crate::conn::outbox::Outbox;
 use crate::conn::timing::Timing;
 use crate::conn::{Conn, Life};
-use crate::limits::{EARLY_FLUSH_BYTES, FRAME_HEADER_BYTES_MAX};
+use crate::limits::{ARENA_BYTES_CALL_MAX, EARLY_FLUSH_BYTES, FRAME_HEADER_BYTES_MAX};
 use crate::reactor::arena::Arena;
 use crate::reactor::config::Config;
 use crate::reactor::counters::{Cause, Counters};
@@ -32,8 +32,12 @@ use crate::wire::shared::SharedFrame;
 /// Why a message was not queued.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SendError {
-    /// The connection's backlog is at its bound. Close it, drop the message or try again later: the caller's choice.
-    Full,
+    /// The connection's backlog is at its bound: its client is too slow. Close it, drop the message, or send it when
+    /// [`Service::relieved`](crate::reactor::Service::relieved) is called: the caller's choice.
+    Backlogged,
+    /// This call has sent so much to all its connections together that no more fits. The client has done nothing wrong, and
+    /// [`Service::relieved`](crate::reactor::Service::relieved) may not be called: try again in the next turn.
+    TurnFull,
     /// The connection is gone, or a Close has been sent.
     Gone,
     /// A text that is not UTF-8: its receiver would have to end the connection (RFC 6455 §8.1).
@@ -191,11 +195,11 @@ impl Core {
         let conn = self.get(id).filter(|conn| conn.is_open()).ok_or(SendError::Gone)?;
         let turn = self.arena.dirty().get(conn.dirty as usize).map_or(0, |dirty| dirty.len);
         let queued = conn.backlog() + turn;
-        if !self.arena.has_room(len) {
-            return Err(SendError::Full);
+        if !self.arena.has_room(len, self.config.max_call_bytes.min(ARENA_BYTES_CALL_MAX)) {
+            return Err(SendError::TurnFull);
         }
         if queued > 0 && queued + len + FRAME_HEADER_BYTES_MAX > most {
-            return Err(SendError::Full);
+            return Err(SendError::Backlogged);
         }
         Ok(queued + len)
     }

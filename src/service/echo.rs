@@ -18,7 +18,9 @@ impl Echo {
         // The reactor has seen that a text is UTF-8: to look once more at each is an eighth of what an echo of 1 KiB costs.
         match cx.send_checked(conn, kind, payload) {
             Ok(()) | Err(SendError::Gone | SendError::NotUtf8) => {}
-            Err(SendError::Full) => cx.close(conn, &Close::new(CloseCode::TRY_AGAIN, "too slow")),
+            Err(SendError::Backlogged) => cx.close(conn, &Close::new(CloseCode::TRY_AGAIN, "too slow")),
+            // What came before has left: only a message of a GiB comes here.
+            Err(SendError::TurnFull) => cx.close(conn, &Close::new(CloseCode::TRY_AGAIN, "too much at once")),
         }
     }
 }

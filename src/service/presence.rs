@@ -15,7 +15,7 @@ use crate::limits::{RESUMED_UNITS_PER_TURN, VERIFY_UNITS};
 use crate::presence::admin::{Ask, Reply};
 use crate::presence::{About, BanCount, Effect, Entry, Homes, Node, Refusal, Rules, SharedEvent, State};
 use crate::protocol::rollcall_v1;
-use crate::reactor::{ConnId, Context, SendError, SharedFrame, Shortage, WorkerId};
+use crate::reactor::{ConnId, Context, SharedFrame, Shortage, WorkerId};
 use crate::service::caps::Caps;
 use crate::service::gate::{BadToken, Gate};
 use crate::service::heartbeats::{self, Said, Shapes};
@@ -151,9 +151,7 @@ impl Presence {
     }
 
     fn page_beat(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, slot: u32, answer: &str) {
-        if cx.send_text(conn, answer) == Err(SendError::Full) {
-            self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
-        }
+        self.send_own(cx, conn, answer);
         self.node.page_beat(cx.now(), slot);
     }
 
@@ -286,10 +284,7 @@ impl Presence {
     fn effect(&mut self, cx: &mut Context<'_, Letter>, effect: Effect) {
         match effect {
             Effect::Send { link, event } => {
-                let conn = ConnId::from_bits(link);
-                if cx.send_text(conn, &rollcall_v1::encode(&event)) == Err(SendError::Full) {
-                    self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
-                }
+                self.send_own(cx, ConnId::from_bits(link), &rollcall_v1::encode(&event));
             }
             Effect::Publish { links, event, about } => {
                 let frame = framed(&event);
@@ -303,12 +298,7 @@ impl Presence {
                 }
             }
             Effect::Tell { link, event, asker } => {
-                let (to, without) = match cx.send_relayed(ConnId::from_bits(link), framed(&event)) {
-                    Ok(()) => (1, 0),
-                    // Its reader did nothing wrong: who tells is told.
-                    Err(SendError::Full) => (0, 1),
-                    Err(SendError::Gone | SendError::NotUtf8) => (0, 0),
-                };
+                let (to, without) = self.send_told(cx, ConnId::from_bits(link), framed(&event));
                 self.node.told(cx.now(), asker, to, without);
             }
             Effect::Close { link, why } => {
@@ -318,8 +308,7 @@ impl Presence {
             Effect::Spread { broadcast, links, event } => {
                 let links = links.into_iter().map(ConnId::from_bits);
                 let all = links.len();
-                // Who has no room for it is not closed: what is for everybody is no debt of theirs.
-                let without = cx.publish(links, framed(&event)).len();
+                let without = self.send_all(cx, links, framed(&event));
                 self.node.spread(cx.now(), broadcast, all - without, without);
             }
             Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),

@@ -125,8 +125,22 @@ fn a_full_backlog_is_told_to_who_sends() {
         let sent = std::mem::take(&mut scene.stage.worker.service().sent);
         let queued = sent.iter().filter(|result| result.is_ok()).count();
         assert_eq!(queued, config.max_backlog_bytes / 100_010);
-        assert_eq!(sent.last(), Some(&Err(SendError::Full)));
+        assert_eq!(sent.last(), Some(&Err(SendError::Backlogged)));
         assert!(scene.stage.worker.held_bytes() < config.max_backlog_bytes + 8 * 1024);
+    });
+}
+
+#[test]
+fn a_call_that_sends_too_much_is_told_so_and_its_client_stays() {
+    let config = Config { max_call_bytes: 250_000, ..config() };
+    on_every_wire(&config, |scene| {
+        let mut line = scene.open();
+        scene.send(&mut line, &masked(Opcode::Text, b"flood"));
+        let sent = std::mem::take(&mut scene.stage.worker.service().sent);
+        assert_eq!(sent[..3], [Ok(()), Ok(()), Err(SendError::TurnFull)]);
+        scene.send(&mut line, &masked(Opcode::Text, b"again"));
+        let lens: Vec<usize> = line.frames(&scene.stage).iter().map(|(_, payload)| payload.len()).collect();
+        assert_eq!(lens, [100_000, 100_000, 5]);
     });
 }
 

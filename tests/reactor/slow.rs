@@ -267,6 +267,29 @@ fn a_herd_that_is_sent_away_comes_back_flat() {
 }
 
 #[test]
+fn what_a_turn_has_no_room_for_comes_in_the_next_and_closes_nobody() {
+    // The answer to the upgrade fills the turn: `welcome` has no room behind it.
+    let mut house = House::new(&Config { max_call_bytes: 150, ..config() });
+    let request = String::from_utf8(upgrade_request("/ws?user=anna")).unwrap();
+    let offer = "\r\nSec-WebSocket-Protocol: rollcall.v1\r\n\r\n";
+    let id = house.script.connect();
+    house.script.arrive(id, request.replace("\r\n\r\n", offer).as_bytes());
+    house.script.settle(&mut house.worker);
+    house.script.pass(&mut house.worker, Duration::from_millis(50));
+    house.command(id, "join", r#"{"room":"lobby"}"#);
+    let written = house.script.written(id);
+    let head = written.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+    let frames = frames(&written[head..]);
+    assert!(frames.iter().all(|(opcode, _)| *opcode == Opcode::Text), "{frames:?}");
+    let texts: Vec<Value> = frames.iter().map(|(_, text)| serde_json::from_slice(text).unwrap()).collect();
+    assert_eq!(
+        (&texts[0]["event"], &texts[1]["body"]["code"]),
+        (&"welcome".into(), &200.into()),
+        "{texts:?}"
+    );
+}
+
+#[test]
 fn what_waits_for_one_who_goes_is_forgotten() {
     let mut house = House::new(&config());
     let cleo = house.talk("ticker.eu", 300, 1_000, Duration::ZERO);

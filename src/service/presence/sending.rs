@@ -47,16 +47,65 @@ impl Presence {
         user: &Name,
         frame: &SharedFrame,
     ) {
-        if cx.backlog(conn) == 0 && !self.slow.holds(conn).0 {
-            if cx.send_shared(conn, frame) == Err(SendError::Full) {
-                self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
+        if cx.backlog(conn) == 0 && self.slow.holds(conn) == (false, false) {
+            match cx.send_shared(conn, frame) {
+                Ok(()) | Err(SendError::Gone | SendError::NotUtf8) => return,
+                Err(SendError::Backlogged) => {
+                    return self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
+                }
+                // It waits for the next turn, where only the latest is needed.
+                Err(SendError::TurnFull) => self.relieved.push(conn),
             }
-            return;
         }
         match self.slow.hold_state(conn, user.clone(), frame.clone()) {
             Some(true) => cx.count_withheld(WITHHELD_STATE, 1),
             Some(false) => {}
             None => self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow"),
+        }
+    }
+
+    /// Sends a client what is for it alone. A client that is too slow for it is closed; what this turn's output has no room for
+    /// waits for the next one, and so does what follows it.
+    pub(super) fn send_own(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, text: &str) {
+        let waits = self.holds_for_slow() && self.slow.is_whole(conn) && cx.backlog(conn) == 0;
+        let sent = if waits { Err(SendError::TurnFull) } else { cx.send_text(conn, text) };
+        match sent {
+            Ok(()) | Err(SendError::Gone | SendError::NotUtf8) => {}
+            Err(SendError::TurnFull) if self.hold_for_next_turn(conn, &SharedFrame::text(text)) => {}
+            Err(SendError::TurnFull | SendError::Backlogged) => {
+                self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
+            }
+        }
+    }
+
+    /// Sends everybody what is for all, and returns how many it did not reach. It is best effort: a client with a full backlog
+    /// misses it and stays connected.
+    pub(super) fn send_all(
+        &mut self,
+        cx: &mut Context<'_, Letter>,
+        conns: impl IntoIterator<Item = ConnId>,
+        frame: &SharedFrame,
+    ) -> usize {
+        let refused = cx.publish(conns, frame);
+        let mut is_lost = |(conn, error): &(ConnId, SendError)| {
+            *error != SendError::TurnFull || !self.hold_for_next_turn(*conn, frame)
+        };
+        refused.into_iter().filter(|refused| is_lost(refused)).count()
+    }
+
+    /// Sends what somebody else tells this client alone; says how many connections it reached, and how many had no room.
+    pub(super) fn send_told(
+        &mut self,
+        cx: &mut Context<'_, Letter>,
+        conn: ConnId,
+        frame: &SharedFrame,
+    ) -> (usize, usize) {
+        match cx.send_relayed(conn, frame) {
+            Ok(()) => (1, 0),
+            Err(SendError::TurnFull) if self.hold_for_next_turn(conn, frame) => (1, 0),
+            // Its reader did nothing wrong: the teller is told.
+            Err(SendError::Backlogged | SendError::TurnFull) => (0, 1),
+            Err(SendError::Gone | SendError::NotUtf8) => (0, 0),
         }
     }
 
@@ -67,7 +116,8 @@ impl Presence {
             return cx.count_withheld(WITHHELD_MESSAGE, 1);
         }
         let goes = cx.backlog(conn) < BACKLOG_BYTES_PAUSE && !self.slow.holds(conn).1;
-        if !goes || cx.send_relayed(conn, frame) == Err(SendError::Full) {
+        let is_full = |sent| matches!(sent, Err(SendError::Backlogged | SendError::TurnFull));
+        if !goes || is_full(cx.send_relayed(conn, frame)) {
             let dropped = self.slow.hold_message(conn, frame.clone());
             cx.count_withheld(WITHHELD_MESSAGE, dropped);
             // One that was refused for this turn's output alone will not be heard of again.
@@ -84,7 +134,7 @@ impl Presence {
             match cx.send_relayed(conn, frame) {
                 Ok(()) => waiting.sent(),
                 Err(SendError::Gone | SendError::NotUtf8) => return,
-                Err(SendError::Full) => {
+                Err(SendError::Backlogged | SendError::TurnFull) => {
                     self.slow.put_back(conn, waiting);
                     return self.relieved.push(conn);
                 }

@@ -28,9 +28,16 @@ impl Presence {
         } else {
             cx.publish(conns, frame)
         };
-        let full = refused.into_iter().filter(|(_, error)| *error == SendError::Full).map(|(conn, _)| conn);
-        for conn in full.chain(behind) {
+        for conn in behind {
             self.hold_or_close(cx, conn, frame);
+        }
+        for (conn, error) in refused {
+            match error {
+                SendError::Backlogged => self.hold_or_close(cx, conn, frame),
+                SendError::TurnFull if self.hold_for_next_turn(conn, frame) => {}
+                SendError::TurnFull => self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow"),
+                SendError::Gone | SendError::NotUtf8 => {}
+            }
         }
     }
 
@@ -40,9 +47,19 @@ impl Presence {
         if !held {
             self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
         } else if progress.is_none() {
-            // It was refused for this turn's output alone, and will not be heard of again.
+            // It waits behind what was refused for this turn's output alone, and will not be heard of again.
             self.relieved.push(conn);
         }
+    }
+
+    /// Keeps a frame that this turn's output has no room for, which is not its client's fault. False where too much waits for
+    /// that client already: nothing is kept.
+    pub(super) fn hold_for_next_turn(&mut self, conn: ConnId, frame: &SharedFrame) -> bool {
+        let held = self.slow.hold_whole(conn, frame.clone());
+        if held && self.relieved.last() != Some(&conn) {
+            self.relieved.push(conn);
+        }
+        held
     }
 }
 
