@@ -43,6 +43,25 @@ impl Conn {
         }
     }
 
+    /// When the wheel has to come back to it, where that is before it does: [`Conn::arm`] follows.
+    #[inline]
+    pub(crate) fn comes_sooner(&self, timing: &Timing) -> Option<Tick> {
+        let at = self.look_at(timing);
+        at.is_before(self.armed).then_some(at)
+    }
+
+    /// Its one valid entry in the wheel stands under that tick from now on.
+    #[inline]
+    pub(crate) const fn arm(&mut self, at: Tick) {
+        self.armed = at;
+    }
+
+    /// Whether its valid entry in the wheel stands under that tick.
+    #[inline]
+    pub(crate) fn is_armed(&self, at: Tick) -> bool {
+        self.armed == at
+    }
+
     /// Its next deadline. Stale as soon as anything about it changes.
     pub(crate) fn next_deadline(&self, timing: &Timing) -> (Tick, Deadline) {
         let of_life = match self.life {

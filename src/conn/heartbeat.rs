@@ -40,20 +40,25 @@ impl Conn {
         }
     }
 
-    /// A Ping with our timestamp goes out: behind what is queued, or at the end of this turn, unless
-    /// [`Conn::ping_waits`] says otherwise.
-    pub(crate) const fn ping(&mut self, now: Tick) {
+    /// A Ping that carries `payload`, our timestamp, goes out: ahead of the backlog where there is one, which is said, else at the end
+    /// of this turn, unless [`Conn::ping_waits`] says otherwise.
+    pub(crate) fn ping(&mut self, payload: [u8; 8], now: Tick) -> bool {
         self.flags.set(Flag::AwaitsPong);
-        if self.outbox.is_some() {
+        if let Some(outbox) = &mut self.outbox {
+            outbox.ping(payload);
             self.pulse = Pulse::Queued;
-        } else {
-            (self.pulse, self.pulse_at) = (Pulse::Waiting, now);
+            return true;
         }
+        (self.pulse, self.pulse_at) = (Pulse::Waiting, now);
+        false
     }
 
-    /// The socket did not take the Ping: its time has not begun.
-    pub(crate) const fn ping_waits(&mut self) {
-        self.pulse = Pulse::Queued;
+    /// The socket did not take the Ping, whose last byte leaves with the next `bytes` of the backlog: its time has not begun.
+    pub(crate) fn ping_waits(&mut self, bytes: usize) {
+        if let Some(outbox) = &mut self.outbox {
+            outbox.expect_ping(bytes);
+            self.pulse = Pulse::Queued;
+        }
     }
 
     /// The Ping that waited has left.

@@ -17,16 +17,21 @@
 //! | this one | its state, and the ways from one to the next |
 //! | `flags`, `heartbeat` | the small words of that state; Pings, Pongs and suspicion |
 //! | `deadline` | which of its deadlines is next |
-//! | `http` | what it holds of requests |
-//! | `origin` | for whom it is |
-//! | [`outbox`] | what its socket did not take |
+//! | `requests`, `http` | its requests, and what it holds of them |
+//! | `frames` | its frames: the session while it is at work, and what it is read by |
+//! | `peer`, `origin` | for whom it is |
+//! | `output`, [`outbox`] | what it was sent in this turn, and what its socket did not take |
 
 pub(crate) mod deadline;
 pub(crate) mod flags;
+pub(crate) mod frames;
 mod heartbeat;
 pub(crate) mod http;
 pub(crate) mod origin;
 pub mod outbox;
+mod output;
+mod peer;
+pub(crate) mod requests;
 pub(crate) mod timing;
 #[cfg(test)]
 mod walk;
@@ -36,7 +41,6 @@ use crate::conn::http::Http;
 use crate::conn::origin::{Unwanted, Via};
 use crate::conn::outbox::Outbox;
 use crate::conn::timing::Timing;
-use crate::limits::BACKLOG_BYTES_PAUSE;
 use crate::time::Tick;
 use crate::wire::deflate::Agreement;
 use crate::wire::session::{Role, Session};
@@ -62,7 +66,7 @@ pub(crate) enum Life {
 
 /// What the bytes are.
 #[derive(Debug)]
-pub(crate) enum Protocol {
+enum Protocol {
     /// A request is half read or half answered, or (`None`) nothing is held.
     Http(Option<Box<Http>>),
     /// Frames.
@@ -74,34 +78,34 @@ pub(crate) enum Protocol {
 /// A connection: what every idle one costs, so one cache line and not a byte more.
 #[derive(Debug)]
 pub(crate) struct Conn {
-    pub(crate) protocol: Protocol,
+    protocol: Protocol,
     /// What the socket did not take; `Some` only while that is not empty.
-    pub(crate) outbox: Option<Box<Outbox>>,
-    pub(crate) generation: u32,
+    outbox: Option<Box<Outbox>>,
+    generation: u32,
     /// The service's number for it.
-    pub(crate) tag: u32,
+    tag: u32,
     /// Bytes last arrived then.
     last_heard: Tick,
     /// The tick under which its one valid entry stands in the wheel.
-    pub(crate) armed: Tick,
+    armed: Tick,
     /// `Http`: for the request, its answer or the next one. `Open`: for the drain, with `Drains`; for the last answers, with
     /// `Ended`. `Closing` to `Lingering`: for the end.
     deadline: Tick,
     /// The tick of `pulse`, where that has one.
     pulse_at: Tick,
     /// Its entry in the turn's arena.
-    pub(crate) dirty: u32,
+    dirty: u32,
     /// Its address's place in the table of addresses; `NONE`: it isn't counted.
-    pub(crate) origin: u32,
+    origin: u32,
     /// How messages are compressed.
-    pub(crate) deflate: Option<Agreement>,
+    deflate: Option<Agreement>,
     life: Life,
     pulse: Pulse,
-    pub(crate) listener: u8,
+    listener: u8,
     /// Who speaks.
-    pub(crate) via: Via,
+    via: Via,
     /// Why an upgrade is refused.
-    pub(crate) unwanted: Unwanted,
+    unwanted: Unwanted,
     flags: Flags,
 }
 
@@ -155,15 +159,43 @@ impl Conn {
         }
     }
 
+    /// Whether it is the connection of that generation, and not a later one in its place.
+    #[inline]
+    pub(crate) const fn is_of(&self, generation: u32) -> bool {
+        self.generation == generation
+    }
+
+    /// What tells it from others in its place.
+    pub(crate) const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// The listener that it came in on.
+    pub(crate) const fn listener(&self) -> u8 {
+        self.listener
+    }
+
+    /// The service's number for it.
+    #[inline]
+    pub(crate) const fn tag(&self) -> u32 {
+        self.tag
+    }
+
+    /// The service gives it another number.
+    pub(crate) const fn rename(&mut self, tag: u32) {
+        self.tag = tag;
+    }
+
+    /// How messages are compressed, where they are.
+    #[inline]
+    pub(crate) const fn agreement(&self) -> Option<Agreement> {
+        self.deflate
+    }
+
     /// Where it is in its life.
     #[inline]
     pub(crate) const fn life(&self) -> Life {
         self.life
-    }
-
-    /// For what [`Life`] says, or its turn in a drain.
-    pub(crate) const fn deadline(&self) -> Tick {
-        self.deadline
     }
 
     /// Whether it is a WebSocket with messages both ways.
@@ -197,16 +229,6 @@ impl Conn {
     #[inline]
     pub(crate) const fn unlist(&mut self) {
         self.flags.clear(Flag::Listed);
-    }
-
-    /// It isn't read until its backlog is gone, or is again.
-    #[inline]
-    pub(crate) const fn pause(&mut self, paused: bool) {
-        if paused {
-            self.flags.set(Flag::Paused);
-        } else {
-            self.flags.clear(Flag::Paused);
-        }
     }
 
     /// A request of it has been answered. Where it is kept for the next, that is waited for until `by`; else it ends.
@@ -370,38 +392,6 @@ impl Conn {
         self.deadline = by;
     }
 
-    /// Bytes that the socket did not take.
-    pub(crate) fn backlog(&self) -> usize {
-        self.outbox.as_ref().map_or(0, |outbox| outbox.len())
-    }
-
-    /// Whether something that was sent has not left.
-    pub(crate) fn has_output(&self) -> bool {
-        self.outbox.is_some() || self.dirty != NONE
-    }
-
-    /// Whether its requests are answered, and nothing is waited for but that its peer takes the answers.
-    pub(crate) fn is_answered(&self) -> bool {
-        let is_stuffed = match &self.protocol {
-            Protocol::Http(http) => http.as_ref().is_some_and(|http| http.is_stuffed()),
-            Protocol::Frames(_) | Protocol::Taken => false,
-        };
-        (is_stuffed || self.is_idle()) && self.flags.has(Flag::Served)
-    }
-
-    /// Whether no request of it is under way: half an empty line behind an answered one is none.
-    pub(crate) fn is_idle(&self) -> bool {
-        match &self.protocol {
-            Protocol::Http(http) => http.as_ref().is_none_or(|http| http.is_idle()),
-            Protocol::Frames(_) | Protocol::Taken => false,
-        }
-    }
-
-    /// Whether so much waits for its peer to read that it isn't read itself.
-    pub(crate) fn is_stuffed(&self) -> bool {
-        self.backlog() >= BACKLOG_BYTES_PAUSE
-    }
-
     /// Bytes of heap that belong to it.
     pub(crate) fn held_bytes(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.owned_bytes()) + self.half_read_bytes()
@@ -413,12 +403,8 @@ impl Conn {
         self.backlog() + self.half_read_bytes()
     }
 
-    /// Whether it holds a request of which not all has come, and none that waits for its answer.
-    pub(crate) fn has_half_request(&self) -> bool {
-        matches!(&self.protocol, Protocol::Http(Some(http)) if !http.is_idle() && !http.is_waiting())
-    }
-
     /// Bytes of a request or a message that is half read.
+    #[inline]
     pub(crate) fn half_read_bytes(&self) -> usize {
         match &self.protocol {
             Protocol::Http(http) => http.as_ref().map_or(0, |http| http.held_bytes()),

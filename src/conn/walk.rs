@@ -77,8 +77,7 @@ fn apply(conn: &mut Conn, event: Event, now: Tick, timing: &Timing) -> bool {
             return true;
         }
         Event::SocketFull if conn.life() != Life::Lingering => {
-            let outbox = conn.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
-            outbox.push(Chunk::Opaque(b"bytes".as_slice().into()));
+            conn.begin_backlog(now).push(Chunk::Opaque(b"bytes".as_slice().into()));
         }
         Event::SocketFree if conn.outbox.take().is_some() => {
             conn.ping_left(now);
@@ -89,7 +88,9 @@ fn apply(conn: &mut Conn, event: Event, now: Tick, timing: &Timing) -> bool {
                 Written::ReadOn | Written::Nothing => {}
             }
         }
-        Event::Pinged if conn.is_open() => conn.ping(now),
+        Event::Pinged if conn.is_open() => {
+            conn.ping([0; 8], now);
+        }
         Event::Heard => {
             conn.heard(now);
             assert!(!conn.has(Flag::Suspect), "whatever is heard is life");

@@ -6,8 +6,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tracing::{info, warn};
 
-use crate::conn::origin::Unwanted;
-use crate::conn::origin::Via;
 use crate::conn::{Conn, Life};
 use crate::limits::{
     ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, CHUNKS_PER_REMOVAL, LISTEN_BACKLOG, REFUSED_CONNECTIONS_MAX,
@@ -95,14 +93,13 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.forget_origin(&conn);
             return;
         }
-        if conn.via != Via::Preface && !self.link(key, listener) {
+        if !conn.awaits_preface() && !self.link(key, listener) {
             self.core.counters().accept_failures.add(1);
             self.forget_origin(&conn);
             return;
         }
-        let is_surplus = self.core.fleet.connection_opened() > self.core.config.max_connections;
-        if is_surplus && !matches!(conn.unwanted, Unwanted::Over(_)) {
-            conn.unwanted = Unwanted::Surplus;
+        if self.core.fleet.connection_opened() > self.core.config.max_connections {
+            conn.find_surplus();
         }
         self.core.conns.insert(conn);
         self.sockets.put(key, socket);
@@ -125,11 +122,10 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         // The service may have been told already and be waiting to hear of others; what it sent goes nowhere.
         let Some(conn) = self.core.conns.try_remove(id.key as usize) else { return };
-        let queued = conn.outbox.as_ref().map_or(0, |outbox| outbox.chunks());
-        self.budget.removed(1 + queued / CHUNKS_PER_REMOVAL);
-        self.unlink(id, conn.outbox.is_none() && cause != Cause::Reset);
+        self.budget.removed(1 + conn.queued_chunks() / CHUNKS_PER_REMOVAL);
+        self.unlink(id, !conn.is_blocked() && cause != Cause::Reset);
         self.sockets.take(id.key as usize);
-        if conn.deflate.is_some() {
+        if conn.agreement().is_some() {
             self.core.deflate.remove(id);
         }
         self.core.unserved.forget(id);
@@ -193,14 +189,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.accepting = Accepting::Closed;
         self.service.drain(&mut Context::new(&mut self.core, &self.mailboxes));
         self.settle();
-        let ids: Vec<ConnId> = self
-            .core
-            .conns
-            .iter()
-            .filter_map(|(key, conn)| {
-                Some(ConnId { key: u32::try_from(key).ok()?, generation: conn.generation })
-            })
-            .collect();
+        let ids: Vec<ConnId> = self.core.conns().map(|(id, _)| id).collect();
         for id in ids {
             self.schedule_goodbye(id);
         }

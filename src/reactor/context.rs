@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::conn::NONE;
+use crate::conn::Conn;
 use crate::limits::{DEFLATE_BYTES_MIN, FRAME_HEADER_BYTES_MAX, OWN_BUFFER_BYTES_MIN};
 use crate::reactor::core::{Core, SendError};
 use crate::reactor::counters::Cause;
@@ -56,20 +56,20 @@ impl<M> Context<'_, M> {
     /// The number that [`Accept`](crate::reactor::Accept) gave the connection; `None` where it is gone.
     #[must_use]
     pub fn tag(&self, conn: ConnId) -> Option<u32> {
-        self.core.get(conn).map(|conn| conn.tag)
+        self.core.get(conn).map(Conn::tag)
     }
 
     /// Gives the connection another number.
     pub fn set_tag(&mut self, conn: ConnId, tag: u32) {
         if let Some(conn) = self.core.get_mut(conn) {
-            conn.tag = tag;
+            conn.rename(tag);
         }
     }
 
     /// When bytes last arrived; `None` where the connection is gone.
     #[must_use]
     pub fn last_heard(&self, conn: ConnId) -> Option<Tick> {
-        self.core.get(conn).map(crate::conn::Conn::last_heard)
+        self.core.get(conn).map(Conn::last_heard)
     }
 
     /// Counts a letter that a service had to drop.
@@ -99,7 +99,7 @@ impl<M> Context<'_, M> {
     /// Which of the server's listeners the connection came in on, in the order given at start; 0 where it is gone.
     #[must_use]
     pub fn listener(&self, conn: ConnId) -> usize {
-        self.core.get(conn).map_or(0, |conn| usize::from(conn.listener))
+        self.core.get(conn).map_or(0, |conn| usize::from(conn.listener()))
     }
 
     /// Where the request comes from that [`Service::request`](crate::reactor::Service::request) is called for: the client that a
@@ -112,8 +112,7 @@ impl<M> Context<'_, M> {
     /// What the connection's address is counted under; `None` where it isn't counted, as loopback and trusted proxies.
     #[must_use]
     pub fn peer_key(&self, conn: ConnId) -> Option<u64> {
-        let origin = self.core.get(conn).map(|conn| conn.origin).filter(|origin| *origin != NONE)?;
-        self.core.fleet.addresses().key(origin)
+        self.core.fleet.addresses().key(self.core.get(conn)?.counted_at()?)
     }
 
     /// Whether the connection came over TLS.
@@ -173,7 +172,7 @@ impl<M> Context<'_, M> {
         if message.len() < DEFLATE_BYTES_MIN {
             return false;
         }
-        let Some(agreement) = self.core.get(id).and_then(|conn| conn.deflate) else { return false };
+        let Some(agreement) = self.core.get(id).and_then(Conn::agreement) else { return false };
         self.core.work.charge_deflated(message.len());
         let Some(data) = self.core.deflate.compress(id, agreement, message) else { return false };
         self.core.append(id, false, |out| frame::write_reserved(out, kind.opcode(), RSV1, &data, None));
@@ -192,7 +191,7 @@ impl<M> Context<'_, M> {
     /// Returns how many bytes are queued with it.
     fn queue_shared(&mut self, conn: ConnId, frame: &SharedFrame) -> Result<usize, SendError> {
         let queued = self.core.room(conn, frame.bytes().len())?;
-        let form = match self.core.get(conn).and_then(|conn| conn.deflate) {
+        let form = match self.core.get(conn).and_then(Conn::agreement) {
             None => frame,
             Some(agreement) => self.core.deflate.form(conn, agreement, frame, &mut self.core.work),
         };
@@ -236,14 +235,13 @@ impl<M> Context<'_, M> {
     /// Bytes queued for the connection that its socket did not take yet.
     #[must_use]
     pub fn backlog(&self, conn: ConnId) -> usize {
-        self.core.get(conn).map_or(0, crate::conn::Conn::backlog)
+        self.core.get(conn).map_or(0, Conn::backlog)
     }
 
     /// Of a connection with a backlog: when its socket last took a byte, and how many it took since there is one.
     #[must_use]
     pub fn drained(&self, conn: ConnId) -> Option<(Tick, u64)> {
-        let outbox = self.core.get(conn)?.outbox.as_ref()?;
-        Some((outbox.progress(), outbox.taken()))
+        self.core.get(conn)?.drained()
     }
 
     /// Bytes that may be queued for a connection.

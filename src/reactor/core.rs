@@ -4,8 +4,6 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::conn::NONE;
-use crate::conn::outbox::Outbox;
 use crate::conn::timing::Timing;
 use crate::conn::{Conn, Life};
 use crate::limits::{ARENA_BYTES_CALL_MAX, EARLY_FLUSH_BYTES, FRAME_HEADER_BYTES_MAX};
@@ -133,11 +131,18 @@ impl Core {
     }
 
     pub(crate) fn get(&self, id: ConnId) -> Option<&Conn> {
-        self.conns.get(id.key as usize).filter(|conn| conn.generation == id.generation)
+        self.conns.get(id.key as usize).filter(|conn| conn.is_of(id.generation))
     }
 
     pub(crate) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
-        self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation)
+        get_mut(&mut self.conns, id)
+    }
+
+    /// All of them, with their names.
+    pub(crate) fn conns(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
+        self.conns.iter().filter_map(|(key, conn)| {
+            Some((ConnId { key: u32::try_from(key).ok()?, generation: conn.generation() }, conn))
+        })
     }
 
     /// Whether a connection that is there speaks TLS.
@@ -150,12 +155,11 @@ impl Core {
     pub(crate) fn hold(&mut self, id: ConnId) -> usize {
         let now = self.now.tick;
         let Some(side) = &mut self.tls else { return 0 };
-        let conn = self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation);
-        let Some(conn) = conn else { return 0 };
+        let Some(conn) = get_mut(&mut self.conns, id) else { return 0 };
         let records = side.left(id);
         let len = records.len();
         if len > 0 {
-            conn.outbox.get_or_insert_with(|| Box::new(Outbox::new(now))).seal(records);
+            conn.begin_backlog(now).seal(records);
             side.forget_left();
             self.counters().backlog_bytes.add(len as u64);
             self.arm(id);
@@ -165,23 +169,17 @@ impl Core {
 
     /// Files the connection's next deadline where it is nearer than the one it is armed for.
     pub(crate) fn arm(&mut self, id: ConnId) {
-        if let Some(conn) =
-            self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation)
+        if let Some(conn) = get_mut(&mut self.conns, id)
+            && let Some(at) = conn.comes_sooner(&self.timing)
         {
-            let at = conn.look_at(&self.timing);
-            if at.is_before(conn.armed) {
-                conn.armed = self.wheel.schedule(at, id.to_bits());
-            }
+            conn.arm(self.wheel.schedule(at, id.to_bits()));
         }
     }
 
     /// Files the connection's next deadline; it has no valid entry in the wheel.
     pub(crate) fn rearm(&mut self, id: ConnId) {
-        if let Some(conn) =
-            self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation)
-        {
-            let at = conn.look_at(&self.timing);
-            conn.armed = self.wheel.schedule(at, id.to_bits());
+        if let Some(conn) = get_mut(&mut self.conns, id) {
+            conn.arm(self.wheel.schedule(conn.look_at(&self.timing), id.to_bits()));
         }
     }
 
@@ -193,7 +191,7 @@ impl Core {
     /// As [`Core::room`], where no more than `most` bytes may be queued. The first one may be longer.
     pub(crate) fn room_within(&self, id: ConnId, len: usize, most: usize) -> Result<usize, SendError> {
         let conn = self.get(id).filter(|conn| conn.is_open()).ok_or(SendError::Gone)?;
-        let turn = self.arena.dirty().get(conn.dirty as usize).map_or(0, |dirty| dirty.len);
+        let turn = self.arena.dirty().get(conn.entry() as usize).map_or(0, |dirty| dirty.len);
         let queued = conn.backlog() + turn;
         if !self.arena.has_room(len, self.config.max_call_bytes.min(ARENA_BYTES_CALL_MAX)) {
             return Err(SendError::TurnFull);
@@ -235,22 +233,18 @@ impl Core {
 
     /// The connection's entry in the arena, made where it has none.
     fn entry(&mut self, id: ConnId) -> Option<u32> {
-        let conn = self.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation)?;
-        if conn.dirty == NONE {
-            conn.dirty = self.arena.enter(id);
-        }
-        Some(conn.dirty)
+        let conn = get_mut(&mut self.conns, id)?;
+        Some(conn.entry_or(|| self.arena.enter(id)))
     }
 
     /// Answers a Ping. Where the socket is full, ahead of the queue, and only the latest of several.
     pub(crate) fn pong(&mut self, id: ConnId, payload: &[u8]) {
         let Some(conn) = self.get_mut(id) else { return };
-        if let Some(outbox) = &mut conn.outbox {
-            let before = outbox.len();
-            outbox.pong(payload);
-            let grown = outbox.len() as u64;
+        let before = conn.backlog();
+        if conn.queue_pong(payload) {
+            let after = conn.backlog();
             let counters = self.counters();
-            counters.backlog_bytes.add(grown);
+            counters.backlog_bytes.add(after as u64);
             counters.backlog_bytes.sub(before as u64);
         } else {
             self.append(id, false, |out| frame::write(out, Opcode::Pong, payload, None));
@@ -262,9 +256,7 @@ impl Core {
         let payload = self.now.micros.to_be_bytes();
         let now = self.now.tick;
         let Some(conn) = self.get_mut(id) else { return };
-        conn.ping(now);
-        if let Some(outbox) = &mut conn.outbox {
-            outbox.ping(payload);
+        if conn.ping(payload, now) {
             self.counters().backlog_bytes.add(payload.len() as u64 + 2);
         } else {
             self.append(id, false, |out| frame::write(out, Opcode::Ping, &payload, None));
@@ -300,4 +292,8 @@ impl Core {
         self.append(id, false, |out| frame::write(out, Opcode::Close, &payload[..len], None));
         self.counters().close(close.code.map_or(1005, |code| code.0));
     }
+}
+
+fn get_mut(conns: &mut Slots<Conn>, id: ConnId) -> Option<&mut Conn> {
+    conns.get_mut(id.key as usize).filter(|conn| conn.is_of(id.generation))
 }

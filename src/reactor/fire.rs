@@ -32,7 +32,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// deadline has moved on, and acted on otherwise. Says whether it was.
     fn fire(&mut self, id: ConnId, tick: Tick) -> bool {
         let now = self.core.now;
-        let Some(conn) = self.core.get(id).filter(|conn| conn.armed == tick) else { return false };
+        let Some(conn) = self.core.get(id).filter(|conn| conn.is_armed(tick)) else { return false };
         let (at, what) = conn.next_deadline(&self.core.timing);
         let due = now.tick.has_reached(at);
         if due {

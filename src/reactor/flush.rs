@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::mem;
 
 use crate::conn::outbox::{Chunk, Outbox};
-use crate::conn::{NONE, Written};
+use crate::conn::{Conn, Written};
 use crate::limits::WRITEV_BYTES_MIN;
 use crate::reactor::arena::{Arena, Bytes, Dirty};
 use crate::reactor::context::Context;
@@ -51,11 +51,10 @@ impl<N: Net, S: Service> Worker<N, S> {
         let dirty = arena.dirty()[entry];
         let id = dirty.conn;
         let Some(conn) = self.core.get_mut(id) else { return };
-        if conn.outbox.is_some() {
+        if !conn.leaves_at_once() {
             // It waits for its socket anyway: those that don't are written to first.
             return self.backlogged.push(entry);
         }
-        conn.dirty = NONE;
         let Some(socket) = self.sockets.get_mut(id.key as usize) else { return };
         let mut transport = Transport::new(socket, self.core.tls.as_deref_mut(), id);
         let mut flushed = Flushed::default();
@@ -80,10 +79,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         if records > 0
             && (flushed.before + 1..=flushed.taken).contains(&ping_end)
             && let Some(conn) = self.core.get_mut(id)
-            && let Some(outbox) = &mut conn.outbox
         {
-            outbox.expect_ping(records);
-            conn.ping_waits();
+            conn.ping_waits(records);
         }
     }
 
@@ -91,7 +88,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn queue_entry(&mut self, arena: &mut Arena, entry: usize) {
         let id = arena.dirty()[entry].conn;
         let Some(conn) = self.core.get_mut(id) else { return };
-        conn.dirty = NONE;
+        conn.joins_backlog();
         self.queue(arena, entry, 0);
         self.after_write(id);
     }
@@ -102,14 +99,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         let now = self.core.now.tick;
         let Some(conn) = self.core.get_mut(id) else { return };
         let before = conn.backlog();
-        let outbox = conn.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
-        let ahead = outbox.len();
-        enqueue(outbox, arena, entry, written);
-        debug_assert_eq!(outbox.len(), ahead + len - written);
-        let after = outbox.len();
+        enqueue(conn.begin_backlog(now), arena, entry, written);
+        let after = conn.backlog();
+        debug_assert_eq!(after, before + len - written);
         if ping_end > written {
-            outbox.expect_ping(ahead + ping_end - written);
-            conn.ping_waits();
+            conn.ping_waits(before + ping_end - written);
         }
         self.core.counters().backlog_bytes.add((after - before) as u64);
         self.core.arm(id);
@@ -119,7 +113,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     pub(crate) fn on_writable(&mut self, id: ConnId) {
         let now = self.core.now.tick;
         let Some(conn) = self.core.conns.get_mut(id.key as usize) else { return };
-        let Some(outbox) = &mut conn.outbox else { return };
+        let Some(outbox) = conn.backlog_mut() else { return };
         let Some(socket) = self.sockets.get_mut(id.key as usize) else { return };
         let mut transport = Transport::new(socket, self.core.tls.as_deref_mut(), id);
         let before = outbox.len();
@@ -129,12 +123,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             pinged |= was_ping;
         });
         let after = outbox.len();
-        if after == 0 {
-            conn.outbox = None;
-        }
-        if pinged {
-            conn.ping_left(now);
-        }
+        conn.backlog_written(pinged, now);
         let counters = self.core.counters();
         counters.sent_bytes.add(sent as u64);
         counters.backlog_bytes.add(after as u64);
@@ -189,7 +178,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         let Some(mut transport) = self.transport(id) else { return false };
         transport.close();
         self.emit(id);
-        if self.core.get(id).is_none_or(|conn| conn.outbox.is_some()) {
+        if self.core.get(id).is_none_or(Conn::is_blocked) {
             return false;
         }
         if let Some(mut transport) = self.transport(id) {

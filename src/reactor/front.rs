@@ -6,13 +6,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tracing::{debug, warn};
 
-use crate::conn::NONE;
-use crate::conn::flags::Flag;
-use crate::conn::http::Http;
+use crate::conn::Conn;
 use crate::conn::origin::Over;
 use crate::conn::origin::Unwanted;
 use crate::conn::origin::Via;
-use crate::conn::{Conn, Protocol};
 use crate::limits::INTRODUCED_KEPT;
 use crate::reactor::addresses::Entered;
 use crate::reactor::counters::Cause;
@@ -42,19 +39,19 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.state().scarce.store(scarce, Relaxed);
         }
         if scarce {
-            conn.unwanted = Unwanted::Scarce;
+            conn.find_scarce();
         }
         let met = match peer {
             Some(peer) => {
                 debug!(conn = id.to_bits(), %peer, "accepted");
-                conn.come_from(self.count(peer))
+                come_from(conn, self.count(peer))
             }
             // The address of a Unix socket's peer is none: it is a proxy of ours, or a client that is not counted.
-            None if self.core.config.trusts_unix => conn.come_from((Via::Proxy, Entered::Uncounted)),
+            None if self.core.config.trusts_unix => come_from(conn, (Via::Proxy, Entered::Uncounted)),
             None => Ok(()),
         };
-        if conn.via == Via::Proxy && self.core.config.proxy_protocol {
-            conn.via = Via::Preface;
+        if self.core.config.proxy_protocol {
+            conn.expect_preface();
         }
         match met {
             Ok(()) => true,
@@ -88,14 +85,14 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Counts the connection off, where it was counted.
     pub(crate) fn forget_origin(&self, conn: &Conn) {
-        if conn.origin != NONE {
-            self.core.fleet.addresses().leave(conn.origin);
+        if let Some(place) = conn.counted_at() {
+            self.core.fleet.addresses().leave(place);
         }
     }
 
     /// Takes what arrived on a connection that is no WebSocket yet.
     pub(crate) fn first_input(&mut self, id: ConnId, input: &mut [u8]) {
-        if self.core.get(id).is_some_and(|conn| conn.via == Via::Preface) {
+        if self.core.get(id).is_some_and(Conn::awaits_preface) {
             self.preface(id, input);
         } else {
             self.http_input(id, input);
@@ -105,17 +102,13 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// A trusted proxy says for whom it speaks, before anything else. The deadline of the first request is this one's too.
     fn preface(&mut self, id: ConnId, input: &[u8]) {
         let Some(conn) = self.core.get_mut(id) else { return };
-        let held = std::mem::replace(&mut conn.protocol, Protocol::Http(None));
-        let mut bytes = if let Protocol::Http(Some(http)) = held { http.into_bytes() } else { Vec::new() };
+        let mut bytes = conn.take_preface();
         bytes.extend_from_slice(input);
         match proxy::read(&bytes) {
-            Ok(Preface::More) => {
-                let held = (!bytes.is_empty()).then(|| Box::new(Http::holding(bytes)));
-                conn.protocol = Protocol::Http(held);
-            }
+            Ok(Preface::More) => conn.keep_preface(bytes),
             Ok(Preface::Header(len, source)) => {
-                conn.via = Via::Proxy;
-                let listener = conn.listener;
+                conn.end_preface();
+                let listener = conn.listener();
                 if self.is_for(id, source) {
                     let named = match source {
                         Source::Client(client) => Some(client),
@@ -159,7 +152,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn forwarded_for(&self, id: ConnId, head: &Head<'_>) -> Source {
         let proxies = &self.core.config.trusted_proxies;
         let trusted = |address| proxies.iter().any(|network| network.contains(address));
-        if self.core.get(id).is_none_or(|conn| conn.via != Via::Proxy) {
+        if self.core.get(id).is_none_or(|conn| conn.via() != Via::Proxy) {
             return Source::Proxy;
         }
         forwarded::client(head.elements("X-Forwarded-For"), trusted)
@@ -218,8 +211,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// A connection that was kept may ask long after it came: whether its address has too many is asked again.
     fn settle_again(&mut self, id: ConnId) -> Result<Unwanted, Over> {
         let Some(conn) = self.core.get_mut(id) else { return Ok(Unwanted::No) };
-        let (via, unwanted) = (conn.via, conn.unwanted);
-        if !matches!(unwanted, Unwanted::Over(_)) || !conn.has(Flag::Served) {
+        let (via, unwanted) = (conn.via(), conn.unwanted());
+        if !conn.may_be_wanted_again() {
             return Ok(unwanted);
         }
         let introduced = self.core.introduced.get(&id.key).copied();
@@ -234,33 +227,22 @@ impl<N: Net, S: Service> Worker<N, S> {
         count: impl FnOnce(&Self) -> (Via, Entered),
     ) -> Result<Unwanted, Over> {
         let Some(conn) = self.core.get_mut(id) else { return Ok(Unwanted::No) };
-        let before = std::mem::replace(&mut conn.origin, NONE);
-        if matches!(conn.unwanted, Unwanted::Over(_)) {
-            // Whatever its address has, it may be one too many for the server, which is looked at when it asks.
-            conn.unwanted = Unwanted::Surplus;
-        }
-        if before != NONE {
+        if let Some(before) = conn.uncount() {
             self.core.fleet.addresses().leave(before);
         }
         let counted = count(self);
         let Some(conn) = self.core.get_mut(id) else { return Ok(Unwanted::No) };
-        conn.come_from(counted).map(|()| conn.unwanted)
+        come_from(conn, counted).map(|()| conn.unwanted())
     }
 }
 
-impl Conn {
-    /// Notes for whom it is. An error: it is one of a flood, and nowhere counted.
-    fn come_from(&mut self, (via, entered): (Via, Entered)) -> Result<(), Over> {
-        self.via = via;
-        match entered {
-            Entered::In(origin) => self.origin = origin,
-            Entered::Surplus(origin, over) => {
-                self.origin = origin;
-                self.unwanted = Unwanted::Over(over);
-            }
-            Entered::Flood(over) => return Err(over),
-            Entered::Uncounted => {}
-        }
-        Ok(())
-    }
+/// Notes for whom a connection is. An error: it is one of a flood, and nowhere counted.
+fn come_from(conn: &mut Conn, (via, entered): (Via, Entered)) -> Result<(), Over> {
+    let (place, over) = match entered {
+        Entered::In(place) => (Some(place), None),
+        Entered::Surplus(place, over) => (Some(place), Some(over)),
+        Entered::Flood(_) | Entered::Uncounted => (None, None),
+    };
+    conn.count(via, place, over);
+    if let Entered::Flood(over) = entered { Err(over) } else { Ok(()) }
 }

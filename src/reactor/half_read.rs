@@ -8,7 +8,8 @@ pub(crate) mod held;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::conn::{Conn, Protocol};
+use crate::conn::Conn;
+use crate::conn::frames::Half;
 use crate::reactor::context::Context;
 use crate::reactor::core::Core;
 use crate::reactor::counters::Cause;
@@ -45,12 +46,11 @@ impl<N: Net, S: Service> Worker<N, S> {
         let has_grown = core.half_read.set(id, bytes, all);
         let most = core.config.half_read_bytes_max.max(2 * core.config.messages.max_message_bytes);
         let is_over = has_grown && all.load(Relaxed) > most;
-        match core.get(id).filter(|_| is_over).map(|conn| &conn.protocol) {
-            None => return,
+        match core.get(id).filter(|_| is_over).map(Conn::half) {
             // What stands behind a request that is not answered has a bound of its own, and an answer to it would be that one's.
-            Some(Protocol::Http(http)) if http.as_ref().is_none_or(|http| http.is_waiting()) => return,
-            Some(Protocol::Http(_)) => self.refuse_half(id, &Refusal { status: 503, reason: TOO_MUCH }),
-            Some(_) => {
+            None | Some(Half::Behind) => return,
+            Some(Half::Request) => self.refuse_half(id, &Refusal { status: 503, reason: TOO_MUCH }),
+            Some(Half::Message) => {
                 let close = Close::new(CloseCode::TRY_AGAIN, TOO_MUCH);
                 if self.core.get(id).is_some_and(Conn::is_open) {
                     self.service.farewell(&mut Context::new(&mut self.core, &self.mailboxes), id, &close);
@@ -65,7 +65,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     pub(crate) fn forget_half_read(&mut self, id: ConnId) {
         let core = &mut self.core;
         let Some(conn) = core.get_mut(id) else { return };
-        conn.protocol = Protocol::Taken;
+        conn.forget_half();
         core.deflate.remove(id);
         core.unserved.forget(id);
         core.half_read.forget(id, &core.fleet.half_read);

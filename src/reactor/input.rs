@@ -5,7 +5,7 @@ use std::mem;
 use std::time::Duration;
 
 use crate::conn::flags::Flag;
-use crate::conn::{AtEnd, Conn, Life, Protocol};
+use crate::conn::{AtEnd, Conn, Life};
 use crate::limits::{LATE_UNITS, READ_ONTO_BYTES_MIN};
 use crate::reactor::context::Context;
 use crate::reactor::counters::{Cause, Deferred};
@@ -86,15 +86,12 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Reads behind what has arrived of a big message, where much of it is to come: from the shared buffer it would be
     /// copied there. Says whether there may be more to read; `None` where nothing like that is under way.
     fn read_onto(&mut self, id: ConnId, to_end: bool) -> Option<bool> {
-        let conn = self.core.get_mut(id).filter(|conn| conn.reads_frames())?;
-        let Protocol::Frames(session) = &mut conn.protocol else { return None };
-        let message = session.room(READ_ONTO_BYTES_MIN)?;
+        let message = self.core.get_mut(id)?.message_room(READ_ONTO_BYTES_MIN)?;
         let (before, room) = (message.len(), message.capacity() - message.len());
         let socket = self.sockets.get_mut(id.key as usize)?;
         let result = Transport::new(socket, None, id).read_onto(message);
         let Some(len) = self.heard(id, result) else { return Some(false) };
-        let Some(conn) = self.core.get_mut(id) else { return Some(false) };
-        let Protocol::Frames(mut session) = mem::replace(&mut conn.protocol, Protocol::Taken) else {
+        let Some(mut session) = self.core.get_mut(id).and_then(Conn::take_session) else {
             return Some(false);
         };
         match session.filled(before) {
@@ -170,10 +167,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Serves frames from the front of `bytes`; returns how many bytes are done with.
     fn serve_frames(&mut self, id: ConnId, bytes: &mut [u8]) -> usize {
         let Some(conn) = self.core.get_mut(id) else { return bytes.len() };
-        let Protocol::Frames(mut session) = mem::replace(&mut conn.protocol, Protocol::Taken) else {
-            return bytes.len();
-        };
-        let deflate = conn.deflate;
+        let Some(mut session) = conn.take_session() else { return bytes.len() };
+        let deflate = conn.agreement();
         let limits = self.core.config.messages;
         let mut used = 0;
         while used < bytes.len() && self.reads_frames(id) && !self.core.work.is_spent() {
@@ -228,18 +223,16 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     #[inline]
-    fn put_back(&mut self, id: ConnId, mut session: Session) {
-        session.release();
-        let half = session.begun(self.core.now.tick);
-        let held = session.held_bytes();
-        if let Some(conn) = self.core.get_mut(id) {
-            conn.protocol = Protocol::Frames(session);
-            if half {
-                self.core.arm(id);
-            }
-            if self.core.half_read.concerns(held) {
-                self.weigh_half_read(id);
-            }
+    fn put_back(&mut self, id: ConnId, session: Session) {
+        let now = self.core.now.tick;
+        let Some(conn) = self.core.get_mut(id) else { return };
+        let begins = conn.keep_session(session, now);
+        let held = conn.half_read_bytes();
+        if begins {
+            self.core.arm(id);
+        }
+        if self.core.half_read.concerns(held) {
+            self.weigh_half_read(id);
         }
     }
 
@@ -320,28 +313,17 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Whether something that was read waits, for the connection's next share or for its client to read: an end that was read
     /// behind it doesn't count yet.
     pub(crate) fn has_unserved(&self, id: ConnId) -> bool {
-        let waits = |conn: &Conn| matches!(&conn.protocol, Protocol::Http(Some(http)) if http.has_unserved());
-        self.core.unserved.has(id) || self.core.get(id).is_some_and(waits)
+        self.core.unserved.has(id) || self.core.get(id).is_some_and(Conn::has_unserved_request)
     }
 
-    /// Whether the connection must not be read now: its peer doesn't read what it is sent, or requests that were read wait
-    /// for its next share.
+    /// Whether the connection must not be read now; see [`Conn::pauses`].
     pub(crate) fn is_paused(&mut self, id: ConnId) -> bool {
-        let Some(conn) = self.core.get_mut(id) else { return true };
-        let full = match &conn.protocol {
-            // It is listed, and nobody else need remember it.
-            Protocol::Http(Some(http)) if http.is_put_off() => return true,
-            Protocol::Http(Some(http)) => http.is_full(),
-            _ => false,
-        };
-        let stuffed = full || matches!(conn.life(), Life::Http | Life::Open) && conn.is_stuffed();
-        conn.pause(stuffed);
-        stuffed
+        self.core.get_mut(id).is_none_or(Conn::pauses)
     }
 
     /// Goes on with a connection that had more to read than its share, or that was paused.
     pub(crate) fn resume(&mut self, id: ConnId) {
-        if self.core.get(id).is_some_and(|conn| matches!(conn.protocol, Protocol::Http(Some(_)))) {
+        if self.core.get(id).is_some_and(Conn::holds_request) {
             self.request_input(id, &mut []);
         }
         if self.core.unserved.has(id) && !self.is_paused(id) {

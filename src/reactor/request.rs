@@ -3,11 +3,8 @@
 mod later;
 mod upgrade;
 
-use std::mem;
-
-use crate::conn::flags::Flag;
-use crate::conn::http::{Http, Manner, Progress, Waiting};
-use crate::conn::{Conn, Life, Protocol};
+use crate::conn::http::{Http, Manner, Progress};
+use crate::conn::{Conn, Life};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Deferred;
 use crate::reactor::ids::{ConnId, RequestId};
@@ -15,17 +12,12 @@ use crate::reactor::service::{Answer, Service};
 use crate::reactor::tls::link::{HANDSHAKE, UNEXPECTED};
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
-use crate::wire::http::{self, Body, Fields, Head, Refusal, Response};
+use crate::wire::http::{Fields, Head, Refusal, Response};
 use crate::wire::upgrade::is_upgrade;
 
 /// The method of a request that may not be whole, or no request at all.
 fn method_of(input: &[u8]) -> &'static str {
     if input.starts_with(b"HEAD ") { "HEAD" } else { "" }
-}
-
-/// How many bytes of empty lines stand before the next request.
-fn empty_lines(input: &[u8]) -> usize {
-    2 * input.chunks_exact(2).take_while(|pair| *pair == b"\r\n").count()
 }
 
 /// What became of a request.
@@ -43,14 +35,7 @@ enum Step {
 impl<N: Net, S: Service> Worker<N, S> {
     /// Takes what arrived on a connection that speaks HTTP.
     pub(crate) fn http_input(&mut self, id: ConnId, input: &mut [u8]) {
-        let Some(conn) = self.core.get_mut(id) else { return };
-        let held = match mem::replace(&mut conn.protocol, Protocol::Taken) {
-            Protocol::Http(held) => held,
-            other => {
-                conn.protocol = other;
-                return;
-            }
-        };
+        let Some(held) = self.core.get_mut(id).and_then(Conn::take_requests) else { return };
         let Some(mut http) = held else {
             if input.first() == Some(&HANDSHAKE) {
                 return self.not_http(id);
@@ -58,23 +43,13 @@ impl<N: Net, S: Service> Worker<N, S> {
             // A request that arrives whole is served from the worker's buffer: nothing is allocated for it.
             let mut progress = Progress::default();
             if let Some(used) = self.requests(id, input, &mut progress) {
-                let buffer = input[used..].to_vec();
-                let idle = buffer.is_empty() && progress.waiting.is_none();
-                self.keep(id, (!idle).then(|| Box::new(Http { buffer, progress })));
+                self.keep(id, Http::of(&input[used..], progress));
             }
             return;
         };
-        // It is taken out and put back, not copied: a body in single bytes must not cost its length for each of them.
-        let mut buffer = mem::take(&mut http.buffer);
-        Http::extend(&mut buffer, input);
-        if let Some(used) = self.requests(id, &mut buffer, &mut http.progress) {
-            if used > 0 {
-                buffer.drain(..used);
-                buffer.shrink_to_fit();
-            }
-            let idle = buffer.is_empty() && http.progress.waiting.is_none();
-            http.buffer = buffer;
-            self.keep(id, (!idle).then_some(http));
+        let mut buffer = http.take(input);
+        if let Some(used) = self.requests(id, &mut buffer, http.progress()) {
+            self.keep(id, http.put_back(buffer, used));
         }
     }
 
@@ -98,18 +73,16 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// after an upgrade.
     fn requests(&mut self, id: ConnId, input: &mut [u8], progress: &mut Progress) -> Option<usize> {
         let mut used = 0;
-        (progress.put_off, progress.stuffed) = (false, false);
-        while used < input.len() && progress.waiting.is_none() && self.serves(id) {
+        progress.resume();
+        while used < input.len() && !progress.is_waiting() && self.serves(id) {
             if self.core.work.is_spent() {
-                progress.put_off = true;
+                progress.put_off();
                 self.core.counters().deferred[Deferred::Input as usize].add(1);
                 self.list(id);
                 break;
             }
-            // RFC 9112 §2.2: empty lines before a request are ignored; some clients send one behind a body.
-            let empty = if progress.begun { 0 } else { empty_lines(&input[used..]) };
-            used += empty;
-            if matches!(input[used..], [] | [b'\r']) && !progress.begun {
+            used += progress.ignored(&input[used..]);
+            if !progress.is_something(&input[used..]) {
                 break;
             }
             match self.request(id, &input[used..], progress) {
@@ -123,29 +96,18 @@ impl<N: Net, S: Service> Worker<N, S> {
             }
         }
         let begins = self.core.now.tick.after(self.core.timing.handshake);
-        let stuffed = !self.serves(id);
         let conn = self.core.get_mut(id)?;
         if conn.life() != Life::Http {
             return Some(input.len());
         }
-        let empty = empty_lines(&input[used..]);
-        if !matches!(input[used + empty..], [] | [b'\r']) && progress.waiting.is_none() && !progress.put_off {
-            if stuffed {
-                progress.stuffed = true;
-                conn.pause(true);
-            } else if !mem::replace(&mut progress.begun, true) && conn.has(Flag::Served) {
-                // The next request has begun: it has as long as the first.
-                conn.await_http(begins);
-            }
-        }
+        conn.stop_before(&input[used..], progress, begins);
         Some(used)
     }
 
     /// Puts back what is held of requests.
     fn keep(&mut self, id: ConnId, held: Option<Box<Http>>) {
         let Some(conn) = self.core.get_mut(id) else { return };
-        conn.protocol = Protocol::Http(held);
-        let ended = conn.has(Flag::Ended);
+        let ended = conn.keep_requests(held);
         self.core.arm(id);
         if ended {
             self.http_end(id);
@@ -159,7 +121,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     fn request(&mut self, id: ConnId, input: &[u8], progress: &mut Progress) -> Step {
-        if input.len() < progress.need {
+        if !progress.has_come_on(input) {
             return Step::More;
         }
         let now = self.core.now.tick;
@@ -168,18 +130,11 @@ impl<N: Net, S: Service> Worker<N, S> {
             return self.refuse(id, method_of(input), &refusal);
         }
         let max = self.core.config.max_head_bytes;
-        let head_len = match http::head_len(input, progress.scanned) {
-            Some(len) if len <= max => len,
-            None if input.len() <= max => {
-                progress.scanned = input.len();
-                return Step::More;
-            }
-            _ => {
-                let refusal = Refusal { status: 431, reason: "the request head is too large" };
-                return self.refuse(id, method_of(input), &refusal);
-            }
+        let head_len = match progress.head_len(input, max) {
+            Ok(Some(len)) => len,
+            Ok(None) => return Step::More,
+            Err(refusal) => return self.refuse(id, method_of(input), &refusal),
         };
-        progress.scanned = head_len.saturating_sub(4);
         let mut fields = Fields::new();
         let head = match Head::parse(&input[..head_len], &mut fields) {
             Ok(head) => head,
@@ -192,7 +147,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             self.plain(id, &head, head_len, input, progress)
         };
         if !matches!(step, Step::More) {
-            *progress = Progress { waiting: progress.waiting, ..Progress::default() };
+            progress.next();
         }
         step
     }
@@ -207,29 +162,15 @@ impl<N: Net, S: Service> Worker<N, S> {
     ) -> Step {
         let limit = self.core.config.max_body_bytes;
         let behind = &input[head_len..];
-        let (len, body) = match head.body(limit) {
-            Err(refusal) => return self.refuse_body(id, head, progress, &refusal),
-            Ok(Body::Length(len)) if behind.len() >= len => (len, &behind[..len]),
-            Ok(Body::Length(len)) => {
-                progress.need = head_len + len;
-                return self.await_body(id, head, progress);
-            }
-            Ok(Body::Chunked) => {
-                let (chunks, body, decoded) = progress.chunked.get_or_insert_default();
-                match chunks.read(&behind[*decoded..], body, limit) {
-                    Err(refusal) => return self.refuse_body(id, head, progress, &refusal),
-                    Ok((taken, false)) => {
-                        *decoded += taken;
-                        // Framing may outweigh the data it frames, but not without end.
-                        if *decoded > 2 * limit {
-                            let refusal = Refusal { status: 413, reason: "the body is too large" };
-                            return self.refuse_body(id, head, progress, &refusal);
-                        }
-                        return self.await_body(id, head, progress);
-                    }
-                    Ok((taken, true)) => (*decoded + taken, body.as_slice()),
-                }
-            }
+        let framing = match head.body(limit) {
+            Ok(framing) => framing,
+            Err(refusal) => return self.refuse_body(id, head, progress.is_judged(), &refusal),
+        };
+        let is_judged = progress.is_judged();
+        let (len, body) = match progress.body(&framing, head_len, behind, limit) {
+            Ok(Some(whole)) => whole,
+            Ok(None) => return self.await_body(id, head, progress),
+            Err(refusal) => return self.refuse_body(id, head, is_judged, &refusal),
         };
         // Counted over the worker: an answer that comes too late finds no later request of its number.
         let request = RequestId { conn: id, serial: self.core.next_request };
@@ -241,20 +182,20 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.requester = None;
         match answer {
             Answer::Now(response) => self.respond(id, response, manner),
-            Answer::Later => self.wait(id, progress, Waiting { serial: request.serial, manner }),
+            Answer::Later => self.wait(request, progress, manner),
         }
         self.settle();
         Step::Served(head_len + len)
     }
 
     /// The answer comes later, unless the service gave it during the call.
-    fn wait(&mut self, id: ConnId, progress: &mut Progress, waiting: Waiting) {
-        let request = RequestId { conn: id, serial: waiting.serial };
+    fn wait(&mut self, request: RequestId, progress: &mut Progress, manner: Manner) {
+        let id = request.conn;
         let given = self.core.answers.iter().position(|(answered, _)| *answered == request);
         if let Some((_, response)) = given.and_then(|i| self.core.answers.remove(i)) {
-            return self.respond(id, response, waiting.manner);
+            return self.respond(id, response, manner);
         }
-        progress.waiting = Some(waiting);
+        progress.wait(request.serial, manner);
         let by = self.core.now.tick.after(self.core.timing.answer);
         if let Some(conn) = self.core.get_mut(id) {
             conn.await_http(by);
@@ -264,7 +205,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// A body is to come: it is read where the service would take the request. RFC 9110 §10.1.1: a client that expects
     /// `100 Continue` holds its body back until it is told to go on.
     fn await_body(&mut self, id: ConnId, head: &Head<'_>, progress: &mut Progress) -> Step {
-        if mem::replace(&mut progress.judged, true) {
+        if !progress.judge() {
             return Step::More;
         }
         if let Some(response) = self.judge(id, head) {
@@ -313,8 +254,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// Refuses a request whose head is good, in the service's words: for its body, unless it would be refused without one.
-    fn refuse_body(&mut self, id: ConnId, head: &Head<'_>, progress: &Progress, refusal: &Refusal) -> Step {
-        let judged = if progress.judged { None } else { self.judge(id, head) };
+    fn refuse_body(&mut self, id: ConnId, head: &Head<'_>, is_judged: bool, refusal: &Refusal) -> Step {
+        let judged = if is_judged { None } else { self.judge(id, head) };
         let response = judged.unwrap_or_else(|| self.service.refusal(head, refusal));
         self.refuse_with(id, head.method, response)
     }

@@ -43,7 +43,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Whether the connection has a handshake before it, which then waits for its turn: it costs as much as a hundred messages.
     pub(crate) fn awaits_handshake(&mut self, id: ConnId) -> bool {
         let Some(side) = self.core.tls.as_mut().filter(|side| side.is_handshaking(id)) else { return false };
-        let conn = self.core.conns.get_mut(id.key as usize).filter(|conn| conn.generation == id.generation);
+        let conn = self.core.conns.get_mut(id.key as usize).filter(|conn| conn.is_of(id.generation));
         if conn.is_some_and(Conn::list) {
             side.wait(id);
         }
@@ -117,8 +117,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         if self.core.tls.as_ref().is_none_or(|side| side.left(id).is_empty()) {
             return;
         }
-        let blocked = self.core.get(id).and_then(|conn| conn.outbox.as_ref());
-        if blocked.is_none_or(|outbox| outbox.sealed().is_empty()) {
+        if !self.core.get(id).is_some_and(Conn::has_sealed) {
             let Some(mut transport) = self.transport(id) else { return };
             let sent = transport.write_own();
             self.core.counters().sent_bytes.add(sent as u64);
@@ -133,10 +132,8 @@ impl<N: Net, S: Service> Worker<N, S> {
         let Some(conn) = self.core.get_mut(id) else { return };
         let open = conn.is_open();
         let before = conn.backlog();
-        if let Some(outbox) = conn.outbox.take().filter(|outbox| !outbox.sealed().is_empty()) {
-            // Behind an alert nothing is read any more.
-            conn.outbox = Some(Box::new(outbox.into_sealed()));
-        }
+        // Behind an alert nothing is read any more.
+        conn.keep_sealed();
         let dropped = (before - conn.backlog()) as u64;
         conn.end_by(end);
         if failure.is_theirs() {

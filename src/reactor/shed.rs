@@ -65,11 +65,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn two_heaviest(&self) -> [(usize, Option<ConnId>); 2] {
         // Whoever is on the way out is waited for by a deadline.
         let stays = |conn: &&Conn| matches!(conn.life(), Life::Open | Life::Http);
-        let conns = self.core.conns.iter().filter(|(_, conn)| stays(conn));
-        let ids = conns.filter_map(|(key, conn)| {
-            Some(ConnId { key: u32::try_from(key).ok()?, generation: conn.generation })
-        });
-        ids.fold([(0, None); 2], |[most, next], id| {
+        let conns = self.core.conns().filter(|(_, conn)| stays(conn));
+        conns.fold([(0, None); 2], |[most, next], (id, _)| {
             let bytes = self.core.burden(id);
             if bytes > most.0 {
                 [(bytes, Some(id)), most]

@@ -1,0 +1,81 @@
+//! For whom a connection is counted, and whether it may be let in: what is noted when it comes and looked at when it asks.
+
+use crate::conn::flags::Flag;
+use crate::conn::origin::{Over, Unwanted, Via};
+use crate::conn::{Conn, NONE};
+
+impl Conn {
+    /// Who speaks, and where in the table of addresses it is counted. `over`: it is one too many there.
+    pub(crate) fn count(&mut self, via: Via, place: Option<u32>, over: Option<Over>) {
+        self.via = via;
+        if let Some(place) = place {
+            self.origin = place;
+        }
+        if let Some(over) = over {
+            self.unwanted = Unwanted::Over(over);
+        }
+    }
+
+    /// It is no longer counted where it was, which is returned. Whatever its address has, it may be one too many for the server,
+    /// which is looked at when it asks.
+    pub(crate) fn uncount(&mut self) -> Option<u32> {
+        if self.is_over() {
+            self.unwanted = Unwanted::Surplus;
+        }
+        let place = std::mem::replace(&mut self.origin, NONE);
+        (place != NONE).then_some(place)
+    }
+
+    /// Where in the table of addresses it is counted.
+    pub(crate) fn counted_at(&self) -> Option<u32> {
+        (self.origin != NONE).then_some(self.origin)
+    }
+
+    /// Hardly a descriptor was left for it.
+    pub(crate) const fn find_scarce(&mut self) {
+        self.unwanted = Unwanted::Scarce;
+    }
+
+    /// It is one more than `max_connections`. What its address has counts for more.
+    pub(crate) fn find_surplus(&mut self) {
+        if !self.is_over() {
+            self.unwanted = Unwanted::Surplus;
+        }
+    }
+
+    const fn is_over(&self) -> bool {
+        matches!(self.unwanted, Unwanted::Over(_))
+    }
+
+    /// Whether its address, which had too many, is to be looked at once more: it was kept, and may ask long after it came.
+    pub(crate) const fn may_be_wanted_again(&self) -> bool {
+        self.is_over() && self.flags.has(Flag::Served)
+    }
+
+    /// Why it may not be let in.
+    pub(crate) const fn unwanted(&self) -> Unwanted {
+        self.unwanted
+    }
+
+    /// Who speaks.
+    pub(crate) const fn via(&self) -> Via {
+        self.via
+    }
+
+    /// Its proxy begins with a PROXY header, where it is one.
+    pub(crate) fn expect_preface(&mut self) {
+        if self.via == Via::Proxy {
+            self.via = Via::Preface;
+        }
+    }
+
+    /// Whether a PROXY header comes before anything else.
+    pub(crate) fn awaits_preface(&self) -> bool {
+        self.via == Via::Preface
+    }
+
+    /// The PROXY header has come.
+    pub(crate) const fn end_preface(&mut self) {
+        self.via = Via::Proxy;
+    }
+}
