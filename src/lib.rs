@@ -30,11 +30,11 @@
 //! | | file |
 //! |---|---|
 //! | the system says which sockets are ready | `sys/epoll.rs` |
-//! | a worker's turn begins | `reactor/worker.rs` |
+//! | a worker's turn begins | `reactor/turn.rs` |
 //! | each connection that is ready is heard for its share | `reactor/hear.rs` |
 //! | its bytes are read | `reactor/input.rs` |
 //! | from the socket, or out of the records that it gives | `reactor/transport.rs`, `reactor/tls/link.rs` |
-//! | they are frames, and frames are a message | `wire/frame.rs`, `wire/session.rs` |
+//! | they are frames, and frames are a message | `reactor/frames.rs`, `wire/frame.rs`, `wire/session.rs` |
 //! | the connection is for a service | `http/site.rs`, `service/presence.rs` |
 //! | the message is a command | `presence/command.rs` |
 //! | the edge knows who says it | `presence/edge.rs`, `presence/edge/commands.rs` |
@@ -43,8 +43,8 @@
 //! | and sent to each | `presence/effect.rs`, `reactor/context.rs` |
 //! | a turn's output lies side by side | `reactor/arena.rs` |
 //! | and leaves in one write for each connection | `reactor/flush.rs` |
-//! | a socket that is full takes the rest later | `conn/outbox.rs` |
-//! | or its peer is too slow, or dead, by a deadline | `conn/deadline.rs`, `reactor/fire.rs`, `reactor/accept.rs` |
+//! | a socket that is full takes the rest later | `conn/outbox.rs`, `reactor/writable.rs` |
+//! | or its peer is too slow, or dead, by a deadline | `conn/deadline.rs`, `reactor/fire.rs`, `reactor/closing.rs` |
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("rollcall runs on Linux only: it is built on epoll, eventfd and SO_REUSEPORT");

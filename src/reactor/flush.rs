@@ -1,199 +1,164 @@
 //! What leaves: each connection's output in one write, and queues going on where a socket has room again.
 
-use std::io::{self, IoSlice};
-use std::mem;
+use std::io::IoSlice;
+use std::{io, mem};
 
 use crate::conn::outbox::{Chunk, Outbox};
 use crate::conn::{Conn, Written};
 use crate::limits::WRITEV_BYTES_MIN;
 use crate::reactor::arena::{Arena, Bytes, Dirty};
-use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
+use crate::reactor::ending;
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
 use crate::reactor::transport::{Sent, Transport};
 use crate::reactor::worker::Worker;
 use crate::sys::net::{Net, Socket};
-use crate::time::Tick;
 
 /// Parts that one write takes at most.
-const PARTS_MAX: usize = 64;
+pub(crate) const PARTS_MAX: usize = 64;
 
-impl<N: Net, S: Service> Worker<N, S> {
-    /// Writes everything that was sent in this turn so far.
-    pub(crate) fn flush(&mut self) {
-        self.core.early = false;
-        while !self.core.arena.dirty().is_empty() {
-            let mut arena = mem::take(&mut self.core.arena);
-            for entry in 0..arena.dirty().len() {
-                self.flush_entry(&mut arena, entry);
-            }
-            let mut backlogged = mem::take(&mut self.backlogged);
-            for entry in backlogged.drain(..) {
-                self.queue_entry(&mut arena, entry);
-            }
-            self.backlogged = backlogged;
-            arena.clear();
-            self.core.arena = arena;
-            // The service is told of what ended, and may send to others.
-            self.bury();
+/// Writes everything that was sent in this turn so far.
+pub(crate) fn flush<N: Net, S: Service>(worker: &mut Worker<N, S>) {
+    worker.core.early = false;
+    while !worker.core.arena.dirty().is_empty() {
+        let mut arena = mem::take(&mut worker.core.arena);
+        for entry in 0..arena.dirty().len() {
+            flush_entry(worker, &mut arena, entry);
         }
+        let mut backlogged = mem::take(&mut worker.backlogged);
+        for entry in backlogged.drain(..) {
+            queue_entry(worker, &mut arena, entry);
+        }
+        worker.backlogged = backlogged;
+        arena.clear();
+        worker.core.arena = arena;
+        // The service is told of what ended, and may send to others.
+        bury(worker);
     }
+}
 
-    /// Removes the connections that writing has brought to their end.
-    pub(crate) fn bury(&mut self) {
-        while let Some((id, cause)) = self.doomed.pop() {
-            self.remove(id, cause);
-        }
+/// Removes the connections that writing has brought to their end.
+pub(crate) fn bury<N: Net, S: Service>(worker: &mut Worker<N, S>) {
+    while let Some((id, cause)) = worker.doomed.pop() {
+        ending::remove(worker, id, cause);
     }
+}
 
-    fn flush_entry(&mut self, arena: &mut Arena, entry: usize) {
-        let dirty = arena.dirty()[entry];
-        let id = dirty.conn;
-        let Some(conn) = self.core.get_mut(id) else { return };
-        if !conn.leaves_at_once() {
-            // It waits for its socket anyway: those that don't are written to first.
-            return self.backlogged.push(entry);
-        }
-        let Some(socket) = self.sockets.get_mut(id.key as usize) else { return };
-        let mut transport = Transport::new(socket, self.core.tls.as_deref_mut(), id);
-        let mut flushed = Flushed::default();
-        let result = write(&mut transport, arena, entry, dirty.len, &mut self.scratch, &mut flushed);
-        if result.is_err() {
-            return self.doomed.push((id, Cause::Reset));
-        }
-        self.core.counters().sent_bytes.add(flushed.sent as u64);
-        if flushed.is_full {
-            self.keep_unsent(arena, entry, &flushed);
-        }
-        self.after_write(id);
+fn flush_entry<N: Net, S: Service>(worker: &mut Worker<N, S>, arena: &mut Arena, entry: usize) {
+    let dirty = arena.dirty()[entry];
+    let id = dirty.conn;
+    let Some(conn) = worker.core.get_mut(id) else { return };
+    if !conn.leaves_at_once() {
+        // It waits for its socket anyway: those that don't are written to first.
+        return worker.backlogged.push(entry);
     }
+    let Some(socket) = worker.sockets.get_mut(id.key as usize) else { return };
+    let mut transport = Transport::new(socket, worker.core.tls.as_deref_mut(), id);
+    let mut flushed = Flushed::default();
+    let result = write(&mut transport, arena, entry, dirty.len, &mut worker.scratch, &mut flushed);
+    if result.is_err() {
+        return worker.doomed.push((id, Cause::Reset));
+    }
+    worker.core.counters().sent_bytes.add(flushed.sent as u64);
+    if flushed.is_full {
+        keep_unsent(worker, arena, entry, &flushed);
+    }
+    after_write(worker, id);
+}
 
-    /// Keeps what the socket did not take: records that were made, and the output behind them.
-    fn keep_unsent(&mut self, arena: &mut Arena, entry: usize, flushed: &Flushed) {
-        let Dirty { conn: id, len, ping_end, .. } = arena.dirty()[entry];
-        let records = self.core.hold(id);
-        if flushed.taken < len {
-            self.queue(arena, entry, flushed.taken);
-        }
-        if records > 0
-            && (flushed.before + 1..=flushed.taken).contains(&ping_end)
-            && let Some(conn) = self.core.get_mut(id)
-        {
-            conn.ping_waits(records);
-        }
+/// Keeps what the socket did not take: records that were made, and the output behind them.
+fn keep_unsent<N: Net, S: Service>(
+    worker: &mut Worker<N, S>,
+    arena: &mut Arena,
+    entry: usize,
+    flushed: &Flushed,
+) {
+    let Dirty { conn: id, len, ping_end, .. } = arena.dirty()[entry];
+    let records = worker.core.hold(id);
+    if flushed.taken < len {
+        queue(worker, arena, entry, flushed.taken);
     }
+    if records > 0
+        && (flushed.before + 1..=flushed.taken).contains(&ping_end)
+        && let Some(conn) = worker.core.get_mut(id)
+    {
+        conn.ping_waits(records);
+    }
+}
 
-    /// Puts an entry's output behind what is queued for its connection.
-    fn queue_entry(&mut self, arena: &mut Arena, entry: usize) {
-        let id = arena.dirty()[entry].conn;
-        let Some(conn) = self.core.get_mut(id) else { return };
-        conn.joins_backlog();
-        self.queue(arena, entry, 0);
-        self.after_write(id);
-    }
+/// Puts an entry's output behind what is queued for its connection.
+fn queue_entry<N: Net, S: Service>(worker: &mut Worker<N, S>, arena: &mut Arena, entry: usize) {
+    let id = arena.dirty()[entry].conn;
+    let Some(conn) = worker.core.get_mut(id) else { return };
+    conn.joins_backlog();
+    queue(worker, arena, entry, 0);
+    after_write(worker, id);
+}
 
-    /// Puts what the socket did not take into the connection's own queue.
-    fn queue(&mut self, arena: &mut Arena, entry: usize, written: usize) {
-        let Dirty { conn: id, len, ping_end, .. } = arena.dirty()[entry];
-        let now = self.core.now.tick;
-        let Some(conn) = self.core.get_mut(id) else { return };
-        let before = conn.backlog();
-        enqueue(conn.begin_backlog(now), arena, entry, written);
-        let after = conn.backlog();
-        debug_assert_eq!(after, before + len - written);
-        if ping_end > written {
-            conn.ping_waits(before + ping_end - written);
-        }
-        self.core.counters().backlog_bytes.add((after - before) as u64);
-        self.core.arm(id);
+/// Puts what the socket did not take into the connection's own queue.
+fn queue<N: Net, S: Service>(worker: &mut Worker<N, S>, arena: &mut Arena, entry: usize, written: usize) {
+    let Dirty { conn: id, len, ping_end, .. } = arena.dirty()[entry];
+    let now = worker.core.now.tick;
+    let Some(conn) = worker.core.get_mut(id) else { return };
+    let before = conn.backlog();
+    enqueue(conn.begin_backlog(now), arena, entry, written);
+    let after = conn.backlog();
+    debug_assert_eq!(after, before + len - written);
+    if ping_end > written {
+        conn.ping_waits(before + ping_end - written);
     }
+    worker.core.counters().backlog_bytes.add((after - before) as u64);
+    worker.core.arm(id);
+}
 
-    /// The socket has room again.
-    pub(crate) fn on_writable(&mut self, id: ConnId) {
-        let now = self.core.now.tick;
-        let Some(conn) = self.core.conns.get_mut(id.key as usize) else { return };
-        let Some(outbox) = conn.backlog_mut() else { return };
-        let Some(socket) = self.sockets.get_mut(id.key as usize) else { return };
-        let mut transport = Transport::new(socket, self.core.tls.as_deref_mut(), id);
-        let before = outbox.len();
-        let (mut sent, mut pinged) = (0, false);
-        let result = write_queue(&mut transport, outbox, now, |bytes, was_ping| {
-            sent += bytes;
-            pinged |= was_ping;
-        });
-        let after = outbox.len();
-        conn.backlog_written(pinged, now);
-        let counters = self.core.counters();
-        counters.sent_bytes.add(sent as u64);
-        counters.backlog_bytes.add(after as u64);
-        counters.backlog_bytes.sub(before as u64);
-        if result.is_err() {
-            return self.remove(id, Cause::Reset);
-        }
-        self.core.arm(id);
-        self.after_write(id);
-        self.bury();
-        if after == 0 {
-            self.relieve(id);
-        }
+/// Ends a connection that has said its last word, and reads on where a backlog had stopped that.
+pub(crate) fn after_write<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    let Some(conn) = worker.core.get(id) else { return };
+    match conn.written() {
+        Written::Nothing => {}
+        Written::ReadOn => worker.list(id),
+        Written::Last => say_nothing_follows(worker, id),
+        Written::Gone => worker.doomed.push((id, Cause::Closed)),
     }
+}
 
-    /// The socket has taken all that was queued: the service is told so, or the time until the next request begins.
-    fn relieve(&mut self, id: ConnId) {
-        let (now, timing) = (self.core.now.tick, self.core.timing);
-        let Some(conn) = self.core.get_mut(id) else { return };
-        if conn.is_open() {
-            self.service.relieved(&mut Context::new(&mut self.core, &self.mailboxes), id);
-            return self.settle();
-        }
-        conn.relieved(now, &timing);
-        self.core.arm(id);
+fn say_nothing_follows<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    let by = worker.core.now.tick.after(worker.core.timing.close);
+    if finish(worker, id)
+        && let Some(conn) = worker.core.get_mut(id)
+    {
+        conn.linger(by);
+        // The stream may have ended, or been told to, before.
+        worker.list(id);
     }
+}
 
-    /// Ends a connection that has said its last word, and reads on where a backlog had stopped that.
-    pub(crate) fn after_write(&mut self, id: ConnId) {
-        let Some(conn) = self.core.get(id) else { return };
-        match conn.written() {
-            Written::Nothing => {}
-            Written::ReadOn => self.list(id),
-            Written::Last => self.say_nothing_follows(id),
-            Written::Gone => self.doomed.push((id, Cause::Closed)),
-        }
+/// Says that nothing follows, and ends our stream. False where what says so has not left yet.
+fn finish<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> bool {
+    let Some(mut transport) = worker.transport(id) else { return false };
+    transport.close();
+    emit(worker, id);
+    if worker.core.get(id).is_none_or(Conn::is_blocked) {
+        return false;
     }
+    if let Some(mut transport) = worker.transport(id) {
+        transport.finish();
+    }
+    true
+}
 
-    fn say_nothing_follows(&mut self, id: ConnId) {
-        let by = self.core.now.tick.after(self.core.timing.close);
-        if self.finish(id)
-            && let Some(conn) = self.core.get_mut(id)
-        {
-            conn.linger(by);
-            // The stream may have ended, or been told to, before.
-            self.list(id);
-        }
+/// Sends records that TLS has made by itself, at once: handshakes, tickets, alerts.
+pub(crate) fn emit<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    if worker.core.tls.as_ref().is_none_or(|side| side.left(id).is_empty()) {
+        return;
     }
-
-    /// Says that nothing follows, and ends our stream. False where what says so has not left yet.
-    fn finish(&mut self, id: ConnId) -> bool {
-        let Some(mut transport) = self.transport(id) else { return false };
-        transport.close();
-        self.emit(id);
-        if self.core.get(id).is_none_or(Conn::is_blocked) {
-            return false;
-        }
-        if let Some(mut transport) = self.transport(id) {
-            transport.finish();
-        }
-        true
+    if !worker.core.get(id).is_some_and(Conn::has_sealed) {
+        let Some(mut transport) = worker.transport(id) else { return };
+        let sent = transport.write_own();
+        worker.core.counters().sent_bytes.add(sent as u64);
     }
-
-    /// The connection's transport.
-    #[inline]
-    pub(crate) fn transport(&mut self, id: ConnId) -> Option<Transport<'_, N::Socket>> {
-        self.core.get(id)?;
-        let socket = self.sockets.get_mut(id.key as usize)?;
-        Some(Transport::new(socket, self.core.tls.as_deref_mut(), id))
-    }
+    worker.core.hold(id);
 }
 
 /// How far an entry's output was written.
@@ -282,32 +247,6 @@ fn write_parts<S: Socket>(
         }
     }
     Ok(())
-}
-
-/// Writes what is queued, as far as the socket takes it: first the records that wait. Tells of each write how many bytes the
-/// socket took, and whether the last byte of a Ping was among them.
-fn write_queue<S: Socket>(
-    transport: &mut Transport<'_, S>,
-    outbox: &mut Outbox,
-    now: Tick,
-    mut tell: impl FnMut(usize, bool),
-) -> io::Result<()> {
-    loop {
-        if !outbox.sealed().is_empty() {
-            let sent = transport.write_sealed(outbox.sealed())?;
-            tell(sent, outbox.advance_sealed(sent, now));
-        }
-        if !outbox.sealed().is_empty() || outbox.is_empty() {
-            return Ok(());
-        }
-        let mut parts = [IoSlice::new(&[]); PARTS_MAX];
-        let filled = outbox.parts(&mut parts);
-        let Sent { taken, sent, is_full } = transport.write_vectored(&parts[..filled])?;
-        tell(sent, outbox.advance(taken, sent, transport.left(), now));
-        if is_full {
-            return Ok(());
-        }
-    }
 }
 
 /// Moves an entry's output behind its first `written` bytes into a queue.

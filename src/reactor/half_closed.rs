@@ -2,65 +2,98 @@
 //! other workers have a part in included, and what is queued for it leaves as far as it takes it. One that is owed nothing is
 //! gone at once, so that a death that shows as the end of a stream is told without delay.
 
-use crate::conn::Conn;
+use crate::conn::{AtEnd, Conn};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
+use crate::reactor::ending;
 use crate::reactor::ids::ConnId;
+use crate::reactor::pending;
+use crate::reactor::respond;
+use crate::reactor::secure;
 use crate::reactor::service::Service;
+use crate::reactor::unserved::End;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 
-impl<N: Net, S: Service> Worker<N, S> {
-    /// The client of an open connection has ended its stream, and all that it said was served. `cause` is what the connection
-    /// has ended by when it has been answered.
-    pub(crate) fn half_close(&mut self, id: ConnId, cause: Cause) {
-        let by = self.core.now.tick.after(self.core.timing.close);
-        if !self.core.get_mut(id).is_some_and(Conn::half_end) {
-            return;
-        }
-        if !self.service.owes(&Context::new(&mut self.core, &self.mailboxes), id) {
-            return self.end_answered(id, cause);
-        }
-        let Some(conn) = self.core.get_mut(id) else { return };
-        conn.await_answers(by);
-        self.half_closed.push((id, cause));
-        self.core.arm(id);
+/// The peer's stream ends here: that counts when all that came before it has been served.
+pub(crate) fn ends<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, end: End) {
+    if has_unserved(worker, id) {
+        return worker.core.unserved.keep_end(id, end);
     }
+    match end {
+        End::Told => on_end(worker, id, Cause::Lost),
+        End::Broken(failure) => secure::broken(worker, id, &failure),
+    }
+}
 
-    /// Ends those that have been answered by now.
-    pub(crate) fn end_half_closed(&mut self) {
-        if self.half_closed.is_empty() {
-            return;
-        }
-        for (id, cause) in std::mem::take(&mut self.half_closed) {
-            if self.core.get(id).is_none_or(|conn| !conn.is_open()) {
-                continue;
-            }
-            if self.service.owes(&Context::new(&mut self.core, &self.mailboxes), id) {
-                self.half_closed.push((id, cause));
-            } else {
-                self.end_answered(id, cause);
-            }
-        }
+/// The peer has ended its stream, by its word (`Lost`) or not (`Reset`).
+pub(crate) fn on_end<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, cause: Cause) {
+    let Some(conn) = worker.core.get_mut(id) else { return };
+    if conn.is_open() {
+        return half_close(worker, id, cause);
     }
+    match conn.end_of_stream() {
+        AtEnd::Answers => respond::http_end(worker, id),
+        AtEnd::Writes => {}
+        AtEnd::Gone => ending::remove(worker, id, Cause::Closed),
+    }
+}
 
-    /// One has been waited for long enough.
-    pub(crate) fn give_up_answers(&mut self, id: ConnId) {
-        let cause =
-            self.half_closed.iter().find(|(other, _)| *other == id).map_or(Cause::Lost, |(_, cause)| *cause);
-        self.end_answered(id, cause);
-    }
+/// Whether something that was read waits, for the connection's next share or for its client to read: an end that was read
+/// behind it doesn't count yet.
+pub(crate) fn has_unserved<N: Net, S: Service>(worker: &Worker<N, S>, id: ConnId) -> bool {
+    worker.core.unserved.has(id) || worker.core.get(id).is_some_and(Conn::has_unserved_request)
+}
 
-    /// The connection is gone for the service; what is queued for its client still leaves.
-    fn end_answered(&mut self, id: ConnId, cause: Cause) {
-        let by = self.core.now.tick.after(self.core.timing.close);
-        let Some(conn) = self.core.get_mut(id).filter(|conn| conn.is_open()) else { return };
-        if !conn.has_output() {
-            return self.remove(id, cause);
-        }
-        conn.end_by(by);
-        self.tell_gone(id, cause);
-        self.settle();
-        self.core.arm(id);
+/// The client of an open connection has ended its stream, and all that it said was served. `cause` is what the connection
+/// has ended by when it has been answered.
+fn half_close<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, cause: Cause) {
+    let by = worker.core.now.tick.after(worker.core.timing.close);
+    if !worker.core.get_mut(id).is_some_and(Conn::half_end) {
+        return;
     }
+    if !worker.service.owes(&Context::new(&mut worker.core, &worker.mailboxes), id) {
+        return end_answered(worker, id, cause);
+    }
+    let Some(conn) = worker.core.get_mut(id) else { return };
+    conn.await_answers(by);
+    worker.half_closed.push((id, cause));
+    worker.core.arm(id);
+}
+
+/// Ends those that have been answered by now.
+pub(crate) fn end_half_closed<N: Net, S: Service>(worker: &mut Worker<N, S>) {
+    if worker.half_closed.is_empty() {
+        return;
+    }
+    for (id, cause) in std::mem::take(&mut worker.half_closed) {
+        if worker.core.get(id).is_none_or(|conn| !conn.is_open()) {
+            continue;
+        }
+        if worker.service.owes(&Context::new(&mut worker.core, &worker.mailboxes), id) {
+            worker.half_closed.push((id, cause));
+        } else {
+            end_answered(worker, id, cause);
+        }
+    }
+}
+
+/// One has been waited for long enough.
+pub(crate) fn give_up_answers<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    let cause =
+        worker.half_closed.iter().find(|(other, _)| *other == id).map_or(Cause::Lost, |(_, cause)| *cause);
+    end_answered(worker, id, cause);
+}
+
+/// The connection is gone for the service; what is queued for its client still leaves.
+fn end_answered<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, cause: Cause) {
+    let by = worker.core.now.tick.after(worker.core.timing.close);
+    let Some(conn) = worker.core.get_mut(id).filter(|conn| conn.is_open()) else { return };
+    if !conn.has_output() {
+        return ending::remove(worker, id, cause);
+    }
+    conn.end_by(by);
+    ending::tell_gone(worker, id, cause);
+    pending::run(worker);
+    worker.core.arm(id);
 }

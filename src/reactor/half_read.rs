@@ -10,10 +10,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::conn::Conn;
 use crate::conn::frames::Half;
+use crate::reactor::closing;
 use crate::reactor::context::Context;
 use crate::reactor::core::Core;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
+use crate::reactor::respond;
 use crate::reactor::service::Service;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
@@ -37,37 +39,35 @@ impl Core {
     }
 }
 
-impl<N: Net, S: Service> Worker<N, S> {
-    /// What is half read of a connection may have changed: one that wants more than there is ends.
-    pub(crate) fn weigh_half_read(&mut self, id: ConnId) {
-        let bytes = self.core.half_read_bytes(id);
-        let core = &mut self.core;
-        let all = &core.fleet.half_read;
-        let has_grown = core.half_read.set(id, bytes, all);
-        let most = core.config.half_read_bytes_max.max(2 * core.config.messages.max_message_bytes);
-        let is_over = has_grown && all.load(Relaxed) > most;
-        match core.get(id).filter(|_| is_over).map(Conn::half) {
-            // What stands behind a request that is not answered has a bound of its own, and an answer to it would be that one's.
-            None | Some(Half::Behind) => return,
-            Some(Half::Request) => self.refuse_half(id, &Refusal { status: 503, reason: TOO_MUCH }),
-            Some(Half::Message) => {
-                let close = Close::new(CloseCode::TRY_AGAIN, TOO_MUCH);
-                if self.core.get(id).is_some_and(Conn::is_open) {
-                    self.service.farewell(&mut Context::new(&mut self.core, &self.mailboxes), id, &close);
-                }
-                self.end(id, &close, Cause::Slow);
+/// What is half read of a connection may have changed: one that wants more than there is ends.
+pub(crate) fn weigh<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    let bytes = worker.core.half_read_bytes(id);
+    let core = &mut worker.core;
+    let all = &core.fleet.half_read;
+    let has_grown = core.half_read.set(id, bytes, all);
+    let most = core.config.half_read_bytes_max.max(2 * core.config.messages.max_message_bytes);
+    let is_over = has_grown && all.load(Relaxed) > most;
+    match core.get(id).filter(|_| is_over).map(Conn::half) {
+        // What stands behind a request that is not answered has a bound of its own, and an answer to it would be that one's.
+        None | Some(Half::Behind) => return,
+        Some(Half::Request) => respond::refuse_half(worker, id, &Refusal { status: 503, reason: TOO_MUCH }),
+        Some(Half::Message) => {
+            let close = Close::new(CloseCode::TRY_AGAIN, TOO_MUCH);
+            if worker.core.get(id).is_some_and(Conn::is_open) {
+                worker.service.farewell(&mut Context::new(&mut worker.core, &worker.mailboxes), id, &close);
             }
+            closing::end(worker, id, &close, Cause::Slow);
         }
-        self.forget_half_read(id);
     }
+    forget(worker, id);
+}
 
-    /// The connection is read no more: lets go of what was read and not served.
-    pub(crate) fn forget_half_read(&mut self, id: ConnId) {
-        let core = &mut self.core;
-        let Some(conn) = core.get_mut(id) else { return };
-        conn.forget_half();
-        core.deflate.remove(id);
-        core.unserved.forget(id);
-        core.half_read.forget(id, &core.fleet.half_read);
-    }
+/// The connection is read no more: lets go of what was read and not served.
+pub(crate) fn forget<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    let core = &mut worker.core;
+    let Some(conn) = core.get_mut(id) else { return };
+    conn.forget_half();
+    core.deflate.remove(id);
+    core.unserved.forget(id);
+    core.half_read.forget(id, &core.fleet.half_read);
 }

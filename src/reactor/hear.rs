@@ -5,13 +5,18 @@ use std::mem;
 use crate::conn::flags::Flag;
 use crate::limits::{
     CONNECTION_UNITS_PER_TURN, CROWD_UNITS, CROWDED_UNITS_PER_TURN, HEARD_PER_FLUSH, HEARD_UNITS_PER_TURN,
-    OVERTIME_UNITS_PER_TURN,
+    OVERTIME_UNITS_PER_TURN, TLS_HANDSHAKES_PER_TURN_MAX,
 };
+use crate::reactor::accept;
 use crate::reactor::counters::Deferred;
+use crate::reactor::flush;
 use crate::reactor::ids::ConnId;
+use crate::reactor::input;
+use crate::reactor::pending;
 use crate::reactor::service::Service;
 use crate::reactor::work::parts;
 use crate::reactor::worker::{Accepting, Worker};
+use crate::reactor::writable;
 use crate::sys::net::{Net, Ready};
 
 /// The share of each of the first connections that a turn hears, and what they come to, in parts of a unit.
@@ -19,110 +24,105 @@ const FIRST: (u64, u64) = (parts(CONNECTION_UNITS_PER_TURN), parts(CROWD_UNITS))
 /// The same for those behind them.
 const CROWDED: (u64, u64) = (parts(CROWDED_UNITS_PER_TURN), parts(HEARD_UNITS_PER_TURN));
 
-impl<N: Net, S: Service> Worker<N, S> {
-    /// Hears those that are ready, goes on with those that had more to be served than their share, and takes in new ones.
-    pub(crate) fn connections(&mut self) {
-        // Who is listed in this turn has had its share of it.
-        let waiting = self.unread.len();
-        self.hear();
-        // Those that asked for much wait until all have been heard.
-        if self.ready.is_empty() {
-            self.go_on(waiting);
-        }
-        self.handshakes();
-        self.accept();
+/// Hears those that are ready, goes on with those that had more to be served than their share, and takes in new ones.
+pub(crate) fn connections<N: Net, S: Service>(worker: &mut Worker<N, S>) {
+    // Who is listed in this turn has had its share of it.
+    let waiting = worker.unread.len();
+    hear(worker);
+    // Those that asked for much wait until all have been heard.
+    if worker.ready.is_empty() {
+        go_on(worker, waiting);
     }
+    handshakes(worker);
+    accept::accept(worker);
+}
 
-    /// Hears those that are ready, each for its share.
-    fn hear(&mut self) {
-        let mut ready = mem::take(&mut self.ready);
-        let (mut taken, mut heard, mut spent) = (0, 0_usize, 0);
-        let (mut share, mut limit) = if self.crowded { CROWDED } else { FIRST };
-        for event in &ready {
-            if spent >= limit {
-                if (share, limit) == CROWDED {
-                    self.count_deferred(Deferred::Ready);
-                    break;
-                }
-                (share, limit) = CROWDED;
+/// Hears those that are ready, each for its share.
+fn hear<N: Net, S: Service>(worker: &mut Worker<N, S>) {
+    let mut ready = mem::take(&mut worker.ready);
+    let (mut taken, mut heard, mut spent) = (0, 0_usize, 0);
+    let (mut share, mut limit) = if worker.crowded { CROWDED } else { FIRST };
+    for event in &ready {
+        if spent >= limit {
+            if (share, limit) == CROWDED {
+                worker.count_deferred(Deferred::Ready);
+                break;
             }
-            taken += 1;
-            if event.listener().is_some() {
-                if self.accepting == Accepting::Idle {
-                    self.accepting = Accepting::Waiting;
-                }
-            } else if event.token != Ready::BELL {
-                self.core.work.begin_with(share);
-                self.on_ready(*event);
-                spent += self.served(ConnId::from_bits(event.token));
-                heard += 1;
-                if heard.is_multiple_of(HEARD_PER_FLUSH) {
-                    self.flush_answers(&mut heard);
-                }
+            (share, limit) = CROWDED;
+        }
+        taken += 1;
+        if event.listener().is_some() {
+            if worker.accepting == Accepting::Idle {
+                worker.accepting = Accepting::Waiting;
+            }
+        } else if event.token != Ready::BELL {
+            worker.core.work.begin_with(share);
+            on_ready(worker, *event);
+            spent += worker.served(ConnId::from_bits(event.token));
+            heard += 1;
+            if heard.is_multiple_of(HEARD_PER_FLUSH) {
+                flush_answers(worker, &mut heard);
             }
         }
-        ready.drain(..taken);
-        self.crowded = !ready.is_empty();
-        self.ready = ready;
     }
+    ready.drain(..taken);
+    worker.crowded = !ready.is_empty();
+    worker.ready = ready;
+}
 
-    /// Goes on with the first `waiting` of those that have more to be served than their share, in turn.
-    fn go_on(&mut self, waiting: usize) {
-        let mut spent = 0;
-        for _ in 0..waiting {
-            if spent >= parts(OVERTIME_UNITS_PER_TURN) {
-                return self.count_deferred(Deferred::Overtime);
-            }
-            let Some(id) = self.unread.pop_front() else { break };
-            let Some(conn) = self.core.get_mut(id) else { continue };
-            conn.unlist();
-            if self.core.work.makes_up(id) {
-                self.list(id);
-                continue;
-            }
-            self.core.work.begin();
-            self.resume(id);
-            spent += self.served(id);
+/// Goes on with the first `waiting` of those that have more to be served than their share, in turn.
+fn go_on<N: Net, S: Service>(worker: &mut Worker<N, S>, waiting: usize) {
+    let mut spent = 0;
+    for _ in 0..waiting {
+        if spent >= parts(OVERTIME_UNITS_PER_TURN) {
+            return worker.count_deferred(Deferred::Overtime);
         }
+        let Some(id) = worker.unread.pop_front() else { break };
+        let Some(conn) = worker.core.get_mut(id) else { continue };
+        conn.unlist();
+        if worker.core.work.makes_up(id) {
+            worker.list(id);
+            continue;
+        }
+        worker.core.work.begin();
+        input::resume(worker, id);
+        spent += worker.served(id);
     }
+}
 
-    /// A connection has been served: returns what it took, in parts of a unit. One that took far more than its share comes in the
-    /// next turns behind all that took less.
-    pub(crate) fn served(&mut self, id: ConnId) -> u64 {
-        if self.core.work.is_owed() && self.core.get(id).is_some() {
-            self.core.work.lend(id);
-            self.list(id);
-        }
-        self.core.work.spent()
+/// Lets answers leave before the end of the turn, so that of many clients the first need not wait for the last: where no
+/// more of them were sent something since the last time than were heard. What many are sent waits for company.
+fn flush_answers<N: Net, S: Service>(worker: &mut Worker<N, S>, heard: &mut usize) {
+    if worker.core.arena.dirty().len() <= *heard {
+        *heard = 0;
+        worker.ring();
+        flush::flush(worker);
+        pending::run(worker);
     }
+}
 
-    /// Counts that work waits for the next turn.
-    pub(crate) fn count_deferred(&self, kind: Deferred) {
-        self.core.counters().deferred[kind as usize].add(1);
+fn on_ready<N: Net, S: Service>(worker: &mut Worker<N, S>, event: Ready) {
+    let id = ConnId::from_bits(event.token);
+    // An event for a connection that died earlier in this batch finds another generation in its place.
+    let Some(conn) = worker.core.get(id) else { return };
+    // It has more than its share to read, and goes on with it behind all events.
+    let listed = conn.has(Flag::Listed);
+    if event.writable {
+        writable::on_writable(worker, id);
     }
-
-    /// Lets answers leave before the end of the turn, so that of many clients the first need not wait for the last: where no
-    /// more of them were sent something since the last time than were heard. What many are sent waits for company.
-    fn flush_answers(&mut self, heard: &mut usize) {
-        if self.core.arena.dirty().len() <= *heard {
-            *heard = 0;
-            self.ring();
-            self.flush();
-            self.settle();
-        }
+    if (event.readable || event.read_closed) && !listed {
+        input::read(worker, id, event.read_closed);
     }
+}
 
-    fn on_ready(&mut self, event: Ready) {
-        let id = ConnId::from_bits(event.token);
-        // An event for a connection that died earlier in this batch finds another generation in its place.
-        let Some(conn) = self.core.get(id) else { return };
-        // It has more than its share to read, and goes on with it behind all events.
-        let listed = conn.has(Flag::Listed);
-        if event.writable {
-            self.on_writable(id);
-        }
-        if (event.readable || event.read_closed) && !listed {
-            self.read(id, event.read_closed);
-        }
+/// Goes on with a turn's share of handshakes, the longest waiting first.
+fn handshakes<N: Net, S: Service>(worker: &mut Worker<N, S>) {
+    for _ in 0..TLS_HANDSHAKES_PER_TURN_MAX {
+        let Some(id) = worker.core.tls.as_mut().and_then(|side| side.next_waiting()) else { return };
+        let Some(conn) = worker.core.get_mut(id) else { continue };
+        conn.unlist();
+        worker.core.work.begin();
+        input::read_on(worker, id, true);
+        worker.served(id);
     }
 }

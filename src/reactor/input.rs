@@ -1,366 +1,250 @@
-//! What arrives: reads, and the frames in them.
+//! What arrives: reads, and whom the bytes are for.
 
-use std::io::{self, ErrorKind};
-use std::mem;
-use std::time::Duration;
+use std::io::ErrorKind;
+use std::{io, mem};
 
 use crate::conn::flags::Flag;
-use crate::conn::{AtEnd, Conn, Life};
+use crate::conn::{Conn, Life};
 use crate::limits::{LATE_UNITS, READ_ONTO_BYTES_MIN};
 use crate::reactor::context::Context;
-use crate::reactor::counters::{Cause, Deferred};
+use crate::reactor::counters::Cause;
+use crate::reactor::ending;
+use crate::reactor::flush;
+use crate::reactor::frames;
+use crate::reactor::front;
+use crate::reactor::half_closed;
+use crate::reactor::half_read;
 use crate::reactor::ids::ConnId;
+use crate::reactor::pending;
+use crate::reactor::request;
+use crate::reactor::secure;
 use crate::reactor::service::Service;
+use crate::reactor::tls::link::{Handshake, Opened};
 use crate::reactor::transport::Transport;
 use crate::reactor::unserved::End;
 use crate::reactor::work::parts;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
-use crate::wire::close::{Close, CloseCode};
-use crate::wire::error::ProtocolError;
-use crate::wire::session::{Event, Session};
 
-impl<N: Net, S: Service> Worker<N, S> {
-    /// Reads what has arrived, a turn's share of it. `to_end`: the peer has ended its stream, so that a short read does
-    /// not mean that there is no more.
-    pub(crate) fn read(&mut self, id: ConnId, to_end: bool) {
-        if !self.awaits_handshake(id) {
-            self.read_on(id, to_end);
+/// Takes what arrived on a connection that is no WebSocket yet.
+fn first_input<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, input: &mut [u8]) {
+    if !worker.core.get(id).is_some_and(Conn::awaits_preface) {
+        return request::http_input(worker, id, input);
+    }
+    let Some(mut rest) = front::preface(worker, id, input) else { return };
+    match (rest.is_empty(), worker.core.is_secure(id)) {
+        (true, _) => {}
+        (false, true) => open_first_records(worker, id, &mut rest),
+        (false, false) => request::http_input(worker, id, &mut rest),
+    }
+}
+
+/// Reads what has arrived, a turn's share of it. `to_end`: the peer has ended its stream, so that a short read does
+/// not mean that there is no more.
+pub(crate) fn read<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, to_end: bool) {
+    if !secure::awaits_handshake(worker, id) {
+        read_on(worker, id, to_end);
+    }
+}
+
+/// The same for one whose handshake, where it has any before it, may go on.
+pub(crate) fn read_on<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, to_end: bool) {
+    let mut buffer = mem::take(&mut worker.buffer);
+    // What was read first is served first.
+    while !worker.core.unserved.has(id)
+        && !frames::is_paused(worker, id)
+        && read_once(worker, id, &mut buffer, to_end)
+    {
+        if worker.core.work.is_spent() {
+            worker.list(id);
+            break;
         }
     }
+    worker.buffer = buffer;
+}
 
-    /// The same for one whose handshake, where it has any before it, may go on.
-    pub(crate) fn read_on(&mut self, id: ConnId, to_end: bool) {
-        let mut buffer = mem::take(&mut self.buffer);
-        // What was read first is served first.
-        while !self.core.unserved.has(id) && !self.is_paused(id) && self.read_once(id, &mut buffer, to_end) {
-            if self.core.work.is_spent() {
-                self.list(id);
-                break;
-            }
-        }
-        self.buffer = buffer;
+/// Reads once; says whether there may be more to read.
+fn read_once<N: Net, S: Service>(
+    worker: &mut Worker<N, S>,
+    id: ConnId,
+    buffer: &mut [u8],
+    to_end: bool,
+) -> bool {
+    let is_secure = worker.core.is_secure(id);
+    if !is_secure && let Some(more) = read_onto(worker, id, to_end) {
+        return more;
     }
-
-    /// Reads once; says whether there may be more to read.
-    fn read_once(&mut self, id: ConnId, buffer: &mut [u8], to_end: bool) -> bool {
-        let is_secure = self.core.is_secure(id);
-        if !is_secure && let Some(more) = self.read_onto(id, to_end) {
-            return more;
-        }
-        let Some(mut transport) = self.transport(id) else { return false };
-        let result = transport.read(buffer);
-        let more = to_end || result.as_ref().is_ok_and(|read| read.is_full);
-        let Some(len) = self.heard(id, result.map(|read| read.len)) else { return false };
-        if is_secure {
-            self.open_records(id, len, buffer);
-            return more;
-        }
-        self.input(id, &mut buffer[..len]);
-        if more && self.core.is_secure(id) {
-            // Behind a PROXY header TLS has begun: the rest is records.
-            self.list(id);
-            return false;
-        }
-        more
+    let Some(mut transport) = worker.transport(id) else { return false };
+    let result = transport.read(buffer);
+    let more = to_end || result.as_ref().is_ok_and(|read| read.is_full);
+    let Some(len) = heard(worker, id, result.map(|read| read.len)) else { return false };
+    if is_secure {
+        open_records(worker, id, len, buffer);
+        return more;
     }
-
-    /// Takes one read's outcome but for its bytes. Returns how many there are.
-    fn heard(&mut self, id: ConnId, result: io::Result<usize>) -> Option<usize> {
-        match result {
-            Ok(0) => {
-                // Over TLS it may be somebody else who ended the stream: what came before was the peer's, and is answered.
-                let is_told = self.core.tls.as_ref().is_none_or(|side| side.ends_by_its_word(id));
-                self.on_end(id, if is_told { Cause::Lost } else { Cause::Reset });
-            }
-            Ok(len) => {
-                self.on_arrival(id, len);
-                return Some(len);
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => self.remove(id, Cause::Reset),
-        }
-        None
+    input(worker, id, &mut buffer[..len]);
+    if more && worker.core.is_secure(id) {
+        // Behind a PROXY header TLS has begun: the rest is records.
+        worker.list(id);
+        return false;
     }
+    more
+}
 
-    /// Reads behind what has arrived of a big message, where much of it is to come: from the shared buffer it would be
-    /// copied there. Says whether there may be more to read; `None` where nothing like that is under way.
-    fn read_onto(&mut self, id: ConnId, to_end: bool) -> Option<bool> {
-        let message = self.core.get_mut(id)?.message_room(READ_ONTO_BYTES_MIN)?;
-        let (before, room) = (message.len(), message.capacity() - message.len());
-        let socket = self.sockets.get_mut(id.key as usize)?;
-        let result = Transport::new(socket, None, id).read_onto(message);
-        let Some(len) = self.heard(id, result) else { return Some(false) };
-        let Some(mut session) = self.core.get_mut(id).and_then(Conn::take_session) else {
-            return Some(false);
-        };
-        match session.filled(before) {
-            Ok(Some(event)) if self.reads_frames(id) => self.event(id, &event),
-            Ok(_) => {}
-            Err(error) => self.violation(id, error),
+/// Takes one read's outcome but for its bytes. Returns how many there are.
+fn heard<N: Net, S: Service>(
+    worker: &mut Worker<N, S>,
+    id: ConnId,
+    result: io::Result<usize>,
+) -> Option<usize> {
+    match result {
+        Ok(0) => {
+            // Over TLS it may be somebody else who ended the stream: what came before was the peer's, and is answered.
+            let is_told = worker.core.tls.as_ref().is_none_or(|side| side.ends_by_its_word(id));
+            half_closed::on_end(worker, id, if is_told { Cause::Lost } else { Cause::Reset });
         }
-        self.put_back(id, session);
-        Some(len == room || to_end)
+        Ok(len) => {
+            on_arrival(worker, id, len);
+            return Some(len);
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        Err(_) => ending::remove(worker, id, Cause::Reset),
     }
+    None
+}
 
-    /// Bytes arrived: that is life.
-    fn on_arrival(&mut self, id: ConnId, len: usize) {
-        self.core.counters().received_bytes.add(len as u64);
-        self.core.work.charge_read(len);
-        let now = self.core.now.tick;
-        if self.core.get_mut(id).is_some_and(|conn| conn.heard(now)) {
-            self.service.suspect(&mut Context::new(&mut self.core, &self.mailboxes), id, false);
-            self.settle();
-        }
+/// Reads behind what has arrived of a big message, where much of it is to come: from the shared buffer it would be
+/// copied there. Says whether there may be more to read; `None` where nothing like that is under way.
+fn read_onto<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, to_end: bool) -> Option<bool> {
+    let message = worker.core.get_mut(id)?.message_room(READ_ONTO_BYTES_MIN)?;
+    let (before, room) = (message.len(), message.capacity() - message.len());
+    let socket = worker.sockets.get_mut(id.key as usize)?;
+    let result = Transport::new(socket, None, id).read_onto(message);
+    let Some(len) = heard(worker, id, result) else { return Some(false) };
+    let Some(mut session) = worker.core.get_mut(id).and_then(Conn::take_session) else {
+        return Some(false);
+    };
+    match session.filled(before) {
+        Ok(Some(event)) if frames::reads_frames(worker, id) => frames::act_on(worker, id, &event),
+        Ok(_) => {}
+        Err(error) => frames::violation(worker, id, error),
     }
+    frames::put_back(worker, id, session);
+    Some(len == room || to_end)
+}
 
-    pub(crate) fn input(&mut self, id: ConnId, bytes: &mut [u8]) {
-        match self.core.get(id).map(Conn::life) {
-            Some(Life::Http) => self.request_input(id, bytes),
-            Some(Life::Open | Life::Closing) => self.frames(id, bytes),
-            Some(Life::Ending | Life::Lingering) | None => {}
-        }
+/// Bytes arrived: that is life.
+fn on_arrival<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, len: usize) {
+    worker.core.counters().received_bytes.add(len as u64);
+    worker.core.work.charge_read(len);
+    let now = worker.core.now.tick;
+    if worker.core.get_mut(id).is_some_and(|conn| conn.heard(now)) {
+        worker.service.suspect(&mut Context::new(&mut worker.core, &worker.mailboxes), id, false);
+        pending::run(worker);
     }
+}
 
-    /// More of a request, or a turn for what waits of earlier input: what is half read then is weighed either way.
-    fn request_input(&mut self, id: ConnId, bytes: &mut [u8]) {
-        self.first_input(id, bytes);
-        let held = self.core.get(id).map_or(0, Conn::half_read_bytes);
-        if self.core.half_read.concerns(held) {
-            self.weigh_half_read(id);
-        }
+fn input<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, bytes: &mut [u8]) {
+    match worker.core.get(id).map(Conn::life) {
+        Some(Life::Http) => request_input(worker, id, bytes),
+        Some(Life::Open | Life::Closing) => frames::frames(worker, id, bytes),
+        Some(Life::Ending | Life::Lingering) | None => {}
     }
+}
 
-    /// The peer's stream ends here: that counts when all that came before it has been served.
-    pub(crate) fn ends(&mut self, id: ConnId, end: End) {
-        if self.has_unserved(id) {
-            return self.core.unserved.keep_end(id, end);
-        }
-        match end {
-            End::Told => self.on_end(id, Cause::Lost),
-            End::Broken(failure) => self.broken(id, &failure),
-        }
+/// More of a request, or a turn for what waits of earlier input: what is half read then is weighed either way.
+fn request_input<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, bytes: &mut [u8]) {
+    first_input(worker, id, bytes);
+    let held = worker.core.get(id).map_or(0, Conn::half_read_bytes);
+    if worker.core.half_read.concerns(held) {
+        half_read::weigh(worker, id);
     }
+}
 
-    /// The peer has ended its stream, by its word (`Lost`) or not (`Reset`).
-    pub(crate) fn on_end(&mut self, id: ConnId, cause: Cause) {
-        let Some(conn) = self.core.get_mut(id) else { return };
-        if conn.is_open() {
-            return self.half_close(id, cause);
-        }
-        match conn.end_of_stream() {
-            AtEnd::Answers => self.http_end(id),
-            AtEnd::Writes => {}
-            AtEnd::Gone => self.remove(id, Cause::Closed),
+/// Goes on with a connection that had more to read than its share, or that was paused.
+pub(crate) fn resume<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    if worker.core.get(id).is_some_and(Conn::holds_request) {
+        request_input(worker, id, &mut []);
+    }
+    if worker.core.unserved.has(id) && !frames::is_paused(worker, id) {
+        let mut rest = worker.core.unserved.take(id);
+        let used = frames::serve_frames(worker, id, &mut rest);
+        if used < rest.len() {
+            rest.drain(..used);
+            frames::put_off(worker, id, rest);
         }
     }
-
-    /// Frames, unmasked in place; each message goes to the service as the slice it lies in. What the connection's share of
-    /// the turn is not enough for waits for the next.
-    pub(crate) fn frames(&mut self, id: ConnId, bytes: &mut [u8]) {
-        let used = self.serve_frames(id, bytes);
-        if used < bytes.len() {
-            self.put_off(id, bytes[used..].to_vec());
-        }
+    if !half_closed::has_unserved(worker, id)
+        && let Some(end) = worker.core.unserved.take_end(id)
+    {
+        return half_closed::ends(worker, id, end);
     }
-
-    /// Serves frames from the front of `bytes`; returns how many bytes are done with.
-    fn serve_frames(&mut self, id: ConnId, bytes: &mut [u8]) -> usize {
-        let Some(conn) = self.core.get_mut(id) else { return bytes.len() };
-        let Some(mut session) = conn.take_session() else { return bytes.len() };
-        let deflate = conn.agreement();
-        let limits = self.core.config.messages;
-        let mut used = 0;
-        while used < bytes.len() && self.reads_frames(id) && !self.core.work.is_spent() {
-            let rest = &mut bytes[used..];
-            let read = match deflate {
-                None => session.read(&limits, None, rest),
-                Some(deflate) => {
-                    let share = self.core.work.inflatable();
-                    let mut left = share;
-                    let mut decoder = self.core.deflate.decoder(id, deflate, &mut left);
-                    let read = session.read(&limits, Some(&mut decoder), rest);
-                    self.core.work.charge_inflated(share - left);
-                    read
-                }
-            };
-            match read {
-                Ok((len, event)) => {
-                    used += len;
-                    match event {
-                        Some(event) => self.event(id, &event),
-                        None => break,
-                    }
-                }
-                Err(error) => {
-                    self.violation(id, error);
-                    used = bytes.len();
-                    break;
-                }
-            }
-        }
-        if deflate.is_some() {
-            self.core.deflate.release(id);
-        }
-        self.put_back(id, session);
-        if used < bytes.len() && !self.reads_frames(id) {
-            used = bytes.len();
-        }
-        used
+    if worker.core.work.is_spent() {
+        return worker.list(id);
     }
+    // The end of the stream may have been told while nothing was read.
+    read(worker, id, true);
+}
 
-    /// Keeps input that the connection's share of this turn was not enough for, and goes on with it in the next.
-    fn put_off(&mut self, id: ConnId, rest: Vec<u8>) {
-        self.core.unserved.keep(id, rest);
-        self.core.counters().deferred[Deferred::Input as usize].add(1);
-        self.list(id);
-        self.weigh_half_read(id);
+/// Reads for a deadline that is due: the server may be what was late. Says whether that makes the deadline void, since
+/// what came is yet to be served.
+pub(crate) fn read_late<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> bool {
+    worker.core.work.begin_with(parts(LATE_UNITS));
+    read(worker, id, false);
+    let spent = worker.served(id);
+    worker.budget.read_late(spent);
+    let listed = |conn: &Conn| conn.has(Flag::Listed);
+    half_closed::has_unserved(worker, id) || worker.core.get(id).is_some_and(listed)
+}
+
+/// Opens the first `len` bytes of records that were read, and serves what they hold; `plain` is where that is put.
+fn open_records<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, len: usize, plain: &mut [u8]) {
+    if secure::opens_records(worker, id)
+        && let Some(side) = &mut worker.core.tls
+    {
+        let opened = side.open_read(id, len, plain);
+        serve_opened(worker, id, len, opened, plain);
     }
+}
 
-    /// Once a backlog has piled up, what lies in the buffer is still served; the next read waits.
-    fn reads_frames(&self, id: ConnId) -> bool {
-        self.core.get(id).is_some_and(Conn::reads_frames)
+/// The same for the first records of a connection, which stand behind a PROXY header.
+fn open_first_records<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, records: &mut [u8]) {
+    if secure::opens_records(worker, id)
+        && let Some(side) = &mut worker.core.tls
+    {
+        // Nothing that comes before the end of a handshake holds bytes for the connection.
+        let opened = side.open(id, records, &mut []);
+        serve_opened(worker, id, records.len(), opened, &mut []);
     }
+}
 
-    #[inline]
-    fn put_back(&mut self, id: ConnId, session: Session) {
-        let now = self.core.now.tick;
-        let Some(conn) = self.core.get_mut(id) else { return };
-        let begins = conn.keep_session(session, now);
-        let held = conn.half_read_bytes();
-        if begins {
-            self.core.arm(id);
-        }
-        if self.core.half_read.concerns(held) {
-            self.weigh_half_read(id);
-        }
+/// Serves what records were opened to, and what TLS has to say beside it.
+fn serve_opened<N: Net, S: Service>(
+    worker: &mut Worker<N, S>,
+    id: ConnId,
+    read: usize,
+    opened: Opened,
+    plain: &mut [u8],
+) {
+    if opened.is_foreign {
+        ending::unlink(worker, id, false);
+        return request::not_tls(worker, id);
     }
-
-    fn event(&mut self, id: ConnId, event: &Event<'_>) {
-        let open = self.core.get(id).is_some_and(Conn::is_open);
-        match *event {
-            Event::Message(kind, payload) if open => {
-                self.core.work.charge_frame(payload.len());
-                self.core.counters().messages_received.add(1);
-                self.service.message(&mut Context::new(&mut self.core, &self.mailboxes), id, kind, payload);
-                self.settle();
-            }
-            Event::Ping(payload) if open => {
-                self.core.work.charge_frame(0);
-                self.core.pong(id, payload);
-                // No service is called, but a flood of Pings fills the arena as messages do.
-                self.settle();
-            }
-            Event::Pong(payload) if open => {
-                self.core.work.charge_frame(0);
-                self.pong(id, payload);
-            }
-            Event::Close(ref close) => self.closed_by_peer(id, close),
-            // RFC 6455 §5.5.1: after its own Close an endpoint may drop what still comes.
-            Event::Message(_, payload) | Event::Ping(payload) | Event::Pong(payload) => {
-                self.core.work.charge_frame(payload.len());
-            }
-        }
+    worker.core.work.charge_records(opened.records, read);
+    let counters = worker.core.counters();
+    match opened.handshake {
+        Some(Handshake::Full) => counters.tls_full.add(1),
+        Some(Handshake::Resumed) => counters.tls_resumed.add(1),
+        Some(Handshake::Failed) => counters.tls_failed.add(1),
+        None => {}
     }
-
-    /// A Pong with the timestamp of our last Ping gives the round-trip time; any other is life and nothing more.
-    fn pong(&mut self, id: ConnId, payload: &[u8]) {
-        self.core.counters().pongs_received.add(1);
-        let now = self.core.now.micros;
-        let sent = <[u8; 8]>::try_from(payload).map(u64::from_be_bytes);
-        let Some(conn) = self.core.get_mut(id).filter(|conn| conn.has(Flag::AwaitsPong)) else {
-            return;
-        };
-        let Some(micros) = sent.ok().and_then(|sent| now.checked_sub(sent)) else { return };
-        conn.ponged();
-        self.core.counters().round_trip.record(micros);
-        self.service.pong(
-            &mut Context::new(&mut self.core, &self.mailboxes),
-            id,
-            Duration::from_micros(micros),
-        );
-        self.settle();
+    flush::emit(worker, id);
+    if opened.len > 0 {
+        input(worker, id, &mut plain[..opened.len]);
     }
-
-    /// RFC 6455 §5.5.1: a Close is answered with a Close that echoes its code; then the server ends the connection (§7.1.1).
-    fn closed_by_peer(&mut self, id: ConnId, close: &Close<'_>) {
-        let answer = Close { code: close.code, reason: "" };
-        let cause = if close.code == Some(CloseCode::GOODBYE) { Cause::Goodbye } else { Cause::Closed };
-        if self.core.leave_open(id, Life::Ending, &answer) {
-            self.tell_gone(id, cause);
-            self.settle();
-        }
-        // Where nothing is left to write, the flush will not come by.
-        if self.core.get_mut(id).is_some_and(Conn::close_received) {
-            self.remove(id, Cause::Closed);
-        }
-    }
-
-    fn violation(&mut self, id: ConnId, error: ProtocolError) {
-        self.end(id, &Close::new(error.close_code(), error.reason()), Cause::Protocol);
-    }
-
-    /// Reads no more of a connection: says why, and ends it.
-    pub(crate) fn end(&mut self, id: ConnId, close: &Close<'_>, cause: Cause) {
-        if self.core.leave_open(id, Life::Ending, close) {
-            self.tell_gone(id, cause);
-            self.settle();
-        } else if self.core.get_mut(id).is_some_and(Conn::give_up_close) {
-            self.remove(id, cause);
-        }
-    }
-
-    /// Whether something that was read waits, for the connection's next share or for its client to read: an end that was read
-    /// behind it doesn't count yet.
-    pub(crate) fn has_unserved(&self, id: ConnId) -> bool {
-        self.core.unserved.has(id) || self.core.get(id).is_some_and(Conn::has_unserved_request)
-    }
-
-    /// Whether the connection must not be read now; see [`Conn::pauses`].
-    pub(crate) fn is_paused(&mut self, id: ConnId) -> bool {
-        self.core.get_mut(id).is_none_or(Conn::pauses)
-    }
-
-    /// Goes on with a connection that had more to read than its share, or that was paused.
-    pub(crate) fn resume(&mut self, id: ConnId) {
-        if self.core.get(id).is_some_and(Conn::holds_request) {
-            self.request_input(id, &mut []);
-        }
-        if self.core.unserved.has(id) && !self.is_paused(id) {
-            let mut rest = self.core.unserved.take(id);
-            let used = self.serve_frames(id, &mut rest);
-            if used < rest.len() {
-                rest.drain(..used);
-                self.put_off(id, rest);
-            }
-        }
-        if !self.has_unserved(id)
-            && let Some(end) = self.core.unserved.take_end(id)
-        {
-            return self.ends(id, end);
-        }
-        if self.core.work.is_spent() {
-            return self.list(id);
-        }
-        // The end of the stream may have been told while nothing was read.
-        self.read(id, true);
-    }
-
-    /// Reads for a deadline that is due: the server may be what was late. Says whether that makes the deadline void, since
-    /// what came is yet to be served.
-    pub(crate) fn read_late(&mut self, id: ConnId) -> bool {
-        self.core.work.begin_with(parts(LATE_UNITS));
-        self.read(id, false);
-        let spent = self.served(id);
-        self.budget.read_late(spent);
-        let listed = |conn: &Conn| conn.has(Flag::Listed);
-        self.has_unserved(id) || self.core.get(id).is_some_and(listed)
-    }
-
-    /// Puts the connection into the list of those to go on with in the next turn.
-    pub(crate) fn list(&mut self, id: ConnId) {
-        if self.core.get_mut(id).is_some_and(Conn::list) {
-            self.unread.push_back(id);
-        }
+    match opened.failure {
+        Some(failure) => half_closed::ends(worker, id, End::Broken(failure)),
+        None if opened.has_ended => half_closed::ends(worker, id, End::Told),
+        None => {}
     }
 }

@@ -5,18 +5,24 @@
 //! have mail are rung for, and a share of the dead is cleared away), and everything in it happens at one reading of the clock.
 //! Where many are ready and only answers are to be sent, those leave in between.
 //!
+//! A step is a function that takes the worker, or the parts of it that it needs, and steps call each other in one direction:
+//! what a frame brings about may end a connection, and the end of a connection reads no frame. So a call of the service that
+//! wants more than that leaves it behind in the worker's state, and `pending` does it.
+//!
 //! | file | subject |
 //! |---|---|
 //! | [`server`], [`listen`] | starting the workers, draining and ending them; where they listen |
 //! | [`service`], [`context`] | what a connection is for, and what a service may do |
 //! | [`config`], [`live`], [`ids`], [`fleet`], [`counters`] | what all workers share: settings and those that change, names, state, figures |
-//! | [`worker`] | the turn |
-//! | `hear`, `accept`, `front`, `input`, `request`, `flush`, `fire` | the steps of a turn: who is ready, come and go, who it is for, frames, HTTP, writes, deadlines |
+//! | [`worker`], `turn` | a worker, put together of parts; the turn |
+//! | `hear`, `accept`, `fire`, `drain` | the steps of a turn: connections that are ready, that come, whose deadlines are due, that go since the server does |
+//! | `input`, `front`, `request`, `respond`, `frames` | bytes that arrive: reads, who they are for, HTTP and its answers, frames |
+//! | `pending`, `flush`, `writable` | what a call of the service is followed by; writes, and sockets that have room again |
+//! | `closing`, `ending`, `half_closed` | the closing handshake and death; the end; clients that have ended their streams and are still answered |
 //! | [`addresses`], [`admission`], [`shortage`], `pace` | limits per address; whether there is room for one more, and when to come back |
 //! | `core`, `inbox`, `reaper`, `weighing`, `deadline_budget` | parts of a worker's state: what a service works on, mail, the dead, when memory is weighed, how many deadlines fire; that of one connection stands in [`conn`](crate::conn) |
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
-//! | `half_read`, `shed`, `heaviest` | what half messages hold together; who ends where memory is short, and which worker has it |
-//! | `half_closed` | clients that have ended their streams and are still answered |
+//! | `memory`, `half_read`, `shed`, `heaviest` | what bursts leave and half messages hold; who ends where memory is short, and which worker has it |
 //! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
 //! | `transport`, [`tls`], `secure` | what carries a connection's bytes; the steps of a turn that only TLS has |
 //! | [`mail`], [`mailbox`], `arena`, `random` | mail and where it lies, a turn's output, dice |
@@ -25,15 +31,19 @@ mod accept;
 pub mod addresses;
 pub mod admission;
 mod arena;
+mod closing;
 pub mod config;
 pub mod context;
 pub mod core;
 pub mod counters;
 mod deadline_budget;
 mod deflate;
+mod drain;
+mod ending;
 mod fire;
 pub mod fleet;
 mod flush;
+mod frames;
 mod front;
 mod half_closed;
 mod half_read;
@@ -46,10 +56,13 @@ pub mod listen;
 pub mod live;
 pub mod mail;
 pub mod mailbox;
+mod memory;
 mod pace;
+mod pending;
 mod random;
 mod reaper;
 mod request;
+mod respond;
 mod secure;
 pub mod server;
 pub mod service;
@@ -57,10 +70,12 @@ mod shed;
 pub mod shortage;
 pub mod tls;
 mod transport;
+mod turn;
 mod unserved;
 mod weighing;
 mod work;
 pub mod worker;
+mod writable;
 
 pub use addresses::AddressLimits;
 pub use config::{Config, Deflate, FdTables, Heartbeat, HeartbeatMode};

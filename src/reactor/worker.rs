@@ -1,35 +1,27 @@
-//! A worker: one thread's loop over its connections, and the turn it takes.
+//! A worker: what one thread has for its connections, put together of parts. The turn that it takes stands in `turn`, and each
+//! step of that in a file of its own.
 
 use std::collections::VecDeque;
-use std::io;
-use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
-use crate::conn::timing::Round;
-use crate::limits::{MAIL_PER_TURN_MAX, MAIL_UNITS_PER_TURN, READ_BUFFER_BYTES, WRITEV_BYTES_MIN};
+use crate::conn::Conn;
+use crate::limits::READ_BUFFER_BYTES;
 use crate::reactor::config::Config;
-use crate::reactor::context::Context;
 use crate::reactor::core::Core;
 use crate::reactor::counters::{Cause, Deferred};
 use crate::reactor::deadline_budget::DeadlineBudget;
-use crate::reactor::fleet::{Fleet, TurnPart};
+use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::inbox::Inbox;
 use crate::reactor::mail::Mailboxes;
 use crate::reactor::reaper::Reaper;
 use crate::reactor::service::Service;
+use crate::reactor::tls::Acceptor;
+use crate::reactor::transport::Transport;
 use crate::reactor::weighing::Weighing;
-use crate::reactor::work::parts;
 use crate::slots::Side;
 use crate::sys::net::{Net, Ready};
-use crate::time::{TICK_MICROS, Tick};
-
-/// An arena that is not worth waking for.
-const IDLE_ARENA_BYTES: usize = 64 << 10;
-/// Places of a queue that outlast a burst.
-const KEPT: usize = 64;
+use crate::time::Tick;
 
 /// A worker over the world `N`, whose connections are for `S`.
 pub struct Worker<N: Net, S: Service> {
@@ -55,11 +47,11 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) half_closed: Vec<(ConnId, Cause)>,
     /// Entries of the arena under way whose connections have a backlog.
     pub(crate) backlogged: Vec<usize>,
-    inbox: Inbox<S::Mail>,
+    pub(crate) inbox: Inbox<S::Mail>,
     pub(crate) accepting: Accepting,
     pub(crate) next_generation: u32,
     /// When the service wants to be called.
-    service_due: Option<Tick>,
+    pub(crate) service_due: Option<Tick>,
     /// When the service was called last.
     pub(crate) service_called: Tick,
     pub(crate) reaper: Reaper,
@@ -67,9 +59,9 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) budget: DeadlineBudget,
     /// The tick by which a drain is over at the latest.
     pub(crate) drained_by: Option<Tick>,
-    weighing: Weighing,
+    pub(crate) weighing: Weighing,
     /// Upgrades before this turn.
-    upgrades: u64,
+    pub(crate) upgrades: u64,
 }
 
 /// Whether connections wait to be accepted.
@@ -133,27 +125,6 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
     }
 
-    /// One turn. Everything in it happens at one reading of the clock.
-    ///
-    /// # Errors
-    /// The system refuses to wait for events: the worker can't go on.
-    pub fn turn(&mut self) -> io::Result<Turned> {
-        self.poll()?;
-        self.at(TurnPart::Mail).mailbox();
-        self.at(TurnPart::Connections).connections();
-        self.at(TurnPart::Deadlines).deadlines();
-        self.ring();
-        self.clear_away();
-        self.at(TurnPart::Flush).flush();
-        Ok(self.at(TurnPart::Tick).finish_turn())
-    }
-
-    /// Notes what the turn is at, for who watches over it.
-    fn at(&mut self, part: TurnPart) -> &mut Self {
-        self.state().is_at(part);
-        self
-    }
-
     /// The world it works in.
     pub fn net(&mut self) -> &mut N {
         &mut self.net
@@ -176,174 +147,6 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.core.wheel.len()
     }
 
-    fn poll(&mut self) -> io::Result<()> {
-        // What the last turn had no time for comes first.
-        if self.ready.is_empty() {
-            let timeout = self.timeout();
-            self.net.wait(&mut self.ready, timeout)?;
-        }
-        self.core.now = self.net.now();
-        self.state().turn_began.store(self.core.now.micros + 1, Relaxed);
-        self.core.follow_limits();
-        Ok(())
-    }
-
-    /// How long nothing can be due; `None` where nothing ever is.
-    fn timeout(&self) -> Option<Duration> {
-        let waiting = self.accepting == Accepting::Waiting || self.budget.is_overdue();
-        let shaking = self.core.tls.as_ref().is_some_and(|side| side.has_waiting());
-        if waiting || shaking || !self.unread.is_empty() || !self.inbox.is_empty() {
-            return Some(Duration::ZERO);
-        }
-        let retry = match self.accepting {
-            Accepting::Blocked(at) => Some(at),
-            _ => None,
-        };
-        let (clearing, mail) = (self.reaper.due(), self.inbox.due());
-        let weighing =
-            self.weighing.wakes(self.core.now.tick, || self.is_worth_weighing() || self.may_have_grown());
-        let next =
-            [self.core.wheel.next(), self.service_due, retry, clearing, mail, self.drained_by, weighing];
-        let next = next.into_iter().flatten().reduce(Tick::min)?;
-        // The turn's own time has passed since its reading of the clock: a deadline may be due by now.
-        let now = self.net.now();
-        let micros = u64::from(next.since(now.tick)) * TICK_MICROS;
-        Some(Duration::from_micros(micros.saturating_sub(now.micros % TICK_MICROS)))
-    }
-
-    fn mailbox(&mut self) {
-        if self.inbox.is_empty() {
-            self.inbox.fill(&self.mailboxes[self.core.id.index()], self.core.now.tick);
-            // Behind the mailbox, which silences the bell: who rang for a drain would else be heard and not listened to.
-            if self.drained_by.is_none() && self.core.fleet.is_draining() {
-                self.begin_drain();
-            }
-        }
-        let mut spent = 0;
-        for _ in 0..MAIL_PER_TURN_MAX {
-            if spent >= parts(MAIL_UNITS_PER_TURN) {
-                return self.count_deferred(Deferred::Mail);
-            }
-            let Some(letter) = self.inbox.next() else { break };
-            self.core.work.begin();
-            self.core.work.charge(1);
-            self.service.mail(&mut Context::new(&mut self.core, &self.mailboxes), letter.from, letter.mail);
-            self.settle();
-            spent += self.core.work.spent();
-        }
-    }
-
-    /// What every call of the service is followed by: tells it which connections ended, writes answers, and makes room
-    /// where a lot was sent.
-    #[inline]
-    pub(crate) fn settle(&mut self) {
-        // It is asked after every message, and there is hardly ever anything.
-        if self.core.early || !self.core.gone.is_empty() || !self.core.answers.is_empty() {
-            self.settle_all();
-        }
-    }
-
-    fn settle_all(&mut self) {
-        while let Some((id, cause)) = self.core.gone.pop_front() {
-            self.tell_gone(id, cause);
-        }
-        while let Some((request, response)) = self.core.answers.pop_front() {
-            self.answer(request, response);
-        }
-        if self.core.early {
-            self.flush();
-        }
-    }
-
-    /// Tells the service that an open connection is gone.
-    pub(crate) fn tell_gone(&mut self, id: ConnId, cause: Cause) {
-        let counters = self.core.counters();
-        counters.end(cause);
-        counters.open.sub(1);
-        self.service.closed(&mut Context::new(&mut self.core, &self.mailboxes), id, cause);
-    }
-
-    fn finish_turn(&mut self) -> Turned {
-        self.service_due = self.service.tick(&mut Context::new(&mut self.core, &self.mailboxes));
-        self.service_called = self.core.now.tick;
-        self.settle();
-        self.shed();
-        self.end_half_closed();
-        self.ring();
-        self.flush();
-        // A write that failed may have moved the service to end or answer others: nothing would wake us for them.
-        while !self.core.gone.is_empty() || !self.core.answers.is_empty() {
-            self.settle();
-            self.flush();
-        }
-        self.ring();
-        if self.weighing.is_due(self.core.now.tick) {
-            self.weigh();
-        }
-        let micros = self.net.now().micros.saturating_sub(self.core.now.micros);
-        self.core.counters().turn.record(micros);
-        let upgrades = self.core.counters().upgrades.get();
-        let before = mem::replace(&mut self.upgrades, upgrades);
-        self.state().pace.turn(micros, upgrades.wrapping_sub(before));
-        self.state().turn_began.store(0, Relaxed);
-        match self.drained_by {
-            Some(by) if self.core.conns.is_empty() || self.core.now.tick.has_reached(by) => Turned::Drained,
-            _ => Turned::Running,
-        }
-    }
-
-    /// Whether a burst has left something to give back, or many came or went: an idle worker wakes for nothing less.
-    fn is_worth_weighing(&self) -> bool {
-        self.core.arena.held_bytes() > IDLE_ARENA_BYTES
-            || self.inbox.is_large()
-            || self.weighing.has_moved(self.core.conns.len())
-            || self.core.memory_shortage().is_some()
-    }
-
-    /// Whether what was received since memory was looked at may have brought it past its ceiling.
-    fn may_have_grown(&self) -> bool {
-        self.core.config.max_memory_bytes.is_some()
-            && self.weighing.has_heard(self.core.counters().received_bytes.get())
-    }
-
-    /// Gives back what a burst has left, and sets the gauges of memory: once a second, while anything happens, and for a
-    /// minute behind many who came or went.
-    fn weigh(&mut self) {
-        let count = self.core.conns.len();
-        let received = self.core.counters().received_bytes.get();
-        self.weighing.done(self.core.now.tick, count, received, self.is_worth_weighing());
-        self.core.timing.round = Round::of(self.core.timing.interval, self.core.id.0, count);
-        self.core.conns.give_back();
-        self.sockets.give_back();
-        self.core.wheel.give_back();
-        self.core.arena.give_back();
-        self.reaper.give_back();
-        self.unread.shrink_to(KEPT);
-        self.doomed.shrink_to(KEPT);
-        self.half_closed.shrink_to(KEPT);
-        self.backlogged.shrink_to(KEPT);
-        self.scratch.shrink_to(WRITEV_BYTES_MIN);
-        let mailbox = &self.mailboxes[self.core.id.index()];
-        self.inbox.give_back(mailbox);
-        let queues = self.inbox.bytes(mailbox)
-            + self.reaper.bytes()
-            + self.unread.capacity() * size_of::<ConnId>()
-            + self.core.unserved.bytes();
-        let buffers = self.buffer.len() + self.scratch.capacity() + self.core.arena.held_bytes();
-        let connections = self.core.conns.bytes() + self.sockets.bytes();
-        let counters = self.core.counters();
-        counters.memory.connections.set(connections as u64);
-        counters.memory.wheel.set(self.core.wheel.bytes() as u64);
-        counters.memory.buffers.set(buffers as u64);
-        counters.memory.queues.set(queues as u64);
-        counters.memory.deflate.set(self.core.deflate.bytes() as u64);
-        counters.memory.tls.set(self.core.tls.as_ref().map_or(0, |side| side.bytes()) as u64);
-        self.service.weigh(&mut Context::new(&mut self.core, &self.mailboxes));
-        if self.core.fleet.read_memory(self.core.now, || self.net.resident_bytes()) {
-            self.ask_all();
-        }
-    }
-
     /// Wakes the workers that have mail from this turn.
     pub(crate) fn ring(&mut self) {
         for to in self.core.unrung.drain(..) {
@@ -353,6 +156,41 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     pub(crate) fn state(&self) -> &crate::reactor::fleet::WorkerState {
         &self.core.fleet.workers()[self.core.id.index()]
+    }
+
+    /// Counts that work waits for the next turn.
+    pub(crate) fn count_deferred(&self, kind: Deferred) {
+        self.core.counters().deferred[kind as usize].add(1);
+    }
+
+    /// Puts the connection into the list of those to go on with in the next turn.
+    pub(crate) fn list(&mut self, id: ConnId) {
+        if self.core.get_mut(id).is_some_and(Conn::list) {
+            self.unread.push_back(id);
+        }
+    }
+
+    /// A connection has been served: returns what it took, in parts of a unit. One that took far more than its share comes in the
+    /// next turns behind all that took less.
+    pub(crate) fn served(&mut self, id: ConnId) -> u64 {
+        if self.core.work.is_owed() && self.core.get(id).is_some() {
+            self.core.work.lend(id);
+            self.list(id);
+        }
+        self.core.work.spent()
+    }
+
+    /// The connection's transport.
+    #[inline]
+    pub(crate) fn transport(&mut self, id: ConnId) -> Option<Transport<'_, N::Socket>> {
+        self.core.get(id)?;
+        let socket = self.sockets.get_mut(id.key as usize)?;
+        Some(Transport::new(socket, self.core.tls.as_deref_mut(), id))
+    }
+
+    /// Makes the connections of one listener speak TLS.
+    pub fn secure(&mut self, listener: u8, acceptor: Arc<Acceptor>) {
+        self.core.tls.get_or_insert_default().secure(listener, acceptor);
     }
 }
 

@@ -2,10 +2,15 @@
 
 use crate::conn::Conn;
 use crate::conn::http::Manner;
-use crate::reactor::config::Deflate;
+use crate::reactor::config::{Deflate, HeartbeatMode};
 use crate::reactor::context::Context;
+use crate::reactor::ending;
+use crate::reactor::frames;
+use crate::reactor::front;
+use crate::reactor::half_closed;
 use crate::reactor::ids::ConnId;
-use crate::reactor::request::Step;
+use crate::reactor::pending;
+use crate::reactor::respond::{self, Step};
 use crate::reactor::service::{Accept, Admission, Service};
 use crate::reactor::unserved::End;
 use crate::reactor::worker::Worker;
@@ -14,65 +19,89 @@ use crate::wire::deflate::offer::{self, Agreement, Mode};
 use crate::wire::http::{Head, Refusal};
 use crate::wire::upgrade::{self, Upgrade};
 
-impl<N: Net, S: Service> Worker<N, S> {
-    /// A request that asks to become a WebSocket.
-    pub(super) fn upgrade(&mut self, id: ConnId, head: &Head<'_>, head_len: usize) -> Step {
-        let upgrade = match Upgrade::check(head) {
-            Ok(upgrade) => upgrade,
-            Err(refusal) => return self.refuse(id, head.method, &refusal),
-        };
-        let unwanted = self.behind_proxy(id, head);
-        if let Some(shortage) = self.core.shortage(unwanted) {
-            let response = self.core.refusal(shortage);
-            self.respond(id, response, Manner::last(head.method));
-            return Step::Refused;
-        }
-        let deflate = match self.agree(&upgrade) {
-            Ok(deflate) => deflate,
-            Err(refusal) => return self.refuse(id, head.method, &refusal),
-        };
-        match self.service.admit(&mut Context::new(&mut self.core, &self.mailboxes), id, &upgrade) {
-            Admission::Refuse(response) => self.refuse_with(id, head.method, response),
-            Admission::Accept(accept) => {
-                self.open(id, upgrade.key, &accept, deflate);
-                Step::Upgraded(head_len)
-            }
-        }
+/// The first heartbeat of a connection that has just opened.
+fn first_beat<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    let half = worker.core.timing.interval / 2;
+    let at = worker.core.now.tick.after(half + worker.core.random.below(half + 1));
+    let at = worker.core.timing.round.from(at);
+    let mode = worker.core.timing.mode;
+    if let Some(conn) = worker.core.get_mut(id) {
+        conn.begin_heartbeat((mode != HeartbeatMode::Client).then_some(at));
     }
+    worker.core.arm(id);
+}
 
-    /// What stands behind an upgrade: frames, and the end of the stream where that was seen while a request before the upgrade
-    /// was waited for.
-    pub(super) fn upgraded(&mut self, id: ConnId, rest: &mut [u8]) {
-        let has_ended = self.core.get_mut(id).is_some_and(Conn::take_end);
-        self.frames(id, rest);
-        if has_ended {
-            self.ends(id, End::Told);
+/// A request that asks to become a WebSocket.
+pub(crate) fn upgrade<N: Net, S: Service>(
+    worker: &mut Worker<N, S>,
+    id: ConnId,
+    head: &Head<'_>,
+    head_len: usize,
+) -> Step {
+    let upgrade = match Upgrade::check(head) {
+        Ok(upgrade) => upgrade,
+        Err(refusal) => return respond::refuse(worker, id, head.method, &refusal),
+    };
+    let unwanted = front::behind_proxy(worker, id, head);
+    if let Some(shortage) = worker.core.shortage(unwanted) {
+        let response = worker.core.refusal(shortage);
+        respond::respond(worker, id, response, Manner::last(head.method));
+        return Step::Refused;
+    }
+    let deflate = match agree(worker, &upgrade) {
+        Ok(deflate) => deflate,
+        Err(refusal) => return respond::refuse(worker, id, head.method, &refusal),
+    };
+    match worker.service.admit(&mut Context::new(&mut worker.core, &worker.mailboxes), id, &upgrade) {
+        Admission::Refuse(response) => respond::refuse_with(worker, id, head.method, response),
+        Admission::Accept(accept) => {
+            open(worker, id, upgrade.key, &accept, deflate);
+            Step::Upgraded(head_len)
         }
     }
+}
 
-    /// What is agreed about compression: how, and the answer's words for it.
-    fn agree(&self, upgrade: &Upgrade<'_>) -> Result<Option<(Agreement, String)>, Refusal> {
-        let mode = match self.core.config.deflate {
-            Deflate::Off => return Ok(None),
-            Deflate::Shared => Mode::Shared,
-            Deflate::PerConnection => Mode::PerConnection,
-        };
-        offer::accept(upgrade.head.values("Sec-WebSocket-Extensions"), mode)
-            .map_err(|_| Refusal { status: 400, reason: "Sec-WebSocket-Extensions is no list of extensions" })
+/// What stands behind an upgrade: frames, and the end of the stream where that was seen while a request before the upgrade
+/// was waited for.
+pub(crate) fn upgraded<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, rest: &mut [u8]) {
+    let has_ended = worker.core.get_mut(id).is_some_and(Conn::take_end);
+    frames::frames(worker, id, rest);
+    if has_ended {
+        half_closed::ends(worker, id, End::Told);
     }
+}
 
-    fn open(&mut self, id: ConnId, key: &str, accept: &Accept, deflate: Option<(Agreement, String)>) {
-        let Some(conn) = self.core.get_mut(id) else { return };
-        let (agreement, extensions) = deflate.unzip();
-        conn.open(accept.tag, agreement);
-        let (subprotocol, extensions) = (accept.subprotocol.as_deref(), extensions.as_deref());
-        self.core.append(id, true, |out| upgrade::write_accept(key, subprotocol, extensions, out));
-        let counters = self.core.counters();
-        counters.upgrades.add(1);
-        counters.open.add(1);
-        self.forget_introduction(id);
-        self.first_beat(id);
-        self.service.open(&mut Context::new(&mut self.core, &self.mailboxes), id);
-        self.settle();
-    }
+/// What is agreed about compression: how, and the answer's words for it.
+fn agree<N: Net, S: Service>(
+    worker: &Worker<N, S>,
+    upgrade: &Upgrade<'_>,
+) -> Result<Option<(Agreement, String)>, Refusal> {
+    let mode = match worker.core.config.deflate {
+        Deflate::Off => return Ok(None),
+        Deflate::Shared => Mode::Shared,
+        Deflate::PerConnection => Mode::PerConnection,
+    };
+    offer::accept(upgrade.head.values("Sec-WebSocket-Extensions"), mode)
+        .map_err(|_| Refusal { status: 400, reason: "Sec-WebSocket-Extensions is no list of extensions" })
+}
+
+fn open<N: Net, S: Service>(
+    worker: &mut Worker<N, S>,
+    id: ConnId,
+    key: &str,
+    accept: &Accept,
+    deflate: Option<(Agreement, String)>,
+) {
+    let Some(conn) = worker.core.get_mut(id) else { return };
+    let (agreement, extensions) = deflate.unzip();
+    conn.open(accept.tag, agreement);
+    let (subprotocol, extensions) = (accept.subprotocol.as_deref(), extensions.as_deref());
+    worker.core.append(id, true, |out| upgrade::write_accept(key, subprotocol, extensions, out));
+    let counters = worker.core.counters();
+    counters.upgrades.add(1);
+    counters.open.add(1);
+    ending::forget_introduction(worker, id);
+    first_beat(worker, id);
+    worker.service.open(&mut Context::new(&mut worker.core, &worker.mailboxes), id);
+    pending::run(worker);
 }

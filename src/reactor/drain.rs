@@ -1,0 +1,51 @@
+//! Going away: each connection gets its point of the window.
+
+use crate::limits::LISTEN_BACKLOG;
+use crate::reactor::accept;
+use crate::reactor::context::Context;
+use crate::reactor::counters::Cause;
+use crate::reactor::ending;
+use crate::reactor::ids::ConnId;
+use crate::reactor::pending;
+use crate::reactor::service::Service;
+use crate::reactor::worker::{Accepting, Worker};
+use crate::sys::net::Net;
+use crate::wire::close::{Close, CloseCode};
+
+/// Goes away: takes in what is queued, closes the listeners, and gives each connection its point in the window.
+pub(crate) fn begin<N: Net, S: Service>(worker: &mut Worker<N, S>) {
+    let now = worker.core.now.tick;
+    let timing = worker.core.timing;
+    worker.drained_by = Some(now.after(timing.drain + timing.close + 1));
+    worker.net.stop_queueing();
+    if worker.accepting != Accepting::Closed {
+        accept::accept_at_most(worker, 2 * LISTEN_BACKLOG.unsigned_abs() as usize);
+    }
+    worker.net.stop_listening();
+    worker.accepting = Accepting::Closed;
+    worker.service.drain(&mut Context::new(&mut worker.core, &worker.mailboxes));
+    pending::run(worker);
+    let ids: Vec<ConnId> = worker.core.conns().map(|(id, _)| id).collect();
+    for id in ids {
+        schedule_goodbye(worker, id);
+    }
+}
+
+fn schedule_goodbye<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    let at = worker.core.now.tick.after(worker.core.random.below(worker.core.timing.drain));
+    let end = worker.core.now.tick.after(worker.core.timing.close);
+    if worker.core.get_mut(id).is_some_and(|conn| conn.drain(at, end)) {
+        return ending::remove(worker, id, Cause::Drain);
+    }
+    worker.core.arm(id);
+}
+
+pub(crate) fn say_goodbye<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    let close = Close::new(CloseCode::GOING_AWAY, "server is going away");
+    worker.service.farewell(&mut Context::new(&mut worker.core, &worker.mailboxes), id, &close);
+    worker.core.close(id, &close, Cause::Drain);
+    // With more of them than the window has time for, it ends later: nobody is cut off without a word.
+    let answered = worker.core.now.tick.after(worker.core.timing.close + 1);
+    worker.drained_by = worker.drained_by.map(|by| if by.is_before(answered) { answered } else { by });
+    pending::run(worker);
+}

@@ -1,0 +1,88 @@
+//! The end of a connection in a worker: the one place where it leaves the slab, and its service hears of it.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::conn::Conn;
+use crate::limits::{CHUNKS_PER_REMOVAL, INTRODUCED_KEPT};
+use crate::reactor::context::Context;
+use crate::reactor::counters::Cause;
+use crate::reactor::ids::ConnId;
+use crate::reactor::service::Service;
+use crate::reactor::transport::Transport;
+use crate::reactor::worker::{Accepting, Worker};
+use crate::sys::net::Net;
+
+/// Tells the service that an open connection is gone.
+pub(crate) fn tell_gone<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, cause: Cause) {
+    let counters = worker.core.counters();
+    counters.end(cause);
+    counters.open.sub(1);
+    worker.service.closed(&mut Context::new(&mut worker.core, &worker.mailboxes), id, cause);
+}
+
+/// Ends a connection at once: its socket is closed, and the service is told where it was open.
+pub(crate) fn remove<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, cause: Cause) {
+    let Some(conn) = worker.core.get_mut(id) else { return };
+    if conn.leave() {
+        tell_gone(worker, id, cause);
+    } else if let Some(at) = worker.core.gone.iter().position(|(gone, _)| *gone == id)
+        && let Some((_, cause)) = worker.core.gone.remove(at)
+    {
+        // The service has ended it and is about to be told; of what is no longer there it could make nothing.
+        tell_gone(worker, id, cause);
+    }
+    // The service may have been told already and be waiting to hear of others; what it sent goes nowhere.
+    let Some(conn) = worker.core.conns.try_remove(id.key as usize) else { return };
+    worker.budget.removed(1 + conn.queued_chunks() / CHUNKS_PER_REMOVAL);
+    unlink(worker, id, !conn.is_blocked() && cause != Cause::Reset);
+    worker.sockets.take(id.key as usize);
+    if conn.agreement().is_some() {
+        worker.core.deflate.remove(id);
+    }
+    worker.core.unserved.forget(id);
+    worker.core.half_read.forget(id, &worker.core.fleet.half_read);
+    worker.core.work.forget(id);
+    worker.core.fleet.connection_ended();
+    forget_introduction(worker, id);
+    forget_origin(worker, &conn);
+    if worker.state().scarce.load(Relaxed) {
+        worker.state().scarce.store(false, Relaxed);
+    }
+    let counters = worker.core.counters();
+    counters.connections.sub(1);
+    counters.backlog_bytes.sub(conn.backlog() as u64);
+    if let Accepting::Blocked(at) = &mut worker.accepting {
+        *at = worker.core.now.tick;
+    }
+}
+
+/// Counts the connection off, where it was counted.
+pub(crate) fn forget_origin<N: Net, S: Service>(worker: &Worker<N, S>, conn: &Conn) {
+    if let Some(place) = conn.counted_at() {
+        worker.core.fleet.addresses().leave(place);
+    }
+}
+
+/// Forgets whom a PROXY header named: the connection is a WebSocket now, or gone.
+pub(crate) fn forget_introduction<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    let introduced = &mut worker.core.introduced;
+    if !introduced.is_empty() {
+        introduced.remove(&id.key);
+        if introduced.is_empty() {
+            // A herd's table is given back.
+            introduced.shrink_to(INTRODUCED_KEPT);
+        }
+    }
+}
+
+/// Takes the TLS of a connection that goes, and with it the chance to say so: its socket gets what it takes of that.
+pub(crate) fn unlink<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, last_words: bool) {
+    let Some(side) = worker.core.tls.as_mut().filter(|side| side.has(id)) else { return };
+    let (has_failed, record) = side.unlink(id, last_words);
+    if let Some(socket) = worker.sockets.get_mut(id.key as usize) {
+        let _ = Transport::new(socket, None, id).write_sealed(&record);
+    }
+    if has_failed {
+        worker.core.counters().tls_failed.add(1);
+    }
+}

@@ -1,0 +1,159 @@
+//! Frames: what a connection that is open has sent, and what each of them brings about.
+
+use std::time::Duration;
+
+use crate::conn::Conn;
+use crate::conn::flags::Flag;
+use crate::reactor::closing;
+use crate::reactor::context::Context;
+use crate::reactor::counters::{Cause, Deferred};
+use crate::reactor::half_read;
+use crate::reactor::ids::ConnId;
+use crate::reactor::pending;
+use crate::reactor::service::Service;
+use crate::reactor::worker::Worker;
+use crate::sys::net::Net;
+use crate::wire::close::Close;
+use crate::wire::error::ProtocolError;
+use crate::wire::session::{Event, Session};
+
+/// Frames, unmasked in place; each message goes to the service as the slice it lies in. What the connection's share of
+/// the turn is not enough for waits for the next.
+pub(crate) fn frames<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, bytes: &mut [u8]) {
+    let used = serve_frames(worker, id, bytes);
+    if used < bytes.len() {
+        put_off(worker, id, bytes[used..].to_vec());
+    }
+}
+
+/// Serves frames from the front of `bytes`; returns how many bytes are done with.
+pub(crate) fn serve_frames<N: Net, S: Service>(
+    worker: &mut Worker<N, S>,
+    id: ConnId,
+    bytes: &mut [u8],
+) -> usize {
+    let Some(conn) = worker.core.get_mut(id) else { return bytes.len() };
+    let Some(mut session) = conn.take_session() else { return bytes.len() };
+    let deflate = conn.agreement();
+    let limits = worker.core.config.messages;
+    let mut used = 0;
+    while used < bytes.len() && reads_frames(worker, id) && !worker.core.work.is_spent() {
+        let rest = &mut bytes[used..];
+        let read = match deflate {
+            None => session.read(&limits, None, rest),
+            Some(deflate) => {
+                let share = worker.core.work.inflatable();
+                let mut left = share;
+                let mut decoder = worker.core.deflate.decoder(id, deflate, &mut left);
+                let read = session.read(&limits, Some(&mut decoder), rest);
+                worker.core.work.charge_inflated(share - left);
+                read
+            }
+        };
+        match read {
+            Ok((len, event)) => {
+                used += len;
+                match event {
+                    Some(event) => act_on(worker, id, &event),
+                    None => break,
+                }
+            }
+            Err(error) => {
+                violation(worker, id, error);
+                used = bytes.len();
+                break;
+            }
+        }
+    }
+    if deflate.is_some() {
+        worker.core.deflate.release(id);
+    }
+    put_back(worker, id, session);
+    if used < bytes.len() && !reads_frames(worker, id) {
+        used = bytes.len();
+    }
+    used
+}
+
+/// Keeps input that the connection's share of this turn was not enough for, and goes on with it in the next.
+pub(crate) fn put_off<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, rest: Vec<u8>) {
+    worker.core.unserved.keep(id, rest);
+    worker.core.counters().deferred[Deferred::Input as usize].add(1);
+    worker.list(id);
+    half_read::weigh(worker, id);
+}
+
+/// Once a backlog has piled up, what lies in the buffer is still served; the next read waits.
+pub(crate) fn reads_frames<N: Net, S: Service>(worker: &Worker<N, S>, id: ConnId) -> bool {
+    worker.core.get(id).is_some_and(Conn::reads_frames)
+}
+
+#[inline]
+pub(crate) fn put_back<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, session: Session) {
+    let now = worker.core.now.tick;
+    let Some(conn) = worker.core.get_mut(id) else { return };
+    let begins = conn.keep_session(session, now);
+    let held = conn.half_read_bytes();
+    if begins {
+        worker.core.arm(id);
+    }
+    if worker.core.half_read.concerns(held) {
+        half_read::weigh(worker, id);
+    }
+}
+
+/// Acts on what was read.
+pub(crate) fn act_on<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, event: &Event<'_>) {
+    let open = worker.core.get(id).is_some_and(Conn::is_open);
+    match *event {
+        Event::Message(kind, payload) if open => {
+            worker.core.work.charge_frame(payload.len());
+            worker.core.counters().messages_received.add(1);
+            worker.service.message(&mut Context::new(&mut worker.core, &worker.mailboxes), id, kind, payload);
+            pending::run(worker);
+        }
+        Event::Ping(payload) if open => {
+            worker.core.work.charge_frame(0);
+            worker.core.pong(id, payload);
+            // No service is called, but a flood of Pings fills the arena as messages do.
+            pending::run(worker);
+        }
+        Event::Pong(payload) if open => {
+            worker.core.work.charge_frame(0);
+            pong(worker, id, payload);
+        }
+        Event::Close(ref close) => closing::closed_by_peer(worker, id, close),
+        // RFC 6455 §5.5.1: after its own Close an endpoint may drop what still comes.
+        Event::Message(_, payload) | Event::Ping(payload) | Event::Pong(payload) => {
+            worker.core.work.charge_frame(payload.len());
+        }
+    }
+}
+
+/// A Pong with the timestamp of our last Ping gives the round-trip time; any other is life and nothing more.
+fn pong<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, payload: &[u8]) {
+    worker.core.counters().pongs_received.add(1);
+    let now = worker.core.now.micros;
+    let sent = <[u8; 8]>::try_from(payload).map(u64::from_be_bytes);
+    let Some(conn) = worker.core.get_mut(id).filter(|conn| conn.has(Flag::AwaitsPong)) else {
+        return;
+    };
+    let Some(micros) = sent.ok().and_then(|sent| now.checked_sub(sent)) else { return };
+    conn.ponged();
+    worker.core.counters().round_trip.record(micros);
+    worker.service.pong(
+        &mut Context::new(&mut worker.core, &worker.mailboxes),
+        id,
+        Duration::from_micros(micros),
+    );
+    pending::run(worker);
+}
+
+pub(crate) fn violation<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, error: ProtocolError) {
+    closing::end(worker, id, &Close::new(error.close_code(), error.reason()), Cause::Protocol);
+}
+
+/// Whether the connection must not be read now; see [`Conn::pauses`].
+pub(crate) fn is_paused<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> bool {
+    worker.core.get_mut(id).is_none_or(Conn::pauses)
+}

@@ -1,0 +1,30 @@
+//! What every call of the service is followed by: connections that it ended, answers that it gave, and much that it sent.
+
+use crate::reactor::ending;
+use crate::reactor::flush;
+use crate::reactor::respond;
+use crate::reactor::service::Service;
+use crate::reactor::worker::Worker;
+use crate::sys::net::Net;
+
+/// What every call of the service is followed by: tells it which connections ended, writes answers, and makes room
+/// where a lot was sent.
+#[inline]
+pub(crate) fn run<N: Net, S: Service>(worker: &mut Worker<N, S>) {
+    // It is asked after every message, and there is hardly ever anything.
+    if worker.core.early || !worker.core.gone.is_empty() || !worker.core.answers.is_empty() {
+        run_all(worker);
+    }
+}
+
+fn run_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
+    while let Some((id, cause)) = worker.core.gone.pop_front() {
+        ending::tell_gone(worker, id, cause);
+    }
+    while let Some((request, response)) = worker.core.answers.pop_front() {
+        respond::answer(worker, request, response);
+    }
+    if worker.core.early {
+        flush::flush(worker);
+    }
+}

@@ -1,0 +1,133 @@
+//! Answers to requests: at once, later, or that the time was up.
+
+use crate::conn::http::Manner;
+use crate::conn::requests::RequestDue;
+use crate::conn::{AtEnd, Conn};
+use crate::reactor::counters::Cause;
+use crate::reactor::ending;
+use crate::reactor::ids::{ConnId, RequestId};
+use crate::reactor::service::Service;
+use crate::reactor::worker::Worker;
+use crate::sys::net::Net;
+use crate::wire::http::{Fields, Head, Refusal, Response};
+
+pub(crate) fn respond<N: Net, S: Service>(
+    worker: &mut Worker<N, S>,
+    id: ConnId,
+    mut response: Response,
+    manner: Manner,
+) {
+    let draining = worker.core.fleet.is_draining();
+    let now = worker.core.now.tick;
+    let timing = worker.core.timing;
+    let Some(conn) = worker.core.get_mut(id) else { return };
+    // Where the client has ended its stream, requests that came before that are still to be answered.
+    let keep_alive = manner.keep_alive && !draining;
+    conn.answered(keep_alive, now.after(if keep_alive { timing.keep_alive } else { timing.close }));
+    if keep_alive && manner.old {
+        response = response.with("Connection", "keep-alive");
+    }
+    worker.core.append(id, true, |out| response.write(manner.head_only, keep_alive, out));
+    worker.core.work.charge_answer(response.body.len());
+    worker.core.counters().requests.add(1);
+    worker.core.arm(id);
+}
+
+pub(crate) fn refuse<N: Net, S: Service>(
+    worker: &mut Worker<N, S>,
+    id: ConnId,
+    method: &str,
+    refusal: &Refusal,
+) -> Step {
+    refuse_with(worker, id, method, Response::refusal(refusal))
+}
+
+/// Answers what came in the place of a request, and ends the connection.
+pub(crate) fn reject<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, refusal: &Refusal) {
+    refuse(worker, id, "", refusal);
+}
+
+/// Answers and ends the connection: nothing behind a refused request is ever read as another one.
+pub(crate) fn refuse_with<N: Net, S: Service>(
+    worker: &mut Worker<N, S>,
+    id: ConnId,
+    method: &str,
+    response: Response,
+) -> Step {
+    worker.core.counters().refuse(response.status);
+    respond(worker, id, response, Manner::last(method));
+    Step::Refused
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Step {
+    /// It is not complete.
+    More,
+    /// Served from the first so many bytes.
+    Served(usize),
+    /// The connection is a WebSocket from that byte on.
+    Upgraded(usize),
+    /// Refused: nothing of the input is a request any more.
+    Refused,
+}
+
+/// The method of a request that may not be whole, or no request at all.
+pub(crate) fn method_of(input: &[u8]) -> &'static str {
+    if input.starts_with(b"HEAD ") { "HEAD" } else { "" }
+}
+
+/// An answer that came later.
+pub(crate) fn answer<N: Net, S: Service>(worker: &mut Worker<N, S>, request: RequestId, response: Response) {
+    let id = request.conn;
+    let waiting = worker.core.get_mut(id).and_then(|conn| conn.take_waiting(request.serial));
+    let Some(manner) = waiting else { return };
+    respond(worker, id, response, manner);
+    // What came behind the request is served in the next turn.
+    worker.list(id);
+}
+
+/// A request, its answer or the next request has been waited for long enough.
+pub(crate) fn request_due<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    let asked_at = worker.service_called;
+    let Some(conn) = worker.core.get_mut(id) else { return };
+    match conn.request_due(asked_at) {
+        RequestDue::Nothing => {}
+        RequestDue::Gone => ending::remove(worker, id, Cause::Timeout),
+        RequestDue::Unanswered(manner) => {
+            let response = Response::text(503, "the answer took too long").with("Retry-After", "1");
+            respond(worker, id, response, manner);
+            worker.list(id);
+        }
+        RequestDue::Half => {
+            let method = method_of(conn.request_bytes());
+            refuse(worker, id, method, &Refusal { status: 408, reason: "the request took too long" });
+        }
+    }
+}
+
+/// Refuses a request of which not all has come, in the service's words where its head has, and ends the connection: the client
+/// may come back with it.
+pub(crate) fn refuse_half<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, refusal: &Refusal) {
+    let Some(Some(http)) = worker.core.get_mut(id).and_then(Conn::take_requests) else { return };
+    let mut fields = Fields::new();
+    let response = match Head::parse(http.judged_head(), &mut fields) {
+        Ok(head) => worker.service.refusal(&head, refusal),
+        Err(_) => Response::refusal(refusal),
+    };
+    let has_time = response.fields.iter().any(|(name, _)| *name == "Retry-After");
+    let seconds = worker.core.retry_millis().div_ceil(1000);
+    let response = if has_time { response } else { response.with("Retry-After", seconds.to_string()) };
+    refuse_with(worker, id, method_of(http.bytes()), response);
+}
+
+/// The client has ended its stream: what it asked for is still answered.
+pub(crate) fn http_end<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    let end = worker.core.now.tick.after(worker.core.timing.close);
+    let Some(conn) = worker.core.get_mut(id) else { return };
+    match conn.end_requests(end) {
+        AtEnd::Answers => {}
+        AtEnd::Gone => ending::remove(worker, id, Cause::Closed),
+        AtEnd::Writes => worker.core.arm(id),
+    }
+}

@@ -1,0 +1,134 @@
+//! A worker's turn: `poll -> mailbox -> ready connections -> due deadlines -> flush`, and what follows it.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use std::{io, mem};
+
+use crate::limits::{MAIL_PER_TURN_MAX, MAIL_UNITS_PER_TURN};
+use crate::reactor::closing;
+use crate::reactor::context::Context;
+use crate::reactor::counters::Deferred;
+use crate::reactor::drain;
+use crate::reactor::fire;
+use crate::reactor::fleet::TurnPart;
+use crate::reactor::flush;
+use crate::reactor::half_closed;
+use crate::reactor::hear;
+use crate::reactor::memory;
+use crate::reactor::pending;
+use crate::reactor::service::Service;
+use crate::reactor::shed;
+use crate::reactor::work::parts;
+use crate::reactor::worker::{Accepting, Turned, Worker};
+use crate::sys::net::Net;
+use crate::time::{TICK_MICROS, Tick};
+
+impl<N: Net, S: Service> Worker<N, S> {
+    /// One turn. Everything in it happens at one reading of the clock.
+    ///
+    /// # Errors
+    /// The system refuses to wait for events: the worker can't go on.
+    pub fn turn(&mut self) -> io::Result<Turned> {
+        self.poll()?;
+        self.at(TurnPart::Mail).mailbox();
+        hear::connections(self.at(TurnPart::Connections));
+        fire::deadlines(self.at(TurnPart::Deadlines));
+        self.ring();
+        closing::clear_away(self);
+        flush::flush(self.at(TurnPart::Flush));
+        Ok(self.at(TurnPart::Tick).finish_turn())
+    }
+
+    /// Notes what the turn is at, for who watches over it.
+    fn at(&mut self, part: TurnPart) -> &mut Self {
+        self.state().is_at(part);
+        self
+    }
+
+    fn poll(&mut self) -> io::Result<()> {
+        // What the last turn had no time for comes first.
+        if self.ready.is_empty() {
+            let timeout = self.timeout();
+            self.net.wait(&mut self.ready, timeout)?;
+        }
+        self.core.now = self.net.now();
+        self.state().turn_began.store(self.core.now.micros + 1, Relaxed);
+        self.core.follow_limits();
+        Ok(())
+    }
+
+    /// How long nothing can be due; `None` where nothing ever is.
+    fn timeout(&self) -> Option<Duration> {
+        let waiting = self.accepting == Accepting::Waiting || self.budget.is_overdue();
+        let shaking = self.core.tls.as_ref().is_some_and(|side| side.has_waiting());
+        if waiting || shaking || !self.unread.is_empty() || !self.inbox.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let retry = match self.accepting {
+            Accepting::Blocked(at) => Some(at),
+            _ => None,
+        };
+        let (clearing, mail) = (self.reaper.due(), self.inbox.due());
+        let weighing = self
+            .weighing
+            .wakes(self.core.now.tick, || memory::is_worth(self) || memory::may_have_grown(self));
+        let next =
+            [self.core.wheel.next(), self.service_due, retry, clearing, mail, self.drained_by, weighing];
+        let next = next.into_iter().flatten().reduce(Tick::min)?;
+        // The turn's own time has passed since its reading of the clock: a deadline may be due by now.
+        let now = self.net.now();
+        let micros = u64::from(next.since(now.tick)) * TICK_MICROS;
+        Some(Duration::from_micros(micros.saturating_sub(now.micros % TICK_MICROS)))
+    }
+
+    fn mailbox(&mut self) {
+        if self.inbox.is_empty() {
+            self.inbox.fill(&self.mailboxes[self.core.id.index()], self.core.now.tick);
+            // Behind the mailbox, which silences the bell: who rang for a drain would else be heard and not listened to.
+            if self.drained_by.is_none() && self.core.fleet.is_draining() {
+                drain::begin(self);
+            }
+        }
+        let mut spent = 0;
+        for _ in 0..MAIL_PER_TURN_MAX {
+            if spent >= parts(MAIL_UNITS_PER_TURN) {
+                return self.count_deferred(Deferred::Mail);
+            }
+            let Some(letter) = self.inbox.next() else { break };
+            self.core.work.begin();
+            self.core.work.charge(1);
+            self.service.mail(&mut Context::new(&mut self.core, &self.mailboxes), letter.from, letter.mail);
+            pending::run(self);
+            spent += self.core.work.spent();
+        }
+    }
+
+    fn finish_turn(&mut self) -> Turned {
+        self.service_due = self.service.tick(&mut Context::new(&mut self.core, &self.mailboxes));
+        self.service_called = self.core.now.tick;
+        pending::run(self);
+        shed::shed(self);
+        half_closed::end_half_closed(self);
+        self.ring();
+        flush::flush(self);
+        // A write that failed may have moved the service to end or answer others: nothing would wake us for them.
+        while !self.core.gone.is_empty() || !self.core.answers.is_empty() {
+            pending::run(self);
+            flush::flush(self);
+        }
+        self.ring();
+        if self.weighing.is_due(self.core.now.tick) {
+            memory::weigh(self);
+        }
+        let micros = self.net.now().micros.saturating_sub(self.core.now.micros);
+        self.core.counters().turn.record(micros);
+        let upgrades = self.core.counters().upgrades.get();
+        let before = mem::replace(&mut self.upgrades, upgrades);
+        self.state().pace.turn(micros, upgrades.wrapping_sub(before));
+        self.state().turn_began.store(0, Relaxed);
+        match self.drained_by {
+            Some(by) if self.core.conns.is_empty() || self.core.now.tick.has_reached(by) => Turned::Drained,
+            _ => Turned::Running,
+        }
+    }
+}

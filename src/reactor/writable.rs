@@ -1,0 +1,84 @@
+//! A socket has room again: its connection's queue goes on.
+
+use std::io::{self, IoSlice};
+
+use crate::conn::outbox::Outbox;
+use crate::reactor::context::Context;
+use crate::reactor::counters::Cause;
+use crate::reactor::ending;
+use crate::reactor::flush::{self, PARTS_MAX};
+use crate::reactor::ids::ConnId;
+use crate::reactor::pending;
+use crate::reactor::service::Service;
+use crate::reactor::transport::{Sent, Transport};
+use crate::reactor::worker::Worker;
+use crate::sys::net::{Net, Socket};
+use crate::time::Tick;
+
+/// The socket has room again.
+pub(crate) fn on_writable<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    let now = worker.core.now.tick;
+    let Some(conn) = worker.core.conns.get_mut(id.key as usize) else { return };
+    let Some(outbox) = conn.backlog_mut() else { return };
+    let Some(socket) = worker.sockets.get_mut(id.key as usize) else { return };
+    let mut transport = Transport::new(socket, worker.core.tls.as_deref_mut(), id);
+    let before = outbox.len();
+    let (mut sent, mut pinged) = (0, false);
+    let result = write_queue(&mut transport, outbox, now, |bytes, was_ping| {
+        sent += bytes;
+        pinged |= was_ping;
+    });
+    let after = outbox.len();
+    conn.backlog_written(pinged, now);
+    let counters = worker.core.counters();
+    counters.sent_bytes.add(sent as u64);
+    counters.backlog_bytes.add(after as u64);
+    counters.backlog_bytes.sub(before as u64);
+    if result.is_err() {
+        return ending::remove(worker, id, Cause::Reset);
+    }
+    worker.core.arm(id);
+    flush::after_write(worker, id);
+    flush::bury(worker);
+    if after == 0 {
+        relieve(worker, id);
+    }
+}
+
+/// The socket has taken all that was queued: the service is told so, or the time until the next request begins.
+fn relieve<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    let (now, timing) = (worker.core.now.tick, worker.core.timing);
+    let Some(conn) = worker.core.get_mut(id) else { return };
+    if conn.is_open() {
+        worker.service.relieved(&mut Context::new(&mut worker.core, &worker.mailboxes), id);
+        return pending::run(worker);
+    }
+    conn.relieved(now, &timing);
+    worker.core.arm(id);
+}
+
+/// Writes what is queued, as far as the socket takes it: first the records that wait. Tells of each write how many bytes the
+/// socket took, and whether the last byte of a Ping was among them.
+fn write_queue<S: Socket>(
+    transport: &mut Transport<'_, S>,
+    outbox: &mut Outbox,
+    now: Tick,
+    mut tell: impl FnMut(usize, bool),
+) -> io::Result<()> {
+    loop {
+        if !outbox.sealed().is_empty() {
+            let sent = transport.write_sealed(outbox.sealed())?;
+            tell(sent, outbox.advance_sealed(sent, now));
+        }
+        if !outbox.sealed().is_empty() || outbox.is_empty() {
+            return Ok(());
+        }
+        let mut parts = [IoSlice::new(&[]); PARTS_MAX];
+        let filled = outbox.parts(&mut parts);
+        let Sent { taken, sent, is_full } = transport.write_vectored(&parts[..filled])?;
+        tell(sent, outbox.advance(taken, sent, transport.left(), now));
+        if is_full {
+            return Ok(());
+        }
+    }
+}
