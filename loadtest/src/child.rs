@@ -203,29 +203,41 @@ pub fn figure(metrics: &str, name: &str) -> f64 {
     metrics.lines().filter_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok()).sum()
 }
 
-/// A rollcall: the given one, else the one beside this program or in `target/release` of the repository around the working
-/// folder, else it is built there.
-pub fn rollcall(given: Option<&Path>) -> io::Result<PathBuf> {
-    if let Some(given) = given {
-        let missing = || io::Error::other(format!("--ours {}: there is no such file", given.display()));
-        return given.is_file().then(|| given.to_owned()).ok_or_else(missing);
+/// The flag that says which rollcall is started.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Ours {
+    /// A built rollcall [default: the one beside this program or in target/release, else it is built]
+    #[arg(long, alias = "server", value_name = "FILE")]
+    ours: Option<PathBuf>,
+}
+
+impl Ours {
+    /// The given one, else the one beside this program or in `target/release` of the repository around the working folder, else it
+    /// is built there.
+    pub fn program(&self) -> io::Result<PathBuf> {
+        if let Some(given) = &self.ours {
+            let missing = || io::Error::other(format!("--ours {}: there is no such file", given.display()));
+            return given.is_file().then(|| given.clone()).ok_or_else(missing);
+        }
+        let beside = std::env::current_exe()?.with_file_name("rollcall");
+        let root = repository();
+        let built = root.as_ref().map(|root| {
+            let target =
+                std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+            target.join("release/rollcall")
+        });
+        if let Some(found) = [Some(&beside), built.as_ref()].into_iter().flatten().find(|path| path.is_file())
+        {
+            eprintln!("loadtest: the server is {}", found.display());
+            return Ok(found.clone());
+        }
+        let (Some(root), Some(built)) = (root, built) else {
+            return Err(io::Error::other("there is no rollcall beside this program: say where with --ours"));
+        };
+        let flags = ["build", "--release", "--package", "rollcall", "--bin", "rollcall"];
+        succeed(Command::new("cargo").args(flags).current_dir(root))?;
+        Ok(built)
     }
-    let beside = std::env::current_exe()?.with_file_name("rollcall");
-    let root = repository();
-    let built = root.as_ref().map(|root| {
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-        target.join("release/rollcall")
-    });
-    if let Some(found) = [Some(&beside), built.as_ref()].into_iter().flatten().find(|path| path.is_file()) {
-        eprintln!("loadtest: the server is {}", found.display());
-        return Ok(found.clone());
-    }
-    let (Some(root), Some(built)) = (root, built) else {
-        return Err(io::Error::other("there is no rollcall beside this program: say where with --ours"));
-    };
-    let flags = ["build", "--release", "--package", "rollcall", "--bin", "rollcall"];
-    succeed(Command::new("cargo").args(flags).current_dir(root))?;
-    Ok(built)
 }
 
 /// The repository, above the working folder or this program; `None` where there is none.
@@ -258,8 +270,9 @@ mod tests {
     #[test]
     fn a_server_that_is_there_is_not_built() {
         let here = std::env::current_exe().expect("this program has a file");
-        assert_eq!(rollcall(Some(&here)).expect("it is there"), here);
-        let missing = rollcall(Some(Path::new("/no/such/file"))).expect_err("it is not");
+        let at = |file: &Path| Ours { ours: Some(file.to_owned()) }.program();
+        assert_eq!(at(&here).expect("it is there"), here);
+        let missing = at(Path::new("/no/such/file")).expect_err("it is not");
         assert!(missing.to_string().starts_with("--ours /no/such/file: "), "{missing}");
     }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rollcall::wire::client::Request;
 use rustix::process::Signal;
 
-use crate::child::{self, Child, Launch};
+use crate::child::{Child, Launch, Ours};
 use crate::comparison::OURS;
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn};
@@ -42,10 +42,8 @@ const SUBPROTOCOL: &str = "rollcall.v1";
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// A built rollcall, which is started with --listen and --drain [default: the one beside this program or in target/release,
-    /// else it is built]
-    #[arg(long, alias = "server", value_name = "FILE")]
-    ours: Option<PathBuf>,
+    #[command(flatten)]
+    ours: Ours,
     /// Clients
     #[arg(long, default_value_t = 5000)]
     connections: usize,
@@ -147,10 +145,9 @@ fn retry_millis(payload: &[u8]) -> Option<u32> {
 /// Starts the server, and runs the scenario.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let target = Target::parse(&args.common.url, args.common.allow()).map_err(Failure::Usage)?;
-    let failed = |error: io::Error| Failure::Failed(error.to_string());
-    let program = child::rollcall(args.ours.as_deref()).map_err(failed)?;
-    let server = start(args, &program, target.address).map_err(failed)?;
-    let server = Mutex::new(server);
+    args.common.results.prepare()?;
+    let program = args.ours.program()?;
+    let server = Mutex::new(start(args, &program, target.address)?);
     let path = args.common.url.split('/').skip(3).collect::<Vec<_>>().join("/");
     let (host, path) = (target.address.to_string(), format!("/{path}"));
     let mut request = Vec::new();

@@ -18,7 +18,7 @@ use crate::engine::{Client, Counted, Next, Report, Turn};
 use crate::footprint::Footprint;
 use crate::machine;
 use crate::measure::Tally;
-use crate::options::{Common, Failure, Need, Setup};
+use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::progress::{Subject, Watch};
 use crate::run_state::RunState;
@@ -137,7 +137,7 @@ impl Scenario for Args {
 
     fn need(&self) -> Result<Need, Failure> {
         if self.say.is_some_and(|size| !(SIZE_MIN as u64..=65_536).contains(&size)) {
-            return Err(Failure::Usage(format!("--say: {SIZE_MIN} to 65536 bytes")));
+            return usage(format!("--say: {SIZE_MIN} to 65536 bytes"));
         }
         Ok(Need { read_buffer: 16 << 10, deflate: self.deflate, ..Need::of(self.connections) })
     }

@@ -17,6 +17,7 @@ mod echo;
 mod encodings;
 mod engine;
 mod expect;
+mod files;
 mod footprint;
 mod group;
 mod herd;
@@ -128,7 +129,7 @@ fn main() -> ExitCode {
         Command::Encodings(args) => encodings::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Stuck(args) => stuck::run(&args),
-        Command::Report(args) => report::run(&args).map_err(|error| Failure::Failed(error.to_string())),
+        Command::Report(args) => report::run(&args).map_err(Failure::from),
     };
     let (line, code) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,

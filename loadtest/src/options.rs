@@ -1,7 +1,7 @@
 //! The flags that every scenario has, and what they come to: a plan, the state of the run, and the server's pid.
 
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::checks;
 use crate::child;
 use crate::clock::nanos;
 use crate::engine::Plan;
-use crate::expect::Expectation;
+use crate::outcome::Results;
 use crate::process;
 use crate::run_state::RunState;
 use crate::sys;
@@ -31,6 +31,17 @@ pub enum Failure {
     Usage(String),
     /// It was carried out, or tried, and did not go well: 1.
     Failed(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Failed(error.to_string())
+    }
+}
+
+/// The command can't be carried out as it was given.
+pub fn usage<T>(line: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure::Usage(line.into()))
 }
 
 /// A number, or `auto`.
@@ -93,12 +104,8 @@ pub struct Common {
     /// The server's name in reports [default: the URL]
     #[arg(long, value_name = "NAME")]
     pub target: Option<String>,
-    /// Write the run as JSON
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// A condition such as 'p99<2ms', 'errors=0', 'rate>50000'; repeatable. Exit code 1 where one does not hold
-    #[arg(long, value_name = "CONDITION")]
-    pub expect: Vec<Expectation>,
+    #[command(flatten)]
+    pub results: Results,
     /// Put load on a server that is not on this machine
     #[arg(long)]
     pub allow_remote: bool,
@@ -155,6 +162,7 @@ impl Setup {
 impl Common {
     /// Checks what can be checked before the run, and asks the server once.
     pub fn prepare(&self, need: Need) -> Result<Setup, Failure> {
+        self.results.prepare()?;
         let target = Target::parse(&self.url, self.allow()).map_err(Failure::Usage)?;
         self.prepare_for(target, self.pid, need)
     }
@@ -191,7 +199,7 @@ impl Common {
 
     fn plan(&self, target: Target, need: Need) -> Result<Plan, Failure> {
         if need.connections == 0 {
-            return Err(Failure::Usage("--connections: at least one is needed".to_owned()));
+            return usage("--connections: at least one is needed");
         }
         let limit = sys::raise_descriptor_limit();
         let per_table =
@@ -201,10 +209,7 @@ impl Common {
             (cores / 2).max(need.connections.div_ceil(per_table)).clamp(1, need.threads_max)
         });
         if threads == 0 || threads > need.threads_max {
-            return Err(Failure::Usage(format!(
-                "--threads {threads}: this scenario takes 1 to {}",
-                need.threads_max
-            )));
+            return usage(format!("--threads {threads}: this scenario takes 1 to {}", need.threads_max));
         }
         let threads = threads.min(need.connections);
         let local = target.address.ip().is_loopback() && target.address.is_ipv4();

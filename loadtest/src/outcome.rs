@@ -1,15 +1,17 @@
 //! What a run came to: a table for a person, JSON for a report, an exit code for a script.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 
 use crate::comparison::OURS;
 use crate::engine::Report;
 use crate::engine::codec::Traffic;
 use crate::expect::Expectation;
+use crate::files;
 use crate::machine;
 use crate::measure::{Recorder, Tally};
-use crate::options::{Common, Failure, Setup};
+use crate::options::{Failure, Setup};
 use crate::process::{self, Usage};
 use crate::refusal;
 use crate::result::{Run, SCHEMA};
@@ -18,6 +20,24 @@ use crate::units;
 /// Percentiles that a latency is told by, and the ends of their figures' names.
 pub const PERCENTILES: [(f64, &str); 5] =
     [(50.0, "p50"), (90.0, "p90"), (99.0, "p99"), (99.9, "p99_9"), (99.99, "p99_99")];
+
+/// The flags for what becomes of a run.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Results {
+    /// Write the run as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// A condition such as 'p99<2ms', 'errors=0', 'rate>50000'; repeatable. Exit code 1 where one does not hold
+    #[arg(long, value_name = "CONDITION")]
+    expect: Vec<Expectation>,
+}
+
+impl Results {
+    /// Makes the folder that the JSON goes to.
+    pub fn prepare(&self) -> io::Result<()> {
+        self.json.as_deref().map_or(Ok(()), files::prepare)
+    }
+}
 
 /// A run as it is put together.
 #[derive(Debug, Default)]
@@ -31,12 +51,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Begins the outcome of a scenario.
-    pub fn new(scenario: &str, common: &Common) -> Outcome {
+    /// Begins the outcome of a scenario on a target.
+    pub fn new(scenario: &str, target: &str) -> Outcome {
         let run = Run {
             schema: SCHEMA,
             scenario: scenario.to_owned(),
-            target: common.target.clone().unwrap_or_else(|| common.url.clone()),
+            target: target.to_owned(),
             command: command_line(),
             started: machine::utc_now(),
             machine: machine::describe(),
@@ -139,19 +159,17 @@ impl Outcome {
     }
 
     /// Prints the table, writes the JSON, and says whether all went well.
-    pub fn finish(mut self, common: &Common) -> Result<(), Failure> {
+    pub fn finish(mut self, results: &Results) -> Result<(), Failure> {
         let total: u64 = self.run.errors.values().sum();
         self.figure("errors", total as f64);
         self.print();
-        if let Some(path) = &common.json {
-            let text = serde_json::to_string_pretty(&self.run).expect("plain data");
-            std::fs::write(path, text + "\n")
-                .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
+        if let Some(file) = &results.json {
+            files::write_json(file, &self.run)?;
         }
         let mut failures: Vec<String> =
-            common.expect.iter().filter_map(|expected| expected.check(&self.run).err()).collect();
+            results.expect.iter().filter_map(|expected| expected.check(&self.run).err()).collect();
         // A run that expects something of its errors has spoken of them; else there may be none.
-        if total > 0 && !common.expect.iter().any(Expectation::is_about_errors) {
+        if total > 0 && !results.expect.iter().any(Expectation::is_about_errors) {
             let (refusals, others): (Vec<_>, Vec<_>) =
                 self.run.errors.iter().partition(|(kind, _)| refusal::is_one(kind));
             failures.extend(refusals.iter().map(|(kind, count)| format!("{count} × {kind}")));

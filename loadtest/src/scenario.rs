@@ -77,12 +77,12 @@ pub fn run<S: Scenario>(scenario: &S) -> Result<(), Failure> {
     let mut setup = common.prepare(scenario.need()?)?;
     let shared = scenario.share(&mut setup)?;
     let mut done = measure(scenario, &setup, &shared)?;
-    let mut outcome = Outcome::new(S::NAME, common);
+    let mut outcome = Outcome::new(S::NAME, common.target.as_ref().unwrap_or(&common.url));
     outcome.parameters_of(&setup);
     outcome.run.series = std::mem::take(&mut done.series);
     outcome.run.phases = std::mem::take(&mut done.phases);
     scenario.describe(&mut outcome, &done)?;
-    outcome.finish(common)
+    outcome.finish(&common.results)
 }
 
 /// Puts on load from `start` on, for a time to warm up and a time that is measured. What both sides spent in the latter; nothing

@@ -24,7 +24,7 @@ use slab::Slab;
 
 use self::connection::{Connection, Goes};
 use self::reflector::HEADROOM;
-use crate::options::Failure;
+use crate::options::{Failure, usage};
 use crate::sys;
 
 const LISTENER: Token = Token(usize::MAX);
@@ -50,12 +50,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(format!("{}: {error}", args.listen));
     if args.workers == 0 {
-        return Err(Failure::Usage("--workers: at least one is needed".to_owned()));
+        return usage("--workers: at least one is needed");
     }
     if args.fan_out && args.workers > 1 {
-        return Err(Failure::Usage(
-            "--fan-out: one worker, since none knows the others' connections".to_owned(),
-        ));
+        return usage("--fan-out: one worker, since none knows the others' connections");
     }
     sys::raise_descriptor_limit();
     let mut first = Bare::bind(args.listen, args).map_err(failed)?;

@@ -28,7 +28,7 @@ use std::time::Duration;
 use self::cores::Cores;
 use self::load::{ALLOWANCE, Load};
 use self::output::Output;
-use crate::child::{Child, Launch};
+use crate::child::{Child, Launch, Ours};
 use crate::comparison::Comparison;
 use crate::measure::Tally;
 use crate::options::{Failure, stop_flag};
@@ -50,9 +50,8 @@ pub struct Common {
     /// Only rows whose name holds this text; repeatable
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
-    /// A built rollcall [default: the one beside this program or in target/release, else it is built]
-    #[arg(long, value_name = "FILE")]
-    pub ours: Option<PathBuf>,
+    #[command(flatten)]
+    pub ours: Ours,
     #[command(flatten)]
     pub output: Output,
 }
@@ -145,21 +144,20 @@ pub trait Table: Sync {
 
 /// Measures, writes, and says what went wrong.
 pub fn run(args: &Common, duration: Duration, table: &impl Table) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure::Failed(error.to_string());
+    args.output.prepare()?;
     let rows: Vec<Row> = table.rows().into_iter().filter(|row| args.wants(&row.label)).collect();
     if rows.iter().all(|row| row.rounds == 0 || row.subjects.is_empty()) {
         return Err(nothing_left());
     }
-    let bench = Bench::new(duration).map_err(failed)?;
+    let bench = Bench::new(duration)?;
     let runs = bench.measure(&rows, table);
     conclude(&bench.comparison(&runs, table), args, table)
 }
 
 /// Writes what was measured, and says what went wrong.
 pub fn conclude(comparison: &Comparison, args: &Common, table: &impl Table) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure::Failed(error.to_string());
-    args.output.save(comparison).map_err(failed)?;
-    let short = table.report(comparison, &args.output).map_err(failed)?;
+    args.output.save(comparison)?;
+    let short = table.report(comparison, &args.output)?;
     if stop_flag().load(Relaxed) {
         return Err(Failure::Failed("interrupted: what was measured is kept".into()));
     }

@@ -1,10 +1,10 @@
 //! Where a comparison goes: the flags that all who measure one have, and what they do.
 
-use std::path::PathBuf;
-use std::{fs, io};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::comparison::Comparison;
-use crate::report;
+use crate::{files, report};
 
 /// The flags.
 #[derive(Clone, Debug, clap::Args)]
@@ -16,16 +16,24 @@ pub struct Output {
     #[arg(long)]
     name: Option<String>,
     /// Where the report goes
-    #[arg(long, value_name = "DIR", default_value = "loadtest/reports")]
+    #[arg(long, value_name = "DIR", default_value = report::FOLDER)]
     out: PathBuf,
 }
 
 impl Output {
+    /// Makes the folders that will be needed.
+    pub fn prepare(&self) -> io::Result<()> {
+        self.json.as_deref().map_or(Ok(()), files::prepare)?;
+        self.report().as_deref().map_or(Ok(()), files::prepare)
+    }
+
+    fn report(&self) -> Option<PathBuf> {
+        self.name.as_ref().map(|name| self.out.join(format!("{name}.md")))
+    }
+
     /// Writes the JSON where it is asked for.
     pub fn save(&self, comparison: &Comparison) -> io::Result<()> {
-        let Some(path) = &self.json else { return Ok(()) };
-        let text = serde_json::to_string_pretty(comparison).expect("plain data");
-        fs::write(path, text + "\n")
+        self.json.as_deref().map_or(Ok(()), |file: &Path| files::write_json(file, comparison))
     }
 
     /// Writes a report with its drawings where it is asked for, and says where it is.
@@ -37,14 +45,12 @@ impl Output {
 
     /// Writes a report of text alone and says where it is; prints it where none is asked for.
     pub fn tell(&self, text: &str) -> io::Result<()> {
-        let Some(name) = &self.name else {
+        let Some(file) = self.report() else {
             print!("{text}");
             return Ok(());
         };
-        let path = self.out.join(format!("{name}.md"));
-        fs::create_dir_all(&self.out)?;
-        fs::write(&path, text)?;
-        println!("{}", path.display());
+        files::write(&file, text)?;
+        println!("{}", file.display());
         Ok(())
     }
 }

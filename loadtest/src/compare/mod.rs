@@ -3,7 +3,7 @@
 mod rows;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
@@ -13,10 +13,10 @@ use crate::bench::output::Output;
 use crate::bench::servers::{self, Places, Server};
 use crate::bench::{self, Row, Shown, Table};
 use crate::comparison::{BARE, Comparison, OURS};
+use crate::machine;
 use crate::options::Failure;
 use crate::report::numbers;
 use crate::result::Run;
-use crate::{child, machine};
 
 /// `loadtest compare`
 #[derive(Clone, Debug, clap::Args)]
@@ -61,8 +61,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.bench.rounds == Some(0) || !rows::labels(args.scope()).any(|label| args.bench.wants(&label)) {
         return Err(bench::nothing_left());
     }
-    let comparing = Comparing::new(args).map_err(|error| Failure::Failed(error.to_string()))?;
-    bench::run(&args.bench, args.scope().duration, &comparing)
+    args.bench.output.prepare()?;
+    bench::run(&args.bench, args.scope().duration, &Comparing::new(args)?)
 }
 
 struct Comparing {
@@ -73,8 +73,7 @@ struct Comparing {
 
 impl Comparing {
     fn new(args: &Args) -> io::Result<Comparing> {
-        let ours = args.bench.ours.as_deref();
-        let ours = if args.no_ours { PathBuf::new() } else { child::rollcall(ours.map(Path::new))? };
+        let ours = if args.no_ours { PathBuf::new() } else { args.bench.ours.program()? };
         let (places, servers) = (Places::find(ours)?, args.servers());
         for server in &servers {
             server.build(&places)?;

@@ -18,7 +18,7 @@ use crate::clock::nanos;
 use crate::echo::client::EchoClient;
 use crate::echo::load::{Load, Tallies};
 use crate::engine::codec::sum;
-use crate::options::{Common, Failure, Need, Setup};
+use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::{Subject, Watch};
 use crate::scenario::{self, Done, Scenario};
@@ -85,14 +85,11 @@ pub struct Args {
 
 impl Args {
     fn load(&self) -> Result<Load, Failure> {
-        let usage = |line: &str| Err(Failure::Usage(line.to_owned()));
         let Ok(size @ 0..=0x400_0000) = usize::try_from(self.size()) else {
             return usage("--size: at most 64MiB");
         };
         if self.deflate && size < SIZE_MIN {
-            return Err(Failure::Usage(format!(
-                "--size: with --deflate at least {SIZE_MIN}, a line of a chat"
-            )));
+            return usage(format!("--size: with --deflate at least {SIZE_MIN}, a line of a chat"));
         }
         let depth = self.depth.unwrap_or(if self.rate.is_some() { OPEN_LOOP_DEPTH } else { 1 });
         if !(1..=65_536).contains(&depth) {

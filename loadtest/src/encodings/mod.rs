@@ -19,8 +19,8 @@ use crate::bench::{self, Row, Table};
 use crate::comparison::Comparison;
 use crate::keys::Keys;
 use crate::options::Failure;
+use crate::report;
 use crate::result::Run;
-use crate::{child, report};
 
 /// `loadtest encodings`
 #[derive(Clone, Debug, clap::Args)]
@@ -39,16 +39,16 @@ pub struct Args {
 
 /// Measures, prints the table, writes.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure::Failed(error.to_string());
+    args.bench.output.prepare()?;
     if !args.from.is_empty() {
-        let comparison = report::read_files(&args.from).map_err(failed)?;
+        let comparison = report::read_files(&args.from)?;
         return bench::conclude(&comparison, &args.bench, &Encodings(Vec::new()));
     }
     let quick = args.bench.quick;
     let duration = args.bench.duration.unwrap_or(Duration::from_millis(if quick { 500 } else { 2000 }));
-    let program = child::rollcall(args.bench.ours.as_deref()).map_err(failed)?;
+    let program = args.bench.ours.program()?;
     let scope = Scope {
-        keys: Keys::make(&program).map_err(failed)?,
+        keys: Keys::make(&program)?,
         program,
         before: args.before.clone(),
         quick,

@@ -16,7 +16,7 @@ use crate::group::pace::Pace;
 use crate::group::protocol::{self, Hint, Say, Stamp};
 use crate::group::{Member, Shape, conduct, deliveries, incomplete};
 use crate::measure::{Recorder, Tally};
-use crate::options::{Common, Failure, Need, Setup};
+use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
 use crate::run_state::{RunState, UNSET, share};
@@ -314,7 +314,7 @@ impl Scenario for Args {
     fn need(&self) -> Result<Need, Failure> {
         self.shape.check()?;
         if self.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
-            return Err(Failure::Usage("--rate: more than nothing".to_owned()));
+            return usage("--rate: more than nothing");
         }
         Ok(Need { deflate: self.shape.deflate, ..Need::of(self.connections + self.stuck) })
     }

@@ -16,7 +16,7 @@ use crate::engine::codec::Codec;
 use crate::engine::link::{End, Link};
 use crate::group::protocol::{Hint, Protocol, Refused, Say, Stamp, locate};
 use crate::measure::Tally;
-use crate::options::{Failure, Setup};
+use crate::options::{Failure, Setup, usage};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::{Subject, Watch};
 use crate::refusal;
@@ -56,7 +56,7 @@ impl Shape {
     fn check(&self) -> Result<(), Failure> {
         let least = if self.deflate { chatter::SIZE_MIN as u64 } else { protocol::SIZE_MIN };
         let fits = (least..=60_000).contains(&self.size());
-        if fits { Ok(()) } else { Err(Failure::Usage(format!("--size: {least} to 60000"))) }
+        if fits { Ok(()) } else { usage(format!("--size: {least} to 60000")) }
     }
 
     fn size(&self) -> u64 {

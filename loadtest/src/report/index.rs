@@ -9,6 +9,7 @@ use std::{fs, io};
 use super::bars::{Bar, Panel, bars};
 use super::canvas::Paint;
 use super::markdown::Markdown;
+use crate::files;
 
 /// What the reports of these names show; others are told by their heading.
 const SHOWS: [(&str, &str); 7] = [
@@ -32,7 +33,7 @@ const PANELS_MAX: usize = 12;
 /// Writes the page of the reports in `folder` to `page`, and the drawings that it needs beside the reports.
 pub fn write(folder: &Path, page: &Path) -> io::Result<()> {
     let mut names: Vec<String> = Vec::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(folder).map_err(|error| files::about(folder, &error.to_string()))? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "md") {
             names.extend(path.file_stem().and_then(|name| name.to_str()).map(str::to_owned));
@@ -50,7 +51,7 @@ pub fn write(folder: &Path, page: &Path) -> io::Result<()> {
          compared with. This page is made by `loadtest report --index`.",
     );
     for name in names {
-        let report = fs::read_to_string(folder.join(format!("{name}.md")))?;
+        let report = files::read(&folder.join(format!("{name}.md")))?;
         let picture = match picture(&report) {
             Some(picture) => Some(picture.to_owned()),
             None => draw(&report, &name, folder)?,
@@ -63,7 +64,7 @@ pub fn write(folder: &Path, page: &Path) -> io::Result<()> {
             text.picture(&title, &above.join(picture).display().to_string());
         }
     }
-    fs::write(page, text.into_text())
+    files::write(page, &text.into_text())
 }
 
 /// The file of the first drawing that a report shows.
@@ -77,7 +78,7 @@ fn draw(report: &str, name: &str, folder: &Path) -> io::Result<Option<String>> {
     let title = report.lines().next().unwrap_or_default().trim_start_matches("# ");
     let Some(panels) = tables(report).find_map(|table| panels(&table)) else { return Ok(None) };
     let file = format!("{name}-table.svg");
-    fs::write(folder.join(&file), bars(title, "Each row has a scale of its own.", &panels))?;
+    files::write(&folder.join(&file), &bars(title, "Each row has a scale of its own.", &panels))?;
     Ok(Some(file))
 }
 

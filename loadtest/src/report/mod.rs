@@ -16,14 +16,18 @@ pub mod numbers;
 pub mod plots;
 pub mod scale;
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use serde_json::Value;
 
 use self::document::Document;
 use crate::comparison::Comparison;
+use crate::files::{self, about};
 use crate::result::Run;
+
+/// Where reports go, in the repository.
+pub const FOLDER: &str = "loadtest/reports";
 
 /// What is asked for.
 #[derive(Clone, Debug, clap::Args)]
@@ -38,7 +42,7 @@ pub struct Args {
     #[arg(long)]
     pub title: Option<String>,
     /// Where it goes
-    #[arg(long, value_name = "DIR", default_value = "loadtest/reports")]
+    #[arg(long, value_name = "DIR", default_value = FOLDER)]
     pub out: PathBuf,
     /// Make the index of all reports there, README.md in the folder above, instead of a report
     #[arg(long, conflicts_with_all = ["files", "name", "title"])]
@@ -62,21 +66,17 @@ pub fn run(args: &Args) -> io::Result<()> {
 /// Writes `NAME.md` and its drawings into a folder, which is made if need be. Returns the document's path.
 pub fn write(comparison: &Comparison, name: &str, title: Option<&str>, folder: &Path) -> io::Result<PathBuf> {
     let document = Document::of(comparison, name, title.unwrap_or(name));
-    fs::create_dir_all(folder)?;
     for plot in &document.plots {
-        fs::write(folder.join(format!("{name}-{}.svg", plot.file)), &plot.svg)?;
+        files::write(&folder.join(format!("{name}-{}.svg", plot.file)), &plot.svg)?;
     }
     let path = folder.join(format!("{name}.md"));
-    fs::write(&path, &document.text)?;
+    files::write(&path, &document.text)?;
     Ok(path)
 }
 
 /// One comparison of all that these files hold.
 pub fn read_files(files: &[PathBuf]) -> io::Result<Comparison> {
-    let mut texts = Vec::new();
-    for file in files {
-        texts.push(fs::read_to_string(file).map_err(|error| about(file, &error.to_string()))?);
-    }
+    let texts = files.iter().map(|file| files::read(file)).collect::<io::Result<Vec<String>>>()?;
     read(files.iter().map(PathBuf::as_path).zip(texts.iter().map(String::as_str)))
 }
 
@@ -110,10 +110,6 @@ fn read<'a>(files: impl Iterator<Item = (&'a Path, &'a str)>) -> io::Result<Comp
         first.rows.extend(other.rows);
     }
     Ok(first)
-}
-
-fn about(path: &Path, what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()))
 }
 
 #[cfg(test)]

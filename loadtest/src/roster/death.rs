@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::clock::nanos;
 use crate::engine::Report;
-use crate::options::{Common, Failure, Need, Setup};
+use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
 use crate::roster::client::RosterClient;
@@ -53,7 +53,6 @@ pub struct Args {
 
 impl Args {
     fn population(&self) -> Result<Population, Failure> {
-        let usage = |line: &str| Err(Failure::Usage(line.to_owned()));
         if self.users < 2 {
             return usage("--users: at least two");
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::clock::nanos;
 use crate::engine::Report;
-use crate::options::{Common, Failure, Need, Setup};
+use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::progress::{Subject, Watch};
 use crate::roster::client::RosterClient;
@@ -57,7 +57,6 @@ pub struct Args {
 
 impl Args {
     fn population(&self) -> Result<Population, Failure> {
-        let usage = |line: &str| Err(Failure::Usage(line.to_owned()));
         if self.users < 3 {
             return usage("--users: at least three");
         }

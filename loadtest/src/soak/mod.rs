@@ -19,16 +19,14 @@ mod memory;
 mod parts;
 mod server;
 
-use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use crate::child;
-use crate::expect::Expectation;
+use crate::child::Ours;
+use crate::comparison::OURS;
 use crate::measure::Tally;
-use crate::options::{Auto, Common, Failure, stop_flag};
-use crate::outcome::Outcome;
+use crate::options::{Failure, stop_flag, usage};
+use crate::outcome::{Outcome, Results};
 use crate::process;
 use crate::result::Series;
 use crate::soak::hostile::Hostile;
@@ -43,15 +41,10 @@ pub struct Args {
     /// How long all of it runs
     #[arg(long, default_value = "30m", value_parser = units::duration)]
     duration: Duration,
-    /// A built rollcall [default: the one beside this program or in target/release, else it is built]
-    #[arg(long, value_name = "FILE")]
-    ours: Option<PathBuf>,
-    /// Write the run as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// A condition such as 'memory_spread_percent<3'; repeatable. Exit code 1 where one does not hold
-    #[arg(long, value_name = "CONDITION")]
-    expect: Vec<Expectation>,
+    #[command(flatten)]
+    ours: Ours,
+    #[command(flatten)]
+    results: Results,
 }
 
 /// Shorter than this there is no warm-up to speak of, and a part of what follows may be over before free memory goes back.
@@ -64,19 +57,17 @@ const LOOKS_PER_ASK: u64 = 5;
 /// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     if args.duration < SHORTEST {
-        return Err(Failure::Usage(format!("--duration: at least {} s", SHORTEST.as_secs())));
+        return usage(format!("--duration: at least {} s", SHORTEST.as_secs()));
     }
-    let failed = |error: io::Error| Failure::Failed(error.to_string());
-    let program = child::rollcall(args.ours.as_deref()).map_err(failed)?;
-    let servers = Servers::start(&program).map_err(failed)?;
+    args.results.prepare()?;
+    let servers = Servers::start(&args.ours.program()?)?;
     let server = &servers.all;
-    let common = common(args, server);
-    let mut outcome = Outcome::new("soak", &common);
+    let mut outcome = Outcome::new("soak", OURS);
     let mut errors = Tally::default();
 
     let end = Instant::now() + args.duration;
     let hostile = Hostile::start(server.address(), end);
-    let parts: Vec<Part> = parts::start(&servers, end).map_err(failed)?;
+    let parts: Vec<Part> = parts::start(&servers, end)?;
     let memory = look_on(server, end, &mut errors);
     for part in parts {
         part.finish(&mut outcome, &mut errors);
@@ -92,7 +83,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         outcome.note("Interrupted: the figures are of the part that ran.");
     }
     outcome.errors(&crate::engine::Report::default(), &errors);
-    outcome.finish(&common)
+    outcome.finish(&args.results)
 }
 
 /// Looks at the server's memory each second, and asks whether it is well, until all is over.
@@ -165,22 +156,4 @@ fn describe_attacks(outcome: &mut Outcome, attacks: &[(&'static str, u64)]) {
         "hostile",
         format!("{} connections, {kinds} of {} kinds of mischief", grouped(all), attacks.len()),
     );
-}
-
-fn common(args: &Args, server: &Server) -> Common {
-    Common {
-        url: format!("ws://{}/", server.address()),
-        threads: Auto::Auto,
-        source_addresses: Auto::Auto,
-        ramp: None,
-        open_timeout: Duration::from_secs(10),
-        memory_floor: 0,
-        pid: Some(server.pid()),
-        key: None,
-        target: Some("rollcall".to_owned()),
-        json: args.json.clone(),
-        expect: args.expect.clone(),
-        allow_remote: false,
-        insecure: false,
-    }
 }

@@ -19,9 +19,9 @@ use std::time::Duration;
 use self::modes::Room;
 use crate::bench::output::Output;
 use crate::bench::{self, Figures, Row, Table};
-use crate::child::{self, Child};
+use crate::child::Child;
 use crate::comparison::Comparison;
-use crate::options::Failure;
+use crate::options::{Failure, usage};
 use crate::result::Run;
 use crate::units;
 
@@ -63,10 +63,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     };
     let rounds = args.bench.rounds.unwrap_or(if quick { 2 } else { 5 });
     if rounds == 0 || room.members == 0 || room.rate == 0 {
-        return Err(Failure::Usage("--rounds, --members, --rate: at least one".into()));
+        return usage("--rounds, --members, --rate: at least one");
     }
-    let program = child::rollcall(args.bench.ours.as_deref())
-        .map_err(|error: io::Error| Failure::Failed(error.to_string()))?;
+    let program = args.bench.ours.program()?;
     let most = args.most.unwrap_or(if quick { 5.0 } else { 1.2 });
     bench::run(&args.bench, room.duration, &Stuck { row: room.row(&program, rounds), room, most })
 }

@@ -137,6 +137,29 @@ fn wrong_usage_ends_with_two() {
 }
 
 #[test]
+fn an_output_that_can_not_be_written_is_named_before_anything_is_measured() {
+    // The program's own file stands where a folder is to be.
+    let program = env!("CARGO_BIN_EXE_loadtest");
+    let (json, reports) = (format!("{program}/x.json"), format!("{program}/reports"));
+    for flags in [
+        &["echo", "--url", "ws://127.0.0.1:9/", "--json", &json][..],
+        &["herd", "--url", "ws://127.0.0.1:9/", "--ours", program, "--json", &json],
+        &["million", "--ours", program, "--json", &json],
+        &["million", "--ours", program, "--out", &reports],
+        &["encodings", "--ours", program, "--name", "x", "--out", &reports],
+        &["stuck", "--ours", program, "--json", &json],
+        &["compare", "--no-ours", "--name", "x", "--out", &reports],
+        &["soak", "--ours", program, "--json", &json],
+        &["report", "--index", "--out", &reports],
+    ] {
+        let output = std::process::Command::new(program).args(flags).output().expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{flags:?}: {said}");
+        assert!(said.starts_with(&format!("loadtest: {program}")) && said.lines().count() == 1, "{said}");
+    }
+}
+
+#[test]
 fn workers_that_cannot_be_had_end_the_bare_loop_with_two() {
     for flags in ["--workers 0", "--workers 2 --fan-out"] {
         let mut bare = std::process::Command::new(env!("CARGO_BIN_EXE_loadtest"));

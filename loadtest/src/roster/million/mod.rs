@@ -20,9 +20,9 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::child::{self, Child, Launch};
+use crate::child::{Child, Launch, Ours};
 use crate::comparison::OURS;
-use crate::options::{Common, Failure, Need, Setup};
+use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::Outcome;
 use crate::progress::Watch;
 use crate::roster::client::RosterClient;
@@ -30,7 +30,7 @@ use crate::roster::million::timeline::Seen;
 use crate::roster::population::{Population, Share};
 use crate::roster::{Orders, Sums, incomplete};
 use crate::scenario::{self, Done, Scenario};
-use crate::{checks, sys, units};
+use crate::{checks, files, report, sys, units};
 
 /// `loadtest million`
 #[derive(Clone, Debug, clap::Args)]
@@ -58,9 +58,8 @@ pub struct Args {
     /// How long memory may settle before it is read
     #[arg(long, default_value = "2s", value_parser = units::duration)]
     settle: Duration,
-    /// A built rollcall [default: the one beside this program or in target/release, else it is built]
-    #[arg(long, value_name = "FILE")]
-    ours: Option<PathBuf>,
+    #[command(flatten)]
+    ours: Ours,
     /// A further flag of the server, as in --serve=--workers=4; repeatable
     #[arg(long, value_name = "FLAG")]
     serve: Vec<OsString>,
@@ -68,7 +67,7 @@ pub struct Args {
     #[arg(long, default_value = "million")]
     name: String,
     /// Where the report goes
-    #[arg(long, value_name = "DIR", default_value = "loadtest/reports")]
+    #[arg(long, value_name = "DIR", default_value = report::FOLDER)]
     out: PathBuf,
 }
 
@@ -81,7 +80,6 @@ const GOODBYES_PER_SECOND: usize = 25_000;
 
 impl Args {
     fn population(&self) -> Result<Population, Failure> {
-        let usage = |line: &str| Err(Failure::Usage(line.to_owned()));
         if self.users < 3 {
             return usage("--users: at least three");
         }
@@ -122,11 +120,9 @@ impl Args {
         if !self.common.url.is_empty() {
             return Ok(None);
         }
-        let failed = |error: std::io::Error| Failure::Failed(error.to_string());
         // The server inherits it.
         sys::raise_descriptor_limit();
-        let program = child::rollcall(self.ours.as_deref()).map_err(failed)?;
-        let mut words: Vec<OsString> = vec![program.into()];
+        let mut words: Vec<OsString> = vec![self.ours.program()?.into()];
         words.extend(["--max-connections".into(), (connections + SPARE_CONNECTIONS).to_string().into()]);
         words.extend(["--drain".into(), format!("{}s", self.drain().as_secs()).into()]);
         if self.quick {
@@ -136,13 +132,15 @@ impl Args {
         words.extend(self.serve.iter().cloned());
         words.push("--listen".into());
         let launch = Launch { name: OURS, words: &words, secure: false, ready: "", address: None };
-        Child::start(&launch, std::process::Command::spawn).map(Some).map_err(failed)
+        Ok(Some(Child::start(&launch, std::process::Command::spawn)?))
     }
 }
 
 /// Starts the server unless one runs, and runs the scenario.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let population = args.population()?;
+    args.common.results.prepare()?;
+    files::prepare(&args.out.join(format!("{}.md", args.name)))?;
     let server = args.server(population.connections())?;
     let mut common = args.common.clone();
     if let Some(server) = &server {
@@ -182,7 +180,7 @@ impl Scenario for Million<'_> {
     fn share(&self, setup: &mut Setup) -> Result<Orders, Failure> {
         setup.plan.rest = if self.args.quick { 0 } else { REST };
         if let Some(lack) = checks::message_to_all(&setup.plan) {
-            return Err(Failure::Usage(lack));
+            return usage(lack);
         }
         Ok(Orders::new(self.args.population()?))
     }
@@ -217,8 +215,7 @@ impl Scenario for Million<'_> {
         }
         result::describe(outcome, self.args, orders, seen, report, &mut sums);
         done.note_interruption(outcome);
-        let written = result::report(&outcome.run, self.args);
-        outcome.written(written.map_err(|error| Failure::Failed(error.to_string()))?);
+        outcome.written(result::report(&outcome.run, self.args)?);
         Ok(())
     }
 }
