@@ -157,17 +157,11 @@ pub fn message_to_all(plan: &Plan) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Target;
+    use crate::target::{Allow, Target};
 
     fn plan(connections: usize, threads: usize, sources: u32) -> Plan {
         Plan {
-            target: Target {
-                url: String::new(),
-                address: "127.0.0.1:80".parse().unwrap(),
-                offer: None,
-                request: Vec::new(),
-                tls: None,
-            },
+            target: Target::parse("ws://127.0.0.1:80", Allow::default()).expect("a local URL"),
             connections,
             threads,
             sources,

@@ -15,13 +15,15 @@ use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::{Subject, Watch};
 use crate::run_state::{RunState, UNSET};
-use crate::scenario::{self, Done, Scenario};
+use crate::scenario::{Done, Scenario, Window};
 use crate::units::{self, grouped};
 
 /// How often an idle thread looks at the run's state.
 const LOOK: u64 = 10_000_000;
 /// How often overdue closes are looked for.
 const SWEEP: u64 = 100_000_000;
+/// What is counted on the way.
+const COUNTED: &str = "connections closed";
 
 /// `loadtest churn`
 #[derive(Clone, Debug, clap::Args)]
@@ -31,12 +33,8 @@ pub struct Args {
     /// Connections at a time
     #[arg(long, default_value_t = 100)]
     connections: usize,
-    /// How long to measure
-    #[arg(long, default_value = "5s", value_parser = units::duration)]
-    duration: Duration,
-    /// How long to put on load before that
-    #[arg(long, default_value = "1s", value_parser = units::duration)]
-    warmup: Duration,
+    #[command(flatten)]
+    window: Window,
     /// How long a server may take to end a connection after the closing handshake
     #[arg(long, default_value = "5s", value_parser = units::duration)]
     close_timeout: Duration,
@@ -131,7 +129,11 @@ impl Scenario for Args {
     }
 
     fn conduct(&self, setup: &Setup, (): &(), watch: &mut Watch<'_>, spent: &mut Spent) {
-        *spent = conduct(setup, watch, self);
+        let Setup { plan, run_state, .. } = setup;
+        run_state.quota.store(plan.connections, Relaxed);
+        *spent = self.window.measure(setup, watch, COUNTED, run_state.clock.now());
+        run_state.quota.store(0, Relaxed);
+        watch.until_count("drain", Subject::Messages(COUNTED), 1, |_| false);
     }
 
     fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
@@ -141,9 +143,8 @@ impl Scenario for Args {
             measured += client.measured;
         }
         let (report, spent) = (&done.report, &done.seen);
-        outcome.parameter("duration_s", self.duration.as_secs_f64());
-        outcome.parameter("warmup_s", self.warmup.as_secs_f64());
-        let rate = if spent.seconds > 0.0 { measured as f64 / spent.seconds } else { 0.0 };
+        self.window.describe(outcome);
+        let rate = spent.per_second(measured);
         outcome.figure("connections_per_second", rate);
         outcome.row("load", format!("{} connections at a time", self.connections));
         outcome.row("rate", format!("{} opened, upgraded and closed a second", grouped(rate as u64)));
@@ -155,14 +156,4 @@ impl Scenario for Args {
         outcome.note("Times of connect and upgrade include the warm-up.");
         Ok(())
     }
-}
-
-fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args) -> Spent {
-    let Setup { plan, run_state, .. } = setup;
-    run_state.quota.store(plan.connections, Relaxed);
-    let window = (run_state.clock.now(), args.warmup, args.duration);
-    let spent = scenario::window(setup, watch, "connections closed", window);
-    run_state.quota.store(0, Relaxed);
-    watch.until_count("drain", Subject::Messages("connections closed"), 1, |_| false);
-    spent
 }

@@ -5,12 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
 use serde::{Deserialize, Serialize};
 
+use crate::measure::Recorder;
 use crate::result::{Machine, Phase, Run, SCHEMA, Series};
 
 /// The name of the bare loop as a target: the limit that ratios are taken to.
@@ -125,6 +122,11 @@ impl Row {
         self.cells.iter().find(|cell| cell.target == target)
     }
 
+    /// A figure of a target.
+    pub fn figure(&self, target: &str, name: &str) -> Option<f64> {
+        self.cell(target)?.figure(name)
+    }
+
     /// A parameter as a number.
     pub fn number(&self, name: &str) -> Option<f64> {
         self.parameters.get(name)?.as_f64()
@@ -182,12 +184,17 @@ impl Cell {
 
     /// Whether the server's core was idle enough that the load side was the limit.
     pub fn had_spare_time(&self) -> bool {
-        self.figures.get("server_cpu_percent").is_some_and(|percent| *percent < BUSY_PERCENT)
+        self.figure("server_cpu_percent").is_some_and(|percent| percent < BUSY_PERCENT)
     }
 
-    /// A histogram of it, if it is there and reads.
-    pub fn histogram(&self, name: &str) -> Option<Histogram<u64>> {
-        decode_histogram(self.histograms.get(name)?)
+    /// A figure of it.
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        self.figures.get(name).copied()
+    }
+
+    /// A histogram of it, if it is there, reads and has values.
+    pub fn histogram(&self, name: &str) -> Option<Recorder> {
+        Recorder::decode(self.histograms.get(name)?).filter(|recorder| recorder.count() > 0)
     }
 }
 
@@ -198,25 +205,12 @@ pub fn median(values: &mut [f64]) -> f64 {
     if values.len() % 2 == 1 { values[upper] } else { f64::midpoint(values[upper - 1], values[upper]) }
 }
 
-/// A histogram from base64 of HdrHistogram's V2 format.
-pub fn decode_histogram(text: &str) -> Option<Histogram<u64>> {
-    let bytes = STANDARD.decode(text).ok()?;
-    Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
-}
-
-fn encode_histogram(histogram: &Histogram<u64>) -> Option<String> {
-    let mut bytes = Vec::new();
-    V2Serializer::new().serialize(histogram, &mut bytes).ok()?;
-    Some(STANDARD.encode(bytes))
-}
-
 fn sum_of<'a>(mut histograms: impl Iterator<Item = &'a String>) -> Option<String> {
-    let mut sum = decode_histogram(histograms.next()?)?;
-    sum.auto(true);
+    let mut sum = Recorder::decode(histograms.next()?)?;
     for text in histograms {
-        sum.add(decode_histogram(text)?).ok()?;
+        sum.add(&Recorder::decode(text)?);
     }
-    encode_histogram(&sum)
+    Some(sum.encode())
 }
 
 /// The parameters without those that name the target or the place where results go.
@@ -275,14 +269,14 @@ mod tests {
 
     #[test]
     fn histograms_of_rounds_add_up() {
-        let mut histogram = Histogram::<u64>::new(3).expect("three digits");
-        histogram.record(1_000).expect("in range");
-        let text = encode_histogram(&histogram).expect("serializable");
+        let mut recorder = Recorder::default();
+        recorder.record(1_000);
+        let text = recorder.encode();
         let mut rounds = [run("a", 20, 1.0), run("a", 20, 2.0)];
         for round in &mut rounds {
             round.histograms.insert("latency".into(), text.clone());
         }
         let cell = &Comparison::of_runs(&rounds).rows[0].cells[0];
-        assert_eq!(cell.histogram("latency").expect("decodes").len(), 2);
+        assert_eq!(cell.histogram("latency").expect("decodes").count(), 2);
     }
 }

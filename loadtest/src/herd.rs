@@ -14,7 +14,6 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use rollcall::wire::client::Request;
 use rustix::process::Signal;
 
 use crate::child::{Child, Launch, Ours};
@@ -25,9 +24,9 @@ use crate::measure::Tally;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::Outcome;
 use crate::progress::{Subject, Watch};
-use crate::run_state::RunState;
+use crate::run_state::{Counts, RunState};
 use crate::scenario::{self, Done, Scenario};
-use crate::target::{NONCE, Target};
+use crate::target::Target;
 use crate::units::{self, grouped};
 
 /// How errors begin of a client that knocks at a server that is not there, or about to go.
@@ -35,7 +34,6 @@ const KNOCKS: [&str; 3] =
     ["connection refused", "connection reset", "server refused the upgrade with status 503"];
 const LOOK: u64 = 1_000_000;
 const START_TIMEOUT: Duration = Duration::from_secs(20);
-const SUBPROTOCOL: &str = "rollcall.v1";
 
 /// `loadtest herd`
 #[derive(Clone, Debug, clap::Args)]
@@ -77,7 +75,6 @@ fn start(args: &Args, program: &Path, address: SocketAddr) -> io::Result<Child> 
 
 struct HerdClient<'a> {
     run_state: &'a RunState,
-    request: &'a [u8],
     connections: usize,
     ignore_retry: bool,
     /// When those who were sent away come back.
@@ -90,11 +87,7 @@ struct HerdClient<'a> {
 impl Client for HerdClient<'_> {
     /// Milliseconds after which it was told to come back, plus one.
     type State = u32;
-    const SUBPROTOCOLS: &'static [&'static str] = &[SUBPROTOCOL];
-
-    fn request(&mut self, _: &mut Link<u32>, _: &Target, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.request);
-    }
+    const SUBPROTOCOLS: &'static [&'static str] = &["rollcall.v1"];
 
     fn opened(&mut self, _: usize, _: &mut Link<u32>, _: u64) -> Result<(), End> {
         Ok(())
@@ -148,12 +141,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     args.common.results.prepare()?;
     let program = args.ours.program()?;
     let server = Mutex::new(start(args, &program, target.address)?);
-    let path = args.common.url.split('/').skip(3).collect::<Vec<_>>().join("/");
-    let (host, path) = (target.address.to_string(), format!("/{path}"));
-    let mut request = Vec::new();
-    Request { host: &host, target: &path, subprotocols: &[SUBPROTOCOL], ..Request::default() }
-        .write(NONCE, &mut request);
-    scenario::run(&Herd { args, program, server, request })
+    scenario::run(&Herd { args, program, server })
 }
 
 /// The scenario, with the server that was started for it.
@@ -161,7 +149,6 @@ struct Herd<'s> {
     args: &'s Args,
     program: PathBuf,
     server: Mutex<Child>,
-    request: Vec<u8>,
 }
 
 impl Scenario for Herd<'_> {
@@ -191,7 +178,6 @@ impl Scenario for Herd<'_> {
     fn make<'a>(&'a self, setup: &'a Setup, (): &'a (), _: usize) -> HerdClient<'a> {
         HerdClient {
             run_state: &setup.run_state,
-            request: &self.request,
             connections: self.args.connections,
             ignore_retry: self.args.ignore_retry,
             away: BinaryHeap::new(),
@@ -201,8 +187,30 @@ impl Scenario for Herd<'_> {
     }
 
     fn conduct(&self, setup: &Setup, (): &(), watch: &mut Watch<'_>, back: &mut Self::Seen) {
+        let Setup { run_state, plan, .. } = setup;
         let mut server = self.server.lock().expect("nobody else has it");
-        *back = conduct(setup, watch, self.args, &self.program, &mut server);
+        let all = plan.connections as u64;
+        run_state.quota.store(plan.connections, Relaxed);
+        let opened = watch.until_count("open", Subject::Live, all, |counts| counts.live >= all);
+        // The second in which they came is not the one in which they come back.
+        watch.until_moment("settle", Subject::Live, run_state.clock.now() + 3_000_000_000);
+        let begun = run_state.clock.now();
+        let mut restarted = None;
+        if opened {
+            server.signal(Signal::TERM);
+            // The old one is kept until it has ended by itself: it sends its clients away.
+            restarted = start(self.args, &self.program, plan.target.address).ok();
+        }
+        let is_back = |counts: &Counts| counts.ready >= all && counts.live >= all;
+        let returned = restarted.is_some() && watch.until_count("return", Subject::Live, all, is_back);
+        let ended = run_state.clock.now();
+        watch.until_moment("settle", Subject::Live, ended + 1_000_000_000);
+        run_state.stop.store(true, Relaxed);
+        // The new one outlives its clients; the old one has ended by now.
+        if let Some(restarted) = restarted {
+            *server = restarted;
+        }
+        *back = returned.then_some((begun, ended));
     }
 
     fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Self>) -> Result<(), Failure> {
@@ -253,40 +261,6 @@ impl Scenario for Herd<'_> {
         outcome.errors(&report, &Tally::default());
         Ok(())
     }
-}
-
-/// Opens all, restarts the server, and waits until all are back. Returns when it began and when all were.
-fn conduct(
-    setup: &Setup,
-    watch: &mut Watch<'_>,
-    args: &Args,
-    program: &Path,
-    server: &mut Child,
-) -> Option<(u64, u64)> {
-    let Setup { run_state, plan, .. } = setup;
-    let all = plan.connections as u64;
-    run_state.quota.store(plan.connections, Relaxed);
-    let opened = watch.until_count("open", Subject::Live, all, |counts| counts.live >= all);
-    // The second in which they came is not the one in which they come back.
-    watch.until_moment("settle", Subject::Live, run_state.clock.now() + 3_000_000_000);
-    let begun = run_state.clock.now();
-    let mut restarted = None;
-    if opened {
-        server.signal(Signal::TERM);
-        // The old one is kept until it has ended by itself: it sends its clients away.
-        restarted = start(args, program, plan.target.address).ok();
-    }
-    let returned = restarted.is_some()
-        && watch
-            .until_count("return", Subject::Live, all, |counts| counts.ready >= all && counts.live >= all);
-    let back = run_state.clock.now();
-    watch.until_moment("settle", Subject::Live, back + 1_000_000_000);
-    run_state.stop.store(true, Relaxed);
-    // The new one outlives its clients; the old one has ended by now.
-    if let Some(restarted) = restarted {
-        *server = restarted;
-    }
-    returned.then_some((begun, back))
 }
 
 #[cfg(test)]

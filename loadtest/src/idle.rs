@@ -7,13 +7,12 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use rollcall::wire::deflate::Agreement;
-use rollcall::wire::frame::{self, Opcode};
+use rollcall::wire::frame::Opcode;
 
 use crate::chatter::{Chatter, SIZE_MIN};
 use crate::clock::nanos;
-use crate::engine::codec::{Codec, sum};
-use crate::engine::link::{End, Link, MASK};
+use crate::engine::codec::Codec;
+use crate::engine::link::{End, Link, text_frame};
 use crate::engine::{Client, Counted, Next, Report, Turn};
 use crate::footprint::Footprint;
 use crate::machine;
@@ -66,10 +65,8 @@ pub struct IdleClient<'a> {
 impl Client for IdleClient<'_> {
     type State = ();
 
-    fn agreed(&mut self, id: usize, deflate: Option<Agreement>) {
-        if let Some(codec) = &mut self.codec {
-            codec.agreed(id, deflate);
-        }
+    fn codec(&mut self) -> Option<&mut Codec> {
+        self.codec.as_mut()
     }
 
     fn opened(&mut self, id: usize, link: &mut Link<()>, _: u64) -> Result<(), End> {
@@ -78,11 +75,7 @@ impl Client for IdleClient<'_> {
         self.said += 1;
         match &mut self.codec {
             Some(codec) => link.send(codec.frame(id, Opcode::Text, line)),
-            None => {
-                let mut frame = Vec::new();
-                frame::write(&mut frame, Opcode::Text, line, Some(MASK));
-                link.send(&frame)
-            }
+            None => link.send(&text_frame(line)),
         }
     }
 
@@ -158,74 +151,67 @@ impl Scenario for Args {
     }
 
     fn conduct(&self, setup: &Setup, (): &(), watch: &mut Watch<'_>, seen: &mut Seen) {
-        conduct(setup, watch, self, seen);
+        let Setup { plan, run_state, .. } = setup;
+        let all = plan.connections;
+        for goal in [all / 3, all] {
+            let settled = |watch: &mut Watch<'_>| {
+                watch.until_moment("settle", Subject::Live, run_state.clock.now() + nanos(self.settle))
+            };
+            if !self.ramp(setup, watch, goal, seen) || !settled(watch) {
+                break;
+            }
+            seen.points.push(Footprint::now(setup));
+            if seen.cut.is_some() {
+                break;
+            }
+        }
+        let begin = Reading::now(setup);
+        let pings = run_state.counts().pings;
+        watch.until_moment("hold", Subject::Live, run_state.clock.now() + nanos(self.hold));
+        seen.hold = Reading::now(setup).since(&begin);
+        seen.pings = run_state.counts().pings;
+        seen.hold_pings = seen.pings - pings;
+        seen.held = run_state.counts().live;
+        run_state.until.store(run_state.clock.now(), Relaxed);
+        watch.until_count("close", Subject::Live, all as u64, |counts| counts.live == 0);
     }
 
     fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
         outcome.parameter("hold_s", self.hold.as_secs_f64());
         outcome.parameter("say", self.say);
         outcome.parameter("deflate", self.deflate);
-        let codecs = done.clients().filter_map(|client| client.codec.as_ref());
-        let traffic = sum(codecs.map(|codec| (codec.sent, codec.received)));
-        if let Some((sent, received)) = traffic.filter(|_| self.say.is_some()) {
-            outcome.compression(sent, received);
-        }
+        outcome.compression(&done.report);
         describe(outcome, self, &done.seen, &done.report);
         done.note_interruption(outcome);
         Ok(())
     }
 }
 
-fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args, seen: &mut Seen) {
-    let Setup { plan, run_state, .. } = setup;
-    let all = plan.connections;
-    for goal in [all / 3, all] {
-        if !ramp(setup, watch, args, goal, seen) || !settle(watch, run_state, args) {
-            break;
+impl Args {
+    /// Opens connections up to `goal` in all; false on Ctrl-C.
+    fn ramp(&self, setup: &Setup, watch: &mut Watch<'_>, goal: usize, seen: &mut Seen) -> bool {
+        let run_state = &setup.run_state;
+        let begin = run_state.clock.now();
+        run_state.quota.store(goal, Relaxed);
+        let floor = self.common.memory_floor;
+        let mut low = false;
+        let went_on = watch.until_count("ramp", Subject::Opened, setup.plan.connections as u64, |counts| {
+            low = machine::available_memory() < floor;
+            low || counts.opened + counts.failed >= goal as u64
+        });
+        let counts = run_state.counts();
+        if low && counts.opened < goal as u64 {
+            run_state.quota.store(0, Relaxed);
+            seen.cut = Some(format!(
+                "the ramp ended at {} connections: under {} of memory were available (--memory-floor)",
+                grouped(counts.opened),
+                size(floor as f64)
+            ));
         }
-        seen.points.push(Footprint::now(setup));
-        if seen.cut.is_some() {
-            break;
-        }
+        seen.ramp_seconds += (run_state.clock.now() - begin) as f64 / 1e9;
+        seen.ramped = counts.live;
+        went_on
     }
-    let begin = Reading::now(setup);
-    let pings = run_state.counts().pings;
-    watch.until_moment("hold", Subject::Live, run_state.clock.now() + nanos(args.hold));
-    seen.hold = Reading::now(setup).since(&begin);
-    seen.pings = run_state.counts().pings;
-    seen.hold_pings = seen.pings - pings;
-    seen.held = run_state.counts().live;
-    run_state.until.store(run_state.clock.now(), Relaxed);
-    watch.until_count("close", Subject::Live, all as u64, |counts| counts.live == 0);
-}
-
-/// Opens connections up to `goal` in all; false on Ctrl-C.
-fn ramp(setup: &Setup, watch: &mut Watch<'_>, args: &Args, goal: usize, seen: &mut Seen) -> bool {
-    let run_state = &setup.run_state;
-    let begin = run_state.clock.now();
-    run_state.quota.store(goal, Relaxed);
-    let floor = args.common.memory_floor;
-    let mut low = false;
-    let went_on = watch.until_count("ramp", Subject::Opened, setup.plan.connections as u64, |counts| {
-        low = machine::available_memory() < floor;
-        low || counts.opened + counts.failed >= goal as u64
-    });
-    let counts = run_state.counts();
-    if low && counts.opened < goal as u64 {
-        run_state.quota.store(0, Relaxed);
-        seen.cut = Some(format!(
-            "the ramp ended at {} connections: under {} of memory were available (--memory-floor)",
-            grouped(counts.opened),
-            size(floor as f64)
-        ));
-    }
-    seen.ramp_seconds += (run_state.clock.now() - begin) as f64 / 1e9;
-    seen.ramped = counts.live;
-    went_on
-}
-
-fn settle(watch: &mut Watch<'_>, run_state: &RunState, args: &Args) -> bool {
-    watch.until_moment("settle", Subject::Live, run_state.clock.now() + nanos(args.settle))
 }
 
 fn describe(outcome: &mut Outcome, args: &Args, seen: &Seen, report: &Report) {
@@ -273,10 +259,8 @@ fn memory(outcome: &mut Outcome, seen: &Seen) {
         };
         outcome.row("bytes/connection", format!("{bytes:.0} {label}"));
     }
-    if let Some((resident, anonymous)) = to.server {
-        outcome.figure("server_resident_bytes", resident as f64);
-        outcome.figure("server_anonymous_bytes", anonymous as f64);
-        outcome.row("server memory", format!("{} resident", size(resident as f64)));
+    if let Some(memory) = to.server {
+        outcome.server_memory(memory);
     }
     outcome.note(format!(
         "Bytes per connection are a slope, from {} to {} connections.",

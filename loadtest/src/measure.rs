@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer as _, V2Serializer};
+use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
 
 /// A histogram of nanoseconds.
 #[derive(Clone, Debug)]
@@ -48,9 +49,9 @@ impl Recorder {
         self.0.len()
     }
 
-    /// The value in microseconds that `percent` of all values do not pass.
-    pub fn micros_at(&self, percent: f64) -> f64 {
-        self.0.value_at_percentile(percent) as f64 / 1e3
+    /// The value in microseconds that this part of all values does not pass.
+    pub fn micros_at(&self, quantile: f64) -> f64 {
+        self.0.value_at_quantile(quantile) as f64 / 1e3
     }
 
     /// The greatest value in microseconds.
@@ -67,7 +68,15 @@ impl Recorder {
     pub fn encode(&self) -> String {
         let mut bytes = Vec::new();
         V2Serializer::new().serialize(&self.0, &mut bytes).expect("a Vec takes all");
-        base64::engine::general_purpose::STANDARD.encode(bytes)
+        STANDARD.encode(bytes)
+    }
+
+    /// From what [`Recorder::encode`] made.
+    pub fn decode(text: &str) -> Option<Recorder> {
+        let bytes = STANDARD.decode(text).ok()?;
+        let mut histogram: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).ok()?;
+        histogram.auto(true);
+        Some(Recorder(histogram))
     }
 }
 
@@ -121,10 +130,12 @@ mod tests {
         }
         fast.add(&slow);
         assert_eq!(fast.count(), 1_000);
-        assert!((fast.micros_at(50.0) - 500.0).abs() < 1.0);
-        assert!((fast.micros_at(90.0) - 900.0).abs() < 1.0);
-        assert!(fast.micros_at(90.1) > 3.59e9);
+        assert!((fast.micros_at(0.5) - 500.0).abs() < 1.0);
+        assert!((fast.micros_at(0.9) - 900.0).abs() < 1.0);
+        assert!(fast.micros_at(0.901) > 3.59e9);
         assert!((fast.max_micros() / 3.6e9 - 1.0).abs() < 1e-3);
+        let again = Recorder::decode(&fast.encode()).expect("it was encoded");
+        assert_eq!((again.count(), again.encode()), (1_000, fast.encode()));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rollcall::sys::runtime;
+use rollcall::wire::deflate::Offer;
 
 use crate::checks;
 use crate::child;
@@ -173,8 +174,8 @@ impl Common {
     }
 
     /// As [`Common::prepare`], for another target.
-    pub fn prepare_for(&self, target: Target, pid: Option<u32>, need: Need) -> Result<Setup, Failure> {
-        let target = if need.deflate { target.offering() } else { target };
+    pub fn prepare_for(&self, mut target: Target, pid: Option<u32>, need: Need) -> Result<Setup, Failure> {
+        target.offer = need.deflate.then(Offer::default);
         let plan = self.plan(target, need)?;
         checks::before(&plan, self.memory_floor).map_err(Failure::Usage)?;
         plan.target.probe().map_err(Failure::Failed)?;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use crate::comparison::OURS;
 use crate::engine::Report;
-use crate::engine::codec::Traffic;
 use crate::expect::Expectation;
 use crate::files;
 use crate::machine;
@@ -17,9 +16,9 @@ use crate::refusal;
 use crate::result::{Run, SCHEMA};
 use crate::units;
 
-/// Percentiles that a latency is told by, and the ends of their figures' names.
-pub const PERCENTILES: [(f64, &str); 5] =
-    [(50.0, "p50"), (90.0, "p90"), (99.0, "p99"), (99.9, "p99_9"), (99.99, "p99_99")];
+/// Quantiles that a latency is told by, and the ends of their figures' names.
+const QUANTILES: [(f64, &str); 5] =
+    [(0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99_9"), (0.9999, "p99_99")];
 
 /// The flags for what becomes of a run.
 #[derive(Clone, Debug, clap::Args)]
@@ -109,8 +108,8 @@ impl Outcome {
         }
         let prefix = if name == "latency" { String::new() } else { format!("{name}_") };
         let mut cells = Vec::new();
-        for (percent, label) in PERCENTILES {
-            let value = recorder.micros_at(percent);
+        for (quantile, label) in QUANTILES {
+            let value = recorder.micros_at(quantile);
             self.figure(&format!("{prefix}{label}_us"), value);
             cells.push(format!("{} {}", label.replace('_', "."), units::micros(value)));
         }
@@ -121,15 +120,25 @@ impl Outcome {
         self.row(name, cells.join("  "));
     }
 
-    /// Adds what compression came to, each way, in bytes of messages for each on the wire.
-    pub fn compression(&mut self, sent: Traffic, received: Traffic) {
-        self.figure("deflate_ratio", received.ratio());
-        self.figure("deflate_ratio_sent", sent.ratio());
-        let (up, down) = (sent.ratio(), received.ratio());
+    /// Adds what compression came to where it was offered, each way, in bytes of messages for each on the wire.
+    pub fn compression(&mut self, report: &Report) {
+        if report.sent.payload == 0 {
+            return;
+        }
+        let (up, down) = (report.sent.ratio(), report.received.ratio());
+        self.figure("deflate_ratio", down);
+        self.figure("deflate_ratio_sent", up);
         self.row(
             "compression",
             format!("{down:.2} bytes of messages for each received, {up:.2} for each sent"),
         );
+    }
+
+    /// Adds the server's memory: resident and anonymous bytes.
+    pub fn server_memory(&mut self, (resident, anonymous): (u64, u64)) {
+        self.figure("server_resident_bytes", resident as f64);
+        self.figure("server_anonymous_bytes", anonymous as f64);
+        self.row("server memory", format!("{} resident", units::size(resident as f64)));
     }
 
     /// Adds the errors of connections and of messages.
@@ -209,6 +218,13 @@ pub struct Spent {
     pub load: f64,
     /// The span's own length.
     pub seconds: f64,
+}
+
+impl Spent {
+    /// How many of `count` there were in a second.
+    pub fn per_second(&self, count: u64) -> f64 {
+        if self.seconds > 0.0 { count as f64 / self.seconds } else { 0.0 }
+    }
 }
 
 /// Both sides' usage at a moment.

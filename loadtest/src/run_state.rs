@@ -33,44 +33,27 @@ pub struct RunState {
     threads: Box<[ThreadCounts]>,
 }
 
-/// The counts of one thread, as of its last turn.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub struct ThreadCounts {
-    /// Connections opened so far.
-    pub opened: AtomicU64,
-    /// Connections that could not be opened.
-    pub failed: AtomicU64,
-    /// Connections open now.
-    pub live: AtomicU64,
+/// What is counted: of one thread as of its last turn, or the sums over all threads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts<T = u64> {
+    /// Connections opened so far, those that could not be, and those open now.
+    pub opened: T,
+    pub failed: T,
+    pub live: T,
     /// Errors of all kinds.
-    pub errors: AtomicU64,
+    pub errors: T,
     /// Connections that are more than open: joined, say.
-    pub ready: AtomicU64,
+    pub ready: T,
     /// Messages that came back, or were delivered, or whatever the scenario counts.
-    pub messages: AtomicU64,
+    pub messages: T,
     /// Pings answered.
-    pub pings: AtomicU64,
+    pub pings: T,
 }
 
-/// The sums over all threads.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    /// Connections opened so far.
-    pub opened: u64,
-    /// Connections that could not be opened.
-    pub failed: u64,
-    /// Connections open now.
-    pub live: u64,
-    /// Errors of all kinds.
-    pub errors: u64,
-    /// Connections that are more than open.
-    pub ready: u64,
-    /// What the scenario counts.
-    pub messages: u64,
-    /// Pings answered.
-    pub pings: u64,
-}
+/// One thread's, in cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct ThreadCounts(Counts<AtomicU64>);
 
 impl RunState {
     /// A state for `threads` threads, with nothing allowed yet.
@@ -88,8 +71,8 @@ impl RunState {
     }
 
     /// The counts of thread `index`, for it to store.
-    pub fn thread(&self, index: usize) -> &ThreadCounts {
-        &self.threads[index]
+    pub fn thread(&self, index: usize) -> &Counts<AtomicU64> {
+        &self.threads[index].0
     }
 
     /// The part of the quota that is thread `index`'s: parts differ by at most one.
@@ -111,8 +94,8 @@ impl RunState {
 
     /// The sums as of each thread's last turn.
     pub fn counts(&self) -> Counts {
-        let sum = |get: fn(&ThreadCounts) -> &AtomicU64| {
-            self.threads.iter().map(|thread| get(thread).load(Relaxed)).sum()
+        let sum = |get: fn(&Counts<AtomicU64>) -> &AtomicU64| {
+            self.threads.iter().map(|thread| get(&thread.0).load(Relaxed)).sum()
         };
         Counts {
             opened: sum(|thread| &thread.opened),

@@ -10,6 +10,12 @@ use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::progress::{Subject, Watch};
 use crate::result::{Phase, Series};
+use crate::units;
+
+/// From the start of a run to its load: every thread has looked at the run's state by then.
+const RUN_UP: u64 = 30_000_000;
+/// What is noted of a run that was cut short.
+pub const INTERRUPTED: &str = "Interrupted: the figures are of the part that ran.";
 
 /// A scenario with its arguments.
 pub trait Scenario: Sync + Sized {
@@ -66,7 +72,7 @@ impl<'a, S: Scenario> Done<'a, S> {
     /// Notes that the run was cut short, where it was.
     pub fn note_interruption(&self, outcome: &mut Outcome) {
         if self.setup.run_state.stopped() {
-            outcome.note("Interrupted: the figures are of the part that ran.");
+            outcome.note(INTERRUPTED);
         }
     }
 }
@@ -85,24 +91,44 @@ pub fn run<S: Scenario>(scenario: &S) -> Result<(), Failure> {
     outcome.finish(&common.results)
 }
 
-/// Puts on load from `start` on, for a time to warm up and a time that is measured. What both sides spent in the latter; nothing
-/// where the run was cut short.
-pub fn window(
-    setup: &Setup,
-    watch: &mut Watch<'_>,
-    counts: &'static str,
-    (start, warmup, duration): (u64, Duration, Duration),
-) -> Spent {
-    let subject = Subject::Messages(counts);
-    let from = start + nanos(warmup);
-    let until = from + nanos(duration);
-    setup.run_state.set_window(start, from, until);
-    if !watch.until_moment("warm up", subject, from) {
-        return Spent::default();
+/// The flags of those that put on load for a time.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Window {
+    /// How long to measure
+    #[arg(long, default_value = "5s", value_parser = units::duration)]
+    duration: Duration,
+    /// How long to put on load before that
+    #[arg(long, default_value = "1s", value_parser = units::duration)]
+    warmup: Duration,
+}
+
+impl Window {
+    /// Adds the parameters.
+    pub fn describe(&self, outcome: &mut Outcome) {
+        outcome.parameter("duration_s", self.duration.as_secs_f64());
+        outcome.parameter("warmup_s", self.warmup.as_secs_f64());
     }
-    let before = Reading::now(setup);
-    watch.until_moment("measure", subject, until);
-    Reading::now(setup).since(&before)
+
+    /// Puts on load from `start` on. What both sides spent while it was measured; nothing where the run was cut short.
+    pub fn measure(&self, setup: &Setup, watch: &mut Watch<'_>, counts: &'static str, start: u64) -> Spent {
+        let subject = Subject::Messages(counts);
+        let from = start + nanos(self.warmup);
+        let until = from + nanos(self.duration);
+        setup.run_state.set_window(start, from, until);
+        if !watch.until_moment("warm up", subject, from) {
+            return Spent::default();
+        }
+        let before = Reading::now(setup);
+        watch.until_moment("measure", subject, until);
+        Reading::now(setup).since(&before)
+    }
+
+    /// The same by all threads at once, and until the last answers are there.
+    pub fn load(&self, setup: &Setup, watch: &mut Watch<'_>, counts: &'static str) -> Spent {
+        let spent = self.measure(setup, watch, counts, setup.run_state.clock.now() + RUN_UP);
+        watch.until_count("drain", Subject::Messages(counts), 1, |_| false);
+        spent
+    }
 }
 
 /// Carries it out.

@@ -24,8 +24,9 @@ pub struct Target {
     pub url: String,
     /// Where it listens.
     pub address: SocketAddr,
-    /// The upgrade request, the same for every connection.
-    pub request: Vec<u8>,
+    /// What requests name: host and port, and path and query.
+    host: String,
+    pub path: String,
     /// What it offers about compression.
     pub offer: Option<Offer>,
     /// For wss://.
@@ -73,19 +74,14 @@ impl Target {
                 address.ip()
             ));
         }
-        let mut request = Vec::new();
-        Request { host, target: &path, ..Request::default() }.write(NONCE, &mut request);
-        Ok(Target { url: url.to_owned(), address, request, offer: None, tls })
+        Ok(Target { url: url.to_owned(), address, host: host.to_owned(), path, offer: None, tls })
     }
 
-    /// The same, offering compression.
-    pub fn offering(mut self) -> Target {
-        let offer = Offer::default();
-        // Behind the last field, before the empty line.
-        self.request.truncate(self.request.len() - 2);
-        let field = format!("Sec-WebSocket-Extensions: {}\r\n\r\n", offer.field());
-        self.request.extend_from_slice(field.as_bytes());
-        Target { offer: Some(offer), ..self }
+    /// Appends the request that upgrades a connection, by a path with its query.
+    pub fn write_request(&self, path: &str, subprotocols: &[&str], out: &mut Vec<u8>) {
+        let offer = self.offer.map(|offer| offer.field());
+        let fields = offer.as_ref().map(|offer| ("Sec-WebSocket-Extensions", offer.as_str()));
+        Request { host: &self.host, target: path, subprotocols, fields: fields.as_slice() }.write(NONCE, out);
     }
 
     /// Opens one connection, upgrades it and lets go of it. The error is one line for a person.
@@ -113,7 +109,9 @@ impl Target {
         mut stream: impl Read + Write,
         refused: impl Fn(std::io::Error) -> String,
     ) -> Result<(), String> {
-        stream.write_all(&self.request).map_err(&refused)?;
+        let mut request = Vec::new();
+        self.write_request(&self.path, &[], &mut request);
+        stream.write_all(&request).map_err(&refused)?;
         let mut response = Vec::new();
         let mut part = [0; 4096];
         loop {
@@ -166,13 +164,18 @@ mod tests {
     fn only_websocket_urls_of_this_machine_are_taken() {
         let target = Target::parse("ws://127.0.0.1:8080/echo?x=1#top", Allow::default()).unwrap();
         assert_eq!(target.address.to_string(), "127.0.0.1:8080");
-        assert!(target.request.starts_with(b"GET /echo?x=1 HTTP/1.1\r\n"));
-        assert!(
-            Target::parse("ws://127.0.0.1", Allow::default())
-                .unwrap()
-                .request
-                .starts_with(b"GET / HTTP/1.1\r\n")
-        );
+        assert_eq!(target.path, "/echo?x=1");
+        assert_eq!(Target::parse("ws://127.0.0.1", Allow::default()).unwrap().path, "/");
+        let mut request = Vec::new();
+        let offering = Target { offer: Some(Offer::default()), ..target };
+        offering.write_request("/ws?user=u-7", &["rollcall.v1"], &mut request);
+        let request = String::from_utf8(request).expect("ASCII");
+        assert!(request.starts_with("GET /ws?user=u-7 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"), "{request}");
+        for field in
+            ["Sec-WebSocket-Protocol: rollcall.v1\r\n", "Sec-WebSocket-Extensions: permessage-deflate"]
+        {
+            assert_eq!(request.matches(field).count(), 1, "{request}");
+        }
         assert_eq!(Target::parse("ws://[::1]:9/", Allow::default()).unwrap().address.to_string(), "[::1]:9");
         for (url, word) in [
             ("http://127.0.0.1/", "wss://, not http"),

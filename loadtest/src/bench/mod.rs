@@ -29,9 +29,10 @@ use self::cores::Cores;
 use self::load::{ALLOWANCE, Load};
 use self::output::Output;
 use crate::child::{Child, Launch, Ours};
-use crate::comparison::Comparison;
+use crate::comparison::{Cell, Comparison};
 use crate::measure::Tally;
 use crate::options::{Failure, stop_flag};
+use crate::report::numbers;
 use crate::result::Run;
 use crate::{machine, outcome, sys, units};
 
@@ -124,8 +125,8 @@ pub trait Table: Sync {
     /// Names a run as its row has it, and drops what its report does not show.
     fn keep(&self, row: &Row, run: &mut Run);
 
-    /// A measurement in a line, for who watches.
-    fn line(&self, run: &Run) -> String;
+    /// The figures of a scenario that who watches is shown, with what stands behind each.
+    fn shown(&self, scenario: &str) -> &'static [(&'static str, &'static str)];
 
     /// Looks at the server until the load is over.
     fn look_on(&self, server: &Child, over: &AtomicBool) -> Figures {
@@ -211,7 +212,7 @@ impl Bench {
                 if self.stop.load(Relaxed) {
                     return runs;
                 }
-                eprintln!("  {} {}", round + 1, table.line(&run));
+                eprintln!("  {} {}", round + 1, line(&run, table.shown(row.scenario)));
                 runs.push(run);
             }
             // The row's order, whoever was first.
@@ -313,10 +314,10 @@ fn paced_rate(peak: f64, share: f64) -> f64 {
 fn best_peer_rate(runs: &[Run]) -> Option<f64> {
     const FIGURE: &str = "messages_per_second";
     let comparison = Comparison::of_runs(runs);
-    let row =
-        comparison.rows.iter().find(|row| row.cells.iter().any(|cell| cell.figures.contains_key(FIGURE)))?;
-    let anyone = || row.cells.iter().filter_map(|cell| cell.figures.get(FIGURE)).copied().reduce(f64::max);
-    row.best_peer(FIGURE, false).and_then(|cell| cell.figures.get(FIGURE).copied()).or_else(anyone)
+    let rate = |cell: &Cell| cell.figure(FIGURE);
+    let row = comparison.rows.iter().find(|row| row.cells.iter().any(|cell| rate(cell).is_some()))?;
+    let anyone = || row.cells.iter().filter_map(rate).reduce(f64::max);
+    row.best_peer(FIGURE, false).and_then(rate).or_else(anyone)
 }
 
 /// Words of a line as flags.
@@ -329,18 +330,10 @@ pub fn timed(duration: Duration, warmup: Duration) -> Vec<String> {
     flags(&format!("--duration {}ms --warmup {}ms", duration.as_millis(), warmup.as_millis()))
 }
 
-/// A figure that is shown, and what stands behind it.
-pub struct Shown {
-    pub figure: &'static str,
-    pub what: &'static str,
-    pub text: fn(f64) -> String,
-}
-
-/// A measurement in a line: its target, what it shows, and what went wrong.
-pub fn line<'a>(run: &Run, shown: impl Iterator<Item = &'a Shown>) -> String {
-    let figures = shown.filter_map(|shown| {
-        let value = run.figures.get(shown.figure)?;
-        Some(format!("{} {}", (shown.text)(*value), shown.what))
+/// A measurement in a line: its target, what is shown of it, and what went wrong.
+fn line(run: &Run, shown: &[(&str, &str)]) -> String {
+    let figures = shown.iter().filter_map(|(figure, what)| {
+        Some(format!("{} {what}", numbers::compared(figure, *run.figures.get(*figure)?)))
     });
     let errors = run.errors.iter().map(|(kind, count)| format!("{count} × {kind}"));
     format!("{:<24} {}", run.target, figures.chain(errors).collect::<Vec<_>>().join(" · "))
@@ -349,7 +342,6 @@ pub fn line<'a>(run: &Run, shown: impl Iterator<Item = &'a Shown>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::numbers;
 
     fn run(target: &str, rate: f64) -> Run {
         let figures = [("messages_per_second".to_owned(), rate), ("server_cpu_percent".to_owned(), 98.7)];
@@ -391,7 +383,7 @@ mod tests {
     fn a_measurement_reads_in_one_line() {
         let mut run = run("bun", 265_000.0);
         run.errors.insert("lost".into(), 2);
-        let shown = Shown { figure: "messages_per_second", what: "messages/s", text: numbers::count };
-        assert_eq!(line(&run, [shown].iter()), format!("{:<24} 265 k messages/s · 2 × lost", "bun"));
+        let shown = [("messages_per_second", "messages/s")];
+        assert_eq!(line(&run, &shown), format!("{:<24} 265 k messages/s · 2 × lost", "bun"));
     }
 }

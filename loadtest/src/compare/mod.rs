@@ -11,11 +11,10 @@ use clap::builder::PossibleValuesParser;
 use self::rows::{Scope, rows};
 use crate::bench::output::Output;
 use crate::bench::servers::{self, Places, Server};
-use crate::bench::{self, Row, Shown, Table};
+use crate::bench::{self, Row, Table};
 use crate::comparison::{BARE, Comparison, OURS};
 use crate::machine;
 use crate::options::Failure;
-use crate::report::numbers;
 use crate::result::Run;
 
 /// `loadtest compare`
@@ -82,17 +81,17 @@ impl Comparing {
     }
 }
 
-const SHOWN: [Shown; 10] = [
-    Shown { figure: "messages_per_second", what: "messages/s", text: numbers::count },
-    Shown { figure: "deliveries_per_second", what: "deliveries/s", text: numbers::count },
-    Shown { figure: "connections_per_second", what: "connections/s", text: numbers::count },
-    Shown { figure: "anonymous_bytes_per_connection", what: "a connection", text: numbers::bytes },
-    Shown { figure: "server_cpu_us_per_message", what: "of server CPU each", text: numbers::micros },
-    Shown { figure: "server_cpu_us_per_delivery", what: "of server CPU each", text: numbers::micros },
-    Shown { figure: "server_cpu_us_per_connection", what: "of server CPU each", text: numbers::micros },
-    Shown { figure: "server_cpu_percent", what: "busy", text: |value| format!("{value:.0} %") },
-    Shown { figure: "p50_us", what: "p50", text: numbers::micros },
-    Shown { figure: "p99_us", what: "p99", text: numbers::micros },
+const SHOWN: [(&str, &str); 10] = [
+    ("messages_per_second", "messages/s"),
+    ("deliveries_per_second", "deliveries/s"),
+    ("connections_per_second", "connections/s"),
+    ("anonymous_bytes_per_connection", "a connection"),
+    ("server_cpu_us_per_message", "of server CPU each"),
+    ("server_cpu_us_per_delivery", "of server CPU each"),
+    ("server_cpu_us_per_connection", "of server CPU each"),
+    ("server_cpu_percent", "busy"),
+    ("p50_us", "p50"),
+    ("p99_us", "p99"),
 ];
 
 impl Table for Comparing {
@@ -112,8 +111,8 @@ impl Table for Comparing {
         run.histograms.retain(|name, _| drawn && name != "send lag");
     }
 
-    fn line(&self, run: &Run) -> String {
-        bench::line(run, SHOWN.iter())
+    fn shown(&self, _: &str) -> &'static [(&'static str, &'static str)] {
+        &SHOWN
     }
 
     fn describe(&self, comparison: &mut Comparison) {

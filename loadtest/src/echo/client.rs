@@ -6,7 +6,6 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use rollcall::wire::deflate::Agreement;
 use rollcall::wire::session::Event;
 
 use crate::echo::deflated::Deflated;
@@ -15,10 +14,11 @@ use crate::echo::load::{Load, Tallies};
 use crate::echo::pace::Schedule;
 use crate::run_state::{RunState, UNSET};
 
-use crate::engine::codec::Traffic;
+use crate::engine::codec::Codec;
 use crate::engine::link::{End, LIMITS, Link, Pong};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::Recorder;
+use crate::options::Setup;
 
 /// Compressed messages that are made before any of them leaves.
 const BURST_BYTES: usize = 1 << 20;
@@ -75,18 +75,13 @@ pub struct EchoClient<'a> {
 }
 
 impl<'a> EchoClient<'a> {
-    /// The part of thread `index` of `threads`, with `connections` in all.
-    pub fn new(
-        run_state: &'a RunState,
-        load: Load,
-        connections: usize,
-        index: usize,
-        threads: usize,
-    ) -> EchoClient<'a> {
+    /// The part of thread `index`.
+    pub fn new(setup: &'a Setup, load: Load, index: usize) -> EchoClient<'a> {
+        let (connections, threads) = (setup.plan.connections, setup.plan.threads);
         let share = crate::run_state::share(connections, index, threads);
         let ring = load.depth.next_power_of_two();
         EchoClient {
-            run_state,
+            run_state: &setup.run_state,
             load,
             frames: Frames::new(load.size, load.text, load.depth),
             deflated: load.deflate.then(|| Deflated::new(load.size, load.text)),
@@ -103,11 +98,6 @@ impl<'a> EchoClient<'a> {
             in_flight: 0,
             tallies: Tallies { latency: Recorder::warmed(), ..Tallies::default() },
         }
-    }
-
-    /// What was sent and received, where compression was offered.
-    pub fn traffic(&self) -> Option<(Traffic, Traffic)> {
-        self.deflated.as_ref().map(|deflated| (deflated.codec.sent, deflated.codec.received))
     }
 
     fn slot(&self, id: usize, seq: u32) -> usize {
@@ -266,7 +256,7 @@ impl<'a> EchoClient<'a> {
         }
         let (taken, event) = match &mut self.deflated {
             None => link.session.read(&LIMITS, None, bytes)?,
-            Some(deflated) => deflated.read(id, &mut link.session, bytes)?,
+            Some(deflated) => deflated.codec.read(id, &mut link.session, bytes)?,
         };
         let mut pong = None;
         match event {
@@ -355,10 +345,8 @@ impl<'a> EchoClient<'a> {
 impl Client for EchoClient<'_> {
     type State = State;
 
-    fn agreed(&mut self, id: usize, deflate: Option<Agreement>) {
-        if let Some(deflated) = &mut self.deflated {
-            deflated.codec.agreed(id, deflate);
-        }
+    fn codec(&mut self) -> Option<&mut Codec> {
+        self.deflated.as_mut().map(|deflated| &mut deflated.codec)
     }
 
     fn opened(&mut self, id: usize, link: &mut Link<State>, now: u64) -> Result<(), End> {

@@ -1,8 +1,6 @@
 //! The messages of an echo run that offers compression: lines of a chat, each with a stamp of its connection and number.
 
-use rollcall::wire::error::ProtocolError;
 use rollcall::wire::frame::Opcode;
-use rollcall::wire::session::{Event, Session};
 
 use crate::chatter::{Chatter, MARK_AT};
 use crate::engine::codec::Codec;
@@ -42,15 +40,5 @@ impl Deflated {
     pub fn frame(&mut self, id: usize, seq: u32) -> &[u8] {
         self.message(id, seq);
         self.codec.frame(id, self.opcode, &self.message)
-    }
-
-    /// Reads what arrived on a connection.
-    pub fn read<'a>(
-        &mut self,
-        id: usize,
-        session: &'a mut Session,
-        bytes: &'a mut [u8],
-    ) -> Result<(usize, Option<Event<'a>>), ProtocolError> {
-        self.codec.read(id, session, bytes)
     }
 }

@@ -17,11 +17,11 @@ use crate::chatter::SIZE_MIN;
 use crate::clock::nanos;
 use crate::echo::client::EchoClient;
 use crate::echo::load::{Load, Tallies};
-use crate::engine::codec::sum;
+use crate::measure::Tally;
 use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::{Subject, Watch};
-use crate::scenario::{self, Done, Scenario};
+use crate::scenario::{self, Done, Scenario, Window};
 use crate::target::Target;
 use crate::units;
 
@@ -29,8 +29,6 @@ use crate::units;
 const VERIFY_ALL_BYTES: usize = 4096;
 /// Messages in flight on a connection of an open loop, unless `--depth` says otherwise.
 const OPEN_LOOP_DEPTH: usize = 64;
-/// From the start of a run to its load: every thread has looked at the run's state by then.
-const RUN_UP: u64 = 30_000_000;
 
 /// Which replies are compared with what was sent. Lengths always are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -60,12 +58,8 @@ pub struct Args {
     /// Messages a second in all (open loop) [default: as fast as replies come]
     #[arg(long)]
     rate: Option<f64>,
-    /// How long to measure
-    #[arg(long, default_value = "5s", value_parser = units::duration)]
-    duration: Duration,
-    /// How long to put on load before that
-    #[arg(long, default_value = "1s", value_parser = units::duration)]
-    warmup: Duration,
+    #[command(flatten)]
+    window: Window,
     /// How long to wait for the last replies
     #[arg(long, default_value = "5s", value_parser = units::duration)]
     drain: Duration,
@@ -100,13 +94,8 @@ impl Args {
         }
         let verify_every = match self.verify {
             Verify::All => 1,
-            Verify::Auto => {
-                if size <= VERIFY_ALL_BYTES {
-                    1
-                } else {
-                    16
-                }
-            }
+            Verify::Auto if size <= VERIFY_ALL_BYTES => 1,
+            Verify::Auto => 16,
             Verify::None => 0,
         };
         Ok(Load {
@@ -146,11 +135,21 @@ impl Scenario for Args {
     }
 
     fn make<'a>(&'a self, setup: &'a Setup, load: &'a Load, index: usize) -> EchoClient<'a> {
-        EchoClient::new(&setup.run_state, *load, setup.plan.connections, index, setup.plan.threads)
+        EchoClient::new(setup, *load, index)
     }
 
+    /// Opens all connections, lets the load begin, and reads both sides' usage where measuring begins and ends.
     fn conduct(&self, setup: &Setup, _: &Load, watch: &mut Watch<'_>, spent: &mut Spent) {
-        *spent = conduct(setup, watch, self);
+        let Setup { plan, run_state, .. } = setup;
+        run_state.quota.store(plan.connections, Relaxed);
+        let all = plan.connections as u64;
+        let opened =
+            watch.until_count("connect", Subject::Opened, all, |counts| counts.opened + counts.failed >= all);
+        if !opened || run_state.counts().opened == 0 {
+            run_state.stop.store(true, Relaxed);
+            return;
+        }
+        *spent = self.window.load(setup, watch, "messages");
     }
 
     fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
@@ -177,8 +176,8 @@ impl Measured {
     /// An error where no connection opened.
     fn of(done: &Done<'_, Args>) -> Result<Measured, Failure> {
         if done.report.opened == 0 {
-            let why: Vec<String> = done.report.errors.clone().into_map().into_keys().collect();
-            return Err(Failure::Failed(format!("no connection opened: {}", why.join(", "))));
+            let why = done.report.why(&Tally::default());
+            return Err(Failure::Failed(format!("no connection opened: {why}")));
         }
         let mut tallies = Tallies::default();
         done.clients().for_each(|client| tallies.add(&client.tallies));
@@ -186,7 +185,7 @@ impl Measured {
     }
 
     fn rate(&self) -> f64 {
-        if self.spent.seconds > 0.0 { self.tallies.measured as f64 / self.spent.seconds } else { 0.0 }
+        self.spent.per_second(self.tallies.measured)
     }
 
     fn server_micros(&self) -> Option<f64> {
@@ -194,29 +193,11 @@ impl Measured {
     }
 }
 
-/// Opens all connections, lets the load begin, and reads both sides' usage where measuring begins and ends.
-fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args) -> Spent {
-    let Setup { plan, run_state, .. } = setup;
-    run_state.quota.store(plan.connections, Relaxed);
-    let all = plan.connections as u64;
-    let opened =
-        watch.until_count("connect", Subject::Opened, all, |counts| counts.opened + counts.failed >= all);
-    if !opened || run_state.counts().opened == 0 {
-        run_state.stop.store(true, Relaxed);
-        return Spent::default();
-    }
-    let start = run_state.clock.now() + RUN_UP;
-    let spent = scenario::window(setup, watch, "messages", (start, args.warmup, args.duration));
-    watch.until_count("drain", Subject::Messages("messages"), 1, |_| false);
-    spent
-}
-
 fn describe(outcome: &mut Outcome, args: &Args, load: Load, measured: &Measured, done: &Done<'_, Args>) {
     outcome.parameter("size", load.size);
     outcome.parameter("depth", load.depth);
     outcome.parameter("rate", load.rate);
-    outcome.parameter("duration_s", args.duration.as_secs_f64());
-    outcome.parameter("warmup_s", args.warmup.as_secs_f64());
+    args.window.describe(outcome);
     outcome.parameter("text", load.text);
     outcome.parameter("deflate", load.deflate);
     outcome.parameter("verify_every", load.verify_every);
@@ -232,9 +213,7 @@ fn describe(outcome: &mut Outcome, args: &Args, load: Load, measured: &Measured,
     outcome.row("load", format!("{} connections, {} B, {shape}", args.connections, load.size));
     let each_way = format!("{:.1} MB/s of payload each way", bytes / 1e6);
     outcome.row("rate", format!("{} messages/s, {each_way}", units::grouped(rate as u64)));
-    if let Some((sent, received)) = sum(done.clients().filter_map(EchoClient::traffic)) {
-        outcome.compression(sent, received);
-    }
+    outcome.compression(&done.report);
     outcome.times("latency", &measured.tallies.latency);
     if load.rate.is_some() {
         outcome.times("send lag", &measured.tallies.lag);

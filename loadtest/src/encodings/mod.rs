@@ -71,8 +71,8 @@ impl Table for Encodings {
         run.histograms.clear();
     }
 
-    fn line(&self, run: &Run) -> String {
-        bench::line(run, table::shown(&run.scenario))
+    fn shown(&self, scenario: &str) -> &'static [(&'static str, &'static str)] {
+        table::shown(scenario)
     }
 
     fn describe(&self, comparison: &mut Comparison) {

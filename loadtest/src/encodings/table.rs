@@ -1,7 +1,6 @@
 //! The report: a table of what each way to send costs, its bounds, and an older binary beside this one.
 
 use super::rows::{COLUMNS, Encoding};
-use crate::bench::Shown;
 use crate::comparison::{Comparison, Row};
 use crate::report::cells::with_spread;
 use crate::report::document::{errors, made_on};
@@ -11,41 +10,30 @@ use crate::report::numbers;
 /// What an idle connection over TLS may take of user space beyond a plain one.
 const TLS_BYTES_MAX: f64 = 3_500.0;
 
-/// The figures that are shown of each scenario.
-const SHOWN: [(&str, &[Shown]); 4] = [
-    (
-        "echo",
-        &[
-            Shown { figure: "server_cpu_us_per_message", what: "CPU a message", text: numbers::micros },
-            Shown { figure: "deflate_ratio", what: "ratio from the server", text: ratio },
-            Shown { figure: "deflate_ratio_sent", what: "ratio from the client", text: ratio },
+/// The figures that are shown of a scenario, and what they are.
+pub fn shown(scenario: &str) -> &'static [(&'static str, &'static str)] {
+    match scenario {
+        "echo" => &[
+            ("server_cpu_us_per_message", "CPU a message"),
+            ("deflate_ratio", "ratio from the server"),
+            ("deflate_ratio_sent", "ratio from the client"),
         ],
-    ),
-    (
-        "fanout",
-        &[
-            Shown { figure: "server_cpu_us_per_delivery", what: "CPU a delivery", text: numbers::micros },
-            Shown { figure: "deflate_ratio", what: "ratio from the server", text: ratio },
-        ],
-    ),
-    (
-        "churn",
-        &[Shown { figure: "server_cpu_us_per_connection", what: "CPU a connection", text: numbers::micros }],
-    ),
-    ("idle", &[Shown { figure: "anonymous_bytes_per_connection", what: "memory", text: bytes }]),
-];
-
-/// Those of one scenario.
-pub fn shown(scenario: &str) -> impl Iterator<Item = &'static Shown> {
-    SHOWN.iter().filter(move |(name, _)| *name == scenario).flat_map(|(_, shown)| shown.iter())
+        "fanout" => {
+            &[("server_cpu_us_per_delivery", "CPU a delivery"), ("deflate_ratio", "ratio from the server")]
+        }
+        "churn" => &[("server_cpu_us_per_connection", "CPU a connection")],
+        "idle" => &[("anonymous_bytes_per_connection", "memory")],
+        _ => &[],
+    }
 }
 
-fn ratio(value: f64) -> String {
-    format!("{value:.2}")
-}
-
-fn bytes(value: f64) -> String {
-    format!("{} B", numbers::whole(value))
+/// Each row of a comparison with each figure that is shown of it: its line's name, and the figure's.
+fn lines(comparison: &Comparison) -> impl Iterator<Item = (&Row, String, &'static str)> {
+    comparison.rows.iter().flat_map(|row| {
+        let line =
+            move |(figure, what): &(&'static str, &str)| (row, format!("{}: {what}", name(row)), *figure);
+        shown(&row.scenario).iter().map(line)
+    })
 }
 
 /// All of it, as Markdown.
@@ -57,17 +45,13 @@ pub fn report(comparison: &Comparison) -> String {
     limit(&mut text, comparison);
     before(&mut text, comparison);
     spreads(&mut text, comparison);
-    errors(&mut text, comparison, name);
+    errors(&mut text, comparison.rows.iter().map(|row| (row, format!("{}, ", name(row)))), "None.");
     origin(&mut text, comparison);
     text.into_text()
 }
 
 fn name(row: &Row) -> &str {
     row.parameters.get("row").and_then(|name| name.as_str()).unwrap_or(&row.scenario)
-}
-
-fn value(row: &Row, encoding: Encoding, figure: &str) -> Option<f64> {
-    row.cell(encoding.name())?.figures.get(figure).copied()
 }
 
 fn circumstances(text: &mut Markdown, comparison: &Comparison) {
@@ -83,20 +67,14 @@ fn circumstances(text: &mut Markdown, comparison: &Comparison) {
 
 fn costs(text: &mut Markdown, comparison: &Comparison) {
     text.section("The table");
-    let mut header = vec![String::new()];
-    header.extend(COLUMNS.map(|encoding| encoding.name().to_owned()));
-    let mut lines = Vec::new();
-    for row in &comparison.rows {
-        for shown in shown(&row.scenario) {
-            let values = COLUMNS.map(|encoding| value(row, encoding, shown.figure));
-            if values.iter().any(Option::is_some) {
-                let mut line = vec![format!("{}: {}", name(row), shown.what)];
-                line.extend(values.map(|value| value.map_or("–".to_owned(), shown.text)));
-                lines.push(line);
-            }
-        }
-    }
-    text.table(&header, &lines);
+    let line = |(row, name, figure): (&Row, String, &str)| {
+        let values = COLUMNS.map(|encoding| row.figure(encoding.name(), figure));
+        let text =
+            |value: Option<f64>| value.map_or("–".to_owned(), |value| numbers::compared(figure, value));
+        values.iter().any(Option::is_some).then(|| [vec![name], values.map(text).into()].concat())
+    };
+    let header = [&[""], &COLUMNS.map(Encoding::name)[..]].concat();
+    text.table(&header, &lines(comparison).filter_map(line).collect::<Vec<_>>());
 }
 
 /// TLS's memory against its bound.
@@ -104,9 +82,9 @@ fn limit(text: &mut Markdown, comparison: &Comparison) {
     const FIGURE: &str = "anonymous_bytes_per_connection";
     let idle = comparison.rows.iter().filter(|row| row.scenario == "idle");
     let over = |row: &Row| {
-        let over = value(row, Encoding::Tls, FIGURE)? - value(row, Encoding::Plain, FIGURE)?;
+        let over = row.figure(Encoding::Tls.name(), FIGURE)? - row.figure(Encoding::Plain.name(), FIGURE)?;
         let judged = if over <= TLS_BYTES_MAX { "within" } else { "over" };
-        let (over, most) = (bytes(over), bytes(TLS_BYTES_MAX));
+        let [over, most] = [over, TLS_BYTES_MAX].map(numbers::exact_bytes);
         Some(format!(
             "- {}: TLS takes {over} beyond a plain connection, {judged} the {most} that it may.",
             name(row)
@@ -121,57 +99,39 @@ fn limit(text: &mut Markdown, comparison: &Comparison) {
 
 /// The older binary beside this one.
 fn before(text: &mut Markdown, comparison: &Comparison) {
-    let mut lines = Vec::new();
-    for row in &comparison.rows {
-        for shown in shown(&row.scenario) {
-            let (before, now) =
-                (value(row, Encoding::Before, shown.figure), value(row, Encoding::Plain, shown.figure));
-            if let (Some(before), Some(now)) = (before, now) {
-                let (old, new) = ((shown.text)(before), (shown.text)(now));
-                lines.push(vec![
-                    format!("{}: {}", name(row), shown.what),
-                    old,
-                    new,
-                    numbers::ratio(now / before),
-                ]);
-            }
-        }
-    }
+    let line = |(row, name, figure): (&Row, String, &str)| {
+        let value = |encoding: Encoding| row.figure(encoding.name(), figure);
+        let (before, now) = (value(Encoding::Before)?, value(Encoding::Plain)?);
+        let [old, new] = [before, now].map(|value| numbers::compared(figure, value));
+        Some(vec![name, old, new, numbers::ratio(now / before)])
+    };
+    let lines: Vec<_> = lines(comparison).filter_map(line).collect();
     if !lines.is_empty() {
         text.section("Plain connections before TLS and compression, and now");
-        let header = ["", "before", "now", "now to before"].map(str::to_owned);
-        text.table(&header, &lines);
+        text.table(&["", "before", "now", "now to before"], &lines);
     }
 }
 
 /// What the rounds differed by.
 fn spreads(text: &mut Markdown, comparison: &Comparison) {
     text.section("The rounds");
-    let header = ["", "", "", "median (lowest … highest)"].map(str::to_owned);
     let mut lines = Vec::new();
     for row in &comparison.rows {
         for cell in &row.cells {
-            for shown in shown(&row.scenario) {
-                let spread = with_spread(Some(cell), shown.figure);
+            for (figure, what) in shown(&row.scenario) {
+                let spread = with_spread(Some(cell), figure);
                 if !spread.is_empty() {
-                    lines.push(vec![
-                        name(row).to_owned(),
-                        cell.target.clone(),
-                        shown.what.to_owned(),
-                        spread,
-                    ]);
+                    lines.push(vec![name(row).to_owned(), cell.target.clone(), (*what).to_owned(), spread]);
                 }
             }
         }
     }
-    text.table(&header, &lines);
+    text.table(&["", "", "", "median (lowest … highest)"], &lines);
 }
 
 fn origin(text: &mut Markdown, comparison: &Comparison) {
     text.section("How it was made, and what it does not show");
-    text.line("```sh");
-    text.line("loadtest encodings");
-    text.line("```");
+    text.commands(["loadtest encodings".to_owned()]);
     text.paragraph(&comparison.notes.first().cloned().unwrap_or_default());
     text.line("Client and server share one machine and its loopback: what compression saves on a real line is not in these times.");
     text.line(

@@ -18,7 +18,6 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Adds another thread's.
     pub fn add(&mut self, other: Traffic) {
         self.payload += other.payload;
         self.wire += other.wire;
@@ -28,15 +27,6 @@ impl Traffic {
     pub fn ratio(self) -> f64 {
         self.payload as f64 / (self.wire as f64).max(1.0)
     }
-}
-
-/// What threads have sent and received together; `None` of none.
-pub fn sum(threads: impl Iterator<Item = (Traffic, Traffic)>) -> Option<(Traffic, Traffic)> {
-    threads.reduce(|mut all, (sent, received)| {
-        all.0.add(sent);
-        all.1.add(received);
-        all
-    })
 }
 
 /// One thread's compression.

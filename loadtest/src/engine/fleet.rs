@@ -5,7 +5,6 @@ use std::thread;
 
 use crate::engine::thread::Thread;
 use crate::engine::{Client, Plan, Report};
-use crate::measure::{Recorder, Tally};
 use crate::run_state::RunState;
 use crate::sys;
 
@@ -67,13 +66,15 @@ fn run_thread<C: Client>(
 
 /// What all threads saw, added up.
 pub fn sum<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Report {
-    let mut all = Report { connect: Recorder::default(), errors: Tally::default(), ..Report::default() };
+    let mut all = Report::default();
     for report in reports {
         all.connect.add(&report.connect);
         all.upgrade.add(&report.upgrade);
         all.errors.merge(&report.errors);
         all.opened += report.opened;
         all.lost += report.lost;
+        all.sent.add(report.sent);
+        all.received.add(report.received);
     }
     all
 }

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use rollcall::limits::{CONTROL_BYTES_MAX, FRAME_HEADER_BYTES_MAX, MessageLimits};
 use rollcall::wire::close::{Close, CloseCode};
 use rollcall::wire::error::ProtocolError;
-use rollcall::wire::frame::{Header, Opcode};
+use rollcall::wire::frame::{self, Header, Opcode};
 use rollcall::wire::mask;
 use rollcall::wire::session::{Event, Kind, Role, Session};
 use rustix::io::Errno;
@@ -24,6 +24,13 @@ pub const MASK: [u8; 4] = [0x5a, 0xc3, 0x96, 0x0f];
 /// What a server may send.
 pub const LIMITS: MessageLimits =
     MessageLimits { max_message_bytes: 64 << 20, max_frame_bytes: 64 << 20, max_fragments: 1 << 20 };
+
+/// A message as a masked frame.
+pub fn text_frame(text: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    frame::write(&mut frame, Opcode::Text, text, Some(MASK));
+    frame
+}
 
 /// How far a link has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -17,9 +17,9 @@ pub mod link;
 mod thread;
 pub mod tls;
 
-use rollcall::wire::deflate::Agreement;
 use slab::Slab;
 
+use crate::engine::codec::{Codec, Traffic};
 use crate::engine::link::{End, Link};
 use crate::measure::{Recorder, Tally};
 use crate::target::Target;
@@ -65,6 +65,18 @@ pub struct Report {
     pub opened: u64,
     /// Connections lost after they were open; not those that ended for a limit of the server.
     pub lost: u64,
+    /// What was sent and received, where compression was offered.
+    pub sent: Traffic,
+    pub received: Traffic,
+}
+
+impl Report {
+    /// The kinds of errors that there were, of connections and others, in a line.
+    pub fn why(&self, own: &Tally) -> String {
+        let mut all = self.errors.clone();
+        all.merge(own);
+        all.into_map().into_keys().collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// A scenario's part in one thread. An error ends the connection it is about, and is counted.
@@ -77,12 +89,12 @@ pub trait Client {
     /// Appends the request that upgrades this connection. Asked again where the socket was not connected after all.
     fn request(&mut self, link: &mut Link<Self::State>, target: &Target, out: &mut Vec<u8>) {
         let _ = link;
-        out.extend_from_slice(&target.request);
+        target.write_request(&target.path, Self::SUBPROTOCOLS, out);
     }
 
-    /// What a connection that is about to open has agreed about compression.
-    fn agreed(&mut self, id: usize, deflate: Option<Agreement>) {
-        let _ = (id, deflate);
+    /// By which messages are compressed, where that is offered.
+    fn codec(&mut self) -> Option<&mut Codec> {
+        None
     }
 
     /// A connection is open.

@@ -17,7 +17,7 @@ use crate::engine::connector::Connector;
 use crate::engine::link::{End, Link, Phase};
 use crate::engine::tls::Tls;
 use crate::engine::{Client, Next, Plan, Report, Turn};
-use crate::run_state::{RunState, ThreadCounts};
+use crate::run_state::RunState;
 use crate::sys::{self, Timer};
 use crate::target::NONCE;
 
@@ -100,6 +100,9 @@ impl<'a, C: Client> Thread<'a, C> {
         }
         self.leave();
         self.publish(client);
+        if let Some(codec) = client.codec() {
+            (self.report.sent, self.report.received) = (codec.sent, codec.received);
+        }
         Ok(self.report)
     }
 
@@ -190,7 +193,9 @@ impl<'a, C: Client> Thread<'a, C> {
         self.connector.opening -= 1;
         link.phase = Phase::Open;
         link.since = now;
-        client.agreed(id, accepted.deflate);
+        if let Some(codec) = client.codec() {
+            codec.agreed(id, accepted.deflate);
+        }
         client.opened(id, link, now)?;
         if accepted.len < whole.len() {
             client.received(id, link, &mut whole[accepted.len..], now)?;
@@ -284,7 +289,7 @@ impl<'a, C: Client> Thread<'a, C> {
     }
 
     fn publish(&self, client: &C) {
-        let counts: &ThreadCounts = self.run_state.thread(self.index);
+        let counts = self.run_state.thread(self.index);
         let counted = client.counted();
         counts.opened.store(self.report.opened, Relaxed);
         counts.failed.store(self.failed, Relaxed);

@@ -5,20 +5,17 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use rollcall::wire::deflate::Agreement;
-
 use crate::clock::nanos;
-use crate::engine::codec::{Codec, sum};
+use crate::engine::codec::Codec;
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn};
-use crate::group::pace::Pace;
-use crate::group::protocol::{Hint, Say, Stamp};
-use crate::group::{Heard, Member, Shape, conduct, deliveries, incomplete};
-use crate::measure::{Recorder, Tally};
+use crate::group::protocol::Stamp;
+use crate::group::{Member, Refusals, Shape, Speaker, conduct, incomplete};
+use crate::measure::Recorder;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
-use crate::run_state::{RunState, UNSET};
+use crate::run_state::UNSET;
 use crate::scenario::{Done, Scenario};
 use crate::units::grouped;
 
@@ -39,20 +36,13 @@ pub struct Args {
 /// The only thread's part.
 #[derive(Debug)]
 pub struct ChatClient<'a> {
-    run_state: &'a RunState,
-    shape: &'a Shape,
+    speaker: Speaker<'a>,
     members: u64,
-    say: Say,
-    /// Where compression is offered.
-    codec: Option<Codec>,
-    hint: Hint,
-    joined: u64,
     /// Rounds begun; the one under way is one less.
     rounds: u32,
     /// A round has begun and not ended.
     under_way: bool,
     round_began: u64,
-    pace: Pace,
     /// Members whose message of this round the server refused, to say it again at that moment.
     again: Vec<usize>,
     again_at: u64,
@@ -60,12 +50,7 @@ pub struct ChatClient<'a> {
     held_up: bool,
     /// Deliveries of this round that are to come.
     awaited: u64,
-    delivered: u64,
-    measured: u64,
-    latency: Recorder,
     round: Recorder,
-    pings: u64,
-    errors: Tally,
     broken: bool,
 }
 
@@ -78,7 +63,7 @@ impl ChatClient<'_> {
         self.rounds = (self.rounds + 1) % Stamp::ROUNDS;
         turn.each_open(|id, link| {
             link.state.count = 0;
-            self.say.send(link, &mut self.codec, id, Stamp { round, sender: id as u16 })
+            self.speaker.say(id, link, Stamp { round, sender: id as u16 })
         });
     }
 
@@ -93,58 +78,48 @@ impl ChatClient<'_> {
     fn say_again(&mut self, turn: &mut Turn<'_, Member>) {
         let round = self.rounds.wrapping_sub(1) % Stamp::ROUNDS;
         for id in std::mem::take(&mut self.again) {
-            let stamp = Stamp { round, sender: id as u16 };
-            turn.with(id, |link| self.say.send(link, &mut self.codec, id, stamp));
+            turn.with(id, |link| self.speaker.say(id, link, Stamp { round, sender: id as u16 }));
         }
     }
 
     /// The server refused something: it is said again where that helps, else the run is over.
-    fn refused(&mut self, id: usize, heard: &Heard, now: u64) {
+    fn refused(&mut self, id: usize, refusals: Refusals, now: u64) {
         // A round is refused once, however many of its messages are.
-        let helps = !self.again.is_empty() || self.pace.slow_down(heard.last);
+        let helps = !self.again.is_empty() || self.speaker.pace.slow_down(refusals.last);
         if self.rounds > 0 && helps {
             self.again.push(id);
-            self.again_at = self.pace.after(now);
+            self.again_at = self.speaker.pace.after(now);
             self.held_up = true;
         } else {
-            heard.note(&mut self.errors);
+            refusals.note(&mut self.speaker.errors);
             self.broken = true;
         }
     }
 
     fn is_measured(&self, moment: u64) -> bool {
-        moment >= self.run_state.from.load(Relaxed) && moment < self.run_state.until.load(Relaxed)
+        let run_state = self.speaker.run_state;
+        moment >= run_state.from.load(Relaxed) && moment < run_state.until.load(Relaxed)
     }
 
     fn is_over(&mut self, now: u64) -> bool {
-        if !self.broken && self.awaited > 0 && now > self.round_began + nanos(self.shape.delivery_timeout) {
-            self.errors.add("lost: not delivered", self.awaited);
+        let Speaker { run_state, shape, .. } = self.speaker;
+        if !self.broken && self.awaited > 0 && now > self.round_began + nanos(shape.delivery_timeout) {
+            self.speaker.errors.add("lost: not delivered", self.awaited);
             return true;
         }
-        self.broken
-            || self.run_state.stopped()
-            || (self.awaited == 0 && now >= self.run_state.until.load(Relaxed))
+        self.broken || run_state.stopped() || (self.awaited == 0 && now >= run_state.until.load(Relaxed))
     }
 }
 
 impl Client for ChatClient<'_> {
     type State = Member;
 
-    fn agreed(&mut self, id: usize, deflate: Option<Agreement>) {
-        if let Some(codec) = &mut self.codec {
-            codec.agreed(id, deflate);
-        }
+    fn codec(&mut self) -> Option<&mut Codec> {
+        self.speaker.codec.as_mut()
     }
 
     fn opened(&mut self, index: usize, link: &mut Link<Member>, _: u64) -> Result<(), End> {
-        match self.shape.protocol.greeting(&self.shape.room, (0, index)) {
-            Some(greeting) => link.send(&greeting),
-            None => {
-                link.state.joined = true;
-                self.joined += 1;
-                Ok(())
-            }
-        }
+        self.speaker.greet(index, link, &[])
     }
 
     fn received(
@@ -156,8 +131,7 @@ impl Client for ChatClient<'_> {
     ) -> Result<(), End> {
         let (mut count, mut strays, mut doubles) = (0, 0, 0);
         let (round, members) = (self.rounds.wrapping_sub(1), self.members as u32);
-        let codec = self.codec.as_mut().map(|codec| (codec, id));
-        let heard = deliveries(link, codec, bytes, self.shape.protocol, &mut self.hint, |member, stamp| {
+        let refusals = self.speaker.hear(id, link, bytes, |member, stamp, _| {
             if stamp.round != round {
                 strays += 1;
             } else if member.count >= members {
@@ -167,19 +141,19 @@ impl Client for ChatClient<'_> {
                 count += 1;
             }
         })?;
-        self.joined += heard.joined;
-        self.pings += heard.pings;
-        if heard.refused > 0 {
-            self.refused(id, &heard, now);
+        if refusals.count > 0 {
+            self.refused(id, refusals, now);
         }
-        self.errors.add("delivery of another round", strays);
-        self.errors.add("delivered twice", doubles);
+        let is_measured = self.is_measured(now);
+        let speaker = &mut self.speaker;
+        speaker.errors.add("delivery of another round", strays);
+        speaker.errors.add("delivered twice", doubles);
         self.awaited -= count;
-        self.delivered += count;
-        if count > 0 && self.is_measured(now) {
-            self.measured += count;
+        speaker.delivered += count;
+        if count > 0 && is_measured {
+            speaker.measured += count;
             if !self.held_up {
-                self.latency.record_many(now - self.round_began, count);
+                speaker.latency.record_many(now - self.round_began, count);
             }
         }
         Ok(())
@@ -190,9 +164,9 @@ impl Client for ChatClient<'_> {
     }
 
     fn turn(&mut self, turn: &mut Turn<'_, Member>) -> Next {
-        let start = self.run_state.start.load(Acquire);
-        if start == UNSET {
-            return if self.run_state.stopped() { Next::Finished } else { Next::Until(turn.now + LOOK) };
+        let run_state = self.speaker.run_state;
+        if run_state.start.load(Acquire) == UNSET {
+            return if run_state.stopped() { Next::Finished } else { Next::Until(turn.now + LOOK) };
         }
         if self.is_over(turn.now) {
             return Next::Finished;
@@ -208,7 +182,7 @@ impl Client for ChatClient<'_> {
                 self.under_way = false;
                 self.end_round(turn.now);
             }
-            let next = self.pace.after(self.round_began);
+            let next = self.speaker.pace.after(self.round_began);
             if turn.now < next {
                 return Next::Until(next);
             }
@@ -219,12 +193,7 @@ impl Client for ChatClient<'_> {
     }
 
     fn counted(&self) -> Counted {
-        Counted {
-            ready: self.joined,
-            messages: self.delivered,
-            pings: self.pings,
-            errors: self.errors.total(),
-        }
+        self.speaker.counted()
     }
 }
 
@@ -249,29 +218,18 @@ impl Scenario for Args {
         Ok(())
     }
 
-    fn make<'a>(&'a self, setup: &'a Setup, (): &'a (), _: usize) -> ChatClient<'a> {
+    fn make<'a>(&'a self, setup: &'a Setup, (): &'a (), index: usize) -> ChatClient<'a> {
         ChatClient {
-            run_state: &setup.run_state,
-            shape: &self.shape,
+            speaker: Speaker::new(setup, &self.shape, index),
             members: setup.plan.connections as u64,
-            say: self.shape.say(),
-            codec: self.shape.codec(),
-            hint: 0,
-            joined: 0,
             rounds: 0,
             under_way: false,
             round_began: 0,
-            pace: Pace::default(),
             again: Vec::new(),
             again_at: 0,
             held_up: false,
             awaited: 0,
-            delivered: 0,
-            measured: 0,
-            latency: Recorder::warmed(),
             round: Recorder::default(),
-            pings: 0,
-            errors: Tally::default(),
             broken: false,
         }
     }
@@ -282,29 +240,27 @@ impl Scenario for Args {
 
     fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
         let [(client, report)] = &done.threads[..] else { unreachable!("the plan has one thread") };
-        if let Some(failure) = incomplete(report, &client.errors, client.joined, done.setup.plan.connections)
-        {
+        let (speaker, connections) = (&client.speaker, done.setup.plan.connections);
+        if let Some(failure) = incomplete(report, &speaker.errors, speaker.joined, connections) {
             return Err(failure);
         }
         let (spent, shape) = (&done.seen, &self.shape);
         shape.describe(outcome);
-        let rate = if spent.seconds > 0.0 { client.measured as f64 / spent.seconds } else { 0.0 };
+        let rate = spent.per_second(speaker.measured);
         outcome.figure("deliveries_per_second", rate);
-        outcome.figure("deliveries", client.measured as f64);
+        outcome.figure("deliveries", speaker.measured as f64);
         outcome.figure("rounds", client.round.count() as f64);
         outcome
             .row("load", format!("{} members, {} B, all to all in lockstep", self.connections, shape.size()));
         let rounds = grouped(client.round.count());
         outcome.row("rate", format!("{} deliveries/s, {rounds} rounds", grouped(rate as u64)));
-        if let Some((sent, received)) = sum(client.codec.iter().map(|codec| (codec.sent, codec.received))) {
-            outcome.compression(sent, received);
-        }
-        outcome.times("latency", &client.latency);
+        outcome.compression(report);
+        outcome.times("latency", &speaker.latency);
         outcome.times("round", &client.round);
-        outcome.cpu(spent, "delivery", client.measured);
-        outcome.errors(report, &client.errors);
+        outcome.cpu(spent, "delivery", speaker.measured);
+        outcome.errors(report, &speaker.errors);
         outcome.note("A latency counts from the beginning of its round: all say something at once.");
-        if let Some(note) = client.pace.note() {
+        if let Some(note) = speaker.pace.note() {
             outcome.note(note);
         }
         Ok(())

@@ -6,20 +6,17 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use rollcall::wire::deflate::Agreement;
-
 use crate::clock::nanos;
-use crate::engine::codec::{Codec, sum};
+use crate::engine::codec::Codec;
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn};
-use crate::group::pace::Pace;
-use crate::group::protocol::{self, Hint, Say, Stamp};
-use crate::group::{Member, Shape, conduct, deliveries, incomplete};
+use crate::group::protocol::{self, Stamp};
+use crate::group::{Member, Shape, Speaker, conduct, incomplete};
 use crate::measure::{Recorder, Tally};
 use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
-use crate::run_state::{RunState, UNSET, share};
+use crate::run_state::{UNSET, share};
 use crate::scenario::{Done, Scenario};
 use crate::units::{grouped, size};
 
@@ -61,36 +58,19 @@ pub struct Said {
     refused: AtomicBool,
 }
 
-/// One thread's part.
+/// One thread's part. The first one has the sender, which is its first connection.
 #[derive(Debug)]
 pub struct FanoutClient<'a> {
-    run_state: &'a RunState,
-    shape: &'a Shape,
+    speaker: Speaker<'a>,
     said: &'a Said,
-    /// Whether this thread has the sender: its first connection.
-    sends: bool,
     threads: usize,
     connections: u64,
     /// Nanoseconds between two messages, where there is a schedule.
     gap: Option<f64>,
-    /// Where there is none: what the server lets the sender say.
-    pace: Pace,
     /// When the last message went.
     said_at: u64,
     /// When to say the last message again, which the server refused.
     again_at: Option<u64>,
-    say: Say,
-    /// Where compression is offered.
-    codec: Option<Codec>,
-    hint: Hint,
-    /// Which thread this is.
-    thread: usize,
-    joined: u64,
-    delivered: u64,
-    measured: u64,
-    latency: Recorder,
-    pings: u64,
-    errors: Tally,
     /// Deliveries that did not come, as far as all that was said was passed on.
     lost: u64,
     /// Members that read.
@@ -110,15 +90,16 @@ impl FanoutClient<'_> {
             Some(gap) => Some(start + (count as f64 * gap) as u64),
             None => {
                 let heard = self.all_delivered() >= count * self.connections;
-                heard.then(|| now.max(self.pace.after(self.said_at)))
+                heard.then(|| now.max(self.speaker.pace.after(self.said_at)))
             }
         }
     }
 
     /// Deliveries to the members of all threads, as of each one's last turn; this thread's as of now.
     fn all_delivered(&self) -> u64 {
-        let published = self.run_state.thread(0).messages.load(Relaxed);
-        self.run_state.counts().messages - published + self.delivered
+        let run_state = self.speaker.run_state;
+        let published = run_state.thread(0).messages.load(Relaxed);
+        run_state.counts().messages - published + self.speaker.delivered
     }
 
     /// Says message `number`, due at that moment. False where nobody is there to say it.
@@ -126,16 +107,15 @@ impl FanoutClient<'_> {
         self.said.moments[number as usize % MOMENTS].store(due, Relaxed);
         self.said_at = due;
         let stamp = Stamp { round: (number % u64::from(Stamp::ROUNDS)) as u32, sender: 0 };
-        let (say, codec) = (&mut self.say, &mut self.codec);
         let state = self.states.then(|| protocol::status(number.is_multiple_of(2)));
         turn.with(0, |link| {
-            say.send(link, codec, 0, stamp)?;
+            self.speaker.say(0, link, stamp)?;
             state.map_or(Ok(()), |state| link.send(&state))
         })
     }
 
     fn speak(&mut self, turn: &mut Turn<'_, Member>, start: u64) -> u64 {
-        let until = self.run_state.until.load(Relaxed);
+        let until = self.speaker.run_state.until.load(Relaxed);
         if let Some(at) = self.again_at {
             if turn.now < at {
                 return at;
@@ -159,15 +139,13 @@ impl FanoutClient<'_> {
     }
 
     fn is_over(&mut self, now: u64) -> bool {
-        let until = self.run_state.until.load(Relaxed);
-        if self.run_state.stopped() {
-            return true;
+        let Speaker { run_state, shape, delivered, .. } = self.speaker;
+        let until = run_state.until.load(Relaxed);
+        if run_state.stopped() || now < until {
+            return run_state.stopped();
         }
-        if now < until {
-            return false;
-        }
-        let awaited = (self.said.count.load(Relaxed) * self.members).saturating_sub(self.delivered);
-        let late = now >= until.saturating_add(nanos(self.shape.delivery_timeout));
+        let awaited = (self.said.count.load(Relaxed) * self.members).saturating_sub(delivered);
+        let late = now >= until.saturating_add(nanos(shape.delivery_timeout));
         if late {
             self.lost += awaited;
         }
@@ -178,10 +156,8 @@ impl FanoutClient<'_> {
 impl Client for FanoutClient<'_> {
     type State = Member;
 
-    fn agreed(&mut self, id: usize, deflate: Option<Agreement>) {
-        if let Some(codec) = &mut self.codec {
-            codec.agreed(id, deflate);
-        }
+    fn codec(&mut self) -> Option<&mut Codec> {
+        self.speaker.codec.as_mut()
     }
 
     fn opened(&mut self, index: usize, link: &mut Link<Member>, _: u64) -> Result<(), End> {
@@ -190,19 +166,8 @@ impl Client for FanoutClient<'_> {
         if link.state.stuck {
             link.shrink_receive_buffer()?;
         }
-        match self.shape.protocol.greeting(&self.shape.room, (self.thread, index)) {
-            Some(mut greeting) => {
-                if link.state.stuck && self.states {
-                    greeting.extend(protocol::watch_the_sender());
-                }
-                link.send(&greeting)
-            }
-            None => {
-                link.state.joined = true;
-                self.joined += 1;
-                Ok(())
-            }
-        }
+        let watches = link.state.stuck && self.states;
+        self.speaker.greet(index, link, &if watches { protocol::watch_the_sender() } else { Vec::new() })
     }
 
     fn received(
@@ -212,12 +177,10 @@ impl Client for FanoutClient<'_> {
         bytes: &mut [u8],
         now: u64,
     ) -> Result<(), End> {
-        let (mut count, mut lost, mut doubles) = (0, 0, 0);
-        let (said, latency) = (self.said, &mut self.latency);
-        let (from, until) = (self.run_state.from.load(Relaxed), self.run_state.until.load(Relaxed));
-        let mut measured = 0;
-        let codec = self.codec.as_mut().map(|codec| (codec, id));
-        let heard = deliveries(link, codec, bytes, self.shape.protocol, &mut self.hint, |member, stamp| {
+        let (mut count, mut lost, mut doubles, mut measured) = (0, 0, 0, 0);
+        let (said, run_state) = (self.said, self.speaker.run_state);
+        let (from, until) = (run_state.from.load(Relaxed), run_state.until.load(Relaxed));
+        let refusals = self.speaker.hear(id, link, bytes, |member, stamp, latency| {
             if member.stuck {
                 return;
             }
@@ -235,24 +198,24 @@ impl Client for FanoutClient<'_> {
                 measured += 1;
             }
         })?;
-        self.joined += heard.joined;
-        self.pings += heard.pings;
-        if heard.refused > 0 {
+        let speaker = &mut self.speaker;
+        if refusals.count > 0 {
             // Without a schedule the last message alone is under way.
-            if self.gap.is_none() && self.said.count.load(Relaxed) > 0 && self.pace.slow_down(heard.last) {
-                self.again_at = Some(self.pace.after(now));
+            let is_one = self.gap.is_none() && said.count.load(Relaxed) > 0;
+            if is_one && speaker.pace.slow_down(refusals.last) {
+                self.again_at = Some(speaker.pace.after(now));
             } else {
                 // What was not said reaches nobody: the run is over, with that error.
-                heard.note(&mut self.errors);
-                self.said.refused.store(true, Relaxed);
-                self.run_state.stop.store(true, Relaxed);
+                refusals.note(&mut speaker.errors);
+                said.refused.store(true, Relaxed);
+                run_state.stop.store(true, Relaxed);
             }
         }
-        self.measured += measured;
+        speaker.measured += measured;
         // What was skipped will not come: it counts as handled, and as an error.
-        self.delivered += count + lost;
+        speaker.delivered += count + lost;
         self.lost += lost;
-        self.errors.add("delivered twice or out of order", doubles);
+        speaker.errors.add("delivered twice or out of order", doubles);
         Ok(())
     }
 
@@ -266,25 +229,22 @@ impl Client for FanoutClient<'_> {
             return;
         }
         // A room that lost a member has no next message that all would hear: the run is over, with that error.
-        self.run_state.stop.store(true, Relaxed);
+        self.speaker.run_state.stop.store(true, Relaxed);
     }
 
     fn turn(&mut self, turn: &mut Turn<'_, Member>) -> Next {
-        let start = self.run_state.start.load(Acquire);
+        let run_state = self.speaker.run_state;
+        let start = run_state.start.load(Acquire);
         if start == UNSET {
-            return if self.run_state.stopped() { Next::Finished } else { Next::Until(turn.now + LOOK) };
+            return if run_state.stopped() { Next::Finished } else { Next::Until(turn.now + LOOK) };
         }
-        let next = if self.sends { self.speak(turn, start) } else { turn.now + LOOK };
+        let next = if self.speaker.thread == 0 { self.speak(turn, start) } else { turn.now + LOOK };
         if self.is_over(turn.now) { Next::Finished } else { Next::Until(next.min(turn.now + LOOK)) }
     }
 
     fn counted(&self) -> Counted {
-        Counted {
-            ready: self.joined,
-            messages: self.delivered,
-            pings: self.pings,
-            errors: self.errors.total() + self.lost,
-        }
+        let counted = self.speaker.counted();
+        Counted { errors: counted.errors + self.lost, ..counted }
     }
 }
 
@@ -329,26 +289,13 @@ impl Scenario for Args {
 
     fn make<'a>(&'a self, setup: &'a Setup, said: &'a Said, index: usize) -> FanoutClient<'a> {
         FanoutClient {
-            run_state: &setup.run_state,
-            shape: &self.shape,
+            speaker: Speaker::new(setup, &self.shape, index),
             said,
-            sends: index == 0,
             threads: setup.plan.threads,
             connections: self.connections as u64,
             gap: self.rate.map(|rate| 1e9 / rate),
-            pace: Pace::default(),
             said_at: 0,
             again_at: None,
-            say: self.shape.say(),
-            codec: self.shape.codec(),
-            hint: 0,
-            thread: index,
-            joined: 0,
-            delivered: 0,
-            measured: 0,
-            latency: Recorder::warmed(),
-            pings: 0,
-            errors: Tally::default(),
             lost: 0,
             members: 0,
             shares: shares(self.connections, setup.plan.connections, index, setup.plan.threads),
@@ -366,13 +313,13 @@ impl Scenario for Args {
         let (mut latency, mut errors) = (Recorder::default(), Tally::default());
         let (mut measured, mut joined, mut stuck_ended) = (0, 0, 0);
         for client in done.clients() {
-            latency.add(&client.latency);
-            errors.merge(&client.errors);
+            latency.add(&client.speaker.latency);
+            errors.merge(&client.speaker.errors);
             if !said.refused.load(Relaxed) {
                 errors.add("lost: not delivered", client.lost);
             }
-            measured += client.measured;
-            joined += client.joined;
+            measured += client.speaker.measured;
+            joined += client.speaker.joined;
             stuck_ended += client.stuck_ended;
         }
         if let Some(failure) = incomplete(report, &errors, joined, done.setup.plan.connections) {
@@ -382,7 +329,7 @@ impl Scenario for Args {
         outcome.parameter("rate", self.rate);
         outcome.parameter("stuck", self.stuck);
         outcome.parameter("states", self.states);
-        let rate = if spent.seconds > 0.0 { measured as f64 / spent.seconds } else { 0.0 };
+        let rate = spent.per_second(measured);
         outcome.figure("deliveries_per_second", rate);
         outcome.figure("deliveries", measured as f64);
         outcome.row(
@@ -390,10 +337,7 @@ impl Scenario for Args {
             format!("one says {} B, {} hear it", shape.size(), grouped(self.connections as u64)),
         );
         outcome.row("rate", format!("{} deliveries/s", grouped(rate as u64)));
-        let codecs = done.clients().filter_map(|client| client.codec.as_ref());
-        if let Some((sent, received)) = sum(codecs.map(|codec| (codec.sent, codec.received))) {
-            outcome.compression(sent, received);
-        }
+        outcome.compression(report);
         outcome.times("latency", &latency);
         outcome.cpu(spent, "delivery", measured);
         let resident = outcome.run.series.iter().find(|series| series.name == "server_memory");
@@ -412,7 +356,7 @@ impl Scenario for Args {
                 ),
             );
         }
-        if let Some(note) = done.clients().find_map(|client| client.pace.note()) {
+        if let Some(note) = done.clients().find_map(|client| client.speaker.pace.note()) {
             outcome.note(note);
         }
         outcome.errors(report, &errors);

@@ -11,20 +11,19 @@ use std::time::Duration;
 
 use crate::chatter;
 use crate::clock::nanos;
-use crate::engine::Report;
 use crate::engine::codec::Codec;
 use crate::engine::link::{End, Link};
+use crate::engine::{Counted, Report};
+use crate::group::pace::Pace;
 use crate::group::protocol::{Hint, Protocol, Refused, Say, Stamp, locate};
-use crate::measure::Tally;
+use crate::measure::{Recorder, Tally};
 use crate::options::{Failure, Setup, usage};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::{Subject, Watch};
 use crate::refusal;
-use crate::scenario;
+use crate::run_state::RunState;
+use crate::scenario::Window;
 use crate::units;
-
-/// From the start of a run to its load: every thread has looked at the run's state by then.
-const RUN_UP: u64 = 30_000_000;
 
 /// The flags that both scenarios have.
 #[derive(Clone, Debug, clap::Args)]
@@ -41,12 +40,8 @@ pub struct Shape {
     /// Offer permessage-deflate; what is said are then lines of JSON as a chat has them, whether the server agrees or not
     #[arg(long)]
     deflate: bool,
-    /// How long to measure
-    #[arg(long, default_value = "5s", value_parser = units::duration)]
-    duration: Duration,
-    /// How long to put on load before that
-    #[arg(long, default_value = "1s", value_parser = units::duration)]
-    warmup: Duration,
+    #[command(flatten)]
+    window: Window,
     /// How long a delivery may take
     #[arg(long, default_value = "10s", value_parser = units::duration)]
     delivery_timeout: Duration,
@@ -63,21 +58,11 @@ impl Shape {
         self.size.unwrap_or(if self.deflate { 1024 } else { 20 })
     }
 
-    /// What is said.
-    fn say(&self) -> Say {
-        Say::new(self.protocol, &self.room, self.size() as usize, self.deflate)
-    }
-
-    fn codec(&self) -> Option<Codec> {
-        self.deflate.then(Codec::default)
-    }
-
     fn describe(&self, outcome: &mut Outcome) {
         outcome.parameter("protocol", format!("{:?}", self.protocol).to_lowercase());
         outcome.parameter("size", self.size());
         outcome.parameter("deflate", self.deflate);
-        outcome.parameter("duration_s", self.duration.as_secs_f64());
-        outcome.parameter("warmup_s", self.warmup.as_secs_f64());
+        self.window.describe(outcome);
     }
 }
 
@@ -94,19 +79,14 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, shape: &Shape) -> Spent {
         run_state.stop.store(true, Relaxed);
         return Spent::default();
     }
-    let start = run_state.clock.now() + RUN_UP;
-    let spent = scenario::window(setup, watch, "deliveries", (start, shape.warmup, shape.duration));
-    watch.until_count("drain", Subject::Messages("deliveries"), 1, |_| false);
-    spent
+    shape.window.load(setup, watch, "deliveries")
 }
 
-/// One line where not all of `plan`'s connections took part.
+/// One line where not all of the connections took part.
 fn incomplete(report: &Report, own: &Tally, ready: u64, connections: usize) -> Option<Failure> {
     (ready < connections as u64).then(|| {
-        let mut why = report.errors.clone();
-        why.merge(own);
-        let why: Vec<String> = why.into_map().into_keys().collect();
-        let why = if why.is_empty() { "no answer says that they did".to_owned() } else { why.join(", ") };
+        let why = report.why(own);
+        let why = if why.is_empty() { "no answer says that they did" } else { &why };
         Failure::Failed(format!("{ready} of {connections} members joined: {why}"))
     })
 }
@@ -121,46 +101,108 @@ pub struct Member {
     count: u32,
 }
 
-/// What was heard beside deliveries.
+/// Messages that the server did not pass on, and what it said of the last of them.
 #[derive(Clone, Copy, Default, Debug)]
-struct Heard {
-    /// Members that have joined.
-    joined: u64,
-    pings: u64,
-    /// Messages that the server did not pass on, and what it said of the last of them.
-    refused: u64,
+struct Refusals {
+    count: u64,
     last: Refused,
 }
 
-impl Heard {
+impl Refusals {
     /// Notes what was refused: it is no loss, and what comes behind it can't be told from one.
     fn note(&self, errors: &mut Tally) {
         let code = self.last.code;
-        errors.add(&format!("refused by the server with {code}{}", refusal::of_command(code)), self.refused);
+        errors.add(&format!("refused by the server with {code}{}", refusal::of_command(code)), self.count);
     }
 }
 
-/// Hands each delivery of `bytes` to `deliver`, and notes when a member has joined.
-fn deliveries(
-    link: &mut Link<Member>,
-    codec: Option<(&mut Codec, usize)>,
-    bytes: &mut [u8],
-    protocol: Protocol,
-    hint: &mut Hint,
-    mut deliver: impl FnMut(&mut Member, Stamp),
-) -> Result<Heard, End> {
-    let mut heard = Heard::default();
-    let seen = link.read_by(codec, bytes, |member, _, payload| {
-        if let Some(stamp) = locate(payload, hint) {
-            deliver(member, stamp);
-        } else if !member.joined && protocol.has_joined(payload) {
-            member.joined = true;
-            heard.joined += 1;
-        } else if let Some(refused) = protocol.refused(payload) {
-            (heard.refused, heard.last) = (heard.refused + 1, refused);
+/// What a thread of either scenario has: how it speaks to the server, and what it counts.
+#[derive(Debug)]
+struct Speaker<'a> {
+    run_state: &'a RunState,
+    shape: &'a Shape,
+    thread: usize,
+    say: Say,
+    /// Where compression is offered.
+    codec: Option<Codec>,
+    hint: Hint,
+    /// What the server lets a member say.
+    pace: Pace,
+    joined: u64,
+    delivered: u64,
+    measured: u64,
+    latency: Recorder,
+    pings: u64,
+    errors: Tally,
+}
+
+impl<'a> Speaker<'a> {
+    fn new(setup: &'a Setup, shape: &'a Shape, thread: usize) -> Speaker<'a> {
+        Speaker {
+            run_state: &setup.run_state,
+            shape,
+            thread,
+            say: Say::new(shape.protocol, &shape.room, shape.size() as usize, shape.deflate),
+            codec: shape.deflate.then(Codec::default),
+            hint: 0,
+            pace: Pace::default(),
+            joined: 0,
+            delivered: 0,
+            measured: 0,
+            latency: Recorder::warmed(),
+            pings: 0,
+            errors: Tally::default(),
         }
-        Ok(())
-    })?;
-    heard.pings = seen.open()?;
-    Ok(heard)
+    }
+
+    /// A member is open: it says who it is and where it wants to be, and then whatever else.
+    fn greet(&mut self, index: usize, link: &mut Link<Member>, more: &[u8]) -> Result<(), End> {
+        match self.shape.protocol.greeting(&self.shape.room, (self.thread, index)) {
+            Some(greeting) => link.send(&[&greeting, more].concat()),
+            None => {
+                link.state.joined = true;
+                self.joined += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn say(&mut self, id: usize, link: &mut Link<Member>, stamp: Stamp) -> Result<(), End> {
+        self.say.send(link, &mut self.codec, id, stamp)
+    }
+
+    /// Hands each delivery of `bytes` to `deliver`, and notes when a member has joined. Returns what was refused.
+    fn hear(
+        &mut self,
+        id: usize,
+        link: &mut Link<Member>,
+        bytes: &mut [u8],
+        mut deliver: impl FnMut(&mut Member, Stamp, &mut Recorder),
+    ) -> Result<Refusals, End> {
+        let protocol = self.shape.protocol;
+        let mut refusals = Refusals::default();
+        let codec = self.codec.as_mut().map(|codec| (codec, id));
+        let seen = link.read_by(codec, bytes, |member, _, payload| {
+            if let Some(stamp) = locate(payload, &mut self.hint) {
+                deliver(member, stamp, &mut self.latency);
+            } else if !member.joined && protocol.has_joined(payload) {
+                member.joined = true;
+                self.joined += 1;
+            } else if let Some(refused) = protocol.refused(payload) {
+                refusals = Refusals { count: refusals.count + 1, last: refused };
+            }
+            Ok(())
+        })?;
+        self.pings += seen.open()?;
+        Ok(refusals)
+    }
+
+    fn counted(&self) -> Counted {
+        Counted {
+            ready: self.joined,
+            messages: self.delivered,
+            pings: self.pings,
+            errors: self.errors.total(),
+        }
+    }
 }

@@ -3,11 +3,11 @@
 //! A new server needs a variant here and three answers. What is said carries a mark and a stamp of ten bytes, that come
 //! through JSON unchanged; a receiver finds them where the last delivery had them, or searches.
 
-use rollcall::wire::frame::{self, Opcode};
+use rollcall::wire::frame::Opcode;
 
 use crate::chatter::{Chatter, MARK_AT};
 use crate::engine::codec::Codec;
-use crate::engine::link::{End, Link, MASK};
+use crate::engine::link::{End, Link, MASK, text_frame};
 
 /// The numbers of a member's commands: it joins, it says something.
 const JOIN: &str = "1";
@@ -104,12 +104,6 @@ pub fn watch_the_sender() -> Vec<u8> {
 
 fn member(thread: usize, member: usize) -> String {
     format!("member-{thread:04}-{member:06}")
-}
-
-fn text_frame(payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    frame::write(&mut bytes, Opcode::Text, payload, Some(MASK));
-    bytes
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {

@@ -6,27 +6,23 @@ use crate::comparison::Cell;
 
 /// A compared figure, with a mark where the load side was the limit: `≥ 255 k`.
 pub fn figure_text(measure: &Measure, cell: Option<&Cell>) -> String {
-    let Some((cell, value)) = cell.and_then(|cell| Some((cell, cell.figures.get(measure.figure)?))) else {
+    let Some((cell, value)) = cell.and_then(|cell| Some((cell, cell.figure(measure.figure)?))) else {
         return "–".into();
     };
     let bound = if measure.is_bound_by_the_server() && cell.had_spare_time() { "≥ " } else { "" };
-    format!("{bound}{}", (measure.text)(*value))
+    format!("{bound}{}", measure.text(value))
 }
 
 /// A figure with its rounds' ends: `3.40 µs (3.38 µs … 3.51 µs)`.
 pub fn with_spread(cell: Option<&Cell>, figure: &str) -> String {
-    let Some((cell, value)) = cell.and_then(|cell| Some((cell, cell.figures.get(figure)?))) else {
+    let Some((cell, value)) = cell.and_then(|cell| Some((cell, cell.figure(figure)?))) else {
         return String::new();
     };
     let text = |value: f64| numbers::figure(figure, value);
-    match cell
-        .spread
-        .get(figure)
-        .map(|(low, high)| (text(*low), text(*high)))
-        .filter(|(low, high)| low != high)
-    {
-        Some((low, high)) => format!("{} ({low} … {high})", text(*value)),
-        None => text(*value),
+    let ends = cell.spread.get(figure).map(|(low, high)| (text(*low), text(*high)));
+    match ends.filter(|(low, high)| low != high) {
+        Some((low, high)) => format!("{} ({low} … {high})", text(value)),
+        None => text(value),
     }
 }
 

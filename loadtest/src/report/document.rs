@@ -6,7 +6,7 @@ use super::markdown::Markdown;
 use super::measures::{MEASURES, Measure, names, targets};
 use super::plots::{self, Plot};
 use super::{glance, goals, numbers, scale};
-use crate::comparison::{BARE, Cell, Comparison, OURS, Row};
+use crate::comparison::{BARE, Comparison, OURS, Row};
 
 /// A text and the drawings that it shows.
 pub struct Document {
@@ -17,6 +17,9 @@ pub struct Document {
 }
 
 const QUANTILES: [f64; 5] = [0.5, 0.9, 0.99, 0.999, 0.9999];
+/// What is said where there are no errors.
+const FINE: &str =
+    "None: every message that was sent came back, and every connection ended as it was meant to.";
 
 /// A document that is being written.
 struct Writer<'a> {
@@ -36,9 +39,9 @@ impl Document {
         let named: Vec<(&Row, &str)> =
             comparison.rows.iter().zip(row_names.iter().map(String::as_str)).collect();
         writer.goals(&named);
-        if let Some((header, lines)) = glance::table(&named) {
+        if let Some(lines) = glance::table(&named) {
             writer.text.section("At a glance");
-            writer.text.table(&header, &lines);
+            writer.text.table(&glance::HEADER, &lines);
         }
         for measure in &MEASURES {
             let rows: Vec<_> = named.iter().copied().filter(|(row, _)| measure.holds_for(row)).collect();
@@ -49,7 +52,8 @@ impl Document {
         writer.latencies(&named);
         writer.timelines(&named);
         writer.everything(&named);
-        writer.errors(&named);
+        let named = named.iter().map(|(row, name)| (*row, format!("{} {name}, ", row.scenario)));
+        errors(&mut writer.text, named, FINE);
         writer.origin(comparison);
         writer.limits(comparison);
         Document { text: writer.text.into_text(), plots: writer.plots }
@@ -89,15 +93,14 @@ impl Writer<'_> {
             rows.iter().filter(|(row, _)| row.scenario == goals::SCENARIO).flat_map(|(row, _)| &row.cells)
         {
             self.text.section("What was asked, and what came of it");
-            let (header, lines) = goals::table(cell);
-            self.text.table(&header, &lines);
-            if let Some((header, lines)) = goals::receipt(cell) {
+            self.text.table(&["", "measured", "at most", ""], &goals::table(cell));
+            if let Some(lines) = goals::receipt(cell) {
                 self.text.section("The memory receipt");
                 self.text.line(
                     "As the server tells it: each line from the structure's own capacity, and what is in none of them by \
                      itself.",
                 );
-                self.text.table(&header, &lines);
+                self.text.table(&goals::RECEIPT, &lines);
             }
         }
     }
@@ -112,33 +115,28 @@ impl Writer<'_> {
         let order = targets(&only_rows);
         let has = |target: &str| order.contains(&target);
         let peers = order.iter().any(|target| *target != OURS && *target != BARE);
-        let mut header = vec![String::new()];
-        header.extend(order.iter().map(|target| (*target).to_owned()));
+        let mut header = [&[""], &order[..]].concat();
         if has(OURS) && has(BARE) {
-            header.push("to bare".into());
+            header.push("to bare");
         }
         if has(OURS) && peers {
-            header.push("to the best peer".into());
+            header.push("to the best peer");
         }
         let line = |(row, name): &(&Row, &str)| {
             let mut line = vec![(*name).to_owned()];
             line.extend(order.iter().map(|target| figure_text(measure, row.cell(target))));
-            let ours = row.cell(OURS).and_then(|cell| cell.figures.get(measure.figure));
-            let against = |other: Option<&Cell>| match (
-                ours,
-                other.and_then(|cell| cell.figures.get(measure.figure)),
-            ) {
-                (Some(ours), Some(other)) => numbers::ratio(ours / other),
-                _ => "–".to_owned(),
+            let none = || "–".to_owned();
+            let against = |target: &str| {
+                let value = |target| row.figure(target, measure.figure);
+                value(OURS).zip(value(target)).map_or_else(none, |(ours, other)| numbers::ratio(ours / other))
             };
             if has(OURS) && has(BARE) {
-                line.push(against(row.cell(BARE)));
+                line.push(against(BARE));
             }
             if has(OURS) && peers {
-                let best = row.best_peer(measure.figure, measure.lower_is_better);
-                line.push(
-                    best.map_or("–".to_owned(), |best| format!("{} {}", against(Some(best)), best.target)),
-                );
+                let best = row.best_peer(measure.figure, measure.lower_is_better());
+                let best = best.map(|best| format!("{} {}", against(&best.target), best.target));
+                line.push(best.unwrap_or_else(none));
             }
             line
         };
@@ -162,9 +160,6 @@ impl Writer<'_> {
                 self.show(plot);
             }
         }
-        let mut header = vec!["".to_owned(), "of".into(), "target".into()];
-        header.extend(QUANTILES.map(|quantile| format!("p{}", scale::percentile_name(quantile))));
-        header.push("highest".into());
         let mut lines = Vec::new();
         for (row, row_name) in
             with.iter().filter(|(row, _)| !paced || row.is_paced() || row.scenario != "echo")
@@ -172,19 +167,17 @@ impl Writer<'_> {
             for target in targets(&[row]) {
                 let Some(cell) = row.cell(target) else { continue };
                 for what in cell.histograms.keys() {
-                    let Some(histogram) = cell.histogram(what).filter(|histogram| !histogram.is_empty())
-                    else {
-                        continue;
-                    };
-                    let micros = |nanos: u64| numbers::micros(nanos as f64 / 1e3);
+                    let Some(histogram) = cell.histogram(what) else { continue };
                     let mut line = vec![(*row_name).to_owned(), what.clone(), target.to_owned()];
-                    line.extend(QUANTILES.map(|quantile| micros(histogram.value_at_quantile(quantile))));
-                    line.push(micros(histogram.max()));
+                    line.extend(QUANTILES.map(|quantile| numbers::micros(histogram.micros_at(quantile))));
+                    line.push(numbers::micros(histogram.max_micros()));
                     lines.push(line);
                 }
             }
         }
-        self.text.table(&header, &lines);
+        let quantiles = QUANTILES.map(|quantile| format!("p{}", scale::percentile_name(quantile)));
+        let header = [&["", "of", "target"][..], &quantiles.each_ref().map(String::as_str), &["highest"]];
+        self.text.table(&header.concat(), &lines);
     }
 
     fn timelines(&mut self, rows: &[(&Row, &str)]) {
@@ -217,51 +210,26 @@ impl Writer<'_> {
             if figures.is_empty() {
                 continue;
             }
-            let mut header = vec![format!("{}: {row_name}", row.scenario)];
-            header.extend(order.iter().map(|target| (*target).to_owned()));
             let line = |figure: &&String| {
                 let mut line = vec![format!("`{figure}`")];
                 line.extend(order.iter().map(|target| with_spread(row.cell(target), figure)));
                 line
             };
             let lines: Vec<_> = figures.iter().map(line).collect();
-            self.text.table(&header, &lines);
+            let name = format!("{}: {row_name}", row.scenario);
+            self.text.table(&[&[name.as_str()], &order[..]].concat(), &lines);
         }
         self.text.paragraph("</details>");
     }
 
-    fn errors(&mut self, rows: &[(&Row, &str)]) {
-        let mut lines = Vec::new();
-        for (row, row_name) in rows {
-            for cell in &row.cells {
-                for (kind, count) in cell.errors.iter().filter(|(_, count)| **count > 0) {
-                    let count = numbers::whole(*count as f64);
-                    lines.push(format!("- {} {row_name}, {}: {count} × {kind}", row.scenario, cell.target));
-                }
-            }
-        }
-        self.text.section("Errors");
-        if lines.is_empty() {
-            self.text.line(
-                "None: every message that was sent came back, and every connection ended as it was meant to.",
-            );
-        }
-        for line in lines {
-            self.text.line(&line);
-        }
-    }
-
     fn origin(&mut self, comparison: &Comparison) {
         self.text.section("How it was made");
-        self.text.line("```sh");
+        let of_cells = || comparison.rows.iter().flat_map(|row| &row.cells).map(|cell| &cell.command);
         if comparison.command.is_empty() {
-            for cell in comparison.rows.iter().flat_map(|row| &row.cells) {
-                self.text.line(&without_folders(&cell.command));
-            }
+            self.text.commands(of_cells().map(|command| without_folders(command)));
         } else {
-            self.text.line(&without_folders(&comparison.command));
+            self.text.commands([without_folders(&comparison.command)]);
         }
-        self.text.line("```");
     }
 
     fn limits(&mut self, comparison: &Comparison) {
@@ -305,22 +273,21 @@ fn without_folders(command: &str) -> String {
     command.split(' ').map(last).collect::<Vec<_>>().join(" ")
 }
 
-/// What went wrong, by row and target; a row without a name is the only one.
-pub fn errors<'a>(text: &mut Markdown, comparison: &'a Comparison, name: impl Fn(&'a Row) -> &'a str) {
+/// What went wrong, by target, of rows with what stands before the target; `fine` where nothing did.
+pub fn errors<'a>(text: &mut Markdown, rows: impl Iterator<Item = (&'a Row, String)>, fine: &str) {
     text.section("Errors");
     let mut none = true;
-    for row in &comparison.rows {
-        let name = Some(name(row)).filter(|name| !name.is_empty());
-        let name = name.map_or(String::new(), |name| format!("{name}, "));
+    for (row, name) in rows {
         for cell in &row.cells {
-            for (kind, count) in &cell.errors {
+            for (kind, count) in cell.errors.iter().filter(|(_, count)| **count > 0) {
                 none = false;
+                let count = numbers::whole(*count as f64);
                 text.line(&format!("- {name}{}: {count} × {kind}", cell.target));
             }
         }
     }
     if none {
-        text.line("None.");
+        text.line(fine);
     }
 }
 

@@ -1,13 +1,9 @@
 //! Invented runs for the tests of the document and, on request, for a look at the drawings.
 
-use std::collections::BTreeMap;
-
-use base64::Engine as _;
-use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 use serde_json::{Value, json};
 
 use crate::comparison::Comparison;
+use crate::measure::Recorder;
 use crate::result::{Machine, Run, Series};
 
 fn run(scenario: &str, target: &str, parameters: &[(&str, Value)], figures: &[(&str, f64)]) -> Run {
@@ -27,22 +23,19 @@ fn run(scenario: &str, target: &str, parameters: &[(&str, Value)], figures: &[(&
         versions: [("loadtest".to_owned(), "0.1.0".to_owned())].into(),
         parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
         figures: figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
-        errors: BTreeMap::new(),
         ..Run::default()
     }
 }
 
 /// A long-tailed distribution around `micros`, the same at every call.
 fn histogram(micros: f64, tail: f64) -> String {
-    let mut histogram = Histogram::<u64>::new(3).expect("three digits");
+    let mut recorder = Recorder::default();
     for index in 1..200_000u32 {
         let quantile = f64::from(index) / 200_000.0;
         let latency = micros * (0.7 + 0.5 * quantile + tail * (1.0 - quantile).powf(-0.45) * 0.1);
-        histogram.record((latency * 1e3) as u64).expect("in range");
+        recorder.record((latency * 1e3) as u64);
     }
-    let mut bytes = Vec::new();
-    V2Serializer::new().serialize(&histogram, &mut bytes).expect("serializable");
-    base64::engine::general_purpose::STANDARD.encode(bytes)
+    recorder.encode()
 }
 
 /// Two sizes, two targets: small enough for its document to be read in a test.

@@ -11,31 +11,33 @@ const PACED: &str = "p99_us";
 /// The parameter that counts workers.
 const WORKERS: &str = "workers";
 
-/// A table's header and lines: what a server spends, of which less is better, at a fixed rate how long an answer took, and
-/// with several workers how much more is spent than with one. `None` where hardly anything is compared.
-pub fn table(rows: &[(&Row, &str)]) -> Option<(Vec<String>, Vec<Vec<String>>)> {
-    let spent = MEASURES.iter().filter(|measure| measure.lower_is_better).flat_map(|measure| {
-        rows.iter().filter(|(row, _)| measure.holds_for(row)).filter_map(|(row, name)| {
-            line(row, format!("{}: {name}", measure.title), measure.figure, measure.text)
-        })
+/// What stands above the lines.
+pub const HEADER: [&str; 6] = ["less is better", OURS, BARE, "best peer", "to bare", "to the best peer"];
+
+/// The lines: what a server spends, of which less is better, at a fixed rate how long an answer took, and with several workers
+/// how much more is spent than with one. `None` where hardly anything is compared.
+pub fn table(rows: &[(&Row, &str)]) -> Option<Vec<Vec<String>>> {
+    let spendings = || MEASURES.iter().filter(|measure| measure.lower_is_better());
+    let spent = spendings().flat_map(|measure| {
+        rows.iter()
+            .filter(|(row, _)| measure.holds_for(row))
+            .filter_map(|(row, name)| line(row, format!("{}: {name}", measure.title), measure.figure))
     });
     let paced = rows.iter().filter(|(row, _)| row.is_paced());
-    let paced =
-        paced.filter_map(|(row, name)| line(row, format!("Latency, p99: {name}"), PACED, numbers::micros));
-    let scaled = MEASURES.iter().filter(|measure| measure.lower_is_better).flat_map(|measure| {
+    let paced = paced.filter_map(|(row, name)| line(row, format!("Latency, p99: {name}"), PACED));
+    let scaled = spendings().flat_map(|measure| {
         let several = rows.iter().filter(|(row, _)| measure.holds_for(row));
         several.filter_map(|(row, name)| scaled(row, alone(row, rows)?, name, measure))
     });
     let lines: Vec<_> = spent.chain(paced).chain(scaled).collect();
-    let header = ["less is better", OURS, BARE, "best peer", "to bare", "to the best peer"];
-    (lines.len() >= ROWS_MIN).then(|| (header.map(str::to_owned).to_vec(), lines))
+    (lines.len() >= ROWS_MIN).then_some(lines)
 }
 
-fn line(row: &Row, label: String, figure: &str, text: fn(f64) -> String) -> Option<Vec<String>> {
-    let value = |target: &str| row.cell(target)?.figures.get(figure).copied();
-    let ours = value(OURS)?;
+fn line(row: &Row, label: String, figure: &str) -> Option<Vec<String>> {
+    let text = |value| numbers::compared(figure, value);
+    let (ours, bare) = (row.figure(OURS, figure)?, row.figure(BARE, figure));
     let peer = row.best_peer(figure, true)?;
-    let (bare, best) = (value(BARE), peer.figures[figure]);
+    let best = peer.figures[figure];
     let none = || "–".to_owned();
     Some(vec![
         label,
@@ -58,10 +60,8 @@ fn alone<'a>(row: &Row, rows: &[(&'a Row, &str)]) -> Option<&'a Row> {
 
 /// What a message costs with several workers, as a multiple of what it costs `alone`.
 fn scaled(row: &Row, alone: &Row, name: &str, measure: &Measure) -> Option<Vec<String>> {
-    let value = |target: &str| {
-        let of = |row: &Row| row.cell(target)?.figures.get(measure.figure).copied();
-        Some(of(row)? / of(alone)?)
-    };
+    let value =
+        |target: &str| Some(row.figure(target, measure.figure)? / alone.figure(target, measure.figure)?);
     let (ours, bare) = (value(OURS)?, value(BARE));
     let none = || "–".to_owned();
     Some(vec![
@@ -98,7 +98,7 @@ mod tests {
         let (free, paced) = (row(0.0), row(1000.0));
         let rows: Vec<(&Row, &str)> =
             [(&free, "free")].repeat(4).into_iter().chain([(&paced, "paced")]).collect();
-        let lines = table(&rows).expect("six lines").1;
+        let lines = table(&rows).expect("six lines");
         assert_eq!(
             lines[0],
             ["Server CPU per message: free", "3.00 µs", "2.50 µs", "4.00 µs fast", "1.20×", "0.75×"]
@@ -124,7 +124,7 @@ mod tests {
             .into_iter()
             .chain([(&one, "1 worker"), (&two, "2 workers")])
             .collect();
-        let lines = table(&rows).expect("six lines").1;
+        let lines = table(&rows).expect("six lines");
         assert_eq!(
             lines[5..],
             [["Server CPU per message, against 1 worker: 2 workers", "1.20×", "1.10×", "–", "1.09×", "–"]]

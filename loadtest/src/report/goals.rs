@@ -19,8 +19,8 @@ const GOALS: [Goal; 12] = [
     Goal {
         what: "user space per named idle user, name included",
         figure: "anonymous_bytes_per_user",
-        at_most: |cell| 400.0 + figure(cell, "name_bytes_per_user").unwrap_or(0.0),
-        text: |bytes| format!("{} B", numbers::whole(bytes)),
+        at_most: |cell| 400.0 + cell.figure("name_bytes_per_user").unwrap_or(0.0),
+        text: numbers::exact_bytes,
     },
     Goal {
         what: "server CPU, all idle",
@@ -75,34 +75,32 @@ const GOALS: [Goal; 12] = [
     },
 ];
 
-fn figure(cell: &Cell, name: &str) -> Option<f64> {
-    cell.figures.get(name).copied()
-}
-
 fn seconds(seconds: f64) -> String {
     format!("{} s", numbers::short(seconds))
 }
 
-/// A table's header and lines: each goal that the run has a figure for.
-pub fn table(cell: &Cell) -> (Vec<String>, Vec<Vec<String>>) {
-    let header = ["", "measured", "at most", ""].map(str::to_owned).to_vec();
+/// The lines of a table: each goal that the run has a figure for.
+pub fn table(cell: &Cell) -> Vec<Vec<String>> {
     let line = |goal: &Goal| {
-        let (value, most) = (figure(cell, goal.figure)?, (goal.at_most)(cell));
+        let (value, most) = (cell.figure(goal.figure)?, (goal.at_most)(cell));
         let verdict = if value <= most { "holds" } else { "does not hold" };
         Some([goal.what, &(goal.text)(value), &(goal.text)(most), verdict].map(str::to_owned).to_vec())
     };
-    (header, GOALS.iter().filter_map(line).collect())
+    GOALS.iter().filter_map(line).collect()
 }
 
+/// What stands above the memory receipt.
+pub const RECEIPT: [&str; 5] = ["part", "before the first", "all there", "per connection", "all gone"];
+
 /// The memory receipt: a line for each part, and for all of them; with all users there, before them and after them.
-pub fn receipt(cell: &Cell) -> Option<(Vec<String>, Vec<Vec<String>>)> {
-    let connections = figure(cell, "connections_held").filter(|count| *count > 0.0)?;
+pub fn receipt(cell: &Cell) -> Option<Vec<Vec<String>>> {
+    let connections = cell.figure("connections_held").filter(|count| *count > 0.0)?;
     let part = |name: &String| Some(name.strip_prefix("memory_")?.strip_suffix("_bytes")?.to_owned());
     let mut parts: Vec<String> = cell.figures.keys().filter_map(part).collect();
     if parts.is_empty() {
         return None;
     }
-    let bytes = |moment: &str, part: &str| figure(cell, &format!("{moment}_{part}_bytes"));
+    let bytes = |moment: &str, part: &str| cell.figure(&format!("{moment}_{part}_bytes"));
     let full = |part: &String| bytes("memory", part).unwrap_or(0.0);
     parts.sort_by(|a, b| (a == "unexplained").cmp(&(b == "unexplained")).then(full(b).total_cmp(&full(a))));
     let sum = |moment: &str| parts.iter().map(|part| bytes(moment, part)).sum();
@@ -115,9 +113,7 @@ pub fn receipt(cell: &Cell) -> Option<(Vec<String>, Vec<Vec<String>>)> {
     let mut lines: Vec<_> =
         parts.iter().map(|part| line(part, moments.map(|moment| bytes(moment, part)))).collect();
     lines.push(line("**resident**", moments.map(sum)));
-    let header =
-        ["part", "before the first", "all there", "per connection", "all gone"].map(str::to_owned).to_vec();
-    Some((header, lines))
+    Some(lines)
 }
 
 #[cfg(test)]
@@ -137,7 +133,7 @@ mod tests {
             ("lateness_p99_9_us", 250_000.0),
             ("errors", 0.0),
         ]);
-        let lines: Vec<String> = table(&cell).1.iter().map(|line| line[1..].join(" | ")).collect();
+        let lines: Vec<String> = table(&cell).iter().map(|line| line[1..].join(" | ")).collect();
         assert_eq!(lines, ["407 B | 408 B | holds", "250 ms | 110 ms | does not hold", "0 | 0 | holds"]);
     }
 
@@ -150,7 +146,7 @@ mod tests {
             ("empty_wheel_bytes", 200.0),
             ("memory_presence_bytes", 2_000.0),
         ]);
-        let lines = receipt(&cell).expect("parts").1;
+        let lines = receipt(&cell).expect("parts");
         let parts: Vec<&str> = lines.iter().map(|line| line[0].as_str()).collect();
         assert_eq!(parts, ["presence", "wheel", "unexplained", "**resident**"]);
         assert_eq!(lines[1][1..], ["200 B", "1000 B", "1.00 B", "–"]);

@@ -33,14 +33,20 @@ impl Markdown {
         self.paragraph(&format!("![{label}]({file})"));
     }
 
+    /// Commands to type.
+    pub fn commands(&mut self, commands: impl IntoIterator<Item = String>) {
+        self.line("```sh");
+        commands.into_iter().for_each(|command| self.line(&command));
+        self.line("```");
+    }
+
     /// A table; its first column to the left, the others to the right.
-    pub fn table(&mut self, header: &[String], lines: &[Vec<String>]) {
-        let row = |cells: &[String]| format!("| {} |", cells.join(" | "));
+    pub fn table(&mut self, header: &[&str], lines: &[Vec<String>]) {
         let rule = |index: usize| if index == 0 { "---" } else { "--:" };
-        self.paragraph(&row(header));
+        self.paragraph(&format!("| {} |", header.join(" | ")));
         self.line(&format!("|{}|", (0..header.len()).map(rule).collect::<Vec<_>>().join("|")));
         for line in lines {
-            self.line(&row(line));
+            self.line(&format!("| {} |", line.join(" | ")));
         }
     }
 
@@ -61,7 +67,7 @@ mod tests {
         let mut text = Markdown::default();
         text.section("A");
         text.picture("B", "b.svg");
-        text.table(&["x".into(), "y".into()], &[vec!["1".into(), "2".into()]]);
+        text.table(&["x", "y"], &[vec!["1".into(), "2".into()]]);
         text.section("C");
         text.line("- d");
         let expected = "## A\n\n![B](b.svg)\n\n| x | y |\n|---|--:|\n| 1 | 2 |\n\n## C\n\n- d\n";

@@ -16,10 +16,6 @@ pub struct Measure {
     pub about: &'static str,
     /// The end of its drawing's file name.
     pub file: &'static str,
-    /// Whether less is better.
-    pub lower_is_better: bool,
-    /// How a value reads.
-    pub text: fn(f64) -> String,
 }
 
 /// All of them, in the order of a report.
@@ -30,8 +26,6 @@ pub const MEASURES: [Measure; 12] = [
         title: "Messages per second",
         about: "Echoed messages per second, closed loop. ≥: the server still had spare time, the load side was the limit.",
         file: "throughput",
-        lower_is_better: false,
-        text: numbers::count,
     },
     Measure {
         scenario: "echo",
@@ -40,8 +34,6 @@ pub const MEASURES: [Measure; 12] = [
         about: "Processor time of the server for each echoed message, kernel included. Less is better; it holds where \
                 the load side is the limit.",
         file: "cpu",
-        lower_is_better: true,
-        text: numbers::micros,
     },
     Measure {
         scenario: "chat",
@@ -49,8 +41,6 @@ pub const MEASURES: [Measure; 12] = [
         title: "Chat: deliveries per second",
         about: "All to all in lockstep: every member's message reaches every member before the next round.",
         file: "chat",
-        lower_is_better: false,
-        text: numbers::count,
     },
     Measure {
         scenario: "chat",
@@ -58,8 +48,6 @@ pub const MEASURES: [Measure; 12] = [
         title: "Chat: server CPU per delivery",
         about: "Processor time of the server for each message that reached a member. Less is better.",
         file: "chat-cpu",
-        lower_is_better: true,
-        text: numbers::micros,
     },
     Measure {
         scenario: "fanout",
@@ -67,8 +55,6 @@ pub const MEASURES: [Measure; 12] = [
         title: "Fan-out: deliveries per second",
         about: "One sender, many receivers.",
         file: "fanout",
-        lower_is_better: false,
-        text: numbers::count,
     },
     Measure {
         scenario: "fanout",
@@ -76,8 +62,6 @@ pub const MEASURES: [Measure; 12] = [
         title: "Fan-out: server CPU per delivery",
         about: "Processor time of the server for each message that reached a receiver. Less is better.",
         file: "fanout-cpu",
-        lower_is_better: true,
-        text: numbers::micros,
     },
     Measure {
         scenario: "churn",
@@ -85,8 +69,6 @@ pub const MEASURES: [Measure; 12] = [
         title: "Churn: connections per second",
         about: "Connect, upgrade, close, again.",
         file: "churn",
-        lower_is_better: false,
-        text: numbers::count,
     },
     Measure {
         scenario: "churn",
@@ -94,8 +76,6 @@ pub const MEASURES: [Measure; 12] = [
         title: "Churn: server CPU per connection",
         about: "Processor time of the server for a connection's whole life: accept, upgrade, close. Less is better.",
         file: "churn-cpu",
-        lower_is_better: true,
-        text: numbers::micros,
     },
     Measure {
         scenario: "idle",
@@ -104,8 +84,6 @@ pub const MEASURES: [Measure; 12] = [
         about: "The server's own anonymous memory, as a slope; the kernel's 4 KB a connection comes on top for all alike. \
                 Less is better.",
         file: "idle",
-        lower_is_better: true,
-        text: bytes_exact,
     },
     Measure {
         scenario: "idle",
@@ -113,8 +91,6 @@ pub const MEASURES: [Measure; 12] = [
         title: "Idle: connections opened per second",
         about: "While the ramp ran.",
         file: "ramp-rate",
-        lower_is_better: false,
-        text: numbers::count,
     },
     Measure {
         scenario: "presence",
@@ -122,8 +98,6 @@ pub const MEASURES: [Measure; 12] = [
         title: "Presence: memory per named user",
         about: "The server's own anonymous memory, as a slope, the connection's included. Less is better.",
         file: "presence",
-        lower_is_better: true,
-        text: bytes_exact,
     },
     Measure {
         scenario: "death",
@@ -131,12 +105,20 @@ pub const MEASURES: [Measure; 12] = [
         title: "Death: lateness of detection, 99.9th percentile",
         about: "From the deadline of a user that fell silent to the moment a watcher is told. Less is better.",
         file: "death",
-        lower_is_better: true,
-        text: numbers::micros,
     },
 ];
 
 impl Measure {
+    /// Whether less is better: it is of what is spent.
+    pub fn lower_is_better(&self) -> bool {
+        !self.figure.ends_with("_per_second")
+    }
+
+    /// How a value reads.
+    pub fn text(&self, value: f64) -> String {
+        numbers::compared(self.figure, value)
+    }
+
     /// Whether a row is compared by this. Where the rate is fixed the throughput says nothing.
     pub fn holds_for(&self, row: &Row) -> bool {
         row.scenario == self.scenario
@@ -148,10 +130,6 @@ impl Measure {
     pub fn is_bound_by_the_server(&self) -> bool {
         self.figure == "messages_per_second"
     }
-}
-
-fn bytes_exact(value: f64) -> String {
-    format!("{} B", numbers::whole(value))
 }
 
 /// All targets of some rows: ours, the peers in the order in which they came, the bare loop.

@@ -1,16 +1,16 @@
 //! Figures as people read them: three digits that matter, a unit, and a thousands separator.
 
+use crate::units::grouped;
+
 /// `1234567` as `1,234,567`; rounds to a whole number.
 pub fn whole(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let mut text = String::from(if value < -0.5 { "−" } else { "" });
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    let sign = if value < -0.5 { "−" } else { "" };
+    format!("{sign}{}", grouped(value.abs().round_ties_even() as u64))
+}
+
+/// Bytes to the last one: `3,456 B`.
+pub fn exact_bytes(value: f64) -> String {
+    format!("{} B", whole(value))
 }
 
 /// Three significant digits: `0.123`, `1.23`, `12.3`, `123`, `1,234`.
@@ -94,6 +94,19 @@ pub fn ratio(value: f64) -> String {
         format!("{}×", if value >= 9.995 { short(value) } else { format!("{value:.2}") })
     } else {
         "–".into()
+    }
+}
+
+/// A figure that servers are compared by: what a difference of a few per cent shows in.
+pub fn compared(name: &str, value: f64) -> String {
+    if name.ends_with("_per_second") {
+        count(value)
+    } else if name.contains("bytes_per_") {
+        exact_bytes(value)
+    } else if name.starts_with("deflate_ratio") {
+        format!("{value:.2}")
+    } else {
+        figure(name, value)
     }
 }
 

@@ -41,7 +41,7 @@ pub fn measure(measure: &Measure, rows: &[(&Row, &str)]) -> Option<Plot> {
 }
 
 fn bare_figure(measure: &Measure, row: &Row) -> Option<f64> {
-    row.cell(BARE)?.figures.get(measure.figure).copied().filter(|value| *value > 0.0)
+    row.figure(BARE, measure.figure).filter(|value| *value > 0.0)
 }
 
 fn panel(measure: &Measure, row: &Row, name: &str) -> Panel {
@@ -49,13 +49,13 @@ fn panel(measure: &Measure, row: &Row, name: &str) -> Panel {
     let ours_stands_out = row.cell(OURS).is_some();
     let bar = |(position, target): (usize, &str)| {
         let cell = row.cell(target)?;
-        let value = *cell.figures.get(measure.figure)?;
+        let value = cell.figure(measure.figure)?;
         let bound = measure.is_bound_by_the_server() && cell.had_spare_time();
         let remark = bare.filter(|_| target != BARE).map(|bare| numbers::ratio(value / bare));
         Some(Bar {
             label: target.to_owned(),
             value: value.max(0.0),
-            text: format!("{}{}", if bound { "≥ " } else { "" }, (measure.text)(value)),
+            text: format!("{}{}", if bound { "≥ " } else { "" }, measure.text(value)),
             remark: remark.unwrap_or_default(),
             paint: if ours_stands_out && target != OURS && target != BARE {
                 Paint::PEER
@@ -81,14 +81,11 @@ pub fn latency(row: &Row, name: &str, file: String) -> Option<Plot> {
     let mut last: f64 = 0.9;
     for (position, target) in targets(&[row]).into_iter().enumerate().rev() {
         let Some(histogram) = row.cell(target).and_then(|cell| cell.histogram(what)) else { continue };
-        if histogram.is_empty() {
-            continue;
-        }
-        let end = last_quantile(histogram.len());
+        let end = last_quantile(histogram.count());
         last = last.max(end);
         // What was detected before its deadline counts as zero, which no logarithm has.
         let least = if is_death { LATENESS_MICROS_MIN } else { 0.0 };
-        let micros = |quantile| (histogram.value_at_quantile(quantile) as f64 / 1e3).max(least);
+        let micros = |quantile| histogram.micros_at(quantile).max(least);
         let points =
             Scale::Nines(end).samples(SAMPLES).into_iter().map(|quantile| (quantile, micros(quantile)));
         curves.push(Curve {
@@ -142,18 +139,13 @@ pub fn is_of_deaths(row: &Row) -> bool {
 pub fn timeline(row: &Row, name: &str, file: String) -> Option<Plot> {
     let order = targets(&[row]);
     let mut names: Vec<(&str, &str)> = Vec::new();
-    for series in row
-        .cells
-        .iter()
-        .flat_map(|cell| &cell.series)
-        .filter(|series| series.values.len() >= TIMELINE_SECONDS)
-    {
+    let all = || row.cells.iter().flat_map(|cell| &cell.series);
+    for series in all().filter(|series| series.values.len() >= TIMELINE_SECONDS) {
         if series.name != PART_OF_MEMORY && !names.iter().any(|(known, _)| *known == series.name) {
             names.push((&series.name, &series.unit));
         }
     }
-    let seconds = row.cells.iter().flat_map(|cell| &cell.series).flat_map(|series| &series.seconds);
-    let end = seconds.copied().fold(0.0, f64::max);
+    let end = all().flat_map(|series| &series.seconds).copied().fold(0.0, f64::max);
     if names.is_empty() || end <= 0.0 {
         return None;
     }

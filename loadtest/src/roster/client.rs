@@ -17,7 +17,7 @@ use crate::options::Setup;
 use crate::refusal;
 use crate::roster::failure::NUDGE_BEFORE;
 use crate::roster::population::Role;
-use crate::roster::wire_format::{self, Heard, Request};
+use crate::roster::wire_format::{self, Heard};
 use crate::roster::{Orders, Step};
 use crate::run_state::{RunState, UNSET};
 use crate::target::Target;
@@ -90,7 +90,6 @@ impl Span {
 pub struct RosterClient<'a> {
     run_state: &'a RunState,
     orders: &'a Orders,
-    request: Request,
     /// The number of this thread's first connection, and of its next.
     first_number: usize,
     next_number: usize,
@@ -132,7 +131,6 @@ impl<'a> RosterClient<'a> {
         RosterClient {
             run_state,
             orders,
-            request: Request::new(&plan.target.request),
             first_number,
             next_number: first_number,
             vacant: Vec::new(),
@@ -335,14 +333,16 @@ impl Client for RosterClient<'_> {
     type State = Part;
     const SUBPROTOCOLS: &'static [&'static str] = &[wire_format::SUBPROTOCOL];
 
-    fn request(&mut self, link: &mut Link<Part>, _: &Target, out: &mut Vec<u8>) {
+    fn request(&mut self, link: &mut Link<Part>, target: &Target, out: &mut Vec<u8>) {
         if link.state.number == UNNUMBERED {
             link.state.number = self.vacant.pop().unwrap_or_else(|| {
                 self.next_number += 1;
                 self.next_number as u32 - 1
             });
         }
-        self.request.write(&self.orders.population.names, self.role(&link.state), out);
+        let names = &self.orders.population.names;
+        let path = wire_format::path(&target.path, names, self.role(&link.state));
+        target.write_request(&path, Self::SUBPROTOCOLS, out);
     }
 
     fn failed(&mut self, link: &mut Link<Part>) {

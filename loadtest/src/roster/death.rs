@@ -68,15 +68,13 @@ impl Args {
         }
         Ok(Population {
             names: self.names.clone(),
-            users: self.users,
             rooms,
             joining: Share(1.0),
             doomed: self.share,
             together: if self.together { Share(1.0) } else { Share::NONE },
-            watching: Share::NONE,
-            watches: 0,
             overseen: true,
             say_rate: self.say_rate,
+            ..Population::of(self.users)
         })
     }
 }
@@ -203,9 +201,7 @@ mod tests {
             &["--users", "10", "--rooms", "11"],
             &["--say-rate", "5", "--rooms", "0"],
         ] {
-            let flags: Vec<&str> =
-                flags.iter().map(|flag| if *flag == "-1" { "NaN" } else { flag }).collect();
-            assert!(matches!(population(&flags), Err(Failure::Usage(_))), "{flags:?}");
+            assert!(matches!(population(flags), Err(Failure::Usage(_))), "{flags:?}");
         }
     }
 }

@@ -198,10 +198,7 @@ impl Sums {
 fn incomplete(setup: &Setup, report: &Report, sums: &Sums, goal: u64) -> Option<Failure> {
     let ready = sums.ready;
     (ready < goal && report.errors.total() + sums.errors.total() > 0 || report.opened == 0).then(|| {
-        let mut why = report.errors.clone();
-        why.merge(&sums.errors);
-        let why: Vec<String> = why.into_map().into_keys().collect();
-        let url = &setup.plan.target.url;
-        Failure::Failed(format!("{url}: {ready} of {goal} steps were confirmed: {}", why.join(", ")))
+        let (url, why) = (&setup.plan.target.url, report.why(&sums.errors));
+        Failure::Failed(format!("{url}: {ready} of {goal} steps were confirmed: {why}"))
     })
 }

@@ -70,6 +70,22 @@ pub enum Role {
 }
 
 impl Population {
+    /// So many users who are just there.
+    pub fn of(users: usize) -> Population {
+        Population {
+            names: "u".to_owned(),
+            users,
+            rooms: 0,
+            joining: Share::NONE,
+            doomed: Share::NONE,
+            together: Share::NONE,
+            watching: Share::NONE,
+            watches: 0,
+            overseen: false,
+            say_rate: 0.0,
+        }
+    }
+
     /// Connections that only watch.
     pub fn watchers(&self) -> usize {
         if self.overseen { self.users.div_ceil(WATCHES_MAX) } else { 0 }
@@ -143,8 +159,6 @@ mod tests {
 
     fn population(users: usize, rooms: usize) -> Population {
         Population {
-            names: "u".to_owned(),
-            users,
             rooms,
             joining: Share(0.5),
             doomed: Share(0.33),
@@ -152,7 +166,7 @@ mod tests {
             watching: Share(0.1),
             watches: 10,
             overseen: true,
-            say_rate: 0.0,
+            ..Population::of(users)
         }
     }
 

@@ -16,7 +16,7 @@ use crate::roster::client::RosterClient;
 use crate::roster::population::{Population, Share};
 use crate::roster::{Orders, Step, Sums, incomplete};
 use crate::scenario::{Done, Scenario};
-use crate::units::{self, grouped, size};
+use crate::units::{self, grouped};
 
 /// How long the last messages may take.
 const DRAIN: u64 = 5_000_000_000;
@@ -68,15 +68,12 @@ impl Args {
         }
         Ok(Population {
             names: self.names.clone(),
-            users: self.users,
             rooms: self.rooms,
             joining: self.join_share,
-            doomed: Share::NONE,
-            together: Share::NONE,
             watching: self.watch_share,
             watches: usize::from(self.watches),
-            overseen: false,
             say_rate: self.say_rate,
+            ..Population::of(self.users)
         })
     }
 }
@@ -261,10 +258,8 @@ fn memory(outcome: &mut Outcome, population: &Population, seen: &Seen) {
         }
         before = Some((resident, anonymous));
     }
-    if let Some((resident, anonymous)) = before {
-        outcome.figure("server_resident_bytes", resident as f64);
-        outcome.figure("server_anonymous_bytes", anonymous as f64);
-        outcome.row("server memory", format!("{} resident", size(resident as f64)));
+    if let Some(memory) = before {
+        outcome.server_memory(memory);
         outcome.note(format!(
             "Bytes per user are a slope on a server that held nobody before, from {} to {} users, the connection's included; those per member (the rooms' \
              included) and per watch come on top, and are plain differences: what a burst of commands took counts too.",
@@ -280,18 +275,8 @@ mod tests {
 
     #[test]
     fn each_stage_adds_one_kind_and_confirms_all_before_it() {
-        let mut population = Population {
-            names: "u".to_owned(),
-            users: 300,
-            rooms: 10,
-            joining: Share(0.5),
-            doomed: Share::NONE,
-            together: Share::NONE,
-            watching: Share(0.1),
-            watches: 10,
-            overseen: false,
-            say_rate: 0.0,
-        };
+        let (joining, watching) = (Share(0.5), Share(0.1));
+        let mut population = Population { rooms: 10, joining, watching, watches: 10, ..Population::of(300) };
         let shown = |population: &Population| -> Vec<(&str, u64, u64)> {
             stages(population).iter().map(|stage| (stage.what, stage.goal, stage.adds)).collect()
         };

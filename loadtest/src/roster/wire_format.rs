@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use rollcall::wire::frame::{self, Opcode};
 use serde::Deserialize;
 
-use crate::engine::link::MASK;
+use crate::engine::link::text_frame;
 use crate::roster::population::Role;
 
 /// The subprotocol that is offered.
@@ -16,32 +15,10 @@ pub const JOIN: i64 = 1;
 pub const WATCH: i64 = 2;
 pub const SAY: i64 = 3;
 
-/// The upgrade request with a name left open.
-#[derive(Clone, Debug)]
-pub struct Request {
-    before: Vec<u8>,
-    after: Vec<u8>,
-}
-
-impl Request {
-    /// From a request without name and subprotocol.
-    pub fn new(plain: &[u8]) -> Request {
-        const VERSION: &[u8] = b" HTTP/1.1\r\n";
-        let at = plain.windows(VERSION.len()).position(|window| window == VERSION).unwrap_or(plain.len());
-        let (target, rest) = plain.split_at(at);
-        let sign = if target.contains(&b'?') { '&' } else { '?' };
-        let before = [target, format!("{sign}user=").as_bytes()].concat();
-        let field = format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n");
-        let after = [&rest[..VERSION.len()], field.as_bytes(), &rest[VERSION.len()..]].concat();
-        Request { before, after }
-    }
-
-    /// Appends the request of one connection.
-    pub fn write(&self, names: &str, role: Role, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.before);
-        out.extend_from_slice(name(names, role).as_bytes());
-        out.extend_from_slice(&self.after);
-    }
+/// Path and query with which a connection's user upgrades.
+pub fn path(plain: &str, names: &str, role: Role) -> String {
+    let sign = if plain.contains('?') { '&' } else { '?' };
+    format!("{plain}{sign}user={}", name(names, role))
 }
 
 /// The name of a connection's user; `names` begins the names of all users of the run.
@@ -59,7 +36,7 @@ pub fn number(names: &str, name: &str) -> Option<usize> {
 
 /// Joins a room.
 pub fn join(room: usize) -> Vec<u8> {
-    text_frame(&format!(r#"{{"seq":{JOIN},"cmd":"join","params":{{"room":"room-{room}"}}}}"#))
+    text_frame(format!(r#"{{"seq":{JOIN},"cmd":"join","params":{{"room":"room-{room}"}}}}"#).as_bytes())
 }
 
 /// Watches users.
@@ -69,19 +46,13 @@ pub fn watch(names: &str, users: &[usize]) -> Vec<u8> {
         let _ = write!(text, "{}\"{names}-{user}\"", if at == 0 { "" } else { "," });
     }
     text.push_str("]}}");
-    text_frame(&text)
+    text_frame(text.as_bytes())
 }
 
 /// Says in a room when this message was due: its data is the moment.
 pub fn say(room: usize, due: u64) -> Vec<u8> {
     let params = format!(r#"{{"room":"room-{room}","data":"{due:016x}"}}"#);
-    text_frame(&format!(r#"{{"seq":{SAY},"cmd":"say","params":{params}}}"#))
-}
-
-fn text_frame(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    frame::write(&mut bytes, Opcode::Text, text.as_bytes(), Some(MASK));
-    bytes
+    text_frame(format!(r#"{{"seq":{SAY},"cmd":"say","params":{params}}}"#).as_bytes())
 }
 
 /// What came, as far as it matters here.
@@ -180,25 +151,11 @@ mod tests {
     use rollcall::wire::mask;
 
     use super::*;
-    use crate::target::Target;
-
-    fn plain(url: &str) -> Vec<u8> {
-        Target::parse(url, crate::target::Allow::default()).expect("a local URL").request
-    }
 
     #[test]
-    fn a_request_names_its_user_and_offers_the_subprotocol() {
-        for (url, line) in [
-            ("ws://127.0.0.1:1/ws", "GET /ws?user=u-7 HTTP/1.1\r\n"),
-            ("ws://127.0.0.1:1/ws?a=1", "GET /ws?a=1&user=u-7 HTTP/1.1\r\n"),
-        ] {
-            let mut bytes = Vec::new();
-            Request::new(&plain(url)).write("u", Role::User(7), &mut bytes);
-            let text = String::from_utf8(bytes).expect("ASCII");
-            assert!(text.starts_with(line), "{text}");
-            assert_eq!(text.matches("Sec-WebSocket-Protocol: rollcall.v1\r\n").count(), 1);
-            assert!(text.contains("Upgrade: websocket\r\n") && text.ends_with("\r\n\r\n"));
-        }
+    fn a_request_names_its_user() {
+        assert_eq!(path("/ws", "u", Role::User(7)), "/ws?user=u-7");
+        assert_eq!(path("/ws?a=1", "u", Role::User(7)), "/ws?a=1&user=u-7");
     }
 
     #[test]

@@ -29,6 +29,7 @@ use crate::options::{Failure, stop_flag, usage};
 use crate::outcome::{Outcome, Results};
 use crate::process;
 use crate::result::Series;
+use crate::scenario::INTERRUPTED;
 use crate::soak::hostile::Hostile;
 use crate::soak::memory::{FLAT_BYTES, FLAT_PERCENT, Memory, Verdict};
 use crate::soak::parts::Part;
@@ -80,7 +81,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     outcome.parameter("duration_s", args.duration.as_secs_f64());
     outcome.parameter("workers", 2);
     if stop_flag().load(Relaxed) {
-        outcome.note("Interrupted: the figures are of the part that ran.");
+        outcome.note(INTERRUPTED);
     }
     outcome.errors(&crate::engine::Report::default(), &errors);
     outcome.finish(&args.results)

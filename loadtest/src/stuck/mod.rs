@@ -88,8 +88,8 @@ impl Table for Stuck {
         run.series.clear();
     }
 
-    fn line(&self, run: &Run) -> String {
-        table::line(run)
+    fn shown(&self, _: &str) -> &'static [(&'static str, &'static str)] {
+        &table::SHOWN
     }
 
     fn look_on(&self, server: &Child, over: &AtomicBool) -> Figures {

@@ -6,11 +6,10 @@ use crate::report::cells::with_spread;
 use crate::report::document::{errors, made_on};
 use crate::report::markdown::Markdown;
 use crate::report::numbers;
-use crate::result::Run;
 use crate::units::grouped;
 
 /// Figures that are shown, and what they are.
-const SHOWN: [(&str, &str); 10] = [
+pub const SHOWN: [(&str, &str); 10] = [
     ("p50_us", "a delivery to a reader, p50"),
     ("p99_us", "p99"),
     ("p99_9_us", "p99.9"),
@@ -30,24 +29,13 @@ pub struct Verdict {
     pub holds: bool,
 }
 
-/// A measurement in a line, for who watches.
-pub fn line(run: &Run) -> String {
-    let figures = SHOWN.iter().filter_map(|(name, what)| {
-        Some(format!("{what} {}", numbers::figure(name, *run.figures.get(*name)?)))
-    });
-    let errors = run.errors.iter().map(|(kind, count)| format!("{count} × {kind}"));
-    format!("{:<26} {}", run.target, figures.chain(errors).collect::<Vec<_>>().join(" · "))
-}
-
 /// What was asked, and what came of it. `most`: how many times the p99 without the stuck may be with them.
 pub fn verdicts(comparison: &Comparison, most: f64) -> Vec<Verdict> {
     comparison.rows.first().map_or_else(Vec::new, |row| of_room(row, most))
 }
 
 fn of_room(row: &Row, most: f64) -> Vec<Verdict> {
-    let value = |mode: Mode, name: &str| {
-        row.cell(mode.name()).and_then(|cell| cell.figures.get(name)).copied().unwrap_or(f64::NAN)
-    };
+    let value = |mode: Mode, name: &str| row.figure(mode.name(), name).unwrap_or(f64::NAN);
     let members = row.number("members").unwrap_or(0.0);
     let bound = members * row.number("max_backlog").unwrap_or(0.0);
     let mut verdicts = Vec::new();
@@ -91,7 +79,6 @@ pub fn report(comparison: &Comparison, verdicts: &[Verdict]) -> String {
     let Some(row) = comparison.rows.first() else { return text.into_text() };
     circumstances(&mut text, comparison, row);
     text.section("What was asked, and what came of it");
-    let header = ["", "", ""].map(str::to_owned);
     let lines: Vec<Vec<String>> = verdicts
         .iter()
         .map(|verdict| {
@@ -99,13 +86,11 @@ pub fn report(comparison: &Comparison, verdicts: &[Verdict]) -> String {
             vec![verdict.what.clone(), verdict.found.clone(), holds.to_owned()]
         })
         .collect();
-    text.table(&header, &lines);
+    text.table(&["", "", ""], &lines);
     figures(&mut text, row);
-    errors(&mut text, comparison, |_| "");
+    errors(&mut text, [(row, String::new())].into_iter(), "None.");
     text.section("How it was made, and what it does not show");
-    text.line("```sh");
-    text.line(&comparison.command);
-    text.line("```");
+    text.commands([comparison.command.clone()]);
     comparison.notes.iter().for_each(|note| text.line(note));
     text.line("Client and server share one machine and its loopback. What is in the kernel's buffers is not the server's memory.");
     text.into_text()
@@ -130,18 +115,18 @@ fn circumstances(text: &mut Markdown, comparison: &Comparison, row: &Row) {
 
 fn figures(text: &mut Markdown, row: &Row) {
     text.section("The rounds");
-    let header: Vec<String> =
-        std::iter::once(String::new()).chain(MODES.map(|mode| mode.name().to_owned())).collect();
     let line = |(name, what): &(&str, &str)| {
         let cells = MODES.map(|mode| with_spread(row.cell(mode.name()), name));
         std::iter::once((*what).to_owned()).chain(cells).collect::<Vec<String>>()
     };
+    let header = [&[""], &MODES.map(Mode::name)[..]].concat();
     text.table(&header, &SHOWN.iter().map(line).collect::<Vec<_>>());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::result::Run;
 
     fn run(mode: Mode, figures: [f64; 5]) -> Run {
         let names =

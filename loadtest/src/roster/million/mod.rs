@@ -88,16 +88,10 @@ impl Args {
             return usage("--share: of so few users nobody falls silent");
         }
         Ok(Population {
-            names: "u".to_owned(),
-            users: self.users,
-            rooms: 0,
-            joining: Share::NONE,
             doomed: self.share,
             together: Share((self.together as f64 / doomed as f64).min(1.0)),
-            watching: Share::NONE,
-            watches: 0,
             overseen: true,
-            say_rate: 0.0,
+            ..Population::of(self.users)
         })
     }
 

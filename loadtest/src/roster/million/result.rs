@@ -97,10 +97,8 @@ fn memory(outcome: &mut Outcome, args: &Args, seen: &Seen) {
             outcome.row(label, format!("{bytes:.0} {of}"));
         }
     }
-    if let Some((resident, anonymous)) = seen.full.server {
-        outcome.figure("server_resident_bytes", resident as f64);
-        outcome.figure("server_anonymous_bytes", anonymous as f64);
-        outcome.row("server memory", format!("{} resident", size(resident as f64)));
+    if let Some(memory) = seen.full.server {
+        outcome.server_memory(memory);
     }
     let [_, full, _] = &seen.parts;
     let unexplained = full.iter().find(|(part, _)| part == "unexplained");
