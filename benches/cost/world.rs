@@ -9,13 +9,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::{Site, SiteSettings};
+use rollcall::http::{Site, SiteMail, SiteSettings};
 use rollcall::presence::Rules;
 use rollcall::reactor::counters::Counters;
 use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::mailbox::Mailbox;
 use rollcall::reactor::{Config, Fleet, Worker, WorkerId};
-use rollcall::service::presence::{Letter, PresenceSettings, SUBPROTOCOL};
+use rollcall::service::presence::{PresenceSettings, SUBPROTOCOL};
 use rollcall::sys::epoll::{Epoll, TcpSocket, listen};
 use rollcall::sys::net::{Net, Ready};
 use rollcall::time::{Now, TICK_MICROS, Tick};
@@ -95,7 +95,7 @@ impl World {
     pub(super) fn new() -> World {
         let fleet = Arc::new(Fleet::new(1, 10_000, Tick(0)));
         let bell = eventfd(0, EventfdFlags::NONBLOCK).expect("an eventfd");
-        let mailboxes: Mailboxes<Letter> = vec![Mailbox::new(bell)].into();
+        let mailboxes: Mailboxes<SiteMail> = vec![Mailbox::new(bell)].into();
         let listener = listen("127.0.0.1:0".parse().expect("an address")).expect("a listener");
         let address =
             listener.local_addr().ok().and_then(|address| address.as_socket()).expect("its address");

@@ -23,4 +23,4 @@ mod recent;
 mod refused;
 pub mod site;
 
-pub use site::{Site, SiteSettings};
+pub use site::{Site, SiteMail, SiteSettings};

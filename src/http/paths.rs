@@ -2,8 +2,6 @@
 
 use crate::http::api::Api;
 use crate::http::assets::Asset;
-use crate::http::refused::REFUSED_TAG;
-use crate::service::presence::Presence;
 
 /// What a server does not serve, though it could.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -16,40 +14,16 @@ pub struct Off {
 
 impl Off {
     pub(crate) fn hides(self, path: &str) -> bool {
-        (self.echo && path == "/echo") || (self.page && path == "/page.js")
+        (self.echo && path == ECHO) || (self.page && path == "/page.js")
     }
 }
 
-/// What a connection is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Purpose {
-    Echo,
-    Presence,
-    /// To be told that it is refused.
-    Refused,
-}
+/// Where echo is.
+pub(crate) const ECHO: &str = "/echo";
 
-/// The tag of connections to echo; presence has tags of its own.
-pub(crate) const ECHO_TAG: u32 = 1;
-
-impl Purpose {
-    /// Which service stands behind a path.
-    pub(crate) fn of_path(path: &str) -> Option<Purpose> {
-        match path {
-            "/echo" => Some(Purpose::Echo),
-            // Clients in the field connect to a bare host.
-            "/ws" | "/" => Some(Purpose::Presence),
-            _ => None,
-        }
-    }
-
-    pub(crate) const fn of_tag(tag: u32) -> Purpose {
-        match tag {
-            tag if Presence::is_tag(tag) => Purpose::Presence,
-            REFUSED_TAG => Purpose::Refused,
-            _ => Purpose::Echo,
-        }
-    }
+/// Whether a service stands behind a path. Clients in the field connect to a bare host.
+pub(crate) fn is_service(path: &str) -> bool {
+    matches!(path, ECHO | "/ws" | "/")
 }
 
 /// What a plain request asks for.
@@ -74,7 +48,7 @@ impl Page {
             "/metrics" => Some(Page::Metrics),
             path if Api::is_path(path) => Some(Page::Api),
             _ => {
-                let upgradable = || Purpose::of_path(path).map(|_| Page::Upgradable);
+                let upgradable = || is_service(path).then_some(Page::Upgradable);
                 Asset::of_path(path).map(Page::Asset).or_else(upgradable)
             }
         }
@@ -144,17 +118,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_name_their_purpose() {
-        assert_eq!(Purpose::of_tag(ECHO_TAG), Purpose::Echo);
-        assert_eq!(Purpose::of_tag(u32::MAX), Purpose::Presence);
-        assert_eq!(Purpose::of_tag(REFUSED_TAG), Purpose::Refused);
-    }
-
-    #[test]
     fn a_bare_host_is_presence() {
-        for path in ["/", "/ws"] {
-            assert_eq!(Purpose::of_path(path), Some(Purpose::Presence), "{path}");
-        }
+        assert!(is_service("/") && is_service("/ws") && !is_service("/ws/"));
         assert_eq!(Page::of_path("/"), Some(Page::Index), "to a plain request");
     }
 

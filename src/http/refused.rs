@@ -2,18 +2,16 @@
 //! does not answer, and be tried again. So the upgrade is accepted, and the connection told and closed.
 
 use crate::protocol::rollcall_v1;
-use crate::reactor::{Accept, ConnId, Context};
+use crate::reactor::{Accept, Admission, ConnId, Context, Service};
 use crate::service::presence::SUBPROTOCOL;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::http::Response;
+use crate::wire::session::Kind;
 use crate::wire::upgrade::Upgrade;
-
-/// The tag of connections that are told why they are refused, and have no service.
-pub(crate) const REFUSED_TAG: u32 = 2;
 
 /// Why a connection is refused that was accepted to be told so.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Refused {
+pub struct Refused {
     /// What an answer would have had.
     status: u16,
     code: CloseCode,
@@ -49,16 +47,31 @@ impl Refused {
     }
 
     /// How it is accepted.
-    pub(crate) fn accept() -> Accept {
-        Accept { tag: REFUSED_TAG, subprotocol: Some(SUBPROTOCOL.to_owned()) }
+    pub(crate) fn accept(self) -> Accept<Refused> {
+        Accept { admitted: self, tag: 0, subprotocol: Some(SUBPROTOCOL.to_owned()) }
+    }
+}
+
+/// The service of connections that are told why they are refused.
+#[derive(Debug)]
+pub struct TurnedAway;
+
+impl Service for TurnedAway {
+    type Mail = ();
+    type Admitted = Refused;
+
+    /// Nobody asks for it.
+    fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission<Refused> {
+        Admission::Refuse(Response::text(404, "not found"))
     }
 
-    /// Tells the client and closes.
-    pub(crate) fn tell<M>(&self, cx: &mut Context<'_, M>, conn: ConnId) {
-        cx.count_refused(self.status);
-        let json = rollcall_v1::goodbye(self.code.0, &self.reason, self.retry_millis);
+    fn open(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, refused: Refused) {
+        cx.count_refused(refused.status);
+        let json = rollcall_v1::goodbye(refused.code.0, &refused.reason, refused.retry_millis);
         // A backlog that is full of nothing yet has room for it.
         let _ = cx.send_text(conn, &json);
-        cx.close(conn, &Close::new(self.code, &self.reason));
+        cx.close(conn, &Close::new(refused.code, &refused.reason));
     }
+
+    fn message(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: Kind, _: &[u8]) {}
 }

@@ -10,8 +10,7 @@
 //! | `/metrics` | [`metrics`](super::metrics); on the admin listeners alone where there are any, and for those that may use the API |
 //! | `/api/…` | [`api`](super::api); like `/metrics` |
 //!
-//! A further service is a further `Purpose`: a path in `Purpose::of_path`, and an arm where a connection's events
-//! are handed on.
+//! A further service is mounted beside the others, and its path named in `is_service`.
 
 use std::sync::Arc;
 
@@ -23,19 +22,18 @@ use crate::http::health;
 use crate::http::memory::Weigh;
 use crate::http::metrics::Metrics;
 pub use crate::http::paths::Off;
-use crate::http::paths::{ECHO_TAG, Page, Purpose, Side, index, no_service};
-use crate::http::refused::Refused;
+use crate::http::paths::{ECHO, Page, Side, index, is_service, no_service};
+use crate::http::refused::{Refused, TurnedAway};
 use crate::reactor::{
-    Accept, Admission, Answer, Cause, ConnId, Context, Fleet, RequestId, Service, WorkerId,
+    Admission, Answer, Cause, ConnId, Context, Fleet, Mount, Mounted, Part, RequestId, Service, WorkerId,
+    Wrapper,
 };
 use crate::service::echo::Echo;
 use crate::service::gate::Auth;
-use crate::service::presence::{Letter, Presence, PresenceSettings};
+use crate::service::presence::{FOREIGN_ORIGIN, Presence, PresenceSettings};
 use crate::slots::CHUNK;
 use crate::time::Tick;
-use crate::wire::close::Close;
 use crate::wire::http::{Head, Refusal, Response};
-use crate::wire::session::Kind;
 use crate::wire::upgrade::Upgrade;
 
 /// Who is let in, and where.
@@ -60,17 +58,21 @@ pub struct SiteSettings {
     pub off: Off,
 }
 
+/// Presence, echo, and whoever is told why it is refused.
+type Services = Mounted<Mounted<Presence, Echo>, TurnedAway>;
+/// What the sites of two workers tell each other.
+pub type SiteMail = <Services as Service>::Mail;
+type Admitted = <Services as Service>::Admitted;
+
 /// A worker's site.
 #[derive(Debug)]
 pub struct Site {
     settings: Arc<SiteSettings>,
     metrics: Metrics,
-    presence: Presence,
+    services: Services,
     api: Api,
     /// Clients when memory was weighed last.
     weighed: usize,
-    /// What the connection that is being opened is told, where it was accepted for that alone.
-    refusing: Option<Refused>,
 }
 
 impl SiteSettings {
@@ -88,23 +90,29 @@ impl Site {
     #[must_use]
     pub fn new(settings: Arc<SiteSettings>, worker: WorkerId, fleet: &Arc<Fleet>) -> Site {
         let (now, workers) = (fleet.clock().now(), fleet.workers().len());
-        let presence = Presence::new(Arc::clone(&settings.presence), worker, workers, now);
+        let presence = Presence::new(Arc::clone(&settings.presence), worker, workers, now)
+            .for_origins(settings.origins.clone())
+            .speaking(settings.subprotocols.clone());
+        let services = presence.mount(ECHO, Echo).mount("/refused", TurnedAway);
         let metrics = Metrics::new(Arc::clone(fleet), settings.weigh);
         let api = Api::new(Arc::clone(&settings.api), settings.weigh);
-        Site { settings, metrics, presence, api, weighed: 0, refusing: None }
+        Site { settings, metrics, services, api, weighed: 0 }
     }
 
     /// Refuses an upgrade so that its client can see why, and when to come back.
     fn refuse(
         &mut self,
-        cx: &mut Context<'_, Letter>,
+        cx: &mut Context<'_, SiteMail>,
+        conn: ConnId,
         upgrade: &Upgrade<'_>,
         response: Response,
-    ) -> Admission {
+    ) -> Admission<Admitted> {
         let retry = (response.status == 503).then(|| cx.retry_millis());
-        self.refusing = Refused::of(upgrade, &self.settings.subprotocols, &response, retry);
-        match (&self.refusing, retry) {
-            (Some(_), _) => Admission::Accept(Refused::accept()),
+        match (Refused::of(upgrade, &self.settings.subprotocols, &response, retry), retry) {
+            (Some(refused), _) => {
+                self.services.claim(cx, conn);
+                Admission::Accept(refused.accept()).map(Part::Mounted)
+            }
             (None, None) => Admission::Refuse(response),
             (None, Some(millis)) => {
                 Admission::Refuse(response.with("Retry-After", millis.div_ceil(1000).to_string()))
@@ -115,116 +123,73 @@ impl Site {
     /// Whether something waits for readers that are too slow.
     #[must_use]
     pub fn holds_for_slow(&self) -> bool {
-        self.presence.holds_for_slow()
+        self.presence().holds_for_slow()
     }
 
-    fn is_presence(cx: &Context<'_, Letter>, conn: ConnId) -> bool {
-        cx.tag(conn).map(Purpose::of_tag) == Some(Purpose::Presence)
+    fn presence(&self) -> &Presence {
+        self.services.rest().rest()
     }
 }
 
-impl Service for Site {
-    type Mail = Letter;
+impl Wrapper for Site {
+    type Inner = Services;
 
-    fn admit(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, upgrade: &Upgrade<'_>) -> Admission {
+    fn inner(&mut self) -> &mut Services {
+        &mut self.services
+    }
+
+    fn admit(
+        &mut self,
+        cx: &mut Context<'_, SiteMail>,
+        conn: ConnId,
+        upgrade: &Upgrade<'_>,
+    ) -> Admission<Admitted> {
         let (path, off) = (upgrade.head.path(), self.settings.off);
         let served = Page::Upgradable.is_served(self.settings.side(cx.listener(conn))) && !off.hides(path);
-        let Some(purpose) = Purpose::of_path(path).filter(|_| served) else {
+        if !served || !is_service(path) {
             return Admission::Refuse(Response::text(404, no_service(off)));
-        };
-        let is_secure = cx.is_secure(conn);
-        if !upgrade.origin_allowed(&self.settings.origins, is_secure) {
-            return self.refuse(
-                cx,
-                upgrade,
-                Response::text(403, "this origin may not connect; see --origin"),
-            );
         }
-        let subprotocol = upgrade.subprotocol(&self.settings.subprotocols);
-        let tag = match purpose {
-            Purpose::Echo | Purpose::Refused => ECHO_TAG,
-            Purpose::Presence => {
-                // To verify its token is most of what an upgrade costs.
-                if let Some(keys) = &self.settings.presence.gate.keys {
-                    cx.charge(keys.units());
-                }
-                let is_ours = upgrade.is_of_ours(&self.settings.origins, is_secure);
-                match self.presence.admit(cx, conn, (upgrade.head, is_ours), subprotocol) {
-                    Ok(tag) => tag,
-                    Err(response) => return self.refuse(cx, upgrade, response),
-                }
+        if !upgrade.origin_allowed(&self.settings.origins, cx.is_secure(conn)) {
+            return self.refuse(cx, conn, upgrade, Response::text(403, FOREIGN_ORIGIN));
+        }
+        match self.services.admit(cx, conn, upgrade) {
+            Admission::Refuse(response) => self.refuse(cx, conn, upgrade, response),
+            Admission::Accept(mut accept) => {
+                let ours = || upgrade.subprotocol(&self.settings.subprotocols).map(str::to_owned);
+                accept.subprotocol = accept.subprotocol.or_else(ours);
+                Admission::Accept(accept)
             }
-        };
-        Admission::Accept(Accept { tag, subprotocol: subprotocol.map(str::to_owned) })
+        }
     }
 
-    fn open(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+    fn open(&mut self, cx: &mut Context<'_, SiteMail>, conn: ConnId, admitted: Admitted) {
         tracing::debug!(conn = conn.to_bits(), "opened");
-        match cx.tag(conn).map(Purpose::of_tag) {
-            Some(Purpose::Presence) => self.presence.open(cx, conn),
-            Some(Purpose::Refused) => {
-                if let Some(refused) = self.refusing.take() {
-                    refused.tell(cx, conn);
-                }
-            }
-            Some(Purpose::Echo) | None => {}
-        }
+        self.services.open(cx, conn, admitted);
     }
 
-    fn message(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, kind: Kind, payload: &[u8]) {
-        match cx.tag(conn).map(Purpose::of_tag) {
-            Some(Purpose::Presence) => self.presence.message(cx, conn, kind, payload),
-            Some(Purpose::Echo) => Echo::reply(cx, conn, kind, payload),
-            Some(Purpose::Refused) | None => {}
-        }
-    }
-
-    fn beat(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
-        if Site::is_presence(cx, conn) {
-            self.presence.beat(cx, conn);
-        }
-    }
-
-    fn suspect(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, suspect: bool) {
-        if Site::is_presence(cx, conn) {
-            self.presence.suspect(cx, conn, suspect);
-        }
-    }
-
-    fn relieved(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
-        if Site::is_presence(cx, conn) {
-            self.presence.relieved(cx, conn);
-        }
-    }
-
-    fn owes(&self, cx: &Context<'_, Letter>, conn: ConnId) -> bool {
-        Site::is_presence(cx, conn) && self.presence.owes(cx, conn)
-    }
-
-    fn closed(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, cause: Cause) {
+    fn closed(&mut self, cx: &mut Context<'_, SiteMail>, conn: ConnId, cause: Cause) {
         tracing::debug!(conn = conn.to_bits(), cause = cause.label(), "closed");
-        if Site::is_presence(cx, conn) {
-            self.presence.closed(cx, conn, cause);
-        }
+        self.services.closed(cx, conn, cause);
     }
 
-    fn mail(&mut self, cx: &mut Context<'_, Letter>, _: WorkerId, letter: Letter) {
-        self.presence.mail(cx, letter);
-    }
-
-    fn tick(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
-        let due = self.presence.tick(cx);
-        let due = earliest(due, self.api.tick(cx, &mut self.presence));
-        let (users, rooms) = self.presence.counts();
+    fn tick(&mut self, cx: &mut Context<'_, SiteMail>) -> Option<Tick> {
+        let api = &mut self.api;
+        let due = self.services.in_rest(cx, |services, cx| {
+            services.in_rest(cx, |presence, cx| {
+                let due = presence.tick(cx);
+                [due, api.tick(cx, presence)].into_iter().flatten().reduce(Tick::min)
+            })
+        });
+        let (users, rooms) = self.presence().counts();
         let gauges = &cx.fleet().workers()[cx.worker().index()].counters.service;
         gauges[USERS_GAUGE].set(users as u64);
         gauges[ROOMS_GAUGE].set(rooms as u64);
         due
     }
 
-    fn weigh(&mut self, cx: &mut Context<'_, Letter>) {
-        self.presence.weigh(cx);
-        let clients = self.presence.clients();
+    fn weigh(&mut self, cx: &mut Context<'_, SiteMail>) {
+        self.services.weigh(cx);
+        let clients = self.presence().clients();
         if let Some(tidy) = self.settings.tidy
             && (clients == 0 || clients + CHUNK <= self.weighed)
         {
@@ -232,20 +197,14 @@ impl Service for Site {
         }
         self.weighed = clients;
         let gauges = &cx.fleet().workers()[cx.worker().index()].counters.memory.service;
-        for (gauge, bytes) in gauges.iter().zip(self.presence.bytes()) {
+        for (gauge, bytes) in gauges.iter().zip(self.presence().bytes()) {
             gauge.set(bytes as u64);
-        }
-    }
-
-    fn farewell(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, close: &Close<'_>) {
-        if Site::is_presence(cx, conn) {
-            self.presence.farewell(cx, conn, close);
         }
     }
 
     fn judge(
         &mut self,
-        cx: &mut Context<'_, Letter>,
+        cx: &mut Context<'_, SiteMail>,
         request: RequestId,
         head: &Head<'_>,
     ) -> Option<Response> {
@@ -262,7 +221,7 @@ impl Service for Site {
 
     fn request(
         &mut self,
-        cx: &mut Context<'_, Letter>,
+        cx: &mut Context<'_, SiteMail>,
         request: RequestId,
         head: &Head<'_>,
         body: &[u8],
@@ -271,7 +230,10 @@ impl Service for Site {
             return Answer::Now(Response::text(404, NOT_FOUND));
         };
         if page == Page::Api {
-            return self.api.request(cx, &mut self.presence, request, head, body);
+            let api = &mut self.api;
+            return self.services.in_rest(cx, |services, cx| {
+                services.in_rest(cx, |presence, cx| api.request(cx, presence, request, head, body))
+            });
         }
         Answer::Now(match head.method {
             "GET" | "HEAD" => self.page(cx, request, page, side, head),
@@ -280,14 +242,19 @@ impl Service for Site {
         })
     }
 
-    fn refusal(&self, head: &Head<'_>, refusal: &Refusal) -> Response {
+    fn refusal(&mut self, head: &Head<'_>, refusal: &Refusal) -> Response {
         if Api::is_path(head.path()) { Api::refusal(refusal) } else { Response::refusal(refusal) }
     }
 }
 
 impl Site {
     /// What a plain request asks for, where its listener serves that, and as which.
-    fn page_of(&self, cx: &Context<'_, Letter>, request: RequestId, head: &Head<'_>) -> Option<(Page, Side)> {
+    fn page_of(
+        &self,
+        cx: &Context<'_, SiteMail>,
+        request: RequestId,
+        head: &Head<'_>,
+    ) -> Option<(Page, Side)> {
         let side = self.settings.side(cx.listener(request.conn));
         let hidden = self.settings.off.hides(head.path());
         Page::of_path(head.path()).filter(|page| page.is_served(side) && !hidden).map(|page| (page, side))
@@ -307,7 +274,7 @@ impl Site {
 
     fn page(
         &mut self,
-        cx: &Context<'_, Letter>,
+        cx: &Context<'_, SiteMail>,
         request: RequestId,
         page: Page,
         side: Side,
@@ -338,13 +305,6 @@ impl Site {
                 reason: "a WebSocket lives here: connect with ws://",
             }),
         }
-    }
-}
-
-fn earliest(a: Option<Tick>, b: Option<Tick>) -> Option<Tick> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(if b.is_before(a) { b } else { a }),
-        (a, b) => a.or(b),
     }
 }
 

@@ -24,13 +24,19 @@ use crate::wire::utf8;
 /// A service's view of its worker.
 pub struct Context<'w, M> {
     pub(crate) core: &'w mut Core,
-    post: &'w dyn Post<M>,
+    pub(super) post: &'w dyn Post<M>,
+    /// The id of the first service in the one that is called.
+    pub(super) first: u8,
 }
+
+/// The largest number that a service can give a connection. The byte above it is the reactor's.
+pub const TAG_MAX: u32 = (1 << SERVICE_SHIFT) - 1;
+const SERVICE_SHIFT: u32 = 24;
 
 impl<'w, M> Context<'w, M> {
     #[inline]
     pub(crate) fn new(core: &'w mut Core, post: &'w dyn Post<M>) -> Context<'w, M> {
-        Context { core, post }
+        Context { core, post, first: 0 }
     }
 }
 
@@ -55,14 +61,30 @@ impl<M> Context<'_, M> {
 
     /// The number that [`Accept`](crate::reactor::Accept) gave the connection; `None` where it is gone.
     #[must_use]
+    #[inline]
     pub fn tag(&self, conn: ConnId) -> Option<u32> {
-        self.core.get(conn).map(Conn::tag)
+        self.core.get(conn).map(|conn| conn.tag() & TAG_MAX)
     }
 
-    /// Gives the connection another number.
+    /// Gives the connection another number, at most [`TAG_MAX`].
     pub fn set_tag(&mut self, conn: ConnId, tag: u32) {
         if let Some(conn) = self.core.get_mut(conn) {
-            conn.rename(tag);
+            conn.rename(conn.tag() & !TAG_MAX | tag & TAG_MAX);
+        }
+    }
+
+    /// Whether the connection is for one of the first `services` within the one that is called. One that is gone is.
+    #[inline]
+    pub(super) fn is_within(&self, conn: ConnId, services: u8) -> bool {
+        let id = self.core.get(conn).map_or(0, |conn| conn.tag() >> SERVICE_SHIFT);
+        id < u32::from(self.first + services)
+    }
+
+    /// The connection is for the service that is called.
+    pub(super) fn claim(&mut self, conn: ConnId) {
+        let first = u32::from(self.first);
+        if let Some(conn) = self.core.get_mut(conn) {
+            conn.rename(first << SERVICE_SHIFT | conn.tag() & TAG_MAX);
         }
     }
 

@@ -52,7 +52,7 @@ fn half_close<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, cause: 
     if !worker.core.get_mut(id).is_some_and(Conn::half_end) {
         return;
     }
-    if !worker.service.owes(&Context::new(&mut worker.core, &worker.mailboxes), id) {
+    if !worker.service.owes(&mut Context::new(&mut worker.core, &worker.mailboxes), id) {
         return end_answered(worker, id, cause);
     }
     let Some(conn) = worker.core.get_mut(id) else { return };
@@ -70,7 +70,7 @@ pub(crate) fn end_half_closed<N: Net, S: Service>(worker: &mut Worker<N, S>) {
         if worker.core.get(id).is_none_or(|conn| !conn.is_open()) {
             continue;
         }
-        if worker.service.owes(&Context::new(&mut worker.core, &worker.mailboxes), id) {
+        if worker.service.owes(&mut Context::new(&mut worker.core, &worker.mailboxes), id) {
             worker.half_closed.push((id, cause));
         } else {
             end_answered(worker, id, cause);

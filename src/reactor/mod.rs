@@ -12,6 +12,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`server`], [`listen`] | starting the workers, draining and ending them; where they listen |
+//! | `mounted`, `wrapper` | services beside each other, and around one another |
 //! | [`service`], [`context`] | what a connection is for, and what a service may do |
 //! | [`config`], [`live`], [`ids`], [`fleet`], [`counters`] | what all workers share: settings and those that change, names, state, figures |
 //! | [`worker`], `turn` | a worker, put together of parts; the turn |
@@ -57,6 +58,7 @@ pub mod live;
 pub mod mail;
 pub mod mailbox;
 mod memory;
+mod mounted;
 mod pace;
 mod pending;
 mod random;
@@ -75,6 +77,7 @@ mod unserved;
 mod weighing;
 mod work;
 pub mod worker;
+mod wrapper;
 mod writable;
 
 pub use addresses::AddressLimits;
@@ -85,7 +88,9 @@ pub use ids::{ConnId, RequestId, WorkerId};
 pub use live::Limits;
 pub use mail::Mail;
 pub use mailbox::Haste;
+pub use mounted::{Mount, Mounted, Part};
 pub use server::{Handle, Listen, Server, StartError};
-pub use service::{Accept, Admission, Answer, Context, SendError, Service, SharedFrame};
+pub use service::{Accept, Admission, Answer, Context, SendError, Service, SharedFrame, TAG_MAX};
 pub use shortage::Shortage;
 pub use worker::{Turned, Worker};
+pub use wrapper::Wrapper;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 pub use crate::reactor::context::Context;
+pub use crate::reactor::context::TAG_MAX;
 pub use crate::reactor::core::SendError;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
@@ -22,12 +23,24 @@ pub trait Service {
     /// What the services of two workers tell each other: plain data.
     type Mail: Mail;
 
-    /// A client asks to upgrade. The request is valid; path, origin, identity and subprotocol are the service's to judge.
-    fn admit(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, upgrade: &Upgrade<'_>) -> Admission;
+    /// What [`Service::admit`] finds out of a client, and [`Service::open`] goes by.
+    type Admitted;
 
-    /// The connection is open; the client is sent nothing before what is sent here.
-    fn open(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
-        let _ = (cx, conn);
+    /// How many services it is made of, each of which knows its own connections; see [`Mount`](crate::reactor::Mount).
+    #[doc(hidden)]
+    const SERVICES: u8 = 1;
+
+    /// A client asks to upgrade. The request is valid; path, origin, identity and subprotocol are the service's to judge.
+    fn admit(
+        &mut self,
+        cx: &mut Context<'_, Self::Mail>,
+        conn: ConnId,
+        upgrade: &Upgrade<'_>,
+    ) -> Admission<Self::Admitted>;
+
+    /// The connection is open; the client is sent nothing before what is sent here. `admitted` is what it was accepted with.
+    fn open(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, admitted: Self::Admitted) {
+        let _ = (cx, conn, admitted);
     }
 
     /// A message arrived. A text's payload is UTF-8.
@@ -57,7 +70,7 @@ pub trait Service {
     /// Whether the connection is yet to be sent answers to what it has said. Asked once its client has ended its stream, and
     /// then in each turn until it isn't, or [`close_timeout`](crate::reactor::Config::close_timeout) is over: until then the
     /// connection is open.
-    fn owes(&self, cx: &Context<'_, Self::Mail>, conn: ConnId) -> bool {
+    fn owes(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) -> bool {
         let _ = (cx, conn);
         false
     }
@@ -92,7 +105,7 @@ pub trait Service {
     }
 
     /// What a request that was refused for its body is answered with; the connection ends with it.
-    fn refusal(&self, head: &Head<'_>, refusal: &Refusal) -> Response {
+    fn refusal(&mut self, head: &Head<'_>, refusal: &Refusal) -> Response {
         let _ = head;
         Response::refusal(refusal)
     }
@@ -128,17 +141,36 @@ pub trait Service {
 
 /// The answer to an upgrade.
 #[derive(Debug)]
-pub enum Admission {
+pub enum Admission<A = ()> {
     /// Yes.
-    Accept(Accept),
+    Accept(Accept<A>),
     /// No: the response is sent, and the connection ends.
     Refuse(Response),
 }
 
+impl<A> Admission<A> {
+    /// Yes, with what [`Service::open`] is to be told.
+    pub fn accept(admitted: A) -> Admission<A> {
+        Admission::Accept(Accept { admitted, tag: 0, subprotocol: None })
+    }
+
+    /// The same answer, with something else to be told.
+    pub fn map<B>(self, change: impl FnOnce(A) -> B) -> Admission<B> {
+        match self {
+            Admission::Accept(Accept { admitted, tag, subprotocol }) => {
+                Admission::Accept(Accept { admitted: change(admitted), tag, subprotocol })
+            }
+            Admission::Refuse(response) => Admission::Refuse(response),
+        }
+    }
+}
+
 /// How an upgrade is accepted.
 #[derive(Clone, Debug, Default)]
-pub struct Accept {
-    /// The service's own number for the connection; see [`Context::tag`].
+pub struct Accept<A = ()> {
+    /// What [`Service::open`] is to be told.
+    pub admitted: A,
+    /// The service's own number for the connection, at most [`TAG_MAX`]; see [`Context::tag`].
     pub tag: u32,
     /// The subprotocol, one that the client offered.
     pub subprotocol: Option<String>,

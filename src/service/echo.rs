@@ -27,6 +27,7 @@ impl Echo {
 
 impl Service for Echo {
     type Mail = ();
+    type Admitted = ();
 
     fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission {
         Admission::Accept(Accept::default())

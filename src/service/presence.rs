@@ -13,19 +13,25 @@ use std::time::Duration;
 
 use crate::limits::{RESUMED_UNITS_PER_TURN, VERIFY_UNITS};
 use crate::presence::admin::{Ask, Reply};
-use crate::presence::{About, BanCount, Effect, Entry, Homes, Node, Refusal, Rules, SharedEvent, State};
+use crate::presence::{About, BanCount, Effect, Homes, Node, Refusal, Rules, SharedEvent};
 use crate::protocol::rollcall_v1;
-use crate::reactor::{ConnId, Context, SharedFrame, Shortage, WorkerId};
+use crate::reactor::{
+    Admission, Answer, Cause, ConnId, Context, RequestId, Service, SharedFrame, Shortage, WorkerId,
+};
 use crate::service::caps::Caps;
 use crate::service::gate::{BadToken, Gate};
 use crate::service::heartbeats::{self, Said, Shapes};
 use crate::service::reserve::Reserves;
 use crate::time::{Now, Tick};
 use crate::wire::close::{Close, CloseCode};
+use crate::wire::http::{self, Head, Response};
 use crate::wire::session::Kind;
+use crate::wire::upgrade::Upgrade;
 
 pub use crate::protocol::rollcall_v1::SUBPROTOCOL;
 
+pub use crate::service::presence::comings::Coming;
+pub(crate) use crate::service::presence::comings::FOREIGN_ORIGIN;
 pub use crate::service::presence::mail::Letter;
 
 /// A shared event as it is sent: written and framed by whoever sends it first.
@@ -59,10 +65,8 @@ pub struct PresenceSettings {
 struct Tag(u32);
 
 impl Tag {
-    /// Tags of other services have none of these bits.
-    const PRESENCE: u32 = 1 << 31;
-    const VERSION_1: u32 = 1 << 30;
-    const SPOKEN: u32 = 1 << 29;
+    const VERSION_1: u32 = 1 << 23;
+    const SPOKEN: u32 = 1 << 22;
     const SLOT: u32 = Tag::SPOKEN - 1;
 
     const fn slot(self) -> u32 {
@@ -86,8 +90,10 @@ pub struct Presence {
     held_back: mail::HeldBack,
     /// Answers to [`Presence::ask`] that nobody has taken yet.
     replies: Vec<(u64, Reply)>,
-    /// As whom the connection that is being opened comes in.
-    opening: Option<(Entry, Option<State>)>,
+    /// Origins that may connect, as a browser writes them; empty: any.
+    origins: Vec<String>,
+    /// Subprotocols that are accepted.
+    subprotocols: Vec<String>,
     /// What waits for slow readers.
     slow: slow::Slow,
     /// Connections that have room again, and had too little of it for all that waits for them.
@@ -107,43 +113,26 @@ impl Presence {
             node,
             settings,
             held_back: mail::HeldBack::new(workers),
-            opening: None,
+            origins: Vec::new(),
+            subprotocols: vec![SUBPROTOCOL.to_owned()],
             slow: slow::Slow::default(),
             relieved: Vec::new(),
             replies: Vec::new(),
         }
     }
 
-    /// Whether a connection with this tag is presence's.
+    /// The same for pages of these origins alone, as a browser writes them, and the server's own; none: any. A cookie and a
+    /// client's certificate count only for those.
     #[must_use]
-    pub const fn is_tag(tag: u32) -> bool {
-        tag & Tag::PRESENCE != 0
+    pub fn for_origins(self, origins: Vec<String>) -> Presence {
+        Presence { origins, ..self }
     }
 
-    /// A client has sent a message.
-    pub fn message(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, kind: Kind, payload: &[u8]) {
-        let Some(tag) = cx.tag(conn).map(Tag) else { return };
-        let Some(text) = std::str::from_utf8(payload).ok().filter(|_| kind == Kind::Text) else {
-            return self.part_with(cx, conn, CloseCode::UNSUPPORTED, "text messages only");
-        };
-        cx.charge(heartbeats::cost(payload.len()));
-        let first = !tag.has_spoken();
-        if first {
-            cx.set_tag(conn, tag.0 | Tag::SPOKEN);
-        }
-        let (now, slot) = (cx.now(), tag.slot());
-        match self.settings.shapes.tell(text) {
-            Said::Heartbeat(answer) => self.page_beat(cx, conn, slot, answer),
-            Said::HeartbeatEcho => self.page_beat(cx, conn, slot, text),
-            Said::Command => self.command(now, slot, text),
-            Said::Name(name) if first => {
-                self.node.identify(now, slot, name.into());
-            }
-            // What speaks `rollcall.v1` is told what is wrong. Others say all kinds of things; that they do is life enough.
-            Said::Name(_) | Said::Other if tag.is_version_1() => self.command(now, slot, text),
-            Said::Name(_) | Said::Other => {}
-        }
-        self.act(cx);
+    /// The same with these subprotocols instead of `rollcall.v1`. The client's order decides; one that offers none of them gets
+    /// none.
+    #[must_use]
+    pub fn speaking(self, subprotocols: Vec<String>) -> Presence {
+        Presence { subprotocols, ..self }
     }
 
     fn command(&mut self, now: Now, slot: u32, text: &str) {
@@ -155,35 +144,6 @@ impl Presence {
         self.node.page_beat(cx.now(), slot);
     }
 
-    /// A Ping leaves: who does not speak `rollcall.v1` may be a script that can't see it, and gets a message as well.
-    pub fn beat(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
-        if cx.tag(conn).is_some_and(|tag| !Tag(tag).is_version_1()) {
-            let json = rollcall_v1::heartbeat(cx.now());
-            // Where the backlog is full, the Ping alone decides.
-            let _ = cx.send_text(conn, &json);
-        }
-    }
-
-    /// A client may be dead, or lives after all.
-    pub fn suspect(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, suspect: bool) {
-        if let Some(tag) = cx.tag(conn).map(Tag) {
-            self.node.suspect(cx.now(), tag.slot(), suspect);
-            self.act(cx);
-        }
-    }
-
-    /// Whether a client is yet to be sent answers to its commands.
-    #[must_use]
-    pub fn owes(&self, cx: &Context<'_, Letter>, conn: ConnId) -> bool {
-        cx.tag(conn).is_some_and(|tag| self.node.edge().owes(Tag(tag).slot()))
-    }
-
-    /// A letter from another worker.
-    pub fn mail(&mut self, cx: &mut Context<'_, Letter>, letter: Letter) {
-        self.node.mail(cx.now(), letter);
-        self.act(cx);
-    }
-
     /// A question or an order from outside; `ticket` comes back with the reply.
     pub fn ask(&mut self, cx: &mut Context<'_, Letter>, ticket: u64, ask: Ask) {
         self.node.ask(cx.now(), ticket, ask);
@@ -193,41 +153,6 @@ impl Presence {
     /// Takes the replies that have come. After [`Presence::tick`], none is due that isn't here.
     pub fn replies(&mut self) -> Vec<(u64, Reply)> {
         std::mem::take(&mut self.replies)
-    }
-
-    /// Does what is due; returns when something will be.
-    pub fn tick(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
-        let now = cx.now();
-        if let Some(cap) = self.settings.caps.get() {
-            let (connections, data_bytes) = (cap.connections_per_user as usize, cap.data_bytes as usize);
-            self.node.set_caps(connections, cap.commands_per_second, data_bytes);
-        }
-        self.post_held_back(cx);
-        self.node.due(now);
-        self.act(cx);
-        self.resume(cx);
-        for conn in std::mem::take(&mut self.relieved) {
-            if cx.backlog(conn) == 0 {
-                self.relieved(cx, conn);
-            }
-        }
-        let waits = !self.relieved.is_empty() || !self.held_back.is_empty();
-        let retry = waits.then(|| now.tick.after(1));
-        [retry, self.node.next_due()].into_iter().flatten().reduce(Tick::min)
-    }
-
-    /// The server is about to close a client so, which may come back.
-    pub fn farewell(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, close: &Close<'_>) {
-        if let Some(code) = close.code
-            && cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1())
-        {
-            // Spread over the connections, so that they don't all come back in the same second.
-            let retry = cx.retry_millis();
-            let reason = if code == CloseCode::GOING_AWAY { "drain" } else { close.reason };
-            let json = rollcall_v1::goodbye(code.0, reason, Some(retry));
-            // A client whose backlog is full learns from the Close.
-            let _ = cx.send_text(conn, &json);
-        }
     }
 
     /// Users that are not offline, and rooms with members, whose home is this worker.
@@ -252,13 +177,6 @@ impl Presence {
             self.node.timer_bytes(),
             self.held_back.bytes() + self.node.queue_bytes(),
         ]
-    }
-
-    /// Looks whether memory is short, and gives back what a burst has left.
-    pub fn weigh(&mut self, cx: &Context<'_, Letter>) {
-        self.node.set_scarce(cx.shortages().any(|shortage| matches!(shortage, Shortage::Memory(..))));
-        self.held_back.give_back();
-        self.node.give_back();
     }
 
     /// Does what the node wants done, and what comes of that. Charges for it, and returns how much that was.
@@ -343,6 +261,126 @@ impl Presence {
             let _ = cx.send_text(conn, &rollcall_v1::goodbye(code.0, reason, retry));
         }
         cx.close(conn, &Close::new(code, reason));
+    }
+}
+
+impl Service for Presence {
+    type Mail = Letter;
+    type Admitted = Coming;
+
+    fn admit(
+        &mut self,
+        cx: &mut Context<'_, Letter>,
+        conn: ConnId,
+        upgrade: &Upgrade<'_>,
+    ) -> Admission<Coming> {
+        self.judge_coming(cx, conn, upgrade)
+    }
+
+    fn open(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, coming: Coming) {
+        self.come(cx, conn, coming);
+    }
+
+    fn message(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, kind: Kind, payload: &[u8]) {
+        let Some(tag) = cx.tag(conn).map(Tag) else { return };
+        let Some(text) = std::str::from_utf8(payload).ok().filter(|_| kind == Kind::Text) else {
+            return self.part_with(cx, conn, CloseCode::UNSUPPORTED, "text messages only");
+        };
+        cx.charge(heartbeats::cost(payload.len()));
+        let first = !tag.has_spoken();
+        if first {
+            cx.set_tag(conn, tag.0 | Tag::SPOKEN);
+        }
+        let (now, slot) = (cx.now(), tag.slot());
+        match self.settings.shapes.tell(text) {
+            Said::Heartbeat(answer) => self.page_beat(cx, conn, slot, answer),
+            Said::HeartbeatEcho => self.page_beat(cx, conn, slot, text),
+            Said::Command => self.command(now, slot, text),
+            Said::Name(name) if first => {
+                self.node.identify(now, slot, name.into());
+            }
+            // What speaks `rollcall.v1` is told what is wrong. Others say all kinds of things; that they do is life enough.
+            Said::Name(_) | Said::Other if tag.is_version_1() => self.command(now, slot, text),
+            Said::Name(_) | Said::Other => {}
+        }
+        self.act(cx);
+    }
+
+    fn beat(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+        if cx.tag(conn).is_some_and(|tag| !Tag(tag).is_version_1()) {
+            let json = rollcall_v1::heartbeat(cx.now());
+            // Where the backlog is full, the Ping alone decides.
+            let _ = cx.send_text(conn, &json);
+        }
+    }
+
+    fn suspect(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, suspect: bool) {
+        if let Some(tag) = cx.tag(conn).map(Tag) {
+            self.node.suspect(cx.now(), tag.slot(), suspect);
+            self.act(cx);
+        }
+    }
+
+    fn relieved(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+        self.send_waiting(cx, conn);
+    }
+
+    fn owes(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) -> bool {
+        cx.tag(conn).is_some_and(|tag| self.node.edge().owes(Tag(tag).slot()))
+    }
+
+    fn closed(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, cause: Cause) {
+        self.go(cx, conn, cause);
+    }
+
+    fn request(&mut self, _: &mut Context<'_, Letter>, _: RequestId, _: &Head<'_>, _: &[u8]) -> Answer {
+        // RFC 9110 §15.5.22: a 426 names what to upgrade to.
+        let reason = "a WebSocket lives here: connect with ws://";
+        Answer::Now(Response::refusal(&http::Refusal { status: 426, reason }))
+    }
+
+    fn mail(&mut self, cx: &mut Context<'_, Letter>, _: WorkerId, letter: Letter) {
+        self.node.mail(cx.now(), letter);
+        self.act(cx);
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
+        let now = cx.now();
+        if let Some(cap) = self.settings.caps.get() {
+            let (connections, data_bytes) = (cap.connections_per_user as usize, cap.data_bytes as usize);
+            self.node.set_caps(connections, cap.commands_per_second, data_bytes);
+        }
+        self.post_held_back(cx);
+        self.node.due(now);
+        self.act(cx);
+        self.resume(cx);
+        for conn in std::mem::take(&mut self.relieved) {
+            if cx.backlog(conn) == 0 {
+                self.send_waiting(cx, conn);
+            }
+        }
+        let waits = !self.relieved.is_empty() || !self.held_back.is_empty();
+        let retry = waits.then(|| now.tick.after(1));
+        [retry, self.node.next_due()].into_iter().flatten().reduce(Tick::min)
+    }
+
+    fn weigh(&mut self, cx: &mut Context<'_, Letter>) {
+        self.node.set_scarce(cx.shortages().any(|shortage| matches!(shortage, Shortage::Memory(..))));
+        self.held_back.give_back();
+        self.node.give_back();
+    }
+
+    fn farewell(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, close: &Close<'_>) {
+        if let Some(code) = close.code
+            && cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1())
+        {
+            // Spread over the connections, so that they don't all come back in the same second.
+            let retry = cx.retry_millis();
+            let reason = if code == CloseCode::GOING_AWAY { "drain" } else { close.reason };
+            let json = rollcall_v1::goodbye(code.0, reason, Some(retry));
+            // A client whose backlog is full learns from the Close.
+            let _ = cx.send_text(conn, &json);
+        }
     }
 }
 

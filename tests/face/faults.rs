@@ -28,6 +28,7 @@ struct Harm;
 
 impl Service for Harm {
     type Mail = ();
+    type Admitted = ();
 
     fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission {
         Admission::Accept(Accept::default())

@@ -241,6 +241,7 @@ struct Sticky {
 
 impl Service for Sticky {
     type Mail = ();
+    type Admitted = ();
 
     fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission {
         Admission::Accept(Accept::default())

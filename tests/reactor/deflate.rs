@@ -220,12 +220,13 @@ struct Room(Vec<ConnId>);
 
 impl Service for Room {
     type Mail = ();
+    type Admitted = ();
 
     fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission {
         Admission::Accept(Accept::default())
     }
 
-    fn open(&mut self, _: &mut Context<'_, ()>, conn: ConnId) {
+    fn open(&mut self, _: &mut Context<'_, ()>, conn: ConnId, (): ()) {
         self.0.push(conn);
     }
 

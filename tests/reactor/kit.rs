@@ -70,15 +70,16 @@ impl Recorder {
 
 impl Service for Recorder {
     type Mail = ();
+    type Admitted = ();
 
     fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, upgrade: &Upgrade<'_>) -> Admission {
         match upgrade.head.path() {
             "/no" => Admission::Refuse(Response::text(404, "no")),
-            _ => Admission::Accept(Accept { tag: 7, subprotocol: None }),
+            _ => Admission::Accept(Accept { tag: 7, ..Accept::default() }),
         }
     }
 
-    fn open(&mut self, cx: &mut Context<'_, ()>, conn: ConnId) {
+    fn open(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, (): ()) {
         assert_eq!(cx.tag(conn), Some(7));
         self.conns.push(conn);
         self.names.push(cx.certified(conn).and_then(|certified| certified.name));

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::{Site, SiteSettings};
+use rollcall::http::{Site, SiteMail, SiteSettings};
 use rollcall::limits::{HELD_BACK_BYTES_MAX, MAILBOX_BYTES_MAX};
 use rollcall::presence::{Homes, Rules};
 use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::{Config, Fleet, Worker, WorkerId};
-use rollcall::service::presence::{Letter, PresenceSettings};
+use rollcall::service::presence::PresenceSettings;
 use rollcall::wire::frame::Opcode;
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ struct Pair {
     scripts: [Script; 2],
     workers: [Worker<Script, Site>; 2],
     fleet: Arc<Fleet>,
-    boxes: Mailboxes<Letter>,
+    boxes: Mailboxes<SiteMail>,
 }
 
 const DATA_BYTES: usize = 60_000;

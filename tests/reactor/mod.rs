@@ -12,6 +12,7 @@ mod kit;
 mod lifecycle;
 mod mail;
 mod messages;
+mod mounted;
 mod overload;
 mod pace;
 mod relayed;

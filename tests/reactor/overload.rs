@@ -282,6 +282,7 @@ struct Poster;
 
 impl Service for Poster {
     type Mail = ();
+    type Admitted = ();
 
     fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission {
         Admission::Accept(Default::default())
@@ -393,6 +394,7 @@ struct Correspondent {
 
 impl Service for Correspondent {
     type Mail = ();
+    type Admitted = ();
 
     fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission {
         Admission::Accept(Default::default())

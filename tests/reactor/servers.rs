@@ -13,11 +13,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::{Site, SiteSettings};
+use rollcall::http::{Site, SiteMail, SiteSettings};
 use rollcall::limits::MessageLimits;
 use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::{Config, Fleet, Turned, Worker, WorkerId};
-use rollcall::service::presence::Letter;
 use rollcall::wire::frame::{self, Opcode};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -38,7 +37,7 @@ const SUBPROTOCOL: &str = "rollcall.v1";
 struct Servers {
     scripts: Vec<Script>,
     workers: Vec<Worker<Script, Site>>,
-    mailboxes: Mailboxes<Letter>,
+    mailboxes: Mailboxes<SiteMail>,
     fleet: Arc<Fleet>,
     still: Vec<bool>,
     dice: Dice,

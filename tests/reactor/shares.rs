@@ -149,6 +149,7 @@ struct Reader {
 
 impl Service for Reader {
     type Mail = ();
+    type Admitted = ();
 
     fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission {
         Admission::Accept(Default::default())

@@ -33,12 +33,13 @@ impl Broadcast {
 
 impl Service for Broadcast {
     type Mail = SharedFrame;
+    type Admitted = ();
 
     fn admit(&mut self, _: &mut Context<'_, SharedFrame>, _: ConnId, _: &Upgrade<'_>) -> Admission {
         Admission::Accept(Accept::default())
     }
 
-    fn open(&mut self, _: &mut Context<'_, SharedFrame>, conn: ConnId) {
+    fn open(&mut self, _: &mut Context<'_, SharedFrame>, conn: ConnId, (): ()) {
         self.members.push(conn);
     }
 

@@ -9,7 +9,6 @@ use crate::limits::{AUDIT_PATH_BYTES_MAX, AUDIT_REFUSALS_PER_SECOND};
 use crate::presence::Name;
 use crate::presence::admin::Ask;
 use crate::reactor::Context;
-use crate::service::presence::Letter;
 use crate::time::{Now, Tick, ticks};
 use crate::wire::http::Head;
 
@@ -26,7 +25,7 @@ pub(crate) struct Write {
 
 impl Write {
     /// `None` where the request's method only reads.
-    pub(crate) fn of(cx: &Context<'_, Letter>, caller: Caller, head: &Head<'_>) -> Option<Write> {
+    pub(crate) fn of<M>(cx: &Context<'_, M>, caller: Caller, head: &Head<'_>) -> Option<Write> {
         let reads = matches!(head.method, "GET" | "HEAD" | "OPTIONS");
         let origin = || Origin::of(cx, head);
         (!reads).then(|| Write { caller, origin: origin(), user: None, room: None, seconds: None })
@@ -66,7 +65,7 @@ struct Origin {
 }
 
 impl Origin {
-    fn of(cx: &Context<'_, Letter>, head: &Head<'_>) -> Origin {
+    fn of<M>(cx: &Context<'_, M>, head: &Head<'_>) -> Origin {
         // A Unix socket has no address, and a peer has none any more that has reset its connection.
         let from = cx.requester().map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         Origin { from, method: cut(head.method), path: cut(head.path()) }
@@ -88,7 +87,7 @@ pub(crate) struct Refusals {
 
 impl Refusals {
     /// A request was refused with 401 or 403.
-    pub(crate) fn note(&mut self, cx: &Context<'_, Letter>, head: &Head<'_>, status: u16) {
+    pub(crate) fn note<M>(&mut self, cx: &Context<'_, M>, head: &Head<'_>, status: u16) {
         if self.is_logged(second(cx.now())) {
             let Origin { from, method, path } = Origin::of(cx, head);
             info!(from, method, path, status, "api refused");

@@ -112,12 +112,7 @@ impl Api {
     }
 
     /// Why a request is refused whatever its body is, where it is.
-    pub fn judge(
-        &mut self,
-        cx: &Context<'_, Letter>,
-        request: RequestId,
-        head: &Head<'_>,
-    ) -> Option<Response> {
+    pub fn judge<M>(&mut self, cx: &Context<'_, M>, request: RequestId, head: &Head<'_>) -> Option<Response> {
         let judged = if head.method == "OPTIONS" {
             route::allow(head.path()).map(drop)
         } else {
@@ -130,9 +125,9 @@ impl Api {
     ///
     /// # Errors
     /// 401 or 403, and what to do about it.
-    pub fn admit(
+    pub fn admit<M>(
         &mut self,
-        cx: &Context<'_, Letter>,
+        cx: &Context<'_, M>,
         request: RequestId,
         head: &Head<'_>,
     ) -> Result<Caller, Refused> {
@@ -144,7 +139,7 @@ impl Api {
     }
 
     /// Whether a request for what everybody may ask is the operator's, who is told more. A wrong key leaves a line in the log.
-    pub fn is_operator(&mut self, cx: &Context<'_, Letter>, request: RequestId, head: &Head<'_>) -> bool {
+    pub fn is_operator<M>(&mut self, cx: &Context<'_, M>, request: RequestId, head: &Head<'_>) -> bool {
         let has_key = head.values("Authorization").next().is_some();
         if has_key {
             return self.admit(cx, request, head).is_ok();
@@ -174,20 +169,20 @@ impl Api {
     }
 
     /// The figures of a live chart.
-    fn stats(&mut self, cx: &Context<'_, Letter>) -> Response {
+    fn stats<M>(&mut self, cx: &Context<'_, M>) -> Response {
         let now = cx.now();
         figures(self.stats.get(now.tick, || Some(stats::json(cx.fleet(), now))))
     }
 
     /// The memory receipt.
-    fn memory(&mut self, cx: &Context<'_, Letter>) -> Response {
+    fn memory<M>(&mut self, cx: &Context<'_, M>) -> Response {
         let weigh = self.weigh;
         let receipt = || Receipt::of(cx.fleet(), weigh.map(|weigh| weigh())).json();
         figures(self.memory.get(cx.now().tick, || Some(receipt())))
     }
 }
 
-fn way(cx: &Context<'_, Letter>, request: RequestId) -> Way {
+fn way<M>(cx: &Context<'_, M>, request: RequestId) -> Way {
     Way {
         listener: cx.listener(request.conn),
         is_named: cx.requester().is_some(),

@@ -3,7 +3,7 @@
 use crate::conn::Conn;
 use crate::conn::http::Manner;
 use crate::reactor::config::{Deflate, HeartbeatMode};
-use crate::reactor::context::Context;
+use crate::reactor::context::{Context, TAG_MAX};
 use crate::reactor::ending;
 use crate::reactor::frames;
 use crate::reactor::front;
@@ -55,7 +55,7 @@ pub(crate) fn upgrade<N: Net, S: Service>(
     match worker.service.admit(&mut Context::new(&mut worker.core, &worker.mailboxes), id, &upgrade) {
         Admission::Refuse(response) => respond::refuse_with(worker, id, head.method, response),
         Admission::Accept(accept) => {
-            open(worker, id, upgrade.key, &accept, deflate);
+            open(worker, id, upgrade.key, accept, deflate);
             Step::Upgraded(head_len)
         }
     }
@@ -89,12 +89,12 @@ fn open<N: Net, S: Service>(
     worker: &mut Worker<N, S>,
     id: ConnId,
     key: &str,
-    accept: &Accept,
+    accept: Accept<S::Admitted>,
     deflate: Option<(Agreement, String)>,
 ) {
     let Some(conn) = worker.core.get_mut(id) else { return };
     let (agreement, extensions) = deflate.unzip();
-    conn.open(accept.tag, agreement);
+    conn.open(conn.tag() & !TAG_MAX | accept.tag & TAG_MAX, agreement);
     let (subprotocol, extensions) = (accept.subprotocol.as_deref(), extensions.as_deref());
     worker.core.append(id, true, |out| upgrade::write_accept(key, subprotocol, extensions, out));
     let counters = worker.core.counters();
@@ -102,6 +102,6 @@ fn open<N: Net, S: Service>(
     counters.open.add(1);
     ending::forget_introduction(worker, id);
     first_beat(worker, id);
-    worker.service.open(&mut Context::new(&mut worker.core, &worker.mailboxes), id);
+    worker.service.open(&mut Context::new(&mut worker.core, &worker.mailboxes), id, accept.admitted);
     pending::run(worker);
 }

@@ -1,26 +1,62 @@
 //! How connections become clients, and what is told of those that end.
 
-use crate::presence::{Entry, Reason};
-use crate::reactor::{Cause, ConnId, Context};
+use crate::presence::{Entry, Reason, State};
+use crate::reactor::{Accept, Admission, Cause, ConnId, Context};
 use crate::service::presence::query::{state_of_query, user_of_query};
 use crate::service::presence::{Letter, Presence, SUBPROTOCOL, Tag};
 use crate::service::reserve::Key;
 use crate::time::TICK_MILLIS;
 use crate::wire::http::{Head, Response};
+use crate::wire::upgrade::Upgrade;
+
+/// What a page of another origin is told.
+pub(crate) const FOREIGN_ORIGIN: &str = "this origin may not connect; see --origin";
+
+/// As whom a client that was admitted comes in.
+#[derive(Debug)]
+pub struct Coming {
+    entry: Entry,
+    state: Option<State>,
+    is_version_1: bool,
+}
 
 impl Presence {
-    /// Admits a client; `open` follows. Returns its tag. `is_ours`: no page of strangers asks, so that a cookie and a
-    /// certificate count.
-    ///
-    /// # Errors
-    /// 400 where the query names somebody whose name can't be one, or a state in which none comes; 401 or 403 where a token or a certificate is missing or bad.
-    pub fn admit(
+    /// Who a client is that asks to come in: an answer of 400 where the query names somebody whose name can't be one, or a state in
+    /// which none comes; of 401 or 403 where a token or a certificate is missing or bad, or the origin may not connect.
+    pub(super) fn judge_coming(
         &mut self,
+        cx: &mut Context<'_, Letter>,
+        conn: ConnId,
+        upgrade: &Upgrade<'_>,
+    ) -> Admission<Coming> {
+        let is_secure = cx.is_secure(conn);
+        if !upgrade.origin_allowed(&self.origins, is_secure) {
+            return Admission::Refuse(Response::text(403, FOREIGN_ORIGIN));
+        }
+        // To verify its token is most of what an upgrade costs.
+        if let Some(keys) = &self.settings.gate.keys {
+            cx.charge(keys.units());
+        }
+        let is_ours = upgrade.is_of_ours(&self.origins, is_secure);
+        let subprotocol = upgrade.subprotocol(&self.subprotocols);
+        let is_version_1 = subprotocol == Some(SUBPROTOCOL);
+        match self.coming(cx, conn, (upgrade.head, is_ours)) {
+            Err(response) => Admission::Refuse(response),
+            Ok((entry, state)) => Admission::Accept(Accept {
+                admitted: Coming { entry, state, is_version_1 },
+                tag: if is_version_1 { Tag::VERSION_1 } else { 0 },
+                subprotocol: subprotocol.map(str::to_owned),
+            }),
+        }
+    }
+
+    /// `is_ours`: no page of strangers asks, so that a cookie and a certificate count.
+    fn coming(
+        &self,
         cx: &Context<'_, Letter>,
         conn: ConnId,
         (head, is_ours): (&Head<'_>, bool),
-        subprotocol: Option<&str>,
-    ) -> Result<u32, Response> {
+    ) -> Result<(Entry, Option<State>), Response> {
         let bad = |reason: &str| Response::text(400, reason);
         let entry = match self.settings.gate.admit(cx.now(), (head, is_ours), || cx.certified(conn))? {
             Some(entry) => entry,
@@ -31,19 +67,18 @@ impl Presence {
         {
             return Err(Response::text(403, words));
         }
-        self.opening = Some((entry, state_of_query(head.query()).map_err(bad)?));
-        let version_1 = if subprotocol == Some(SUBPROTOCOL) { Tag::VERSION_1 } else { 0 };
-        Ok(Tag::PRESENCE | version_1)
+        Ok((entry, state_of_query(head.query()).map_err(bad)?))
     }
 
     /// An admitted client is connected.
-    pub fn open(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
-        let Some(tag) = cx.tag(conn).map(Tag) else { return };
-        let (entry, state) = self.opening.take().unwrap_or((Entry::Open(None), None));
+    pub(super) fn come(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, coming: Coming) {
+        let Some(tag) = cx.tag(conn) else { return };
+        let Coming { entry, state, is_version_1 } = coming;
         // Only who has not said who it is may do so with its first message.
         let spoken = if matches!(entry, Entry::Open(None)) { 0 } else { Tag::SPOKEN };
-        let slot = self.node.enter(cx.now(), conn.to_bits(), entry, state, tag.is_version_1());
-        cx.set_tag(conn, tag.0 | spoken | slot);
+        let slot = self.node.enter(cx.now(), conn.to_bits(), entry, state, is_version_1);
+        debug_assert!(slot <= Tag::SLOT, "more clients than a worker can have descriptors");
+        cx.set_tag(conn, tag | spoken | slot);
         let credit =
             self.settings.reserves.take(self.reserve(cx, conn, slot), cx.now().tick, self.node.burst());
         self.node.set_credit(slot, credit);
@@ -57,7 +92,7 @@ impl Presence {
     }
 
     /// A client is gone.
-    pub fn closed(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, cause: Cause) {
+    pub(super) fn go(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, cause: Cause) {
         let Some(tag) = cx.tag(conn).map(Tag) else { return };
         let reason = match cause {
             Cause::Closed => Reason::Closed,

@@ -128,7 +128,7 @@ impl Presence {
     }
 
     /// A client has read all that was queued for it: what waited for that goes out.
-    pub fn relieved(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+    pub(super) fn send_waiting(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
         let Some(mut waiting) = self.slow.take(conn) else { return };
         while let Some(frame) = waiting.next() {
             match cx.send_relayed(conn, frame) {
