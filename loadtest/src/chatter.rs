@@ -12,28 +12,10 @@ const MARK: &str = "~~00000000";
 /// Bytes of lines that are kept, unless one is longer.
 const POOL_BYTES: usize = 1 << 20;
 
-const FIRST: [&str; 24] = [
-    "Anna", "Ben", "Carla", "Dmitri", "Emre", "Fatima", "Giulia", "Hannes", "Ines", "Jonas", "Kofi", "Lena",
-    "Mei", "Nils", "Olga", "Pavel", "Quentin", "Rosa", "Sofía", "Tomasz", "Uma", "Viktor", "Wanda", "Zoë",
-];
-const LAST: [&str; 16] = [
-    "Keller",
-    "Okafor",
-    "Rossi",
-    "Novak",
-    "Schmidt",
-    "Yilmaz",
-    "García",
-    "Lindqvist",
-    "Tanaka",
-    "Müller",
-    "Kowalska",
-    "Haddad",
-    "Ivanova",
-    "Baker",
-    "Costa",
-    "Dubois",
-];
+const FIRST: &str = "Anna Ben Carla Dmitri Emre Fatima Giulia Hannes Ines Jonas Kofi Lena Mei Nils Olga Pavel Quentin Rosa \
+    Sofía Tomasz Uma Viktor Wanda Zoë";
+const LAST: &str = "Keller Okafor Rossi Novak Schmidt Yilmaz García Lindqvist Tanaka Müller Kowalska Haddad Ivanova Baker \
+    Costa Dubois";
 /// The most frequent first.
 const WORDS: &str = "the to and a of is in it you that for on we be this have with I not are can was will just at so if \
     me my but do as what all no they from there now get up one out know like about when or go good yes see see need \
@@ -59,11 +41,11 @@ impl Chatter {
     /// Lines of `size` bytes, the same in every run; `size >= SIZE_MIN`.
     pub fn new(size: usize) -> Chatter {
         let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
-        let words: Vec<&str> = WORDS.split_ascii_whitespace().collect();
+        let lists = [FIRST, LAST, WORDS].map(|list| list.split_ascii_whitespace().collect());
         let count = (POOL_BYTES / size).max(1);
         let mut lines = Vec::with_capacity(count * size);
         for _ in 0..count {
-            lines.extend_from_slice(&line(size, &words, &mut dice));
+            lines.extend_from_slice(&line(size, &lists, &mut dice));
         }
         Chatter { lines, size }
     }
@@ -76,8 +58,8 @@ impl Chatter {
     }
 }
 
-fn line(size: usize, words: &[&str], dice: &mut Dice) -> Vec<u8> {
-    let (first, last) = (FIRST[dice.seldom(FIRST.len())], LAST[dice.seldom(LAST.len())]);
+fn line(size: usize, [first, last, words]: &[Vec<&str>; 3], dice: &mut Dice) -> Vec<u8> {
+    let (first, last) = (first[dice.seldom(first.len())], last[dice.seldom(last.len())]);
     let face = dice.bits() & 0xffff_ffff;
     let at = 1_795_209_544_352 + dice.below(86_400_000) as u64;
     let key = dice.bits();

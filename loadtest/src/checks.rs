@@ -5,8 +5,8 @@ use std::fs;
 
 use crate::engine::Plan;
 use crate::machine;
+use crate::numbers::{bytes, grouped};
 use crate::sys;
-use crate::units::{grouped, size};
 
 /// Descriptors of a table that are not connections: standard streams, poll, timer, the conductor's files.
 pub const OWN_DESCRIPTORS: usize = 64;
@@ -77,9 +77,9 @@ fn memory(plan: &Plan, local: bool, floor: u64, available: u64) -> Option<String
         format!(
             "{} connections need about {} of memory (and a floor of {}) and {} are available: at most --connections {}",
             grouped(plan.connections as u64),
-            size((need - floor) as f64),
-            size(floor as f64),
-            size(available as f64),
+            bytes((need - floor) as f64),
+            bytes(floor as f64),
+            bytes(available as f64),
             available.saturating_sub(floor) / each
         )
     })

@@ -29,7 +29,6 @@ pub struct Launch<'a> {
     pub name: &'a str,
     /// Its program and arguments; the address to listen on comes behind them.
     pub words: &'a [OsString],
-    /// Whether that is a `wss://` one.
     pub secure: bool,
     /// What it says on its standard output when it is ready; empty: it is as soon as it accepts.
     pub ready: &'a str,
@@ -78,12 +77,10 @@ impl Child {
         Ok(child)
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its process.
     pub fn pid(&self) -> u32 {
         self.process.id()
     }

@@ -11,12 +11,13 @@ use crate::clock::nanos;
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::{Recorder, Tally};
+use crate::numbers::grouped;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::{Subject, Watch};
 use crate::run_state::{RunState, UNSET};
 use crate::scenario::{Done, Scenario, Window};
-use crate::units::{self, grouped};
+use crate::units;
 
 /// How often an idle thread looks at the run's state.
 const LOOK: u64 = 10_000_000;

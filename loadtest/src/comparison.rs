@@ -20,13 +20,11 @@ pub const BUSY_PERCENT: f64 = 97.0;
 /// Rows of several targets, made on one machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// [`SCHEMA`].
     pub schema: u32,
     /// The command line that made it; empty where it was put together from runs.
     pub command: String,
     /// When the first run began, UTC.
     pub started: String,
-    /// Where.
     pub machine: Machine,
     /// Program to version.
     pub versions: BTreeMap<String, String>,
@@ -39,7 +37,6 @@ pub struct Comparison {
 /// One scenario with one set of parameters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// `echo`, `churn`, …
     pub scenario: String,
     /// What all its cells have in common.
     pub parameters: BTreeMap<String, serde_json::Value>,
@@ -50,7 +47,6 @@ pub struct Row {
 /// What one target did in one row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
-    /// A short name.
     pub target: String,
     /// How many rounds the medians are of.
     pub rounds: usize,
@@ -117,12 +113,10 @@ impl Comparison {
 }
 
 impl Row {
-    /// The cell of a target.
     pub fn cell(&self, target: &str) -> Option<&Cell> {
         self.cells.iter().find(|cell| cell.target == target)
     }
 
-    /// A figure of a target.
     pub fn figure(&self, target: &str, name: &str) -> Option<f64> {
         self.cell(target)?.figure(name)
     }
@@ -187,7 +181,6 @@ impl Cell {
         self.figure("server_cpu_percent").is_some_and(|percent| percent < BUSY_PERCENT)
     }
 
-    /// A figure of it.
     pub fn figure(&self, name: &str) -> Option<f64> {
         self.figures.get(name).copied()
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::numbers;
 use crate::result::Run;
 use crate::units;
 
@@ -16,25 +17,17 @@ const SHORT: [(&str, &[&str]); 5] = [
 ];
 
 /// A condition: `NAME OP VALUE[UNIT]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Expectation {
     text: String,
     name: String,
-    op: Op,
+    /// Whether a figure stands to a value as it must.
+    holds: fn(f64, f64) -> bool,
     value: f64,
     unit: Unit,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Op {
-    Less,
-    AtMost,
-    More,
-    AtLeast,
-    Equal,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 enum Unit {
     /// As the figure has it.
     Own,
@@ -53,13 +46,14 @@ impl FromStr for Expectation {
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.') {
             return Err(format!("{name:?} is no name of a figure"));
         }
-        let (op, len) = match &text.as_bytes()[at..] {
-            [b'<', b'=', ..] => (Op::AtMost, 2),
-            [b'>', b'=', ..] => (Op::AtLeast, 2),
-            [b'=', b'=', ..] => (Op::Equal, 2),
-            [b'<', ..] => (Op::Less, 1),
-            [b'>', ..] => (Op::More, 1),
-            _ => (Op::Equal, 1),
+        let equal = |figure: f64, value: f64| (figure - value).abs() <= f64::EPSILON * value.abs();
+        let (holds, len): (fn(f64, f64) -> bool, usize) = match &text.as_bytes()[at..] {
+            [b'<', b'=', ..] => (|figure, value| figure <= value, 2),
+            [b'>', b'=', ..] => (|figure, value| figure >= value, 2),
+            [b'=', b'=', ..] => (equal, 2),
+            [b'<', ..] => (|figure, value| figure < value, 1),
+            [b'>', ..] => (|figure, value| figure > value, 1),
+            _ => (equal, 1),
         };
         let (value, unit) = units::split(&text[at + len..])?;
         let unit = match unit {
@@ -70,7 +64,7 @@ impl FromStr for Expectation {
             "s" => Unit::Time(1e6),
             other => Unit::Size(units::size_factor(other).ok_or_else(|| format!("{other} is no unit"))?),
         };
-        Ok(Expectation { text: text.trim().to_owned(), name: name.to_owned(), op, value, unit })
+        Ok(Expectation { text: text.trim().to_owned(), name: name.to_owned(), holds, value, unit })
     }
 }
 
@@ -90,17 +84,10 @@ impl Expectation {
     pub fn check(&self, run: &Run) -> Result<(), String> {
         let (figure, actual) = self.figure(run)?;
         let expected = self.value * self.factor(&figure)?;
-        let holds = match self.op {
-            Op::Less => actual < expected,
-            Op::AtMost => actual <= expected,
-            Op::More => actual > expected,
-            Op::AtLeast => actual >= expected,
-            Op::Equal => (actual - expected).abs() <= f64::EPSILON * expected.abs(),
-        };
-        if holds {
+        if (self.holds)(actual, expected) {
             return Ok(());
         }
-        Err(format!("expected {}, but {figure} is {}", self.text, readable(&figure, actual)))
+        Err(format!("expected {}, but {figure} is {}", self.text, numbers::figure(&figure, actual)))
     }
 
     /// The figure meant, by its full name, and its value.
@@ -134,16 +121,6 @@ impl Expectation {
             Unit::Size(factor) if figure.contains("bytes") => Ok(factor),
             _ => Err(format!("expected {}, but {figure} has another unit", self.text)),
         }
-    }
-}
-
-fn readable(figure: &str, value: f64) -> String {
-    if figure.ends_with("_us") {
-        units::micros(value)
-    } else if value.fract() == 0.0 {
-        format!("{value}")
-    } else {
-        format!("{value:.2}")
     }
 }
 
@@ -186,7 +163,7 @@ mod tests {
         assert_eq!(check("p99<1ms").unwrap_err(), "expected p99<1ms, but p99_us is 1.50 ms");
         assert_eq!(
             check("rate >= 100000").unwrap_err(),
-            "expected rate >= 100000, but messages_per_second is 90000"
+            "expected rate >= 100000, but messages_per_second is 90,000"
         );
         assert!(check("p50<1ms").unwrap_err().contains("this run has no p50"));
         assert!(check("rate>1ms").unwrap_err().contains("another unit"));

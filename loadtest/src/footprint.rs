@@ -2,15 +2,14 @@
 
 use crate::options::Setup;
 use crate::outcome::Reading;
-use crate::process;
+use crate::process::{self, Usage};
 
 /// The memory of a moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Footprint {
-    /// Connections that are open.
     pub connections: u64,
-    /// Resident and anonymous bytes of the server, where its process is known.
-    pub server: Option<(u64, u64)>,
+    /// The server, where its process is known.
+    pub server: Option<Usage>,
     /// Anonymous bytes of this process.
     pub own: u64,
     /// Bytes that the kernel holds for all sockets, both ends.
@@ -18,25 +17,22 @@ pub struct Footprint {
 }
 
 impl Footprint {
-    /// Reads all of it.
     pub fn now(setup: &Setup) -> Footprint {
         let reading = Reading::now(setup);
         Footprint {
             connections: setup.run_state.counts().live,
-            server: reading.server_memory(),
-            own: reading.own_memory(),
+            server: reading.server,
+            own: reading.load.map_or(0, |usage| usage.anonymous_bytes),
             kernel: process::kernel_socket_bytes(),
         }
     }
 
-    /// Resident bytes of the server.
     pub fn resident(&self) -> Option<u64> {
-        self.server.map(|(resident, _)| resident)
+        self.server.map(|usage| usage.resident_bytes)
     }
 
-    /// Anonymous bytes of the server.
     pub fn anonymous(&self) -> Option<u64> {
-        self.server.map(|(_, anonymous)| anonymous)
+        self.server.map(|usage| usage.anonymous_bytes)
     }
 
     /// Bytes that each connection took that came since an earlier moment; `None` where none came.

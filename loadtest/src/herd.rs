@@ -21,13 +21,14 @@ use crate::comparison::OURS;
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::Tally;
+use crate::numbers::grouped;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::Outcome;
 use crate::progress::{Subject, Watch};
 use crate::run_state::{Counts, RunState};
 use crate::scenario::{self, Done, Scenario};
 use crate::target::Target;
-use crate::units::{self, grouped};
+use crate::units;
 
 /// How errors begin of a client that knocks at a server that is not there, or about to go.
 const KNOCKS: [&str; 3] =

@@ -17,12 +17,13 @@ use crate::engine::{Client, Counted, Next, Report, Turn};
 use crate::footprint::Footprint;
 use crate::machine;
 use crate::measure::Tally;
+use crate::numbers::{bytes, grouped};
 use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::progress::{Subject, Watch};
 use crate::run_state::RunState;
 use crate::scenario::{Done, Scenario};
-use crate::units::{self, grouped, size};
+use crate::units;
 
 /// How often an idle thread looks at the run's state.
 const LOOK: u64 = 50_000_000;
@@ -205,7 +206,7 @@ impl Args {
             seen.cut = Some(format!(
                 "the ramp ended at {} connections: under {} of memory were available (--memory-floor)",
                 grouped(counts.opened),
-                size(floor as f64)
+                bytes(floor as f64)
             ));
         }
         seen.ramp_seconds += (run_state.clock.now() - begin) as f64 / 1e9;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::process;
 use crate::result::Machine;
 
 /// The machine as this process may use it.
@@ -32,18 +33,13 @@ pub fn utc_now() -> String {
 
 fn meminfo(name: &str) -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    parse_meminfo(&text, name).unwrap_or(0)
+    process::field_kib(&text, name).unwrap_or(0)
 }
 
 fn parse_cpu(cpuinfo: &str) -> Option<String> {
     let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
     let (_, name) = line.split_once(':')?;
     Some(name.split_whitespace().collect::<Vec<_>>().join(" "))
-}
-
-fn parse_meminfo(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    Some(line.split_ascii_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
 /// Seconds since 1970 as a civil date and time: Howard Hinnant's `civil_from_days`, for years from 1970 on.
@@ -84,14 +80,6 @@ mod tests {
             Some("Some CPU @ 2GHz")
         );
         assert_eq!(parse_cpu("processor\t: 0\n"), None);
-    }
-
-    #[test]
-    fn memory_is_in_kibibytes() {
-        assert_eq!(
-            parse_meminfo("MemTotal:  2048 kB\nMemAvailable:  1024 kB\n", "MemAvailable:"),
-            Some(1 << 20)
-        );
     }
 
     #[test]

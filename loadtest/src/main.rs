@@ -25,6 +25,7 @@ mod idle;
 mod keys;
 mod machine;
 mod measure;
+mod numbers;
 mod options;
 mod outcome;
 mod process;

@@ -29,22 +29,18 @@ impl Recorder {
         recorder
     }
 
-    /// Takes a value in nanoseconds.
     pub fn record(&mut self, nanos: u64) {
         self.0.record(nanos).expect("a histogram that resizes takes any value");
     }
 
-    /// Takes a value in nanoseconds `count` times.
     pub fn record_many(&mut self, nanos: u64, count: u64) {
         self.0.record_n(nanos, count).expect("a histogram that resizes takes any value");
     }
 
-    /// Adds what another one took.
     pub fn add(&mut self, other: &Recorder) {
         self.0.add(&other.0).expect("a histogram that resizes takes any other");
     }
 
-    /// How many values there are.
     pub fn count(&self) -> u64 {
         self.0.len()
     }
@@ -54,12 +50,10 @@ impl Recorder {
         self.0.value_at_quantile(quantile) as f64 / 1e3
     }
 
-    /// The greatest value in microseconds.
     pub fn max_micros(&self) -> f64 {
         self.0.max() as f64 / 1e3
     }
 
-    /// The mean in microseconds.
     pub fn mean_micros(&self) -> f64 {
         self.0.mean() / 1e3
     }
@@ -85,7 +79,6 @@ impl Recorder {
 pub struct Tally(BTreeMap<String, u64>);
 
 impl Tally {
-    /// Counts `count` errors of a kind.
     pub fn add(&mut self, kind: &str, count: u64) {
         if count == 0 {
             return;
@@ -96,19 +89,16 @@ impl Tally {
         }
     }
 
-    /// Adds another tally.
     pub fn merge(&mut self, other: &Tally) {
         for (kind, count) in &other.0 {
             self.add(kind, *count);
         }
     }
 
-    /// Errors of all kinds.
     pub fn total(&self) -> u64 {
         self.0.values().sum()
     }
 
-    /// The counts by kind.
     pub fn into_map(self) -> BTreeMap<String, u64> {
         self.0
     }

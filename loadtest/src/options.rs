@@ -48,9 +48,7 @@ pub fn usage<T>(line: impl Into<String>) -> Result<T, Failure> {
 /// A number, or `auto`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Auto<T> {
-    /// We choose.
     Auto,
-    /// As given.
     Given(T),
 }
 
@@ -118,15 +116,12 @@ pub struct Common {
 /// What a scenario needs of the engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Need {
-    /// Connections in all.
     pub connections: usize,
-    /// Bytes of a thread's read buffer.
     pub read_buffer: usize,
     /// Whether connections that end are replaced.
     pub reopen: bool,
     /// Threads at most; one where the scenario's parts have to know of each other.
     pub threads_max: usize,
-    /// Whether compression is offered.
     pub deflate: bool,
 }
 
@@ -140,7 +135,6 @@ impl Need {
 /// All that a scenario runs with.
 #[derive(Debug)]
 pub struct Setup {
-    /// How the threads run.
     pub plan: Plan,
     /// What they and the conductor tell each other.
     pub run_state: RunState,
@@ -257,24 +251,20 @@ pub fn stop_flag() -> Arc<AtomicBool> {
     Arc::clone(stop)
 }
 
+/// The flags of a command as it was typed.
+#[cfg(test)]
+pub fn parsed<A: clap::Args>(line: &[&str]) -> A {
+    let command = A::augment_args(clap::Command::new("loadtest"));
+    A::from_arg_matches(&command.try_get_matches_from(line).expect("known flags")).expect("they are its own")
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        common: Common,
-    }
 
     #[test]
     fn a_key_that_is_given_is_taken_and_another_machines_is_not_here() {
-        let common = |flags: &[&str]| {
-            let line = ["x", "--url", "ws://192.0.2.1/"].iter().chain(flags);
-            Line::try_parse_from(line).expect("known flags").common
-        };
+        let common = |flags: &[&str]| parsed::<Common>(&[&["x", "--url", "ws://192.0.2.1/"], flags].concat());
         let address = "192.0.2.1:80".parse().expect("an address");
         assert_eq!(common(&["--key", "some-key"]).key_for(address).as_deref(), Some("some-key"));
         assert_eq!(common(&[]).key_for(address), std::env::var(child::KEY_VARIABLE).ok());

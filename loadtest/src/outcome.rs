@@ -10,11 +10,11 @@ use crate::expect::Expectation;
 use crate::files;
 use crate::machine;
 use crate::measure::{Recorder, Tally};
+use crate::numbers;
 use crate::options::{Failure, Setup};
 use crate::process::{self, Usage};
 use crate::refusal;
 use crate::result::{Run, SCHEMA};
-use crate::units;
 
 /// Quantiles that a latency is told by, and the ends of their figures' names.
 const QUANTILES: [(f64, &str); 5] =
@@ -41,9 +41,7 @@ impl Results {
 /// A run as it is put together.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// What `--json` writes.
     pub run: Run,
-    /// The table's rows.
     rows: Vec<(String, String)>,
     /// A report of this run alone, named behind the table.
     written: Option<PathBuf>,
@@ -86,7 +84,6 @@ impl Outcome {
         self.run.figures.insert(name.to_owned(), value);
     }
 
-    /// Adds a row to the table.
     pub fn row(&mut self, label: &str, value: impl Into<String>) {
         self.rows.push((label.to_owned(), value.into()));
     }
@@ -96,7 +93,6 @@ impl Outcome {
         self.written = Some(path);
     }
 
-    /// Adds a sentence that a reader must know.
     pub fn note(&mut self, note: impl Into<String>) {
         self.run.notes.push(note.into());
     }
@@ -111,11 +107,11 @@ impl Outcome {
         for (quantile, label) in QUANTILES {
             let value = recorder.micros_at(quantile);
             self.figure(&format!("{prefix}{label}_us"), value);
-            cells.push(format!("{} {}", label.replace('_', "."), units::micros(value)));
+            cells.push(format!("{} {}", label.replace('_', "."), numbers::micros(value)));
         }
         self.figure(&format!("{prefix}max_us"), recorder.max_micros());
         self.figure(&format!("{prefix}mean_us"), recorder.mean_micros());
-        cells.push(format!("max {}", units::micros(recorder.max_micros())));
+        cells.push(format!("max {}", numbers::micros(recorder.max_micros())));
         self.run.histograms.insert(name.to_owned(), recorder.encode());
         self.row(name, cells.join("  "));
     }
@@ -134,14 +130,13 @@ impl Outcome {
         );
     }
 
-    /// Adds the server's memory: resident and anonymous bytes.
-    pub fn server_memory(&mut self, (resident, anonymous): (u64, u64)) {
-        self.figure("server_resident_bytes", resident as f64);
-        self.figure("server_anonymous_bytes", anonymous as f64);
-        self.row("server memory", format!("{} resident", units::size(resident as f64)));
+    /// Adds the server's memory.
+    pub fn server_memory(&mut self, usage: Usage) {
+        self.figure("server_resident_bytes", usage.resident_bytes as f64);
+        self.figure("server_anonymous_bytes", usage.anonymous_bytes as f64);
+        self.row("server memory", format!("{} resident", numbers::bytes(usage.resident_bytes as f64)));
     }
 
-    /// Adds the errors of connections and of messages.
     pub fn errors(&mut self, report: &Report, own: &Tally) {
         let mut all = report.errors.clone();
         all.merge(own);
@@ -184,7 +179,7 @@ impl Outcome {
             failures.extend(refusals.iter().map(|(kind, count)| format!("{count} × {kind}")));
             let others: u64 = others.iter().map(|(_, count)| **count).sum();
             if others > 0 {
-                failures.push(format!("{} error(s): see the table", units::grouped(others)));
+                failures.push(format!("{} error(s): see the table", numbers::grouped(others)));
             }
         }
         if failures.is_empty() { Ok(()) } else { Err(Failure::Failed(failures.join("\n"))) }
@@ -216,7 +211,6 @@ pub struct Spent {
     pub server: Option<f64>,
     /// This process's.
     pub load: f64,
-    /// The span's own length.
     pub seconds: f64,
 }
 
@@ -230,13 +224,13 @@ impl Spent {
 /// Both sides' usage at a moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
-    server: Option<Usage>,
-    load: Option<Usage>,
+    /// The server's, where its process is known, and this process's.
+    pub server: Option<Usage>,
+    pub load: Option<Usage>,
     at: u64,
 }
 
 impl Reading {
-    /// Reads both.
     pub fn now(setup: &Setup) -> Reading {
         let server = setup.pid.and_then(|pid| process::usage(pid).ok());
         let load = process::usage(std::process::id()).ok();
@@ -252,16 +246,6 @@ impl Reading {
             load: cpu(self.load, earlier.load).unwrap_or(0.0),
             seconds: (self.at - earlier.at) as f64 / 1e9,
         }
-    }
-
-    /// The server's memory, where its process is known.
-    pub fn server_memory(&self) -> Option<(u64, u64)> {
-        self.server.map(|usage| (usage.resident_bytes, usage.anonymous_bytes))
-    }
-
-    /// This process's anonymous memory.
-    pub fn own_memory(&self) -> u64 {
-        self.load.map_or(0, |usage| usage.anonymous_bytes)
     }
 }
 

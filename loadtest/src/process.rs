@@ -14,7 +14,6 @@ use std::{fs, io};
 pub struct Usage {
     /// User and system time of all its threads, those that ended included.
     pub cpu: Duration,
-    /// Resident memory.
     pub resident_bytes: u64,
     /// The anonymous part of it: heap and stacks, without the program's own file.
     pub anonymous_bytes: u64,
@@ -116,7 +115,7 @@ fn parse_schedstat(line: &str) -> Option<Duration> {
 }
 
 /// The value of a line `Name:   123 kB`, in bytes.
-fn field_kib(text: &str, name: &str) -> Option<u64> {
+pub fn field_kib(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.split_ascii_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::process;
+use crate::numbers;
+use crate::process::{self, Usage};
 use crate::result::{Phase, Series};
 use crate::run_state::{Counts, RunState};
-use crate::units;
 
 /// How often conditions are looked at and the bar is drawn.
 const LOOK: u64 = 10_000_000;
@@ -20,9 +20,7 @@ const PLAIN_EVERY: u64 = 5;
 /// What the bar and the lines count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Subject {
-    /// Connections opened.
     Opened,
-    /// Connections open.
     Live,
     /// Connections that are more than open: joined, say.
     Ready,
@@ -38,7 +36,6 @@ pub struct Watch<'a> {
     run_state: &'a RunState,
     pid: Option<u32>,
     bar: Option<ProgressBar>,
-    memory: u64,
     next_sample: u64,
     last: (u64, Counts),
     last_cpu: Option<(u64, Duration)>,
@@ -53,7 +50,6 @@ pub struct Busy {
     /// Percent of a core that the server took.
     pub cpu_mean: f64,
     pub cpu_highest: f64,
-    /// Pings a second.
     pub pings_mean: f64,
     pub pings_highest: f64,
 }
@@ -63,7 +59,7 @@ pub struct Busy {
 struct Sample {
     seconds: f64,
     counts: Counts,
-    memory: Option<(u64, u64)>,
+    usage: Option<Usage>,
     cpu_percent: Option<f64>,
     messages_per_second: f64,
     opened_per_second: f64,
@@ -84,7 +80,6 @@ impl<'a> Watch<'a> {
             run_state,
             pid,
             bar,
-            memory: 0,
             next_sample: 0,
             last,
             last_cpu: None,
@@ -138,14 +133,13 @@ impl<'a> Watch<'a> {
         self.phases.push(Phase { name: phase.to_owned(), seconds });
     }
 
-    /// The phases entered so far.
     pub fn phases(&self) -> Vec<Phase> {
         self.phases.clone()
     }
 
     /// The most memory that the server had between two moments, at a full second.
     pub fn peak_memory(&self, from: u64, to: u64) -> u64 {
-        self.between(from, to).filter_map(|sample| Some(sample.memory?.0)).max().unwrap_or(0)
+        self.between(from, to).filter_map(|sample| Some(sample.usage?.resident_bytes)).max().unwrap_or(0)
     }
 
     /// How busy the seconds between two moments were.
@@ -179,7 +173,6 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Says a line beside the bar.
     pub fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),
@@ -201,8 +194,8 @@ impl<'a> Watch<'a> {
             of("heartbeats", "1/s", &|sample| Some(sample.pings_per_second)),
             of("server_cpu", "% of a core", &|sample| sample.cpu_percent),
             of("errors", "1", &|sample| Some(sample.counts.errors as f64)),
-            of("server_memory", "bytes", &|sample| sample.memory.map(|(resident, _)| resident as f64)),
-            of("server_anonymous_memory", "bytes", &|sample| sample.memory.map(|(_, own)| own as f64)),
+            of("server_memory", "bytes", &|sample| Some(sample.usage?.resident_bytes as f64)),
+            of("server_anonymous_memory", "bytes", &|sample| Some(sample.usage?.anonymous_bytes as f64)),
         ];
         all.into_iter().filter(|series| series.values.iter().any(|value| *value != 0.0)).collect()
     }
@@ -243,7 +236,6 @@ impl<'a> Watch<'a> {
         let (then, before) = std::mem::replace(&mut self.last, (now, counts));
         let per_second = |new: u64, old: u64| (new - old) as f64 * 1e9 / (now - then).max(1) as f64;
         let usage = self.pid.and_then(|pid| process::usage(pid).ok());
-        self.memory = usage.map_or(0, |usage| usage.resident_bytes);
         let spent = usage.map(|usage| (now, usage.cpu));
         let before_spent = std::mem::replace(&mut self.last_cpu, spent);
         let cpu_percent = spent.zip(before_spent).map(|((now, cpu), (then, before))| {
@@ -252,7 +244,7 @@ impl<'a> Watch<'a> {
         self.samples.push(Sample {
             seconds: now as f64 / 1e9,
             counts,
-            memory: usage.map(|usage| (usage.resident_bytes, usage.anonymous_bytes)),
+            usage,
             cpu_percent,
             messages_per_second: per_second(counts.messages, before.messages),
             opened_per_second: per_second(counts.opened, before.opened),
@@ -272,8 +264,8 @@ impl<'a> Watch<'a> {
 
     fn line(&self, subject: Subject, counts: &Counts) -> String {
         let last = self.samples.last();
-        let count = units::grouped(self.count(subject, counts));
-        let rate = |get: fn(&Sample) -> f64| units::grouped(last.map_or(0.0, get) as u64);
+        let count = numbers::grouped(self.count(subject, counts));
+        let rate = |get: fn(&Sample) -> f64| numbers::grouped(last.map_or(0.0, get) as u64);
         let mut line = match subject {
             Subject::Opened => format!("{count} opened, {}/s", rate(|sample| sample.opened_per_second)),
             Subject::Live => format!("{count} open, {} pings/s", rate(|sample| sample.pings_per_second)),
@@ -283,9 +275,9 @@ impl<'a> Watch<'a> {
                 format!("{count} {name}, {}/s", rate(|sample| sample.messages_per_second))
             }
         };
-        line.push_str(&format!(", {} errors", units::grouped(counts.errors)));
-        if self.memory > 0 {
-            line.push_str(&format!(", server {}", units::size(self.memory as f64)));
+        line.push_str(&format!(", {} errors", numbers::grouped(counts.errors)));
+        if let Some(usage) = last.and_then(|sample| sample.usage) {
+            line.push_str(&format!(", server {}", numbers::bytes(usage.resident_bytes as f64)));
         }
         line
     }

@@ -20,7 +20,6 @@ pub struct Run {
     pub command: String,
     /// When it began, UTC, `2026-01-31T12:00:00Z`.
     pub started: String,
-    /// Where it ran.
     pub machine: Machine,
     /// Program to version: `loadtest`, and the server's where it is known.
     pub versions: BTreeMap<String, String>,
@@ -66,13 +65,10 @@ pub struct Phase {
 /// The machine a run was made on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
-    /// The processor's name.
     pub cpu: String,
     /// Its cores as the process may use them.
     pub cores: usize,
-    /// Bytes of memory.
     pub memory_bytes: u64,
-    /// The kernel's release.
     pub kernel: String,
     /// Descriptors per table (the hard limit).
     pub descriptors: u64,

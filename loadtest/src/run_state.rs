@@ -16,7 +16,6 @@ pub const UNSET: u64 = u64::MAX;
 /// The state of one run that all its threads see.
 #[derive(Debug)]
 pub struct RunState {
-    /// The run's clock.
     pub clock: Clock,
     /// How many connections all threads together may have tried to open so far.
     pub quota: AtomicUsize,
@@ -46,7 +45,6 @@ pub struct Counts<T = u64> {
     pub ready: T,
     /// Messages that came back, or were delivered, or whatever the scenario counts.
     pub messages: T,
-    /// Pings answered.
     pub pings: T,
 }
 

@@ -30,7 +30,6 @@ pub trait Scenario: Sync + Sized {
     where
         Self: 'a;
 
-    /// The flags of every scenario.
     fn common(&self) -> &Common;
 
     /// Checks the flags, and says what is needed of the engine.
@@ -56,7 +55,6 @@ pub struct Done<'a, S: Scenario + 'a> {
     pub seen: S::Seen,
     /// Each thread's client, and what it saw of its connections.
     pub threads: Vec<(S::Client<'a>, Report)>,
-    /// What all saw.
     pub report: Report,
     /// Values second by second, and the parts of the run.
     pub series: Vec<Series>,
@@ -64,7 +62,6 @@ pub struct Done<'a, S: Scenario + 'a> {
 }
 
 impl<'a, S: Scenario> Done<'a, S> {
-    /// The clients.
     pub fn clients(&self) -> impl Iterator<Item = &S::Client<'a>> {
         self.threads.iter().map(|(client, _)| client)
     }
@@ -103,7 +100,6 @@ pub struct Window {
 }
 
 impl Window {
-    /// Adds the parameters.
     pub fn describe(&self, outcome: &mut Outcome) {
         outcome.parameter("duration_s", self.duration.as_secs_f64());
         outcome.parameter("warmup_s", self.warmup.as_secs_f64());

@@ -20,16 +20,13 @@ pub const NONCE: [u8; 16] = *b"loadtest's nonce";
 /// A server's endpoint.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// As given.
     pub url: String,
-    /// Where it listens.
     pub address: SocketAddr,
     /// What requests name: host and port, and path and query.
     host: String,
     pub path: String,
     /// What it offers about compression.
     pub offer: Option<Offer>,
-    /// For wss://.
     pub tls: Option<Peer>,
 }
 

@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them, and figures as people read them.
+//! Durations and sizes as people write them.
 
 use std::time::Duration;
 
@@ -48,41 +48,6 @@ pub fn split(text: &str) -> Result<(f64, &str), String> {
     Ok((value, text[end..].trim()))
 }
 
-/// `1234567` as `1,234,567`.
-pub fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let mut grouped = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-/// Microseconds with the unit that suits them.
-pub fn micros(value: f64) -> String {
-    if value < 1e3 {
-        format!("{value:.1} µs")
-    } else if value < 1e6 {
-        format!("{:.2} ms", value / 1e3)
-    } else {
-        format!("{:.2} s", value / 1e6)
-    }
-}
-
-/// Bytes with the unit that suits them.
-pub fn size(value: f64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB"];
-    let mut scaled = value;
-    let mut at = 0;
-    while scaled.abs() >= 1024.0 && at + 1 < units.len() {
-        (scaled, at) = (scaled / 1024.0, at + 1);
-    }
-    if at == 0 { format!("{value:.0} B") } else { format!("{scaled:.1} {}", units[at]) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,12 +61,5 @@ mod tests {
         assert_eq!(bytes("20"), Ok(20));
         assert_eq!(bytes("64KiB"), Ok(65_536));
         assert!(bytes("many").is_err() && bytes("1TB").is_err());
-    }
-
-    #[test]
-    fn figures_are_grouped_and_scaled() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([0.5, 1_500.0, 2e6].map(micros), ["0.5 µs", "1.50 ms", "2.00 s"]);
-        assert_eq!([100.0, 2048.0, 3.5 * 1_048_576.0].map(size), ["100 B", "2.0 KiB", "3.5 MiB"]);
     }
 }

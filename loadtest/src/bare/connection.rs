@@ -59,7 +59,6 @@ impl Connection {
         self.rest.is_empty()
     }
 
-    /// Reads, and sends back.
     pub fn echo(&mut self, buffer: &mut [u8], to_the_end: bool) -> Goes {
         loop {
             let len = match sys::recv(&self.socket, &mut buffer[HEADROOM..]) {

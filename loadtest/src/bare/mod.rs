@@ -99,7 +99,6 @@ struct Bare {
 }
 
 impl Bare {
-    /// Listens.
     fn bind(address: SocketAddr, args: &Args) -> std::io::Result<Bare> {
         let socket =
             socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
@@ -117,7 +116,6 @@ impl Bare {
         Ok(Bare { poll, listener, connections: Slab::new(), buffer, fan_out: args.fan_out })
     }
 
-    /// Where it listens.
     fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }

@@ -25,12 +25,10 @@ impl Cores {
         Ok(Cores { all, server: set_of(&[*server]), load: set_of(load), names: (*server, load.to_vec()) })
     }
 
-    /// Starts something on the server's core.
     pub fn on_server<T>(&self, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         self.on(&self.server, start)
     }
 
-    /// Starts something on the load's cores.
     pub fn on_load<T>(&self, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         self.on(&self.load, start)
     }

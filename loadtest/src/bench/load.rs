@@ -23,7 +23,6 @@ pub struct Load<'a> {
     pub cores: Option<&'a Cores>,
     /// Where its result is written to and read from.
     pub scratch: &'a Path,
-    /// How long it may take.
     pub timeout: Duration,
     /// Set when it is to end early.
     pub stop: &'a AtomicBool,

@@ -31,8 +31,8 @@ use self::output::Output;
 use crate::child::{Child, Launch, Ours};
 use crate::comparison::{Cell, Comparison};
 use crate::measure::Tally;
+use crate::numbers;
 use crate::options::{Failure, stop_flag};
-use crate::report::numbers;
 use crate::result::Run;
 use crate::{machine, outcome, sys, units};
 
@@ -72,13 +72,11 @@ pub fn nothing_left() -> Failure {
 /// A server in a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
-    /// Its name in results.
     pub name: &'static str,
     /// Its program and arguments, up to the address that it listens on.
     pub server: Vec<OsString>,
     /// What it says on its standard output when it is ready; empty: it is as soon as it accepts.
     pub ready: &'static str,
-    /// Whether it is behind `wss://`.
     pub secure: bool,
     /// Where it offers what the row needs.
     pub path: &'static str,
@@ -94,7 +92,6 @@ pub enum Pace {
     Free,
     /// The same; what the best peer does here is the rate that others take a share of.
     SetsIt,
-    /// This share of it.
     Share(f64),
 }
 
@@ -103,7 +100,6 @@ pub enum Pace {
 pub struct Row {
     /// For who watches, and for `--only`.
     pub label: String,
-    /// The subcommand.
     pub scenario: &'static str,
     /// Its flags, without those for the target and the result.
     pub flags: Vec<String>,

@@ -40,15 +40,16 @@ pub struct Server {
 /// How a server is built and started; `--listen ADDRESS` ends each command.
 #[derive(Debug)]
 enum Form {
-    /// This repository's server.
     Ours,
-    /// `loadtest bare`.
     Bare,
     /// A binary of the workspace in its folder, by its name.
     Cargo,
     /// A package of npm, whose version is shown, and the command. A word of it that names a file of the folder stands for that
     /// file; `*` in it for the first folder that fits.
-    Npm { package: &'static str, start: &'static [&'static str] },
+    Npm {
+        package: &'static str,
+        start: &'static [&'static str],
+    },
 }
 
 /// Where a server offers a service, and flags of the load that speaks to it.
@@ -102,12 +103,10 @@ pub const SERVERS: [Server; 7] = [
     Server { name: "tokio-tungstenite", folder: "rust", form: Form::Cargo, ready: LISTENS, adapter: PLAIN },
 ];
 
-/// The server of that name.
 pub fn named(name: &str) -> Option<&'static Server> {
     SERVERS.iter().find(|server| server.name == name)
 }
 
-/// The names of the peers.
 pub fn peers() -> impl Iterator<Item = &'static str> {
     SERVERS.iter().map(|server| server.name).filter(|name| ![OURS, BARE].contains(name))
 }

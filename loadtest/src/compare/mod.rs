@@ -143,13 +143,8 @@ mod tests {
 
     #[test]
     fn ours_and_the_limit_are_always_there_unless_ours_is_left_out() {
-        #[derive(clap::Parser)]
-        struct Cli {
-            #[command(flatten)]
-            args: Args,
-        }
         let names = |words: &[&str]| {
-            let args = <Cli as clap::Parser>::parse_from(words).args;
+            let args: Args = crate::options::parsed(words);
             args.servers().into_iter().map(|server| server.name).collect::<Vec<_>>()
         };
         assert_eq!(names(&["x", "--quick"]), [OURS, BARE, "fastwebsockets"]);

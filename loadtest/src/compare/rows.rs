@@ -13,7 +13,6 @@ pub struct Scope {
     pub quick: bool,
     /// Of each row; `None`: as it is declared.
     pub rounds: Option<usize>,
-    /// How long each is measured.
     pub duration: Duration,
     /// Cores of the machine: rows with more workers make no sense.
     pub cores: usize,
@@ -94,7 +93,6 @@ fn plans(scope: Scope) -> Vec<Plan> {
     alike.into_iter().chain(fitting.flat_map(scaled)).collect()
 }
 
-/// The names of the rows.
 pub fn labels(scope: Scope) -> impl Iterator<Item = String> {
     plans(scope).into_iter().map(|plan| plan.label())
 }

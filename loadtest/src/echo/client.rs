@@ -70,12 +70,10 @@ pub struct EchoClient<'a> {
     from: u64,
     until: u64,
     in_flight: u64,
-    /// What came of it.
     pub tallies: Tallies,
 }
 
 impl<'a> EchoClient<'a> {
-    /// The part of thread `index`.
     pub fn new(setup: &'a Setup, load: Load, index: usize) -> EchoClient<'a> {
         let (connections, threads) = (setup.plan.connections, setup.plan.threads);
         let share = crate::run_state::share(connections, index, threads);

@@ -41,17 +41,14 @@ impl Frames {
         Frames { batch, frame_len, per_batch, reply, header_len, size }
     }
 
-    /// Bytes of a masked frame.
     pub fn frame_len(&self) -> usize {
         self.frame_len
     }
 
-    /// Frames that fit one batch.
     pub fn per_batch(&self) -> usize {
         self.per_batch
     }
 
-    /// Bytes of the header of a reply.
     pub fn header_len(&self) -> usize {
         self.header_len
     }

@@ -5,9 +5,7 @@ use crate::measure::{Recorder, Tally};
 /// What is sent, and how it is checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Bytes of payload.
     pub size: usize,
-    /// Text messages instead of binary ones.
     pub text: bool,
     /// Offer compression, and send what compresses as chats do.
     pub deflate: bool,
@@ -32,14 +30,11 @@ pub struct Tallies {
     pub measured: u64,
     /// Replies in all.
     pub replies: u64,
-    /// Pings answered.
     pub pings: u64,
-    /// Errors of messages.
     pub errors: Tally,
 }
 
 impl Tallies {
-    /// Adds another thread's.
     pub fn add(&mut self, other: &Tallies) {
         self.latency.add(&other.latency);
         self.lag.add(&other.lag);

@@ -18,6 +18,7 @@ use crate::clock::nanos;
 use crate::echo::client::EchoClient;
 use crate::echo::load::{Load, Tallies};
 use crate::measure::Tally;
+use crate::numbers;
 use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::{Subject, Watch};
@@ -208,11 +209,11 @@ fn describe(outcome: &mut Outcome, args: &Args, load: Load, measured: &Measured,
     outcome.figure("messages", measured.tallies.measured as f64);
     let shape = match load.rate {
         None => format!("{} in flight on each", load.depth),
-        Some(rate) => format!("{} messages/s by schedule", units::grouped(rate as u64)),
+        Some(rate) => format!("{} messages/s by schedule", numbers::grouped(rate as u64)),
     };
     outcome.row("load", format!("{} connections, {} B, {shape}", args.connections, load.size));
     let each_way = format!("{:.1} MB/s of payload each way", bytes / 1e6);
-    outcome.row("rate", format!("{} messages/s, {each_way}", units::grouped(rate as u64)));
+    outcome.row("rate", format!("{} messages/s, {each_way}", numbers::grouped(rate as u64)));
     outcome.compression(&done.report);
     outcome.times("latency", &measured.tallies.latency);
     if load.rate.is_some() {
@@ -233,7 +234,7 @@ fn compare(outcome: &mut Outcome, server: &Measured, bare: &Measured) {
     let ratio = server.rate() / bare.rate();
     outcome.figure("bare_messages_per_second", bare.rate());
     outcome.figure("rate_to_bare", ratio);
-    let mut row = format!("{} messages/s, so {ratio:.3} of its rate", units::grouped(bare.rate() as u64));
+    let mut row = format!("{} messages/s, so {ratio:.3} of its rate", numbers::grouped(bare.rate() as u64));
     if let (Some(own), Some(least)) = (server.server_micros(), bare.server_micros()) {
         outcome.figure("bare_cpu_us_per_message", least);
         outcome.figure("cpu_to_bare", own / least);

@@ -29,7 +29,6 @@ const ALL: [Encoding; 5] =
     [Encoding::Plain, Encoding::Before, Encoding::Tls, Encoding::Shared, Encoding::PerConnection];
 
 impl Encoding {
-    /// Its name in results.
     pub fn name(self) -> &'static str {
         match self {
             Encoding::Plain => "plain",
@@ -40,7 +39,6 @@ impl Encoding {
         }
     }
 
-    /// Flags of the server.
     fn flags(self, keys: &Keys) -> Vec<OsString> {
         match self {
             // The older one may know none of them.
@@ -144,7 +142,6 @@ impl Plan {
 /// How much is measured, and with what.
 pub struct Scope {
     pub program: PathBuf,
-    /// An older one.
     pub before: Option<PathBuf>,
     pub keys: Keys,
     pub quick: bool,

@@ -2,10 +2,10 @@
 
 use super::rows::{COLUMNS, Encoding};
 use crate::comparison::{Comparison, Row};
+use crate::numbers;
 use crate::report::cells::with_spread;
 use crate::report::document::{errors, made_on};
 use crate::report::markdown::Markdown;
-use crate::report::numbers;
 
 /// What an idle connection over TLS may take of user space beyond a plain one.
 const TLS_BYTES_MAX: f64 = 3_500.0;
@@ -36,7 +36,6 @@ fn lines(comparison: &Comparison) -> impl Iterator<Item = (&Row, String, &'stati
     })
 }
 
-/// All of it, as Markdown.
 pub fn report(comparison: &Comparison) -> String {
     let mut text = Markdown::default();
     text.line("# What encryption and compression cost");

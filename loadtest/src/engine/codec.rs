@@ -53,7 +53,6 @@ struct Held {
 }
 
 impl Codec {
-    /// A link opens.
     pub fn agreed(&mut self, id: usize, agreed: Option<Agreement>) {
         if self.links.len() <= id {
             self.links.resize_with(id + 1, Held::default);

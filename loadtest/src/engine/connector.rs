@@ -39,7 +39,6 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// The connector of thread `index`.
     pub fn new(plan: &Plan, index: usize) -> Connector {
         let gap = plan.ramp_per_second.map_or(0.0, |rate| 1e9 * plan.threads as f64 / rate);
         Connector {
@@ -64,7 +63,6 @@ impl Connector {
         (self.begun < share && self.opening < self.opening_max).then_some(self.not_before)
     }
 
-    /// Starts to connect.
     pub fn connect(&mut self, plan: &Plan, now: u64) -> Result<OwnedFd, End> {
         self.begun += 1;
         self.not_before =
@@ -104,7 +102,6 @@ impl Connector {
         self.under_way.front().map(|&(id, since)| (id as usize, since))
     }
 
-    /// Forgets the oldest.
     pub fn forget_oldest(&mut self) {
         self.under_way.pop_front();
     }

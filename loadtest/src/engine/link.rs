@@ -52,9 +52,7 @@ pub enum End {
     Closed(Option<CloseCode>),
     /// The server ended the connection without one.
     Eof,
-    /// A system call failed.
     System(Errno),
-    /// The upgrade failed.
     Handshake(rollcall::wire::client::HandshakeError),
     /// The server broke a rule of the protocol.
     Protocol(ProtocolError),
@@ -136,7 +134,6 @@ pub struct Link<T> {
     pub since: u64,
     pending: Option<Box<Pending>>,
     tls: Option<Box<Tls>>,
-    /// What the scenario keeps.
     pub state: T,
 }
 
@@ -211,7 +208,6 @@ impl<T> Link<T> {
         }
     }
 
-    /// Whether bytes are kept.
     pub fn has_kept(&self) -> bool {
         self.pending.is_some()
     }
@@ -322,7 +318,6 @@ impl Pong {
         Pong { frame, len }
     }
 
-    /// The frame.
     pub fn bytes(&self) -> &[u8] {
         &self.frame[..self.len]
     }

@@ -27,11 +27,9 @@ use crate::target::Target;
 /// What a run's threads have in common.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Whom to connect to.
     pub target: Target,
     /// Connections in all; [`RunState::quota`](crate::run_state::RunState) says how many of them may be opened so far.
     pub connections: usize,
-    /// Threads.
     pub threads: usize,
     /// Source addresses from 127.0.0.2 up; with none the kernel chooses address and port.
     pub sources: u32,
@@ -43,7 +41,6 @@ pub struct Plan {
     pub ramp_per_second: Option<f64>,
     /// Nanoseconds that a connection may take to open.
     pub open_timeout: u64,
-    /// Bytes of each thread's read buffer.
     pub read_buffer: usize,
     /// Whether a connection that ends is replaced by a new one.
     pub reopen: bool,
@@ -61,7 +58,6 @@ pub struct Report {
     pub upgrade: Recorder,
     /// Errors of connections, by kind.
     pub errors: Tally,
-    /// Connections opened.
     pub opened: u64,
     /// Connections lost after they were open; not those that ended for a limit of the server.
     pub lost: u64,
@@ -97,7 +93,6 @@ pub trait Client {
         None
     }
 
-    /// A connection is open.
     fn opened(&mut self, id: usize, link: &mut Link<Self::State>, now: u64) -> Result<(), End>;
 
     /// Bytes arrived, read at `now`.
@@ -121,12 +116,10 @@ pub trait Client {
         link.flush().map(drop)
     }
 
-    /// A connection could not be opened.
     fn failed(&mut self, link: &mut Link<Self::State>) {
         let _ = link;
     }
 
-    /// An open connection ended.
     fn closed(&mut self, id: usize, link: &mut Link<Self::State>, end: &End, now: u64) {
         let _ = (id, link, end, now);
     }
@@ -140,7 +133,6 @@ pub trait Client {
     /// All events of a turn are handled.
     fn turn(&mut self, turn: &mut Turn<'_, Self::State>) -> Next;
 
-    /// What it counted so far.
     fn counted(&self) -> Counted;
 }
 
@@ -151,7 +143,6 @@ pub struct Counted {
     pub ready: u64,
     /// Messages that came back, or were delivered, or whatever the scenario counts.
     pub messages: u64,
-    /// Pings answered.
     pub pings: u64,
     /// Errors of messages, beside those of connections.
     pub errors: u64,
@@ -164,7 +155,6 @@ pub struct Turn<'a, T> {
     pub links: &'a mut Slab<Link<T>>,
     /// The ones it found to have ended.
     pub ended: &'a mut Vec<(usize, End)>,
-    /// Now.
     pub now: u64,
 }
 

@@ -42,7 +42,6 @@ impl Peer {
         Ok(Peer { config: Arc::new(config), name })
     }
 
-    /// A connection to it.
     pub fn session(&self) -> Result<ClientConnection, Error> {
         ClientConnection::new(self.config.clone(), self.name.clone())
     }

@@ -12,12 +12,12 @@ use crate::engine::{Client, Counted, Next, Turn};
 use crate::group::protocol::Stamp;
 use crate::group::{Member, Refusals, Shape, Speaker, conduct, incomplete};
 use crate::measure::Recorder;
+use crate::numbers::grouped;
 use crate::options::{Common, Failure, Need, Setup};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
 use crate::run_state::UNSET;
 use crate::scenario::{Done, Scenario};
-use crate::units::grouped;
 
 const LOOK: u64 = 10_000_000;
 
@@ -55,7 +55,6 @@ pub struct ChatClient<'a> {
 }
 
 impl ChatClient<'_> {
-    /// Everybody says something.
     fn begin_round(&mut self, turn: &mut Turn<'_, Member>) {
         self.round_began = turn.now;
         self.awaited = self.members * self.members;

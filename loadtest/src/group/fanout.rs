@@ -13,12 +13,12 @@ use crate::engine::{Client, Counted, Next, Turn};
 use crate::group::protocol::{self, Stamp};
 use crate::group::{Member, Shape, Speaker, conduct, incomplete};
 use crate::measure::{Recorder, Tally};
+use crate::numbers::{bytes, grouped};
 use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
 use crate::run_state::{UNSET, share};
 use crate::scenario::{Done, Scenario};
-use crate::units::{grouped, size};
 
 const LOOK: u64 = 10_000_000;
 /// How often the sender's thread looks whether other threads' members have it.
@@ -343,7 +343,7 @@ impl Scenario for Args {
         let resident = outcome.run.series.iter().find(|series| series.name == "server_memory");
         if let Some(most) = resident.and_then(|series| series.values.iter().copied().reduce(f64::max)) {
             outcome.figure("server_memory_max_bytes", most);
-            outcome.row("server memory", format!("{} resident at the most", size(most)));
+            outcome.row("server memory", format!("{} resident at the most", bytes(most)));
         }
         if self.stuck > 0 {
             outcome.figure("stuck_ended", stuck_ended as f64);

@@ -84,7 +84,6 @@ impl Protocol {
 /// The server's answer to a command that it did not carry out.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Refused {
-    /// Its code.
     pub code: u16,
     /// Commands a second that it lets a connection send, where it says so.
     pub per_second: Option<u32>,
@@ -113,9 +112,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 /// Which message this is: 24 bits of a round or a sequence number, 16 of the sender.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stamp {
-    /// The round, or the sequence number.
     pub round: u32,
-    /// Who said it.
     pub sender: u16,
 }
 

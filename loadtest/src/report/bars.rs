@@ -9,21 +9,17 @@ use super::canvas::{Align, Canvas, Paint, Type, draw, heading, heading_height, w
 pub struct Panel {
     /// What was done: `20 B, 200 connections`.
     pub heading: String,
-    /// In the order they are drawn.
     pub bars: Vec<Bar>,
 }
 
 /// One target's figure.
 pub struct Bar {
-    /// The target.
     pub label: String,
     /// The bar's length; not negative.
     pub value: f64,
-    /// The figure as it is shown.
     pub text: String,
     /// A remark after it, quieter: `0.97×`.
     pub remark: String,
-    /// Its colour.
     pub paint: Paint,
     /// Whether it is a bound only: drawn lighter.
     pub faint: bool,

@@ -66,11 +66,8 @@ impl Paint {
 /// Where a text stands relative to its point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
-    /// It begins there.
     Start,
-    /// Its middle is there.
     Middle,
-    /// It ends there.
     End,
 }
 
@@ -79,9 +76,7 @@ pub enum Align {
 pub struct Type {
     /// Pixels.
     pub size: f64,
-    /// Colour.
     pub paint: Paint,
-    /// Whether it is bold.
     pub bold: bool,
 }
 
@@ -141,7 +136,6 @@ fn style_sheet() -> String {
 }
 
 impl Canvas<'_> {
-    /// One line of text.
     pub fn text(&self, at: (f64, f64), align: Align, kind: Type, text: &str) {
         let style = if kind.bold { FontStyle::Bold } else { FontStyle::Normal };
         let horizontal = match align {
@@ -155,13 +149,11 @@ impl Canvas<'_> {
         self.0.draw(&Text::new(text.to_owned(), point(at), style)).expect(DRAWN);
     }
 
-    /// A filled box.
     pub fn bar(&self, from: (f64, f64), to: (f64, f64), paint: Paint, opacity: f64) {
         let corners = [point(from), point(to)];
         self.0.draw(&Rectangle::new(corners, paint.light().mix(opacity).filled())).expect(DRAWN);
     }
 
-    /// Straight lines from point to point.
     pub fn path(&self, points: &[(f64, f64)], paint: Paint, width: f64) {
         let style = ShapeStyle::from(&paint.light()).stroke_width(fine(width) as u32);
         let points: Vec<_> = points.iter().copied().map(point).collect();
@@ -174,7 +166,6 @@ impl Canvas<'_> {
         self.0.draw(&Polygon::new(points, paint.light().mix(opacity))).expect(DRAWN);
     }
 
-    /// A filled circle.
     pub fn dot(&self, at: (f64, f64), radius: f64, paint: Paint) {
         self.0.draw(&Circle::new(point(at), fine(radius), paint.light().filled())).expect(DRAWN);
     }

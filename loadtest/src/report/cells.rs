@@ -1,8 +1,8 @@
 //! How one cell of a table reads.
 
 use super::measures::Measure;
-use super::numbers;
 use crate::comparison::Cell;
+use crate::numbers;
 
 /// A compared figure, with a mark where the load side was the limit: `≥ 255 k`.
 pub fn figure_text(measure: &Measure, cell: Option<&Cell>) -> String {

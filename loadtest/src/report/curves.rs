@@ -5,13 +5,11 @@ use super::scale::Scale;
 
 /// A drawing of one or more panels above each other with a common horizontal axis.
 pub struct Chart {
-    /// Its heading.
     pub title: String,
     /// What the figures are, in a sentence.
     pub subtitle: String,
     /// Where parts of it begin, ascending, and what they are.
     pub marks: Vec<(f64, String)>,
-    /// The horizontal axis.
     pub x: Scale,
     /// How its ticks read, given the last one too.
     pub x_text: fn(f64, f64) -> String,
@@ -25,7 +23,6 @@ pub struct Chart {
 pub struct Panel {
     /// What it shows; may be empty where the title says it.
     pub heading: String,
-    /// The vertical axis.
     pub y: Scale,
     /// How its ticks read, given the last one too.
     pub y_text: fn(f64, f64) -> String,
@@ -39,11 +36,8 @@ pub struct Panel {
 pub struct Curve {
     /// Written at its end; may be empty.
     pub label: String,
-    /// Its colour.
     pub paint: Paint,
-    /// From left to right.
     pub points: Vec<(f64, f64)>,
-    /// Whether what lies under it is filled.
     pub filled: bool,
     /// Whether it is the one that the reader looks for: drawn wider.
     pub strong: bool,
@@ -58,7 +52,6 @@ const LABEL_STEP: f64 = 16.0;
 const MARKS: f64 = 2.0 * LABEL_STEP + 4.0;
 
 impl Chart {
-    /// The whole drawing.
     pub fn svg(&self) -> String {
         let marked = if self.marks.is_empty() { 0.0 } else { MARKS };
         let heights: f64 = self.panels.iter().map(|panel| panel.full_height() + GAP).sum();

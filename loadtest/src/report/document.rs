@@ -5,12 +5,12 @@ use super::cells::{figure_text, with_spread};
 use super::markdown::Markdown;
 use super::measures::{MEASURES, Measure, names, targets};
 use super::plots::{self, Plot};
-use super::{glance, goals, numbers, scale};
+use super::{glance, goals, scale};
 use crate::comparison::{BARE, Comparison, OURS, Row};
+use crate::numbers;
 
 /// A text and the drawings that it shows.
 pub struct Document {
-    /// Markdown.
     pub text: String,
     /// To be written beside it.
     pub plots: Vec<Plot>,

@@ -1,8 +1,8 @@
 //! A comparison in one table: what each row comes to beside the bare loop and the best of the peers.
 
 use super::measures::{MEASURES, Measure};
-use super::numbers;
 use crate::comparison::{BARE, OURS, Row};
+use crate::numbers;
 
 /// Rows from which on a comparison has so many tables that it wants one more.
 const ROWS_MIN: usize = 6;

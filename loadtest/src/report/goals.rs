@@ -1,8 +1,8 @@
 //! What a run with as many users as a machine holds is judged by: its figures beside what they may be, and the server's
 //! memory by part.
 
-use super::numbers;
 use crate::comparison::Cell;
+use crate::numbers;
 
 /// The scenario that is judged.
 pub const SCENARIO: &str = "million";

@@ -5,7 +5,6 @@
 pub struct Markdown(String);
 
 impl Markdown {
-    /// What there is.
     pub fn into_text(self) -> String {
         self.0
     }
@@ -16,7 +15,6 @@ impl Markdown {
         self.0.push('\n');
     }
 
-    /// A paragraph.
     pub fn paragraph(&mut self, text: &str) {
         self.blank();
         self.line(text);
@@ -33,7 +31,6 @@ impl Markdown {
         self.paragraph(&format!("![{label}]({file})"));
     }
 
-    /// Commands to type.
     pub fn commands(&mut self, commands: impl IntoIterator<Item = String>) {
         self.line("```sh");
         commands.into_iter().for_each(|command| self.line(&command));

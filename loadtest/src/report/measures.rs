@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::numbers;
 use crate::comparison::{BARE, OURS, Row};
+use crate::numbers;
 
 /// A figure that targets are compared by.
 pub struct Measure {
     scenario: &'static str,
-    /// Its name in a run.
     pub figure: &'static str,
     /// A heading: `Messages per second`.
     pub title: &'static str,
@@ -114,7 +113,6 @@ impl Measure {
         !self.figure.ends_with("_per_second")
     }
 
-    /// How a value reads.
     pub fn text(&self, value: f64) -> String {
         numbers::compared(self.figure, value)
     }

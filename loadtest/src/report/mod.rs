@@ -12,7 +12,6 @@ pub mod goals;
 mod index;
 pub mod markdown;
 pub mod measures;
-pub mod numbers;
 pub mod plots;
 pub mod scale;
 

@@ -4,17 +4,15 @@ use super::bars::{Bar, Panel, bars};
 use super::canvas::Paint;
 use super::curves::{self, Chart, Curve};
 use super::measures::{Measure, targets};
-use super::numbers;
-use super::scale::{Scale, last_quantile, percentile_name};
+use super::scale::{Scale, last_quantile, percentile_name, quantiles};
 use crate::comparison::{BARE, Cell, OURS, Row};
+use crate::numbers;
 
 /// A drawing and the end of its file name.
 pub struct Plot {
     /// `throughput`, `latency-1`.
     pub file: String,
-    /// What it shows, in words.
     pub label: String,
-    /// The document.
     pub svg: String,
 }
 
@@ -86,8 +84,7 @@ pub fn latency(row: &Row, name: &str, file: String) -> Option<Plot> {
         // What was detected before its deadline counts as zero, which no logarithm has.
         let least = if is_death { LATENESS_MICROS_MIN } else { 0.0 };
         let micros = |quantile| histogram.micros_at(quantile).max(least);
-        let points =
-            Scale::Nines(end).samples(SAMPLES).into_iter().map(|quantile| (quantile, micros(quantile)));
+        let points = quantiles(end, SAMPLES).map(|quantile| (quantile, micros(quantile)));
         curves.push(Curve {
             label: target.to_owned(),
             paint: Paint::of(target, position),

@@ -12,13 +12,13 @@ use rustix::io::Errno;
 
 use crate::engine::link::{End, LIMITS, Link, Pong, Seen};
 use crate::engine::{Client, Counted, Next, Turn};
-use crate::measure::{Recorder, Tally};
+use crate::measure::Recorder;
 use crate::options::Setup;
 use crate::refusal;
 use crate::roster::failure::NUDGE_BEFORE;
 use crate::roster::population::Role;
 use crate::roster::wire_format::{self, Heard};
-use crate::roster::{Orders, Step};
+use crate::roster::{Orders, Step, Sums};
 use crate::run_state::{RunState, UNSET};
 use crate::target::Target;
 
@@ -32,7 +32,6 @@ const UNNUMBERED: u32 = u32::MAX;
 /// What is kept for each connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Part {
-    /// Its place in the population.
     number: u32,
     /// The place of the last message that it heard, in its room's order; 0 before the first.
     offset: u32,
@@ -46,24 +45,9 @@ impl Default for Part {
     }
 }
 
-/// Messages in rooms.
-#[derive(Debug, Default)]
-pub struct Talk {
-    /// Who says something, with the room and the deliveries that lead to, round robin.
-    speakers: Vec<(u32, u32, u32)>,
-    next: u64,
-    /// From the moment a message was due to each delivery.
-    pub latency: Recorder,
-    /// Messages said, and their deliveries: all of them, and those that were measured.
-    pub said: u64,
-    pub deliveries: u64,
-    pub measured: u64,
-}
-
 /// From the first to the last of something.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Span {
-    /// How many there were.
     pub count: u64,
     /// Moments of the first and the last.
     pub first: u64,
@@ -75,7 +59,6 @@ impl Span {
         self.add(Span { count: 1, first: now, last: now });
     }
 
-    /// Adds what another thread saw.
     pub fn add(&mut self, other: Span) {
         if other.count > 0 {
             self.first = if self.count == 0 { other.first } else { self.first.min(other.first) };
@@ -103,27 +86,17 @@ pub struct RosterClient<'a> {
     nudged: Option<u64>,
     /// Nanoseconds between two messages of this thread; zero where none are said.
     gap: f64,
-    /// Messages in rooms.
-    pub talk: Talk,
-    /// Steps that were confirmed.
-    pub ready: u64,
-    /// Watched users that were online in the snapshot.
-    pub online: u64,
-    /// Closes with 4408 to silent users.
-    pub goodbyes: u64,
-    /// Messages to everybody that came.
-    pub heard: Span,
-    /// Since when events are handled, and the longest that a turn took once the doomed were silent.
+    /// Who says something, with the room and the deliveries that lead to, round robin.
+    speakers: Vec<(u32, u32, u32)>,
+    next: u64,
+    /// Since when events are handled.
     busy_since: Option<u64>,
-    pub longest_turn: u64,
     detected: u64,
     pings: u64,
-    /// Errors of messages.
-    pub errors: Tally,
+    pub sums: Sums,
 }
 
 impl<'a> RosterClient<'a> {
-    /// The part of thread `index`.
     pub fn new(setup: &'a Setup, orders: &'a Orders, index: usize) -> RosterClient<'a> {
         let Setup { plan, run_state, .. } = setup;
         let rate = orders.population.say_rate / plan.threads as f64;
@@ -139,16 +112,12 @@ impl<'a> RosterClient<'a> {
             stepped: 0,
             nudged: None,
             gap: if rate > 0.0 { 1e9 / rate } else { 0.0 },
-            talk: Talk { latency: Recorder::warmed(), ..Talk::default() },
-            ready: 0,
-            online: 0,
-            goodbyes: 0,
-            heard: Span::default(),
+            speakers: Vec::new(),
+            next: 0,
             busy_since: None,
-            longest_turn: 0,
             detected: 0,
             pings: 0,
-            errors: Tally::default(),
+            sums: Sums { latency: Recorder::warmed(), ..Sums::default() },
         }
     }
 
@@ -164,51 +133,51 @@ impl<'a> RosterClient<'a> {
         match wire_format::hear(payload, &self.orders.population.names, self.role(part)) {
             Heard::Welcome { named: true, interval_ms, timeout_ms } if !part.identified => {
                 part.identified = true;
-                self.ready += 1;
+                self.sums.ready += 1;
                 self.orders.interval_ms.store(interval_ms, Relaxed);
                 self.orders.timeout_ms.store(timeout_ms, Relaxed);
             }
-            Heard::Welcome { .. } => self.errors.add("greeted by another name, or twice", 1),
+            Heard::Welcome { .. } => self.sums.errors.add("greeted by another name, or twice", 1),
             Heard::Answer { seq, code: 200, online } => self.confirmed(id, *part, seq, online),
             Heard::Answer { seq, code, .. } => self.refused(id, seq, code),
             Heard::Offline { user, silent } if self.orders.death_log.knows(user) => {
                 self.gone(user, silent, now);
             }
-            Heard::Broadcast => self.heard.note(now),
+            Heard::Broadcast => self.sums.heard.note(now),
             Heard::Said { due, offset } if !self.is_doomed(part) => {
-                self.talk.deliveries += 1;
+                self.sums.deliveries += 1;
                 // A member is in one room: what it hears has no gap and no repetition.
                 let expected = std::mem::replace(&mut part.offset, offset as u32).wrapping_add(1);
                 let in_order = expected == 1 || expected == offset as u32;
-                self.errors.add("out of order: not the room's next message", u64::from(!in_order));
+                self.sums.errors.add("out of order: not the room's next message", u64::from(!in_order));
                 if due >= self.run_state.from.load(Relaxed) && due < self.run_state.until.load(Relaxed) {
-                    self.talk.measured += 1;
-                    self.talk.latency.record(now.saturating_sub(due));
+                    self.sums.measured += 1;
+                    self.sums.latency.record(now.saturating_sub(due));
                 }
             }
             Heard::Offline { .. } | Heard::Said { .. } | Heard::Other => {}
-            Heard::Nonsense => self.errors.add("a message that is not of rollcall.v1", 1),
+            Heard::Nonsense => self.sums.errors.add("a message that is not of rollcall.v1", 1),
         }
     }
 
     /// A command was not carried out: what was not said is expected of nobody.
     fn refused(&mut self, id: usize, seq: i64, code: u16) {
-        let speaker = self.talk.speakers.iter().find(|(speaker, ..)| *speaker == id as u32);
+        let speaker = self.speakers.iter().find(|(speaker, ..)| *speaker == id as u32);
         if let Some((_, _, hearers)) = speaker.filter(|_| seq == wire_format::SAY) {
             self.orders.expected.fetch_sub(u64::from(*hearers), Relaxed);
         }
-        self.errors.add(&format!("command answered with {code}{}", refusal::of_command(code)), 1);
+        self.sums.errors.add(&format!("command answered with {code}{}", refusal::of_command(code)), 1);
     }
 
     fn confirmed(&mut self, id: usize, part: Part, seq: i64, online: usize) {
-        self.ready += u64::from(seq != wire_format::SAY);
+        self.sums.ready += u64::from(seq != wire_format::SAY);
         match (seq, self.role(&part)) {
             (wire_format::JOIN, Role::User(user)) if self.orders.population.speaks(user) => {
                 let room = self.orders.population.room(user).unwrap_or_default();
                 let hearers = self.orders.population.living_members(room);
-                self.talk.speakers.push((id as u32, room as u32, hearers as u32));
+                self.speakers.push((id as u32, room as u32, hearers as u32));
             }
-            (wire_format::WATCH, _) => self.online += online as u64,
+            (wire_format::WATCH, _) => self.sums.online += online as u64,
             _ => {}
         }
     }
@@ -221,9 +190,10 @@ impl<'a> RosterClient<'a> {
         // Several watchers may be told; the first one counts, and with overseers there is just one.
         let first = self.orders.death_log.gone(user, now);
         self.detected += u64::from(first && doomed);
-        self.errors.add("live user called dead", u64::from(first && !doomed));
-        self.errors.add("silent user gone for another reason", u64::from(first && doomed && !silent));
-        self.errors
+        self.sums.errors.add("live user called dead", u64::from(first && !doomed));
+        self.sums.errors.add("silent user gone for another reason", u64::from(first && doomed && !silent));
+        self.sums
+            .errors
             .add("told twice that a user is gone", u64::from(!first && self.orders.population.overseen));
     }
 
@@ -235,7 +205,7 @@ impl<'a> RosterClient<'a> {
             match event {
                 Some(Event::Ping(_)) => self.orders.death_log.unanswered(user, now),
                 Some(Event::Close(close)) => {
-                    self.goodbyes += u64::from(close.code == Some(CloseCode::TIMEOUT));
+                    self.sums.goodbyes += u64::from(close.code == Some(CloseCode::TIMEOUT));
                 }
                 Some(Event::Pong(_) | Event::Message(..)) | None => {}
             }
@@ -304,20 +274,20 @@ impl<'a> RosterClient<'a> {
     /// Says what is due, and tells when the next message is.
     fn speak(&mut self, turn: &mut Turn<'_, Part>) -> u64 {
         let start = self.run_state.start.load(Acquire);
-        if start == UNSET || self.gap <= 0.0 || self.talk.speakers.is_empty() {
+        if start == UNSET || self.gap <= 0.0 || self.speakers.is_empty() {
             return UNSET;
         }
         let until = self.run_state.until.load(Relaxed);
         loop {
-            let due = start + (self.talk.next as f64 * self.gap) as u64;
+            let due = start + (self.next as f64 * self.gap) as u64;
             if due > turn.now || due >= until {
                 return if due < until { due } else { UNSET };
             }
-            let speakers = &self.talk.speakers;
-            let (id, room, hearers) = speakers[(self.talk.next % speakers.len() as u64) as usize];
-            self.talk.next += 1;
+            let speakers = &self.speakers;
+            let (id, room, hearers) = speakers[(self.next % speakers.len() as u64) as usize];
+            self.next += 1;
             if turn.with(id as usize, |link| link.send(&wire_format::say(room as usize, due))) {
-                self.talk.said += 1;
+                self.sums.said += 1;
                 self.orders.expected.fetch_add(u64::from(hearers), Relaxed);
             }
         }
@@ -391,7 +361,7 @@ impl Client for RosterClient<'_> {
         if let Some(since) = self.busy_since.take()
             && turn.now >= self.orders.doom.load(Relaxed)
         {
-            self.longest_turn = self.longest_turn.max(turn.now - since);
+            self.sums.longest_turn = self.sums.longest_turn.max(turn.now - since);
         }
         let more = self.steps(turn);
         let nudge = self.orders.nudge.load(Relaxed);
@@ -405,10 +375,10 @@ impl Client for RosterClient<'_> {
     fn counted(&self) -> Counted {
         let doomed = self.orders.doom.load(Relaxed) != UNSET;
         Counted {
-            ready: if doomed { self.detected } else { self.ready },
-            messages: self.talk.deliveries + self.heard.count,
+            ready: if doomed { self.detected } else { self.sums.ready },
+            messages: self.sums.deliveries + self.sums.heard.count,
             pings: self.pings,
-            errors: self.errors.total(),
+            errors: self.sums.errors.total(),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::clock::nanos;
 use crate::engine::Report;
+use crate::numbers::grouped;
 use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
@@ -18,7 +19,7 @@ use crate::roster::failure::{self, MassFailure};
 use crate::roster::population::{Population, Share};
 use crate::roster::{Orders, Step, Sums, incomplete};
 use crate::scenario::{Done, Scenario};
-use crate::units::{self, grouped};
+use crate::units;
 
 /// `loadtest death`
 #[derive(Clone, Debug, clap::Args)]
@@ -169,19 +170,11 @@ fn describe(
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::options::parsed;
 
     fn population(flags: &[&str]) -> Result<Population, Failure> {
-        let line = ["death", "--url", "ws://127.0.0.1:1/ws"].iter().chain(flags);
-        Line::try_parse_from(line).expect("known flags").args.population()
+        parsed::<Args>(&[&["death", "--url", "ws://127.0.0.1:1/ws"], flags].concat()).population()
     }
 
     #[test]

@@ -49,7 +49,6 @@ pub struct Verdict {
 }
 
 impl DeathLog {
-    /// For so many users.
     pub fn new(users: usize) -> DeathLog {
         DeathLog { users: (0..users).map(|_| Slot::default()).collect(), gone: AtomicU64::new(0) }
     }
@@ -76,7 +75,6 @@ impl DeathLog {
         user < self.users.len()
     }
 
-    /// Sums up.
     pub fn verdict(&self, timeout: u64, is_doomed: impl Fn(usize) -> bool) -> Verdict {
         let mut verdict = Verdict::default();
         let (mut first, mut last) = (u64::MAX, 0);

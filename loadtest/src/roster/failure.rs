@@ -3,12 +3,12 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::engine::Report;
+use crate::numbers::{grouped, micros};
 use crate::options::Setup;
 use crate::outcome::{Outcome, Reading, Spent};
 use crate::progress::{Subject, Watch};
 use crate::roster::death_log::Verdict;
 use crate::roster::{Orders, Sums};
-use crate::units::{grouped, micros};
 
 /// From a last sign of life to the silence: Pings under way in between are still answered.
 pub const NUDGE_BEFORE: u64 = 250_000_000;

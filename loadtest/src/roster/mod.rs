@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 
 use crate::engine::Report;
 use crate::measure::{Recorder, Tally};
+use crate::numbers::grouped;
 use crate::options::{Failure, Setup};
 use crate::outcome::Outcome;
 use crate::progress::{Subject, Watch};
@@ -32,7 +33,6 @@ use crate::roster::client::{RosterClient, Span};
 use crate::roster::death_log::{DeathLog, Verdict};
 use crate::roster::population::Population;
 use crate::run_state::UNSET;
-use crate::units::grouped;
 
 /// The steps of a run; a thread takes each with all its connections.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -141,41 +141,60 @@ impl Orders {
     }
 }
 
-/// What all threads counted, added up.
+/// What a thread counted, or all of them.
 #[derive(Debug, Default)]
-struct Sums {
+pub struct Sums {
+    /// From the moment a message was due to each delivery.
     latency: Recorder,
+    /// Messages said in rooms, and their deliveries: all of them, and those that were measured.
+    said: u64,
     deliveries: u64,
     measured: u64,
-    said: u64,
+    /// Steps that were confirmed.
     ready: u64,
+    /// Watched users that were online in the snapshot.
+    online: u64,
+    /// Closes with 4408 to silent users.
     goodbyes: u64,
+    /// Messages to everybody that came.
     heard: Span,
+    /// The longest that a turn took once the doomed were silent.
     longest_turn: u64,
     errors: Tally,
 }
 
 impl Sums {
     fn of<'c, 'r: 'c>(clients: impl Iterator<Item = &'c RosterClient<'r>>, orders: &Orders) -> Sums {
-        let mut sums = Sums::default();
-        let mut online = 0;
-        for client in clients {
-            sums.latency.add(&client.talk.latency);
-            sums.deliveries += client.talk.deliveries;
-            sums.measured += client.talk.measured;
-            sums.said += client.talk.said;
-            sums.ready += client.ready;
-            online += client.online;
-            sums.goodbyes += client.goodbyes;
-            sums.heard.add(client.heard);
-            sums.longest_turn = sums.longest_turn.max(client.longest_turn);
-            sums.errors.merge(&client.errors);
+        let mut all = Sums::default();
+        for Sums {
+            latency,
+            said,
+            deliveries,
+            measured,
+            ready,
+            online,
+            goodbyes,
+            heard,
+            longest_turn,
+            errors,
+        } in clients.map(|client| &client.sums)
+        {
+            all.latency.add(latency);
+            all.said += said;
+            all.deliveries += deliveries;
+            all.measured += measured;
+            all.ready += ready;
+            all.online += online;
+            all.goodbyes += goodbyes;
+            all.heard.add(*heard);
+            all.longest_turn = all.longest_turn.max(*longest_turn);
+            all.errors.merge(errors);
         }
         // Everybody was there when the snapshots were made.
-        let missing = orders.population.watch_commands().1.saturating_sub(online as usize) as u64;
+        let missing = (orders.population.watch_commands().1 as u64).saturating_sub(all.online);
         let watched = orders.step.load(Relaxed) >= Step::Watch as u8;
-        sums.errors.add("watched user that the snapshot calls offline", if watched { missing } else { 0 });
-        sums
+        all.errors.add("watched user that the snapshot calls offline", if watched { missing } else { 0 });
+        all
     }
 
     /// The messages in rooms, where there were any.

@@ -40,7 +40,6 @@ impl std::str::FromStr for Share {
 pub struct Population {
     /// What all names of users begin with.
     pub names: String,
-    /// Named users.
     pub users: usize,
     /// Rooms; with none nobody joins.
     pub rooms: usize,
@@ -65,7 +64,6 @@ pub struct Population {
 pub enum Role {
     /// Connections beside the users, to watch them.
     Watcher(usize),
-    /// A user by number.
     User(usize),
 }
 
@@ -86,12 +84,10 @@ impl Population {
         }
     }
 
-    /// Connections that only watch.
     pub fn watchers(&self) -> usize {
         if self.overseen { self.users.div_ceil(WATCHES_MAX) } else { 0 }
     }
 
-    /// All connections.
     pub fn connections(&self) -> usize {
         self.watchers() + self.users
     }
@@ -101,7 +97,6 @@ impl Population {
         connection.checked_sub(self.watchers()).map_or(Role::Watcher(connection), Role::User)
     }
 
-    /// The room that a user joins.
     pub fn room(&self, user: usize) -> Option<usize> {
         (self.rooms > 0 && self.joining.holds(user)).then(|| user * self.rooms / self.users)
     }
@@ -116,7 +111,6 @@ impl Population {
         self.doomed.holds(user) && self.together.holds(self.doomed.count(user))
     }
 
-    /// Members in all rooms together.
     pub fn members(&self) -> usize {
         if self.rooms > 0 { self.joining.count(self.users) } else { 0 }
     }

@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use crate::clock::nanos;
 use crate::engine::Report;
+use crate::numbers::grouped;
 use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::{Outcome, Reading, Spent};
+use crate::process::Usage;
 use crate::progress::{Subject, Watch};
 use crate::roster::client::RosterClient;
 use crate::roster::population::{Population, Share};
 use crate::roster::{Orders, Step, Sums, incomplete};
 use crate::scenario::{Done, Scenario};
-use crate::units::{self, grouped};
+use crate::units;
 
 /// How long the last messages may take.
 const DRAIN: u64 = 5_000_000_000;
@@ -83,8 +85,8 @@ impl Args {
 pub struct Seen {
     /// Seconds until all were identified, without the pauses.
     identify_seconds: f64,
-    /// Anonymous and resident bytes of the server after each stage, and how many users, members, watches there were by then.
-    points: Vec<(u64, Option<(u64, u64)>)>,
+    /// How many users, members, watches each stage added, and the server after it.
+    points: Vec<(u64, Option<Usage>)>,
     hold: Spent,
     pings: u64,
     held: u64,
@@ -178,7 +180,7 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args, orders: &Orders, s
         if !watch.until_moment("settle", Subject::Live, run_state.clock.now() + nanos(args.settle)) {
             return;
         }
-        seen.points.push((stage.adds, Reading::now(setup).server_memory()));
+        seen.points.push((stage.adds, Reading::now(setup).server));
     }
     let (before, pings) = (Reading::now(setup), run_state.counts().pings);
     let start = run_state.clock.now();
@@ -246,17 +248,18 @@ fn describe(
 
 /// What each stage added, by what it added it for.
 fn memory(outcome: &mut Outcome, population: &Population, seen: &Seen) {
-    let mut before = None;
-    for (stage, (adds, memory)) in stages(population).iter().zip(&seen.points) {
-        let Some((resident, anonymous)) = *memory else { return };
-        if let Some((then_resident, then_anonymous)) = before.filter(|_| *adds > 0) {
+    let mut before: Option<Usage> = None;
+    for (stage, (adds, usage)) in stages(population).iter().zip(&seen.points) {
+        let Some(usage) = *usage else { return };
+        if let Some(then) = before.filter(|_| *adds > 0) {
             let each = |now: u64, then: u64| (now as f64 - then as f64) / *adds as f64;
-            let own = each(anonymous, then_anonymous);
+            let own = each(usage.anonymous_bytes, then.anonymous_bytes);
+            let resident = each(usage.resident_bytes, then.resident_bytes);
             outcome.figure(&format!("anonymous_bytes_per_{}", stage.what), own);
-            outcome.figure(&format!("resident_bytes_per_{}", stage.what), each(resident, then_resident));
+            outcome.figure(&format!("resident_bytes_per_{}", stage.what), resident);
             outcome.row(&format!("bytes/{}", stage.what), format!("{own:.0} of the server, anonymous"));
         }
-        before = Some((resident, anonymous));
+        before = Some(usage);
     }
     if let Some(memory) = before {
         outcome.server_memory(memory);

@@ -34,12 +34,10 @@ pub fn number(names: &str, name: &str) -> Option<usize> {
     name.strip_prefix(names)?.strip_prefix('-')?.parse().ok()
 }
 
-/// Joins a room.
 pub fn join(room: usize) -> Vec<u8> {
     text_frame(format!(r#"{{"seq":{JOIN},"cmd":"join","params":{{"room":"room-{room}"}}}}"#).as_bytes())
 }
 
-/// Watches users.
 pub fn watch(names: &str, users: &[usize]) -> Vec<u8> {
     let mut text = format!(r#"{{"seq":{WATCH},"cmd":"watch","params":{{"users":["#);
     for (at, user) in users.iter().enumerate() {

@@ -75,7 +75,8 @@ const ATTACKS: [(&str, Attack); 19] = [
     ("sends a bomb", |peer| {
         let (mut bomb, zeros) = (Vec::new(), vec![0; 4 << 20]);
         Deflater::new(15).deflate(&[], &zeros, &mut bomb);
-        peer.write_all(UPGRADE_DEFLATE)?;
+        peer.write_all(&UPGRADE[..UPGRADE.len() - 2])?;
+        peer.write_all(b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")?;
         peer.read_exact(&mut [0; 12])?;
         peer.write_all(&[0xc2, 0xff])?;
         peer.write_all(&(bomb.len() as u64).to_be_bytes())?;
@@ -101,10 +102,6 @@ const ATTACKS: [(&str, Attack); 19] = [
 const ECHO: &str = "/echo";
 const UPGRADE: &[u8] = b"GET /echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-const UPGRADE_DEFLATE: &[u8] =
-    b"GET /echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-    Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
 
 /// Upgrades, and reads no further than it must.
 fn upgrade(peer: &mut TcpStream, path: &str) -> io::Result<()> {

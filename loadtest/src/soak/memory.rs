@@ -26,7 +26,6 @@ pub struct Memory {
 /// What they come to.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Verdict {
-    /// Over the last two thirds.
     pub mean: f64,
     /// The look that is furthest from the mean, in per cent of it.
     pub spread_percent: f64,
@@ -35,7 +34,6 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether memory is flat.
     pub fn is_flat(&self) -> bool {
         let spread = self.spread_percent / 100.0 * self.mean;
         self.drift_percent <= FLAT_PERCENT && (self.spread_percent <= FLAT_PERCENT || spread <= FLAT_BYTES)
@@ -43,7 +41,6 @@ impl Verdict {
 }
 
 impl Memory {
-    /// Adds a look.
     pub fn add(&mut self, seconds: f64, bytes: f64) {
         self.seconds.push(seconds);
         self.bytes.push(bytes);

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use crate::child::Ours;
 use crate::comparison::OURS;
 use crate::measure::Tally;
+use crate::numbers::{bytes, grouped};
 use crate::options::{Failure, stop_flag, usage};
 use crate::outcome::{Outcome, Results};
 use crate::process;
@@ -34,7 +35,7 @@ use crate::soak::hostile::Hostile;
 use crate::soak::memory::{FLAT_BYTES, FLAT_PERCENT, Memory, Verdict};
 use crate::soak::parts::Part;
 use crate::soak::server::{Server, Servers};
-use crate::units::{self, grouped, size};
+use crate::units;
 
 /// `loadtest soak`
 #[derive(Clone, Debug, clap::Args)]
@@ -55,7 +56,6 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Looks between two questions whether it is well.
 const LOOKS_PER_ASK: u64 = 5;
 
-/// Runs it.
 pub fn run(args: &Args) -> Result<(), Failure> {
     if args.duration < SHORTEST {
         return usage(format!("--duration: at least {} s", SHORTEST.as_secs()));
@@ -110,7 +110,7 @@ fn look_on(server: &Server, end: Instant, errors: &mut Tally) -> Memory {
         }
         if look.is_multiple_of(60) {
             let left = end.saturating_duration_since(now).as_secs();
-            eprintln!("loadtest: soak: {left} s left, {} resident", size(memory.last()));
+            eprintln!("loadtest: soak: {left} s left, {} resident", bytes(memory.last()));
         }
         std::thread::sleep(LOOK.min(end.saturating_duration_since(now)));
     }
@@ -130,7 +130,7 @@ fn judge_memory(outcome: &mut Outcome, memory: &Memory, errors: &mut Tally) {
         "memory",
         format!(
             "{} resident; over the last two thirds ±{spread_percent:.1} %, its floor ±{drift_percent:.1} %",
-            size(mean)
+            bytes(mean)
         ),
     );
     errors.add("memory that is not flat", u64::from(!verdict.is_flat()));
@@ -145,7 +145,7 @@ fn judge_memory(outcome: &mut Outcome, memory: &Memory, errors: &mut Tally) {
          hostile peers make it hold for a moment is a tenth of it. Resident memory is looked at each second. It is flat where, over the last two thirds of the run, the floor of each fifth \
          is within {FLAT_PERCENT} % of the mean of the floors, and each look within {FLAT_PERCENT} % or {} of it, whichever is more: so \
          much is in use for a moment, or kept in buffers.",
-        size(FLAT_BYTES)
+        bytes(FLAT_BYTES)
     ));
 }
 

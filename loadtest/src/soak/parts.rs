@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use crate::bench::load::Load;
 use crate::measure::Tally;
+use crate::numbers::{grouped, micros};
 use crate::options::stop_flag;
 use crate::outcome::Outcome;
 use crate::result::Run;
 use crate::soak::server::Servers;
-use crate::units::{grouped, micros};
 
 /// The servers that parts connect to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,118 +44,82 @@ struct Plan {
     counts: &'static str,
 }
 
+/// What most parts are like: an endless round of echoes at the server with all sorts of clients.
+const USUAL: Plan = Plan {
+    name: "echo",
+    at: At::All,
+    scenario: "echo",
+    path: "/echo",
+    flags: &["--connections 50 --rate 1000 --size 300 --verify all --warmup 1s"],
+    lasts: ("--duration", 4),
+    round: 0,
+    rest: 0,
+    counts: "messages",
+};
+
 const PLANS: [Plan; 10] = [
     Plan {
         name: "crowd",
-        at: At::All,
         scenario: "presence",
         path: "/ws",
         // What the server is for: many who are there and say nothing. They stay until memory was looked at for the last time,
         // by as long as they took to come.
         flags: &["--users 15000 --rooms 1500 --names c"],
         lasts: ("--hold", 0),
-        round: 0,
-        rest: 0,
         counts: "users_held",
+        ..USUAL
     },
-    Plan {
-        name: "echo",
-        at: At::All,
-        scenario: "echo",
-        path: "/echo",
-        flags: &["--connections 50 --rate 1000 --size 300 --verify all --warmup 1s"],
-        lasts: ("--duration", 4),
-        round: 0,
-        rest: 0,
-        counts: "messages",
-    },
+    USUAL,
     Plan {
         name: "presence",
-        at: At::All,
         scenario: "presence",
         path: "/ws",
         flags: &[
             "--users 1000 --rooms 100 --join-share 0.8 --watch-share 0.2 --watches 20 --say-rate 200 --names p",
         ],
         lasts: ("--hold", 12),
-        round: 0,
-        rest: 0,
         counts: "deliveries",
+        ..USUAL
     },
     Plan {
         name: "deaths",
-        at: At::All,
         scenario: "death",
         path: "/ws",
         flags: &["--users 200 --share 0.3 --timeout 10s --names d"],
         // Beside the time that all are alive: heartbeat, time-out, and what it takes to connect and to tell.
         lasts: ("--hold", 16),
         round: 18,
-        rest: 0,
         counts: "detected",
+        ..USUAL
     },
-    Plan {
-        name: "churn",
-        at: At::All,
-        scenario: "churn",
-        path: "/echo",
-        flags: &["--connections 10 --ramp 100 --warmup 1s"],
-        lasts: ("--duration", 4),
-        round: 60,
-        rest: 0,
-        counts: "connections_per_second",
-    },
-    Plan {
-        name: "reloads",
-        at: At::All,
-        scenario: "churn",
-        path: "/ws?user=reloader",
-        flags: &["--connections 4 --ramp 20 --warmup 1s"],
-        lasts: ("--duration", 4),
-        round: 60,
-        rest: 0,
-        counts: "connections_per_second",
-    },
+    churn("churn", "/echo", &["--connections 10 --ramp 100 --warmup 1s"]),
+    churn("reloads", "/ws?user=reloader", &["--connections 4 --ramp 20 --warmup 1s"]),
     documents("documents_shared", At::Shared),
     documents("documents_per_connection", At::PerConnection),
     bursts("bursts_shared", At::Shared),
     bursts("bursts_per_connection", At::PerConnection),
 ];
 
+const fn churn(name: &'static str, path: &'static str, flags: &'static [&'static str]) -> Plan {
+    Plan { name, scenario: "churn", path, flags, round: 60, counts: "connections_per_second", ..USUAL }
+}
+
 /// Large messages, over TLS and compressed: more of each than a turn of the server takes.
 const fn documents(name: &'static str, at: At) -> Plan {
-    Plan {
-        name,
-        at,
-        scenario: "echo",
-        path: "/echo",
-        flags: &[
-            "--insecure --deflate --verify all --text --connections 3 --rate 3 --size 300000 --depth 1 --warmup 1s",
-            "--insecure --deflate --verify all --text --connections 3 --rate 2 --size 1000000 --depth 1 --warmup 1s",
-        ],
-        lasts: ("--duration", 4),
-        round: 14,
-        rest: 0,
-        counts: "messages",
-    }
+    let flags = &[
+        "--insecure --deflate --verify all --text --connections 3 --rate 3 --size 300000 --depth 1 --warmup 1s",
+        "--insecure --deflate --verify all --text --connections 3 --rate 2 --size 1000000 --depth 1 --warmup 1s",
+    ];
+    Plan { name, at, flags, round: 14, ..USUAL }
 }
 
 /// Many small messages at once, numbered, over TLS and compressed; then a rest, for the others' sake.
 const fn bursts(name: &'static str, at: At) -> Plan {
-    Plan {
-        name,
-        at,
-        scenario: "echo",
-        path: "/echo",
-        flags: &[
-            "--insecure --deflate --verify all --text --connections 1 --size 2000 --depth 512 --warmup 100ms",
-            "--insecure --deflate --verify all --connections 1 --size 306 --depth 2048 --warmup 100ms",
-        ],
-        lasts: ("--duration", 4),
-        round: 6,
-        rest: 8,
-        counts: "messages",
-    }
+    let flags = &[
+        "--insecure --deflate --verify all --text --connections 1 --size 2000 --depth 512 --warmup 100ms",
+        "--insecure --deflate --verify all --connections 1 --size 306 --depth 2048 --warmup 100ms",
+    ];
+    Plan { name, at, flags, round: 6, rest: 8, ..USUAL }
 }
 
 /// A part that runs.
@@ -166,7 +130,6 @@ pub struct Part {
     thread: JoinHandle<Vec<Result<Run, String>>>,
 }
 
-/// Starts all parts.
 pub fn start(servers: &Servers, until: Instant) -> io::Result<Vec<Part>> {
     let program = std::env::current_exe()?;
     let start = |plan: &'static Plan| {

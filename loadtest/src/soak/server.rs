@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use crate::child::{self, Child, Launch, figure, get};
 use crate::keys::Keys;
 use crate::measure::Tally;
+use crate::numbers::grouped;
 use crate::outcome::Outcome;
-use crate::units::grouped;
 
 /// Heartbeats short enough that many users die in a soak, and that peers who say nothing are soon gone.
 const FLAGS: &str = "--heartbeat-interval 5s --heartbeat-timeout 4s --suspect-after 2s --handshake-timeout 3s \
@@ -32,7 +32,6 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts them.
     pub fn start(program: &Path) -> io::Result<Servers> {
         let keys = Keys::make(program)?;
         Ok(Servers {
@@ -76,7 +75,6 @@ impl Server {
         Ok(Server { child: Child::start(&launch, std::process::Command::spawn)?, secure })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.child.address()
     }
@@ -89,7 +87,6 @@ impl Server {
         }
     }
 
-    /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.pid()
     }

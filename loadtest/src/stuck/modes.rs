@@ -44,7 +44,6 @@ impl Room {
         .into()
     }
 
-    /// The row that all modes are in.
     pub fn row(&self, program: &Path, rounds: usize) -> Row {
         let (members, rate) = (self.members, self.rate);
         // Time for sockets to fill: 128 KiB here, and what the kernel takes on both sides.
@@ -88,7 +87,6 @@ pub enum Mode {
 pub const MODES: [Mode; 3] = [Mode::Nobody, Mode::Closed, Mode::Dropped];
 
 impl Mode {
-    /// Its name in results.
     pub fn name(self) -> &'static str {
         match self {
             Mode::Nobody => "nobody stuck",

@@ -2,11 +2,11 @@
 
 use super::modes::{MODES, Mode};
 use crate::comparison::{Comparison, Row};
+use crate::numbers;
+use crate::numbers::grouped;
 use crate::report::cells::with_spread;
 use crate::report::document::{errors, made_on};
 use crate::report::markdown::Markdown;
-use crate::report::numbers;
-use crate::units::grouped;
 
 /// Figures that are shown, and what they are.
 pub const SHOWN: [(&str, &str); 10] = [
@@ -72,7 +72,6 @@ fn of_room(row: &Row, most: f64) -> Vec<Verdict> {
     verdicts
 }
 
-/// All of it, as Markdown.
 pub fn report(comparison: &Comparison, verdicts: &[Verdict]) -> String {
     let mut text = Markdown::default();
     text.line("# Members that read nothing in a busy room");

@@ -37,7 +37,6 @@ impl Scrape {
         self.0.iter().filter_map(member).collect()
     }
 
-    /// The server's memory by part.
     pub fn memory(&self) -> Vec<(String, f64)> {
         self.family("rollcall_memory_bytes")
     }

@@ -198,7 +198,7 @@ impl Scenario for Million<'_> {
     fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Self>) -> Result<(), Failure> {
         let (orders, report, seen) = (done.shared, &done.report, &done.seen);
         let mut sums = Sums::of(done.clients(), orders);
-        if seen.reached == timeline::Reached::Ramp
+        if !seen.full_house
             && let Some(failure) =
                 incomplete(done.setup, report, &sums, orders.population.connections() as u64)
         {
@@ -216,19 +216,11 @@ impl Scenario for Million<'_> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::options::parsed;
 
     fn args(flags: &[&str]) -> Args {
-        let line = ["million", "--url", ""].iter().chain(flags);
-        Line::try_parse_from(line).expect("known flags").args
+        parsed(&[&["million", "--url", ""], flags].concat())
     }
 
     #[test]

@@ -6,15 +6,14 @@ use std::path::PathBuf;
 use crate::comparison::Comparison;
 use crate::engine::Report;
 use crate::footprint::Footprint;
+use crate::numbers::{bytes, grouped, micros};
 use crate::outcome::Outcome;
 use crate::report;
 use crate::result::Run;
 use crate::roster::million::Args;
 use crate::roster::million::timeline::Seen;
 use crate::roster::{Orders, Sums, failure};
-use crate::units::{grouped, micros, size};
 
-/// Writes the report of the run.
 pub fn report(run: &Run, args: &Args) -> io::Result<PathBuf> {
     let mut run = run.clone();
     let errors: u64 = run.errors.values().sum();
@@ -24,7 +23,6 @@ pub fn report(run: &Run, args: &Args) -> io::Result<PathBuf> {
     report::write(&Comparison::of_runs(&[run]), &args.name, Some(&title), &args.out)
 }
 
-/// All figures and rows.
 pub fn describe(
     outcome: &mut Outcome,
     args: &Args,
@@ -102,7 +100,7 @@ fn memory(outcome: &mut Outcome, args: &Args, seen: &Seen) {
     }
     let [_, full, _] = &seen.parts;
     let unexplained = full.iter().find(|(part, _)| part == "unexplained");
-    if let (Some((_, bytes)), Some((resident, _))) = (unexplained, seen.full.server) {
+    if let (Some((_, bytes)), Some(resident)) = (unexplained, seen.full.resident()) {
         outcome.figure("memory_unexplained_percent", 100.0 * bytes.abs() / (resident as f64).max(1.0));
     }
     for (moment, parts) in ["empty", "memory", "rested"].iter().zip(&seen.parts) {
@@ -194,7 +192,7 @@ fn aftermath(outcome: &mut Outcome, seen: &Seen) {
         outcome.figure("server_resident_bytes_left", left);
         outcome.figure("server_resident_bytes_rested", rested);
         outcome.figure("still_held_percent", held);
-        let [from, to] = [full, rested].map(size);
+        let [from, to] = [full, rested].map(bytes);
         outcome.row("left", format!("in {:.1} s; {from} became {to}", seen.leave_seconds));
         outcome.row("still held", format!("{held:.1} % of the growth"));
         outcome.note(

@@ -26,16 +26,6 @@ const LEAVING: u64 = 120_000_000_000;
 const DRAINING: u64 = 60_000_000_000;
 const SECOND: u64 = 1_000_000_000;
 
-/// How far a run came.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Reached {
-    /// Not everybody came in.
-    #[default]
-    Ramp,
-    /// Everybody did.
-    Hold,
-}
-
 /// The message to everybody.
 #[derive(Clone, Debug)]
 pub struct Told {
@@ -50,7 +40,8 @@ pub struct Told {
 /// What was noted.
 #[derive(Debug, Default)]
 pub struct Seen {
-    pub reached: Reached,
+    /// Everybody came in.
+    pub full_house: bool,
     /// Before the first connection, with a third of them, with all.
     pub empty: Footprint,
     pub third: Footprint,
@@ -159,7 +150,7 @@ impl Timeline<'_, '_> {
         // Who dies is not replaced, until all come back.
         self.setup.run_state.quota.store(0, Relaxed);
         self.seen.first_peak = self.watch.peak_memory(begin, self.now());
-        self.seen.reached = Reached::Hold;
+        self.seen.full_house = true;
         true
     }
 

@@ -1,8 +1,19 @@
 //! Figures as people read them: three digits that matter, a unit, and a thousands separator.
 
-use crate::units::grouped;
+/// `1234567` as `1,234,567`.
+pub fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
 
-/// `1234567` as `1,234,567`; rounds to a whole number.
+/// The same of what has fractions: rounds to a whole number.
 pub fn whole(value: f64) -> String {
     let sign = if value < -0.5 { "−" } else { "" };
     format!("{sign}{}", grouped(value.abs().round_ties_even() as u64))
