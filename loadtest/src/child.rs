@@ -14,6 +14,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::comparison::OURS;
+
 /// How long a server may take until it accepts.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long it may take to end when it is asked to.
@@ -23,17 +25,26 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(10);
 
 /// A server that is to be started.
-#[derive(Clone, Copy, Debug)]
-pub struct Launch<'a> {
-    /// Its name, for what goes wrong.
-    pub name: &'a str,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Launch {
+    /// Its name, in results and for what goes wrong.
+    pub name: &'static str,
     /// Its program and arguments; the address to listen on comes behind them.
-    pub words: &'a [OsString],
+    pub words: Vec<OsString>,
+    /// Whether that is behind `wss://`.
     pub secure: bool,
     /// What it says on its standard output when it is ready; empty: it is as soon as it accepts.
-    pub ready: &'a str,
+    pub ready: &'static str,
     /// Where it is to listen; `None`: wherever it is free.
     pub address: Option<SocketAddr>,
+}
+
+impl Launch {
+    /// A rollcall with these arguments.
+    pub fn rollcall(program: &Path, flags: impl IntoIterator<Item = OsString>) -> Launch {
+        let words = std::iter::once(program.into()).chain(flags).chain(["--listen".into()]).collect();
+        Launch { name: OURS, words, ..Launch::default() }
+    }
 }
 
 /// A server that runs; it is ended when this is dropped.
@@ -48,7 +59,7 @@ pub struct Child {
 impl Child {
     /// Starts a server at a free address, and waits until it is ready.
     pub fn start(
-        launch: &Launch<'_>,
+        launch: &Launch,
         spawn: impl FnOnce(&mut Command) -> io::Result<std::process::Child>,
     ) -> io::Result<Child> {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
@@ -90,6 +101,11 @@ impl Child {
         &self.key
     }
 
+    /// Its figures, where it is a rollcall; empty where it does not answer.
+    pub fn metrics(&self) -> String {
+        get(self.address, "/metrics", &self.key).map(|(_, body)| body).unwrap_or_default()
+    }
+
     /// Sends it a signal, unless it has ended.
     pub fn signal(&mut self, signal: Signal) {
         send(&mut self.process, signal);
@@ -98,14 +114,7 @@ impl Child {
     /// Asks it to end, as an operator would. Its exit code, where it left by itself within a time.
     pub fn leave(mut self, timeout: Duration) -> Option<i32> {
         self.signal(Signal::TERM);
-        let asked = Instant::now();
-        while asked.elapsed() < timeout {
-            if let Some(status) = self.ended() {
-                return status.code();
-            }
-            thread::sleep(STEP);
-        }
-        None
+        ended_within(&mut self.process, timeout)?.code()
     }
 
     /// How it ended, if it has.
@@ -113,7 +122,7 @@ impl Child {
         self.process.try_wait().ok().flatten()
     }
 
-    fn wait_until_ready(&mut self, launch: &Launch<'_>) -> io::Result<()> {
+    fn wait_until_ready(&mut self, launch: &Launch) -> io::Result<()> {
         let (name, begun) = (launch.name, Instant::now());
         while begun.elapsed() < START_TIMEOUT {
             if self.said().contains(launch.ready) && TcpStream::connect(self.address).is_ok() {
@@ -151,13 +160,22 @@ impl Drop for Child {
 /// Asks a child of ours to end, and ends it if it does not.
 pub fn end(child: &mut std::process::Child, signal: Signal) {
     if send(child, signal) {
-        let asked = Instant::now();
-        while matches!(child.try_wait(), Ok(None)) && asked.elapsed() < END_TIMEOUT {
-            thread::sleep(STEP);
-        }
+        ended_within(child, END_TIMEOUT);
     }
     let _ = child.kill();
     let _ = child.wait();
+}
+
+/// How it ended, where it did so within a time.
+fn ended_within(child: &mut std::process::Child, timeout: Duration) -> Option<ExitStatus> {
+    let begun = Instant::now();
+    while begun.elapsed() < timeout {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Some(status);
+        }
+        thread::sleep(STEP);
+    }
+    None
 }
 
 /// False where it has ended already.

@@ -215,22 +215,11 @@ fn common_parameters(run: &Run) -> BTreeMap<String, serde_json::Value> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn run(target: &str, size: u64, rate: f64) -> Run {
-        Run {
-            scenario: "echo".into(),
-            target: target.into(),
-            parameters: [
-                ("size".to_owned(), json!(size)),
-                ("url".to_owned(), json!(format!("ws://127.0.0.1/{target}"))),
-            ]
-            .into(),
-            figures: [("messages_per_second".to_owned(), rate)].into(),
-            ..Run::default()
-        }
+        let run = Run::example("echo", target, &[("messages_per_second", rate)]);
+        run.with("size", size).with("url", format!("ws://127.0.0.1/{target}"))
     }
 
     #[test]

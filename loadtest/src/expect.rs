@@ -135,8 +135,7 @@ mod tests {
             ("messages_per_second", 90_000.0),
             ("anonymous_bytes_per_connection", 200.0),
         ];
-        let figures = figures.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
-        Run { figures, ..Run::default() }
+        Run::example("echo", "rollcall", &figures)
     }
 
     fn check(text: &str) -> Result<(), String> {

@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::child::{Child, Launch, Ours};
-use crate::comparison::OURS;
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::Tally;
@@ -57,8 +56,8 @@ pub struct Args {
 /// Starts the server where the one before it listened, which may not have let go of the address yet.
 fn start(args: &Args, program: &Path, address: SocketAddr) -> io::Result<Child> {
     let drain = format!("{}ms", args.drain.as_millis());
-    let words = [program.into(), "--drain".into(), drain.into(), "--listen".into()];
-    let launch = Launch { name: OURS, words: &words, secure: false, ready: "", address: Some(address) };
+    let flags = ["--drain".into(), drain.into()];
+    let launch = Launch { address: Some(address), ..Launch::rollcall(program, flags) };
     let deadline = Instant::now() + START_TIMEOUT;
     loop {
         let started = Child::start(&launch, Command::spawn);

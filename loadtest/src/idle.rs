@@ -13,7 +13,7 @@ use crate::chatter::{Chatter, SIZE_MIN};
 use crate::clock::nanos;
 use crate::engine::codec::Codec;
 use crate::engine::link::{End, Link, text_frame};
-use crate::engine::{Client, Counted, Next, Report, Turn};
+use crate::engine::{Client, Counted, Next, Turn};
 use crate::footprint::Footprint;
 use crate::machine;
 use crate::measure::Tally;
@@ -181,8 +181,35 @@ impl Scenario for Args {
         outcome.parameter("hold_s", self.hold.as_secs_f64());
         outcome.parameter("say", self.say);
         outcome.parameter("deflate", self.deflate);
-        outcome.compression(&done.report);
-        describe(outcome, self, &done.seen, &done.report);
+        let (seen, report) = (&done.seen, &done.report);
+        outcome.compression(report);
+        let per_second = report.opened as f64 / seen.ramp_seconds.max(1e-9);
+        outcome.figure("connections", seen.ramped as f64);
+        outcome.figure("connections_held", seen.held as f64);
+        outcome.figure("connections_lost", report.lost as f64);
+        outcome.figure("connections_per_second", per_second);
+        outcome.figure("pings", seen.pings as f64);
+        outcome.figure("ramp_s", seen.ramp_seconds);
+        let ramp = format!("in {:.1} s, {}/s", seen.ramp_seconds, grouped(per_second as u64));
+        outcome.row(
+            "opened",
+            format!("{} of {} {ramp}", grouped(report.opened), grouped(self.connections as u64)),
+        );
+        outcome.row(
+            "held",
+            format!("{} for {:.0} s, {} lost", grouped(seen.held), seen.hold.seconds, report.lost),
+        );
+        outcome.times("connect", &report.connect);
+        outcome.times("upgrade", &report.upgrade);
+        memory(outcome, seen);
+        heartbeats(outcome, seen);
+        outcome.cpu(&seen.hold, "ping", seen.hold_pings);
+        let mut own = Tally::default();
+        if let Some(cut) = &seen.cut {
+            own.add("ramp ended early", 1);
+            outcome.note(cut.as_str());
+        }
+        outcome.errors(report, &own);
         done.note_interruption(outcome);
         Ok(())
     }
@@ -213,32 +240,6 @@ impl Args {
         seen.ramped = counts.live;
         went_on
     }
-}
-
-fn describe(outcome: &mut Outcome, args: &Args, seen: &Seen, report: &Report) {
-    let per_second = report.opened as f64 / seen.ramp_seconds.max(1e-9);
-    outcome.figure("connections", seen.ramped as f64);
-    outcome.figure("connections_held", seen.held as f64);
-    outcome.figure("connections_lost", report.lost as f64);
-    outcome.figure("connections_per_second", per_second);
-    outcome.figure("pings", seen.pings as f64);
-    outcome.figure("ramp_s", seen.ramp_seconds);
-    let ramp = format!("in {:.1} s, {}/s", seen.ramp_seconds, grouped(per_second as u64));
-    outcome
-        .row("opened", format!("{} of {} {ramp}", grouped(report.opened), grouped(args.connections as u64)));
-    outcome
-        .row("held", format!("{} for {:.0} s, {} lost", grouped(seen.held), seen.hold.seconds, report.lost));
-    outcome.times("connect", &report.connect);
-    outcome.times("upgrade", &report.upgrade);
-    memory(outcome, seen);
-    heartbeats(outcome, seen);
-    outcome.cpu(&seen.hold, "ping", seen.hold_pings);
-    let mut own = Tally::default();
-    if let Some(cut) = &seen.cut {
-        own.add("ramp ended early", 1);
-        outcome.note(cut.as_str());
-    }
-    outcome.errors(report, &own);
 }
 
 fn memory(outcome: &mut Outcome, seen: &Seen) {

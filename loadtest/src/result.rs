@@ -40,6 +40,25 @@ pub struct Run {
     pub notes: Vec<String>,
 }
 
+#[cfg(test)]
+impl Run {
+    /// A run with these figures.
+    pub fn example(scenario: &str, target: &str, figures: &[(&str, f64)]) -> Run {
+        Run {
+            scenario: scenario.to_owned(),
+            target: target.to_owned(),
+            figures: figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+            ..Run::default()
+        }
+    }
+
+    /// The same with a parameter.
+    pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Run {
+        self.parameters.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
 /// A value second by second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {

@@ -16,7 +16,6 @@ pub mod output;
 pub mod servers;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
@@ -72,12 +71,7 @@ pub fn nothing_left() -> Failure {
 /// A server in a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
-    pub name: &'static str,
-    /// Its program and arguments, up to the address that it listens on.
-    pub server: Vec<OsString>,
-    /// What it says on its standard output when it is ready; empty: it is as soon as it accepts.
-    pub ready: &'static str,
-    pub secure: bool,
+    pub launch: Launch,
     /// Where it offers what the row needs.
     pub path: &'static str,
     /// Flags of the load beside the row's.
@@ -213,7 +207,7 @@ impl Bench {
             }
             // The row's order, whoever was first.
             runs[first..]
-                .sort_by_key(|run| row.subjects.iter().position(|subject| subject.name == run.target));
+                .sort_by_key(|run| row.subjects.iter().position(|subject| subject.launch.name == run.target));
             if row.pace == Pace::SetsIt {
                 peak = best_peer_rate(&runs[first..]);
             }
@@ -226,7 +220,7 @@ impl Bench {
         let failed = |error: io::Error| Run { errors: [(error.to_string(), 1)].into(), ..Run::default() };
         let mut run = self.try_one(subject, row, rate, table).unwrap_or_else(failed);
         run.scenario = row.scenario.into();
-        run.target = subject.name.into();
+        run.target = subject.launch.name.into();
         table.keep(row, &mut run);
         run
     }
@@ -239,23 +233,17 @@ impl Bench {
         table: &impl Table,
     ) -> io::Result<Run> {
         let cores = row.workers.is_none().then_some(&self.cores);
-        let launch = Launch {
-            name: subject.name,
-            words: &subject.server,
-            secure: subject.secure,
-            ready: subject.ready,
-            address: None,
-        };
-        let server = Child::start(&launch, |command| match cores {
+        let launch = &subject.launch;
+        let server = Child::start(launch, |command| match cores {
             Some(cores) => cores.on_server(|| command.spawn()),
             None => command.spawn(),
         })?;
         let mut command = Command::new(std::env::current_exe()?);
-        let scheme = if subject.secure { "wss" } else { "ws" };
+        let scheme = if launch.secure { "wss" } else { "ws" };
         let url = format!("{scheme}://{}{}", server.address(), subject.path);
-        command.arg(row.scenario).args(["--url", &url, "--target", subject.name]);
+        command.arg(row.scenario).args(["--url", &url, "--target", launch.name]);
         command.args(["--pid", &server.pid().to_string()]).args(&subject.flags).args(&row.flags);
-        command.args(subject.secure.then_some("--insecure"));
+        command.args(launch.secure.then_some("--insecure"));
         if let Some(rate) = rate {
             command.args(["--rate", &rate.to_string()]);
         }
@@ -340,8 +328,7 @@ mod tests {
     use super::*;
 
     fn run(target: &str, rate: f64) -> Run {
-        let figures = [("messages_per_second".to_owned(), rate), ("server_cpu_percent".to_owned(), 98.7)];
-        Run { scenario: "echo".into(), target: target.into(), figures: figures.into(), ..Run::default() }
+        Run::example("echo", target, &[("messages_per_second", rate), ("server_cpu_percent", 98.7)])
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::{fs, io};
 
 use crate::bench::Subject;
-use crate::child::{self, succeed};
+use crate::child::{self, Launch, succeed};
 use crate::comparison::{BARE, OURS};
 
 /// What a row needs of a server.
@@ -188,7 +188,8 @@ impl Server {
             _ => self.adapter.room,
         };
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        Ok(Subject { name: self.name, server, ready: self.ready, secure: false, path, flags })
+        let launch = Launch { name: self.name, words: server, ready: self.ready, ..Launch::default() };
+        Ok(Subject { launch, path, flags })
     }
 
     /// Its version, as far as its own files tell.
@@ -284,7 +285,7 @@ mod tests {
             assert_eq!(bare.offers(service, workers), takes_part, "{service:?} {workers:?}");
         }
         let subject = bare.subject(&places(), Service::FanOut, None).expect("nothing is asked of it");
-        assert!(subject.path == "/chat" && subject.server.contains(&"--fan-out".into()));
+        assert!(subject.path == "/chat" && subject.launch.words.contains(&"--fan-out".into()));
     }
 
     #[test]

@@ -192,7 +192,7 @@ mod tests {
         let scaled: Vec<&Row> = all.iter().filter(|row| row.workers.is_some()).collect();
         let workers: Vec<usize> = scaled.iter().filter_map(|row| row.workers).collect();
         assert_eq!(workers, [1, 1, 2, 2, 4, 4]);
-        let names = |row: &Row| row.subjects.iter().map(|subject| subject.name).collect::<Vec<_>>();
+        let names = |row: &Row| row.subjects.iter().map(|subject| subject.launch.name).collect::<Vec<_>>();
         assert_eq!((names(scaled[2]), names(scaled[3])), (vec![OURS, "bare"], vec![OURS]));
         assert_eq!(scaled[2].label, "echo --size 20 --connections 200 --depth 1 with --workers 2");
     }

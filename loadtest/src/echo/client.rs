@@ -15,7 +15,7 @@ use crate::echo::pace::Schedule;
 use crate::run_state::{RunState, UNSET};
 
 use crate::engine::codec::Codec;
-use crate::engine::link::{End, LIMITS, Link, Pong};
+use crate::engine::link::{End, LIMITS, Link, pong};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::Recorder;
 use crate::options::Setup;
@@ -256,7 +256,7 @@ impl<'a> EchoClient<'a> {
             None => link.session.read(&LIMITS, None, bytes)?,
             Some(deflated) => deflated.codec.read(id, &mut link.session, bytes)?,
         };
-        let mut pong = None;
+        let mut answer = None;
         match event {
             Some(Event::Message(_, payload)) => {
                 let header_len = self.frames.header_len();
@@ -266,7 +266,7 @@ impl<'a> EchoClient<'a> {
                 };
                 self.complete(id, &mut link.state, now);
             }
-            Some(Event::Ping(payload)) => pong = Some(Pong::to(payload)),
+            Some(Event::Ping(payload)) => answer = Some(pong(payload)),
             Some(Event::Close(close)) => {
                 let code = close.code;
                 let _ = link.close();
@@ -276,10 +276,10 @@ impl<'a> EchoClient<'a> {
         }
         link.session.release();
         link.state.in_session = link.session.held_bytes() > 0;
-        if let Some(pong) = pong {
+        if let Some(pong) = answer {
             self.tallies.pings += 1;
             // It may not cut into a frame: the pump writes it when it stands between two.
-            link.keep(pong.bytes());
+            link.keep(&pong);
         }
         Ok(taken)
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::bench::{Row, Subject, flags, timed};
+use crate::child::Launch;
 use crate::keys::Keys;
 
 /// How a server sends.
@@ -52,12 +53,12 @@ impl Encoding {
     fn subject(self, program: &Path, plan: &Plan, keys: &Keys) -> Subject {
         // Who speaks to a room speaks as fast as it can.
         let always = ["--workers", "1", "--max-commands-per-second", "1000000"];
-        let mut server: Vec<OsString> = [program.into()].into_iter().chain(always.map(Into::into)).collect();
-        server.extend(self.flags(keys));
-        server.extend(plan.server.split_ascii_whitespace().map(Into::into));
-        server.push("--listen".into());
+        let own = plan.server.split_ascii_whitespace().map(OsString::from);
+        let flags = always.map(Into::into).into_iter().chain(self.flags(keys)).chain(own);
+        let (name, secure) = (self.name(), self == Encoding::Tls);
+        let launch = Launch { name, secure, ..Launch::rollcall(program, flags) };
         let path = if plan.scenario == "fanout" { "/ws" } else { "/echo" };
-        Subject { name: self.name(), server, secure: self == Encoding::Tls, path, ..Subject::default() }
+        Subject { launch, path, ..Subject::default() }
     }
 }
 

@@ -148,13 +148,7 @@ mod tests {
     use crate::result::Run;
 
     fn run(scenario: &str, row: &str, encoding: Encoding, figures: &[(&str, f64)]) -> Run {
-        Run {
-            scenario: scenario.into(),
-            target: encoding.name().into(),
-            parameters: [("row".to_owned(), row.into())].into(),
-            figures: figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
-            ..Run::default()
-        }
+        Run::example(scenario, encoding.name(), figures).with("row", row)
     }
 
     #[test]

@@ -5,11 +5,10 @@
 
 use std::os::fd::OwnedFd;
 
-use rollcall::limits::{CONTROL_BYTES_MAX, FRAME_HEADER_BYTES_MAX, MessageLimits};
+use rollcall::limits::MessageLimits;
 use rollcall::wire::close::{Close, CloseCode};
 use rollcall::wire::error::ProtocolError;
-use rollcall::wire::frame::{self, Header, Opcode};
-use rollcall::wire::mask;
+use rollcall::wire::frame::{self, Opcode};
 use rollcall::wire::session::{Event, Kind, Role, Session};
 use rustix::io::Errno;
 
@@ -27,8 +26,17 @@ pub const LIMITS: MessageLimits =
 
 /// A message as a masked frame.
 pub fn text_frame(text: &[u8]) -> Vec<u8> {
+    masked(Opcode::Text, text)
+}
+
+/// The answer to a Ping with that payload.
+pub fn pong(payload: &[u8]) -> Vec<u8> {
+    masked(Opcode::Pong, payload)
+}
+
+fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
-    frame::write(&mut frame, Opcode::Text, text, Some(MASK));
+    frame::write(&mut frame, opcode, payload, Some(MASK));
     frame
 }
 
@@ -259,26 +267,21 @@ impl<T> Link<T> {
                 None => self.session.read(&LIMITS, None, input)?,
                 Some((codec, id)) => codec.read(*id, &mut self.session, input)?,
             };
-            let (taken, answer) = match read {
-                (taken, Some(Event::Message(kind, payload))) => {
-                    on_message(&mut self.state, kind, payload)?;
-                    (taken, Answer::None)
-                }
-                (taken, Some(Event::Ping(payload))) => (taken, Answer::Pong(Pong::to(payload))),
-                (taken, Some(Event::Close(close))) => (taken, Answer::Close(close.code)),
-                (taken, Some(Event::Pong(_)) | None) => (taken, Answer::None),
-            };
+            let mut answer = None;
+            let (taken, event) = read;
+            match event {
+                Some(Event::Message(kind, payload)) => on_message(&mut self.state, kind, payload)?,
+                Some(Event::Ping(payload)) => answer = Some(pong(payload)),
+                Some(Event::Close(close)) => seen.closed = Some(close.code),
+                Some(Event::Pong(_)) | None => {}
+            }
             input = &mut input[taken..];
-            match answer {
-                Answer::None => {}
-                Answer::Pong(pong) => {
-                    seen.pings += 1;
-                    self.send(pong.bytes())?;
-                }
-                Answer::Close(code) => {
-                    seen.closed = Some(code);
-                    self.close()?;
-                }
+            if let Some(pong) = answer {
+                seen.pings += 1;
+                self.send(&pong)?;
+            }
+            if seen.closed.is_some() {
+                self.close()?;
             }
         }
         self.session.release();
@@ -286,45 +289,10 @@ impl<T> Link<T> {
     }
 }
 
-enum Answer {
-    None,
-    Pong(Pong),
-    Close(Option<CloseCode>),
-}
-
-/// A whole masked Pong on the stack.
-#[derive(Clone, Copy, Debug)]
-pub struct Pong {
-    frame: [u8; FRAME_HEADER_BYTES_MAX + CONTROL_BYTES_MAX],
-    len: usize,
-}
-
-impl Pong {
-    /// The answer to a Ping with that payload, of at most 125 bytes.
-    pub fn to(payload: &[u8]) -> Pong {
-        let header = Header {
-            fin: true,
-            reserved: 0,
-            opcode: Opcode::Pong,
-            mask: Some(MASK),
-            len: payload.len() as u64,
-        };
-        let (bytes, at) = header.encode();
-        let len = at + payload.len();
-        let mut frame = [0; FRAME_HEADER_BYTES_MAX + CONTROL_BYTES_MAX];
-        frame[..at].copy_from_slice(&bytes[..at]);
-        frame[at..len].copy_from_slice(payload);
-        mask::apply(&mut frame[at..len], MASK);
-        Pong { frame, len }
-    }
-
-    pub fn bytes(&self) -> &[u8] {
-        &self.frame[..self.len]
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use rollcall::wire::mask;
+
     use super::*;
 
     #[test]
@@ -334,11 +302,9 @@ mod tests {
 
     #[test]
     fn a_pong_carries_its_pings_payload_masked() {
-        let pong = Pong::to(b"hello");
-        assert_eq!(pong.bytes()[..6], [0x8a, 0x85, MASK[0], MASK[1], MASK[2], MASK[3]]);
-        let mut payload = pong.bytes()[6..].to_vec();
-        mask::apply(&mut payload, MASK);
-        assert_eq!(payload, b"hello");
-        assert_eq!(Pong::to(&[0; 125]).bytes().len(), 131);
+        let mut pong = pong(b"hello");
+        assert_eq!(pong[..6], [0x8a, 0x85, MASK[0], MASK[1], MASK[2], MASK[3]]);
+        mask::apply(&mut pong[6..], MASK);
+        assert_eq!(&pong[6..], b"hello");
     }
 }

@@ -1,6 +1,6 @@
 //! One thread of a run: `poll -> ready connections -> open more -> the client's turn`.
 //!
-//! A ready connection costs one recv, one reading of the clock and whatever the client sends; nothing is allocated.
+//! A ready connection costs one recv, one reading of the clock and whatever the client sends; of these only a Pong is allocated.
 
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering::Relaxed;

@@ -10,7 +10,7 @@ use crate::engine::codec::Codec;
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::group::protocol::Stamp;
-use crate::group::{Member, Refusals, Shape, Speaker, conduct, incomplete};
+use crate::group::{Member, Refusals, Shape, Speaker, complete, conduct};
 use crate::measure::Recorder;
 use crate::numbers::grouped;
 use crate::options::{Common, Failure, Need, Setup};
@@ -240,9 +240,7 @@ impl Scenario for Args {
     fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
         let [(client, report)] = &done.threads[..] else { unreachable!("the plan has one thread") };
         let (speaker, connections) = (&client.speaker, done.setup.plan.connections);
-        if let Some(failure) = incomplete(report, &speaker.errors, speaker.joined, connections) {
-            return Err(failure);
-        }
+        complete(report, &speaker.errors, speaker.joined, connections)?;
         let (spent, shape) = (&done.seen, &self.shape);
         shape.describe(outcome);
         let rate = spent.per_second(speaker.measured);

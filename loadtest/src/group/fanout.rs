@@ -11,7 +11,7 @@ use crate::engine::codec::Codec;
 use crate::engine::link::{End, Link};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::group::protocol::{self, Stamp};
-use crate::group::{Member, Shape, Speaker, conduct, incomplete};
+use crate::group::{Member, Shape, Speaker, complete, conduct};
 use crate::measure::{Recorder, Tally};
 use crate::numbers::{bytes, grouped};
 use crate::options::{Common, Failure, Need, Setup, usage};
@@ -322,9 +322,7 @@ impl Scenario for Args {
             joined += client.speaker.joined;
             stuck_ended += client.stuck_ended;
         }
-        if let Some(failure) = incomplete(report, &errors, joined, done.setup.plan.connections) {
-            return Err(failure);
-        }
+        complete(report, &errors, joined, done.setup.plan.connections)?;
         shape.describe(outcome);
         outcome.parameter("rate", self.rate);
         outcome.parameter("stuck", self.stuck);

@@ -82,13 +82,14 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, shape: &Shape) -> Spent {
     shape.window.load(setup, watch, "deliveries")
 }
 
-/// One line where not all of the connections took part.
-fn incomplete(report: &Report, own: &Tally, ready: u64, connections: usize) -> Option<Failure> {
-    (ready < connections as u64).then(|| {
-        let why = report.why(own);
-        let why = if why.is_empty() { "no answer says that they did" } else { &why };
-        Failure::Failed(format!("{ready} of {connections} members joined: {why}"))
-    })
+/// An error of one line where not all of the connections took part.
+fn complete(report: &Report, own: &Tally, ready: u64, connections: usize) -> Result<(), Failure> {
+    if ready >= connections as u64 {
+        return Ok(());
+    }
+    let why = report.why(own);
+    let why = if why.is_empty() { "no answer says that they did" } else { &why };
+    Err(Failure::Failed(format!("{ready} of {connections} members joined: {why}")))
 }
 
 /// What is kept for each member.

@@ -3,7 +3,7 @@
 //! Every panel has a scale of its own that begins at zero (20 B and 1 MiB differ by a hundred times), and every
 //! bar bears its name and its figure, so that there is neither an axis nor a legend to look up.
 
-use super::canvas::{Align, Canvas, Paint, Type, draw, heading, heading_height, width_of};
+use super::canvas::{Canvas, HPos, Paint, Type, draw, heading, heading_height, width_of};
 
 /// Bars that are compared with each other.
 pub struct Panel {
@@ -85,7 +85,7 @@ impl Columns {
 
 impl Panel {
     fn draw(&self, canvas: &Canvas<'_>, (left, top): (f64, f64), width: f64, columns: Columns) {
-        canvas.text((left, top + 8.0), Align::Start, Type::HEADING, &self.heading);
+        canvas.text((left, top + 8.0), HPos::Left, Type::HEADING, &self.heading);
         canvas.path(&[(left, top + 20.0), (left + width, top + 20.0)], Paint::GRID, 1.0);
         let start = left + columns.label;
         let longest = width - columns.label - columns.text - columns.remark;
@@ -95,15 +95,15 @@ impl Panel {
             let end = start + (bar.value / highest * longest).max(1.0);
             let opacity = if bar.faint { FAINT_OPACITY } else { 1.0 };
             let figure = if bar.strong { Type::HEADING } else { Type::BODY };
-            canvas.text((start - 8.0, middle), Align::End, figure, &bar.label);
+            canvas.text((start - 8.0, middle), HPos::Right, figure, &bar.label);
             canvas.bar(
                 (start, middle - BAR_HEIGHT / 2.0),
                 (end, middle + BAR_HEIGHT / 2.0),
                 bar.paint,
                 opacity,
             );
-            canvas.text((end + 6.0, middle), Align::Start, figure, &bar.text);
-            canvas.text((left + width, middle), Align::End, Type::SMALL, &bar.remark);
+            canvas.text((end + 6.0, middle), HPos::Left, figure, &bar.text);
+            canvas.text((left + width, middle), HPos::Right, Type::SMALL, &bar.remark);
         }
     }
 }

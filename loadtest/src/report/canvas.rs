@@ -7,7 +7,8 @@
 use plotters::coord::Shift;
 use plotters::element::{Circle, PathElement, Polygon, Rectangle, Text};
 use plotters::prelude::{DrawingArea, IntoDrawingArea, IntoFont, RGBColor, SVGBackend, ShapeStyle};
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+pub use plotters::style::text_anchor::HPos;
+use plotters::style::text_anchor::{Pos, VPos};
 use plotters::style::{Color, FontStyle, TextStyle};
 
 use crate::comparison::{BARE, OURS};
@@ -61,14 +62,6 @@ impl Paint {
         let [_, red, green, blue] = PAINTS[self.0].0.to_be_bytes();
         RGBColor(red, green, blue)
     }
-}
-
-/// Where a text stands relative to its point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Align {
-    Start,
-    Middle,
-    End,
 }
 
 /// How a text looks.
@@ -136,16 +129,11 @@ fn style_sheet() -> String {
 }
 
 impl Canvas<'_> {
-    pub fn text(&self, at: (f64, f64), align: Align, kind: Type, text: &str) {
+    pub fn text(&self, at: (f64, f64), align: HPos, kind: Type, text: &str) {
         let style = if kind.bold { FontStyle::Bold } else { FontStyle::Normal };
-        let horizontal = match align {
-            Align::Start => HPos::Left,
-            Align::Middle => HPos::Center,
-            Align::End => HPos::Right,
-        };
         let font = (FONT, kind.size * FINE * TEXT_SIZE_FACTOR).into_font().style(style);
         let color = kind.paint.light();
-        let style = TextStyle::from(font).color(&color).pos(Pos::new(horizontal, VPos::Center));
+        let style = TextStyle::from(font).color(&color).pos(Pos::new(align, VPos::Center));
         self.0.draw(&Text::new(text.to_owned(), point(at), style)).expect(DRAWN);
     }
 
@@ -177,10 +165,10 @@ fn point((x, y): (f64, f64)) -> (i32, i32) {
 
 /// Writes a drawing's heading and what it means, in as many lines as it takes. Returns where the drawing goes on.
 pub fn heading(canvas: &Canvas<'_>, width: f64, title: &str, about: &str) -> f64 {
-    canvas.text((0.0, 14.0), Align::Start, Type::TITLE, title);
+    canvas.text((0.0, 14.0), HPos::Left, Type::TITLE, title);
     let lines = wrap(about, width, Type::SMALL);
     for (index, line) in lines.iter().enumerate() {
-        canvas.text((0.0, 35.0 + index as f64 * LINE_STEP), Align::Start, Type::SMALL, line);
+        canvas.text((0.0, 35.0 + index as f64 * LINE_STEP), HPos::Left, Type::SMALL, line);
     }
     heading_height(width, about)
 }
@@ -235,7 +223,7 @@ mod tests {
     fn a_drawing_has_no_background_and_both_schemes() {
         let svg = draw(100.0, 50.0, "a \"line\" & a word", |canvas| {
             canvas.path(&[(0.0, 0.0), (50.0, 25.5)], Paint::of(OURS, 0), 2.0);
-            canvas.text((10.0, 10.0), Align::Start, Type::BODY, "a < b");
+            canvas.text((10.0, 10.0), HPos::Left, Type::BODY, "a < b");
         });
         assert!(svg.starts_with(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100\" height=\"50\" viewBox=\"0 0 1000 500\""

@@ -1,6 +1,6 @@
 //! Curves over an axis: latency by percentile, and anything over time. Each curve is named at its end.
 
-use super::canvas::{Align, Canvas, Paint, Type, draw, heading, heading_height, width_of};
+use super::canvas::{Canvas, HPos, Paint, Type, draw, heading, heading_height, width_of};
 use super::scale::Scale;
 
 /// A drawing of one or more panels above each other with a common horizontal axis.
@@ -63,7 +63,7 @@ impl Chart {
             top += marked;
             for (index, panel) in self.panels.iter().enumerate() {
                 if !panel.heading.is_empty() {
-                    canvas.text((left, top + 7.0), Align::Start, Type::HEADING, &panel.heading);
+                    canvas.text((left, top + 7.0), HPos::Left, Type::HEADING, &panel.heading);
                 }
                 let bottom = top + panel.full_height();
                 let frame = Frame { left, right, top: bottom - panel.height, bottom, x: self.x, y: panel.y };
@@ -100,7 +100,7 @@ impl Chart {
             let Some(top) = names else { continue };
             let Some(row) = free.iter().position(|free| *free <= x) else { continue };
             free[row] = x + width_of(name, Type::SMALL) + 6.0;
-            canvas.text((x, top + LABEL_STEP * row as f64), Align::Start, Type::SMALL, name);
+            canvas.text((x, top + LABEL_STEP * row as f64), HPos::Left, Type::SMALL, name);
         }
     }
 
@@ -109,12 +109,12 @@ impl Chart {
             let x = frame.x(tick);
             canvas.path(&[(x, frame.top), (x, frame.bottom)], Paint::GRID, 1.0);
             if with_text {
-                canvas.text((x, frame.bottom + 14.0), Align::Middle, Type::SMALL, &text);
+                canvas.text((x, frame.bottom + 14.0), HPos::Center, Type::SMALL, &text);
             }
         }
         if with_text {
             let middle = f64::midpoint(frame.left, frame.right);
-            canvas.text((middle, frame.bottom + 34.0), Align::Middle, Type::SMALL, &self.x_name);
+            canvas.text((middle, frame.bottom + 34.0), HPos::Center, Type::SMALL, &self.x_name);
         }
     }
 }
@@ -128,7 +128,7 @@ impl Panel {
         for (tick, text) in self.y.ticks().into_iter().zip(texts(self.y, self.y_text)) {
             let y = frame.y(tick);
             canvas.path(&[(frame.left, y), (frame.right, y)], Paint::GRID, 1.0);
-            canvas.text((frame.left - 7.0, y), Align::End, Type::SMALL, &text);
+            canvas.text((frame.left - 7.0, y), HPos::Right, Type::SMALL, &text);
         }
         for curve in &self.curves {
             let points: Vec<_> = curve.points.iter().map(|(x, y)| (frame.x(*x), frame.y(*y))).collect();
@@ -150,7 +150,7 @@ impl Panel {
         let wanted: Vec<f64> = ends.iter().map(|(y, _)| *y).collect();
         for (y, (_, curve)) in apart(&wanted, LABEL_STEP, frame.top, frame.bottom).into_iter().zip(ends) {
             canvas.dot((frame.right + 9.0, y), 4.0, curve.paint);
-            canvas.text((frame.right + 18.0, y), Align::Start, Type::BODY, &curve.label);
+            canvas.text((frame.right + 18.0, y), HPos::Left, Type::BODY, &curve.label);
         }
     }
 }

@@ -9,8 +9,6 @@ use crate::result::{Machine, Run, Series};
 fn run(scenario: &str, target: &str, parameters: &[(&str, Value)], figures: &[(&str, f64)]) -> Run {
     Run {
         schema: 1,
-        scenario: scenario.into(),
-        target: target.into(),
         command: format!("loadtest {scenario} ws://127.0.0.1:8080/echo --target {target}"),
         started: "2026-01-31T12:00:00Z".into(),
         machine: Machine {
@@ -22,8 +20,7 @@ fn run(scenario: &str, target: &str, parameters: &[(&str, Value)], figures: &[(&
         },
         versions: [("loadtest".to_owned(), "0.1.0".to_owned())].into(),
         parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
-        figures: figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
-        ..Run::default()
+        ..Run::example(scenario, target, figures)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{fs, io};
 use super::bars::{Bar, Panel, bars};
 use super::canvas::Paint;
 use super::markdown::Markdown;
-use crate::files;
+use crate::{files, units};
 
 /// What the reports of these names show; others are told by their heading.
 const SHOWS: [(&str, &str); 7] = [
@@ -122,14 +122,11 @@ fn figure(cell: &str) -> Option<f64> {
     let end = cell.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ',').unwrap_or(cell.len());
     let value: f64 = cell[..end].replace(',', "").parse().ok()?;
     let factor = match cell[end..].trim() {
-        "" | "B" | "ns" | "%" | "×" => 1.0,
+        "ns" | "%" | "×" => 1.0,
         "µs" | "k" => 1e3,
         "ms" | "M" => 1e6,
         "s" | "G" => 1e9,
-        "KiB" => 1024.0,
-        "MiB" => 1024.0 * 1024.0,
-        "GiB" => 1024.0 * 1024.0 * 1024.0,
-        _ => return None,
+        size => units::size_factor(size)?,
     };
     Some(value * factor)
 }

@@ -120,12 +120,7 @@ mod tests {
     }
 
     fn run(target: &str, rate: f64) -> Run {
-        Run {
-            scenario: "echo".into(),
-            target: target.into(),
-            figures: [("messages_per_second".to_owned(), rate)].into(),
-            ..Run::default()
-        }
+        Run::example("echo", target, &[("messages_per_second", rate)])
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rollcall::wire::close::CloseCode;
 use rollcall::wire::session::Event;
 use rustix::io::Errno;
 
-use crate::engine::link::{End, LIMITS, Link, Pong, Seen};
+use crate::engine::link::{End, LIMITS, Link, Seen, pong};
 use crate::engine::{Client, Counted, Next, Turn};
 use crate::measure::Recorder;
 use crate::options::Setup;
@@ -265,7 +265,7 @@ impl<'a> RosterClient<'a> {
     fn nudge(&mut self, turn: &mut Turn<'_, Part>) {
         let population = &self.orders.population;
         turn.each_open(|_, link| match population.role(link.state.number as usize) {
-            Role::User(user) if population.dies_together(user) => link.send(Pong::to(b"").bytes()),
+            Role::User(user) if population.dies_together(user) => link.send(&pong(b"")),
             _ => Ok(()),
         });
         self.nudged = Some(self.run_state.clock.now() + NUDGE_BEFORE);

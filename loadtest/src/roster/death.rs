@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::clock::nanos;
-use crate::engine::Report;
 use crate::numbers::grouped;
 use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::{Outcome, Spent};
@@ -17,7 +16,7 @@ use crate::progress::Watch;
 use crate::roster::client::RosterClient;
 use crate::roster::failure::{self, MassFailure};
 use crate::roster::population::{Population, Share};
-use crate::roster::{Orders, Step, Sums, incomplete};
+use crate::roster::{Orders, Step, Sums, complete};
 use crate::scenario::{Done, Scenario};
 use crate::units;
 
@@ -110,11 +109,34 @@ impl Scenario for Args {
     fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
         let (orders, report) = (done.shared, &done.report);
         let mut sums = Sums::of(done.clients(), orders);
-        if let Some(failure) = incomplete(done.setup, report, &sums, orders.goal(Step::Watch)) {
-            return Err(failure);
-        }
+        complete(done.setup, report, &sums, orders.goal(Step::Watch))?;
         outcome.run.parameters.remove("connections");
-        describe(outcome, self, orders, report, &mut sums, &done.seen, done.setup.run_state.stopped());
+        let population = &orders.population;
+        let (interval, timeout) = orders.heartbeat().unwrap_or_default();
+        let verdict = orders.verdict();
+        outcome.parameter("users", population.users);
+        outcome.parameter("share", population.doomed.0);
+        outcome.parameter("together", self.together);
+        outcome.parameter("say_rate", population.say_rate);
+        outcome.parameter("rooms", population.rooms);
+        outcome.parameter("server_interval_s", interval as f64 / 1e9);
+        outcome.parameter("server_timeout_s", timeout as f64 / 1e9);
+        let doomed = population.doomed.count(population.users);
+        let (users, silent) = (grouped(population.users as u64), grouped(doomed as u64));
+        let mode = if self.together { ", all together" } else { "" };
+        outcome.row("users", format!("{users} named, {silent} fall silent{mode}"));
+        let beat = format!("{:.1} s, time-out {:.1} s", interval as f64 / 1e9, timeout as f64 / 1e9);
+        outcome.row("server", format!("heartbeat {beat}, {} watchers", population.watchers()));
+        outcome.figure("users", population.users as f64);
+        outcome.figure("silent", doomed as f64);
+        failure::judge(outcome, &verdict, &sums, report);
+        outcome.figure("load_turn_max_us", sums.longest_turn as f64 / 1e3);
+        sums.describe_talk(outcome, orders);
+        outcome.cpu(&done.seen, "death", 0);
+        outcome.run.series.push(orders.death_log.series());
+        failure::errors(&verdict, done.setup.run_state.stopped(), &mut sums);
+        outcome.errors(report, &sums.errors);
+        failure::notes(outcome, &sums);
         done.note_interruption(outcome);
         Ok(())
     }
@@ -129,43 +151,6 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args, orders: &Orders) -
         }
     }
     MassFailure { hold: args.hold.map(nanos), timeout: nanos(args.timeout) }.conduct(setup, watch, orders)
-}
-
-fn describe(
-    outcome: &mut Outcome,
-    args: &Args,
-    orders: &Orders,
-    report: &Report,
-    sums: &mut Sums,
-    spent: &Spent,
-    interrupted: bool,
-) {
-    let population = &orders.population;
-    let (interval, timeout) = orders.heartbeat().unwrap_or_default();
-    let verdict = orders.verdict();
-    outcome.parameter("users", population.users);
-    outcome.parameter("share", population.doomed.0);
-    outcome.parameter("together", args.together);
-    outcome.parameter("say_rate", population.say_rate);
-    outcome.parameter("rooms", population.rooms);
-    outcome.parameter("server_interval_s", interval as f64 / 1e9);
-    outcome.parameter("server_timeout_s", timeout as f64 / 1e9);
-    let doomed = population.doomed.count(population.users);
-    let (users, silent) = (grouped(population.users as u64), grouped(doomed as u64));
-    let mode = if args.together { ", all together" } else { "" };
-    outcome.row("users", format!("{users} named, {silent} fall silent{mode}"));
-    let beat = format!("{:.1} s, time-out {:.1} s", interval as f64 / 1e9, timeout as f64 / 1e9);
-    outcome.row("server", format!("heartbeat {beat}, {} watchers", population.watchers()));
-    outcome.figure("users", population.users as f64);
-    outcome.figure("silent", doomed as f64);
-    failure::judge(outcome, &verdict, sums, report);
-    outcome.figure("load_turn_max_us", sums.longest_turn as f64 / 1e3);
-    sums.describe_talk(outcome, orders);
-    outcome.cpu(spent, "death", 0);
-    outcome.run.series.push(orders.death_log.series());
-    failure::errors(&verdict, interrupted, sums);
-    outcome.errors(report, &sums.errors);
-    failure::notes(outcome, sums);
 }
 
 #[cfg(test)]

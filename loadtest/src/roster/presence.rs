@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::clock::nanos;
-use crate::engine::Report;
 use crate::numbers::grouped;
 use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::{Outcome, Reading, Spent};
@@ -16,7 +15,7 @@ use crate::process::Usage;
 use crate::progress::{Subject, Watch};
 use crate::roster::client::RosterClient;
 use crate::roster::population::{Population, Share};
-use crate::roster::{Orders, Step, Sums, incomplete};
+use crate::roster::{Orders, Step, Sums, complete};
 use crate::scenario::{Done, Scenario};
 use crate::units;
 
@@ -120,14 +119,47 @@ impl Scenario for Args {
     }
 
     fn describe(&self, outcome: &mut Outcome, done: &Done<'_, Args>) -> Result<(), Failure> {
-        let (orders, report) = (done.shared, &done.report);
+        let (orders, report, seen) = (done.shared, &done.report, &done.seen);
         let mut sums = Sums::of(done.clients(), orders);
         let all = stages(&orders.population).last().map_or(0, |stage| stage.goal);
-        if let Some(failure) = incomplete(done.setup, report, &sums, all) {
-            return Err(failure);
-        }
+        complete(done.setup, report, &sums, all)?;
         outcome.run.parameters.remove("connections");
-        describe(outcome, self, orders, &done.seen, report, &mut sums);
+        let population = &orders.population;
+        let watches = population.watch_commands().1;
+        outcome.parameter("users", population.users);
+        outcome.parameter("rooms", population.rooms);
+        outcome.parameter("join_share", population.joining.0);
+        outcome.parameter("watch_share", population.watching.0);
+        outcome.parameter("watches", population.watches);
+        outcome.parameter("say_rate", population.say_rate);
+        outcome.parameter("hold_s", self.hold.as_secs_f64());
+        for (name, value) in [
+            ("users", population.users as u64),
+            ("members", population.members() as u64),
+            ("watches", watches as u64),
+            ("users_held", seen.held),
+            ("users_lost", report.lost),
+            ("pings", seen.pings),
+        ] {
+            outcome.figure(name, value as f64);
+        }
+        outcome.figure("identify_s", seen.identify_seconds);
+        let per_second = grouped((population.users as f64 / seen.identify_seconds.max(1e-9)) as u64);
+        let users = grouped(population.users as u64);
+        outcome.row("users", format!("{users} identified in {:.1} s, {per_second}/s", seen.identify_seconds));
+        if population.rooms > 0 || watches > 0 {
+            let [members, rooms, watches] =
+                [population.members(), population.rooms, watches].map(|n| grouped(n as u64));
+            outcome.row("roles", format!("{members} members of {rooms} rooms, {watches} watches"));
+        }
+        let (held, seconds) = (grouped(seen.held), seen.hold.seconds);
+        outcome.row("held", format!("{held} for {seconds:.0} s, {} lost, {} pings", report.lost, seen.pings));
+        outcome.times("connect", &report.connect);
+        outcome.times("upgrade", &report.upgrade);
+        memory(outcome, population, seen);
+        sums.describe_talk(outcome, orders);
+        outcome.cpu(&seen.hold, "ping", if population.say_rate > 0.0 { 0 } else { seen.pings });
+        outcome.errors(report, &sums.errors);
         done.note_interruption(outcome);
         Ok(())
     }
@@ -198,52 +230,6 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args, orders: &Orders, s
             counts.messages >= orders.expected.load(Relaxed) || run_state.clock.now() >= limit
         });
     }
-}
-
-fn describe(
-    outcome: &mut Outcome,
-    args: &Args,
-    orders: &Orders,
-    seen: &Seen,
-    report: &Report,
-    sums: &mut Sums,
-) {
-    let population = &orders.population;
-    let watches = population.watch_commands().1;
-    outcome.parameter("users", population.users);
-    outcome.parameter("rooms", population.rooms);
-    outcome.parameter("join_share", population.joining.0);
-    outcome.parameter("watch_share", population.watching.0);
-    outcome.parameter("watches", population.watches);
-    outcome.parameter("say_rate", population.say_rate);
-    outcome.parameter("hold_s", args.hold.as_secs_f64());
-    for (name, value) in [
-        ("users", population.users as u64),
-        ("members", population.members() as u64),
-        ("watches", watches as u64),
-        ("users_held", seen.held),
-        ("users_lost", report.lost),
-        ("pings", seen.pings),
-    ] {
-        outcome.figure(name, value as f64);
-    }
-    outcome.figure("identify_s", seen.identify_seconds);
-    let per_second = grouped((population.users as f64 / seen.identify_seconds.max(1e-9)) as u64);
-    let users = grouped(population.users as u64);
-    outcome.row("users", format!("{users} identified in {:.1} s, {per_second}/s", seen.identify_seconds));
-    if population.rooms > 0 || watches > 0 {
-        let [members, rooms, watches] =
-            [population.members(), population.rooms, watches].map(|n| grouped(n as u64));
-        outcome.row("roles", format!("{members} members of {rooms} rooms, {watches} watches"));
-    }
-    let (held, seconds) = (grouped(seen.held), seen.hold.seconds);
-    outcome.row("held", format!("{held} for {seconds:.0} s, {} lost, {} pings", report.lost, seen.pings));
-    outcome.times("connect", &report.connect);
-    outcome.times("upgrade", &report.upgrade);
-    memory(outcome, population, seen);
-    sums.describe_talk(outcome, orders);
-    outcome.cpu(&seen.hold, "ping", if population.say_rate > 0.0 { 0 } else { seen.pings });
-    outcome.errors(report, &sums.errors);
 }
 
 /// What each stage added, by what it added it for.

@@ -64,14 +64,13 @@ impl Server {
     /// Starts one, behind `wss://` too where there are keys.
     fn start(program: &Path, flags: &str, keys: Option<&Keys>) -> io::Result<Server> {
         let flags = FLAGS.split_ascii_whitespace().chain(flags.split(' '));
-        let mut words: Vec<OsString> = [program.into()].into_iter().chain(flags.map(Into::into)).collect();
+        let mut words: Vec<OsString> = flags.map(Into::into).collect();
         let secure = keys.map(|_| child::free_address()).transpose()?;
         if let (Some(address), Some(keys)) = (secure, keys) {
             words.extend(["--listen".into(), format!("wss://{address}").into()]);
             words.extend(keys.flags());
         }
-        words.push("--listen".into());
-        let launch = Launch { name: "rollcall", words: &words, secure: false, ready: "", address: None };
+        let launch = Launch::rollcall(program, words);
         Ok(Server { child: Child::start(&launch, std::process::Command::spawn)?, secure })
     }
 
@@ -100,7 +99,7 @@ impl Server {
     pub fn empties(&self, errors: &mut Tally) {
         let begun = Instant::now();
         loop {
-            let metrics = self.get("/metrics").map(|(_, body)| body).unwrap_or_default();
+            let metrics = self.child.metrics();
             let left = [("connections", 1.0), ("users", 0.0), ("rooms", 0.0), ("backlog_bytes", 0.0)]
                 .map(|(what, own)| (what, figure(&metrics, &format!("rollcall_{what} ")) - own));
             if !metrics.is_empty() && left.iter().all(|(_, left)| *left <= 0.0) {
@@ -118,7 +117,7 @@ impl Server {
 
     /// What its own figures say of the run.
     pub fn describe(&self, outcome: &mut Outcome) {
-        let metrics = self.get("/metrics").map(|(_, body)| body).unwrap_or_default();
+        let metrics = self.child.metrics();
         let figure = |name: &str| figure(&metrics, name);
         for (name, metric) in [
             ("server_accepts", "rollcall_accepts_total"),
@@ -137,7 +136,7 @@ impl Server {
 
     /// What its own figures and its log complain of.
     fn judge(&self, errors: &mut Tally) {
-        let metrics = self.get("/metrics").map(|(_, body)| body).unwrap_or_default();
+        let metrics = self.child.metrics();
         errors.add("no metrics at the end", u64::from(metrics.is_empty()));
         let refused = figure(&metrics, "rollcall_mail_refused_total");
         errors.add("mail that a full mailbox refused", refused as u64);

@@ -2,14 +2,13 @@
 //! measured, and what the server's own figures say of it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 use crate::bench::{Figures, Row, Subject, flags, timed};
-use crate::child::{Child, figure, get};
+use crate::child::{Child, Launch, figure};
 use crate::process;
 
 /// Bytes of what is said: at the usual rate a backlog of 1 MiB is full within the measurement.
@@ -50,17 +49,14 @@ impl Room {
         let warmup = Duration::from_secs_f64(200.0 / f64::from(rate));
         let load = format!("--threads 1 --states --size {SIZE} --connections {members} --rate {rate}");
         let always = format!(
-            "--workers 1 --max-commands-per-second 1000000 --drop-oldest {DROPS_OLDEST} --max-backlog {} --listen",
+            "--workers 1 --max-commands-per-second 1000000 --drop-oldest {DROPS_OLDEST} --max-backlog {}",
             self.max_backlog
         );
-        let server: Vec<OsString> =
-            [program.into()].into_iter().chain(always.split(' ').map(Into::into)).collect();
+        let server = Launch::rollcall(program, always.split(' ').map(Into::into));
         let subject = |mode: Mode| Subject {
-            name: mode.name(),
-            server: server.clone(),
+            launch: Launch { name: mode.name(), ..server.clone() },
             path: "/ws",
             flags: mode.flags(members),
-            ..Subject::default()
         };
         Row {
             label: format!("a room of {members}"),
@@ -106,8 +102,7 @@ impl Mode {
 pub fn look_on(server: &Child, over: &AtomicBool) -> Figures {
     let mut most = Figures::new();
     while !over.load(Relaxed) {
-        let metrics =
-            get(server.address(), "/metrics", server.key()).map(|(_, body)| body).unwrap_or_default();
+        let metrics = server.metrics();
         let resident = process::usage(server.pid()).map_or(0, |usage| usage.resident_bytes);
         for (name, value) in [
             ("server_memory_max_bytes", resident as f64),

@@ -130,13 +130,8 @@ mod tests {
     fn run(mode: Mode, figures: [f64; 5]) -> Run {
         let names =
             ["p99_us", "server_memory_max_bytes", "closed_1013", "dropped_messages", "replaced_states"];
-        Run {
-            scenario: "stuck".into(),
-            target: mode.name().into(),
-            parameters: [("members".to_owned(), 10.into()), ("max_backlog".to_owned(), 1000.into())].into(),
-            figures: names.map(str::to_owned).into_iter().zip(figures).collect(),
-            ..Run::default()
-        }
+        let figures: Vec<_> = names.into_iter().zip(figures).collect();
+        Run::example("stuck", mode.name(), &figures).with("members", 10).with("max_backlog", 1000)
     }
 
     fn short(closed: [f64; 5], dropped: [f64; 5]) -> Vec<String> {
