@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +79,14 @@ impl Net for Steady {
 
     fn register(&mut self, socket: &TcpSocket, token: u64) -> io::Result<()> {
         self.epoll.register(socket, token)
+    }
+
+    fn export(&mut self, socket: TcpSocket) -> OwnedFd {
+        self.epoll.export(socket)
+    }
+
+    fn adopt(&mut self, socket: OwnedFd) -> io::Result<TcpSocket> {
+        self.epoll.adopt(socket)
     }
 }
 

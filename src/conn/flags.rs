@@ -1,5 +1,7 @@
 //! The small words of a connection's state: its heartbeat, and what may be true of it beside its life.
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Tick;
 
 /// The heartbeat of an open connection.
@@ -17,7 +19,7 @@ pub(crate) enum Beat {
 }
 
 /// A [`Beat`] without its tick, which would stand in four bytes of its own beside it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Pulse {
     First,
     Quiet,
@@ -48,7 +50,7 @@ pub(crate) enum Flag {
 }
 
 /// Which [`Flag`]s are set.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Flags(u8);
 
 impl Flags {

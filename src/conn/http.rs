@@ -3,11 +3,13 @@
 
 use std::mem;
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::{PIPELINE_BYTES_MAX, READ_BUFFER_BYTES};
 use crate::wire::http::{self, Body, Chunks, Head, Refusal};
 
 /// What a connection holds of requests that have not been served.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Http {
     /// From the start of the next request on.
     pub(super) buffer: Vec<u8>,
@@ -15,7 +17,7 @@ pub(crate) struct Http {
 }
 
 /// How far the next request has come.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Progress {
     /// Bytes that were searched for the end of the head.
     scanned: usize,
@@ -36,14 +38,14 @@ pub(crate) struct Progress {
 }
 
 /// A request that was served and is not answered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Waiting {
     pub(super) serial: u32,
     pub(super) manner: Manner,
 }
 
 /// How a response is to be written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Manner {
     pub(crate) head_only: bool,
     pub(crate) keep_alive: bool,
@@ -137,6 +139,18 @@ impl Http {
     pub(super) fn is_idle(&self) -> bool {
         let Progress { begun, waiting, put_off, stuffed, .. } = &self.progress;
         !begun && waiting.is_none() && !put_off && !stuffed
+    }
+
+    /// Whether requests can have come so far: what was written down elsewhere may say anything.
+    pub(super) fn is_sound(&self) -> bool {
+        let Progress { scanned, chunked, .. } = &self.progress;
+        let request = &self.buffer[self.progress.ignored(&self.buffer)..];
+        if *scanned > request.len() {
+            return false;
+        }
+        let Some((chunks, _, decoded)) = chunked else { return true };
+        let head_len = http::head_len(request, *scanned);
+        chunks.is_sound() && head_len.is_some_and(|len| *decoded <= request.len() - len)
     }
 
     pub(super) fn held_bytes(&self) -> usize {

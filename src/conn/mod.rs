@@ -21,6 +21,7 @@
 //! | `frames` | its frames: the session while it is at work, and what it is read by |
 //! | `peer`, `origin` | for whom it is |
 //! | `output`, [`outbox`] | what it was sent in this turn, and what its socket did not take |
+//! | `snapshot` | all of it as plain data, for another worker or process to go on with |
 
 pub(crate) mod deadline;
 pub(crate) mod flags;
@@ -32,9 +33,12 @@ pub mod outbox;
 mod output;
 mod peer;
 pub(crate) mod requests;
+pub(crate) mod snapshot;
 pub(crate) mod timing;
 #[cfg(test)]
 mod walk;
+
+use serde::{Deserialize, Serialize};
 
 use crate::conn::flags::{Flag, Flags, Pulse};
 use crate::conn::http::Http;
@@ -49,7 +53,7 @@ use crate::wire::session::{Role, Session};
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// Where a connection is in its life.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Life {
     /// Requests and responses.
     Http,

@@ -1,7 +1,9 @@
 //! For whom a connection is, and why it may not be let in: what is found when it comes.
 
+use serde::{Deserialize, Serialize};
+
 /// Who is at the other end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) enum Via {
     /// The client, or who can't be told from it.
     #[default]
@@ -13,7 +15,7 @@ pub(crate) enum Via {
 }
 
 /// Which limit an address is over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Over {
     /// Connections at once.
     Connections,
@@ -23,7 +25,7 @@ pub(crate) enum Over {
 
 /// Why a connection that was accepted may not be let in: what was found then, in a byte. It is looked at again when it asks to
 /// be, which may be long after on a connection that a proxy keeps.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) enum Unwanted {
     /// Nothing was found.
     #[default]

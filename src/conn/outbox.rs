@@ -5,6 +5,7 @@
 
 mod chunks;
 mod pace;
+pub(super) mod snapshot;
 
 use std::io::IoSlice;
 

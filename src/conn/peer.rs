@@ -16,6 +16,11 @@ impl Conn {
         }
     }
 
+    /// It has come from elsewhere, and is counted here in that place.
+    pub(crate) const fn count_again(&mut self, place: u32) {
+        self.origin = place;
+    }
+
     /// It is no longer counted where it was, which is returned. Whatever its address has, it may be one too many for the server,
     /// which is looked at when it asks.
     pub(crate) fn uncount(&mut self) -> Option<u32> {

@@ -126,6 +126,11 @@ impl Conn {
         AtEnd::Writes
     }
 
+    /// Whether a request of it waits for the service's answer.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        matches!(&self.protocol, Protocol::Http(Some(http)) if http.is_waiting())
+    }
+
     /// Whether it holds something of requests.
     #[inline]
     pub(crate) const fn holds_request(&self) -> bool {

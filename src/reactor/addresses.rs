@@ -136,7 +136,18 @@ impl Addresses {
 
     /// A connection comes. Where it is counted, [`Addresses::leave`] has to follow.
     pub(crate) fn enter(&self, address: IpAddr, now: Tick, limits: AddressLimits) -> Entered {
-        let key = key_of(address);
+        self.enter_as(key_of(address), now, limits)
+    }
+
+    /// One comes that was counted under `key` elsewhere, whatever its address has; its handshake is paid for.
+    pub(crate) fn enter_again(&self, key: u64, now: Tick) -> Option<u32> {
+        match self.enter_as(key, now, AddressLimits { connections: 0, handshakes: u32::MAX }) {
+            Entered::In(place) | Entered::Surplus(place, _) => Some(place),
+            Entered::Flood(_) | Entered::Uncounted => None,
+        }
+    }
+
+    fn enter_as(&self, key: u64, now: Tick, limits: AddressLimits) -> Entered {
         let own = self.enter_key(key, now, limits);
         let (place, over) = match own {
             Entered::In(place) => (place, None),

@@ -1,12 +1,13 @@
 //! What a worker counts. Each worker writes its own counters and nobody else does, so that counting is a plain load and
 //! store; anybody may read them.
 
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::reactor::shortage::Shortage;
 
 /// Why a WebSocket connection ended.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Cause {
     /// The peer closed it with the closing handshake.
     Closed,

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::mem;
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::{DEFLATE_CONTEXT_BYTES, READ_BUFFER_BYTES};
 use crate::reactor::ids::ConnId;
 use crate::reactor::work::Work;
@@ -35,6 +37,14 @@ struct Held {
     received: Context,
     /// What we may refer to.
     sent: Context,
+}
+
+/// What a connection holds, as plain data: no inflater is at work for it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    collected: Option<Vec<u8>>,
+    received: Vec<u8>,
+    sent: Vec<u8>,
 }
 
 impl Held {
@@ -97,6 +107,33 @@ impl Deflate {
         if let Some(under_way) = self.held.remove(&id.key).and_then(|held| held.under_way) {
             self.inflaters.abandon(under_way);
         }
+    }
+
+    /// Whether an inflater is at work for the connection: that has no form but its own.
+    pub(crate) fn is_inflating(&self, id: ConnId) -> bool {
+        let under_way = self.held.get(&id.key).and_then(|held| held.under_way.as_ref());
+        matches!(under_way, Some(UnderWay::Inflating(_)))
+    }
+
+    /// What the connection holds, but for an inflater.
+    pub(crate) fn snapshot(&self, id: ConnId) -> Option<Snapshot> {
+        let held = self.held.get(&id.key)?;
+        let collected = match &held.under_way {
+            Some(UnderWay::Collecting(data)) => Some(data.clone()),
+            Some(UnderWay::Inflating(_)) | None => None,
+        };
+        let (received, sent) = (held.received.bytes().to_vec(), held.sent.bytes().to_vec());
+        Some(Snapshot { collected, received, sent })
+    }
+
+    /// A connection that comes holds this.
+    pub(crate) fn restore(&mut self, id: ConnId, snapshot: Snapshot) {
+        let Snapshot { collected, received, sent } = snapshot;
+        let held = self.held.entry(id.key).or_default();
+        held.under_way = collected.map(UnderWay::Collecting);
+        held.received.push(&received, 1 << WINDOW_BITS.end());
+        held.sent.push(&sent, DEFLATE_CONTEXT_BYTES);
+        self.release(id);
     }
 
     /// Bytes of heap that belong to a connection.

@@ -31,7 +31,8 @@ pub(crate) fn begin<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     }
 }
 
-fn schedule_goodbye<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+/// Gives a connection its point in the window.
+pub(crate) fn schedule_goodbye<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
     let at = worker.core.now.tick.after(worker.core.random.below(worker.core.timing.drain));
     let end = worker.core.now.tick.after(worker.core.timing.close);
     if worker.core.get_mut(id).is_some_and(|conn| conn.drain(at, end)) {

@@ -36,6 +36,11 @@ pub(crate) fn remove<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, 
     worker.budget.removed(1 + conn.queued_chunks() / CHUNKS_PER_REMOVAL);
     unlink(worker, id, !conn.is_blocked() && cause != Cause::Reset);
     worker.sockets.take(id.key as usize);
+    count_off(worker, id, &conn);
+}
+
+/// Settles all that was kept and counted of a connection that has left the slab.
+pub(crate) fn count_off<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, conn: &Conn) {
     if conn.agreement().is_some() {
         worker.core.deflate.remove(id);
     }
@@ -44,7 +49,7 @@ pub(crate) fn remove<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, 
     worker.core.work.forget(id);
     worker.core.fleet.connection_ended();
     forget_introduction(worker, id);
-    forget_origin(worker, &conn);
+    forget_origin(worker, conn);
     if worker.state().scarce.load(Relaxed) {
         worker.state().scarce.store(false, Relaxed);
     }

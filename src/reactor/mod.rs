@@ -25,6 +25,7 @@
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
 //! | `memory`, `half_read`, `shed`, `heaviest` | what bursts leave and half messages hold; who ends where memory is short, and which worker has it |
 //! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
+//! | [`handover`], [`snapshot`] | connections that leave with their sockets and go on elsewhere, and what they are as bytes |
 //! | `transport`, [`tls`], `secure` | what carries a connection's bytes; the steps of a turn that only TLS has |
 //! | [`mail`], [`mailbox`], `arena`, `random` | mail and where it lies, a turn's output, dice |
 
@@ -48,6 +49,7 @@ mod frames;
 mod front;
 mod half_closed;
 mod half_read;
+pub mod handover;
 mod hear;
 mod heaviest;
 pub mod ids;
@@ -70,6 +72,7 @@ pub mod server;
 pub mod service;
 mod shed;
 pub mod shortage;
+pub mod snapshot;
 pub mod tls;
 mod transport;
 mod turn;
@@ -84,6 +87,7 @@ pub use addresses::AddressLimits;
 pub use config::{Config, Deflate, FdTables, Heartbeat, HeartbeatMode};
 pub use counters::Cause;
 pub use fleet::{Fleet, TurnPart};
+pub use handover::Stays;
 pub use ids::{ConnId, RequestId, WorkerId};
 pub use live::Limits;
 pub use mail::Mail;
@@ -92,5 +96,6 @@ pub use mounted::{Mount, Mounted, Part};
 pub use server::{Handle, Listen, Server, StartError};
 pub use service::{Accept, Admission, Answer, Context, SendError, Service, SharedFrame, TAG_MAX};
 pub use shortage::Shortage;
+pub use snapshot::{Snapshot, Unreadable};
 pub use worker::{Turned, Worker};
 pub use wrapper::Wrapper;

@@ -80,6 +80,19 @@ pub trait Service {
         let _ = (cx, conn, cause);
     }
 
+    /// Whether an open connection may leave this worker to go on elsewhere ([`Worker::release`](crate::reactor::Worker::release)):
+    /// what the service there needs for that, and all that this one has of it is forgotten. `None`: it stays, as every one does
+    /// where nothing is said. What is sent here still leaves; should the connection break by that, [`Service::closed`] is called.
+    fn released(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) -> Option<Vec<u8>> {
+        let _ = (cx, conn);
+        None
+    }
+
+    /// An open connection has come from elsewhere and goes on here; `state` is what [`Service::released`] said there.
+    fn adopted(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, state: &[u8]) {
+        let _ = (cx, conn, state);
+    }
+
     /// Judges an HTTP request by its head, where its body is still to come: what is returned is the answer, the body isn't read
     /// and the connection ends with it. A request that is let through here is judged again when it is whole.
     fn judge(

@@ -1,5 +1,6 @@
 //! A worker's turn: `poll -> mailbox -> ready connections -> due deadlines -> flush`, and what follows it.
 
+use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use std::{io, mem};
@@ -13,11 +14,14 @@ use crate::reactor::fire;
 use crate::reactor::fleet::TurnPart;
 use crate::reactor::flush;
 use crate::reactor::half_closed;
+use crate::reactor::handover::{self, Stays};
 use crate::reactor::hear;
+use crate::reactor::ids::ConnId;
 use crate::reactor::memory;
 use crate::reactor::pending;
 use crate::reactor::service::Service;
 use crate::reactor::shed;
+use crate::reactor::snapshot::Snapshot;
 use crate::reactor::work::parts;
 use crate::reactor::worker::{Accepting, Turned, Worker};
 use crate::sys::net::Net;
@@ -37,6 +41,24 @@ impl<N: Net, S: Service> Worker<N, S> {
         closing::clear_away(self);
         flush::flush(self.at(TurnPart::Flush));
         Ok(self.at(TurnPart::Tick).finish_turn())
+    }
+
+    /// Lets a connection go on elsewhere: between two turns it leaves this worker with its socket. Nothing is sent by that, and
+    /// nothing lost; [`Service::released`] says what the other side's service needs. Its `ConnId` is never used again.
+    ///
+    /// # Errors
+    /// It stays, as if it had not been asked for.
+    pub fn release(&mut self, conn: ConnId) -> Result<(OwnedFd, Snapshot), Stays> {
+        handover::release(self, conn)
+    }
+
+    /// Goes on with a connection that another worker has released, in this process or another one, whose clock may be another. What
+    /// its socket holds is served in the next turn, which the caller has to bring about.
+    ///
+    /// # Errors
+    /// The system has no room for it, or the snapshot says what no connection can be: its socket is closed.
+    pub fn adopt(&mut self, socket: OwnedFd, snapshot: Snapshot) -> io::Result<ConnId> {
+        handover::adopt(self, socket, snapshot)
     }
 
     /// Notes what the turn is at, for who watches over it.

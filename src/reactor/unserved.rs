@@ -47,6 +47,12 @@ impl Unserved {
         self.held.entry(id.key).or_default().end.get_or_insert(end);
     }
 
+    /// A copy of what waits of a connection, and whether its peer's stream has ended behind that.
+    pub(crate) fn snapshot(&self, id: ConnId) -> (Vec<u8>, bool) {
+        let held = self.held.get(&id.key);
+        held.map_or((Vec::new(), false), |held| (held.bytes.clone(), held.end.is_some()))
+    }
+
     /// Takes the bytes.
     pub(crate) fn take(&mut self, id: ConnId) -> Vec<u8> {
         let Some(held) = self.held.get_mut(&id.key) else { return Vec::new() };

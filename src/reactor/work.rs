@@ -153,6 +153,18 @@ impl Work {
         true
     }
 
+    /// Units that the connection was served beyond its share.
+    pub(crate) fn debt(&self, id: ConnId) -> u32 {
+        self.debts.get(&id.key).copied().unwrap_or(0)
+    }
+
+    /// A connection that comes was served so many units beyond its share.
+    pub(crate) fn owe(&mut self, id: ConnId, units: u32) {
+        if units > 0 {
+            self.debts.insert(id.key, units);
+        }
+    }
+
     /// The connection is gone.
     pub(crate) fn forget(&mut self, id: ConnId) {
         if !self.debts.is_empty() {

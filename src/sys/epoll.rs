@@ -175,6 +175,18 @@ impl Net for Epoll {
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut SourceFd(&socket.0.as_raw_fd()), token(id), interest)
     }
+
+    fn export(&mut self, socket: TcpSocket) -> OwnedFd {
+        // It can only fail where the socket is not registered, and then nothing is told of it either.
+        let _ = self.poll.registry().deregister(&mut SourceFd(&socket.0.as_raw_fd()));
+        socket.0
+    }
+
+    fn adopt(&mut self, socket: OwnedFd) -> io::Result<TcpSocket> {
+        // Whoever made it, it must not block the worker.
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        Ok(TcpSocket(socket))
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the crate is built for 64-bit targets only")]

@@ -3,6 +3,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -127,6 +128,15 @@ pub trait Net {
     /// # Errors
     /// The system has no room for another.
     fn register(&mut self, socket: &Self::Socket, token: u64) -> io::Result<()>;
+
+    /// Lets a socket go: nothing is told of it any more, nothing is sent, and what it holds either way stays there.
+    fn export(&mut self, socket: Self::Socket) -> OwnedFd;
+
+    /// Takes a socket in that was let go elsewhere; [`Net::register`] follows, which tells of what is there already.
+    ///
+    /// # Errors
+    /// It is no socket of this world.
+    fn adopt(&mut self, socket: OwnedFd) -> io::Result<Self::Socket>;
 }
 
 /// Whether an accept failed for want of descriptors or memory: it may work again when some are free.

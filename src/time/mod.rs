@@ -49,6 +49,26 @@ impl Tick {
         if self.is_before(earlier) { 0 } else { self.0.wrapping_sub(earlier.0) }
     }
 
+    /// How far it lies behind `now`, or before it (negative), in ticks: what another clock can make a tick of its own of.
+    #[must_use]
+    pub const fn from_now(self, now: Tick) -> i32 {
+        self.0.wrapping_sub(now.0) as i32
+    }
+
+    /// The inverse of [`Tick::from_now`], by another clock's `now`. No farther away than half of what ticks can tell apart.
+    #[must_use]
+    pub const fn at(now: Tick, ticks: i32) -> Tick {
+        const FAR: i32 = i32::MAX / 2;
+        let ticks = if ticks > FAR {
+            FAR
+        } else if ticks < -FAR {
+            -FAR
+        } else {
+            ticks
+        };
+        Tick(now.0.wrapping_add_signed(ticks))
+    }
+
     /// The earlier of the two.
     #[must_use]
     pub const fn min(self, other: Tick) -> Tick {

@@ -3,6 +3,8 @@
 //! Every buffer here grows with what has arrived. A declared length only *caps* the doubling of a buffer; it never
 //! makes one.
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::{FRAME_HEADER_BYTES_MAX, MessageLimits};
 use crate::time::Tick;
 use crate::wire::error::ProtocolError;
@@ -40,7 +42,7 @@ pub(super) struct Partial {
 ///      | a header with part of its payload                    ^             |
 ///      +------------------------------------------------------+-------------+
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) enum Frame {
     /// Between two frames.
     #[default]
@@ -223,7 +225,7 @@ pub(super) fn unmask(part: &mut [u8], key: Option<[u8; 4]>) -> Option<[u8; 4]> {
 /// A message as it is put together from its frames.
 #[derive(Debug)]
 pub(super) struct Assembly {
-    kind: Kind,
+    pub(super) kind: Kind,
     /// An extension claimed its first frame, and decodes what arrives.
     pub(super) encoded: bool,
     utf8: Utf8,
@@ -236,6 +238,14 @@ pub(super) struct Assembly {
 impl Assembly {
     pub(super) fn new(kind: Kind, encoded: bool) -> Assembly {
         Assembly { kind, encoded, utf8: Utf8::default(), fragments: 1, data: Vec::new() }
+    }
+
+    /// One of which that has come already; `None` where it is a text that is not the beginning of any UTF-8.
+    pub(super) fn resumed(kind: Kind, encoded: bool, fragments: u32, data: Vec<u8>) -> Option<Assembly> {
+        let mut message = Assembly { kind, encoded, utf8: Utf8::default(), fragments, data };
+        message.data.shrink_to_fit();
+        message.check(0).ok()?;
+        Some(message)
     }
 
     /// Adds the next `part`, unmasked, of a frame of which `left` bytes, `part` included, had not arrived before. Returns

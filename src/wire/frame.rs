@@ -1,11 +1,13 @@
 //! Frame headers (RFC 6455 §5.2).
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::FRAME_HEADER_BYTES_MAX;
 use crate::wire::error::ProtocolError;
 use crate::wire::mask;
 
 /// What a frame is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Opcode {
     /// The next part of a fragmented message.

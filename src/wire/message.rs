@@ -1,10 +1,12 @@
 //! What a message is: its type, and what an extension makes of it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::wire::error::ProtocolError;
 use crate::wire::frame::Opcode;
 
 /// A message's type.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Kind {
     /// UTF-8.
     Text,

@@ -4,6 +4,10 @@
 //! half a frame, or the first fragments of a message, are kept (in a box that is gone when the message is complete), and
 //! what is kept grows with what has *arrived*, never from a declared length.
 
+pub(crate) mod snapshot;
+
+use serde::{Deserialize, Serialize};
+
 use crate::limits::MessageLimits;
 use crate::time::Tick;
 use crate::wire::assembly::{Assembly, Data, Frame, Partial, Rules, check_data, unmask};
@@ -57,7 +61,7 @@ const _: () = assert!(size_of::<Session>() <= 16);
 ///      | a broken rule
 ///      +--------------> Failed     an error was returned; the caller sends a Close with its code
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Phase {
     /// Frames are read.
     Open,

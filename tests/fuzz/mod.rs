@@ -94,6 +94,11 @@ fn binary_letters() {
 }
 
 #[test]
+fn snapshots() {
+    fuzz("snapshot");
+}
+
+#[test]
 fn every_target_has_its_program_and_its_test() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();

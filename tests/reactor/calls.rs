@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +87,14 @@ impl Net for Counted {
     fn register(&mut self, socket: &CountedSocket, token: u64) -> io::Result<()> {
         count(&self.calls.others);
         self.epoll.register(&socket.socket, token)
+    }
+
+    fn export(&mut self, socket: CountedSocket) -> OwnedFd {
+        self.epoll.export(socket.socket)
+    }
+
+    fn adopt(&mut self, socket: OwnedFd) -> io::Result<CountedSocket> {
+        Ok(CountedSocket { socket: self.epoll.adopt(socket)?, calls: self.calls.clone() })
     }
 }
 

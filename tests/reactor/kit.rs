@@ -51,6 +51,14 @@ pub(super) struct Recorder {
     pub(super) bound: Vec<ConnId>,
     /// The connections that it was told are gone.
     pub(super) gone: Vec<ConnId>,
+    /// What it was told of connections that came from elsewhere.
+    pub(super) adopted: Vec<Vec<u8>>,
+    /// No connection may leave.
+    pub(super) keeps: bool,
+    /// What it has said it will answer later it does not answer.
+    pub(super) withholds: bool,
+    /// What comes may be anything: it is given its number again.
+    pub(super) renames: bool,
     /// The names in the certificates of who opened.
     pub(super) names: Vec<Option<String>>,
     /// These are sent something at the next tick.
@@ -137,6 +145,24 @@ impl Service for Recorder {
         }
     }
 
+    fn released(&mut self, _: &mut Context<'_, ()>, conn: ConnId) -> Option<Vec<u8>> {
+        if self.keeps {
+            return None;
+        }
+        self.conns.retain(|other| *other != conn);
+        self.bound.retain(|other| *other != conn);
+        Some(b"recorded".to_vec())
+    }
+
+    fn adopted(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, state: &[u8]) {
+        if self.renames {
+            cx.set_tag(conn, 7);
+        }
+        assert_eq!(cx.tag(conn), Some(7));
+        self.conns.push(conn);
+        self.adopted.push(state.to_vec());
+    }
+
     fn judge(&mut self, _: &mut Context<'_, ()>, _: RequestId, head: &Head<'_>) -> Option<Response> {
         (head.path() == "/nowhere").then(|| Response::text(404, "no"))
     }
@@ -157,7 +183,8 @@ impl Service for Recorder {
         for conn in self.nudged.drain(..) {
             cx.send(conn, Kind::Text, b"nudge").ok();
         }
-        for request in self.later.extract_if(.., |_| self.told.is_empty()) {
+        let answers = self.told.is_empty() && !self.withholds;
+        for request in self.later.extract_if(.., |_| answers) {
             cx.answer(request, Response::text(200, "at last"));
         }
         None

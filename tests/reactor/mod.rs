@@ -6,6 +6,7 @@ mod calls;
 mod deflate;
 mod half_closed;
 mod half_read;
+mod handover;
 mod heartbeat;
 mod hostile;
 mod kit;

@@ -1,9 +1,12 @@
 //! A world that a test plays: connections whose bytes, room and errors it scripts, and a clock that it moves.
 
+mod socket;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +14,11 @@ use std::time::Duration;
 use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::mailbox::Mailbox;
 use rollcall::reactor::{Config, Fleet, Service, Turned, Worker, WorkerId};
-use rollcall::sys::net::{Net, Ready, Socket};
+use rollcall::sys::net::{Net, Ready};
 use rollcall::time::{Now, TICK_MICROS, Tick};
 use rustix::event::{EventfdFlags, eventfd};
+
+use socket::ScriptSocket;
 
 /// What a read finds.
 #[derive(Clone, Debug)]
@@ -77,6 +82,8 @@ struct World {
     unregistered: usize,
     /// Reads of all connections.
     reads: usize,
+    /// Connections that were let go, by their descriptors.
+    exported: BTreeMap<RawFd, usize>,
     /// Events told, and waits.
     told: usize,
     waits: usize,
@@ -223,6 +230,18 @@ impl Script {
         }
     }
 
+    /// Brings a connection that was let go to another world; returns its number there.
+    pub(super) fn carry(&self, socket: &OwnedFd, to: &Script) -> usize {
+        let fd = socket.as_raw_fd();
+        let id = self.0.borrow_mut().exported.remove(&fd).unwrap();
+        let peer = self.peer(id, std::mem::take);
+        let mut there = to.0.borrow_mut();
+        let id = there.peers.len();
+        there.peers.insert(id, peer);
+        there.exported.insert(fd, id);
+        id
+    }
+
     /// Takes what was written to the connection.
     pub(super) fn written(&self, id: usize) -> Vec<u8> {
         self.peer(id, |peer| std::mem::take(&mut peer.outbound))
@@ -309,7 +328,7 @@ impl Net for Script {
             None => Err(ErrorKind::WouldBlock.into()),
             Some(Err(errno)) => Err(io::Error::from_raw_os_error(errno)),
             Some(Ok(id)) => {
-                let socket = ScriptSocket { id, world: self.0.clone() };
+                let socket = ScriptSocket { id, world: self.0.clone(), leaves: false };
                 let peer = socket.with(|peer| peer.address);
                 Ok((socket, peer))
             }
@@ -343,106 +362,21 @@ impl Net for Script {
         world.ready.push_back(Ready { token, readable, writable, read_closed });
         Ok(())
     }
-}
 
-#[derive(Debug)]
-pub(super) struct ScriptSocket {
-    id: usize,
-    world: Rc<RefCell<World>>,
-}
-
-impl ScriptSocket {
-    fn with<R>(&self, act: impl FnOnce(&mut Peer) -> R) -> R {
-        act(self.world.borrow_mut().peers.get_mut(&self.id).unwrap())
+    fn export(&mut self, mut socket: ScriptSocket) -> OwnedFd {
+        socket.leaves = true;
+        socket.with(|peer| peer.token = None);
+        let fd = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
+        self.0.borrow_mut().exported.insert(fd.as_raw_fd(), socket.id);
+        fd
     }
 
-    fn interrupted(&self) -> io::Result<()> {
-        self.with(|peer| {
-            let interrupted = peer.interrupts > 0;
-            peer.interrupts = peer.interrupts.saturating_sub(1);
-            if interrupted { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
-        })
-    }
-}
-
-impl Socket for ScriptSocket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.interrupted()?;
-        if self.with(|peer| peer.hiccups > 0 && !peer.inbound.is_empty()) {
-            let token = self.with(|peer| {
-                peer.hiccups -= 1;
-                peer.token
-            });
-            // As if it came just now.
-            let again =
-                Ready { token: token.unwrap_or(0), readable: true, read_closed: true, writable: false };
-            self.world.borrow_mut().ready.push_back(again);
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        self.world.borrow_mut().reads += 1;
-        self.with(|peer| {
-            peer.reads += 1;
-            match peer.inbound.front_mut() {
-                None => Err(ErrorKind::WouldBlock.into()),
-                Some(In::End) => Ok(0),
-                Some(In::Reset) => Err(ErrorKind::ConnectionReset.into()),
-                Some(In::Bytes(bytes)) => {
-                    let len = bytes.len().min(buffer.len());
-                    buffer[..len].copy_from_slice(&bytes[..len]);
-                    bytes.drain(..len);
-                    if bytes.is_empty() {
-                        peer.inbound.pop_front();
-                    }
-                    Ok(len)
-                }
-            }
-        })
-    }
-
-    fn read_onto(&mut self, onto: &mut Vec<u8>) -> io::Result<usize> {
-        let mut buffer = vec![0; onto.capacity() - onto.len()];
-        let len = self.read(&mut buffer)?;
-        onto.extend_from_slice(&buffer[..len]);
-        Ok(len)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(bytes)])
-    }
-
-    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.interrupted()?;
-        let reads = self.world.borrow().reads;
-        self.with(|peer| {
-            peer.writes += 1;
-            peer.written_after = reads;
-            if peer.reset_on_write {
-                return Err(ErrorKind::BrokenPipe.into());
-            }
-            let all: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-            let len = all.len().min(peer.room).min(peer.write_most);
-            if len == 0 && !all.is_empty() {
-                return Err(ErrorKind::WouldBlock.into());
-            }
-            if peer.room != usize::MAX {
-                peer.room -= len;
-            }
-            peer.outbound.extend_from_slice(&all[..len]);
-            Ok(len)
-        })
-    }
-
-    fn finish(&mut self) {
-        self.with(|peer| peer.finished = true);
-    }
-
-    fn peer(&self) -> Option<IpAddr> {
-        self.with(|peer| peer.address)
-    }
-}
-
-impl Drop for ScriptSocket {
-    fn drop(&mut self) {
-        self.with(|peer| peer.closed = true);
+    fn adopt(&mut self, socket: OwnedFd) -> io::Result<ScriptSocket> {
+        let mut world = self.0.borrow_mut();
+        // The worker may know more to do than this world does.
+        world.idle = false;
+        let id = world.exported.remove(&socket.as_raw_fd());
+        let id = id.ok_or(ErrorKind::NotFound)?;
+        Ok(ScriptSocket { id, world: self.0.clone(), leaves: false })
     }
 }

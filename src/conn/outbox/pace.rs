@@ -1,5 +1,7 @@
 //! How fast a socket takes what is queued for it: whether it takes anything, and whether that is enough.
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::BACKLOG_HALVES_TICKS;
 use crate::time::Tick;
 
@@ -16,7 +18,29 @@ pub(super) struct Pace {
     half: u64,
 }
 
+/// A pace as plain data, its times in ticks from now.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct PaceSnapshot {
+    progress: i32,
+    taken: u64,
+    halved: i32,
+    half: u64,
+}
+
 impl Pace {
+    /// What a pace goes on from.
+    pub(super) const fn snapshot(&self, now: Tick) -> PaceSnapshot {
+        let (progress, halved) = (self.progress.from_now(now), self.halved.from_now(now));
+        PaceSnapshot { progress, taken: self.taken, halved, half: self.half }
+    }
+
+    /// The pace that goes on from there; `None` where none can.
+    pub(super) fn restore(snapshot: PaceSnapshot, now: Tick) -> Option<Pace> {
+        let PaceSnapshot { progress, taken, halved, half } = snapshot;
+        let (progress, halved) = (Tick::at(now, progress), Tick::at(now, halved));
+        (taken.max(half) <= u64::MAX / 4).then_some(Pace { progress, taken, halved, half })
+    }
+
     /// The pace of a queue that comes to be.
     pub(super) const fn new(now: Tick) -> Pace {
         Pace { progress: now, taken: 0, halved: now, half: 0 }

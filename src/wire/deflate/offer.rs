@@ -3,6 +3,8 @@
 use std::fmt::{Debug, Formatter};
 use std::num::NonZeroU8;
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::DEFLATE_CONTEXT_BITS;
 use crate::wire::deflate::WINDOW_BITS;
 
@@ -16,7 +18,8 @@ const FULL: u8 = *WINDOW_BITS.end();
 
 /// How one side's messages are compressed. One byte, since every connection has two of them: the bits of the window, a bit
 /// for takeover, and one that is always set, so that none at all takes no more.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(bool, u8)", into = "(bool, u8)")]
 pub struct Direction(NonZeroU8);
 
 impl Direction {
@@ -44,6 +47,18 @@ impl Direction {
     }
 }
 
+impl From<(bool, u8)> for Direction {
+    fn from((takeover, window_bits): (bool, u8)) -> Direction {
+        Direction::new(takeover, window_bits.clamp(8, FULL))
+    }
+}
+
+impl From<Direction> for (bool, u8) {
+    fn from(direction: Direction) -> (bool, u8) {
+        (direction.takeover(), direction.window_bits())
+    }
+}
+
 impl Debug for Direction {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} bits", self.window_bits())?;
@@ -52,7 +67,7 @@ impl Debug for Direction {
 }
 
 /// What both sides agreed to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Agreement {
     /// The server's messages.
     pub server: Direction,

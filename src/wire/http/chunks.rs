@@ -1,5 +1,7 @@
 //! The chunked transfer coding, read as it arrives.
 
+use serde::{Deserialize, Serialize};
+
 use crate::wire::http::refusal::Refusal;
 
 /// Chunk extensions and trailer fields of one body, which are skipped, and line ends with them. Past it: 413.
@@ -11,7 +13,7 @@ const SIZE_DIGITS_MAX: u8 = 16;
 ///
 /// Each line must end in CR LF, within extensions and trailers too: a reader that also took a bare LF would find other
 /// chunks in the same bytes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Chunks {
     expect: Expect,
     /// Bytes of data so far.
@@ -30,7 +32,7 @@ pub struct Chunks {
 ///                                                   | an empty line
 ///                                                   +---> Last ---> Done
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Expect {
     /// Digits of a size, of which some were read.
     Size { size: u64, digits: u8 },
@@ -87,6 +89,11 @@ impl Chunks {
             }
         }
         Ok((at, self.expect == Expect::Done))
+    }
+
+    /// Whether it can have come so far: what was written down elsewhere may say anything.
+    pub(crate) const fn is_sound(&self) -> bool {
+        self.skipped <= SKIPPED_BYTES_MAX && self.data <= usize::MAX / 4
     }
 
     fn framing(&mut self, byte: u8, limit: usize) -> Result<Expect, Refusal> {

@@ -9,6 +9,7 @@
 //! | [`command`] | what clients say to a server of several workers |
 //! | [`envelope`] | letters between workers, in any order |
 //! | [`binary`] | a letter in its binary form |
+//! | [`snapshot`] | a connection in its binary form |
 
 mod binary;
 mod command;
@@ -18,18 +19,20 @@ mod envelope;
 mod letters;
 mod request;
 mod session;
+mod snapshot;
 
 /// Takes any bytes.
 type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub(crate) const TARGETS: [(&str, Target); 6] = [
+pub(crate) const TARGETS: [(&str, Target); 7] = [
     ("request", request::run),
     ("session", session::run),
     ("differential", differential::run),
     ("command", command::run),
     ("envelope", envelope::run),
     ("binary", binary::run),
+    ("snapshot", snapshot::run),
 ];
 
 /// Runs one of them.

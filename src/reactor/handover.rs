@@ -1,0 +1,187 @@
+//! Connections that leave a worker with their sockets, and come to one from another: neither the peer nor the service can tell what
+//! it hears from then on from what it would have heard. What is in the kernel's buffers stays there.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use crate::conn::{Conn, Life};
+use crate::reactor::context::Context;
+use crate::reactor::drain;
+use crate::reactor::ending;
+use crate::reactor::flush;
+use crate::reactor::half_read;
+use crate::reactor::ids::ConnId;
+use crate::reactor::pending;
+use crate::reactor::service::Service;
+use crate::reactor::snapshot::Snapshot;
+use crate::reactor::unserved::End;
+use crate::reactor::worker::Worker;
+use crate::sys::net::Net;
+
+/// Why a connection stays where it is. Most of it passes: it may be asked again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Stays {
+    /// It is gone.
+    Gone,
+    /// It speaks TLS, whose keys can't be taken out.
+    Secure,
+    /// Its PROXY header has not come whole.
+    Preface,
+    /// A request of it waits for the service's answer.
+    Unanswered,
+    /// A compressed message of it is half inflated.
+    Inflating,
+    /// It is on its way out, with nothing left to write.
+    Ending,
+    /// The service keeps it.
+    Kept,
+}
+
+/// As [`Worker::release`].
+pub(super) fn release<N: Net, S: Service>(
+    worker: &mut Worker<N, S>,
+    id: ConnId,
+) -> Result<(OwnedFd, Snapshot), Stays> {
+    worker.core.now = worker.net.now();
+    write_all(worker);
+    let is_open = may_leave(worker, id)?;
+    let state = if is_open {
+        let cx = &mut Context::new(&mut worker.core, &worker.mailboxes);
+        let state = Some(worker.service.released(cx, id).ok_or(Stays::Kept)?);
+        write_all(worker);
+        // It may have broken at this last write.
+        may_leave(worker, id)?;
+        state
+    } else {
+        None
+    };
+    let snapshot = snapshot_of(worker, id, state).ok_or(Stays::Gone)?;
+    let conn = worker.core.conns.try_remove(id.key as usize).ok_or(Stays::Gone)?;
+    let socket = worker.sockets.take(id.key as usize).ok_or(Stays::Gone)?;
+    worker.half_closed.retain(|(other, _)| *other != id);
+    if is_open {
+        worker.core.counters().open.sub(1);
+    }
+    ending::count_off(worker, id, &conn);
+    Ok((worker.net.export(socket), snapshot))
+}
+
+/// Writes all that was sent, and tells of what ends by that.
+fn write_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
+    pending::run(worker);
+    flush::flush(worker);
+    while !worker.core.gone.is_empty() || !worker.core.answers.is_empty() {
+        pending::run(worker);
+        flush::flush(worker);
+    }
+    worker.ring();
+}
+
+/// Says whether it is open.
+fn may_leave<N: Net, S: Service>(worker: &Worker<N, S>, id: ConnId) -> Result<bool, Stays> {
+    let conn = worker.core.get(id).ok_or(Stays::Gone)?;
+    if worker.core.is_secure(id) {
+        return Err(Stays::Secure);
+    }
+    if conn.awaits_preface() {
+        return Err(Stays::Preface);
+    }
+    if conn.awaits_answer() {
+        return Err(Stays::Unanswered);
+    }
+    if worker.core.deflate.is_inflating(id) {
+        return Err(Stays::Inflating);
+    }
+    if matches!(conn.life(), Life::Ending | Life::Lingering) && !conn.is_blocked() {
+        return Err(Stays::Ending);
+    }
+    Ok(conn.is_open())
+}
+
+fn snapshot_of<N: Net, S: Service>(
+    worker: &Worker<N, S>,
+    id: ConnId,
+    service: Option<Vec<u8>>,
+) -> Option<Snapshot> {
+    let core = &worker.core;
+    let conn = core.get(id)?;
+    let half_closed = worker.half_closed.iter().find(|(other, _)| *other == id);
+    let (unserved, has_ended) = core.unserved.snapshot(id);
+    Some(Snapshot {
+        conn: conn.snapshot(core.now.tick)?,
+        service,
+        unserved,
+        has_ended,
+        deflate: core.deflate.snapshot(id),
+        half_closed: half_closed.map(|(_, cause)| *cause),
+        debt: core.work.debt(id),
+        introduced: core.introduced.get(&id.key).copied(),
+        counted_as: conn.counted_at().and_then(|place| core.fleet.addresses().key(place)),
+    })
+}
+
+/// As [`Worker::adopt`].
+pub(super) fn adopt<N: Net, S: Service>(
+    worker: &mut Worker<N, S>,
+    socket: OwnedFd,
+    snapshot: Snapshot,
+) -> io::Result<ConnId> {
+    worker.core.now = worker.net.now();
+    let now = worker.core.now.tick;
+    let generation = worker.next_generation;
+    worker.next_generation = generation.wrapping_add(1);
+    let key = worker.core.conns.vacant_key();
+    let narrow = u32::try_from(key).map_err(io::Error::other)?;
+    let id = ConnId { key: narrow, generation };
+    let Snapshot { conn, service, unserved, has_ended, deflate, half_closed, debt, introduced, counted_as } =
+        snapshot;
+    let mut conn = Conn::restore(conn, generation, now).ok_or(io::ErrorKind::InvalidData)?;
+    let socket = worker.net.adopt(socket)?;
+    worker.net.register(&socket, id.to_bits())?;
+    let core = &mut worker.core;
+    if let Some(place) = counted_as.and_then(|key| core.fleet.addresses().enter_again(key, now)) {
+        conn.count_again(place);
+    }
+    core.fleet.connection_opened();
+    let counters = core.counters();
+    counters.connections.add(1);
+    counters.open.add(u64::from(conn.is_open()));
+    counters.backlog_bytes.add(conn.backlog() as u64);
+    if let Some(deflate) = deflate.filter(|_| conn.agreement().is_some()) {
+        core.deflate.restore(id, deflate);
+    }
+    core.conns.insert(conn);
+    worker.sockets.put(key, socket);
+    if !unserved.is_empty() {
+        core.unserved.keep(id, unserved);
+    }
+    if has_ended {
+        core.unserved.keep_end(id, End::Told);
+    }
+    core.work.owe(id, debt);
+    if let Some(client) = introduced {
+        core.introduced.insert(id.key, client);
+    }
+    worker.half_closed.extend(half_closed.map(|cause| (id, cause)));
+    core.rearm(id);
+    go_on(worker, id, service.as_deref());
+    Ok(id)
+}
+
+/// The connection is in: the service hears of it, and what its socket holds is served, or taken, in the next turn.
+fn go_on<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, service: Option<&[u8]>) {
+    if let Some(state) = service
+        && worker.core.get(id).is_some_and(Conn::is_open)
+    {
+        worker.service.adopted(&mut Context::new(&mut worker.core, &worker.mailboxes), id, state);
+        pending::run(worker);
+    }
+    half_read::weigh(worker, id);
+    if worker.drained_by.is_some() {
+        drain::schedule_goodbye(worker, id);
+    }
+    // Its input may wait in the worker or in the socket, and the end of its stream may have been told elsewhere. Room to write is
+    // told of here: by its registration where there is some.
+    worker.list(id);
+}
