@@ -187,6 +187,14 @@ impl<R: Service, S: Service> Service for Mounted<R, S> {
         of_conn!(self, cx, conn, closed(cause));
     }
 
+    fn released(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) -> Option<Vec<u8>> {
+        of_conn!(self, cx, conn, released())
+    }
+
+    fn adopted(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, state: &[u8]) {
+        of_conn!(self, cx, conn, adopted(state));
+    }
+
     fn farewell(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, close: &Close<'_>) {
         of_conn!(self, cx, conn, farewell(close));
     }

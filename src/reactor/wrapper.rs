@@ -172,6 +172,14 @@ impl<W: Wrapper> Service for W {
         self.inner().drain(cx);
     }
 
+    fn released(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) -> Option<Vec<u8>> {
+        self.inner().released(cx, conn)
+    }
+
+    fn adopted(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, state: &[u8]) {
+        self.inner().adopted(cx, conn, state);
+    }
+
     fn farewell(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, close: &Close<'_>) {
         self.inner().farewell(cx, conn, close);
     }

@@ -36,4 +36,8 @@ impl Service for Echo {
     fn message(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, kind: Kind, payload: &[u8]) {
         Echo::reply(cx, conn, kind, payload);
     }
+
+    fn released(&mut self, _: &mut Context<'_, ()>, _: ConnId) -> Option<Vec<u8>> {
+        Some(Vec::new())
+    }
 }

@@ -61,6 +61,16 @@ impl Service for Shop {
         self.1.push(format!("closed {cause:?}"));
     }
 
+    fn released(&mut self, _: &mut Context<'_, Note>, _: ConnId) -> Option<Vec<u8>> {
+        Some(self.0.as_bytes().to_vec())
+    }
+
+    fn adopted(&mut self, cx: &mut Context<'_, Note>, conn: ConnId, state: &[u8]) {
+        assert_eq!(cx.tag(conn), Some(rollcall::reactor::TAG_MAX));
+        assert_eq!(state, self.0.as_bytes());
+        self.1.push("adopted".into());
+    }
+
     fn request(&mut self, _: &mut Context<'_, Note>, _: RequestId, head: &Head<'_>, _: &[u8]) -> Answer {
         Answer::Now(Response::text(200, &format!("{} {}", self.0, head.path())))
     }
@@ -194,6 +204,24 @@ fn each_service_hears_of_its_own() {
         let ends = world.notes(last).map(|notes| notes.iter().filter(|n| n.starts_with("closed")).count());
         assert_eq!(ends, [2, 2, 2]);
     }
+}
+
+#[test]
+fn a_connection_that_moves_is_its_services_own_there_too() {
+    let mut world = World::new(2);
+    for path in ["/?1", "/tea?2", "/books?3"] {
+        let (id, _) = world.ask(0, &upgrade_request(path));
+        let conn = ConnId::from_bits(world.scripts[0].peer(id, |peer| peer.token).unwrap());
+        let (socket, snapshot) = world.workers[0].release(conn).unwrap();
+        let id = world.scripts[0].carry(&socket, &world.scripts[1]);
+        world.workers[1].adopt(socket, snapshot).unwrap();
+        world.send(1, id, "close");
+    }
+    let told = ["adopted".to_owned(), "closed ServiceClosed".to_owned()];
+    assert_eq!(
+        (world.notes(0), world.notes(1)),
+        ([(); 3].map(|()| Vec::new()), [(); 3].map(|()| told.to_vec()))
+    );
 }
 
 #[test]
