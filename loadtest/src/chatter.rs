@@ -60,11 +60,12 @@ impl Chatter {
 
 fn line(size: usize, [first, last, words]: &[Vec<&str>; 3], dice: &mut Dice) -> Vec<u8> {
     let (first, last) = (first[dice.seldom(first.len())], last[dice.seldom(last.len())]);
-    let face = dice.bits() & 0xffff_ffff;
+    let avatar = dice.bits() & 0xffff_ffff;
     let at = 1_795_209_544_352 + dice.below(86_400_000) as u64;
     let key = dice.bits();
-    let head =
-        format!(r#"{{"id":"{MARK}","by":{{"name":"{first} {last}","avatar":"/u/{face:08x}.png"}},"text":""#);
+    let head = format!(
+        r#"{{"id":"{MARK}","by":{{"name":"{first} {last}","avatar":"/u/{avatar:08x}.png"}},"text":""#
+    );
     let tail = format!(r#"","at":{at},"re":"{key:016x}","seen":{}}}"#, dice.below(40));
     let mut line = head.into_bytes();
     let end = size.saturating_sub(tail.len());

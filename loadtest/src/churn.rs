@@ -23,7 +23,7 @@ use crate::units;
 const LOOK: u64 = 10_000_000;
 /// How often overdue closes are looked for.
 const SWEEP: u64 = 100_000_000;
-/// What is counted on the way.
+/// The progress line counts these.
 const COUNTED: &str = "connections closed";
 
 /// `loadtest churn`

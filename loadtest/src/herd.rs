@@ -137,7 +137,7 @@ fn retry_millis(payload: &[u8]) -> Option<u32> {
 
 /// Starts the server, and runs the scenario.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let target = Target::parse(&args.common.url, args.common.allow()).map_err(Failure::Usage)?;
+    let target = Target::parse(&args.common.url, args.common.allow).map_err(Failure::Usage)?;
     args.common.results.prepare()?;
     let program = args.ours.program()?;
     let server = Mutex::new(start(args, &program, target.address)?);
@@ -231,14 +231,7 @@ impl Scenario for Herd<'_> {
             returning.map(|(_, rate)| *rate).fold(0.0, f64::max)
         });
         // What a server that is not there says is no error of a herd that knocks at once.
-        let mut knocked = 0;
-        for (kind, count) in std::mem::take(&mut report.errors).into_map() {
-            if KNOCKS.iter().any(|knock| kind.starts_with(knock)) {
-                knocked += count;
-            } else {
-                report.errors.add(&kind, count);
-            }
-        }
+        let knocked = report.errors.take(|kind| KNOCKS.iter().any(|knock| kind.starts_with(knock)));
         let seconds = (all_back - begun) as f64 / 1e9;
         outcome.figure("peak_reconnections_per_second", peak);
         outcome.figure("mean_reconnections_per_second", self.args.connections as f64 / seconds);

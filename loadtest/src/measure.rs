@@ -99,6 +99,13 @@ impl Tally {
         self.0.values().sum()
     }
 
+    /// Takes the errors of some kinds out. How many there were.
+    pub fn take(&mut self, is_taken: impl Fn(&str) -> bool) -> u64 {
+        let before = self.total();
+        self.0.retain(|kind, _| !is_taken(kind));
+        before - self.total()
+    }
+
     pub fn into_map(self) -> BTreeMap<String, u64> {
         self.0
     }

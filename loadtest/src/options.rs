@@ -105,12 +105,8 @@ pub struct Common {
     pub target: Option<String>,
     #[command(flatten)]
     pub results: Results,
-    /// Put load on a server that is not on this machine
-    #[arg(long)]
-    pub allow_remote: bool,
-    /// Take any certificate for good behind wss://, of a server on this machine
-    #[arg(long)]
-    pub insecure: bool,
+    #[command(flatten)]
+    pub allow: Allow,
 }
 
 /// What a scenario needs of the engine.
@@ -158,13 +154,8 @@ impl Common {
     /// Checks what can be checked before the run, and asks the server once.
     pub fn prepare(&self, need: Need) -> Result<Setup, Failure> {
         self.results.prepare()?;
-        let target = Target::parse(&self.url, self.allow()).map_err(Failure::Usage)?;
+        let target = Target::parse(&self.url, self.allow).map_err(Failure::Usage)?;
         self.prepare_for(target, self.pid, need)
-    }
-
-    /// What URLs may lead to.
-    pub fn allow(&self) -> Allow {
-        Allow { remote: self.allow_remote, insecure: self.insecure }
     }
 
     /// As [`Common::prepare`], for another target.

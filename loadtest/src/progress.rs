@@ -22,9 +22,7 @@ const PLAIN_EVERY: u64 = 5;
 pub enum Subject {
     Opened,
     Live,
-    /// Connections that are more than open: joined, say.
-    Ready,
-    /// The same, by another name.
+    /// Connections that are more than open, by this name.
     Steps(&'static str),
     /// Whatever the scenario counts, by this name.
     Messages(&'static str),
@@ -257,7 +255,7 @@ impl<'a> Watch<'a> {
         match subject {
             Subject::Opened => counts.opened,
             Subject::Live => counts.live,
-            Subject::Ready | Subject::Steps(_) => counts.ready,
+            Subject::Steps(_) => counts.ready,
             Subject::Messages(_) => counts.messages,
         }
     }
@@ -269,7 +267,6 @@ impl<'a> Watch<'a> {
         let mut line = match subject {
             Subject::Opened => format!("{count} opened, {}/s", rate(|sample| sample.opened_per_second)),
             Subject::Live => format!("{count} open, {} pings/s", rate(|sample| sample.pings_per_second)),
-            Subject::Ready => format!("{count} joined"),
             Subject::Steps(name) => format!("{count} {name}"),
             Subject::Messages(name) => {
                 format!("{count} {name}, {}/s", rate(|sample| sample.messages_per_second))

@@ -32,7 +32,7 @@ pub struct RunState {
     threads: Box<[ThreadCounts]>,
 }
 
-/// What is counted: of one thread as of its last turn, or the sums over all threads.
+/// Counts of one thread as of its last turn, or the sums over all threads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts<T = u64> {
     /// Connections opened so far, those that could not be, and those open now.

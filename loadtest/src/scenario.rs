@@ -1,4 +1,4 @@
-//! The one shape of a scenario: its arguments, a client for each thread, a course that one thread conducts, and a description of
+//! The one shape of a scenario: its arguments, a client for each thread, a timeline that one thread conducts, and a description of
 //! what came of it.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::units;
 
 /// From the start of a run to its load: every thread has looked at the run's state by then.
 const RUN_UP: u64 = 30_000_000;
-/// What is noted of a run that was cut short.
+/// The note of a run that was cut short.
 pub const INTERRUPTED: &str = "Interrupted: the figures are of the part that ran.";
 
 /// A scenario with its arguments.

@@ -22,7 +22,7 @@ pub const NONCE: [u8; 16] = *b"loadtest's nonce";
 pub struct Target {
     pub url: String,
     pub address: SocketAddr,
-    /// What requests name: host and port, and path and query.
+    /// Requests name these: host and port, and path and query.
     host: String,
     pub path: String,
     /// What it offers about compression.
@@ -30,13 +30,15 @@ pub struct Target {
     pub tls: Option<Peer>,
 }
 
-/// What a URL may lead to.
-#[derive(Clone, Copy, Default, Debug)]
+/// The flags for what a URL may lead to.
+#[derive(Clone, Copy, Default, Debug, clap::Args)]
 pub struct Allow {
-    /// A server that is not on this machine.
-    pub remote: bool,
-    /// A certificate that nobody checks, of a server on this machine.
-    pub insecure: bool,
+    /// Put load on a server that is not on this machine
+    #[arg(long)]
+    allow_remote: bool,
+    /// Take any certificate for good behind wss://, of a server on this machine
+    #[arg(long)]
+    insecure: bool,
 }
 
 impl Target {
@@ -65,7 +67,7 @@ impl Target {
             ));
         }
         let tls = tls.then(|| Peer::unchecked(host)).transpose()?;
-        if !allow.remote && !address.ip().is_loopback() {
+        if !allow.allow_remote && !address.ip().is_loopback() {
             return Err(format!(
                 "{url}: {} is not this machine; if it is yours to load, say --allow-remote",
                 address.ip()
@@ -183,7 +185,7 @@ mod tests {
             let error = Target::parse(url, Allow::default()).unwrap_err();
             assert!(error.contains(word) && !error.contains('\n'), "{error}");
         }
-        let all = Allow { remote: true, insecure: true };
+        let all = Allow { allow_remote: true, insecure: true };
         assert!(Target::parse("ws://192.0.2.1:80/", all).is_ok());
         assert!(Target::parse("wss://192.0.2.1:80/", all).unwrap_err().contains("this machine alone"));
         let secure = Target::parse("wss://localhost/", all).unwrap();

@@ -157,7 +157,7 @@ impl Scenario for Args {
         let measured = Measured::of(done)?;
         describe(outcome, self, *done.shared, &measured, done);
         if let Some(url) = self.bare_url.as_ref().filter(|_| !done.setup.run_state.stopped()) {
-            let target = Target::parse(url, self.common.allow()).map_err(Failure::Usage)?;
+            let target = Target::parse(url, self.common.allow).map_err(Failure::Usage)?;
             // What it takes is the same whoever compresses.
             let setup = self.common.prepare_for(target, None, Need { deflate: false, ..self.need()? })?;
             compare(outcome, &measured, &Measured::of(&scenario::measure(self, &setup, done.shared)?)?);

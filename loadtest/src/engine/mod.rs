@@ -61,7 +61,7 @@ pub struct Report {
     pub opened: u64,
     /// Connections lost after they were open; not those that ended for a limit of the server.
     pub lost: u64,
-    /// What was sent and received, where compression was offered.
+    /// Bytes sent and received, where compression was offered.
     pub sent: Traffic,
     pub received: Traffic,
 }

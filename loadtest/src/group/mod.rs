@@ -72,7 +72,7 @@ fn conduct(setup: &Setup, watch: &mut Watch<'_>, shape: &Shape) -> Spent {
     run_state.quota.store(plan.connections, Relaxed);
     let all = plan.connections as u64;
     let limit = run_state.clock.now() + plan.open_timeout + nanos(shape.delivery_timeout);
-    let joined = watch.until_count("join", Subject::Ready, all, |counts| {
+    let joined = watch.until_count("join", Subject::Steps("joined"), all, |counts| {
         counts.ready >= all || counts.failed > 0 || counts.errors > 0 || run_state.clock.now() > limit
     });
     if !joined || run_state.counts().ready < all {
@@ -117,7 +117,7 @@ impl Refusals {
     }
 }
 
-/// What a thread of either scenario has: how it speaks to the server, and what it counts.
+/// A thread's part that both scenarios have: how it speaks to the server, and what it counts.
 #[derive(Debug)]
 struct Speaker<'a> {
     run_state: &'a RunState,
@@ -127,7 +127,7 @@ struct Speaker<'a> {
     /// Where compression is offered.
     codec: Option<Codec>,
     hint: Hint,
-    /// What the server lets a member say.
+    /// As fast as the server lets a member speak.
     pace: Pace,
     joined: u64,
     delivered: u64,

@@ -17,7 +17,7 @@ pub struct Document {
 }
 
 const QUANTILES: [f64; 5] = [0.5, 0.9, 0.99, 0.999, 0.9999];
-/// What is said where there are no errors.
+/// Said where there are no errors.
 const FINE: &str =
     "None: every message that was sent came back, and every connection ended as it was meant to.";
 
@@ -273,7 +273,7 @@ fn without_folders(command: &str) -> String {
     command.split(' ').map(last).collect::<Vec<_>>().join(" ")
 }
 
-/// What went wrong, by target, of rows with what stands before the target; `fine` where nothing did.
+/// Errors by target, of rows with what stands before the target; `fine` where there are none.
 pub fn errors<'a>(text: &mut Markdown, rows: impl Iterator<Item = (&'a Row, String)>, fine: &str) {
     text.section("Errors");
     let mut none = true;

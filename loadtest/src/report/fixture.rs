@@ -69,68 +69,59 @@ pub fn full() -> Comparison {
         ("tokio-tungstenite", 3.9),
         ("bare", 3.35),
     ];
+    Comparison::of_runs(&targets.map(|(target, micros)| runs(target, micros)).concat())
+}
+
+/// The runs of a target that spends so many microseconds on a message.
+fn runs(target: &str, micros: f64) -> Vec<Run> {
     let mut runs = Vec::new();
-    for (target, micros) in targets {
-        for (size, factor) in [(20u64, 1.0), (125, 1.01), (1024, 1.05), (16_384, 1.8), (1 << 20, 120.0)] {
-            let cpu: f64 = micros * factor * if size > 1024 { micros / 3.4 } else { 1.0 };
-            let possible: f64 = 1e6 / cpu;
-            let rate = possible.min(255_000.0 / factor);
-            runs.push(run(
-                "echo",
-                target,
-                &[("size", json!(size)), ("connections", json!(200))],
-                &[
-                    ("messages_per_second", rate),
-                    ("server_cpu_us_per_message", cpu),
-                    ("server_cpu_percent", 100.0 * rate / possible),
-                ],
-            ));
-        }
-        for rate in [130_000, 208_000] {
-            let load = f64::from(rate) * micros / 1e6;
-            let wait = 40.0 / (1.02 - load.min(0.98));
-            let mut paced = run(
-                "echo",
-                target,
-                &[("size", json!(125)), ("connections", json!(200)), ("rate", json!(rate))],
-                &[("p99_us", wait * 3.0)],
-            );
-            paced.histograms.insert("latency".into(), histogram(wait, micros));
-            runs.push(paced);
-        }
-        for (members, cost) in [(50, 0.25), (200, 0.12)] {
-            let cost = cost * if target == "ws" { 12.0 } else { micros / 3.4 };
-            runs.push(run(
-                "chat",
-                target,
-                &[("size", json!(20)), ("connections", json!(members))],
-                &[("deliveries_per_second", 0.9e6 / cost), ("server_cpu_us_per_delivery", cost)],
-            ));
-        }
-        let mut idle = run(
-            "idle",
-            target,
-            &[("connections", json!(20_000))],
-            &[("anonymous_bytes_per_connection", 150.0 * micros * micros)],
+    let mut add = |scenario: &str, parameters: &[(&str, Value)], figures: &[(&str, f64)]| {
+        runs.push(run(scenario, target, parameters, figures));
+        runs.len() - 1
+    };
+    for (size, factor) in [(20, 1.0), (125, 1.01), (1024, 1.05), (16_384, 1.8), (1 << 20, 120.0)] {
+        let cpu = micros * factor;
+        let rate = (1e6 / cpu).min(255_000.0 / factor);
+        add(
+            "echo",
+            &[("size", json!(size)), ("connections", json!(200))],
+            &[
+                ("messages_per_second", rate),
+                ("server_cpu_us_per_message", cpu),
+                ("server_cpu_percent", rate * cpu / 1e4),
+            ],
         );
-        let seconds: Vec<f64> = (0..90).map(f64::from).collect();
-        let open = |second: f64| (second * 60_000.0 / micros / 4.0).min(20_000.0);
-        let series = |name: &str, unit: &str, value: &dyn Fn(f64) -> f64| Series {
-            name: name.into(),
-            unit: unit.into(),
-            seconds: seconds.clone(),
-            values: seconds.iter().map(|second| value(*second)).collect(),
-        };
-        idle.series = vec![
-            series("connections", "1", &open),
-            series("server_memory", "bytes", &|second| 4e6 + open(second) * 150.0 * micros * micros),
-            series("heartbeats", "1/s", &|second| {
-                if second < 15.0 { 0.0 } else { 800.0 + 90.0 * (second * 0.7 + micros).sin() }
-            }),
-        ];
-        runs.push(idle);
     }
-    Comparison::of_runs(&runs)
+    for (members, cost) in [(50, 0.25), (200, 0.12)] {
+        add(
+            "chat",
+            &[("size", json!(20)), ("connections", json!(members))],
+            &[("deliveries_per_second", 0.9e6 / cost), ("server_cpu_us_per_delivery", cost * micros)],
+        );
+    }
+    let paced = [130_000, 208_000].map(|rate| {
+        let wait = 40.0 / (1.02 - (f64::from(rate) * micros / 1e6).min(0.98));
+        let shape = [("size", json!(125)), ("connections", json!(200)), ("rate", json!(rate))];
+        (add("echo", &shape, &[("p99_us", wait * 3.0)]), wait)
+    });
+    let memory = 150.0 * micros * micros;
+    let idle = add("idle", &[("connections", json!(20_000))], &[("anonymous_bytes_per_connection", memory)]);
+    for (at, wait) in paced {
+        runs[at].histograms.insert("latency".into(), histogram(wait, micros));
+    }
+    let open = |second: f64| (second * 15_000.0 / micros).min(20_000.0);
+    let beats = |second: f64| if second < 15.0 { 0.0 } else { 800.0 + 90.0 * (second * 0.7 + micros).sin() };
+    let series = |name: &str, unit: &str, value: &dyn Fn(f64) -> f64| {
+        let seconds: Vec<f64> = (0..90).map(f64::from).collect();
+        let values = seconds.iter().map(|second| value(*second)).collect();
+        Series { name: name.into(), unit: unit.into(), seconds, values }
+    };
+    runs[idle].series = vec![
+        series("connections", "1", &open),
+        series("server_memory", "bytes", &|second| 4e6 + open(second) * memory),
+        series("heartbeats", "1/s", &beats),
+    ];
+    runs
 }
 
 /// `EXAMPLES=DIR cargo test -p loadtest draw` leaves every drawing there is in that folder, to be looked at.

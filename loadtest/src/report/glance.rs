@@ -11,7 +11,7 @@ const PACED: &str = "p99_us";
 /// The parameter that counts workers.
 const WORKERS: &str = "workers";
 
-/// What stands above the lines.
+/// The header of the table.
 pub const HEADER: [&str; 6] = ["less is better", OURS, BARE, "best peer", "to bare", "to the best peer"];
 
 /// The lines: what a server spends, of which less is better, at a fixed rate how long an answer took, and with several workers

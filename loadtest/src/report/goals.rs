@@ -7,73 +7,28 @@ use crate::numbers;
 /// The scenario that is judged.
 pub const SCENARIO: &str = "million";
 
-/// A figure, how it reads, and what it may be at most.
-struct Goal {
-    what: &'static str,
-    figure: &'static str,
-    at_most: fn(&Cell) -> f64,
-    text: fn(f64) -> String,
-}
-
+/// A goal in words, its figure, what that may be at most, and how it reads.
+type Goal = (&'static str, &'static str, f64, fn(f64) -> String);
 const GOALS: [Goal; 12] = [
-    Goal {
-        what: "user space per named idle user, name included",
-        figure: "anonymous_bytes_per_user",
-        at_most: |cell| 400.0 + cell.figure("name_bytes_per_user").unwrap_or(0.0),
-        text: numbers::exact_bytes,
-    },
-    Goal {
-        what: "server CPU, all idle",
-        figure: "server_cpu_percent",
-        at_most: |_| 35.0,
-        text: |percent| format!("{percent:.0} % of one core"),
-    },
-    Goal {
-        what: "busiest second of heartbeats to the mean",
-        figure: "pings_highest_to_mean",
-        at_most: |_| 2.0,
-        text: numbers::ratio,
-    },
-    Goal {
-        what: "lateness of detection, p99.9",
-        figure: "lateness_p99_9_us",
-        at_most: |_| 110_000.0,
-        text: numbers::micros,
-    },
-    Goal { what: "false deaths", figure: "false_deaths", at_most: |_| 0.0, text: numbers::whole },
-    Goal { what: "lost connections", figure: "connections_lost", at_most: |_| 0.0, text: numbers::whole },
-    Goal { what: "errors", figure: "errors", at_most: |_| 0.0, text: numbers::whole },
-    Goal {
-        what: "from the first connection to all identified",
-        figure: "identify_s",
-        at_most: |_| 60.0,
-        text: seconds,
-    },
-    Goal {
-        what: "one message to everybody, first to last",
-        figure: "broadcast_first_to_last_s",
-        at_most: |_| 5.0,
-        text: seconds,
-    },
-    Goal {
-        what: "of the growth, still held when all have left",
-        figure: "still_held_percent",
-        at_most: |_| 10.0,
-        text: |percent| format!("{percent:.1} %"),
-    },
-    Goal {
-        what: "a second ramp's peak, beyond the first's",
-        figure: "second_ramp_higher_percent",
-        at_most: |_| 0.0,
-        text: |percent| format!("{percent:.1} %"),
-    },
-    Goal {
-        what: "memory that is in no line of the receipt",
-        figure: "memory_unexplained_percent",
-        at_most: |_| 10.0,
-        text: |percent| format!("{percent:.1} %"),
-    },
+    // The name comes on top.
+    ("user space per named idle user, name included", PER_USER, 400.0, numbers::exact_bytes),
+    ("server CPU, all idle", "server_cpu_percent", 35.0, |percent| format!("{percent:.0} % of one core")),
+    ("busiest second of heartbeats to the mean", "pings_highest_to_mean", 2.0, numbers::ratio),
+    ("lateness of detection, p99.9", "lateness_p99_9_us", 110_000.0, numbers::micros),
+    ("false deaths", "false_deaths", 0.0, numbers::whole),
+    ("lost connections", "connections_lost", 0.0, numbers::whole),
+    ("errors", "errors", 0.0, numbers::whole),
+    ("from the first connection to all identified", "identify_s", 60.0, seconds),
+    ("one message to everybody, first to last", "broadcast_first_to_last_s", 5.0, seconds),
+    ("of the growth, still held when all have left", "still_held_percent", 10.0, percent),
+    ("a second ramp's peak, beyond the first's", "second_ramp_higher_percent", 0.0, percent),
+    ("memory that is in no line of the receipt", "memory_unexplained_percent", 10.0, percent),
 ];
+const PER_USER: &str = "anonymous_bytes_per_user";
+
+fn percent(percent: f64) -> String {
+    format!("{percent:.1} %")
+}
 
 fn seconds(seconds: f64) -> String {
     format!("{} s", numbers::short(seconds))
@@ -81,15 +36,16 @@ fn seconds(seconds: f64) -> String {
 
 /// The lines of a table: each goal that the run has a figure for.
 pub fn table(cell: &Cell) -> Vec<Vec<String>> {
-    let line = |goal: &Goal| {
-        let (value, most) = (cell.figure(goal.figure)?, (goal.at_most)(cell));
+    let line = |(what, figure, most, text): &Goal| {
+        let name = cell.figure("name_bytes_per_user").filter(|_| *figure == PER_USER).unwrap_or(0.0);
+        let (value, most) = (cell.figure(figure)?, most + name);
         let verdict = if value <= most { "holds" } else { "does not hold" };
-        Some([goal.what, &(goal.text)(value), &(goal.text)(most), verdict].map(str::to_owned).to_vec())
+        Some([what, text(value).as_str(), &text(most), verdict].map(str::to_owned).to_vec())
     };
     GOALS.iter().filter_map(line).collect()
 }
 
-/// What stands above the memory receipt.
+/// The header of the memory receipt.
 pub const RECEIPT: [&str; 5] = ["part", "before the first", "all there", "per connection", "all gone"];
 
 /// The memory receipt: a line for each part, and for all of them; with all users there, before them and after them.

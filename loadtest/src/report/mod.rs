@@ -25,7 +25,7 @@ use crate::comparison::Comparison;
 use crate::files::{self, about};
 use crate::result::Run;
 
-/// Where reports go, in the repository.
+/// The folder of reports, in the repository.
 pub const FOLDER: &str = "loadtest/reports";
 
 /// What is asked for.

@@ -20,7 +20,7 @@ const SAMPLES: usize = 240;
 /// Lateness below this is drawn as this.
 const LATENESS_MICROS_MIN: f64 = 100.0;
 const CURVE_HEIGHT: f64 = 300.0;
-/// Its course is that of the whole, which is drawn.
+/// Its curve is that of the whole, which is drawn.
 const PART_OF_MEMORY: &str = "server_anonymous_memory";
 /// Fewer values than this make no curve worth a drawing.
 const TIMELINE_SECONDS: usize = 8;

@@ -86,7 +86,7 @@ pub struct RosterClient<'a> {
     nudged: Option<u64>,
     /// Nanoseconds between two messages of this thread; zero where none are said.
     gap: f64,
-    /// Who says something, with the room and the deliveries that lead to, round robin.
+    /// Connections that say something, with the room and the deliveries that lead to, round robin.
     speakers: Vec<(u32, u32, u32)>,
     next: u64,
     /// Since when events are handled.

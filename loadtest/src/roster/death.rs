@@ -142,7 +142,7 @@ impl Scenario for Args {
     }
 }
 
-/// The whole course. `None` where it did not come to the silence.
+/// The whole timeline. `None` where it did not come to the silence.
 fn conduct(setup: &Setup, watch: &mut Watch<'_>, args: &Args, orders: &Orders) -> Option<Spent> {
     setup.run_state.quota.store(setup.plan.connections, Relaxed);
     for step in [Step::Open, Step::Join, Step::Watch] {

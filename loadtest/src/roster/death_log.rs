@@ -15,7 +15,7 @@ use crate::result::Series;
 const NEVER: u64 = 0;
 
 /// Both moments of each user.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct DeathLog {
     users: Box<[Slot]>,
     /// Users that were said to be gone.

@@ -9,7 +9,7 @@
 //! | [`death_log`] | when each user's first unanswered Ping came, and when it was said to be gone |
 //! | [`client`] | one thread's part, the same for all scenarios |
 //! | [`failure`] | from the silence of the doomed to the last of their deaths |
-//! | [`presence`], [`death`], [`million`] | the scenarios: flags, course, figures |
+//! | [`presence`], [`death`], [`million`] | the scenarios: flags, timeline, figures |
 
 mod client;
 pub mod death;
@@ -51,7 +51,7 @@ enum Step {
 }
 
 /// What the conductor tells the threads, and they him, besides the run's state.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Orders {
     population: Population,
     death_log: DeathLog,
@@ -79,15 +79,9 @@ impl Orders {
         Orders {
             death_log: DeathLog::new(population.users),
             population,
-            step: AtomicU8::new(Step::Open as u8),
             nudge: AtomicU64::new(UNSET),
             doom: AtomicU64::new(UNSET),
-            leaving: AtomicBool::new(false),
-            draining: AtomicBool::new(false),
-            finish: AtomicBool::new(false),
-            expected: AtomicU64::new(0),
-            interval_ms: AtomicU64::new(0),
-            timeout_ms: AtomicU64::new(0),
+            ..Orders::default()
         }
     }
 
@@ -141,7 +135,7 @@ impl Orders {
     }
 }
 
-/// What a thread counted, or all of them.
+/// The counts of a thread, or of all of them.
 #[derive(Debug, Default)]
 pub struct Sums {
     /// From the moment a message was due to each delivery.

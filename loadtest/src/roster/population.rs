@@ -8,7 +8,7 @@ const WATCHES_MAX: usize = 1024;
 const PER_COMMAND_MAX: usize = 256;
 
 /// A part of all users, spread evenly.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub struct Share(pub f64);
 
 impl Share {
@@ -36,7 +36,7 @@ impl std::str::FromStr for Share {
 }
 
 /// Everybody's part.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Population {
     /// What all names of users begin with.
     pub names: String,
@@ -70,18 +70,7 @@ pub enum Role {
 impl Population {
     /// So many users who are just there.
     pub fn of(users: usize) -> Population {
-        Population {
-            names: "u".to_owned(),
-            users,
-            rooms: 0,
-            joining: Share::NONE,
-            doomed: Share::NONE,
-            together: Share::NONE,
-            watching: Share::NONE,
-            watches: 0,
-            overseen: false,
-            say_rate: 0.0,
-        }
+        Population { names: "u".to_owned(), users, ..Population::default() }
     }
 
     pub fn watchers(&self) -> usize {

@@ -44,7 +44,7 @@ struct Plan {
     counts: &'static str,
 }
 
-/// What most parts are like: an endless round of echoes at the server with all sorts of clients.
+/// Most parts are like this: an endless round of echoes at the server with all sorts of clients.
 const USUAL: Plan = Plan {
     name: "echo",
     at: At::All,
