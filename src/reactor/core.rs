@@ -294,6 +294,8 @@ impl Core {
     }
 }
 
-fn get_mut(conns: &mut Slots<Conn>, id: ConnId) -> Option<&mut Conn> {
+/// The connection of that name among them.
+#[inline]
+pub(crate) fn get_mut(conns: &mut Slots<Conn>, id: ConnId) -> Option<&mut Conn> {
     conns.get_mut(id.key as usize).filter(|conn| conn.is_of(id.generation))
 }

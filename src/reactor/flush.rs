@@ -7,6 +7,7 @@ use crate::conn::outbox::{Chunk, Outbox};
 use crate::conn::{Conn, Written};
 use crate::limits::WRITEV_BYTES_MIN;
 use crate::reactor::arena::{Arena, Bytes, Dirty};
+use crate::reactor::core::{Core, get_mut};
 use crate::reactor::counters::Cause;
 use crate::reactor::ending;
 use crate::reactor::ids::ConnId;
@@ -19,23 +20,31 @@ use crate::sys::net::{Net, Socket};
 pub(crate) const PARTS_MAX: usize = 64;
 
 /// Writes everything that was sent in this turn so far.
+#[inline]
 pub(crate) fn flush<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     worker.core.early = false;
     while !worker.core.arena.dirty().is_empty() {
-        let mut arena = mem::take(&mut worker.core.arena);
-        for entry in 0..arena.dirty().len() {
-            flush_entry(worker, &mut arena, entry);
-        }
-        let mut backlogged = mem::take(&mut worker.backlogged);
-        for entry in backlogged.drain(..) {
-            queue_entry(worker, &mut arena, entry);
-        }
-        worker.backlogged = backlogged;
-        arena.clear();
-        worker.core.arena = arena;
+        flush_all(worker);
         // The service is told of what ended, and may send to others.
         bury(worker);
     }
+}
+
+/// Writes all entries of the arena. Nothing is sent meanwhile.
+fn flush_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
+    let entries = worker.core.arena.dirty().len();
+    for entry in 0..entries {
+        flush_entry(worker, entry);
+    }
+    if !worker.backlogged.is_empty() {
+        let mut backlogged = mem::take(&mut worker.backlogged);
+        for entry in backlogged.drain(..) {
+            queue_entry(worker, entry);
+        }
+        worker.backlogged = backlogged;
+    }
+    debug_assert_eq!(worker.core.arena.dirty().len(), entries, "output that nobody writes");
+    worker.core.arena.clear();
 }
 
 /// Removes the connections that writing has brought to their end.
@@ -45,8 +54,8 @@ pub(crate) fn bury<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     }
 }
 
-fn flush_entry<N: Net, S: Service>(worker: &mut Worker<N, S>, arena: &mut Arena, entry: usize) {
-    let dirty = arena.dirty()[entry];
+fn flush_entry<N: Net, S: Service>(worker: &mut Worker<N, S>, entry: usize) {
+    let dirty = worker.core.arena.dirty()[entry];
     let id = dirty.conn;
     let Some(conn) = worker.core.get_mut(id) else { return };
     if !conn.leaves_at_once() {
@@ -54,30 +63,26 @@ fn flush_entry<N: Net, S: Service>(worker: &mut Worker<N, S>, arena: &mut Arena,
         return worker.backlogged.push(entry);
     }
     let Some(socket) = worker.sockets.get_mut(id.key as usize) else { return };
-    let mut transport = Transport::new(socket, worker.core.tls.as_deref_mut(), id);
+    let core = &mut worker.core;
+    let mut transport = Transport::new(socket, core.tls.as_deref_mut(), id);
     let mut flushed = Flushed::default();
-    let result = write(&mut transport, arena, entry, dirty.len, &mut worker.scratch, &mut flushed);
+    let result = write(&mut transport, &core.arena, entry, dirty.len, &mut worker.scratch, &mut flushed);
     if result.is_err() {
         return worker.doomed.push((id, Cause::Reset));
     }
     worker.core.counters().sent_bytes.add(flushed.sent as u64);
     if flushed.is_full {
-        keep_unsent(worker, arena, entry, &flushed);
+        keep_unsent(worker, entry, &flushed);
     }
     after_write(worker, id);
 }
 
 /// Keeps what the socket did not take: records that were made, and the output behind them.
-fn keep_unsent<N: Net, S: Service>(
-    worker: &mut Worker<N, S>,
-    arena: &mut Arena,
-    entry: usize,
-    flushed: &Flushed,
-) {
-    let Dirty { conn: id, len, ping_end, .. } = arena.dirty()[entry];
+fn keep_unsent<N: Net, S: Service>(worker: &mut Worker<N, S>, entry: usize, flushed: &Flushed) {
+    let Dirty { conn: id, len, ping_end, .. } = worker.core.arena.dirty()[entry];
     let records = worker.core.hold(id);
     if flushed.taken < len {
-        queue(worker, arena, entry, flushed.taken);
+        queue(&mut worker.core, entry, flushed.taken);
     }
     if records > 0
         && (flushed.before + 1..=flushed.taken).contains(&ping_end)
@@ -88,28 +93,28 @@ fn keep_unsent<N: Net, S: Service>(
 }
 
 /// Puts an entry's output behind what is queued for its connection.
-fn queue_entry<N: Net, S: Service>(worker: &mut Worker<N, S>, arena: &mut Arena, entry: usize) {
-    let id = arena.dirty()[entry].conn;
+fn queue_entry<N: Net, S: Service>(worker: &mut Worker<N, S>, entry: usize) {
+    let id = worker.core.arena.dirty()[entry].conn;
     let Some(conn) = worker.core.get_mut(id) else { return };
     conn.joins_backlog();
-    queue(worker, arena, entry, 0);
+    queue(&mut worker.core, entry, 0);
     after_write(worker, id);
 }
 
 /// Puts what the socket did not take into the connection's own queue.
-fn queue<N: Net, S: Service>(worker: &mut Worker<N, S>, arena: &mut Arena, entry: usize, written: usize) {
-    let Dirty { conn: id, len, ping_end, .. } = arena.dirty()[entry];
-    let now = worker.core.now.tick;
-    let Some(conn) = worker.core.get_mut(id) else { return };
+fn queue(core: &mut Core, entry: usize, written: usize) {
+    let Dirty { conn: id, len, ping_end, .. } = core.arena.dirty()[entry];
+    let now = core.now.tick;
+    let Some(conn) = get_mut(&mut core.conns, id) else { return };
     let before = conn.backlog();
-    enqueue(conn.begin_backlog(now), arena, entry, written);
+    enqueue(conn.begin_backlog(now), &mut core.arena, entry, written);
     let after = conn.backlog();
     debug_assert_eq!(after, before + len - written);
     if ping_end > written {
         conn.ping_waits(before + ping_end - written);
     }
-    worker.core.counters().backlog_bytes.add((after - before) as u64);
-    worker.core.arm(id);
+    core.counters().backlog_bytes.add((after - before) as u64);
+    core.arm(id);
 }
 
 /// Ends a connection that has said its last word, and reads on where a backlog had stopped that.

@@ -1,7 +1,5 @@
 //! Connections in a turn: those that are ready, each for its share, and those that want more of it, in turn.
 
-use std::mem;
-
 use crate::conn::flags::Flag;
 use crate::limits::{
     CONNECTION_UNITS_PER_TURN, CROWD_UNITS, CROWDED_UNITS_PER_TURN, HEARD_PER_FLUSH, HEARD_UNITS_PER_TURN,
@@ -39,10 +37,9 @@ pub(crate) fn connections<N: Net, S: Service>(worker: &mut Worker<N, S>) {
 
 /// Hears those that are ready, each for its share.
 fn hear<N: Net, S: Service>(worker: &mut Worker<N, S>) {
-    let mut ready = mem::take(&mut worker.ready);
     let (mut taken, mut heard, mut spent) = (0, 0_usize, 0);
     let (mut share, mut limit) = if worker.crowded { CROWDED } else { FIRST };
-    for event in &ready {
+    while let Some(event) = worker.ready.get(taken).copied() {
         if spent >= limit {
             if (share, limit) == CROWDED {
                 worker.count_deferred(Deferred::Ready);
@@ -57,7 +54,7 @@ fn hear<N: Net, S: Service>(worker: &mut Worker<N, S>) {
             }
         } else if event.token != Ready::BELL {
             worker.core.work.begin_with(share);
-            on_ready(worker, *event);
+            on_ready(worker, event);
             spent += worker.served(ConnId::from_bits(event.token));
             heard += 1;
             if heard.is_multiple_of(HEARD_PER_FLUSH) {
@@ -65,9 +62,8 @@ fn hear<N: Net, S: Service>(worker: &mut Worker<N, S>) {
             }
         }
     }
-    ready.drain(..taken);
-    worker.crowded = !ready.is_empty();
-    worker.ready = ready;
+    worker.ready.drain(..taken);
+    worker.crowded = !worker.ready.is_empty();
 }
 
 /// Goes on with the first `waiting` of those that have more to be served than their share, in turn.

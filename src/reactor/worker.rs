@@ -148,8 +148,9 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     /// Wakes the workers that have mail from this turn.
+    #[inline]
     pub(crate) fn ring(&mut self) {
-        for to in self.core.unrung.drain(..) {
+        while let Some(to) = self.core.unrung.pop() {
             self.mailboxes[to.index()].ring();
         }
     }
