@@ -180,10 +180,12 @@ impl Wrapper for Site {
                 [due, api.tick(cx, presence)].into_iter().flatten().reduce(Tick::min)
             })
         });
-        let (users, rooms) = self.presence().counts();
-        let gauges = &cx.fleet().workers()[cx.worker().index()].counters.service;
-        gauges[USERS_GAUGE].set(users as u64);
-        gauges[ROOMS_GAUGE].set(rooms as u64);
+        if !self.presence().has_rested() {
+            let (users, rooms) = self.presence().counts();
+            let gauges = &cx.fleet().workers()[cx.worker().index()].counters.service;
+            gauges[USERS_GAUGE].set(users as u64);
+            gauges[ROOMS_GAUGE].set(rooms as u64);
+        }
         due
     }
 

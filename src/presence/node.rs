@@ -51,6 +51,8 @@ pub struct Node {
     timers: Wheel,
     /// When [`Node::due`] was called last.
     turned: Tick,
+    /// Something was done since [`Node::rest`] was called.
+    is_touched: bool,
     out: Outgoing,
 }
 
@@ -67,6 +69,7 @@ impl Node {
             desk: Desk::new(worker, homes),
             broadcasts: Broadcasts::new(),
             turned: now.tick,
+            is_touched: true,
             timers: Wheel::new(now.tick),
             out: Outgoing::new(),
         }
@@ -260,6 +263,20 @@ impl Node {
         }
     }
 
+    /// Whether something was done since [`Node::rest`] was called: until then, and before [`Node::next_due`], [`Node::due`] and
+    /// [`Node::resume`] have nothing to do.
+    #[must_use]
+    #[inline]
+    pub const fn is_touched(&self) -> bool {
+        self.is_touched
+    }
+
+    /// All is done that there was to do at `now`.
+    pub const fn rest(&mut self, now: Now) {
+        self.turned = now.tick;
+        self.is_touched = false;
+    }
+
     /// Takes what is to be done.
     pub fn effects(&mut self) -> Vec<Effect> {
         let effects = mem::take(&mut self.out.effects);
@@ -281,6 +298,7 @@ impl Node {
 
     /// Handles what this worker posts to itself, hands out the rest, and files timers.
     fn settle(&mut self, now: Now) {
+        self.is_touched = true;
         while let Some((to, envelope)) = self.out.posts.pop_front() {
             if to == self.worker {
                 self.handle(now, envelope);

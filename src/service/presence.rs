@@ -18,7 +18,7 @@ use crate::protocol::rollcall_v1;
 use crate::reactor::{
     Admission, Answer, Cause, ConnId, Context, RequestId, Service, SharedFrame, Shortage, WorkerId,
 };
-use crate::service::caps::Caps;
+use crate::service::caps::{Cap, Caps};
 use crate::service::gate::{BadToken, Gate};
 use crate::service::heartbeats::{self, Said, Shapes};
 use crate::service::reserve::Reserves;
@@ -98,6 +98,12 @@ pub struct Presence {
     slow: slow::Slow,
     /// Connections that have room again, and had too little of it for all that waits for them.
     relieved: Vec<ConnId>,
+    /// When something is due, as of the last [`Service::tick`] that found something to do; none, where letters or connections wait.
+    rests_until: Option<Option<Tick>>,
+    /// The last [`Service::tick`] had nothing to do.
+    has_rested: bool,
+    /// The caps of that time.
+    cap: Option<Cap>,
 }
 
 impl Presence {
@@ -117,6 +123,9 @@ impl Presence {
             subprotocols: vec![SUBPROTOCOL.to_owned()],
             slow: slow::Slow::default(),
             relieved: Vec::new(),
+            rests_until: None,
+            has_rested: false,
+            cap: None,
             replies: Vec::new(),
         }
     }
@@ -150,13 +159,62 @@ impl Presence {
         self.act(cx);
     }
 
+    /// Whether replies have come.
+    #[must_use]
+    #[inline]
+    pub const fn has_replies(&self) -> bool {
+        !self.replies.is_empty()
+    }
+
     /// Takes the replies that have come. After [`Presence::tick`], none is due that isn't here.
     pub fn replies(&mut self) -> Vec<(u64, Reply)> {
         std::mem::take(&mut self.replies)
     }
 
+    /// Whether the last [`Service::tick`] had nothing to do: then nobody came, went or changed either.
+    #[must_use]
+    #[inline]
+    pub const fn has_rested(&self) -> bool {
+        self.has_rested
+    }
+
+    /// Whether something has happened since the last turn, or is due by now. Most turns are for connections that say nothing to
+    /// presence.
+    #[inline]
+    fn has_work(&self, now: Now, due: Option<Tick>) -> bool {
+        self.node.is_touched()
+            || !self.relieved.is_empty()
+            || due.is_some_and(|due| now.tick.has_reached(due))
+            || self.settings.caps.get() != self.cap
+    }
+
+    fn work(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
+        let now = cx.now();
+        self.has_rested = false;
+        self.cap = self.settings.caps.get();
+        if let Some(cap) = self.cap {
+            let (connections, data_bytes) = (cap.connections_per_user as usize, cap.data_bytes as usize);
+            self.node.set_caps(connections, cap.commands_per_second, data_bytes);
+        }
+        self.post_held_back(cx);
+        self.node.due(now);
+        self.act(cx);
+        self.resume(cx);
+        for conn in std::mem::take(&mut self.relieved) {
+            if cx.backlog(conn) == 0 {
+                self.send_waiting(cx, conn);
+            }
+        }
+        let waits = !self.relieved.is_empty() || !self.held_back.is_empty();
+        let retry = waits.then(|| now.tick.after(1));
+        let due = [retry, self.node.next_due()].into_iter().flatten().reduce(Tick::min);
+        self.rests_until = (!waits).then_some(due);
+        self.node.rest(now);
+        due
+    }
     /// Users that are not offline, and rooms with members, whose home is this worker.
     #[must_use]
+    #[inline]
     pub fn counts(&self) -> (usize, usize) {
         (self.node.users().present(), self.node.rooms().len())
     }
@@ -344,24 +402,16 @@ impl Service for Presence {
         self.act(cx);
     }
 
+    #[inline]
     fn tick(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
-        let now = cx.now();
-        if let Some(cap) = self.settings.caps.get() {
-            let (connections, data_bytes) = (cap.connections_per_user as usize, cap.data_bytes as usize);
-            self.node.set_caps(connections, cap.commands_per_second, data_bytes);
-        }
-        self.post_held_back(cx);
-        self.node.due(now);
-        self.act(cx);
-        self.resume(cx);
-        for conn in std::mem::take(&mut self.relieved) {
-            if cx.backlog(conn) == 0 {
-                self.send_waiting(cx, conn);
+        match self.rests_until {
+            Some(due) if !self.has_work(cx.now(), due) => {
+                self.node.rest(cx.now());
+                self.has_rested = true;
+                due
             }
+            _ => self.work(cx),
         }
-        let waits = !self.relieved.is_empty() || !self.held_back.is_empty();
-        let retry = waits.then(|| now.tick.after(1));
-        [retry, self.node.next_due()].into_iter().flatten().reduce(Tick::min)
     }
 
     fn weigh(&mut self, cx: &mut Context<'_, Letter>) {

@@ -95,7 +95,11 @@ impl Refusals {
     }
 
     /// Tells how many were not logged, once their second is over. Returns when to call again.
+    #[inline]
     pub(crate) fn tick(&mut self, now: Now) -> Option<Tick> {
+        if self.suppressed == 0 {
+            return None;
+        }
         if let Some(suppressed) = self.take_suppressed(second(now)) {
             info!(suppressed, "api refused further requests");
         }

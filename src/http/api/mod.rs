@@ -148,7 +148,15 @@ impl Api {
     }
 
     /// Sends the replies that have come since the last turn. Returns when it has to be called again at the latest.
+    #[inline]
     pub fn tick(&mut self, cx: &mut Context<'_, Letter>, presence: &mut Presence) -> Option<Tick> {
+        if presence.has_replies() {
+            self.send(cx, presence);
+        }
+        self.refusals.tick(cx.now())
+    }
+
+    fn send(&mut self, cx: &mut Context<'_, Letter>, presence: &mut Presence) {
         for (ticket, reply) in presence.replies() {
             let ticket = usize::try_from(ticket).unwrap_or(usize::MAX);
             if let Some(Waiting { request, origin, write }) = self.waiting.try_remove(ticket) {
@@ -159,7 +167,6 @@ impl Api {
                 cx.answer(request, shared(response, origin));
             }
         }
-        self.refusals.tick(cx.now())
     }
 
     /// What a request that the reactor refused is answered with: in the API's own form.
