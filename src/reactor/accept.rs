@@ -1,5 +1,7 @@
 //! Accepting connections.
 
+pub(crate) mod acceptor;
+
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,23 +10,22 @@ use tracing::{info, warn};
 
 use crate::conn::Conn;
 use crate::limits::{ACCEPT_RETRY_TICKS, ACCEPTS_PER_TURN_MAX, REFUSED_CONNECTIONS_MAX};
+use crate::reactor::accept::acceptor::Accepting;
 use crate::reactor::ending;
 use crate::reactor::front;
-use crate::reactor::ids::ConnId;
 use crate::reactor::secure;
 use crate::reactor::service::Service;
-use crate::reactor::worker::{Accepting, Worker};
+use crate::reactor::worker::Worker;
 use crate::sys::net::{Net, is_exhaustion};
 
 /// Accepts a turn's share of what waits.
 pub(crate) fn accept<N: Net, S: Service>(worker: &mut Worker<N, S>) {
-    match worker.accepting {
-        Accepting::Waiting => {}
-        Accepting::Blocked(at) if worker.core.now.tick.has_reached(at) => {}
-        _ => return,
+    if !worker.acceptor.is_due(worker.core.now.tick) {
+        return;
     }
-    worker.accepting = accept_at_most(worker, ACCEPTS_PER_TURN_MAX);
-    let blocked = matches!(worker.accepting, Accepting::Blocked(_));
+    let accepting = accept_at_most(worker, ACCEPTS_PER_TURN_MAX);
+    worker.acceptor.done(accepting);
+    let blocked = matches!(accepting, Accepting::Blocked(_));
     if worker.state().accept_blocked.swap(blocked, Relaxed) != blocked {
         if blocked {
             warn!(
@@ -80,12 +81,8 @@ fn welcome<N: Net, S: Service>(
     listener: u8,
 ) {
     let now = worker.core.now.tick;
-    let generation = worker.next_generation;
-    worker.next_generation = generation.wrapping_add(1);
-    let key = worker.core.conns.vacant_key();
-    let Ok(narrow) = u32::try_from(key) else { return };
-    let id = ConnId { key: narrow, generation };
-    let mut conn = Conn::new(generation, listener, now, now.after(worker.core.timing.handshake));
+    let Some(id) = worker.core.conns.next_id(worker.acceptor.generation()) else { return };
+    let mut conn = Conn::new(id.generation, listener, now, now.after(worker.core.timing.handshake));
     if !front::meet(worker, id, &mut conn, &socket, peer) {
         return;
     }
@@ -95,7 +92,7 @@ fn welcome<N: Net, S: Service>(
         ending::forget_origin(worker, &conn);
         return;
     }
-    if !conn.awaits_preface() && !secure::link(worker, key, listener) {
+    if !conn.awaits_preface() && !secure::link(worker, id, listener) {
         worker.core.counters().accept_failures.add(1);
         ending::forget_origin(worker, &conn);
         return;
@@ -104,7 +101,7 @@ fn welcome<N: Net, S: Service>(
         conn.find_surplus();
     }
     worker.core.conns.insert(conn);
-    worker.sockets.put(key, socket);
+    worker.io.put(id, socket);
     let counters = worker.core.counters();
     counters.accepts.add(1);
     counters.connections.add(1);

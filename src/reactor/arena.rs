@@ -8,7 +8,9 @@
 use std::ops::Range;
 
 use crate::conn::NONE;
-use crate::limits::{ARENA_BYTES_CALL_MAX, ARENA_BYTES_KEPT, ARENA_BYTES_MAX, ARENA_PIECES_MAX};
+use crate::limits::{
+    ARENA_BYTES_CALL_MAX, ARENA_BYTES_KEPT, ARENA_BYTES_MAX, ARENA_PIECES_MAX, EARLY_FLUSH_BYTES,
+};
 use crate::reactor::ids::ConnId;
 use crate::wire::shared::SharedFrame;
 
@@ -54,6 +56,8 @@ pub(crate) struct Arena {
     own_bytes: usize,
     pieces: Vec<Piece>,
     dirty: Vec<Dirty>,
+    /// Some output is not to wait for the end of the turn.
+    flush_requested: bool,
 }
 
 impl Arena {
@@ -83,6 +87,7 @@ impl Arena {
         if !self.extend_last(entry, opaque, &range) {
             self.push(entry, if opaque { Bytes::Opaque(range) } else { Bytes::Frames(range) });
         }
+        self.check_size(entry);
         len
     }
 
@@ -95,6 +100,7 @@ impl Arena {
         }
         self.dirty[entry as usize].len += frame.bytes().len();
         self.push(entry, Bytes::Shared(self.shared.len() as u32 - 1));
+        self.check_size(entry);
     }
 
     /// Appends a frame that has a buffer of its own.
@@ -104,6 +110,7 @@ impl Arena {
         self.own_bytes += frame.len();
         self.own.push(frame);
         self.push(entry, Bytes::Own(self.own.len() as u32 - 1));
+        self.check_size(entry);
     }
 
     /// Takes the buffer behind [`Bytes::Own`] away; nothing is left in its place.
@@ -160,6 +167,7 @@ impl Arena {
         self.own_bytes = 0;
         self.pieces.clear();
         self.dirty.clear();
+        self.flush_requested = false;
         self.pieces.shrink_to(ARENA_BYTES_KEPT / size_of::<Piece>());
         self.dirty.shrink_to(ARENA_BYTES_KEPT / size_of::<Dirty>());
     }
@@ -170,8 +178,17 @@ impl Arena {
     }
 
     /// Whether it is time to write, though the turn goes on.
-    pub(crate) fn is_early(&self) -> bool {
-        self.bytes.len() + self.own_bytes > ARENA_BYTES_MAX || self.pieces.len() > ARENA_PIECES_MAX
+    #[inline]
+    pub(crate) const fn is_flush_requested(&self) -> bool {
+        self.flush_requested
+    }
+
+    /// An entry has grown.
+    #[inline]
+    fn check_size(&mut self, entry: u32) {
+        self.flush_requested |= self.dirty[entry as usize].len > EARLY_FLUSH_BYTES
+            || self.bytes.len() + self.own_bytes > ARENA_BYTES_MAX
+            || self.pieces.len() > ARENA_PIECES_MAX;
     }
 
     /// Whether `len` bytes more fit, where one call of the service may send at most `most`.

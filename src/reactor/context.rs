@@ -128,7 +128,7 @@ impl<M> Context<'_, M> {
     /// trusted proxy names, else the peer. `None` for a Unix socket, and outside of such a call.
     #[must_use]
     pub fn requester(&self) -> Option<IpAddr> {
-        self.core.requester
+        self.core.asking.requester()
     }
 
     /// What the connection's address is counted under; `None` where it isn't counted, as loopback and trusted proxies.
@@ -280,7 +280,7 @@ impl<M> Context<'_, M> {
     /// Answers a request for which [`Service::request`](crate::reactor::Service::request) said `Later`. Ignored where
     /// its connection is gone or it was answered.
     pub fn answer(&mut self, request: RequestId, response: Response) {
-        self.core.answers.push_back((request, response));
+        self.core.left.answer(request, response);
     }
 }
 

@@ -1,30 +1,29 @@
 //! A worker's state without its sockets and its service: what a [`Context`](crate::reactor::Context) works on.
 
-use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::conn::timing::Timing;
 use crate::conn::{Conn, Life};
-use crate::limits::{ARENA_BYTES_CALL_MAX, EARLY_FLUSH_BYTES, FRAME_HEADER_BYTES_MAX};
+use crate::limits::{ARENA_BYTES_CALL_MAX, FRAME_HEADER_BYTES_MAX};
 use crate::reactor::arena::Arena;
 use crate::reactor::config::Config;
+use crate::reactor::connections::Connections;
 use crate::reactor::counters::{Cause, Counters};
 use crate::reactor::deflate::Deflate;
 use crate::reactor::fleet::Fleet;
+use crate::reactor::front::introduced::Introduced;
 use crate::reactor::half_read::held::HalfRead;
-use crate::reactor::ids::{ConnId, RequestId, WorkerId};
+use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::mail::Waiting;
+use crate::reactor::pending::left::Left;
 use crate::reactor::random::Random;
+use crate::reactor::request::asking::Asking;
 use crate::reactor::tls::side::Side;
 use crate::reactor::unserved::Unserved;
 use crate::reactor::work::Work;
-use crate::slots::Slots;
 use crate::time::Now;
-use crate::time::wheel::Wheel;
 use crate::wire::close::Close;
 use crate::wire::frame::{self, Opcode};
-use crate::wire::http::Response;
 use crate::wire::shared::SharedFrame;
 
 /// Why a message was not queued.
@@ -52,11 +51,10 @@ pub(crate) struct Core {
     /// How much mail waits for each worker.
     pub(crate) mail: Arc<dyn Waiting>,
     pub(crate) now: Now,
-    pub(crate) conns: Slots<Conn>,
+    pub(crate) conns: Connections,
     /// Of connections over TLS.
     pub(crate) tls: Option<Box<Side>>,
     pub(crate) arena: Arena,
-    pub(crate) wheel: Wheel,
     pub(crate) random: Random,
     pub(crate) deflate: Deflate,
     /// What the work of this turn has cost.
@@ -65,20 +63,11 @@ pub(crate) struct Core {
     pub(crate) unserved: Unserved,
     /// Connections with much of a message that is not whole.
     pub(crate) half_read: HalfRead,
-    /// Open connections that the service ended in this call; it has yet to be told that they are gone.
-    pub(crate) gone: VecDeque<(ConnId, Cause)>,
-    /// Answers to requests that waited, from this call.
-    pub(crate) answers: VecDeque<(RequestId, Response)>,
-    /// The number of the next request.
-    pub(crate) next_request: u32,
-    /// Where the request comes from that is being served.
-    pub(crate) requester: Option<IpAddr>,
-    /// Clients that PROXY headers named, by their connection's place in the slab, until it is a WebSocket or gone.
-    pub(crate) introduced: HashMap<u32, IpAddr>,
+    pub(crate) left: Left,
+    pub(crate) asking: Asking,
+    pub(crate) introduced: Introduced,
     /// Workers that have mail and were not rung for.
     pub(crate) unrung: Vec<WorkerId>,
-    /// Some output can't wait for the end of the turn.
-    pub(crate) early: bool,
 }
 
 impl Core {
@@ -98,26 +87,23 @@ impl Core {
             fleet,
             mail,
             now,
-            conns: Slots::default(),
+            conns: Connections::new(now.tick),
             tls: None,
             arena: Arena::default(),
-            wheel: Wheel::new(now.tick),
             random: Random::new(seed),
             deflate: Deflate::new(),
             work: Work::default(),
             unserved: Unserved::default(),
             half_read: HalfRead::default(),
-            gone: VecDeque::new(),
-            answers: VecDeque::new(),
-            next_request: 0,
-            requester: None,
-            introduced: HashMap::new(),
+            left: Left::default(),
+            asking: Asking::default(),
+            introduced: Introduced::default(),
             unrung: Vec::new(),
-            early: false,
         }
     }
 
     /// Takes over limits that were changed since the last turn.
+    #[inline]
     pub(crate) fn follow_limits(&mut self) {
         if let Some(limits) = self.fleet.live.since(&mut self.limits_seen) {
             limits.apply(&mut self.config);
@@ -130,19 +116,14 @@ impl Core {
         &self.fleet.workers()[self.id.index()].counters
     }
 
+    #[inline]
     pub(crate) fn get(&self, id: ConnId) -> Option<&Conn> {
-        self.conns.get(id.key as usize).filter(|conn| conn.is_of(id.generation))
+        self.conns.get(id)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
-        get_mut(&mut self.conns, id)
-    }
-
-    /// All of them, with their names.
-    pub(crate) fn conns(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
-        self.conns.iter().filter_map(|(key, conn)| {
-            Some((ConnId { key: u32::try_from(key).ok()?, generation: conn.generation() }, conn))
-        })
+        self.conns.get_mut(id)
     }
 
     /// Whether a connection that is there speaks TLS.
@@ -155,7 +136,7 @@ impl Core {
     pub(crate) fn hold(&mut self, id: ConnId) -> usize {
         let now = self.now.tick;
         let Some(side) = &mut self.tls else { return 0 };
-        let Some(conn) = get_mut(&mut self.conns, id) else { return 0 };
+        let Some(conn) = self.conns.get_mut(id) else { return 0 };
         let records = side.left(id);
         let len = records.len();
         if len > 0 {
@@ -168,19 +149,14 @@ impl Core {
     }
 
     /// Files the connection's next deadline where it is nearer than the one it is armed for.
+    #[inline]
     pub(crate) fn arm(&mut self, id: ConnId) {
-        if let Some(conn) = get_mut(&mut self.conns, id)
-            && let Some(at) = conn.comes_sooner(&self.timing)
-        {
-            conn.arm(self.wheel.schedule(at, id.to_bits()));
-        }
+        self.conns.arm(id, &self.timing);
     }
 
     /// Files the connection's next deadline; it has no valid entry in the wheel.
     pub(crate) fn rearm(&mut self, id: ConnId) {
-        if let Some(conn) = get_mut(&mut self.conns, id) {
-            conn.arm(self.wheel.schedule(conn.look_at(&self.timing), id.to_bits()));
-        }
+        self.conns.rearm(id, &self.timing);
     }
 
     /// Whether a message of `len` bytes may be queued for an open connection; how much is queued with it.
@@ -206,7 +182,6 @@ impl Core {
     pub(crate) fn append(&mut self, id: ConnId, opaque: bool, write: impl FnOnce(&mut Vec<u8>)) {
         if let Some(entry) = self.entry(id) {
             self.arena.append(entry, opaque, write);
-            self.check_early(entry);
         }
     }
 
@@ -214,7 +189,6 @@ impl Core {
     pub(crate) fn append_own(&mut self, id: ConnId, frame: Vec<u8>) {
         if let Some(entry) = self.entry(id) {
             self.arena.append_own(entry, frame);
-            self.check_early(entry);
         }
     }
 
@@ -222,18 +196,12 @@ impl Core {
     pub(crate) fn append_shared(&mut self, id: ConnId, frame: &SharedFrame) {
         if let Some(entry) = self.entry(id) {
             self.arena.append_shared(entry, frame);
-            self.check_early(entry);
         }
-    }
-
-    fn check_early(&mut self, entry: u32) {
-        let dirty = self.arena.dirty()[entry as usize].len;
-        self.early |= dirty > EARLY_FLUSH_BYTES || self.arena.is_early();
     }
 
     /// The connection's entry in the arena, made where it has none.
     fn entry(&mut self, id: ConnId) -> Option<u32> {
-        let conn = get_mut(&mut self.conns, id)?;
+        let conn = self.conns.get_mut(id)?;
         Some(conn.entry_or(|| self.arena.enter(id)))
     }
 
@@ -270,7 +238,7 @@ impl Core {
     /// Sends a Close to an open connection and waits for the peer's. The service has yet to be told.
     pub(crate) fn close(&mut self, id: ConnId, close: &Close<'_>, cause: Cause) {
         if self.leave_open(id, Life::Closing, close) {
-            self.gone.push_back((id, cause));
+            self.left.end(id, cause);
         }
     }
 
@@ -292,10 +260,4 @@ impl Core {
         self.append(id, false, |out| frame::write(out, Opcode::Close, &payload[..len], None));
         self.counters().close(close.code.map_or(1005, |code| code.0));
     }
-}
-
-/// The connection of that name among them.
-#[inline]
-pub(crate) fn get_mut(conns: &mut Slots<Conn>, id: ConnId) -> Option<&mut Conn> {
-    conns.get_mut(id.key as usize).filter(|conn| conn.is_of(id.generation))
 }

@@ -1,5 +1,7 @@
 //! Going away: each connection gets its point of the window.
 
+pub(crate) mod window;
+
 use crate::limits::LISTEN_BACKLOG;
 use crate::reactor::accept;
 use crate::reactor::context::Context;
@@ -8,7 +10,7 @@ use crate::reactor::ending;
 use crate::reactor::ids::ConnId;
 use crate::reactor::pending;
 use crate::reactor::service::Service;
-use crate::reactor::worker::{Accepting, Worker};
+use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::wire::close::{Close, CloseCode};
 
@@ -16,16 +18,15 @@ use crate::wire::close::{Close, CloseCode};
 pub(crate) fn begin<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     let now = worker.core.now.tick;
     let timing = worker.core.timing;
-    worker.drained_by = Some(now.after(timing.drain + timing.close + 1));
+    worker.drain.open(now.after(timing.drain + timing.close + 1));
     worker.net.stop_queueing();
-    if worker.accepting != Accepting::Closed {
+    if worker.acceptor.close() {
         accept::accept_at_most(worker, 2 * LISTEN_BACKLOG.unsigned_abs() as usize);
     }
     worker.net.stop_listening();
-    worker.accepting = Accepting::Closed;
     worker.service.drain(&mut Context::new(&mut worker.core, &worker.mailboxes));
     pending::run(worker);
-    let ids: Vec<ConnId> = worker.core.conns().map(|(id, _)| id).collect();
+    let ids: Vec<ConnId> = worker.core.conns.iter().map(|(id, _)| id).collect();
     for id in ids {
         schedule_goodbye(worker, id);
     }
@@ -47,6 +48,6 @@ pub(crate) fn say_goodbye<N: Net, S: Service>(worker: &mut Worker<N, S>, id: Con
     worker.core.close(id, &close, Cause::Drain);
     // With more of them than the window has time for, it ends later: nobody is cut off without a word.
     let answered = worker.core.now.tick.after(worker.core.timing.close + 1);
-    worker.drained_by = worker.drained_by.map(|by| if by.is_before(answered) { answered } else { by });
+    worker.drain.extend(answered);
     pending::run(worker);
 }

@@ -1,15 +1,17 @@
 //! The end of a connection in a worker: the one place where it leaves the slab, and its service hears of it.
 
+pub(crate) mod leaving;
+
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::conn::Conn;
-use crate::limits::{CHUNKS_PER_REMOVAL, INTRODUCED_KEPT};
+use crate::limits::CHUNKS_PER_REMOVAL;
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
 use crate::reactor::transport::Transport;
-use crate::reactor::worker::{Accepting, Worker};
+use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 
 /// Tells the service that an open connection is gone.
@@ -25,17 +27,15 @@ pub(crate) fn remove<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, 
     let Some(conn) = worker.core.get_mut(id) else { return };
     if conn.leave() {
         tell_gone(worker, id, cause);
-    } else if let Some(at) = worker.core.gone.iter().position(|(gone, _)| *gone == id)
-        && let Some((_, cause)) = worker.core.gone.remove(at)
-    {
+    } else if let Some(cause) = worker.core.left.take_gone(id) {
         // The service has ended it and is about to be told; of what is no longer there it could make nothing.
         tell_gone(worker, id, cause);
     }
     // The service may have been told already and be waiting to hear of others; what it sent goes nowhere.
-    let Some(conn) = worker.core.conns.try_remove(id.key as usize) else { return };
+    let Some(conn) = worker.core.conns.remove(id) else { return };
     worker.budget.removed(1 + conn.queued_chunks() / CHUNKS_PER_REMOVAL);
     unlink(worker, id, !conn.is_blocked() && cause != Cause::Reset);
-    worker.sockets.take(id.key as usize);
+    worker.io.take(id);
     count_off(worker, id, &conn);
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn count_off<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnI
     worker.core.half_read.forget(id, &worker.core.fleet.half_read);
     worker.core.work.forget(id);
     worker.core.fleet.connection_ended();
-    forget_introduction(worker, id);
+    worker.core.introduced.forget(id);
     forget_origin(worker, conn);
     if worker.state().scarce.load(Relaxed) {
         worker.state().scarce.store(false, Relaxed);
@@ -56,9 +56,7 @@ pub(crate) fn count_off<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnI
     let counters = worker.core.counters();
     counters.connections.sub(1);
     counters.backlog_bytes.sub(conn.backlog() as u64);
-    if let Accepting::Blocked(at) = &mut worker.accepting {
-        *at = worker.core.now.tick;
-    }
+    worker.acceptor.freed(worker.core.now.tick);
 }
 
 /// Counts the connection off, where it was counted.
@@ -68,23 +66,11 @@ pub(crate) fn forget_origin<N: Net, S: Service>(worker: &Worker<N, S>, conn: &Co
     }
 }
 
-/// Forgets whom a PROXY header named: the connection is a WebSocket now, or gone.
-pub(crate) fn forget_introduction<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let introduced = &mut worker.core.introduced;
-    if !introduced.is_empty() {
-        introduced.remove(&id.key);
-        if introduced.is_empty() {
-            // A herd's table is given back.
-            introduced.shrink_to(INTRODUCED_KEPT);
-        }
-    }
-}
-
 /// Takes the TLS of a connection that goes, and with it the chance to say so: its socket gets what it takes of that.
 pub(crate) fn unlink<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, last_words: bool) {
     let Some(side) = worker.core.tls.as_mut().filter(|side| side.has(id)) else { return };
     let (has_failed, record) = side.unlink(id, last_words);
-    if let Some(socket) = worker.sockets.get_mut(id.key as usize) {
+    if let Some(socket) = worker.io.socket(id) {
         let _ = Transport::new(socket, None, id).write_sealed(&record);
     }
     if has_failed {

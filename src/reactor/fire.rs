@@ -26,8 +26,8 @@ pub(crate) fn deadlines<N: Net, S: Service>(worker: &mut Worker<N, S>) {
         if !worker.budget.has_time() {
             break;
         }
-        let Some((tick, key)) = worker.core.wheel.pop_due(now) else { return worker.budget.end(false) };
-        if fire(worker, ConnId::from_bits(key), tick) {
+        let Some((tick, id)) = worker.core.conns.pop_due(now) else { return worker.budget.end(false) };
+        if fire(worker, id, tick) {
             worker.budget.acted();
         }
     }

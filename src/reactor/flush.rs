@@ -1,13 +1,13 @@
-//! What leaves: each connection's output in one write, and queues going on where a socket has room again.
+//! What leaves: each connection's output in one write.
 
+use std::io;
 use std::io::IoSlice;
-use std::{io, mem};
 
 use crate::conn::outbox::{Chunk, Outbox};
 use crate::conn::{Conn, Written};
 use crate::limits::WRITEV_BYTES_MIN;
 use crate::reactor::arena::{Arena, Bytes, Dirty};
-use crate::reactor::core::{Core, get_mut};
+use crate::reactor::core::Core;
 use crate::reactor::counters::Cause;
 use crate::reactor::ending;
 use crate::reactor::ids::ConnId;
@@ -22,7 +22,6 @@ pub(crate) const PARTS_MAX: usize = 64;
 /// Writes everything that was sent in this turn so far.
 #[inline]
 pub(crate) fn flush<N: Net, S: Service>(worker: &mut Worker<N, S>) {
-    worker.core.early = false;
     while !worker.core.arena.dirty().is_empty() {
         flush_all(worker);
         // The service is told of what ended, and may send to others.
@@ -36,12 +35,12 @@ fn flush_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     for entry in 0..entries {
         flush_entry(worker, entry);
     }
-    if !worker.backlogged.is_empty() {
-        let mut backlogged = mem::take(&mut worker.backlogged);
+    if worker.io.has_backlogged() {
+        let mut backlogged = worker.io.lend_backlogged();
         for entry in backlogged.drain(..) {
             queue_entry(worker, entry);
         }
-        worker.backlogged = backlogged;
+        worker.io.return_backlogged(backlogged);
     }
     debug_assert_eq!(worker.core.arena.dirty().len(), entries, "output that nobody writes");
     worker.core.arena.clear();
@@ -49,7 +48,7 @@ fn flush_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
 
 /// Removes the connections that writing has brought to their end.
 pub(crate) fn bury<N: Net, S: Service>(worker: &mut Worker<N, S>) {
-    while let Some((id, cause)) = worker.doomed.pop() {
+    while let Some((id, cause)) = worker.leaving.next_finished() {
         ending::remove(worker, id, cause);
     }
 }
@@ -60,15 +59,15 @@ fn flush_entry<N: Net, S: Service>(worker: &mut Worker<N, S>, entry: usize) {
     let Some(conn) = worker.core.get_mut(id) else { return };
     if !conn.leaves_at_once() {
         // It waits for its socket anyway: those that don't are written to first.
-        return worker.backlogged.push(entry);
+        return worker.io.put_behind(entry);
     }
-    let Some(socket) = worker.sockets.get_mut(id.key as usize) else { return };
+    let Some((socket, scratch)) = worker.io.writer(id) else { return };
     let core = &mut worker.core;
     let mut transport = Transport::new(socket, core.tls.as_deref_mut(), id);
     let mut flushed = Flushed::default();
-    let result = write(&mut transport, &core.arena, entry, dirty.len, &mut worker.scratch, &mut flushed);
+    let result = write(&mut transport, &core.arena, entry, dirty.len, scratch, &mut flushed);
     if result.is_err() {
-        return worker.doomed.push((id, Cause::Reset));
+        return worker.leaving.finish(id, Cause::Reset);
     }
     worker.core.counters().sent_bytes.add(flushed.sent as u64);
     if flushed.is_full {
@@ -105,7 +104,7 @@ fn queue_entry<N: Net, S: Service>(worker: &mut Worker<N, S>, entry: usize) {
 fn queue(core: &mut Core, entry: usize, written: usize) {
     let Dirty { conn: id, len, ping_end, .. } = core.arena.dirty()[entry];
     let now = core.now.tick;
-    let Some(conn) = get_mut(&mut core.conns, id) else { return };
+    let Some(conn) = core.conns.get_mut(id) else { return };
     let before = conn.backlog();
     enqueue(conn.begin_backlog(now), &mut core.arena, entry, written);
     let after = conn.backlog();
@@ -124,7 +123,7 @@ pub(crate) fn after_write<N: Net, S: Service>(worker: &mut Worker<N, S>, id: Con
         Written::Nothing => {}
         Written::ReadOn => worker.list(id),
         Written::Last => say_nothing_follows(worker, id),
-        Written::Gone => worker.doomed.push((id, Cause::Closed)),
+        Written::Gone => worker.leaving.finish(id, Cause::Closed),
     }
 }
 

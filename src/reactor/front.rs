@@ -1,6 +1,8 @@
 //! For whom a connection is: the address that it came from, or the one that a trusted proxy names; and whether that one
 //! may have it.
 
+pub(crate) mod introduced;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -111,9 +113,9 @@ pub(crate) fn preface<N: Net, S: Service>(
                 Source::Proxy => None,
             };
             if let Some(named) = named {
-                worker.core.introduced.insert(id.key, named);
+                worker.core.introduced.insert(id, named);
             }
-            if !secure::link(worker, id.key as usize, listener) {
+            if !secure::link(worker, id, listener) {
                 ending::remove(worker, id, Cause::Closed);
                 return None;
             }
@@ -158,12 +160,12 @@ pub(crate) fn requester<N: Net, S: Service>(
     if let Source::Client(client) = forwarded_for(worker, id, head) {
         return Some(client);
     }
-    worker.core.introduced.get(&id.key).copied().or_else(|| peer(worker, id))
+    worker.core.introduced.get(id).or_else(|| peer(worker, id))
 }
 
 /// The address at the other end of the socket.
 fn peer<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> Option<IpAddr> {
-    worker.sockets.get_mut(id.key as usize)?.peer()
+    worker.io.socket(id)?.peer()
 }
 
 /// The connection is for `source`. False where it had to be closed.
@@ -202,7 +204,7 @@ fn settle_again<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> Re
     if !conn.may_be_wanted_again() {
         return Ok(unwanted);
     }
-    let introduced = worker.core.introduced.get(&id.key).copied();
+    let introduced = worker.core.introduced.get(id);
     let Some(address) = introduced.or_else(|| peer(worker, id)) else { return Ok(unwanted) };
     settle_origin(worker, id, |worker| (via, enter(worker, address.to_canonical())))
 }

@@ -57,21 +57,21 @@ fn half_close<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, cause: 
     }
     let Some(conn) = worker.core.get_mut(id) else { return };
     conn.await_answers(by);
-    worker.half_closed.push((id, cause));
+    worker.leaving.await_answers(id, cause);
     worker.core.arm(id);
 }
 
 /// Ends those that have been answered by now.
 pub(crate) fn end_half_closed<N: Net, S: Service>(worker: &mut Worker<N, S>) {
-    if worker.half_closed.is_empty() {
+    if !worker.leaving.has_half_closed() {
         return;
     }
-    for (id, cause) in std::mem::take(&mut worker.half_closed) {
+    for (id, cause) in worker.leaving.take_half_closed() {
         if worker.core.get(id).is_none_or(|conn| !conn.is_open()) {
             continue;
         }
         if worker.service.owes(&mut Context::new(&mut worker.core, &worker.mailboxes), id) {
-            worker.half_closed.push((id, cause));
+            worker.leaving.await_answers(id, cause);
         } else {
             end_answered(worker, id, cause);
         }
@@ -80,8 +80,7 @@ pub(crate) fn end_half_closed<N: Net, S: Service>(worker: &mut Worker<N, S>) {
 
 /// One has been waited for long enough.
 pub(crate) fn give_up_answers<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let cause =
-        worker.half_closed.iter().find(|(other, _)| *other == id).map_or(Cause::Lost, |(_, cause)| *cause);
+    let cause = worker.leaving.cause_of(id).unwrap_or(Cause::Lost);
     end_answered(worker, id, cause);
 }
 

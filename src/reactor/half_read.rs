@@ -24,24 +24,22 @@ use crate::wire::http::Refusal;
 
 const TOO_MUCH: &str = "too much is half received at once: send it again later";
 
-impl Core {
-    /// Bytes of what was read of a connection and is not served.
-    fn half_read_bytes(&self, id: ConnId) -> usize {
-        let conn = self.get(id).map_or(0, Conn::half_read_bytes);
-        conn + self.deflate.half_bytes(id) + self.unserved.bytes_of(id)
-    }
+/// Bytes of what was read of a connection and is not served.
+fn bytes_of(core: &Core, id: ConnId) -> usize {
+    let conn = core.get(id).map_or(0, Conn::half_read_bytes);
+    conn + core.deflate.half_bytes(id) + core.unserved.bytes_of(id)
+}
 
-    /// What would be free without the connection: its backlog, what it shares with others included, and what was read of it.
-    pub(crate) fn burden(&self, id: ConnId) -> usize {
-        let conn = self.get(id).map_or(0, Conn::burden);
-        let tls = self.tls.as_ref().map_or(0, |side| side.held_bytes_of(id));
-        conn + tls + self.deflate.bytes_of(id) + self.unserved.bytes_of(id)
-    }
+/// What would be free without the connection: its backlog, what it shares with others included, and what was read of it.
+pub(crate) fn burden(core: &Core, id: ConnId) -> usize {
+    let conn = core.get(id).map_or(0, Conn::burden);
+    let tls = core.tls.as_ref().map_or(0, |side| side.held_bytes_of(id));
+    conn + tls + core.deflate.bytes_of(id) + core.unserved.bytes_of(id)
 }
 
 /// What is half read of a connection may have changed: one that wants more than there is ends.
 pub(crate) fn weigh<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let bytes = worker.core.half_read_bytes(id);
+    let bytes = bytes_of(&worker.core, id);
     let core = &mut worker.core;
     let all = &core.fleet.half_read;
     let has_grown = core.half_read.set(id, bytes, all);

@@ -57,9 +57,9 @@ pub(super) fn release<N: Net, S: Service>(
         None
     };
     let snapshot = snapshot_of(worker, id, state).ok_or(Stays::Gone)?;
-    let conn = worker.core.conns.try_remove(id.key as usize).ok_or(Stays::Gone)?;
-    let socket = worker.sockets.take(id.key as usize).ok_or(Stays::Gone)?;
-    worker.half_closed.retain(|(other, _)| *other != id);
+    let conn = worker.core.conns.remove(id).ok_or(Stays::Gone)?;
+    let socket = worker.io.take(id).ok_or(Stays::Gone)?;
+    worker.leaving.forget(id);
     if is_open {
         worker.core.counters().open.sub(1);
     }
@@ -71,7 +71,7 @@ pub(super) fn release<N: Net, S: Service>(
 fn write_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     pending::run(worker);
     flush::flush(worker);
-    while !worker.core.gone.is_empty() || !worker.core.answers.is_empty() {
+    while !worker.core.left.is_empty() {
         pending::run(worker);
         flush::flush(worker);
     }
@@ -106,7 +106,6 @@ fn snapshot_of<N: Net, S: Service>(
 ) -> Option<Snapshot> {
     let core = &worker.core;
     let conn = core.get(id)?;
-    let half_closed = worker.half_closed.iter().find(|(other, _)| *other == id);
     let (unserved, has_ended) = core.unserved.snapshot(id);
     Some(Snapshot {
         conn: conn.snapshot(core.now.tick)?,
@@ -114,9 +113,9 @@ fn snapshot_of<N: Net, S: Service>(
         unserved,
         has_ended,
         deflate: core.deflate.snapshot(id),
-        half_closed: half_closed.map(|(_, cause)| *cause),
+        half_closed: worker.leaving.cause_of(id),
         debt: core.work.debt(id),
-        introduced: core.introduced.get(&id.key).copied(),
+        introduced: core.introduced.get(id),
         counted_as: conn.counted_at().and_then(|place| core.fleet.addresses().key(place)),
     })
 }
@@ -129,14 +128,11 @@ pub(super) fn adopt<N: Net, S: Service>(
 ) -> io::Result<ConnId> {
     worker.core.now = worker.net.now();
     let now = worker.core.now.tick;
-    let generation = worker.next_generation;
-    worker.next_generation = generation.wrapping_add(1);
-    let key = worker.core.conns.vacant_key();
-    let narrow = u32::try_from(key).map_err(io::Error::other)?;
-    let id = ConnId { key: narrow, generation };
+    let id = worker.core.conns.next_id(worker.acceptor.generation());
+    let id = id.ok_or_else(|| io::Error::other("more connections than can be numbered"))?;
     let Snapshot { conn, service, unserved, has_ended, deflate, half_closed, debt, introduced, counted_as } =
         snapshot;
-    let mut conn = Conn::restore(conn, generation, now).ok_or(io::ErrorKind::InvalidData)?;
+    let mut conn = Conn::restore(conn, id.generation, now).ok_or(io::ErrorKind::InvalidData)?;
     let socket = worker.net.adopt(socket)?;
     worker.net.register(&socket, id.to_bits())?;
     let core = &mut worker.core;
@@ -152,7 +148,7 @@ pub(super) fn adopt<N: Net, S: Service>(
         core.deflate.restore(id, deflate);
     }
     core.conns.insert(conn);
-    worker.sockets.put(key, socket);
+    worker.io.put(id, socket);
     if !unserved.is_empty() {
         core.unserved.keep(id, unserved);
     }
@@ -161,10 +157,12 @@ pub(super) fn adopt<N: Net, S: Service>(
     }
     core.work.owe(id, debt);
     if let Some(client) = introduced {
-        core.introduced.insert(id.key, client);
+        core.introduced.insert(id, client);
     }
-    worker.half_closed.extend(half_closed.map(|cause| (id, cause)));
-    core.rearm(id);
+    if let Some(cause) = half_closed {
+        worker.leaving.await_answers(id, cause);
+    }
+    worker.core.rearm(id);
     go_on(worker, id, service.as_deref());
     Ok(id)
 }
@@ -178,7 +176,7 @@ fn go_on<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, service: Opt
         pending::run(worker);
     }
     half_read::weigh(worker, id);
-    if worker.drained_by.is_some() {
+    if worker.drain.is_open() {
         drain::schedule_goodbye(worker, id);
     }
     // Its input may wait in the worker or in the socket, and the end of its stream may have been told elsewhere. Room to write is

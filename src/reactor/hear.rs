@@ -1,5 +1,7 @@
 //! Connections in a turn: those that are ready, each for its share, and those that want more of it, in turn.
 
+pub(crate) mod queue;
+
 use crate::conn::flags::Flag;
 use crate::limits::{
     CONNECTION_UNITS_PER_TURN, CROWD_UNITS, CROWDED_UNITS_PER_TURN, HEARD_PER_FLUSH, HEARD_UNITS_PER_TURN,
@@ -13,7 +15,7 @@ use crate::reactor::input;
 use crate::reactor::pending;
 use crate::reactor::service::Service;
 use crate::reactor::work::parts;
-use crate::reactor::worker::{Accepting, Worker};
+use crate::reactor::worker::Worker;
 use crate::reactor::writable;
 use crate::sys::net::{Net, Ready};
 
@@ -25,10 +27,10 @@ const CROWDED: (u64, u64) = (parts(CROWDED_UNITS_PER_TURN), parts(HEARD_UNITS_PE
 /// Hears those that are ready, goes on with those that had more to be served than their share, and takes in new ones.
 pub(crate) fn connections<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     // Who is listed in this turn has had its share of it.
-    let waiting = worker.unread.len();
+    let waiting = worker.queue.listed();
     hear(worker);
     // Those that asked for much wait until all have been heard.
-    if worker.ready.is_empty() {
+    if !worker.queue.has_ready() {
         go_on(worker, waiting);
     }
     handshakes(worker);
@@ -38,8 +40,8 @@ pub(crate) fn connections<N: Net, S: Service>(worker: &mut Worker<N, S>) {
 /// Hears those that are ready, each for its share.
 fn hear<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     let (mut taken, mut heard, mut spent) = (0, 0_usize, 0);
-    let (mut share, mut limit) = if worker.crowded { CROWDED } else { FIRST };
-    while let Some(event) = worker.ready.get(taken).copied() {
+    let (mut share, mut limit) = if worker.queue.is_crowded() { CROWDED } else { FIRST };
+    while let Some(event) = worker.queue.ready(taken) {
         if spent >= limit {
             if (share, limit) == CROWDED {
                 worker.count_deferred(Deferred::Ready);
@@ -49,9 +51,7 @@ fn hear<N: Net, S: Service>(worker: &mut Worker<N, S>) {
         }
         taken += 1;
         if event.listener().is_some() {
-            if worker.accepting == Accepting::Idle {
-                worker.accepting = Accepting::Waiting;
-            }
+            worker.acceptor.wake();
         } else if event.token != Ready::BELL {
             worker.core.work.begin_with(share);
             on_ready(worker, event);
@@ -62,8 +62,7 @@ fn hear<N: Net, S: Service>(worker: &mut Worker<N, S>) {
             }
         }
     }
-    worker.ready.drain(..taken);
-    worker.crowded = !worker.ready.is_empty();
+    worker.queue.heard(taken);
 }
 
 /// Goes on with the first `waiting` of those that have more to be served than their share, in turn.
@@ -73,7 +72,7 @@ fn go_on<N: Net, S: Service>(worker: &mut Worker<N, S>, waiting: usize) {
         if spent >= parts(OVERTIME_UNITS_PER_TURN) {
             return worker.count_deferred(Deferred::Overtime);
         }
-        let Some(id) = worker.unread.pop_front() else { break };
+        let Some(id) = worker.queue.next_listed() else { break };
         let Some(conn) = worker.core.get_mut(id) else { continue };
         conn.unlist();
         if worker.core.work.makes_up(id) {
@@ -103,7 +102,8 @@ fn on_ready<N: Net, S: Service>(worker: &mut Worker<N, S>, event: Ready) {
     let Some(conn) = worker.core.get(id) else { return };
     // It has more than its share to read, and goes on with it behind all events.
     let listed = conn.has(Flag::Listed);
-    if event.writable {
+    // A socket that has always had room says so with all that it says.
+    if event.writable && conn.is_blocked() {
         writable::on_writable(worker, id);
     }
     if (event.readable || event.read_closed) && !listed {

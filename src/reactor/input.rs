@@ -1,7 +1,7 @@
 //! What arrives: reads, and whom the bytes are for.
 
+use std::io;
 use std::io::ErrorKind;
-use std::{io, mem};
 
 use crate::conn::flags::Flag;
 use crate::conn::{Conn, Life};
@@ -49,7 +49,7 @@ pub(crate) fn read<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, to
 
 /// The same for one whose handshake, where it has any before it, may go on.
 pub(crate) fn read_on<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, to_end: bool) {
-    let mut buffer = mem::take(&mut worker.buffer);
+    let mut buffer = worker.io.lend_buffer();
     // What was read first is served first.
     while !worker.core.unserved.has(id)
         && !frames::is_paused(worker, id)
@@ -60,7 +60,7 @@ pub(crate) fn read_on<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId,
             break;
         }
     }
-    worker.buffer = buffer;
+    worker.io.return_buffer(buffer);
 }
 
 /// Reads once; says whether there may be more to read.
@@ -118,7 +118,7 @@ fn heard<N: Net, S: Service>(
 fn read_onto<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, to_end: bool) -> Option<bool> {
     let message = worker.core.get_mut(id)?.message_room(READ_ONTO_BYTES_MIN)?;
     let (before, room) = (message.len(), message.capacity() - message.len());
-    let socket = worker.sockets.get_mut(id.key as usize)?;
+    let socket = worker.io.socket(id)?;
     let result = Transport::new(socket, None, id).read_onto(message);
     let Some(len) = heard(worker, id, result) else { return Some(false) };
     let Some(mut session) = worker.core.get_mut(id).and_then(Conn::take_session) else {

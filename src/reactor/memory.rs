@@ -1,9 +1,7 @@
 //! A worker's memory: when it is looked at, what a burst has left to give back, and the gauges.
 
 use crate::conn::timing::Round;
-use crate::limits::WRITEV_BYTES_MIN;
 use crate::reactor::context::Context;
-use crate::reactor::ids::ConnId;
 use crate::reactor::mailbox::Mailbox;
 use crate::reactor::service::Service;
 use crate::reactor::worker::Worker;
@@ -11,8 +9,6 @@ use crate::sys::net::Net;
 
 /// An arena that is not worth waking for.
 const IDLE_ARENA_BYTES: usize = 64 << 10;
-/// Places of a queue that outlast a burst.
-const KEPT: usize = 64;
 
 /// Whether a burst has left something to give back, or many came or went: an idle worker wakes for nothing less.
 pub(crate) fn is_worth<N: Net, S: Service>(worker: &Worker<N, S>) -> bool {
@@ -36,26 +32,22 @@ pub(crate) fn weigh<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     worker.weighing.done(worker.core.now.tick, count, received, is_worth(worker));
     worker.core.timing.round = Round::of(worker.core.timing.interval, worker.core.id.0, count);
     worker.core.conns.give_back();
-    worker.sockets.give_back();
-    worker.core.wheel.give_back();
+    worker.io.give_back();
     worker.core.arena.give_back();
     worker.reaper.give_back();
-    worker.unread.shrink_to(KEPT);
-    worker.doomed.shrink_to(KEPT);
-    worker.half_closed.shrink_to(KEPT);
-    worker.backlogged.shrink_to(KEPT);
-    worker.scratch.shrink_to(WRITEV_BYTES_MIN);
+    worker.queue.give_back();
+    worker.leaving.give_back();
     let mailbox = &worker.mailboxes[worker.core.id.index()];
     worker.inbox.give_back(mailbox);
     let queues = worker.inbox.bytes(mailbox)
         + worker.reaper.bytes()
-        + worker.unread.capacity() * size_of::<ConnId>()
+        + worker.queue.bytes()
         + worker.core.unserved.bytes();
-    let buffers = worker.buffer.len() + worker.scratch.capacity() + worker.core.arena.held_bytes();
-    let connections = worker.core.conns.bytes() + worker.sockets.bytes();
+    let buffers = worker.io.buffer_bytes() + worker.core.arena.held_bytes();
+    let connections = worker.core.conns.bytes() + worker.io.bytes();
     let counters = worker.core.counters();
     counters.memory.connections.set(connections as u64);
-    counters.memory.wheel.set(worker.core.wheel.bytes() as u64);
+    counters.memory.wheel.set(worker.core.conns.wheel_bytes() as u64);
     counters.memory.buffers.set(buffers as u64);
     counters.memory.queues.set(queues as u64);
     counters.memory.deflate.set(worker.core.deflate.bytes() as u64);

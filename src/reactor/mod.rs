@@ -21,7 +21,8 @@
 //! | `pending`, `flush`, `writable` | what a call of the service is followed by; writes, and sockets that have room again |
 //! | `closing`, `ending`, `half_closed` | the closing handshake and death; the end; clients that have ended their streams and are still answered |
 //! | [`addresses`], [`admission`], [`shortage`], `pace` | limits per address; whether there is room for one more, and when to come back |
-//! | `core`, `inbox`, `reaper`, `weighing`, `deadline_budget` | parts of a worker's state: what a service works on, mail, the dead, when memory is weighed, how many deadlines fire; that of one connection stands in [`conn`](crate::conn) |
+//! | `core`, `connections` | what a service works on; the connections and their deadlines, each of which stands in [`conn`](crate::conn) |
+//! | `io`, `inbox`, `reaper`, `weighing`, `deadline_budget` | parts of a worker's state, of which only their own files know the fields: sockets and buffers, mail, the dead, when memory is weighed, how many deadlines fire. A part that belongs to one step stands below it: `hear/queue`, `accept/acceptor`, `drain/window`, … |
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
 //! | `memory`, `half_read`, `shed`, `heaviest` | what bursts leave and half messages hold; who ends where memory is short, and which worker has it |
 //! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
@@ -35,6 +36,7 @@ pub mod admission;
 mod arena;
 mod closing;
 pub mod config;
+mod connections;
 pub mod context;
 pub mod core;
 pub mod counters;
@@ -55,6 +57,7 @@ mod heaviest;
 pub mod ids;
 mod inbox;
 mod input;
+mod io;
 pub mod listen;
 pub mod live;
 pub mod mail;

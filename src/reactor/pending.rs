@@ -1,5 +1,7 @@
 //! What every call of the service is followed by: connections that it ended, answers that it gave, and much that it sent.
 
+pub(crate) mod left;
+
 use crate::reactor::ending;
 use crate::reactor::flush;
 use crate::reactor::respond;
@@ -12,19 +14,19 @@ use crate::sys::net::Net;
 #[inline]
 pub(crate) fn run<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     // It is asked after every message, and there is hardly ever anything.
-    if worker.core.early || !worker.core.gone.is_empty() || !worker.core.answers.is_empty() {
+    if worker.core.arena.is_flush_requested() || !worker.core.left.is_empty() {
         run_all(worker);
     }
 }
 
 fn run_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
-    while let Some((id, cause)) = worker.core.gone.pop_front() {
+    while let Some((id, cause)) = worker.core.left.next_gone() {
         ending::tell_gone(worker, id, cause);
     }
-    while let Some((request, response)) = worker.core.answers.pop_front() {
+    while let Some((request, response)) = worker.core.left.next_answer() {
         respond::answer(worker, request, response);
     }
-    if worker.core.early {
+    if worker.core.arena.is_flush_requested() {
         flush::flush(worker);
     }
 }

@@ -1,5 +1,6 @@
 //! HTTP requests on a connection: heads and bodies that may arrive in parts, pipelined, answered now or later.
 
+pub(crate) mod asking;
 mod upgrade;
 
 use crate::conn::http::{Http, Manner, Progress};
@@ -171,14 +172,13 @@ fn plain<N: Net, S: Service>(
         Ok(None) => return await_body(worker, id, head, progress),
         Err(refusal) => return refuse_body(worker, id, head, is_judged, &refusal),
     };
-    // Counted over the worker: an answer that comes too late finds no later request of its number.
-    let request = RequestId { conn: id, serial: worker.core.next_request };
-    worker.core.next_request = request.serial.wrapping_add(1);
+    let request = worker.core.asking.next(id);
     let manner = Manner::of(head);
-    worker.core.requester = front::requester(worker, id, head);
+    let requester = front::requester(worker, id, head);
+    worker.core.asking.begin(requester, true);
     let answer =
         worker.service.request(&mut Context::new(&mut worker.core, &worker.mailboxes), request, head, body);
-    worker.core.requester = None;
+    worker.core.asking.end();
     match answer {
         Answer::Now(response) => respond::respond(worker, id, response, manner),
         Answer::Later => wait(worker, request, progress, manner),
@@ -195,8 +195,7 @@ fn wait<N: Net, S: Service>(
     manner: Manner,
 ) {
     let id = request.conn;
-    let given = worker.core.answers.iter().position(|(answered, _)| *answered == request);
-    if let Some((_, response)) = given.and_then(|i| worker.core.answers.remove(i)) {
+    if let Some(response) = worker.core.left.take_answer(request) {
         return respond::respond(worker, id, response, manner);
     }
     progress.wait(request.serial, manner);
@@ -228,12 +227,12 @@ fn await_body<N: Net, S: Service>(
 
 /// What the service refuses a request with before it has its body.
 fn judge<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, head: &Head<'_>) -> Option<Response> {
-    // The number that it will have, unless others are served before its body has come.
-    let request = RequestId { conn: id, serial: worker.core.next_request };
-    worker.core.requester = front::requester(worker, id, head);
+    let request = worker.core.asking.next(id);
+    let requester = front::requester(worker, id, head);
+    worker.core.asking.begin(requester, false);
     let response =
         worker.service.judge(&mut Context::new(&mut worker.core, &worker.mailboxes), request, head);
-    worker.core.requester = None;
+    worker.core.asking.end();
     response
 }
 

@@ -89,7 +89,7 @@ pub(crate) fn answer<N: Net, S: Service>(worker: &mut Worker<N, S>, request: Req
 
 /// A request, its answer or the next request has been waited for long enough.
 pub(crate) fn request_due<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let asked_at = worker.service_called;
+    let asked_at = worker.calls.called();
     let Some(conn) = worker.core.get_mut(id) else { return };
     match conn.request_due(asked_at) {
         RequestDue::Nothing => {}

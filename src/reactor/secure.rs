@@ -15,14 +15,14 @@ use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 
 /// Gives a fresh connection its TLS, where its listener's connections have one. Says whether it can go on.
-pub(crate) fn link<N: Net, S: Service>(worker: &mut Worker<N, S>, key: usize, listener: u8) -> bool {
-    worker.core.tls.as_mut().is_none_or(|side| side.link(key, listener))
+pub(crate) fn link<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, listener: u8) -> bool {
+    worker.core.tls.as_mut().is_none_or(|side| side.link(id.key as usize, listener))
 }
 
 /// Whether the connection has a handshake before it, which then waits for its turn: it costs as much as a hundred messages.
 pub(crate) fn awaits_handshake<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> bool {
     let Some(side) = worker.core.tls.as_mut().filter(|side| side.is_handshaking(id)) else { return false };
-    let conn = worker.core.conns.get_mut(id.key as usize).filter(|conn| conn.is_of(id.generation));
+    let conn = worker.core.conns.get_mut(id);
     if conn.is_some_and(Conn::list) {
         side.wait(id);
     }

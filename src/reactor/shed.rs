@@ -58,9 +58,9 @@ fn shed_in<N: Net, S: Service>(worker: &mut Worker<N, S>, round: Round) {
 fn two_heaviest<N: Net, S: Service>(worker: &Worker<N, S>) -> [(usize, Option<ConnId>); 2] {
     // Whoever is on the way out is waited for by a deadline.
     let stays = |conn: &&Conn| matches!(conn.life(), Life::Open | Life::Http);
-    let conns = worker.core.conns().filter(|(_, conn)| stays(conn));
+    let conns = worker.core.conns.iter().filter(|(_, conn)| stays(conn));
     conns.fold([(0, None); 2], |[most, next], (id, _)| {
-        let bytes = worker.core.burden(id);
+        let bytes = half_read::burden(&worker.core, id);
         if bytes > most.0 {
             [(bytes, Some(id)), most]
         } else if bytes > next.0 {

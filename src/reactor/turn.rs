@@ -1,9 +1,11 @@
 //! A worker's turn: `poll -> mailbox -> ready connections -> due deadlines -> flush`, and what follows it.
 
+pub(crate) mod calls;
+
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use std::{io, mem};
 
 use crate::limits::{MAIL_PER_TURN_MAX, MAIL_UNITS_PER_TURN};
 use crate::reactor::closing;
@@ -23,7 +25,7 @@ use crate::reactor::service::Service;
 use crate::reactor::shed;
 use crate::reactor::snapshot::Snapshot;
 use crate::reactor::work::parts;
-use crate::reactor::worker::{Accepting, Turned, Worker};
+use crate::reactor::worker::{Turned, Worker};
 use crate::sys::net::Net;
 use crate::time::{TICK_MICROS, Tick};
 
@@ -69,9 +71,9 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     fn poll(&mut self) -> io::Result<()> {
         // What the last turn had no time for comes first.
-        if self.ready.is_empty() {
+        if !self.queue.has_ready() {
             let timeout = self.timeout();
-            self.net.wait(&mut self.ready, timeout)?;
+            self.net.wait(self.queue.ready_mut(), timeout)?;
         }
         self.core.now = self.net.now();
         self.state().turn_began.store(self.core.now.micros + 1, Relaxed);
@@ -81,21 +83,24 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// How long nothing can be due; `None` where nothing ever is.
     fn timeout(&self) -> Option<Duration> {
-        let waiting = self.accepting == Accepting::Waiting || self.budget.is_overdue();
+        let waiting = self.acceptor.is_waiting() || self.budget.is_overdue();
         let shaking = self.core.tls.as_ref().is_some_and(|side| side.has_waiting());
-        if waiting || shaking || !self.unread.is_empty() || !self.inbox.is_empty() {
+        if waiting || shaking || self.queue.listed() > 0 || !self.inbox.is_empty() {
             return Some(Duration::ZERO);
         }
-        let retry = match self.accepting {
-            Accepting::Blocked(at) => Some(at),
-            _ => None,
-        };
         let (clearing, mail) = (self.reaper.due(), self.inbox.due());
         let weighing = self
             .weighing
             .wakes(self.core.now.tick, || memory::is_worth(self) || memory::may_have_grown(self));
-        let next =
-            [self.core.wheel.next(), self.service_due, retry, clearing, mail, self.drained_by, weighing];
+        let next = [
+            self.core.conns.next_due(),
+            self.calls.due(),
+            self.acceptor.retry(),
+            clearing,
+            mail,
+            self.drain.end(),
+            weighing,
+        ];
         let next = next.into_iter().flatten().reduce(Tick::min)?;
         // The turn's own time has passed since its reading of the clock: a deadline may be due by now.
         let now = self.net.now();
@@ -107,7 +112,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         if self.inbox.is_empty() {
             self.inbox.fill(&self.mailboxes[self.core.id.index()], self.core.now.tick);
             // Behind the mailbox, which silences the bell: who rang for a drain would else be heard and not listened to.
-            if self.drained_by.is_none() && self.core.fleet.is_draining() {
+            if !self.drain.is_open() && self.core.fleet.is_draining() {
                 drain::begin(self);
             }
         }
@@ -126,15 +131,15 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     fn finish_turn(&mut self) -> Turned {
-        self.service_due = self.service.tick(&mut Context::new(&mut self.core, &self.mailboxes));
-        self.service_called = self.core.now.tick;
+        let due = self.service.tick(&mut Context::new(&mut self.core, &self.mailboxes));
+        self.calls.done(self.core.now.tick, due);
         pending::run(self);
         shed::shed(self);
         half_closed::end_half_closed(self);
         self.ring();
         flush::flush(self);
         // A write that failed may have moved the service to end or answer others: nothing would wake us for them.
-        while !self.core.gone.is_empty() || !self.core.answers.is_empty() {
+        while !self.core.left.is_empty() {
             pending::run(self);
             flush::flush(self);
         }
@@ -144,13 +149,10 @@ impl<N: Net, S: Service> Worker<N, S> {
         }
         let micros = self.net.now().micros.saturating_sub(self.core.now.micros);
         self.core.counters().turn.record(micros);
-        let upgrades = self.core.counters().upgrades.get();
-        let before = mem::replace(&mut self.upgrades, upgrades);
-        self.state().pace.turn(micros, upgrades.wrapping_sub(before));
+        let upgrades = self.calls.upgrades(self.core.counters().upgrades.get());
+        self.state().pace.turn(micros, upgrades);
         self.state().turn_began.store(0, Relaxed);
-        match self.drained_by {
-            Some(by) if self.core.conns.is_empty() || self.core.now.tick.has_reached(by) => Turned::Drained,
-            _ => Turned::Running,
-        }
+        let is_over = self.drain.is_over(self.core.now.tick, self.core.conns.is_empty());
+        if is_over { Turned::Drained } else { Turned::Running }
     }
 }

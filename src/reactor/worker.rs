@@ -1,27 +1,29 @@
 //! A worker: what one thread has for its connections, put together of parts. The turn that it takes stands in `turn`, and each
 //! step of that in a file of its own.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::conn::Conn;
-use crate::limits::READ_BUFFER_BYTES;
+use crate::reactor::accept::acceptor::AcceptQueue;
 use crate::reactor::config::Config;
 use crate::reactor::core::Core;
-use crate::reactor::counters::{Cause, Deferred};
+use crate::reactor::counters::Deferred;
 use crate::reactor::deadline_budget::DeadlineBudget;
+use crate::reactor::drain::window::DrainWindow;
+use crate::reactor::ending::leaving::LeavingConns;
 use crate::reactor::fleet::Fleet;
+use crate::reactor::hear::queue::HearQueue;
 use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::inbox::Inbox;
+use crate::reactor::io::Io;
 use crate::reactor::mail::Mailboxes;
 use crate::reactor::reaper::Reaper;
 use crate::reactor::service::Service;
-use crate::reactor::tls::Acceptor;
+use crate::reactor::tls;
 use crate::reactor::transport::Transport;
+use crate::reactor::turn::calls::Calls;
 use crate::reactor::weighing::Weighing;
-use crate::slots::Side;
-use crate::sys::net::{Net, Ready};
-use crate::time::Tick;
+use crate::sys::net::Net;
 
 /// A worker over the world `N`, whose connections are for `S`.
 pub struct Worker<N: Net, S: Service> {
@@ -30,51 +32,17 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) core: Core,
     /// Of all workers.
     pub(crate) mailboxes: Mailboxes<S::Mail>,
-    /// The sockets, by the keys of `core.conns`.
-    pub(crate) sockets: Side<N::Socket>,
-    /// One buffer for every read.
-    pub(crate) buffer: Box<[u8]>,
-    /// Where small pieces of one connection's output are put side by side.
-    pub(crate) scratch: Vec<u8>,
-    pub(crate) ready: Vec<Ready>,
-    /// Some that are ready were left for this turn.
-    pub(crate) crowded: bool,
-    /// Connections that may have more to read than their share of a turn, or that are no longer paused.
-    pub(crate) unread: VecDeque<ConnId>,
-    /// Connections that writing has brought to their end.
-    pub(crate) doomed: Vec<(ConnId, Cause)>,
-    /// Open connections whose clients have ended their streams and are still answered, with what they will have ended by.
-    pub(crate) half_closed: Vec<(ConnId, Cause)>,
-    /// Entries of the arena under way whose connections have a backlog.
-    pub(crate) backlogged: Vec<usize>,
+    pub(crate) io: Io<N::Socket>,
+    pub(crate) queue: HearQueue,
+    pub(crate) leaving: LeavingConns,
     pub(crate) inbox: Inbox<S::Mail>,
-    pub(crate) accepting: Accepting,
-    pub(crate) next_generation: u32,
-    /// When the service wants to be called.
-    pub(crate) service_due: Option<Tick>,
-    /// When the service was called last.
-    pub(crate) service_called: Tick,
+    pub(crate) acceptor: AcceptQueue,
+    pub(crate) calls: Calls,
     pub(crate) reaper: Reaper,
     /// What the turn does about deadlines.
     pub(crate) budget: DeadlineBudget,
-    /// The tick by which a drain is over at the latest.
-    pub(crate) drained_by: Option<Tick>,
+    pub(crate) drain: DrainWindow,
     pub(crate) weighing: Weighing,
-    /// Upgrades before this turn.
-    pub(crate) upgrades: u64,
-}
-
-/// Whether connections wait to be accepted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Accepting {
-    /// None that we know of.
-    Idle,
-    /// Some may.
-    Waiting,
-    /// Some do, and there was no descriptor or memory for them; to be tried again then, or when a connection ends.
-    Blocked(Tick),
-    /// Nobody is accepted any more.
-    Closed,
 }
 
 /// What a turn leaves the worker as.
@@ -103,25 +71,16 @@ impl<N: Net, S: Service> Worker<N, S> {
             mailboxes,
             net,
             service,
-            sockets: Side::default(),
-            buffer: vec![0; READ_BUFFER_BYTES].into(),
-            scratch: Vec::new(),
-            ready: Vec::new(),
-            crowded: false,
-            unread: VecDeque::new(),
-            doomed: Vec::new(),
-            half_closed: Vec::new(),
-            backlogged: Vec::new(),
+            io: Io::new(),
+            queue: HearQueue::new(),
+            leaving: LeavingConns::default(),
             inbox: Inbox::new(now.tick),
-            accepting: Accepting::Waiting,
-            next_generation: 0,
-            service_due: Some(now.tick),
-            service_called: now.tick,
+            acceptor: AcceptQueue::new(),
+            calls: Calls::new(now.tick),
             reaper: Reaper::new(now.tick),
             budget: DeadlineBudget::new(now.tick),
-            drained_by: None,
+            drain: DrainWindow::default(),
             weighing: Weighing::new(now.tick),
-            upgrades: 0,
         }
     }
 
@@ -144,7 +103,7 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     /// Deadlines in its wheel, those that no longer count among them.
     pub fn filed_deadlines(&self) -> usize {
-        self.core.wheel.len()
+        self.core.conns.filed()
     }
 
     /// Wakes the workers that have mail from this turn.
@@ -167,7 +126,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// Puts the connection into the list of those to go on with in the next turn.
     pub(crate) fn list(&mut self, id: ConnId) {
         if self.core.get_mut(id).is_some_and(Conn::list) {
-            self.unread.push_back(id);
+            self.queue.list(id);
         }
     }
 
@@ -185,12 +144,12 @@ impl<N: Net, S: Service> Worker<N, S> {
     #[inline]
     pub(crate) fn transport(&mut self, id: ConnId) -> Option<Transport<'_, N::Socket>> {
         self.core.get(id)?;
-        let socket = self.sockets.get_mut(id.key as usize)?;
+        let socket = self.io.socket(id)?;
         Some(Transport::new(socket, self.core.tls.as_deref_mut(), id))
     }
 
     /// Makes the connections of one listener speak TLS.
-    pub fn secure(&mut self, listener: u8, acceptor: Arc<Acceptor>) {
+    pub fn secure(&mut self, listener: u8, acceptor: Arc<tls::Acceptor>) {
         self.core.tls.get_or_insert_default().secure(listener, acceptor);
     }
 }

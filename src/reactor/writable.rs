@@ -18,9 +18,9 @@ use crate::time::Tick;
 /// The socket has room again.
 pub(crate) fn on_writable<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
     let now = worker.core.now.tick;
-    let Some(conn) = worker.core.conns.get_mut(id.key as usize) else { return };
+    let Some(conn) = worker.core.conns.get_mut(id) else { return };
     let Some(outbox) = conn.backlog_mut() else { return };
-    let Some(socket) = worker.sockets.get_mut(id.key as usize) else { return };
+    let Some(socket) = worker.io.socket(id) else { return };
     let mut transport = Transport::new(socket, worker.core.tls.as_deref_mut(), id);
     let before = outbox.len();
     let (mut sent, mut pinged) = (0, false);

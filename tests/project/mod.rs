@@ -2,6 +2,7 @@
 
 mod cycles;
 mod layering;
+mod parts;
 mod secrets;
 mod sources;
 mod supply;

@@ -4,7 +4,6 @@ use crate::conn::Conn;
 use crate::conn::http::Manner;
 use crate::reactor::config::{Deflate, HeartbeatMode};
 use crate::reactor::context::{Context, TAG_MAX};
-use crate::reactor::ending;
 use crate::reactor::frames;
 use crate::reactor::front;
 use crate::reactor::half_closed;
@@ -100,7 +99,7 @@ fn open<N: Net, S: Service>(
     let counters = worker.core.counters();
     counters.upgrades.add(1);
     counters.open.add(1);
-    ending::forget_introduction(worker, id);
+    worker.core.introduced.forget(id);
     first_beat(worker, id);
     worker.service.open(&mut Context::new(&mut worker.core, &worker.mailboxes), id, accept.admitted);
     pending::run(worker);

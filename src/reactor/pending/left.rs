@@ -1,0 +1,54 @@
+//! What calls of the service have left behind: connections that it ended, and answers to requests that waited.
+
+use std::collections::VecDeque;
+
+use crate::reactor::counters::Cause;
+use crate::reactor::ids::{ConnId, RequestId};
+use crate::wire::http::Response;
+
+/// Both, in the order they came.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// Open connections that the service ended; it has yet to be told that they are gone.
+    gone: VecDeque<(ConnId, Cause)>,
+    answers: VecDeque<(RequestId, Response)>,
+}
+
+impl Left {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.gone.is_empty() && self.answers.is_empty()
+    }
+
+    /// The service has ended a connection.
+    pub(crate) fn end(&mut self, id: ConnId, cause: Cause) {
+        self.gone.push_back((id, cause));
+    }
+
+    /// Takes the first that it ended.
+    pub(crate) fn next_gone(&mut self) -> Option<(ConnId, Cause)> {
+        self.gone.pop_front()
+    }
+
+    /// Takes one that it ended, if that is among them.
+    pub(crate) fn take_gone(&mut self, id: ConnId) -> Option<Cause> {
+        let at = self.gone.iter().position(|(gone, _)| *gone == id)?;
+        self.gone.remove(at).map(|(_, cause)| cause)
+    }
+
+    /// The service has answered a request.
+    pub(crate) fn answer(&mut self, request: RequestId, response: Response) {
+        self.answers.push_back((request, response));
+    }
+
+    /// Takes the first answer.
+    pub(crate) fn next_answer(&mut self) -> Option<(RequestId, Response)> {
+        self.answers.pop_front()
+    }
+
+    /// Takes the answer to a request, if that is among them.
+    pub(crate) fn take_answer(&mut self, request: RequestId) -> Option<Response> {
+        let at = self.answers.iter().position(|(answered, _)| *answered == request)?;
+        self.answers.remove(at).map(|(_, response)| response)
+    }
+}
