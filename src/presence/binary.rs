@@ -44,7 +44,7 @@ mod tests {
     use super::*;
     use crate::presence::envelope::{Answer, Asker, Leaving, Ticket};
     use crate::presence::membership::Place;
-    use crate::presence::{Address, Client, Event, Refusal, SharedEvent, State, View, WorkerRef};
+    use crate::presence::{Address, Client, Event, Refusal, SharedEvent, State, View};
 
     const AT: Address = Address::here(300, Client { slot: 5, serial: 70_000 });
 
@@ -64,13 +64,13 @@ mod tests {
                 Envelope::Leave {
                     room: "r".into(),
                     user: "ann".into(),
-                    worker: WorkerRef::here(1),
+                    at: AT,
                     visit: 2,
                     leaving: Leaving::Perhaps,
                     hides: true,
                     asker: Some(asker),
                 },
-                "010c017203616e6e00010201010100ac0205f0a2040001",
+                "010c017203616e6e00ac0205f0a2040201010100ac0205f0a2040001",
             ),
             (
                 Envelope::Deliver {

@@ -172,8 +172,8 @@ pub enum Envelope {
         room: Name,
         /// Who.
         user: Name,
-        /// Whose clients are one fewer.
-        worker: WorkerRef,
+        /// Which.
+        at: Address,
         /// The edge's number for its `join`.
         visit: u16,
         /// Whether it was invisible, as the room's home was told last.

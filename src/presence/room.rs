@@ -21,7 +21,7 @@ use crate::presence::event::{Event, SharedEvent};
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::roll::Roll;
 use crate::presence::room::big::{Big, Bounds};
-use crate::presence::room::member::Member;
+use crate::presence::room::member::{Member, Seat};
 use crate::presence::rules::Rules;
 use crate::presence::table::Table;
 use crate::presence::timer::{Timer, next_serial};
@@ -119,6 +119,9 @@ impl Room {
 
     /// Counts a worker's clients up or down.
     fn count(&mut self, worker: u16, change: i32) {
+        if change == 0 {
+            return;
+        }
         let place = self.workers.iter().position(|(at, _)| *at == worker).unwrap_or_else(|| {
             self.workers.push((worker, 0));
             self.workers.len() - 1
@@ -230,8 +233,7 @@ impl Rooms {
         let home = &mut self.rooms[slot as usize];
         let is_new = home.member(user).is_none();
         self.members += usize::from(is_new);
-        let appears = home.comes(user, hides);
-        home.count(asker.at.worker, 1);
+        let appears = home.comes(user, (asker.at.worker, asker.at.client.slot), hides);
         if is_new && let Some(homes) = &self.told {
             // Before anybody hears of it, so that who then looks at the user finds them there.
             let (user, room) = (user.clone(), room.clone());
@@ -251,24 +253,23 @@ impl Rooms {
     pub(crate) fn leave(
         &mut self,
         (room, user): (&Name, &Name),
-        (worker, visit, hides, leaving): (u16, u16, bool, Leaving),
+        (at, visit, hides, leaving): (Seat, u16, bool, Leaving),
         asker: Option<Asker>,
         turn: &mut Turn<'_>,
     ) {
-        let was_in = !self.was_barred(room, user, worker, visit);
+        let was_in = !self.was_barred(room, user, at.0, visit);
         if let Some(slot) = self.find(room).filter(|_| was_in) {
             let may_be_back =
                 leaving == Leaving::Perhaps && turn.rules.grace > 0 && !self.is_banned(turn.now, room, user);
             let until = may_be_back.then(|| turn.now.tick.after(turn.rules.grace));
             let home = &mut self.rooms[slot as usize];
-            if home.goes(user, hides, until) {
+            if home.goes(user, at, hides, until) {
                 if let Some(until) = until {
                     self.lingering -= home.lingering.len();
                     home.linger(until, user);
                     self.lingering += home.lingering.len();
                 }
                 home.time(slot, turn);
-                home.count(worker, -1);
                 self.look_at(slot, user, false, turn);
             }
         }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::presence::address::{Client, WorkerRef};
+use crate::presence::address::{Address, Client};
 use crate::presence::name::Name;
 
 /// What is invisible from now on, or is no more.
@@ -32,8 +32,8 @@ pub enum Veil {
         room: Name,
         /// Who.
         user: Name,
-        /// The worker of the client's edge.
-        worker: WorkerRef,
+        /// Which.
+        at: Address,
         /// The edge's number for its `join`.
         visit: u16,
         /// Whether it is invisible.

@@ -7,7 +7,7 @@ mod person;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use rollcall::presence::envelope::{Claim, Leaving};
+use rollcall::presence::envelope::{Asker, Claim, Leaving};
 use rollcall::presence::{Address, Envelope, Homes, Moderation, Name, Node, Reason, Rules, State};
 use rollcall::time::{Now, Tick};
 
@@ -43,7 +43,8 @@ impl Judge {
 
 #[derive(Debug, Default)]
 struct Member {
-    clients: usize,
+    /// By worker and slot.
+    clients: BTreeSet<(u16, u32)>,
     lingering: Vec<Tick>,
 }
 
@@ -126,11 +127,11 @@ impl Model {
             {
                 self.barred.insert((room.to_string(), user.to_string(), asker.at.worker, *visit));
             }
-            Envelope::Join { room, user, again: false, .. } => {
+            Envelope::Join { room, user, again: false, asker: Asker { at, .. }, .. } => {
                 let room = self.rooms.entry(room.to_string()).or_default();
                 let member = room.entry(user.to_string()).or_default();
-                member.clients += 1;
-                if !member.lingering.is_empty() {
+                let is_new = member.clients.insert((at.worker, at.client.slot));
+                if is_new && !member.lingering.is_empty() {
                     member.lingering.remove(0);
                 }
             }
@@ -158,13 +159,13 @@ impl Model {
                 if let Some(member) = members.get_mut(&**user) {
                     member.lingering.clear();
                 }
-                members.retain(|_, member| member.clients > 0 || !member.lingering.is_empty());
+                members.retain(|_, member| !member.clients.is_empty() || !member.lingering.is_empty());
             }
-            Envelope::Leave { room, user, worker, visit, leaving, .. } => {
+            Envelope::Leave { room, user, at, visit, leaving, .. } => {
                 let is_banned = self.is_banned(now, user, Some(room));
                 let leaving = if is_banned { Leaving::Now } else { *leaving };
-                if !self.barred.remove(&(room.to_string(), user.to_string(), worker.worker, *visit)) {
-                    self.leave(now, room, user, leaving);
+                if !self.barred.remove(&(room.to_string(), user.to_string(), at.worker, *visit)) {
+                    self.leave(now, (room, user), *at, leaving);
                 }
             }
             _ => {}
@@ -233,14 +234,16 @@ impl Model {
         }
     }
 
-    fn leave(&mut self, now: Now, room: &str, user: &str, leaving: Leaving) {
+    fn leave(&mut self, now: Now, (room, user): (&str, &str), at: Address, leaving: Leaving) {
         let Some(members) = self.rooms.get_mut(room) else { return };
-        let Some(member) = members.get_mut(user).filter(|member| member.clients > 0) else { return };
-        member.clients -= 1;
+        let Some(member) = members.get_mut(user) else { return };
+        if !member.clients.remove(&(at.worker, at.client.slot)) {
+            return;
+        }
         if leaving == Leaving::Perhaps && self.rules.grace > 0 {
             member.lingering.push(now.tick.after(self.rules.grace));
         }
-        members.retain(|_, member| member.clients > 0 || !member.lingering.is_empty());
+        members.retain(|_, member| !member.clients.is_empty() || !member.lingering.is_empty());
     }
 
     /// A worker does what is due.
@@ -264,7 +267,7 @@ impl Model {
             for member in members.values_mut() {
                 member.lingering.retain(|until| !now.tick.has_reached(*until));
             }
-            members.retain(|_, member| member.clients > 0 || !member.lingering.is_empty());
+            members.retain(|_, member| !member.clients.is_empty() || !member.lingering.is_empty());
         }
     }
 
@@ -400,7 +403,7 @@ impl Model {
 
     /// Whether a user is in a room with a connection that is there.
     pub(super) fn has_clients(&self, room: &str, user: &str) -> bool {
-        self.rooms.get(room).and_then(|room| room.get(user)).is_some_and(|member| member.clients > 0)
+        self.rooms.get(room).and_then(|room| room.get(user)).is_some_and(|member| !member.clients.is_empty())
     }
 
     /// The members of a room that are to be seen.

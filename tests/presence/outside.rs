@@ -128,7 +128,7 @@ impl World {
             if joins {
                 Envelope::Join { room, user, again, visit, hides, asker }
             } else {
-                Envelope::Leave { room, user, worker: at.edge(), visit, hides, leaving, asker: None }
+                Envelope::Leave { room, user, at, visit, hides, leaving, asker: None }
             }
         });
     }

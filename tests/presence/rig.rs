@@ -228,7 +228,7 @@ impl World {
             Ask::Leave(room) => self.letter_at_home(c, &room, |at, room| Envelope::Leave {
                 room,
                 user,
-                worker: at.edge(),
+                at,
                 visit: 0,
                 hides: false,
                 leaving: Leaving::Now,

@@ -70,7 +70,7 @@ impl World {
             self.letter_at_home(c, room, |at, room| Envelope::Leave {
                 room,
                 user,
-                worker: at.edge(),
+                at,
                 visit: 0,
                 hides: false,
                 leaving: Leaving::Now,
@@ -172,7 +172,7 @@ impl World {
             self.letter_at_home(c, &room, |at, room| Envelope::Leave {
                 room,
                 user: member,
-                worker: at.edge(),
+                at,
                 visit: 0,
                 hides: false,
                 leaving,

@@ -211,9 +211,9 @@ impl Edge {
         if heard {
             self.moved(slot, &room, false, turn);
         }
-        let (home, worker) = (self.homes.of(&room), self.worker);
+        let (home, at) = (self.homes.of(&room), self.address(slot));
         let (leaving, asker) = (Leaving::Now, Some(asker));
-        turn.out.post(home, Envelope::Leave { room, user, worker, visit, hides, leaving, asker });
+        turn.out.post(home, Envelope::Leave { room, user, at, visit, hides, leaving, asker });
         Ok(())
     }
 

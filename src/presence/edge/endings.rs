@@ -72,8 +72,8 @@ impl Edge {
             let (room, visit) = (self.rooms.name(place.group).clone(), self.rooms.member(place).visit());
             self.drop_room(place);
             left.push(room.clone());
-            let (home, user, worker) = (self.homes.of(&room), user.clone(), self.worker);
-            turn.out.post(home, Envelope::Leave { room, user, worker, visit, hides, leaving, asker: None });
+            let (home, user) = (self.homes.of(&room), user.clone());
+            turn.out.post(home, Envelope::Leave { room, user, at, visit, hides, leaving, asker: None });
         }
         if leaving == Leaving::Perhaps && grace > 0 {
             self.departed.add(turn.now.tick, grace, &user, left);

@@ -53,8 +53,8 @@ impl Edge {
         let Ok((place, room)) = self.place_in_room(client.slot, room) else { return };
         if self.rooms.member(place).visit() == visit {
             self.leave_room(client.slot, place);
-            let (home, worker, leaving) = (self.homes.of(&room), self.worker, Leaving::Now);
-            turn.out.post(home, Envelope::Leave { room, user, worker, visit, hides, leaving, asker: None });
+            let (home, at, leaving) = (self.homes.of(&room), self.address(client.slot), Leaving::Now);
+            turn.out.post(home, Envelope::Leave { room, user, at, visit, hides, leaving, asker: None });
         }
     }
 

@@ -18,7 +18,7 @@ impl Seat {
 impl Edge {
     /// A client's user is invisible, or no more: the homes of the client's rooms are told.
     pub(crate) fn hide(&mut self, client: Client, hides: bool, turn: &mut Turn<'_>) {
-        let worker = self.worker;
+        let at = self.address(client.slot);
         let Some(seat) = self.seat_mut(client).filter(|seat| seat.is_hidden() != hides) else { return };
         seat.comes = hides.then_some(State::Invisible);
         let Some(seat) = self.seat(client) else { return };
@@ -27,7 +27,7 @@ impl Edge {
         for place in seat.rooms.as_slice() {
             let (room, user) = (self.rooms.name(place.group).clone(), user.clone());
             let (home, visit) = (self.homes.of(&room), self.rooms.member(*place).visit());
-            turn.out.post(home, Envelope::Veil(Veil::Member { room, user, worker, visit, hides }));
+            turn.out.post(home, Envelope::Veil(Veil::Member { room, user, at, visit, hides }));
         }
     }
 

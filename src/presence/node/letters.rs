@@ -51,8 +51,9 @@ impl Node {
             Envelope::Join { room, user, again, visit, hides, asker } => {
                 rooms.join((&room, &user), (visit, again, hides), asker, turn);
             }
-            Envelope::Leave { room, user, worker, visit, hides, leaving, asker } => {
-                rooms.leave((&room, &user), (worker.worker, visit, hides, leaving), asker, turn);
+            Envelope::Leave { room, user, at, visit, hides, leaving, asker } => {
+                let seat = (at.worker, at.client.slot);
+                rooms.leave((&room, &user), (seat, visit, hides, leaving), asker, turn);
             }
             Envelope::Say { room, from, data, echo, asker } => {
                 rooms.say((&room, from.as_ref()), (data, echo), asker, turn);

@@ -37,8 +37,8 @@ impl Node {
         match what {
             Veil::Client { client, hides } => edge.hide(client, hides, turn),
             Veil::Departed { user, hides } => edge.hide_departed(&user, hides, turn),
-            Veil::Member { room, user, worker, visit, hides } => {
-                rooms.hide((&room, &user), (worker.worker, visit), hides, turn);
+            Veil::Member { room, user, at, visit, hides } => {
+                rooms.hide((&room, &user), ((at.worker, at.client.slot), visit), hides, turn);
             }
             Veil::Lingering { room, user, hides } => rooms.hide_lingering((&room, &user), hides, turn),
         }

@@ -9,16 +9,43 @@ use crate::time::Tick;
 /// Sixteen bytes.
 #[derive(Debug, Default)]
 pub(super) struct Member {
-    /// Connections in the room.
-    clients: u32,
-    /// Those of them that are invisible: `hidden <= clients`.
-    hidden: u32,
+    /// Its connection in the room: almost always the only one.
+    visitor: Visitor,
+    /// Almost always absent: a pointer, not lists.
+    rest: Option<Box<Rest>>,
+}
+
+/// A connection in a room, by its edge's worker and its slot there: a user has one in that slot at a time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Visitor {
+    slot: u32,
+    worker: u16,
+    shows: Shows,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Shows {
+    /// There is no such connection.
+    #[default]
+    Nobody,
+    Visible,
+    /// Its user is invisible, as far as its edge knows.
+    Hidden,
+}
+
+/// What few members have.
+#[derive(Debug, Default)]
+struct Rest {
+    /// Further connections, behind the first.
+    visitors: Vec<Visitor>,
     /// Places of connections that broke or closed; the oldest first.
-    #[expect(clippy::box_collection, reason = "almost always absent: a pointer, not a vector")]
-    lingering: Option<Box<Vec<Place>>>,
+    lingering: Vec<Place>,
 }
 
 const _: () = assert!(size_of::<Member>() == 16);
+
+/// Where a client is: its edge's worker, and its slot there.
+pub(super) type Seat = (u16, u32);
 
 /// The place of a connection that may be back.
 #[derive(Clone, Copy, Debug)]
@@ -38,62 +65,86 @@ enum Kind {
 impl Member {
     /// Nobody is here, or may be back.
     pub(super) fn is_gone(&self) -> bool {
-        self.clients == 0 && self.places().iter().all(|place| place.kind == Kind::Doubt)
+        self.visitors().next().is_none() && self.places().iter().all(|place| place.kind == Kind::Doubt)
     }
 
     /// Whether there is a connection that is visible as far as its edge knows.
     pub(super) fn shows(&self) -> bool {
-        self.clients > self.hidden || self.places().iter().any(|place| place.kind == Kind::Visible)
+        self.visitors().any(|visitor| visitor.shows == Shows::Visible)
+            || self.places().iter().any(|place| place.kind == Kind::Visible)
     }
 
     /// Whether there is a connection that is invisible, or that such a one is waited for.
     pub(super) fn hides(&self) -> bool {
-        self.hidden > 0 || self.places().iter().any(|place| place.kind != Kind::Visible)
+        self.has_hidden() || self.places().iter().any(|place| place.kind != Kind::Visible)
+    }
+
+    fn has_hidden(&self) -> bool {
+        self.visitors().any(|visitor| visitor.shows == Shows::Hidden)
     }
 
     pub(super) fn waits_until(&self, until: Tick) -> bool {
         self.places().iter().any(|place| place.until == until)
     }
 
-    /// A connection comes in: it takes the place of one that lingers.
-    pub(super) fn comes(&mut self, hides: bool) {
-        self.clients += 1;
-        self.hidden += u32::from(hides);
+    /// A connection comes in: it takes the place of one that lingers. Says whether it was not in yet.
+    pub(super) fn comes(&mut self, at: Seat, hides: bool) -> bool {
+        if self.visitor_mut(at).is_some() {
+            self.hide(at, hides);
+            return false;
+        }
+        let shows = if hides { Shows::Hidden } else { Shows::Visible };
+        let visitor = Visitor { worker: at.0, slot: at.1, shows };
+        if self.visitor.shows == Shows::Nobody {
+            self.visitor = visitor;
+        } else {
+            self.rest.get_or_insert_default().visitors.push(visitor);
+        }
         if hides {
             self.hide_lingering(true);
         }
-        let Some(places) = &mut self.lingering else { return };
+        let Some(Rest { lingering: places, .. }) = self.rest.as_deref_mut() else { return true };
         match places.iter().position(|place| place.kind != Kind::Doubt) {
             Some(at) if places[at].kind == Kind::Hidden && !hides => places[at].kind = Kind::Doubt,
             Some(at) => drop(places.remove(at)),
             None => {}
         }
-        self.lingering.take_if(|places| places.is_empty());
+        self.shrink();
+        true
     }
 
     /// A connection goes out, or may be back until then; one of a member that is `seen`, or not. Says whether there was one.
-    pub(super) fn goes(&mut self, hides: bool, until: Option<Tick>, seen: bool) -> bool {
-        let Some(clients) = self.clients.checked_sub(1) else { return false };
-        self.clients = clients;
-        self.hidden = self.hidden.saturating_sub(u32::from(hides)).min(clients);
+    pub(super) fn goes(&mut self, at: Seat, hides: bool, until: Option<Tick>, seen: bool) -> bool {
+        if self.visitor_mut(at).is_none() {
+            return false;
+        }
+        if self.visitor.is(at) {
+            let next = self.rest.as_mut().filter(|rest| !rest.visitors.is_empty());
+            self.visitor = next.map_or_else(Visitor::default, |rest| rest.visitors.remove(0));
+        } else if let Some(rest) = &mut self.rest {
+            rest.visitors.retain(|visitor| !visitor.is(at));
+        }
         if let Some(until) = until {
             // Another one of its user may know more.
-            let kind = if hides || !seen || self.hidden > 0 { Kind::Hidden } else { Kind::Visible };
-            self.lingering.get_or_insert_default().push(Place { until, kind });
+            let kind = if hides || !seen || self.has_hidden() { Kind::Hidden } else { Kind::Visible };
+            self.rest.get_or_insert_default().lingering.push(Place { until, kind });
         }
+        self.shrink();
         true
     }
 
     /// A connection turns invisible, or visible again: with its user, and so with those that may be back.
-    pub(super) fn hide(&mut self, hides: bool) {
+    pub(super) fn hide(&mut self, at: Seat, hides: bool) {
         self.hide_lingering(hides);
-        self.hidden = if hides { (self.hidden + 1).min(self.clients) } else { self.hidden.saturating_sub(1) };
+        if let Some(visitor) = self.visitor_mut(at) {
+            visitor.shows = if hides { Shows::Hidden } else { Shows::Visible };
+        }
     }
 
     /// Those that went turn invisible, or visible again, as their edge has heard; that of one that is here may have heard more since.
     /// Says whether they do.
     pub(super) fn hide_departed(&mut self, hides: bool) -> bool {
-        let is_so = hides || self.hidden == 0;
+        let is_so = hides || !self.has_hidden();
         if is_so {
             self.hide_lingering(hides);
         }
@@ -102,35 +153,55 @@ impl Member {
 
     /// All that may be back turn invisible, or visible again.
     fn hide_lingering(&mut self, hides: bool) {
-        let Some(places) = &mut self.lingering else { return };
+        let Some(Rest { lingering: places, .. }) = self.rest.as_deref_mut() else { return };
         if !hides {
             places.retain(|place| place.kind != Kind::Doubt);
         }
         for place in places.iter_mut().filter(|place| place.kind != Kind::Doubt) {
             place.kind = if hides { Kind::Hidden } else { Kind::Visible };
         }
-        self.lingering.take_if(|places| places.is_empty());
+        self.shrink();
     }
 
     /// Nobody is waited for any more. Says whether somebody was.
     pub(super) fn end_grace(&mut self) -> bool {
-        let Some(places) = &mut self.lingering else { return false };
+        let Some(Rest { lingering: places, .. }) = self.rest.as_deref_mut() else { return false };
         let before = places.len();
         places.retain(|place| place.kind == Kind::Doubt);
         let ended = places.len() < before;
-        self.lingering.take_if(|places| places.is_empty());
+        self.shrink();
         ended
     }
 
     /// Forgets those whose grace is over.
     pub(super) fn expire(&mut self, now: Tick) {
-        if let Some(places) = &mut self.lingering {
-            places.retain(|place| now.is_before(place.until));
-            self.lingering.take_if(|places| places.is_empty());
+        if let Some(rest) = &mut self.rest {
+            rest.lingering.retain(|place| now.is_before(place.until));
         }
+        self.shrink();
     }
 
     fn places(&self) -> &[Place] {
-        self.lingering.as_ref().map_or(&[], |places| places)
+        self.rest.as_ref().map_or(&[], |rest| &rest.lingering)
+    }
+
+    fn visitors(&self) -> impl Iterator<Item = &Visitor> {
+        let first = Some(&self.visitor).filter(|first| first.shows != Shows::Nobody);
+        first.into_iter().chain(self.rest.iter().flat_map(|rest| &rest.visitors))
+    }
+
+    fn visitor_mut(&mut self, at: Seat) -> Option<&mut Visitor> {
+        let rest = self.rest.iter_mut().flat_map(|rest| &mut rest.visitors);
+        std::iter::once(&mut self.visitor).chain(rest).find(|visitor| visitor.is(at))
+    }
+
+    fn shrink(&mut self) {
+        self.rest.take_if(|rest| rest.visitors.is_empty() && rest.lingering.is_empty());
+    }
+}
+
+impl Visitor {
+    fn is(&self, (worker, slot): Seat) -> bool {
+        self.shows != Shows::Nobody && (self.worker, self.slot) == (worker, slot)
     }
 }

@@ -4,7 +4,7 @@
 //! again when an edge says so, or when none of its connections is invisible and none such is waited for.
 
 use crate::presence::name::Name;
-use crate::presence::room::member::Member;
+use crate::presence::room::member::{Member, Seat};
 use crate::presence::room::{Room, Rooms};
 use crate::presence::turn::Turn;
 use crate::time::Tick;
@@ -26,13 +26,15 @@ impl Room {
     }
 
     /// A connection comes in. Says whether its user is seen from now on, or no more; `None`: that is as before.
-    pub(super) fn comes(&mut self, user: &Name, hides: bool) -> Option<bool> {
+    pub(super) fn comes(&mut self, user: &Name, at: Seat, hides: bool) -> Option<bool> {
         if let Some(member) = self.member_mut(user) {
-            member.comes(hides);
+            let is_new = member.comes(at, hides);
+            self.count(at.0, i32::from(is_new));
             return self.see(user, false);
         }
         let mut member = Member::default();
-        member.comes(hides);
+        member.comes(at, hides);
+        self.count(at.0, 1);
         if hides {
             self.unseen.get_or_insert_default().insert(user.clone(), member);
             return None;
@@ -43,11 +45,15 @@ impl Room {
     }
 
     /// A connection goes out, or may be back until then. Says whether there was one.
-    pub(super) fn goes(&mut self, user: &str, hides: bool, until: Option<Tick>) -> bool {
-        match self.members.get_mut(user) {
-            Some(member) => member.goes(hides, until, true),
-            None => self.member_mut(user).is_some_and(|member| member.goes(hides, until, false)),
+    pub(super) fn goes(&mut self, user: &str, at: Seat, hides: bool, until: Option<Tick>) -> bool {
+        let went = match self.members.get_mut(user) {
+            Some(member) => member.goes(at, hides, until, true),
+            None => self.member_mut(user).is_some_and(|member| member.goes(at, hides, until, false)),
+        };
+        if went {
+            self.count(at.0, -1);
         }
+        went
     }
 
     /// Finds out whether a member is seen, of whom an edge may have said just now that it is. Says so where that is new.
@@ -93,16 +99,16 @@ impl Rooms {
     pub(crate) fn hide(
         &mut self,
         (room, user): (&Name, &Name),
-        (worker, visit): (u16, u16),
+        (at, visit): (Seat, u16),
         hides: bool,
         turn: &mut Turn<'_>,
     ) {
         // One that was refused is no member.
-        let Some(slot) = self.find(room).filter(|_| !self.is_barred(room, user, worker, visit)) else {
+        let Some(slot) = self.find(room).filter(|_| !self.is_barred(room, user, at.0, visit)) else {
             return;
         };
         if let Some(member) = self.rooms[slot as usize].member_mut(user) {
-            member.hide(hides);
+            member.hide(at, hides);
             self.look_at(slot, user, !hides, turn);
         }
     }

@@ -5,7 +5,6 @@ use rollcall::presence::admin::Listing;
 use rollcall::presence::envelope::{Answer, Asker, Claim, Leaving, MembershipChange, Page, Place, Ticket};
 use rollcall::presence::{
     Address, Client, Envelope, Event, Moderation, Name, Pattern, Reason, SharedEvent, State, Veil, View,
-    WorkerRef,
 };
 
 use super::binary::reads_back;
@@ -155,7 +154,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope {
         9 => Envelope::Leave {
             room: name,
             user: other,
-            worker: at.edge(),
+            at,
             visit: cursor.of(&[0, 1, 2, u16::MAX]),
             hides: cursor.flag(),
             leaving: cursor.of(&[Leaving::Now, Leaving::Perhaps]),
@@ -249,23 +248,13 @@ fn moderation(cursor: &mut Cursor<'_>, room: Name, user: Name) -> Moderation {
     }
 }
 
-fn veil(
-    cursor: &mut Cursor<'_>,
-    (room, user): (Name, Name),
-    Address { worker, client, .. }: Address,
-) -> Veil {
+fn veil(cursor: &mut Cursor<'_>, (room, user): (Name, Name), at: Address) -> Veil {
     let hides = cursor.flag();
     match cursor.below(4) {
-        0 => Veil::Client { client, hides },
+        0 => Veil::Client { client: at.client, hides },
         1 => Veil::Departed { user, hides },
         2 => Veil::Lingering { room, user, hides },
-        _ => Veil::Member {
-            room,
-            user,
-            worker: WorkerRef::here(worker),
-            visit: cursor.of(&[0, 1, 2, u16::MAX]),
-            hides,
-        },
+        _ => Veil::Member { room, user, at, visit: cursor.of(&[0, 1, 2, u16::MAX]), hides },
     }
 }
 
