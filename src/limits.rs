@@ -344,6 +344,11 @@ pub const BROADCAST_BYTES_PER_TURN: usize = 4 << 20;
 /// Broadcasts that are on their way over a worker's clients. Past it the worker's clients miss the next, which is said.
 pub const BROADCASTS_MAX: usize = 64;
 
+/// What an edge says to a home in one turn, of all that it announces anew: a letter each.
+pub const ANNOUNCED_PER_TURN_MAX: usize = 256;
+/// Users, and rooms and their members, that a home looks at in one turn when an announcement is complete.
+pub const SWEPT_PER_TURN_MAX: usize = 1_024;
+
 const _: () = assert!(ADMIN_TICKS_MAX < ANSWER_TICKS_MAX);
 const _: () = assert!(PAGE_MAX <= PAGE_SCAN_MAX);
 /// Units of work that it is to verify a token, at the least: with an RSA key of 2,048 bits, or on P-256 or Ed25519. What other

@@ -69,8 +69,10 @@ pub enum Ticket {
     Command(i64),
     /// A part of something that the edge gathers from several homes.
     Part {
-        /// The edge's number for it.
+        /// The edge's place for it.
         gather: u32,
+        /// Tells it from an earlier one in the same place.
+        serial: u32,
         /// Which part.
         index: u32,
     },
@@ -94,6 +96,13 @@ pub enum Ticket {
         job: u32,
         /// The client doesn't expect it, and is told by an event.
         news: bool,
+    },
+    /// A client's command that the home of another worker is to answer.
+    Awaited {
+        /// The edge's place for it.
+        slot: u32,
+        /// Tells it from an earlier one in the same place.
+        serial: u32,
     },
 }
 

@@ -57,6 +57,10 @@ impl Bans {
         self.count = count;
     }
 
+    pub(crate) fn count(&self) -> BanCount {
+        self.count.clone()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.bans.is_empty()
     }
@@ -159,6 +163,13 @@ fn is<'a>(user: &'a str, room: Option<&'a str>) -> impl Fn(&Ban) -> bool + 'a {
 
 fn bytes(ban: &Ban) -> usize {
     bytes_of(&ban.user) + ban.room.as_ref().map_or(0, bytes_of) + bytes_of(&ban.words)
+}
+
+/// Bans that are lost with their home count no more.
+impl Drop for Bans {
+    fn drop(&mut self) {
+        self.count.0.fetch_sub(self.bans.len(), Relaxed);
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub(crate) struct Device {
     pub(crate) suspect: bool,
     /// It has shown a token.
     pub(crate) has_token: bool,
+    /// Of the edge's announcements, the one in which this was said last.
+    pub(crate) round: u8,
     /// Why it closed or broke: it counts until `until`.
     gone: Option<Reason>,
     until: Tick,
@@ -37,6 +39,7 @@ impl Device {
             silent: false,
             suspect: false,
             has_token: false,
+            round: 0,
             gone: None,
             until: Tick::default(),
         }

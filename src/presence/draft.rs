@@ -54,6 +54,11 @@ impl Draft {
         Draft { wanted, page: None, is_stale: false, rounds: 0 }
     }
 
+    /// Whether the home has listed the members; else it is asked for that.
+    pub(crate) fn has_page(&self) -> bool {
+        self.page.is_some()
+    }
+
     pub(crate) fn room(&self) -> &Name {
         &self.wanted.room
     }

@@ -1,8 +1,11 @@
 //! The clients whose sockets live at this worker: who they are, what they are in, what they may send, and what reaches them.
 
+mod announcing;
 mod arrivals;
+mod awaiting;
 mod commands;
 mod endings;
+mod heartbeats;
 mod moderation;
 pub(crate) mod orders;
 mod pages;
@@ -16,8 +19,11 @@ use std::sync::Arc;
 
 use crate::limits::COMMANDS_REFUSED_MAX;
 use crate::presence::address::WorkerRef;
+use crate::presence::announce::Highest;
 use crate::presence::burst::{Burst, COMMAND_CREDIT};
 use crate::presence::departed::Departed;
+use crate::presence::edge::announcing::Announcing;
+use crate::presence::edge::awaiting::Awaiting;
 use crate::presence::effect::Effect;
 use crate::presence::envelope::{Address, Asker, Claim, Client, Envelope, Ticket};
 use crate::presence::event::Event;
@@ -28,7 +34,7 @@ use crate::presence::name::{Homes, Name};
 use crate::presence::pending::Pending;
 use crate::presence::places::{Place, Places};
 use crate::presence::rules::Rules;
-use crate::presence::timer::{Timer, next_serial};
+use crate::presence::timer::next_serial;
 use crate::presence::turn::Turn;
 use crate::presence::view::{Reason, State, View};
 use crate::presence::wall::Wall;
@@ -62,10 +68,10 @@ struct Seat {
     comes: Option<State>,
     /// Its page has stopped sending heartbeats.
     silent: bool,
-    /// `silent` before the last `status`, which its home may refuse.
-    was_silent: bool,
-    /// Whether its user was invisible before the last `status`.
-    was_hidden: bool,
+    /// A Ping to it is unanswered.
+    suspect: bool,
+    /// What it has said last that its user is, unless that was refused.
+    said: Option<State>,
     /// A timer watches the page's own heartbeat.
     timed: bool,
 }
@@ -126,6 +132,10 @@ pub struct Edge {
     rooms: Groups,
     watches: Groups,
     gathers: Gathers,
+    awaiting: Awaiting,
+    announcing: Announcing,
+    /// The highest numbers that its clients were told.
+    told: Highest,
     /// Clients with a command that had to wait and can be done now.
     resumable: VecDeque<Client>,
     /// Clients that went and may be back.
@@ -160,6 +170,9 @@ impl Edge {
             rooms: Groups::new(homes),
             watches: Groups::new(homes),
             gathers: Gathers::new(homes),
+            awaiting: Awaiting::default(),
+            announcing: Announcing::default(),
+            told: Highest::default(),
             resumable: VecDeque::new(),
             departed: Departed::default(),
             banned: HashMap::new(),
@@ -245,6 +258,7 @@ impl Edge {
         self.rooms.give_back();
         self.watches.give_back();
         self.gathers.give_back();
+        self.awaiting.give_back();
         self.departed.expire(now);
         self.departed.give_back();
         if self.sights.capacity() > 4 * self.sights.len() + SIGHTS_KEPT {
@@ -302,8 +316,8 @@ impl Edge {
             sent_away: None,
             comes,
             silent: false,
-            was_silent: false,
-            was_hidden: false,
+            suspect: false,
+            said: comes,
             timed: false,
         }) as u32;
         match entry {
@@ -337,46 +351,6 @@ impl Edge {
             }
             _ => false,
         }
-    }
-
-    pub(crate) fn suspect(&mut self, slot: u32, suspect: bool, turn: &mut Turn<'_>) {
-        let at = self.address(slot);
-        if let Some(user) = self.user(slot).cloned().filter(|_| !self.is_sent_away(slot)) {
-            turn.out.post(self.homes.of(&user), Envelope::Suspect { user, at, suspect });
-        }
-    }
-
-    pub(crate) fn page_beat(&mut self, slot: u32, turn: &mut Turn<'_>) {
-        let Some(silence) = turn.rules.page_silence else { return };
-        let client = self.address(slot).client;
-        let Some(seat) = self.seat_mut(client) else { return };
-        seat.beat = turn.now.tick;
-        if !std::mem::replace(&mut seat.timed, true) {
-            turn.out.timer(turn.now.tick.after(silence), Timer::page(client));
-        }
-        if std::mem::take(&mut seat.silent) {
-            self.tell_home_silent(slot, turn);
-        }
-    }
-
-    /// The page's heartbeat may have stopped.
-    pub(crate) fn page_due(&mut self, slot: u32, serial: u32, turn: &mut Turn<'_>) {
-        let Some(silence) = turn.rules.page_silence else { return };
-        let Some(seat) = self.seat_mut(Client { slot, serial }) else { return };
-        let due = seat.beat.after(silence);
-        if turn.now.tick.is_before(due) {
-            turn.out.timer(due, Timer::page(Client { slot, serial }));
-        } else {
-            seat.timed = false;
-            seat.silent = true;
-            self.tell_home_silent(slot, turn);
-        }
-    }
-
-    fn tell_home_silent(&self, slot: u32, turn: &mut Turn<'_>) {
-        let Seat { user: Some(user), silent, .. } = &self.seats[slot as usize] else { return };
-        let (user, silent, at) = (user.clone(), *silent, self.address(slot));
-        turn.out.post(self.homes.of(&user), Envelope::Silent { user, at, silent });
     }
 
     fn tell_home_unwatched(&self, user: &Name, counted: [bool; 2], turn: &mut Turn<'_>) {
@@ -432,6 +406,6 @@ impl Edge {
     }
 }
 
-fn part(asker: Asker, gather: u32, index: u32) -> Asker {
-    Asker { ticket: Ticket::Part { gather, index }, ..asker }
+fn part(asker: Asker, (gather, serial): (u32, u32), index: u32) -> Asker {
+    Asker { ticket: Ticket::Part { gather, serial, index }, ..asker }
 }

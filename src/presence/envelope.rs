@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::presence::address::NOBODY;
 pub use crate::presence::address::{Address, Asker, Client, Ticket, WorkerRef};
 use crate::presence::admin::Listing;
+pub use crate::presence::announce::{Announced, Announcement, Highest};
 pub use crate::presence::answer::{Answer, Giving};
+pub use crate::presence::claim::Claim;
 use crate::presence::event::SharedEvent;
 use crate::presence::grants::Pattern;
 pub use crate::presence::membership::{MembershipChange, Page, Place};
@@ -24,17 +26,6 @@ pub enum Leaving {
     Now,
     /// Its connection broke or closed: it may be back within the grace.
     Perhaps,
-}
-
-/// What a connection's token says of its user's `info`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Claim {
-    /// There is no token.
-    NoToken,
-    /// Nothing: the user has no `info` by it.
-    Nothing,
-    /// This, which is JSON.
-    Info(Box<str>),
 }
 
 /// A letter between an edge and a home.
@@ -355,9 +346,23 @@ pub enum Envelope {
         /// Which changes of its members it tells of.
         change: Option<Arc<MembershipChange>>,
     },
+    /// What an edge tells a home anew.
+    Announce(Announcement),
 }
 
 impl Envelope {
+    /// Who waits for a home's answer to a client's own command.
+    pub(crate) const fn asker_mut(&mut self) -> Option<&mut Asker> {
+        match self {
+            Envelope::Say { asker, .. }
+            | Envelope::Tell { asker, .. }
+            | Envelope::Join { asker, .. }
+            | Envelope::Status { asker, .. }
+            | Envelope::Leave { asker: Some(asker), .. } => Some(asker),
+            _ => None,
+        }
+    }
+
     /// Whether a client waits for this to be done and can be told that it was not. Everything else has to arrive.
     pub const fn asker(&self) -> Option<Asker> {
         match self {

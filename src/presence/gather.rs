@@ -27,6 +27,8 @@ pub(crate) enum Purpose {
 pub(crate) struct Gather {
     pub(crate) client: Client,
     pub(crate) seq: i64,
+    /// Set by [`Gathers::begin`].
+    pub(crate) serial: u32,
     pub(crate) purpose: Purpose,
     pub(crate) views: Views,
     /// Parts that have not come.
@@ -40,16 +42,40 @@ pub(crate) struct Gather {
 pub(crate) struct Gathers {
     homes: Homes,
     gathers: Slots<Gather>,
+    last_serial: u32,
 }
 
 impl Gathers {
     pub(crate) fn new(homes: Homes) -> Gathers {
-        Gathers { homes, gathers: Slots::default() }
+        Gathers { homes, gathers: Slots::default(), last_serial: 0 }
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "bounded by the commands that mailboxes hold")]
     pub(crate) fn begin(&mut self, gather: Gather) -> u32 {
-        self.gathers.insert(gather) as u32
+        self.last_serial = self.last_serial.wrapping_add(1);
+        self.gathers.insert(Gather { serial: self.last_serial, ..gather }) as u32
+    }
+
+    /// What tells an answer in the making from an earlier one in its place.
+    pub(crate) fn serial(&self, id: u32) -> u32 {
+        self.gathers.get(id as usize).map_or(0, |gather| gather.serial)
+    }
+
+    /// Whether an answer is still in the making.
+    pub(crate) fn has(&self, id: u32, serial: u32) -> bool {
+        self.gathers.get(id as usize).is_some_and(|gather| gather.serial == serial)
+    }
+
+    /// Answers that may wait for a home.
+    #[expect(clippy::cast_possible_truncation, reason = "as in `begin`")]
+    pub(crate) fn of_home(&self, home: u16) -> Vec<u32> {
+        let homes = self.homes;
+        let waits = |gather: &Gather| match &gather.purpose {
+            Purpose::Who(draft) if !draft.has_page() => homes.of(draft.room()) == home,
+            _ => gather.views.lacking().iter().any(|(user, _)| homes.of(user) == home),
+        };
+        let ids = self.gathers.iter().filter(|(_, gather)| waits(gather)).map(|(id, _)| id as u32);
+        ids.collect()
     }
 
     pub(crate) fn give_back(&mut self) {
@@ -108,7 +134,7 @@ mod tests {
             let views = Views::new(homes, names.iter(), |user| Name::from(&**user));
             let (client, left) = (Client { slot: 0, serial: 0 }, views.len());
             let purpose = Purpose::Watch { suspect: false };
-            gathers.begin(Gather { client, seq: 1, purpose, views, left, refused: false })
+            gathers.begin(Gather { client, seq: 1, serial: 0, purpose, views, left, refused: false })
         };
         let (long, short) = (begin(&names), begin(&names[..3]));
         let view = |version| View { version, ..View::default() };

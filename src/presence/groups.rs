@@ -98,6 +98,16 @@ impl Groups {
         &mut self.groups[place.group as usize].members[place.index as usize]
     }
 
+    /// A group by its number, and who is in it.
+    pub(crate) fn get(&self, group: usize) -> Option<(&Name, &[Member])> {
+        self.groups.get(group).map(|group| (&group.name, &*group.members))
+    }
+
+    /// A number beyond those of all groups.
+    pub(crate) fn end(&self) -> usize {
+        self.groups.end()
+    }
+
     /// Puts a client into a group, which is made where there is none.
     #[expect(clippy::cast_possible_truncation, reason = "fewer clients and groups than 2^32")]
     pub(crate) fn add(&mut self, name: &Name, member: Member, places: &mut Places) -> Place {

@@ -13,7 +13,8 @@
 //! | [`user`], `device`, `last_seen`, `whereabouts`, [`room`] | the homes; what is kept of who left lies in the attic of [`user`] |
 //! | `table` | slots by name |
 //! | [`grants`], `wall` | what tokens let their connections do, and the clock that they end by |
-//! | [`envelope`], [`binary`], `address`, `answer`, `membership`, [`view`], [`name`] | what crosses, and what it is about |
+//! | [`envelope`], [`binary`], `address`, `answer`, `claim`, `membership`, [`view`], [`name`] | what crosses, and what it is about |
+//! | [`streams`], [`announce`], `rounds` | letters that may be lost, and how that is made good |
 //! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
 //! | [`moderation`], `bans` | what follows from an order to send somebody away; who is to stay away, and until when |
 //! | `veil` | what follows where somebody turns invisible |
@@ -25,10 +26,12 @@
 mod about;
 mod address;
 pub mod admin;
+pub mod announce;
 mod answer;
 mod bans;
 pub mod binary;
 mod burst;
+mod claim;
 pub mod command;
 mod cost;
 mod departed;
@@ -54,7 +57,9 @@ mod places;
 pub mod refusal;
 mod roll;
 pub mod room;
+mod rounds;
 pub mod rules;
+pub mod streams;
 mod table;
 mod timer;
 mod turn;

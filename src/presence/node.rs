@@ -13,6 +13,7 @@ macro_rules! turn {
 mod figures;
 mod letters;
 mod moderation;
+mod rebuilding;
 
 use std::mem;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub use crate::presence::effect::Effect;
 use crate::presence::envelope::{Answer, Asker, Claim, Envelope, Ticket};
 use crate::presence::grants::{Entry, Grants};
 use crate::presence::name::{Homes, Name};
+use crate::presence::node::rebuilding::Rebuilding;
 use crate::presence::outgoing::Outgoing;
 use crate::presence::refusal::Refusal;
 use crate::presence::room::Rooms;
@@ -48,6 +50,7 @@ pub struct Node {
     rooms: Rooms,
     desk: Desk,
     broadcasts: Broadcasts,
+    rebuilding: Rebuilding,
     timers: Wheel,
     /// When [`Node::due`] was called last.
     turned: Tick,
@@ -68,6 +71,7 @@ impl Node {
             rooms: Rooms::new(homes, now, &rules),
             desk: Desk::new(worker, homes),
             broadcasts: Broadcasts::new(),
+            rebuilding: Rebuilding::new(homes.workers()),
             turned: now.tick,
             is_touched: true,
             timers: Wheel::new(now.tick),
@@ -198,6 +202,12 @@ impl Node {
 
     /// A letter was not taken: who waits for its answer is told 503. Returns it where nobody does.
     pub fn refused(&mut self, now: Now, envelope: Envelope) -> Option<Envelope> {
+        let envelope = self.refuse(now, envelope);
+        self.settle(now);
+        envelope
+    }
+
+    fn refuse(&mut self, now: Now, envelope: Envelope) -> Option<Envelope> {
         let Some(asker) = envelope.asker() else { return Some(envelope) };
         match asker.ticket {
             // Who waits may be at another worker; a mailbox without room for it is a socket without room.
@@ -212,13 +222,15 @@ impl Node {
             Ticket::Job { job, .. } => self.desk.refused(job, turn!(self, now)),
             _ => self.edge.refused(asker, &envelope, turn!(self, now)),
         }
-        self.settle(now);
         None
     }
 
     /// Does what is due: a share of a broadcast among it, once a call.
     pub fn due(&mut self, now: Now) {
         self.turned = now.tick;
+        if self.rebuilding.is_due() || self.edge.is_announcing() {
+            self.rebuild(now);
+        }
         self.desk.due(turn!(self, now));
         self.broadcasts.go_on(&self.edge, turn!(self, now));
         self.users.stow(now.tick);
@@ -252,6 +264,7 @@ impl Node {
     #[must_use]
     pub fn next_due(&self) -> Option<Tick> {
         let at_once = !self.broadcasts.is_empty() || self.edge.has_resumable();
+        let at_once = at_once || self.rebuilding.is_due() || self.edge.is_announcing();
         let at_once = at_once.then_some(self.turned);
         let stow = self.users.stow_due();
         let clock = self.edge.clock_due();
@@ -299,10 +312,13 @@ impl Node {
     /// Handles what this worker posts to itself, hands out the rest, and files timers.
     fn settle(&mut self, now: Now) {
         self.is_touched = true;
-        while let Some((to, envelope)) = self.out.posts.pop_front() {
-            if to == self.worker {
+        while let Some((to, mut envelope)) = self.out.posts.pop_front() {
+            if self.rebuilding.holds_up(to, &envelope) {
+                self.refuse(now, envelope);
+            } else if to == self.worker {
                 self.handle(now, envelope);
             } else {
+                self.edge.posts(to, &mut envelope);
                 self.out.effects.push(Effect::Post { to, envelope });
             }
         }

@@ -4,6 +4,7 @@
 //! one out. A connection that broke or closed counts for the grace, and one that comes within it takes its place: nobody
 //! is told.
 
+mod announced;
 mod big;
 mod member;
 mod moderation;
@@ -16,12 +17,14 @@ use std::sync::Arc;
 
 use crate::limits::SAY_BYTES;
 use crate::presence::bans::Bans;
-use crate::presence::envelope::{Answer, Asker, Client, Envelope, Leaving, MembershipChange, Place};
+use crate::presence::envelope::{Address, Answer, Asker, Client, Envelope, Leaving, MembershipChange, Place};
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::roll::Roll;
+pub(crate) use crate::presence::room::announced::Cursor;
 use crate::presence::room::big::{Big, Bounds};
 use crate::presence::room::member::{Member, Seat};
+use crate::presence::rounds::Rounds;
 use crate::presence::rules::Rules;
 use crate::presence::table::Table;
 use crate::presence::timer::{Timer, next_serial};
@@ -152,6 +155,7 @@ pub struct Rooms {
     next_serial: u32,
     next_epoch: u64,
     bounds: Bounds,
+    rounds: Rounds,
     bans: Bans,
     /// Clients that a worker's edge has places for though they were refused, until it ends these: room, user, worker, and the
     /// edge's number.
@@ -174,6 +178,7 @@ impl Rooms {
             next_serial: 0,
             next_epoch: now.unix_millis * 1_000,
             bounds: Bounds::new(rules),
+            rounds: Rounds::new(homes.workers()),
             bans: Bans::new(homes, now.tick),
             barred: HashSet::new(),
         }
@@ -229,16 +234,8 @@ impl Rooms {
                 Envelope::Answered { asker, answer: Answer::Joined(room.clone(), place, visit) },
             );
         }
-        let slot = self.find_or_add(room);
+        let (slot, appears) = self.enter((room, user), asker.at, hides, turn);
         let home = &mut self.rooms[slot as usize];
-        let is_new = home.member(user).is_none();
-        self.members += usize::from(is_new);
-        let appears = home.comes(user, (asker.at.worker, asker.at.client.slot), hides);
-        if is_new && let Some(homes) = &self.told {
-            // Before anybody hears of it, so that who then looks at the user finds them there.
-            let (user, room) = (user.clone(), room.clone());
-            turn.out.post(homes.of(&user), Envelope::Place { user, room, is_in: true });
-        }
         turn.out.post(
             asker.at.worker,
             Envelope::Answered { asker, answer: Answer::Joined(room.clone(), home.place(), visit) },
@@ -247,6 +244,28 @@ impl Rooms {
             let except = Some((asker.at.worker, asker.at.client));
             home.announce(slot, except, (user, is_in), self.bounds, turn);
         }
+    }
+
+    /// A client is in. Returns the room, and whether its user is seen from now on, or no more; `None`: that is as before.
+    fn enter(
+        &mut self,
+        (room, user): (&Name, &Name),
+        at: Address,
+        hides: bool,
+        turn: &mut Turn<'_>,
+    ) -> (u32, Option<bool>) {
+        let slot = self.find_or_add(room);
+        let round = self.rounds.of(at.worker);
+        let home = &mut self.rooms[slot as usize];
+        let is_new = home.member(user).is_none();
+        self.members += usize::from(is_new);
+        let appears = home.comes(user, ((at.worker, at.client.slot), round), hides);
+        if is_new && let Some(homes) = &self.told {
+            // Before anybody hears of it, so that who then looks at the user finds them there.
+            let (user, room) = (user.clone(), room.clone());
+            turn.out.post(homes.of(&user), Envelope::Place { user, room, is_in: true });
+        }
+        (slot, appears)
     }
 
     /// A client goes out.
@@ -259,19 +278,7 @@ impl Rooms {
     ) {
         let was_in = !self.was_barred(room, user, at.0, visit);
         if let Some(slot) = self.find(room).filter(|_| was_in) {
-            let may_be_back =
-                leaving == Leaving::Perhaps && turn.rules.grace > 0 && !self.is_banned(turn.now, room, user);
-            let until = may_be_back.then(|| turn.now.tick.after(turn.rules.grace));
-            let home = &mut self.rooms[slot as usize];
-            if home.goes(user, at, hides, until) {
-                if let Some(until) = until {
-                    self.lingering -= home.lingering.len();
-                    home.linger(until, user);
-                    self.lingering += home.lingering.len();
-                }
-                home.time(slot, turn);
-                self.look_at(slot, user, false, turn);
-            }
+            self.goes((slot, user), at, (hides, leaving == Leaving::Perhaps), turn);
         }
         if let Some(asker) = asker {
             let place = self
@@ -282,6 +289,30 @@ impl Rooms {
                 asker.at.worker,
                 Envelope::Answered { asker, answer: Answer::Left(room.clone(), place) },
             );
+        }
+    }
+
+    /// A client is out, and may be back or not.
+    fn goes(
+        &mut self,
+        (slot, user): (u32, &Name),
+        at: Seat,
+        (hides, may_be_back): (bool, bool),
+        turn: &mut Turn<'_>,
+    ) {
+        let may_be_back = may_be_back
+            && turn.rules.grace > 0
+            && !self.is_banned(turn.now, &self.rooms[slot as usize].name, user);
+        let until = may_be_back.then(|| turn.now.tick.after(turn.rules.grace));
+        let home = &mut self.rooms[slot as usize];
+        if home.goes(user, at, hides, until) {
+            if let Some(until) = until {
+                self.lingering -= home.lingering.len();
+                home.linger(until, user);
+                self.lingering += home.lingering.len();
+            }
+            home.time(slot, turn);
+            self.look_at(slot, user, false, turn);
         }
     }
 
@@ -382,12 +413,14 @@ impl Rooms {
         }
         self.next_serial = next_serial(self.next_serial);
         self.next_epoch += 1;
+        // Members of a room that was lost may have heard of any number below.
+        let membership = if self.bounds.quiet_from.is_some() { self.next_epoch } else { 0 };
         let slot = self.rooms.insert(Room {
             name: name.clone(),
             serial: self.next_serial,
             epoch: self.next_epoch,
             offset: 0,
-            membership: 0,
+            membership,
             members: BTreeMap::new(),
             unseen: None,
             workers: Vec::new(),

@@ -6,7 +6,7 @@
 //! | file | subject |
 //! |---|---|
 //! | this one | what there is to tell of them |
-//! | `comings` | who comes and goes |
+//! | `comings`, `announced` | who comes and goes; what edges say anew |
 //! | `info`, `informing` | what they say in `info`, or their tokens do, and whose word counts |
 //! | `status` | what connections say of themselves, or are suspected of |
 //! | `veil` | who is invisible |
@@ -17,6 +17,7 @@
 //! | `tells` | what came of messages to several connections |
 //! | `attic`, `offline` | what is kept of those who left, and until when |
 
+mod announced;
 mod attic;
 mod comings;
 mod given;
@@ -42,6 +43,7 @@ use crate::presence::event::{Event, SharedEvent};
 use crate::presence::last_seen::{Filing, LastSeen};
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::roll::Roll;
+use crate::presence::rounds::Rounds;
 use crate::presence::table::Table;
 use crate::presence::timer::{Timer, next_serial};
 use crate::presence::turn::Turn;
@@ -171,6 +173,9 @@ pub struct Users {
     last_seen: LastSeen,
     whereabouts: Whereabouts,
     tells: Tells,
+    rounds: Rounds,
+    /// Nobody is told yet of users from this slot on.
+    quiet_from: Option<u32>,
     present: usize,
     /// The highest version of a user that was forgotten.
     forgotten: u64,
@@ -196,6 +201,8 @@ impl Users {
             last_seen: LastSeen::new(homes),
             whereabouts: Whereabouts::new(restricted),
             tells: Tells::new(worker),
+            rounds: Rounds::new(homes.workers()),
+            quiet_from: None,
             present: 0,
             forgotten: 0,
             name_bytes: 0,
@@ -259,10 +266,12 @@ impl Users {
         }
         let is_seen = before.unseen == 0 && after.unseen == 0;
         let (informed, moved) = (informed && is_seen, moved && after.unseen == 0);
-        if before.differs(after) || informed || moved {
-            self.publish(slot, reason, (before, informed), News { moved }, turn);
+        if !self.is_quiet(slot) {
+            if before.differs(after) || informed || moved {
+                self.publish(slot, reason, (before, informed), News { moved }, turn);
+            }
+            self.veil(slot, before, turn);
         }
-        self.veil(slot, before, turn);
         match (before.is_here(), after.is_here()) {
             (false, true) => self.present += 1,
             (true, false) => {

@@ -15,6 +15,7 @@ use crate::presence::view::View;
 
 impl Edge {
     pub(crate) fn seen(&mut self, asker: Asker, user: &str, view: View, turn: &mut Turn<'_>) {
+        self.told.version = self.told.version.max(view.version);
         self.keep_sight(user, &view);
         // The client may be told this now, and an answer that waits for slower homes later.
         let client = asker.at.client;
@@ -22,7 +23,9 @@ impl Edge {
         if let Some(pending) = seat.and_then(|seat| seat.pending.as_ref()) {
             self.gathers.renew(pending.replies(), user, &view);
         }
-        if let Ticket::Part { gather, index } = asker.ticket {
+        if let Ticket::Part { gather, serial, index } = asker.ticket
+            && self.gathers.has(gather, serial)
+        {
             self.gathers.part(gather, index, Some(view));
             self.answer_if_complete(gather, turn);
         }
@@ -36,6 +39,7 @@ impl Edge {
         full: Option<SharedEvent>,
         turn: &mut Turn<'_>,
     ) {
+        self.told.version = self.told.version.max(view.version);
         let Some((group, name)) = self.watches.find(user) else { return };
         if view.rooms.is_some() {
             let name = name.clone();
@@ -77,9 +81,12 @@ impl Edge {
     }
 
     pub(crate) fn answered(&mut self, asker: Asker, answer: Answer, turn: &mut Turn<'_>) {
+        // One that was answered without it is answered.
+        let Some(asker) = self.awaiting.arrived(asker) else { return };
         let client = asker.at.client;
         self.settle(asker);
         if let Answer::Joined(room, place, _) | Answer::Left(room, place) = &answer {
+            self.told.epoch = self.told.epoch.max(place.epoch);
             self.stands(client, room, *place);
         }
         let seat = self.seat(client);
@@ -106,7 +113,7 @@ impl Edge {
     }
 
     /// A command that a home was asked about is owed no answer any more.
-    fn settle(&mut self, asker: Asker) {
+    pub(super) fn settle(&mut self, asker: Asker) {
         if let Ticket::Command(_) = asker.ticket
             && let Some(seat) = self.seat_mut(asker.at.client)
         {
@@ -136,6 +143,7 @@ impl Edge {
     ) {
         let Some((group, _)) = self.rooms.find(room) else { return };
         if let Some(change) = change {
+            self.told.epoch = self.told.epoch.max(change.place.epoch);
             self.change_pages(group, change, turn);
         }
         let hears =
@@ -152,24 +160,14 @@ impl Edge {
 
     /// A home could not be asked.
     pub(crate) fn refused(&mut self, asker: Asker, envelope: &Envelope, turn: &mut Turn<'_>) {
+        let Some((asker, undo)) = self.awaiting.refused(asker, envelope) else { return };
         let client = asker.at.client;
         self.settle(asker);
-        if self.seat(client).is_some() {
-            match envelope {
-                Envelope::Join { room, again: false, .. } => {
-                    if let Ok((place, _)) = self.place_in_room(client.slot, room) {
-                        self.leave_room(client.slot, place);
-                    }
-                }
-                Envelope::Status { .. } => {
-                    let seat = &mut self.seats[client.slot as usize];
-                    seat.silent = seat.was_silent;
-                    let hides = seat.was_hidden;
-                    self.hide(client, hides, turn);
-                }
-                Envelope::Watch { user, suspect, .. } => self.watch_refused(client.slot, user, *suspect),
-                _ => {}
-            }
+        self.undo(client, undo, turn);
+        if let Envelope::Watch { user, suspect, .. } = envelope
+            && self.seat(client).is_some()
+        {
+            self.watch_refused(client.slot, user, *suspect);
         }
         match asker.ticket {
             Ticket::Command(seq) => {
@@ -178,9 +176,11 @@ impl Edge {
                     turn.out.effects.push(Effect::Send { link: seat.link, event });
                 }
             }
-            Ticket::Part { gather: id, index } => {
-                self.gathers.part(id, index, None);
-                self.answer_if_complete(id, turn);
+            Ticket::Part { gather: id, serial, index } => {
+                if self.gathers.has(id, serial) {
+                    self.gathers.part(id, index, None);
+                    self.answer_if_complete(id, turn);
+                }
             }
             ticket => tell_desk(ticket, Answer::NotBrought(Refusal::Busy), turn),
         }

@@ -6,6 +6,7 @@ use crate::limits::{COMMANDS_REFUSED_MAX, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_
 use crate::presence::command::Command;
 use crate::presence::cost;
 use crate::presence::draft::Wanted;
+use crate::presence::edge::awaiting::Before;
 use crate::presence::edge::sight::Listable;
 use crate::presence::edge::{Edge, part};
 use crate::presence::effect::Effect;
@@ -257,8 +258,9 @@ impl Edge {
         }
         let at = self.address(slot);
         let seat = &mut self.seats[slot as usize];
-        (seat.was_silent, seat.was_hidden) = (seat.silent, seat.is_hidden());
+        self.awaiting.before = Before { silent: seat.silent, hidden: seat.is_hidden(), said: seat.said };
         seat.silent &= state.is_none();
+        seat.said = state.or(seat.said);
         if state == Some(State::Invisible) {
             // At once, so that nothing that it asks for after this shows it.
             self.hide(at.client, true, turn);
@@ -289,8 +291,9 @@ impl Edge {
         }
         let names: Vec<Name> = views.users().cloned().collect();
         let id = self.gather(slot, seq, Purpose::Watch { suspect }, views);
+        let reply = (id, self.gathers.serial(id));
         for (user, index) in names.into_iter().zip(0..) {
-            let asker = part(Asker { at: self.address(slot), ticket: Ticket::Command(seq) }, id, index);
+            let asker = part(Asker { at: self.address(slot), ticket: Ticket::Command(seq) }, reply, index);
             let home = self.homes.of(&user);
             let seat = &mut self.seats[slot as usize];
             let place = self.watches.find(&user).and_then(|(group, _)| seat.watches.get(group));
@@ -329,8 +332,9 @@ impl Edge {
     fn look(&mut self, slot: u32, seq: i64, views: Views, turn: &mut Turn<'_>) {
         let users: Vec<Name> = views.users().cloned().collect();
         let id = self.gather(slot, seq, Purpose::Presence, views);
+        let reply = (id, self.gathers.serial(id));
         for (user, index) in users.into_iter().zip(0..) {
-            let asker = part(Asker { at: self.address(slot), ticket: Ticket::Command(seq) }, id, index);
+            let asker = part(Asker { at: self.address(slot), ticket: Ticket::Command(seq) }, reply, index);
             turn.out.post(self.homes.of(&user), Envelope::Look { user, asker });
         }
         self.answer_if_complete(id, turn);

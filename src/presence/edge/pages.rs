@@ -25,14 +25,15 @@ impl Edge {
     }
 
     fn asker(&self, client: Client, id: u32) -> Asker {
-        let ticket = Ticket::Part { gather: id, index: 0 };
+        let ticket = Ticket::Part { gather: id, serial: self.gathers.serial(id), index: 0 };
         Asker { at: Address::here(self.worker.worker, client), ticket }
     }
 
     /// The room's home has listed the members: their views are yet to be asked for.
     pub(crate) fn listed(&mut self, asker: Asker, page: Page, turn: &mut Turn<'_>) {
-        let Ticket::Part { gather: id, .. } = asker.ticket else { return };
-        let Some(gather) = self.gathers.get_mut(id) else { return };
+        self.told.epoch = self.told.epoch.max(page.place.epoch);
+        let Ticket::Part { gather: id, serial, .. } = asker.ticket else { return };
+        let Some(gather) = self.gathers.get_mut(id).filter(|gather| gather.serial == serial) else { return };
         if let Purpose::Who(draft) = &mut gather.purpose
             && draft.listed(page)
         {
@@ -63,11 +64,14 @@ impl Edge {
             Lack::Views(users) => {
                 turn.out.spend(users.len(), cost::NAME_NANOS);
                 gather.views.go_on(homes, &users);
-                let lacking = gather.views.lacking();
+                let (lacking, serial) = (gather.views.lacking(), gather.serial);
                 gather.left = lacking.len();
                 let asker = self.asker(client, id);
                 for (user, index) in lacking {
-                    turn.out.post(homes.of(&user), Envelope::Look { user, asker: part(asker, id, index) });
+                    turn.out.post(
+                        homes.of(&user),
+                        Envelope::Look { user, asker: part(asker, (id, serial), index) },
+                    );
                 }
             }
         }

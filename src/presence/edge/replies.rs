@@ -18,7 +18,7 @@ impl Edge {
     pub(super) fn gather(&mut self, slot: u32, seq: i64, purpose: Purpose, views: Views) -> u32 {
         let left = if matches!(purpose, Purpose::Who(_)) { 1 } else { views.len() };
         let client = self.address(slot).client;
-        let id = self.gathers.begin(Gather { client, seq, purpose, views, left, refused: false });
+        let id = self.gathers.begin(Gather { client, seq, serial: 0, purpose, views, left, refused: false });
         self.seats[slot as usize].pending.get_or_insert_default().begin(id);
         id
     }

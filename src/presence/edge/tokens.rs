@@ -189,6 +189,6 @@ impl Edge {
 }
 
 /// What a token says of its user's `info`.
-fn claim_of(grants: &Grants) -> Claim {
+pub(super) fn claim_of(grants: &Grants) -> Claim {
     grants.info.clone().map_or(Claim::Nothing, Claim::Info)
 }

@@ -103,7 +103,7 @@ impl Node {
             }
             Envelope::Answered { asker, answer } => match asker.ticket {
                 Ticket::Job { job, .. } => self.desk.answered(job, answer, turn),
-                Ticket::Tell { tell } => self.users.received(tell, &answer, turn),
+                Ticket::Tell { tell } => self.users.received(asker, tell, &answer, turn),
                 _ => self.edge.answered(asker, answer, turn),
             },
             Envelope::Listed { asker, page } => match asker.ticket {
@@ -111,6 +111,7 @@ impl Node {
                 _ => self.edge.listed(asker, page, turn),
             },
             Envelope::Veil(what) => self.veil(now, what),
+            Envelope::Announce(what) => self.announced(now, what),
             Envelope::Moderate { what, asker } => self.moderate(now, what, asker),
             Envelope::Deliver { room, event, except, change } => {
                 self.edge.deliver(&room, event, except, change.as_deref(), turn);

@@ -33,11 +33,17 @@ pub(super) struct Bounds {
     pub(super) members: usize,
     /// Names in a second, times members.
     pub(super) names: usize,
+    /// The home was lost: rooms from this slot on are told nothing yet.
+    pub(super) quiet_from: Option<u32>,
 }
 
 impl Bounds {
     pub(super) fn new(rules: &Rules) -> Bounds {
-        Bounds { members: rules.big_room, names: rules.big_room_names }
+        Bounds { members: rules.big_room, names: rules.big_room_names, quiet_from: None }
+    }
+
+    pub(super) fn is_quiet(self, slot: u32) -> bool {
+        self.quiet_from.is_some_and(|from| slot >= from)
     }
 
     pub(super) fn is_small(self, members: usize) -> bool {

@@ -21,6 +21,8 @@ struct Visitor {
     slot: u32,
     worker: u16,
     shows: Shows,
+    /// Of the edge's announcements, the one in which this was said last.
+    round: u8,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -88,13 +90,13 @@ impl Member {
     }
 
     /// A connection comes in: it takes the place of one that lingers. Says whether it was not in yet.
-    pub(super) fn comes(&mut self, at: Seat, hides: bool) -> bool {
-        if self.visitor_mut(at).is_some() {
-            self.hide(at, hides);
+    pub(super) fn comes(&mut self, (at, round): (Seat, u8), hides: bool) -> bool {
+        let shows = if hides { Shows::Hidden } else { Shows::Visible };
+        if let Some(visitor) = self.visitor_mut(at) {
+            (visitor.shows, visitor.round) = (shows, round);
             return false;
         }
-        let shows = if hides { Shows::Hidden } else { Shows::Visible };
-        let visitor = Visitor { worker: at.0, slot: at.1, shows };
+        let visitor = Visitor { worker: at.0, slot: at.1, shows, round };
         if self.visitor.shows == Shows::Nobody {
             self.visitor = visitor;
         } else {
@@ -115,9 +117,8 @@ impl Member {
 
     /// A connection goes out, or may be back until then; one of a member that is `seen`, or not. Says whether there was one.
     pub(super) fn goes(&mut self, at: Seat, hides: bool, until: Option<Tick>, seen: bool) -> bool {
-        if self.visitor_mut(at).is_none() {
-            return false;
-        }
+        let Some(shown) = self.visitor_mut(at).map(|visitor| visitor.shows) else { return false };
+        let hides = hides || shown == Shows::Hidden;
         if self.visitor.is(at) {
             let next = self.rest.as_mut().filter(|rest| !rest.visitors.is_empty());
             self.visitor = next.map_or_else(Visitor::default, |rest| rest.visitors.remove(0));
@@ -179,6 +180,12 @@ impl Member {
             rest.lingering.retain(|place| now.is_before(place.until));
         }
         self.shrink();
+    }
+
+    /// Slots of its connections at an edge that were said last in another announcement than that.
+    pub(super) fn stale(&self, edge: u16, round: u8) -> impl Iterator<Item = u32> {
+        let is_stale = move |visitor: &&Visitor| visitor.worker == edge && visitor.round != round;
+        self.visitors().filter(is_stale).map(|visitor| visitor.slot)
     }
 
     fn places(&self) -> &[Place] {

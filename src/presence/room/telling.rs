@@ -22,6 +22,9 @@ impl Room {
         bounds: Bounds,
         turn: &mut Turn<'_>,
     ) {
+        if bounds.is_quiet(slot) {
+            return;
+        }
         let members = self.listeners();
         if self.big.is_none() && members > bounds.members {
             self.big = Some(Box::new(Big::new(self.membership - 1)));

@@ -26,14 +26,14 @@ impl Room {
     }
 
     /// A connection comes in. Says whether its user is seen from now on, or no more; `None`: that is as before.
-    pub(super) fn comes(&mut self, user: &Name, at: Seat, hides: bool) -> Option<bool> {
+    pub(super) fn comes(&mut self, user: &Name, (at, round): (Seat, u8), hides: bool) -> Option<bool> {
         if let Some(member) = self.member_mut(user) {
-            let is_new = member.comes(at, hides);
+            let is_new = member.comes((at, round), hides);
             self.count(at.0, i32::from(is_new));
             return self.see(user, false);
         }
         let mut member = Member::default();
-        member.comes(at, hides);
+        member.comes((at, round), hides);
         self.count(at.0, 1);
         if hides {
             self.unseen.get_or_insert_default().insert(user.clone(), member);

@@ -18,6 +18,17 @@ impl Users {
         (claim, state): (Claim, Option<State>),
         turn: &mut Turn<'_>,
     ) {
+        self.comes((user, at), (claim, state), (false, false), turn);
+    }
+
+    /// The same of one whose page may be silent already, and which may be suspect.
+    pub(super) fn comes(
+        &mut self,
+        (user, at): (&Name, Address),
+        (claim, state): (Claim, Option<State>),
+        (silent, suspect): (bool, bool),
+        turn: &mut Turn<'_>,
+    ) {
         if self.turns_away(user, at, turn) {
             return;
         }
@@ -25,6 +36,7 @@ impl Users {
         let known = &mut self.users[slot as usize];
         let replaced = known.devices.remove(|device| !device.is_live());
         let mut device = Device::new(at);
+        (device.round, device.silent, device.suspect) = (self.rounds.of(at.worker), silent, suspect);
         device.away = state.map_or(replaced.is_some_and(|before| before.away), |state| state == State::Away);
         known.devices.push(device);
         known.own = match (known.own, state) {

@@ -71,6 +71,10 @@ impl Users {
         self.bans.share(count.clone());
     }
 
+    pub(crate) fn ban_count(&self) -> BanCount {
+        self.bans.count()
+    }
+
     /// Forgets bans that have ended.
     pub(crate) fn end_bans(&mut self, turn: &mut Turn<'_>) {
         for (user, _) in self.bans.look(turn.now) {

@@ -34,14 +34,16 @@ impl Users {
             // It comes, and is answered as one to an offline user, whom nobody meets in a room.
             let answer = if within.is_some() { Answer::Unseen } else { Answer::Told { to: 0, without: 0 } };
             turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
-            self.tells.unanswered()
+            None
         } else {
-            self.tells.begin(asker, live)
+            let edges: Vec<u16> = devices.live().map(|device| device.address().worker).collect();
+            Some(self.tells.begin(asker, &edges))
         };
         let event = Event::Told { from, data, unix_millis: turn.now.unix_millis };
         let event = SharedEvent::new(event);
         for device in devices.live() {
             let Address { worker, client, .. } = device.address();
+            let asker = asker.as_ref().map_or_else(|| self.tells.unanswered(), |asker| asker(worker));
             turn.out.post(worker, Envelope::Told { client, event: event.clone(), asker });
         }
     }
@@ -53,9 +55,9 @@ impl Users {
     }
 
     /// What came of a message to one of several connections.
-    pub(crate) fn received(&mut self, tell: u32, answer: &Answer, turn: &mut Turn<'_>) {
+    pub(crate) fn received(&mut self, asker: Asker, tell: u32, answer: &Answer, turn: &mut Turn<'_>) {
         let Answer::Told { to, without } = *answer else { return };
-        if let Some((asker, answer)) = self.tells.part(tell, to, without) {
+        if let Some((asker, answer)) = self.tells.part((tell, asker.at.client.serial), to, without) {
             turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
         }
     }

@@ -1,20 +1,24 @@
 //! Messages to users with several connections, until the edges have said which of these took them.
 //!
-//! A user with one connection needs no entry: its edge answers who tells. Every part comes, since a letter to an edge that is not
-//! taken is a part too; so there are as many entries as messages on their way.
+//! A user with one connection, at the home's own worker, needs no entry: its edge answers who tells. Every part comes, since a
+//! letter to an edge that is not taken is a part too, or is [failed](Tells::fail): so there are as many entries as messages on their
+//! way.
 
 use std::collections::HashMap;
 
 use crate::presence::envelope::{Address, Answer, Asker, Client, Ticket};
 
-/// What stands for the home where a client is named: no client has that slot.
-const HOME: Client = Client { slot: u32::MAX, serial: 0 };
+/// What stands for the home where a client is named, in what an edge is to answer: no client has that slot, and the number is
+/// that of the edge's worker.
+const fn home(edge: u16) -> Client {
+    Client { slot: u32::MAX, serial: edge as u32 }
+}
 
 #[derive(Debug)]
 struct Tell {
     asker: Asker,
-    /// Connections that have not said what came of it.
-    left: usize,
+    /// Edges, with their connections that have not said what came of it.
+    left: Vec<(u16, usize)>,
     to: usize,
     without: usize,
 }
@@ -32,34 +36,73 @@ impl Tells {
         Tells { worker, tells: HashMap::new(), next: 0 }
     }
 
-    /// A message goes out to so many connections. Returns to whom each of these is to be answered.
-    pub(crate) fn begin(&mut self, asker: Asker, connections: usize) -> Asker {
-        if connections == 1 {
-            return asker;
+    /// A message goes out to connections at these edges, each named as often as it has one. Returns to whom each of these is to
+    /// be answered.
+    pub(crate) fn begin(&mut self, asker: Asker, edges: &[u16]) -> impl Fn(u16) -> Asker + use<> {
+        let (worker, is_direct) = (self.worker, edges == [self.worker]);
+        if !is_direct {
+            self.next = self.next.wrapping_add(1).max(1);
+            let mut left: Vec<(u16, usize)> = Vec::new();
+            for edge in edges {
+                match left.iter_mut().find(|(at, _)| at == edge) {
+                    Some((_, connections)) => *connections += 1,
+                    None => left.push((*edge, 1)),
+                }
+            }
+            self.tells.insert(self.next, Tell { asker, left, to: 0, without: 0 });
         }
-        self.next = self.next.wrapping_add(1).max(1);
-        self.tells.insert(self.next, Tell { asker, left: connections, to: 0, without: 0 });
-        let at = Address::here(self.worker, HOME);
-        Asker { at, ticket: Ticket::Tell { tell: self.next } }
+        let tell = self.next;
+        move |edge| match is_direct {
+            true => asker,
+            false => Asker { at: Address::here(worker, home(edge)), ticket: Ticket::Tell { tell } },
+        }
     }
 
     /// Who is told what came of a message that is answered already: nobody.
     pub(crate) fn unanswered(&self) -> Asker {
-        let at = Address::here(self.worker, HOME);
+        let at = Address::here(self.worker, home(0));
         Asker { at, ticket: Ticket::Tell { tell: 0 } }
     }
 
-    /// What came of it at one connection. After the last one, returns who waits for it, and the answer.
-    pub(crate) fn part(&mut self, tell: u32, to: usize, without: usize) -> Option<(Asker, Answer)> {
+    /// What came of it at one connection of an edge. After the last one, returns who waits for it, and the answer.
+    pub(crate) fn part(
+        &mut self,
+        (tell, edge): (u32, u32),
+        to: usize,
+        without: usize,
+    ) -> Option<(Asker, Answer)> {
         let waiting = self.tells.get_mut(&tell)?;
-        waiting.left -= 1;
+        let at = waiting.left.iter().position(|(at, _)| u32::from(*at) == edge)?;
+        waiting.left[at].1 -= 1;
+        if waiting.left[at].1 == 0 {
+            waiting.left.swap_remove(at);
+        }
         waiting.to = waiting.to.saturating_add(to);
         waiting.without = waiting.without.saturating_add(without);
-        if waiting.left > 0 {
-            return None;
-        }
+        waiting.left.is_empty().then(|| self.end(tell)).flatten()
+    }
+
+    fn end(&mut self, tell: u32) -> Option<(Asker, Answer)> {
         let Tell { asker, to, without, .. } = self.tells.remove(&tell)?;
         Some((asker, Answer::Told { to, without }))
+    }
+
+    /// What comes of messages at an edge, or at all, will not be known: it counts as connections without room. Returns what is
+    /// answered by that.
+    pub(crate) fn fail(&mut self, edge: Option<u16>) -> Vec<(Asker, Answer)> {
+        let mut over = Vec::new();
+        for (tell, waiting) in &mut self.tells {
+            let is_lost = |(at, _): &(u16, usize)| edge.is_none_or(|edge| edge == *at);
+            let lost: usize =
+                waiting.left.iter().filter(|left| is_lost(left)).map(|(_, connections)| connections).sum();
+            waiting.left.retain(|left| !is_lost(left));
+            waiting.without += lost;
+            if lost > 0 && waiting.left.is_empty() {
+                over.push(*tell);
+            }
+        }
+        over.sort_unstable();
+        over.into_iter().filter_map(|tell| self.end(tell)).collect()
     }
 
     /// Messages that are on their way.
@@ -78,18 +121,33 @@ mod tests {
     #[test]
     fn the_last_part_answers_with_the_sum() {
         let mut tells = Tells::new(1);
-        let first = tells.begin(ANN, 3);
-        assert_eq!(first.at.worker, 1);
-        let Ticket::Tell { tell } = first.ticket else { panic!("{first:?}") };
-        assert_eq!(tells.part(tell, 1, 0), None);
-        assert_eq!(tells.part(tell, 0, 0), None);
-        assert_eq!(tells.part(tell, 0, 1), Some((ANN, Answer::Told { to: 1, without: 1 })));
-        assert_eq!((tells.part(tell, 1, 0), tells.len()), (None, 0));
+        let asker = tells.begin(ANN, &[2, 1, 2]);
+        assert_eq!((asker(2).at.worker, asker(2).at.client.serial), (1, 2));
+        let Ticket::Tell { tell } = asker(1).ticket else { panic!() };
+        assert_eq!(tells.part((tell, 2), 1, 0), None);
+        assert_eq!(tells.part((tell, 7), 1, 0), None, "that edge has no part in it");
+        assert_eq!(tells.part((tell, 1), 0, 0), None);
+        assert_eq!(tells.part((tell, 2), 0, 1), Some((ANN, Answer::Told { to: 1, without: 1 })));
+        assert_eq!((tells.part((tell, 2), 1, 0), tells.len()), (None, 0));
     }
 
     #[test]
-    fn one_connection_answers_who_tells() {
+    fn one_connection_at_the_home_answers_who_tells() {
         let mut tells = Tells::new(1);
-        assert_eq!((tells.begin(ANN, 1), tells.len()), (ANN, 0));
+        assert_eq!((tells.begin(ANN, &[1])(1), tells.len()), (ANN, 0));
+        assert_ne!((tells.begin(ANN, &[2])(2), tells.len()), (ANN, 0), "another edge may be lost");
+    }
+
+    #[test]
+    fn what_is_lost_with_an_edge_counts_as_without_room() {
+        let mut tells = Tells::new(1);
+        let asker = tells.begin(ANN, &[2, 3, 2]);
+        let Ticket::Tell { tell } = asker(1).ticket else { panic!() };
+        assert_eq!((tells.fail(Some(1)), tells.fail(Some(2))), (Vec::new(), Vec::new()));
+        assert_eq!(tells.part((tell, 2), 1, 0), None, "late");
+        assert_eq!(tells.part((tell, 3), 1, 0), Some((ANN, Answer::Told { to: 1, without: 2 })));
+        tells.begin(ANN, &[2, 3]);
+        assert_eq!(tells.fail(None), [(ANN, Answer::Told { to: 0, without: 2 })]);
+        assert_eq!(tells.len(), 0);
     }
 }

@@ -6,6 +6,8 @@ pub(super) struct Watcher {
     pub(super) worker: u16,
     pub(super) plain: u32,
     pub(super) full: u32,
+    /// Of the worker's announcements, the one in which it said so.
+    round: u8,
 }
 
 impl Watcher {
@@ -41,12 +43,40 @@ impl Watchers {
     }
 
     /// One more client of a worker watches.
-    pub(super) fn add(&mut self, worker: u16, suspect: bool) {
+    pub(super) fn add(&mut self, worker: u16, suspect: bool, round: u8) {
         if let Some(watcher) = self.get_mut(worker) {
-            return *watcher.count(suspect) += 1;
+            let count = watcher.count(suspect);
+            *count = count.saturating_add(1);
+            return;
         }
-        let mut fresh = Watcher { worker, plain: 0, full: 0 };
+        let mut fresh = Watcher { worker, plain: 0, full: 0, round };
         *fresh.count(suspect) += 1;
+        self.push(fresh);
+    }
+
+    /// So many clients of a worker watch.
+    pub(super) fn set(&mut self, worker: u16, (plain, full): (u32, u32), round: u8) {
+        let now = Watcher { worker, plain, full, round };
+        match self.get_mut(worker) {
+            Some(watcher) => *watcher = now,
+            None => self.push(now),
+        }
+    }
+
+    /// Whether a worker has last said that clients of it watch in an announcement before that one.
+    pub(super) fn is_stale(&self, worker: u16, round: u8) -> bool {
+        self.as_slice().iter().any(|watcher| watcher.worker == worker && watcher.round != round)
+    }
+
+    /// No client of a worker watches.
+    pub(super) fn clear(&mut self, worker: u16) {
+        if let Some(watcher) = self.get_mut(worker) {
+            (watcher.plain, watcher.full) = (0, 0);
+            self.shrink();
+        }
+    }
+
+    fn push(&mut self, fresh: Watcher) {
         match self {
             Watchers::None => *self = Watchers::One(fresh),
             Watchers::One(one) => *self = Watchers::Many(Box::new(vec![*one, fresh])),
@@ -59,6 +89,11 @@ impl Watchers {
         let Some(watcher) = self.get_mut(worker) else { return };
         let count = watcher.count(suspect);
         *count = count.saturating_sub(1);
+        self.shrink();
+    }
+
+    /// Forgets workers of which no client watches.
+    fn shrink(&mut self) {
         match self {
             Watchers::One(Watcher { plain: 0, full: 0, .. }) => *self = Watchers::None,
             Watchers::Many(watchers) => {
@@ -104,12 +139,12 @@ mod tests {
         let mut watchers = Watchers::default();
         watchers.remove(7, false);
         assert!(watchers.is_empty());
-        watchers.add(7, false);
-        watchers.add(7, true);
+        watchers.add(7, false, 0);
+        watchers.add(7, true, 0);
         assert_eq!((counts(&watchers), watchers.bytes()), (vec![(7, 1, 1)], 0));
-        watchers.add(2, false);
-        watchers.add(9, true);
-        watchers.add(2, false);
+        watchers.add(2, false, 0);
+        watchers.add(9, true, 0);
+        watchers.add(2, false, 0);
         assert_eq!(counts(&watchers), [(7, 1, 1), (2, 2, 0), (9, 0, 1)]);
         watchers.remove(7, true);
         watchers.remove(7, false);

@@ -13,7 +13,7 @@ impl Users {
         let known = &mut self.users[slot as usize];
         let worker = asker.at.worker;
         let before = known.watchers.bytes();
-        known.watchers.add(worker, suspect);
+        known.watchers.add(worker, suspect, self.rounds.of(worker));
         self.watcher_bytes += known.watchers.bytes() - before;
         let (user, view) = (known.name.clone(), self.view_of(slot, turn.now));
         turn.out.post(worker, Envelope::Seen { asker, user, view });
@@ -26,6 +26,21 @@ impl Users {
         let before = known.watchers.bytes();
         known.watchers.remove(worker, suspect);
         self.watcher_bytes -= before - known.watchers.bytes();
+        self.unwatched(now, slot);
+    }
+
+    /// No client of a worker watches any more.
+    pub(super) fn end_watches(&mut self, now: Tick, user: &str, worker: u16) {
+        let Some(slot) = self.find(user) else { return };
+        let known = &mut self.users[slot as usize];
+        let before = known.watchers.bytes();
+        known.watchers.clear(worker);
+        self.watcher_bytes -= before - known.watchers.bytes();
+        self.unwatched(now, slot);
+    }
+
+    fn unwatched(&mut self, now: Tick, slot: u32) {
+        let known = &mut self.users[slot as usize];
         if known.watchers.is_empty() {
             // It may have been passed over for the attic, and comes up for it again, behind the others.
             if known.kept.take().is_some() {

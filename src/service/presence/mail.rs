@@ -36,6 +36,7 @@ impl Mail for Letter {
             | Envelope::Look { user, .. } => user.len(),
             Envelope::Moderate { what, .. } => what.bytes(),
             Envelope::Veil(what) => what.bytes(),
+            Envelope::Announce(what) => what.bytes(),
             Envelope::List { room, .. } | Envelope::Bid { room, .. } => room.len(),
             Envelope::Told { event, .. } | Envelope::Broadcast { event, .. } => event.bytes(),
             Envelope::Deliver { room, event, .. } => room.len() + event.bytes(),

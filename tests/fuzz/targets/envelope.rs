@@ -2,7 +2,9 @@
 //! each is bounded, and those who are there can still be spoken to.
 
 use rollcall::presence::admin::Listing;
-use rollcall::presence::envelope::{Answer, Asker, Claim, Leaving, MembershipChange, Page, Place, Ticket};
+use rollcall::presence::envelope::{
+    Announced, Announcement, Answer, Asker, Claim, Highest, Leaving, MembershipChange, Page, Place, Ticket,
+};
 use rollcall::presence::{
     Address, Client, Envelope, Event, Moderation, Name, Pattern, Reason, SharedEvent, State, Veil, View,
 };
@@ -104,7 +106,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope {
     let (name, other) = (name(cursor), name(cursor));
     let (at, asker) = (address(cursor), asker(cursor));
     let event = SharedEvent::new(Event::Broadcast { data: "{}".into(), unix_millis: 1 });
-    match cursor.below(32) {
+    match cursor.below(34) {
         0 => Envelope::Up {
             user: name,
             at,
@@ -225,12 +227,36 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope {
             asker: cursor.flag().then_some(asker),
         },
         30 => Envelope::Veil(veil(cursor, (name, other), at)),
+        31 | 32 => Envelope::Announce(announcement(cursor, (name, other), at)),
         _ => Envelope::Deliver {
             room: name,
             event,
             except: cursor.flag().then_some(at.client),
             change: cursor.flag().then(|| change(cursor).into()),
         },
+    }
+}
+
+fn announcement(cursor: &mut Cursor<'_>, (room, user): (Name, Name), at: Address) -> Announcement {
+    let (edge, numbers) = (at.edge(), [0, 1, 1_700_000_000_000_000, u64::MAX]);
+    let hides = cursor.flag();
+    match cursor.below(7) {
+        0 => {
+            let told = Highest { version: cursor.of(&numbers), epoch: cursor.of(&numbers) };
+            Announcement::Begin { edge, told }
+        }
+        1 => Announcement::End { edge },
+        2 => Announcement::Heard { home: edge },
+        3 => Announcement::Member { room, user, at, visit: cursor.of(&[0, 1, 2, u16::MAX]), hides },
+        4 => {
+            let [plain, full] = [(); 2].map(|()| cursor.of(&[0, 1, u32::MAX]));
+            Announcement::Watched { user, edge, plain, full }
+        }
+        _ => {
+            let (claim, said) = (claim(cursor), cursor.of(&[None, Some(State::Away), Some(State::Offline)]));
+            let (silent, suspect) = (cursor.flag(), cursor.flag());
+            Announcement::User { user, at, is: Announced { claim, said, hides, silent, suspect } }
+        }
     }
 }
 
@@ -274,8 +300,14 @@ fn asker(cursor: &mut Cursor<'_>) -> Asker {
         Ticket::Command(cursor.of(&[0, 1, i64::MIN, i64::MAX]))
     } else if cursor.below(4) == 0 {
         Ticket::Tell { tell: cursor.of(&[0, 1, 2, u32::MAX]) }
+    } else if cursor.below(4) == 0 {
+        Ticket::Awaited { slot: cursor.of(&[0, 1, u32::MAX]), serial: cursor.of(&[0, 1, 2, u32::MAX]) }
     } else {
-        Ticket::Part { gather: cursor.of(&[0, 1, 2, u32::MAX]), index: cursor.of(&[0, 1, 2, 300, u32::MAX]) }
+        Ticket::Part {
+            gather: cursor.of(&[0, 1, 2, u32::MAX]),
+            serial: cursor.of(&[0, 1, 2, u32::MAX]),
+            index: cursor.of(&[0, 1, 2, 300, u32::MAX]),
+        }
     };
     Asker { at, ticket }
 }

@@ -1,0 +1,129 @@
+//! Tells homes anew what this edge knows, a share in each turn: see [`announce`](crate::presence::announce).
+
+use std::collections::VecDeque;
+
+use crate::limits::ANNOUNCED_PER_TURN_MAX;
+use crate::presence::address::NOBODY;
+use crate::presence::announce::{Announced, Announcement};
+use crate::presence::cost;
+use crate::presence::edge::Edge;
+use crate::presence::edge::tokens::claim_of;
+use crate::presence::envelope::{Asker, Claim, Envelope, Ticket};
+use crate::presence::name::Homes;
+use crate::presence::turn::Turn;
+
+/// What is looked at in a turn, for each thing that may be said in it: most of it has its home elsewhere.
+const LOOKED_PER_ANNOUNCED: usize = 16;
+
+/// An announcement on its way.
+#[derive(Debug)]
+struct Progress {
+    home: u16,
+    /// Clients are done with, and those who are watched come.
+    watches: bool,
+    /// The slot that comes next.
+    next: usize,
+}
+
+/// Announcements on their way, one behind the other: one for each home at most.
+#[derive(Debug, Default)]
+pub(super) struct Announcing(VecDeque<Progress>);
+
+impl Edge {
+    /// Begins to tell a home all that is known here.
+    pub(crate) fn announce(&mut self, home: u16, turn: &mut Turn<'_>) {
+        let (edge, told) = (self.worker, self.told);
+        turn.out.post(home, Envelope::Announce(Announcement::Begin { edge, told }));
+        self.give_up(home, turn);
+        // The home sends away whoever is banned, and a letter of a ban that is over may be lost.
+        let homes = self.homes;
+        self.banned.retain(|user, _| homes.of(user) != home);
+        self.announcing.0.retain(|progress| progress.home != home);
+        self.announcing.0.push_back(Progress { home, watches: false, next: 0 });
+    }
+
+    pub(crate) const fn homes(&self) -> Homes {
+        self.homes
+    }
+
+    /// Whether something is yet to be told.
+    pub(crate) fn is_announcing(&self) -> bool {
+        !self.announcing.0.is_empty()
+    }
+
+    /// Goes on with the first announcement: a share, for one turn.
+    pub(crate) fn announce_on(&mut self, turn: &mut Turn<'_>) {
+        let Some(Progress { home, mut watches, mut next }) = self.announcing.0.pop_front() else { return };
+        let (mut said, mut looked) = (0, 0);
+        while said < ANNOUNCED_PER_TURN_MAX && looked < LOOKED_PER_ANNOUNCED * ANNOUNCED_PER_TURN_MAX {
+            let end = if watches { self.watches.end() } else { self.seats.end() };
+            match (next < end, watches) {
+                (true, true) => said += self.announce_watched(home, next, turn),
+                (true, false) => said += self.announce_client(home, next, turn),
+                (false, false) => {
+                    (watches, next) = (true, 0);
+                    continue;
+                }
+                (false, true) => {
+                    let edge = self.worker;
+                    return turn.out.post(home, Envelope::Announce(Announcement::End { edge }));
+                }
+            }
+            looked += 1;
+            next += 1;
+        }
+        turn.out.spend(looked, cost::LISTED_NANOS);
+        self.announcing.0.push_front(Progress { home, watches, next });
+    }
+
+    /// A client, and where it is. Returns how much was said.
+    #[expect(clippy::cast_possible_truncation, reason = "fewer clients than 2^32")]
+    fn announce_client(&self, home: u16, slot: usize, turn: &mut Turn<'_>) -> usize {
+        let Some(seat) = self.seats.get(slot).filter(|seat| seat.sent_away.is_none()) else { return 0 };
+        let Some(user) = &seat.user else { return 0 };
+        let (at, hides, mut said) = (self.address(slot as u32), seat.is_hidden(), 0);
+        if self.homes.of(user) == home {
+            let claim = self.passes.get(slot as u32).map_or(Claim::NoToken, |grants| claim_of(grants));
+            let is = Announced { claim, said: seat.said, hides, silent: seat.silent, suspect: seat.suspect };
+            turn.out.post(home, Envelope::Announce(Announcement::User { user: user.clone(), at, is }));
+            said += 1;
+        }
+        for place in seat.rooms.as_slice() {
+            let (room, user) = (self.rooms.name(place.group), user.clone());
+            if self.homes.of(room) != home {
+                continue;
+            }
+            let (room, member) = (room.clone(), self.rooms.member(*place));
+            let visit = member.visit();
+            turn.out.post(
+                home,
+                if member.active {
+                    Envelope::Announce(Announcement::Member { room, user, at, visit, hides })
+                } else {
+                    // A desk had it come in, and the answer to that is yet to come, or lost.
+                    let ticket = Ticket::Brought { desk: self.worker, job: NOBODY, news: true };
+                    Envelope::Join { room, user, again: false, visit, hides, asker: Asker { at, ticket } }
+                },
+            );
+            said += 1;
+        }
+        said
+    }
+
+    /// A user whom clients watch.
+    fn announce_watched(&self, home: u16, group: usize, turn: &mut Turn<'_>) -> usize {
+        let Some((user, members)) = self.watches.get(group).filter(|(user, _)| self.homes.of(user) == home)
+        else {
+            return 0;
+        };
+        turn.out.spend(members.len(), cost::WATCHER_NANOS);
+        let (edge, user, mut counts) = (self.worker, user.clone(), [0, 0]);
+        for counted in members.iter().map(|member| member.counted()) {
+            counts[0] += u32::from(counted[0]);
+            counts[1] += u32::from(counted[1]);
+        }
+        let [plain, full] = counts;
+        turn.out.post(home, Envelope::Announce(Announcement::Watched { user, edge, plain, full }));
+        1
+    }
+}

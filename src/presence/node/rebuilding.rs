@@ -1,0 +1,178 @@
+//! A node's part in announcements: which homes have yet to hear its edge out, and what follows here from what edges announce. See
+//! [`announce`](crate::presence::announce).
+
+use std::collections::VecDeque;
+
+use crate::limits::SWEPT_PER_TURN_MAX;
+use crate::presence::announce::Announcement;
+use crate::presence::envelope::{Envelope, WorkerRef};
+use crate::presence::node::Node;
+use crate::presence::room::{Cursor, Rooms};
+use crate::presence::user::Users;
+use crate::time::Now;
+
+/// A look through what is known of an edge.
+#[derive(Debug)]
+struct Sweep {
+    edge: WorkerRef,
+    /// Where it goes on; `None`: it is done with these.
+    users: Option<usize>,
+    rooms: Option<Cursor>,
+}
+
+#[derive(Debug)]
+pub(super) struct Rebuilding {
+    sweeps: VecDeque<Sweep>,
+    /// The homes were lost: whether each edge has yet to announce what it knows.
+    awaits: Option<Box<[bool]>>,
+    /// Workers whose homes have yet to hear this edge out.
+    unheard: Box<[bool]>,
+    any_unheard: bool,
+}
+
+impl Rebuilding {
+    pub(super) fn new(workers: u16) -> Rebuilding {
+        let unheard = (0..workers).map(|_| false).collect();
+        Rebuilding { sweeps: VecDeque::new(), awaits: None, unheard, any_unheard: false }
+    }
+
+    fn set_unheard(&mut self, worker: u16, is_unheard: bool) {
+        if let Some(place) = self.unheard.get_mut(usize::from(worker)) {
+            *place = is_unheard;
+        }
+        self.any_unheard = self.unheard.contains(&true);
+    }
+
+    /// Whether a letter asks for something that a home can't answer yet.
+    #[inline]
+    pub(super) fn holds_up(&self, to: u16, letter: &Envelope) -> bool {
+        self.any_unheard
+            && self.unheard.get(usize::from(to)) == Some(&true)
+            && letter.asker().is_some()
+            && !matches!(letter, Envelope::Told { .. })
+    }
+
+    /// Whether a turn has something to do for it.
+    pub(super) fn is_due(&self) -> bool {
+        !self.sweeps.is_empty() || self.awaits.as_ref().is_some_and(|awaits| !awaits.contains(&true))
+    }
+}
+
+impl Node {
+    /// Tells the homes of a worker all that the edge here knows and that has its home there, a share in each [`Node::due`], since
+    /// letters to that worker or from it may be lost. Commands that wait for these homes are answered 503, and those that are for
+    /// them as well until they have heard everything. To be called at both workers: wherever
+    /// [`Streams`](crate::presence::streams::Streams) begin one anew, and before anything else goes out in it. In one process nothing
+    /// is lost, and nobody calls it. It costs a letter for each client, each of its rooms and each user whom clients watch.
+    pub fn announce(&mut self, now: Now, home: u16) {
+        self.rebuilding.set_unheard(home, true);
+        self.edge.announce(home, turn!(self, now));
+        self.settle(now);
+    }
+
+    /// The homes here have lost what they knew, or this worker was started anew: they are empty, and tell nobody anything before
+    /// all edges have announced what they know. The edge here does; every other one has to be made to
+    /// ([`Streams::begin`](crate::presence::streams::Streams::begin)), or to be reported [gone](Node::gone).
+    pub fn lose_homes(&mut self, now: Now) {
+        self.users.fail_tells(None, turn!(self, now));
+        let (homes, bans) = (self.edge.homes(), self.users.ban_count());
+        self.users = Users::new(self.worker, homes, now, self.rules.restricted);
+        self.rooms = Rooms::new(homes, now, &self.rules);
+        self.share_bans(&bans);
+        self.users.fall_silent();
+        self.rooms.fall_silent();
+        self.rebuilding.sweeps.clear();
+        self.rebuilding.awaits = Some((0..homes.workers()).map(|_| true).collect());
+        self.announce(now, self.worker);
+    }
+
+    /// A worker is gone and will say nothing: its clients' connections count as broken, and nothing of it is waited for.
+    pub fn gone(&mut self, now: Now, worker: u16) {
+        let edge = WorkerRef::here(worker);
+        self.announced(now, Announcement::Begin { edge, told: Default::default() });
+        self.announced(now, Announcement::End { edge });
+        self.settle(now);
+    }
+
+    /// Whether the homes here were lost, and don't know yet what all edges know.
+    #[must_use]
+    pub fn is_rebuilding(&self) -> bool {
+        self.rebuilding.awaits.is_some()
+    }
+
+    /// Whether the homes of a worker have yet to hear what the edge here announces.
+    #[must_use]
+    pub fn is_unheard(&self, home: u16) -> bool {
+        self.rebuilding.unheard.get(usize::from(home)) == Some(&true)
+    }
+
+    /// A part of an announcement, at the home or the edge that it is for.
+    pub(super) fn announced(&mut self, now: Now, what: Announcement) {
+        let (users, rooms, rebuilding) = (&mut self.users, &mut self.rooms, &mut self.rebuilding);
+        let turn = turn!(self, now);
+        match what {
+            Announcement::Begin { edge, told } => {
+                let told = told.bounded();
+                users.announcement(edge.worker, told.version, turn);
+                rooms.announcement(edge.worker, told.epoch);
+                rebuilding.sweeps.retain(|sweep| sweep.edge != edge);
+                rebuilding.await_edge(edge.worker, true);
+            }
+            Announcement::User { user, at, is } => users.announced(&user, at, is, turn),
+            Announcement::Member { room, user, at, hides, .. } => {
+                rooms.announced((&room, &user), (at, hides), turn);
+            }
+            Announcement::Watched { user, edge, plain, full } => {
+                users.watched_by(&user, edge, (plain, full), turn);
+            }
+            Announcement::End { edge } => {
+                rebuilding.sweeps.retain(|sweep| sweep.edge != edge);
+                let (users, rooms) = (Some(0), Some(Cursor::default()));
+                rebuilding.sweeps.push_back(Sweep { edge, users, rooms });
+                rebuilding.await_edge(edge.worker, false);
+            }
+            Announcement::Heard { home } => rebuilding.set_unheard(home.worker, false),
+        }
+    }
+
+    /// A turn's share of what announcements have left to do.
+    pub(super) fn rebuild(&mut self, now: Now) {
+        let (users, rooms) = (&mut self.users, &mut self.rooms);
+        let turn = turn!(self, now);
+        if let Some(Sweep { edge, users: at_user, rooms: at_room }) = self.rebuilding.sweeps.pop_front() {
+            let most = SWEPT_PER_TURN_MAX;
+            let at_user = at_user.and_then(|from| users.sweep(edge.worker, from, most, turn));
+            let at_room = at_room.and_then(|cursor| rooms.sweep(edge, cursor, most, turn));
+            if at_user.is_some() || at_room.is_some() {
+                self.rebuilding.sweeps.push_front(Sweep { edge, users: at_user, rooms: at_room });
+            } else if self.rebuilding.awaits.is_none() {
+                let home = WorkerRef::here(self.worker);
+                turn.out.post(edge.worker, Envelope::Announce(Announcement::Heard { home }));
+            }
+        } else if self.rebuilding.is_due() {
+            let more = [
+                users.break_silence(SWEPT_PER_TURN_MAX, turn),
+                rooms.break_silence(SWEPT_PER_TURN_MAX, turn),
+            ];
+            if !more.contains(&true) {
+                let home = WorkerRef::here(self.worker);
+                let edges = self.rebuilding.awaits.take().map_or(0, |awaits| awaits.len());
+                for edge in (0..).take(edges) {
+                    turn.out.post(edge, Envelope::Announce(Announcement::Heard { home }));
+                }
+            }
+        }
+        if self.edge.is_announcing() {
+            self.edge.announce_on(turn!(self, now));
+        }
+        self.settle(now);
+    }
+}
+
+impl Rebuilding {
+    fn await_edge(&mut self, edge: u16, is_awaited: bool) {
+        if let Some(place) = self.awaits.as_mut().and_then(|awaits| awaits.get_mut(usize::from(edge))) {
+            *place = is_awaited;
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What edges tell of who is in which room, in an announcement; and who is there no more when one is complete.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::presence::address::WorkerRef;
+use crate::presence::cost;
+use crate::presence::envelope::{Address, Envelope, MembershipChange};
+use crate::presence::event::{Event, SharedEvent};
+use crate::presence::moderation::Moderation;
+use crate::presence::name::Name;
+use crate::presence::room::{Room, Rooms};
+use crate::presence::turn::Turn;
+
+/// How far a look through all rooms has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cursor {
+    room: usize,
+    /// In it, the last member that was looked at.
+    member: Option<Name>,
+}
+
+impl Room {
+    /// Tells an edge's clients that changes of the members may be missing from what they know.
+    fn tell_gap(&self, edge: u16, turn: &mut Turn<'_>) {
+        let change = Arc::new(MembershipChange { since: 0, place: self.place(), users: None });
+        let event = Event::Room { room: self.name.clone(), change: Arc::clone(&change), members: None };
+        let (room, event, change) = (self.name.clone(), SharedEvent::new(event), Some(change));
+        turn.out.post(edge, Envelope::Deliver { room, event, except: None, change });
+    }
+
+    fn is_at(&self, edge: u16) -> bool {
+        self.workers.iter().any(|(worker, _)| *worker == edge)
+    }
+}
+
+impl Rooms {
+    /// Nobody is told of anybody until [`Rooms::break_silence`].
+    pub(crate) fn fall_silent(&mut self) {
+        self.bounds.quiet_from = Some(0);
+    }
+
+    /// An edge begins to say everything anew; its clients were told up to this epoch.
+    pub(crate) fn announcement(&mut self, edge: u16, epoch: u64) {
+        self.rounds.begin(edge);
+        self.next_epoch = self.next_epoch.max(epoch);
+        // It has ended the places of these, or asks again.
+        self.barred.retain(|(_, _, worker, _)| *worker != edge);
+    }
+
+    /// A client is in.
+    pub(crate) fn announced(
+        &mut self,
+        (room, user): (&Name, &Name),
+        (at, hides): (Address, bool),
+        turn: &mut Turn<'_>,
+    ) {
+        if self.is_banned(turn.now, room, user) {
+            let what = Moderation::Expel { room: room.clone(), user: user.clone() };
+            return turn.out.post(at.worker, Envelope::Moderate { what, asker: None });
+        }
+        let (slot, appears) = self.enter((room, user), at, hides, turn);
+        if let Some(is_in) = appears {
+            let except = Some((at.worker, at.client));
+            self.rooms[slot as usize].announce(slot, except, (user, is_in), self.bounds, turn);
+        }
+    }
+
+    /// An announcement is complete: among so many members and rooms whoever the edge has not named in it is there no more, as if
+    /// its connection had broken. Returns where to go on; `None`: that was all.
+    pub(crate) fn sweep(
+        &mut self,
+        edge: WorkerRef,
+        mut cursor: Cursor,
+        most: usize,
+        turn: &mut Turn<'_>,
+    ) -> Option<Cursor> {
+        let (edge, mut left) = (edge.worker, most);
+        while cursor.room < self.rooms.end() {
+            if left == 0 {
+                return Some(cursor);
+            }
+            left -= 1;
+            let is_there = self.rooms.get(cursor.room).is_some_and(|room| room.is_at(edge));
+            let next = if is_there { self.sweep_room(edge, &cursor, left.max(1), turn) } else { None };
+            match next {
+                Some(member) => {
+                    cursor.member = Some(member);
+                    return Some(cursor);
+                }
+                None => cursor = Cursor { room: cursor.room + 1, member: None },
+            }
+        }
+        None
+    }
+
+    /// A part of a room. Returns the last member that was looked at, where there are more.
+    #[expect(clippy::cast_possible_truncation, reason = "fewer rooms than 2^32")]
+    fn sweep_room(&mut self, edge: u16, cursor: &Cursor, most: usize, turn: &mut Turn<'_>) -> Option<Name> {
+        let (slot, round) = (cursor.room as u32, self.rounds.of(edge));
+        let home = &self.rooms[cursor.room];
+        let from = cursor.member.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut members = home.members.range::<str, _>((from, Bound::Unbounded));
+        let part: Vec<(&Name, Vec<u32>)> = members
+            .by_ref()
+            .take(most)
+            .map(|(name, member)| (name, member.stale(edge, round).collect()))
+            .collect();
+        let next = members.next().and(part.last()).map(|(name, _)| (*name).clone());
+        turn.out.spend(part.len(), cost::LISTED_NANOS);
+        let unseen = home.unseen.iter().flat_map(|unseen| unseen.iter()).filter(|_| next.is_none());
+        let unseen = unseen.map(|(name, member)| (name, member.stale(edge, round).collect()));
+        let gone: Vec<(Name, u32)> = part
+            .into_iter()
+            .chain(unseen)
+            .flat_map(|(name, slots): (&Name, Vec<u32>)| slots.into_iter().map(|slot| (name.clone(), slot)))
+            .collect();
+        let serial = home.serial;
+        for (user, client) in gone {
+            self.goes((slot, &user), (edge, client), (false, true), turn);
+        }
+        // The last one may have gone, and the room with it.
+        let home = self.rooms.get(cursor.room).filter(|home| home.serial == serial && home.is_at(edge))?;
+        if next.is_none() {
+            home.tell_gap(edge, turn);
+        }
+        next
+    }
+
+    /// All edges have spoken: the clients in so many rooms, from a slot on, are told that they have begun anew. Says whether there are
+    /// more of them.
+    pub(crate) fn break_silence(&mut self, most: usize, turn: &mut Turn<'_>) -> bool {
+        let Some(from) = self.bounds.quiet_from else { return false };
+        let to = from.saturating_add(u32::try_from(most).unwrap_or(u32::MAX));
+        turn.out.spend(most, cost::LISTED_NANOS);
+        self.bounds.quiet_from = Some(to);
+        for slot in from..to {
+            let Some(home) = self.rooms.get(slot as usize) else { continue };
+            home.workers.iter().for_each(|(edge, _)| home.tell_gap(*edge, turn));
+        }
+        let is_over = to as usize >= self.rooms.end();
+        if is_over {
+            self.bounds.quiet_from = None;
+        }
+        !is_over
+    }
+}

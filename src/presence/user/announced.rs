@@ -1,0 +1,154 @@
+//! What edges tell of their clients and of those whom these watch, in an announcement; and what is no more when one is complete.
+
+use crate::presence::announce::Announced;
+use crate::presence::cost;
+use crate::presence::device::Device;
+use crate::presence::envelope::{Address, Envelope, WorkerRef};
+use crate::presence::event::{Event, SharedEvent};
+use crate::presence::name::Name;
+use crate::presence::turn::Turn;
+use crate::presence::user::Users;
+use crate::presence::user::news::News;
+use crate::presence::veil::Veil;
+use crate::presence::view::{Reason, State};
+
+impl Users {
+    /// Whether nobody is to be told of a user yet: the home was lost, and some edge has yet to speak.
+    #[inline]
+    pub(super) fn is_quiet(&self, slot: u32) -> bool {
+        self.quiet_from.is_some_and(|from| slot >= from)
+    }
+
+    /// Nobody is told of anybody until [`Users::break_silence`].
+    pub(crate) fn fall_silent(&mut self) {
+        self.quiet_from = Some(0);
+    }
+
+    /// An edge begins to say everything anew; its clients were told up to this version. Messages that it was to say something of are
+    /// not waited for any more.
+    pub(crate) fn announcement(&mut self, edge: u16, version: u64, turn: &mut Turn<'_>) {
+        self.rounds.begin(edge);
+        self.forgotten = self.forgotten.max(version);
+        self.fail_tells(Some(edge), turn);
+    }
+
+    /// What came of messages to several connections is known no more: of those at a worker, or of all.
+    pub(crate) fn fail_tells(&mut self, edge: Option<u16>, turn: &mut Turn<'_>) {
+        for (asker, answer) in self.tells.fail(edge) {
+            turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
+        }
+    }
+
+    /// A client is there, and is so.
+    pub(crate) fn announced(&mut self, user: &Name, at: Address, is: Announced, turn: &mut Turn<'_>) {
+        let Announced { claim, said, hides, silent, suspect } = is;
+        let is_known = self.find(user).is_some_and(|slot| {
+            let devices = &mut self.users[slot as usize].devices;
+            devices.get_mut(at).is_some()
+        });
+        if !is_known {
+            let is_lost = self.find(user).is_none_or(|slot| self.is_quiet(slot));
+            let state = if is_lost && hides { Some(State::Invisible) } else { said };
+            return self.comes((user, at), (claim, state), (silent, suspect), turn);
+        }
+        let Some(slot) = self.find(user) else { return };
+        let (round, is_quiet) = (self.rounds.of(at.worker), self.is_quiet(slot));
+        let known = &mut self.users[slot as usize];
+        if let Some(device) = known.devices.get_mut(at) {
+            (device.round, device.silent, device.suspect) = (round, silent, suspect);
+            device.away = said.map_or(device.away, |said| said == State::Away);
+        }
+        known.claim(at, claim);
+        let is_hidden = known.own == Some(State::Invisible);
+        if is_hidden != hides && !is_quiet {
+            let what = Veil::Client { client: at.client, hides: is_hidden };
+            turn.out.post(at.worker, Envelope::Veil(what));
+        }
+        self.refresh(slot, None, News::default(), turn);
+    }
+
+    /// So many clients of an edge watch a user: they are told how the user is.
+    pub(crate) fn watched_by(
+        &mut self,
+        user: &Name,
+        edge: WorkerRef,
+        (plain, full): (u32, u32),
+        turn: &mut Turn<'_>,
+    ) {
+        if plain == 0 && full == 0 {
+            return;
+        }
+        let slot = self.find_or_add(user);
+        let round = self.rounds.of(edge.worker);
+        let known = &mut self.users[slot as usize];
+        let before = known.watchers.bytes();
+        known.watchers.set(edge.worker, (plain, full), round);
+        self.watcher_bytes += known.watchers.bytes() - before;
+        if self.users[slot as usize].version == 0 || self.is_quiet(slot) {
+            return;
+        }
+        let (user, view) = (self.users[slot as usize].name.clone(), self.view_of(slot, turn.now));
+        let changed = |state| {
+            let (user, view) = (user.clone(), view.clone());
+            Some(SharedEvent::new(Event::Changed { user, state, view }))
+        };
+        let (plain, full) = (changed(view.plain), changed(view.state));
+        turn.out.post(edge.worker, Envelope::Changed { user, view, plain, full });
+    }
+
+    /// An announcement is complete: of so many users, from a slot on, what the edge has not said in it is no more. Returns the slot
+    /// to go on from; `None`: that was all.
+    pub(crate) fn sweep(
+        &mut self,
+        edge: u16,
+        from: usize,
+        most: usize,
+        turn: &mut Turn<'_>,
+    ) -> Option<usize> {
+        let (round, end) = (self.rounds.of(edge), self.users.end());
+        turn.out.spend(most.min(end.saturating_sub(from)), cost::LISTED_NANOS);
+        for at in from..end.min(from + most) {
+            let Some(known) = self.users.get(at) else { continue };
+            let is_stale = |device: &&Device| device.address().worker == edge && device.round != round;
+            let gone: Vec<Address> = known.devices.live().filter(is_stale).map(Device::address).collect();
+            let unwatched = known.watchers.is_stale(edge, round);
+            if gone.is_empty() && !unwatched {
+                continue;
+            }
+            let name = known.name.clone();
+            for at in gone {
+                self.down(&name, at, (Reason::Lost, turn.now.unix_millis), turn);
+            }
+            if unwatched {
+                self.end_watches(turn.now.tick, &name, edge);
+            }
+        }
+        (from + most < end).then_some(from + most)
+    }
+
+    /// All edges have spoken: those who watch any of so many users, from a slot on, are told how they are now. Returns the
+    /// slot to go on from; `None`: that was all.
+    pub(crate) fn break_silence(&mut self, most: usize, turn: &mut Turn<'_>) -> bool {
+        let Some(from) = self.quiet_from else { return false };
+        let to = from.saturating_add(u32::try_from(most).unwrap_or(u32::MAX));
+        turn.out.spend(most, cost::LISTED_NANOS);
+        self.quiet_from = Some(to);
+        for slot in from..to {
+            let Some(known) = self.users.get(slot as usize) else { continue };
+            if known.version > 0 {
+                continue;
+            }
+            let hides = known.told.unseen > 0;
+            for device in known.devices.live().filter(|_| hides) {
+                let Address { worker, client, .. } = device.address();
+                turn.out.post(worker, Envelope::Veil(Veil::Client { client, hides }));
+            }
+            self.publish(slot, None, (Default::default(), true), News::default(), turn);
+        }
+        let is_over = to as usize >= self.users.end();
+        if is_over {
+            self.quiet_from = None;
+        }
+        !is_over
+    }
+}
