@@ -3,9 +3,10 @@
 //! that letters there carry no number.
 //!
 //! The letters of one worker to another are a stream, counted from 1. What is old or doubled is dropped. Where a number is
-//! left out, the receiver takes nothing more of that stream, says so, and begins its own stream to the sender anew; whoever is
-//! told that its stream is not taken any more, or sees the other begin a new one, begins its own anew too. So the two streams
-//! of a pair always end together, and what was under way in either is void. A letter that comes late is one that is lost.
+//! left out, the receiver takes nothing more of that stream, says so, and begins its own stream to the sender anew. Whoever is told
+//! that its stream is not taken any more, or sees a stream that was begun anew after its own one was taken, begins its own anew
+//! too. So the two streams of a pair end together, and what was under way in either is void. A letter that comes late is one that is
+//! lost. A stream that is begun since the other one was says so, and is answered by none: so two that begin at once are done.
 //!
 //! Whoever begins a stream anew has [`Node::announce`](crate::presence::Node::announce) make good what may be lost, before
 //! anything else goes out in it. A stream is named by its sender's incarnation, which grows with every start of the sender,
@@ -15,7 +16,7 @@
 //! [beat](Streams::beat), to each other one that it has sent nothing for a while. How often it does bounds how long a loss goes
 //! unnoticed.
 //!
-//! A stream costs 72 bytes at either end, whatever it carries.
+//! A stream costs 80 bytes at either end, whatever it carries.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,10 @@ pub struct Numbered {
     pub stream: StreamId,
     /// The letter's number in it, from 1; of a beat, that of the last letter.
     pub number: u64,
+    /// The receiver's stream that the sender took when this one was begun.
+    pub after: StreamId,
+    /// The sender has lost what it knew: the receiver is to begin its stream to it anew.
+    pub asks: bool,
     /// Of the receiver's streams to the sender this one and those before it are taken no more.
     pub refused: StreamId,
     /// The letter; `None`: a beat.
@@ -67,18 +72,19 @@ struct Pair {
     heard: u64,
     /// As in [`Numbered`].
     refused: StreamId,
-    /// The other one has yet to begin a stream since this one was begun.
-    awaits: bool,
+    /// As in [`Numbered`].
+    after: StreamId,
+    asks: bool,
 }
 
 impl Pair {
-    fn begin(&mut self) {
+    fn begin(&mut self, after: StreamId) {
         self.mine.round += 1;
-        self.sent = 0;
+        (self.sent, self.after, self.asks) = (0, after, false);
     }
 
     fn receive(&mut self, numbered: Numbered) -> Received {
-        let Numbered { stream, number, refused, letter, .. } = numbered;
+        let Numbered { stream, number, after, asks, refused, letter, .. } = numbered;
         if stream <= self.refused || stream < self.theirs {
             return Received::default();
         }
@@ -90,15 +96,15 @@ impl Pair {
         }
         if number > next {
             self.refused = stream;
-            self.awaits = true;
-            self.begin();
+            self.begin(self.theirs);
             return Received { letter: None, anew: true };
         }
-        let ended = (is_new && !self.awaits) || refused >= self.mine;
-        (self.theirs, self.heard) = (stream, number);
-        self.awaits &= !is_new;
+        let before = std::mem::replace(&mut self.theirs, stream);
+        self.heard = number;
+        let is_restarted = before != StreamId::default() && before.incarnation < stream.incarnation;
+        let ended = refused >= self.mine || (is_new && (asks || after >= self.mine)) || is_restarted;
         if ended {
-            self.begin();
+            self.begin(before);
         }
         Received { letter, anew: ended }
     }
@@ -117,7 +123,7 @@ impl Streams {
     #[must_use]
     pub fn new(worker: WorkerRef, workers: u16, incarnation: u64) -> Streams {
         let (none, mine) = (StreamId::default(), StreamId { incarnation, round: 1 });
-        let pair = Pair { mine, sent: 0, theirs: none, heard: 0, refused: none, awaits: true };
+        let pair = Pair { mine, sent: 0, theirs: none, heard: 0, refused: none, after: none, asks: false };
         Streams { worker, pairs: vec![pair; usize::from(workers)] }
     }
 
@@ -136,8 +142,8 @@ impl Streams {
     /// There is no such worker.
     #[must_use]
     pub fn beat(&self, to: u16) -> Numbered {
-        let Pair { mine, sent, refused, .. } = self.pairs[usize::from(to)];
-        Numbered { from: self.worker, stream: mine, number: sent, refused, letter: None }
+        let Pair { mine, sent, after, asks, refused, .. } = self.pairs[usize::from(to)];
+        Numbered { from: self.worker, stream: mine, number: sent, after, asks, refused, letter: None }
     }
 
     /// Something has come from another worker. Where that is none of these, it is dropped.
@@ -146,15 +152,16 @@ impl Streams {
         pair.map_or_else(Received::default, |pair| pair.receive(numbered))
     }
 
-    /// Begins the stream to a worker anew, since this one's homes were lost: what [`Received::anew`] says holds.
+    /// Begins the stream to a worker anew, and has it do the same, since this one's homes were lost, or this one was started while
+    /// others went on: what [`Received::anew`] says holds.
     ///
     /// # Panics
     /// There is no such worker.
     pub fn begin(&mut self, to: u16) {
         let pair = &mut self.pairs[usize::from(to)];
         pair.refused = pair.refused.max(pair.theirs);
-        pair.awaits = true;
-        pair.begin();
+        pair.begin(pair.theirs);
+        pair.asks = true;
     }
 }
 
@@ -267,7 +274,7 @@ mod tests {
             two.send(from, 0);
         }
         two.settle();
-        assert_eq!((two.heard, two.anew), ([vec![0], vec![0]], [0, 0]));
+        assert_eq!((two.heard, two.anew), ([vec![0, 0], vec![0, 0]], [1, 1]));
     }
 
     #[test]

@@ -266,7 +266,10 @@ impl Users {
         }
         let is_seen = before.unseen == 0 && after.unseen == 0;
         let (informed, moved) = (informed && is_seen, moved && after.unseen == 0);
-        if !self.is_quiet(slot) {
+        if self.is_quiet(slot) {
+            let known = &mut self.users[slot as usize];
+            known.reason = reason.filter(|_| is_seen).or(known.reason);
+        } else {
             if before.differs(after) || informed || moved {
                 self.publish(slot, reason, (before, informed), News { moved }, turn);
             }

@@ -48,6 +48,7 @@ impl World {
         let page = manner.map(|manner| Page::new(manner, &name)).unwrap_or_default();
         let mut ears = Ears::new(name, user, see);
         ears.page = page;
+        (ears.lossy, ears.page.lossy) = (self.lossy.is_some(), self.lossy.is_some());
         self.clients.push(Seat::new(worker, user, state, ears));
         let entry = match (user, see) {
             (Some(user), Some(see)) => {

@@ -1,6 +1,7 @@
 //! Chance, by a seed.
 
 /// xorshift64*, of a seed that splitmix has scattered.
+#[derive(Debug)]
 pub(super) struct Dice(u64);
 
 impl Dice {

@@ -48,7 +48,8 @@ pub(super) fn check_shown(
     why: &str,
 ) {
     let Some((shown, missed)) = model.at_version(user, told.version, since, suspect == Some(true)) else {
-        judge.holds("snapshot_then_changes", !model.is_exact() || model.is_restricted(), || why.to_owned());
+        let is_sure = model.is_exact() && !model.is_restricted() && !model.is_lossy();
+        judge.holds("snapshot_then_changes", !is_sure, || why.to_owned());
         return;
     };
     // A user's own connections see it as it is.

@@ -2,6 +2,7 @@
 //! [`model`] of what homes have to show, and [`ears`] that judge every message that a client gets. The [`simulation`] runs
 //! seeds through them; the other modules are single stories.
 
+mod announced;
 mod ask;
 mod big;
 mod brought;
@@ -13,6 +14,7 @@ mod eyes;
 mod info;
 mod limits;
 mod loads;
+mod lossy;
 mod membership;
 mod model;
 mod moderation;

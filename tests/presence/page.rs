@@ -48,6 +48,17 @@ impl List {
         List { epoch, heard, users: BTreeSet::new(), pages: Vec::new(), fetch: Fetch::Wanted(None) }
     }
 
+    /// Changes were not told.
+    fn misses(&mut self, manner: Manner) {
+        if manner == Manner::Comparing {
+            self.users.clear();
+            self.pages.clear();
+            self.fetch = Fetch::Wanted(None);
+        } else if self.fetch == Fetch::Done {
+            self.fetch = Fetch::Wanted(None);
+        }
+    }
+
     fn change(&mut self, manner: Manner, user: &str, comes: bool, membership: u64) {
         let covers = |page: &&(Option<String>, u64)| page.0.as_deref().is_none_or(|last| user <= last);
         let page = self.pages.iter().find(covers);
@@ -68,6 +79,8 @@ pub(super) struct Page {
     manner: Option<Manner>,
     name: String,
     lists: BTreeMap<String, List>,
+    /// Letters between workers are lost.
+    pub(super) lossy: bool,
     /// The last command to leave each room: what it asked before that is of no use.
     leaves: BTreeMap<String, i64>,
 }
@@ -186,10 +199,14 @@ impl Page {
             Some("join" | "leave") => {
                 let (name, membership) = (&self.name, number(json, "membership"));
                 let Some(list) = self.lists.get_mut(room) else { return };
-                judge.holds(BELIEVES, list.heard.is_none_or(|heard| heard + 1 == membership), || {
+                let follows = list.heard.is_none_or(|heard| heard + 1 == membership);
+                judge.holds(BELIEVES, follows || self.lossy, || {
                     format!("{name}: heard up to {:?}: {json}", list.heard)
                 });
                 list.heard = Some(membership);
+                if !follows {
+                    list.misses(manner);
+                }
                 list.change(manner, json["user"].as_str().unwrap(), comes, membership);
             }
             Some("room") => self.told_of_many(manner, room, json, judge),
@@ -202,15 +219,13 @@ impl Page {
         let Some(list) = self.lists.get_mut(room) else { return };
         let heard = list.heard.replace(membership);
         let follows = heard.is_none_or(|heard| (number(json, "since")..=membership).contains(&heard));
-        judge.holds(BELIEVES, follows, || format!("{name}: heard up to {heard:?}: {json}"));
+        judge.holds(BELIEVES, follows || self.lossy, || format!("{name}: heard up to {heard:?}: {json}"));
         if json["list"] == false {
-            if manner == Manner::Comparing {
-                list.users.clear();
-                list.pages.clear();
-                list.fetch = Fetch::Wanted(None);
-            } else if list.fetch == Fetch::Done {
-                list.fetch = Fetch::Wanted(None);
+            // A room that was lost counts from its epoch on.
+            if membership > 1 << 49 {
+                list.epoch = 0;
             }
+            list.misses(manner);
         } else if json["members"].is_array() {
             list.users = names(&json["members"]).into_iter().collect();
             judge.holds(BELIEVES, list.users.len() as u64 == number(json, "count"), || {
@@ -220,6 +235,9 @@ impl Page {
                 (list.pages, list.fetch) = (vec![(None, membership)], Fetch::Done);
             }
         } else {
+            if !follows {
+                list.misses(manner);
+            }
             for (users, comes) in [(&json["joined"], true), (&json["left"], false)] {
                 names(users).iter().for_each(|user| list.change(manner, user, comes, membership));
             }

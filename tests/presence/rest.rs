@@ -8,15 +8,25 @@ use serde_json::Value;
 use super::ears::Told;
 use super::rig::{Seat, World};
 
+/// Rounds of a beat, all letters and a grace, after which a server is at rest.
+const ROUNDS_MAX: usize = 60;
+
 impl World {
     /// Everything is delivered and every grace is over: what is known everywhere is what is true.
     pub(super) fn rest(&mut self, grace: u32) {
         self.frozen.fill(false);
         self.full.fill(false);
         self.due();
+        if let Some(lossy) = &mut self.lossy {
+            lossy.loses = false;
+        }
         let mut rounds = 0;
-        while rounds < 3 || self.waiting() > 0 {
+        while rounds < 3 || self.waiting() > 0 || self.is_unheard() {
             rounds += 1;
+            if rounds > ROUNDS_MAX {
+                return self.judge.broken("heard_out", "announcements or answers are not complete".into());
+            }
+            self.beat();
             self.settle();
             for c in 0..self.clients.len() {
                 if self.clients[c].open && self.clients[c].closing.is_some() {

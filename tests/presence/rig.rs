@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::ask::Ask;
 use super::clock::{FIRST, UNIX_MILLIS};
 use super::ears::Ears;
+use super::lossy::{Lossy, UnderWay, queues};
 use super::model::{Judge, Model};
 use super::outside::Outside;
 use super::sent_away::{Left, barred};
@@ -95,9 +96,10 @@ pub(super) struct World {
     /// Workers whose mailboxes take nothing.
     pub(super) full: Vec<bool>,
     /// By sender and receiver.
-    queues: Vec<VecDeque<Envelope>>,
+    pub(super) queues: Vec<VecDeque<UnderWay>>,
     /// What a mailbox did not take, and what has to stay behind it.
-    held: Vec<VecDeque<Envelope>>,
+    pub(super) held: Vec<VecDeque<Envelope>>,
+    pub(super) lossy: Option<Lossy>,
     /// What the desks answered, by ticket.
     pub(super) replies: Vec<(u64, Reply)>,
     pub(super) outside: Outside,
@@ -125,8 +127,9 @@ impl World {
             departed: Vec::new(),
             frozen: vec![false; n],
             full: vec![false; n],
-            queues: vec![VecDeque::new(); n * n],
+            queues: queues(n),
             held: vec![VecDeque::new(); n * n],
+            lossy: None,
             replies: Vec::new(),
             outside: Outside::default(),
             tells: Tells::default(),
@@ -218,6 +221,11 @@ impl World {
         let rooms = self.clients[c].ears.rooms.len();
         self.clients[c].ears.taken(seq);
         let Some(user) = self.clients[c].user.clone().map(Name::from) else { return };
+        // Homes of its own worker refuse only where they were lost.
+        let (worker, can_leave) = (self.clients[c].worker, matches!(ask, Ask::Leave(_)));
+        if self.nodes[usize::from(worker)].is_unheard(worker) && !can_leave {
+            return;
+        }
         match ask.clone() {
             Ask::Join(room) if self.clients[c].ears.rooms.len() > rooms => {
                 self.letter_at_home(c, &room, |at, room| {
@@ -305,6 +313,10 @@ impl World {
 
     fn compare(&mut self, worker: u16) {
         self.look_who_is_shown();
+        // A home that was lost shows nothing before it knows everything.
+        if self.nodes[usize::from(worker)].is_rebuilding() {
+            return;
+        }
         self.model.compare(self.now, worker, &self.nodes[usize::from(worker)], &mut self.judge);
     }
 
@@ -347,7 +359,7 @@ impl World {
                 Effect::Post { to, envelope } => {
                     let lane = self.lane(worker, to);
                     if !self.full[usize::from(to)] && self.held[lane].is_empty() {
-                        self.queues[lane].push_back(envelope);
+                        self.send_on(lane, envelope);
                         continue;
                     }
                     self.undone(&envelope);
@@ -366,14 +378,16 @@ impl World {
             return self.judge.broken("nothing_left", format!("c{link} is gone, and told {text}"));
         }
         self.tells.answered(&seat.ears, text, &self.model, &mut self.judge);
-        self.veiled.told(&seat.ears, text, &mut self.judge);
+        if self.lossy.is_none() {
+            self.veiled.told(&seat.ears, text, &mut self.judge);
+        }
         seat.ears.hear(text, &mut self.model, &mut self.judge);
         seat.inbox.push(text.to_owned());
     }
 
     /// Whether no letter is under way.
     pub(super) fn is_quiet(&self) -> bool {
-        self.queues.iter().chain(&self.held).all(VecDeque::is_empty)
+        self.queues.iter().all(VecDeque::is_empty) && self.held.iter().all(VecDeque::is_empty)
     }
 
     fn lane(&self, from: u16, to: u16) -> usize {
@@ -391,7 +405,7 @@ impl World {
     /// Delivers the oldest letter of a pair.
     pub(super) fn deliver(&mut self, lane: usize) {
         let (from, to) = (lane / self.nodes.len(), lane % self.nodes.len());
-        let Some(envelope) = self.queues[lane].pop_front() else { return };
+        let Some(envelope) = self.receive(lane) else { return };
         self.note(|| format!("    w{from} -> w{to} {envelope:?}"));
         self.arrives(to as u16, &envelope);
         self.orders_arrive(to as u16, &envelope);
@@ -408,7 +422,7 @@ impl World {
         for lane in 0..self.held.len() {
             if !self.full[lane % self.nodes.len()] {
                 let held = std::mem::take(&mut self.held[lane]);
-                self.queues[lane].extend(held);
+                held.into_iter().for_each(|letter| self.send_on(lane, letter));
             }
         }
     }

@@ -14,7 +14,7 @@ use super::rig::{Seat, World};
 /// A room that a client went out of, and until when its edge knows that.
 #[derive(Debug)]
 pub(super) struct Left {
-    worker: u16,
+    pub(super) worker: u16,
     user: String,
     room: String,
     until: Tick,
@@ -33,7 +33,12 @@ pub(super) fn barred(letter: &Envelope) -> Option<(u32, Name)> {
 impl World {
     /// A letter reaches the model's homes at a worker.
     pub(super) fn arrives(&mut self, worker: u16, letter: &Envelope) {
-        for (at, slot, reason) in self.model.letter(self.now, letter) {
+        let mut away = self.model.letter(self.now, letter);
+        if let Envelope::Announce(what) = letter {
+            let rebuilds = self.nodes[usize::from(worker)].is_rebuilding();
+            away = self.model.announcement(self.now, (worker, rebuilds), what);
+        }
+        for (at, slot, reason) in away {
             if at == worker {
                 self.sent_away(worker, slot, reason);
             }

@@ -1,5 +1,5 @@
 //! Seeded runs of whole servers: people come, go, freeze, flood and vanish at random, mail between workers is delayed and
-//! overtaken, mailboxes refuse, the clock jumps; and after every step the invariants hold.
+//! overtaken, or lost, mailboxes refuse, the clock jumps; and after every step the invariants hold.
 //!
 //! | invariant | it holds that |
 //! |---|---|
@@ -27,6 +27,7 @@
 //! | `work_is_counted` | no command costs nothing |
 //! | `who_is_paged` | by name, behind `after`, within `limit` |
 //! | `page_believes_the_truth` | a page that keeps lists has the right ones, two seconds after the last change; no position is left out or goes back |
+//! | `heard_out` | in a quarter of the runs with several workers letters are lost, doubled and late, homes lose what they knew and workers are started anew: once nothing is lost any more, announcements are complete within some graces, and one grace later all of the above holds |
 //! | `nothing_left` | when all have gone nothing remains, and nobody who is gone is sent anything |
 //!
 //! A seed that fails is printed. `ROLLCALL_SEED=17 cargo test --test main presence::simulation -- --nocapture` replays one
@@ -82,16 +83,20 @@ impl Run {
     fn new(seed: u64, trace: bool) -> Run {
         let mut dice = Dice::new(seed);
         let workers = dice.of(&[1, 3, 3, 7]);
+        let is_lossy = workers > 1 && dice.once_in(4);
         let rules = Rules {
             grace: dice.of(&[500, 500, 200, 0, 5000]),
             page_silence: dice.of(&[None, None, None, Some(900), Some(6000)]),
-            connections_per_user: dice.of(&[16, 3]),
-            restricted: dice.once_in(2),
+            connections_per_user: dice.of(&[16, if is_lossy { 16 } else { 3 }]),
+            restricted: dice.once_in(2) && !is_lossy,
             big_room: dice.of(&[100, 5, 3, 2]),
             big_room_names: dice.of(&[200_000, 12, 5]),
             ..Rules::default()
         };
         let mut world = World::with_secret(workers, rules, seed.into());
+        if is_lossy {
+            world.be_lossy(rules, seed);
+        }
         world.judge = Judge::default();
         world.trace = trace;
         world.note(|| format!("seed {seed}: {workers} workers, {rules:?}"));
@@ -197,6 +202,10 @@ impl Run {
             }
             30 if self.dice.once_in(2) => self.world.jump(6_000),
             30 => self.set_the_clock(),
+            31 if self.world.lossy.is_some() => {
+                let (worker, what) = (self.worker(), self.dice.below(4));
+                self.world.break_down(worker, what);
+            }
             31 if self.dice.once_in(3) => self.kick(),
             31 => self.mass_disconnect(),
             32 => self.deliver(1_000),
@@ -338,7 +347,10 @@ impl Run {
         let (room, user) = (self.dice.of(&self.rooms).into(), Name::from(self.dice.of(&self.users)));
         let (limit, after) = (1 + self.dice.below(4), self.dice.once_in(3).then(|| user.clone()));
         let seconds = self.dice.of(&[1, 3, 10, 60]);
+        let is_lossy = self.world.lossy.is_some();
         match self.dice.below(20) {
+            // Orders that edges know nothing of.
+            10..14 | 16..20 if is_lossy => Order::Say { room, data },
             0..2 => {
                 let state = self.dice.of(&[None, None, Some(State::Online), Some(State::Offline)]);
                 Order::Users { state, limit, after }
@@ -346,7 +358,7 @@ impl Run {
             2 => Order::User { user },
             3..5 => Order::Tell { user, data },
             5 => {
-                let seconds = self.dice.once_in(2).then_some(seconds);
+                let seconds = self.dice.once_in(2).then_some(seconds).filter(|_| !is_lossy);
                 Order::Disconnect { user, seconds, reason: "out".into() }
             }
             16..18 => Order::Ban { room, user, seconds },

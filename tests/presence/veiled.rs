@@ -60,7 +60,7 @@ impl World {
 
     /// All that follows from that has been done: who is invisible, for all to know?
     pub(super) fn look_who_is_veiled(&mut self) {
-        if !self.is_quiet() {
+        if !self.is_quiet() || self.lossy.is_some() {
             return;
         }
         let unseen = self.model.people().into_iter().filter(|user| self.model.is_unseen(user));

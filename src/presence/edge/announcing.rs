@@ -9,6 +9,7 @@ use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::edge::tokens::claim_of;
 use crate::presence::envelope::{Asker, Claim, Envelope, Ticket};
+use crate::presence::groups::Member;
 use crate::presence::name::Homes;
 use crate::presence::turn::Turn;
 
@@ -76,6 +77,15 @@ impl Edge {
         self.announcing.0.push_front(Progress { home, watches, next });
     }
 
+    /// What is announced of a client, where it has not been sent away.
+    #[must_use]
+    pub fn announced(&self, slot: u32) -> Option<Announced> {
+        let seat = self.seats.get(slot as usize).filter(|seat| seat.sent_away.is_none())?;
+        let claim = self.passes.get(slot).map_or(Claim::NoToken, |grants| claim_of(grants));
+        let (hides, silent, suspect) = (seat.is_hidden(), seat.silent, seat.suspect);
+        Some(Announced { claim, said: seat.said, hides, silent, suspect })
+    }
+
     /// A client, and where it is. Returns how much was said.
     #[expect(clippy::cast_possible_truncation, reason = "fewer clients than 2^32")]
     fn announce_client(&self, home: u16, slot: usize, turn: &mut Turn<'_>) -> usize {
@@ -83,8 +93,7 @@ impl Edge {
         let Some(user) = &seat.user else { return 0 };
         let (at, hides, mut said) = (self.address(slot as u32), seat.is_hidden(), 0);
         if self.homes.of(user) == home {
-            let claim = self.passes.get(slot as u32).map_or(Claim::NoToken, |grants| claim_of(grants));
-            let is = Announced { claim, said: seat.said, hides, silent: seat.silent, suspect: seat.suspect };
+            let Some(is) = self.announced(slot as u32) else { return 0 };
             turn.out.post(home, Envelope::Announce(Announcement::User { user: user.clone(), at, is }));
             said += 1;
         }
@@ -118,7 +127,7 @@ impl Edge {
         };
         turn.out.spend(members.len(), cost::WATCHER_NANOS);
         let (edge, user, mut counts) = (self.worker, user.clone(), [0, 0]);
-        for counted in members.iter().map(|member| member.counted()) {
+        for counted in members.iter().map(Member::counted) {
             counts[0] += u32::from(counted[0]);
             counts[1] += u32::from(counted[1]);
         }

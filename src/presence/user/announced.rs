@@ -47,24 +47,31 @@ impl Users {
             devices.get_mut(at).is_some()
         });
         if !is_known {
-            let is_lost = self.find(user).is_none_or(|slot| self.is_quiet(slot));
+            let is_lost = self.quiet_from.is_some() && self.find(user).is_none_or(|slot| self.is_quiet(slot));
             let state = if is_lost && hides { Some(State::Invisible) } else { said };
-            return self.comes((user, at), (claim, state), (silent, suspect), turn);
+            self.comes((user, at), (claim, state), (silent, suspect), turn);
+            return self.correct_hidden(user, at, hides, turn);
         }
         let Some(slot) = self.find(user) else { return };
-        let (round, is_quiet) = (self.rounds.of(at.worker), self.is_quiet(slot));
+        let round = self.rounds.of(at.worker);
         let known = &mut self.users[slot as usize];
         if let Some(device) = known.devices.get_mut(at) {
             (device.round, device.silent, device.suspect) = (round, silent, suspect);
             device.away = said.map_or(device.away, |said| said == State::Away);
         }
         known.claim(at, claim);
-        let is_hidden = known.own == Some(State::Invisible);
-        if is_hidden != hides && !is_quiet {
+        self.refresh(slot, None, News::default(), turn);
+        self.correct_hidden(user, at, hides, turn);
+    }
+
+    /// Tells an edge whether a client's user is invisible, where it has last heard otherwise.
+    fn correct_hidden(&self, user: &str, at: Address, hides: bool, turn: &mut Turn<'_>) {
+        let Some(slot) = self.find(user).filter(|slot| !self.is_quiet(*slot)) else { return };
+        let is_hidden = self.users[slot as usize].own == Some(State::Invisible);
+        if is_hidden != hides {
             let what = Veil::Client { client: at.client, hides: is_hidden };
             turn.out.post(at.worker, Envelope::Veil(what));
         }
-        self.refresh(slot, None, News::default(), turn);
     }
 
     /// So many clients of an edge watch a user: they are told how the user is.
@@ -135,15 +142,23 @@ impl Users {
         self.quiet_from = Some(to);
         for slot in from..to {
             let Some(known) = self.users.get(slot as usize) else { continue };
+            let (hides, reason) = (known.told.unseen > 0, known.reason);
             if known.version > 0 {
                 continue;
             }
-            let hides = known.told.unseen > 0;
             for device in known.devices.live().filter(|_| hides) {
                 let Address { worker, client, .. } = device.address();
                 turn.out.post(worker, Envelope::Veil(Veil::Client { client, hides }));
             }
-            self.publish(slot, None, (Default::default(), true), News::default(), turn);
+            // Nobody ever saw one who came as invisible.
+            if hides && self.users[slot as usize].watchers.is_empty() {
+                continue;
+            }
+            self.publish(slot, reason, (Default::default(), true), News::default(), turn);
+            if hides {
+                // When it hid nobody here knows.
+                self.users[slot as usize].last_seen_millis = 0;
+            }
         }
         let is_over = to as usize >= self.users.end();
         if is_over {

@@ -34,7 +34,9 @@ impl Users {
         }
         let slot = self.find_or_add(user);
         let known = &mut self.users[slot as usize];
-        let replaced = known.devices.remove(|device| !device.is_live());
+        // An edge that was started anew may give a client the address of one that it had before.
+        let same = known.devices.remove(|device| device.is_live() && device.address() == at);
+        let replaced = same.or_else(|| known.devices.remove(|device| !device.is_live()));
         let mut device = Device::new(at);
         (device.round, device.silent, device.suspect) = (self.rounds.of(at.worker), silent, suspect);
         device.away = state.map_or(replaced.is_some_and(|before| before.away), |state| state == State::Away);

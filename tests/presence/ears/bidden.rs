@@ -42,7 +42,9 @@ impl Ears {
             return;
         }
         let is_new = self.hears.get(room).is_none_or(|known| known.stopped);
-        judge.holds("one_order_per_room", is_new, || format!("{}: was in there: {text}", self.name));
+        judge.holds("one_order_per_room", is_new || self.lossy, || {
+            format!("{}: was in there: {text}", self.name)
+        });
         let stops = |asked: &Asked| matches!(&asked.ask, Ask::Leave(other) if other == room);
         // It may be in by another place than that one.
         let is_fresh = |asked: &Asked| asked.fresh && matches!(&asked.ask, Ask::Join(other) if other == room);

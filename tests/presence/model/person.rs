@@ -8,7 +8,10 @@ use rollcall::time::{Now, Tick};
 
 #[derive(Debug)]
 pub(super) struct Device {
-    pub(super) at: (u16, u32),
+    /// Worker, slot and serial.
+    pub(super) at: (u16, u32, u32),
+    /// Of the edge's announcements, the one in which it was said last that it is there.
+    pub(super) round: u32,
     pub(super) lingers: Option<(Tick, Reason)>,
     pub(super) away: bool,
     pub(super) suspect: bool,
@@ -54,6 +57,9 @@ pub(super) struct Person {
     pub(super) hid_millis: u64,
     /// It ever was invisible.
     pub(super) ever_unseen: bool,
+    /// Its home was lost, and has not shown it since; and whether it ever was.
+    pub(super) is_lost: bool,
+    pub(super) was_lost: bool,
     /// It was here at the last look.
     pub(super) was_here: bool,
     /// It went though nobody ever saw it, and had been given rooms, or been taken from some: these are kept.
@@ -146,7 +152,7 @@ impl Person {
     }
 
     pub(super) fn live(&mut self, at: Address) -> Option<&mut Device> {
-        let at = (at.worker, at.client.slot);
+        let at = (at.worker, at.client.slot, at.client.serial);
         self.devices.iter_mut().find(|device| device.at == at && device.lingers.is_none())
     }
 }
