@@ -39,6 +39,9 @@ use crate::units;
 
 /// `loadtest soak`
 #[derive(Clone, Debug, clap::Args)]
+#[command(mut_arg("expect", |arg| arg.help(
+    "A condition such as 'memory_spread_percent<3'; repeatable. Exit code 1 where one does not hold"
+)))]
 pub struct Args {
     /// How long all of it runs
     #[arg(long, default_value = "30m", value_parser = units::duration)]
