@@ -66,6 +66,8 @@ pub const LATE_UNITS: u32 = 20;
 pub const LATE_UNITS_PER_TURN: u32 = 10_000;
 /// Units of all connections in one turn that have more to be served than their share, which they get in turn.
 pub const OVERTIME_UNITS_PER_TURN: u32 = 10_000;
+/// Timers of connections that are served in one turn. Past it the rest waits for the next.
+pub const TIMERS_PER_TURN_MAX: usize = 1_024;
 /// Units of mail in one turn. Past it the rest waits for the next.
 pub const MAIL_UNITS_PER_TURN: u32 = 10_000;
 /// Output of one connection that waits for the end of the turn. Past it: written at once.
@@ -205,7 +207,7 @@ pub const WORKERS_MAX: usize = 1024;
 
 /// Ticks that a worker waits before it tries to accept again after running out of descriptors or memory.
 pub const ACCEPT_RETRY_TICKS: u32 = 10;
-/// Ticks after which an HTTP request that no service has answered gets 503.
+/// Ticks after which a request of the API that is not answered gets 503.
 pub const ANSWER_TICKS_MAX: u32 = 100;
 /// Ticks in which a peer has to take half of what is queued for it: a megabyte is not held for one who reads 3 KB/s. Past it the
 /// connection ends.

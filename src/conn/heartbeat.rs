@@ -1,7 +1,7 @@
 //! The heartbeat of an open connection: when a Ping goes out and has left, and what is heard of the peer.
 
-use crate::conn::Conn;
 use crate::conn::flags::{Beat, Flag, Pulse};
+use crate::conn::{Conn, Protocol};
 use crate::time::Tick;
 
 impl Conn {
@@ -20,6 +20,15 @@ impl Conn {
         let suspect = self.flags.has(Flag::Suspect);
         self.flags.clear(Flag::Suspect);
         suspect
+    }
+
+    /// Nothing could be heard of it, since it was not to be read: that is no silence, and its half message is not late. Says whether
+    /// it was under suspicion.
+    pub(crate) fn excuse(&mut self, now: Tick) -> bool {
+        if let Protocol::Frames(session) = &mut self.protocol {
+            session.wait_anew(now);
+        }
+        self.heard(now)
     }
 
     /// Its heartbeat.

@@ -42,6 +42,8 @@ pub(crate) struct Progress {
 pub(super) struct Waiting {
     pub(super) serial: u32,
     pub(super) manner: Manner,
+    /// Its head has left, and its body is sent piece by piece.
+    pub(super) streams: bool,
 }
 
 /// How a response is to be written.
@@ -50,6 +52,13 @@ pub(crate) struct Manner {
     pub(crate) head_only: bool,
     pub(crate) keep_alive: bool,
     pub(crate) old: bool,
+}
+
+impl Waiting {
+    /// Whether it is the request of that number, and its answer is a stream or isn't.
+    pub(super) fn is(&self, serial: u32, streams: bool) -> bool {
+        self.serial == serial && self.streams == streams
+    }
 }
 
 impl Manner {
@@ -123,6 +132,11 @@ impl Http {
     /// Whether an answer is waited for.
     pub(super) fn is_waiting(&self) -> bool {
         self.progress.waiting.is_some()
+    }
+
+    /// Whether the answer is sent piece by piece.
+    pub(super) fn streams(&self) -> bool {
+        self.progress.waiting.is_some_and(|waiting| waiting.streams)
     }
 
     /// Whether requests wait for the connection's next share of a turn.
@@ -266,7 +280,12 @@ impl Progress {
 
     /// The request, the service's number `serial`, was served, and is answered later.
     pub(crate) fn wait(&mut self, serial: u32, manner: Manner) {
-        self.waiting = Some(Waiting { serial, manner });
+        self.waiting = Some(Waiting { serial, manner, streams: false });
+    }
+
+    /// The same of one whose body is sent piece by piece.
+    pub(crate) fn stream(&mut self, serial: u32, manner: Manner) {
+        self.waiting = Some(Waiting { serial, manner, streams: true });
     }
 
     /// The request is done with, but for its answer: the next one has yet to begin.

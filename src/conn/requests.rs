@@ -8,6 +8,9 @@ use crate::conn::http::{Http, Manner, Progress, empty_lines};
 use crate::conn::{AtEnd, Conn, Life, Protocol};
 use crate::time::Tick;
 
+/// So long that it is looked at again before the ticks wrap.
+const NEVER: u32 = u32::MAX / 4;
+
 /// What is done about a connection whose time for a request, its answer or the next one is up.
 #[derive(Debug)]
 pub(crate) enum RequestDue {
@@ -15,8 +18,8 @@ pub(crate) enum RequestDue {
     Nothing,
     /// It asks for nothing, and goes.
     Gone,
-    /// The answer is missing: it is told so.
-    Unanswered(Manner),
+    /// The answer to the request of that number is missing: it is told so.
+    Unanswered(Manner, u32),
     /// Its request has not come whole.
     Half,
 }
@@ -72,8 +75,37 @@ impl Conn {
     /// An answer to the request of that number has come: how it is to be written. `None` where it isn't waited for.
     pub(crate) fn take_waiting(&mut self, serial: u32) -> Option<Manner> {
         let Protocol::Http(Some(http)) = &mut self.protocol else { return None };
-        let waiting = http.progress.waiting.take_if(|waiting| waiting.serial == serial)?;
+        let waiting = http.progress.waiting.take_if(|waiting| waiting.is(serial, false))?;
         Some(waiting.manner)
+    }
+
+    /// How the body of the request of that number is written, which is sent piece by piece; `None` where none is.
+    pub(crate) fn stream(&self, serial: u32) -> Option<Manner> {
+        let Protocol::Http(Some(http)) = &self.protocol else { return None };
+        http.progress.waiting.filter(|waiting| waiting.is(serial, true)).map(|waiting| waiting.manner)
+    }
+
+    /// The same of one that ends.
+    pub(crate) fn end_stream(&mut self, serial: u32) -> Option<Manner> {
+        let Protocol::Http(Some(http)) = &mut self.protocol else { return None };
+        Some(http.progress.waiting.take_if(|waiting| waiting.is(serial, true))?.manner)
+    }
+
+    /// The number of the request that waits for its answer, or for more of it.
+    pub(crate) fn unanswered(&self) -> Option<u32> {
+        let Protocol::Http(Some(http)) = &self.protocol else { return None };
+        http.progress.waiting.map(|waiting| waiting.serial)
+    }
+
+    /// Whether an answer is sent piece by piece.
+    pub(crate) fn is_streaming(&self) -> bool {
+        matches!(&self.protocol, Protocol::Http(Some(http)) if http.streams())
+    }
+
+    /// The head of such an answer has been sent: there is no time by which it has to end.
+    pub(crate) const fn begin_stream(&mut self, now: Tick) {
+        self.flags.set(Flag::Served);
+        self.deadline = now.after(NEVER);
     }
 
     /// A request, its answer or the next request has been waited for long enough. `asked_at`: when the service was last asked for
@@ -90,8 +122,12 @@ impl Conn {
         if http.is_put_off() || is_early {
             return RequestDue::Nothing;
         }
+        if http.streams() {
+            self.deadline = self.deadline.after(NEVER);
+            return RequestDue::Nothing;
+        }
         match http.progress.waiting.take() {
-            Some(waiting) => RequestDue::Unanswered(waiting.manner),
+            Some(waiting) => RequestDue::Unanswered(waiting.manner, waiting.serial),
             // An empty line is no request.
             None if !http.progress.begun => RequestDue::Gone,
             None => RequestDue::Half,
@@ -110,6 +146,8 @@ impl Conn {
     /// by `by` at most. Says what follows.
     pub(crate) fn end_requests(&mut self, by: Tick) -> AtEnd {
         let waits = match &self.protocol {
+            // It may go on for ever, and nobody is left to read it.
+            Protocol::Http(Some(http)) if http.streams() => return AtEnd::Gone,
             Protocol::Http(Some(http)) => http.is_waiting() || http.has_unserved(),
             Protocol::Http(None) => false,
             Protocol::Frames(_) | Protocol::Taken => true,

@@ -29,7 +29,6 @@ pub(crate) struct Timing {
     pub(crate) close: u32,
     pub(crate) drain: u32,
     pub(crate) message: u32,
-    pub(crate) answer: u32,
     pub(crate) keep_alive: u32,
 }
 

@@ -116,7 +116,6 @@ fn timing() -> Timing {
         close: 500,
         drain: 1_000,
         message: 12_000,
-        answer: 100,
         keep_alive: 6_000,
     }
 }

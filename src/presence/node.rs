@@ -134,6 +134,14 @@ impl Node {
         self.settle(now);
     }
 
+    /// A client asks for something that is not presence's to answer, which costs it as much as a command.
+    ///
+    /// # Errors
+    /// It may not ask: it asks for too much, or is yet to show a token.
+    pub fn may_ask(&mut self, now: Now, slot: u32) -> Result<(), Refusal> {
+        self.edge.may_ask(slot, turn!(self, now))
+    }
+
     /// What a connection may send at once, and in which time it may again.
     #[must_use]
     pub fn burst(&self) -> Burst {

@@ -57,6 +57,8 @@ pub enum Refusal {
     InfoByToken,
     /// The room bans the client.
     Banned,
+    /// The program that presence is a part of does not allow it, and says why.
+    NotAllowed(Box<str>),
     /// More is said in the room than it carries. Nobody has heard it.
     RoomOverloaded,
     /// Nobody of the name is connected.
@@ -107,7 +109,7 @@ impl Refusal {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Refusal::Unreadable(words) => words.len(),
-            Refusal::BadToken { words, .. } => words.len(),
+            Refusal::BadToken { words, .. } | Refusal::NotAllowed(words) => words.len(),
             _ => 0,
         }
     }

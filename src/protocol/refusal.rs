@@ -25,6 +25,7 @@ pub const fn code(why: &Refusal) -> u16 {
         | Refusal::RoomNotGranted
         | Refusal::InfoByToken
         | Refusal::Banned
+        | Refusal::NotAllowed(_)
         | Refusal::Unseen
         | Refusal::UserBanned => 403,
         Refusal::NotConnected
@@ -55,7 +56,7 @@ pub const fn code(why: &Refusal) -> u16 {
 pub fn sentence(why: &Refusal) -> Cow<'_, str> {
     let sentence = match why {
         Refusal::Unreadable(words) => words,
-        Refusal::BadToken { words, .. } => &**words,
+        Refusal::BadToken { words, .. } | Refusal::NotAllowed(words) => &**words,
         Refusal::TooManyUsers => TOO_MANY_USERS,
         Refusal::InfoTooLong
         | Refusal::DataTooLong { .. }

@@ -5,7 +5,7 @@ use std::time::Duration;
 pub use crate::conn::timing::HeartbeatMode;
 use crate::conn::timing::{Round, Timing};
 use crate::limits::{
-    ANSWER_TICKS_MAX, ARENA_BYTES_CALL_MAX, BACKLOG_BYTES_MAX, BODY_BYTES_MAX, CONNECTIONS_PER_ADDRESS_MAX,
+    ARENA_BYTES_CALL_MAX, BACKLOG_BYTES_MAX, BODY_BYTES_MAX, CONNECTIONS_PER_ADDRESS_MAX,
     HALF_READ_BYTES_MAX, HANDSHAKES_PER_ADDRESS_MAX, HEAD_BYTES_MAX, KEEP_ALIVE_TICKS, MessageLimits,
 };
 use crate::reactor::addresses::AddressLimits;
@@ -162,7 +162,6 @@ impl Config {
             close: ticks(self.close_timeout),
             drain: ticks(self.drain),
             message: ticks(self.message_timeout),
-            answer: ANSWER_TICKS_MAX,
             keep_alive: KEEP_ALIVE_TICKS,
         }
     }

@@ -16,12 +16,18 @@ use crate::time::{Now, Tick};
 use crate::wire::close::Close;
 use crate::wire::deflate::RSV1;
 use crate::wire::frame;
-use crate::wire::http::Response;
+use crate::wire::http::{CHUNK_BYTES, Response, write_piece};
 use crate::wire::session::Kind;
 use crate::wire::shared::SharedFrame;
 use crate::wire::utf8;
 
-/// A service's view of its worker.
+/// A service's view of its worker, for the time of one call.
+///
+/// Four kinds of methods: those that queue something for a connection (`send…`, `publish`, `stream`, `close`, `answer`) and either do
+/// it whole or say why not; it leaves at the end of the turn at the latest, and a connection that they end is told of by
+/// [`Service::closed`](crate::reactor::Service::closed) behind this call. Those that tell of a connection (`tag`, `backlog`,
+/// `is_secure`, …), and of one that is gone `None`, 0 or `false`. Those that change how it is called again (`timer`, `pause`, `resume`).
+/// And `post`, to other workers.
 pub struct Context<'w, M> {
     pub(crate) core: &'w mut Core,
     pub(super) post: &'w dyn Post<M>,
@@ -280,7 +286,51 @@ impl<M> Context<'_, M> {
     /// Answers a request for which [`Service::request`](crate::reactor::Service::request) said `Later`. Ignored where
     /// its connection is gone or it was answered.
     pub fn answer(&mut self, request: RequestId, response: Response) {
-        self.core.left.answer(request, response);
+        self.core.left.answer(request, Some(response));
+    }
+
+    /// Queues a piece of the body of a request's answer, which [`Answer::Stream`](crate::reactor::Answer) has begun in an earlier
+    /// call; what is queued for it is bounded as a connection's messages are.
+    ///
+    /// # Errors
+    /// See [`SendError`]; nothing was queued.
+    pub fn stream(&mut self, request: RequestId, piece: &[u8]) -> Result<(), SendError> {
+        let id = request.conn;
+        let streams = self.core.get(id).and_then(|conn| conn.stream(request.serial));
+        let chunked = !streams.ok_or(SendError::Gone)?.old;
+        if self.core.left.has_answer(request) {
+            return Err(SendError::Gone);
+        }
+        self.core.room_of(id, piece.len() + CHUNK_BYTES, self.core.config.max_backlog_bytes)?;
+        self.core.append(id, true, |out| write_piece(chunked, piece, out));
+        Ok(())
+    }
+
+    /// Ends the body of such an answer. Ignored where that was abandoned.
+    pub fn end_stream(&mut self, request: RequestId) {
+        self.core.left.answer(request, None);
+    }
+
+    /// Has [`Service::timer`](crate::reactor::Service::timer) called for the connection once, at that tick at the earliest; `None`:
+    /// not at all. Each connection has one timer, and it ends with the connection. The call comes once to four ticks late, more
+    /// only where thousands are due together.
+    pub fn timer(&mut self, conn: ConnId, at: Option<Tick>) {
+        if self.core.get(conn).is_some() {
+            self.core.timers.set(conn, at);
+        }
+    }
+
+    /// Stops reading the connection behind the message that is being served, until [`Context::resume`]. Whether its client lives
+    /// can't be told in the meantime but by its socket, so that no heartbeat ends it.
+    pub fn pause(&mut self, conn: ConnId) {
+        if self.core.get(conn).is_some() {
+            self.core.pauses.pause(conn);
+        }
+    }
+
+    /// Reads the connection again.
+    pub fn resume(&mut self, conn: ConnId) {
+        self.core.pauses.resume(conn);
     }
 }
 
@@ -290,7 +340,7 @@ impl<M: Mail> Context<'_, M> {
     /// # Errors
     /// Its mailbox is full, by letters or by bytes, or there is no such worker: the mail comes back.
     pub fn post(&mut self, to: WorkerId, mail: M, haste: Haste) -> Result<(), M> {
-        if let Err(mail) = self.post.post(self.core.id, to, mail, haste) {
+        if let Err(mail) = self.post.post(Some(self.core.id), to, mail, haste) {
             self.core.counters().mail_refused.add(1);
             return Err(mail);
         }

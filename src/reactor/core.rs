@@ -15,9 +15,11 @@ use crate::reactor::front::introduced::Introduced;
 use crate::reactor::half_read::held::HalfRead;
 use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::mail::Waiting;
+use crate::reactor::pauses::Pauses;
 use crate::reactor::pending::left::Left;
 use crate::reactor::random::Random;
 use crate::reactor::request::asking::Asking;
+use crate::reactor::timers::Timers;
 use crate::reactor::tls::side::Side;
 use crate::reactor::unserved::Unserved;
 use crate::reactor::work::Work;
@@ -68,6 +70,8 @@ pub(crate) struct Core {
     pub(crate) introduced: Introduced,
     /// Workers that have mail and were not rung for.
     pub(crate) unrung: Vec<WorkerId>,
+    pub(crate) timers: Timers,
+    pub(crate) pauses: Pauses,
 }
 
 impl Core {
@@ -96,6 +100,8 @@ impl Core {
             unserved: Unserved::default(),
             half_read: HalfRead::default(),
             left: Left::default(),
+            timers: Timers::new(now.tick),
+            pauses: Pauses::default(),
             asking: Asking::default(),
             introduced: Introduced::default(),
             unrung: Vec::new(),
@@ -166,7 +172,14 @@ impl Core {
 
     /// As [`Core::room`], where no more than `most` bytes may be queued. The first one may be longer.
     pub(crate) fn room_within(&self, id: ConnId, len: usize, most: usize) -> Result<usize, SendError> {
-        let conn = self.get(id).filter(|conn| conn.is_open()).ok_or(SendError::Gone)?;
+        self.get(id).filter(|conn| conn.is_open()).ok_or(SendError::Gone)?;
+        self.room_of(id, len, most)
+    }
+
+    /// The same for a connection that need not be open.
+    #[inline]
+    pub(crate) fn room_of(&self, id: ConnId, len: usize, most: usize) -> Result<usize, SendError> {
+        let conn = self.get(id).ok_or(SendError::Gone)?;
         let turn = self.arena.dirty().get(conn.entry() as usize).map_or(0, |dirty| dirty.len);
         let queued = conn.backlog() + turn;
         if !self.arena.has_room(len, self.config.max_call_bytes.min(ARENA_BYTES_CALL_MAX)) {

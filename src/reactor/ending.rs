@@ -8,7 +8,7 @@ use crate::conn::Conn;
 use crate::limits::CHUNKS_PER_REMOVAL;
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
-use crate::reactor::ids::ConnId;
+use crate::reactor::ids::{ConnId, RequestId};
 use crate::reactor::service::Service;
 use crate::reactor::transport::Transport;
 use crate::reactor::worker::Worker;
@@ -31,6 +31,10 @@ pub(crate) fn remove<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, 
         // The service has ended it and is about to be told; of what is no longer there it could make nothing.
         tell_gone(worker, id, cause);
     }
+    if let Some(serial) = worker.core.get(id).and_then(Conn::unanswered) {
+        let request = RequestId { conn: id, serial };
+        worker.service.abandoned(&mut Context::new(&mut worker.core, &worker.mailboxes), request);
+    }
     // The service may have been told already and be waiting to hear of others; what it sent goes nowhere.
     let Some(conn) = worker.core.conns.remove(id) else { return };
     worker.budget.removed(1 + conn.queued_chunks() / CHUNKS_PER_REMOVAL);
@@ -45,6 +49,8 @@ pub(crate) fn count_off<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnI
         worker.core.deflate.remove(id);
     }
     worker.core.unserved.forget(id);
+    worker.core.timers.forget(id);
+    worker.core.pauses.forget(id);
     worker.core.half_read.forget(id, &worker.core.fleet.half_read);
     worker.core.work.forget(id);
     worker.core.fleet.connection_ended();

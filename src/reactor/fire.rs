@@ -2,6 +2,7 @@
 
 use crate::conn::deadline::Deadline;
 use crate::conn::{Conn, Life};
+use crate::limits::TIMERS_PER_TURN_MAX;
 use crate::reactor::closing;
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
@@ -32,6 +33,17 @@ pub(crate) fn deadlines<N: Net, S: Service>(worker: &mut Worker<N, S>) {
         }
     }
     worker.budget.end(true);
+}
+
+/// Calls the service for connections whose timers are due, a turn's share of them.
+pub(crate) fn timers<N: Net, S: Service>(worker: &mut Worker<N, S>) {
+    for _ in 0..TIMERS_PER_TURN_MAX {
+        let Some(id) = worker.core.timers.pop_due(worker.core.now.tick) else { break };
+        worker.core.work.begin();
+        worker.service.timer(&mut Context::new(&mut worker.core, &worker.mailboxes), id);
+        pending::run(worker);
+        worker.served(id);
+    }
 }
 
 /// An entry of the wheel fires: it is dropped where it is not the connection's valid one, filed again where the
@@ -70,8 +82,22 @@ fn beat<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
     pending::run(worker);
 }
 
+/// Whether the connection is one that its service does not want to be read: nothing can be heard of it, which is held against
+/// nobody.
+fn is_excused<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> bool {
+    let (now, is_paused) = (worker.core.now.tick, worker.core.pauses.has(id));
+    if is_paused && worker.core.get_mut(id).is_some_and(|conn| conn.excuse(now)) {
+        worker.service.suspect(&mut Context::new(&mut worker.core, &worker.mailboxes), id, false);
+        pending::run(worker);
+    }
+    is_paused
+}
+
 /// As for death, the socket is looked at first.
 fn suspect<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    if is_excused(worker, id) {
+        return;
+    }
     if input::read_late(worker, id) {
         return;
     }
@@ -88,6 +114,9 @@ fn due<N: Net, S: Service>(worker: &Worker<N, S>, id: ConnId) -> Option<Deadline
 
 /// The deadline has passed by our clock; but the server may be what was late, and the answer lie in the socket.
 fn presume_dead<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    if is_excused(worker, id) {
+        return;
+    }
     if input::read_late(worker, id) {
         return;
     }
@@ -123,6 +152,9 @@ fn end_due<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
 
 /// Half a message has been waited for long enough, however steadily its bytes come; but the rest may lie in the socket.
 fn give_up_message<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    if is_excused(worker, id) {
+        return;
+    }
     if input::read_late(worker, id) {
         return;
     }

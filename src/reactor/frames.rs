@@ -37,7 +37,11 @@ pub(crate) fn serve_frames<N: Net, S: Service>(
     let deflate = conn.agreement();
     let limits = worker.core.config.messages;
     let mut used = 0;
-    while used < bytes.len() && reads_frames(worker, id) && !worker.core.work.is_spent() {
+    while used < bytes.len()
+        && reads_frames(worker, id)
+        && !worker.core.work.is_spent()
+        && !worker.core.pauses.has(id)
+    {
         let rest = &mut bytes[used..];
         let read = match deflate {
             None => session.read(&limits, None, rest),
@@ -155,5 +159,5 @@ pub(crate) fn violation<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnI
 
 /// Whether the connection must not be read now; see [`Conn::pauses`].
 pub(crate) fn is_paused<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> bool {
-    worker.core.get_mut(id).is_none_or(Conn::pauses)
+    worker.core.pauses.has(id) || worker.core.get_mut(id).is_none_or(Conn::pauses)
 }

@@ -28,6 +28,9 @@ const CROWDED: (u64, u64) = (parts(CROWDED_UNITS_PER_TURN), parts(HEARD_UNITS_PE
 pub(crate) fn connections<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     // Who is listed in this turn has had its share of it.
     let waiting = worker.queue.listed();
+    while let Some(id) = worker.core.pauses.next_resumed() {
+        worker.list(id);
+    }
     hear(worker);
     // Those that asked for much wait until all have been heard.
     if !worker.queue.has_ready() {

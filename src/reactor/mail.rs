@@ -28,7 +28,8 @@ impl Mail for SharedFrame {
 /// What lies in a mailbox.
 #[derive(Debug)]
 pub struct Letter<M> {
-    pub(crate) from: WorkerId,
+    /// `None`: another thread.
+    pub(crate) from: Option<WorkerId>,
     pub(crate) mail: M,
 }
 
@@ -41,11 +42,11 @@ pub(crate) trait Post<M> {
     ///
     /// # Errors
     /// There is no room, or no such worker: the mail comes back.
-    fn post(&self, from: WorkerId, to: WorkerId, mail: M, latency: Haste) -> Result<(), M>;
+    fn post(&self, from: Option<WorkerId>, to: WorkerId, mail: M, latency: Haste) -> Result<(), M>;
 }
 
 impl<M: Mail> Post<M> for Mailboxes<M> {
-    fn post(&self, from: WorkerId, to: WorkerId, mail: M, latency: Haste) -> Result<(), M> {
+    fn post(&self, from: Option<WorkerId>, to: WorkerId, mail: M, latency: Haste) -> Result<(), M> {
         let Some(mailbox) = self.get(to.index()) else { return Err(mail) };
         let bytes = mail.bytes();
         mailbox.post(Letter { from, mail }, bytes, latency).map_err(|letter| letter.mail)

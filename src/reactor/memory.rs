@@ -33,6 +33,7 @@ pub(crate) fn weigh<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     worker.core.timing.round = Round::of(worker.core.timing.interval, worker.core.id.0, count);
     worker.core.conns.give_back();
     worker.io.give_back();
+    worker.core.timers.give_back();
     worker.core.arena.give_back();
     worker.reaper.give_back();
     worker.queue.give_back();
@@ -47,7 +48,7 @@ pub(crate) fn weigh<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     let connections = worker.core.conns.bytes() + worker.io.bytes();
     let counters = worker.core.counters();
     counters.memory.connections.set(connections as u64);
-    counters.memory.wheel.set(worker.core.conns.wheel_bytes() as u64);
+    counters.memory.wheel.set((worker.core.conns.wheel_bytes() + worker.core.timers.bytes()) as u64);
     counters.memory.buffers.set(buffers as u64);
     counters.memory.queues.set(queues as u64);
     counters.memory.deflate.set(worker.core.deflate.bytes() as u64);

@@ -23,6 +23,7 @@
 //! | [`addresses`], [`admission`], [`shortage`], `pace` | limits per address; whether there is room for one more, and when to come back |
 //! | `core`, `connections` | what a service works on; the connections and their deadlines, each of which stands in [`conn`](crate::conn) |
 //! | `io`, `inbox`, `reaper`, `weighing`, `deadline_budget` | parts of a worker's state, of which only their own files know the fields: sockets and buffers, mail, the dead, when memory is weighed, how many deadlines fire. A part that belongs to one step stands below it: `hear/queue`, `accept/acceptor`, `drain/window`, … |
+//! | `timers`, `pauses` | timers that services set; connections that they don't want to be read |
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
 //! | `memory`, `half_read`, `shed`, `heaviest` | what bursts leave and half messages hold; who ends where memory is short, and which worker has it |
 //! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
@@ -65,6 +66,7 @@ pub mod mailbox;
 mod memory;
 mod mounted;
 mod pace;
+mod pauses;
 mod pending;
 mod random;
 mod reaper;
@@ -76,6 +78,7 @@ pub mod service;
 mod shed;
 pub mod shortage;
 pub mod snapshot;
+mod timers;
 pub mod tls;
 mod transport;
 mod turn;
@@ -96,7 +99,7 @@ pub use live::Limits;
 pub use mail::Mail;
 pub use mailbox::Haste;
 pub use mounted::{Mount, Mounted, Part};
-pub use server::{Handle, Listen, Server, StartError};
+pub use server::{Handle, Listen, PostError, Server, StartError};
 pub use service::{Accept, Admission, Answer, Context, SendError, Service, SharedFrame, TAG_MAX};
 pub use shortage::Shortage;
 pub use snapshot::{Snapshot, Unreadable};

@@ -91,7 +91,7 @@ struct ToRest<'p, R, S>(&'p dyn Post<Part<R, S>>);
 struct ToMounted<'p, R, S>(&'p dyn Post<Part<R, S>>);
 
 impl<R, S> Post<R> for ToRest<'_, R, S> {
-    fn post(&self, from: WorkerId, to: WorkerId, mail: R, latency: Haste) -> Result<(), R> {
+    fn post(&self, from: Option<WorkerId>, to: WorkerId, mail: R, latency: Haste) -> Result<(), R> {
         self.0.post(from, to, Part::Rest(mail), latency).map_err(|part| match part {
             Part::Rest(mail) => mail,
             Part::Mounted(_) => unreachable!("what was posted comes back"),
@@ -100,7 +100,7 @@ impl<R, S> Post<R> for ToRest<'_, R, S> {
 }
 
 impl<R, S> Post<S> for ToMounted<'_, R, S> {
-    fn post(&self, from: WorkerId, to: WorkerId, mail: S, latency: Haste) -> Result<(), S> {
+    fn post(&self, from: Option<WorkerId>, to: WorkerId, mail: S, latency: Haste) -> Result<(), S> {
         self.0.post(from, to, Part::Mounted(mail), latency).map_err(|part| match part {
             Part::Mounted(mail) => mail,
             Part::Rest(_) => unreachable!("what was posted comes back"),
@@ -231,6 +231,18 @@ impl<R: Service, S: Service> Service for Mounted<R, S> {
         }
     }
 
+    fn abandoned(&mut self, cx: &mut Context<'_, Self::Mail>, request: RequestId) {
+        if cx.is_within(request.conn, R::SERVICES) {
+            self.in_rest(cx, |service, cx| service.abandoned(cx, request));
+        } else {
+            self.in_mounted(cx, |service, cx| service.abandoned(cx, request));
+        }
+    }
+
+    fn timer(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+        of_conn!(self, cx, conn, timer());
+    }
+
     fn refusal(&mut self, head: &Head<'_>, refusal: &Refusal) -> Response {
         if self.is_below(head.path()) {
             self.service.refusal(head, refusal)
@@ -239,7 +251,7 @@ impl<R: Service, S: Service> Service for Mounted<R, S> {
         }
     }
 
-    fn mail(&mut self, cx: &mut Context<'_, Self::Mail>, from: WorkerId, mail: Self::Mail) {
+    fn mail(&mut self, cx: &mut Context<'_, Self::Mail>, from: Option<WorkerId>, mail: Self::Mail) {
         match mail {
             Part::Rest(mail) => self.in_rest(cx, |service, cx| service.mail(cx, from, mail)),
             Part::Mounted(mail) => self.in_mounted(cx, |service, cx| service.mail(cx, from, mail)),

@@ -24,7 +24,10 @@ fn run_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
         ending::tell_gone(worker, id, cause);
     }
     while let Some((request, response)) = worker.core.left.next_answer() {
-        respond::answer(worker, request, response);
+        match response {
+            Some(response) => respond::answer(worker, request, response),
+            None => respond::end_stream(worker, request),
+        }
     }
     if worker.core.arena.is_flush_requested() {
         flush::flush(worker);

@@ -15,6 +15,7 @@ use crate::reactor::service::{Answer, Service};
 use crate::reactor::tls::link::{HANDSHAKE, UNEXPECTED};
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
+use crate::time::Tick;
 use crate::wire::http::{Fields, Head, Refusal, Response};
 use crate::wire::upgrade::is_upgrade;
 
@@ -181,7 +182,13 @@ fn plain<N: Net, S: Service>(
     worker.core.asking.end();
     match answer {
         Answer::Now(response) => respond::respond(worker, id, response, manner),
-        Answer::Later => wait(worker, request, progress, manner),
+        Answer::Later { by } => wait(worker, request, progress, (manner, by)),
+        Answer::Stream(ref head) if respond::begin_stream(worker, id, head, manner) => {
+            progress.stream(request.serial, manner);
+        }
+        Answer::Stream(_) => {
+            worker.service.abandoned(&mut Context::new(&mut worker.core, &worker.mailboxes), request);
+        }
     }
     pending::run(worker);
     Step::Served(head_len + len)
@@ -192,14 +199,13 @@ fn wait<N: Net, S: Service>(
     worker: &mut Worker<N, S>,
     request: RequestId,
     progress: &mut Progress,
-    manner: Manner,
+    (manner, by): (Manner, Tick),
 ) {
     let id = request.conn;
     if let Some(response) = worker.core.left.take_answer(request) {
         return respond::respond(worker, id, response, manner);
     }
     progress.wait(request.serial, manner);
-    let by = worker.core.now.tick.after(worker.core.timing.answer);
     if let Some(conn) = worker.core.get_mut(id) {
         conn.await_http(by);
     }

@@ -3,13 +3,14 @@
 use crate::conn::http::Manner;
 use crate::conn::requests::RequestDue;
 use crate::conn::{AtEnd, Conn};
+use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ending;
 use crate::reactor::ids::{ConnId, RequestId};
 use crate::reactor::service::Service;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
-use crate::wire::http::{Fields, Head, Refusal, Response};
+use crate::wire::http::{Fields, Head, LAST_CHUNK, Refusal, Response, write_piece};
 
 pub(crate) fn respond<N: Net, S: Service>(
     worker: &mut Worker<N, S>,
@@ -87,6 +88,54 @@ pub(crate) fn answer<N: Net, S: Service>(worker: &mut Worker<N, S>, request: Req
     worker.list(id);
 }
 
+/// The head of an answer in pieces. Says whether more follows, which it does not to a request with HEAD.
+pub(crate) fn begin_stream<N: Net, S: Service>(
+    worker: &mut Worker<N, S>,
+    id: ConnId,
+    head: &Response,
+    manner: Manner,
+) -> bool {
+    // RFC 9112 §6.1: a client of HTTP/1.0 knows no chunks.
+    let keep_alive = manner.keep_alive && !manner.old && !worker.core.fleet.is_draining();
+    let now = worker.core.now.tick;
+    let Some(conn) = worker.core.get_mut(id) else { return false };
+    conn.begin_stream(now);
+    worker.core.append(id, true, |out| {
+        head.write_stream(!manner.old, keep_alive, out);
+        if !manner.head_only {
+            write_piece(!manner.old, &head.body, out);
+        }
+    });
+    worker.core.work.charge_answer(head.body.len());
+    worker.core.counters().requests.add(1);
+    if manner.head_only {
+        finish_answer(worker, id, keep_alive);
+    }
+    !manner.head_only
+}
+
+/// An answer in pieces is whole.
+pub(crate) fn end_stream<N: Net, S: Service>(worker: &mut Worker<N, S>, request: RequestId) {
+    let id = request.conn;
+    let streamed = worker.core.get_mut(id).and_then(|conn| conn.end_stream(request.serial));
+    let Some(manner) = streamed else { return };
+    if !manner.old {
+        worker.core.append(id, true, |out| out.extend_from_slice(LAST_CHUNK));
+    }
+    let keep_alive = manner.keep_alive && !manner.old && !worker.core.fleet.is_draining();
+    finish_answer(worker, id, keep_alive);
+    worker.list(id);
+}
+
+/// All of an answer is queued.
+fn finish_answer<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, keep_alive: bool) {
+    let (now, timing) = (worker.core.now.tick, worker.core.timing);
+    if let Some(conn) = worker.core.get_mut(id) {
+        conn.answered(keep_alive, now.after(if keep_alive { timing.keep_alive } else { timing.close }));
+    }
+    worker.core.arm(id);
+}
+
 /// A request, its answer or the next request has been waited for long enough.
 pub(crate) fn request_due<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
     let asked_at = worker.calls.called();
@@ -94,7 +143,9 @@ pub(crate) fn request_due<N: Net, S: Service>(worker: &mut Worker<N, S>, id: Con
     match conn.request_due(asked_at) {
         RequestDue::Nothing => {}
         RequestDue::Gone => ending::remove(worker, id, Cause::Timeout),
-        RequestDue::Unanswered(manner) => {
+        RequestDue::Unanswered(manner, serial) => {
+            let request = RequestId { conn: id, serial };
+            worker.service.abandoned(&mut Context::new(&mut worker.core, &worker.mailboxes), request);
             let response = Response::text(503, "the answer took too long").with("Retry-After", "1");
             respond(worker, id, response, manner);
             worker.list(id);

@@ -4,6 +4,7 @@
 //! have the same number in every table; all workers have their tables before the first of them opens anything, so that
 //! no table holds a copy of another worker's socket; and the bells' owner, the mailboxes, is dropped by who made it.
 
+use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,8 +22,8 @@ use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::WorkerId;
 pub use crate::reactor::listen::{Listen, StartError};
 use crate::reactor::live::Limits;
-use crate::reactor::mail::Mailboxes;
-use crate::reactor::mailbox::Mailbox;
+use crate::reactor::mail::{Mail, Mailboxes, Post as _};
+use crate::reactor::mailbox::{Haste, Mailbox};
 use crate::reactor::service::Service;
 use crate::reactor::worker::{Turned, Worker};
 use crate::sys::epoll::{Epoll, listen, probe};
@@ -35,6 +36,19 @@ pub struct Handle {
     fleet: Arc<Fleet>,
     stop: Arc<AtomicBool>,
     ring: Arc<dyn Fn() + Send + Sync>,
+    /// `Mailboxes<M>`, for the mail `M` of the server's services.
+    mailboxes: Arc<dyn Any + Send + Sync>,
+}
+
+/// Why mail was not posted; it comes back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PostError<M> {
+    /// The worker's mailbox has no room for it, by letters or by bytes: it is behind. Try again later, or drop it.
+    Full(M),
+    /// There is no such worker.
+    NoWorker(M),
+    /// The server's services have mail of another kind.
+    Foreign(M),
 }
 
 impl Handle {
@@ -56,6 +70,21 @@ impl Handle {
         (self.ring)();
     }
 
+    /// Posts mail to the service of a worker from any thread, and wakes it: [`Service::mail`] is called with it. Services that are
+    /// [mounted](crate::reactor::Mount) beside each other have the mail [`Part`](crate::reactor::Part).
+    ///
+    /// # Errors
+    /// See [`PostError`].
+    pub fn post<M: Mail>(&self, to: WorkerId, mail: M, latency: Haste) -> Result<(), PostError<M>> {
+        let Some(mailboxes) = self.mailboxes.downcast_ref::<Mailboxes<M>>() else {
+            return Err(PostError::Foreign(mail));
+        };
+        let Some(mailbox) = mailboxes.get(to.index()) else { return Err(PostError::NoWorker(mail)) };
+        mailboxes.post(None, to, mail, latency).map_err(PostError::Full)?;
+        mailbox.ring();
+        Ok(())
+    }
+
     /// What all workers share.
     #[must_use]
     pub fn fleet(&self) -> &Arc<Fleet> {
@@ -70,6 +99,9 @@ impl std::fmt::Debug for Handle {
 }
 
 /// A running server: its worker threads. Dropping it ends them without a drain.
+///
+/// Call [`Server::start`] or [`Server::start_on`]; take a [`Server::handle`] to where signals or orders come from; then call
+/// [`Server::join`], which returns once [`Handle::drain`] was called and is over, or after [`Handle::stop`].
 #[derive(Debug)]
 pub struct Server {
     handle: Handle,
@@ -132,6 +164,7 @@ impl Server {
             let mailboxes = mailboxes.clone();
             Arc::new(move || mailboxes.iter().for_each(Mailbox::ring))
         };
+        let posted: Arc<dyn Any + Send + Sync> = Arc::new(Arc::clone(&mailboxes));
         let (ends, ended) = channel();
         let plan = Arc::new(Plan {
             config,
@@ -143,7 +176,7 @@ impl Server {
             make,
         });
         let mut server = Server {
-            handle: Handle { fleet, stop, ring },
+            handle: Handle { fleet, stop, ring, mailboxes: posted },
             addresses: Vec::new(),
             listening,
             private_tables: private,

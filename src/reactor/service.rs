@@ -17,6 +17,12 @@ use crate::wire::upgrade::Upgrade;
 
 /// What a worker's connections are for. Each worker has a service of its own; they speak by mail.
 ///
+/// The calls come in this order. For a WebSocket: [`admit`](Service::admit); where it accepts, [`open`](Service::open), once, with
+/// what it was accepted with; then [`message`](Service::message) and the others that have a connection, in any order; and
+/// [`closed`](Service::closed), once. For a request: [`judge`](Service::judge) while its body is to come; then
+/// [`request`](Service::request); where that answers later or in pieces, until it has done so or is told by
+/// [`abandoned`](Service::abandoned) that nobody waits. Behind all else in a turn comes [`tick`](Service::tick).
+///
 /// All methods run on the worker's thread, between two waits for events: what takes long in one delays every
 /// connection of that worker.
 pub trait Service {
@@ -62,7 +68,8 @@ pub trait Service {
         let _ = (cx, conn, round_trip);
     }
 
-    /// The socket has taken all that was queued for the connection: whoever was too slow has room again.
+    /// The socket has taken all that was queued for the connection, a WebSocket or one with an answer in pieces: a client that was
+    /// too slow has room again.
     fn relieved(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
         let _ = (cx, conn);
     }
@@ -117,14 +124,25 @@ pub trait Service {
         Answer::Now(Response::text(404, "not found"))
     }
 
+    /// Nobody waits for this answer any more that was to come later, or for more of one in pieces: its client is gone, has ended
+    /// its stream where it is an answer in pieces, or has waited for long enough.
+    fn abandoned(&mut self, cx: &mut Context<'_, Self::Mail>, request: RequestId) {
+        let _ = (cx, request);
+    }
+
+    /// The time of the connection's [timer](Context::timer) has come.
+    fn timer(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+        let _ = (cx, conn);
+    }
+
     /// What a request that was refused for its body is answered with; the connection ends with it.
     fn refusal(&mut self, head: &Head<'_>, refusal: &Refusal) -> Response {
         let _ = head;
         Response::refusal(refusal)
     }
 
-    /// Mail from the service of worker `from`.
-    fn mail(&mut self, cx: &mut Context<'_, Self::Mail>, from: WorkerId, mail: Self::Mail) {
+    /// Mail from the service of worker `from`; `None`: another thread's, by [`Handle::post`](crate::reactor::Handle::post).
+    fn mail(&mut self, cx: &mut Context<'_, Self::Mail>, from: Option<WorkerId>, mail: Self::Mail) {
         let _ = (cx, from, mail);
     }
 
@@ -194,6 +212,14 @@ pub struct Accept<A = ()> {
 pub enum Answer {
     /// At once.
     Now(Response),
-    /// By [`Context::answer`] within a second; then it is a 503.
-    Later,
+    /// By [`Context::answer`], until this tick at the latest; then it is a 503, and the service is told by
+    /// [`Service::abandoned`].
+    Later {
+        /// When the client has waited for long enough.
+        by: Tick,
+    },
+    /// A head, and a body in pieces: what stands in the response is the first, more follow by [`Context::stream`] in later calls,
+    /// until [`Context::end_stream`] or [`Service::abandoned`]. To a client of HTTP/1.0 the body ends with the connection. A
+    /// request with HEAD is abandoned at once.
+    Stream(Response),
 }

@@ -39,6 +39,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.at(TurnPart::Mail).mailbox();
         hear::connections(self.at(TurnPart::Connections));
         fire::deadlines(self.at(TurnPart::Deadlines));
+        fire::timers(self);
         self.ring();
         closing::clear_away(self);
         flush::flush(self.at(TurnPart::Flush));
@@ -85,7 +86,12 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn timeout(&self) -> Option<Duration> {
         let waiting = self.acceptor.is_waiting() || self.budget.is_overdue();
         let shaking = self.core.tls.as_ref().is_some_and(|side| side.has_waiting());
-        if waiting || shaking || self.queue.listed() > 0 || !self.inbox.is_empty() {
+        if waiting
+            || shaking
+            || self.queue.listed() > 0
+            || self.core.pauses.has_resumed()
+            || !self.inbox.is_empty()
+        {
             return Some(Duration::ZERO);
         }
         let (clearing, mail) = (self.reaper.due(), self.inbox.due());
@@ -94,6 +100,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             .wakes(self.core.now.tick, || memory::is_worth(self) || memory::may_have_grown(self));
         let next = [
             self.core.conns.next_due(),
+            self.core.timers.next(),
             self.calls.due(),
             self.acceptor.retry(),
             clearing,

@@ -152,11 +152,19 @@ impl<W: Wrapper> Service for W {
         Wrapper::request(self, cx, request, head, body)
     }
 
+    fn abandoned(&mut self, cx: &mut Context<'_, Self::Mail>, request: RequestId) {
+        self.inner().abandoned(cx, request);
+    }
+
+    fn timer(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+        self.inner().timer(cx, conn);
+    }
+
     fn refusal(&mut self, head: &Head<'_>, refusal: &Refusal) -> Response {
         Wrapper::refusal(self, head, refusal)
     }
 
-    fn mail(&mut self, cx: &mut Context<'_, Self::Mail>, from: WorkerId, mail: Self::Mail) {
+    fn mail(&mut self, cx: &mut Context<'_, Self::Mail>, from: Option<WorkerId>, mail: Self::Mail) {
         self.inner().mail(cx, from, mail);
     }
 

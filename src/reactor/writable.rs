@@ -49,7 +49,7 @@ pub(crate) fn on_writable<N: Net, S: Service>(worker: &mut Worker<N, S>, id: Con
 fn relieve<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
     let (now, timing) = (worker.core.now.tick, worker.core.timing);
     let Some(conn) = worker.core.get_mut(id) else { return };
-    if conn.is_open() {
+    if conn.is_open() || conn.is_streaming() {
         worker.service.relieved(&mut Context::new(&mut worker.core, &worker.mailboxes), id);
         return pending::run(worker);
     }

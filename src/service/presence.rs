@@ -1,7 +1,10 @@
 //! Presence as a service: connections become clients of a worker's [`Node`], what the node wants done is done, and letters
 //! between nodes become mail between workers.
 
+mod coming;
 mod comings;
+mod hooked;
+mod hooks;
 mod mail;
 mod query;
 mod sending;
@@ -16,7 +19,7 @@ use crate::presence::admin::{Ask, Reply};
 use crate::presence::{About, BanCount, Effect, Homes, Node, Refusal, Rules, SharedEvent};
 use crate::protocol::rollcall_v1;
 use crate::reactor::{
-    Admission, Answer, Cause, ConnId, Context, RequestId, Service, SharedFrame, Shortage, WorkerId,
+    Admission, Answer, Cause, ConnId, Context, Fleet, RequestId, Service, SharedFrame, Shortage, WorkerId,
 };
 use crate::service::caps::{Cap, Caps};
 use crate::service::gate::{BadToken, Gate};
@@ -30,8 +33,9 @@ use crate::wire::upgrade::Upgrade;
 
 pub use crate::protocol::rollcall_v1::SUBPROTOCOL;
 
-pub use crate::service::presence::comings::Coming;
-pub(crate) use crate::service::presence::comings::FOREIGN_ORIGIN;
+pub use crate::service::presence::coming::Coming;
+pub(crate) use crate::service::presence::coming::FOREIGN_ORIGIN;
+pub use crate::service::presence::hooks::Hooks;
 pub use crate::service::presence::mail::Letter;
 
 /// A shared event as it is sent: written and framed by whoever sends it first.
@@ -82,7 +86,13 @@ impl Tag {
     }
 }
 
-/// Presence on one worker.
+/// Presence on one worker, a [`Service`].
+///
+/// All workers of a server are given the same [`PresenceSettings`]. Make it by [`Presence::of`]; say whose pages may connect and
+/// what the program has to say by [`Presence::for_origins`], [`Presence::speaking`] and [`Presence::with_hooks`]; then hand it to
+/// [`Server::start`](crate::reactor::Server::start), by itself, [mounted](crate::reactor::Mount) beside others, or
+/// [wrapped](crate::reactor::Wrapper). A wrapper that answers requests may call [`Presence::ask`] in one of them, and after each
+/// [`Service::tick`] takes what [`Presence::replies`] has.
 #[derive(Debug)]
 pub struct Presence {
     node: Node,
@@ -94,6 +104,7 @@ pub struct Presence {
     origins: Vec<String>,
     /// Subprotocols that are accepted.
     subprotocols: Vec<String>,
+    hooks: hooks::Hooked,
     /// What waits for slow readers.
     slow: slow::Slow,
     /// Connections that have room again, and had too little of it for all that waits for them.
@@ -121,6 +132,7 @@ impl Presence {
             held_back: mail::HeldBack::new(workers),
             origins: Vec::new(),
             subprotocols: vec![SUBPROTOCOL.to_owned()],
+            hooks: hooks::Hooked::default(),
             slow: slow::Slow::default(),
             relieved: Vec::new(),
             rests_until: None,
@@ -128,6 +140,12 @@ impl Presence {
             cap: None,
             replies: Vec::new(),
         }
+    }
+
+    /// [`Presence::new`] for a worker of a server that starts.
+    #[must_use]
+    pub fn of(settings: &Arc<PresenceSettings>, worker: WorkerId, fleet: &Fleet) -> Presence {
+        Presence::new(Arc::clone(settings), worker, fleet.workers().len(), fleet.clock().now())
     }
 
     /// The same for pages of these origins alone, as a browser writes them, and the server's own; none: any. A cookie and a
@@ -142,10 +160,6 @@ impl Presence {
     #[must_use]
     pub fn speaking(self, subprotocols: Vec<String>) -> Presence {
         Presence { subprotocols, ..self }
-    }
-
-    fn command(&mut self, now: Now, slot: u32, text: &str) {
-        self.node.command(now, slot, rollcall_v1::decode(text), text.len());
     }
 
     fn page_beat(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, slot: u32, answer: &str) {
@@ -353,12 +367,12 @@ impl Service for Presence {
         match self.settings.shapes.tell(text) {
             Said::Heartbeat(answer) => self.page_beat(cx, conn, slot, answer),
             Said::HeartbeatEcho => self.page_beat(cx, conn, slot, text),
-            Said::Command => self.command(now, slot, text),
+            Said::Command => self.command(cx, conn, slot, text),
             Said::Name(name) if first => {
                 self.node.identify(now, slot, name.into());
             }
             // What speaks `rollcall.v1` is told what is wrong. Others say all kinds of things; that they do is life enough.
-            Said::Name(_) | Said::Other if tag.is_version_1() => self.command(now, slot, text),
+            Said::Name(_) | Said::Other if tag.is_version_1() => self.command(cx, conn, slot, text),
             Said::Name(_) | Said::Other => {}
         }
         self.act(cx);
@@ -397,7 +411,7 @@ impl Service for Presence {
         Answer::Now(Response::refusal(&http::Refusal { status: 426, reason }))
     }
 
-    fn mail(&mut self, cx: &mut Context<'_, Letter>, _: WorkerId, letter: Letter) {
+    fn mail(&mut self, cx: &mut Context<'_, Letter>, _: Option<WorkerId>, letter: Letter) {
         self.node.mail(cx.now(), letter);
         self.act(cx);
     }

@@ -12,6 +12,7 @@ pub use chunks::Chunks;
 pub use percent::{percent_decoded, query_decoded};
 pub use refusal::Refusal;
 pub use response::Response;
+pub(crate) use response::{CHUNK_BYTES, LAST_CHUNK, write_piece};
 
 use crate::limits::HEADERS_MAX;
 

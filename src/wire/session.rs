@@ -194,6 +194,15 @@ impl Session {
         fresh.is_some_and(|partial| partial.since.replace(now).is_none())
     }
 
+    /// Half a message that was begun counts as begun now.
+    pub(crate) fn wait_anew(&mut self, now: Tick) {
+        if let Some(partial) = &mut self.partial
+            && partial.since.is_some()
+        {
+            partial.since = Some(now);
+        }
+    }
+
     /// When the message, or the control frame, that is half received was begun; as of the last [`Session::begun`].
     #[must_use]
     pub fn half_since(&self) -> Option<Tick> {

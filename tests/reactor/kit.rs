@@ -174,7 +174,7 @@ impl Service for Recorder {
         }
         if head.path() == "/later" {
             self.later.push(id);
-            return Answer::Later;
+            return Answer::Later { by: cx.now().tick.after(100) };
         }
         Answer::Now(Response::text(200, head.target))
     }

@@ -1,6 +1,7 @@
 //! The worker over a scripted world: sockets that a test plays, and a clock that it moves.
 
 mod addresses;
+mod answers;
 mod bulk;
 mod calls;
 mod deflate;

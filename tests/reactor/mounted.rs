@@ -75,9 +75,9 @@ impl Service for Shop {
         Answer::Now(Response::text(200, &format!("{} {}", self.0, head.path())))
     }
 
-    fn mail(&mut self, _: &mut Context<'_, Note>, from: WorkerId, note: Note) {
+    fn mail(&mut self, _: &mut Context<'_, Note>, from: Option<WorkerId>, note: Note) {
         assert_eq!(note.0, self.0, "somebody else's");
-        self.1.push(format!("{from}: {}", note.1));
+        self.1.push(format!("{}: {}", from.unwrap(), note.1));
     }
 }
 

@@ -402,7 +402,7 @@ impl Service for Correspondent {
 
     fn message(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: Kind, _: &[u8]) {}
 
-    fn mail(&mut self, _: &mut Context<'_, ()>, _: WorkerId, _: ()) {
+    fn mail(&mut self, _: &mut Context<'_, ()>, _: Option<WorkerId>, _: ()) {
         self.read += 1;
         self.answers = true;
     }

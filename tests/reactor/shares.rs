@@ -157,7 +157,7 @@ impl Service for Reader {
 
     fn message(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: Kind, _: &[u8]) {}
 
-    fn mail(&mut self, cx: &mut Context<'_, ()>, _: WorkerId, (): ()) {
+    fn mail(&mut self, cx: &mut Context<'_, ()>, _: Option<WorkerId>, (): ()) {
         self.read += 1;
         cx.charge(self.cost);
     }

@@ -61,7 +61,7 @@ impl Service for Broadcast {
         self.members.retain(|member| *member != conn);
     }
 
-    fn mail(&mut self, cx: &mut Context<'_, SharedFrame>, _: WorkerId, frame: SharedFrame) {
+    fn mail(&mut self, cx: &mut Context<'_, SharedFrame>, _: Option<WorkerId>, frame: SharedFrame) {
         self.publish(cx, &frame);
     }
 }

@@ -29,6 +29,7 @@ use crate::http::api::refusal::Refused;
 use crate::http::api::route::{Figures, Route};
 use crate::http::memory::{Receipt, Weigh};
 use crate::http::recent::Recent;
+use crate::limits::ANSWER_TICKS_MAX;
 use crate::reactor::{Answer, Context, RequestId};
 use crate::service::presence::{Letter, Presence};
 use crate::time::Tick;
@@ -101,7 +102,7 @@ impl Api {
                 let write = write.map(|write| write.to(&ask));
                 let ticket = self.waiting.insert(Waiting { request, origin, write }) as u64;
                 presence.ask(cx, ticket, ask);
-                return Answer::Later;
+                return Answer::Later { by: cx.now().tick.after(ANSWER_TICKS_MAX) };
             }
             Err(refused) => refused.response(),
         };

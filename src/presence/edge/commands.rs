@@ -47,6 +47,16 @@ impl Edge {
         self.refuse(slot, seq, done, turn);
     }
 
+    /// A client asks for something that is not presence's to answer, which costs as much as any command: whether it may ask.
+    pub(crate) fn may_ask(&mut self, slot: u32, turn: &mut Turn<'_>) -> Result<(), Refusal> {
+        if self.seats.get(slot as usize).is_none_or(|seat| seat.sent_away.is_some()) {
+            return Err(Refusal::Nobody);
+        }
+        turn.out.spend(1, cost::COMMAND_NANOS);
+        self.pay(turn.now, turn.rules, slot, 1)?;
+        self.is_let_in(slot)
+    }
+
     /// Tells a client why a command is not done, where it isn't.
     pub(super) fn refuse(&mut self, slot: u32, seq: i64, done: Result<(), Refusal>, turn: &mut Turn<'_>) {
         if let Err(why) = done {

@@ -26,6 +26,19 @@ pub fn decode(text: &str) -> Result<(i64, Command<'_>), (i64, Refusal)> {
     command.map(|command| (seq, command)).map_err(|why| (seq, why))
 }
 
+/// A command that the protocol does not have: its name, and its `params` as they were sent.
+#[must_use]
+pub fn foreign(text: &str) -> Option<(Cow<'_, str>, &str)> {
+    let parts = serde_json::from_str::<Parts<'_>>(text).ok().filter(|_| is_object(text))?;
+    let name = parts.cmd?.0;
+    let params = parts.params.map_or("{}", RawValue::get);
+    (!COMMANDS.contains(&&*name) && is_object(params)).then_some((name, params))
+}
+
+/// All commands of the protocol.
+const COMMANDS: [&str; 11] =
+    ["heartbeat", "join", "leave", "who", "say", "tell", "watch", "unwatch", "presence", "status", "auth"];
+
 const NOT_A_COMMAND: &str = r#"not a command: send {"seq":1,"cmd":"…","params":{…}}"#;
 
 /// Reads `params` by themselves, so that an error in them is told with the command's `seq`.
@@ -258,6 +271,22 @@ mod tests {
         let users = vec!["\"u\""; USERS_PER_COMMAND_MAX + 1].join(",");
         let text = format!(r#"{{"seq":3,"cmd":"watch","params":{{"users":[{users}]}}}}"#);
         assert_eq!(decode(&text).map(|_| ()), Err((3, Refusal::TooManyUsers)));
+    }
+
+    #[test]
+    fn a_foreign_command_is_one_that_the_protocol_does_not_have() {
+        for name in COMMANDS {
+            let text = format!(r#"{{"seq":1,"cmd":"{name}","params":{{}}}}"#);
+            assert!(foreign(&text).is_none());
+            let unknown =
+                |why| matches!(why, Refusal::Unreadable(words) if words.contains("unknown command"));
+            assert!(!decode(&text).is_err_and(|(_, why)| unknown(why)), "{name}");
+        }
+        assert_eq!(foreign(r#"{"seq":1,"cmd":"fly"}"#), Some(("fly".into(), "{}")));
+        assert_eq!(foreign(r#"{"cmd":"fl\u0079","params":{"to": 1}}"#), Some(("fly".into(), r#"{"to": 1}"#)));
+        for text in [r#"{"cmd":"fly","params":[]}"#, r#"{"seq":1}"#, "[]", "fly"] {
+            assert!(foreign(text).is_none(), "{text}");
+        }
     }
 
     #[test]

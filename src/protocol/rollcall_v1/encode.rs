@@ -62,6 +62,12 @@ pub fn encode(event: &Event) -> String {
     }
 }
 
+/// The answer to a command of a program's own, with the JSON `data`.
+#[must_use]
+pub fn answer(seq: i64, data: &str) -> String {
+    success(seq, &format!(r#""data":{data}"#))
+}
+
 /// The close code with which a client is closed, and the reason that goes with it.
 #[must_use]
 pub fn closing(why: &Ending) -> (CloseCode, &str) {

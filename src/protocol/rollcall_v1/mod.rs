@@ -9,8 +9,8 @@ mod decode;
 mod encode;
 mod shape;
 
-pub use decode::decode;
-pub use encode::{closing, encode, goodbye, heartbeat};
+pub use decode::{decode, foreign};
+pub use encode::{answer, closing, encode, goodbye, heartbeat};
 
 /// The subprotocol of clients that know what they speak.
 pub const SUBPROTOCOL: &str = "rollcall.v1";

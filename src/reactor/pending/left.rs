@@ -11,7 +11,8 @@ use crate::wire::http::Response;
 pub(crate) struct Left {
     /// Open connections that the service ended; it has yet to be told that they are gone.
     gone: VecDeque<(ConnId, Cause)>,
-    answers: VecDeque<(RequestId, Response)>,
+    /// `None`: the end of an answer in pieces.
+    answers: VecDeque<(RequestId, Option<Response>)>,
 }
 
 impl Left {
@@ -36,19 +37,24 @@ impl Left {
         self.gone.remove(at).map(|(_, cause)| cause)
     }
 
-    /// The service has answered a request.
-    pub(crate) fn answer(&mut self, request: RequestId, response: Response) {
+    /// The service has answered a request, or (`None`) ended an answer in pieces.
+    pub(crate) fn answer(&mut self, request: RequestId, response: Option<Response>) {
         self.answers.push_back((request, response));
     }
 
     /// Takes the first answer.
-    pub(crate) fn next_answer(&mut self) -> Option<(RequestId, Response)> {
+    pub(crate) fn next_answer(&mut self) -> Option<(RequestId, Option<Response>)> {
         self.answers.pop_front()
     }
 
     /// Takes the answer to a request, if that is among them.
     pub(crate) fn take_answer(&mut self, request: RequestId) -> Option<Response> {
         let at = self.answers.iter().position(|(answered, _)| *answered == request)?;
-        self.answers.remove(at).map(|(_, response)| response)
+        self.answers.remove(at)?.1
+    }
+
+    /// Whether the answer to a request, or its end, is among them.
+    pub(crate) fn has_answer(&self, request: RequestId) -> bool {
+        self.answers.iter().any(|(answered, _)| *answered == request)
     }
 }

@@ -2,23 +2,13 @@
 
 use crate::presence::{Entry, Reason, State};
 use crate::reactor::{Accept, Admission, Cause, ConnId, Context};
+use crate::service::presence::coming::{Coming, FOREIGN_ORIGIN};
 use crate::service::presence::query::{state_of_query, user_of_query};
 use crate::service::presence::{Letter, Presence, SUBPROTOCOL, Tag};
 use crate::service::reserve::Key;
 use crate::time::TICK_MILLIS;
 use crate::wire::http::{Head, Response};
 use crate::wire::upgrade::Upgrade;
-
-/// What a page of another origin is told.
-pub(crate) const FOREIGN_ORIGIN: &str = "this origin may not connect; see --origin";
-
-/// As whom a client that was admitted comes in.
-#[derive(Debug)]
-pub struct Coming {
-    entry: Entry,
-    state: Option<State>,
-    is_version_1: bool,
-}
 
 impl Presence {
     /// Who a client is that asks to come in: an answer of 400 where the query names somebody whose name can't be one, or a state in

@@ -50,7 +50,35 @@ impl Response {
     /// (`Connection: keep-alive` where an HTTP/1.0 client asked for it is left to the caller's `fields`), and the body
     /// unless the request was HEAD. There is no `Date`: there is no clock here.
     pub fn write(&self, head_only: bool, keep_alive: bool, out: &mut Vec<u8>) {
-        let Response { status, content_type, fields, body } = self;
+        let Response { status, content_type, body, .. } = self;
+        self.write_fields(keep_alive, out);
+        // RFC 9110 §8.6: neither 1xx nor 204 has a length, nor a body.
+        let bodiless = matches!(status, 100..=199 | 204);
+        if !bodiless {
+            if !body.is_empty() {
+                line(out, format_args!("Content-Type: {content_type}"));
+            }
+            line(out, format_args!("Content-Length: {}", body.len()));
+        }
+        out.extend_from_slice(b"\r\n");
+        if !bodiless && !head_only && *status != 304 {
+            out.extend_from_slice(body);
+        }
+    }
+
+    /// Appends the head of a response whose body is sent piece by piece: chunked (RFC 9112 §7.1), or until the connection ends.
+    pub fn write_stream(&self, chunked: bool, keep_alive: bool, out: &mut Vec<u8>) {
+        self.write_fields(keep_alive, out);
+        line(out, format_args!("Content-Type: {}", self.content_type));
+        if chunked {
+            line(out, format_args!("Transfer-Encoding: chunked"));
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The status line, the fields, and whether the connection stays.
+    fn write_fields(&self, keep_alive: bool, out: &mut Vec<u8>) {
+        let Response { status, fields, .. } = self;
         line(out, format_args!("HTTP/1.1 {status} {}", phrase(*status)));
         for (name, value) in fields {
             line(out, format_args!("{name}: {value}"));
@@ -69,20 +97,27 @@ impl Response {
             (false, false) => line(out, format_args!("Connection: close")),
             (false, true) => {}
         }
-        // RFC 9110 §8.6: neither 1xx nor 204 has a length, nor a body.
-        let bodiless = matches!(status, 100..=199 | 204);
-        if !bodiless {
-            if !body.is_empty() {
-                line(out, format_args!("Content-Type: {content_type}"));
-            }
-            line(out, format_args!("Content-Length: {}", body.len()));
-        }
-        out.extend_from_slice(b"\r\n");
-        if !bodiless && !head_only && *status != 304 {
-            out.extend_from_slice(body);
-        }
     }
 }
+
+/// Appends a piece of a body that [`Response::write_stream`] has begun.
+pub(crate) fn write_piece(chunked: bool, piece: &[u8], out: &mut Vec<u8>) {
+    // A chunk of no bytes would be the last.
+    if piece.is_empty() {
+        return;
+    }
+    if !chunked {
+        return out.extend_from_slice(piece);
+    }
+    line(out, format_args!("{:x}", piece.len()));
+    out.extend_from_slice(piece);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The end of a chunked body.
+pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+/// Bytes that a chunk takes beside its piece, at most.
+pub(crate) const CHUNK_BYTES: usize = 20;
 
 /// Fields that every response has which doesn't say otherwise itself.
 const GUARDS: [(&str, &str); 4] = [
@@ -149,6 +184,32 @@ mod tests {
         assert_eq!(written(&response, false, true), format!("{head}ok\n"));
         assert_eq!(written(&response, true, true), head);
         assert!(written(&response, false, false).contains("\r\nConnection: close\r\n"));
+    }
+
+    #[test]
+    fn a_body_in_pieces_is_chunked_or_ends_with_the_connection() {
+        let head = Response {
+            status: 200,
+            content_type: "text/event-stream",
+            fields: vec![],
+            body: b"a"[..].into(),
+        };
+        for (chunked, field, body) in [
+            (true, "Transfer-Encoding: chunked\r\n", "1\r\na\r\n10\r\nbbbbbbbbbbbbbbbb\r\n"),
+            (false, "", "abbbbbbbbbbbbbbbb"),
+        ] {
+            let mut out = Vec::new();
+            head.write_stream(chunked, true, &mut out);
+            write_piece(chunked, &head.body, &mut out);
+            write_piece(chunked, b"bbbbbbbbbbbbbbbb", &mut out);
+            write_piece(chunked, b"", &mut out);
+            let text = String::from_utf8(out).unwrap();
+            assert!(
+                text.ends_with(&format!("Content-Type: text/event-stream\r\n{field}\r\n{body}")),
+                "{text}"
+            );
+            assert!(!text.contains("Content-Length"), "{text}");
+        }
     }
 
     #[test]

@@ -1,0 +1,14 @@
+//! What is found out of a client that asks to come in.
+
+use crate::presence::{Entry, State};
+
+/// What a page of another origin is told.
+pub(crate) const FOREIGN_ORIGIN: &str = "this origin may not connect; see --origin";
+
+/// As whom a client that was admitted comes in.
+#[derive(Debug)]
+pub struct Coming {
+    pub(super) entry: Entry,
+    pub(super) state: Option<State>,
+    pub(super) is_version_1: bool,
+}

@@ -1,0 +1,75 @@
+//! Where the program is asked that presence is a part of.
+
+use std::sync::Arc;
+
+use serde::de::IgnoredAny;
+
+use crate::presence::{Command, Refusal};
+use crate::protocol::rollcall_v1;
+use crate::reactor::{ConnId, Context};
+use crate::service::presence::hooks::{Hooked, Hooks};
+use crate::service::presence::{Letter, Presence};
+
+/// A command as it was read, with its `seq`.
+type Read<'a> = Result<(i64, Command<'a>), (i64, Refusal)>;
+
+impl Presence {
+    /// The same with a say for the program that it is a part of.
+    #[must_use]
+    pub fn with_hooks(self, hooks: Arc<dyn Hooks>) -> Presence {
+        Presence { hooks: Hooked(Some(hooks)), ..self }
+    }
+
+    /// Does a client's command.
+    pub(super) fn command(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, slot: u32, text: &str) {
+        let read = rollcall_v1::decode(text);
+        let read = match self.hooks.0.clone() {
+            None => Some(read),
+            Some(hooks) => self.judged(&*hooks, cx, (conn, slot), (read, text)),
+        };
+        if let Some(read) = read {
+            self.node.command(cx.now(), slot, read, text.len());
+        }
+    }
+
+    /// A command as the program will have it; `None` where that has answered it.
+    fn judged<'a>(
+        &mut self,
+        hooks: &dyn Hooks,
+        cx: &mut Context<'_, Letter>,
+        (conn, slot): (ConnId, u32),
+        (read, text): (Read<'a>, &str),
+    ) -> Option<Read<'a>> {
+        match read {
+            Ok((seq, Command::Join { room })) => {
+                let user = self.node.edge().user(slot).map(|user| &**user);
+                let judged = hooks.may_join(user, &room);
+                let not_allowed = |words: String| (seq, Refusal::NotAllowed(words.into()));
+                Some(judged.map(|()| (seq, Command::Join { room })).map_err(not_allowed))
+            }
+            Err((seq, why)) => {
+                let Some((name, params)) = rollcall_v1::foreign(text) else { return Some(Err((seq, why))) };
+                if let Err(why) = self.node.may_ask(cx.now(), slot) {
+                    return Some(Err((seq, why)));
+                }
+                let user = self.node.edge().user(slot).map(|user| &**user);
+                match hooks.command(user, &name, params) {
+                    None => Some(Err((seq, why))),
+                    Some(Err(words)) => Some(Err((seq, Refusal::NotAllowed(words.into())))),
+                    Some(Ok(data)) if serde_json::from_str::<IgnoredAny>(&data).is_ok() => {
+                        self.send_own(cx, conn, &rollcall_v1::answer(seq, &data));
+                        None
+                    }
+                    Some(Ok(_)) => {
+                        tracing::warn!(
+                            command = &*name,
+                            "the program's own command was answered by what is no JSON"
+                        );
+                        Some(Err((seq, Refusal::Busy)))
+                    }
+                }
+            }
+            read => Some(read),
+        }
+    }
+}

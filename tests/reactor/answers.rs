@@ -1,0 +1,394 @@
+//! Answers that come later, in pieces or never; timers; connections that are not read for a while; mail from other threads.
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rollcall::limits::{BACKLOG_BYTES_MAX, MAILBOX_MAX};
+use rollcall::reactor::{
+    Accept, Admission, Answer, Config, ConnId, Context, Fleet, Haste, PostError, RequestId, SendError,
+    Server, Service, Worker, WorkerId,
+};
+use rollcall::time::Tick;
+use rollcall::wire::close::Close;
+use rollcall::wire::frame::Opcode;
+use rollcall::wire::http::{Head, Response};
+use rollcall::wire::session::Kind;
+use rollcall::wire::upgrade::Upgrade;
+
+use super::kit::{config, frames, masked, number, seconds, upgrade_request};
+use super::script::Script;
+use crate::bounds::PATIENCE;
+
+const TICK: Duration = Duration::from_millis(10);
+
+/// Streams at `/stream`, answers after as many ticks as the path says, and notes what it is told.
+#[derive(Debug, Default)]
+struct Desk {
+    waiting: Vec<RequestId>,
+    abandoned: Vec<RequestId>,
+    sent: Vec<Result<(), SendError>>,
+    /// Sent, or the end, in the next turn.
+    pieces: Vec<Option<Vec<u8>>>,
+    timers: Vec<Tick>,
+    heard: Vec<String>,
+    relieved: usize,
+    resumes: Vec<ConnId>,
+}
+
+impl Service for Desk {
+    type Mail = ();
+    type Admitted = ();
+
+    fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission {
+        Admission::Accept(Accept::default())
+    }
+
+    fn message(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, _: Kind, payload: &[u8]) {
+        let text = String::from_utf8_lossy(payload).into_owned();
+        if let Some(ticks) = text.strip_prefix("timer ") {
+            let at = cx.now().tick.after(number(ticks.as_bytes()));
+            cx.timer(conn, (ticks != "none").then_some(at));
+        }
+        if text == "pause" {
+            cx.pause(conn);
+        }
+        self.heard.push(text);
+    }
+
+    fn timer(&mut self, cx: &mut Context<'_, ()>, conn: ConnId) {
+        self.timers.push(cx.now().tick);
+        cx.send_text(conn, "time").unwrap();
+    }
+
+    fn relieved(&mut self, _: &mut Context<'_, ()>, _: ConnId) {
+        self.relieved += 1;
+    }
+
+    fn request(&mut self, cx: &mut Context<'_, ()>, request: RequestId, head: &Head<'_>, _: &[u8]) -> Answer {
+        if head.path() == "/now" {
+            return Answer::Now(Response::text(200, "now"));
+        }
+        self.waiting.push(request);
+        if head.path() == "/stream" {
+            assert_eq!(cx.stream(request, b"too early"), Err(SendError::Gone));
+            return Answer::Stream(Response::text(200, "first"));
+        }
+        Answer::Later { by: cx.now().tick.after(number(&head.path().as_bytes()[1..])) }
+    }
+
+    fn abandoned(&mut self, cx: &mut Context<'_, ()>, request: RequestId) {
+        cx.answer(request, Response::text(200, "nobody hears it"));
+        self.abandoned.push(request);
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_, ()>) -> Option<Tick> {
+        for piece in std::mem::take(&mut self.pieces) {
+            for request in self.waiting.clone() {
+                match &piece {
+                    Some(piece) => self.sent.push(cx.stream(request, piece)),
+                    None => cx.end_stream(request),
+                }
+            }
+        }
+        for conn in std::mem::take(&mut self.resumes) {
+            cx.resume(conn);
+        }
+        None
+    }
+}
+
+struct Scene {
+    script: Script,
+    worker: Worker<Script, Desk>,
+}
+
+impl Scene {
+    fn new(config: &Config) -> Scene {
+        let script = Script::new(config.first_tick);
+        let (worker, _) = script.worker(config, Desk::default());
+        Scene { script, worker }
+    }
+
+    fn ask(&mut self, request: &str) -> usize {
+        let id = self.script.connect();
+        self.arrive(id, request.as_bytes());
+        id
+    }
+
+    fn arrive(&mut self, id: usize, bytes: &[u8]) {
+        self.script.arrive(id, bytes);
+        self.script.settle(&mut self.worker);
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.script.pass(&mut self.worker, time);
+    }
+
+    /// Sends these pieces of each stream, or (`None`) its end.
+    fn stream(&mut self, pieces: &[Option<&[u8]>]) {
+        self.worker.service().pieces.extend(pieces.iter().map(|piece| piece.map(<[u8]>::to_vec)));
+        // A turn for something else.
+        let id = self.ask("GET /now HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        assert!(self.read(id).ends_with("now\n"));
+    }
+
+    fn read(&self, id: usize) -> String {
+        String::from_utf8(self.script.written(id)).unwrap()
+    }
+
+    fn open(&mut self) -> usize {
+        let id = self.script.connect();
+        self.arrive(id, &upgrade_request("/"));
+        self.script.written(id);
+        id
+    }
+}
+
+fn get(path: &str, version: &str) -> String {
+    format!("GET {path} HTTP/1.{version}\r\nHost: h\r\n\r\n")
+}
+
+#[test]
+fn each_answer_has_its_own_time_and_the_service_hears_that_it_is_over() {
+    let mut scene = Scene::new(&config());
+    let (soon, late) = (scene.ask(&get("/50", "1")), scene.ask(&get("/3000", "1")));
+    scene.pass(seconds(1));
+    assert!(scene.read(soon).starts_with("HTTP/1.1 503 ") && scene.read(late).is_empty());
+    let waiting = scene.worker.service().waiting.clone();
+    assert_eq!(scene.worker.service().abandoned, waiting[..1]);
+    scene.pass(seconds(28));
+    assert!(scene.read(late).is_empty());
+    scene.pass(seconds(2));
+    assert!(scene.read(late).starts_with("HTTP/1.1 503 "));
+    assert_eq!(scene.worker.service().abandoned, waiting);
+    // The connection goes on.
+    scene.arrive(late, get("/now", "1").as_bytes());
+    assert!(scene.read(late).ends_with("now\n"));
+    assert_eq!(scene.worker.service().abandoned, waiting);
+}
+
+#[test]
+fn a_service_hears_that_a_client_is_gone_that_waited() {
+    let mut scene = Scene::new(&config());
+    let id = scene.ask(&get("/3000", "1"));
+    scene.script.reset(id);
+    scene.script.settle(&mut scene.worker);
+    let waiting = scene.worker.service().waiting.clone();
+    assert_eq!(scene.worker.service().abandoned, waiting);
+}
+
+#[test]
+fn an_answer_comes_in_pieces_until_it_ends() {
+    let mut scene = Scene::new(&config());
+    let id = scene.ask(&(get("/stream", "1") + &get("/now", "1")));
+    let head = scene.read(id);
+    assert!(
+        head.contains("\r\nTransfer-Encoding: chunked\r\n") && head.ends_with("\r\n\r\n6\r\nfirst\n\r\n")
+    );
+    // It has no time by which it has to end, and what stands behind it waits.
+    scene.pass(seconds(3600));
+    scene.stream(&[Some(b"two"), Some(b""), Some(b"three")]);
+    assert_eq!(scene.read(id), "3\r\ntwo\r\n5\r\nthree\r\n");
+    scene.stream(&[None, Some(b"too late")]);
+    let rest = scene.read(id);
+    assert!(rest.starts_with("0\r\n\r\nHTTP/1.1 200 OK\r\n") && rest.ends_with("now\n"), "{rest}");
+    assert_eq!(scene.worker.service().sent, [Ok(()), Ok(()), Ok(()), Err(SendError::Gone)]);
+    assert!(scene.worker.service().abandoned.is_empty());
+}
+
+#[test]
+fn to_an_old_client_the_body_ends_with_the_connection() {
+    let mut scene = Scene::new(&config());
+    let id = scene.ask("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    let head = scene.read(id);
+    assert!(
+        !head.contains("chunked")
+            && head.contains("\r\nConnection: close\r\n")
+            && head.ends_with("\r\n\r\nfirst\n")
+    );
+    scene.stream(&[Some(b"two"), None]);
+    assert_eq!(scene.read(id), "two");
+    assert!(scene.script.peer(id, |peer| peer.finished), "our stream has ended");
+}
+
+#[test]
+fn a_stream_ends_for_one_who_only_asks_for_its_head_or_leaves() {
+    let mut scene = Scene::new(&config());
+    let id = scene.ask("HEAD /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(scene.read(id).ends_with("chunked\r\n\r\n"));
+    assert_eq!(scene.worker.service().abandoned.len(), 1);
+    scene.arrive(id, get("/stream", "1").as_bytes());
+    assert_eq!(scene.worker.service().abandoned.len(), 1);
+    scene.script.end(id);
+    scene.script.settle(&mut scene.worker);
+    let waiting = scene.worker.service().waiting.clone();
+    assert_eq!(scene.worker.service().abandoned, waiting);
+}
+
+#[test]
+fn a_stream_that_is_not_read_is_bounded_and_goes_on_later() {
+    let mut scene = Scene::new(&config());
+    let id = scene.ask(&get("/stream", "1"));
+    scene.script.written(id);
+    scene.script.peer(id, |peer| peer.room = 0);
+    let piece = vec![b'x'; 100_000];
+    scene.stream(&[Some(&piece[..]); 20]);
+    let sent = std::mem::take(&mut scene.worker.service().sent);
+    assert_eq!(sent.iter().filter(|sent| sent.is_ok()).count(), BACKLOG_BYTES_MAX / 100_020);
+    assert_eq!(sent.last(), Some(&Err(SendError::Backlogged)));
+    assert_eq!(scene.worker.service().relieved, 0);
+    scene.script.make_room(id, usize::MAX);
+    scene.script.settle(&mut scene.worker);
+    assert_eq!(scene.worker.service().relieved, 1);
+    scene.stream(&[Some(b"on")]);
+    assert!(scene.read(id).ends_with("\r\n2\r\non\r\n"));
+    // One who never reads is given up.
+    scene.script.peer(id, |peer| peer.room = 0);
+    scene.stream(&[Some(b"x")]);
+    scene.pass(seconds(60));
+    assert_eq!(scene.worker.service().abandoned.len(), 1);
+}
+
+#[test]
+fn a_timer_comes_once_at_its_time_or_not_at_all() {
+    let mut scene = Scene::new(&config());
+    let ids: Vec<usize> = (0..4).map(|_| scene.open()).collect();
+    let began = scene.script.tick();
+    for (id, texts) in ids.iter().zip([
+        &["timer 500"][..],
+        &["timer 30", "timer 700"],
+        &["timer 30", "timer none"],
+        &["timer 900"],
+    ]) {
+        texts.iter().for_each(|text| scene.arrive(*id, &masked(Opcode::Text, text.as_bytes())));
+    }
+    scene.script.reset(ids[3]);
+    scene.script.settle(&mut scene.worker);
+    scene.pass(seconds(20));
+    let after: Vec<u32> = scene.worker.service().timers.iter().map(|at| at.since(began)).collect();
+    assert_eq!(after, [500, 700]);
+    let mut frames = frames(&scene.script.written(ids[0]));
+    frames.retain(|(opcode, _)| *opcode == Opcode::Text);
+    assert_eq!(frames, [(Opcode::Text, b"time".to_vec())]);
+    // It may be set again, to an earlier time too.
+    for text in ["timer 900", "timer 20"] {
+        scene.arrive(ids[0], &masked(Opcode::Text, text.as_bytes()));
+    }
+    scene.pass(TICK * 30);
+    assert_eq!(scene.worker.service().timers.len(), 3);
+    scene.pass(seconds(20));
+    assert_eq!(scene.worker.service().timers.len(), 3);
+}
+
+#[test]
+fn a_connection_that_is_paused_is_not_read_and_not_taken_for_dead() {
+    let mut scene = Scene::new(&config());
+    let id = scene.open();
+    let text = |text: &str| masked(Opcode::Text, text.as_bytes());
+    scene.arrive(id, &[text("pause"), text("one"), text("two")[..5].to_vec()].concat());
+    scene.arrive(id, &text("two")[5..]);
+    for _ in 0..30 {
+        scene.pass(seconds(20));
+    }
+    assert_eq!(scene.worker.service().heard, ["pause"]);
+    let turns = scene.script.calls()[1];
+    scene.pass(seconds(1));
+    assert!(scene.script.calls()[1] - turns < 20, "it waits, and does not spin");
+    let conn = ConnId::from_bits(scene.script.peer(id, |peer| peer.token.unwrap()));
+    scene.worker.service().resumes.push(conn);
+    scene.ask(&get("/now", "1"));
+    scene.script.settle(&mut scene.worker);
+    assert_eq!(scene.worker.service().heard, ["pause", "one", "two"]);
+}
+
+/// Notes the mail that it gets, and from whom.
+struct Post(Arc<Mutex<Vec<(Option<WorkerId>, u64)>>>, Arc<AtomicU64>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Number(u64);
+
+impl rollcall::reactor::Mail for Number {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Service for Post {
+    type Mail = Number;
+    type Admitted = ();
+
+    fn admit(&mut self, _: &mut Context<'_, Number>, _: ConnId, _: &Upgrade<'_>) -> Admission {
+        Admission::Accept(Accept::default())
+    }
+
+    fn message(&mut self, cx: &mut Context<'_, Number>, conn: ConnId, _: Kind, _: &[u8]) {
+        cx.close(conn, &Close::default());
+    }
+
+    fn mail(&mut self, cx: &mut Context<'_, Number>, from: Option<WorkerId>, Number(n): Number) {
+        assert_eq!(n % cx.fleet().workers().len() as u64, u64::from(cx.worker().0));
+        self.0.lock().unwrap().push((from, n));
+        self.1.fetch_add(1, SeqCst);
+    }
+}
+
+#[test]
+fn any_thread_posts_to_a_worker_and_wakes_it() {
+    for workers in [1, 3] {
+        let (noted, count) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
+        let seen = (noted.clone(), count.clone());
+        let make = move |_: WorkerId, _: &Arc<Fleet>| Post(seen.0.clone(), seen.1.clone());
+        let config = Config { workers, ..Config::default() };
+        let server = Server::start(config, &["127.0.0.1:0".parse().unwrap()], make).unwrap();
+        let handle = server.handle();
+        let threads: Vec<_> = (0..2)
+            .map(|thread| {
+                let handle = handle.clone();
+                std::thread::spawn(move || {
+                    for n in (0..1_000).filter(|n| n % 2 == thread) {
+                        let to = WorkerId(u16::try_from(n % workers as u64).unwrap());
+                        handle.post(to, Number(n), Haste::Urgent).unwrap();
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let until = Instant::now() + PATIENCE;
+        while count.load(SeqCst) < 1_000 && Instant::now() < until {
+            std::thread::yield_now();
+        }
+        let mut noted = noted.lock().unwrap().clone();
+        noted.sort_by_key(|(_, n)| *n);
+        assert!(noted.into_iter().eq((0..1_000).map(|n| (None, n))));
+        assert_eq!(handle.post(WorkerId(9), Number(1), Haste::Urgent), Err(PostError::NoWorker(Number(1))));
+        assert_eq!(handle.post(WorkerId(0), (), Haste::Urgent), Err(PostError::Foreign(())));
+    }
+}
+
+#[test]
+fn a_mailbox_that_is_full_says_so_to_other_threads_too() {
+    let (noted, count) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
+    let seen = (noted.clone(), count.clone());
+    let make = move |_: WorkerId, _: &Arc<Fleet>| Post(seen.0.clone(), seen.1.clone());
+    let server = Server::start(Config::default(), &["127.0.0.1:0".parse().unwrap()], make).unwrap();
+    let handle = server.handle();
+    // The worker stands still at the first letter that it notes.
+    let stopped = noted.lock().unwrap();
+    let mut posted = 0;
+    let refused = loop {
+        match handle.post(WorkerId(0), Number(7), Haste::Urgent) {
+            Ok(()) => posted += 1,
+            Err(error) => break error,
+        }
+        assert!(posted <= 2 * MAILBOX_MAX as u64);
+    };
+    assert_eq!(refused, PostError::Full(Number(7)));
+    assert!(posted >= MAILBOX_MAX as u64);
+    drop(stopped);
+    let until = Instant::now() + PATIENCE;
+    while count.load(SeqCst) < posted && Instant::now() < until {
+        std::thread::yield_now();
+    }
+    assert_eq!(count.load(SeqCst), posted);
+}
