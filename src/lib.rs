@@ -1,7 +1,58 @@
 //! rollcall: a WebSocket server that knows who is there.
 //!
-//! This crate is the server behind the `rollcall` binary, and a library to build another one on. It is layered, and an
-//! arrow may only point down; `tests/project/layering.rs` holds the sources to it:
+//! This crate is the server behind the `rollcall` binary, and a library to build another one on. A program with presence at every
+//! path, a room that only some may join, a command of its own, and a service of its own at `/dice`:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use rollcall::{Admission, Config, ConnId, Context, Hooks, Kind, Mount, Presence, PresenceSettings, Server, Service, Upgrade};
+//!
+//! /// Answers each message by a throw of the dice.
+//! struct Dice(u8);
+//!
+//! impl Service for Dice {
+//!     type Mail = ();
+//!     type Admitted = ();
+//!
+//!     fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission {
+//!         Admission::accept(())
+//!     }
+//!
+//!     fn message(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, _: Kind, _: &[u8]) {
+//!         self.0 = self.0 % 6 + 1;
+//!         let _ = cx.send_text(conn, &self.0.to_string());
+//!     }
+//! }
+//!
+//! struct House;
+//!
+//! impl Hooks for House {
+//!     fn may_join(&self, user: Option<&str>, room: &str) -> Result<(), String> {
+//!         if room != "cellar" || user == Some("anna") { Ok(()) } else { Err("the cellar is anna's".into()) }
+//!     }
+//!
+//!     fn command(&self, _: Option<&str>, name: &str, _: &str) -> Option<Result<String, String>> {
+//!         (name == "motto").then(|| Ok("\"be there\"".into()))
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let settings = Arc::new(PresenceSettings::default());
+//!     let server = Server::start(Config::default(), &["127.0.0.1:8080".parse()?], move |worker, fleet| {
+//!         Presence::of(&settings, worker, fleet).with_hooks(Arc::new(House)).mount("/dice", Dice(0))
+//!     })?;
+//!     server.join().map_err(|worker| format!("worker {worker} panicked").into())
+//! }
+//! ```
+//!
+//! What a program needs stands here at the root: [`Server`] runs it, a [`Service`] is what its connections are for, and works through
+//! its [`Context`]; [`Presence`] is one, [`Echo`] another. Services stand beside each other by [`Mount`] and around one another
+//! by [`Wrapper`]. The binary's own, with the page, the API and the metrics, is [`Site`].
+//!
+//! # How it is built
+//!
+//! It is layered, and an arrow may only point down; `tests/project/layering.rs` holds the sources to it:
 //!
 //! ```text
 //!  main, cli, config     the binary: flags and file -> Config -> run
@@ -70,6 +121,27 @@ pub mod slots;
 pub mod sys;
 pub mod time;
 pub mod wire;
+
+pub use http::{Site, SiteSettings};
+pub use limits::MessageLimits;
+pub use presence::{BanCount, Rules};
+pub use reactor::tls::{Acceptor, Certified, Credentials};
+pub use reactor::{
+    Accept, AddressLimits, Admission, Answer, Cause, Config, ConnId, Context, Deflate, FdTables, Fleet,
+    Handle, Haste, Heartbeat, HeartbeatMode, Limits, Listen, Mail, Mount, Mounted, Part, PostError,
+    RequestId, SendError, Server, Service, SharedFrame, Shortage, StartError, TAG_MAX, WorkerId, Wrapper,
+};
+pub use service::caps::Caps;
+pub use service::echo::Echo;
+pub use service::gate::{Auth, Gate};
+pub use service::heartbeats::Shapes;
+pub use service::presence::{Hooks, Presence, PresenceSettings};
+pub use service::reserve::Reserves;
+pub use time::{Now, Tick};
+pub use wire::close::{Close, CloseCode};
+pub use wire::http::{Head, Refusal, Response};
+pub use wire::session::Kind;
+pub use wire::upgrade::Upgrade;
 
 /// The README's example is compiled.
 #[cfg(doctest)]

@@ -9,6 +9,7 @@ mod half_closed;
 mod half_read;
 mod handover;
 mod heartbeat;
+mod hooks;
 mod hostile;
 mod kit;
 mod lifecycle;
