@@ -140,7 +140,7 @@ impl<M> Context<'_, M> {
     /// What the connection's address is counted under; `None` where it isn't counted, as loopback and trusted proxies.
     #[must_use]
     pub fn peer_key(&self, conn: ConnId) -> Option<u64> {
-        self.core.fleet.addresses().key(self.core.get(conn)?.counted_at()?)
+        Some(self.core.fleet.addresses().key(self.core.get(conn)?.counted_at()?))
     }
 
     /// Whether the connection came over TLS.

@@ -116,7 +116,7 @@ fn snapshot_of<N: Net, S: Service>(
         half_closed: worker.leaving.cause_of(id),
         debt: core.work.debt(id),
         introduced: core.introduced.get(id),
-        counted_as: conn.counted_at().and_then(|place| core.fleet.addresses().key(place)),
+        counted_as: conn.counted_at().map(|place| core.fleet.addresses().key(place)),
     })
 }
 

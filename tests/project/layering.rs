@@ -23,6 +23,23 @@ enum Never {
     Having(&'static [&'static str]),
 }
 
+/// Where a worker's turn runs.
+const DATA_PATH: &[&str] = &[
+    "src/conn",
+    "src/http",
+    "src/identity",
+    "src/presence",
+    "src/protocol",
+    "src/reactor",
+    "src/service",
+    "src/wire",
+    "src/limits.rs",
+    "src/slots.rs",
+    "src/time",
+    "src/json.rs",
+    "src/der.rs",
+];
+
 const RULES: &[Rule] = &[
     Rule {
         within: &[
@@ -224,10 +241,17 @@ const RULES: &[Rule] = &[
         instead: "system calls and their unsafe live in src/sys",
     },
     Rule {
-        within: &["src"],
-        but: &["src/reactor/mailbox.rs"],
+        within: DATA_PATH,
+        // A mailbox is locked for a push or a swap, an address for one connection that comes or goes.
+        but: &["src/reactor/mailbox.rs", "src/reactor/addresses.rs"],
         never: Never::Having(&["Mutex", "RwLock"]),
-        instead: "workers share nothing behind a lock; post mail",
+        instead: "what runs in a turn waits for no lock: post mail, or read what others publish",
+    },
+    Rule {
+        within: DATA_PATH,
+        but: &[],
+        never: Never::Below(&["std::fs", "std::process"]),
+        instead: "what runs in a turn waits for no disk and no process: do it before the workers start, or on a thread of its own",
     },
     Rule {
         within: &["src"],
@@ -328,6 +352,9 @@ fn each_forbidden_edge_is_found() {
         ("src/reactor/worker.rs", "let now = std::time::Instant::now();"),
         ("src/reactor/worker.rs", "unsafe { f() }"),
         ("src/http/site.rs", "struct S(std::sync::Mutex<u8>);"),
+        ("src/reactor/server.rs", "use std::sync::{Arc, RwLock};"),
+        ("src/service/presence.rs", "use std::fs;"),
+        ("src/reactor/worker.rs", "std::process::Command::new(\"x\");"),
         ("src/wire/frame.rs", "use super::super::reactor;"),
     ] {
         let found = violations(file, &format!("//! A sample.\n\n{text}\n"));
@@ -350,6 +377,9 @@ fn what_is_allowed_is_not_found() {
         ),
         ("src/conn/outbox.rs", "use crate::wire::frame;\nuse crate::time::Tick;"),
         ("src/reactor/mailbox.rs", "use std::sync::Mutex;"),
+        ("src/reactor/addresses.rs", "use std::sync::Mutex;"),
+        ("src/outbound/jwks/mod.rs", "use std::sync::Mutex;"),
+        ("src/cli/serve.rs", "use std::sync::Mutex;\nuse std::fs;"),
         ("src/time/mod.rs", "Instant::now()"),
         ("src/sys/process.rs", "unsafe { f() }"),
         ("src/cli/serve.rs", "use rollcall::reactor::Server;\nuse crate::config::Settings;"),
