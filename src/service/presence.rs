@@ -148,20 +148,6 @@ impl Presence {
         Presence::new(Arc::clone(settings), worker, fleet.workers().len(), fleet.clock().now())
     }
 
-    /// The same for pages of these origins alone, as a browser writes them, and the server's own; none: any. A cookie and a
-    /// client's certificate count only for those.
-    #[must_use]
-    pub fn for_origins(self, origins: Vec<String>) -> Presence {
-        Presence { origins, ..self }
-    }
-
-    /// The same with these subprotocols instead of `rollcall.v1`. The client's order decides; one that offers none of them gets
-    /// none.
-    #[must_use]
-    pub fn speaking(self, subprotocols: Vec<String>) -> Presence {
-        Presence { subprotocols, ..self }
-    }
-
     fn page_beat(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, slot: u32, answer: &str) {
         self.send_own(cx, conn, answer);
         self.node.page_beat(cx.now(), slot);

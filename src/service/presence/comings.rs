@@ -11,6 +11,20 @@ use crate::wire::http::{Head, Response};
 use crate::wire::upgrade::Upgrade;
 
 impl Presence {
+    /// The same for pages of these origins alone, as a browser writes them, and the server's own; none: any. A cookie and a
+    /// client's certificate count only for those.
+    #[must_use]
+    pub fn for_origins(self, origins: Vec<String>) -> Presence {
+        Presence { origins, ..self }
+    }
+
+    /// The same with these subprotocols instead of `rollcall.v1`. The client's order decides; one that offers none of them gets
+    /// none.
+    #[must_use]
+    pub fn speaking(self, subprotocols: Vec<String>) -> Presence {
+        Presence { subprotocols, ..self }
+    }
+
     /// Who a client is that asks to come in: an answer of 400 where the query names somebody whose name can't be one, or a state in
     /// which none comes; of 401 or 403 where a token or a certificate is missing or bad, or the origin may not connect.
     pub(super) fn judge_coming(
