@@ -143,6 +143,7 @@ impl Arena {
     }
 
     /// The bytes of a piece.
+    #[inline]
     pub(crate) fn slice(&self, bytes: &Bytes) -> &[u8] {
         match bytes {
             Bytes::Frames(range) | Bytes::Opaque(range) => {

@@ -117,6 +117,7 @@ fn queue(core: &mut Core, entry: usize, written: usize) {
 }
 
 /// Ends a connection that has said its last word, and reads on where a backlog had stopped that.
+#[inline]
 pub(crate) fn after_write<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
     let Some(conn) = worker.core.get(id) else { return };
     match conn.written() {
@@ -201,15 +202,17 @@ fn write<S: Socket>(
 ) -> io::Result<()> {
     let mut pieces = arena.pieces(entry);
     let (Some(first), second) = (pieces.next(), pieces.next()) else { return Ok(()) };
-    if second.is_none() {
-        return write_bytes(transport, arena.slice(first), flushed);
-    }
-    if len <= 4 * WRITEV_BYTES_MIN {
+    let bytes = if second.is_none() {
+        arena.slice(first)
+    } else if len <= 4 * WRITEV_BYTES_MIN {
         scratch.clear();
         arena.pieces(entry).for_each(|piece| scratch.extend_from_slice(arena.slice(piece)));
-        return write_bytes(transport, scratch, flushed);
-    }
-    write_parts(transport, arena, entry, len, flushed)
+        scratch
+    } else {
+        return write_parts(transport, arena, entry, len, flushed);
+    };
+    // The one call of it, so that it is compiled into its caller.
+    write_bytes(transport, bytes, flushed)
 }
 
 #[inline]
