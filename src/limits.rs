@@ -316,6 +316,8 @@ pub const TAKEN_TICKS: u32 = 6_000;
 /// Ticks beyond its grace for which an edge knows which rooms a client left: a room's home begins the grace when it hears of that,
 /// which may be late.
 pub const DEPARTED_TICKS: u32 = 1_000;
+/// Users and members in a turn whose connections were handed over and have not come.
+pub const GIVEN_UP_PER_TURN_MAX: usize = 256;
 /// Ticks before what is kept of an offline user is moved to where it takes less.
 pub const STOW_WAIT_TICKS: u32 = 100;
 /// Offline users that are moved there in a tick, or a [`STOW_TICKS`]th of those that wait if that is more.

@@ -2,13 +2,15 @@
 //! the process.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use hashbrown::HashTable;
 
-use crate::limits::{BANS_ENDED_MAX, BANS_LOOK_TICKS, BANS_MAX};
+use crate::limits::{BAN_SECONDS_MAX, BANS_ENDED_MAX, BANS_LOOK_TICKS, BANS_MAX};
 use crate::presence::name::{Homes, Name, bytes_of};
+use crate::presence::record::{BanKey, Record};
 use crate::time::{Now, Tick};
 
 /// How many bans there are at all homes of a server together: [`BANS_MAX`] at most.
@@ -82,11 +84,15 @@ impl Bans {
         seconds: u32,
         words: &Arc<str>,
     ) -> bool {
+        self.put((user, room), end(now, seconds), words)
+    }
+
+    /// Bans a user until then. Says whether there was room for it.
+    pub(crate) fn put(&mut self, (user, room): (&Name, Option<&Name>), until: u64, words: &Arc<str>) -> bool {
         self.remove(user, room.map(|room| &**room));
         if !self.count.add() {
             return false;
         }
-        let until = end(now, seconds);
         let ban = Ban { user: user.clone(), room: room.cloned(), until, words: words.clone() };
         self.ends.insert((until, user.clone(), room.cloned()));
         self.name_bytes += bytes(&ban);
@@ -94,6 +100,29 @@ impl Bans {
         let hash_of = hash(homes, user, room.map(|room| &**room));
         self.bans.insert_unique(hash_of, ban, |ban| hash(homes, &ban.user, ban.room.as_deref()));
         true
+    }
+
+    /// Bans behind one, in the order of their ends: at most so many. Returns the last one, if there may be more.
+    pub(crate) fn export(
+        &self,
+        now: Now,
+        after: Option<BanKey>,
+        most: usize,
+        records: &mut Vec<Record>,
+    ) -> Option<BanKey> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut last = None;
+        for key in self.ends.range((from, Bound::Unbounded)).take(most) {
+            let (until, user, room) = key;
+            let ban = self.bans.find(hash(self.homes, user, room.as_deref()), is(user, room.as_deref()));
+            if let Some(micros) = until.checked_sub(now.micros).filter(|micros| *micros > 0) {
+                let (user, room) = (user.clone(), room.clone());
+                let words = ban.map_or_else(|| Arc::from(""), |ban| ban.words.clone());
+                records.push(Record::Ban { user, room, micros, words });
+            }
+            last = Some(key);
+        }
+        last.cloned()
     }
 
     /// Ends a ban. Says whether there was one.
@@ -151,6 +180,11 @@ impl Bans {
 /// When a ban of so many seconds ends, in [`Now::micros`].
 pub(crate) fn end(now: Now, seconds: u32) -> u64 {
     now.micros + u64::from(seconds) * 1_000_000
+}
+
+/// When a ban ends that another home has said lasts so many microseconds more, in [`Now::micros`].
+pub(crate) fn end_after(now: Now, micros: u64) -> u64 {
+    now.micros + micros.min(u64::from(BAN_SECONDS_MAX) * 1_000_000)
 }
 
 fn hash(homes: Homes, user: &str, room: Option<&str>) -> u64 {

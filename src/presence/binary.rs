@@ -1,19 +1,24 @@
-//! The binary form of letters, for where they cross more than a worker's mailbox: a format's number in a byte, then postcard
+//! The binary form of letters and records, for where they cross more than a worker's mailbox: a format's number in a byte, then postcard
 //! (<https://postcard.jamesmunns.com/wire-format>): variants by their number, integers as varints, text with its length.
 //!
 //! The form follows the types: a field or a variant that is added, taken away or moved makes another format.
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::envelope::Envelope;
+use crate::presence::record::Record;
 
-/// The first byte. Letters of another format are not read.
+/// The first byte of a letter. Letters of another format are not read.
 pub const FORMAT: u8 = 1;
+/// The first byte of a record. Records of another format are not read.
+pub const RECORD_FORMAT: u8 = 1;
 
-/// Why bytes are no letter.
+/// Why bytes are no letter, or no record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unreadable {
     /// They have another format, or none: this one.
     Format(Option<u8>),
-    /// They break the format, or go on behind the letter.
+    /// They break the format, or go on behind the data.
     Malformed,
 }
 
@@ -21,7 +26,7 @@ impl Envelope {
     /// The letter's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![FORMAT]).expect("a letter's lists have lengths, and a vector grows")
+        written(FORMAT, self)
     }
 
     /// Reads a letter. What it says is not judged: its names and numbers are whatever its writer put there.
@@ -29,13 +34,37 @@ impl Envelope {
     /// # Errors
     /// The bytes are none.
     pub fn from_bytes(bytes: &[u8]) -> Result<Envelope, Unreadable> {
-        let Some((&FORMAT, letter)) = bytes.split_first() else {
-            return Err(Unreadable::Format(bytes.first().copied()));
-        };
-        match postcard::take_from_bytes(letter) {
-            Ok((letter, [])) => Ok(letter),
-            _ => Err(Unreadable::Malformed),
-        }
+        read(FORMAT, bytes)
+    }
+}
+
+impl Record {
+    /// The record's bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        written(RECORD_FORMAT, self)
+    }
+
+    /// Reads a record. What it says is not judged.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Record, Unreadable> {
+        read(RECORD_FORMAT, bytes)
+    }
+}
+
+fn written<T: Serialize>(format: u8, data: &T) -> Vec<u8> {
+    postcard::to_extend(data, vec![format]).expect("its lists have lengths, and a vector grows")
+}
+
+fn read<'de, T: Deserialize<'de>>(format: u8, bytes: &'de [u8]) -> Result<T, Unreadable> {
+    let Some((_, data)) = bytes.split_first().filter(|(first, _)| **first == format) else {
+        return Err(Unreadable::Format(bytes.first().copied()));
+    };
+    match postcard::take_from_bytes(data) {
+        Ok((data, [])) => Ok(data),
+        _ => Err(Unreadable::Malformed),
     }
 }
 
@@ -44,7 +73,10 @@ mod tests {
     use super::*;
     use crate::presence::envelope::{Answer, Asker, Leaving, Ticket};
     use crate::presence::membership::Place;
-    use crate::presence::{Address, Client, Event, Refusal, SharedEvent, State, View};
+    use crate::presence::record::{
+        ConnectionRecord, MemberRecord, PlaceRecord, Sight, UserRecord, WordRecord,
+    };
+    use crate::presence::{Address, Client, Event, Name, Reason, Refusal, SharedEvent, State, View};
 
     const AT: Address = Address::here(300, Client { slot: 5, serial: 70_000 });
 
@@ -98,6 +130,68 @@ mod tests {
             let hex: String = written.iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(hex, bytes, "{letter:?}");
             assert_eq!(format!("{:?}", Envelope::from_bytes(&written).unwrap()), format!("{letter:?}"));
+        }
+    }
+
+    #[test]
+    fn records_are_the_bytes_that_other_builds_read() {
+        let gone = Some((Reason::Lost, 300));
+        let connection =
+            ConnectionRecord { at: AT, away: true, silent: false, suspect: false, has_token: true, gone };
+        let words = WordRecord { connection: 1, text: Some("{}".into()), is_claim: false, ticks: Some(7) };
+        let places = [(Sight::Hidden, Some(4)), (Sight::Visible, None)];
+        let ann: Name = "ann".into();
+        for (record, bytes) in [
+            (
+                Record::User(Box::new(UserRecord {
+                    user: ann.clone(),
+                    version: 1,
+                    since_millis: 2,
+                    last_seen_millis: 3,
+                    reason: Some(Reason::Closed),
+                    own: Some(State::Busy),
+                    connections: vec![connection, ConnectionRecord { gone: None, ..connection }],
+                    words: vec![words],
+                    rooms: vec!["r".into(), "s".into()],
+                    left: vec!["s".into()],
+                })),
+                "010003616e6e010203010001050200ac0205f0a204010000010102ac0200ac0205f0a20401000001000101010\
+                 27b7d0001070201720173010173",
+            ),
+            (Record::Given { user: ann.clone(), rooms: vec!["r".into()] }, "010103616e6e010172"),
+            (
+                Record::Taken { user: ann.clone(), rooms: vec![("r".into(), None), ("s".into(), Some(9))] },
+                "010203616e6e0201720001730109",
+            ),
+            (
+                Record::Ban {
+                    user: ann.clone(),
+                    room: Some("r".into()),
+                    micros: 1_000_000,
+                    words: "".into(),
+                },
+                "010303616e6e010172c0843d00",
+            ),
+            (
+                Record::Member(Box::new(MemberRecord {
+                    room: "r".into(),
+                    epoch: 1,
+                    offset: 2,
+                    membership: 3,
+                    told: Some(2),
+                    user: ann.clone(),
+                    is_seen: true,
+                    places: places.map(|(sight, ticks)| PlaceRecord { sight, ticks }).into(),
+                })),
+                "01040172010203010203616e6e01020101040000",
+            ),
+            (Record::Departed { user: ann, rooms: vec![("r".into(), 900)] }, "010503616e6e0101728407"),
+            (Record::Floors { version: 300, epoch: 4, serial: 5 }, "0106ac020405"),
+        ] {
+            let written = record.to_bytes();
+            let hex: String = written.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hex, bytes, "{record:?}");
+            assert_eq!(Record::from_bytes(&written), Ok(record));
         }
     }
 

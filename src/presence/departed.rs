@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::limits::DEPARTED_TICKS;
 use crate::presence::name::Name;
+use crate::presence::record::Record;
 use crate::time::Tick;
 
 /// Clients of one edge that went and may be back.
@@ -16,6 +17,8 @@ pub(crate) struct Departed {
     looks: VecDeque<(Tick, Name)>,
     /// Rooms of all users.
     rooms: usize,
+    /// How many of `looks` were taken out.
+    looked: u64,
 }
 
 impl Departed {
@@ -26,12 +29,41 @@ impl Departed {
             return;
         }
         let until = now.after(grace.saturating_add(DEPARTED_TICKS).min(u32::MAX / 2));
+        self.keep(user, rooms, until);
+    }
+
+    fn keep(&mut self, user: &Name, rooms: Vec<Name>, until: Tick) {
         let known = self.by_user.entry(user.clone()).or_insert_with(|| {
             self.looks.push_back((until, user.clone()));
             HashMap::new()
         });
         for room in rooms {
             self.rooms += usize::from(known.insert(room, until).is_none());
+        }
+    }
+
+    /// Users from that number on, at most so many. Returns the number behind them, if there may be more.
+    pub(crate) fn export(&self, now: Tick, from: u64, most: usize, records: &mut Vec<Record>) -> Option<u64> {
+        let first = usize::try_from(from.saturating_sub(self.looked)).unwrap_or(usize::MAX);
+        let users = self.looks.iter().skip(first).take(most);
+        let looked = users.len();
+        for (_, user) in users {
+            let known = self.by_user.get(user).into_iter().flatten();
+            let known = known.filter(|(_, until)| now.is_before(**until));
+            let mut rooms: Vec<(Name, u32)> =
+                known.map(|(room, until)| (room.clone(), until.since(now))).collect();
+            rooms.sort_unstable();
+            if !rooms.is_empty() {
+                records.push(Record::Departed { user: user.clone(), rooms });
+            }
+        }
+        (looked == most).then(|| from.max(self.looked) + looked as u64)
+    }
+
+    /// Clients of a user went out of a room, as another edge has said, and may be back for so many ticks.
+    pub(crate) fn restore(&mut self, now: Tick, user: &Name, (room, ticks): (Name, u32)) {
+        if ticks > 0 {
+            self.keep(user, vec![room], now.after(ticks.min(u32::MAX / 2)));
         }
     }
 
@@ -65,6 +97,7 @@ impl Departed {
     /// who went last is.
     pub(crate) fn expire(&mut self, now: Tick) {
         while let Some((_, user)) = self.looks.pop_front_if(|(until, _)| now.has_reached(*until)) {
+            self.looked += 1;
             let Some(known) = self.by_user.get_mut(&user) else { continue };
             let before = known.len();
             known.retain(|_, until| now.is_before(*until));

@@ -18,9 +18,18 @@ pub(crate) struct Device {
     pub(crate) has_token: bool,
     /// Of the edge's announcements, the one in which this was said last.
     pub(crate) round: u8,
-    /// Why it closed or broke: it counts until `until`.
-    gone: Option<Reason>,
+    line: Line,
     until: Tick,
+}
+
+/// Whether a connection is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Line {
+    Live,
+    /// It was handed over by another home, and its edge is yet to say that it is there.
+    Awaited,
+    /// It closed or broke, and counts until `until`.
+    Gone(Reason),
 }
 
 /// A connection that is gone and may be back.
@@ -40,7 +49,7 @@ impl Device {
             suspect: false,
             has_token: false,
             round: 0,
-            gone: None,
+            line: Line::Live,
             until: Tick::default(),
         }
     }
@@ -50,16 +59,25 @@ impl Device {
     }
 
     pub(crate) fn is_live(&self) -> bool {
-        self.gone.is_none()
+        self.line == Line::Live
+    }
+
+    /// It was handed over by another home, and its edge is yet to say that it is there.
+    pub(crate) fn wait(&mut self) {
+        self.line = Line::Awaited;
+    }
+
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.line == Line::Awaited
     }
 
     /// It closed or broke, and may be back.
     pub(crate) fn linger(&mut self, Lingering { until, reason }: Lingering) {
-        (self.until, self.gone) = (until, Some(reason));
+        (self.until, self.line) = (until, Line::Gone(reason));
     }
 
     pub(crate) fn lingers(&self) -> Option<Lingering> {
-        self.gone.map(|reason| Lingering { until: self.until, reason })
+        if let Line::Gone(reason) = self.line { Some(Lingering { until: self.until, reason }) } else { None }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -114,6 +132,14 @@ impl Devices {
 
     pub(crate) fn get_mut(&mut self, at: Address) -> Option<&mut Device> {
         self.as_mut_slice().iter_mut().find(|device| device.address() == at && device.is_live())
+    }
+
+    /// The connection that is waited for and comes from there; another one that is waited for where none does.
+    pub(crate) fn awaited_mut(&mut self, at: Address) -> Option<&mut Device> {
+        let devices = self.as_mut_slice();
+        let is_it = |device: &Device| device.is_awaited() && device.address() == at;
+        let place = devices.iter().position(is_it).or_else(|| devices.iter().position(Device::is_awaited))?;
+        devices.get_mut(place)
     }
 
     pub(crate) fn push(&mut self, device: Device) {

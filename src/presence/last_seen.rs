@@ -85,6 +85,12 @@ impl LastSeen {
         None
     }
 
+    /// Puts them into the order in which their users went: a home that is handed over comes by name. All are looked at anew.
+    pub(crate) fn sort(&mut self) {
+        self.entries.make_contiguous().sort_unstable_by_key(|entry| entry.version);
+        self.looked = 0;
+    }
+
     /// How many were not yet looked at.
     pub(crate) fn unlooked(&self) -> usize {
         self.entries.len() - self.looked

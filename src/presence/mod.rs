@@ -15,6 +15,7 @@
 //! | [`grants`], `wall` | what tokens let their connections do, and the clock that they end by |
 //! | [`envelope`], [`binary`], `address`, `answer`, `claim`, `membership`, [`view`], [`name`] | what crosses, and what it is about |
 //! | [`streams`], [`announce`], `rounds` | letters that may be lost, and how that is made good |
+//! | [`record`], `waits` | what homes hand over to each other, and the connections that are waited for then |
 //! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
 //! | [`moderation`], `bans` | what follows from an order to send somebody away; who is to stay away, and until when |
 //! | `veil` | what follows where somebody turns invisible |
@@ -54,6 +55,7 @@ pub mod node;
 mod outgoing;
 mod pending;
 mod places;
+pub mod record;
 pub mod refusal;
 mod roll;
 pub mod room;
@@ -67,6 +69,7 @@ pub mod user;
 mod veil;
 pub mod view;
 mod views;
+mod waits;
 mod wall;
 mod whereabouts;
 
@@ -81,6 +84,7 @@ pub use grants::{Entry, Grants, Pattern};
 pub use moderation::Moderation;
 pub use name::{Homes, NAME_RULE, Name, is_bare_name, is_name};
 pub use node::{Effect, Node, Rules};
+pub use record::Record;
 pub use refusal::Refusal;
 pub use veil::Veil;
 pub use view::{Reason, State, View};

@@ -14,6 +14,7 @@ mod figures;
 mod letters;
 mod moderation;
 mod rebuilding;
+mod records;
 
 use std::mem;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use crate::presence::rules::Rules;
 use crate::presence::timer::Timer;
 use crate::presence::user::Users;
 use crate::presence::view::{Reason, State};
+use crate::presence::waits::Waits;
 use crate::time::wheel::Wheel;
 use crate::time::{Now, Tick};
 
@@ -51,6 +53,9 @@ pub struct Node {
     desk: Desk,
     broadcasts: Broadcasts,
     rebuilding: Rebuilding,
+    waits: Waits,
+    /// The highest version, epoch and serial number of other homes and edges, until all their records are here.
+    floors: (u64, u64, u32),
     timers: Wheel,
     /// When [`Node::due`] was called last.
     turned: Tick,
@@ -72,6 +77,8 @@ impl Node {
             desk: Desk::new(worker, homes),
             broadcasts: Broadcasts::new(),
             rebuilding: Rebuilding::new(homes.workers()),
+            waits: Waits::default(),
+            floors: (0, 0, 0),
             turned: now.tick,
             is_touched: true,
             timers: Wheel::new(now.tick),
@@ -243,6 +250,7 @@ impl Node {
         self.broadcasts.go_on(&self.edge, turn!(self, now));
         self.users.stow(now.tick);
         self.end_bans(now);
+        self.give_up(now);
         self.edge.follow_clock(turn!(self, now));
         self.settle(now);
         while let Some((at, key)) = self.timers.pop_due(now.tick) {
@@ -276,7 +284,7 @@ impl Node {
         let at_once = at_once.then_some(self.turned);
         let stow = self.users.stow_due();
         let clock = self.edge.clock_due();
-        let due = [self.timers.next(), self.desk.next_due(), at_once, stow, clock];
+        let due = [self.timers.next(), self.desk.next_due(), at_once, stow, clock, self.waits.due()];
         let due = due.into_iter().flatten().reduce(Tick::min);
         match self.bans_due() {
             None => due,

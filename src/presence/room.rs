@@ -9,6 +9,7 @@ mod big;
 mod member;
 mod moderation;
 mod pages;
+mod records;
 mod telling;
 mod veil;
 
@@ -154,6 +155,8 @@ pub struct Rooms {
     name_bytes: usize,
     next_serial: u32,
     next_epoch: u64,
+    /// The highest epoch of a room that has ended here.
+    ended: u64,
     bounds: Bounds,
     rounds: Rounds,
     bans: Bans,
@@ -177,6 +180,7 @@ impl Rooms {
             name_bytes: 0,
             next_serial: 0,
             next_epoch: now.unix_millis * 1_000,
+            ended: 0,
             bounds: Bounds::new(rules),
             rounds: Rounds::new(homes.workers()),
             bans: Bans::new(homes, now.tick),
@@ -387,6 +391,7 @@ impl Rooms {
         }
         if home.members.is_empty() && home.unseen.is_none() {
             self.name_bytes -= bytes_of(&home.name);
+            self.ended = self.ended.max(home.epoch);
             let name_of = |slot: u32| &*self.rooms[slot as usize].name;
             self.by_name.remove(name_of(slot), slot, name_of);
             self.roll.remove(slot, name_of);

@@ -16,6 +16,7 @@
 //! | `moderation`, `given`, `taken`, `giving` | who is sent away, and is to stay away; rooms that users are to be in, or no more |
 //! | `tells` | what came of messages to several connections |
 //! | `attic`, `offline` | what is kept of those who left, and until when |
+//! | `records` | what is handed over to another home, and taken from one |
 
 mod announced;
 mod attic;
@@ -28,6 +29,7 @@ mod moderation;
 mod news;
 mod offline;
 mod orders;
+mod records;
 mod sight;
 mod status;
 mod taken;
@@ -314,11 +316,22 @@ impl Users {
         if before.plain != after.plain {
             known.since_millis = turn.now.unix_millis;
         }
+        if !known.watchers.is_empty() {
+            self.tell_watchers(slot, (before, informed), News { moved }, turn);
+        }
+    }
+
+    /// Tells the workers whose clients watch a user how that one is, as far as it is not what it was before.
+    fn tell_watchers(
+        &self,
+        slot: u32,
+        (before, informed): (Told, bool),
+        News { moved }: News,
+        turn: &mut Turn<'_>,
+    ) {
         let view = self.view_of(slot, turn.now);
         let known = &self.users[slot as usize];
-        if known.watchers.is_empty() {
-            return;
-        }
+        let after = known.told;
         let plain_changed =
             informed || (before.plain, before.connections) != (after.plain, after.connections);
         let changed = |state| {

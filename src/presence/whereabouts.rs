@@ -75,6 +75,18 @@ impl Whereabouts {
         before != after
     }
 
+    /// The rooms of a user that sees and is seen in them, and those of them that it is in no more.
+    pub(crate) fn record(&self, slot: u32) -> (Vec<Name>, Vec<Name>) {
+        self.by_slot.get(&slot).map_or_else(Default::default, |user| (user.rooms.to_vec(), user.left.clone()))
+    }
+
+    /// The user is in a room, or was until lately, as another home has said.
+    pub(crate) fn restore(&mut self, slot: u32, room: &Name, left: bool) {
+        if self.kept && self.enter(slot, room.clone()) && left {
+            self.leave(slot, room.clone(), true);
+        }
+    }
+
     /// In how many rooms a user is known to be.
     pub(crate) fn rooms(&self, slot: u32) -> usize {
         self.by_slot.get(&slot).map_or(0, |user| user.rooms.len())

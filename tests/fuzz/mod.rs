@@ -99,6 +99,11 @@ fn snapshots() {
 }
 
 #[test]
+fn records() {
+    fuzz("record");
+}
+
+#[test]
 fn every_target_has_its_program_and_its_test() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();

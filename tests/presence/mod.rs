@@ -1,6 +1,6 @@
 //! Presence without sockets: whole servers of nodes, their mail and their clock played by a [`rig`], an independent
 //! [`model`] of what homes have to show, and [`ears`] that judge every message that a client gets. The [`simulation`] runs
-//! seeds through them; the other modules are single stories.
+//! seeds through them, and [`handover`] hands what came of some over to other servers; the other modules are single stories.
 
 mod announced;
 mod ask;
@@ -11,6 +11,7 @@ mod comings;
 mod dice;
 mod ears;
 mod eyes;
+mod handover;
 mod info;
 mod limits;
 mod loads;
@@ -21,10 +22,12 @@ mod moderation;
 mod outside;
 mod page;
 mod people;
+mod records;
 mod rest;
 mod rig;
 mod rooms;
 mod sent_away;
+mod server;
 mod sight;
 mod simulation;
 mod states;

@@ -69,10 +69,10 @@ struct Reload {
     rooms: Vec<String>,
 }
 
-struct Run {
-    world: World,
-    dice: Dice,
-    rules: Rules,
+pub(super) struct Run {
+    pub(super) world: World,
+    pub(super) dice: Dice,
+    pub(super) rules: Rules,
     users: Vec<String>,
     rooms: Vec<String>,
     reloads: Vec<Reload>,
@@ -80,7 +80,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64, trace: bool) -> Run {
+    pub(super) fn new(seed: u64, trace: bool) -> Run {
         let mut dice = Dice::new(seed);
         let workers = dice.of(&[1, 3, 3, 7]);
         let is_lossy = workers > 1 && dice.once_in(4);
@@ -141,7 +141,7 @@ impl Run {
         (0..self.world.clients.len()).filter(|c| self.world.clients[*c].open).collect()
     }
 
-    fn deliver(&mut self, n: usize) {
+    pub(super) fn deliver(&mut self, n: usize) {
         for _ in 0..n {
             let mail = self.world.mail();
             if mail.is_empty() {
@@ -178,7 +178,7 @@ impl Run {
         self.dice.below(self.world.nodes.len()) as u16
     }
 
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         self.reloaded();
         match self.dice.below(100) {
             0..10 => {

@@ -9,9 +9,10 @@ use crate::presence::ending::Ending;
 use crate::presence::envelope::{Asker, Client, Envelope, Leaving, Ticket};
 use crate::presence::groups::Member;
 use crate::presence::name::Name;
+use crate::presence::record::Record;
 use crate::presence::turn::Turn;
 use crate::presence::view::Reason;
-use crate::time::Now;
+use crate::time::{Now, Tick};
 
 impl Edge {
     /// What a user is told that is banned from the server; `None`: it isn't.
@@ -71,6 +72,26 @@ impl Edge {
             // A member with a name has a place, so that this can't be refused.
             let _ = self.leave(slot, room, Asker { at: self.address(slot), ticket }, turn);
         }
+    }
+
+    /// The last client's serial number.
+    pub(crate) fn floor(&self) -> u32 {
+        self.next_serial
+    }
+
+    /// No client that comes has a serial number up to that one, as long as these are not used up.
+    pub(crate) fn import_floor(&mut self, serial: u32) {
+        self.next_serial = self.next_serial.max(serial);
+    }
+
+    /// Users whose clients went lately, as records.
+    pub(crate) fn export(&self, now: Tick, from: u64, most: usize, records: &mut Vec<Record>) -> Option<u64> {
+        self.departed.export(now, from, most, records)
+    }
+
+    /// Takes over rooms that clients of a user went out of at another edge.
+    pub(crate) fn import(&mut self, now: Tick, user: &Name, rooms: Vec<(Name, u32)>) {
+        rooms.into_iter().for_each(|room| self.departed.restore(now, user, room));
     }
 
     /// A room was taken from a client's user while the client was away. Where it has joined again by now, it goes out, and is told

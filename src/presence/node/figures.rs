@@ -6,10 +6,10 @@ use crate::presence::room::Rooms;
 use crate::presence::user::Users;
 
 impl Node {
-    /// Bytes of the timers.
+    /// Bytes of the timers, and of what is waited for since it was handed over.
     #[must_use]
     pub fn timer_bytes(&self) -> usize {
-        self.timers.bytes()
+        self.timers.bytes() + self.waits.bytes()
     }
 
     /// Bytes of the queues that a call fills and empties.

@@ -9,6 +9,7 @@ use crate::presence::envelope::{Envelope, WorkerRef};
 use crate::presence::node::Node;
 use crate::presence::room::{Cursor, Rooms};
 use crate::presence::user::Users;
+use crate::presence::waits::Waits;
 use crate::time::Now;
 
 /// A look through what is known of an edge.
@@ -72,7 +73,8 @@ impl Node {
 
     /// The homes here have lost what they knew, or this worker was started anew: they are empty, and tell nobody anything before
     /// all edges have announced what they know. The edge here does; every other one has to be made to
-    /// ([`Streams::begin`](crate::presence::streams::Streams::begin)), or to be reported [gone](Node::gone).
+    /// ([`Streams::begin`](crate::presence::streams::Streams::begin)), or to be reported [gone](Node::gone). Records of what they knew
+    /// are [taken over](Node::import) right after this, before any announcement.
     pub fn lose_homes(&mut self, now: Now) {
         self.users.fail_tells(None, turn!(self, now));
         let (homes, bans) = (self.edge.homes(), self.users.ban_count());
@@ -81,6 +83,7 @@ impl Node {
         self.share_bans(&bans);
         self.users.fall_silent();
         self.rooms.fall_silent();
+        self.waits = Waits::default();
         self.rebuilding.sweeps.clear();
         self.rebuilding.awaits = Some((0..homes.workers()).map(|_| true).collect());
         self.announce(now, self.worker);

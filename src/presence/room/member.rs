@@ -4,6 +4,7 @@
 //! takes the place of an invisible one comes from an edge that may not have heard yet that its user is: it is in doubt, until the
 //! grace of that place is over, or an edge says that the user is visible.
 
+use crate::presence::record::{PlaceRecord, Sight};
 use crate::time::Tick;
 
 /// Sixteen bytes.
@@ -186,6 +187,35 @@ impl Member {
     pub(super) fn stale(&self, edge: u16, round: u8) -> impl Iterator<Item = u32> {
         let is_stale = move |visitor: &&Visitor| visitor.worker == edge && visitor.round != round;
         self.visitors().filter(is_stale).map(|visitor| visitor.slot)
+    }
+
+    /// Its connections, as another home gets to know them.
+    pub(super) fn record(&self, now: Tick) -> Vec<PlaceRecord> {
+        let visitors = self.visitors().map(|visitor| {
+            let sight = if visitor.shows == Shows::Hidden { Sight::Hidden } else { Sight::Visible };
+            PlaceRecord { sight, ticks: None }
+        });
+        let mut places: Vec<PlaceRecord> = visitors.collect();
+        places.extend(self.places().iter().map(|place| {
+            let ticks = if now.is_before(place.until) { place.until.since(now) } else { 0 };
+            let sight = match place.kind {
+                Kind::Visible => Sight::Visible,
+                Kind::Hidden => Sight::Hidden,
+                Kind::Doubt => Sight::Doubt,
+            };
+            PlaceRecord { sight, ticks: Some(ticks) }
+        }));
+        places
+    }
+
+    /// A connection of which another home has said may be here until then.
+    pub(super) fn restore(&mut self, sight: Sight, until: Tick) {
+        let kind = match sight {
+            Sight::Visible => Kind::Visible,
+            Sight::Hidden => Kind::Hidden,
+            Sight::Doubt => Kind::Doubt,
+        };
+        self.rest.get_or_insert_default().lingering.push(Place { until, kind });
     }
 
     fn places(&self) -> &[Place] {

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use crate::presence::bans::BanCount;
+use crate::presence::bans::{self, BanCount};
 use crate::presence::envelope::{Answer, Asker, Envelope};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
+use crate::presence::record::{BanKey, Record};
 use crate::presence::room::Rooms;
 use crate::presence::turn::Turn;
 use crate::time::{Now, Tick};
@@ -44,6 +45,22 @@ impl Rooms {
         }
         let until = is_set.then(|| turn.now.unix_millis + u64::from(seconds) * 1_000);
         answer(asker, Answer::Banned(until), turn);
+    }
+
+    /// Bans as records.
+    pub(crate) fn export_bans(
+        &self,
+        now: Now,
+        after: Option<BanKey>,
+        most: usize,
+        records: &mut Vec<Record>,
+    ) -> Option<BanKey> {
+        self.bans.export(now, after, most, records)
+    }
+
+    /// Takes a ban over. Says whether there was room for it.
+    pub(crate) fn import_ban(&mut self, now: Now, (room, user): (&Name, &Name), micros: u64) -> bool {
+        self.bans.put((user, Some(room)), bans::end_after(now, micros), &Arc::from(""))
     }
 
     /// A ban is over.

@@ -52,7 +52,7 @@ impl Room {
     }
 
     /// Sees to it that there is a timer where the room will be told: one, also where it was small in between.
-    fn time_telling(&mut self, slot: u32, turn: &mut Turn<'_>) {
+    pub(super) fn time_telling(&mut self, slot: u32, turn: &mut Turn<'_>) {
         if let Some(due) = self.big.as_ref().and_then(|big| big.due).filter(|_| !self.telling) {
             self.telling = true;
             turn.out.timer(due, Timer::Count { slot, serial: self.serial });

@@ -49,7 +49,7 @@ impl Users {
         if !is_known {
             let is_lost = self.quiet_from.is_some() && self.find(user).is_none_or(|slot| self.is_quiet(slot));
             let state = if is_lost && hides { Some(State::Invisible) } else { said };
-            self.comes((user, at), (claim, state), (silent, suspect), turn);
+            self.comes((user, at), (claim, state), Some((silent, suspect)), turn);
             return self.correct_hidden(user, at, hides, turn);
         }
         let Some(slot) = self.find(user) else { return };

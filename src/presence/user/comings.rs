@@ -4,10 +4,39 @@ use crate::presence::device::{Device, Lingering};
 use crate::presence::envelope::{Address, Claim, Envelope};
 use crate::presence::name::Name;
 use crate::presence::turn::Turn;
-use crate::presence::user::Users;
 use crate::presence::user::news::News;
+use crate::presence::user::{User, Users};
 use crate::presence::veil::Veil;
 use crate::presence::view::{Reason, State};
+
+impl User {
+    /// A connection comes. Returns the one whose place it takes: one that is waited for since it was handed over, which keeps its
+    /// place in the order and is as it was, but for what its edge says of it; else one that lingers.
+    fn comes(
+        &mut self,
+        (at, round): (Address, u8),
+        state: Option<State>,
+        line: Option<(bool, bool)>,
+    ) -> Option<Device> {
+        let is_away = |was: bool| state.map_or(was, |state| state == State::Away);
+        let mut device = Device::new(at);
+        (device.silent, device.suspect) = line.unwrap_or_default();
+        device.round = round;
+        // An edge that was started anew may give a client the address of one that it had before.
+        let same = self.devices.remove(|device| device.is_live() && device.address() == at);
+        if same.is_none()
+            && let Some(awaited) = self.devices.awaited_mut(at)
+        {
+            device.away = is_away(awaited.away);
+            (device.silent, device.suspect) = line.unwrap_or((awaited.silent, awaited.suspect));
+            return Some(std::mem::replace(awaited, device));
+        }
+        let replaced = same.or_else(|| self.devices.remove(|device| !device.is_live()));
+        device.away = is_away(replaced.is_some_and(|before| before.away));
+        self.devices.push(device);
+        replaced
+    }
+}
 
 impl Users {
     /// A connection is there, and stays unless its user is banned. It takes the place of one that lingers, and is as away as that
@@ -18,15 +47,15 @@ impl Users {
         (claim, state): (Claim, Option<State>),
         turn: &mut Turn<'_>,
     ) {
-        self.comes((user, at), (claim, state), (false, false), turn);
+        self.comes((user, at), (claim, state), None, turn);
     }
 
-    /// The same of one whose page may be silent already, and which may be suspect.
+    /// The same of one of which its edge may say whether its page is silent and whether it is suspect.
     pub(super) fn comes(
         &mut self,
         (user, at): (&Name, Address),
         (claim, state): (Claim, Option<State>),
-        (silent, suspect): (bool, bool),
+        line: Option<(bool, bool)>,
         turn: &mut Turn<'_>,
     ) {
         if self.turns_away(user, at, turn) {
@@ -34,13 +63,7 @@ impl Users {
         }
         let slot = self.find_or_add(user);
         let known = &mut self.users[slot as usize];
-        // An edge that was started anew may give a client the address of one that it had before.
-        let same = known.devices.remove(|device| device.is_live() && device.address() == at);
-        let replaced = same.or_else(|| known.devices.remove(|device| !device.is_live()));
-        let mut device = Device::new(at);
-        (device.round, device.silent, device.suspect) = (self.rounds.of(at.worker), silent, suspect);
-        device.away = state.map_or(replaced.is_some_and(|before| before.away), |state| state == State::Away);
-        known.devices.push(device);
+        let replaced = known.comes((at, self.rounds.of(at.worker)), state, line);
         known.own = match (known.own, state) {
             // A page that comes back says again what it said before another one hid the user: only `status` ends that.
             (Some(State::Invisible), _) => known.own,
@@ -51,10 +74,8 @@ impl Users {
             let (client, hides) = (at.client, true);
             turn.out.post(at.worker, Envelope::Veil(Veil::Client { client, hides }));
         }
-        if let Some(before) = replaced
-            && let Some(Lingering { until, .. }) = before.lingers()
-        {
-            known.hand_on(before.address(), at, until);
+        if let Some(before) = replaced {
+            known.hand_on(before.address(), at, before.lingers().map(|lingers| lingers.until));
         }
         known.claim(at, claim);
         let mut reason = None;
@@ -67,8 +88,11 @@ impl Users {
         }
         let moved = self.whereabouts.settle(slot);
         self.refresh(slot, reason, News { moved }, turn);
-        self.bring_given(user, at, turn);
-        self.tell_taken(user, at, turn);
+        // One that goes on here knows what came before, and may have done otherwise since.
+        if !replaced.is_some_and(|before| before.is_awaited()) {
+            self.bring_given(user, at, turn);
+            self.tell_taken(user, at, turn);
+        }
     }
 
     /// A connection is gone: for certain, or for the grace.

@@ -54,6 +54,16 @@ impl Given {
         Ok(Some(self.begin(user, room)))
     }
 
+    /// A user was given a room, as another home has said: what it kept is kept, whatever this one's share is.
+    pub(super) fn restore(&mut self, user: &Name, room: Name) {
+        let rooms = self.by_user.entry(user.clone()).or_default();
+        if !rooms.contains(&room) {
+            self.rooms += 1;
+            self.name_bytes += bytes_of(&room);
+            rooms.push(room);
+        }
+    }
+
     fn begin(&mut self, user: &Name, room: &Name) -> u32 {
         self.last_order = self.last_order.wrapping_add(1);
         self.unsure.insert(self.last_order, (user.clone(), room.clone()));

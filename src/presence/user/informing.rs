@@ -37,12 +37,12 @@ impl User {
         info.said.push(word);
     }
 
-    /// A connection has taken the place of one whose grace would have lasted until then.
-    pub(super) fn hand_on(&mut self, from: Address, to: Address, until: Tick) {
+    /// A connection has taken the place of one whose grace would have lasted until then; `None`: it is that one.
+    pub(super) fn hand_on(&mut self, from: Address, to: Address, until: Option<Tick>) {
         let said = self.info.iter_mut().flat_map(|info| &mut info.said);
         for said in said.filter(|said| said.at == from && !said.is_claim) {
             said.at = to;
-            said.until = Some(said.until.map_or(until, |before| before.min(until)));
+            said.until = [said.until, until].into_iter().flatten().reduce(Tick::min);
         }
     }
 

@@ -7,11 +7,12 @@ use crate::presence::device::Device;
 use crate::presence::envelope::{Address, Answer, Asker, Envelope};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
+use crate::presence::record::{BanKey, Record};
 use crate::presence::turn::Turn;
 use crate::presence::user::Users;
 use crate::presence::user::news::News;
 use crate::presence::view::Reason;
-use crate::time::Tick;
+use crate::time::{Now, Tick};
 
 impl Users {
     /// All connections of a user are sent away, for good, and those within their grace are not waited for, in no room either.
@@ -56,6 +57,31 @@ impl Users {
         let Address { worker, client, .. } = at;
         turn.out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words: Some(words) });
         true
+    }
+
+    /// Bans as records.
+    pub(crate) fn export_bans(
+        &self,
+        now: Now,
+        after: Option<BanKey>,
+        most: usize,
+        records: &mut Vec<Record>,
+    ) -> Option<BanKey> {
+        self.bans.export(now, after, most, records)
+    }
+
+    /// Takes a ban over. Says whether there was room for it.
+    pub(crate) fn import_ban(
+        &mut self,
+        user: &Name,
+        micros: u64,
+        words: &Arc<str>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let until = bans::end_after(turn.now, micros);
+        let is_put = self.bans.put((user, None), until, words);
+        self.tell_edges(user, is_put.then(|| (until, words.clone())).as_ref(), turn);
+        is_put
     }
 
     /// A ban is over.

@@ -52,14 +52,22 @@ impl Users {
     }
 
     /// Files an offline user among those whose last-seen time is kept, and forgets the one that is there for longest
-    /// where they are too many: one came, so one goes. One that nobody ever saw here is forgotten at
-    /// once, unless rooms were given to them, or taken.
+    /// where they are too many: one came, so one goes.
     pub(super) fn forget_later(&mut self, now: Tick, slot: u32) {
+        if self.file(now, slot) {
+            self.make_way();
+        }
+    }
+
+    /// Files an offline user among those whose last-seen time is kept. Says whether it is there: one that nobody ever saw here is
+    /// forgotten at once, unless rooms were given to them, or taken.
+    pub(super) fn file(&mut self, now: Tick, slot: u32) -> bool {
         let Some(known) = self.users.get_mut(slot as usize).filter(|user| user.devices.is_empty()) else {
-            return;
+            return false;
         };
         if known.version == 0 && !self.given.has(&known.name) && !self.taken.has(&known.name) {
-            return self.forget(slot);
+            self.forget(slot);
+            return false;
         }
         if known.kept.is_none() {
             if self.last_seen.unlooked() == 0 {
@@ -67,12 +75,18 @@ impl Users {
             }
             known.kept = Some(self.last_seen.keep(slot, known.version));
         }
+        true
+    }
+
+    /// Forgets the user that is offline for longest where there are too many. Says whether there were.
+    pub(super) fn make_way(&mut self) -> bool {
         let (users, attic) = (&self.users, &self.attic);
         let is_kept = |Entry { slot, version, filing }| {
             let is_so = |user: &User| (user.version, user.kept) == (version, Some(filing));
             attic.version(slot) == Some(version) || users.get(slot as usize).is_some_and(is_so)
         };
-        match self.last_seen.excess(is_kept) {
+        let excess = self.last_seen.excess(is_kept);
+        match excess {
             Some(slot) if Attic::holds(slot) => self.clear_out(slot),
             Some(slot) => {
                 self.users[slot as usize].kept = None;
@@ -80,6 +94,7 @@ impl Users {
             }
             None => {}
         }
+        excess.is_some()
     }
 
     pub(super) fn forget(&mut self, slot: u32) {

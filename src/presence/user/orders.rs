@@ -124,8 +124,10 @@ impl Users {
                 _ => State::Invisible,
             });
             let is_meant = state.map_or(shown != State::Offline, |state| shown == state);
-            // Who was only watched was never here.
-            if is_meant && user.is_none_or(|user| user.version > 0 || user.told.is_here()) {
+            // A user that was only watched was never here, and of one that was invisible all the time nobody knows.
+            let version = user.map_or_else(|| self.attic.version(slot), |user| Some(user.version));
+            let was_here = version > Some(0) || user.is_some_and(|user| user.told.is_here());
+            if is_meant && was_here {
                 let view =
                     user.map_or_else(|| self.attic.view(turn.now, slot, None), |user| user.view(turn.now));
                 rows.push((name_at(slot), view));

@@ -77,6 +77,22 @@ impl Taken {
         }
     }
 
+    /// The rooms that were taken from a user, and for how many ticks that counts on.
+    pub(super) fn record(&self, now: Tick, user: &str) -> Vec<(Name, Option<u32>)> {
+        let rooms = if self.by_user.is_empty() { None } else { self.by_user.get(user) };
+        let left = |told: Tick| TAKEN_TICKS.saturating_sub(now.since(told));
+        let rooms = rooms.into_iter().flatten();
+        rooms.map(|entry| (entry.room.clone(), entry.told.map(left))).collect()
+    }
+
+    /// A room was taken from a user, as another home has said.
+    pub(super) fn restore(&mut self, now: Tick, user: &Name, room: &Name, ticks: Option<u32>) {
+        self.take(user, room);
+        if let Some(entry) = self.by_user.get_mut(user).and_then(|rooms| rooms.last_mut()) {
+            entry.told = ticks.map(|ticks| now.back(TAKEN_TICKS - ticks.min(TAKEN_TICKS)));
+        }
+    }
+
     /// The rooms that a client of the user that comes now is told of.
     pub(super) fn tell(&mut self, now: Tick, user: &str) -> Vec<Name> {
         let is_over = |entry: &Entry| entry.told.is_some_and(|told| now.has_reached(told.after(TAKEN_TICKS)));

@@ -10,6 +10,7 @@
 //! | [`envelope`] | letters between workers, in any order |
 //! | [`binary`] | a letter in its binary form |
 //! | [`snapshot`] | a connection in its binary form |
+//! | [`record`] | a record that a home takes over, in its binary form |
 
 mod binary;
 mod command;
@@ -17,6 +18,7 @@ mod cursor;
 pub(crate) mod differential;
 mod envelope;
 mod letters;
+mod record;
 mod request;
 mod session;
 mod snapshot;
@@ -25,7 +27,7 @@ mod snapshot;
 type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub(crate) const TARGETS: [(&str, Target); 7] = [
+pub(crate) const TARGETS: [(&str, Target); 8] = [
     ("request", request::run),
     ("session", session::run),
     ("differential", differential::run),
@@ -33,6 +35,7 @@ pub(crate) const TARGETS: [(&str, Target); 7] = [
     ("envelope", envelope::run),
     ("binary", binary::run),
     ("snapshot", snapshot::run),
+    ("record", record::run),
 ];
 
 /// Runs one of them.
