@@ -6,11 +6,11 @@ mod sockets;
 
 use std::time::Duration;
 
-use rollcall::reactor::{AddressLimits, Config, ConnId, Heartbeat, HeartbeatMode, Snapshot, Stays};
+use rollcall::reactor::{AddressLimits, Cause, Config, ConnId, Heartbeat, HeartbeatMode, Snapshot, Stays};
 use rollcall::wire::frame::Opcode;
 
 use self::conversation::{Conversation, Step};
-use super::kit::{Stage, Told, config, masked, plain, seconds, upgrade_request};
+use super::kit::{FIRST, Stage, Told, config, masked, plain, seconds, upgrade_request};
 use super::simulation::Dice;
 use crate::bounds;
 
@@ -33,7 +33,10 @@ struct House {
 impl House {
     fn new(config: &Config) -> House {
         let mut stages = [Stage::new(config), Stage::new(config)];
-        stages.iter_mut().for_each(|stage| stage.worker.service().withholds = true);
+        for stage in &mut stages {
+            let service = stage.worker.service();
+            (service.withholds, service.owes_until) = (true, Some(FIRST.after(300)));
+        }
         let id = stages[0].script.connect_from("192.0.2.7");
         let (told, sent, written) = (Vec::new(), Vec::new(), Vec::new());
         House { stages, at: 0, id, told, sent, written, moves: 0, carried: 0 }
@@ -127,10 +130,19 @@ fn short<T: std::fmt::Debug>(all: &[T]) -> Vec<String> {
 /// there are none.
 fn config_of(conversation: &Conversation) -> Config {
     let mode = if conversation.has_pings { HeartbeatMode::Server } else { HeartbeatMode::Client };
-    let heartbeat = Heartbeat { mode, client_silence: seconds(30), ..Heartbeat::default() };
+    let (interval, timeout) = (seconds(6), seconds(9));
+    let heartbeat =
+        Heartbeat { mode, interval, timeout, client_silence: seconds(30), ..Heartbeat::default() };
     // So is its turn in a drain, unless there is but one.
     let drain = Duration::from_millis(10);
-    Config { deflate: conversation.deflate, heartbeat, drain, max_backlog_bytes: 300_000, ..config() }
+    Config {
+        deflate: conversation.deflate,
+        heartbeat,
+        drain,
+        max_backlog_bytes: 300_000,
+        message_timeout: seconds(15),
+        ..config()
+    }
 }
 
 #[test]
@@ -215,7 +227,11 @@ fn whatever_a_snapshot_says_its_worker_goes_on() {
 
 /// A house with an open connection.
 fn open() -> House {
-    let mut house = House::new(&config());
+    open_with(&config())
+}
+
+fn open_with(config: &Config) -> House {
+    let mut house = House::new(config);
     house.settle();
     house.stages[0].send(house.id, &upgrade_request("/"));
     house.note();
@@ -277,4 +293,24 @@ fn an_address_is_counted_where_its_connection_is() {
         assert_eq!(refused(&mut house.stages[other]), [false, false]);
         house.hand_over(|_| {}).unwrap();
     }
+}
+
+#[test]
+fn a_ping_that_waits_in_a_backlog_is_waited_for_from_when_it_leaves_elsewhere() {
+    let heartbeat = Heartbeat { interval: seconds(6), timeout: seconds(9), ..Heartbeat::default() };
+    let mut house = open_with(&Config { heartbeat, ..config() });
+    house.stages[0].script.peer(house.id, |peer| peer.room = 100);
+    house.stages[0].send(house.id, &masked(Opcode::Binary, &[7; 20_000]));
+    house.pass(seconds(6));
+    // Some of the message leaves, and the Ping has its place behind it.
+    house.stages[0].script.make_room(house.id, 10);
+    house.settle();
+    house.hand_over(|_| {}).unwrap();
+    house.stages[1].script.make_room(house.id, usize::MAX);
+    house.settle();
+    assert_eq!(house.stages[1].worker.held_bytes(), 0);
+    house.pass(seconds(8));
+    assert!(!house.told.contains(&Told::Closed(Cause::Timeout)));
+    house.pass(seconds(2));
+    assert!(house.told.contains(&Told::Closed(Cause::Timeout)));
 }

@@ -55,6 +55,8 @@ pub(super) struct Recorder {
     pub(super) adopted: Vec<Vec<u8>>,
     /// No connection may leave.
     pub(super) keeps: bool,
+    /// Until then it owes clients that have ended their streams an answer.
+    pub(super) owes_until: Option<Tick>,
     /// What it has said it will answer later it does not answer.
     pub(super) withholds: bool,
     /// What comes may be anything: it is given its number again.
@@ -143,6 +145,10 @@ impl Service for Recorder {
                 cx.close(other, &Close::new(CloseCode::NORMAL, ""));
             }
         }
+    }
+
+    fn owes(&mut self, cx: &mut Context<'_, ()>, _: ConnId) -> bool {
+        self.owes_until.is_some_and(|until| !cx.now().tick.has_reached(until))
     }
 
     fn released(&mut self, _: &mut Context<'_, ()>, conn: ConnId) -> Option<Vec<u8>> {

@@ -75,8 +75,10 @@ fn steps(dice: &mut Dice, said: &[u8]) -> Vec<Step> {
             steps.push(Step::HasRoom(dice.below(100_000)));
         }
         if dice.one_in(20) {
-            steps.push(Step::Passes(seconds(1 + dice.below(40) as u64)));
-            steps.push(Step::Moves);
+            for _ in 0..2 {
+                steps.push(Step::Passes(seconds(1 + dice.below(20) as u64)));
+                steps.push(Step::Moves);
+            }
         }
     }
     match dice.below(4) {
@@ -88,7 +90,9 @@ fn steps(dice: &mut Dice, said: &[u8]) -> Vec<Step> {
     for _ in 0..dice.below(3) {
         steps.extend([Step::HasRoom(dice.below(400_000)), Step::Settles, Step::Moves]);
     }
-    steps.extend([Step::Passes(seconds(dice.below(10) as u64)), Step::Moves, Step::Settles]);
+    for most in [3, 15, 15] {
+        steps.extend([Step::Passes(seconds(dice.below(most) as u64)), Step::Moves, Step::Settles]);
+    }
     steps
 }
 
