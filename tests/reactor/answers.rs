@@ -302,8 +302,11 @@ fn a_connection_that_is_paused_is_not_read_and_not_taken_for_dead() {
     assert_eq!(scene.worker.service().heard, ["pause", "one", "two"]);
 }
 
-/// Notes the mail that it gets, and from whom.
-struct Post(Arc<Mutex<Vec<(Option<WorkerId>, u64)>>>, Arc<AtomicU64>);
+/// The numbers that came, and from whom.
+type Noted = Arc<Mutex<Vec<(Option<WorkerId>, u64)>>>;
+
+/// Notes the mail that it gets.
+struct Post(Noted, Arc<AtomicU64>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Number(u64);
