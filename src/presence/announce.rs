@@ -28,6 +28,9 @@
 //! each [`ANNOUNCED_PER_TURN_MAX`](crate::limits::ANNOUNCED_PER_TURN_MAX) things that the edge says and each
 //! [`SWEPT_PER_TURN_MAX`](crate::limits::SWEPT_PER_TURN_MAX) that the home knows, and the grace.
 //!
+//! Where sight is restricted, a room's home tells a user's home of who is in: that is not announced, and a letter of it that is lost
+//! stays lost until the user goes out of the room or comes in again.
+//!
 //! What an edge does not know is not in it: when somebody offline was last seen, `info` that a page said, bans, rooms that were
 //! given or taken, and what was said. An order to send a client away whose letter is lost is lost, unless it came with a ban.
 

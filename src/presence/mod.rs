@@ -14,7 +14,7 @@
 //! | `table` | slots by name |
 //! | [`grants`], `wall` | what tokens let their connections do, and the clock that they end by |
 //! | [`envelope`], [`binary`], `address`, `answer`, `claim`, `membership`, [`view`], [`name`] | what crosses, and what it is about |
-//! | [`streams`], [`announce`], `rounds` | letters that may be lost, and how that is made good |
+//! | [`streams`], [`announce`], `announcing`, `awaiting`, `rebuilding`, `rounds` | letters that may be lost, and how that is made good |
 //! | [`record`], `waits` | what homes hand over to each other, and the connections that are waited for then |
 //! | [`admin`], `desk`, `roll` | what is asked from outside; what waits for its answer; names in order, for pages |
 //! | [`moderation`], `bans` | what follows from an order to send somebody away; who is to stay away, and until when |
@@ -28,7 +28,9 @@ mod about;
 mod address;
 pub mod admin;
 pub mod announce;
+mod announcing;
 mod answer;
+mod awaiting;
 mod bans;
 pub mod binary;
 mod burst;
@@ -55,6 +57,7 @@ pub mod node;
 mod outgoing;
 mod pending;
 mod places;
+mod rebuilding;
 pub mod record;
 pub mod refusal;
 mod roll;

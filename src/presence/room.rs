@@ -22,7 +22,6 @@ use crate::presence::envelope::{Address, Answer, Asker, Client, Envelope, Leavin
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::roll::Roll;
-pub(crate) use crate::presence::room::announced::Cursor;
 use crate::presence::room::big::{Big, Bounds};
 use crate::presence::room::member::{Member, Seat};
 use crate::presence::rounds::Rounds;

@@ -74,9 +74,20 @@ fn what_waits_for_a_home_that_is_lost_is_answered_once_and_versions_go_on_above(
     let (mut world, ann, eve) = world();
     let home = world.homes.of("ann");
     let before = world.nodes[usize::from(home)].users().view("ann", world.now).version;
+    let who = |world: &mut World| {
+        world.inbox(eve);
+        let seq = world.ask(eve, &Ask::Who { room: room(), limit: 9, after: None });
+        world.settle();
+        let answer = world.inbox(eve).into_iter().find(|json| json["seq"] == seq).unwrap();
+        ["epoch", "membership", "count"].map(|field| answer["body"][field].as_u64().unwrap())
+    };
+    let [epoch, membership, _] = who(&mut world);
     // Ahead of the clock that the new home goes by.
     world.now.unix_millis -= 86_400_000;
-    world.inbox(eve);
+    if world.homes.of("r") != home {
+        world.lose_homes(world.homes.of("r"));
+        world.rest(500);
+    }
     let seq = world.ask(eve, &Ask::Tell { user: "ann".to_owned(), data: "1".to_owned() });
     world.lose_homes(home);
     world.settle();
@@ -90,6 +101,9 @@ fn what_waits_for_a_home_that_is_lost_is_answered_once_and_versions_go_on_above(
     let told = told.iter().rfind(|json| json["event"] == "presence").unwrap();
     assert_eq!(told["state"], "online");
     assert!(told["version"].as_u64().unwrap() > before, "{told} after {before}");
+    let now = who(&mut world);
+    assert!(now[0] > epoch && now[1] > membership, "{now:?} after {epoch}, {membership}");
+    assert_eq!(now[2], 2);
     world.close(ann, Reason::Kicked);
     world.rest(500);
     assert!(world.inbox(eve).iter().any(|json| json["state"] == "offline"));

@@ -1,10 +1,9 @@
 //! Tells homes anew what this edge knows, a share in each turn: see [`announce`](crate::presence::announce).
 
-use std::collections::VecDeque;
-
 use crate::limits::ANNOUNCED_PER_TURN_MAX;
 use crate::presence::address::NOBODY;
 use crate::presence::announce::{Announced, Announcement};
+use crate::presence::announcing::Progress;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::edge::tokens::claim_of;
@@ -15,20 +14,6 @@ use crate::presence::turn::Turn;
 
 /// What is looked at in a turn, for each thing that may be said in it: most of it has its home elsewhere.
 const LOOKED_PER_ANNOUNCED: usize = 16;
-
-/// An announcement on its way.
-#[derive(Debug)]
-struct Progress {
-    home: u16,
-    /// Clients are done with, and those who are watched come.
-    watches: bool,
-    /// The slot that comes next.
-    next: usize,
-}
-
-/// Announcements on their way, one behind the other: one for each home at most.
-#[derive(Debug, Default)]
-pub(super) struct Announcing(VecDeque<Progress>);
 
 impl Edge {
     /// Begins to tell a home all that is known here.

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use crate::limits::{COMMANDS_REFUSED_MAX, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX};
+use crate::presence::awaiting::Before;
 use crate::presence::command::Command;
 use crate::presence::cost;
 use crate::presence::draft::Wanted;
-use crate::presence::edge::awaiting::Before;
 use crate::presence::edge::sight::Listable;
 use crate::presence::edge::{Edge, part};
 use crate::presence::effect::Effect;

@@ -1,63 +1,15 @@
 //! A node's part in announcements: which homes have yet to hear its edge out, and what follows here from what edges announce. See
 //! [`announce`](crate::presence::announce).
 
-use std::collections::VecDeque;
-
 use crate::limits::SWEPT_PER_TURN_MAX;
 use crate::presence::announce::Announcement;
 use crate::presence::envelope::{Envelope, WorkerRef};
 use crate::presence::node::Node;
-use crate::presence::room::{Cursor, Rooms};
+use crate::presence::rebuilding::{Cursor, Sweep};
+use crate::presence::room::Rooms;
 use crate::presence::user::Users;
 use crate::presence::waits::Waits;
 use crate::time::Now;
-
-/// A look through what is known of an edge.
-#[derive(Debug)]
-struct Sweep {
-    edge: WorkerRef,
-    /// Where it goes on; `None`: it is done with these.
-    users: Option<usize>,
-    rooms: Option<Cursor>,
-}
-
-#[derive(Debug)]
-pub(super) struct Rebuilding {
-    sweeps: VecDeque<Sweep>,
-    /// The homes were lost: whether each edge has yet to announce what it knows.
-    awaits: Option<Box<[bool]>>,
-    /// Workers whose homes have yet to hear this edge out.
-    unheard: Box<[bool]>,
-    any_unheard: bool,
-}
-
-impl Rebuilding {
-    pub(super) fn new(workers: u16) -> Rebuilding {
-        let unheard = (0..workers).map(|_| false).collect();
-        Rebuilding { sweeps: VecDeque::new(), awaits: None, unheard, any_unheard: false }
-    }
-
-    fn set_unheard(&mut self, worker: u16, is_unheard: bool) {
-        if let Some(place) = self.unheard.get_mut(usize::from(worker)) {
-            *place = is_unheard;
-        }
-        self.any_unheard = self.unheard.contains(&true);
-    }
-
-    /// Whether a letter asks for something that a home can't answer yet.
-    #[inline]
-    pub(super) fn holds_up(&self, to: u16, letter: &Envelope) -> bool {
-        self.any_unheard
-            && self.unheard.get(usize::from(to)) == Some(&true)
-            && letter.asker().is_some()
-            && !matches!(letter, Envelope::Told { .. })
-    }
-
-    /// Whether a turn has something to do for it.
-    pub(super) fn is_due(&self) -> bool {
-        !self.sweeps.is_empty() || self.awaits.as_ref().is_some_and(|awaits| !awaits.contains(&true))
-    }
-}
 
 impl Node {
     /// Tells the homes of a worker all that the edge here knows and that has its home there, a share in each [`Node::due`], since
@@ -169,13 +121,5 @@ impl Node {
             self.edge.announce_on(turn!(self, now));
         }
         self.settle(now);
-    }
-}
-
-impl Rebuilding {
-    fn await_edge(&mut self, edge: u16, is_awaited: bool) {
-        if let Some(place) = self.awaits.as_mut().and_then(|awaits| awaits.get_mut(usize::from(edge))) {
-            *place = is_awaited;
-        }
     }
 }

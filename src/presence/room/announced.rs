@@ -9,16 +9,9 @@ use crate::presence::envelope::{Address, Envelope, MembershipChange};
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
+use crate::presence::rebuilding::Cursor;
 use crate::presence::room::{Room, Rooms};
 use crate::presence::turn::Turn;
-
-/// How far a look through all rooms has come.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Cursor {
-    room: usize,
-    /// In it, the last member that was looked at.
-    member: Option<Name>,
-}
 
 impl Room {
     /// Tells an edge's clients that changes of the members may be missing from what they know.
