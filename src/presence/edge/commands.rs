@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::limits::{COMMANDS_REFUSED_MAX, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX};
 use crate::presence::awaiting::Before;
-use crate::presence::command::Command;
+use crate::presence::command::{Command, Read};
 use crate::presence::cost;
 use crate::presence::draft::Wanted;
 use crate::presence::edge::sight::Listable;
@@ -26,12 +26,7 @@ use crate::presence::views::Views;
 use crate::time::Now;
 
 impl Edge {
-    pub(crate) fn command(
-        &mut self,
-        slot: u32,
-        (read, bytes): (Result<(i64, Command<'_>), (i64, Refusal)>, usize),
-        turn: &mut Turn<'_>,
-    ) {
+    pub(crate) fn command(&mut self, slot: u32, (read, bytes): (Read<'_>, usize), turn: &mut Turn<'_>) {
         if self.seats.get(slot as usize).is_none_or(|seat| seat.sent_away.is_some())
             || self.end_if_over(slot, turn)
         {

@@ -57,7 +57,7 @@ impl Node {
         let turn = turn!(self, now);
         let mut is_taken = true;
         match record {
-            Record::User(record) => self.waits.add(until, self.users.import(*record, turn)),
+            Record::User(record) => self.waits.add(until, self.users.import(&record, turn)),
             Record::Given { user, rooms } => self.users.import_given(now.tick, &user, rooms),
             Record::Taken { user, rooms } => self.users.import_taken(now.tick, &user, rooms),
             Record::Ban { user, room: None, micros, words } => {

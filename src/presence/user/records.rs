@@ -74,7 +74,7 @@ impl Users {
 
     /// Takes a user over. One that is known by a version that is no older goes on as it is: what it was handed over as is past. Returns
     /// what is waited for.
-    pub(crate) fn import(&mut self, record: UserRecord, turn: &mut Turn<'_>) -> Option<Awaited> {
+    pub(crate) fn import(&mut self, record: &UserRecord, turn: &mut Turn<'_>) -> Option<Awaited> {
         let version = number(record.version);
         let is_past = |slot: u32| match self.users.get(slot as usize) {
             Some(known) => known.version >= version && (known.version > 0 || known.told.is_here()),
@@ -96,7 +96,7 @@ impl Users {
         }
         // With connections that came before it the user is not quite as others were told.
         known.version = version.max(least) + u64::from(before.is_here());
-        known.restore(&record, turn);
+        known.restore(record, turn);
         known.time(slot, turn);
         known.is_informed();
         known.time_info(slot, turn);
