@@ -6,6 +6,7 @@ mod sockets;
 
 use std::time::Duration;
 
+use rollcall::reactor::counters::Count;
 use rollcall::reactor::{AddressLimits, Cause, Config, ConnId, Heartbeat, HeartbeatMode, Snapshot, Stays};
 use rollcall::wire::frame::Opcode;
 
@@ -115,7 +116,7 @@ impl House {
         for stage in &mut self.stages {
             let counters = &stage.fleet.workers()[0].counters;
             let gauges = [&counters.connections, &counters.open, &counters.backlog_bytes];
-            assert_eq!(gauges.map(|gauge| gauge.get()), [0; 3]);
+            assert_eq!(gauges.map(Count::get), [0; 3]);
             assert_eq!((stage.fleet.connections(), stage.worker.held_bytes()), (0, 0));
         }
     }

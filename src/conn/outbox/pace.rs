@@ -19,7 +19,7 @@ pub(super) struct Pace {
 }
 
 /// A pace as plain data, its times in ticks from now.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct PaceSnapshot {
     progress: i32,
     taken: u64,
