@@ -1,5 +1,6 @@
 //! What edges tell of who is in which room, in an announcement; and who is there no more when one is complete.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use crate::presence::event::{Event, SharedEvent};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
 use crate::presence::rebuilding::Cursor;
+use crate::presence::room::member::Member;
 use crate::presence::room::{Room, Rooms};
 use crate::presence::turn::Turn;
 
@@ -75,49 +77,56 @@ impl Rooms {
             }
             left -= 1;
             let is_there = self.rooms.get(cursor.room).is_some_and(|room| room.is_at(edge));
-            let next = if is_there { self.sweep_room(edge, &cursor, left.max(1), turn) } else { None };
-            match next {
-                Some(member) => {
-                    cursor.member = Some(member);
+            if is_there {
+                let (looked, next) = self.sweep_room(edge, &cursor, left.max(1), turn);
+                left = left.saturating_sub(looked);
+                if next.is_some() {
+                    cursor.member = next;
                     return Some(cursor);
                 }
-                None => cursor = Cursor { room: cursor.room + 1, member: None },
             }
+            cursor = Cursor { room: cursor.room + 1, member: None };
         }
         None
     }
 
-    /// A part of a room. Returns the last member that was looked at, where there are more.
+    /// A part of a room: members by name, seen or not, so that one who turns invisible meanwhile is not passed over. Returns how many
+    /// were looked at, and the last of them, where there are more.
     #[expect(clippy::cast_possible_truncation, reason = "fewer rooms than 2^32")]
-    fn sweep_room(&mut self, edge: u16, cursor: &Cursor, most: usize, turn: &mut Turn<'_>) -> Option<Name> {
+    fn sweep_room(
+        &mut self,
+        edge: u16,
+        cursor: &Cursor,
+        most: usize,
+        turn: &mut Turn<'_>,
+    ) -> (usize, Option<Name>) {
         let (slot, round) = (cursor.room as u32, self.rounds.of(edge));
         let home = &self.rooms[cursor.room];
         let from = cursor.member.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut members = home.members.range::<str, _>((from, Bound::Unbounded));
-        let part: Vec<(&Name, Vec<u32>)> = members
-            .by_ref()
-            .take(most)
-            .map(|(name, member)| (name, member.stale(edge, round).collect()))
-            .collect();
-        let next = members.next().and(part.last()).map(|(name, _)| (*name).clone());
+        let behind = |members| BTreeMap::range::<str, _>(members, (from, Bound::Unbounded)).take(most + 1);
+        let mut part: Vec<(&Name, &Member)> = behind(&home.members).collect();
+        if let Some(unseen) = &home.unseen {
+            part.extend(behind(unseen));
+            part.sort_unstable_by_key(|(name, _)| *name);
+        }
         turn.out.spend(part.len(), cost::LISTED_NANOS);
-        let unseen = home.unseen.iter().flat_map(|unseen| unseen.iter()).filter(|_| next.is_none());
-        let unseen = unseen.map(|(name, member)| (name, member.stale(edge, round).collect()));
-        let gone: Vec<(Name, u32)> = part
-            .into_iter()
-            .chain(unseen)
-            .flat_map(|(name, slots): (&Name, Vec<u32>)| slots.into_iter().map(|slot| (name.clone(), slot)))
-            .collect();
-        let serial = home.serial;
+        let is_more = part.len() > most;
+        part.truncate(most);
+        let next = part.last().filter(|_| is_more).map(|(name, _)| (*name).clone());
+        let stale = part
+            .iter()
+            .flat_map(|(name, member)| member.stale(edge, round).map(|client| ((*name).clone(), client)));
+        let (looked, serial, gone) = (part.len(), home.serial, stale.collect::<Vec<(Name, u32)>>());
         for (user, client) in gone {
             self.goes((slot, &user), (edge, client), (false, true), turn);
         }
         // The last one may have gone, and the room with it.
-        let home = self.rooms.get(cursor.room).filter(|home| home.serial == serial && home.is_at(edge))?;
+        let is_it = |home: &&Room| home.serial == serial && home.is_at(edge);
+        let Some(home) = self.rooms.get(cursor.room).filter(is_it) else { return (looked, None) };
         if next.is_none() {
             home.tell_gap(edge, turn);
         }
-        next
+        (looked, next)
     }
 
     /// All edges have spoken: the clients in so many rooms, from a slot on, are told that they have begun anew. Says whether there are
