@@ -13,10 +13,11 @@ use crate::presence::veil::Veil;
 use crate::presence::view::{Reason, State};
 
 impl Users {
-    /// Whether nobody is to be told of a user yet: the home was lost, and some edge has yet to speak.
+    /// Whether nobody is to be told of a user yet: the home was lost, and some edge has yet to speak. What a record says of one is
+    /// whole without them, and was told.
     #[inline]
     pub(super) fn is_quiet(&self, slot: u32) -> bool {
-        self.quiet_from.is_some_and(|from| slot >= from)
+        self.quiet_from.is_some_and(|from| slot >= from) && self.users[slot as usize].version == 0
     }
 
     /// Nobody is told of anybody until [`Users::break_silence`].
@@ -91,7 +92,8 @@ impl Users {
         let before = known.watchers.bytes();
         known.watchers.set(edge.worker, (plain, full), round);
         self.watcher_bytes += known.watchers.bytes() - before;
-        if self.users[slot as usize].version == 0 || self.is_quiet(slot) {
+        // It is not known how that one is, or it is told when all edges have spoken.
+        if self.users[slot as usize].version == 0 {
             return;
         }
         let (user, view) = (self.users[slot as usize].name.clone(), self.view_of(slot, turn.now));
@@ -143,7 +145,8 @@ impl Users {
         for slot in from..to {
             let Some(known) = self.users.get(slot as usize) else { continue };
             let (hides, reason) = (known.told.unseen > 0, known.reason);
-            if known.version > 0 {
+            // Of one who is not here and whom nobody watches there is nothing to tell: rooms were given to that one, or taken.
+            if known.version > 0 || known.is_forgettable() {
                 continue;
             }
             for device in known.devices.live().filter(|_| hides) {
