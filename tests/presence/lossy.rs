@@ -87,6 +87,7 @@ impl World {
         self.note(|| format!("    w{worker} announces to w{home}"));
         let lane = usize::from(worker) * self.nodes.len() + usize::from(home);
         self.held[lane].clear();
+        self.model.announces(worker, home);
         self.nodes[usize::from(worker)].announce(self.now, home);
         self.after(worker);
     }

@@ -22,6 +22,7 @@ mod moderation;
 mod outside;
 mod page;
 mod people;
+mod rebuilt;
 mod records;
 mod rest;
 mod rig;

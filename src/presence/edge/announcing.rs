@@ -28,6 +28,12 @@ impl Edge {
         self.announcing.0.push_back(Progress { home, watches: false, next: 0 });
     }
 
+    /// A home is gone: nothing is said to it any more, nor waited for from it.
+    pub(crate) fn worker_gone(&mut self, home: u16, turn: &mut Turn<'_>) {
+        self.announcing.0.retain(|progress| progress.home != home);
+        self.give_up(home, turn);
+    }
+
     pub(crate) const fn homes(&self) -> Homes {
         self.homes
     }

@@ -19,6 +19,9 @@ impl Node {
     /// is lost, and nobody calls it. It costs a letter for each client, each of its rooms and each user whom clients watch.
     pub fn announce(&mut self, now: Now, home: u16) {
         self.rebuilding.set_unheard(home, true);
+        // That worker announces anew as well. To have heard what it said before is not to have heard that.
+        self.rebuilding.sweeps.retain(|sweep| sweep.edge.worker != home);
+        self.rebuilding.await_edge(home, true);
         self.edge.announce(home, turn!(self, now));
         self.settle(now);
     }
@@ -41,9 +44,12 @@ impl Node {
         self.announce(now, self.worker);
     }
 
-    /// A worker is gone and will say nothing: its clients' connections count as broken, and nothing of it is waited for.
+    /// A worker is gone and will say nothing: its clients' connections count as broken, and nothing of it is waited for. Commands that
+    /// are for its homes are answered 503, until one that is started in its place has heard what is [announced](Node::announce) to it.
     pub fn gone(&mut self, now: Now, worker: u16) {
         let edge = WorkerRef::here(worker);
+        self.rebuilding.set_unheard(worker, true);
+        self.edge.worker_gone(worker, turn!(self, now));
         self.announced(now, Announcement::Begin { edge, told: Default::default() });
         self.announced(now, Announcement::End { edge });
         self.settle(now);

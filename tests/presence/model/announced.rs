@@ -64,6 +64,11 @@ impl Model {
         Vec::new()
     }
 
+    /// A worker announces to another, which will do the same: what that one said before is not looked through any more.
+    pub(in crate::presence) fn announces(&mut self, worker: u16, home: u16) {
+        self.rounds.complete.retain(|both| *both != (worker, home));
+    }
+
     /// A connection is in a room.
     pub(super) fn comes(&mut self, room: &str, user: &str, at: (u16, u32), round: u32) {
         let member = self.rooms.entry(room.to_owned()).or_default().entry(user.to_owned()).or_default();
