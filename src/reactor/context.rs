@@ -89,8 +89,11 @@ impl<M> Context<'_, M> {
     /// The connection is for the service that is called.
     pub(super) fn claim(&mut self, conn: ConnId) {
         let first = u32::from(self.first);
-        if let Some(conn) = self.core.get_mut(conn) {
-            conn.rename(first << SERVICE_SHIFT | conn.tag() & TAG_MAX);
+        let Some(claimed) = self.core.get_mut(conn) else { return };
+        if claimed.tag() >> SERVICE_SHIFT != first {
+            claimed.rename(first << SERVICE_SHIFT | claimed.tag() & TAG_MAX);
+            // It was the timer of the service that answered the request before.
+            self.core.timers.forget(conn);
         }
     }
 

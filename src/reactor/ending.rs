@@ -20,6 +20,10 @@ pub(crate) fn tell_gone<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnI
     counters.end(cause);
     counters.open.sub(1);
     worker.service.closed(&mut Context::new(&mut worker.core, &worker.mailboxes), id, cause);
+    worker.calls.recall(worker.core.now.tick);
+    // The service has nothing to do with it any more: no timer calls it, and the peer's last words are read.
+    worker.core.timers.forget(id);
+    worker.core.pauses.resume(id);
 }
 
 /// Ends a connection at once: its socket is closed, and the service is told where it was open.
@@ -34,6 +38,7 @@ pub(crate) fn remove<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, 
     if let Some(serial) = worker.core.get(id).and_then(Conn::unanswered) {
         let request = RequestId { conn: id, serial };
         worker.service.abandoned(&mut Context::new(&mut worker.core, &worker.mailboxes), request);
+        worker.calls.recall(worker.core.now.tick);
     }
     // The service may have been told already and be waiting to hear of others; what it sent goes nowhere.
     let Some(conn) = worker.core.conns.remove(id) else { return };

@@ -48,7 +48,9 @@ pub(super) fn release<N: Net, S: Service>(
     let is_open = may_leave(worker, id)?;
     let state = if is_open {
         let cx = &mut Context::new(&mut worker.core, &worker.mailboxes);
-        let state = Some(worker.service.released(cx, id).ok_or(Stays::Kept)?);
+        let state = worker.service.released(cx, id);
+        worker.calls.recall(worker.core.now.tick);
+        let state = Some(state.ok_or(Stays::Kept)?);
         write_all(worker);
         // It may have broken at this last write.
         may_leave(worker, id)?;
@@ -68,7 +70,7 @@ pub(super) fn release<N: Net, S: Service>(
 }
 
 /// Writes all that was sent, and tells of what ends by that.
-fn write_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
+pub(super) fn write_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     pending::run(worker);
     flush::flush(worker);
     while !worker.core.left.is_empty() {

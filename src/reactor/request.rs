@@ -108,6 +108,7 @@ fn keep<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, held: Option<
     if ended {
         respond::http_end(worker, id);
     }
+    pending::run(worker);
 }
 
 /// Whether requests are served: not while responses pile up that the client doesn't read.
@@ -190,7 +191,10 @@ fn plain<N: Net, S: Service>(
             worker.service.abandoned(&mut Context::new(&mut worker.core, &worker.mailboxes), request);
         }
     }
-    pending::run(worker);
+    // What comes of the call may be the end of an answer that waits: it is found when that was put back.
+    if !progress.is_waiting() {
+        pending::run(worker);
+    }
     Step::Served(head_len + len)
 }
 

@@ -11,8 +11,9 @@ use crate::time::wheel::Wheel;
 #[derive(Debug)]
 pub(crate) struct Timers {
     wheel: Wheel,
-    /// When each is due, and under which tick its one valid entry stands in the wheel.
-    set: HashMap<ConnId, (Tick, Tick)>,
+    /// When each is due, and under which tick its one valid entry stands in the wheel. One that was taken away (`None`) keeps its
+    /// place until that entry fires: set again and again, it needs no second one.
+    set: HashMap<ConnId, (Option<Tick>, Tick)>,
 }
 
 impl Timers {
@@ -22,18 +23,18 @@ impl Timers {
 
     /// Sets a connection's timer, or takes it away.
     pub(crate) fn set(&mut self, id: ConnId, at: Option<Tick>) {
-        let Some(at) = at else { return self.forget(id) };
-        match self.set.get_mut(&id) {
+        match (self.set.get_mut(&id), at) {
+            (None, None) => {}
             // It fires earlier than that, and is filed again: a timer that is put off needs no second entry.
-            Some((due, armed)) if !at.is_before(*armed) => *due = at,
-            _ => {
-                let armed = self.wheel.schedule(at, id.to_bits());
-                self.set.insert(id, (at, armed));
+            (Some((due, armed)), at) if at.is_none_or(|at| !at.is_before(*armed)) => *due = at,
+            (_, at) => {
+                let armed = at.map(|at| self.wheel.schedule(at, id.to_bits()));
+                self.set.extend(armed.map(|armed| (id, (at, armed))));
             }
         }
     }
 
-    /// The connection is gone, or wants none any more.
+    /// The connection is gone.
     pub(crate) fn forget(&mut self, id: ConnId) {
         if !self.set.is_empty() {
             self.set.remove(&id);
@@ -49,11 +50,15 @@ impl Timers {
             let Some((due, armed)) = self.set.get_mut(&id).filter(|(_, armed)| *armed == tick) else {
                 continue;
             };
-            if now.has_reached(*due) {
-                self.forget(id);
-                return Some(id);
+            match *due {
+                Some(due) if !now.has_reached(due) => *armed = self.wheel.schedule(due, key),
+                due => {
+                    self.forget(id);
+                    if due.is_some() {
+                        return Some(id);
+                    }
+                }
             }
-            *armed = self.wheel.schedule(*due, key);
         }
     }
 
@@ -69,6 +74,29 @@ impl Timers {
 
     /// Bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
-        self.wheel.bytes() + self.set.capacity() * size_of::<(ConnId, (Tick, Tick))>()
+        self.wheel.bytes() + self.set.capacity() * size_of::<(ConnId, (Option<Tick>, Tick))>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_that_is_set_and_taken_away_again_and_again_has_one_entry() {
+        let mut timers = Timers::new(Tick(0));
+        let id = ConnId::from_bits(7);
+        for _ in 0..1_000 {
+            timers.set(id, Some(Tick(50)));
+            timers.set(id, None);
+        }
+        assert_eq!((timers.wheel.len(), timers.pop_due(Tick(40))), (1, None));
+        assert_eq!((timers.pop_due(Tick(50)), timers.next()), (None, None), "it was taken away");
+        timers.set(id, Some(Tick(90)));
+        timers.set(id, None);
+        timers.set(id, Some(Tick(95)));
+        assert_eq!((timers.pop_due(Tick(94)), timers.next()), (None, Some(Tick(95))));
+        timers.set(id, Some(Tick(95)));
+        assert_eq!((timers.pop_due(Tick(95)), timers.pop_due(Tick(200))), (Some(id), None));
     }
 }

@@ -153,6 +153,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.ring();
         if self.weighing.is_due(self.core.now.tick) {
             memory::weigh(self);
+            handover::write_all(self);
         }
         let micros = self.net.now().micros.saturating_sub(self.core.now.micros);
         self.core.counters().turn.record(micros);

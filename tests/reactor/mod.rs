@@ -28,5 +28,6 @@ mod simulation;
 mod slow;
 mod threads;
 mod tls;
+mod told;
 mod wires;
 mod work;

@@ -37,6 +37,13 @@ impl Calls {
         (self.due, self.called) = (due, now);
     }
 
+    /// The service has been told of an end: where that comes behind its call of this turn, it may want to be called sooner than it
+    /// said there.
+    #[inline]
+    pub(crate) const fn recall(&mut self, now: Tick) {
+        self.due = Some(now);
+    }
+
     /// Upgrades in a turn at whose end there were so many.
     #[inline]
     pub(crate) const fn upgrades(&mut self, all: u64) -> u64 {
