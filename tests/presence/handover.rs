@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use rollcall::presence::admin::{Ask, Reply};
+use rollcall::presence::admin::Ask;
 use rollcall::presence::{Entry, Grants, Name, Reason, Record, Rules, State};
 
 use super::dice::Dice;
@@ -71,7 +71,7 @@ impl Deed {
         }
     }
 
-    fn is_done(self, server: &mut Server, clients: &mut Vec<(usize, u32)>) {
+    fn carry_out(self, server: &mut Server, clients: &mut Vec<(usize, u32)>) {
         let now = server.now;
         match self {
             Deed::Open { user, worker } => {
@@ -108,8 +108,8 @@ fn same_from_then_on(
     for _ in 0..DEEDS {
         let deed = Deed::any(dice, grace);
         deeds.push(deed.clone());
-        deed.clone().is_done(old, &mut clients[0]);
-        deed.is_done(new, &mut clients[1]);
+        deed.clone().carry_out(old, &mut clients[0]);
+        deed.carry_out(new, &mut clients[1]);
         same(&old.knows(users, rooms), &new.knows(users, rooms), &format!("{deeds:?}"));
     }
     for (server, clients) in [old, new].into_iter().zip(clients) {

@@ -146,7 +146,7 @@ mod tests {
         assert_eq!((tells.fail(Some(1)), tells.fail(Some(2))), (Vec::new(), Vec::new()));
         assert_eq!(tells.part((tell, 2), 1, 0), None, "late");
         assert_eq!(tells.part((tell, 3), 1, 0), Some((ANN, Answer::Told { to: 1, without: 2 })));
-        tells.begin(ANN, &[2, 3]);
+        let _ = tells.begin(ANN, &[2, 3]);
         assert_eq!(tells.fail(None), [(ANN, Answer::Told { to: 0, without: 2 })]);
         assert_eq!(tells.len(), 0);
     }

@@ -11,7 +11,7 @@ pub(super) fn run(data: &[u8]) {
     let mut world = World::new(3);
     for _ in 0..2 {
         let now = world.now;
-        let taken = world.nodes.iter_mut().filter_map(|node| Some(node.import(now, record.clone(), 900)));
+        let taken = world.nodes.iter_mut().map(|node| node.import(now, record.clone(), 900));
         assert!(taken.filter(|taken| *taken).count() >= 1, "it is taken somewhere: {record:?}");
         world.settle();
     }
