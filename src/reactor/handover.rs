@@ -17,6 +17,7 @@ use crate::reactor::snapshot::Snapshot;
 use crate::reactor::unserved::End;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
+use crate::time::Tick;
 
 /// Why a connection stays where it is. Most of it passes: it may be asked again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,6 +120,8 @@ fn snapshot_of<N: Net, S: Service>(
         debt: core.work.debt(id),
         introduced: core.introduced.get(id),
         counted_as: conn.counted_at().map(|place| core.fleet.addresses().key(place)),
+        timer: core.timers.of(id).map(|at| at.from_now(core.now.tick)),
+        is_paused: core.pauses.has(id),
     })
 }
 
@@ -132,8 +135,8 @@ pub(super) fn adopt<N: Net, S: Service>(
     let now = worker.core.now.tick;
     let id = worker.core.conns.next_id(worker.acceptor.generation());
     let id = id.ok_or_else(|| io::Error::other("more connections than can be numbered"))?;
-    let Snapshot { conn, service, unserved, has_ended, deflate, half_closed, debt, introduced, counted_as } =
-        snapshot;
+    let Snapshot { conn, service, unserved, has_ended, deflate, half_closed, .. } = snapshot;
+    let Snapshot { debt, introduced, counted_as, timer, is_paused, .. } = snapshot;
     let mut conn = Conn::restore(conn, id.generation, now).ok_or(io::ErrorKind::InvalidData)?;
     let socket = worker.net.adopt(socket)?;
     worker.net.register(&socket, id.to_bits())?;
@@ -158,6 +161,10 @@ pub(super) fn adopt<N: Net, S: Service>(
         core.unserved.keep_end(id, End::Told);
     }
     core.work.owe(id, debt);
+    core.timers.set(id, timer.map(|ticks| Tick::at(now, ticks)));
+    if is_paused {
+        core.pauses.pause(id);
+    }
     if let Some(client) = introduced {
         core.introduced.insert(id, client);
     }

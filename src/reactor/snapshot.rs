@@ -33,6 +33,10 @@ pub struct Snapshot {
     pub(super) introduced: Option<IpAddr>,
     /// What its address is counted under.
     pub(super) counted_as: Option<u64>,
+    /// When its timer is due, in ticks from when it was taken.
+    pub(super) timer: Option<i32>,
+    /// The service does not want it to be read.
+    pub(super) is_paused: bool,
 }
 
 /// Why bytes are no snapshot.
@@ -86,6 +90,8 @@ mod tests {
             debt: 300,
             introduced: Some([192, 0, 2, 1].into()),
             counted_as: Some(7),
+            timer: Some(5),
+            is_paused: true,
         }
     }
 
@@ -94,7 +100,7 @@ mod tests {
     fn snapshots_are_the_bytes_that_other_builds_read() {
         let bytes = fresh().to_bytes();
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "0100000000f303f40301f3030000020000000002696e01000103ac020100c00002010107");
+        assert_eq!(hex, "0100000000f303f40301f3030000020000000002696e01000103ac020100c00002010107010a01");
         assert_eq!(Snapshot::from_bytes(&bytes).unwrap().to_bytes(), bytes);
     }
 

@@ -34,6 +34,11 @@ impl Timers {
         }
     }
 
+    /// When a connection's timer is due.
+    pub(crate) fn of(&self, id: ConnId) -> Option<Tick> {
+        self.set.get(&id)?.0
+    }
+
     /// The connection is gone.
     pub(crate) fn forget(&mut self, id: ConnId) {
         if !self.set.is_empty() {

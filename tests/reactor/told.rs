@@ -19,6 +19,8 @@ use super::script::Script;
 struct Clerk {
     conns: Vec<ConnId>,
     closed: usize,
+    heard: usize,
+    moves: bool,
     timers: usize,
     waiting: Option<RequestId>,
     abandoned: Vec<RequestId>,
@@ -49,9 +51,13 @@ impl Service for Clerk {
         self.conns.push(conn);
     }
 
-    fn message(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, _: Kind, _: &[u8]) {
+    fn message(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, _: Kind, payload: &[u8]) {
+        self.heard += 1;
         cx.timer(conn, Some(cx.now().tick.after(5)));
         cx.pause(conn);
+        if payload == b"wait" {
+            return;
+        }
         cx.close(conn, &Close::new(CloseCode::NORMAL, "that was it"));
     }
 
@@ -66,7 +72,7 @@ impl Service for Clerk {
     }
 
     fn released(&mut self, _: &mut Context<'_, ()>, _: ConnId) -> Option<Vec<u8>> {
-        None
+        self.moves.then(Vec::new)
     }
 
     fn request(&mut self, cx: &mut Context<'_, ()>, request: RequestId, head: &Head<'_>, _: &[u8]) -> Answer {
@@ -219,4 +225,20 @@ fn what_is_sent_when_memory_is_weighed_leaves_in_that_turn() {
     scene.worker.turn().unwrap();
     assert!(scene.worker.service().in_weigh.is_none());
     assert_eq!(scene.script.written(id), plain(Opcode::Text, b"weighed"));
+}
+
+#[test]
+fn a_timer_and_a_pause_go_along_with_their_connection() {
+    let (mut from, mut to) = (Scene::new(), Scene::new());
+    let id = from.open();
+    from.script.arrive(id, &[masked(Opcode::Text, b"wait"), masked(Opcode::Text, b"wait")].concat());
+    from.script.settle(&mut from.worker);
+    from.worker.service().moves = true;
+    let conn = from.worker.service().conns[0];
+    let (socket, snapshot) = from.worker.release(conn).unwrap();
+    from.script.carry(&socket, &to.script);
+    to.worker.adopt(socket, snapshot).unwrap();
+    to.script.pass(&mut to.worker, Duration::from_millis(100));
+    assert_eq!((to.worker.service().heard, to.worker.service().timers), (0, 1));
+    assert_eq!((from.worker.service().heard, from.worker.service().timers), (1, 0));
 }
