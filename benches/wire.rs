@@ -5,7 +5,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use rollcall::limits::MessageLimits;
 use rollcall::wire::frame::{self, Header, Opcode, Parsed};
 use rollcall::wire::http::{Fields, Head, head_len};
-use rollcall::wire::session::{Event, Role, Session};
+use rollcall::wire::session::{Role, Session, SessionEvent};
 use rollcall::wire::upgrade::{Upgrade, is_upgrade, write_accept};
 use rollcall::wire::{mask, utf8};
 use std::hint::black_box;
@@ -115,7 +115,7 @@ fn receive(session: &mut Session, input: &mut [u8]) -> usize {
     let (mut at, mut total) = (0, 0);
     while at < input.len() {
         let (taken, event) = session.read(&LIMITS, None, &mut input[at..]).expect("valid frames");
-        if let Some(Event::Message(_, payload)) = event {
+        if let Some(SessionEvent::Message(_, payload)) = event {
             total += black_box(payload).len();
         }
         at += taken;

@@ -48,7 +48,7 @@
 //!
 //! What a program needs stands here at the root: [`Server`] runs it, a [`Service`] is what its connections are for, and works through
 //! its [`Context`]; [`Presence`] is one, [`Echo`] another. Services stand beside each other by [`Mount`] and around one another
-//! by [`Wrapper`]. The binary's own, with the page, the API and the metrics, is [`Site`].
+//! by [`Wrapper`]. The binary's own, with the page, the API and the metrics, is [`Router`].
 //!
 //! # How it is built
 //!
@@ -84,18 +84,18 @@
 //! | a worker's turn begins | `reactor/turn.rs` |
 //! | each connection that is ready is heard for its share | `reactor/hear.rs` |
 //! | its bytes are read | `reactor/input.rs` |
-//! | from the socket, or out of the records that it gives | `reactor/transport.rs`, `reactor/tls/link.rs` |
+//! | from the socket, or out of the records that it gives | `reactor/transport.rs`, `reactor/tls/session.rs` |
 //! | they are frames, and frames are a message | `reactor/frames.rs`, `wire/frame.rs`, `wire/session.rs` |
-//! | the connection is for a service | `http/site.rs`, `service/presence.rs` |
+//! | the connection is for a service | `http/router.rs`, `service/presence.rs` |
 //! | the message is a command | `presence/command.rs` |
 //! | the edge knows who says it | `presence/edge.rs`, `presence/edge/commands.rs` |
-//! | the room's home, here or on another worker, orders it | `presence/envelope.rs`, `reactor/mailbox.rs`, `presence/room.rs` |
+//! | the room's home, here or on another worker, orders it | `presence/message.rs`, `reactor/mailbox.rs`, `presence/room.rs` |
 //! | what members are told is encoded once | `presence/event.rs`, `wire/shared.rs` |
 //! | and sent to each | `presence/effect.rs`, `reactor/context.rs` |
 //! | a turn's output lies side by side | `reactor/arena.rs` |
 //! | and leaves in one write for each connection | `reactor/flush.rs` |
 //! | a socket that is full takes the rest later | `conn/outbox.rs`, `reactor/writable.rs` |
-//! | or its peer is too slow, or dead, by a deadline | `conn/deadline.rs`, `reactor/fire.rs`, `reactor/closing.rs` |
+//! | or its peer is too slow, or dead, by a deadline | `conn/deadline.rs`, `reactor/deadlines.rs`, `reactor/closing.rs` |
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("rollcall runs on Linux only: it is built on epoll, eventfd and SO_REUSEPORT");
@@ -122,19 +122,19 @@ pub mod sys;
 pub mod time;
 pub mod wire;
 
-pub use http::{Site, SiteSettings};
+pub use http::{Router, RouterSettings};
 pub use limits::MessageLimits;
 pub use presence::{BanCount, Rules};
 pub use reactor::tls::{Acceptor, Certified, Credentials};
 pub use reactor::{
-    Accept, AddressLimits, Admission, Answer, Cause, Config, ConnId, Context, Deflate, FdTables, Fleet,
-    Handle, Haste, Heartbeat, HeartbeatMode, Limits, Listen, Mail, Mount, Mounted, Part, PostError,
-    RequestId, SendError, Server, Service, SharedFrame, Shortage, StartError, TAG_MAX, WorkerId, Wrapper,
+    Accept, AddressLimits, Admission, Answer, Cause, Config, ConnId, Context, Deflate, FdTables, Handle,
+    Heartbeat, HeartbeatMode, Latency, Limits, Listen, Mail, Mount, Mounted, Overload, Part, PostError,
+    RequestId, SendError, Server, Service, Shared, SharedFrame, StartError, TAG_MAX, WorkerId, Wrapper,
 };
-pub use service::caps::Caps;
+pub use service::authenticator::{Auth, Authenticator};
 pub use service::echo::Echo;
-pub use service::gate::{Auth, Gate};
-pub use service::heartbeats::Shapes;
+pub use service::legacy_heartbeats::LegacyHeartbeats;
+pub use service::live_limits::LiveLimits;
 pub use service::presence::{Hooks, Presence, PresenceSettings};
 pub use service::reserve::Reserves;
 pub use time::{Now, Tick};

@@ -163,7 +163,7 @@ pub const DEAD_TICKS: usize = 128;
 pub const MAIL_PER_TURN_MAX: usize = 4096;
 /// Mail that waits for a worker. Past it the sender is told `Backlogged`.
 pub const MAILBOX_MAX: usize = 65_536;
-/// Bytes of such mail, what letters share counted for each, one letter apart. Past it: the same. As much again may be what the
+/// Bytes of such mail, what messages share counted for each, one message apart. Past it: the same. As much again may be what the
 /// worker has taken out and is at.
 pub const MAILBOX_BYTES_MAX: usize = 32 << 20;
 /// Bytes of messages and requests of which not all has come, over all connections of a server. Past it one that wants more is
@@ -191,7 +191,7 @@ pub const HANDSHAKE_BURST_SECONDS: u32 = 2;
 pub const ADDRESSES_MAX: usize = 1 << 20;
 /// Free descriptors of a worker's table below which an upgrade gets 503.
 pub const DESCRIPTORS_FLOOR: usize = 32;
-/// Letters that wait for some worker above which an upgrade gets 503: half of what its mailbox holds.
+/// Messages that wait for some worker above which an upgrade gets 503: half of what its mailbox holds.
 pub const MAIL_ADMISSION_MAX: usize = MAILBOX_MAX / 2;
 /// Bytes of them: the same.
 pub const MAIL_BYTES_ADMISSION_MAX: usize = MAILBOX_BYTES_MAX / 2;
@@ -319,24 +319,24 @@ pub const DEPARTED_TICKS: u32 = 1_000;
 /// Users and members in a turn whose connections were handed over and have not come.
 pub const GIVEN_UP_PER_TURN_MAX: usize = 256;
 /// Ticks before what is kept of an offline user is moved to where it takes less.
-pub const STOW_WAIT_TICKS: u32 = 100;
-/// Offline users that are moved there in a tick, or a [`STOW_TICKS`]th of those that wait if that is more.
-pub const STOW_PER_TICK_MIN: usize = 32;
-/// See [`STOW_PER_TICK_MIN`].
-pub const STOW_TICKS: usize = 64;
+pub const ARCHIVE_WAIT_TICKS: u32 = 100;
+/// Offline users that are moved there in a tick, or a [`ARCHIVE_TICKS`]th of those that wait if that is more.
+pub const ARCHIVE_PER_TICK_MIN: usize = 32;
+/// See [`ARCHIVE_PER_TICK_MIN`].
+pub const ARCHIVE_TICKS: usize = 64;
 /// Messages of rooms under `--drop-oldest` that wait for one slow reader. Past it the oldest are dropped, and counted.
 pub const SLOW_MESSAGES_MAX: usize = 256;
 /// Bytes of such messages, each of which is shared with all who wait for it. Past it the oldest are dropped, and counted.
 pub const SLOW_BYTES_MAX: usize = 1 << 20;
 /// Mail that a worker holds back for one whose mailbox is full. Past it messages of rooms are dropped, and counted.
-pub const HELD_BACK_MAX: usize = 1 << 20;
+pub const RETRY_QUEUE_MAX: usize = 1 << 20;
 /// Bytes of mail that a worker holds back for all others. Past it messages of rooms and broadcasts are dropped, and counted.
-pub const HELD_BACK_BYTES_MAX: usize = 32 << 20;
+pub const RETRY_QUEUE_BYTES_MAX: usize = 32 << 20;
 
 /// Users that a home looks at for a page of the API. Past it the page ends there, with fewer than it may have.
 pub const PAGE_SCAN_MAX: usize = 4096;
 /// Requests of the API that wait for homes, at one worker. Past it: 503.
-pub const ADMIN_JOBS_MAX: usize = 1024;
+pub const ADMIN_REQUESTS_MAX: usize = 1024;
 /// Ticks after which a request of the API that waits for a home gets 503, and a broadcast is answered with how far it has
 /// come: before [`ANSWER_TICKS_MAX`], which would say less.
 pub const ADMIN_TICKS_MAX: u32 = 90;
@@ -348,7 +348,7 @@ pub const BROADCAST_BYTES_PER_TURN: usize = 4 << 20;
 /// Broadcasts that are on their way over a worker's clients. Past it the worker's clients miss the next, which is said.
 pub const BROADCASTS_MAX: usize = 64;
 
-/// What an edge says to a home in one turn, of all that it announces anew: a letter each.
+/// What an edge says to a home in one turn, of all that it announces anew: a message each.
 pub const ANNOUNCED_PER_TURN_MAX: usize = 256;
 /// Users, and rooms and their members, that a home looks at in one turn when an announcement is complete.
 pub const SWEPT_PER_TURN_MAX: usize = 1_024;

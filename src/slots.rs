@@ -1,4 +1,4 @@
-//! Tables by key that grow and shrink in pieces: a [`Slots`] chooses its keys, a [`Side`] stands beside one.
+//! Tables by key that grow and shrink in pieces: a [`Slots`] chooses its keys, a [`SideTable`] stands beside one.
 //!
 //! A vector that doubles copies all that it holds in one go, 40 MB and some 20 ms for half a million connections, and keeps
 //! what it grew to for ever. These grow by a chunk of [`CHUNK`] entries, about a microsecond, and a chunk that is empty is
@@ -85,7 +85,7 @@ impl<T> Slots<T> {
 
     /// Gives back what stays behind when values go: the first chunk where it is empty, and the ends of the lists of chunks.
     /// For once a second: who comes and goes alone is not to pay for a chunk each time.
-    pub fn give_back(&mut self) {
+    pub fn shrink(&mut self) {
         if let Some(first) = self.chunks.first_mut()
             && first.is_empty()
             && first.capacity() > 0
@@ -171,19 +171,19 @@ impl<T> IndexMut<usize> for Slots<T> {
 
 /// Values beside those of a [`Slots`], by the same keys.
 #[derive(Debug)]
-pub struct Side<T> {
+pub struct SideTable<T> {
     /// Each with [`CHUNK`] places and how many are taken, or none of either.
     chunks: Vec<(Box<[Option<T>]>, usize)>,
     filled: usize,
 }
 
-impl<T> Default for Side<T> {
+impl<T> Default for SideTable<T> {
     fn default() -> Self {
-        Side { chunks: Vec::new(), filled: 0 }
+        SideTable { chunks: Vec::new(), filled: 0 }
     }
 }
 
-impl<T> Side<T> {
+impl<T> SideTable<T> {
     /// Puts a value in the place of a key.
     pub fn put(&mut self, key: usize, value: T) {
         let index = key / CHUNK;
@@ -210,8 +210,8 @@ impl<T> Side<T> {
         Some(value)
     }
 
-    /// As [`Slots::give_back`].
-    pub fn give_back(&mut self) {
+    /// As [`Slots::shrink`].
+    pub fn shrink(&mut self) {
         if let Some((places, 0)) = self.chunks.first_mut()
             && !places.is_empty()
         {
@@ -247,7 +247,7 @@ mod tests {
     /// A seeded walk of comings and goings, against a map.
     #[test]
     fn keys_are_the_lowest_chunks_and_stay_their_values_own() {
-        let (mut slots, mut side, mut model) = (Slots::default(), Side::default(), BTreeMap::new());
+        let (mut slots, mut side, mut model) = (Slots::default(), SideTable::default(), BTreeMap::new());
         let mut random = 1_u64;
         for step in 0..60_000_u64 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(step | 1);
@@ -264,8 +264,8 @@ mod tests {
             }
             assert_eq!(slots.len(), model.len());
             if step % 1_000 == 0 {
-                slots.give_back();
-                side.give_back();
+                slots.shrink();
+                side.shrink();
             }
         }
         assert!(slots.iter().eq(model.iter().map(|(key, value)| (*key, value))));
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn what_is_left_is_given_back_and_used_again() {
-        let (mut slots, mut side) = (Slots::default(), Side::default());
+        let (mut slots, mut side) = (Slots::default(), SideTable::default());
         for key in 0..100 * CHUNK {
             assert_eq!(slots.insert(Box::new(key)), key);
             side.put(key, Box::new(key));
@@ -297,15 +297,15 @@ mod tests {
             "the first chunk has room, the last freed place first"
         );
         slots.try_remove(CHUNK - 1);
-        slots.give_back();
-        side.give_back();
+        slots.shrink();
+        side.shrink();
         assert_eq!((slots.bytes(), side.bytes()), (0, 0));
         assert_eq!(slots.insert(Box::new(8)), 0);
     }
 
     #[test]
     fn an_empty_first_chunk_is_given_back_though_others_are_not() {
-        let (mut slots, mut side) = (Slots::default(), Side::default());
+        let (mut slots, mut side) = (Slots::default(), SideTable::default());
         for key in 0..=CHUNK {
             slots.insert(Box::new(key));
             side.put(key, Box::new(key));
@@ -315,8 +315,8 @@ mod tests {
             side.take(key);
         }
         let before = (slots.bytes(), side.bytes());
-        slots.give_back();
-        side.give_back();
+        slots.shrink();
+        side.shrink();
         assert!(slots.bytes() < before.0 && side.bytes() < before.1, "{before:?}");
         assert_eq!(slots.insert(Box::new(9)), 0);
         assert_eq!(*slots[CHUNK], CHUNK);

@@ -10,12 +10,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::{Site, SiteMail, SiteSettings};
+use rollcall::http::{Router, RouterSettings, SiteMail};
 use rollcall::presence::Rules;
 use rollcall::reactor::counters::Counters;
 use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::mailbox::Mailbox;
-use rollcall::reactor::{Config, Fleet, Worker, WorkerId};
+use rollcall::reactor::{Config, Shared, Worker, WorkerId};
 use rollcall::service::presence::{PresenceSettings, SUBPROTOCOL};
 use rollcall::sys::epoll::{Epoll, TcpSocket, listen};
 use rollcall::sys::net::{Net, Ready};
@@ -92,8 +92,8 @@ impl Net for Steady {
 
 /// A worker, its clock, and where it listens.
 pub(super) struct World {
-    worker: Worker<Steady, Site>,
-    fleet: Arc<Fleet>,
+    worker: Worker<Steady, Router>,
+    shared: Arc<Shared>,
     micros: Rc<Cell<u64>>,
     address: SocketAddr,
     counting: Counting,
@@ -102,22 +102,22 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new() -> World {
-        let fleet = Arc::new(Fleet::new(1, 10_000, Tick(0)));
+        let shared = Arc::new(Shared::new(1, 10_000, Tick(0)));
         let bell = eventfd(0, EventfdFlags::NONBLOCK).expect("an eventfd");
         let mailboxes: Mailboxes<SiteMail> = vec![Mailbox::new(bell)].into();
         let listener = listen("127.0.0.1:0".parse().expect("an address")).expect("a listener");
         let address =
             listener.local_addr().ok().and_then(|address| address.as_socket()).expect("its address");
-        let epoll = Epoll::new(vec![listener], mailboxes[0].bell(), fleet.clock()).expect("a poll");
+        let epoll = Epoll::new(vec![listener], mailboxes[0].waker(), shared.clock()).expect("a poll");
         let rules = Rules { commands_per_second: 1_000_000, ..Rules::default() };
         let presence = Arc::new(PresenceSettings { rules, ..PresenceSettings::default() });
         let subprotocols = vec![SUBPROTOCOL.to_owned()];
-        let settings = Arc::new(SiteSettings { presence, subprotocols, ..SiteSettings::default() });
-        let site = Site::new(settings, WorkerId(0), &fleet);
+        let settings = Arc::new(RouterSettings { presence, subprotocols, ..RouterSettings::default() });
+        let site = Router::new(settings, WorkerId(0), &shared);
         let micros = Rc::new(Cell::new(TICK_MICROS));
         let net = Steady { epoll, micros: micros.clone() };
-        let worker = Worker::new(WorkerId(0), &Config::default(), fleet.clone(), mailboxes, net, site, 7);
-        World { worker, fleet, micros, address, counting: Counting::Off, turns: 0 }
+        let worker = Worker::new(WorkerId(0), &Config::default(), shared.clone(), mailboxes, net, site, 7);
+        World { worker, shared, micros, address, counting: Counting::Off, turns: 0 }
     }
 
     /// Does `act` with its turns counted.
@@ -133,7 +133,7 @@ impl World {
     }
 
     pub(super) fn counters(&self) -> &Counters {
-        &self.fleet.workers()[0].counters
+        &self.shared.workers()[0].counters
     }
 
     pub(super) fn advance(&self, time: Duration) {
@@ -195,7 +195,7 @@ impl World {
 
 /// What callgrind collects: see its `--toggle-collect`.
 #[inline(never)]
-fn counted_turn(worker: &mut Worker<Steady, Site>) {
+fn counted_turn(worker: &mut Worker<Steady, Router>) {
     black_box(worker.turn()).map(drop).expect("a turn");
 }
 

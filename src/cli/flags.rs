@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::config::{Layer, Sources};
 
 #[derive(Args, Clone)]
-pub(super) struct Flags {
+pub(super) struct CliFlags {
     /// File of settings, TOML
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -17,6 +17,6 @@ pub(super) struct Flags {
 }
 
 /// All settings, and where each comes from.
-pub(super) fn read(flags: Flags) -> Result<Sources, Failure> {
+pub(super) fn read(flags: CliFlags) -> Result<Sources, Failure> {
     Sources::read(&flags.layer, flags.config, std::env::vars_os()).map_err(Failure::usage)
 }

@@ -3,7 +3,7 @@
 //! It keeps what a million connections have left between its arenas, unless it is told otherwise; telling it costs a walk
 //! over what is free, and is done by a thread of its own. A walk gives back whole pages alone: what is left of many small
 //! blocks, each in the midst of what is free, holds a page each. So the tables of those who left shrink to nothing, and
-//! workers let go of the blocks that the C library keeps for their threads ([`tidy`]).
+//! workers let go of the blocks that the C library keeps for their threads ([`trim_allocator`]).
 //!
 //! Its arenas are bounded too ([`ARENAS_PER_CORE`]): each has an end that no walk gives back, and room that the others can't
 //! use. Its thresholds stay its own: held at 128 KiB they gave back those ends, and an echo of 1 MiB took 1,200 µs to 400.
@@ -69,7 +69,7 @@ fn trim(hands: &Receiver<Hand>) {
 /// block keeps it again; so all are taken, and another thread frees them.
 ///
 /// Costs some 450 allocations: for a thread whose clients have left.
-pub(crate) fn tidy() {
+pub(crate) fn trim_allocator() {
     if let Some(freed) = FREED.get() {
         // Where too many wait, they stay with this thread until the next time.
         let _ = freed.try_send(hand());
@@ -90,7 +90,7 @@ const CACHED: usize = 7;
 const CACHED_BYTES_MAX: usize = 1_032;
 
 /// What the process's memory is now: two short reads.
-pub(crate) fn weigh() -> Process {
+pub(crate) fn measure_process() -> Process {
     let [_, resident, program] = pages().unwrap_or_default().map(|pages| pages * PAGE_BYTES);
     let [heap, free] = heap_bytes();
     Process { resident, program, slack: slack(resident - program.min(resident), heap, free) }

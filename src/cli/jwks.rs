@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::identity::Keys;
 use crate::limits::JWKS_START_MILLIS;
-use crate::outbound::jwks::schedule::Pace;
+use crate::outbound::jwks::schedule::FetchPace;
 use crate::outbound::jwks::{Fetcher, KeyUrl};
 use signal_hook::consts::SIGHUP;
 use signal_hook::iterator::Signals;
@@ -15,7 +15,7 @@ use crate::cli::failure::Failure;
 /// What fetches keys for tokens, where they are fetched.
 pub(super) fn start(url: Option<KeyUrl>, keys: Option<&Arc<Keys>>) -> Result<Option<Fetcher>, Failure> {
     let (Some(url), Some(keys)) = (url, keys) else { return Ok(None) };
-    let fetcher = Fetcher::start(url, Arc::clone(keys), Pace::default());
+    let fetcher = Fetcher::start(url, Arc::clone(keys), FetchPace::default());
     fetcher.map(Some).map_err(|error| Failure::system(format!("the thread that fetches keys: {error}")))
 }
 

@@ -22,13 +22,13 @@ mod watchdog;
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use crate::http::SiteSettings;
-use crate::reactor::{Fleet, Service, WorkerId};
+use crate::http::RouterSettings;
+use crate::reactor::{Service, Shared, WorkerId};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::cli::failure::{Failure, complain, say};
-use crate::cli::flags::{Flags, read};
+use crate::cli::flags::{CliFlags, read};
 use crate::config::capacity::{Capacity, Machine};
 use crate::config::layer::one_line;
 use crate::config::{Settings, exposed};
@@ -38,19 +38,19 @@ use crate::config::{Settings, exposed};
 #[command(name = "rollcall", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
     #[command(flatten)]
-    flags: Flags,
+    flags: CliFlags,
 }
 
 const AFTER_HELP: &str = "Every setting can also stand in the environment (ROLLCALL_MAX_MESSAGE=64KiB, lists by comma) or in the \
      file that --config names (max-message = \"64KiB\"). A flag wins over the environment, that over the file.";
 
 #[derive(Subcommand)]
-enum Command {
+enum CliCommand {
     /// Runs the server; what happens without a command, too
     #[command(after_help = AFTER_HELP)]
-    Serve(Flags),
+    Serve(CliFlags),
     /// Prints the API key that a running server made for its run
     Key(key::KeyArgs),
     /// Makes a token that the server takes, or a secret to sign tokens with
@@ -65,15 +65,15 @@ enum Command {
 #[derive(Subcommand)]
 enum ConfigCommand {
     /// Says whether a server would start with these settings
-    Check(Flags),
+    Check(CliFlags),
     /// Prints all settings as a file that --config takes, with where each comes from
-    Print(Flags),
+    Print(CliFlags),
 }
 
 /// Runs the program to its end, and returns its exit code. `args` are its name and what follows; `make` makes the service of a worker.
 pub fn run<S: Service + 'static>(
     args: impl IntoIterator<Item = OsString>,
-    make: impl Fn(Arc<SiteSettings>, WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
+    make: impl Fn(Arc<RouterSettings>, WorkerId, &Arc<Shared>) -> S + Send + Sync + 'static,
 ) -> u8 {
     match try_run(args, make) {
         Ok(()) => 0,
@@ -86,20 +86,20 @@ pub fn run<S: Service + 'static>(
 
 fn try_run<S: Service + 'static>(
     args: impl IntoIterator<Item = OsString>,
-    make: impl Fn(Arc<SiteSettings>, WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
+    make: impl Fn(Arc<RouterSettings>, WorkerId, &Arc<Shared>) -> S + Send + Sync + 'static,
 ) -> Result<(), Failure> {
     let Some(cli) = parse(args)? else { return Ok(()) };
-    match cli.command.unwrap_or(Command::Serve(cli.flags)) {
-        Command::Serve(flags) => {
+    match cli.command.unwrap_or(CliCommand::Serve(cli.flags)) {
+        CliCommand::Serve(flags) => {
             let sources = read(flags.clone())?;
             let settings = Settings::resolve(&sources).map_err(Failure::usage)?;
             let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
             serve::serve(settings, &capacity, (flags, sources), make)
         }
-        Command::Key(args) => key::print(&args),
-        Command::Token(args) => token::make(args),
-        Command::Cert(flags) => cert::make(flags),
-        Command::Config(ConfigCommand::Check(flags)) => {
+        CliCommand::Key(args) => key::print(&args),
+        CliCommand::Token(args) => token::make(args),
+        CliCommand::Cert(flags) => cert::make(flags),
+        CliCommand::Config(ConfigCommand::Check(flags)) => {
             let sources = read(flags)?;
             let settings = Settings::resolve(&sources).map_err(Failure::usage)?;
             let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
@@ -110,7 +110,7 @@ fn try_run<S: Service + 'static>(
             say(&format!("the settings are good\n{}", screen::capacity(&capacity)));
             Ok(())
         }
-        Command::Config(ConfigCommand::Print(flags)) => {
+        CliCommand::Config(ConfigCommand::Print(flags)) => {
             let sources = read(flags)?;
             Settings::resolve(&sources).map_err(Failure::usage)?;
             say(&sources.print());

@@ -1,7 +1,7 @@
 //! SIGHUP: the settings are read again from where they were read, and what can change while the server runs does. Nobody
 //! is dropped for it. What can't change yet is named, so that nobody believes it has.
 
-use crate::cli::flags::{Flags, read};
+use crate::cli::flags::{CliFlags, read};
 use crate::cli::log::Level;
 use crate::config::{Settings, Sources, exposed};
 
@@ -30,7 +30,7 @@ pub(super) type SetLimits = Box<dyn Fn(&Settings) -> Result<(), String> + Send>;
 
 /// What it takes to read the settings again.
 pub(super) struct Reload {
-    flags: Flags,
+    flags: CliFlags,
     running: Sources,
     level: Level,
     keys: Box<dyn Fn() + Send>,
@@ -41,7 +41,7 @@ impl Reload {
     /// The server runs by `running`, which was read with these flags. `keys` reads the files with keys and certificates
     /// again.
     pub(super) fn new(
-        (flags, running): (Flags, Sources),
+        (flags, running): (CliFlags, Sources),
         level: Level,
         keys: Box<dyn Fn() + Send>,
         limits: SetLimits,

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::http::site::Off;
+use crate::http::router::Off;
 use crate::reactor::{Heartbeat, HeartbeatMode, Listen};
-use crate::service::gate::{Auth, Gate};
+use crate::service::authenticator::{Auth, Authenticator};
 
 use super::key::RunKey;
 use crate::config::capacity::{Capacity, count};
@@ -20,7 +20,7 @@ pub(super) struct Started<'a> {
     /// As it came out: a system may refuse private tables.
     pub(super) private: bool,
     pub(super) heartbeat: Heartbeat,
-    pub(super) gate: &'a Gate,
+    pub(super) authenticator: &'a Authenticator,
     /// What is not served.
     pub(super) off: Off,
     /// The API's key, where it was made for this run.
@@ -52,7 +52,7 @@ pub(super) fn screen(started: &Started<'_>) -> String {
         line(&mut text, "", "the system refuses private tables: all workers share one, and its limit");
     }
     line(&mut text, "heartbeat", &heartbeat(&started.heartbeat));
-    line(&mut text, "identity", identity(started.gate));
+    line(&mut text, "identity", identity(started.authenticator));
     text.push_str("\nTry\n");
     if !started.off.echo || public[0].address().is_none() {
         let _ = writeln!(text, "  {}", echo_command(&public[0]));
@@ -120,13 +120,15 @@ fn heartbeat(heartbeat: &Heartbeat) -> String {
     }
 }
 
-const fn identity(gate: &Gate) -> &'static str {
-    match (gate.certificates, gate.auth) {
+const fn identity(authenticator: &Authenticator) -> &'static str {
+    match (authenticator.certificates, authenticator.auth) {
         (false, Auth::None) => "everybody is taken at their word: /ws?user=NAME",
         (false, Auth::Early) => "by a token, with the upgrade: `rollcall token` makes one",
         (false, Auth::Late) => "by a token, with the upgrade or soon after: `rollcall token` makes one",
         (true, Auth::None) => "by a client certificate; who shows none is taken at their word: /ws?user=NAME",
-        (true, Auth::Early) if gate.keys.is_none() => "by a client certificate: its common name is the user",
+        (true, Auth::Early) if authenticator.keys.is_none() => {
+            "by a client certificate: its common name is the user"
+        }
         (true, Auth::Early) => {
             "by a client certificate, or a token with the upgrade: `rollcall token` makes one"
         }
@@ -227,7 +229,7 @@ mod tests {
             capacity: &capacity,
             private: false,
             heartbeat: Heartbeat::default(),
-            gate: &Gate::default(),
+            authenticator: &Authenticator::default(),
             off: Off::default(),
             key: Some(&RunKey::make().unwrap()),
             shows_key: true,
@@ -256,7 +258,7 @@ mod tests {
     fn the_key_of_the_run_stands_behind_the_page_and_in_no_command() {
         let capacity =
             Capacity { workers: 2, private: true, max_connections: 9, most: 9, reason: "why".to_owned() };
-        let (made, gate) = (RunKey::make().unwrap(), Gate::default());
+        let (made, authenticator) = (RunKey::make().unwrap(), Authenticator::default());
         let listening = [Listen::Tcp("0.0.0.0:8080".parse().unwrap())];
         let started = |key, shows_key| Started {
             listening: &listening,
@@ -264,7 +266,7 @@ mod tests {
             capacity: &capacity,
             private: true,
             heartbeat: Heartbeat::default(),
-            gate: &gate,
+            authenticator: &authenticator,
             off: Off::default(),
             key,
             shows_key,

@@ -4,11 +4,11 @@ use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::{SiteSettings, api};
+use crate::http::{RouterSettings, api};
 use crate::identity::Keys;
 use crate::reactor::server::Handle;
-use crate::reactor::{Config, Fleet, Limits, Listen, Server, Service, WorkerId};
-use crate::service::caps::{Cap, Caps};
+use crate::reactor::{Config, Limits, Listen, Server, Service, Shared, WorkerId};
+use crate::service::live_limits::{LiveLimits, PresenceLimits};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -17,7 +17,7 @@ use super::reload::{Reload, SetLimits};
 use super::screen::{self, Started};
 use super::{heap, jwks, log, tls, watchdog};
 use crate::cli::failure::{Failure, complain, say};
-use crate::cli::flags::Flags;
+use crate::cli::flags::CliFlags;
 use crate::config::api_keys::KeySource;
 use crate::config::capacity::{Capacity, count};
 use crate::config::keys::KeyFiles;
@@ -30,8 +30,8 @@ use crate::config::{Settings, Sources, exposed};
 pub(super) fn serve<S: Service + 'static>(
     settings: Settings,
     capacity: &Capacity,
-    (flags, sources): (Flags, Sources),
-    make: impl Fn(Arc<SiteSettings>, WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
+    (flags, sources): (CliFlags, Sources),
+    make: impl Fn(Arc<RouterSettings>, WorkerId, &Arc<Shared>) -> S + Send + Sync + 'static,
 ) -> Result<(), Failure> {
     let log = log::start(settings.log, settings.log_level);
     for warning in sources.warnings.iter().chain(&exposed::warnings(&settings, &sources)) {
@@ -50,20 +50,24 @@ pub(super) fn serve<S: Service + 'static>(
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
     heap::start();
-    let caps = Arc::clone(&settings.site.presence.caps);
+    let live_limits = Arc::clone(&settings.site.presence.live_limits);
     let api_keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));
     let mut run_key = make_key(&api_keys.1)?;
-    let (gate, off) = (settings.site.presence.gate.clone(), settings.site.off);
-    let fetcher = jwks::start(settings.token_jwks, gate.keys.as_ref())?;
+    let (authenticator, off) = (settings.site.presence.authenticator.clone(), settings.site.off);
+    let fetcher = jwks::start(settings.token_jwks, authenticator.keys.as_ref())?;
     if let Some(fetcher) = &fetcher
         && !jwks::wait(fetcher, &mut signals)
     {
         return Ok(());
     }
-    let key_ring = gate.keys.clone().map(|keys| KeyRing { keys, files: settings.key_files });
-    let site = Arc::new(SiteSettings { weigh: Some(heap::weigh), tidy: Some(heap::tidy), ..settings.site });
+    let key_ring = authenticator.keys.clone().map(|keys| KeyRing { keys, files: settings.key_files });
+    let site = Arc::new(RouterSettings {
+        measure_process: Some(heap::measure_process),
+        trim_allocator: Some(heap::trim_allocator),
+        ..settings.site
+    });
     let server =
-        Server::start_on(config, listening, move |worker, fleet| make(Arc::clone(&site), worker, fleet))
+        Server::start_on(config, listening, move |worker, shared| make(Arc::clone(&site), worker, shared))
             .map_err(|error| Failure::system(error.to_string()))?;
     if let Some(key) = &mut run_key {
         key.publish(server.listening());
@@ -76,7 +80,7 @@ pub(super) fn serve<S: Service + 'static>(
             capacity,
             private: server.has_private_tables(),
             heartbeat,
-            gate: &gate,
+            authenticator: &authenticator,
             off,
             key: run_key.as_ref(),
             shows_key: !is_printed_to_journal(),
@@ -86,7 +90,7 @@ pub(super) fn serve<S: Service + 'static>(
     );
 
     let handle = server.handle();
-    watchdog::start(Arc::clone(handle.fleet()));
+    watchdog::start(Arc::clone(handle.shared()));
     let read_keys_again = move || {
         read_api_keys_again(&api_keys.0, &api_keys.1);
         read_token_keys_again(key_ring.as_ref());
@@ -95,7 +99,7 @@ pub(super) fn serve<S: Service + 'static>(
         }
         tls::read_again(files.as_ref(), acceptor.as_ref());
     };
-    let set_limits = limits(server.handle(), capacity.clone(), caps);
+    let set_limits = limits(server.handle(), capacity.clone(), live_limits);
     let reload = Reload::new((flags, sources), log.level(), Box::new(read_keys_again), set_limits);
     std::thread::spawn(move || obey(signals, &handle, drain, reload));
     server
@@ -134,7 +138,7 @@ fn warn_of_open_api(admin: &[Listen]) {
 }
 
 /// Makes the key of this run, unless others were given.
-fn make_key(keys: &api::keys::Keys) -> Result<Option<RunKey>, Failure> {
+fn make_key(keys: &api::keys::ApiKeys) -> Result<Option<RunKey>, Failure> {
     if !keys.is_empty() {
         return Ok(None);
     }
@@ -150,13 +154,13 @@ struct KeyRing {
 }
 
 /// Changes what runs to the limits in settings that were read again.
-fn limits(server: Handle, capacity: Capacity, caps: Arc<Caps>) -> SetLimits {
+fn limits(server: Handle, capacity: Capacity, live_limits: Arc<LiveLimits>) -> SetLimits {
     Box::new(move |settings| {
         let max_connections = capacity.again(settings.max_connections)?;
         server.change(Limits { max_connections, ..Limits::of(&settings.reactor) });
         let rules = &settings.site.presence.rules;
         let most = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        caps.set(Cap {
+        live_limits.set(PresenceLimits {
             connections_per_user: most(rules.connections_per_user),
             commands_per_second: rules.commands_per_second,
             data_bytes: most(rules.data_bytes),
@@ -176,7 +180,7 @@ fn obey(mut signals: Signals, server: &Handle, drain: Duration, mut reload: Relo
         is_end
     });
     signals.next();
-    let connections = count(server.fleet().connections(), "connection");
+    let connections = count(server.shared().connections(), "connection");
     tracing::info!("draining: {connections} over {}; again to stop at once", Span(drain));
     server.drain();
     if let Some(signal) = signals.next() {
@@ -186,7 +190,7 @@ fn obey(mut signals: Signals, server: &Handle, drain: Duration, mut reload: Relo
 }
 
 /// Reads the keys of the API again. Those that were good stay so where the new ones can't be read.
-fn read_api_keys_again(source: &KeySource, keys: &api::keys::Keys) {
+fn read_api_keys_again(source: &KeySource, keys: &api::keys::ApiKeys) {
     if source.file.is_none() {
         return;
     }

@@ -7,7 +7,7 @@ use crate::reactor::tls::Acceptor;
 
 use crate::cli::failure::Failure;
 use crate::config::Settings;
-use crate::config::address::Endpoint;
+use crate::config::address::ListenEndpoint;
 use crate::config::tls::TlsFiles;
 
 /// What handshakes go by, where there are files for them.
@@ -19,11 +19,11 @@ pub(super) fn acceptor(files: Option<&TlsFiles>) -> Result<Option<Arc<Acceptor>>
 
 /// Where the server listens, in the order of the settings.
 pub(super) fn listening(settings: &Settings, acceptor: Option<&Arc<Acceptor>>) -> Vec<Listen> {
-    let listen = |endpoint: &Endpoint| match (endpoint, acceptor) {
-        (Endpoint::Unix(path), _) => Listen::Unix(path.clone(), settings.unix_mode),
-        (Endpoint::Tls(address), Some(acceptor)) => Listen::Tls(*address, acceptor.clone()),
+    let listen = |endpoint: &ListenEndpoint| match (endpoint, acceptor) {
+        (ListenEndpoint::Unix(path), _) => Listen::Unix(path.clone(), settings.unix_mode),
+        (ListenEndpoint::Tls(address), Some(acceptor)) => Listen::Tls(*address, acceptor.clone()),
         // The settings don't resolve with a TLS endpoint and no files.
-        (Endpoint::Tcp(address) | Endpoint::Tls(address), _) => Listen::Tcp(*address),
+        (ListenEndpoint::Tcp(address) | ListenEndpoint::Tls(address), _) => Listen::Tcp(*address),
     };
     settings.endpoints.iter().map(listen).collect()
 }

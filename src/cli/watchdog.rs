@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::limits::{CLOCK_LEAP_MILLIS, CLOCK_LEAP_WAIT_MILLIS};
-use crate::reactor::Fleet;
+use crate::reactor::Shared;
 use crate::time::Now;
 
 use crate::config::units::Span;
@@ -16,15 +16,15 @@ use crate::config::units::Span;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Watches for as long as the process runs.
-pub(super) fn start(fleet: Arc<Fleet>) {
+pub(super) fn start(shared: Arc<Shared>) {
     // Without a thread for it nobody watches, which is no reason not to serve.
     let _ = thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
-        let mut stuck = vec![false; fleet.workers().len()];
-        let mut before = fleet.clock().now();
+        let mut stuck = vec![false; shared.workers().len()];
+        let mut before = shared.clock().now();
         loop {
             thread::sleep(LOOK);
-            look(&fleet, &mut stuck);
-            let now = fleet.clock().now();
+            look(&shared, &mut stuck);
+            let now = shared.clock().now();
             if let Some(line) = step(before, now) {
                 tracing::warn!("{line}");
             }
@@ -51,12 +51,12 @@ fn step(before: Now, now: Now) -> Option<String> {
 }
 
 /// Logs each worker that is newly stuck, and each that turns again.
-fn look(fleet: &Fleet, was_stuck: &mut [bool]) {
+fn look(shared: &Shared, was_stuck: &mut [bool]) {
     let mut is_stuck = vec![false; was_stuck.len()];
-    for (worker, millis) in fleet.stuck_workers(fleet.clock().now()) {
+    for (worker, millis) in shared.stuck_workers(shared.clock().now()) {
         is_stuck[worker.index()] = true;
         if !was_stuck[worker.index()] {
-            let part = fleet.workers()[worker.index()].turn_part().name();
+            let part = shared.workers()[worker.index()].turn_part().name();
             tracing::error!("worker {worker} is stuck: {millis} ms in one turn, at {part}");
         }
     }

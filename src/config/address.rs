@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// An address as written; a name is looked up when the server starts.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub(crate) enum Address {
+pub(crate) enum ListenAddress {
     /// TCP, or TLS over it.
     Net {
         tls: bool,
@@ -24,31 +24,31 @@ pub(crate) enum Address {
 
 /// An address that was looked up.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Endpoint {
+pub(crate) enum ListenEndpoint {
     Tcp(SocketAddr),
     Tls(SocketAddr),
     Unix(PathBuf),
 }
 
-impl Endpoint {
+impl ListenEndpoint {
     /// Its address, where it has one.
     pub(crate) const fn address(&self) -> Option<SocketAddr> {
         match self {
-            Endpoint::Tcp(address) | Endpoint::Tls(address) => Some(*address),
-            Endpoint::Unix(_) => None,
+            ListenEndpoint::Tcp(address) | ListenEndpoint::Tls(address) => Some(*address),
+            ListenEndpoint::Unix(_) => None,
         }
     }
 }
 
-impl Address {
+impl ListenAddress {
     /// The address that the host stands for; of a name's several the first IPv4 one, which every client can reach.
     ///
     /// # Errors
     /// The name is unknown: one line.
-    pub(crate) fn resolve(&self) -> Result<Endpoint, String> {
+    pub(crate) fn resolve(&self) -> Result<ListenEndpoint, String> {
         let (tls, host, port) = match self {
-            Address::Net { tls, host, port } => (tls, host, port),
-            Address::Unix(path) => return Ok(Endpoint::Unix(path.into())),
+            ListenAddress::Net { tls, host, port } => (tls, host, port),
+            ListenAddress::Unix(path) => return Ok(ListenEndpoint::Unix(path.into())),
         };
         let found: Vec<SocketAddr> = (host.as_str(), *port)
             .to_socket_addrs()
@@ -56,14 +56,14 @@ impl Address {
             .collect();
         let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
         let address = *first.ok_or_else(|| format!("`{host}` has no address"))?;
-        Ok(if *tls { Endpoint::Tls(address) } else { Endpoint::Tcp(address) })
+        Ok(if *tls { ListenEndpoint::Tls(address) } else { ListenEndpoint::Tcp(address) })
     }
 }
 
 /// What a system takes as the name of a Unix socket, with the zero that ends it.
 const UNIX_PATH_BYTES_MAX: usize = 108;
 
-fn unix(text: &str, path: &str) -> Result<Address, String> {
+fn unix(text: &str, path: &str) -> Result<ListenAddress, String> {
     // A URL may have an empty host before its path.
     let path = path.strip_prefix("//").unwrap_or(path);
     if !path.starts_with('/') || path.ends_with('/') {
@@ -72,13 +72,13 @@ fn unix(text: &str, path: &str) -> Result<Address, String> {
     if path.len() >= UNIX_PATH_BYTES_MAX {
         return Err(format!("`{text}`: the path is longer than {} bytes", UNIX_PATH_BYTES_MAX - 1));
     }
-    Ok(Address::Unix(path.to_owned()))
+    Ok(ListenAddress::Unix(path.to_owned()))
 }
 
-impl FromStr for Address {
+impl FromStr for ListenAddress {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Address, String> {
+    fn from_str(text: &str) -> Result<ListenAddress, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix(text, path);
         }
@@ -103,7 +103,7 @@ impl FromStr for Address {
             None if scheme.is_some() => 80,
             None => return Err(format!("`{text}` has no port: {rest}:8080")),
         };
-        Ok(Address::Net { tls, host: host.to_owned(), port })
+        Ok(ListenAddress::Net { tls, host: host.to_owned(), port })
     }
 }
 
@@ -142,11 +142,11 @@ fn split<'a>(text: &str, rest: &'a str) -> Result<(&'a str, Option<&'a str>), St
     Ok((host, port))
 }
 
-impl Display for Address {
+impl Display for ListenAddress {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         let (tls, host, port) = match self {
-            Address::Net { tls, host, port } => (tls, host, port),
-            Address::Unix(path) => return write!(f, "unix:{path}"),
+            ListenAddress::Net { tls, host, port } => (tls, host, port),
+            ListenAddress::Unix(path) => return write!(f, "unix:{path}"),
         };
         let scheme = if *tls { "wss://" } else { "" };
         let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
@@ -154,16 +154,16 @@ impl Display for Address {
     }
 }
 
-impl TryFrom<String> for Address {
+impl TryFrom<String> for ListenAddress {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Address, String> {
+    fn try_from(text: String) -> Result<ListenAddress, String> {
         text.parse()
     }
 }
 
-impl From<Address> for String {
-    fn from(address: Address) -> String {
+impl From<ListenAddress> for String {
+    fn from(address: ListenAddress) -> String {
         address.to_string()
     }
 }
@@ -185,12 +185,12 @@ mod tests {
             ("unix:/run/s", "unix:/run/s"),
             ("unix:///run/s", "unix:/run/s"),
         ] {
-            assert_eq!(text.parse::<Address>().unwrap().to_string(), written);
+            assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), written);
         }
-        let resolve = |text: &str| text.parse::<Address>().unwrap().resolve().unwrap();
-        assert_eq!(resolve("[::1]:7"), Endpoint::Tcp("[::1]:7".parse().unwrap()));
-        assert_eq!(resolve("wss://[::1]:7"), Endpoint::Tls("[::1]:7".parse().unwrap()));
-        assert_eq!(resolve("unix:/run/s"), Endpoint::Unix("/run/s".into()));
+        let resolve = |text: &str| text.parse::<ListenAddress>().unwrap().resolve().unwrap();
+        assert_eq!(resolve("[::1]:7"), ListenEndpoint::Tcp("[::1]:7".parse().unwrap()));
+        assert_eq!(resolve("wss://[::1]:7"), ListenEndpoint::Tls("[::1]:7".parse().unwrap()));
+        assert_eq!(resolve("unix:/run/s"), ListenEndpoint::Unix("/run/s".into()));
     }
 
     #[test]
@@ -211,7 +211,7 @@ mod tests {
             ("wss://x:", "65535"),
             ("ws://x:1/chat", "path"),
         ] {
-            let error = text.parse::<Address>().unwrap_err();
+            let error = text.parse::<ListenAddress>().unwrap_err();
             assert!(error.contains(part) && !error.contains('\n'), "{text}: {error}");
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::{Debug, Formatter};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::http::api::keys::Keys;
+use crate::http::api::keys::ApiKeys;
 use serde::{Deserialize, Serialize};
 
 /// A setting that is shown nowhere.
@@ -56,7 +56,8 @@ impl KeySource {
     /// # Errors
     /// The setting, and one line that says what is wrong with it, without any key.
     pub(crate) fn read(&self) -> Result<Vec<Box<str>>, (&'static str, String)> {
-        let one = self.key.as_ref().map(|Secret(key)| Keys::check(key).map_err(|error| ("api-key", error)));
+        let one =
+            self.key.as_ref().map(|Secret(key)| ApiKeys::check(key).map_err(|error| ("api-key", error)));
         let mut keys: Vec<Box<str>> = one.transpose()?.into_iter().collect();
         if let Some(path) = &self.file {
             keys.extend(read_file(path).map_err(|error| ("api-key-file", error))?);
@@ -68,5 +69,5 @@ impl KeySource {
 fn read_file(path: &Path) -> Result<Vec<Box<str>>, String> {
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("can't read {}: {error}", path.display()))?;
-    Keys::read(&text).map_err(|error| format!("{}: {error}", path.display()))
+    ApiKeys::read(&text).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -63,18 +63,18 @@ impl Capacity {
         // A Unix socket has a second descriptor, from before the workers had tables.
         let unix = settings.endpoints.iter().filter(|endpoint| endpoint.address().is_none()).count();
         let listeners = settings.endpoints.len() + unix;
-        let room = Room { machine, tables: settings.reactor.fd_tables, listeners };
+        let budget = DescriptorBudget { machine, tables: settings.reactor.fd_tables, listeners };
         let workers = match (settings.workers, settings.max_connections) {
             (Some(workers), _) => workers,
-            (None, None) => room.cores(),
-            (None, Some(asked)) => room.workers_for(asked).unwrap_or(room.cores()),
+            (None, None) => budget.cores(),
+            (None, Some(asked)) => budget.workers_for(asked).unwrap_or(budget.cores()),
         };
-        let (held, private) = (room.connections(workers), room.is_private(workers));
+        let (held, private) = (budget.connections(workers), budget.is_private(workers));
         let (max_connections, reason) = match settings.max_connections {
-            Some(asked) if asked > held => return Err(room.too_many(asked, workers)),
+            Some(asked) if asked > held => return Err(budget.too_many(asked, workers)),
             Some(asked) => (asked, format!("as set; descriptors would allow {}", grouped(held as u64))),
-            None if held == 0 => return Err(room.none_fits(workers)),
-            None => (held, room.reason(workers)),
+            None if held == 0 => return Err(budget.none_fits(workers)),
+            None => (held, budget.reason(workers)),
         };
         Ok(Capacity { workers, private, max_connections, most: held, reason })
     }
@@ -97,13 +97,13 @@ impl Capacity {
 }
 
 #[derive(Clone, Copy)]
-struct Room {
+struct DescriptorBudget {
     machine: Machine,
     tables: FdTables,
     listeners: usize,
 }
 
-impl Room {
+impl DescriptorBudget {
     fn cores(self) -> usize {
         self.machine.cores.clamp(1, WORKERS_MAX)
     }
@@ -149,7 +149,7 @@ impl Room {
     fn too_many(self, asked: usize, workers: usize) -> String {
         let held = grouped(self.connections(workers) as u64);
         let (number, workers_named) = (grouped(asked as u64), count(workers, "worker"));
-        let more = Room { tables: FdTables::Private, ..self }.workers_for(asked);
+        let more = DescriptorBudget { tables: FdTables::Private, ..self }.workers_for(asked);
         let way_out = match more {
             Some(_) if self.tables == FdTables::Shared => "let --fd-tables be private, or raise",
             Some(more) => &format!("let --workers be {more}, or raise"),

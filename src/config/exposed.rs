@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::settings::Settings;
-use super::sources::{Origin, Sources};
+use super::sources::{SettingSource, Sources};
 use super::tls::TlsFiles;
 
 /// Read or written by others than the owner and the group.
@@ -16,7 +16,7 @@ pub(crate) fn warnings(settings: &Settings, sources: &Sources) -> Vec<String> {
     let api_keys = settings.api_keys.file.iter().map(|path| ("--api-key-file", &**path));
     let tls = settings.tls.iter().flat_map(TlsFiles::private_keys).map(|path| ("--tls-key", path));
     let config = sources.origin("api-key").and_then(|origin| match origin {
-        Origin::File(path) => Some(path),
+        SettingSource::File(path) => Some(path),
         _ => None,
     });
     let config = config.iter().map(|path| ("--config, with an api-key,", &**path));

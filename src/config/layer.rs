@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, ValueEnum};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::address::Address;
+use super::address::ListenAddress;
 use super::api_keys::Secret;
-use super::units::{Mode, Size, Span};
+use super::units::{FileMode, Size, Span};
 
 /// What one place says; what it leaves out is `None`.
 #[derive(Args, Clone, Default, Debug, Serialize, Deserialize)]
@@ -18,13 +18,13 @@ pub(crate) struct Layer {
     /// Address to listen on, also wss://HOST:PORT and unix:/PATH; repeatable. Beyond loopback, `--auth none` must be said
     /// aloud
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
-    pub(crate) listen: Option<Vec<Address>>,
+    pub(crate) listen: Option<Vec<ListenAddress>>,
     /// Further address, to which /metrics and /api move; there they need no key
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
-    pub(crate) admin_listen: Option<Address>,
+    pub(crate) admin_listen: Option<ListenAddress>,
     /// Permissions of the files of Unix sockets, octal
     #[arg(long, value_name = "MODE", help_heading = "Addresses")]
-    pub(crate) unix_mode: Option<Mode>,
+    pub(crate) unix_mode: Option<FileMode>,
     /// Certificate chain for wss://, PEM; repeatable: the name that the client asks for decides. Read again on SIGHUP
     #[arg(long, value_name = "FILE", help_heading = "Addresses")]
     pub(crate) tls_cert: Option<Vec<PathBuf>>,
@@ -62,7 +62,7 @@ pub(crate) struct Layer {
     pub(crate) cors_origin: Option<Vec<String>>,
     /// When clients of /ws show a token: never, with the upgrade, or by a command soon after [default: none; early with a key]
     #[arg(long, value_name = "WHEN", help_heading = "Identity")]
-    pub(crate) auth: Option<Auth>,
+    pub(crate) auth: Option<AuthFlag>,
     /// From the upgrade to the command auth, with `--auth late`; past it: close 4408
     #[arg(long, value_name = "TIME", help_heading = "Identity")]
     pub(crate) auth_timeout: Option<Span>,
@@ -89,7 +89,7 @@ pub(crate) struct Layer {
     pub(crate) workers: Option<usize>,
     /// Descriptor tables: the limit on descriptors counts per table; auto: private with several workers
     #[arg(long, value_name = "HOW", help_heading = "Size")]
-    pub(crate) fd_tables: Option<FdTables>,
+    pub(crate) fd_tables: Option<FdTablesFlag>,
     /// Connections held at once; past it a request gets 503 [default: as descriptors allow]
     #[arg(long, value_name = "N", help_heading = "Size")]
     pub(crate) max_connections: Option<usize>,
@@ -110,7 +110,7 @@ pub(crate) struct Layer {
 
     /// Who proves that a connection lives: server (Pings), client (no Pings), both
     #[arg(long, value_name = "WHO", help_heading = "Heartbeat")]
-    pub(crate) heartbeat: Option<Heartbeat>,
+    pub(crate) heartbeat: Option<HeartbeatFlag>,
     /// Silence after which a client is sent a Ping
     #[arg(long, value_name = "TIME", help_heading = "Heartbeat")]
     pub(crate) heartbeat_interval: Option<Span>,
@@ -174,7 +174,7 @@ pub(crate) struct Layer {
 
     /// Compress messages with clients that offer it: each by itself (shared), or with those before it (per-connection)
     #[arg(long, value_name = "HOW", help_heading = "Bounds")]
-    pub(crate) deflate: Option<Deflate>,
+    pub(crate) deflate: Option<DeflateFlag>,
     /// Time for the rest of a message that was begun; past it: close 4408
     #[arg(long, value_name = "TIME", help_heading = "Time-outs")]
     pub(crate) message_timeout: Option<Span>,
@@ -322,7 +322,7 @@ pub(crate) enum Switch {
 /// When clients show a token.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Auth {
+pub(crate) enum AuthFlag {
     None,
     Early,
     Late,
@@ -331,7 +331,7 @@ pub(crate) enum Auth {
 /// Whether each worker has a descriptor table of its own.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum FdTables {
+pub(crate) enum FdTablesFlag {
     Auto,
     Private,
     Shared,
@@ -340,7 +340,7 @@ pub(crate) enum FdTables {
 /// Who proves that a connection lives.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Heartbeat {
+pub(crate) enum HeartbeatFlag {
     Server,
     Client,
     Both,
@@ -349,7 +349,7 @@ pub(crate) enum Heartbeat {
 /// Whether messages are compressed.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Deflate {
+pub(crate) enum DeflateFlag {
     Off,
     Shared,
     PerConnection,

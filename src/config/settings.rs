@@ -10,21 +10,21 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::SiteSettings;
+use crate::http::RouterSettings;
 use crate::limits::{READ_BUFFER_BYTES, WORKERS_MAX};
 use crate::outbound::jwks::KeyUrl;
 use crate::presence::Rules;
 use crate::reactor;
-use crate::service::heartbeats::Shapes;
+use crate::service::legacy_heartbeats::LegacyHeartbeats;
 use crate::service::presence::{PresenceSettings, heartbeat_millis};
 use crate::time::ticks;
 
-use super::address::{Address, Endpoint};
+use super::address::{ListenAddress, ListenEndpoint};
 use super::api_keys::KeySource;
 use super::keys::KeyFiles;
 use super::layer::{self, Layer, LogForm, LogLevel};
 use super::origin;
-use super::sources::{Origin, Sources};
+use super::sources::{SettingSource, Sources};
 use super::tls::TlsFiles;
 use super::units::{Size, Span};
 
@@ -32,7 +32,7 @@ use super::units::{Size, Span};
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// Where everybody connects, then the admin address.
-    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) endpoints: Vec<ListenEndpoint>,
     /// What TLS needs, where an endpoint speaks it.
     pub(crate) tls: Option<TlsFiles>,
     /// Permissions of Unix sockets.
@@ -46,7 +46,7 @@ pub(crate) struct Settings {
     /// The rest of what the reactor takes.
     pub(crate) reactor: reactor::Config,
     /// Who is let in.
-    pub(crate) site: SiteSettings,
+    pub(crate) site: RouterSettings,
     /// Where its keys for the API come from, to read them again.
     pub(crate) api_keys: KeySource,
     /// The files with the keys of `site`.
@@ -66,7 +66,7 @@ impl Settings {
         let check = Check { sources, layer: sources.merged() };
         let mut endpoints = check.endpoints()?;
         let public = endpoints.len();
-        let admin = check.layer.admin_listen.as_ref().map(Address::resolve).transpose();
+        let admin = check.layer.admin_listen.as_ref().map(ListenAddress::resolve).transpose();
         endpoints.extend(admin.map_err(|error| check.at("admin-listen", &error))?);
         let api_keys = KeySource { key: check.layer.api_key.clone(), file: check.layer.api_key_file.clone() };
         let key_files = check.key_files();
@@ -74,14 +74,14 @@ impl Settings {
         let has_key = !key_files.is_empty() || token_jwks.is_some();
         check.reach(&endpoints, has_key || set(check.layer.tls_client_user))?;
         let presence = check.presence(&key_files, token_jwks.is_some())?;
-        let site = SiteSettings {
-            off: check.off(presence.gate.is_closed()),
+        let site = RouterSettings {
+            off: check.off(presence.authenticator.is_closed()),
             api: Arc::new(check.guard(&api_keys, &endpoints, public)?),
             origins: check.origins("origin", check.layer.origin.as_ref())?,
             subprotocols: check.subprotocols()?,
             public_listeners: (endpoints.len() > public).then_some(public),
             presence: Arc::new(presence),
-            ..SiteSettings::default()
+            ..RouterSettings::default()
         };
         Ok(Settings {
             tls: check.tls(&endpoints)?,
@@ -121,9 +121,9 @@ impl Check<'_> {
         let layer = &self.layer;
         Ok(reactor::Config {
             fd_tables: match set(layer.fd_tables) {
-                layer::FdTables::Auto => reactor::FdTables::Auto,
-                layer::FdTables::Private => reactor::FdTables::Private,
-                layer::FdTables::Shared => reactor::FdTables::Shared,
+                layer::FdTablesFlag::Auto => reactor::FdTables::Auto,
+                layer::FdTablesFlag::Private => reactor::FdTables::Private,
+                layer::FdTablesFlag::Shared => reactor::FdTables::Shared,
             },
             heartbeat: self.heartbeat()?,
             handshake_timeout: self.span("handshake-timeout", layer.handshake_timeout, MILLIS(100)..=DAY)?,
@@ -131,9 +131,9 @@ impl Check<'_> {
             drain: self.span("drain", layer.drain, Duration::ZERO..=DAY)?,
             messages: self.messages()?,
             deflate: match set(layer.deflate) {
-                layer::Deflate::Off => reactor::Deflate::Off,
-                layer::Deflate::Shared => reactor::Deflate::Shared,
-                layer::Deflate::PerConnection => reactor::Deflate::PerConnection,
+                layer::DeflateFlag::Off => reactor::Deflate::Off,
+                layer::DeflateFlag::Shared => reactor::Deflate::Shared,
+                layer::DeflateFlag::PerConnection => reactor::Deflate::PerConnection,
             },
             max_head_bytes: self.size("max-header", layer.max_header, 1 << 10..=READ_BUFFER_BYTES)?,
             addresses: self.address_limits()?,
@@ -151,9 +151,9 @@ impl Check<'_> {
         let layer = &self.layer;
         Ok(reactor::Heartbeat {
             mode: match set(layer.heartbeat) {
-                layer::Heartbeat::Server => reactor::HeartbeatMode::Server,
-                layer::Heartbeat::Client => reactor::HeartbeatMode::Client,
-                layer::Heartbeat::Both => reactor::HeartbeatMode::Both,
+                layer::HeartbeatFlag::Server => reactor::HeartbeatMode::Server,
+                layer::HeartbeatFlag::Client => reactor::HeartbeatMode::Client,
+                layer::HeartbeatFlag::Both => reactor::HeartbeatMode::Both,
             },
             interval: self.span("heartbeat-interval", layer.heartbeat_interval, MILLIS(100)..=DAY)?,
             timeout: self.span("heartbeat-timeout", layer.heartbeat_timeout, MILLIS(100)..=DAY)?,
@@ -180,25 +180,26 @@ impl Check<'_> {
                 heartbeat_millis: heartbeat_millis(heartbeat.interval, heartbeat.timeout),
                 ..Rules::default()
             },
-            shapes: Shapes {
+            legacy_heartbeats: LegacyHeartbeats {
                 texts: set(layer.heartbeat_text.clone()),
                 keys: set(layer.heartbeat_key.clone()),
             },
             drop_oldest: self.rooms("drop-oldest", self.layer.drop_oldest.clone())?,
-            gate: self.gate(key_files, fetches_keys)?,
+            authenticator: self.authenticator(key_files, fetches_keys)?,
             secret: secret(),
             ..PresenceSettings::default()
         })
     }
 
-    fn endpoints(&self) -> Result<Vec<Endpoint>, String> {
+    fn endpoints(&self) -> Result<Vec<ListenEndpoint>, String> {
         let written = self.layer.listen.as_deref().unwrap_or_default();
-        let mut endpoints: Vec<Endpoint> = Vec::with_capacity(written.len() + 1);
+        let mut endpoints: Vec<ListenEndpoint> = Vec::with_capacity(written.len() + 1);
         for address in written {
             let endpoint = address.resolve().map_err(|error| self.at("listen", &error))?;
             let place = endpoint.address();
             let free = place.is_some_and(|place| place.port() == 0);
-            let same = |other: &Endpoint| *other == endpoint || place.is_some() && other.address() == place;
+            let same =
+                |other: &ListenEndpoint| *other == endpoint || place.is_some() && other.address() == place;
             if !free && endpoints.iter().any(same) {
                 return Err(self.at("listen", &format!("{address} is listed twice")));
             }
@@ -210,14 +211,14 @@ impl Check<'_> {
         Ok(endpoints)
     }
 
-    fn tls(&self, endpoints: &[Endpoint]) -> Result<Option<TlsFiles>, String> {
-        let needed = endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Tls(_)));
+    fn tls(&self, endpoints: &[ListenEndpoint]) -> Result<Option<TlsFiles>, String> {
+        let needed = endpoints.iter().any(|endpoint| matches!(endpoint, ListenEndpoint::Tls(_)));
         TlsFiles::of(&self.layer, needed).map_err(|(key, error)| self.at(key, &error))
     }
 
     /// Whoever lets strangers in says so.
-    fn reach(&self, endpoints: &[Endpoint], has_key: bool) -> Result<(), String> {
-        let mut addresses = endpoints.iter().filter_map(Endpoint::address);
+    fn reach(&self, endpoints: &[ListenEndpoint], has_key: bool) -> Result<(), String> {
+        let mut addresses = endpoints.iter().filter_map(ListenEndpoint::address);
         let outside = addresses.find(|address| !address.ip().to_canonical().is_loopback());
         match outside {
             Some(address) if self.layer.auth.is_none() && !has_key => Err(format!(
@@ -273,9 +274,9 @@ impl Check<'_> {
     /// The error's line: the setting as the reader wrote it, then what is wrong.
     fn at(&self, key: &str, error: &str) -> String {
         match self.sources.origin(key) {
-            Some(Origin::File(path)) => format!("{}: {key}: {error}", path.display()),
-            Some(Origin::Environment(name) | Origin::Flag(name)) => format!("{name}: {error}"),
-            Some(Origin::Default) | None => format!("{key}: {error}"),
+            Some(SettingSource::File(path)) => format!("{}: {key}: {error}", path.display()),
+            Some(SettingSource::Environment(name) | SettingSource::Flag(name)) => format!("{name}: {error}"),
+            Some(SettingSource::Default) | None => format!("{key}: {error}"),
         }
     }
 }
@@ -297,7 +298,7 @@ mod tests {
 
     use super::*;
     use crate::config::layer::LayerParser;
-    use crate::service::gate::Auth;
+    use crate::service::authenticator::Auth;
 
     fn resolve(flags: &[&str]) -> Result<Settings, String> {
         let layer = LayerParser::try_parse_from(flags).unwrap().layer;
@@ -323,7 +324,7 @@ mod tests {
         );
         assert_eq!(ours.deflate, theirs.deflate);
         assert_eq!(ours.fd_tables, reactor::FdTables::Auto);
-        assert_eq!(settings.endpoints, [Endpoint::Tcp("127.0.0.1:8080".parse().unwrap())]);
+        assert_eq!(settings.endpoints, [ListenEndpoint::Tcp("127.0.0.1:8080".parse().unwrap())]);
         assert_eq!((settings.workers, settings.max_connections), (None, None));
     }
 
@@ -422,7 +423,10 @@ mod tests {
             resolve(&[address, "--auth=none"]).unwrap();
         }
         let keys = "--token-jwks=https://sso.example.org/certs";
-        assert_eq!(resolve(&["--listen=0.0.0.0:0", keys]).unwrap().site.presence.gate.auth, Auth::Early);
+        assert_eq!(
+            resolve(&["--listen=0.0.0.0:0", keys]).unwrap().site.presence.authenticator.auth,
+            Auth::Early
+        );
         resolve(&["--listen=127.9.9.9:0", "--listen=[::1]:0", "--listen=[::ffff:127.0.0.1]:0"]).unwrap();
     }
 

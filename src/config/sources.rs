@@ -26,7 +26,7 @@ pub(crate) struct Sources {
 
 /// Where a value comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Origin {
+pub(crate) enum SettingSource {
     Default,
     File(PathBuf),
     Environment(String),
@@ -71,15 +71,15 @@ impl Sources {
     }
 
     /// Where the value of a setting comes from; `None` where it is nowhere set.
-    pub(crate) fn origin(&self, key: &str) -> Option<Origin> {
+    pub(crate) fn origin(&self, key: &str) -> Option<SettingSource> {
         if self.flags.contains_key(key) {
-            Some(Origin::Flag(format!("--{key}")))
+            Some(SettingSource::Flag(format!("--{key}")))
         } else if self.environment.contains_key(key) {
-            Some(Origin::Environment(variable_of(key)))
+            Some(SettingSource::Environment(variable_of(key)))
         } else if self.file.contains_key(key) {
-            self.path.clone().map(Origin::File)
+            self.path.clone().map(SettingSource::File)
         } else {
-            defaults().contains_key(key).then_some(Origin::Default)
+            defaults().contains_key(key).then_some(SettingSource::Default)
         }
     }
 
@@ -213,12 +213,12 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-impl std::fmt::Display for Origin {
+impl std::fmt::Display for SettingSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Origin::Default => f.write_str("default"),
-            Origin::File(path) => write!(f, "file {}", path.display()),
-            Origin::Environment(name) | Origin::Flag(name) => f.write_str(name),
+            SettingSource::Default => f.write_str("default"),
+            SettingSource::File(path) => write!(f, "file {}", path.display()),
+            SettingSource::Environment(name) | SettingSource::Flag(name) => f.write_str(name),
         }
     }
 }

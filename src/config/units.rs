@@ -12,44 +12,44 @@ const SIZE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB"
 
 /// A duration in whole milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "Written")]
+#[serde(into = "String", try_from = "WrittenValue")]
 pub(crate) struct Span(pub(crate) Duration);
 
 /// A number of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "Written")]
+#[serde(into = "String", try_from = "WrittenValue")]
 pub(crate) struct Size(pub(crate) usize);
 
 /// Permissions of a file, in octal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub(crate) struct Mode(pub(crate) u32);
+pub(crate) struct FileMode(pub(crate) u32);
 
-impl FromStr for Mode {
+impl FromStr for FileMode {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Mode, String> {
+    fn from_str(text: &str) -> Result<FileMode, String> {
         let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
-        mode.map(Mode).ok_or_else(|| format!("`{text}` is no mode: three octal digits, like 0660"))
+        mode.map(FileMode).ok_or_else(|| format!("`{text}` is no mode: three octal digits, like 0660"))
     }
 }
 
-impl Display for Mode {
+impl Display for FileMode {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:04o}", self.0)
     }
 }
 
-impl TryFrom<String> for Mode {
+impl TryFrom<String> for FileMode {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Mode, String> {
+    fn try_from(text: String) -> Result<FileMode, String> {
         text.parse()
     }
 }
 
-impl From<Mode> for String {
-    fn from(mode: Mode) -> String {
+impl From<FileMode> for String {
+    fn from(mode: FileMode) -> String {
         mode.to_string()
     }
 }
@@ -57,16 +57,16 @@ impl From<Mode> for String {
 /// A value in a file, where a number needs no quotes.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a value like \"25s\" or \"64KiB\"")]
-enum Written {
+enum WrittenValue {
     Text(String),
     Number(u64),
 }
 
-impl Written {
+impl WrittenValue {
     fn into_text(self) -> String {
         match self {
-            Written::Text(text) => text,
-            Written::Number(number) => number.to_string(),
+            WrittenValue::Text(text) => text,
+            WrittenValue::Number(number) => number.to_string(),
         }
     }
 }
@@ -132,18 +132,18 @@ impl Display for Size {
     }
 }
 
-impl TryFrom<Written> for Span {
+impl TryFrom<WrittenValue> for Span {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Span, String> {
+    fn try_from(written: WrittenValue) -> Result<Span, String> {
         written.into_text().parse()
     }
 }
 
-impl TryFrom<Written> for Size {
+impl TryFrom<WrittenValue> for Size {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Size, String> {
+    fn try_from(written: WrittenValue) -> Result<Size, String> {
         written.into_text().parse()
     }
 }

@@ -1,6 +1,6 @@
 //! Deadlines: which one of a connection's is next, as a pure function of the connection.
 
-use crate::conn::flags::{Beat, Flag};
+use crate::conn::flags::{Flag, PingState};
 use crate::conn::outbox::Outbox;
 use crate::conn::timing::{HeartbeatMode, Timing};
 use crate::conn::{Conn, Life, Protocol};
@@ -35,8 +35,8 @@ impl Conn {
     /// than the time-out.
     pub(crate) fn look_at(&self, timing: &Timing) -> Tick {
         let (at, _) = self.next_deadline(timing);
-        match (timing.mode, self.life, self.beat()) {
-            (HeartbeatMode::Server | HeartbeatMode::Both, Life::Open, Beat::Waiting(since)) => {
+        match (timing.mode, self.life, self.ping_state()) {
+            (HeartbeatMode::Server | HeartbeatMode::Both, Life::Open, PingState::Waiting(since)) => {
                 at.min(since.after(timing.interval))
             }
             _ => at,
@@ -112,31 +112,37 @@ fn of_open(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
         // It is open for its last answers alone.
         return (conn.deadline, Deadline::End);
     }
-    let beat = match (timing.mode, conn.beat()) {
-        (HeartbeatMode::Client, _) if conn.is_stuffed() => {
+    let ping_state = match (timing.mode, conn.ping_state()) {
+        (HeartbeatMode::Client, _) if conn.is_above_high_watermark() => {
             (conn.last_heard.after(u32::MAX / 4), Deadline::Silence)
         }
         (HeartbeatMode::Client, _) => (conn.last_heard.after(timing.client_silence), Deadline::Silence),
-        (_, Beat::First(at)) => (at, Deadline::Ping),
-        (_, Beat::Quiet) => (timing.round.from(conn.last_heard.after(timing.interval)), Deadline::Ping),
+        (_, PingState::First(at)) => (at, Deadline::Ping),
+        (_, PingState::Quiet) => (timing.round.from(conn.last_heard.after(timing.interval)), Deadline::Ping),
         // It waits behind a backlog, which has a deadline of its own.
-        (_, Beat::Queued) => (conn.last_heard.after(u32::MAX / 4), Deadline::Ping),
+        (_, PingState::Queued) => (conn.last_heard.after(u32::MAX / 4), Deadline::Ping),
         // So has the backlog of a peer that isn't read because of it: its Pong may lie in the socket.
-        (_, Beat::Waiting(since)) if conn.is_stuffed() => (since.after(u32::MAX / 4), Deadline::Pong),
-        (_, Beat::Waiting(since)) => match timing.suspect.filter(|_| !conn.flags.has(Flag::Suspect)) {
+        (_, PingState::Waiting(since)) if conn.is_above_high_watermark() => {
+            (since.after(u32::MAX / 4), Deadline::Pong)
+        }
+        (_, PingState::Waiting(since)) => match timing.suspect.filter(|_| !conn.flags.has(Flag::Suspect)) {
             Some(suspect) if suspect < timing.timeout => (since.after(suspect), Deadline::Suspect),
             _ => (since.after(timing.timeout), Deadline::Pong),
         },
     };
-    let beat = match &conn.protocol {
+    let ping_state = match &conn.protocol {
         // What isn't read because of a backlog, which has its own deadline, may be the rest.
-        Protocol::Frames(session) if !conn.is_stuffed() => match session.half_since() {
-            Some(since) => earlier(beat, (since.after(timing.message), Deadline::Message)),
-            None => beat,
+        Protocol::Frames(session) if !conn.is_above_high_watermark() => match session.half_since() {
+            Some(since) => earlier(ping_state, (since.after(timing.message), Deadline::Message)),
+            None => ping_state,
         },
-        _ => beat,
+        _ => ping_state,
     };
-    if conn.flags.has(Flag::Drains) { earlier(beat, (conn.deadline, Deadline::Drain)) } else { beat }
+    if conn.flags.has(Flag::Drains) {
+        earlier(ping_state, (conn.deadline, Deadline::Drain))
+    } else {
+        ping_state
+    }
 }
 
 fn earlier(a: (Tick, Deadline), b: (Tick, Deadline)) -> (Tick, Deadline) {

@@ -6,7 +6,7 @@ use crate::time::Tick;
 
 /// The heartbeat of an open connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Beat {
+pub(crate) enum PingState {
     /// The first Ping goes out at this tick, whatever is heard: a random point, so that connections that came together
     /// are not pinged together.
     First(Tick),
@@ -18,9 +18,9 @@ pub(crate) enum Beat {
     Waiting(Tick),
 }
 
-/// A [`Beat`] without its tick, which would stand in four bytes of its own beside it.
+/// A [`PingState`] without its tick, which would stand in four bytes of its own beside it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum Pulse {
+pub(super) enum PackedPingState {
     First,
     Quiet,
     Queued,

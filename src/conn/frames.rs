@@ -41,12 +41,12 @@ impl Conn {
         begins
     }
 
-    /// As [`Session::room`], of one whose frames are read.
+    /// As [`Session::spare_capacity`], of one whose frames are read.
     #[inline]
     pub(crate) fn message_room(&mut self, least: usize) -> Option<&mut Vec<u8>> {
         match &mut self.protocol {
             Protocol::Frames(session) if matches!(self.life, Life::Open | Life::Closing) => {
-                session.room(least)
+                session.spare_capacity(least)
             }
             _ => None,
         }
@@ -62,7 +62,8 @@ impl Conn {
             Protocol::Http(Some(http)) => http.is_full(),
             _ => false,
         };
-        let pauses = is_full || matches!(self.life, Life::Http | Life::Open) && self.is_stuffed();
+        let pauses =
+            is_full || matches!(self.life, Life::Http | Life::Open) && self.is_above_high_watermark();
         if pauses {
             self.flags.set(Flag::Paused);
         } else {

@@ -1,6 +1,6 @@
 //! The heartbeat of an open connection: when a Ping goes out and has left, and what is heard of the peer.
 
-use crate::conn::flags::{Beat, Flag, Pulse};
+use crate::conn::flags::{Flag, PackedPingState, PingState};
 use crate::conn::{Conn, Protocol};
 use crate::time::Tick;
 
@@ -14,8 +14,8 @@ impl Conn {
     #[inline]
     pub(crate) fn heard(&mut self, now: Tick) -> bool {
         self.last_heard = now;
-        if self.pulse == Pulse::Waiting {
-            self.pulse = Pulse::Quiet;
+        if self.ping_state == PackedPingState::Waiting {
+            self.ping_state = PackedPingState::Quiet;
         }
         let suspect = self.flags.has(Flag::Suspect);
         self.flags.clear(Flag::Suspect);
@@ -32,20 +32,20 @@ impl Conn {
     }
 
     /// Its heartbeat.
-    pub(crate) const fn beat(&self) -> Beat {
-        match self.pulse {
-            Pulse::First => Beat::First(self.pulse_at),
-            Pulse::Quiet => Beat::Quiet,
-            Pulse::Queued => Beat::Queued,
-            Pulse::Waiting => Beat::Waiting(self.pulse_at),
+    pub(crate) const fn ping_state(&self) -> PingState {
+        match self.ping_state {
+            PackedPingState::First => PingState::First(self.ping_at),
+            PackedPingState::Quiet => PingState::Quiet,
+            PackedPingState::Queued => PingState::Queued,
+            PackedPingState::Waiting => PingState::Waiting(self.ping_at),
         }
     }
 
     /// The connection is open: the first Ping goes out at `first`, or none does.
     pub(crate) const fn begin_heartbeat(&mut self, first: Option<Tick>) {
         match first {
-            Some(at) => (self.pulse, self.pulse_at) = (Pulse::First, at),
-            None => self.pulse = Pulse::Quiet,
+            Some(at) => (self.ping_state, self.ping_at) = (PackedPingState::First, at),
+            None => self.ping_state = PackedPingState::Quiet,
         }
     }
 
@@ -55,10 +55,10 @@ impl Conn {
         self.flags.set(Flag::AwaitsPong);
         if let Some(outbox) = &mut self.outbox {
             outbox.ping(payload);
-            self.pulse = Pulse::Queued;
+            self.ping_state = PackedPingState::Queued;
             return true;
         }
-        (self.pulse, self.pulse_at) = (Pulse::Waiting, now);
+        (self.ping_state, self.ping_at) = (PackedPingState::Waiting, now);
         false
     }
 
@@ -66,14 +66,14 @@ impl Conn {
     pub(crate) fn ping_waits(&mut self, bytes: usize) {
         if let Some(outbox) = &mut self.outbox {
             outbox.expect_ping(bytes);
-            self.pulse = Pulse::Queued;
+            self.ping_state = PackedPingState::Queued;
         }
     }
 
     /// The Ping that waited has left.
     pub(crate) fn ping_left(&mut self, now: Tick) {
-        if self.pulse == Pulse::Queued {
-            (self.pulse, self.pulse_at) = (Pulse::Waiting, now);
+        if self.ping_state == PackedPingState::Queued {
+            (self.ping_state, self.ping_at) = (PackedPingState::Waiting, now);
         }
     }
 
@@ -84,7 +84,7 @@ impl Conn {
 
     /// The answer to our Ping is missing. Says whether it still is, which is then to be told.
     pub(crate) fn suspect(&mut self) -> bool {
-        let is_missing = self.is_open() && self.pulse == Pulse::Waiting;
+        let is_missing = self.is_open() && self.ping_state == PackedPingState::Waiting;
         if is_missing {
             self.flags.set(Flag::Suspect);
         }

@@ -30,16 +30,16 @@ pub(crate) struct Progress {
     /// A chunked body: its data, and how much of the input behind the head it was decoded from.
     chunked: Option<(Chunks, Vec<u8>, usize)>,
     /// The request that was served and is not answered.
-    pub(super) waiting: Option<Waiting>,
+    pub(super) waiting: Option<Unanswered>,
     /// The connection's share of the turn was not enough for what is in the buffer.
     pub(super) put_off: bool,
     /// The client has to read before more of what is in the buffer is served.
-    pub(super) stuffed: bool,
+    pub(super) above_high_watermark: bool,
 }
 
 /// A request that was served and is not answered.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Waiting {
+pub(super) struct Unanswered {
     pub(super) serial: u32,
     pub(super) manner: Manner,
     /// Its head has left, and its body is sent piece by piece.
@@ -54,7 +54,7 @@ pub(crate) struct Manner {
     pub(crate) old: bool,
 }
 
-impl Waiting {
+impl Unanswered {
     /// Whether it is the request of that number, and its answer is a stream or isn't.
     pub(super) fn is(&self, serial: u32, streams: bool) -> bool {
         self.serial == serial && self.streams == streams
@@ -146,13 +146,13 @@ impl Http {
 
     /// Whether requests wait for that, or for the client to read what it was answered.
     pub(super) fn has_unserved(&self) -> bool {
-        self.progress.put_off || self.progress.stuffed
+        self.progress.put_off || self.progress.above_high_watermark
     }
 
     /// Whether no request has begun, nor waits to be answered or served.
     pub(super) fn is_idle(&self) -> bool {
-        let Progress { begun, waiting, put_off, stuffed, .. } = &self.progress;
-        !begun && waiting.is_none() && !put_off && !stuffed
+        let Progress { begun, waiting, put_off, above_high_watermark, .. } = &self.progress;
+        !begun && waiting.is_none() && !put_off && !above_high_watermark
     }
 
     /// Whether requests can have come so far: what was written down elsewhere may say anything.
@@ -189,7 +189,7 @@ pub(super) fn empty_lines(input: &[u8]) -> usize {
 impl Progress {
     /// Requests are served again.
     pub(crate) fn resume(&mut self) {
-        (self.put_off, self.stuffed) = (false, false);
+        (self.put_off, self.above_high_watermark) = (false, false);
     }
 
     /// Whether an answer is waited for.
@@ -280,12 +280,12 @@ impl Progress {
 
     /// The request, the service's number `serial`, was served, and is answered later.
     pub(crate) fn wait(&mut self, serial: u32, manner: Manner) {
-        self.waiting = Some(Waiting { serial, manner, streams: false });
+        self.waiting = Some(Unanswered { serial, manner, streams: false });
     }
 
     /// The same of one whose body is sent piece by piece.
     pub(crate) fn stream(&mut self, serial: u32, manner: Manner) {
-        self.waiting = Some(Waiting { serial, manner, streams: true });
+        self.waiting = Some(Unanswered { serial, manner, streams: true });
     }
 
     /// The request is done with, but for its answer: the next one has yet to begin.

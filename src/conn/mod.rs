@@ -40,9 +40,9 @@ mod walk;
 
 use serde::{Deserialize, Serialize};
 
-use crate::conn::flags::{Flag, Flags, Pulse};
+use crate::conn::flags::{Flag, Flags, PackedPingState};
 use crate::conn::http::Http;
-use crate::conn::origin::{Unwanted, Via};
+use crate::conn::origin::{PeerKind, RejectReason};
 use crate::conn::outbox::Outbox;
 use crate::conn::timing::Timing;
 use crate::time::Tick;
@@ -95,8 +95,8 @@ pub(crate) struct Conn {
     /// `Http`: for the request, its answer or the next one. `Open`: for the drain, with `Drains`; for the last answers, with
     /// `Ended`. `Closing` to `Lingering`: for the end.
     deadline: Tick,
-    /// The tick of `pulse`, where that has one.
-    pulse_at: Tick,
+    /// The tick of `ping_state`, where that has one.
+    ping_at: Tick,
     /// Its entry in the turn's arena.
     dirty: u32,
     /// Its address's place in the table of addresses; `NONE`: it isn't counted.
@@ -104,12 +104,12 @@ pub(crate) struct Conn {
     /// How messages are compressed.
     deflate: Option<Agreement>,
     life: Life,
-    pulse: Pulse,
+    ping_state: PackedPingState,
     listener: u8,
     /// Who speaks.
-    via: Via,
+    peer_kind: PeerKind,
     /// Why an upgrade is refused.
-    unwanted: Unwanted,
+    reject_reason: RejectReason,
     flags: Flags,
 }
 
@@ -150,15 +150,15 @@ impl Conn {
             last_heard: now,
             armed: now,
             deadline,
-            pulse_at: now,
+            ping_at: now,
             dirty: NONE,
             origin: NONE,
             deflate: None,
             life: Life::Http,
-            pulse: Pulse::Quiet,
+            ping_state: PackedPingState::Quiet,
             listener,
-            via: Via::default(),
-            unwanted: Unwanted::default(),
+            peer_kind: PeerKind::default(),
+            reject_reason: RejectReason::default(),
             flags: Flags::default(),
         }
     }
@@ -328,7 +328,7 @@ impl Conn {
     /// Such a one stays open for its last answers, until `by` at most. Nobody is left to answer a Ping, and its turn in a drain
     /// would come no sooner.
     pub(crate) const fn await_answers(&mut self, by: Tick) {
-        self.pulse = Pulse::Quiet;
+        self.ping_state = PackedPingState::Quiet;
         self.flags.clear(Flag::Drains);
         self.deadline = by;
     }
@@ -367,7 +367,7 @@ impl Conn {
     }
 
     /// The socket has taken all that was queued: the next request, or the peer's Close, is waited for from here on.
-    pub(crate) fn relieved(&mut self, now: Tick, timing: &Timing) {
+    pub(crate) fn writable(&mut self, now: Tick, timing: &Timing) {
         match self.life {
             Life::Http if self.is_answered() => self.deadline = now.after(timing.keep_alive),
             Life::Closing => self.deadline = now.after(timing.close),
@@ -383,7 +383,7 @@ impl Conn {
             Written::Gone
         } else if is_last {
             Written::Last
-        } else if self.flags.has(Flag::Paused) && !self.is_stuffed() {
+        } else if self.flags.has(Flag::Paused) && !self.is_above_high_watermark() {
             Written::ReadOn
         } else {
             Written::Nothing

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Who is at the other end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub(crate) enum Via {
+pub(crate) enum PeerKind {
     /// The client, or who can't be told from it.
     #[default]
     Client,
@@ -26,7 +26,7 @@ pub(crate) enum Over {
 /// Why a connection that was accepted may not be let in: what was found then, in a byte. It is looked at again when it asks to
 /// be, which may be long after on a connection that a proxy keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub(crate) enum Unwanted {
+pub(crate) enum RejectReason {
     /// Nothing was found.
     #[default]
     No,

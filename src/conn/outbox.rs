@@ -4,14 +4,14 @@
 //! Chunks are whole frames or an opaque run of bytes (an HTTP response), owned or shared. The bound is kept by who pushes.
 
 mod chunks;
-mod pace;
+mod drain_rate;
 pub(super) mod snapshot;
 
 use std::io::IoSlice;
 
 pub use self::chunks::Chunk;
-use self::chunks::Chunks;
-use self::pace::Pace;
+use self::chunks::ChunkQueue;
+use self::drain_rate::DrainRate;
 use crate::limits::CONTROL_BYTES_MAX;
 use crate::time::Tick;
 use crate::wire::frame::{self, Opcode};
@@ -23,7 +23,7 @@ const JOINED_BYTES_MAX: usize = 4096;
 /// The queue.
 #[derive(Debug)]
 pub struct Outbox {
-    queue: Chunks,
+    queue: ChunkQueue,
     /// TLS records that leave before all else, in a run that nothing overtakes. What they hold is in no other place any more.
     sealed: Vec<u8>,
     /// Bytes of `sealed` that have left: `sealed_sent < sealed.len()` where there are any.
@@ -38,7 +38,7 @@ pub struct Outbox {
     ping: Option<[u8; 8]>,
     /// Bytes that must leave until the last of a Ping has left.
     ping_ends_in: Option<usize>,
-    pace: Pace,
+    drain_rate: DrainRate,
 }
 
 impl Outbox {
@@ -46,7 +46,7 @@ impl Outbox {
     #[must_use]
     pub fn new(now: Tick) -> Outbox {
         Outbox {
-            queue: Chunks::default(),
+            queue: ChunkQueue::default(),
             sealed: Vec::new(),
             sealed_sent: 0,
             sent: 0,
@@ -54,7 +54,7 @@ impl Outbox {
             pong: None,
             ping: None,
             ping_ends_in: None,
-            pace: Pace::new(now),
+            drain_rate: DrainRate::new(now),
         }
     }
 
@@ -74,19 +74,19 @@ impl Outbox {
     /// When the socket last took a byte.
     #[must_use]
     pub const fn progress(&self) -> Tick {
-        self.pace.progress()
+        self.drain_rate.progress()
     }
 
     /// Bytes that the socket took since the queue came to be.
     #[must_use]
     pub const fn taken(&self) -> u64 {
-        self.pace.taken()
+        self.drain_rate.taken()
     }
 
     /// When the socket has to have taken half of what was queued.
     #[must_use]
     pub const fn halves_by(&self) -> Tick {
-        self.pace.halves_by()
+        self.drain_rate.halves_by()
     }
 
     /// Queues a chunk; an empty one is left out. Small frames join those before them: a chunk each would cost many times
@@ -178,7 +178,7 @@ impl Outbox {
         if self.sealed_sent == self.sealed.len() {
             (self.sealed, self.sealed_sent) = (Vec::new(), 0);
         }
-        self.pace.note(written, self.len(), now);
+        self.drain_rate.note(written, self.len(), now);
         self.count_down(written)
     }
 
@@ -202,7 +202,7 @@ impl Outbox {
             self.ping_ends_in = Some(0);
         }
         self.seal(left);
-        self.pace.note(sent, self.len(), now);
+        self.drain_rate.note(sent, self.len(), now);
         pinged && left.is_empty()
     }
 

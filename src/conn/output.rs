@@ -56,7 +56,7 @@ impl Conn {
 
     /// Whether so much waits for its peer to read that it isn't read itself.
     #[inline]
-    pub(crate) fn is_stuffed(&self) -> bool {
+    pub(crate) fn is_above_high_watermark(&self) -> bool {
         self.backlog() >= BACKLOG_BYTES_PAUSE
     }
 

@@ -1,18 +1,18 @@
 //! For whom a connection is counted, and whether it may be let in: what is noted when it comes and looked at when it asks.
 
 use crate::conn::flags::Flag;
-use crate::conn::origin::{Over, Unwanted, Via};
+use crate::conn::origin::{Over, PeerKind, RejectReason};
 use crate::conn::{Conn, NONE};
 
 impl Conn {
     /// Who speaks, and where in the table of addresses it is counted. `over`: it is one too many there.
-    pub(crate) fn count(&mut self, via: Via, place: Option<u32>, over: Option<Over>) {
-        self.via = via;
+    pub(crate) fn count(&mut self, peer_kind: PeerKind, place: Option<u32>, over: Option<Over>) {
+        self.peer_kind = peer_kind;
         if let Some(place) = place {
             self.origin = place;
         }
         if let Some(over) = over {
-            self.unwanted = Unwanted::Over(over);
+            self.reject_reason = RejectReason::Over(over);
         }
     }
 
@@ -25,7 +25,7 @@ impl Conn {
     /// which is looked at when it asks.
     pub(crate) fn uncount(&mut self) -> Option<u32> {
         if self.is_over() {
-            self.unwanted = Unwanted::Surplus;
+            self.reject_reason = RejectReason::Surplus;
         }
         let place = std::mem::replace(&mut self.origin, NONE);
         (place != NONE).then_some(place)
@@ -38,18 +38,18 @@ impl Conn {
 
     /// Hardly a descriptor was left for it.
     pub(crate) const fn find_scarce(&mut self) {
-        self.unwanted = Unwanted::Scarce;
+        self.reject_reason = RejectReason::Scarce;
     }
 
     /// It is one more than `max_connections`. What its address has counts for more.
     pub(crate) fn find_surplus(&mut self) {
         if !self.is_over() {
-            self.unwanted = Unwanted::Surplus;
+            self.reject_reason = RejectReason::Surplus;
         }
     }
 
     const fn is_over(&self) -> bool {
-        matches!(self.unwanted, Unwanted::Over(_))
+        matches!(self.reject_reason, RejectReason::Over(_))
     }
 
     /// Whether its address, which had too many, is to be looked at once more: it was kept, and may ask long after it came.
@@ -58,29 +58,29 @@ impl Conn {
     }
 
     /// Why it may not be let in.
-    pub(crate) const fn unwanted(&self) -> Unwanted {
-        self.unwanted
+    pub(crate) const fn reject_reason(&self) -> RejectReason {
+        self.reject_reason
     }
 
     /// Who speaks.
-    pub(crate) const fn via(&self) -> Via {
-        self.via
+    pub(crate) const fn peer_kind(&self) -> PeerKind {
+        self.peer_kind
     }
 
     /// Its proxy begins with a PROXY header, where it is one.
     pub(crate) fn expect_preface(&mut self) {
-        if self.via == Via::Proxy {
-            self.via = Via::Preface;
+        if self.peer_kind == PeerKind::Proxy {
+            self.peer_kind = PeerKind::Preface;
         }
     }
 
     /// Whether a PROXY header comes before anything else.
     pub(crate) fn awaits_preface(&self) -> bool {
-        self.via == Via::Preface
+        self.peer_kind == PeerKind::Preface
     }
 
     /// The PROXY header has come.
     pub(crate) const fn end_preface(&mut self) {
-        self.via = Via::Proxy;
+        self.peer_kind = PeerKind::Proxy;
     }
 }

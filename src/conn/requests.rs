@@ -50,8 +50,8 @@ impl Conn {
         if matches!(rest, [] | [b'\r']) || progress.waiting.is_some() || progress.put_off {
             return;
         }
-        if self.is_stuffed() {
-            progress.stuffed = true;
+        if self.is_above_high_watermark() {
+            progress.above_high_watermark = true;
             self.flags.set(Flag::Paused);
         } else if !mem::replace(&mut progress.begun, true) && self.flags.has(Flag::Served) {
             self.deadline = by;
@@ -183,11 +183,11 @@ impl Conn {
 
     /// Whether its requests are answered, and nothing is waited for but that its peer takes the answers.
     pub(crate) fn is_answered(&self) -> bool {
-        let is_stuffed = match &self.protocol {
-            Protocol::Http(http) => http.as_ref().is_some_and(|http| http.progress.stuffed),
+        let is_above_high_watermark = match &self.protocol {
+            Protocol::Http(http) => http.as_ref().is_some_and(|http| http.progress.above_high_watermark),
             Protocol::Frames(_) | Protocol::Taken => false,
         };
-        (is_stuffed || self.is_idle()) && self.flags.has(Flag::Served)
+        (is_above_high_watermark || self.is_idle()) && self.flags.has(Flag::Served)
     }
 
     /// Whether no request of it is under way: half an empty line behind an answered one is none.

@@ -6,9 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::conn::flags::{Flag, Flags, Pulse};
+use crate::conn::flags::{Flag, Flags, PackedPingState};
 use crate::conn::http::Http;
-use crate::conn::origin::{Unwanted, Via};
+use crate::conn::origin::{PeerKind, RejectReason};
 use crate::conn::outbox::{Outbox, snapshot};
 use crate::conn::{Conn, Life, NONE, Protocol};
 use crate::time::Tick;
@@ -17,27 +17,27 @@ use crate::wire::session::{self, Role, Session};
 
 /// A connection. Its times are in ticks from when it was taken.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Snapshot {
-    read: Read,
-    outbox: Option<snapshot::Snapshot>,
+pub(crate) struct ConnSnapshot {
+    read: ReadSnapshot,
+    outbox: Option<snapshot::OutboxSnapshot>,
     tag: u32,
     last_heard: i32,
     deadline: i32,
-    pulse: Pulse,
-    pulse_at: i32,
+    ping_state: PackedPingState,
+    ping_at: i32,
     deflate: Option<Agreement>,
     life: Life,
     listener: u8,
-    via: Via,
-    unwanted: Unwanted,
+    peer_kind: PeerKind,
+    reject_reason: RejectReason,
     flags: Flags,
 }
 
 /// As [`Protocol`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Read {
+enum ReadSnapshot {
     Http(Option<Http>),
-    Frames(session::snapshot::Snapshot),
+    Frames(session::snapshot::SessionSnapshot),
     /// Nothing any more.
     Nothing,
 }
@@ -45,7 +45,7 @@ enum Read {
 impl Conn {
     /// What it is, told from `now`. `None` where something that it was sent has yet to be written to its socket for the first time,
     /// or where records of its TLS wait.
-    pub(crate) fn snapshot(&self, now: Tick) -> Option<Snapshot> {
+    pub(crate) fn snapshot(&self, now: Tick) -> Option<ConnSnapshot> {
         if self.dirty != NONE {
             return None;
         }
@@ -55,41 +55,41 @@ impl Conn {
         };
         let mut flags = self.flags;
         flags.clear(Flag::Listed);
-        Some(Snapshot {
+        Some(ConnSnapshot {
             read: match &self.protocol {
-                Protocol::Http(http) => Read::Http(http.as_deref().cloned()),
-                Protocol::Frames(session) => Read::Frames(session.snapshot(now)),
-                Protocol::Taken => Read::Nothing,
+                Protocol::Http(http) => ReadSnapshot::Http(http.as_deref().cloned()),
+                Protocol::Frames(session) => ReadSnapshot::Frames(session.snapshot(now)),
+                Protocol::Taken => ReadSnapshot::Nothing,
             },
             outbox,
             tag: self.tag,
             last_heard: self.last_heard.from_now(now),
             deadline: self.deadline.from_now(now),
-            pulse: self.pulse,
-            pulse_at: self.pulse_at.from_now(now),
+            ping_state: self.ping_state,
+            ping_at: self.ping_at.from_now(now),
             deflate: self.deflate,
             life: self.life,
             listener: self.listener,
-            via: self.via,
-            unwanted: self.unwanted,
+            peer_kind: self.peer_kind,
+            reject_reason: self.reject_reason,
             flags,
         })
     }
 
     /// The connection that goes on from there, counted nowhere and with no entry in the wheel; `None` where none can.
-    pub(crate) fn restore(snapshot: Snapshot, generation: u32, now: Tick) -> Option<Conn> {
-        let Snapshot { read, outbox, life, mut flags, .. } = snapshot;
+    pub(crate) fn restore(snapshot: ConnSnapshot, generation: u32, now: Tick) -> Option<Conn> {
+        let ConnSnapshot { read, outbox, life, mut flags, .. } = snapshot;
         let protocol = match (read, life) {
-            (Read::Http(http), Life::Http | Life::Ending | Life::Lingering) => {
+            (ReadSnapshot::Http(http), Life::Http | Life::Ending | Life::Lingering) => {
                 if http.as_ref().is_some_and(|http| !http.is_sound()) {
                     return None;
                 }
                 Protocol::Http(http.map(Box::new))
             }
-            (Read::Frames(session), Life::Open | Life::Closing | Life::Ending | Life::Lingering) => {
+            (ReadSnapshot::Frames(session), Life::Open | Life::Closing | Life::Ending | Life::Lingering) => {
                 Protocol::Frames(Session::restore(session, Role::Server, now)?)
             }
-            (Read::Nothing, Life::Ending | Life::Lingering) => Protocol::Taken,
+            (ReadSnapshot::Nothing, Life::Ending | Life::Lingering) => Protocol::Taken,
             _ => return None,
         };
         let outbox = match outbox {
@@ -105,15 +105,15 @@ impl Conn {
             last_heard: Tick::at(now, snapshot.last_heard),
             armed: now,
             deadline: Tick::at(now, snapshot.deadline),
-            pulse_at: Tick::at(now, snapshot.pulse_at),
+            ping_at: Tick::at(now, snapshot.ping_at),
             dirty: NONE,
             origin: NONE,
             deflate: snapshot.deflate,
             life,
-            pulse: snapshot.pulse,
+            ping_state: snapshot.ping_state,
             listener: snapshot.listener,
-            via: snapshot.via,
-            unwanted: snapshot.unwanted,
+            peer_kind: snapshot.peer_kind,
+            reject_reason: snapshot.reject_reason,
             flags,
         })
     }

@@ -21,7 +21,7 @@ pub enum HeartbeatMode {
 pub(crate) struct Timing {
     pub(crate) mode: HeartbeatMode,
     pub(crate) interval: u32,
-    pub(crate) round: Round,
+    pub(crate) round: PingRound,
     pub(crate) timeout: u32,
     pub(crate) suspect: Option<u32>,
     pub(crate) client_silence: u32,
@@ -36,21 +36,21 @@ pub(crate) struct Timing {
 /// not be told late: so the first wait for company, and the worker, its peers and the system's scheduler wake once for all
 /// of them. Where many are due in every tick they have company enough, and the round is one tick.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Round {
+pub(crate) struct PingRound {
     /// Ticks from one to the next, less one.
     mask: u32,
     /// Where this worker's lie, so that workers take turns.
     phase: u32,
 }
 
-impl Round {
+impl PingRound {
     /// The rounds of a worker with so many connections, each pinged once in `interval` ticks.
-    pub(crate) fn of(interval: u32, worker: u16, connections: usize) -> Round {
+    pub(crate) fn of(interval: u32, worker: u16, connections: usize) -> PingRound {
         let interval = interval.max(1);
         let longest = interval / ROUNDS_PER_INTERVAL_MIN;
         let full = u64::from(interval) * PINGS_PER_ROUND / connections.max(1) as u64;
         let length = 1 << u32::try_from(full).map_or(longest, |full| full.min(longest)).max(1).ilog2();
-        Round { mask: length - 1, phase: u32::from(worker) % length }
+        PingRound { mask: length - 1, phase: u32::from(worker) % length }
     }
 
     /// The first round at `at` or later.
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     fn ticks_of(interval: u32, connections: usize) -> u32 {
-        Round::of(interval, 0, connections).mask + 1
+        PingRound::of(interval, 0, connections).mask + 1
     }
 
     #[test]
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn a_round_is_never_before_its_time_and_workers_take_turns() {
         for (worker, expected) in [(0, [0, 64, 64]), (5, [5, 5, 69]), (69, [5, 5, 69])] {
-            let round = Round::of(2_500, worker, 0);
+            let round = PingRound::of(2_500, worker, 0);
             assert_eq!([0, 3, 6].map(|at| round.from(Tick(at)).0), expected);
             let wraps = round.from(Tick(u32::MAX));
             assert_eq!(wraps.since(Tick(u32::MAX)), u32::from(worker) % 64 + 1);

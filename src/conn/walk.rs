@@ -3,13 +3,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::conn::flags::Beat;
+use crate::conn::flags::PingState;
 use crate::conn::outbox::Chunk;
-use crate::conn::timing::{HeartbeatMode, Round};
+use crate::conn::timing::{HeartbeatMode, PingRound};
 
 /// What may happen to a connection.
 #[derive(Clone, Copy, Debug)]
-enum Event {
+enum Happening {
     Opens,
     Answered(bool),
     Closes(bool),
@@ -27,8 +27,8 @@ enum Event {
     Suspected,
 }
 
-fn event() -> impl Strategy<Value = Event> {
-    use Event::*;
+fn event() -> impl Strategy<Value = Happening> {
+    use Happening::*;
     prop_oneof![
         Just(Opens),
         any::<bool>().prop_map(Answered),
@@ -49,54 +49,54 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// Does as a worker would; says whether the connection is gone.
-fn apply(conn: &mut Conn, event: Event, now: Tick, timing: &Timing) -> bool {
+fn apply(conn: &mut Conn, event: Happening, now: Tick, timing: &Timing) -> bool {
     let by = now.after(timing.close);
     match event {
-        Event::Opens if conn.life() == Life::Http => {
+        Happening::Opens if conn.life() == Life::Http => {
             conn.open(7, None);
             conn.begin_heartbeat(Some(now.after(timing.interval)));
         }
-        Event::Answered(keeps) if conn.life() == Life::Http => conn.answered(keeps, by),
-        Event::Closes(waits) => {
+        Happening::Answered(keeps) if conn.life() == Life::Http => conn.answered(keeps, by),
+        Happening::Closes(waits) => {
             let was_open = conn.is_open();
             let then = if waits { Life::Closing } else { Life::Ending };
             assert_eq!(conn.close(then, by), was_open, "only an open connection is sent a Close");
         }
-        Event::CloseReceived if conn.reads_frames() && !conn.is_open() => return conn.close_received(),
-        Event::GivesUp if conn.life() == Life::Closing => return conn.give_up_close(),
-        Event::EndOfStream if !conn.is_open() => return conn.end_of_stream() == AtEnd::Gone,
-        Event::HalfEnds if conn.is_open() && conn.half_end() => {
+        Happening::CloseReceived if conn.reads_frames() && !conn.is_open() => return conn.close_received(),
+        Happening::GivesUp if conn.life() == Life::Closing => return conn.give_up_close(),
+        Happening::EndOfStream if !conn.is_open() => return conn.end_of_stream() == AtEnd::Gone,
+        Happening::HalfEnds if conn.is_open() && conn.half_end() => {
             conn.await_answers(by);
             assert!(!by.is_before(conn.next_deadline(timing).0), "it ends by then");
         }
-        Event::Drains => return conn.drain(now.after(1), by),
-        Event::Cut if conn.life() == Life::Ending => conn.cut(),
-        Event::Leaves => {
+        Happening::Drains => return conn.drain(now.after(1), by),
+        Happening::Cut if conn.life() == Life::Ending => conn.cut(),
+        Happening::Leaves => {
             let was_open = conn.is_open();
             assert_eq!(conn.leave(), was_open);
             return true;
         }
-        Event::SocketFull if conn.life() != Life::Lingering => {
+        Happening::SocketFull if conn.life() != Life::Lingering => {
             conn.begin_backlog(now).push(Chunk::Opaque(b"bytes".as_slice().into()));
         }
-        Event::SocketFree if conn.outbox.take().is_some() => {
+        Happening::SocketFree if conn.outbox.take().is_some() => {
             conn.ping_left(now);
-            conn.relieved(now, timing);
+            conn.writable(now, timing);
             match conn.written() {
                 Written::Last => conn.linger(by),
                 Written::Gone => return true,
                 Written::ReadOn | Written::Nothing => {}
             }
         }
-        Event::Pinged if conn.is_open() => {
+        Happening::Pinged if conn.is_open() => {
             conn.ping([0; 8], now);
         }
-        Event::Heard => {
+        Happening::Heard => {
             conn.heard(now);
             assert!(!conn.has(Flag::Suspect), "whatever is heard is life");
         }
-        Event::Suspected => {
-            let is_asked = matches!(conn.beat(), Beat::Waiting(_));
+        Happening::Suspected => {
+            let is_asked = matches!(conn.ping_state(), PingState::Waiting(_));
             assert_eq!(conn.suspect(), conn.is_open() && is_asked);
         }
         _ => {}
@@ -108,7 +108,7 @@ fn timing() -> Timing {
     Timing {
         mode: HeartbeatMode::Server,
         interval: 2_500,
-        round: Round::of(2_500, 0, 1),
+        round: PingRound::of(2_500, 0, 1),
         timeout: 2_000,
         suspect: Some(800),
         client_silence: 9_000,

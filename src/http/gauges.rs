@@ -4,3 +4,6 @@
 pub const USERS_GAUGE: usize = 0;
 /// Rooms with members.
 pub const ROOMS_GAUGE: usize = 1;
+
+/// How a figure of one worker is read.
+pub(crate) type Figure = fn(&crate::reactor::counters::Counters) -> u64;

@@ -6,15 +6,15 @@
 
 use std::fmt::Write as _;
 
-use crate::reactor::{Fleet, Shortage};
+use crate::reactor::{Overload, Shared};
 use crate::time::Now;
 use crate::wire::http::Response;
 
 /// 200 `ok`, or 503 with each stuck worker and for how long it has been so.
 #[must_use]
-pub fn healthz(fleet: &Fleet, now: Now) -> Response {
+pub fn healthz(shared: &Shared, now: Now) -> Response {
     let mut stuck = String::new();
-    for (worker, millis) in fleet.stuck_workers(now) {
+    for (worker, millis) in shared.stuck_workers(now) {
         let between = if stuck.is_empty() { "stuck: " } else { ", " };
         // Writing to a String can't fail.
         let _ = write!(
@@ -31,13 +31,13 @@ pub fn healthz(fleet: &Fleet, now: Now) -> Response {
 /// anybody else. The connection that asks is counted, too: at the bound, the next one gets a 503. `lacks_keys`: the keys for
 /// tokens were never fetched, so that nobody who has one can be let in.
 pub fn readyz(
-    fleet: &Fleet,
-    shortages: impl Iterator<Item = Shortage>,
+    shared: &Shared,
+    shortages: impl Iterator<Item = Overload>,
     lacks_keys: bool,
     is_operator: bool,
 ) -> Response {
-    let mut reasons: Vec<String> = shortages.map(|shortage| shortage.to_string()).collect();
-    if fleet.is_accept_blocked() {
+    let mut reasons: Vec<String> = shortages.map(|overload| overload.to_string()).collect();
+    if shared.is_accept_blocked() {
         reasons.push("out of descriptors or memory: no connection can be accepted".to_owned());
     }
     if lacks_keys {
@@ -57,22 +57,22 @@ mod tests {
 
     #[test]
     fn each_reason_is_named() {
-        let fleet = Fleet::new(1, 10, Tick(0));
-        assert_eq!(readyz(&fleet, std::iter::empty(), false, true).status, 200);
-        let short = || [Shortage::Draining, Shortage::Connections(10, 10)].into_iter();
-        let response = readyz(&fleet, short(), false, true);
+        let shared = Shared::new(1, 10, Tick(0));
+        assert_eq!(readyz(&shared, std::iter::empty(), false, true).status, 200);
+        let short = || [Overload::Draining, Overload::Connections(10, 10)].into_iter();
+        let response = readyz(&shared, short(), false, true);
         assert_eq!(response.status, 503);
         assert_eq!(&*response.body, b"draining: this server goes away\nfull: 10 of 10 connections\n");
-        let response = readyz(&fleet, short(), false, false);
+        let response = readyz(&shared, short(), false, false);
         assert_eq!(
             (response.status, &*response.body),
             (503, &b"unavailable\n"[..]),
             "figures are the operator's"
         );
-        let response = readyz(&fleet, std::iter::empty(), true, true);
+        let response = readyz(&shared, std::iter::empty(), true, true);
         assert!(response.status == 503 && response.body.starts_with(b"no keys for tokens"));
-        fleet.workers()[0].accept_blocked.store(true, std::sync::atomic::Ordering::Relaxed);
-        let response = readyz(&fleet, std::iter::empty(), false, true);
+        shared.workers()[0].accept_blocked.store(true, std::sync::atomic::Ordering::Relaxed);
+        let response = readyz(&shared, std::iter::empty(), false, true);
         assert_eq!(response.status, 503);
         assert!(response.body.starts_with(b"out of descriptors or memory"));
     }

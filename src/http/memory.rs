@@ -7,9 +7,8 @@
 
 use serde::Serialize;
 
-use crate::http::gauges::USERS_GAUGE;
-use crate::reactor::Fleet;
-use crate::reactor::counters::Counters;
+use crate::http::gauges::{Figure, USERS_GAUGE};
+use crate::reactor::Shared;
 
 /// What a process knows of itself, and a library does not: which allocator it has is the binary's choice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -23,9 +22,7 @@ pub struct Process {
 }
 
 /// Reads it, now.
-pub type Weigh = fn() -> Process;
-
-type Figure = fn(&Counters) -> u64;
+pub type MeasureProcess = fn() -> Process;
 
 /// What a worker's memory is for, and where it is counted.
 pub const PARTS: [(&str, Figure); 8] = [
@@ -85,19 +82,19 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// What the workers last weighed, a second ago at most where anything happens, and what the process says now.
+    /// What the workers last measured, a second ago at most where anything happens, and what the process says now.
     #[must_use]
-    pub fn of(fleet: &Fleet, process: Option<Process>) -> Receipt {
-        let connections = fleet.connections() as u64;
+    pub fn of(shared: &Shared, process: Option<Process>) -> Receipt {
+        let connections = shared.connections() as u64;
         let mut parts: Vec<Line> =
-            PARTS.iter().map(|(part, figure)| line(part, signed(fleet.sum(figure)), connections)).collect();
+            PARTS.iter().map(|(part, figure)| line(part, signed(shared.sum(figure)), connections)).collect();
         if let Some(process) = process {
             parts.push(line("allocator", signed(process.slack), connections));
             parts.push(line("program", signed(process.program), connections));
             let explained: i64 = parts.iter().map(|line| line.bytes).sum();
             parts.push(line("unexplained", signed(process.resident) - explained, connections));
         }
-        let share = |(worker, state): (usize, &crate::reactor::fleet::WorkerState)| {
+        let share = |(worker, state): (usize, &crate::reactor::shared::WorkerState)| {
             let connections = state.counters.connections.get();
             let part = |(part, figure): &(&'static str, Figure)| {
                 line(part, signed(figure(&state.counters)), connections)
@@ -106,10 +103,10 @@ impl Receipt {
         };
         Receipt {
             connections,
-            users: fleet.sum(|counters| counters.service[USERS_GAUGE].get()),
+            users: shared.sum(|counters| counters.service[USERS_GAUGE].get()),
             resident_bytes: process.map(|process| process.resident),
             parts,
-            workers: fleet.workers().iter().enumerate().map(share).collect(),
+            workers: shared.workers().iter().enumerate().map(share).collect(),
         }
     }
 
@@ -137,15 +134,15 @@ mod tests {
 
     #[test]
     fn what_is_resident_and_in_no_line_is_a_line() {
-        let fleet = Fleet::new(2, 100, Tick(0));
-        for (worker, bytes) in fleet.workers().iter().zip([1_000, 500]) {
+        let shared = Shared::new(2, 100, Tick(0));
+        for (worker, bytes) in shared.workers().iter().zip([1_000, 500]) {
             worker.counters.memory.connections.set(bytes);
             worker.counters.memory.service[PRESENCE].set(2 * bytes);
             worker.counters.connections.set(5);
-            fleet.connection_opened();
+            shared.connection_opened();
         }
         let process = Process { resident: 10_000, program: 3_000, slack: 400 };
-        let receipt = Receipt::of(&fleet, Some(process));
+        let receipt = Receipt::of(&shared, Some(process));
         let bytes: Vec<(&str, i64)> =
             receipt.parts.iter().filter(|line| line.bytes != 0).map(|line| (line.part, line.bytes)).collect();
         let expected = [
@@ -159,7 +156,7 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&receipt.json()).unwrap();
         assert_eq!(json["workers"][1]["parts"][0]["per_connection"], 100.0);
         assert_eq!(json["resident_bytes"], 10_000);
-        let bare = Receipt::of(&fleet, None);
+        let bare = Receipt::of(&shared, None);
         assert!(bare.parts.len() == PARTS.len() && !bare.json().contains("resident"));
     }
 }

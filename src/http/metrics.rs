@@ -12,13 +12,14 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::http::gauges::Figure;
 use crate::http::gauges::{ROOMS_GAUGE, USERS_GAUGE};
-use crate::http::memory::{Receipt, Weigh};
+use crate::http::memory::{MeasureProcess, Receipt};
 use crate::http::recent::Recent;
 use crate::reactor::counters::{
     CLOSE_LABELS, Cause, Counters, Deferred, HISTOGRAM_BUCKETS, Histogram, REFUSAL_LABELS, WITHHELD_LABELS,
 };
-use crate::reactor::{Fleet, Shortage};
+use crate::reactor::{Overload, Shared};
 use crate::time::Tick;
 use crate::wire::http::Response;
 
@@ -33,11 +34,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The figures of `fleet`, and of the process where it tells them.
+    /// The figures of `shared`, and of the process where it tells them.
     #[must_use]
-    pub fn new(fleet: Arc<Fleet>, weigh: Option<Weigh>) -> Metrics {
+    pub fn new(shared: Arc<Shared>, measure_process: Option<MeasureProcess>) -> Metrics {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Figures(fleet, weigh)));
+        registry.register_collector(Box::new(ServerMetrics(shared, measure_process)));
         Metrics { registry, text: Recent::default() }
     }
 
@@ -61,11 +62,11 @@ impl Metrics {
 }
 
 #[derive(Debug)]
-struct Figures(Arc<Fleet>, Option<Weigh>);
+struct ServerMetrics(Arc<Shared>, Option<MeasureProcess>);
 
-impl Collector for Figures {
+impl Collector for ServerMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let mut page = Page { encoder, fleet: &self.0, weigh: self.1 };
+        let mut page = Scrape { encoder, shared: &self.0, measure_process: self.1 };
         page.connections()?;
         page.traffic()?;
         page.endings()?;
@@ -76,31 +77,31 @@ impl Collector for Figures {
 }
 
 /// A scrape in progress.
-struct Page<'e, 'f> {
+struct Scrape<'e, 'f> {
     encoder: DescriptorEncoder<'e>,
-    fleet: &'f Fleet,
-    weigh: Option<Weigh>,
+    shared: &'f Shared,
+    measure_process: Option<MeasureProcess>,
 }
 
-impl Page<'_, '_> {
+impl Scrape<'_, '_> {
     fn connections(&mut self) -> Result<(), Error> {
-        let fleet = self.fleet;
-        self.gauge_of("rollcall_connections", "Connections of any kind, now", fleet.connections() as u64)?;
-        let users = fleet.sum(|counters| counters.service[USERS_GAUGE].get());
+        let shared = self.shared;
+        self.gauge_of("rollcall_connections", "Connections of any kind, now", shared.connections() as u64)?;
+        let users = shared.sum(|counters| counters.service[USERS_GAUGE].get());
         self.gauge_of("rollcall_users", "Users that are not offline", users)?;
-        let rooms = fleet.sum(|counters| counters.service[ROOMS_GAUGE].get());
+        let rooms = shared.sum(|counters| counters.service[ROOMS_GAUGE].get());
         self.gauge_of("rollcall_rooms", "Rooms with members", rooms)?;
         self.gauge_of(
             "rollcall_max_connections",
             "Connections held at once; past it a request gets 503",
-            fleet.max_connections() as u64,
+            shared.max_connections() as u64,
         )?;
         self.gauge("rollcall_websockets", "Open WebSocket connections, now", None, |c| c.open.get())?;
-        self.gauge_of("rollcall_workers", "Worker threads", fleet.workers().len() as u64)?;
-        let stuck = fleet.stuck_workers(fleet.clock().now()).count();
+        self.gauge_of("rollcall_workers", "Worker threads", shared.workers().len() as u64)?;
+        let stuck = shared.stuck_workers(shared.clock().now()).count();
         self.gauge_of("rollcall_stuck_workers", "Workers that have been in one turn too long", stuck as u64)?;
-        self.gauge_of("rollcall_draining", "1 while the server goes away", u64::from(fleet.is_draining()))?;
-        let rate = fleet.handshakes_per_second();
+        self.gauge_of("rollcall_draining", "1 while the server goes away", u64::from(shared.is_draining()))?;
+        let rate = shared.handshakes_per_second();
         self.gauge_of(
             "rollcall_handshake_capacity",
             "Handshakes a second that it can do, as measured",
@@ -122,7 +123,7 @@ impl Page<'_, '_> {
         let reasons: Vec<String> = REFUSAL_LABELS
             .map(|(_, label)| label)
             .into_iter()
-            .chain(Shortage::LABELS)
+            .chain(Overload::LABELS)
             .map(str::to_owned)
             .collect();
         let help = "Refused upgrades, and connections closed unheard";
@@ -182,15 +183,17 @@ impl Page<'_, '_> {
         self.gauge("rollcall_backlog", "Queued for sockets that are full", Some(&bytes), |c| {
             c.backlog_bytes.get()
         })?;
-        let resident = self.fleet.resident_bytes();
+        let resident = self.shared.resident_bytes();
         self.gauge_of("rollcall_resident_bytes", "Resident memory of the process", resident)?;
         let help = "User-space memory by what it is for";
         let mut metric =
             self.encoder.encode_descriptor("rollcall_memory", help, Some(&bytes), MetricType::Gauge)?;
-        for line in Receipt::of(self.fleet, self.weigh.map(|weigh| weigh())).parts {
+        for line in
+            Receipt::of(self.shared, self.measure_process.map(|measure_process| measure_process())).parts
+        {
             metric.encode_family(&[("part", line.part)])?.encode_gauge(&line.bytes)?;
         }
-        let addresses = self.fleet.addresses().bytes() as u64;
+        let addresses = self.shared.addresses().bytes() as u64;
         metric.encode_family(&[("part", "addresses")])?.encode_gauge(&addresses)?;
         Ok(())
     }
@@ -217,12 +220,12 @@ impl Page<'_, '_> {
     }
 
     fn gauge(&mut self, name: &str, help: &str, unit: Option<&Unit>, figure: Figure) -> Result<(), Error> {
-        let value = self.fleet.sum(figure);
+        let value = self.shared.sum(figure);
         self.encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)
     }
 
     fn counter(&mut self, name: &str, help: &str, unit: Option<&Unit>, figure: Figure) -> Result<(), Error> {
-        let value = self.fleet.sum(figure);
+        let value = self.shared.sum(figure);
         self.encoder
             .encode_descriptor(name, help, unit, MetricType::Counter)?
             .encode_counter::<NoLabelSet, u64, u64>(&value, None)
@@ -236,10 +239,10 @@ impl Page<'_, '_> {
         values: &[String],
         figure: fn(&Counters, usize) -> u64,
     ) -> Result<(), Error> {
-        let fleet = self.fleet;
+        let shared = self.shared;
         let mut metric = self.describe(name, help, MetricType::Counter)?;
         for (i, value) in values.iter().enumerate() {
-            let sum = fleet.sum(|counters| figure(counters, i));
+            let sum = shared.sum(|counters| figure(counters, i));
             metric
                 .encode_family(&[(label, value.as_str())])?
                 .encode_counter::<NoLabelSet, u64, u64>(&sum, None)?;
@@ -253,27 +256,25 @@ impl Page<'_, '_> {
         help: &str,
         figure: fn(&Counters) -> &Histogram,
     ) -> Result<(), Error> {
-        let fleet = self.fleet;
+        let shared = self.shared;
         let buckets: Vec<(f64, u64)> = (0..HISTOGRAM_BUCKETS)
-            .map(|i| (Histogram::upper_bound_seconds(i), fleet.sum(|counters| figure(counters).bucket(i))))
+            .map(|i| (Histogram::upper_bound_seconds(i), shared.sum(|counters| figure(counters).bucket(i))))
             .collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
-        let seconds = fleet.sum(|counters| figure(counters).sum_micros()) as f64 / 1e6;
+        let seconds = shared.sum(|counters| figure(counters).sum_micros()) as f64 / 1e6;
         self.encoder
             .encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?
             .encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)
     }
 }
 
-type Figure = fn(&Counters) -> u64;
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::limits::FIGURES_TICKS;
 
-    fn scrape(fleet: &Arc<Fleet>) -> String {
-        scrape_at(&mut Metrics::new(Arc::clone(fleet), None), Tick(0))
+    fn scrape(shared: &Arc<Shared>) -> String {
+        scrape_at(&mut Metrics::new(Arc::clone(shared), None), Tick(0))
     }
 
     fn scrape_at(metrics: &mut Metrics, now: Tick) -> String {
@@ -282,10 +283,10 @@ mod tests {
 
     #[test]
     fn a_second_scrape_in_its_time_is_the_first_again() {
-        let fleet = Arc::new(Fleet::new(1, 100, Tick(0)));
-        let mut metrics = Metrics::new(Arc::clone(&fleet), None);
+        let shared = Arc::new(Shared::new(1, 100, Tick(0)));
+        let mut metrics = Metrics::new(Arc::clone(&shared), None);
         let first = scrape_at(&mut metrics, Tick(7));
-        fleet.workers()[0].counters.messages_received.add(3);
+        shared.workers()[0].counters.messages_received.add(3);
         assert!(scrape_at(&mut metrics, Tick(6 + FIGURES_TICKS)) == first);
         let fresh = scrape_at(&mut metrics, Tick(7 + FIGURES_TICKS));
         assert!(fresh != first && fresh.contains("rollcall_messages_received_total 3\n"), "{fresh}");
@@ -293,7 +294,7 @@ mod tests {
 
     #[test]
     fn every_public_name_is_there() {
-        let text = scrape(&Arc::new(Fleet::new(2, 100, Tick(0))));
+        let text = scrape(&Arc::new(Shared::new(2, 100, Tick(0))));
         for name in [
             "rollcall_connections ",
             "rollcall_accepts_total ",
@@ -321,12 +322,12 @@ mod tests {
 
     #[test]
     fn workers_add_up_and_buckets_accumulate() {
-        let fleet = Arc::new(Fleet::new(2, 100, Tick(0)));
-        for (worker, micros) in fleet.workers().iter().zip([1, 1_000]) {
+        let shared = Arc::new(Shared::new(2, 100, Tick(0)));
+        for (worker, micros) in shared.workers().iter().zip([1, 1_000]) {
             worker.counters.messages_received.add(3);
             worker.counters.turn.record(micros);
         }
-        let text = scrape(&fleet);
+        let text = scrape(&shared);
         for line in [
             "rollcall_messages_received_total 6",
             "rollcall_turn_seconds_bucket{le=\"0.000001\"} 1",

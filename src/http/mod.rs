@@ -2,7 +2,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`site`] | paths to services and pages; who is let in |
+//! | [`router`] | paths to services and pages; who is let in |
 //! | [`api`] | `/api/v1` |
 //! | [`assets`] | the page at `/`, `/rollcall.js` |
 //! | [`health`] | `/healthz`, `/readyz` |
@@ -21,6 +21,6 @@ pub mod metrics;
 mod paths;
 mod recent;
 mod refused;
-pub mod site;
+pub mod router;
 
-pub use site::{Site, SiteMail, SiteSettings};
+pub use router::{Router, RouterSettings, SiteMail};

@@ -28,7 +28,7 @@ pub(crate) fn is_service(path: &str) -> bool {
 
 /// What a plain request asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Page {
+pub(crate) enum Route {
     Index,
     Healthz,
     Readyz,
@@ -39,34 +39,34 @@ pub(crate) enum Page {
     Upgradable,
 }
 
-impl Page {
-    pub(crate) fn of_path(path: &str) -> Option<Page> {
+impl Route {
+    pub(crate) fn of_path(path: &str) -> Option<Route> {
         match path {
-            "/" => Some(Page::Index),
-            "/healthz" => Some(Page::Healthz),
-            "/readyz" => Some(Page::Readyz),
-            "/metrics" => Some(Page::Metrics),
-            path if Api::is_path(path) => Some(Page::Api),
+            "/" => Some(Route::Index),
+            "/healthz" => Some(Route::Healthz),
+            "/readyz" => Some(Route::Readyz),
+            "/metrics" => Some(Route::Metrics),
+            path if Api::is_path(path) => Some(Route::Api),
             _ => {
-                let upgradable = || is_service(path).then_some(Page::Upgradable);
-                Asset::of_path(path).map(Page::Asset).or_else(upgradable)
+                let upgradable = || is_service(path).then_some(Route::Upgradable);
+                Asset::of_path(path).map(Route::Asset).or_else(upgradable)
             }
         }
     }
 
     /// Whether a listener serves it: `/metrics` and `/api` move to the admin listener where there is one, upgrades don't follow.
-    pub(crate) fn is_served(self, side: Side) -> bool {
+    pub(crate) fn is_served(self, scope: ListenerScope) -> bool {
         match self {
-            Page::Metrics | Page::Api => side != Side::Public,
-            Page::Upgradable => side != Side::Admin,
-            Page::Index | Page::Healthz | Page::Readyz | Page::Asset(_) => true,
+            Route::Metrics | Route::Api => scope != ListenerScope::Public,
+            Route::Upgradable => scope != ListenerScope::Admin,
+            Route::Index | Route::Healthz | Route::Readyz | Route::Asset(_) => true,
         }
     }
 }
 
 /// Which face a listener shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Side {
+pub(crate) enum ListenerScope {
     /// The only kind there is: it serves all.
     Whole,
     /// For everybody; the metrics are elsewhere.
@@ -75,12 +75,12 @@ pub(crate) enum Side {
     Admin,
 }
 
-impl Side {
+impl ListenerScope {
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Side::Whole => "whole",
-            Side::Public => "public",
-            Side::Admin => "admin",
+            ListenerScope::Whole => "whole",
+            ListenerScope::Public => "public",
+            ListenerScope::Admin => "admin",
         }
     }
 }
@@ -93,19 +93,19 @@ pub(crate) const fn no_service(off: Off) -> &'static str {
     }
 }
 
-pub(crate) fn index(side: Side, off: Off) -> String {
+pub(crate) fn index(scope: ListenerScope, off: Off) -> String {
     let paths = [
-        (Page::Upgradable, "/ws       a WebSocket that knows who is there; so is / itself"),
-        (Page::Upgradable, "/echo     a WebSocket that sends every message back"),
-        (Page::Asset(Asset::Client), "/rollcall.js  the client for pages: import { connect } from it"),
-        (Page::Healthz, "/healthz  200 while every worker turns"),
-        (Page::Readyz, "/readyz   200 while connections are welcome"),
-        (Page::Metrics, "/metrics  figures in OpenMetrics text, for who has the API's key"),
-        (Page::Api, "/api/v1   who is there, and what to do with them, in JSON; see the README"),
+        (Route::Upgradable, "/ws       a WebSocket that knows who is there; so is / itself"),
+        (Route::Upgradable, "/echo     a WebSocket that sends every message back"),
+        (Route::Asset(Asset::Client), "/rollcall.js  the client for pages: import { connect } from it"),
+        (Route::Healthz, "/healthz  200 while every worker turns"),
+        (Route::Readyz, "/readyz   200 while connections are welcome"),
+        (Route::Metrics, "/metrics  figures in OpenMetrics text, for who has the API's key"),
+        (Route::Api, "/api/v1   who is there, and what to do with them, in JSON; see the README"),
     ];
     let mut text = format!("rollcall {}: a WebSocket server\n", env!("CARGO_PKG_VERSION"));
     let is_served =
-        |page: Page, line: &str| page.is_served(side) && !(off.echo && line.starts_with("/echo "));
+        |page: Route, line: &str| page.is_served(scope) && !(off.echo && line.starts_with("/echo "));
     for (_, line) in paths.into_iter().filter(|(page, line)| is_served(*page, line)) {
         text.push('\n');
         text.push_str(line);
@@ -120,14 +120,14 @@ mod tests {
     #[test]
     fn a_bare_host_is_presence() {
         assert!(is_service("/") && is_service("/ws") && !is_service("/ws/"));
-        assert_eq!(Page::of_path("/"), Some(Page::Index), "to a plain request");
+        assert_eq!(Route::of_path("/"), Some(Route::Index), "to a plain request");
     }
 
     #[test]
     fn what_is_off_is_not_named() {
         let off = Off { echo: true, page: true };
         assert!(off.hides("/echo") && off.hides("/page.js") && !off.hides("/rollcall.js") && !off.hides("/"));
-        let text = index(Side::Whole, off);
+        let text = index(ListenerScope::Whole, off);
         assert!(!text.contains("/echo") && text.contains("/ws ") && !no_service(off).contains("/echo"));
     }
 }

@@ -11,7 +11,7 @@ use crate::wire::upgrade::Upgrade;
 
 /// Why a connection is refused that was accepted to be told so.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refused {
+pub struct RefusedUpgrade {
     /// What an answer would have had.
     status: u16,
     code: CloseCode,
@@ -20,7 +20,7 @@ pub struct Refused {
     retry_millis: Option<u64>,
 }
 
-impl Refused {
+impl RefusedUpgrade {
     /// What an upgrade is told in the place of `response`, and when to come back, if at all; `None` where the response goes out: the client does not offer the
     /// subprotocol that has words for it, or the server does not speak that, or it is about something else than who asks.
     pub(crate) fn of(
@@ -28,7 +28,7 @@ impl Refused {
         subprotocols: &[String],
         response: &Response,
         retry_millis: Option<u64>,
-    ) -> Option<Refused> {
+    ) -> Option<RefusedUpgrade> {
         let code = match response.status {
             401 => CloseCode(4401),
             403 => CloseCode(4403),
@@ -38,7 +38,7 @@ impl Refused {
         let is_spoken = subprotocols.iter().any(|ours| ours == SUBPROTOCOL);
         let mut offered = upgrade.head.list("Sec-WebSocket-Protocol");
         let reason = String::from_utf8_lossy(&response.body).trim_end().to_owned();
-        (is_spoken && offered.any(|name| name == SUBPROTOCOL)).then_some(Refused {
+        (is_spoken && offered.any(|name| name == SUBPROTOCOL)).then_some(RefusedUpgrade {
             status: response.status,
             code,
             reason,
@@ -47,7 +47,7 @@ impl Refused {
     }
 
     /// How it is accepted.
-    pub(crate) fn accept(self) -> Accept<Refused> {
+    pub(crate) fn accept(self) -> Accept<RefusedUpgrade> {
         Accept { admitted: self, tag: 0, subprotocol: Some(SUBPROTOCOL.to_owned()) }
     }
 }
@@ -58,14 +58,14 @@ pub struct TurnedAway;
 
 impl Service for TurnedAway {
     type Mail = ();
-    type Admitted = Refused;
+    type Admitted = RefusedUpgrade;
 
     /// Nobody asks for it.
-    fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission<Refused> {
+    fn admit(&mut self, _: &mut Context<'_, ()>, _: ConnId, _: &Upgrade<'_>) -> Admission<RefusedUpgrade> {
         Admission::Refuse(Response::text(404, "not found"))
     }
 
-    fn open(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, refused: Refused) {
+    fn open(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, refused: RefusedUpgrade) {
         cx.count_refused(refused.status);
         let json = rollcall_v1::goodbye(refused.code.0, &refused.reason, refused.retry_millis);
         // A backlog that is full of nothing yet has room for it.

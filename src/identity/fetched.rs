@@ -31,14 +31,14 @@ impl KeyName {
 
 /// What was fetched last.
 #[derive(Clone, Debug)]
-pub struct Published {
+pub struct PublishedKeys {
     /// The keys.
     pub keys: Arc<[Key]>,
     /// Keys that tokens named, and that were looked for and not found.
     pub absent: Vec<KeyName>,
 }
 
-impl Published {
+impl PublishedKeys {
     /// Says that a key of the set has signed a token.
     ///
     /// # Errors
@@ -62,17 +62,17 @@ impl Published {
 }
 
 /// Takes the name of a key that is to be fetched. It must not block.
-type Ask = Box<dyn Fn(KeyName) + Send + Sync>;
+type RequestKey = Box<dyn Fn(KeyName) + Send + Sync>;
 
 /// What is fetched, and who is asked for what it lacks.
 #[derive(Default)]
 pub(super) struct Fetched {
-    published: ArcSwapOption<Published>,
-    ask: OnceLock<Ask>,
+    published: ArcSwapOption<PublishedKeys>,
+    ask: OnceLock<RequestKey>,
 }
 
 impl Fetched {
-    pub(super) fn publish(&self, published: Published) {
+    pub(super) fn publish(&self, published: PublishedKeys) {
         self.published.store(Some(Arc::new(published)));
     }
 
@@ -81,7 +81,7 @@ impl Fetched {
     }
 
     /// Only the first that is named is asked.
-    pub(super) fn ask_by(&self, ask: Ask) {
+    pub(super) fn ask_by(&self, ask: RequestKey) {
         let _ = self.ask.set(ask);
     }
 

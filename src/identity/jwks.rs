@@ -28,7 +28,7 @@ pub struct KeySet {
 
 /// Each key is read on its own: one that can't be read is no reason to lose the others.
 #[derive(Deserialize)]
-struct Document<'a> {
+struct KeySetDocument<'a> {
     #[serde(borrow)]
     keys: Vec<&'a RawValue>,
 }
@@ -77,7 +77,7 @@ impl KeySet {
         if document.len() > JWKS_BYTES_MAX {
             return Err(format!("is over {} KiB", JWKS_BYTES_MAX >> 10));
         }
-        let written: Document<'_> = serde_json::from_slice(document)
+        let written: KeySetDocument<'_> = serde_json::from_slice(document)
             .map_err(|_| "is not a set of keys: a JSON object with a list `keys`".to_owned())?;
         if written.keys.len() > JWKS_KEYS_MAX {
             return Err(format!("has {} keys, and {JWKS_KEYS_MAX} are the most", written.keys.len()));

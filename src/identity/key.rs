@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, crypto}
 
 use crate::identity::algorithm::{name, only};
 use crate::identity::ed25519;
-use crate::identity::pem::{Kind, Pem, rsa_numbers};
+use crate::identity::pem::{PemBlock, PemKind, rsa_numbers};
 use crate::identity::provider;
 use crate::limits::{TOKEN_SECRET_BYTES_MIN, VERIFY_UNITS};
 
@@ -50,7 +50,7 @@ impl Key {
     /// # Errors
     /// It is something else, or too weak: half a sentence that says what to do.
     pub fn from_public_pem(file: &[u8]) -> Result<Key, String> {
-        let pem = match Pem::first(file) {
+        let pem = match PemBlock::first(file) {
             Some(pem) if pem.label.ends_with("PRIVATE KEY") => {
                 return Err(
                     "holds a private key; the server takes the public one: openssl pkey -pubout -in \
@@ -63,17 +63,22 @@ impl Key {
         };
         let der = pem.bytes().unwrap_or_default();
         // What stands alone is RSA's (RFC 8017 §A.1.1).
-        let read = if pem.label == "PUBLIC KEY" { Kind::of_public(&der) } else { Some((Kind::Rsa, &*der)) };
+        let read =
+            if pem.label == "PUBLIC KEY" { PemKind::of_public(&der) } else { Some((PemKind::Rsa, &*der)) };
         let (algorithm, key) = match read {
-            Some((Kind::Rsa, der)) => (Algorithm::RS256, rsa(der)?),
-            Some((Kind::P256, [2 | 3, ..])) => {
+            Some((PemKind::Rsa, der)) => (Algorithm::RS256, rsa(der)?),
+            Some((PemKind::P256, [2 | 3, ..])) => {
                 return Err("holds a point in its compressed form: openssl ec -pubin -conv_form uncompressed -in FILE \
                             makes a whole one"
                     .to_owned());
             }
-            Some((Kind::P256, point)) => (Algorithm::ES256, Key::point(Algorithm::ES256, point)),
-            Some((Kind::Ed25519, point)) => (Algorithm::EdDSA, point.try_into().ok().and_then(Key::ed25519)),
-            Some((Kind::OtherCurve, _)) => return Err("holds a key on another curve than P-256".to_owned()),
+            Some((PemKind::P256, point)) => (Algorithm::ES256, Key::point(Algorithm::ES256, point)),
+            Some((PemKind::Ed25519, point)) => {
+                (Algorithm::EdDSA, point.try_into().ok().and_then(Key::ed25519))
+            }
+            Some((PemKind::OtherCurve, _)) => {
+                return Err("holds a key on another curve than P-256".to_owned());
+            }
             None => return Err(UNREADABLE.to_owned()),
         };
         let key = key.ok_or("holds a public key that is damaged")?;
@@ -138,7 +143,7 @@ impl SigningKey {
     /// It is something else: half a sentence that says what to do.
     pub fn from_private_pem(file: &[u8]) -> Result<SigningKey, String> {
         const CONVERT: &str = "openssl pkcs8 -topk8 -nocrypt -in FILE makes it";
-        let pem = match Pem::first(file) {
+        let pem = match PemBlock::first(file) {
             Some(pem) if pem.is_encrypted() => {
                 return Err("holds a private key that is encrypted; openssl pkcs8 -topk8 -nocrypt -in FILE makes one that is not"
                     .to_owned());
@@ -152,12 +157,12 @@ impl SigningKey {
             _ => return Err("holds no private key: a line -----BEGIN PRIVATE KEY----- begins one".to_owned()),
         };
         let der = pem.bytes().unwrap_or_default();
-        let kind = if pem.label == "PRIVATE KEY" { Kind::of_private(&der) } else { Some(Kind::Rsa) };
+        let kind = if pem.label == "PRIVATE KEY" { PemKind::of_private(&der) } else { Some(PemKind::Rsa) };
         let (algorithm, key, otherwise) = match kind {
-            Some(Kind::Rsa) => (Algorithm::RS256, EncodingKey::from_rsa_der(&der), CANT_SIGN_RSA),
-            Some(Kind::P256) => (Algorithm::ES256, EncodingKey::from_ec_der(&der), CANT_SIGN_P256),
-            Some(Kind::Ed25519) => (Algorithm::EdDSA, EncodingKey::from_ed_der(&der), CANT_SIGN),
-            Some(Kind::OtherCurve) => return Err(CANT_SIGN.to_owned()),
+            Some(PemKind::Rsa) => (Algorithm::RS256, EncodingKey::from_rsa_der(&der), CANT_SIGN_RSA),
+            Some(PemKind::P256) => (Algorithm::ES256, EncodingKey::from_ec_der(&der), CANT_SIGN_P256),
+            Some(PemKind::Ed25519) => (Algorithm::EdDSA, EncodingKey::from_ed_der(&der), CANT_SIGN),
+            Some(PemKind::OtherCurve) => return Err(CANT_SIGN.to_owned()),
             None => return Err(UNREADABLE.to_owned()),
         };
         let key = SigningKey::new(algorithm, key);
@@ -210,7 +215,7 @@ fn secret(file: &[u8]) -> Result<&[u8], String> {
             secret.len()
         ));
     }
-    if Pem::first(file).is_some() {
+    if PemBlock::first(file).is_some() {
         return Err("holds a key in PEM, not a secret: that is for --token-public-key".to_owned());
     }
     Ok(secret)

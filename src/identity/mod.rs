@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use fetched::{Fetched, KeyName, Published};
+use fetched::{Fetched, KeyName, PublishedKeys};
 pub use key::{Key, SigningKey};
 use token::Unverified;
 pub use token::{Claims, Invalid, Parties};
@@ -68,7 +68,7 @@ impl Keys {
     }
 
     /// From now on these keys are the fetched ones, and the earlier ones no more. Who was let in stays in.
-    pub fn publish(&self, published: Published) {
+    pub fn publish(&self, published: PublishedKeys) {
         if let Some(fetched) = &self.fetched {
             fetched.publish(published);
         }

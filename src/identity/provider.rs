@@ -120,20 +120,20 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
     }
     let bytes = key.as_bytes();
     let pair = match algorithm {
-        Algorithm::HS256 => Pair::Secret(hmac::Key::new(hmac::HMAC_SHA256, bytes)),
+        Algorithm::HS256 => SigningPair::Secret(hmac::Key::new(hmac::HMAC_SHA256, bytes)),
         Algorithm::RS256 => {
             let pair = RsaKeyPair::from_pkcs8(bytes).or_else(|_| RsaKeyPair::from_der(bytes));
-            Pair::Rsa(pair.map_err(|why| new_error(ErrorKind::InvalidRsaKey(why.to_string())))?)
+            SigningPair::Rsa(pair.map_err(|why| new_error(ErrorKind::InvalidRsaKey(why.to_string())))?)
         }
         Algorithm::ES256 => {
             let pair =
                 EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, bytes, &SystemRandom::new());
-            Pair::P256(pair.map_err(|_| new_error(ErrorKind::InvalidEcdsaKey))?)
+            SigningPair::P256(pair.map_err(|_| new_error(ErrorKind::InvalidEcdsaKey))?)
         }
         Algorithm::EdDSA => {
             // Unchecked against its public half, where it is without: OpenSSL writes none.
             let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(bytes);
-            Pair::Ed25519(pair.map_err(|_| new_error(ErrorKind::InvalidEddsaKey))?)
+            SigningPair::Ed25519(pair.map_err(|_| new_error(ErrorKind::InvalidEddsaKey))?)
         }
         _ => return Err(new_error(ErrorKind::UnsupportedAlgorithm)),
     };
@@ -141,36 +141,38 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
 }
 
 /// What signs, by one algorithm each.
-enum Pair {
+enum SigningPair {
     Secret(hmac::Key),
     Rsa(RsaKeyPair),
     P256(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
 }
 
-impl Signer<Vec<u8>> for Pair {
+impl Signer<Vec<u8>> for SigningPair {
     fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, Error> {
         let random = SystemRandom::new();
         let signed = match self {
-            Pair::Secret(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),
-            Pair::Rsa(pair) => {
+            SigningPair::Secret(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),
+            SigningPair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public().modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map(|()| signature)
             }
-            Pair::P256(pair) => pair.sign(&random, message).map(|signature| signature.as_ref().to_vec()),
-            Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+            SigningPair::P256(pair) => {
+                pair.sign(&random, message).map(|signature| signature.as_ref().to_vec())
+            }
+            SigningPair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
         };
         signed.map_err(|_| Error::new())
     }
 }
 
-impl JwtSigner for Pair {
+impl JwtSigner for SigningPair {
     fn algorithm(&self) -> Algorithm {
         match self {
-            Pair::Secret(_) => Algorithm::HS256,
-            Pair::Rsa(_) => Algorithm::RS256,
-            Pair::P256(_) => Algorithm::ES256,
-            Pair::Ed25519(_) => Algorithm::EdDSA,
+            SigningPair::Secret(_) => Algorithm::HS256,
+            SigningPair::Rsa(_) => Algorithm::RS256,
+            SigningPair::P256(_) => Algorithm::ES256,
+            SigningPair::Ed25519(_) => Algorithm::EdDSA,
         }
     }
 }

@@ -117,7 +117,7 @@ impl Invalid {
 
 /// What is read of a header: anything else is nothing that verification depends on.
 #[derive(Deserialize)]
-struct Header {
+struct TokenHeader {
     alg: String,
     kid: Option<String>,
     #[serde(default, deserialize_with = "present")]
@@ -148,7 +148,7 @@ impl Audience {
 
 /// The claims as they are written.
 #[derive(Serialize, Deserialize)]
-struct Written<'a> {
+struct WrittenClaims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sub: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,7 +191,8 @@ impl<'a> Unverified<'a> {
         }
         let (message, signature) = token.rsplit_once('.').ok_or(Invalid::Malformed)?;
         let (header, claims) = message.split_once('.').ok_or(Invalid::Malformed)?;
-        let header: Header = serde_json::from_slice(&decoded(header)?).map_err(|_| Invalid::Malformed)?;
+        let header: TokenHeader =
+            serde_json::from_slice(&decoded(header)?).map_err(|_| Invalid::Malformed)?;
         let claims = decoded(claims)?;
         // RFC 7515 §4.1.11: what is critical and not understood makes a token invalid, and a list of nothing is not allowed.
         if header.crit.is_some() {
@@ -239,7 +240,7 @@ impl<'a> Unverified<'a> {
     pub(crate) fn claims(&self, parties: &Parties, unix_millis: u64) -> Result<Claims, Invalid> {
         let claims = str::from_utf8(&self.claims).map_err(|_| Invalid::Malformed)?;
         json::judge(claims).map_err(Invalid::Unreadable)?;
-        let claims: Written<'_> = serde_json::from_str(claims).map_err(|_| Invalid::Malformed)?;
+        let claims: WrittenClaims<'_> = serde_json::from_str(claims).map_err(|_| Invalid::Malformed)?;
         let expires_millis = millis(claims.exp.ok_or(Invalid::Endless)?);
         if unix_millis >= expires_millis {
             return Err(Invalid::Expired);
@@ -271,7 +272,7 @@ pub fn verify(token: &str, keys: &[Key], parties: &Parties, unix_millis: u64) ->
 impl Parties {
     /// RFC 7519 §4.1.3: a token with an audience that the server is not has to be refused. One without, where the server
     /// asks for it, was made for nobody in particular.
-    fn check(&self, claims: &Written<'_>) -> Result<(), Invalid> {
+    fn check(&self, claims: &WrittenClaims<'_>) -> Result<(), Invalid> {
         match (&self.audience, &claims.aud) {
             (None, None) => {}
             (Some(audience), Some(named)) if named.names(audience) => {}
@@ -305,7 +306,7 @@ pub fn sign_between(
     unix_millis: u64,
 ) -> Result<String, String> {
     let info = claims.info.as_deref().map(serde_json::from_str).transpose();
-    let written = Written {
+    let written = WrittenClaims {
         sub: Some(claims.user.clone()),
         iat: None,
         exp: None,

@@ -1,10 +1,10 @@
-//! Who is meant and who waits: the addresses that letters carry.
+//! Who is meant and who waits: the addresses that messages carry.
 
 use serde::{Deserialize, Serialize};
 
 /// A client as its edge knows it: a slot, and the serial number that tells it from an earlier client in the same slot.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct Client {
+pub struct ClientId {
     /// The edge's slot.
     pub slot: u32,
     /// Counted up with each client.
@@ -30,20 +30,20 @@ impl WorkerRef {
 
 /// A client as others know it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct Address {
+pub struct ClientRef {
     /// The node that the worker is of: 0, as long as there is one.
     pub node: u16,
     /// The worker whose edge it is at.
     pub worker: u16,
     /// There.
-    pub client: Client,
+    pub client: ClientId,
 }
 
-impl Address {
+impl ClientRef {
     /// A client of this node.
     #[must_use]
-    pub const fn here(worker: u16, client: Client) -> Address {
-        Address { node: 0, worker, client }
+    pub const fn here(worker: u16, client: ClientId) -> ClientRef {
+        ClientRef { node: 0, worker, client }
     }
 
     /// The worker whose edge it is at.
@@ -55,22 +55,22 @@ impl Address {
 
 /// Who waits for an answer, and for which.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Asker {
+pub struct ReplyTo {
     /// Where the answer goes.
-    pub at: Address,
+    pub at: ClientRef,
     /// What it answers.
-    pub ticket: Ticket,
+    pub request: RequestRef,
 }
 
 /// What an answer answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Ticket {
+pub enum RequestRef {
     /// The client's command with that `seq`.
     Command(i64),
     /// A part of something that the edge gathers from several homes.
     Part {
         /// The edge's place for it.
-        gather: u32,
+        pending_reply: u32,
         /// Tells it from an earlier one in the same place.
         serial: u32,
         /// Which part.
@@ -82,20 +82,20 @@ pub enum Ticket {
         tell: u32,
     },
     /// A part of what was asked at a worker's desk, from outside.
-    Job {
+    Admin {
         /// The desk's number for it.
-        job: u32,
+        request: u32,
         /// Which part.
         index: u32,
     },
     /// What a client does because a desk had it do so.
-    Brought {
+    Forced {
         /// The worker of the desk, which is told what came of it.
-        desk: WorkerRef,
+        admin: WorkerRef,
         /// The desk's number for it.
-        job: u32,
+        request: u32,
         /// The client doesn't expect it, and is told by an event.
-        news: bool,
+        change: bool,
     },
     /// A client's command that the home of another worker is to answer.
     Awaited {
@@ -107,12 +107,12 @@ pub enum Ticket {
 }
 
 /// What stands for the desk where a client is named: no client has that slot.
-const DESK: Client = Client { slot: u32::MAX, serial: 0 };
+const ADMIN: ClientId = ClientId { slot: u32::MAX, serial: 0 };
 
 /// The job of nobody: what comes of it is told to no desk.
 pub(crate) const NOBODY: u32 = 0;
 
 /// Who waits for an answer to a desk's job.
-pub(crate) const fn asker(worker: u16, job: u32) -> Asker {
-    Asker { at: Address::here(worker, DESK), ticket: Ticket::Job { job, index: 0 } }
+pub(crate) const fn reply_to(worker: u16, request: u32) -> ReplyTo {
+    ReplyTo { at: ClientRef::here(worker, ADMIN), request: RequestRef::Admin { request, index: 0 } }
 }

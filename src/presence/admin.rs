@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::presence::envelope::{Page, Place};
+use crate::presence::message::{MemberPage, RoomPosition};
 use crate::presence::name::Name;
-use crate::presence::refusal::Refusal;
+use crate::presence::refusal::CommandRefusal;
 use crate::presence::view::{State, View};
 
 /// A question or an order.
 #[derive(Clone, Debug)]
-pub enum Ask {
+pub enum AdminRequest {
     /// Who is there, by name?
     Users {
         /// Those that are seen so; `None`: all that are not offline.
@@ -83,7 +83,7 @@ pub enum Ask {
         data: Box<str>,
     },
     /// Bring all connections of a user into a room, and those that come later, or all of them out of it.
-    Bring {
+    ForceJoin {
         /// Whom.
         user: Name,
         /// Where.
@@ -98,24 +98,26 @@ pub enum Ask {
     },
 }
 
-impl Ask {
+impl AdminRequest {
     /// What is to be relayed.
     pub(crate) fn data(&self) -> Option<&str> {
         match self {
-            Ask::Tell { data, .. } | Ask::Say { data, .. } | Ask::Broadcast { data } => Some(data),
+            AdminRequest::Tell { data, .. }
+            | AdminRequest::Say { data, .. }
+            | AdminRequest::Broadcast { data } => Some(data),
             _ => None,
         }
     }
 
     /// Whether it makes something grow that stays.
     pub(crate) const fn grows(&self) -> bool {
-        matches!(self, Ask::Bring { joins: true, .. })
+        matches!(self, AdminRequest::ForceJoin { joins: true, .. })
     }
 }
 
 /// The answer.
 #[derive(Clone, Debug)]
-pub enum Reply {
+pub enum AdminReply {
     /// A page of users.
     Users(Listing<View>),
     /// A user.
@@ -131,11 +133,11 @@ pub enum Reply {
     /// A page of rooms, with their numbers of members.
     Rooms(Listing<usize>),
     /// A page of a room's members.
-    Members(Page, Vec<(Name, View)>),
+    Members(MemberPage, Vec<(Name, View)>),
     /// Where in the room's order it was said.
-    Said(Place),
+    Said(RoomPosition),
     /// How many connections came in or went out, and where the room stands.
-    Brought(usize, Place),
+    Forced(usize, RoomPosition),
     /// How far a broadcast has come.
     Broadcast {
         /// Connections that it was queued for.
@@ -146,7 +148,7 @@ pub enum Reply {
         done: bool,
     },
     /// It was not done.
-    Refused(Refusal),
+    Refused(CommandRefusal),
 }
 
 /// A page of names with what is known of each, in the order of the names, over all homes.

@@ -1,7 +1,7 @@
-//! What an edge tells a home so that the home knows all that the edge knows: for homes that were lost, and where a letter between
+//! What an edge tells a home so that the home knows all that the edge knows: for homes that were lost, and where a message between
 //! the two may have been.
 //!
-//! Between two workers a letter may be lost, come twice or come late, if they are no threads of one process;
+//! Between two workers a message may be lost, come twice or come late, if they are no threads of one process;
 //! [`Streams`](crate::presence::streams::Streams) make losses of all three and say when there was one. Then
 //! [`Node::announce`](crate::presence::Node::announce) is called at both workers, for each other:
 //!
@@ -23,20 +23,20 @@
 //! speak. Its versions and epochs begin above the highest that any edge was told, and rooms that come to light so count
 //! `membership` from their new epoch on, which is above all that their members have heard.
 //!
-//! What bounds errors: whoever is gone is shown for one grace after the announcement at the most. So a lost letter is made good
-//! within: the time between two [beats](crate::presence::streams::Streams::beat), three letters there and back, one turn for
+//! What bounds errors: whoever is gone is shown for one grace after the announcement at the most. So a lost message is made good
+//! within: the time between two [beats](crate::presence::streams::Streams::beat), three messages there and back, one turn for
 //! each [`ANNOUNCED_PER_TURN_MAX`](crate::limits::ANNOUNCED_PER_TURN_MAX) things that the edge says and each
 //! [`SWEPT_PER_TURN_MAX`](crate::limits::SWEPT_PER_TURN_MAX) that the home knows, and the grace.
 //!
-//! Where sight is restricted, a room's home tells a user's home of who is in: that is not announced, and a letter of it that is lost
+//! Where sight is restricted, a room's home tells a user's home of who is in: that is not announced, and a message of it that is lost
 //! stays lost until the user goes out of the room or comes in again.
 //!
 //! What an edge does not know is not in it: when somebody offline was last seen, `info` that a page said, bans, rooms that were
-//! given or taken, and what was said. An order to send a client away whose letter is lost is lost, unless it came with a ban.
+//! given or taken, and what was said. An order to send a client away whose message is lost is lost, unless it came with a ban.
 
 use serde::{Deserialize, Serialize};
 
-use crate::presence::address::{Address, WorkerRef};
+use crate::presence::address::{ClientRef, WorkerRef};
 use crate::presence::claim::Claim;
 use crate::presence::name::Name;
 use crate::presence::view::State;
@@ -90,7 +90,7 @@ pub enum Announcement {
         /// Whose.
         user: Name,
         /// Which.
-        at: Address,
+        at: ClientRef,
         /// How it is.
         is: Announced,
     },
@@ -101,7 +101,7 @@ pub enum Announcement {
         /// Who.
         user: Name,
         /// Which.
-        at: Address,
+        at: ClientRef,
         /// The edge's number for its `join`.
         visit: u16,
         /// Its user is invisible, as far as the edge has heard.

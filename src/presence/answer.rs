@@ -3,20 +3,20 @@
 use serde::{Deserialize, Serialize};
 
 use crate::presence::address::WorkerRef;
-use crate::presence::membership::Place;
+use crate::presence::membership::RoomPosition;
 use crate::presence::name::Name;
-use crate::presence::refusal::Refusal;
+use crate::presence::refusal::CommandRefusal;
 use crate::presence::view::State;
 
 /// The answer of a home to a command.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Answer {
+pub enum HomeAnswer {
     /// To a `join`, by the number that the edge gave it: the client hears what is said from then on, unless it has left since.
-    Joined(Name, Place, u16),
+    Joined(Name, RoomPosition, u16),
     /// To `leave`.
-    Left(Name, Place),
+    Left(Name, RoomPosition),
     /// To `say`.
-    Said(Place),
+    Said(RoomPosition),
     /// To `say`: too much is said in the room at once. Nobody has heard it.
     NotSaid,
     /// To `tell`.
@@ -44,13 +44,13 @@ pub enum Answer {
     Barred(Name, Option<u16>),
     /// To a desk: so many connections are bidden, and each one's edge tells what came of it; and whether the home keeps the
     /// room for later connections, or kept it until now; and the giving that waits for what comes of it.
-    Bringing(usize, bool, Option<Giving>),
+    ForcingJoins(usize, bool, Option<Giving>),
     /// To a desk: a home could not be asked.
     Busy,
     /// To a desk: the home can't keep the room for later connections. Nobody is brought in.
-    NotGiven(Refusal),
+    NotGiven(CommandRefusal),
     /// To a desk: a connection did not come in or go out.
-    NotBrought(Refusal),
+    NotForced(CommandRefusal),
     /// To a desk: a broadcast was queued for so many clients.
     Spread {
         /// Clients.

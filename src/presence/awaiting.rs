@@ -1,7 +1,7 @@
-//! Commands that the home of another worker is yet to answer. Each is answered once: by that home, or with 503 where letters to
+//! Commands that the home of another worker is yet to answer. Each is answered once: by that home, or with 503 where messages to
 //! it or from it may be lost; what the home says after that finds nobody. A home of this worker answers within the call.
 
-use crate::presence::envelope::{Asker, Envelope, Ticket};
+use crate::presence::message::{Message, ReplyTo, RequestRef};
 use crate::presence::name::Name;
 use crate::presence::view::State;
 use crate::slots::Slots;
@@ -30,7 +30,7 @@ pub(crate) enum Undo {
 pub(crate) struct Awaited {
     serial: u32,
     home: u16,
-    pub(crate) asker: Asker,
+    pub(crate) reply_to: ReplyTo,
     pub(crate) undo: Undo,
 }
 
@@ -44,44 +44,45 @@ pub(crate) struct Awaiting {
 }
 
 impl Awaiting {
-    /// A letter goes to a home of another worker: the answer to its command will be known by a number.
+    /// A message goes to a home of another worker: the answer to its command will be known by a number.
     #[expect(clippy::cast_possible_truncation, reason = "bounded by what mailboxes hold")]
-    pub(crate) fn begin(&mut self, home: u16, letter: &mut Envelope) {
-        let undo = self.undo_of(letter);
-        let Some(asker) = letter.asker_mut().filter(|asker| matches!(asker.ticket, Ticket::Command(_)))
+    pub(crate) fn begin(&mut self, home: u16, message: &mut Message) {
+        let undo = self.undo_of(message);
+        let Some(reply_to) =
+            message.asker_mut().filter(|reply_to| matches!(reply_to.request, RequestRef::Command(_)))
         else {
             return;
         };
         self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
-        let slot = self.commands.insert(Awaited { serial, home, asker: *asker, undo }) as u32;
-        asker.ticket = Ticket::Awaited { slot, serial };
+        let slot = self.commands.insert(Awaited { serial, home, reply_to: *reply_to, undo }) as u32;
+        reply_to.request = RequestRef::Awaited { slot, serial };
     }
 
-    fn undo_of(&self, letter: &Envelope) -> Undo {
-        match letter {
-            Envelope::Join { room, visit, again: false, .. } => Undo::Join(room.clone(), *visit),
-            Envelope::Leave { .. } => Undo::Leave,
-            Envelope::Status { .. } => Undo::Status(self.before),
+    fn undo_of(&self, message: &Message) -> Undo {
+        match message {
+            Message::Join { room, visit, again: false, .. } => Undo::Join(room.clone(), *visit),
+            Message::Leave { .. } => Undo::Leave,
+            Message::Status { .. } => Undo::Status(self.before),
             _ => Undo::Nothing,
         }
     }
 
     /// Whose command is answered; `None`: it was answered before.
-    pub(crate) fn arrived(&mut self, asker: Asker) -> Option<Asker> {
-        match asker.ticket {
-            Ticket::Awaited { slot, serial } => Some(self.take(slot, serial)?.asker),
-            _ => Some(asker),
+    pub(crate) fn arrived(&mut self, reply_to: ReplyTo) -> Option<ReplyTo> {
+        match reply_to.request {
+            RequestRef::Awaited { slot, serial } => Some(self.take(slot, serial)?.reply_to),
+            _ => Some(reply_to),
         }
     }
 
-    /// The same of a letter that was not taken, and what has to be undone.
-    pub(crate) fn refused(&mut self, asker: Asker, letter: &Envelope) -> Option<(Asker, Undo)> {
-        match asker.ticket {
-            Ticket::Awaited { slot, serial } => {
-                self.take(slot, serial).map(|Awaited { asker, undo, .. }| (asker, undo))
+    /// The same of a message that was not taken, and what has to be undone.
+    pub(crate) fn refused(&mut self, reply_to: ReplyTo, message: &Message) -> Option<(ReplyTo, Undo)> {
+        match reply_to.request {
+            RequestRef::Awaited { slot, serial } => {
+                self.take(slot, serial).map(|Awaited { reply_to, undo, .. }| (reply_to, undo))
             }
-            _ => Some((asker, self.undo_of(letter))),
+            _ => Some((reply_to, self.undo_of(message))),
         }
     }
 
@@ -104,7 +105,7 @@ impl Awaiting {
         self.commands.len()
     }
 
-    pub(crate) fn give_back(&mut self) {
-        self.commands.give_back();
+    pub(crate) fn shrink(&mut self) {
+        self.commands.shrink();
     }
 }

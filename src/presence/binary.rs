@@ -1,19 +1,19 @@
-//! The binary form of letters and records, for where they cross more than a worker's mailbox: a format's number in a byte, then postcard
+//! The binary form of messages and records, for where they cross more than a worker's mailbox: a format's number in a byte, then postcard
 //! (<https://postcard.jamesmunns.com/wire-format>): variants by their number, integers as varints, text with its length.
 //!
 //! The form follows the types: a field or a variant that is added, taken away or moved makes another format.
 
 use serde::{Deserialize, Serialize};
 
-use crate::presence::envelope::Envelope;
+use crate::presence::message::Message;
 use crate::presence::record::Record;
 
-/// The first byte of a letter. Letters of another format are not read.
+/// The first byte of a message. Messages of another format are not read.
 pub const FORMAT: u8 = 1;
 /// The first byte of a record. Records of another format are not read.
 pub const RECORD_FORMAT: u8 = 1;
 
-/// Why bytes are no letter, or no record.
+/// Why bytes are no message, or no record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unreadable {
     /// They have another format, or none: this one.
@@ -22,18 +22,18 @@ pub enum Unreadable {
     Malformed,
 }
 
-impl Envelope {
-    /// The letter's bytes.
+impl Message {
+    /// The message's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         written(FORMAT, self)
     }
 
-    /// Reads a letter. What it says is not judged: its names and numbers are whatever its writer put there.
+    /// Reads a message. What it says is not judged: its names and numbers are whatever its writer put there.
     ///
     /// # Errors
     /// The bytes are none.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Envelope, Unreadable> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Message, Unreadable> {
         read(FORMAT, bytes)
     }
 }
@@ -71,41 +71,43 @@ fn read<'de, T: Deserialize<'de>>(format: u8, bytes: &'de [u8]) -> Result<T, Unr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::presence::envelope::{Answer, Asker, Leaving, Ticket};
-    use crate::presence::membership::Place;
+    use crate::presence::membership::RoomPosition;
+    use crate::presence::message::{HomeAnswer, Leaving, ReplyTo, RequestRef};
     use crate::presence::record::{
         ConnectionRecord, MemberRecord, PlaceRecord, Sight, UserRecord, WordRecord,
     };
-    use crate::presence::{Address, Client, Event, Name, Reason, Refusal, SharedEvent, State, View};
+    use crate::presence::{
+        ClientId, ClientRef, CommandRefusal, Event, Name, Reason, SharedEvent, State, View,
+    };
 
-    const AT: Address = Address::here(300, Client { slot: 5, serial: 70_000 });
+    const AT: ClientRef = ClientRef::here(300, ClientId { slot: 5, serial: 70_000 });
 
     /// What a format is. From the first release on: change it, and count [`FORMAT`] up.
     #[test]
     fn letters_are_the_bytes_that_other_builds_read() {
-        let asker = Asker { at: AT, ticket: Ticket::Command(-1) };
+        let reply_to = ReplyTo { at: AT, request: RequestRef::Command(-1) };
         let said = Event::Said {
             room: "r".into(),
             from: None,
             data: "1".into(),
-            place: Place { count: 1, epoch: 2, offset: 3, membership: 4 },
+            place: RoomPosition { count: 1, epoch: 2, offset: 3, membership: 4 },
             unix_millis: 5,
         };
-        for (letter, bytes) in [
+        for (message, bytes) in [
             (
-                Envelope::Leave {
+                Message::Leave {
                     room: "r".into(),
                     user: "ann".into(),
                     at: AT,
                     visit: 2,
                     leaving: Leaving::Perhaps,
                     hides: true,
-                    asker: Some(asker),
+                    reply_to: Some(reply_to),
                 },
                 "010c017203616e6e00ac0205f0a2040201010100ac0205f0a2040001",
             ),
             (
-                Envelope::Deliver {
+                Message::Deliver {
                     room: "r".into(),
                     event: SharedEvent::new(said),
                     except: Some(AT.client),
@@ -114,22 +116,25 @@ mod tests {
                 "011f017206017200013101020304050105f0a20400",
             ),
             (
-                Envelope::Answered { asker, answer: Answer::NotBrought(Refusal::DataTooLong { most: 300 }) },
+                Message::Answered {
+                    reply_to,
+                    answer: HomeAnswer::NotForced(CommandRefusal::DataTooLong { most: 300 }),
+                },
                 "011b00ac0205f0a20400010f03ac02",
             ),
             (
-                Envelope::Seen {
-                    asker,
+                Message::Seen {
+                    reply_to,
                     user: "J\u{f6}rg".into(),
                     view: View { state: State::Away, version: 9, ..View::default() },
                 },
                 "011700ac0205f0a2040001054ac3b6726703000900000000000000",
             ),
         ] {
-            let written = letter.to_bytes();
+            let written = message.to_bytes();
             let hex: String = written.iter().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!(hex, bytes, "{letter:?}");
-            assert_eq!(format!("{:?}", Envelope::from_bytes(&written).unwrap()), format!("{letter:?}"));
+            assert_eq!(hex, bytes, "{message:?}");
+            assert_eq!(format!("{:?}", Message::from_bytes(&written).unwrap()), format!("{message:?}"));
         }
     }
 
@@ -197,11 +202,13 @@ mod tests {
 
     #[test]
     fn what_is_no_letter_is_said_to_be_none() {
-        let unreadable = |bytes: &[u8]| Envelope::from_bytes(bytes).map(|_| ()).unwrap_err();
+        let unreadable = |bytes: &[u8]| Message::from_bytes(bytes).map(|_| ()).unwrap_err();
         assert_eq!(unreadable(&[]), Unreadable::Format(None));
-        let letter =
-            Envelope::Look { user: "ann".into(), asker: Asker { at: AT, ticket: Ticket::Command(1) } };
-        let bytes = letter.to_bytes();
+        let message = Message::Look {
+            user: "ann".into(),
+            reply_to: ReplyTo { at: AT, request: RequestRef::Command(1) },
+        };
+        let bytes = message.to_bytes();
         assert_eq!(unreadable(&[&[FORMAT + 1], &bytes[1..]].concat()), Unreadable::Format(Some(FORMAT + 1)));
         for len in 1..bytes.len() {
             assert_eq!(unreadable(&bytes[..len]), Unreadable::Malformed, "{len}");

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 #[cfg(doc)]
 use crate::limits::{INFO_TTL_SECONDS_MAX, PAGE_MAX};
-use crate::presence::refusal::Refusal;
+use crate::presence::refusal::CommandRefusal;
 use crate::presence::view::State;
 
 /// A command with its number as a codec has read it; or that number, and why the text is no command.
-pub type Read<'a> = Result<(i64, Command<'a>), (i64, Refusal)>;
+pub type Read<'a> = Result<(i64, Command<'a>), (i64, CommandRefusal)>;
 
 /// A command.
 #[derive(Clone, PartialEq, Eq, Debug)]

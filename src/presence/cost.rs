@@ -2,12 +2,12 @@
 //! a megabyte of JSON 3 to 5 ms, and rounded up. A node adds it up while it works and gives it out in units of a microsecond
 //! ([`Node::take_cost`](crate::presence::Node::take_cost)), so that who asks for much can be made to wait for others.
 //!
-//! Work is counted where it is done: a command at the edge that reads it, what a home does for it with the letter that asks
-//! for it. A command of many names pays for each of them by its letters.
+//! Work is counted where it is done: a command at the edge that reads it, what a home does for it with the message that asks
+//! for it. A command of many names pays for each of them by its messages.
 
 use crate::limits::VERIFY_UNITS;
 use crate::presence::effect::Effect;
-use crate::presence::envelope::{Claim, Envelope};
+use crate::presence::message::{Claim, Message};
 
 /// A command, apart from what it names: finding its client, paying for it, choosing what to do.
 pub(crate) const COMMAND_NANOS: u64 = 1_000;
@@ -15,11 +15,11 @@ pub(crate) const COMMAND_NANOS: u64 = 1_000;
 pub(crate) const TEXT_BYTE_NANOS: u64 = 4;
 /// A user named in a command: its part of the answer, and its place among what the client watches.
 pub(crate) const NAME_NANOS: u64 = 200;
-/// A letter at the home or the edge that it is for: one search by name, and what is changed there.
+/// A message at the home or the edge that it is for: one search by name, and what is changed there.
 const LETTER_NANOS: u64 = 250;
-/// A byte of what a letter carries: it is copied into the message that is made of it.
+/// A byte of what a message carries: it is copied into the message that is made of it.
 const DATA_BYTE_NANOS: u64 = 1;
-/// A letter to another worker: queued, and taken out there.
+/// A message to another worker: queued, and taken out there.
 const POST_NANOS: u64 = 200;
 /// A message to one client.
 const TEXT_NANOS: u64 = 500;
@@ -38,15 +38,15 @@ pub(crate) const LISTED_NANOS: u64 = 60;
 /// A client among those that watch a user who has changed.
 pub(crate) const WATCHER_NANOS: u64 = 20;
 /// A watch that is compared with a user's rooms, where sight is restricted: whether the client sees the user.
-pub(crate) const SIGHT_NANOS: u64 = 200;
+pub(crate) const VISIBILITY_NANOS: u64 = 200;
 
-/// What a letter costs where it is handled, beside what depends on how many it reaches.
-pub(crate) fn of_letter(letter: &Envelope) -> u64 {
-    let bytes = match letter {
-        Envelope::Tell { data, .. } | Envelope::Say { data, .. } => data.len(),
-        Envelope::Status { info: Some(info), .. }
-        | Envelope::Up { claim: Claim::Info(info), .. }
-        | Envelope::Renewed { claim: Claim::Info(info), .. } => info.len(),
+/// What a message costs where it is handled, beside what depends on how many it reaches.
+pub(crate) fn of_letter(message: &Message) -> u64 {
+    let bytes = match message {
+        Message::Tell { data, .. } | Message::Say { data, .. } => data.len(),
+        Message::Status { info: Some(info), .. }
+        | Message::Up { claim: Claim::Info(info), .. }
+        | Message::Renewed { claim: Claim::Info(info), .. } => info.len(),
         _ => 0,
     };
     LETTER_NANOS + DATA_BYTE_NANOS * bytes as u64
@@ -56,8 +56,8 @@ pub(crate) fn of_letter(letter: &Envelope) -> u64 {
 pub(crate) fn of_effect(effect: &Effect) -> u64 {
     match effect {
         Effect::Send { event, .. } => TEXT_NANOS + EVENT_BYTE_NANOS * event.bytes() as u64,
-        Effect::Publish { links, .. } | Effect::Spread { links, .. } => {
-            PUBLISH_NANOS + DELIVERY_NANOS * links.len() as u64
+        Effect::Publish { sessions, .. } | Effect::Spread { sessions, .. } => {
+            PUBLISH_NANOS + DELIVERY_NANOS * sessions.len() as u64
         }
         Effect::Verify { .. } => VERIFY_NANOS,
         Effect::Post { .. } => POST_NANOS,

@@ -110,7 +110,7 @@ impl Departed {
     }
 
     /// Gives back what a burst has left.
-    pub(crate) fn give_back(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         if self.by_user.capacity() > 4 * self.by_user.len() + 64 {
             self.by_user.shrink_to(2 * self.by_user.len());
         }

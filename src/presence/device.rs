@@ -1,13 +1,13 @@
 //! The connections of one user, as the user's home knows them.
 
-use crate::presence::envelope::{Address, Client};
+use crate::presence::message::{ClientId, ClientRef};
 use crate::presence::view::{Reason, State};
 use crate::time::Tick;
 
 /// One connection: 20 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Device {
-    client: Client,
+    client: ClientId,
     worker: u16,
     /// It said so.
     pub(crate) away: bool,
@@ -40,7 +40,7 @@ pub(crate) struct Lingering {
 }
 
 impl Device {
-    pub(crate) fn new(at: Address) -> Device {
+    pub(crate) fn new(at: ClientRef) -> Device {
         Device {
             client: at.client,
             worker: at.worker,
@@ -54,8 +54,8 @@ impl Device {
         }
     }
 
-    pub(crate) fn address(&self) -> Address {
-        Address::here(self.worker, self.client)
+    pub(crate) fn address(&self) -> ClientRef {
+        ClientRef::here(self.worker, self.client)
     }
 
     pub(crate) fn is_live(&self) -> bool {
@@ -130,12 +130,12 @@ impl Devices {
         self.as_slice().iter().filter_map(Device::lingers).map(|lingers| lingers.until).reduce(Tick::min)
     }
 
-    pub(crate) fn get_mut(&mut self, at: Address) -> Option<&mut Device> {
+    pub(crate) fn get_mut(&mut self, at: ClientRef) -> Option<&mut Device> {
         self.as_mut_slice().iter_mut().find(|device| device.address() == at && device.is_live())
     }
 
     /// The connection that is waited for and comes from there; another one that is waited for where none does.
-    pub(crate) fn awaited_mut(&mut self, at: Address) -> Option<&mut Device> {
+    pub(crate) fn awaited_mut(&mut self, at: ClientRef) -> Option<&mut Device> {
         let devices = self.as_mut_slice();
         let is_it = |device: &Device| device.is_awaited() && device.address() == at;
         let place = devices.iter().position(is_it).or_else(|| devices.iter().position(Device::is_awaited))?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::limits::PAGE_ROUNDS_MAX;
 use crate::presence::grants::{Pattern, any_fits};
-use crate::presence::membership::{MembershipChange, Page, Place};
+use crate::presence::membership::{MemberPage, MembershipChange, RoomPosition};
 use crate::presence::name::Name;
 use crate::presence::view::View;
 use crate::presence::views::Views;
@@ -30,7 +30,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Draft {
     wanted: Wanted,
     /// `None`: the room's home is asked for it.
-    page: Option<Page>,
+    page: Option<MemberPage>,
     /// The page has missed changes: it has to be asked for anew.
     is_stale: bool,
     rounds: usize,
@@ -64,7 +64,7 @@ impl Draft {
     }
 
     /// The home has listed the members. Says whether that was waited for.
-    pub(crate) fn listed(&mut self, page: Page) -> bool {
+    pub(crate) fn listed(&mut self, page: MemberPage) -> bool {
         let is_awaited = self.page.is_none();
         if is_awaited {
             self.page = Some(page);
@@ -110,9 +110,9 @@ impl Draft {
 
     /// The client is told where the room stands, or there were too many changes to look at: a page of another place has to be
     /// asked for anew.
-    pub(crate) fn stands(&mut self, now: Option<Place>) {
+    pub(crate) fn stands(&mut self, now: Option<RoomPosition>) {
         if let Some(page) = &self.page {
-            let place = |place: Place| (place.epoch, place.membership);
+            let place = |place: RoomPosition| (place.epoch, place.membership);
             self.is_stale |= now.map(place) != Some(place(page.place));
         }
     }
@@ -133,10 +133,10 @@ impl Draft {
     }
 
     /// The page, and the views of its members. Where all of these are invisible, who is not in the room sees no such room.
-    pub(crate) fn into_answer(self, views: Views) -> Option<(Page, Vec<(Name, View)>)> {
+    pub(crate) fn into_answer(self, views: Views) -> Option<(MemberPage, Vec<(Name, View)>)> {
         let mut page = self.page?;
         if page.place.count == 0 && !self.wanted.is_in {
-            page.place = Place::default();
+            page.place = RoomPosition::default();
         }
         let views = views.into_asked().into_iter();
         let of_page = |(user, view): (Name, Option<View>)| {

@@ -10,9 +10,9 @@ mod moderation;
 pub(crate) mod orders;
 mod pages;
 mod replies;
-mod sight;
 mod tokens;
 mod veil;
+mod visibility;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -24,16 +24,16 @@ use crate::presence::announcing::Announcing;
 use crate::presence::awaiting::Awaiting;
 use crate::presence::burst::{Burst, COMMAND_CREDIT};
 use crate::presence::departed::Departed;
-use crate::presence::effect::Effect;
-use crate::presence::envelope::{Address, Asker, Claim, Client, Envelope, Ticket};
+use crate::presence::effect::{Effect, SessionId};
 use crate::presence::event::Event;
-use crate::presence::gather::Gathers;
 use crate::presence::grants::{Entry, Passes};
-use crate::presence::groups::Groups;
+use crate::presence::message::{Claim, ClientId, ClientRef, Message, ReplyTo, RequestRef};
 use crate::presence::name::{Homes, Name};
 use crate::presence::pending::Pending;
-use crate::presence::places::{Place, Places};
 use crate::presence::rules::Rules;
+use crate::presence::scatter_gather::PendingReplies;
+use crate::presence::subscribers::Subscribers;
+use crate::presence::subscriptions::{Subscription, Subscriptions};
 use crate::presence::timer::next_serial;
 use crate::presence::turn::Turn;
 use crate::presence::view::{Reason, State, View};
@@ -43,18 +43,18 @@ use crate::time::Tick;
 
 /// A client.
 #[derive(Debug)]
-struct Seat {
-    link: u64,
+struct Client {
+    session: SessionId,
     user: Option<Name>,
-    rooms: Places,
-    watches: Places,
+    rooms: Subscriptions,
+    watches: Subscriptions,
     /// What it waits for: almost always nothing.
     pending: Option<Box<Pending>>,
     serial: u32,
     /// When `credit` was last filled.
     filled: Tick,
     /// When the page's own heartbeat last came.
-    beat: Tick,
+    last_heartbeat: Tick,
     /// What it may send: [`COMMAND_CREDIT`] for each command.
     credit: u32,
     /// Commands in a row that got 429.
@@ -76,15 +76,15 @@ struct Seat {
     timed: bool,
 }
 
-const _: () = assert!(size_of::<Seat>() <= 88);
+const _: () = assert!(size_of::<Client>() <= 88);
 const _: () = assert!(COMMANDS_REFUSED_MAX < u8::MAX as u32);
 
 /// Places for views that are kept though none is there.
-const SIGHTS_KEPT: usize = 1_024;
+const VISIBLE_KEPT: usize = 1_024;
 /// Commands without an answer that are counted.
 const OWED_MAX: u8 = u8::MAX;
 
-impl Seat {
+impl Client {
     /// What it may send now.
     fn credit(&self, now: Tick, rules: &Rules) -> u32 {
         let Burst { most, per_tick } = Burst::of(rules);
@@ -112,13 +112,13 @@ impl Seat {
     }
 
     /// A home has answered one.
-    fn settle(&mut self) {
+    fn note_answer(&mut self) {
         if self.owed < OWED_MAX {
             self.owed = self.owed.saturating_sub(1);
         }
     }
 
-    fn is(&self, client: Client) -> bool {
+    fn is(&self, client: ClientId) -> bool {
         self.serial == client.serial && self.sent_away.is_none()
     }
 }
@@ -128,16 +128,16 @@ impl Seat {
 pub struct Edge {
     worker: WorkerRef,
     homes: Homes,
-    seats: Slots<Seat>,
-    rooms: Groups,
-    watches: Groups,
-    gathers: Gathers,
+    clients: Slots<Client>,
+    rooms: Subscribers,
+    watches: Subscribers,
+    pending_replies: PendingReplies,
     awaiting: Awaiting,
     announcing: Announcing,
     /// The highest numbers that its clients were told.
     told: Highest,
     /// Clients with a command that had to wait and can be done now.
-    resumable: VecDeque<Client>,
+    resumable: VecDeque<ClientId>,
     /// Clients that went and may be back.
     departed: Departed,
     /// Users that are banned, until when, and what they are told: of all homes.
@@ -152,7 +152,7 @@ pub struct Edge {
     /// The slot from which on the ends of tokens are still to be looked at, since the clock has stepped ahead.
     unlooked: Option<usize>,
     /// Where sight is restricted: what is known of those who are watched and are there.
-    sights: HashMap<Name, View>,
+    visible_users: HashMap<Name, View>,
     restricted: bool,
     /// Memory is short: nothing may grow.
     scarce: bool,
@@ -166,10 +166,10 @@ impl Edge {
         Edge {
             worker: WorkerRef::here(worker),
             homes,
-            seats: Slots::default(),
-            rooms: Groups::new(homes),
-            watches: Groups::new(homes),
-            gathers: Gathers::new(homes),
+            clients: Slots::default(),
+            rooms: Subscribers::new(homes),
+            watches: Subscribers::new(homes),
+            pending_replies: PendingReplies::new(homes),
             awaiting: Awaiting::default(),
             announcing: Announcing::default(),
             told: Highest::default(),
@@ -181,7 +181,7 @@ impl Edge {
             wall: Wall::default(),
             looked: Tick::default(),
             unlooked: None,
-            sights: HashMap::new(),
+            visible_users: HashMap::new(),
             restricted,
             scarce: false,
             next_serial: 0,
@@ -192,77 +192,77 @@ impl Edge {
     /// Clients here.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.seats.len()
+        self.clients.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.seats.is_empty()
+        self.clients.is_empty()
     }
 
     /// Answers that wait for homes.
     #[must_use]
-    pub fn gathering(&self) -> usize {
-        self.gathers.len()
+    pub fn pending_replies(&self) -> usize {
+        self.pending_replies.len()
     }
 
     /// Answers to a client that wait for homes.
     #[must_use]
     pub fn replies(&self, slot: u32) -> usize {
-        let pending = self.seats.get(slot as usize).and_then(|seat| seat.pending.as_ref());
+        let pending = self.clients.get(slot as usize).and_then(|known| known.pending.as_ref());
         pending.map_or(0, |pending| pending.replies().len())
     }
 
     /// Commands of a client that wait for others of its commands to be answered.
     #[must_use]
     pub fn waiting(&self, slot: u32) -> usize {
-        let pending = self.seats.get(slot as usize).and_then(|seat| seat.pending.as_ref());
+        let pending = self.clients.get(slot as usize).and_then(|known| known.pending.as_ref());
         pending.map_or(0, |pending| pending.waiting())
     }
 
     /// Whether some command of a client is yet to be answered.
     #[must_use]
     pub fn owes(&self, slot: u32) -> bool {
-        let seat = self.seats.get(slot as usize).filter(|seat| seat.sent_away.is_none());
-        seat.is_some_and(|seat| seat.owed > 0 || seat.pending.is_some())
+        let known = self.clients.get(slot as usize).filter(|known| known.sent_away.is_none());
+        known.is_some_and(|known| known.owed > 0 || known.pending.is_some())
     }
 
     /// Who a client is.
     #[must_use]
     pub fn user(&self, slot: u32) -> Option<&Name> {
-        self.seats.get(slot as usize)?.user.as_ref()
+        self.clients.get(slot as usize)?.user.as_ref()
     }
 
     pub(crate) fn credit(&self, now: Tick, rules: &Rules, slot: u32) -> u32 {
-        self.seats.get(slot as usize).map_or(0, |seat| seat.credit(now, rules))
+        self.clients.get(slot as usize).map_or(0, |known| known.credit(now, rules))
     }
 
     pub(crate) fn set_credit(&mut self, slot: u32, credit: u32) {
-        if let Some(seat) = self.seats.get_mut(slot as usize) {
-            seat.credit = credit;
+        if let Some(known) = self.clients.get_mut(slot as usize) {
+            known.credit = credit;
         }
     }
 
     /// Bytes held for clients and what they watch.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let sights = self.sights.capacity() * size_of::<(Name, View)>();
+        let visible_users = self.visible_users.capacity() * size_of::<(Name, View)>();
         let banned = self.banned.capacity() * size_of::<(Name, (u64, Arc<str>))>();
-        sights + banned + self.seats.bytes() + self.watches.bytes() + self.passes.bytes()
+        visible_users + banned + self.clients.bytes() + self.watches.bytes() + self.passes.bytes()
     }
 
     /// Gives back what those who went have left.
-    pub(crate) fn give_back(&mut self, now: Tick) {
-        self.seats.give_back();
-        self.rooms.give_back();
-        self.watches.give_back();
-        self.gathers.give_back();
-        self.awaiting.give_back();
+    pub(crate) fn shrink(&mut self, now: Tick) {
+        self.clients.shrink();
+        self.rooms.shrink();
+        self.watches.shrink();
+        self.pending_replies.shrink();
+        self.awaiting.shrink();
         self.departed.expire(now);
-        self.departed.give_back();
-        if self.sights.capacity() > 4 * self.sights.len() + SIGHTS_KEPT {
-            self.sights.shrink_to(2 * self.sights.len());
+        self.departed.shrink();
+        if self.visible_users.capacity() > 4 * self.visible_users.len() + VISIBLE_KEPT {
+            self.visible_users.shrink_to(2 * self.visible_users.len());
         }
     }
 
@@ -284,7 +284,7 @@ impl Edge {
     #[expect(clippy::cast_possible_truncation, reason = "fewer clients than 2^32")]
     pub(crate) fn open(
         &mut self,
-        link: u64,
+        session: SessionId,
         (entry, comes): (Entry, Option<State>),
         welcome: bool,
         turn: &mut Turn<'_>,
@@ -297,19 +297,19 @@ impl Edge {
                 Entry::Late(_) => None,
             };
             let (id, heartbeat_millis) =
-                (self.homes.disguise(self.worker.worker, link), turn.rules.heartbeat_millis);
+                (self.homes.disguise(self.worker.worker, session), turn.rules.heartbeat_millis);
             let event = Event::Welcome { id, user, heartbeat_millis, unix_millis: turn.now.unix_millis };
-            turn.out.effects.push(Effect::Send { link, event });
+            turn.out.effects.push(Effect::Send { session, event });
         }
-        let slot = self.seats.insert(Seat {
-            link,
+        let slot = self.clients.insert(Client {
+            session,
             user: None,
-            rooms: Places::None,
-            watches: Places::None,
+            rooms: Subscriptions::None,
+            watches: Subscriptions::None,
             pending: None,
             serial: self.next_serial,
             filled: turn.now.tick,
-            beat: turn.now.tick,
+            last_heartbeat: turn.now.tick,
             credit: Burst::of(turn.rules).most,
             refused: 0,
             owed: 0,
@@ -339,14 +339,14 @@ impl Edge {
         }
         let at = self.address(slot);
         let home = self.homes.of(&user);
-        match self.seats.get_mut(slot as usize) {
-            Some(seat) if seat.user.is_none() => {
+        match self.clients.get_mut(slot as usize) {
+            Some(known) if known.user.is_none() => {
                 if self.turns_away(slot, &user, turn) {
                     return true;
                 }
-                let seat = &mut self.seats[slot as usize];
-                seat.user = Some(user.clone());
-                turn.out.post(home, Envelope::Up { user, at, claim, state: seat.comes });
+                let known = &mut self.clients[slot as usize];
+                known.user = Some(user.clone());
+                turn.out.post(home, Message::Up { user, at, claim, state: known.comes });
                 true
             }
             _ => false,
@@ -356,56 +356,56 @@ impl Edge {
     fn tell_home_unwatched(&self, user: &Name, counted: [bool; 2], turn: &mut Turn<'_>) {
         let (home, worker) = (self.homes.of(user), self.worker);
         for suspect in [false, true].into_iter().filter(|suspect| counted[usize::from(*suspect)]) {
-            turn.out.post(home, Envelope::Unwatch { user: user.clone(), worker, suspect });
+            turn.out.post(home, Message::Unwatch { user: user.clone(), worker, suspect });
         }
     }
 
-    fn leave_room(&mut self, slot: u32, place: Place) {
-        self.seats[slot as usize].rooms.remove(place.group);
-        self.drop_room(place);
+    fn leave_room(&mut self, slot: u32, subscription: Subscription) {
+        self.clients[slot as usize].rooms.remove(subscription.topic);
+        self.drop_room(subscription);
     }
 
-    fn leave_watch(&mut self, slot: u32, place: Place) {
-        self.seats[slot as usize].watches.remove(place.group);
-        self.drop_watch(place);
+    fn leave_watch(&mut self, slot: u32, subscription: Subscription) {
+        self.clients[slot as usize].watches.remove(subscription.topic);
+        self.drop_watch(subscription);
     }
 
-    fn drop_room(&mut self, place: Place) {
-        let seats = &mut self.seats;
-        self.rooms.remove(place, |slot, at| seats[slot as usize].rooms.note(at));
+    fn drop_room(&mut self, subscription: Subscription) {
+        let clients = &mut self.clients;
+        self.rooms.remove(subscription, |slot, at| clients[slot as usize].rooms.note(at));
     }
 
-    fn drop_watch(&mut self, place: Place) {
-        let seats = &mut self.seats;
-        if !self.sights.is_empty() && self.watches.members(place.group).len() == 1 {
-            self.sights.remove(self.watches.name(place.group));
+    fn drop_watch(&mut self, subscription: Subscription) {
+        let clients = &mut self.clients;
+        if !self.visible_users.is_empty() && self.watches.members(subscription.topic).len() == 1 {
+            self.visible_users.remove(self.watches.name(subscription.topic));
         }
-        self.watches.remove(place, |slot, at| seats[slot as usize].watches.note(at));
+        self.watches.remove(subscription, |slot, at| clients[slot as usize].watches.note(at));
     }
 
     /// A client, unless it was sent away: such a one is as good as gone.
-    fn seat(&self, client: Client) -> Option<&Seat> {
-        self.seats.get(client.slot as usize).filter(|seat| seat.is(client))
+    fn known(&self, client: ClientId) -> Option<&Client> {
+        self.clients.get(client.slot as usize).filter(|known| known.is(client))
     }
 
-    fn seat_mut(&mut self, client: Client) -> Option<&mut Seat> {
-        self.seats.get_mut(client.slot as usize).filter(|seat| seat.is(client))
+    fn known_mut(&mut self, client: ClientId) -> Option<&mut Client> {
+        self.clients.get_mut(client.slot as usize).filter(|known| known.is(client))
     }
 
     fn is_sent_away(&self, slot: u32) -> bool {
-        self.seats.get(slot as usize).is_some_and(|seat| seat.sent_away.is_some())
+        self.clients.get(slot as usize).is_some_and(|known| known.sent_away.is_some())
     }
 
-    fn is(&self, client: Client, slot: u32) -> bool {
-        client.slot == slot && self.seat(client).is_some()
+    fn is(&self, client: ClientId, slot: u32) -> bool {
+        client.slot == slot && self.known(client).is_some()
     }
 
-    fn address(&self, slot: u32) -> Address {
-        let serial = self.seats.get(slot as usize).map_or(0, |seat| seat.serial);
-        Address::here(self.worker.worker, Client { slot, serial })
+    fn address(&self, slot: u32) -> ClientRef {
+        let serial = self.clients.get(slot as usize).map_or(0, |known| known.serial);
+        ClientRef::here(self.worker.worker, ClientId { slot, serial })
     }
 }
 
-fn part(asker: Asker, (gather, serial): (u32, u32), index: u32) -> Asker {
-    Asker { ticket: Ticket::Part { gather, serial, index }, ..asker }
+fn part(reply_to: ReplyTo, (pending_reply, serial): (u32, u32), index: u32) -> ReplyTo {
+    ReplyTo { request: RequestRef::Part { pending_reply, serial, index }, ..reply_to }
 }

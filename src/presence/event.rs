@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::presence::answer::Answer;
-use crate::presence::membership::{MembershipChange, Page, Place};
+use crate::presence::answer::HomeAnswer;
+use crate::presence::membership::{MemberPage, MembershipChange, RoomPosition};
 use crate::presence::name::Name;
-use crate::presence::refusal::Refusal;
+use crate::presence::refusal::CommandRefusal;
 use crate::presence::view::{State, View};
 
 /// What a client is told. `data` and `info` are JSON that was checked when it came in. Times are Unix milliseconds.
@@ -42,7 +42,7 @@ pub enum Event {
         /// Who.
         user: Name,
         /// Where the room stands now.
-        place: Place,
+        place: RoomPosition,
     },
     /// A user went out of a room.
     Left {
@@ -51,7 +51,7 @@ pub enum Event {
         /// Who.
         user: Name,
         /// Where the room stands now.
-        place: Place,
+        place: RoomPosition,
     },
     /// Where a big room stands, and who came and went since the last event, unless that is too much to say: then no list of
     /// the room is right any more.
@@ -64,13 +64,13 @@ pub enum Event {
         members: Option<Box<[Name]>>,
     },
     /// The client itself came into a room, or went out of it, and did not ask for that.
-    Brought {
+    Forced {
         /// Which.
         room: Name,
         /// Who the client is.
         user: Name,
         /// Where the room stands now.
-        place: Place,
+        place: RoomPosition,
         /// In, or out.
         joins: bool,
     },
@@ -83,7 +83,7 @@ pub enum Event {
         /// JSON.
         data: Box<str>,
         /// Its place in the room's order.
-        place: Place,
+        place: RoomPosition,
         /// When.
         unix_millis: u64,
     },
@@ -108,7 +108,7 @@ pub enum Event {
         /// The command's number.
         seq: i64,
         /// Why.
-        why: Refusal,
+        why: CommandRefusal,
     },
     /// To a command: it is done, and there is nothing more to say.
     Done {
@@ -136,14 +136,14 @@ pub enum Event {
         /// The command's number.
         seq: i64,
         /// Where the room stands.
-        place: Place,
+        place: RoomPosition,
     },
     /// To `say`.
     Spoken {
         /// The command's number.
         seq: i64,
         /// The message's place in the room's order.
-        place: Place,
+        place: RoomPosition,
     },
     /// To `tell`.
     Delivered {
@@ -173,7 +173,7 @@ pub enum Event {
         /// The command's number.
         seq: i64,
         /// A page of a room.
-        page: Page,
+        page: MemberPage,
         /// Those of its members whose states are known.
         views: Vec<(Name, View)>,
     },
@@ -190,38 +190,40 @@ const NAME_BYTES: usize = 4;
 
 impl Event {
     /// What a client is told of a home's answer to its command; `None` where the answer is for a desk.
-    pub(crate) fn of_answer(seq: i64, answer: &Answer) -> Option<Event> {
+    pub(crate) fn of_answer(seq: i64, answer: &HomeAnswer) -> Option<Event> {
         let refused = |why| Some(Event::Refused { seq, why });
         match *answer {
-            Answer::Joined(_, place, _) | Answer::Left(_, place) => Some(Event::Placed { seq, place }),
-            Answer::Said(place) => Some(Event::Spoken { seq, place }),
-            Answer::Barred(..) => refused(Refusal::Banned),
-            Answer::NotSaid => refused(Refusal::RoomOverloaded),
-            Answer::Told { to: 0, without: 0 } => refused(Refusal::NotConnected),
-            Answer::Told { to: 0, .. } => refused(Refusal::TooSlow),
-            Answer::Told { to, .. } => Some(Event::Delivered { seq, to }),
-            Answer::Unseen => refused(Refusal::Unseen),
-            Answer::TooSoon => refused(Refusal::TooSoon),
-            Answer::Status(state) => Some(Event::Stated { seq, state }),
-            Answer::Kicked(..)
-            | Answer::Banned(_)
-            | Answer::Lifted(_)
-            | Answer::Bringing(..)
-            | Answer::NotGiven(_)
-            | Answer::Busy
-            | Answer::NotBrought(_)
-            | Answer::Spread { .. } => None,
+            HomeAnswer::Joined(_, place, _) | HomeAnswer::Left(_, place) => {
+                Some(Event::Placed { seq, place })
+            }
+            HomeAnswer::Said(place) => Some(Event::Spoken { seq, place }),
+            HomeAnswer::Barred(..) => refused(CommandRefusal::Banned),
+            HomeAnswer::NotSaid => refused(CommandRefusal::RoomOverloaded),
+            HomeAnswer::Told { to: 0, without: 0 } => refused(CommandRefusal::NotConnected),
+            HomeAnswer::Told { to: 0, .. } => refused(CommandRefusal::TooSlow),
+            HomeAnswer::Told { to, .. } => Some(Event::Delivered { seq, to }),
+            HomeAnswer::Unseen => refused(CommandRefusal::Unseen),
+            HomeAnswer::TooSoon => refused(CommandRefusal::TooSoon),
+            HomeAnswer::Status(state) => Some(Event::Stated { seq, state }),
+            HomeAnswer::Kicked(..)
+            | HomeAnswer::Banned(_)
+            | HomeAnswer::Lifted(_)
+            | HomeAnswer::ForcingJoins(..)
+            | HomeAnswer::NotGiven(_)
+            | HomeAnswer::Busy
+            | HomeAnswer::NotForced(_)
+            | HomeAnswer::Spread { .. } => None,
         }
     }
 
     /// What a client is told that was brought into a room, or out of it, by an answer to somebody else.
-    pub(crate) fn brought(user: &Name, answer: &Answer) -> Option<Event> {
+    pub(crate) fn forced(user: &Name, answer: &HomeAnswer) -> Option<Event> {
         let (room, place, joins) = match answer {
-            Answer::Joined(room, place, _) => (room, *place, true),
-            Answer::Left(room, place) => (room, *place, false),
+            HomeAnswer::Joined(room, place, _) => (room, *place, true),
+            HomeAnswer::Left(room, place) => (room, *place, false),
             _ => return None,
         };
-        Some(Event::Brought { room: room.clone(), user: user.clone(), place, joins })
+        Some(Event::Forced { room: room.clone(), user: user.clone(), place, joins })
     }
 
     /// About how long it is when it is written: for what has to be counted before it is.
@@ -238,7 +240,7 @@ impl Event {
                 Event::Changed { user, view, .. } => user.len() + of_info(view),
                 Event::Joined { room, user, .. }
                 | Event::Left { room, user, .. }
-                | Event::Brought { room, user, .. } => room.len() + user.len(),
+                | Event::Forced { room, user, .. } => room.len() + user.len(),
                 Event::Room { room, change, members } => {
                     let changed = change.users.as_deref().unwrap_or_default();
                     room.len()
@@ -268,9 +270,9 @@ const CODECS: usize = 1;
 
 /// An event that many clients get: cheap to clone, and written once for each codec, by whoever sends it first.
 #[derive(Clone)]
-pub struct SharedEvent(Arc<Shared>);
+pub struct SharedEvent(Arc<SharedCell>);
 
-struct Shared {
+struct SharedCell {
     event: Event,
     written: [OnceLock<Box<dyn Any + Send + Sync>>; CODECS],
 }
@@ -279,7 +281,7 @@ impl SharedEvent {
     /// The event, not yet written.
     #[must_use]
     pub fn new(event: Event) -> SharedEvent {
-        SharedEvent(Arc::new(Shared { event, written: [const { OnceLock::new() }; CODECS] }))
+        SharedEvent(Arc::new(SharedCell { event, written: [const { OnceLock::new() }; CODECS] }))
     }
 
     /// The event itself.

@@ -133,7 +133,7 @@ pub(crate) enum Pass {
 
 /// Why a connection can't stay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Over {
+pub(crate) enum PassEnd {
     Expired,
     Awaited,
 }
@@ -189,10 +189,10 @@ impl Passes {
     }
 
     /// Whether a connection's time is over.
-    pub(crate) fn over(&self, now: Now, slot: u32) -> Option<Over> {
+    pub(crate) fn over(&self, now: Now, slot: u32) -> Option<PassEnd> {
         match &self.by_slot.get(&slot)?.0 {
-            Pass::Awaited(until) => now.tick.has_reached(*until).then_some(Over::Awaited),
-            Pass::Held(grants) => (now.unix_millis >= grants.expires_millis).then_some(Over::Expired),
+            Pass::Awaited(until) => now.tick.has_reached(*until).then_some(PassEnd::Awaited),
+            Pass::Held(grants) => (now.unix_millis >= grants.expires_millis).then_some(PassEnd::Expired),
         }
     }
 
@@ -290,7 +290,7 @@ mod tests {
         let sooner = passes.put(now(2_000), 7, held(3_000)).unwrap();
         assert_eq!(passes.due(now(9_000), 7, next), None, "void");
         assert!(passes.due(now(3_000), 7, sooner).is_some());
-        assert_eq!(passes.over(now(3_000), 7), Some(Over::Expired));
+        assert_eq!(passes.over(now(3_000), 7), Some(PassEnd::Expired));
         passes.put(now(0), 8, held(u64::MAX));
         assert_eq!(passes.over(now(1 << 40), 8), None);
     }

@@ -16,7 +16,7 @@ const ROOM_MIN: usize = 64;
 /// another one in the user's place the entry is stale. 13 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C, packed)]
-pub(crate) struct Entry {
+pub(crate) struct LastSeenEntry {
     pub(crate) slot: u32,
     pub(crate) version: u64,
     pub(crate) filing: Filing,
@@ -31,42 +31,48 @@ pub(crate) struct Filing(NonZeroU8);
 /// Users that went offline, in that order.
 #[derive(Debug)]
 pub(crate) struct LastSeen {
-    entries: VecDeque<Entry>,
-    /// How many of them, from the front, were looked at: their users are in the attic, or stay where they are.
+    entries: VecDeque<LastSeenEntry>,
+    /// How many of them, from the front, were looked at: their users are in the archive, or stay where they are.
     looked: usize,
     /// Entries that are not stale.
-    kept: usize,
+    archived: usize,
     /// This home's share of [`LAST_SEEN_MAX`].
-    kept_max: usize,
+    archived_max: usize,
     /// The last one's number.
     filing: Filing,
 }
 
 impl LastSeen {
     pub(crate) fn new(homes: Homes) -> LastSeen {
-        let kept_max = LAST_SEEN_MAX.div_ceil(usize::from(homes.workers()).max(1));
-        LastSeen { entries: VecDeque::new(), looked: 0, kept: 0, kept_max, filing: Filing(NonZeroU8::MIN) }
+        let archived_max = LAST_SEEN_MAX.div_ceil(usize::from(homes.workers()).max(1));
+        LastSeen {
+            entries: VecDeque::new(),
+            looked: 0,
+            archived: 0,
+            archived_max,
+            filing: Filing(NonZeroU8::MIN),
+        }
     }
 
     /// Files a user. What is returned says which entry of it counts.
     pub(crate) fn keep(&mut self, slot: u32, version: u64) -> Filing {
         self.filing = Filing(self.filing.0.checked_add(1).unwrap_or(NonZeroU8::MIN));
-        self.entries.push_back(Entry { slot, version, filing: self.filing });
-        self.kept += 1;
+        self.entries.push_back(LastSeenEntry { slot, version, filing: self.filing });
+        self.archived += 1;
         self.filing
     }
 
     /// Some user's entry has become stale.
-    pub(crate) fn let_go(&mut self) {
-        self.kept -= 1;
+    pub(crate) fn mark_stale(&mut self) {
+        self.archived -= 1;
     }
 
     /// Takes out whom there is no room for. Walks over all entries where most of them are stale.
-    pub(crate) fn excess(&mut self, is_kept: impl Fn(Entry) -> bool) -> Option<u32> {
-        if self.entries.len() > 2 * self.kept + STALE_MIN {
+    pub(crate) fn excess(&mut self, is_archived: impl Fn(LastSeenEntry) -> bool) -> Option<u32> {
+        if self.entries.len() > 2 * self.archived + STALE_MIN {
             let (mut index, mut looked) = (0, 0);
             self.entries.retain(|entry| {
-                let stays = is_kept(*entry);
+                let stays = is_archived(*entry);
                 looked += usize::from(stays && index < self.looked);
                 index += 1;
                 stays
@@ -74,11 +80,11 @@ impl LastSeen {
             self.looked = looked;
             self.entries.shrink_to(2 * self.entries.len());
         }
-        while self.kept > self.kept_max {
+        while self.archived > self.archived_max {
             let entry = self.entries.pop_front();
             self.looked = self.looked.saturating_sub(1);
-            if let Some(entry) = entry.filter(|entry| is_kept(*entry)) {
-                self.kept -= 1;
+            if let Some(entry) = entry.filter(|entry| is_archived(*entry)) {
+                self.archived -= 1;
                 return Some(entry.slot);
             }
         }
@@ -97,12 +103,12 @@ impl LastSeen {
     }
 
     /// The first that was not.
-    pub(crate) fn look(&self) -> Option<Entry> {
+    pub(crate) fn look(&self) -> Option<LastSeenEntry> {
         self.entries.get(self.looked).copied()
     }
 
     /// It was, and from now on is this one.
-    pub(crate) fn looked(&mut self, entry: Entry) {
+    pub(crate) fn looked(&mut self, entry: LastSeenEntry) {
         if let Some(place) = self.entries.get_mut(self.looked) {
             *place = entry;
             self.looked += 1;
@@ -110,8 +116,8 @@ impl LastSeen {
     }
 
     /// Gives back the room for entries that are gone, and for stale ones where there are no others.
-    pub(crate) fn give_back(&mut self) {
-        if self.kept == 0 {
+    pub(crate) fn shrink(&mut self) {
+        if self.archived == 0 {
             self.entries = VecDeque::new();
             self.looked = 0;
         }
@@ -121,6 +127,6 @@ impl LastSeen {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>()
+        self.entries.capacity() * size_of::<LastSeenEntry>()
     }
 }

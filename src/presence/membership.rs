@@ -6,7 +6,7 @@ use crate::presence::name::Name;
 
 /// Where a room stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Place {
+pub struct RoomPosition {
     /// Members.
     pub count: usize,
     /// Which life of the room this is.
@@ -19,11 +19,11 @@ pub struct Place {
 
 /// A page of a room's members: exactly those of its range at its place.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Page {
+pub struct MemberPage {
     /// Which room.
     pub room: Option<Name>,
     /// Where it stands.
-    pub place: Place,
+    pub place: RoomPosition,
     /// Members, by name.
     pub users: Vec<Name>,
     /// The last name of the range: further members lie behind it; `None`: there are no more.
@@ -36,7 +36,7 @@ pub struct MembershipChange {
     /// `membership` before the first of them.
     pub since: u64,
     /// Where the room stands after the last of them.
-    pub place: Place,
+    pub place: RoomPosition,
     /// Users who came or went, and whether each is a member now: right for any list taken since then. `None`: too many to say.
     pub users: Option<Vec<(Name, bool)>>,
 }

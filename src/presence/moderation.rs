@@ -1,10 +1,10 @@
-//! Letters of who keeps order: bans, and what follows from an order to send somebody away or to bring somebody in.
+//! Messages of who keeps order: bans, and what follows from an order to send somebody away or to bring somebody in.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::presence::address::Client;
+use crate::presence::address::ClientId;
 use crate::presence::name::Name;
 
 /// What a home or an edge is to do.
@@ -50,13 +50,13 @@ pub enum Moderation {
     /// To an edge: a room was taken from a client's user while the client was away. It goes out, or is refused there once.
     Taken {
         /// Which.
-        client: Client,
+        client: ClientId,
         /// Out of where.
         room: Name,
     },
     /// To a user's home: what came of an order for which it gave a room.
     Given {
-        /// The [`Giving`](crate::presence::envelope::Giving)'s number.
+        /// The [`Giving`](crate::presence::message::Giving)'s number.
         order: u32,
         /// Whether the order was done; else the user was not given the room by it.
         stays: bool,

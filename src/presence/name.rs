@@ -39,7 +39,7 @@ pub fn is_name(text: &str) -> bool {
         && (bytes.is_ascii() || !text.contains(char::is_control))
 }
 
-/// Whether all of `text` may be a name where nothing around it says that it is one, as in a first message: 1 to 128 of letters,
+/// Whether all of `text` may be a name where nothing around it says that it is one, as in a first message: 1 to 128 of messages,
 /// digits and `._:@-`.
 #[must_use]
 pub fn is_bare_name(text: &str) -> bool {
@@ -78,11 +78,11 @@ impl Homes {
     }
 
     /// A number for a client that tells nothing of how many there are or were.
-    pub(crate) fn disguise(&self, worker: u16, link: u64) -> u64 {
+    pub(crate) fn disguise(&self, worker: u16, session: u64) -> u64 {
         // The first byte stands in no name, which is UTF-8: so the number is no name's hash.
         let mut bytes = [0xff; 11];
         bytes[1..3].copy_from_slice(&worker.to_le_bytes());
-        bytes[3..].copy_from_slice(&link.to_le_bytes());
+        bytes[3..].copy_from_slice(&session.to_le_bytes());
         self.hasher.hash(&bytes)
     }
 
@@ -151,8 +151,9 @@ mod tests {
     #[test]
     fn a_number_for_a_client_is_its_own_and_counts_nothing() {
         let homes = Homes::new(3, 7);
-        let numbers: Vec<u64> =
-            (0..3).flat_map(|worker| (0..1_000).map(move |link| homes.disguise(worker, link))).collect();
+        let numbers: Vec<u64> = (0..3)
+            .flat_map(|worker| (0..1_000).map(move |session| homes.disguise(worker, session)))
+            .collect();
         let distinct: std::collections::HashSet<u64> = numbers.iter().copied().collect();
         assert_eq!(distinct.len(), numbers.len());
         let near = |pair: &[u64]| pair[0].abs_diff(pair[1]) < 1 << 40;

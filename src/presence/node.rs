@@ -1,6 +1,6 @@
 //! One worker's share of presence: an edge, the homes of users and rooms, and their timers.
 //!
-//! Every call takes the time and returns what is to be done, in order. An envelope to this worker itself is handled
+//! Every call takes the time and returns what is to be done, in order. A message to this worker itself is handled
 //! within the call; one to another worker is an [`Effect::Post`].
 
 /// A call's [`Turn`]: borrows what the parts of a node don't need of it.
@@ -11,7 +11,7 @@ macro_rules! turn {
 }
 
 mod figures;
-mod letters;
+mod messages;
 mod moderation;
 mod rebuilding;
 mod records;
@@ -19,20 +19,20 @@ mod records;
 use std::mem;
 use std::sync::Arc;
 
-use crate::presence::admin::{Ask, Reply};
+use crate::presence::admin::{AdminReply, AdminRequest};
+use crate::presence::admin_requests::AdminRequests;
 use crate::presence::burst::Burst;
 use crate::presence::command::Command;
 use crate::presence::cost;
-use crate::presence::desk::Desk;
 use crate::presence::edge::Edge;
 use crate::presence::edge::orders::Broadcasts;
-pub use crate::presence::effect::Effect;
-use crate::presence::envelope::{Answer, Asker, Claim, Envelope, Ticket};
+pub use crate::presence::effect::{Effect, SessionId};
 use crate::presence::grants::{Entry, Grants};
+use crate::presence::message::{Claim, HomeAnswer, Message, ReplyTo, RequestRef};
 use crate::presence::name::{Homes, Name};
 use crate::presence::outgoing::Outgoing;
 use crate::presence::rebuilding::Rebuilding;
-use crate::presence::refusal::Refusal;
+use crate::presence::refusal::CommandRefusal;
 use crate::presence::room::Rooms;
 pub use crate::presence::rules::Rules;
 use crate::presence::timer::Timer;
@@ -50,7 +50,7 @@ pub struct Node {
     edge: Edge,
     users: Users,
     rooms: Rooms,
-    desk: Desk,
+    admin: AdminRequests,
     broadcasts: Broadcasts,
     rebuilding: Rebuilding,
     waits: Waits,
@@ -74,7 +74,7 @@ impl Node {
             edge: Edge::new(worker, homes, rules.restricted),
             users: Users::new(worker, homes, now, rules.restricted),
             rooms: Rooms::new(homes, now, &rules),
-            desk: Desk::new(worker, homes),
+            admin: AdminRequests::new(worker, homes),
             broadcasts: Broadcasts::new(),
             rebuilding: Rebuilding::new(homes.workers()),
             waits: Waits::default(),
@@ -88,28 +88,35 @@ impl Node {
 
     /// Changes three rules: who has more connections, comes quicker or says more already is held to them from the next one
     /// on.
-    pub fn set_caps(&mut self, connections_per_user: usize, commands_per_second: u32, data_bytes: usize) {
+    pub fn set_limits(&mut self, connections_per_user: usize, commands_per_second: u32, data_bytes: usize) {
         self.rules = Rules { connections_per_user, commands_per_second, data_bytes, ..self.rules };
     }
 
-    /// A client is there; `link` names it in effects. `welcome`: it speaks `rollcall.v1`. Without a user it is nobody, until
+    /// A client is there; `session` names it in effects. `welcome`: it speaks `rollcall.v1`. Without a user it is nobody, until
     /// [`Node::identify`]. Returns its slot, which the further calls about it take.
-    pub fn open(&mut self, now: Now, link: u64, user: Option<Name>, welcome: bool) -> u32 {
-        self.enter(now, link, Entry::Open(user), None, welcome)
+    pub fn open(&mut self, now: Now, session: SessionId, user: Option<Name>, welcome: bool) -> u32 {
+        self.enter(now, session, Entry::Open(user), None, welcome)
     }
 
     /// As [`Node::open`], for who has a token or owes one, too. `state`: the client comes `Online`, `Away`, `Busy` or `Invisible`, from
     /// when it is somebody; without it, it goes on as the connection was whose place it takes, or is online.
-    pub fn enter(&mut self, now: Now, link: u64, entry: Entry, state: Option<State>, welcome: bool) -> u32 {
-        let slot = self.edge.open(link, (entry, state), welcome, turn!(self, now));
-        self.settle(now);
+    pub fn enter(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        entry: Entry,
+        state: Option<State>,
+        welcome: bool,
+    ) -> u32 {
+        let slot = self.edge.open(session, (entry, state), welcome, turn!(self, now));
+        self.dispatch(now);
         slot
     }
 
     /// The token of an [`Effect::Verify`] is good, and says this.
     pub fn authenticate(&mut self, now: Now, slot: u32, seq: i64, user: Name, grants: Arc<Grants>) {
         self.edge.authenticate(slot, seq, user, grants, turn!(self, now));
-        self.settle(now);
+        self.dispatch(now);
     }
 
     /// The token of an [`Effect::Verify`] is not good. A client that has no other one is closed: with [`Ending::UnknownToken`] where
@@ -117,15 +124,15 @@ impl Node {
     ///
     /// [`Ending::UnknownToken`]: crate::presence::Ending::UnknownToken
     /// [`Ending::BadToken`]: crate::presence::Ending::BadToken
-    pub fn refuse_token(&mut self, now: Now, slot: u32, seq: i64, why: Refusal) {
+    pub fn refuse_token(&mut self, now: Now, slot: u32, seq: i64, why: CommandRefusal) {
         self.edge.refuse_token(slot, seq, why, turn!(self, now));
-        self.settle(now);
+        self.dispatch(now);
     }
 
     /// A client says who it is. Says whether it is taken at its word: not where it is somebody already.
     pub fn identify(&mut self, now: Now, slot: u32, user: Name) -> bool {
         let taken = self.edge.identify(slot, user, Claim::NoToken, turn!(self, now));
-        self.settle(now);
+        self.dispatch(now);
         taken
     }
 
@@ -134,18 +141,18 @@ impl Node {
         &mut self,
         now: Now,
         slot: u32,
-        read: Result<(i64, Command<'_>), (i64, Refusal)>,
+        read: Result<(i64, Command<'_>), (i64, CommandRefusal)>,
         bytes: usize,
     ) {
         self.edge.command(slot, (read, bytes), turn!(self, now));
-        self.settle(now);
+        self.dispatch(now);
     }
 
     /// A client asks for something that is not presence's to answer, which costs it as much as a command.
     ///
     /// # Errors
     /// It may not ask: it asks for too much, or is yet to show a token.
-    pub fn may_ask(&mut self, now: Now, slot: u32) -> Result<(), Refusal> {
+    pub fn may_ask(&mut self, now: Now, slot: u32) -> Result<(), CommandRefusal> {
         self.edge.may_ask(slot, turn!(self, now))
     }
 
@@ -167,75 +174,75 @@ impl Node {
     }
 
     /// A client's page sends a heartbeat of its own.
-    pub fn page_beat(&mut self, now: Now, slot: u32) {
-        self.edge.page_beat(slot, turn!(self, now));
-        self.settle(now);
+    pub fn page_heartbeat(&mut self, now: Now, slot: u32) {
+        self.edge.page_heartbeat(slot, turn!(self, now));
+        self.dispatch(now);
     }
 
     /// A Ping to the client is unanswered for long, or something was heard of it after all.
     pub fn suspect(&mut self, now: Now, slot: u32, suspect: bool) {
         self.edge.suspect(slot, suspect, turn!(self, now));
-        self.settle(now);
+        self.dispatch(now);
     }
 
     /// A client is gone. What was said of it before ([`Effect::Close`]) wins over `reason`.
     pub fn closed(&mut self, now: Now, slot: u32, reason: Reason, seen_millis: u64) {
         self.edge.closed(slot, reason, seen_millis, turn!(self, now));
-        self.settle(now);
+        self.dispatch(now);
     }
 
-    /// A letter from another worker.
-    pub fn mail(&mut self, now: Now, envelope: Envelope) {
-        self.handle(now, envelope);
-        self.settle(now);
+    /// A message from another worker.
+    pub fn mail(&mut self, now: Now, message: Message) {
+        self.handle(now, message);
+        self.dispatch(now);
     }
 
-    /// A question or an order from outside. Its [`Effect::Reply`] has the same `ticket`, and comes within a second,
+    /// A question or an order from outside. Its [`Effect::Reply`] has the same `tag`, and comes within a second,
     /// if [`Node::due`] is called in time.
-    pub fn ask(&mut self, now: Now, ticket: u64, ask: Ask) {
+    pub fn ask(&mut self, now: Now, tag: u64, ask: AdminRequest) {
         let is_scarce = ask.grows() && self.edge.is_scarce();
-        let scarce = if is_scarce { Err(Refusal::Scarce) } else { Ok(()) };
+        let scarce = if is_scarce { Err(CommandRefusal::Scarce) } else { Ok(()) };
         match self.rules.check(ask.data()).and(scarce) {
-            Err(why) => self.out.effects.push(Effect::Reply { ticket, reply: Reply::Refused(why) }),
-            Ok(()) => self.desk.ask(ticket, ask, turn!(self, now)),
+            Err(why) => self.out.effects.push(Effect::Reply { tag, reply: AdminReply::Refused(why) }),
+            Ok(()) => self.admin.ask(tag, ask, turn!(self, now)),
         }
-        self.settle(now);
+        self.dispatch(now);
     }
 
     /// The share of a broadcast ([`Effect::Spread`]) is queued for `to` clients; `without` had no room.
     pub fn spread(&mut self, now: Now, broadcast: u32, to: usize, without: usize) {
         self.broadcasts.spread(broadcast, to, without, turn!(self, now));
-        self.settle(now);
+        self.dispatch(now);
     }
 
     /// The message of an [`Effect::Tell`] is queued for `to` clients, one or none; `without` had no room.
-    pub fn told(&mut self, now: Now, asker: Asker, to: usize, without: usize) {
-        let answer = Answer::Told { to, without };
-        self.out.post(asker.at.worker, Envelope::Answered { asker, answer });
-        self.settle(now);
+    pub fn told(&mut self, now: Now, reply_to: ReplyTo, to: usize, without: usize) {
+        let answer = HomeAnswer::Told { to, without };
+        self.out.post(reply_to.at.worker, Message::Answered { reply_to, answer });
+        self.dispatch(now);
     }
 
-    /// A letter was not taken: who waits for its answer is told 503. Returns it where nobody does.
-    pub fn refused(&mut self, now: Now, envelope: Envelope) -> Option<Envelope> {
-        let envelope = self.refuse(now, envelope);
-        self.settle(now);
-        envelope
+    /// A message was not taken: who waits for its answer is told 503. Returns it where nobody does.
+    pub fn refused(&mut self, now: Now, message: Message) -> Option<Message> {
+        let message = self.refuse(now, message);
+        self.dispatch(now);
+        message
     }
 
-    fn refuse(&mut self, now: Now, envelope: Envelope) -> Option<Envelope> {
-        let Some(asker) = envelope.asker() else { return Some(envelope) };
-        match asker.ticket {
+    fn refuse(&mut self, now: Now, message: Message) -> Option<Message> {
+        let Some(reply_to) = message.reply_to() else { return Some(message) };
+        match reply_to.request {
             // Who waits may be at another worker; a mailbox without room for it is a socket without room.
-            _ if matches!(envelope, Envelope::Told { .. }) => {
-                let answer = Answer::Told { to: 0, without: 1 };
-                self.out.post(asker.at.worker, Envelope::Answered { asker, answer });
+            _ if matches!(message, Message::Told { .. }) => {
+                let answer = HomeAnswer::Told { to: 0, without: 1 };
+                self.out.post(reply_to.at.worker, Message::Answered { reply_to, answer });
             }
             // A room's home has asked a user's home for another worker's desk.
-            Ticket::Job { .. } if asker.at.worker != self.worker => {
-                self.out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Busy });
+            RequestRef::Admin { .. } if reply_to.at.worker != self.worker => {
+                self.out.post(reply_to.at.worker, Message::Answered { reply_to, answer: HomeAnswer::Busy });
             }
-            Ticket::Job { job, .. } => self.desk.refused(job, turn!(self, now)),
-            _ => self.edge.refused(asker, &envelope, turn!(self, now)),
+            RequestRef::Admin { request, .. } => self.admin.refused(request, turn!(self, now)),
+            _ => self.edge.refused(reply_to, &message, turn!(self, now)),
         }
         None
     }
@@ -246,13 +253,13 @@ impl Node {
         if self.rebuilding.is_due() || self.edge.is_announcing() {
             self.rebuild(now);
         }
-        self.desk.due(turn!(self, now));
+        self.admin.due(turn!(self, now));
         self.broadcasts.go_on(&self.edge, turn!(self, now));
-        self.users.stow(now.tick);
+        self.users.archive(now.tick);
         self.end_bans(now);
         self.give_up(now);
         self.edge.follow_clock(turn!(self, now));
-        self.settle(now);
+        self.dispatch(now);
         while let Some((at, key)) = self.timers.pop_due(now.tick) {
             match Timer::of_key(key) {
                 Timer::User { slot, serial } => self.users.grace_over(slot, serial, turn!(self, now)),
@@ -264,7 +271,7 @@ impl Node {
                 Timer::Token { slot, serial } => self.edge.token_due(slot, serial, at, turn!(self, now)),
                 Timer::Info { slot, serial } => self.users.info_due(slot, serial, at, turn!(self, now)),
             }
-            self.settle(now);
+            self.dispatch(now);
         }
     }
 
@@ -272,7 +279,7 @@ impl Node {
     /// [`Node::due`], until it says that there was none or a turn's worth is done.
     pub fn resume(&mut self, now: Now) -> bool {
         let resumed = self.edge.resume(turn!(self, now));
-        self.settle(now);
+        self.dispatch(now);
         resumed
     }
 
@@ -282,9 +289,9 @@ impl Node {
         let at_once = !self.broadcasts.is_empty() || self.edge.has_resumable();
         let at_once = at_once || self.rebuilding.is_due() || self.edge.is_announcing();
         let at_once = at_once.then_some(self.turned);
-        let stow = self.users.stow_due();
+        let archive = self.users.archive_due();
         let clock = self.edge.clock_due();
-        let due = [self.timers.next(), self.desk.next_due(), at_once, stow, clock, self.waits.due()];
+        let due = [self.timers.next(), self.admin.next_due(), at_once, archive, clock, self.waits.due()];
         let due = due.into_iter().flatten().reduce(Tick::min);
         match self.bans_due() {
             None => due,
@@ -326,16 +333,16 @@ impl Node {
     }
 
     /// Handles what this worker posts to itself, hands out the rest, and files timers.
-    fn settle(&mut self, now: Now) {
+    fn dispatch(&mut self, now: Now) {
         self.is_touched = true;
-        while let Some((to, mut envelope)) = self.out.posts.pop_front() {
-            if self.rebuilding.holds_up(to, &envelope) {
-                self.refuse(now, envelope);
+        while let Some((to, mut message)) = self.out.posts.pop_front() {
+            if self.rebuilding.holds_up(to, &message) {
+                self.refuse(now, message);
             } else if to == self.worker {
-                self.handle(now, envelope);
+                self.handle(now, message);
             } else {
-                self.edge.posts(to, &mut envelope);
-                self.out.effects.push(Effect::Post { to, envelope });
+                self.edge.posts(to, &mut message);
+                self.out.effects.push(Effect::Post { to, message });
             }
         }
         for (at, timer) in self.out.timers.drain(..) {

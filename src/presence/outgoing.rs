@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::presence::effect::Effect;
-use crate::presence::envelope::Envelope;
+use crate::presence::message::Message;
 use crate::presence::timer::Timer;
 use crate::time::Tick;
 
@@ -13,7 +13,7 @@ const QUEUE_KEPT: usize = 64;
 /// What the parts of a node hand out during a call.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    pub(super) posts: VecDeque<(u16, Envelope)>,
+    pub(super) posts: VecDeque<(u16, Message)>,
     pub(super) timers: Vec<(Tick, Timer)>,
     pub(crate) effects: Vec<Effect>,
     /// What was done since the cost was taken, in nanoseconds; see [`cost`](crate::presence::cost).
@@ -25,8 +25,8 @@ impl Outgoing {
         Outgoing { posts: VecDeque::new(), timers: Vec::new(), effects: Vec::new(), spent: 0 }
     }
 
-    pub(crate) fn post(&mut self, to: u16, envelope: Envelope) {
-        self.posts.push_back((to, envelope));
+    pub(crate) fn post(&mut self, to: u16, message: Message) {
+        self.posts.push_back((to, message));
     }
 
     pub(crate) fn timer(&mut self, at: Tick, timer: Timer) {
@@ -51,13 +51,13 @@ impl Outgoing {
 
     /// Bytes of the queues.
     pub(super) fn bytes(&self) -> usize {
-        self.posts.capacity() * size_of::<(u16, Envelope)>()
+        self.posts.capacity() * size_of::<(u16, Message)>()
             + self.timers.capacity() * size_of::<(Tick, Timer)>()
             + self.effects.capacity() * size_of::<Effect>()
     }
 
     /// Gives back what bursts have left.
-    pub(super) fn give_back(&mut self) {
+    pub(super) fn shrink(&mut self) {
         self.posts.shrink_to(QUEUE_KEPT);
         self.timers.shrink_to(QUEUE_KEPT);
         self.effects.shrink_to(QUEUE_KEPT);

@@ -7,7 +7,7 @@ use crate::presence::command::Command;
 
 /// A command that waits.
 #[derive(Debug)]
-struct Waiting {
+struct QueuedCommand {
     seq: i64,
     command: Command<'static>,
     /// Of the text that it was read from.
@@ -19,7 +19,7 @@ struct Waiting {
 pub(crate) struct Pending {
     /// Answers in the making, as the edge numbers them: `len <= REPLIES_PER_CONNECTION_MAX`.
     replies: Vec<u32>,
-    commands: VecDeque<Waiting>,
+    commands: VecDeque<QueuedCommand>,
     /// Bytes of the texts of `commands`.
     bytes: usize,
     /// The client is in its edge's queue of those whose next command can be done.
@@ -67,7 +67,7 @@ impl Pending {
             return Err(Full);
         }
         self.bytes += bytes;
-        self.commands.push_back(Waiting { seq, command: command.into_owned(), bytes });
+        self.commands.push_back(QueuedCommand { seq, command: command.into_owned(), bytes });
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::presence::envelope::{Envelope, WorkerRef};
+use crate::presence::message::{Message, WorkerRef};
 use crate::presence::name::Name;
 
 /// How far a look through all rooms has come.
@@ -47,13 +47,13 @@ impl Rebuilding {
         self.any_unheard = self.unheard.contains(&true);
     }
 
-    /// Whether a letter asks for something that a home can't answer yet.
+    /// Whether a message asks for something that a home can't answer yet.
     #[inline]
-    pub(crate) fn holds_up(&self, to: u16, letter: &Envelope) -> bool {
+    pub(crate) fn holds_up(&self, to: u16, message: &Message) -> bool {
         self.any_unheard
             && self.unheard.get(usize::from(to)) == Some(&true)
-            && letter.asker().is_some()
-            && !matches!(letter, Envelope::Told { .. })
+            && message.reply_to().is_some()
+            && !matches!(message, Message::Told { .. })
     }
 
     /// Whether a turn has something to do for it.

@@ -13,7 +13,7 @@
 //! | | a connection within its grace: the same, why it went, and ticks that are left | [`ConnectionRecord`] |
 //! | | `info` that connections said or their tokens did, and for how long it counts | [`WordRecord`] |
 //! | | where sight is restricted: rooms, and rooms that it is in no more but still seen in | [`UserRecord`] |
-//! | | what watchers were told; timers; slot and serial; its place in tables, in the attic and among the offline | made anew; the order of the offline by their versions |
+//! | | what watchers were told; timers; slot and serial; its place in tables, in the archive and among the offline | made anew; the order of the offline by their versions |
 //! | | watchers | their edges know them |
 //! | | rooms that were given | [`Record::Given`]; one of an order that is not done yet too, since nobody would hear of what is lost |
 //! | | rooms that were taken while clients were away | [`Record::Taken`]; which of two users' is the older one is not kept |
@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::presence::address::Address;
+use crate::presence::address::ClientRef;
 use crate::presence::name::Name;
 use crate::presence::view::{Reason, State};
 
@@ -117,7 +117,7 @@ pub struct UserRecord {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ConnectionRecord {
     /// As its edge knew it.
-    pub at: Address,
+    pub at: ClientRef,
     /// It said that it is away.
     pub away: bool,
     /// Its page has stopped sending heartbeats.

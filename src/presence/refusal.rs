@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why something is not done.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Refusal {
+pub enum CommandRefusal {
     /// The codec can't read it as a command. The words are the codec's own.
     Unreadable(Cow<'static, str>),
     /// It names more than [`USERS_PER_COMMAND_MAX`](crate::limits::USERS_PER_COMMAND_MAX) users.
@@ -93,23 +93,23 @@ pub enum Refusal {
     UserNotInRoom,
 }
 
-impl Refusal {
+impl CommandRefusal {
     /// Whether the client has had too much of something: one that goes on with that is closed.
     pub(crate) const fn is_excess(&self) -> bool {
         matches!(
             self,
-            Refusal::TooManyCommands { .. }
-                | Refusal::TooManyWaiting
-                | Refusal::TooManyRooms
-                | Refusal::TooManyWatches
+            CommandRefusal::TooManyCommands { .. }
+                | CommandRefusal::TooManyWaiting
+                | CommandRefusal::TooManyRooms
+                | CommandRefusal::TooManyWatches
         )
     }
 
     /// Bytes of the words that it carries.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Refusal::Unreadable(words) => words.len(),
-            Refusal::BadToken { words, .. } | Refusal::NotAllowed(words) => words.len(),
+            CommandRefusal::Unreadable(words) => words.len(),
+            CommandRefusal::BadToken { words, .. } | CommandRefusal::NotAllowed(words) => words.len(),
             _ => 0,
         }
     }

@@ -18,12 +18,14 @@ use std::sync::Arc;
 
 use crate::limits::SAY_BYTES;
 use crate::presence::bans::Bans;
-use crate::presence::envelope::{Address, Answer, Asker, Client, Envelope, Leaving, MembershipChange, Place};
 use crate::presence::event::{Event, SharedEvent};
+use crate::presence::message::{
+    ClientId, ClientRef, HomeAnswer, Leaving, MembershipChange, Message, ReplyTo, RoomPosition,
+};
 use crate::presence::name::{Homes, Name, bytes_of};
-use crate::presence::roll::Roll;
+use crate::presence::name_index::NameIndex;
 use crate::presence::room::big::{Big, Bounds};
-use crate::presence::room::member::{Member, Seat};
+use crate::presence::room::member::{ClientSlot, Member};
 use crate::presence::rounds::Rounds;
 use crate::presence::rules::Rules;
 use crate::presence::table::Table;
@@ -51,7 +53,7 @@ struct Room {
     /// Workers with clients in the room, and how many.
     workers: Vec<(u16, u32)>,
     /// Members with a connection within its grace, by its end; one that came back is still here, for a while.
-    lingering: VecDeque<(Tick, Name)>,
+    in_grace: VecDeque<(Tick, Name)>,
     /// At so many of them those that came back are taken out.
     lingering_most: usize,
     /// A timer is filed for the first of them: one, however many there are.
@@ -66,9 +68,9 @@ struct Room {
 }
 
 impl Room {
-    fn place(&self) -> Place {
+    fn place(&self) -> RoomPosition {
         let Room { epoch, offset, membership, .. } = *self;
-        Place { count: self.members.len(), epoch, offset, membership }
+        RoomPosition { count: self.members.len(), epoch, offset, membership }
     }
 
     /// Whether so much may be said now: by what the room carries. What is more than it carries at
@@ -86,35 +88,35 @@ impl Room {
     fn deliver(
         &self,
         event: &SharedEvent,
-        except: Option<(u16, Client)>,
+        except: Option<(u16, ClientId)>,
         change: Option<&Arc<MembershipChange>>,
         turn: &mut Turn<'_>,
     ) {
         for (worker, _) in &self.workers {
             let except = except.filter(|(at, _)| at == worker).map(|(_, client)| client);
             let (room, event, change) = (self.name.clone(), event.clone(), change.cloned());
-            turn.out.post(*worker, Envelope::Deliver { room, event, except, change });
+            turn.out.post(*worker, Message::Deliver { room, event, except, change });
         }
     }
 
     /// A connection of a member is within its grace until then. Who comes and goes again and again leaves no more behind than
     /// who went once, twice over.
     fn linger(&mut self, until: Tick, user: &Name) {
-        if self.lingering.back().is_some_and(|(last, name)| (last, name) == (&until, user)) {
+        if self.in_grace.back().is_some_and(|(last, name)| (last, name) == (&until, user)) {
             return;
         }
-        self.lingering.push_back((until, user.clone()));
-        if self.lingering.len() > self.lingering_most {
-            let mut all = std::mem::take(&mut self.lingering);
+        self.in_grace.push_back((until, user.clone()));
+        if self.in_grace.len() > self.lingering_most {
+            let mut all = std::mem::take(&mut self.in_grace);
             all.retain(|(until, user)| self.member(user).is_some_and(|member| member.waits_until(*until)));
-            self.lingering = all;
-            self.lingering_most = 2 * self.lingering.len() + LINGERING_KEPT;
+            self.in_grace = all;
+            self.lingering_most = 2 * self.in_grace.len() + LINGERING_KEPT;
         }
     }
 
     /// Sees to it that there is a timer where a member lingers.
     fn time(&mut self, slot: u32, turn: &mut Turn<'_>) {
-        if let Some((until, _)) = self.lingering.front().filter(|_| !self.timed) {
+        if let Some((until, _)) = self.in_grace.front().filter(|_| !self.timed) {
             self.timed = true;
             turn.out.timer(*until, Timer::Room { slot, serial: self.serial });
         }
@@ -146,11 +148,11 @@ pub struct Rooms {
     /// Where sight is restricted: the homes that are told who is in which room.
     told: Option<Homes>,
     /// All of them by name, for pages.
-    roll: Roll,
+    name_index: NameIndex,
     /// Of all rooms.
     members: usize,
     /// Ends of graces, of all rooms.
-    lingering: usize,
+    in_grace: usize,
     name_bytes: usize,
     next_serial: u32,
     next_epoch: u64,
@@ -173,9 +175,9 @@ impl Rooms {
             rooms: Slots::default(),
             homes,
             told: rules.restricted.then_some(homes),
-            roll: Roll::default(),
+            name_index: NameIndex::default(),
             members: 0,
-            lingering: 0,
+            in_grace: 0,
             name_bytes: 0,
             next_serial: 0,
             next_epoch: now.unix_millis * 1_000,
@@ -200,18 +202,18 @@ impl Rooms {
     }
 
     /// Gives back what those that ended have left.
-    pub(crate) fn give_back(&mut self) {
-        self.rooms.give_back();
-        self.roll.give_back();
+    pub(crate) fn shrink(&mut self) {
+        self.rooms.shrink();
+        self.name_index.shrink();
     }
 
     /// Bytes held, their names included; a tree's nodes are three quarters full, more or less.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let members = self.members * size_of::<(Name, Member)>() * 4 / 3;
-        let tables = self.by_name.bytes() + self.roll.bytes() + self.bans.bytes();
-        let lingering = self.lingering * size_of::<(Tick, Name)>() * 4 / 3;
-        self.rooms.bytes() + tables + self.name_bytes + members + lingering
+        let tables = self.by_name.bytes() + self.name_index.bytes() + self.bans.bytes();
+        let in_grace = self.in_grace * size_of::<(Tick, Name)>() * 4 / 3;
+        self.rooms.bytes() + tables + self.name_bytes + members + in_grace
     }
 
     /// Members of a room that are seen, within their grace or not.
@@ -224,27 +226,27 @@ impl Rooms {
         &mut self,
         (room, user): (&Name, &Name),
         (visit, again, hides): (u16, bool, bool),
-        asker: Asker,
+        reply_to: ReplyTo,
         turn: &mut Turn<'_>,
     ) {
-        if self.bars((room, user), (visit, again), asker, turn) {
+        if self.bars((room, user), (visit, again), reply_to, turn) {
             return;
         }
         if again {
-            let place = self.get(room).map_or_else(Place::default, Room::place);
+            let place = self.get(room).map_or_else(RoomPosition::default, Room::place);
             return turn.out.post(
-                asker.at.worker,
-                Envelope::Answered { asker, answer: Answer::Joined(room.clone(), place, visit) },
+                reply_to.at.worker,
+                Message::Answered { reply_to, answer: HomeAnswer::Joined(room.clone(), place, visit) },
             );
         }
-        let (slot, appears) = self.enter((room, user), asker.at, hides, turn);
+        let (slot, appears) = self.enter((room, user), reply_to.at, hides, turn);
         let home = &mut self.rooms[slot as usize];
         turn.out.post(
-            asker.at.worker,
-            Envelope::Answered { asker, answer: Answer::Joined(room.clone(), home.place(), visit) },
+            reply_to.at.worker,
+            Message::Answered { reply_to, answer: HomeAnswer::Joined(room.clone(), home.place(), visit) },
         );
         if let Some(is_in) = appears {
-            let except = Some((asker.at.worker, asker.at.client));
+            let except = Some((reply_to.at.worker, reply_to.at.client));
             home.announce(slot, except, (user, is_in), self.bounds, turn);
         }
     }
@@ -253,7 +255,7 @@ impl Rooms {
     fn enter(
         &mut self,
         (room, user): (&Name, &Name),
-        at: Address,
+        at: ClientRef,
         hides: bool,
         turn: &mut Turn<'_>,
     ) -> (u32, Option<bool>) {
@@ -266,7 +268,7 @@ impl Rooms {
         if is_new && let Some(homes) = &self.told {
             // Before anybody hears of it, so that who then looks at the user finds them there.
             let (user, room) = (user.clone(), room.clone());
-            turn.out.post(homes.of(&user), Envelope::Place { user, room, is_in: true });
+            turn.out.post(homes.of(&user), Message::Place { user, room, is_in: true });
         }
         (slot, appears)
     }
@@ -275,22 +277,22 @@ impl Rooms {
     pub(crate) fn leave(
         &mut self,
         (room, user): (&Name, &Name),
-        (at, visit, hides, leaving): (Seat, u16, bool, Leaving),
-        asker: Option<Asker>,
+        (at, visit, hides, leaving): (ClientSlot, u16, bool, Leaving),
+        reply_to: Option<ReplyTo>,
         turn: &mut Turn<'_>,
     ) {
         let was_in = !self.was_barred(room, user, at.0, visit);
         if let Some(slot) = self.find(room).filter(|_| was_in) {
             self.goes((slot, user), at, (hides, leaving == Leaving::Perhaps), turn);
         }
-        if let Some(asker) = asker {
+        if let Some(reply_to) = reply_to {
             let place = self
                 .get(room)
                 .filter(|room| !room.members.is_empty())
-                .map_or_else(Place::default, Room::place);
+                .map_or_else(RoomPosition::default, Room::place);
             turn.out.post(
-                asker.at.worker,
-                Envelope::Answered { asker, answer: Answer::Left(room.clone(), place) },
+                reply_to.at.worker,
+                Message::Answered { reply_to, answer: HomeAnswer::Left(room.clone(), place) },
             );
         }
     }
@@ -299,7 +301,7 @@ impl Rooms {
     fn goes(
         &mut self,
         (slot, user): (u32, &Name),
-        at: Seat,
+        at: ClientSlot,
         (hides, may_be_back): (bool, bool),
         turn: &mut Turn<'_>,
     ) {
@@ -310,9 +312,9 @@ impl Rooms {
         let home = &mut self.rooms[slot as usize];
         if home.goes(user, at, hides, until) {
             if let Some(until) = until {
-                self.lingering -= home.lingering.len();
+                self.in_grace -= home.in_grace.len();
                 home.linger(until, user);
-                self.lingering += home.lingering.len();
+                self.in_grace += home.in_grace.len();
             }
             home.time(slot, turn);
             self.look_at(slot, user, false, turn);
@@ -324,30 +326,33 @@ impl Rooms {
         &mut self,
         (room, from): (&str, Option<&Name>),
         (data, echo): (Box<str>, bool),
-        asker: Asker,
+        reply_to: ReplyTo,
         turn: &mut Turn<'_>,
     ) {
         let Some(slot) = self.find(room) else {
-            return turn
-                .out
-                .post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Said(Place::default()) });
+            return turn.out.post(
+                reply_to.at.worker,
+                Message::Answered { reply_to, answer: HomeAnswer::Said(RoomPosition::default()) },
+            );
         };
         // A token may let its user speak where it is not in.
         if from.is_some_and(|from| self.is_banned(turn.now, room, from)) {
-            let answer = Answer::Barred(self.rooms[slot as usize].name.clone(), None);
-            return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
+            let answer = HomeAnswer::Barred(self.rooms[slot as usize].name.clone(), None);
+            return turn.out.post(reply_to.at.worker, Message::Answered { reply_to, answer });
         }
         let home = &mut self.rooms[slot as usize];
         let bytes = data.len() + room.len() + from.map_or(0, |from| from.len()) + SAY_BYTES;
         if !home.takes(turn.now.tick, turn.rules, bytes) {
-            return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::NotSaid });
+            return turn
+                .out
+                .post(reply_to.at.worker, Message::Answered { reply_to, answer: HomeAnswer::NotSaid });
         }
         home.offset += 1;
         let place = home.place();
         let (room, data, unix_millis) = (home.name.clone(), data, turn.now.unix_millis);
         let event = SharedEvent::new(Event::Said { room, from: from.cloned(), data, place, unix_millis });
-        turn.out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Said(place) });
-        let except = (!echo).then_some((asker.at.worker, asker.at.client));
+        turn.out.post(reply_to.at.worker, Message::Answered { reply_to, answer: HomeAnswer::Said(place) });
+        let except = (!echo).then_some((reply_to.at.worker, reply_to.at.client));
         home.deliver(&event, except, None, turn);
     }
 
@@ -359,12 +364,12 @@ impl Rooms {
             home.timed = false;
         }
         while let Some(home) = self.rooms.get_mut(slot as usize).filter(is_it) {
-            let Some((_, user)) = home.lingering.pop_front_if(|(until, _)| turn.now.tick.has_reached(*until))
+            let Some((_, user)) = home.in_grace.pop_front_if(|(until, _)| turn.now.tick.has_reached(*until))
             else {
                 home.time(slot, turn);
                 break;
             };
-            self.lingering -= 1;
+            self.in_grace -= 1;
             let Some(member) = home.member_mut(&user) else { continue };
             member.expire(turn.now.tick);
             self.look_at(slot, &user, false, turn);
@@ -386,15 +391,15 @@ impl Rooms {
         home.membership += u64::from(was_seen);
         if let Some(homes) = &self.told {
             let (user, room) = (user.clone(), home.name.clone());
-            turn.out.post(homes.of(&user), Envelope::Place { user, room, is_in: false });
+            turn.out.post(homes.of(&user), Message::Place { user, room, is_in: false });
         }
         if home.members.is_empty() && home.unseen.is_none() {
             self.name_bytes -= bytes_of(&home.name);
             self.ended = self.ended.max(home.epoch);
             let name_of = |slot: u32| &*self.rooms[slot as usize].name;
             self.by_name.remove(name_of(slot), slot, name_of);
-            self.roll.remove(slot, name_of);
-            self.lingering -= self.rooms.try_remove(slot as usize).map_or(0, |room| room.lingering.len());
+            self.name_index.remove(slot, name_of);
+            self.in_grace -= self.rooms.try_remove(slot as usize).map_or(0, |room| room.in_grace.len());
             return;
         }
         if was_seen {
@@ -428,7 +433,7 @@ impl Rooms {
             members: BTreeMap::new(),
             unseen: None,
             workers: Vec::new(),
-            lingering: VecDeque::new(),
+            in_grace: VecDeque::new(),
             lingering_most: LINGERING_KEPT,
             timed: false,
             big: None,
@@ -439,7 +444,7 @@ impl Rooms {
         self.name_bytes += bytes_of(name);
         let name_of = |slot: u32| &*self.rooms[slot as usize].name;
         self.by_name.insert(name, slot, name_of);
-        self.roll.insert(slot, name_of);
+        self.name_index.insert(slot, name_of);
         slot
     }
 }

@@ -5,7 +5,7 @@ use crate::limits::{
     DATA_BYTES_MAX, DATA_BYTES_PER_COMMAND, ROOM_BURST_PART, ROOM_SPEAKERS_MAX,
 };
 use crate::presence::command::Command;
-use crate::presence::refusal::Refusal;
+use crate::presence::refusal::CommandRefusal;
 use crate::time::TICK_MILLIS;
 
 /// What presence goes by.
@@ -15,7 +15,7 @@ pub struct Rules {
     pub grace: u32,
     /// Ticks of silence of a page's own heartbeat after which its connection is away; `None`: a page's heartbeats decide nothing.
     pub page_silence: Option<u32>,
-    /// Connections that one user has at once; see [`Node::set_caps`](crate::presence::Node::set_caps).
+    /// Connections that one user has at once; see [`Node::set_limits`](crate::presence::Node::set_limits).
     pub connections_per_user: usize,
     /// Commands that a connection may send in a second, over some seconds; at most 1,000,000. Each
     /// [`DATA_BYTES_PER_COMMAND`] of `data` that it has relayed to others count as one.
@@ -57,9 +57,13 @@ impl Rules {
     }
 
     /// Refuses `data` that is too long.
-    pub(crate) fn check(&self, data: Option<&str>) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, data: Option<&str>) -> Result<(), CommandRefusal> {
         let most = self.data_bytes;
-        if data.is_some_and(|data| data.len() > most) { Err(Refusal::DataTooLong { most }) } else { Ok(()) }
+        if data.is_some_and(|data| data.len() > most) {
+            Err(CommandRefusal::DataTooLong { most })
+        } else {
+            Ok(())
+        }
     }
 }
 

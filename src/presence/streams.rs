@@ -1,18 +1,18 @@
-//! Numbered streams of letters between workers, for where a letter may be lost, come twice or come late: between nodes, and
+//! Numbered streams of messages between workers, for where a message may be lost, come twice or come late: between nodes, and
 //! between two processes of which one hands over to the other. Mailboxes of one process lose nothing and change no order, so
-//! that letters there carry no number.
+//! that messages there carry no number.
 //!
-//! The letters of one worker to another are a stream, counted from 1. What is old or doubled is dropped. Where a number is
+//! The messages of one worker to another are a stream, counted from 1. What is old or doubled is dropped. Where a number is
 //! left out, the receiver takes nothing more of that stream, says so, and begins its own stream to the sender anew. Whoever is told
 //! that its stream is not taken any more, or sees a stream that was begun anew after its own one was taken, begins its own anew
-//! too. So the two streams of a pair end together, and what was under way in either is void. A letter that comes late is one that is
+//! too. So the two streams of a pair end together, and what was under way in either is void. A message that comes late is one that is
 //! lost. A stream that is begun since the other one was says so, and is answered by none: so two that begin at once are done.
 //!
 //! Whoever begins a stream anew has [`Node::announce`](crate::presence::Node::announce) make good what may be lost, before
 //! anything else goes out in it. A stream is named by its sender's incarnation, which grows with every start of the sender,
-//! and by a count: so a worker that was started anew is known by its first letter.
+//! and by a count: so a worker that was started anew is known by its first message.
 //!
-//! The loss of the last letter shows when another one comes: so a worker sends a letter without content, a
+//! The loss of the last message shows when another one comes: so a worker sends a message without content, a
 //! [beat](Streams::beat), to each other one that it has sent nothing for a while. How often it does bounds how long a loss goes
 //! unnoticed.
 //!
@@ -21,7 +21,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::presence::address::WorkerRef;
-use crate::presence::envelope::Envelope;
+use crate::presence::message::Message;
 
 /// The name of a stream: a later one of the same sender is greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
@@ -32,14 +32,14 @@ pub struct StreamId {
     pub round: u32,
 }
 
-/// A letter with its place in the stream from one worker to another.
+/// A message with its place in the stream from one worker to another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Numbered {
     /// The sender.
     pub from: WorkerRef,
     /// Its stream to the receiver.
     pub stream: StreamId,
-    /// The letter's number in it, from 1; of a beat, that of the last letter.
+    /// The message's number in it, from 1; of a beat, that of the last message.
     pub number: u64,
     /// The receiver's stream that the sender took when this one was begun.
     pub after: StreamId,
@@ -47,27 +47,27 @@ pub struct Numbered {
     pub asks: bool,
     /// Of the receiver's streams to the sender this one and those before it are taken no more.
     pub refused: StreamId,
-    /// The letter; `None`: a beat.
-    pub letter: Option<Envelope>,
+    /// The message; `None`: a beat.
+    pub message: Option<Message>,
 }
 
 /// What came of a [`Numbered`].
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Received {
-    /// The letter, where it is the next one.
-    pub letter: Option<Envelope>,
+    /// The message, where it is the next one.
+    pub message: Option<Message>,
     /// The receiver's own stream to the sender has begun anew: [`Node::announce`](crate::presence::Node::announce) is to be
-    /// called for that worker, before it handles `letter`.
+    /// called for that worker, before it handles `message`.
     pub anew: bool,
 }
 
 /// The two streams between a worker and another one.
 #[derive(Clone, Copy, Debug)]
-struct Pair {
+struct StreamPair {
     mine: StreamId,
     sent: u64,
-    /// The last stream of the other's that was taken, and the number of the last letter of it.
+    /// The last stream of the other's that was taken, and the number of the last message of it.
     theirs: StreamId,
     heard: u64,
     /// As in [`Numbered`].
@@ -77,27 +77,27 @@ struct Pair {
     asks: bool,
 }
 
-impl Pair {
+impl StreamPair {
     fn begin(&mut self, after: StreamId) {
         self.mine.round += 1;
         (self.sent, self.after, self.asks) = (0, after, false);
     }
 
     fn receive(&mut self, numbered: Numbered) -> Received {
-        let Numbered { stream, number, after, asks, refused, letter, .. } = numbered;
+        let Numbered { stream, number, after, asks, refused, message, .. } = numbered;
         if stream <= self.refused || stream < self.theirs {
             return Received::default();
         }
         let is_new = stream > self.theirs;
         let heard = if is_new { 0 } else { self.heard };
-        let next = heard + u64::from(letter.is_some());
+        let next = heard + u64::from(message.is_some());
         if number < next {
             return Received::default();
         }
         if number > next {
             self.refused = stream;
             self.begin(self.theirs);
-            return Received { letter: None, anew: true };
+            return Received { message: None, anew: true };
         }
         let before = std::mem::replace(&mut self.theirs, stream);
         self.heard = number;
@@ -106,7 +106,7 @@ impl Pair {
         if ended {
             self.begin(before);
         }
-        Received { letter, anew: ended }
+        Received { message, anew: ended }
     }
 }
 
@@ -114,7 +114,7 @@ impl Pair {
 #[derive(Debug)]
 pub struct Streams {
     worker: WorkerRef,
-    pairs: Vec<Pair>,
+    pairs: Vec<StreamPair>,
 }
 
 impl Streams {
@@ -123,27 +123,28 @@ impl Streams {
     #[must_use]
     pub fn new(worker: WorkerRef, workers: u16, incarnation: u64) -> Streams {
         let (none, mine) = (StreamId::default(), StreamId { incarnation, round: 1 });
-        let pair = Pair { mine, sent: 0, theirs: none, heard: 0, refused: none, after: none, asks: false };
+        let pair =
+            StreamPair { mine, sent: 0, theirs: none, heard: 0, refused: none, after: none, asks: false };
         Streams { worker, pairs: vec![pair; usize::from(workers)] }
     }
 
-    /// Numbers a letter to a worker.
+    /// Numbers a message to a worker.
     ///
     /// # Panics
     /// There is no such worker.
-    pub fn number(&mut self, to: u16, letter: Envelope) -> Numbered {
+    pub fn number(&mut self, to: u16, message: Message) -> Numbered {
         self.pairs[usize::from(to)].sent += 1;
-        Numbered { letter: Some(letter), ..self.beat(to) }
+        Numbered { message: Some(message), ..self.beat(to) }
     }
 
-    /// Says which letter to a worker was the last.
+    /// Says which message to a worker was the last.
     ///
     /// # Panics
     /// There is no such worker.
     #[must_use]
     pub fn beat(&self, to: u16) -> Numbered {
-        let Pair { mine, sent, after, asks, refused, .. } = self.pairs[usize::from(to)];
-        Numbered { from: self.worker, stream: mine, number: sent, after, asks, refused, letter: None }
+        let StreamPair { mine, sent, after, asks, refused, .. } = self.pairs[usize::from(to)];
+        Numbered { from: self.worker, stream: mine, number: sent, after, asks, refused, message: None }
     }
 
     /// Something has come from another worker. Where that is none of these, it is dropped.
@@ -168,7 +169,7 @@ impl Streams {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::presence::address::{Address, Asker, Client, Ticket};
+    use crate::presence::address::{ClientId, ClientRef, ReplyTo, RequestRef};
 
     /// Two workers, and what is under way between them.
     struct Two {
@@ -179,9 +180,9 @@ mod tests {
         anew: [usize; 2],
     }
 
-    fn letter(seq: i64) -> Envelope {
-        let at = Address::here(0, Client { slot: 0, serial: 0 });
-        Envelope::Look { user: "ann".into(), asker: Asker { at, ticket: Ticket::Command(seq) } }
+    fn message(seq: i64) -> Message {
+        let at = ClientRef::here(0, ClientId { slot: 0, serial: 0 });
+        Message::Look { user: "ann".into(), reply_to: ReplyTo { at, request: RequestRef::Command(seq) } }
     }
 
     impl Two {
@@ -197,7 +198,7 @@ mod tests {
 
         fn send(&mut self, from: usize, seq: i64) {
             let to = 1 - from;
-            let numbered = self.ends[from].number(to as u16, letter(seq));
+            let numbered = self.ends[from].number(to as u16, message(seq));
             self.under_way[to].push(numbered);
         }
 
@@ -211,13 +212,13 @@ mod tests {
         /// Delivers what is under way to one; whoever begins anew says so, with a 0.
         fn deliver(&mut self, to: usize) {
             for numbered in std::mem::take(&mut self.under_way[to]) {
-                let Received { letter, anew } = self.ends[to].receive(numbered);
+                let Received { message, anew } = self.ends[to].receive(numbered);
                 if anew {
                     self.anew[to] += 1;
                     self.send(to, 0);
                 }
-                if let Some(asker) = letter.as_ref().and_then(Envelope::asker)
-                    && let Ticket::Command(seq) = asker.ticket
+                if let Some(reply_to) = message.as_ref().and_then(Message::reply_to)
+                    && let RequestRef::Command(seq) = reply_to.request
                 {
                     self.heard[to].push(seq);
                 }

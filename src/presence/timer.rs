@@ -1,6 +1,6 @@
 //! The timers of a node, as keys of its wheel.
 
-use crate::presence::address::Client;
+use crate::presence::address::ClientId;
 
 /// What a timer is for; an old serial makes it void.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,7 +24,7 @@ const SERIAL_MASK: u32 = (1 << 29) - 1;
 
 impl Timer {
     /// The timer of a client's page.
-    pub(crate) const fn page(client: Client) -> Timer {
+    pub(crate) const fn page(client: ClientId) -> Timer {
         Timer::Page { slot: client.slot, serial: client.serial }
     }
 

@@ -10,54 +10,54 @@
 //! | `info`, `informing` | what they say in `info`, or their tokens do, and whose word counts |
 //! | `status` | what connections say of themselves, or are suspected of |
 //! | `veil` | who is invisible |
-//! | `watchers`, `watching`, `news` | who is told, and of what |
-//! | `sight` | where users are |
+//! | `watchers`, `watching`, `change` | who is told, and of what |
+//! | `visibility` | where users are |
 //! | `orders` | what reaches all of a user's connections; pages |
 //! | `moderation`, `given`, `taken`, `giving` | who is sent away, and is to stay away; rooms that users are to be in, or no more |
 //! | `tells` | what came of messages to several connections |
-//! | `attic`, `offline` | what is kept of those who left, and until when |
+//! | `offline_users`, `offline` | what is kept of those who left, and until when |
 //! | `records` | what is handed over to another home, and taken from one |
 
 mod announced;
-mod attic;
+mod change;
 mod comings;
 mod given;
 mod giving;
 mod info;
 mod informing;
 mod moderation;
-mod news;
 mod offline;
+mod offline_users;
 mod orders;
 mod records;
-mod sight;
 mod status;
 mod taken;
 mod tells;
 mod veil;
+mod visibility;
 mod watchers;
 mod watching;
 
 use crate::presence::bans::Bans;
 use crate::presence::device::Devices;
-use crate::presence::envelope::Envelope;
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::last_seen::{Filing, LastSeen};
+use crate::presence::message::Message;
 use crate::presence::name::{Homes, Name, bytes_of};
-use crate::presence::roll::Roll;
+use crate::presence::name_index::NameIndex;
+use crate::presence::rooms_by_user::RoomsByUser;
 use crate::presence::rounds::Rounds;
 use crate::presence::table::Table;
 use crate::presence::timer::{Timer, next_serial};
 use crate::presence::turn::Turn;
-use crate::presence::user::attic::Attic;
+use crate::presence::user::change::Change;
 use crate::presence::user::given::Given;
 use crate::presence::user::info::Info;
-use crate::presence::user::news::News;
+use crate::presence::user::offline_users::OfflineUsers;
 use crate::presence::user::taken::Taken;
 use crate::presence::user::tells::Tells;
 use crate::presence::user::watchers::{Watcher, Watchers};
 use crate::presence::view::{Reason, State, View};
-use crate::presence::whereabouts::Whereabouts;
 use crate::slots::Slots;
 use crate::time::Now;
 
@@ -74,19 +74,19 @@ struct User {
     last_seen_millis: u64,
     serial: u32,
     /// What watchers were told last.
-    told: Told,
+    published: Published,
     /// `Busy` or `Invisible`, where one of its connections said so: that is the user's as long as it has any.
     own: Option<State>,
     reason: Option<Reason>,
     /// A timer is filed for the end of a grace: one, however many connections linger.
     timed: bool,
     /// It is among the offline whose last-seen time is kept.
-    kept: Option<Filing>,
+    archived: Option<Filing>,
 }
 
 /// What a watcher can see change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Told {
+struct Published {
     state: State,
     plain: State,
     connections: u8,
@@ -94,9 +94,9 @@ struct Told {
     unseen: u8,
 }
 
-impl Told {
+impl Published {
     /// Whether watchers see a difference.
-    fn differs(self, other: Told) -> bool {
+    fn differs(self, other: Published) -> bool {
         (self.state, self.plain, self.connections) != (other.state, other.plain, other.connections)
     }
 
@@ -107,7 +107,7 @@ impl Told {
 }
 
 impl User {
-    fn told(&self) -> Told {
+    fn published(&self) -> Published {
         let own = self.own;
         let (state, plain) = self.devices.states();
         let [state, plain] = [state, plain].map(|state| match (state, own) {
@@ -116,17 +116,17 @@ impl User {
         });
         let connections = u8::try_from(self.devices.as_slice().len()).unwrap_or(u8::MAX);
         if own == Some(State::Invisible) {
-            return Told { unseen: connections, ..Told::default() };
+            return Published { unseen: connections, ..Published::default() };
         }
-        Told { state, plain, connections, unseen: 0 }
+        Published { state, plain, connections, unseen: 0 }
     }
 
     fn view(&self, now: Now) -> View {
-        let Told { unseen, .. } = self.told;
+        let Published { unseen, .. } = self.published;
         let heard = unseen == 0 && self.devices.live().next().is_some();
         View {
-            state: self.told.state,
-            plain: self.told.plain,
+            state: self.published.state,
+            plain: self.published.plain,
             version: self.version,
             since_millis: self.since_millis.min(now.unix_millis),
             last_seen_millis: if heard {
@@ -134,7 +134,7 @@ impl User {
             } else {
                 self.last_seen_millis.min(now.unix_millis)
             },
-            connections: usize::from(self.told.connections),
+            connections: usize::from(self.published.connections),
             unseen,
             info: self.info.as_ref().filter(|_| unseen == 0).and_then(|info| info.shown()).cloned(),
             reason: self.reason,
@@ -168,12 +168,12 @@ pub struct Users {
     taken: Taken,
     table: Table,
     users: Slots<User>,
-    attic: Attic,
+    offline: OfflineUsers,
     /// All of them by name, for pages.
-    roll: Roll,
+    name_index: NameIndex,
     next_serial: u32,
     last_seen: LastSeen,
-    whereabouts: Whereabouts,
+    rooms_by_user: RoomsByUser,
     tells: Tells,
     rounds: Rounds,
     /// Nobody is told yet of users from this slot on.
@@ -197,11 +197,11 @@ impl Users {
             taken: Taken::new(homes),
             table: Table::new(homes),
             users: Slots::default(),
-            attic: Attic::default(),
-            roll: Roll::default(),
+            offline: OfflineUsers::default(),
+            name_index: NameIndex::default(),
             next_serial: 0,
             last_seen: LastSeen::new(homes),
-            whereabouts: Whereabouts::new(restricted),
+            rooms_by_user: RoomsByUser::new(restricted),
             tells: Tells::new(worker),
             rounds: Rounds::new(homes.workers()),
             quiet_from: None,
@@ -221,7 +221,7 @@ impl Users {
     /// Users that are known, the offline ones whose last-seen time is kept among them.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.users.len() + self.attic.len()
+        self.users.len() + self.offline.len()
     }
 
     /// Whether none is known.
@@ -239,32 +239,34 @@ impl Users {
     /// Bytes held, their names and who watches them included; what few of them have (a second connection, `info`) apart.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let tables =
-            self.table.bytes() + self.roll.bytes() + self.last_seen.bytes() + self.whereabouts.bytes();
+        let tables = self.table.bytes()
+            + self.name_index.bytes()
+            + self.last_seen.bytes()
+            + self.rooms_by_user.bytes();
         let tables = tables + self.bans.bytes() + self.given.bytes() + self.taken.bytes();
-        self.users.bytes() + self.attic.bytes() + tables + self.name_bytes + self.watcher_bytes
+        self.users.bytes() + self.offline.bytes() + tables + self.name_bytes + self.watcher_bytes
     }
 
     /// Gives back what those who were forgotten have left.
-    pub(crate) fn give_back(&mut self) {
-        self.users.give_back();
-        self.attic.give_back();
-        self.roll.give_back();
-        self.last_seen.give_back();
-        self.given.give_back();
-        self.taken.give_back();
+    pub(crate) fn shrink(&mut self) {
+        self.users.shrink();
+        self.offline.shrink();
+        self.name_index.shrink();
+        self.last_seen.shrink();
+        self.given.shrink();
+        self.taken.shrink();
     }
 
     /// Takes note of how a user is now, and tells whom that concerns.
-    fn refresh(&mut self, slot: u32, reason: Option<Reason>, News { moved }: News, turn: &mut Turn<'_>) {
+    fn refresh(&mut self, slot: u32, reason: Option<Reason>, Change { moved }: Change, turn: &mut Turn<'_>) {
         let known = &mut self.users[slot as usize];
         known.own = known.own.filter(|_| !known.devices.is_empty());
         let informed = known.is_informed();
         known.time_info(slot, turn);
-        let (before, after) = (known.told, known.told());
-        known.told = after;
-        if before.is_here() != after.is_here() && known.kept.take().is_some() {
-            self.last_seen.let_go();
+        let (before, after) = (known.published, known.published());
+        known.published = after;
+        if before.is_here() != after.is_here() && known.archived.take().is_some() {
+            self.last_seen.mark_stale();
         }
         let is_seen = before.unseen == 0 && after.unseen == 0;
         let (informed, moved) = (informed && is_seen, moved && after.unseen == 0);
@@ -273,7 +275,7 @@ impl Users {
             known.reason = reason.filter(|_| is_seen).or(known.reason);
         } else {
             if before.differs(after) || informed || moved {
-                self.publish(slot, reason, (before, informed), News { moved }, turn);
+                self.publish(slot, reason, (before, informed), Change { moved }, turn);
             }
             self.veil(slot, before, turn);
         }
@@ -281,7 +283,7 @@ impl Users {
             (false, true) => self.present += 1,
             (true, false) => {
                 self.present -= 1;
-                if self.whereabouts.settle(slot) {
+                if self.rooms_by_user.commit(slot) {
                     self.tell_rooms(slot, turn);
                 }
                 self.forget_later(turn.now.tick, slot);
@@ -295,19 +297,19 @@ impl Users {
         &mut self,
         slot: u32,
         reason: Option<Reason>,
-        (before, informed): (Told, bool),
-        News { moved }: News,
+        (before, informed): (Published, bool),
+        Change { moved }: Change,
         turn: &mut Turn<'_>,
     ) {
         let known = &mut self.users[slot as usize];
-        let after = known.told;
+        let after = known.published;
         known.reason = reason;
         if after.unseen > 0 {
             // That is the last of it that anybody sees.
             (known.reason, known.last_seen_millis) = (Some(Reason::Hidden), turn.now.unix_millis);
         }
-        if known.kept.take().is_some() {
-            self.last_seen.let_go();
+        if known.archived.take().is_some() {
+            self.last_seen.mark_stale();
         }
         // Milliseconds since 1970 make a version that also grows over a restart. The wall clock may have gone back since:
         // then it grows over what the user's was, or over what that of one who was forgotten can have been.
@@ -317,7 +319,7 @@ impl Users {
             known.since_millis = turn.now.unix_millis;
         }
         if !known.watchers.is_empty() {
-            self.tell_watchers(slot, (before, informed), News { moved }, turn);
+            self.tell_watchers(slot, (before, informed), Change { moved }, turn);
         }
     }
 
@@ -325,13 +327,13 @@ impl Users {
     fn tell_watchers(
         &self,
         slot: u32,
-        (before, informed): (Told, bool),
-        News { moved }: News,
+        (before, informed): (Published, bool),
+        Change { moved }: Change,
         turn: &mut Turn<'_>,
     ) {
         let view = self.view_of(slot, turn.now);
         let known = &self.users[slot as usize];
-        let after = known.told;
+        let after = known.published;
         let plain_changed =
             informed || (before.plain, before.connections) != (after.plain, after.connections);
         let changed = |state| {
@@ -346,24 +348,24 @@ impl Users {
         let is_concerned = |watcher: &&Watcher| plain.is_some() || moved || watcher.full > 0;
         for watcher in known.watchers.as_slice().iter().filter(is_concerned) {
             let (user, view, plain, full) = (known.name.clone(), view.clone(), plain.clone(), full.clone());
-            turn.out.post(watcher.worker, Envelope::Changed { user, view, plain, full });
+            turn.out.post(watcher.worker, Message::Changed { user, view, plain, full });
         }
     }
 
-    /// The slot of a user that is not in the attic: of any who is here, watched or in a room.
+    /// The slot of a user that is not in the archive: of any who is here, watched or in a room.
     fn find(&self, user: &str) -> Option<u32> {
-        self.seek(user).filter(|slot| !Attic::holds(*slot))
+        self.seek(user).filter(|slot| !OfflineUsers::holds(*slot))
     }
 
     /// The slot of a user that is known.
     fn seek(&self, user: &str) -> Option<u32> {
-        self.table.find(user, |slot| name_of(&self.users, &self.attic, slot))
+        self.table.find(user, |slot| name_of(&self.users, &self.offline, slot))
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^31: each takes 104 bytes")]
     fn find_or_add(&mut self, name: &Name) -> u32 {
         match self.seek(name) {
-            Some(slot) if Attic::holds(slot) => return self.fetch(slot, name),
+            Some(slot) if OfflineUsers::holds(slot) => return self.restore(slot, name),
             Some(slot) => return slot,
             None => {}
         }
@@ -378,24 +380,24 @@ impl Users {
             since_millis: 0,
             last_seen_millis: 0,
             serial,
-            told: Told::default(),
+            published: Published::default(),
             own: None,
             reason: None,
             timed: false,
-            kept: None,
+            archived: None,
         }) as u32;
         self.name_bytes += bytes_of(name);
-        let (users, attic) = (&self.users, &self.attic);
-        let name_of = |slot: u32| name_of(users, attic, slot);
+        let (users, offline) = (&self.users, &self.offline);
+        let name_of = |slot: u32| name_of(users, offline, slot);
         self.table.insert(name, slot, name_of);
-        self.roll.insert(slot, name_of);
+        self.name_index.insert(slot, name_of);
         slot
     }
 }
 
 /// What the owner of a slot is called.
-fn name_of<'a>(users: &'a Slots<User>, attic: &'a Attic, slot: u32) -> &'a str {
-    if Attic::holds(slot) { attic.name(slot) } else { &users[slot as usize].name }
+fn name_of<'a>(users: &'a Slots<User>, offline: &'a OfflineUsers, slot: u32) -> &'a str {
+    if OfflineUsers::holds(slot) { offline.name(slot) } else { &users[slot as usize].name }
 }
 
 const _: () = assert!(size_of::<User>() <= 104);

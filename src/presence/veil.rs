@@ -1,4 +1,4 @@
-//! Letters of users that turn invisible, or visible again: from a user's home to edges, and from these to the rooms' homes.
+//! Messages of users that turn invisible, or visible again: from a user's home to edges, and from these to the rooms' homes.
 //!
 //! Only the user's home knows whether a user is invisible, and only the edges know in which rooms the user's clients are. So
 //! an edge keeps for each of its clients what the home said last, and tells the rooms' homes; these count a user as a member
@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::presence::address::{Address, Client};
+use crate::presence::address::{ClientId, ClientRef};
 use crate::presence::name::Name;
 
 /// What is invisible from now on, or is no more.
@@ -15,7 +15,7 @@ pub enum Veil {
     /// To an edge: the user of a client.
     Client {
         /// Which.
-        client: Client,
+        client: ClientId,
         /// Whether it is invisible.
         hides: bool,
     },
@@ -33,7 +33,7 @@ pub enum Veil {
         /// Who.
         user: Name,
         /// Which.
-        at: Address,
+        at: ClientRef,
         /// The edge's number for its `join`.
         visit: u16,
         /// Whether it is invisible.

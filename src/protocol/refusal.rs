@@ -6,112 +6,122 @@ use crate::limits::{
     DATA_BYTES_PER_COMMAND, INFO_BYTES_MAX, ROOMS_PER_CONNECTION_MAX, USERS_PER_COMMAND_MAX,
     WAITING_BYTES_MAX, WAITING_COMMANDS_MAX, WATCHES_PER_CONNECTION_MAX,
 };
-use crate::presence::Refusal;
+use crate::presence::CommandRefusal;
 use crate::presence::grants::BadClaim;
 
-/// The sentence of [`Refusal::TooManyUsers`].
+/// The sentence of [`CommandRefusal::TooManyUsers`].
 pub(super) const TOO_MANY_USERS: &str = "more than 256 `users` in one command";
 const _: () = assert!(USERS_PER_COMMAND_MAX == 256);
 
 /// The code of a refusal, as HTTP would have it: 400, 401, 403, 404, 413, 429 or 503.
 #[must_use]
-pub const fn code(why: &Refusal) -> u16 {
+pub const fn code(why: &CommandRefusal) -> u16 {
     match why {
-        Refusal::Unreadable(_) | Refusal::NoTokens => 400,
-        Refusal::Nobody | Refusal::TokenAwaited | Refusal::BadToken { pending: false, .. } => 401,
-        Refusal::OtherUser
-        | Refusal::NotInRoom
-        | Refusal::PutOut
-        | Refusal::RoomNotGranted
-        | Refusal::InfoByToken
-        | Refusal::Banned
-        | Refusal::NotAllowed(_)
-        | Refusal::Unseen
-        | Refusal::UserBanned => 403,
-        Refusal::NotConnected
-        | Refusal::Unknown
-        | Refusal::EmptyRoom
-        | Refusal::NoBan
-        | Refusal::UserNotInRoom => 404,
-        Refusal::TooManyUsers | Refusal::InfoTooLong | Refusal::DataTooLong { .. } => 413,
-        Refusal::TooManyCommands { .. }
-        | Refusal::TooManyWaiting
-        | Refusal::TooManyRooms
-        | Refusal::TooManyWatches
-        | Refusal::TooSoon
-        | Refusal::UserGivenTooMany
-        | Refusal::UserInTooManyRooms => 429,
-        Refusal::BadToken { pending: true, .. }
-        | Refusal::RoomOverloaded
-        | Refusal::TooSlow
-        | Refusal::Busy
-        | Refusal::Scarce
-        | Refusal::TooManyBans
-        | Refusal::TooManyGiven => 503,
+        CommandRefusal::Unreadable(_) | CommandRefusal::NoTokens => 400,
+        CommandRefusal::Nobody
+        | CommandRefusal::TokenAwaited
+        | CommandRefusal::BadToken { pending: false, .. } => 401,
+        CommandRefusal::OtherUser
+        | CommandRefusal::NotInRoom
+        | CommandRefusal::PutOut
+        | CommandRefusal::RoomNotGranted
+        | CommandRefusal::InfoByToken
+        | CommandRefusal::Banned
+        | CommandRefusal::NotAllowed(_)
+        | CommandRefusal::Unseen
+        | CommandRefusal::UserBanned => 403,
+        CommandRefusal::NotConnected
+        | CommandRefusal::Unknown
+        | CommandRefusal::EmptyRoom
+        | CommandRefusal::NoBan
+        | CommandRefusal::UserNotInRoom => 404,
+        CommandRefusal::TooManyUsers | CommandRefusal::InfoTooLong | CommandRefusal::DataTooLong { .. } => {
+            413
+        }
+        CommandRefusal::TooManyCommands { .. }
+        | CommandRefusal::TooManyWaiting
+        | CommandRefusal::TooManyRooms
+        | CommandRefusal::TooManyWatches
+        | CommandRefusal::TooSoon
+        | CommandRefusal::UserGivenTooMany
+        | CommandRefusal::UserInTooManyRooms => 429,
+        CommandRefusal::BadToken { pending: true, .. }
+        | CommandRefusal::RoomOverloaded
+        | CommandRefusal::TooSlow
+        | CommandRefusal::Busy
+        | CommandRefusal::Scarce
+        | CommandRefusal::TooManyBans
+        | CommandRefusal::TooManyGiven => 503,
     }
 }
 
 /// The sentence of a refusal, for the author of the client.
 #[must_use]
-pub fn sentence(why: &Refusal) -> Cow<'_, str> {
+pub fn sentence(why: &CommandRefusal) -> Cow<'_, str> {
     let sentence = match why {
-        Refusal::Unreadable(words) => words,
-        Refusal::BadToken { words, .. } | Refusal::NotAllowed(words) => &**words,
-        Refusal::TooManyUsers => TOO_MANY_USERS,
-        Refusal::InfoTooLong
-        | Refusal::DataTooLong { .. }
-        | Refusal::TooManyCommands { .. }
-        | Refusal::TooManyWaiting
-        | Refusal::TooManyRooms
-        | Refusal::TooManyWatches => return bound(why).into(),
-        Refusal::Nobody => "nobody knows who you are: connect with ?user=NAME",
-        Refusal::TokenAwaited => "show a token first: the command auth, with `token`",
-        Refusal::NoTokens => "this server knows no tokens: connect with ?user=NAME",
-        Refusal::OtherUser => "the token is another user's: connect anew to be that one",
-        Refusal::NotInRoom => "you are not in that room: join it first",
-        Refusal::PutOut => "you were put out of that room while you were away: join again to come back",
-        Refusal::RoomNotGranted => "your token does not let you into that room: see its claim rooms",
-        Refusal::InfoByToken => "your info is what your token says: leave `info` out",
-        Refusal::Banned => "you are banned from that room for a while",
-        Refusal::RoomOverloaded => "too much is said in that room at once: say it again later",
-        Refusal::NotConnected => "nobody of that name is connected",
-        Refusal::TooSlow => "the user reads too slowly: nothing was delivered, try again later",
-        Refusal::Unseen => {
+        CommandRefusal::Unreadable(words) => words,
+        CommandRefusal::BadToken { words, .. } | CommandRefusal::NotAllowed(words) => &**words,
+        CommandRefusal::TooManyUsers => TOO_MANY_USERS,
+        CommandRefusal::InfoTooLong
+        | CommandRefusal::DataTooLong { .. }
+        | CommandRefusal::TooManyCommands { .. }
+        | CommandRefusal::TooManyWaiting
+        | CommandRefusal::TooManyRooms
+        | CommandRefusal::TooManyWatches => return bound(why).into(),
+        CommandRefusal::Nobody => "nobody knows who you are: connect with ?user=NAME",
+        CommandRefusal::TokenAwaited => "show a token first: the command auth, with `token`",
+        CommandRefusal::NoTokens => "this server knows no tokens: connect with ?user=NAME",
+        CommandRefusal::OtherUser => "the token is another user's: connect anew to be that one",
+        CommandRefusal::NotInRoom => "you are not in that room: join it first",
+        CommandRefusal::PutOut => {
+            "you were put out of that room while you were away: join again to come back"
+        }
+        CommandRefusal::RoomNotGranted => "your token does not let you into that room: see its claim rooms",
+        CommandRefusal::InfoByToken => "your info is what your token says: leave `info` out",
+        CommandRefusal::Banned => "you are banned from that room for a while",
+        CommandRefusal::RoomOverloaded => "too much is said in that room at once: say it again later",
+        CommandRefusal::NotConnected => "nobody of that name is connected",
+        CommandRefusal::TooSlow => "the user reads too slowly: nothing was delivered, try again later",
+        CommandRefusal::Unseen => {
             "you do not see that user: share a room, or have a token whose claim see names them"
         }
-        Refusal::TooSoon => "you were hidden a moment ago: show yourself again in a second",
-        Refusal::Busy => "the server is busy: try again",
-        Refusal::Scarce => "the server is short of memory: try again later",
-        Refusal::Unknown => "nobody of that name has been here lately: see /api/v1/users",
-        Refusal::EmptyRoom => "nobody is in that room",
-        Refusal::NoBan => "there is no such ban",
-        Refusal::TooManyBans => "there are as many bans as there may be: lift some, or wait until some end",
-        Refusal::UserGivenTooMany => "the user was given too many rooms",
-        Refusal::TooManyGiven => "users were given as many rooms as they may be: nobody was brought in",
-        Refusal::UserBanned => "the room bans the user: lift the ban first",
-        Refusal::UserInTooManyRooms => "the user's connections are in too many rooms",
-        Refusal::UserNotInRoom => "the user is not in that room",
+        CommandRefusal::TooSoon => "you were hidden a moment ago: show yourself again in a second",
+        CommandRefusal::Busy => "the server is busy: try again",
+        CommandRefusal::Scarce => "the server is short of memory: try again later",
+        CommandRefusal::Unknown => "nobody of that name has been here lately: see /api/v1/users",
+        CommandRefusal::EmptyRoom => "nobody is in that room",
+        CommandRefusal::NoBan => "there is no such ban",
+        CommandRefusal::TooManyBans => {
+            "there are as many bans as there may be: lift some, or wait until some end"
+        }
+        CommandRefusal::UserGivenTooMany => "the user was given too many rooms",
+        CommandRefusal::TooManyGiven => {
+            "users were given as many rooms as they may be: nobody was brought in"
+        }
+        CommandRefusal::UserBanned => "the room bans the user: lift the ban first",
+        CommandRefusal::UserInTooManyRooms => "the user's connections are in too many rooms",
+        CommandRefusal::UserNotInRoom => "the user is not in that room",
     };
     sentence.into()
 }
 
 /// The sentence of a refusal that names a bound; empty where it names none.
-fn bound(why: &Refusal) -> String {
+fn bound(why: &CommandRefusal) -> String {
     match why {
-        Refusal::InfoTooLong => format!("`info` is over {INFO_BYTES_MAX} bytes"),
-        Refusal::DataTooLong { most } => format!("`data` is over {most} bytes, see --max-data"),
-        Refusal::TooManyCommands { per_second, by_data: false } => {
+        CommandRefusal::InfoTooLong => format!("`info` is over {INFO_BYTES_MAX} bytes"),
+        CommandRefusal::DataTooLong { most } => format!("`data` is over {most} bytes, see --max-data"),
+        CommandRefusal::TooManyCommands { per_second, by_data: false } => {
             format!("more than {per_second} commands a second")
         }
-        Refusal::TooManyCommands { per_second, by_data: true } => format!(
+        CommandRefusal::TooManyCommands { per_second, by_data: true } => format!(
             "more than {per_second} commands a second: `data` counts as one for each {DATA_BYTES_PER_COMMAND} bytes"
         ),
-        Refusal::TooManyWaiting => {
+        CommandRefusal::TooManyWaiting => {
             let bytes = WAITING_BYTES_MAX >> 10;
             format!("more than {WAITING_COMMANDS_MAX} commands, or {bytes} KiB of them, wait for answers")
         }
-        Refusal::TooManyRooms => format!("more than {ROOMS_PER_CONNECTION_MAX} rooms"),
-        Refusal::TooManyWatches => format!("more than {WATCHES_PER_CONNECTION_MAX} watches"),
+        CommandRefusal::TooManyRooms => format!("more than {ROOMS_PER_CONNECTION_MAX} rooms"),
+        CommandRefusal::TooManyWatches => format!("more than {WATCHES_PER_CONNECTION_MAX} watches"),
         _ => String::new(),
     }
 }
@@ -135,27 +145,31 @@ mod tests {
     #[test]
     fn every_refusal_has_a_code_and_a_sentence() {
         for (why, its_code, its_sentence) in [
-            (Refusal::Unreadable("`cmd` is missing".into()), 400, "`cmd` is missing"),
-            (Refusal::TooManyUsers, 413, "more than 256 `users` in one command"),
-            (Refusal::InfoTooLong, 413, "`info` is over 1024 bytes"),
-            (Refusal::DataTooLong { most: 7 }, 413, "`data` is over 7 bytes, see --max-data"),
+            (CommandRefusal::Unreadable("`cmd` is missing".into()), 400, "`cmd` is missing"),
+            (CommandRefusal::TooManyUsers, 413, "more than 256 `users` in one command"),
+            (CommandRefusal::InfoTooLong, 413, "`info` is over 1024 bytes"),
+            (CommandRefusal::DataTooLong { most: 7 }, 413, "`data` is over 7 bytes, see --max-data"),
             (
-                Refusal::TooManyCommands { per_second: 5, by_data: false },
+                CommandRefusal::TooManyCommands { per_second: 5, by_data: false },
                 429,
                 "more than 5 commands a second",
             ),
             (
-                Refusal::TooManyCommands { per_second: 5, by_data: true },
+                CommandRefusal::TooManyCommands { per_second: 5, by_data: true },
                 429,
                 "more than 5 commands a second: `data` counts as one for each 4096 bytes",
             ),
-            (Refusal::TooManyWaiting, 429, "more than 256 commands, or 128 KiB of them, wait for answers"),
-            (Refusal::TooManyRooms, 429, "more than 64 rooms"),
-            (Refusal::TooManyWatches, 429, "more than 1024 watches"),
-            (Refusal::BadToken { pending: false, words: "it is bad".into() }, 401, "it is bad"),
-            (Refusal::BadToken { pending: true, words: "in a moment".into() }, 503, "in a moment"),
-            (Refusal::Busy, 503, "the server is busy: try again"),
-            (Refusal::NoBan, 404, "there is no such ban"),
+            (
+                CommandRefusal::TooManyWaiting,
+                429,
+                "more than 256 commands, or 128 KiB of them, wait for answers",
+            ),
+            (CommandRefusal::TooManyRooms, 429, "more than 64 rooms"),
+            (CommandRefusal::TooManyWatches, 429, "more than 1024 watches"),
+            (CommandRefusal::BadToken { pending: false, words: "it is bad".into() }, 401, "it is bad"),
+            (CommandRefusal::BadToken { pending: true, words: "in a moment".into() }, 503, "in a moment"),
+            (CommandRefusal::Busy, 503, "the server is busy: try again"),
+            (CommandRefusal::NoBan, 404, "there is no such ban"),
         ] {
             assert_eq!((code(&why), &*sentence(&why)), (its_code, its_sentence), "{why:?}");
         }

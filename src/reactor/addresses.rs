@@ -23,7 +23,7 @@ use crate::time::{TICK_MILLIS, Tick};
 
 /// Places that an address may take.
 const SET: usize = 8;
-/// Units of the clock of [`State::paid`] in a tick: 156 µs each.
+/// Units of the clock of [`Tally::paid`] in a tick: 156 µs each.
 const UNITS: u32 = 64;
 const UNITS_PER_SECOND: u32 = UNITS * (1_000 / TICK_MILLIS) as u32;
 /// Parts of the table that are locked one by one.
@@ -54,12 +54,12 @@ pub(crate) enum Entered {
 /// A place's count, and until when its handshakes are paid for: each pays for a part of a second, and who is paid for too far
 /// ahead comes too fast (the "generic cell rate algorithm" of ATM, in a word of 32 bits).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct State {
+struct Tally {
     connections: u32,
     paid: u32,
 }
 
-impl State {
+impl Tally {
     /// How far ahead of `now` it is paid for, in units. The clock wraps: what lies beyond all that can be is long past.
     const fn ahead(self, now: u32, burst: u32) -> u32 {
         let ahead = self.paid.wrapping_sub(now);
@@ -67,7 +67,7 @@ impl State {
     }
 
     /// As [`Entered`], for one more connection of so many addresses.
-    fn with_one(self, now: u32, limits: AddressLimits, times: u32) -> Result<(State, Option<Over>), Over> {
+    fn with_one(self, now: u32, limits: AddressLimits, times: u32) -> Result<(Tally, Option<Over>), Over> {
         let connections = self.connections + 1;
         let (most, burst) = (limits.connections.saturating_mul(times), BURST * times);
         let over = most > 0 && connections > most;
@@ -77,13 +77,13 @@ impl State {
         let too_many = over.then_some(Over::Connections);
         // Without a limit nothing is owed, whatever was under an earlier one.
         let Some(cost) = UNITS_PER_SECOND.checked_div(limits.handshakes) else {
-            return Ok((State { connections, paid: now }, too_many));
+            return Ok((Tally { connections, paid: now }, too_many));
         };
         let ahead = self.ahead(now, burst) + cost.max(1);
         if ahead > 2 * burst {
             return Err(Over::Handshakes);
         }
-        let state = State { connections, paid: now.wrapping_add(ahead) };
+        let state = Tally { connections, paid: now.wrapping_add(ahead) };
         let fast = (ahead > burst).then_some(Over::Handshakes);
         Ok((state, too_many.or(fast)))
     }
@@ -98,18 +98,18 @@ const _: () = assert!(ADDRESSES_MAX <= WITH_SITE as usize);
 
 /// An address's place.
 #[derive(Clone, Debug, Default)]
-struct Place {
+struct Slot {
     key: u64,
-    state: State,
+    state: Tally,
 }
 
 /// Some of the sets.
-type Shard = Mutex<Box<[Place]>>;
+type Stripe = Mutex<Box<[Slot]>>;
 
 /// The table. It takes memory when the first address that is counted comes.
 #[derive(Debug)]
 pub struct Addresses {
-    shards: OnceLock<Box<[Shard]>>,
+    shards: OnceLock<Box<[Stripe]>>,
     sets: usize,
     hasher: RandomState,
 }
@@ -118,14 +118,14 @@ impl Addresses {
     /// An empty table for a server with so many connections at once.
     #[must_use]
     pub fn new(max_connections: usize) -> Addresses {
-        let places = max_connections.saturating_mul(2).clamp(SET, ADDRESSES_MAX).next_power_of_two();
-        Addresses { shards: OnceLock::new(), sets: places / SET, hasher: RandomState::new() }
+        let slots = max_connections.saturating_mul(2).clamp(SET, ADDRESSES_MAX).next_power_of_two();
+        Addresses { shards: OnceLock::new(), sets: slots / SET, hasher: RandomState::new() }
     }
 
     /// Bytes of the table.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.shards.get().map_or(0, |_| self.sets * SET * size_of::<Place>())
+        self.shards.get().map_or(0, |_| self.sets * SET * size_of::<Slot>())
     }
 
     /// A connection comes. Where it is counted, [`Addresses::leave`] has to follow.
@@ -136,17 +136,17 @@ impl Addresses {
     /// One comes that was counted under `key` elsewhere, whatever its address has; its handshake is paid for.
     pub(crate) fn enter_again(&self, key: u64, now: Tick) -> Option<u32> {
         match self.enter_as(key, now, AddressLimits { connections: 0, handshakes: u32::MAX }) {
-            Entered::In(place) | Entered::Surplus(place, _) => Some(place),
+            Entered::In(slot) | Entered::Surplus(slot, _) => Some(slot),
             Entered::Flood(_) | Entered::Uncounted => None,
         }
     }
 
     fn enter_as(&self, key: u64, now: Tick, limits: AddressLimits) -> Entered {
         let own = self.enter_key(key, now, limits);
-        let (place, over) = match own {
-            Entered::In(place) => (place, None),
+        let (slot, over) = match own {
+            Entered::In(slot) => (slot, None),
             // It is heard all the same, so its site has to bound how many are. Of one network's many at once few are.
-            Entered::Surplus(place, Over::Handshakes) => (place, Some(Over::Handshakes)),
+            Entered::Surplus(slot, Over::Handshakes) => (slot, Some(Over::Handshakes)),
             _ => return own,
         };
         let Some(site) = site_of(key) else { return own };
@@ -154,25 +154,25 @@ impl Addresses {
             Entered::In(_) => over,
             Entered::Surplus(_, of_site) => over.or(Some(of_site)),
             Entered::Flood(over) => {
-                self.leave(place);
+                self.leave(slot);
                 return Entered::Flood(over);
             }
             Entered::Uncounted => return own,
         };
-        let place = place | WITH_SITE;
-        over.map_or(Entered::In(place), |over| Entered::Surplus(place, over))
+        let slot = slot | WITH_SITE;
+        over.map_or(Entered::In(slot), |over| Entered::Surplus(slot, over))
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "ADDRESSES_MAX places")]
     fn enter_key(&self, key: u64, now: Tick, limits: AddressLimits) -> Entered {
         let (set, now, times) = (self.set_of(key), now.0.wrapping_mul(UNITS), times_of(key));
-        self.with_set(set, |places| {
-            let Some(at) = place_of(places, key, now) else { return Entered::Uncounted };
-            let place = &mut places[at];
-            match place.state.with_one(now.wrapping_mul(times), limits, times) {
+        self.with_set(set, |slots| {
+            let Some(at) = place_of(slots, key, now) else { return Entered::Uncounted };
+            let slot = &mut slots[at];
+            match slot.state.with_one(now.wrapping_mul(times), limits, times) {
                 Err(over) => Entered::Flood(over),
                 Ok((state, over)) => {
-                    place.state = state;
+                    slot.state = state;
                     let at = (set * SET + at) as u32;
                     over.map_or(Entered::In(at), |over| Entered::Surplus(at, over))
                 }
@@ -181,25 +181,25 @@ impl Addresses {
     }
 
     /// A connection that was counted there is gone.
-    pub(crate) fn leave(&self, place: u32) {
-        let key = self.with_place(place, |place| {
-            place.state.connections = place.state.connections.saturating_sub(1);
-            place.key
+    pub(crate) fn leave(&self, slot: u32) {
+        let key = self.with_place(slot, |slot| {
+            slot.state.connections = slot.state.connections.saturating_sub(1);
+            slot.key
         });
-        if place & WITH_SITE != 0
+        if slot & WITH_SITE != 0
             && let Some(site) = site_of(key)
         {
-            self.with_set(self.set_of(site), |places| {
-                if let Some(place) = places.iter_mut().find(|place| place.key == site) {
-                    place.state.connections = place.state.connections.saturating_sub(1);
+            self.with_set(self.set_of(site), |slots| {
+                if let Some(slot) = slots.iter_mut().find(|slot| slot.key == site) {
+                    slot.state.connections = slot.state.connections.saturating_sub(1);
                 }
             });
         }
     }
 
     /// What is counted there: for as long as a connection is.
-    pub(crate) fn key(&self, place: u32) -> u64 {
-        self.with_place(place, |place| place.key)
+    pub(crate) fn key(&self, slot: u32) -> u64 {
+        self.with_place(slot, |slot| slot.key)
     }
 
     /// The set whose places a key may take.
@@ -208,35 +208,35 @@ impl Addresses {
         self.hasher.hash_one(key) as usize % self.sets
     }
 
-    fn with_place<T>(&self, place: u32, work: impl FnOnce(&mut Place) -> T) -> T {
-        let at = (place & !WITH_SITE) as usize;
-        self.with_set(at / SET, |places| work(&mut places[at % SET]))
+    fn with_place<T>(&self, slot: u32, work: impl FnOnce(&mut Slot) -> T) -> T {
+        let at = (slot & !WITH_SITE) as usize;
+        self.with_set(at / SET, |slots| work(&mut slots[at % SET]))
     }
 
-    fn with_set<T>(&self, set: usize, work: impl FnOnce(&mut [Place]) -> T) -> T {
+    fn with_set<T>(&self, set: usize, work: impl FnOnce(&mut [Slot]) -> T) -> T {
         let count = SHARDS.min(self.sets);
-        let shard = || Mutex::new(vec![Place::default(); self.sets / count * SET].into());
+        let shard = || Mutex::new(vec![Slot::default(); self.sets / count * SET].into());
         let shards = self.shards.get_or_init(|| (0..count).map(|_| shard()).collect());
         // A place is written whole: one that a panic left behind is as good as another.
-        let mut places = shards[set % count].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = shards[set % count].lock().unwrap_or_else(PoisonError::into_inner);
         let first = set / count * SET;
-        work(&mut places[first..first + SET])
+        work(&mut slots[first..first + SET])
     }
 }
 
 /// The key's place in its set; where it has none, that which has been idle for longest makes way. `None`: all are taken.
-fn place_of(places: &mut [Place], key: u64, now: u32) -> Option<usize> {
-    if let Some(at) = places.iter().position(|place| place.key == key) {
+fn place_of(slots: &mut [Slot], key: u64, now: u32) -> Option<usize> {
+    if let Some(at) = slots.iter().position(|slot| slot.key == key) {
         return Some(at);
     }
-    let idle = (0..places.len()).filter(|at| places[*at].state.connections == 0);
-    let oldest = idle.max_by_key(|at| places[*at].age(now))?;
+    let idle = (0..slots.len()).filter(|at| slots[*at].state.connections == 0);
+    let oldest = idle.max_by_key(|at| slots[*at].age(now))?;
     let paid = now.wrapping_mul(times_of(key));
-    places[oldest] = Place { key, state: State { connections: 0, paid } };
+    slots[oldest] = Slot { key, state: Tally { connections: 0, paid } };
     Some(oldest)
 }
 
-impl Place {
+impl Slot {
     /// For how long it has been idle, in units of addresses.
     fn age(&self, now: u32) -> u32 {
         let times = times_of(self.key);
@@ -256,13 +256,13 @@ mod tests {
 
     /// Of all places.
     fn connections(addresses: &Addresses) -> u32 {
-        let sum = |places: &mut [Place]| places.iter().map(|place| place.state.connections).sum::<u32>();
+        let sum = |slots: &mut [Slot]| slots.iter().map(|slot| slot.state.connections).sum::<u32>();
         (0..addresses.sets).map(|set| addresses.with_set(set, sum)).sum()
     }
 
     #[test]
     fn places_are_sixteen_bytes() {
-        assert_eq!(size_of::<Place>(), 16);
+        assert_eq!(size_of::<Slot>(), 16);
         let addresses = Addresses::new(1000);
         assert_eq!(addresses.bytes(), 0, "nobody came");
         addresses.enter(address("192.0.2.1"), Tick(0), LIMITS);
@@ -275,18 +275,18 @@ mod tests {
     fn connections_of_an_address_are_counted_until_they_leave() {
         let addresses = Addresses::new(100);
         let enter = |text| addresses.enter(address(text), Tick(0), LIMITS);
-        let Entered::In(place) = enter("192.0.2.1") else { panic!("the first") };
-        assert_eq!([(); 2].map(|()| enter("192.0.2.1")), [Entered::In(place); 2]);
-        assert_eq!(enter("::ffff:192.0.2.1"), Entered::Surplus(place, Over::Connections), "is the same");
+        let Entered::In(slot) = enter("192.0.2.1") else { panic!("the first") };
+        assert_eq!([(); 2].map(|()| enter("192.0.2.1")), [Entered::In(slot); 2]);
+        assert_eq!(enter("::ffff:192.0.2.1"), Entered::Surplus(slot, Over::Connections), "is the same");
         assert!(matches!(enter("192.0.2.2"), Entered::In(_)), "others are others");
         for _ in 1..REFUSED_PER_ADDRESS_MAX {
-            assert_eq!(enter("192.0.2.1"), Entered::Surplus(place, Over::Connections));
+            assert_eq!(enter("192.0.2.1"), Entered::Surplus(slot, Over::Connections));
         }
         assert_eq!(enter("192.0.2.1"), Entered::Flood(Over::Connections));
         for _ in 0..=REFUSED_PER_ADDRESS_MAX {
-            addresses.leave(place);
+            addresses.leave(slot);
         }
-        assert_eq!(enter("192.0.2.1"), Entered::In(place));
+        assert_eq!(enter("192.0.2.1"), Entered::In(slot));
     }
 
     #[test]
@@ -299,20 +299,20 @@ mod tests {
         };
         let burst = 10 * HANDSHAKE_BURST_SECONDS * NETWORKS_PER_SITE;
         for now in [u32::MAX / UNITS / NETWORKS_PER_SITE - 3, u32::MAX - 5] {
-            let mut places = Vec::new();
+            let mut slots = Vec::new();
             for network in 0..burst {
-                let Entered::In(place) = enter(now, now.wrapping_add(network)) else { panic!("{network}") };
-                places.push(place);
+                let Entered::In(slot) = enter(now, now.wrapping_add(network)) else { panic!("{network}") };
+                slots.push(slot);
             }
-            let Entered::Surplus(place, Over::Handshakes) = enter(now, now.wrapping_add(burst)) else {
+            let Entered::Surplus(slot, Over::Handshakes) = enter(now, now.wrapping_add(burst)) else {
                 panic!()
             };
-            places.push(place);
+            slots.push(slot);
             assert!(matches!(addresses.enter(address("2001:db8:8::1"), Tick(now), limits), Entered::In(_)));
             let later = now.wrapping_add(200 * HANDSHAKE_BURST_SECONDS);
             assert!(matches!(enter(later, 1), Entered::In(_)));
-            for place in places {
-                addresses.leave(place);
+            for slot in slots {
+                addresses.leave(slot);
             }
         }
         assert_eq!(
@@ -360,18 +360,16 @@ mod tests {
         let addresses = Addresses::new(0);
         let limits = AddressLimits { connections: 0, handshakes: 1 };
         let of = |n: u8| IpAddr::from([192, 0, 2, n]);
-        let mut places = Vec::new();
+        let mut slots = Vec::new();
         for n in 0..SET as u8 {
-            let Entered::In(place) = addresses.enter(of(n), Tick(u32::from(n)), limits) else {
-                panic!("{n}")
-            };
-            places.push(place);
+            let Entered::In(slot) = addresses.enter(of(n), Tick(u32::from(n)), limits) else { panic!("{n}") };
+            slots.push(slot);
         }
         assert_eq!(addresses.enter(of(100), Tick(50), limits), Entered::Uncounted, "all are connected");
-        addresses.leave(places[5]);
-        addresses.leave(places[2]);
-        assert_eq!(addresses.enter(of(101), Tick(50), limits), Entered::In(places[2]), "the older one went");
-        assert_eq!(addresses.enter(of(102), Tick(50), limits), Entered::In(places[5]));
+        addresses.leave(slots[5]);
+        addresses.leave(slots[2]);
+        assert_eq!(addresses.enter(of(101), Tick(50), limits), Entered::In(slots[2]), "the older one went");
+        assert_eq!(addresses.enter(of(102), Tick(50), limits), Entered::In(slots[5]));
         assert_eq!(addresses.bytes(), SET * 16);
     }
 
@@ -400,10 +398,10 @@ mod tests {
                         } else {
                             of
                         };
-                        if let Entered::In(place) =
+                        if let Entered::In(slot) =
                             addresses.enter(of, Tick(n), AddressLimits { connections: 0, handshakes: 0 })
                         {
-                            addresses.leave(place);
+                            addresses.leave(slot);
                         }
                     }
                 });

@@ -4,77 +4,79 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::conn::origin::Unwanted;
+use crate::conn::origin::RejectReason;
 use crate::limits::{MAIL_ADMISSION_MAX, MAIL_BYTES_ADMISSION_MAX, RETRY_MILLIS};
-use crate::reactor::core::Core;
 use crate::reactor::ids::WorkerId;
-use crate::reactor::shortage::Shortage;
+use crate::reactor::overload::Overload;
+use crate::reactor::shard::Shard;
 use crate::wire::http::Response;
 
-impl Core {
+impl Shard {
     /// All that there isn't enough of, for anybody.
-    pub(crate) fn shortages(&self) -> impl Iterator<Item = Shortage> {
-        let fleet = &self.fleet;
-        let (held, most) = (fleet.connections(), fleet.max_connections());
-        let draining = fleet.is_draining().then_some(Shortage::Draining);
-        let full = (held >= most).then_some(Shortage::Connections(held, most));
-        let scarce = fleet.scarce_workers().next().map(Shortage::Descriptors);
+    pub(crate) fn shortages(&self) -> impl Iterator<Item = Overload> {
+        let shared = &self.shared;
+        let (held, most) = (shared.connections(), shared.max_connections());
+        let draining = shared.is_draining().then_some(Overload::Draining);
+        let full = (held >= most).then_some(Overload::Connections(held, most));
+        let scarce = shared.scarce_workers().next().map(Overload::Descriptors);
         [draining, full, self.memory_shortage(), scarce, self.mail_shortage()].into_iter().flatten()
     }
 
     /// Why an upgrade is refused, if it is.
-    pub(crate) fn shortage(&self, unwanted: Unwanted) -> Option<Shortage> {
-        if self.fleet.is_draining() {
-            return Some(Shortage::Draining);
+    pub(crate) fn overload(&self, reject_reason: RejectReason) -> Option<Overload> {
+        if self.shared.is_draining() {
+            return Some(Overload::Draining);
         }
-        let found = match unwanted {
-            Unwanted::Surplus => self.surplus(),
-            Unwanted::Scarce => self.is_scarce().then_some(Shortage::Descriptors(self.id)),
-            Unwanted::Over(over) => Some(over.into()),
-            Unwanted::No => None,
+        let found = match reject_reason {
+            RejectReason::Surplus => self.surplus(),
+            RejectReason::Scarce => self.is_scarce().then_some(Overload::Descriptors(self.id)),
+            RejectReason::Over(over) => Some(over.into()),
+            RejectReason::No => None,
         };
         found.or_else(|| self.memory_shortage()).or_else(|| self.mail_shortage())
     }
 
     /// Whether the worker still has hardly a descriptor left.
     fn is_scarce(&self) -> bool {
-        self.fleet.workers()[self.id.index()].scarce.load(Relaxed)
+        self.shared.workers()[self.id.index()].scarce.load(Relaxed)
     }
 
     /// Whether one that came as one too many still is: it is counted among those that are held.
-    fn surplus(&self) -> Option<Shortage> {
-        let (held, most) = (self.fleet.connections(), self.fleet.max_connections());
-        (held > most).then_some(Shortage::Connections(held, most))
+    fn surplus(&self) -> Option<Overload> {
+        let (held, most) = (self.shared.connections(), self.shared.max_connections());
+        (held > most).then_some(Overload::Connections(held, most))
     }
 
-    pub(crate) fn memory_shortage(&self) -> Option<Shortage> {
+    pub(crate) fn memory_shortage(&self) -> Option<Overload> {
         let most = self.config.max_memory_bytes?;
-        let held = self.fleet.resident_bytes();
-        (held > most).then_some(Shortage::Memory(held, most))
+        let held = self.shared.resident_bytes();
+        (held > most).then_some(Overload::Memory(held, most))
     }
 
-    fn mail_shortage(&self) -> Option<Shortage> {
-        let is_behind = |(letters, bytes)| letters > MAIL_ADMISSION_MAX || bytes > MAIL_BYTES_ADMISSION_MAX;
+    fn mail_shortage(&self) -> Option<Overload> {
+        let is_behind =
+            |(envelopes, bytes)| envelopes > MAIL_ADMISSION_MAX || bytes > MAIL_BYTES_ADMISSION_MAX;
         let waiting = |worker| Some((worker, self.mail.waiting(worker)?));
         let mut all = (0..).map(WorkerId).map_while(waiting);
-        let (worker, (letters, bytes)) = all.find(|(_, waiting)| is_behind(*waiting))?;
-        Some(Shortage::Mail(worker, letters, bytes))
+        let (worker, (envelopes, bytes)) = all.find(|(_, waiting)| is_behind(*waiting))?;
+        Some(Overload::Mail(worker, envelopes, bytes))
     }
 
     /// The answer to an upgrade for which there is no room. It is counted.
-    pub(crate) fn refusal(&mut self, shortage: Shortage) -> Response {
-        self.counters().short[shortage.index()].add(1);
+    pub(crate) fn refusal(&mut self, overload: Overload) -> Response {
+        self.counters().short[overload.index()].add(1);
         let millis = self.retry_millis();
         // RFC 9110 §10.2.3: whole seconds.
         let seconds = millis.div_ceil(1000);
-        Response::refusal(&shortage.refusal()).with("Retry-After", seconds.to_string())
+        Response::refusal(&overload.refusal()).with("Retry-After", seconds.to_string())
     }
 
     /// When a client that is sent away should come back, in milliseconds: each is told another moment, spread over the time
     /// that it takes to let in as many as are here now.
     pub(crate) fn retry_millis(&mut self) -> u64 {
         let (least, most) = (*RETRY_MILLIS.start(), *RETRY_MILLIS.end());
-        let span = retry_span_millis(self.fleet.herd() as u64, self.fleet.handshakes_per_second());
+        let span =
+            retry_span_millis(self.shared.reconnect_herd() as u64, self.shared.handshakes_per_second());
         let random = u64::from(self.random.below(u32::try_from(span).unwrap_or(u32::MAX)));
         (least + random).min(most)
     }

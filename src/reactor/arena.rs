@@ -174,7 +174,7 @@ impl Arena {
     }
 
     /// Gives back what the largest turn of late has taken; the arena is empty between turns.
-    pub(crate) fn give_back(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         *self = Arena::default();
     }
 
@@ -193,7 +193,7 @@ impl Arena {
     }
 
     /// Whether `len` bytes more fit, where one call of the service may send at most `most`.
-    pub(crate) fn has_room(&self, len: usize, most: usize) -> bool {
+    pub(crate) fn has_spare_capacity(&self, len: usize, most: usize) -> bool {
         let held = self.bytes.len() + self.own_bytes;
         // The first one may be longer: it would have no room in a later turn either.
         let most = if held == 0 { ARENA_BYTES_CALL_MAX } else { most };

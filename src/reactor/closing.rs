@@ -13,30 +13,30 @@ use crate::wire::close::{Close, CloseCode};
 /// Declares an open connection dead: the service knows at once, so that the news is out in this turn. The socket gets
 /// its Close and is closed a little later: that takes ten times as long, and thousands may die in one tick.
 pub(crate) fn declare_dead<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let end = worker.core.now.tick.after(worker.core.timing.close);
-    let Some(conn) = worker.core.get_mut(id).filter(|conn| conn.is_open()) else { return };
+    let end = worker.shard.now.tick.after(worker.shard.timing.close);
+    let Some(conn) = worker.shard.get_mut(id).filter(|conn| conn.is_open()) else { return };
     conn.end_by(end);
-    worker.reaper.add(id, worker.core.now.tick);
+    worker.reaper.add(id, worker.shard.now.tick);
     ending::tell_gone(worker, id, Cause::Timeout);
     pending::run(worker);
 }
 
 /// Clears away a tick's share of the dead; of many, when all workers have had time to tell of theirs. Each gets a last
 /// word: what its socket takes of it at the end of this turn.
-pub(crate) fn clear_away<N: Net, S: Service>(worker: &mut Worker<N, S>) {
+pub(crate) fn reap<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     if worker.budget.is_overdue() || worker.reaper.due().is_none() {
         return;
     }
-    let dead = worker.reaper.share(worker.core.now.tick, worker.core.fleet.workers().len());
+    let dead = worker.reaper.share(worker.shard.now.tick, worker.shard.shared.workers().len());
     let close = Close::new(CloseCode::TIMEOUT, "no heartbeat in time");
     for id in dead {
-        let Some(conn) = worker.core.get_mut(id) else { continue };
+        let Some(conn) = worker.shard.get_mut(id) else { continue };
         if conn.life() != Life::Ending {
             ending::remove(worker, id, Cause::Timeout);
             continue;
         }
         conn.cut();
-        worker.core.send_close(id, &close);
+        worker.shard.send_close(id, &close);
     }
     pending::run(worker);
 }
@@ -45,12 +45,12 @@ pub(crate) fn clear_away<N: Net, S: Service>(worker: &mut Worker<N, S>) {
 pub(crate) fn closed_by_peer<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, close: &Close<'_>) {
     let answer = Close { code: close.code, reason: "" };
     let cause = if close.code == Some(CloseCode::GOODBYE) { Cause::Goodbye } else { Cause::Closed };
-    if worker.core.leave_open(id, Life::Ending, &answer) {
+    if worker.shard.leave_open(id, Life::Ending, &answer) {
         ending::tell_gone(worker, id, cause);
         pending::run(worker);
     }
     // Where nothing is left to write, the flush will not come by.
-    if worker.core.get_mut(id).is_some_and(Conn::close_received) {
+    if worker.shard.get_mut(id).is_some_and(Conn::close_received) {
         ending::remove(worker, id, Cause::Closed);
     }
 }
@@ -62,10 +62,10 @@ pub(crate) fn end<N: Net, S: Service>(
     close: &Close<'_>,
     cause: Cause,
 ) {
-    if worker.core.leave_open(id, Life::Ending, close) {
+    if worker.shard.leave_open(id, Life::Ending, close) {
         ending::tell_gone(worker, id, cause);
         pending::run(worker);
-    } else if worker.core.get_mut(id).is_some_and(Conn::give_up_close) {
+    } else if worker.shard.get_mut(id).is_some_and(Conn::give_up_close) {
         ending::remove(worker, id, cause);
     }
 }

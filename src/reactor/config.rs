@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 pub use crate::conn::timing::HeartbeatMode;
-use crate::conn::timing::{Round, Timing};
+use crate::conn::timing::{PingRound, Timing};
 use crate::limits::{
     ARENA_BYTES_CALL_MAX, BACKLOG_BYTES_MAX, BODY_BYTES_MAX, CONNECTIONS_PER_ADDRESS_MAX,
     HALF_READ_BYTES_MAX, HANDSHAKES_PER_ADDRESS_MAX, HEAD_BYTES_MAX, KEEP_ALIVE_TICKS, MessageLimits,
@@ -154,7 +154,7 @@ impl Config {
         Timing {
             mode: self.heartbeat.mode,
             interval,
-            round: Round::of(interval, worker.0, 0),
+            round: PingRound::of(interval, worker.0, 0),
             timeout: ticks(self.heartbeat.timeout),
             suspect: self.heartbeat.suspect_after.map(ticks),
             client_silence: ticks(self.heartbeat.client_silence),

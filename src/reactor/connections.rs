@@ -99,9 +99,9 @@ impl Connections {
     }
 
     /// Gives back what a burst has left.
-    pub(crate) fn give_back(&mut self) {
-        self.slots.give_back();
-        self.wheel.give_back();
+    pub(crate) fn shrink(&mut self) {
+        self.slots.shrink();
+        self.wheel.shrink();
     }
 
     /// Bytes of the slab.

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use crate::conn::Conn;
 use crate::limits::{DEFLATE_BYTES_MIN, FRAME_HEADER_BYTES_MAX, OWN_BUFFER_BYTES_MIN};
-use crate::reactor::core::{Core, SendError};
 use crate::reactor::counters::Cause;
-use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mail::{Mail, Post};
-use crate::reactor::mailbox::Haste;
-use crate::reactor::shortage::Shortage;
+use crate::reactor::mailbox::Latency;
+use crate::reactor::overload::Overload;
+use crate::reactor::shard::{SendError, Shard};
+use crate::reactor::shared::Shared;
 use crate::reactor::tls::Certified;
 use crate::time::{Now, Tick};
 use crate::wire::close::Close;
@@ -29,7 +29,7 @@ use crate::wire::utf8;
 /// `is_secure`, …), and of one that is gone `None`, 0 or `false`. Those that change how it is called again (`timer`, `pause`, `resume`).
 /// And `post`, to other workers.
 pub struct Context<'w, M> {
-    pub(crate) core: &'w mut Core,
+    pub(crate) shard: &'w mut Shard,
     pub(super) post: &'w dyn Post<M>,
     /// The id of the first service in the one that is called.
     pub(super) first: u8,
@@ -41,8 +41,8 @@ const SERVICE_SHIFT: u32 = 24;
 
 impl<'w, M> Context<'w, M> {
     #[inline]
-    pub(crate) fn new(core: &'w mut Core, post: &'w dyn Post<M>) -> Context<'w, M> {
-        Context { core, post, first: 0 }
+    pub(crate) fn new(shard: &'w mut Shard, post: &'w dyn Post<M>) -> Context<'w, M> {
+        Context { shard, post, first: 0 }
     }
 }
 
@@ -50,31 +50,31 @@ impl<M> Context<'_, M> {
     /// The turn's reading of the clock.
     #[must_use]
     pub fn now(&self) -> Now {
-        self.core.now
+        self.shard.now
     }
 
     /// This worker.
     #[must_use]
     pub fn worker(&self) -> WorkerId {
-        self.core.id
+        self.shard.id
     }
 
     /// The whole server.
     #[must_use]
-    pub fn fleet(&self) -> &Fleet {
-        &self.core.fleet
+    pub fn shared(&self) -> &Shared {
+        &self.shard.shared
     }
 
     /// The number that [`Accept`](crate::reactor::Accept) gave the connection; `None` where it is gone.
     #[must_use]
     #[inline]
     pub fn tag(&self, conn: ConnId) -> Option<u32> {
-        self.core.get(conn).map(|conn| conn.tag() & TAG_MAX)
+        self.shard.get(conn).map(|conn| conn.tag() & TAG_MAX)
     }
 
     /// Gives the connection another number, at most [`TAG_MAX`].
     pub fn set_tag(&mut self, conn: ConnId, tag: u32) {
-        if let Some(conn) = self.core.get_mut(conn) {
+        if let Some(conn) = self.shard.get_mut(conn) {
             conn.rename(conn.tag() & !TAG_MAX | tag & TAG_MAX);
         }
     }
@@ -82,74 +82,74 @@ impl<M> Context<'_, M> {
     /// Whether the connection is for one of the first `services` within the one that is called. One that is gone is.
     #[inline]
     pub(super) fn is_within(&self, conn: ConnId, services: u8) -> bool {
-        let id = self.core.get(conn).map_or(0, |conn| conn.tag() >> SERVICE_SHIFT);
+        let id = self.shard.get(conn).map_or(0, |conn| conn.tag() >> SERVICE_SHIFT);
         id < u32::from(self.first + services)
     }
 
     /// The connection is for the service that is called.
     pub(super) fn claim(&mut self, conn: ConnId) {
         let first = u32::from(self.first);
-        let Some(claimed) = self.core.get_mut(conn) else { return };
+        let Some(claimed) = self.shard.get_mut(conn) else { return };
         if claimed.tag() >> SERVICE_SHIFT != first {
             claimed.rename(first << SERVICE_SHIFT | claimed.tag() & TAG_MAX);
             // It was the timer of the service that answered the request before.
-            self.core.timers.forget(conn);
+            self.shard.timers.forget(conn);
         }
     }
 
     /// When bytes last arrived; `None` where the connection is gone.
     #[must_use]
     pub fn last_heard(&self, conn: ConnId) -> Option<Tick> {
-        self.core.get(conn).map(Conn::last_heard)
+        self.shard.get(conn).map(Conn::last_heard)
     }
 
-    /// Counts a letter that a service had to drop.
+    /// Counts a message that a service had to drop.
     pub fn count_lost_mail(&self) {
-        self.core.counters().mail_lost.add(1);
+        self.shard.counters().mail_lost.add(1);
     }
 
     /// Counts messages that a slow reader will not get, as
     /// [`WITHHELD_LABELS`](crate::reactor::counters::WITHHELD_LABELS).
     pub fn count_withheld(&self, policy: usize, messages: u64) {
-        self.core.counters().withheld[policy].add(messages);
+        self.shard.counters().withheld[policy].add(messages);
     }
 
     /// Counts a handshake that is refused though it was accepted, so that its client can be told why; `status` is what the
     /// answer would have been.
     pub fn count_refused(&self, status: u16) {
-        self.core.counters().refuse(status);
+        self.shard.counters().refuse(status);
     }
 
     /// Charges work, in units of about a microsecond, to the connection, request or mail that is being served: past its share
-    /// of a turn the rest of its input waits for the next. A letter costs one without this, a message a quarter and a request
+    /// of a turn the rest of its input waits for the next. A message costs one without this, a message a quarter and a request
     /// four, and more by their bytes.
     pub fn charge(&mut self, units: u32) {
-        self.core.work.charge(units);
+        self.shard.work.charge(units);
     }
 
     /// Which of the server's listeners the connection came in on, in the order given at start; 0 where it is gone.
     #[must_use]
     pub fn listener(&self, conn: ConnId) -> usize {
-        self.core.get(conn).map_or(0, |conn| usize::from(conn.listener()))
+        self.shard.get(conn).map_or(0, |conn| usize::from(conn.listener()))
     }
 
     /// Where the request comes from that [`Service::request`](crate::reactor::Service::request) is called for: the client that a
     /// trusted proxy names, else the peer. `None` for a Unix socket, and outside of such a call.
     #[must_use]
     pub fn requester(&self) -> Option<IpAddr> {
-        self.core.asking.requester()
+        self.shard.asking.requester()
     }
 
     /// What the connection's address is counted under; `None` where it isn't counted, as loopback and trusted proxies.
     #[must_use]
     pub fn peer_key(&self, conn: ConnId) -> Option<u64> {
-        Some(self.core.fleet.addresses().key(self.core.get(conn)?.counted_at()?))
+        Some(self.shard.shared.addresses().key(self.shard.get(conn)?.counted_at()?))
     }
 
     /// Whether the connection came over TLS.
     #[must_use]
     pub fn is_secure(&self, conn: ConnId) -> bool {
-        self.core.get(conn).is_some() && self.core.is_secure(conn)
+        self.shard.get(conn).is_some() && self.shard.is_secure(conn)
     }
 
     /// What the certificate says that the client showed, one that an authority given with
@@ -158,8 +158,8 @@ impl<M> Context<'_, M> {
     /// has the certificate of the first one, which may have run out since.
     #[must_use]
     pub fn certified(&self, conn: ConnId) -> Option<Certified> {
-        self.core.get(conn)?;
-        self.core.tls.as_ref()?.certified(conn)
+        self.shard.get(conn)?;
+        self.shard.tls.as_ref()?.certified(conn)
     }
 
     /// Queues a message; it leaves at the end of the turn at the latest. A text is looked at, whether it is UTF-8:
@@ -184,17 +184,17 @@ impl<M> Context<'_, M> {
 
     /// Queues a message that is UTF-8 where it is a text: because it was received as one.
     pub(crate) fn send_checked(&mut self, conn: ConnId, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
-        self.core.room(conn, payload.len())?;
+        self.shard.backlog_with(conn, payload.len())?;
         if self.send_deflated(conn, kind, payload) {
             // It went, compressed.
         } else if payload.len() < OWN_BUFFER_BYTES_MIN {
-            self.core.append(conn, false, |out| frame::write(out, kind.opcode(), payload, None));
+            self.shard.append(conn, false, |out| frame::write(out, kind.opcode(), payload, None));
         } else {
             let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES_MAX + payload.len());
             frame::write(&mut frame, kind.opcode(), payload, None);
-            self.core.append_own(conn, frame);
+            self.shard.append_own(conn, frame);
         }
-        self.core.counters().messages_sent.add(1);
+        self.shard.counters().messages_sent.add(1);
         Ok(())
     }
 
@@ -203,11 +203,11 @@ impl<M> Context<'_, M> {
         if message.len() < DEFLATE_BYTES_MIN {
             return false;
         }
-        let Some(agreement) = self.core.get(id).and_then(Conn::agreement) else { return false };
-        self.core.work.charge_deflated(message.len());
-        let Some(data) = self.core.deflate.compress(id, agreement, message) else { return false };
-        self.core.append(id, false, |out| frame::write_reserved(out, kind.opcode(), RSV1, &data, None));
-        self.core.deflate.recycle(data);
+        let Some(agreement) = self.shard.get(id).and_then(Conn::agreement) else { return false };
+        self.shard.work.charge_deflated(message.len());
+        let Some(data) = self.shard.deflate.compress(id, agreement, message) else { return false };
+        self.shard.append(id, false, |out| frame::write_reserved(out, kind.opcode(), RSV1, &data, None));
+        self.shard.deflate.recycle(data);
         true
     }
 
@@ -221,13 +221,13 @@ impl<M> Context<'_, M> {
 
     /// Returns how many bytes are queued with it.
     fn queue_shared(&mut self, conn: ConnId, frame: &SharedFrame) -> Result<usize, SendError> {
-        let queued = self.core.room(conn, frame.bytes().len())?;
-        let form = match self.core.get(conn).and_then(Conn::agreement) {
+        let queued = self.shard.backlog_with(conn, frame.bytes().len())?;
+        let form = match self.shard.get(conn).and_then(Conn::agreement) {
             None => frame,
-            Some(agreement) => self.core.deflate.form(conn, agreement, frame, &mut self.core.work),
+            Some(agreement) => self.shard.deflate.form(conn, agreement, frame, &mut self.shard.work),
         };
-        self.core.append_shared(conn, form);
-        self.core.counters().messages_sent.add(1);
+        self.shard.append_shared(conn, form);
+        self.shard.counters().messages_sent.add(1);
         Ok(queued)
     }
 
@@ -237,7 +237,7 @@ impl<M> Context<'_, M> {
     /// # Errors
     /// See [`SendError`]; nothing was queued.
     pub fn send_relayed(&mut self, conn: ConnId, frame: &SharedFrame) -> Result<(), SendError> {
-        self.core.room_within(conn, frame.bytes().len(), self.core.config.max_backlog_bytes / 2)?;
+        self.shard.backlog_within(conn, frame.bytes().len(), self.shard.config.max_backlog_bytes / 2)?;
         self.send_shared(conn, frame)
     }
 
@@ -253,43 +253,43 @@ impl<M> Context<'_, M> {
     }
 
     /// What there isn't enough of for another client, with figures.
-    pub fn shortages(&self) -> impl Iterator<Item = Shortage> {
-        self.core.shortages()
+    pub fn shortages(&self) -> impl Iterator<Item = Overload> {
+        self.shard.shortages()
     }
 
     /// When a client that is sent away should come back, in milliseconds. Each is told another moment, over the time that
     /// the server takes to let in as many as are here.
     pub fn retry_millis(&mut self) -> u64 {
-        self.core.retry_millis()
+        self.shard.retry_millis()
     }
 
     /// Bytes queued for the connection that its socket did not take yet.
     #[must_use]
     pub fn backlog(&self, conn: ConnId) -> usize {
-        self.core.get(conn).map_or(0, Conn::backlog)
+        self.shard.get(conn).map_or(0, Conn::backlog)
     }
 
     /// Of a connection with a backlog: when its socket last took a byte, and how many it took since there is one.
     #[must_use]
     pub fn drained(&self, conn: ConnId) -> Option<(Tick, u64)> {
-        self.core.get(conn)?.drained()
+        self.shard.get(conn)?.drained()
     }
 
     /// Bytes that may be queued for a connection.
     #[must_use]
     pub fn backlog_bytes_max(&self) -> usize {
-        self.core.config.max_backlog_bytes
+        self.shard.config.max_backlog_bytes
     }
 
     /// Sends a Close behind what is queued; the connection ends when the peer has answered, or after the close time-out.
     pub fn close(&mut self, conn: ConnId, close: &Close<'_>) {
-        self.core.close(conn, close, Cause::ServiceClosed);
+        self.shard.close(conn, close, Cause::ServiceClosed);
     }
 
     /// Answers a request for which [`Service::request`](crate::reactor::Service::request) said `Later`. Ignored where
     /// its connection is gone or it was answered.
     pub fn answer(&mut self, request: RequestId, response: Response) {
-        self.core.left.answer(request, Some(response));
+        self.shard.left.answer(request, Some(response));
     }
 
     /// Queues a piece of the body of a request's answer, which [`Answer::Stream`](crate::reactor::Answer) has begun in an earlier
@@ -299,41 +299,41 @@ impl<M> Context<'_, M> {
     /// See [`SendError`]; nothing was queued.
     pub fn stream(&mut self, request: RequestId, piece: &[u8]) -> Result<(), SendError> {
         let id = request.conn;
-        let streams = self.core.get(id).and_then(|conn| conn.stream(request.serial));
+        let streams = self.shard.get(id).and_then(|conn| conn.stream(request.serial));
         let chunked = !streams.ok_or(SendError::Gone)?.old;
-        if self.core.left.has_answer(request) {
+        if self.shard.left.has_answer(request) {
             return Err(SendError::Gone);
         }
-        self.core.room_of(id, piece.len() + CHUNK_BYTES, self.core.config.max_backlog_bytes)?;
-        self.core.append(id, true, |out| write_piece(chunked, piece, out));
+        self.shard.room_of(id, piece.len() + CHUNK_BYTES, self.shard.config.max_backlog_bytes)?;
+        self.shard.append(id, true, |out| write_piece(chunked, piece, out));
         Ok(())
     }
 
     /// Ends the body of such an answer. Ignored where that was abandoned.
     pub fn end_stream(&mut self, request: RequestId) {
-        self.core.left.answer(request, None);
+        self.shard.left.answer(request, None);
     }
 
     /// Has [`Service::timer`](crate::reactor::Service::timer) called for the connection once, at that tick at the earliest; `None`:
     /// not at all. Each connection has one timer, and it ends with the connection. The call comes once to four ticks late, more
     /// only where thousands are due together.
     pub fn timer(&mut self, conn: ConnId, at: Option<Tick>) {
-        if self.core.get(conn).is_some() {
-            self.core.timers.set(conn, at);
+        if self.shard.get(conn).is_some() {
+            self.shard.timers.set(conn, at);
         }
     }
 
     /// Stops reading the connection behind the message that is being served, until [`Context::resume`]. Whether its client lives
     /// can't be told in the meantime but by its socket, so that no heartbeat ends it.
     pub fn pause(&mut self, conn: ConnId) {
-        if self.core.get(conn).is_some() {
-            self.core.pauses.pause(conn);
+        if self.shard.get(conn).is_some() {
+            self.shard.pauses.pause(conn);
         }
     }
 
     /// Reads the connection again.
     pub fn resume(&mut self, conn: ConnId) {
-        self.core.pauses.resume(conn);
+        self.shard.pauses.resume(conn);
     }
 }
 
@@ -341,14 +341,14 @@ impl<M: Mail> Context<'_, M> {
     /// Posts mail to a worker's service, this one's too.
     ///
     /// # Errors
-    /// Its mailbox is full, by letters or by bytes, or there is no such worker: the mail comes back.
-    pub fn post(&mut self, to: WorkerId, mail: M, haste: Haste) -> Result<(), M> {
-        if let Err(mail) = self.post.post(Some(self.core.id), to, mail, haste) {
-            self.core.counters().mail_refused.add(1);
+    /// Its mailbox is full, by messages or by bytes, or there is no such worker: the mail comes back.
+    pub fn post(&mut self, to: WorkerId, mail: M, latency: Latency) -> Result<(), M> {
+        if let Err(mail) = self.post.post(Some(self.shard.id), to, mail, latency) {
+            self.shard.counters().mail_refused.add(1);
             return Err(mail);
         }
-        if !self.core.unrung.contains(&to) {
-            self.core.unrung.push(to);
+        if !self.shard.to_wake.contains(&to) {
+            self.shard.to_wake.push(to);
         }
         Ok(())
     }
@@ -357,8 +357,8 @@ impl<M: Mail> Context<'_, M> {
 impl<M> std::fmt::Debug for Context<'_, M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Context")
-            .field("worker", &self.core.id)
-            .field("now", &self.core.now)
+            .field("worker", &self.shard.id)
+            .field("now", &self.shard.now)
             .finish_non_exhaustive()
     }
 }

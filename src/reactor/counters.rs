@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::reactor::shortage::Shortage;
+use crate::reactor::overload::Overload;
 
 /// Why a WebSocket connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -186,8 +186,8 @@ pub struct Counters {
     pub requests: Count,
     /// Refused handshakes, as [`REFUSAL_LABELS`].
     pub refused: [Count; REFUSAL_LABELS.len()],
-    /// Handshakes refused, and connections closed unheard, for want of something; as [`Shortage::LABELS`].
-    pub short: [Count; Shortage::LABELS.len()],
+    /// Handshakes refused, and connections closed unheard, for want of something; as [`Overload::LABELS`].
+    pub short: [Count; Overload::LABELS.len()],
     /// Messages that were dropped for slow readers, as [`WITHHELD_LABELS`].
     pub withheld: [Count; WITHHELD_LABELS.len()],
     /// Whole messages received.
@@ -208,7 +208,7 @@ pub struct Counters {
     pub closes: [Count; CLOSE_LABELS.len()],
     /// Mail that a full mailbox refused.
     pub mail_refused: Count,
-    /// Letters that a service dropped for want of room.
+    /// Messages that a service dropped for want of room.
     pub mail_lost: Count,
     /// How often work waited for the next turn, as [`Deferred`].
     pub deferred: [Count; Deferred::LABELS.len()],

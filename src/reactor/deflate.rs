@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 use crate::limits::{DEFLATE_CONTEXT_BYTES, READ_BUFFER_BYTES};
 use crate::reactor::ids::ConnId;
 use crate::reactor::work::Work;
-use crate::wire::deflate::{Agreement, Context, Decoder, Deflater, Inflaters, UnderWay, WINDOW_BITS};
+use crate::wire::deflate::{Agreement, Decoder, DeflateContext, Deflater, Inflaters, UnderWay, WINDOW_BITS};
 use crate::wire::shared::SharedFrame;
 
 /// What a worker compresses and inflates with.
 #[derive(Debug)]
-pub(crate) struct Deflate {
+pub(crate) struct DeflateState {
     inflaters: Inflaters,
     /// By the bits of their window, made when first needed.
     deflaters: [Option<Deflater>; DEFLATERS],
     /// By slab key.
-    held: HashMap<u32, Held>,
+    held: HashMap<u32, HeldContexts>,
     /// Where a message is compressed.
     scratch: Vec<u8>,
 }
@@ -30,24 +30,24 @@ const DEFLATER_BYTES: usize = 320 << 10;
 
 /// What a connection holds.
 #[derive(Debug, Default)]
-struct Held {
+struct HeldContexts {
     /// A message of which not all has been inflated.
     under_way: Option<UnderWay>,
     /// What the client may refer to.
-    received: Context,
+    received: DeflateContext,
     /// What we may refer to.
-    sent: Context,
+    sent: DeflateContext,
 }
 
 /// What a connection holds, as plain data: no inflater is at work for it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Snapshot {
+pub(crate) struct DeflateSnapshot {
     collected: Option<Vec<u8>>,
     received: Vec<u8>,
     sent: Vec<u8>,
 }
 
-impl Held {
+impl HeldContexts {
     fn is_empty(&self) -> bool {
         self.under_way.is_none() && self.bytes() == 0
     }
@@ -58,9 +58,9 @@ impl Held {
     }
 }
 
-impl Deflate {
-    pub(crate) fn new() -> Deflate {
-        Deflate {
+impl DeflateState {
+    pub(crate) fn new() -> DeflateState {
+        DeflateState {
             inflaters: Inflaters::default(),
             deflaters: [const { None }; DEFLATERS],
             held: HashMap::new(),
@@ -87,7 +87,7 @@ impl Deflate {
 
     /// The connection has been read for now: where it holds nothing, its place is let go.
     pub(crate) fn release(&mut self, id: ConnId) {
-        if self.held.get(&id.key).is_some_and(Held::is_empty) {
+        if self.held.get(&id.key).is_some_and(HeldContexts::is_empty) {
             self.held.remove(&id.key);
         }
     }
@@ -116,19 +116,19 @@ impl Deflate {
     }
 
     /// What the connection holds, but for an inflater.
-    pub(crate) fn snapshot(&self, id: ConnId) -> Option<Snapshot> {
+    pub(crate) fn snapshot(&self, id: ConnId) -> Option<DeflateSnapshot> {
         let held = self.held.get(&id.key)?;
         let collected = match &held.under_way {
             Some(UnderWay::Collecting(data)) => Some(data.clone()),
             Some(UnderWay::Inflating(_)) | None => None,
         };
         let (received, sent) = (held.received.bytes().to_vec(), held.sent.bytes().to_vec());
-        Some(Snapshot { collected, received, sent })
+        Some(DeflateSnapshot { collected, received, sent })
     }
 
     /// A connection that comes holds this.
-    pub(crate) fn restore(&mut self, id: ConnId, snapshot: Snapshot) {
-        let Snapshot { collected, received, sent } = snapshot;
+    pub(crate) fn restore(&mut self, id: ConnId, snapshot: DeflateSnapshot) {
+        let DeflateSnapshot { collected, received, sent } = snapshot;
         let held = self.held.entry(id.key).or_default();
         held.under_way = collected.map(UnderWay::Collecting);
         held.received.push(&received, 1 << WINDOW_BITS.end());
@@ -138,7 +138,7 @@ impl Deflate {
 
     /// Bytes of heap that belong to a connection.
     pub(crate) fn bytes_of(&self, id: ConnId) -> usize {
-        if self.held.is_empty() { 0 } else { self.held.get(&id.key).map_or(0, Held::bytes) }
+        if self.held.is_empty() { 0 } else { self.held.get(&id.key).map_or(0, HeldContexts::bytes) }
     }
 
     /// Those of its message of which not all has been inflated, what has been apart.
@@ -152,18 +152,18 @@ impl Deflate {
 
     /// Bytes of heap that belong to single connections. Walks those that hold any.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.held.values().map(Held::bytes).sum()
+        self.held.values().map(HeldContexts::bytes).sum()
     }
 
     /// Bytes of heap in all.
     pub(crate) fn bytes(&self) -> usize {
         let deflaters = self.deflaters.iter().flatten().count() * DEFLATER_BYTES;
-        let places = self.held.capacity() * size_of::<(u32, Held)>();
+        let places = self.held.capacity() * size_of::<(u32, HeldContexts)>();
         self.held_bytes() + places + deflaters + self.inflaters.held_bytes() + self.scratch.capacity()
     }
 
     /// Compresses a message, one that may refer to those before it where that was agreed; `None` where that makes it no
-    /// shorter. Goes back by [`Deflate::recycle`].
+    /// shorter. Goes back by [`DeflateState::recycle`].
     pub(crate) fn compress(&mut self, id: ConnId, agreement: Agreement, message: &[u8]) -> Option<Vec<u8>> {
         let deflater = deflater(&mut self.deflaters, agreement.server.window_bits())?;
         let mut data = mem::take(&mut self.scratch);

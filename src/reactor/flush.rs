@@ -7,11 +7,11 @@ use crate::conn::outbox::{Chunk, Outbox};
 use crate::conn::{Conn, Written};
 use crate::limits::WRITEV_BYTES_MIN;
 use crate::reactor::arena::{Arena, Bytes, Dirty};
-use crate::reactor::core::Core;
 use crate::reactor::counters::Cause;
 use crate::reactor::ending;
 use crate::reactor::ids::ConnId;
 use crate::reactor::service::Service;
+use crate::reactor::shard::Shard;
 use crate::reactor::transport::{Sent, Transport};
 use crate::reactor::worker::Worker;
 use crate::sys::net::{Net, Socket};
@@ -22,7 +22,7 @@ pub(crate) const PARTS_MAX: usize = 64;
 /// Writes everything that was sent in this turn so far.
 #[inline]
 pub(crate) fn flush<N: Net, S: Service>(worker: &mut Worker<N, S>) {
-    while !worker.core.arena.dirty().is_empty() {
+    while !worker.shard.arena.dirty().is_empty() {
         flush_all(worker);
         // The service is told of what ended, and may send to others.
         bury(worker);
@@ -31,7 +31,7 @@ pub(crate) fn flush<N: Net, S: Service>(worker: &mut Worker<N, S>) {
 
 /// Writes all entries of the arena. Nothing is sent meanwhile.
 fn flush_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
-    let entries = worker.core.arena.dirty().len();
+    let entries = worker.shard.arena.dirty().len();
     for entry in 0..entries {
         flush_entry(worker, entry);
     }
@@ -42,8 +42,8 @@ fn flush_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
         }
         worker.io.return_backlogged(backlogged);
     }
-    debug_assert_eq!(worker.core.arena.dirty().len(), entries, "output that nobody writes");
-    worker.core.arena.clear();
+    debug_assert_eq!(worker.shard.arena.dirty().len(), entries, "output that nobody writes");
+    worker.shard.arena.clear();
 }
 
 /// Removes the connections that writing has brought to their end.
@@ -54,22 +54,22 @@ pub(crate) fn bury<N: Net, S: Service>(worker: &mut Worker<N, S>) {
 }
 
 fn flush_entry<N: Net, S: Service>(worker: &mut Worker<N, S>, entry: usize) {
-    let dirty = worker.core.arena.dirty()[entry];
+    let dirty = worker.shard.arena.dirty()[entry];
     let id = dirty.conn;
-    let Some(conn) = worker.core.get_mut(id) else { return };
+    let Some(conn) = worker.shard.get_mut(id) else { return };
     if !conn.leaves_at_once() {
         // It waits for its socket anyway: those that don't are written to first.
         return worker.io.put_behind(entry);
     }
     let Some((socket, scratch)) = worker.io.writer(id) else { return };
-    let core = &mut worker.core;
-    let mut transport = Transport::new(socket, core.tls.as_deref_mut(), id);
+    let shard = &mut worker.shard;
+    let mut transport = Transport::new(socket, shard.tls.as_deref_mut(), id);
     let mut flushed = Flushed::default();
-    let result = write(&mut transport, &core.arena, entry, dirty.len, scratch, &mut flushed);
+    let result = write(&mut transport, &shard.arena, entry, dirty.len, scratch, &mut flushed);
     if result.is_err() {
         return worker.leaving.finish(id, Cause::Reset);
     }
-    worker.core.counters().sent_bytes.add(flushed.sent as u64);
+    worker.shard.counters().sent_bytes.add(flushed.sent as u64);
     if flushed.is_full {
         keep_unsent(worker, entry, &flushed);
     }
@@ -78,14 +78,14 @@ fn flush_entry<N: Net, S: Service>(worker: &mut Worker<N, S>, entry: usize) {
 
 /// Keeps what the socket did not take: records that were made, and the output behind them.
 fn keep_unsent<N: Net, S: Service>(worker: &mut Worker<N, S>, entry: usize, flushed: &Flushed) {
-    let Dirty { conn: id, len, ping_end, .. } = worker.core.arena.dirty()[entry];
-    let records = worker.core.hold(id);
+    let Dirty { conn: id, len, ping_end, .. } = worker.shard.arena.dirty()[entry];
+    let records = worker.shard.hold(id);
     if flushed.taken < len {
-        queue(&mut worker.core, entry, flushed.taken);
+        queue(&mut worker.shard, entry, flushed.taken);
     }
     if records > 0
         && (flushed.before + 1..=flushed.taken).contains(&ping_end)
-        && let Some(conn) = worker.core.get_mut(id)
+        && let Some(conn) = worker.shard.get_mut(id)
     {
         conn.ping_waits(records);
     }
@@ -93,33 +93,33 @@ fn keep_unsent<N: Net, S: Service>(worker: &mut Worker<N, S>, entry: usize, flus
 
 /// Puts an entry's output behind what is queued for its connection.
 fn queue_entry<N: Net, S: Service>(worker: &mut Worker<N, S>, entry: usize) {
-    let id = worker.core.arena.dirty()[entry].conn;
-    let Some(conn) = worker.core.get_mut(id) else { return };
+    let id = worker.shard.arena.dirty()[entry].conn;
+    let Some(conn) = worker.shard.get_mut(id) else { return };
     conn.joins_backlog();
-    queue(&mut worker.core, entry, 0);
+    queue(&mut worker.shard, entry, 0);
     after_write(worker, id);
 }
 
 /// Puts what the socket did not take into the connection's own queue.
-fn queue(core: &mut Core, entry: usize, written: usize) {
-    let Dirty { conn: id, len, ping_end, .. } = core.arena.dirty()[entry];
-    let now = core.now.tick;
-    let Some(conn) = core.conns.get_mut(id) else { return };
+fn queue(shard: &mut Shard, entry: usize, written: usize) {
+    let Dirty { conn: id, len, ping_end, .. } = shard.arena.dirty()[entry];
+    let now = shard.now.tick;
+    let Some(conn) = shard.conns.get_mut(id) else { return };
     let before = conn.backlog();
-    enqueue(conn.begin_backlog(now), &mut core.arena, entry, written);
+    enqueue(conn.begin_backlog(now), &mut shard.arena, entry, written);
     let after = conn.backlog();
     debug_assert_eq!(after, before + len - written);
     if ping_end > written {
         conn.ping_waits(before + ping_end - written);
     }
-    core.counters().backlog_bytes.add((after - before) as u64);
-    core.arm(id);
+    shard.counters().backlog_bytes.add((after - before) as u64);
+    shard.arm(id);
 }
 
 /// Ends a connection that has said its last word, and reads on where a backlog had stopped that.
 #[inline]
 pub(crate) fn after_write<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let Some(conn) = worker.core.get(id) else { return };
+    let Some(conn) = worker.shard.get(id) else { return };
     match conn.written() {
         Written::Nothing => {}
         Written::ReadOn => worker.list(id),
@@ -129,9 +129,9 @@ pub(crate) fn after_write<N: Net, S: Service>(worker: &mut Worker<N, S>, id: Con
 }
 
 fn say_nothing_follows<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let by = worker.core.now.tick.after(worker.core.timing.close);
+    let by = worker.shard.now.tick.after(worker.shard.timing.close);
     if finish(worker, id)
-        && let Some(conn) = worker.core.get_mut(id)
+        && let Some(conn) = worker.shard.get_mut(id)
     {
         conn.linger(by);
         // The stream may have ended, or been told to, before.
@@ -144,7 +144,7 @@ fn finish<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> bool {
     let Some(mut transport) = worker.transport(id) else { return false };
     transport.close();
     emit(worker, id);
-    if worker.core.get(id).is_none_or(Conn::is_blocked) {
+    if worker.shard.get(id).is_none_or(Conn::is_blocked) {
         return false;
     }
     if let Some(mut transport) = worker.transport(id) {
@@ -155,15 +155,15 @@ fn finish<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> bool {
 
 /// Sends records that TLS has made by itself, at once: handshakes, tickets, alerts.
 pub(crate) fn emit<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    if worker.core.tls.as_ref().is_none_or(|side| side.left(id).is_empty()) {
+    if worker.shard.tls.as_ref().is_none_or(|tls_state| tls_state.left(id).is_empty()) {
         return;
     }
-    if !worker.core.get(id).is_some_and(Conn::has_sealed) {
+    if !worker.shard.get(id).is_some_and(Conn::has_sealed) {
         let Some(mut transport) = worker.transport(id) else { return };
         let sent = transport.write_own();
-        worker.core.counters().sent_bytes.add(sent as u64);
+        worker.shard.counters().sent_bytes.add(sent as u64);
     }
-    worker.core.hold(id);
+    worker.shard.hold(id);
 }
 
 /// How far an entry's output was written.

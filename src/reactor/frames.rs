@@ -15,7 +15,7 @@ use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::wire::close::Close;
 use crate::wire::error::ProtocolError;
-use crate::wire::session::{Event, Session};
+use crate::wire::session::{Session, SessionEvent};
 
 /// Frames, unmasked in place; each message goes to the service as the slice it lies in. What the connection's share of
 /// the turn is not enough for waits for the next.
@@ -32,25 +32,25 @@ pub(crate) fn serve_frames<N: Net, S: Service>(
     id: ConnId,
     bytes: &mut [u8],
 ) -> usize {
-    let Some(conn) = worker.core.get_mut(id) else { return bytes.len() };
+    let Some(conn) = worker.shard.get_mut(id) else { return bytes.len() };
     let Some(mut session) = conn.take_session() else { return bytes.len() };
     let deflate = conn.agreement();
-    let limits = worker.core.config.messages;
+    let limits = worker.shard.config.messages;
     let mut used = 0;
     while used < bytes.len()
         && reads_frames(worker, id)
-        && !worker.core.work.is_spent()
-        && !worker.core.pauses.has(id)
+        && !worker.shard.work.is_spent()
+        && !worker.shard.pauses.has(id)
     {
         let rest = &mut bytes[used..];
         let read = match deflate {
             None => session.read(&limits, None, rest),
             Some(deflate) => {
-                let share = worker.core.work.inflatable();
+                let share = worker.shard.work.inflatable();
                 let mut left = share;
-                let mut decoder = worker.core.deflate.decoder(id, deflate, &mut left);
+                let mut decoder = worker.shard.deflate.decoder(id, deflate, &mut left);
                 let read = session.read(&limits, Some(&mut decoder), rest);
-                worker.core.work.charge_inflated(share - left);
+                worker.shard.work.charge_inflated(share - left);
                 read
             }
         };
@@ -70,7 +70,7 @@ pub(crate) fn serve_frames<N: Net, S: Service>(
         }
     }
     if deflate.is_some() {
-        worker.core.deflate.release(id);
+        worker.shard.deflate.release(id);
     }
     put_back(worker, id, session);
     if used < bytes.len() && !reads_frames(worker, id) {
@@ -81,72 +81,77 @@ pub(crate) fn serve_frames<N: Net, S: Service>(
 
 /// Keeps input that the connection's share of this turn was not enough for, and goes on with it in the next.
 pub(crate) fn put_off<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, rest: Vec<u8>) {
-    worker.core.unserved.keep(id, rest);
-    worker.core.counters().deferred[Deferred::Input as usize].add(1);
+    worker.shard.unserved.keep(id, rest);
+    worker.shard.counters().deferred[Deferred::Input as usize].add(1);
     worker.list(id);
-    half_read::weigh(worker, id);
+    half_read::measure_memory(worker, id);
 }
 
 /// Once a backlog has piled up, what lies in the buffer is still served; the next read waits.
 pub(crate) fn reads_frames<N: Net, S: Service>(worker: &Worker<N, S>, id: ConnId) -> bool {
-    worker.core.get(id).is_some_and(Conn::reads_frames)
+    worker.shard.get(id).is_some_and(Conn::reads_frames)
 }
 
 #[inline]
 pub(crate) fn put_back<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, session: Session) {
-    let now = worker.core.now.tick;
-    let Some(conn) = worker.core.get_mut(id) else { return };
+    let now = worker.shard.now.tick;
+    let Some(conn) = worker.shard.get_mut(id) else { return };
     let begins = conn.keep_session(session, now);
     let held = conn.half_read_bytes();
     if begins {
-        worker.core.arm(id);
+        worker.shard.arm(id);
     }
-    if worker.core.half_read.concerns(held) {
-        half_read::weigh(worker, id);
+    if worker.shard.half_read.concerns(held) {
+        half_read::measure_memory(worker, id);
     }
 }
 
 /// Acts on what was read.
-pub(crate) fn act_on<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, event: &Event<'_>) {
-    let open = worker.core.get(id).is_some_and(Conn::is_open);
+pub(crate) fn act_on<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, event: &SessionEvent<'_>) {
+    let open = worker.shard.get(id).is_some_and(Conn::is_open);
     match *event {
-        Event::Message(kind, payload) if open => {
-            worker.core.work.charge_frame(payload.len());
-            worker.core.counters().messages_received.add(1);
-            worker.service.message(&mut Context::new(&mut worker.core, &worker.mailboxes), id, kind, payload);
+        SessionEvent::Message(kind, payload) if open => {
+            worker.shard.work.charge_frame(payload.len());
+            worker.shard.counters().messages_received.add(1);
+            worker.service.message(
+                &mut Context::new(&mut worker.shard, &worker.mailboxes),
+                id,
+                kind,
+                payload,
+            );
             pending::run(worker);
         }
-        Event::Ping(payload) if open => {
-            worker.core.work.charge_frame(0);
-            worker.core.pong(id, payload);
+        SessionEvent::Ping(payload) if open => {
+            worker.shard.work.charge_frame(0);
+            worker.shard.pong(id, payload);
             // No service is called, but a flood of Pings fills the arena as messages do.
             pending::run(worker);
         }
-        Event::Pong(payload) if open => {
-            worker.core.work.charge_frame(0);
+        SessionEvent::Pong(payload) if open => {
+            worker.shard.work.charge_frame(0);
             pong(worker, id, payload);
         }
-        Event::Close(ref close) => closing::closed_by_peer(worker, id, close),
+        SessionEvent::Close(ref close) => closing::closed_by_peer(worker, id, close),
         // RFC 6455 §5.5.1: after its own Close an endpoint may drop what still comes.
-        Event::Message(_, payload) | Event::Ping(payload) | Event::Pong(payload) => {
-            worker.core.work.charge_frame(payload.len());
+        SessionEvent::Message(_, payload) | SessionEvent::Ping(payload) | SessionEvent::Pong(payload) => {
+            worker.shard.work.charge_frame(payload.len());
         }
     }
 }
 
 /// A Pong with the timestamp of our last Ping gives the round-trip time; any other is life and nothing more.
 fn pong<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, payload: &[u8]) {
-    worker.core.counters().pongs_received.add(1);
-    let now = worker.core.now.micros;
+    worker.shard.counters().pongs_received.add(1);
+    let now = worker.shard.now.micros;
     let sent = <[u8; 8]>::try_from(payload).map(u64::from_be_bytes);
-    let Some(conn) = worker.core.get_mut(id).filter(|conn| conn.has(Flag::AwaitsPong)) else {
+    let Some(conn) = worker.shard.get_mut(id).filter(|conn| conn.has(Flag::AwaitsPong)) else {
         return;
     };
     let Some(micros) = sent.ok().and_then(|sent| now.checked_sub(sent)) else { return };
     conn.ponged();
-    worker.core.counters().round_trip.record(micros);
+    worker.shard.counters().round_trip.record(micros);
     worker.service.pong(
-        &mut Context::new(&mut worker.core, &worker.mailboxes),
+        &mut Context::new(&mut worker.shard, &worker.mailboxes),
         id,
         Duration::from_micros(micros),
     );
@@ -159,5 +164,5 @@ pub(crate) fn violation<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnI
 
 /// Whether the connection must not be read now; see [`Conn::pauses`].
 pub(crate) fn is_paused<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> bool {
-    worker.core.pauses.has(id) || worker.core.get_mut(id).is_none_or(Conn::pauses)
+    worker.shard.pauses.has(id) || worker.shard.get_mut(id).is_none_or(Conn::pauses)
 }

@@ -12,11 +12,11 @@ use crate::conn::Conn;
 use crate::conn::frames::Half;
 use crate::reactor::closing;
 use crate::reactor::context::Context;
-use crate::reactor::core::Core;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::ConnId;
 use crate::reactor::respond;
 use crate::reactor::service::Service;
+use crate::reactor::shard::Shard;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::wire::close::{Close, CloseCode};
@@ -25,34 +25,34 @@ use crate::wire::http::Refusal;
 const TOO_MUCH: &str = "too much is half received at once: send it again later";
 
 /// Bytes of what was read of a connection and is not served.
-fn bytes_of(core: &Core, id: ConnId) -> usize {
-    let conn = core.get(id).map_or(0, Conn::half_read_bytes);
-    conn + core.deflate.half_bytes(id) + core.unserved.bytes_of(id)
+fn bytes_of(shard: &Shard, id: ConnId) -> usize {
+    let conn = shard.get(id).map_or(0, Conn::half_read_bytes);
+    conn + shard.deflate.half_bytes(id) + shard.unserved.bytes_of(id)
 }
 
 /// What would be free without the connection: its backlog, what it shares with others included, and what was read of it.
-pub(crate) fn burden(core: &Core, id: ConnId) -> usize {
-    let conn = core.get(id).map_or(0, Conn::burden);
-    let tls = core.tls.as_ref().map_or(0, |side| side.held_bytes_of(id));
-    conn + tls + core.deflate.bytes_of(id) + core.unserved.bytes_of(id)
+pub(crate) fn burden(shard: &Shard, id: ConnId) -> usize {
+    let conn = shard.get(id).map_or(0, Conn::burden);
+    let tls = shard.tls.as_ref().map_or(0, |tls_state| tls_state.held_bytes_of(id));
+    conn + tls + shard.deflate.bytes_of(id) + shard.unserved.bytes_of(id)
 }
 
 /// What is half read of a connection may have changed: one that wants more than there is ends.
-pub(crate) fn weigh<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let bytes = bytes_of(&worker.core, id);
-    let core = &mut worker.core;
-    let all = &core.fleet.half_read;
-    let has_grown = core.half_read.set(id, bytes, all);
-    let most = core.config.half_read_bytes_max.max(2 * core.config.messages.max_message_bytes);
+pub(crate) fn measure_memory<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    let bytes = bytes_of(&worker.shard, id);
+    let shard = &mut worker.shard;
+    let all = &shard.shared.half_read;
+    let has_grown = shard.half_read.set(id, bytes, all);
+    let most = shard.config.half_read_bytes_max.max(2 * shard.config.messages.max_message_bytes);
     let is_over = has_grown && all.load(Relaxed) > most;
-    match core.get(id).filter(|_| is_over).map(Conn::half) {
+    match shard.get(id).filter(|_| is_over).map(Conn::half) {
         // What stands behind a request that is not answered has a bound of its own, and an answer to it would be that one's.
         None | Some(Half::Behind) => return,
         Some(Half::Request) => respond::refuse_half(worker, id, &Refusal { status: 503, reason: TOO_MUCH }),
         Some(Half::Message) => {
             let close = Close::new(CloseCode::TRY_AGAIN, TOO_MUCH);
-            if worker.core.get(id).is_some_and(Conn::is_open) {
-                worker.service.farewell(&mut Context::new(&mut worker.core, &worker.mailboxes), id, &close);
+            if worker.shard.get(id).is_some_and(Conn::is_open) {
+                worker.service.farewell(&mut Context::new(&mut worker.shard, &worker.mailboxes), id, &close);
             }
             closing::end(worker, id, &close, Cause::Slow);
         }
@@ -62,10 +62,10 @@ pub(crate) fn weigh<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
 
 /// The connection is read no more: lets go of what was read and not served.
 pub(crate) fn forget<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let core = &mut worker.core;
-    let Some(conn) = core.get_mut(id) else { return };
+    let shard = &mut worker.shard;
+    let Some(conn) = shard.get_mut(id) else { return };
     conn.forget_half();
-    core.deflate.remove(id);
-    core.unserved.forget(id);
-    core.half_read.forget(id, &core.fleet.half_read);
+    shard.deflate.remove(id);
+    shard.unserved.forget(id);
+    shard.half_read.forget(id, &shard.shared.half_read);
 }

@@ -14,7 +14,7 @@ use crate::reactor::ids::ConnId;
 use crate::reactor::pending;
 use crate::reactor::service::Service;
 use crate::reactor::snapshot::Snapshot;
-use crate::reactor::unserved::End;
+use crate::reactor::unserved::StreamEnd;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::time::Tick;
@@ -44,13 +44,13 @@ pub(super) fn release<N: Net, S: Service>(
     worker: &mut Worker<N, S>,
     id: ConnId,
 ) -> Result<(OwnedFd, Snapshot), Stays> {
-    worker.core.now = worker.net.now();
+    worker.shard.now = worker.net.now();
     write_all(worker);
     let is_open = may_leave(worker, id)?;
     let state = if is_open {
-        let cx = &mut Context::new(&mut worker.core, &worker.mailboxes);
+        let cx = &mut Context::new(&mut worker.shard, &worker.mailboxes);
         let state = worker.service.released(cx, id);
-        worker.calls.recall(worker.core.now.tick);
+        worker.calls.recall(worker.shard.now.tick);
         let state = Some(state.ok_or(Stays::Kept)?);
         write_all(worker);
         // It may have broken at this last write.
@@ -60,11 +60,11 @@ pub(super) fn release<N: Net, S: Service>(
         None
     };
     let snapshot = snapshot_of(worker, id, state).ok_or(Stays::Gone)?;
-    let conn = worker.core.conns.remove(id).ok_or(Stays::Gone)?;
+    let conn = worker.shard.conns.remove(id).ok_or(Stays::Gone)?;
     let socket = worker.io.take(id).ok_or(Stays::Gone)?;
     worker.leaving.forget(id);
     if is_open {
-        worker.core.counters().open.sub(1);
+        worker.shard.counters().open.sub(1);
     }
     ending::count_off(worker, id, &conn);
     Ok((worker.net.export(socket), snapshot))
@@ -74,17 +74,17 @@ pub(super) fn release<N: Net, S: Service>(
 pub(super) fn write_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     pending::run(worker);
     flush::flush(worker);
-    while !worker.core.left.is_empty() {
+    while !worker.shard.left.is_empty() {
         pending::run(worker);
         flush::flush(worker);
     }
-    worker.ring();
+    worker.wake();
 }
 
 /// Says whether it is open.
 fn may_leave<N: Net, S: Service>(worker: &Worker<N, S>, id: ConnId) -> Result<bool, Stays> {
-    let conn = worker.core.get(id).ok_or(Stays::Gone)?;
-    if worker.core.is_secure(id) {
+    let conn = worker.shard.get(id).ok_or(Stays::Gone)?;
+    if worker.shard.is_secure(id) {
         return Err(Stays::Secure);
     }
     if conn.awaits_preface() {
@@ -93,7 +93,7 @@ fn may_leave<N: Net, S: Service>(worker: &Worker<N, S>, id: ConnId) -> Result<bo
     if conn.awaits_answer() {
         return Err(Stays::Unanswered);
     }
-    if worker.core.deflate.is_inflating(id) {
+    if worker.shard.deflate.is_inflating(id) {
         return Err(Stays::Inflating);
     }
     if matches!(conn.life(), Life::Ending | Life::Lingering) && !conn.is_blocked() {
@@ -107,21 +107,21 @@ fn snapshot_of<N: Net, S: Service>(
     id: ConnId,
     service: Option<Vec<u8>>,
 ) -> Option<Snapshot> {
-    let core = &worker.core;
-    let conn = core.get(id)?;
-    let (unserved, has_ended) = core.unserved.snapshot(id);
+    let shard = &worker.shard;
+    let conn = shard.get(id)?;
+    let (unserved, has_ended) = shard.unserved.snapshot(id);
     Some(Snapshot {
-        conn: conn.snapshot(core.now.tick)?,
+        conn: conn.snapshot(shard.now.tick)?,
         service,
         unserved,
         has_ended,
-        deflate: core.deflate.snapshot(id),
+        deflate: shard.deflate.snapshot(id),
         half_closed: worker.leaving.cause_of(id),
-        debt: core.work.debt(id),
-        introduced: core.introduced.get(id),
-        counted_as: conn.counted_at().map(|place| core.fleet.addresses().key(place)),
-        timer: core.timers.of(id).map(|at| at.from_now(core.now.tick)),
-        is_paused: core.pauses.has(id),
+        debt: shard.work.debt(id),
+        introduced: shard.introduced.get(id),
+        counted_as: conn.counted_at().map(|place| shard.shared.addresses().key(place)),
+        timer: shard.timers.of(id).map(|at| at.from_now(shard.now.tick)),
+        is_paused: shard.pauses.has(id),
     })
 }
 
@@ -131,47 +131,47 @@ pub(super) fn adopt<N: Net, S: Service>(
     socket: OwnedFd,
     snapshot: Snapshot,
 ) -> io::Result<ConnId> {
-    worker.core.now = worker.net.now();
-    let now = worker.core.now.tick;
-    let id = worker.core.conns.next_id(worker.acceptor.generation());
+    worker.shard.now = worker.net.now();
+    let now = worker.shard.now.tick;
+    let id = worker.shard.conns.next_id(worker.acceptor.generation());
     let id = id.ok_or_else(|| io::Error::other("more connections than can be numbered"))?;
     let Snapshot { conn, service, unserved, has_ended, deflate, half_closed, .. } = snapshot;
     let Snapshot { debt, introduced, counted_as, timer, is_paused, .. } = snapshot;
     let mut conn = Conn::restore(conn, id.generation, now).ok_or(io::ErrorKind::InvalidData)?;
     let socket = worker.net.adopt(socket)?;
     worker.net.register(&socket, id.to_bits())?;
-    let core = &mut worker.core;
-    if let Some(place) = counted_as.and_then(|key| core.fleet.addresses().enter_again(key, now)) {
+    let shard = &mut worker.shard;
+    if let Some(place) = counted_as.and_then(|key| shard.shared.addresses().enter_again(key, now)) {
         conn.count_again(place);
     }
-    core.fleet.connection_opened();
-    let counters = core.counters();
+    shard.shared.connection_opened();
+    let counters = shard.counters();
     counters.connections.add(1);
     counters.open.add(u64::from(conn.is_open()));
     counters.backlog_bytes.add(conn.backlog() as u64);
     if let Some(deflate) = deflate.filter(|_| conn.agreement().is_some()) {
-        core.deflate.restore(id, deflate);
+        shard.deflate.restore(id, deflate);
     }
-    core.conns.insert(conn);
+    shard.conns.insert(conn);
     worker.io.put(id, socket);
     if !unserved.is_empty() {
-        core.unserved.keep(id, unserved);
+        shard.unserved.keep(id, unserved);
     }
     if has_ended {
-        core.unserved.keep_end(id, End::Told);
+        shard.unserved.keep_end(id, StreamEnd::Told);
     }
-    core.work.owe(id, debt);
-    core.timers.set(id, timer.map(|ticks| Tick::at(now, ticks)));
+    shard.work.owe(id, debt);
+    shard.timers.set(id, timer.map(|ticks| Tick::at(now, ticks)));
     if is_paused {
-        core.pauses.pause(id);
+        shard.pauses.pause(id);
     }
     if let Some(client) = introduced {
-        core.introduced.insert(id, client);
+        shard.introduced.insert(id, client);
     }
     if let Some(cause) = half_closed {
         worker.leaving.await_answers(id, cause);
     }
-    worker.core.rearm(id);
+    worker.shard.rearm(id);
     go_on(worker, id, service.as_deref());
     Ok(id)
 }
@@ -179,12 +179,12 @@ pub(super) fn adopt<N: Net, S: Service>(
 /// The connection is in: the service hears of it, and what its socket holds is served, or taken, in the next turn.
 fn go_on<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, service: Option<&[u8]>) {
     if let Some(state) = service
-        && worker.core.get(id).is_some_and(Conn::is_open)
+        && worker.shard.get(id).is_some_and(Conn::is_open)
     {
-        worker.service.adopted(&mut Context::new(&mut worker.core, &worker.mailboxes), id, state);
+        worker.service.adopted(&mut Context::new(&mut worker.shard, &worker.mailboxes), id, state);
         pending::run(worker);
     }
-    half_read::weigh(worker, id);
+    half_read::measure_memory(worker, id);
     if worker.drain.is_open() {
         drain::schedule_goodbye(worker, id);
     }

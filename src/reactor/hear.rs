@@ -28,7 +28,7 @@ const CROWDED: (u64, u64) = (parts(CROWDED_UNITS_PER_TURN), parts(HEARD_UNITS_PE
 pub(crate) fn connections<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     // Who is listed in this turn has had its share of it.
     let waiting = worker.queue.listed();
-    while let Some(id) = worker.core.pauses.next_resumed() {
+    while let Some(id) = worker.shard.pauses.next_resumed() {
         worker.list(id);
     }
     hear(worker);
@@ -56,7 +56,7 @@ fn hear<N: Net, S: Service>(worker: &mut Worker<N, S>) {
         if event.listener().is_some() {
             worker.acceptor.wake();
         } else if event.token != Ready::BELL {
-            worker.core.work.begin_with(share);
+            worker.shard.work.begin_with(share);
             on_ready(worker, event);
             spent += worker.served(ConnId::from_bits(event.token));
             heard += 1;
@@ -76,13 +76,13 @@ fn go_on<N: Net, S: Service>(worker: &mut Worker<N, S>, waiting: usize) {
             return worker.count_deferred(Deferred::Overtime);
         }
         let Some(id) = worker.queue.next_listed() else { break };
-        let Some(conn) = worker.core.get_mut(id) else { continue };
+        let Some(conn) = worker.shard.get_mut(id) else { continue };
         conn.unlist();
-        if worker.core.work.makes_up(id) {
+        if worker.shard.work.makes_up(id) {
             worker.list(id);
             continue;
         }
-        worker.core.work.begin();
+        worker.shard.work.begin();
         input::resume(worker, id);
         spent += worker.served(id);
     }
@@ -91,9 +91,9 @@ fn go_on<N: Net, S: Service>(worker: &mut Worker<N, S>, waiting: usize) {
 /// Lets answers leave before the end of the turn, so that of many clients the first need not wait for the last: where no
 /// more of them were sent something since the last time than were heard. What many are sent waits for company.
 fn flush_answers<N: Net, S: Service>(worker: &mut Worker<N, S>, heard: &mut usize) {
-    if worker.core.arena.dirty().len() <= *heard {
+    if worker.shard.arena.dirty().len() <= *heard {
         *heard = 0;
-        worker.ring();
+        worker.wake();
         flush::flush(worker);
         pending::run(worker);
     }
@@ -102,7 +102,7 @@ fn flush_answers<N: Net, S: Service>(worker: &mut Worker<N, S>, heard: &mut usiz
 fn on_ready<N: Net, S: Service>(worker: &mut Worker<N, S>, event: Ready) {
     let id = ConnId::from_bits(event.token);
     // An event for a connection that died earlier in this batch finds another generation in its place.
-    let Some(conn) = worker.core.get(id) else { return };
+    let Some(conn) = worker.shard.get(id) else { return };
     // It has more than its share to read, and goes on with it behind all events.
     let listed = conn.has(Flag::Listed);
     // A socket that has always had room says so with all that it says.
@@ -117,10 +117,12 @@ fn on_ready<N: Net, S: Service>(worker: &mut Worker<N, S>, event: Ready) {
 /// Goes on with a turn's share of handshakes, the longest waiting first.
 fn handshakes<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     for _ in 0..TLS_HANDSHAKES_PER_TURN_MAX {
-        let Some(id) = worker.core.tls.as_mut().and_then(|side| side.next_waiting()) else { return };
-        let Some(conn) = worker.core.get_mut(id) else { continue };
+        let Some(id) = worker.shard.tls.as_mut().and_then(|tls_state| tls_state.next_waiting()) else {
+            return;
+        };
+        let Some(conn) = worker.shard.get_mut(id) else { continue };
         conn.unlist();
-        worker.core.work.begin();
+        worker.shard.work.begin();
         input::read_on(worker, id, true);
         worker.served(id);
     }

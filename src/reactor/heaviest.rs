@@ -1,5 +1,5 @@
 //! Which worker has the connection that holds most, where memory is short. Each reading that finds it short begins a round:
-//! all workers are rung for, and each says once in it what its heaviest connection holds.
+//! all workers are woken, and each says once in it what its heaviest connection holds.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -8,7 +8,7 @@ const ROUNDS: u32 = 2;
 
 /// A round of a shortage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Round {
+pub(crate) struct ShedRound {
     /// The first of this shortage.
     first: u32,
     number: u32,
@@ -16,14 +16,14 @@ pub(crate) struct Round {
 
 /// The rounds of all shortages.
 #[derive(Debug, Default)]
-pub(crate) struct Rounds {
+pub(crate) struct ShedRounds {
     /// The first round of the shortage, zero where there is none, and the number of the last round of any.
     both: AtomicU64,
     /// The last round in which somebody was ended.
     ended: AtomicU32,
 }
 
-impl Rounds {
+impl ShedRounds {
     /// Memory was read: one more round begins where it is short. One worker at a time reads it.
     pub(crate) fn read(&self, is_short: bool) {
         let (first, number) = halves(self.both.load(Relaxed));
@@ -37,13 +37,13 @@ impl Rounds {
 
     /// The round of this moment.
     #[inline]
-    pub(crate) fn now(&self) -> Option<Round> {
+    pub(crate) fn now(&self) -> Option<ShedRound> {
         let (first, number) = halves(self.both.load(Relaxed));
-        (first > 0).then_some(Round { first, number })
+        (first > 0).then_some(ShedRound { first, number })
     }
 
     /// Whether somebody may be ended in that round: one is, by who asks first.
-    pub(crate) fn end_one(&self, round: Round) -> bool {
+    pub(crate) fn end_one(&self, round: ShedRound) -> bool {
         self.ended.fetch_max(round.number, Relaxed) < round.number
     }
 
@@ -59,18 +59,18 @@ impl Rounds {
 pub(crate) struct Heaviest(AtomicU64);
 
 impl Heaviest {
-    pub(crate) fn set(&self, round: Round, bytes: usize) {
+    pub(crate) fn set(&self, round: ShedRound, bytes: usize) {
         self.0.store(joined(round.number, u32::try_from(bytes).unwrap_or(u32::MAX)), Relaxed);
     }
 
     /// Whether it was said in that round.
     #[inline]
-    pub(crate) fn is_of(&self, round: Round) -> bool {
+    pub(crate) fn is_of(&self, round: ShedRound) -> bool {
         halves(self.0.load(Relaxed)).0 == round.number
     }
 
     /// `None` where the worker has yet to say it in this shortage; zero where it is not waited for, or no longer.
-    pub(crate) fn bytes(&self, round: Round) -> Option<usize> {
+    pub(crate) fn bytes(&self, round: ShedRound) -> Option<usize> {
         let (said, bytes) = halves(self.0.load(Relaxed));
         if said < round.first {
             return (round.number - round.first >= ROUNDS).then_some(0);
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn what_was_said_in_an_earlier_shortage_does_not_count() {
-        let (rounds, heaviest) = (Rounds::default(), Heaviest::default());
+        let (rounds, heaviest) = (ShedRounds::default(), Heaviest::default());
         assert_eq!(rounds.now(), None);
         rounds.read(true);
         let round = rounds.now().unwrap();
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_silent_worker_is_waited_for_and_counts_for_two_rounds() {
-        let (rounds, silent, hushed) = (Rounds::default(), Heaviest::default(), Heaviest::default());
+        let (rounds, silent, hushed) = (ShedRounds::default(), Heaviest::default(), Heaviest::default());
         let mut seen = Vec::new();
         for round in 0..4 {
             rounds.read(true);
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn one_ends_in_a_round_and_the_next_where_memory_was_read_again() {
-        let rounds = Rounds::default();
+        let rounds = ShedRounds::default();
         for _ in 0..3 {
             rounds.read(true);
             let round = rounds.now().unwrap();

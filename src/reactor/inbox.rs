@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::reactor::mail::Letter;
+use crate::reactor::mail::Envelope;
 use crate::reactor::mailbox::Mailbox;
 use crate::time::Tick;
 
@@ -13,7 +13,7 @@ const KEPT: usize = 64;
 /// The queue.
 #[derive(Debug)]
 pub(crate) struct Inbox<M> {
-    letters: VecDeque<Letter<M>>,
+    envelopes: VecDeque<Envelope<M>>,
     /// Mail was left where it was.
     waits: bool,
     /// When some was taken last.
@@ -22,27 +22,27 @@ pub(crate) struct Inbox<M> {
 
 impl<M> Inbox<M> {
     pub(crate) fn new(now: Tick) -> Inbox<M> {
-        Inbox { letters: VecDeque::new(), waits: false, taken: now }
+        Inbox { envelopes: VecDeque::new(), waits: false, taken: now }
     }
 
     /// Takes what lies in the mailbox. Nothing may wait here any more.
-    pub(crate) fn fill(&mut self, mailbox: &Mailbox<Letter<M>>, now: Tick) {
+    pub(crate) fn fill(&mut self, mailbox: &Mailbox<Envelope<M>>, now: Tick) {
         // What was taken in this tick has had its company.
-        self.waits = mailbox.take(&mut self.letters, self.taken == now);
-        if !self.letters.is_empty() {
+        self.waits = mailbox.take(&mut self.envelopes, self.taken == now);
+        if !self.envelopes.is_empty() {
             self.taken = now;
         }
     }
 
-    /// The letter that has waited for longest.
+    /// The message that has waited for longest.
     #[inline]
-    pub(crate) fn next(&mut self) -> Option<Letter<M>> {
-        self.letters.pop_front()
+    pub(crate) fn next(&mut self) -> Option<Envelope<M>> {
+        self.envelopes.pop_front()
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.letters.is_empty()
+        self.envelopes.is_empty()
     }
 
     /// When patient mail that was left has to be taken.
@@ -53,17 +53,17 @@ impl<M> Inbox<M> {
 
     /// Whether a burst has left something to give back.
     pub(crate) fn is_large(&self) -> bool {
-        self.letters.capacity() > KEPT
+        self.envelopes.capacity() > KEPT
     }
 
     /// Gives back what a burst has left, in the mailbox too.
-    pub(crate) fn give_back(&mut self, mailbox: &Mailbox<Letter<M>>) {
-        self.letters.shrink_to(KEPT);
-        mailbox.give_back(KEPT);
+    pub(crate) fn shrink(&mut self, mailbox: &Mailbox<Envelope<M>>) {
+        self.envelopes.shrink_to(KEPT);
+        mailbox.shrink(KEPT);
     }
 
     /// Bytes of memory, with the mailbox's.
-    pub(crate) fn bytes(&self, mailbox: &Mailbox<Letter<M>>) -> usize {
-        (self.letters.capacity() + mailbox.capacity()) * size_of::<Letter<M>>() + mailbox.bytes()
+    pub(crate) fn bytes(&self, mailbox: &Mailbox<Envelope<M>>) -> usize {
+        (self.envelopes.capacity() + mailbox.capacity()) * size_of::<Envelope<M>>() + mailbox.bytes()
     }
 }

@@ -4,7 +4,7 @@ use std::mem;
 
 use crate::limits::{READ_BUFFER_BYTES, WRITEV_BYTES_MIN};
 use crate::reactor::ids::ConnId;
-use crate::slots::Side;
+use crate::slots::SideTable;
 
 /// Places of a list that outlast a burst.
 const KEPT: usize = 64;
@@ -13,7 +13,7 @@ const KEPT: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Io<S> {
     /// By the keys of the connections.
-    sockets: Side<S>,
+    sockets: SideTable<S>,
     /// One buffer for every read.
     buffer: Box<[u8]>,
     /// Where small pieces of one connection's output are put side by side.
@@ -25,7 +25,7 @@ pub(crate) struct Io<S> {
 impl<S> Io<S> {
     pub(crate) fn new() -> Io<S> {
         Io {
-            sockets: Side::default(),
+            sockets: SideTable::default(),
             buffer: vec![0; READ_BUFFER_BYTES].into(),
             scratch: Vec::new(),
             backlogged: Vec::new(),
@@ -86,8 +86,8 @@ impl<S> Io<S> {
     }
 
     /// Gives back what a burst has left.
-    pub(crate) fn give_back(&mut self) {
-        self.sockets.give_back();
+    pub(crate) fn shrink(&mut self) {
+        self.sockets.shrink();
         self.backlogged.shrink_to(KEPT);
         self.scratch.shrink_to(WRITEV_BYTES_MIN);
     }

@@ -1,14 +1,14 @@
-//! Mail between the services of two workers: what may be one, and the letter that it travels in.
+//! Mail between the services of two workers: what may be one, and the message that it travels in.
 
 use std::sync::Arc;
 
 use crate::reactor::ids::WorkerId;
-use crate::reactor::mailbox::{Haste, Mailbox};
+use crate::reactor::mailbox::{Latency, Mailbox};
 use crate::wire::shared::SharedFrame;
 
 /// What the services of two workers tell each other.
 pub trait Mail: Send + 'static {
-    /// Bytes of heap that stay with it while it waits, and that somebody may have chosen the number of. What letters share
+    /// Bytes of heap that stay with it while it waits, and that somebody may have chosen the number of. What messages share
     /// counts for each of them.
     fn bytes(&self) -> usize;
 }
@@ -27,14 +27,14 @@ impl Mail for SharedFrame {
 
 /// What lies in a mailbox.
 #[derive(Debug)]
-pub struct Letter<M> {
+pub struct Envelope<M> {
     /// `None`: another thread.
     pub(crate) from: Option<WorkerId>,
     pub(crate) mail: M,
 }
 
 /// The mailboxes of all workers, by [`WorkerId`].
-pub type Mailboxes<M> = Arc<[Mailbox<Letter<M>>]>;
+pub type Mailboxes<M> = Arc<[Mailbox<Envelope<M>>]>;
 
 /// Where a service's mail goes: the workers' mailboxes, or what makes of it the mail of a larger service.
 pub(crate) trait Post<M> {
@@ -42,20 +42,20 @@ pub(crate) trait Post<M> {
     ///
     /// # Errors
     /// There is no room, or no such worker: the mail comes back.
-    fn post(&self, from: Option<WorkerId>, to: WorkerId, mail: M, latency: Haste) -> Result<(), M>;
+    fn post(&self, from: Option<WorkerId>, to: WorkerId, mail: M, latency: Latency) -> Result<(), M>;
 }
 
 impl<M: Mail> Post<M> for Mailboxes<M> {
-    fn post(&self, from: Option<WorkerId>, to: WorkerId, mail: M, latency: Haste) -> Result<(), M> {
+    fn post(&self, from: Option<WorkerId>, to: WorkerId, mail: M, latency: Latency) -> Result<(), M> {
         let Some(mailbox) = self.get(to.index()) else { return Err(mail) };
         let bytes = mail.bytes();
-        mailbox.post(Letter { from, mail }, bytes, latency).map_err(|letter| letter.mail)
+        mailbox.post(Envelope { from, mail }, bytes, latency).map_err(|envelope| envelope.mail)
     }
 }
 
 /// How much mail waits, whatever it is.
 pub(crate) trait Waiting: Send + Sync {
-    /// Letters that wait for a worker, and their bytes; `None`: there is no such worker.
+    /// Messages that wait for a worker, and their bytes; `None`: there is no such worker.
     fn waiting(&self, worker: WorkerId) -> Option<(usize, usize)>;
 }
 

@@ -1,8 +1,8 @@
-//! Mail for a worker: a bounded queue that any thread may post to, and a bell that wakes the worker's poll.
+//! Mail for a worker: a bounded queue that any thread may post to, and a waker that wakes the worker's poll.
 //!
-//! The lock is held for one push, or for one swap that takes everything. The bell is an eventfd that exists before the
+//! The lock is held for one push, or for one swap that takes everything. The waker is an eventfd that exists before the
 //! workers start: with private descriptor tables it then has the same number in all of them. It is rung once however
-//! many letters wait.
+//! many messages wait.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -16,9 +16,9 @@ use crate::limits::{MAILBOX_BYTES_MAX, MAILBOX_MAX};
 #[derive(Debug)]
 pub struct Mailbox<M> {
     queue: Mutex<VecDeque<M>>,
-    bell: OwnedFd,
-    rung: AtomicBool,
-    /// Letters in the queue, to be seen without its lock.
+    waker: OwnedFd,
+    woken: AtomicBool,
+    /// Messages in the queue, to be seen without its lock.
     waiting: AtomicUsize,
     /// Their bytes.
     bytes: AtomicUsize,
@@ -26,23 +26,23 @@ pub struct Mailbox<M> {
     urgent: AtomicBool,
 }
 
-/// Whether a letter may wait.
+/// Whether a message may wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Haste {
+pub enum Latency {
     /// Somebody waits for what comes of it.
-    Urgent,
+    Now,
     /// It may wait for others, until the next tick at most: where thousands come, the receiver wakes once for all of them.
-    Patient,
+    NextTick,
 }
 
 impl<M> Mailbox<M> {
-    /// An empty mailbox with that eventfd as its bell.
+    /// An empty mailbox with that eventfd as its waker.
     #[must_use]
-    pub fn new(bell: OwnedFd) -> Mailbox<M> {
+    pub fn new(waker: OwnedFd) -> Mailbox<M> {
         Mailbox {
             queue: Mutex::new(VecDeque::new()),
-            bell,
-            rung: AtomicBool::new(false),
+            waker,
+            woken: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             urgent: AtomicBool::new(false),
@@ -50,45 +50,45 @@ impl<M> Mailbox<M> {
     }
 
     /// The eventfd to wait for.
-    pub fn bell(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+    pub fn waker(&self) -> BorrowedFd<'_> {
+        self.waker.as_fd()
     }
 
-    /// Queues a letter, one of so many bytes, without ringing.
+    /// Queues a message, one of so many bytes, without ringing.
     ///
     /// # Errors
-    /// [`MAILBOX_MAX`] letters wait, or with it more than [`MAILBOX_BYTES_MAX`] bytes would, unless the others have none: the
-    /// letter comes back.
-    pub fn post(&self, letter: M, bytes: usize, haste: Haste) -> Result<(), M> {
+    /// [`MAILBOX_MAX`] messages wait, or with it more than [`MAILBOX_BYTES_MAX`] bytes would, unless the others have none: the
+    /// message comes back.
+    pub fn post(&self, envelope: M, bytes: usize, latency: Latency) -> Result<(), M> {
         let mut queue = self.lock();
         let held = self.bytes.load(Relaxed);
         let is_too_much = held > 0 && bytes > 0 && held + bytes > MAILBOX_BYTES_MAX;
         if queue.len() >= MAILBOX_MAX || is_too_much {
-            return Err(letter);
+            return Err(envelope);
         }
         self.bytes.store(held + bytes, Relaxed);
-        queue.push_back(letter);
-        if haste == Haste::Urgent {
+        queue.push_back(envelope);
+        if latency == Latency::Now {
             self.urgent.store(true, Relaxed);
         }
         self.waiting.store(queue.len(), Relaxed);
         Ok(())
     }
 
-    /// Wakes the worker, unless it was rung for since it last took its mail.
-    pub fn ring(&self) {
-        if !self.rung.swap(true, SeqCst) {
+    /// Wakes the worker, unless it was woken since it last took its mail.
+    pub fn wake(&self) {
+        if !self.woken.swap(true, SeqCst) {
             // An eventfd refuses only at 2^64 - 2 unread rings, which still wakes.
-            let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+            let _ = rustix::io::write(&self.waker, &1_u64.to_ne_bytes());
         }
     }
 
-    /// Takes all mail: `taken`, which must be empty, is swapped for the queue. Silences the bell first, so that what is
+    /// Takes all mail: `taken`, which must be empty, is swapped for the queue. Silences the waker first, so that what is
     /// posted after the swap rings again. Where `may_wait`, patient mail is left; says whether any was.
     pub fn take(&self, taken: &mut VecDeque<M>, may_wait: bool) -> bool {
         debug_assert!(taken.is_empty());
-        self.silence(|| ());
-        // Who posts rings afterwards: what is not seen here yet rings the bell that was just silenced.
+        self.clear_waker(|| ());
+        // Who posts rings afterwards: what is not seen here yet rings the waker that was just silenced.
         if self.waiting.load(Relaxed) == 0 {
             return false;
         }
@@ -103,7 +103,7 @@ impl<M> Mailbox<M> {
         false
     }
 
-    /// Letters that wait, as of a moment ago.
+    /// Messages that wait, as of a moment ago.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Relaxed)
     }
@@ -113,25 +113,25 @@ impl<M> Mailbox<M> {
         self.bytes.load(Relaxed)
     }
 
-    /// Letters that the queue has room for.
+    /// Messages that the queue has room for.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.lock().capacity()
     }
 
-    /// Gives back what a burst has left, down to room for `kept` letters.
-    pub fn give_back(&self, kept: usize) {
+    /// Gives back what a burst has left, down to room for `kept` messages.
+    pub fn shrink(&self, kept: usize) {
         self.lock().shrink_to(kept);
     }
 
-    /// Reads the bell, then lets it be rung again. The other way round the read could swallow a ring that came in between,
-    /// and `rung` would say for ever after that the worker is awake. `between` is where a test rings.
-    fn silence(&self, between: impl FnOnce()) {
-        if self.rung.load(SeqCst) {
-            let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
+    /// Reads the waker, then lets it be rung again. The other way round the read could swallow a ring that came in between,
+    /// and `woken` would say for ever after that the worker is awake. `between` is where a test rings.
+    fn clear_waker(&self, between: impl FnOnce()) {
+        if self.woken.load(SeqCst) {
+            let _ = rustix::io::read(&self.waker, &mut [0_u8; 8]);
             between();
             // A swap, not a store: what who rang did before is then seen here.
-            self.rung.swap(false, SeqCst);
+            self.woken.swap(false, SeqCst);
         }
     }
 
@@ -152,37 +152,37 @@ mod tests {
 
     fn rings(mailbox: &Mailbox<usize>) -> u64 {
         let mut count = [0; 8];
-        rustix::io::read(mailbox.bell(), &mut count).map_or(0, |_| u64::from_ne_bytes(count))
+        rustix::io::read(mailbox.waker(), &mut count).map_or(0, |_| u64::from_ne_bytes(count))
     }
 
     #[test]
     fn mail_keeps_its_order_and_its_bound() {
         let mailbox = mailbox();
-        for letter in 0..MAILBOX_MAX {
-            assert_eq!(mailbox.post(letter, 0, Haste::Urgent), Ok(()));
+        for envelope in 0..MAILBOX_MAX {
+            assert_eq!(mailbox.post(envelope, 0, Latency::Now), Ok(()));
         }
-        assert_eq!((mailbox.post(7, 0, Haste::Urgent), mailbox.waiting()), (Err(7), MAILBOX_MAX));
+        assert_eq!((mailbox.post(7, 0, Latency::Now), mailbox.waiting()), (Err(7), MAILBOX_MAX));
         let mut taken = VecDeque::new();
         mailbox.take(&mut taken, false);
         assert!(taken.iter().copied().eq(0..MAILBOX_MAX) && mailbox.waiting() == 0);
-        assert_eq!(mailbox.post(7, 0, Haste::Urgent), Ok(()));
+        assert_eq!(mailbox.post(7, 0, Latency::Now), Ok(()));
     }
 
     #[test]
     fn mail_is_bounded_by_its_bytes_and_one_letter_goes_whatever_it_weighs() {
         let mailbox = mailbox();
         let part = MAILBOX_BYTES_MAX / 4;
-        for letter in 0..4 {
-            assert_eq!(mailbox.post(letter, part, Haste::Urgent), Ok(()));
+        for envelope in 0..4 {
+            assert_eq!(mailbox.post(envelope, part, Latency::Now), Ok(()));
         }
-        assert_eq!(mailbox.post(4, 1, Haste::Urgent), Err(4));
-        assert_eq!(mailbox.post(4, 0, Haste::Urgent), Ok(()), "it adds nothing");
+        assert_eq!(mailbox.post(4, 1, Latency::Now), Err(4));
+        assert_eq!(mailbox.post(4, 0, Latency::Now), Ok(()), "it adds nothing");
         assert_eq!((mailbox.waiting(), mailbox.bytes()), (5, MAILBOX_BYTES_MAX));
         let mut taken = VecDeque::new();
         mailbox.take(&mut taken, false);
         assert_eq!((taken.len(), mailbox.bytes()), (5, 0));
-        assert_eq!(mailbox.post(5, 2 * MAILBOX_BYTES_MAX, Haste::Urgent), Ok(()), "it is alone");
-        assert_eq!(mailbox.post(6, 1, Haste::Urgent), Err(6));
+        assert_eq!(mailbox.post(5, 2 * MAILBOX_BYTES_MAX, Latency::Now), Ok(()), "it is alone");
+        assert_eq!(mailbox.post(6, 1, Latency::Now), Err(6));
     }
 
     #[test]
@@ -190,18 +190,18 @@ mod tests {
         let mailbox = mailbox();
         let mut taken = VecDeque::new();
         assert!(!mailbox.take(&mut taken, true), "there is none");
-        mailbox.post(1, 0, Haste::Patient).unwrap();
+        mailbox.post(1, 0, Latency::NextTick).unwrap();
         assert!(mailbox.take(&mut taken, true) && taken.is_empty());
-        mailbox.ring();
+        mailbox.wake();
         assert!(mailbox.take(&mut taken, true) && taken.is_empty());
-        mailbox.ring();
+        mailbox.wake();
         assert_eq!(rings(&mailbox), 1, "the bell was silenced");
-        mailbox.post(2, 0, Haste::Urgent).unwrap();
-        mailbox.post(3, 0, Haste::Patient).unwrap();
+        mailbox.post(2, 0, Latency::Now).unwrap();
+        mailbox.post(3, 0, Latency::NextTick).unwrap();
         assert!(!mailbox.take(&mut taken, true));
         assert_eq!(taken, [1, 2, 3]);
         taken.clear();
-        mailbox.post(4, 0, Haste::Patient).unwrap();
+        mailbox.post(4, 0, Latency::NextTick).unwrap();
         assert!(mailbox.take(&mut taken, true), "what was urgent is gone");
         assert!(!mailbox.take(&mut taken, false));
         assert_eq!(taken, [4]);
@@ -210,22 +210,22 @@ mod tests {
     #[test]
     fn one_ring_serves_all_mail_until_it_is_taken() {
         let mailbox = mailbox();
-        mailbox.ring();
-        mailbox.ring();
+        mailbox.wake();
+        mailbox.wake();
         assert_eq!(rings(&mailbox), 1);
-        mailbox.ring();
+        mailbox.wake();
         assert_eq!(rings(&mailbox), 0, "rung for and not yet taken");
         mailbox.take(&mut VecDeque::new(), false);
-        mailbox.ring();
+        mailbox.wake();
         assert_eq!(rings(&mailbox), 1);
     }
 
     #[test]
     fn a_ring_while_the_bell_is_silenced_keeps_none_after_it_from_waking() {
         let mailbox = mailbox();
-        mailbox.ring();
-        mailbox.silence(|| mailbox.ring());
-        mailbox.ring();
+        mailbox.wake();
+        mailbox.clear_waker(|| mailbox.wake());
+        mailbox.wake();
         assert!(rings(&mailbox) > 0, "rung for, and the worker sleeps on");
     }
 }

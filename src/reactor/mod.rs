@@ -2,7 +2,7 @@
 //! mailbox. It knows HTTP and WebSocket connections and nothing of what they are for: that is a [`Service`].
 //!
 //! A worker's turn is `poll -> mailbox -> ready connections -> due deadlines -> flush` (before the flush the workers that
-//! have mail are rung for, and a share of the dead is cleared away), and everything in it happens at one reading of the clock.
+//! have mail are woken, and a share of the dead is cleared away), and everything in it happens at one reading of the clock.
 //! Where many are ready and only answers are to be sent, those leave in between.
 //!
 //! A step is a function that takes the worker, or the parts of it that it needs, and steps call each other in one direction:
@@ -14,15 +14,15 @@
 //! | [`server`], [`listen`] | starting the workers, draining and ending them; where they listen |
 //! | `mounted`, `wrapper` | services beside each other, and around one another |
 //! | [`service`], [`context`] | what a connection is for, and what a service may do |
-//! | [`config`], [`live`], [`ids`], [`fleet`], [`counters`] | what all workers share: settings and those that change, names, state, figures |
+//! | [`config`], [`live`], [`ids`], [`shared`], [`counters`] | what all workers share: settings and those that change, names, state, figures |
 //! | [`worker`], `turn` | a worker, put together of parts; the turn |
-//! | `hear`, `accept`, `fire`, `drain` | the steps of a turn: connections that are ready, that come, whose deadlines are due, that go since the server does |
-//! | `input`, `front`, `request`, `respond`, `frames` | bytes that arrive: reads, who they are for, HTTP and its answers, frames |
+//! | `hear`, `accept`, `deadlines`, `drain` | the steps of a turn: connections that are ready, that come, whose deadlines are due, that go since the server does |
+//! | `input`, `peer_address`, `request`, `respond`, `frames` | bytes that arrive: reads, who they are for, HTTP and its answers, frames |
 //! | `pending`, `flush`, `writable` | what a call of the service is followed by; writes, and sockets that have room again |
 //! | `closing`, `ending`, `half_closed` | the closing handshake and death; the end; clients that have ended their streams and are still answered |
-//! | [`addresses`], [`admission`], [`shortage`], `pace` | limits per address; whether there is room for one more, and when to come back |
-//! | `core`, `connections` | what a service works on; the connections and their deadlines, each of which stands in [`conn`](crate::conn) |
-//! | `io`, `inbox`, `reaper`, `weighing`, `deadline_budget` | parts of a worker's state, of which only their own files know the fields: sockets and buffers, mail, the dead, when memory is weighed, how many deadlines fire. A part that belongs to one step stands below it: `hear/queue`, `accept/acceptor`, `drain/window`, … |
+//! | [`addresses`], [`admission`], [`overload`], `handshake_rate` | limits per address; whether there is room for one more, and when to come back |
+//! | `shard`, `connections` | what a service works on; the connections and their deadlines, each of which stands in [`conn`](crate::conn) |
+//! | `io`, `inbox`, `reaper`, `memory_schedule`, `deadline_budget` | parts of a worker's state, of which only their own files know the fields: sockets and buffers, mail, the dead, when memory is measured, how many deadlines fire. A part that belongs to one step stands below it: `hear/queue`, `accept/acceptor`, `drain/window`, … |
 //! | `timers`, `pauses` | timers that services set; connections that they don't want to be read |
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
 //! | `memory`, `half_read`, `shed`, `heaviest` | what bursts leave and half messages hold; who ends where memory is short, and which worker has it |
@@ -39,20 +39,18 @@ mod closing;
 pub mod config;
 mod connections;
 pub mod context;
-pub mod core;
 pub mod counters;
 mod deadline_budget;
+mod deadlines;
 mod deflate;
 mod drain;
 mod ending;
-mod fire;
-pub mod fleet;
 mod flush;
 mod frames;
-mod front;
 mod half_closed;
 mod half_read;
 pub mod handover;
+mod handshake_rate;
 mod hear;
 mod heaviest;
 pub mod ids;
@@ -64,9 +62,11 @@ pub mod live;
 pub mod mail;
 pub mod mailbox;
 mod memory;
+mod memory_schedule;
 mod mounted;
-mod pace;
+pub mod overload;
 mod pauses;
+mod peer_address;
 mod pending;
 mod random;
 mod reaper;
@@ -75,15 +75,15 @@ mod respond;
 mod secure;
 pub mod server;
 pub mod service;
+pub mod shard;
+pub mod shared;
 mod shed;
-pub mod shortage;
 pub mod snapshot;
 mod timers;
 pub mod tls;
 mod transport;
 mod turn;
 mod unserved;
-mod weighing;
 mod work;
 pub mod worker;
 mod wrapper;
@@ -92,16 +92,16 @@ mod writable;
 pub use addresses::AddressLimits;
 pub use config::{Config, Deflate, FdTables, Heartbeat, HeartbeatMode};
 pub use counters::Cause;
-pub use fleet::{Fleet, TurnPart};
 pub use handover::Stays;
 pub use ids::{ConnId, RequestId, WorkerId};
 pub use live::Limits;
 pub use mail::Mail;
-pub use mailbox::Haste;
+pub use mailbox::Latency;
 pub use mounted::{Mount, Mounted, Part};
+pub use overload::Overload;
 pub use server::{Handle, Listen, PostError, Server, StartError};
 pub use service::{Accept, Admission, Answer, Context, SendError, Service, SharedFrame, TAG_MAX};
-pub use shortage::Shortage;
-pub use snapshot::{Snapshot, Unreadable};
+pub use shared::{Shared, TurnPart};
+pub use snapshot::{Snapshot, UnreadableSnapshot};
 pub use worker::{Turned, Worker};
 pub use wrapper::Wrapper;

@@ -6,7 +6,7 @@ use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mail::{Mail, Post};
-use crate::reactor::mailbox::Haste;
+use crate::reactor::mailbox::Latency;
 use crate::reactor::service::{Admission, Answer, Service};
 use crate::time::Tick;
 use crate::wire::close::Close;
@@ -61,7 +61,7 @@ impl<R: Service, S: Service> Mounted<R, S> {
         call: impl FnOnce(&mut R, &mut Context<'_, R::Mail>) -> T,
     ) -> T {
         let post = ToRest(cx.post);
-        call(&mut self.rest, &mut Context { core: cx.core, post: &post, first: cx.first })
+        call(&mut self.rest, &mut Context { shard: cx.shard, post: &post, first: cx.first })
     }
 
     /// Has the service that is mounted do something in its own context.
@@ -72,7 +72,7 @@ impl<R: Service, S: Service> Mounted<R, S> {
         call: impl FnOnce(&mut S, &mut Context<'_, S::Mail>) -> T,
     ) -> T {
         let post = ToMounted(cx.post);
-        call(&mut self.service, &mut Context { core: cx.core, post: &post, first: cx.first + R::SERVICES })
+        call(&mut self.service, &mut Context { shard: cx.shard, post: &post, first: cx.first + R::SERVICES })
     }
 
     /// Gives a connection that asks to upgrade, or makes a request, to the service that is mounted, whatever its path is.
@@ -91,7 +91,7 @@ struct ToRest<'p, R, S>(&'p dyn Post<Part<R, S>>);
 struct ToMounted<'p, R, S>(&'p dyn Post<Part<R, S>>);
 
 impl<R, S> Post<R> for ToRest<'_, R, S> {
-    fn post(&self, from: Option<WorkerId>, to: WorkerId, mail: R, latency: Haste) -> Result<(), R> {
+    fn post(&self, from: Option<WorkerId>, to: WorkerId, mail: R, latency: Latency) -> Result<(), R> {
         self.0.post(from, to, Part::Rest(mail), latency).map_err(|part| match part {
             Part::Rest(mail) => mail,
             Part::Mounted(_) => unreachable!("what was posted comes back"),
@@ -100,7 +100,7 @@ impl<R, S> Post<R> for ToRest<'_, R, S> {
 }
 
 impl<R, S> Post<S> for ToMounted<'_, R, S> {
-    fn post(&self, from: Option<WorkerId>, to: WorkerId, mail: S, latency: Haste) -> Result<(), S> {
+    fn post(&self, from: Option<WorkerId>, to: WorkerId, mail: S, latency: Latency) -> Result<(), S> {
         self.0.post(from, to, Part::Mounted(mail), latency).map_err(|part| match part {
             Part::Mounted(mail) => mail,
             Part::Rest(_) => unreachable!("what was posted comes back"),
@@ -163,8 +163,8 @@ impl<R: Service, S: Service> Service for Mounted<R, S> {
         of_conn!(self, cx, conn, message(kind, payload));
     }
 
-    fn beat(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
-        of_conn!(self, cx, conn, beat());
+    fn heartbeat(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+        of_conn!(self, cx, conn, heartbeat());
     }
 
     fn suspect(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, suspect: bool) {
@@ -175,8 +175,8 @@ impl<R: Service, S: Service> Service for Mounted<R, S> {
         of_conn!(self, cx, conn, pong(round_trip));
     }
 
-    fn relieved(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
-        of_conn!(self, cx, conn, relieved());
+    fn writable(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+        of_conn!(self, cx, conn, writable());
     }
 
     fn owes(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) -> bool {
@@ -264,9 +264,9 @@ impl<R: Service, S: Service> Service for Mounted<R, S> {
         [rest, mounted].into_iter().flatten().reduce(Tick::min)
     }
 
-    fn weigh(&mut self, cx: &mut Context<'_, Self::Mail>) {
-        self.in_rest(cx, R::weigh);
-        self.in_mounted(cx, S::weigh);
+    fn measure_memory(&mut self, cx: &mut Context<'_, Self::Mail>) {
+        self.in_rest(cx, R::measure_memory);
+        self.in_mounted(cx, S::measure_memory);
     }
 
     fn drain(&mut self, cx: &mut Context<'_, Self::Mail>) {

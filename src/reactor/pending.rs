@@ -14,22 +14,22 @@ use crate::sys::net::Net;
 #[inline]
 pub(crate) fn run<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     // It is asked after every message, and there is hardly ever anything.
-    if worker.core.arena.is_flush_requested() || !worker.core.left.is_empty() {
+    if worker.shard.arena.is_flush_requested() || !worker.shard.left.is_empty() {
         run_all(worker);
     }
 }
 
 fn run_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
-    while let Some((id, cause)) = worker.core.left.next_gone() {
+    while let Some((id, cause)) = worker.shard.left.next_gone() {
         ending::tell_gone(worker, id, cause);
     }
-    while let Some((request, response)) = worker.core.left.next_answer() {
+    while let Some((request, response)) = worker.shard.left.next_answer() {
         match response {
             Some(response) => respond::answer(worker, request, response),
             None => respond::end_stream(worker, request),
         }
     }
-    if worker.core.arena.is_flush_requested() {
+    if worker.shard.arena.is_flush_requested() {
         flush::flush(worker);
     }
 }

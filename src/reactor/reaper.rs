@@ -14,52 +14,52 @@ const KEPT: usize = 64;
 /// The dead of a worker.
 #[derive(Debug)]
 pub(crate) struct Reaper {
-    dead: VecDeque<ConnId>,
+    to_reap: VecDeque<ConnId>,
     /// When the next share is due, where there are many.
     due: Tick,
 }
 
 impl Reaper {
     pub(crate) fn new(now: Tick) -> Reaper {
-        Reaper { dead: VecDeque::new(), due: now }
+        Reaper { to_reap: VecDeque::new(), due: now }
     }
 
     /// One more is dead. Of many the first wait until all workers have had time to tell of theirs.
     pub(crate) fn add(&mut self, id: ConnId, now: Tick) {
-        if self.dead.is_empty() {
+        if self.to_reap.is_empty() {
             self.due = now.after(DEAD_WAIT_TICKS);
         }
-        self.dead.push_back(id);
+        self.to_reap.push_back(id);
     }
 
     /// When the next are cleared away, if any are.
     #[inline]
     pub(crate) fn due(&self) -> Option<Tick> {
-        (!self.dead.is_empty()).then_some(self.due)
+        (!self.to_reap.is_empty()).then_some(self.due)
     }
 
     /// Takes a tick's share of the dead, that of one of so many workers; none where they may wait.
     pub(crate) fn share(&mut self, now: Tick, workers: usize) -> Vec<ConnId> {
-        let may_wait = self.dead.len() > DEAD_AT_ONCE_MAX && !now.has_reached(self.due);
-        if self.dead.is_empty() || may_wait {
+        let may_wait = self.to_reap.len() > DEAD_AT_ONCE_MAX && !now.has_reached(self.due);
+        if self.to_reap.is_empty() || may_wait {
             return Vec::new();
         }
         // A turn may take many ticks: their shares are not lost, or the dead would wait for longer than their time.
         let late = if now.has_reached(self.due) { now.since(self.due) as usize } else { 0 };
         self.due = now.after(1);
         let least = (DEAD_PER_TICK / workers).max(1);
-        let share = (self.dead.len() / DEAD_TICKS).max(least) * (1 + late.min(DEAD_TICKS));
-        self.dead.drain(..share.min(self.dead.len())).collect()
+        let share = (self.to_reap.len() / DEAD_TICKS).max(least) * (1 + late.min(DEAD_TICKS));
+        self.to_reap.drain(..share.min(self.to_reap.len())).collect()
     }
 
     /// Gives back what a burst has left.
-    pub(crate) fn give_back(&mut self) {
-        self.dead.shrink_to(KEPT);
+    pub(crate) fn shrink(&mut self) {
+        self.to_reap.shrink_to(KEPT);
     }
 
     /// Bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
-        self.dead.capacity() * size_of::<ConnId>()
+        self.to_reap.capacity() * size_of::<ConnId>()
     }
 }
 

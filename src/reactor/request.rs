@@ -7,12 +7,12 @@ use crate::conn::http::{Http, Manner, Progress};
 use crate::conn::{Conn, Life};
 use crate::reactor::context::Context;
 use crate::reactor::counters::Deferred;
-use crate::reactor::front;
 use crate::reactor::ids::{ConnId, RequestId};
+use crate::reactor::peer_address;
 use crate::reactor::pending;
 use crate::reactor::respond::{self, Step, method_of};
 use crate::reactor::service::{Answer, Service};
-use crate::reactor::tls::link::{HANDSHAKE, UNEXPECTED};
+use crate::reactor::tls::session::{HANDSHAKE, UNEXPECTED};
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::time::Tick;
@@ -21,7 +21,7 @@ use crate::wire::upgrade::is_upgrade;
 
 /// Takes what arrived on a connection that speaks HTTP.
 pub(crate) fn http_input<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, input: &mut [u8]) {
-    let Some(held) = worker.core.get_mut(id).and_then(Conn::take_requests) else { return };
+    let Some(held) = worker.shard.get_mut(id).and_then(Conn::take_requests) else { return };
     let Some(mut http) = held else {
         if input.first() == Some(&HANDSHAKE) {
             return not_http(worker, id);
@@ -41,13 +41,13 @@ pub(crate) fn http_input<N: Net, S: Service>(worker: &mut Worker<N, S>, id: Conn
 
 /// A client that speaks TLS to a port that doesn't: it is told so in its own language.
 fn not_http<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let end = worker.core.now.tick.after(worker.core.timing.close);
+    let end = worker.shard.now.tick.after(worker.shard.timing.close);
     keep(worker, id, None);
-    let Some(conn) = worker.core.get_mut(id) else { return };
+    let Some(conn) = worker.shard.get_mut(id) else { return };
     conn.end_by(end);
-    worker.core.append(id, true, |out| out.extend_from_slice(&UNEXPECTED));
-    worker.core.counters().refuse(400);
-    worker.core.arm(id);
+    worker.shard.append(id, true, |out| out.extend_from_slice(&UNEXPECTED));
+    worker.shard.counters().refuse(400);
+    worker.shard.arm(id);
 }
 
 /// A client that speaks no TLS to a port that does: it is answered in plain.
@@ -71,9 +71,9 @@ fn requests<N: Net, S: Service>(
     let mut used = 0;
     progress.resume();
     while used < input.len() && !progress.is_waiting() && serves(worker, id) {
-        if worker.core.work.is_spent() {
+        if worker.shard.work.is_spent() {
             progress.put_off();
-            worker.core.counters().deferred[Deferred::Input as usize].add(1);
+            worker.shard.counters().deferred[Deferred::Input as usize].add(1);
             worker.list(id);
             break;
         }
@@ -91,8 +91,8 @@ fn requests<N: Net, S: Service>(
             }
         }
     }
-    let begins = worker.core.now.tick.after(worker.core.timing.handshake);
-    let conn = worker.core.get_mut(id)?;
+    let begins = worker.shard.now.tick.after(worker.shard.timing.handshake);
+    let conn = worker.shard.get_mut(id)?;
     if conn.life() != Life::Http {
         return Some(input.len());
     }
@@ -102,9 +102,9 @@ fn requests<N: Net, S: Service>(
 
 /// Puts back what is held of requests.
 fn keep<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, held: Option<Box<Http>>) {
-    let Some(conn) = worker.core.get_mut(id) else { return };
+    let Some(conn) = worker.shard.get_mut(id) else { return };
     let ended = conn.keep_requests(held);
-    worker.core.arm(id);
+    worker.shard.arm(id);
     if ended {
         respond::http_end(worker, id);
     }
@@ -113,8 +113,8 @@ fn keep<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, held: Option<
 
 /// Whether requests are served: not while responses pile up that the client doesn't read.
 fn serves<N: Net, S: Service>(worker: &Worker<N, S>, id: ConnId) -> bool {
-    let serves = |conn: &Conn| conn.life() == Life::Http && !conn.is_stuffed();
-    worker.core.get(id).is_some_and(serves)
+    let serves = |conn: &Conn| conn.life() == Life::Http && !conn.is_above_high_watermark();
+    worker.shard.get(id).is_some_and(serves)
 }
 
 fn request<N: Net, S: Service>(
@@ -126,12 +126,12 @@ fn request<N: Net, S: Service>(
     if !progress.has_come_on(input) {
         return Step::More;
     }
-    let now = worker.core.now.tick;
-    if worker.core.get(id).is_some_and(|conn| conn.is_late(now)) {
+    let now = worker.shard.now.tick;
+    if worker.shard.get(id).is_some_and(|conn| conn.is_late(now)) {
         let refusal = Refusal { status: 408, reason: "the request took too long" };
         return respond::refuse(worker, id, method_of(input), &refusal);
     }
-    let max = worker.core.config.max_head_bytes;
+    let max = worker.shard.config.max_head_bytes;
     let head_len = match progress.head_len(input, max) {
         Ok(Some(len)) => len,
         Ok(None) => return Step::More,
@@ -142,7 +142,7 @@ fn request<N: Net, S: Service>(
         Ok(head) => head,
         Err(refusal) => return respond::refuse(worker, id, method_of(input), &refusal),
     };
-    worker.core.work.charge_head(head_len);
+    worker.shard.work.charge_head(head_len);
     let step = if is_upgrade(&head) {
         upgrade::upgrade(worker, id, &head, head_len)
     } else {
@@ -162,7 +162,7 @@ fn plain<N: Net, S: Service>(
     input: &[u8],
     progress: &mut Progress,
 ) -> Step {
-    let limit = worker.core.config.max_body_bytes;
+    let limit = worker.shard.config.max_body_bytes;
     let behind = &input[head_len..];
     let framing = match head.body(limit) {
         Ok(framing) => framing,
@@ -174,13 +174,13 @@ fn plain<N: Net, S: Service>(
         Ok(None) => return await_body(worker, id, head, progress),
         Err(refusal) => return refuse_body(worker, id, head, is_judged, &refusal),
     };
-    let request = worker.core.asking.next(id);
+    let request = worker.shard.asking.next(id);
     let manner = Manner::of(head);
-    let requester = front::requester(worker, id, head);
-    worker.core.asking.begin(requester, true);
+    let requester = peer_address::requester(worker, id, head);
+    worker.shard.asking.begin(requester, true);
     let answer =
-        worker.service.request(&mut Context::new(&mut worker.core, &worker.mailboxes), request, head, body);
-    worker.core.asking.end();
+        worker.service.request(&mut Context::new(&mut worker.shard, &worker.mailboxes), request, head, body);
+    worker.shard.asking.end();
     match answer {
         Answer::Now(response) => respond::respond(worker, id, response, manner),
         Answer::Later { by } => wait(worker, request, progress, (manner, by)),
@@ -188,7 +188,7 @@ fn plain<N: Net, S: Service>(
             progress.stream(request.serial, manner);
         }
         Answer::Stream(_) => {
-            worker.service.abandoned(&mut Context::new(&mut worker.core, &worker.mailboxes), request);
+            worker.service.abandoned(&mut Context::new(&mut worker.shard, &worker.mailboxes), request);
         }
     }
     // What comes of the call may be the end of an answer that waits: it is found when that was put back.
@@ -206,11 +206,11 @@ fn wait<N: Net, S: Service>(
     (manner, by): (Manner, Tick),
 ) {
     let id = request.conn;
-    if let Some(response) = worker.core.left.take_answer(request) {
+    if let Some(response) = worker.shard.left.take_answer(request) {
         return respond::respond(worker, id, response, manner);
     }
     progress.wait(request.serial, manner);
-    if let Some(conn) = worker.core.get_mut(id) {
+    if let Some(conn) = worker.shard.get_mut(id) {
         conn.await_http(by);
     }
 }
@@ -230,19 +230,19 @@ fn await_body<N: Net, S: Service>(
         return respond::refuse_with(worker, id, head.method, response);
     }
     if head.expects_continue() {
-        worker.core.append(id, true, |out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+        worker.shard.append(id, true, |out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
     }
     Step::More
 }
 
 /// What the service refuses a request with before it has its body.
 fn judge<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, head: &Head<'_>) -> Option<Response> {
-    let request = worker.core.asking.next(id);
-    let requester = front::requester(worker, id, head);
-    worker.core.asking.begin(requester, false);
+    let request = worker.shard.asking.next(id);
+    let requester = peer_address::requester(worker, id, head);
+    worker.shard.asking.begin(requester, false);
     let response =
-        worker.service.judge(&mut Context::new(&mut worker.core, &worker.mailboxes), request, head);
-    worker.core.asking.end();
+        worker.service.judge(&mut Context::new(&mut worker.shard, &worker.mailboxes), request, head);
+    worker.shard.asking.end();
     response
 }
 

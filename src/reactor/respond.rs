@@ -18,20 +18,20 @@ pub(crate) fn respond<N: Net, S: Service>(
     mut response: Response,
     manner: Manner,
 ) {
-    let draining = worker.core.fleet.is_draining();
-    let now = worker.core.now.tick;
-    let timing = worker.core.timing;
-    let Some(conn) = worker.core.get_mut(id) else { return };
+    let draining = worker.shard.shared.is_draining();
+    let now = worker.shard.now.tick;
+    let timing = worker.shard.timing;
+    let Some(conn) = worker.shard.get_mut(id) else { return };
     // Where the client has ended its stream, requests that came before that are still to be answered.
     let keep_alive = manner.keep_alive && !draining;
     conn.answered(keep_alive, now.after(if keep_alive { timing.keep_alive } else { timing.close }));
     if keep_alive && manner.old {
         response = response.with("Connection", "keep-alive");
     }
-    worker.core.append(id, true, |out| response.write(manner.head_only, keep_alive, out));
-    worker.core.work.charge_answer(response.body.len());
-    worker.core.counters().requests.add(1);
-    worker.core.arm(id);
+    worker.shard.append(id, true, |out| response.write(manner.head_only, keep_alive, out));
+    worker.shard.work.charge_answer(response.body.len());
+    worker.shard.counters().requests.add(1);
+    worker.shard.arm(id);
 }
 
 pub(crate) fn refuse<N: Net, S: Service>(
@@ -55,7 +55,7 @@ pub(crate) fn refuse_with<N: Net, S: Service>(
     method: &str,
     response: Response,
 ) -> Step {
-    worker.core.counters().refuse(response.status);
+    worker.shard.counters().refuse(response.status);
     respond(worker, id, response, Manner::last(method));
     Step::Refused
 }
@@ -81,7 +81,7 @@ pub(crate) fn method_of(input: &[u8]) -> &'static str {
 /// An answer that came later.
 pub(crate) fn answer<N: Net, S: Service>(worker: &mut Worker<N, S>, request: RequestId, response: Response) {
     let id = request.conn;
-    let waiting = worker.core.get_mut(id).and_then(|conn| conn.take_waiting(request.serial));
+    let waiting = worker.shard.get_mut(id).and_then(|conn| conn.take_waiting(request.serial));
     let Some(manner) = waiting else { return };
     respond(worker, id, response, manner);
     // What came behind the request is served in the next turn.
@@ -96,18 +96,18 @@ pub(crate) fn begin_stream<N: Net, S: Service>(
     manner: Manner,
 ) -> bool {
     // RFC 9112 §6.1: a client of HTTP/1.0 knows no chunks.
-    let keep_alive = manner.keep_alive && !manner.old && !worker.core.fleet.is_draining();
-    let now = worker.core.now.tick;
-    let Some(conn) = worker.core.get_mut(id) else { return false };
+    let keep_alive = manner.keep_alive && !manner.old && !worker.shard.shared.is_draining();
+    let now = worker.shard.now.tick;
+    let Some(conn) = worker.shard.get_mut(id) else { return false };
     conn.begin_stream(now);
-    worker.core.append(id, true, |out| {
+    worker.shard.append(id, true, |out| {
         head.write_stream(!manner.old, keep_alive, out);
         if !manner.head_only {
             write_piece(!manner.old, &head.body, out);
         }
     });
-    worker.core.work.charge_answer(head.body.len());
-    worker.core.counters().requests.add(1);
+    worker.shard.work.charge_answer(head.body.len());
+    worker.shard.counters().requests.add(1);
     if manner.head_only {
         finish_answer(worker, id, keep_alive);
     }
@@ -117,35 +117,35 @@ pub(crate) fn begin_stream<N: Net, S: Service>(
 /// An answer in pieces is whole.
 pub(crate) fn end_stream<N: Net, S: Service>(worker: &mut Worker<N, S>, request: RequestId) {
     let id = request.conn;
-    let streamed = worker.core.get_mut(id).and_then(|conn| conn.end_stream(request.serial));
+    let streamed = worker.shard.get_mut(id).and_then(|conn| conn.end_stream(request.serial));
     let Some(manner) = streamed else { return };
     if !manner.old {
-        worker.core.append(id, true, |out| out.extend_from_slice(LAST_CHUNK));
+        worker.shard.append(id, true, |out| out.extend_from_slice(LAST_CHUNK));
     }
-    let keep_alive = manner.keep_alive && !manner.old && !worker.core.fleet.is_draining();
+    let keep_alive = manner.keep_alive && !manner.old && !worker.shard.shared.is_draining();
     finish_answer(worker, id, keep_alive);
     worker.list(id);
 }
 
 /// All of an answer is queued.
 fn finish_answer<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, keep_alive: bool) {
-    let (now, timing) = (worker.core.now.tick, worker.core.timing);
-    if let Some(conn) = worker.core.get_mut(id) {
+    let (now, timing) = (worker.shard.now.tick, worker.shard.timing);
+    if let Some(conn) = worker.shard.get_mut(id) {
         conn.answered(keep_alive, now.after(if keep_alive { timing.keep_alive } else { timing.close }));
     }
-    worker.core.arm(id);
+    worker.shard.arm(id);
 }
 
 /// A request, its answer or the next request has been waited for long enough.
 pub(crate) fn request_due<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
     let asked_at = worker.calls.called();
-    let Some(conn) = worker.core.get_mut(id) else { return };
+    let Some(conn) = worker.shard.get_mut(id) else { return };
     match conn.request_due(asked_at) {
         RequestDue::Nothing => {}
         RequestDue::Gone => ending::remove(worker, id, Cause::Timeout),
         RequestDue::Unanswered(manner, serial) => {
             let request = RequestId { conn: id, serial };
-            worker.service.abandoned(&mut Context::new(&mut worker.core, &worker.mailboxes), request);
+            worker.service.abandoned(&mut Context::new(&mut worker.shard, &worker.mailboxes), request);
             let response = Response::text(503, "the answer took too long").with("Retry-After", "1");
             respond(worker, id, response, manner);
             worker.list(id);
@@ -160,25 +160,25 @@ pub(crate) fn request_due<N: Net, S: Service>(worker: &mut Worker<N, S>, id: Con
 /// Refuses a request of which not all has come, in the service's words where its head has, and ends the connection: the client
 /// may come back with it.
 pub(crate) fn refuse_half<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, refusal: &Refusal) {
-    let Some(Some(http)) = worker.core.get_mut(id).and_then(Conn::take_requests) else { return };
+    let Some(Some(http)) = worker.shard.get_mut(id).and_then(Conn::take_requests) else { return };
     let mut fields = Fields::new();
     let response = match Head::parse(http.judged_head(), &mut fields) {
         Ok(head) => worker.service.refusal(&head, refusal),
         Err(_) => Response::refusal(refusal),
     };
     let has_time = response.fields.iter().any(|(name, _)| *name == "Retry-After");
-    let seconds = worker.core.retry_millis().div_ceil(1000);
+    let seconds = worker.shard.retry_millis().div_ceil(1000);
     let response = if has_time { response } else { response.with("Retry-After", seconds.to_string()) };
     refuse_with(worker, id, method_of(http.bytes()), response);
 }
 
 /// The client has ended its stream: what it asked for is still answered.
 pub(crate) fn http_end<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let end = worker.core.now.tick.after(worker.core.timing.close);
-    let Some(conn) = worker.core.get_mut(id) else { return };
+    let end = worker.shard.now.tick.after(worker.shard.timing.close);
+    let Some(conn) = worker.shard.get_mut(id) else { return };
     match conn.end_requests(end) {
         AtEnd::Answers => {}
         AtEnd::Gone => ending::remove(worker, id, Cause::Closed),
-        AtEnd::Writes => worker.core.arm(id),
+        AtEnd::Writes => worker.shard.arm(id),
     }
 }

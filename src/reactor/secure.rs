@@ -10,35 +10,37 @@ use crate::reactor::flush;
 use crate::reactor::ids::ConnId;
 use crate::reactor::pending;
 use crate::reactor::service::Service;
-use crate::reactor::tls::link::Failure;
+use crate::reactor::tls::session::TlsFailure;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 
 /// Gives a fresh connection its TLS, where its listener's connections have one. Says whether it can go on.
 pub(crate) fn link<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, listener: u8) -> bool {
-    worker.core.tls.as_mut().is_none_or(|side| side.link(id.key as usize, listener))
+    worker.shard.tls.as_mut().is_none_or(|tls_state| tls_state.attach(id.key as usize, listener))
 }
 
 /// Whether the connection has a handshake before it, which then waits for its turn: it costs as much as a hundred messages.
 pub(crate) fn awaits_handshake<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> bool {
-    let Some(side) = worker.core.tls.as_mut().filter(|side| side.is_handshaking(id)) else { return false };
-    let conn = worker.core.conns.get_mut(id);
+    let Some(tls_state) = worker.shard.tls.as_mut().filter(|tls_state| tls_state.is_handshaking(id)) else {
+        return false;
+    };
+    let conn = worker.shard.conns.get_mut(id);
     if conn.is_some_and(Conn::list) {
-        side.wait(id);
+        tls_state.wait(id);
     }
     true
 }
 
 /// Of one that is on its way out nothing is opened any more.
 pub(crate) fn opens_records<N: Net, S: Service>(worker: &Worker<N, S>, id: ConnId) -> bool {
-    worker.core.get(id).is_some_and(|conn| !matches!(conn.life(), Life::Ending | Life::Lingering))
+    worker.shard.get(id).is_some_and(|conn| !matches!(conn.life(), Life::Ending | Life::Lingering))
 }
 
 /// The peer broke TLS or gave it up: our alert is on its way, and nothing follows.
-pub(crate) fn broken<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, failure: &Failure) {
+pub(crate) fn broken<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, failure: &TlsFailure) {
     debug!(conn = id.to_bits(), error = %failure, "TLS failed");
-    let end = worker.core.now.tick.after(worker.core.timing.close);
-    let Some(conn) = worker.core.get_mut(id) else { return };
+    let end = worker.shard.now.tick.after(worker.shard.timing.close);
+    let Some(conn) = worker.shard.get_mut(id) else { return };
     let open = conn.is_open();
     let before = conn.backlog();
     // Behind an alert nothing is read any more.
@@ -49,12 +51,12 @@ pub(crate) fn broken<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, 
         conn.stop_listening();
     }
     let cause = if failure.is_theirs() { Cause::Reset } else { Cause::Protocol };
-    worker.core.counters().backlog_bytes.sub(dropped);
+    worker.shard.counters().backlog_bytes.sub(dropped);
     if open {
         ending::tell_gone(worker, id, cause);
         pending::run(worker);
     }
-    worker.core.arm(id);
+    worker.shard.arm(id);
     flush::after_write(worker, id);
     flush::bury(worker);
 }

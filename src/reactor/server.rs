@@ -18,13 +18,13 @@ use tracing::warn;
 
 use crate::limits::WORKERS_MAX;
 use crate::reactor::config::{Config, FdTables};
-use crate::reactor::fleet::Fleet;
 use crate::reactor::ids::WorkerId;
 pub use crate::reactor::listen::{Listen, StartError};
 use crate::reactor::live::Limits;
 use crate::reactor::mail::{Mail, Mailboxes, Post as _};
-use crate::reactor::mailbox::{Haste, Mailbox};
+use crate::reactor::mailbox::{Latency, Mailbox};
 use crate::reactor::service::Service;
+use crate::reactor::shared::Shared;
 use crate::reactor::worker::{Turned, Worker};
 use crate::sys::epoll::{Epoll, listen, probe};
 use crate::sys::process::{block_signals, unshare_descriptors};
@@ -33,7 +33,7 @@ use crate::sys::unix::UnixSocket;
 /// What may be asked of a running server from any thread.
 #[derive(Clone)]
 pub struct Handle {
-    fleet: Arc<Fleet>,
+    shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
     ring: Arc<dyn Fn() + Send + Sync>,
     /// `Mailboxes<M>`, for the mail `M` of the server's services.
@@ -43,7 +43,7 @@ pub struct Handle {
 /// Why mail was not posted; it comes back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PostError<M> {
-    /// The worker's mailbox has no room for it, by letters or by bytes: it is behind. Try again later, or drop it.
+    /// The worker's mailbox has no room for it, by messages or by bytes: it is behind. Try again later, or drop it.
     Full(M),
     /// There is no such worker.
     NoWorker(M),
@@ -54,13 +54,13 @@ pub enum PostError<M> {
 impl Handle {
     /// Begins to go away: accepts what is queued, then nobody; closes every connection with 1001 over the drain window.
     pub fn drain(&self) {
-        self.fleet.begin_drain();
+        self.shared.begin_drain();
         (self.ring)();
     }
 
     /// Changes limits of all workers at once. Nobody is dropped for it.
     pub fn change(&self, limits: Limits) {
-        self.fleet.change(limits);
+        self.shared.change(limits);
         (self.ring)();
     }
 
@@ -75,26 +75,26 @@ impl Handle {
     ///
     /// # Errors
     /// See [`PostError`].
-    pub fn post<M: Mail>(&self, to: WorkerId, mail: M, latency: Haste) -> Result<(), PostError<M>> {
+    pub fn post<M: Mail>(&self, to: WorkerId, mail: M, latency: Latency) -> Result<(), PostError<M>> {
         let Some(mailboxes) = self.mailboxes.downcast_ref::<Mailboxes<M>>() else {
             return Err(PostError::Foreign(mail));
         };
         let Some(mailbox) = mailboxes.get(to.index()) else { return Err(PostError::NoWorker(mail)) };
         mailboxes.post(None, to, mail, latency).map_err(PostError::Full)?;
-        mailbox.ring();
+        mailbox.wake();
         Ok(())
     }
 
     /// What all workers share.
     #[must_use]
-    pub fn fleet(&self) -> &Arc<Fleet> {
-        &self.fleet
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 }
 
 impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handle").field("fleet", &self.fleet).finish_non_exhaustive()
+        f.debug_struct("Handle").field("shared", &self.shared).finish_non_exhaustive()
     }
 }
 
@@ -122,7 +122,7 @@ impl Server {
     pub fn start<S: Service + 'static>(
         config: Config,
         listen: &[SocketAddr],
-        make: impl Fn(WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
+        make: impl Fn(WorkerId, &Arc<Shared>) -> S + Send + Sync + 'static,
     ) -> Result<Server, StartError> {
         Server::start_on(config, listen.iter().copied().map(Listen::Tcp).collect(), make)
     }
@@ -135,7 +135,7 @@ impl Server {
     pub fn start_on<S: Service + 'static>(
         config: Config,
         listening: Vec<Listen>,
-        make: impl Fn(WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
+        make: impl Fn(WorkerId, &Arc<Shared>) -> S + Send + Sync + 'static,
     ) -> Result<Server, StartError> {
         for place in &listening {
             if let Some(address) = place.address().filter(|address| address.port() != 0) {
@@ -158,17 +158,17 @@ impl Server {
             FdTables::Auto => workers > 1,
         };
         let mailboxes = mailboxes::<S::Mail>(workers)?;
-        let fleet = Arc::new(Fleet::new(workers, config.max_connections, config.first_tick));
+        let shared = Arc::new(Shared::new(workers, config.max_connections, config.first_tick));
         let stop = Arc::new(AtomicBool::new(false));
         let ring = {
             let mailboxes = mailboxes.clone();
-            Arc::new(move || mailboxes.iter().for_each(Mailbox::ring))
+            Arc::new(move || mailboxes.iter().for_each(Mailbox::wake))
         };
         let posted: Arc<dyn Any + Send + Sync> = Arc::new(Arc::clone(&mailboxes));
         let (ends, ended) = channel();
         let plan = Arc::new(Plan {
             config,
-            fleet: fleet.clone(),
+            shared: shared.clone(),
             stop: stop.clone(),
             mailboxes,
             private,
@@ -176,7 +176,7 @@ impl Server {
             make,
         });
         let mut server = Server {
-            handle: Handle { fleet, stop, ring, mailboxes: posted },
+            handle: Handle { shared, stop, ring, mailboxes: posted },
             addresses: Vec::new(),
             listening,
             private_tables: private,
@@ -198,7 +198,7 @@ impl Server {
     ) -> Result<(), StartError>
     where
         S: Service + 'static,
-        F: Fn(WorkerId, &Arc<Fleet>) -> S + Send + Sync + 'static,
+        F: Fn(WorkerId, &Arc<Shared>) -> S + Send + Sync + 'static,
     {
         let mut lines = Vec::with_capacity(workers);
         for id in (0..workers).map(worker_id) {
@@ -208,7 +208,7 @@ impl Server {
             let thread = thread::Builder::new()
                 .name(format!("rollcall-{id}"))
                 .spawn(move || {
-                    let _end = End { id, ends };
+                    let _end = WorkerEnd { id, ends };
                     plan.work(id, &ordered, &reply);
                 })
                 .map_err(|error| StartError::System("can't start a worker thread", error))?;
@@ -226,11 +226,11 @@ impl Server {
         Ok(())
     }
 
-    fn hear(&mut self, replied: &Receiver<Reply>) -> Result<(), StartError> {
+    fn hear(&mut self, replied: &Receiver<StartReply>) -> Result<(), StartError> {
         let gone = |_| StartError::System("a worker ended while it started", io::ErrorKind::Other.into());
         match replied.recv().map_err(gone)? {
-            Reply::Table { private } => self.private_tables &= private,
-            Reply::Listening(listening) => self.listening = listening?,
+            StartReply::Table { private } => self.private_tables &= private,
+            StartReply::Listening(listening) => self.listening = listening?,
         }
         Ok(())
     }
@@ -249,8 +249,8 @@ impl Server {
 
     /// What all workers share.
     #[must_use]
-    pub fn fleet(&self) -> &Arc<Fleet> {
-        self.handle.fleet()
+    pub fn shared(&self) -> &Arc<Shared> {
+        self.handle.shared()
     }
 
     /// What may be asked of the server from another thread, while this one waits in [`Server::join`].
@@ -291,19 +291,19 @@ impl Drop for Server {
 }
 
 /// Says that a worker's thread has ended, however it did.
-struct End {
+struct WorkerEnd {
     id: WorkerId,
     ends: Sender<(WorkerId, bool)>,
 }
 
-impl Drop for End {
+impl Drop for WorkerEnd {
     fn drop(&mut self) {
         let _ = self.ends.send((self.id, thread::panicking()));
     }
 }
 
 /// What a worker says while it starts.
-enum Reply {
+enum StartReply {
     /// It has the table that it will work with.
     Table { private: bool },
     /// It listens, or can't.
@@ -313,7 +313,7 @@ enum Reply {
 /// What the workers are started with.
 struct Plan<M, F> {
     config: Config,
-    fleet: Arc<Fleet>,
+    shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
     mailboxes: Mailboxes<M>,
     private: bool,
@@ -323,22 +323,22 @@ struct Plan<M, F> {
 
 impl<M: Send + 'static, F> Plan<M, F> {
     /// A worker's thread.
-    fn work<S>(&self, id: WorkerId, ordered: &Receiver<Vec<Listen>>, reply: &Sender<Reply>)
+    fn work<S>(&self, id: WorkerId, ordered: &Receiver<Vec<Listen>>, reply: &Sender<StartReply>)
     where
         S: Service<Mail = M>,
-        F: Fn(WorkerId, &Arc<Fleet>) -> S,
+        F: Fn(WorkerId, &Arc<Shared>) -> S,
     {
         block_signals();
         // Who started us may have given up: then nobody hears the replies, and no order comes.
-        let _ = reply.send(Reply::Table { private: self.private && self.unshare(id) });
+        let _ = reply.send(StartReply::Table { private: self.private && self.unshare(id) });
         let Ok(listening) = ordered.recv() else { return };
         let mut worker = match self.build(id, &listening) {
             Ok((listening, worker)) => {
-                let _ = reply.send(Reply::Listening(Ok(listening)));
+                let _ = reply.send(StartReply::Listening(Ok(listening)));
                 worker
             }
             Err(error) => {
-                let _ = reply.send(Reply::Listening(Err(error)));
+                let _ = reply.send(StartReply::Listening(Err(error)));
                 return;
             }
         };
@@ -368,7 +368,7 @@ impl<M: Send + 'static, F> Plan<M, F> {
     ) -> Result<(Vec<Listen>, Worker<Epoll, S>), StartError>
     where
         S: Service<Mail = M>,
-        F: Fn(WorkerId, &Arc<Fleet>) -> S,
+        F: Fn(WorkerId, &Arc<Shared>) -> S,
     {
         let mut listeners = Vec::with_capacity(listening.len());
         let mut resolved = Vec::with_capacity(listening.len());
@@ -383,13 +383,13 @@ impl<M: Send + 'static, F> Plan<M, F> {
             resolved.push(local.map_or_else(|| place.clone(), |local| place.at(local)));
             listeners.push(socket);
         }
-        let bell = self.mailboxes[id.index()].bell();
-        let net = Epoll::new(listeners, bell, self.fleet.clock())
+        let waker = self.mailboxes[id.index()].waker();
+        let net = Epoll::new(listeners, waker, self.shared.clock())
             .map_err(|error| StartError::System("can't make a poll", error))?;
-        let service = (self.make)(id, &self.fleet);
+        let service = (self.make)(id, &self.shared);
         let seed = seed(id);
         let mailboxes = self.mailboxes.clone();
-        let mut worker = Worker::new(id, &self.config, self.fleet.clone(), mailboxes, net, service, seed);
+        let mut worker = Worker::new(id, &self.config, self.shared.clone(), mailboxes, net, service, seed);
         for (place, listener) in resolved.iter().zip(0_u8..) {
             if let Listen::Tls(_, acceptor) = place {
                 worker.secure(listener, acceptor.clone());
@@ -406,8 +406,8 @@ fn seed(id: WorkerId) -> u64 {
 }
 
 fn mailboxes<M>(workers: usize) -> Result<Mailboxes<M>, StartError> {
-    let bell = || eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC);
-    let mailbox = |_| bell().map(Mailbox::new);
+    let waker = || eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC);
+    let mailbox = |_| waker().map(Mailbox::new);
     (0..workers)
         .map(mailbox)
         .collect::<Result<Vec<_>, _>>()

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 pub use crate::reactor::context::Context;
 pub use crate::reactor::context::TAG_MAX;
-pub use crate::reactor::core::SendError;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mail::Mail;
+pub use crate::reactor::shard::SendError;
 use crate::time::Tick;
 use crate::wire::close::Close;
 use crate::wire::http::{Head, Refusal, Response};
@@ -53,7 +53,7 @@ pub trait Service {
     fn message(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, kind: Kind, payload: &[u8]);
 
     /// The connection has been silent and is sent a Ping in this turn; what is sent here leaves in the same write.
-    fn beat(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+    fn heartbeat(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
         let _ = (cx, conn);
     }
 
@@ -70,7 +70,7 @@ pub trait Service {
 
     /// The socket has taken all that was queued for the connection, a WebSocket or one with an answer in pieces: a client that was
     /// too slow has room again.
-    fn relieved(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+    fn writable(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
         let _ = (cx, conn);
     }
 
@@ -153,7 +153,7 @@ pub trait Service {
     }
 
     /// Called once a second while anything happens: give back what a burst has left, and set gauges.
-    fn weigh(&mut self, cx: &mut Context<'_, Self::Mail>) {
+    fn measure_memory(&mut self, cx: &mut Context<'_, Self::Mail>) {
         let _ = cx;
     }
 

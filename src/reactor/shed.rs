@@ -10,7 +10,7 @@ use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ending;
 use crate::reactor::half_read;
-use crate::reactor::heaviest::Round;
+use crate::reactor::heaviest::ShedRound;
 use crate::reactor::ids::ConnId;
 use crate::reactor::pending;
 use crate::reactor::respond;
@@ -26,30 +26,30 @@ const SHORT: &str = "the server is short of memory";
 /// heaviest of all workers'.
 #[inline]
 pub(crate) fn shed<N: Net, S: Service>(worker: &mut Worker<N, S>) {
-    let Some(round) = worker.core.fleet.rounds.now() else { return };
-    if !worker.state().heaviest.is_of(round) && worker.core.memory_shortage().is_some() {
+    let Some(round) = worker.shard.shared.rounds.now() else { return };
+    if !worker.state().heaviest.is_of(round) && worker.shard.memory_shortage().is_some() {
         shed_in(worker, round);
     }
 }
 
 #[cold]
-fn shed_in<N: Net, S: Service>(worker: &mut Worker<N, S>, round: Round) {
-    let own = worker.core.id.index();
+fn shed_in<N: Net, S: Service>(worker: &mut Worker<N, S>, round: ShedRound) {
+    let own = worker.shard.id.index();
     let [(bytes, heaviest), (next, _)] = two_heaviest(worker);
     // What is compared is what each worker found: the first look at a shortage ends nobody.
     let is_first = worker.state().heaviest.bytes(round).is_none();
     worker.state().heaviest.set(round, bytes);
-    let others = worker.core.fleet.workers().iter().enumerate().filter(|(other, _)| *other != own);
+    let others = worker.shard.shared.workers().iter().enumerate().filter(|(other, _)| *other != own);
     // One that has yet to say it may have a heavier one.
     let is_lighter = |(other, theirs): (usize, Option<usize>)| {
         theirs.is_some_and(|theirs| (theirs, own) <= (bytes, other))
     };
     let is_most = others.map(|(other, state)| (other, state.heaviest.bytes(round))).all(is_lighter);
     let Some(id) = heaviest.filter(|_| bytes >= SHED_BYTES_MIN && is_most && !is_first) else { return };
-    if worker.core.fleet.rounds.end_one(round) {
+    if worker.shard.shared.rounds.end_one(round) {
         warn!(bytes, "short of memory: the connection that holds most is closed");
         shed_one(worker, id);
-        worker.core.fleet.rounds.ended_one();
+        worker.shard.shared.rounds.ended_one();
         worker.state().heaviest.set(round, next);
     }
 }
@@ -58,9 +58,9 @@ fn shed_in<N: Net, S: Service>(worker: &mut Worker<N, S>, round: Round) {
 fn two_heaviest<N: Net, S: Service>(worker: &Worker<N, S>) -> [(usize, Option<ConnId>); 2] {
     // Whoever is on the way out is waited for by a deadline.
     let stays = |conn: &&Conn| matches!(conn.life(), Life::Open | Life::Http);
-    let conns = worker.core.conns.iter().filter(|(_, conn)| stays(conn));
+    let conns = worker.shard.conns.iter().filter(|(_, conn)| stays(conn));
     conns.fold([(0, None); 2], |[most, next], (id, _)| {
-        let bytes = half_read::burden(&worker.core, id);
+        let bytes = half_read::burden(&worker.shard, id);
         if bytes > most.0 {
             [(bytes, Some(id)), most]
         } else if bytes > next.0 {
@@ -73,11 +73,11 @@ fn two_heaviest<N: Net, S: Service>(worker: &Worker<N, S>) -> [(usize, Option<Co
 
 /// One that reads is told why. To one that does not, a Close would only queue behind.
 fn shed_one<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let Some(conn) = worker.core.get(id) else { return };
+    let Some(conn) = worker.shard.get(id) else { return };
     if conn.backlog() == 0 && conn.is_open() {
         let close = Close::new(CloseCode::TRY_AGAIN, SHORT);
-        worker.service.farewell(&mut Context::new(&mut worker.core, &worker.mailboxes), id, &close);
-        if worker.core.leave_open(id, Life::Ending, &close) {
+        worker.service.farewell(&mut Context::new(&mut worker.shard, &worker.mailboxes), id, &close);
+        if worker.shard.leave_open(id, Life::Ending, &close) {
             ending::tell_gone(worker, id, Cause::Slow);
             half_read::forget(worker, id);
         }
@@ -86,7 +86,7 @@ fn shed_one<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
         half_read::forget(worker, id);
     } else {
         if conn.is_open() {
-            worker.core.counters().close(CloseCode::TRY_AGAIN.0);
+            worker.shard.counters().close(CloseCode::TRY_AGAIN.0);
         }
         ending::remove(worker, id, Cause::Slow);
     }

@@ -1,5 +1,5 @@
 //! A connection as what another worker, or another process, goes on with: the machine itself, and what its worker keeps beside it.
-//! Its binary form is a format's number in a byte, then postcard, as that of letters between presence's workers.
+//! Its binary form is a format's number in a byte, then postcard, as that of messages between presence's workers.
 
 use std::net::IpAddr;
 
@@ -17,14 +17,14 @@ pub const FORMAT: u8 = 1;
 /// A connection that has left its worker: all that is needed to go on with it, but for its socket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
-    pub(super) conn: snapshot::Snapshot,
+    pub(super) conn: snapshot::ConnSnapshot,
     /// What the service needs to go on, where the connection was open.
     pub(super) service: Option<Vec<u8>>,
     /// Input that was read and waits for its share of a turn.
     pub(super) unserved: Vec<u8>,
     /// The end of the peer's stream was read behind that.
     pub(super) has_ended: bool,
-    pub(super) deflate: Option<deflate::Snapshot>,
+    pub(super) deflate: Option<deflate::DeflateSnapshot>,
     /// The client has ended its stream, and is still answered: what the connection has ended by then.
     pub(super) half_closed: Option<Cause>,
     /// Work, in units, that it has been served beyond its share.
@@ -41,7 +41,7 @@ pub struct Snapshot {
 
 /// Why bytes are no snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unreadable {
+pub enum UnreadableSnapshot {
     /// They have another format, or none: this one.
     Format(Option<u8>),
     /// They break the format, go on behind the snapshot, or say what no connection can be.
@@ -59,13 +59,13 @@ impl Snapshot {
     ///
     /// # Errors
     /// The bytes are none, or none that a connection can go on from.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Snapshot, Unreadable> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Snapshot, UnreadableSnapshot> {
         let Some((&FORMAT, snapshot)) = bytes.split_first() else {
-            return Err(Unreadable::Format(bytes.first().copied()));
+            return Err(UnreadableSnapshot::Format(bytes.first().copied()));
         };
         match postcard::take_from_bytes::<Snapshot>(snapshot) {
             Ok((snapshot, [])) if snapshot.is_sound() => Ok(snapshot),
-            _ => Err(Unreadable::Malformed),
+            _ => Err(UnreadableSnapshot::Malformed),
         }
     }
 
@@ -108,13 +108,16 @@ mod tests {
     fn what_is_no_snapshot_is_said_to_be_none() {
         let unreadable = |bytes: &[u8]| Snapshot::from_bytes(bytes).map(|_| ()).unwrap_err();
         let bytes = fresh().to_bytes();
-        assert_eq!(unreadable(&[]), Unreadable::Format(None));
-        assert_eq!(unreadable(&[&[FORMAT + 1], &bytes[1..]].concat()), Unreadable::Format(Some(FORMAT + 1)));
+        assert_eq!(unreadable(&[]), UnreadableSnapshot::Format(None));
+        assert_eq!(
+            unreadable(&[&[FORMAT + 1], &bytes[1..]].concat()),
+            UnreadableSnapshot::Format(Some(FORMAT + 1))
+        );
         for len in 1..bytes.len() {
-            assert_eq!(unreadable(&bytes[..len]), Unreadable::Malformed, "{len}");
+            assert_eq!(unreadable(&bytes[..len]), UnreadableSnapshot::Malformed, "{len}");
         }
-        assert_eq!(unreadable(&[&bytes[..], &[0]].concat()), Unreadable::Malformed);
+        assert_eq!(unreadable(&[&bytes[..], &[0]].concat()), UnreadableSnapshot::Malformed);
         let open = Snapshot { service: Some(Vec::new()), ..fresh() };
-        assert_eq!(unreadable(&open.to_bytes()), Unreadable::Malformed, "it has made no request yet");
+        assert_eq!(unreadable(&open.to_bytes()), UnreadableSnapshot::Malformed, "it has made no request yet");
     }
 }

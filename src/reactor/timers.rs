@@ -73,8 +73,8 @@ impl Timers {
     }
 
     /// Gives back what a burst has left.
-    pub(crate) fn give_back(&mut self) {
-        self.wheel.give_back();
+    pub(crate) fn shrink(&mut self) {
+        self.wheel.shrink();
     }
 
     /// Bytes of memory.

@@ -4,7 +4,7 @@
 use std::io::{self, IoSlice};
 
 use crate::reactor::ids::ConnId;
-use crate::reactor::tls::side::{Secure, Side};
+use crate::reactor::tls::state::{Secure, TlsState};
 use crate::sys::net::Socket;
 
 /// A connection's transport, put together for the length of a call.
@@ -30,17 +30,17 @@ pub(crate) struct Sent {
     pub(crate) taken: usize,
     /// Bytes that the socket took.
     pub(crate) sent: usize,
-    /// The socket takes no more for now. Records that it did not take are for [`Side::left`] to give.
+    /// The socket takes no more for now. Records that it did not take are for [`TlsState::left`] to give.
     pub(crate) is_full: bool,
 }
 
 impl<'t, S: Socket> Transport<'t, S> {
     #[inline]
-    pub(crate) fn new(socket: &'t mut S, tls: Option<&'t mut Side>, id: ConnId) -> Transport<'t, S> {
-        Transport { socket, secure: tls.and_then(|side| side.secured(id)) }
+    pub(crate) fn new(socket: &'t mut S, tls: Option<&'t mut TlsState>, id: ConnId) -> Transport<'t, S> {
+        Transport { socket, secure: tls.and_then(|tls_state| tls_state.secured(id)) }
     }
 
-    /// Reads once: a plain connection's bytes into `buffer`; records stay where [`Side::open_read`] finds them.
+    /// Reads once: a plain connection's bytes into `buffer`; records stay where [`TlsState::open_read`] finds them.
     #[inline]
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Read> {
         let buffer = match &mut self.secure {

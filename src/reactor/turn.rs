@@ -11,9 +11,8 @@ use crate::limits::{MAIL_PER_TURN_MAX, MAIL_UNITS_PER_TURN};
 use crate::reactor::closing;
 use crate::reactor::context::Context;
 use crate::reactor::counters::Deferred;
+use crate::reactor::deadlines;
 use crate::reactor::drain;
-use crate::reactor::fire;
-use crate::reactor::fleet::TurnPart;
 use crate::reactor::flush;
 use crate::reactor::half_closed;
 use crate::reactor::handover::{self, Stays};
@@ -22,6 +21,7 @@ use crate::reactor::ids::ConnId;
 use crate::reactor::memory;
 use crate::reactor::pending;
 use crate::reactor::service::Service;
+use crate::reactor::shared::TurnPart;
 use crate::reactor::shed;
 use crate::reactor::snapshot::Snapshot;
 use crate::reactor::work::parts;
@@ -38,10 +38,10 @@ impl<N: Net, S: Service> Worker<N, S> {
         self.poll()?;
         self.at(TurnPart::Mail).mailbox();
         hear::connections(self.at(TurnPart::Connections));
-        fire::deadlines(self.at(TurnPart::Deadlines));
-        fire::timers(self);
-        self.ring();
-        closing::clear_away(self);
+        deadlines::deadlines(self.at(TurnPart::Deadlines));
+        deadlines::timers(self);
+        self.wake();
+        closing::reap(self);
         flush::flush(self.at(TurnPart::Flush));
         Ok(self.at(TurnPart::Tick).finish_turn())
     }
@@ -76,37 +76,37 @@ impl<N: Net, S: Service> Worker<N, S> {
             let timeout = self.timeout();
             self.net.wait(self.queue.ready_mut(), timeout)?;
         }
-        self.core.now = self.net.now();
-        self.state().turn_began.store(self.core.now.micros + 1, Relaxed);
-        self.core.follow_limits();
+        self.shard.now = self.net.now();
+        self.state().turn_began.store(self.shard.now.micros + 1, Relaxed);
+        self.shard.follow_limits();
         Ok(())
     }
 
     /// How long nothing can be due; `None` where nothing ever is.
     fn timeout(&self) -> Option<Duration> {
         let waiting = self.acceptor.is_waiting() || self.budget.is_overdue();
-        let shaking = self.core.tls.as_ref().is_some_and(|side| side.has_waiting());
+        let shaking = self.shard.tls.as_ref().is_some_and(|tls_state| tls_state.has_waiting());
         if waiting
             || shaking
             || self.queue.listed() > 0
-            || self.core.pauses.has_resumed()
+            || self.shard.pauses.has_resumed()
             || !self.inbox.is_empty()
         {
             return Some(Duration::ZERO);
         }
         let (clearing, mail) = (self.reaper.due(), self.inbox.due());
-        let weighing = self
-            .weighing
-            .wakes(self.core.now.tick, || memory::is_worth(self) || memory::may_have_grown(self));
+        let memory_schedule = self
+            .memory_schedule
+            .wakes(self.shard.now.tick, || memory::is_worth(self) || memory::may_have_grown(self));
         let next = [
-            self.core.conns.next_due(),
-            self.core.timers.next(),
+            self.shard.conns.next_due(),
+            self.shard.timers.next(),
             self.calls.due(),
             self.acceptor.retry(),
             clearing,
             mail,
             self.drain.end(),
-            weighing,
+            memory_schedule,
         ];
         let next = next.into_iter().flatten().reduce(Tick::min)?;
         // The turn's own time has passed since its reading of the clock: a deadline may be due by now.
@@ -117,9 +117,9 @@ impl<N: Net, S: Service> Worker<N, S> {
 
     fn mailbox(&mut self) {
         if self.inbox.is_empty() {
-            self.inbox.fill(&self.mailboxes[self.core.id.index()], self.core.now.tick);
+            self.inbox.fill(&self.mailboxes[self.shard.id.index()], self.shard.now.tick);
             // Behind the mailbox, which silences the bell: who rang for a drain would else be heard and not listened to.
-            if !self.drain.is_open() && self.core.fleet.is_draining() {
+            if !self.drain.is_open() && self.shard.shared.is_draining() {
                 drain::begin(self);
             }
         }
@@ -128,39 +128,43 @@ impl<N: Net, S: Service> Worker<N, S> {
             if spent >= parts(MAIL_UNITS_PER_TURN) {
                 return self.count_deferred(Deferred::Mail);
             }
-            let Some(letter) = self.inbox.next() else { break };
-            self.core.work.begin();
-            self.core.work.charge(1);
-            self.service.mail(&mut Context::new(&mut self.core, &self.mailboxes), letter.from, letter.mail);
+            let Some(envelope) = self.inbox.next() else { break };
+            self.shard.work.begin();
+            self.shard.work.charge(1);
+            self.service.mail(
+                &mut Context::new(&mut self.shard, &self.mailboxes),
+                envelope.from,
+                envelope.mail,
+            );
             pending::run(self);
-            spent += self.core.work.spent();
+            spent += self.shard.work.spent();
         }
     }
 
     fn finish_turn(&mut self) -> Turned {
-        let due = self.service.tick(&mut Context::new(&mut self.core, &self.mailboxes));
-        self.calls.done(self.core.now.tick, due);
+        let due = self.service.tick(&mut Context::new(&mut self.shard, &self.mailboxes));
+        self.calls.done(self.shard.now.tick, due);
         pending::run(self);
         shed::shed(self);
         half_closed::end_half_closed(self);
-        self.ring();
+        self.wake();
         flush::flush(self);
         // A write that failed may have moved the service to end or answer others: nothing would wake us for them.
-        while !self.core.left.is_empty() {
+        while !self.shard.left.is_empty() {
             pending::run(self);
             flush::flush(self);
         }
-        self.ring();
-        if self.weighing.is_due(self.core.now.tick) {
-            memory::weigh(self);
+        self.wake();
+        if self.memory_schedule.is_due(self.shard.now.tick) {
+            memory::measure_memory(self);
             handover::write_all(self);
         }
-        let micros = self.net.now().micros.saturating_sub(self.core.now.micros);
-        self.core.counters().turn.record(micros);
-        let upgrades = self.calls.upgrades(self.core.counters().upgrades.get());
-        self.state().pace.turn(micros, upgrades);
+        let micros = self.net.now().micros.saturating_sub(self.shard.now.micros);
+        self.shard.counters().turn.record(micros);
+        let upgrades = self.calls.upgrades(self.shard.counters().upgrades.get());
+        self.state().handshake_rate.turn(micros, upgrades);
         self.state().turn_began.store(0, Relaxed);
-        let is_over = self.drain.is_over(self.core.now.tick, self.core.conns.is_empty());
+        let is_over = self.drain.is_over(self.shard.now.tick, self.shard.conns.is_empty());
         if is_over { Turned::Drained } else { Turned::Running }
     }
 }

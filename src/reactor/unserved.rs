@@ -4,28 +4,28 @@
 use std::collections::HashMap;
 
 use crate::reactor::ids::ConnId;
-use crate::reactor::tls::link::Failure;
+use crate::reactor::tls::session::TlsFailure;
 
 /// How the peer's stream ended, or what ended it.
 #[derive(Debug)]
-pub(crate) enum End {
+pub(crate) enum StreamEnd {
     /// By the peer's word.
     Told,
     /// TLS broke, or the peer gave it up by an alert.
-    Broken(Failure),
+    Broken(TlsFailure),
 }
 
 /// What a connection holds.
 #[derive(Debug, Default)]
-struct Held {
+struct HeldInput {
     bytes: Vec<u8>,
-    end: Option<End>,
+    end: Option<StreamEnd>,
 }
 
 /// What waits, by slab key.
 #[derive(Debug, Default)]
 pub(crate) struct Unserved {
-    held: HashMap<u32, Held>,
+    held: HashMap<u32, HeldInput>,
 }
 
 impl Unserved {
@@ -43,7 +43,7 @@ impl Unserved {
     }
 
     /// Keeps the end that stands behind what waits.
-    pub(crate) fn keep_end(&mut self, id: ConnId, end: End) {
+    pub(crate) fn keep_end(&mut self, id: ConnId, end: StreamEnd) {
         self.held.entry(id.key).or_default().end.get_or_insert(end);
     }
 
@@ -64,7 +64,7 @@ impl Unserved {
     }
 
     /// All has been served: takes the end that stood behind it.
-    pub(crate) fn take_end(&mut self, id: ConnId) -> Option<End> {
+    pub(crate) fn take_end(&mut self, id: ConnId) -> Option<StreamEnd> {
         if self.held.is_empty() {
             return None;
         }
@@ -88,7 +88,7 @@ impl Unserved {
 
     /// Bytes of heap. Walks those that hold any.
     pub(crate) fn bytes(&self) -> usize {
-        let places = self.held.capacity() * size_of::<(u32, Held)>();
+        let places = self.held.capacity() * size_of::<(u32, HeldInput)>();
         places + self.held.values().map(|held| held.bytes.capacity()).sum::<usize>()
     }
 }

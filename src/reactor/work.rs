@@ -14,7 +14,7 @@
 //! | a message that is compressed for a window | 10, and 1 for each 64 B |
 //! | the head of a request | 1, and 1 for each 8 KiB |
 //! | an answer | 3, and 1 for each 8 KiB |
-//! | a letter | 1 |
+//! | a message | 1 |
 //! | what the service does | what it charges by [`Context::charge`](crate::reactor::Context::charge) |
 
 use std::collections::HashMap;

@@ -80,9 +80,9 @@ pub trait Wrapper {
         self.inner().tick(cx)
     }
 
-    /// As [`Service::weigh`].
-    fn weigh(&mut self, cx: &mut Context<'_, MailOf<Self>>) {
-        self.inner().weigh(cx);
+    /// As [`Service::measure_memory`].
+    fn measure_memory(&mut self, cx: &mut Context<'_, MailOf<Self>>) {
+        self.inner().measure_memory(cx);
     }
 }
 
@@ -109,8 +109,8 @@ impl<W: Wrapper> Service for W {
         Wrapper::message(self, cx, conn, kind, payload);
     }
 
-    fn beat(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
-        self.inner().beat(cx, conn);
+    fn heartbeat(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+        self.inner().heartbeat(cx, conn);
     }
 
     fn suspect(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId, suspect: bool) {
@@ -121,8 +121,8 @@ impl<W: Wrapper> Service for W {
         self.inner().pong(cx, conn, round_trip);
     }
 
-    fn relieved(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
-        self.inner().relieved(cx, conn);
+    fn writable(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+        self.inner().writable(cx, conn);
     }
 
     fn owes(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) -> bool {
@@ -172,8 +172,8 @@ impl<W: Wrapper> Service for W {
         Wrapper::tick(self, cx)
     }
 
-    fn weigh(&mut self, cx: &mut Context<'_, Self::Mail>) {
-        Wrapper::weigh(self, cx);
+    fn measure_memory(&mut self, cx: &mut Context<'_, Self::Mail>) {
+        Wrapper::measure_memory(self, cx);
     }
 
     fn drain(&mut self, cx: &mut Context<'_, Self::Mail>) {

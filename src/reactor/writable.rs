@@ -17,11 +17,11 @@ use crate::time::Tick;
 
 /// The socket has room again.
 pub(crate) fn on_writable<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let now = worker.core.now.tick;
-    let Some(conn) = worker.core.conns.get_mut(id) else { return };
+    let now = worker.shard.now.tick;
+    let Some(conn) = worker.shard.conns.get_mut(id) else { return };
     let Some(outbox) = conn.backlog_mut() else { return };
     let Some(socket) = worker.io.socket(id) else { return };
-    let mut transport = Transport::new(socket, worker.core.tls.as_deref_mut(), id);
+    let mut transport = Transport::new(socket, worker.shard.tls.as_deref_mut(), id);
     let before = outbox.len();
     let (mut sent, mut pinged) = (0, false);
     let result = write_queue(&mut transport, outbox, now, |bytes, was_ping| {
@@ -30,14 +30,14 @@ pub(crate) fn on_writable<N: Net, S: Service>(worker: &mut Worker<N, S>, id: Con
     });
     let after = outbox.len();
     conn.backlog_written(pinged, now);
-    let counters = worker.core.counters();
+    let counters = worker.shard.counters();
     counters.sent_bytes.add(sent as u64);
     counters.backlog_bytes.add(after as u64);
     counters.backlog_bytes.sub(before as u64);
     if result.is_err() {
         return ending::remove(worker, id, Cause::Reset);
     }
-    worker.core.arm(id);
+    worker.shard.arm(id);
     flush::after_write(worker, id);
     flush::bury(worker);
     if after == 0 {
@@ -47,14 +47,14 @@ pub(crate) fn on_writable<N: Net, S: Service>(worker: &mut Worker<N, S>, id: Con
 
 /// The socket has taken all that was queued: the service is told so, or the time until the next request begins.
 fn relieve<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let (now, timing) = (worker.core.now.tick, worker.core.timing);
-    let Some(conn) = worker.core.get_mut(id) else { return };
+    let (now, timing) = (worker.shard.now.tick, worker.shard.timing);
+    let Some(conn) = worker.shard.get_mut(id) else { return };
     if conn.is_open() || conn.is_streaming() {
-        worker.service.relieved(&mut Context::new(&mut worker.core, &worker.mailboxes), id);
+        worker.service.writable(&mut Context::new(&mut worker.shard, &worker.mailboxes), id);
         return pending::run(worker);
     }
-    conn.relieved(now, &timing);
-    worker.core.arm(id);
+    conn.writable(now, &timing);
+    worker.shard.arm(id);
 }
 
 /// Writes what is queued, as far as the socket takes it: first the records that wait. Tells of each write how many bytes the

@@ -4,14 +4,14 @@
 //! |---|---|
 //! | [`echo`] | sends every message back |
 //! | [`presence`] | who is here: a worker's presence as a service |
-//! | [`caps`] | limits of presence that may change |
-//! | [`gate`] | who may come in: where tokens are found, and what comes of their claims |
+//! | [`live_limits`] | limits of presence that may change |
+//! | [`authenticator`] | who may come in: where tokens are found, and what comes of their claims |
 //! | [`reserve`] | what a new connection may send at once |
-//! | [`heartbeats`] | what pages say to show that they are there |
+//! | [`legacy_heartbeats`] | what pages say to show that they are there |
 
-pub mod caps;
+pub mod authenticator;
 pub mod echo;
-pub mod gate;
-pub mod heartbeats;
+pub mod legacy_heartbeats;
+pub mod live_limits;
 pub mod presence;
 pub mod reserve;

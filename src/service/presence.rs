@@ -1,4 +1,4 @@
-//! Presence as a service: connections become clients of a worker's [`Node`], what the node wants done is done, and letters
+//! Presence as a service: connections become clients of a worker's [`Node`], what the node wants done is done, and messages
 //! between nodes become mail between workers.
 
 mod coming;
@@ -8,22 +8,22 @@ mod hooks;
 mod mail;
 mod query;
 mod sending;
-mod slow;
+mod slow_consumers;
 mod whole;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limits::{RESUMED_UNITS_PER_TURN, VERIFY_UNITS};
-use crate::presence::admin::{Ask, Reply};
-use crate::presence::{About, BanCount, Effect, Homes, Node, Refusal, Rules, SharedEvent};
+use crate::presence::admin::{AdminReply, AdminRequest};
+use crate::presence::{BanCount, CommandRefusal, ConflationKey, Effect, Homes, Node, Rules, SharedEvent};
 use crate::protocol::rollcall_v1;
 use crate::reactor::{
-    Admission, Answer, Cause, ConnId, Context, Fleet, RequestId, Service, SharedFrame, Shortage, WorkerId,
+    Admission, Answer, Cause, ConnId, Context, Overload, RequestId, Service, Shared, SharedFrame, WorkerId,
 };
-use crate::service::caps::{Cap, Caps};
-use crate::service::gate::{BadToken, Gate};
-use crate::service::heartbeats::{self, Said, Shapes};
+use crate::service::authenticator::{Authenticator, BadToken};
+use crate::service::legacy_heartbeats::{self, LegacyHeartbeats, TextKind};
+use crate::service::live_limits::{LiveLimits, PresenceLimits};
 use crate::service::reserve::Reserves;
 use crate::time::{Now, Tick};
 use crate::wire::close::{Close, CloseCode};
@@ -33,10 +33,10 @@ use crate::wire::upgrade::Upgrade;
 
 pub use crate::protocol::rollcall_v1::SUBPROTOCOL;
 
+pub use crate::presence::Message;
 pub use crate::service::presence::coming::Coming;
 pub(crate) use crate::service::presence::coming::FOREIGN_ORIGIN;
 pub use crate::service::presence::hooks::Hooks;
-pub use crate::service::presence::mail::Letter;
 
 /// A shared event as it is sent: written and framed by whoever sends it first.
 fn framed(event: &SharedEvent) -> &SharedFrame {
@@ -49,11 +49,11 @@ pub struct PresenceSettings {
     /// Grace, heartbeats, caps.
     pub rules: Rules,
     /// The caps that count since they were set here.
-    pub caps: Arc<Caps>,
+    pub live_limits: Arc<LiveLimits>,
     /// What counts as a page's heartbeat.
-    pub shapes: Shapes,
+    pub legacy_heartbeats: LegacyHeartbeats,
     /// Who may come in.
-    pub gate: Gate,
+    pub authenticator: Authenticator,
     /// Rooms whose slow members lose the oldest messages: names, or prefixes with a `*` behind.
     pub drop_oldest: Vec<String>,
     /// Keeps names from being piled onto one worker; the same for all workers.
@@ -97,24 +97,24 @@ impl Tag {
 pub struct Presence {
     node: Node,
     settings: Arc<PresenceSettings>,
-    held_back: mail::HeldBack,
+    retry_queue: mail::RetryQueue,
     /// Answers to [`Presence::ask`] that nobody has taken yet.
-    replies: Vec<(u64, Reply)>,
+    replies: Vec<(u64, AdminReply)>,
     /// Origins that may connect, as a browser writes them; empty: any.
     origins: Vec<String>,
     /// Subprotocols that are accepted.
     subprotocols: Vec<String>,
     hooks: hooks::Hooked,
     /// What waits for slow readers.
-    slow: slow::Slow,
+    slow_consumers: slow_consumers::SlowConsumers,
     /// Connections that have room again, and had too little of it for all that waits for them.
-    relieved: Vec<ConnId>,
-    /// When something is due, as of the last [`Service::tick`] that found something to do; none, where letters or connections wait.
+    writable: Vec<ConnId>,
+    /// When something is due, as of the last [`Service::tick`] that found something to do; none, where messages or connections wait.
     rests_until: Option<Option<Tick>>,
     /// The last [`Service::tick`] had nothing to do.
     has_rested: bool,
     /// The caps of that time.
-    cap: Option<Cap>,
+    cap: Option<PresenceLimits>,
 }
 
 impl Presence {
@@ -122,19 +122,19 @@ impl Presence {
     #[must_use]
     pub fn new(settings: Arc<PresenceSettings>, worker: WorkerId, workers: usize, now: Now) -> Presence {
         // Where everybody has a token, tokens say who sees whom.
-        let rules = Rules { restricted: settings.gate.is_closed(), ..settings.rules };
+        let rules = Rules { restricted: settings.authenticator.is_closed(), ..settings.rules };
         let homes = Homes::new(u16::try_from(workers).unwrap_or(u16::MAX), settings.secret);
         let mut node = Node::new(worker.0, homes, rules, now);
         node.share_bans(&settings.bans);
         Presence {
             node,
             settings,
-            held_back: mail::HeldBack::new(workers),
+            retry_queue: mail::RetryQueue::new(workers),
             origins: Vec::new(),
             subprotocols: vec![SUBPROTOCOL.to_owned()],
             hooks: hooks::Hooked::default(),
-            slow: slow::Slow::default(),
-            relieved: Vec::new(),
+            slow_consumers: slow_consumers::SlowConsumers::default(),
+            writable: Vec::new(),
             rests_until: None,
             has_rested: false,
             cap: None,
@@ -144,18 +144,18 @@ impl Presence {
 
     /// [`Presence::new`] for a worker of a server that starts.
     #[must_use]
-    pub fn of(settings: &Arc<PresenceSettings>, worker: WorkerId, fleet: &Fleet) -> Presence {
-        Presence::new(Arc::clone(settings), worker, fleet.workers().len(), fleet.clock().now())
+    pub fn of(settings: &Arc<PresenceSettings>, worker: WorkerId, shared: &Shared) -> Presence {
+        Presence::new(Arc::clone(settings), worker, shared.workers().len(), shared.clock().now())
     }
 
-    fn page_beat(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, slot: u32, answer: &str) {
+    fn page_heartbeat(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, slot: u32, answer: &str) {
         self.send_own(cx, conn, answer);
-        self.node.page_beat(cx.now(), slot);
+        self.node.page_heartbeat(cx.now(), slot);
     }
 
-    /// A question or an order from outside; `ticket` comes back with the reply.
-    pub fn ask(&mut self, cx: &mut Context<'_, Letter>, ticket: u64, ask: Ask) {
-        self.node.ask(cx.now(), ticket, ask);
+    /// A question or an order from outside; `tag` comes back with the reply.
+    pub fn ask(&mut self, cx: &mut Context<'_, Message>, tag: u64, ask: AdminRequest) {
+        self.node.ask(cx.now(), tag, ask);
         self.act(cx);
     }
 
@@ -167,7 +167,7 @@ impl Presence {
     }
 
     /// Takes the replies that have come. After [`Presence::tick`], none is due that isn't here.
-    pub fn replies(&mut self) -> Vec<(u64, Reply)> {
+    pub fn replies(&mut self) -> Vec<(u64, AdminReply)> {
         std::mem::take(&mut self.replies)
     }
 
@@ -183,29 +183,29 @@ impl Presence {
     #[inline]
     fn has_work(&self, now: Now, due: Option<Tick>) -> bool {
         self.node.is_touched()
-            || !self.relieved.is_empty()
+            || !self.writable.is_empty()
             || due.is_some_and(|due| now.tick.has_reached(due))
-            || self.settings.caps.get() != self.cap
+            || self.settings.live_limits.get() != self.cap
     }
 
-    fn work(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
+    fn work(&mut self, cx: &mut Context<'_, Message>) -> Option<Tick> {
         let now = cx.now();
         self.has_rested = false;
-        self.cap = self.settings.caps.get();
+        self.cap = self.settings.live_limits.get();
         if let Some(cap) = self.cap {
             let (connections, data_bytes) = (cap.connections_per_user as usize, cap.data_bytes as usize);
-            self.node.set_caps(connections, cap.commands_per_second, data_bytes);
+            self.node.set_limits(connections, cap.commands_per_second, data_bytes);
         }
-        self.post_held_back(cx);
+        self.post_retry_queue(cx);
         self.node.due(now);
         self.act(cx);
         self.resume(cx);
-        for conn in std::mem::take(&mut self.relieved) {
+        for conn in std::mem::take(&mut self.writable) {
             if cx.backlog(conn) == 0 {
                 self.send_waiting(cx, conn);
             }
         }
-        let waits = !self.relieved.is_empty() || !self.held_back.is_empty();
+        let waits = !self.writable.is_empty() || !self.retry_queue.is_empty();
         let retry = waits.then(|| now.tick.after(1));
         let due = [retry, self.node.next_due()].into_iter().flatten().reduce(Tick::min);
         self.rests_until = (!waits).then_some(due);
@@ -225,7 +225,7 @@ impl Presence {
         self.node.edge().len()
     }
 
-    /// Bytes held: presence, rooms, timers, and letters that are held back.
+    /// Bytes held: presence, rooms, timers, and messages that are held back.
     #[must_use]
     pub fn bytes(&self) -> [usize; 4] {
         let (edge, rooms) = (self.node.edge(), self.node.rooms());
@@ -233,12 +233,12 @@ impl Presence {
             edge.bytes() + self.node.users().bytes(),
             edge.room_bytes() + rooms.bytes(),
             self.node.timer_bytes(),
-            self.held_back.bytes() + self.node.queue_bytes(),
+            self.retry_queue.bytes() + self.node.queue_bytes(),
         ]
     }
 
     /// Does what the node wants done, and what comes of that. Charges for it, and returns how much that was.
-    fn act(&mut self, cx: &mut Context<'_, Letter>) -> u32 {
+    fn act(&mut self, cx: &mut Context<'_, Message>) -> u32 {
         while self.node.has_effects() {
             for effect in self.node.effects() {
                 self.effect(cx, effect);
@@ -250,69 +250,71 @@ impl Presence {
     }
 
     /// Does commands that had to wait for answers, as many as a turn has time for.
-    fn resume(&mut self, cx: &mut Context<'_, Letter>) {
+    fn resume(&mut self, cx: &mut Context<'_, Message>) {
         let mut spent = 0;
         while spent < RESUMED_UNITS_PER_TURN && self.node.resume(cx.now()) {
             spent += self.act(cx).max(1);
         }
     }
 
-    fn effect(&mut self, cx: &mut Context<'_, Letter>, effect: Effect) {
+    fn effect(&mut self, cx: &mut Context<'_, Message>, effect: Effect) {
         match effect {
-            Effect::Send { link, event } => {
-                self.send_own(cx, ConnId::from_bits(link), &rollcall_v1::encode(&event));
+            Effect::Send { session, event } => {
+                self.send_own(cx, ConnId::from_bits(session), &rollcall_v1::encode(&event));
             }
-            Effect::Publish { links, event, about } => {
+            Effect::Publish { sessions, event, conflation } => {
                 let frame = framed(&event);
-                let conns = links.into_iter().map(ConnId::from_bits);
-                match about {
-                    About::User(user) => conns.for_each(|conn| self.send_state(cx, conn, &user, frame)),
-                    About::Room(room) if self.drops_oldest(&room) => {
+                let conns = sessions.into_iter().map(ConnId::from_bits);
+                match conflation {
+                    ConflationKey::User(user) => {
+                        conns.for_each(|conn| self.send_state(cx, conn, &user, frame));
+                    }
+                    ConflationKey::Room(room) if self.drops_oldest(&room) => {
                         conns.for_each(|conn| self.send_or_wait(cx, conn, frame));
                     }
-                    About::Room(_) => self.send_in_room(cx, conns, frame),
+                    ConflationKey::Room(_) => self.send_in_room(cx, conns, frame),
                 }
             }
-            Effect::Tell { link, event, asker } => {
-                let (to, without) = self.send_told(cx, ConnId::from_bits(link), framed(&event));
-                self.node.told(cx.now(), asker, to, without);
+            Effect::Tell { session, event, reply_to } => {
+                let (to, without) = self.send_told(cx, ConnId::from_bits(session), framed(&event));
+                self.node.told(cx.now(), reply_to, to, without);
             }
-            Effect::Close { link, why } => {
+            Effect::Close { session, why } => {
                 let (code, reason) = rollcall_v1::closing(&why);
-                self.part_with(cx, ConnId::from_bits(link), code, reason);
+                self.part_with(cx, ConnId::from_bits(session), code, reason);
             }
-            Effect::Spread { broadcast, links, event } => {
-                let links = links.into_iter().map(ConnId::from_bits);
-                let all = links.len();
-                let without = self.send_all(cx, links, framed(&event));
+            Effect::Spread { broadcast, sessions, event } => {
+                let sessions = sessions.into_iter().map(ConnId::from_bits);
+                let all = sessions.len();
+                let without = self.send_all(cx, sessions, framed(&event));
                 self.node.spread(cx.now(), broadcast, all - without, without);
             }
-            Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
+            Effect::Reply { tag, reply } => self.replies.push((tag, reply)),
             Effect::Verify { slot, seq, token } => {
                 // The least of it was charged with the command.
-                let units = self.settings.gate.keys.as_ref().map_or(0, |keys| keys.units());
+                let units = self.settings.authenticator.keys.as_ref().map_or(0, |keys| keys.units());
                 cx.charge(units.saturating_sub(VERIFY_UNITS));
                 self.verify(cx.now(), slot, seq, &token);
             }
-            Effect::Post { to, envelope } => self.post(cx, to, envelope),
+            Effect::Post { to, message } => self.post(cx, to, message),
         }
     }
 
     fn verify(&mut self, now: Now, slot: u32, seq: i64, token: &str) {
-        if self.settings.gate.keys.is_none() {
-            return self.node.refuse_token(now, slot, seq, Refusal::NoTokens);
+        if self.settings.authenticator.keys.is_none() {
+            return self.node.refuse_token(now, slot, seq, CommandRefusal::NoTokens);
         }
-        match self.settings.gate.verify(now, token) {
+        match self.settings.authenticator.verify(now, token) {
             Ok((user, grants)) => self.node.authenticate(now, slot, seq, user, grants),
             Err(BadToken { status, reason }) => {
-                let why = Refusal::BadToken { pending: status == 503, words: reason.into() };
+                let why = CommandRefusal::BadToken { pending: status == 503, words: reason.into() };
                 self.node.refuse_token(now, slot, seq, why);
             }
         }
     }
 
     /// Closes a connection, and says so first to who understands it.
-    fn part_with(&self, cx: &mut Context<'_, Letter>, conn: ConnId, code: CloseCode, reason: &str) {
+    fn part_with(&self, cx: &mut Context<'_, Message>, conn: ConnId, code: CloseCode, reason: &str) {
         if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
             let retry = (code == CloseCode::TRY_AGAIN).then(|| cx.retry_millis());
             // A client whose backlog is full learns from the Close.
@@ -323,48 +325,48 @@ impl Presence {
 }
 
 impl Service for Presence {
-    type Mail = Letter;
+    type Mail = Message;
     type Admitted = Coming;
 
     fn admit(
         &mut self,
-        cx: &mut Context<'_, Letter>,
+        cx: &mut Context<'_, Message>,
         conn: ConnId,
         upgrade: &Upgrade<'_>,
     ) -> Admission<Coming> {
         self.judge_coming(cx, conn, upgrade)
     }
 
-    fn open(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, coming: Coming) {
+    fn open(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, coming: Coming) {
         self.come(cx, conn, coming);
     }
 
-    fn message(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, kind: Kind, payload: &[u8]) {
+    fn message(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, kind: Kind, payload: &[u8]) {
         let Some(tag) = cx.tag(conn).map(Tag) else { return };
         let Some(text) = std::str::from_utf8(payload).ok().filter(|_| kind == Kind::Text) else {
             return self.part_with(cx, conn, CloseCode::UNSUPPORTED, "text messages only");
         };
-        cx.charge(heartbeats::cost(payload.len()));
+        cx.charge(legacy_heartbeats::cost(payload.len()));
         let first = !tag.has_spoken();
         if first {
             cx.set_tag(conn, tag.0 | Tag::SPOKEN);
         }
         let (now, slot) = (cx.now(), tag.slot());
-        match self.settings.shapes.tell(text) {
-            Said::Heartbeat(answer) => self.page_beat(cx, conn, slot, answer),
-            Said::HeartbeatEcho => self.page_beat(cx, conn, slot, text),
-            Said::Command => self.command(cx, conn, slot, text),
-            Said::Name(name) if first => {
+        match self.settings.legacy_heartbeats.tell(text) {
+            TextKind::Heartbeat(answer) => self.page_heartbeat(cx, conn, slot, answer),
+            TextKind::HeartbeatEcho => self.page_heartbeat(cx, conn, slot, text),
+            TextKind::Command => self.command(cx, conn, slot, text),
+            TextKind::Name(name) if first => {
                 self.node.identify(now, slot, name.into());
             }
             // What speaks `rollcall.v1` is told what is wrong. Others say all kinds of things; that they do is life enough.
-            Said::Name(_) | Said::Other if tag.is_version_1() => self.command(cx, conn, slot, text),
-            Said::Name(_) | Said::Other => {}
+            TextKind::Name(_) | TextKind::Other if tag.is_version_1() => self.command(cx, conn, slot, text),
+            TextKind::Name(_) | TextKind::Other => {}
         }
         self.act(cx);
     }
 
-    fn beat(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+    fn heartbeat(&mut self, cx: &mut Context<'_, Message>, conn: ConnId) {
         if cx.tag(conn).is_some_and(|tag| !Tag(tag).is_version_1()) {
             let json = rollcall_v1::heartbeat(cx.now());
             // Where the backlog is full, the Ping alone decides.
@@ -372,38 +374,38 @@ impl Service for Presence {
         }
     }
 
-    fn suspect(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, suspect: bool) {
+    fn suspect(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, suspect: bool) {
         if let Some(tag) = cx.tag(conn).map(Tag) {
             self.node.suspect(cx.now(), tag.slot(), suspect);
             self.act(cx);
         }
     }
 
-    fn relieved(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
+    fn writable(&mut self, cx: &mut Context<'_, Message>, conn: ConnId) {
         self.send_waiting(cx, conn);
     }
 
-    fn owes(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) -> bool {
+    fn owes(&mut self, cx: &mut Context<'_, Message>, conn: ConnId) -> bool {
         cx.tag(conn).is_some_and(|tag| self.node.edge().owes(Tag(tag).slot()))
     }
 
-    fn closed(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, cause: Cause) {
+    fn closed(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, cause: Cause) {
         self.go(cx, conn, cause);
     }
 
-    fn request(&mut self, _: &mut Context<'_, Letter>, _: RequestId, _: &Head<'_>, _: &[u8]) -> Answer {
+    fn request(&mut self, _: &mut Context<'_, Message>, _: RequestId, _: &Head<'_>, _: &[u8]) -> Answer {
         // RFC 9110 §15.5.22: a 426 names what to upgrade to.
         let reason = "a WebSocket lives here: connect with ws://";
         Answer::Now(Response::refusal(&http::Refusal { status: 426, reason }))
     }
 
-    fn mail(&mut self, cx: &mut Context<'_, Letter>, _: Option<WorkerId>, letter: Letter) {
-        self.node.mail(cx.now(), letter);
+    fn mail(&mut self, cx: &mut Context<'_, Message>, _: Option<WorkerId>, message: Message) {
+        self.node.mail(cx.now(), message);
         self.act(cx);
     }
 
     #[inline]
-    fn tick(&mut self, cx: &mut Context<'_, Letter>) -> Option<Tick> {
+    fn tick(&mut self, cx: &mut Context<'_, Message>) -> Option<Tick> {
         match self.rests_until {
             Some(due) if !self.has_work(cx.now(), due) => {
                 self.node.rest(cx.now());
@@ -414,13 +416,13 @@ impl Service for Presence {
         }
     }
 
-    fn weigh(&mut self, cx: &mut Context<'_, Letter>) {
-        self.node.set_scarce(cx.shortages().any(|shortage| matches!(shortage, Shortage::Memory(..))));
-        self.held_back.give_back();
-        self.node.give_back();
+    fn measure_memory(&mut self, cx: &mut Context<'_, Message>) {
+        self.node.set_scarce(cx.shortages().any(|overload| matches!(overload, Overload::Memory(..))));
+        self.retry_queue.shrink();
+        self.node.shrink();
     }
 
-    fn farewell(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, close: &Close<'_>) {
+    fn farewell(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, close: &Close<'_>) {
         if let Some(code) = close.code
             && cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1())
         {

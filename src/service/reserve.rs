@@ -23,28 +23,28 @@ const SET: usize = 8;
 
 /// Whose a reserve is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Key(NonZeroU64);
+pub struct ReserveId(NonZeroU64);
 
-impl Key {
+impl ReserveId {
     /// Of all whose addresses are not counted.
-    const SHARED: Key = Key(NonZeroU64::MIN);
+    const SHARED: ReserveId = ReserveId(NonZeroU64::MIN);
 
-    fn of(hash: u64) -> Key {
-        Key(NonZeroU64::new(hash).unwrap_or(NonZeroU64::MAX))
+    fn of(hash: u64) -> ReserveId {
+        ReserveId(NonZeroU64::new(hash).unwrap_or(NonZeroU64::MAX))
     }
 }
 
 /// What is left of a reserve, and when that was so.
 #[derive(Clone, Copy, Debug)]
-struct State {
+struct ReserveState {
     left: u32,
     at: Tick,
 }
 
-impl State {
+impl ReserveState {
     #[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
-    const fn of_bits(bits: u64) -> State {
-        State { left: (bits >> 32) as u32, at: Tick(bits as u32) }
+    const fn of_bits(bits: u64) -> ReserveState {
+        ReserveState { left: (bits >> 32) as u32, at: Tick(bits as u32) }
     }
 
     const fn to_bits(self) -> u64 {
@@ -75,32 +75,32 @@ pub struct Reserves {
 impl Reserves {
     /// Whose reserve a connection of this user takes from, or of nobody at this address; `None`: it isn't counted.
     #[must_use]
-    pub fn key(&self, user: Option<&str>, address: Option<u64>) -> Key {
+    pub fn key(&self, user: Option<&str>, address: Option<u64>) -> ReserveId {
         match (user, address) {
-            (Some(user), _) => Key::of(self.hasher.hash_one(user)),
-            (None, Some(address)) => Key::of(self.hasher.hash_one(address)),
-            (None, None) => Key::SHARED,
+            (Some(user), _) => ReserveId::of(self.hasher.hash_one(user)),
+            (None, Some(address)) => ReserveId::of(self.hasher.hash_one(address)),
+            (None, None) => ReserveId::SHARED,
         }
     }
 
     /// A connection begins: returns what it may send at once.
     #[must_use]
-    pub fn take(&self, key: Key, now: Tick, burst: Burst) -> u32 {
+    pub fn take(&self, key: ReserveId, now: Tick, burst: Burst) -> u32 {
         let share = |left: u32| (left / 2).min(burst.most).max(burst.most / RESERVE_SHARE_MIN);
         share(self.update(key, now, burst, |left| left.saturating_sub(share(left))))
     }
 
     /// A connection ends, and may still send this much at once.
-    pub fn give_back(&self, key: Key, now: Tick, burst: Burst, unused: u32) {
+    pub fn deposit(&self, key: ReserveId, now: Tick, burst: Burst, unused: u32) {
         self.update(key, now, burst, |left| left.saturating_add(unused));
     }
 
     /// Changes what is left of a reserve; returns what was left before.
-    fn update(&self, key: Key, now: Tick, burst: Burst, change: impl Fn(u32) -> u32) -> u32 {
-        let times = if key == Key::SHARED { RESERVE_SHARED_TIMES } else { 1 };
+    fn update(&self, key: ReserveId, now: Tick, burst: Burst, change: impl Fn(u32) -> u32) -> u32 {
+        let times = if key == ReserveId::SHARED { RESERVE_SHARED_TIMES } else { 1 };
         let (most, per_tick) = (burst.most.saturating_mul(2 * times), burst.per_tick.saturating_mul(times));
-        let left = |bits: u64| State::of_bits(bits).left(now, per_tick, most);
-        let next = |bits| Some(State { left: change(left(bits)).min(most), at: now }.to_bits());
+        let left = |bits: u64| ReserveState::of_bits(bits).left(now, per_tick, most);
+        let next = |bits| Some(ReserveState { left: change(left(bits)).min(most), at: now }.to_bits());
         let set = self.set(key);
         let reserve = set.iter().find(|reserve| reserve.key.load(Acquire) == key.0.get());
         let reserve = reserve.unwrap_or_else(|| {
@@ -110,7 +110,7 @@ impl Reserves {
             };
             let fullest = set.iter().max_by_key(fullness).unwrap_or(&set[0]);
             // Another worker may choose the same place in the same instant: then one of the two is full again.
-            fullest.state.store(State { left: most, at: now }.to_bits(), Release);
+            fullest.state.store(ReserveState { left: most, at: now }.to_bits(), Release);
             fullest.key.store(key.0.get(), Release);
             fullest
         });
@@ -120,7 +120,7 @@ impl Reserves {
 
     /// The places that a key may take.
     #[expect(clippy::cast_possible_truncation, reason = "a hash loses nothing by being cut")]
-    fn set(&self, key: Key) -> &[Reserve] {
+    fn set(&self, key: ReserveId) -> &[Reserve] {
         let make = || (0..RESERVE_SETS * SET).map(|_| Reserve::default()).collect();
         let first = key.0.get() as usize % RESERVE_SETS * SET;
         &self.reserves.get_or_init(make)[first..first + SET]
@@ -154,12 +154,12 @@ mod tests {
             let share = reserves.take(ann, Tick(0), BURST);
             let used = share.min(10_000);
             sent += used;
-            reserves.give_back(ann, Tick(0), BURST, share - used);
+            reserves.deposit(ann, Tick(0), BURST, share - used);
         }
         let all = 2 * BURST.most + 100 * (BURST.most / RESERVE_SHARE_MIN);
         assert!(sent <= all, "{sent} of {all}");
         for _ in 0..100 {
-            reserves.give_back(ann, Tick(0), BURST, BURST.most);
+            reserves.deposit(ann, Tick(0), BURST, BURST.most);
         }
         assert_eq!(reserves.take(ann, Tick(0), BURST), 20_000);
         assert_eq!(reserves.take(ann, Tick(0), BURST), 10_000, "it has never more than it holds");
@@ -183,8 +183,9 @@ mod tests {
     #[test]
     fn a_full_set_forgets_the_fullest() {
         let reserves = Reserves::default();
-        let keys: Vec<Key> = (1..=SET as u64 + 1).map(|n| Key::of(n * RESERVE_SETS as u64)).collect();
-        let take = |key: &Key| reserves.take(*key, Tick(0), BURST);
+        let keys: Vec<ReserveId> =
+            (1..=SET as u64 + 1).map(|n| ReserveId::of(n * RESERVE_SETS as u64)).collect();
+        let take = |key: &ReserveId| reserves.take(*key, Tick(0), BURST);
         assert!(keys[..SET].iter().all(|key| take(key) == 20_000));
         assert!(keys[1..SET].iter().all(|key| take(key) == 10_000));
         assert_eq!(take(&keys[SET]), 20_000, "in the place of the first");

@@ -74,14 +74,14 @@ pub struct Epoll {
 }
 
 impl Epoll {
-    /// A poll that also waits for `bell`, and for connections to `listeners` (at most 255).
+    /// A poll that also waits for `waker`, and for connections to `listeners` (at most 255).
     ///
     /// # Errors
     /// The system refuses a poll.
-    pub fn new(listeners: Vec<Builder>, bell: BorrowedFd<'_>, clock: Clock) -> io::Result<Epoll> {
+    pub fn new(listeners: Vec<Builder>, waker: BorrowedFd<'_>, clock: Clock) -> io::Result<Epoll> {
         let poll = Poll::new()?;
         let registry = poll.registry();
-        registry.register(&mut SourceFd(&bell.as_raw_fd()), token(Ready::BELL), Interest::READABLE)?;
+        registry.register(&mut SourceFd(&waker.as_raw_fd()), token(Ready::BELL), Interest::READABLE)?;
         for (listener, i) in listeners.iter().zip(0_u8..) {
             let fd: RawFd = listener.as_raw_fd();
             registry.register(&mut SourceFd(&fd), token(Ready::of_listener(i)), Interest::READABLE)?;
@@ -242,10 +242,10 @@ mod tests {
 
     #[test]
     fn the_last_descriptors_of_the_table_are_scarce() {
-        let bell = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
+        let waker = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap().as_socket().unwrap();
-        let mut epoll = Epoll::new(vec![listener], bell.as_fd(), Clock::starting_at(Tick(0))).unwrap();
+        let mut epoll = Epoll::new(vec![listener], waker.as_fd(), Clock::starting_at(Tick(0))).unwrap();
         if let Some(most) = getrlimit(Resource::Nofile).current.and_then(|most| RawFd::try_from(most).ok()) {
             assert_eq!(epoll.scarce_from, (most - DESCRIPTORS_FLOOR as RawFd).max(0));
         }

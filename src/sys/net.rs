@@ -59,7 +59,7 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// The mailbox's bell.
+    /// The mailbox's waker.
     pub const BELL: u64 = u64::MAX;
     /// Tokens from here up are the world's own.
     const RESERVED: u64 = u64::MAX - 256;

@@ -143,7 +143,7 @@ impl Wheel {
 
     /// Gives back the vectors that wait to be used again, but for as many as there are entries: small and left over in each
     /// of many wheels, they would keep whole pages from being given back.
-    pub fn give_back(&mut self) {
+    pub fn shrink(&mut self) {
         let kept = self.len();
         self.spare.truncate(kept);
         self.spare.shrink_to(kept);
@@ -267,7 +267,7 @@ mod tests {
         wheel.schedule(Tick(2), 1);
         wheel.pop_due(Tick(2));
         assert!(wheel.bytes() < empty + 4096);
-        wheel.give_back();
+        wheel.shrink();
         assert_eq!(wheel.bytes(), empty);
     }
 }

@@ -14,7 +14,7 @@ use crate::wire::message::{Extension, Kind};
 use crate::wire::utf8::Utf8;
 
 /// The rules that hold for one call of `read`.
-pub(super) struct Rules<'r> {
+pub(super) struct ReadRules<'r> {
     pub(super) limits: &'r MessageLimits,
     pub(super) extension: Option<&'r mut dyn Extension>,
 }
@@ -104,7 +104,11 @@ impl Partial {
     }
 
     /// Goes on with a data frame, into `message`, or into `payload` once that is whole.
-    pub(super) fn data(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Result<Data, ProtocolError> {
+    pub(super) fn data(
+        &mut self,
+        rules: &mut ReadRules<'_>,
+        input: &mut [u8],
+    ) -> Result<Data, ProtocolError> {
         let (Frame::Data { key, left, fin }, Some(message)) = (self.frame, &mut self.message) else {
             return Ok(Data::More(0));
         };
@@ -140,8 +144,8 @@ impl Partial {
         Ok(Some(kind))
     }
 
-    /// See [`Session::room`](crate::wire::session::Session::room).
-    pub(super) fn room(&mut self, least: usize) -> Option<&mut Vec<u8>> {
+    /// See [`Session::spare_capacity`](crate::wire::session::Session::spare_capacity).
+    pub(super) fn spare_capacity(&mut self, least: usize) -> Option<&mut Vec<u8>> {
         let (Frame::Data { left, fin: true, .. }, Some(message)) = (self.frame, &mut self.message) else {
             return None;
         };
@@ -252,7 +256,7 @@ impl Assembly {
     /// how much of it was added: all, but where an extension puts the rest off.
     fn push(
         &mut self,
-        rules: &mut Rules<'_>,
+        rules: &mut ReadRules<'_>,
         part: &[u8],
         left: usize,
         fin: bool,

@@ -21,7 +21,7 @@ pub mod inflater;
 pub mod offer;
 mod terms;
 
-pub use context::Context;
+pub use context::DeflateContext;
 pub use decoder::{Decoder, Inflaters, UnderWay};
 pub use deflater::Deflater;
 pub use inflater::Inflater;

@@ -20,7 +20,7 @@ pub enum Preface {
 
 /// It is not a PROXY header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Malformed;
+pub struct MalformedPreface;
 
 /// Version 2 begins with these twelve bytes (§2.2).
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -35,32 +35,32 @@ const FIXED_BYTES: usize = 16;
 ///
 /// # Errors
 /// `bytes` don't begin with one.
-pub fn read(bytes: &[u8]) -> Result<Preface, Malformed> {
+pub fn read(bytes: &[u8]) -> Result<Preface, MalformedPreface> {
     let begins = |with: &[u8]| bytes.iter().zip(with).all(|(a, b)| a == b);
     match bytes.first() {
         None => Ok(Preface::More),
         Some(b'P') if begins(WORD) => line(bytes),
         Some(b'\r') if begins(SIGNATURE) => binary(bytes),
-        Some(_) => Err(Malformed),
+        Some(_) => Err(MalformedPreface),
     }
 }
 
 /// Version 1: `PROXY TCP4 source destination source-port destination-port`.
-fn line(bytes: &[u8]) -> Result<Preface, Malformed> {
+fn line(bytes: &[u8]) -> Result<Preface, MalformedPreface> {
     let Some(end) = bytes.iter().take(LINE_BYTES_MAX).position(|byte| *byte == b'\n') else {
-        return if bytes.len() < LINE_BYTES_MAX { Ok(Preface::More) } else { Err(Malformed) };
+        return if bytes.len() < LINE_BYTES_MAX { Ok(Preface::More) } else { Err(MalformedPreface) };
     };
-    let line = bytes[..end].strip_suffix(b"\r").ok_or(Malformed)?;
-    let line = std::str::from_utf8(line).map_err(|_| Malformed)?;
+    let line = bytes[..end].strip_suffix(b"\r").ok_or(MalformedPreface)?;
+    let line = std::str::from_utf8(line).map_err(|_| MalformedPreface)?;
     let mut words = line.split(' ').skip(1);
-    let family = words.next().ok_or(Malformed)?;
+    let family = words.next().ok_or(MalformedPreface)?;
     if family == "UNKNOWN" {
         // §2.1: whatever else stands in the line is to be ignored.
         return Ok(Preface::Header(end + 1, Source::Unknown));
     }
-    let mut address = || words.next().and_then(|word| word.parse::<IpAddr>().ok()).ok_or(Malformed);
+    let mut address = || words.next().and_then(|word| word.parse::<IpAddr>().ok()).ok_or(MalformedPreface);
     let (source, destination) = (address()?, address()?);
-    let mut port = || words.next().and_then(|word| word.parse::<u16>().ok()).ok_or(Malformed);
+    let mut port = || words.next().and_then(|word| word.parse::<u16>().ok()).ok_or(MalformedPreface);
     port()?;
     port()?;
     let agrees = match family {
@@ -69,23 +69,23 @@ fn line(bytes: &[u8]) -> Result<Preface, Malformed> {
         _ => false,
     };
     if !agrees || words.next().is_some() {
-        return Err(Malformed);
+        return Err(MalformedPreface);
     }
     Ok(Preface::Header(end + 1, Source::Client(source.to_canonical())))
 }
 
 /// Version 2 (§2.2): the fixed part says how long the rest is; addresses come first in that, then what we don't read.
-fn binary(bytes: &[u8]) -> Result<Preface, Malformed> {
+fn binary(bytes: &[u8]) -> Result<Preface, MalformedPreface> {
     let Some(fixed) = bytes.first_chunk::<FIXED_BYTES>() else {
         // What is wrong in a byte that has come is wrong whatever follows.
         return match bytes.get(12) {
-            Some(byte) if !matches!(byte, 0x20 | 0x21) => Err(Malformed),
+            Some(byte) if !matches!(byte, 0x20 | 0x21) => Err(MalformedPreface),
             _ => Ok(Preface::More),
         };
     };
     let end = FIXED_BYTES + usize::from(u16::from_be_bytes([fixed[14], fixed[15]]));
     if !matches!(fixed[12], 0x20 | 0x21) || end > PROXY_HEADER_BYTES_MAX {
-        return Err(Malformed);
+        return Err(MalformedPreface);
     }
     let Some(rest) = bytes.get(FIXED_BYTES..end) else { return Ok(Preface::More) };
     // §2.2: of LOCAL (0x20) the rest is to be skipped: the proxy itself asks how we are.
@@ -96,7 +96,7 @@ fn binary(bytes: &[u8]) -> Result<Preface, Malformed> {
         (_, 0x21) => client(Ipv6Addr::from(*part::<16>(rest, 36)?)),
         // Unix sockets and datagrams: accepted, and nobody's address (§2.2).
         (_, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => Source::Unknown,
-        _ => return Err(Malformed),
+        _ => return Err(MalformedPreface),
     };
     Ok(Preface::Header(end, source))
 }
@@ -106,8 +106,8 @@ fn client(address: impl Into<IpAddr>) -> Source {
 }
 
 /// The first bytes of an address block that has to have `least`.
-fn part<const N: usize>(rest: &[u8], least: usize) -> Result<&[u8; N], Malformed> {
-    rest.first_chunk().filter(|_| rest.len() >= least).ok_or(Malformed)
+fn part<const N: usize>(rest: &[u8], least: usize) -> Result<&[u8; N], MalformedPreface> {
+    rest.first_chunk().filter(|_| rest.len() >= least).ok_or(MalformedPreface)
 }
 
 #[cfg(test)]
@@ -179,7 +179,7 @@ mod tests {
             v2(0x21, 0x41, &[0; 12]),
             [SIGNATURE.as_slice(), &[0x21, 0x11, 0xff, 0xff]].concat(),
         ] {
-            assert_eq!(read(&bytes), Err(Malformed), "{}", bytes.escape_ascii());
+            assert_eq!(read(&bytes), Err(MalformedPreface), "{}", bytes.escape_ascii());
         }
     }
 
@@ -187,6 +187,6 @@ mod tests {
     fn a_line_has_its_longest() {
         let line = |len: usize| [b"PROXY UNKNOWN ".as_slice(), &vec![b'x'; len - 16], b"\r\n"].concat();
         assert_eq!(read(&line(LINE_BYTES_MAX)), Ok(Preface::Header(LINE_BYTES_MAX, Source::Unknown)));
-        assert_eq!(read(&line(LINE_BYTES_MAX + 1)), Err(Malformed));
+        assert_eq!(read(&line(LINE_BYTES_MAX + 1)), Err(MalformedPreface));
     }
 }

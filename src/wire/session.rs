@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::MessageLimits;
 use crate::time::Tick;
-use crate::wire::assembly::{Assembly, Data, Frame, Partial, Rules, check_data, unmask};
+use crate::wire::assembly::{Assembly, Data, Frame, Partial, ReadRules, check_data, unmask};
 use crate::wire::close::Close;
 use crate::wire::error::ProtocolError;
 use crate::wire::frame::{self, Header, Opcode, Parsed};
@@ -29,7 +29,7 @@ pub enum Role {
 
 /// What arrived.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Event<'a> {
+pub enum SessionEvent<'a> {
     /// A whole message. A text's payload has been checked to be UTF-8.
     Message(Kind, &'a [u8]),
     /// A Ping; answer with a Pong that carries the same payload (§5.5.3).
@@ -74,7 +74,7 @@ enum Phase {
 /// An event that a step came to, before it borrows its payload.
 struct Found {
     what: What,
-    place: Place,
+    place: PayloadPlace,
 }
 
 enum What {
@@ -85,7 +85,7 @@ enum What {
 }
 
 /// Where the payload of an event lies.
-enum Place {
+enum PayloadPlace {
     /// So many bytes at the end of what the step took.
     Input(usize),
     /// In the session's box.
@@ -93,7 +93,7 @@ enum Place {
 }
 
 /// How many bytes a step took, and what it came to.
-type Step = Result<(usize, Option<Found>), ProtocolError>;
+type SessionStep = Result<(usize, Option<Found>), ProtocolError>;
 
 impl Session {
     /// An open session; the opening handshake is done.
@@ -116,7 +116,7 @@ impl Session {
         limits: &'r MessageLimits,
         extension: Option<&'r mut dyn Extension>,
         input: &'a mut [u8],
-    ) -> Result<(usize, Option<Event<'a>>), ProtocolError> {
+    ) -> Result<(usize, Option<SessionEvent<'a>>), ProtocolError> {
         self.release();
         // RFC 6455 §5.5.1: what follows a Close is discarded; §7.1.7: nor is anything processed after a failure.
         if self.phase != Phase::Open {
@@ -129,10 +129,10 @@ impl Session {
             return match kind {
                 // RFC 6455 §8.1: text is UTF-8.
                 Kind::Text if !utf8::is_valid(payload) => Err(self.fail(ProtocolError::NotUtf8)),
-                kind => Ok((end, Some(Event::Message(kind, payload)))),
+                kind => Ok((end, Some(SessionEvent::Message(kind, payload)))),
             };
         }
-        let mut rules = Rules { limits, extension };
+        let mut rules = ReadRules { limits, extension };
         let mut at = 0;
         while at < input.len() {
             match self.step(&mut rules, &mut input[at..]) {
@@ -150,21 +150,21 @@ impl Session {
     /// Where a data frame is under way of which at least `least` bytes are to come, and it is its message's last: the
     /// message so far, with room for `least` bytes or more, all of them the frame's. What is read straight into that room
     /// is not copied; say that it was by [`Session::filled`]. A message that an extension decodes has none.
-    pub fn room(&mut self, least: usize) -> Option<&mut Vec<u8>> {
-        self.partial.as_mut().filter(|_| self.phase == Phase::Open)?.room(least)
+    pub fn spare_capacity(&mut self, least: usize) -> Option<&mut Vec<u8>> {
+        self.partial.as_mut().filter(|_| self.phase == Phase::Open)?.spare_capacity(least)
     }
 
-    /// Takes what was appended to [`Session::room`], which held `before` bytes: unmasks and checks it. Returns the message
+    /// Takes what was appended to [`Session::spare_capacity`], which held `before` bytes: unmasks and checks it. Returns the message
     /// where it is complete.
     ///
     /// # Errors
     /// As [`Session::read`].
-    pub fn filled(&mut self, before: usize) -> Result<Option<Event<'_>>, ProtocolError> {
+    pub fn filled(&mut self, before: usize) -> Result<Option<SessionEvent<'_>>, ProtocolError> {
         let Some(partial) = &mut self.partial else { return Ok(None) };
         match partial.filled(before) {
             Ok(None) => Ok(None),
             Ok(Some(kind)) => {
-                Ok(Some(self.event(&Found { what: What::Message(kind), place: Place::Kept }, &[])))
+                Ok(Some(self.event(&Found { what: What::Message(kind), place: PayloadPlace::Kept }, &[])))
             }
             Err(error) => Err(self.fail(error)),
         }
@@ -242,7 +242,7 @@ impl Session {
 
     /// Reads on from where the last step ended, to the end of a frame or of `input`.
     #[inline]
-    fn step(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Step {
+    fn step(&mut self, rules: &mut ReadRules<'_>, input: &mut [u8]) -> SessionStep {
         let Some(partial) = &mut self.partial else { return self.start(rules, input) };
         match partial.frame {
             Frame::Start => self.start(rules, input),
@@ -254,7 +254,7 @@ impl Session {
 
     // Inlined down to `begin`, so that a header stays in registers: through memory it cost 14 ns of 37 a short frame.
     #[inline(always)]
-    fn start(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Step {
+    fn start(&mut self, rules: &mut ReadRules<'_>, input: &mut [u8]) -> SessionStep {
         match Header::parse(input)? {
             Parsed::Header(header, at) => self.begin(rules, header, at, input),
             Parsed::NeedMore(_) => {
@@ -266,7 +266,7 @@ impl Session {
         }
     }
 
-    fn resume_header(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Step {
+    fn resume_header(&mut self, rules: &mut ReadRules<'_>, input: &mut [u8]) -> SessionStep {
         let (at, header) = self.keep().header(input)?;
         let Some(header) = header else { return Ok((at, None)) };
         // What its header began goes on.
@@ -279,15 +279,15 @@ impl Session {
         step
     }
 
-    fn resume_control(&mut self, input: &mut [u8]) -> Step {
+    fn resume_control(&mut self, input: &mut [u8]) -> SessionStep {
         let partial = self.keep();
         let (taken, Some(opcode)) = partial.control(input) else { return Ok((input.len(), None)) };
         self.phase = after_control(opcode, &partial.payload)?;
-        Ok((taken, Some(Found { what: What::Control(opcode), place: Place::Kept })))
+        Ok((taken, Some(Found { what: What::Control(opcode), place: PayloadPlace::Kept })))
     }
 
-    fn resume_data(&mut self, rules: &mut Rules<'_>, input: &mut [u8]) -> Step {
-        let found = |what| Some(Found { what, place: Place::Kept });
+    fn resume_data(&mut self, rules: &mut ReadRules<'_>, input: &mut [u8]) -> SessionStep {
+        let found = |what| Some(Found { what, place: PayloadPlace::Kept });
         Ok(match self.keep().data(rules, input)? {
             Data::More(taken) => (taken, None),
             Data::PutOff(taken) => (taken, found(What::Pause)),
@@ -297,7 +297,13 @@ impl Session {
 
     /// A frame whose header is complete and ends at `at` in `input`. Handed on where it lies, if all of it does.
     #[inline(always)]
-    fn begin(&mut self, rules: &mut Rules<'_>, header: Header, at: usize, input: &mut [u8]) -> Step {
+    fn begin(
+        &mut self,
+        rules: &mut ReadRules<'_>,
+        header: Header,
+        at: usize,
+        input: &mut [u8],
+    ) -> SessionStep {
         let len = self.check(rules, header)?;
         let alone = header.fin && header.reserved == 0 && header.opcode != Opcode::Continuation;
         if !alone || len > input.len() - at {
@@ -315,11 +321,17 @@ impl Session {
                 What::Control(control)
             }
         };
-        Ok((at + len, Some(Found { what, place: Place::Input(len) })))
+        Ok((at + len, Some(Found { what, place: PayloadPlace::Input(len) })))
     }
 
     /// A frame that did not arrive whole, or is no whole message.
-    fn begin_part(&mut self, rules: &mut Rules<'_>, header: Header, at: usize, input: &mut [u8]) -> Step {
+    fn begin_part(
+        &mut self,
+        rules: &mut ReadRules<'_>,
+        header: Header,
+        at: usize,
+        input: &mut [u8],
+    ) -> SessionStep {
         let Header { opcode, reserved, fin, mask: key, len } = header;
         let left = len as usize;
         let partial = self.keep();
@@ -344,7 +356,7 @@ impl Session {
 
     /// The rules that need to know the session. Returns the payload's length, which is within the limits.
     #[inline(always)]
-    fn check(&mut self, rules: &Rules<'_>, header: Header) -> Result<usize, ProtocolError> {
+    fn check(&mut self, rules: &ReadRules<'_>, header: Header) -> Result<usize, ProtocolError> {
         match (self.role, header.mask) {
             // RFC 6455 §5.1: a server closes upon a frame that is not masked, a client upon one that is.
             (Role::Server, None) => return Err(ProtocolError::UnmaskedFromClient),
@@ -369,17 +381,17 @@ impl Session {
 
     /// Borrows the payload of what was found; `taken` ends where the step did.
     #[inline]
-    fn event<'a>(&'a self, found: &Found, taken: &'a [u8]) -> Event<'a> {
+    fn event<'a>(&'a self, found: &Found, taken: &'a [u8]) -> SessionEvent<'a> {
         let payload = match found.place {
-            Place::Input(len) => &taken[taken.len() - len..],
-            Place::Kept => self.partial.as_ref().map_or(&[][..], |partial| &partial.payload),
+            PayloadPlace::Input(len) => &taken[taken.len() - len..],
+            PayloadPlace::Kept => self.partial.as_ref().map_or(&[][..], |partial| &partial.payload),
         };
         match found.what {
-            What::Message(kind) => Event::Message(kind, payload),
-            What::Control(Opcode::Ping) => Event::Ping(payload),
-            What::Control(Opcode::Pong) => Event::Pong(payload),
+            What::Message(kind) => SessionEvent::Message(kind, payload),
+            What::Control(Opcode::Ping) => SessionEvent::Ping(payload),
+            What::Control(Opcode::Pong) => SessionEvent::Pong(payload),
             // A pause is no event and does not get here; a Close was checked when it was found; reading it twice, once in a connection's life, keeps errors out of here.
-            What::Control(_) | What::Pause => Event::Close(Close::parse(payload).unwrap_or_default()),
+            What::Control(_) | What::Pause => SessionEvent::Close(Close::parse(payload).unwrap_or_default()),
         }
     }
 }

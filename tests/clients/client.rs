@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::bounds::PATIENCE;
 use rollcall::http::api::guard::{Access, Guard};
-use rollcall::http::{Site, SiteSettings};
+use rollcall::http::{Router, RouterSettings};
 use rollcall::presence::Rules;
 use rollcall::reactor::{Config, Heartbeat, HeartbeatMode, Server};
-use rollcall::service::gate::Gate;
+use rollcall::service::authenticator::Authenticator;
 use rollcall::service::presence::PresenceSettings;
 use rollcall::time::{Tick, ticks};
 use serde_json::Value;
@@ -53,15 +53,20 @@ impl Default for Times {
 }
 
 pub(crate) fn start(workers: usize, times: &Times) -> Server {
-    start_with(workers, times, Gate::default())
+    start_with(workers, times, Authenticator::default())
 }
 
-pub(crate) fn start_with(workers: usize, times: &Times, gate: Gate) -> Server {
-    start_for(workers, times, gate, Vec::new())
+pub(crate) fn start_with(workers: usize, times: &Times, authenticator: Authenticator) -> Server {
+    start_for(workers, times, authenticator, Vec::new())
 }
 
 /// The same, with origins that are named.
-pub(crate) fn start_for(workers: usize, times: &Times, gate: Gate, origins: Vec<String>) -> Server {
+pub(crate) fn start_for(
+    workers: usize,
+    times: &Times,
+    authenticator: Authenticator,
+    origins: Vec<String>,
+) -> Server {
     let heartbeat = Heartbeat {
         mode: times.mode,
         interval: times.interval,
@@ -72,20 +77,20 @@ pub(crate) fn start_for(workers: usize, times: &Times, gate: Gate, origins: Vec<
     let page_silence = (times.mode == HeartbeatMode::Both).then(|| ticks(times.silence));
     let presence = PresenceSettings {
         rules: Rules { grace: ticks(times.grace), page_silence, ..Rules::default() },
-        gate,
+        authenticator,
         secret: 7,
         ..PresenceSettings::default()
     };
-    let settings = Arc::new(SiteSettings {
+    let settings = Arc::new(RouterSettings {
         origins,
         subprotocols: vec!["rollcall.v1".into(), "chat".into()],
         presence: Arc::new(presence),
         api: Arc::new(Guard { listeners: vec![Access::Admin { loopback: true }], ..Guard::default() }),
-        ..SiteSettings::default()
+        ..RouterSettings::default()
     });
     let first_tick = Tick(u32::MAX - 20);
     let config = Config { workers, heartbeat, first_tick, drain: millis(200), ..Config::default() };
-    let make = move |worker, fleet: &_| Site::new(settings.clone(), worker, fleet);
+    let make = move |worker, shared: &_| Router::new(settings.clone(), worker, shared);
     Server::start(config, &["127.0.0.1:0".parse().unwrap()], make).unwrap()
 }
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use rollcall::http::{Site, SiteSettings};
+use rollcall::http::{Router, RouterSettings};
 use rollcall::reactor::{Config, Deflate, Server};
 
 use super::client::millis;
@@ -35,9 +35,9 @@ fn other_clients_are_understood_and_understand() {
         (Deflate::Shared, "shared", "server_no_context_takeover; client_no_context_takeover"),
         (Deflate::PerConnection, "per-connection", "client_max_window_bits=12"),
     ] {
-        let settings = Arc::new(SiteSettings::default());
+        let settings = Arc::new(RouterSettings::default());
         let config = Config { deflate, drain: millis(100), ..Config::default() };
-        let make = move |worker, fleet: &_| Site::new(settings.clone(), worker, fleet);
+        let make = move |worker, shared: &_| Router::new(settings.clone(), worker, shared);
         let server = Server::start(config, &["127.0.0.1:0".parse().unwrap()], make).unwrap();
         let Some(said) = run(&server, mode) else { return };
         assert!(said.contains(&format!("built in: permessage-deflate; {agreed}\n")), "{said}");

@@ -3,7 +3,7 @@
 use rollcall::limits::NAME_BYTES_MAX;
 use rollcall::presence::is_name;
 use rollcall::reactor::Server;
-use rollcall::service::gate::Auth;
+use rollcall::service::authenticator::Auth;
 use serde_json::{Value, json};
 
 use super::api::{call, get, post};

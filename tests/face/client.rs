@@ -5,16 +5,16 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use crate::bounds::PATIENCE;
-use rollcall::http::SiteSettings;
+use rollcall::http::RouterSettings;
 use rollcall::http::api::guard::{Access, Guard};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Response as Upgraded;
 use tungstenite::{HandshakeError, WebSocket};
 
 /// A site for which everybody is the operator, on two listeners at most.
-pub(crate) fn open_site() -> SiteSettings {
+pub(crate) fn open_site() -> RouterSettings {
     let listeners = vec![Access::Admin { loopback: false }; 2];
-    SiteSettings { api: Arc::new(Guard { listeners, ..Guard::default() }), ..SiteSettings::default() }
+    RouterSettings { api: Arc::new(Guard { listeners, ..Guard::default() }), ..RouterSettings::default() }
 }
 
 /// An HTTP connection.

@@ -46,7 +46,7 @@ impl Service for Harm {
     }
 
     fn request(&mut self, cx: &mut Context<'_, ()>, _: RequestId, _: &Head<'_>, _: &[u8]) -> Answer {
-        Answer::Now(health::healthz(cx.fleet(), cx.now()))
+        Answer::Now(health::healthz(cx.shared(), cx.now()))
     }
 }
 

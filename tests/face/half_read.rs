@@ -1,6 +1,6 @@
 //! What is half received and too much: what a client of presence and one of the API are told of it.
 
-use rollcall::http::SiteSettings;
+use rollcall::http::RouterSettings;
 use rollcall::limits::MessageLimits;
 use rollcall::reactor::{Config, Server};
 use serde_json::Value;
@@ -16,7 +16,7 @@ const MOST: usize = 80_000;
 fn server(workers: usize) -> Server {
     let messages = MessageLimits { max_message_bytes: MOST / 2, ..MessageLimits::default() };
     let config = Config { workers, messages, half_read_bytes_max: 0, ..Config::default() };
-    start_site(config, SiteSettings { subprotocols: vec!["rollcall.v1".into()], ..open_site() })
+    start_site(config, RouterSettings { subprotocols: vec!["rollcall.v1".into()], ..open_site() })
 }
 
 /// Half a request of 30,000 bytes for each connection, until one is answered; the others stay.

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
-use rollcall::http::site::Off;
-use rollcall::http::{Site, SiteSettings, health};
+use rollcall::http::router::Off;
+use rollcall::http::{Router, RouterSettings, health};
 use rollcall::reactor::{Accept, Admission, Config, ConnId, Context, Server, Service};
 use rollcall::time::Now;
 use rollcall::wire::session::Kind;
@@ -21,13 +21,14 @@ fn local() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
 }
 
-fn start(config: Config, listen: &[SocketAddr], settings: SiteSettings) -> Server {
+fn start(config: Config, listen: &[SocketAddr], settings: RouterSettings) -> Server {
     let settings = Arc::new(settings);
-    Server::start(config, listen, move |worker, fleet| Site::new(settings.clone(), worker, fleet)).unwrap()
+    Server::start(config, listen, move |worker, shared| Router::new(settings.clone(), worker, shared))
+        .unwrap()
 }
 
 /// A site on a port of its own.
-pub(crate) fn start_site(config: Config, settings: SiteSettings) -> Server {
+pub(crate) fn start_site(config: Config, settings: RouterSettings) -> Server {
     start(config, &[local()], settings)
 }
 
@@ -136,7 +137,7 @@ fn echo_sends_each_message_back_with_its_kind() {
 #[test]
 fn the_clients_first_known_subprotocol_is_chosen() {
     let subprotocols = vec!["rollcall.v1".to_owned(), "chat".to_owned()];
-    let server = start(Config::default(), &[local()], SiteSettings { subprotocols, ..open_site() });
+    let server = start(Config::default(), &[local()], RouterSettings { subprotocols, ..open_site() });
     for (offered, chosen) in [("chat, rollcall.v1", Some("chat")), ("soap, rollcall.v1", Some("rollcall.v1"))]
     {
         let (_, response) =
@@ -158,7 +159,7 @@ fn the_clients_first_known_subprotocol_is_chosen() {
 #[test]
 fn upgrades_are_refused_where_nothing_lives_and_to_foreign_origins() {
     let origins = vec!["https://example.org".to_owned()];
-    let server = start(Config::default(), &[local()], SiteSettings { origins, ..open_site() });
+    let server = start(Config::default(), &[local()], RouterSettings { origins, ..open_site() });
     let address = server.addresses()[0];
     for path in ["/ws/", "/wss", "/healthz", "/echo/x"] {
         assert_eq!(upgrade(address, path, &[]).err(), Some(404), "{path}");
@@ -182,7 +183,7 @@ fn upgrades_are_refused_where_nothing_lives_and_to_foreign_origins() {
 
 #[test]
 fn metrics_move_to_the_admin_listener() {
-    let settings = SiteSettings { public_listeners: Some(1), ..open_site() };
+    let settings = RouterSettings { public_listeners: Some(1), ..open_site() };
     let server = start(Config::default(), &[local(), local()], settings);
     let (public, admin) = (server.addresses()[0], server.addresses()[1]);
     assert_eq!(["/metrics", "/healthz", "/echo"].map(|path| get(public, path).status), [404, 200, 426]);
@@ -263,14 +264,14 @@ fn a_stuck_worker_is_named() {
     let server = Server::start(Config::default(), &[local()], make).unwrap();
     // Dropped before the server, which waits for its worker.
     let lets_go = go_on;
-    let fleet = server.fleet().clone();
+    let shared = server.shared().clone();
     let (mut socket, _) = upgrade(server.addresses()[0], "/", &[]).unwrap();
     socket.send(Message::text("stick")).unwrap();
     has_entered.recv().unwrap();
-    let now = fleet.clock().now();
+    let now = shared.clock().now();
     let later = Now { micros: now.micros + 3_000_000, ..now };
-    assert_eq!(health::healthz(&fleet, now).status, 200);
-    let response = health::healthz(&fleet, later);
+    assert_eq!(health::healthz(&shared, now).status, 200);
+    let response = health::healthz(&shared, later);
     let body = String::from_utf8(response.body.into_owned()).unwrap();
     assert_eq!(response.status, 503);
     assert!(body.starts_with("stuck: worker 0 in one turn for 3."), "{body}");
@@ -280,7 +281,7 @@ fn a_stuck_worker_is_named() {
 #[test]
 fn a_page_that_is_off_is_a_line_of_text_and_the_client_stays() {
     let off = Off { page: true, ..Off::default() };
-    let server = start_site(Config::default(), SiteSettings { off, ..open_site() });
+    let server = start_site(Config::default(), RouterSettings { off, ..open_site() });
     let mut http = Http::connect(server.addresses()[0]);
     http.send("GET / HTTP/1.1\r\nHost: test\r\nAccept: text/html\r\n\r\n");
     let answer = http.answer(false);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rollcall::http::Site;
+use rollcall::http::Router;
 use rollcall::reactor::{AddressLimits, Config, Server};
 
 use super::client::{Http, get, open_site};
@@ -21,7 +21,7 @@ fn start(proxy_protocol: bool) -> (Server, SocketAddr) {
         ..Config::default()
     };
     let settings = Arc::new(open_site());
-    let make = move |worker, fleet: &_| Site::new(settings.clone(), worker, fleet);
+    let make = move |worker, shared: &_| Router::new(settings.clone(), worker, shared);
     let server = Server::start(config, &["127.0.0.1:0".parse().unwrap()], make).unwrap();
     let address = server.addresses()[0];
     (server, address)

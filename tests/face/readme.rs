@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use rollcall::http::Site;
+use rollcall::http::Router;
 use rollcall::limits;
 use rollcall::reactor::{Config, Server};
 use rollcall::time::TICK_MILLIS;
@@ -30,7 +30,7 @@ fn every_setting_is_in_it() {
 #[test]
 fn every_metric_is_in_it() {
     let settings = Arc::new(open_site());
-    let make = move |worker, fleet: &_| Site::new(settings.clone(), worker, fleet);
+    let make = move |worker, shared: &_| Router::new(settings.clone(), worker, shared);
     let server = Server::start(Config::default(), &["127.0.0.1:0".parse().unwrap()], make).unwrap();
     let text = get(server.addresses()[0], "/metrics").body;
     for family in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
@@ -140,7 +140,7 @@ fn the_limits_are_those_of_the_code() {
         ("keys that tokens name and that are looked for at once", number(limits::JWKS_ASKED_MAX)),
         ("mail that waits for a worker", number(limits::MAILBOX_MAX)),
         ("bytes of such mail", size(limits::MAILBOX_BYTES_MAX)),
-        ("mail that a worker holds back, in bytes", size(limits::HELD_BACK_BYTES_MAX)),
+        ("mail that a worker holds back, in bytes", size(limits::RETRY_QUEUE_BYTES_MAX)),
         (
             "bytes of such messages, and of requests, of all connections together",
             format!("{}, or twice the longest message", size(limits::HALF_READ_BYTES_MAX)),

@@ -84,7 +84,7 @@ fn commands() {
 }
 
 #[test]
-fn envelopes() {
+fn messages() {
     fuzz("envelope");
 }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};
-use rollcall::identity::fetched::{KeyName, Published};
+use rollcall::identity::fetched::{KeyName, PublishedKeys};
 use rollcall::identity::jwks::KeySet;
 use rollcall::identity::{Claims, Invalid, Key, Keys, Parties, SigningKey, token};
 use rollcall::limits::{JWKS_BYTES_MAX, JWKS_KEYS_MAX, JWKS_TRIED_MAX};
@@ -38,7 +38,7 @@ fn parse(keys: &[Value]) -> Result<KeySet, String> {
 fn keys_of(set: KeySet, given: Vec<Key>, parties: Parties) -> (Keys, Receiver<KeyName>) {
     let (keys, (send, asked)) = (Keys::fetching(given, parties), channel());
     keys.ask_by(move |name| send.send(name).unwrap_or_default());
-    keys.publish(Published { keys: set.keys.into(), absent: Vec::new() });
+    keys.publish(PublishedKeys { keys: set.keys.into(), absent: Vec::new() });
     (keys, asked)
 }
 
@@ -292,10 +292,10 @@ fn a_key_that_is_not_there_yet_is_asked_for_and_refused_once_it_was_looked_for()
     );
     assert_eq!(asked.try_iter().collect::<Vec<_>>(), names);
     assert!(Invalid::Pending.may_pass() && Invalid::Unready.may_pass() && !Invalid::Unpublished.may_pass());
-    keys.publish(Published { keys: set().keys.into(), absent: names.to_vec() });
+    keys.publish(PublishedKeys { keys: set().keys.into(), absent: names.to_vec() });
     assert_eq!(keys.verify(&named, NOW), Err(Invalid::Unpublished));
     assert!(keys.verify(&nameless, NOW).is_err_and(|error| !error.may_pass()));
-    keys.publish(Published {
+    keys.publish(PublishedKeys {
         keys: parse(&[jwk("p256", |key| key["kid"] = json!("new"))]).unwrap().keys.into(),
         absent: Vec::new(),
     });
@@ -342,7 +342,10 @@ fn until_the_set_is_there_only_the_given_keys_let_in() {
     let header = json!({ "alg": "HS256" });
     let forged = signed(&header, &claims(), Algorithm::HS256, &EncodingKey::from_secret(&[7; 40]));
     assert_eq!(keys.verify(&forged, NOW), Err(Invalid::Signature), "a secret is never fetched");
-    keys.publish(Published { keys: KeySet::parse(JWKS.as_bytes()).unwrap().keys.into(), absent: Vec::new() });
+    keys.publish(PublishedKeys {
+        keys: KeySet::parse(JWKS.as_bytes()).unwrap().keys.into(),
+        absent: Vec::new(),
+    });
     assert!(keys.are_here() && keys.verify(&by_set, NOW).is_ok());
     assert!(by_given.iter().all(|token| keys.verify(token, NOW).is_ok()), "the given keys count on");
     // A key of a file has no name, and is meant by any.

@@ -1,8 +1,8 @@
 //! Refusals that a page can see: who offers `rollcall.v1` is told on a connection, everybody else by the status.
 
-use rollcall::http::SiteSettings;
+use rollcall::http::RouterSettings;
 use rollcall::reactor::Config;
-use rollcall::service::gate::Auth;
+use rollcall::service::authenticator::Auth;
 use serde_json::Value;
 
 use super::server::{claims, server, server_for, signed, token, unix_millis};
@@ -102,7 +102,7 @@ fn who_is_refused_is_nobody_and_is_heard_by_nobody() {
 fn a_foreign_origin_is_told_and_the_servers_own_is_let_in() {
     let origins = vec!["https://named.example".to_owned()];
     let subprotocols = vec!["rollcall.v1".to_owned()];
-    let server = start_site(Config::default(), SiteSettings { origins, subprotocols, ..open_site() });
+    let server = start_site(Config::default(), RouterSettings { origins, subprotocols, ..open_site() });
     let address = server.addresses()[0];
     let own = format!("http://{address}");
     for path in ["/ws", "/echo"] {

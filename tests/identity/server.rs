@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rollcall::identity::{Claims, Key, Keys, SigningKey, token};
 use rollcall::reactor::Server;
-use rollcall::service::gate::{Auth, Gate};
+use rollcall::service::authenticator::{Auth, Authenticator};
 use rollcall::time::{Clock, Tick, ticks};
 use serde_json::json;
 
@@ -42,14 +42,16 @@ fn secret() -> Option<Arc<Keys>> {
 }
 
 pub(crate) fn server(workers: usize, auth: Auth) -> Server {
-    let gate = Gate { auth, keys: secret(), timeout: ticks(millis(400)), certificates: false };
-    start_with(workers, &Times::default(), gate)
+    let authenticator =
+        Authenticator { auth, keys: secret(), timeout: ticks(millis(400)), certificates: false };
+    start_with(workers, &Times::default(), authenticator)
 }
 
 /// The same, with origins that are named.
 pub(crate) fn server_for(workers: usize, auth: Auth, origins: Vec<String>) -> Server {
-    let gate = Gate { auth, keys: secret(), timeout: ticks(millis(400)), certificates: false };
-    start_for(workers, &Times::default(), gate, origins)
+    let authenticator =
+        Authenticator { auth, keys: secret(), timeout: ticks(millis(400)), certificates: false };
+    start_for(workers, &Times::default(), authenticator, origins)
 }
 
 fn connect(server: &Server, token: &str) -> Client {
@@ -237,8 +239,9 @@ fn who_shares_no_room_is_not_seen() {
 fn new_keys_count_from_the_next_token_on_and_send_nobody_away() {
     with_workers(|workers| {
         let keys = Arc::new(Keys::new(vec![Key::from_secret(SECRET).unwrap()]));
-        let gate = Gate { auth: Auth::Early, keys: Some(keys.clone()), timeout: 100, certificates: false };
-        let server = start_with(workers, &Times::default(), gate);
+        let authenticator =
+            Authenticator { auth: Auth::Early, keys: Some(keys.clone()), timeout: 100, certificates: false };
+        let server = start_with(workers, &Times::default(), authenticator);
         let mut anna = connect(&server, &token("anna"));
         keys.replace(vec![Key::from_public_pem(RSA[0]).unwrap()]);
         let target = format!("/ws?token={}", token("ben"));
@@ -277,8 +280,9 @@ fn without_the_need_for_a_token_a_good_one_wins_and_a_bad_one_is_refused() {
 fn a_banned_user_is_nobody_by_whatever_token() {
     with_workers(|workers| {
         for auth in [Auth::Early, Auth::Late] {
-            let gate = Gate { auth, keys: secret(), timeout: ticks(PATIENCE), certificates: false };
-            let server = start_with(workers, &Times::default(), gate);
+            let authenticator =
+                Authenticator { auth, keys: secret(), timeout: ticks(PATIENCE), certificates: false };
+            let server = start_with(workers, &Times::default(), authenticator);
             let token = token("anna");
             post(&server, "users/anna/disconnect", r#"{"for":"1d"}"#);
             let banned = json!({"event":"goodbye","code":4403,"reason":"banned"});

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use rollcall::identity::{Invalid, Keys, Parties};
 use rollcall::limits::JWKS_BYTES_MAX;
-use rollcall::outbound::jwks::schedule::Pace;
+use rollcall::outbound::jwks::schedule::FetchPace;
 use rollcall::outbound::jwks::{Fetcher, KeyUrl};
 use serde_json::{Value, json};
 
@@ -19,8 +19,8 @@ use crate::identity::{ED25519, P256, der, jwk, signed};
 const NOW: u64 = 1_700_000_000;
 
 /// So fast that nobody waits for it, where nothing else is said.
-fn pace() -> Pace {
-    Pace {
+fn pace() -> FetchPace {
+    FetchPace {
         fresh: 10..=3_600_000,
         usual: 3_600_000,
         asked: 20,
@@ -30,7 +30,7 @@ fn pace() -> Pace {
     }
 }
 
-fn start(provider: &Provider, pace: Pace) -> (Fetcher, Arc<Keys>) {
+fn start(provider: &Provider, pace: FetchPace) -> (Fetcher, Arc<Keys>) {
     let keys = Arc::new(Keys::fetching(Vec::new(), Parties::default()));
     let url = KeyUrl::parse(&provider.url()).unwrap();
     (Fetcher::start(url, Arc::clone(&keys), pace).unwrap(), keys)
@@ -98,7 +98,7 @@ fn a_key_that_is_published_while_the_server_runs_is_fetched_when_a_token_names_i
 #[test]
 fn a_key_that_is_published_after_it_was_looked_for_is_found_all_the_same() {
     let provider = Provider::new(set(&[p256("old").0], ""));
-    let (fetcher, keys) = start(&provider, Pace { asked: 3_600_000, missed: 50..=3_600_000, ..pace() });
+    let (fetcher, keys) = start(&provider, FetchPace { asked: 3_600_000, missed: 50..=3_600_000, ..pace() });
     assert!(fetcher.wait(PATIENCE));
     let (key, token) = ed25519("new");
     assert_eq!(verify(&keys, &token), Err(Invalid::Pending));
@@ -113,7 +113,7 @@ fn what_is_no_set_of_keys_changes_nothing() {
     let elsewhere = Provider::new(set(&[ed25519("b").0], ""));
     let (provider, other) = (Provider::new(set(std::slice::from_ref(&key), "")), ed25519("b").1);
     // An answer that does not end is given up after a moment.
-    let (fetcher, keys) = start(&provider, Pace { answer: 300, asked: 3_600_000, ..pace() });
+    let (fetcher, keys) = start(&provider, FetchPace { answer: 300, asked: 3_600_000, ..pace() });
     assert!(fetcher.wait(PATIENCE));
     let huge = format!(r#"{{"keys":[{key}],"x":"{}"}}"#, "x".repeat(JWKS_BYTES_MAX));
     let chunked = format!(
@@ -185,7 +185,7 @@ fn a_set_is_fetched_again_after_the_time_that_its_sender_says() {
 #[test]
 fn strangers_have_it_fetched_a_few_times_and_a_token_that_names_no_key_is_refused_then() {
     let provider = Provider::new(set(&[p256("a").0], ""));
-    let (fetcher, keys) = start(&provider, Pace { asked: 3_600_000, ..pace() });
+    let (fetcher, keys) = start(&provider, FetchPace { asked: 3_600_000, ..pace() });
     assert!(fetcher.wait(PATIENCE));
     let nobodys = ed25519("0").1;
     until(&keys, &nobodys, Err(Invalid::Unpublished), &[Err(Invalid::Pending)]);

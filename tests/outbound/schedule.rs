@@ -2,7 +2,7 @@
 
 use rollcall::identity::fetched::KeyName;
 use rollcall::limits::JWKS_ASKED_MAX;
-use rollcall::outbound::jwks::schedule::{Pace, Schedule};
+use rollcall::outbound::jwks::schedule::{FetchPace, Schedule};
 
 const MINUTE: u64 = 60_000;
 
@@ -12,7 +12,7 @@ fn name(of: u64) -> KeyName {
 
 /// A schedule whose first fetch was good at 0, with a set whose keys have these names.
 fn begun(known: &[u64]) -> Schedule {
-    let mut schedule = Schedule::new(Pace::default());
+    let mut schedule = Schedule::new(FetchPace::default());
     assert!(schedule.is_due(0));
     fetch(&mut schedule, 0, known, None);
     schedule
@@ -33,7 +33,7 @@ fn a_set_is_fetched_again_when_it_is_no_longer_fresh() {
     for (fresh_seconds, minutes) in
         [(None, 10), (Some(0), 1), (Some(59), 1), (Some(300), 5), (Some(86_400), 60), (Some(u64::MAX), 60)]
     {
-        let mut schedule = Schedule::new(Pace::default());
+        let mut schedule = Schedule::new(FetchPace::default());
         fetch(&mut schedule, 7, &[1], fresh_seconds);
         let due = 7 + minutes * MINUTE;
         assert_eq!(schedule.next(), due, "{fresh_seconds:?}");
@@ -43,7 +43,7 @@ fn a_set_is_fetched_again_when_it_is_no_longer_fresh() {
 
 #[test]
 fn a_fetch_that_fails_is_tried_again_ever_later_until_one_is_good() {
-    let mut schedule = Schedule::new(Pace::default());
+    let mut schedule = Schedule::new(FetchPace::default());
     let mut now = 0;
     for seconds in [1, 2, 4, 8, 16, 30, 30, 30] {
         fail(&mut schedule, now);

@@ -1,7 +1,7 @@
 //! What edges announce to homes, and what comes of it.
 
-use rollcall::presence::envelope::{Announcement, WorkerRef};
-use rollcall::presence::{Envelope, Reason, Rules};
+use rollcall::presence::message::{Announcement, WorkerRef};
+use rollcall::presence::{Message, Reason, Rules};
 
 use super::ask::Ask;
 use super::rig::World;
@@ -55,8 +55,8 @@ fn who_is_not_in_an_announcement_is_gone_a_grace_later() {
     let edge = WorkerRef::here(edge);
     let now = world.now;
     for what in [Announcement::Begin { edge, told: Default::default() }, Announcement::End { edge }] {
-        world.arrives(home, &Envelope::Announce(what.clone()));
-        world.nodes[usize::from(home)].mail(now, Envelope::Announce(what));
+        world.arrives(home, &Message::Announce(what.clone()));
+        world.nodes[usize::from(home)].mail(now, Message::Announce(what));
         world.after(home);
     }
     world.pass(498);

@@ -1,7 +1,7 @@
 //! Rooms that the API gives to users and takes from them: what counts after an order that was refused, and for clients that were away.
 
 use rollcall::limits::ADMIN_TICKS_MAX;
-use rollcall::presence::admin::{Ask as Order, Reply};
+use rollcall::presence::admin::{AdminReply, AdminRequest as Order};
 use rollcall::presence::{Reason, State};
 
 use super::ask::Ask;
@@ -21,14 +21,14 @@ fn an_order_that_no_connection_can_follow_gives_nothing() {
         for n in 0..64 {
             assert_eq!(join(&mut world, full, &format!("r{n}")), 200);
         }
-        let is_refused = |reply: &Reply| refusal_code(reply) == Some(429);
+        let is_refused = |reply: &AdminReply| refusal_code(reply) == Some(429);
         assert!(is_refused(&bring(&mut world, "ann", "hall", true)));
         assert_eq!(given(&world), 0);
         let next = world.open(2 % workers, Some("ann"));
         world.settle();
         assert!(world.clients[next].ears.rooms.is_empty(), "it is brought nowhere");
         // What an earlier order has given stays.
-        assert!(matches!(bring(&mut world, "ann", "hall", true), Reply::Brought(1, _)));
+        assert!(matches!(bring(&mut world, "ann", "hall", true), AdminReply::Forced(1, _)));
         world.close(next, Reason::Goodbye);
         world.settle();
         assert!(is_refused(&bring(&mut world, "ann", "hall", true)));
@@ -37,12 +37,12 @@ fn an_order_that_no_connection_can_follow_gives_nothing() {
         world.replies.clear();
         for worker in [0, workers - 1] {
             let (user, room) = ("ann".into(), "den".into());
-            world.order(worker, Order::Bring { user, room, joins: true });
+            world.order(worker, Order::ForceJoin { user, room, joins: true });
         }
         world.settle();
         assert!(world.replies.len() == 2 && world.replies.iter().all(|(_, reply)| is_refused(reply)));
         assert_eq!(given(&world), 1);
-        assert!(matches!(bring(&mut world, "ann", "hall", false), Reply::Brought(..)));
+        assert!(matches!(bring(&mut world, "ann", "hall", false), AdminReply::Forced(..)));
         world.rest(500);
     }
 }
@@ -60,7 +60,7 @@ fn an_order_that_reaches_no_connection_in_time_gives_nothing() {
     world.settle();
     world.full[2] = true;
     world.replies.clear();
-    world.order(0, Order::Bring { user: user.as_str().into(), room: room.as_str().into(), joins: true });
+    world.order(0, Order::ForceJoin { user: user.as_str().into(), room: room.as_str().into(), joins: true });
     world.settle();
     assert_eq!((given(&world), world.replies.len()), (1, 0), "it may yet be done");
     world.pass(ADMIN_TICKS_MAX);
@@ -87,7 +87,7 @@ fn a_room_that_is_taken_while_a_client_is_away_is_not_joined_again_by_itself() {
             world.close(c, Reason::Lost);
             world.settle();
             world.pass(ticks);
-            assert!(matches!(bring(&mut world, "ann", "lobby", false), Reply::Brought(0, _)), "{away}");
+            assert!(matches!(bring(&mut world, "ann", "lobby", false), AdminReply::Forced(0, _)), "{away}");
             // One that joins when it knows, and one whose `join` is quicker than the word.
             let back = world.open(1 % workers, Some("ann"));
             world.settle();
@@ -106,16 +106,16 @@ fn a_room_that_is_taken_while_a_client_is_away_is_not_joined_again_by_itself() {
             world.settle();
             assert_eq!(join(&mut world, late, "lobby"), 200);
             assert_eq!(world.nodes.iter().map(|node| node.users().taken()).sum::<usize>(), 0);
-            assert!(matches!(bring(&mut world, "ann", "lobby", false), Reply::Brought(3, _)));
+            assert!(matches!(bring(&mut world, "ann", "lobby", false), AdminReply::Forced(3, _)));
             assert_eq!(join(&mut world, late, "lobby"), 200, "it was told, and joins all the same");
             // What is given again is not taken any more.
             world.close(late, Reason::Lost);
             world.settle();
             assert!(matches!(
                 bring(&mut world, "ann", "lobby", false),
-                Reply::Brought(..) | Reply::Refused(_)
+                AdminReply::Forced(..) | AdminReply::Refused(_)
             ));
-            assert!(matches!(bring(&mut world, "ann", "lobby", true), Reply::Brought(2, _)));
+            assert!(matches!(bring(&mut world, "ann", "lobby", true), AdminReply::Forced(2, _)));
             let again = world.open(1 % workers, Some("ann"));
             world.settle();
             assert_eq!(join(&mut world, again, "lobby"), 200);
@@ -131,10 +131,10 @@ fn what_was_taken_from_who_is_away_goes_with_the_user_and_the_client() {
     world.settle();
     world.close(c, Reason::Kicked);
     for n in 0..64 {
-        assert!(matches!(bring(&mut world, "ann", &format!("r{n}"), false), Reply::Brought(0, _)));
+        assert!(matches!(bring(&mut world, "ann", &format!("r{n}"), false), AdminReply::Forced(0, _)));
     }
     // The oldest makes way.
-    assert!(matches!(bring(&mut world, "ann", "one-more", false), Reply::Brought(0, _)));
+    assert!(matches!(bring(&mut world, "ann", "one-more", false), AdminReply::Forced(0, _)));
     let nobody = bring(&mut world, "nobody", "r1", false);
     assert!(refusal_code(&nobody) == Some(404), "{nobody:?}");
     assert_eq!(world.nodes[0].users().taken(), 64);
@@ -162,14 +162,14 @@ fn what_is_taken_from_who_came_invisible_or_seems_dead_is_kept_in_mind_too() {
         assert_eq!(join(&mut world, hidden, "lobby"), 200);
         world.close(hidden, Reason::Lost);
         world.settle();
-        assert!(matches!(bring(&mut world, "ann", "lobby", false), Reply::Brought(0, _)));
+        assert!(matches!(bring(&mut world, "ann", "lobby", false), AdminReply::Forced(0, _)));
         let back = world.open(1 % workers, Some("ann"));
         world.settle();
         assert_eq!(join(&mut world, back, "lobby"), 403);
         let asleep = member(&mut world, 0, "ben", "lobby");
         world.suspect(asleep, true);
         world.settle();
-        assert!(matches!(bring(&mut world, "ben", "lobby", false), Reply::Brought(1, _)));
+        assert!(matches!(bring(&mut world, "ben", "lobby", false), AdminReply::Forced(1, _)));
         let other = world.open(1 % workers, Some("ben"));
         world.settle();
         assert_eq!([join(&mut world, other, "lobby"), join(&mut world, other, "lobby")], [403, 200]);
@@ -190,7 +190,7 @@ fn an_order_to_come_that_is_refused_ends_nothing_of_one_to_go() {
         world.settle();
         world.close(away, Reason::Lost);
         world.settle();
-        assert!(matches!(bring(&mut world, "ann", "lobby", false), Reply::Brought(..)));
+        assert!(matches!(bring(&mut world, "ann", "lobby", false), AdminReply::Forced(..)));
         let refused = bring(&mut world, "ann", "lobby", true);
         assert!(refusal_code(&refused) == Some(429), "{refused:?}");
         let back = world.open(1 % workers, Some("ann"));

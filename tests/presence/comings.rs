@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use rollcall::presence::envelope::Claim;
-use rollcall::presence::{Entry, Envelope, Grants, Name, State};
+use rollcall::presence::message::Claim;
+use rollcall::presence::{Entry, Grants, Message, Name, State};
 
 use super::ears::Ears;
 use super::page::{Manner, Page};
-use super::rig::{Seat, World};
+use super::rig::{Peer, World};
 
 /// What a token grants that has these patterns in its claim `see`.
 pub(super) fn grants(see: &[&str], expires_millis: u64) -> Grants {
@@ -41,15 +41,15 @@ impl World {
 
     pub(super) fn come(&mut self, worker: u16, come: Come<'_>) -> usize {
         let Come { user, see, info, state, manner } = come;
-        let link = self.clients.len();
-        self.note(|| format!("c{link} opens at w{worker}: {come:?}"));
+        let session = self.clients.len();
+        self.note(|| format!("c{session} opens at w{worker}: {come:?}"));
         self.veiled.comes(user, state);
-        let name = format!("c{link} ({})", user.unwrap_or("nobody"));
+        let name = format!("c{session} ({})", user.unwrap_or("nobody"));
         let page = manner.map(|manner| Page::new(manner, &name)).unwrap_or_default();
         let mut ears = Ears::new(name, user, see);
         ears.page = page;
         (ears.lossy, ears.page.lossy) = (self.lossy.is_some(), self.lossy.is_some());
-        self.clients.push(Seat::new(worker, user, state, ears));
+        self.clients.push(Peer::new(worker, user, state, ears));
         let entry = match (user, see) {
             (Some(user), Some(see)) => {
                 let info = info.map(Into::into);
@@ -57,17 +57,17 @@ impl World {
             }
             (user, _) => Entry::Open(user.map(Name::from)),
         };
-        let slot = self.nodes[usize::from(worker)].enter(self.now, link as u64, entry, state, true);
-        self.clients[link].slot = slot;
-        self.up(link, if see.is_some() { claim_of(info) } else { Claim::NoToken });
+        let slot = self.nodes[usize::from(worker)].enter(self.now, session as u64, entry, state, true);
+        self.clients[session].slot = slot;
+        self.up(session, if see.is_some() { claim_of(info) } else { Claim::NoToken });
         self.after(worker);
-        link
+        session
     }
 
     /// Whether it is taken at its word.
     pub(super) fn identify(&mut self, c: usize, user: &str) -> bool {
         self.note(|| format!("c{c} says that it is {user}"));
-        let Seat { worker, slot, .. } = self.clients[c];
+        let Peer { worker, slot, .. } = self.clients[c];
         let taken = self.nodes[usize::from(worker)].identify(self.now, slot, user.into());
         self.veiled.comes(Some(user), self.clients[c].comes);
         if taken {
@@ -81,18 +81,18 @@ impl World {
 
     /// A client shows another token of its user, with that claim `info`.
     pub(super) fn renew(&mut self, c: usize, info: Option<&str>) {
-        let Seat { worker, slot, .. } = self.clients[c];
+        let Peer { worker, slot, .. } = self.clients[c];
         let Some(user) = self.clients[c].user.clone() else { return };
         let grants = Grants { info: info.map(Into::into), ..grants(&["*"], u64::MAX) };
         self.nodes[usize::from(worker)].authenticate(self.now, slot, -1, (*user).into(), Arc::new(grants));
-        self.letter_at_home(c, &user, |at, user| Envelope::Renewed { user, at, claim: claim_of(info) });
+        self.letter_at_home(c, &user, |at, user| Message::Renewed { user, at, claim: claim_of(info) });
         self.after(worker);
     }
 
     fn up(&mut self, c: usize, claim: Claim) {
         if let Some(user) = self.clients[c].user.clone() {
             let state = self.clients[c].comes;
-            self.letter_at_home(c, &user, |at, user| Envelope::Up { user, at, claim, state });
+            self.letter_at_home(c, &user, |at, user| Message::Up { user, at, claim, state });
         }
     }
 }

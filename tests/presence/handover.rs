@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use rollcall::presence::admin::Ask;
+use rollcall::presence::admin::AdminRequest;
 use rollcall::presence::{Entry, Grants, Name, Reason, Record, Rules, State};
 
 use super::dice::Dice;
@@ -45,7 +45,7 @@ enum Deed {
     Close { client: usize, reason: Reason },
     Command { client: usize, text: String },
     Pass(u32),
-    Order(Ask),
+    Order(AdminRequest),
 }
 
 impl Deed {
@@ -66,8 +66,8 @@ impl Deed {
                 Deed::Command { client, text }
             }
             7..10 => Deed::Pass(dice.of(&[1, 30, 100, grace / 2, grace])),
-            10 => Deed::Order(Ask::Disconnect { user, seconds: None, reason: "out".into() }),
-            _ => Deed::Order(Ask::Bring { user, room, joins: dice.once_in(2) }),
+            10 => Deed::Order(AdminRequest::Disconnect { user, seconds: None, reason: "out".into() }),
+            _ => Deed::Order(AdminRequest::ForceJoin { user, room, joins: dice.once_in(2) }),
         }
     }
 
@@ -158,13 +158,13 @@ fn old_server(seed: u64, is_left: bool) -> (Server, impl Fn(&Server, &[Record]) 
             for (n, connection) in (0..).zip(&user.connections).filter(|(_, one)| one.gone.is_none()) {
                 let c = world.client_at(connection.at.worker, connection.at.client.slot);
                 let c = c.expect("a connection that is there has a client");
-                let seat = &world.clients[c];
-                let (edge, rooms) = (server.nodes[usize::from(seat.worker)].edge(), seat.ears.rooms.iter());
+                let peer = &world.clients[c];
+                let (edge, rooms) = (server.nodes[usize::from(peer.worker)].edge(), peer.ears.rooms.iter());
                 let claim = user.words.iter().find(|word| word.is_claim && word.connection == n);
                 sessions.push(Session {
                     user: user.user.clone(),
                     token: connection.has_token.then(|| claim.and_then(|word| word.text.clone())),
-                    rooms: rooms.filter(|room| edge.hears_in(seat.slot, room).is_some()).cloned().collect(),
+                    rooms: rooms.filter(|room| edge.hears_in(peer.slot, room).is_some()).cloned().collect(),
                     worker: 0,
                     slot: 0,
                 });
@@ -225,7 +225,7 @@ fn run(seed: u64) {
         for session in &mut sessions {
             come_back(&mut new, session, &mut dice);
         }
-        let is_news = |(link, text): &&(u64, String)| *link == 0 || text.contains(r#""event":"join""#);
+        let is_news = |(session, text): &&(u64, String)| *session == 0 || text.contains(r#""event":"join""#);
         let told: Vec<&(u64, String)> = new.heard.iter().filter(is_news).collect();
         assert!(told.is_empty(), "nobody is told who comes back: {told:?}");
         same(&before, &new.knows(&users, &rooms), "all are back");

@@ -32,7 +32,7 @@ fn says_for(world: &mut World, c: usize, info: &str, ttl: Option<u32>) {
 /// What somebody who sees everybody is shown of a user.
 fn shown(world: &mut World, user: &str) -> Value {
     world.settle();
-    let c = match world.clients.iter().position(|seat| seat.open && seat.user.as_deref() == Some("obs")) {
+    let c = match world.clients.iter().position(|peer| peer.open && peer.user.as_deref() == Some("obs")) {
         Some(c) => c,
         None => world.open_seeing(0, "obs", &["*"]),
     };

@@ -5,7 +5,7 @@ use rollcall::limits::{
     DATA_BYTES_PER_COMMAND, INFO_BYTES_MAX, ROOMS_PER_CONNECTION_MAX, USERS_PER_COMMAND_MAX,
     WATCHES_PER_CONNECTION_MAX,
 };
-use rollcall::presence::admin::Ask as Order;
+use rollcall::presence::admin::AdminRequest as Order;
 use rollcall::presence::{Reason, Rules, State};
 
 use super::ask::Ask;
@@ -279,7 +279,7 @@ fn where_memory_is_short_nothing_grows_and_all_else_goes_on() {
         assert_eq!(world.inbox(c)[0]["body"]["code"], 503, "{ask:?}");
     }
     assert_eq!(others.each_ref().map(|ask| code(&mut world, c, ask)), [200; 3]);
-    let bring = |joins| Order::Bring { user: "ann".into(), room: "hall".into(), joins };
+    let bring = |joins| Order::ForceJoin { user: "ann".into(), room: "hall".into(), joins };
     world.nodes[0].ask(world.now, 1, bring(true));
     let effects = format!("{:?}", world.nodes[0].effects());
     assert!(effects.contains("Refused(Scarce)"), "{effects}");
@@ -288,8 +288,8 @@ fn where_memory_is_short_nothing_grows_and_all_else_goes_on() {
         world.settle();
         format!("{:?}", world.replies.pop())
     };
-    assert!(told(&mut world, bring(false)).contains("Brought(1"), "who goes out makes nothing grow");
+    assert!(told(&mut world, bring(false)).contains("Forced(1"), "who goes out makes nothing grow");
     world.nodes[0].set_scarce(false);
-    assert!(told(&mut world, bring(true)).contains("Brought(1"));
+    assert!(told(&mut world, bring(true)).contains("Forced(1"));
     assert_eq!(growing.each_ref().map(|ask| code(&mut world, c, ask)), [200; 3]);
 }

@@ -3,9 +3,9 @@
 
 use std::collections::VecDeque;
 
-use rollcall::presence::envelope::WorkerRef;
+use rollcall::presence::message::WorkerRef;
 use rollcall::presence::streams::{Numbered, Received, Streams};
-use rollcall::presence::{Envelope, Name, Node, Rules};
+use rollcall::presence::{Message, Name, Node, Rules};
 
 use super::dice::Dice;
 use super::rig::World;
@@ -13,7 +13,7 @@ use super::rig::World;
 /// A letter under way between two workers.
 #[derive(Clone, Debug)]
 pub(super) enum UnderWay {
-    Plain(Envelope),
+    Plain(Message),
     Numbered(Numbered),
 }
 
@@ -42,12 +42,12 @@ impl World {
     }
 
     /// A letter goes out.
-    pub(super) fn send_on(&mut self, lane: usize, letter: Envelope) {
+    pub(super) fn send_on(&mut self, lane: usize, message: Message) {
         let (from, to) = self.ends(lane);
         let Some(lossy) = &mut self.lossy else {
-            return self.queues[lane].push_back(UnderWay::Plain(letter));
+            return self.queues[lane].push_back(UnderWay::Plain(message));
         };
-        let numbered = lossy.streams[usize::from(from)].number(to, letter);
+        let numbered = lossy.streams[usize::from(from)].number(to, message);
         self.put(lane, numbered);
     }
 
@@ -55,31 +55,31 @@ impl World {
         let Some(lossy) = &mut self.lossy else { return };
         let queue = &mut self.queues[lane];
         let chance = if lossy.loses { lossy.dice.below(100) } else { 100 };
-        let letter = UnderWay::Numbered(numbered);
+        let message = UnderWay::Numbered(numbered);
         match chance {
             0 | 1 => {}
-            2 => queue.extend([letter.clone(), letter]),
-            3 => queue.insert(lossy.dice.below(queue.len() + 1), letter),
-            _ => queue.push_back(letter),
+            2 => queue.extend([message.clone(), message]),
+            3 => queue.insert(lossy.dice.below(queue.len() + 1), message),
+            _ => queue.push_back(message),
         }
     }
 
     /// Takes the oldest letter of a pair, where the receiver takes it.
-    pub(super) fn receive(&mut self, lane: usize) -> Option<Envelope> {
+    pub(super) fn receive(&mut self, lane: usize) -> Option<Message> {
         let (from, to) = self.ends(lane);
         let numbered = match self.queues[lane].pop_front()? {
-            UnderWay::Plain(letter) => return Some(letter),
+            UnderWay::Plain(message) => return Some(message),
             UnderWay::Numbered(numbered) => numbered,
         };
         let (stream, number) = (numbered.stream, numbered.number);
-        let Received { letter, anew } = self.lossy.as_mut()?.streams[usize::from(to)].receive(numbered);
-        if letter.is_none() {
+        let Received { message, anew } = self.lossy.as_mut()?.streams[usize::from(to)].receive(numbered);
+        if message.is_none() {
             self.note(|| format!("    w{from} -> w{to} {stream:?} {number} is no letter"));
         }
         if anew {
             self.announce(to, from);
         }
-        letter
+        message
     }
 
     /// A worker announces to another's homes. What waited for a mailbox is of a stream that has ended.
@@ -140,7 +140,7 @@ impl World {
         lossy.streams[usize::from(worker)] =
             Streams::new(WorkerRef::here(worker), workers, lossy.incarnation);
         self.nodes[usize::from(worker)] = Node::new(worker, self.homes, lossy.rules, self.now);
-        self.clients.iter_mut().filter(|seat| seat.worker == worker).for_each(|seat| seat.open = false);
+        self.clients.iter_mut().filter(|peer| peer.worker == worker).for_each(|peer| peer.open = false);
         self.departed.retain(|left| left.worker != worker);
         self.outside.restarted(worker);
         self.lost(worker);
@@ -156,19 +156,19 @@ impl World {
     fn lost(&mut self, worker: u16) {
         let at = usize::from(worker);
         self.frozen[at] = false;
-        self.model.lost(worker, self.clients.iter().flat_map(|seat| seat.ears.watches.keys()));
+        self.model.lost(worker, self.clients.iter().flat_map(|peer| peer.ears.watches.keys()));
         self.nodes[at].lose_homes(self.now);
         for c in 0..self.clients.len() {
-            let seat = &self.clients[c];
-            if !seat.open || seat.worker != worker || seat.sent_away.is_some() {
+            let peer = &self.clients[c];
+            if !peer.open || peer.worker != worker || peer.sent_away.is_some() {
                 continue;
             }
-            let Some(user) = seat.user.clone().map(Name::from) else { continue };
-            let rooms: Vec<String> = seat.ears.rooms.iter().cloned().collect();
-            let known = self.nodes[at].edge().announced(seat.slot);
+            let Some(user) = peer.user.clone().map(Name::from) else { continue };
+            let rooms: Vec<String> = peer.ears.rooms.iter().cloned().collect();
+            let known = self.nodes[at].edge().announced(peer.slot);
             let homes = self.homes;
             if let Some(known) = known.filter(|_| homes.of(&user) == worker) {
-                self.model.announced_here(&user, (worker, seat.slot), &known);
+                self.model.announced_here(&user, (worker, peer.slot), &known);
             }
             for room in rooms.into_iter().filter(|room| homes.of(room) == worker) {
                 self.model.member_here(&room, &user, (worker, self.clients[c].slot));

@@ -2,7 +2,7 @@
 //! heard.
 
 use rollcall::limits::{PAGE_CHANGES_MAX, PAGE_ROUNDS_MAX, REPLIES_PER_CONNECTION_MAX};
-use rollcall::presence::admin::{Ask as Order, Reply};
+use rollcall::presence::admin::{AdminReply, AdminRequest as Order};
 use rollcall::presence::{Reason, Rules};
 use serde_json::{Value, json};
 
@@ -276,7 +276,7 @@ fn positions_count_users_and_begin_anew_with_the_room() {
     let ticket = world.order(1, Order::Members { room: ROOM.into(), limit: 9, after: None });
     world.settle();
     let reply = world.replies.iter().find(|(answered, _)| *answered == ticket).map(|(_, reply)| reply);
-    let Some(Reply::Members(page, _)) = reply else { panic!("{reply:?}") };
+    let Some(AdminReply::Members(page, _)) = reply else { panic!("{reply:?}") };
     assert_eq!((page.place.count, page.place.membership), (1, 3));
     assert_eq!(place(&mut world, a, go), (0, 0));
     assert_eq!(place(&mut world, a, enter), (1, 1), "another epoch");

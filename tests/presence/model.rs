@@ -9,8 +9,8 @@ mod person;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use rollcall::presence::envelope::{Asker, Claim, Leaving};
-use rollcall::presence::{Address, Envelope, Homes, Moderation, Name, Reason, Rules, State};
+use rollcall::presence::message::{Claim, Leaving, ReplyTo};
+use rollcall::presence::{ClientRef, Homes, Message, Moderation, Name, Reason, Rules, State};
 use rollcall::time::{Now, Tick};
 
 use self::announced::Rounds;
@@ -48,7 +48,7 @@ impl Judge {
 struct Member {
     /// By worker and slot: of the edge's announcements, the one in which that was said.
     clients: BTreeMap<(u16, u32), u32>,
-    lingering: Vec<Tick>,
+    in_grace: Vec<Tick>,
 }
 
 /// All homes.
@@ -90,17 +90,17 @@ impl Model {
     }
 
     /// A letter is handled by its home. Returns the clients that it sends away for it: worker, slot and reason.
-    pub(super) fn letter(&mut self, now: Now, letter: &Envelope) -> Vec<(u16, u32, Reason)> {
-        match letter {
-            Envelope::Up { user, at, .. } if self.is_banned(now, user, None) => {
+    pub(super) fn message(&mut self, now: Now, message: &Message) -> Vec<(u16, u32, Reason)> {
+        match message {
+            Message::Up { user, at, .. } if self.is_banned(now, user, None) => {
                 return vec![(at.worker, at.client.slot, Reason::Kicked)];
             }
-            Envelope::Up { user, at, claim, state } => return self.up(now, user, *at, claim, *state),
-            Envelope::Renewed { user, at, claim } => {
+            Message::Up { user, at, claim, state } => return self.up(now, user, *at, claim, *state),
+            Message::Renewed { user, at, claim } => {
                 self.people.entry(user.to_string()).or_default().claims(*at, claim);
             }
-            Envelope::Down { user, at, reason, .. } => self.down(now, user, *at, *reason),
-            Envelope::Status { user, at, state, info, ttl_seconds, .. } => {
+            Message::Down { user, at, reason, .. } => self.down(now, user, *at, *reason),
+            Message::Status { user, at, state, info, ttl_seconds, .. } => {
                 let person = self.people.entry(user.to_string()).or_default();
                 let Some(device) = person.live(*at) else { return Vec::new() };
                 let was = device.away;
@@ -124,21 +124,21 @@ impl Model {
                     person.says(*at, Some(info.to_string()).filter(|info| info != "null"), false, until);
                 }
             }
-            Envelope::Suspect { user, at, suspect } => {
+            Message::Suspect { user, at, suspect } => {
                 if let Some(device) = self.people.entry(user.to_string()).or_default().live(*at) {
                     device.suspect = *suspect;
                 }
             }
-            Envelope::Join { room, user, again: false, visit, asker, .. }
+            Message::Join { room, user, again: false, visit, reply_to, .. }
                 if self.is_banned(now, user, Some(room)) =>
             {
-                self.barred.insert((room.to_string(), user.to_string(), asker.at.worker, *visit));
+                self.barred.insert((room.to_string(), user.to_string(), reply_to.at.worker, *visit));
             }
-            Envelope::Join { room, user, again: false, asker: Asker { at, .. }, .. } => {
+            Message::Join { room, user, again: false, reply_to: ReplyTo { at, .. }, .. } => {
                 let round = self.rounds.of(self.homes, room, at.worker);
                 self.comes(room, user, (at.worker, at.client.slot), round);
             }
-            Envelope::Kick { user, seconds, .. } => {
+            Message::Kick { user, seconds, .. } => {
                 if let Some(seconds) = seconds {
                     self.ban(now, user, None, *seconds);
                 }
@@ -148,10 +148,10 @@ impl Model {
                 let live = devices.iter().filter(|device| device.lingers.is_none());
                 return live.map(|device| (device.at.0, device.at.1, Reason::Kicked)).collect();
             }
-            Envelope::Moderate { what: Moderation::Lift { user, room }, .. } => {
+            Message::Moderate { what: Moderation::Lift { user, room }, .. } => {
                 self.bans.insert((user.clone(), room.clone()), 0);
             }
-            Envelope::Moderate {
+            Message::Moderate {
                 what: what @ (Moderation::EndGrace { room, user } | Moderation::Ban { room, user, .. }),
                 ..
             } => {
@@ -160,11 +160,11 @@ impl Model {
                 }
                 let Some(members) = self.rooms.get_mut(&**room) else { return Vec::new() };
                 if let Some(member) = members.get_mut(&**user) {
-                    member.lingering.clear();
+                    member.in_grace.clear();
                 }
-                members.retain(|_, member| !member.clients.is_empty() || !member.lingering.is_empty());
+                members.retain(|_, member| !member.clients.is_empty() || !member.in_grace.is_empty());
             }
-            Envelope::Leave { room, user, at, visit, leaving, .. } => {
+            Message::Leave { room, user, at, visit, leaving, .. } => {
                 let is_banned = self.is_banned(now, user, Some(room));
                 let leaving = if is_banned { Leaving::Now } else { *leaving };
                 if !self.barred.remove(&(room.to_string(), user.to_string(), at.worker, *visit)) {
@@ -180,7 +180,7 @@ impl Model {
         &mut self,
         now: Now,
         user: &str,
-        at: Address,
+        at: ClientRef,
         claim: &Claim,
         state: Option<State>,
     ) -> Vec<(u16, u32, Reason)> {
@@ -232,7 +232,7 @@ impl Model {
         replaced
     }
 
-    fn down(&mut self, now: Now, user: &str, at: Address, reason: Reason) {
+    fn down(&mut self, now: Now, user: &str, at: ClientRef, reason: Reason) {
         let (person, grace) = (self.people.entry(user.to_owned()).or_default(), self.rules.grace);
         let Some(device) = person.live(at) else { return };
         if reason.is_final() || grace == 0 {
@@ -244,16 +244,16 @@ impl Model {
         }
     }
 
-    fn leave(&mut self, now: Now, (room, user): (&str, &str), at: Address, leaving: Leaving) {
+    fn leave(&mut self, now: Now, (room, user): (&str, &str), at: ClientRef, leaving: Leaving) {
         let Some(members) = self.rooms.get_mut(room) else { return };
         let Some(member) = members.get_mut(user) else { return };
         if member.clients.remove(&(at.worker, at.client.slot)).is_none() {
             return;
         }
         if leaving == Leaving::Perhaps && self.rules.grace > 0 {
-            member.lingering.push(now.tick.after(self.rules.grace));
+            member.in_grace.push(now.tick.after(self.rules.grace));
         }
-        members.retain(|_, member| !member.clients.is_empty() || !member.lingering.is_empty());
+        members.retain(|_, member| !member.clients.is_empty() || !member.in_grace.is_empty());
     }
 
     /// A worker does what is due.
@@ -276,9 +276,9 @@ impl Model {
         }
         for (_, members) in self.rooms.iter_mut().filter(|(room, _)| self.homes.of(room) == worker) {
             for member in members.values_mut() {
-                member.lingering.retain(|until| !now.tick.has_reached(*until));
+                member.in_grace.retain(|until| !now.tick.has_reached(*until));
             }
-            members.retain(|_, member| !member.clients.is_empty() || !member.lingering.is_empty());
+            members.retain(|_, member| !member.clients.is_empty() || !member.in_grace.is_empty());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rollcall::presence::admin::{Ask as Order, Reply};
+use rollcall::presence::admin::{AdminReply, AdminRequest as Order};
 use rollcall::presence::{Grants, Reason, Rules};
 use serde_json::Value;
 
@@ -23,14 +23,14 @@ pub(super) fn member(world: &mut World, worker: u16, user: &str, room: &str) -> 
 }
 
 /// An order, and its answer.
-pub(super) fn order(world: &mut World, ask: Order) -> Reply {
+pub(super) fn order(world: &mut World, ask: Order) -> AdminReply {
     world.replies.clear();
     world.order(0, ask);
     world.settle();
     world.replies.pop().expect("an answer").1
 }
 
-fn kick(world: &mut World, user: &str) -> Reply {
+fn kick(world: &mut World, user: &str) -> AdminReply {
     order(world, Order::Disconnect { user: user.into(), seconds: None, reason: "be kind".into() })
 }
 
@@ -56,7 +56,7 @@ fn who_is_kicked_is_in_no_room_though_the_connection_takes_its_time_to_close() {
         world.ask(w, &Ask::Watch { users: vec!["ann".to_owned()], suspect: false });
         let devices = [member(&mut world, 1, "ann", "lobby"), member(&mut world, 2, "ann", "lobby")];
         world.inbox(w);
-        assert!(matches!(kick(&mut world, "ann"), Reply::Disconnected(2, None)));
+        assert!(matches!(kick(&mut world, "ann"), AdminReply::Disconnected(2, None)));
         let left = events(&mut world, w, "leave");
         assert!(left.len() == 1 && left[0]["user"] == "ann" && left[0]["count"] == 1, "{left:?}");
         assert_eq!(who(&mut world, w, "lobby"), ["watcher"]);
@@ -94,7 +94,10 @@ fn a_kick_ends_graces_everywhere() {
         world.close(back, Reason::Lost);
         world.settle();
         world.inbox(w);
-        assert!(matches!(kick(&mut world, "ann"), Reply::Disconnected(0, None)), "it is in its grace alone");
+        assert!(
+            matches!(kick(&mut world, "ann"), AdminReply::Disconnected(0, None)),
+            "it is in its grace alone"
+        );
         world.check_gone("ann");
         let events = world.inbox(w);
         let left: Vec<&Value> = events.iter().filter(|json| json["event"] == "leave").collect();
@@ -120,21 +123,21 @@ fn what_an_edge_knows_of_those_who_went_is_forgotten() {
     world.pass(2_000);
     for node in &mut world.nodes {
         node.due(world.now);
-        node.give_back();
+        node.shrink();
         assert_eq!(node.edge().departed(), 0);
     }
 }
 
-fn ban(world: &mut World, user: &str, seconds: u32) -> Reply {
+fn ban(world: &mut World, user: &str, seconds: u32) -> AdminReply {
     order(world, Order::Disconnect { user: user.into(), seconds: Some(seconds), reason: "be kind".into() })
 }
 
-fn ban_from(world: &mut World, user: &str, room: &str, seconds: u32) -> Reply {
+fn ban_from(world: &mut World, user: &str, room: &str, seconds: u32) -> AdminReply {
     order(world, Order::Ban { room: room.into(), user: user.into(), seconds })
 }
 
-pub(super) fn bring(world: &mut World, user: &str, room: &str, joins: bool) -> Reply {
-    order(world, Order::Bring { user: user.into(), room: room.into(), joins })
+pub(super) fn bring(world: &mut World, user: &str, room: &str, joins: bool) -> AdminReply {
+    order(world, Order::ForceJoin { user: user.into(), room: room.into(), joins })
 }
 
 /// The code that a `join` is answered with.
@@ -155,7 +158,7 @@ fn who_is_banned_comes_in_nowhere_until_the_ban_ends_or_is_lifted() {
         // On its way already when the ban is set.
         let home = world.homes.of("ann");
         let coming = world.open((home + 1) % workers, Some("ann"));
-        let Reply::Disconnected(_, Some(until)) = ban(&mut world, "ann", 60) else { panic!("no ban") };
+        let AdminReply::Disconnected(_, Some(until)) = ban(&mut world, "ann", 60) else { panic!("no ban") };
         assert_eq!(until, world.now.unix_millis + 60_000);
         assert_eq!([c, coming].map(|c| world.clients[c].closing), [Some(4403); 2]);
         for worker in 0..workers {
@@ -181,9 +184,9 @@ fn who_is_banned_comes_in_nowhere_until_the_ban_ends_or_is_lifted() {
         world.settle();
         assert_eq!((world.clients[back].closing, join(&mut world, back, "lobby")), (None, 200));
         // Somebody who is not there, and a ban that is lifted.
-        assert!(matches!(ban(&mut world, "bob", 60), Reply::Disconnected(0, Some(_))));
+        assert!(matches!(ban(&mut world, "bob", 60), AdminReply::Disconnected(0, Some(_))));
         let lift = |world: &mut World| order(world, Order::Lift { user: "bob".into(), room: None });
-        assert!(matches!(lift(&mut world), Reply::Lifted));
+        assert!(matches!(lift(&mut world), AdminReply::Lifted));
         let again = lift(&mut world);
         assert!(refusal_code(&again) == Some(404), "{again:?}");
         let bob = world.open(0, Some("bob"));
@@ -204,9 +207,9 @@ fn who_is_banned_from_a_room_is_put_out_and_stays_out() {
         // One that comes while the ban is set.
         let coming = world.open(2 % workers, Some("ann"));
         world.ask(coming, &Ask::Join("lobby".to_owned()));
-        let Reply::Banned(until) = ban_from(&mut world, "ann", "lobby", 60) else { panic!("no ban") };
+        let AdminReply::Banned(until) = ban_from(&mut world, "ann", "lobby", 60) else { panic!("no ban") };
         assert_eq!(until, world.now.unix_millis + 60_000);
-        assert!(matches!(ban_from(&mut world, "bob", "lobby", 60), Reply::Banned(_)));
+        assert!(matches!(ban_from(&mut world, "bob", "lobby", 60), AdminReply::Banned(_)));
         assert_eq!(who(&mut world, w, "lobby"), ["watcher"]);
         for c in devices {
             let left = events(&mut world, c, "leave");
@@ -218,7 +221,7 @@ fn who_is_banned_from_a_room_is_put_out_and_stays_out() {
         assert!(refusal_code(&refused) == Some(403), "{refused:?}");
         assert_eq!(who(&mut world, w, "lobby"), ["watcher"]);
         let lift = order(&mut world, Order::Lift { user: "ann".into(), room: Some("lobby".into()) });
-        assert!(matches!(lift, Reply::Lifted));
+        assert!(matches!(lift, AdminReply::Lifted));
         assert_eq!(devices.map(|c| join(&mut world, c, "lobby")), [200; 2]);
         world.pass(6_000);
         let bob = world.open(0, Some("bob"));
@@ -235,7 +238,7 @@ fn a_room_that_was_given_is_joined_by_each_later_connection_until_it_is_taken() 
         let w = member(&mut world, 0, "watcher", "stage");
         let first = world.open(1 % workers, Some("ann"));
         world.settle();
-        assert!(matches!(bring(&mut world, "ann", "stage", true), Reply::Brought(1, _)));
+        assert!(matches!(bring(&mut world, "ann", "stage", true), AdminReply::Forced(1, _)));
         let told = events(&mut world, first, "join");
         assert!(told.len() == 1 && told[0]["by"] == "server" && told[0]["count"] == 2, "{told:?}");
         // One that leaves by itself has it again when it is back.
@@ -257,18 +260,18 @@ fn a_room_that_was_given_is_joined_by_each_later_connection_until_it_is_taken() 
         back.into_iter().for_each(|c| world.close(c, Reason::Closed));
         world.settle();
         assert_eq!(who(&mut world, w, "stage"), ["ann", "watcher"], "within the grace");
-        assert!(matches!(bring(&mut world, "ann", "stage", false), Reply::Brought(0, _)));
+        assert!(matches!(bring(&mut world, "ann", "stage", false), AdminReply::Forced(0, _)));
         assert_eq!(who(&mut world, w, "stage"), ["watcher"]);
         // Given between two connections.
-        assert!(matches!(bring(&mut world, "ann", "hall", true), Reply::Brought(0, _)));
+        assert!(matches!(bring(&mut world, "ann", "hall", true), AdminReply::Forced(0, _)));
         let next = world.open(2 % workers, Some("ann"));
         world.settle();
         assert_eq!(world.clients[next].ears.rooms.iter().collect::<Vec<_>>(), ["hall"]);
-        assert!(matches!(bring(&mut world, "ann", "hall", false), Reply::Brought(1, _)));
+        assert!(matches!(bring(&mut world, "ann", "hall", false), AdminReply::Forced(1, _)));
         assert_eq!(events(&mut world, next, "leave")[0]["by"], "server");
         let nowhere = bring(&mut world, "ann", "hall", false);
         assert!(
-            matches!(nowhere, Reply::Brought(0, _)) || refusal_code(&nowhere) == Some(404),
+            matches!(nowhere, AdminReply::Forced(0, _)) || refusal_code(&nowhere) == Some(404),
             "{nowhere:?}"
         );
         world.rest(500);
@@ -280,7 +283,7 @@ fn rooms_are_given_to_who_is_known_and_as_many_as_a_connection_may_be_in() {
     let mut world = world(1);
     let c = world.open(0, Some("ann"));
     for n in 0..64 {
-        assert!(matches!(bring(&mut world, "ann", &format!("r{n}"), true), Reply::Brought(1, _)));
+        assert!(matches!(bring(&mut world, "ann", &format!("r{n}"), true), AdminReply::Forced(1, _)));
     }
     let more = bring(&mut world, "ann", "one-more", true);
     assert!(refusal_code(&more) == Some(429), "{more:?}");
@@ -321,10 +324,10 @@ fn who_is_banned_from_a_room_does_not_speak_in_it_by_its_token_either() {
             (code, events(world, w, "say").len())
         };
         assert_eq!(said(&mut world), (200.into(), 1));
-        assert!(matches!(ban_from(&mut world, "ben", "lobby", 60), Reply::Banned(_)));
+        assert!(matches!(ban_from(&mut world, "ben", "lobby", 60), AdminReply::Banned(_)));
         assert_eq!(said(&mut world), (403.into(), 0));
         let lift = Order::Lift { user: "ben".into(), room: Some("lobby".into()) };
-        assert!(matches!(order(&mut world, lift), Reply::Lifted));
+        assert!(matches!(order(&mut world, lift), AdminReply::Lifted));
         assert_eq!(said(&mut world), (200.into(), 1));
     }
 }

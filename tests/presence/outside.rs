@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rollcall::limits::ROOMS_PER_CONNECTION_MAX;
-use rollcall::presence::admin::{Ask, Reply};
-use rollcall::presence::envelope::{Asker, Leaving, Ticket};
-use rollcall::presence::{Address, Client, Envelope, Event, Moderation, Name, SharedEvent};
+use rollcall::presence::admin::{AdminReply, AdminRequest};
+use rollcall::presence::message::{Leaving, ReplyTo, RequestRef};
+use rollcall::presence::{ClientId, ClientRef, Event, Message, Moderation, Name, SharedEvent};
 
 use super::rig::{World, refusal_code, written};
 
@@ -14,7 +14,7 @@ use super::rig::{World, refusal_code, written};
 #[derive(Debug, Default)]
 pub(super) struct Outside {
     next_ticket: u64,
-    waiting: BTreeMap<u64, Ask>,
+    waiting: BTreeMap<u64, AdminRequest>,
     /// The workers of the desks.
     desks: BTreeMap<u64, u16>,
     /// What was broadcast: who was here then, and who was sent it.
@@ -31,39 +31,43 @@ impl Outside {
 
 impl World {
     /// Asks at a worker's desk.
-    pub(super) fn order(&mut self, worker: u16, ask: Ask) -> u64 {
+    pub(super) fn order(&mut self, worker: u16, ask: AdminRequest) -> u64 {
         self.outside.next_ticket += 1;
         let ticket = self.outside.next_ticket;
         self.note(|| format!("a{ticket} asks at w{worker}: {ask:?}"));
         self.outside.waiting.insert(ticket, ask.clone());
         self.outside.desks.insert(ticket, worker);
         // A home at the same worker is asked at once.
-        let asker = Asker {
-            at: Address::here(worker, Client { slot: u32::MAX, serial: 0 }),
-            ticket: Ticket::Job { job: 0, index: 0 },
+        let reply_to = ReplyTo {
+            at: ClientRef::here(worker, ClientId { slot: u32::MAX, serial: 0 }),
+            request: RequestRef::Admin { request: 0, index: 0 },
         };
         let answers = !self.nodes[usize::from(worker)].is_unheard(worker);
         match &ask {
-            Ask::Disconnect { .. } | Ask::Ban { .. } | Ask::Lift { .. } | Ask::Bring { .. } if !answers => {}
-            Ask::Disconnect { user, reason, seconds } if self.homes.of(user) == worker => {
+            AdminRequest::Disconnect { .. }
+            | AdminRequest::Ban { .. }
+            | AdminRequest::Lift { .. }
+            | AdminRequest::ForceJoin { .. }
+                if !answers => {}
+            AdminRequest::Disconnect { user, reason, seconds } if self.homes.of(user) == worker => {
                 let (user, reason, seconds) = (user.clone(), reason.clone(), *seconds);
-                self.arrives(worker, &Envelope::Kick { user, reason, seconds, asker });
+                self.arrives(worker, &Message::Kick { user, reason, seconds, reply_to });
             }
-            Ask::Ban { room, user, seconds } if self.homes.of(room) == worker => {
+            AdminRequest::Ban { room, user, seconds } if self.homes.of(room) == worker => {
                 let what = Moderation::Ban { room: room.clone(), user: user.clone(), seconds: *seconds };
-                self.arrives(worker, &Envelope::Moderate { what, asker: Some(asker) });
+                self.arrives(worker, &Message::Moderate { what, reply_to: Some(reply_to) });
             }
-            Ask::Lift { user, room } if self.homes.of(room.as_ref().unwrap_or(user)) == worker => {
+            AdminRequest::Lift { user, room } if self.homes.of(room.as_ref().unwrap_or(user)) == worker => {
                 let what = Moderation::Lift { user: user.clone(), room: room.clone() };
-                self.arrives(worker, &Envelope::Moderate { what, asker: Some(asker) });
+                self.arrives(worker, &Message::Moderate { what, reply_to: Some(reply_to) });
             }
-            Ask::Bring { user, room, joins: true } if self.homes.of(room) == worker => {
+            AdminRequest::ForceJoin { user, room, joins: true } if self.homes.of(room) == worker => {
                 self.invited_here(worker, user, room);
             }
-            Ask::Bring { user, room, joins: false } if self.homes.of(user) == worker => {
+            AdminRequest::ForceJoin { user, room, joins: false } if self.homes.of(user) == worker => {
                 self.bring_here(worker, user, room, false);
             }
-            Ask::Broadcast { data } => {
+            AdminRequest::Broadcast { data } => {
                 let open = (0..self.clients.len()).filter(|c| self.clients[*c].open).collect();
                 self.outside.broadcasts.insert(data.to_string(), (open, BTreeSet::new()));
             }
@@ -75,15 +79,15 @@ impl World {
     }
 
     /// A letter that came from outside reaches a worker.
-    pub(super) fn orders_arrive(&mut self, worker: u16, letter: &Envelope) {
-        match letter {
-            Envelope::Bring { user, room, joins, .. } => self.bring_here(worker, user, room, *joins),
-            Envelope::Evict { client, reason, .. }
+    pub(super) fn orders_arrive(&mut self, worker: u16, message: &Message) {
+        match message {
+            Message::ForceJoin { user, room, joins, .. } => self.bring_here(worker, user, room, *joins),
+            Message::Evict { client, reason, .. }
                 if self.nodes[usize::from(worker)].edge().is_here(*client) =>
             {
                 self.sent_away(worker, client.slot, *reason);
             }
-            Envelope::Moderate { what, .. } => match what {
+            Message::Moderate { what, .. } => match what {
                 Moderation::EndGraces { user, room } => self.graces_end(worker, user, room.as_ref()),
                 Moderation::Expel { room, user } => self.expelled(worker, user, room),
                 Moderation::Taken { client, room }
@@ -94,7 +98,7 @@ impl World {
                 Moderation::Invite { room, user } => self.invited_here(worker, user, room),
                 _ => {}
             },
-            Envelope::Bid { client, room, joins, .. }
+            Message::ForceJoinClient { client, room, joins, .. }
                 if self.nodes[usize::from(worker)].edge().is_here(*client) =>
             {
                 self.bid(worker, client.slot, room, *joins);
@@ -137,20 +141,20 @@ impl World {
         self.note(|| format!("    c{c} is bidden {room}: {joins}"));
         self.letter_at_home(c, room, |at, room| {
             let (again, visit, hides, leaving) = (false, 0, false, Leaving::Now);
-            let asker = Asker { at, ticket: Ticket::Job { job: 0, index: 0 } };
+            let reply_to = ReplyTo { at, request: RequestRef::Admin { request: 0, index: 0 } };
             if joins {
-                Envelope::Join { room, user, again, visit, hides, asker }
+                Message::Join { room, user, again, visit, hides, reply_to }
             } else {
-                Envelope::Leave { room, user, at, visit, hides, leaving, asker: None }
+                Message::Leave { room, user, at, visit, hides, leaving, reply_to: None }
             }
         });
     }
 
     /// A letter is not taken: a `join` that nobody at the client knows of is undone.
-    pub(super) fn undone(&mut self, letter: &Envelope) {
-        if let Envelope::Join { room, again: false, asker, .. } = letter
-            && let (Ticket::Brought { .. }, Some(_)) = (asker.ticket, letter.asker())
-            && let Some(c) = self.client_at(asker.at.worker, asker.at.client.slot)
+    pub(super) fn undone(&mut self, message: &Message) {
+        if let Message::Join { room, again: false, reply_to, .. } = message
+            && let (RequestRef::Forced { .. }, Some(_)) = (reply_to.request, message.reply_to())
+            && let Some(c) = self.client_at(reply_to.at.worker, reply_to.at.client.slot)
         {
             self.clients[c].ears.rooms.remove(&**room);
             self.clients[c].ears.left.insert(room.to_string());
@@ -158,67 +162,68 @@ impl World {
     }
 
     pub(super) fn client_at(&self, worker: u16, slot: u32) -> Option<usize> {
-        self.clients.iter().position(|seat| seat.open && seat.worker == worker && seat.slot == slot)
+        self.clients.iter().position(|peer| peer.open && peer.worker == worker && peer.slot == slot)
     }
 
     /// A broadcast is sent to clients; returns to how many.
-    pub(super) fn broadcast(&mut self, links: &[u64], event: &SharedEvent) -> usize {
-        for link in links {
-            let c = usize::try_from(*link).unwrap();
-            self.hear(*link, written(event));
+    pub(super) fn broadcast(&mut self, sessions: &[u64], event: &SharedEvent) -> usize {
+        for session in sessions {
+            let c = usize::try_from(*session).unwrap();
+            self.hear(*session, written(event));
             let Event::Broadcast { data, .. } = event.event() else { panic!("{event:?}") };
             let sent = self.outside.broadcasts.get_mut(&**data).map(|(_, sent)| sent);
             let is_new = sent.is_some_and(|sent| sent.insert(c));
             self.judge.holds("broadcast_once", is_new, || format!("c{c}: {event:?}"));
         }
-        links.len()
+        sessions.len()
     }
 
     /// A desk answers.
-    pub(super) fn replied(&mut self, ticket: u64, reply: Reply) {
+    pub(super) fn replied(&mut self, ticket: u64, reply: AdminReply) {
         self.note(|| format!("    a{ticket} is answered {reply:?}"));
         let Some(ask) = self.outside.waiting.remove(&ticket) else {
             return self.judge.broken("every_order_answered_once", format!("a{ticket} again: {reply:?}"));
         };
         self.tells.replied(&ask, &reply, self.lossy.is_some(), &mut self.judge);
-        if let (Ask::Bring { user, room, joins: true }, Reply::Refused(_)) = (&ask, &reply) {
+        if let (AdminRequest::ForceJoin { user, room, joins: true }, AdminReply::Refused(_)) = (&ask, &reply)
+        {
             self.model.not_brought(user, room);
         }
         let why = || format!("{ask:?} is answered {reply:?}");
         match (&ask, &reply) {
-            (Ask::Users { limit, after, .. }, Reply::Users(page)) => {
+            (AdminRequest::Users { limit, after, .. }, AdminReply::Users(page)) => {
                 let names: Vec<&Name> = page.rows.iter().map(|(name, _)| name).collect();
                 let paged = is_page(&names, *limit, after.as_ref(), page.next.as_ref());
                 self.judge.holds("pages_are_in_order", paged, why);
             }
-            (Ask::Rooms { limit, after }, Reply::Rooms(page)) => {
+            (AdminRequest::Rooms { limit, after }, AdminReply::Rooms(page)) => {
                 let names: Vec<&Name> = page.rows.iter().map(|(name, _)| name).collect();
                 let paged = is_page(&names, *limit, after.as_ref(), page.next.as_ref());
                 self.judge.holds("pages_are_in_order", paged, why);
             }
-            (Ask::Members { limit, after, .. }, Reply::Members(page, views)) => {
+            (AdminRequest::Members { limit, after, .. }, AdminReply::Members(page, views)) => {
                 let names: Vec<&Name> = views.iter().map(|(name, _)| name).collect();
                 let paged = is_page(&names, *limit, after.as_ref(), None) && names.len() == page.users.len();
                 self.judge.holds("pages_are_in_order", paged, why);
             }
-            (Ask::Broadcast { data }, Reply::Broadcast { delivered, missed: 0, done }) => {
+            (AdminRequest::Broadcast { data }, AdminReply::Broadcast { delivered, missed: 0, done }) => {
                 let sent = self.outside.broadcasts[&**data].1.len();
                 let counted = if *done { *delivered == sent } else { *delivered <= sent };
                 self.judge.holds("broadcast_once", counted, why);
             }
-            (_, Reply::Refused(_)) => {
+            (_, AdminReply::Refused(_)) => {
                 let is_kind = refusal_code(&reply).is_some_and(|code| [403, 404, 429, 503].contains(&code));
                 self.judge.holds("every_order_answered_once", is_kind, why);
             }
-            (Ask::User { user }, Reply::User(name, _)) => {
+            (AdminRequest::User { user }, AdminReply::User(name, _)) => {
                 self.judge.holds("every_order_answered_once", user == name, why);
             }
-            (Ask::Tell { .. }, Reply::Told(1..))
-            | (Ask::Disconnect { .. }, Reply::Disconnected(..))
-            | (Ask::Ban { .. }, Reply::Banned(_))
-            | (Ask::Lift { .. }, Reply::Lifted)
-            | (Ask::Say { .. }, Reply::Said(_))
-            | (Ask::Bring { .. }, Reply::Brought(..)) => {}
+            (AdminRequest::Tell { .. }, AdminReply::Told(1..))
+            | (AdminRequest::Disconnect { .. }, AdminReply::Disconnected(..))
+            | (AdminRequest::Ban { .. }, AdminReply::Banned(_))
+            | (AdminRequest::Lift { .. }, AdminReply::Lifted)
+            | (AdminRequest::Say { .. }, AdminReply::Said(_))
+            | (AdminRequest::ForceJoin { .. }, AdminReply::Forced(..)) => {}
             _ => self.judge.broken("every_order_answered_once", why()),
         }
         self.replies.push((ticket, reply));
@@ -248,9 +253,9 @@ impl World {
         let (mut after, mut all) = (None, Vec::new());
         loop {
             self.replies.clear();
-            self.order(0, Ask::Users { state: None, limit, after });
+            self.order(0, AdminRequest::Users { state: None, limit, after });
             self.settle();
-            let Some((_, Reply::Users(page))) = self.replies.pop() else { return Vec::new() };
+            let Some((_, AdminReply::Users(page))) = self.replies.pop() else { return Vec::new() };
             all.extend(page.rows.iter().map(|(name, _)| name.to_string()));
             after = page.next;
             if after.is_none() {

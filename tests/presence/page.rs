@@ -271,7 +271,7 @@ impl World {
 
     /// Two seconds pass in which nothing happens but what pages ask.
     pub(super) fn pages_come_to_rest(&mut self) {
-        if self.clients.iter().all(|seat| seat.ears.page.manner.is_none()) {
+        if self.clients.iter().all(|peer| peer.ears.page.manner.is_none()) {
             return;
         }
         for _ in 0..TICKS / 10 {

@@ -193,7 +193,7 @@ fn a_silent_page_is_away_and_a_refused_status_changes_nothing() {
     told(&mut world, w);
     world.pass(5_000);
     assert_eq!(told(&mut world, w), [], "it never sent a heartbeat of its own");
-    world.page_beat(c);
+    world.page_heartbeat(c);
     world.pass(999);
     assert_eq!(told(&mut world, w), []);
     world.pass(1);
@@ -203,14 +203,14 @@ fn a_silent_page_is_away_and_a_refused_status_changes_nothing() {
     world.ask(c, &Ask::Status { state: Some(State::Online), info: None, ttl: None });
     assert_eq!(world.inbox(c).last().unwrap()["body"]["code"], 503);
     world.full[usize::from(home)] = false;
-    world.page_beat(c);
+    world.page_heartbeat(c);
     assert_eq!(told(&mut world, w), one("online", 1, Value::Null));
     world.full[usize::from(home)] = true;
     world.ask(c, &Ask::Status { state: Some(State::Away), info: None, ttl: None });
     world.full[usize::from(home)] = false;
     world.pass(1_000);
     assert_eq!(told(&mut world, w), one("away", 1, Value::Null));
-    world.page_beat(c);
+    world.page_heartbeat(c);
     assert_eq!(told(&mut world, w), one("online", 1, Value::Null));
 }
 
@@ -346,7 +346,7 @@ fn with_everybody_gone_a_home_takes_little_more_than_what_is_kept_of_them() {
         node.effects();
     }
     rest(node, &mut now);
-    node.give_back();
+    node.shrink();
     let (edge, users, rooms) = (node.edge(), node.users(), node.rooms());
     assert_eq!((users.len(), users.present(), edge.len()), (kept, 0, 0));
     let held = edge.bytes() + edge.room_bytes() + users.bytes() + rooms.bytes();

@@ -1,9 +1,9 @@
 //! Homes that are rebuilt while much goes on: what is known by records, what was given, who is gone for good, and how much one turn does.
 
 use rollcall::limits::SWEPT_PER_TURN_MAX;
-use rollcall::presence::envelope::{Announcement, Asker, Client, Ticket, WorkerRef};
+use rollcall::presence::message::{Announcement, ClientId, ReplyTo, RequestRef, WorkerRef};
 use rollcall::presence::{
-    Address, Effect, Envelope, Event, Homes, Name, Node, Reason, Record, Refusal, Rules,
+    ClientRef, CommandRefusal, Effect, Event, Homes, Message, Name, Node, Reason, Record, Rules,
 };
 use rollcall::time::Now;
 
@@ -16,12 +16,12 @@ const NOW: Now = Now { tick: FIRST, micros: 0, unix_millis: UNIX_MILLIS };
 const WATCH: &str = r#"{"cmd":"watch","seq":1,"params":{"users":["ann"]}}"#;
 
 fn announce(node: &mut Node, what: Announcement) {
-    node.mail(NOW, Envelope::Announce(what));
+    node.mail(NOW, Message::Announce(what));
 }
 
 fn says_heard(node: &mut Node) -> bool {
     let is_heard = |effect: &Effect| {
-        matches!(effect, Effect::Post { to: 1, envelope: Envelope::Announce(Announcement::Heard { .. }) })
+        matches!(effect, Effect::Post { to: 1, message: Message::Announce(Announcement::Heard { .. }) })
     };
     node.effects().iter().any(is_heard)
 }
@@ -52,7 +52,7 @@ fn one_who_is_known_by_a_record_is_told_of_though_edges_have_yet_to_speak() {
     server.pass(5);
     assert!(!server.nodes[usize::from(home)].is_rebuilding());
     let told: Vec<_> =
-        server.heard.iter().filter(|(link, text)| *link == 2 && text.contains("offline")).collect();
+        server.heard.iter().filter(|(session, text)| *session == 2 && text.contains("offline")).collect();
     assert_eq!(told.len(), 1, "{:?}", server.heard);
 }
 
@@ -73,11 +73,17 @@ fn a_turn_looks_at_so_many_members_whatever_rooms_they_are_in() {
     let mut node = Node::new(0, Homes::new(2, 7), rules, NOW);
     let rooms: Vec<Name> = names("r", 60).into_iter().chain(["hidden".into()]).collect();
     let most = |room: &Name| if &**room == "hidden" { 3_000 } else { 100 };
-    let asker = |slot| Asker { at: Address::here(1, Client { slot, serial: 1 }), ticket: Ticket::Command(1) };
+    let reply_to = |slot| ReplyTo {
+        at: ClientRef::here(1, ClientId { slot, serial: 1 }),
+        request: RequestRef::Command(1),
+    };
     for room in &rooms {
         for (slot, user) in (0..).zip(names("u", most(room))) {
             let (room, hides) = (room.clone(), &**room == "hidden");
-            node.mail(NOW, Envelope::Join { room, user, again: false, visit: 1, hides, asker: asker(slot) });
+            node.mail(
+                NOW,
+                Message::Join { room, user, again: false, visit: 1, hides, reply_to: reply_to(slot) },
+            );
             drop(node.effects());
         }
     }
@@ -126,7 +132,7 @@ fn nobody_waits_for_a_worker_that_is_gone() {
     drop(node.effects());
     let is_refused = |node: &mut Node| {
         let is_it = |effect: &Effect| {
-            matches!(effect, Effect::Send { event: Event::Refused { seq: 4, why: Refusal::Busy }, .. })
+            matches!(effect, Effect::Send { event: Event::Refused { seq: 4, why: CommandRefusal::Busy }, .. })
         };
         node.effects().iter().filter(|effect| is_it(effect)).count()
     };

@@ -2,7 +2,7 @@
 
 use rollcall::limits::{GIVEN_UP_PER_TURN_MAX, LAST_SEEN_MAX};
 use rollcall::presence::record::{ConnectionRecord, Cursor, MemberRecord, PlaceRecord, Sight, UserRecord};
-use rollcall::presence::{Address, Client, Name, Reason, Record, Rules, State};
+use rollcall::presence::{ClientId, ClientRef, Name, Reason, Record, Rules, State};
 use rollcall::time::Now;
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ fn member(room: &str, user: &str, epoch: u64) -> Record {
 
 fn user(name: &str, connections: u32) -> Record {
     let connection = |slot| ConnectionRecord {
-        at: Address::here(0, Client { slot, serial: 1 }),
+        at: ClientRef::here(0, ClientId { slot, serial: 1 }),
         away: false,
         silent: false,
         suspect: false,
@@ -107,9 +107,9 @@ fn of_several_connections_the_one_from_the_same_address_goes_on() {
     let mut server = server(1);
     let Record::User(mut ann) = user("ann", 2) else { unreachable!() };
     // The second connection that the edge will open.
-    ann.connections[0].at.client = Client { slot: 1, serial: 2 };
+    ann.connections[0].at.client = ClientId { slot: 1, serial: 2 };
     ann.connections[0].away = true;
-    ann.connections[1].at.client = Client { slot: 0, serial: 9 };
+    ann.connections[1].at.client = ClientId { slot: 0, serial: 9 };
     server.nodes[0].import(server.now, Record::User(ann), WAIT);
     let there = server.nodes[0].open(server.now, 1, None, false);
     let second = server.nodes[0].open(server.now, 2, Some("ann".into()), false);
@@ -208,5 +208,5 @@ fn no_number_begins_below_those_that_were_given() {
     server.settle();
     assert!(server.nodes[0].users().view("ann", server.now).version > version);
     assert!(say(&mut server, &"r".into()).0 > epoch);
-    assert!(server.nodes[0].edge().is_here(Client { slot, serial: 71 }));
+    assert!(server.nodes[0].edge().is_here(ClientId { slot, serial: 71 }));
 }

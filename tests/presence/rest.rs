@@ -6,7 +6,7 @@ use rollcall::presence::{Reason, State};
 use serde_json::Value;
 
 use super::ears::Told;
-use super::rig::{Seat, World};
+use super::rig::{Peer, World};
 
 /// Rounds of a beat, all letters and a grace, after which a server is at rest.
 const ROUNDS_MAX: usize = 60;
@@ -44,21 +44,21 @@ impl World {
 
     /// Commands that wait for answers to others.
     fn waiting(&self) -> usize {
-        let open = self.clients.iter().filter(|seat| seat.open);
-        open.map(|seat| self.nodes[usize::from(seat.worker)].edge().waiting(seat.slot)).sum()
+        let open = self.clients.iter().filter(|peer| peer.open);
+        open.map(|peer| self.nodes[usize::from(peer.worker)].edge().waiting(peer.slot)).sum()
     }
 
     /// All mail is delivered and every grace is over.
     pub(super) fn check_at_rest(&mut self) {
-        let live = || self.clients.iter().filter(|seat| seat.open);
-        let users: BTreeSet<String> = live().filter_map(|seat| seat.user.clone()).collect();
+        let live = || self.clients.iter().filter(|peer| peer.open);
+        let users: BTreeSet<String> = live().filter_map(|peer| peer.user.clone()).collect();
         let present = self.model.present();
         self.judge.holds("no_ghost", present.is_subset(&users), || format!("{present:?}, not {users:?}"));
         self.judge
             .holds("no_false_offline", users.is_subset(&present), || format!("{present:?}, not {users:?}"));
         for room in self.model.rooms() {
-            let is_in = |seat: &&Seat| seat.ears.rooms.contains(room);
-            let members = live().filter(is_in).filter_map(|seat| seat.user.clone());
+            let is_in = |peer: &&Peer| peer.ears.rooms.contains(room);
+            let members = live().filter(is_in).filter_map(|peer| peer.user.clone());
             let members = members.filter(|user| !self.model.is_unseen(user)).collect();
             let shown = self.model.members(room);
             self.judge
@@ -78,13 +78,15 @@ impl World {
             };
             (told(view.plain), told(view.state))
         };
-        for seat in self.clients.iter().filter(|seat| seat.open) {
-            seat.ears.settled(&self.model, truth, &mut self.judge);
+        for peer in self.clients.iter().filter(|peer| peer.open) {
+            peer.ears.settled(&self.model, truth, &mut self.judge);
         }
         let telling: usize = self.nodes.iter().map(|node| node.users().telling()).sum();
         self.judge.holds("nothing_left", telling == 0, || format!("{telling} messages are on their way"));
-        let gathering: usize = self.nodes.iter().map(|node| node.edge().gathering()).sum();
-        self.judge.holds("nothing_left", gathering == 0, || format!("{gathering} answers are in the making"));
+        let pending_replies: usize = self.nodes.iter().map(|node| node.edge().pending_replies()).sum();
+        self.judge.holds("nothing_left", pending_replies == 0, || {
+            format!("{pending_replies} answers are in the making")
+        });
         self.check_moderation();
         self.check_orders();
     }

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use rollcall::limits::REPLIES_PER_CONNECTION_MAX;
-use rollcall::presence::admin::Reply;
-use rollcall::presence::envelope::{Asker, Leaving, Ticket};
+use rollcall::presence::admin::AdminReply;
+use rollcall::presence::message::{Leaving, ReplyTo, RequestRef};
 use rollcall::presence::{
-    Address, Client, Effect, Envelope, Event, Homes, Name, Node, Reason, Rules, SharedEvent, State,
+    ClientId, ClientRef, Effect, Event, Homes, Message, Name, Node, Reason, Rules, SharedEvent, State,
 };
 use rollcall::protocol::{refusal, rollcall_v1};
 use rollcall::time::Now;
@@ -34,13 +34,13 @@ pub(super) fn command(node: &mut Node, now: Now, slot: u32, text: &str) {
 }
 
 /// The code of an order's answer that is a refusal.
-pub(super) fn refusal_code(reply: &Reply) -> Option<u16> {
-    if let Reply::Refused(why) = reply { Some(refusal::code(why)) } else { None }
+pub(super) fn refusal_code(reply: &AdminReply) -> Option<u16> {
+    if let AdminReply::Refused(why) = reply { Some(refusal::code(why)) } else { None }
 }
 
 /// A client, by the link that its index is.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct Peer {
     pub(super) worker: u16,
     pub(super) slot: u32,
     pub(super) user: Option<String>,
@@ -61,9 +61,9 @@ pub(super) struct Seat {
     next_seq: i64,
 }
 
-impl Seat {
-    pub(super) fn new(worker: u16, user: Option<&str>, comes: Option<State>, ears: Ears) -> Seat {
-        Seat {
+impl Peer {
+    pub(super) fn new(worker: u16, user: Option<&str>, comes: Option<State>, ears: Ears) -> Peer {
+        Peer {
             worker,
             slot: 0,
             user: user.map(str::to_owned),
@@ -88,7 +88,7 @@ pub(super) struct World {
     pub(super) homes: Homes,
     pub(super) grace: u32,
     pub(super) nodes: Vec<Node>,
-    pub(super) clients: Vec<Seat>,
+    pub(super) clients: Vec<Peer>,
     /// Rooms that clients went out of, and may come back to.
     pub(super) departed: Vec<Left>,
     /// Workers that do nothing.
@@ -98,10 +98,10 @@ pub(super) struct World {
     /// By sender and receiver.
     pub(super) queues: Vec<VecDeque<UnderWay>>,
     /// What a mailbox did not take, and what has to stay behind it.
-    pub(super) held: Vec<VecDeque<Envelope>>,
+    pub(super) held: Vec<VecDeque<Message>>,
     pub(super) lossy: Option<Lossy>,
     /// What the desks answered, by ticket.
-    pub(super) replies: Vec<(u64, Reply)>,
+    pub(super) replies: Vec<(u64, AdminReply)>,
     pub(super) outside: Outside,
     pub(super) tells: Tells,
     pub(super) veiled: Veiled,
@@ -157,10 +157,10 @@ impl World {
 
     /// A command. Returns the units that its worker spends on it.
     pub(super) fn ask_counted(&mut self, c: usize, ask: &Ask) -> u32 {
-        let seat = &mut self.clients[c];
-        let (worker, slot, seq) = (seat.worker, seat.slot, seat.next_seq);
-        seat.next_seq += 1;
-        seat.ears.asks(seq, ask);
+        let peer = &mut self.clients[c];
+        let (worker, slot, seq) = (peer.worker, peer.slot, peer.next_seq);
+        peer.next_seq += 1;
+        peer.ears.asks(seq, ask);
         let text = ask.text(seq);
         self.note(|| format!("c{c} asks {text}"));
         let node = &mut self.nodes[usize::from(worker)];
@@ -192,8 +192,8 @@ impl World {
 
     fn taken_unless_refused(&mut self, c: usize, seq: i64, ask: &Ask, effects: &[Effect]) {
         let refused = effects.iter().any(|effect| {
-            matches!(effect, Effect::Send { link, event: Event::Refused { seq: of, why } }
-                if *link == c as u64 && *of == seq && refusal::code(why) < 500)
+            matches!(effect, Effect::Send { session, event: Event::Refused { seq: of, why } }
+                if *session == c as u64 && *of == seq && refusal::code(why) < 500)
         });
         if !refused || matches!(ask, Ask::Tell { .. }) {
             self.taken(c, seq, ask);
@@ -203,7 +203,7 @@ impl World {
     /// The edge may have taken up commands that waited there.
     fn resumed(&mut self, worker: u16, effects: &[Effect]) {
         for c in 0..self.clients.len() {
-            let Seat { slot, open, worker: at, .. } = self.clients[c];
+            let Peer { slot, open, worker: at, .. } = self.clients[c];
             if at != worker || !open {
                 continue;
             }
@@ -229,23 +229,23 @@ impl World {
         match ask.clone() {
             Ask::Join(room) if self.clients[c].ears.rooms.len() > rooms => {
                 self.letter_at_home(c, &room, |at, room| {
-                    let asker = Asker { at, ticket: Ticket::Command(seq) };
-                    Envelope::Join { room, user, again: false, visit: 0, hides: false, asker }
+                    let reply_to = ReplyTo { at, request: RequestRef::Command(seq) };
+                    Message::Join { room, user, again: false, visit: 0, hides: false, reply_to }
                 });
             }
-            Ask::Leave(room) => self.letter_at_home(c, &room, |at, room| Envelope::Leave {
+            Ask::Leave(room) => self.letter_at_home(c, &room, |at, room| Message::Leave {
                 room,
                 user,
                 at,
                 visit: 0,
                 hides: false,
                 leaving: Leaving::Now,
-                asker: None,
+                reply_to: None,
             }),
             Ask::Status { state, info, ttl } => self.letter_at_home(c, &user.clone(), |at, user| {
-                let asker = Asker { at, ticket: Ticket::Command(seq) };
+                let reply_to = ReplyTo { at, request: RequestRef::Command(seq) };
                 let info = info.map(Into::into);
-                Envelope::Status { user, at, state, info, ttl_seconds: ttl, asker }
+                Message::Status { user, at, state, info, ttl_seconds: ttl, reply_to }
             }),
             _ => {}
         }
@@ -253,25 +253,25 @@ impl World {
 
     /// A message written by hand.
     pub(super) fn send(&mut self, c: usize, text: &str) {
-        let Seat { worker, slot, .. } = self.clients[c];
+        let Peer { worker, slot, .. } = self.clients[c];
         command(&mut self.nodes[usize::from(worker)], self.now, slot, text);
         self.after(worker);
     }
 
-    pub(super) fn page_beat(&mut self, c: usize) {
+    pub(super) fn page_heartbeat(&mut self, c: usize) {
         self.note(|| format!("c{c}'s page beats"));
-        let Seat { worker, slot, .. } = self.clients[c];
-        self.nodes[usize::from(worker)].page_beat(self.now, slot);
+        let Peer { worker, slot, .. } = self.clients[c];
+        self.nodes[usize::from(worker)].page_heartbeat(self.now, slot);
         self.after(worker);
     }
 
     pub(super) fn suspect(&mut self, c: usize, suspect: bool) {
         self.note(|| format!("c{c} is suspect: {suspect}"));
         self.clients[c].suspect = suspect;
-        let Seat { worker, slot, .. } = self.clients[c];
+        let Peer { worker, slot, .. } = self.clients[c];
         self.nodes[usize::from(worker)].suspect(self.now, slot, suspect);
         if let Some(user) = self.clients[c].user.clone() {
-            self.letter_at_home(c, &user, |at, user| Envelope::Suspect { user, at, suspect });
+            self.letter_at_home(c, &user, |at, user| Message::Suspect { user, at, suspect });
         }
         self.after(worker);
     }
@@ -279,9 +279,9 @@ impl World {
     /// A connection is gone.
     pub(super) fn close(&mut self, c: usize, reason: Reason) {
         self.note(|| format!("c{c} is gone: {}", reason.name()));
-        let seat = &mut self.clients[c];
-        seat.open = false;
-        let (worker, slot, gone) = (seat.worker, seat.slot, seat.sent_away.is_some());
+        let peer = &mut self.clients[c];
+        peer.open = false;
+        let (worker, slot, gone) = (peer.worker, peer.slot, peer.sent_away.is_some());
         self.nodes[usize::from(worker)].closed(self.now, slot, reason, self.now.unix_millis);
         if !gone {
             self.vacated(c, reason);
@@ -302,12 +302,12 @@ impl World {
         &mut self,
         c: usize,
         name: &str,
-        letter: impl FnOnce(Address, Name) -> Envelope,
+        message: impl FnOnce(ClientRef, Name) -> Message,
     ) {
-        let Seat { worker, slot, .. } = self.clients[c];
+        let Peer { worker, slot, .. } = self.clients[c];
         if self.homes.of(name) == worker {
-            let at = Address::here(worker, Client { slot, serial: 0 });
-            self.arrives(worker, &letter(at, name.into()));
+            let at = ClientRef::here(worker, ClientId { slot, serial: 0 });
+            self.arrives(worker, &message(at, name.into()));
         }
     }
 
@@ -333,56 +333,56 @@ impl World {
         let mut effects = VecDeque::from(effects);
         while let Some(effect) = effects.pop_front() {
             match effect {
-                Effect::Send { link, event } => self.hear(link, &rollcall_v1::encode(&event)),
-                Effect::Publish { links, event, .. } => {
-                    links.iter().for_each(|link| self.hear(*link, written(&event)));
+                Effect::Send { session, event } => self.hear(session, &rollcall_v1::encode(&event)),
+                Effect::Publish { sessions, event, .. } => {
+                    sessions.iter().for_each(|session| self.hear(*session, written(&event)));
                 }
-                Effect::Tell { link, event, asker } => {
-                    let (to, without) = self.tell(link, &event);
+                Effect::Tell { session, event, reply_to } => {
+                    let (to, without) = self.tell(session, &event);
                     let node = &mut self.nodes[usize::from(worker)];
-                    node.told(self.now, asker, to, without);
+                    node.told(self.now, reply_to, to, without);
                     effects.extend(node.effects());
                 }
-                Effect::Close { link, why } => {
+                Effect::Close { session, why } => {
                     let (CloseCode(code), _) = rollcall_v1::closing(&why);
-                    self.note(|| format!("c{link} is closed with {code}"));
-                    self.clients[link as usize].closing.get_or_insert(code);
+                    self.note(|| format!("c{session} is closed with {code}"));
+                    self.clients[session as usize].closing.get_or_insert(code);
                 }
-                Effect::Spread { broadcast, links, event } => {
-                    let to = self.broadcast(&links, &event);
+                Effect::Spread { broadcast, sessions, event } => {
+                    let to = self.broadcast(&sessions, &event);
                     let node = &mut self.nodes[usize::from(worker)];
                     node.spread(self.now, broadcast, to, 0);
                     effects.extend(node.effects());
                 }
-                Effect::Reply { ticket, reply } => self.replied(ticket, reply),
+                Effect::Reply { tag, reply } => self.replied(tag, reply),
                 Effect::Verify { .. } => unreachable!("nobody here sends a token"),
-                Effect::Post { to, envelope } => {
+                Effect::Post { to, message } => {
                     let lane = self.lane(worker, to);
                     if !self.full[usize::from(to)] && self.held[lane].is_empty() {
-                        self.send_on(lane, envelope);
+                        self.send_on(lane, message);
                         continue;
                     }
-                    self.undone(&envelope);
+                    self.undone(&message);
                     let node = &mut self.nodes[usize::from(worker)];
-                    self.held[lane].extend(node.refused(self.now, envelope));
+                    self.held[lane].extend(node.refused(self.now, message));
                     effects.extend(node.effects());
                 }
             }
         }
     }
 
-    pub(super) fn hear(&mut self, link: u64, text: &str) {
-        self.note(|| format!("        c{link} hears {text}"));
-        let seat = &mut self.clients[link as usize];
-        if !seat.open {
-            return self.judge.broken("nothing_left", format!("c{link} is gone, and told {text}"));
+    pub(super) fn hear(&mut self, session: u64, text: &str) {
+        self.note(|| format!("        c{session} hears {text}"));
+        let peer = &mut self.clients[session as usize];
+        if !peer.open {
+            return self.judge.broken("nothing_left", format!("c{session} is gone, and told {text}"));
         }
-        self.tells.answered(&seat.ears, text, &self.model, &mut self.judge);
+        self.tells.answered(&peer.ears, text, &self.model, &mut self.judge);
         if self.lossy.is_none() {
-            self.veiled.told(&seat.ears, text, &mut self.judge);
+            self.veiled.told(&peer.ears, text, &mut self.judge);
         }
-        seat.ears.hear(text, &mut self.model, &mut self.judge);
-        seat.inbox.push(text.to_owned());
+        peer.ears.hear(text, &mut self.model, &mut self.judge);
+        peer.inbox.push(text.to_owned());
     }
 
     /// Whether no letter is under way.
@@ -405,12 +405,12 @@ impl World {
     /// Delivers the oldest letter of a pair.
     pub(super) fn deliver(&mut self, lane: usize) {
         let (from, to) = (lane / self.nodes.len(), lane % self.nodes.len());
-        let Some(envelope) = self.receive(lane) else { return };
-        self.note(|| format!("    w{from} -> w{to} {envelope:?}"));
-        self.arrives(to as u16, &envelope);
-        self.orders_arrive(to as u16, &envelope);
-        let barred = barred(&envelope);
-        self.nodes[to].mail(self.now, envelope);
+        let Some(message) = self.receive(lane) else { return };
+        self.note(|| format!("    w{from} -> w{to} {message:?}"));
+        self.arrives(to as u16, &message);
+        self.orders_arrive(to as u16, &message);
+        let barred = barred(&message);
+        self.nodes[to].mail(self.now, message);
         if let Some((slot, room)) = barred {
             self.barred(to as u16, slot, &room);
         }
@@ -422,7 +422,7 @@ impl World {
         for lane in 0..self.held.len() {
             if !self.full[lane % self.nodes.len()] {
                 let held = std::mem::take(&mut self.held[lane]);
-                held.into_iter().for_each(|letter| self.send_on(lane, letter));
+                held.into_iter().for_each(|message| self.send_on(lane, message));
             }
         }
     }

@@ -2,14 +2,14 @@
 //! same step.
 
 use rollcall::limits::DEPARTED_TICKS;
-use rollcall::presence::admin::Ask as Order;
-use rollcall::presence::envelope::{Answer, Leaving};
-use rollcall::presence::{Effect, Envelope, Moderation, Name, Reason};
+use rollcall::presence::admin::AdminRequest as Order;
+use rollcall::presence::message::{HomeAnswer, Leaving};
+use rollcall::presence::{Effect, Message, Moderation, Name, Reason};
 use rollcall::protocol::rollcall_v1;
 use rollcall::time::Tick;
 use rollcall::wire::close::CloseCode;
 
-use super::rig::{Seat, World};
+use super::rig::{Peer, World};
 
 /// A room that a client went out of, and until when its edge knows that.
 #[derive(Debug)]
@@ -21,10 +21,10 @@ pub(super) struct Left {
 }
 
 /// The client whose `join` a letter refuses, and the room that bans its user.
-pub(super) fn barred(letter: &Envelope) -> Option<(u32, Name)> {
-    match letter {
-        Envelope::Answered { asker, answer: Answer::Barred(room, Some(_)) } => {
-            Some((asker.at.client.slot, room.clone()))
+pub(super) fn barred(message: &Message) -> Option<(u32, Name)> {
+    match message {
+        Message::Answered { reply_to, answer: HomeAnswer::Barred(room, Some(_)) } => {
+            Some((reply_to.at.client.slot, room.clone()))
         }
         _ => None,
     }
@@ -32,9 +32,9 @@ pub(super) fn barred(letter: &Envelope) -> Option<(u32, Name)> {
 
 impl World {
     /// A letter reaches the model's homes at a worker.
-    pub(super) fn arrives(&mut self, worker: u16, letter: &Envelope) {
-        let mut away = self.model.letter(self.now, letter);
-        if let Envelope::Announce(what) = letter {
+    pub(super) fn arrives(&mut self, worker: u16, message: &Message) {
+        let mut away = self.model.message(self.now, message);
+        if let Message::Announce(what) = message {
             let rebuilds = self.nodes[usize::from(worker)].is_rebuilding();
             away = self.model.announcement(self.now, (worker, rebuilds), what);
         }
@@ -43,12 +43,12 @@ impl World {
                 self.sent_away(worker, slot, reason);
             }
         }
-        match letter {
-            Envelope::Kick { user, .. } => self.graces_end(worker, user, None),
-            Envelope::Moderate { what: Moderation::Ban { room, user, .. }, .. } => {
+        match message {
+            Message::Kick { user, .. } => self.graces_end(worker, user, None),
+            Message::Moderate { what: Moderation::Ban { room, user, .. }, .. } => {
                 self.expelled(worker, user, room);
             }
-            Envelope::Up { user, at, .. }
+            Message::Up { user, at, .. }
                 if at.worker == worker && !self.model.is_banned(self.now, user, None) =>
             {
                 let home = &self.nodes[usize::from(worker)];
@@ -63,23 +63,23 @@ impl World {
     /// A room's home has an edge put a user's clients out.
     pub(super) fn expelled(&mut self, worker: u16, user: &Name, room: &Name) {
         for c in 0..self.clients.len() {
-            let seat = &self.clients[c];
-            let is_theirs = seat.open && seat.sent_away.is_none() && seat.user.as_deref() == Some(&**user);
-            let hears = || self.nodes[usize::from(worker)].edge().hears_in(seat.slot, room);
-            if !is_theirs || seat.worker != worker || hears() != Some(true) {
+            let peer = &self.clients[c];
+            let is_theirs = peer.open && peer.sent_away.is_none() && peer.user.as_deref() == Some(&**user);
+            let hears = || self.nodes[usize::from(worker)].edge().hears_in(peer.slot, room);
+            if !is_theirs || peer.worker != worker || hears() != Some(true) {
                 continue;
             }
             self.note(|| format!("    c{c} is put out of {room}"));
             self.clients[c].ears.is_bidden(room, false, true);
             let user = user.clone();
-            self.letter_at_home(c, room, |at, room| Envelope::Leave {
+            self.letter_at_home(c, room, |at, room| Message::Leave {
                 room,
                 user,
                 at,
                 visit: 0,
                 hides: false,
                 leaving: Leaving::Now,
-                asker: None,
+                reply_to: None,
             });
         }
     }
@@ -108,11 +108,11 @@ impl World {
             };
             self.judge.holds("banned_is_out", !is_in, || format!("{user} is in {room:?}"));
         }
-        for seat in self.clients.iter().filter(|seat| seat.open) {
-            let Some(user) = &seat.user else { continue };
+        for peer in self.clients.iter().filter(|peer| peer.open) {
+            let Some(user) = &peer.user else { continue };
             let missing = self.model.given(user).into_iter().find(|room| {
-                let may = !self.model.was_banned(user, room) && !seat.ears.left.contains(&**room);
-                may && !seat.ears.rooms.contains(&**room)
+                let may = !self.model.was_banned(user, room) && !peer.ears.left.contains(&**room);
+                may && !peer.ears.rooms.contains(&**room)
             });
             self.judge
                 .holds("given_is_joined", missing.is_none(), || format!("{user} is not in {missing:?}"));
@@ -131,7 +131,7 @@ impl World {
         }
         for user in self.model.people() {
             for room in self.nodes[usize::from(self.homes.of(&user))].users().given_to(&user).to_vec() {
-                self.order(0, Order::Bring { user: user.as_str().into(), room, joins: false });
+                self.order(0, Order::ForceJoin { user: user.as_str().into(), room, joins: false });
             }
         }
         self.settle();
@@ -144,10 +144,10 @@ impl World {
     /// An edge has sent clients away of itself: their tokens had ended, or it knew that their users are banned.
     pub(super) fn expired(&mut self, effects: &[Effect]) {
         for effect in effects {
-            if let Effect::Close { link, why } = effect
+            if let Effect::Close { session, why } = effect
                 && let (CloseCode(code @ (4401 | 4403)), _) = rollcall_v1::closing(why)
             {
-                let Seat { worker, slot, .. } = self.clients[*link as usize];
+                let Peer { worker, slot, .. } = self.clients[*session as usize];
                 let reason = if code == 4401 { Reason::Expired } else { Reason::Kicked };
                 self.sent_away(worker, slot, reason);
             }
@@ -156,7 +156,7 @@ impl World {
 
     /// An edge sends a client away: it is in nothing any more, and what waited of it is forgotten.
     pub(super) fn sent_away(&mut self, worker: u16, slot: u32, reason: Reason) {
-        let is_it = |seat: &Seat| seat.open && seat.worker == worker && seat.slot == slot;
+        let is_it = |peer: &Peer| peer.open && peer.worker == worker && peer.slot == slot;
         let Some(c) = self.clients.iter().position(is_it) else { return };
         if self.clients[c].sent_away.is_none() {
             self.note(|| format!("    c{c} is sent away: {}", reason.name()));
@@ -168,26 +168,26 @@ impl World {
 
     /// A client is in nothing any more.
     pub(super) fn vacated(&mut self, c: usize, reason: Reason) {
-        let seat = &mut self.clients[c];
-        let (worker, Some(user)) = (seat.worker, seat.user.clone().map(Name::from)) else { return };
+        let peer = &mut self.clients[c];
+        let (worker, Some(user)) = (peer.worker, peer.user.clone().map(Name::from)) else { return };
         let leaving = if reason.is_final() { Leaving::Now } else { Leaving::Perhaps };
         let until = self.now.tick.after(self.grace + DEPARTED_TICKS);
-        for room in std::mem::take(&mut seat.ears.rooms) {
+        for room in std::mem::take(&mut peer.ears.rooms) {
             let member = user.clone();
-            self.letter_at_home(c, &room, |at, room| Envelope::Leave {
+            self.letter_at_home(c, &room, |at, room| Message::Leave {
                 room,
                 user: member,
                 at,
                 visit: 0,
                 hides: false,
                 leaving,
-                asker: None,
+                reply_to: None,
             });
             if leaving == Leaving::Perhaps && self.grace > 0 {
                 self.departed.push(Left { worker, user: user.to_string(), room, until });
             }
         }
-        self.letter_at_home(c, &user.clone(), |at, user| Envelope::Down { user, at, reason, seen_millis: 0 });
+        self.letter_at_home(c, &user.clone(), |at, user| Message::Down { user, at, reason, seen_millis: 0 });
     }
 
     /// An edge tells the homes of the rooms that it knows of: those at its own worker in the same step.
@@ -204,7 +204,7 @@ impl World {
         self.departed.retain(|left| room.is_some() || !is_theirs(left));
         for room in rooms.into_iter().filter(|room| self.homes.of(room) == worker) {
             let what = Moderation::EndGrace { room, user: user.clone() };
-            self.model.letter(self.now, &Envelope::Moderate { what, asker: None });
+            self.model.message(self.now, &Message::Moderate { what, reply_to: None });
         }
     }
 

@@ -1,6 +1,6 @@
 //! A server of nodes without a model beside it, whose mail is delivered at once: for what two servers have to agree on.
 
-use rollcall::presence::admin::{Ask, Reply};
+use rollcall::presence::admin::{AdminReply, AdminRequest};
 use rollcall::presence::record::Cursor;
 use rollcall::presence::{Effect, Homes, Name, Node, Record, Rules, State, View};
 use rollcall::protocol::rollcall_v1;
@@ -17,7 +17,7 @@ pub(super) struct Server {
     pub(super) now: Now,
     pub(super) homes: Homes,
     pub(super) nodes: Vec<Node>,
-    pub(super) replies: Vec<Reply>,
+    pub(super) replies: Vec<AdminReply>,
     /// Epochs of rooms that were handed over. Those of others are not looked at: which home begins which number of rooms is another
     /// matter.
     pub(super) epochs: Option<Vec<(Name, u64)>>,
@@ -43,14 +43,14 @@ impl Server {
     fn carry_out(&mut self, worker: usize, effect: Effect) {
         let (node, now) = (&mut self.nodes[worker], self.now);
         match effect {
-            Effect::Send { link, event } => self.heard.push((link, rollcall_v1::encode(&event))),
-            Effect::Publish { links, event, .. } => {
-                self.heard.extend(links.iter().map(|link| (*link, written(&event).to_owned())));
+            Effect::Send { session, event } => self.heard.push((session, rollcall_v1::encode(&event))),
+            Effect::Publish { sessions, event, .. } => {
+                self.heard.extend(sessions.iter().map(|session| (*session, written(&event).to_owned())));
             }
-            Effect::Tell { asker, .. } => node.told(now, asker, 1, 0),
-            Effect::Spread { broadcast, links, .. } => node.spread(now, broadcast, links.len(), 0),
+            Effect::Tell { reply_to, .. } => node.told(now, reply_to, 1, 0),
+            Effect::Spread { broadcast, sessions, .. } => node.spread(now, broadcast, sessions.len(), 0),
             Effect::Reply { reply, .. } => self.replies.push(reply),
-            Effect::Post { to, envelope } => self.nodes[usize::from(to)].mail(now, envelope),
+            Effect::Post { to, message } => self.nodes[usize::from(to)].mail(now, message),
             Effect::Close { .. } | Effect::Verify { .. } => {}
         }
     }
@@ -70,7 +70,7 @@ impl Server {
         }
     }
 
-    pub(super) fn ask(&mut self, ask: Ask) -> Reply {
+    pub(super) fn ask(&mut self, ask: AdminRequest) -> AdminReply {
         self.nodes[0].ask(self.now, 1, ask);
         self.settle();
         self.replies.pop().expect("an answer")
@@ -121,11 +121,11 @@ impl Server {
         let mut all = Vec::new();
         let states = [None, Some(State::Offline), Some(State::Invisible), Some(State::Suspect)];
         for state in states {
-            all.push(format!("{:?}", self.ask(Ask::Users { state, limit: 256, after: None })));
+            all.push(format!("{:?}", self.ask(AdminRequest::Users { state, limit: 256, after: None })));
         }
-        all.push(format!("{:?}", self.ask(Ask::Rooms { limit: 256, after: None })));
+        all.push(format!("{:?}", self.ask(AdminRequest::Rooms { limit: 256, after: None })));
         for user in users {
-            all.push(format!("{:?}", self.ask(Ask::User { user: user.clone() })));
+            all.push(format!("{:?}", self.ask(AdminRequest::User { user: user.clone() })));
             let home = self.home(user).users();
             let view = home.view(user, self.now);
             // Of a user that was only watched it is not known that everybody may be out of its sight.
@@ -137,9 +137,9 @@ impl Server {
             all.push(format!("{user} is banned: {banned:?}"));
         }
         for room in rooms {
-            let members = Ask::Members { room: room.clone(), limit: 256, after: None };
+            let members = AdminRequest::Members { room: room.clone(), limit: 256, after: None };
             let mut reply = self.ask(members);
-            if let Reply::Members(page, _) = &mut reply
+            if let AdminReply::Members(page, _) = &mut reply
                 && self
                     .epochs
                     .as_ref()
@@ -161,7 +161,7 @@ impl Server {
     pub(super) fn lift(&mut self, users: &[Name], rooms: &[Name]) -> Vec<String> {
         let mut all = Vec::new();
         for (user, room) in users.iter().flat_map(|user| rooms.iter().map(move |room| (user, room))) {
-            let lift = Ask::Lift { user: user.clone(), room: Some(room.clone()) };
+            let lift = AdminRequest::Lift { user: user.clone(), room: Some(room.clone()) };
             all.push(format!("{user} in {room}: {:?}", self.ask(lift)));
         }
         all
@@ -174,8 +174,8 @@ pub(super) fn names(start: &str, count: usize) -> Vec<Name> {
 
 /// What the answer to `say` shows: epoch and offset.
 pub(super) fn say(server: &mut Server, room: &Name) -> (u64, u64) {
-    match server.ask(Ask::Say { room: room.clone(), data: "1".into() }) {
-        Reply::Said(place) => (place.epoch, place.offset),
+    match server.ask(AdminRequest::Say { room: room.clone(), data: "1".into() }) {
+        AdminReply::Said(place) => (place.epoch, place.offset),
         reply => panic!("{reply:?}"),
     }
 }

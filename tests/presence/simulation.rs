@@ -38,7 +38,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use rollcall::presence::admin::Ask as Order;
+use rollcall::presence::admin::AdminRequest as Order;
 use rollcall::presence::{Name, Reason, Rules, State};
 use rollcall::time::wheel::SPAN_TICKS;
 
@@ -189,7 +189,7 @@ impl Run {
                 }
             }
             10..13 => self.freeze_or_fill(),
-            13 => self.world.clients.iter_mut().for_each(|seat| seat.stalled = false),
+            13 => self.world.clients.iter_mut().for_each(|peer| peer.stalled = false),
             14..16 => {
                 let worker = self.worker();
                 self.world.frozen[usize::from(worker)] = false;
@@ -282,9 +282,9 @@ impl Run {
 
     /// A connection ends; half of those that may be back are.
     fn close(&mut self, c: usize, reason: Reason) {
-        let seat = &self.world.clients[c];
+        let peer = &self.world.clients[c];
         if !reason.is_final() && self.dice.once_in(2) {
-            let (user, rooms) = (seat.user.clone(), seat.ears.rooms.iter().cloned().collect());
+            let (user, rooms) = (peer.user.clone(), peer.ears.rooms.iter().cloned().collect());
             self.reloads.push(Reload { steps: 1 + self.dice.below(8), user, rooms });
         }
         self.world.close(c, reason);
@@ -322,7 +322,7 @@ impl Run {
                 let taken = self.world.identify(c, &user);
                 assert_eq!(taken, is_nobody, "a named connection is never renamed");
             }
-            9..12 => self.world.page_beat(c),
+            9..12 => self.world.page_heartbeat(c),
             12..15 => {
                 let suspect = !self.world.clients[c].suspect;
                 if self.world.clients[c].user.is_some() {
@@ -369,7 +369,7 @@ impl Run {
             6 => Order::Rooms { limit, after },
             7 => Order::Members { room, limit, after },
             8..10 => Order::Say { room, data },
-            10..14 => Order::Bring { user, room, joins: !self.dice.once_in(3) },
+            10..14 => Order::ForceJoin { user, room, joins: !self.dice.once_in(3) },
             _ => Order::Broadcast { data },
         }
     }

@@ -63,7 +63,7 @@ fn a_page_that_was_silent_and_connects_anew_is_not_silent_and_no_less_away() {
     for (said, then) in [(State::Online, "online"), (State::Away, "away")] {
         let c = world.open(1, Some("ann"));
         world.ask(c, &Ask::Status { state: Some(said), info: None, ttl: None });
-        world.page_beat(c);
+        world.page_heartbeat(c);
         world.settle();
         world.pass(1_000);
         assert_eq!(told(&mut world, w).pop(), one("away", 1, Value::Null).pop());
@@ -73,10 +73,10 @@ fn a_page_that_was_silent_and_connects_anew_is_not_silent_and_no_less_away() {
         let back = told(&mut world, w).pop();
         assert_eq!(back, one(then, 1, Value::Null).pop().filter(|_| said == State::Online));
         // A page that stops and goes on is as it said before.
-        world.page_beat(c);
+        world.page_heartbeat(c);
         world.settle();
         world.pass(1_000);
-        world.page_beat(c);
+        world.page_heartbeat(c);
         let back = told(&mut world, w).pop();
         assert_eq!(back, one(then, 1, Value::Null).pop().filter(|_| said == State::Online));
         world.close(c, Reason::Kicked);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rollcall::presence::admin::{Ask, Reply};
+use rollcall::presence::admin::{AdminReply, AdminRequest};
 use rollcall::presence::{Event, Reason, Rules, SharedEvent};
 use serde_json::Value;
 
@@ -37,12 +37,12 @@ impl Tells {
     }
 
     /// The same, from outside. What was not answered in time may come yet.
-    pub(super) fn replied(&mut self, ask: &Ask, reply: &Reply, lossy: bool, judge: &mut Judge) {
-        let Ask::Tell { data, .. } = ask else { return };
+    pub(super) fn replied(&mut self, ask: &AdminRequest, reply: &AdminReply, lossy: bool, judge: &mut Judge) {
+        let AdminRequest::Tell { data, .. } = ask else { return };
         let (to, _) = self.0.remove(&**data).unwrap_or_default();
         let is_right = match reply {
-            Reply::Told(delivered) if lossy => *delivered as u64 <= to,
-            Reply::Told(delivered) => *delivered as u64 == to,
+            AdminReply::Told(delivered) if lossy => *delivered as u64 <= to,
+            AdminReply::Told(delivered) => *delivered as u64 == to,
             _ => true,
         };
         judge.holds("delivered_is_delivered", is_right, || format!("told {to}: {ask:?}: {reply:?}"));
@@ -51,15 +51,15 @@ impl Tells {
 
 impl World {
     /// A user's client is told something: to how many that comes, and how many have no room for it.
-    pub(super) fn tell(&mut self, link: u64, event: &SharedEvent) -> (usize, usize) {
+    pub(super) fn tell(&mut self, session: u64, event: &SharedEvent) -> (usize, usize) {
         let Event::Told { data, .. } = event.event() else { panic!("{event:?}") };
         let (to, without) = self.tells.0.entry(data.to_string()).or_default();
-        if self.clients[link as usize].stalled {
+        if self.clients[session as usize].stalled {
             *without += 1;
             return (0, 1);
         }
         *to += 1;
-        self.hear(link, written(event));
+        self.hear(session, written(event));
         (1, 0)
     }
 }
@@ -94,7 +94,7 @@ fn who_tells_one_that_takes_nothing_is_refused_and_nobody_is_closed() {
         assert_eq!(answer(&mut world, eve, "anna", 2)["delivered"], 1);
         anna.iter().for_each(|c| world.clients[*c].stalled = false);
         assert_eq!(answer(&mut world, eve, "anna", 3)["delivered"], devices);
-        assert!(world.clients.iter().all(|seat| seat.closing.is_none()));
+        assert!(world.clients.iter().all(|peer| peer.closing.is_none()));
     }
 }
 
@@ -105,7 +105,7 @@ fn who_tells_from_outside_is_refused_too() {
         let anna: Vec<usize> = (0..devices).map(|n| world.open(n, Some("anna"))).collect();
         world.settle();
         anna.iter().for_each(|c| world.clients[*c].stalled = true);
-        world.order(1, Ask::Tell { user: "anna".into(), data: "1".into() });
+        world.order(1, AdminRequest::Tell { user: "anna".into(), data: "1".into() });
         world.settle();
         let (_, reply) = world.replies.pop().unwrap();
         assert!(refusal_code(&reply) == Some(503), "{reply:?}");

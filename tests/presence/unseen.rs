@@ -1,6 +1,6 @@
 //! Users that are invisible: offline to others, served as before.
 
-use rollcall::presence::admin::{Ask as Order, Reply};
+use rollcall::presence::admin::{AdminReply, AdminRequest as Order};
 use rollcall::presence::{Reason, Rules, State};
 use serde_json::{Value, json};
 
@@ -99,7 +99,7 @@ fn who_is_invisible_is_offline_to_others_and_served_as_before() {
         for state in [None, Some(State::Invisible)] {
             world.order(0, Order::Users { state, limit: 9, after: None });
             world.settle();
-            let Some((_, Reply::Users(page))) = world.replies.pop() else { panic!("no page") };
+            let Some((_, AdminReply::Users(page))) = world.replies.pop() else { panic!("no page") };
             let ann = page.rows.iter().find(|(name, _)| **name == *"ann").expect("it is on the page");
             assert_eq!((ann.1.state, ann.1.unseen), (State::Offline, 1));
         }
@@ -207,7 +207,7 @@ fn where_sight_is_restricted_nobody_can_tell_invisible_from_offline() {
 fn unseen(world: &mut World) -> u8 {
     world.order(0, Order::User { user: "ann".into() });
     world.settle();
-    let Some((_, Reply::User(_, view))) = world.replies.pop() else { panic!("nobody is known") };
+    let Some((_, AdminReply::User(_, view))) = world.replies.pop() else { panic!("nobody is known") };
     assert_eq!(view.state, State::Offline);
     view.unseen
 }
@@ -315,7 +315,7 @@ fn its_own_connections_see_it_as_invisible_and_nobody_in_lists() {
         }
         world.order(0, Order::Members { room: "room".into(), limit: 9, after: None });
         world.settle();
-        let Some((_, Reply::Members(page, views))) = world.replies.pop() else { panic!("no page") };
+        let Some((_, AdminReply::Members(page, views))) = world.replies.pop() else { panic!("no page") };
         assert_eq!((page.place.count, &*views[0].0, views[0].1.unseen), (0, "ann", 2));
         says(&mut world, laptop, State::Online);
         assert_eq!(told(&mut world, ben), one("online", 2, Value::Null));
@@ -366,18 +366,18 @@ fn one_who_is_invisible_is_kept_in_order_as_others_are() {
             world.settle();
             world.replies.pop().unwrap().1
         };
-        let bring = |joins| Order::Bring { user: "ann".into(), room: "room".into(), joins };
-        assert!(matches!(order(&mut world, bring(true)), Reply::Brought(1, place) if place.count == 1));
-        assert!(matches!(order(&mut world, bring(false)), Reply::Brought(1, place) if place.count == 1));
+        let bring = |joins| Order::ForceJoin { user: "ann".into(), room: "room".into(), joins };
+        assert!(matches!(order(&mut world, bring(true)), AdminReply::Forced(1, place) if place.count == 1));
+        assert!(matches!(order(&mut world, bring(false)), AdminReply::Forced(1, place) if place.count == 1));
         order(&mut world, bring(true));
         let tell = Order::Tell { user: "ann".into(), data: "1".into() };
-        assert!(matches!(order(&mut world, tell), Reply::Told(1)));
+        assert!(matches!(order(&mut world, tell), AdminReply::Told(1)));
         let ban = Order::Ban { room: "room".into(), user: "ann".into(), seconds: 60 };
-        assert!(matches!(order(&mut world, ban), Reply::Banned(_)));
+        assert!(matches!(order(&mut world, ban), AdminReply::Banned(_)));
         assert_eq!(world.nodes.iter().map(|node| node.rooms().unseen("room").count()).sum::<usize>(), 0);
         assert_eq!(unseen(&mut world), 1);
         let kick = Order::Disconnect { user: "ann".into(), seconds: None, reason: "out".into() };
-        assert!(matches!(order(&mut world, kick), Reply::Disconnected(1, None)));
+        assert!(matches!(order(&mut world, kick), AdminReply::Disconnected(1, None)));
         world.close(ann, Reason::Kicked);
         assert_eq!(moves(&mut world, ben), Vec::<String>::new(), "nobody saw it, nor that it went");
         world.rest(GRACE);
@@ -432,14 +432,14 @@ fn a_page_that_asks_to_be_seen_too_soon_is_silent_no_more() {
     let mut world = World::new(3, Rules { page_silence: Some(100), ..Rules::default() });
     let w = watcher(&mut world, &["ann"], false);
     let (page, other) = (world.open(0, Some("ann")), world.open(1, Some("ann")));
-    world.page_beat(page);
+    world.page_heartbeat(page);
     world.settle();
     world.pass(100);
     says(&mut world, other, State::Invisible);
     let busy = Ask::Status { state: Some(State::Busy), info: None, ttl: None };
     assert_eq!(answer(&mut world, page, &busy)["code"], 429);
     world.pass(50);
-    world.page_beat(page);
+    world.page_heartbeat(page);
     world.settle();
     world.pass(50);
     for state in [State::Online, State::Away] {

@@ -177,7 +177,7 @@ fn eight_answers_are_in_the_making_and_the_commands_behind_them_wait_in_order() 
     seqs.push(world.ask(c, &Ask::Unwatch(far.clone())));
     seqs.push(world.ask(c, &Ask::Leave("room".to_owned())));
     let slot = world.clients[c].slot;
-    assert_eq!(world.nodes[0].edge().gathering(), REPLIES_PER_CONNECTION_MAX);
+    assert_eq!(world.nodes[0].edge().pending_replies(), REPLIES_PER_CONNECTION_MAX);
     assert_eq!(world.nodes[0].edge().waiting(slot), 22 - REPLIES_PER_CONNECTION_MAX);
     assert!(world.inbox(c).is_empty());
     let heartbeat = world.ask(c, &Ask::Heartbeat);

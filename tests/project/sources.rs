@@ -218,7 +218,7 @@ fn comments_and_strings_are_no_code() {
 
 #[test]
 fn use_trees_are_taken_apart() {
-    let named = paths("use std::{\n  net::{TcpStream, UdpSocket},\n  thread,\n};\ncrate::http::site()");
+    let named = paths("use std::{\n  net::{TcpStream, UdpSocket},\n  thread,\n};\ncrate::http::router()");
     let found: Vec<(usize, String)> =
         named.into_iter().map(|named| (named.line, named.segments.join("::"))).collect();
     let expected = [
@@ -226,7 +226,7 @@ fn use_trees_are_taken_apart() {
         (2, "std::net::TcpStream"),
         (2, "std::net::UdpSocket"),
         (3, "std::thread"),
-        (5, "crate::http::site"),
+        (5, "crate::http::router"),
     ];
     assert_eq!(found, expected.map(|(line, path)| (line, path.to_owned())));
 }

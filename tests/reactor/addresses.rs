@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rollcall::limits::{HANDSHAKE_BURST_SECONDS, PROXY_HEADER_BYTES_MAX, REFUSED_PER_ADDRESS_MAX};
-use rollcall::reactor::{AddressLimits, Config, Shortage};
+use rollcall::reactor::{AddressLimits, Config, Overload};
 
 use super::kit::{SECOND, Stage, config, seconds, upgrade_request};
 
@@ -45,8 +45,8 @@ fn upgrade_for(field: &str) -> Vec<u8> {
 }
 
 /// How often a shortage was counted.
-fn counted(stage: &Stage, shortage: Shortage) -> u64 {
-    stage.fleet.workers()[0].counters.short[shortage.index()].get()
+fn counted(stage: &Stage, shortage: Overload) -> u64 {
+    stage.shared.workers()[0].counters.short[shortage.index()].get()
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn one_address_can_not_take_all_connections() {
     }
     let (flood, status) = upgrade(&mut stage, "203.0.113.7");
     assert_eq!((status, stage.script.is_closed(flood)), (None, true), "closed unheard");
-    assert_eq!(counted(&stage, Shortage::AddressConnections), POLITE as u64 + 1);
+    assert_eq!(counted(&stage, Overload::AddressConnections), POLITE as u64 + 1);
     assert_eq!(upgrade(&mut stage, "203.0.113.8").1, Some(101), "others are let in");
     // Those who are in stay, and when one goes there is room for another.
     assert!(held.iter().all(|id| !stage.script.is_closed(*id)));
@@ -107,7 +107,7 @@ fn one_address_can_not_shake_hands_all_day() {
     assert_eq!(upgrade(&mut stage, "203.0.113.8").1, Some(101));
     stage.pass(SECOND * (HANDSHAKE_BURST_SECONDS * 2 + 1));
     assert_eq!(answers(&mut stage, burst), vec![Some(101); burst as usize]);
-    assert_eq!(counted(&stage, Shortage::AddressHandshakes), u64::from(burst) + 3);
+    assert_eq!(counted(&stage, Overload::AddressHandshakes), u64::from(burst) + 3);
 }
 
 #[test]

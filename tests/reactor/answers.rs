@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rollcall::limits::{BACKLOG_BYTES_MAX, MAILBOX_MAX};
 use rollcall::reactor::{
-    Accept, Admission, Answer, Config, ConnId, Context, Fleet, Haste, PostError, RequestId, SendError,
-    Server, Service, Worker, WorkerId,
+    Accept, Admission, Answer, Config, ConnId, Context, Latency, PostError, RequestId, SendError, Server,
+    Service, Shared, Worker, WorkerId,
 };
 use rollcall::time::Tick;
 use rollcall::wire::close::Close;
@@ -32,7 +32,7 @@ struct Desk {
     pieces: Vec<Option<Vec<u8>>>,
     timers: Vec<Tick>,
     heard: Vec<String>,
-    relieved: usize,
+    writable: usize,
     resumes: Vec<ConnId>,
 }
 
@@ -61,8 +61,8 @@ impl Service for Desk {
         cx.send_text(conn, "time").unwrap();
     }
 
-    fn relieved(&mut self, _: &mut Context<'_, ()>, _: ConnId) {
-        self.relieved += 1;
+    fn writable(&mut self, _: &mut Context<'_, ()>, _: ConnId) {
+        self.writable += 1;
     }
 
     fn request(&mut self, cx: &mut Context<'_, ()>, request: RequestId, head: &Head<'_>, _: &[u8]) -> Answer {
@@ -237,10 +237,10 @@ fn a_stream_that_is_not_read_is_bounded_and_goes_on_later() {
     let sent = std::mem::take(&mut scene.worker.service().sent);
     assert_eq!(sent.iter().filter(|sent| sent.is_ok()).count(), BACKLOG_BYTES_MAX / 100_020);
     assert_eq!(sent.last(), Some(&Err(SendError::Backlogged)));
-    assert_eq!(scene.worker.service().relieved, 0);
+    assert_eq!(scene.worker.service().writable, 0);
     scene.script.make_room(id, usize::MAX);
     scene.script.settle(&mut scene.worker);
-    assert_eq!(scene.worker.service().relieved, 1);
+    assert_eq!(scene.worker.service().writable, 1);
     scene.stream(&[Some(b"on")]);
     assert!(scene.read(id).ends_with("\r\n2\r\non\r\n"));
     // One who never reads is given up.
@@ -330,7 +330,7 @@ impl Service for Post {
     }
 
     fn mail(&mut self, cx: &mut Context<'_, Number>, from: Option<WorkerId>, Number(n): Number) {
-        assert_eq!(n % cx.fleet().workers().len() as u64, u64::from(cx.worker().0));
+        assert_eq!(n % cx.shared().workers().len() as u64, u64::from(cx.worker().0));
         self.0.lock().unwrap().push((from, n));
         self.1.fetch_add(1, SeqCst);
     }
@@ -341,7 +341,7 @@ fn any_thread_posts_to_a_worker_and_wakes_it() {
     for workers in [1, 3] {
         let (noted, count) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
         let seen = (noted.clone(), count.clone());
-        let make = move |_: WorkerId, _: &Arc<Fleet>| Post(seen.0.clone(), seen.1.clone());
+        let make = move |_: WorkerId, _: &Arc<Shared>| Post(seen.0.clone(), seen.1.clone());
         let config = Config { workers, ..Config::default() };
         let server = Server::start(config, &["127.0.0.1:0".parse().unwrap()], make).unwrap();
         let handle = server.handle();
@@ -351,7 +351,7 @@ fn any_thread_posts_to_a_worker_and_wakes_it() {
                 std::thread::spawn(move || {
                     for n in (0..1_000).filter(|n| n % 2 == thread) {
                         let to = WorkerId(u16::try_from(n % workers as u64).unwrap());
-                        handle.post(to, Number(n), Haste::Urgent).unwrap();
+                        handle.post(to, Number(n), Latency::Now).unwrap();
                     }
                 })
             })
@@ -364,8 +364,8 @@ fn any_thread_posts_to_a_worker_and_wakes_it() {
         let mut noted = noted.lock().unwrap().clone();
         noted.sort_by_key(|(_, n)| *n);
         assert!(noted.into_iter().eq((0..1_000).map(|n| (None, n))));
-        assert_eq!(handle.post(WorkerId(9), Number(1), Haste::Urgent), Err(PostError::NoWorker(Number(1))));
-        assert_eq!(handle.post(WorkerId(0), (), Haste::Urgent), Err(PostError::Foreign(())));
+        assert_eq!(handle.post(WorkerId(9), Number(1), Latency::Now), Err(PostError::NoWorker(Number(1))));
+        assert_eq!(handle.post(WorkerId(0), (), Latency::Now), Err(PostError::Foreign(())));
     }
 }
 
@@ -373,14 +373,14 @@ fn any_thread_posts_to_a_worker_and_wakes_it() {
 fn a_mailbox_that_is_full_says_so_to_other_threads_too() {
     let (noted, count) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
     let seen = (noted.clone(), count.clone());
-    let make = move |_: WorkerId, _: &Arc<Fleet>| Post(seen.0.clone(), seen.1.clone());
+    let make = move |_: WorkerId, _: &Arc<Shared>| Post(seen.0.clone(), seen.1.clone());
     let server = Server::start(Config::default(), &["127.0.0.1:0".parse().unwrap()], make).unwrap();
     let handle = server.handle();
     // The worker stands still at the first letter that it notes.
     let stopped = noted.lock().unwrap();
     let mut posted = 0;
     let refused = loop {
-        match handle.post(WorkerId(0), Number(7), Haste::Urgent) {
+        match handle.post(WorkerId(0), Number(7), Latency::Now) {
             Ok(()) => posted += 1,
             Err(error) => break error,
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::mailbox::Mailbox;
-use rollcall::reactor::{Config, Fleet, Worker, WorkerId};
+use rollcall::reactor::{Config, Shared, Worker, WorkerId};
 use rollcall::service::echo::Echo;
 use rollcall::sys::epoll::{Epoll, TcpSocket, listen};
 use rollcall::sys::net::{Net, Ready, Socket};
@@ -135,15 +135,15 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let fleet = Arc::new(Fleet::new(1, 1000, Tick(0)));
+        let shared = Arc::new(Shared::new(1, 1000, Tick(0)));
         let bell = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
         let mailboxes: Mailboxes<()> = vec![Mailbox::new(bell)].into();
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap().as_socket().unwrap();
-        let epoll = Epoll::new(vec![listener], mailboxes[0].bell(), fleet.clock()).unwrap();
+        let epoll = Epoll::new(vec![listener], mailboxes[0].waker(), shared.clock()).unwrap();
         let calls = Rc::new(Calls::default());
         let net = Counted { epoll, calls: calls.clone() };
-        let worker = Worker::new(WorkerId(0), &Config::default(), fleet, mailboxes.clone(), net, Echo, 7);
+        let worker = Worker::new(WorkerId(0), &Config::default(), shared, mailboxes.clone(), net, Echo, 7);
         Bench { worker, address, calls, mailboxes }
     }
 
@@ -171,7 +171,7 @@ impl Bench {
     /// What `act` makes the worker call: waits, reads, writes, others.
     fn calls_of(&mut self, act: impl FnOnce(&mut Bench)) -> [usize; 4] {
         // The last turn may have left something to find out: that nobody else waits to be accepted.
-        self.mailboxes[0].ring();
+        self.mailboxes[0].wake();
         self.worker.turn().unwrap();
         let before = self.calls.now();
         act(self);

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rollcall::http::{Site, SiteSettings};
-use rollcall::reactor::{Cause, Config, Deflate, Fleet, Worker, WorkerId};
+use rollcall::http::{Router, RouterSettings};
+use rollcall::reactor::{Cause, Config, Deflate, Shared, Worker, WorkerId};
 use rollcall::service::presence::PresenceSettings;
 use rollcall::wire::frame::Opcode;
 use serde_json::Value;
@@ -25,7 +25,7 @@ fn a_message_before_the_end_is_answered_and_the_end_is_told_once() {
         assert_eq!(stage.script.written(id), plain(Opcode::Text, b"hi"));
         assert!(stage.script.is_closed(id));
         assert_eq!(stage.told(), [Told::Open, Told::Message(b"hi".to_vec()), Told::Closed(Cause::Lost)]);
-        assert_eq!(stage.fleet.connections(), 0);
+        assert_eq!(stage.shared.connections(), 0);
     }
 }
 
@@ -149,32 +149,32 @@ fn pipelined_requests_before_the_end_are_all_answered() {
         }
         assert_eq!(paths(&written), ["/a", "at last", "/a", "at last", "/a"]);
         assert!(stage.script.is_closed(id));
-        assert_eq!((stage.fleet.connections(), stage.worker.held_bytes()), (0, 0));
+        assert_eq!((stage.shared.connections(), stage.worker.held_bytes()), (0, 0));
     }
 }
 
 /// Workers with the binary's site.
 struct House {
     scripts: Vec<Script>,
-    workers: Vec<Worker<Script, Site>>,
-    fleet: Arc<Fleet>,
+    workers: Vec<Worker<Script, Router>>,
+    shared: Arc<Shared>,
 }
 
 impl House {
     fn new(workers: usize) -> House {
         let config = config();
-        let fleet = Arc::new(Fleet::new(workers, 1_000, config.first_tick));
+        let shared = Arc::new(Shared::new(workers, 1_000, config.first_tick));
         let mailboxes = mailboxes(workers);
         let presence = Arc::new(PresenceSettings::default());
         let subprotocols = vec!["rollcall.v1".to_owned()];
-        let settings = Arc::new(SiteSettings { presence, subprotocols, ..SiteSettings::default() });
+        let settings = Arc::new(RouterSettings { presence, subprotocols, ..RouterSettings::default() });
         let scripts: Vec<Script> = (0..workers).map(|_| Script::new(config.first_tick)).collect();
         let of = |(script, id): (&Script, u16)| {
-            let site = Site::new(settings.clone(), WorkerId(id), &fleet);
-            script.worker_of(WorkerId(id), &config, &fleet, &mailboxes, site)
+            let site = Router::new(settings.clone(), WorkerId(id), &shared);
+            script.worker_of(WorkerId(id), &config, &shared, &mailboxes, site)
         };
         let workers = scripts.iter().zip(0..).map(of).collect();
-        House { scripts, workers, fleet }
+        House { scripts, workers, shared }
     }
 
     /// Each worker turns until it has nothing to do, as often as mail may have to go round.
@@ -253,7 +253,7 @@ fn answers_that_other_workers_have_a_part_in_come_after_the_end() {
         assert_eq!(answered, (0..commands.len() as u64).collect::<Vec<_>>(), "{workers} workers");
         assert!(house.scripts[0].is_closed(anna));
         assert_eq!(house.texts(workers - 1, ben).iter().filter(|text| text["event"] == "tell").count(), 6);
-        assert_eq!(house.fleet.connections(), 1);
+        assert_eq!(house.shared.connections(), 1);
     }
 }
 
@@ -270,7 +270,7 @@ fn answers_of_a_worker_that_stands_still_are_not_waited_for_longer_than_a_close(
     house.scripts[0].pass(&mut house.workers[0], seconds(2));
     assert!(house.scripts[0].is_closed(anna));
     house.settle();
-    assert_eq!(house.fleet.connections(), 0);
+    assert_eq!(house.shared.connections(), 0);
 }
 
 #[test]

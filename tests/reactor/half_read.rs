@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use rollcall::limits::{HALF_READ_BYTES_MIN, MessageLimits};
-use rollcall::reactor::{Config, Deflate, Fleet, WorkerId};
+use rollcall::reactor::{Config, Deflate, Shared, WorkerId};
 use rollcall::wire::frame::Opcode;
 
 use super::kit::{Recorder, Stage, close_frame, config, frames, masked, seconds};
@@ -142,12 +142,12 @@ fn half_requests_are_bounded_with_them() {
 #[test]
 fn half_messages_are_bounded_over_all_workers() {
     let config = bounded();
-    let fleet = Arc::new(Fleet::new(2, config.max_connections, config.first_tick));
+    let shared = Arc::new(Shared::new(2, config.max_connections, config.first_tick));
     let boxes = mailboxes(2);
     let mut stages = [0, 1].map(|id| {
         let script = Script::new(config.first_tick);
-        let worker = script.worker_of(WorkerId(id), &config, &fleet, &boxes, Recorder::default());
-        Stage { script, worker, fleet: fleet.clone() }
+        let worker = script.worker_of(WorkerId(id), &config, &shared, &boxes, Recorder::default());
+        Stage { script, worker, shared: shared.clone() }
     });
     let message = masked(Opcode::Binary, &noise(1, 30_000));
     let mut send = |worker: usize| {

@@ -90,7 +90,7 @@ impl House {
             }
             Step::Settles => self.settle(),
             Step::Passes(time) => self.pass(*time),
-            Step::Drains => self.stages.iter().for_each(|stage| stage.fleet.begin_drain()),
+            Step::Drains => self.stages.iter().for_each(|stage| stage.shared.begin_drain()),
             // What was told before comes before.
             Step::Moves => self.note(),
         }
@@ -114,10 +114,10 @@ impl House {
         script.make_room(self.id, usize::MAX);
         self.pass(seconds(12));
         for stage in &mut self.stages {
-            let counters = &stage.fleet.workers()[0].counters;
+            let counters = &stage.shared.workers()[0].counters;
             let gauges = [&counters.connections, &counters.open, &counters.backlog_bytes];
             assert_eq!(gauges.map(Count::get), [0; 3]);
-            assert_eq!((stage.fleet.connections(), stage.worker.held_bytes()), (0, 0));
+            assert_eq!((stage.shared.connections(), stage.worker.held_bytes()), (0, 0));
         }
     }
 }
@@ -266,7 +266,7 @@ fn the_services_hear_of_it_and_what_one_says_reaches_the_other() {
     assert_eq!((from.worker.service().causes(), &from.worker.service().conns[..]), (vec![], &[][..]));
     assert_eq!(to.worker.service().adopted, [b"recorded".to_vec()]);
     let counters = |stage: &Stage| {
-        let counters = &stage.fleet.workers()[0].counters;
+        let counters = &stage.shared.workers()[0].counters;
         [counters.connections.get(), counters.open.get(), counters.accepts.get()]
     };
     assert_eq!([counters(from), counters(to)], [[0, 0, 1], [1, 1, 0]]);

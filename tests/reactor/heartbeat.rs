@@ -286,14 +286,14 @@ fn receiving_never_touches_the_wheel() {
     let mut stage = Stage::new(&config());
     let id = stage.open();
     stage.pass(SECOND);
-    let bytes = || stage.fleet.sum(|counters| counters.memory.wheel.get());
+    let bytes = || stage.shared.sum(|counters| counters.memory.wheel.get());
     let before = bytes();
     for _ in 0..10_000 {
         stage.script.arrive(id, &masked(Opcode::Text, b"x"));
         stage.script.settle(&mut stage.worker);
     }
     stage.script.pass(&mut stage.worker, SECOND);
-    assert_eq!(stage.fleet.sum(|counters| counters.memory.wheel.get()), before);
+    assert_eq!(stage.shared.sum(|counters| counters.memory.wheel.get()), before);
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn an_idle_worker_sleeps_until_the_next_deadline() {
     stage.script.advance(timeout);
     stage.settle();
     assert_eq!(stage.frames(id)[0].0, Opcode::Ping);
-    assert_eq!(stage.fleet.sum(|counters| counters.timer_lateness.bucket(0)), 1, "not a microsecond late");
+    assert_eq!(stage.shared.sum(|counters| counters.timer_lateness.bucket(0)), 1, "not a microsecond late");
     assert_ne!(stage.script.tick(), Tick(0));
 }
 

@@ -115,8 +115,8 @@ fn a_program_has_its_say_in_presence_and_a_service_of_its_own_beside_it() {
     for workers in [1, 3] {
         let settings = Arc::new(PresenceSettings::default());
         let config = Config { workers, ..Config::default() };
-        let server = Server::start(config, &["127.0.0.1:0".parse().unwrap()], move |worker, fleet| {
-            Presence::of(&settings, worker, fleet).with_hooks(Arc::new(House)).mount("/shout", Shout)
+        let server = Server::start(config, &["127.0.0.1:0".parse().unwrap()], move |worker, shared| {
+            Presence::of(&settings, worker, shared).with_hooks(Arc::new(House)).mount("/shout", Shout)
         })
         .unwrap();
         let address = server.addresses()[0];

@@ -206,7 +206,7 @@ fn a_half_closed_socket_ends_wherever_it_is() {
         stage.settle();
         stage.pass(seconds(6));
         assert!(stage.script.is_closed(id), "{cut}");
-        assert_eq!(stage.fleet.connections(), 0);
+        assert_eq!(stage.shared.connections(), 0);
     }
 }
 
@@ -231,7 +231,7 @@ fn a_reset_anywhere_ends_its_connection_and_no_other() {
         stage.send(other, &masked(Opcode::Text, b"x"));
     }
     stage.pass(seconds(10));
-    assert_eq!((stage.fleet.connections(), stage.worker.held_bytes()), (1, 0));
+    assert_eq!((stage.shared.connections(), stage.worker.held_bytes()), (1, 0));
     assert_eq!(stage.frames(other).iter().filter(|(_, payload)| payload == b"x").count(), talk.len());
 }
 
@@ -273,9 +273,9 @@ fn peers_that_never_speak_hold_nothing_and_go() {
     let mut stage = Stage::new(&config());
     let ids: Vec<usize> = (0..500).map(|_| stage.script.connect()).collect();
     stage.settle();
-    assert_eq!((stage.fleet.connections(), stage.worker.held_bytes()), (500, 0));
+    assert_eq!((stage.shared.connections(), stage.worker.held_bytes()), (500, 0));
     stage.pass(seconds(11));
-    assert_eq!(stage.fleet.connections(), 0);
+    assert_eq!(stage.shared.connections(), 0);
     assert!(ids.iter().all(|id| stage.script.is_closed(*id)));
 }
 
@@ -305,6 +305,6 @@ proptest! {
         stage.pass(super::kit::seconds(120));
         prop_assert!(stage.script.is_closed(id));
         prop_assert_eq!(stage.worker.held_bytes(), 0);
-        prop_assert_eq!(stage.fleet.connections(), 0);
+        prop_assert_eq!(stage.shared.connections(), 0);
     }
 }

@@ -118,7 +118,7 @@ impl Service for Recorder {
         }
     }
 
-    fn beat(&mut self, cx: &mut Context<'_, ()>, conn: ConnId) {
+    fn heartbeat(&mut self, cx: &mut Context<'_, ()>, conn: ConnId) {
         self.told.push(Told::Beat);
         cx.send(conn, Kind::Text, b"beat").ok();
     }
@@ -248,14 +248,14 @@ pub(super) fn frames(mut bytes: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
 pub(super) struct Stage {
     pub(super) script: Script,
     pub(super) worker: Worker<Script, Recorder>,
-    pub(super) fleet: std::sync::Arc<rollcall::reactor::Fleet>,
+    pub(super) shared: std::sync::Arc<rollcall::reactor::Shared>,
 }
 
 impl Stage {
     pub(super) fn new(config: &Config) -> Stage {
         let script = Script::new(config.first_tick);
-        let (worker, fleet) = script.worker(config, Recorder::default());
-        Stage { script, worker, fleet }
+        let (worker, shared) = script.worker(config, Recorder::default());
+        Stage { script, worker, shared }
     }
 
     pub(super) fn settle(&mut self) {

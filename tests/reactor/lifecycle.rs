@@ -107,7 +107,7 @@ fn a_lost_connection_and_a_reset_one_are_told_apart() {
     stage.script.reset(reset);
     stage.settle();
     assert_eq!(stage.worker.service().causes(), [Cause::Lost, Cause::Reset]);
-    assert_eq!(stage.fleet.connections(), 0);
+    assert_eq!(stage.shared.connections(), 0);
 }
 
 #[test]
@@ -172,14 +172,14 @@ fn running_out_of_descriptors_neither_spins_nor_ends_accepting() {
     stage.script.refuse_accept(EMFILE);
     let waiting = stage.script.connect();
     stage.settle();
-    assert!(stage.fleet.is_accept_blocked());
+    assert!(stage.shared.is_accept_blocked());
     assert!(tries_again(&stage), "{:?}", stage.script.timeout());
     // A descriptor is freed: the next turn accepts.
     stage.script.end(holder);
     stage.settle();
     stage.send(waiting, &upgrade_request("/"));
     assert!(stage.script.written(waiting).starts_with(b"HTTP/1.1 101"));
-    assert!(!stage.fleet.is_accept_blocked());
+    assert!(!stage.shared.is_accept_blocked());
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn past_max_connections_an_upgrade_gets_503_and_the_connected_stay() {
 fn a_drain_spreads_its_closes_over_the_window_and_then_is_over() {
     let mut stage = Stage::new(&config());
     let ids: Vec<usize> = (0..100).map(|_| stage.open()).collect();
-    stage.fleet.begin_drain();
+    stage.shared.begin_drain();
     stage.settle();
     assert!(!stage.script.is_listening());
     let mut closed_by_second = Vec::new();
@@ -240,7 +240,7 @@ fn a_drain_spreads_its_closes_over_the_window_and_then_is_over() {
 fn a_drain_accepts_what_was_queued_and_answers_it() {
     let mut stage = Stage::new(&config());
     let queued = stage.script.connect();
-    stage.fleet.begin_drain();
+    stage.shared.begin_drain();
     stage.send(queued, &upgrade_request("/"));
     assert!(stage.script.written(queued).starts_with(b"HTTP/1.1 503 "));
 }
@@ -250,7 +250,7 @@ fn a_drain_ends_though_peers_never_answer() {
     let mut stage = Stage::new(&config());
     let id = stage.open();
     stage.script.peer(id, |peer| peer.room = 0);
-    stage.fleet.begin_drain();
+    stage.shared.begin_drain();
     assert_eq!(stage.script.pass(&mut stage.worker, seconds(16)), Turned::Drained);
 }
 
@@ -258,7 +258,7 @@ fn a_drain_ends_though_peers_never_answer() {
 fn a_drain_of_more_than_its_window_has_time_for_cuts_nobody_off() {
     let mut stage = Stage::new(&Config { drain: SECOND, max_connections: 10_000, ..config() });
     let ids: Vec<usize> = (0..3_000).map(|_| stage.open()).collect();
-    stage.fleet.begin_drain();
+    stage.shared.begin_drain();
     // Turns that take 4 s each: the window and the time for answers are over after the second.
     let mut turns = 0;
     while stage.worker.turn().unwrap() == Turned::Running && turns < 20 {
@@ -305,7 +305,7 @@ fn who_is_ended_by_a_service_and_breaks_before_it_is_told_is_told_nevertheless()
     let told = stage.told();
     let closed = Told::Closed(Cause::ServiceClosed);
     assert_eq!(told, [Told::Closed(Cause::Reset), closed.clone(), closed]);
-    assert_eq!(stage.fleet.connections(), 0);
+    assert_eq!(stage.shared.connections(), 0);
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn a_drain_lets_a_half_written_response_leave() {
     let id = stage.script.connect();
     stage.script.peer(id, |peer| peer.room = 20);
     stage.send(id, b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
-    stage.fleet.begin_drain();
+    stage.shared.begin_drain();
     stage.settle();
     assert!(!stage.script.is_closed(id));
     stage.script.make_room(id, usize::MAX);
@@ -351,7 +351,7 @@ fn want_of_memory_is_waited_out_and_a_connection_that_can_not_be_watched_is_let_
         assert!(stage.script.is_closed(unwatched));
         stage.send(holder, &masked(Opcode::Text, b"still here"));
         assert_eq!(stage.frames(holder).len(), 1);
-        assert_eq!(stage.fleet.connections(), 2);
+        assert_eq!(stage.shared.connections(), 2);
     }
 }
 

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::{Site, SiteMail, SiteSettings};
-use rollcall::limits::{HELD_BACK_BYTES_MAX, MAILBOX_BYTES_MAX};
+use rollcall::http::{Router, RouterSettings, SiteMail};
+use rollcall::limits::{MAILBOX_BYTES_MAX, RETRY_QUEUE_BYTES_MAX};
 use rollcall::presence::{Homes, Rules};
 use rollcall::reactor::mail::Mailboxes;
-use rollcall::reactor::{Config, Fleet, Worker, WorkerId};
+use rollcall::reactor::{Config, Shared, Worker, WorkerId};
 use rollcall::service::presence::PresenceSettings;
 use rollcall::wire::frame::Opcode;
 use serde_json::Value;
@@ -19,8 +19,8 @@ use super::script::{Script, mailboxes};
 /// Two workers with the binary's site; the second one takes part only when it is told to.
 struct Pair {
     scripts: [Script; 2],
-    workers: [Worker<Script, Site>; 2],
-    fleet: Arc<Fleet>,
+    workers: [Worker<Script, Router>; 2],
+    shared: Arc<Shared>,
     boxes: Mailboxes<SiteMail>,
 }
 
@@ -29,18 +29,18 @@ const DATA_BYTES: usize = 60_000;
 impl Pair {
     fn new() -> Pair {
         let config = Config { max_backlog_bytes: 1 << 30, ..config() };
-        let fleet = Arc::new(Fleet::new(2, 1_000, config.first_tick));
+        let shared = Arc::new(Shared::new(2, 1_000, config.first_tick));
         let boxes = mailboxes(2);
         let rules = Rules { commands_per_second: 1_000_000, ..Rules::default() };
         let presence = Arc::new(PresenceSettings { rules, ..PresenceSettings::default() });
         let subprotocols = vec!["rollcall.v1".to_owned()];
-        let settings = Arc::new(SiteSettings { presence, subprotocols, ..SiteSettings::default() });
+        let settings = Arc::new(RouterSettings { presence, subprotocols, ..RouterSettings::default() });
         let scripts = [0, 1].map(|_| Script::new(config.first_tick));
         let workers = [0, 1].map(|id: u16| {
-            let site = Site::new(settings.clone(), WorkerId(id), &fleet);
-            scripts[usize::from(id)].worker_of(WorkerId(id), &config, &fleet, &boxes, site)
+            let site = Router::new(settings.clone(), WorkerId(id), &shared);
+            scripts[usize::from(id)].worker_of(WorkerId(id), &config, &shared, &boxes, site)
         });
-        Pair { scripts, workers, fleet, boxes }
+        Pair { scripts, workers, shared, boxes }
     }
 
     fn settle(&mut self, workers: usize) {
@@ -115,12 +115,12 @@ fn what_is_held_back_is_bounded_by_bytes_and_what_is_dropped_is_counted() {
         pair.texts(worker, id);
     }
     let data = "x".repeat(DATA_BYTES);
-    let fits = (MAILBOX_BYTES_MAX + HELD_BACK_BYTES_MAX) / DATA_BYTES;
+    let fits = (MAILBOX_BYTES_MAX + RETRY_QUEUE_BYTES_MAX) / DATA_BYTES;
     for _ in 0..fits + 20 {
         pair.command(ann, "say", &format!(r#"{{"room":"{room}","data":"{data}","echo":false}}"#));
         pair.texts(0, ann);
     }
-    let lost = pair.fleet.workers()[0].counters.mail_lost.get();
+    let lost = pair.shared.workers()[0].counters.mail_lost.get();
     assert!((15..=25).contains(&lost), "{lost} are lost of {} bytes", fits * DATA_BYTES);
     pair.settle(2);
     let said = pair.texts(1, bob).into_iter().filter(|json| json["event"] == "say").count();

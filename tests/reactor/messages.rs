@@ -284,6 +284,6 @@ fn through(scene: &mut Scene, line: &mut Line, sent: &[u8], record: usize, cuts:
         scene.stage.script.make_room(line.id, usize::MAX);
         scene.stage.settle();
     }
-    let backlog = scene.stage.fleet.sum(|counters| counters.backlog_bytes.get());
+    let backlog = scene.stage.shared.sum(|counters| counters.backlog_bytes.get());
     assert_eq!(backlog, 0);
 }

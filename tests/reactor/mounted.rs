@@ -2,8 +2,8 @@
 
 use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::{
-    Accept, Admission, Answer, Cause, ConnId, Context, Fleet, Haste, Mail, Mount, Mounted, Part, RequestId,
-    Service, Worker, WorkerId, Wrapper,
+    Accept, Admission, Answer, Cause, ConnId, Context, Latency, Mail, Mount, Mounted, Part, RequestId,
+    Service, Shared, Worker, WorkerId, Wrapper,
 };
 use rollcall::wire::close::{Close, CloseCode};
 use rollcall::wire::frame::Opcode;
@@ -49,11 +49,11 @@ impl Service for Shop {
         if text == "close" {
             return cx.close(conn, &Close::new(CloseCode::NORMAL, self.0));
         }
-        for to in 0..u16::try_from(cx.fleet().workers().len()).unwrap() {
-            cx.post(WorkerId(to), Note(self.0, text.clone()), Haste::Urgent).unwrap();
+        for to in 0..u16::try_from(cx.shared().workers().len()).unwrap() {
+            cx.post(WorkerId(to), Note(self.0, text.clone()), Latency::Now).unwrap();
         }
         let lost = Note(self.0, "comes back".into());
-        assert_eq!(cx.post(WorkerId(99), lost, Haste::Urgent), Err(Note(self.0, "comes back".into())));
+        assert_eq!(cx.post(WorkerId(99), lost, Latency::Now), Err(Note(self.0, "comes back".into())));
     }
 
     fn closed(&mut self, cx: &mut Context<'_, Note>, conn: ConnId, cause: Cause) {
@@ -130,11 +130,11 @@ impl World {
     fn new(workers: u16) -> World {
         let boxes: Mailboxes<<Mall as Service>::Mail> = mailboxes(usize::from(workers));
         let config = config();
-        let fleet = std::sync::Arc::new(Fleet::new(usize::from(workers), 100, config.first_tick));
+        let shared = std::sync::Arc::new(Shared::new(usize::from(workers), 100, config.first_tick));
         let scripts: Vec<Script> = (0..workers).map(|_| Script::new(config.first_tick)).collect();
         let made = scripts.iter().zip(0..);
         let workers = made
-            .map(|(script, id)| script.worker_of(WorkerId(id), &config, &fleet, &boxes, mall()))
+            .map(|(script, id)| script.worker_of(WorkerId(id), &config, &shared, &boxes, mall()))
             .collect();
         World { scripts, workers }
     }

@@ -11,8 +11,8 @@ use rollcall::limits::{
 use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::mailbox::Mailbox;
 use rollcall::reactor::{
-    AddressLimits, Admission, Answer, Cause, Config, ConnId, Context, Fleet, Haste, RequestId, Service,
-    Shortage, Turned, Worker, WorkerId,
+    AddressLimits, Admission, Answer, Cause, Config, ConnId, Context, Latency, Overload, RequestId, Service,
+    Shared, Turned, Worker, WorkerId,
 };
 use rollcall::time::{TICK_MILLIS, Tick};
 use rollcall::wire::frame::Opcode;
@@ -37,9 +37,9 @@ fn told(written: &[u8]) -> (u16, Option<u64>) {
     (text[9..12].parse().unwrap(), retry.map(|seconds| seconds.parse().unwrap()))
 }
 
-fn counted(fleet: &Fleet, label: &str) -> u64 {
-    let i = Shortage::LABELS.iter().position(|other| *other == label).unwrap();
-    fleet.workers()[0].counters.short[i].get()
+fn counted(shared: &Shared, label: &str) -> u64 {
+    let i = Overload::LABELS.iter().position(|other| *other == label).unwrap();
+    shared.workers()[0].counters.short[i].get()
 }
 
 fn still_served(stage: &mut Stage, id: usize) {
@@ -58,7 +58,7 @@ fn each_who_is_sent_away_is_told_another_time() {
         times.insert(retry.unwrap());
     }
     assert!(times.len() > 2 && times.iter().all(|seconds| (1..=60).contains(seconds)), "{times:?}");
-    assert_eq!(counted(&stage.fleet, "full"), REFUSED_CONNECTIONS_MAX as u64 / 2);
+    assert_eq!(counted(&stage.shared, "full"), REFUSED_CONNECTIONS_MAX as u64 / 2);
     still_served(&mut stage, held);
 }
 
@@ -76,7 +76,7 @@ fn the_more_there_were_the_longer_they_are_asked_to_stay_away() {
     assert!((6..=9).contains(&refused), "{refused} s");
     // And also when most of them are gone already.
     let late: Vec<usize> = (0..20).map(|_| stage.script.connect()).collect();
-    stage.fleet.begin_drain();
+    stage.shared.begin_drain();
     stage.settle();
     ids.iter().for_each(|id| stage.script.end(*id));
     stage.settle();
@@ -98,8 +98,8 @@ fn past_the_memory_ceiling_nobody_is_let_in_and_below_it_all_are() {
     stage.script.set_resident((100 << 20) + 1);
     stage.pass(seconds(2));
     still_served(&mut stage, held);
-    assert_eq!((stage.fleet.resident_bytes(), come(&mut stage).0), ((100 << 20) + 1, 503));
-    assert_eq!(counted(&stage.fleet, "memory"), 1);
+    assert_eq!((stage.shared.resident_bytes(), come(&mut stage).0), ((100 << 20) + 1, 503));
+    assert_eq!(counted(&stage.shared, "memory"), 1);
     stage.script.set_resident(100 << 20);
     stage.pass(seconds(2));
     still_served(&mut stage, held);
@@ -166,12 +166,12 @@ fn where_memory_is_short_half_a_request_is_answered_and_ends() {
 #[test]
 fn of_all_workers_connections_the_one_that_holds_most_ends_and_one_a_second() {
     let config = Config { max_memory_bytes: Some(100 << 20), ..config() };
-    let fleet = Arc::new(Fleet::new(2, config.max_connections, config.first_tick));
+    let shared = Arc::new(Shared::new(2, config.max_connections, config.first_tick));
     let boxes = mailboxes(2);
     let mut stages = [0, 1].map(|id| {
         let script = Script::new(config.first_tick);
-        let worker = script.worker_of(WorkerId(id), &config, &fleet, &boxes, Recorder::default());
-        Stage { script, worker, fleet: fleet.clone() }
+        let worker = script.worker_of(WorkerId(id), &config, &shared, &boxes, Recorder::default());
+        Stage { script, worker, shared: shared.clone() }
     });
     let mut held: Vec<(usize, usize, usize)> = Vec::new();
     for (worker, length) in [(0, 50_000), (0, 30_000), (1, 40_000), (1, 20_000)] {
@@ -200,13 +200,13 @@ fn at_the_last_descriptors_an_upgrade_is_refused_and_not_left_in_the_queue() {
     stage.script.peer(scarce, |peer| peer.scarce = true);
     stage.send(scarce, &upgrade_request("/"));
     assert_eq!(told(&stage.script.written(scarce)).0, 503);
-    assert_eq!(counted(&stage.fleet, "descriptors"), 1);
-    assert_eq!(stage.fleet.scarce_workers().count(), 1);
+    assert_eq!(counted(&stage.shared, "descriptors"), 1);
+    assert_eq!(stage.shared.scarce_workers().count(), 1);
     still_served(&mut stage, held);
     // When one goes there is room again, though nobody has come to try.
     stage.script.end(scarce);
     stage.settle();
-    assert_eq!(stage.fleet.scarce_workers().count(), 0);
+    assert_eq!(stage.shared.scarce_workers().count(), 0);
     assert_eq!(come(&mut stage).0, 101);
 }
 
@@ -234,7 +234,7 @@ fn a_kept_connection_that_came_while_the_server_was_full_is_let_in_when_it_is_no
         stage.script.end(id);
         stage.settle();
     }
-    assert_eq!(stage.fleet.connections(), 3);
+    assert_eq!(stage.shared.connections(), 3);
     assert_eq!(ask_again(&mut stage, second), 101);
     assert_eq!(come(&mut stage).0, 503, "and there is no room for more than there was");
     held[1..].iter().for_each(|id| still_served(&mut stage, *id));
@@ -290,7 +290,7 @@ impl Service for Poster {
 
     fn message(&mut self, cx: &mut Context<'_, ()>, _: ConnId, _: Kind, payload: &[u8]) {
         let letters: usize = std::str::from_utf8(payload).unwrap().parse().unwrap();
-        assert!((0..letters).all(|_| cx.post(WorkerId(1), (), Haste::Urgent).is_ok()));
+        assert!((0..letters).all(|_| cx.post(WorkerId(1), (), Latency::Now).is_ok()));
     }
 
     fn request(&mut self, cx: &mut Context<'_, ()>, _: RequestId, _: &Head<'_>, _: &[u8]) -> Answer {
@@ -302,11 +302,11 @@ impl Service for Poster {
 #[test]
 fn while_mail_piles_up_nobody_is_let_in() {
     let script = Script::new(config().first_tick);
-    let fleet = Arc::new(Fleet::new(2, 100, config().first_tick));
+    let shared = Arc::new(Shared::new(2, 100, config().first_tick));
     let bell = || eventfd(0, EventfdFlags::NONBLOCK).unwrap();
     let mailboxes: Mailboxes<()> = vec![Mailbox::new(bell()), Mailbox::new(bell())].into();
     let mut worker =
-        Worker::new(WorkerId(0), &config(), fleet.clone(), mailboxes.clone(), script.clone(), Poster, 1);
+        Worker::new(WorkerId(0), &config(), shared.clone(), mailboxes.clone(), script.clone(), Poster, 1);
     let mut send = |id: usize, bytes: &[u8]| {
         script.arrive(id, bytes);
         script.settle(&mut worker);
@@ -318,7 +318,7 @@ fn while_mail_piles_up_nobody_is_let_in() {
     assert_eq!(told(&send(script.connect(), &upgrade_request("/"))).0, 101, "the bound itself is all right");
     send(held, &masked(Opcode::Text, b"1"));
     assert_eq!(told(&send(script.connect(), &upgrade_request("/"))).0, 503);
-    assert_eq!(counted(&fleet, "mail"), 1);
+    assert_eq!(counted(&shared, "mail"), 1);
     let page = send(script.connect(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     let says = format!("behind: {} letters wait for worker 1", MAIL_ADMISSION_MAX + 1);
     assert!(String::from_utf8_lossy(&page).contains(&says), "{}", page.escape_ascii());
@@ -360,7 +360,7 @@ fn a_mass_death_keeps_nobody_from_being_let_in() {
     assert!(cleared(&stage) > 5 * share, "{} after eleven ticks", cleared(&stage));
     stage.pass(seconds(2));
     assert_eq!(cleared(&stage), silent.len());
-    assert_eq!(stage.fleet.connections(), newcomers.len());
+    assert_eq!(stage.shared.connections(), newcomers.len());
 }
 
 #[test]
@@ -380,14 +380,14 @@ fn a_mass_disconnect_keeps_nobody_from_being_let_in() {
         stage.worker.turn().unwrap();
     }
     stage.pass(SECOND);
-    assert_eq!(stage.fleet.connections(), 1);
+    assert_eq!(stage.shared.connections(), 1);
 }
 
 const TICK: Duration = Duration::from_millis(TICK_MILLIS);
 
 /// Writes to itself again whenever it has been written to.
 struct Correspondent {
-    haste: Haste,
+    latency: Latency,
     answers: bool,
     read: usize,
 }
@@ -409,7 +409,7 @@ impl Service for Correspondent {
 
     fn tick(&mut self, cx: &mut Context<'_, ()>) -> Option<Tick> {
         if std::mem::take(&mut self.answers) {
-            cx.post(WorkerId(0), (), self.haste).unwrap();
+            cx.post(WorkerId(0), (), self.latency).unwrap();
         }
         None
     }
@@ -417,20 +417,20 @@ impl Service for Correspondent {
 
 #[test]
 fn patient_mail_is_taken_once_a_tick_and_urgent_mail_in_every_turn() {
-    let read_in = |haste: Haste, ticks: usize, turns: usize| {
+    let read_in = |latency: Latency, ticks: usize, turns: usize| {
         let script = Script::new(config().first_tick);
-        let service = Correspondent { haste, answers: true, read: 0 };
+        let service = Correspondent { latency, answers: true, read: 0 };
         let (mut worker, _) = script.worker(&config(), service);
         for _ in 0..ticks {
             (0..turns).for_each(|_| assert_eq!(worker.turn().unwrap(), Turned::Running));
             script.advance(TICK);
         }
-        if haste == Haste::Patient {
+        if latency == Latency::NextTick {
             let wait = script.timeout();
             assert!(wait.is_some_and(|wait| wait <= TICK), "it comes back for what waits: {wait:?}");
         }
         worker.service().read
     };
-    assert!((9..=10).contains(&read_in(Haste::Patient, 10, 5)), "one a tick");
-    assert!((49..=50).contains(&read_in(Haste::Urgent, 10, 5)), "one a turn");
+    assert!((9..=10).contains(&read_in(Latency::NextTick, 10, 5)), "one a tick");
+    assert!((49..=50).contains(&read_in(Latency::Now, 10, 5)), "one a turn");
 }

@@ -22,7 +22,7 @@ fn count(texts: &[Value], event: &str) -> usize {
 }
 
 fn open(house: &House) -> u64 {
-    house.fleet.workers()[0].counters.open.get()
+    house.shared.workers()[0].counters.open.get()
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::mailbox::Mailbox;
-use rollcall::reactor::{Config, Fleet, Service, Turned, Worker, WorkerId};
+use rollcall::reactor::{Config, Service, Shared, Turned, Worker, WorkerId};
 use rollcall::sys::net::{Net, Ready};
 use rollcall::time::{Now, TICK_MICROS, Tick};
 use rustix::event::{EventfdFlags, eventfd};
@@ -99,10 +99,10 @@ impl Script {
     }
 
     /// A worker, the only one of its fleet, that lives in this world.
-    pub(super) fn worker<S: Service>(&self, config: &Config, service: S) -> (Worker<Script, S>, Arc<Fleet>) {
-        let fleet = Arc::new(Fleet::new(1, config.max_connections, config.first_tick));
-        let worker = self.worker_of(WorkerId(0), config, &fleet, &mailboxes(1), service);
-        (worker, fleet)
+    pub(super) fn worker<S: Service>(&self, config: &Config, service: S) -> (Worker<Script, S>, Arc<Shared>) {
+        let shared = Arc::new(Shared::new(1, config.max_connections, config.first_tick));
+        let worker = self.worker_of(WorkerId(0), config, &shared, &mailboxes(1), service);
+        (worker, shared)
     }
 
     /// A worker among those of a fleet, which lives in this world.
@@ -110,11 +110,11 @@ impl Script {
         &self,
         id: WorkerId,
         config: &Config,
-        fleet: &Arc<Fleet>,
+        shared: &Arc<Shared>,
         mailboxes: &Mailboxes<S::Mail>,
         service: S,
     ) -> Worker<Script, S> {
-        Worker::new(id, config, fleet.clone(), mailboxes.clone(), self.clone(), service, 42)
+        Worker::new(id, config, shared.clone(), mailboxes.clone(), self.clone(), service, 42)
     }
 
     /// Whether the last wait found nothing, and would have waited.

@@ -13,10 +13,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::{Site, SiteMail, SiteSettings};
+use rollcall::http::{Router, RouterSettings, SiteMail};
 use rollcall::limits::MessageLimits;
 use rollcall::reactor::mail::Mailboxes;
-use rollcall::reactor::{Config, Fleet, Turned, Worker, WorkerId};
+use rollcall::reactor::{Config, Shared, Turned, Worker, WorkerId};
 use rollcall::wire::frame::{self, Opcode};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -36,9 +36,9 @@ const SUBPROTOCOL: &str = "rollcall.v1";
 
 struct Servers {
     scripts: Vec<Script>,
-    workers: Vec<Worker<Script, Site>>,
+    workers: Vec<Worker<Script, Router>>,
     mailboxes: Mailboxes<SiteMail>,
-    fleet: Arc<Fleet>,
+    shared: Arc<Shared>,
     still: Vec<bool>,
     dice: Dice,
     clients: Vec<Client>,
@@ -62,21 +62,23 @@ impl Servers {
             max_backlog_bytes: BACKLOG_BYTES_MAX,
             ..config()
         };
-        let fleet = Arc::new(Fleet::new(n, config.max_connections, config.first_tick));
+        let shared = Arc::new(Shared::new(n, config.max_connections, config.first_tick));
         let mailboxes = mailboxes(n);
-        let settings =
-            Arc::new(SiteSettings { subprotocols: vec![SUBPROTOCOL.to_owned()], ..SiteSettings::default() });
+        let settings = Arc::new(RouterSettings {
+            subprotocols: vec![SUBPROTOCOL.to_owned()],
+            ..RouterSettings::default()
+        });
         let scripts: Vec<Script> = (0..n).map(|_| Script::new(config.first_tick)).collect();
         let workers = scripts
             .iter()
             .zip(0..)
             .map(|(script, id)| {
                 script.tell_at_most(1 + dice.below(20));
-                let site = Site::new(settings.clone(), WorkerId(id), &fleet);
-                script.worker_of(WorkerId(id), &config, &fleet, &mailboxes, site)
+                let site = Router::new(settings.clone(), WorkerId(id), &shared);
+                script.worker_of(WorkerId(id), &config, &shared, &mailboxes, site)
             })
             .collect();
-        Servers { scripts, workers, mailboxes, fleet, still: vec![false; n], dice, clients: Vec::new() }
+        Servers { scripts, workers, mailboxes, shared, still: vec![false; n], dice, clients: Vec::new() }
     }
 
     // Time
@@ -101,7 +103,7 @@ impl Servers {
     }
 
     fn is_rung(&self, worker: usize) -> bool {
-        let bell = self.mailboxes[worker].bell();
+        let bell = self.mailboxes[worker].waker();
         poll(&mut [PollFd::new(&bell, PollFlags::IN)], Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() > 0
     }
 
@@ -341,7 +343,7 @@ impl Servers {
         self.rest();
         let connections = self.clients.len();
         if self.dice.one_in(4) {
-            self.fleet.begin_drain();
+            self.shared.begin_drain();
             let mut drained = vec![false; self.workers.len()];
             for _ in 0..2_000 {
                 for (worker, drained) in drained.iter_mut().enumerate().filter(|(_, drained)| !**drained) {
@@ -360,10 +362,10 @@ impl Servers {
                 script.end(client.id);
             }
             self.pass(seconds(150));
-            assert_eq!(self.fleet.connections(), 0);
+            assert_eq!(self.shared.connections(), 0);
             assert_eq!(self.workers.iter().map(Worker::filed_deadlines).sum::<usize>(), 0);
-            for gauge in [rollcall::http::site::USERS_GAUGE, rollcall::http::site::ROOMS_GAUGE] {
-                assert_eq!(self.fleet.sum(|counters| counters.service[gauge].get()), 0, "users and rooms");
+            for gauge in [rollcall::http::router::USERS_GAUGE, rollcall::http::router::ROOMS_GAUGE] {
+                assert_eq!(self.shared.sum(|counters| counters.service[gauge].get()), 0, "users and rooms");
             }
             assert_eq!(self.workers.iter().map(Worker::held_bytes).sum::<usize>(), 0);
         }

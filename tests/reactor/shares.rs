@@ -7,7 +7,7 @@ use rollcall::limits::{
     ACCEPTS_PER_TURN_MAX, CONNECTION_UNITS_PER_TURN, DEADLINES_PER_TURN_MAX, HEARD_PER_FLUSH,
     MAIL_PER_TURN_MAX, MAIL_UNITS_PER_TURN, READ_BUFFER_BYTES, READ_BYTES_PER_UNIT,
 };
-use rollcall::reactor::{Admission, Config, ConnId, Context, Fleet, Haste, Service, WorkerId};
+use rollcall::reactor::{Admission, Config, ConnId, Context, Latency, Service, Shared, WorkerId};
 use rollcall::time::Tick;
 use rollcall::wire::frame::Opcode;
 use rollcall::wire::session::Kind;
@@ -24,10 +24,10 @@ fn accepts_of_a_turn_are_bounded() {
     }
     for accepted in [1, 2] {
         stage.worker.turn().unwrap();
-        assert_eq!(stage.fleet.connections(), accepted * ACCEPTS_PER_TURN_MAX);
+        assert_eq!(stage.shared.connections(), accepted * ACCEPTS_PER_TURN_MAX);
     }
     stage.worker.turn().unwrap();
-    assert_eq!(stage.fleet.connections(), 2 * ACCEPTS_PER_TURN_MAX + 1);
+    assert_eq!(stage.shared.connections(), 2 * ACCEPTS_PER_TURN_MAX + 1);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn deadlines_do_not_fall_behind_where_turns_are_long() {
     config.max_connections = 20_000;
     let mut stage = Stage::new(&config);
     let ids: Vec<usize> = (0..12 * DEADLINES_PER_TURN_MAX).map(|_| stage.open()).collect();
-    let pings = |stage: &Stage| stage.fleet.workers()[0].counters.pings_sent.get();
+    let pings = |stage: &Stage| stage.shared.workers()[0].counters.pings_sent.get();
     // A turn takes a second, in which a quarter of them are due for a Ping, and as many for a look at the answer.
     for _ in 0..TURNS {
         stage.script.advance(seconds(1));
@@ -165,7 +165,7 @@ impl Service for Reader {
     fn tick(&mut self, cx: &mut Context<'_, ()>) -> Option<Tick> {
         // Once, at its first turn.
         if self.read == 0 {
-            (0..self.letters).for_each(|_| cx.post(WorkerId(0), (), Haste::Urgent).unwrap());
+            (0..self.letters).for_each(|_| cx.post(WorkerId(0), (), Latency::Now).unwrap());
         }
         None
     }
@@ -176,10 +176,10 @@ fn mail_of_a_turn_is_bounded() {
     // In letters, and by what they cost beside the unit that each of them is.
     for (cost, share) in [(0, MAIL_PER_TURN_MAX), (999, MAIL_UNITS_PER_TURN as usize / 1_000)] {
         let script = Script::new(config().first_tick);
-        let fleet = Arc::new(Fleet::new(1, 10, config().first_tick));
+        let shared = Arc::new(Shared::new(1, 10, config().first_tick));
         let letters = 2 * share + 1;
         let reader = Reader { letters, cost, ..Reader::default() };
-        let mut worker = script.worker_of(WorkerId(0), &config(), &fleet, &mailboxes(1), reader);
+        let mut worker = script.worker_of(WorkerId(0), &config(), &shared, &mailboxes(1), reader);
         for turn in [0, 1, 2] {
             worker.turn().unwrap();
             assert_eq!(worker.service().read, turn * share);

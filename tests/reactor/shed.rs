@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::reactor::mail::Mailboxes;
-use rollcall::reactor::{Config, Fleet, WorkerId};
+use rollcall::reactor::{Config, Shared, WorkerId};
 use rollcall::wire::frame::Opcode;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -34,12 +34,12 @@ struct Crew {
 
 impl Crew {
     fn new(workers: u16, config: &Config) -> Crew {
-        let fleet = Arc::new(Fleet::new(usize::from(workers), config.max_connections, config.first_tick));
+        let shared = Arc::new(Shared::new(usize::from(workers), config.max_connections, config.first_tick));
         let mailboxes = mailboxes(usize::from(workers));
         let stage = |id| {
             let script = Script::new(config.first_tick);
-            let worker = script.worker_of(WorkerId(id), config, &fleet, &mailboxes, Recorder::default());
-            Stage { script, worker, fleet: fleet.clone() }
+            let worker = script.worker_of(WorkerId(id), config, &shared, &mailboxes, Recorder::default());
+            Stage { script, worker, shared: shared.clone() }
         };
         let stages = (0..workers).map(stage).collect();
         let mut crew = Crew { stages, mailboxes, sleeps: vec![Some(Duration::ZERO); usize::from(workers)] };
@@ -70,7 +70,7 @@ impl Crew {
     }
 
     fn is_rung(&self, worker: usize) -> bool {
-        let bell = self.mailboxes[worker].bell();
+        let bell = self.mailboxes[worker].waker();
         let mut bells = [PollFd::new(&bell, PollFlags::IN)];
         poll(&mut bells, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() > 0
     }
@@ -177,7 +177,7 @@ fn who_was_heard_keeps_no_idle_worker_awake() {
         }
         stage.pass(seconds(20));
         let [_, after, ..] = stage.script.calls();
-        assert_eq!(stage.fleet.resident_bytes(), CEILING);
+        assert_eq!(stage.shared.resident_bytes(), CEILING);
         after - before
     };
     // For the second Pong it is looked once more: a turn, and the wait behind it.

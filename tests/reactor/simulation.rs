@@ -323,7 +323,7 @@ impl Simulation {
             assert!(!client.upgraded || !closed, "a good client was closed");
         }
         if self.dice.one_in(4) {
-            self.stage.fleet.begin_drain();
+            self.stage.shared.begin_drain();
             assert_eq!(self.stage.script.pass(&mut self.stage.worker, seconds(16)), Turned::Drained);
             return self.each_was_told_of_once();
         }
@@ -346,10 +346,10 @@ impl Simulation {
                 self.stage.script.peer(client.id, |peer| (peer.token.is_some(), peer.closed));
             assert!(closed || !accepted, "connection {} of {:?} is open for ever", client.id, client.nature);
         }
-        let fleet = self.stage.fleet.clone();
-        assert_eq!(fleet.connections(), 0);
-        assert_eq!([fleet.sum(|c| c.connections.get()), fleet.sum(|c| c.open.get())], [0; 2]);
-        assert_eq!(fleet.sum(|c| c.backlog_bytes.get()), 0, "the gauge of backlogs");
+        let shared = self.stage.shared.clone();
+        assert_eq!(shared.connections(), 0);
+        assert_eq!([shared.sum(|c| c.connections.get()), shared.sum(|c| c.open.get())], [0; 2]);
+        assert_eq!(shared.sum(|c| c.backlog_bytes.get()), 0, "the gauge of backlogs");
         assert_eq!(self.stage.worker.held_bytes(), 0);
         assert_eq!(self.stage.worker.filed_deadlines(), 0);
         self.each_was_told_of_once();

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::{Site, SiteSettings};
+use rollcall::http::{Router, RouterSettings};
 use rollcall::limits::{BACKLOG_BYTES_PAUSE, CHUNKS_PER_REMOVAL, REMOVED_PER_TURN_MAX, SLOW_MESSAGES_MAX};
 use rollcall::presence::Rules;
 use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::mailbox::Mailbox;
-use rollcall::reactor::{Config, Fleet, Worker, WorkerId};
+use rollcall::reactor::{Config, Shared, Worker, WorkerId};
 use rollcall::service::presence::PresenceSettings;
 use rollcall::wire::frame::Opcode;
 use rustix::event::{EventfdFlags, eventfd};
@@ -20,22 +20,23 @@ use super::script::Script;
 /// A world with the binary's site in it.
 pub(super) struct House {
     pub(super) script: Script,
-    pub(super) worker: Worker<Script, Site>,
-    pub(super) fleet: Arc<Fleet>,
+    pub(super) worker: Worker<Script, Router>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl House {
     pub(super) fn new(config: &Config) -> House {
         let script = Script::new(config.first_tick);
-        let fleet = Arc::new(Fleet::new(1, config.max_connections, config.first_tick));
+        let shared = Arc::new(Shared::new(1, config.max_connections, config.first_tick));
         let mailboxes: Mailboxes<_> = vec![Mailbox::new(eventfd(0, EventfdFlags::NONBLOCK).unwrap())].into();
         let rules = Rules { commands_per_second: 1_000_000, ..Rules::default() };
         let presence = PresenceSettings { rules, drop_oldest: vec!["ticker.*".into()], ..Default::default() };
         let subprotocols = vec!["rollcall.v1".to_owned()];
-        let settings = SiteSettings { presence: Arc::new(presence), subprotocols, ..SiteSettings::default() };
-        let site = Site::new(Arc::new(settings), WorkerId(0), &fleet);
-        let worker = Worker::new(WorkerId(0), config, fleet.clone(), mailboxes, script.clone(), site, 42);
-        House { script, worker, fleet }
+        let settings =
+            RouterSettings { presence: Arc::new(presence), subprotocols, ..RouterSettings::default() };
+        let site = Router::new(Arc::new(settings), WorkerId(0), &shared);
+        let worker = Worker::new(WorkerId(0), config, shared.clone(), mailboxes, script.clone(), site, 42);
+        House { script, worker, shared }
     }
 
     pub(super) fn user(&mut self, name: &str) -> usize {
@@ -72,7 +73,7 @@ impl House {
     }
 
     fn withheld(&self) -> [u64; 2] {
-        [0, 1].map(|policy| self.fleet.workers()[0].counters.withheld[policy].get())
+        [0, 1].map(|policy| self.shared.workers()[0].counters.withheld[policy].get())
     }
 
     /// Ben and cleo are in a room, cleo reads nothing, and ben says so much, at this pace. What ben hears is read.
@@ -119,14 +120,14 @@ fn ends_of_slow_members(members: usize, messages: usize) -> Vec<u64> {
         house.stall(slow);
     }
     let data = "x".repeat(1_000);
-    let closed = |house: &House| house.fleet.workers()[0].counters.open.get() == 1;
+    let closed = |house: &House| house.shared.workers()[0].counters.open.get() == 1;
     while !closed(&house) {
         house.command(ben, "say", &format!(r#"{{"room":"lobby","data":"{data}"}}"#));
         house.script.written(ben);
         // The room waits for them until it knows that they don't read.
         house.script.advance(Duration::from_millis(2));
     }
-    let connections = |house: &House| house.fleet.workers()[0].counters.connections.get();
+    let connections = |house: &House| house.shared.workers()[0].counters.connections.get();
     assert_eq!(connections(&house), members as u64 + 1);
     house.script.pass(&mut house.worker, config.close_timeout - Duration::from_millis(20));
     house.script.advance(Duration::from_millis(30));
@@ -198,11 +199,11 @@ fn a_thousand_who_read_nothing_hold_references_and_the_others_hear_all() {
             assert_eq!(heard, [offset]);
             // What is said is there once, whoever waits for it; each holds its place in the line.
             let (held, queued) =
-                (house.worker.held_bytes(), house.fleet.sum(|counters| counters.backlog_bytes.get()));
+                (house.worker.held_bytes(), house.shared.sum(|counters| counters.backlog_bytes.get()));
             assert!(held < STUCK * 8_192, "{held} bytes after {offset} messages");
             assert!(queued <= (STUCK * config.max_backlog_bytes) as u64, "{queued} bytes are queued");
         }
-        let (open, [dropped, _]) = (house.fleet.sum(|counters| counters.open.get()), house.withheld());
+        let (open, [dropped, _]) = (house.shared.sum(|counters| counters.open.get()), house.withheld());
         assert_eq!((open, dropped > 0), if stay { (2 + STUCK as u64, true) } else { (2, false) }, "{room}");
     }
 }
@@ -248,7 +249,7 @@ fn a_herd_that_is_sent_away_comes_back_flat() {
     request.extend_from_slice(b"Sec-WebSocket-Protocol: rollcall.v1\r\n\r\n");
     let ids: Vec<usize> = (0..HERD).map(|_| house.come(&request)).collect();
     ids.iter().for_each(|id| drop(house.script.written(*id)));
-    house.fleet.begin_drain();
+    house.shared.begin_drain();
     // In which half second each is back.
     let mut back = vec![0; 20];
     for step in 0..150 {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::bounds::PATIENCE;
 use rollcall::limits::UNSENT_BYTES_MAX;
 use rollcall::reactor::{
-    Accept, Admission, Cause, Config, ConnId, Context, FdTables, Haste, Server, Service, SharedFrame,
+    Accept, Admission, Cause, Config, ConnId, Context, FdTables, Latency, Server, Service, SharedFrame,
     StartError, WorkerId,
 };
 use rollcall::sys::epoll::listen;
@@ -50,9 +50,9 @@ impl Service for Broadcast {
             return cx.send(conn, Kind::Text, here.as_bytes()).unwrap();
         }
         let frame = SharedFrame::new(kind, payload).unwrap();
-        let (here, workers) = (cx.worker().index(), cx.fleet().workers().len());
+        let (here, workers) = (cx.worker().index(), cx.shared().workers().len());
         for worker in (0..workers).filter(|worker| *worker != here) {
-            cx.post(WorkerId(worker as u16), frame.clone(), Haste::Urgent).expect("room in the mailbox");
+            cx.post(WorkerId(worker as u16), frame.clone(), Latency::Now).expect("room in the mailbox");
         }
         self.publish(cx, &frame);
     }
@@ -106,7 +106,7 @@ fn all_hear_all_in_order(workers: usize, fd_tables: FdTables) {
             assert_eq!(member.read().unwrap(), Message::text(n.to_string()));
         }
     }
-    assert_eq!(server.fleet().connections(), members.len());
+    assert_eq!(server.shared().connections(), members.len());
     server.handle().drain();
     for member in &mut members {
         let Message::Close(Some(close)) = member.read().unwrap() else { panic!("a Close") };

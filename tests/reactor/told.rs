@@ -106,7 +106,7 @@ impl Service for Clerk {
         None
     }
 
-    fn weigh(&mut self, cx: &mut Context<'_, ()>) {
+    fn measure_memory(&mut self, cx: &mut Context<'_, ()>) {
         if let Some(text) = self.in_weigh.take() {
             self.send_all(cx, text);
         }

@@ -29,7 +29,7 @@ fn requests(stage: &mut Stage) -> usize {
 }
 
 fn deferred(stage: &Stage, kind: Deferred) -> u64 {
-    stage.fleet.workers()[0].counters.deferred[kind as usize].get()
+    stage.shared.workers()[0].counters.deferred[kind as usize].get()
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rollcall::limits::MessageLimits;
 use rollcall::wire::deflate::offer::{self, Mode};
 use rollcall::wire::frame::Opcode::{Continuation, Text};
 use rollcall::wire::http::{Fields, Head};
-use rollcall::wire::session::{Event, Role, Session};
+use rollcall::wire::session::{Role, Session, SessionEvent};
 use rollcall::wire::upgrade::Upgrade;
 
 const MOST: Duration = Duration::from_secs(60);
@@ -24,7 +24,10 @@ fn repeat(session: &mut Session, frame: &[u8], times: usize) {
     for done in 0..times {
         buffer.clear();
         buffer.extend_from_slice(frame);
-        assert!(matches!(session.read(&limits, None, &mut buffer), Ok((_, None | Some(Event::Ping(_))))));
+        assert!(matches!(
+            session.read(&limits, None, &mut buffer),
+            Ok((_, None | Some(SessionEvent::Ping(_))))
+        ));
         if done % 4096 == 0 {
             assert!(begun.elapsed() < MOST, "{done} of {times} after {MOST:?}");
         }

@@ -5,7 +5,7 @@ use super::{Raw, SMALL, Seen, bytes, cases};
 use flate2::{Compress, Compression, FlushCompress};
 use proptest::prelude::*;
 use rollcall::limits::{INFLATERS_MAX, MessageLimits};
-use rollcall::wire::deflate::{Context, Decoder, Direction, Inflater, Inflaters, RSV1, UnderWay};
+use rollcall::wire::deflate::{Decoder, DeflateContext, Direction, Inflater, Inflaters, RSV1, UnderWay};
 use rollcall::wire::error::ProtocolError;
 use rollcall::wire::frame::Opcode::{self, Binary, Continuation, Ping, Text};
 use rollcall::wire::session::{Role, Session};
@@ -18,7 +18,7 @@ pub(super) struct Server {
     pub(super) session: Session,
     inflaters: Inflaters,
     under_way: Option<UnderWay>,
-    context: Context,
+    context: DeflateContext,
     direction: Direction,
     limits: MessageLimits,
     /// What one read may cost.
@@ -31,7 +31,7 @@ impl Server {
             session: Session::new(Role::Server),
             inflaters: Inflaters::default(),
             under_way: None,
-            context: Context::default(),
+            context: DeflateContext::default(),
             direction: Direction::new(takeover, 15),
             limits: WIDE,
             share: usize::MAX,

@@ -3,7 +3,7 @@
 use super::Seen;
 use super::deflate::{Server, Stream, WIDE, lines};
 use flate2::{Decompress, FlushDecompress};
-use rollcall::wire::deflate::{Context, Deflater};
+use rollcall::wire::deflate::{DeflateContext, Deflater};
 use rollcall::wire::session::{Kind, Role, Session};
 use rollcall::wire::shared::SharedFrame;
 
@@ -30,7 +30,7 @@ fn our_messages_are_inflated_within_every_window() {
     // §7.1.2: what is compressed for a window needs no greater one.
     for bits in 9..=15 {
         let mut deflater = Deflater::new(bits);
-        let (mut sink, mut context) = (Sink::new(bits), Context::default());
+        let (mut sink, mut context) = (Sink::new(bits), DeflateContext::default());
         let mut data = Vec::new();
         for n in 0..40 {
             let message = lines(n * 20, 10 + n);

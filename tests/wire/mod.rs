@@ -18,7 +18,7 @@ use rollcall::wire::close::CloseCode;
 use rollcall::wire::error::ProtocolError;
 use rollcall::wire::frame::{Header, Opcode};
 use rollcall::wire::mask;
-use rollcall::wire::session::{Event, Extension, Kind, Role, Session};
+use rollcall::wire::session::{Extension, Kind, Role, Session, SessionEvent};
 
 pub(crate) const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 pub(crate) const SMALL: MessageLimits =
@@ -29,7 +29,7 @@ pub(crate) fn cases(cases: u32) -> Config {
     Config { cases, failure_persistence: None, max_shrink_iters: 1000, ..Config::default() }
 }
 
-/// An [`Event`] that owns its payload.
+/// An [`SessionEvent`] that owns its payload.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Seen {
     Text(String),
@@ -40,13 +40,13 @@ pub(crate) enum Seen {
 }
 
 impl Seen {
-    pub(crate) fn of(event: &Event<'_>) -> Seen {
+    pub(crate) fn of(event: &SessionEvent<'_>) -> Seen {
         match event {
-            Event::Message(Kind::Text, text) => Seen::Text(std::str::from_utf8(text).unwrap().into()),
-            Event::Message(Kind::Binary, bytes) => Seen::Binary(bytes.to_vec()),
-            Event::Ping(bytes) => Seen::Ping(bytes.to_vec()),
-            Event::Pong(bytes) => Seen::Pong(bytes.to_vec()),
-            Event::Close(close) => Seen::Close(close.code, close.reason.into()),
+            SessionEvent::Message(Kind::Text, text) => Seen::Text(std::str::from_utf8(text).unwrap().into()),
+            SessionEvent::Message(Kind::Binary, bytes) => Seen::Binary(bytes.to_vec()),
+            SessionEvent::Ping(bytes) => Seen::Ping(bytes.to_vec()),
+            SessionEvent::Pong(bytes) => Seen::Pong(bytes.to_vec()),
+            SessionEvent::Close(close) => Seen::Close(close.code, close.reason.into()),
         }
     }
 
@@ -127,7 +127,7 @@ pub(crate) fn read_onto<'p>(
     let mut seen = Vec::new();
     for mut part in parts {
         while !part.is_empty() {
-            let Some(room) = session.room(1) else {
+            let Some(room) = session.spare_capacity(1) else {
                 // One byte at a time, so that room is asked for wherever there may be some.
                 let (events, error) = read(session, &SMALL, None, [&part[..1]]);
                 seen.extend(events);

@@ -1,8 +1,8 @@
 //! What is offered and agreed about compression, RFC 7692 §5 and §7.1, both roles.
 
-use rollcall::wire::deflate::offer::{self, Agreement, Direction, Malformed, Mode, Offer};
+use rollcall::wire::deflate::offer::{self, Agreement, Direction, MalformedOffer, Mode, Offer};
 
-fn accept(field: &str, mode: Mode) -> Result<Option<(Agreement, String)>, Malformed> {
+fn accept(field: &str, mode: Mode) -> Result<Option<(Agreement, String)>, MalformedOffer> {
     offer::accept([field.as_bytes()].into_iter(), mode)
 }
 
@@ -149,11 +149,11 @@ fn what_is_no_list_of_extensions_is_told_apart_from_an_empty_one() {
         "permessage-deflate; é",
         "\"permessage-deflate\"",
     ] {
-        assert_eq!(accept(field, Mode::Shared), Err(Malformed), "{field:?}");
+        assert_eq!(accept(field, Mode::Shared), Err(MalformedOffer), "{field:?}");
     }
 }
 
-fn check(offer: Offer, field: &str) -> Result<Option<Agreement>, Malformed> {
+fn check(offer: Offer, field: &str) -> Result<Option<Agreement>, MalformedOffer> {
     offer.check([field.as_bytes()].into_iter())
 }
 
@@ -193,7 +193,7 @@ fn a_client_takes_no_answer_that_it_did_not_ask_for() {
         "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
         "permessage-deflate;",
     ] {
-        assert_eq!(check(plain, field), Err(Malformed), "{field}");
+        assert_eq!(check(plain, field), Err(MalformedOffer), "{field}");
     }
     // §7.1.1.1, §7.1.2.1: what was asked for is in the answer.
     let asking = Offer { server_alone: true, server_bits: Some(10), ..plain };
@@ -202,7 +202,7 @@ fn a_client_takes_no_answer_that_it_did_not_ask_for() {
         "permessage-deflate; server_max_window_bits=10",
         "permessage-deflate; server_no_context_takeover; server_max_window_bits=11",
     ] {
-        assert_eq!(check(asking, field), Err(Malformed), "{field}");
+        assert_eq!(check(asking, field), Err(MalformedOffer), "{field}");
     }
     let agreed = check(asking, "permessage-deflate; server_no_context_takeover; server_max_window_bits=9");
     assert_eq!(agreed.unwrap().unwrap().server, direction(false, 9));

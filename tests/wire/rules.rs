@@ -5,7 +5,7 @@ use rollcall::limits::MessageLimits;
 use rollcall::wire::close::{Close, CloseCode};
 use rollcall::wire::error::ProtocolError;
 use rollcall::wire::frame::Opcode::{self, Binary, Continuation, Ping, Pong, Text};
-use rollcall::wire::session::{Event, Role, Session};
+use rollcall::wire::session::{Role, Session, SessionEvent};
 
 fn refused(input: &[u8]) -> ProtocolError {
     let (seen, error) = serve(input);
@@ -22,7 +22,7 @@ fn whole_messages_are_handed_on_in_place() {
     let mut at = 0;
     for _ in 0..3 {
         let (taken, event) = session.read(&SMALL, None, &mut input[at..]).unwrap();
-        let Some(Event::Message(_, payload)) = event else { panic!("no message") };
+        let Some(SessionEvent::Message(_, payload)) = event else { panic!("no message") };
         assert!(range.contains(&payload.as_ptr()) || payload.is_empty());
         at += taken;
         assert_eq!(session.held_bytes(), 0);

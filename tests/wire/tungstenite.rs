@@ -4,7 +4,7 @@ use rollcall::limits::MessageLimits;
 use rollcall::wire::close::{Close, CloseCode};
 use rollcall::wire::error::ProtocolError;
 use rollcall::wire::frame::{self, Opcode};
-use rollcall::wire::session::{Event, Kind, Role, Session};
+use rollcall::wire::session::{Kind, Role, Session, SessionEvent};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use tungstenite::protocol::frame::coding::{CloseCode as TheirCode, Data, OpCode};
@@ -129,13 +129,13 @@ impl Line {
 }
 
 /// Writes the answer to an event; the code of the Close that is to answer one.
-fn answer(event: &Event<'_>, mask: Option<[u8; 4]>, out: &mut Vec<u8>) -> Option<Option<CloseCode>> {
+fn answer(event: &SessionEvent<'_>, mask: Option<[u8; 4]>, out: &mut Vec<u8>) -> Option<Option<CloseCode>> {
     let (opcode, payload) = match event {
-        Event::Message(Kind::Text, text) => (Opcode::Text, text),
-        Event::Message(Kind::Binary, bytes) => (Opcode::Binary, bytes),
-        Event::Ping(payload) => (Opcode::Pong, payload),
-        Event::Pong(_) => return None,
-        Event::Close(close) => return Some(close.code),
+        SessionEvent::Message(Kind::Text, text) => (Opcode::Text, text),
+        SessionEvent::Message(Kind::Binary, bytes) => (Opcode::Binary, bytes),
+        SessionEvent::Ping(payload) => (Opcode::Pong, payload),
+        SessionEvent::Pong(_) => return None,
+        SessionEvent::Close(close) => return Some(close.code),
     };
     frame::write(out, opcode, payload, mask);
     None

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use rollcall::wire::session::Event;
+use rollcall::wire::session::SessionEvent;
 
 use crate::echo::deflated::Deflated;
 use crate::echo::frames::Frames;
@@ -258,7 +258,7 @@ impl<'a> EchoClient<'a> {
         };
         let mut answer = None;
         match event {
-            Some(Event::Message(_, payload)) => {
+            Some(SessionEvent::Message(_, payload)) => {
                 let header_len = self.frames.header_len();
                 link.state.differs = match &mut self.deflated {
                     None => payload != &self.frames.reply(id, link.state.got)[header_len..],
@@ -266,13 +266,13 @@ impl<'a> EchoClient<'a> {
                 };
                 self.complete(id, &mut link.state, now);
             }
-            Some(Event::Ping(payload)) => answer = Some(pong(payload)),
-            Some(Event::Close(close)) => {
+            Some(SessionEvent::Ping(payload)) => answer = Some(pong(payload)),
+            Some(SessionEvent::Close(close)) => {
                 let code = close.code;
                 let _ = link.close();
                 return Err(End::Closed(code));
             }
-            Some(Event::Pong(_)) | None => {}
+            Some(SessionEvent::Pong(_)) | None => {}
         }
         link.session.release();
         link.state.in_session = link.session.held_bytes() > 0;

@@ -1,10 +1,10 @@
 //! permessage-deflate on one thread's links: its compressors, what its links have agreed to and may refer to, and what
 //! went over the wire for what was said.
 
-use rollcall::wire::deflate::{Agreement, Context, Decoder, Deflater, Inflaters, RSV1, UnderWay};
+use rollcall::wire::deflate::{Agreement, Decoder, DeflateContext, Deflater, Inflaters, RSV1, UnderWay};
 use rollcall::wire::error::ProtocolError;
 use rollcall::wire::frame::{self, Opcode};
-use rollcall::wire::session::{Event, Session};
+use rollcall::wire::session::{Session, SessionEvent};
 
 use crate::engine::link::{LIMITS, MASK};
 
@@ -48,8 +48,8 @@ pub struct Codec {
 struct Held {
     agreed: Option<Agreement>,
     under_way: Option<UnderWay>,
-    received: Context,
-    sent: Context,
+    received: DeflateContext,
+    sent: DeflateContext,
 }
 
 impl Codec {
@@ -86,7 +86,7 @@ impl Codec {
         id: usize,
         session: &'a mut Session,
         bytes: &'a mut [u8],
-    ) -> Result<(usize, Option<Event<'a>>), ProtocolError> {
+    ) -> Result<(usize, Option<SessionEvent<'a>>), ProtocolError> {
         let held = &mut self.links[id];
         let read = match held.agreed {
             None => session.read(&LIMITS, None, bytes),
@@ -104,7 +104,7 @@ impl Codec {
         };
         if let Ok((taken, event)) = &read {
             self.received.wire += *taken as u64;
-            if let Some(Event::Message(_, payload)) = event {
+            if let Some(SessionEvent::Message(_, payload)) = event {
                 self.received.payload += payload.len() as u64;
             }
         }
@@ -133,7 +133,7 @@ mod tests {
             for seq in 0..50 {
                 let mut frame = ours.frame(0, Opcode::Text, chatter.line(seq)).to_vec();
                 let (_, event) = theirs.read(0, &mut session, &mut frame).unwrap();
-                let Some(Event::Message(_, payload)) = event else { panic!("no message") };
+                let Some(SessionEvent::Message(_, payload)) = event else { panic!("no message") };
                 assert!(payload == chatter.line(seq));
             }
             assert_eq!(ours.sent.payload, theirs.received.payload);

@@ -9,7 +9,7 @@ use rollcall::limits::MessageLimits;
 use rollcall::wire::close::{Close, CloseCode};
 use rollcall::wire::error::ProtocolError;
 use rollcall::wire::frame::{self, Opcode};
-use rollcall::wire::session::{Event, Kind, Role, Session};
+use rollcall::wire::session::{Kind, Role, Session, SessionEvent};
 use rustix::io::Errno;
 
 use crate::engine::codec::Codec;
@@ -270,10 +270,10 @@ impl<T> Link<T> {
             let mut answer = None;
             let (taken, event) = read;
             match event {
-                Some(Event::Message(kind, payload)) => on_message(&mut self.state, kind, payload)?,
-                Some(Event::Ping(payload)) => answer = Some(pong(payload)),
-                Some(Event::Close(close)) => seen.closed = Some(close.code),
-                Some(Event::Pong(_)) | None => {}
+                Some(SessionEvent::Message(kind, payload)) => on_message(&mut self.state, kind, payload)?,
+                Some(SessionEvent::Ping(payload)) => answer = Some(pong(payload)),
+                Some(SessionEvent::Close(close)) => seen.closed = Some(close.code),
+                Some(SessionEvent::Pong(_)) | None => {}
             }
             input = &mut input[taken..];
             if let Some(pong) = answer {

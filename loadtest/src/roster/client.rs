@@ -7,7 +7,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use rollcall::wire::close::CloseCode;
-use rollcall::wire::session::Event;
+use rollcall::wire::session::SessionEvent;
 use rustix::io::Errno;
 
 use crate::engine::link::{End, LIMITS, Link, Seen, pong};
@@ -203,11 +203,11 @@ impl<'a> RosterClient<'a> {
         while !input.is_empty() {
             let (taken, event) = link.session.read(&LIMITS, None, input)?;
             match event {
-                Some(Event::Ping(_)) => self.orders.death_log.unanswered(user, now),
-                Some(Event::Close(close)) => {
+                Some(SessionEvent::Ping(_)) => self.orders.death_log.unanswered(user, now),
+                Some(SessionEvent::Close(close)) => {
                     self.sums.goodbyes += u64::from(close.code == Some(CloseCode::TIMEOUT));
                 }
-                Some(Event::Pong(_) | Event::Message(..)) | None => {}
+                Some(SessionEvent::Pong(_) | SessionEvent::Message(..)) | None => {}
             }
             input = &mut input[taken..];
         }

@@ -7,10 +7,10 @@ use std::thread;
 
 use rollcall::limits::MessageLimits;
 use rollcall::wire::deflate::offer::{self, Mode};
-use rollcall::wire::deflate::{Agreement, Context, Decoder, Deflater, Inflaters, RSV1};
+use rollcall::wire::deflate::{Agreement, Decoder, DeflateContext, Deflater, Inflaters, RSV1};
 use rollcall::wire::frame::{self, Opcode};
 use rollcall::wire::http::{Fields, Head};
-use rollcall::wire::session::{Event, Extension, Role, Session};
+use rollcall::wire::session::{Extension, Role, Session, SessionEvent};
 use rollcall::wire::upgrade;
 
 /// All connections that are open, for those who speak to all.
@@ -102,7 +102,7 @@ fn connection(
     }
     let mut session = Session::new(Role::Server);
     let (mut buffer, mut count) = (vec![0; 1 << 16], 0);
-    let (mut inflaters, mut under_way, mut context) = (Inflaters::default(), None, Context::default());
+    let (mut inflaters, mut under_way, mut context) = (Inflaters::default(), None, DeflateContext::default());
     loop {
         let len = stream.read(&mut buffer)?;
         if len == 0 {
@@ -122,7 +122,7 @@ fn connection(
             let (taken, event) =
                 session.read(&MessageLimits::default(), extension, rest).map_err(std::io::Error::other)?;
             match event {
-                Some(Event::Message(_, payload)) => {
+                Some(SessionEvent::Message(_, payload)) => {
                     match answer(count, payload) {
                         Answer::Bytes(bytes) => stream.write_all(&bytes)?,
                         Answer::ToAll(bytes) => to_all(members, &bytes),
@@ -130,7 +130,7 @@ fn connection(
                     }
                     count += 1;
                 }
-                Some(Event::Close(close)) => {
+                Some(SessionEvent::Close(close)) => {
                     let (payload, len) = close.payload();
                     stream.write_all(&frame(Opcode::Close, &payload[..len]))?;
                     return stream.shutdown(std::net::Shutdown::Both);

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::http::api::guard::{Access, Guard};
-use crate::http::api::keys::Keys;
-use crate::http::site::Off;
+use crate::http::api::keys::ApiKeys;
+use crate::http::router::Off;
 
 use super::{Check, set};
-use crate::config::address::Endpoint;
+use crate::config::address::ListenEndpoint;
 use crate::config::api_keys::KeySource;
 use crate::config::layer::Switch;
 
@@ -17,7 +17,7 @@ impl Check<'_> {
     pub(super) fn guard(
         &self,
         keys: &KeySource,
-        endpoints: &[Endpoint],
+        endpoints: &[ListenEndpoint],
         public: usize,
     ) -> Result<Guard, String> {
         let keys = keys.read().map_err(|(key, error)| self.at(key, &error))?;
@@ -37,7 +37,7 @@ impl Check<'_> {
             cors = self.origins("cors-origin", Some(&cors))?;
         }
         let listeners = (0..).zip(endpoints).map(|(nth, endpoint)| access(endpoint, nth >= public));
-        Ok(Guard { keys: Arc::new(Keys::new(&keys)), origins: cors, listeners: listeners.collect() })
+        Ok(Guard { keys: Arc::new(ApiKeys::new(&keys)), origins: cors, listeners: listeners.collect() })
     }
 }
 
@@ -52,12 +52,12 @@ impl Check<'_> {
     }
 }
 
-fn access(endpoint: &Endpoint, is_admin: bool) -> Access {
+fn access(endpoint: &ListenEndpoint, is_admin: bool) -> Access {
     match endpoint {
-        Endpoint::Unix(_) => Access::UnixSocket,
-        Endpoint::Tcp(address) | Endpoint::Tls(address) if is_admin => {
+        ListenEndpoint::Unix(_) => Access::UnixSocket,
+        ListenEndpoint::Tcp(address) | ListenEndpoint::Tls(address) if is_admin => {
             Access::Admin { loopback: address.ip().to_canonical().is_loopback() }
         }
-        Endpoint::Tcp(_) | Endpoint::Tls(_) => Access::Key,
+        ListenEndpoint::Tcp(_) | ListenEndpoint::Tls(_) => Access::Key,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::identity::{Keys, Parties};
 use crate::outbound::jwks::KeyUrl;
-use crate::service::gate::{Auth, Gate};
+use crate::service::authenticator::{Auth, Authenticator};
 use crate::time::ticks;
 
 use super::{Check, DAY, MILLIS, set};
@@ -27,7 +27,7 @@ impl Check<'_> {
     }
 
     /// `fetches`: keys come from a URL, beside those of the files.
-    pub(super) fn gate(&self, files: &KeyFiles, fetches: bool) -> Result<Gate, String> {
+    pub(super) fn authenticator(&self, files: &KeyFiles, fetches: bool) -> Result<Authenticator, String> {
         let keys = files.read().map_err(|(setting, error)| self.at(setting, &error))?;
         let has_key = fetches || !keys.is_empty();
         let parties = self.parties(has_key)?;
@@ -35,20 +35,20 @@ impl Check<'_> {
         let keys = has_key.then(|| Arc::new(make(keys, parties)));
         let certificates = set(self.layer.tls_client_user);
         let auth = match self.layer.auth {
-            Some(layer::Auth::Early) if certificates => Auth::Early,
-            Some(layer::Auth::Early | layer::Auth::Late) if keys.is_none() => {
+            Some(layer::AuthFlag::Early) if certificates => Auth::Early,
+            Some(layer::AuthFlag::Early | layer::AuthFlag::Late) if keys.is_none() => {
                 let error = "tokens need a key: --token-secret-file FILE, --token-public-key FILE.pem, or \
                              --token-jwks URL";
                 return Err(self.at("auth", error));
             }
-            Some(layer::Auth::None) => Auth::None,
-            Some(layer::Auth::Late) => Auth::Late,
-            Some(layer::Auth::Early) => Auth::Early,
+            Some(layer::AuthFlag::None) => Auth::None,
+            Some(layer::AuthFlag::Late) => Auth::Late,
+            Some(layer::AuthFlag::Early) => Auth::Early,
             None if keys.is_some() || certificates => Auth::Early,
             None => Auth::None,
         };
         let timeout = self.span("auth-timeout", self.layer.auth_timeout, MILLIS(100)..=DAY)?;
-        Ok(Gate { auth, keys, timeout: ticks(timeout), certificates })
+        Ok(Authenticator { auth, keys, timeout: ticks(timeout), certificates })
     }
 
     /// What tokens have to say of whom they are for, and of who has made them.

@@ -42,9 +42,9 @@ impl Chunk {
 
 /// The queue. No block is empty.
 #[derive(Debug, Default)]
-pub(crate) struct Chunks(VecDeque<VecDeque<Chunk>>);
+pub(crate) struct ChunkQueue(VecDeque<VecDeque<Chunk>>);
 
-impl Chunks {
+impl ChunkQueue {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -120,14 +120,14 @@ mod tests {
         Chunk::Opaque(n.to_be_bytes().as_slice().into())
     }
 
-    fn numbers(chunks: &Chunks) -> Vec<usize> {
+    fn numbers(chunks: &ChunkQueue) -> Vec<usize> {
         chunks.iter().map(|chunk| usize::from_be_bytes(chunk.bytes().try_into().unwrap())).collect()
     }
 
     #[test]
     fn blocks_are_one_queue_wherever_one_puts_or_takes() {
         for place in 0..=3 * BLOCK_CHUNKS + 5 {
-            let mut chunks = Chunks::default();
+            let mut chunks = ChunkQueue::default();
             let mut expected: VecDeque<usize> = (0..3 * BLOCK_CHUNKS + 5).collect();
             expected.iter().for_each(|n| chunks.push_back(chunk(*n)));
             chunks.insert(place, chunk(999));
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn growing_never_moves_what_is_queued_but_for_the_first_block() {
-        let mut chunks = Chunks::default();
+        let mut chunks = ChunkQueue::default();
         (0..100 * BLOCK_CHUNKS).for_each(|n| chunks.push_back(chunk(n)));
         let room: Vec<usize> = chunks.0.iter().map(VecDeque::capacity).collect();
         assert!(room.iter().all(|places| *places <= 2 * BLOCK_CHUNKS), "{room:?}");

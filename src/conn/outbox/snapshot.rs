@@ -3,59 +3,59 @@
 use serde::{Deserialize, Serialize};
 
 use crate::conn::outbox::Outbox;
-use crate::conn::outbox::chunks::{Chunk, Chunks};
-use crate::conn::outbox::pace::{Pace, PaceSnapshot};
+use crate::conn::outbox::chunks::{Chunk, ChunkQueue};
+use crate::conn::outbox::drain_rate::{DrainRate, PaceSnapshot};
 use crate::limits::CONTROL_BYTES_MAX;
 use crate::time::Tick;
 
 /// A backlog.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Snapshot {
+pub(crate) struct OutboxSnapshot {
     /// In order.
-    queue: Vec<Bytes>,
+    queue: Vec<ChunkSnapshot>,
     /// Bytes of the first that have left.
     sent: usize,
     pong: Option<Vec<u8>>,
     ping: Option<[u8; 8]>,
     ping_ends_in: Option<usize>,
-    pace: PaceSnapshot,
+    drain_rate: PaceSnapshot,
 }
 
 /// What leaves together.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Bytes {
+enum ChunkSnapshot {
     Frames(Vec<u8>),
     Opaque(Vec<u8>),
 }
 
 impl Outbox {
     /// What a backlog goes on from; `None` where it holds records, which only their own connection can go on with.
-    pub(crate) fn snapshot(&self, now: Tick) -> Option<Snapshot> {
+    pub(crate) fn snapshot(&self, now: Tick) -> Option<OutboxSnapshot> {
         let of = |chunk: &Chunk| match chunk {
-            Chunk::Frames(bytes) => Bytes::Frames(bytes.clone()),
-            Chunk::Shared(frame) => Bytes::Frames(frame.bytes().to_vec()),
-            Chunk::Opaque(bytes) => Bytes::Opaque(bytes.to_vec()),
+            Chunk::Frames(bytes) => ChunkSnapshot::Frames(bytes.clone()),
+            Chunk::Shared(frame) => ChunkSnapshot::Frames(frame.bytes().to_vec()),
+            Chunk::Opaque(bytes) => ChunkSnapshot::Opaque(bytes.to_vec()),
         };
-        self.sealed().is_empty().then(|| Snapshot {
+        self.sealed().is_empty().then(|| OutboxSnapshot {
             queue: self.queue.iter().map(of).collect(),
             sent: self.sent,
             pong: self.pong.as_ref().map(|payload| payload.to_vec()),
             ping: self.ping,
             ping_ends_in: self.ping_ends_in,
-            pace: self.pace.snapshot(now),
+            drain_rate: self.drain_rate.snapshot(now),
         })
     }
 
     /// The backlog that goes on from there; `None` where none can.
-    pub(crate) fn restore(snapshot: Snapshot, now: Tick) -> Option<Outbox> {
-        let Snapshot { queue, sent, pong, ping, ping_ends_in, pace } = snapshot;
+    pub(crate) fn restore(snapshot: OutboxSnapshot, now: Tick) -> Option<Outbox> {
+        let OutboxSnapshot { queue, sent, pong, ping, ping_ends_in, drain_rate } = snapshot;
         let mut outbox = Outbox::new(now);
-        let mut chunks = Chunks::default();
+        let mut chunks = ChunkQueue::default();
         let (mut len, mut first) = (0, None);
         for bytes in queue {
             let chunk = match bytes {
-                Bytes::Frames(bytes) => Chunk::Frames(bytes),
-                Bytes::Opaque(bytes) => Chunk::Opaque(bytes.into()),
+                ChunkSnapshot::Frames(bytes) => Chunk::Frames(bytes),
+                ChunkSnapshot::Opaque(bytes) => Chunk::Opaque(bytes.into()),
             };
             let bytes = chunk.bytes().len();
             if bytes == 0 {
@@ -73,7 +73,7 @@ impl Outbox {
         }
         (outbox.queue, outbox.sent, outbox.len) = (chunks, sent, len - sent);
         (outbox.pong, outbox.ping, outbox.ping_ends_in) = (pong.map(Into::into), ping, ping_ends_in);
-        outbox.pace = Pace::restore(pace, now)?;
+        outbox.drain_rate = DrainRate::restore(drain_rate, now)?;
         (!outbox.is_empty()).then_some(outbox)
     }
 }

@@ -4,33 +4,33 @@ use std::fmt::Write as _;
 
 use crate::json::{Quoted, QuotedOrNull};
 use crate::limits::API_ERROR_BYTES_MAX;
-use crate::presence::admin::{Listing, Reply};
-use crate::presence::envelope::Place;
+use crate::presence::admin::{AdminReply, Listing};
+use crate::presence::message::RoomPosition;
 use crate::presence::{Name, State, View};
 use crate::protocol::refusal;
 use crate::wire::http::Response;
 
 /// A reply of presence.
-pub(crate) fn response(reply: Reply) -> Response {
+pub(crate) fn response(reply: AdminReply) -> Response {
     let body = match reply {
-        Reply::Users(page) => {
+        AdminReply::Users(page) => {
             format!(r#"{{"users":[{}],"next":{}}}"#, all(page.rows.iter(), user), next(&page))
         }
-        Reply::User(name, view) => user(&(name, view)),
-        Reply::Told(delivered) => format!(r#"{{"delivered":{delivered}}}"#),
-        Reply::Disconnected(connections, None) => format!(r#"{{"disconnected":{connections}}}"#),
-        Reply::Disconnected(connections, Some(until)) => {
+        AdminReply::User(name, view) => user(&(name, view)),
+        AdminReply::Told(delivered) => format!(r#"{{"delivered":{delivered}}}"#),
+        AdminReply::Disconnected(connections, None) => format!(r#"{{"disconnected":{connections}}}"#),
+        AdminReply::Disconnected(connections, Some(until)) => {
             format!(r#"{{"disconnected":{connections},"until_ms":{until}}}"#)
         }
-        Reply::Banned(until) => format!(r#"{{"until_ms":{until}}}"#),
-        Reply::Lifted => r#"{"lifted":true}"#.to_owned(),
-        Reply::Rooms(page) => {
+        AdminReply::Banned(until) => format!(r#"{{"until_ms":{until}}}"#),
+        AdminReply::Lifted => r#"{"lifted":true}"#.to_owned(),
+        AdminReply::Rooms(page) => {
             let room =
                 |(room, count): &(Name, usize)| format!(r#"{{"room":{},"count":{count}}}"#, Quoted(room));
             format!(r#"{{"rooms":[{}],"next":{}}}"#, all(page.rows.iter(), room), next(&page))
         }
-        Reply::Members(page, views) => {
-            let Place { count, epoch, offset, membership } = page.place;
+        AdminReply::Members(page, views) => {
+            let RoomPosition { count, epoch, offset, membership } = page.place;
             format!(
                 r#"{{"room":{},"count":{count},"epoch":{epoch},"offset":{offset},"membership":{membership},"users":[{}],"next":{}}}"#,
                 QuotedOrNull(page.room.as_deref()),
@@ -38,19 +38,21 @@ pub(crate) fn response(reply: Reply) -> Response {
                 QuotedOrNull(page.next.as_deref())
             )
         }
-        Reply::Said(Place { epoch, offset, .. }) => format!(r#"{{"epoch":{epoch},"offset":{offset}}}"#),
-        Reply::Brought(0, _) => r#"{"connections":0}"#.to_owned(),
-        Reply::Brought(connections, Place { count, epoch, offset, membership }) => {
+        AdminReply::Said(RoomPosition { epoch, offset, .. }) => {
+            format!(r#"{{"epoch":{epoch},"offset":{offset}}}"#)
+        }
+        AdminReply::Forced(0, _) => r#"{"connections":0}"#.to_owned(),
+        AdminReply::Forced(connections, RoomPosition { count, epoch, offset, membership }) => {
             format!(
                 r#"{{"connections":{connections},"count":{count},"epoch":{epoch},"offset":{offset},"membership":{membership}}}"#
             )
         }
-        Reply::Broadcast { delivered, missed, done } => {
+        AdminReply::Broadcast { delivered, missed, done } => {
             let body = format!(r#"{{"delivered":{delivered},"missed":{missed},"done":{done}}}"#);
             // It goes on: the figures are those of now.
             return json(if done { 200 } else { 202 }, body);
         }
-        Reply::Refused(why) => return error(refusal::code(&why), &refusal::sentence(&why)),
+        AdminReply::Refused(why) => return error(refusal::code(&why), &refusal::sentence(&why)),
     };
     json(200, body)
 }

@@ -7,7 +7,7 @@ use tracing::info;
 use crate::http::api::guard::Caller;
 use crate::limits::{AUDIT_PATH_BYTES_MAX, AUDIT_REFUSALS_PER_SECOND};
 use crate::presence::Name;
-use crate::presence::admin::Ask;
+use crate::presence::admin::AdminRequest;
 use crate::reactor::Context;
 use crate::time::{Now, Tick, ticks};
 use crate::wire::http::Head;
@@ -16,7 +16,7 @@ use crate::wire::http::Head;
 #[derive(Debug)]
 pub(crate) struct Write {
     caller: Caller,
-    origin: Origin,
+    origin: CallerOrigin,
     user: Option<Name>,
     room: Option<Name>,
     /// How long a ban lasts, in seconds.
@@ -27,22 +27,24 @@ impl Write {
     /// `None` where the request's method only reads.
     pub(crate) fn of<M>(cx: &Context<'_, M>, caller: Caller, head: &Head<'_>) -> Option<Write> {
         let reads = matches!(head.method, "GET" | "HEAD" | "OPTIONS");
-        let origin = || Origin::of(cx, head);
+        let origin = || CallerOrigin::of(cx, head);
         (!reads).then(|| Write { caller, origin: origin(), user: None, room: None, seconds: None })
     }
 
     /// The same, with the user and the room that it is about, and how long it bans.
-    pub(crate) fn to(self, ask: &Ask) -> Write {
+    pub(crate) fn to(self, ask: &AdminRequest) -> Write {
         let (user, room) = match ask {
-            Ask::Tell { user, .. } | Ask::Disconnect { user, .. } => (Some(user), None),
-            Ask::Say { room, .. } => (None, Some(room)),
-            Ask::Bring { user, room, .. } | Ask::Ban { user, room, .. } => (Some(user), Some(room)),
-            Ask::Lift { user, room } => (Some(user), room.as_ref()),
+            AdminRequest::Tell { user, .. } | AdminRequest::Disconnect { user, .. } => (Some(user), None),
+            AdminRequest::Say { room, .. } => (None, Some(room)),
+            AdminRequest::ForceJoin { user, room, .. } | AdminRequest::Ban { user, room, .. } => {
+                (Some(user), Some(room))
+            }
+            AdminRequest::Lift { user, room } => (Some(user), room.as_ref()),
             _ => (None, None),
         };
         let seconds = match ask {
-            Ask::Disconnect { seconds, .. } => *seconds,
-            Ask::Ban { seconds, .. } => Some(*seconds),
+            AdminRequest::Disconnect { seconds, .. } => *seconds,
+            AdminRequest::Ban { seconds, .. } => Some(*seconds),
             _ => None,
         };
         Write { user: user.cloned(), room: room.cloned(), seconds, ..self }
@@ -50,7 +52,7 @@ impl Write {
 
     /// The line of the log, now that it is answered.
     pub(crate) fn log(&self, status: u16) {
-        let Origin { from, method, path } = &self.origin;
+        let CallerOrigin { from, method, path } = &self.origin;
         let (user, room) = (self.user.as_deref(), self.room.as_deref());
         info!(by = %self.caller, from, method, path, user, room, "for" = self.seconds, status, "api write");
     }
@@ -58,17 +60,17 @@ impl Write {
 
 /// Where a request comes from, and what it asks for.
 #[derive(Debug)]
-struct Origin {
+struct CallerOrigin {
     from: String,
     method: String,
     path: String,
 }
 
-impl Origin {
-    fn of<M>(cx: &Context<'_, M>, head: &Head<'_>) -> Origin {
+impl CallerOrigin {
+    fn of<M>(cx: &Context<'_, M>, head: &Head<'_>) -> CallerOrigin {
         // A Unix socket has no address, and a peer has none any more that has reset its connection.
         let from = cx.requester().map_or_else(|| "unknown".to_owned(), |address| address.to_string());
-        Origin { from, method: cut(head.method), path: cut(head.path()) }
+        CallerOrigin { from, method: cut(head.method), path: cut(head.path()) }
     }
 }
 
@@ -89,7 +91,7 @@ impl Refusals {
     /// A request was refused with 401 or 403.
     pub(crate) fn note<M>(&mut self, cx: &Context<'_, M>, head: &Head<'_>, status: u16) {
         if self.is_logged(second(cx.now())) {
-            let Origin { from, method, path } = Origin::of(cx, head);
+            let CallerOrigin { from, method, path } = CallerOrigin::of(cx, head);
             info!(from, method, path, status, "api refused");
         }
     }

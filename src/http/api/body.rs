@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::http::api::refusal::{Refused, checked};
+use crate::http::api::refusal::{ApiRefusal, checked};
 use crate::json::{self, is_object};
 use crate::limits::{BAN_SECONDS_MAX, CLOSE_REASON_BYTES_MAX};
 use crate::presence::Name;
@@ -14,7 +14,7 @@ use crate::presence::Name;
 /// What a write brings.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Body<'a> {
+pub(super) struct WriteBody<'a> {
     #[serde(borrow, deserialize_with = "given")]
     data: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -37,51 +37,52 @@ fn given<'de: 'a, 'a, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'a
     <&RawValue>::deserialize(from).map(Some)
 }
 
-impl Body<'_> {
-    pub(super) fn read(body: &[u8]) -> Result<Body<'_>, Refused> {
+impl WriteBody<'_> {
+    pub(super) fn read(body: &[u8]) -> Result<WriteBody<'_>, ApiRefusal> {
         if body.is_empty() {
-            return Ok(Body::default());
+            return Ok(WriteBody::default());
         }
-        let text = std::str::from_utf8(body).map_err(|_| Refused::new(400, "the body is not UTF-8"))?;
+        let text = std::str::from_utf8(body).map_err(|_| ApiRefusal::new(400, "the body is not UTF-8"))?;
         if !is_object(text) {
             // The error of the reader below would quote all of it.
-            return Err(Refused::new(400, "the body can't be read: send an object, as {\"data\":…}"));
+            return Err(ApiRefusal::new(400, "the body can't be read: send an object, as {\"data\":…}"));
         }
         serde_json::from_str(text)
-            .map_err(|error| Refused::new(400, format!("the body can't be read: {error}")))
+            .map_err(|error| ApiRefusal::new(400, format!("the body can't be read: {error}")))
     }
 
-    pub(super) fn data(&self) -> Result<Box<str>, Refused> {
-        let data = self.data.ok_or(Refused::new(400, r#"`data` is missing: send {"data":…}, any JSON"#))?;
+    pub(super) fn data(&self) -> Result<Box<str>, ApiRefusal> {
+        let data =
+            self.data.ok_or(ApiRefusal::new(400, r#"`data` is missing: send {"data":…}, any JSON"#))?;
         let data = data.get();
-        json::judge(data).map_err(|fault| Refused::new(400, format!("`data` {fault}")))?;
+        json::judge(data).map_err(|fault| ApiRefusal::new(400, format!("`data` {fault}")))?;
         Ok(data.into())
     }
 
-    pub(super) fn user(&self) -> Result<Name, Refused> {
+    pub(super) fn user(&self) -> Result<Name, ApiRefusal> {
         let user =
-            self.user.as_deref().ok_or(Refused::new(400, r#"`user` is missing: send {"user":"NAME"}"#))?;
+            self.user.as_deref().ok_or(ApiRefusal::new(400, r#"`user` is missing: send {"user":"NAME"}"#))?;
         checked("user", user)
     }
 
-    pub(super) fn reason(&self, default: &str) -> Result<Arc<str>, Refused> {
+    pub(super) fn reason(&self, default: &str) -> Result<Arc<str>, ApiRefusal> {
         let reason = self.reason.as_deref().filter(|reason| !reason.is_empty()).unwrap_or(default);
         if reason.len() > CLOSE_REASON_BYTES_MAX {
             let error = format!("`reason` is over {CLOSE_REASON_BYTES_MAX} bytes, which a Close can't hold");
-            return Err(Refused::new(400, error));
+            return Err(ApiRefusal::new(400, error));
         }
         Ok(reason.into())
     }
 
     /// How long a ban is to last.
-    pub(super) fn seconds(&self) -> Result<Option<u32>, Refused> {
+    pub(super) fn seconds(&self) -> Result<Option<u32>, ApiRefusal> {
         let Some(time) = self.time.map(RawValue::get).filter(|time| *time != "null") else { return Ok(None) };
         let seconds = match serde_json::from_str::<Cow<'_, str>>(time) {
             Ok(text) => written(&text),
             Err(_) => time.parse().ok(),
         };
         let seconds = seconds.filter(|seconds| (1..=BAN_SECONDS_MAX).contains(seconds));
-        seconds.map(Some).ok_or(Refused::new(400, BAD_TIME))
+        seconds.map(Some).ok_or(ApiRefusal::new(400, BAD_TIME))
     }
 }
 

@@ -4,8 +4,8 @@
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
-use crate::http::api::keys::Keys;
-use crate::http::api::refusal::Refused;
+use crate::http::api::keys::ApiKeys;
+use crate::http::api::refusal::ApiRefusal;
 use crate::wire::http::{Head, Response};
 use crate::wire::origin::is_own;
 
@@ -13,7 +13,7 @@ use crate::wire::origin::is_own;
 #[derive(Debug, Default)]
 pub struct Guard {
     /// The keys that are good.
-    pub keys: Arc<Keys>,
+    pub keys: Arc<ApiKeys>,
     /// Origins whose pages may use it, as a browser writes them; `*`: all, where they bring a key.
     pub origins: Vec<String>,
     /// What each of the server's listeners asks for, in their order; one that isn't in it asks for a key.
@@ -49,7 +49,7 @@ pub struct Way {
 /// By what a request was let in, as the log names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Caller {
-    /// The key of that number, counted from 1 as in [`Keys::find`].
+    /// The key of that number, counted from 1 as in [`ApiKeys::find`].
     Key(usize),
     /// A Unix socket.
     UnixSocket,
@@ -79,21 +79,21 @@ impl Guard {
     ///
     /// # Errors
     /// 401 or 403, and what to do about it.
-    pub fn admit(&self, head: &Head<'_>, way: Way) -> Result<Caller, Refused> {
+    pub fn admit(&self, head: &Head<'_>, way: Way) -> Result<Caller, ApiRefusal> {
         if let Some(key) = given_key(head) {
             let number = key.and_then(|key| self.keys.find(key));
-            return number.map(Caller::Key).ok_or(Refused::new(401, WRONG_KEY));
+            return number.map(Caller::Key).ok_or(ApiRefusal::new(401, WRONG_KEY));
         }
         match self.listeners.get(way.listener).copied().unwrap_or_default() {
-            Access::Key => Err(Refused::new(401, NO_KEY)),
+            Access::Key => Err(ApiRefusal::new(401, NO_KEY)),
             // A Unix socket has no addresses: a proxy has named one.
-            Access::UnixSocket if way.is_named || is_forwarded(head) => Err(Refused::new(401, NO_KEY)),
+            Access::UnixSocket if way.is_named || is_forwarded(head) => Err(ApiRefusal::new(401, NO_KEY)),
             Access::UnixSocket => self.no_foreign_page(head, way).map(|()| Caller::UnixSocket),
             Access::Admin { loopback } => {
                 if loopback && !is_loopback(head.host()) {
                     // A page may have its own name lead here (DNS rebinding): its requests bear that name.
                     let error = "ask this address as http://127.0.0.1:PORT, or send a key";
-                    return Err(Refused::new(403, error));
+                    return Err(ApiRefusal::new(403, error));
                 }
                 self.no_foreign_page(head, way).map(|()| Caller::Admin)
             }
@@ -102,7 +102,7 @@ impl Guard {
 
     /// A page elsewhere may well post to an address that only the operator reaches; what the browser says of the page can't
     /// be forged by it.
-    fn no_foreign_page(&self, head: &Head<'_>, way: Way) -> Result<(), Refused> {
+    fn no_foreign_page(&self, head: &Head<'_>, way: Way) -> Result<(), ApiRefusal> {
         let host = head.host();
         let known = |origin: &[u8]| {
             is_own(origin, host, way.is_secure)
@@ -112,11 +112,11 @@ impl Guard {
         let from_page = origins.peek().is_some();
         if !origins.all(known) {
             let error = "pages of that origin need a key here, or --cors-origin with their origin";
-            return Err(Refused::new(403, error));
+            return Err(ApiRefusal::new(403, error));
         }
         if !from_page && head.values("Sec-Fetch-Site").any(|site| site == b"cross-site") {
             let error = "a page elsewhere leads here: open the address itself, or use --cors-origin";
-            return Err(Refused::new(403, error));
+            return Err(ApiRefusal::new(403, error));
         }
         Ok(())
     }
@@ -192,7 +192,7 @@ mod tests {
     const ADMIN: Access = Access::Admin { loopback: true };
 
     fn guard(access: Access) -> Guard {
-        let keys = Arc::new(Keys::new(&["other".into(), "good".into()]));
+        let keys = Arc::new(ApiKeys::new(&["other".into(), "good".into()]));
         let origins = vec!["*".to_owned(), "http://localhost:3000".to_owned()];
         Guard { keys, origins, listeners: vec![access] }
     }

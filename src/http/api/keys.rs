@@ -10,13 +10,13 @@ use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 
 /// All keys that are good, each by its SHA-256: all are of one length, so that a comparison tells not even a key's length.
 #[derive(Default)]
-pub struct Keys(ArcSwap<Vec<Digest>>);
+pub struct ApiKeys(ArcSwap<Vec<Digest>>);
 
-impl Keys {
+impl ApiKeys {
     /// Those keys; with none, no key opens anything.
     #[must_use]
-    pub fn new(keys: &[Box<str>]) -> Keys {
-        let all = Keys::default();
+    pub fn new(keys: &[Box<str>]) -> ApiKeys {
+        let all = ApiKeys::default();
         all.replace(keys);
         all
     }
@@ -57,7 +57,7 @@ impl Keys {
         let lines = (1..).zip(text.lines().map(str::trim));
         let keys: Vec<Box<str>> = lines
             .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-            .map(|(number, line)| Keys::check(line).map_err(|error| format!("line {number}: {error}")))
+            .map(|(number, line)| ApiKeys::check(line).map_err(|error| format!("line {number}: {error}")))
             .collect::<Result<_, _>>()?;
         if keys.is_empty() {
             return Err("there is no key in it; one a line".to_owned());
@@ -84,7 +84,7 @@ fn hash(key: &str) -> Digest {
     digest(&SHA256, key.as_bytes())
 }
 
-impl fmt::Debug for Keys {
+impl fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Keys({})", self.len())
     }
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn keys_are_read_a_line_each_and_never_shown() {
-        let keys = Keys::new(&Keys::read("# operators\n\n  first-key \nsecond#key\n").unwrap());
+        let keys = ApiKeys::new(&ApiKeys::read("# operators\n\n  first-key \nsecond#key\n").unwrap());
         assert_eq!(keys.len(), 2);
         assert_eq!(["first-key", "second#key"].map(|key| keys.find(key)), [Some(1), Some(2)]);
         for other in ["", "first-ke", "first-key ", "# operators", "FIRST-KEY"] {
@@ -105,14 +105,14 @@ mod tests {
         assert_eq!(format!("{keys:?}"), "Keys(2)");
         keys.replace(&["third".into()]);
         assert_eq!((keys.find("third"), keys.find("first-key")), (Some(1), None));
-        assert!(Keys::default().is_empty() && Keys::default().find("").is_none());
+        assert!(ApiKeys::default().is_empty() && ApiKeys::default().find("").is_none());
     }
 
     #[test]
     fn what_is_wrong_is_said_without_the_key() {
         for (text, part) in [("# none\n", "no key"), ("good\nbad key\n", "line 2"), ("sch\u{f6}n", "line 1")]
         {
-            let error = Keys::read(text).unwrap_err();
+            let error = ApiKeys::read(text).unwrap_err();
             assert!(error.contains(part) && !error.contains("bad key") && !error.contains("sch"), "{error}");
         }
     }

@@ -25,13 +25,13 @@ use slab::Slab;
 
 use crate::http::api::audit::{Refusals, Write};
 use crate::http::api::guard::{Caller, Guard, Way};
-use crate::http::api::refusal::Refused;
-use crate::http::api::route::{Figures, Route};
-use crate::http::memory::{Receipt, Weigh};
+use crate::http::api::refusal::ApiRefusal;
+use crate::http::api::route::{ApiRoute, Figures};
+use crate::http::memory::{MeasureProcess, Receipt};
 use crate::http::recent::Recent;
 use crate::limits::ANSWER_TICKS_MAX;
 use crate::reactor::{Answer, Context, RequestId};
-use crate::service::presence::{Letter, Presence};
+use crate::service::presence::{Message, Presence};
 use crate::time::Tick;
 use crate::wire::http::{Head, Refusal, Response};
 
@@ -39,16 +39,16 @@ use crate::wire::http::{Head, Refusal, Response};
 #[derive(Debug)]
 pub struct Api {
     guard: Arc<Guard>,
-    weigh: Option<Weigh>,
+    measure_process: Option<MeasureProcess>,
     stats: Recent,
     memory: Recent,
     /// Requests that wait, by the ticket that their reply will carry.
-    waiting: Slab<Waiting>,
+    waiting: Slab<OpenRequest>,
     refusals: Refusals,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct OpenRequest {
     request: RequestId,
     /// The origin of the page that asks, if it may read the answer.
     origin: Option<String>,
@@ -59,10 +59,10 @@ struct Waiting {
 impl Api {
     /// The API of a worker.
     #[must_use]
-    pub fn new(guard: Arc<Guard>, weigh: Option<Weigh>) -> Api {
+    pub fn new(guard: Arc<Guard>, measure_process: Option<MeasureProcess>) -> Api {
         Api {
             guard,
-            weigh,
+            measure_process,
             stats: Recent::default(),
             memory: Recent::default(),
             waiting: Slab::new(),
@@ -79,7 +79,7 @@ impl Api {
     /// A request, on one of the listeners that serve the API.
     pub fn request(
         &mut self,
-        cx: &mut Context<'_, Letter>,
+        cx: &mut Context<'_, Message>,
         presence: &mut Presence,
         request: RequestId,
         head: &Head<'_>,
@@ -96,12 +96,12 @@ impl Api {
         };
         let write = Write::of(cx, caller, head);
         let now = match route::route(head, body) {
-            Ok(Route::Figures(Figures::Stats)) => self.stats(cx),
-            Ok(Route::Figures(Figures::Memory)) => self.memory(cx),
-            Ok(Route::Ask(ask)) => {
+            Ok(ApiRoute::Figures(Figures::Stats)) => self.stats(cx),
+            Ok(ApiRoute::Figures(Figures::Memory)) => self.memory(cx),
+            Ok(ApiRoute::Admin(ask)) => {
                 let write = write.map(|write| write.to(&ask));
-                let ticket = self.waiting.insert(Waiting { request, origin, write }) as u64;
-                presence.ask(cx, ticket, ask);
+                let tag = self.waiting.insert(OpenRequest { request, origin, write }) as u64;
+                presence.ask(cx, tag, ask);
                 return Answer::Later { by: cx.now().tick.after(ANSWER_TICKS_MAX) };
             }
             Err(refused) => refused.response(),
@@ -131,7 +131,7 @@ impl Api {
         cx: &Context<'_, M>,
         request: RequestId,
         head: &Head<'_>,
-    ) -> Result<Caller, Refused> {
+    ) -> Result<Caller, ApiRefusal> {
         let admitted = self.guard.admit(head, way(cx, request));
         if let Err(refused) = &admitted {
             self.refusals.note(cx, head, refused.status);
@@ -150,17 +150,17 @@ impl Api {
 
     /// Sends the replies that have come since the last turn. Returns when it has to be called again at the latest.
     #[inline]
-    pub fn tick(&mut self, cx: &mut Context<'_, Letter>, presence: &mut Presence) -> Option<Tick> {
+    pub fn tick(&mut self, cx: &mut Context<'_, Message>, presence: &mut Presence) -> Option<Tick> {
         if presence.has_replies() {
             self.send(cx, presence);
         }
         self.refusals.tick(cx.now())
     }
 
-    fn send(&mut self, cx: &mut Context<'_, Letter>, presence: &mut Presence) {
-        for (ticket, reply) in presence.replies() {
-            let ticket = usize::try_from(ticket).unwrap_or(usize::MAX);
-            if let Some(Waiting { request, origin, write }) = self.waiting.try_remove(ticket) {
+    fn send(&mut self, cx: &mut Context<'_, Message>, presence: &mut Presence) {
+        for (tag, reply) in presence.replies() {
+            let tag = usize::try_from(tag).unwrap_or(usize::MAX);
+            if let Some(OpenRequest { request, origin, write }) = self.waiting.try_remove(tag) {
                 let response = answer::response(reply);
                 if let Some(write) = write {
                     write.log(response.status);
@@ -179,13 +179,14 @@ impl Api {
     /// The figures of a live chart.
     fn stats<M>(&mut self, cx: &Context<'_, M>) -> Response {
         let now = cx.now();
-        figures(self.stats.get(now.tick, || Some(stats::json(cx.fleet(), now))))
+        figures(self.stats.get(now.tick, || Some(stats::json(cx.shared(), now))))
     }
 
     /// The memory receipt.
     fn memory<M>(&mut self, cx: &Context<'_, M>) -> Response {
-        let weigh = self.weigh;
-        let receipt = || Receipt::of(cx.fleet(), weigh.map(|weigh| weigh())).json();
+        let measure_process = self.measure_process;
+        let receipt =
+            || Receipt::of(cx.shared(), measure_process.map(|measure_process| measure_process())).json();
         figures(self.memory.get(cx.now().tick, || Some(receipt())))
     }
 }

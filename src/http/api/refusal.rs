@@ -8,16 +8,16 @@ use crate::wire::http::Response;
 
 /// Why a request is not done.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refused {
+pub struct ApiRefusal {
     pub(crate) status: u16,
     pub(super) error: Cow<'static, str>,
     /// What is allowed, for a 405.
     pub(super) allow: Option<&'static str>,
 }
 
-impl Refused {
-    pub(crate) fn new(status: u16, error: impl Into<Cow<'static, str>>) -> Refused {
-        Refused { status, error: error.into(), allow: None }
+impl ApiRefusal {
+    pub(crate) fn new(status: u16, error: impl Into<Cow<'static, str>>) -> ApiRefusal {
+        ApiRefusal { status, error: error.into(), allow: None }
     }
 
     /// As it is answered.
@@ -34,9 +34,9 @@ impl Refused {
 }
 
 /// A name as the API takes it.
-pub(super) fn checked(what: &str, name: &str) -> Result<Name, Refused> {
+pub(super) fn checked(what: &str, name: &str) -> Result<Name, ApiRefusal> {
     if is_name(name) {
         return Ok(name.into());
     }
-    Err(Refused::new(400, format!("the {what}'s name has to be {NAME_RULE}")))
+    Err(ApiRefusal::new(400, format!("the {what}'s name has to be {NAME_RULE}")))
 }

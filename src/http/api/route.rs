@@ -1,18 +1,18 @@
 //! What a request of the API asks, by its path, query and body.
 
-use crate::http::api::body::{self, Body};
+use crate::http::api::body::{self, WriteBody};
 use crate::http::api::path::{Method, Path};
-use crate::http::api::refusal::{Refused, checked};
+use crate::http::api::refusal::{ApiRefusal, checked};
 use crate::limits::{PAGE_DEFAULT, PAGE_MAX};
-use crate::presence::admin::Ask;
+use crate::presence::admin::AdminRequest;
 use crate::presence::{Name, State};
 use crate::wire::http::{Head, percent_decoded, query_decoded};
 
 /// What a request asks.
 #[derive(Debug)]
-pub(crate) enum Route {
+pub(crate) enum ApiRoute {
     /// Of presence.
-    Ask(Ask),
+    Admin(AdminRequest),
     /// Of the workers' counters.
     Figures(Figures),
 }
@@ -28,16 +28,16 @@ pub(crate) enum Figures {
 ///
 /// # Errors
 /// 404.
-pub(crate) fn allow(path: &str) -> Result<&'static str, Refused> {
-    Path::parse(path).map(Path::allow).ok_or(Refused::new(404, NO_PATH))
+pub(crate) fn allow(path: &str) -> Result<&'static str, ApiRefusal> {
+    Path::parse(path).map(Path::allow).ok_or(ApiRefusal::new(404, NO_PATH))
 }
 
 /// What can be said against a request before its body has come; whether it brings one that counts.
 ///
 /// # Errors
 /// 404, 405, 415, with what to do.
-pub(crate) fn judge(head: &Head<'_>) -> Result<bool, Refused> {
-    let path = Path::parse(head.path()).ok_or(Refused::new(404, NO_PATH))?;
+pub(crate) fn judge(head: &Head<'_>) -> Result<bool, ApiRefusal> {
+    let path = Path::parse(head.path()).ok_or(ApiRefusal::new(404, NO_PATH))?;
     let (method, allow) = (path.method(), path.allow());
     let writes = method == Method::Post;
     let is_allowed = match method {
@@ -47,11 +47,11 @@ pub(crate) fn judge(head: &Head<'_>) -> Result<bool, Refused> {
     };
     if !is_allowed {
         let error = format!("{} is not allowed here, only {allow}", shortened(head.method));
-        return Err(Refused { allow: Some(allow), ..Refused::new(405, error) });
+        return Err(ApiRefusal { allow: Some(allow), ..ApiRefusal::new(405, error) });
     }
     // A form that some page posts can't have this type, and what has it a browser asks about first.
     if writes && !is_json(head) {
-        return Err(Refused::new(415, "send JSON, with Content-Type: application/json"));
+        return Err(ApiRefusal::new(415, "send JSON, with Content-Type: application/json"));
     }
     Ok(writes)
 }
@@ -65,51 +65,53 @@ fn is_json(head: &Head<'_>) -> bool {
 ///
 /// # Errors
 /// 400, 404, 405, 415, with what to do.
-pub(crate) fn route(head: &Head<'_>, body: &[u8]) -> Result<Route, Refused> {
+pub(crate) fn route(head: &Head<'_>, body: &[u8]) -> Result<ApiRoute, ApiRefusal> {
     let writes = judge(head)?;
-    let path = Path::parse(head.path()).ok_or(Refused::new(404, NO_PATH))?;
-    let body = if writes { Body::read(body)? } else { Body::default() };
+    let path = Path::parse(head.path()).ok_or(ApiRefusal::new(404, NO_PATH))?;
+    let body = if writes { WriteBody::read(body)? } else { WriteBody::default() };
     let query = Query::read(head.query(), path)?;
-    Ok(Route::Ask(match path {
-        Path::Stats => return Ok(Route::Figures(Figures::Stats)),
-        Path::Memory => return Ok(Route::Figures(Figures::Memory)),
-        Path::Users => Ask::Users { state: query.state, limit: query.limit, after: query.after },
-        Path::User(user) => Ask::User { user: of_path("user", user)? },
-        Path::Tell(user) => Ask::Tell { user: of_path("user", user)?, data: body.data()? },
+    Ok(ApiRoute::Admin(match path {
+        Path::Stats => return Ok(ApiRoute::Figures(Figures::Stats)),
+        Path::Memory => return Ok(ApiRoute::Figures(Figures::Memory)),
+        Path::Users => AdminRequest::Users { state: query.state, limit: query.limit, after: query.after },
+        Path::User(user) => AdminRequest::User { user: of_path("user", user)? },
+        Path::Tell(user) => AdminRequest::Tell { user: of_path("user", user)?, data: body.data()? },
         Path::Disconnect(user) => {
             let seconds = body.seconds()?;
             let reason = body.reason(if seconds.is_some() { "banned" } else { "kicked" })?;
-            Ask::Disconnect { user: of_path("user", user)?, reason, seconds }
+            AdminRequest::Disconnect { user: of_path("user", user)?, reason, seconds }
         }
-        Path::UserBan(user) => Ask::Lift { user: of_path("user", user)?, room: None },
-        Path::Rooms => Ask::Rooms { limit: query.limit, after: query.after },
+        Path::UserBan(user) => AdminRequest::Lift { user: of_path("user", user)?, room: None },
+        Path::Rooms => AdminRequest::Rooms { limit: query.limit, after: query.after },
         Path::Room(room) => {
-            Ask::Members { room: of_path("room", room)?, limit: query.limit, after: query.after }
+            AdminRequest::Members { room: of_path("room", room)?, limit: query.limit, after: query.after }
         }
-        Path::Say(room) => Ask::Say { room: of_path("room", room)?, data: body.data()? },
-        Path::Bring(room, joins) => Ask::Bring { room: of_path("room", room)?, user: body.user()?, joins },
+        Path::Say(room) => AdminRequest::Say { room: of_path("room", room)?, data: body.data()? },
+        Path::ForceJoin(room, joins) => {
+            AdminRequest::ForceJoin { room: of_path("room", room)?, user: body.user()?, joins }
+        }
         Path::RoomBan(room) => {
-            let seconds = body.seconds()?.ok_or(Refused::new(400, body::NO_TIME))?;
-            Ask::Ban { room: of_path("room", room)?, user: body.user()?, seconds }
+            let seconds = body.seconds()?.ok_or(ApiRefusal::new(400, body::NO_TIME))?;
+            AdminRequest::Ban { room: of_path("room", room)?, user: body.user()?, seconds }
         }
         Path::Banned(room, user) => {
-            Ask::Lift { user: of_path("user", user)?, room: Some(of_path("room", room)?) }
+            AdminRequest::Lift { user: of_path("user", user)?, room: Some(of_path("room", room)?) }
         }
-        Path::Broadcast => Ask::Broadcast { data: body.data()? },
+        Path::Broadcast => AdminRequest::Broadcast { data: body.data()? },
     }))
 }
 
 /// A name that is a part of a path.
-fn of_path(what: &str, encoded: &str) -> Result<Name, Refused> {
+fn of_path(what: &str, encoded: &str) -> Result<Name, ApiRefusal> {
     name(what, percent_decoded(encoded))
 }
 
 /// A name that stood in a path or a query; `None`: it could not be decoded.
-fn name(what: &str, decoded: Option<String>) -> Result<Name, Refused> {
+fn name(what: &str, decoded: Option<String>) -> Result<Name, ApiRefusal> {
     let Some(decoded) = decoded else {
         let error =
             format!("the {what}'s name has a bad escape: %XX is a byte of UTF-8, in hexadecimal digits");
-        return Err(Refused::new(400, error));
+        return Err(ApiRefusal::new(400, error));
     };
     checked(what, &decoded)
 }
@@ -121,7 +123,7 @@ struct Query {
 }
 
 impl Query {
-    fn read(query: &str, path: Path<'_>) -> Result<Query, Refused> {
+    fn read(query: &str, path: Path<'_>) -> Result<Query, ApiRefusal> {
         let mut read = Query { state: None, limit: PAGE_DEFAULT, after: None };
         let pages = matches!(path, Path::Users | Path::Rooms | Path::Room(_));
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -141,7 +143,7 @@ impl Query {
                         _ => "none",
                     };
                     let error = format!("unknown parameter `{}`: here are {known}", shortened(key));
-                    return Err(Refused::new(400, error));
+                    return Err(ApiRefusal::new(400, error));
                 }
             }
         }
@@ -149,21 +151,21 @@ impl Query {
     }
 }
 
-fn limit(value: &str) -> Result<usize, Refused> {
+fn limit(value: &str) -> Result<usize, ApiRefusal> {
     match value.parse() {
         Ok(limit) if (1..=PAGE_MAX).contains(&limit) => Ok(limit),
-        _ => Err(Refused::new(
+        _ => Err(ApiRefusal::new(
             400,
             format!("`limit` is a number from 1 to {PAGE_MAX}; `next` leads to the next page"),
         )),
     }
 }
 
-fn state(value: &str) -> Result<State, Refused> {
+fn state(value: &str) -> Result<State, ApiRefusal> {
     [State::Online, State::Busy, State::Away, State::Invisible, State::Suspect, State::Offline]
         .into_iter()
         .find(|state| state.name() == value)
-        .ok_or(Refused::new(
+        .ok_or(ApiRefusal::new(
             400,
             "`state` is online, busy, away, invisible, suspect or offline; without it: all but offline",
         ))
@@ -187,9 +189,9 @@ mod tests {
         let mut fields = Fields::new();
         let head = Head::parse(text.as_bytes(), &mut fields).unwrap();
         match route(&head, body.as_bytes()) {
-            Ok(Route::Ask(ask)) => Ok(format!("{ask:?}")),
-            Ok(Route::Figures(figures)) => Ok(format!("{figures:?}")),
-            Err(Refused { status, error, .. }) => Err((status, error.into_owned())),
+            Ok(ApiRoute::Admin(ask)) => Ok(format!("{ask:?}")),
+            Ok(ApiRoute::Figures(figures)) => Ok(format!("{figures:?}")),
+            Err(ApiRefusal { status, error, .. }) => Err((status, error.into_owned())),
         }
     }
 
@@ -241,7 +243,7 @@ mod tests {
             (
                 "POST /api/v1/rooms/r/leave",
                 r#"{"user":"u"}"#,
-                r#"Bring { user: "u", room: "r", joins: false }"#,
+                r#"ForceJoin { user: "u", room: "r", joins: false }"#,
             ),
             ("GET /api/v1/rooms/r?after=", "", r#"Members { room: "r", limit: 100, after: None }"#),
             ("GET /api/v1/stats", "", "Stats"),

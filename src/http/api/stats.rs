@@ -3,12 +3,11 @@
 
 use std::fmt::Write as _;
 
-use crate::http::site::{ROOMS_GAUGE, USERS_GAUGE};
-use crate::reactor::Fleet;
+use crate::http::gauges::Figure;
+use crate::http::router::{ROOMS_GAUGE, USERS_GAUGE};
+use crate::reactor::Shared;
 use crate::reactor::counters::{Cause, Counters, HISTOGRAM_BUCKETS, Histogram};
 use crate::time::Now;
-
-type Figure = fn(&Counters) -> u64;
 
 /// What is said of the whole server and of each worker.
 const FIGURES: [(&str, Figure); 12] = [
@@ -27,25 +26,26 @@ const FIGURES: [(&str, Figure); 12] = [
 ];
 
 /// The figures as they are now.
-pub(crate) fn json(fleet: &Fleet, now: Now) -> String {
+pub(crate) fn json(shared: &Shared, now: Now) -> String {
     let mut text = format!(
         r#"{{"version":"{}","time_ms":{},"uptime_s":{},"draining":{},"connections":{},"max_connections":{},{}"#,
         env!("CARGO_PKG_VERSION"),
         now.unix_millis,
         now.micros / 1_000_000,
-        fleet.is_draining(),
-        fleet.connections(),
-        fleet.max_connections(),
-        figures(|figure| fleet.sum(figure))
+        shared.is_draining(),
+        shared.connections(),
+        shared.max_connections(),
+        figures(|figure| shared.sum(figure))
     );
     let ended = Cause::ALL.iter().enumerate();
-    let ended = ended.map(|(i, cause)| format!(r#""{}":{}"#, cause.label(), fleet.sum(|c| c.ended[i].get())));
+    let ended =
+        ended.map(|(i, cause)| format!(r#""{}":{}"#, cause.label(), shared.sum(|c| c.ended[i].get())));
     // Writing to a String can't fail.
     let _ = write!(text, r#","ended":{{{}}}"#, ended.collect::<Vec<_>>().join(","));
     for (name, histogram) in DURATIONS {
-        let _ = write!(text, r#","{name}":{}"#, durations(fleet, histogram));
+        let _ = write!(text, r#","{name}":{}"#, durations(shared, histogram));
     }
-    let workers = fleet.workers().iter().map(|worker| {
+    let workers = shared.workers().iter().map(|worker| {
         let connections = worker.counters.connections.get();
         format!(r#"{{"connections":{connections},{}}}"#, figures(|figure| figure(&worker.counters)))
     });
@@ -66,10 +66,10 @@ fn figures(value: impl Fn(Figure) -> u64) -> String {
 
 /// A histogram over all workers since the start. The quantiles are upper bounds: durations are counted in powers of two.
 /// Who wants those of the last second takes the difference of two `buckets`.
-fn durations(fleet: &Fleet, histogram: Durations) -> String {
-    let buckets: Vec<u64> = (0..HISTOGRAM_BUCKETS).map(|i| fleet.sum(|c| histogram(c).bucket(i))).collect();
+fn durations(shared: &Shared, histogram: Durations) -> String {
+    let buckets: Vec<u64> = (0..HISTOGRAM_BUCKETS).map(|i| shared.sum(|c| histogram(c).bucket(i))).collect();
     let count: u64 = buckets.iter().sum();
-    let mean = millis(fleet.sum(|c| histogram(c).sum_micros()).checked_div(count).unwrap_or(0));
+    let mean = millis(shared.sum(|c| histogram(c).sum_micros()).checked_div(count).unwrap_or(0));
     let quantile = |percent: u64| {
         let rank = (count * percent).div_ceil(100).max(1);
         let mut seen = 0;
@@ -99,15 +99,15 @@ mod tests {
 
     #[test]
     fn quantiles_are_the_bounds_of_their_buckets() {
-        let fleet = Fleet::new(2, 100, Tick(0));
-        let text = durations(&fleet, |c| &c.turn);
+        let shared = Shared::new(2, 100, Tick(0));
+        let text = durations(&shared, |c| &c.turn);
         assert!(text.starts_with(r#"{"count":0,"mean_ms":0,"p50_ms":0,"p99_ms":0,"max_ms":0,"#), "{text}");
         for _ in 0..98 {
-            fleet.workers()[0].counters.turn.record(3);
+            shared.workers()[0].counters.turn.record(3);
         }
-        fleet.workers()[1].counters.turn.record(100);
-        fleet.workers()[1].counters.turn.record(5_000);
-        let text = durations(&fleet, |c| &c.turn);
+        shared.workers()[1].counters.turn.record(100);
+        shared.workers()[1].counters.turn.record(5_000);
+        let text = durations(&shared, |c| &c.turn);
         assert!(
             text.starts_with(r#"{"count":100,"mean_ms":0.053,"p50_ms":0.004,"p99_ms":0.128,"max_ms":8.192,"#),
             "{text}"

@@ -12,7 +12,7 @@ use super::url::KeyUrl;
 use crate::limits::JWKS_BYTES_MAX;
 
 /// What came.
-pub(super) struct Document {
+pub(super) struct Download {
     pub(super) bytes: Vec<u8>,
     /// For how many seconds the sender says that it is fresh, if it says anything.
     pub(super) fresh_seconds: Option<u64>,
@@ -22,7 +22,7 @@ pub(super) struct Document {
 ///
 /// # Errors
 /// What is wrong, as the rest of a sentence that begins with the URL.
-pub(super) fn download(url: &KeyUrl, time: Duration) -> Result<Document, String> {
+pub(super) fn download(url: &KeyUrl, time: Duration) -> Result<Download, String> {
     let failed = |error: &Error| failed(error, time);
     let mut response = agent(url, time)?.get(url.as_str()).call().map_err(|error| failed(&error))?;
     let (status, headers) = (response.status(), response.headers());
@@ -38,7 +38,7 @@ pub(super) fn download(url: &KeyUrl, time: Duration) -> Result<Document, String>
     // One byte more shows that it is too large.
     let reading = response.body_mut().with_config().limit(JWKS_BYTES_MAX as u64 + 1);
     match reading.read_to_vec() {
-        Ok(bytes) => Ok(Document { bytes, fresh_seconds }),
+        Ok(bytes) => Ok(Download { bytes, fresh_seconds }),
         Err(Error::BodyExceedsLimit(_)) => Err(format!("is over {} KiB", JWKS_BYTES_MAX >> 10)),
         Err(error) => Err(failed(&error)),
     }

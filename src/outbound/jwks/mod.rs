@@ -21,13 +21,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 use std::{io, thread};
 
-use crate::identity::fetched::{KeyName, Published};
+use crate::identity::fetched::{KeyName, PublishedKeys};
 use crate::identity::jwks::KeySet;
 use crate::identity::{Key, Keys};
 use crate::limits::JWKS_ASKED_MAX;
 use crate::time::{Clock, Tick};
 
-use schedule::{Pace, Schedule};
+use schedule::{FetchPace, Schedule};
 pub use url::KeyUrl;
 
 /// The thread that fetches. It ends when this is dropped, after the request that is under way.
@@ -58,7 +58,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// There is no thread for it.
-    pub fn start(url: KeyUrl, keys: Arc<Keys>, pace: Pace) -> io::Result<Fetcher> {
+    pub fn start(url: KeyUrl, keys: Arc<Keys>, pace: FetchPace) -> io::Result<Fetcher> {
         let (wake, woken) = sync_channel(JWKS_ASKED_MAX);
         // The first set is told of once, to whoever waits for it.
         let (first_is_here, first) = sync_channel(1);
@@ -66,7 +66,7 @@ impl Fetcher {
         // Where the queue is full a fetch is due anyway, and the client comes back.
         keys.ask_by(move |name| drop(asked.try_send(Wake::Asked(name))));
         let orders = Arc::new(Orders::default());
-        let work = Work {
+        let work = FetchThread {
             url,
             keys,
             orders: Arc::clone(&orders),
@@ -103,7 +103,7 @@ impl Drop for Fetcher {
 }
 
 /// What the thread has.
-struct Work {
+struct FetchThread {
     url: KeyUrl,
     keys: Arc<Keys>,
     orders: Arc<Orders>,
@@ -119,7 +119,7 @@ struct Work {
     told: Option<Result<String, String>>,
 }
 
-impl Work {
+impl FetchThread {
     fn run(mut self) {
         while !self.orders.stop.load(Relaxed) {
             let now = self.millis();
@@ -177,7 +177,7 @@ impl Work {
     fn publish(&self) {
         if let Some(keys) = &self.set {
             let absent = self.schedule.absent().to_vec();
-            self.keys.publish(Published { keys: Arc::clone(keys), absent });
+            self.keys.publish(PublishedKeys { keys: Arc::clone(keys), absent });
         }
     }
 

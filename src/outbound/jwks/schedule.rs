@@ -5,7 +5,7 @@
 //! did not bring is looked for by the next ones, a little later each, before it is known to be absent.
 //!
 //! Tokens are written by strangers: what they name is looked for at once and these few times more, and then not before
-//! [`Pace::asked`] is over. With the usual pace that is four fetches in 30 s, whatever tokens name.
+//! [`FetchPace::asked`] is over. With the usual pace that is four fetches in 30 s, whatever tokens name.
 
 use std::ops::RangeInclusive;
 
@@ -17,7 +17,7 @@ use crate::limits::{
 
 /// How often, in milliseconds.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Pace {
+pub struct FetchPace {
     /// From one good set to the next fetch, where the sender says for how long it is fresh.
     pub fresh: RangeInclusive<u64>,
     /// The same, where the sender says nothing of it.
@@ -34,9 +34,9 @@ pub struct Pace {
     pub answer: u64,
 }
 
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace {
+impl Default for FetchPace {
+    fn default() -> FetchPace {
+        FetchPace {
             fresh: JWKS_FRESH_MILLIS,
             usual: JWKS_USUAL_MILLIS,
             asked: JWKS_ASKED_MILLIS,
@@ -52,7 +52,7 @@ impl Default for Pace {
 /// A fetch is [`begin`](Schedule::begin), then [`succeeded`](Schedule::succeeded) or [`failed`](Schedule::failed).
 #[derive(Debug)]
 pub struct Schedule {
-    pace: Pace,
+    pace: FetchPace,
     due: u64,
     /// Fetches that have failed since the last good one.
     failures: u32,
@@ -78,7 +78,7 @@ pub struct Schedule {
 impl Schedule {
     /// The first fetch is due at once.
     #[must_use]
-    pub fn new(pace: Pace) -> Schedule {
+    pub fn new(pace: FetchPace) -> Schedule {
         Schedule {
             pace,
             due: 0,

@@ -1,33 +1,33 @@
 //! What homes send: answers, changes and messages, and the clients they are for.
 
-use crate::presence::about::About;
 use crate::presence::address::{self, NOBODY};
+use crate::presence::conflation_key::ConflationKey;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
-use crate::presence::edge::sight::{of_oneself, publish};
+use crate::presence::edge::visibility::{of_oneself, publish};
 use crate::presence::effect::Effect;
-use crate::presence::envelope::{Answer, Asker, Client, Envelope, MembershipChange, Ticket};
 use crate::presence::event::{Event, SharedEvent};
-use crate::presence::groups::Member;
-use crate::presence::refusal::Refusal;
+use crate::presence::message::{ClientId, HomeAnswer, MembershipChange, Message, ReplyTo, RequestRef};
+use crate::presence::refusal::CommandRefusal;
+use crate::presence::subscribers::Subscriber;
 use crate::presence::turn::Turn;
 use crate::presence::view::View;
 
 impl Edge {
-    pub(crate) fn seen(&mut self, asker: Asker, user: &str, view: View, turn: &mut Turn<'_>) {
+    pub(crate) fn seen(&mut self, reply_to: ReplyTo, user: &str, view: View, turn: &mut Turn<'_>) {
         self.told.version = self.told.version.max(view.version);
-        self.keep_sight(user, &view);
+        self.keep_visible(user, &view);
         // The client may be told this now, and an answer that waits for slower homes later.
-        let client = asker.at.client;
-        let seat = self.seats.get(client.slot as usize).filter(|seat| seat.is(client));
-        if let Some(pending) = seat.and_then(|seat| seat.pending.as_ref()) {
-            self.gathers.renew(pending.replies(), user, &view);
+        let client = reply_to.at.client;
+        let known = self.clients.get(client.slot as usize).filter(|known| known.is(client));
+        if let Some(pending) = known.and_then(|known| known.pending.as_ref()) {
+            self.pending_replies.renew(pending.replies(), user, &view);
         }
-        if let Ticket::Part { gather, serial, index } = asker.ticket
-            && self.gathers.has(gather, serial)
+        if let RequestRef::Part { pending_reply, serial, index } = reply_to.request
+            && self.pending_replies.has(pending_reply, serial)
         {
-            self.gathers.part(gather, index, Some(view));
-            self.answer_if_complete(gather, turn);
+            self.pending_replies.part(pending_reply, index, Some(view));
+            self.answer_if_complete(pending_reply, turn);
         }
     }
 
@@ -40,92 +40,92 @@ impl Edge {
         turn: &mut Turn<'_>,
     ) {
         self.told.version = self.told.version.max(view.version);
-        let Some((group, name)) = self.watches.find(user) else { return };
+        let Some((topic, name)) = self.watches.find(user) else { return };
         if view.rooms.is_some() {
             let name = name.clone();
-            return self.changed_in_sight((group, &name), view, (plain, full), turn);
+            return self.changed_visibly((topic, &name), view, (plain, full), turn);
         }
-        turn.out.spend(self.watches.members(group).len(), cost::WATCHER_NANOS);
-        let (mut links, mut own) = ((Vec::new(), Vec::new()), Vec::new());
-        for member in self.watches.members(group) {
-            let seat = &self.seats[member.slot as usize];
-            if let Some(pending) = &seat.pending {
-                self.gathers.renew(pending.replies(), user, view);
+        turn.out.spend(self.watches.members(topic).len(), cost::WATCHER_NANOS);
+        let (mut sessions, mut own) = ((Vec::new(), Vec::new()), Vec::new());
+        for member in self.watches.members(topic) {
+            let known = &self.clients[member.slot as usize];
+            if let Some(pending) = &known.pending {
+                self.pending_replies.renew(pending.replies(), user, view);
             }
             if !member.active {
                 continue;
             }
-            if view.unseen > 0 && seat.user.as_deref() == Some(user) {
-                own.push(seat.link);
+            if view.unseen > 0 && known.user.as_deref() == Some(user) {
+                own.push(known.session);
             } else {
-                (if member.suspect { &mut links.1 } else { &mut links.0 }).push(seat.link);
+                (if member.suspect { &mut sessions.1 } else { &mut sessions.0 }).push(known.session);
             }
         }
-        let name = self.watches.name(group);
-        let about = About::User(name.clone());
+        let name = self.watches.name(topic);
+        let conflation = ConflationKey::User(name.clone());
         let to_own = plain.as_ref().filter(|_| !own.is_empty()).map(|_| of_oneself(name, view));
-        publish(own, to_own, about.clone(), turn);
-        publish(links.0, plain, about.clone(), turn);
-        publish(links.1, full, about, turn);
+        publish(own, to_own, conflation.clone(), turn);
+        publish(sessions.0, plain, conflation.clone(), turn);
+        publish(sessions.1, full, conflation, turn);
     }
 
     /// A message for one client. One that is gone by now counts as one that was not there.
-    pub(crate) fn told(&self, client: Client, event: SharedEvent, asker: Asker, turn: &mut Turn<'_>) {
-        match self.seat(client) {
-            Some(seat) => turn.out.effects.push(Effect::Tell { link: seat.link, event, asker }),
+    pub(crate) fn told(&self, client: ClientId, event: SharedEvent, reply_to: ReplyTo, turn: &mut Turn<'_>) {
+        match self.known(client) {
+            Some(known) => turn.out.effects.push(Effect::Tell { session: known.session, event, reply_to }),
             None => turn.out.post(
-                asker.at.worker,
-                Envelope::Answered { asker, answer: Answer::Told { to: 0, without: 0 } },
+                reply_to.at.worker,
+                Message::Answered { reply_to, answer: HomeAnswer::Told { to: 0, without: 0 } },
             ),
         }
     }
 
-    pub(crate) fn answered(&mut self, asker: Asker, answer: Answer, turn: &mut Turn<'_>) {
+    pub(crate) fn answered(&mut self, reply_to: ReplyTo, answer: HomeAnswer, turn: &mut Turn<'_>) {
         // One that was answered without it is answered.
-        let Some(asker) = self.awaiting.arrived(asker) else { return };
-        let client = asker.at.client;
-        self.settle(asker);
-        if let Answer::Joined(room, place, _) | Answer::Left(room, place) = &answer {
+        let Some(reply_to) = self.awaiting.arrived(reply_to) else { return };
+        let client = reply_to.at.client;
+        self.note_answer(reply_to);
+        if let HomeAnswer::Joined(room, place, _) | HomeAnswer::Left(room, place) = &answer {
             self.told.epoch = self.told.epoch.max(place.epoch);
             self.stands(client, room, *place);
         }
-        let seat = self.seat(client);
-        let event = match (asker.ticket, &answer) {
-            (Ticket::Command(seq), answer) => Event::of_answer(seq, answer),
-            (Ticket::Brought { news: true, .. }, answer) => {
-                seat.and_then(|seat| Event::brought(seat.user.as_ref()?, answer))
+        let known = self.known(client);
+        let event = match (reply_to.request, &answer) {
+            (RequestRef::Command(seq), answer) => Event::of_answer(seq, answer),
+            (RequestRef::Forced { change: true, .. }, answer) => {
+                known.and_then(|known| Event::forced(known.user.as_ref()?, answer))
             }
             _ => None,
         };
-        if let (Some(seat), Some(event)) = (seat, event) {
-            turn.out.effects.push(Effect::Send { link: seat.link, event });
+        if let (Some(known), Some(event)) = (known, event) {
+            turn.out.effects.push(Effect::Send { session: known.session, event });
         }
         // Whom it sees from then on comes behind the answer.
         // Who was in already and is bidden to come in is not told, so that nothing may begin anew: what made the place says
         // from where on it counts.
-        let changes = !matches!(asker.ticket, Ticket::Brought { news: false, .. });
+        let changes = !matches!(reply_to.request, RequestRef::Forced { change: false, .. });
         match &answer {
-            Answer::Joined(room, _, visit) if changes => self.hears(client, room, *visit, turn),
-            Answer::Barred(room, Some(visit)) => self.barred(client, room, *visit, turn),
+            HomeAnswer::Joined(room, _, visit) if changes => self.hears(client, room, *visit, turn),
+            HomeAnswer::Barred(room, Some(visit)) => self.barred(client, room, *visit, turn),
             _ => {}
         }
-        tell_desk(asker.ticket, answer, turn);
+        tell_admin(reply_to.request, answer, turn);
     }
 
     /// A command that a home was asked about is owed no answer any more.
-    pub(super) fn settle(&mut self, asker: Asker) {
-        if let Ticket::Command(_) = asker.ticket
-            && let Some(seat) = self.seat_mut(asker.at.client)
+    pub(super) fn note_answer(&mut self, reply_to: ReplyTo) {
+        if let RequestRef::Command(_) = reply_to.request
+            && let Some(known) = self.known_mut(reply_to.at.client)
         {
-            seat.settle();
+            known.note_answer();
         }
     }
 
     /// A client's place in a room counts from the answer on that made it: what was said before is not delivered. One that said
     /// `join`, `leave` and `join` in a row has its second place before the first answer comes.
-    fn hears(&mut self, client: Client, room: &str, visit: u16, turn: &mut Turn<'_>) {
-        let Some((group, _)) = self.rooms.find(room) else { return };
-        let Some(place) = self.seat(client).and_then(|seat| seat.rooms.get(group)) else { return };
+    fn hears(&mut self, client: ClientId, room: &str, visit: u16, turn: &mut Turn<'_>) {
+        let Some((topic, _)) = self.rooms.find(room) else { return };
+        let Some(place) = self.known(client).and_then(|known| known.rooms.get(topic)) else { return };
         let member = self.rooms.member_mut(place);
         if member.visit() == visit && !std::mem::replace(&mut member.active, true) {
             self.moved(client.slot, room, true, turn);
@@ -137,59 +137,59 @@ impl Edge {
         &mut self,
         room: &str,
         event: SharedEvent,
-        except: Option<Client>,
+        except: Option<ClientId>,
         change: Option<&MembershipChange>,
         turn: &mut Turn<'_>,
     ) {
-        let Some((group, _)) = self.rooms.find(room) else { return };
+        let Some((topic, _)) = self.rooms.find(room) else { return };
         if let Some(change) = change {
             self.told.epoch = self.told.epoch.max(change.place.epoch);
-            self.change_pages(group, change, turn);
+            self.change_pages(topic, change, turn);
         }
         let hears =
-            |member: &&Member| member.active && except.is_none_or(|client| !self.is(client, member.slot));
-        let members = self.rooms.members(group).iter().filter(hears);
-        let links: Vec<u64> = members.map(|member| self.seats[member.slot as usize].link).collect();
-        if !links.is_empty() {
+            |member: &&Subscriber| member.active && except.is_none_or(|client| !self.is(client, member.slot));
+        let members = self.rooms.members(topic).iter().filter(hears);
+        let sessions: Vec<u64> = members.map(|member| self.clients[member.slot as usize].session).collect();
+        if !sessions.is_empty() {
             let names = change.and_then(|change| change.users.as_ref()).map_or(0, Vec::len);
-            turn.out.spend(names * links.len(), cost::NAME_DELIVERED_NANOS);
-            let about = About::Room(self.rooms.name(group).clone());
-            turn.out.effects.push(Effect::Publish { links, event, about });
+            turn.out.spend(names * sessions.len(), cost::NAME_DELIVERED_NANOS);
+            let conflation = ConflationKey::Room(self.rooms.name(topic).clone());
+            turn.out.effects.push(Effect::Publish { sessions, event, conflation });
         }
     }
 
     /// A home could not be asked.
-    pub(crate) fn refused(&mut self, asker: Asker, envelope: &Envelope, turn: &mut Turn<'_>) {
-        let Some((asker, undo)) = self.awaiting.refused(asker, envelope) else { return };
-        let client = asker.at.client;
-        self.settle(asker);
+    pub(crate) fn refused(&mut self, reply_to: ReplyTo, message: &Message, turn: &mut Turn<'_>) {
+        let Some((reply_to, undo)) = self.awaiting.refused(reply_to, message) else { return };
+        let client = reply_to.at.client;
+        self.note_answer(reply_to);
         self.undo(client, undo, turn);
-        if let Envelope::Watch { user, suspect, .. } = envelope
-            && self.seat(client).is_some()
+        if let Message::Watch { user, suspect, .. } = message
+            && self.known(client).is_some()
         {
             self.watch_refused(client.slot, user, *suspect);
         }
-        match asker.ticket {
-            Ticket::Command(seq) => {
-                if let Some(seat) = self.seat(client) {
-                    let event = Event::Refused { seq, why: Refusal::Busy };
-                    turn.out.effects.push(Effect::Send { link: seat.link, event });
+        match reply_to.request {
+            RequestRef::Command(seq) => {
+                if let Some(known) = self.known(client) {
+                    let event = Event::Refused { seq, why: CommandRefusal::Busy };
+                    turn.out.effects.push(Effect::Send { session: known.session, event });
                 }
             }
-            Ticket::Part { gather: id, serial, index } => {
-                if self.gathers.has(id, serial) {
-                    self.gathers.part(id, index, None);
+            RequestRef::Part { pending_reply: id, serial, index } => {
+                if self.pending_replies.has(id, serial) {
+                    self.pending_replies.part(id, index, None);
                     self.answer_if_complete(id, turn);
                 }
             }
-            ticket => tell_desk(ticket, Answer::NotBrought(Refusal::Busy), turn),
+            request => tell_admin(request, HomeAnswer::NotForced(CommandRefusal::Busy), turn),
         }
     }
 
     /// One that watched already goes on as it did.
     fn watch_refused(&mut self, slot: u32, user: &str, suspect: bool) {
-        let Some((group, _)) = self.watches.find(user) else { return };
-        let Some(place) = self.seats[slot as usize].watches.get(group) else { return };
+        let Some((topic, _)) = self.watches.find(user) else { return };
+        let Some(place) = self.clients[slot as usize].watches.get(topic) else { return };
         let member = self.watches.member_mut(place);
         member.count(suspect, false);
         member.suspect = !suspect;
@@ -200,11 +200,11 @@ impl Edge {
 }
 
 /// A desk that had a client do something is told what came of it.
-pub(super) fn tell_desk(ticket: Ticket, answer: Answer, turn: &mut Turn<'_>) {
-    if let Ticket::Brought { desk, job, .. } = ticket
-        && job != NOBODY
+pub(super) fn tell_admin(request: RequestRef, answer: HomeAnswer, turn: &mut Turn<'_>) {
+    if let RequestRef::Forced { admin, request, .. } = request
+        && request != NOBODY
     {
-        let asker = address::asker(desk.worker, job);
-        turn.out.post(desk.worker, Envelope::Answered { asker, answer });
+        let reply_to = address::reply_to(admin.worker, request);
+        turn.out.post(admin.worker, Message::Answered { reply_to, answer });
     }
 }

@@ -3,45 +3,45 @@
 use crate::presence::awaiting::{Awaited, Before, Undo};
 use crate::presence::edge::Edge;
 use crate::presence::effect::Effect;
-use crate::presence::envelope::{Client, Envelope, Ticket};
 use crate::presence::event::Event;
-use crate::presence::membership::Place;
-use crate::presence::refusal::Refusal;
+use crate::presence::membership::RoomPosition;
+use crate::presence::message::{ClientId, Message, RequestRef};
+use crate::presence::refusal::CommandRefusal;
 use crate::presence::turn::Turn;
 
 impl Edge {
-    /// A letter goes to another worker.
+    /// A message goes to another worker.
     #[inline]
-    pub(crate) fn posts(&mut self, to: u16, letter: &mut Envelope) {
-        self.awaiting.begin(to, letter);
+    pub(crate) fn posts(&mut self, to: u16, message: &mut Message) {
+        self.awaiting.begin(to, message);
     }
 
     /// What waits for a home is not waited for any more, and is answered: a command is not done, or it can't be known.
     pub(super) fn give_up(&mut self, home: u16, turn: &mut Turn<'_>) {
-        for Awaited { asker, undo, .. } in self.awaiting.take_all(home) {
-            self.settle(asker);
-            let Ticket::Command(seq) = asker.ticket else { continue };
+        for Awaited { reply_to, undo, .. } in self.awaiting.take_all(home) {
+            self.note_answer(reply_to);
+            let RequestRef::Command(seq) = reply_to.request else { continue };
             let event = match undo {
                 // As a home answers that has no such room.
-                Undo::Leave => Event::Placed { seq, place: Place::default() },
-                _ => Event::Refused { seq, why: Refusal::Busy },
+                Undo::Leave => Event::Placed { seq, place: RoomPosition::default() },
+                _ => Event::Refused { seq, why: CommandRefusal::Busy },
             };
-            self.undo(asker.at.client, undo, turn);
-            if let Some(seat) = self.seat(asker.at.client) {
-                turn.out.effects.push(Effect::Send { link: seat.link, event });
+            self.undo(reply_to.at.client, undo, turn);
+            if let Some(known) = self.known(reply_to.at.client) {
+                turn.out.effects.push(Effect::Send { session: known.session, event });
             }
         }
-        for id in self.gathers.of_home(home) {
-            if let Some(mut gather) = self.gathers.end(id) {
-                gather.refused = true;
-                self.finish(id, gather, turn);
+        for id in self.pending_replies.of_home(home) {
+            if let Some(mut pending_reply) = self.pending_replies.end(id) {
+                pending_reply.refused = true;
+                self.finish(id, pending_reply, turn);
             }
         }
     }
 
     /// Undoes what the edge did for a command.
-    pub(super) fn undo(&mut self, client: Client, undo: Undo, turn: &mut Turn<'_>) {
-        if self.seat(client).is_none() {
+    pub(super) fn undo(&mut self, client: ClientId, undo: Undo, turn: &mut Turn<'_>) {
+        if self.known(client).is_none() {
             return;
         }
         match undo {
@@ -54,8 +54,8 @@ impl Edge {
                 }
             }
             Undo::Status(Before { silent, hidden, said }) => {
-                let seat = &mut self.seats[client.slot as usize];
-                (seat.silent, seat.said) = (silent, said);
+                let known = &mut self.clients[client.slot as usize];
+                (known.silent, known.said) = (silent, said);
                 self.hide(client, hidden, turn);
             }
         }

@@ -1,4 +1,4 @@
-//! What clients send: commands, each within its limits, and the envelopes they become.
+//! What clients send: commands, each within its limits, and the messages they become.
 
 use std::borrow::Cow;
 
@@ -7,19 +7,19 @@ use crate::presence::awaiting::Before;
 use crate::presence::command::{Command, Read};
 use crate::presence::cost;
 use crate::presence::draft::Wanted;
-use crate::presence::edge::sight::Listable;
+use crate::presence::edge::visibility::Listable;
 use crate::presence::edge::{Edge, part};
 use crate::presence::effect::Effect;
 use crate::presence::ending::Ending;
-use crate::presence::envelope::{Asker, Envelope, Leaving, Page, Ticket};
 use crate::presence::event::Event;
-use crate::presence::gather::Purpose;
-use crate::presence::groups::Member;
+use crate::presence::message::{Leaving, MemberPage, Message, ReplyTo, RequestRef};
 use crate::presence::name::Name;
-use crate::presence::places::Place;
-use crate::presence::refusal::Refusal;
+use crate::presence::refusal::CommandRefusal;
 use crate::presence::rules::Rules;
 use crate::presence::rules::price;
+use crate::presence::scatter_gather::ReplyKind;
+use crate::presence::subscribers::Subscriber;
+use crate::presence::subscriptions::Subscription;
 use crate::presence::turn::Turn;
 use crate::presence::view::State;
 use crate::presence::views::Views;
@@ -27,7 +27,7 @@ use crate::time::Now;
 
 impl Edge {
     pub(crate) fn command(&mut self, slot: u32, (read, bytes): (Read<'_>, usize), turn: &mut Turn<'_>) {
-        if self.seats.get(slot as usize).is_none_or(|seat| seat.sent_away.is_some())
+        if self.clients.get(slot as usize).is_none_or(|known| known.sent_away.is_some())
             || self.end_if_over(slot, turn)
         {
             return;
@@ -43,9 +43,9 @@ impl Edge {
     }
 
     /// A client asks for something that is not presence's to answer, which costs as much as any command: whether it may ask.
-    pub(crate) fn may_ask(&mut self, slot: u32, turn: &mut Turn<'_>) -> Result<(), Refusal> {
-        if self.seats.get(slot as usize).is_none_or(|seat| seat.sent_away.is_some()) {
-            return Err(Refusal::Nobody);
+    pub(crate) fn may_ask(&mut self, slot: u32, turn: &mut Turn<'_>) -> Result<(), CommandRefusal> {
+        if self.clients.get(slot as usize).is_none_or(|known| known.sent_away.is_some()) {
+            return Err(CommandRefusal::Nobody);
         }
         turn.out.spend(1, cost::COMMAND_NANOS);
         self.pay(turn.now, turn.rules, slot, 1)?;
@@ -53,26 +53,34 @@ impl Edge {
     }
 
     /// Tells a client why a command is not done, where it isn't.
-    pub(super) fn refuse(&mut self, slot: u32, seq: i64, done: Result<(), Refusal>, turn: &mut Turn<'_>) {
+    pub(super) fn refuse(
+        &mut self,
+        slot: u32,
+        seq: i64,
+        done: Result<(), CommandRefusal>,
+        turn: &mut Turn<'_>,
+    ) {
         if let Err(why) = done {
-            let seat = &mut self.seats[slot as usize];
+            let known = &mut self.clients[slot as usize];
             let is_excess = why.is_excess();
-            turn.out.effects.push(Effect::Send { link: seat.link, event: Event::Refused { seq, why } });
+            turn.out
+                .effects
+                .push(Effect::Send { session: known.session, event: Event::Refused { seq, why } });
             if is_excess {
-                seat.refused = seat.refused.saturating_add(1);
-                if u32::from(seat.refused) == COMMANDS_REFUSED_MAX + 1 {
-                    let link = seat.link;
-                    turn.out.effects.push(Effect::Close { link, why: Ending::Flooding });
+                known.refused = known.refused.saturating_add(1);
+                if u32::from(known.refused) == COMMANDS_REFUSED_MAX + 1 {
+                    let session = known.session;
+                    turn.out.effects.push(Effect::Close { session, why: Ending::Flooding });
                 }
             }
         }
     }
 
-    fn pay(&mut self, now: Now, rules: &Rules, slot: u32, commands: u32) -> Result<(), Refusal> {
-        if self.seats[slot as usize].pay(now.tick, rules, commands) {
+    fn pay(&mut self, now: Now, rules: &Rules, slot: u32, commands: u32) -> Result<(), CommandRefusal> {
+        if self.clients[slot as usize].pay(now.tick, rules, commands) {
             return Ok(());
         }
-        Err(Refusal::TooManyCommands { per_second: rules.commands_per_second, by_data: commands > 1 })
+        Err(CommandRefusal::TooManyCommands { per_second: rules.commands_per_second, by_data: commands > 1 })
     }
 
     /// A command that can be read: it is paid for, and done where nothing has to be answered before it.
@@ -82,11 +90,11 @@ impl Edge {
         (seq, command): (i64, Command<'_>),
         bytes: usize,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), CommandRefusal> {
         if let Command::Heartbeat = command {
             let event = Event::Heard { seq, unix_millis: turn.now.unix_millis };
-            turn.out.effects.push(Effect::Send { link: self.seats[slot as usize].link, event });
-            self.page_beat(slot, turn);
+            turn.out.effects.push(Effect::Send { session: self.clients[slot as usize].session, event });
+            self.page_heartbeat(slot, turn);
             return Ok(());
         }
         let fits = turn.rules.check(command.data());
@@ -104,35 +112,35 @@ impl Edge {
         seq: i64,
         command: Command<'_>,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), CommandRefusal> {
         if let Command::Auth { token } = command {
             turn.out.effects.push(Effect::Verify { slot, seq, token: token.into_owned() });
             return Ok(());
         }
         self.is_let_in(slot)?;
         if self.scarce && command.grows() {
-            return Err(Refusal::Scarce);
+            return Err(CommandRefusal::Scarce);
         }
-        let asker = Asker { at: self.address(slot), ticket: Ticket::Command(seq) };
+        let reply_to = ReplyTo { at: self.address(slot), request: RequestRef::Command(seq) };
         let asks = command.asks();
         match command {
             Command::Heartbeat | Command::Auth { .. } => {}
             Command::Join { room } => {
                 self.may_join(slot, &room)?;
                 if self.end_taken(slot, &room) {
-                    return Err(Refusal::PutOut);
+                    return Err(CommandRefusal::PutOut);
                 }
-                self.join(slot, &room, asker, turn)?;
+                self.join(slot, &room, reply_to, turn)?;
             }
-            Command::Leave { room } => self.leave(slot, &room, asker, turn)?,
-            Command::Say { room, data, echo } => self.say(slot, &room, &data, echo, asker, turn)?,
+            Command::Leave { room } => self.leave(slot, &room, reply_to, turn)?,
+            Command::Say { room, data, echo } => self.say(slot, &room, &data, echo, reply_to, turn)?,
             Command::Tell { user, data } => {
                 let (from, user) = (self.identity(slot)?, Name::from(&*user));
                 let (from, data, within) = (Some(from), data.into_owned().into(), self.reach(slot, &user));
-                turn.out.post(self.homes.of(&user), Envelope::Tell { user, from, data, within, asker });
+                turn.out.post(self.homes.of(&user), Message::Tell { user, from, data, within, reply_to });
             }
             Command::Status { state, info, ttl_seconds } => {
-                self.status(slot, state, (info.as_deref(), ttl_seconds), asker, turn)?;
+                self.status(slot, state, (info.as_deref(), ttl_seconds), reply_to, turn)?;
             }
             Command::Who { room, limit, after } => {
                 let only = match self.listable(slot, &room)? {
@@ -140,10 +148,10 @@ impl Edge {
                     Listable::Only(patterns) => Some(patterns),
                     Listable::Nothing => {
                         // As a home answers that has no such room.
-                        let page = Page { room: Some(Name::from(&*room)), ..Page::default() };
-                        let link = self.seats[slot as usize].link;
+                        let page = MemberPage { room: Some(Name::from(&*room)), ..MemberPage::default() };
+                        let session = self.clients[slot as usize].session;
                         let event = Event::Members { seq, page, views: Vec::new() };
-                        turn.out.effects.push(Effect::Send { link, event });
+                        turn.out.effects.push(Effect::Send { session, event });
                         return Ok(());
                     }
                 };
@@ -162,43 +170,43 @@ impl Edge {
             Command::Unwatch { users } => {
                 turn.out.spend(users.len(), cost::NAME_NANOS);
                 users.iter().for_each(|user| self.unwatch(slot, user, turn));
-                let link = self.seats[slot as usize].link;
-                turn.out.effects.push(Effect::Send { link, event: Event::Done { seq } });
+                let session = self.clients[slot as usize].session;
+                turn.out.effects.push(Effect::Send { session, event: Event::Done { seq } });
             }
         }
         if asks {
-            self.seats[slot as usize].owe();
+            self.clients[slot as usize].owe();
         }
         Ok(())
     }
 
-    pub(super) fn identity(&self, slot: u32) -> Result<Name, Refusal> {
-        self.user(slot).cloned().ok_or(Refusal::Nobody)
+    pub(super) fn identity(&self, slot: u32) -> Result<Name, CommandRefusal> {
+        self.user(slot).cloned().ok_or(CommandRefusal::Nobody)
     }
 
     pub(super) fn join(
         &mut self,
         slot: u32,
         room: &str,
-        asker: Asker,
+        reply_to: ReplyTo,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), CommandRefusal> {
         let user = self.identity(slot)?;
-        let seat = &mut self.seats[slot as usize];
-        let known = self.rooms.find(room).map(|(group, name)| (group, name.clone()));
-        let place = known.as_ref().and_then(|(group, _)| seat.rooms.get(*group));
-        let room = known.map_or_else(|| Name::from(room), |(_, name)| name);
+        let known = &mut self.clients[slot as usize];
+        let found = self.rooms.find(room).map(|(topic, name)| (topic, name.clone()));
+        let place = found.as_ref().and_then(|(topic, _)| known.rooms.get(*topic));
+        let room = found.map_or_else(|| Name::from(room), |(_, name)| name);
         let again = place.is_some();
-        let hides = seat.is_hidden();
+        let hides = known.is_hidden();
         let visit = place.map_or(self.next_visit.wrapping_add(1), |place| self.rooms.member(place).visit());
         if !again {
-            if seat.rooms.len() >= ROOMS_PER_CONNECTION_MAX {
-                return Err(Refusal::TooManyRooms);
+            if known.rooms.len() >= ROOMS_PER_CONNECTION_MAX {
+                return Err(CommandRefusal::TooManyRooms);
             }
             self.next_visit = visit;
-            self.rooms.add(&room, Member::joining(slot, visit), &mut seat.rooms);
+            self.rooms.add(&room, Subscriber::joining(slot, visit), &mut known.rooms);
         }
-        turn.out.post(self.homes.of(&room), Envelope::Join { room, user, again, visit, hides, asker });
+        turn.out.post(self.homes.of(&room), Message::Join { room, user, again, visit, hides, reply_to });
         Ok(())
     }
 
@@ -206,20 +214,20 @@ impl Edge {
         &mut self,
         slot: u32,
         room: &str,
-        asker: Asker,
+        reply_to: ReplyTo,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), CommandRefusal> {
         let user = self.identity(slot)?;
         let (place, room) = self.place_in_room(slot, room)?;
         let (heard, visit) = (self.rooms.member(place).active, self.rooms.member(place).visit());
-        let hides = self.seats[slot as usize].is_hidden();
+        let hides = self.clients[slot as usize].is_hidden();
         self.leave_room(slot, place);
         if heard {
             self.moved(slot, &room, false, turn);
         }
         let (home, at) = (self.homes.of(&room), self.address(slot));
-        let (leaving, asker) = (Leaving::Now, Some(asker));
-        turn.out.post(home, Envelope::Leave { room, user, at, visit, hides, leaving, asker });
+        let (leaving, reply_to) = (Leaving::Now, Some(reply_to));
+        turn.out.post(home, Message::Leave { room, user, at, visit, hides, leaving, reply_to });
         Ok(())
     }
 
@@ -229,9 +237,9 @@ impl Edge {
         room: &str,
         data: &str,
         echo: bool,
-        asker: Asker,
+        reply_to: ReplyTo,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), CommandRefusal> {
         let from = self.identity(slot)?;
         let room = match self.place_in_room(slot, room) {
             Ok((_, room)) => room,
@@ -239,14 +247,18 @@ impl Edge {
             Err(refusal) => return Err(refusal),
         };
         let from = Some(from);
-        turn.out.post(self.homes.of(&room), Envelope::Say { room, from, data: data.into(), echo, asker });
+        turn.out.post(self.homes.of(&room), Message::Say { room, from, data: data.into(), echo, reply_to });
         Ok(())
     }
 
-    pub(super) fn place_in_room(&self, slot: u32, room: &str) -> Result<(Place, Name), Refusal> {
+    pub(super) fn place_in_room(
+        &self,
+        slot: u32,
+        room: &str,
+    ) -> Result<(Subscription, Name), CommandRefusal> {
         let place =
-            |(group, name): (u32, &Name)| Some((self.seats[slot as usize].rooms.get(group)?, name.clone()));
-        self.rooms.find(room).and_then(place).ok_or(Refusal::NotInRoom)
+            |(topic, name): (u32, &Name)| Some((self.clients[slot as usize].rooms.get(topic)?, name.clone()));
+        self.rooms.find(room).and_then(place).ok_or(CommandRefusal::NotInRoom)
     }
 
     fn status(
@@ -254,24 +266,24 @@ impl Edge {
         slot: u32,
         state: Option<State>,
         (info, ttl_seconds): (Option<&str>, Option<u32>),
-        asker: Asker,
+        reply_to: ReplyTo,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), CommandRefusal> {
         let user = self.identity(slot)?;
         if info.is_some() {
             self.may_inform(slot)?;
         }
         let at = self.address(slot);
-        let seat = &mut self.seats[slot as usize];
-        self.awaiting.before = Before { silent: seat.silent, hidden: seat.is_hidden(), said: seat.said };
-        seat.silent &= state.is_none();
-        seat.said = state.or(seat.said);
+        let known = &mut self.clients[slot as usize];
+        self.awaiting.before = Before { silent: known.silent, hidden: known.is_hidden(), said: known.said };
+        known.silent &= state.is_none();
+        known.said = state.or(known.said);
         if state == Some(State::Invisible) {
             // At once, so that nothing that it asks for after this shows it.
             self.hide(at.client, true, turn);
         }
         let info = info.map(Into::into);
-        turn.out.post(self.homes.of(&user), Envelope::Status { user, at, state, info, ttl_seconds, asker });
+        turn.out.post(self.homes.of(&user), Message::Status { user, at, state, info, ttl_seconds, reply_to });
         Ok(())
     }
 
@@ -282,34 +294,35 @@ impl Edge {
         users: &[Cow<'_, str>],
         suspect: bool,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), CommandRefusal> {
         let views = Views::new(self.homes, users.iter(), |user| match self.watches.find(user) {
             Some((_, name)) => name.clone(),
             None => Name::from(&**user),
         });
         turn.out.spend(users.len(), cost::NAME_NANOS);
-        let watched = self.seats[slot as usize].watches.len();
+        let watched = self.clients[slot as usize].watches.len();
         if watched + views.len() > WATCHES_PER_CONNECTION_MAX
             && watched + self.unwatched(slot, &views) > WATCHES_PER_CONNECTION_MAX
         {
-            return Err(Refusal::TooManyWatches);
+            return Err(CommandRefusal::TooManyWatches);
         }
         let names: Vec<Name> = views.users().cloned().collect();
-        let id = self.gather(slot, seq, Purpose::Watch { suspect }, views);
-        let reply = (id, self.gathers.serial(id));
+        let id = self.begin_reply(slot, seq, ReplyKind::Watch { suspect }, views);
+        let reply = (id, self.pending_replies.serial(id));
         for (user, index) in names.into_iter().zip(0..) {
-            let asker = part(Asker { at: self.address(slot), ticket: Ticket::Command(seq) }, reply, index);
+            let reply_to =
+                part(ReplyTo { at: self.address(slot), request: RequestRef::Command(seq) }, reply, index);
             let home = self.homes.of(&user);
-            let seat = &mut self.seats[slot as usize];
-            let place = self.watches.find(&user).and_then(|(group, _)| seat.watches.get(group));
-            let place =
-                place.unwrap_or_else(|| self.watches.add(&user, Member::watching(slot), &mut seat.watches));
+            let known = &mut self.clients[slot as usize];
+            let place = self.watches.find(&user).and_then(|(topic, _)| known.watches.get(topic));
+            let place = place
+                .unwrap_or_else(|| self.watches.add(&user, Subscriber::watching(slot), &mut known.watches));
             let member = self.watches.member_mut(place);
             member.suspect = suspect;
             if member.count(suspect, true) {
-                turn.out.post(home, Envelope::Look { user, asker });
+                turn.out.post(home, Message::Look { user, reply_to });
             } else {
-                turn.out.post(home, Envelope::Watch { user, asker, suspect });
+                turn.out.post(home, Message::Watch { user, reply_to, suspect });
             }
         }
         self.answer_if_complete(id, turn);
@@ -318,17 +331,17 @@ impl Edge {
 
     /// How many of the users the client doesn't watch yet.
     fn unwatched(&self, slot: u32, users: &Views) -> usize {
-        let watches = &self.seats[slot as usize].watches;
+        let watches = &self.clients[slot as usize].watches;
         let is_watched =
-            |user: &Name| self.watches.find(user).is_some_and(|(group, _)| watches.get(group).is_some());
+            |user: &Name| self.watches.find(user).is_some_and(|(topic, _)| watches.get(topic).is_some());
         users.users().filter(|user| !is_watched(user)).count()
     }
 
     pub(super) fn unwatch(&mut self, slot: u32, user: &str, turn: &mut Turn<'_>) {
-        let Some((group, user)) = self.watches.find(user).map(|(group, user)| (group, user.clone())) else {
+        let Some((topic, user)) = self.watches.find(user).map(|(topic, user)| (topic, user.clone())) else {
             return;
         };
-        let Some(place) = self.seats[slot as usize].watches.get(group) else { return };
+        let Some(place) = self.clients[slot as usize].watches.get(topic) else { return };
         let counted = self.watches.member(place).counted();
         self.leave_watch(slot, place);
         self.tell_home_unwatched(&user, counted, turn);
@@ -336,11 +349,12 @@ impl Edge {
 
     fn look(&mut self, slot: u32, seq: i64, views: Views, turn: &mut Turn<'_>) {
         let users: Vec<Name> = views.users().cloned().collect();
-        let id = self.gather(slot, seq, Purpose::Presence, views);
-        let reply = (id, self.gathers.serial(id));
+        let id = self.begin_reply(slot, seq, ReplyKind::Presence, views);
+        let reply = (id, self.pending_replies.serial(id));
         for (user, index) in users.into_iter().zip(0..) {
-            let asker = part(Asker { at: self.address(slot), ticket: Ticket::Command(seq) }, reply, index);
-            turn.out.post(self.homes.of(&user), Envelope::Look { user, asker });
+            let reply_to =
+                part(ReplyTo { at: self.address(slot), request: RequestRef::Command(seq) }, reply, index);
+            turn.out.post(self.homes.of(&user), Message::Look { user, reply_to });
         }
         self.answer_if_complete(id, turn);
     }

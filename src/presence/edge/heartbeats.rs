@@ -1,30 +1,30 @@
 //! What is known of whether clients are there: Pings without an answer, and pages that stopped sending heartbeats.
 
-use crate::presence::edge::{Edge, Seat};
-use crate::presence::envelope::{Client, Envelope};
+use crate::presence::edge::{Client, Edge};
+use crate::presence::message::{ClientId, Message};
 use crate::presence::timer::Timer;
 use crate::presence::turn::Turn;
 
 impl Edge {
     pub(crate) fn suspect(&mut self, slot: u32, suspect: bool, turn: &mut Turn<'_>) {
         let at = self.address(slot);
-        if let Some(seat) = self.seats.get_mut(slot as usize) {
-            seat.suspect = suspect;
+        if let Some(known) = self.clients.get_mut(slot as usize) {
+            known.suspect = suspect;
         }
         if let Some(user) = self.user(slot).cloned().filter(|_| !self.is_sent_away(slot)) {
-            turn.out.post(self.homes.of(&user), Envelope::Suspect { user, at, suspect });
+            turn.out.post(self.homes.of(&user), Message::Suspect { user, at, suspect });
         }
     }
 
-    pub(crate) fn page_beat(&mut self, slot: u32, turn: &mut Turn<'_>) {
+    pub(crate) fn page_heartbeat(&mut self, slot: u32, turn: &mut Turn<'_>) {
         let Some(silence) = turn.rules.page_silence else { return };
         let client = self.address(slot).client;
-        let Some(seat) = self.seat_mut(client) else { return };
-        seat.beat = turn.now.tick;
-        if !std::mem::replace(&mut seat.timed, true) {
+        let Some(known) = self.known_mut(client) else { return };
+        known.last_heartbeat = turn.now.tick;
+        if !std::mem::replace(&mut known.timed, true) {
             turn.out.timer(turn.now.tick.after(silence), Timer::page(client));
         }
-        if std::mem::take(&mut seat.silent) {
+        if std::mem::take(&mut known.silent) {
             self.tell_home_silent(slot, turn);
         }
     }
@@ -32,20 +32,20 @@ impl Edge {
     /// The page's heartbeat may have stopped.
     pub(crate) fn page_due(&mut self, slot: u32, serial: u32, turn: &mut Turn<'_>) {
         let Some(silence) = turn.rules.page_silence else { return };
-        let Some(seat) = self.seat_mut(Client { slot, serial }) else { return };
-        let due = seat.beat.after(silence);
+        let Some(known) = self.known_mut(ClientId { slot, serial }) else { return };
+        let due = known.last_heartbeat.after(silence);
         if turn.now.tick.is_before(due) {
-            turn.out.timer(due, Timer::page(Client { slot, serial }));
+            turn.out.timer(due, Timer::page(ClientId { slot, serial }));
         } else {
-            seat.timed = false;
-            seat.silent = true;
+            known.timed = false;
+            known.silent = true;
             self.tell_home_silent(slot, turn);
         }
     }
 
     fn tell_home_silent(&self, slot: u32, turn: &mut Turn<'_>) {
-        let Seat { user: Some(user), silent, .. } = &self.seats[slot as usize] else { return };
+        let Client { user: Some(user), silent, .. } = &self.clients[slot as usize] else { return };
         let (user, silent, at) = (user.clone(), *silent, self.address(slot));
-        turn.out.post(self.homes.of(&user), Envelope::Silent { user, at, silent });
+        turn.out.post(self.homes.of(&user), Message::Silent { user, at, silent });
     }
 }

@@ -6,10 +6,10 @@ use crate::presence::address::NOBODY;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::ending::Ending;
-use crate::presence::envelope::{Asker, Client, Envelope, Leaving, Ticket};
-use crate::presence::groups::Member;
+use crate::presence::message::{ClientId, Leaving, Message, ReplyTo, RequestRef};
 use crate::presence::name::Name;
 use crate::presence::record::Record;
+use crate::presence::subscribers::Subscriber;
 use crate::presence::turn::Turn;
 use crate::presence::view::Reason;
 use crate::time::{Now, Tick};
@@ -47,30 +47,31 @@ impl Edge {
     }
 
     /// A room's home has refused the `join` with that number, since the room bans the user. The client has a place nevertheless,
-    /// unless it has left since, and every place that was announced to a home is ended by a letter.
-    pub(super) fn barred(&mut self, client: Client, room: &str, visit: u16, turn: &mut Turn<'_>) {
-        let Some(seat) = self.seat(client) else { return };
-        let (Some(user), hides) = (seat.user.clone(), seat.is_hidden()) else { return };
+    /// unless it has left since, and every place that was announced to a home is ended by a message.
+    pub(super) fn barred(&mut self, client: ClientId, room: &str, visit: u16, turn: &mut Turn<'_>) {
+        let Some(known) = self.known(client) else { return };
+        let (Some(user), hides) = (known.user.clone(), known.is_hidden()) else { return };
         let Ok((place, room)) = self.place_in_room(client.slot, room) else { return };
         if self.rooms.member(place).visit() == visit {
             self.leave_room(client.slot, place);
             let (home, at, leaving) = (self.homes.of(&room), self.address(client.slot), Leaving::Now);
-            turn.out.post(home, Envelope::Leave { room, user, at, visit, hides, leaving, asker: None });
+            turn.out.post(home, Message::Leave { room, user, at, visit, hides, leaving, reply_to: None });
         }
     }
 
     /// All of a user's clients go out of a room, and are told so. One whose `join` is yet to be answered is refused that.
     pub(crate) fn expel(&mut self, room: &Name, user: &str, turn: &mut Turn<'_>) {
-        let Some((group, _)) = self.rooms.find(room) else { return };
-        let members = self.rooms.members(group);
+        let Some((topic, _)) = self.rooms.find(room) else { return };
+        let members = self.rooms.members(topic);
         turn.out.spend(members.len(), cost::WATCHER_NANOS);
-        let is_theirs =
-            |member: &&Member| member.active && self.user(member.slot).is_some_and(|name| **name == *user);
+        let is_theirs = |member: &&Subscriber| {
+            member.active && self.user(member.slot).is_some_and(|name| **name == *user)
+        };
         let slots: Vec<u32> = members.iter().filter(is_theirs).map(|member| member.slot).collect();
         for slot in slots {
-            let ticket = Ticket::Brought { desk: self.worker, job: NOBODY, news: true };
+            let request = RequestRef::Forced { admin: self.worker, request: NOBODY, change: true };
             // A member with a name has a place, so that this can't be refused.
-            let _ = self.leave(slot, room, Asker { at: self.address(slot), ticket }, turn);
+            let _ = self.leave(slot, room, ReplyTo { at: self.address(slot), request }, turn);
         }
     }
 
@@ -96,16 +97,16 @@ impl Edge {
 
     /// A room was taken from a client's user while the client was away. Where it has joined again by now, it goes out, and is told
     /// so; else its first `join` there is refused, which nobody but the client itself has asked for.
-    pub(crate) fn taken_from(&mut self, client: Client, room: &Name, turn: &mut Turn<'_>) {
-        if self.seat(client).is_none() {
+    pub(crate) fn taken_from(&mut self, client: ClientId, room: &Name, turn: &mut Turn<'_>) {
+        if self.known(client).is_none() {
             return;
         }
         if self.place_in_room(client.slot, room).is_err() {
             return self.taken.entry(client.slot).or_default().push(room.clone());
         }
-        let ticket = Ticket::Brought { desk: self.worker, job: NOBODY, news: true };
+        let request = RequestRef::Forced { admin: self.worker, request: NOBODY, change: true };
         // A member with a name has a place, so that this can't be refused.
-        let _ = self.leave(client.slot, room, Asker { at: self.address(client.slot), ticket }, turn);
+        let _ = self.leave(client.slot, room, ReplyTo { at: self.address(client.slot), request }, turn);
     }
 
     /// A room is taken from a client no more. Says whether it was.
@@ -133,8 +134,8 @@ impl Edge {
     /// Whether a client is in a room, and hears what is said there; `None`: it has no place in it.
     #[must_use]
     pub fn hears_in(&self, slot: u32, room: &str) -> Option<bool> {
-        let (group, _) = self.rooms.find(room)?;
-        let place = self.seats.get(slot as usize)?.rooms.get(group)?;
+        let (topic, _) = self.rooms.find(room)?;
+        let place = self.clients.get(slot as usize)?.rooms.get(topic)?;
         Some(self.rooms.member(place).active)
     }
 }

@@ -4,44 +4,53 @@ use crate::presence::command::Command;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::effect::Effect;
-use crate::presence::envelope::Client;
 use crate::presence::event::Event;
-use crate::presence::gather::{Gather, Purpose};
+use crate::presence::message::ClientId;
 use crate::presence::name::Name;
-use crate::presence::refusal::Refusal;
+use crate::presence::refusal::CommandRefusal;
+use crate::presence::scatter_gather::{PendingReply, ReplyKind};
 use crate::presence::turn::Turn;
 use crate::presence::view::View;
 use crate::presence::views::Views;
 
 impl Edge {
     /// Begins an answer. Its parts are yet to be asked for.
-    pub(super) fn gather(&mut self, slot: u32, seq: i64, purpose: Purpose, views: Views) -> u32 {
-        let left = if matches!(purpose, Purpose::Who(_)) { 1 } else { views.len() };
+    pub(super) fn begin_reply(&mut self, slot: u32, seq: i64, purpose: ReplyKind, views: Views) -> u32 {
+        let left = if matches!(purpose, ReplyKind::Who(_)) { 1 } else { views.len() };
         let client = self.address(slot).client;
-        let id = self.gathers.begin(Gather { client, seq, serial: 0, purpose, views, left, refused: false });
-        self.seats[slot as usize].pending.get_or_insert_default().begin(id);
+        let id = self.pending_replies.begin(PendingReply {
+            client,
+            seq,
+            serial: 0,
+            purpose,
+            views,
+            left,
+            refused: false,
+        });
+        self.clients[slot as usize].pending.get_or_insert_default().begin(id);
         id
     }
 
     pub(super) fn answer_if_complete(&mut self, id: u32, turn: &mut Turn<'_>) {
-        let is_complete = self.gathers.get_mut(id).is_some_and(|gather| gather.left == 0);
+        let is_complete =
+            self.pending_replies.get_mut(id).is_some_and(|pending_reply| pending_reply.left == 0);
         if is_complete
             && !self.asks_on(id, turn)
-            && let Some(gather) = self.gathers.end(id)
+            && let Some(pending_reply) = self.pending_replies.end(id)
         {
-            self.finish(id, gather, turn);
+            self.finish(id, pending_reply, turn);
         }
     }
 
-    pub(super) fn finish(&mut self, id: u32, gather: Gather, turn: &mut Turn<'_>) {
-        let Gather { client, seq, purpose, views, refused, .. } = gather;
-        let Some(seat) = self.seat_mut(client) else { return };
-        let link = seat.link;
-        if let Some(pending) = &mut seat.pending {
+    pub(super) fn finish(&mut self, id: u32, pending_reply: PendingReply, turn: &mut Turn<'_>) {
+        let PendingReply { client, seq, purpose, views, refused, .. } = pending_reply;
+        let Some(known) = self.known_mut(client) else { return };
+        let session = known.session;
+        if let Some(pending) = &mut known.pending {
             pending.end(id);
         }
         self.resume_later(client);
-        if let Purpose::Watch { .. } = purpose {
+        if let ReplyKind::Watch { .. } = purpose {
             self.activate(client.slot, views.users(), refused, turn);
         }
         let views_of = |edge: &Edge, views: Views| -> Vec<(Name, View)> {
@@ -52,16 +61,16 @@ impl Edge {
             views.into_asked().into_iter().filter_map(seen).collect()
         };
         let event = match purpose {
-            _ if refused => Event::Refused { seq, why: Refusal::Busy },
-            Purpose::Watch { suspect } => Event::Views { seq, views: views_of(self, views), suspect },
-            Purpose::Presence => Event::Views { seq, views: views_of(self, views), suspect: false },
+            _ if refused => Event::Refused { seq, why: CommandRefusal::Busy },
+            ReplyKind::Watch { suspect } => Event::Views { seq, views: views_of(self, views), suspect },
+            ReplyKind::Presence => Event::Views { seq, views: views_of(self, views), suspect: false },
             // Whom a page names its room has shown already.
-            Purpose::Who(draft) => match draft.into_answer(views) {
+            ReplyKind::Who(draft) => match draft.into_answer(views) {
                 Some((page, views)) => Event::Members { seq, page, views },
-                None => Event::Refused { seq, why: Refusal::Busy },
+                None => Event::Refused { seq, why: CommandRefusal::Busy },
             },
         };
-        turn.out.effects.push(Effect::Send { link, event });
+        turn.out.effects.push(Effect::Send { session, event });
     }
 
     /// From here on changes are sent; or, where a home could not be asked, the others are left as they were before.
@@ -74,19 +83,19 @@ impl Edge {
         turn: &mut Turn<'_>,
     ) {
         for user in users {
-            let Some((group, _)) = self.watches.find(user) else { continue };
-            let Some(place) = self.seats[slot as usize].watches.get(group) else { continue };
+            let Some((topic, _)) = self.watches.find(user) else { continue };
+            let Some(place) = self.clients[slot as usize].watches.get(topic) else { continue };
             let member = self.watches.member_mut(place);
             if !refused {
                 member.active = true;
-            } else if !member.active && !self.gathers.watch(self.replies_of(slot), user) {
+            } else if !member.active && !self.pending_replies.watch(self.replies_of(slot), user) {
                 self.unwatch(slot, user, turn);
             }
         }
     }
 
     fn replies_of(&self, slot: u32) -> &[u32] {
-        self.seats[slot as usize].pending.as_ref().map_or(&[], |pending| pending.replies())
+        self.clients[slot as usize].pending.as_ref().map_or(&[], |pending| pending.replies())
     }
 
     /// Keeps a command where it has to wait until other commands of its client are answered; gives it back where it need not.
@@ -95,12 +104,12 @@ impl Edge {
         slot: u32,
         (seq, command): (i64, Command<'c>),
         bytes: usize,
-    ) -> Result<Option<Command<'c>>, Refusal> {
-        let Some(pending) = &mut self.seats[slot as usize].pending else { return Ok(Some(command)) };
+    ) -> Result<Option<Command<'c>>, CommandRefusal> {
+        let Some(pending) = &mut self.clients[slot as usize].pending else { return Ok(Some(command)) };
         if !pending.holds_up(command.gathers()) {
             return Ok(Some(command));
         }
-        pending.hold(seq, command, bytes).map(|()| None).map_err(|_| Refusal::TooManyWaiting)
+        pending.hold(seq, command, bytes).map(|()| None).map_err(|_| CommandRefusal::TooManyWaiting)
     }
 
     /// Whether some client has a command that waited and can be done now.
@@ -112,7 +121,9 @@ impl Edge {
     /// whether some client had one.
     pub(crate) fn resume(&mut self, turn: &mut Turn<'_>) -> bool {
         let Some(client) = self.resumable.pop_front() else { return false };
-        let Some(pending) = self.seat_mut(client).and_then(|seat| seat.pending.as_mut()) else { return true };
+        let Some(pending) = self.known_mut(client).and_then(|known| known.pending.as_mut()) else {
+            return true;
+        };
         let Some((seq, command)) = pending.next() else { return true };
         let slot = client.slot;
         turn.out.spend(1, cost::COMMAND_NANOS);
@@ -126,10 +137,10 @@ impl Edge {
     }
 
     /// Queues a client whose next command no longer has to wait, and forgets what a client that waits for nothing waited for.
-    fn resume_later(&mut self, client: Client) {
-        let Some(seat) = self.seat_mut(client) else { return };
-        if seat.pending.take_if(|pending| pending.is_empty()).is_none()
-            && seat.pending.as_mut().is_some_and(|pending| pending.queue())
+    fn resume_later(&mut self, client: ClientId) {
+        let Some(known) = self.known_mut(client) else { return };
+        if known.pending.take_if(|pending| pending.is_empty()).is_none()
+            && known.pending.as_mut().is_some_and(|pending| pending.queue())
         {
             self.resumable.push_back(client);
         }

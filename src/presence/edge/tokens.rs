@@ -7,11 +7,11 @@ use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::effect::Effect;
 use crate::presence::ending::Ending;
-use crate::presence::envelope::{Claim, Client, Envelope};
 use crate::presence::event::Event;
-use crate::presence::grants::{Grants, Over, Pass};
+use crate::presence::grants::{Grants, Pass, PassEnd};
+use crate::presence::message::{Claim, ClientId, Message};
 use crate::presence::name::Name;
-use crate::presence::refusal::Refusal;
+use crate::presence::refusal::CommandRefusal;
 use crate::presence::timer::Timer;
 use crate::presence::turn::Turn;
 use crate::presence::view::Reason;
@@ -34,7 +34,7 @@ impl Edge {
         if self.passes.is_empty() {
             (self.wall, self.looked) = (Wall::at(turn.now), turn.now.tick);
         }
-        let Client { slot, serial } = self.address(slot).client;
+        let ClientId { slot, serial } = self.address(slot).client;
         if let Some(at) = self.passes.put(self.wall.shown(turn.now), slot, pass) {
             turn.out.timer(at, Timer::Token { slot, serial });
         }
@@ -51,12 +51,12 @@ impl Edge {
             self.unlooked = Some(0);
         }
         let Some(first) = self.unlooked else { return };
-        let end = self.seats.end().min(first + TOKENS_LOOKED_AT_PER_TURN);
+        let end = self.clients.end().min(first + TOKENS_LOOKED_AT_PER_TURN);
         turn.out.spend(end.saturating_sub(first), cost::NAME_NANOS);
         for slot in first..end {
             self.time_anew(slot as u32, turn);
         }
-        self.unlooked = (end < self.seats.end()).then_some(end);
+        self.unlooked = (end < self.clients.end()).then_some(end);
     }
 
     /// When [`Edge::follow_clock`] is to be called next.
@@ -70,7 +70,7 @@ impl Edge {
             return;
         }
         if let Some(at) = self.passes.sooner(self.wall.shown(turn.now), slot) {
-            let Client { slot, serial } = self.address(slot).client;
+            let ClientId { slot, serial } = self.address(slot).client;
             turn.out.timer(at, Timer::Token { slot, serial });
         }
     }
@@ -82,7 +82,7 @@ impl Edge {
 
     /// A token may have ended, or the time to show one.
     pub(crate) fn token_due(&mut self, slot: u32, serial: u32, at: Tick, turn: &mut Turn<'_>) {
-        if self.seat(Client { slot, serial }).is_none() {
+        if self.known(ClientId { slot, serial }).is_none() {
             return;
         }
         if let Some(next) = self.passes.due(self.wall.shown(turn.now), slot, at)
@@ -98,8 +98,8 @@ impl Edge {
         let Some(over) = self.passes.over(self.wall.shown(turn.now), slot) else { return false };
         if !self.is_sent_away(slot) {
             let why = match over {
-                Over::Expired => Ending::Expired,
-                Over::Awaited => Ending::NoToken,
+                PassEnd::Expired => Ending::Expired,
+                PassEnd::Awaited => Ending::NoToken,
             };
             self.send_away(slot, Reason::Expired, why, turn);
         }
@@ -115,20 +115,20 @@ impl Edge {
         grants: Arc<Grants>,
         turn: &mut Turn<'_>,
     ) {
-        let Some(seat) = self.seats.get(slot as usize).filter(|seat| seat.sent_away.is_none()) else {
+        let Some(known) = self.clients.get(slot as usize).filter(|known| known.sent_away.is_none()) else {
             return;
         };
-        let (link, known) = (seat.link, seat.user.clone());
+        let (session, found) = (known.session, known.user.clone());
         let expires_millis = grants.expires_millis;
         let event = Event::Authenticated { seq, user: user.clone(), expires_millis };
-        match &known {
+        match &found {
             None if self.turns_away(slot, &user, turn) => return,
             None => self.show_token(slot, user, &grants, turn),
-            Some(known) if *known == user => {
+            Some(found) if *found == user => {
                 let before = self.passes.get(slot).cloned();
                 if before.as_ref().is_none_or(|before| before.info != grants.info) {
                     let (at, claim) = (self.address(slot), claim_of(&grants));
-                    turn.out.post(self.homes.of(&user), Envelope::Renewed { user, at, claim });
+                    turn.out.post(self.homes.of(&user), Message::Renewed { user, at, claim });
                 }
                 self.keep_pass(slot, Pass::Held(grants), turn);
                 if let Some(before) = before {
@@ -136,41 +136,42 @@ impl Edge {
                 }
             }
             Some(_) => {
-                let event = Event::Refused { seq, why: Refusal::OtherUser };
-                return turn.out.effects.push(Effect::Send { link, event });
+                let event = Event::Refused { seq, why: CommandRefusal::OtherUser };
+                return turn.out.effects.push(Effect::Send { session, event });
             }
         }
-        turn.out.effects.push(Effect::Send { link, event });
+        turn.out.effects.push(Effect::Send { session, event });
     }
 
     /// The token that a client showed is not good: who has one that is goes on with it.
-    pub(crate) fn refuse_token(&mut self, slot: u32, seq: i64, why: Refusal, turn: &mut Turn<'_>) {
+    pub(crate) fn refuse_token(&mut self, slot: u32, seq: i64, why: CommandRefusal, turn: &mut Turn<'_>) {
         let is_awaited = self.passes.is_awaited(slot);
-        let Some(seat) = self.seats.get_mut(slot as usize).filter(|seat| seat.sent_away.is_none()) else {
+        let Some(known) = self.clients.get_mut(slot as usize).filter(|known| known.sent_away.is_none())
+        else {
             return;
         };
-        let link = seat.link;
-        let is_pending = matches!(why, Refusal::BadToken { pending: true, .. });
-        turn.out.effects.push(Effect::Send { link, event: Event::Refused { seq, why } });
+        let session = known.session;
+        let is_pending = matches!(why, CommandRefusal::BadToken { pending: true, .. });
+        turn.out.effects.push(Effect::Send { session, event: Event::Refused { seq, why } });
         if is_awaited {
-            seat.sent_away = Some(Reason::Expired);
+            known.sent_away = Some(Reason::Expired);
             // Nothing is known against a token that may be good in a moment: its client is to come back with it.
             let why = if is_pending { Ending::UnknownToken } else { Ending::BadToken };
-            turn.out.effects.push(Effect::Close { link, why });
+            turn.out.effects.push(Effect::Close { session, why });
         }
     }
 
     /// Whether a client may ask for anything but `auth`.
-    pub(super) fn is_let_in(&self, slot: u32) -> Result<(), Refusal> {
+    pub(super) fn is_let_in(&self, slot: u32) -> Result<(), CommandRefusal> {
         if self.passes.is_awaited(slot) {
-            return Err(Refusal::TokenAwaited);
+            return Err(CommandRefusal::TokenAwaited);
         }
         Ok(())
     }
 
-    pub(super) fn may_join(&self, slot: u32, room: &str) -> Result<(), Refusal> {
+    pub(super) fn may_join(&self, slot: u32, room: &str) -> Result<(), CommandRefusal> {
         match self.passes.get(slot) {
-            Some(grants) if !grants.may_join(room) => Err(Refusal::RoomNotGranted),
+            Some(grants) if !grants.may_join(room) => Err(CommandRefusal::RoomNotGranted),
             _ => Ok(()),
         }
     }
@@ -180,9 +181,9 @@ impl Edge {
         self.passes.get(slot).is_some_and(|grants| grants.may_say(room))
     }
 
-    pub(super) fn may_inform(&self, slot: u32) -> Result<(), Refusal> {
+    pub(super) fn may_inform(&self, slot: u32) -> Result<(), CommandRefusal> {
         match self.passes.get(slot) {
-            Some(grants) if grants.info.is_some() => Err(Refusal::InfoByToken),
+            Some(grants) if grants.info.is_some() => Err(CommandRefusal::InfoByToken),
             _ => Ok(()),
         }
     }

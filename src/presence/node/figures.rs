@@ -19,12 +19,12 @@ impl Node {
     }
 
     /// Gives back what those who went and bursts have left: for once a second. The queues are empty between calls.
-    pub fn give_back(&mut self) {
-        self.edge.give_back(self.turned);
-        self.users.give_back();
-        self.rooms.give_back();
-        self.timers.give_back();
-        self.out.give_back();
+    pub fn shrink(&mut self) {
+        self.edge.shrink(self.turned);
+        self.users.shrink();
+        self.rooms.shrink();
+        self.timers.shrink();
+        self.out.shrink();
     }
 
     /// Whether memory is short: while it is, a command or an order that would make something grow is answered 503.
@@ -41,7 +41,7 @@ impl Node {
     /// What was asked from outside and is not answered.
     #[must_use]
     pub fn asked(&self) -> usize {
-        self.desk.len()
+        self.admin.len()
     }
 
     /// The users whose home is here.

@@ -1,7 +1,7 @@
-//! Letters of who keeps order, and of those who turn invisible, at the part of the node that they are for; and bans that end.
+//! Messages of who keeps order, and of those who turn invisible, at the part of the node that they are for; and bans that end.
 
 use crate::presence::bans::BanCount;
-use crate::presence::envelope::Asker;
+use crate::presence::message::ReplyTo;
 use crate::presence::moderation::Moderation;
 use crate::presence::node::Node;
 use crate::presence::veil::Veil;
@@ -14,16 +14,16 @@ impl Node {
         self.rooms.share_bans(count);
     }
 
-    pub(super) fn moderate(&mut self, now: Now, what: Moderation, asker: Option<Asker>) {
+    pub(super) fn moderate(&mut self, now: Now, what: Moderation, reply_to: Option<ReplyTo>) {
         let (edge, users, rooms) = (&mut self.edge, &mut self.users, &mut self.rooms);
         let turn = turn!(self, now);
         match what {
             Moderation::EndGraces { user, room } => edge.end_graces(&user, room.as_ref(), turn),
             Moderation::EndGrace { room, user } => rooms.end_grace(&room, &user, turn),
-            Moderation::Ban { room, user, seconds } => rooms.ban((&room, &user), seconds, asker, turn),
-            Moderation::Lift { user, room: None } => users.lift(&user, asker, turn),
-            Moderation::Lift { user, room: Some(room) } => rooms.lift((&room, &user), asker, turn),
-            Moderation::Invite { room, user } => rooms.invite(room, user, asker, turn),
+            Moderation::Ban { room, user, seconds } => rooms.ban((&room, &user), seconds, reply_to, turn),
+            Moderation::Lift { user, room: None } => users.lift(&user, reply_to, turn),
+            Moderation::Lift { user, room: Some(room) } => rooms.lift((&room, &user), reply_to, turn),
+            Moderation::Invite { room, user } => rooms.invite(room, user, reply_to, turn),
             Moderation::Taken { client, room } => edge.taken_from(client, &room, turn),
             Moderation::Given { order, stays } => users.order_over(order, stays),
             Moderation::Banned { user, ban } => edge.set_banned(user, ban),

@@ -3,7 +3,7 @@
 
 use crate::limits::SWEPT_PER_TURN_MAX;
 use crate::presence::announce::Announcement;
-use crate::presence::envelope::{Envelope, WorkerRef};
+use crate::presence::message::{Message, WorkerRef};
 use crate::presence::node::Node;
 use crate::presence::rebuilding::{Cursor, Sweep};
 use crate::presence::room::Rooms;
@@ -13,17 +13,17 @@ use crate::time::Now;
 
 impl Node {
     /// Tells the homes of a worker all that the edge here knows and that has its home there, a share in each [`Node::due`], since
-    /// letters to that worker or from it may be lost. Commands that wait for these homes are answered 503, and those that are for
+    /// messages to that worker or from it may be lost. Commands that wait for these homes are answered 503, and those that are for
     /// them as well until they have heard everything. To be called at both workers: wherever
     /// [`Streams`](crate::presence::streams::Streams) begin one anew, and before anything else goes out in it. In one process nothing
-    /// is lost, and nobody calls it. It costs a letter for each client, each of its rooms and each user whom clients watch.
+    /// is lost, and nobody calls it. It costs a message for each client, each of its rooms and each user whom clients watch.
     pub fn announce(&mut self, now: Now, home: u16) {
         self.rebuilding.set_unheard(home, true);
         // That worker announces anew as well. To have heard what it said before is not to have heard that.
         self.rebuilding.sweeps.retain(|sweep| sweep.edge.worker != home);
         self.rebuilding.await_edge(home, true);
         self.edge.announce(home, turn!(self, now));
-        self.settle(now);
+        self.dispatch(now);
     }
 
     /// The homes here have lost what they knew, or this worker was started anew: they are empty, and tell nobody anything before
@@ -52,7 +52,7 @@ impl Node {
         self.edge.worker_gone(worker, turn!(self, now));
         self.announced(now, Announcement::Begin { edge, told: Default::default() });
         self.announced(now, Announcement::End { edge });
-        self.settle(now);
+        self.dispatch(now);
     }
 
     /// Whether the homes here were lost, and don't know yet what all edges know.
@@ -108,7 +108,7 @@ impl Node {
                 self.rebuilding.sweeps.push_front(Sweep { edge, users: at_user, rooms: at_room });
             } else if self.rebuilding.awaits.is_none() {
                 let home = WorkerRef::here(self.worker);
-                turn.out.post(edge.worker, Envelope::Announce(Announcement::Heard { home }));
+                turn.out.post(edge.worker, Message::Announce(Announcement::Heard { home }));
             }
         } else if self.rebuilding.is_due() {
             let more = [
@@ -119,13 +119,13 @@ impl Node {
                 let home = WorkerRef::here(self.worker);
                 let edges = self.rebuilding.awaits.take().map_or(0, |awaits| awaits.len());
                 for edge in (0..).take(edges) {
-                    turn.out.post(edge, Envelope::Announce(Announcement::Heard { home }));
+                    turn.out.post(edge, Message::Announce(Announcement::Heard { home }));
                 }
             }
         }
         if self.edge.is_announcing() {
             self.edge.announce_on(turn!(self, now));
         }
-        self.settle(now);
+        self.dispatch(now);
     }
 }

@@ -73,7 +73,7 @@ impl Node {
                 self.floors = (version.max(known.0), epoch.max(known.1), serial.max(known.2));
             }
         }
-        self.settle(now);
+        self.dispatch(now);
         is_taken
     }
 
@@ -85,7 +85,7 @@ impl Node {
         self.rooms.import_floor(epoch);
         self.edge.import_floor(serial);
         self.users.imported(now.tick);
-        self.settle(now);
+        self.dispatch(now);
     }
 
     /// Waits no more for connections whose time is up, a turn's share of them.
@@ -97,7 +97,7 @@ impl Node {
                 Awaited::User { slot, serial } => self.users.give_up(slot, serial, turn),
                 Awaited::Member { slot, serial, user } => self.rooms.give_up((slot, serial), &user, turn),
             }
-            self.settle(now);
+            self.dispatch(now);
         }
     }
 }

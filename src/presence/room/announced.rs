@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::presence::address::WorkerRef;
 use crate::presence::cost;
-use crate::presence::envelope::{Address, Envelope, MembershipChange};
 use crate::presence::event::{Event, SharedEvent};
+use crate::presence::message::{ClientRef, MembershipChange, Message};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
 use crate::presence::rebuilding::Cursor;
@@ -21,7 +21,7 @@ impl Room {
         let change = Arc::new(MembershipChange { since: 0, place: self.place(), users: None });
         let event = Event::Room { room: self.name.clone(), change: Arc::clone(&change), members: None };
         let (room, event, change) = (self.name.clone(), SharedEvent::new(event), Some(change));
-        turn.out.post(edge, Envelope::Deliver { room, event, except: None, change });
+        turn.out.post(edge, Message::Deliver { room, event, except: None, change });
     }
 
     fn is_at(&self, edge: u16) -> bool {
@@ -47,12 +47,12 @@ impl Rooms {
     pub(crate) fn announced(
         &mut self,
         (room, user): (&Name, &Name),
-        (at, hides): (Address, bool),
+        (at, hides): (ClientRef, bool),
         turn: &mut Turn<'_>,
     ) {
         if self.is_banned(turn.now, room, user) {
             let what = Moderation::Expel { room: room.clone(), user: user.clone() };
-            return turn.out.post(at.worker, Envelope::Moderate { what, asker: None });
+            return turn.out.post(at.worker, Message::Moderate { what, reply_to: None });
         }
         let (slot, appears) = self.enter((room, user), at, hides, turn);
         if let Some(is_in) = appears {

@@ -42,23 +42,23 @@ struct Rest {
     /// Further connections, behind the first.
     visitors: Vec<Visitor>,
     /// Places of connections that broke or closed; the oldest first.
-    lingering: Vec<Place>,
+    in_grace: Vec<InGrace>,
 }
 
 const _: () = assert!(size_of::<Member>() == 16);
 
 /// Where a client is: its edge's worker, and its slot there.
-pub(super) type Seat = (u16, u32);
+pub(super) type ClientSlot = (u16, u32);
 
 /// The place of a connection that may be back.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct InGrace {
     until: Tick,
-    kind: Kind,
+    kind: Visibility,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
+enum Visibility {
     Visible,
     Hidden,
     /// It was invisible, and another one has taken it of which it is not known whether it is.
@@ -68,18 +68,19 @@ enum Kind {
 impl Member {
     /// Nobody is here, or may be back.
     pub(super) fn is_gone(&self) -> bool {
-        self.visitors().next().is_none() && self.places().iter().all(|place| place.kind == Kind::Doubt)
+        self.visitors().next().is_none()
+            && self.in_grace().iter().all(|place| place.kind == Visibility::Doubt)
     }
 
     /// Whether there is a connection that is visible as far as its edge knows.
     pub(super) fn shows(&self) -> bool {
         self.visitors().any(|visitor| visitor.shows == Shows::Visible)
-            || self.places().iter().any(|place| place.kind == Kind::Visible)
+            || self.in_grace().iter().any(|place| place.kind == Visibility::Visible)
     }
 
     /// Whether there is a connection that is invisible, or that such a one is waited for.
     pub(super) fn hides(&self) -> bool {
-        self.has_hidden() || self.places().iter().any(|place| place.kind != Kind::Visible)
+        self.has_hidden() || self.in_grace().iter().any(|place| place.kind != Visibility::Visible)
     }
 
     fn has_hidden(&self) -> bool {
@@ -87,11 +88,11 @@ impl Member {
     }
 
     pub(super) fn waits_until(&self, until: Tick) -> bool {
-        self.places().iter().any(|place| place.until == until)
+        self.in_grace().iter().any(|place| place.until == until)
     }
 
     /// A connection comes in: it takes the place of one that lingers. Says whether it was not in yet.
-    pub(super) fn comes(&mut self, (at, round): (Seat, u8), hides: bool) -> bool {
+    pub(super) fn comes(&mut self, (at, round): (ClientSlot, u8), hides: bool) -> bool {
         let shows = if hides { Shows::Hidden } else { Shows::Visible };
         if let Some(visitor) = self.visitor_mut(at) {
             (visitor.shows, visitor.round) = (shows, round);
@@ -106,10 +107,12 @@ impl Member {
         if hides {
             self.hide_lingering(true);
         }
-        let Some(Rest { lingering: places, .. }) = self.rest.as_deref_mut() else { return true };
-        match places.iter().position(|place| place.kind != Kind::Doubt) {
-            Some(at) if places[at].kind == Kind::Hidden && !hides => places[at].kind = Kind::Doubt,
-            Some(at) => drop(places.remove(at)),
+        let Some(Rest { in_grace, .. }) = self.rest.as_deref_mut() else { return true };
+        match in_grace.iter().position(|place| place.kind != Visibility::Doubt) {
+            Some(at) if in_grace[at].kind == Visibility::Hidden && !hides => {
+                in_grace[at].kind = Visibility::Doubt;
+            }
+            Some(at) => drop(in_grace.remove(at)),
             None => {}
         }
         self.shrink();
@@ -117,7 +120,7 @@ impl Member {
     }
 
     /// A connection goes out, or may be back until then; one of a member that is `seen`, or not. Says whether there was one.
-    pub(super) fn goes(&mut self, at: Seat, hides: bool, until: Option<Tick>, seen: bool) -> bool {
+    pub(super) fn goes(&mut self, at: ClientSlot, hides: bool, until: Option<Tick>, seen: bool) -> bool {
         let Some(shown) = self.visitor_mut(at).map(|visitor| visitor.shows) else { return false };
         let hides = hides || shown == Shows::Hidden;
         if self.visitor.is(at) {
@@ -128,15 +131,16 @@ impl Member {
         }
         if let Some(until) = until {
             // Another one of its user may know more.
-            let kind = if hides || !seen || self.has_hidden() { Kind::Hidden } else { Kind::Visible };
-            self.rest.get_or_insert_default().lingering.push(Place { until, kind });
+            let kind =
+                if hides || !seen || self.has_hidden() { Visibility::Hidden } else { Visibility::Visible };
+            self.rest.get_or_insert_default().in_grace.push(InGrace { until, kind });
         }
         self.shrink();
         true
     }
 
     /// A connection turns invisible, or visible again: with its user, and so with those that may be back.
-    pub(super) fn hide(&mut self, at: Seat, hides: bool) {
+    pub(super) fn hide(&mut self, at: ClientSlot, hides: bool) {
         self.hide_lingering(hides);
         if let Some(visitor) = self.visitor_mut(at) {
             visitor.shows = if hides { Shows::Hidden } else { Shows::Visible };
@@ -155,22 +159,22 @@ impl Member {
 
     /// All that may be back turn invisible, or visible again.
     fn hide_lingering(&mut self, hides: bool) {
-        let Some(Rest { lingering: places, .. }) = self.rest.as_deref_mut() else { return };
+        let Some(Rest { in_grace, .. }) = self.rest.as_deref_mut() else { return };
         if !hides {
-            places.retain(|place| place.kind != Kind::Doubt);
+            in_grace.retain(|place| place.kind != Visibility::Doubt);
         }
-        for place in places.iter_mut().filter(|place| place.kind != Kind::Doubt) {
-            place.kind = if hides { Kind::Hidden } else { Kind::Visible };
+        for place in in_grace.iter_mut().filter(|place| place.kind != Visibility::Doubt) {
+            place.kind = if hides { Visibility::Hidden } else { Visibility::Visible };
         }
         self.shrink();
     }
 
     /// Nobody is waited for any more. Says whether somebody was.
     pub(super) fn end_grace(&mut self) -> bool {
-        let Some(Rest { lingering: places, .. }) = self.rest.as_deref_mut() else { return false };
-        let before = places.len();
-        places.retain(|place| place.kind == Kind::Doubt);
-        let ended = places.len() < before;
+        let Some(Rest { in_grace, .. }) = self.rest.as_deref_mut() else { return false };
+        let before = in_grace.len();
+        in_grace.retain(|place| place.kind == Visibility::Doubt);
+        let ended = in_grace.len() < before;
         self.shrink();
         ended
     }
@@ -178,7 +182,7 @@ impl Member {
     /// Forgets those whose grace is over.
     pub(super) fn expire(&mut self, now: Tick) {
         if let Some(rest) = &mut self.rest {
-            rest.lingering.retain(|place| now.is_before(place.until));
+            rest.in_grace.retain(|place| now.is_before(place.until));
         }
         self.shrink();
     }
@@ -195,31 +199,31 @@ impl Member {
             let sight = if visitor.shows == Shows::Hidden { Sight::Hidden } else { Sight::Visible };
             PlaceRecord { sight, ticks: None }
         });
-        let mut places: Vec<PlaceRecord> = visitors.collect();
-        places.extend(self.places().iter().map(|place| {
+        let mut in_grace: Vec<PlaceRecord> = visitors.collect();
+        in_grace.extend(self.in_grace().iter().map(|place| {
             let ticks = if now.is_before(place.until) { place.until.since(now) } else { 0 };
             let sight = match place.kind {
-                Kind::Visible => Sight::Visible,
-                Kind::Hidden => Sight::Hidden,
-                Kind::Doubt => Sight::Doubt,
+                Visibility::Visible => Sight::Visible,
+                Visibility::Hidden => Sight::Hidden,
+                Visibility::Doubt => Sight::Doubt,
             };
             PlaceRecord { sight, ticks: Some(ticks) }
         }));
-        places
+        in_grace
     }
 
     /// A connection of which another home has said may be here until then.
     pub(super) fn restore(&mut self, sight: Sight, until: Tick) {
         let kind = match sight {
-            Sight::Visible => Kind::Visible,
-            Sight::Hidden => Kind::Hidden,
-            Sight::Doubt => Kind::Doubt,
+            Sight::Visible => Visibility::Visible,
+            Sight::Hidden => Visibility::Hidden,
+            Sight::Doubt => Visibility::Doubt,
         };
-        self.rest.get_or_insert_default().lingering.push(Place { until, kind });
+        self.rest.get_or_insert_default().in_grace.push(InGrace { until, kind });
     }
 
-    fn places(&self) -> &[Place] {
-        self.rest.as_ref().map_or(&[], |rest| &rest.lingering)
+    fn in_grace(&self) -> &[InGrace] {
+        self.rest.as_ref().map_or(&[], |rest| &rest.in_grace)
     }
 
     fn visitors(&self) -> impl Iterator<Item = &Visitor> {
@@ -227,18 +231,18 @@ impl Member {
         first.into_iter().chain(self.rest.iter().flat_map(|rest| &rest.visitors))
     }
 
-    fn visitor_mut(&mut self, at: Seat) -> Option<&mut Visitor> {
+    fn visitor_mut(&mut self, at: ClientSlot) -> Option<&mut Visitor> {
         let rest = self.rest.iter_mut().flat_map(|rest| &mut rest.visitors);
         std::iter::once(&mut self.visitor).chain(rest).find(|visitor| visitor.is(at))
     }
 
     fn shrink(&mut self) {
-        self.rest.take_if(|rest| rest.visitors.is_empty() && rest.lingering.is_empty());
+        self.rest.take_if(|rest| rest.visitors.is_empty() && rest.in_grace.is_empty());
     }
 }
 
 impl Visitor {
-    fn is(&self, (worker, slot): Seat) -> bool {
+    fn is(&self, (worker, slot): ClientSlot) -> bool {
         self.shows != Shows::Nobody && (self.worker, self.slot) == (worker, slot)
     }
 }

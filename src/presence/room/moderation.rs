@@ -1,12 +1,12 @@
 //! What who keeps order has a room do: keep users out.
 //!
-//! An edge has given a client its place before the room's home says whether it may come in, and ends every place by a letter:
+//! An edge has given a client its place before the room's home says whether it may come in, and ends every place by a message:
 //! one of a client that was refused must not take another client of the same user out.
 
 use std::sync::Arc;
 
 use crate::presence::bans::{self, BanCount};
-use crate::presence::envelope::{Answer, Asker, Envelope};
+use crate::presence::message::{HomeAnswer, Message, ReplyTo};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
 use crate::presence::record::{BanKey, Record};
@@ -29,7 +29,7 @@ impl Rooms {
         &mut self,
         (room, user): (&Name, &Name),
         seconds: u32,
-        asker: Option<Asker>,
+        reply_to: Option<ReplyTo>,
         turn: &mut Turn<'_>,
     ) {
         let nothing: Arc<str> = Arc::from("");
@@ -39,12 +39,12 @@ impl Rooms {
             if let Some(home) = self.get(room).filter(|home| home.member(user).is_some()) {
                 for (worker, _) in &home.workers {
                     let what = Moderation::Expel { room: room.clone(), user: user.clone() };
-                    turn.out.post(*worker, Envelope::Moderate { what, asker: None });
+                    turn.out.post(*worker, Message::Moderate { what, reply_to: None });
                 }
             }
         }
         let until = is_set.then(|| turn.now.unix_millis + u64::from(seconds) * 1_000);
-        answer(asker, Answer::Banned(until), turn);
+        answer(reply_to, HomeAnswer::Banned(until), turn);
     }
 
     /// Bans as records.
@@ -64,19 +64,24 @@ impl Rooms {
     }
 
     /// A ban is over.
-    pub(crate) fn lift(&mut self, (room, user): (&str, &str), asker: Option<Asker>, turn: &mut Turn<'_>) {
+    pub(crate) fn lift(
+        &mut self,
+        (room, user): (&str, &str),
+        reply_to: Option<ReplyTo>,
+        turn: &mut Turn<'_>,
+    ) {
         let lifted = self.bans.lift(turn.now, user, Some(room));
-        answer(asker, Answer::Lifted(lifted), turn);
+        answer(reply_to, HomeAnswer::Lifted(lifted), turn);
     }
 
     /// A desk asks a user in.
-    pub(crate) fn invite(&self, room: Name, user: Name, asker: Option<Asker>, turn: &mut Turn<'_>) {
-        let Some(asker) = asker else { return };
+    pub(crate) fn invite(&self, room: Name, user: Name, reply_to: Option<ReplyTo>, turn: &mut Turn<'_>) {
+        let Some(reply_to) = reply_to else { return };
         if self.is_banned(turn.now, &room, &user) {
-            return answer(Some(asker), Answer::Barred(room, None), turn);
+            return answer(Some(reply_to), HomeAnswer::Barred(room, None), turn);
         }
         let home = self.homes.of(&user);
-        turn.out.post(home, Envelope::Bring { user, room, joins: true, asker });
+        turn.out.post(home, Message::ForceJoin { user, room, joins: true, reply_to });
     }
 
     pub(super) fn is_banned(&self, now: Now, room: &str, user: &str) -> bool {
@@ -89,14 +94,14 @@ impl Rooms {
         &mut self,
         (room, user): (&Name, &Name),
         (visit, again): (u16, bool),
-        asker: Asker,
+        reply_to: ReplyTo,
         turn: &mut Turn<'_>,
     ) -> bool {
         if self.bans.is_empty() && self.barred.is_empty() {
             return false;
         }
         let is_banned = self.is_banned(turn.now, room, user);
-        let place = (room.clone(), user.clone(), asker.at.worker, visit);
+        let place = (room.clone(), user.clone(), reply_to.at.worker, visit);
         let is_barred = is_banned || (again && self.barred.contains(&place));
         if !is_barred {
             return false;
@@ -105,7 +110,7 @@ impl Rooms {
             self.barred.insert(place);
         }
         let visit = (!again).then_some(visit);
-        answer(Some(asker), Answer::Barred(room.clone(), visit), turn);
+        answer(Some(reply_to), HomeAnswer::Barred(room.clone(), visit), turn);
         true
     }
 
@@ -144,8 +149,8 @@ impl Rooms {
     }
 }
 
-pub(crate) fn answer(asker: Option<Asker>, answer: Answer, turn: &mut Turn<'_>) {
-    if let Some(asker) = asker {
-        turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
+pub(crate) fn answer(reply_to: Option<ReplyTo>, answer: HomeAnswer, turn: &mut Turn<'_>) {
+    if let Some(reply_to) = reply_to {
+        turn.out.post(reply_to.at.worker, Message::Answered { reply_to, answer });
     }
 }

@@ -4,8 +4,8 @@ use std::ops::Bound;
 
 use crate::presence::admin::Listing;
 use crate::presence::cost;
-use crate::presence::envelope::{Asker, Envelope, Page, Ticket};
 use crate::presence::grants::Pattern;
+use crate::presence::message::{MemberPage, Message, ReplyTo, RequestRef};
 use crate::presence::name::Name;
 use crate::presence::room::{Room, Rooms};
 use crate::presence::turn::Turn;
@@ -61,12 +61,12 @@ impl Rooms {
         limit: usize,
         after: Option<&Name>,
         only: Option<&[Pattern]>,
-        asker: Asker,
+        reply_to: ReplyTo,
         turn: &mut Turn<'_>,
     ) {
-        let mut page = Page::default();
+        let mut page = MemberPage::default();
         if let Some(home) = self.get(&room) {
-            let is_outside = matches!(asker.ticket, Ticket::Job { .. });
+            let is_outside = matches!(reply_to.request, RequestRef::Admin { .. });
             // One more than fits, which says whether there are more.
             let mut looked = 0;
             page.users = match only {
@@ -86,12 +86,12 @@ impl Rooms {
             page.place = home.place();
         }
         page.room = Some(room);
-        turn.out.post(asker.at.worker, Envelope::Listed { asker, page });
+        turn.out.post(reply_to.at.worker, Message::Listed { reply_to, page });
     }
 
     /// Rooms by name, behind one, with their numbers of members.
     pub(crate) fn page(&self, limit: usize, after: Option<&str>) -> Listing<usize> {
-        let mut slots = self.roll.after(after, |slot| &*self.rooms[slot as usize].name);
+        let mut slots = self.name_index.after(after, |slot| &*self.rooms[slot as usize].name);
         let row = |slot: u32| {
             let room = &self.rooms[slot as usize];
             (room.name.clone(), room.members.len())

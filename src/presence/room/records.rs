@@ -30,7 +30,7 @@ impl Rooms {
             return reached;
         }
         let after = reached.as_ref().map(|reached| &*reached.room);
-        let slots = self.roll.after(after, |slot| &*self.rooms[slot as usize].name);
+        let slots = self.name_index.after(after, |slot| &*self.rooms[slot as usize].name);
         let mut last = None;
         for slot in slots {
             if left == 0 {
@@ -69,9 +69,9 @@ impl Rooms {
             let grace = place.ticks.map(|ticks| turn.now.tick.after(ticks.min(turn.rules.grace)));
             member.restore(place.sight, grace.unwrap_or(until));
             if let Some(until) = grace {
-                self.lingering -= home.lingering.len();
+                self.in_grace -= home.in_grace.len();
                 home.linger_until(until, &record.user);
-                self.lingering += home.lingering.len();
+                self.in_grace += home.in_grace.len();
             }
         }
         self.members += 1;
@@ -167,8 +167,8 @@ impl Room {
 
     /// A member that was handed over is within its grace until then, whatever comes before and behind it.
     fn linger_until(&mut self, until: Tick, user: &Name) {
-        let at = self.lingering.partition_point(|(other, _)| !until.is_before(*other));
-        self.lingering.insert(at, (until, user.clone()));
+        let at = self.in_grace.partition_point(|(other, _)| !until.is_before(*other));
+        self.in_grace.insert(at, (until, user.clone()));
         if at == 0 {
             // The timer that is filed fires later than this.
             self.timed = false;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::presence::cost;
-use crate::presence::envelope::Client;
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::membership::MembershipChange;
+use crate::presence::message::ClientId;
 use crate::presence::name::{Name, listed_bytes};
 use crate::presence::room::Room;
 use crate::presence::room::big::{Big, Bounds, EVENT_TICKS};
@@ -17,7 +17,7 @@ impl Room {
     pub(super) fn announce(
         &mut self,
         slot: u32,
-        except: Option<(u16, Client)>,
+        except: Option<(u16, ClientId)>,
         (user, is_in): (&Name, bool),
         bounds: Bounds,
         turn: &mut Turn<'_>,

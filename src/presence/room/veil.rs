@@ -4,7 +4,7 @@
 //! again when an edge says so, or when none of its connections is invisible and none such is waited for.
 
 use crate::presence::name::Name;
-use crate::presence::room::member::{Member, Seat};
+use crate::presence::room::member::{ClientSlot, Member};
 use crate::presence::room::{Room, Rooms};
 use crate::presence::turn::Turn;
 use crate::time::Tick;
@@ -26,7 +26,7 @@ impl Room {
     }
 
     /// A connection comes in. Says whether its user is seen from now on, or no more; `None`: that is as before.
-    pub(super) fn comes(&mut self, user: &Name, (at, round): (Seat, u8), hides: bool) -> Option<bool> {
+    pub(super) fn comes(&mut self, user: &Name, (at, round): (ClientSlot, u8), hides: bool) -> Option<bool> {
         if let Some(member) = self.member_mut(user) {
             let is_new = member.comes((at, round), hides);
             self.count(at.0, i32::from(is_new));
@@ -45,7 +45,7 @@ impl Room {
     }
 
     /// A connection goes out, or may be back until then. Says whether there was one.
-    pub(super) fn goes(&mut self, user: &str, at: Seat, hides: bool, until: Option<Tick>) -> bool {
+    pub(super) fn goes(&mut self, user: &str, at: ClientSlot, hides: bool, until: Option<Tick>) -> bool {
         let went = match self.members.get_mut(user) {
             Some(member) => member.goes(at, hides, until, true),
             None => self.member_mut(user).is_some_and(|member| member.goes(at, hides, until, false)),
@@ -99,7 +99,7 @@ impl Rooms {
     pub(crate) fn hide(
         &mut self,
         (room, user): (&Name, &Name),
-        (at, visit): (Seat, u16),
+        (at, visit): (ClientSlot, u16),
         hides: bool,
         turn: &mut Turn<'_>,
     ) {

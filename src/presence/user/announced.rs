@@ -3,12 +3,12 @@
 use crate::presence::announce::Announced;
 use crate::presence::cost;
 use crate::presence::device::Device;
-use crate::presence::envelope::{Address, Envelope, WorkerRef};
 use crate::presence::event::{Event, SharedEvent};
+use crate::presence::message::{ClientRef, Message, WorkerRef};
 use crate::presence::name::Name;
 use crate::presence::turn::Turn;
 use crate::presence::user::Users;
-use crate::presence::user::news::News;
+use crate::presence::user::change::Change;
 use crate::presence::veil::Veil;
 use crate::presence::view::{Reason, State};
 
@@ -35,13 +35,13 @@ impl Users {
 
     /// What came of messages to several connections is known no more: of those at a worker, or of all.
     pub(crate) fn fail_tells(&mut self, edge: Option<u16>, turn: &mut Turn<'_>) {
-        for (asker, answer) in self.tells.fail(edge) {
-            turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
+        for (reply_to, answer) in self.tells.fail(edge) {
+            turn.out.post(reply_to.at.worker, Message::Answered { reply_to, answer });
         }
     }
 
     /// A client is there, and is so.
-    pub(crate) fn announced(&mut self, user: &Name, at: Address, is: Announced, turn: &mut Turn<'_>) {
+    pub(crate) fn announced(&mut self, user: &Name, at: ClientRef, is: Announced, turn: &mut Turn<'_>) {
         let Announced { claim, said, hides, silent, suspect } = is;
         let is_known = self.find(user).is_some_and(|slot| {
             let devices = &mut self.users[slot as usize].devices;
@@ -61,17 +61,17 @@ impl Users {
             device.away = said.map_or(device.away, |said| said == State::Away);
         }
         known.claim(at, claim);
-        self.refresh(slot, None, News::default(), turn);
+        self.refresh(slot, None, Change::default(), turn);
         self.correct_hidden(user, at, hides, turn);
     }
 
     /// Tells an edge whether a client's user is invisible, where it has last heard otherwise.
-    fn correct_hidden(&self, user: &str, at: Address, hides: bool, turn: &mut Turn<'_>) {
+    fn correct_hidden(&self, user: &str, at: ClientRef, hides: bool, turn: &mut Turn<'_>) {
         let Some(slot) = self.find(user).filter(|slot| !self.is_quiet(*slot)) else { return };
         let is_hidden = self.users[slot as usize].own == Some(State::Invisible);
         if is_hidden != hides {
             let what = Veil::Client { client: at.client, hides: is_hidden };
-            turn.out.post(at.worker, Envelope::Veil(what));
+            turn.out.post(at.worker, Message::Veil(what));
         }
     }
 
@@ -102,7 +102,7 @@ impl Users {
             Some(SharedEvent::new(Event::Changed { user, state, view }))
         };
         let (plain, full) = (changed(view.plain), changed(view.state));
-        turn.out.post(edge.worker, Envelope::Changed { user, view, plain, full });
+        turn.out.post(edge.worker, Message::Changed { user, view, plain, full });
     }
 
     /// An announcement is complete: of so many users, from a slot on, what the edge has not said in it is no more. Returns the slot
@@ -119,7 +119,7 @@ impl Users {
         for at in from..end.min(from + most) {
             let Some(known) = self.users.get(at) else { continue };
             let is_stale = |device: &&Device| device.address().worker == edge && device.round != round;
-            let gone: Vec<Address> = known.devices.live().filter(is_stale).map(Device::address).collect();
+            let gone: Vec<ClientRef> = known.devices.live().filter(is_stale).map(Device::address).collect();
             let unwatched = known.watchers.is_stale(edge, round);
             if gone.is_empty() && !unwatched {
                 continue;
@@ -144,20 +144,20 @@ impl Users {
         self.quiet_from = Some(to);
         for slot in from..to {
             let Some(known) = self.users.get(slot as usize) else { continue };
-            let (hides, reason) = (known.told.unseen > 0, known.reason);
+            let (hides, reason) = (known.published.unseen > 0, known.reason);
             // Of one who is not here and whom nobody watches there is nothing to tell: rooms were given to that one, or taken.
             if known.version > 0 || known.is_forgettable() {
                 continue;
             }
             for device in known.devices.live().filter(|_| hides) {
-                let Address { worker, client, .. } = device.address();
-                turn.out.post(worker, Envelope::Veil(Veil::Client { client, hides }));
+                let ClientRef { worker, client, .. } = device.address();
+                turn.out.post(worker, Message::Veil(Veil::Client { client, hides }));
             }
             // Nobody ever saw one who came as invisible.
             if hides && self.users[slot as usize].watchers.is_empty() {
                 continue;
             }
-            self.publish(slot, reason, (Default::default(), true), News::default(), turn);
+            self.publish(slot, reason, (Default::default(), true), Change::default(), turn);
             if hides {
                 // When it hid nobody here knows.
                 self.users[slot as usize].last_seen_millis = 0;

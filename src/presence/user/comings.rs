@@ -1,10 +1,10 @@
 //! Connections of users that come and go.
 
 use crate::presence::device::{Device, Lingering};
-use crate::presence::envelope::{Address, Claim, Envelope};
+use crate::presence::message::{Claim, ClientRef, Message};
 use crate::presence::name::Name;
 use crate::presence::turn::Turn;
-use crate::presence::user::news::News;
+use crate::presence::user::change::Change;
 use crate::presence::user::{User, Users};
 use crate::presence::veil::Veil;
 use crate::presence::view::{Reason, State};
@@ -14,7 +14,7 @@ impl User {
     /// place in the order and is as it was, but for what its edge says of it; else one that lingers.
     fn comes(
         &mut self,
-        (at, round): (Address, u8),
+        (at, round): (ClientRef, u8),
         state: Option<State>,
         line: Option<(bool, bool)>,
     ) -> Option<Device> {
@@ -43,7 +43,7 @@ impl Users {
     /// one said unless it comes otherwise; over the cap, of the oldest. A page that connects is not silent.
     pub(crate) fn up(
         &mut self,
-        (user, at): (&Name, Address),
+        (user, at): (&Name, ClientRef),
         (claim, state): (Claim, Option<State>),
         turn: &mut Turn<'_>,
     ) {
@@ -53,7 +53,7 @@ impl Users {
     /// The same of one of which its edge may say whether its page is silent and whether it is suspect.
     pub(super) fn comes(
         &mut self,
-        (user, at): (&Name, Address),
+        (user, at): (&Name, ClientRef),
         (claim, state): (Claim, Option<State>),
         line: Option<(bool, bool)>,
         turn: &mut Turn<'_>,
@@ -72,7 +72,7 @@ impl Users {
         };
         if known.own == Some(State::Invisible) && state != known.own {
             let (client, hides) = (at.client, true);
-            turn.out.post(at.worker, Envelope::Veil(Veil::Client { client, hides }));
+            turn.out.post(at.worker, Message::Veil(Veil::Client { client, hides }));
         }
         if let Some(before) = replaced {
             known.hand_on(before.address(), at, before.lingers().map(|lingers| lingers.until));
@@ -82,15 +82,15 @@ impl Users {
         while known.devices.live().count() > turn.rules.connections_per_user {
             if let Some(oldest) = known.devices.remove(Device::is_live) {
                 reason = Some(Reason::Replaced);
-                let Address { worker, client, .. } = oldest.address();
-                turn.out.post(worker, Envelope::Evict { client, reason: Reason::Replaced, words: None });
+                let ClientRef { worker, client, .. } = oldest.address();
+                turn.out.post(worker, Message::Evict { client, reason: Reason::Replaced, words: None });
             }
         }
-        let moved = self.whereabouts.settle(slot);
-        self.refresh(slot, reason, News { moved }, turn);
+        let moved = self.rooms_by_user.commit(slot);
+        self.refresh(slot, reason, Change { moved }, turn);
         // One that goes on here knows what came before, and may have done otherwise since.
         if !replaced.is_some_and(|before| before.is_awaited()) {
-            self.bring_given(user, at, turn);
+            self.force_given(user, at, turn);
             self.tell_taken(user, at, turn);
         }
     }
@@ -99,7 +99,7 @@ impl Users {
     pub(crate) fn down(
         &mut self,
         user: &str,
-        at: Address,
+        at: ClientRef,
         (reason, seen_millis): (Reason, u64),
         turn: &mut Turn<'_>,
     ) {
@@ -111,7 +111,7 @@ impl Users {
         // A time that is yet to come is of a clock that was set back since.
         let known_millis = Some(known.last_seen_millis).filter(|millis| *millis <= turn.now.unix_millis);
         // When one who is invisible was last heard nobody sees.
-        if known.told.unseen == 0 {
+        if known.published.unseen == 0 {
             known.last_seen_millis = known_millis.map_or(seen_millis, |millis| millis.max(seen_millis));
         }
         if reason.is_final() || turn.rules.grace == 0 {
@@ -120,7 +120,7 @@ impl Users {
             device.linger(Lingering { until: turn.now.tick.after(turn.rules.grace), reason });
             known.time(slot, turn);
         }
-        self.refresh(slot, Some(reason), News::default(), turn);
+        self.refresh(slot, Some(reason), Change::default(), turn);
     }
 
     /// The grace of some connection of the user may be over: a timer also fires early, where the wheel can't look as far
@@ -145,6 +145,6 @@ impl Users {
         }
         known.end_info(turn.now.tick);
         known.time(slot, turn);
-        self.refresh(slot, reason, News::default(), turn);
+        self.refresh(slot, reason, Change::default(), turn);
     }
 }

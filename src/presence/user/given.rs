@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::limits::{GIVEN_ROOMS_MAX, ROOMS_PER_CONNECTION_MAX};
 use crate::presence::name::{Homes, Name, bytes_of};
-use crate::presence::refusal::Refusal;
+use crate::presence::refusal::CommandRefusal;
 
 /// The rooms that the users of one home were given.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Given {
     /// This home's share of [`GIVEN_ROOMS_MAX`].
     pub(super) most: usize,
     pub(super) name_bytes: usize,
-    /// Orders of which it is not known yet what comes of them, by number: for the only ones that gave these rooms. As many as desks
+    /// Orders of which it is not known yet what comes of them, by number: for the only ones that gave these rooms. As many as admin requests
     /// have in hand.
     pub(super) unsure: HashMap<u32, (Name, Name)>,
     pub(super) last_order: u32,
@@ -36,17 +36,17 @@ impl Given {
     ///
     /// # Errors
     /// The user has as many as a connection may be in, or the home has too many.
-    pub(super) fn give(&mut self, user: &Name, room: &Name) -> Result<Option<u32>, Refusal> {
+    pub(super) fn give(&mut self, user: &Name, room: &Name) -> Result<Option<u32>, CommandRefusal> {
         let rooms = self.by_user.get(user).map_or(&[][..], Vec::as_slice);
         if rooms.contains(room) {
             let is_unsure = self.is_unsure(user, room);
             return Ok(is_unsure.then(|| self.begin(user, room)));
         }
         if rooms.len() >= ROOMS_PER_CONNECTION_MAX {
-            return Err(Refusal::UserGivenTooMany);
+            return Err(CommandRefusal::UserGivenTooMany);
         }
         if self.rooms >= self.most {
-            return Err(Refusal::TooManyGiven);
+            return Err(CommandRefusal::TooManyGiven);
         }
         self.by_user.entry(user.clone()).or_default().push(room.clone());
         self.rooms += 1;
@@ -114,7 +114,7 @@ impl Given {
         self.unsure.retain(|_, (its, _)| **its != *user);
     }
 
-    pub(super) fn give_back(&mut self) {
+    pub(super) fn shrink(&mut self) {
         if self.by_user.capacity() > 4 * self.by_user.len() + 64 {
             self.by_user.shrink_to(2 * self.by_user.len());
         }
@@ -142,16 +142,16 @@ mod tests {
             given.end(order, true);
             assert_eq!(given.give(&ann, &room), Ok(None));
         }
-        assert_eq!(given.give(&ann, &"one-more".into()), Err(Refusal::UserGivenTooMany));
+        assert_eq!(given.give(&ann, &"one-more".into()), Err(CommandRefusal::UserGivenTooMany));
         assert!(given.take("ann", "r7") && !given.take("ann", "r7") && !given.take("bob", "r7"));
         assert!(matches!(given.give(&ann, &"one-more".into()), Ok(Some(_))));
         given.forget("ann");
-        given.give_back();
+        given.shrink();
         assert_eq!((given.rooms, given.name_bytes, given.unsure.len()), (0, 0, 0));
         assert!(given.bytes() < empty + 1_024, "{} bytes", given.bytes());
         given.most = 1;
         assert!(given.give(&ann, &"r".into()).is_ok());
-        assert_eq!(given.give(&"bob".into(), &"r".into()), Err(Refusal::TooManyGiven));
+        assert_eq!(given.give(&"bob".into(), &"r".into()), Err(CommandRefusal::TooManyGiven));
     }
 
     #[test]

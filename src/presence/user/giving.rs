@@ -2,37 +2,37 @@
 
 use crate::presence::address::{self, NOBODY, WorkerRef};
 use crate::presence::device::Device;
-use crate::presence::envelope::{Address, Envelope, Giving};
+use crate::presence::message::{ClientRef, Giving, Message};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
-use crate::presence::refusal::Refusal;
+use crate::presence::refusal::CommandRefusal;
 use crate::presence::turn::Turn;
 use crate::presence::user::Users;
-use crate::presence::user::attic::Attic;
+use crate::presence::user::offline_users::OfflineUsers;
 
 impl Users {
     /// A connection that is there is to come into the rooms that its user was given.
-    pub(super) fn bring_given(&self, user: &Name, at: Address, turn: &mut Turn<'_>) {
+    pub(super) fn force_given(&self, user: &Name, at: ClientRef, turn: &mut Turn<'_>) {
         if self.given.by_user.is_empty() {
             return;
         }
-        let Address { worker, client, .. } = at;
+        let ClientRef { worker, client, .. } = at;
         for room in self.given.by_user.get(user).into_iter().flatten().cloned() {
-            let asker = address::asker(self.worker, NOBODY);
-            turn.out.post(worker, Envelope::Bid { client, room, joins: true, asker });
+            let reply_to = address::reply_to(self.worker, NOBODY);
+            turn.out.post(worker, Message::ForceJoinClient { client, room, joins: true, reply_to });
         }
     }
 
-    /// A room is given to a user for an order that is yet to be done by `bidden` connections; with none it is done.
+    /// A room is given to a user for an order that is yet to be done by `forced` connections; with none it is done.
     pub(super) fn give(
         &mut self,
         user: &Name,
         room: &Name,
-        bidden: usize,
-    ) -> Result<Option<Giving>, Refusal> {
+        forced: usize,
+    ) -> Result<Option<Giving>, CommandRefusal> {
         let order = self.given.give(user, room)?;
         match order {
-            Some(order) if bidden == 0 => {
+            Some(order) if forced == 0 => {
                 self.order_over(order, true);
                 return Ok(None);
             }
@@ -68,12 +68,12 @@ impl Users {
     pub(super) fn take_from(&mut self, user: &Name, room: &Name) -> bool {
         let is_away = match self.seek(user) {
             None => false,
-            Some(slot) if Attic::holds(slot) => true,
+            Some(slot) if OfflineUsers::holds(slot) => true,
             Some(slot) => {
                 let known = &self.users[slot as usize];
                 let devices = known.devices.as_slice();
                 // Who was only watched was never here; one whose line seems dead is back by another connection.
-                let was_here = known.version > 0 || known.told.is_here();
+                let was_here = known.version > 0 || known.published.is_here();
                 let is_away = |device: &Device| !device.is_live() || device.suspect;
                 was_here && (devices.is_empty() || devices.iter().any(is_away))
             }
@@ -90,18 +90,18 @@ impl Users {
     }
 
     /// A client of a user has come: it is told what was taken while it was away.
-    pub(super) fn tell_taken(&mut self, user: &Name, at: Address, turn: &mut Turn<'_>) {
+    pub(super) fn tell_taken(&mut self, user: &Name, at: ClientRef, turn: &mut Turn<'_>) {
         if self.taken.by_user.is_empty() {
             return;
         }
-        let Address { worker, client, .. } = at;
+        let ClientRef { worker, client, .. } = at;
         for room in self.taken.tell(turn.now.tick, user) {
             // It was given anew since, by an order that is yet to be done: the client is bidden to come in.
             if self.given_to(user).contains(&room) {
                 continue;
             }
             let what = Moderation::Taken { client, room };
-            turn.out.post(worker, Envelope::Moderate { what, asker: None });
+            turn.out.post(worker, Message::Moderate { what, reply_to: None });
         }
     }
 

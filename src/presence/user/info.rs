@@ -8,13 +8,13 @@
 use std::sync::Arc;
 
 use crate::presence::device::Device;
-use crate::presence::envelope::Address;
+use crate::presence::message::ClientRef;
 use crate::time::Tick;
 
 /// What one connection said, or its token.
 #[derive(Debug)]
-pub(super) struct Said {
-    pub(super) at: Address,
+pub(super) struct InfoClaim {
+    pub(super) at: ClientRef,
     /// JSON; `None`: that there is nothing to know.
     pub(super) text: Option<Arc<str>>,
     pub(super) is_claim: bool,
@@ -25,7 +25,7 @@ pub(super) struct Said {
 /// What a user's connections said, the latest last: at most one of each.
 #[derive(Debug, Default)]
 pub(super) struct Info {
-    pub(super) said: Vec<Said>,
+    pub(super) said: Vec<InfoClaim>,
     pub(super) shown: Option<Arc<str>>,
     /// The timer that is filed for the first `until`.
     pub(super) timer: Option<Tick>,

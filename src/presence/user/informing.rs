@@ -2,43 +2,43 @@
 
 use std::sync::Arc;
 
-use crate::presence::envelope::{Address, Claim};
+use crate::presence::message::{Claim, ClientRef};
 use crate::presence::timer::Timer;
 use crate::presence::turn::Turn;
-use crate::presence::user::info::Said;
-use crate::presence::user::news::News;
+use crate::presence::user::change::Change;
+use crate::presence::user::info::InfoClaim;
 use crate::presence::user::{User, Users};
 use crate::time::Tick;
 
 impl User {
     /// A connection says something of its user, which may count for a time.
-    pub(super) fn say(&mut self, at: Address, text: Option<Arc<str>>, until: Option<Tick>) {
+    pub(super) fn say(&mut self, at: ClientRef, text: Option<Arc<str>>, until: Option<Tick>) {
         if text.is_some() || self.info.is_some() {
-            self.take_word(Said { at, text, is_claim: false, until });
+            self.take_word(InfoClaim { at, text, is_claim: false, until });
         }
     }
 
     /// A connection has a token.
-    pub(super) fn claim(&mut self, at: Address, claim: Claim) {
+    pub(super) fn claim(&mut self, at: ClientRef, claim: Claim) {
         let Some(device) = self.devices.get_mut(at) else { return };
         device.has_token |= claim != Claim::NoToken;
         match (claim, &mut self.info) {
             (Claim::Info(text), _) => {
-                self.take_word(Said { at, text: Some(text.into()), is_claim: true, until: None });
+                self.take_word(InfoClaim { at, text: Some(text.into()), is_claim: true, until: None });
             }
             (Claim::Nothing, Some(info)) => info.said.retain(|said| !(said.is_claim && said.at == at)),
             _ => {}
         }
     }
 
-    fn take_word(&mut self, word: Said) {
+    fn take_word(&mut self, word: InfoClaim) {
         let info = self.info.get_or_insert_default();
         info.said.retain(|said| said.at != word.at);
         info.said.push(word);
     }
 
     /// A connection has taken the place of one whose grace would have lasted until then; `None`: it is that one.
-    pub(super) fn hand_on(&mut self, from: Address, to: Address, until: Option<Tick>) {
+    pub(super) fn hand_on(&mut self, from: ClientRef, to: ClientRef, until: Option<Tick>) {
         let said = self.info.iter_mut().flat_map(|info| &mut info.said);
         for said in said.filter(|said| said.at == from && !said.is_claim) {
             said.at = to;
@@ -78,10 +78,10 @@ impl User {
 
 impl Users {
     /// A connection has another token than before.
-    pub(crate) fn renewed(&mut self, user: &str, at: Address, claim: Claim, turn: &mut Turn<'_>) {
+    pub(crate) fn renewed(&mut self, user: &str, at: ClientRef, claim: Claim, turn: &mut Turn<'_>) {
         let Some(slot) = self.find(user) else { return };
         self.users[slot as usize].claim(at, claim);
-        self.refresh(slot, None, News::default(), turn);
+        self.refresh(slot, None, Change::default(), turn);
     }
 
     /// The timer of a user's `info` was filed for then.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::presence::bans::{self, BanCount};
 use crate::presence::device::Device;
-use crate::presence::envelope::{Address, Answer, Asker, Envelope};
+use crate::presence::message::{ClientRef, HomeAnswer, Message, ReplyTo};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
 use crate::presence::record::{BanKey, Record};
 use crate::presence::turn::Turn;
 use crate::presence::user::Users;
-use crate::presence::user::news::News;
+use crate::presence::user::change::Change;
 use crate::presence::view::Reason;
 use crate::time::{Now, Tick};
 
@@ -20,15 +20,15 @@ impl Users {
         &mut self,
         user: &Name,
         (words, seconds): (&Arc<str>, Option<u32>),
-        asker: Asker,
+        reply_to: ReplyTo,
         turn: &mut Turn<'_>,
     ) {
         let (mut kicked, mut until) = (None, None);
         if let Some(seconds) = seconds {
             if !self.bans.set(turn.now, (user, None), seconds, words) {
                 self.tell_edges(user, None, turn);
-                let answer = Answer::Banned(None);
-                return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
+                let answer = HomeAnswer::Banned(None);
+                return turn.out.post(reply_to.at.worker, Message::Answered { reply_to, answer });
             }
             let ban = Some((bans::end(turn.now, seconds), words.clone()));
             self.tell_edges(user, ban.as_ref(), turn);
@@ -37,25 +37,28 @@ impl Users {
         if let Some(slot) = self.find(user).filter(|slot| !self.users[*slot as usize].devices.is_empty()) {
             let known = &mut self.users[slot as usize];
             let devices = std::mem::take(&mut known.devices);
-            for Address { worker, client, .. } in devices.live().map(Device::address) {
+            for ClientRef { worker, client, .. } in devices.live().map(Device::address) {
                 let words = Some(words.clone());
-                turn.out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words });
-                if known.told.unseen == 0 {
+                turn.out.post(worker, Message::Evict { client, reason: Reason::Kicked, words });
+                if known.published.unseen == 0 {
                     known.last_seen_millis = known.last_seen_millis.max(turn.now.unix_millis);
                 }
             }
             kicked = Some(devices.live().count());
-            self.refresh(slot, Some(Reason::Kicked), News::default(), turn);
+            self.refresh(slot, Some(Reason::Kicked), Change::default(), turn);
         }
         self.end_graces(user, None, turn);
-        turn.out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Kicked(kicked, until) });
+        turn.out.post(
+            reply_to.at.worker,
+            Message::Answered { reply_to, answer: HomeAnswer::Kicked(kicked, until) },
+        );
     }
 
     /// Sends a connection of a user away who is banned. Says whether it did.
-    pub(super) fn turns_away(&self, user: &str, at: Address, turn: &mut Turn<'_>) -> bool {
+    pub(super) fn turns_away(&self, user: &str, at: ClientRef, turn: &mut Turn<'_>) -> bool {
         let Some(words) = self.bans.get(turn.now, user, None).cloned() else { return false };
-        let Address { worker, client, .. } = at;
-        turn.out.post(worker, Envelope::Evict { client, reason: Reason::Kicked, words: Some(words) });
+        let ClientRef { worker, client, .. } = at;
+        turn.out.post(worker, Message::Evict { client, reason: Reason::Kicked, words: Some(words) });
         true
     }
 
@@ -85,11 +88,12 @@ impl Users {
     }
 
     /// A ban is over.
-    pub(crate) fn lift(&mut self, user: &Name, asker: Option<Asker>, turn: &mut Turn<'_>) {
+    pub(crate) fn lift(&mut self, user: &Name, reply_to: Option<ReplyTo>, turn: &mut Turn<'_>) {
         let lifted = self.bans.lift(turn.now, user, None);
         self.tell_edges(user, None, turn);
-        if let Some(asker) = asker {
-            turn.out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Lifted(lifted) });
+        if let Some(reply_to) = reply_to {
+            turn.out
+                .post(reply_to.at.worker, Message::Answered { reply_to, answer: HomeAnswer::Lifted(lifted) });
         }
     }
 
@@ -112,7 +116,7 @@ impl Users {
     fn tell_edges(&self, user: &Name, ban: Option<&(u64, Arc<str>)>, turn: &mut Turn<'_>) {
         for worker in 0..self.workers {
             let what = Moderation::Banned { user: user.clone(), ban: ban.cloned() };
-            turn.out.post(worker, Envelope::Moderate { what, asker: None });
+            turn.out.post(worker, Message::Moderate { what, reply_to: None });
         }
     }
 
@@ -125,7 +129,7 @@ impl Users {
     pub(super) fn end_graces(&self, user: &Name, room: Option<&Name>, turn: &mut Turn<'_>) {
         for worker in 0..self.workers {
             let what = Moderation::EndGraces { user: user.clone(), room: room.cloned() };
-            turn.out.post(worker, Envelope::Moderate { what, asker: None });
+            turn.out.post(worker, Message::Moderate { what, reply_to: None });
         }
     }
 }

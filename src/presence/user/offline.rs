@@ -1,45 +1,45 @@
-//! Users who went: into the attic, out of it again, and forgotten.
+//! Users who went: into the archive, out of it again, and forgotten.
 
-use crate::limits::{STOW_PER_TICK_MIN, STOW_TICKS};
+use crate::limits::{ARCHIVE_PER_TICK_MIN, ARCHIVE_TICKS};
 use crate::presence::device::Devices;
-use crate::presence::last_seen::Entry;
+use crate::presence::last_seen::LastSeenEntry;
 use crate::presence::name::{Name, bytes_of};
 use crate::presence::timer::next_serial;
-use crate::presence::user::attic::{Absent, Attic, Text};
+use crate::presence::user::offline_users::{InlineText, OfflineUser, OfflineUsers};
 use crate::presence::user::watchers::Watchers;
-use crate::presence::user::{Told, User, Users};
+use crate::presence::user::{Published, User, Users};
 use crate::presence::view::View;
 use crate::time::{Now, Tick};
 
 impl Users {
-    /// When [`Users::stow`] is to be called.
-    pub(crate) fn stow_due(&self) -> Option<Tick> {
-        (self.last_seen.unlooked() > 0).then_some(self.attic.stow_at)
+    /// When [`Users::archive`] is to be called.
+    pub(crate) fn archive_due(&self) -> Option<Tick> {
+        (self.last_seen.unlooked() > 0).then_some(self.offline.archive_at)
     }
 
-    /// Moves a tick's share of those who went into the attic, the longest gone first.
-    pub(crate) fn stow(&mut self, now: Tick) {
+    /// Moves a tick's share of those who went into the archive, the longest gone first.
+    pub(crate) fn archive(&mut self, now: Tick) {
         let waiting = self.last_seen.unlooked();
-        if waiting == 0 || !now.has_reached(self.attic.stow_at) {
+        if waiting == 0 || !now.has_reached(self.offline.archive_at) {
             return;
         }
-        self.attic.stow_at = now.after(1);
-        for _ in 0..STOW_PER_TICK_MIN.max(waiting / STOW_TICKS) {
+        self.offline.archive_at = now.after(1);
+        for _ in 0..ARCHIVE_PER_TICK_MIN.max(waiting / ARCHIVE_TICKS) {
             let Some(entry) = self.last_seen.look() else { return };
-            let slot = self.stow_one(entry).unwrap_or(entry.slot);
-            self.last_seen.looked(Entry { slot, ..entry });
+            let slot = self.archive_one(entry).unwrap_or(entry.slot);
+            self.last_seen.looked(LastSeenEntry { slot, ..entry });
         }
     }
 
-    fn stow_one(&mut self, Entry { slot, version, filing }: Entry) -> Option<u32> {
+    fn archive_one(&mut self, LastSeenEntry { slot, version, filing }: LastSeenEntry) -> Option<u32> {
         let is_meant =
-            |user: &&User| (user.version, user.kept) == (version, Some(filing)) && user.is_forgettable();
+            |user: &&User| (user.version, user.archived) == (version, Some(filing)) && user.is_forgettable();
         let user = self.users.get(slot as usize).filter(is_meant)?;
-        if !self.whereabouts.is_nowhere(slot) {
+        if !self.rooms_by_user.is_nowhere(slot) {
             return None;
         }
-        let here = self.attic.insert(Absent {
-            name: Text::of(&user.name),
+        let here = self.offline.insert(OfflineUser {
+            name: InlineText::of(&user.name),
             version,
             since_millis: user.since_millis,
             last_seen_millis: user.last_seen_millis,
@@ -69,27 +69,27 @@ impl Users {
             self.forget(slot);
             return false;
         }
-        if known.kept.is_none() {
+        if known.archived.is_none() {
             if self.last_seen.unlooked() == 0 {
-                self.attic.wait(now);
+                self.offline.wait(now);
             }
-            known.kept = Some(self.last_seen.keep(slot, known.version));
+            known.archived = Some(self.last_seen.keep(slot, known.version));
         }
         true
     }
 
     /// Forgets the user that is offline for longest where there are too many. Says whether there were.
     pub(super) fn make_way(&mut self) -> bool {
-        let (users, attic) = (&self.users, &self.attic);
-        let is_kept = |Entry { slot, version, filing }| {
-            let is_so = |user: &User| (user.version, user.kept) == (version, Some(filing));
-            attic.version(slot) == Some(version) || users.get(slot as usize).is_some_and(is_so)
+        let (users, offline) = (&self.users, &self.offline);
+        let is_kept = |LastSeenEntry { slot, version, filing }| {
+            let is_so = |user: &User| (user.version, user.archived) == (version, Some(filing));
+            offline.version(slot) == Some(version) || users.get(slot as usize).is_some_and(is_so)
         };
         let excess = self.last_seen.excess(is_kept);
         match excess {
-            Some(slot) if Attic::holds(slot) => self.clear_out(slot),
+            Some(slot) if OfflineUsers::holds(slot) => self.evict(slot),
             Some(slot) => {
-                self.users[slot as usize].kept = None;
+                self.users[slot as usize].archived = None;
                 self.forget(slot);
             }
             None => {}
@@ -100,24 +100,24 @@ impl Users {
     pub(super) fn forget(&mut self, slot: u32) {
         let Some(known) = self.users.get(slot as usize).filter(|user| user.is_forgettable()) else { return };
         // A room's home may be ahead of the edge whose user comes, and behind the one whose user went.
-        if !self.whereabouts.is_nowhere(slot) {
+        if !self.rooms_by_user.is_nowhere(slot) {
             return;
         }
         self.forgotten = self.forgotten.max(known.version);
         self.given.forget(&known.name);
         self.taken.forget(&known.name);
         self.name_bytes -= bytes_of(&known.name);
-        let (users, attic) = (&self.users, &self.attic);
-        let name_of = |slot: u32| super::name_of(users, attic, slot);
+        let (users, offline) = (&self.users, &self.offline);
+        let name_of = |slot: u32| super::name_of(users, offline, slot);
         self.table.remove(&known.name, slot, name_of);
-        self.roll.remove(slot, name_of);
+        self.name_index.remove(slot, name_of);
         self.users.try_remove(slot as usize);
     }
 
     /// Moves one out again, offline as it is. It is no longer among those who make way.
     #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^31: each takes 104 bytes")]
-    pub(super) fn fetch(&mut self, here: u32, name: &Name) -> u32 {
-        let Some(absent) = self.attic.get(here) else { return here };
+    pub(super) fn restore(&mut self, here: u32, name: &Name) -> u32 {
+        let Some(absent) = self.offline.get(here) else { return here };
         self.next_serial = next_serial(self.next_serial);
         let slot = self.users.insert(User {
             name: name.clone(),
@@ -128,26 +128,26 @@ impl Users {
             since_millis: absent.since_millis,
             last_seen_millis: absent.last_seen_millis,
             serial: self.next_serial,
-            told: Told::default(),
+            published: Published::default(),
             own: None,
             reason: absent.reason,
             timed: false,
-            kept: None,
+            archived: None,
         }) as u32;
         self.name_bytes += bytes_of(name);
         self.refile(here, slot);
-        self.attic.remove(here);
-        self.last_seen.let_go();
+        self.offline.remove(here);
+        self.last_seen.mark_stale();
         slot
     }
 
     /// Forgets one.
-    pub(super) fn clear_out(&mut self, here: u32) {
-        let (users, attic) = (&self.users, &self.attic);
-        let name_of = |slot: u32| super::name_of(users, attic, slot);
+    pub(super) fn evict(&mut self, here: u32) {
+        let (users, offline) = (&self.users, &self.offline);
+        let name_of = |slot: u32| super::name_of(users, offline, slot);
         self.table.remove(name_of(here), here, name_of);
-        self.roll.remove(here, name_of);
-        if let Some(absent) = self.attic.remove(here) {
+        self.name_index.remove(here, name_of);
+        if let Some(absent) = self.offline.remove(here) {
             self.given.forget(absent.name.as_str());
             self.taken.forget(absent.name.as_str());
             self.forgotten = self.forgotten.max(absent.version);
@@ -156,16 +156,16 @@ impl Users {
 
     /// Both slots are of the same name.
     fn refile(&mut self, from: u32, to: u32) {
-        let (users, attic) = (&self.users, &self.attic);
-        let name_of = |slot: u32| super::name_of(users, attic, slot);
+        let (users, offline) = (&self.users, &self.offline);
+        let name_of = |slot: u32| super::name_of(users, offline, slot);
         self.table.replace(name_of(from), from, to);
-        self.roll.replace(from, to, name_of);
+        self.name_index.replace(from, to, name_of);
     }
 
     /// What is known of the owner of any slot.
     pub(super) fn view_of_any(&self, slot: u32, now: Now) -> View {
-        if Attic::holds(slot) {
-            self.attic.view(now, slot, self.whereabouts.of(slot))
+        if OfflineUsers::holds(slot) {
+            self.offline.view(now, slot, self.rooms_by_user.of(slot))
         } else {
             self.view_of(slot, now)
         }

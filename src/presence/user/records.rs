@@ -5,8 +5,8 @@ use crate::presence::device::{Device, Lingering};
 use crate::presence::name::Name;
 use crate::presence::record::{ConnectionRecord, Record, UserRecord, WordRecord, number};
 use crate::presence::turn::Turn;
-use crate::presence::user::info::{Info, Said};
-use crate::presence::user::news::News;
+use crate::presence::user::change::Change;
+use crate::presence::user::info::{Info, InfoClaim};
 use crate::presence::user::{User, Users, name_of};
 use crate::presence::view::{Reason, State};
 use crate::presence::waits::Awaited;
@@ -24,14 +24,14 @@ impl Users {
         now: Now,
         records: &mut Vec<Record>,
     ) -> Option<Name> {
-        let slots = self.roll.after(after, |slot| name_of(&self.users, &self.attic, slot));
+        let slots = self.name_index.after(after, |slot| name_of(&self.users, &self.offline, slot));
         let slots: Vec<u32> = slots.take(most).collect();
         for slot in &slots {
             let name = self.name(*slot);
             let is_known = self.users.get(*slot as usize);
             let is_here = is_known.is_none_or(|user| user.version > 0 || !user.devices.is_empty());
             // A room's home may wait for a user of whom nothing else is known.
-            if is_here || self.whereabouts.rooms(*slot) > 0 {
+            if is_here || self.rooms_by_user.rooms(*slot) > 0 {
                 records.push(Record::User(Box::new(self.record(*slot, name.clone(), now))));
             }
             if let Some(rooms) = self.given.by_user.get(&name) {
@@ -48,16 +48,16 @@ impl Users {
     fn name(&self, slot: u32) -> Name {
         match self.users.get(slot as usize) {
             Some(user) => user.name.clone(),
-            None => self.attic.name(slot).into(),
+            None => self.offline.name(slot).into(),
         }
     }
 
     fn record(&self, slot: u32, user: Name, now: Now) -> UserRecord {
         if let Some(known) = self.users.get(slot as usize) {
-            let (rooms, left) = self.whereabouts.record(slot);
+            let (rooms, left) = self.rooms_by_user.record(slot);
             return UserRecord { rooms, left, ..known.record(now) };
         }
-        let absent = self.attic.get(slot);
+        let absent = self.offline.get(slot);
         UserRecord {
             user,
             version: absent.map_or(0, |absent| absent.version),
@@ -77,8 +77,8 @@ impl Users {
     pub(crate) fn import(&mut self, record: &UserRecord, turn: &mut Turn<'_>) -> Option<Awaited> {
         let version = number(record.version);
         let is_past = |slot: u32| match self.users.get(slot as usize) {
-            Some(known) => known.version >= version && (known.version > 0 || known.told.is_here()),
-            None => self.attic.version(slot).is_some_and(|known| known >= version),
+            Some(known) => known.version >= version && (known.version > 0 || known.published.is_here()),
+            None => self.offline.version(slot).is_some_and(|known| known >= version),
         };
         if self.seek(&record.user).is_some_and(is_past) {
             return None;
@@ -87,12 +87,12 @@ impl Users {
         // A user of that name was here and is forgotten, perhaps: its version may have been any of these.
         let least = if version > 0 { self.forgotten } else { 0 };
         for room in &record.rooms {
-            self.whereabouts.restore(slot, room, record.left.contains(room));
+            self.rooms_by_user.restore(slot, room, record.left.contains(room));
         }
         let known = &mut self.users[slot as usize];
-        let before = known.told;
-        if known.kept.take().is_some() {
-            self.last_seen.let_go();
+        let before = known.published;
+        if known.archived.take().is_some() {
+            self.last_seen.mark_stale();
         }
         // With connections that came before it the user is not quite as others were told.
         known.version = version.max(least) + u64::from(before.is_here());
@@ -100,12 +100,12 @@ impl Users {
         known.time(slot, turn);
         known.is_informed();
         known.time_info(slot, turn);
-        known.told = known.told();
+        known.published = known.published();
         let awaits = known.devices.as_slice().iter().any(Device::is_awaited);
         let awaited = awaits.then_some(Awaited::User { slot, serial: known.serial });
-        self.present += usize::from(known.told.is_here() && !before.is_here());
+        self.present += usize::from(known.published.is_here() && !before.is_here());
         if !known.watchers.is_empty() {
-            self.tell_watchers(slot, (before, true), News::default(), turn);
+            self.tell_watchers(slot, (before, true), Change::default(), turn);
         }
         if before.is_here() {
             self.veil(slot, before, turn);
@@ -143,7 +143,7 @@ impl Users {
     /// Everything is handed over: whoever went last stays longest.
     pub(crate) fn imported(&mut self, now: Tick) {
         self.last_seen.sort();
-        self.attic.wait(now);
+        self.offline.wait(now);
         while self.make_way() {}
     }
 
@@ -157,7 +157,7 @@ impl Users {
             gone = true;
         }
         if gone {
-            self.refresh(slot, Some(Reason::Lost), News::default(), turn);
+            self.refresh(slot, Some(Reason::Lost), Change::default(), turn);
         }
     }
 }
@@ -183,7 +183,7 @@ impl User {
                 ticks: said.until.map(|until| left(now.tick, until)),
             })
         });
-        let is_heard = self.told.unseen == 0 && self.devices.live().next().is_some();
+        let is_heard = self.published.unseen == 0 && self.devices.live().next().is_some();
         UserRecord {
             user: self.name.clone(),
             version: self.version,
@@ -213,9 +213,9 @@ impl User {
         let said = record.words.iter().filter_map(|word| {
             let at = record.connections.get(usize::from(word.connection)).filter(is_new)?.at;
             let until = word.ticks.map(|ticks| turn.now.tick.after(ticks.min(TICKS_MAX)));
-            Some(Said { at, text: word.text.clone(), is_claim: word.is_claim, until })
+            Some(InfoClaim { at, text: word.text.clone(), is_claim: word.is_claim, until })
         });
-        let said: Vec<Said> = said.collect();
+        let said: Vec<InfoClaim> = said.collect();
         if !said.is_empty() {
             let info = self.info.get_or_insert_with(|| Box::new(Info::default()));
             info.said.splice(0..0, said);

@@ -1,10 +1,10 @@
 //! What connections say of themselves, or are suspected of.
 
 use crate::limits::HIDDEN_MILLIS_MIN;
-use crate::presence::envelope::{Address, Answer, Asker, Envelope};
+use crate::presence::message::{ClientRef, HomeAnswer, Message, ReplyTo};
 use crate::presence::turn::Turn;
 use crate::presence::user::Users;
-use crate::presence::user::news::News;
+use crate::presence::user::change::Change;
 use crate::presence::view::{Reason, State};
 use crate::time::TICK_MILLIS;
 
@@ -16,10 +16,10 @@ impl Users {
     /// does not end what another one was told.
     pub(crate) fn status(
         &mut self,
-        (user, at): (&str, Address),
+        (user, at): (&str, ClientRef),
         state: Option<State>,
         (info, ttl_seconds): (Option<Box<str>>, Option<u32>),
-        asker: Asker,
+        reply_to: ReplyTo,
         turn: &mut Turn<'_>,
     ) {
         let Some(slot) = self.find(user) else { return };
@@ -37,8 +37,8 @@ impl Users {
         if shows && hid && hidden_for.is_some_and(|millis| millis < HIDDEN_MILLIS_MIN) {
             // Its edge takes it for one that is heard again.
             device.silent = false;
-            let answer = Answer::TooSoon;
-            return turn.out.post(asker.at.worker, Envelope::Answered { asker, answer });
+            let answer = HomeAnswer::TooSoon;
+            return turn.out.post(reply_to.at.worker, Message::Answered { reply_to, answer });
         }
         if let Some(said) = state {
             (device.away, device.silent) = (said == State::Away, false);
@@ -57,25 +57,25 @@ impl Users {
                 ttl_seconds.map(|seconds| turn.now.tick.after(seconds.saturating_mul(TICKS_PER_SECOND)));
             known.say(at, (&*info != "null").then(|| info.into()), until);
         }
-        turn.out.post(asker.at.worker, Envelope::Answered { asker, answer: Answer::Status(state) });
-        self.refresh(slot, None, News::default(), turn);
+        turn.out.post(reply_to.at.worker, Message::Answered { reply_to, answer: HomeAnswer::Status(state) });
+        self.refresh(slot, None, Change::default(), turn);
     }
 
     /// A connection's page is silent, or no more.
-    pub(crate) fn silent(&mut self, user: &str, at: Address, silent: bool, turn: &mut Turn<'_>) {
+    pub(crate) fn silent(&mut self, user: &str, at: ClientRef, silent: bool, turn: &mut Turn<'_>) {
         let Some(slot) = self.find(user) else { return };
         if let Some(device) = self.users[slot as usize].devices.get_mut(at) {
             device.silent = silent;
-            self.refresh(slot, None, News::default(), turn);
+            self.refresh(slot, None, Change::default(), turn);
         }
     }
 
     /// A connection may be dead, or lives after all.
-    pub(crate) fn suspect(&mut self, user: &str, at: Address, suspect: bool, turn: &mut Turn<'_>) {
+    pub(crate) fn suspect(&mut self, user: &str, at: ClientRef, suspect: bool, turn: &mut Turn<'_>) {
         let Some(slot) = self.find(user) else { return };
         if let Some(device) = self.users[slot as usize].devices.get_mut(at) {
             device.suspect = suspect;
-            self.refresh(slot, None, News::default(), turn);
+            self.refresh(slot, None, Change::default(), turn);
         }
     }
 }

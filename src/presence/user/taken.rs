@@ -14,7 +14,7 @@ use crate::time::Tick;
 #[derive(Debug)]
 pub(super) struct Taken {
     /// The rooms of each, the latest last.
-    pub(super) by_user: HashMap<Name, Vec<Entry>>,
+    pub(super) by_user: HashMap<Name, Vec<TakenRoom>>,
     pub(super) rooms: usize,
     /// This home's share of [`TAKEN_ROOMS_MAX`].
     pub(super) most: usize,
@@ -26,7 +26,7 @@ pub(super) struct Taken {
 
 /// A room that was taken.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct TakenRoom {
     room: Name,
     number: u64,
     /// When the first client was told.
@@ -64,7 +64,11 @@ impl Taken {
         }
         self.last_number += 1;
         let number = self.last_number;
-        self.by_user.entry(user.clone()).or_default().push(Entry { room: room.clone(), number, told: None });
+        self.by_user.entry(user.clone()).or_default().push(TakenRoom {
+            room: room.clone(),
+            number,
+            told: None,
+        });
         self.order.push_back((user.clone(), number));
         self.rooms += 1;
         self.name_bytes += bytes_of(room);
@@ -95,7 +99,8 @@ impl Taken {
 
     /// The rooms that a client of the user that comes now is told of.
     pub(super) fn tell(&mut self, now: Tick, user: &str) -> Vec<Name> {
-        let is_over = |entry: &Entry| entry.told.is_some_and(|told| now.has_reached(told.after(TAKEN_TICKS)));
+        let is_over =
+            |entry: &TakenRoom| entry.told.is_some_and(|told| now.has_reached(told.after(TAKEN_TICKS)));
         while self.forget_where(user, is_over) {}
         let rooms = self.by_user.get_mut(user).map_or(&mut [][..], Vec::as_mut_slice);
         rooms.iter_mut().for_each(|entry| entry.told = entry.told.or(Some(now)));
@@ -107,7 +112,7 @@ impl Taken {
     }
 
     /// Forgets the first of a user's for which that holds. Says whether there was one.
-    fn forget_where(&mut self, user: &str, is_it: impl Fn(&Entry) -> bool) -> bool {
+    fn forget_where(&mut self, user: &str, is_it: impl Fn(&TakenRoom) -> bool) -> bool {
         let Some(rooms) = self.by_user.get_mut(user) else { return false };
         let Some(at) = rooms.iter().position(is_it) else { return false };
         self.name_bytes -= bytes_of(&rooms.remove(at).room);
@@ -128,7 +133,7 @@ impl Taken {
         self.name_bytes -= rooms.iter().map(|entry| bytes_of(&entry.room)).sum::<usize>();
     }
 
-    pub(super) fn give_back(&mut self) {
+    pub(super) fn shrink(&mut self) {
         if self.by_user.capacity() > 4 * self.by_user.len() + 64 {
             self.by_user.shrink_to(2 * self.by_user.len());
         }
@@ -143,9 +148,9 @@ impl Taken {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let users = self.by_user.capacity() * size_of::<(Name, Vec<Entry>)>();
+        let users = self.by_user.capacity() * size_of::<(Name, Vec<TakenRoom>)>();
         let order = self.order.capacity() * size_of::<(Name, u64)>();
-        users + order + self.rooms * size_of::<Entry>() + self.name_bytes
+        users + order + self.rooms * size_of::<TakenRoom>() + self.name_bytes
     }
 }
 
@@ -169,7 +174,7 @@ mod tests {
         taken.take(&ann, &"r9".into());
         assert_eq!(taken.tell(first.after(TAKEN_TICKS), "ann"), ["r9".into()], "taken anew");
         taken.forget("ann");
-        taken.give_back();
+        taken.shrink();
         assert_eq!((taken.rooms, taken.name_bytes, taken.tell(first, "ann").len()), (0, 0, 0));
         assert!(taken.bytes() < empty + 1_024, "{} bytes", taken.bytes());
         taken.most = 1;

@@ -1,22 +1,22 @@
 //! Messages to users with several connections, until the edges have said which of these took them.
 //!
 //! A user with one connection, at the home's own worker, needs no entry: its edge answers who tells. Every part comes, since a
-//! letter to an edge that is not taken is a part too, or is [failed](Tells::fail): so there are as many entries as messages on their
+//! message to an edge that is not taken is a part too, or is [failed](Tells::fail): so there are as many entries as messages on their
 //! way.
 
 use std::collections::HashMap;
 
-use crate::presence::envelope::{Address, Answer, Asker, Client, Ticket};
+use crate::presence::message::{ClientId, ClientRef, HomeAnswer, ReplyTo, RequestRef};
 
 /// What stands for the home where a client is named, in what an edge is to answer: no client has that slot, and the number is
 /// that of the edge's worker.
-const fn home(edge: u16) -> Client {
-    Client { slot: u32::MAX, serial: edge as u32 }
+const fn home(edge: u16) -> ClientId {
+    ClientId { slot: u32::MAX, serial: edge as u32 }
 }
 
 #[derive(Debug)]
 struct Tell {
-    asker: Asker,
+    reply_to: ReplyTo,
     /// Edges, with their connections that have not said what came of it.
     left: Vec<(u16, usize)>,
     to: usize,
@@ -38,7 +38,7 @@ impl Tells {
 
     /// A message goes out to connections at these edges, each named as often as it has one. Returns to whom each of these is to
     /// be answered.
-    pub(crate) fn begin(&mut self, asker: Asker, edges: &[u16]) -> impl Fn(u16) -> Asker + use<> {
+    pub(crate) fn begin(&mut self, reply_to: ReplyTo, edges: &[u16]) -> impl Fn(u16) -> ReplyTo + use<> {
         let (worker, is_direct) = (self.worker, edges == [self.worker]);
         if !is_direct {
             self.next = self.next.wrapping_add(1).max(1);
@@ -49,19 +49,19 @@ impl Tells {
                     None => left.push((*edge, 1)),
                 }
             }
-            self.tells.insert(self.next, Tell { asker, left, to: 0, without: 0 });
+            self.tells.insert(self.next, Tell { reply_to, left, to: 0, without: 0 });
         }
         let tell = self.next;
         move |edge| match is_direct {
-            true => asker,
-            false => Asker { at: Address::here(worker, home(edge)), ticket: Ticket::Tell { tell } },
+            true => reply_to,
+            false => ReplyTo { at: ClientRef::here(worker, home(edge)), request: RequestRef::Tell { tell } },
         }
     }
 
     /// Who is told what came of a message that is answered already: nobody.
-    pub(crate) fn unanswered(&self) -> Asker {
-        let at = Address::here(self.worker, home(0));
-        Asker { at, ticket: Ticket::Tell { tell: 0 } }
+    pub(crate) fn unanswered(&self) -> ReplyTo {
+        let at = ClientRef::here(self.worker, home(0));
+        ReplyTo { at, request: RequestRef::Tell { tell: 0 } }
     }
 
     /// What came of it at one connection of an edge. After the last one, returns who waits for it, and the answer.
@@ -70,7 +70,7 @@ impl Tells {
         (tell, edge): (u32, u32),
         to: usize,
         without: usize,
-    ) -> Option<(Asker, Answer)> {
+    ) -> Option<(ReplyTo, HomeAnswer)> {
         let waiting = self.tells.get_mut(&tell)?;
         let at = waiting.left.iter().position(|(at, _)| u32::from(*at) == edge)?;
         waiting.left[at].1 -= 1;
@@ -82,14 +82,14 @@ impl Tells {
         waiting.left.is_empty().then(|| self.end(tell)).flatten()
     }
 
-    fn end(&mut self, tell: u32) -> Option<(Asker, Answer)> {
-        let Tell { asker, to, without, .. } = self.tells.remove(&tell)?;
-        Some((asker, Answer::Told { to, without }))
+    fn end(&mut self, tell: u32) -> Option<(ReplyTo, HomeAnswer)> {
+        let Tell { reply_to, to, without, .. } = self.tells.remove(&tell)?;
+        Some((reply_to, HomeAnswer::Told { to, without }))
     }
 
     /// What comes of messages at an edge, or at all, will not be known: it counts as connections without room. Returns what is
     /// answered by that.
-    pub(crate) fn fail(&mut self, edge: Option<u16>) -> Vec<(Asker, Answer)> {
+    pub(crate) fn fail(&mut self, edge: Option<u16>) -> Vec<(ReplyTo, HomeAnswer)> {
         let mut over = Vec::new();
         for (tell, waiting) in &mut self.tells {
             let is_lost = |(at, _): &(u16, usize)| edge.is_none_or(|edge| edge == *at);
@@ -115,19 +115,19 @@ impl Tells {
 mod tests {
     use super::*;
 
-    const ANN: Asker =
-        Asker { at: Address::here(2, Client { slot: 7, serial: 1 }), ticket: Ticket::Command(5) };
+    const ANN: ReplyTo =
+        ReplyTo { at: ClientRef::here(2, ClientId { slot: 7, serial: 1 }), request: RequestRef::Command(5) };
 
     #[test]
     fn the_last_part_answers_with_the_sum() {
         let mut tells = Tells::new(1);
-        let asker = tells.begin(ANN, &[2, 1, 2]);
-        assert_eq!((asker(2).at.worker, asker(2).at.client.serial), (1, 2));
-        let Ticket::Tell { tell } = asker(1).ticket else { panic!() };
+        let reply_to = tells.begin(ANN, &[2, 1, 2]);
+        assert_eq!((reply_to(2).at.worker, reply_to(2).at.client.serial), (1, 2));
+        let RequestRef::Tell { tell } = reply_to(1).request else { panic!() };
         assert_eq!(tells.part((tell, 2), 1, 0), None);
         assert_eq!(tells.part((tell, 7), 1, 0), None, "that edge has no part in it");
         assert_eq!(tells.part((tell, 1), 0, 0), None);
-        assert_eq!(tells.part((tell, 2), 0, 1), Some((ANN, Answer::Told { to: 1, without: 1 })));
+        assert_eq!(tells.part((tell, 2), 0, 1), Some((ANN, HomeAnswer::Told { to: 1, without: 1 })));
         assert_eq!((tells.part((tell, 2), 1, 0), tells.len()), (None, 0));
     }
 
@@ -141,13 +141,13 @@ mod tests {
     #[test]
     fn what_is_lost_with_an_edge_counts_as_without_room() {
         let mut tells = Tells::new(1);
-        let asker = tells.begin(ANN, &[2, 3, 2]);
-        let Ticket::Tell { tell } = asker(1).ticket else { panic!() };
+        let reply_to = tells.begin(ANN, &[2, 3, 2]);
+        let RequestRef::Tell { tell } = reply_to(1).request else { panic!() };
         assert_eq!((tells.fail(Some(1)), tells.fail(Some(2))), (Vec::new(), Vec::new()));
         assert_eq!(tells.part((tell, 2), 1, 0), None, "late");
-        assert_eq!(tells.part((tell, 3), 1, 0), Some((ANN, Answer::Told { to: 1, without: 2 })));
+        assert_eq!(tells.part((tell, 3), 1, 0), Some((ANN, HomeAnswer::Told { to: 1, without: 2 })));
         let _ = tells.begin(ANN, &[2, 3]);
-        assert_eq!(tells.fail(None), [(ANN, Answer::Told { to: 0, without: 2 })]);
+        assert_eq!(tells.fail(None), [(ANN, HomeAnswer::Told { to: 0, without: 2 })]);
         assert_eq!(tells.len(), 0);
     }
 }

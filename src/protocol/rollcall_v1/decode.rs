@@ -7,20 +7,20 @@ use serde_json::value::RawValue;
 use crate::json::{self, is_object};
 use crate::limits::{INFO_BYTES_MAX, INFO_TTL_SECONDS_MAX, PAGE_DEFAULT, PAGE_MAX};
 use crate::presence::command::Command;
-use crate::presence::{NAME_RULE, Refusal, State, is_name};
+use crate::presence::{CommandRefusal, NAME_RULE, State, is_name};
 use crate::protocol::refusal::TOO_MANY_USERS;
-use crate::protocol::rollcall_v1::shape::{Message, Object, Params, Parts, Text, Users};
+use crate::protocol::rollcall_v1::shape::{ClientMessage, CommandParts, Object, Params, TextField, UserList};
 
 /// Reads a command and its `seq`.
 ///
 /// # Errors
 /// Why it can't be read, and the `seq` to answer with: 0 where it has none that can be read.
-pub fn decode(text: &str) -> Result<(i64, Command<'_>), (i64, Refusal)> {
+pub fn decode(text: &str) -> Result<(i64, Command<'_>), (i64, CommandRefusal)> {
     // What is as it should be is read in one go. What isn't is read once more, for what is wrong with it.
     if !is_object(text) {
         return Err((0, unreadable(NOT_A_COMMAND)));
     }
-    let Ok(message) = serde_json::from_str::<Message<'_>>(text) else { return parse_parts(text) };
+    let Ok(message) = serde_json::from_str::<ClientMessage<'_>>(text) else { return parse_parts(text) };
     let (seq, name) = numbered(message.seq, message.cmd)?;
     let command = command(&name, message.params.map(|params| params.0).unwrap_or_default());
     command.map(|command| (seq, command)).map_err(|why| (seq, why))
@@ -29,7 +29,7 @@ pub fn decode(text: &str) -> Result<(i64, Command<'_>), (i64, Refusal)> {
 /// A command that the protocol does not have: its name, and its `params` as they were sent.
 #[must_use]
 pub fn foreign(text: &str) -> Option<(Cow<'_, str>, &str)> {
-    let parts = serde_json::from_str::<Parts<'_>>(text).ok().filter(|_| is_object(text))?;
+    let parts = serde_json::from_str::<CommandParts<'_>>(text).ok().filter(|_| is_object(text))?;
     let name = parts.cmd?.0;
     let params = parts.params.map_or("{}", RawValue::get);
     (!COMMANDS.contains(&&*name) && is_object(params)).then_some((name, params))
@@ -42,8 +42,8 @@ const COMMANDS: [&str; 11] =
 const NOT_A_COMMAND: &str = r#"not a command: send {"seq":1,"cmd":"…","params":{…}}"#;
 
 /// Reads `params` by themselves, so that an error in them is told with the command's `seq`.
-fn parse_parts(text: &str) -> Result<(i64, Command<'_>), (i64, Refusal)> {
-    let parts: Parts<'_> = serde_json::from_str(text).map_err(|_| (0, unreadable(NOT_A_COMMAND)))?;
+fn parse_parts(text: &str) -> Result<(i64, Command<'_>), (i64, CommandRefusal)> {
+    let parts: CommandParts<'_> = serde_json::from_str(text).map_err(|_| (0, unreadable(NOT_A_COMMAND)))?;
     let (seq, name) = numbered(parts.seq, parts.cmd)?;
     let params = match parts.params.map(RawValue::get) {
         None | Some("null") => Params::default(),
@@ -54,8 +54,8 @@ fn parse_parts(text: &str) -> Result<(i64, Command<'_>), (i64, Refusal)> {
 
 fn numbered<'a>(
     seq: Option<&RawValue>,
-    cmd: Option<Text<'a>>,
-) -> Result<(i64, Cow<'a, str>), (i64, Refusal)> {
+    cmd: Option<TextField<'a>>,
+) -> Result<(i64, Cow<'a, str>), (i64, CommandRefusal)> {
     let seq = match seq.map(|seq| seq.get().parse()) {
         None => 0,
         Some(Ok(seq)) => seq,
@@ -64,19 +64,19 @@ fn numbered<'a>(
     cmd.map(|name| (seq, name.0)).ok_or_else(|| (seq, unreadable("`cmd` is missing")))
 }
 
-fn unreadable(words: impl Into<Cow<'static, str>>) -> Refusal {
-    Refusal::Unreadable(words.into())
+fn unreadable(words: impl Into<Cow<'static, str>>) -> CommandRefusal {
+    CommandRefusal::Unreadable(words.into())
 }
 
-fn misshapen(error: &serde_json::Error) -> Refusal {
+fn misshapen(error: &serde_json::Error) -> CommandRefusal {
     let cause = cause(error);
     match cause.as_str() {
-        TOO_MANY_USERS => Refusal::TooManyUsers,
+        TOO_MANY_USERS => CommandRefusal::TooManyUsers,
         cause => unreadable(format!("`params` can't be read: {cause}")),
     }
 }
 
-fn command<'a>(name: &str, params: Params<'a>) -> Result<Command<'a>, Refusal> {
+fn command<'a>(name: &str, params: Params<'a>) -> Result<Command<'a>, CommandRefusal> {
     Ok(match name {
         "heartbeat" => Command::Heartbeat,
         "join" => Command::Join { room: named("room", params.room)? },
@@ -107,7 +107,7 @@ fn command<'a>(name: &str, params: Params<'a>) -> Result<Command<'a>, Refusal> {
     })
 }
 
-fn status<'a>(params: &Params<'a>) -> Result<Command<'a>, Refusal> {
+fn status<'a>(params: &Params<'a>) -> Result<Command<'a>, CommandRefusal> {
     let state = match params.state.as_ref().map(|state| &*state.0) {
         None => None,
         Some("online") => Some(State::Online),
@@ -118,7 +118,7 @@ fn status<'a>(params: &Params<'a>) -> Result<Command<'a>, Refusal> {
     };
     let info = params.info.map(RawValue::get);
     if info.is_some_and(|info| info.len() > INFO_BYTES_MAX) {
-        return Err(Refusal::InfoTooLong);
+        return Err(CommandRefusal::InfoTooLong);
     }
     let info = info.map(|info| readable("info", info)).transpose()?;
     if state.is_none() && info.is_none() {
@@ -131,7 +131,7 @@ fn status<'a>(params: &Params<'a>) -> Result<Command<'a>, Refusal> {
     Ok(Command::Status { state, info, ttl_seconds })
 }
 
-fn ttl(seconds: Option<&RawValue>) -> Result<Option<u32>, Refusal> {
+fn ttl(seconds: Option<&RawValue>) -> Result<Option<u32>, CommandRefusal> {
     match seconds.map(RawValue::get) {
         None | Some("null") => Ok(None),
         Some(seconds) => match seconds.parse() {
@@ -145,7 +145,7 @@ fn ttl(seconds: Option<&RawValue>) -> Result<Option<u32>, Refusal> {
     }
 }
 
-fn named<'a>(field: &str, name: Option<Text<'a>>) -> Result<Cow<'a, str>, Refusal> {
+fn named<'a>(field: &str, name: Option<TextField<'a>>) -> Result<Cow<'a, str>, CommandRefusal> {
     match name {
         None => Err(unreadable(format!("`{field}` is missing"))),
         Some(name) if is_name(&name.0) => Ok(name.0),
@@ -154,7 +154,7 @@ fn named<'a>(field: &str, name: Option<Text<'a>>) -> Result<Cow<'a, str>, Refusa
 }
 
 /// A number that is too great for any page is as good as the greatest.
-fn limit(limit: Option<&RawValue>) -> Result<usize, Refusal> {
+fn limit(limit: Option<&RawValue>) -> Result<usize, CommandRefusal> {
     let number = |limit: &RawValue| limit.get().parse::<u64>();
     match limit.filter(|limit| limit.get() != "null").map(number) {
         None => Ok(PAGE_DEFAULT),
@@ -163,7 +163,7 @@ fn limit(limit: Option<&RawValue>) -> Result<usize, Refusal> {
     }
 }
 
-fn flag(field: &str, flag: Option<&RawValue>) -> Result<Option<bool>, Refusal> {
+fn flag(field: &str, flag: Option<&RawValue>) -> Result<Option<bool>, CommandRefusal> {
     match flag.map(RawValue::get) {
         None | Some("null") => Ok(None),
         Some("true") => Ok(Some(true)),
@@ -172,22 +172,22 @@ fn flag(field: &str, flag: Option<&RawValue>) -> Result<Option<bool>, Refusal> {
     }
 }
 
-fn misnamed(field: &str) -> Refusal {
+fn misnamed(field: &str) -> CommandRefusal {
     unreadable(format!("`{field}` has to be {NAME_RULE}"))
 }
 
-fn users(users: Option<Users<'_>>) -> Result<Vec<Cow<'_, str>>, Refusal> {
+fn users(users: Option<UserList<'_>>) -> Result<Vec<Cow<'_, str>>, CommandRefusal> {
     let users = users.ok_or_else(|| unreadable("`users` is missing"))?.0;
     if users.iter().all(|user| is_name(user)) { Ok(users) } else { Err(misnamed("users")) }
 }
 
-fn data(data: Option<&RawValue>) -> Result<Cow<'_, str>, Refusal> {
+fn data(data: Option<&RawValue>) -> Result<Cow<'_, str>, CommandRefusal> {
     let data = data.map(RawValue::get).ok_or_else(|| unreadable("`data` is missing"))?;
     readable("data", data)
 }
 
 /// JSON that others are sent beside what is theirs.
-fn readable<'a>(field: &str, text: &'a str) -> Result<Cow<'a, str>, Refusal> {
+fn readable<'a>(field: &str, text: &'a str) -> Result<Cow<'a, str>, CommandRefusal> {
     json::judge(text).map(|()| text.into()).map_err(|fault| unreadable(format!("`{field}` {fault}")))
 }
 
@@ -270,7 +270,7 @@ mod tests {
         }
         let users = vec!["\"u\""; USERS_PER_COMMAND_MAX + 1].join(",");
         let text = format!(r#"{{"seq":3,"cmd":"watch","params":{{"users":[{users}]}}}}"#);
-        assert_eq!(decode(&text).map(|_| ()), Err((3, Refusal::TooManyUsers)));
+        assert_eq!(decode(&text).map(|_| ()), Err((3, CommandRefusal::TooManyUsers)));
     }
 
     #[test]
@@ -279,7 +279,7 @@ mod tests {
             let text = format!(r#"{{"seq":1,"cmd":"{name}","params":{{}}}}"#);
             assert!(foreign(&text).is_none());
             let unknown =
-                |why| matches!(why, Refusal::Unreadable(words) if words.contains("unknown command"));
+                |why| matches!(why, CommandRefusal::Unreadable(words) if words.contains("unknown command"));
             assert!(!decode(&text).is_err_and(|(_, why)| unknown(why)), "{name}");
         }
         assert_eq!(foreign(r#"{"seq":1,"cmd":"fly"}"#), Some(("fly".into(), "{}")));
@@ -315,7 +315,7 @@ mod tests {
     fn a_list_of_users_is_read_as_far_as_it_may_be() {
         let users = vec!["\"u\""; USERS_PER_COMMAND_MAX].join(",");
         let broken = format!(r#"{{"params":{{"users":[{users},"u",}}"#);
-        let Err(error) = serde_json::from_str::<Message<'_>>(&broken) else { panic!("it is read") };
+        let Err(error) = serde_json::from_str::<ClientMessage<'_>>(&broken) else { panic!("it is read") };
         assert!(error.to_string().starts_with(TOO_MANY_USERS), "{error}");
         let text = format!(r#"{{"cmd":"watch","params":{{"users":[{users}]}}}}"#);
         let Ok((0, Command::Watch { users, .. })) = decode(&text) else { panic!("256 are not too many") };

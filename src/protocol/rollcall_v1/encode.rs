@@ -5,8 +5,8 @@
 use std::fmt::Write;
 
 use crate::json::{Quoted, QuotedOrNull};
-use crate::presence::envelope::{MembershipChange, Page, Place};
 use crate::presence::event::Event;
+use crate::presence::message::{MemberPage, MembershipChange, RoomPosition};
 use crate::presence::{Ending, Name, State, View};
 use crate::protocol::refusal;
 use crate::time::Now;
@@ -23,9 +23,9 @@ pub fn encode(event: &Event) -> String {
         Event::Joined { room, user, place } => member("join", room, user, *place),
         Event::Left { room, user, place } => member("leave", room, user, *place),
         Event::Room { room, change, members } => stands(room, change, members.as_deref()),
-        Event::Brought { room, user, place, joins } => brought(room, user, *place, *joins),
+        Event::Forced { room, user, place, joins } => forced(room, user, *place, *joins),
         Event::Said { room, from, data, place, unix_millis } => {
-            let Place { epoch, offset, .. } = place;
+            let RoomPosition { epoch, offset, .. } = place;
             let (room, from) = (Quoted(room), QuotedOrNull(from.as_deref()));
             format!(
                 r#"{{"event":"say","room":{room},"from":{from},"data":{data},"epoch":{epoch},"offset":{offset},"time_ms":{unix_millis}}}"#
@@ -48,11 +48,11 @@ pub fn encode(event: &Event) -> String {
         Event::Authenticated { seq, user, expires_millis } => {
             success(*seq, &format!(r#""user":{},"expires_ms":{expires_millis}"#, Quoted(user)))
         }
-        Event::Placed { seq, place: Place { count, epoch, offset, membership } } => success(
+        Event::Placed { seq, place: RoomPosition { count, epoch, offset, membership } } => success(
             *seq,
             &format!(r#""count":{count},"epoch":{epoch},"offset":{offset},"membership":{membership}"#),
         ),
-        Event::Spoken { seq, place: Place { epoch, offset, .. } } => {
+        Event::Spoken { seq, place: RoomPosition { epoch, offset, .. } } => {
             success(*seq, &format!(r#""epoch":{epoch},"offset":{offset}"#))
         }
         Event::Delivered { seq, to } => success(*seq, &format!(r#""delivered":{to}"#)),
@@ -123,15 +123,20 @@ fn presence(user: &str, view: &View, state: State) -> String {
 }
 
 /// `join` or `leave`.
-fn member(event: &str, room: &str, user: &str, Place { count, membership, .. }: Place) -> String {
+fn member(
+    event: &str,
+    room: &str,
+    user: &str,
+    RoomPosition { count, membership, .. }: RoomPosition,
+) -> String {
     let (room, user) = (Quoted(room), Quoted(user));
     format!(r#"{{"event":"{event}","room":{room},"user":{user},"count":{count},"membership":{membership}}}"#)
 }
 
 /// `join` or `leave` to the client itself: with its place, as an answer would have, and by whom that is.
-fn brought(room: &str, user: &str, place: Place, joins: bool) -> String {
+fn forced(room: &str, user: &str, place: RoomPosition, joins: bool) -> String {
     let event = if joins { "join" } else { "leave" };
-    let Place { count, epoch, offset, membership } = place;
+    let RoomPosition { count, epoch, offset, membership } = place;
     let (room, user) = (Quoted(room), Quoted(user));
     format!(
         r#"{{"event":"{event}","room":{room},"user":{user},"count":{count},"membership":{membership},"epoch":{epoch},"offset":{offset},"by":"server"}}"#
@@ -155,7 +160,7 @@ fn stands(room: &str, change: &MembershipChange, members: Option<&[Name]>) -> St
             format!(r#""list":true,"joined":[{joined}],"left":[{left}]"#)
         }
     };
-    let MembershipChange { since, place: Place { count, membership, .. }, .. } = change;
+    let MembershipChange { since, place: RoomPosition { count, membership, .. }, .. } = change;
     let room = Quoted(room);
     format!(
         r#"{{"event":"room","room":{room},"count":{count},"membership":{membership},"since":{since},{lists}}}"#
@@ -180,7 +185,7 @@ fn seen(seq: i64, views: &[(Name, View)], suspect: bool) -> String {
 }
 
 /// The answer to `who`: a page of a room's members.
-fn who(seq: i64, page: &Page, views: &[(Name, View)]) -> String {
+fn who(seq: i64, page: &MemberPage, views: &[(Name, View)]) -> String {
     let users = views.iter().map(|(user, view)| {
         format!(
             r#"{{"user":{},"state":"{}","since_ms":{},"connections":{},"info":{}}}"#,
@@ -191,7 +196,7 @@ fn who(seq: i64, page: &Page, views: &[(Name, View)]) -> String {
             Json(view.info.as_deref())
         )
     });
-    let Place { count, epoch, offset, membership } = page.place;
+    let RoomPosition { count, epoch, offset, membership } = page.place;
     let (room, next) = (QuotedOrNull(page.room.as_deref()), QuotedOrNull(page.next.as_deref()));
     let users = joined(users);
     success(

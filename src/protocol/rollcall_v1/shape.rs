@@ -15,22 +15,22 @@ use crate::protocol::refusal::TOO_MANY_USERS;
 
 /// A command.
 #[derive(Deserialize)]
-pub(super) struct Message<'a> {
+pub(super) struct ClientMessage<'a> {
     #[serde(borrow)]
     pub(super) seq: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) cmd: Option<Text<'a>>,
+    pub(super) cmd: Option<TextField<'a>>,
     #[serde(borrow)]
     pub(super) params: Option<Object<'a>>,
 }
 
 /// A command whose `params` are yet to be read.
 #[derive(Deserialize)]
-pub(super) struct Parts<'a> {
+pub(super) struct CommandParts<'a> {
     #[serde(borrow)]
     pub(super) seq: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) cmd: Option<Text<'a>>,
+    pub(super) cmd: Option<TextField<'a>>,
     #[serde(borrow)]
     pub(super) params: Option<&'a RawValue>,
 }
@@ -40,13 +40,13 @@ pub(super) struct Parts<'a> {
 #[serde(default)]
 pub(super) struct Params<'a> {
     #[serde(borrow)]
-    pub(super) room: Option<Text<'a>>,
+    pub(super) room: Option<TextField<'a>>,
     #[serde(borrow)]
-    pub(super) user: Option<Text<'a>>,
+    pub(super) user: Option<TextField<'a>>,
     #[serde(borrow)]
-    pub(super) token: Option<Text<'a>>,
+    pub(super) token: Option<TextField<'a>>,
     #[serde(borrow)]
-    pub(super) users: Option<Users<'a>>,
+    pub(super) users: Option<UserList<'a>>,
     #[serde(borrow, deserialize_with = "given")]
     pub(super) data: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "given")]
@@ -54,9 +54,9 @@ pub(super) struct Params<'a> {
     #[serde(borrow)]
     pub(super) info_ttl: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) state: Option<Text<'a>>,
+    pub(super) state: Option<TextField<'a>>,
     #[serde(borrow)]
-    pub(super) after: Option<Text<'a>>,
+    pub(super) after: Option<TextField<'a>>,
     #[serde(borrow)]
     pub(super) limit: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -96,9 +96,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
 }
 
 /// A string, borrowed where it has no escapes: a `Cow` behind an `Option` or in a list would be owned.
-pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
+pub(super) struct TextField<'a>(pub(super) Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for TextField<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Strings;
         impl<'de> Visitor<'de> for Strings {
@@ -116,14 +116,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
                 Ok(Cow::Owned(text.to_owned()))
             }
         }
-        from.deserialize_str(Strings).map(Text)
+        from.deserialize_str(Strings).map(TextField)
     }
 }
 
 /// Users: [`USERS_PER_COMMAND_MAX`] of them at most. Where there are more nothing of the text is read behind that.
-pub(super) struct Users<'a>(pub(super) Vec<Cow<'a, str>>);
+pub(super) struct UserList<'a>(pub(super) Vec<Cow<'a, str>>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Users<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for UserList<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Lists;
         impl<'de> Visitor<'de> for Lists {
@@ -139,7 +139,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Users<'a> {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut users = Vec::new();
-                while let Some(Text(user)) = list.next_element()? {
+                while let Some(TextField(user)) = list.next_element()? {
                     if users.len() == USERS_PER_COMMAND_MAX {
                         return Err(A::Error::custom(TOO_MANY_USERS));
                     }
@@ -148,6 +148,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Users<'a> {
                 Ok(users)
             }
         }
-        from.deserialize_any(Lists).map(Users)
+        from.deserialize_any(Lists).map(UserList)
     }
 }

@@ -55,7 +55,7 @@ impl LeavingConns {
     }
 
     /// Gives back what a burst has left.
-    pub(crate) fn give_back(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         self.finished.shrink_to(KEPT);
         self.half_closed.shrink_to(KEPT);
     }

@@ -70,7 +70,7 @@ impl HearQueue {
     }
 
     /// Gives back what a burst has left.
-    pub(crate) fn give_back(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         self.listed.shrink_to(KEPT);
     }
 

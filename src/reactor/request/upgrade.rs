@@ -5,13 +5,13 @@ use crate::conn::http::Manner;
 use crate::reactor::config::{Deflate, HeartbeatMode};
 use crate::reactor::context::{Context, TAG_MAX};
 use crate::reactor::frames;
-use crate::reactor::front;
 use crate::reactor::half_closed;
 use crate::reactor::ids::ConnId;
+use crate::reactor::peer_address;
 use crate::reactor::pending;
 use crate::reactor::respond::{self, Step};
 use crate::reactor::service::{Accept, Admission, Service};
-use crate::reactor::unserved::End;
+use crate::reactor::unserved::StreamEnd;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 use crate::wire::deflate::offer::{self, Agreement, Mode};
@@ -20,14 +20,14 @@ use crate::wire::upgrade::{self, Upgrade};
 
 /// The first heartbeat of a connection that has just opened.
 fn first_beat<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let half = worker.core.timing.interval / 2;
-    let at = worker.core.now.tick.after(half + worker.core.random.below(half + 1));
-    let at = worker.core.timing.round.from(at);
-    let mode = worker.core.timing.mode;
-    if let Some(conn) = worker.core.get_mut(id) {
+    let half = worker.shard.timing.interval / 2;
+    let at = worker.shard.now.tick.after(half + worker.shard.random.below(half + 1));
+    let at = worker.shard.timing.round.from(at);
+    let mode = worker.shard.timing.mode;
+    if let Some(conn) = worker.shard.get_mut(id) {
         conn.begin_heartbeat((mode != HeartbeatMode::Client).then_some(at));
     }
-    worker.core.arm(id);
+    worker.shard.arm(id);
 }
 
 /// A request that asks to become a WebSocket.
@@ -41,9 +41,9 @@ pub(crate) fn upgrade<N: Net, S: Service>(
         Ok(upgrade) => upgrade,
         Err(refusal) => return respond::refuse(worker, id, head.method, &refusal),
     };
-    let unwanted = front::behind_proxy(worker, id, head);
-    if let Some(shortage) = worker.core.shortage(unwanted) {
-        let response = worker.core.refusal(shortage);
+    let reject_reason = peer_address::behind_proxy(worker, id, head);
+    if let Some(overload) = worker.shard.overload(reject_reason) {
+        let response = worker.shard.refusal(overload);
         respond::respond(worker, id, response, Manner::last(head.method));
         return Step::Refused;
     }
@@ -51,7 +51,7 @@ pub(crate) fn upgrade<N: Net, S: Service>(
         Ok(deflate) => deflate,
         Err(refusal) => return respond::refuse(worker, id, head.method, &refusal),
     };
-    match worker.service.admit(&mut Context::new(&mut worker.core, &worker.mailboxes), id, &upgrade) {
+    match worker.service.admit(&mut Context::new(&mut worker.shard, &worker.mailboxes), id, &upgrade) {
         Admission::Refuse(response) => respond::refuse_with(worker, id, head.method, response),
         Admission::Accept(accept) => {
             open(worker, id, upgrade.key, accept, deflate);
@@ -63,10 +63,10 @@ pub(crate) fn upgrade<N: Net, S: Service>(
 /// What stands behind an upgrade: frames, and the end of the stream where that was seen while a request before the upgrade
 /// was waited for.
 pub(crate) fn upgraded<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, rest: &mut [u8]) {
-    let has_ended = worker.core.get_mut(id).is_some_and(Conn::take_end);
+    let has_ended = worker.shard.get_mut(id).is_some_and(Conn::take_end);
     frames::frames(worker, id, rest);
     if has_ended {
-        half_closed::ends(worker, id, End::Told);
+        half_closed::ends(worker, id, StreamEnd::Told);
     }
 }
 
@@ -75,7 +75,7 @@ fn agree<N: Net, S: Service>(
     worker: &Worker<N, S>,
     upgrade: &Upgrade<'_>,
 ) -> Result<Option<(Agreement, String)>, Refusal> {
-    let mode = match worker.core.config.deflate {
+    let mode = match worker.shard.config.deflate {
         Deflate::Off => return Ok(None),
         Deflate::Shared => Mode::Shared,
         Deflate::PerConnection => Mode::PerConnection,
@@ -91,16 +91,16 @@ fn open<N: Net, S: Service>(
     accept: Accept<S::Admitted>,
     deflate: Option<(Agreement, String)>,
 ) {
-    let Some(conn) = worker.core.get_mut(id) else { return };
+    let Some(conn) = worker.shard.get_mut(id) else { return };
     let (agreement, extensions) = deflate.unzip();
     conn.open(conn.tag() & !TAG_MAX | accept.tag & TAG_MAX, agreement);
     let (subprotocol, extensions) = (accept.subprotocol.as_deref(), extensions.as_deref());
-    worker.core.append(id, true, |out| upgrade::write_accept(key, subprotocol, extensions, out));
-    let counters = worker.core.counters();
+    worker.shard.append(id, true, |out| upgrade::write_accept(key, subprotocol, extensions, out));
+    let counters = worker.shard.counters();
     counters.upgrades.add(1);
     counters.open.add(1);
-    worker.core.introduced.forget(id);
+    worker.shard.introduced.forget(id);
     first_beat(worker, id);
-    worker.service.open(&mut Context::new(&mut worker.core, &worker.mailboxes), id, accept.admitted);
+    worker.service.open(&mut Context::new(&mut worker.shard, &worker.mailboxes), id, accept.admitted);
     pending::run(worker);
 }

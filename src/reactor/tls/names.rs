@@ -31,25 +31,25 @@ const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 17];
 
 /// Reads it; `None` where it can't be.
 pub(crate) fn certified(certificate: &CertificateDer<'_>) -> Option<Certified> {
-    let parts = Parts::of(certificate)?;
+    let parts = NameParts::of(certificate)?;
     Some(Certified { name: common_name(parts.subject)?, until_millis: parts.until_seconds * 1_000 })
 }
 
 /// The DNS names that a certificate is for, in lower case; empty where it can't be read.
 pub(crate) fn dns_names(certificate: &CertificateDer<'_>) -> Vec<String> {
-    Parts::of(certificate).and_then(|parts| parts.dns_names()).unwrap_or_default()
+    NameParts::of(certificate).and_then(|parts| parts.dns_names()).unwrap_or_default()
 }
 
 /// What is read of a certificate.
-struct Parts<'a> {
+struct NameParts<'a> {
     subject: Elements<'a>,
     until_seconds: u64,
     extensions: Elements<'a>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> NameParts<'a> {
     /// RFC 5280 §4.1.
-    fn of(certificate: &'a [u8]) -> Option<Parts<'a>> {
+    fn of(certificate: &'a [u8]) -> Option<NameParts<'a>> {
         let mut signed = Elements::of_sequence(certificate)?.enter(SEQUENCE)?;
         signed.take(VERSION);
         let (_serial, _algorithm, _issuer) =
@@ -64,7 +64,7 @@ impl<'a> Parts<'a> {
             Some(mut explicit) => explicit.enter(SEQUENCE)?,
             None => Elements::of(&[]),
         };
-        Some(Parts { subject, until_seconds: unix_seconds(not_after)?, extensions })
+        Some(NameParts { subject, until_seconds: unix_seconds(not_after)?, extensions })
     }
 
     /// `None` where its extensions, or its names, can't be read to their end.

@@ -4,8 +4,8 @@ use crate::presence::{Entry, Reason, State};
 use crate::reactor::{Accept, Admission, Cause, ConnId, Context};
 use crate::service::presence::coming::{Coming, FOREIGN_ORIGIN};
 use crate::service::presence::query::{state_of_query, user_of_query};
-use crate::service::presence::{Letter, Presence, SUBPROTOCOL, Tag};
-use crate::service::reserve::Key;
+use crate::service::presence::{Message, Presence, SUBPROTOCOL, Tag};
+use crate::service::reserve::ReserveId;
 use crate::time::TICK_MILLIS;
 use crate::wire::http::{Head, Response};
 use crate::wire::upgrade::Upgrade;
@@ -29,7 +29,7 @@ impl Presence {
     /// which none comes; of 401 or 403 where a token or a certificate is missing or bad, or the origin may not connect.
     pub(super) fn judge_coming(
         &mut self,
-        cx: &mut Context<'_, Letter>,
+        cx: &mut Context<'_, Message>,
         conn: ConnId,
         upgrade: &Upgrade<'_>,
     ) -> Admission<Coming> {
@@ -38,7 +38,7 @@ impl Presence {
             return Admission::Refuse(Response::text(403, FOREIGN_ORIGIN));
         }
         // To verify its token is most of what an upgrade costs.
-        if let Some(keys) = &self.settings.gate.keys {
+        if let Some(keys) = &self.settings.authenticator.keys {
             cx.charge(keys.units());
         }
         let is_ours = upgrade.is_of_ours(&self.origins, is_secure);
@@ -57,15 +57,16 @@ impl Presence {
     /// `is_ours`: no page of strangers asks, so that a cookie and a certificate count.
     fn coming(
         &self,
-        cx: &Context<'_, Letter>,
+        cx: &Context<'_, Message>,
         conn: ConnId,
         (head, is_ours): (&Head<'_>, bool),
     ) -> Result<(Entry, Option<State>), Response> {
         let bad = |reason: &str| Response::text(400, reason);
-        let entry = match self.settings.gate.admit(cx.now(), (head, is_ours), || cx.certified(conn))? {
-            Some(entry) => entry,
-            None => Entry::Open(user_of_query(head.query()).map_err(|reason| bad(&reason))?),
-        };
+        let entry =
+            match self.settings.authenticator.admit(cx.now(), (head, is_ours), || cx.certified(conn))? {
+                Some(entry) => entry,
+                None => Entry::Open(user_of_query(head.query()).map_err(|reason| bad(&reason))?),
+            };
         if let Entry::Token(user, _) | Entry::Open(Some(user)) = &entry
             && let Some(words) = self.node.edge().banned(cx.now(), user)
         {
@@ -75,7 +76,7 @@ impl Presence {
     }
 
     /// An admitted client is connected.
-    pub(super) fn come(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, coming: Coming) {
+    pub(super) fn come(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, coming: Coming) {
         let Some(tag) = cx.tag(conn) else { return };
         let Coming { entry, state, is_version_1 } = coming;
         // Only who has not said who it is may do so with its first message.
@@ -90,13 +91,13 @@ impl Presence {
     }
 
     /// The reserve that a client's connection takes from.
-    fn reserve(&self, cx: &Context<'_, Letter>, conn: ConnId, slot: u32) -> Key {
+    fn reserve(&self, cx: &Context<'_, Message>, conn: ConnId, slot: u32) -> ReserveId {
         let user = self.node.edge().user(slot).map(|user| &**user);
         self.settings.reserves.key(user, cx.peer_key(conn))
     }
 
     /// A client is gone.
-    pub(super) fn go(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, cause: Cause) {
+    pub(super) fn go(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, cause: Cause) {
         let Some(tag) = cx.tag(conn).map(Tag) else { return };
         let reason = match cause {
             Cause::Closed => Reason::Closed,
@@ -109,10 +110,10 @@ impl Presence {
         let now = cx.now();
         let silent = cx.last_heard(conn).map_or(0, |heard| now.tick.since(heard));
         let seen_millis = now.unix_millis.saturating_sub(u64::from(silent) * TICK_MILLIS);
-        self.slow.take(conn);
+        self.slow_consumers.take(conn);
         let unused = self.node.credit(now, tag.slot());
         let key = self.reserve(cx, conn, tag.slot());
-        self.settings.reserves.give_back(key, now.tick, self.node.burst(), unused);
+        self.settings.reserves.deposit(key, now.tick, self.node.burst(), unused);
         self.node.closed(now, tag.slot(), reason, seen_millis);
         self.act(cx);
     }

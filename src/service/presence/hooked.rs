@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde::de::IgnoredAny;
 
-use crate::presence::{Command, Refusal};
+use crate::presence::{Command, CommandRefusal};
 use crate::protocol::rollcall_v1;
 use crate::reactor::{ConnId, Context};
 use crate::service::presence::hooks::{Hooked, Hooks};
-use crate::service::presence::{Letter, Presence};
+use crate::service::presence::{Message, Presence};
 
 /// A command as it was read, with its `seq`.
-type Read<'a> = Result<(i64, Command<'a>), (i64, Refusal)>;
+type ReadCommand<'a> = Result<(i64, Command<'a>), (i64, CommandRefusal)>;
 
 impl Presence {
     /// The same with a say for the program that it is a part of.
@@ -21,7 +21,7 @@ impl Presence {
     }
 
     /// Does a client's command.
-    pub(super) fn command(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, slot: u32, text: &str) {
+    pub(super) fn command(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, slot: u32, text: &str) {
         let read = rollcall_v1::decode(text);
         let read = match self.hooks.0.clone() {
             None => Some(read),
@@ -36,15 +36,15 @@ impl Presence {
     fn judged<'a>(
         &mut self,
         hooks: &dyn Hooks,
-        cx: &mut Context<'_, Letter>,
+        cx: &mut Context<'_, Message>,
         (conn, slot): (ConnId, u32),
-        (read, text): (Read<'a>, &str),
-    ) -> Option<Read<'a>> {
+        (read, text): (ReadCommand<'a>, &str),
+    ) -> Option<ReadCommand<'a>> {
         match read {
             Ok((seq, Command::Join { room })) => {
                 let user = self.node.edge().user(slot).map(|user| &**user);
                 let judged = hooks.may_join(user, &room);
-                let not_allowed = |words: String| (seq, Refusal::NotAllowed(words.into()));
+                let not_allowed = |words: String| (seq, CommandRefusal::NotAllowed(words.into()));
                 Some(judged.map(|()| (seq, Command::Join { room })).map_err(not_allowed))
             }
             Err((seq, why)) => {
@@ -55,7 +55,7 @@ impl Presence {
                 let user = self.node.edge().user(slot).map(|user| &**user);
                 match hooks.command(user, &name, params) {
                     None => Some(Err((seq, why))),
-                    Some(Err(words)) => Some(Err((seq, Refusal::NotAllowed(words.into())))),
+                    Some(Err(words)) => Some(Err((seq, CommandRefusal::NotAllowed(words.into())))),
                     Some(Ok(data)) if serde_json::from_str::<IgnoredAny>(&data).is_ok() => {
                         self.send_own(cx, conn, &rollcall_v1::answer(seq, &data));
                         None
@@ -65,7 +65,7 @@ impl Presence {
                             command = &*name,
                             "the program's own command was answered by what is no JSON"
                         );
-                        Some(Err((seq, Refusal::Busy)))
+                        Some(Err((seq, CommandRefusal::Busy)))
                     }
                 }
             }

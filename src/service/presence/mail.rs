@@ -1,59 +1,56 @@
-//! Letters to other workers: what each weighs, how soon it has to be there, and those that wait here since a mailbox has no room
+//! Messages to other workers: what each weighs, how soon it has to be there, and those that wait here since a mailbox has no room
 //! for them.
 
 use std::collections::VecDeque;
 
-use crate::limits::{HELD_BACK_BYTES_MAX, HELD_BACK_MAX};
-use crate::presence::envelope::Claim;
-use crate::presence::{Envelope, Name, Reason, SharedEvent, View};
-use crate::reactor::{Context, Haste, Mail, WorkerId};
+use crate::limits::{RETRY_QUEUE_BYTES_MAX, RETRY_QUEUE_MAX};
+use crate::presence::message::Claim;
+use crate::presence::{Message, Name, Reason, SharedEvent, View};
+use crate::reactor::{Context, Latency, Mail, WorkerId};
 
-/// The letters between workers.
-pub type Letter = Envelope;
-
-impl Mail for Letter {
+impl Mail for Message {
     fn bytes(&self) -> usize {
         let event = |event: &Option<SharedEvent>| event.as_ref().map_or(0, SharedEvent::bytes);
         match self {
-            Envelope::Status { user, info, .. } => user.len() + info.as_ref().map_or(0, |info| info.len()),
-            Envelope::Tell { user, data, within, .. } => {
+            Message::Status { user, info, .. } => user.len() + info.as_ref().map_or(0, |info| info.len()),
+            Message::Tell { user, data, within, .. } => {
                 user.len() + data.len() + within.as_ref().map_or(0, |rooms| size_of_val(&**rooms))
             }
-            Envelope::Say { room, data, .. } => room.len() + data.len(),
-            Envelope::Place { user, room, .. }
-            | Envelope::Join { user, room, .. }
-            | Envelope::Leave { user, room, .. }
-            | Envelope::Bring { user, room, .. } => user.len() + room.len(),
-            Envelope::Kick { user, reason, .. } => user.len() + reason.len(),
-            Envelope::Up { user, claim, .. } | Envelope::Renewed { user, claim, .. } => {
+            Message::Say { room, data, .. } => room.len() + data.len(),
+            Message::Place { user, room, .. }
+            | Message::Join { user, room, .. }
+            | Message::Leave { user, room, .. }
+            | Message::ForceJoin { user, room, .. } => user.len() + room.len(),
+            Message::Kick { user, reason, .. } => user.len() + reason.len(),
+            Message::Up { user, claim, .. } | Message::Renewed { user, claim, .. } => {
                 user.len() + of_claim(claim)
             }
-            Envelope::Down { user, .. }
-            | Envelope::Silent { user, .. }
-            | Envelope::Suspect { user, .. }
-            | Envelope::Watch { user, .. }
-            | Envelope::Unwatch { user, .. }
-            | Envelope::Look { user, .. } => user.len(),
-            Envelope::Moderate { what, .. } => what.bytes(),
-            Envelope::Veil(what) => what.bytes(),
-            Envelope::Announce(what) => what.bytes(),
-            Envelope::List { room, .. } | Envelope::Bid { room, .. } => room.len(),
-            Envelope::Told { event, .. } | Envelope::Broadcast { event, .. } => event.bytes(),
-            Envelope::Deliver { room, event, .. } => room.len() + event.bytes(),
-            Envelope::Changed { user, view, plain, full } => {
+            Message::Down { user, .. }
+            | Message::Silent { user, .. }
+            | Message::Suspect { user, .. }
+            | Message::Watch { user, .. }
+            | Message::Unwatch { user, .. }
+            | Message::Look { user, .. } => user.len(),
+            Message::Moderate { what, .. } => what.bytes(),
+            Message::Veil(what) => what.bytes(),
+            Message::Announce(what) => what.bytes(),
+            Message::List { room, .. } | Message::ForceJoinClient { room, .. } => room.len(),
+            Message::Told { event, .. } | Message::Broadcast { event, .. } => event.bytes(),
+            Message::Deliver { room, event, .. } => room.len() + event.bytes(),
+            Message::Changed { user, view, plain, full } => {
                 user.len() + of_view(view) + event(plain) + event(full)
             }
-            Envelope::Seen { user, view, .. } => user.len() + of_view(view),
-            Envelope::UsersListed { part, .. } => {
+            Message::Seen { user, view, .. } => user.len() + of_view(view),
+            Message::UsersListed { part, .. } => {
                 let rows = part.rows.iter().map(|(user, view)| user.len() + of_view(view));
                 size_of_val(&*part.rows) + rows.sum::<usize>()
             }
-            Envelope::RoomsListed { part, .. } => {
+            Message::RoomsListed { part, .. } => {
                 size_of_val(&*part.rows) + part.rows.iter().map(|(room, _)| room.len()).sum::<usize>()
             }
-            Envelope::Listed { page, .. } => of_names(&page.users),
-            Envelope::Evict { words, .. } => words.as_ref().map_or(0, |words| words.len()),
-            Envelope::ListUsers { .. } | Envelope::ListRooms { .. } | Envelope::Answered { .. } => 0,
+            Message::Listed { page, .. } => of_names(&page.users),
+            Message::Evict { words, .. } => words.as_ref().map_or(0, |words| words.len()),
+            Message::ListUsers { .. } | Message::ListRooms { .. } | Message::Answered { .. } => 0,
         }
     }
 }
@@ -71,30 +68,30 @@ fn of_names(names: &[Name]) -> usize {
 }
 
 /// Who is dead or suspected, and what watchers see change, is told within a tick, but not more often than that: after a mass
-/// death there are thousands of such letters, between all workers, each a small piece of work. Who comes, or closes and may
+/// death there are thousands of such messages, between all workers, each a small piece of work. Who comes, or closes and may
 /// be back in a moment at another worker, is not kept waiting.
-pub(super) fn haste(letter: &Letter) -> Haste {
-    match letter {
-        Envelope::Down { reason: Reason::Timeout, .. }
-        | Envelope::Suspect { .. }
-        | Envelope::Changed { .. }
-        | Envelope::Unwatch { .. } => Haste::Patient,
-        _ => Haste::Urgent,
+pub(super) fn latency(message: &Message) -> Latency {
+    match message {
+        Message::Down { reason: Reason::Timeout, .. }
+        | Message::Suspect { .. }
+        | Message::Changed { .. }
+        | Message::Unwatch { .. } => Latency::NextTick,
+        _ => Latency::Now,
     }
 }
 
-/// Letters that mailboxes had no room for, in order.
+/// Messages that mailboxes had no room for, in order.
 #[derive(Debug)]
-pub(super) struct HeldBack {
+pub(super) struct RetryQueue {
     /// By worker.
-    pub(super) queues: Vec<VecDeque<Letter>>,
+    pub(super) queues: Vec<VecDeque<Message>>,
     /// Bytes of all of them.
     pub(super) bytes: usize,
 }
 
-impl HeldBack {
-    pub(super) fn new(workers: usize) -> HeldBack {
-        HeldBack { queues: (0..workers).map(|_| VecDeque::new()).collect(), bytes: 0 }
+impl RetryQueue {
+    pub(super) fn new(workers: usize) -> RetryQueue {
+        RetryQueue { queues: (0..workers).map(|_| VecDeque::new()).collect(), bytes: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -103,33 +100,33 @@ impl HeldBack {
 
     /// Bytes of heap.
     pub(super) fn bytes(&self) -> usize {
-        self.queues.iter().map(VecDeque::capacity).sum::<usize>() * size_of::<Letter>() + self.bytes
+        self.queues.iter().map(VecDeque::capacity).sum::<usize>() * size_of::<Message>() + self.bytes
     }
 
-    pub(super) fn give_back(&mut self) {
+    pub(super) fn shrink(&mut self) {
         self.queues.iter_mut().filter(|held| held.is_empty()).for_each(|held| *held = VecDeque::new());
     }
 
-    /// Keeps a letter behind the others for that worker. Says whether it did: what may be missed is dropped where much is held.
-    pub(super) fn keep(&mut self, to: u16, letter: Letter) -> bool {
+    /// Keeps a message behind the others for that worker. Says whether it did: what may be missed is dropped where much is held.
+    pub(super) fn keep(&mut self, to: u16, message: Message) -> bool {
         let held = &mut self.queues[usize::from(to)];
-        let bytes = letter.bytes();
-        let is_much = held.len() >= HELD_BACK_MAX || self.bytes + bytes > HELD_BACK_BYTES_MAX;
-        if is_much && matches!(letter, Envelope::Deliver { .. } | Envelope::Broadcast { .. }) {
+        let bytes = message.bytes();
+        let is_much = held.len() >= RETRY_QUEUE_MAX || self.bytes + bytes > RETRY_QUEUE_BYTES_MAX;
+        if is_much && matches!(message, Message::Deliver { .. } | Message::Broadcast { .. }) {
             return false;
         }
         self.bytes += bytes;
-        held.push_back(letter);
+        held.push_back(message);
         true
     }
 
     /// Posts what there is room for by now.
-    pub(super) fn post(&mut self, cx: &mut Context<'_, Letter>) {
+    pub(super) fn post(&mut self, cx: &mut Context<'_, Message>) {
         for (held, to) in self.queues.iter_mut().zip(0..) {
-            while let Some(letter) = held.pop_front() {
-                let (bytes, haste) = (letter.bytes(), haste(&letter));
-                if let Err(letter) = cx.post(WorkerId(to), letter, haste) {
-                    held.push_front(letter);
+            while let Some(message) = held.pop_front() {
+                let (bytes, latency) = (message.bytes(), latency(&message));
+                if let Err(message) = cx.post(WorkerId(to), message, latency) {
+                    held.push_front(message);
                     break;
                 }
                 self.bytes -= bytes;

@@ -1,11 +1,11 @@
-//! What leaves: letters behind those that are held back, and events, which wait where their readers are too slow.
+//! What leaves: messages behind those that are held back, and events, which wait where their readers are too slow.
 
 use crate::limits::BACKLOG_BYTES_PAUSE;
 use crate::presence::Name;
 use crate::reactor::WorkerId;
 use crate::reactor::{ConnId, Context, SendError, SharedFrame};
-use crate::service::presence::mail::haste;
-use crate::service::presence::{Letter, Presence};
+use crate::service::presence::mail::latency;
+use crate::service::presence::{Message, Presence};
 use crate::wire::close::CloseCode;
 
 /// Indices of [`WITHHELD_LABELS`](crate::reactor::counters::WITHHELD_LABELS).
@@ -13,20 +13,20 @@ const WITHHELD_MESSAGE: usize = 0;
 const WITHHELD_STATE: usize = 1;
 
 impl Presence {
-    /// Posts a letter behind those that are held back for its worker.
-    pub(super) fn post(&mut self, cx: &mut Context<'_, Letter>, to: u16, letter: Letter) {
-        let haste = haste(&letter);
-        let is_first = self.held_back.queues[usize::from(to)].is_empty();
-        let back = if is_first { cx.post(WorkerId(to), letter, haste).err() } else { Some(letter) };
-        let Some(letter) = back.and_then(|letter| self.node.refused(cx.now(), letter)) else { return };
-        if !self.held_back.keep(to, letter) {
+    /// Posts a message behind those that are held back for its worker.
+    pub(super) fn post(&mut self, cx: &mut Context<'_, Message>, to: u16, message: Message) {
+        let latency = latency(&message);
+        let is_first = self.retry_queue.queues[usize::from(to)].is_empty();
+        let back = if is_first { cx.post(WorkerId(to), message, latency).err() } else { Some(message) };
+        let Some(message) = back.and_then(|message| self.node.refused(cx.now(), message)) else { return };
+        if !self.retry_queue.keep(to, message) {
             cx.count_lost_mail();
         }
     }
 
     /// Posts what was held back and has room by now.
-    pub(super) fn post_held_back(&mut self, cx: &mut Context<'_, Letter>) {
-        self.held_back.post(cx);
+    pub(super) fn post_retry_queue(&mut self, cx: &mut Context<'_, Message>) {
+        self.retry_queue.post(cx);
     }
 }
 
@@ -42,22 +42,22 @@ impl Presence {
     /// Sends a user's state; where something is queued for the client already, it waits, and only the latest of a user does.
     pub(super) fn send_state(
         &mut self,
-        cx: &mut Context<'_, Letter>,
+        cx: &mut Context<'_, Message>,
         conn: ConnId,
         user: &Name,
         frame: &SharedFrame,
     ) {
-        if cx.backlog(conn) == 0 && self.slow.holds(conn) == (false, false) {
+        if cx.backlog(conn) == 0 && self.slow_consumers.holds(conn) == (false, false) {
             match cx.send_shared(conn, frame) {
                 Ok(()) | Err(SendError::Gone | SendError::NotUtf8) => return,
                 Err(SendError::Backlogged) => {
                     return self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
                 }
                 // It waits for the next turn, where only the latest is needed.
-                Err(SendError::TurnFull) => self.relieved.push(conn),
+                Err(SendError::TurnFull) => self.writable.push(conn),
             }
         }
-        match self.slow.hold_state(conn, user.clone(), frame.clone()) {
+        match self.slow_consumers.hold_state(conn, user.clone(), frame.clone()) {
             Some(true) => cx.count_withheld(WITHHELD_STATE, 1),
             Some(false) => {}
             None => self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow"),
@@ -66,8 +66,8 @@ impl Presence {
 
     /// Sends a client what is for it alone. A client that is too slow for it is closed; what this turn's output has no room for
     /// waits for the next one, and so does what follows it.
-    pub(super) fn send_own(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, text: &str) {
-        let waits = self.holds_for_slow() && self.slow.is_whole(conn) && cx.backlog(conn) == 0;
+    pub(super) fn send_own(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, text: &str) {
+        let waits = self.holds_for_slow() && self.slow_consumers.is_whole(conn) && cx.backlog(conn) == 0;
         let sent = if waits { Err(SendError::TurnFull) } else { cx.send_text(conn, text) };
         match sent {
             Ok(()) | Err(SendError::Gone | SendError::NotUtf8) => {}
@@ -82,7 +82,7 @@ impl Presence {
     /// misses it and stays connected.
     pub(super) fn send_all(
         &mut self,
-        cx: &mut Context<'_, Letter>,
+        cx: &mut Context<'_, Message>,
         conns: impl IntoIterator<Item = ConnId>,
         frame: &SharedFrame,
     ) -> usize {
@@ -96,7 +96,7 @@ impl Presence {
     /// Sends what somebody else tells this client alone; says how many connections it reached, and how many had no room.
     pub(super) fn send_told(
         &mut self,
-        cx: &mut Context<'_, Letter>,
+        cx: &mut Context<'_, Message>,
         conn: ConnId,
         frame: &SharedFrame,
     ) -> (usize, usize) {
@@ -110,33 +110,33 @@ impl Presence {
     }
 
     /// Sends what happens in a room; a client that is too slow for it gets the newest of it when it has read the rest.
-    pub(super) fn send_or_wait(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, frame: &SharedFrame) {
-        if self.slow.is_whole(conn) {
+    pub(super) fn send_or_wait(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, frame: &SharedFrame) {
+        if self.slow_consumers.is_whole(conn) {
             // Messages wait that may not be dropped: this one may.
             return cx.count_withheld(WITHHELD_MESSAGE, 1);
         }
-        let goes = cx.backlog(conn) < BACKLOG_BYTES_PAUSE && !self.slow.holds(conn).1;
+        let goes = cx.backlog(conn) < BACKLOG_BYTES_PAUSE && !self.slow_consumers.holds(conn).1;
         let is_full = |sent| matches!(sent, Err(SendError::Backlogged | SendError::TurnFull));
         if !goes || is_full(cx.send_relayed(conn, frame)) {
-            let dropped = self.slow.hold_message(conn, frame.clone());
+            let dropped = self.slow_consumers.hold_message(conn, frame.clone());
             cx.count_withheld(WITHHELD_MESSAGE, dropped);
             // One that was refused for this turn's output alone will not be heard of again.
             if goes {
-                self.relieved.push(conn);
+                self.writable.push(conn);
             }
         }
     }
 
     /// A client has read all that was queued for it: what waited for that goes out.
-    pub(super) fn send_waiting(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId) {
-        let Some(mut waiting) = self.slow.take(conn) else { return };
+    pub(super) fn send_waiting(&mut self, cx: &mut Context<'_, Message>, conn: ConnId) {
+        let Some(mut waiting) = self.slow_consumers.take(conn) else { return };
         while let Some(frame) = waiting.next() {
             match cx.send_relayed(conn, frame) {
                 Ok(()) => waiting.sent(),
                 Err(SendError::Gone | SendError::NotUtf8) => return,
                 Err(SendError::Backlogged | SendError::TurnFull) => {
-                    self.slow.put_back(conn, waiting);
-                    return self.relieved.push(conn);
+                    self.slow_consumers.put_back(conn, waiting);
+                    return self.writable.push(conn);
                 }
             }
         }
@@ -145,6 +145,6 @@ impl Presence {
     /// Whether something waits for readers that are too slow.
     #[must_use]
     pub fn holds_for_slow(&self) -> bool {
-        !self.slow.is_empty()
+        !self.slow_consumers.is_empty()
     }
 }

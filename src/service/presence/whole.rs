@@ -6,7 +6,7 @@
 
 use crate::limits::READER_TICKS;
 use crate::reactor::{ConnId, Context, SendError, SharedFrame};
-use crate::service::presence::{Letter, Presence};
+use crate::service::presence::{Message, Presence};
 use crate::time::Tick;
 use crate::wire::close::CloseCode;
 
@@ -14,7 +14,7 @@ impl Presence {
     /// Sends what happens in a room that loses nothing.
     pub(super) fn send_in_room(
         &mut self,
-        cx: &mut Context<'_, Letter>,
+        cx: &mut Context<'_, Message>,
         conns: impl IntoIterator<Item = ConnId>,
         frame: &SharedFrame,
     ) {
@@ -22,7 +22,7 @@ impl Presence {
         let refused = if self.holds_for_slow() {
             // What is said behind what waits has to wait, too.
             let (waits, conns): (Vec<ConnId>, Vec<ConnId>) =
-                conns.into_iter().partition(|conn| self.slow.holds(*conn).1);
+                conns.into_iter().partition(|conn| self.slow_consumers.holds(*conn).1);
             behind = waits;
             cx.publish(conns, frame)
         } else {
@@ -41,23 +41,23 @@ impl Presence {
         }
     }
 
-    fn hold_or_close(&mut self, cx: &mut Context<'_, Letter>, conn: ConnId, frame: &SharedFrame) {
+    fn hold_or_close(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, frame: &SharedFrame) {
         let progress = cx.drained(conn).map(|(progress, _)| progress);
-        let held = reads(cx.now().tick, progress) && self.slow.hold_whole(conn, frame.clone());
+        let held = reads(cx.now().tick, progress) && self.slow_consumers.hold_whole(conn, frame.clone());
         if !held {
             self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
         } else if progress.is_none() {
             // It waits behind what was refused for this turn's output alone, and will not be heard of again.
-            self.relieved.push(conn);
+            self.writable.push(conn);
         }
     }
 
     /// Keeps a frame that this turn's output has no room for, which is not its client's fault. False where too much waits for
     /// that client already: nothing is kept.
     pub(super) fn hold_for_next_turn(&mut self, conn: ConnId, frame: &SharedFrame) -> bool {
-        let held = self.slow.hold_whole(conn, frame.clone());
-        if held && self.relieved.last() != Some(&conn) {
-            self.relieved.push(conn);
+        let held = self.slow_consumers.hold_whole(conn, frame.clone());
+        if held && self.writable.last() != Some(&conn) {
+            self.writable.push(conn);
         }
         held
     }

@@ -2,11 +2,11 @@
 
 /// The tail of all compressed messages of one direction, oldest byte first. Bounded by who pushes.
 #[derive(Debug, Default)]
-pub struct Context {
+pub struct DeflateContext {
     bytes: Vec<u8>,
 }
 
-impl Context {
+impl DeflateContext {
     /// The tail.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -42,7 +42,7 @@ mod tests {
     fn the_tail_of_all_messages_is_kept() {
         let all: Vec<u8> = (0..200).collect();
         for step in 1..50 {
-            let mut context = Context::default();
+            let mut context = DeflateContext::default();
             let mut passed = 0;
             for message in all.chunks(step) {
                 context.push(message, 16);

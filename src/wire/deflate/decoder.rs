@@ -6,7 +6,7 @@
 
 use crate::limits::INFLATERS_MAX;
 use crate::wire::deflate::inflater::Budget;
-use crate::wire::deflate::{Context, Direction, Inflater, RSV1};
+use crate::wire::deflate::{DeflateContext, Direction, Inflater, RSV1};
 use crate::wire::error::ProtocolError;
 use crate::wire::message::Extension;
 
@@ -74,7 +74,7 @@ pub struct Decoder<'d> {
     /// The connection's message under way.
     pub under_way: &'d mut Option<UnderWay>,
     /// What the connection's peer may refer to.
-    pub context: &'d mut Context,
+    pub context: &'d mut DeflateContext,
     /// How the peer compresses.
     pub direction: Direction,
     /// What this turn may cost yet.

@@ -86,17 +86,17 @@ pub enum Mode {
 
 /// The field is not a list of extensions (RFC 6455 §9.1): the handshake fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Malformed;
+pub struct MalformedOffer;
 
 /// Chooses among a request's `Sec-WebSocket-Extensions`. Returns what was agreed, and the value of the response's field;
 /// `None` where there is nothing to agree on: then the response has no such field.
 ///
 /// # Errors
-/// [`Malformed`].
+/// [`MalformedOffer`].
 pub fn accept<'a>(
     fields: impl Iterator<Item = &'a [u8]>,
     mode: Mode,
-) -> Result<Option<(Agreement, String)>, Malformed> {
+) -> Result<Option<(Agreement, String)>, MalformedOffer> {
     let mut chosen = None;
     for field in fields {
         for extension in extensions(field)? {
@@ -159,15 +159,18 @@ impl Offer {
     /// # Errors
     /// Something was not offered, is there twice, or has a value that it can't have: the client fails the connection
     /// (RFC 7692 §7.1).
-    pub fn check<'a>(&self, fields: impl Iterator<Item = &'a [u8]>) -> Result<Option<Agreement>, Malformed> {
+    pub fn check<'a>(
+        &self,
+        fields: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Option<Agreement>, MalformedOffer> {
         let mut agreed = None;
         for field in fields {
             for extension in extensions(field)? {
                 if agreed.is_some() || !extension.name.eq_ignore_ascii_case(NAME) {
-                    return Err(Malformed);
+                    return Err(MalformedOffer);
                 }
-                let answer = Parameters::read(&extension, false).ok_or(Malformed)?;
-                agreed = Some(self.agreement(&answer).ok_or(Malformed)?);
+                let answer = Parameters::read(&extension, false).ok_or(MalformedOffer)?;
+                agreed = Some(self.agreement(&answer).ok_or(MalformedOffer)?);
             }
         }
         Ok(agreed)
@@ -205,7 +208,7 @@ struct Parameters {
 
 impl Parameters {
     /// `None` where RFC 7692 §7 has it declined: an unknown parameter, one twice, or a value that it can't have.
-    fn read(extension: &Extension, offer: bool) -> Option<Parameters> {
+    fn read(extension: &OfferedExtension, offer: bool) -> Option<Parameters> {
         let mut read = Parameters::default();
         for (name, value) in &extension.parameters {
             let value = value.as_deref();
@@ -254,15 +257,15 @@ fn bits(value: &str) -> Option<u8> {
 
 /// One element of the field.
 #[derive(Debug, Default)]
-struct Extension {
+struct OfferedExtension {
     name: String,
     parameters: Vec<(String, Option<String>)>,
 }
 
 /// The elements of a field, as RFC 6455 §9.1 has them: tokens, `;` before a parameter, `=` before its value, which may be
 /// quoted, and then is a token too.
-fn extensions(field: &[u8]) -> Result<Vec<Extension>, Malformed> {
-    let mut rest = Text(field);
+fn extensions(field: &[u8]) -> Result<Vec<OfferedExtension>, MalformedOffer> {
+    let mut rest = OfferText(field);
     let mut all = Vec::new();
     loop {
         rest.skip_space();
@@ -273,7 +276,7 @@ fn extensions(field: &[u8]) -> Result<Vec<Extension>, Malformed> {
         if rest.0.is_empty() {
             return Ok(all);
         }
-        let mut extension = Extension { name: rest.token()?, parameters: Vec::new() };
+        let mut extension = OfferedExtension { name: rest.token()?, parameters: Vec::new() };
         while rest.takes(b';') {
             let name = rest.token()?;
             let value = if rest.takes(b'=') { Some(rest.value()?) } else { None };
@@ -281,15 +284,15 @@ fn extensions(field: &[u8]) -> Result<Vec<Extension>, Malformed> {
         }
         all.push(extension);
         if !rest.0.is_empty() && !rest.takes(b',') {
-            return Err(Malformed);
+            return Err(MalformedOffer);
         }
     }
 }
 
 /// What is left to read.
-struct Text<'a>(&'a [u8]);
+struct OfferText<'a>(&'a [u8]);
 
-impl Text<'_> {
+impl OfferText<'_> {
     fn skip_space(&mut self) {
         self.0 = self.0.trim_ascii_start();
     }
@@ -303,15 +306,15 @@ impl Text<'_> {
         true
     }
 
-    fn token(&mut self) -> Result<String, Malformed> {
+    fn token(&mut self) -> Result<String, MalformedOffer> {
         let end = self.0.iter().position(|byte| !is_token(*byte)).unwrap_or(self.0.len());
         let (token, rest) = self.0.split_at(end);
         self.0 = rest;
         self.skip_space();
-        if token.is_empty() { Err(Malformed) } else { text(token) }
+        if token.is_empty() { Err(MalformedOffer) } else { text(token) }
     }
 
-    fn value(&mut self) -> Result<String, Malformed> {
+    fn value(&mut self) -> Result<String, MalformedOffer> {
         let Some(mut rest) = self.0.strip_prefix(b"\"") else { return self.token() };
         let mut value = Vec::new();
         loop {
@@ -322,13 +325,17 @@ impl Text<'_> {
                     break;
                 }
                 [b'\\', byte, after @ ..] | [byte, after @ ..] => (*byte, after),
-                [] => return Err(Malformed),
+                [] => return Err(MalformedOffer),
             };
             value.push(byte);
             rest = after;
         }
         // RFC 6455 §9.1: what a quoted value says is a token.
-        if value.is_empty() || !value.iter().copied().all(is_token) { Err(Malformed) } else { text(&value) }
+        if value.is_empty() || !value.iter().copied().all(is_token) {
+            Err(MalformedOffer)
+        } else {
+            text(&value)
+        }
     }
 }
 
@@ -338,6 +345,6 @@ fn is_token(byte: u8) -> bool {
 }
 
 /// Token bytes are ASCII.
-fn text(token: &[u8]) -> Result<String, Malformed> {
-    std::str::from_utf8(token).map(str::to_owned).map_err(|_| Malformed)
+fn text(token: &[u8]) -> Result<String, MalformedOffer> {
+    std::str::from_utf8(token).map(str::to_owned).map_err(|_| MalformedOffer)
 }

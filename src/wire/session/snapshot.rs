@@ -10,17 +10,17 @@ use crate::wire::session::{Phase, Role, Session};
 
 /// A session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Snapshot {
+pub(crate) struct SessionSnapshot {
     phase: Phase,
     close_sent: bool,
-    half: Option<Half>,
+    half: Option<PartialSnapshot>,
 }
 
 /// What is half received.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Half {
+struct PartialSnapshot {
     frame: Frame,
-    message: Option<Message>,
+    message: Option<MessageSnapshot>,
     /// Of a control frame.
     payload: Vec<u8>,
     /// In ticks from now.
@@ -29,7 +29,7 @@ struct Half {
 
 /// The message under way. How far its UTF-8 has been checked follows from its data.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Message {
+struct MessageSnapshot {
     kind: Kind,
     encoded: bool,
     fragments: u32,
@@ -38,23 +38,23 @@ struct Message {
 
 impl Session {
     /// What a session goes on from; `now` is what its times are told from.
-    pub(crate) fn snapshot(&self, now: Tick) -> Snapshot {
+    pub(crate) fn snapshot(&self, now: Tick) -> SessionSnapshot {
         let half = self.partial.as_ref().map(|partial| {
-            let message = partial.message.as_ref().map(|message| Message {
+            let message = partial.message.as_ref().map(|message| MessageSnapshot {
                 kind: message.kind,
                 encoded: message.encoded,
                 fragments: message.fragments,
                 data: message.data.clone(),
             });
             let since = partial.since.map(|since| since.from_now(now));
-            Half { frame: partial.frame, message, payload: partial.payload.clone(), since }
+            PartialSnapshot { frame: partial.frame, message, payload: partial.payload.clone(), since }
         });
-        Snapshot { phase: self.phase, close_sent: self.close_sent, half }
+        SessionSnapshot { phase: self.phase, close_sent: self.close_sent, half }
     }
 
     /// The session that goes on from there; `None` where none can.
-    pub(crate) fn restore(snapshot: Snapshot, role: Role, now: Tick) -> Option<Session> {
-        let Snapshot { phase, close_sent, half } = snapshot;
+    pub(crate) fn restore(snapshot: SessionSnapshot, role: Role, now: Tick) -> Option<Session> {
+        let SessionSnapshot { phase, close_sent, half } = snapshot;
         let partial = match half {
             Some(half) => Some(Box::new(half.restore(now)?)),
             None => None,
@@ -63,9 +63,9 @@ impl Session {
     }
 }
 
-impl Half {
+impl PartialSnapshot {
     fn restore(self, now: Tick) -> Option<Partial> {
-        let Half { frame, message, payload, since } = self;
+        let PartialSnapshot { frame, message, payload, since } = self;
         let is_sound = match frame {
             Frame::Start => payload.is_empty(),
             Frame::Header { len, .. } => (1..FRAME_HEADER_BYTES_MAX).contains(&len) && payload.is_empty(),
@@ -80,7 +80,7 @@ impl Half {
             return None;
         }
         let message = match message {
-            Some(Message { kind, encoded, fragments, data }) => {
+            Some(MessageSnapshot { kind, encoded, fragments, data }) => {
                 Some(Assembly::resumed(kind, encoded, fragments, data)?)
             }
             None => None,

@@ -1,4 +1,4 @@
-//! The target `envelope`, under libFuzzer.
+//! The target `message`, under libFuzzer.
 #![no_main]
 
 #[path = "../targets/mod.rs"]

@@ -3,11 +3,11 @@
 
 use rollcall::presence::Reason;
 use rollcall::protocol::rollcall_v1;
-use rollcall::service::heartbeats::{Said, Shapes};
+use rollcall::service::legacy_heartbeats::{LegacyHeartbeats, TextKind};
 use serde_json::Value;
 
 use super::cursor::Cursor;
-use super::letters::{World, command};
+use super::messages::{World, command};
 
 const CLIENTS: usize = 6;
 
@@ -33,9 +33,9 @@ pub(super) fn run(data: &[u8]) {
 
 /// As the service does it: what is no heartbeat and no name is a command.
 fn say(world: &mut World, client: usize, text: &str) {
-    let said = Shapes::default().tell(text);
-    if !matches!(said, Said::Command) && rollcall_v1::decode(text).is_ok() {
-        assert!(!matches!(said, Said::Name(_)), "a command that is a name");
+    let said = LegacyHeartbeats::default().tell(text);
+    if !matches!(said, TextKind::Command) && rollcall_v1::decode(text).is_ok() {
+        assert!(!matches!(said, TextKind::Name(_)), "a command that is a name");
     }
     if world.clients[client].closing {
         return;
@@ -46,12 +46,12 @@ fn say(world: &mut World, client: usize, text: &str) {
     command(&mut world.nodes[worker], world.now, slot, text);
     world.settle();
     let mut answers = 0;
-    for (link, json) in &world.heard {
+    for (session, json) in &world.heard {
         let value: Value = serde_json::from_str(json).expect("JSON");
         assert!(value.is_object(), "{json}");
         assert!(!json.contains(['\n', '\r']) || text.contains(['\n', '\r']), "{json}");
         if let Some(body) = value.get("body") {
-            assert_eq!(*link, client as u64, "an answer to somebody else");
+            assert_eq!(*session, client as u64, "an answer to somebody else");
             assert!(body["code"].is_u64() && value["seq"].is_i64(), "{json}");
             assert!(body["code"] == 200 || body["error"].is_string(), "{json}");
             answers += 1;
@@ -64,7 +64,7 @@ fn say(world: &mut World, client: usize, text: &str) {
     }
     if let (Ok(asked), 1) = (serde_json::from_str::<Value>(text), answers) {
         let answer =
-            world.heard.iter().find(|(link, json)| *link == client as u64 && json.contains("\"body\""));
+            world.heard.iter().find(|(session, json)| *session == client as u64 && json.contains("\"body\""));
         let value: Value = serde_json::from_str(&answer.expect("counted").1).expect("JSON");
         // Of what can't be read as a command the `seq` may not be read either.
         let unread = rollcall_v1::decode(text).is_err() && value["seq"] == 0;

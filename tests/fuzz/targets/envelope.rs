@@ -2,16 +2,17 @@
 //! each is bounded, and those who are there can still be spoken to.
 
 use rollcall::presence::admin::Listing;
-use rollcall::presence::envelope::{
-    Announced, Announcement, Answer, Asker, Claim, Highest, Leaving, MembershipChange, Page, Place, Ticket,
+use rollcall::presence::message::{
+    Announced, Announcement, Claim, Highest, HomeAnswer, Leaving, MemberPage, MembershipChange, ReplyTo,
+    RequestRef, RoomPosition,
 };
 use rollcall::presence::{
-    Address, Client, Envelope, Event, Moderation, Name, Pattern, Reason, SharedEvent, State, Veil, View,
+    ClientId, ClientRef, Event, Message, Moderation, Name, Pattern, Reason, SharedEvent, State, Veil, View,
 };
 
 use super::binary::reads_back;
 use super::cursor::Cursor;
-use super::letters::{World, command};
+use super::messages::{World, command};
 
 const WORKERS: u16 = 3;
 const NAMES: [&str; 6] = ["anna", "ben", "cleo", "r", "s", "a@b.c:d-e_f"];
@@ -102,24 +103,24 @@ fn claim(cursor: &mut Cursor<'_>) -> Claim {
     }
 }
 
-fn letter(cursor: &mut Cursor<'_>) -> Envelope {
+fn letter(cursor: &mut Cursor<'_>) -> Message {
     let (name, other) = (name(cursor), name(cursor));
-    let (at, asker) = (address(cursor), asker(cursor));
+    let (at, reply_to) = (address(cursor), reply_to(cursor));
     let event = SharedEvent::new(Event::Broadcast { data: "{}".into(), unix_millis: 1 });
     match cursor.below(34) {
-        0 => Envelope::Up {
+        0 => Message::Up {
             user: name,
             at,
             claim: claim(cursor),
             state: cursor.of(&[None, Some(State::Online), Some(State::Away), Some(State::Invisible)]),
         },
-        1 => Envelope::Down {
+        1 => Message::Down {
             user: name,
             at,
             reason: cursor.of(&REASONS),
             seen_millis: cursor.of(&[0, 1_700_000_000_000, u64::MAX]),
         },
-        2 => Envelope::Status {
+        2 => Message::Status {
             user: name,
             at,
             state: cursor.of(&[
@@ -132,103 +133,103 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope {
             ]),
             info: cursor.flag().then(|| "1".into()),
             ttl_seconds: cursor.of(&[None, Some(0), Some(9), Some(u32::MAX)]),
-            asker,
+            reply_to,
         },
-        3 => Envelope::Suspect { user: name, at, suspect: cursor.flag() },
-        4 => Envelope::Watch { user: name, asker, suspect: cursor.flag() },
-        5 => Envelope::Unwatch { user: name, worker: at.edge(), suspect: cursor.flag() },
-        6 => Envelope::Look { user: name, asker },
-        7 => Envelope::Tell {
+        3 => Message::Suspect { user: name, at, suspect: cursor.flag() },
+        4 => Message::Watch { user: name, reply_to, suspect: cursor.flag() },
+        5 => Message::Unwatch { user: name, worker: at.edge(), suspect: cursor.flag() },
+        6 => Message::Look { user: name, reply_to },
+        7 => Message::Tell {
             user: name,
             from: cursor.flag().then_some(other),
             data: "1".into(),
             within: cursor.flag().then(|| ["r".into()].into()),
-            asker,
+            reply_to,
         },
-        8 => Envelope::Join {
+        8 => Message::Join {
             room: name,
             user: other,
             again: cursor.flag(),
             visit: cursor.of(&[0, 1, 2, u16::MAX]),
             hides: cursor.flag(),
-            asker,
+            reply_to,
         },
-        9 => Envelope::Leave {
+        9 => Message::Leave {
             room: name,
             user: other,
             at,
             visit: cursor.of(&[0, 1, 2, u16::MAX]),
             hides: cursor.flag(),
             leaving: cursor.of(&[Leaving::Now, Leaving::Perhaps]),
-            asker: cursor.flag().then_some(asker),
+            reply_to: cursor.flag().then_some(reply_to),
         },
-        10 => Envelope::Say {
+        10 => Message::Say {
             room: name,
             from: cursor.flag().then_some(other),
             data: "1".into(),
             echo: cursor.flag(),
-            asker,
+            reply_to,
         },
-        11 => Envelope::List {
+        11 => Message::List {
             room: name,
             limit: cursor.of(&[1, 2, 256, 0, usize::MAX]),
             after: cursor.flag().then_some(other),
             only: cursor.flag().then(|| Pattern::new("a*").into_iter().collect()),
-            asker,
+            reply_to,
         },
-        12 => Envelope::Seen { asker, user: name, view: view(cursor) },
+        12 => Message::Seen { reply_to, user: name, view: view(cursor) },
         13 => {
             let plain = cursor.flag().then(|| event.clone());
-            Envelope::Changed { user: name, view: view(cursor), plain, full: cursor.flag().then_some(event) }
+            Message::Changed { user: name, view: view(cursor), plain, full: cursor.flag().then_some(event) }
         }
-        14 => Envelope::Told { client: at.client, event, asker },
-        15 => Envelope::Evict {
+        14 => Message::Told { client: at.client, event, reply_to },
+        15 => Message::Evict {
             client: at.client,
             reason: cursor.of(&REASONS),
             words: cursor.flag().then(|| "out".into()),
         },
-        16 => Envelope::Answered { asker, answer: answer(cursor, name) },
-        17 => Envelope::Listed {
-            asker,
-            page: Page {
+        16 => Message::Answered { reply_to, answer: answer(cursor, name) },
+        17 => Message::Listed {
+            reply_to,
+            page: MemberPage {
                 room: cursor.flag().then_some(name),
                 place: place(cursor),
                 next: cursor.flag().then(|| other.clone()),
                 users: vec![other; cursor.below(5)],
             },
         },
-        18 => Envelope::Place { user: name, room: other, is_in: cursor.flag() },
-        19 => Envelope::ListUsers {
+        18 => Message::Place { user: name, room: other, is_in: cursor.flag() },
+        19 => Message::ListUsers {
             state: cursor.of(&[None, Some(State::Online), Some(State::Invisible)]),
             limit: cursor.of(&[1, 256, 0, usize::MAX]),
             after: cursor.flag().then_some(other),
-            asker,
+            reply_to,
         },
-        20 => Envelope::ListRooms {
+        20 => Message::ListRooms {
             limit: cursor.of(&[1, 256, 0, usize::MAX]),
             after: cursor.flag().then_some(other),
-            asker,
+            reply_to,
         },
-        21 => Envelope::Kick {
+        21 => Message::Kick {
             user: name,
             reason: "out".into(),
             seconds: cursor.flag().then(|| cursor.of(&[0, 1, u32::MAX])),
-            asker,
+            reply_to,
         },
-        22 => Envelope::Bring { user: name, room: other, joins: cursor.flag(), asker },
-        23 => Envelope::Bid { client: at.client, room: name, joins: cursor.flag(), asker },
-        24 => Envelope::Broadcast { event, asker },
-        25 => Envelope::UsersListed { asker, part: listing(cursor, name, view) },
-        26 => Envelope::RoomsListed { asker, part: listing(cursor, name, |cursor| cursor.below(9)) },
-        27 => Envelope::Renewed { user: name, at, claim: claim(cursor) },
-        28 => Envelope::Silent { user: name, at, silent: cursor.flag() },
-        29 => Envelope::Moderate {
+        22 => Message::ForceJoin { user: name, room: other, joins: cursor.flag(), reply_to },
+        23 => Message::ForceJoinClient { client: at.client, room: name, joins: cursor.flag(), reply_to },
+        24 => Message::Broadcast { event, reply_to },
+        25 => Message::UsersListed { reply_to, part: listing(cursor, name, view) },
+        26 => Message::RoomsListed { reply_to, part: listing(cursor, name, |cursor| cursor.below(9)) },
+        27 => Message::Renewed { user: name, at, claim: claim(cursor) },
+        28 => Message::Silent { user: name, at, silent: cursor.flag() },
+        29 => Message::Moderate {
             what: moderation(cursor, name, other),
-            asker: cursor.flag().then_some(asker),
+            reply_to: cursor.flag().then_some(reply_to),
         },
-        30 => Envelope::Veil(veil(cursor, (name, other), at)),
-        31 | 32 => Envelope::Announce(announcement(cursor, (name, other), at)),
-        _ => Envelope::Deliver {
+        30 => Message::Veil(veil(cursor, (name, other), at)),
+        31 | 32 => Message::Announce(announcement(cursor, (name, other), at)),
+        _ => Message::Deliver {
             room: name,
             event,
             except: cursor.flag().then_some(at.client),
@@ -237,7 +238,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Envelope {
     }
 }
 
-fn announcement(cursor: &mut Cursor<'_>, (room, user): (Name, Name), at: Address) -> Announcement {
+fn announcement(cursor: &mut Cursor<'_>, (room, user): (Name, Name), at: ClientRef) -> Announcement {
     let (edge, numbers) = (at.edge(), [0, 1, 1_700_000_000_000_000, u64::MAX]);
     let hides = cursor.flag();
     match cursor.below(7) {
@@ -274,7 +275,7 @@ fn moderation(cursor: &mut Cursor<'_>, room: Name, user: Name) -> Moderation {
     }
 }
 
-fn veil(cursor: &mut Cursor<'_>, (room, user): (Name, Name), at: Address) -> Veil {
+fn veil(cursor: &mut Cursor<'_>, (room, user): (Name, Name), at: ClientRef) -> Veil {
     let hides = cursor.flag();
     match cursor.below(4) {
         0 => Veil::Client { client: at.client, hides },
@@ -288,32 +289,32 @@ fn name(cursor: &mut Cursor<'_>) -> Name {
     cursor.of(&NAMES).into()
 }
 
-fn address(cursor: &mut Cursor<'_>) -> Address {
+fn address(cursor: &mut Cursor<'_>) -> ClientRef {
     let worker = cursor.below(usize::from(WORKERS)) as u16;
     let slot = cursor.of(&[0, 1, 0, 1, 2, 900, u32::MAX]);
-    Address::here(worker, Client { slot, serial: cursor.of(&[0, 1, 2, (1 << 30) - 1, u32::MAX]) })
+    ClientRef::here(worker, ClientId { slot, serial: cursor.of(&[0, 1, 2, (1 << 30) - 1, u32::MAX]) })
 }
 
-fn asker(cursor: &mut Cursor<'_>) -> Asker {
+fn reply_to(cursor: &mut Cursor<'_>) -> ReplyTo {
     let at = address(cursor);
-    let ticket = if cursor.flag() {
-        Ticket::Command(cursor.of(&[0, 1, i64::MIN, i64::MAX]))
+    let request = if cursor.flag() {
+        RequestRef::Command(cursor.of(&[0, 1, i64::MIN, i64::MAX]))
     } else if cursor.below(4) == 0 {
-        Ticket::Tell { tell: cursor.of(&[0, 1, 2, u32::MAX]) }
+        RequestRef::Tell { tell: cursor.of(&[0, 1, 2, u32::MAX]) }
     } else if cursor.below(4) == 0 {
-        Ticket::Awaited { slot: cursor.of(&[0, 1, u32::MAX]), serial: cursor.of(&[0, 1, 2, u32::MAX]) }
+        RequestRef::Awaited { slot: cursor.of(&[0, 1, u32::MAX]), serial: cursor.of(&[0, 1, 2, u32::MAX]) }
     } else {
-        Ticket::Part {
-            gather: cursor.of(&[0, 1, 2, u32::MAX]),
+        RequestRef::Part {
+            pending_reply: cursor.of(&[0, 1, 2, u32::MAX]),
             serial: cursor.of(&[0, 1, 2, u32::MAX]),
             index: cursor.of(&[0, 1, 2, 300, u32::MAX]),
         }
     };
-    Asker { at, ticket }
+    ReplyTo { at, request }
 }
 
-fn place(cursor: &mut Cursor<'_>) -> Place {
-    Place {
+fn place(cursor: &mut Cursor<'_>) -> RoomPosition {
+    RoomPosition {
         count: cursor.of(&[0, 1, 200, usize::MAX]),
         epoch: cursor.of(&[0, 1, u64::MAX]),
         offset: cursor.of(&[0, 1, u64::MAX]),
@@ -329,14 +330,14 @@ fn change(cursor: &mut Cursor<'_>) -> MembershipChange {
     }
 }
 
-fn answer(cursor: &mut Cursor<'_>, room: Name) -> Answer {
+fn answer(cursor: &mut Cursor<'_>, room: Name) -> HomeAnswer {
     match cursor.below(6) {
-        5 => Answer::Barred(room, cursor.flag().then(|| cursor.of(&[0, 1, 2]))),
-        0 => Answer::Joined(room, place(cursor), cursor.of(&[0, 1, 2])),
-        1 => Answer::Left(room, place(cursor)),
-        2 => Answer::Said(place(cursor)),
-        3 => Answer::Told { to: cursor.below(4), without: cursor.of(&[0, 1, 0, usize::MAX / 2]) },
-        _ => Answer::Status(cursor.of(&STATES)),
+        5 => HomeAnswer::Barred(room, cursor.flag().then(|| cursor.of(&[0, 1, 2]))),
+        0 => HomeAnswer::Joined(room, place(cursor), cursor.of(&[0, 1, 2])),
+        1 => HomeAnswer::Left(room, place(cursor)),
+        2 => HomeAnswer::Said(place(cursor)),
+        3 => HomeAnswer::Told { to: cursor.below(4), without: cursor.of(&[0, 1, 0, usize::MAX / 2]) },
+        _ => HomeAnswer::Status(cursor.of(&STATES)),
     }
 }
 

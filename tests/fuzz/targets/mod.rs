@@ -7,7 +7,7 @@
 //! | [`session`] | frames, in either role, cut anywhere |
 //! | [`differential`] | frames, to our session and to tungstenite's |
 //! | [`command`] | what clients say to a server of several workers |
-//! | [`envelope`] | letters between workers, in any order |
+//! | [`message`] | letters between workers, in any order |
 //! | [`binary`] | a letter in its binary form |
 //! | [`snapshot`] | a connection in its binary form |
 //! | [`record`] | a record that a home takes over, in its binary form |
@@ -17,7 +17,7 @@ mod command;
 mod cursor;
 pub(crate) mod differential;
 mod envelope;
-mod letters;
+mod messages;
 mod record;
 mod request;
 mod session;

@@ -3,7 +3,7 @@
 
 use rollcall::presence::{Reason, Record};
 
-use super::letters::{World, command};
+use super::messages::{World, command};
 
 pub(super) fn run(data: &[u8]) {
     let Ok(record) = Record::from_bytes(data) else { return };

@@ -4,7 +4,7 @@
 use rollcall::limits::MessageLimits;
 use rollcall::wire::error::ProtocolError;
 use rollcall::wire::frame::{self, Opcode};
-use rollcall::wire::session::{Event, Kind, Role, Session};
+use rollcall::wire::session::{Kind, Role, Session, SessionEvent};
 
 use super::cursor::{Cursor, parts};
 
@@ -22,16 +22,16 @@ pub(super) enum Seen {
 }
 
 impl Seen {
-    fn of(event: &Event<'_>) -> Seen {
+    fn of(event: &SessionEvent<'_>) -> Seen {
         match event {
-            Event::Message(Kind::Text, text) => {
+            SessionEvent::Message(Kind::Text, text) => {
                 assert!(std::str::from_utf8(text).is_ok(), "text that is no UTF-8");
                 Seen::Text(text.to_vec())
             }
-            Event::Message(Kind::Binary, bytes) => Seen::Binary(bytes.to_vec()),
-            Event::Ping(payload) => Seen::Ping(payload.to_vec()),
-            Event::Pong(payload) => Seen::Pong(payload.to_vec()),
-            Event::Close(close) => Seen::Close(close.code.map(|code| code.0), close.reason.to_owned()),
+            SessionEvent::Message(Kind::Binary, bytes) => Seen::Binary(bytes.to_vec()),
+            SessionEvent::Ping(payload) => Seen::Ping(payload.to_vec()),
+            SessionEvent::Pong(payload) => Seen::Pong(payload.to_vec()),
+            SessionEvent::Close(close) => Seen::Close(close.code.map(|code| code.0), close.reason.to_owned()),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rollcall::presence::envelope::{Announced, Announcement};
-use rollcall::presence::{Address, Client, Homes, Reason, State};
+use rollcall::presence::message::{Announced, Announcement};
+use rollcall::presence::{ClientId, ClientRef, Homes, Reason, State};
 use rollcall::time::Now;
 
 use super::person::Device;
@@ -73,8 +73,8 @@ impl Model {
     pub(super) fn comes(&mut self, room: &str, user: &str, at: (u16, u32), round: u32) {
         let member = self.rooms.entry(room.to_owned()).or_default().entry(user.to_owned()).or_default();
         let is_new = member.clients.insert(at, round).is_none();
-        if is_new && !member.lingering.is_empty() {
-            member.lingering.remove(0);
+        if is_new && !member.in_grace.is_empty() {
+            member.in_grace.remove(0);
         }
     }
 
@@ -84,12 +84,12 @@ impl Model {
         let (_, edge) = self.rounds.complete.remove(at);
         let round = self.rounds.rounds.get(&(home, edge)).copied().unwrap_or(0);
         let homes = self.homes;
-        let mut gone: Vec<(String, Address)> = Vec::new();
+        let mut gone: Vec<(String, ClientRef)> = Vec::new();
         for (user, person) in self.people.iter().filter(|(user, _)| homes.of(user) == home) {
             let live = person.devices.iter().filter(|device| device.lingers.is_none());
             for device in live.filter(|device| device.at.0 == edge && device.round != round) {
                 let (worker, slot, serial) = device.at;
-                gone.push((user.clone(), Address::here(worker, Client { slot, serial })));
+                gone.push((user.clone(), ClientRef::here(worker, ClientId { slot, serial })));
             }
         }
         for (user, at) in gone {
@@ -103,7 +103,7 @@ impl Model {
             }
         }
         for (room, user, slot) in left {
-            let at = Address::here(edge, Client { slot, serial: 0 });
+            let at = ClientRef::here(edge, ClientId { slot, serial: 0 });
             self.leave(now, (&room, &user), at, Leaving::Perhaps);
         }
     }

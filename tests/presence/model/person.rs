@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rollcall::presence::envelope::Claim;
-use rollcall::presence::{Address, Reason, State};
+use rollcall::presence::message::Claim;
+use rollcall::presence::{ClientRef, Reason, State};
 use rollcall::time::{Now, Tick};
 
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Person {
         newest.filter(|word| word.claim).or(last)?.text.clone()
     }
 
-    pub(super) fn says(&mut self, at: Address, text: Option<String>, claim: bool, until: Option<Tick>) {
+    pub(super) fn says(&mut self, at: ClientRef, text: Option<String>, claim: bool, until: Option<Tick>) {
         self.words += 1;
         let order = self.words;
         if let Some(device) = self.live(at) {
@@ -141,7 +141,7 @@ impl Person {
         }
     }
 
-    pub(super) fn claims(&mut self, at: Address, claim: &Claim) {
+    pub(super) fn claims(&mut self, at: ClientRef, claim: &Claim) {
         if let Some(device) = self.live(at) {
             device.token |= *claim != Claim::NoToken;
             device.word.take_if(|word| word.claim && *claim == Claim::Nothing);
@@ -151,7 +151,7 @@ impl Person {
         }
     }
 
-    pub(super) fn live(&mut self, at: Address) -> Option<&mut Device> {
+    pub(super) fn live(&mut self, at: ClientRef) -> Option<&mut Device> {
         let at = (at.worker, at.client.slot, at.client.serial);
         self.devices.iter_mut().find(|device| device.at == at && device.lingers.is_none())
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rollcall::reactor::mail::Mailboxes;
 use rollcall::reactor::mailbox::Mailbox;
-use rollcall::reactor::{Config, ConnId, Fleet, Snapshot, Worker, WorkerId};
+use rollcall::reactor::{Config, ConnId, Shared, Snapshot, Worker, WorkerId};
 use rollcall::sys::epoll::{Epoll, listen};
 use rollcall::time::Tick;
 use rollcall::wire::frame::{Header, Opcode, Parsed};
@@ -26,21 +26,21 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let fleet = Arc::new(Fleet::new(1, 1_000, Tick(0)));
+        let shared = Arc::new(Shared::new(1, 1_000, Tick(0)));
         let bell = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
         let mailboxes: Mailboxes<()> = vec![Mailbox::new(bell)].into();
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap().as_socket().unwrap();
-        let epoll = Epoll::new(vec![listener], mailboxes[0].bell(), fleet.clock()).unwrap();
+        let epoll = Epoll::new(vec![listener], mailboxes[0].waker(), shared.clock()).unwrap();
         let service = Recorder::default();
         let worker =
-            Worker::new(WorkerId(0), &Config::default(), fleet, mailboxes.clone(), epoll, service, 7);
+            Worker::new(WorkerId(0), &Config::default(), shared, mailboxes.clone(), epoll, service, 7);
         Bench { worker, mailboxes, address }
     }
 
     /// A turn that does not wait.
     fn turn(&mut self) {
-        self.mailboxes[0].ring();
+        self.mailboxes[0].wake();
         self.worker.turn().unwrap();
     }
 

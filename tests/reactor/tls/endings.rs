@@ -163,7 +163,7 @@ fn a_reset_and_a_full_slab_leave_nothing() {
 fn a_drain_says_goodbye_over_tls() {
     let mut secure = Secure::new();
     let mut clients: Vec<_> = (0..5).map(|_| secure.open()).collect();
-    secure.stage.fleet.begin_drain();
+    secure.stage.shared.begin_drain();
     secure.stage.pass(seconds(30));
     for client in &mut clients {
         client.take(&secure.stage.script);

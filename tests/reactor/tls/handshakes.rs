@@ -200,7 +200,7 @@ fn a_request_in_plain_is_told_what_the_port_speaks() {
         assert!(secure.stage.script.is_closed(id));
     }
     assert!(secure.stage.told().is_empty());
-    assert_eq!(secure.stage.fleet.sum(|counters| counters.tls_failed.get()), 3);
+    assert_eq!(secure.stage.shared.sum(|counters| counters.tls_failed.get()), 3);
 }
 
 #[test]

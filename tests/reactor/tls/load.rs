@@ -34,7 +34,7 @@ fn a_socket_that_takes_little_loses_nothing() {
         let records = client.records();
         secure.stage.send(client.id, &records);
         let mut frames = Vec::new();
-        let backlog = secure.stage.fleet.sum(|counters| counters.backlog_bytes.get());
+        let backlog = secure.stage.shared.sum(|counters| counters.backlog_bytes.get());
         assert!((len as u64..len as u64 + 2_000).contains(&backlog), "{backlog} of {len}");
         let mut got = Vec::new();
         while got.len() < plain(Opcode::Text, &payload).len() + 8 {
@@ -45,7 +45,7 @@ fn a_socket_that_takes_little_loses_nothing() {
         }
         frames.extend(crate::reactor::kit::frames(&got));
         assert!(frames == [(Opcode::Text, payload), (Opcode::Text, b"second".to_vec())], "{len} by {room}");
-        assert_eq!(secure.stage.fleet.sum(|counters| counters.backlog_bytes.get()), 0);
+        assert_eq!(secure.stage.shared.sum(|counters| counters.backlog_bytes.get()), 0);
         assert_eq!(secure.stage.worker.held_bytes(), 0);
         secure.stage.script.make_room(client.id, usize::MAX);
     }
@@ -66,7 +66,7 @@ fn who_reads_nothing_is_bounded_and_ended() {
     secure.stage.pass(seconds(21));
     assert!(secure.stage.script.is_closed(client.id));
     assert_eq!(secure.stage.worker.service().causes(), [Cause::Slow]);
-    assert_eq!(secure.stage.fleet.sum(|counters| counters.backlog_bytes.get()), 0);
+    assert_eq!(secure.stage.shared.sum(|counters| counters.backlog_bytes.get()), 0);
 }
 
 #[test]
@@ -141,14 +141,14 @@ fn a_herd_of_handshakes_delays_no_heartbeat() {
     }
     assert!(pinged && before == 200, "{before}");
     assert!(secure.stage.worker.service().causes().is_empty(), "nobody was called dead");
-    let lateness = &secure.stage.fleet.workers()[0].counters.timer_lateness;
+    let lateness = &secure.stage.shared.workers()[0].counters.timer_lateness;
     let late: u64 = (16..26).map(|bucket| lateness.bucket(bucket)).sum();
     assert_eq!(late, 0, "no deadline fired more than 33 ms late");
     for client in &mut herd {
         client.upgrade(&mut secure.stage);
     }
     let ended = |counters: &Counters| counters.tls_full.get() + counters.tls_resumed.get();
-    assert_eq!(secure.stage.fleet.sum(ended), 201);
+    assert_eq!(secure.stage.shared.sum(ended), 201);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::{Site, SiteSettings};
+use rollcall::http::{Router, RouterSettings};
 use rollcall::reactor::{Config, FdTables, Listen, Server, StartError};
 use rustls::pki_types::ServerName;
 use rustls::{ALL_VERSIONS, ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
@@ -16,8 +16,8 @@ use super::kit::{Authority, acceptor};
 use crate::bounds::PATIENCE;
 
 fn start(config: Config, listening: Vec<Listen>) -> Result<Server, StartError> {
-    let settings = Arc::new(SiteSettings::default());
-    Server::start_on(config, listening, move |worker, fleet| Site::new(settings.clone(), worker, fleet))
+    let settings = Arc::new(RouterSettings::default());
+    Server::start_on(config, listening, move |worker, shared| Router::new(settings.clone(), worker, shared))
 }
 
 fn config() -> Config {
@@ -50,7 +50,7 @@ fn a_ticket_of_one_worker_is_good_with_all() {
     }
     assert_eq!(kinds[0], HandshakeKind::Full);
     assert!(kinds[1..].iter().all(|kind| *kind == HandshakeKind::Resumed), "{kinds:?}");
-    let sides = server.fleet().workers().iter().filter(|worker| worker.counters.tls_resumed.get() > 0);
+    let sides = server.shared().workers().iter().filter(|worker| worker.counters.tls_resumed.get() > 0);
     assert!(sides.count() > 1, "over several workers");
 }
 

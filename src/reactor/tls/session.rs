@@ -31,7 +31,7 @@ pub(crate) struct Opened {
     /// The peer has said that its stream ends behind the plaintext.
     pub(crate) has_ended: bool,
     /// Behind it the peer broke TLS, or ended it by an alert: nothing that follows is to be taken.
-    pub(crate) failure: Option<Failure>,
+    pub(crate) failure: Option<TlsFailure>,
     /// It is no TLS, and nothing was done with it.
     pub(crate) is_foreign: bool,
 }
@@ -49,16 +49,16 @@ pub(crate) enum Handshake {
 
 /// What ended a connection's TLS.
 #[derive(Debug)]
-pub(crate) struct Failure(Error);
+pub(crate) struct TlsFailure(Error);
 
-impl Failure {
+impl TlsFailure {
     /// Whether it was the peer that gave up, by an alert of its own.
     pub(crate) fn is_theirs(&self) -> bool {
         matches!(self.0, Error::AlertReceived(_))
     }
 }
 
-impl std::fmt::Display for Failure {
+impl std::fmt::Display for TlsFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
     }
@@ -73,7 +73,7 @@ struct Pumped {
 }
 
 /// A connection's TLS.
-pub(crate) struct Link {
+pub(crate) struct TlsSession {
     session: UnbufferedServerConnection,
     /// Of the records that have come: what rustls could not take yet, which is less than one but for a handshake message
     /// in several. Empty, and then no memory, nearly always.
@@ -88,10 +88,17 @@ pub(crate) struct Link {
     counted: bool,
 }
 
-impl Link {
-    pub(crate) fn new(config: Arc<ServerConfig>) -> Result<Link, Error> {
+impl TlsSession {
+    pub(crate) fn new(config: Arc<ServerConfig>) -> Result<TlsSession, Error> {
         let session = UnbufferedServerConnection::new(config)?;
-        Ok(Link { session, partial: Vec::new(), begun: false, ended: false, silent: false, counted: false })
+        Ok(TlsSession {
+            session,
+            partial: Vec::new(),
+            begun: false,
+            ended: false,
+            silent: false,
+            counted: false,
+        })
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -157,15 +164,15 @@ impl Link {
         };
         let handshake = self.finished(error.is_some());
         let has_ended = self.ended && error.is_none();
-        Opened { len, records, handshake, has_ended, failure: error.map(Failure), is_foreign: false }
+        Opened { len, records, handshake, has_ended, failure: error.map(TlsFailure), is_foreign: false }
     }
 
     /// Takes `input`, which begins with all that has come and was not done with, and keeps what is still not.
     fn take(&mut self, input: &mut [u8], plain: &mut [u8], out: &mut Vec<u8>) -> Pumped {
         let (used, Pumped { len, records, error }) = self.pump(input, plain, out);
         let rest = &input[used..];
-        let stuffed = rest.len() > TLS_PARTIAL_BYTES_MAX;
-        let error = error.or_else(|| stuffed.then(|| general("a message in too many records")));
+        let above_high_watermark = rest.len() > TLS_PARTIAL_BYTES_MAX;
+        let error = error.or_else(|| above_high_watermark.then(|| general("a message in too many records")));
         if error.is_some() {
             self.silent = true;
             self.last_words(out);
@@ -309,7 +316,7 @@ fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, out: &mut Vec<u8>) {
     }
 }
 
-impl std::fmt::Debug for Link {
+impl std::fmt::Debug for TlsSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").field("partial", &self.partial.len()).finish_non_exhaustive()
     }

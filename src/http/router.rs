@@ -19,17 +19,17 @@ use crate::http::api::guard::Guard;
 use crate::http::assets;
 pub use crate::http::gauges::{ROOMS_GAUGE, USERS_GAUGE};
 use crate::http::health;
-use crate::http::memory::Weigh;
+use crate::http::memory::MeasureProcess;
 use crate::http::metrics::Metrics;
 pub use crate::http::paths::Off;
-use crate::http::paths::{ECHO, Page, Side, index, is_service, no_service};
-use crate::http::refused::{Refused, TurnedAway};
+use crate::http::paths::{ECHO, ListenerScope, Route, index, is_service, no_service};
+use crate::http::refused::{RefusedUpgrade, TurnedAway};
 use crate::reactor::{
-    Admission, Answer, Cause, ConnId, Context, Fleet, Mount, Mounted, Part, RequestId, Service, WorkerId,
+    Admission, Answer, Cause, ConnId, Context, Mount, Mounted, Part, RequestId, Service, Shared, WorkerId,
     Wrapper,
 };
+use crate::service::authenticator::Auth;
 use crate::service::echo::Echo;
-use crate::service::gate::Auth;
 use crate::service::presence::{FOREIGN_ORIGIN, Presence, PresenceSettings};
 use crate::slots::CHUNK;
 use crate::time::Tick;
@@ -38,7 +38,7 @@ use crate::wire::upgrade::Upgrade;
 
 /// Who is let in, and where.
 #[derive(Clone, Debug, Default)]
-pub struct SiteSettings {
+pub struct RouterSettings {
     /// Origins that may connect, as a browser writes them; empty: any.
     pub origins: Vec<String>,
     /// Subprotocols that are accepted. The client's order decides; one that offers none of them gets none.
@@ -49,9 +49,9 @@ pub struct SiteSettings {
     /// What presence goes by.
     pub presence: Arc<PresenceSettings>,
     /// What the process knows of its own memory.
-    pub weigh: Option<Weigh>,
+    pub measure_process: Option<MeasureProcess>,
     /// Has the allocator let go of what it keeps for the calling thread: for a worker whose clients have left.
-    pub tidy: Option<fn()>,
+    pub trim_allocator: Option<fn()>,
     /// Who may use the API and `/metrics`.
     pub api: Arc<Guard>,
     /// What is not served.
@@ -66,37 +66,37 @@ type Admitted = <Services as Service>::Admitted;
 
 /// A worker's site.
 #[derive(Debug)]
-pub struct Site {
-    settings: Arc<SiteSettings>,
+pub struct Router {
+    settings: Arc<RouterSettings>,
     metrics: Metrics,
     services: Services,
     api: Api,
-    /// Clients when memory was weighed last.
-    weighed: usize,
+    /// Clients when memory was measured last.
+    measured: usize,
 }
 
-impl SiteSettings {
-    fn side(&self, listener: usize) -> Side {
+impl RouterSettings {
+    fn scope(&self, listener: usize) -> ListenerScope {
         match self.public_listeners {
-            None => Side::Whole,
-            Some(public) if listener < public => Side::Public,
-            Some(_) => Side::Admin,
+            None => ListenerScope::Whole,
+            Some(public) if listener < public => ListenerScope::Public,
+            Some(_) => ListenerScope::Admin,
         }
     }
 }
 
-impl Site {
+impl Router {
     /// The site of one worker.
     #[must_use]
-    pub fn new(settings: Arc<SiteSettings>, worker: WorkerId, fleet: &Arc<Fleet>) -> Site {
-        let (now, workers) = (fleet.clock().now(), fleet.workers().len());
+    pub fn new(settings: Arc<RouterSettings>, worker: WorkerId, shared: &Arc<Shared>) -> Router {
+        let (now, workers) = (shared.clock().now(), shared.workers().len());
         let presence = Presence::new(Arc::clone(&settings.presence), worker, workers, now)
             .for_origins(settings.origins.clone())
             .speaking(settings.subprotocols.clone());
         let services = presence.mount(ECHO, Echo).mount("/refused", TurnedAway);
-        let metrics = Metrics::new(Arc::clone(fleet), settings.weigh);
-        let api = Api::new(Arc::clone(&settings.api), settings.weigh);
-        Site { settings, metrics, services, api, weighed: 0 }
+        let metrics = Metrics::new(Arc::clone(shared), settings.measure_process);
+        let api = Api::new(Arc::clone(&settings.api), settings.measure_process);
+        Router { settings, metrics, services, api, measured: 0 }
     }
 
     /// Refuses an upgrade so that its client can see why, and when to come back.
@@ -108,7 +108,7 @@ impl Site {
         response: Response,
     ) -> Admission<Admitted> {
         let retry = (response.status == 503).then(|| cx.retry_millis());
-        match (Refused::of(upgrade, &self.settings.subprotocols, &response, retry), retry) {
+        match (RefusedUpgrade::of(upgrade, &self.settings.subprotocols, &response, retry), retry) {
             (Some(refused), _) => {
                 self.services.claim(cx, conn);
                 Admission::Accept(refused.accept()).map(Part::Mounted)
@@ -131,7 +131,7 @@ impl Site {
     }
 }
 
-impl Wrapper for Site {
+impl Wrapper for Router {
     type Inner = Services;
 
     fn inner(&mut self) -> &mut Services {
@@ -145,7 +145,7 @@ impl Wrapper for Site {
         upgrade: &Upgrade<'_>,
     ) -> Admission<Admitted> {
         let (path, off) = (upgrade.head.path(), self.settings.off);
-        let served = Page::Upgradable.is_served(self.settings.side(cx.listener(conn))) && !off.hides(path);
+        let served = Route::Upgradable.is_served(self.settings.scope(cx.listener(conn))) && !off.hides(path);
         if !served || !is_service(path) {
             return Admission::Refuse(Response::text(404, no_service(off)));
         }
@@ -182,23 +182,23 @@ impl Wrapper for Site {
         });
         if !self.presence().has_rested() {
             let (users, rooms) = self.presence().counts();
-            let gauges = &cx.fleet().workers()[cx.worker().index()].counters.service;
+            let gauges = &cx.shared().workers()[cx.worker().index()].counters.service;
             gauges[USERS_GAUGE].set(users as u64);
             gauges[ROOMS_GAUGE].set(rooms as u64);
         }
         due
     }
 
-    fn weigh(&mut self, cx: &mut Context<'_, SiteMail>) {
-        self.services.weigh(cx);
+    fn measure_memory(&mut self, cx: &mut Context<'_, SiteMail>) {
+        self.services.measure_memory(cx);
         let clients = self.presence().clients();
-        if let Some(tidy) = self.settings.tidy
-            && (clients == 0 || clients + CHUNK <= self.weighed)
+        if let Some(trim_allocator) = self.settings.trim_allocator
+            && (clients == 0 || clients + CHUNK <= self.measured)
         {
-            tidy();
+            trim_allocator();
         }
-        self.weighed = clients;
-        let gauges = &cx.fleet().workers()[cx.worker().index()].counters.memory.service;
+        self.measured = clients;
+        let gauges = &cx.shared().workers()[cx.worker().index()].counters.memory.service;
         for (gauge, bytes) in gauges.iter().zip(self.presence().bytes()) {
             gauge.set(bytes as u64);
         }
@@ -212,8 +212,8 @@ impl Wrapper for Site {
     ) -> Option<Response> {
         match (self.page_of(cx, request, head), head.method) {
             (None, _) => Some(Response::text(404, NOT_FOUND)),
-            (Some((Page::Api, _)), _) => self.api.judge(cx, request, head),
-            (Some((Page::Metrics, _)), "GET" | "HEAD") => {
+            (Some((Route::Api, _)), _) => self.api.judge(cx, request, head),
+            (Some((Route::Metrics, _)), "GET" | "HEAD") => {
                 self.api.admit(cx, request, head).err().map(|refused| refused.response())
             }
             (Some(_), "GET" | "HEAD" | "OPTIONS") => None,
@@ -228,17 +228,17 @@ impl Wrapper for Site {
         head: &Head<'_>,
         body: &[u8],
     ) -> Answer {
-        let Some((page, side)) = self.page_of(cx, request, head) else {
+        let Some((page, scope)) = self.page_of(cx, request, head) else {
             return Answer::Now(Response::text(404, NOT_FOUND));
         };
-        if page == Page::Api {
+        if page == Route::Api {
             let api = &mut self.api;
             return self.services.in_rest(cx, |services, cx| {
                 services.in_rest(cx, |presence, cx| api.request(cx, presence, request, head, body))
             });
         }
         Answer::Now(match head.method {
-            "GET" | "HEAD" => self.page(cx, request, page, side, head),
+            "GET" | "HEAD" => self.page(cx, request, page, scope, head),
             "OPTIONS" => Response::text(200, ALLOW).with("Allow", ALLOW),
             _ => not_allowed(),
         })
@@ -249,25 +249,25 @@ impl Wrapper for Site {
     }
 }
 
-impl Site {
+impl Router {
     /// What a plain request asks for, where its listener serves that, and as which.
     fn page_of(
         &self,
         cx: &Context<'_, SiteMail>,
         request: RequestId,
         head: &Head<'_>,
-    ) -> Option<(Page, Side)> {
-        let side = self.settings.side(cx.listener(request.conn));
+    ) -> Option<(Route, ListenerScope)> {
+        let scope = self.settings.scope(cx.listener(request.conn));
         let hidden = self.settings.off.hides(head.path());
-        Page::of_path(head.path()).filter(|page| page.is_served(side) && !hidden).map(|page| (page, side))
+        Route::of_path(head.path()).filter(|page| page.is_served(scope) && !hidden).map(|page| (page, scope))
     }
 
     /// When clients have to show a token, as `--auth` has it.
     fn auth(&self) -> &'static str {
-        let gate = &self.settings.presence.gate;
-        match gate.auth {
+        let authenticator = &self.settings.presence.authenticator;
+        match authenticator.auth {
             // A certificate is shown by the browser: the page has nothing to ask for.
-            Auth::Early if gate.keys.is_none() => "none",
+            Auth::Early if authenticator.keys.is_none() => "none",
             Auth::None => "none",
             Auth::Early => "early",
             Auth::Late => "late",
@@ -278,31 +278,31 @@ impl Site {
         &mut self,
         cx: &Context<'_, SiteMail>,
         request: RequestId,
-        page: Page,
-        side: Side,
+        page: Route,
+        scope: ListenerScope,
         head: &Head<'_>,
     ) -> Response {
         match page {
-            Page::Index if !self.settings.off.page && assets::wants_page(head) => {
-                assets::page(head, self.auth(), side.name())
+            Route::Index if !self.settings.off.page && assets::wants_page(head) => {
+                assets::page(head, self.auth(), scope.name())
             }
-            Page::Index => Response::text(200, &index(side, self.settings.off)).with("Vary", "Accept"),
-            Page::Asset(asset) => asset.response(head),
-            Page::Healthz => health::healthz(cx.fleet(), cx.now()),
-            Page::Readyz => {
+            Route::Index => Response::text(200, &index(scope, self.settings.off)).with("Vary", "Accept"),
+            Route::Asset(asset) => asset.response(head),
+            Route::Healthz => health::healthz(cx.shared(), cx.now()),
+            Route::Readyz => {
                 let is_operator = self.api.is_operator(cx, request, head);
-                let keys = self.settings.presence.gate.keys.as_ref();
+                let keys = self.settings.presence.authenticator.keys.as_ref();
                 let lacks_keys = keys.is_some_and(|keys| !keys.are_here());
-                health::readyz(cx.fleet(), cx.shortages(), lacks_keys, is_operator)
+                health::readyz(cx.shared(), cx.shortages(), lacks_keys, is_operator)
             }
-            Page::Metrics => match self.api.admit(cx, request, head) {
+            Route::Metrics => match self.api.admit(cx, request, head) {
                 Ok(_) => self.metrics.response(cx.now().tick),
                 Err(refused) => refused.response(),
             },
             // Its requests are not answered here.
-            Page::Api => Response::text(404, NOT_FOUND),
+            Route::Api => Response::text(404, NOT_FOUND),
             // RFC 9110 §15.5.22: a 426 names what to upgrade to.
-            Page::Upgradable => Response::refusal(&Refusal {
+            Route::Upgradable => Response::refusal(&Refusal {
                 status: 426,
                 reason: "a WebSocket lives here: connect with ws://",
             }),
@@ -323,16 +323,28 @@ mod tests {
 
     #[test]
     fn metrics_move_to_the_admin_listener_and_upgrades_stay() {
-        let settings = SiteSettings { public_listeners: Some(2), ..SiteSettings::default() };
+        let settings = RouterSettings { public_listeners: Some(2), ..RouterSettings::default() };
         assert_eq!(
-            [0, 1, 2, 3].map(|i| settings.side(i)),
-            [Side::Public, Side::Public, Side::Admin, Side::Admin]
+            [0, 1, 2, 3].map(|i| settings.scope(i)),
+            [ListenerScope::Public, ListenerScope::Public, ListenerScope::Admin, ListenerScope::Admin]
         );
-        assert!(!Page::Metrics.is_served(Side::Public) && Page::Metrics.is_served(Side::Admin));
-        assert!(Page::Upgradable.is_served(Side::Public) && !Page::Upgradable.is_served(Side::Admin));
-        assert_eq!(SiteSettings::default().side(0), Side::Whole);
-        assert!(Page::Metrics.is_served(Side::Whole) && Page::Upgradable.is_served(Side::Whole));
-        let index = |side| index(side, Off::default());
-        assert!(!index(Side::Public).contains("/metrics") && !index(Side::Admin).contains("/echo"));
+        assert!(
+            !Route::Metrics.is_served(ListenerScope::Public)
+                && Route::Metrics.is_served(ListenerScope::Admin)
+        );
+        assert!(
+            Route::Upgradable.is_served(ListenerScope::Public)
+                && !Route::Upgradable.is_served(ListenerScope::Admin)
+        );
+        assert_eq!(RouterSettings::default().scope(0), ListenerScope::Whole);
+        assert!(
+            Route::Metrics.is_served(ListenerScope::Whole)
+                && Route::Upgradable.is_served(ListenerScope::Whole)
+        );
+        let index = |scope| index(scope, Off::default());
+        assert!(
+            !index(ListenerScope::Public).contains("/metrics")
+                && !index(ListenerScope::Admin).contains("/echo")
+        );
     }
 }

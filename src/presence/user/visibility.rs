@@ -1,11 +1,11 @@
 //! Where users are: kept where sight is restricted, and told to the edges of those who watch.
 
 use crate::presence::cost;
-use crate::presence::envelope::{Asker, Envelope};
+use crate::presence::message::{Message, ReplyTo};
 use crate::presence::name::Name;
 use crate::presence::turn::Turn;
 use crate::presence::user::Users;
-use crate::presence::user::news::News;
+use crate::presence::user::change::Change;
 use crate::presence::user::watchers::Watcher;
 use crate::presence::view::{State, View};
 use crate::time::Now;
@@ -14,14 +14,14 @@ impl Users {
     pub(super) fn view_of(&self, slot: u32, now: Now) -> View {
         let view = self.users[slot as usize].view(now);
         // To others, one who is invisible is in no room.
-        let rooms = if view.unseen > 0 { self.whereabouts.nowhere() } else { self.whereabouts.of(slot) };
+        let rooms = if view.unseen > 0 { self.rooms_by_user.nowhere() } else { self.rooms_by_user.of(slot) };
         View { rooms, ..view }
     }
 
     /// A client looks once.
-    pub(crate) fn look(&self, user: Name, asker: Asker, turn: &mut Turn<'_>) {
+    pub(crate) fn look(&self, user: Name, reply_to: ReplyTo, turn: &mut Turn<'_>) {
         let view = self.view(&user, turn.now);
-        turn.out.post(asker.at.worker, Envelope::Seen { asker, user, view });
+        turn.out.post(reply_to.at.worker, Message::Seen { reply_to, user, view });
     }
 
     /// A user is in a room, or no more. The user's first connection may be announced later than that.
@@ -29,18 +29,18 @@ impl Users {
         let found = if is_in { Some(self.find_or_add(user)) } else { self.find(user) };
         let Some(slot) = found else { return };
         // The list of a user's rooms is made anew with each change, for it is shared with those who watch.
-        turn.out.spend(self.whereabouts.rooms(slot), cost::LISTED_NANOS);
+        turn.out.spend(self.rooms_by_user.rooms(slot), cost::LISTED_NANOS);
         let known = &self.users[slot as usize];
         let lingers = !known.devices.is_empty() && known.devices.live().next().is_none();
         let moved = if is_in {
-            self.whereabouts.enter(slot, room)
+            self.rooms_by_user.enter(slot, room)
         } else {
-            self.whereabouts.leave(slot, room, lingers)
+            self.rooms_by_user.leave(slot, room, lingers)
         };
-        match known.told.plain {
+        match known.published.plain {
             _ if !moved => {}
-            State::Offline if known.told.unseen == 0 => self.tell_rooms(slot, turn),
-            _ => self.refresh(slot, known.reason, News { moved }, turn),
+            State::Offline if known.published.unseen == 0 => self.tell_rooms(slot, turn),
+            _ => self.refresh(slot, known.reason, Change { moved }, turn),
         }
         if !is_in {
             self.forget_later(turn.now.tick, slot);
@@ -52,7 +52,7 @@ impl Users {
         let (known, view) = (&self.users[slot as usize], self.view_of(slot, turn.now));
         for Watcher { worker, .. } in known.watchers.as_slice() {
             let (user, view) = (known.name.clone(), view.clone());
-            turn.out.post(*worker, Envelope::Changed { user, view, plain: None, full: None });
+            turn.out.post(*worker, Message::Changed { user, view, plain: None, full: None });
         }
     }
 }

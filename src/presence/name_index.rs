@@ -9,12 +9,12 @@ const BLOCK: usize = 512;
 
 /// An order of slots by name. It stores no names: who calls says what a slot is called.
 #[derive(Debug, Default)]
-pub(crate) struct Roll {
+pub(crate) struct NameIndex {
     /// None of them is empty, nor longer than [`BLOCK`].
     blocks: Vec<Vec<u32>>,
 }
 
-impl Roll {
+impl NameIndex {
     /// Files a slot under its name, which no other one has.
     pub(crate) fn insert<'n>(&mut self, slot: u32, name_of: impl Fn(u32) -> &'n str) {
         let name = name_of(slot);
@@ -79,7 +79,7 @@ impl Roll {
     }
 
     /// Gives back the list's room for blocks that are gone.
-    pub(crate) fn give_back(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         if self.blocks.capacity() > 4 * self.blocks.len() {
             self.blocks.shrink_to(2 * self.blocks.len());
         }
@@ -131,35 +131,35 @@ mod tests {
     fn order_is_that_of_a_sorted_map_whatever_comes_and_goes() {
         let names: Vec<String> = (0..5_000).map(|n| format!("u{}", n * 7_919 % 5_000)).collect();
         let name_of = |slot: u32| names[slot as usize].as_str();
-        let (mut roll, mut sorted, mut state) = (Roll::default(), BTreeMap::new(), 9);
+        let (mut name_index, mut sorted, mut state) = (NameIndex::default(), BTreeMap::new(), 9);
         for round in 0..60_000 {
             let slot = u32::try_from(dice(&mut state) % names.len()).unwrap();
             // It grows, shrinks to almost nothing, and grows again.
             let grows = (round / 20_000) % 2 == 0;
             if dice(&mut state) % 8 < if grows { 6 } else { 1 } {
                 if sorted.insert(name_of(slot), slot).is_none() {
-                    roll.insert(slot, name_of);
+                    name_index.insert(slot, name_of);
                 }
             } else if sorted.remove(name_of(slot)).is_some() {
-                roll.remove(slot, name_of);
+                name_index.remove(slot, name_of);
             }
             if round % 500 == 0 {
-                assert!(roll.after(None, name_of).eq(sorted.values().copied()), "round {round}");
+                assert!(name_index.after(None, name_of).eq(sorted.values().copied()), "round {round}");
                 let after = name_of(slot);
                 let behind = sorted.range(after..).filter(|(name, _)| **name > after).map(|(_, slot)| *slot);
-                assert!(roll.after(Some(after), name_of).eq(behind), "round {round}, behind {after}");
+                assert!(name_index.after(Some(after), name_of).eq(behind), "round {round}, behind {after}");
             }
         }
-        assert!(roll.blocks.iter().all(|block| !block.is_empty() && block.len() <= BLOCK));
+        assert!(name_index.blocks.iter().all(|block| !block.is_empty() && block.len() <= BLOCK));
     }
 
     #[test]
     fn names_in_order_fill_their_blocks() {
         let names: Vec<String> = (0..10_000).map(|n| format!("{n:06}")).collect();
-        let mut roll = Roll::default();
-        (0..10_000).for_each(|slot| roll.insert(slot, |slot| &names[slot as usize]));
-        assert_eq!(roll.blocks.len(), 10_000_usize.div_ceil(BLOCK));
-        (0..10_000).for_each(|slot| roll.remove(slot, |slot| &names[slot as usize]));
-        assert!(roll.blocks.is_empty());
+        let mut name_index = NameIndex::default();
+        (0..10_000).for_each(|slot| name_index.insert(slot, |slot| &names[slot as usize]));
+        assert_eq!(name_index.blocks.len(), 10_000_usize.div_ceil(BLOCK));
+        (0..10_000).for_each(|slot| name_index.remove(slot, |slot| &names[slot as usize]));
+        assert!(name_index.blocks.is_empty());
     }
 }

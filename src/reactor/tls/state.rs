@@ -1,4 +1,4 @@
-//! What a worker keeps for its connections over TLS: their links by slab key, and the buffers that all of them share.
+//! What a worker keeps for its connections over TLS: their sessions by slab key, and the buffers that all of them share.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -10,16 +10,16 @@ use tracing::debug;
 use crate::limits::{TLS_RECORDS_BYTES, TLS_SEAL_BYTES, TLS_SESSION_HEAP_BYTES};
 use crate::reactor::ids::ConnId;
 use crate::reactor::tls::acceptor::Acceptor;
-use crate::reactor::tls::link::{Link, Opened};
 use crate::reactor::tls::names::Certified;
+use crate::reactor::tls::session::{Opened, TlsSession};
 
 /// A worker's side of TLS; a worker without a TLS listener has none.
 #[derive(Debug)]
-pub(crate) struct Side {
+pub(crate) struct TlsState {
     /// By listener.
     acceptors: Vec<Option<Arc<Acceptor>>>,
     /// By slab key.
-    links: Vec<Option<Box<Link>>>,
+    sessions: Vec<Option<Box<TlsSession>>>,
     /// How many there are.
     count: usize,
     /// Connections whose handshake can go on.
@@ -27,7 +27,7 @@ pub(crate) struct Side {
     buffers: Buffers,
 }
 
-/// What all links of a worker are opened and sealed with.
+/// What all sessions of a worker are opened and sealed with.
 #[derive(Debug)]
 struct Buffers {
     /// One buffer for every read of records.
@@ -43,15 +43,15 @@ struct Buffers {
 /// One connection's TLS, with what it works with.
 #[derive(Debug)]
 pub(crate) struct Secure<'t> {
-    link: &'t mut Link,
+    session: &'t mut TlsSession,
     buffers: &'t mut Buffers,
 }
 
-impl Default for Side {
-    fn default() -> Side {
-        Side {
+impl Default for TlsState {
+    fn default() -> TlsState {
+        TlsState {
             acceptors: Vec::new(),
-            links: Vec::new(),
+            sessions: Vec::new(),
             count: 0,
             waiting: VecDeque::new(),
             buffers: Buffers {
@@ -64,7 +64,7 @@ impl Default for Side {
     }
 }
 
-impl Side {
+impl TlsState {
     /// Connections of that listener speak TLS from now on.
     pub(crate) fn secure(&mut self, listener: u8, acceptor: Arc<Acceptor>) {
         let at = usize::from(listener);
@@ -74,12 +74,12 @@ impl Side {
         self.acceptors[at] = Some(acceptor);
     }
 
-    /// Gives a fresh connection its link, where its listener's connections have one. Says whether it can go on.
-    pub(crate) fn link(&mut self, key: usize, listener: u8) -> bool {
+    /// Gives a fresh connection its session, where its listener's connections have one. Says whether it can go on.
+    pub(crate) fn attach(&mut self, key: usize, listener: u8) -> bool {
         let acceptor = self.acceptors.get(usize::from(listener)).and_then(|acceptor| acceptor.as_ref());
         let Some(acceptor) = acceptor else { return true };
-        match Link::new(acceptor.current()) {
-            Ok(link) => self.insert(key, link),
+        match TlsSession::new(acceptor.current()) {
+            Ok(session) => self.insert(key, session),
             Err(error) => {
                 debug!(%error, "TLS can't begin");
                 return false;
@@ -88,30 +88,30 @@ impl Side {
         true
     }
 
-    fn insert(&mut self, key: usize, link: Link) {
-        if self.links.len() <= key {
-            self.links.resize_with(key + 1, || None);
+    fn insert(&mut self, key: usize, session: TlsSession) {
+        if self.sessions.len() <= key {
+            self.sessions.resize_with(key + 1, || None);
         }
-        self.links[key] = Some(Box::new(link));
+        self.sessions[key] = Some(Box::new(session));
         self.count += 1;
     }
 
-    /// Takes the link of a connection that goes, or that turned out to speak no TLS. Says whether it came to none, where
+    /// Takes the session of a connection that goes, or that turned out to speak no TLS. Says whether it came to none, where
     /// that is not known yet, and with `last_words` gives the record that says that nothing follows.
-    pub(crate) fn unlink(&mut self, id: ConnId, last_words: bool) -> (bool, Vec<u8>) {
+    pub(crate) fn detach(&mut self, id: ConnId, last_words: bool) -> (bool, Vec<u8>) {
         let mut record = Vec::new();
-        let link = self.links.get_mut(id.key as usize).and_then(Option::take);
-        let Some(mut link) = link else { return (false, record) };
+        let session = self.sessions.get_mut(id.key as usize).and_then(Option::take);
+        let Some(mut session) = session else { return (false, record) };
         self.count -= 1;
-        let has_failed = link.is_handshaking() && link.fail();
+        let has_failed = session.is_handshaking() && session.fail();
         if last_words {
-            link.close(&mut record);
+            session.close(&mut record);
         }
         (has_failed, record)
     }
 
-    fn get(&self, id: ConnId) -> Option<&Link> {
-        self.links.get(id.key as usize)?.as_deref()
+    fn get(&self, id: ConnId) -> Option<&TlsSession> {
+        self.sessions.get(id.key as usize)?.as_deref()
     }
 
     /// Whether the connection speaks TLS.
@@ -121,12 +121,12 @@ impl Side {
     }
 
     pub(crate) fn is_handshaking(&self, id: ConnId) -> bool {
-        self.get(id).is_some_and(Link::is_handshaking)
+        self.get(id).is_some_and(TlsSession::is_handshaking)
     }
 
     /// Whether the end of the socket's stream is the peer's word: without TLS it is; over TLS it may be somebody else's.
     pub(crate) fn ends_by_its_word(&self, id: ConnId) -> bool {
-        self.get(id).is_none_or(Link::has_ended)
+        self.get(id).is_none_or(TlsSession::has_ended)
     }
 
     /// What its client's certificate says.
@@ -136,14 +136,14 @@ impl Side {
 
     /// Bytes of a half record.
     pub(crate) fn held_bytes_of(&self, id: ConnId) -> usize {
-        self.get(id).map_or(0, Link::held_bytes)
+        self.get(id).map_or(0, TlsSession::held_bytes)
     }
 
     /// The TLS of a connection that has any.
     #[inline]
     pub(crate) fn secured(&mut self, id: ConnId) -> Option<Secure<'_>> {
-        let link = self.links.get_mut(id.key as usize)?.as_deref_mut()?;
-        Some(Secure { link, buffers: &mut self.buffers })
+        let session = self.sessions.get_mut(id.key as usize)?.as_deref_mut()?;
+        Some(Secure { session, buffers: &mut self.buffers })
     }
 
     /// Opens the first `len` bytes of records that were read last, into `plain`. What TLS has to say by itself is left to be
@@ -157,9 +157,9 @@ impl Side {
 
     /// The same for records that lie elsewhere.
     pub(crate) fn open(&mut self, id: ConnId, records: &mut [u8], plain: &mut [u8]) -> Opened {
-        let Some(Secure { link, buffers }) = self.secured(id) else { return Opened::default() };
+        let Some(Secure { session, buffers }) = self.secured(id) else { return Opened::default() };
         buffers.begin();
-        link.open(records, plain, &mut buffers.out)
+        session.open(records, plain, &mut buffers.out)
     }
 
     /// Records that were made last and that the socket did not take, where they are the connection's.
@@ -189,13 +189,13 @@ impl Side {
 
     /// Bytes of half records.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.links.iter().flatten().map(|link| link.held_bytes()).sum()
+        self.sessions.iter().flatten().map(|session| session.held_bytes()).sum()
     }
 
     /// Bytes for all connections; what rustls holds of them on the heap doesn't depend on much, and is reckoned.
     pub(crate) fn bytes(&self) -> usize {
-        self.links.capacity() * size_of::<Option<Box<Link>>>()
-            + self.count * (size_of::<Link>() + TLS_SESSION_HEAP_BYTES)
+        self.sessions.capacity() * size_of::<Option<Box<TlsSession>>>()
+            + self.count * (size_of::<TlsSession>() + TLS_SESSION_HEAP_BYTES)
             + self.buffers.records.len()
             + self.buffers.plain.capacity()
             + self.buffers.out.capacity()
@@ -227,9 +227,9 @@ impl Secure<'_> {
     /// # Errors
     /// The connection can't go on.
     pub(crate) fn seal(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let Secure { link, buffers } = self;
+        let Secure { session, buffers } = self;
         buffers.begin();
-        if link.is_silent() {
+        if session.is_silent() {
             return Ok(parts.iter().map(|part| part.len()).sum());
         }
         let plain = if let [one] = parts {
@@ -237,12 +237,12 @@ impl Secure<'_> {
         } else {
             buffers.plain.clear();
             for part in parts {
-                let room = TLS_SEAL_BYTES - buffers.plain.len();
-                buffers.plain.extend_from_slice(&part[..part.len().min(room)]);
+                let spare = TLS_SEAL_BYTES - buffers.plain.len();
+                buffers.plain.extend_from_slice(&part[..part.len().min(spare)]);
             }
             &buffers.plain
         };
-        match link.seal(plain, &mut buffers.out) {
+        match session.seal(plain, &mut buffers.out) {
             Ok(()) => Ok(plain.len()),
             Err(error) => {
                 debug!(%error, "TLS can't go on");
@@ -254,7 +254,7 @@ impl Secure<'_> {
     /// Makes the record that says that nothing follows, once.
     pub(crate) fn close(&mut self) {
         self.buffers.begin();
-        self.link.close(&mut self.buffers.out);
+        self.session.close(&mut self.buffers.out);
     }
 
     /// Records that were made and that the socket did not take.

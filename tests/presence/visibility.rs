@@ -178,13 +178,13 @@ fn who_owes_a_token_is_nobody_until_it_comes_or_is_too_late() {
     after.tick = now.tick.after(100);
     node.due(after);
     let effects = format!("{:?}", node.effects());
-    assert!(effects.contains("link: 1, why: NoToken") && !effects.contains("link: 0"), "{effects}");
+    assert!(effects.contains("session: 1, why: NoToken") && !effects.contains("session: 0"), "{effects}");
     assert_eq!(node.edge().user(never), None);
 }
 
 /// Codes with which clients with tokens were sent away.
 fn closings(world: &World) -> Vec<Option<u16>> {
-    world.clients.iter().map(|seat| seat.closing).collect()
+    world.clients.iter().map(|peer| peer.closing).collect()
 }
 
 /// A server of three whose clients have tokens that end in an hour, an hour and a half, and two hours.
@@ -279,7 +279,7 @@ fn what_watches_took_is_given_back_when_they_are_gone() {
     let held = world.nodes[0].edge().bytes();
     clients.into_iter().for_each(|c| world.close(c, Reason::Closed));
     world.settle();
-    world.nodes[0].give_back();
+    world.nodes[0].shrink();
     let after = world.nodes[0].edge().bytes();
     assert!(held > before + 400_000 && after < before + 100_000, "{before}, {held}, {after} bytes");
 }

@@ -2,7 +2,7 @@
 
 /// What is new beside the connections.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct News {
+pub(super) struct Change {
     /// The rooms that the user is in.
     pub(super) moved: bool,
 }

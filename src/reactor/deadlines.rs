@@ -22,12 +22,12 @@ use crate::wire::close::{Close, CloseCode};
 
 /// Fires what is due, a turn's share of it.
 pub(crate) fn deadlines<N: Net, S: Service>(worker: &mut Worker<N, S>) {
-    let now = worker.core.now.tick;
+    let now = worker.shard.now.tick;
     for _ in 0..worker.budget.begin(now) {
         if !worker.budget.has_time() {
             break;
         }
-        let Some((tick, id)) = worker.core.conns.pop_due(now) else { return worker.budget.end(false) };
+        let Some((tick, id)) = worker.shard.conns.pop_due(now) else { return worker.budget.end(false) };
         if fire(worker, id, tick) {
             worker.budget.acted();
         }
@@ -38,9 +38,9 @@ pub(crate) fn deadlines<N: Net, S: Service>(worker: &mut Worker<N, S>) {
 /// Calls the service for connections whose timers are due, a turn's share of them.
 pub(crate) fn timers<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     for _ in 0..TIMERS_PER_TURN_MAX {
-        let Some(id) = worker.core.timers.pop_due(worker.core.now.tick) else { break };
-        worker.core.work.begin();
-        worker.service.timer(&mut Context::new(&mut worker.core, &worker.mailboxes), id);
+        let Some(id) = worker.shard.timers.pop_due(worker.shard.now.tick) else { break };
+        worker.shard.work.begin();
+        worker.service.timer(&mut Context::new(&mut worker.shard, &worker.mailboxes), id);
         pending::run(worker);
         worker.served(id);
     }
@@ -49,23 +49,23 @@ pub(crate) fn timers<N: Net, S: Service>(worker: &mut Worker<N, S>) {
 /// An entry of the wheel fires: it is dropped where it is not the connection's valid one, filed again where the
 /// deadline has moved on, and acted on otherwise. Says whether it was.
 fn fire<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, tick: Tick) -> bool {
-    let now = worker.core.now;
-    let Some(conn) = worker.core.get(id).filter(|conn| conn.is_armed(tick)) else { return false };
-    let (at, what) = conn.next_deadline(&worker.core.timing);
+    let now = worker.shard.now;
+    let Some(conn) = worker.shard.get(id).filter(|conn| conn.is_armed(tick)) else { return false };
+    let (at, what) = conn.next_deadline(&worker.shard.timing);
     let due = now.tick.has_reached(at);
     if due {
         let late = u64::from(now.tick.since(at)) * TICK_MICROS + now.micros % TICK_MICROS;
-        worker.core.counters().timer_lateness.record(late);
+        worker.shard.counters().timer_lateness.record(late);
         act(worker, id, what);
     }
-    worker.core.rearm(id);
+    worker.shard.rearm(id);
     due
 }
 
 fn act<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, what: Deadline) {
     match what {
         Deadline::Request => respond::request_due(worker, id),
-        Deadline::Ping => beat(worker, id),
+        Deadline::Ping => heartbeat(worker, id),
         Deadline::Suspect => suspect(worker, id),
         Deadline::Pong | Deadline::Silence => presume_dead(worker, id),
         Deadline::Progress => remove_slow(worker, id),
@@ -75,19 +75,19 @@ fn act<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, what: Deadline
     }
 }
 
-fn beat<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    worker.core.deflate.rest(id);
-    worker.core.ping(id);
-    worker.service.beat(&mut Context::new(&mut worker.core, &worker.mailboxes), id);
+fn heartbeat<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
+    worker.shard.deflate.rest(id);
+    worker.shard.ping(id);
+    worker.service.heartbeat(&mut Context::new(&mut worker.shard, &worker.mailboxes), id);
     pending::run(worker);
 }
 
 /// Whether the connection is one that its service does not want to be read: nothing can be heard of it, which is held against
 /// nobody.
 fn is_excused<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> bool {
-    let (now, is_paused) = (worker.core.now.tick, worker.core.pauses.has(id));
-    if is_paused && worker.core.get_mut(id).is_some_and(|conn| conn.excuse(now)) {
-        worker.service.suspect(&mut Context::new(&mut worker.core, &worker.mailboxes), id, false);
+    let (now, is_paused) = (worker.shard.now.tick, worker.shard.pauses.has(id));
+    if is_paused && worker.shard.get_mut(id).is_some_and(|conn| conn.excuse(now)) {
+        worker.service.suspect(&mut Context::new(&mut worker.shard, &worker.mailboxes), id, false);
         pending::run(worker);
     }
     is_paused
@@ -101,15 +101,15 @@ fn suspect<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
     if input::read_late(worker, id) {
         return;
     }
-    if worker.core.get_mut(id).is_some_and(Conn::suspect) {
-        worker.service.suspect(&mut Context::new(&mut worker.core, &worker.mailboxes), id, true);
+    if worker.shard.get_mut(id).is_some_and(Conn::suspect) {
+        worker.service.suspect(&mut Context::new(&mut worker.shard, &worker.mailboxes), id, true);
         pending::run(worker);
     }
 }
 
 /// What of the connection is still due, now that its socket was looked at.
 fn due<N: Net, S: Service>(worker: &Worker<N, S>, id: ConnId) -> Option<Deadline> {
-    worker.core.get(id)?.due(&worker.core.timing, worker.core.now.tick)
+    worker.shard.get(id)?.due(&worker.shard.timing, worker.shard.now.tick)
 }
 
 /// The deadline has passed by our clock; but the server may be what was late, and the answer lie in the socket.
@@ -132,7 +132,7 @@ fn remove_slow<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
     if due(worker, id) != Some(Deadline::Progress) {
         return;
     }
-    worker.core.counters().close(CloseCode::TRY_AGAIN.0);
+    worker.shard.counters().close(CloseCode::TRY_AGAIN.0);
     ending::remove(worker, id, Cause::Slow);
 }
 
@@ -143,7 +143,7 @@ fn end_due<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
     if due(worker, id) != Some(Deadline::End) {
         return;
     }
-    if worker.core.get(id).is_some_and(Conn::is_open) {
+    if worker.shard.get(id).is_some_and(Conn::is_open) {
         half_closed::give_up_answers(worker, id);
     } else {
         ending::remove(worker, id, Cause::Closed);
@@ -162,7 +162,7 @@ fn give_up_message<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
         return;
     }
     let close = Close::new(CloseCode::TIMEOUT, "the message took too long");
-    if worker.core.leave_open(id, Life::Ending, &close) {
+    if worker.shard.leave_open(id, Life::Ending, &close) {
         ending::tell_gone(worker, id, Cause::Timeout);
         pending::run(worker);
     }

@@ -10,7 +10,7 @@ use crate::wire::http::Refusal;
 /// What there isn't enough of, with figures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub enum Shortage {
+pub enum Overload {
     /// The server goes away.
     Draining,
     /// So many connections are held, of so many.
@@ -19,7 +19,7 @@ pub enum Shortage {
     Memory(u64, u64),
     /// A worker has hardly a descriptor left.
     Descriptors(WorkerId),
-    /// So many letters wait for a worker, of so many bytes.
+    /// So many messages wait for a worker, of so many bytes.
     Mail(WorkerId, usize, usize),
     /// The client's address has too many connections.
     AddressConnections,
@@ -27,66 +27,66 @@ pub enum Shortage {
     AddressHandshakes,
 }
 
-impl Shortage {
+impl Overload {
     /// The values of the metric's label `reason`.
     pub const LABELS: [&str; 7] =
         ["draining", "full", "memory", "descriptors", "mail", "address_connections", "address_handshakes"];
 
-    /// Which of [`Shortage::LABELS`] it counts as.
+    /// Which of [`Overload::LABELS`] it counts as.
     #[must_use]
     pub const fn index(&self) -> usize {
         match self {
-            Shortage::Draining => 0,
-            Shortage::Connections(..) => 1,
-            Shortage::Memory(..) => 2,
-            Shortage::Descriptors(_) => 3,
-            Shortage::Mail(..) => 4,
-            Shortage::AddressConnections => 5,
-            Shortage::AddressHandshakes => 6,
+            Overload::Draining => 0,
+            Overload::Connections(..) => 1,
+            Overload::Memory(..) => 2,
+            Overload::Descriptors(_) => 3,
+            Overload::Mail(..) => 4,
+            Overload::AddressConnections => 5,
+            Overload::AddressHandshakes => 6,
         }
     }
 
     /// What a client is told; figures are for who runs the server.
     pub(crate) const fn refusal(&self) -> Refusal {
         let (status, reason) = match self {
-            Shortage::Draining => (503, "the server is going away"),
-            Shortage::Connections(..) => (503, "the server is full"),
-            Shortage::Memory(..) => (503, "the server is short of memory"),
-            Shortage::Descriptors(_) => (503, "the server is short of descriptors"),
-            Shortage::Mail(..) => (503, "the server is behind with its work"),
-            Shortage::AddressConnections => (429, "too many connections from your address"),
-            Shortage::AddressHandshakes => (429, "too many new connections from your address"),
+            Overload::Draining => (503, "the server is going away"),
+            Overload::Connections(..) => (503, "the server is full"),
+            Overload::Memory(..) => (503, "the server is short of memory"),
+            Overload::Descriptors(_) => (503, "the server is short of descriptors"),
+            Overload::Mail(..) => (503, "the server is behind with its work"),
+            Overload::AddressConnections => (429, "too many connections from your address"),
+            Overload::AddressHandshakes => (429, "too many new connections from your address"),
         };
         Refusal { status, reason }
     }
 }
 
-impl From<Over> for Shortage {
-    fn from(over: Over) -> Shortage {
+impl From<Over> for Overload {
+    fn from(over: Over) -> Overload {
         match over {
-            Over::Connections => Shortage::AddressConnections,
-            Over::Handshakes => Shortage::AddressHandshakes,
+            Over::Connections => Overload::AddressConnections,
+            Over::Handshakes => Overload::AddressHandshakes,
         }
     }
 }
 
-impl Display for Shortage {
+impl Display for Overload {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         match self {
-            Shortage::Draining => f.write_str("draining: this server goes away"),
-            Shortage::Connections(held, most) => write!(f, "full: {held} of {most} connections"),
-            Shortage::Memory(held, most) => {
+            Overload::Draining => f.write_str("draining: this server goes away"),
+            Overload::Connections(held, most) => write!(f, "full: {held} of {most} connections"),
+            Overload::Memory(held, most) => {
                 write!(f, "out of memory: {} of {} MiB resident (--max-memory)", held >> 20, most >> 20)
             }
-            Shortage::Descriptors(worker) => {
+            Overload::Descriptors(worker) => {
                 write!(f, "out of descriptors: worker {worker} has at most {DESCRIPTORS_FLOOR} left")
             }
-            Shortage::Mail(worker, waiting, bytes) => {
+            Overload::Mail(worker, waiting, bytes) => {
                 let (mib, most) = (bytes >> 20, MAIL_BYTES_ADMISSION_MAX >> 20);
                 write!(f, "behind: {waiting} letters wait for worker {worker}, {mib} MiB, ")?;
                 write!(f, "over {MAIL_ADMISSION_MAX} or {most} MiB")
             }
-            Shortage::AddressConnections | Shortage::AddressHandshakes => f.write_str(self.refusal().reason),
+            Overload::AddressConnections | Overload::AddressHandshakes => f.write_str(self.refusal().reason),
         }
     }
 }
@@ -98,17 +98,17 @@ mod tests {
     #[test]
     fn each_shortage_has_its_label() {
         let all = [
-            Shortage::Draining,
-            Shortage::Connections(10, 10),
-            Shortage::Memory(2 << 20, 1 << 20),
-            Shortage::Descriptors(WorkerId(3)),
-            Shortage::Mail(WorkerId(1), 40_000, 3 << 20),
-            Shortage::AddressConnections,
-            Shortage::AddressHandshakes,
+            Overload::Draining,
+            Overload::Connections(10, 10),
+            Overload::Memory(2 << 20, 1 << 20),
+            Overload::Descriptors(WorkerId(3)),
+            Overload::Mail(WorkerId(1), 40_000, 3 << 20),
+            Overload::AddressConnections,
+            Overload::AddressHandshakes,
         ];
-        for (i, shortage) in all.iter().enumerate() {
-            assert_eq!(shortage.index(), i, "{}", Shortage::LABELS[i]);
-            assert!(matches!(shortage.refusal().status, 429 | 503));
+        for (i, overload) in all.iter().enumerate() {
+            assert_eq!(overload.index(), i, "{}", Overload::LABELS[i]);
+            assert!(matches!(overload.refusal().status, 429 | 503));
         }
         assert_eq!(all[1].to_string(), "full: 10 of 10 connections");
         assert_eq!(all[2].to_string(), "out of memory: 2 of 1 MiB resident (--max-memory)");

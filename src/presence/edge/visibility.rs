@@ -8,15 +8,15 @@
 
 use std::sync::Arc;
 
-use crate::presence::about::About;
+use crate::presence::conflation_key::ConflationKey;
 use crate::presence::cost;
 use crate::presence::edge::Edge;
-use crate::presence::effect::Effect;
+use crate::presence::effect::{Effect, SessionId};
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::grants::{Grants, Pattern, any_fits};
-use crate::presence::groups::Member;
 use crate::presence::name::Name;
-use crate::presence::refusal::Refusal;
+use crate::presence::refusal::CommandRefusal;
+use crate::presence::subscribers::Subscriber;
 use crate::presence::turn::Turn;
 use crate::presence::view::{Reason, State, View};
 
@@ -51,9 +51,9 @@ impl Edge {
 
     /// The rooms that a client was told to be in.
     fn rooms_of(&self, slot: u32) -> impl Iterator<Item = &Name> {
-        let places = self.seats.get(slot as usize).map_or(&[][..], |seat| seat.rooms.as_slice());
-        let is_in = |place: &&_| self.rooms.member(**place).active;
-        places.iter().filter(is_in).map(|place| self.rooms.name(place.group))
+        let subscriptions = self.clients.get(slot as usize).map_or(&[][..], |known| known.rooms.as_slice());
+        let is_in = |subscription: &&_| self.rooms.member(**subscription).active;
+        subscriptions.iter().filter(is_in).map(|subscription| self.rooms.name(subscription.topic))
     }
 
     /// A view as a client may see it.
@@ -72,91 +72,93 @@ impl Edge {
     }
 
     /// Which of a room's members a client may be told of.
-    pub(super) fn listable(&self, slot: u32, room: &str) -> Result<Listable, Refusal> {
+    pub(super) fn listable(&self, slot: u32, room: &str) -> Result<Listable, CommandRefusal> {
         if !self.restricted || self.rooms_of(slot).any(|ours| **ours == *room) {
             return Ok(Listable::All);
         }
         match self.passes.get(slot).filter(|grants| !grants.see.is_empty()) {
             Some(grants) if grants.may_join(room) => Ok(Listable::Only(Arc::clone(&grants.see))),
             Some(_) => Ok(Listable::Nothing),
-            None => Err(Refusal::NotInRoom),
+            None => Err(CommandRefusal::NotInRoom),
         }
     }
 
     /// A view arrived that was asked for: it is what later changes are compared with.
-    pub(super) fn keep_sight(&mut self, user: &str, view: &View) {
+    pub(super) fn keep_visible(&mut self, user: &str, view: &View) {
         if view.rooms.is_some()
             && let Some((_, user)) = self.watches.find(user)
         {
             let user = user.clone();
-            self.put_sight(&user, view);
+            self.put_visible(&user, view);
         }
     }
 
     /// Keeps a view in the place of the one before, and returns that. Of a user who is offline and in no room nothing is kept,
     /// since there is nothing to tell of who comes into sight or goes out of it: most whom anybody can name are such.
-    fn put_sight(&mut self, user: &Name, view: &View) -> View {
+    fn put_visible(&mut self, user: &Name, view: &View) -> View {
         let is_gone = view.state == State::Offline && view.plain == State::Offline;
         let is_nowhere = view.rooms.as_ref().is_some_and(|rooms| rooms.is_empty());
         let before = if is_gone && is_nowhere {
-            self.sights.remove(user)
+            self.visible_users.remove(user)
         } else {
-            self.sights.insert(user.clone(), view.clone())
+            self.visible_users.insert(user.clone(), view.clone())
         };
         before.unwrap_or_else(|| View { rooms: Some(Arc::default()), ..View::default() })
     }
 
     /// A watched user has changed, or where they are: who sees them is told of the change, who no longer does of that,
     /// and who does again how they are.
-    pub(super) fn changed_in_sight(
+    pub(super) fn changed_visibly(
         &mut self,
-        (group, user): (u32, &Name),
+        (topic, user): (u32, &Name),
         view: &View,
         (plain, full): (Option<SharedEvent>, Option<SharedEvent>),
         turn: &mut Turn<'_>,
     ) {
-        let before = self.put_sight(user, view);
-        turn.out.spend(self.watches.members(group).len(), cost::SIGHT_NANOS);
+        let before = self.put_visible(user, view);
+        turn.out.spend(self.watches.members(topic).len(), cost::VISIBILITY_NANOS);
         let (mut told, mut met, mut lost) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()], Vec::new());
         let mut own = Vec::new();
-        for member in self.watches.members(group) {
-            let (seat, kind) = (&self.seats[member.slot as usize], usize::from(member.suspect));
-            if let Some(pending) = &seat.pending {
-                self.gathers.renew(pending.replies(), user, view);
+        for member in self.watches.members(topic) {
+            let (known, kind) = (&self.clients[member.slot as usize], usize::from(member.suspect));
+            if let Some(pending) = &known.pending {
+                self.pending_replies.renew(pending.replies(), user, view);
             }
             if !member.active {
                 continue;
             }
-            if view.unseen > 0 && seat.user.as_ref() == Some(user) {
-                own.push(seat.link);
+            if view.unseen > 0 && known.user.as_ref() == Some(user) {
+                own.push(known.session);
                 continue;
             }
             let was = self.sees(member.slot, user, &before);
             match (was, self.sees(member.slot, user, view)) {
-                (true, true) => told[kind].push(seat.link),
-                (false, true) => met[kind].push(seat.link),
-                (true, false) => lost.push(seat.link),
+                (true, true) => told[kind].push(known.session),
+                (false, true) => met[kind].push(known.session),
+                (true, false) => lost.push(known.session),
                 (false, false) => {}
             }
         }
-        let [plain_links, full_links] = told;
-        let about = || About::User(user.clone());
+        let [plain_sessions, full_sessions] = told;
+        let conflation = || ConflationKey::User(user.clone());
         let to_own = plain.as_ref().filter(|_| !own.is_empty()).map(|_| of_oneself(user, view));
-        publish(own, to_own, about(), turn);
-        publish(plain_links, plain, about(), turn);
-        publish(full_links, full, about(), turn);
-        let encountered = |suspect| encounter(user, view, suspect).map(SharedEvent::new);
-        for (links, suspect) in met.into_iter().zip([false, true]).filter(|(links, _)| !links.is_empty()) {
-            publish(links, encountered(suspect), about(), turn);
+        publish(own, to_own, conflation(), turn);
+        publish(plain_sessions, plain, conflation(), turn);
+        publish(full_sessions, full, conflation(), turn);
+        let visible = |suspect| became_visible(user, view, suspect).map(SharedEvent::new);
+        for (sessions, suspect) in
+            met.into_iter().zip([false, true]).filter(|(sessions, _)| !sessions.is_empty())
+        {
+            publish(sessions, visible(suspect), conflation(), turn);
         }
         if before.plain != State::Offline {
-            publish(lost, Some(SharedEvent::new(hidden(user, view))), about(), turn);
+            publish(lost, Some(SharedEvent::new(hidden(user, view))), conflation(), turn);
         }
     }
 
     /// A client came into a room (`true`) or went out of it: whom it sees there and nowhere else it sees from now on, or no more.
     pub(super) fn moved(&mut self, slot: u32, room: &str, came: bool, turn: &mut Turn<'_>) {
-        self.look_around(slot, turn, |edge, view, user| {
+        self.notify_visibility(slot, turn, |edge, view, user| {
             let there = view
                 .rooms
                 .as_ref()
@@ -172,7 +174,7 @@ impl Edge {
             let theirs = view.rooms.as_deref().unwrap_or_default();
             edge.rooms_of(slot).any(|ours| theirs.binary_search(ours).is_ok())
         };
-        self.look_around(slot, turn, |edge, view, user| {
+        self.notify_visibility(slot, turn, |edge, view, user| {
             let (was, is) = (any_fits(&before.see, user), any_fits(&now.see, user));
             let own = edge.user(slot).is_some_and(|own| own == user);
             (was != is && !own && !shared(edge, view)).then_some(is)
@@ -180,42 +182,52 @@ impl Edge {
     }
 
     /// Tells a client of those it watches that it sees from now on (`true`), or no more (`false`).
-    fn look_around(
+    fn notify_visibility(
         &mut self,
         slot: u32,
         turn: &mut Turn<'_>,
-        news: impl Fn(&Edge, &View, &Name) -> Option<bool>,
+        change: impl Fn(&Edge, &View, &Name) -> Option<bool>,
     ) {
-        if self.sights.is_empty() {
+        if self.visible_users.is_empty() {
             return;
         }
-        let Some(seat) = self.seats.get(slot as usize) else { return };
-        turn.out.spend(seat.watches.len(), cost::SIGHT_NANOS);
-        for place in seat.watches.as_slice() {
-            let (Member { active, suspect, .. }, user) =
-                (self.watches.member(*place), self.watches.name(place.group));
-            let Some(view) = self.sights.get(user).filter(|_| *active) else { continue };
-            let event = match news(self, view, user) {
-                Some(true) => encounter(user, view, *suspect),
+        let Some(known) = self.clients.get(slot as usize) else { return };
+        turn.out.spend(known.watches.len(), cost::VISIBILITY_NANOS);
+        for subscription in known.watches.as_slice() {
+            let (Subscriber { active, suspect, .. }, user) =
+                (self.watches.member(*subscription), self.watches.name(subscription.topic));
+            let Some(view) = self.visible_users.get(user).filter(|_| *active) else { continue };
+            let event = match change(self, view, user) {
+                Some(true) => became_visible(user, view, *suspect),
                 Some(false) => (view.plain != State::Offline).then(|| hidden(user, view)),
                 None => None,
             };
             if let Some(event) = event {
                 // Answers of the client that are in the making may have an older view than it is told here.
-                if let Some(pending) = &seat.pending {
-                    self.gathers.renew(pending.replies(), user, view);
+                if let Some(pending) = &known.pending {
+                    self.pending_replies.renew(pending.replies(), user, view);
                 }
                 // A state like any other: it has its place behind those that wait for a slow reader.
-                publish(vec![seat.link], Some(SharedEvent::new(event)), About::User(user.clone()), turn);
+                publish(
+                    vec![known.session],
+                    Some(SharedEvent::new(event)),
+                    ConflationKey::User(user.clone()),
+                    turn,
+                );
             }
         }
     }
 }
 
 /// Publishes what there is, to whom there is.
-pub(super) fn publish(links: Vec<u64>, event: Option<SharedEvent>, about: About, turn: &mut Turn<'_>) {
-    if let Some(event) = event.filter(|_| !links.is_empty()) {
-        turn.out.effects.push(Effect::Publish { links, event, about });
+pub(super) fn publish(
+    sessions: Vec<SessionId>,
+    event: Option<SharedEvent>,
+    conflation: ConflationKey,
+    turn: &mut Turn<'_>,
+) {
+    if let Some(event) = event.filter(|_| !sessions.is_empty()) {
+        turn.out.effects.push(Effect::Publish { sessions, event, conflation });
     }
 }
 
@@ -226,7 +238,7 @@ pub(super) fn of_oneself(user: &Name, view: &View) -> SharedEvent {
 }
 
 /// How a user is who comes into sight; nothing of one who is as good as hidden.
-fn encounter(user: &Name, view: &View, suspect: bool) -> Option<Event> {
+fn became_visible(user: &Name, view: &View, suspect: bool) -> Option<Event> {
     let state = if suspect { view.state } else { view.plain };
     let view = View { reason: None, ..view.clone() };
     (state != State::Offline).then(|| Event::Changed { user: user.clone(), state, view })

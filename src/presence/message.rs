@@ -1,19 +1,19 @@
 //! What crosses between an edge (where a socket lives) and a home (where a name's truth lives): plain data, in order
-//! between a pair of workers. A node is to a cluster what a worker is to a node: the same envelopes can cross a broker.
+//! between a pair of workers. A node is to a cluster what a worker is to a node: the same messages can cross a broker.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::presence::address::NOBODY;
-pub use crate::presence::address::{Address, Asker, Client, Ticket, WorkerRef};
+pub use crate::presence::address::{ClientId, ClientRef, ReplyTo, RequestRef, WorkerRef};
 use crate::presence::admin::Listing;
 pub use crate::presence::announce::{Announced, Announcement, Highest};
-pub use crate::presence::answer::{Answer, Giving};
+pub use crate::presence::answer::{Giving, HomeAnswer};
 pub use crate::presence::claim::Claim;
 use crate::presence::event::SharedEvent;
 use crate::presence::grants::Pattern;
-pub use crate::presence::membership::{MembershipChange, Page, Place};
+pub use crate::presence::membership::{MemberPage, MembershipChange, RoomPosition};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
 use crate::presence::veil::Veil;
@@ -28,15 +28,15 @@ pub enum Leaving {
     Perhaps,
 }
 
-/// A letter between an edge and a home.
+/// A message between an edge and a home.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Envelope {
+pub enum Message {
     /// To a user's home: a connection of the user's is there.
     Up {
         /// Whose.
         user: Name,
         /// Which.
-        at: Address,
+        at: ClientRef,
         /// What its token says.
         claim: Claim,
         /// How it comes, `Online`, `Away`, `Busy` or `Invisible`; `None`: as the one was whose place it takes.
@@ -47,7 +47,7 @@ pub enum Envelope {
         /// Whose.
         user: Name,
         /// Which.
-        at: Address,
+        at: ClientRef,
         /// What it says now.
         claim: Claim,
     },
@@ -56,7 +56,7 @@ pub enum Envelope {
         /// Whose.
         user: Name,
         /// Which.
-        at: Address,
+        at: ClientRef,
         /// Why.
         reason: Reason,
         /// When it was last heard, in Unix milliseconds.
@@ -67,7 +67,7 @@ pub enum Envelope {
         /// Whose.
         user: Name,
         /// Which.
-        at: Address,
+        at: ClientRef,
         /// `Online`, `Away`, `Busy` or `Invisible`; `None` leaves it.
         state: Option<State>,
         /// JSON; `None` leaves it.
@@ -75,14 +75,14 @@ pub enum Envelope {
         /// For how long `info` counts; `None`: as long as the connection is there.
         ttl_seconds: Option<u32>,
         /// Who waits for the answer.
-        asker: Asker,
+        reply_to: ReplyTo,
     },
     /// To a user's home: a connection's page has stopped sending its heartbeats, or sends them again.
     Silent {
         /// Whose.
         user: Name,
         /// Which.
-        at: Address,
+        at: ClientRef,
         /// Whether it has stopped.
         silent: bool,
     },
@@ -91,7 +91,7 @@ pub enum Envelope {
         /// Whose.
         user: Name,
         /// Which.
-        at: Address,
+        at: ClientRef,
         /// Whether it is suspect.
         suspect: bool,
     },
@@ -100,7 +100,7 @@ pub enum Envelope {
         /// Whom.
         user: Name,
         /// Who gets the view.
-        asker: Asker,
+        reply_to: ReplyTo,
         /// Suspicions too.
         suspect: bool,
     },
@@ -118,7 +118,7 @@ pub enum Envelope {
         /// At whom.
         user: Name,
         /// Who gets the view.
-        asker: Asker,
+        reply_to: ReplyTo,
     },
     /// To a user's home: tell all connections of the user's.
     Tell {
@@ -131,7 +131,7 @@ pub enum Envelope {
         /// Only where the user is in one of these; `None`: anyway.
         within: Option<Box<[Name]>>,
         /// Who waits for the answer.
-        asker: Asker,
+        reply_to: ReplyTo,
     },
     /// To a user's home, where sight is restricted: the user is in a room, or no more.
     Place {
@@ -155,7 +155,7 @@ pub enum Envelope {
         /// Its user is invisible, as far as the edge knows.
         hides: bool,
         /// Who waits for the answer.
-        asker: Asker,
+        reply_to: ReplyTo,
     },
     /// To a room's home: a client goes out.
     Leave {
@@ -164,7 +164,7 @@ pub enum Envelope {
         /// Who.
         user: Name,
         /// Which.
-        at: Address,
+        at: ClientRef,
         /// The edge's number for its `join`.
         visit: u16,
         /// Whether it was invisible, as the room's home was told last.
@@ -172,7 +172,7 @@ pub enum Envelope {
         /// Whether it may be back.
         leaving: Leaving,
         /// Who waits for the answer.
-        asker: Option<Asker>,
+        reply_to: Option<ReplyTo>,
     },
     /// To a room's home: a member speaks.
     Say {
@@ -185,7 +185,7 @@ pub enum Envelope {
         /// Whether the speaking connection hears itself.
         echo: bool,
         /// Who waits for the answer.
-        asker: Asker,
+        reply_to: ReplyTo,
     },
     /// To a room's home: who is in?
     List {
@@ -198,7 +198,7 @@ pub enum Envelope {
         /// Those whose names fit one of these; `None`: all.
         only: Option<Arc<[Pattern]>>,
         /// Who gets the page.
-        asker: Asker,
+        reply_to: ReplyTo,
     },
     /// To a home: which users are there?
     ListUsers {
@@ -209,7 +209,7 @@ pub enum Envelope {
         /// Those behind this name.
         after: Option<Name>,
         /// Which desk gets the page.
-        asker: Asker,
+        reply_to: ReplyTo,
     },
     /// To a home: which rooms are there?
     ListRooms {
@@ -218,7 +218,7 @@ pub enum Envelope {
         /// Those behind this name.
         after: Option<Name>,
         /// Which desk gets the page.
-        asker: Asker,
+        reply_to: ReplyTo,
     },
     /// To a user's home: send all connections of the user's away.
     Kick {
@@ -229,10 +229,10 @@ pub enum Envelope {
         /// How long the user is to stay away.
         seconds: Option<u32>,
         /// Which desk waits for the answer.
-        asker: Asker,
+        reply_to: ReplyTo,
     },
     /// To a user's home: have all connections of the user's come into a room, or go out of it.
-    Bring {
+    ForceJoin {
         /// Whose.
         user: Name,
         /// Where.
@@ -240,44 +240,44 @@ pub enum Envelope {
         /// In, or out.
         joins: bool,
         /// Which desk waits for the answers.
-        asker: Asker,
+        reply_to: ReplyTo,
     },
     /// To an edge: have a client do so.
-    Bid {
+    ForceJoinClient {
         /// Which.
-        client: Client,
+        client: ClientId,
         /// Where.
         room: Name,
         /// In, or out.
         joins: bool,
         /// Which desk is told what came of it.
-        asker: Asker,
+        reply_to: ReplyTo,
     },
     /// To an edge: a message for all its clients.
     Broadcast {
         /// The message.
         event: SharedEvent,
         /// Which desk is told how far it has come.
-        asker: Asker,
+        reply_to: ReplyTo,
     },
     /// To a desk: a home's part of a page of users.
     UsersListed {
         /// Which desk.
-        asker: Asker,
+        reply_to: ReplyTo,
         /// The part.
         part: Listing<View>,
     },
     /// To a desk: a home's part of a page of rooms.
     RoomsListed {
         /// Which desk.
-        asker: Asker,
+        reply_to: ReplyTo,
         /// The part.
         part: Listing<usize>,
     },
     /// To an edge: a view that was asked for.
     Seen {
         /// By whom.
-        asker: Asker,
+        reply_to: ReplyTo,
         /// Of whom.
         user: Name,
         /// What is true now.
@@ -297,16 +297,16 @@ pub enum Envelope {
     /// To an edge: a message for one client, if its socket has room for it.
     Told {
         /// Who gets it.
-        client: Client,
+        client: ClientId,
         /// The message.
         event: SharedEvent,
         /// Who waits to hear whether it did: who tells, or the user's home where several connections are told.
-        asker: Asker,
+        reply_to: ReplyTo,
     },
     /// To an edge: a client has to go.
     Evict {
         /// Which.
-        client: Client,
+        client: ClientId,
         /// Why.
         reason: Reason,
         /// What it is told in place of that.
@@ -315,16 +315,16 @@ pub enum Envelope {
     /// To an edge: the answer to a command.
     Answered {
         /// Who asked.
-        asker: Asker,
+        reply_to: ReplyTo,
         /// What is answered.
-        answer: Answer,
+        answer: HomeAnswer,
     },
     /// To an edge: a page of a room's members, whose states are yet to be asked for.
     Listed {
         /// Who asked.
-        asker: Asker,
+        reply_to: ReplyTo,
         /// The page.
-        page: Page,
+        page: MemberPage,
     },
     /// Somebody has turned invisible, or visible again.
     Veil(Veil),
@@ -333,7 +333,7 @@ pub enum Envelope {
         /// What is to be done, and by whom.
         what: Moderation,
         /// Which desk waits for the answer.
-        asker: Option<Asker>,
+        reply_to: Option<ReplyTo>,
     },
     /// To an edge: a message for all its clients in a room.
     Deliver {
@@ -342,7 +342,7 @@ pub enum Envelope {
         /// The message.
         event: SharedEvent,
         /// Who does not get it.
-        except: Option<Client>,
+        except: Option<ClientId>,
         /// Which changes of its members it tells of.
         change: Option<Arc<MembershipChange>>,
     },
@@ -350,37 +350,40 @@ pub enum Envelope {
     Announce(Announcement),
 }
 
-impl Envelope {
+impl Message {
     /// Who waits for a home's answer to a client's own command.
-    pub(crate) const fn asker_mut(&mut self) -> Option<&mut Asker> {
+    pub(crate) const fn asker_mut(&mut self) -> Option<&mut ReplyTo> {
         match self {
-            Envelope::Say { asker, .. }
-            | Envelope::Tell { asker, .. }
-            | Envelope::Join { asker, .. }
-            | Envelope::Status { asker, .. }
-            | Envelope::Leave { asker: Some(asker), .. } => Some(asker),
+            Message::Say { reply_to, .. }
+            | Message::Tell { reply_to, .. }
+            | Message::Join { reply_to, .. }
+            | Message::Status { reply_to, .. }
+            | Message::Leave { reply_to: Some(reply_to), .. } => Some(reply_to),
             _ => None,
         }
     }
 
     /// Whether a client waits for this to be done and can be told that it was not. Everything else has to arrive.
-    pub const fn asker(&self) -> Option<Asker> {
+    pub const fn reply_to(&self) -> Option<ReplyTo> {
         match self {
             // Nobody would hear that a room that was given is not joined.
-            Envelope::Join { asker: Asker { ticket: Ticket::Brought { job: NOBODY, .. }, .. }, .. } => None,
-            Envelope::Watch { asker, .. }
-            | Envelope::Look { asker, .. }
-            | Envelope::Tell { asker, .. }
-            | Envelope::Told { asker, .. }
-            | Envelope::Join { asker, .. }
-            | Envelope::Say { asker, .. }
-            | Envelope::List { asker, .. }
-            | Envelope::ListUsers { asker, .. }
-            | Envelope::ListRooms { asker, .. }
-            | Envelope::Kick { asker, .. }
-            | Envelope::Bring { asker, .. }
-            | Envelope::Status { asker, .. } => Some(*asker),
-            Envelope::Moderate { asker, .. } => *asker,
+            Message::Join {
+                reply_to: ReplyTo { request: RequestRef::Forced { request: NOBODY, .. }, .. },
+                ..
+            } => None,
+            Message::Watch { reply_to, .. }
+            | Message::Look { reply_to, .. }
+            | Message::Tell { reply_to, .. }
+            | Message::Told { reply_to, .. }
+            | Message::Join { reply_to, .. }
+            | Message::Say { reply_to, .. }
+            | Message::List { reply_to, .. }
+            | Message::ListUsers { reply_to, .. }
+            | Message::ListRooms { reply_to, .. }
+            | Message::Kick { reply_to, .. }
+            | Message::ForceJoin { reply_to, .. }
+            | Message::Status { reply_to, .. } => Some(*reply_to),
+            Message::Moderate { reply_to, .. } => *reply_to,
             // A client that leaves is gone here whatever its home can take: that has to arrive.
             _ => None,
         }

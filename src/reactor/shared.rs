@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::
 use crate::limits::{MEMORY_TICKS, STUCK_TURN_MILLIS};
 use crate::reactor::addresses::Addresses;
 use crate::reactor::counters::Counters;
-use crate::reactor::heaviest::{Heaviest, Rounds};
+use crate::reactor::handshake_rate::HandshakeRate;
+use crate::reactor::heaviest::{Heaviest, ShedRounds};
 use crate::reactor::ids::WorkerId;
 use crate::reactor::live::{Limits, Live};
-use crate::reactor::pace::Pace;
 use crate::time::{Clock, Now, TICK_MICROS, Tick};
 
 /// One worker as seen from outside.
@@ -25,7 +25,7 @@ pub struct WorkerState {
     /// Hardly a descriptor was left for the last connection it accepted, and none has ended since.
     pub(crate) scarce: AtomicBool,
     /// What a handshake costs it.
-    pub(crate) pace: Pace,
+    pub(crate) handshake_rate: HandshakeRate,
     /// Its heaviest connection, while memory is short.
     pub(crate) heaviest: Heaviest,
 }
@@ -77,7 +77,7 @@ impl WorkerState {
 
 /// All workers of a server.
 #[derive(Debug)]
-pub struct Fleet {
+pub struct Shared {
     clock: Clock,
     workers: Box<[WorkerState]>,
     max_connections: AtomicUsize,
@@ -95,15 +95,15 @@ pub struct Fleet {
     resident: AtomicU64,
     read_again: AtomicU64,
     /// Readings that found memory short.
-    pub(crate) rounds: Rounds,
+    pub(crate) rounds: ShedRounds,
 }
 
-impl Fleet {
+impl Shared {
     /// The shared state of a server with so many workers. [`Server`](crate::reactor::Server) makes its own; a test that
     /// drives a [`Worker`](crate::reactor::Worker) by hand needs one.
     #[must_use]
-    pub fn new(workers: usize, max_connections: usize, first_tick: Tick) -> Fleet {
-        Fleet {
+    pub fn new(workers: usize, max_connections: usize, first_tick: Tick) -> Shared {
+        Shared {
             clock: Clock::starting_at(first_tick),
             workers: (0..workers).map(|_| WorkerState::default()).collect(),
             max_connections: AtomicUsize::new(max_connections),
@@ -116,7 +116,7 @@ impl Fleet {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             resident: AtomicU64::new(0),
             read_again: AtomicU64::new(0),
-            rounds: Rounds::default(),
+            rounds: ShedRounds::default(),
         }
     }
 
@@ -184,7 +184,7 @@ impl Fleet {
     /// Handshakes that the workers together can do in a second, as measured.
     #[must_use]
     pub fn handshakes_per_second(&self) -> u64 {
-        Pace::per_second(self.workers.iter().map(|worker| &worker.pace), self.cores)
+        HandshakeRate::per_second(self.workers.iter().map(|worker| &worker.handshake_rate), self.cores)
     }
 
     /// Workers that have been in one turn for longer than [`STUCK_TURN_MILLIS`], and for how many milliseconds.
@@ -220,7 +220,7 @@ impl Fleet {
     }
 
     /// How many may come back at once, now that some are sent away: in a drain all who were here when it began.
-    pub(crate) fn herd(&self) -> usize {
+    pub(crate) fn reconnect_herd(&self) -> usize {
         self.connections().max(self.drained.load(Relaxed))
     }
 

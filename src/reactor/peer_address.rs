@@ -9,27 +9,27 @@ use std::sync::atomic::Ordering::Relaxed;
 use tracing::{debug, warn};
 
 use crate::conn::Conn;
-use crate::conn::origin::{Over, Unwanted, Via};
+use crate::conn::origin::{Over, PeerKind, RejectReason};
 use crate::reactor::addresses::Entered;
 use crate::reactor::counters::Cause;
 use crate::reactor::ending;
 use crate::reactor::ids::ConnId;
+use crate::reactor::overload::Overload;
 use crate::reactor::respond;
 use crate::reactor::secure;
 use crate::reactor::service::Service;
-use crate::reactor::shortage::Shortage;
 use crate::reactor::worker::Worker;
 use crate::sys::net::{Net, Socket};
 use crate::wire::forwarded::Source;
 use crate::wire::http::{Head, Refusal};
-use crate::wire::proxy::{Malformed, Preface};
+use crate::wire::proxy::{MalformedPreface, Preface};
 use crate::wire::{forwarded, proxy};
 
 /// As whom a client counts that a proxy can't name, where the proxy has no address itself: behind a Unix socket.
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Looks at a connection that was just accepted. False where it is to be closed unheard.
-pub(crate) fn meet<N: Net, S: Service>(
+pub(crate) fn classify_peer<N: Net, S: Service>(
     worker: &mut Worker<N, S>,
     id: ConnId,
     conn: &mut Conn,
@@ -46,43 +46,43 @@ pub(crate) fn meet<N: Net, S: Service>(
     let met = match peer {
         Some(peer) => {
             debug!(conn = id.to_bits(), %peer, "accepted");
-            come_from(conn, count(worker, peer))
+            note_peer(conn, count(worker, peer))
         }
         // The address of a Unix socket's peer is none: it is a proxy of ours, or a client that is not counted.
-        None if worker.core.config.trusts_unix => come_from(conn, (Via::Proxy, Entered::Uncounted)),
+        None if worker.shard.config.trusts_unix => note_peer(conn, (PeerKind::Proxy, Entered::Uncounted)),
         None => Ok(()),
     };
-    if worker.core.config.proxy_protocol {
+    if worker.shard.config.proxy_protocol {
         conn.expect_preface();
     }
     match met {
         Ok(()) => true,
         Err(over) => {
-            let counters = worker.core.counters();
+            let counters = worker.shard.counters();
             counters.accepts.add(1);
-            counters.short[Shortage::from(over).index()].add(1);
+            counters.short[Overload::from(over).index()].add(1);
             false
         }
     }
 }
 
 /// Counts a connection for `address`, unless that is exempt.
-fn count<N: Net, S: Service>(worker: &Worker<N, S>, address: IpAddr) -> (Via, Entered) {
-    let core = &worker.core;
+fn count<N: Net, S: Service>(worker: &Worker<N, S>, address: IpAddr) -> (PeerKind, Entered) {
+    let shard = &worker.shard;
     let address = address.to_canonical();
-    if core.config.trusted_proxies.iter().any(|network| network.contains(address)) {
-        (Via::Proxy, Entered::Uncounted)
+    if shard.config.trusted_proxies.iter().any(|network| network.contains(address)) {
+        (PeerKind::Proxy, Entered::Uncounted)
     } else if address.is_loopback() {
-        (Via::Client, Entered::Uncounted)
+        (PeerKind::Client, Entered::Uncounted)
     } else {
-        (Via::Client, enter(worker, address))
+        (PeerKind::Client, enter(worker, address))
     }
 }
 
 /// Counts a connection for `address`, whatever that is.
 fn enter<N: Net, S: Service>(worker: &Worker<N, S>, address: IpAddr) -> Entered {
-    let core = &worker.core;
-    core.fleet.addresses().enter(address, core.now.tick, core.config.addresses)
+    let shard = &worker.shard;
+    shard.shared.addresses().enter(address, shard.now.tick, shard.config.addresses)
 }
 
 /// A trusted proxy says for whom it speaks, before anything else. The deadline of the first request is this one's too. Returns
@@ -92,7 +92,7 @@ pub(crate) fn preface<N: Net, S: Service>(
     id: ConnId,
     input: &[u8],
 ) -> Option<Vec<u8>> {
-    let conn = worker.core.get_mut(id)?;
+    let conn = worker.shard.get_mut(id)?;
     let mut bytes = conn.take_preface();
     bytes.extend_from_slice(input);
     match proxy::read(&bytes) {
@@ -113,7 +113,7 @@ pub(crate) fn preface<N: Net, S: Service>(
                 Source::Proxy => None,
             };
             if let Some(named) = named {
-                worker.core.introduced.insert(id, named);
+                worker.shard.introduced.insert(id, named);
             }
             if !secure::link(worker, id, listener) {
                 ending::remove(worker, id, Cause::Closed);
@@ -122,7 +122,7 @@ pub(crate) fn preface<N: Net, S: Service>(
             bytes.drain(..len);
             Some(bytes)
         }
-        Err(Malformed) => {
+        Err(MalformedPreface) => {
             warn!(conn = id.to_bits(), "a trusted proxy sent no PROXY header, ending its connection");
             let reason = "this address has to begin with a PROXY header (--proxy-protocol)";
             respond::reject(worker, id, &Refusal { status: 400, reason });
@@ -136,16 +136,16 @@ pub(crate) fn behind_proxy<N: Net, S: Service>(
     worker: &mut Worker<N, S>,
     id: ConnId,
     head: &Head<'_>,
-) -> Unwanted {
+) -> RejectReason {
     let source = forwarded_for(worker, id, head);
-    settle_source(worker, id, source).unwrap_or_else(Unwanted::Over)
+    rebind_source(worker, id, source).unwrap_or_else(RejectReason::Over)
 }
 
 /// Whom a request is for, where the proxy that sent it is trusted and says so in `X-Forwarded-For`.
 fn forwarded_for<N: Net, S: Service>(worker: &Worker<N, S>, id: ConnId, head: &Head<'_>) -> Source {
-    let proxies = &worker.core.config.trusted_proxies;
+    let proxies = &worker.shard.config.trusted_proxies;
     let trusted = |address| proxies.iter().any(|network| network.contains(address));
-    if worker.core.get(id).is_none_or(|conn| conn.via() != Via::Proxy) {
+    if worker.shard.get(id).is_none_or(|conn| conn.peer_kind() != PeerKind::Proxy) {
         return Source::Proxy;
     }
     forwarded::client(head.elements("X-Forwarded-For"), trusted)
@@ -160,7 +160,7 @@ pub(crate) fn requester<N: Net, S: Service>(
     if let Source::Client(client) = forwarded_for(worker, id, head) {
         return Some(client);
     }
-    worker.core.introduced.get(id).or_else(|| peer(worker, id))
+    worker.shard.introduced.get(id).or_else(|| peer(worker, id))
 }
 
 /// The address at the other end of the socket.
@@ -170,67 +170,67 @@ fn peer<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> Option<IpA
 
 /// The connection is for `source`. False where it had to be closed.
 fn is_for<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, source: Source) -> bool {
-    let Err(over) = settle_source(worker, id, source) else { return true };
-    worker.core.counters().short[Shortage::from(over).index()].add(1);
+    let Err(over) = rebind_source(worker, id, source) else { return true };
+    worker.shard.counters().short[Overload::from(over).index()].add(1);
     ending::remove(worker, id, Cause::Closed);
     false
 }
 
 /// Counts the connection for whom a proxy says that it is.
-fn settle_source<N: Net, S: Service>(
+fn rebind_source<N: Net, S: Service>(
     worker: &mut Worker<N, S>,
     id: ConnId,
     source: Source,
-) -> Result<Unwanted, Over> {
+) -> Result<RejectReason, Over> {
     match source {
-        Source::Proxy => settle_again(worker, id),
+        Source::Proxy => rebind_again(worker, id),
         Source::Client(client) => {
             debug!(conn = id.to_bits(), peer = %client, "speaks for");
-            settle_origin(worker, id, |worker| count(worker, client))
+            rebind_origin(worker, id, |worker| count(worker, client))
         }
         Source::Unknown => {
             // One that can't be judged is never free: all of them together are one address, the proxy's.
             let proxy = peer(worker, id).unwrap_or(NOBODY).to_canonical();
             debug!(conn = id.to_bits(), peer = %proxy, "speaks for somebody unknown");
-            settle_origin(worker, id, |worker| (Via::Proxy, enter(worker, proxy)))
+            rebind_origin(worker, id, |worker| (PeerKind::Proxy, enter(worker, proxy)))
         }
     }
 }
 
 /// A connection that was kept may ask long after it came: whether its address has too many is asked again.
-fn settle_again<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> Result<Unwanted, Over> {
-    let Some(conn) = worker.core.get_mut(id) else { return Ok(Unwanted::No) };
-    let (via, unwanted) = (conn.via(), conn.unwanted());
+fn rebind_again<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> Result<RejectReason, Over> {
+    let Some(conn) = worker.shard.get_mut(id) else { return Ok(RejectReason::No) };
+    let (peer_kind, reject_reason) = (conn.peer_kind(), conn.reject_reason());
     if !conn.may_be_wanted_again() {
-        return Ok(unwanted);
+        return Ok(reject_reason);
     }
-    let introduced = worker.core.introduced.get(id);
-    let Some(address) = introduced.or_else(|| peer(worker, id)) else { return Ok(unwanted) };
-    settle_origin(worker, id, |worker| (via, enter(worker, address.to_canonical())))
+    let introduced = worker.shard.introduced.get(id);
+    let Some(address) = introduced.or_else(|| peer(worker, id)) else { return Ok(reject_reason) };
+    rebind_origin(worker, id, |worker| (peer_kind, enter(worker, address.to_canonical())))
 }
 
 /// Counts the connection as `count` does, and for nobody else any more.
-fn settle_origin<N: Net, S: Service>(
+fn rebind_origin<N: Net, S: Service>(
     worker: &mut Worker<N, S>,
     id: ConnId,
-    count: impl FnOnce(&Worker<N, S>) -> (Via, Entered),
-) -> Result<Unwanted, Over> {
-    let Some(conn) = worker.core.get_mut(id) else { return Ok(Unwanted::No) };
+    count: impl FnOnce(&Worker<N, S>) -> (PeerKind, Entered),
+) -> Result<RejectReason, Over> {
+    let Some(conn) = worker.shard.get_mut(id) else { return Ok(RejectReason::No) };
     if let Some(before) = conn.uncount() {
-        worker.core.fleet.addresses().leave(before);
+        worker.shard.shared.addresses().leave(before);
     }
     let counted = count(worker);
-    let Some(conn) = worker.core.get_mut(id) else { return Ok(Unwanted::No) };
-    come_from(conn, counted).map(|()| conn.unwanted())
+    let Some(conn) = worker.shard.get_mut(id) else { return Ok(RejectReason::No) };
+    note_peer(conn, counted).map(|()| conn.reject_reason())
 }
 
 /// Notes for whom a connection is. An error: it is one of a flood, and nowhere counted.
-fn come_from(conn: &mut Conn, (via, entered): (Via, Entered)) -> Result<(), Over> {
+fn note_peer(conn: &mut Conn, (peer_kind, entered): (PeerKind, Entered)) -> Result<(), Over> {
     let (place, over) = match entered {
         Entered::In(place) => (Some(place), None),
         Entered::Surplus(place, over) => (Some(place), Some(over)),
         Entered::Flood(_) | Entered::Uncounted => (None, None),
     };
-    conn.count(via, place, over);
+    conn.count(peer_kind, place, over);
     if let Entered::Flood(over) = entered { Err(over) } else { Ok(()) }
 }

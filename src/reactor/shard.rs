@@ -9,18 +9,18 @@ use crate::reactor::arena::Arena;
 use crate::reactor::config::Config;
 use crate::reactor::connections::Connections;
 use crate::reactor::counters::{Cause, Counters};
-use crate::reactor::deflate::Deflate;
-use crate::reactor::fleet::Fleet;
-use crate::reactor::front::introduced::Introduced;
+use crate::reactor::deflate::DeflateState;
 use crate::reactor::half_read::held::HalfRead;
 use crate::reactor::ids::{ConnId, WorkerId};
 use crate::reactor::mail::Waiting;
 use crate::reactor::pauses::Pauses;
+use crate::reactor::peer_address::introduced::Introduced;
 use crate::reactor::pending::left::Left;
 use crate::reactor::random::Random;
 use crate::reactor::request::asking::Asking;
+use crate::reactor::shared::Shared;
 use crate::reactor::timers::Timers;
-use crate::reactor::tls::side::Side;
+use crate::reactor::tls::state::TlsState;
 use crate::reactor::unserved::Unserved;
 use crate::reactor::work::Work;
 use crate::time::Now;
@@ -32,10 +32,10 @@ use crate::wire::shared::SharedFrame;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SendError {
     /// The connection's backlog is at its bound: its client is too slow. Close it, drop the message, or send it when
-    /// [`Service::relieved`](crate::reactor::Service::relieved) is called: the caller's choice.
+    /// [`Service::writable`](crate::reactor::Service::writable) is called: the caller's choice.
     Backlogged,
     /// This call has sent so much to all its connections together that no more fits. The client has done nothing wrong, and
-    /// [`Service::relieved`](crate::reactor::Service::relieved) may not be called: try again in the next turn.
+    /// [`Service::writable`](crate::reactor::Service::writable) may not be called: try again in the next turn.
     TurnFull,
     /// The connection is gone, or a Close has been sent.
     Gone,
@@ -43,22 +43,22 @@ pub enum SendError {
     NotUtf8,
 }
 
-pub(crate) struct Core {
+pub(crate) struct Shard {
     pub(crate) id: WorkerId,
     pub(crate) config: Config,
     pub(crate) timing: Timing,
     /// Changes of limits that `config` and `timing` have seen.
     limits_seen: u32,
-    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) shared: Arc<Shared>,
     /// How much mail waits for each worker.
     pub(crate) mail: Arc<dyn Waiting>,
     pub(crate) now: Now,
     pub(crate) conns: Connections,
     /// Of connections over TLS.
-    pub(crate) tls: Option<Box<Side>>,
+    pub(crate) tls: Option<Box<TlsState>>,
     pub(crate) arena: Arena,
     pub(crate) random: Random,
-    pub(crate) deflate: Deflate,
+    pub(crate) deflate: DeflateState,
     /// What the work of this turn has cost.
     pub(crate) work: Work,
     /// Input that waits for its share of a turn.
@@ -68,34 +68,34 @@ pub(crate) struct Core {
     pub(crate) left: Left,
     pub(crate) asking: Asking,
     pub(crate) introduced: Introduced,
-    /// Workers that have mail and were not rung for.
-    pub(crate) unrung: Vec<WorkerId>,
+    /// Workers that have mail and were not woken.
+    pub(crate) to_wake: Vec<WorkerId>,
     pub(crate) timers: Timers,
     pub(crate) pauses: Pauses,
 }
 
-impl Core {
+impl Shard {
     pub(crate) fn new(
         id: WorkerId,
         config: &Config,
-        fleet: Arc<Fleet>,
+        shared: Arc<Shared>,
         mail: Arc<dyn Waiting>,
         now: Now,
         seed: u64,
-    ) -> Core {
-        Core {
+    ) -> Shard {
+        Shard {
             id,
             timing: config.timing(id),
             config: config.clone(),
             limits_seen: 0,
-            fleet,
+            shared,
             mail,
             now,
             conns: Connections::new(now.tick),
             tls: None,
             arena: Arena::default(),
             random: Random::new(seed),
-            deflate: Deflate::new(),
+            deflate: DeflateState::new(),
             work: Work::default(),
             unserved: Unserved::default(),
             half_read: HalfRead::default(),
@@ -104,14 +104,14 @@ impl Core {
             pauses: Pauses::default(),
             asking: Asking::default(),
             introduced: Introduced::default(),
-            unrung: Vec::new(),
+            to_wake: Vec::new(),
         }
     }
 
     /// Takes over limits that were changed since the last turn.
     #[inline]
     pub(crate) fn follow_limits(&mut self) {
-        if let Some(limits) = self.fleet.live.since(&mut self.limits_seen) {
+        if let Some(limits) = self.shared.live.since(&mut self.limits_seen) {
             limits.apply(&mut self.config);
             // How Pings come together goes by the connections that there are.
             self.timing = Timing { round: self.timing.round, ..self.config.timing(self.id) };
@@ -119,7 +119,7 @@ impl Core {
     }
 
     pub(crate) fn counters(&self) -> &Counters {
-        &self.fleet.workers()[self.id.index()].counters
+        &self.shared.workers()[self.id.index()].counters
     }
 
     #[inline]
@@ -135,19 +135,19 @@ impl Core {
     /// Whether a connection that is there speaks TLS.
     #[inline]
     pub(crate) fn is_secure(&self, id: ConnId) -> bool {
-        self.tls.as_ref().is_some_and(|side| side.has(id))
+        self.tls.as_ref().is_some_and(|tls_state| tls_state.has(id))
     }
 
     /// Keeps records that the connection's socket did not take. Returns how many bytes they are.
     pub(crate) fn hold(&mut self, id: ConnId) -> usize {
         let now = self.now.tick;
-        let Some(side) = &mut self.tls else { return 0 };
+        let Some(tls_state) = &mut self.tls else { return 0 };
         let Some(conn) = self.conns.get_mut(id) else { return 0 };
-        let records = side.left(id);
+        let records = tls_state.left(id);
         let len = records.len();
         if len > 0 {
             conn.begin_backlog(now).seal(records);
-            side.forget_left();
+            tls_state.forget_left();
             self.counters().backlog_bytes.add(len as u64);
             self.arm(id);
         }
@@ -166,12 +166,12 @@ impl Core {
     }
 
     /// Whether a message of `len` bytes may be queued for an open connection; how much is queued with it.
-    pub(crate) fn room(&self, id: ConnId, len: usize) -> Result<usize, SendError> {
-        self.room_within(id, len, self.config.max_backlog_bytes)
+    pub(crate) fn backlog_with(&self, id: ConnId, len: usize) -> Result<usize, SendError> {
+        self.backlog_within(id, len, self.config.max_backlog_bytes)
     }
 
-    /// As [`Core::room`], where no more than `most` bytes may be queued. The first one may be longer.
-    pub(crate) fn room_within(&self, id: ConnId, len: usize, most: usize) -> Result<usize, SendError> {
+    /// As [`Shard::backlog_with`], where no more than `most` bytes may be queued. The first one may be longer.
+    pub(crate) fn backlog_within(&self, id: ConnId, len: usize, most: usize) -> Result<usize, SendError> {
         self.get(id).filter(|conn| conn.is_open()).ok_or(SendError::Gone)?;
         self.room_of(id, len, most)
     }
@@ -182,7 +182,7 @@ impl Core {
         let conn = self.get(id).ok_or(SendError::Gone)?;
         let turn = self.arena.dirty().get(conn.entry() as usize).map_or(0, |dirty| dirty.len);
         let queued = conn.backlog() + turn;
-        if !self.arena.has_room(len, self.config.max_call_bytes.min(ARENA_BYTES_CALL_MAX)) {
+        if !self.arena.has_spare_capacity(len, self.config.max_call_bytes.min(ARENA_BYTES_CALL_MAX)) {
             return Err(SendError::TurnFull);
         }
         if queued > 0 && queued + len + FRAME_HEADER_BYTES_MAX > most {

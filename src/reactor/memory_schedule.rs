@@ -1,4 +1,4 @@
-//! When a worker's memory is weighed and given back: once a second while anything happens, and for a minute behind many
+//! When a worker's memory is measured and given back: once a second while anything happens, and for a minute behind many
 //! connections that came or went, since their graces and deadlines end in that time. Where memory has a ceiling, once more
 //! behind the last bytes that were received, which may be what it has grown by.
 
@@ -7,12 +7,12 @@ use crate::time::Tick;
 
 /// Ticks between two weighings.
 const WEIGH_TICKS: u32 = 100;
-/// Ticks for which memory goes on being weighed when many have come or gone.
+/// Ticks for which memory goes on being measured when many have come or gone.
 const SETTLE_TICKS: u32 = 6_000;
 
 /// When that is.
 #[derive(Debug)]
-pub(crate) struct Weighing {
+pub(crate) struct MemorySchedule {
     /// At the earliest.
     at: Tick,
     /// Connections when it was done last.
@@ -23,9 +23,9 @@ pub(crate) struct Weighing {
     settled_at: Tick,
 }
 
-impl Weighing {
-    pub(crate) fn new(now: Tick) -> Weighing {
-        Weighing { at: now, connections: 0, received: 0, settled_at: now }
+impl MemorySchedule {
+    pub(crate) fn new(now: Tick) -> MemorySchedule {
+        MemorySchedule { at: now, connections: 0, received: 0, settled_at: now }
     }
 
     /// Whether its time has come.

@@ -7,7 +7,7 @@ use crate::time::Tick;
 
 /// What a socket has taken of a queue, and when.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct DrainRate {
     /// When it last took a byte, or when the queue came to be.
     progress: Tick,
     /// Bytes that it took since then.
@@ -27,7 +27,7 @@ pub(super) struct PaceSnapshot {
     half: u64,
 }
 
-impl Pace {
+impl DrainRate {
     /// What a pace goes on from.
     pub(super) const fn snapshot(&self, now: Tick) -> PaceSnapshot {
         let (progress, halved) = (self.progress.from_now(now), self.halved.from_now(now));
@@ -35,15 +35,15 @@ impl Pace {
     }
 
     /// The pace that goes on from there; `None` where none can.
-    pub(super) fn restore(snapshot: PaceSnapshot, now: Tick) -> Option<Pace> {
+    pub(super) fn restore(snapshot: PaceSnapshot, now: Tick) -> Option<DrainRate> {
         let PaceSnapshot { progress, taken, halved, half } = snapshot;
         let (progress, halved) = (Tick::at(now, progress), Tick::at(now, halved));
-        (taken.max(half) <= u64::MAX / 4).then_some(Pace { progress, taken, halved, half })
+        (taken.max(half) <= u64::MAX / 4).then_some(DrainRate { progress, taken, halved, half })
     }
 
     /// The pace of a queue that comes to be.
-    pub(super) const fn new(now: Tick) -> Pace {
-        Pace { progress: now, taken: 0, halved: now, half: 0 }
+    pub(super) const fn new(now: Tick) -> DrainRate {
+        DrainRate { progress: now, taken: 0, halved: now, half: 0 }
     }
 
     /// When a byte was last taken.
@@ -80,19 +80,22 @@ mod tests {
 
     #[test]
     fn a_half_is_of_what_was_queued_when_the_last_one_was_taken() {
-        let mut pace = Pace::new(Tick(0));
-        pace.note(10, 1_000, Tick(5));
-        assert_eq!(pace.halves_by(), Tick(5 + BACKLOG_HALVES_TICKS));
+        let mut drain_rate = DrainRate::new(Tick(0));
+        drain_rate.note(10, 1_000, Tick(5));
+        assert_eq!(drain_rate.halves_by(), Tick(5 + BACKLOG_HALVES_TICKS));
         // However much is queued meanwhile, 500 are the half.
-        pace.note(499, 1_000_000, Tick(7));
-        assert_eq!((pace.progress(), pace.halves_by()), (Tick(7), Tick(5 + BACKLOG_HALVES_TICKS)));
-        pace.note(1, 1_000_000, Tick(8));
-        assert_eq!((pace.taken(), pace.halves_by()), (510, Tick(8 + BACKLOG_HALVES_TICKS)));
-        pace.note(499_999, 1, Tick(9));
-        assert_eq!(pace.halves_by(), Tick(8 + BACKLOG_HALVES_TICKS));
-        pace.note(1, 0, Tick(10));
-        assert_eq!(pace.halves_by(), Tick(10 + BACKLOG_HALVES_TICKS));
-        pace.note(0, 0, Tick(11));
-        assert_eq!(pace.progress(), Tick(10), "nothing was taken");
+        drain_rate.note(499, 1_000_000, Tick(7));
+        assert_eq!(
+            (drain_rate.progress(), drain_rate.halves_by()),
+            (Tick(7), Tick(5 + BACKLOG_HALVES_TICKS))
+        );
+        drain_rate.note(1, 1_000_000, Tick(8));
+        assert_eq!((drain_rate.taken(), drain_rate.halves_by()), (510, Tick(8 + BACKLOG_HALVES_TICKS)));
+        drain_rate.note(499_999, 1, Tick(9));
+        assert_eq!(drain_rate.halves_by(), Tick(8 + BACKLOG_HALVES_TICKS));
+        drain_rate.note(1, 0, Tick(10));
+        assert_eq!(drain_rate.halves_by(), Tick(10 + BACKLOG_HALVES_TICKS));
+        drain_rate.note(0, 0, Tick(11));
+        assert_eq!(drain_rate.progress(), Tick(10), "nothing was taken");
     }
 }

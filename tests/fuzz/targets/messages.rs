@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use rollcall::presence::{Effect, Envelope, Homes, Name, Node, Reason, Refusal, Rules, SharedEvent};
+use rollcall::presence::{CommandRefusal, Effect, Homes, Message, Name, Node, Reason, Rules, SharedEvent};
 use rollcall::protocol::rollcall_v1;
 use rollcall::time::{Now, Tick};
 
@@ -30,7 +30,7 @@ pub(super) struct World {
     pub(super) clients: Vec<Seat>,
     /// What clients were sent, by link.
     pub(super) heard: Vec<(u64, String)>,
-    mail: VecDeque<(usize, Envelope)>,
+    mail: VecDeque<(usize, Message)>,
 }
 
 impl World {
@@ -48,8 +48,8 @@ impl World {
     }
 
     pub(super) fn open(&mut self, worker: usize, user: Option<&str>) {
-        let link = self.clients.len() as u64;
-        let slot = self.nodes[worker].open(self.now, link, user.map(Name::from), true);
+        let session = self.clients.len() as u64;
+        let slot = self.nodes[worker].open(self.now, session, user.map(Name::from), true);
         self.clients.push(Seat { worker, slot, open: true, closing: false });
         self.settle();
     }
@@ -65,8 +65,8 @@ impl World {
                     effects.into_iter().for_each(|effect| self.carry_out(worker, effect));
                 }
             }
-            if let Some((to, envelope)) = self.mail.pop_front() {
-                self.nodes[to].mail(self.now, envelope);
+            if let Some((to, message)) = self.mail.pop_front() {
+                self.nodes[to].mail(self.now, message);
             } else if !self.nodes.iter_mut().any(|node| node.resume(self.now)) {
                 return count;
             }
@@ -75,27 +75,27 @@ impl World {
 
     fn carry_out(&mut self, worker: usize, effect: Effect) {
         match effect {
-            Effect::Send { link, event } => self.heard.push((link, rollcall_v1::encode(&event))),
-            Effect::Publish { links, event, .. } => {
-                self.heard.extend(links.into_iter().map(|link| (link, written(&event))));
+            Effect::Send { session, event } => self.heard.push((session, rollcall_v1::encode(&event))),
+            Effect::Publish { sessions, event, .. } => {
+                self.heard.extend(sessions.into_iter().map(|session| (session, written(&event))));
             }
-            Effect::Tell { link, event, asker } => {
-                self.heard.push((link, written(&event)));
-                self.nodes[worker].told(self.now, asker, 1, 0);
+            Effect::Tell { session, event, reply_to } => {
+                self.heard.push((session, written(&event)));
+                self.nodes[worker].told(self.now, reply_to, 1, 0);
             }
-            Effect::Close { link, .. } => self.clients[link as usize].closing = true,
-            Effect::Spread { links, event, broadcast } => {
-                let to = links.len();
-                self.heard.extend(links.into_iter().map(|link| (link, written(&event))));
+            Effect::Close { session, .. } => self.clients[session as usize].closing = true,
+            Effect::Spread { sessions, event, broadcast } => {
+                let to = sessions.len();
+                self.heard.extend(sessions.into_iter().map(|session| (session, written(&event))));
                 self.nodes[worker].spread(self.now, broadcast, to, 0);
             }
             Effect::Reply { .. } => {}
             Effect::Verify { slot, seq, .. } => {
                 let words = "no token is good here".into();
-                let why = Refusal::BadToken { pending: false, words };
+                let why = CommandRefusal::BadToken { pending: false, words };
                 self.nodes[worker].refuse_token(self.now, slot, seq, why);
             }
-            Effect::Post { to, envelope } => self.mail.push_back((usize::from(to), envelope)),
+            Effect::Post { to, message } => self.mail.push_back((usize::from(to), message)),
         }
     }
 
@@ -131,7 +131,7 @@ impl World {
         for (worker, node) in self.nodes.iter().enumerate() {
             let held = (node.edge().len(), node.users().present(), node.rooms().len(), node.next_due());
             assert_eq!(held, (0, 0, 0, None), "worker {worker} holds clients, users, rooms, timers");
-            assert_eq!(node.edge().gathering(), 0, "worker {worker} gathers answers for nobody");
+            assert_eq!(node.edge().pending_replies(), 0, "worker {worker} gathers answers for nobody");
         }
     }
 }

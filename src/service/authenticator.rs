@@ -28,7 +28,7 @@ pub enum Auth {
 
 /// What the gates of all workers go by.
 #[derive(Clone, Debug, Default)]
-pub struct Gate {
+pub struct Authenticator {
     /// Who has to show a token.
     pub auth: Auth,
     /// The keys that tokens are verified with; `None`: tokens are not looked at.
@@ -67,7 +67,7 @@ const RUN_OUT: &str = "the client certificate has run out";
 const ALONE: &str = "a subprotocol bearer.TOKEN comes with another one, like rollcall.v1: the server never answers with \
                      the token, and a browser ends a connection that got none of its subprotocols";
 
-impl Gate {
+impl Authenticator {
     /// Whether everybody has to show a token.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -277,9 +277,12 @@ mod tests {
     #[test]
     fn a_cookie_of_a_page_of_strangers_is_none() {
         let keys = Some(Arc::new(Keys::new(Vec::new())));
-        let gate = |auth| Gate { auth, keys: keys.clone(), timeout: 5, certificates: false };
+        let authenticator =
+            |auth| Authenticator { auth, keys: keys.clone(), timeout: 5, certificates: false };
         let admit = |auth, fields, is_ours| {
-            with_head("/ws", fields, |head| gate(auth).admit(Now::default(), (head, is_ours), || None))
+            with_head("/ws", fields, |head| {
+                authenticator(auth).admit(Now::default(), (head, is_ours), || None)
+            })
         };
         let cookie = "Cookie: rollcall_token=t\r\n";
         for auth in [Auth::None, Auth::Early, Auth::Late] {
@@ -302,24 +305,25 @@ mod tests {
 
     #[test]
     fn a_token_that_is_no_text_is_refused_and_not_overlooked() {
-        let gate = Gate { keys: Some(Arc::new(Keys::new(Vec::new()))), ..Gate::default() };
+        let authenticator =
+            Authenticator { keys: Some(Arc::new(Keys::new(Vec::new()))), ..Authenticator::default() };
         for fields in [&b"Authorization: Bearer \xff\r\n"[..], b"Cookie: rollcall_token=\xff\r\n"] {
             let admitted =
-                with_bytes("/ws", fields, |head| gate.admit(Now::default(), (head, true), || None));
+                with_bytes("/ws", fields, |head| authenticator.admit(Now::default(), (head, true), || None));
             assert_eq!(admitted.unwrap_err().status, 401, "{}", fields.escape_ascii());
         }
     }
 
     #[test]
     fn a_token_among_the_subprotocols_needs_company() {
-        let admit = |gate: &Gate, fields| {
-            with_head("/ws", fields, |head| gate.admit(Now::default(), (head, true), || None))
+        let admit = |authenticator: &Authenticator, fields| {
+            with_head("/ws", fields, |head| authenticator.admit(Now::default(), (head, true), || None))
         };
-        let open = Gate::default();
+        let open = Authenticator::default();
         assert_eq!(admit(&open, "Sec-WebSocket-Protocol: bearer.x\r\n").unwrap_err().status, 400);
         assert!(admit(&open, "Sec-WebSocket-Protocol: chat, bearer.x\r\n").unwrap().is_none());
         assert!(admit(&open, "").unwrap().is_none());
-        let early = Gate {
+        let early = Authenticator {
             auth: Auth::Early,
             keys: Some(Arc::new(Keys::new(Vec::new()))),
             timeout: 5,
@@ -331,19 +335,19 @@ mod tests {
             let body = String::from_utf8_lossy(&refused.body).into_owned();
             refused.status == 401 && !body.contains("hunter2") && !format!("{refused:?}").contains("hunter2")
         }));
-        let late = Gate { auth: Auth::Late, ..early };
+        let late = Authenticator { auth: Auth::Late, ..early };
         assert!(matches!(admit(&late, "").unwrap(), Some(Entry::Late(Tick(5)))));
     }
 
     #[test]
     fn a_token_whose_key_may_be_there_in_a_moment_is_none_that_is_bad() {
         let keys = Some(Arc::new(Keys::fetching(Vec::new(), Parties::default())));
-        let gate = Gate { auth: Auth::Early, keys, ..Gate::default() };
+        let authenticator = Authenticator { auth: Auth::Early, keys, ..Authenticator::default() };
         let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let claims = part(r#"{"sub":"anna","exp":2}"#);
         for (alg, status) in [("RS256", 503), ("HS256", 401), ("none", 401)] {
             let token = format!("{}.{claims}.AAAA", part(&format!(r#"{{"alg":"{alg}","kid":"a"}}"#)));
-            let admit = |head: &Head<'_>| gate.admit(Now::default(), (head, true), || None);
+            let admit = |head: &Head<'_>| authenticator.admit(Now::default(), (head, true), || None);
             let refused = with_head(&format!("/ws?token={token}"), "", admit).unwrap_err();
             assert_eq!(refused.status, status, "{alg}");
             assert_eq!(refused.fields.iter().any(|(name, _)| *name == "WWW-Authenticate"), status == 401);
@@ -355,44 +359,49 @@ mod tests {
         let now = Now { unix_millis: 1_000, ..Now::default() };
         let shown =
             |name: Option<&str>| Some(Certified { name: name.map(str::to_owned), until_millis: 5_000 });
-        let admit = |gate: &Gate, target, certified: Option<Certified>| {
-            with_head(target, "", |head| gate.admit(now, (head, true), || certified))
+        let admit = |authenticator: &Authenticator, target, certified: Option<Certified>| {
+            with_head(target, "", |head| authenticator.admit(now, (head, true), || certified))
         };
-        let gate = Gate { auth: Auth::Early, certificates: true, ..Gate::default() };
-        let Ok(Some(Entry::Token(name, grants))) = admit(&gate, "/ws?user=ben", shown(Some("anna"))) else {
+        let authenticator =
+            Authenticator { auth: Auth::Early, certificates: true, ..Authenticator::default() };
+        let Ok(Some(Entry::Token(name, grants))) = admit(&authenticator, "/ws?user=ben", shown(Some("anna")))
+        else {
             panic!("anna stays out")
         };
         assert_eq!((&*name, grants.expires_millis, &grants.rooms), ("anna", 5_000, &None));
         for bad in [shown(None), shown(Some("Anna*")), shown(Some("")), None] {
-            assert_eq!(admit(&gate, "/ws?user=ben", bad).unwrap_err().status, 403);
+            assert_eq!(admit(&authenticator, "/ws?user=ben", bad).unwrap_err().status, 403);
         }
         let run_out = Certified { name: Some("anna".to_owned()), until_millis: 1_000 };
-        assert_eq!(admit(&gate, "/ws", Some(run_out)).unwrap_err().status, 403);
+        assert_eq!(admit(&authenticator, "/ws", Some(run_out)).unwrap_err().status, 403);
         // A token counts before it; where certificates don't count, none is looked at.
-        let keyed = Gate { keys: Some(Arc::new(Keys::new(Vec::new()))), ..gate.clone() };
+        let keyed = Authenticator { keys: Some(Arc::new(Keys::new(Vec::new()))), ..authenticator.clone() };
         assert_eq!(admit(&keyed, "/ws?token=bad", shown(Some("anna"))).unwrap_err().status, 401);
         assert!(admit(&keyed, "/ws", shown(Some("anna"))).is_ok());
         assert_eq!(admit(&keyed, "/ws", None).unwrap_err().status, 401);
-        let open = Gate { auth: Auth::None, certificates: true, ..Gate::default() };
+        let open = Authenticator { auth: Auth::None, certificates: true, ..Authenticator::default() };
         assert!(admit(&open, "/ws", None).unwrap().is_none());
         assert!(admit(&open, "/ws", shown(Some("anna"))).unwrap().is_some());
-        assert!(admit(&Gate::default(), "/ws", shown(Some("anna"))).unwrap().is_none());
+        assert!(admit(&Authenticator::default(), "/ws", shown(Some("anna"))).unwrap().is_none());
     }
 
     #[test]
     fn a_certificate_that_a_page_of_strangers_has_the_browser_show_is_none() {
         let keys = Some(Arc::new(Keys::new(Vec::new())));
-        let gate = |auth, keys| Gate { auth, keys, timeout: 5, certificates: true };
+        let authenticator = |auth, keys| Authenticator { auth, keys, timeout: 5, certificates: true };
         let shown = || Some(Certified { name: Some("anna".to_owned()), until_millis: 5_000 });
-        let admit = |gate: Gate, fields, is_ours| {
-            with_head("/ws", fields, |head| gate.admit(Now::default(), (head, is_ours), shown))
+        let admit = |authenticator: Authenticator, fields, is_ours| {
+            with_head("/ws", fields, |head| authenticator.admit(Now::default(), (head, is_ours), shown))
         };
         for auth in [Auth::None, Auth::Early, Auth::Late] {
-            let admitted = admit(gate(auth, None), "", true);
+            let admitted = admit(authenticator(auth, None), "", true);
             assert!(matches!(admitted, Ok(Some(Entry::Token(..)))), "{admitted:?}");
         }
-        assert!(admit(gate(Auth::None, None), "", false).unwrap().is_none());
-        assert!(matches!(admit(gate(Auth::Late, keys.clone()), "", false), Ok(Some(Entry::Late(_)))));
+        assert!(admit(authenticator(Auth::None, None), "", false).unwrap().is_none());
+        assert!(matches!(
+            admit(authenticator(Auth::Late, keys.clone()), "", false),
+            Ok(Some(Entry::Late(_)))
+        ));
         let cookie = "Cookie: rollcall_token=t\r\n";
         for (keys, fields, status, words) in [
             (None, "", 403, "a client certificate counts"),
@@ -400,7 +409,7 @@ mod tests {
             (keys.clone(), "", 401, "a client certificate counts"),
             (keys, cookie, 401, "the cookie rollcall_token counts"),
         ] {
-            let refused = admit(gate(Auth::Early, keys), fields, false).unwrap_err();
+            let refused = admit(authenticator(Auth::Early, keys), fields, false).unwrap_err();
             let body = String::from_utf8_lossy(&refused.body).into_owned();
             assert_eq!(refused.status, status, "{body}");
             assert!(body.contains(words) && body.contains("--origin"), "{body}");

@@ -10,7 +10,7 @@ use crate::presence::name::Name;
 
 /// Rooms of one user.
 #[derive(Debug, Default)]
-struct Rooms {
+struct UserRooms {
     /// Sorted, so that one is found fast.
     rooms: Arc<[Name]>,
     /// Those of them that the user is in no more.
@@ -19,16 +19,16 @@ struct Rooms {
 
 /// The rooms of a home's users, by slot.
 #[derive(Debug, Default)]
-pub(crate) struct Whereabouts {
-    by_slot: HashMap<u32, Rooms>,
+pub(crate) struct RoomsByUser {
+    by_slot: HashMap<u32, UserRooms>,
     nowhere: Arc<[Name]>,
     kept: bool,
 }
 
-impl Whereabouts {
+impl RoomsByUser {
     /// `kept`: sight is restricted. Where it is not, nothing is ever held.
-    pub(crate) fn new(kept: bool) -> Whereabouts {
-        Whereabouts { kept, ..Whereabouts::default() }
+    pub(crate) fn new(kept: bool) -> RoomsByUser {
+        RoomsByUser { kept, ..RoomsByUser::default() }
     }
 
     /// The rooms of a user; `None`: everybody sees everybody.
@@ -53,15 +53,15 @@ impl Whereabouts {
         true
     }
 
-    /// The user is in a room no more; where `later`, that counts from [`Whereabouts::settle`] on. Says whether it counts.
+    /// The user is in a room no more; where `later`, that counts from [`RoomsByUser::settle`] on. Says whether it counts.
     pub(crate) fn leave(&mut self, slot: u32, room: Name, later: bool) -> bool {
         let Some(user) = self.by_slot.get_mut(&slot) else { return false };
         user.left.push(room);
-        !later && self.settle(slot)
+        !later && self.commit(slot)
     }
 
     /// What counts later counts now. Says whether anything did.
-    pub(crate) fn settle(&mut self, slot: u32) -> bool {
+    pub(crate) fn commit(&mut self, slot: u32) -> bool {
         let Some(user) = self.by_slot.get_mut(&slot).filter(|user| !user.left.is_empty()) else {
             return false;
         };
@@ -105,6 +105,6 @@ impl Whereabouts {
 
     pub(crate) fn bytes(&self) -> usize {
         let rooms: usize = self.by_slot.values().map(|user| user.rooms.len()).sum();
-        self.by_slot.capacity() * size_of::<(u32, Rooms)>() + rooms * size_of::<Name>()
+        self.by_slot.capacity() * size_of::<(u32, UserRooms)>() + rooms * size_of::<Name>()
     }
 }

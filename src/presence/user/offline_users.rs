@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::limits::STOW_WAIT_TICKS;
+use crate::limits::ARCHIVE_WAIT_TICKS;
 use crate::presence::name::Name;
 use crate::presence::view::{Reason, State, View};
 use crate::slots::Slots;
@@ -19,8 +19,8 @@ const SHORT: usize = 22;
 
 /// A user that is away for longer: 56 bytes.
 #[derive(Debug)]
-pub(super) struct Absent {
-    pub(super) name: Text,
+pub(super) struct OfflineUser {
+    pub(super) name: InlineText,
     pub(super) version: u64,
     pub(super) since_millis: u64,
     pub(super) last_seen_millis: u64,
@@ -29,50 +29,52 @@ pub(super) struct Absent {
 
 /// A name, most of them without a place of its own on the heap: 24 bytes.
 #[derive(Debug)]
-pub(super) enum Text {
+pub(super) enum InlineText {
     Short(u8, [u8; SHORT]),
     Long(Box<str>),
 }
 
-impl Text {
+impl InlineText {
     #[expect(clippy::cast_possible_truncation, reason = "at most SHORT")]
-    pub(super) fn of(text: &str) -> Text {
+    pub(super) fn of(text: &str) -> InlineText {
         let mut short = [0; SHORT];
         match short.get_mut(..text.len()) {
             Some(place) => {
                 place.copy_from_slice(text.as_bytes());
-                Text::Short(text.len() as u8, short)
+                InlineText::Short(text.len() as u8, short)
             }
-            None => Text::Long(text.into()),
+            None => InlineText::Long(text.into()),
         }
     }
 
     pub(super) fn as_str(&self) -> &str {
         match self {
-            Text::Short(len, text) => std::str::from_utf8(&text[..usize::from(*len)]).unwrap_or_default(),
-            Text::Long(text) => text,
+            InlineText::Short(len, text) => {
+                std::str::from_utf8(&text[..usize::from(*len)]).unwrap_or_default()
+            }
+            InlineText::Long(text) => text,
         }
     }
 
     fn heap_bytes(&self) -> usize {
         match self {
-            Text::Short(..) => 0,
-            Text::Long(text) => text.len().next_multiple_of(16),
+            InlineText::Short(..) => 0,
+            InlineText::Long(text) => text.len().next_multiple_of(16),
         }
     }
 }
 
 /// Those that are here.
 #[derive(Debug, Default)]
-pub(super) struct Attic {
-    pub(super) absent: Slots<Absent>,
+pub(super) struct OfflineUsers {
+    pub(super) absent: Slots<OfflineUser>,
     /// Bytes of the names that need a heap.
     pub(super) name_bytes: usize,
     /// When the next ones are moved here.
-    pub(super) stow_at: Tick,
+    pub(super) archive_at: Tick,
 }
 
-impl Attic {
+impl OfflineUsers {
     pub(super) fn len(&self) -> usize {
         self.absent.len()
     }
@@ -81,8 +83,8 @@ impl Attic {
         self.absent.bytes() + self.name_bytes
     }
 
-    pub(super) fn give_back(&mut self) {
-        self.absent.give_back();
+    pub(super) fn shrink(&mut self) {
+        self.absent.shrink();
     }
 
     /// Whether a slot is one of these.
@@ -90,8 +92,8 @@ impl Attic {
         slot & HERE != 0
     }
 
-    pub(super) fn get(&self, slot: u32) -> Option<&Absent> {
-        self.absent.get((slot & !HERE) as usize).filter(|_| Attic::holds(slot))
+    pub(super) fn get(&self, slot: u32) -> Option<&OfflineUser> {
+        self.absent.get((slot & !HERE) as usize).filter(|_| OfflineUsers::holds(slot))
     }
 
     pub(super) fn name(&self, slot: u32) -> &str {
@@ -120,21 +122,21 @@ impl Attic {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "fewer users than 2^31: each takes 56 bytes")]
-    pub(super) fn insert(&mut self, absent: Absent) -> u32 {
+    pub(super) fn insert(&mut self, absent: OfflineUser) -> u32 {
         self.name_bytes += absent.name.heap_bytes();
         self.absent.insert(absent) as u32 | HERE
     }
 
-    pub(super) fn remove(&mut self, slot: u32) -> Option<Absent> {
-        let absent = self.absent.try_remove((slot & !HERE) as usize).filter(|_| Attic::holds(slot))?;
+    pub(super) fn remove(&mut self, slot: u32) -> Option<OfflineUser> {
+        let absent = self.absent.try_remove((slot & !HERE) as usize).filter(|_| OfflineUsers::holds(slot))?;
         self.name_bytes -= absent.name.heap_bytes();
         Some(absent)
     }
 
     /// Somebody went, and those who went before have all been moved: it has time.
     pub(super) fn wait(&mut self, now: Tick) {
-        self.stow_at = now.after(STOW_WAIT_TICKS);
+        self.archive_at = now.after(ARCHIVE_WAIT_TICKS);
     }
 }
 
-const _: () = assert!(size_of::<Option<Absent>>() <= 56 && size_of::<Text>() <= 24);
+const _: () = assert!(size_of::<Option<OfflineUser>>() <= 56 && size_of::<InlineText>() <= 24);

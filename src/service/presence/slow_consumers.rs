@@ -12,11 +12,11 @@ use crate::reactor::{ConnId, SharedFrame};
 
 /// What waits, by connection. One that keeps up has no entry.
 #[derive(Debug, Default)]
-pub(super) struct Slow(HashMap<ConnId, Waiting>);
+pub(super) struct SlowConsumers(HashMap<ConnId, Backlog>);
 
 /// What waits for one connection.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct Backlog {
     states: HashMap<Name, SharedFrame>,
     said: VecDeque<SharedFrame>,
     /// Bytes of `said`.
@@ -25,7 +25,7 @@ pub(super) struct Waiting {
     whole: bool,
 }
 
-impl Slow {
+impl SlowConsumers {
     /// Whether states wait for a connection, or messages: then further ones have to wait behind them.
     pub(super) fn holds(&self, conn: ConnId) -> (bool, bool) {
         let waiting = self.0.get(&conn);
@@ -81,24 +81,24 @@ impl Slow {
     }
 
     /// Takes what waits for a connection.
-    pub(super) fn take(&mut self, conn: ConnId) -> Option<Waiting> {
+    pub(super) fn take(&mut self, conn: ConnId) -> Option<Backlog> {
         // Most turns, nobody is slow.
         if self.is_empty() { None } else { self.0.remove(&conn) }
     }
 
     /// Puts back what could not be sent.
-    pub(super) fn put_back(&mut self, conn: ConnId, waiting: Waiting) {
+    pub(super) fn put_back(&mut self, conn: ConnId, waiting: Backlog) {
         self.0.insert(conn, waiting);
     }
 }
 
-impl Waiting {
-    /// What is to be sent next; it stays until [`Waiting::sent`].
+impl Backlog {
+    /// What is to be sent next; it stays until [`Backlog::sent`].
     pub(super) fn next(&self) -> Option<&SharedFrame> {
         self.said.front().or_else(|| self.states.values().next())
     }
 
-    /// What [`Waiting::next`] gave has been sent.
+    /// What [`Backlog::next`] gave has been sent.
     pub(super) fn sent(&mut self) {
         if let Some(frame) = self.said.pop_front() {
             self.bytes -= frame.bytes().len();
@@ -121,7 +121,7 @@ mod tests {
         SharedFrame::text(&"x".repeat(len))
     }
 
-    fn drained(mut waiting: Waiting) -> usize {
+    fn drained(mut waiting: Backlog) -> usize {
         let mut frames = 0;
         while waiting.next().is_some() {
             waiting.sent();
@@ -133,30 +133,35 @@ mod tests {
 
     #[test]
     fn of_a_users_states_the_latest_waits() {
-        let mut slow = Slow::default();
-        assert_eq!(slow.hold_state(conn(1), "anna".into(), frame(1)), Some(false));
-        assert_eq!(slow.hold_state(conn(1), "ben".into(), frame(1)), Some(false));
-        assert_eq!(slow.hold_state(conn(1), "anna".into(), frame(2)), Some(true));
-        assert_eq!((slow.holds(conn(1)), slow.holds(conn(2))), ((true, false), (false, false)));
+        let mut slow_consumers = SlowConsumers::default();
+        assert_eq!(slow_consumers.hold_state(conn(1), "anna".into(), frame(1)), Some(false));
+        assert_eq!(slow_consumers.hold_state(conn(1), "ben".into(), frame(1)), Some(false));
+        assert_eq!(slow_consumers.hold_state(conn(1), "anna".into(), frame(2)), Some(true));
+        assert_eq!(
+            (slow_consumers.holds(conn(1)), slow_consumers.holds(conn(2))),
+            ((true, false), (false, false))
+        );
         for n in 2..WATCHES_PER_CONNECTION_MAX {
-            assert_eq!(slow.hold_state(conn(1), format!("u{n}").into(), frame(1)), Some(false));
+            assert_eq!(slow_consumers.hold_state(conn(1), format!("u{n}").into(), frame(1)), Some(false));
         }
-        assert_eq!(slow.hold_state(conn(1), "one-too-many".into(), frame(1)), None);
-        assert_eq!(slow.hold_state(conn(1), "ben".into(), frame(1)), Some(true));
-        assert_eq!(drained(slow.take(conn(1)).unwrap()), WATCHES_PER_CONNECTION_MAX);
-        assert!(slow.0.is_empty());
+        assert_eq!(slow_consumers.hold_state(conn(1), "one-too-many".into(), frame(1)), None);
+        assert_eq!(slow_consumers.hold_state(conn(1), "ben".into(), frame(1)), Some(true));
+        assert_eq!(drained(slow_consumers.take(conn(1)).unwrap()), WATCHES_PER_CONNECTION_MAX);
+        assert!(slow_consumers.0.is_empty());
     }
 
     #[test]
     fn of_a_rooms_messages_the_newest_wait() {
-        let mut slow = Slow::default();
-        let dropped: u64 = (0..SLOW_MESSAGES_MAX + 7).map(|_| slow.hold_message(conn(1), frame(10))).sum();
+        let mut slow_consumers = SlowConsumers::default();
+        let dropped: u64 =
+            (0..SLOW_MESSAGES_MAX + 7).map(|_| slow_consumers.hold_message(conn(1), frame(10))).sum();
         assert_eq!(dropped, 7);
-        assert_eq!(drained(slow.take(conn(1)).unwrap()), SLOW_MESSAGES_MAX);
-        let dropped: u64 = (0..5).map(|_| slow.hold_message(conn(1), frame(SLOW_BYTES_MAX / 2))).sum();
+        assert_eq!(drained(slow_consumers.take(conn(1)).unwrap()), SLOW_MESSAGES_MAX);
+        let dropped: u64 =
+            (0..5).map(|_| slow_consumers.hold_message(conn(1), frame(SLOW_BYTES_MAX / 2))).sum();
         assert_eq!(dropped, 4, "the header counts");
         assert_eq!(
-            slow.hold_message(conn(1), frame(2 * SLOW_BYTES_MAX)),
+            slow_consumers.hold_message(conn(1), frame(2 * SLOW_BYTES_MAX)),
             1,
             "the newest is kept whatever its size"
         );

@@ -12,17 +12,20 @@ use crate::presence::{is_bare_name, is_name};
 
 /// The shapes of a page's own heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shapes {
+pub struct LegacyHeartbeats {
     /// Exact texts: each is answered with itself, `ping` with `pong`.
     pub texts: Vec<String>,
     /// Keys of JSON objects: an object with one of them, and no `cmd`, is answered with itself.
     pub keys: Vec<String>,
 }
 
-impl Default for Shapes {
+impl Default for LegacyHeartbeats {
     fn default() -> Self {
         let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-        Shapes { texts: owned(&["ping", "123456789", "HeartBeat"]), keys: owned(&["heart", "req_type"]) }
+        LegacyHeartbeats {
+            texts: owned(&["ping", "123456789", "HeartBeat"]),
+            keys: owned(&["heart", "req_type"]),
+        }
     }
 }
 
@@ -38,7 +41,7 @@ pub fn cost(bytes: usize) -> u32 {
 
 /// What a text message is.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Said {
+pub enum TextKind {
     /// A heartbeat; answer with this text.
     Heartbeat(&'static str),
     /// A heartbeat; answer with the same text.
@@ -51,39 +54,39 @@ pub enum Said {
     Other,
 }
 
-impl Shapes {
+impl LegacyHeartbeats {
     /// Tells what a text is. A heartbeat's shape wins over a name's: nobody is called `ping`.
     #[must_use]
-    pub fn tell(&self, text: &str) -> Said {
+    pub fn tell(&self, text: &str) -> TextKind {
         if self.texts.iter().any(|known| known == text) {
-            return if text == "ping" { Said::Heartbeat("pong") } else { Said::HeartbeatEcho };
+            return if text == "ping" { TextKind::Heartbeat("pong") } else { TextKind::HeartbeatEcho };
         }
         if is_bare_name(text) {
-            return Said::Name(text.to_owned());
+            return TextKind::Name(text.to_owned());
         }
         if !is_object(text) {
-            return Said::Other;
+            return TextKind::Other;
         }
         let mut seen = Seen::default();
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let read = deserializer.deserialize_map(Keys { shapes: self, seen: &mut seen });
+        let read = deserializer.deserialize_map(KeyVisitor { legacy_heartbeats: self, seen: &mut seen });
         match seen {
             // What is behind it is for whoever reads commands.
-            Seen { command: true, .. } => Said::Command,
-            _ if read.is_err() => Said::Other,
-            Seen { heartbeat: true, .. } => Said::HeartbeatEcho,
-            Seen { name: Some(name), .. } => Said::Name(name),
-            Seen { .. } => Said::Other,
+            Seen { command: true, .. } => TextKind::Command,
+            _ if read.is_err() => TextKind::Other,
+            Seen { heartbeat: true, .. } => TextKind::HeartbeatEcho,
+            Seen { name: Some(name), .. } => TextKind::Name(name),
+            Seen { .. } => TextKind::Other,
         }
     }
 
     /// What a key of an object says of it.
-    fn key(&self, key: &str) -> Key {
+    fn key(&self, key: &str) -> FieldKey {
         match key {
-            "cmd" => Key::Command,
-            "id" => Key::Name,
-            key if self.keys.iter().any(|known| known == key) => Key::Heartbeat,
-            _ => Key::Other,
+            "cmd" => FieldKey::Command,
+            "id" => FieldKey::Name,
+            key if self.keys.iter().any(|known| known == key) => FieldKey::Heartbeat,
+            _ => FieldKey::Other,
         }
     }
 }
@@ -96,7 +99,7 @@ struct Seen {
     name: Option<String>,
 }
 
-enum Key {
+enum FieldKey {
     Command,
     Heartbeat,
     Name,
@@ -104,12 +107,12 @@ enum Key {
 }
 
 /// Looks at the keys of an object, up to one that makes it a command. Nothing of its values is kept but what may be a name.
-struct Keys<'s> {
-    shapes: &'s Shapes,
+struct KeyVisitor<'s> {
+    legacy_heartbeats: &'s LegacyHeartbeats,
     seen: &'s mut Seen,
 }
 
-impl<'de> Visitor<'de> for Keys<'_> {
+impl<'de> Visitor<'de> for KeyVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,19 +120,19 @@ impl<'de> Visitor<'de> for Keys<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key_seed(KeyOf(self.shapes))? {
+        while let Some(key) = map.next_key_seed(KeyOf(self.legacy_heartbeats))? {
             match key {
-                Key::Command => {
+                FieldKey::Command => {
                     self.seen.command = true;
                     return Ok(());
                 }
-                Key::Name => {
+                FieldKey::Name => {
                     let value: &RawValue = map.next_value()?;
                     self.seen.name = name(value.get());
                     continue;
                 }
-                Key::Heartbeat => self.seen.heartbeat = true,
-                Key::Other => {}
+                FieldKey::Heartbeat => self.seen.heartbeat = true,
+                FieldKey::Other => {}
             }
             map.next_value::<IgnoredAny>()?;
         }
@@ -138,24 +141,24 @@ impl<'de> Visitor<'de> for Keys<'_> {
 }
 
 /// A key, which is looked at where it lies.
-struct KeyOf<'s>(&'s Shapes);
+struct KeyOf<'s>(&'s LegacyHeartbeats);
 
 impl<'de> DeserializeSeed<'de> for KeyOf<'_> {
-    type Value = Key;
+    type Value = FieldKey;
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<FieldKey, D::Error> {
         from.deserialize_str(self)
     }
 }
 
 impl Visitor<'_> for KeyOf<'_> {
-    type Value = Key;
+    type Value = FieldKey;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
+    fn visit_str<E>(self, key: &str) -> Result<FieldKey, E> {
         Ok(self.0.key(key))
     }
 }
@@ -176,35 +179,35 @@ mod tests {
 
     #[test]
     fn heartbeats_win_over_names_and_commands_over_heartbeats() {
-        let shapes = Shapes::default();
+        let legacy_heartbeats = LegacyHeartbeats::default();
         for (text, said) in [
-            ("ping", Said::Heartbeat("pong")),
-            ("123456789", Said::HeartbeatEcho),
-            ("HeartBeat", Said::HeartbeatEcho),
-            (r#"{"heart":1}"#, Said::HeartbeatEcho),
-            (r#"{"req_type":8,"req_no":"1"}"#, Said::HeartbeatEcho),
-            (r#"{"id":"a1","heart":1}"#, Said::HeartbeatEcho),
-            (r#"{"cmd":"heartbeat","heart":1}"#, Said::Command),
-            ("u-1001", Said::Name("u-1001".into())),
-            (r#"{"id":"a1b2c3"}"#, Said::Name("a1b2c3".into())),
-            (r#"{"id":7}"#, Said::Other),
-            (r#"{"id":"auth0|5f7c"}"#, Said::Name("auth0|5f7c".into())),
-            (r#"{"id":"J\u00f6rg \"J\""}"#, Said::Name("J\u{f6}rg \"J\"".into())),
-            (r#"{"id":"no name*"}"#, Said::Other),
-            (r#"{"id":"\ud83d"}"#, Said::Other),
-            ("auth0|5f7c", Said::Other),
-            ("J\u{f6}rg", Said::Other),
-            (r#"{"event":"heartbeat","time_ms":1}"#, Said::Other),
-            ("hello there", Said::Other),
-            (r#"["heart"]"#, Said::Other),
-            (r#"{"heart":"#, Said::Other),
-            ("", Said::Other),
-            (r#"{"\u0069d":"\u0061\u0062"}"#, Said::Name("ab".into())),
-            (r#"{"id":"a1","x":[{"cmd":"who"}]}"#, Said::Name("a1".into())),
-            (r#"{"id":["a1"]}"#, Said::Other),
-            (r#"{"seq":1,"cmd":"heartbeat","params":{"#, Said::Command),
+            ("ping", TextKind::Heartbeat("pong")),
+            ("123456789", TextKind::HeartbeatEcho),
+            ("HeartBeat", TextKind::HeartbeatEcho),
+            (r#"{"heart":1}"#, TextKind::HeartbeatEcho),
+            (r#"{"req_type":8,"req_no":"1"}"#, TextKind::HeartbeatEcho),
+            (r#"{"id":"a1","heart":1}"#, TextKind::HeartbeatEcho),
+            (r#"{"cmd":"heartbeat","heart":1}"#, TextKind::Command),
+            ("u-1001", TextKind::Name("u-1001".into())),
+            (r#"{"id":"a1b2c3"}"#, TextKind::Name("a1b2c3".into())),
+            (r#"{"id":7}"#, TextKind::Other),
+            (r#"{"id":"auth0|5f7c"}"#, TextKind::Name("auth0|5f7c".into())),
+            (r#"{"id":"J\u00f6rg \"J\""}"#, TextKind::Name("J\u{f6}rg \"J\"".into())),
+            (r#"{"id":"no name*"}"#, TextKind::Other),
+            (r#"{"id":"\ud83d"}"#, TextKind::Other),
+            ("auth0|5f7c", TextKind::Other),
+            ("J\u{f6}rg", TextKind::Other),
+            (r#"{"event":"heartbeat","time_ms":1}"#, TextKind::Other),
+            ("hello there", TextKind::Other),
+            (r#"["heart"]"#, TextKind::Other),
+            (r#"{"heart":"#, TextKind::Other),
+            ("", TextKind::Other),
+            (r#"{"\u0069d":"\u0061\u0062"}"#, TextKind::Name("ab".into())),
+            (r#"{"id":"a1","x":[{"cmd":"who"}]}"#, TextKind::Name("a1".into())),
+            (r#"{"id":["a1"]}"#, TextKind::Other),
+            (r#"{"seq":1,"cmd":"heartbeat","params":{"#, TextKind::Command),
         ] {
-            assert_eq!(shapes.tell(text), said, "{text}");
+            assert_eq!(legacy_heartbeats.tell(text), said, "{text}");
         }
     }
 }
