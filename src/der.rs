@@ -1,7 +1,7 @@
 //! DER (ITU-T X.690), as much of it as keys and certificates need: elements one after another, each by its tag. Pure.
 //!
-//! Nothing is copied. What is not DER has no elements from there on: a tag of several bytes, a length that is written longer than
-//! it needs or goes past the end.
+//! Nothing is copied. Bytes that are not DER have no elements from there on: a tag of several bytes, a length that is written
+//! longer than it needs or goes past the end.
 
 pub(crate) const BIT_STRING: u8 = 0x03;
 pub(crate) const GENERALIZED_TIME: u8 = 0x18;
@@ -24,7 +24,7 @@ impl<'a> Elements<'a> {
         Elements(bytes)
     }
 
-    /// What lies in the only element of `bytes`, a sequence.
+    /// The content of the only element of `bytes`, a sequence.
     pub(crate) fn of_sequence(bytes: &'a [u8]) -> Option<Elements<'a>> {
         let mut all = Elements(bytes);
         all.enter(SEQUENCE).filter(|_| all.is_over())
@@ -62,7 +62,7 @@ impl<'a> Elements<'a> {
         Some(content)
     }
 
-    /// What lies in the next one, if it has this tag. Another is left where it is.
+    /// The content of the next element, if it has this tag. Another is left where it is.
     pub(crate) fn enter(&mut self, tag: u8) -> Option<Elements<'a>> {
         self.take(tag).map(Elements)
     }

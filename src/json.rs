@@ -69,7 +69,7 @@ impl fmt::Display for QuotedOrNull<'_> {
     }
 }
 
-/// Judges text that is JSON. What is no JSON gets some verdict, and is never read beyond its end.
+/// Judges text that is JSON. A text that is no JSON gets some verdict, and is never read beyond its end.
 ///
 /// # Errors
 /// The first fault.
@@ -94,7 +94,7 @@ pub fn judge(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Where a string has ended that began before `at`.
+/// The end of a string that began before `at`.
 fn string(bytes: &[u8], mut at: usize) -> Result<usize, Fault> {
     loop {
         at += plain(&bytes[at.min(bytes.len())..]);
@@ -123,7 +123,7 @@ fn plain(bytes: &[u8]) -> usize {
     8 * eights.len() + end.unwrap_or(rest.len())
 }
 
-/// Where an escape has ended that begins at `at`: a pair of surrogates is one.
+/// The end of an escape that begins at `at`: a pair of surrogates is one.
 fn escape(bytes: &[u8], at: usize) -> Result<usize, Fault> {
     match unit(bytes, at) {
         None => Ok(at + 2),
@@ -139,7 +139,7 @@ fn unit(bytes: &[u8], at: usize) -> Option<u32> {
     digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// Where a number has ended that begins at `at`, its sign apart.
+/// The end of a number that begins at `at`, its sign apart.
 fn number(text: &str, at: usize) -> Result<usize, Fault> {
     let rest = &text.as_bytes()[at..];
     let is_of_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');

@@ -86,9 +86,9 @@ pub const ARENA_BYTES_KEPT: usize = 2 << 20;
 pub const BACKLOG_BYTES_MAX: usize = 1 << 20;
 /// Bytes queued for one connection past which it isn't read until its peer reads.
 pub const BACKLOG_BYTES_PAUSE: usize = 64 << 10;
-/// What the kernel takes of a TCP connection's output beyond what it has sent. Without this bound its buffer grows to 4 MiB for a
-/// peer that does not read, each message to it costs a system call until then, and ours comes on top. Who is sent a bigger
-/// piece is under the kernel's bound.
+/// Bytes of a TCP connection's output that the kernel takes beyond what it has sent. Without this bound its buffer grows to 4 MiB
+/// for a peer that does not read, each message to it costs a system call until then, and ours comes on top. A connection that is
+/// sent a bigger piece is under the kernel's bound.
 pub const UNSENT_BYTES_MAX: u32 = 128 << 10;
 /// From this size on a shared frame is written from where it lies; below, it is copied beside the others.
 pub const WRITEV_BYTES_MIN: usize = 16 << 10;
@@ -97,7 +97,7 @@ pub const WRITEV_BYTES_MIN: usize = 16 << 10;
 pub const DEFLATE_BYTES_MIN: usize = 512;
 /// Bits of the window that clients may refer back in, and what we refer back in ourselves, with `--deflate per-connection`.
 pub const DEFLATE_CONTEXT_BITS: u8 = 12;
-/// What a connection holds of each direction with `--deflate per-connection`: what was carried before is forgotten.
+/// The window that a connection holds of each direction with `--deflate per-connection`: older data is forgotten.
 pub const DEFLATE_CONTEXT_BYTES: usize = 1 << DEFLATE_CONTEXT_BITS;
 /// Bytes of messages that it is a unit of work to compress: a message of 1 KiB takes some 25 µs.
 pub const DEFLATED_BYTES_PER_UNIT: usize = 64;
@@ -110,10 +110,11 @@ pub const TLS_RECORDS_BYTES: usize = 64 << 10;
 /// Records that a TLS connection holds because a handshake message is not whole. Past it: an alert and the end. Elsewhere it
 /// holds less than one record, 16 KiB.
 pub const TLS_PARTIAL_BYTES_MAX: usize = 64 << 10;
-/// What a record takes beside its plaintext: header, nonce, content type, tag (RFC 8446 §5.2, RFC 5246 §6.2.3), and room for a key
+/// Bytes of a record beside its plaintext: header, nonce, content type, tag (RFC 8446 §5.2, RFC 5246 §6.2.3), and room for a key
 /// update before it.
 pub const TLS_RECORD_OVERHEAD_BYTES_MAX: usize = 128;
-/// Plaintext made into records at once. What the socket doesn't take of them can't be overtaken by a Ping any more.
+/// Plaintext made into records at once. A Ping can no longer overtake the part of them that the socket doesn't
+/// take.
 pub const TLS_SEAL_BYTES: usize = 32 << 10;
 /// Steps of TLS handshakes taken in one turn: at most one signature each, 0.1 ms with an EC key and 1 ms with an RSA key. The other
 /// handshakes wait for the next turn.
@@ -132,9 +133,9 @@ pub const EVENTS_PER_TURN_MAX: usize = 1024;
 pub const HEARD_PER_FLUSH: usize = 16;
 /// Deadlines acted upon in one turn; the rest wait for the next.
 pub const DEADLINES_PER_TURN_MAX: usize = 1024;
-/// Where some waited: for each so many ticks that the turn before took there is another share, up to [`DEADLINE_SHARES_MAX`] in
-/// all. With one for turns of any length, deadlines fall behind for good where fifty workers share two cores and a turn takes a
-/// second.
+/// If some had to wait: for each so many ticks that the turn before took there is another share, up to [`DEADLINE_SHARES_MAX`]
+/// in all. With one for turns of any length, deadlines fall behind for good where fifty workers share two cores and a turn
+/// takes a second.
 pub const DEADLINE_SHARE_TICKS: u32 = 16;
 /// See [`DEADLINE_SHARE_TICKS`].
 pub const DEADLINE_SHARES_MAX: u32 = 8;
@@ -145,7 +146,7 @@ pub const ENTRIES_PER_DEADLINE: usize = 16;
 pub const REMOVED_PER_TURN_MAX: usize = 64;
 /// Chunks queued for a connection that take as long to forget as to remove another one.
 pub const CHUNKS_PER_REMOVAL: usize = 1024;
-/// Pings that are company enough: a worker's rounds are as long as it has connections for so many.
+/// Target batch size of a ping round.
 pub const PINGS_PER_ROUND: u64 = 512;
 /// Rounds of Pings in a heartbeat's interval, at least: what a Ping waits for company is at most the interval by this.
 pub const ROUNDS_PER_INTERVAL_MIN: u32 = 32;
@@ -169,14 +170,15 @@ pub const MAILBOX_BYTES_MAX: usize = 32 << 20;
 /// Bytes of messages and requests of which not all has come, over all connections of a server. Past it one that wants more is
 /// closed with 1013, or answered 503: it can't be put off, since nothing says when the others' will be whole.
 pub const HALF_READ_BYTES_MAX: usize = 256 << 20;
-/// What a connection must hold of those to be counted: most that is cut in two on its way is less.
+/// Bytes that a connection must hold of those to be counted: most messages that are cut in two on their way
+/// hold less.
 pub const HALF_READ_BYTES_MIN: usize = 16 << 10;
 /// Connections waiting in the kernel for an accept (the kernel takes the lesser of this and `net.core.somaxconn`).
 pub const LISTEN_BACKLOG: i32 = 4096;
 /// Connections beyond `--max-connections` that a worker holds for as long as it takes to answer them 503.
 pub const REFUSED_CONNECTIONS_MAX: usize = 64;
-/// Connections beyond `--max-connections-per-address` that are held for as long as it takes to answer them 429. Those beyond
-/// are closed unheard.
+/// Connections beyond `--max-connections-per-address` that are held for as long as it takes to answer them 429. Connections
+/// beyond are closed unheard.
 pub const REFUSED_PER_ADDRESS_MAX: u32 = 16;
 /// Connections at once of one address without `--max-connections-per-address`.
 pub const CONNECTIONS_PER_ADDRESS_MAX: u32 = 10_000;
@@ -340,23 +342,23 @@ pub const ADMIN_REQUESTS_MAX: usize = 1024;
 /// Ticks after which a request of the API that waits for a home gets 503, and a broadcast is answered with how far it has
 /// come: before [`ANSWER_TICKS_MAX`], which would say less.
 pub const ADMIN_TICKS_MAX: u32 = 90;
-/// Clients that a broadcast reaches in one turn of a worker; the rest come in the next ones. What a turn costs beside them
-/// is half of what one of them does; deadlines wait for all of it.
+/// Clients that a broadcast reaches in one turn of a worker; the rest come in the next ones. A turn costs beside them half
+/// of what one of them does; deadlines wait for all of it.
 pub const BROADCAST_PER_TURN_MAX: usize = 128;
 /// Bytes of a broadcast in one turn, over all its clients.
 pub const BROADCAST_BYTES_PER_TURN: usize = 4 << 20;
 /// Broadcasts that are on their way over a worker's clients. Past it the worker's clients miss the next, which is said.
 pub const BROADCASTS_MAX: usize = 64;
 
-/// What an edge says to a home in one turn, of all that it announces anew: a message each.
+/// Announcements of an edge to a home in one turn: a message each.
 pub const ANNOUNCED_PER_TURN_MAX: usize = 256;
 /// Users, and rooms and their members, that a home looks at in one turn when an announcement is complete.
 pub const SWEPT_PER_TURN_MAX: usize = 1_024;
 
 const _: () = assert!(ADMIN_TICKS_MAX < ANSWER_TICKS_MAX);
 const _: () = assert!(PAGE_MAX <= PAGE_SCAN_MAX);
-/// Units of work that it is to verify a token, at the least: with an RSA key of 2,048 bits, or on P-256 or Ed25519. What other
-/// keys cost is in [`Keys::units`](crate::identity::Keys::units).
+/// Units of work that it is to verify a token, at the least: with an RSA key of 2,048 bits, or on P-256 or Ed25519. The cost
+/// of other keys is in [`Keys::units`](crate::identity::Keys::units).
 pub const VERIFY_UNITS: u32 = 150;
 /// A token. Past it: 401.
 pub const TOKEN_BYTES_MAX: usize = 4 << 10;
@@ -409,7 +411,7 @@ pub const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// Random bytes of an API key that the server makes for its run: a guesser has nothing to go by.
 pub const RUN_KEY_BYTES: usize = 24;
-/// The file that a running server leaves for programs of its user. What is beyond isn't read.
+/// The file that a running server leaves for programs of its user. The rest isn't read.
 pub const RUNTIME_FILE_BYTES_MAX: u64 = 16 << 10;
 /// Bytes of an error that the API answers with. Past it the error is cut: it may quote what was sent.
 pub const API_ERROR_BYTES_MAX: usize = 512;

@@ -2,8 +2,8 @@
 //!
 //! A vector that doubles copies all that it holds in one go, 40 MB and some 20 ms for half a million connections, and keeps
 //! what it grew to for ever. These grow by a chunk of [`CHUNK`] entries, about a microsecond, and a chunk that is empty is
-//! given back. New keys come from the lowest chunk that has room, so that the highest ones empty. What that costs: one more
-//! load for each access, and 40 bytes for each chunk.
+//! given back. New keys come from the lowest chunk that has room, so that the highest ones empty. The cost: one more load
+//! for each access, and 40 bytes for each chunk.
 
 use std::ops::{Index, IndexMut};
 

@@ -1,4 +1,4 @@
-//! What the process knows of its memory, and how the C library's allocator is made to give back.
+//! The process's memory: figures, and how the C library's allocator is made to give back.
 //!
 //! It keeps what a million connections have left between its arenas, unless it is told otherwise; telling it costs a walk
 //! over what is free, and is done by a thread of its own. A walk gives back whole pages alone: what is left of many small
@@ -35,7 +35,7 @@ const HANDS_MAX: usize = 64;
 /// Blocks of all sizes that a thread keeps.
 type Hand = Vec<Vec<u8>>;
 
-/// Where blocks go to be freed.
+/// The channel of the thread that frees blocks.
 static FREED: OnceLock<SyncSender<Hand>> = OnceLock::new();
 
 /// Lets the allocator give back in the background. For the time before there are workers.
@@ -71,7 +71,7 @@ fn trim(hands: &Receiver<Hand>) {
 /// Costs some 450 allocations: for a thread whose clients have left.
 pub(crate) fn trim_allocator() {
     if let Some(freed) = FREED.get() {
-        // Where too many wait, they stay with this thread until the next time.
+        // If too many wait, they stay with this thread until the next time.
         let _ = freed.try_send(hand());
     }
 }
@@ -89,14 +89,14 @@ fn hand() -> Hand {
 const CACHED: usize = 7;
 const CACHED_BYTES_MAX: usize = 1_032;
 
-/// What the process's memory is now: two short reads.
+/// The process's memory now: two short reads.
 pub(crate) fn measure_process() -> Process {
     let [_, resident, program] = pages().unwrap_or_default().map(|pages| pages * PAGE_BYTES);
     let [heap, free] = heap_bytes();
     Process { resident, program, slack: slack(resident - program.min(resident), heap, free) }
 }
 
-/// What is free in a heap of which `resident` bytes are there: what is not was free when it was given back.
+/// The free bytes of a heap of which `resident` bytes are there: what is not was free when it was given back.
 fn slack(resident: u64, heap: u64, free: u64) -> u64 {
     free.saturating_sub(heap.saturating_sub(resident))
 }

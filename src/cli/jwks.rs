@@ -12,7 +12,7 @@ use signal_hook::iterator::Signals;
 
 use crate::cli::failure::Failure;
 
-/// What fetches keys for tokens, where they are fetched.
+/// Starts the fetcher of keys for tokens, where they are fetched.
 pub(super) fn start(url: Option<KeyUrl>, keys: Option<&Arc<Keys>>) -> Result<Option<Fetcher>, Failure> {
     let (Some(url), Some(keys)) = (url, keys) else { return Ok(None) };
     let fetcher = Fetcher::start(url, Arc::clone(keys), FetchPace::default());

@@ -11,13 +11,13 @@ use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::config::layer::{LogForm, LogLevel};
 
-/// The log. What is logged is written until it is dropped.
+/// The log. Lines are written until it is dropped.
 pub(super) struct Log {
     level: Level,
     _writes_the_rest_when_dropped: WorkerGuard,
 }
 
-/// What is logged; can be changed at any time.
+/// The level of the log; can be changed at any time.
 #[derive(Clone)]
 pub(super) struct Level(reload::Handle<LevelFilter, Registry>);
 
@@ -36,7 +36,7 @@ pub(super) fn start(form: LogForm, level: LogLevel) -> Log {
 }
 
 impl Log {
-    /// What changes the level.
+    /// A handle that changes the level.
     pub(super) fn level(&self) -> Level {
         self.level.clone()
     }

@@ -28,7 +28,7 @@ const LIVE: [&str; 16] = [
 /// Puts limits that were read again in the place of those that run; an error is a line, and then none has changed.
 pub(super) type SetLimits = Box<dyn Fn(&Settings) -> Result<(), String> + Send>;
 
-/// What it takes to read the settings again.
+/// The sources and handles with which settings are read again.
 pub(super) struct Reload {
     flags: CliFlags,
     running: Sources,
@@ -72,7 +72,7 @@ impl Reload {
     }
 }
 
-/// What has changed, in a line.
+/// Describes the changes in a line.
 fn told(changed: &[String]) -> String {
     let (live, later): (Vec<&str>, Vec<&str>) =
         changed.iter().map(String::as_str).partition(|key| LIVE.contains(key));

@@ -1,4 +1,4 @@
-//! What a newcomer reads first: where the server listens, how much it holds, and what to try next.
+//! The start screen: where the server listens, how much it holds, and what to try next.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,9 +11,9 @@ use super::key::RunKey;
 use crate::config::capacity::{Capacity, count};
 use crate::config::units::{Span, grouped};
 
-/// What the screen tells of.
+/// The facts that the screen shows.
 pub(super) struct Started<'a> {
-    /// Where everybody connects, then who runs the server.
+    /// The public listeners, then the admin's.
     pub(super) listening: &'a [Listen],
     pub(super) public: usize,
     pub(super) capacity: &'a Capacity,
@@ -21,7 +21,7 @@ pub(super) struct Started<'a> {
     pub(super) private: bool,
     pub(super) heartbeat: Heartbeat,
     pub(super) authenticator: &'a Authenticator,
-    /// What is not served.
+    /// The paths that are not served.
     pub(super) off: Off,
     /// The API's key, where it was made for this run.
     pub(super) key: Option<&'a RunKey>,
@@ -141,7 +141,7 @@ fn line(text: &mut String, name: &str, value: &str) {
     let _ = writeln!(text, "  {name:<10} {value}");
 }
 
-/// What a listener serves.
+/// The faces that a listener serves.
 fn faces(place: &Listen, off: Off) -> String {
     let (s, address) = match place {
         Listen::Tcp(address) => ("", address),
@@ -169,7 +169,7 @@ fn echo_command(place: &Listen) -> String {
     }
 }
 
-/// What shows the metrics: without a key on the admin address and on a Unix socket.
+/// The command that shows the metrics: without a key on the admin address and on a Unix socket.
 fn curl_command(started: &Started<'_>, admin: Option<&Listen>) -> String {
     let bearer = match (admin, started.key) {
         (Some(_), _) => String::new(),

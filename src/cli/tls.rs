@@ -10,14 +10,14 @@ use crate::config::Settings;
 use crate::config::address::ListenEndpoint;
 use crate::config::tls::TlsFiles;
 
-/// What handshakes go by, where there are files for them.
+/// The acceptor of handshakes, where there are files for one.
 pub(super) fn acceptor(files: Option<&TlsFiles>) -> Result<Option<Arc<Acceptor>>, Failure> {
     let Some(files) = files else { return Ok(None) };
     let acceptor = Acceptor::new(&files.read().map_err(Failure::usage)?);
     acceptor.map(|acceptor| Some(Arc::new(acceptor))).map_err(|error| Failure::usage(error.to_string()))
 }
 
-/// Where the server listens, in the order of the settings.
+/// The listeners of the server, in the order of the settings.
 pub(super) fn listening(settings: &Settings, acceptor: Option<&Arc<Acceptor>>) -> Vec<Listen> {
     let listen = |endpoint: &ListenEndpoint| match (endpoint, acceptor) {
         (ListenEndpoint::Unix(path), _) => Listen::Unix(path.clone(), settings.unix_mode),

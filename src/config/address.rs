@@ -1,4 +1,4 @@
-//! Where to listen: `HOST:PORT`, `[::1]:PORT`, `ws://HOST:PORT`, `wss://HOST:PORT`, `unix:/PATH`.
+//! Addresses to listen on: `HOST:PORT`, `[::1]:PORT`, `ws://HOST:PORT`, `wss://HOST:PORT`, `unix:/PATH`.
 
 use std::fmt::{Display, Formatter};
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -60,7 +60,7 @@ impl ListenAddress {
     }
 }
 
-/// What a system takes as the name of a Unix socket, with the zero that ends it.
+/// The longest name of a Unix socket that a system takes, with the zero that ends it.
 const UNIX_PATH_BYTES_MAX: usize = 108;
 
 fn unix(text: &str, path: &str) -> Result<ListenAddress, String> {

@@ -1,4 +1,4 @@
-//! Where the keys of the API are said: one in a setting, several in a file. They are read again while the server runs.
+//! The sources of the API's keys: one in a setting, several in a file. They are read again while the server runs.
 
 use std::fmt::{Debug, Formatter};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ impl Debug for Secret {
     }
 }
 
-/// Where keys come from.
+/// The source of keys.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct KeySource {
     /// `--api-key`.

@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::settings::{CONNECTIONS_MAX, Settings};
 use super::units::grouped;
 
-/// What the machine gives.
+/// The machine's resources.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Machine {
     pub(crate) cores: usize,
@@ -19,7 +19,7 @@ pub(crate) struct Machine {
     pub(crate) descriptors: usize,
 }
 
-/// What the server will have.
+/// The capacity of the server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Capacity {
     pub(crate) workers: usize,
@@ -27,7 +27,7 @@ pub(crate) struct Capacity {
     pub(crate) max_connections: usize,
     /// The most that they could be, with these workers.
     pub(crate) most: usize,
-    /// Which limit that is, in words.
+    /// The limit's name, in words.
     pub(crate) reason: String,
 }
 
@@ -55,7 +55,7 @@ impl Machine {
 }
 
 impl Capacity {
-    /// What `settings` come to on `machine`.
+    /// The capacity under `settings` on `machine`.
     ///
     /// # Errors
     /// The connections asked for don't fit: one line that says what to change.
@@ -79,7 +79,7 @@ impl Capacity {
         Ok(Capacity { workers, private, max_connections, most: held, reason })
     }
 
-    /// What `--max-connections` comes to that was read again, with the workers that run.
+    /// The bound on connections when `--max-connections` was read again, with the workers that run.
     ///
     /// # Errors
     /// They don't hold so many: one line.

@@ -25,7 +25,7 @@ pub(crate) fn warnings(settings: &Settings, sources: &Sources) -> Vec<String> {
 }
 
 fn is_exposed(path: &Path) -> bool {
-    // What can't be looked at was read a moment ago, or is complained of elsewhere.
+    // A file that can't be looked at was read a moment ago, or is complained of elsewhere.
     std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & OTHERS != 0)
 }
 

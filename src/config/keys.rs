@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::identity::Key;
 use crate::limits::{KEY_FILE_BYTES_MAX, TOKEN_KEYS_MAX};
 
-/// Where keys are.
+/// The files of keys.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct KeyFiles {
     pub(crate) secrets: Vec<PathBuf>,

@@ -58,7 +58,7 @@ pub(crate) fn normal(text: &str) -> Result<String, String> {
 /// Host, with its brackets, and port; `None` where the port is none.
 fn split(rest: &str) -> Option<(&str, Option<u16>)> {
     let end = match rest.rfind(']') {
-        // What is no address is complained of as one.
+        // A text that is no address is complained of as one.
         None if rest.starts_with('[') => return Some((rest, None)),
         end => end.unwrap_or(0),
     };

@@ -31,9 +31,9 @@ use super::units::{Size, Span};
 /// All that the server runs by. How many workers and connections it has is decided by [`capacity`](super::capacity).
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// Where everybody connects, then the admin address.
+    /// The public endpoints, then the admin's.
     pub(crate) endpoints: Vec<ListenEndpoint>,
-    /// What TLS needs, where an endpoint speaks it.
+    /// The files of TLS, where an endpoint speaks it.
     pub(crate) tls: Option<TlsFiles>,
     /// Permissions of Unix sockets.
     pub(crate) unix_mode: u32,
@@ -45,13 +45,13 @@ pub(crate) struct Settings {
     pub(crate) max_connections: Option<usize>,
     /// The rest of what the reactor takes.
     pub(crate) reactor: reactor::Config,
-    /// Who is let in.
+    /// The settings of the router.
     pub(crate) site: RouterSettings,
-    /// Where its keys for the API come from, to read them again.
+    /// The source of the API's keys, to read them again.
     pub(crate) api_keys: KeySource,
     /// The files with the keys of `site`.
     pub(crate) key_files: KeyFiles,
-    /// Where more keys of `site` are fetched from.
+    /// The URL that more keys of `site` are fetched from.
     pub(crate) token_jwks: Option<KeyUrl>,
     pub(crate) log: LogForm,
     pub(crate) log_level: LogLevel,

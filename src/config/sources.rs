@@ -13,7 +13,7 @@ use toml::{Spanned, Table, Value};
 
 use super::layer::{DEFAULTS, Layer, LayerParser, keys, one_line};
 
-/// What each place says.
+/// The settings of each source.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Sources {
     flags: Table,
@@ -24,7 +24,7 @@ pub(crate) struct Sources {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum SettingSource {
     Default,
@@ -70,7 +70,7 @@ impl Sources {
         merged.try_into().expect("every table was a layer")
     }
 
-    /// Where the value of a setting comes from; `None` where it is nowhere set.
+    /// The source of a setting's value; `None` where it is nowhere set.
     pub(crate) fn origin(&self, key: &str) -> Option<SettingSource> {
         if self.flags.contains_key(key) {
             Some(SettingSource::Flag(format!("--{key}")))

@@ -6,7 +6,7 @@ use crate::reactor::tls::{Credentials, Pem};
 
 use super::layer::Layer;
 
-/// Where certificates and keys lie.
+/// The files of certificates and keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct TlsFiles {
     /// Certificate chains with their keys.

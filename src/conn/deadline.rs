@@ -6,7 +6,7 @@ use crate::conn::timing::{HeartbeatMode, Timing};
 use crate::conn::{Conn, Life, Protocol};
 use crate::time::Tick;
 
-/// What is due.
+/// A deadline of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Deadline {
     /// A request, its answer, or the next request on a connection that was kept.
@@ -75,7 +75,7 @@ impl Conn {
         }
     }
 
-    /// What of it is due by now, if anything is.
+    /// The deadline that is due by now, if any is.
     pub(crate) fn due(&self, timing: &Timing, now: Tick) -> Option<Deadline> {
         let (at, what) = self.next_deadline(timing);
         now.has_reached(at).then_some(what)
@@ -131,7 +131,7 @@ fn of_open(conn: &Conn, timing: &Timing) -> (Tick, Deadline) {
         },
     };
     let ping_state = match &conn.protocol {
-        // What isn't read because of a backlog, which has its own deadline, may be the rest.
+        // The rest may be input that isn't read because of a backlog, which has its own deadline.
         Protocol::Frames(session) if !conn.is_above_high_watermark() => match session.half_since() {
             Some(since) => earlier(ping_state, (since.after(timing.message), Deadline::Message)),
             None => ping_state,

@@ -27,7 +27,7 @@ pub(super) enum PackedPingState {
     Waiting,
 }
 
-/// What may be true of a connection beside its life.
+/// Facts about a connection beside its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(crate) enum Flag {
@@ -49,7 +49,7 @@ pub(crate) enum Flag {
     Served = 1 << 7,
 }
 
-/// Which [`Flag`]s are set.
+/// The [`Flag`]s that are set.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Flags(u8);
 

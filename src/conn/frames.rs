@@ -7,12 +7,12 @@ use crate::conn::{Conn, Life, Protocol};
 use crate::time::Tick;
 use crate::wire::session::Session;
 
-/// What of a connection is half read.
+/// The kind of input that is half read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Half {
     /// A request.
     Request,
-    /// What stands behind a request that is not answered, or nothing.
+    /// Bytes behind a request that is not answered, or nothing.
     Behind,
     /// A message.
     Message,
@@ -72,7 +72,7 @@ impl Conn {
         pauses
     }
 
-    /// What [`Conn::half_read_bytes`] are of.
+    /// The kind of input that [`Conn::half_read_bytes`] counts.
     pub(crate) fn half(&self) -> Half {
         match &self.protocol {
             Protocol::Http(Some(http)) if !http.is_waiting() => Half::Request,

@@ -1,5 +1,5 @@
-//! What a connection holds of requests: one that has not come whole, what stands behind one that is not answered, and how an
-//! answer is to be written.
+//! The requests of a connection: one that has not come whole, the input behind one that is not answered, and how an answer
+//! is to be written.
 
 use std::mem;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::{PIPELINE_BYTES_MAX, READ_BUFFER_BYTES};
 use crate::wire::http::{self, Body, Chunks, Head, Refusal};
 
-/// What a connection holds of requests that have not been served.
+/// The requests of a connection that have not been served.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Http {
     /// From the start of the next request on.
@@ -77,7 +77,7 @@ impl Manner {
 }
 
 impl Http {
-    /// What is to be held of requests that have come as far as `rest` and `progress` say, if anything is.
+    /// The state to hold for requests that have come as far as `rest` and `progress` say, if any.
     pub(crate) fn of(rest: &[u8], progress: Progress) -> Option<Box<Http>> {
         let is_idle = rest.is_empty() && progress.waiting.is_none();
         (!is_idle).then(|| Box::new(Http { buffer: rest.to_vec(), progress }))
@@ -112,7 +112,7 @@ impl Http {
         (!is_idle).then_some(self)
     }
 
-    /// What has come of a request.
+    /// The bytes of a request that have come.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.buffer
     }
@@ -124,7 +124,7 @@ impl Http {
         self.buffer.get(..len).unwrap_or_default()
     }
 
-    /// Whether more can't be held before an answer comes. Where none is waited for, the request's own limits hold.
+    /// Whether more can't be held before an answer comes. If none is waited for, the request's own limits hold.
     pub(super) fn is_full(&self) -> bool {
         self.progress.waiting.is_some() && self.buffer.len() >= PIPELINE_BYTES_MAX
     }

@@ -52,7 +52,7 @@ use crate::wire::session::{Role, Session};
 /// No place in a table.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// Where a connection is in its life.
+/// The phase of a connection's life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Life {
     /// Requests and responses.
@@ -68,7 +68,7 @@ pub(crate) enum Life {
     Lingering,
 }
 
-/// What the bytes are.
+/// The protocol that the bytes belong to.
 #[derive(Debug)]
 enum Protocol {
     /// A request is half read or half answered, or (`None`) nothing is held.
@@ -83,7 +83,7 @@ enum Protocol {
 #[derive(Debug)]
 pub(crate) struct Conn {
     protocol: Protocol,
-    /// What the socket did not take; `Some` only while that is not empty.
+    /// Output that the socket did not take; `Some` only while that is not empty.
     outbox: Option<Box<Outbox>>,
     generation: u32,
     /// The service's number for it.
@@ -106,7 +106,7 @@ pub(crate) struct Conn {
     life: Life,
     ping_state: PackedPingState,
     listener: u8,
-    /// Who speaks.
+    /// The kind of peer.
     peer_kind: PeerKind,
     /// Why an upgrade is refused.
     reject_reason: RejectReason,
@@ -116,18 +116,18 @@ pub(crate) struct Conn {
 const _: () = assert!(size_of::<Conn>() <= 64, "an idle connection is one cache line");
 const _: () = assert!(size_of::<Option<Conn>>() == size_of::<Conn>(), "and the slab adds nothing to it");
 
-/// What follows from the end of a peer's stream.
+/// The consequence of the end of a peer's stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum AtEnd {
-    /// What it asked for is still answered.
+    /// Its requests are still answered.
     Answers,
-    /// What is queued for it still leaves.
+    /// Queued output still leaves.
     Writes,
     /// Nothing: it is gone.
     Gone,
 }
 
-/// What follows when something was written.
+/// The consequence of a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Written {
     Nothing,
@@ -169,7 +169,7 @@ impl Conn {
         self.generation == generation
     }
 
-    /// What tells it from others in its place.
+    /// The number that tells it from earlier connections in its slot.
     pub(crate) const fn generation(&self) -> u32 {
         self.generation
     }
@@ -196,7 +196,7 @@ impl Conn {
         self.deflate
     }
 
-    /// Where it is in its life.
+    /// The phase of its life.
     #[inline]
     pub(crate) const fn life(&self) -> Life {
         self.life
@@ -235,7 +235,8 @@ impl Conn {
         self.flags.clear(Flag::Listed);
     }
 
-    /// A request of it has been answered. Where it is kept for the next, that is waited for until `by`; else it ends.
+    /// A request of it has been answered. If it is kept for the next request, that is waited for until `by`; else it
+    /// ends.
     pub(crate) fn answered(&mut self, keeps: bool, by: Tick) {
         self.flags.set(Flag::Served);
         if keeps {
@@ -401,8 +402,7 @@ impl Conn {
         self.outbox.as_ref().map_or(0, |outbox| outbox.owned_bytes()) + self.half_read_bytes()
     }
 
-    /// What of it stands here, and is no longer held without it: its backlog, what it shares with others included, and what is
-    /// half read.
+    /// Bytes that would be freed with it: its backlog, frames shared with others included, and half-read input.
     pub(crate) fn burden(&self) -> usize {
         self.backlog() + self.half_read_bytes()
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Who is at the other end.
+/// The kind of peer at the other end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) enum PeerKind {
     /// The client, or who can't be told from it.
@@ -14,7 +14,7 @@ pub(crate) enum PeerKind {
     Preface,
 }
 
-/// Which limit an address is over.
+/// The limit that an address is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Over {
     /// Connections at once.

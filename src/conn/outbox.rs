@@ -1,5 +1,5 @@
-//! What a socket did not take: a bounded queue of bytes, in order, with Pings and Pongs that overtake it at a frame
-//! boundary. A connection has one only while its socket is full.
+//! Output that a socket did not take: a bounded queue of bytes, in order, with Pings and Pongs that overtake it at
+//! a frame boundary. A connection has one only while its socket is full.
 //!
 //! Chunks are whole frames or an opaque run of bytes (an HTTP response), owned or shared. The bound is kept by who pushes.
 
@@ -24,7 +24,7 @@ const JOINED_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Outbox {
     queue: ChunkQueue,
-    /// TLS records that leave before all else, in a run that nothing overtakes. What they hold is in no other place any more.
+    /// TLS records that leave before all else, in a run that nothing overtakes. They hold the only copy of it.
     sealed: Vec<u8>,
     /// Bytes of `sealed` that have left: `sealed_sent < sealed.len()` where there are any.
     sealed_sent: usize,
@@ -261,7 +261,7 @@ impl Outbox {
 
     /// Makes the end of a cut frame the end of a chunk; returns the index of the first chunk that may be overtaken.
     fn split_at_boundary(&mut self) -> usize {
-        // What isn't frames comes before any: an answer to the upgrade is not overtaken by what it makes way for.
+        // Bytes that aren't frames come before any frame: the answer to an upgrade is not overtaken.
         let opaque = self.queue.iter().take_while(|chunk| matches!(chunk, Chunk::Opaque(_))).count();
         if opaque > 0 || self.sent == 0 {
             return opaque;

@@ -1,4 +1,5 @@
-//! What a connection is sent: its place in the output of a turn, and its backlog, which its socket did not take.
+//! The output of a connection: its place in the output of a turn, and its backlog, which its socket did not
+//! take.
 
 use crate::conn::outbox::Outbox;
 use crate::conn::{Conn, NONE};

@@ -5,7 +5,8 @@ use crate::conn::origin::{Over, PeerKind, RejectReason};
 use crate::conn::{Conn, NONE};
 
 impl Conn {
-    /// Who speaks, and where in the table of addresses it is counted. `over`: it is one too many there.
+    /// Notes the kind of peer, and the slot of the address table where it is counted. `over`: it is one too
+    /// many there.
     pub(crate) fn count(&mut self, peer_kind: PeerKind, place: Option<u32>, over: Option<Over>) {
         self.peer_kind = peer_kind;
         if let Some(place) = place {
@@ -31,7 +32,7 @@ impl Conn {
         (place != NONE).then_some(place)
     }
 
-    /// Where in the table of addresses it is counted.
+    /// The slot of the address table where it is counted.
     pub(crate) fn counted_at(&self) -> Option<u32> {
         (self.origin != NONE).then_some(self.origin)
     }
@@ -41,7 +42,7 @@ impl Conn {
         self.reject_reason = RejectReason::Scarce;
     }
 
-    /// It is one more than `max_connections`. What its address has counts for more.
+    /// It is one more than `max_connections`. The limit of its address counts for more.
     pub(crate) fn find_surplus(&mut self) {
         if !self.is_over() {
             self.reject_reason = RejectReason::Surplus;
@@ -62,7 +63,7 @@ impl Conn {
         self.reject_reason
     }
 
-    /// Who speaks.
+    /// The kind of peer.
     pub(crate) const fn peer_kind(&self) -> PeerKind {
         self.peer_kind
     }

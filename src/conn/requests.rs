@@ -11,7 +11,7 @@ use crate::time::Tick;
 /// So long that it is looked at again before the ticks wrap.
 const NEVER: u32 = u32::MAX / 4;
 
-/// What is done about a connection whose time for a request, its answer or the next one is up.
+/// The consequence when a connection's time for a request, its answer or the next one is up.
 #[derive(Debug)]
 pub(crate) enum RequestDue {
     /// Nothing yet.
@@ -43,7 +43,7 @@ impl Conn {
         self.flags.has(Flag::Ended)
     }
 
-    /// No more requests are served before `rest`. Where one begins there, it is waited for until `by`, as long as the first; but
+    /// No more requests are served before `rest`. If one begins there, it is waited for until `by`, as long as the first; but
     /// while responses pile up that the client doesn't read, it waits for that.
     pub(crate) fn stop_before(&mut self, rest: &[u8], progress: &mut Progress, by: Tick) {
         let rest = &rest[empty_lines(rest)..];
@@ -134,7 +134,7 @@ impl Conn {
         }
     }
 
-    /// What has come of its request.
+    /// The bytes of its request that have come.
     pub(crate) fn request_bytes(&self) -> &[u8] {
         match &self.protocol {
             Protocol::Http(Some(http)) => http.bytes(),

@@ -43,8 +43,8 @@ enum ReadSnapshot {
 }
 
 impl Conn {
-    /// What it is, told from `now`. `None` where something that it was sent has yet to be written to its socket for the first time,
-    /// or where records of its TLS wait.
+    /// The connection as plain data, with times relative to `now`. `None` where something that it was sent has yet to be written to
+    /// its socket for the first time, or where records of its TLS wait.
     pub(crate) fn snapshot(&self, now: Tick) -> Option<ConnSnapshot> {
         if self.dirty != NONE {
             return None;

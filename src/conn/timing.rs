@@ -1,10 +1,10 @@
-//! What the deadlines of all of a worker's connections go by: how long things are waited for, who proves life, and at which
-//! ticks Pings are sent.
+//! The timing that all of a worker's connections share: how long things are waited for, who proves life, and at which ticks
+//! Pings are sent.
 
 use crate::limits::{PINGS_PER_ROUND, ROUNDS_PER_INTERVAL_MIN};
 use crate::time::Tick;
 
-/// Who proves that a connection lives.
+/// The side that proves that a connection lives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum HeartbeatMode {
     /// The server pings what has been silent.
@@ -34,12 +34,12 @@ pub(crate) struct Timing {
 
 /// The ticks at which a worker sends Pings, a power of two apart. A Ping may leave somewhat after the interval, a death may
 /// not be told late: so the first wait for company, and the worker, its peers and the system's scheduler wake once for all
-/// of them. Where many are due in every tick they have company enough, and the round is one tick.
+/// of them. If many are due in every tick, the round is one tick.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PingRound {
     /// Ticks from one to the next, less one.
     mask: u32,
-    /// Where this worker's lie, so that workers take turns.
+    /// The offset of this worker's rounds, so that workers take turns.
     phase: u32,
 }
 

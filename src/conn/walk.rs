@@ -7,7 +7,7 @@ use crate::conn::flags::PingState;
 use crate::conn::outbox::Chunk;
 use crate::conn::timing::{HeartbeatMode, PingRound};
 
-/// What may happen to a connection.
+/// An event in the life of a connection.
 #[derive(Clone, Copy, Debug)]
 enum Happening {
     Opens,

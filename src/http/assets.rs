@@ -1,5 +1,5 @@
-//! What a browser gets: the page at `/`, the client `/rollcall.js` with its types, and what they need. All of it is in the
-//! binary; nothing is loaded from elsewhere.
+//! The files for browsers: the page at `/`, the client `/rollcall.js` with its types, and what they need. All of it is in
+//! the binary; nothing is loaded from elsewhere.
 //!
 //! The page's style stands in the HTML, so that the first paint waits for nothing else; the policy that goes with it names
 //! the style by its hash, and lets in no other script, style or address.
@@ -118,7 +118,7 @@ struct Variant {
 /// Three ways to authenticate, three kinds of listeners, and room for more.
 const PAGES_MAX: usize = 16;
 
-/// What the page may load and do: its own scripts and addresses, and this one style.
+/// The page's content security policy: its own scripts and addresses, and this one style.
 fn policy(style: &str) -> String {
     let hash = BASE64_STANDARD.encode(digest(&SHA256, style.as_bytes()));
     format!(

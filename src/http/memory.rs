@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::http::gauges::{Figure, USERS_GAUGE};
 use crate::reactor::Shared;
 
-/// What a process knows of itself, and a library does not: which allocator it has is the binary's choice.
+/// Figures that a process knows of itself and a library does not: the allocator is the binary's choice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Process {
     /// Bytes of resident memory.
@@ -24,7 +24,7 @@ pub struct Process {
 /// Reads it, now.
 pub type MeasureProcess = fn() -> Process;
 
-/// What a worker's memory is for, and where it is counted.
+/// The parts of a worker's memory, and where each is counted.
 pub const PARTS: [(&str, Figure); 8] = [
     ("connections", |c| c.memory.connections.get()),
     ("wheel", |c| c.memory.wheel.get() + c.memory.service[TIMERS].get()),
@@ -45,7 +45,7 @@ const QUEUES: usize = 3;
 /// A line of the receipt.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Line {
-    /// What the memory is for.
+    /// The part's name.
     pub part: &'static str,
     /// How much it is.
     pub bytes: i64,
@@ -57,7 +57,7 @@ pub struct Line {
 /// One worker's share.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Share {
-    /// Which.
+    /// The worker.
     pub worker: usize,
     /// Connections of any kind.
     pub connections: u64,
@@ -82,7 +82,8 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// What the workers last measured, a second ago at most where anything happens, and what the process says now.
+    /// The figures that the workers measured last, a second ago at most where anything happens, and those of the
+    /// process now.
     #[must_use]
     pub fn of(shared: &Shared, process: Option<Process>) -> Receipt {
         let connections = shared.connections() as u64;

@@ -2,7 +2,7 @@
 //!
 //! Nothing is counted here and nothing is global: a scrape reads the counters of every worker and adds them up, so that
 //! counting stays a plain store on the worker's own cache line. A scrape costs some 10 KB of text and no lock: 60 µs, which a
-//! worker spends at most ten times a second. Who asks more often is told the same again.
+//! worker spends at most ten times a second. A client that asks more often gets the same answer again.
 
 use std::fmt::Error;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::wire::http::Response;
 /// The `Content-Type` of the OpenMetrics text format.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What `/metrics` answers with.
+/// The answer to `/metrics`.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,

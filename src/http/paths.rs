@@ -1,9 +1,9 @@
-//! Which path is which service or page, which of them a listener serves, and what is switched off.
+//! The endpoint and the route of each path, the listeners that serve them, and what is switched off.
 
 use crate::http::api::Api;
 use crate::http::assets::Asset;
 
-/// What a server does not serve, though it could.
+/// The paths that a server does not serve, though it could.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Off {
     /// `/echo`.
@@ -18,7 +18,7 @@ impl Off {
     }
 }
 
-/// Where echo is.
+/// The path of echo.
 pub(crate) const ECHO: &str = "/echo";
 
 /// Whether a service stands behind a path. Clients in the field connect to a bare host.
@@ -26,7 +26,7 @@ pub(crate) fn is_service(path: &str) -> bool {
     matches!(path, ECHO | "/ws" | "/")
 }
 
-/// What a plain request asks for.
+/// The route of a plain request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Route {
     Index,
@@ -64,7 +64,7 @@ impl Route {
     }
 }
 
-/// Which face a listener shows.
+/// The routes that a listener serves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ListenerScope {
     /// The only kind there is: it serves all.

@@ -12,7 +12,7 @@ use crate::wire::upgrade::Upgrade;
 /// Why a connection is refused that was accepted to be told so.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RefusedUpgrade {
-    /// What an answer would have had.
+    /// The status that an answer would have had.
     status: u16,
     code: CloseCode,
     reason: String,
@@ -21,8 +21,8 @@ pub struct RefusedUpgrade {
 }
 
 impl RefusedUpgrade {
-    /// What an upgrade is told in the place of `response`, and when to come back, if at all; `None` where the response goes out: the client does not offer the
-    /// subprotocol that has words for it, or the server does not speak that, or it is about something else than who asks.
+    /// The refusal that an upgrade is told in place of `response`, and when to come back, if at all; `None` where the response goes out: the client does not
+    /// offer the subprotocol that has words for it, or the server does not speak that, or it is about something else than who asks.
     pub(crate) fn of(
         upgrade: &Upgrade<'_>,
         subprotocols: &[String],

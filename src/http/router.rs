@@ -36,7 +36,7 @@ use crate::time::Tick;
 use crate::wire::http::{Head, Refusal, Response};
 use crate::wire::upgrade::Upgrade;
 
-/// Who is let in, and where.
+/// The settings of a router.
 #[derive(Clone, Debug, Default)]
 pub struct RouterSettings {
     /// Origins that may connect, as a browser writes them; empty: any.
@@ -46,21 +46,21 @@ pub struct RouterSettings {
     /// How many of the server's listeners are for everybody; those after them are admin listeners, which serve
     /// `/metrics` and `/api` in the place of the others, and no upgrades. `None`: there are no admin listeners.
     pub public_listeners: Option<usize>,
-    /// What presence goes by.
+    /// The rules of presence.
     pub presence: Arc<PresenceSettings>,
-    /// What the process knows of its own memory.
+    /// Measures the process's own memory.
     pub measure_process: Option<MeasureProcess>,
     /// Has the allocator let go of what it keeps for the calling thread: for a worker whose clients have left.
     pub trim_allocator: Option<fn()>,
-    /// Who may use the API and `/metrics`.
+    /// Access to the API and `/metrics`.
     pub api: Arc<Guard>,
-    /// What is not served.
+    /// The paths that are not served.
     pub off: Off,
 }
 
 /// Presence, echo, and whoever is told why it is refused.
 type Services = Mounted<Mounted<Presence, Echo>, TurnedAway>;
-/// What the sites of two workers tell each other.
+/// Messages between the routers of two workers.
 pub type SiteMail = <Services as Service>::Mail;
 type Admitted = <Services as Service>::Admitted;
 
@@ -250,7 +250,7 @@ impl Wrapper for Router {
 }
 
 impl Router {
-    /// What a plain request asks for, where its listener serves that, and as which.
+    /// The route of a plain request, where its listener serves it, and the listener's scope.
     fn page_of(
         &self,
         cx: &Context<'_, SiteMail>,

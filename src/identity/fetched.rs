@@ -29,7 +29,7 @@ impl KeyName {
     }
 }
 
-/// What was fetched last.
+/// The set that was fetched last.
 #[derive(Clone, Debug)]
 pub struct PublishedKeys {
     /// The keys.
@@ -64,7 +64,7 @@ impl PublishedKeys {
 /// Takes the name of a key that is to be fetched. It must not block.
 type RequestKey = Box<dyn Fn(KeyName) + Send + Sync>;
 
-/// What is fetched, and who is asked for what it lacks.
+/// The fetched set, and the way to ask for a key that it lacks.
 #[derive(Default)]
 pub(super) struct Fetched {
     published: ArcSwapOption<PublishedKeys>,

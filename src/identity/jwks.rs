@@ -1,7 +1,7 @@
 //! The keys that an identity provider publishes: a JSON Web Key Set (RFC 7517 §5). Pure: the document's bytes in, keys out.
 //!
 //! Only public keys for signatures are taken. A key of another kind in the set is left out, as RFC 7517 §5 asks for, so
-//! that a provider may add kinds that this server does not know. What a key is decides what it verifies by: RSA by RS256 to
+//! that a provider may add kinds that this server does not know. The kind of a key decides its algorithms: RSA by RS256 to
 //! PS512, P-256 by ES256, P-384 by ES384, Ed25519 by EdDSA; where the key names its `alg`, by that alone.
 
 use std::ops::RangeInclusive;
@@ -33,7 +33,7 @@ struct KeySetDocument<'a> {
     keys: Vec<&'a RawValue>,
 }
 
-/// What is read of a key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
+/// The fields that are read of a key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -50,7 +50,7 @@ struct Jwk {
     d: Option<IgnoredAny>,
 }
 
-/// What an RSA key may verify by where it does not say: what is most usual first.
+/// The algorithms of an RSA key that does not name one: the most usual first.
 static RSA: [Algorithm; 6] = [
     Algorithm::RS256,
     Algorithm::RS384,
@@ -115,7 +115,7 @@ impl KeySet {
         line
     }
 
-    /// What tokens call the keys that have a name.
+    /// The ids of the keys that have one.
     #[must_use]
     pub fn names(&self) -> Vec<KeyName> {
         let named = self.keys.iter().filter(|key| key.id.is_some());
@@ -202,7 +202,7 @@ fn significant(number: &[u8]) -> &[u8] {
     &number[number.iter().take_while(|byte| **byte == 0).count()..]
 }
 
-/// What a key is called in the log: its name, cut and without control characters, or its place in the set.
+/// The label of a key in the log: its name, cut and without control characters, or its place in the set.
 fn label(nth: usize, id: Option<&str>) -> String {
     id.map_or_else(
         || format!("key {nth}"),

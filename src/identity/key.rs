@@ -15,7 +15,7 @@ use crate::limits::{TOKEN_SECRET_BYTES_MIN, VERIFY_UNITS};
 pub struct Key {
     /// The algorithms that it verifies by: one, unless it was published without saying which.
     pub(crate) algorithms: &'static [Algorithm],
-    /// What tokens call it (`kid`). A key of a file has no name.
+    /// Its id in tokens (`kid`). A key of a file has no name.
     pub(crate) id: Option<Box<str>>,
     pub(crate) key: DecodingKey,
 }
@@ -26,7 +26,7 @@ pub struct SigningKey {
     pub(crate) key: EncodingKey,
 }
 
-/// RFC 7518 §3.3: 2,048 or more. What is above the other end can't be verified.
+/// RFC 7518 §3.3: 2,048 or more. A key above the other end can't be verified.
 const RSA_BITS: RangeInclusive<usize> = 2_048..=8_192;
 /// A key of more bits takes twice as long as one of 2,048.
 const RSA_SHORT_BITS: usize = 2_048;
@@ -62,7 +62,7 @@ impl Key {
             _ => return Err("holds no public key: a line -----BEGIN PUBLIC KEY----- begins one".to_owned()),
         };
         let der = pem.bytes().unwrap_or_default();
-        // What stands alone is RSA's (RFC 8017 §A.1.1).
+        // A key without an algorithm's identifier is RSA's (RFC 8017 §A.1.1).
         let read =
             if pem.label == "PUBLIC KEY" { PemKind::of_public(&der) } else { Some((PemKind::Rsa, &*der)) };
         let (algorithm, key) = match read {

@@ -1,10 +1,10 @@
-//! Who somebody is, by a token that somebody else signed: a JSON Web Token (RFC 7519). Pure: the token's text and the time
-//! in, claims out.
+//! Identity, by a token that somebody else signed: a JSON Web Token (RFC 7519). Pure: the token's text and the time in,
+//! claims out.
 //!
 //! A [`Key`] pins its algorithm: a secret is HS256, an RSA key RS256, a P-256 key ES256, an Ed25519 key EdDSA. Keys that a
-//! provider publishes ([`jwks`]) pin what their type has. What a token says of its algorithm only selects among the keys
-//! that have it; `none`, and a public key used as a secret, find no key at all (RFC 8725 §3.1). Errors say what is wrong
-//! with a token, and never quote it.
+//! provider publishes ([`jwks`]) pin what their type has. A token's `alg` only selects among the keys that have it;
+//! `none`, and a public key used as a secret, find no key at all (RFC 8725 §3.1). Errors say what is wrong with a token,
+//! and never quote it.
 //!
 //! | file | subject |
 //! |---|---|
@@ -62,12 +62,14 @@ impl Keys {
         Keys { fetched: Some(Fetched::default()), ..Keys::between(keys, parties) }
     }
 
-    /// From now on these keys are the given ones, and the earlier ones no more. Who was let in stays in.
+    /// From now on these keys are the given ones, and the earlier ones no more. Clients that were let in stay
+    /// in.
     pub fn replace(&self, keys: Vec<Key>) {
         self.given.store(Arc::new(keys));
     }
 
-    /// From now on these keys are the fetched ones, and the earlier ones no more. Who was let in stays in.
+    /// From now on these keys are the fetched ones, and the earlier ones no more. Clients that were let in
+    /// stay in.
     pub fn publish(&self, published: PublishedKeys) {
         if let Some(fetched) = &self.fetched {
             fetched.publish(published);
@@ -120,7 +122,7 @@ impl Keys {
         {
             return Err(error);
         }
-        // Where its claims are bad no key makes a token good, and none is fetched for it.
+        // No key makes a token with bad claims good, and none is fetched for it.
         let claims = token.claims(&self.parties, unix_millis)?;
         if let Some(fetched) = fetched.filter(|_| signed == Err(Invalid::Pending)) {
             fetched.ask(&token);

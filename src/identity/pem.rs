@@ -7,7 +7,7 @@ use crate::der::{Elements, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE};
 
 /// The first PEM block of a file that is not the name of a curve, not decoded yet.
 pub(super) struct PemBlock<'a> {
-    /// What its first line says that it is.
+    /// The kind that its first line names.
     pub(super) label: &'a str,
     lines: &'a str,
 }
@@ -46,7 +46,7 @@ impl<'a> PemBlock<'a> {
     }
 }
 
-/// What kind of key it is, by its algorithm's identifier.
+/// The kind of key, by its algorithm's identifier.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum PemKind {
     Rsa,

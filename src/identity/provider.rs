@@ -1,4 +1,4 @@
-//! What `jsonwebtoken` computes with: *ring*, which TLS is computed with too.
+//! The cryptography of `jsonwebtoken`: *ring*, which TLS uses too.
 //!
 //! *ring* verifies by RSA keys of 2,048 to 8,192 bits with an odd exponent of 3 or more, in 33 bits at most. It signs by RSA keys of
 //! 2,048, 3,072 and 4,096 bits with two primes and an odd exponent of 65,537 or more, in 33 bits too, and by P-256 keys that have
@@ -140,7 +140,7 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
     Ok(Box::new(pair))
 }
 
-/// What signs, by one algorithm each.
+/// Signers, by one algorithm each.
 enum SigningPair {
     Secret(hmac::Key),
     Rsa(RsaKeyPair),

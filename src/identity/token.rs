@@ -15,10 +15,10 @@ use crate::identity::key::{Key, SigningKey};
 use crate::json::{self, Fault};
 use crate::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY_MILLIS};
 
-/// What a good token says.
+/// The claims of a good token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
-    /// `sub`: who it is. What names may look like is not checked here.
+    /// `sub`: who it is. The form of names is not checked here.
     pub user: String,
     /// `exp`, in Unix milliseconds: from then on the token is no longer good.
     pub expires_millis: u64,
@@ -30,7 +30,7 @@ pub struct Claims {
     pub info: Option<String>,
 }
 
-/// Whom tokens are for and who makes them, as the server is told; and as a token that is made here says.
+/// The audience and the issuer of tokens, as the server is told; and as a token that is made here says.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Parties {
     /// A token is for this audience (`aud`). `None`: for none, and one that names an audience is somebody else's.
@@ -39,7 +39,7 @@ pub struct Parties {
     pub issuer: Option<String>,
 }
 
-/// What is wrong with a token. Its text is a sentence for who uses the token, and has no part of it.
+/// The fault of a token. Its text is a sentence for the token's user, and has no part of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Invalid {
     /// Over [`TOKEN_BYTES_MAX`].
@@ -115,7 +115,7 @@ impl Invalid {
     }
 }
 
-/// What is read of a header: anything else is nothing that verification depends on.
+/// The fields that are read of a header: verification depends on nothing else.
 #[derive(Deserialize)]
 struct TokenHeader {
     alg: String,
@@ -171,7 +171,7 @@ struct WrittenClaims<'a> {
 
 /// A token in its parts. Nobody has said yet that any of it is true.
 pub(crate) struct Unverified<'a> {
-    /// What is signed.
+    /// The signed text.
     message: &'a str,
     signature: &'a str,
     algorithm: Algorithm,
@@ -202,7 +202,7 @@ impl<'a> Unverified<'a> {
         Ok(Unverified { message, signature, algorithm, key_id: header.kid, claims })
     }
 
-    /// What it calls its key.
+    /// The id of its key.
     pub(crate) fn key_id(&self) -> Option<&str> {
         self.key_id.as_deref()
     }
@@ -232,7 +232,7 @@ impl<'a> Unverified<'a> {
         if fitting.any(signed) { Ok(()) } else { Err(Invalid::Signature) }
     }
 
-    /// What it says, where it is good at `unix_millis`. `nbf` may lie [`TOKEN_LEEWAY_MILLIS`] ahead, since no two clocks
+    /// Its claims, where it is good at `unix_millis`. `nbf` may lie [`TOKEN_LEEWAY_MILLIS`] ahead, since no two clocks
     /// agree; `exp` is exact. The signature is not looked at.
     ///
     /// # Errors

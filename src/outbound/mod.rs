@@ -1,5 +1,5 @@
-//! What the server asks others for, over the network: threads of their own with bounded queues. Nothing here runs in a
-//! worker's turn, and no worker waits for it.
+//! Requests of the server to others, over the network: threads of their own with bounded queues. Nothing here runs in
+//! a worker's turn, and no worker waits for it.
 //!
 //! | file | subject |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Who is meant and who waits: the addresses that messages carry.
+//! The addresses that messages carry: of clients, of workers, and of whoever waits for an answer.
 
 use serde::{Deserialize, Serialize};
 
@@ -53,27 +53,27 @@ impl ClientRef {
     }
 }
 
-/// Who waits for an answer, and for which.
+/// The waiting side of a request: where its answer goes, and which request it answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReplyTo {
-    /// Where the answer goes.
+    /// The client that gets the answer.
     pub at: ClientRef,
-    /// What it answers.
+    /// The request that it answers.
     pub request: RequestRef,
 }
 
-/// What an answer answers.
+/// The request that an answer belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum RequestRef {
     /// The client's command with that `seq`.
     Command(i64),
-    /// A part of something that the edge gathers from several homes.
+    /// A part of a reply that the edge puts together from several homes.
     Part {
         /// The edge's place for it.
         pending_reply: u32,
         /// Tells it from an earlier one in the same place.
         serial: u32,
-        /// Which part.
+        /// The part's number.
         index: u32,
     },
     /// A message that a user's home has sent to one of several connections.
@@ -81,18 +81,18 @@ pub enum RequestRef {
         /// The home's number for it.
         tell: u32,
     },
-    /// A part of what was asked at a worker's desk, from outside.
+    /// A part of an admin request.
     Admin {
-        /// The desk's number for it.
+        /// The number of the admin request at its worker.
         request: u32,
-        /// Which part.
+        /// The part's number.
         index: u32,
     },
-    /// What a client does because a desk had it do so.
+    /// A join or a leave that an admin request made a client do.
     Forced {
-        /// The worker of the desk, which is told what came of it.
+        /// The worker of the admin request, which is told what came of it.
         admin: WorkerRef,
-        /// The desk's number for it.
+        /// The number of the admin request at its worker.
         request: u32,
         /// The client doesn't expect it, and is told by an event.
         change: bool,
@@ -106,13 +106,13 @@ pub enum RequestRef {
     },
 }
 
-/// What stands for the desk where a client is named: no client has that slot.
+/// Stands for the admin side where a client is named: no client has that slot.
 const ADMIN: ClientId = ClientId { slot: u32::MAX, serial: 0 };
 
-/// The job of nobody: what comes of it is told to no desk.
+/// The number of no admin request: nobody is told what comes of it.
 pub(crate) const NOBODY: u32 = 0;
 
-/// Who waits for an answer to a desk's job.
+/// The address for answers to an admin request.
 pub(crate) const fn reply_to(worker: u16, request: u32) -> ReplyTo {
     ReplyTo { at: ClientRef::here(worker, ADMIN), request: RequestRef::Admin { request, index: 0 } }
 }

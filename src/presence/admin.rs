@@ -1,5 +1,5 @@
-//! What may be asked of presence from outside, by who runs the server: questions about anybody, and orders that need no
-//! connection of one's own. The answers are plain data; how they are written is the asker's business.
+//! The admin's side of presence: questions about anybody, and orders that need no connection. The answers are plain
+//! data; writing them is the caller's business.
 
 use std::sync::Arc;
 
@@ -13,80 +13,81 @@ use crate::presence::view::{State, View};
 /// A question or an order.
 #[derive(Clone, Debug)]
 pub enum AdminRequest {
-    /// Who is there, by name?
+    /// The users who are there, by name.
     Users {
-        /// Those that are seen so; `None`: all that are not offline.
+        /// Only users in this state; `None`: everybody who is not offline.
         state: Option<State>,
         /// At most so many: 1 to [`PAGE_MAX`](crate::limits::PAGE_MAX).
         limit: usize,
-        /// Those behind this name.
+        /// Only names after this one.
         after: Option<Name>,
     },
-    /// What is known of a user?
+    /// The view of one user.
     User {
-        /// Whom.
+        /// The user.
         user: Name,
     },
     /// Tell all connections of a user.
     Tell {
-        /// Whom.
+        /// The user.
         user: Name,
         /// JSON.
         data: Box<str>,
     },
     /// Send all connections of a user away, for good, and have the user stay away for a while.
     Disconnect {
-        /// Whom.
+        /// The user.
         user: Name,
         /// How long, at most [`BAN_SECONDS_MAX`](crate::limits::BAN_SECONDS_MAX); `None`: the user may be back at once.
         seconds: Option<u32>,
-        /// What they are told: at most [`CLOSE_REASON_BYTES_MAX`](crate::limits::CLOSE_REASON_BYTES_MAX) bytes.
+        /// The reason that they are told: at most
+        /// [`CLOSE_REASON_BYTES_MAX`](crate::limits::CLOSE_REASON_BYTES_MAX) bytes.
         reason: Arc<str>,
     },
     /// Put all connections of a user out of a room, and have the user stay out of it for a while.
     Ban {
         /// Of where.
         room: Name,
-        /// Whom.
+        /// The user.
         user: Name,
         /// How long, at most [`BAN_SECONDS_MAX`](crate::limits::BAN_SECONDS_MAX).
         seconds: u32,
     },
     /// End a ban.
     Lift {
-        /// Whose.
+        /// The user.
         user: Name,
         /// Of where; `None`: of the server.
         room: Option<Name>,
     },
-    /// Which rooms have members?
+    /// The rooms that have members.
     Rooms {
         /// At most so many.
         limit: usize,
-        /// Those behind this name.
+        /// Only names after this one.
         after: Option<Name>,
     },
-    /// Who is in a room?
+    /// The members of a room.
     Members {
-        /// Which.
+        /// The room.
         room: Name,
         /// At most so many.
         limit: usize,
-        /// Those behind this name.
+        /// Only names after this one.
         after: Option<Name>,
     },
     /// Say something in a room, as nobody.
     Say {
-        /// Where.
+        /// The room.
         room: Name,
         /// JSON.
         data: Box<str>,
     },
     /// Bring all connections of a user into a room, and those that come later, or all of them out of it.
     ForceJoin {
-        /// Whom.
+        /// The user.
         user: Name,
-        /// Where.
+        /// The room.
         room: Name,
         /// In, or out.
         joins: bool,
@@ -99,7 +100,7 @@ pub enum AdminRequest {
 }
 
 impl AdminRequest {
-    /// What is to be relayed.
+    /// The data to relay.
     pub(crate) fn data(&self) -> Option<&str> {
         match self {
             AdminRequest::Tell { data, .. }
@@ -134,7 +135,7 @@ pub enum AdminReply {
     Rooms(Listing<usize>),
     /// A page of a room's members.
     Members(MemberPage, Vec<(Name, View)>),
-    /// Where in the room's order it was said.
+    /// The message's position in the room.
     Said(RoomPosition),
     /// How many connections came in or went out, and where the room stands.
     Forced(usize, RoomPosition),
@@ -184,7 +185,7 @@ impl<T> Merge<T> {
         if let Some(next) = &all.next {
             all.rows.retain(|(name, _)| name <= next);
         }
-        // What is beyond the limit now is beyond it at the end: nothing grows with the number of homes.
+        // A row beyond the limit now is beyond it at the end: nothing grows with the number of homes.
         all.rows.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         if all.rows.len() > self.limit {
             all.rows.truncate(self.limit);

@@ -1,7 +1,7 @@
-//! The desk of a worker: what was asked here from outside ([`AdminRequest`]) and waits for homes and edges.
+//! The admin requests of a worker ([`AdminRequest`]) that wait for homes and edges.
 //!
-//! A job is answered once: by its last part, by the first home that can't take a message, or when its time is up. What
-//! comes for it afterwards finds nobody.
+//! A request is answered once: by its last part, by the first home that can't take a message, or when its time is up.
+//! An answer that comes afterwards is dropped.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -20,12 +20,12 @@ use crate::time::Tick;
 
 #[derive(Debug)]
 struct PendingRequest {
-    /// The asker's own number.
+    /// The tag that the request came with.
     tag: u64,
     work: AwaitedParts,
 }
 
-/// What a job waits for.
+/// The answers that a request waits for.
 #[derive(Debug)]
 enum AwaitedParts {
     /// One answer.
@@ -47,7 +47,7 @@ enum AwaitedParts {
 struct ForcedJoins {
     told: Option<usize>,
     kept: bool,
-    /// What the user's home gave for it.
+    /// The giving that the user's home began for it.
     giving: Option<Giving>,
     came: usize,
     done: usize,
@@ -55,14 +55,14 @@ struct ForcedJoins {
     refused: Option<CommandRefusal>,
 }
 
-/// What waits at one worker.
+/// The admin requests of one worker that wait for answers.
 #[derive(Debug)]
 pub(crate) struct AdminRequests {
     worker: u16,
     homes: Homes,
     requests: HashMap<u32, PendingRequest>,
     next_request: u32,
-    /// When each job's time is up, in order; those that are done are still here.
+    /// The deadline of each request, in order; requests that are done are still here.
     due: VecDeque<(Tick, u32)>,
 }
 
@@ -80,7 +80,7 @@ impl AdminRequests {
         self.due.front().map(|(due, _)| *due)
     }
 
-    /// Takes a job on, or refuses it at once.
+    /// Takes a request on, or refuses it at once.
     pub(crate) fn ask(&mut self, tag: u64, ask: AdminRequest, turn: &mut Turn<'_>) {
         if self.requests.len() >= ADMIN_REQUESTS_MAX {
             return turn
@@ -213,7 +213,7 @@ impl AdminRequests {
                 }
                 members(page, views)
             }
-            // Who has been invisible since they came was never shown, and is here all the same.
+            // A user who came invisible was never shown, and is here all the same.
             _ if view.version == 0 && view.unseen == 0 => AdminReply::Refused(CommandRefusal::Unknown),
             _ => AdminReply::User(user, view),
         };
@@ -297,7 +297,7 @@ impl AdminRequests {
             }
             turn.out.effects.push(Effect::Reply { tag, reply });
         }
-        // What is done at the front needs no waiting for.
+        // Requests at the front that are done need no deadline.
         while self.due.pop_front_if(|(_, request)| !self.requests.contains_key(request)).is_some() {}
     }
 }

@@ -1,5 +1,5 @@
-//! What an edge tells a home so that the home knows all that the edge knows: for homes that were lost, and where a message between
-//! the two may have been.
+//! Announcements: an edge tells a home all that it knows: for homes that were lost, and where a message between the two may have
+//! been.
 //!
 //! Between two workers a message may be lost, come twice or come late, if they are no threads of one process;
 //! [`Streams`](crate::presence::streams::Streams) make losses of all three and say when there was one. Then
@@ -23,16 +23,17 @@
 //! speak. Its versions and epochs begin above the highest that any edge was told, and rooms that come to light so count
 //! `membership` from their new epoch on, which is above all that their members have heard.
 //!
-//! What bounds errors: whoever is gone is shown for one grace after the announcement at the most. So a lost message is made good
-//! within: the time between two [beats](crate::presence::streams::Streams::beat), three messages there and back, one turn for
-//! each [`ANNOUNCED_PER_TURN_MAX`](crate::limits::ANNOUNCED_PER_TURN_MAX) things that the edge says and each
+//! The bound on errors: a user who is gone is shown for one grace after the announcement at the most. So a lost message is made
+//! good within: the time between two [beats](crate::presence::streams::Streams::beat), three messages there and back, one turn
+//! for each [`ANNOUNCED_PER_TURN_MAX`](crate::limits::ANNOUNCED_PER_TURN_MAX) things that the edge says and each
 //! [`SWEPT_PER_TURN_MAX`](crate::limits::SWEPT_PER_TURN_MAX) that the home knows, and the grace.
 //!
 //! Where sight is restricted, a room's home tells a user's home of who is in: that is not announced, and a message of it that is lost
 //! stays lost until the user goes out of the room or comes in again.
 //!
-//! What an edge does not know is not in it: when somebody offline was last seen, `info` that a page said, bans, rooms that were
-//! given or taken, and what was said. An order to send a client away whose message is lost is lost, unless it came with a ban.
+//! Facts that an edge does not know are not in it: when somebody offline was last seen, `info` that a page said, bans, rooms
+//! that were given or taken, and what was said. An order to send a client away whose message is lost is lost, unless it came
+//! with a ban.
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +42,7 @@ use crate::presence::claim::Claim;
 use crate::presence::name::Name;
 use crate::presence::view::State;
 
-/// What JavaScript counts to. Greater numbers were told by no home.
+/// The largest number that JavaScript counts to. No home has told a greater one.
 const NUMBER_MAX: u64 = 1 << 53;
 
 /// The highest numbers that an edge's clients were told, by whichever home.
@@ -63,9 +64,9 @@ impl Highest {
 /// A client, as its edge knows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Announced {
-    /// What its token says.
+    /// The claim of its token.
     pub claim: Claim,
-    /// What it has said last that its user is; `None`: nothing.
+    /// The state that it said last for its user; `None`: none.
     pub said: Option<State>,
     /// Its user is invisible, as far as the edge has heard.
     pub hides: bool,
@@ -82,25 +83,25 @@ pub enum Announcement {
     Begin {
         /// Which.
         edge: WorkerRef,
-        /// What its clients were told.
+        /// The highest numbers that its clients were told.
         told: Highest,
     },
     /// To a user's home: a client of the user's.
     User {
-        /// Whose.
+        /// The user.
         user: Name,
-        /// Which.
+        /// The connection.
         at: ClientRef,
         /// How it is.
         is: Announced,
     },
     /// To a room's home: a client that is in.
     Member {
-        /// Where.
+        /// The room.
         room: Name,
-        /// Who.
+        /// The user.
         user: Name,
-        /// Which.
+        /// The connection.
         at: ClientRef,
         /// The edge's number for its `join`.
         visit: u16,
@@ -109,9 +110,9 @@ pub enum Announcement {
     },
     /// To a user's home: so many clients of the edge watch the user.
     Watched {
-        /// Whom.
+        /// The user.
         user: Name,
-        /// Which edge.
+        /// The edge.
         edge: WorkerRef,
         /// Without suspicions.
         plain: u32,
@@ -120,7 +121,7 @@ pub enum Announcement {
     },
     /// To a home: that was all.
     End {
-        /// Which edge.
+        /// The edge.
         edge: WorkerRef,
     },
     /// To an edge: a home has heard all of it, and answers commands again.

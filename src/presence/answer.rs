@@ -1,4 +1,4 @@
-//! What homes answer.
+//! The answers of homes.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,26 +32,27 @@ pub enum HomeAnswer {
     Status(State),
     /// To `status`: the user has only just hidden. Nothing has changed.
     TooSoon,
-    /// To a desk: so many connections are sent away, or, where there was none, graces ended (`None`: there was nothing of the user); and
-    /// until when the user is banned, in Unix milliseconds.
+    /// To an admin request: so many connections are sent away, or, where there was none, graces ended (`None`: there was nothing of the
+    /// user); and until when the user is banned, in Unix milliseconds.
     Kicked(Option<usize>, Option<u64>),
-    /// To a desk: until when a user is banned, in Unix milliseconds; `None`: there is no room for another ban.
+    /// To an admin request: until when a user is banned, in Unix milliseconds; `None`: there is no room for
+    /// another ban.
     Banned(Option<u64>),
-    /// To a desk: whether there was a ban to end.
+    /// To an admin request: whether there was a ban to end.
     Lifted(bool),
     /// To a `join`, by the number that the edge gave it: the room bans the user. `None`: the client had come in before, or
     /// is yet to be told that it had not.
     Barred(Name, Option<u16>),
-    /// To a desk: so many connections are bidden, and each one's edge tells what came of it; and whether the home keeps the
-    /// room for later connections, or kept it until now; and the giving that waits for what comes of it.
+    /// To an admin request: so many connections are told to join, and each one's edge reports what came of it; and whether
+    /// the home keeps the room for later connections, or kept it until now; and the giving that waits for what comes of it.
     ForcingJoins(usize, bool, Option<Giving>),
-    /// To a desk: a home could not be asked.
+    /// To an admin request: a home could not be asked.
     Busy,
-    /// To a desk: the home can't keep the room for later connections. Nobody is brought in.
+    /// To an admin request: the home can't keep the room for later connections. Nobody is brought in.
     NotGiven(CommandRefusal),
-    /// To a desk: a connection did not come in or go out.
+    /// To an admin request: a connection did not come in or go out.
     NotForced(CommandRefusal),
-    /// To a desk: a broadcast was queued for so many clients.
+    /// To an admin request: a broadcast was queued for so many clients.
     Spread {
         /// Clients.
         to: usize,

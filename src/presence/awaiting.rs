@@ -14,7 +14,7 @@ pub(crate) struct Before {
     pub(crate) said: Option<State>,
 }
 
-/// What has to be undone where a home does not do a command.
+/// The steps to undo when a home does not do a command.
 #[derive(Debug)]
 pub(crate) enum Undo {
     Nothing,
@@ -68,7 +68,7 @@ impl Awaiting {
         }
     }
 
-    /// Whose command is answered; `None`: it was answered before.
+    /// The client whose command is answered; `None`: it was answered before.
     pub(crate) fn arrived(&mut self, reply_to: ReplyTo) -> Option<ReplyTo> {
         match reply_to.request {
             RequestRef::Awaited { slot, serial } => Some(self.take(slot, serial)?.reply_to),

@@ -29,7 +29,7 @@ impl Message {
         written(FORMAT, self)
     }
 
-    /// Reads a message. What it says is not judged: its names and numbers are whatever its writer put there.
+    /// Reads a message. Its content is not judged: names and numbers are whatever its writer put there.
     ///
     /// # Errors
     /// The bytes are none.
@@ -82,7 +82,7 @@ mod tests {
 
     const AT: ClientRef = ClientRef::here(300, ClientId { slot: 5, serial: 70_000 });
 
-    /// What a format is. From the first release on: change it, and count [`FORMAT`] up.
+    /// Pins the format. From the first release on: change it, and count [`FORMAT`] up.
     #[test]
     fn letters_are_the_bytes_that_other_builds_read() {
         let reply_to = ReplyTo { at: AT, request: RequestRef::Command(-1) };

@@ -1,8 +1,8 @@
-//! What a token says of its user.
+//! The claim of a token about its user.
 
 use serde::{Deserialize, Serialize};
 
-/// What a connection's token says of its user's `info`.
+/// The claim of a connection's token about its user's `info`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Claim {
     /// There is no token.

@@ -1,4 +1,4 @@
-//! What clients ask for: commands as data. How they are read is a codec's business.
+//! The commands of clients, as data. Reading them is a codec's business.
 
 use std::borrow::Cow;
 
@@ -22,26 +22,26 @@ pub enum Command<'a> {
     },
     /// Come into a room.
     Join {
-        /// Which.
+        /// The room.
         room: Cow<'a, str>,
     },
     /// Go out of a room.
     Leave {
-        /// Which.
+        /// The room.
         room: Cow<'a, str>,
     },
-    /// Who is in a room?
+    /// The members of a room.
     Who {
-        /// Which.
+        /// The room.
         room: Cow<'a, str>,
         /// Members at most: 1 to [`PAGE_MAX`].
         limit: usize,
-        /// Those behind this name.
+        /// Only names after this one.
         after: Option<Cow<'a, str>>,
     },
     /// Say something in a room.
     Say {
-        /// Which.
+        /// The room.
         room: Cow<'a, str>,
         /// JSON, as sent.
         data: Cow<'a, str>,
@@ -50,29 +50,29 @@ pub enum Command<'a> {
     },
     /// Tell one user something.
     Tell {
-        /// Whom.
+        /// The user.
         user: Cow<'a, str>,
         /// JSON, as sent.
         data: Cow<'a, str>,
     },
     /// Views of users now, and every change from then on.
     Watch {
-        /// Whom.
+        /// The users.
         users: Vec<Cow<'a, str>>,
         /// Suspicions too.
         suspect: bool,
     },
     /// No changes any more.
     Unwatch {
-        /// Of whom.
+        /// The users.
         users: Vec<Cow<'a, str>>,
     },
     /// Views of users now.
     Presence {
-        /// Whom.
+        /// The users.
         users: Vec<Cow<'a, str>>,
     },
-    /// What I say of myself.
+    /// Sets my own state and info.
     Status {
         /// `Online`, `Away`, `Busy` or `Invisible`; `None` leaves it.
         state: Option<State>,
@@ -84,7 +84,7 @@ pub enum Command<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// What is to be relayed.
+    /// The data to relay.
     pub(crate) fn data(&self) -> Option<&str> {
         match self {
             Command::Say { data, .. } | Command::Tell { data, .. } => Some(data),

@@ -1,5 +1,5 @@
-//! What the work of presence costs, in nanoseconds: measured on one core, where a command of 256 names took 150 to 200 µs and
-//! a megabyte of JSON 3 to 5 ms, and rounded up. A node adds it up while it works and gives it out in units of a microsecond
+//! The cost of presence's work, in nanoseconds: measured on one core, where a command of 256 names took 150 to 200 µs and a
+//! megabyte of JSON 3 to 5 ms, and rounded up. A node adds it up while it works and gives it out in units of a microsecond
 //! ([`Node::take_cost`](crate::presence::Node::take_cost)), so that who asks for much can be made to wait for others.
 //!
 //! Work is counted where it is done: a command at the edge that reads it, what a home does for it with the message that asks
@@ -40,7 +40,7 @@ pub(crate) const WATCHER_NANOS: u64 = 20;
 /// A watch that is compared with a user's rooms, where sight is restricted: whether the client sees the user.
 pub(crate) const VISIBILITY_NANOS: u64 = 200;
 
-/// What a message costs where it is handled, beside what depends on how many it reaches.
+/// The cost of handling a message, beside the part that depends on how many clients it reaches.
 pub(crate) fn of_letter(message: &Message) -> u64 {
     let bytes = match message {
         Message::Tell { data, .. } | Message::Say { data, .. } => data.len(),
@@ -52,7 +52,7 @@ pub(crate) fn of_letter(message: &Message) -> u64 {
     LETTER_NANOS + DATA_BYTE_NANOS * bytes as u64
 }
 
-/// What it costs to carry an effect out.
+/// The cost of carrying an effect out.
 pub(crate) fn of_effect(effect: &Effect) -> u64 {
     match effect {
         Effect::Send { event, .. } => TEXT_NANOS + EVENT_BYTE_NANOS * event.bytes() as u64,

@@ -11,15 +11,15 @@ use crate::presence::name::Name;
 use crate::presence::view::View;
 use crate::presence::views::Views;
 
-/// What was asked of a room.
+/// The request for a page of a room.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     pub(crate) room: Name,
     /// Members at most, at least one.
     pub(crate) limit: usize,
-    /// Those behind this name.
+    /// Only names after this one.
     pub(crate) after: Option<Name>,
-    /// Those whose names fit one of these; `None`: all.
+    /// Only names that fit one of these; `None`: all.
     pub(crate) only: Option<Arc<[Pattern]>>,
     /// The client is in the room.
     pub(crate) is_in: bool,
@@ -36,7 +36,7 @@ pub(crate) struct Draft {
     rounds: usize,
 }
 
-/// What a page lacks when all that it was waiting for has come.
+/// The next step of a page when all that it waited for has come.
 #[derive(Debug)]
 pub(crate) enum Lack {
     Nothing,
@@ -72,7 +72,7 @@ impl Draft {
         is_awaited
     }
 
-    /// Members have changed. Whose view is of no use any more is forgotten.
+    /// Members have changed. A user whose view is of no use any more is forgotten.
     pub(crate) fn change(&mut self, change: &MembershipChange, mut forget: impl FnMut(&Name)) {
         let Draft { wanted, page: Some(page), .. } = self else { return };
         let (known, place) = (page.place, change.place);
@@ -132,7 +132,7 @@ impl Draft {
         if self.rounds > 1 + PAGE_ROUNDS_MAX { Lack::Peace } else { lack }
     }
 
-    /// The page, and the views of its members. Where all of these are invisible, who is not in the room sees no such room.
+    /// The page, and the views of its members. If all of these are invisible, a client outside the room sees no such room.
     pub(crate) fn into_answer(self, views: Views) -> Option<(MemberPage, Vec<(Name, View)>)> {
         let mut page = self.page?;
         if page.place.count == 0 && !self.wanted.is_in {

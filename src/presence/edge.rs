@@ -48,14 +48,14 @@ struct Client {
     user: Option<Name>,
     rooms: Subscriptions,
     watches: Subscriptions,
-    /// What it waits for: almost always nothing.
+    /// Its pending answers and commands: almost always none.
     pending: Option<Box<Pending>>,
     serial: u32,
     /// When `credit` was last filled.
     filled: Tick,
     /// When the page's own heartbeat last came.
     last_heartbeat: Tick,
-    /// What it may send: [`COMMAND_CREDIT`] for each command.
+    /// Its credit for sending: [`COMMAND_CREDIT`] for each command.
     credit: u32,
     /// Commands in a row that got 429.
     refused: u8,
@@ -70,7 +70,7 @@ struct Client {
     silent: bool,
     /// A Ping to it is unanswered.
     suspect: bool,
-    /// What it has said last that its user is, unless that was refused.
+    /// The state that it said last for its user, unless that was refused.
     said: Option<State>,
     /// A timer watches the page's own heartbeat.
     timed: bool,
@@ -85,7 +85,7 @@ const VISIBLE_KEPT: usize = 1_024;
 const OWED_MAX: u8 = u8::MAX;
 
 impl Client {
-    /// What it may send now.
+    /// Its credit for sending, now.
     fn credit(&self, now: Tick, rules: &Rules) -> u32 {
         let Burst { most, per_tick } = Burst::of(rules);
         let earned = now.since(self.filled).saturating_mul(per_tick);
@@ -151,7 +151,7 @@ pub struct Edge {
     looked: Tick,
     /// The slot from which on the ends of tokens are still to be looked at, since the clock has stepped ahead.
     unlooked: Option<usize>,
-    /// Where sight is restricted: what is known of those who are watched and are there.
+    /// Where visibility is restricted: the last views of watched users who are there.
     visible_users: HashMap<Name, View>,
     restricted: bool,
     /// Memory is short: nothing may grow.
@@ -228,7 +228,7 @@ impl Edge {
         known.is_some_and(|known| known.owed > 0 || known.pending.is_some())
     }
 
-    /// Who a client is.
+    /// The user of a client.
     #[must_use]
     pub fn user(&self, slot: u32) -> Option<&Name> {
         self.clients.get(slot as usize)?.user.as_ref()
@@ -331,8 +331,8 @@ impl Edge {
         slot
     }
 
-    /// Says whether it is taken at its word: not where it is somebody already, or owes a token. Who is banned is taken at its
-    /// word, and sent away.
+    /// Says whether it is taken at its word: not where it is somebody already, or owes a token. A banned client is taken at
+    /// its word, and sent away.
     pub(crate) fn identify(&mut self, slot: u32, user: Name, claim: Claim, turn: &mut Turn<'_>) -> bool {
         if self.passes.is_awaited(slot) || self.is_sent_away(slot) {
             return false;

@@ -1,4 +1,4 @@
-//! What a node wants done.
+//! The effects that a node asks its worker for.
 
 use crate::presence::admin::AdminReply;
 use crate::presence::conflation_key::ConflationKey;
@@ -6,54 +6,54 @@ use crate::presence::ending::Ending;
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::message::{Message, ReplyTo};
 
-/// What is to be done. `session` is what the client was opened with.
+/// An effect for the worker to carry out. `session` is the id that the client was opened with.
 #[derive(Debug)]
 pub enum Effect {
-    /// What one client is told.
+    /// An event for one client.
     Send {
-        /// Whose.
+        /// The client's session.
         session: SessionId,
-        /// What.
+        /// The event.
         event: Event,
     },
-    /// What clients are told.
+    /// An event for several clients.
     Publish {
-        /// Whose.
+        /// The clients' sessions.
         sessions: Vec<SessionId>,
-        /// What.
+        /// The event.
         event: SharedEvent,
-        /// What that is about.
+        /// The conflation key of the event.
         conflation: ConflationKey,
     },
-    /// What was told a user, for one of the user's clients, if it has room for it. [`Node::told`](crate::presence::Node::told) has to be told
+    /// A `tell` for one of the user's clients, if its backlog has room for it. [`Node::told`](crate::presence::Node::told) has to be told
     /// what came of it.
     Tell {
-        /// Whose.
+        /// The client's session.
         session: SessionId,
-        /// What.
+        /// The event.
         event: SharedEvent,
-        /// Who waits to hear of it.
+        /// Is told whether it was queued.
         reply_to: ReplyTo,
     },
     /// Close a client's connection, for good.
     Close {
-        /// Whose.
+        /// The client's session.
         session: SessionId,
         /// Why.
         why: Ending,
     },
     /// A share of a broadcast: for clients that have room for it. [`Node::spread`](crate::presence::Node::spread) has to be told what came of it.
     Spread {
-        /// Which.
+        /// The broadcast's number.
         broadcast: u32,
-        /// Whose.
+        /// The clients' sessions.
         sessions: Vec<SessionId>,
-        /// What.
+        /// The event.
         event: SharedEvent,
     },
     /// The answer to [`Node::ask`](crate::presence::Node::ask).
     Reply {
-        /// What it was asked with.
+        /// The tag that the request came with.
         tag: u64,
         /// The answer.
         reply: AdminReply,
@@ -67,8 +67,8 @@ pub enum Effect {
         /// As the client sent it.
         token: String,
     },
-    /// A message to another worker. One that is not taken goes to [`Node::refused`](crate::presence::Node::refused) where it has an asker; else it has to
-    /// be kept and posted again, and everything behind it to that worker too.
+    /// A message to another worker. One that is not taken goes to [`Node::refused`](crate::presence::Node::refused) where somebody waits for an answer;
+    /// else it has to be kept and posted again, and everything behind it to that worker too.
     Post {
         /// To whom.
         to: u16,

@@ -1,4 +1,4 @@
-//! What clients are told: events, and answers to their commands. Plain data; how it is written is a codec's business.
+//! The events that clients get, answers to their commands included. Plain data; writing it is a codec's business.
 
 use std::any::Any;
 use std::fmt;
@@ -12,14 +12,14 @@ use crate::presence::name::Name;
 use crate::presence::refusal::CommandRefusal;
 use crate::presence::view::{State, View};
 
-/// What a client is told. `data` and `info` are JSON that was checked when it came in. Times are Unix milliseconds.
+/// An event for a client. `data` and `info` are JSON that was checked when it came in. Times are Unix milliseconds.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Event {
     /// The first of a connection whose client knows what it speaks.
     Welcome {
         /// Names the connection, and counts nothing.
         id: u64,
-        /// Who it is, if that is known.
+        /// The user, if known.
         user: Option<Name>,
         /// The heartbeat's interval and time-out, in milliseconds.
         heartbeat_millis: (u64, u64),
@@ -28,57 +28,57 @@ pub enum Event {
     },
     /// A user has changed.
     Changed {
-        /// Who.
+        /// The user.
         user: Name,
-        /// What the watcher gets to see of `view`.
+        /// The state that the watcher sees of `view`.
         state: State,
-        /// What is true now.
+        /// The user's view now.
         view: View,
     },
     /// A user came into a room.
     Joined {
-        /// Which.
+        /// The room.
         room: Name,
-        /// Who.
+        /// The user.
         user: Name,
-        /// Where the room stands now.
+        /// The room's position now.
         place: RoomPosition,
     },
     /// A user went out of a room.
     Left {
-        /// Which.
+        /// The room.
         room: Name,
-        /// Who.
+        /// The user.
         user: Name,
-        /// Where the room stands now.
+        /// The room's position now.
         place: RoomPosition,
     },
-    /// Where a big room stands, and who came and went since the last event, unless that is too much to say: then no list of
-    /// the room is right any more.
+    /// The position of a big room, and the users who came and went since the last event, unless that is too much to say:
+    /// then no list of the room is right any more.
     Room {
-        /// Which.
+        /// The room.
         room: Name,
-        /// What has changed.
+        /// The change.
         change: Arc<MembershipChange>,
         /// All its members, where it is big no more.
         members: Option<Box<[Name]>>,
     },
     /// The client itself came into a room, or went out of it, and did not ask for that.
     Forced {
-        /// Which.
+        /// The room.
         room: Name,
-        /// Who the client is.
+        /// The client's user.
         user: Name,
-        /// Where the room stands now.
+        /// The room's position now.
         place: RoomPosition,
         /// In, or out.
         joins: bool,
     },
     /// A member spoke.
     Said {
-        /// Where.
+        /// The room.
         room: Name,
-        /// Who; nobody where it came from outside.
+        /// The sender; `None`: it came from outside.
         from: Option<Name>,
         /// JSON.
         data: Box<str>,
@@ -89,7 +89,7 @@ pub enum Event {
     },
     /// One user told another something.
     Told {
-        /// Who; nobody where it came from outside.
+        /// The sender; `None`: it came from outside.
         from: Option<Name>,
         /// JSON.
         data: Box<str>,
@@ -126,7 +126,7 @@ pub enum Event {
     Authenticated {
         /// The command's number.
         seq: i64,
-        /// Who the client is.
+        /// The client's user.
         user: Name,
         /// When the token ends.
         expires_millis: u64,
@@ -135,7 +135,7 @@ pub enum Event {
     Placed {
         /// The command's number.
         seq: i64,
-        /// Where the room stands.
+        /// The room's position.
         place: RoomPosition,
     },
     /// To `say`.
@@ -156,7 +156,7 @@ pub enum Event {
     Stated {
         /// The command's number.
         seq: i64,
-        /// What the user is now.
+        /// The user's state now.
         state: State,
     },
     /// To `watch` and `presence`.
@@ -174,7 +174,7 @@ pub enum Event {
         seq: i64,
         /// A page of a room.
         page: MemberPage,
-        /// Those of its members whose states are known.
+        /// The members whose states are known.
         views: Vec<(Name, View)>,
     },
 }
@@ -189,7 +189,7 @@ const VIEW_BYTES: usize = 90;
 const NAME_BYTES: usize = 4;
 
 impl Event {
-    /// What a client is told of a home's answer to its command; `None` where the answer is for a desk.
+    /// The event for a home's answer to a client's command; `None` where the answer is for an admin request.
     pub(crate) fn of_answer(seq: i64, answer: &HomeAnswer) -> Option<Event> {
         let refused = |why| Some(Event::Refused { seq, why });
         match *answer {
@@ -216,7 +216,7 @@ impl Event {
         }
     }
 
-    /// What a client is told that was brought into a room, or out of it, by an answer to somebody else.
+    /// The event for a client that was made to join or leave a room by an admin request.
     pub(crate) fn forced(user: &Name, answer: &HomeAnswer) -> Option<Event> {
         let (room, place, joins) = match answer {
             HomeAnswer::Joined(room, place, _) => (room, *place, true),
@@ -293,7 +293,7 @@ impl SharedEvent {
     /// The event as the codec of that number writes it.
     ///
     /// # Panics
-    /// Where there is no such codec, or it has written something else before: a number is one codec's, and its form is one type.
+    /// There is no such codec, or it has written something else before: a number is one codec's, and its form is one type.
     pub fn written<T: Send + Sync + 'static>(&self, codec: usize, write: impl FnOnce(&Event) -> T) -> &T {
         let written = self.0.written[codec].get_or_init(|| Box::new(write(&self.0.event)));
         written.downcast_ref().expect("a codec writes one type")

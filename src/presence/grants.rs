@@ -1,4 +1,4 @@
-//! What a token lets its connection do, and until when. Connections without a token have none of this.
+//! The grants of a token: what its connection may do, and until when. Connections without a token have none.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub enum BadClaim {
     NoPattern,
 }
 
-/// What a token lets its connection do.
+/// The grants of a token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Grants {
     /// Rooms that it may join, and speak in without joining; `None`: it may join every room, and speak where it has.
@@ -69,7 +69,7 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// What claims come to.
+    /// Reads the grants from claims.
     ///
     /// # Errors
     /// A claim is out of its bounds.
@@ -112,7 +112,7 @@ fn patterns(texts: &[String]) -> Result<Vec<Pattern>, BadClaim> {
     patterns.ok_or(BadClaim::NoPattern)
 }
 
-/// Who comes in.
+/// The way in which a client comes in.
 #[derive(Clone, Debug)]
 pub enum Entry {
     /// Somebody taken at their word, or nobody yet.
@@ -123,7 +123,7 @@ pub enum Entry {
     Late(Tick),
 }
 
-/// What a connection shows, or has yet to.
+/// The token of a connection, or the deadline for showing one.
 #[derive(Clone, Debug)]
 pub(crate) enum Pass {
     /// A token, before this tick.

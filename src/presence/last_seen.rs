@@ -1,4 +1,4 @@
-//! Which offline users' last-seen times are kept: as many as there is room for, the oldest dropped first.
+//! The offline users whose last-seen times are kept: as many as the bound allows, the oldest dropped first.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU8;
@@ -22,9 +22,9 @@ pub(crate) struct LastSeenEntry {
     pub(crate) filing: Filing,
 }
 
-/// Which of a user's entries is the one that counts. A user is filed anew with the same version when the last one to
-/// watch it goes. Numbers come again after 255 filings at a home: an old entry that is taken for the
-/// last only has its user make way earlier.
+/// The number of the one entry of a user that counts. A user is filed anew with the same version when the last one
+/// to watch it goes. Numbers come again after 255 filings at a home: an old entry that is taken for the last only
+/// has its user make way earlier.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Filing(NonZeroU8);
 
@@ -54,7 +54,7 @@ impl LastSeen {
         }
     }
 
-    /// Files a user. What is returned says which entry of it counts.
+    /// Files a user. Returns the number of the entry that counts.
     pub(crate) fn keep(&mut self, slot: u32, version: u64) -> Filing {
         self.filing = Filing(self.filing.0.checked_add(1).unwrap_or(NonZeroU8::MIN));
         self.entries.push_back(LastSeenEntry { slot, version, filing: self.filing });
@@ -107,7 +107,7 @@ impl LastSeen {
         self.entries.get(self.looked).copied()
     }
 
-    /// It was, and from now on is this one.
+    /// Marks the entry processed and replaces it by `entry`.
     pub(crate) fn looked(&mut self, entry: LastSeenEntry) {
         if let Some(place) = self.entries.get_mut(self.looked) {
             *place = entry;

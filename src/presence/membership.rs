@@ -1,15 +1,15 @@
-//! Where a room stands, pages of its members, and how these change.
+//! A room's position, pages of its members, and changes of them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::presence::name::Name;
 
-/// Where a room stands.
+/// A room's position: its size and its numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RoomPosition {
     /// Members.
     pub count: usize,
-    /// Which life of the room this is.
+    /// The room's epoch: a new one with each life of the room.
     pub epoch: u64,
     /// Messages said in it so far.
     pub offset: u64,
@@ -20,9 +20,9 @@ pub struct RoomPosition {
 /// A page of a room's members: exactly those of its range at its place.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct MemberPage {
-    /// Which room.
+    /// The room.
     pub room: Option<Name>,
-    /// Where it stands.
+    /// The room's position.
     pub place: RoomPosition,
     /// Members, by name.
     pub users: Vec<Name>,
@@ -35,7 +35,7 @@ pub struct MemberPage {
 pub struct MembershipChange {
     /// `membership` before the first of them.
     pub since: u64,
-    /// Where the room stands after the last of them.
+    /// The room's position after the last of them.
     pub place: RoomPosition,
     /// Users who came or went, and whether each is a member now: right for any list taken since then. `None`: too many to say.
     pub users: Option<Vec<(Name, bool)>>,

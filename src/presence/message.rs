@@ -1,4 +1,4 @@
-//! What crosses between an edge (where a socket lives) and a home (where a name's truth lives): plain data, in order
+//! The messages between an edge (where a socket lives) and a home (where a name's truth lives): plain data, in order
 //! between a pair of workers. A node is to a cluster what a worker is to a node: the same messages can cross a broker.
 
 use std::sync::Arc;
@@ -33,29 +33,29 @@ pub enum Leaving {
 pub enum Message {
     /// To a user's home: a connection of the user's is there.
     Up {
-        /// Whose.
+        /// The user.
         user: Name,
-        /// Which.
+        /// The connection.
         at: ClientRef,
-        /// What its token says.
+        /// The claim of its token.
         claim: Claim,
         /// How it comes, `Online`, `Away`, `Busy` or `Invisible`; `None`: as the one was whose place it takes.
         state: Option<State>,
     },
     /// To a user's home: a connection has shown another token.
     Renewed {
-        /// Whose.
+        /// The user.
         user: Name,
-        /// Which.
+        /// The connection.
         at: ClientRef,
-        /// What it says now.
+        /// The claim of the new token.
         claim: Claim,
     },
     /// To a user's home: a connection is gone.
     Down {
-        /// Whose.
+        /// The user.
         user: Name,
-        /// Which.
+        /// The connection.
         at: ClientRef,
         /// Why.
         reason: Reason,
@@ -64,9 +64,9 @@ pub enum Message {
     },
     /// To a user's home: what a connection says of itself.
     Status {
-        /// Whose.
+        /// The user.
         user: Name,
-        /// Which.
+        /// The connection.
         at: ClientRef,
         /// `Online`, `Away`, `Busy` or `Invisible`; `None` leaves it.
         state: Option<State>,
@@ -74,79 +74,79 @@ pub enum Message {
         info: Option<Box<str>>,
         /// For how long `info` counts; `None`: as long as the connection is there.
         ttl_seconds: Option<u32>,
-        /// Who waits for the answer.
+        /// Gets the answer.
         reply_to: ReplyTo,
     },
     /// To a user's home: a connection's page has stopped sending its heartbeats, or sends them again.
     Silent {
-        /// Whose.
+        /// The user.
         user: Name,
-        /// Which.
+        /// The connection.
         at: ClientRef,
         /// Whether it has stopped.
         silent: bool,
     },
     /// To a user's home: a Ping is unanswered, or something was heard after all.
     Suspect {
-        /// Whose.
+        /// The user.
         user: Name,
-        /// Which.
+        /// The connection.
         at: ClientRef,
         /// Whether it is suspect.
         suspect: bool,
     },
-    /// To a user's home: send a view now, and every change of it from then on to the asker's worker.
+    /// To a user's home: send a view now, and every change of it from then on to the worker of `reply_to`.
     Watch {
-        /// Whom.
+        /// The user.
         user: Name,
-        /// Who gets the view.
+        /// Gets the view.
         reply_to: ReplyTo,
         /// Suspicions too.
         suspect: bool,
     },
     /// To a user's home: a client of that worker watches no more.
     Unwatch {
-        /// Whom.
+        /// The user.
         user: Name,
-        /// Whose clients are one fewer.
+        /// The worker that has one client fewer there.
         worker: WorkerRef,
         /// As in `Watch`.
         suspect: bool,
     },
     /// To a user's home: send a view, once.
     Look {
-        /// At whom.
+        /// The user.
         user: Name,
-        /// Who gets the view.
+        /// Gets the view.
         reply_to: ReplyTo,
     },
     /// To a user's home: tell all connections of the user's.
     Tell {
-        /// Whom.
+        /// The user.
         user: Name,
-        /// Who tells; nobody where it came from outside.
+        /// The sender; `None`: it came from outside.
         from: Option<Name>,
         /// JSON.
         data: Box<str>,
         /// Only where the user is in one of these; `None`: anyway.
         within: Option<Box<[Name]>>,
-        /// Who waits for the answer.
+        /// Gets the answer.
         reply_to: ReplyTo,
     },
     /// To a user's home, where sight is restricted: the user is in a room, or no more.
     Place {
-        /// Who.
+        /// The user.
         user: Name,
-        /// Where.
+        /// The room.
         room: Name,
         /// In, or no more.
         is_in: bool,
     },
     /// To a room's home: a client comes in.
     Join {
-        /// Where.
+        /// The room.
         room: Name,
-        /// Who.
+        /// The user.
         user: Name,
         /// The client is in already: it only wants the answer.
         again: bool,
@@ -154,16 +154,16 @@ pub enum Message {
         visit: u16,
         /// Its user is invisible, as far as the edge knows.
         hides: bool,
-        /// Who waits for the answer.
+        /// Gets the answer.
         reply_to: ReplyTo,
     },
     /// To a room's home: a client goes out.
     Leave {
-        /// Where.
+        /// The room.
         room: Name,
-        /// Who.
+        /// The user.
         user: Name,
-        /// Which.
+        /// The connection.
         at: ClientRef,
         /// The edge's number for its `join`.
         visit: u16,
@@ -171,105 +171,105 @@ pub enum Message {
         hides: bool,
         /// Whether it may be back.
         leaving: Leaving,
-        /// Who waits for the answer.
+        /// Gets the answer.
         reply_to: Option<ReplyTo>,
     },
     /// To a room's home: a member speaks.
     Say {
-        /// Where.
+        /// The room.
         room: Name,
-        /// Who; nobody where it came from outside.
+        /// The sender; `None`: it came from outside.
         from: Option<Name>,
         /// JSON.
         data: Box<str>,
         /// Whether the speaking connection hears itself.
         echo: bool,
-        /// Who waits for the answer.
+        /// Gets the answer.
         reply_to: ReplyTo,
     },
     /// To a room's home: who is in?
     List {
-        /// Where.
+        /// The room.
         room: Name,
         /// Members at most.
         limit: usize,
-        /// Those behind this name.
+        /// Only names after this one.
         after: Option<Name>,
-        /// Those whose names fit one of these; `None`: all.
+        /// Only names that fit one of these; `None`: all.
         only: Option<Arc<[Pattern]>>,
-        /// Who gets the page.
+        /// Gets the page.
         reply_to: ReplyTo,
     },
     /// To a home: which users are there?
     ListUsers {
-        /// Those that are seen so; `None`: all that are not offline.
+        /// Only users in this state; `None`: everybody who is not offline.
         state: Option<State>,
         /// Users at most.
         limit: usize,
-        /// Those behind this name.
+        /// Only names after this one.
         after: Option<Name>,
-        /// Which desk gets the page.
+        /// Gets the page.
         reply_to: ReplyTo,
     },
     /// To a home: which rooms are there?
     ListRooms {
         /// Rooms at most.
         limit: usize,
-        /// Those behind this name.
+        /// Only names after this one.
         after: Option<Name>,
-        /// Which desk gets the page.
+        /// Gets the page.
         reply_to: ReplyTo,
     },
     /// To a user's home: send all connections of the user's away.
     Kick {
-        /// Whose.
+        /// The user.
         user: Name,
-        /// What they are told.
+        /// The reason that they are told.
         reason: Arc<str>,
         /// How long the user is to stay away.
         seconds: Option<u32>,
-        /// Which desk waits for the answer.
+        /// Gets the answer.
         reply_to: ReplyTo,
     },
     /// To a user's home: have all connections of the user's come into a room, or go out of it.
     ForceJoin {
-        /// Whose.
+        /// The user.
         user: Name,
-        /// Where.
+        /// The room.
         room: Name,
         /// In, or out.
         joins: bool,
-        /// Which desk waits for the answers.
+        /// Gets the answers.
         reply_to: ReplyTo,
     },
     /// To an edge: have a client do so.
     ForceJoinClient {
-        /// Which.
+        /// The client.
         client: ClientId,
-        /// Where.
+        /// The room.
         room: Name,
         /// In, or out.
         joins: bool,
-        /// Which desk is told what came of it.
+        /// Is told what came of it.
         reply_to: ReplyTo,
     },
     /// To an edge: a message for all its clients.
     Broadcast {
         /// The message.
         event: SharedEvent,
-        /// Which desk is told how far it has come.
+        /// Is told how far it has come.
         reply_to: ReplyTo,
     },
-    /// To a desk: a home's part of a page of users.
+    /// To an admin request: a home's part of a page of users.
     UsersListed {
-        /// Which desk.
+        /// Gets the part.
         reply_to: ReplyTo,
         /// The part.
         part: Listing<View>,
     },
-    /// To a desk: a home's part of a page of rooms.
+    /// To an admin request: a home's part of a page of rooms.
     RoomsListed {
-        /// Which desk.
+        /// Gets the part.
         reply_to: ReplyTo,
         /// The part.
         part: Listing<usize>,
@@ -280,14 +280,14 @@ pub enum Message {
         reply_to: ReplyTo,
         /// Of whom.
         user: Name,
-        /// What is true now.
+        /// The user's view now.
         view: View,
     },
     /// To an edge: a user that clients of that worker watch has changed.
     Changed {
-        /// Who.
+        /// The user.
         user: Name,
-        /// What is true now, suspicion included.
+        /// The user's view now, suspicion included.
         view: View,
         /// For those who don't ask for suspicions; `None` where they see no change.
         plain: Option<SharedEvent>,
@@ -296,62 +296,62 @@ pub enum Message {
     },
     /// To an edge: a message for one client, if its socket has room for it.
     Told {
-        /// Who gets it.
+        /// The client that gets it.
         client: ClientId,
         /// The message.
         event: SharedEvent,
-        /// Who waits to hear whether it did: who tells, or the user's home where several connections are told.
+        /// Is told whether it was queued: the sender, or the user's home where several connections are told.
         reply_to: ReplyTo,
     },
     /// To an edge: a client has to go.
     Evict {
-        /// Which.
+        /// The client.
         client: ClientId,
         /// Why.
         reason: Reason,
-        /// What it is told in place of that.
+        /// The words that it is told in place of that.
         words: Option<Arc<str>>,
     },
     /// To an edge: the answer to a command.
     Answered {
-        /// Who asked.
+        /// Asked for it.
         reply_to: ReplyTo,
-        /// What is answered.
+        /// The answer.
         answer: HomeAnswer,
     },
     /// To an edge: a page of a room's members, whose states are yet to be asked for.
     Listed {
-        /// Who asked.
+        /// Asked for it.
         reply_to: ReplyTo,
         /// The page.
         page: MemberPage,
     },
     /// Somebody has turned invisible, or visible again.
     Veil(Veil),
-    /// What follows from an order to send somebody away.
+    /// A step of an order to send somebody away.
     Moderate {
-        /// What is to be done, and by whom.
+        /// The step, and who takes it.
         what: Moderation,
-        /// Which desk waits for the answer.
+        /// Gets the answer.
         reply_to: Option<ReplyTo>,
     },
     /// To an edge: a message for all its clients in a room.
     Deliver {
-        /// Which room.
+        /// The room.
         room: Name,
         /// The message.
         event: SharedEvent,
-        /// Who does not get it.
+        /// The client that does not get it.
         except: Option<ClientId>,
-        /// Which changes of its members it tells of.
+        /// The changes of its members that it tells of.
         change: Option<Arc<MembershipChange>>,
     },
-    /// What an edge tells a home anew.
+    /// An edge's announcement to a home.
     Announce(Announcement),
 }
 
 impl Message {
-    /// Who waits for a home's answer to a client's own command.
+    /// The waiting side of a home's answer to a client's own command.
     pub(crate) const fn asker_mut(&mut self) -> Option<&mut ReplyTo> {
         match self {
             Message::Say { reply_to, .. }

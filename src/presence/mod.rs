@@ -1,10 +1,10 @@
-//! Who is here: users, rooms and their homes. Pure: commands and the time in, events out, as data; no socket, no clock, no thread,
+//! Presence: users, rooms and their homes. Pure: commands and the time in, events out, as data; no socket, no clock, no thread,
 //! and nothing of how it is read and written: that is [`protocol`](crate::protocol)'s.
 //!
 //! Every user and every room has a home, the worker that its name hashes to. The [`edge`] of a worker knows the clients
 //! whose sockets live there; it speaks to homes by [`message`]s. The home of a user ([`user`]) keeps the user's
 //! connections, state and version; the home of a room ([`room`]) keeps its members and gives its messages their order.
-//! Where edge and home are the same worker, the message is handled at once.
+//! If edge and home are the same worker, the message is handled at once.
 //!
 //! | file | subject |
 //! |---|---|
@@ -21,8 +21,8 @@
 //! | `veil` | what follows where somebody turns invisible |
 //! | [`command`], [`event`], [`refusal`] | what clients ask for, what they are told, and why something is not done |
 //!
-//! What it keeps per idle named user: a client of 88 bytes at the edge, a user of 104 at the home, 8 of table, and the name once.
-//! A token adds 33 of table and what it grants: 88 without patterns and `info`.
+//! Memory per idle named user: a client of 88 bytes at the edge, a user of 104 at the home, 8 of table, and the name once. A
+//! token adds 33 of table and what it grants: 88 without patterns and `info`.
 
 mod address;
 pub mod admin;

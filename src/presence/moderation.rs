@@ -7,49 +7,49 @@ use serde::{Deserialize, Serialize};
 use crate::presence::address::ClientId;
 use crate::presence::name::Name;
 
-/// What a home or an edge is to do.
+/// A step for a home or an edge.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Moderation {
     /// To an edge: the graces of a user's clients that were there are over.
     EndGraces {
-        /// Whose.
+        /// The user.
         user: Name,
         /// In that room; `None`: everywhere.
         room: Option<Name>,
     },
     /// To a room's home: the graces of a user are over.
     EndGrace {
-        /// Where.
+        /// The room.
         room: Name,
-        /// Whose.
+        /// The user.
         user: Name,
     },
     /// To a room's home: a user is to stay out of it.
     Ban {
         /// Of where.
         room: Name,
-        /// Who.
+        /// The user.
         user: Name,
         /// How long: at most [`BAN_SECONDS_MAX`](crate::limits::BAN_SECONDS_MAX).
         seconds: u32,
     },
     /// To a user's home, or to a room's: a ban is over.
     Lift {
-        /// Whose.
+        /// The user.
         user: Name,
         /// Of where; `None`: of the server.
         room: Option<Name>,
     },
     /// To a room's home: a user is to be brought in, which the user's home does, unless the room bans the user.
     Invite {
-        /// Where.
+        /// The room.
         room: Name,
-        /// Whom.
+        /// The user.
         user: Name,
     },
     /// To an edge: a room was taken from a client's user while the client was away. It goes out, or is refused there once.
     Taken {
-        /// Which.
+        /// The client.
         client: ClientId,
         /// Out of where.
         room: Name,
@@ -63,7 +63,7 @@ pub enum Moderation {
     },
     /// To an edge: a user is banned from the server, or no more. The user's home sends away those who come nevertheless.
     Banned {
-        /// Who.
+        /// The user.
         user: Name,
         /// Until when, in [`Now::micros`](crate::time::Now::micros), and what the user is told; `None`: the ban is over.
         ban: Option<(u64, Arc<str>)>,
@@ -72,7 +72,7 @@ pub enum Moderation {
     Expel {
         /// Out of where.
         room: Name,
-        /// Who.
+        /// The user.
         user: Name,
     },
 }

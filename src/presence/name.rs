@@ -22,7 +22,7 @@ pub(crate) fn listed_bytes(name: &str) -> usize {
     name.len() + escaped + r#""","#.len()
 }
 
-/// What a name has to be: the rest of a sentence that begins with what it is.
+/// The rule for names: the rest of a sentence that begins with the thing named.
 pub const NAME_RULE: &str =
     "1 to 128 bytes of UTF-8 without control characters and *, and without a space at either end";
 
@@ -47,8 +47,8 @@ pub fn is_bare_name(text: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
 }
 
-/// Which worker is home to a name: the same answer on all workers that have the same secret, whatever they were built with.
-/// Names are hashed by SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012).
+/// Finds the worker that is home to a name: the same answer on all workers that have the same secret, whatever they were
+/// built with. Names are hashed by SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012).
 #[derive(Clone, Copy, Debug)]
 pub struct Homes {
     workers: u16,

@@ -156,13 +156,13 @@ impl Node {
         self.edge.may_ask(slot, turn!(self, now))
     }
 
-    /// What a connection may send at once, and in which time it may again.
+    /// The burst that a connection may send at once, and the time in which it refills.
     #[must_use]
     pub fn burst(&self) -> Burst {
         Burst::of(&self.rules)
     }
 
-    /// What a client may send now, as a part of [`Burst::most`].
+    /// The credit of a client for sending now, as a part of [`Burst::most`].
     #[must_use]
     pub fn credit(&self, now: Now, slot: u32) -> u32 {
         self.edge.credit(now.tick, &self.rules, slot)
@@ -185,7 +185,7 @@ impl Node {
         self.dispatch(now);
     }
 
-    /// A client is gone. What was said of it before ([`Effect::Close`]) wins over `reason`.
+    /// A client is gone. The reason given before ([`Effect::Close`]) wins over `reason`.
     pub fn closed(&mut self, now: Now, slot: u32, reason: Reason, seen_millis: u64) {
         self.edge.closed(slot, reason, seen_millis, turn!(self, now));
         self.dispatch(now);
@@ -232,12 +232,12 @@ impl Node {
     fn refuse(&mut self, now: Now, message: Message) -> Option<Message> {
         let Some(reply_to) = message.reply_to() else { return Some(message) };
         match reply_to.request {
-            // Who waits may be at another worker; a mailbox without room for it is a socket without room.
+            // The sender may be at another worker; a full mailbox counts as a full socket.
             _ if matches!(message, Message::Told { .. }) => {
                 let answer = HomeAnswer::Told { to: 0, without: 1 };
                 self.out.post(reply_to.at.worker, Message::Answered { reply_to, answer });
             }
-            // A room's home has asked a user's home for another worker's desk.
+            // A room's home has asked a user's home for an admin request of another worker.
             RequestRef::Admin { .. } if reply_to.at.worker != self.worker => {
                 self.out.post(reply_to.at.worker, Message::Answered { reply_to, answer: HomeAnswer::Busy });
             }

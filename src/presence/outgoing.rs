@@ -1,4 +1,4 @@
-//! What the parts of a node hand out during a call, and what the call costs.
+//! The output of a node's parts during a call, and the call's cost.
 
 use std::collections::VecDeque;
 
@@ -10,13 +10,13 @@ use crate::time::Tick;
 /// Entries of a queue that outlast a burst.
 const QUEUE_KEPT: usize = 64;
 
-/// What the parts of a node hand out during a call.
+/// The output of a node's parts during a call.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(super) posts: VecDeque<(u16, Message)>,
     pub(super) timers: Vec<(Tick, Timer)>,
     pub(crate) effects: Vec<Effect>,
-    /// What was done since the cost was taken, in nanoseconds; see [`cost`](crate::presence::cost).
+    /// The cost of the work since it was last taken, in nanoseconds; see [`cost`](crate::presence::cost).
     spent: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What a client has asked for and not got yet: answers in the making, and the commands that wait for there to be fewer.
+//! The pending work of a client: answers in the making, and commands that wait until there are fewer of those.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ struct QueuedCommand {
     bytes: usize,
 }
 
-/// What a client waits for.
+/// The pending answers and commands of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     /// Answers in the making, as the edge numbers them: `len <= REPLIES_PER_CONNECTION_MAX`.

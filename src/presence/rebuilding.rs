@@ -18,7 +18,7 @@ pub(crate) struct Cursor {
 #[derive(Debug)]
 pub(crate) struct Sweep {
     pub(crate) edge: WorkerRef,
-    /// Where it goes on; `None`: it is done with these.
+    /// The slot where it goes on; `None`: it is done with these.
     pub(crate) users: Option<usize>,
     pub(crate) rooms: Option<Cursor>,
 }

@@ -45,7 +45,7 @@ pub enum Record {
     User(Box<UserRecord>),
     /// Rooms that a user was given.
     Given {
-        /// Who.
+        /// The user.
         user: Name,
         /// Which.
         rooms: Vec<Name>,
@@ -59,7 +59,7 @@ pub enum Record {
     },
     /// A ban.
     Ban {
-        /// Who.
+        /// The user.
         user: Name,
         /// From where; `None`: from the server.
         room: Option<Name>,
@@ -72,7 +72,7 @@ pub enum Record {
     Member(Box<MemberRecord>),
     /// Rooms that clients of a user went out of, and may come back to.
     Departed {
-        /// Who.
+        /// The user.
         user: Name,
         /// Which, and ticks for which that is kept.
         rooms: Vec<(Name, u32)>,
@@ -91,7 +91,7 @@ pub enum Record {
 /// A user who is here, or was lately.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UserRecord {
-    /// Who.
+    /// The user.
     pub user: Name,
     /// The version of what others were told last.
     pub version: u64,
@@ -146,7 +146,7 @@ pub struct WordRecord {
 /// A member of a room, and where the room stands: so each record of it stands for itself.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MemberRecord {
-    /// Where.
+    /// The room.
     pub room: Name,
     /// Which life of the room it is.
     pub epoch: u64,
@@ -156,7 +156,7 @@ pub struct MemberRecord {
     pub membership: u64,
     /// Of a big room: `membership` as it was told last.
     pub told: Option<u64>,
-    /// Who.
+    /// The user.
     pub user: Name,
     /// Whether others see the user there.
     pub is_seen: bool,

@@ -42,7 +42,7 @@ pub enum CommandRefusal {
     BadToken {
         /// Nothing is known against it: the same token may be good in a moment.
         pending: bool,
-        /// What is wrong with it, in the words of the part that looked at it.
+        /// The fault, in the words of the part that looked at it.
         words: Box<str>,
     },
     /// The client's token is that of another user than the client is.

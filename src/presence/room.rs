@@ -45,9 +45,9 @@ struct Room {
     offset: u64,
     /// Users who came in and users who went out, so far.
     membership: u64,
-    /// Those that are seen, by name, so that a page can go on behind one.
+    /// Visible members, by name, so that a page can continue after a name.
     members: BTreeMap<Name, Member>,
-    /// Those of whom all clients are invisible: almost always none.
+    /// Members all of whose clients are invisible: almost always none.
     #[expect(clippy::box_collection, reason = "8 bytes of every room in place of 24")]
     unseen: Option<Box<BTreeMap<Name, Member>>>,
     /// Workers with clients in the room, and how many.
@@ -73,8 +73,8 @@ impl Room {
         RoomPosition { count: self.members.len(), epoch, offset, membership }
     }
 
-    /// Whether so much may be said now: by what the room carries. What is more than it carries at
-    /// once takes all of that.
+    /// Whether so much may be said now: by what the room carries. A message longer than the whole budget
+    /// takes all of it.
     fn takes(&mut self, now: Tick, rules: &Rules, bytes: usize) -> bool {
         let (tick, most) = rules.room_bytes();
         let earned = u64::from(now.since(self.filled)).saturating_mul(tick);
@@ -99,8 +99,8 @@ impl Room {
         }
     }
 
-    /// A connection of a member is within its grace until then. Who comes and goes again and again leaves no more behind than
-    /// who went once, twice over.
+    /// A connection of a member is within its grace until then. A user who comes and goes again and again leaves at most
+    /// twice as much behind as one who went once.
     fn linger(&mut self, until: Tick, user: &Name) {
         if self.in_grace.back().is_some_and(|(last, name)| (last, name) == (&until, user)) {
             return;
@@ -145,7 +145,7 @@ pub struct Rooms {
     by_name: Table,
     rooms: Slots<Room>,
     homes: Homes,
-    /// Where sight is restricted: the homes that are told who is in which room.
+    /// Where visibility is restricted: the homes that are told who is in which room.
     told: Option<Homes>,
     /// All of them by name, for pages.
     name_index: NameIndex,

@@ -1,7 +1,8 @@
-//! Which rooms a home's users are in, kept only where sight is restricted: who shares none of them does not see the user.
+//! The rooms of a home's users, kept only where visibility is restricted: a client that shares none of them does not see
+//! the user.
 //!
-//! A room's home says who came and who went. Where a user goes offline both homes let a grace pass, and either may be the
-//! first: who goes out of a room with no live connection left stays in sight until offline is told.
+//! A room's home says who came and who went. When a user goes offline both homes let a grace pass, and either may be the
+//! first: a user who leaves a room with no live connection left stays visible until offline is told.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::presence::name::Name;
 struct UserRooms {
     /// Sorted, so that one is found fast.
     rooms: Arc<[Name]>,
-    /// Those of them that the user is in no more.
+    /// The rooms among them that the user has left.
     left: Vec<Name>,
 }
 
@@ -26,7 +27,7 @@ pub(crate) struct RoomsByUser {
 }
 
 impl RoomsByUser {
-    /// `kept`: sight is restricted. Where it is not, nothing is ever held.
+    /// `kept`: sight is restricted. If it is not, nothing is ever held.
     pub(crate) fn new(kept: bool) -> RoomsByUser {
         RoomsByUser { kept, ..RoomsByUser::default() }
     }
@@ -60,7 +61,7 @@ impl RoomsByUser {
         !later && self.commit(slot)
     }
 
-    /// What counts later counts now. Says whether anything did.
+    /// Commits the leaves that were put off. Says whether there was any.
     pub(crate) fn commit(&mut self, slot: u32) -> bool {
         let Some(user) = self.by_slot.get_mut(&slot).filter(|user| !user.left.is_empty()) else {
             return false;

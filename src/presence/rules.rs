@@ -1,4 +1,4 @@
-//! What presence goes by.
+//! The rules of presence.
 
 use crate::limits::{
     BIG_ROOM_MEMBERS, BIG_ROOM_NAMES_PER_SECOND, COMMANDS_PER_SECOND_MAX, CONNECTIONS_PER_USER_MAX,
@@ -8,7 +8,7 @@ use crate::presence::command::Command;
 use crate::presence::refusal::CommandRefusal;
 use crate::time::TICK_MILLIS;
 
-/// What presence goes by.
+/// The rules of presence.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// Ticks for which a connection that closed or broke may come back unnoticed.
@@ -28,7 +28,7 @@ pub struct Rules {
     pub big_room: usize,
     /// Names told to a big room in a second, times its members: see [`BIG_ROOM_NAMES_PER_SECOND`].
     pub big_room_names: usize,
-    /// What `welcome` says of the heartbeat: interval and time-out in milliseconds.
+    /// The heartbeat that `welcome` tells of: interval and time-out in milliseconds.
     pub heartbeat_millis: (u64, u64),
 }
 
@@ -67,8 +67,8 @@ impl Rules {
     }
 }
 
-/// As how many commands a command counts. What it has relayed counts once, however many receive it: a room's speaker does not
-/// choose how many listen.
+/// As how many commands a command counts. A message counts once, however many receive it: a room's speaker does not choose
+/// how many listen.
 #[expect(clippy::cast_possible_truncation, reason = "a message is at most 1 GiB")]
 pub(crate) fn price(command: &Command<'_>) -> u32 {
     let bytes = command.data().map_or(0, str::len);

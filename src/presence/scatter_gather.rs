@@ -11,7 +11,7 @@ use crate::presence::view::View;
 use crate::presence::views::Views;
 use crate::slots::Slots;
 
-/// What is gathered.
+/// The kind of answer that is put together.
 #[derive(Debug)]
 pub(crate) enum ReplyKind {
     /// `watch`, with suspicions or without.
@@ -56,7 +56,7 @@ impl PendingReplies {
         self.pending_replies.insert(PendingReply { serial: self.last_serial, ..pending_reply }) as u32
     }
 
-    /// What tells an answer in the making from an earlier one in its place.
+    /// The serial that tells an answer in the making from an earlier one in its slot.
     pub(crate) fn serial(&self, id: u32) -> u32 {
         self.pending_replies.get(id as usize).map_or(0, |pending_reply| pending_reply.serial)
     }
@@ -97,7 +97,7 @@ impl PendingReplies {
         pending_reply.refused |= !view.is_some_and(|view| pending_reply.views.put(index, view));
     }
 
-    /// Takes a gather out that needs no parts any more.
+    /// Takes a reply out that needs no more parts.
     pub(crate) fn end(&mut self, id: u32) -> Option<PendingReply> {
         self.pending_replies.try_remove(id as usize)
     }

@@ -51,7 +51,7 @@ pub struct Numbered {
     pub message: Option<Message>,
 }
 
-/// What came of a [`Numbered`].
+/// The outcome of receiving a [`Numbered`].
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Received {

@@ -1,5 +1,5 @@
-//! Which clients of an edge are in what: rooms, or watches. Coming, going and walking over all of a topic's clients cost
-//! no search: each client knows its place in each of its topics.
+//! The clients of an edge by topic: by room, or by watched user. Coming, going and walking over all of a topic's clients
+//! cost no search: each client knows its place in each of its topics.
 
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::subscriptions::{Subscription, Subscriptions};

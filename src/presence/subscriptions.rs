@@ -89,7 +89,7 @@ impl Subscriptions {
     }
 }
 
-/// Where the place in a topic stands, or would.
+/// The index of the subscription to a topic, or where it would be inserted.
 fn position(subscriptions: &[Subscription], topic: u32) -> Result<usize, usize> {
     subscriptions.binary_search_by_key(&topic, |subscription| subscription.topic)
 }

@@ -106,7 +106,7 @@ impl Table {
         }
     }
 
-    /// What is in a shard, which is empty then, with the hashes.
+    /// Empties a shard: returns its slots with their hashes.
     fn hashed<'a>(&mut self, shard: usize, name_of: &impl Fn(u32) -> &'a str) -> Vec<(u64, u32)> {
         let slots = std::mem::take(&mut self.shards[shard]);
         slots.into_iter().map(|slot| (hash(self.homes, name_of(slot)), slot)).collect()
@@ -129,8 +129,8 @@ fn table(slots: &[(u64, u32)]) -> HashTable<u32> {
 /// Bits of a hash that say where in a shard a name is looked for; those above choose the shard.
 const TABLE_BITS: u32 = 12;
 
-/// Which of `shards` has the names of a hash: as many bits of it as tell them apart, or one less where that one is still to
-/// come.
+/// The one of `shards` that has the names of a hash: as many bits of it as tell them apart, or one less where that one is
+/// still to come.
 fn place(hash: u64, shards: usize) -> usize {
     let mask = shards.next_power_of_two() - 1;
     let at = (hash >> TABLE_BITS) as usize & mask;
@@ -188,7 +188,7 @@ mod tests {
         }
         let shards = table.shards.len();
         assert!((names.len() / NAMES_MAX..names.len() / NAMES_MIN).contains(&shards), "{shards} shards");
-        // What is left is found while it is moved together, and leaves room for nobody else.
+        // The remaining slots are found while they are moved together, and leave no gap.
         for (left, (name, slot)) in names.iter().zip(0..).enumerate().map(|(i, n)| (names.len() - i - 1, n)) {
             hashed.set(0);
             table.remove(name, slot, name_of);

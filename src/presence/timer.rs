@@ -2,7 +2,7 @@
 
 use crate::presence::address::ClientId;
 
-/// What a timer is for; an old serial makes it void.
+/// The purpose of a timer; an old serial makes it void.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Timer {
     /// The grace of a user's connection.
@@ -15,7 +15,7 @@ pub(crate) enum Timer {
     Page { slot: u32, serial: u32 },
     /// A token's end, or the end of the time to show one.
     Token { slot: u32, serial: u32 },
-    /// What a user's connection said counts until then.
+    /// The end of the info that a user's connection set.
     Info { slot: u32, serial: u32 },
 }
 

@@ -1,4 +1,4 @@
-//! What every step of a call has to do with: when it is, what holds, and what comes of it.
+//! The context of every step of a call: the time, the rules, and the output.
 
 use crate::presence::outgoing::Outgoing;
 use crate::presence::rules::Rules;

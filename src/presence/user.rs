@@ -73,7 +73,7 @@ struct User {
     since_millis: u64,
     last_seen_millis: u64,
     serial: u32,
-    /// What watchers were told last.
+    /// The state that was last published to watchers.
     published: Published,
     /// `Busy` or `Invisible`, where one of its connections said so: that is the user's as long as it has any.
     own: Option<State>,
@@ -84,7 +84,7 @@ struct User {
     archived: Option<Filing>,
 }
 
-/// What a watcher can see change.
+/// The part of a user's state that watchers see change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Published {
     state: State,
@@ -230,7 +230,7 @@ impl Users {
         self.len() == 0
     }
 
-    /// What is known of a user.
+    /// The view of a user.
     #[must_use]
     pub fn view(&self, user: &str, now: Now) -> View {
         self.seek(user).map_or_else(View::default, |slot| self.view_of_any(slot, now))
@@ -395,7 +395,7 @@ impl Users {
     }
 }
 
-/// What the owner of a slot is called.
+/// The name of a slot's owner.
 fn name_of<'a>(users: &'a Slots<User>, offline: &'a OfflineUsers, slot: u32) -> &'a str {
     if OfflineUsers::holds(slot) { offline.name(slot) } else { &users[slot as usize].name }
 }

@@ -9,30 +9,30 @@ use serde::{Deserialize, Serialize};
 use crate::presence::address::{ClientId, ClientRef};
 use crate::presence::name::Name;
 
-/// What is invisible from now on, or is no more.
+/// A step of turning somebody invisible, or visible again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Veil {
     /// To an edge: the user of a client.
     Client {
-        /// Which.
+        /// The client.
         client: ClientId,
         /// Whether it is invisible.
         hides: bool,
     },
     /// To an edge: a user whose clients were there lately, and may be back.
     Departed {
-        /// Who.
+        /// The user.
         user: Name,
         /// Whether it is invisible.
         hides: bool,
     },
     /// To a room's home: one client of a member's.
     Member {
-        /// Where.
+        /// The room.
         room: Name,
-        /// Who.
+        /// The user.
         user: Name,
-        /// Which.
+        /// The connection.
         at: ClientRef,
         /// The edge's number for its `join`.
         visit: u16,
@@ -41,9 +41,9 @@ pub enum Veil {
     },
     /// To a room's home: those of a member's clients that may be back.
     Lingering {
-        /// Where.
+        /// The room.
         room: Name,
-        /// Who.
+        /// The user.
         user: Name,
         /// Whether they are invisible.
         hides: bool,

@@ -1,4 +1,4 @@
-//! What is known of a user.
+//! The view of a user.
 
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +83,7 @@ impl Reason {
     }
 }
 
-/// What is true of a user at one moment.
+/// The state of a user at one moment.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct View {
     /// Suspicion included.

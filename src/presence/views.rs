@@ -15,7 +15,7 @@ pub(crate) struct Views {
     views: Vec<(Name, Option<View>)>,
     /// Positions in `views` by name, where there are more than [`COMPARED_MAX`].
     index: HashTable<u32>,
-    /// Where a user was named more than once: the position in `views` of each that was named.
+    /// For users who were named more than once: the position in `views` of each that was named.
     order: Vec<u32>,
 }
 
@@ -61,7 +61,7 @@ impl Views {
         self.views.iter().map(|(user, _)| user)
     }
 
-    /// What has come, in the order asked.
+    /// The views that have come, in the order asked.
     pub(crate) fn into_asked(self) -> Vec<(Name, Option<View>)> {
         if self.order.is_empty() {
             return self.views;

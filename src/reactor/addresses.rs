@@ -1,4 +1,4 @@
-//! Who connects from where: for each address how many connections it has and how fast they came, over all workers.
+//! The table of addresses: for each address how many connections it has and how fast they came, over all workers.
 //!
 //! A fixed table of 16-byte places, in sets of eight, that grows with nothing: an address hashes to a set and takes the
 //! place in it that has been idle for longest. It is shared by all workers, so that a limit is what it says whatever worker
@@ -29,7 +29,7 @@ const UNITS_PER_SECOND: u32 = UNITS * (1_000 / TICK_MILLIS) as u32;
 /// Parts of the table that are locked one by one.
 const SHARDS: usize = 64;
 
-/// What one address may have; 0: as much as it likes.
+/// The limits of one address; 0: no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AddressLimits {
     /// Connections at once.
@@ -38,7 +38,7 @@ pub struct AddressLimits {
     pub handshakes: u32,
 }
 
-/// What became of a connection that came.
+/// The outcome of counting a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Entered {
     /// It is counted there.
@@ -128,7 +128,7 @@ impl Addresses {
         self.shards.get().map_or(0, |_| self.sets * SET * size_of::<Slot>())
     }
 
-    /// A connection comes. Where it is counted, [`Addresses::leave`] has to follow.
+    /// A connection comes. If it is counted, [`Addresses::leave`] has to follow.
     pub(crate) fn enter(&self, address: IpAddr, now: Tick, limits: AddressLimits) -> Entered {
         self.enter_as(key_of(address), now, limits)
     }
@@ -197,7 +197,7 @@ impl Addresses {
         }
     }
 
-    /// What is counted there: for as long as a connection is.
+    /// The key that is counted there, as long as it has a connection.
     pub(crate) fn key(&self, slot: u32) -> u64 {
         self.with_place(slot, |slot| slot.key)
     }

@@ -1,9 +1,8 @@
-//! What is sent during a turn: one buffer for all connections of a worker, written at the turn's end, so that each
-//! connection costs one system call however much it was sent. Where there are only answers, it is written now and then in
-//! between.
+//! The output of a turn: one buffer for all connections of a worker, written at the turn's end, so that each connection
+//! costs one system call however much it was sent. A turn that only answers also writes now and then in between.
 //!
-//! A connection that was sent something has an entry in `dirty`, and its pieces are a list through `pieces`. What is
-//! sent to one connection in a row becomes one piece.
+//! A connection that was sent something has an entry in `dirty`, and its pieces are a list through `pieces`.
+//! Messages to one connection in a row become one piece.
 
 use std::ops::Range;
 
@@ -14,7 +13,7 @@ use crate::limits::{
 use crate::reactor::ids::ConnId;
 use crate::wire::shared::SharedFrame;
 
-/// Where a piece's bytes lie.
+/// The place of a piece's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Bytes {
     /// In the arena; whole frames.
@@ -42,7 +41,7 @@ pub(crate) struct Dirty {
     last: u32,
     /// Bytes of all its pieces.
     pub(crate) len: usize,
-    /// Where among them a Ping ends; 0 where there is none.
+    /// The end of a Ping among them; 0 where there is none.
     pub(crate) ping_end: usize,
 }
 

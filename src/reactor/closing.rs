@@ -49,7 +49,7 @@ pub(crate) fn closed_by_peer<N: Net, S: Service>(worker: &mut Worker<N, S>, id: 
         ending::tell_gone(worker, id, cause);
         pending::run(worker);
     }
-    // Where nothing is left to write, the flush will not come by.
+    // When nothing is left to write, no flush will happen.
     if worker.shard.get_mut(id).is_some_and(Conn::close_received) {
         ending::remove(worker, id, Cause::Closed);
     }

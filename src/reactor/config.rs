@@ -29,7 +29,7 @@ pub enum FdTables {
 /// When a silent connection is asked, and when it is given up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Heartbeat {
-    /// Who proves life.
+    /// The side that proves life.
     pub mode: HeartbeatMode,
     /// Silence after which a Ping is sent.
     pub interval: Duration,
@@ -100,9 +100,10 @@ pub struct Config {
     /// Bytes that one call of the service may send to all connections together, shared frames apart; a GiB at most. Past it:
     /// [`SendError::TurnFull`](crate::reactor::SendError::TurnFull).
     pub max_call_bytes: usize,
-    /// What one address may have, loopback and trusted proxies apart.
+    /// The limits of one address, loopback and trusted proxies apart.
     pub addresses: AddressLimits,
-    /// Whose word is taken for whom they speak: `X-Forwarded-For`, and the PROXY protocol where that is spoken.
+    /// Networks of proxies that are trusted to name their clients: `X-Forwarded-For`, and the PROXY protocol
+    /// where that is spoken.
     pub trusted_proxies: Vec<Network>,
     /// Whether whoever speaks on a Unix socket is such a proxy too.
     pub trusts_unix: bool,

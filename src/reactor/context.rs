@@ -1,4 +1,4 @@
-//! What a service may do during a call: send, publish, close, answer, post mail.
+//! The context of a service's call: send, publish, close, answer, post mail.
 
 use std::net::IpAddr;
 
@@ -127,20 +127,21 @@ impl<M> Context<'_, M> {
         self.shard.work.charge(units);
     }
 
-    /// Which of the server's listeners the connection came in on, in the order given at start; 0 where it is gone.
+    /// The number of the listener that the connection came in on, in the order given at start; 0 where it is gone.
     #[must_use]
     pub fn listener(&self, conn: ConnId) -> usize {
         self.shard.get(conn).map_or(0, |conn| usize::from(conn.listener()))
     }
 
-    /// Where the request comes from that [`Service::request`](crate::reactor::Service::request) is called for: the client that a
-    /// trusted proxy names, else the peer. `None` for a Unix socket, and outside of such a call.
+    /// The address of the client whose request [`Service::request`](crate::reactor::Service::request) is called for: the client
+    /// that a trusted proxy names, else the peer. `None` for a Unix socket, and outside of such a call.
     #[must_use]
     pub fn requester(&self) -> Option<IpAddr> {
         self.shard.asking.requester()
     }
 
-    /// What the connection's address is counted under; `None` where it isn't counted, as loopback and trusted proxies.
+    /// The key that the connection's address is counted under; `None` where it isn't counted, as loopback and trusted
+    /// proxies.
     #[must_use]
     pub fn peer_key(&self, conn: ConnId) -> Option<u64> {
         Some(self.shard.shared.addresses().key(self.shard.get(conn)?.counted_at()?))
@@ -152,10 +153,10 @@ impl<M> Context<'_, M> {
         self.shard.get(conn).is_some() && self.shard.is_secure(conn)
     }
 
-    /// What the certificate says that the client showed, one that an authority given with
-    /// [`Credentials::client_ca`](crate::reactor::tls::Credentials::client_ca) has signed: as good as a verified token where
-    /// [no page of strangers](crate::wire::upgrade::Upgrade::is_of_ours) asks, since a browser shows it for any. A resumed session
-    /// has the certificate of the first one, which may have run out since.
+    /// The client's certificate, one that an authority given with
+    /// [`Credentials::client_ca`](crate::reactor::tls::Credentials::client_ca) has signed: as good as a verified token where [no
+    /// page of strangers](crate::wire::upgrade::Upgrade::is_of_ours) asks, since a browser shows it for any. A resumed session has
+    /// the certificate of the first one, which may have run out since.
     #[must_use]
     pub fn certified(&self, conn: ConnId) -> Option<Certified> {
         self.shard.get(conn)?;
@@ -252,7 +253,7 @@ impl<M> Context<'_, M> {
         conns.into_iter().filter_map(refused).collect()
     }
 
-    /// What there isn't enough of for another client, with figures.
+    /// The overload that keeps another client out, with figures.
     pub fn shortages(&self) -> impl Iterator<Item = Overload> {
         self.shard.shortages()
     }

@@ -1,5 +1,5 @@
-//! What a worker counts. Each worker writes its own counters and nobody else does, so that counting is a plain load and
-//! store; anybody may read them.
+//! The counters of a worker. Each worker writes its own counters and nobody else does, so that counting is a plain load
+//! and store; anybody may read them.
 
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -74,7 +74,7 @@ pub const REFUSAL_LABELS: [(u16, &str); 10] = [
     (0, "other"),
 ];
 
-/// What is counted of messages that a slow reader did not get, and that did not end it.
+/// Messages that a slow reader did not get, and that did not end it.
 pub const WITHHELD_LABELS: [&str; 2] = ["drop_oldest", "latest_only"];
 
 /// Work that waited for the next turn, since a share of this one was used up.

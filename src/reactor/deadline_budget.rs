@@ -1,5 +1,5 @@
 //! How much a turn does about deadlines that are due: so many of them, so many connections removed for them, and so much read
-//! once more before one is called dead. What is left over is overdue, and comes first in the next turn.
+//! once more before one is called dead. The rest is overdue, and comes first in the next turn.
 
 use crate::limits::{
     DEADLINE_SHARE_TICKS, DEADLINE_SHARES_MAX, DEADLINES_PER_TURN_MAX, ENTRIES_PER_DEADLINE,
@@ -13,7 +13,7 @@ use crate::time::Tick;
 pub(crate) struct DeadlineBudget {
     /// Deadlines that may still be acted on.
     left: usize,
-    /// Work of removing connections since deadlines began to fire in this turn, in removals.
+    /// Connections removed in this deadline pass.
     removals: usize,
     /// Work of reading once more, in parts of a unit.
     late: u64,

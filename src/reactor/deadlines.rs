@@ -107,7 +107,7 @@ fn suspect<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
     }
 }
 
-/// What of the connection is still due, now that its socket was looked at.
+/// The connection's deadline that is still due, now that its socket was looked at.
 fn due<N: Net, S: Service>(worker: &Worker<N, S>, id: ConnId) -> Option<Deadline> {
     worker.shard.get(id)?.due(&worker.shard.timing, worker.shard.now.tick)
 }

@@ -12,7 +12,7 @@ use crate::reactor::work::Work;
 use crate::wire::deflate::{Agreement, Decoder, DeflateContext, Deflater, Inflaters, UnderWay, WINDOW_BITS};
 use crate::wire::shared::SharedFrame;
 
-/// What a worker compresses and inflates with.
+/// A worker's compressors and inflaters.
 #[derive(Debug)]
 pub(crate) struct DeflateState {
     inflaters: Inflaters,
@@ -20,7 +20,7 @@ pub(crate) struct DeflateState {
     deflaters: [Option<Deflater>; DEFLATERS],
     /// By slab key.
     held: HashMap<u32, HeldContexts>,
-    /// Where a message is compressed.
+    /// The buffer that a message is compressed into.
     scratch: Vec<u8>,
 }
 
@@ -28,18 +28,18 @@ const DEFLATERS: usize = (*WINDOW_BITS.end() - *WINDOW_BITS.start() + 1) as usiz
 /// About what a compressor takes.
 const DEFLATER_BYTES: usize = 320 << 10;
 
-/// What a connection holds.
+/// The state that a connection holds.
 #[derive(Debug, Default)]
 struct HeldContexts {
     /// A message of which not all has been inflated.
     under_way: Option<UnderWay>,
-    /// What the client may refer to.
+    /// The context that the client may refer to.
     received: DeflateContext,
-    /// What we may refer to.
+    /// The context that we may refer to.
     sent: DeflateContext,
 }
 
-/// What a connection holds, as plain data: no inflater is at work for it.
+/// The state that a connection holds, as plain data: no inflater is at work for it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct DeflateSnapshot {
     collected: Option<Vec<u8>>,
@@ -68,7 +68,8 @@ impl DeflateState {
         }
     }
 
-    /// What a session of that connection reads with; `budget` is what it may cost in this turn, and what is left of that.
+    /// The decoder for a session of that connection; `budget` is the bound on its cost in this turn, and what is left of
+    /// it.
     pub(crate) fn decoder<'d>(
         &'d mut self,
         id: ConnId,
@@ -92,7 +93,8 @@ impl DeflateState {
         }
     }
 
-    /// The connection is idle: what only helps is given back. What the client may refer to has to stay.
+    /// The connection is idle: what only helps is given back. The context that the client may refer to has to
+    /// stay.
     pub(crate) fn rest(&mut self, id: ConnId) {
         let Some(held) = self.held.get_mut(&id.key) else { return };
         held.sent.forget();
@@ -115,7 +117,7 @@ impl DeflateState {
         matches!(under_way, Some(UnderWay::Inflating(_)))
     }
 
-    /// What the connection holds, but for an inflater.
+    /// The state that the connection holds, but for an inflater.
     pub(crate) fn snapshot(&self, id: ConnId) -> Option<DeflateSnapshot> {
         let held = self.held.get(&id.key)?;
         let collected = match &held.under_way {
@@ -141,7 +143,7 @@ impl DeflateState {
         if self.held.is_empty() { 0 } else { self.held.get(&id.key).map_or(0, HeldContexts::bytes) }
     }
 
-    /// Those of its message of which not all has been inflated, what has been apart.
+    /// Bytes of its message that are not inflated yet.
     pub(crate) fn half_bytes(&self, id: ConnId) -> usize {
         if self.held.is_empty() {
             return 0;
@@ -193,7 +195,7 @@ impl DeflateState {
         self.scratch.shrink_to(READ_BUFFER_BYTES);
     }
 
-    /// The form of a shared frame that is for a connection with this agreement. Where it has yet to be made, it is charged.
+    /// The form of a shared frame that is for a connection with this agreement. If it has yet to be made, it is charged.
     pub(crate) fn form<'f>(
         &mut self,
         id: ConnId,

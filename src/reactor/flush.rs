@@ -1,4 +1,4 @@
-//! What leaves: each connection's output in one write.
+//! The flush: each connection's output in one write.
 
 use std::io;
 use std::io::IoSlice;

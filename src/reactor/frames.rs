@@ -17,8 +17,8 @@ use crate::wire::close::Close;
 use crate::wire::error::ProtocolError;
 use crate::wire::session::{Session, SessionEvent};
 
-/// Frames, unmasked in place; each message goes to the service as the slice it lies in. What the connection's share of
-/// the turn is not enough for waits for the next.
+/// Frames, unmasked in place; each message goes to the service as the slice it lies in. Input beyond the connection's
+/// share of the turn waits for the next.
 pub(crate) fn frames<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, bytes: &mut [u8]) {
     let used = serve_frames(worker, id, bytes);
     if used < bytes.len() {

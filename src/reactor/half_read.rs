@@ -30,14 +30,15 @@ fn bytes_of(shard: &Shard, id: ConnId) -> usize {
     conn + shard.deflate.half_bytes(id) + shard.unserved.bytes_of(id)
 }
 
-/// What would be free without the connection: its backlog, what it shares with others included, and what was read of it.
+/// Bytes that would be free without the connection: its backlog, what it shares with others included, and what was read
+/// of it.
 pub(crate) fn burden(shard: &Shard, id: ConnId) -> usize {
     let conn = shard.get(id).map_or(0, Conn::burden);
     let tls = shard.tls.as_ref().map_or(0, |tls_state| tls_state.held_bytes_of(id));
     conn + tls + shard.deflate.bytes_of(id) + shard.unserved.bytes_of(id)
 }
 
-/// What is half read of a connection may have changed: one that wants more than there is ends.
+/// A connection's half-read input may have changed: one that wants more than there is ends.
 pub(crate) fn measure_memory<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
     let bytes = bytes_of(&worker.shard, id);
     let shard = &mut worker.shard;
@@ -46,7 +47,7 @@ pub(crate) fn measure_memory<N: Net, S: Service>(worker: &mut Worker<N, S>, id: 
     let most = shard.config.half_read_bytes_max.max(2 * shard.config.messages.max_message_bytes);
     let is_over = has_grown && all.load(Relaxed) > most;
     match shard.get(id).filter(|_| is_over).map(Conn::half) {
-        // What stands behind a request that is not answered has a bound of its own, and an answer to it would be that one's.
+        // The input behind a request that is not answered has a bound of its own; a refusal would be taken for the answer.
         None | Some(Half::Behind) => return,
         Some(Half::Request) => respond::refuse_half(worker, id, &Refusal { status: 503, reason: TOO_MUCH }),
         Some(Half::Message) => {

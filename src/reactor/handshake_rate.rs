@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// What a handshake costs a worker, measured where there is something to measure: in turns with several of them, as the turn's
-/// time by their number. A moving average; a single slow turn changes it by an eighth.
+/// The cost of a handshake for a worker, measured where there is something to measure: in turns with several of them, as the
+/// turn's time by their number. A moving average; a single slow turn changes it by an eighth.
 #[derive(Debug)]
 pub(crate) struct HandshakeRate {
     nanos: AtomicU32,
@@ -28,7 +28,8 @@ impl HandshakeRate {
         self.nanos.store(u32::try_from(next).unwrap_or(u32::MAX), Relaxed);
     }
 
-    /// What workers with these paces do together; no more of them at a time than there are cores.
+    /// The handshakes a second of workers with these rates together; no more of them at a time than there are
+    /// cores.
     pub(crate) fn per_second<'p>(rates: impl Iterator<Item = &'p HandshakeRate>, cores: usize) -> u64 {
         let (mut sum, mut workers) = (0, 0);
         for handshake_rate in rates {

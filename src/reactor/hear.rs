@@ -26,13 +26,13 @@ const CROWDED: (u64, u64) = (parts(CROWDED_UNITS_PER_TURN), parts(HEARD_UNITS_PE
 
 /// Hears those that are ready, goes on with those that had more to be served than their share, and takes in new ones.
 pub(crate) fn connections<N: Net, S: Service>(worker: &mut Worker<N, S>) {
-    // Who is listed in this turn has had its share of it.
+    // A connection that is listed in this turn has had its share of it.
     let waiting = worker.queue.listed();
     while let Some(id) = worker.shard.pauses.next_resumed() {
         worker.list(id);
     }
     hear(worker);
-    // Those that asked for much wait until all have been heard.
+    // Connections that asked for much wait until all have been served.
     if !worker.queue.has_ready() {
         go_on(worker, waiting);
     }
@@ -89,7 +89,7 @@ fn go_on<N: Net, S: Service>(worker: &mut Worker<N, S>, waiting: usize) {
 }
 
 /// Lets answers leave before the end of the turn, so that of many clients the first need not wait for the last: where no
-/// more of them were sent something since the last time than were heard. What many are sent waits for company.
+/// more of them were sent something since the last time than were heard. Broadcasts are batched.
 fn flush_answers<N: Net, S: Service>(worker: &mut Worker<N, S>, heard: &mut usize) {
     if worker.shard.arena.dirty().len() <= *heard {
         *heard = 0;

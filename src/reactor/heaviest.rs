@@ -1,5 +1,5 @@
-//! Which worker has the connection that holds most, where memory is short. Each reading that finds it short begins a round:
-//! all workers are woken, and each says once in it what its heaviest connection holds.
+//! Finds the worker with the connection that holds most, where memory is short. Each reading that finds it short begins a
+//! round: all workers are woken, and each says once in it what its heaviest connection holds.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 

@@ -27,7 +27,7 @@ impl<M> Inbox<M> {
 
     /// Takes what lies in the mailbox. Nothing may wait here any more.
     pub(crate) fn fill(&mut self, mailbox: &Mailbox<Envelope<M>>, now: Tick) {
-        // What was taken in this tick has had its company.
+        // Messages that were taken in this tick have been batched already.
         self.waits = mailbox.take(&mut self.envelopes, self.taken == now);
         if !self.envelopes.is_empty() {
             self.taken = now;

@@ -1,4 +1,4 @@
-//! What arrives: reads, and whom the bytes are for.
+//! Input: reads, and whom the bytes are for.
 
 use std::io;
 use std::io::ErrorKind;
@@ -50,7 +50,7 @@ pub(crate) fn read<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, to
 /// The same for one whose handshake, where it has any before it, may go on.
 pub(crate) fn read_on<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, to_end: bool) {
     let mut buffer = worker.io.lend_buffer();
-    // What was read first is served first.
+    // Input is served in the order in which it was read.
     while !worker.shard.unserved.has(id)
         && !frames::is_paused(worker, id)
         && read_once(worker, id, &mut buffer, to_end)

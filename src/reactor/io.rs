@@ -16,7 +16,7 @@ pub(crate) struct Io<S> {
     sockets: SideTable<S>,
     /// One buffer for every read.
     buffer: Box<[u8]>,
-    /// Where small pieces of one connection's output are put side by side.
+    /// The buffer where small pieces of one connection's output are put side by side.
     scratch: Vec<u8>,
     /// Entries of the arena that is written whose connections have a backlog.
     backlogged: Vec<usize>,

@@ -1,4 +1,4 @@
-//! Where a server listens, and why it can't.
+//! Listeners of a server, and why it can't have one.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::reactor::tls::Acceptor;
 
-/// Where connections come from, and what they speak below HTTP.
+/// A listener: the address that it accepts on, and what its connections speak below HTTP.
 #[derive(Clone, Debug)]
 pub enum Listen {
     /// TCP; port 0 takes a free one.

@@ -28,7 +28,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Those of a configuration.
+    /// The limits of a configuration.
     #[must_use]
     pub const fn of(config: &Config) -> Limits {
         Limits {
@@ -58,7 +58,7 @@ impl Limits {
     }
 }
 
-/// What was set last, and how often something was.
+/// The limits that were set last, and how often they were set.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     version: AtomicU32,

@@ -6,10 +6,10 @@ use crate::reactor::ids::WorkerId;
 use crate::reactor::mailbox::{Latency, Mailbox};
 use crate::wire::shared::SharedFrame;
 
-/// What the services of two workers tell each other.
+/// Messages between the services of two workers.
 pub trait Mail: Send + 'static {
-    /// Bytes of heap that stay with it while it waits, and that somebody may have chosen the number of. What messages share
-    /// counts for each of them.
+    /// Bytes of heap that stay with it while it waits, and that somebody may have chosen the number of. Bytes that messages
+    /// share count for each of them.
     fn bytes(&self) -> usize;
 }
 
@@ -25,7 +25,7 @@ impl Mail for SharedFrame {
     }
 }
 
-/// What lies in a mailbox.
+/// A message in a mailbox, with its sender.
 #[derive(Debug)]
 pub struct Envelope<M> {
     /// `None`: another thread.
@@ -36,7 +36,7 @@ pub struct Envelope<M> {
 /// The mailboxes of all workers, by [`WorkerId`].
 pub type Mailboxes<M> = Arc<[Mailbox<Envelope<M>>]>;
 
-/// Where a service's mail goes: the workers' mailboxes, or what makes of it the mail of a larger service.
+/// The way of a service's mail: the workers' mailboxes, or what makes of it the mail of a larger service.
 pub(crate) trait Post<M> {
     /// Puts mail into a worker's mailbox, without ringing.
     ///

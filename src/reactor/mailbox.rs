@@ -1,7 +1,7 @@
 //! Mail for a worker: a bounded queue that any thread may post to, and a waker that wakes the worker's poll.
 //!
 //! The lock is held for one push, or for one swap that takes everything. The waker is an eventfd that exists before the
-//! workers start: with private descriptor tables it then has the same number in all of them. It is rung once however
+//! workers start: with private descriptor tables it then has the same number in all of them. It is written once however
 //! many messages wait.
 
 use std::collections::VecDeque;
@@ -54,7 +54,7 @@ impl<M> Mailbox<M> {
         self.waker.as_fd()
     }
 
-    /// Queues a message, one of so many bytes, without ringing.
+    /// Queues a message, one of so many bytes, without waking the worker.
     ///
     /// # Errors
     /// [`MAILBOX_MAX`] messages wait, or with it more than [`MAILBOX_BYTES_MAX`] bytes would, unless the others have none: the
@@ -78,17 +78,18 @@ impl<M> Mailbox<M> {
     /// Wakes the worker, unless it was woken since it last took its mail.
     pub fn wake(&self) {
         if !self.woken.swap(true, SeqCst) {
-            // An eventfd refuses only at 2^64 - 2 unread rings, which still wakes.
+            // An eventfd refuses a write only at 2^64 - 2, which still wakes.
             let _ = rustix::io::write(&self.waker, &1_u64.to_ne_bytes());
         }
     }
 
-    /// Takes all mail: `taken`, which must be empty, is swapped for the queue. Silences the waker first, so that what is
-    /// posted after the swap rings again. Where `may_wait`, patient mail is left; says whether any was.
+    /// Takes all mail: `taken`, which must be empty, is swapped for the queue. Clears the waker first, so that mail
+    /// posted after the swap wakes again. If `may_wait`, mail that can wait is left; says whether any was.
     pub fn take(&self, taken: &mut VecDeque<M>, may_wait: bool) -> bool {
         debug_assert!(taken.is_empty());
         self.clear_waker(|| ());
-        // Who posts rings afterwards: what is not seen here yet rings the waker that was just silenced.
+        // A sender wakes after it posts: mail that is not seen here yet wakes by the waker that was just
+        // cleared.
         if self.waiting.load(Relaxed) == 0 {
             return false;
         }
@@ -124,8 +125,8 @@ impl<M> Mailbox<M> {
         self.lock().shrink_to(kept);
     }
 
-    /// Reads the waker, then lets it be rung again. The other way round the read could swallow a ring that came in between,
-    /// and `woken` would say for ever after that the worker is awake. `between` is where a test rings.
+    /// Reads the waker, then lets it be written again. The other way round the read could swallow a wake that came in
+    /// between, and `woken` would say for ever after that the worker is awake. A test wakes in `between`.
     fn clear_waker(&self, between: impl FnOnce()) {
         if self.woken.load(SeqCst) {
             let _ = rustix::io::read(&self.waker, &mut [0_u8; 8]);

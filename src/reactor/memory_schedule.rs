@@ -1,6 +1,6 @@
 //! When a worker's memory is measured and given back: once a second while anything happens, and for a minute behind many
-//! connections that came or went, since their graces and deadlines end in that time. Where memory has a ceiling, once more
-//! behind the last bytes that were received, which may be what it has grown by.
+//! connections that came or went, since their graces and deadlines end in that time. If memory has a ceiling, it is
+//! measured once more after the last bytes were received, since those may have made it grow.
 
 use crate::slots::CHUNK;
 use crate::time::Tick;

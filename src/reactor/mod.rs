@@ -3,7 +3,7 @@
 //!
 //! A worker's turn is `poll -> mailbox -> ready connections -> due deadlines -> flush` (before the flush the workers that
 //! have mail are woken, and a share of the dead is cleared away), and everything in it happens at one reading of the clock.
-//! Where many are ready and only answers are to be sent, those leave in between.
+//! If many are ready and only answers are to be sent, those leave in between.
 //!
 //! A step is a function that takes the worker, or the parts of it that it needs, and steps call each other in one direction:
 //! what a frame brings about may end a connection, and the end of a connection reads no frame. So a call of the service that

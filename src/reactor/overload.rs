@@ -1,4 +1,4 @@
-//! What there isn't enough of for one more client: in words, as a figure of the metrics, and as what was found when it came.
+//! The resource that is short for one more client: in words, as a figure of the metrics, and as what was found when it came.
 
 use std::fmt::{Display, Formatter};
 
@@ -7,7 +7,7 @@ use crate::limits::{DESCRIPTORS_FLOOR, MAIL_ADMISSION_MAX, MAIL_BYTES_ADMISSION_
 use crate::reactor::ids::WorkerId;
 use crate::wire::http::Refusal;
 
-/// What there isn't enough of, with figures.
+/// The resource that is short, with figures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Overload {
@@ -32,7 +32,7 @@ impl Overload {
     pub const LABELS: [&str; 7] =
         ["draining", "full", "memory", "descriptors", "mail", "address_connections", "address_handshakes"];
 
-    /// Which of [`Overload::LABELS`] it counts as.
+    /// The index in [`Overload::LABELS`] that it counts as.
     #[must_use]
     pub const fn index(&self) -> usize {
         match self {
@@ -46,7 +46,7 @@ impl Overload {
         }
     }
 
-    /// What a client is told; figures are for who runs the server.
+    /// The sentence for a client; figures are for the server's admin.
     pub(crate) const fn refusal(&self) -> Refusal {
         let (status, reason) = match self {
             Overload::Draining => (503, "the server is going away"),

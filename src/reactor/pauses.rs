@@ -8,7 +8,7 @@ use crate::reactor::ids::ConnId;
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
     paused: HashSet<ConnId>,
-    /// Those that are to be read again.
+    /// Connections that are to be read again.
     resumed: Vec<ConnId>,
 }
 

@@ -141,7 +141,8 @@ pub(crate) fn behind_proxy<N: Net, S: Service>(
     rebind_source(worker, id, source).unwrap_or_else(RejectReason::Over)
 }
 
-/// Whom a request is for, where the proxy that sent it is trusted and says so in `X-Forwarded-For`.
+/// The client that a request is for, where the proxy that sent it is trusted and names the client in
+/// `X-Forwarded-For`.
 fn forwarded_for<N: Net, S: Service>(worker: &Worker<N, S>, id: ConnId, head: &Head<'_>) -> Source {
     let proxies = &worker.shard.config.trusted_proxies;
     let trusted = |address| proxies.iter().any(|network| network.contains(address));
@@ -151,7 +152,7 @@ fn forwarded_for<N: Net, S: Service>(worker: &Worker<N, S>, id: ConnId, head: &H
     forwarded::client(head.elements("X-Forwarded-For"), trusted)
 }
 
-/// Where a request comes from: as its head, the PROXY header or the socket has it.
+/// The address that a request comes from: as its head, the PROXY header or the socket has it.
 pub(crate) fn requester<N: Net, S: Service>(
     worker: &mut Worker<N, S>,
     id: ConnId,

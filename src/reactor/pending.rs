@@ -1,4 +1,4 @@
-//! What every call of the service is followed by: connections that it ended, answers that it gave, and much that it sent.
+//! Follows every call of the service: connections that it ended, answers that it gave, and much that it sent.
 
 pub(crate) mod left;
 
@@ -9,8 +9,8 @@ use crate::reactor::service::Service;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 
-/// What every call of the service is followed by: tells it which connections ended, writes answers, and makes room
-/// where a lot was sent.
+/// Follows every call of the service: tells it which connections ended, writes answers, and makes room where a lot
+/// was sent.
 #[inline]
 pub(crate) fn run<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     // It is asked after every message, and there is hardly ever anything.

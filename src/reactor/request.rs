@@ -235,7 +235,7 @@ fn await_body<N: Net, S: Service>(
     Step::More
 }
 
-/// What the service refuses a request with before it has its body.
+/// The service's refusal of a request before its body.
 fn judge<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, head: &Head<'_>) -> Option<Response> {
     let request = worker.shard.asking.next(id);
     let requester = peer_address::requester(worker, id, head);

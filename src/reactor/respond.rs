@@ -22,7 +22,7 @@ pub(crate) fn respond<N: Net, S: Service>(
     let now = worker.shard.now.tick;
     let timing = worker.shard.timing;
     let Some(conn) = worker.shard.get_mut(id) else { return };
-    // Where the client has ended its stream, requests that came before that are still to be answered.
+    // When the client has ended its stream, requests that came before are still answered.
     let keep_alive = manner.keep_alive && !draining;
     conn.answered(keep_alive, now.after(if keep_alive { timing.keep_alive } else { timing.close }));
     if keep_alive && manner.old {
@@ -60,7 +60,7 @@ pub(crate) fn refuse_with<N: Net, S: Service>(
     Step::Refused
 }
 
-/// What became of a request.
+/// The outcome of reading a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
     /// It is not complete.
@@ -84,7 +84,7 @@ pub(crate) fn answer<N: Net, S: Service>(worker: &mut Worker<N, S>, request: Req
     let waiting = worker.shard.get_mut(id).and_then(|conn| conn.take_waiting(request.serial));
     let Some(manner) = waiting else { return };
     respond(worker, id, response, manner);
-    // What came behind the request is served in the next turn.
+    // Input behind the request is served in the next turn.
     worker.list(id);
 }
 

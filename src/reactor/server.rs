@@ -30,7 +30,7 @@ use crate::sys::epoll::{Epoll, listen, probe};
 use crate::sys::process::{block_signals, unshare_descriptors};
 use crate::sys::unix::UnixSocket;
 
-/// What may be asked of a running server from any thread.
+/// A handle for any thread to a running server.
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
@@ -85,7 +85,7 @@ impl Handle {
         Ok(())
     }
 
-    /// What all workers share.
+    /// The state that all workers share.
     #[must_use]
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
@@ -235,7 +235,7 @@ impl Server {
         Ok(())
     }
 
-    /// Where it listens, in the order given, with port 0 resolved.
+    /// The addresses that it listens on, in the order given, with port 0 resolved.
     #[must_use]
     pub fn listening(&self) -> &[Listen] {
         &self.listening
@@ -247,13 +247,13 @@ impl Server {
         &self.addresses
     }
 
-    /// What all workers share.
+    /// The state that all workers share.
     #[must_use]
     pub fn shared(&self) -> &Arc<Shared> {
         self.handle.shared()
     }
 
-    /// What may be asked of the server from another thread, while this one waits in [`Server::join`].
+    /// A handle for another thread, while this one waits in [`Server::join`].
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -302,7 +302,7 @@ impl Drop for WorkerEnd {
     }
 }
 
-/// What a worker says while it starts.
+/// A report of a worker while it starts.
 enum StartReply {
     /// It has the table that it will work with.
     Table { private: bool },
@@ -310,7 +310,7 @@ enum StartReply {
     Listening(Result<Vec<Listen>, StartError>),
 }
 
-/// What the workers are started with.
+/// The plan that the workers are started with.
 struct Plan<M, F> {
     config: Config,
     shared: Arc<Shared>,
@@ -329,7 +329,7 @@ impl<M: Send + 'static, F> Plan<M, F> {
         F: Fn(WorkerId, &Arc<Shared>) -> S,
     {
         block_signals();
-        // Who started us may have given up: then nobody hears the replies, and no order comes.
+        // The thread that started us may have given up: then nobody hears the replies, and no order comes.
         let _ = reply.send(StartReply::Table { private: self.private && self.unshare(id) });
         let Ok(listening) = ordered.recv() else { return };
         let mut worker = match self.build(id, &listening) {

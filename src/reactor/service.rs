@@ -1,4 +1,4 @@
-//! What a connection is for: the trait that services implement, and what they answer.
+//! Services: the trait that they implement, and their answers.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::wire::session::Kind;
 pub use crate::wire::shared::SharedFrame;
 use crate::wire::upgrade::Upgrade;
 
-/// What a worker's connections are for. Each worker has a service of its own; they speak by mail.
+/// The service behind a worker's connections. Each worker has one of its own; they speak by mail.
 ///
 /// The calls come in this order. For a WebSocket: [`admit`](Service::admit); where it accepts, [`open`](Service::open), once, with
 /// what it was accepted with; then [`message`](Service::message) and the others that have a connection, in any order; and
@@ -26,10 +26,10 @@ use crate::wire::upgrade::Upgrade;
 /// All methods run on the worker's thread, between two waits for events: what takes long in one delays every
 /// connection of that worker.
 pub trait Service {
-    /// What the services of two workers tell each other: plain data.
+    /// Messages between the services of two workers: plain data.
     type Mail: Mail;
 
-    /// What [`Service::admit`] finds out of a client, and [`Service::open`] goes by.
+    /// The result of [`Service::admit`] that [`Service::open`] gets.
     type Admitted;
 
     /// How many services it is made of, each of which knows its own connections; see [`Mount`](crate::reactor::Mount).
@@ -135,7 +135,7 @@ pub trait Service {
         let _ = (cx, conn);
     }
 
-    /// What a request that was refused for its body is answered with; the connection ends with it.
+    /// The answer to a request that was refused for its body; the connection ends with it.
     fn refusal(&mut self, head: &Head<'_>, refusal: &Refusal) -> Response {
         let _ = head;
         Response::refusal(refusal)
@@ -199,7 +199,7 @@ impl<A> Admission<A> {
 /// How an upgrade is accepted.
 #[derive(Clone, Debug, Default)]
 pub struct Accept<A = ()> {
-    /// What [`Service::open`] is to be told.
+    /// The value for [`Service::open`].
     pub admitted: A,
     /// The service's own number for the connection, at most [`TAG_MAX`]; see [`Context::tag`].
     pub tag: u32,

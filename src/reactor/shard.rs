@@ -59,7 +59,7 @@ pub(crate) struct Shard {
     pub(crate) arena: Arena,
     pub(crate) random: Random,
     pub(crate) deflate: DeflateState,
-    /// What the work of this turn has cost.
+    /// The cost of this turn's work.
     pub(crate) work: Work,
     /// Input that waits for its share of a turn.
     pub(crate) unserved: Unserved,
@@ -218,7 +218,8 @@ impl Shard {
         Some(conn.entry_or(|| self.arena.enter(id)))
     }
 
-    /// Answers a Ping. Where the socket is full, ahead of the queue, and only the latest of several.
+    /// Answers a Ping. If the socket is full, it goes ahead of the queue, and only the latest of several is
+    /// kept.
     pub(crate) fn pong(&mut self, id: ConnId, payload: &[u8]) {
         let Some(conn) = self.get_mut(id) else { return };
         let before = conn.backlog();

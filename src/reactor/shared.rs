@@ -1,4 +1,5 @@
-//! What all workers of a server share, and anybody may read: their counters, whether they turn, whether they drain.
+//! The state that all workers of a server share and anybody may read: their counters, whether they turn, whether
+//! they drain.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -24,13 +25,13 @@ pub struct WorkerState {
     pub(crate) accept_blocked: AtomicBool,
     /// Hardly a descriptor was left for the last connection it accepted, and none has ended since.
     pub(crate) scarce: AtomicBool,
-    /// What a handshake costs it.
+    /// The rate of its handshakes.
     pub(crate) handshake_rate: HandshakeRate,
     /// Its heaviest connection, while memory is short.
     pub(crate) heaviest: Heaviest,
 }
 
-/// What a worker does in its turn: where one is stuck, this is where.
+/// The part of a turn that a worker is in: where one is stuck, it is stuck here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum TurnPart {
@@ -64,7 +65,7 @@ impl TurnPart {
 }
 
 impl WorkerState {
-    /// What it does, or did last.
+    /// The part of a turn that it is in, or was in last.
     #[must_use]
     pub fn turn_part(&self) -> TurnPart {
         TurnPart::ALL[usize::from(self.turn_part.load(Relaxed)).min(TurnPart::ALL.len() - 1)]
@@ -175,7 +176,7 @@ impl Shared {
         self.resident.load(Relaxed)
     }
 
-    /// Who is connected from where.
+    /// The table of addresses.
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
         &self.addresses

@@ -1,6 +1,6 @@
-//! What is done about those who are in where the server holds more memory than it may: once a second the connection that
-//! makes it hold most ends, of all workers, until it fits. Workers that sleep are woken to say what theirs hold, and nobody ends
-//! before all have said it, but for a worker that says nothing for two seconds.
+//! Sheds load when the server holds more memory than it may: once a second the connection that makes it hold most ends, of all
+//! workers, until it fits. Workers that sleep are woken to say what theirs hold, and nobody ends before all have said it, but
+//! for a worker that says nothing for two seconds.
 
 use tracing::warn;
 
@@ -22,8 +22,8 @@ use crate::wire::http::Refusal;
 
 const SHORT: &str = "the server is short of memory";
 
-/// Where there is not enough memory: says once in a round what the heaviest connection holds, and ends it where it is the
-/// heaviest of all workers'.
+/// When memory is short: says once in a round what the heaviest connection holds, and ends it where it is the heaviest of
+/// all workers'.
 #[inline]
 pub(crate) fn shed<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     let Some(round) = worker.shard.shared.rounds.now() else { return };
@@ -36,7 +36,7 @@ pub(crate) fn shed<N: Net, S: Service>(worker: &mut Worker<N, S>) {
 fn shed_in<N: Net, S: Service>(worker: &mut Worker<N, S>, round: ShedRound) {
     let own = worker.shard.id.index();
     let [(bytes, heaviest), (next, _)] = two_heaviest(worker);
-    // What is compared is what each worker found: the first look at a shortage ends nobody.
+    // Findings of all workers are compared: the first look at a shortage ends nobody.
     let is_first = worker.state().heaviest.bytes(round).is_none();
     worker.state().heaviest.set(round, bytes);
     let others = worker.shard.shared.workers().iter().enumerate().filter(|(other, _)| *other != own);

@@ -18,7 +18,7 @@ pub const FORMAT: u8 = 1;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
     pub(super) conn: snapshot::ConnSnapshot,
-    /// What the service needs to go on, where the connection was open.
+    /// The service's state, where the connection was open.
     pub(super) service: Option<Vec<u8>>,
     /// Input that was read and waits for its share of a turn.
     pub(super) unserved: Vec<u8>,
@@ -31,7 +31,7 @@ pub struct Snapshot {
     pub(super) debt: u32,
     /// The client that a PROXY header named.
     pub(super) introduced: Option<IpAddr>,
-    /// What its address is counted under.
+    /// The key that its address is counted under.
     pub(super) counted_as: Option<u64>,
     /// When its timer is due, in ticks from when it was taken.
     pub(super) timer: Option<i32>,
@@ -95,7 +95,7 @@ mod tests {
         }
     }
 
-    /// What a format is. From the first release on: change it, and count [`FORMAT`] up.
+    /// Pins the format. From the first release on: change it, and count [`FORMAT`] up.
     #[test]
     fn snapshots_are_the_bytes_that_other_builds_read() {
         let bytes = fresh().to_bytes();

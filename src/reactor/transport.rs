@@ -1,5 +1,6 @@
-//! What carries a connection's bytes: its socket, spoken to until it answers, and between the two the records of
-//! [`tls`](crate::reactor::tls), where it has any. Whoever reads and writes does not know which of them it is.
+//! The transport of a connection's bytes: its socket, spoken to until it answers, and between the two the
+//! records of [`tls`](crate::reactor::tls), where it has any. Whoever reads and writes does not know which of
+//! them it is.
 
 use std::io::{self, IoSlice};
 
@@ -14,7 +15,7 @@ pub(crate) struct Transport<'t, S> {
     secure: Option<Secure<'t>>,
 }
 
-/// What a read came to.
+/// The outcome of a read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Read {
     /// Bytes that the socket gave; 0: its stream has ended.
@@ -23,7 +24,7 @@ pub(crate) struct Read {
     pub(crate) is_full: bool,
 }
 
-/// What a write came to.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sent {
     /// Bytes that the transport took: they are in no need of being kept.

@@ -71,7 +71,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     }
 
     fn poll(&mut self) -> io::Result<()> {
-        // What the last turn had no time for comes first.
+        // Work that the last turn had no time for comes first.
         if !self.queue.has_ready() {
             let timeout = self.timeout();
             self.net.wait(self.queue.ready_mut(), timeout)?;
@@ -118,7 +118,7 @@ impl<N: Net, S: Service> Worker<N, S> {
     fn mailbox(&mut self) {
         if self.inbox.is_empty() {
             self.inbox.fill(&self.mailboxes[self.shard.id.index()], self.shard.now.tick);
-            // Behind the mailbox, which silences the bell: who rang for a drain would else be heard and not listened to.
+            // After `take`, which clears the waker: checked before it, a drain requested in between would be missed.
             if !self.drain.is_open() && self.shard.shared.is_draining() {
                 drain::begin(self);
             }

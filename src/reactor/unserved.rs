@@ -15,14 +15,14 @@ pub(crate) enum StreamEnd {
     Broken(TlsFailure),
 }
 
-/// What a connection holds.
+/// The state that a connection holds.
 #[derive(Debug, Default)]
 struct HeldInput {
     bytes: Vec<u8>,
     end: Option<StreamEnd>,
 }
 
-/// What waits, by slab key.
+/// The waiting input, by slab key.
 #[derive(Debug, Default)]
 pub(crate) struct Unserved {
     held: HashMap<u32, HeldInput>,

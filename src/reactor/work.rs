@@ -1,9 +1,9 @@
-//! What a turn's work costs, and how it is shared out: whoever asks for much of it is served a share and waits for the next
-//! turn, and whoever asks for little does not notice.
+//! The cost of a turn's work, and how work is shared out: whoever asks for much of it is served a share and waits for the
+//! next turn, and whoever asks for little does not notice.
 //!
 //! Work is counted in units of about a microsecond, by what is done and not by a clock, so that the same input is shared out
-//! alike on every machine and in every test. What costs more than a share and can't be divided leaves a debt: its connection
-//! is passed over until the shares that it had too many are made up for.
+//! alike on every machine and in every test. Work that costs more than a share and can't be divided leaves a debt: its
+//! connection is passed over until the shares that it had too many are made up for.
 //!
 //! | work | units |
 //! |---|---|
@@ -131,7 +131,7 @@ impl Work {
         self.spent >= 2 * SHARE
     }
 
-    /// What a connection was served beyond its share becomes its debt.
+    /// Work beyond a connection's share becomes its debt.
     #[cold]
     pub(crate) fn lend(&mut self, id: ConnId) {
         let more = u32::try_from((self.spent - SHARE) / PARTS).unwrap_or(u32::MAX);

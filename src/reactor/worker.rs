@@ -39,13 +39,13 @@ pub struct Worker<N: Net, S: Service> {
     pub(crate) acceptor: AcceptQueue,
     pub(crate) calls: Calls,
     pub(crate) reaper: Reaper,
-    /// What the turn does about deadlines.
+    /// The turn's budget for deadlines.
     pub(crate) budget: DeadlineBudget,
     pub(crate) drain: DrainWindow,
     pub(crate) memory_schedule: MemorySchedule,
 }
 
-/// What a turn leaves the worker as.
+/// The state of the worker after a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Turned {
     /// There will be more turns.

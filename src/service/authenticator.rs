@@ -1,4 +1,4 @@
-//! Who may come in: finds the token of a request, has it verified, and makes of its claims what presence goes by.
+//! Authentication: finds the token of a request, has it verified, and makes of its claims what presence goes by.
 //!
 //! A token is looked for in this order, and the first that is found counts: `?token=`, `Authorization: Bearer`, the cookie
 //! `rollcall_token`, a subprotocol `bearer.TOKEN`. A cookie is sent by the browser whatever page opens the connection, and a
@@ -14,7 +14,7 @@ use crate::reactor::tls::Certified;
 use crate::time::{Now, Tick};
 use crate::wire::http::{Head, Refusal, Response};
 
-/// Who has to show a token, and when.
+/// The clients that have to show a token, and when.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Auth {
     /// Nobody: everybody is taken at their word. A token is verified nevertheless where there is a key, and wins.
@@ -26,10 +26,10 @@ pub enum Auth {
     Late,
 }
 
-/// What the gates of all workers go by.
+/// The settings and keys by which all workers authenticate.
 #[derive(Clone, Debug, Default)]
 pub struct Authenticator {
-    /// Who has to show a token.
+    /// The clients that have to show a token.
     pub auth: Auth,
     /// The keys that tokens are verified with; `None`: tokens are not looked at.
     pub keys: Option<Arc<Keys>>,
@@ -44,13 +44,13 @@ pub struct Authenticator {
 pub struct BadToken {
     /// 401; or 503, where nothing is known against it and the same token may be good in a moment.
     pub status: u16,
-    /// What is wrong with it, in a sentence that has no part of it.
+    /// The fault, in a sentence that has no part of the token.
     pub reason: String,
 }
 
 /// The cookie that may hold a token.
 pub const COOKIE: &str = "rollcall_token";
-/// What a subprotocol that holds a token begins with.
+/// The beginning of a subprotocol that holds a token.
 pub const SUBPROTOCOL_PREFIX: &str = "bearer.";
 
 const MISSING: &str = "a token is needed: as ?token=, Authorization: Bearer, the cookie rollcall_token or a \
@@ -74,8 +74,8 @@ impl Authenticator {
         self.auth != Auth::None
     }
 
-    /// Who asks to come in; `None`: it is for the request to say. `is_ours`: no page of strangers asks, so that a cookie and a
-    /// certificate count. `certified` tells what certificate the client has shown.
+    /// Finds out who asks to come in; `None`: it is for the request to say. `is_ours`: no page of strangers asks, so that a
+    /// cookie and a certificate count. `certified` tells what certificate the client has shown.
     ///
     /// # Errors
     /// 401 with what is wrong with the token; 403 with what is wrong with the certificate; 400 where a subprotocol with a
@@ -108,7 +108,8 @@ impl Authenticator {
         }
     }
 
-    /// What somebody is told who shows nothing that counts, of what a page of strangers can't show.
+    /// The refusal for a request that shows nothing that counts, also where a page of strangers can't show
+    /// it.
     fn missing(&self, foreign_certificate: bool, foreign_cookie: bool) -> Response {
         match (self.keys.is_some(), foreign_certificate) {
             (false, true) => Response::text(403, FOREIGN_CERTIFICATE),
@@ -123,7 +124,7 @@ impl Authenticator {
         now.tick.after(self.timeout)
     }
 
-    /// Who a token says its holder is, and what that one may do.
+    /// The holder of a token, and what the holder may do.
     ///
     /// # Errors
     /// What is wrong with the token.
@@ -162,7 +163,7 @@ impl From<&str> for BadToken {
     }
 }
 
-/// Who has shown a certificate. It says nothing of rooms, and ends when it does.
+/// The holder of a certificate. It says nothing of rooms, and the grants end when it does.
 fn holder(now: Now, certified: Certified) -> Result<Entry, Response> {
     let Certified { name, until_millis } = certified;
     let Some(name) = name.filter(|name| is_name(name)) else { return Err(Response::text(403, NAMELESS)) };
@@ -298,7 +299,7 @@ mod tests {
         assert!(
             words(cookie).contains("--origin") && words("Cookie: rollcall_token=\r\n").contains("?token=")
         );
-        // What stands behind it counts.
+        // The header behind it counts.
         let fields = format!("{cookie}Sec-WebSocket-Protocol: chat, bearer.x\r\n");
         assert_eq!(admit(Auth::None, &fields, false).unwrap_err().status, 401);
     }

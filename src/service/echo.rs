@@ -19,7 +19,7 @@ impl Echo {
         match cx.send_checked(conn, kind, payload) {
             Ok(()) | Err(SendError::Gone | SendError::NotUtf8) => {}
             Err(SendError::Backlogged) => cx.close(conn, &Close::new(CloseCode::TRY_AGAIN, "too slow")),
-            // What came before has left: only a message of a GiB comes here.
+            // Earlier output has left: only a message of a GiB comes here.
             Err(SendError::TurnFull) => cx.close(conn, &Close::new(CloseCode::TRY_AGAIN, "too much at once")),
         }
     }

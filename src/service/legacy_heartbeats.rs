@@ -1,5 +1,4 @@
-//! What a page says to show that it is there, and what it says to tell who it is: shapes that real clients use, told
-//! apart from commands.
+//! Heartbeats and names as pages of older clients send them: shapes that real clients use, told apart from commands.
 
 use std::fmt;
 
@@ -33,13 +32,13 @@ impl Default for LegacyHeartbeats {
 /// and digits takes the longest.
 const BYTES_PER_UNIT: usize = 256;
 
-/// What it costs to tell what so many bytes are, in units of work.
+/// The cost of telling what so many bytes are, in units of work.
 #[must_use]
 pub fn cost(bytes: usize) -> u32 {
     u32::try_from(bytes / BYTES_PER_UNIT).unwrap_or(u32::MAX)
 }
 
-/// What a text message is.
+/// The kind of a text message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TextKind {
     /// A heartbeat; answer with this text.
@@ -71,7 +70,7 @@ impl LegacyHeartbeats {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let read = deserializer.deserialize_map(KeyVisitor { legacy_heartbeats: self, seen: &mut seen });
         match seen {
-            // What is behind it is for whoever reads commands.
+            // The rest of the object is for the command's codec.
             Seen { command: true, .. } => TextKind::Command,
             _ if read.is_err() => TextKind::Other,
             Seen { heartbeat: true, .. } => TextKind::HeartbeatEcho,
@@ -80,7 +79,7 @@ impl LegacyHeartbeats {
         }
     }
 
-    /// What a key of an object says of it.
+    /// The meaning of an object's key.
     fn key(&self, key: &str) -> FieldKey {
         match key {
             "cmd" => FieldKey::Command,

@@ -25,7 +25,7 @@ impl LiveLimits {
         self.0.store(connections << 56 | commands << 32 | u64::from(limits.data_bytes), Relaxed);
     }
 
-    /// What was set, if anything was.
+    /// The limits that were set, if any were.
     #[must_use]
     pub fn get(&self) -> Option<PresenceLimits> {
         let all = self.0.load(Relaxed);

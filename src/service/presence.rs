@@ -43,22 +43,22 @@ fn framed(event: &SharedEvent) -> &SharedFrame {
     event.written(rollcall_v1::CODEC, |event| SharedFrame::text(&rollcall_v1::encode(event)))
 }
 
-/// What the presence of all workers goes by.
+/// The settings of presence, for all workers.
 #[derive(Clone, Debug, Default)]
 pub struct PresenceSettings {
     /// Grace, heartbeats, caps.
     pub rules: Rules,
     /// The caps that count since they were set here.
     pub live_limits: Arc<LiveLimits>,
-    /// What counts as a page's heartbeat.
+    /// The texts and keys that count as a page's heartbeat.
     pub legacy_heartbeats: LegacyHeartbeats,
-    /// Who may come in.
+    /// Authenticates clients.
     pub authenticator: Authenticator,
     /// Rooms whose slow members lose the oldest messages: names, or prefixes with a `*` behind.
     pub drop_oldest: Vec<String>,
     /// Keeps names from being piled onto one worker; the same for all workers.
     pub secret: u128,
-    /// What is left of what users and addresses may send at once; the same for all workers.
+    /// The bursts that are left of users and addresses; the same for all workers.
     pub reserves: Arc<Reserves>,
     /// How many bans there are; the same for all workers.
     pub bans: BanCount,
@@ -105,7 +105,7 @@ pub struct Presence {
     /// Subprotocols that are accepted.
     subprotocols: Vec<String>,
     hooks: hooks::Hooked,
-    /// What waits for slow readers.
+    /// The messages that wait for slow readers.
     slow_consumers: slow_consumers::SlowConsumers,
     /// Connections that have room again, and had too little of it for all that waits for them.
     writable: Vec<ConnId>,
@@ -121,7 +121,7 @@ impl Presence {
     /// The presence of worker `worker` among `workers`.
     #[must_use]
     pub fn new(settings: Arc<PresenceSettings>, worker: WorkerId, workers: usize, now: Now) -> Presence {
-        // Where everybody has a token, tokens say who sees whom.
+        // If everybody has a token, tokens say who sees whom.
         let rules = Rules { restricted: settings.authenticator.is_closed(), ..settings.rules };
         let homes = Homes::new(u16::try_from(workers).unwrap_or(u16::MAX), settings.secret);
         let mut node = Node::new(worker.0, homes, rules, now);
@@ -359,7 +359,8 @@ impl Service for Presence {
             TextKind::Name(name) if first => {
                 self.node.identify(now, slot, name.into());
             }
-            // What speaks `rollcall.v1` is told what is wrong. Others say all kinds of things; that they do is life enough.
+            // A client of `rollcall.v1` is told the fault. Other clients send all kinds of text; any of it is a sign of
+            // life.
             TextKind::Name(_) | TextKind::Other if tag.is_version_1() => self.command(cx, conn, slot, text),
             TextKind::Name(_) | TextKind::Other => {}
         }
@@ -369,7 +370,7 @@ impl Service for Presence {
     fn heartbeat(&mut self, cx: &mut Context<'_, Message>, conn: ConnId) {
         if cx.tag(conn).is_some_and(|tag| !Tag(tag).is_version_1()) {
             let json = rollcall_v1::heartbeat(cx.now());
-            // Where the backlog is full, the Ping alone decides.
+            // If the backlog is full, the Ping alone decides.
             let _ = cx.send_text(conn, &json);
         }
     }

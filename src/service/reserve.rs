@@ -1,4 +1,4 @@
-//! What a new connection may send at once: not a whole burst each time, or who comes anew every second has one every second.
+//! The burst of a new connection: not a whole one each time, or a client that reconnects every second has one every second.
 //!
 //! Each user, and each address whose connections are nobody's, has a reserve of twice a connection's burst, which fills at the
 //! rate at which one connection may send. A new connection takes half of what is left of it, and gives back what it has left
@@ -6,8 +6,8 @@
 //! no more than it would have had. Addresses that are not counted, loopback and trusted proxies, share one large reserve.
 //!
 //! A fixed table in sets of eight, shared by all workers, that needs no lock: a reserve is two atomics, touched when a connection
-//! comes and when it goes. A reserve that is not in the table is full. Where all eight of a set are taken the fullest makes way,
-//! which forgets the least. Who doesn't know the table's secret can't choose a set.
+//! comes and when it goes. A reserve that is not in the table is full. If all eight of a set are taken, the fullest makes way,
+//! which forgets the least. A stranger who doesn't know the table's secret can't choose a set.
 
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
@@ -21,7 +21,7 @@ use crate::time::Tick;
 /// Reserves of a set.
 const SET: usize = 8;
 
-/// Whose a reserve is.
+/// The owner of a reserve.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReserveId(NonZeroU64);
 
@@ -34,7 +34,7 @@ impl ReserveId {
     }
 }
 
-/// What is left of a reserve, and when that was so.
+/// The rest of a reserve, and when that was so.
 #[derive(Clone, Copy, Debug)]
 struct ReserveState {
     left: u32,
@@ -51,7 +51,7 @@ impl ReserveState {
         (self.left as u64) << 32 | self.at.0 as u64
     }
 
-    /// What is left at another time, where so much is earned in a tick.
+    /// The rest at another time, where so much is earned in a tick.
     fn left(self, now: Tick, per_tick: u32, most: u32) -> u32 {
         self.left.saturating_add(now.since(self.at).saturating_mul(per_tick)).min(most)
     }
@@ -60,7 +60,7 @@ impl ReserveState {
 /// A place of the table.
 #[derive(Debug, Default)]
 struct Reserve {
-    /// Whose; 0: nobody's.
+    /// The owner; 0: nobody.
     key: AtomicU64,
     state: AtomicU64,
 }
@@ -73,7 +73,8 @@ pub struct Reserves {
 }
 
 impl Reserves {
-    /// Whose reserve a connection of this user takes from, or of nobody at this address; `None`: it isn't counted.
+    /// The reserve that a connection of this user takes from, or one of nobody at this address; `None`: it isn't
+    /// counted.
     #[must_use]
     pub fn key(&self, user: Option<&str>, address: Option<u64>) -> ReserveId {
         match (user, address) {

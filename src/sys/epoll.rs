@@ -52,8 +52,8 @@ impl Socket for TcpSocket {
 }
 
 impl TcpSocket {
-    /// Who gets pieces that are bigger than what the kernel holds unsent is under the kernel's own bound from then on: in
-    /// parts, messages of 1 MiB cost twice the time.
+    /// A connection that is sent a piece bigger than the kernel holds unsent is under the kernel's own bound from then
+    /// on: in parts, messages of 1 MiB cost twice the time.
     fn make_way(&self, len: usize) {
         if len > UNSENT_BYTES_MAX as usize {
             // A Unix socket has no such bound.

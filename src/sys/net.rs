@@ -39,7 +39,7 @@ pub trait Socket {
     /// Ends the stream to the peer; what was written before still arrives.
     fn finish(&mut self);
 
-    /// Where the peer is; `None` where it has no address, or is gone.
+    /// The peer's address; `None` where it has none, or is gone.
     fn peer(&self) -> Option<IpAddr> {
         None
     }
@@ -48,7 +48,7 @@ pub trait Socket {
 /// An event: something about a socket has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Ready {
-    /// What it was registered with, or [`Ready::BELL`], or [`Ready::listener`].
+    /// The token that it was registered with, or [`Ready::BELL`], or [`Ready::listener`].
     pub token: u64,
     /// There is something to read, or an error.
     pub readable: bool,
@@ -70,7 +70,7 @@ impl Ready {
         Ready::RESERVED + listener as u64
     }
 
-    /// Which listener has connections waiting, if the event says so.
+    /// The listener that has connections waiting, if the event says so.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "255 at most")]
     pub const fn listener(&self) -> Option<u8> {

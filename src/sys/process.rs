@@ -1,4 +1,4 @@
-//! What a worker asks of the kernel about itself. The only unsafe code of the crate.
+//! Requests of a worker to the kernel about itself. The only unsafe code of the crate.
 
 use std::io;
 

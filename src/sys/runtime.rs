@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::limits::RUNTIME_FILE_BYTES_MAX;
 
-/// What the names of the files end with.
+/// The ending of the files' names.
 const SUFFIX: &str = ".key";
 
 /// The file of a running server; it goes with this value.
@@ -54,7 +54,7 @@ impl RuntimeFile {
         Ok(RuntimeFile { path, _lock: file })
     }
 
-    /// Where it is.
+    /// The file's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -72,7 +72,7 @@ impl Drop for RuntimeFile {
 pub struct Running {
     /// Its process.
     pub process: u32,
-    /// Where it listens: `127.0.0.1:8080`, `unix:/run/rollcall.sock`.
+    /// The addresses that it listens on: `127.0.0.1:8080`, `unix:/run/rollcall.sock`.
     pub listening: Vec<String>,
     /// The key of its API.
     pub key: String,

@@ -38,7 +38,7 @@ pub struct Wheel {
     cursor: Tick,
     /// The tick of the first occupied slot: it is asked for in every turn, and changes with few.
     nearest: Option<Tick>,
-    /// What is being fired: the entries of tick `cursor - 1`.
+    /// The entries being fired, those of tick `cursor - 1`.
     firing: Vec<u64>,
     /// `len` = entries in `slots`, without `firing`.
     len: usize,

@@ -1,4 +1,5 @@
-//! What a session keeps from one read to the next: half a header, half a control frame, a message under way.
+//! The state of a session from one read to the next: half a header, half a control frame, a message under
+//! way.
 //!
 //! Every buffer here grows with what has arrived. A declared length only *caps* the doubling of a buffer; it never
 //! makes one.
@@ -22,7 +23,7 @@ pub(super) struct ReadRules<'r> {
 /// The box of a session that is in the middle of something.
 #[derive(Debug, Default)]
 pub(super) struct Partial {
-    /// Where the last read ended within a frame.
+    /// The state of the frame in which the last read ended.
     pub(super) frame: Frame,
     /// The message of which not all frames have arrived.
     pub(super) message: Option<Assembly>,
@@ -32,7 +33,8 @@ pub(super) struct Partial {
     pub(super) since: Option<Tick>,
 }
 
-/// Where a read may end. Control frames may come between the data frames of a message; a message may not.
+/// The states in which a read may end. Control frames may come between the data frames of a message; a
+/// message may not.
 ///
 /// ```text
 ///             part of a header                      all of it: data                the last byte
@@ -204,7 +206,7 @@ pub(super) fn check_data(
     Ok(len)
 }
 
-/// What came of part of a data frame, after how many bytes.
+/// The outcome of part of a data frame, after how many bytes.
 pub(super) enum Data {
     /// It goes on.
     More(usize),

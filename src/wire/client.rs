@@ -7,7 +7,7 @@ use crate::wire::upgrade::accept_key;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// What the client asks for.
+/// The client's request.
 #[derive(Clone, Debug, Default)]
 pub struct Request<'a> {
     /// The `Host` field: `host:port`.

@@ -4,7 +4,7 @@ use crate::limits::{CLOSE_REASON_BYTES_MAX, CONTROL_BYTES_MAX};
 pub use crate::wire::close_code::CloseCode;
 use crate::wire::error::ProtocolError;
 
-/// What a Close frame says.
+/// The content of a Close frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Close<'a> {
     /// Absent where the payload was empty.

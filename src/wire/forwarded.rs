@@ -1,7 +1,7 @@
-//! Who stands behind a proxy: `X-Forwarded-For`, read from the right, and the networks whose word is taken for it.
+//! The client behind a proxy: `X-Forwarded-For`, read from the right, and the networks whose word is taken for it.
 //!
-//! Each proxy appends the address that it was spoken to from. What stands to the left of the first address that is not
-//! one of our own proxies was written by a stranger, and is never looked at: most proxies append to the client's own field,
+//! Each proxy appends the address that it was spoken to from. The text to the left of the first address that is not one of
+//! our own proxies was written by a stranger, and is never looked at: most proxies append to the client's own field,
 //! whatever bytes the client put there.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -6,7 +6,7 @@ use crate::limits::FRAME_HEADER_BYTES_MAX;
 use crate::wire::error::ProtocolError;
 use crate::wire::mask;
 
-/// What a frame is.
+/// The opcode of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Opcode {
@@ -52,7 +52,7 @@ pub struct Header {
     pub fin: bool,
     /// RSV1, RSV2, RSV3 as 4, 2, 1.
     pub reserved: u8,
-    /// What the frame is.
+    /// The frame's opcode.
     pub opcode: Opcode,
     /// The mask key of a client's frame.
     pub mask: Option<[u8; 4]>,
@@ -60,7 +60,7 @@ pub struct Header {
     pub len: u64,
 }
 
-/// What [`Header::parse`] found.
+/// The outcome of [`Header::parse`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Parsed {
     /// A header in its first `usize` bytes.

@@ -16,7 +16,7 @@ pub(crate) use response::{CHUNK_BYTES, LAST_CHUNK, write_piece};
 
 use crate::limits::HEADERS_MAX;
 
-/// Where a request head ends: the length up to and including its empty line. `scanned` bytes were looked at before and
+/// The end of a request head: the length up to and including its empty line. `scanned` bytes were looked at before and
 /// held no end, so that a head that dribbles in is scanned once.
 #[must_use]
 pub fn head_len(bytes: &[u8], scanned: usize) -> Option<usize> {
@@ -88,7 +88,7 @@ pub struct Head<'a> {
     pub minor_version: u8,
     /// The fields, in order.
     pub fields: &'a [httparse::Header<'a>],
-    /// Whom an absolute target asks.
+    /// The authority of an absolute target.
     pub(crate) authority: Option<&'a str>,
 }
 
@@ -98,7 +98,7 @@ impl<'a> Head<'a> {
     /// `Content-Length` beside `Transfer-Encoding`.
     ///
     /// # Errors
-    /// What to answer before the connection is ended.
+    /// The refusal to answer with before the connection is ended.
     pub fn parse(bytes: &'a [u8], fields: &'a mut Fields<'a>) -> Result<Head<'a>, Refusal> {
         if !lines_end_in_crlf(bytes) {
             // RFC 9112 §2.2 lets a recipient take a bare LF for a line's end; another hop may not.
@@ -126,7 +126,8 @@ impl<'a> Head<'a> {
         Ok(head)
     }
 
-    /// Whom the request asks, as `host` or `host:port`: as an absolute target has it, else as `Host` has it, else nobody (`""`).
+    /// The authority of the request, as `host` or `host:port`: as an absolute target has it, else as `Host` has it, else nobody
+    /// (`""`).
     #[must_use]
     pub fn host(&self) -> &'a str {
         // RFC 9112 §3.2.2: beside an absolute target the server must ignore Host.
@@ -139,7 +140,7 @@ impl<'a> Head<'a> {
         self.target.split_once('?').map_or(self.target, |(path, _)| path)
     }
 
-    /// What stands behind the `?`, or an empty string.
+    /// The text behind the `?`, or an empty string.
     #[must_use]
     pub fn query(&self) -> &'a str {
         self.target.split_once('?').map_or("", |(_, query)| query)
@@ -310,7 +311,7 @@ fn split_target(target: &str) -> Result<(Option<&str>, &str), Refusal> {
     }
 }
 
-/// What a host and port consist of (RFC 3986 §3.2.2), less the comma that would join two hosts.
+/// The bytes of a host and port (RFC 3986 §3.2.2), less the comma that would join two hosts.
 const fn is_host(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(

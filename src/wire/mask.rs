@@ -8,9 +8,9 @@ const ALIGN_MIN: usize = 4 * BLOCK;
 /// XORs `bytes` with `key`, which belongs to the first of them. Masks and unmasks alike.
 ///
 /// In place behind a header, on a core with AVX-512 and a build for plain x86-64: 4.8 GB/s at 16 B, 22 at 125 B, 75 at
-/// 1 KiB, 99 at 16 KiB, 58 at 1 MiB. What was slower: blocks of 32 B, not aligned (53 GB/s at 1 KiB, 50 at 16 KiB:
-/// a payload starts 6, 8 or 14 bytes into its frame, so that every other block straddles two cache lines); blocks
-/// of 128 B (94 at 16 KiB); a rest taken by fours (2.7 at 16 B); a byte loop (4 at any size).
+/// 1 KiB, 99 at 16 KiB, 58 at 1 MiB. Slower variants: blocks of 32 B, not aligned (53 GB/s at 1 KiB, 50 at 16 KiB: a
+/// payload starts 6, 8 or 14 bytes into its frame, so that every other block straddles two cache lines); blocks of 128
+/// B (94 at 16 KiB); a rest taken by fours (2.7 at 16 B); a byte loop (4 at any size).
 pub fn apply(bytes: &mut [u8], key: [u8; 4]) {
     if bytes.len() < BLOCK {
         return rest(bytes, key);
@@ -36,8 +36,8 @@ fn blocks(bytes: &mut [u8], key: [u8; 4]) {
     rest(tail, key);
 }
 
-/// What is shorter than a block: eight bytes at a time, and the last eight as they were before that. Where these overlap
-/// the others, what is written twice is the same. A tail byte by byte took a third of a short frame's instructions.
+/// Input shorter than a block: eight bytes at a time, and the last eight as they were before that. The overlap with the
+/// others is written twice, with the same bytes. A tail byte by byte took a third of a short frame's instructions.
 #[inline]
 fn rest(bytes: &mut [u8], key: [u8; 4]) {
     let [a, b, c, d] = key;

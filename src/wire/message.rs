@@ -1,4 +1,4 @@
-//! What a message is: its type, and what an extension makes of it.
+//! The type of a message, and what an extension makes of it.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +25,8 @@ impl Kind {
     }
 }
 
-/// What an extension does to the messages of a session (§9). Shared by sessions: what belongs to one connection lives
-/// with that connection.
+/// An extension: its changes to the messages of a session (§9). Shared by sessions: what belongs to one connection
+/// lives with that connection.
 pub trait Extension {
     /// The reserved bits (as in [`Header::reserved`](crate::wire::frame::Header)) that the first frame of a message may carry.
     fn reserved(&self) -> u8;

@@ -1,15 +1,15 @@
 //! The PROXY protocol, versions 1 and 2: one header before a connection's first byte, in which a proxy says for whom it
 //! speaks (haproxy.org, proxy-protocol.txt).
 //!
-//! Only read where a trusted proxy is known to send it: a client's own first bytes are never looked at for one. What is
-//! not such a header, or is longer than [`PROXY_HEADER_BYTES_MAX`], ends the connection; there is no guessing.
+//! Only read where a trusted proxy is known to send it: a client's own first bytes are never looked at for one. Input
+//! that is not such a header, or is longer than [`PROXY_HEADER_BYTES_MAX`], ends the connection; there is no guessing.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::limits::PROXY_HEADER_BYTES_MAX;
 use crate::wire::forwarded::Source;
 
-/// What stands at the front of `bytes`.
+/// The beginning of `bytes`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Preface {
     /// Not all of it has come.
@@ -77,7 +77,7 @@ fn line(bytes: &[u8]) -> Result<Preface, MalformedPreface> {
 /// Version 2 (§2.2): the fixed part says how long the rest is; addresses come first in that, then what we don't read.
 fn binary(bytes: &[u8]) -> Result<Preface, MalformedPreface> {
     let Some(fixed) = bytes.first_chunk::<FIXED_BYTES>() else {
-        // What is wrong in a byte that has come is wrong whatever follows.
+        // A wrong byte that has come is wrong whatever follows.
         return match bytes.get(12) {
             Some(byte) if !matches!(byte, 0x20 | 0x21) => Err(MalformedPreface),
             _ => Ok(Preface::More),

@@ -18,7 +18,7 @@ pub use crate::wire::message::{Extension, Kind};
 use crate::wire::short;
 use crate::wire::utf8;
 
-/// Which side this is.
+/// The side of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
     /// Reads masked frames, writes plain ones.
@@ -27,7 +27,7 @@ pub enum Role {
     Client,
 }
 
-/// What arrived.
+/// A message or a control frame that arrived.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SessionEvent<'a> {
     /// A whole message. A text's payload has been checked to be UTF-8.
@@ -52,7 +52,7 @@ pub struct Session {
 
 const _: () = assert!(size_of::<Session>() <= 16);
 
-/// What may still be read. Closing is two such halves: what was sent is `close_sent`.
+/// The reading half of the session. Closing is two such halves: what was sent is `close_sent`.
 ///
 /// ```text
 ///            a Close
@@ -84,7 +84,7 @@ enum What {
     Pause,
 }
 
-/// Where the payload of an event lies.
+/// The place of an event's payload.
 enum PayloadPlace {
     /// So many bytes at the end of what the step took.
     Input(usize),
@@ -147,9 +147,9 @@ impl Session {
         Ok((at, None))
     }
 
-    /// Where a data frame is under way of which at least `least` bytes are to come, and it is its message's last: the
-    /// message so far, with room for `least` bytes or more, all of them the frame's. What is read straight into that room
-    /// is not copied; say that it was by [`Session::filled`]. A message that an extension decodes has none.
+    /// If a data frame is under way that is its message's last and of which at least `least` bytes are to come: the
+    /// message so far, with room for `least` bytes or more, all of them the frame's. Bytes that are read straight into
+    /// that room are not copied; say that it was by [`Session::filled`]. A message that an extension decodes has none.
     pub fn spare_capacity(&mut self, least: usize) -> Option<&mut Vec<u8>> {
         self.partial.as_mut().filter(|_| self.phase == Phase::Open)?.spare_capacity(least)
     }
@@ -269,7 +269,7 @@ impl Session {
     fn resume_header(&mut self, rules: &mut ReadRules<'_>, input: &mut [u8]) -> SessionStep {
         let (at, header) = self.keep().header(input)?;
         let Some(header) = header else { return Ok((at, None)) };
-        // What its header began goes on.
+        // The time began with its header.
         let since = self.half_since();
         self.release();
         let step = self.begin(rules, header, at, input);

@@ -15,8 +15,8 @@ pub struct SharedFrame(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     bytes: Vec<u8>,
-    /// The same message compressed, by the bits of its window; `None` where that made it no shorter. What one thread has
-    /// found, all use; two that begin together both do the work, and neither waits.
+    /// The same message compressed, by the bits of its window; `None` where that made it no shorter. The form that one
+    /// thread has made, all use; two that begin together both do the work, and neither waits.
     deflated: OnceLock<Box<Forms>>,
 }
 
@@ -70,7 +70,7 @@ impl SharedFrame {
         if form.get().is_none() {
             let mut data = Vec::new();
             let shorter = deflate(payload, &mut data);
-            // Where another was first, theirs is as good.
+            // If another thread was first, its form is as good.
             let _ = form.set(shorter.then(|| SharedFrame::of(opcode, RSV1, &data)));
         }
         form.get()?.as_ref()

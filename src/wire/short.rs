@@ -1,4 +1,4 @@
-//! What clients send most: a whole message in one short frame. It is taken without the steps that any other frame takes, and
+//! The most usual input: a whole message in one short frame. It is taken without the steps that any other frame takes, and
 //! comes to what these would come to, in a third of their instructions.
 
 use crate::limits::MessageLimits;

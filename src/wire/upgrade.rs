@@ -75,8 +75,8 @@ impl<'a> Upgrade<'a> {
 
     /// Whether no page of strangers asks: there is no `Origin` (not a browser), it is listed exactly in `named`, or it is the
     /// server's own, by the `Host` that the client asks for; `is_secure`, where the connection speaks TLS here, that is one of
-    /// `https://`. What a browser sends whatever page asks, a cookie or a client's certificate, counts then
-    /// alone (RFC 6455 §10.2).
+    /// `https://`. Credentials that a browser sends whatever page asks, a cookie or a client's certificate, count then alone
+    /// (RFC 6455 §10.2).
     #[must_use]
     pub fn is_of_ours(&self, named: &[String], is_secure: bool) -> bool {
         // Asked of the raw values: an Origin that isn't ASCII is one nevertheless.

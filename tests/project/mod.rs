@@ -4,6 +4,7 @@ mod cycles;
 mod layering;
 mod parts;
 mod secrets;
+mod sentences;
 mod sources;
 mod supply;
 mod tidy;

@@ -1,4 +1,4 @@
-//! Who may use the API, and what else is served over HTTP.
+//! Access to the API, and what else is served over HTTP.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::config::api_keys::KeySource;
 use crate::config::layer::Switch;
 
 impl Check<'_> {
-    /// What access to the API goes by; without a key until the server has made one. The first `public` endpoints are for
+    /// The guard of the API; without a key until the server has made one. The first `public` endpoints are for
     /// everybody.
     pub(super) fn guard(
         &self,
@@ -42,8 +42,8 @@ impl Check<'_> {
 }
 
 impl Check<'_> {
-    /// What is not served. Where everybody has to show a token (`is_closed`) nobody comes in without one, to echo either,
-    /// unless somebody says so.
+    /// The paths that are not served. Where everybody has to show a token (`is_closed`) nobody comes in without one, to
+    /// echo either, unless somebody says so.
     pub(super) fn off(&self, is_closed: bool) -> Off {
         Off {
             echo: self.layer.echo.map_or(is_closed, |echo| echo == Switch::Off),

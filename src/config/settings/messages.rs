@@ -32,7 +32,7 @@ impl Check<'_> {
         self.size("max-backlog", self.layer.max_backlog, BACKLOG_BYTES_PAUSE..=1 << 30)
     }
 
-    /// Bytes of `data`. Where nobody says how many, as many as usual, or what the other two leave.
+    /// Bytes of `data`. If nobody says how many: as many as usual, or the rest that the other two leave.
     pub(super) fn data(&self) -> Result<usize, String> {
         let (message, backlog) = (self.messages()?.max_message_bytes, self.backlog()?);
         let Some(Size(data)) = self.layer.max_data else {

@@ -20,7 +20,7 @@ impl Check<'_> {
         }
     }
 
-    /// Where keys are fetched from.
+    /// The URL that keys are fetched from.
     pub(super) fn token_jwks(&self) -> Result<Option<KeyUrl>, String> {
         let url = self.layer.token_jwks.as_deref().map(KeyUrl::parse).transpose();
         url.map_err(|error| self.at("token-jwks", &error))
@@ -51,7 +51,7 @@ impl Check<'_> {
         Ok(Authenticator { auth, keys, timeout: ticks(timeout), certificates })
     }
 
-    /// What tokens have to say of whom they are for, and of who has made them.
+    /// The audience and the issuer that tokens have to name.
     fn parties(&self, has_key: bool) -> Result<Parties, String> {
         let given = |key, text: &Option<String>| match text.as_deref() {
             Some("") => Err(self.at(key, "it is empty: leave it out where tokens have none")),

@@ -69,7 +69,7 @@ impl ChunkQueue {
     pub(crate) fn push_back(&mut self, chunk: Chunk) {
         match self.0.back_mut() {
             Some(block) if block.len() < BLOCK_CHUNKS => block.push_back(chunk),
-            // Who has filled a block will likely fill this one; the first grows from a few.
+            // A queue that has filled a block will likely fill this one; the first grows from a few.
             Some(_) => {
                 let mut block = VecDeque::with_capacity(BLOCK_CHUNKS);
                 block.push_back(chunk);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::BACKLOG_HALVES_TICKS;
 use crate::time::Tick;
 
-/// What a socket has taken of a queue, and when.
+/// The progress of a socket on a queue.
 #[derive(Debug)]
 pub(super) struct DrainRate {
     /// When it last took a byte, or when the queue came to be.
@@ -28,7 +28,7 @@ pub(super) struct PaceSnapshot {
 }
 
 impl DrainRate {
-    /// What a pace goes on from.
+    /// The rate as plain data.
     pub(super) const fn snapshot(&self, now: Tick) -> PaceSnapshot {
         let (progress, halved) = (self.progress.from_now(now), self.halved.from_now(now));
         PaceSnapshot { progress, taken: self.taken, halved, half: self.half }
@@ -56,8 +56,8 @@ impl DrainRate {
         self.taken
     }
 
-    /// When half of what was queued has to be taken. What is queued later doesn't count, or who is sent much would have to
-    /// read quicker than who is sent little.
+    /// When half of what was queued has to be taken. Bytes queued later don't count, or a client that is sent much would
+    /// have to read faster than one that is sent little.
     pub(super) const fn halves_by(&self) -> Tick {
         self.halved.after(BACKLOG_HALVES_TICKS)
     }

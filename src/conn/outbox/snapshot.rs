@@ -21,7 +21,7 @@ pub(crate) struct OutboxSnapshot {
     drain_rate: PaceSnapshot,
 }
 
-/// What leaves together.
+/// Bytes that leave together.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum ChunkSnapshot {
     Frames(Vec<u8>),
@@ -29,7 +29,7 @@ enum ChunkSnapshot {
 }
 
 impl Outbox {
-    /// What a backlog goes on from; `None` where it holds records, which only their own connection can go on with.
+    /// The backlog as plain data; `None` where it holds records, which only their own connection can go on with.
     pub(crate) fn snapshot(&self, now: Tick) -> Option<OutboxSnapshot> {
         let of = |chunk: &Chunk| match chunk {
             Chunk::Frames(bytes) => ChunkSnapshot::Frames(bytes.clone()),

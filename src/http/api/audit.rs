@@ -1,6 +1,6 @@
-//! What the log says of requests to the API: each write, who asked for it, from where and what came of it; and requests that were
-//! refused, a few in a second. No line has a key or the `data` of a message in it. Names and paths are fields, which the log
-//! quotes: no character of them ends a line or begins a field.
+//! The audit log of the API: each write, who asked for it, from where and what came of it; and requests that were refused, a few
+//! in a second. No line has a key or the `data` of a message in it. Names and paths are fields, which the log quotes: no
+//! character of them ends a line or begins a field.
 
 use tracing::info;
 
@@ -58,7 +58,7 @@ impl Write {
     }
 }
 
-/// Where a request comes from, and what it asks for.
+/// The origin of a request, and what it asks for.
 #[derive(Debug)]
 struct CallerOrigin {
     from: String,

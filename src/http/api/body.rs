@@ -11,7 +11,7 @@ use crate::json::{self, is_object};
 use crate::limits::{BAN_SECONDS_MAX, CLOSE_REASON_BYTES_MAX};
 use crate::presence::Name;
 
-/// What a write brings.
+/// The body of a write.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct WriteBody<'a> {

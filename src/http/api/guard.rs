@@ -1,5 +1,5 @@
-//! Who may use the API and `/metrics`: a request with a key, one on a Unix socket, one on an admin listener. Nothing else that
-//! a request says or lacks makes it the operator's: not its `Host`, not its peer's address, which is a proxy's as well.
+//! Access to the API and `/metrics`: by a key, one on a Unix socket, one on an admin listener. Nothing else that a request
+//! says or lacks makes it the operator's: not its `Host`, not its peer's address, which is a proxy's as well.
 
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use crate::http::api::refusal::ApiRefusal;
 use crate::wire::http::{Head, Response};
 use crate::wire::origin::is_own;
 
-/// What access to the API goes by. The default lets nobody in.
+/// The rules of access to the API. The default lets nobody in.
 #[derive(Debug, Default)]
 pub struct Guard {
     /// The keys that are good.
     pub keys: Arc<ApiKeys>,
     /// Origins whose pages may use it, as a browser writes them; `*`: all, where they bring a key.
     pub origins: Vec<String>,
-    /// What each of the server's listeners asks for, in their order; one that isn't in it asks for a key.
+    /// The access rule of each listener, in their order; one that isn't in it asks for a key.
     pub listeners: Vec<Access>,
 }
 
-/// What a listener asks for.
+/// The access rule of a listener.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Access {
     /// A key.

@@ -13,7 +13,7 @@ use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 pub struct ApiKeys(ArcSwap<Vec<Digest>>);
 
 impl ApiKeys {
-    /// Those keys; with none, no key opens anything.
+    /// Holds these keys; with none, no key opens anything.
     #[must_use]
     pub fn new(keys: &[Box<str>]) -> ApiKeys {
         let all = ApiKeys::default();
@@ -38,8 +38,8 @@ impl ApiKeys {
         self.len() == 0
     }
 
-    /// Which of them a key is, counted from 1 in the order given; `None`: it is none of them. Takes as long for a near miss as
-    /// for a far one, whichever key it is near to.
+    /// The number of a key among them, counted from 1 in the order given; `None`: it is none of them. Takes as long for a near
+    /// miss as for a far one, whichever key it is near to.
     #[must_use]
     pub fn find(&self, key: &str) -> Option<usize> {
         let (keys, hash) = (self.0.load(), hash(key));

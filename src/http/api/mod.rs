@@ -42,7 +42,7 @@ pub struct Api {
     measure_process: Option<MeasureProcess>,
     stats: Recent,
     memory: Recent,
-    /// Requests that wait, by the ticket that their reply will carry.
+    /// Requests that wait, by the tag that their reply will carry.
     waiting: Slab<OpenRequest>,
     refusals: Refusals,
 }
@@ -52,7 +52,7 @@ struct OpenRequest {
     request: RequestId,
     /// The origin of the page that asks, if it may read the answer.
     origin: Option<String>,
-    /// What the log is to say of it, where it changes something.
+    /// The line for the audit log, where it changes something.
     write: Option<Write>,
 }
 
@@ -170,7 +170,7 @@ impl Api {
         }
     }
 
-    /// What a request that the reactor refused is answered with: in the API's own form.
+    /// The answer to a request that the reactor refused, in the API's own form.
     #[must_use]
     pub fn refusal(refusal: &Refusal) -> Response {
         answer::error(refusal.status, refusal.reason)

@@ -19,7 +19,7 @@ pub(super) enum Path<'a> {
     Memory,
 }
 
-/// What a path is asked by.
+/// The method of a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Method {
     /// Or by HEAD.

@@ -11,7 +11,7 @@ use crate::wire::http::Response;
 pub struct ApiRefusal {
     pub(crate) status: u16,
     pub(super) error: Cow<'static, str>,
-    /// What is allowed, for a 405.
+    /// The allowed methods, for a 405.
     pub(super) allow: Option<&'static str>,
 }
 

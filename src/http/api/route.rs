@@ -1,4 +1,4 @@
-//! What a request of the API asks, by its path, query and body.
+//! The routes of the API: a request's path, query and body as what it asks.
 
 use crate::http::api::body::{self, WriteBody};
 use crate::http::api::path::{Method, Path};
@@ -8,7 +8,7 @@ use crate::presence::admin::AdminRequest;
 use crate::presence::{Name, State};
 use crate::wire::http::{Head, percent_decoded, query_decoded};
 
-/// What a request asks.
+/// The action that a request asks for.
 #[derive(Debug)]
 pub(crate) enum ApiRoute {
     /// Of presence.
@@ -32,7 +32,7 @@ pub(crate) fn allow(path: &str) -> Result<&'static str, ApiRefusal> {
     Path::parse(path).map(Path::allow).ok_or(ApiRefusal::new(404, NO_PATH))
 }
 
-/// What can be said against a request before its body has come; whether it brings one that counts.
+/// Judges a request before its body has come; says whether it brings one that counts.
 ///
 /// # Errors
 /// 404, 405, 415, with what to do.
@@ -61,7 +61,7 @@ fn is_json(head: &Head<'_>) -> bool {
     media.is_some_and(|media| media.trim_ascii().eq_ignore_ascii_case(b"application/json"))
 }
 
-/// What a request asks.
+/// The action that a request asks for.
 ///
 /// # Errors
 /// 400, 404, 405, 415, with what to do.

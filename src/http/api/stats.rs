@@ -9,7 +9,7 @@ use crate::reactor::Shared;
 use crate::reactor::counters::{Cause, Counters, HISTOGRAM_BUCKETS, Histogram};
 use crate::time::Now;
 
-/// What is said of the whole server and of each worker.
+/// The figures of the whole server and of each worker.
 const FIGURES: [(&str, Figure); 12] = [
     ("websockets", |c| c.open.get()),
     ("users", |c| c.service[USERS_GAUGE].get()),
@@ -53,7 +53,7 @@ pub(crate) fn json(shared: &Shared, now: Now) -> String {
     text
 }
 
-/// Where a histogram is found.
+/// Finds a histogram among a worker's counters.
 type Durations = fn(&Counters) -> &Histogram;
 
 const DURATIONS: [(&str, Durations); 3] =
@@ -65,7 +65,7 @@ fn figures(value: impl Fn(Figure) -> u64) -> String {
 }
 
 /// A histogram over all workers since the start. The quantiles are upper bounds: durations are counted in powers of two.
-/// Who wants those of the last second takes the difference of two `buckets`.
+/// For those of the last second, take the difference of two `buckets`.
 fn durations(shared: &Shared, histogram: Durations) -> String {
     let buckets: Vec<u64> = (0..HISTOGRAM_BUCKETS).map(|i| shared.sum(|c| histogram(c).bucket(i))).collect();
     let count: u64 = buckets.iter().sum();

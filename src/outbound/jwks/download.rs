@@ -11,7 +11,7 @@ use ureq::{Agent, Error};
 use super::url::KeyUrl;
 use crate::limits::JWKS_BYTES_MAX;
 
-/// What came.
+/// The document that came.
 pub(super) struct Download {
     pub(super) bytes: Vec<u8>,
     /// For how many seconds the sender says that it is fresh, if it says anything.

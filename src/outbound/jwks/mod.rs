@@ -46,7 +46,7 @@ enum Wake {
     Ordered,
 }
 
-/// What the thread is told. Flags, so that none is lost where the queue is full.
+/// Orders for the thread. Flags, so that none is lost where the queue is full.
 #[derive(Default, Debug)]
 struct Orders {
     again: AtomicBool,
@@ -63,7 +63,7 @@ impl Fetcher {
         // The first set is told of once, to whoever waits for it.
         let (first_is_here, first) = sync_channel(1);
         let asked = wake.clone();
-        // Where the queue is full a fetch is due anyway, and the client comes back.
+        // When the queue is full a fetch is due anyway, and the client comes back.
         keys.ask_by(move |name| drop(asked.try_send(Wake::Asked(name))));
         let orders = Arc::new(Orders::default());
         let work = FetchThread {
@@ -102,7 +102,7 @@ impl Drop for Fetcher {
     }
 }
 
-/// What the thread has.
+/// The state of the thread.
 struct FetchThread {
     url: KeyUrl,
     keys: Arc<Keys>,
@@ -115,7 +115,7 @@ struct FetchThread {
     answer: Duration,
     /// The set that was fetched last.
     set: Option<Arc<[Key]>>,
-    /// What the log was told last.
+    /// The last outcome that was logged.
     told: Option<Result<String, String>>,
 }
 
@@ -146,7 +146,7 @@ impl FetchThread {
 
     fn fetch(&mut self) {
         let begun = self.millis();
-        // What was asked for until now is looked for by this fetch.
+        // This fetch looks for all keys that were asked for until now.
         for wake in self.woken.try_iter().take(JWKS_ASKED_MAX) {
             if let Wake::Asked(name) = wake {
                 self.schedule.ask(begun, name);
@@ -203,7 +203,7 @@ impl FetchThread {
     }
 }
 
-/// What a set is, in a line.
+/// Describes a set in a line.
 fn told(set: &KeySet) -> String {
     let count = set.keys.len();
     let mut line = format!("{count} {} for tokens", if count == 1 { "key" } else { "keys" });

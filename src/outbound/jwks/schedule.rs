@@ -160,7 +160,7 @@ impl Schedule {
         }
     }
 
-    /// It has failed. What it looked for is looked for by the next.
+    /// It has failed. The next fetch looks for the same keys.
     pub fn failed(&mut self, now: u64) {
         let (least, most) = (*self.pace.failed.start(), *self.pace.failed.end());
         let wait = least.saturating_mul(1 << self.failures.min(20)).min(most);

@@ -1,5 +1,5 @@
-//! From where keys may be fetched. Who can change them on their way can let anybody in: so by `https://`, and without TLS only from
-//! the machine itself.
+//! From where keys may be fetched. Anybody who can change them on their way can let anybody in: so by `https://`, and without TLS
+//! only from the machine itself.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -12,7 +12,7 @@ use crate::presence::name::Homes;
 use crate::presence::subscribers::Subscriber;
 use crate::presence::turn::Turn;
 
-/// What is looked at in a turn, for each thing that may be said in it: most of it has its home elsewhere.
+/// Items looked at in a turn, for each one that may be announced in it: most of it has its home elsewhere.
 const LOOKED_PER_ANNOUNCED: usize = 16;
 
 impl Edge {
@@ -68,7 +68,7 @@ impl Edge {
         self.announcing.0.push_front(Progress { home, watches, next });
     }
 
-    /// What is announced of a client, where it has not been sent away.
+    /// The announcement of a client, unless it was sent away.
     #[must_use]
     pub fn announced(&self, slot: u32) -> Option<Announced> {
         let known = self.clients.get(slot as usize).filter(|known| known.sent_away.is_none())?;

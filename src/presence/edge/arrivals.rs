@@ -1,4 +1,4 @@
-//! What homes send: answers, changes and messages, and the clients they are for.
+//! Messages from homes: answers, changes and room messages, and the clients that get them.
 
 use crate::presence::address::{self, NOBODY};
 use crate::presence::conflation_key::ConflationKey;
@@ -100,9 +100,8 @@ impl Edge {
         if let (Some(known), Some(event)) = (known, event) {
             turn.out.effects.push(Effect::Send { session: known.session, event });
         }
-        // Whom it sees from then on comes behind the answer.
-        // Who was in already and is bidden to come in is not told, so that nothing may begin anew: what made the place says
-        // from where on it counts.
+        // The users whom it sees from then on come after the answer. A client that is forced to join a room that it is in
+        // already is not told, and its membership does not start anew.
         let changes = !matches!(reply_to.request, RequestRef::Forced { change: false, .. });
         match &answer {
             HomeAnswer::Joined(room, _, visit) if changes => self.hears(client, room, *visit, turn),
@@ -132,7 +131,7 @@ impl Edge {
         }
     }
 
-    /// What happens in a room, for its members here.
+    /// Delivers a room's event to its members here.
     pub(crate) fn deliver(
         &mut self,
         room: &str,
@@ -199,7 +198,7 @@ impl Edge {
     }
 }
 
-/// A desk that had a client do something is told what came of it.
+/// Tells the worker of an admin request what came of an order to a client.
 pub(super) fn tell_admin(request: RequestRef, answer: HomeAnswer, turn: &mut Turn<'_>) {
     if let RequestRef::Forced { admin, request, .. } = request
         && request != NOBODY

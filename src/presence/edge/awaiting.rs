@@ -16,7 +16,7 @@ impl Edge {
         self.awaiting.begin(to, message);
     }
 
-    /// What waits for a home is not waited for any more, and is answered: a command is not done, or it can't be known.
+    /// Ends all waits for a home, and answers them: a command is not done, or it can't be known.
     pub(super) fn give_up(&mut self, home: u16, turn: &mut Turn<'_>) {
         for Awaited { reply_to, undo, .. } in self.awaiting.take_all(home) {
             self.note_answer(reply_to);

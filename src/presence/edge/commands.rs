@@ -1,4 +1,4 @@
-//! What clients send: commands, each within its limits, and the messages they become.
+//! Commands from clients: each is held to its limits and becomes messages to homes.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! What is known of whether clients are there: Pings without an answer, and pages that stopped sending heartbeats.
+//! Signs of whether clients are there: Pings without an answer, and pages that stopped sending heartbeats.
 
 use crate::presence::edge::{Client, Edge};
 use crate::presence::message::{ClientId, Message};

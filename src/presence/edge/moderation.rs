@@ -1,4 +1,4 @@
-//! What who keeps order has an edge do with its clients: put them out of rooms.
+//! Moderation at an edge: puts clients out of rooms.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::presence::view::Reason;
 use crate::time::{Now, Tick};
 
 impl Edge {
-    /// What a user is told that is banned from the server; `None`: it isn't.
+    /// The words for a user who is banned from the server; `None`: the user isn't.
     #[must_use]
     pub fn banned(&self, now: Now, user: &str) -> Option<&Arc<str>> {
         // Most servers ban nobody.
@@ -95,7 +95,7 @@ impl Edge {
         rooms.into_iter().for_each(|room| self.departed.restore(now, user, room));
     }
 
-    /// A room was taken from a client's user while the client was away. Where it has joined again by now, it goes out, and is told
+    /// A room was taken from a client's user while the client was away. If it has joined again by now, it goes out, and is told
     /// so; else its first `join` there is refused, which nobody but the client itself has asked for.
     pub(crate) fn taken_from(&mut self, client: ClientId, room: &Name, turn: &mut Turn<'_>) {
         if self.known(client).is_none() {

@@ -1,4 +1,4 @@
-//! What who runs the server has an edge do: bring clients into rooms and out of them, and reach every one of them.
+//! Orders of the admin at an edge: clients join and leave rooms, and all of them are reached.
 
 use std::collections::VecDeque;
 
@@ -62,7 +62,8 @@ impl Broadcasts {
         // Free slots cost little, but not nothing.
         let stop = first.end.min(first.next + 16 * first.share);
         while first.next < stop && sessions.len() < first.share {
-            // Who owes a token is told nothing before it comes, and who was sent away nothing more.
+            // A client that owes a token is told nothing before it comes, and one that was sent away nothing
+            // more.
             let let_in =
                 |slot: &usize| !edge.passes.is_awaited(*slot as u32) && !edge.is_sent_away(*slot as u32);
             let slot = Some(first.next).filter(let_in);
@@ -86,7 +87,8 @@ impl Broadcasts {
 }
 
 impl Edge {
-    /// A client is to join or leave a room as if it had asked. `reply_to` is a desk, which is told what came of it.
+    /// A client is to join or leave a room as if it had asked. `reply_to` is an admin request, which is told what
+    /// came of it.
     pub(crate) fn forced(
         &mut self,
         client: ClientId,

@@ -64,7 +64,7 @@ impl Edge {
             _ if refused => Event::Refused { seq, why: CommandRefusal::Busy },
             ReplyKind::Watch { suspect } => Event::Views { seq, views: views_of(self, views), suspect },
             ReplyKind::Presence => Event::Views { seq, views: views_of(self, views), suspect: false },
-            // Whom a page names its room has shown already.
+            // The room has already checked that the client may see the users on a page.
             ReplyKind::Who(draft) => match draft.into_answer(views) {
                 Some((page, views)) => Event::Members { seq, page, views },
                 None => Event::Refused { seq, why: CommandRefusal::Busy },
@@ -74,7 +74,7 @@ impl Edge {
     }
 
     /// From here on changes are sent; or, where a home could not be asked, the others are left as they were before.
-    /// What another command waits for is that one's.
+    /// Views that another command waits for stay with that command.
     fn activate<'u>(
         &mut self,
         slot: u32,

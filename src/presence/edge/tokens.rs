@@ -40,7 +40,7 @@ impl Edge {
         }
     }
 
-    /// Looks at the wall clock. Where it has stepped ahead for good, the ends of all tokens are looked at, some in each call.
+    /// Looks at the wall clock. If it has stepped ahead for good, the ends of all tokens are looked at, some in each call.
     pub(crate) fn follow_clock(&mut self, turn: &mut Turn<'_>) {
         if self.passes.is_empty() {
             self.unlooked = None;
@@ -189,7 +189,7 @@ impl Edge {
     }
 }
 
-/// What a token says of its user's `info`.
+/// The claim of a token about its user's `info`.
 pub(super) fn claim_of(grants: &Grants) -> Claim {
     grants.info.clone().map_or(Claim::Nothing, Claim::Info)
 }

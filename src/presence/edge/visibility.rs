@@ -1,5 +1,5 @@
-//! Who sees whom where sight is restricted: a client sees its own user, those in the rooms that it is in, and those that
-//! its token's claim `see` names.
+//! Visibility, where it is restricted: a client sees its own user, those in the rooms that it is in, and those that its
+//! token's claim `see` names.
 //!
 //! A watch of somebody out of sight is not refused: it sleeps, and shows an offline user of whom nothing is known, as
 //! anybody who never was here. It wakes when the user comes into sight, and says `offline` with the reason `hidden` when
@@ -20,11 +20,11 @@ use crate::presence::subscribers::Subscriber;
 use crate::presence::turn::Turn;
 use crate::presence::view::{Reason, State, View};
 
-/// What a client may be told of a room.
+/// The part of a room that a client may list.
 pub(super) enum Listable {
-    /// Who is in it.
+    /// All of its members.
     All,
-    /// Those of its members whom these patterns name, and how many there are.
+    /// Only members whom these patterns name, and how many there are.
     Only(Arc<[Pattern]>),
     /// Nothing: as if it were not. To one who may not join it, a room does not exist, whoever may be seen in it.
     Nothing,
@@ -71,7 +71,7 @@ impl Edge {
         within.then(|| self.rooms_of(slot).cloned().collect())
     }
 
-    /// Which of a room's members a client may be told of.
+    /// The part of a room's members that a client may list.
     pub(super) fn listable(&self, slot: u32, room: &str) -> Result<Listable, CommandRefusal> {
         if !self.restricted || self.rooms_of(slot).any(|ours| **ours == *room) {
             return Ok(Listable::All);

@@ -1,4 +1,4 @@
-//! What a node holds: its parts to look at, and their bytes.
+//! The figures of a node: its parts to look at, and their bytes.
 
 use crate::presence::edge::Edge;
 use crate::presence::node::Node;
@@ -38,7 +38,7 @@ impl Node {
         &self.edge
     }
 
-    /// What was asked from outside and is not answered.
+    /// Admin requests that are not answered.
     #[must_use]
     pub fn asked(&self) -> usize {
         self.admin.len()

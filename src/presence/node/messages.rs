@@ -72,7 +72,7 @@ impl Node {
         }
     }
 
-    /// A message to the edge or the desk, or one of those that follow from others.
+    /// A message to the edge or for an admin request, or one of those that follow from others.
     fn at_edge(&mut self, now: Now, message: Message) {
         let turn = turn!(self, now);
         match message {
@@ -118,7 +118,7 @@ impl Node {
             Message::Deliver { room, event, except, change } => {
                 self.edge.deliver(&room, event, except, change.as_deref(), turn);
             }
-            // Those are for homes; they are named here so that none is forgotten.
+            // The messages to homes; they are named here so that none is forgotten.
             Message::Up { .. }
             | Message::Silent { .. }
             | Message::Renewed { .. }

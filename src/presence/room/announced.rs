@@ -1,4 +1,4 @@
-//! What edges tell of who is in which room, in an announcement; and who is there no more when one is complete.
+//! Announcements of members by edges, and members who are gone when an announcement is complete.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

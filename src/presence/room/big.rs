@@ -11,7 +11,7 @@ use crate::time::{TICK_MILLIS, Tick};
 /// Ticks between two events that tell a big room of changes.
 pub(super) const EVENT_TICKS: u32 = (1_000 / TICK_MILLIS) as u32;
 
-/// What a big room is yet to be told.
+/// The changes that a big room is yet to be told.
 #[derive(Debug)]
 pub(super) struct Big {
     /// It will be told then.
@@ -26,7 +26,7 @@ pub(super) struct Big {
     pub(super) is_lost: bool,
 }
 
-/// What makes a room big, and what is too much to tell it.
+/// The bounds that make a room big, and those past which its changes are not listed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// A room is big where it has more members, and until it has fewer than four fifths of that.

@@ -36,7 +36,7 @@ enum Shows {
     Hidden,
 }
 
-/// What few members have.
+/// The rare parts of a member.
 #[derive(Debug, Default)]
 struct Rest {
     /// Further connections, behind the first.
@@ -47,7 +47,7 @@ struct Rest {
 
 const _: () = assert!(size_of::<Member>() == 16);
 
-/// Where a client is: its edge's worker, and its slot there.
+/// A client's place: its edge's worker, and its slot there.
 pub(super) type ClientSlot = (u16, u32);
 
 /// The place of a connection that may be back.
@@ -147,8 +147,8 @@ impl Member {
         }
     }
 
-    /// Those that went turn invisible, or visible again, as their edge has heard; that of one that is here may have heard more since.
-    /// Says whether they do.
+    /// Connections in grace turn invisible, or visible again, as their edge has heard; the edge of one that is here may have heard
+    /// more since. Says whether any did.
     pub(super) fn hide_departed(&mut self, hides: bool) -> bool {
         let is_so = hides || !self.has_hidden();
         if is_so {

@@ -1,4 +1,4 @@
-//! What who keeps order has a room do: keep users out.
+//! Moderation at a room's home: keeps users out.
 //!
 //! An edge has given a client its place before the room's home says whether it may come in, and ends every place by a message:
 //! one of a client that was refused must not take another client of the same user out.
@@ -74,7 +74,7 @@ impl Rooms {
         answer(reply_to, HomeAnswer::Lifted(lifted), turn);
     }
 
-    /// A desk asks a user in.
+    /// An admin request asks a user in.
     pub(crate) fn invite(&self, room: Name, user: Name, reply_to: Option<ReplyTo>, turn: &mut Turn<'_>) {
         let Some(reply_to) = reply_to else { return };
         if self.is_banned(turn.now, &room, &user) {

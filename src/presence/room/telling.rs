@@ -1,4 +1,4 @@
-//! What a room is told of who comes and goes: each of them, or once a second where it is big.
+//! Events about joins and leaves: one for each, or one a second where the room is big.
 
 use std::sync::Arc;
 

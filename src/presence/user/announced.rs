@@ -1,4 +1,4 @@
-//! What edges tell of their clients and of those whom these watch, in an announcement; and what is no more when one is complete.
+//! Announcements of clients and watches by edges, and those that are gone when an announcement is complete.
 
 use crate::presence::announce::Announced;
 use crate::presence::cost;
@@ -33,7 +33,7 @@ impl Users {
         self.fail_tells(Some(edge), turn);
     }
 
-    /// What came of messages to several connections is known no more: of those at a worker, or of all.
+    /// Ends the count of messages to several connections: of those at a worker, or of all.
     pub(crate) fn fail_tells(&mut self, edge: Option<u16>, turn: &mut Turn<'_>) {
         for (reply_to, answer) in self.tells.fail(edge) {
             turn.out.post(reply_to.at.worker, Message::Answered { reply_to, answer });

@@ -1,6 +1,6 @@
-//! What a user's watchers may see new.
+//! A change that a user's watchers may see.
 
-/// What is new beside the connections.
+/// A change beside that of the connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Change {
     /// The rooms that the user is in.

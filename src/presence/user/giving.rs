@@ -64,7 +64,8 @@ impl Users {
 }
 
 impl Users {
-    /// A room is taken from a user. Where a client of the user is away, or may be, it is kept in mind: says whether it is.
+    /// A room is taken from a user. If a client of the user is away, or may be, the room is kept in mind: says whether it
+    /// is.
     pub(super) fn take_from(&mut self, user: &Name, room: &Name) -> bool {
         let is_away = match self.seek(user) {
             None => false,
@@ -72,7 +73,8 @@ impl Users {
             Some(slot) => {
                 let known = &self.users[slot as usize];
                 let devices = known.devices.as_slice();
-                // Who was only watched was never here; one whose line seems dead is back by another connection.
+                // A user who was only watched was never here; one whose line seems dead is back by another
+                // connection.
                 let was_here = known.version > 0 || known.published.is_here();
                 let is_away = |device: &Device| !device.is_live() || device.suspect;
                 was_here && (devices.is_empty() || devices.iter().any(is_away))
@@ -96,7 +98,7 @@ impl Users {
         }
         let ClientRef { worker, client, .. } = at;
         for room in self.taken.tell(turn.now.tick, user) {
-            // It was given anew since, by an order that is yet to be done: the client is bidden to come in.
+            // It was given anew since, by an order that is yet to be done: the client is told to join.
             if self.given_to(user).contains(&room) {
                 continue;
             }

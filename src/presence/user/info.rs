@@ -1,9 +1,9 @@
-//! What connections say of their user in `info`, or their tokens do, and whose word counts.
+//! The `info` of a user: said by connections or by their tokens, and whose word counts.
 //!
-//! `info` belongs to the connection that said it, and goes with it. Where connections have tokens, the newest of these decides:
-//! its token's claim is the user's `info`. Where that token has no such claim, or nobody has a token, what the connections
-//! said themselves counts, the latest of it. A connection that takes the place of one within its grace goes on with what that
-//! one said for as long as the grace would have lasted: a page that reloads says it again, and nobody sees it gone meanwhile.
+//! `info` belongs to the connection that said it, and goes with it. If connections have tokens, the newest of these decides:
+//! its token's claim is the user's `info`. If that token has no such claim, or nobody has a token, the latest info from the
+//! connections themselves counts. A connection that takes the place of one within its grace goes on with what that one said for
+//! as long as the grace would have lasted: a page that reloads says it again, and nobody sees it gone meanwhile.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::presence::device::Device;
 use crate::presence::message::ClientRef;
 use crate::time::Tick;
 
-/// What one connection said, or its token.
+/// The info from one connection, or from its token.
 #[derive(Debug)]
 pub(super) struct InfoClaim {
     pub(super) at: ClientRef,
@@ -22,7 +22,7 @@ pub(super) struct InfoClaim {
     pub(super) until: Option<Tick>,
 }
 
-/// What a user's connections said, the latest last: at most one of each.
+/// The info from a user's connections, the latest last: at most one of each.
 #[derive(Debug, Default)]
 pub(super) struct Info {
     pub(super) said: Vec<InfoClaim>,
@@ -37,7 +37,7 @@ impl Info {
         self.shown.as_ref()
     }
 
-    /// Whose word counts, and what it is.
+    /// Decides whose word counts, and returns it.
     pub(super) fn decide(&self, devices: &[Device]) -> Option<Arc<str>> {
         let decides = devices.iter().rev().find(|device| device.has_token).map(Device::address);
         let claim = self.said.iter().find(|said| said.is_claim && Some(said.at) == decides);

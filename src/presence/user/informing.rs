@@ -1,4 +1,4 @@
-//! What comes of what connections say of their user, or their tokens do.
+//! Changes of a user's `info`, by connections or by their tokens.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What who runs the server has done with a user: sent away, and told to stay away.
+//! Moderation at a user's home: the user is sent away, and told to stay away.
 
 use std::sync::Arc;
 

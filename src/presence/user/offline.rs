@@ -162,7 +162,7 @@ impl Users {
         self.name_index.replace(from, to, name_of);
     }
 
-    /// What is known of the owner of any slot.
+    /// The view of any slot's owner.
     pub(super) fn view_of_any(&self, slot: u32, now: Now) -> View {
         if OfflineUsers::holds(slot) {
             self.offline.view(now, slot, self.rooms_by_user.of(slot))

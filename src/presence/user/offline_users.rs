@@ -1,4 +1,4 @@
-//! What is left of users that are offline, in no room and watched by nobody: their last-seen times, until they make way.
+//! Users that are offline, in no room and watched by nobody: only their last-seen times are kept, until they make way.
 //!
 //! Of a million who leave, a tenth is kept. Left where they were, they would hold a piece of every chunk and a name on every
 //! page, and nothing could be given back. So a second after they went they are moved here, side by side, names and all; who
@@ -64,7 +64,7 @@ impl InlineText {
     }
 }
 
-/// Those that are here.
+/// The offline users that are kept.
 #[derive(Debug, Default)]
 pub(super) struct OfflineUsers {
     pub(super) absent: Slots<OfflineUser>,
@@ -104,7 +104,7 @@ impl OfflineUsers {
         self.get(slot).map(|absent| absent.version)
     }
 
-    /// What is known of one. `rooms`: those of who is in none.
+    /// The view of one. `rooms`: the empty set of rooms.
     pub(super) fn view(&self, now: Now, slot: u32, rooms: Option<Arc<[Name]>>) -> View {
         let Some(absent) = self.get(slot) else { return View::default() };
         View {

@@ -1,4 +1,4 @@
-//! What reaches all connections of a user: messages, and rooms that who runs the server has them come into; and pages of users.
+//! Orders for all connections of a user: messages, and rooms that the admin has them join; and pages of users.
 
 use crate::limits::PAGE_SCAN_MAX;
 use crate::presence::admin::Listing;
@@ -58,7 +58,7 @@ impl Users {
         self.tells.len()
     }
 
-    /// What came of a message to one of several connections.
+    /// One of several connections has got a message, or has not.
     pub(crate) fn received(
         &mut self,
         reply_to: ReplyTo,

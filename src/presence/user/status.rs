@@ -1,4 +1,4 @@
-//! What connections say of themselves, or are suspected of.
+//! The status of connections: what they say of themselves, and suspicion.
 
 use crate::limits::HIDDEN_MILLIS_MIN;
 use crate::presence::message::{ClientRef, HomeAnswer, Message, ReplyTo};

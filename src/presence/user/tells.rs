@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use crate::presence::message::{ClientId, ClientRef, HomeAnswer, ReplyTo, RequestRef};
 
-/// What stands for the home where a client is named, in what an edge is to answer: no client has that slot, and the number is
-/// that of the edge's worker.
+/// Stands for the home where a client is named, in an edge's answer: no client has that slot, and the number is that of the
+/// edge's worker.
 const fn home(edge: u16) -> ClientId {
     ClientId { slot: u32::MAX, serial: edge as u32 }
 }
@@ -58,13 +58,14 @@ impl Tells {
         }
     }
 
-    /// Who is told what came of a message that is answered already: nobody.
+    /// The address for a message that is answered already: nobody is told.
     pub(crate) fn unanswered(&self) -> ReplyTo {
         let at = ClientRef::here(self.worker, home(0));
         ReplyTo { at, request: RequestRef::Tell { tell: 0 } }
     }
 
-    /// What came of it at one connection of an edge. After the last one, returns who waits for it, and the answer.
+    /// Counts what came of it at one connection of an edge. After the last one, returns who waits for it, and the
+    /// answer.
     pub(crate) fn part(
         &mut self,
         (tell, edge): (u32, u32),
@@ -87,8 +88,8 @@ impl Tells {
         Some((reply_to, HomeAnswer::Told { to, without }))
     }
 
-    /// What comes of messages at an edge, or at all, will not be known: it counts as connections without room. Returns what is
-    /// answered by that.
+    /// The outcome of messages at an edge, or at all, will not be known: they count as connections without room. Returns the
+    /// answers that follow.
     pub(crate) fn fail(&mut self, edge: Option<u16>) -> Vec<(ReplyTo, HomeAnswer)> {
         let mut over = Vec::new();
         for (tell, waiting) in &mut self.tells {

@@ -1,4 +1,4 @@
-//! Where users are: kept where sight is restricted, and told to the edges of those who watch.
+//! The rooms of users: kept where visibility is restricted, and told to the edges of watchers.
 
 use crate::presence::cost;
 use crate::presence::message::{Message, ReplyTo};

@@ -1,4 +1,4 @@
-//! Who watches a user: the workers whose clients do, each with how many.
+//! The watchers of a user: the workers whose clients watch, each with how many.
 
 /// How many clients of a worker watch, with and without suspicions.
 #[derive(Clone, Copy, Debug)]

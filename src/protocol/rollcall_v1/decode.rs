@@ -16,7 +16,7 @@ use crate::protocol::rollcall_v1::shape::{ClientMessage, CommandParts, Object, P
 /// # Errors
 /// Why it can't be read, and the `seq` to answer with: 0 where it has none that can be read.
 pub fn decode(text: &str) -> Result<(i64, Command<'_>), (i64, CommandRefusal)> {
-    // What is as it should be is read in one go. What isn't is read once more, for what is wrong with it.
+    // A good command is read in one go. A bad one is read once more, to find its fault.
     if !is_object(text) {
         return Err((0, unreadable(NOT_A_COMMAND)));
     }

@@ -120,7 +120,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for TextField<'a> {
     }
 }
 
-/// Users: [`USERS_PER_COMMAND_MAX`] of them at most. Where there are more nothing of the text is read behind that.
+/// Users: [`USERS_PER_COMMAND_MAX`] of them at most. If there are more, the rest of the text is not read.
 pub(super) struct UserList<'a>(pub(super) Vec<Cow<'a, str>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for UserList<'a> {

@@ -15,7 +15,7 @@ pub(crate) enum Accepting {
     Closed,
 }
 
-/// What a worker knows of its listeners.
+/// The listeners of a worker.
 #[derive(Debug)]
 pub(crate) struct AcceptQueue {
     accepting: Accepting,
@@ -60,7 +60,7 @@ impl AcceptQueue {
         }
     }
 
-    /// What accepting came to.
+    /// Notes the outcome of accepting.
     pub(crate) const fn done(&mut self, accepting: Accepting) {
         self.accepting = accepting;
     }
@@ -77,7 +77,7 @@ impl AcceptQueue {
         std::mem::replace(&mut self.accepting, Accepting::Closed) != Accepting::Closed
     }
 
-    /// What tells the next connection from earlier ones in its place.
+    /// The number that tells the next connection from earlier ones in its slot.
     pub(crate) const fn generation(&mut self) -> u32 {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);

@@ -1,10 +1,11 @@
-//! What addresses are counted under: an IPv4 address by itself, an IPv6 address by its network, and that once more by its site.
+//! The keys that addresses are counted under: an IPv4 address by itself, an IPv6 address by its network, and that once more by
+//! its site.
 
 use std::net::IpAddr;
 
 use crate::limits::NETWORKS_PER_SITE;
 
-/// What an address is counted under. Never 0, which is nobody's.
+/// The key that an address is counted under. Never 0, which is nobody's.
 pub(super) fn key_of(address: IpAddr) -> u64 {
     match address.to_canonical() {
         // ::/8 is reserved (RFC 4291 §4): no IPv6 address has such a first half.
@@ -13,7 +14,7 @@ pub(super) fn key_of(address: IpAddr) -> u64 {
     }
 }
 
-/// What marks the key of a site: no IPv6 address begins so (RFC 4291 §4), and no key of an IPv4 one.
+/// The mark of a site's key: no IPv6 address begins so (RFC 4291 §4), and no key of an IPv4 one.
 const SITE: u64 = 2 << 48;
 
 /// The key of the site that an IPv6 network is one of; `None` for IPv4.

@@ -44,7 +44,7 @@ impl LeavingConns {
         mem::take(&mut self.half_closed)
     }
 
-    /// What one that waits for its last answers will have ended by.
+    /// The cause by which a connection that waits for its last answers will have ended.
     pub(crate) fn cause_of(&self, id: ConnId) -> Option<Cause> {
         self.half_closed.iter().find(|(other, _)| *other == id).map(|(_, cause)| *cause)
     }

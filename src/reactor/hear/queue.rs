@@ -1,4 +1,5 @@
-//! Which connections a turn hears: those that are ready, and those that have more to be served than their share.
+//! The connections that a turn serves: those that are ready, and those that have more to be served than their
+//! share.
 
 use std::collections::VecDeque;
 
@@ -29,7 +30,7 @@ impl HearQueue {
         !self.ready.is_empty()
     }
 
-    /// Where a poll puts those that are ready.
+    /// The list where a poll puts ready connections.
     #[inline]
     pub(crate) const fn ready_mut(&mut self) -> &mut Vec<Ready> {
         &mut self.ready

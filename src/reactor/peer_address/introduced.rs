@@ -26,7 +26,7 @@ impl Introduced {
         if !self.named.is_empty() {
             self.named.remove(&id.key);
             if self.named.is_empty() {
-                // A herd's table is given back.
+                // The table of a reconnect herd is given back.
                 self.named.shrink_to(INTRODUCED_KEPT);
             }
         }

@@ -1,4 +1,4 @@
-//! What calls of the service have left behind: connections that it ended, and answers to requests that waited.
+//! Leftovers of the service's calls: connections that it ended, and answers to requests that waited.
 
 use std::collections::VecDeque;
 

@@ -31,7 +31,7 @@ impl Asking {
         self.requester = None;
     }
 
-    /// Where the request comes from that the service is being asked for.
+    /// The address of the request that the service is being asked for.
     pub(crate) const fn requester(&self) -> Option<IpAddr> {
         self.requester
     }

@@ -60,7 +60,7 @@ pub(crate) fn upgrade<N: Net, S: Service>(
     }
 }
 
-/// What stands behind an upgrade: frames, and the end of the stream where that was seen while a request before the upgrade
+/// The input behind an upgrade: frames, and the end of the stream where that was seen while a request before the upgrade
 /// was waited for.
 pub(crate) fn upgraded<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, rest: &mut [u8]) {
     let has_ended = worker.shard.get_mut(id).is_some_and(Conn::take_end);
@@ -70,7 +70,7 @@ pub(crate) fn upgraded<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId
     }
 }
 
-/// What is agreed about compression: how, and the answer's words for it.
+/// The agreement about compression, and the answer's words for it.
 fn agree<N: Net, S: Service>(
     worker: &Worker<N, S>,
     upgrade: &Upgrade<'_>,

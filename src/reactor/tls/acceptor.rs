@@ -1,5 +1,5 @@
-//! What TLS handshakes go by: certificates with their keys, versions, tickets, and whose client certificates count.
-//! Shared by all workers, and replaced as a whole: connections that are there keep what they began with.
+//! The settings of TLS handshakes: certificates with their keys, versions, tickets, and whose client certificates
+//! count. Shared by all workers, and replaced as a whole: connections that are there keep what they began with.
 
 use std::sync::Arc;
 
@@ -24,12 +24,12 @@ pub struct Pem {
     pub bytes: Vec<u8>,
 }
 
-/// What an [`Acceptor`] is made of.
+/// The files of an [`Acceptor`].
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
-    /// Certificate chains, the server's own certificate first, each with its private key: PKCS #8, PKCS #1 or SEC 1; EC,
-    /// RSA or Ed25519. Which one a client gets is decided by the name that it asks for and the signatures that it knows; where
-    /// no name fits, the first.
+    /// Certificate chains, the server's own certificate first, each with its private key: PKCS #8, PKCS #1 or SEC 1; EC, RSA
+    /// or Ed25519. The name that a client asks for and the signatures that it knows decide which one it gets; where no name
+    /// fits, the first.
     pub pairs: Vec<(Pem, Pem)>,
     /// Authorities whose certificates clients may show. A client that shows none is let in without a name; one that shows another's
     /// is not.
@@ -55,7 +55,7 @@ fn error<T>(line: String) -> Result<T, TlsError> {
 /// The protocol that is spoken inside, as ALPN calls it (RFC 7301 §6).
 const ALPN: &[u8] = b"http/1.1";
 
-/// What handshakes go by. Every worker asks it for each connection, without a lock.
+/// The configuration of handshakes. Every worker asks for it at each connection, without a lock.
 #[derive(Debug)]
 pub struct Acceptor {
     current: ArcSwap<ServerConfig>,

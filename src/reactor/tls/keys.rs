@@ -84,7 +84,7 @@ impl Tls13AeadAlgorithm for Aead {
     }
 }
 
-/// What opens the records of one direction of one connection, until its keys change.
+/// The key that opens the records of one direction of one connection, until its keys change.
 struct Opener {
     key: AeadKey,
     iv: Iv,
@@ -104,7 +104,7 @@ impl MessageDecrypter for Opener {
         let key = UnboundKey::new(self.algorithm, self.key.as_ref()).map_err(|_| Error::DecryptError)?;
         let nonce = ring::aead::Nonce::assume_unique_for_key(Nonce::new(&self.iv, number).0);
         let header = Aad::from(make_tls13_aad(record.payload.len()));
-        // What is shorter than a tag is refused here too.
+        // A record shorter than a tag is refused here too.
         let opened = LessSafeKey::new(key).open_in_place(nonce, header, &mut record.payload);
         let len = opened.map_err(|_| Error::DecryptError)?.len();
         record.payload.truncate(len);

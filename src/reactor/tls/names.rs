@@ -1,4 +1,4 @@
-//! What a certificate says of names: those it is for (RFC 5280 §4.2.1.6), and its subject's own (§4.1.2.6); and until when.
+//! The names in a certificate: those it is for (RFC 5280 §4.2.1.6), and its subject's own (§4.1.2.6); and until when.
 
 use rustls::pki_types::CertificateDer;
 
@@ -7,7 +7,7 @@ use crate::der::{
     UTC_TIME, UTF8_STRING,
 };
 
-/// What the certificate says that a client has shown, one that an authority of ours has signed.
+/// The names in a client's certificate, one that an authority of ours has signed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Certified {
     /// Its subject's common name, where there is exactly one and it is text.
@@ -40,7 +40,7 @@ pub(crate) fn dns_names(certificate: &CertificateDer<'_>) -> Vec<String> {
     NameParts::of(certificate).and_then(|parts| parts.dns_names()).unwrap_or_default()
 }
 
-/// What is read of a certificate.
+/// The parts that are read of a certificate.
 struct NameParts<'a> {
     subject: Elements<'a>,
     until_seconds: u64,

@@ -16,10 +16,11 @@ const RECORD_BYTES_MAX: usize = 1 << 14;
 const SEALED_BYTES_MAX: usize = RECORD_BYTES_MAX + 2048;
 /// The content type of the first record of a connection (RFC 8446 §5.1).
 pub(crate) const HANDSHAKE: u8 = 22;
-/// What a client is told that speaks TLS where nobody does: a fatal alert, `unexpected_message` (RFC 8446 §6).
+/// The answer to a client that speaks TLS to a plain listener: a fatal alert, `unexpected_message` (RFC 8446
+/// §6).
 pub(crate) const UNEXPECTED: [u8; 7] = [21, 3, 1, 0, 2, 2, 10];
 
-/// What came of what was read.
+/// The outcome of opening records.
 #[derive(Debug, Default)]
 pub(crate) struct Opened {
     /// Bytes of plaintext.
@@ -47,7 +48,7 @@ pub(crate) enum Handshake {
     Failed,
 }
 
-/// What ended a connection's TLS.
+/// The error that ended a connection's TLS.
 #[derive(Debug)]
 pub(crate) struct TlsFailure(Error);
 
@@ -64,7 +65,7 @@ impl std::fmt::Display for TlsFailure {
     }
 }
 
-/// What records came to.
+/// The outcome of processing records.
 #[derive(Debug, Default)]
 struct Pumped {
     len: usize,
@@ -129,7 +130,7 @@ impl TlsSession {
         !std::mem::replace(&mut self.counted, true)
     }
 
-    /// What the client's certificate says, where it showed one that an authority of ours has signed.
+    /// The names in the client's certificate, where it showed one that an authority of ours has signed.
     pub(crate) fn certified(&self) -> Option<Certified> {
         if self.session.is_handshaking() {
             return None;
@@ -221,7 +222,7 @@ impl TlsSession {
                     self.ended = true;
                     true
                 }
-                // What is left is no whole record. Early data is not offered.
+                // The rest is no whole record. Early data is not offered.
                 Ok(_) => false,
             };
             used += discard;
@@ -259,7 +260,7 @@ impl TlsSession {
     /// Makes the record that says that nothing follows, once.
     pub(crate) fn close(&mut self, out: &mut Vec<u8>) {
         if !self.session.is_handshaking() && !std::mem::replace(&mut self.silent, true) {
-            // Where it can't be made, the peer takes the end for a cut: that is what it is then.
+            // If it can't be made, the peer takes the end for a cut: that is what it is then.
             let _ = self.write(out, 2 * TLS_RECORD_OVERHEAD_BYTES_MAX, |traffic, out| {
                 traffic.queue_close_notify(out)
             });
@@ -273,7 +274,7 @@ impl TlsSession {
         write: impl FnOnce(&mut Traffic<'_>, &mut [u8]) -> Result<usize, rustls::unbuffered::EncryptError>,
     ) -> Result<(), Error> {
         loop {
-            // What is half there has to be shown again, or rustls would lose its place in it.
+            // A partial record has to be shown again, or rustls would lose its place in it.
             let UnbufferedStatus { discard, state } = self.session.process_tls_records(&mut self.partial);
             match state? {
                 ConnectionState::EncodeTlsData(mut data) => encode(&mut data, out),

@@ -1,4 +1,4 @@
-//! What a worker keeps for its connections over TLS: their sessions by slab key, and the buffers that all of them share.
+//! A worker's TLS state: the sessions by slab key, and the buffers that all of them share.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -27,14 +27,14 @@ pub(crate) struct TlsState {
     buffers: Buffers,
 }
 
-/// What all sessions of a worker are opened and sealed with.
+/// The buffers in which all sessions of a worker open and seal records.
 #[derive(Debug)]
 struct Buffers {
     /// One buffer for every read of records.
     records: Box<[u8]>,
-    /// Where what becomes one record is put side by side.
+    /// The buffer where the plaintext of one record is put side by side.
     plain: Vec<u8>,
-    /// Where records are made. Each call that makes some begins with none.
+    /// The buffer where records are made. Each call that makes some begins with none.
     out: Vec<u8>,
     /// Bytes of `out` that the socket has taken, or that have gone into a queue: `sent <= out.len()`.
     sent: usize,
@@ -129,7 +129,7 @@ impl TlsState {
         self.get(id).is_none_or(TlsSession::has_ended)
     }
 
-    /// What its client's certificate says.
+    /// The names in its client's certificate.
     pub(crate) fn certified(&self, id: ConnId) -> Option<Certified> {
         self.get(id)?.certified()
     }
@@ -146,8 +146,8 @@ impl TlsState {
         Some(Secure { session, buffers: &mut self.buffers })
     }
 
-    /// Opens the first `len` bytes of records that were read last, into `plain`. What TLS has to say by itself is left to be
-    /// sent.
+    /// Opens the first `len` bytes of records that were read last, into `plain`. Records that TLS makes by itself are left
+    /// to be sent.
     pub(crate) fn open_read(&mut self, id: ConnId, len: usize, plain: &mut [u8]) -> Opened {
         let mut records = mem::take(&mut self.buffers.records);
         let opened = self.open(id, &mut records[..len], plain);
@@ -216,7 +216,7 @@ impl Buffers {
 }
 
 impl Secure<'_> {
-    /// Where records are read into.
+    /// The buffer that records are read into.
     pub(crate) fn records(&mut self) -> &mut [u8] {
         &mut self.buffers.records
     }

@@ -1,4 +1,4 @@
-//! What one turn leaves for the next: when the service is called again, and how many had upgraded.
+//! The state that one turn leaves for the next: when the service is called again, and how many had upgraded.
 
 use std::mem;
 

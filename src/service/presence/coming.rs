@@ -1,8 +1,8 @@
-//! What is found out of a client that asks to come in.
+//! The findings about a client that asks to come in.
 
 use crate::presence::{Entry, State};
 
-/// What a page of another origin is told.
+/// The refusal for a page of another origin.
 pub(crate) const FOREIGN_ORIGIN: &str = "this origin may not connect; see --origin";
 
 /// As whom a client that was admitted comes in.

@@ -25,8 +25,8 @@ impl Presence {
         Presence { subprotocols, ..self }
     }
 
-    /// Who a client is that asks to come in: an answer of 400 where the query names somebody whose name can't be one, or a state in
-    /// which none comes; of 401 or 403 where a token or a certificate is missing or bad, or the origin may not connect.
+    /// Finds out which client asks to come in: an answer of 400 where the query names somebody whose name can't be one, or a state
+    /// in which none comes; of 401 or 403 where a token or a certificate is missing or bad, or the origin may not connect.
     pub(super) fn judge_coming(
         &mut self,
         cx: &mut Context<'_, Message>,
@@ -102,7 +102,7 @@ impl Presence {
         let reason = match cause {
             Cause::Closed => Reason::Closed,
             Cause::Goodbye => Reason::Goodbye,
-            // What was closed for its own fault may come back as quickly as what broke.
+            // A connection that was closed for its own fault may come back as quickly as one that broke.
             Cause::ServiceClosed | Cause::Lost | Cause::Reset | Cause::Slow | Cause::Protocol => Reason::Lost,
             Cause::Timeout => Reason::Timeout,
             Cause::Drain => Reason::Drain,

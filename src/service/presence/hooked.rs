@@ -1,4 +1,4 @@
-//! Where the program is asked that presence is a part of.
+//! The calls to the program that presence is a part of.
 
 use std::sync::Arc;
 

@@ -67,9 +67,9 @@ fn of_names(names: &[Name]) -> usize {
     size_of_val(names) + names.iter().map(|name| name.len()).sum::<usize>()
 }
 
-/// Who is dead or suspected, and what watchers see change, is told within a tick, but not more often than that: after a mass
-/// death there are thousands of such messages, between all workers, each a small piece of work. Who comes, or closes and may
-/// be back in a moment at another worker, is not kept waiting.
+/// Deaths, suspicions and changes for watchers are told within a tick, but not more often than that: after a mass death
+/// there are thousands of such messages, between all workers, each a small piece of work. A user who comes, or closes and
+/// may be back in a moment at another worker, is not kept waiting.
 pub(super) fn latency(message: &Message) -> Latency {
     match message {
         Message::Down { reason: Reason::Timeout, .. }

@@ -1,9 +1,9 @@
-//! Who a client says it is in the query of its request, and how it comes.
+//! The query of an upgrade: the user that the client names, and the state that it comes with.
 
 use crate::presence::{NAME_RULE, Name, State, is_name};
 use crate::wire::http::query_decoded;
 
-/// Who the query says it is: `user`, else `userid`, else `id`; empty ones don't count.
+/// The user that the query names: `user`, else `userid`, else `id`; empty ones don't count.
 pub(super) fn user_of_query(query: &str) -> Result<Option<Name>, String> {
     for key in ["user", "userid", "id"] {
         let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));

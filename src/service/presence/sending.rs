@@ -1,4 +1,4 @@
-//! What leaves: messages behind those that are held back, and events, which wait where their readers are too slow.
+//! Output: messages behind those in the retry queue, and events, which wait where their readers are too slow.
 
 use crate::limits::BACKLOG_BYTES_PAUSE;
 use crate::presence::Name;

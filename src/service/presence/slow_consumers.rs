@@ -1,4 +1,5 @@
-//! What waits for readers that are too slow: outside of their backlogs, bounded, and not all of it for ever.
+//! Messages that wait for readers that are too slow: outside of their backlogs, bounded, and not all of it
+//! for ever.
 //!
 //! A state of a user makes every earlier one worthless, so that only the latest waits. Of what is said in a room that would
 //! rather lose messages than members, the newest wait. A frame is shared by all who wait for it: it costs each of them a
@@ -10,11 +11,11 @@ use crate::limits::{HELD_MESSAGES_MAX, SLOW_BYTES_MAX, SLOW_MESSAGES_MAX, WATCHE
 use crate::presence::Name;
 use crate::reactor::{ConnId, SharedFrame};
 
-/// What waits, by connection. One that keeps up has no entry.
+/// The waiting messages, by connection. A connection that keeps up has no entry.
 #[derive(Debug, Default)]
 pub(super) struct SlowConsumers(HashMap<ConnId, Backlog>);
 
-/// What waits for one connection.
+/// The waiting messages of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     states: HashMap<Name, SharedFrame>,
@@ -93,12 +94,12 @@ impl SlowConsumers {
 }
 
 impl Backlog {
-    /// What is to be sent next; it stays until [`Backlog::sent`].
+    /// The frame to send next; it stays until [`Backlog::sent`].
     pub(super) fn next(&self) -> Option<&SharedFrame> {
         self.said.front().or_else(|| self.states.values().next())
     }
 
-    /// What [`Backlog::next`] gave has been sent.
+    /// The frame of [`Backlog::next`] has been sent.
     pub(super) fn sent(&mut self) {
         if let Some(frame) = self.said.pop_front() {
             self.bytes -= frame.bytes().len();

@@ -1,4 +1,4 @@
-//! What is said in rooms that lose nothing: at the bound of a member's backlog it waits beside it, for a member that reads.
+//! Messages of rooms that lose nothing: at the bound of a member's backlog it waits beside it, for a member that reads.
 //!
 //! Whoever sends can't know how fast another one reads, and a burst of one sender is no reason to close a reader that keeps
 //! reading: what one user's connections may have relayed at once fits into a backlog and what waits beside it. A member whose
@@ -20,7 +20,7 @@ impl Presence {
     ) {
         let mut behind = Vec::new();
         let refused = if self.holds_for_slow() {
-            // What is said behind what waits has to wait, too.
+            // A message behind one that waits has to wait, too.
             let (waits, conns): (Vec<ConnId>, Vec<ConnId>) =
                 conns.into_iter().partition(|conn| self.slow_consumers.holds(*conn).1);
             behind = waits;

@@ -1,4 +1,4 @@
-//! What one direction of a connection has carried last: all that its next message may refer to.
+//! The last bytes of one direction of a connection: all that its next message may refer to.
 
 /// The tail of all compressed messages of one direction, oldest byte first. Bounded by who pushes.
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use crate::wire::message::Extension;
 #[derive(Debug, Default)]
 pub struct Inflaters {
     spare: Option<Box<Inflater>>,
-    /// Those that messages keep: at most [`INFLATERS_MAX`].
+    /// Inflaters that messages keep: at most [`INFLATERS_MAX`].
     kept: usize,
 }
 
@@ -73,11 +73,11 @@ pub struct Decoder<'d> {
     pub inflaters: &'d mut Inflaters,
     /// The connection's message under way.
     pub under_way: &'d mut Option<UnderWay>,
-    /// What the connection's peer may refer to.
+    /// The context that the connection's peer may refer to.
     pub context: &'d mut DeflateContext,
     /// How the peer compresses.
     pub direction: Direction,
-    /// What this turn may cost yet.
+    /// The rest of this turn's budget.
     pub budget: &'d mut Budget,
 }
 

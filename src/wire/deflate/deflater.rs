@@ -7,7 +7,7 @@ use flate2::{Compress, Compression, FlushCompress};
 const LEVEL: u32 = 2;
 /// RFC 7692 §7.2.1: what a flushed stream ends in, and is taken off.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
-/// What is thrown away at once of the output that there was no room for.
+/// Bytes of output without room that are thrown away at once.
 const DRAIN_BYTES: usize = 4 << 10;
 
 /// A compressor, for messages of any connection whose peer has a window of at least its bits.

@@ -15,7 +15,7 @@ const REACH_BYTES: usize = 1 << 15;
 /// Room that is made at once for data that has arrived, whatever it comes to.
 const ROOM_BYTES: usize = 16 << 10;
 
-/// What a call may cost yet: bytes taken in and given out.
+/// The rest of a call's budget: bytes taken in and given out.
 pub type Budget = usize;
 
 /// A decompressor, for one message at a time, of any connection.

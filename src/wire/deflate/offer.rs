@@ -1,4 +1,4 @@
-//! What is offered and agreed in the opening handshake (RFC 7692 §5 and §7.1), both roles.
+//! Offers and agreements in the opening handshake (RFC 7692 §5 and §7.1), both roles.
 
 use std::fmt::{Debug, Formatter};
 use std::num::NonZeroU8;
@@ -66,7 +66,7 @@ impl Debug for Direction {
     }
 }
 
-/// What both sides agreed to.
+/// The agreement of both sides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Agreement {
     /// The server's messages.
@@ -75,7 +75,7 @@ pub struct Agreement {
     pub client: Direction,
 }
 
-/// What a server agrees to.
+/// The terms that a server agrees to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
     /// No message refers to another: nothing is kept for a connection.
@@ -135,7 +135,7 @@ fn agree(offered: &Parameters, mode: Mode) -> Option<(Agreement, String)> {
     Some((agreement, answer.to_string()))
 }
 
-/// What a client offers.
+/// The terms that a client offers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Offer {
     /// The server's messages are not to refer to one another.
@@ -289,7 +289,7 @@ fn extensions(field: &[u8]) -> Result<Vec<OfferedExtension>, MalformedOffer> {
     }
 }
 
-/// What is left to read.
+/// The text that is left to read.
 struct OfferText<'a>(&'a [u8]);
 
 impl OfferText<'_> {

@@ -22,7 +22,7 @@ pub struct Chunks {
     skipped: usize,
 }
 
-/// What comes next.
+/// The next step of the body.
 ///
 /// ```text
 ///    Size ---> Blank ---> Extension ---> SizeEnd ---> Data ---> DataCr ---> DataLf ---> Size
@@ -152,12 +152,12 @@ impl Chunks {
     }
 }
 
-/// What a value may consist of (RFC 9110 §5.5): no control character but the tab.
+/// The bytes of a value (RFC 9110 §5.5): no control character but the tab.
 const fn is_text(byte: u8) -> bool {
     byte == b'\t' || byte >= b' ' && byte != 0x7f
 }
 
-/// What a field's name consists of (RFC 9110 §5.6.2).
+/// The bytes of a field's name (RFC 9110 §5.6.2).
 const fn is_name(byte: u8) -> bool {
     byte.is_ascii_graphic()
         && !matches!(

@@ -16,7 +16,7 @@ pub(crate) struct SessionSnapshot {
     half: Option<PartialSnapshot>,
 }
 
-/// What is half received.
+/// The input that is half received.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct PartialSnapshot {
     frame: Frame,
@@ -37,7 +37,7 @@ struct MessageSnapshot {
 }
 
 impl Session {
-    /// What a session goes on from; `now` is what its times are told from.
+    /// The session as plain data; its times are relative to `now`.
     pub(crate) fn snapshot(&self, now: Tick) -> SessionSnapshot {
         let half = self.partial.as_ref().map(|partial| {
             let message = partial.message.as_ref().map(|message| MessageSnapshot {
