@@ -2,11 +2,11 @@
 //! overtakes. Each prints a checksum of what it computed.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use rollcall::conn::outbox::{Chunk, Outbox};
-use rollcall::time::Tick;
-use rollcall::wire::frame::{self, Opcode};
-use rollcall::wire::session::Kind;
-use rollcall::wire::shared::SharedFrame;
+use rollcall::internals::conn::outbox::{Chunk, Outbox};
+use rollcall::internals::time::Tick;
+use rollcall::internals::wire::frame::{self, Opcode};
+use rollcall::internals::wire::session::Kind;
+use rollcall::internals::wire::shared::SharedFrame;
 use std::hint::black_box;
 use std::io::IoSlice;
 use std::time::Duration;

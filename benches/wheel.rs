@@ -2,8 +2,8 @@
 //! prints a checksum of what it computed. A first line gives the bytes per entry.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use rollcall::time::Tick;
-use rollcall::time::wheel::{SPAN_TICKS, Wheel};
+use rollcall::internals::time::Tick;
+use rollcall::internals::time::wheel::{SPAN_TICKS, Wheel};
 use std::hint::black_box;
 use std::time::Duration;
 

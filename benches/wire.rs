@@ -2,12 +2,12 @@
 //! standard library and tungstenite. Each prints a checksum of what it computed.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use rollcall::limits::MessageLimits;
-use rollcall::wire::frame::{self, Header, Opcode, Parsed};
-use rollcall::wire::http::{Fields, Head, head_len};
-use rollcall::wire::session::{Role, Session, SessionEvent};
-use rollcall::wire::upgrade::{Upgrade, is_upgrade, write_accept};
-use rollcall::wire::{mask, utf8};
+use rollcall::internals::limits::MessageLimits;
+use rollcall::internals::wire::frame::{self, Header, Opcode, Parsed};
+use rollcall::internals::wire::http::{Fields, Head, head_len};
+use rollcall::internals::wire::session::{Role, Session, SessionEvent};
+use rollcall::internals::wire::upgrade::{Upgrade, is_upgrade, write_accept};
+use rollcall::internals::wire::{mask, utf8};
 use std::hint::black_box;
 use std::io::{Cursor, Read, Write};
 use std::time::Duration;
@@ -238,7 +238,8 @@ fn handshake(criterion: &mut Criterion) {
     });
     group.bench_function("head_len", |bencher| bencher.iter(|| head_len(black_box(REQUEST), 0)));
     group.bench_function("accept_key", |bencher| {
-        bencher.iter(|| rollcall::wire::upgrade::accept_key(black_box("dGhlIHNhbXBsZSBub25jZQ==")));
+        bencher
+            .iter(|| rollcall::internals::wire::upgrade::accept_key(black_box("dGhlIHNhbXBsZSBub25jZQ==")));
     });
     group.bench_function("tungstenite", |bencher| {
         bencher.iter(|| {

@@ -102,25 +102,34 @@ compile_error!("rollcall runs on Linux only: it is built on epoll, eventfd and S
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("rollcall needs a 64-bit target: an event's token carries a slab key and its generation");
 
-/// The binary's own, here so that it is compiled once; no part of the library's face.
+/// For this crate's own binary, tests and benches: no part of the library's face, and free to change.
 #[doc(hidden)]
-pub mod cli;
+#[path = "."]
+pub mod internals {
+    pub mod cli;
+    pub mod conn;
+    pub mod http;
+    pub mod identity;
+    pub mod json;
+    pub mod limits;
+    pub mod outbound;
+    pub mod presence;
+    pub mod protocol;
+    pub mod reactor;
+    pub mod service;
+    pub mod slots;
+    pub mod sys;
+    pub mod time;
+    pub mod wire;
+}
+
 mod config;
-pub mod conn;
 mod der;
-pub mod http;
-pub mod identity;
-pub mod json;
-pub mod limits;
-pub mod outbound;
-pub mod presence;
-pub mod protocol;
-pub mod reactor;
-pub mod service;
-pub mod slots;
-pub mod sys;
-pub mod time;
-pub mod wire;
+
+pub(crate) use internals::{
+    cli, conn, http, identity, json, limits, outbound, presence, protocol, reactor, service, slots, sys,
+    time, wire,
+};
 
 pub use http::{Router, RouterSettings};
 pub use limits::MessageLimits;

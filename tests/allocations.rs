@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rollcall::reactor::tls::{Acceptor, Credentials, Pem};
-use rollcall::reactor::{Config, Listen, Server};
-use rollcall::service::echo::Echo;
-use rollcall::wire::frame::{self, Opcode};
+use rollcall::internals::reactor::tls::{Acceptor, Credentials, Pem};
+use rollcall::internals::reactor::{Config, Listen, Server};
+use rollcall::internals::service::echo::Echo;
+use rollcall::internals::wire::frame::{self, Opcode};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 

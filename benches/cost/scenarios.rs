@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use rollcall::wire::close::{Close, CloseCode};
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::wire::close::{Close, CloseCode};
+use rollcall::internals::wire::frame::Opcode;
 
 use super::world::{Client, World, masked, request};
 

@@ -10,17 +10,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::{Router, RouterSettings, SiteMail};
-use rollcall::presence::Rules;
-use rollcall::reactor::counters::Counters;
-use rollcall::reactor::mail::Mailboxes;
-use rollcall::reactor::mailbox::Mailbox;
-use rollcall::reactor::{Config, Shared, Worker, WorkerId};
-use rollcall::service::presence::{PresenceSettings, SUBPROTOCOL};
-use rollcall::sys::epoll::{Epoll, TcpSocket, listen};
-use rollcall::sys::net::{Net, Ready};
-use rollcall::time::{Now, TICK_MICROS, Tick};
-use rollcall::wire::frame::{self, Opcode};
+use rollcall::internals::http::{Router, RouterSettings, SiteMail};
+use rollcall::internals::presence::Rules;
+use rollcall::internals::reactor::counters::Counters;
+use rollcall::internals::reactor::mail::Mailboxes;
+use rollcall::internals::reactor::mailbox::Mailbox;
+use rollcall::internals::reactor::{Config, Shared, Worker, WorkerId};
+use rollcall::internals::service::presence::{PresenceSettings, SUBPROTOCOL};
+use rollcall::internals::sys::epoll::{Epoll, TcpSocket, listen};
+use rollcall::internals::sys::net::{Net, Ready};
+use rollcall::internals::time::{Now, TICK_MICROS, Tick};
+use rollcall::internals::wire::frame::{self, Opcode};
 use rustix::event::{EventfdFlags, eventfd};
 
 /// Turns that a step may take before something is wrong.

@@ -7,7 +7,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::wire::frame::Opcode;
 
 use crate::chatter::{Chatter, SIZE_MIN};
 use crate::clock::nanos;

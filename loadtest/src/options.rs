@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use rollcall::sys::runtime;
-use rollcall::wire::deflate::Offer;
+use rollcall::internals::sys::runtime;
+use rollcall::internals::wire::deflate::Offer;
 
 use crate::checks;
 use crate::child;

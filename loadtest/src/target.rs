@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use rollcall::wire::client::{self, HandshakeError, Request};
-use rollcall::wire::deflate::Offer;
+use rollcall::internals::wire::client::{self, HandshakeError, Request};
+use rollcall::internals::wire::deflate::Offer;
 use rustls::StreamOwned;
 
 use crate::engine::tls::Peer;

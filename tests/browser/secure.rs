@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rcgen::{KeyPair, PublicKeyData as _};
 use ring::digest::{SHA256, digest};
-use rollcall::limits::FIGURES_TICKS;
-use rollcall::time::TICK_MILLIS;
+use rollcall::internals::limits::FIGURES_TICKS;
+use rollcall::internals::time::TICK_MILLIS;
 use serde_json::Value;
 
 use super::alone;

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use rollcall::reactor::Server;
+use rollcall::internals::reactor::Server;
 use serde_json::{Value, json};
 
 use super::client::{Client, Times, millis, start, until, with_workers};

@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use rollcall::http::{Router, RouterSettings};
-use rollcall::reactor::{Config, Deflate, Server};
+use rollcall::internals::http::{Router, RouterSettings};
+use rollcall::internals::reactor::{Config, Deflate, Server};
 
 use super::client::millis;
 

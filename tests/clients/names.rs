@@ -1,9 +1,9 @@
 //! Names of all kinds, through every way in and out of the real server: each comes out byte for byte as it went in.
 
-use rollcall::limits::NAME_BYTES_MAX;
-use rollcall::presence::is_name;
-use rollcall::reactor::Server;
-use rollcall::service::authenticator::Auth;
+use rollcall::internals::limits::NAME_BYTES_MAX;
+use rollcall::internals::presence::is_name;
+use rollcall::internals::reactor::Server;
+use rollcall::internals::service::authenticator::Auth;
 use serde_json::{Value, json};
 
 use super::api::{call, get, post};

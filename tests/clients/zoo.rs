@@ -1,7 +1,7 @@
 //! The clients in the field, each speaking as it does, to the server as it starts: how they say who they are, how they
 //! say that they are there, and what they wait for.
 
-use rollcall::reactor::HeartbeatMode;
+use rollcall::internals::reactor::HeartbeatMode;
 use serde_json::Value;
 
 use super::client::{Client, Times, look, millis, start, until, with_workers};

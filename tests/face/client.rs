@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use crate::bounds::PATIENCE;
-use rollcall::http::RouterSettings;
-use rollcall::http::api::guard::{Access, Guard};
+use rollcall::internals::http::RouterSettings;
+use rollcall::internals::http::api::guard::{Access, Guard};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Response as Upgraded;
 use tungstenite::{HandshakeError, WebSocket};

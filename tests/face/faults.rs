@@ -7,18 +7,18 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rollcall::http::health;
-use rollcall::reactor::{Accept, Admission, Answer, ConnId, Context, RequestId, Service};
-use rollcall::wire::http::Head;
-use rollcall::wire::session::Kind;
-use rollcall::wire::upgrade::Upgrade;
+use rollcall::internals::http::health;
+use rollcall::internals::reactor::{Accept, Admission, Answer, ConnId, Context, RequestId, Service};
+use rollcall::internals::wire::http::Head;
+use rollcall::internals::wire::session::Kind;
+use rollcall::internals::wire::upgrade::Upgrade;
 use rustix::process::Signal;
 use tungstenite::{Message, WebSocket};
 
 use super::binary::{self, Log, Running, rollcall};
 use super::client::{Patient, get, upgrade};
 use crate::bounds::PATIENCE;
-use rollcall::cli;
+use rollcall::internals::cli;
 
 /// What the twin's flags are given in, separated by spaces.
 const TWIN: &str = "TWIN_OF_ROLLCALL";

@@ -1,8 +1,8 @@
 //! What is half received and too much: what a client of presence and one of the API are told of it.
 
-use rollcall::http::RouterSettings;
-use rollcall::limits::MessageLimits;
-use rollcall::reactor::{Config, Server};
+use rollcall::internals::http::RouterSettings;
+use rollcall::internals::limits::MessageLimits;
+use rollcall::internals::reactor::{Config, Server};
 use serde_json::Value;
 use tungstenite::Message;
 

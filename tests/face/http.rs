@@ -6,12 +6,12 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
-use rollcall::http::router::Off;
-use rollcall::http::{Router, RouterSettings, health};
-use rollcall::reactor::{Accept, Admission, Config, ConnId, Context, Server, Service};
-use rollcall::time::Now;
-use rollcall::wire::session::Kind;
-use rollcall::wire::upgrade::Upgrade;
+use rollcall::internals::http::router::Off;
+use rollcall::internals::http::{Router, RouterSettings, health};
+use rollcall::internals::reactor::{Accept, Admission, Config, ConnId, Context, Server, Service};
+use rollcall::internals::time::Now;
+use rollcall::internals::wire::session::Kind;
+use rollcall::internals::wire::upgrade::Upgrade;
 use tungstenite::Message;
 
 use super::client::{Http, get, open_site, upgrade};

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rollcall::http::Router;
-use rollcall::reactor::{AddressLimits, Config, Server};
+use rollcall::internals::http::Router;
+use rollcall::internals::reactor::{AddressLimits, Config, Server};
 
 use super::client::{Http, get, open_site};
 

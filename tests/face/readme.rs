@@ -3,10 +3,10 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use rollcall::http::Router;
-use rollcall::limits;
-use rollcall::reactor::{Config, Server};
-use rollcall::time::TICK_MILLIS;
+use rollcall::internals::http::Router;
+use rollcall::internals::limits;
+use rollcall::internals::reactor::{Config, Server};
+use rollcall::internals::time::TICK_MILLIS;
 
 use super::client::{get, open_site};
 

@@ -1,6 +1,6 @@
 //! Our session beside tungstenite's: each difference that is listed is one, and what both must agree on they do.
 
-use rollcall::wire::session::Role;
+use rollcall::internals::wire::session::Role;
 
 use super::targets::differential::{DIFFERENCES, compare};
 

@@ -6,10 +6,10 @@ use std::sync::mpsc::{Receiver, channel};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};
-use rollcall::identity::fetched::{KeyName, PublishedKeys};
-use rollcall::identity::jwks::KeySet;
-use rollcall::identity::{Claims, Invalid, Key, Keys, Parties, SigningKey, token};
-use rollcall::limits::{JWKS_BYTES_MAX, JWKS_KEYS_MAX, JWKS_TRIED_MAX};
+use rollcall::internals::identity::fetched::{KeyName, PublishedKeys};
+use rollcall::internals::identity::jwks::KeySet;
+use rollcall::internals::identity::{Claims, Invalid, Key, Keys, Parties, SigningKey, token};
+use rollcall::internals::limits::{JWKS_BYTES_MAX, JWKS_KEYS_MAX, JWKS_TRIED_MAX};
 use serde_json::{Value, json};
 
 use super::{ED25519, JWKS, P256, RSA, SECRET, der, jwk, signed};

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rollcall::identity::token::{sign, verify};
-use rollcall::identity::{Claims, Key, Parties, SigningKey};
+use rollcall::internals::identity::token::{sign, verify};
+use rollcall::internals::identity::{Claims, Key, Parties, SigningKey};
 
 use super::{ED25519, P256, RSA, der};
 

@@ -11,7 +11,7 @@ mod tokens;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
-use rollcall::identity::{Key, SigningKey, provider};
+use rollcall::internals::identity::{Key, SigningKey, provider};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;

@@ -1,8 +1,8 @@
 //! Refusals that a page can see: who offers `rollcall.v1` is told on a connection, everybody else by the status.
 
-use rollcall::http::RouterSettings;
-use rollcall::reactor::Config;
-use rollcall::service::authenticator::Auth;
+use rollcall::internals::http::RouterSettings;
+use rollcall::internals::reactor::Config;
+use rollcall::internals::service::authenticator::Auth;
 use serde_json::Value;
 
 use super::server::{claims, server, server_for, signed, token, unix_millis};

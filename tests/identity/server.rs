@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rollcall::identity::{Claims, Key, Keys, SigningKey, token};
-use rollcall::reactor::Server;
-use rollcall::service::authenticator::{Auth, Authenticator};
-use rollcall::time::{Clock, Tick, ticks};
+use rollcall::internals::identity::{Claims, Key, Keys, SigningKey, token};
+use rollcall::internals::reactor::Server;
+use rollcall::internals::service::authenticator::{Auth, Authenticator};
+use rollcall::internals::time::{Clock, Tick, ticks};
 use serde_json::json;
 
 use super::{P256, RSA, SECRET};

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
-use rollcall::identity::token::{sign, sign_between, verify};
-use rollcall::identity::{Claims, Invalid, Key, Keys, Parties, SigningKey, provider};
-use rollcall::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY_MILLIS};
+use rollcall::internals::identity::token::{sign, sign_between, verify};
+use rollcall::internals::identity::{Claims, Invalid, Key, Keys, Parties, SigningKey, provider};
+use rollcall::internals::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY_MILLIS};
 
 use super::{P256, RSA, SECRET, pairs};
 

@@ -8,7 +8,7 @@ use std::{fs, thread};
 
 use jsonwebtoken::{Algorithm, EncodingKey};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rollcall::time::{Clock, Tick};
+use rollcall::internals::time::{Clock, Tick};
 use rustix::process::Signal;
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

@@ -5,10 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::{Algorithm, EncodingKey};
-use rollcall::identity::{Invalid, Keys, Parties};
-use rollcall::limits::JWKS_BYTES_MAX;
-use rollcall::outbound::jwks::schedule::FetchPace;
-use rollcall::outbound::jwks::{Fetcher, KeyUrl};
+use rollcall::internals::identity::{Invalid, Keys, Parties};
+use rollcall::internals::limits::JWKS_BYTES_MAX;
+use rollcall::internals::outbound::jwks::schedule::FetchPace;
+use rollcall::internals::outbound::jwks::{Fetcher, KeyUrl};
 use serde_json::{Value, json};
 
 use super::provider::{Provider, Reply, answer, set};

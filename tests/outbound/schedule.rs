@@ -1,8 +1,8 @@
 //! When a set of keys is fetched, on a clock that the test turns.
 
-use rollcall::identity::fetched::KeyName;
-use rollcall::limits::JWKS_ASKED_MAX;
-use rollcall::outbound::jwks::schedule::{FetchPace, Schedule};
+use rollcall::internals::identity::fetched::KeyName;
+use rollcall::internals::limits::JWKS_ASKED_MAX;
+use rollcall::internals::outbound::jwks::schedule::{FetchPace, Schedule};
 
 const MINUTE: u64 = 60_000;
 

@@ -1,7 +1,7 @@
 //! What edges announce to homes, and what comes of it.
 
-use rollcall::presence::message::{Announcement, WorkerRef};
-use rollcall::presence::{Message, Reason, Rules};
+use rollcall::internals::presence::message::{Announcement, WorkerRef};
+use rollcall::internals::presence::{Message, Reason, Rules};
 
 use super::ask::Ask;
 use super::rig::World;

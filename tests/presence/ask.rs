@@ -1,6 +1,6 @@
 //! The commands of `rollcall.v1`, as a client writes them.
 
-use rollcall::presence::State;
+use rollcall::internals::presence::State;
 
 /// A command.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Big rooms: who came and went once a second, while that is cheap, and the whole list when the room is small again.
 
-use rollcall::limits::{BIG_ROOM_BYTES_MAX, BIG_ROOM_MEMBERS, BIG_ROOM_NAMES_PER_SECOND};
-use rollcall::presence::{Reason, Rules};
+use rollcall::internals::limits::{BIG_ROOM_BYTES_MAX, BIG_ROOM_MEMBERS, BIG_ROOM_NAMES_PER_SECOND};
+use rollcall::internals::presence::{Reason, Rules};
 use serde_json::{Value, json};
 
 use super::ask::Ask;
@@ -192,7 +192,7 @@ fn a_second_of_names_costs_by_who_hears_them() {
             node.take_cost();
         }
         second(&mut world);
-        world.nodes.iter_mut().map(rollcall::presence::Node::take_cost).sum::<u32>()
+        world.nodes.iter_mut().map(rollcall::internals::presence::Node::take_cost).sum::<u32>()
     };
     let (few, many) = (cost(100, 10), cost(100, 510));
     // Five nanoseconds for each of 100 members, and what it is to write the list once.

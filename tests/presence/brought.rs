@@ -1,8 +1,8 @@
 //! Rooms that the API gives to users and takes from them: what counts after an order that was refused, and for clients that were away.
 
-use rollcall::limits::ADMIN_TICKS_MAX;
-use rollcall::presence::admin::{AdminReply, AdminRequest as Order};
-use rollcall::presence::{Reason, State};
+use rollcall::internals::limits::ADMIN_TICKS_MAX;
+use rollcall::internals::presence::admin::{AdminReply, AdminRequest as Order};
+use rollcall::internals::presence::{Reason, State};
 
 use super::ask::Ask;
 use super::comings::Come;
@@ -145,7 +145,7 @@ fn what_was_taken_from_who_is_away_goes_with_the_user_and_the_client() {
     assert_eq!(join(&mut world, other, "r1"), 200);
     world.close(other, Reason::Kicked);
     let (node, now) = (&mut world.nodes[0], world.now);
-    for n in 0..=rollcall::limits::LAST_SEEN_MAX {
+    for n in 0..=rollcall::internals::limits::LAST_SEEN_MAX {
         let slot = node.open(now, 0, Some(format!("u{n}").into()), false);
         node.closed(now, slot, Reason::Kicked, now.unix_millis);
         node.effects();

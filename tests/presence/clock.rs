@@ -1,6 +1,6 @@
 //! The clock of a [`World`], and what it makes due.
 
-use rollcall::time::Tick;
+use rollcall::internals::time::Tick;
 
 use super::rig::World;
 

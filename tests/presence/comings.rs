@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rollcall::presence::message::Claim;
-use rollcall::presence::{Entry, Grants, Message, Name, State};
+use rollcall::internals::presence::message::Claim;
+use rollcall::internals::presence::{Entry, Grants, Message, Name, State};
 
 use super::ears::Ears;
 use super::page::{Manner, Page};

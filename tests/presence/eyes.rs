@@ -1,6 +1,6 @@
 //! Whom a client may see where sight is restricted, worked out apart from the server.
 
-use rollcall::presence::State;
+use rollcall::internals::presence::State;
 use serde_json::Value;
 
 use super::ears::{Ears, Told};

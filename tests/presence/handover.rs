@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use rollcall::presence::admin::AdminRequest;
-use rollcall::presence::{Entry, Grants, Name, Reason, Record, Rules, State};
+use rollcall::internals::presence::admin::AdminRequest;
+use rollcall::internals::presence::{Entry, Grants, Name, Reason, Record, Rules, State};
 
 use super::dice::Dice;
 use super::rig::command;

@@ -1,6 +1,6 @@
 //! `info`: whose word counts, and for how long.
 
-use rollcall::presence::{Reason, Rules};
+use rollcall::internals::presence::{Reason, Rules};
 use serde_json::{Value, json};
 
 use super::ask::Ask;

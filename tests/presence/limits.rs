@@ -1,12 +1,12 @@
 //! What is refused, with which code, and that a refusal changes nothing.
 
-use rollcall::limits::{
+use rollcall::internals::limits::{
     COMMANDS_BURST_SECONDS, COMMANDS_PER_SECOND_MAX, COMMANDS_REFUSED_MAX, DATA_BYTES_MAX,
     DATA_BYTES_PER_COMMAND, INFO_BYTES_MAX, ROOMS_PER_CONNECTION_MAX, USERS_PER_COMMAND_MAX,
     WATCHES_PER_CONNECTION_MAX,
 };
-use rollcall::presence::admin::AdminRequest as Order;
-use rollcall::presence::{Reason, Rules, State};
+use rollcall::internals::presence::admin::AdminRequest as Order;
+use rollcall::internals::presence::{Reason, Rules, State};
 
 use super::ask::Ask;
 use super::rig::{World, command};

@@ -1,7 +1,7 @@
 //! How much a room carries.
 
-use rollcall::limits::DATA_BYTES_MAX;
-use rollcall::presence::Rules;
+use rollcall::internals::limits::DATA_BYTES_MAX;
+use rollcall::internals::presence::Rules;
 
 use super::ask::Ask;
 use super::rig::World;

@@ -3,9 +3,9 @@
 
 use std::collections::VecDeque;
 
-use rollcall::presence::message::WorkerRef;
-use rollcall::presence::streams::{Numbered, Received, Streams};
-use rollcall::presence::{Message, Name, Node, Rules};
+use rollcall::internals::presence::message::WorkerRef;
+use rollcall::internals::presence::streams::{Numbered, Received, Streams};
+use rollcall::internals::presence::{Message, Name, Node, Rules};
 
 use super::dice::Dice;
 use super::rig::World;

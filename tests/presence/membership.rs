@@ -1,9 +1,9 @@
 //! Pages of a room while it goes on: an answer to `who` says what is true at its position, and never less than its client has
 //! heard.
 
-use rollcall::limits::{PAGE_CHANGES_MAX, PAGE_ROUNDS_MAX, REPLIES_PER_CONNECTION_MAX};
-use rollcall::presence::admin::{AdminReply, AdminRequest as Order};
-use rollcall::presence::{Reason, Rules};
+use rollcall::internals::limits::{PAGE_CHANGES_MAX, PAGE_ROUNDS_MAX, REPLIES_PER_CONNECTION_MAX};
+use rollcall::internals::presence::admin::{AdminReply, AdminRequest as Order};
+use rollcall::internals::presence::{Reason, Rules};
 use serde_json::{Value, json};
 
 use super::ask::Ask;
@@ -46,7 +46,7 @@ impl Scene {
     /// A page, and these members beside it.
     fn new(rules: Rules, members: &[&str]) -> Scene {
         let secret = (0..).find(|secret: &u128| {
-            let homes = rollcall::presence::Homes::new(3, *secret);
+            let homes = rollcall::internals::presence::Homes::new(3, *secret);
             homes.of(ROOM) == 0 && homes.of("late") == LATE
         });
         let secret = secret.unwrap();

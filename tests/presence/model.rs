@@ -9,9 +9,9 @@ mod person;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use rollcall::presence::message::{Claim, Leaving, ReplyTo};
-use rollcall::presence::{ClientRef, Homes, Message, Moderation, Name, Reason, Rules, State};
-use rollcall::time::{Now, Tick};
+use rollcall::internals::presence::message::{Claim, Leaving, ReplyTo};
+use rollcall::internals::presence::{ClientRef, Homes, Message, Moderation, Name, Reason, Rules, State};
+use rollcall::internals::time::{Now, Tick};
 
 use self::announced::Rounds;
 pub(super) use self::person::Shown;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rollcall::presence::admin::{AdminReply, AdminRequest as Order};
-use rollcall::presence::{Grants, Reason, Rules};
+use rollcall::internals::presence::admin::{AdminReply, AdminRequest as Order};
+use rollcall::internals::presence::{Grants, Reason, Rules};
 use serde_json::Value;
 
 use super::ask::Ask;
@@ -293,7 +293,7 @@ fn rooms_are_given_to_who_is_known_and_as_many_as_a_connection_may_be_in() {
     assert_eq!(world.nodes[0].users().given(), 64);
     // They go with the user, when a hundred thousand others have gone since.
     let (node, now) = (&mut world.nodes[0], world.now);
-    for n in 0..=rollcall::limits::LAST_SEEN_MAX {
+    for n in 0..=rollcall::internals::limits::LAST_SEEN_MAX {
         let slot = node.open(now, 0, Some(format!("u{n}").into()), false);
         node.closed(now, slot, Reason::Kicked, now.unix_millis);
         node.effects();

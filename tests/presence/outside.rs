@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rollcall::limits::ROOMS_PER_CONNECTION_MAX;
-use rollcall::presence::admin::{AdminReply, AdminRequest};
-use rollcall::presence::message::{Leaving, ReplyTo, RequestRef};
-use rollcall::presence::{ClientId, ClientRef, Event, Message, Moderation, Name, SharedEvent};
+use rollcall::internals::limits::ROOMS_PER_CONNECTION_MAX;
+use rollcall::internals::presence::admin::{AdminReply, AdminRequest};
+use rollcall::internals::presence::message::{Leaving, ReplyTo, RequestRef};
+use rollcall::internals::presence::{ClientId, ClientRef, Event, Message, Moderation, Name, SharedEvent};
 
 use super::rig::{World, refusal_code, written};
 
@@ -234,7 +234,7 @@ impl World {
         let waiting = &self.outside.waiting;
         self.judge
             .holds("every_order_answered_once", waiting.is_empty(), || format!("unanswered: {waiting:?}"));
-        let asked: usize = self.nodes.iter().map(rollcall::presence::Node::asked).sum();
+        let asked: usize = self.nodes.iter().map(rollcall::internals::presence::Node::asked).sum();
         self.judge.holds("nothing_left", asked == 0, || format!("{asked} orders wait at desks"));
         for (data, (open, sent)) in &self.outside.broadcasts {
             let missed = open.iter().find(|c| self.clients[**c].open && !sent.contains(*c));

@@ -1,7 +1,7 @@
 //! Users: the grace, several devices, suspicion, replacement, last-seen times.
 
-use rollcall::presence::{Node, Reason, Rules, State};
-use rollcall::time::Now;
+use rollcall::internals::presence::{Node, Reason, Rules, State};
+use rollcall::internals::time::Now;
 use serde_json::{Value, json};
 
 use super::ask::Ask;
@@ -248,7 +248,7 @@ fn who_watches_an_offline_user_pushes_nobody_out_of_the_last_seen() {
 fn last_seen_times_are_kept_up_to_a_bound_the_oldest_dropped_first() {
     let mut world = World::new(1, Rules::default());
     let (node, now) = (&mut world.nodes[0], world.now);
-    let max = rollcall::limits::LAST_SEEN_MAX;
+    let max = rollcall::internals::limits::LAST_SEEN_MAX;
     let mut visit = |user: &str| {
         let slot = node.open(now, 0, Some(user.into()), false);
         node.closed(now, slot, Reason::Kicked, now.unix_millis);
@@ -278,7 +278,7 @@ fn rest(node: &mut Node, now: &mut Now) -> usize {
 fn what_is_kept_of_those_who_left_takes_little_and_is_as_it_was() {
     let mut world = World::new(1, Rules::default());
     let (node, mut now) = (&mut world.nodes[0], world.now);
-    let users = 2 * rollcall::limits::LAST_SEEN_MAX;
+    let users = 2 * rollcall::internals::limits::LAST_SEEN_MAX;
     let slots: Vec<u32> = (0..users)
         .map(|n| {
             let slot = node.open(now, 0, Some(format!("u{n}").into()), false);
@@ -309,7 +309,7 @@ fn what_is_kept_of_those_who_left_takes_little_and_is_as_it_was() {
     assert!(held * 3 / 2 < held_with_watched, "{held} of {held_with_watched}");
     let after = node.users();
     assert!(after.bytes() * 2 < full, "{} of {full}", after.bytes());
-    assert_eq!(after.len(), rollcall::limits::LAST_SEEN_MAX);
+    assert_eq!(after.len(), rollcall::internals::limits::LAST_SEEN_MAX);
     assert_eq!(after.view(&format!("u{last}"), now), before);
     assert_eq!(before.last_seen_millis, now.unix_millis - last as u64);
     assert_eq!(after.view(&format!("u{first}"), now).version, 0);
@@ -318,7 +318,7 @@ fn what_is_kept_of_those_who_left_takes_little_and_is_as_it_was() {
     let back = node.users().view(&format!("u{last}"), now);
     assert!(back.version > before.version && back.connections == 1, "{back:?}");
     node.closed(now, slot, Reason::Kicked, now.unix_millis);
-    assert_eq!(node.users().len(), rollcall::limits::LAST_SEEN_MAX);
+    assert_eq!(node.users().len(), rollcall::internals::limits::LAST_SEEN_MAX);
     assert_eq!(node.users().view(&format!("u{last}"), now).last_seen_millis, now.unix_millis);
 }
 
@@ -328,7 +328,7 @@ fn with_everybody_gone_a_home_takes_little_more_than_what_is_kept_of_them() {
     let mut world = World::new(HOMES, Rules::default());
     let homes = world.homes;
     let (node, mut now) = (&mut world.nodes[0], world.now);
-    let kept = rollcall::limits::LAST_SEEN_MAX.div_ceil(usize::from(HOMES));
+    let kept = rollcall::internals::limits::LAST_SEEN_MAX.div_ceil(usize::from(HOMES));
     // Twice as many as are kept come, all of them watched.
     let names = (0..).map(|n| format!("u{n}")).filter(|name| homes.of(name) == 0).take(2 * kept);
     let names: Vec<String> = names.collect();
@@ -365,7 +365,7 @@ fn no_version_goes_back_though_the_user_was_forgotten_and_the_wall_clock_was_set
         version
     };
     let before = visit("ann", now);
-    (0..=rollcall::limits::LAST_SEEN_MAX).for_each(|n| assert!(visit(&format!("u{n}"), now) > 0));
+    (0..=rollcall::internals::limits::LAST_SEEN_MAX).for_each(|n| assert!(visit(&format!("u{n}"), now) > 0));
     now.unix_millis -= 86_400_000;
     let after = visit("ann", now);
     assert!(after > before, "{after} after {before}");

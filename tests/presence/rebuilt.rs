@@ -1,11 +1,11 @@
 //! Homes that are rebuilt while much goes on: what is known by records, what was given, who is gone for good, and how much one turn does.
 
-use rollcall::limits::SWEPT_PER_TURN_MAX;
-use rollcall::presence::message::{Announcement, ClientId, ReplyTo, RequestRef, WorkerRef};
-use rollcall::presence::{
+use rollcall::internals::limits::SWEPT_PER_TURN_MAX;
+use rollcall::internals::presence::message::{Announcement, ClientId, ReplyTo, RequestRef, WorkerRef};
+use rollcall::internals::presence::{
     ClientRef, CommandRefusal, Effect, Event, Homes, Message, Name, Node, Reason, Record, Rules,
 };
-use rollcall::time::Now;
+use rollcall::internals::time::Now;
 
 use super::clock::{FIRST, UNIX_MILLIS};
 use super::dice::Dice;

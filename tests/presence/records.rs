@@ -1,9 +1,11 @@
 //! Records of homes: what each brings about where it is taken over, early, late and twice; and the slices that they come in.
 
-use rollcall::limits::{GIVEN_UP_PER_TURN_MAX, LAST_SEEN_MAX};
-use rollcall::presence::record::{ConnectionRecord, Cursor, MemberRecord, PlaceRecord, Sight, UserRecord};
-use rollcall::presence::{ClientId, ClientRef, Name, Reason, Record, Rules, State};
-use rollcall::time::Now;
+use rollcall::internals::limits::{GIVEN_UP_PER_TURN_MAX, LAST_SEEN_MAX};
+use rollcall::internals::presence::record::{
+    ConnectionRecord, Cursor, MemberRecord, PlaceRecord, Sight, UserRecord,
+};
+use rollcall::internals::presence::{ClientId, ClientRef, Name, Reason, Record, Rules, State};
+use rollcall::internals::time::Now;
 use serde_json::Value;
 
 use super::clock::{FIRST, UNIX_MILLIS};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rollcall::presence::{Reason, State};
+use rollcall::internals::presence::{Reason, State};
 use serde_json::Value;
 
 use super::ears::Told;

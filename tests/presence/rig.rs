@@ -2,15 +2,15 @@
 
 use std::collections::VecDeque;
 
-use rollcall::limits::REPLIES_PER_CONNECTION_MAX;
-use rollcall::presence::admin::AdminReply;
-use rollcall::presence::message::{Leaving, ReplyTo, RequestRef};
-use rollcall::presence::{
+use rollcall::internals::limits::REPLIES_PER_CONNECTION_MAX;
+use rollcall::internals::presence::admin::AdminReply;
+use rollcall::internals::presence::message::{Leaving, ReplyTo, RequestRef};
+use rollcall::internals::presence::{
     ClientId, ClientRef, Effect, Event, Homes, Message, Name, Node, Reason, Rules, SharedEvent, State,
 };
-use rollcall::protocol::{refusal, rollcall_v1};
-use rollcall::time::Now;
-use rollcall::wire::close::CloseCode;
+use rollcall::internals::protocol::{refusal, rollcall_v1};
+use rollcall::internals::time::Now;
+use rollcall::internals::wire::close::CloseCode;
 use serde_json::Value;
 
 use super::ask::Ask;

@@ -1,6 +1,6 @@
 //! Rooms: the grace, who is told what, the order of what is said, big ones, pages of members.
 
-use rollcall::presence::{Reason, Rules};
+use rollcall::internals::presence::{Reason, Rules};
 use serde_json::Value;
 
 use super::ask::Ask;

@@ -1,13 +1,13 @@
 //! Clients that are sent away or put out of rooms, and graces that end before their time: what follows at the worker where that happens, in the
 //! same step.
 
-use rollcall::limits::DEPARTED_TICKS;
-use rollcall::presence::admin::AdminRequest as Order;
-use rollcall::presence::message::{HomeAnswer, Leaving};
-use rollcall::presence::{Effect, Message, Moderation, Name, Reason};
-use rollcall::protocol::rollcall_v1;
-use rollcall::time::Tick;
-use rollcall::wire::close::CloseCode;
+use rollcall::internals::limits::DEPARTED_TICKS;
+use rollcall::internals::presence::admin::AdminRequest as Order;
+use rollcall::internals::presence::message::{HomeAnswer, Leaving};
+use rollcall::internals::presence::{Effect, Message, Moderation, Name, Reason};
+use rollcall::internals::protocol::rollcall_v1;
+use rollcall::internals::time::Tick;
+use rollcall::internals::wire::close::CloseCode;
 
 use super::rig::{Peer, World};
 

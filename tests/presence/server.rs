@@ -1,10 +1,10 @@
 //! A server of nodes without a model beside it, whose mail is delivered at once: for what two servers have to agree on.
 
-use rollcall::presence::admin::{AdminReply, AdminRequest};
-use rollcall::presence::record::Cursor;
-use rollcall::presence::{Effect, Homes, Name, Node, Record, Rules, State, View};
-use rollcall::protocol::rollcall_v1;
-use rollcall::time::Now;
+use rollcall::internals::presence::admin::{AdminReply, AdminRequest};
+use rollcall::internals::presence::record::Cursor;
+use rollcall::internals::presence::{Effect, Homes, Name, Node, Record, Rules, State, View};
+use rollcall::internals::protocol::rollcall_v1;
+use rollcall::internals::time::Now;
 
 use super::dice::Dice;
 use super::rig::written;

@@ -38,9 +38,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use rollcall::presence::admin::AdminRequest as Order;
-use rollcall::presence::{Name, Reason, Rules, State};
-use rollcall::time::wheel::SPAN_TICKS;
+use rollcall::internals::presence::admin::AdminRequest as Order;
+use rollcall::internals::presence::{Name, Reason, Rules, State};
+use rollcall::internals::time::wheel::SPAN_TICKS;
 
 use super::ask::Ask;
 use super::comings::Come;

@@ -1,6 +1,6 @@
 //! States that clients say of themselves, over reconnects and several devices.
 
-use rollcall::presence::{Reason, Rules, State};
+use rollcall::internals::presence::{Reason, Rules, State};
 use serde_json::Value;
 
 use super::ask::Ask;

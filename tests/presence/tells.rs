@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rollcall::presence::admin::{AdminReply, AdminRequest};
-use rollcall::presence::{Event, Reason, Rules, SharedEvent};
+use rollcall::internals::presence::admin::{AdminReply, AdminRequest};
+use rollcall::internals::presence::{Event, Reason, Rules, SharedEvent};
 use serde_json::Value;
 
 use super::ask::Ask as Command;

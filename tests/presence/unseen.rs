@@ -1,7 +1,7 @@
 //! Users that are invisible: offline to others, served as before.
 
-use rollcall::presence::admin::{AdminReply, AdminRequest as Order};
-use rollcall::presence::{Reason, Rules, State};
+use rollcall::internals::presence::admin::{AdminReply, AdminRequest as Order};
+use rollcall::internals::presence::{Reason, Rules, State};
 use serde_json::{Value, json};
 
 use super::ask::Ask;

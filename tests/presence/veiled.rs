@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rollcall::presence::State;
+use rollcall::internals::presence::State;
 use serde_json::Value;
 
 use super::ears::Ears;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rollcall::presence::{Entry, Reason, Rules};
+use rollcall::internals::presence::{Entry, Reason, Rules};
 use serde_json::{Value, json};
 
 use super::ask::Ask;
@@ -56,12 +56,17 @@ fn who_shares_a_room_is_seen_and_who_does_not_is_nobody() {
         assert_eq!(told(&mut world, ann), []);
         join(&mut world, ann, "room");
         assert_eq!(told(&mut world, ann), [("online".to_owned(), Value::Null)]);
-        world.ask(ben, &Ask::Status { state: Some(rollcall::presence::State::Away), info: None, ttl: None });
+        world.ask(
+            ben,
+            &Ask::Status { state: Some(rollcall::internals::presence::State::Away), info: None, ttl: None },
+        );
         assert_eq!(told(&mut world, ann), [("away".to_owned(), Value::Null)]);
         leave(&mut world, ben, "room");
         assert_eq!(told(&mut world, ann), [("offline".to_owned(), json!("hidden"))]);
-        world
-            .ask(ben, &Ask::Status { state: Some(rollcall::presence::State::Online), info: None, ttl: None });
+        world.ask(
+            ben,
+            &Ask::Status { state: Some(rollcall::internals::presence::State::Online), info: None, ttl: None },
+        );
         assert_eq!(told(&mut world, ann), []);
         join(&mut world, ben, "room");
         assert_eq!(told(&mut world, ann), [("online".to_owned(), Value::Null)]);
@@ -125,7 +130,8 @@ fn a_room_that_one_may_not_join_is_a_room_that_is_not() {
         let eve = world.open_seeing(workers - 1, "eve", &["b*"]);
         let rooms = ["lobby".to_owned()];
         let grants =
-            rollcall::presence::Grants::new(Some(&rooms), &["b*".to_owned()], None, u64::MAX).unwrap();
+            rollcall::internals::presence::Grants::new(Some(&rooms), &["b*".to_owned()], None, u64::MAX)
+                .unwrap();
         let (now, slot) = (world.now, world.clients[eve].slot);
         world.nodes[usize::from(workers - 1)].authenticate(now, slot, -1, "eve".into(), Arc::new(grants));
         let _ = world.nodes[usize::from(workers - 1)].effects();
@@ -306,7 +312,7 @@ fn a_watch_of_a_stranger_takes_no_more_where_sight_is_restricted() {
 
 #[test]
 fn an_answer_in_the_making_is_not_older_than_what_its_client_is_told_of_who_comes_into_sight() {
-    let homes = |secret: u128| rollcall::presence::Homes::new(3, secret);
+    let homes = |secret: u128| rollcall::internals::presence::Homes::new(3, secret);
     let fits = |secret: &u128| {
         let homes = homes(*secret);
         (homes.of("ann"), homes.of("room"), homes.of("late")) == (0, 0, 2)

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use rollcall::limits::{REPLIES_PER_CONNECTION_MAX, WAITING_BYTES_MAX, WATCHES_PER_CONNECTION_MAX};
-use rollcall::presence::{Effect, Entry, Homes, Node, Reason, Rules};
-use rollcall::protocol::rollcall_v1;
-use rollcall::time::Now;
+use rollcall::internals::limits::{
+    REPLIES_PER_CONNECTION_MAX, WAITING_BYTES_MAX, WATCHES_PER_CONNECTION_MAX,
+};
+use rollcall::internals::presence::{Effect, Entry, Homes, Node, Reason, Rules};
+use rollcall::internals::protocol::rollcall_v1;
+use rollcall::internals::time::Now;
 
 use super::ask::Ask;
 use super::comings::grants;

@@ -224,7 +224,12 @@ const RULES: &[Rule] = &[
         but: &[],
         never: Never::BelowBut(
             "rollcall",
-            &["rollcall::wire", "rollcall::limits", "rollcall::time", "rollcall::sys::runtime"],
+            &[
+                "rollcall::internals::wire",
+                "rollcall::internals::limits",
+                "rollcall::internals::time",
+                "rollcall::internals::sys::runtime",
+            ],
         ),
         instead: "a load generator that shares more than the codec, and where the API's key is, would measure the server with itself",
     },
@@ -347,7 +352,7 @@ fn each_forbidden_edge_is_found() {
         ("src/time/mod.rs", "use crate::wire::http::Head;"),
         ("src/config/settings.rs", "crate::cli::run();"),
         ("src/reactor/config.rs", "use clap::Parser;"),
-        ("loadtest/src/echo.rs", "use rollcall::reactor::Server;"),
+        ("loadtest/src/echo.rs", "use rollcall::internals::reactor::Server;"),
         ("src/reactor/worker.rs", "let now = Instant::now();"),
         ("src/reactor/worker.rs", "let now = std::time::Instant::now();"),
         ("src/reactor/worker.rs", "unsafe { f() }"),
@@ -382,8 +387,8 @@ fn what_is_allowed_is_not_found() {
         ("src/cli/serve.rs", "use std::sync::Mutex;\nuse std::fs;"),
         ("src/time/mod.rs", "Instant::now()"),
         ("src/sys/process.rs", "unsafe { f() }"),
-        ("src/cli/serve.rs", "use rollcall::reactor::Server;\nuse crate::config::Settings;"),
-        ("loadtest/src/echo.rs", "use rollcall::wire::frame;\nInstant::now();"),
+        ("src/cli/serve.rs", "use rollcall::internals::reactor::Server;\nuse crate::config::Settings;"),
+        ("loadtest/src/echo.rs", "use rollcall::internals::wire::frame;\nInstant::now();"),
         ("src/reactor/worker.rs", "#[expect(unsafe_code, reason = \"…\")]"),
     ] {
         let found = violations(file, text);

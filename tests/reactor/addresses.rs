@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rollcall::limits::{HANDSHAKE_BURST_SECONDS, PROXY_HEADER_BYTES_MAX, REFUSED_PER_ADDRESS_MAX};
-use rollcall::reactor::{AddressLimits, Config, Overload};
+use rollcall::internals::limits::{HANDSHAKE_BURST_SECONDS, PROXY_HEADER_BYTES_MAX, REFUSED_PER_ADDRESS_MAX};
+use rollcall::internals::reactor::{AddressLimits, Config, Overload};
 
 use super::kit::{SECOND, Stage, config, seconds, upgrade_request};
 

@@ -4,17 +4,17 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rollcall::limits::{BACKLOG_BYTES_MAX, MAILBOX_MAX};
-use rollcall::reactor::{
+use rollcall::internals::limits::{BACKLOG_BYTES_MAX, MAILBOX_MAX};
+use rollcall::internals::reactor::{
     Accept, Admission, Answer, Config, ConnId, Context, Latency, PostError, RequestId, SendError, Server,
     Service, Shared, Worker, WorkerId,
 };
-use rollcall::time::Tick;
-use rollcall::wire::close::Close;
-use rollcall::wire::frame::Opcode;
-use rollcall::wire::http::{Head, Response};
-use rollcall::wire::session::Kind;
-use rollcall::wire::upgrade::Upgrade;
+use rollcall::internals::time::Tick;
+use rollcall::internals::wire::close::Close;
+use rollcall::internals::wire::frame::Opcode;
+use rollcall::internals::wire::http::{Head, Response};
+use rollcall::internals::wire::session::Kind;
+use rollcall::internals::wire::upgrade::Upgrade;
 
 use super::kit::{config, frames, masked, number, seconds, upgrade_request};
 use super::script::Script;
@@ -311,7 +311,7 @@ struct Post(Noted, Arc<AtomicU64>);
 #[derive(Debug, PartialEq, Eq)]
 struct Number(u64);
 
-impl rollcall::reactor::Mail for Number {
+impl rollcall::internals::reactor::Mail for Number {
     fn bytes(&self) -> usize {
         0
     }

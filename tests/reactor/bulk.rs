@@ -2,9 +2,9 @@
 //! that a part of the input waits while more of it arrives, or the end. Nothing of it may be lost, doubled or swapped, on
 //! any wire.
 
-use rollcall::reactor::Cause;
-use rollcall::wire::frame::{self, Header, Opcode, Parsed};
-use rollcall::wire::mask;
+use rollcall::internals::reactor::Cause;
+use rollcall::internals::wire::frame::{self, Header, Opcode, Parsed};
+use rollcall::internals::wire::mask;
 
 use super::kit::{Told, config, masked};
 use super::wires::{CUTS, Carrier, Cut, Line, Scene, noise, on_every_wire, text};

@@ -9,14 +9,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::reactor::mail::Mailboxes;
-use rollcall::reactor::mailbox::Mailbox;
-use rollcall::reactor::{Config, Shared, Worker, WorkerId};
-use rollcall::service::echo::Echo;
-use rollcall::sys::epoll::{Epoll, TcpSocket, listen};
-use rollcall::sys::net::{Net, Ready, Socket};
-use rollcall::time::{Now, Tick};
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::reactor::mail::Mailboxes;
+use rollcall::internals::reactor::mailbox::Mailbox;
+use rollcall::internals::reactor::{Config, Shared, Worker, WorkerId};
+use rollcall::internals::service::echo::Echo;
+use rollcall::internals::sys::epoll::{Epoll, TcpSocket, listen};
+use rollcall::internals::sys::net::{Net, Ready, Socket};
+use rollcall::internals::time::{Now, Tick};
+use rollcall::internals::wire::frame::Opcode;
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::kit::{masked, plain, upgrade_request};

@@ -1,16 +1,16 @@
 //! Compressed messages on a worker, in a world that the test plays: who holds what and for how long, and what a turn may
 //! cost. Plain and over TLS alike.
 
-use rollcall::limits::{
+use rollcall::internals::limits::{
     CONNECTION_UNITS_PER_TURN, DEFLATE_BYTES_MIN, DEFLATE_CONTEXT_BYTES, DEFLATED_BYTES_PER_UNIT,
     INFLATED_BYTES_PER_UNIT,
 };
-use rollcall::reactor::{
+use rollcall::internals::reactor::{
     Accept, Admission, Cause, Config, ConnId, Context, Deflate, Heartbeat, Service, SharedFrame,
 };
-use rollcall::wire::frame::Opcode;
-use rollcall::wire::session::Kind;
-use rollcall::wire::upgrade::Upgrade;
+use rollcall::internals::wire::frame::Opcode;
+use rollcall::internals::wire::session::Kind;
+use rollcall::internals::wire::upgrade::Upgrade;
 
 use super::kit::{SECOND, config, masked, seconds};
 use super::script::Script;

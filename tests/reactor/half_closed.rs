@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rollcall::http::{Router, RouterSettings};
-use rollcall::reactor::{Cause, Config, Deflate, Shared, Worker, WorkerId};
-use rollcall::service::presence::PresenceSettings;
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::http::{Router, RouterSettings};
+use rollcall::internals::reactor::{Cause, Config, Deflate, Shared, Worker, WorkerId};
+use rollcall::internals::service::presence::PresenceSettings;
+use rollcall::internals::wire::frame::Opcode;
 use serde_json::Value;
 
 use super::kit::{Stage, Told, close_frame, config, frames, masked, plain, seconds, upgrade_request};

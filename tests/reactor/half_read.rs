@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use rollcall::limits::{HALF_READ_BYTES_MIN, MessageLimits};
-use rollcall::reactor::{Config, Deflate, Shared, WorkerId};
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::limits::{HALF_READ_BYTES_MIN, MessageLimits};
+use rollcall::internals::reactor::{Config, Deflate, Shared, WorkerId};
+use rollcall::internals::wire::frame::Opcode;
 
 use super::kit::{Recorder, Stage, close_frame, config, frames, masked, seconds};
 use super::script::{Script, mailboxes};

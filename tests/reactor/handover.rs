@@ -6,9 +6,11 @@ mod sockets;
 
 use std::time::Duration;
 
-use rollcall::reactor::counters::Count;
-use rollcall::reactor::{AddressLimits, Cause, Config, ConnId, Heartbeat, HeartbeatMode, Snapshot, Stays};
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::reactor::counters::Count;
+use rollcall::internals::reactor::{
+    AddressLimits, Cause, Config, ConnId, Heartbeat, HeartbeatMode, Snapshot, Stays,
+};
+use rollcall::internals::wire::frame::Opcode;
 
 use self::conversation::{Conversation, Step};
 use super::kit::{FIRST, Stage, Told, config, masked, plain, seconds, upgrade_request};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rollcall::reactor::{Cause, Config, Heartbeat, HeartbeatMode};
-use rollcall::time::Tick;
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::reactor::{Cause, Config, Heartbeat, HeartbeatMode};
+use rollcall::internals::time::Tick;
+use rollcall::internals::wire::frame::Opcode;
 
 use super::kit::{SECOND, Stage, Told, close_frame, config, masked, plain, seconds};
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::kit::masked;
 use crate::bounds::PATIENCE;
-use rollcall::wire::frame::{Header, Opcode, Parsed};
+use rollcall::internals::wire::frame::{Header, Opcode, Parsed};
 
 struct Shout;
 

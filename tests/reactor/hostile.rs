@@ -1,9 +1,11 @@
 //! Peers that mean harm: whatever they send, memory stays within a stated bound and the others are served.
 
 use proptest::prelude::*;
-use rollcall::limits::{BACKLOG_BYTES_PAUSE, EARLY_FLUSH_BYTES, PIPELINE_BYTES_MAX, READ_BUFFER_BYTES};
-use rollcall::reactor::Cause;
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::limits::{
+    BACKLOG_BYTES_PAUSE, EARLY_FLUSH_BYTES, PIPELINE_BYTES_MAX, READ_BUFFER_BYTES,
+};
+use rollcall::internals::reactor::Cause;
+use rollcall::internals::wire::frame::Opcode;
 
 use super::kit::{Stage, close_frame, config, masked, seconds, upgrade_request};
 use super::script::In;

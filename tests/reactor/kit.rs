@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use rollcall::reactor::{
+use rollcall::internals::reactor::{
     Accept, Admission, Answer, Cause, Config, ConnId, Context, RequestId, SendError, Service, Worker,
 };
-use rollcall::time::Tick;
-use rollcall::wire::close::{Close, CloseCode};
-use rollcall::wire::frame::{self, Header, Opcode, Parsed};
-use rollcall::wire::http::{Head, Response};
-use rollcall::wire::session::Kind;
-use rollcall::wire::upgrade::Upgrade;
+use rollcall::internals::time::Tick;
+use rollcall::internals::wire::close::{Close, CloseCode};
+use rollcall::internals::wire::frame::{self, Header, Opcode, Parsed};
+use rollcall::internals::wire::http::{Head, Response};
+use rollcall::internals::wire::session::Kind;
+use rollcall::internals::wire::upgrade::Upgrade;
 
 use super::script::Script;
 use super::wires::noise;
@@ -248,7 +248,7 @@ pub(super) fn frames(mut bytes: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
 pub(super) struct Stage {
     pub(super) script: Script,
     pub(super) worker: Worker<Script, Recorder>,
-    pub(super) shared: std::sync::Arc<rollcall::reactor::Shared>,
+    pub(super) shared: std::sync::Arc<rollcall::internals::reactor::Shared>,
 }
 
 impl Stage {

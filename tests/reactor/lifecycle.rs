@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use rollcall::limits::{ACCEPT_RETRY_TICKS, REFUSED_CONNECTIONS_MAX};
-use rollcall::reactor::{Cause, Config, Turned};
-use rollcall::sys::net::Ready;
-use rollcall::time::TICK_MILLIS;
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::limits::{ACCEPT_RETRY_TICKS, REFUSED_CONNECTIONS_MAX};
+use rollcall::internals::reactor::{Cause, Config, Turned};
+use rollcall::internals::sys::net::Ready;
+use rollcall::internals::time::TICK_MILLIS;
+use rollcall::internals::wire::frame::Opcode;
 
 use super::kit::{SECOND, Stage, Told, close_frame, config, masked, plain, seconds, upgrade_request};
 

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::{Router, RouterSettings, SiteMail};
-use rollcall::limits::{MAILBOX_BYTES_MAX, RETRY_QUEUE_BYTES_MAX};
-use rollcall::presence::{Homes, Rules};
-use rollcall::reactor::mail::Mailboxes;
-use rollcall::reactor::{Config, Shared, Worker, WorkerId};
-use rollcall::service::presence::PresenceSettings;
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::http::{Router, RouterSettings, SiteMail};
+use rollcall::internals::limits::{MAILBOX_BYTES_MAX, RETRY_QUEUE_BYTES_MAX};
+use rollcall::internals::presence::{Homes, Rules};
+use rollcall::internals::reactor::mail::Mailboxes;
+use rollcall::internals::reactor::{Config, Shared, Worker, WorkerId};
+use rollcall::internals::service::presence::PresenceSettings;
+use rollcall::internals::wire::frame::Opcode;
 use serde_json::Value;
 
 use super::kit::{config, frames, masked, upgrade_request};

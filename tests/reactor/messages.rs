@@ -1,9 +1,9 @@
 //! Messages through a worker: how many calls they cost, and that none is lost, reordered or repeated.
 
 use proptest::prelude::*;
-use rollcall::limits::{BACKLOG_BYTES_PAUSE, READ_BUFFER_BYTES};
-use rollcall::reactor::{Cause, Config, Deflate, SendError};
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::limits::{BACKLOG_BYTES_PAUSE, READ_BUFFER_BYTES};
+use rollcall::internals::reactor::{Cause, Config, Deflate, SendError};
+use rollcall::internals::wire::frame::Opcode;
 
 use super::kit::{Told, config, masked};
 use super::script::In;

@@ -1,15 +1,15 @@
 //! Services beside each other: each hears of its own connections and requests, and gets its own mail, on one worker and on three.
 
-use rollcall::reactor::mail::Mailboxes;
-use rollcall::reactor::{
+use rollcall::internals::reactor::mail::Mailboxes;
+use rollcall::internals::reactor::{
     Accept, Admission, Answer, Cause, ConnId, Context, Latency, Mail, Mount, Mounted, Part, RequestId,
     Service, Shared, Worker, WorkerId, Wrapper,
 };
-use rollcall::wire::close::{Close, CloseCode};
-use rollcall::wire::frame::Opcode;
-use rollcall::wire::http::{Head, Response};
-use rollcall::wire::session::Kind;
-use rollcall::wire::upgrade::Upgrade;
+use rollcall::internals::wire::close::{Close, CloseCode};
+use rollcall::internals::wire::frame::Opcode;
+use rollcall::internals::wire::http::{Head, Response};
+use rollcall::internals::wire::session::Kind;
+use rollcall::internals::wire::upgrade::Upgrade;
 
 use super::kit::{Stage, config, frames, masked, upgrade_request};
 use super::script::{Script, mailboxes};
@@ -40,7 +40,7 @@ impl Service for Shop {
 
     fn open(&mut self, cx: &mut Context<'_, Note>, conn: ConnId, admitted: String) {
         assert_eq!(cx.tag(conn), Some(7));
-        cx.set_tag(conn, rollcall::reactor::TAG_MAX);
+        cx.set_tag(conn, rollcall::internals::reactor::TAG_MAX);
         cx.send_text(conn, &format!("{} {admitted}", self.0)).unwrap();
     }
 
@@ -57,7 +57,7 @@ impl Service for Shop {
     }
 
     fn closed(&mut self, cx: &mut Context<'_, Note>, conn: ConnId, cause: Cause) {
-        assert_eq!(cx.tag(conn), Some(rollcall::reactor::TAG_MAX));
+        assert_eq!(cx.tag(conn), Some(rollcall::internals::reactor::TAG_MAX));
         self.1.push(format!("closed {cause:?}"));
     }
 
@@ -66,7 +66,7 @@ impl Service for Shop {
     }
 
     fn adopted(&mut self, cx: &mut Context<'_, Note>, conn: ConnId, state: &[u8]) {
-        assert_eq!(cx.tag(conn), Some(rollcall::reactor::TAG_MAX));
+        assert_eq!(cx.tag(conn), Some(rollcall::internals::reactor::TAG_MAX));
         assert_eq!(state, self.0.as_bytes());
         self.1.push("adopted".into());
     }

@@ -4,21 +4,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::limits::{
+use rollcall::internals::limits::{
     ACCEPTS_PER_TURN_MAX, DEAD_PER_TICK, DEAD_TICKS, DEAD_WAIT_TICKS, MAIL_ADMISSION_MAX,
     REFUSED_CONNECTIONS_MAX,
 };
-use rollcall::reactor::mail::Mailboxes;
-use rollcall::reactor::mailbox::Mailbox;
-use rollcall::reactor::{
+use rollcall::internals::reactor::mail::Mailboxes;
+use rollcall::internals::reactor::mailbox::Mailbox;
+use rollcall::internals::reactor::{
     AddressLimits, Admission, Answer, Cause, Config, ConnId, Context, Latency, Overload, RequestId, Service,
     Shared, Turned, Worker, WorkerId,
 };
-use rollcall::time::{TICK_MILLIS, Tick};
-use rollcall::wire::frame::Opcode;
-use rollcall::wire::http::{Head, Response};
-use rollcall::wire::session::Kind;
-use rollcall::wire::upgrade::Upgrade;
+use rollcall::internals::time::{TICK_MILLIS, Tick};
+use rollcall::internals::wire::frame::Opcode;
+use rollcall::internals::wire::http::{Head, Response};
+use rollcall::internals::wire::session::Kind;
+use rollcall::internals::wire::upgrade::Upgrade;
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::kit::{Recorder, SECOND, Stage, config, masked, seconds, upgrade_request};

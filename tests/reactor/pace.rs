@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rollcall::limits::BACKLOG_HALVES_TICKS;
-use rollcall::reactor::{Cause, Config};
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::limits::BACKLOG_HALVES_TICKS;
+use rollcall::internals::reactor::{Cause, Config};
+use rollcall::internals::wire::frame::Opcode;
 
 use super::kit::{Stage, close_frame, config, masked, seconds};
 use super::tls::kit::Secure;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rollcall::limits::BACKLOG_BYTES_MAX;
-use rollcall::reactor::{Config, Deflate};
+use rollcall::internals::limits::BACKLOG_BYTES_MAX;
+use rollcall::internals::reactor::{Config, Deflate};
 use serde_json::Value;
 
 use super::kit::{config, upgrade_request};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rollcall::limits::HEAD_BYTES_MAX;
-use rollcall::reactor::Config;
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::limits::HEAD_BYTES_MAX;
+use rollcall::internals::reactor::Config;
+use rollcall::internals::wire::frame::Opcode;
 
 use super::kit::{SECOND, Stage, Told, config, masked, plain, seconds, upgrade_request};
 use super::slow::House;

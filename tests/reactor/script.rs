@@ -11,11 +11,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::reactor::mail::Mailboxes;
-use rollcall::reactor::mailbox::Mailbox;
-use rollcall::reactor::{Config, Service, Shared, Turned, Worker, WorkerId};
-use rollcall::sys::net::{Net, Ready};
-use rollcall::time::{Now, TICK_MICROS, Tick};
+use rollcall::internals::reactor::mail::Mailboxes;
+use rollcall::internals::reactor::mailbox::Mailbox;
+use rollcall::internals::reactor::{Config, Service, Shared, Turned, Worker, WorkerId};
+use rollcall::internals::sys::net::{Net, Ready};
+use rollcall::internals::time::{Now, TICK_MICROS, Tick};
 use rustix::event::{EventfdFlags, eventfd};
 
 use socket::ScriptSocket;

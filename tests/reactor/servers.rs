@@ -13,11 +13,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::{Router, RouterSettings, SiteMail};
-use rollcall::limits::MessageLimits;
-use rollcall::reactor::mail::Mailboxes;
-use rollcall::reactor::{Config, Shared, Turned, Worker, WorkerId};
-use rollcall::wire::frame::{self, Opcode};
+use rollcall::internals::http::{Router, RouterSettings, SiteMail};
+use rollcall::internals::limits::MessageLimits;
+use rollcall::internals::reactor::mail::Mailboxes;
+use rollcall::internals::reactor::{Config, Shared, Turned, Worker, WorkerId};
+use rollcall::internals::wire::frame::{self, Opcode};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::kit::{config, seconds};
@@ -364,7 +364,10 @@ impl Servers {
             self.pass(seconds(150));
             assert_eq!(self.shared.connections(), 0);
             assert_eq!(self.workers.iter().map(Worker::filed_deadlines).sum::<usize>(), 0);
-            for gauge in [rollcall::http::router::USERS_GAUGE, rollcall::http::router::ROOMS_GAUGE] {
+            for gauge in [
+                rollcall::internals::http::router::USERS_GAUGE,
+                rollcall::internals::http::router::ROOMS_GAUGE,
+            ] {
                 assert_eq!(self.shared.sum(|counters| counters.service[gauge].get()), 0, "users and rooms");
             }
             assert_eq!(self.workers.iter().map(Worker::held_bytes).sum::<usize>(), 0);

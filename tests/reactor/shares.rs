@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use rollcall::limits::{
+use rollcall::internals::limits::{
     ACCEPTS_PER_TURN_MAX, CONNECTION_UNITS_PER_TURN, DEADLINES_PER_TURN_MAX, HEARD_PER_FLUSH,
     MAIL_PER_TURN_MAX, MAIL_UNITS_PER_TURN, READ_BUFFER_BYTES, READ_BYTES_PER_UNIT,
 };
-use rollcall::reactor::{Admission, Config, ConnId, Context, Latency, Service, Shared, WorkerId};
-use rollcall::time::Tick;
-use rollcall::wire::frame::Opcode;
-use rollcall::wire::session::Kind;
-use rollcall::wire::upgrade::Upgrade;
+use rollcall::internals::reactor::{Admission, Config, ConnId, Context, Latency, Service, Shared, WorkerId};
+use rollcall::internals::time::Tick;
+use rollcall::internals::wire::frame::Opcode;
+use rollcall::internals::wire::session::Kind;
+use rollcall::internals::wire::upgrade::Upgrade;
 
 use super::kit::{Stage, config, masked, seconds};
 use super::script::{Script, mailboxes};

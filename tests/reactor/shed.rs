@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::reactor::mail::Mailboxes;
-use rollcall::reactor::{Config, Shared, WorkerId};
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::reactor::mail::Mailboxes;
+use rollcall::internals::reactor::{Config, Shared, WorkerId};
+use rollcall::internals::wire::frame::Opcode;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::kit::{Recorder, SECOND, Stage, config, masked, seconds};

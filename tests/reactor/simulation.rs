@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use rollcall::reactor::{Config, Turned};
-use rollcall::sys::net::Ready;
-use rollcall::wire::frame::{self, Header, Opcode, Parsed};
+use rollcall::internals::reactor::{Config, Turned};
+use rollcall::internals::sys::net::Ready;
+use rollcall::internals::wire::frame::{self, Header, Opcode, Parsed};
 
 use super::kit::{Stage, Told, config, masked, seconds, upgrade_request};
 use crate::bounds;

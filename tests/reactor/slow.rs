@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::{Router, RouterSettings};
-use rollcall::limits::{BACKLOG_BYTES_PAUSE, CHUNKS_PER_REMOVAL, REMOVED_PER_TURN_MAX, SLOW_MESSAGES_MAX};
-use rollcall::presence::Rules;
-use rollcall::reactor::mail::Mailboxes;
-use rollcall::reactor::mailbox::Mailbox;
-use rollcall::reactor::{Config, Shared, Worker, WorkerId};
-use rollcall::service::presence::PresenceSettings;
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::http::{Router, RouterSettings};
+use rollcall::internals::limits::{
+    BACKLOG_BYTES_PAUSE, CHUNKS_PER_REMOVAL, REMOVED_PER_TURN_MAX, SLOW_MESSAGES_MAX,
+};
+use rollcall::internals::presence::Rules;
+use rollcall::internals::reactor::mail::Mailboxes;
+use rollcall::internals::reactor::mailbox::Mailbox;
+use rollcall::internals::reactor::{Config, Shared, Worker, WorkerId};
+use rollcall::internals::service::presence::PresenceSettings;
+use rollcall::internals::wire::frame::Opcode;
 use rustix::event::{EventfdFlags, eventfd};
 use serde_json::Value;
 

@@ -7,14 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::bounds::PATIENCE;
-use rollcall::limits::UNSENT_BYTES_MAX;
-use rollcall::reactor::{
+use rollcall::internals::limits::UNSENT_BYTES_MAX;
+use rollcall::internals::reactor::{
     Accept, Admission, Cause, Config, ConnId, Context, FdTables, Latency, Server, Service, SharedFrame,
     StartError, WorkerId,
 };
-use rollcall::sys::epoll::listen;
-use rollcall::wire::session::Kind;
-use rollcall::wire::upgrade::Upgrade;
+use rollcall::internals::sys::epoll::listen;
+use rollcall::internals::wire::session::Kind;
+use rollcall::internals::wire::upgrade::Upgrade;
 use socket2::{Domain, Socket, Type};
 use tungstenite::{Message, WebSocket};
 

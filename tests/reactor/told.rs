@@ -1,14 +1,14 @@
 //! What a service brings about in one of its calls, and is told in another of the same turn.
 
-use rollcall::reactor::{
+use rollcall::internals::reactor::{
     Accept, Admission, Answer, Cause, ConnId, Context, RequestId, Service, Stays, Worker,
 };
-use rollcall::time::Tick;
-use rollcall::wire::close::{Close, CloseCode};
-use rollcall::wire::frame::Opcode;
-use rollcall::wire::http::{Head, Response};
-use rollcall::wire::session::Kind;
-use rollcall::wire::upgrade::Upgrade;
+use rollcall::internals::time::Tick;
+use rollcall::internals::wire::close::{Close, CloseCode};
+use rollcall::internals::wire::frame::Opcode;
+use rollcall::internals::wire::http::{Head, Response};
+use rollcall::internals::wire::session::Kind;
+use rollcall::internals::wire::upgrade::Upgrade;
 use std::time::Duration;
 
 use super::kit::{config, masked, plain, seconds, upgrade_request};

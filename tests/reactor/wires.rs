@@ -4,10 +4,10 @@
 use std::sync::{Arc, LazyLock};
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
-use rollcall::reactor::tls::Acceptor;
-use rollcall::reactor::{Config, Deflate};
-use rollcall::wire::deflate::RSV1;
-use rollcall::wire::frame::{self, Header, Opcode, Parsed};
+use rollcall::internals::reactor::tls::Acceptor;
+use rollcall::internals::reactor::{Config, Deflate};
+use rollcall::internals::wire::deflate::RSV1;
+use rollcall::internals::wire::frame::{self, Header, Opcode, Parsed};
 use rustls::ClientConfig;
 
 use super::kit::{Stage, masked, upgrade_request};

@@ -1,8 +1,8 @@
 //! Work is paid for: what one connection asks for is served in shares, and those that ask for little come first.
 
-use rollcall::limits::{CONNECTION_UNITS_PER_TURN, HEARD_UNITS_PER_TURN, OVERTIME_UNITS_PER_TURN};
-use rollcall::reactor::counters::Deferred;
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::limits::{CONNECTION_UNITS_PER_TURN, HEARD_UNITS_PER_TURN, OVERTIME_UNITS_PER_TURN};
+use rollcall::internals::reactor::counters::Deferred;
+use rollcall::internals::wire::frame::Opcode;
 
 use super::kit::{Stage, Told, config, masked, number};
 

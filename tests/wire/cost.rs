@@ -6,12 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Raw;
-use rollcall::limits::MessageLimits;
-use rollcall::wire::deflate::offer::{self, Mode};
-use rollcall::wire::frame::Opcode::{Continuation, Text};
-use rollcall::wire::http::{Fields, Head};
-use rollcall::wire::session::{Role, Session, SessionEvent};
-use rollcall::wire::upgrade::Upgrade;
+use rollcall::internals::limits::MessageLimits;
+use rollcall::internals::wire::deflate::offer::{self, Mode};
+use rollcall::internals::wire::frame::Opcode::{Continuation, Text};
+use rollcall::internals::wire::http::{Fields, Head};
+use rollcall::internals::wire::session::{Role, Session, SessionEvent};
+use rollcall::internals::wire::upgrade::Upgrade;
 
 const MOST: Duration = Duration::from_secs(60);
 

@@ -4,11 +4,13 @@
 use super::{Raw, SMALL, Seen, bytes, cases};
 use flate2::{Compress, Compression, FlushCompress};
 use proptest::prelude::*;
-use rollcall::limits::{INFLATERS_MAX, MessageLimits};
-use rollcall::wire::deflate::{Decoder, DeflateContext, Direction, Inflater, Inflaters, RSV1, UnderWay};
-use rollcall::wire::error::ProtocolError;
-use rollcall::wire::frame::Opcode::{self, Binary, Continuation, Ping, Text};
-use rollcall::wire::session::{Role, Session};
+use rollcall::internals::limits::{INFLATERS_MAX, MessageLimits};
+use rollcall::internals::wire::deflate::{
+    Decoder, DeflateContext, Direction, Inflater, Inflaters, RSV1, UnderWay,
+};
+use rollcall::internals::wire::error::ProtocolError;
+use rollcall::internals::wire::frame::Opcode::{self, Binary, Continuation, Ping, Text};
+use rollcall::internals::wire::session::{Role, Session};
 
 pub(super) const WIDE: MessageLimits =
     MessageLimits { max_message_bytes: 1 << 20, max_frame_bytes: 1 << 20, max_fragments: 1000 };

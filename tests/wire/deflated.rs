@@ -3,9 +3,9 @@
 use super::Seen;
 use super::deflate::{Server, Stream, WIDE, lines};
 use flate2::{Decompress, FlushDecompress};
-use rollcall::wire::deflate::{DeflateContext, Deflater};
-use rollcall::wire::session::{Kind, Role, Session};
-use rollcall::wire::shared::SharedFrame;
+use rollcall::internals::wire::deflate::{DeflateContext, Deflater};
+use rollcall::internals::wire::session::{Kind, Role, Session};
+use rollcall::internals::wire::shared::SharedFrame;
 
 /// What zlib makes of messages that share a stream, with a window of so many bits.
 struct Sink(Decompress);

@@ -1,9 +1,9 @@
 //! The hook for extensions, §5.8 and §9: a toy one that claims RSV1 and says every byte twice.
 
 use super::{Raw, SMALL, Seen, bytes, read};
-use rollcall::wire::error::ProtocolError;
-use rollcall::wire::frame::Opcode::{Binary, Continuation, Ping, Text};
-use rollcall::wire::session::{Extension, Role, Session};
+use rollcall::internals::wire::error::ProtocolError;
+use rollcall::internals::wire::frame::Opcode::{Binary, Continuation, Ping, Text};
+use rollcall::internals::wire::session::{Extension, Role, Session};
 
 #[derive(Default)]
 struct Twice {

@@ -1,8 +1,8 @@
 //! The opening handshake, RFC 6455 §4: what the server refuses, what the client does, and both against each other.
 
-use rollcall::wire::client::{Accepted, HandshakeError, Request, check_response};
-use rollcall::wire::http::{Fields, Head, Response};
-use rollcall::wire::upgrade::{Upgrade, accept_key, is_upgrade, write_accept};
+use rollcall::internals::wire::client::{Accepted, HandshakeError, Request, check_response};
+use rollcall::internals::wire::http::{Fields, Head, Response};
+use rollcall::internals::wire::upgrade::{Upgrade, accept_key, is_upgrade, write_accept};
 
 const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";

@@ -2,10 +2,10 @@
 
 use super::cases;
 use proptest::prelude::*;
-use rollcall::limits::HEADERS_MAX;
-use rollcall::wire::client::check_response;
-use rollcall::wire::http::{Body, Chunks, Fields, Head, Refusal, head_len};
-use rollcall::wire::upgrade::{Upgrade, is_upgrade};
+use rollcall::internals::limits::HEADERS_MAX;
+use rollcall::internals::wire::client::check_response;
+use rollcall::internals::wire::http::{Body, Chunks, Fields, Head, Refusal, head_len};
+use rollcall::internals::wire::upgrade::{Upgrade, is_upgrade};
 
 fn with<T>(request: &str, then: impl FnOnce(&Head<'_>) -> T) -> Result<T, u16> {
     assert_eq!(head_len(request.as_bytes(), 0), Some(request.len()), "{request:?}");

@@ -13,12 +13,12 @@ mod streams;
 mod tungstenite;
 
 use proptest::test_runner::Config;
-use rollcall::limits::MessageLimits;
-use rollcall::wire::close::CloseCode;
-use rollcall::wire::error::ProtocolError;
-use rollcall::wire::frame::{Header, Opcode};
-use rollcall::wire::mask;
-use rollcall::wire::session::{Extension, Kind, Role, Session, SessionEvent};
+use rollcall::internals::limits::MessageLimits;
+use rollcall::internals::wire::close::CloseCode;
+use rollcall::internals::wire::error::ProtocolError;
+use rollcall::internals::wire::frame::{Header, Opcode};
+use rollcall::internals::wire::mask;
+use rollcall::internals::wire::session::{Extension, Kind, Role, Session, SessionEvent};
 
 pub(crate) const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 pub(crate) const SMALL: MessageLimits =

@@ -1,6 +1,6 @@
 //! What is offered and agreed about compression, RFC 7692 §5 and §7.1, both roles.
 
-use rollcall::wire::deflate::offer::{self, Agreement, Direction, MalformedOffer, Mode, Offer};
+use rollcall::internals::wire::deflate::offer::{self, Agreement, Direction, MalformedOffer, Mode, Offer};
 
 fn accept(field: &str, mode: Mode) -> Result<Option<(Agreement, String)>, MalformedOffer> {
     offer::accept([field.as_bytes()].into_iter(), mode)

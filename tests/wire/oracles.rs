@@ -2,9 +2,9 @@
 
 use super::cases;
 use proptest::prelude::*;
-use rollcall::wire::error::ProtocolError;
-use rollcall::wire::frame::{Header, Opcode, Parsed};
-use rollcall::wire::utf8::{InvalidUtf8, Utf8, is_valid};
+use rollcall::internals::wire::error::ProtocolError;
+use rollcall::internals::wire::frame::{Header, Opcode, Parsed};
+use rollcall::internals::wire::utf8::{InvalidUtf8, Utf8, is_valid};
 
 /// §5.2 and §5.5 as they read, of a header that is complete in `bytes`.
 fn oracle(bytes: &[u8]) -> Result<(Header, usize), ProtocolError> {

@@ -1,11 +1,11 @@
 //! Every rule of RFC 6455 that a peer can break on an open connection, and what is right beside it.
 
 use super::{KEY, Raw, SMALL, Seen, bytes, read, receive, serve};
-use rollcall::limits::MessageLimits;
-use rollcall::wire::close::{Close, CloseCode};
-use rollcall::wire::error::ProtocolError;
-use rollcall::wire::frame::Opcode::{self, Binary, Continuation, Ping, Pong, Text};
-use rollcall::wire::session::{Role, Session, SessionEvent};
+use rollcall::internals::limits::MessageLimits;
+use rollcall::internals::wire::close::{Close, CloseCode};
+use rollcall::internals::wire::error::ProtocolError;
+use rollcall::internals::wire::frame::Opcode::{self, Binary, Continuation, Ping, Pong, Text};
+use rollcall::internals::wire::session::{Role, Session, SessionEvent};
 
 fn refused(input: &[u8]) -> ProtocolError {
     let (seen, error) = serve(input);

@@ -2,8 +2,8 @@
 
 use super::{Raw, SMALL, Seen, bytes, cases, read, read_onto};
 use proptest::prelude::*;
-use rollcall::wire::frame::Opcode::{self, Binary, Continuation, Ping, Pong, Text};
-use rollcall::wire::session::{Role, Session};
+use rollcall::internals::wire::frame::Opcode::{self, Binary, Continuation, Ping, Pong, Text};
+use rollcall::internals::wire::session::{Role, Session};
 
 /// One message or control frame, as it is meant.
 fn meant() -> impl Strategy<Value = Seen> {

@@ -1,10 +1,10 @@
 //! Both our roles against tungstenite's, over pipes in memory that hand on a few bytes at a time.
 
-use rollcall::limits::MessageLimits;
-use rollcall::wire::close::{Close, CloseCode};
-use rollcall::wire::error::ProtocolError;
-use rollcall::wire::frame::{self, Opcode};
-use rollcall::wire::session::{Kind, Role, Session, SessionEvent};
+use rollcall::internals::limits::MessageLimits;
+use rollcall::internals::wire::close::{Close, CloseCode};
+use rollcall::internals::wire::error::ProtocolError;
+use rollcall::internals::wire::frame::{self, Opcode};
+use rollcall::internals::wire::session::{Kind, Role, Session, SessionEvent};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use tungstenite::protocol::frame::coding::{CloseCode as TheirCode, Data, OpCode};

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use mio::event::Event;
-use rollcall::wire::upgrade;
+use rollcall::internals::wire::upgrade;
 use rustix::io::Errno;
 
 use super::reflector::{HEADROOM, Reflector};

@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use rollcall::wire::frame::{Header, Opcode, Parsed};
-use rollcall::wire::mask;
+use rollcall::internals::wire::frame::{Header, Opcode, Parsed};
+use rollcall::internals::wire::mask;
 use rustix::io::Errno;
 use slab::Slab;
 
@@ -87,7 +87,7 @@ fn made_plain(bytes: &mut [u8]) -> Result<Option<(Opcode, Range<usize>)>, Errno>
 
 #[cfg(test)]
 mod tests {
-    use rollcall::wire::frame;
+    use rollcall::internals::wire::frame;
 
     use super::*;
 

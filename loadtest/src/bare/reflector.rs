@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use rollcall::wire::error::ProtocolError;
-use rollcall::wire::frame::{Header, Opcode, Parsed};
-use rollcall::wire::mask;
+use rollcall::internals::wire::error::ProtocolError;
+use rollcall::internals::wire::frame::{Header, Opcode, Parsed};
+use rollcall::internals::wire::mask;
 
 /// Room in front of what is read, for a header whose first bytes came with an earlier read.
 pub const HEADROOM: usize = 16;
@@ -89,7 +89,7 @@ pub fn plain(header: &Header) -> Header {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rollcall::wire::frame;
+    use rollcall::internals::wire::frame;
 
     fn turned(input: &[u8], chunk: usize) -> Vec<u8> {
         let mut reflector = Reflector::default();

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use rollcall::wire::session::SessionEvent;
+use rollcall::internals::wire::session::SessionEvent;
 
 use crate::echo::deflated::Deflated;
 use crate::echo::frames::Frames;

@@ -1,6 +1,6 @@
 //! The messages of an echo run that offers compression: lines of a chat, each with a stamp of its connection and number.
 
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::wire::frame::Opcode;
 
 use crate::chatter::{Chatter, MARK_AT};
 use crate::engine::codec::Codec;

@@ -3,7 +3,7 @@
 //! A message carries a stamp of connection and sequence number in its first eight bytes, so that a reply that is lost, doubled or
 //! crossed shows. Eight bytes are patched into a ready frame per message and nothing else is touched.
 
-use rollcall::wire::frame::{self, Opcode};
+use rollcall::internals::wire::frame::{self, Opcode};
 
 use crate::engine::link::MASK;
 
@@ -87,9 +87,9 @@ fn payload(size: usize) -> Vec<u8> {
 mod tests {
     use std::collections::HashSet;
 
-    use rollcall::wire::frame::Header;
-    use rollcall::wire::frame::Parsed;
-    use rollcall::wire::mask;
+    use rollcall::internals::wire::frame::Header;
+    use rollcall::internals::wire::frame::Parsed;
+    use rollcall::internals::wire::mask;
 
     use super::*;
 

@@ -1,10 +1,12 @@
 //! permessage-deflate on one thread's links: its compressors, what its links have agreed to and may refer to, and what
 //! went over the wire for what was said.
 
-use rollcall::wire::deflate::{Agreement, Decoder, DeflateContext, Deflater, Inflaters, RSV1, UnderWay};
-use rollcall::wire::error::ProtocolError;
-use rollcall::wire::frame::{self, Opcode};
-use rollcall::wire::session::{Session, SessionEvent};
+use rollcall::internals::wire::deflate::{
+    Agreement, Decoder, DeflateContext, Deflater, Inflaters, RSV1, UnderWay,
+};
+use rollcall::internals::wire::error::ProtocolError;
+use rollcall::internals::wire::frame::{self, Opcode};
+use rollcall::internals::wire::session::{Session, SessionEvent};
 
 use crate::engine::link::{LIMITS, MASK};
 
@@ -114,8 +116,8 @@ impl Codec {
 
 #[cfg(test)]
 mod tests {
-    use rollcall::wire::deflate::Direction;
-    use rollcall::wire::session::Role;
+    use rollcall::internals::wire::deflate::Direction;
+    use rollcall::internals::wire::session::Role;
 
     use super::*;
     use crate::chatter::Chatter;

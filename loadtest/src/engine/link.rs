@@ -5,11 +5,11 @@
 
 use std::os::fd::OwnedFd;
 
-use rollcall::limits::MessageLimits;
-use rollcall::wire::close::{Close, CloseCode};
-use rollcall::wire::error::ProtocolError;
-use rollcall::wire::frame::{self, Opcode};
-use rollcall::wire::session::{Kind, Role, Session, SessionEvent};
+use rollcall::internals::limits::MessageLimits;
+use rollcall::internals::wire::close::{Close, CloseCode};
+use rollcall::internals::wire::error::ProtocolError;
+use rollcall::internals::wire::frame::{self, Opcode};
+use rollcall::internals::wire::session::{Kind, Role, Session, SessionEvent};
 use rustix::io::Errno;
 
 use crate::engine::codec::Codec;
@@ -61,7 +61,7 @@ pub enum End {
     /// The server ended the connection without one.
     Eof,
     System(Errno),
-    Handshake(rollcall::wire::client::HandshakeError),
+    Handshake(rollcall::internals::wire::client::HandshakeError),
     /// The server broke a rule of the protocol.
     Protocol(ProtocolError),
     /// It was not open in time.
@@ -291,7 +291,7 @@ impl<T> Link<T> {
 
 #[cfg(test)]
 mod tests {
-    use rollcall::wire::mask;
+    use rollcall::internals::wire::mask;
 
     use super::*;
 

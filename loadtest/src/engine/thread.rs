@@ -9,7 +9,7 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use rollcall::wire::client;
+use rollcall::internals::wire::client;
 use rustix::io::Errno;
 use slab::Slab;
 

@@ -3,7 +3,7 @@
 //! A new server needs a variant here and three answers. What is said carries a mark and a stamp of ten bytes, that come
 //! through JSON unchanged; a receiver finds them where the last delivery had them, or searches.
 
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::wire::frame::Opcode;
 
 use crate::chatter::{Chatter, MARK_AT};
 use crate::engine::codec::Codec;
@@ -223,8 +223,8 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
-    use rollcall::wire::frame::{Header, Parsed};
-    use rollcall::wire::mask;
+    use rollcall::internals::wire::frame::{Header, Parsed};
+    use rollcall::internals::wire::mask;
 
     use super::*;
 

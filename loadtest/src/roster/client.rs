@@ -6,8 +6,8 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use rollcall::wire::close::CloseCode;
-use rollcall::wire::session::SessionEvent;
+use rollcall::internals::wire::close::CloseCode;
+use rollcall::internals::wire::session::SessionEvent;
 use rustix::io::Errno;
 
 use crate::engine::link::{End, LIMITS, Link, Seen, pong};

@@ -145,8 +145,8 @@ pub fn hear(payload: &[u8], names: &str, role: Role) -> Heard {
 
 #[cfg(test)]
 mod tests {
-    use rollcall::wire::frame::{Header, Parsed};
-    use rollcall::wire::mask;
+    use rollcall::internals::wire::frame::{Header, Parsed};
+    use rollcall::internals::wire::mask;
 
     use super::*;
 

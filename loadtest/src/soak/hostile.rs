@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rollcall::wire::deflate::Deflater;
+use rollcall::internals::wire::deflate::Deflater;
 use socket2::SockRef;
 
 use crate::options::stop_flag;

@@ -1,7 +1,7 @@
 //! Scenarios that offer compression, at servers that agree, that decline, and that get it wrong.
 
-use rollcall::wire::deflate::offer::Mode;
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::wire::deflate::offer::Mode;
+use rollcall::internals::wire::frame::Opcode;
 
 use crate::program::{Bare, Outcome, run, run_until};
 use crate::server::{Answer, compressed, frame, serve, serve_with};

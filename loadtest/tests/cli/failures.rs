@@ -1,6 +1,6 @@
 //! What does not go well is said in a line, and shows in the exit code.
 
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::wire::frame::Opcode;
 
 use crate::program::{Bare, run, run_until};
 use crate::server::{Answer, frame, refuse, serve};

@@ -1,7 +1,7 @@
 //! Every size of message over every kind of connection: with TLS and without, compressed and not.
 
-use rollcall::wire::deflate::offer::Mode;
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::wire::deflate::offer::Mode;
+use rollcall::internals::wire::frame::Opcode;
 
 use crate::program::{Bare, Outcome, run, run_until};
 use crate::secure::secure;

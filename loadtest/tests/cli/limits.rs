@@ -1,6 +1,6 @@
 //! What a server refuses for a limit of its own is named, with the flag that changes it, and is no loss.
 
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::wire::frame::Opcode;
 
 use crate::program::{run, run_until};
 use crate::server::{Answer, frame, refuse, serve};

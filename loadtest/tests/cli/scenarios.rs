@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rollcall::wire::frame::{Header, Opcode};
+use rollcall::internals::wire::frame::{Header, Opcode};
 
 use crate::program::{Bare, finish, run, run_until, start};
 use crate::server::{Answer, frame, serve};

@@ -5,13 +5,13 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use rollcall::limits::MessageLimits;
-use rollcall::wire::deflate::offer::{self, Mode};
-use rollcall::wire::deflate::{Agreement, Decoder, DeflateContext, Deflater, Inflaters, RSV1};
-use rollcall::wire::frame::{self, Opcode};
-use rollcall::wire::http::{Fields, Head};
-use rollcall::wire::session::{Extension, Role, Session, SessionEvent};
-use rollcall::wire::upgrade;
+use rollcall::internals::limits::MessageLimits;
+use rollcall::internals::wire::deflate::offer::{self, Mode};
+use rollcall::internals::wire::deflate::{Agreement, Decoder, DeflateContext, Deflater, Inflaters, RSV1};
+use rollcall::internals::wire::frame::{self, Opcode};
+use rollcall::internals::wire::http::{Fields, Head};
+use rollcall::internals::wire::session::{Extension, Role, Session, SessionEvent};
+use rollcall::internals::wire::upgrade;
 
 /// All connections that are open, for those who speak to all.
 pub(crate) type Members = Arc<Mutex<Vec<TcpStream>>>;

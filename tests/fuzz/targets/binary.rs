@@ -1,6 +1,6 @@
 //! Any bytes as a letter in its binary form: they are none, or a letter that is written and read again as it was.
 
-use rollcall::presence::Message;
+use rollcall::internals::presence::Message;
 
 pub(super) fn run(data: &[u8]) {
     if let Ok(letter) = Message::from_bytes(data) {

@@ -1,9 +1,9 @@
 //! What clients say, to a server of three workers: each command is answered once, to who asked, in JSON that names its
 //! `seq`; and when all are gone nothing is left.
 
-use rollcall::presence::Reason;
-use rollcall::protocol::rollcall_v1;
-use rollcall::service::legacy_heartbeats::{LegacyHeartbeats, TextKind};
+use rollcall::internals::presence::Reason;
+use rollcall::internals::protocol::rollcall_v1;
+use rollcall::internals::service::legacy_heartbeats::{LegacyHeartbeats, TextKind};
 use serde_json::Value;
 
 use super::cursor::Cursor;

@@ -3,9 +3,9 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use rollcall::limits::MessageLimits;
-use rollcall::wire::error::ProtocolError;
-use rollcall::wire::session::Role;
+use rollcall::internals::limits::MessageLimits;
+use rollcall::internals::wire::error::ProtocolError;
+use rollcall::internals::wire::session::Role;
 use tungstenite::protocol::{Role as TheirRole, WebSocket, WebSocketConfig};
 use tungstenite::{Error, Message};
 

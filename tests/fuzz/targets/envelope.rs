@@ -1,12 +1,12 @@
 //! Letters between workers, any of them in any order, also such as no worker would write: nobody panics, what comes of
 //! each is bounded, and those who are there can still be spoken to.
 
-use rollcall::presence::admin::Listing;
-use rollcall::presence::message::{
+use rollcall::internals::presence::admin::Listing;
+use rollcall::internals::presence::message::{
     Announced, Announcement, Claim, Highest, HomeAnswer, Leaving, MemberPage, MembershipChange, ReplyTo,
     RequestRef, RoomPosition,
 };
-use rollcall::presence::{
+use rollcall::internals::presence::{
     ClientId, ClientRef, Event, Message, Moderation, Name, Pattern, Reason, SharedEvent, State, Veil, View,
 };
 

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
-use rollcall::presence::{CommandRefusal, Effect, Homes, Message, Name, Node, Reason, Rules, SharedEvent};
-use rollcall::protocol::rollcall_v1;
-use rollcall::time::{Now, Tick};
+use rollcall::internals::presence::{
+    CommandRefusal, Effect, Homes, Message, Name, Node, Reason, Rules, SharedEvent,
+};
+use rollcall::internals::protocol::rollcall_v1;
+use rollcall::internals::time::{Now, Tick};
 
 /// An event as clients get it.
 fn written(event: &SharedEvent) -> String {

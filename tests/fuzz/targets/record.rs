@@ -1,7 +1,7 @@
 //! Any bytes as a record in its binary form: they are none, or a record that is written and read again as it was; and a home that
 //! takes it over goes on, whatever it says.
 
-use rollcall::presence::{Reason, Record};
+use rollcall::internals::presence::{Reason, Record};
 
 use super::messages::{World, command};
 

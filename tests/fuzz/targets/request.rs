@@ -1,8 +1,8 @@
 //! Any bytes as a request: where its head ends is the same however it dribbles in, a head that is taken can be read in one
 //! way only, and a chunked body is the same however it is cut.
 
-use rollcall::wire::http::{Body, Chunks, Fields, Head, head_len};
-use rollcall::wire::upgrade::{Upgrade, accept_key, is_upgrade};
+use rollcall::internals::wire::http::{Body, Chunks, Fields, Head, head_len};
+use rollcall::internals::wire::upgrade::{Upgrade, accept_key, is_upgrade};
 
 use super::cursor::{Cursor, parts};
 

@@ -1,10 +1,10 @@
 //! Any bytes as frames: the events and the error are the same however the bytes are cut, nothing is kept beyond the
 //! limits, and what was understood can be said again.
 
-use rollcall::limits::MessageLimits;
-use rollcall::wire::error::ProtocolError;
-use rollcall::wire::frame::{self, Opcode};
-use rollcall::wire::session::{Kind, Role, Session, SessionEvent};
+use rollcall::internals::limits::MessageLimits;
+use rollcall::internals::wire::error::ProtocolError;
+use rollcall::internals::wire::frame::{self, Opcode};
+use rollcall::internals::wire::session::{Kind, Role, Session, SessionEvent};
 
 use super::cursor::{Cursor, parts};
 

@@ -1,6 +1,6 @@
 //! Any bytes as a connection's snapshot: they are none, or one that is written and read again as it was.
 
-use rollcall::reactor::Snapshot;
+use rollcall::internals::reactor::Snapshot;
 
 pub(super) fn run(data: &[u8]) {
     let Ok(snapshot) = Snapshot::from_bytes(data) else { return };

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rollcall::presence::message::{Announced, Announcement};
-use rollcall::presence::{ClientId, ClientRef, Homes, Reason, State};
-use rollcall::time::Now;
+use rollcall::internals::presence::message::{Announced, Announcement};
+use rollcall::internals::presence::{ClientId, ClientRef, Homes, Reason, State};
+use rollcall::internals::time::Now;
 
 use super::person::Device;
 use super::{Leaving, Model};

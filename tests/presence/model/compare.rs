@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use rollcall::presence::{Node, Reason, State};
-use rollcall::time::Now;
+use rollcall::internals::presence::{Node, Reason, State};
+use rollcall::internals::time::Now;
 
 use super::person::Shown;
 use super::{Judge, Model};

@@ -1,7 +1,7 @@
 //! Who is banned, and which rooms users were given.
 
-use rollcall::presence::Name;
-use rollcall::time::Now;
+use rollcall::internals::presence::Name;
+use rollcall::internals::time::Now;
 
 use super::Model;
 

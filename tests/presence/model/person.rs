@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rollcall::presence::message::Claim;
-use rollcall::presence::{ClientRef, Reason, State};
-use rollcall::time::{Now, Tick};
+use rollcall::internals::presence::message::Claim;
+use rollcall::internals::presence::{ClientRef, Reason, State};
+use rollcall::internals::time::{Now, Tick};
 
 #[derive(Debug)]
 pub(super) struct Device {

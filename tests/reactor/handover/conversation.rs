@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rollcall::reactor::Deflate;
-use rollcall::wire::frame::{Header, Opcode, Parsed};
-use rollcall::wire::mask;
+use rollcall::internals::reactor::Deflate;
+use rollcall::internals::wire::frame::{Header, Opcode, Parsed};
+use rollcall::internals::wire::mask;
 
 use crate::reactor::kit::{masked, seconds, upgrade_request};
 use crate::reactor::simulation::Dice;

@@ -5,12 +5,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
 
-use rollcall::reactor::mail::Mailboxes;
-use rollcall::reactor::mailbox::Mailbox;
-use rollcall::reactor::{Config, ConnId, Shared, Snapshot, Worker, WorkerId};
-use rollcall::sys::epoll::{Epoll, listen};
-use rollcall::time::Tick;
-use rollcall::wire::frame::{Header, Opcode, Parsed};
+use rollcall::internals::reactor::mail::Mailboxes;
+use rollcall::internals::reactor::mailbox::Mailbox;
+use rollcall::internals::reactor::{Config, ConnId, Shared, Snapshot, Worker, WorkerId};
+use rollcall::internals::sys::epoll::{Epoll, listen};
+use rollcall::internals::time::Tick;
+use rollcall::internals::wire::frame::{Header, Opcode, Parsed};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::bounds::PATIENCE;

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use rollcall::sys::net::{Ready, Socket};
+use rollcall::internals::sys::net::{Ready, Socket};
 
 use super::{In, Peer, World};
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use rollcall::wire::frame::{self, Header, Opcode, Parsed};
+use rollcall::internals::wire::frame::{self, Header, Opcode, Parsed};
 use serde_json::Value;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

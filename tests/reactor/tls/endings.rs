@@ -1,7 +1,7 @@
 //! How connections over TLS end: cleanly, cut off, and by somebody's fault.
 
-use rollcall::reactor::Cause;
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::reactor::Cause;
+use rollcall::internals::wire::frame::Opcode;
 use rustls::{AlertDescription, Error};
 
 use super::kit::Secure;

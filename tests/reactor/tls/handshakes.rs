@@ -1,8 +1,8 @@
 //! Handshakes: versions, names, client certificates, resumption, and those that come to nothing.
 
 use rcgen::KeyPair;
-use rollcall::reactor::tls::{Acceptor, Credentials};
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::reactor::tls::{Acceptor, Credentials};
+use rollcall::internals::wire::frame::Opcode;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ALL_VERSIONS, AlertDescription, Error, HandshakeKind, ProtocolVersion};
 

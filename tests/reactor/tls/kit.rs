@@ -4,9 +4,9 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use rollcall::reactor::Config;
-use rollcall::reactor::tls::{Acceptor, Credentials, Pem};
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::reactor::Config;
+use rollcall::internals::reactor::tls::{Acceptor, Credentials, Pem};
+use rollcall::internals::wire::frame::Opcode;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};

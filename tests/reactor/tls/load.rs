@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use rollcall::limits::{TLS_HANDSHAKES_PER_TURN_MAX, TLS_SEAL_BYTES};
-use rollcall::reactor::counters::Counters;
-use rollcall::reactor::{Cause, Config, Heartbeat};
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::limits::{TLS_HANDSHAKES_PER_TURN_MAX, TLS_SEAL_BYTES};
+use rollcall::internals::reactor::counters::Counters;
+use rollcall::internals::reactor::{Cause, Config, Heartbeat};
+use rollcall::internals::wire::frame::Opcode;
 use rustls::ALL_VERSIONS;
 
 use super::kit::{Authority, Client, Secure, acceptor};

@@ -1,7 +1,7 @@
 //! TLS behind a proxy that passes it on and says for whom: a PROXY header in plain, and then the hello.
 
-use rollcall::reactor::{AddressLimits, Config};
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::reactor::{AddressLimits, Config};
+use rollcall::internals::wire::frame::Opcode;
 use rustls::ALL_VERSIONS;
 
 use super::kit::{Client, Secure};

@@ -7,8 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::http::{Router, RouterSettings};
-use rollcall::reactor::{Config, FdTables, Listen, Server, StartError};
+use rollcall::internals::http::{Router, RouterSettings};
+use rollcall::internals::reactor::{Config, FdTables, Listen, Server, StartError};
 use rustls::pki_types::ServerName;
 use rustls::{ALL_VERSIONS, ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rollcall::limits::{BACKLOG_BYTES_MAX, SLOW_MESSAGES_MAX};
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::limits::{BACKLOG_BYTES_MAX, SLOW_MESSAGES_MAX};
+use rollcall::internals::wire::frame::Opcode;
 use rustls::ClientConfig;
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
 //! Each cipher suite of TLS 1.3 alone: the server opens with keys of its own keeping what rustls's client has sealed.
 
-use rollcall::reactor::Cause;
-use rollcall::wire::frame::Opcode;
+use rollcall::internals::reactor::Cause;
+use rollcall::internals::wire::frame::Opcode;
 use rustls::crypto::ring::default_provider;
 use rustls::version::TLS13;
 use rustls::{AlertDescription, CipherSuite, Error};
