@@ -3,19 +3,17 @@
 use std::net::IpAddr;
 
 use crate::conn::Conn;
-use crate::limits::{DEFLATE_BYTES_MIN, FRAME_HEADER_BYTES_MAX, OWN_BUFFER_BYTES_MIN};
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mail::{Mail, Post};
 use crate::reactor::mailbox::Latency;
 use crate::reactor::overload::Overload;
+use crate::reactor::send;
 use crate::reactor::shard::{SendError, Shard};
 use crate::reactor::shared::Shared;
 use crate::reactor::tls::Certified;
 use crate::time::{Now, Tick};
 use crate::wire::close::Close;
-use crate::wire::deflate::RSV1;
-use crate::wire::frame;
 use crate::wire::http::{CHUNK_BYTES, Response, write_piece};
 use crate::wire::session::Kind;
 use crate::wire::shared::SharedFrame;
@@ -184,52 +182,18 @@ impl<M> Context<'_, M> {
     }
 
     /// Queues a message that is UTF-8 where it is a text: because it was received as one.
+    #[inline]
     pub(crate) fn send_checked(&mut self, conn: ConnId, kind: Kind, payload: &[u8]) -> Result<(), SendError> {
-        self.shard.backlog_with(conn, payload.len())?;
-        if self.send_deflated(conn, kind, payload) {
-            // It went, compressed.
-        } else if payload.len() < OWN_BUFFER_BYTES_MIN {
-            self.shard.append(conn, false, |out| frame::write(out, kind.opcode(), payload, None));
-        } else {
-            let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES_MAX + payload.len());
-            frame::write(&mut frame, kind.opcode(), payload, None);
-            self.shard.append_own(conn, frame);
-        }
-        self.shard.counters().messages_sent.add(1);
-        Ok(())
-    }
-
-    /// Sends a message compressed, if that was agreed and makes it shorter; says whether it did.
-    fn send_deflated(&mut self, id: ConnId, kind: Kind, message: &[u8]) -> bool {
-        if message.len() < DEFLATE_BYTES_MIN {
-            return false;
-        }
-        let Some(agreement) = self.shard.get(id).and_then(Conn::agreement) else { return false };
-        self.shard.work.charge_deflated(message.len());
-        let Some(data) = self.shard.deflate.compress(id, agreement, message) else { return false };
-        self.shard.append(id, false, |out| frame::write_reserved(out, kind.opcode(), RSV1, &data, None));
-        self.shard.deflate.recycle(data);
-        true
+        send::message(self.shard, conn, kind, payload)
     }
 
     /// Queues a frame that is shared with other connections.
     ///
     /// # Errors
     /// See [`SendError`]; nothing was queued.
+    #[inline]
     pub fn send_shared(&mut self, conn: ConnId, frame: &SharedFrame) -> Result<(), SendError> {
-        self.queue_shared(conn, frame).map(drop)
-    }
-
-    /// Returns how many bytes are queued with it.
-    fn queue_shared(&mut self, conn: ConnId, frame: &SharedFrame) -> Result<usize, SendError> {
-        let queued = self.shard.backlog_with(conn, frame.bytes().len())?;
-        let form = match self.shard.get(conn).and_then(Conn::agreement) {
-            None => frame,
-            Some(agreement) => self.shard.deflate.form(conn, agreement, frame, &mut self.shard.work),
-        };
-        self.shard.append_shared(conn, form);
-        self.shard.counters().messages_sent.add(1);
-        Ok(queued)
+        send::shared(self.shard, conn, frame)
     }
 
     /// Queues a frame that somebody else has sent to the connection: a half of the backlog's bound is for what others send, so
@@ -283,6 +247,7 @@ impl<M> Context<'_, M> {
     }
 
     /// Sends a Close behind what is queued; the connection ends when the peer has answered, or after the close time-out.
+    #[inline]
     pub fn close(&mut self, conn: ConnId, close: &Close<'_>) {
         self.shard.close(conn, close, Cause::ServiceClosed);
     }

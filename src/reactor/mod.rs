@@ -13,7 +13,7 @@
 //! |---|---|
 //! | [`server`], [`listen`] | starting the workers, draining and ending them; where they listen |
 //! | `mounted`, `wrapper` | services beside each other, and around one another |
-//! | [`service`], [`context`] | what a connection is for, and what a service may do |
+//! | [`service`], [`context`], `send` | what a connection is for, and what a service may do; messages on their way out |
 //! | [`config`], [`live`], [`ids`], [`shared`], [`counters`] | what all workers share: settings and those that change, names, state, figures |
 //! | [`worker`], `turn` | a worker, put together of parts; the turn |
 //! | `hear`, `accept`, `deadlines`, `drain` | the steps of a turn: connections that are ready, that come, whose deadlines are due, that go since the server does |
@@ -73,6 +73,7 @@ mod reaper;
 mod request;
 mod respond;
 mod secure;
+mod send;
 pub mod server;
 pub mod service;
 pub mod shard;
