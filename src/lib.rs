@@ -138,7 +138,8 @@ pub use reactor::tls::{Acceptor, Certified, Credentials};
 pub use reactor::{
     Accept, AddressLimits, Admission, Answer, Cause, Config, ConnId, Context, Deflate, FdTables, Handle,
     Heartbeat, HeartbeatMode, Latency, Limits, Listen, Mail, Mount, Mounted, Overload, Part, PostError,
-    RequestId, SendError, Server, Service, Shared, SharedFrame, StartError, TAG_MAX, WorkerId, Wrapper,
+    RequestId, SendError, Server, Service, Shared, SharedFrame, StartError, TAG_MAX, Terms, WorkerId,
+    Wrapper,
 };
 pub use service::authenticator::{Auth, Authenticator};
 pub use service::echo::Echo;

@@ -2,8 +2,10 @@
 //!
 //! [`MessageLimits`] can be configured; the constants are fixed. Relations between them hold at compile time.
 
+use serde::{Deserialize, Serialize};
+
 /// The bounds on what a peer may send, as configured.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MessageLimits {
     /// Payload bytes of one message over all its frames. Past it: close 1009. `0 < max_frame <= max_message`.
     pub max_message_bytes: usize,
@@ -66,6 +68,8 @@ pub const LATE_UNITS: u32 = 20;
 pub const LATE_UNITS_PER_TURN: u32 = 10_000;
 /// Units of all connections in one turn that have more to be served than their share, which they get in turn.
 pub const OVERTIME_UNITS_PER_TURN: u32 = 10_000;
+/// Terms of single connections at one worker that differ from the server's. Past it a connection with others gets 503.
+pub const TERMS_MAX: usize = 15;
 /// Timers of connections that are served in one turn. Past it the rest waits for the next.
 pub const TIMERS_PER_TURN_MAX: usize = 1_024;
 /// Units of mail in one turn. Past it the rest waits for the next.
@@ -233,6 +237,8 @@ pub const INFO_TTL_SECONDS_MAX: u32 = 30 * 24 * 60 * 60;
 pub const JSON_DEPTH_MAX: usize = 32;
 /// Digits of a number in these. Past it: the same.
 pub const JSON_NUMBER_DIGITS_MAX: usize = 64;
+/// Clients of presence at one worker: their places have 22 bits of a connection's tag. Past it: 503.
+pub const CLIENTS_MAX: usize = 1 << 22;
 /// Connections of one user without `--max-connections-per-user`. The newest takes the place of the oldest, which is closed with 4409.
 pub const CONNECTIONS_PER_USER_MAX: usize = 16;
 /// Rooms that one connection is in. Past it: 429.

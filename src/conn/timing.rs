@@ -1,11 +1,13 @@
-//! The timing that all of a worker's connections share: how long things are waited for, who proves life, and at which ticks
+//! The timing that connections of a worker share: how long things are waited for, who proves life, and at which ticks
 //! Pings are sent.
+
+use serde::{Deserialize, Serialize};
 
 use crate::limits::{PINGS_PER_ROUND, ROUNDS_PER_INTERVAL_MIN};
 use crate::time::Tick;
 
 /// The side that proves that a connection lives.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum HeartbeatMode {
     /// The server pings what has been silent.
     #[default]

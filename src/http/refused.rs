@@ -2,7 +2,7 @@
 //! does not answer, and be tried again. So the upgrade is accepted, and the connection told and closed.
 
 use crate::protocol::rollcall_v1;
-use crate::reactor::{Accept, Admission, ConnId, Context, Service};
+use crate::reactor::{Accept, Admission, ConnId, Context, Service, Terms};
 use crate::service::presence::SUBPROTOCOL;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::http::Response;
@@ -48,7 +48,7 @@ impl RefusedUpgrade {
 
     /// How it is accepted.
     pub(crate) fn accept(self) -> Accept<RefusedUpgrade> {
-        Accept { admitted: self, tag: 0, subprotocol: Some(SUBPROTOCOL.to_owned()) }
+        Accept { admitted: self, tag: 0, subprotocol: Some(SUBPROTOCOL.to_owned()), terms: Terms::default() }
     }
 }
 

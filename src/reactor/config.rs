@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use crate::conn::timing::HeartbeatMode;
 use crate::conn::timing::{PingRound, Timing};
 use crate::limits::{
@@ -27,7 +29,7 @@ pub enum FdTables {
 }
 
 /// When a silent connection is asked, and when it is given up.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// The side that proves life.
     pub mode: HeartbeatMode,
@@ -39,6 +41,20 @@ pub struct Heartbeat {
     pub suspect_after: Option<Duration>,
     /// Silence after which a connection is dead in mode `Client`.
     pub client_silence: Duration,
+}
+
+impl Heartbeat {
+    /// This timing with these heartbeats; their rounds are left as they are.
+    pub(crate) fn timing(&self, timing: Timing) -> Timing {
+        Timing {
+            mode: self.mode,
+            interval: ticks(self.interval),
+            timeout: ticks(self.timeout),
+            suspect: self.suspect_after.map(ticks),
+            client_silence: ticks(self.client_silence),
+            ..timing
+        }
+    }
 }
 
 impl Default for Heartbeat {

@@ -3,6 +3,7 @@
 use crate::conn::Conn;
 use crate::conn::timing::Timing;
 use crate::reactor::ids::ConnId;
+use crate::reactor::terms::TermsTable;
 use crate::slots::Slots;
 use crate::time::Tick;
 use crate::time::wheel::Wheel;
@@ -64,20 +65,21 @@ impl Connections {
 
     /// Files a connection's next deadline where it is nearer than the one it is armed for.
     #[inline]
-    pub(crate) fn arm(&mut self, id: ConnId, timing: &Timing) {
+    pub(crate) fn arm(&mut self, id: ConnId, timing: &Timing, terms: &TermsTable) {
         let conn = self.slots.get_mut(id.key as usize).filter(|conn| conn.is_of(id.generation));
         if let Some(conn) = conn
-            && let Some(at) = conn.comes_sooner(timing)
+            && let Some(at) = conn.comes_sooner(terms.timing(conn.tag(), timing))
         {
             conn.arm(self.wheel.schedule(at, id.to_bits()));
         }
     }
 
     /// Files a connection's next deadline; it has no valid entry in the wheel.
-    pub(crate) fn rearm(&mut self, id: ConnId, timing: &Timing) {
+    pub(crate) fn rearm(&mut self, id: ConnId, timing: &Timing, terms: &TermsTable) {
         let conn = self.slots.get_mut(id.key as usize).filter(|conn| conn.is_of(id.generation));
         if let Some(conn) = conn {
-            conn.arm(self.wheel.schedule(conn.look_at(timing), id.to_bits()));
+            let at = conn.look_at(terms.timing(conn.tag(), timing));
+            conn.arm(self.wheel.schedule(at, id.to_bits()));
         }
     }
 

@@ -11,6 +11,7 @@ use crate::reactor::overload::Overload;
 use crate::reactor::send;
 use crate::reactor::shard::{SendError, Shard};
 use crate::reactor::shared::Shared;
+use crate::reactor::terms::TERMS_SHIFT;
 use crate::reactor::tls::Certified;
 use crate::time::{Now, Tick};
 use crate::wire::close::Close;
@@ -34,8 +35,10 @@ pub struct Context<'w, M> {
 }
 
 /// The largest number that a service can give a connection. The byte above it is the reactor's.
-pub const TAG_MAX: u32 = (1 << SERVICE_SHIFT) - 1;
-const SERVICE_SHIFT: u32 = 24;
+pub const TAG_MAX: u32 = (1 << TERMS_SHIFT) - 1;
+const SERVICE_SHIFT: u32 = 28;
+/// Services that one may be made of: their ids have four bits of a connection's tag.
+pub(crate) const SERVICES_MAX: u8 = 1 << (u32::BITS - SERVICE_SHIFT);
 
 impl<'w, M> Context<'w, M> {
     #[inline]
@@ -89,7 +92,7 @@ impl<M> Context<'_, M> {
         let first = u32::from(self.first);
         let Some(claimed) = self.shard.get_mut(conn) else { return };
         if claimed.tag() >> SERVICE_SHIFT != first {
-            claimed.rename(first << SERVICE_SHIFT | claimed.tag() & TAG_MAX);
+            claimed.rename(first << SERVICE_SHIFT | claimed.tag() & ((1 << SERVICE_SHIFT) - 1));
             // It was the timer of the service that answered the request before.
             self.shard.timers.forget(conn);
         }
@@ -202,7 +205,7 @@ impl<M> Context<'_, M> {
     /// # Errors
     /// See [`SendError`]; nothing was queued.
     pub fn send_relayed(&mut self, conn: ConnId, frame: &SharedFrame) -> Result<(), SendError> {
-        self.shard.backlog_within(conn, frame.bytes().len(), self.shard.config.max_backlog_bytes / 2)?;
+        self.shard.backlog_within(conn, frame.bytes().len(), 2)?;
         self.send_shared(conn, frame)
     }
 
@@ -240,7 +243,7 @@ impl<M> Context<'_, M> {
         self.shard.get(conn)?.drained()
     }
 
-    /// Bytes that may be queued for a connection.
+    /// Bytes that may be queued for a connection whose [`Terms`](crate::Terms) say nothing of it.
     #[must_use]
     pub fn backlog_bytes_max(&self) -> usize {
         self.shard.config.max_backlog_bytes
@@ -270,7 +273,7 @@ impl<M> Context<'_, M> {
         if self.shard.left.has_answer(request) {
             return Err(SendError::Gone);
         }
-        self.shard.room_of(id, piece.len() + CHUNK_BYTES, self.shard.config.max_backlog_bytes)?;
+        self.shard.room_of(id, piece.len() + CHUNK_BYTES, 1)?;
         self.shard.append(id, true, |out| write_piece(chunked, piece, out));
         Ok(())
     }

@@ -51,7 +51,7 @@ pub(crate) fn timers<N: Net, S: Service>(worker: &mut Worker<N, S>) {
 fn fire<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, tick: Tick) -> bool {
     let now = worker.shard.now;
     let Some(conn) = worker.shard.get(id).filter(|conn| conn.is_armed(tick)) else { return false };
-    let (at, what) = conn.next_deadline(&worker.shard.timing);
+    let (at, what) = conn.next_deadline(worker.shard.terms.timing(conn.tag(), &worker.shard.timing));
     let due = now.tick.has_reached(at);
     if due {
         let late = u64::from(now.tick.since(at)) * TICK_MICROS + now.micros % TICK_MICROS;
@@ -109,7 +109,8 @@ fn suspect<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
 
 /// The connection's deadline that is still due, now that its socket was looked at.
 fn due<N: Net, S: Service>(worker: &Worker<N, S>, id: ConnId) -> Option<Deadline> {
-    worker.shard.get(id)?.due(&worker.shard.timing, worker.shard.now.tick)
+    let conn = worker.shard.get(id)?;
+    conn.due(worker.shard.terms.timing(conn.tag(), &worker.shard.timing), worker.shard.now.tick)
 }
 
 /// The deadline has passed by our clock; but the server may be what was late, and the answer lie in the socket.

@@ -34,8 +34,8 @@ pub(crate) fn serve_frames<N: Net, S: Service>(
 ) -> usize {
     let Some(conn) = worker.shard.get_mut(id) else { return bytes.len() };
     let Some(mut session) = conn.take_session() else { return bytes.len() };
-    let deflate = conn.agreement();
-    let limits = worker.shard.config.messages;
+    let (deflate, tag) = (conn.agreement(), conn.tag());
+    let limits = worker.shard.terms.messages(tag, &worker.shard.config);
     let mut used = 0;
     while used < bytes.len()
         && reads_frames(worker, id)

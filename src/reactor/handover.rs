@@ -14,6 +14,7 @@ use crate::reactor::ids::ConnId;
 use crate::reactor::pending;
 use crate::reactor::service::Service;
 use crate::reactor::snapshot::Snapshot;
+use crate::reactor::terms::with_terms;
 use crate::reactor::unserved::StreamEnd;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
@@ -122,6 +123,7 @@ fn snapshot_of<N: Net, S: Service>(
         counted_as: conn.counted_at().map(|place| shard.shared.addresses().key(place)),
         timer: shard.timers.of(id).map(|at| at.from_now(shard.now.tick)),
         is_paused: shard.pauses.has(id),
+        terms: shard.terms.terms(conn.tag()),
     })
 }
 
@@ -136,8 +138,11 @@ pub(super) fn adopt<N: Net, S: Service>(
     let id = worker.shard.conns.next_id(worker.acceptor.generation());
     let id = id.ok_or_else(|| io::Error::other("more connections than can be numbered"))?;
     let Snapshot { conn, service, unserved, has_ended, deflate, half_closed, .. } = snapshot;
-    let Snapshot { debt, introduced, counted_as, timer, is_paused, .. } = snapshot;
+    let Snapshot { debt, introduced, counted_as, timer, is_paused, terms, .. } = snapshot;
     let mut conn = Conn::restore(conn, id.generation, now).ok_or(io::ErrorKind::InvalidData)?;
+    let terms = worker.shard.terms.number(terms, worker.shard.timing, worker.shard.id);
+    let terms = terms.ok_or_else(|| io::Error::other("more terms than a worker has room for"))?;
+    conn.rename(with_terms(conn.tag(), terms));
     let socket = worker.net.adopt(socket)?;
     worker.net.register(&socket, id.to_bits())?;
     let shard = &mut worker.shard;

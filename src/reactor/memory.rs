@@ -30,7 +30,9 @@ pub(crate) fn measure_memory<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     let count = worker.shard.conns.len();
     let received = worker.shard.counters().received_bytes.get();
     worker.memory_schedule.done(worker.shard.now.tick, count, received, is_worth(worker));
-    worker.shard.timing.round = PingRound::of(worker.shard.timing.interval, worker.shard.id.0, count);
+    let shard = &mut worker.shard;
+    shard.timing.round = PingRound::of(shard.timing.interval, shard.id.0, count);
+    shard.terms.follow(shard.timing, shard.id, count);
     worker.shard.conns.shrink();
     worker.io.shrink();
     worker.shard.timers.shrink();

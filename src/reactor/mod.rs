@@ -23,6 +23,7 @@
 //! | [`addresses`], [`admission`], [`overload`], `handshake_rate` | limits per address; whether there is room for one more, and when to come back |
 //! | `shard`, `connections` | what a service works on; the connections and their deadlines, each of which stands in [`conn`](crate::conn) |
 //! | `io`, `inbox`, `reaper`, `memory_schedule`, `deadline_budget` | parts of a worker's state, of which only their own files know the fields: sockets and buffers, mail, the dead, when memory is measured, how many deadlines fire. A part that belongs to one step stands below it: `hear/queue`, `accept/acceptor`, `drain/window`, … |
+//! | [`terms`] | heartbeats and limits of single connections |
 //! | `timers`, `pauses` | timers that services set; connections that they don't want to be read |
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
 //! | `memory`, `half_read`, `shed`, `heaviest` | what bursts leave and half messages hold; who ends where memory is short, and which worker has it |
@@ -80,6 +81,7 @@ pub mod shard;
 pub mod shared;
 mod shed;
 pub mod snapshot;
+pub mod terms;
 mod timers;
 pub mod tls;
 mod transport;
@@ -104,5 +106,6 @@ pub use server::{Handle, Listen, PostError, Server, StartError};
 pub use service::{Accept, Admission, Answer, Context, SendError, Service, SharedFrame, TAG_MAX};
 pub use shared::{Shared, TurnPart};
 pub use snapshot::{Snapshot, UnreadableSnapshot};
+pub use terms::Terms;
 pub use worker::{Turned, Worker};
 pub use wrapper::Wrapper;

@@ -34,7 +34,8 @@ pub enum Part<R, S> {
 /// Puts services beside each other.
 pub trait Mount: Service + Sized {
     /// This service, with another one beside it for upgrades and requests to `path` and below: `/game` is for `/game` and
-    /// `/game/7`, and not for `/games`. Each hears of its own connections, has mail of its own kind, and is called every turn.
+    /// `/game/7`, and not for `/games`. Each hears of its own connections, has mail of its own kind, and is called every turn. No more than sixteen can stand
+    /// beside each other: a program with more isn't compiled.
     fn mount<S: Service>(self, path: &'static str, service: S) -> Mounted<Self, S> {
         Mounted { rest: self, path, service }
     }

@@ -8,6 +8,7 @@ use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mail::Mail;
 pub use crate::reactor::shard::SendError;
+use crate::reactor::terms::Terms;
 use crate::time::Tick;
 use crate::wire::close::Close;
 use crate::wire::http::{Head, Refusal, Response};
@@ -182,14 +183,14 @@ pub enum Admission<A = ()> {
 impl<A> Admission<A> {
     /// Yes, with what [`Service::open`] is to be told.
     pub fn accept(admitted: A) -> Admission<A> {
-        Admission::Accept(Accept { admitted, tag: 0, subprotocol: None })
+        Admission::Accept(Accept { admitted, tag: 0, subprotocol: None, terms: Terms::default() })
     }
 
     /// The same answer, with something else to be told.
     pub fn map<B>(self, change: impl FnOnce(A) -> B) -> Admission<B> {
         match self {
-            Admission::Accept(Accept { admitted, tag, subprotocol }) => {
-                Admission::Accept(Accept { admitted: change(admitted), tag, subprotocol })
+            Admission::Accept(Accept { admitted, tag, subprotocol, terms }) => {
+                Admission::Accept(Accept { admitted: change(admitted), tag, subprotocol, terms })
             }
             Admission::Refuse(response) => Admission::Refuse(response),
         }
@@ -205,6 +206,8 @@ pub struct Accept<A = ()> {
     pub tag: u32,
     /// The subprotocol, one that the client offered.
     pub subprotocol: Option<String>,
+    /// Its own heartbeats and limits. Where its worker has no room for them the client gets 503, and [`Service::open`] is not called.
+    pub terms: Terms,
 }
 
 /// The answer to an HTTP request.

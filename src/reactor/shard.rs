@@ -19,6 +19,7 @@ use crate::reactor::pending::left::Left;
 use crate::reactor::random::Random;
 use crate::reactor::request::asking::Asking;
 use crate::reactor::shared::Shared;
+use crate::reactor::terms::TermsTable;
 use crate::reactor::timers::Timers;
 use crate::reactor::tls::state::TlsState;
 use crate::reactor::unserved::Unserved;
@@ -70,6 +71,8 @@ pub(crate) struct Shard {
     pub(crate) introduced: Introduced,
     /// Workers that have mail and were not woken.
     pub(crate) to_wake: Vec<WorkerId>,
+    /// Terms of single connections.
+    pub(crate) terms: TermsTable,
     pub(crate) timers: Timers,
     pub(crate) pauses: Pauses,
 }
@@ -100,6 +103,7 @@ impl Shard {
             unserved: Unserved::default(),
             half_read: HalfRead::default(),
             left: Left::default(),
+            terms: TermsTable::default(),
             timers: Timers::new(now.tick),
             pauses: Pauses::default(),
             asking: Asking::default(),
@@ -115,6 +119,7 @@ impl Shard {
             limits.apply(&mut self.config);
             // How Pings come together goes by the connections that there are.
             self.timing = Timing { round: self.timing.round, ..self.config.timing(self.id) };
+            self.terms.follow(self.timing, self.id, self.conns.len());
         }
     }
 
@@ -157,36 +162,40 @@ impl Shard {
     /// Files the connection's next deadline where it is nearer than the one it is armed for.
     #[inline]
     pub(crate) fn arm(&mut self, id: ConnId) {
-        self.conns.arm(id, &self.timing);
+        self.conns.arm(id, &self.timing, &self.terms);
     }
 
     /// Files the connection's next deadline; it has no valid entry in the wheel.
     pub(crate) fn rearm(&mut self, id: ConnId) {
-        self.conns.rearm(id, &self.timing);
+        self.conns.rearm(id, &self.timing, &self.terms);
     }
 
     /// Whether a message of `len` bytes may be queued for an open connection; how much is queued with it.
     pub(crate) fn backlog_with(&self, id: ConnId, len: usize) -> Result<usize, SendError> {
-        self.backlog_within(id, len, self.config.max_backlog_bytes)
+        self.backlog_within(id, len, 1)
     }
 
-    /// As [`Shard::backlog_with`], where no more than `most` bytes may be queued. The first one may be longer.
-    pub(crate) fn backlog_within(&self, id: ConnId, len: usize, most: usize) -> Result<usize, SendError> {
+    /// As [`Shard::backlog_with`], where no more than one of so many `parts` of the connection's bound may be queued. The first message
+    /// may be longer.
+    pub(crate) fn backlog_within(&self, id: ConnId, len: usize, parts: usize) -> Result<usize, SendError> {
         self.get(id).filter(|conn| conn.is_open()).ok_or(SendError::Gone)?;
-        self.room_of(id, len, most)
+        self.room_of(id, len, parts)
     }
 
     /// The same for a connection that need not be open.
     #[inline]
-    pub(crate) fn room_of(&self, id: ConnId, len: usize, most: usize) -> Result<usize, SendError> {
+    pub(crate) fn room_of(&self, id: ConnId, len: usize, parts: usize) -> Result<usize, SendError> {
         let conn = self.get(id).ok_or(SendError::Gone)?;
         let turn = self.arena.dirty().get(conn.entry() as usize).map_or(0, |dirty| dirty.len);
         let queued = conn.backlog() + turn;
         if !self.arena.has_spare_capacity(len, self.config.max_call_bytes.min(ARENA_BYTES_CALL_MAX)) {
             return Err(SendError::TurnFull);
         }
-        if queued > 0 && queued + len + FRAME_HEADER_BYTES_MAX > most {
-            return Err(SendError::Backlogged);
+        if queued > 0 {
+            let most = self.terms.max_backlog_bytes(conn.tag(), &self.config) / parts;
+            if queued + len + FRAME_HEADER_BYTES_MAX > most {
+                return Err(SendError::Backlogged);
+            }
         }
         Ok(queued + len)
     }
@@ -241,8 +250,8 @@ impl Shard {
         if conn.ping(payload, now) {
             self.counters().backlog_bytes.add(payload.len() as u64 + 2);
         } else {
-            self.append(id, false, |out| frame::write(out, Opcode::Ping, &payload, None));
             if let Some(entry) = self.entry(id) {
+                self.arena.append(entry, false, |out| frame::write(out, Opcode::Ping, &payload, None));
                 self.arena.mark_ping(entry);
             }
         }

@@ -9,6 +9,7 @@ use crate::conn::Conn;
 use crate::conn::snapshot;
 use crate::reactor::counters::Cause;
 use crate::reactor::deflate;
+use crate::reactor::terms::Terms;
 use crate::time::Tick;
 
 /// The first byte. Snapshots of another format are not read: a field that is added, taken away or moved makes another.
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub(super) timer: Option<i32>,
     /// The service does not want it to be read.
     pub(super) is_paused: bool,
+    /// Its own heartbeats and limits.
+    pub(super) terms: Terms,
 }
 
 /// Why bytes are no snapshot.
@@ -92,6 +95,7 @@ mod tests {
             counted_as: Some(7),
             timer: Some(5),
             is_paused: true,
+            terms: Terms { max_backlog_bytes: Some(300), ..Terms::default() },
         }
     }
 
@@ -100,7 +104,10 @@ mod tests {
     fn snapshots_are_the_bytes_that_other_builds_read() {
         let bytes = fresh().to_bytes();
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "0100000000f303f40301f3030000020000000002696e01000103ac020100c00002010107010a01");
+        assert_eq!(
+            hex,
+            "0100000000f303f40301f3030000020000000002696e01000103ac020100c00002010107010a01000001ac02"
+        );
         assert_eq!(Snapshot::from_bytes(&bytes).unwrap().to_bytes(), bytes);
     }
 

@@ -59,7 +59,8 @@ impl<N: Net, S: Service> Worker<N, S> {
     /// its socket holds is served in the next turn, which the caller has to bring about.
     ///
     /// # Errors
-    /// The system has no room for it, or the snapshot says what no connection can be: its socket is closed.
+    /// The system has no room for it, or this worker none for its [`Terms`](crate::Terms), or the snapshot says what no connection can
+    /// be: its socket is closed.
     pub fn adopt(&mut self, socket: OwnedFd, snapshot: Snapshot) -> io::Result<ConnId> {
         handover::adopt(self, socket, snapshot)
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::conn::Conn;
 use crate::reactor::accept::acceptor::AcceptQueue;
 use crate::reactor::config::Config;
+use crate::reactor::context::SERVICES_MAX;
 use crate::reactor::counters::Deferred;
 use crate::reactor::deadline_budget::DeadlineBudget;
 use crate::reactor::drain::window::DrainWindow;
@@ -65,6 +66,7 @@ impl<N: Net, S: Service> Worker<N, S> {
         service: S,
         seed: u64,
     ) -> Worker<N, S> {
+        const { assert!(S::SERVICES <= SERVICES_MAX, "too many services beside each other") };
         let now = net.now();
         Worker {
             shard: Shard::new(id, config, shared, Arc::new(Arc::clone(&mailboxes)), now, seed),

@@ -14,7 +14,7 @@ mod whole;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limits::{RESUMED_UNITS_PER_TURN, VERIFY_UNITS};
+use crate::limits::{CLIENTS_MAX, RESUMED_UNITS_PER_TURN, VERIFY_UNITS};
 use crate::presence::admin::{AdminReply, AdminRequest};
 use crate::presence::{BanCount, CommandRefusal, ConflationKey, Effect, Homes, Node, Rules, SharedEvent};
 use crate::protocol::rollcall_v1;
@@ -71,7 +71,7 @@ struct Tag(u32);
 impl Tag {
     const VERSION_1: u32 = 1 << 23;
     const SPOKEN: u32 = 1 << 22;
-    const SLOT: u32 = Tag::SPOKEN - 1;
+    const SLOT: u32 = CLIENTS_MAX as u32 - 1;
 
     const fn slot(self) -> u32 {
         self.0 & Tag::SLOT
@@ -115,6 +115,7 @@ pub struct Presence {
     has_rested: bool,
     /// The caps of that time.
     cap: Option<PresenceLimits>,
+    clients_max: usize,
 }
 
 impl Presence {
@@ -138,6 +139,7 @@ impl Presence {
             rests_until: None,
             has_rested: false,
             cap: None,
+            clients_max: CLIENTS_MAX,
             replies: Vec::new(),
         }
     }

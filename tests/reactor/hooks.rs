@@ -10,8 +10,11 @@ use rollcall::{
 };
 use serde_json::Value;
 
-use super::kit::masked;
+use super::kit::{config, masked, upgrade_request};
+use super::script::Script;
 use crate::bounds::PATIENCE;
+use rollcall::internals::reactor::WorkerId;
+use rollcall::internals::sys::net::Net as _;
 use rollcall::internals::wire::frame::{Header, Opcode, Parsed};
 
 struct Shout;
@@ -144,4 +147,26 @@ fn a_program_has_its_say_in_presence_and_a_service_of_its_own_beside_it() {
         let refused = (0..2_000).map(|_| code(&ben.ask("motto", "{}"))).find(|code| *code != 200);
         assert_eq!(refused, Some(429), "on {workers} workers");
     }
+}
+
+#[test]
+fn a_client_that_presence_cannot_number_is_told_to_come_back() {
+    let script = Script::new(config().first_tick);
+    let presence = Presence::new(Arc::default(), WorkerId(0), 1, script.now()).with_room_for(2);
+    let (mut worker, _) = script.worker(&config(), presence);
+    let mut come = |gone: Option<usize>| {
+        gone.iter().for_each(|gone| script.reset(*gone));
+        script.settle(&mut worker);
+        let id = script.connect();
+        script.arrive(id, &upgrade_request("/?user=anna"));
+        script.settle(&mut worker);
+        let answer = String::from_utf8_lossy(&script.written(id)).into_owned();
+        (id, answer.starts_with("HTTP/1.1 101 "), answer)
+    };
+    let (first, is_in, _) = come(None);
+    assert!(is_in && come(None).1);
+    let (_, _, answer) = come(None);
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nRetry-After: "), "{answer}");
+    assert!(come(Some(first)).1, "there is room again");
+    assert!(!come(None).1);
 }

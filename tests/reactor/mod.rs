@@ -26,6 +26,7 @@ mod shares;
 mod shed;
 mod simulation;
 mod slow;
+mod terms;
 mod threads;
 mod tls;
 mod told;

@@ -3,7 +3,7 @@
 use rollcall::internals::reactor::mail::Mailboxes;
 use rollcall::internals::reactor::{
     Accept, Admission, Answer, Cause, ConnId, Context, Latency, Mail, Mount, Mounted, Part, RequestId,
-    Service, Shared, Worker, WorkerId, Wrapper,
+    Service, Shared, Terms, Worker, WorkerId, Wrapper,
 };
 use rollcall::internals::wire::close::{Close, CloseCode};
 use rollcall::internals::wire::frame::Opcode;
@@ -34,7 +34,7 @@ impl Service for Shop {
     fn admit(&mut self, _: &mut Context<'_, Note>, _: ConnId, upgrade: &Upgrade<'_>) -> Admission<String> {
         match upgrade.head.query() {
             "closed" => Admission::Refuse(Response::text(403, self.0)),
-            query => Admission::Accept(Accept { admitted: query.to_owned(), tag: 7, subprotocol: None }),
+            query => Admission::Accept(Accept { admitted: query.to_owned(), tag: 7, ..Accept::default() }),
         }
     }
 
@@ -109,6 +109,7 @@ impl Wrapper for Guarded {
                     admitted: Part::Mounted("moved".into()),
                     tag: 7,
                     subprotocol: None,
+                    terms: Terms::default(),
                 })
             }
             _ => self.0.admit(cx, conn, upgrade),

@@ -2,6 +2,7 @@
 
 use crate::conn::Conn;
 use crate::conn::http::Manner;
+use crate::conn::timing::Timing;
 use crate::reactor::config::{Deflate, HeartbeatMode};
 use crate::reactor::context::{Context, TAG_MAX};
 use crate::reactor::frames;
@@ -11,6 +12,7 @@ use crate::reactor::peer_address;
 use crate::reactor::pending;
 use crate::reactor::respond::{self, Step};
 use crate::reactor::service::{Accept, Admission, Service};
+use crate::reactor::terms::with_terms;
 use crate::reactor::unserved::StreamEnd;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
@@ -18,12 +20,15 @@ use crate::wire::deflate::offer::{self, Agreement, Mode};
 use crate::wire::http::{Head, Refusal};
 use crate::wire::upgrade::{self, Upgrade};
 
+const NO_TERMS_LEFT: Refusal =
+    Refusal { status: 503, reason: "this worker has too many kinds of connections already" };
+
 /// The first heartbeat of a connection that has just opened.
 fn first_beat<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let half = worker.shard.timing.interval / 2;
-    let at = worker.shard.now.tick.after(half + worker.shard.random.below(half + 1));
-    let at = worker.shard.timing.round.from(at);
-    let mode = worker.shard.timing.mode;
+    let Some(tag) = worker.shard.get(id).map(Conn::tag) else { return };
+    let Timing { interval, round, mode, .. } = *worker.shard.terms.timing(tag, &worker.shard.timing);
+    let half = interval / 2;
+    let at = round.from(worker.shard.now.tick.after(half + worker.shard.random.below(half + 1)));
     if let Some(conn) = worker.shard.get_mut(id) {
         conn.begin_heartbeat((mode != HeartbeatMode::Client).then_some(at));
     }
@@ -54,7 +59,11 @@ pub(crate) fn upgrade<N: Net, S: Service>(
     match worker.service.admit(&mut Context::new(&mut worker.shard, &worker.mailboxes), id, &upgrade) {
         Admission::Refuse(response) => respond::refuse_with(worker, id, head.method, response),
         Admission::Accept(accept) => {
-            open(worker, id, upgrade.key, accept, deflate);
+            let shard = &mut worker.shard;
+            let Some(terms) = shard.terms.number(accept.terms, shard.timing, shard.id) else {
+                return respond::refuse(worker, id, head.method, &NO_TERMS_LEFT);
+            };
+            open(worker, id, (upgrade.key, terms), accept, deflate);
             Step::Upgraded(head_len)
         }
     }
@@ -87,13 +96,13 @@ fn agree<N: Net, S: Service>(
 fn open<N: Net, S: Service>(
     worker: &mut Worker<N, S>,
     id: ConnId,
-    key: &str,
+    (key, terms): (&str, u8),
     accept: Accept<S::Admitted>,
     deflate: Option<(Agreement, String)>,
 ) {
     let Some(conn) = worker.shard.get_mut(id) else { return };
     let (agreement, extensions) = deflate.unzip();
-    conn.open(conn.tag() & !TAG_MAX | accept.tag & TAG_MAX, agreement);
+    conn.open(with_terms(conn.tag(), terms) & !TAG_MAX | accept.tag & TAG_MAX, agreement);
     let (subprotocol, extensions) = (accept.subprotocol.as_deref(), extensions.as_deref());
     worker.shard.append(id, true, |out| upgrade::write_accept(key, subprotocol, extensions, out));
     let counters = worker.shard.counters();

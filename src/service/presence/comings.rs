@@ -1,7 +1,8 @@
 //! How connections become clients, and what is told of those that end.
 
+use crate::limits::CLIENTS_MAX;
 use crate::presence::{Entry, Reason, State};
-use crate::reactor::{Accept, Admission, Cause, ConnId, Context};
+use crate::reactor::{Accept, Admission, Cause, ConnId, Context, Terms};
 use crate::service::presence::coming::{Coming, FOREIGN_ORIGIN};
 use crate::service::presence::query::{state_of_query, user_of_query};
 use crate::service::presence::{Message, Presence, SUBPROTOCOL, Tag};
@@ -10,7 +11,17 @@ use crate::time::TICK_MILLIS;
 use crate::wire::http::{Head, Response};
 use crate::wire::upgrade::Upgrade;
 
+const NO_ROOM: &str = "the server has as many clients as it can number: try again later";
+
 impl Presence {
+    /// The same with room for so many clients at most; one more gets 503. A worker never has room for more than
+    /// [`CLIENTS_MAX`].
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_room_for(self, clients_max: usize) -> Presence {
+        Presence { clients_max, ..self }
+    }
+
     /// The same for pages of these origins alone, as a browser writes them, and the server's own; none: any. A cookie and a
     /// client's certificate count only for those.
     #[must_use]
@@ -26,13 +37,17 @@ impl Presence {
     }
 
     /// Finds out which client asks to come in: an answer of 400 where the query names somebody whose name can't be one, or a state
-    /// in which none comes; of 401 or 403 where a token or a certificate is missing or bad, or the origin may not connect.
+    /// in which none comes; of 503 where the worker has no room for another client; of 401 or 403 where a token or a certificate is missing or bad, or the origin may not connect.
     pub(super) fn judge_coming(
         &mut self,
         cx: &mut Context<'_, Message>,
         conn: ConnId,
         upgrade: &Upgrade<'_>,
     ) -> Admission<Coming> {
+        if self.clients() >= self.clients_max.min(CLIENTS_MAX) {
+            let seconds = cx.retry_millis().div_ceil(1_000).to_string();
+            return Admission::Refuse(Response::text(503, NO_ROOM).with("Retry-After", seconds));
+        }
         let is_secure = cx.is_secure(conn);
         if !upgrade.origin_allowed(&self.origins, is_secure) {
             return Admission::Refuse(Response::text(403, FOREIGN_ORIGIN));
@@ -50,6 +65,7 @@ impl Presence {
                 admitted: Coming { entry, state, is_version_1 },
                 tag: if is_version_1 { Tag::VERSION_1 } else { 0 },
                 subprotocol: subprotocol.map(str::to_owned),
+                terms: Terms::default(),
             }),
         }
     }
@@ -82,7 +98,7 @@ impl Presence {
         // Only who has not said who it is may do so with its first message.
         let spoken = if matches!(entry, Entry::Open(None)) { 0 } else { Tag::SPOKEN };
         let slot = self.node.enter(cx.now(), conn.to_bits(), entry, state, is_version_1);
-        debug_assert!(slot <= Tag::SLOT, "more clients than a worker can have descriptors");
+        debug_assert!(slot <= Tag::SLOT, "the client was admitted where there is room");
         cx.set_tag(conn, tag | spoken | slot);
         let credit =
             self.settings.reserves.take(self.reserve(cx, conn, slot), cx.now().tick, self.node.burst());
