@@ -39,8 +39,8 @@
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let settings = Arc::new(PresenceSettings::default());
-//!     let server = Server::start(Config::default(), &["127.0.0.1:8080".parse()?], move |worker, fleet| {
-//!         Presence::of(&settings, worker, fleet).with_hooks(Arc::new(House)).mount("/dice", Dice(0))
+//!     let server = Server::start(Config::default(), &["127.0.0.1:8080".parse()?], move |worker, shared| {
+//!         Presence::of(&settings, worker, shared).with_hooks(Arc::new(House)).mount("/dice", Dice(0))
 //!     })?;
 //!     server.join().map_err(|worker| format!("worker {worker} panicked").into())
 //! }

@@ -38,8 +38,7 @@ pub(super) fn serve<S: Service + 'static>(
         tracing::warn!("{warning}");
     }
     // Before the workers start, so that no signal finds its default action, which is to end the process.
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
-        .map_err(|error| Failure::system(format!("signals: {error}")))?;
+    let mut signals = catch_signals()?;
     std::panic::set_hook(Box::new(say_panic));
 
     let acceptor = tls::acceptor(settings.tls.as_ref())?;
@@ -102,6 +101,14 @@ pub(super) fn serve<S: Service + 'static>(
     let set_limits = limits(server.handle(), capacity.clone(), live_limits);
     let reload = Reload::new((flags, sources), log.level(), Box::new(read_keys_again), set_limits);
     std::thread::spawn(move || obey(signals, &handle, drain, reload));
+    until_drained(server)
+}
+
+fn catch_signals() -> Result<Signals, Failure> {
+    Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|error| Failure::system(format!("signals: {error}")))
+}
+
+fn until_drained(server: Server) -> Result<(), Failure> {
     server
         .join()
         .map_err(|worker| Failure { line: format!("worker {worker} panicked: this is a bug"), code: 70 })?;
