@@ -9,11 +9,12 @@ use super::chromium::{Browser, found};
 use super::server::Server;
 
 /// The tests by subject. Each is an expression, a function of what `world.js` makes of the module.
-const LOGIC: [(&str, &str, usize); 6] = [
+const LOGIC: [(&str, &str, usize); 7] = [
     ("link", include_str!("logic/link.js"), 18),
     ("page", include_str!("logic/page.js"), 15),
     ("wants", include_str!("logic/wants.js"), 11),
     ("rooms", include_str!("logic/rooms.js"), 17),
+    ("history", include_str!("logic/history.js"), 14),
     ("lists", include_str!("logic/lists.js"), 13),
     ("model", include_str!("logic/model.js"), 1),
 ];

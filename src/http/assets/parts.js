@@ -6,7 +6,8 @@ const GOING_AWAY = 1001, RESTARTED = 1012, TRY_AGAIN = 1013;
 const FINAL = new Set([400, 403, 404, 413]);
 
 /** May be sent again where a connection was lost before the answer: twice does no harm. */
-const REPEATABLE = new Set(["join", "watch", "presence", "who", "status"]);
+const REPEATABLE = new Set(["join", "watch", "presence", "who", "history", "status"]);
+const isRepeatable = ({ cmd, params }) => REPEATABLE.has(cmd) || cmd === "say" && params?.id !== undefined;
 /** Done by the loss itself. */
 const UNDOING = new Set(["leave", "unwatch"]);
 

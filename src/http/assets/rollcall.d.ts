@@ -23,6 +23,14 @@ export interface Place {
   offset: number;
 }
 
+/** What is said: JSON as it was, or an ArrayBuffer where it was bytes. `{"$binary": "base64"}` is JSON's way to write bytes, and comes as bytes too. */
+export type Data = unknown;
+
+/** A message that a room keeps. What its author's user was deleted with keeps its place alone. */
+export type Kept =
+  | { from: string | null; data: Data; offset: number; time_ms: number; deleted?: undefined }
+  | { deleted: true; offset: number; time_ms: number };
+
 /** How many are in a room, and as of which of its changes: they are counted within an epoch. Older servers count none. */
 export interface Membership {
   count: number;
@@ -49,13 +57,20 @@ export interface Events {
   room: Membership & { room: string; since?: number; list?: boolean; joined?: string[]; left?: string[]; members?: string[] };
   /** The server took this user out of a room: it is not gone back to. */
   left: { room: string; by: "server" };
-  /** `from` is null where it came from outside, through the API. */
-  say: { room: string; from: string | null; data: unknown; time_ms: number } & Place;
-  tell: { from: string | null; data: unknown; time_ms: number };
+  /**
+   * `from` is null where it came from outside, through the API. In order and once: what was said while the connection was away
+   * comes behind `rejoin`, before anything that is said live, and has `missed`.
+   */
+  say: { room: string; from: string | null; data: Data; time_ms: number; missed?: true } & Place;
+  tell: { from: string | null; data: Data; time_ms: number };
   broadcast: { data: unknown; time_ms: number };
   goodbye: { code: number; reason: string; retry_ms?: number };
-  /** In the room again after a reconnect. `missed` messages were said meanwhile; null: nobody knows. */
-  rejoin: { room: string; count: number; before: Place; after: Place; missed: number | null };
+  /**
+   * In the room again after a reconnect. `missed` messages were said meanwhile; null: nobody knows, for the room began anew. They
+   * follow as `say`: `recovered`, all of them; else those from `gap.from` to `gap.to` are lost, or too many to be told by themselves:
+   * `history` may have them.
+   */
+  rejoin: { room: string; count: number; before: Place; after: Place; missed: number | null; recovered: boolean; gap: { from: number; to: number } | null };
   rtt: { rtt_ms: number; time_ms: number };
   renewed: { user: string | null; expires_ms?: number };
   /** Something that nobody waited for went wrong: a room or users were refused, for now (429, 503, `timeout`: it is tried again) or for good (400, 401 to who is nobody, 403, 404, 413: they are not wanted any more). */
@@ -151,8 +166,14 @@ export declare class Rollcall {
   /** At 768 watches of the connection lists watch nobody more: further people are left out of this one, and `error` is 429. */
   users(names: Iterable<string>): List;
   who(room: string, page?: { limit?: number; after?: string }): Promise<Answer & Partial<Place> & Membership & { users: View[]; next?: string | null }>;
-  say(room: string, data: unknown, options?: { echo?: boolean }): Promise<Answer & Place>;
-  tell(user: string, data: unknown): Promise<Answer & { delivered: number }>;
+  /**
+   * JSON, or bytes: an ArrayBuffer, a typed array, a Blob. It is said once, also where the connection is lost before the answer: then
+   * it is sent again under its `id`, which is made up unless it is given (1 to 64 characters; one message, one `id`).
+   */
+  say(room: string, data: Data, options?: { echo?: boolean; id?: string }): Promise<Answer & Place>;
+  tell(user: string, data: Data): Promise<Answer & { delivered: number }>;
+  /** What the room keeps of what was said, oldest first: the newest, or those before an offset, or after one. `first` and `last` are all that it keeps. */
+  history(room: string, page?: { before?: number; after?: number; limit?: number }): Promise<Answer & { messages: Kept[]; epoch: number; first: number | null; last: number | null }>;
   /** As `join`: resolves once they are watched, and counts. */
   watch(users: Iterable<string>, options?: { suspect?: boolean }): Promise<View[]>;
   unwatch(users: Iterable<string>): Promise<void>;

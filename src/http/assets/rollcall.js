@@ -59,7 +59,7 @@ export class Rollcall {
   #socket = null; #welcomed = false; #wasWelcomed = false; #openedAt = 0; #pending = false; #asleep = false;
   #failures = 0; #tries = 0; #goodbye = null; #turnedAway = false; #attempt = 0;
   #seq = 0; #queue = []; #asked = new Map(); #wishesAsked = 0; #calm = 0; #stirred = false;
-  #rooms = new Map(); #watched = new Map(); #lists = new Set();
+  #rooms = new Map(); #streams = new Map(); #watched = new Map(); #lists = new Set();
   #status = Object.assign(new Wish("status"), { chosen: null, said: 0, heard: 0, mine: false, auto: "online", told: null, info: undefined, until: Infinity, infoTold: true });
   #timers; #heartbeat = { interval_ms: 25000, timeout_ms: 20000 };
   #tokens; #unhook;
@@ -68,7 +68,7 @@ export class Rollcall {
     this.#options = options;
     const g = globalThis;
     this.#env = {
-      WebSocket: g.WebSocket, document: g.document, window: g.window, navigator: g.navigator,
+      WebSocket: g.WebSocket, document: g.document, window: g.window, navigator: g.navigator, crypto: g.crypto,
       setTimeout: (f, ms) => g.setTimeout(f, ms), clearTimeout: (id) => g.clearTimeout(id),
       now: () => g.performance.now(), wall: () => Date.now(), random: () => Math.random(),
       ...options.env,
@@ -76,6 +76,7 @@ export class Rollcall {
     this.#url = new URL(options.url ?? new URL("/ws", import.meta.url), g.location?.href);
     this.#url.protocol = this.#url.protocol.replace("http", "ws");
     if (options.user) this.#url.searchParams.set("user", options.user);
+    this.#url.searchParams.set("binary", "true");
     if (options.info !== undefined) Object.assign(this.#status, { info: options.info, infoTold: false });
     this.#timers = new Timers(this.#env);
     this.#tokens = new Tokens(options.token, this.#env, this.#timers);
@@ -165,8 +166,23 @@ export class Rollcall {
     return all.get(name);
   }
 
+  /** A room, and what is said there. */
+  #wishRoom(name) {
+    const wish = this.#wish(this.#rooms, name);
+    wish.stream ??= this.#streams.get(name) ?? new Stream(name, {
+      tell: (message) => this.#emit("say", message),
+      rejoin: (detail) => this.#emit("rejoin", detail),
+      gap: (room) => this.#missed(room),
+      // Past the queue: what the page says next waits for nothing here.
+      history: (params) => this.#askNow("history", params),
+      wait: (ms) => new Promise((resolve) => this.#timers.after({}, ms * (0.5 + this.#env.random()), resolve)),
+    });
+    this.#streams.delete(name);
+    return wish;
+  }
+
   #enter(room, by) {
-    const wish = this.#wish(this.#rooms, room);
+    const wish = this.#wishRoom(room);
     wish[by] += 1;
     return this.#until(wish, wish.ins);
   }
@@ -234,7 +250,7 @@ export class Rollcall {
     for (const room of this.#rooms.values()) {
       const joins = room.wanted && (room.is !== true || room.ins.size > 0);
       if (!joins && (room.wanted || room.given) || !ready(room)) continue;
-      this.#ask(joins ? "join" : "leave", { room: room.name }, [room]);
+      this.#ask(joins ? "join" : "leave", { room: room.name, since: joins ? room.stream.before : undefined }, [room]);
     }
     const parts = new Map();
     for (const user of this.#watched.values()) {
@@ -316,7 +332,7 @@ export class Rollcall {
     if (cmd === "join") {
       const fresh = wish.is !== true;
       wish.is = true;
-      this.#reached(wish.name, body, true);
+      wish.stream.enter(body);
       for (const list of this.#lists) if (list.room === wish.name) list.entered(body, fresh);
     } else if (cmd === "watch") {
       Object.assign(wish, { is: true, told: params.suspect, before: undefined });
@@ -337,6 +353,7 @@ export class Rollcall {
     } else {
       wish.is = false;
       wish.view = undefined;
+      wish.stream?.forget();
     }
     return true;
   }
@@ -397,8 +414,14 @@ export class Rollcall {
     return this.request("who", { room, limit, after }).then((body) => ({ ...body, users: (body.users ?? []).map((view) => this.#newest(view)) }));
   }
 
-  say(room, data, { echo } = {}) {
-    return this.request("say", { room, data, echo });
+  /** Says it once, also where the connection is lost before the answer: its `id` tells the server that it is the same. */
+  say(room, data, { echo, id = newId(this.#env) } = {}) {
+    return this.request("say", { room, data, echo, id });
+  }
+
+  /** What the room keeps of what was said: the newest, or those before an offset, or after one. */
+  history(room, { before, after, limit } = {}) {
+    return this.request("history", { room, before, after, limit }).then((body) => ({ ...body, messages: (body.messages ?? []).map(revived) }));
   }
 
   tell(user, data) {
@@ -433,6 +456,16 @@ export class Rollcall {
       this.#expire(asked, timeoutMs);
       this.#queue.push(asked);
       this.#pump();
+    });
+  }
+
+  /** A command that passes the queue, and is not sent again. */
+  #askNow(cmd, params) {
+    return new Promise((resolve, reject) => {
+      if (!this.#welcomed) return reject(new RollcallError("lost", "the connection was lost", cmd));
+      const asked = { cmd, params, resolve, reject, repeat: false };
+      this.#expire(asked, this.#options.timeoutMs ?? COMMAND_TIMEOUT_MS);
+      this.#write(asked);
     });
   }
 
@@ -485,8 +518,8 @@ export class Rollcall {
     asked.seq = ++this.#seq;
     asked.sentAt = this.#env.now();
     this.#asked.set(asked.seq, asked);
-    const { seq, cmd, params } = asked;
-    this.#socket.send(JSON.stringify({ seq, cmd, params }));
+    const { seq, cmd, params } = asked, { data, ...others } = params ?? {};
+    this.#socket.send(isBinary(data) ? framed({ seq, cmd, params: others }, data) : JSON.stringify({ seq, cmd, params }));
     this.#emit("command", { seq, cmd, params: cmd === "auth" ? {} : params });
   }
 
@@ -590,6 +623,7 @@ export class Rollcall {
       return this.#end({ code: 0, reason: error.message, final: true, byServer: false });
     }
     this.#socket = socket;
+    socket.binaryType = "arraybuffer";
     this.#goodbye = null;
     this.#turnedAway = false;
     this.#timers.after("open", OPEN_TIMEOUT_MS, () => this.#lost(socket, { code: 1006, reason: "no answer" }));
@@ -620,9 +654,11 @@ export class Rollcall {
     for (const asked of [...this.#asked.values()]) if (asked.wishes) this.#forget(asked);
     this.#wishesAsked = this.#calm = 0;
     for (const wish of [...this.#rooms.values(), ...this.#watched.values(), this.#status]) {
-      Object.assign(wish, { is: false, asking: false, due: 0, tries: 0, given: false });
-      if (wish.place) wish.before = wish.place;
+      wish.stream?.lost();
+      // The server gives it again, and then what was missed is told.
+      if (wish.given && wish.stream) this.#streams.set(wish.name, wish.stream);
       if (wish.view) Object.assign(wish, { before: wish.view, view: undefined });
+      Object.assign(wish, { is: false, asking: false, due: 0, tries: 0, given: false });
     }
     this.#status.told = null;
     this.#status.infoTold = this.#status.info === undefined;
@@ -650,7 +686,7 @@ export class Rollcall {
     }
     for (const asked of [...this.#asked.values()].reverse()) {
       this.#asked.delete(asked.seq);
-      if (asked.repeat && REPEATABLE.has(asked.cmd)) {
+      if (asked.repeat && isRepeatable(asked)) {
         const room = this.#rooms.get(asked.params?.room);
         if (room?.isHeld && asked.cmd !== "join") {
           asked.room = room;
@@ -723,11 +759,11 @@ export class Rollcall {
 
   // ------------------------------------------------------------------------------------------------ hearing
 
-  #hear(text, token) {
+  #hear(heard, token) {
     this.#timers.cancel("silence");
     let message;
     try {
-      message = JSON.parse(text);
+      message = unframed(heard);
     } catch {
       return;
     }
@@ -738,9 +774,9 @@ export class Rollcall {
       case "welcome": return this.#welcome(detail, token);
       case "goodbye": this.#goodbye = detail; break;
       case "say": {
-        this.#checkOrder(detail);
-        this.#reached(detail.room, detail);
-        break;
+        const stream = this.#rooms.get(detail.room)?.stream;
+        if (!stream) break;
+        return stream.hear(detail);
       }
       case "presence": {
         const wish = this.#watched.get(detail.user);
@@ -760,11 +796,11 @@ export class Rollcall {
 
   /** The server put this user into a room, or out of it. What it gave it gives again; what it took is not wanted any more. */
   #ordered(event, { room: name, ...place }) {
-    const room = event === "join" ? this.#wish(this.#rooms, name) : this.#rooms.get(name);
+    const room = event === "join" ? this.#wishRoom(name) : this.#rooms.get(name);
     if (event === "join") {
       const fresh = room.is !== true;
       Object.assign(room, { given: true, is: true });
-      this.#reached(name, place, true);
+      room.stream.enter(place, true);
       for (const list of this.#lists) if (list.room === name) list.entered(place, fresh);
     } else if (event === "leave") {
       // A join that is under way was asked for by who did not know; its answer says what holds.
@@ -795,31 +831,17 @@ export class Rollcall {
     }
     this.#emit("answer", { seq, cmd: asked.cmd, body });
     if (body.code !== 200) return asked.reject(new RollcallError(body.code, body.error ?? `code ${body.code}`, asked.cmd));
-    if (asked.cmd === "say") this.#reached(asked.params.room, body);
+    // What it hears of itself comes as an event.
+    if (asked.cmd === "say" && asked.params.echo === false) this.#rooms.get(asked.params.room)?.stream.spoke(body);
     if (asked.cmd === "auth" && body.user) this.user = body.user;
     asked.resolve(body);
   }
 
   /** Tells lists of a gap before something said. What this page said itself may be it, as long as it is not answered: the next gap tells. */
-  #checkOrder({ room: name, epoch, offset }) {
-    const room = this.#rooms.get(name), place = room?.place;
-    if (room?.is !== true || place?.epoch !== epoch || !(offset > place.offset + 1)) return;
+  #missed(name) {
+    if (this.#rooms.get(name)?.is !== true) return;
     if ([...this.#asked.values()].some(({ cmd, params }) => cmd === "say" && params.room === name)) return;
     for (const list of this.#lists) if (list.room === name) list.gap();
-  }
-
-  /** Keeps the last place in a room; after a reconnect, tells what was missed. */
-  #reached(name, { epoch, offset, count }, joined = false) {
-    const room = this.#rooms.get(name);
-    if (!room || epoch === undefined) return;
-    const { before } = room;
-    if (joined && before) {
-      room.before = undefined;
-      const after = { epoch, offset };
-      const missed = before.epoch === epoch ? Math.max(0, offset - before.offset) : null;
-      this.#emit("rejoin", { room: name, count, before, after, missed });
-    }
-    if (room.place?.epoch !== epoch || offset > room.place.offset) room.place = { epoch, offset };
   }
 
   /** Takes in what is said of a user who is watched; false where it is older than what is known. */

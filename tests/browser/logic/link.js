@@ -204,7 +204,7 @@
     const query = new World();
     query.connect({ token: "t", tokenIn: "query" });
     await query.settle();
-    same(query.socket.url, "ws://test/ws?token=t&state=online", "or in the address");
+    same(query.socket.url, "ws://test/ws?binary=true&token=t&state=online", "or in the address");
   },
   async a_token_that_cannot_be_had_counts_as_a_failure() {
     const world = new World();

@@ -244,7 +244,7 @@
     world.document.visibilityState = "hidden";
     world.connect();
     await world.settle();
-    same(world.socket.url, "ws://test/ws?state=away", "from the first");
+    same(world.socket.url, "ws://test/ws?binary=true&state=away", "from the first");
     await world.welcome();
     await world.look("visible");
     await world.answer("heartbeat");
@@ -253,11 +253,11 @@
     await world.settle();
     await world.answer("status", { state: "away" });
     await world.again();
-    same(world.socket.url, "ws://test/ws?state=away", "as was chosen");
+    same(world.socket.url, "ws://test/ws?binary=true&state=away", "as was chosen");
     const open = new World();
     open.connect({ away: false });
     open.document.visibilityState = "hidden";
     await open.settle();
-    same(open.socket.url, "ws://test/ws?state=online", "unless that is left to the page");
+    same(open.socket.url, "ws://test/ws?binary=true&state=online", "unless that is left to the page");
   },
 }))

@@ -16,7 +16,7 @@
     await world.hear({ event: "say", room: "r", from: "ben", data: 1, epoch: 7, offset: 9, time_ms: 1 });
     await world.answer("join", { count: 2, epoch: 7, offset: 8 });
     await world.answer("watch", { users: [{ user: "ben", state: "offline", version: 6, connections: 0 }] });
-    const told = { room: "r", count: 2, before: { epoch: 7, offset: 4 }, after: { epoch: 7, offset: 8 }, missed: 4 };
+    const told = { room: "r", count: 2, before: { epoch: 7, offset: 4 }, after: { epoch: 7, offset: 8 }, missed: 4, recovered: false, gap: { from: 5, to: 8 } };
     const { name, at, ...rejoin } = world.heard("rejoin")[0];
     same(rejoin, told, "the gap");
     same(world.heard("presence").map(({ state }) => state), ["offline"], "what changed meanwhile");
@@ -56,13 +56,13 @@
     const seq = world.sent("say").at(-1).seq;
     await world.hear({ seq, body: { code: 403, error: "join it first" } });
     same([(await refused).code, (await refused).message], [403, "join it first"], "refused");
-    const lost = failure(me.say("r", 2)), kept = me.who("r");
+    const lost = failure(me.tell("ben", 2)), kept = me.who("r");
     await world.settle();
     await world.lose();
     same((await lost).code, "lost", "what may have happened is not done twice");
     await world.pass(5000);
     await world.welcome();
-    same(world.sent("say").length, 0, "not sent again");
+    same(world.sent("tell").length, 0, "not sent again");
     await world.answer("who", { users: [] });
     same((await kept).code, 200, "what does no harm is");
   },

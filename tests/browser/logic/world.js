@@ -19,7 +19,7 @@
           world.sockets.push(this);
           assert(world.sockets.filter((socket) => !socket.closed).length === 1, "one socket at a time");
         }
-        send(text) { this.sent.push(JSON.parse(text)); }
+        send(sent) { this.sent.push(typeof sent === "string" ? JSON.parse(sent) : parted(sent)); }
         close(code, reason) {
           // As in Node: an error that nobody listens for ends the process.
           if (!this.isOpen && !this.closed && !this.onerror) world.unhandled.push("closed before it was open");
@@ -52,9 +52,10 @@
       }
       this.time = end;
     }
-    async hear(message) {
+    async hear(message, bytes) {
       this.socket.isOpen = true;
-      this.socket.onmessage?.({ data: JSON.stringify(message) });
+      const text = JSON.stringify(message);
+      this.socket.onmessage?.({ data: bytes ? new Uint8Array([...new TextEncoder().encode(`${text}\0`), ...bytes]).buffer : text });
       await this.settle();
     }
     async welcome(more = {}) {
@@ -99,6 +100,12 @@
     heard(name) { return this.told.filter((told) => told.name === name); }
   }
 
+  /** A command with bytes behind it; of a Blob, what it will be. */
+  function parted(sent) {
+    if (sent instanceof Blob) return { blob: sent };
+    const end = sent.indexOf(0);
+    return { ...JSON.parse(new TextDecoder().decode(sent.subarray(0, end))), bytes: [...sent.subarray(end + 1)] };
+  }
   function assert(truth, what) { if (!truth) throw new Error(what); }
   function same(is, should, what) {
     assert(JSON.stringify(is) === JSON.stringify(should), `${what}: ${JSON.stringify(is)}, not ${JSON.stringify(should)}`);
