@@ -138,8 +138,8 @@ pub use reactor::tls::{Acceptor, Certified, Credentials};
 pub use reactor::{
     Accept, AddressLimits, Admission, Answer, Cause, Config, ConnId, Context, Deflate, FdTables, Handle,
     Heartbeat, HeartbeatMode, Latency, Limits, Listen, Mail, Mount, Mounted, Overload, Part, PostError,
-    RequestId, SendError, Server, Service, Shared, SharedFrame, StartError, TAG_MAX, Terms, WorkerId,
-    Wrapper,
+    Readiness, RequestId, SendError, Server, Service, Shared, SharedFrame, StartError, TAG_MAX, Terms,
+    WATCH_NUMBER_MAX, WatchId, WorkerId, Wrapper,
 };
 pub use service::authenticator::{Auth, Authenticator};
 pub use service::echo::Echo;

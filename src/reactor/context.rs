@@ -1,6 +1,7 @@
 //! The context of a service's call: send, publish, close, answer, post mail.
 
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 
 use crate::conn::Conn;
 use crate::reactor::counters::Cause;
@@ -13,6 +14,8 @@ use crate::reactor::shard::{SendError, Shard};
 use crate::reactor::shared::Shared;
 use crate::reactor::terms::TERMS_SHIFT;
 use crate::reactor::tls::Certified;
+use crate::reactor::watches::ids::WatchId;
+use crate::reactor::watches::unwatched::Unwatched;
 use crate::time::{Now, Tick};
 use crate::wire::close::Close;
 use crate::wire::http::{CHUNK_BYTES, Response, write_piece};
@@ -25,7 +28,7 @@ use crate::wire::utf8;
 /// Four kinds of methods: those that queue something for a connection (`send…`, `publish`, `stream`, `close`, `answer`) and either do
 /// it whole or say why not; it leaves at the end of the turn at the latest, and a connection that they end is told of by
 /// [`Service::closed`](crate::reactor::Service::closed) behind this call. Those that tell of a connection (`tag`, `backlog`,
-/// `is_secure`, …), and of one that is gone `None`, 0 or `false`. Those that change how it is called again (`timer`, `pause`, `resume`).
+/// `is_secure`, …), and of one that is gone `None`, 0 or `false`. Those that change how it is called again (`timer`, `pause`, `resume`, `watch`).
 /// And `post`, to other workers.
 pub struct Context<'w, M> {
     pub(crate) shard: &'w mut Shard,
@@ -134,8 +137,8 @@ impl<M> Context<'_, M> {
         self.shard.get(conn).map_or(0, |conn| usize::from(conn.listener()))
     }
 
-    /// The address of the client whose request [`Service::request`](crate::reactor::Service::request) is called for: the client
-    /// that a trusted proxy names, else the peer. `None` for a Unix socket, and outside of such a call.
+    /// The address of the client whose request [`Service::request`](crate::reactor::Service::request) or
+    /// [`Service::admit`](crate::reactor::Service::admit) is called for: the client that a trusted proxy names, else the peer. `None` for a Unix socket, and outside of such a call.
     #[must_use]
     pub fn requester(&self) -> Option<IpAddr> {
         self.shard.asking.requester()
@@ -298,6 +301,20 @@ impl<M> Context<'_, M> {
         if self.shard.get(conn).is_some() {
             self.shard.pauses.pause(conn);
         }
+    }
+
+    /// Tells of the readiness of a descriptor of the service's own from now on, by
+    /// [`Service::ready`](crate::reactor::Service::ready), under a number of at most
+    /// [`WATCH_NUMBER_MAX`](crate::reactor::WATCH_NUMBER_MAX): until it is closed, and what is there already too. The descriptor was made
+    /// in this thread, and is closed in it.
+    pub fn watch(&mut self, descriptor: impl AsFd + 'static, number: u64) {
+        let id = WatchId { service: self.first, number };
+        self.shard.left.watch(Unwatched { id, descriptor: Box::new(descriptor) });
+    }
+
+    /// Whether a descriptor is one of the first `services` within the one that is called.
+    pub(super) fn is_theirs(&self, watched: WatchId, services: u8) -> bool {
+        watched.service < self.first + services
     }
 
     /// Reads the connection again.

@@ -14,6 +14,7 @@ use crate::reactor::ids::ConnId;
 use crate::reactor::input;
 use crate::reactor::pending;
 use crate::reactor::service::Service;
+use crate::reactor::watches;
 use crate::reactor::work::parts;
 use crate::reactor::worker::Worker;
 use crate::reactor::writable;
@@ -53,16 +54,24 @@ fn hear<N: Net, S: Service>(worker: &mut Worker<N, S>) {
             (share, limit) = CROWDED;
         }
         taken += 1;
-        if event.listener().is_some() {
-            worker.acceptor.wake();
-        } else if event.token != Ready::BELL {
+        if event.token & Ready::WATCHED == 0 {
             worker.shard.work.begin_with(share);
             on_ready(worker, event);
             spent += worker.served(ConnId::from_bits(event.token));
-            heard += 1;
-            if heard.is_multiple_of(HEARD_PER_FLUSH) {
-                flush_answers(worker, &mut heard);
-            }
+        } else if event.listener().is_some() {
+            worker.acceptor.wake();
+            continue;
+        } else if event.token == Ready::BELL {
+            continue;
+        } else {
+            worker.shard.work.begin_with(share);
+            watches::on_ready(worker, event);
+            pending::run(worker);
+            spent += worker.shard.work.spent();
+        }
+        heard += 1;
+        if heard.is_multiple_of(HEARD_PER_FLUSH) {
+            flush_answers(worker, &mut heard);
         }
     }
     worker.queue.heard(taken);

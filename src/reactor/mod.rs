@@ -24,7 +24,7 @@
 //! | `shard`, `connections` | what a service works on; the connections and their deadlines, each of which stands in [`conn`](crate::conn) |
 //! | `io`, `inbox`, `reaper`, `memory_schedule`, `deadline_budget` | parts of a worker's state, of which only their own files know the fields: sockets and buffers, mail, the dead, when memory is measured, how many deadlines fire. A part that belongs to one step stands below it: `hear/queue`, `accept/acceptor`, `drain/window`, … |
 //! | [`terms`] | heartbeats and limits of single connections |
-//! | `timers`, `pauses` | timers that services set; connections that they don't want to be read |
+//! | `timers`, `pauses`, [`watches`] | timers that services set; connections that they don't want to be read; descriptors of their own |
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
 //! | `memory`, `half_read`, `shed`, `heaviest` | what bursts leave and half messages hold; who ends where memory is short, and which worker has it |
 //! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
@@ -87,6 +87,7 @@ pub mod tls;
 mod transport;
 mod turn;
 mod unserved;
+pub mod watches;
 mod work;
 pub mod worker;
 mod wrapper;
@@ -107,5 +108,6 @@ pub use service::{Accept, Admission, Answer, Context, SendError, Service, Shared
 pub use shared::{Shared, TurnPart};
 pub use snapshot::{Snapshot, UnreadableSnapshot};
 pub use terms::Terms;
+pub use watches::ids::{Readiness, WATCH_NUMBER_MAX, WatchId};
 pub use worker::{Turned, Worker};
 pub use wrapper::Wrapper;

@@ -8,6 +8,7 @@ use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mail::{Mail, Post};
 use crate::reactor::mailbox::Latency;
 use crate::reactor::service::{Admission, Answer, Service};
+use crate::reactor::watches::ids::{Readiness, WatchId};
 use crate::time::Tick;
 use crate::wire::close::Close;
 use crate::wire::http::{Head, Refusal, Response};
@@ -242,6 +243,14 @@ impl<R: Service, S: Service> Service for Mounted<R, S> {
 
     fn timer(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
         of_conn!(self, cx, conn, timer());
+    }
+
+    fn ready(&mut self, cx: &mut Context<'_, Self::Mail>, watched: WatchId, readiness: Readiness) {
+        if cx.is_theirs(watched, R::SERVICES) {
+            self.in_rest(cx, |service, cx| service.ready(cx, watched, readiness));
+        } else {
+            self.in_mounted(cx, |service, cx| service.ready(cx, watched, readiness));
+        }
     }
 
     fn refusal(&mut self, head: &Head<'_>, refusal: &Refusal) -> Response {

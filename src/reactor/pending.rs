@@ -6,6 +6,7 @@ use crate::reactor::ending;
 use crate::reactor::flush;
 use crate::reactor::respond;
 use crate::reactor::service::Service;
+use crate::reactor::watches;
 use crate::reactor::worker::Worker;
 use crate::sys::net::Net;
 
@@ -28,6 +29,9 @@ fn run_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
             Some(response) => respond::answer(worker, request, response),
             None => respond::end_stream(worker, request),
         }
+    }
+    while let Some(unwatched) = worker.shard.left.next_unwatched() {
+        watches::watch(worker, &unwatched);
     }
     if worker.shard.arena.is_flush_requested() {
         flush::flush(worker);

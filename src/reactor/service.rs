@@ -9,6 +9,7 @@ use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mail::Mail;
 pub use crate::reactor::shard::SendError;
 use crate::reactor::terms::Terms;
+use crate::reactor::watches::ids::{Readiness, WatchId};
 use crate::time::Tick;
 use crate::wire::close::Close;
 use crate::wire::http::{Head, Refusal, Response};
@@ -134,6 +135,11 @@ pub trait Service {
     /// The time of the connection's [timer](Context::timer) has come.
     fn timer(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
         let _ = (cx, conn);
+    }
+
+    /// Something about a descriptor has changed that the service [watches](Context::watch): what was told is told once.
+    fn ready(&mut self, cx: &mut Context<'_, Self::Mail>, watched: WatchId, readiness: Readiness) {
+        let _ = (cx, watched, readiness);
     }
 
     /// The answer to a request that was refused for its body; the connection ends with it.

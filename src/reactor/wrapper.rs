@@ -4,6 +4,7 @@ use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::service::{Admission, Answer, Service};
+use crate::reactor::watches::ids::{Readiness, WatchId};
 use crate::time::Tick;
 use crate::wire::close::Close;
 use crate::wire::http::{Head, Refusal, Response};
@@ -158,6 +159,10 @@ impl<W: Wrapper> Service for W {
 
     fn timer(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
         self.inner().timer(cx, conn);
+    }
+
+    fn ready(&mut self, cx: &mut Context<'_, Self::Mail>, watched: WatchId, readiness: Readiness) {
+        self.inner().ready(cx, watched, readiness);
     }
 
     fn refusal(&mut self, head: &Head<'_>, refusal: &Refusal) -> Response {

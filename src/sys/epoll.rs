@@ -176,6 +176,11 @@ impl Net for Epoll {
         self.poll.registry().register(&mut SourceFd(&socket.0.as_raw_fd()), token(id), interest)
     }
 
+    fn watch(&mut self, descriptor: BorrowedFd<'_>, token_bits: u64) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut SourceFd(&descriptor.as_raw_fd()), token(token_bits), interest)
+    }
+
     fn export(&mut self, socket: TcpSocket) -> OwnedFd {
         // It can only fail where the socket is not registered, and then nothing is told of it either.
         let _ = self.poll.registry().deregister(&mut SourceFd(&socket.0.as_raw_fd()));

@@ -3,7 +3,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -59,6 +59,8 @@ pub struct Ready {
 }
 
 impl Ready {
+    /// In the tokens of descriptors that are no connections. Those of connections don't have it.
+    pub const WATCHED: u64 = 1 << 63;
     /// The mailbox's waker.
     pub const BELL: u64 = u64::MAX;
     /// Tokens from here up are the world's own.
@@ -128,6 +130,15 @@ pub trait Net {
     /// # Errors
     /// The system has no room for another.
     fn register(&mut self, socket: &Self::Socket, token: u64) -> io::Result<()>;
+
+    /// Tells of the readiness of another descriptor, one that is no connection, in the same way. It is told of until it is closed.
+    ///
+    /// # Errors
+    /// The system has no room for another, or this world knows nothing but sockets.
+    fn watch(&mut self, descriptor: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        let _ = (descriptor, token);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Lets a socket go: nothing is told of it any more, nothing is sent, and what it holds either way stays there.
     fn export(&mut self, socket: Self::Socket) -> OwnedFd;

@@ -80,7 +80,8 @@ impl AcceptQueue {
     /// The number that tells the next connection from earlier ones in its slot.
     pub(crate) const fn generation(&mut self) -> u32 {
         let generation = self.next_generation;
-        self.next_generation = generation.wrapping_add(1);
+        // The highest bit tells other descriptors from connections, see `Ready::WATCHED`.
+        self.next_generation = generation.wrapping_add(1) & (u32::MAX >> 1);
         generation
     }
 }

@@ -1,24 +1,27 @@
-//! Leftovers of the service's calls: connections that it ended, and answers to requests that waited.
+//! Leftovers of the service's calls: connections that it ended, answers to requests that waited, descriptors to watch.
 
 use std::collections::VecDeque;
 
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId};
+use crate::reactor::watches::unwatched::Unwatched;
 use crate::wire::http::Response;
 
-/// Both, in the order they came.
+/// All three, in the order they came.
 #[derive(Debug, Default)]
 pub(crate) struct Left {
     /// Open connections that the service ended; it has yet to be told that they are gone.
     gone: VecDeque<(ConnId, Cause)>,
     /// `None`: the end of an answer in pieces.
     answers: VecDeque<(RequestId, Option<Response>)>,
+    /// Descriptors that the service wants watched.
+    unwatched: VecDeque<Unwatched>,
 }
 
 impl Left {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.gone.is_empty() && self.answers.is_empty()
+        self.gone.is_empty() && self.answers.is_empty() && self.unwatched.is_empty()
     }
 
     /// The service has ended a connection.
@@ -35,6 +38,16 @@ impl Left {
     pub(crate) fn take_gone(&mut self, id: ConnId) -> Option<Cause> {
         let at = self.gone.iter().position(|(gone, _)| *gone == id)?;
         self.gone.remove(at).map(|(_, cause)| cause)
+    }
+
+    /// The service wants a descriptor watched.
+    pub(crate) fn watch(&mut self, unwatched: Unwatched) {
+        self.unwatched.push_back(unwatched);
+    }
+
+    /// Takes the first that it wants watched.
+    pub(crate) fn next_unwatched(&mut self) -> Option<Unwatched> {
+        self.unwatched.pop_front()
     }
 
     /// The service has answered a request, or (`None`) ended an answer in pieces.

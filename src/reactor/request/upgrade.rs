@@ -56,7 +56,12 @@ pub(crate) fn upgrade<N: Net, S: Service>(
         Ok(deflate) => deflate,
         Err(refusal) => return respond::refuse(worker, id, head.method, &refusal),
     };
-    match worker.service.admit(&mut Context::new(&mut worker.shard, &worker.mailboxes), id, &upgrade) {
+    let requester = peer_address::requester(worker, id, head);
+    worker.shard.asking.begin(requester, false);
+    let admission =
+        worker.service.admit(&mut Context::new(&mut worker.shard, &worker.mailboxes), id, &upgrade);
+    worker.shard.asking.end();
+    match admission {
         Admission::Refuse(response) => respond::refuse_with(worker, id, head.method, response),
         Admission::Accept(accept) => {
             let shard = &mut worker.shard;
