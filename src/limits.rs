@@ -2,6 +2,8 @@
 //!
 //! [`MessageLimits`] can be configured; the constants are fixed. Relations between them hold at compile time.
 
+pub mod exec;
+
 use serde::{Deserialize, Serialize};
 
 /// The bounds on what a peer may send, as configured.
