@@ -37,6 +37,7 @@ pub use crate::presence::Message;
 pub use crate::service::presence::coming::Coming;
 pub(crate) use crate::service::presence::coming::FOREIGN_ORIGIN;
 pub use crate::service::presence::hooks::Hooks;
+pub use crate::service::presence::mail::PresenceMail;
 
 /// A shared event as it is sent: written and framed by whoever sends it first.
 fn framed(event: &SharedEvent) -> &SharedFrame {
@@ -150,13 +151,13 @@ impl Presence {
         Presence::new(Arc::clone(settings), worker, shared.workers().len(), shared.clock().now())
     }
 
-    fn page_heartbeat(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, slot: u32, answer: &str) {
+    fn page_heartbeat(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, slot: u32, answer: &str) {
         self.send_own(cx, conn, answer);
         self.node.page_heartbeat(cx.now(), slot);
     }
 
     /// A question or an order from outside; `tag` comes back with the reply.
-    pub fn ask(&mut self, cx: &mut Context<'_, Message>, tag: u64, ask: AdminRequest) {
+    pub fn ask(&mut self, cx: &mut Context<'_, PresenceMail>, tag: u64, ask: AdminRequest) {
         self.node.ask(cx.now(), tag, ask);
         self.act(cx);
     }
@@ -190,7 +191,7 @@ impl Presence {
             || self.settings.live_limits.get() != self.cap
     }
 
-    fn work(&mut self, cx: &mut Context<'_, Message>) -> Option<Tick> {
+    fn work(&mut self, cx: &mut Context<'_, PresenceMail>) -> Option<Tick> {
         let now = cx.now();
         self.has_rested = false;
         self.cap = self.settings.live_limits.get();
@@ -240,7 +241,7 @@ impl Presence {
     }
 
     /// Does what the node wants done, and what comes of that. Charges for it, and returns how much that was.
-    fn act(&mut self, cx: &mut Context<'_, Message>) -> u32 {
+    fn act(&mut self, cx: &mut Context<'_, PresenceMail>) -> u32 {
         while self.node.has_effects() {
             for effect in self.node.effects() {
                 self.effect(cx, effect);
@@ -252,14 +253,14 @@ impl Presence {
     }
 
     /// Does commands that had to wait for answers, as many as a turn has time for.
-    fn resume(&mut self, cx: &mut Context<'_, Message>) {
+    fn resume(&mut self, cx: &mut Context<'_, PresenceMail>) {
         let mut spent = 0;
         while spent < RESUMED_UNITS_PER_TURN && self.node.resume(cx.now()) {
             spent += self.act(cx).max(1);
         }
     }
 
-    fn effect(&mut self, cx: &mut Context<'_, Message>, effect: Effect) {
+    fn effect(&mut self, cx: &mut Context<'_, PresenceMail>, effect: Effect) {
         match effect {
             Effect::Send { session, event } => {
                 self.send_own(cx, ConnId::from_bits(session), &rollcall_v1::encode(&event));
@@ -316,7 +317,7 @@ impl Presence {
     }
 
     /// Closes a connection, and says so first to who understands it.
-    fn part_with(&self, cx: &mut Context<'_, Message>, conn: ConnId, code: CloseCode, reason: &str) {
+    fn part_with(&self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, code: CloseCode, reason: &str) {
         if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
             let retry = (code == CloseCode::TRY_AGAIN).then(|| cx.retry_millis());
             // A client whose backlog is full learns from the Close.
@@ -327,23 +328,23 @@ impl Presence {
 }
 
 impl Service for Presence {
-    type Mail = Message;
+    type Mail = PresenceMail;
     type Admitted = Coming;
 
     fn admit(
         &mut self,
-        cx: &mut Context<'_, Message>,
+        cx: &mut Context<'_, PresenceMail>,
         conn: ConnId,
         upgrade: &Upgrade<'_>,
     ) -> Admission<Coming> {
         self.judge_coming(cx, conn, upgrade)
     }
 
-    fn open(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, coming: Coming) {
+    fn open(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, coming: Coming) {
         self.come(cx, conn, coming);
     }
 
-    fn message(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, kind: Kind, payload: &[u8]) {
+    fn message(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, kind: Kind, payload: &[u8]) {
         let Some(tag) = cx.tag(conn).map(Tag) else { return };
         let Some(text) = std::str::from_utf8(payload).ok().filter(|_| kind == Kind::Text) else {
             return self.part_with(cx, conn, CloseCode::UNSUPPORTED, "text messages only");
@@ -369,7 +370,7 @@ impl Service for Presence {
         self.act(cx);
     }
 
-    fn heartbeat(&mut self, cx: &mut Context<'_, Message>, conn: ConnId) {
+    fn heartbeat(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId) {
         if cx.tag(conn).is_some_and(|tag| !Tag(tag).is_version_1()) {
             let json = rollcall_v1::heartbeat(cx.now());
             // If the backlog is full, the Ping alone decides.
@@ -377,38 +378,39 @@ impl Service for Presence {
         }
     }
 
-    fn suspect(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, suspect: bool) {
+    fn suspect(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, suspect: bool) {
         if let Some(tag) = cx.tag(conn).map(Tag) {
             self.node.suspect(cx.now(), tag.slot(), suspect);
             self.act(cx);
         }
     }
 
-    fn writable(&mut self, cx: &mut Context<'_, Message>, conn: ConnId) {
+    fn writable(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId) {
         self.send_waiting(cx, conn);
     }
 
-    fn owes(&mut self, cx: &mut Context<'_, Message>, conn: ConnId) -> bool {
+    fn owes(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId) -> bool {
         cx.tag(conn).is_some_and(|tag| self.node.edge().owes(Tag(tag).slot()))
     }
 
-    fn closed(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, cause: Cause) {
+    fn closed(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, cause: Cause) {
         self.go(cx, conn, cause);
     }
 
-    fn request(&mut self, _: &mut Context<'_, Message>, _: RequestId, _: &Head<'_>, _: &[u8]) -> Answer {
+    fn request(&mut self, _: &mut Context<'_, PresenceMail>, _: RequestId, _: &Head<'_>, _: &[u8]) -> Answer {
         // RFC 9110 §15.5.22: a 426 names what to upgrade to.
         let reason = "a WebSocket lives here: connect with ws://";
         Answer::Now(Response::refusal(&http::Refusal { status: 426, reason }))
     }
 
-    fn mail(&mut self, cx: &mut Context<'_, Message>, _: Option<WorkerId>, message: Message) {
+    fn mail(&mut self, cx: &mut Context<'_, PresenceMail>, _: Option<WorkerId>, mail: PresenceMail) {
+        let PresenceMail::Homes(message) = mail;
         self.node.mail(cx.now(), message);
         self.act(cx);
     }
 
     #[inline]
-    fn tick(&mut self, cx: &mut Context<'_, Message>) -> Option<Tick> {
+    fn tick(&mut self, cx: &mut Context<'_, PresenceMail>) -> Option<Tick> {
         match self.rests_until {
             Some(due) if !self.has_work(cx.now(), due) => {
                 self.node.rest(cx.now());
@@ -419,13 +421,13 @@ impl Service for Presence {
         }
     }
 
-    fn measure_memory(&mut self, cx: &mut Context<'_, Message>) {
+    fn measure_memory(&mut self, cx: &mut Context<'_, PresenceMail>) {
         self.node.set_scarce(cx.shortages().any(|overload| matches!(overload, Overload::Memory(..))));
         self.retry_queue.shrink();
         self.node.shrink();
     }
 
-    fn farewell(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, close: &Close<'_>) {
+    fn farewell(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, close: &Close<'_>) {
         if let Some(code) = close.code
             && cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1())
         {

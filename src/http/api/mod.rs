@@ -31,7 +31,7 @@ use crate::http::memory::{MeasureProcess, Receipt};
 use crate::http::recent::Recent;
 use crate::limits::ANSWER_TICKS_MAX;
 use crate::reactor::{Answer, Context, RequestId};
-use crate::service::presence::{Message, Presence};
+use crate::service::presence::{Presence, PresenceMail};
 use crate::time::Tick;
 use crate::wire::http::{Head, Refusal, Response};
 
@@ -79,7 +79,7 @@ impl Api {
     /// A request, on one of the listeners that serve the API.
     pub fn request(
         &mut self,
-        cx: &mut Context<'_, Message>,
+        cx: &mut Context<'_, PresenceMail>,
         presence: &mut Presence,
         request: RequestId,
         head: &Head<'_>,
@@ -150,14 +150,14 @@ impl Api {
 
     /// Sends the replies that have come since the last turn. Returns when it has to be called again at the latest.
     #[inline]
-    pub fn tick(&mut self, cx: &mut Context<'_, Message>, presence: &mut Presence) -> Option<Tick> {
+    pub fn tick(&mut self, cx: &mut Context<'_, PresenceMail>, presence: &mut Presence) -> Option<Tick> {
         if presence.has_replies() {
             self.send(cx, presence);
         }
         self.refusals.tick(cx.now())
     }
 
-    fn send(&mut self, cx: &mut Context<'_, Message>, presence: &mut Presence) {
+    fn send(&mut self, cx: &mut Context<'_, PresenceMail>, presence: &mut Presence) {
         for (tag, reply) in presence.replies() {
             let tag = usize::try_from(tag).unwrap_or(usize::MAX);
             if let Some(OpenRequest { request, origin, write }) = self.waiting.try_remove(tag) {

@@ -5,7 +5,7 @@ use crate::presence::{Entry, Reason, State};
 use crate::reactor::{Accept, Admission, Cause, ConnId, Context, Terms};
 use crate::service::presence::coming::{Coming, FOREIGN_ORIGIN};
 use crate::service::presence::query::{state_of_query, user_of_query};
-use crate::service::presence::{Message, Presence, SUBPROTOCOL, Tag};
+use crate::service::presence::{Presence, PresenceMail, SUBPROTOCOL, Tag};
 use crate::service::reserve::ReserveId;
 use crate::time::TICK_MILLIS;
 use crate::wire::http::{Head, Response};
@@ -40,7 +40,7 @@ impl Presence {
     /// in which none comes; of 503 where the worker has no room for another client; of 401 or 403 where a token or a certificate is missing or bad, or the origin may not connect.
     pub(super) fn judge_coming(
         &mut self,
-        cx: &mut Context<'_, Message>,
+        cx: &mut Context<'_, PresenceMail>,
         conn: ConnId,
         upgrade: &Upgrade<'_>,
     ) -> Admission<Coming> {
@@ -73,7 +73,7 @@ impl Presence {
     /// `is_ours`: no page of strangers asks, so that a cookie and a certificate count.
     fn coming(
         &self,
-        cx: &Context<'_, Message>,
+        cx: &Context<'_, PresenceMail>,
         conn: ConnId,
         (head, is_ours): (&Head<'_>, bool),
     ) -> Result<(Entry, Option<State>), Response> {
@@ -92,7 +92,7 @@ impl Presence {
     }
 
     /// An admitted client is connected.
-    pub(super) fn come(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, coming: Coming) {
+    pub(super) fn come(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, coming: Coming) {
         let Some(tag) = cx.tag(conn) else { return };
         let Coming { entry, state, is_version_1 } = coming;
         // Only who has not said who it is may do so with its first message.
@@ -107,13 +107,13 @@ impl Presence {
     }
 
     /// The reserve that a client's connection takes from.
-    fn reserve(&self, cx: &Context<'_, Message>, conn: ConnId, slot: u32) -> ReserveId {
+    fn reserve(&self, cx: &Context<'_, PresenceMail>, conn: ConnId, slot: u32) -> ReserveId {
         let user = self.node.edge().user(slot).map(|user| &**user);
         self.settings.reserves.key(user, cx.peer_key(conn))
     }
 
     /// A client is gone.
-    pub(super) fn go(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, cause: Cause) {
+    pub(super) fn go(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, cause: Cause) {
         let Some(tag) = cx.tag(conn).map(Tag) else { return };
         let reason = match cause {
             Cause::Closed => Reason::Closed,

@@ -8,7 +8,7 @@ use crate::presence::{Command, CommandRefusal};
 use crate::protocol::rollcall_v1;
 use crate::reactor::{ConnId, Context};
 use crate::service::presence::hooks::{Hooked, Hooks};
-use crate::service::presence::{Message, Presence};
+use crate::service::presence::{Presence, PresenceMail};
 
 /// A command as it was read, with its `seq`.
 type ReadCommand<'a> = Result<(i64, Command<'a>), (i64, CommandRefusal)>;
@@ -21,7 +21,13 @@ impl Presence {
     }
 
     /// Does a client's command.
-    pub(super) fn command(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, slot: u32, text: &str) {
+    pub(super) fn command(
+        &mut self,
+        cx: &mut Context<'_, PresenceMail>,
+        conn: ConnId,
+        slot: u32,
+        text: &str,
+    ) {
         let read = rollcall_v1::decode(text);
         let read = match self.hooks.0.clone() {
             None => Some(read),
@@ -36,7 +42,7 @@ impl Presence {
     fn judged<'a>(
         &mut self,
         hooks: &dyn Hooks,
-        cx: &mut Context<'_, Message>,
+        cx: &mut Context<'_, PresenceMail>,
         (conn, slot): (ConnId, u32),
         (read, text): (ReadCommand<'a>, &str),
     ) -> Option<ReadCommand<'a>> {

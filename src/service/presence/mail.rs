@@ -8,6 +8,36 @@ use crate::presence::message::Claim;
 use crate::presence::{Message, Name, Reason, SharedEvent, View};
 use crate::reactor::{Context, Latency, Mail, WorkerId};
 
+/// Messages between the presences of two workers.
+#[derive(Debug)]
+pub enum PresenceMail {
+    /// Between homes and edges.
+    Homes(Message),
+}
+
+impl Mail for PresenceMail {
+    fn bytes(&self) -> usize {
+        let PresenceMail::Homes(message) = self;
+        message.bytes()
+    }
+}
+
+/// Posts a message between homes and edges.
+///
+/// # Errors
+/// There is no room: it comes back.
+pub(super) fn post(
+    cx: &mut Context<'_, PresenceMail>,
+    to: WorkerId,
+    message: Message,
+    latency: Latency,
+) -> Result<(), Message> {
+    cx.post(to, PresenceMail::Homes(message), latency).map_err(|mail| {
+        let PresenceMail::Homes(message) = mail;
+        message
+    })
+}
+
 impl Mail for Message {
     fn bytes(&self) -> usize {
         let event = |event: &Option<SharedEvent>| event.as_ref().map_or(0, SharedEvent::bytes);
@@ -121,11 +151,11 @@ impl RetryQueue {
     }
 
     /// Posts what there is room for by now.
-    pub(super) fn post(&mut self, cx: &mut Context<'_, Message>) {
+    pub(super) fn post(&mut self, cx: &mut Context<'_, PresenceMail>) {
         for (held, to) in self.queues.iter_mut().zip(0..) {
             while let Some(message) = held.pop_front() {
                 let (bytes, latency) = (message.bytes(), latency(&message));
-                if let Err(message) = cx.post(WorkerId(to), message, latency) {
+                if let Err(message) = post(cx, WorkerId(to), message, latency) {
                     held.push_front(message);
                     break;
                 }

@@ -4,8 +4,8 @@ use crate::limits::BACKLOG_BYTES_PAUSE;
 use crate::presence::Name;
 use crate::reactor::WorkerId;
 use crate::reactor::{ConnId, Context, SendError, SharedFrame};
-use crate::service::presence::mail::latency;
-use crate::service::presence::{Message, Presence};
+use crate::service::presence::mail::{self, latency};
+use crate::service::presence::{Message, Presence, PresenceMail};
 use crate::wire::close::CloseCode;
 
 /// Indices of [`WITHHELD_LABELS`](crate::reactor::counters::WITHHELD_LABELS).
@@ -14,10 +14,11 @@ const WITHHELD_STATE: usize = 1;
 
 impl Presence {
     /// Posts a message behind those that are held back for its worker.
-    pub(super) fn post(&mut self, cx: &mut Context<'_, Message>, to: u16, message: Message) {
+    pub(super) fn post(&mut self, cx: &mut Context<'_, PresenceMail>, to: u16, message: Message) {
         let latency = latency(&message);
         let is_first = self.retry_queue.queues[usize::from(to)].is_empty();
-        let back = if is_first { cx.post(WorkerId(to), message, latency).err() } else { Some(message) };
+        let back =
+            if is_first { mail::post(cx, WorkerId(to), message, latency).err() } else { Some(message) };
         let Some(message) = back.and_then(|message| self.node.refused(cx.now(), message)) else { return };
         if !self.retry_queue.keep(to, message) {
             cx.count_lost_mail();
@@ -25,7 +26,7 @@ impl Presence {
     }
 
     /// Posts what was held back and has room by now.
-    pub(super) fn post_retry_queue(&mut self, cx: &mut Context<'_, Message>) {
+    pub(super) fn post_retry_queue(&mut self, cx: &mut Context<'_, PresenceMail>) {
         self.retry_queue.post(cx);
     }
 }
@@ -42,7 +43,7 @@ impl Presence {
     /// Sends a user's state; where something is queued for the client already, it waits, and only the latest of a user does.
     pub(super) fn send_state(
         &mut self,
-        cx: &mut Context<'_, Message>,
+        cx: &mut Context<'_, PresenceMail>,
         conn: ConnId,
         user: &Name,
         frame: &SharedFrame,
@@ -66,7 +67,7 @@ impl Presence {
 
     /// Sends a client what is for it alone. A client that is too slow for it is closed; what this turn's output has no room for
     /// waits for the next one, and so does what follows it.
-    pub(super) fn send_own(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, text: &str) {
+    pub(super) fn send_own(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, text: &str) {
         let waits = self.holds_for_slow() && self.slow_consumers.is_whole(conn) && cx.backlog(conn) == 0;
         let sent = if waits { Err(SendError::TurnFull) } else { cx.send_text(conn, text) };
         match sent {
@@ -82,7 +83,7 @@ impl Presence {
     /// misses it and stays connected.
     pub(super) fn send_all(
         &mut self,
-        cx: &mut Context<'_, Message>,
+        cx: &mut Context<'_, PresenceMail>,
         conns: impl IntoIterator<Item = ConnId>,
         frame: &SharedFrame,
     ) -> usize {
@@ -96,7 +97,7 @@ impl Presence {
     /// Sends what somebody else tells this client alone; says how many connections it reached, and how many had no room.
     pub(super) fn send_told(
         &mut self,
-        cx: &mut Context<'_, Message>,
+        cx: &mut Context<'_, PresenceMail>,
         conn: ConnId,
         frame: &SharedFrame,
     ) -> (usize, usize) {
@@ -110,7 +111,12 @@ impl Presence {
     }
 
     /// Sends what happens in a room; a client that is too slow for it gets the newest of it when it has read the rest.
-    pub(super) fn send_or_wait(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, frame: &SharedFrame) {
+    pub(super) fn send_or_wait(
+        &mut self,
+        cx: &mut Context<'_, PresenceMail>,
+        conn: ConnId,
+        frame: &SharedFrame,
+    ) {
         if self.slow_consumers.is_whole(conn) {
             // Messages wait that may not be dropped: this one may.
             return cx.count_withheld(WITHHELD_MESSAGE, 1);
@@ -128,7 +134,7 @@ impl Presence {
     }
 
     /// A client has read all that was queued for it: what waited for that goes out.
-    pub(super) fn send_waiting(&mut self, cx: &mut Context<'_, Message>, conn: ConnId) {
+    pub(super) fn send_waiting(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId) {
         let Some(mut waiting) = self.slow_consumers.take(conn) else { return };
         while let Some(frame) = waiting.next() {
             match cx.send_relayed(conn, frame) {

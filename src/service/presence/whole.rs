@@ -6,7 +6,7 @@
 
 use crate::limits::READER_TICKS;
 use crate::reactor::{ConnId, Context, SendError, SharedFrame};
-use crate::service::presence::{Message, Presence};
+use crate::service::presence::{Presence, PresenceMail};
 use crate::time::Tick;
 use crate::wire::close::CloseCode;
 
@@ -14,7 +14,7 @@ impl Presence {
     /// Sends what happens in a room that loses nothing.
     pub(super) fn send_in_room(
         &mut self,
-        cx: &mut Context<'_, Message>,
+        cx: &mut Context<'_, PresenceMail>,
         conns: impl IntoIterator<Item = ConnId>,
         frame: &SharedFrame,
     ) {
@@ -41,7 +41,7 @@ impl Presence {
         }
     }
 
-    fn hold_or_close(&mut self, cx: &mut Context<'_, Message>, conn: ConnId, frame: &SharedFrame) {
+    fn hold_or_close(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, frame: &SharedFrame) {
         let progress = cx.drained(conn).map(|(progress, _)| progress);
         let held = reads(cx.now().tick, progress) && self.slow_consumers.hold_whole(conn, frame.clone());
         if !held {
