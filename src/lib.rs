@@ -74,6 +74,7 @@
 //!    |
 //!  limits, slots, time   every bound by name; tables that give back; Tick, the wheel, the only caller of Instant::now
 //!  json, der             what every reader can read; the bytes of keys and certificates. Pure
+//!  manual                what all of it does, in words: a chapter a subject
 //! ```
 //!
 //! # One message from socket to room and back
@@ -125,6 +126,7 @@ pub mod internals {
 
 mod config;
 mod der;
+pub mod manual;
 
 pub(crate) use internals::{
     cli, conn, http, identity, json, limits, outbound, presence, protocol, reactor, service, slots, sys,
@@ -152,8 +154,3 @@ pub use wire::close::{Close, CloseCode};
 pub use wire::http::{Head, Refusal, Response};
 pub use wire::session::Kind;
 pub use wire::upgrade::Upgrade;
-
-/// The README's example is compiled.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

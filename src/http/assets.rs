@@ -14,7 +14,9 @@ use ring::digest::{SHA256, digest};
 use crate::wire::http::{Head, Response};
 
 const PAGE_HTML: &str = include_str!("assets/page.html");
-const PAGE_CSS: &str = include_str!("assets/page.css");
+/// The look that all pages share.
+pub(super) const BASE_CSS: &str = include_str!("assets/base.css");
+const PAGE_CSS: &str = concat!(include_str!("assets/base.css"), include_str!("assets/page.css"));
 const PAGE_JS: &str = include_str!("assets/page.js");
 /// One module, written in four files.
 const ROLLCALL_JS: &str = concat!(
@@ -26,7 +28,7 @@ const ROLLCALL_JS: &str = concat!(
 const ROLLCALL_TYPES: &str = include_str!("assets/rollcall.d.ts");
 const FAVICON: &str = include_str!("assets/favicon.svg");
 
-const HTML: &str = "text/html; charset=utf-8";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// A file of the site.
@@ -120,7 +122,7 @@ struct Variant {
 const PAGES_MAX: usize = 16;
 
 /// The page's content security policy: its own scripts and addresses, and this one style.
-fn policy(style: &str) -> String {
+pub(super) fn policy(style: &str) -> String {
     let hash = BASE64_STANDARD.encode(digest(&SHA256, style.as_bytes()));
     format!(
         "default-src 'none'; script-src 'self'; style-src 'sha256-{hash}'; img-src 'self'; connect-src 'self'; \
@@ -130,7 +132,7 @@ fn policy(style: &str) -> String {
 
 /// Text without indentation and without lines that are only a comment. The sources keep to what that does no harm to: no
 /// line of them begins within a string.
-fn lean(text: &str) -> String {
+pub(super) fn lean(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| {
         let comment = line.starts_with("//") || line.starts_with("/**") && line.ends_with("*/");
         !comment && !line.is_empty()
@@ -139,14 +141,14 @@ fn lean(text: &str) -> String {
 }
 
 /// A text with its type and its name in caches.
-struct File {
+pub(super) struct File {
     content_type: &'static str,
     text: Cow<'static, str>,
     etag: String,
 }
 
 impl File {
-    fn new(content_type: &'static str, text: impl Into<Cow<'static, str>>) -> File {
+    pub(super) fn new(content_type: &'static str, text: impl Into<Cow<'static, str>>) -> File {
         let text = text.into();
         let hash = BASE64_STANDARD.encode(&digest(&SHA256, text.as_bytes()).as_ref()[..12]);
         File { content_type, text, etag: format!("\"{hash}\"") }
@@ -154,7 +156,7 @@ impl File {
 
     /// RFC 9110 §13.1.2: 304 to who names what is here. `no-cache` lets it be kept, and asks each time: a page and a client
     /// of two versions never meet.
-    fn response(&'static self, head: &Head<'_>) -> Response {
+    pub(super) fn response(&'static self, head: &Head<'_>) -> Response {
         let known = head
             .list("If-None-Match")
             .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.etag);

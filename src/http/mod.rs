@@ -5,6 +5,7 @@
 //! | [`router`] | paths to services and pages; who is let in |
 //! | [`api`] | `/api/v1` |
 //! | [`assets`] | the page at `/`, `/rollcall.js` |
+//! | `docs` | the manual at `/docs` |
 //! | [`health`] | `/healthz`, `/readyz` |
 //! | [`metrics`], `gauges` | `/metrics`; where its own figures are counted |
 //! | [`memory`] | what resident memory is for |
@@ -14,6 +15,7 @@
 
 pub mod api;
 pub mod assets;
+mod docs;
 mod gauges;
 pub mod health;
 pub mod memory;

@@ -2,19 +2,20 @@
 
 use crate::http::api::Api;
 use crate::http::assets::Asset;
+use crate::http::docs::Page;
 
 /// The paths that a server does not serve, though it could.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Off {
     /// `/echo`.
     pub echo: bool,
-    /// The page at `/`, which is a line of text then; the client for other pages stays.
+    /// The page at `/`, which is a line of text then, and the manual; the client for other pages stays.
     pub page: bool,
 }
 
 impl Off {
     pub(crate) fn hides(self, path: &str) -> bool {
-        (self.echo && path == ECHO) || (self.page && path == "/page.js")
+        (self.echo && path == ECHO) || (self.page && (path == "/page.js" || Page::of_path(path).is_some()))
     }
 }
 
@@ -35,6 +36,7 @@ pub(crate) enum Route {
     Metrics,
     Api,
     Asset(Asset),
+    Docs(Page),
     /// A service's path, which only an upgrade gets anything from.
     Upgradable,
 }
@@ -49,7 +51,8 @@ impl Route {
             path if Api::is_path(path) => Some(Route::Api),
             _ => {
                 let upgradable = || is_service(path).then_some(Route::Upgradable);
-                Asset::of_path(path).map(Route::Asset).or_else(upgradable)
+                let docs = || Page::of_path(path).map(Route::Docs);
+                Asset::of_path(path).map(Route::Asset).or_else(docs).or_else(upgradable)
             }
         }
     }
@@ -59,7 +62,7 @@ impl Route {
         match self {
             Route::Metrics | Route::Api => scope != ListenerScope::Public,
             Route::Upgradable => scope != ListenerScope::Admin,
-            Route::Index | Route::Healthz | Route::Readyz | Route::Asset(_) => true,
+            Route::Index | Route::Healthz | Route::Readyz | Route::Asset(_) | Route::Docs(_) => true,
         }
     }
 }
@@ -101,14 +104,17 @@ pub(crate) fn index(scope: ListenerScope, off: Off) -> String {
         (Route::Healthz, "/healthz  200 while every worker turns"),
         (Route::Readyz, "/readyz   200 while connections are welcome"),
         (Route::Metrics, "/metrics  figures in OpenMetrics text, for who has the API's key"),
-        (Route::Api, "/api/v1   who is there, and what to do with them, in JSON; see the README"),
+        (Route::Api, "/api/v1   who is there, and what to do with them, in JSON; /docs/api says how"),
     ];
     let mut text = format!("rollcall {}: a WebSocket server\n", env!("CARGO_PKG_VERSION"));
     let is_served =
         |page: Route, line: &str| page.is_served(scope) && !(off.echo && line.starts_with("/echo "));
     for (_, line) in paths.into_iter().filter(|(page, line)| is_served(*page, line)) {
         text.push('\n');
-        text.push_str(line);
+        text.push_str(if off.page { line.trim_end_matches("; /docs/api says how") } else { line });
+    }
+    if !off.page {
+        text.push_str("\n/docs     the manual: every setting, message, limit and figure");
     }
     text
 }
@@ -126,8 +132,20 @@ mod tests {
     #[test]
     fn what_is_off_is_not_named() {
         let off = Off { echo: true, page: true };
-        assert!(off.hides("/echo") && off.hides("/page.js") && !off.hides("/rollcall.js") && !off.hides("/"));
+        assert!(
+            off.hides("/echo")
+                && off.hides("/page.js")
+                && !off.hides("/rollcall.js")
+                && off.hides("/docs")
+                && off.hides("/docs/api")
+                && !off.hides("/")
+        );
         let text = index(ListenerScope::Whole, off);
-        assert!(!text.contains("/echo") && text.contains("/ws ") && !no_service(off).contains("/echo"));
+        assert!(
+            !text.contains("/echo")
+                && !text.contains("/docs")
+                && text.contains("/ws ")
+                && !no_service(off).contains("/echo")
+        );
     }
 }

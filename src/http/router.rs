@@ -288,6 +288,7 @@ impl Router {
             }
             Route::Index => Response::text(200, &index(scope, self.settings.off)).with("Vary", "Accept"),
             Route::Asset(asset) => asset.response(head),
+            Route::Docs(page) => page.response(head),
             Route::Healthz => health::healthz(cx.shared(), cx.now()),
             Route::Readyz => {
                 let is_operator = self.api.is_operator(cx, request, head);

@@ -1,4 +1,4 @@
-//! The README's support room: tokens with roles, who may go where and see whom, and a kick through the API.
+//! The manual's support room: tokens with roles, who may go where and see whom, and a kick through the API.
 
 use std::fs;
 use std::io::{Read as _, Write as _};

@@ -1,4 +1,4 @@
-//! The API of the binary: its door, its manners over HTTP, and every line that the README shows.
+//! The API of the binary: its door, its manners over HTTP, and every line that the manual shows.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -30,16 +30,15 @@ fn error(answer: &Answer) -> String {
 }
 
 #[test]
-fn every_line_of_the_readme_works() {
+fn every_line_of_the_manual_works() {
     if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
-        eprintln!("left out: there is no curl here to run the README's lines with");
+        eprintln!("left out: there is no curl here to run the manual's lines with");
         return;
     }
-    let readme = include_str!("../../README.md");
-    let section = readme.split("\n## The API\n").nth(1).unwrap().split("\n## ").next().unwrap();
-    let lines: Vec<&str> = section.lines().filter(|line| line.starts_with("curl ")).collect();
+    let chapter = include_str!("../../src/manual/api.md");
+    let lines: Vec<&str> = chapter.lines().filter(|line| line.starts_with("curl ")).collect();
     assert!(lines.len() >= 12, "{lines:?}");
-    let runtime = std::env::temp_dir().join(format!("rollcall-{}-readme", std::process::id()));
+    let runtime = std::env::temp_dir().join(format!("rollcall-{}-manual", std::process::id()));
     let mut command = rollcall(&["--listen", "127.0.0.1:0", "--workers", "3"]);
     let running = Running::of(command.env("RUNTIME_DIRECTORY", &runtime));
     let path = Path::new(env!("CARGO_BIN_EXE_rollcall")).parent().unwrap().to_str().unwrap().to_owned();

@@ -1,4 +1,4 @@
-//! The README's configurations for nginx and HAProxy, run by the real ones as they stand, but for ports; and the least that people
+//! The manual's configurations for nginx and HAProxy, run by the real ones as they stand, but for ports; and the least that people
 //! write instead. Upgrades pass, and a stranger gets nothing that is the operator's, whatever Host it names. Where a proxy is not
 //! installed its tests say that they were left out; with `ROLLCALL_PROXIES=required` they fail.
 
@@ -108,11 +108,11 @@ fn found(program: &str, test: &str) -> Option<PathBuf> {
     found
 }
 
-/// The first block of that kind in the README's section about proxies.
+const CHAPTER: &str = include_str!("../../src/manual/proxies.md");
+
+/// The first block of that kind in the chapter about proxies.
 fn sample(kind: &str) -> &'static str {
-    let readme = include_str!("../../README.md");
-    let section = readme.split("\n## Behind a proxy\n").nth(1).unwrap();
-    section.split(&format!("```{kind}\n")).nth(1).unwrap().split("```").next().unwrap()
+    CHAPTER.split(&format!("```{kind}\n")).nth(1).unwrap().split("```").next().unwrap()
 }
 
 /// A sample as it stands, with a server at another address and a proxy at a port of the test's.
@@ -233,8 +233,8 @@ fn stranger_gets_nothing(proxy: &Proxy, status: u16) {
 }
 
 #[test]
-fn the_nginx_of_the_readme_passes_upgrades_and_keeps_the_operators_paths() {
-    let Some(nginx) = found("nginx", "the README's nginx") else { return };
+fn the_nginx_of_the_manual_passes_upgrades_and_keeps_the_operators_paths() {
+    let Some(nginx) = found("nginx", "the manual's nginx") else { return };
     let running = Running::start(&["--workers", "2", "--origin", "https://named.example"]);
     let proxy = Proxy::nginx(&nginx, &with_ports(sample("nginx"), "listen 80", &running));
     stranger_gets_nothing(&proxy, 403);
@@ -247,20 +247,20 @@ fn the_nginx_of_the_readme_passes_upgrades_and_keeps_the_operators_paths() {
 }
 
 #[test]
-fn the_haproxy_of_the_readme_passes_upgrades_and_keeps_the_operators_paths() {
-    let Some(haproxy) = found("haproxy", "the README's HAProxy") else { return };
+fn the_haproxy_of_the_manual_passes_upgrades_and_keeps_the_operators_paths() {
+    let Some(haproxy) = found("haproxy", "the manual's HAProxy") else { return };
     let running = Running::start(&["--workers", "2", "--origin", "https://named.example"]);
-    let proxy = Proxy::haproxy(&haproxy, &with_ports(sample("text"), "bind :80", &running));
+    let proxy = Proxy::haproxy(&haproxy, &with_ports(sample("haproxy"), "bind :80", &running));
     stranger_gets_nothing(&proxy, 403);
     own_pages_come_in(&proxy);
     members_and_bans_pass(&proxy, &running);
     assert_eq!(ask(proxy.address, "presence.example.org", "GET /healthz", "").status, 200);
-    // With what the README says of the PROXY protocol.
+    // With what the manual says of the PROXY protocol.
     let flags = ["--workers", "2", "--trusted-proxy", "127.0.0.0/8", "--proxy-protocol"];
     let running = Running::start(&flags);
     let told = "server one 127.0.0.1:8080 send-proxy-v2 check";
-    assert!(include_str!("../../README.md").contains(told));
-    let sample = sample("text").replace("server one 127.0.0.1:8080 check", told);
+    assert!(CHAPTER.contains(told));
+    let sample = sample("haproxy").replace("server one 127.0.0.1:8080 check", told);
     let proxy = Proxy::haproxy(&haproxy, &with_ports(&sample, "bind :80", &running));
     stranger_gets_nothing(&proxy, 403);
 }

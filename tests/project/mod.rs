@@ -1,4 +1,4 @@
-//! The project as it stands: its sources are held to the design, and its README to the code.
+//! The project as it stands: its sources are held to the design, and its documents to the code.
 
 mod cycles;
 mod layering;

@@ -27,6 +27,8 @@ const SHOWS: [(&str, &str); 7] = [
     ("soak", "everything at once and for long, hostile peers too: whether memory stays flat"),
     ("herd", "a server that goes away and comes back, and how its clients return"),
 ];
+/// What stands in front of the reports, written by hand.
+const HEAD: &str = include_str!("head.md");
 /// Rows of a table that a drawing has room for.
 const PANELS_MAX: usize = 12;
 
@@ -50,6 +52,7 @@ pub fn write(folder: &Path, page: &Path) -> io::Result<()> {
          commands what it shows, what it needs and how long it takes; [peers](peers/README.md) are the servers that rollcall is \
          compared with. This page is made by `loadtest report --index`.",
     );
+    text.paragraph(HEAD.trim_end());
     for name in names {
         let report = files::read(&folder.join(format!("{name}.md")))?;
         let picture = match picture(&report) {

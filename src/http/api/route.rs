@@ -175,7 +175,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(32).collect()
 }
 
-const NO_PATH: &str = "the API has no such path: see `The API` in the README";
+const NO_PATH: &str = "the API has no such path: /docs/api has those that exist";
 
 #[cfg(test)]
 mod tests {
@@ -297,9 +297,9 @@ mod tests {
     fn what_is_wrong_is_said() {
         let deep = format!(r#"{{"data":{}{}}}"#, "[".repeat(33), "]".repeat(33));
         for (line, body, status, part) in [
-            ("GET /api/v2/users", "", 404, "README"),
+            ("GET /api/v2/users", "", 404, "/docs/api"),
             ("GET /api/v1/users/", "", 400, "1 to 128"),
-            ("GET /api/v1/users/a/b", "", 404, "README"),
+            ("GET /api/v1/users/a/b", "", 404, "/docs/api"),
             ("GET /api/v1/users/a%2A", "", 400, "1 to 128"),
             ("GET /api/v1/users/a%0Ab", "", 400, "control characters"),
             ("GET /api/v1/users/%20a", "", 400, "a space at either end"),
@@ -329,7 +329,7 @@ mod tests {
             ("POST /api/v1/rooms/r/ban/u", "{}", 405, "only DELETE, OPTIONS"),
             ("GET /api/v1/users/a/ban", "", 405, "only DELETE, OPTIONS"),
             ("DELETE /api/v1/rooms/r/ban", "", 405, "only POST, OPTIONS"),
-            ("DELETE /api/v1/rooms/r/ban/u/v", "", 404, "README"),
+            ("DELETE /api/v1/rooms/r/ban/u/v", "", 404, "/docs/api"),
         ] {
             let (got, error) = ask(line, body).expect_err(line);
             assert!(got == status && error.contains(part), "{line}: {got} {error}");

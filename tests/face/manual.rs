@@ -1,7 +1,9 @@
-//! The README says what the code does: its tables are compared with what they are about.
+//! The manual says what the code does: its tables are compared with what they are about.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rollcall::internals::http::Router;
 use rollcall::internals::limits;
@@ -10,12 +12,19 @@ use rollcall::internals::time::TICK_MILLIS;
 
 use super::client::{get, open_site};
 
-const README: &str = include_str!("../../README.md");
+/// All chapters, one behind the other.
+static MANUAL: LazyLock<String> = LazyLock::new(|| {
+    let folder = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/manual")).unwrap();
+    let mut files: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let chapters = files.iter().filter(|file| file.extension().is_some_and(|ending| ending == "md"));
+    chapters.map(|file| fs::read_to_string(file).unwrap()).collect()
+});
 
 /// The table row that begins with `name`.
 fn row(name: &str) -> &'static str {
     let start = format!("| {name} |");
-    README.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row {start}"))
+    MANUAL.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row {start}"))
 }
 
 #[test]
@@ -23,7 +32,7 @@ fn every_setting_is_in_it() {
     let output = Command::new(env!("CARGO_BIN_EXE_rollcall")).args(["config", "print"]).output().unwrap();
     for line in String::from_utf8(output.stdout).unwrap().lines() {
         let key = line.trim_start_matches("# ").split(' ').next().unwrap();
-        assert!(README.contains(&format!("`--{key}`")), "--{key} is not in the README");
+        assert!(MANUAL.contains(&format!("`--{key}`")), "--{key} is not in the manual");
     }
 }
 
@@ -42,7 +51,7 @@ fn every_metric_is_in_it() {
         } else {
             ""
         };
-        assert!(README.contains(&format!("`{name}{suffix}")), "{name}{suffix} is not in the README");
+        assert!(MANUAL.contains(&format!("`{name}{suffix}")), "{name}{suffix} is not in the manual");
     }
 }
 
@@ -56,7 +65,7 @@ fn every_package_is_in_it() {
             .map(|(name, _)| name)
     });
     for name in dependencies {
-        assert!(README.contains(&format!("`{name}`")), "{name} is not in the README");
+        assert!(MANUAL.contains(&format!("`{name}`")), "{name} is not in the manual");
     }
 }
 
@@ -167,10 +176,10 @@ fn the_limits_are_those_of_the_code() {
         assert!(row(name).contains(&format!("| {value} |")), "{name} is {value}: {}", row(name));
     }
     let members = (limits::BIG_ROOM_MEMBERS, number(limits::BIG_ROOM_NAMES_PER_SECOND));
-    assert!(README.contains(&format!("more than {} members", members.0)));
-    assert!(README.contains(&format!("more than {} in that second", members.1)));
-    assert!(README.contains(&format!("the names to {}", size(limits::BIG_ROOM_BYTES_MAX))));
-    assert!(README.contains(&format!("for over {} s", limits::STUCK_TURN_MILLIS / 1000)));
+    assert!(MANUAL.contains(&format!("more than {} members", members.0)));
+    assert!(MANUAL.contains(&format!("more than {} in that second", members.1)));
+    assert!(MANUAL.contains(&format!("the names to {}", size(limits::BIG_ROOM_BYTES_MAX))));
+    assert!(MANUAL.contains(&format!("for over {} s", limits::STUCK_TURN_MILLIS / 1000)));
 }
 
 fn minutes(ticks: u32) -> u64 {
