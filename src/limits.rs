@@ -446,3 +446,6 @@ const _: () = assert!(CONNECTION_UNITS_PER_TURN <= OVERTIME_UNITS_PER_TURN);
 const _: () =
     assert!(CROWDED_UNITS_PER_TURN < CONNECTION_UNITS_PER_TURN && CROWD_UNITS < HEARD_UNITS_PER_TURN);
 const _: () = assert!(TLS_RECORDS_BYTES + TLS_PARTIAL_BYTES_MAX <= READ_BUFFER_BYTES);
+
+mod history;
+pub use self::history::*;

@@ -185,6 +185,13 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "ROOM", help_heading = "Presence")]
     pub(crate) drop_oldest: Option<Vec<String>>,
 
+    /// Rooms that keep what was said, as PATTERN=COUNT or PATTERN=COUNT/AGE: the first that fits a room counts; repeatable
+    #[arg(long, value_name = "ROOM=COUNT/AGE", help_heading = "Presence")]
+    pub(crate) history: Option<Vec<String>>,
+    /// Bytes of what rooms keep, of all together; past it the oldest messages of those with the most go
+    #[arg(long, value_name = "SIZE", help_heading = "Presence")]
+    pub(crate) history_bytes: Option<Size>,
+
     /// Form of the log on stderr
     #[arg(long, value_name = "FORM", help_heading = "Log")]
     pub(crate) log: Option<LogForm>,
@@ -233,6 +240,8 @@ deflate = "off"
 message-timeout = "2m"
 max-memory = "0B"
 drop-oldest = []
+history = []
+history-bytes = "64MiB"
 log = "text"
 log-level = "info"
 "#;

@@ -1,6 +1,7 @@
 //! The settings as the server takes them, once the relations between them hold.
 
 mod api;
+mod history;
 mod messages;
 mod peers;
 mod tokens;
@@ -177,6 +178,8 @@ impl Check<'_> {
                 big_room: set(self.number("big-room", layer.big_room, 0..=10_000)?),
                 commands_per_second: u32::try_from(set(per_second)).unwrap_or(u32::MAX),
                 data_bytes: self.data()?,
+                history: self.history()?,
+                history_bytes: self.history_bytes()?,
                 heartbeat_millis: heartbeat_millis(heartbeat.interval, heartbeat.timeout),
                 ..Rules::default()
             },

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::presence::data::Data;
 use crate::presence::message::{MemberPage, RoomPosition};
 use crate::presence::name::Name;
+use crate::presence::past::{HistoryFrom, HistoryPage};
 use crate::presence::refusal::CommandRefusal;
 use crate::presence::view::{State, View};
 
@@ -31,8 +33,8 @@ pub enum AdminRequest {
     Tell {
         /// The user.
         user: Name,
-        /// JSON.
-        data: Box<str>,
+        /// What is told.
+        data: Data,
     },
     /// Send all connections of a user away, for good, and have the user stay away for a while.
     Disconnect {
@@ -80,8 +82,31 @@ pub enum AdminRequest {
     Say {
         /// The room.
         room: Name,
-        /// JSON.
-        data: Box<str>,
+        /// What is said.
+        data: Data,
+        /// Names it among what is said there from outside, so that it is said once: 1 to
+        /// [`SAY_ID_CHARS_MAX`](crate::limits::SAY_ID_CHARS_MAX) characters.
+        id: Option<Box<str>>,
+    },
+    /// What was said in a room.
+    History {
+        /// The room.
+        room: Name,
+        /// Which part of it.
+        from: HistoryFrom,
+        /// At most so many messages: 1 to [`PAST_MAX`](crate::limits::PAST_MAX).
+        limit: usize,
+    },
+    /// End a room: its members are told `leave`, what was said there is forgotten, and its next life has a new epoch.
+    DeleteRoom {
+        /// The room.
+        room: Name,
+    },
+    /// Forget a user: the user's connections are sent away, the user's info and last-seen time are forgotten, and what the user said
+    /// stays in every room as deleted.
+    DeleteUser {
+        /// The user.
+        user: Name,
     },
     /// Bring all connections of a user into a room, and those that come later, or all of them out of it.
     ForceJoin {
@@ -100,13 +125,12 @@ pub enum AdminRequest {
 }
 
 impl AdminRequest {
-    /// The data to relay.
-    pub(crate) fn data(&self) -> Option<&str> {
+    /// Bytes of the data to relay.
+    pub(crate) fn data_bytes(&self) -> usize {
         match self {
-            AdminRequest::Tell { data, .. }
-            | AdminRequest::Say { data, .. }
-            | AdminRequest::Broadcast { data } => Some(data),
-            _ => None,
+            AdminRequest::Tell { data, .. } | AdminRequest::Say { data, .. } => data.len(),
+            AdminRequest::Broadcast { data } => data.len(),
+            _ => 0,
         }
     }
 
@@ -137,6 +161,19 @@ pub enum AdminReply {
     Members(MemberPage, Vec<(Name, View)>),
     /// The message's position in the room.
     Said(RoomPosition),
+    /// A part of a room's history.
+    History(HistoryPage),
+    /// A room is no more, and so many users were in it.
+    RoomDeleted(usize),
+    /// A user is forgotten.
+    UserDeleted {
+        /// Connections that were sent away.
+        connections: usize,
+        /// Messages of the user's that are deleted.
+        messages: usize,
+        /// Whether all rooms have been looked through; else it goes on.
+        done: bool,
+    },
     /// How many connections came in or went out, and where the room stands.
     Forced(usize, RoomPosition),
     /// How far a broadcast has come.

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::limits::{ADMIN_REQUESTS_MAX, ADMIN_TICKS_MAX};
+use crate::limits::{ADMIN_REQUESTS_MAX, ADMIN_TICKS_MAX, PAST_BYTES_MAX, PAST_MAX};
 use crate::presence::address::{NOBODY, ReplyTo, RequestRef, reply_to};
 use crate::presence::admin::{AdminReply, AdminRequest, Listing, Merge};
 use crate::presence::effect::Effect;
@@ -38,6 +38,8 @@ enum AwaitedParts {
     Members { page: MemberPage, views: Vec<(Name, Option<View>)>, left: usize },
     /// How many connections there are, and what came of each.
     ForceJoin(ForcedJoins),
+    /// The user's home, then workers whose rooms are not looked through.
+    DeleteUser { user: Name, left: usize, connections: usize, messages: usize },
     /// Workers that are not through.
     Broadcast { left: usize, delivered: usize, missed: usize },
 }
@@ -149,8 +151,27 @@ impl AdminRequests {
                 let what = Moderation::Lift { user, room };
                 turn.out.post(home, Message::Moderate { what, reply_to: Some(reply_to) });
             }
-            AdminRequest::Say { room, data } => {
-                turn.out.post(homes.of(&room), Message::Say { room, from: None, data, echo: true, reply_to });
+            AdminRequest::Say { room, data, id } => {
+                let home = homes.of(&room);
+                turn.out.post(home, Message::Say { room, from: None, data, echo: true, id, reply_to });
+            }
+            AdminRequest::History { room, from, limit } => {
+                let (home, most) = (homes.of(&room), (limit.min(PAST_MAX) as u32, PAST_BYTES_MAX as u32));
+                turn.out.post(home, Message::History { room, user: None, from, most, reply_to });
+            }
+            AdminRequest::DeleteRoom { room } => {
+                let (home, what) = (homes.of(&room), Moderation::DeleteRoom { room });
+                turn.out.post(home, Message::Moderate { what, reply_to: Some(reply_to) });
+            }
+            AdminRequest::DeleteUser { user } => {
+                let (home, what) = (homes.of(&user), Moderation::DeleteUser { user: user.clone() });
+                turn.out.post(home, Message::Moderate { what, reply_to: Some(reply_to) });
+                return AwaitedParts::DeleteUser {
+                    user,
+                    left: 1 + usize::from(workers),
+                    connections: 0,
+                    messages: 0,
+                };
             }
         }
         AwaitedParts::One
@@ -177,6 +198,26 @@ impl AdminRequests {
                 let (delivered, missed) = (*delivered, *missed);
                 (*left == 0).then_some(AdminReply::Broadcast { delivered, missed, done: true })
             }
+            (AwaitedParts::DeleteUser { user, left, connections, messages }, answer) => {
+                match answer {
+                    HomeAnswer::Kicked(kicked, _) => {
+                        *connections = kicked.unwrap_or(0);
+                        for worker in 0..self.homes.workers() {
+                            let what = Moderation::Erase { user: user.clone() };
+                            let reply_to = Some(reply_to(self.worker, request));
+                            turn.out.post(worker, Message::Moderate { what, reply_to });
+                        }
+                    }
+                    HomeAnswer::Erased { messages: more } => *messages += more,
+                    _ => return,
+                }
+                *left -= 1;
+                let (connections, messages) = (*connections, *messages);
+                (*left == 0).then_some(AdminReply::UserDeleted { connections, messages, done: true })
+            }
+            (_, HomeAnswer::History(Some(page))) => Some(AdminReply::History(*page)),
+            (_, HomeAnswer::NoRoom) => Some(AdminReply::Refused(CommandRefusal::NoRoom)),
+            (_, HomeAnswer::RoomDeleted(members)) => Some(AdminReply::RoomDeleted(members)),
             (_, HomeAnswer::Told { to: 0, without: 0 } | HomeAnswer::Kicked(None, _)) => {
                 Some(AdminReply::Refused(CommandRefusal::NotConnected))
             }
@@ -284,6 +325,9 @@ impl AdminRequests {
                 AwaitedParts::Broadcast { delivered, missed, .. } => {
                     AdminReply::Broadcast { delivered, missed, done: false }
                 }
+                AwaitedParts::DeleteUser { connections, messages, .. } => {
+                    AdminReply::UserDeleted { connections, messages, done: false }
+                }
                 _ => AdminReply::Refused(CommandRefusal::Busy),
             };
             self.finish(request, reply, turn);
@@ -320,7 +364,7 @@ fn note_forced(forced: &mut ForcedJoins, answer: &HomeAnswer) -> Option<AdminRep
             refused.get_or_insert(CommandRefusal::UserBanned);
         }
         HomeAnswer::Barred(_, None) => return Some(AdminReply::Refused(CommandRefusal::UserBanned)),
-        HomeAnswer::Joined(_, now, _) | HomeAnswer::Left(_, now) => {
+        HomeAnswer::Joined(_, now, ..) | HomeAnswer::Left(_, now) => {
             (*came, *done, *place) = (*came + 1, *done + 1, *now);
         }
         HomeAnswer::NotForced(why) => {

@@ -5,14 +5,20 @@ use serde::{Deserialize, Serialize};
 use crate::presence::address::WorkerRef;
 use crate::presence::membership::RoomPosition;
 use crate::presence::name::Name;
+use crate::presence::past::{HistoryPage, Recovery};
 use crate::presence::refusal::CommandRefusal;
 use crate::presence::view::State;
 
 /// The answer of a home to a command.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum HomeAnswer {
-    /// To a `join`, by the number that the edge gave it: the client hears what is said from then on, unless it has left since.
-    Joined(Name, RoomPosition, u16),
+    /// To a `join`, by the number that the edge gave it: the client hears what is said from then on, unless it has left since;
+    /// and what it has missed, where it asked for that.
+    Joined(Name, RoomPosition, u16, Option<Box<Recovery>>),
+    /// To `history`; `None`: it was taken out.
+    History(Option<Box<HistoryPage>>),
+    /// To `history`, or to an admin request: there is no such room.
+    NoRoom,
     /// To `leave`.
     Left(Name, RoomPosition),
     /// To `say`.
@@ -60,6 +66,13 @@ pub enum HomeAnswer {
         without: usize,
         /// All of that edge's have had their turn.
         done: bool,
+    },
+    /// To an admin request: a room is no more, and so many users were in it.
+    RoomDeleted(usize),
+    /// To an admin request: so many messages of a deleted user are deleted at one worker.
+    Erased {
+        /// Messages.
+        messages: usize,
     },
 }
 

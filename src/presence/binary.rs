@@ -104,7 +104,7 @@ mod tests {
                     hides: true,
                     reply_to: Some(reply_to),
                 },
-                "010c017203616e6e00ac0205f0a2040201010100ac0205f0a2040001",
+                "010d017203616e6e00ac0205f0a2040201010100ac0205f0a2040001",
             ),
             (
                 Message::Deliver {
@@ -113,14 +113,14 @@ mod tests {
                     except: Some(AT.client),
                     change: None,
                 },
-                "011f017206017200013101020304050105f0a20400",
+                "012001720601720000013101020304050105f0a20400",
             ),
             (
                 Message::Answered {
                     reply_to,
                     answer: HomeAnswer::NotForced(CommandRefusal::DataTooLong { most: 300 }),
                 },
-                "011b00ac0205f0a20400010f03ac02",
+                "011c00ac0205f0a20400011103ac02",
             ),
             (
                 Message::Seen {
@@ -128,7 +128,7 @@ mod tests {
                     user: "J\u{f6}rg".into(),
                     view: View { state: State::Away, version: 9, ..View::default() },
                 },
-                "011700ac0205f0a2040001054ac3b6726703000900000000000000",
+                "011800ac0205f0a2040001054ac3b6726703000900000000000000",
             ),
         ] {
             let written = message.to_bytes();

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 #[cfg(doc)]
-use crate::limits::{INFO_TTL_SECONDS_MAX, PAGE_MAX};
+use crate::limits::{INFO_TTL_SECONDS_MAX, PAGE_MAX, PAST_MAX, SAY_ID_CHARS_MAX};
+use crate::presence::data::SentData;
+use crate::presence::past::{HistoryFrom, Since};
 use crate::presence::refusal::CommandRefusal;
 use crate::presence::view::State;
 
@@ -24,6 +26,8 @@ pub enum Command<'a> {
     Join {
         /// The room.
         room: Cow<'a, str>,
+        /// What was said since then is wanted, too.
+        since: Option<Since>,
     },
     /// Go out of a room.
     Leave {
@@ -39,21 +43,32 @@ pub enum Command<'a> {
         /// Only names after this one.
         after: Option<Cow<'a, str>>,
     },
+    /// What was said in a room.
+    History {
+        /// The room.
+        room: Cow<'a, str>,
+        /// Which part of it.
+        from: HistoryFrom,
+        /// Messages at most: 1 to [`PAST_MAX`].
+        limit: usize,
+    },
     /// Say something in a room.
     Say {
         /// The room.
         room: Cow<'a, str>,
-        /// JSON, as sent.
-        data: Cow<'a, str>,
+        /// As sent.
+        data: SentData<'a>,
         /// Whether the speaking connection hears itself.
         echo: bool,
+        /// Names it among what its user says there, so that it is said once: 1 to [`SAY_ID_CHARS_MAX`] characters.
+        id: Option<Cow<'a, str>>,
     },
     /// Tell one user something.
     Tell {
         /// The user.
         user: Cow<'a, str>,
-        /// JSON, as sent.
-        data: Cow<'a, str>,
+        /// As sent.
+        data: SentData<'a>,
     },
     /// Views of users now, and every change from then on.
     Watch {
@@ -80,12 +95,14 @@ pub enum Command<'a> {
         info: Option<Cow<'a, str>>,
         /// For how long `info` counts: at most [`INFO_TTL_SECONDS_MAX`]; `None`: as long as the connection is there.
         ttl_seconds: Option<u32>,
+        /// Whether the connection is sent binary data as such; `None` leaves it.
+        binary: Option<bool>,
     },
 }
 
 impl<'a> Command<'a> {
     /// The data to relay.
-    pub(crate) fn data(&self) -> Option<&str> {
+    pub(crate) fn data(&self) -> Option<&SentData<'a>> {
         match self {
             Command::Say { data, .. } | Command::Tell { data, .. } => Some(data),
             _ => None,
@@ -100,18 +117,21 @@ impl<'a> Command<'a> {
         match self {
             Command::Heartbeat => Command::Heartbeat,
             Command::Auth { token } => Command::Auth { token: text(token) },
-            Command::Join { room } => Command::Join { room: text(room) },
+            Command::Join { room, since } => Command::Join { room: text(room), since },
+            Command::History { room, from, limit } => Command::History { room: text(room), from, limit },
             Command::Leave { room } => Command::Leave { room: text(room) },
             Command::Who { room, limit, after } => {
                 Command::Who { room: text(room), limit, after: after.map(text) }
             }
-            Command::Say { room, data, echo } => Command::Say { room: text(room), data: text(data), echo },
-            Command::Tell { user, data } => Command::Tell { user: text(user), data: text(data) },
+            Command::Say { room, data, echo, id } => {
+                Command::Say { room: text(room), data: data.into_owned(), echo, id: id.map(text) }
+            }
+            Command::Tell { user, data } => Command::Tell { user: text(user), data: data.into_owned() },
             Command::Watch { users, suspect } => Command::Watch { users: all(users), suspect },
             Command::Unwatch { users } => Command::Unwatch { users: all(users) },
             Command::Presence { users } => Command::Presence { users: all(users) },
-            Command::Status { state, info, ttl_seconds } => {
-                Command::Status { state, info: info.map(text), ttl_seconds }
+            Command::Status { state, info, ttl_seconds, binary } => {
+                Command::Status { state, info: info.map(text), ttl_seconds, binary }
             }
         }
     }
@@ -129,6 +149,7 @@ impl<'a> Command<'a> {
             self,
             Command::Join { .. }
                 | Command::Leave { .. }
+                | Command::History { .. }
                 | Command::Say { .. }
                 | Command::Tell { .. }
                 | Command::Status { .. }

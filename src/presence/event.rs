@@ -7,8 +7,10 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::presence::answer::HomeAnswer;
+use crate::presence::data::Data;
 use crate::presence::membership::{MemberPage, MembershipChange, RoomPosition};
 use crate::presence::name::Name;
+use crate::presence::past::{HistoryPage, Recovery};
 use crate::presence::refusal::CommandRefusal;
 use crate::presence::view::{State, View};
 
@@ -80,8 +82,8 @@ pub enum Event {
         room: Name,
         /// The sender; `None`: it came from outside.
         from: Option<Name>,
-        /// JSON.
-        data: Box<str>,
+        /// What was said.
+        data: Data,
         /// Its place in the room's order.
         place: RoomPosition,
         /// When.
@@ -91,8 +93,8 @@ pub enum Event {
     Told {
         /// The sender; `None`: it came from outside.
         from: Option<Name>,
-        /// JSON.
-        data: Box<str>,
+        /// What was told.
+        data: Data,
         /// When.
         unix_millis: u64,
     },
@@ -137,6 +139,15 @@ pub enum Event {
         seq: i64,
         /// The room's position.
         place: RoomPosition,
+        /// To a `join` with `since`: what was missed.
+        recovery: Option<Box<Recovery>>,
+    },
+    /// To `history`.
+    History {
+        /// The command's number.
+        seq: i64,
+        /// The part that was asked for.
+        page: Box<HistoryPage>,
     },
     /// To `say`.
     Spoken {
@@ -190,12 +201,15 @@ const NAME_BYTES: usize = 4;
 
 impl Event {
     /// The event for a home's answer to a client's command; `None` where the answer is for an admin request.
-    pub(crate) fn of_answer(seq: i64, answer: &HomeAnswer) -> Option<Event> {
+    pub(crate) fn of_answer(seq: i64, answer: &mut HomeAnswer) -> Option<Event> {
         let refused = |why| Some(Event::Refused { seq, why });
         match *answer {
-            HomeAnswer::Joined(_, place, _) | HomeAnswer::Left(_, place) => {
-                Some(Event::Placed { seq, place })
+            HomeAnswer::Joined(_, place, _, ref mut recovery) => {
+                Some(Event::Placed { seq, place, recovery: recovery.take() })
             }
+            HomeAnswer::Left(_, place) => Some(Event::Placed { seq, place, recovery: None }),
+            HomeAnswer::History(ref mut page) => page.take().map(|page| Event::History { seq, page }),
+            HomeAnswer::NoRoom => refused(CommandRefusal::NoRoom),
             HomeAnswer::Said(place) => Some(Event::Spoken { seq, place }),
             HomeAnswer::Barred(..) => refused(CommandRefusal::Banned),
             HomeAnswer::NotSaid => refused(CommandRefusal::RoomOverloaded),
@@ -212,6 +226,8 @@ impl Event {
             | HomeAnswer::NotGiven(_)
             | HomeAnswer::Busy
             | HomeAnswer::NotForced(_)
+            | HomeAnswer::RoomDeleted(_)
+            | HomeAnswer::Erased { .. }
             | HomeAnswer::Spread { .. } => None,
         }
     }
@@ -219,7 +235,7 @@ impl Event {
     /// The event for a client that was made to join or leave a room by an admin request.
     pub(crate) fn forced(user: &Name, answer: &HomeAnswer) -> Option<Event> {
         let (room, place, joins) = match answer {
-            HomeAnswer::Joined(room, place, _) => (room, *place, true),
+            HomeAnswer::Joined(room, place, ..) => (room, *place, true),
             HomeAnswer::Left(room, place) => (room, *place, false),
             _ => return None,
         };
@@ -249,6 +265,8 @@ impl Event {
                 }
                 Event::Said { room, from, data, .. } => room.len() + of_name(from) + data.len(),
                 Event::Told { from, data, .. } => of_name(from) + data.len(),
+                Event::Placed { recovery, .. } => recovery.as_ref().map_or(0, |recovery| recovery.bytes()),
+                Event::History { page, .. } => page.room.len() + page.bytes(),
                 Event::Broadcast { data, .. } => data.len(),
                 Event::Refused { why, .. } => REFUSAL_BYTES + why.bytes(),
                 Event::Authenticated { user, .. } => user.len(),
@@ -257,7 +275,6 @@ impl Event {
                 }
                 Event::Done { .. }
                 | Event::Heard { .. }
-                | Event::Placed { .. }
                 | Event::Spoken { .. }
                 | Event::Delivered { .. }
                 | Event::Stated { .. } => 0,

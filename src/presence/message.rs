@@ -11,11 +11,13 @@ use crate::presence::admin::Listing;
 pub use crate::presence::announce::{Announced, Announcement, Highest};
 pub use crate::presence::answer::{Giving, HomeAnswer};
 pub use crate::presence::claim::Claim;
+use crate::presence::data::Data;
 use crate::presence::event::SharedEvent;
 use crate::presence::grants::Pattern;
 pub use crate::presence::membership::{MemberPage, MembershipChange, RoomPosition};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
+use crate::presence::past::{Catchup, HistoryFrom};
 use crate::presence::veil::Veil;
 use crate::presence::view::{Reason, State, View};
 
@@ -126,8 +128,8 @@ pub enum Message {
         user: Name,
         /// The sender; `None`: it came from outside.
         from: Option<Name>,
-        /// JSON.
-        data: Box<str>,
+        /// What is told.
+        data: Data,
         /// Only where the user is in one of these; `None`: anyway.
         within: Option<Box<[Name]>>,
         /// Gets the answer.
@@ -154,6 +156,21 @@ pub enum Message {
         visit: u16,
         /// Its user is invisible, as far as the edge knows.
         hides: bool,
+        /// What it has missed is wanted, too.
+        catchup: Option<Box<Catchup>>,
+        /// Gets the answer.
+        reply_to: ReplyTo,
+    },
+    /// To a room's home: what was said?
+    History {
+        /// The room.
+        room: Name,
+        /// The user who asks; `None`: it is asked from outside.
+        user: Option<Name>,
+        /// Which part of it.
+        from: HistoryFrom,
+        /// Messages at most, and bytes of them when they are written.
+        most: (u32, u32),
         /// Gets the answer.
         reply_to: ReplyTo,
     },
@@ -180,10 +197,12 @@ pub enum Message {
         room: Name,
         /// The sender; `None`: it came from outside.
         from: Option<Name>,
-        /// JSON.
-        data: Box<str>,
+        /// What is said.
+        data: Data,
         /// Whether the speaking connection hears itself.
         echo: bool,
+        /// Names it among what its sender says there, so that it is said once.
+        id: Option<Box<str>>,
         /// Gets the answer.
         reply_to: ReplyTo,
     },
@@ -357,6 +376,7 @@ impl Message {
             Message::Say { reply_to, .. }
             | Message::Tell { reply_to, .. }
             | Message::Join { reply_to, .. }
+            | Message::History { reply_to, .. }
             | Message::Status { reply_to, .. }
             | Message::Leave { reply_to: Some(reply_to), .. } => Some(reply_to),
             _ => None,
@@ -377,6 +397,7 @@ impl Message {
             | Message::Told { reply_to, .. }
             | Message::Join { reply_to, .. }
             | Message::Say { reply_to, .. }
+            | Message::History { reply_to, .. }
             | Message::List { reply_to, .. }
             | Message::ListUsers { reply_to, .. }
             | Message::ListRooms { reply_to, .. }

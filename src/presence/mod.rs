@@ -20,6 +20,7 @@
 //! | [`moderation`], `bans` | what follows from an order to send somebody away; who is to stay away, and until when |
 //! | `veil` | what follows where somebody turns invisible |
 //! | [`command`], [`event`], [`refusal`] | what clients ask for, what they are told, and why something is not done |
+//! | [`data`], [`past`] | what one says to others, and what was said before |
 //!
 //! Memory per idle named user: a client of 88 bytes at the edge, a user of 104 at the home, 8 of table, and the name once. A
 //! token adds 33 of table and what it grants: 88 without patterns and `info`.
@@ -38,6 +39,7 @@ mod claim;
 pub mod command;
 mod conflation_key;
 mod cost;
+pub mod data;
 mod departed;
 mod device;
 mod draft;
@@ -54,6 +56,7 @@ pub mod name;
 mod name_index;
 pub mod node;
 mod outgoing;
+pub mod past;
 mod pending;
 mod rebuilding;
 pub mod record;
@@ -80,6 +83,7 @@ pub use bans::BanCount;
 pub use burst::Burst;
 pub use command::Command;
 pub use conflation_key::ConflationKey;
+pub use data::{Data, SentData};
 pub use ending::Ending;
 pub use event::{Event, SharedEvent};
 pub use grants::{Entry, Grants, Pattern};
@@ -87,7 +91,9 @@ pub use message::{ClientId, ClientRef, Message, WorkerRef};
 pub use moderation::Moderation;
 pub use name::{Homes, NAME_RULE, Name, is_bare_name, is_name};
 pub use node::{Effect, Node, Rules, SessionId};
+pub use past::{Catchup, HistoryFrom, HistoryPage, Past, Recovery, Since};
 pub use record::Record;
 pub use refusal::CommandRefusal;
+pub use rules::HistoryRule;
 pub use veil::Veil;
 pub use view::{Reason, State, View};

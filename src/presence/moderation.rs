@@ -68,6 +68,26 @@ pub enum Moderation {
         /// Until when, in [`Now::micros`](crate::time::Now::micros), and what the user is told; `None`: the ban is over.
         ban: Option<(u64, Arc<str>)>,
     },
+    /// To a room's home: the room ends.
+    DeleteRoom {
+        /// The room.
+        room: Name,
+    },
+    /// To a user's home: the user is sent away, and nothing is kept of the user.
+    DeleteUser {
+        /// The user.
+        user: Name,
+    },
+    /// To a worker: what a user said in its rooms is deleted.
+    Erase {
+        /// The user.
+        user: Name,
+    },
+    /// To an edge: a room has ended, and all clients go out of it that were told that they are in.
+    Disband {
+        /// The room.
+        room: Name,
+    },
     /// To an edge: all of a user's clients there go out of a room.
     Expel {
         /// Out of where.
@@ -89,7 +109,10 @@ impl Moderation {
             | Moderation::Invite { room, user }
             | Moderation::Expel { room, user } => room.len() + user.len(),
             Moderation::Given { .. } => 0,
-            Moderation::Taken { room, .. } => room.len(),
+            Moderation::Taken { room, .. }
+            | Moderation::DeleteRoom { room }
+            | Moderation::Disband { room } => room.len(),
+            Moderation::DeleteUser { user } | Moderation::Erase { user } => user.len(),
             Moderation::Banned { user, ban } => user.len() + ban.as_ref().map_or(0, |(_, words)| words.len()),
         }
     }

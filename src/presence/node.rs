@@ -70,10 +70,10 @@ impl Node {
     pub fn new(worker: u16, homes: Homes, rules: Rules, now: Now) -> Node {
         Node {
             worker,
-            rules,
             edge: Edge::new(worker, homes, rules.restricted),
             users: Users::new(worker, homes, now, rules.restricted),
             rooms: Rooms::new(homes, now, &rules),
+            rules,
             admin: AdminRequests::new(worker, homes),
             broadcasts: Broadcasts::new(),
             rebuilding: Rebuilding::new(homes.workers()),
@@ -89,7 +89,9 @@ impl Node {
     /// Changes three rules: who has more connections, comes quicker or says more already is held to them from the next one
     /// on.
     pub fn set_limits(&mut self, connections_per_user: usize, commands_per_second: u32, data_bytes: usize) {
-        self.rules = Rules { connections_per_user, commands_per_second, data_bytes, ..self.rules };
+        let rules = &mut self.rules;
+        (rules.connections_per_user, rules.commands_per_second, rules.data_bytes) =
+            (connections_per_user, commands_per_second, data_bytes);
     }
 
     /// A client is there; `session` names it in effects. `welcome`: it speaks `rollcall.v1`. Without a user it is nobody, until
@@ -202,7 +204,7 @@ impl Node {
     pub fn ask(&mut self, now: Now, tag: u64, ask: AdminRequest) {
         let is_scarce = ask.grows() && self.edge.is_scarce();
         let scarce = if is_scarce { Err(CommandRefusal::Scarce) } else { Ok(()) };
-        match self.rules.check(ask.data()).and(scarce) {
+        match self.rules.check(ask.data_bytes()).and(scarce) {
             Err(why) => self.out.effects.push(Effect::Reply { tag, reply: AdminReply::Refused(why) }),
             Ok(()) => self.admin.ask(tag, ask, turn!(self, now)),
         }

@@ -73,6 +73,8 @@ pub enum CommandRefusal {
     Busy,
     /// Memory is short, and it would make something grow.
     Scarce,
+    /// There is no such room, or the client may not know of it.
+    NoRoom,
     /// An order: nobody of the name has been here lately.
     Unknown,
     /// An order: nobody is in the room.

@@ -6,6 +6,7 @@
 
 mod announced;
 mod big;
+mod history;
 mod member;
 mod moderation;
 mod pages;
@@ -18,12 +19,14 @@ use std::sync::Arc;
 
 use crate::limits::SAY_BYTES;
 use crate::presence::bans::Bans;
+use crate::presence::data::Data;
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::message::{
     ClientId, ClientRef, HomeAnswer, Leaving, MembershipChange, Message, ReplyTo, RoomPosition,
 };
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::name_index::NameIndex;
+use crate::presence::past::{Catchup, Recovery};
 use crate::presence::room::big::{Big, Bounds};
 use crate::presence::room::member::{ClientSlot, Member};
 use crate::presence::rounds::Rounds;
@@ -226,6 +229,7 @@ impl Rooms {
         &mut self,
         (room, user): (&Name, &Name),
         (visit, again, hides): (u16, bool, bool),
+        catchup: Option<&Catchup>,
         reply_to: ReplyTo,
         turn: &mut Turn<'_>,
     ) {
@@ -234,16 +238,24 @@ impl Rooms {
         }
         if again {
             let place = self.get(room).map_or_else(RoomPosition::default, Room::place);
+            let recovery = catchup.map(|_| Box::new(Recovery::default()));
             return turn.out.post(
                 reply_to.at.worker,
-                Message::Answered { reply_to, answer: HomeAnswer::Joined(room.clone(), place, visit) },
+                Message::Answered {
+                    reply_to,
+                    answer: HomeAnswer::Joined(room.clone(), place, visit, recovery),
+                },
             );
         }
         let (slot, appears) = self.enter((room, user), reply_to.at, hides, turn);
         let home = &mut self.rooms[slot as usize];
+        let recovery = catchup.map(|_| Box::new(Recovery::default()));
         turn.out.post(
             reply_to.at.worker,
-            Message::Answered { reply_to, answer: HomeAnswer::Joined(room.clone(), home.place(), visit) },
+            Message::Answered {
+                reply_to,
+                answer: HomeAnswer::Joined(room.clone(), home.place(), visit, recovery),
+            },
         );
         if let Some(is_in) = appears {
             let except = Some((reply_to.at.worker, reply_to.at.client));
@@ -325,7 +337,7 @@ impl Rooms {
     pub(crate) fn say(
         &mut self,
         (room, from): (&str, Option<&Name>),
-        (data, echo): (Box<str>, bool),
+        (data, echo, _id): (Data, bool, Option<&str>),
         reply_to: ReplyTo,
         turn: &mut Turn<'_>,
     ) {

@@ -1,15 +1,30 @@
 //! The rules of presence.
 
+use std::sync::Arc;
+
 use crate::limits::{
     BIG_ROOM_MEMBERS, BIG_ROOM_NAMES_PER_SECOND, COMMANDS_PER_SECOND_MAX, CONNECTIONS_PER_USER_MAX,
-    DATA_BYTES_MAX, DATA_BYTES_PER_COMMAND, ROOM_BURST_PART, ROOM_SPEAKERS_MAX,
+    DATA_BYTES_MAX, DATA_BYTES_PER_COMMAND, HISTORY_BYTES_MAX, ROOM_BURST_PART, ROOM_SPEAKERS_MAX,
 };
 use crate::presence::command::Command;
+use crate::presence::data::SentData;
+use crate::presence::grants::Pattern;
 use crate::presence::refusal::CommandRefusal;
 use crate::time::TICK_MILLIS;
 
+/// Rooms that keep what was said.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistoryRule {
+    /// Which rooms.
+    pub pattern: Pattern,
+    /// Messages that each keeps: 1 to [`HISTORY_COUNT_MAX`](crate::limits::HISTORY_COUNT_MAX).
+    pub count: u32,
+    /// Ticks for which a message is kept: at most those of [`HISTORY_AGE_SECONDS_MAX`](crate::limits::HISTORY_AGE_SECONDS_MAX).
+    pub age: u32,
+}
+
 /// The rules of presence.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Rules {
     /// Ticks for which a connection that closed or broke may come back unnoticed.
     pub grace: u32,
@@ -28,6 +43,10 @@ pub struct Rules {
     pub big_room: usize,
     /// Names told to a big room in a second, times its members: see [`BIG_ROOM_NAMES_PER_SECOND`].
     pub big_room_names: usize,
+    /// Rooms that keep what was said: the first rule that fits a room counts.
+    pub history: Arc<[HistoryRule]>,
+    /// Bytes of history of all rooms, an equal share of them at each worker.
+    pub history_bytes: usize,
     /// The heartbeat that `welcome` tells of: interval and time-out in milliseconds.
     pub heartbeat_millis: (u64, u64),
 }
@@ -43,6 +62,8 @@ impl Default for Rules {
             restricted: false,
             big_room: BIG_ROOM_MEMBERS,
             big_room_names: BIG_ROOM_NAMES_PER_SECOND,
+            history: Arc::default(),
+            history_bytes: HISTORY_BYTES_MAX,
             heartbeat_millis: (25_000, 20_000),
         }
     }
@@ -57,13 +78,9 @@ impl Rules {
     }
 
     /// Refuses `data` that is too long.
-    pub(crate) fn check(&self, data: Option<&str>) -> Result<(), CommandRefusal> {
+    pub(crate) const fn check(&self, data_bytes: usize) -> Result<(), CommandRefusal> {
         let most = self.data_bytes;
-        if data.is_some_and(|data| data.len() > most) {
-            Err(CommandRefusal::DataTooLong { most })
-        } else {
-            Ok(())
-        }
+        if data_bytes > most { Err(CommandRefusal::DataTooLong { most }) } else { Ok(()) }
     }
 }
 
@@ -71,7 +88,7 @@ impl Rules {
 /// how many listen.
 #[expect(clippy::cast_possible_truncation, reason = "a message is at most 1 GiB")]
 pub(crate) fn price(command: &Command<'_>) -> u32 {
-    let bytes = command.data().map_or(0, str::len);
+    let bytes = command.data().map_or(0, SentData::len);
     bytes.div_ceil(DATA_BYTES_PER_COMMAND).max(1) as u32
 }
 
@@ -90,6 +107,6 @@ mod tests {
                 "{len}"
             );
         }
-        assert_eq!(price(&Command::Join { room: "r".into() }), 1);
+        assert_eq!(price(&Command::Join { room: "r".into(), since: None }), 1);
     }
 }

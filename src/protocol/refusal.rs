@@ -33,6 +33,7 @@ pub const fn code(why: &CommandRefusal) -> u16 {
         CommandRefusal::NotConnected
         | CommandRefusal::Unknown
         | CommandRefusal::EmptyRoom
+        | CommandRefusal::NoRoom
         | CommandRefusal::NoBan
         | CommandRefusal::UserNotInRoom => 404,
         CommandRefusal::TooManyUsers | CommandRefusal::InfoTooLong | CommandRefusal::DataTooLong { .. } => {
@@ -90,6 +91,7 @@ pub fn sentence(why: &CommandRefusal) -> Cow<'_, str> {
         CommandRefusal::Scarce => "the server is short of memory: try again later",
         CommandRefusal::Unknown => "nobody of that name has been here lately: see /api/v1/users",
         CommandRefusal::EmptyRoom => "nobody is in that room",
+        CommandRefusal::NoRoom => "there is no such room",
         CommandRefusal::NoBan => "there is no such ban",
         CommandRefusal::TooManyBans => {
             "there are as many bans as there may be: lift some, or wait until some end"

@@ -124,7 +124,7 @@ impl Presence {
     #[must_use]
     pub fn new(settings: Arc<PresenceSettings>, worker: WorkerId, workers: usize, now: Now) -> Presence {
         // If everybody has a token, tokens say who sees whom.
-        let rules = Rules { restricted: settings.authenticator.is_closed(), ..settings.rules };
+        let rules = Rules { restricted: settings.authenticator.is_closed(), ..settings.rules.clone() };
         let homes = Homes::new(u16::try_from(workers).unwrap_or(u16::MAX), settings.secret);
         let mut node = Node::new(worker.0, homes, rules, now);
         node.share_bans(&settings.bans);

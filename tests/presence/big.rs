@@ -159,7 +159,7 @@ fn names_that_no_backlog_takes_are_too_much_whoever_is_there() {
     let rules = Rules { grace: 0, big_room: 1, ..Rules::default() };
     // In JSON a quote of a name is two bytes.
     for (letter, bytes_in_json) in [("x", 127), ("\"", 247)] {
-        let (mut world, clients) = crowd(rules, 2);
+        let (mut world, clients) = crowd(rules.clone(), 2);
         second(&mut world);
         told(&mut world, clients[0]);
         let most = BIG_ROOM_BYTES_MAX / bytes_in_json;

@@ -202,7 +202,7 @@ fn run(seed: u64) {
     let before = old.knows(&users, &rooms);
     let records = old.export(&mut dice);
     let workers = dice.of(&[1, 2, 3, 5]);
-    let mut new = Server::new(workers, dice.below(1_000) as u128, rules, old.now);
+    let mut new = Server::new(workers, dice.below(1_000) as u128, rules.clone(), old.now);
     new.import(&records, &mut dice);
     same(&before, &new.knows(&users, &rooms), "handed over");
     let watch = new.nodes[0].open(new.now, 0, None, true);

@@ -89,8 +89,8 @@ fn data_is_bounded_on_its_own_and_the_answer_names_the_flag() {
     assert!(answer["body"]["error"].as_str().unwrap().contains("--max-data"), "{answer}");
     let (data, user): (Box<str>, _) = (data.into(), "ann".into());
     for ask in [
-        Order::Tell { user, data: data.clone() },
-        Order::Say { room: room(0).into(), data: data.clone() },
+        Order::Tell { user, data: data.clone().into() },
+        Order::Say { room: room(0).into(), data: data.clone().into(), id: None },
         Order::Broadcast { data },
     ] {
         world.nodes[1].ask(world.now, 1, ask);

@@ -139,7 +139,7 @@ impl World {
         lossy.incarnation += 1;
         lossy.streams[usize::from(worker)] =
             Streams::new(WorkerRef::here(worker), workers, lossy.incarnation);
-        self.nodes[usize::from(worker)] = Node::new(worker, self.homes, lossy.rules, self.now);
+        self.nodes[usize::from(worker)] = Node::new(worker, self.homes, lossy.rules.clone(), self.now);
         self.clients.iter_mut().filter(|peer| peer.worker == worker).for_each(|peer| peer.open = false);
         self.departed.retain(|left| left.worker != worker);
         self.outside.restarted(worker);

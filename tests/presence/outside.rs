@@ -143,7 +143,7 @@ impl World {
             let (again, visit, hides, leaving) = (false, 0, false, Leaving::Now);
             let reply_to = ReplyTo { at, request: RequestRef::Admin { request: 0, index: 0 } };
             if joins {
-                Message::Join { room, user, again, visit, hides, reply_to }
+                Message::Join { room, user, again, visit, hides, catchup: None, reply_to }
             } else {
                 Message::Leave { room, user, at, visit, hides, leaving, reply_to: None }
             }

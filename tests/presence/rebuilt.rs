@@ -82,7 +82,15 @@ fn a_turn_looks_at_so_many_members_whatever_rooms_they_are_in() {
             let (room, hides) = (room.clone(), &**room == "hidden");
             node.mail(
                 NOW,
-                Message::Join { room, user, again: false, visit: 1, hides, reply_to: reply_to(slot) },
+                Message::Join {
+                    room,
+                    user,
+                    again: false,
+                    visit: 1,
+                    hides,
+                    catchup: None,
+                    reply_to: reply_to(slot),
+                },
             );
             drop(node.effects());
         }

@@ -122,7 +122,7 @@ impl World {
             now,
             homes,
             grace: rules.grace,
-            nodes: (0..workers).map(|worker| Node::new(worker, homes, rules, now)).collect(),
+            nodes: (0..workers).map(|worker| Node::new(worker, homes, rules.clone(), now)).collect(),
             clients: Vec::new(),
             departed: Vec::new(),
             frozen: vec![false; n],
@@ -230,7 +230,15 @@ impl World {
             Ask::Join(room) if self.clients[c].ears.rooms.len() > rooms => {
                 self.letter_at_home(c, &room, |at, room| {
                     let reply_to = ReplyTo { at, request: RequestRef::Command(seq) };
-                    Message::Join { room, user, again: false, visit: 0, hides: false, reply_to }
+                    Message::Join {
+                        room,
+                        user,
+                        again: false,
+                        visit: 0,
+                        hides: false,
+                        catchup: None,
+                        reply_to,
+                    }
                 });
             }
             Ask::Leave(room) => self.letter_at_home(c, &room, |at, room| Message::Leave {

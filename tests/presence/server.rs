@@ -28,7 +28,7 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(workers: u16, secret: u128, rules: Rules, now: Now) -> Server {
         let homes = Homes::new(workers, secret);
-        let nodes = (0..workers).map(|worker| Node::new(worker, homes, rules, now)).collect();
+        let nodes = (0..workers).map(|worker| Node::new(worker, homes, rules.clone(), now)).collect();
         Server { now, homes, nodes, replies: Vec::new(), epochs: None, heard: Vec::new() }
     }
 
@@ -174,7 +174,7 @@ pub(super) fn names(start: &str, count: usize) -> Vec<Name> {
 
 /// What the answer to `say` shows: epoch and offset.
 pub(super) fn say(server: &mut Server, room: &Name) -> (u64, u64) {
-    match server.ask(AdminRequest::Say { room: room.clone(), data: "1".into() }) {
+    match server.ask(AdminRequest::Say { room: room.clone(), data: "1".into(), id: None }) {
         AdminReply::Said(place) => (place.epoch, place.offset),
         reply => panic!("{reply:?}"),
     }

@@ -93,9 +93,9 @@ impl Run {
             big_room_names: dice.of(&[200_000, 12, 5]),
             ..Rules::default()
         };
-        let mut world = World::with_secret(workers, rules, seed.into());
+        let mut world = World::with_secret(workers, rules.clone(), seed.into());
         if is_lossy {
-            world.be_lossy(rules, seed);
+            world.be_lossy(rules.clone(), seed);
         }
         world.judge = Judge::default();
         world.trace = trace;
@@ -343,20 +343,20 @@ impl Run {
     /// Somebody outside asks something.
     fn any_order(&mut self) -> Order {
         self.said += 1;
-        let data = format!(r#"{{ "n":{} }}"#, self.said).into();
+        let data: Box<str> = format!(r#"{{ "n":{} }}"#, self.said).into();
         let (room, user) = (self.dice.of(&self.rooms).into(), Name::from(self.dice.of(&self.users)));
         let (limit, after) = (1 + self.dice.below(4), self.dice.once_in(3).then(|| user.clone()));
         let seconds = self.dice.of(&[1, 3, 10, 60]);
         let is_lossy = self.world.lossy.is_some();
         match self.dice.below(20) {
             // Orders that edges know nothing of.
-            10..14 | 16..20 if is_lossy => Order::Say { room, data },
+            10..14 | 16..20 if is_lossy => Order::Say { room, data: data.into(), id: None },
             0..2 => {
                 let state = self.dice.of(&[None, None, Some(State::Online), Some(State::Offline)]);
                 Order::Users { state, limit, after }
             }
             2 => Order::User { user },
-            3..5 => Order::Tell { user, data },
+            3..5 => Order::Tell { user, data: data.into() },
             5 => {
                 let seconds = self.dice.once_in(2).then_some(seconds).filter(|_| !is_lossy);
                 Order::Disconnect { user, seconds, reason: "out".into() }
@@ -368,7 +368,7 @@ impl Run {
             }
             6 => Order::Rooms { limit, after },
             7 => Order::Members { room, limit, after },
-            8..10 => Order::Say { room, data },
+            8..10 => Order::Say { room, data: data.into(), id: None },
             10..14 => Order::ForceJoin { user, room, joins: !self.dice.once_in(3) },
             _ => Order::Broadcast { data },
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rollcall::internals::presence::admin::{AdminReply, AdminRequest};
-use rollcall::internals::presence::{Event, Reason, Rules, SharedEvent};
+use rollcall::internals::presence::{Data, Event, Reason, Rules, SharedEvent};
 use serde_json::Value;
 
 use super::ask::Ask as Command;
@@ -39,7 +39,7 @@ impl Tells {
     /// The same, from outside. What was not answered in time may come yet.
     pub(super) fn replied(&mut self, ask: &AdminRequest, reply: &AdminReply, lossy: bool, judge: &mut Judge) {
         let AdminRequest::Tell { data, .. } = ask else { return };
-        let (to, _) = self.0.remove(&**data).unwrap_or_default();
+        let (to, _) = self.0.remove(text(data)).unwrap_or_default();
         let is_right = match reply {
             AdminReply::Told(delivered) if lossy => *delivered as u64 <= to,
             AdminReply::Told(delivered) => *delivered as u64 == to,
@@ -49,11 +49,15 @@ impl Tells {
     }
 }
 
+fn text(data: &Data) -> &str {
+    std::str::from_utf8(data.as_bytes()).expect("JSON")
+}
+
 impl World {
     /// A user's client is told something: to how many that comes, and how many have no room for it.
     pub(super) fn tell(&mut self, session: u64, event: &SharedEvent) -> (usize, usize) {
         let Event::Told { data, .. } = event.event() else { panic!("{event:?}") };
-        let (to, without) = self.tells.0.entry(data.to_string()).or_default();
+        let (to, without) = self.tells.0.entry(text(data).to_owned()).or_default();
         if self.clients[session as usize].stalled {
             *without += 1;
             return (0, 1);

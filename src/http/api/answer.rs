@@ -8,6 +8,7 @@ use crate::presence::admin::{AdminReply, Listing};
 use crate::presence::message::RoomPosition;
 use crate::presence::{Name, State, View};
 use crate::protocol::refusal;
+use crate::protocol::rollcall_v1;
 use crate::wire::http::Response;
 
 /// A reply of presence.
@@ -40,6 +41,16 @@ pub(crate) fn response(reply: AdminReply) -> Response {
         }
         AdminReply::Said(RoomPosition { epoch, offset, .. }) => {
             format!(r#"{{"epoch":{epoch},"offset":{offset}}}"#)
+        }
+        AdminReply::History(page) => {
+            let mut body = "{".to_owned();
+            rollcall_v1::write_history(&mut body, &page);
+            body + "}"
+        }
+        AdminReply::RoomDeleted(members) => format!(r#"{{"members":{members}}}"#),
+        AdminReply::UserDeleted { connections, messages, done } => {
+            let body = format!(r#"{{"disconnected":{connections},"messages":{messages},"done":{done}}}"#);
+            return json(if done { 200 } else { 202 }, body);
         }
         AdminReply::Forced(0, _) => r#"{"connections":0}"#.to_owned(),
         AdminReply::Forced(connections, RoomPosition { count, epoch, offset, membership }) => {

@@ -75,7 +75,7 @@ pub(crate) fn route(head: &Head<'_>, body: &[u8]) -> Result<ApiRoute, ApiRefusal
         Path::Memory => return Ok(ApiRoute::Figures(Figures::Memory)),
         Path::Users => AdminRequest::Users { state: query.state, limit: query.limit, after: query.after },
         Path::User(user) => AdminRequest::User { user: of_path("user", user)? },
-        Path::Tell(user) => AdminRequest::Tell { user: of_path("user", user)?, data: body.data()? },
+        Path::Tell(user) => AdminRequest::Tell { user: of_path("user", user)?, data: body.data()?.into() },
         Path::Disconnect(user) => {
             let seconds = body.seconds()?;
             let reason = body.reason(if seconds.is_some() { "banned" } else { "kicked" })?;
@@ -86,7 +86,9 @@ pub(crate) fn route(head: &Head<'_>, body: &[u8]) -> Result<ApiRoute, ApiRefusal
         Path::Room(room) => {
             AdminRequest::Members { room: of_path("room", room)?, limit: query.limit, after: query.after }
         }
-        Path::Say(room) => AdminRequest::Say { room: of_path("room", room)?, data: body.data()? },
+        Path::Say(room) => {
+            AdminRequest::Say { room: of_path("room", room)?, data: body.data()?.into(), id: None }
+        }
         Path::ForceJoin(room, joins) => {
             AdminRequest::ForceJoin { room: of_path("room", room)?, user: body.user()?, joins }
         }
@@ -215,7 +217,7 @@ mod tests {
             (
                 "POST /api/v1/users/anna/tell",
                 r#"{"data": [1,  2] }"#,
-                r#"Tell { user: "anna", data: "[1,  2]" }"#,
+                r#"Tell { user: "anna", data: Json("[1,  2]") }"#,
             ),
             ("POST /api/v1/broadcast", r#"{"data":null}"#, r#"Broadcast { data: "null" }"#),
             (

@@ -103,6 +103,7 @@ impl Edge {
                     // A desk had it come in, and the answer to that is yet to come, or lost.
                     let request = RequestRef::Forced { admin: self.worker, request: NOBODY, change: true };
                     Message::Join {
+                        catchup: None,
                         room,
                         user,
                         again: false,

@@ -80,17 +80,17 @@ impl Edge {
         }
     }
 
-    pub(crate) fn answered(&mut self, reply_to: ReplyTo, answer: HomeAnswer, turn: &mut Turn<'_>) {
+    pub(crate) fn answered(&mut self, reply_to: ReplyTo, mut answer: HomeAnswer, turn: &mut Turn<'_>) {
         // One that was answered without it is answered.
         let Some(reply_to) = self.awaiting.arrived(reply_to) else { return };
         let client = reply_to.at.client;
         self.note_answer(reply_to);
-        if let HomeAnswer::Joined(room, place, _) | HomeAnswer::Left(room, place) = &answer {
+        if let HomeAnswer::Joined(room, place, ..) | HomeAnswer::Left(room, place) = &answer {
             self.told.epoch = self.told.epoch.max(place.epoch);
             self.stands(client, room, *place);
         }
         let known = self.known(client);
-        let event = match (reply_to.request, &answer) {
+        let event = match (reply_to.request, &mut answer) {
             (RequestRef::Command(seq), answer) => Event::of_answer(seq, answer),
             (RequestRef::Forced { change: true, .. }, answer) => {
                 known.and_then(|known| Event::forced(known.user.as_ref()?, answer))
@@ -104,7 +104,7 @@ impl Edge {
         // already is not told, and its membership does not start anew.
         let changes = !matches!(reply_to.request, RequestRef::Forced { change: false, .. });
         match &answer {
-            HomeAnswer::Joined(room, _, visit) if changes => self.hears(client, room, *visit, turn),
+            HomeAnswer::Joined(room, _, visit, _) if changes => self.hears(client, room, *visit, turn),
             HomeAnswer::Barred(room, Some(visit)) => self.barred(client, room, *visit, turn),
             _ => {}
         }

@@ -23,7 +23,7 @@ impl Edge {
             let RequestRef::Command(seq) = reply_to.request else { continue };
             let event = match undo {
                 // As a home answers that has no such room.
-                Undo::Leave => Event::Placed { seq, place: RoomPosition::default() },
+                Undo::Leave => Event::Placed { seq, place: RoomPosition::default(), recovery: None },
                 _ => Event::Refused { seq, why: CommandRefusal::Busy },
             };
             self.undo(reply_to.at.client, undo, turn);

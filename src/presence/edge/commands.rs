@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::limits::{COMMANDS_REFUSED_MAX, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX};
+use crate::limits::{
+    COMMANDS_REFUSED_MAX, PAST_BYTES_MAX, PAST_MAX, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX,
+};
 use crate::presence::awaiting::Before;
 use crate::presence::command::{Command, Read};
 use crate::presence::cost;
+use crate::presence::data::{Data, SentData};
 use crate::presence::draft::Wanted;
 use crate::presence::edge::visibility::Listable;
 use crate::presence::edge::{Edge, part};
@@ -14,6 +17,7 @@ use crate::presence::ending::Ending;
 use crate::presence::event::Event;
 use crate::presence::message::{Leaving, MemberPage, Message, ReplyTo, RequestRef};
 use crate::presence::name::Name;
+use crate::presence::past::{Catchup, HistoryFrom, Since};
 use crate::presence::refusal::CommandRefusal;
 use crate::presence::rules::Rules;
 use crate::presence::rules::price;
@@ -97,7 +101,7 @@ impl Edge {
             self.page_heartbeat(slot, turn);
             return Ok(());
         }
-        let fits = turn.rules.check(command.data());
+        let fits = turn.rules.check(command.data().map_or(0, SentData::len));
         self.pay(turn.now, turn.rules, slot, if fits.is_ok() { price(&command) } else { 1 })?;
         fits?;
         match self.wait(slot, (seq, command), bytes)? {
@@ -125,21 +129,27 @@ impl Edge {
         let asks = command.asks();
         match command {
             Command::Heartbeat | Command::Auth { .. } => {}
-            Command::Join { room } => {
+            Command::Join { room, since } => {
                 self.may_join(slot, &room)?;
                 if self.end_taken(slot, &room) {
                     return Err(CommandRefusal::PutOut);
                 }
-                self.join(slot, &room, reply_to, turn)?;
+                self.join(slot, &room, since, reply_to, turn)?;
             }
             Command::Leave { room } => self.leave(slot, &room, reply_to, turn)?,
-            Command::Say { room, data, echo } => self.say(slot, &room, &data, echo, reply_to, turn)?,
+            Command::History { room, from, limit } => {
+                self.history(slot, &room, (from, limit), reply_to, turn)?;
+            }
+            Command::Say { room, data, echo, id } => {
+                let id = id.map(|id| id.into_owned().into());
+                self.say(slot, &room, (data.into(), echo, id), reply_to, turn)?;
+            }
             Command::Tell { user, data } => {
                 let (from, user) = (self.identity(slot)?, Name::from(&*user));
-                let (from, data, within) = (Some(from), data.into_owned().into(), self.reach(slot, &user));
+                let (from, data, within) = (Some(from), data.into(), self.reach(slot, &user));
                 turn.out.post(self.homes.of(&user), Message::Tell { user, from, data, within, reply_to });
             }
-            Command::Status { state, info, ttl_seconds } => {
+            Command::Status { state, info, ttl_seconds, .. } => {
                 self.status(slot, state, (info.as_deref(), ttl_seconds), reply_to, turn)?;
             }
             Command::Who { room, limit, after } => {
@@ -188,6 +198,7 @@ impl Edge {
         &mut self,
         slot: u32,
         room: &str,
+        since: Option<Since>,
         reply_to: ReplyTo,
         turn: &mut Turn<'_>,
     ) -> Result<(), CommandRefusal> {
@@ -206,7 +217,9 @@ impl Edge {
             self.next_visit = visit;
             self.rooms.add(&room, Subscriber::joining(slot, visit), &mut known.rooms);
         }
-        turn.out.post(self.homes.of(&room), Message::Join { room, user, again, visit, hides, reply_to });
+        let catchup = since.map(|since| Box::new(Catchup { since, bytes: PAST_BYTES_MAX as u32 }));
+        let home = self.homes.of(&room);
+        turn.out.post(home, Message::Join { room, user, again, visit, hides, catchup, reply_to });
         Ok(())
     }
 
@@ -235,8 +248,7 @@ impl Edge {
         &mut self,
         slot: u32,
         room: &str,
-        data: &str,
-        echo: bool,
+        (data, echo, id): (Data, bool, Option<Box<str>>),
         reply_to: ReplyTo,
         turn: &mut Turn<'_>,
     ) -> Result<(), CommandRefusal> {
@@ -247,7 +259,27 @@ impl Edge {
             Err(refusal) => return Err(refusal),
         };
         let from = Some(from);
-        turn.out.post(self.homes.of(&room), Message::Say { room, from, data: data.into(), echo, reply_to });
+        turn.out.post(self.homes.of(&room), Message::Say { room, from, data, echo, id, reply_to });
+        Ok(())
+    }
+
+    /// Members may read what was said, and clients that may join; to others there is no such room.
+    fn history(
+        &self,
+        slot: u32,
+        room: &str,
+        (from, limit): (HistoryFrom, usize),
+        reply_to: ReplyTo,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CommandRefusal> {
+        let user = Some(self.identity(slot)?);
+        let room = match self.place_in_room(slot, room) {
+            Ok((_, room)) => room,
+            Err(_) if self.may_join(slot, room).is_ok() => Name::from(room),
+            Err(_) => return Err(CommandRefusal::NoRoom),
+        };
+        let most = (limit.min(PAST_MAX) as u32, PAST_BYTES_MAX as u32);
+        turn.out.post(self.homes.of(&room), Message::History { room, user, from, most, reply_to });
         Ok(())
     }
 

@@ -75,6 +75,18 @@ impl Edge {
         }
     }
 
+    /// A room has ended. A client that has not been told yet that it is in is in the one that comes after.
+    pub(crate) fn disband(&mut self, room: &Name, turn: &mut Turn<'_>) {
+        let Some((topic, _)) = self.rooms.find(room) else { return };
+        let members = self.rooms.members(topic).iter().filter(|member| member.active);
+        let slots: Vec<u32> = members.map(|member| member.slot).collect();
+        turn.out.spend(slots.len(), cost::NAME_NANOS);
+        for slot in slots {
+            let request = RequestRef::Forced { admin: self.worker, request: NOBODY, change: true };
+            let _ = self.leave(slot, room, ReplyTo { at: self.address(slot), request }, turn);
+        }
+    }
+
     /// The last client's serial number.
     pub(crate) fn floor(&self) -> u32 {
         self.next_serial

@@ -107,7 +107,7 @@ impl Edge {
         let asked = ReplyTo { at: self.address(client.slot), request };
         let done = match self.known(client) {
             None => Err(CommandRefusal::UserNotInRoom),
-            Some(_) if joins => self.join(client.slot, room, asked, turn),
+            Some(_) if joins => self.join(client.slot, room, None, asked, turn),
             Some(_) => self.leave(client.slot, room, asked, turn),
         };
         if let Err(why) = done {

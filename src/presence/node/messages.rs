@@ -50,15 +50,18 @@ impl Node {
     fn at_room(&mut self, now: Now, message: Message) {
         let (rooms, turn) = (&mut self.rooms, turn!(self, now));
         match message {
-            Message::Join { room, user, again, visit, hides, reply_to } => {
-                rooms.join((&room, &user), (visit, again, hides), reply_to, turn);
+            Message::Join { room, user, again, visit, hides, catchup, reply_to } => {
+                rooms.join((&room, &user), (visit, again, hides), catchup.as_deref(), reply_to, turn);
             }
             Message::Leave { room, user, at, visit, hides, leaving, reply_to } => {
                 let known = (at.worker, at.client.slot);
                 rooms.leave((&room, &user), (known, visit, hides, leaving), reply_to, turn);
             }
-            Message::Say { room, from, data, echo, reply_to } => {
-                rooms.say((&room, from.as_ref()), (data, echo), reply_to, turn);
+            Message::History { room, user, from, most, reply_to } => {
+                rooms.history((&room, user.as_deref()), from, most, reply_to, turn);
+            }
+            Message::Say { room, from, data, echo, id, reply_to } => {
+                rooms.say((&room, from.as_ref()), (data, echo, id.as_deref()), reply_to, turn);
             }
             Message::List { room, limit, after, only, reply_to } => {
                 rooms.list(room, limit, after.as_ref(), only.as_deref(), reply_to, turn);
@@ -134,6 +137,7 @@ impl Node {
             | Message::Kick { .. }
             | Message::ForceJoin { .. }
             | Message::Join { .. }
+            | Message::History { .. }
             | Message::Leave { .. }
             | Message::Say { .. }
             | Message::List { .. }

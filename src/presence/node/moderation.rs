@@ -27,6 +27,10 @@ impl Node {
             Moderation::Taken { client, room } => edge.taken_from(client, &room, turn),
             Moderation::Given { order, stays } => users.order_over(order, stays),
             Moderation::Banned { user, ban } => edge.set_banned(user, ban),
+            Moderation::DeleteRoom { room } => rooms.delete(&room, reply_to, turn),
+            Moderation::DeleteUser { user } => users.delete(&user, reply_to, turn),
+            Moderation::Erase { user } => rooms.erase(&user, reply_to, turn),
+            Moderation::Disband { room } => edge.disband(&room, turn),
             Moderation::Expel { room, user } => edge.expel(&room, &user, turn),
         }
     }

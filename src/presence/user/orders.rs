@@ -3,6 +3,7 @@
 use crate::limits::PAGE_SCAN_MAX;
 use crate::presence::admin::Listing;
 use crate::presence::cost;
+use crate::presence::data::Data;
 use crate::presence::event::{Event, SharedEvent};
 use crate::presence::message::{ClientRef, HomeAnswer, Message, ReplyTo};
 use crate::presence::name::Name;
@@ -15,7 +16,7 @@ impl Users {
     pub(crate) fn tell(
         &mut self,
         user: &str,
-        (from, data): (Option<Name>, Box<str>),
+        (from, data): (Option<Name>, Data),
         within: Option<&[Name]>,
         reply_to: ReplyTo,
         turn: &mut Turn<'_>,

@@ -5,11 +5,15 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::json::{self, is_object};
-use crate::limits::{INFO_BYTES_MAX, INFO_TTL_SECONDS_MAX, PAGE_DEFAULT, PAGE_MAX};
+use crate::limits::{
+    INFO_BYTES_MAX, INFO_TTL_SECONDS_MAX, PAGE_DEFAULT, PAGE_MAX, PAST_DEFAULT, PAST_MAX, SAY_ID_CHARS_MAX,
+};
 use crate::presence::command::Command;
-use crate::presence::{CommandRefusal, NAME_RULE, State, is_name};
+use crate::presence::{CommandRefusal, HistoryFrom, NAME_RULE, SentData, Since, State, is_name};
 use crate::protocol::refusal::TOO_MANY_USERS;
-use crate::protocol::rollcall_v1::shape::{ClientMessage, CommandParts, Object, Params, TextField, UserList};
+use crate::protocol::rollcall_v1::shape::{
+    ClientMessage, CommandParts, Object, Params, Position, TextField, UserList,
+};
 
 /// Reads a command and its `seq`.
 ///
@@ -36,8 +40,20 @@ pub fn foreign(text: &str) -> Option<(Cow<'_, str>, &str)> {
 }
 
 /// All commands of the protocol.
-const COMMANDS: [&str; 11] =
-    ["heartbeat", "join", "leave", "who", "say", "tell", "watch", "unwatch", "presence", "status", "auth"];
+const COMMANDS: [&str; 12] = [
+    "heartbeat",
+    "join",
+    "leave",
+    "who",
+    "say",
+    "tell",
+    "watch",
+    "unwatch",
+    "presence",
+    "status",
+    "auth",
+    "history",
+];
 
 const NOT_A_COMMAND: &str = r#"not a command: send {"seq":1,"cmd":"…","params":{…}}"#;
 
@@ -79,17 +95,19 @@ fn misshapen(error: &serde_json::Error) -> CommandRefusal {
 fn command<'a>(name: &str, params: Params<'a>) -> Result<Command<'a>, CommandRefusal> {
     Ok(match name {
         "heartbeat" => Command::Heartbeat,
-        "join" => Command::Join { room: named("room", params.room)? },
+        "join" => Command::Join { room: named("room", params.room)?, since: since(params.since)? },
+        "history" => history(params)?,
         "leave" => Command::Leave { room: named("room", params.room)? },
         "who" => Command::Who {
             room: named("room", params.room)?,
-            limit: limit(params.limit)?,
-            after: params.after.map(|after| named("after", Some(after))).transpose()?,
+            limit: limit(params.limit, (PAGE_DEFAULT, PAGE_MAX))?,
+            after: name_behind(params.after)?,
         },
         "say" => Command::Say {
             room: named("room", params.room)?,
             data: data(params.data)?,
             echo: flag("echo", params.echo)?.unwrap_or(true),
+            id: params.id.map(id).transpose()?,
         },
         "tell" => Command::Tell { user: named("user", params.user)?, data: data(params.data)? },
         "watch" => Command::Watch {
@@ -121,14 +139,15 @@ fn status<'a>(params: &Params<'a>) -> Result<Command<'a>, CommandRefusal> {
         return Err(CommandRefusal::InfoTooLong);
     }
     let info = info.map(|info| readable("info", info)).transpose()?;
-    if state.is_none() && info.is_none() {
+    let binary = flag("binary", params.binary)?;
+    if state.is_none() && info.is_none() && binary.is_none() {
         return Err(unreadable("`state` or `info` is missing"));
     }
     let ttl_seconds = ttl(params.info_ttl)?;
     if ttl_seconds.is_some() && info.is_none() {
         return Err(unreadable("`info_ttl` comes with `info`"));
     }
-    Ok(Command::Status { state, info, ttl_seconds })
+    Ok(Command::Status { state, info, ttl_seconds, binary })
 }
 
 fn ttl(seconds: Option<&RawValue>) -> Result<Option<u32>, CommandRefusal> {
@@ -153,12 +172,19 @@ fn named<'a>(field: &str, name: Option<TextField<'a>>) -> Result<Cow<'a, str>, C
     }
 }
 
+/// The field `after` where it is a name.
+fn name_behind(after: Option<&RawValue>) -> Result<Option<Cow<'_, str>>, CommandRefusal> {
+    let Some(text) = after.map(RawValue::get).filter(|text| *text != "null") else { return Ok(None) };
+    let name = serde_json::from_str::<TextField<'_>>(text).map_err(|error| misshapen(&error))?;
+    named("after", Some(name)).map(Some)
+}
+
 /// A number that is too great for any page is as good as the greatest.
-fn limit(limit: Option<&RawValue>) -> Result<usize, CommandRefusal> {
+fn limit(limit: Option<&RawValue>, (default, most): (usize, usize)) -> Result<usize, CommandRefusal> {
     let number = |limit: &RawValue| limit.get().parse::<u64>();
     match limit.filter(|limit| limit.get() != "null").map(number) {
-        None => Ok(PAGE_DEFAULT),
-        Some(Ok(limit)) => Ok(usize::try_from(limit).unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX)),
+        None => Ok(default),
+        Some(Ok(limit)) => Ok(usize::try_from(limit).unwrap_or(most).clamp(1, most)),
         Some(Err(_)) => Err(unreadable("`limit` has to be a whole number")),
     }
 }
@@ -181,9 +207,53 @@ fn users(users: Option<UserList<'_>>) -> Result<Vec<Cow<'_, str>>, CommandRefusa
     if users.iter().all(|user| is_name(user)) { Ok(users) } else { Err(misnamed("users")) }
 }
 
-fn data(data: Option<&RawValue>) -> Result<Cow<'_, str>, CommandRefusal> {
+fn data(data: Option<&RawValue>) -> Result<SentData<'_>, CommandRefusal> {
     let data = data.map(RawValue::get).ok_or_else(|| unreadable("`data` is missing"))?;
-    readable("data", data)
+    readable("data", data).map(SentData::Json)
+}
+
+fn id(id: TextField<'_>) -> Result<Cow<'_, str>, CommandRefusal> {
+    // A text of more bytes than that has too many characters, and is not to be counted.
+    let is_short = id.0.len() <= 4 * SAY_ID_CHARS_MAX;
+    if is_short && (1..=SAY_ID_CHARS_MAX).contains(&id.0.chars().count()) {
+        return Ok(id.0);
+    }
+    Err(unreadable(format!("`id` has to be 1 to {SAY_ID_CHARS_MAX} characters")))
+}
+
+/// A number that is too great for any offset is as good as the greatest.
+fn number(field: &str, number: Option<&RawValue>) -> Result<Option<u64>, CommandRefusal> {
+    match number.map(RawValue::get) {
+        None | Some("null") => Ok(None),
+        Some(number) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Ok(Some(number.parse().unwrap_or(u64::MAX)))
+        }
+        Some(_) => Err(unreadable(format!("`{field}` has to be a whole number"))),
+    }
+}
+
+fn since(since: Option<&RawValue>) -> Result<Option<Since>, CommandRefusal> {
+    let Some(text) = since.map(RawValue::get).filter(|text| *text != "null") else { return Ok(None) };
+    let position: Option<Position<'_>> = serde_json::from_str(text).ok().filter(|_| is_object(text));
+    let position =
+        position.map(|position| (number("epoch", position.epoch), number("offset", position.offset)));
+    match position {
+        Some((Ok(Some(epoch)), Ok(Some(offset)))) => Ok(Some(Since { epoch, offset })),
+        _ => {
+            Err(unreadable(r#"`since` has to be {"epoch":N,"offset":N}, as an answer or a message had them"#))
+        }
+    }
+}
+
+fn history(params: Params<'_>) -> Result<Command<'_>, CommandRefusal> {
+    let room = named("room", params.room)?;
+    let (before, after) = (number("before", params.before)?, number("after", params.after)?);
+    let from = match (before, after) {
+        (Some(_), Some(_)) => return Err(unreadable("`before` or `after`, and not both")),
+        (before, None) => HistoryFrom::Before(before),
+        (None, Some(after)) => HistoryFrom::After(after),
+    };
+    Ok(Command::History { room, from, limit: limit(params.limit, (PAST_DEFAULT, PAST_MAX))? })
 }
 
 /// JSON that others are sent beside what is theirs.
@@ -210,14 +280,18 @@ mod tests {
     #[test]
     fn data_travels_byte_for_byte() {
         let text = r#"{"seq":7,"cmd":"say","params":{"room":"r","data":{ "b":1e2,  "a":"\u00e4" }}}"#;
-        let Ok((7, Command::Say { data, echo: true, .. })) = decode(text) else { panic!() };
+        let Ok((7, Command::Say { data: SentData::Json(data), echo: true, .. })) = decode(text) else {
+            panic!()
+        };
         assert_eq!(data, r#"{ "b":1e2,  "a":"\u00e4" }"#);
     }
 
     #[test]
     fn null_is_data_too() {
         let text = r#"{"cmd":"say","params":{"room":"r","data":null}}"#;
-        assert!(matches!(decode(text), Ok((0, Command::Say { data, .. })) if data == "null"));
+        assert!(
+            matches!(decode(text), Ok((0, Command::Say { data: SentData::Json(data), .. })) if data == "null")
+        );
         let text = r#"{"cmd":"status","params":{"info":null}}"#;
         assert!(
             matches!(decode(text), Ok((0, Command::Status { state: None, info: Some(info), .. })) if info == "null")

@@ -4,10 +4,13 @@
 
 use std::fmt::Write;
 
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::json::{Quoted, QuotedOrNull};
 use crate::presence::event::Event;
 use crate::presence::message::{MemberPage, MembershipChange, RoomPosition};
-use crate::presence::{Ending, Name, State, View};
+use crate::presence::{Data, Ending, HistoryPage, Name, Past, Recovery, State, View};
 use crate::protocol::refusal;
 use crate::time::Now;
 use crate::wire::close::CloseCode;
@@ -25,6 +28,7 @@ pub fn encode(event: &Event) -> String {
         Event::Room { room, change, members } => stands(room, change, members.as_deref()),
         Event::Forced { room, user, place, joins } => forced(room, user, *place, *joins),
         Event::Said { room, from, data, place, unix_millis } => {
+            let data = Relayed(data);
             let RoomPosition { epoch, offset, .. } = place;
             let (room, from) = (Quoted(room), QuotedOrNull(from.as_deref()));
             format!(
@@ -32,7 +36,7 @@ pub fn encode(event: &Event) -> String {
             )
         }
         Event::Told { from, data, unix_millis } => {
-            let from = QuotedOrNull(from.as_deref());
+            let (from, data) = (QuotedOrNull(from.as_deref()), Relayed(data));
             format!(r#"{{"event":"tell","from":{from},"data":{data},"time_ms":{unix_millis}}}"#)
         }
         Event::Broadcast { data, unix_millis } => {
@@ -48,10 +52,8 @@ pub fn encode(event: &Event) -> String {
         Event::Authenticated { seq, user, expires_millis } => {
             success(*seq, &format!(r#""user":{},"expires_ms":{expires_millis}"#, Quoted(user)))
         }
-        Event::Placed { seq, place: RoomPosition { count, epoch, offset, membership } } => success(
-            *seq,
-            &format!(r#""count":{count},"epoch":{epoch},"offset":{offset},"membership":{membership}"#),
-        ),
+        Event::Placed { seq, place, recovery } => placed(*seq, *place, recovery.as_deref()),
+        Event::History { seq, page } => history(*seq, page),
         Event::Spoken { seq, place: RoomPosition { epoch, offset, .. } } => {
             success(*seq, &format!(r#""epoch":{epoch},"offset":{offset}"#))
         }
@@ -143,6 +145,50 @@ fn forced(room: &str, user: &str, place: RoomPosition, joins: bool) -> String {
     )
 }
 
+/// The answer to `join` and `leave`.
+fn placed(seq: i64, place: RoomPosition, recovery: Option<&Recovery>) -> String {
+    let RoomPosition { count, epoch, offset, membership } = place;
+    let mut body = String::with_capacity(recovery.map_or(0, Recovery::bytes) + 128);
+    let _ = write!(body, r#""count":{count},"epoch":{epoch},"offset":{offset},"membership":{membership}"#);
+    if let Some(Recovery { recovered, messages, gap }) = recovery {
+        let _ = write!(body, r#","recovered":{recovered},"messages":"#);
+        write_past(&mut body, messages);
+        if let Some((from, to)) = gap {
+            let _ = write!(body, r#","gap":{{"from":{from},"to":{to}}}"#);
+        }
+    }
+    success(seq, &body)
+}
+
+fn history(seq: i64, page: &HistoryPage) -> String {
+    let mut body = String::with_capacity(page.bytes() + 256);
+    write_history(&mut body, page);
+    success(seq, &body)
+}
+
+/// A part of a room's history, as the fields of an object.
+pub fn write_history(json: &mut String, page: &HistoryPage) {
+    let HistoryPage { room, epoch, first, last, messages } = page;
+    let room = Quoted(room);
+    let _ = write!(json, r#""room":{room},"epoch":{epoch},"first":{first},"last":{last},"messages":"#);
+    write_past(json, messages);
+}
+
+fn write_past(json: &mut String, messages: &[Past]) {
+    json.push('[');
+    for (i, Past { from, data, offset, unix_millis }) in messages.iter().enumerate() {
+        json.push_str(if i > 0 { ",{" } else { "{" });
+        let _ = match data {
+            Some(data) => {
+                write!(json, r#""from":{},"data":{},"#, QuotedOrNull(from.as_deref()), Relayed(data))
+            }
+            None => write!(json, r#""deleted":true,"#),
+        };
+        let _ = write!(json, r#""offset":{offset},"time_ms":{unix_millis}}}"#);
+    }
+    json.push(']');
+}
+
 /// `room`: of a big one, or of one that is no more.
 fn stands(room: &str, change: &MembershipChange, members: Option<&[Name]>) -> String {
     let of = |users: &[(Name, bool)], is_in| {
@@ -220,6 +266,20 @@ fn joined(parts: impl Iterator<Item = String>) -> String {
         all.push_str(&part);
     }
     all
+}
+
+/// What one says to others: JSON as it was sent, or bytes in base64 (RFC 4648 §4).
+struct Relayed<'a>(&'a Data);
+
+impl std::fmt::Display for Relayed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Data::Json(text) => f.write_str(text),
+            Data::Binary(bytes) => {
+                write!(f, r#"{{"$binary":"{}"}}"#, Base64Display::new(bytes, &STANDARD))
+            }
+        }
+    }
 }
 
 /// JSON, or `null`.

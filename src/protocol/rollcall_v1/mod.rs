@@ -10,7 +10,7 @@ mod encode;
 mod shape;
 
 pub use decode::{decode, foreign};
-pub use encode::{answer, closing, encode, goodbye, heartbeat};
+pub use encode::{answer, closing, encode, goodbye, heartbeat, write_history};
 
 /// The subprotocol of clients that know what they speak.
 pub const SUBPROTOCOL: &str = "rollcall.v1";

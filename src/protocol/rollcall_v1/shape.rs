@@ -56,13 +56,30 @@ pub(super) struct Params<'a> {
     #[serde(borrow)]
     pub(super) state: Option<TextField<'a>>,
     #[serde(borrow)]
-    pub(super) after: Option<TextField<'a>>,
+    pub(super) after: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) limit: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) echo: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) suspect: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) id: Option<TextField<'a>>,
+    #[serde(borrow)]
+    pub(super) since: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) before: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) binary: Option<&'a RawValue>,
+}
+
+/// A position in a room.
+#[derive(Deserialize)]
+pub(super) struct Position<'a> {
+    #[serde(borrow)]
+    pub(super) epoch: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) offset: Option<&'a RawValue>,
 }
 
 /// A `null` that was given is JSON as any other: something to say, or an `info` that is to go.

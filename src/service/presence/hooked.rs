@@ -47,11 +47,11 @@ impl Presence {
         (read, text): (ReadCommand<'a>, &str),
     ) -> Option<ReadCommand<'a>> {
         match read {
-            Ok((seq, Command::Join { room })) => {
+            Ok((seq, Command::Join { room, since })) => {
                 let user = self.node.edge().user(slot).map(|user| &**user);
                 let judged = hooks.may_join(user, &room);
                 let not_allowed = |words: String| (seq, CommandRefusal::NotAllowed(words.into()));
-                Some(judged.map(|()| (seq, Command::Join { room })).map_err(not_allowed))
+                Some(judged.map(|()| (seq, Command::Join { room, since })).map_err(not_allowed))
             }
             Err((seq, why)) => {
                 let Some((name, params)) = rollcall_v1::foreign(text) else { return Some(Err((seq, why))) };

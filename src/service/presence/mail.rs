@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::limits::{RETRY_QUEUE_BYTES_MAX, RETRY_QUEUE_MAX};
-use crate::presence::message::Claim;
+use crate::presence::message::{Claim, HomeAnswer};
 use crate::presence::{Message, Name, Reason, SharedEvent, View};
 use crate::reactor::{Context, Latency, Mail, WorkerId};
 
@@ -46,7 +46,15 @@ impl Mail for Message {
             Message::Tell { user, data, within, .. } => {
                 user.len() + data.len() + within.as_ref().map_or(0, |rooms| size_of_val(&**rooms))
             }
-            Message::Say { room, data, .. } => room.len() + data.len(),
+            Message::Say { room, data, id, .. } => {
+                room.len() + data.len() + id.as_ref().map_or(0, |id| id.len())
+            }
+            Message::Answered { answer: HomeAnswer::Joined(room, _, _, recovery), .. } => {
+                room.len() + recovery.as_ref().map_or(0, |recovery| recovery.bytes())
+            }
+            Message::Answered { answer: HomeAnswer::History(page), .. } => {
+                page.as_ref().map_or(0, |page| page.bytes())
+            }
             Message::Place { user, room, .. }
             | Message::Join { user, room, .. }
             | Message::Leave { user, room, .. }
@@ -64,7 +72,9 @@ impl Mail for Message {
             Message::Moderate { what, .. } => what.bytes(),
             Message::Veil(what) => what.bytes(),
             Message::Announce(what) => what.bytes(),
-            Message::List { room, .. } | Message::ForceJoinClient { room, .. } => room.len(),
+            Message::History { room, .. }
+            | Message::List { room, .. }
+            | Message::ForceJoinClient { room, .. } => room.len(),
             Message::Told { event, .. } | Message::Broadcast { event, .. } => event.bytes(),
             Message::Deliver { room, event, .. } => room.len() + event.bytes(),
             Message::Changed { user, view, plain, full } => {

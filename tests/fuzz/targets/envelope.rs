@@ -7,7 +7,8 @@ use rollcall::internals::presence::message::{
     RequestRef, RoomPosition,
 };
 use rollcall::internals::presence::{
-    ClientId, ClientRef, Event, Message, Moderation, Name, Pattern, Reason, SharedEvent, State, Veil, View,
+    Catchup, ClientId, ClientRef, Data, Event, HistoryFrom, HistoryPage, Message, Moderation, Name, Past,
+    Pattern, Reason, Recovery, SharedEvent, Since, State, Veil, View,
 };
 
 use super::binary::reads_back;
@@ -107,7 +108,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Message {
     let (name, other) = (name(cursor), name(cursor));
     let (at, reply_to) = (address(cursor), reply_to(cursor));
     let event = SharedEvent::new(Event::Broadcast { data: "{}".into(), unix_millis: 1 });
-    match cursor.below(34) {
+    match cursor.below(35) {
         0 => Message::Up {
             user: name,
             at,
@@ -142,7 +143,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Message {
         7 => Message::Tell {
             user: name,
             from: cursor.flag().then_some(other),
-            data: "1".into(),
+            data: data(cursor),
             within: cursor.flag().then(|| ["r".into()].into()),
             reply_to,
         },
@@ -152,6 +153,11 @@ fn letter(cursor: &mut Cursor<'_>) -> Message {
             again: cursor.flag(),
             visit: cursor.of(&[0, 1, 2, u16::MAX]),
             hides: cursor.flag(),
+            catchup: cursor.flag().then(|| {
+                let since =
+                    Since { epoch: cursor.of(&[0, 1, u64::MAX]), offset: cursor.of(&[0, 1, u64::MAX]) };
+                Box::new(Catchup { since, bytes: cursor.of(&[0, 100, 1 << 17, u32::MAX]) })
+            }),
             reply_to,
         },
         9 => Message::Leave {
@@ -166,8 +172,9 @@ fn letter(cursor: &mut Cursor<'_>) -> Message {
         10 => Message::Say {
             room: name,
             from: cursor.flag().then_some(other),
-            data: "1".into(),
+            data: data(cursor),
             echo: cursor.flag(),
+            id: cursor.flag().then(|| cursor.of(&["a", "b"]).into()),
             reply_to,
         },
         11 => Message::List {
@@ -228,6 +235,19 @@ fn letter(cursor: &mut Cursor<'_>) -> Message {
             reply_to: cursor.flag().then_some(reply_to),
         },
         30 => Message::Veil(veil(cursor, (name, other), at)),
+        33 => Message::History {
+            room: name,
+            user: cursor.flag().then_some(other),
+            from: cursor.of(&[
+                HistoryFrom::Before(None),
+                HistoryFrom::Before(Some(0)),
+                HistoryFrom::Before(Some(u64::MAX)),
+                HistoryFrom::After(0),
+                HistoryFrom::After(u64::MAX),
+            ]),
+            most: (cursor.of(&[0, 1, 512, u32::MAX]), cursor.of(&[0, 100, 1 << 17, u32::MAX])),
+            reply_to,
+        },
         31 | 32 => Message::Announce(announcement(cursor, (name, other), at)),
         _ => Message::Deliver {
             room: name,
@@ -262,7 +282,11 @@ fn announcement(cursor: &mut Cursor<'_>, (room, user): (Name, Name), at: ClientR
 }
 
 fn moderation(cursor: &mut Cursor<'_>, room: Name, user: Name) -> Moderation {
-    match cursor.below(8) {
+    match cursor.below(12) {
+        8 => Moderation::DeleteRoom { room },
+        9 => Moderation::DeleteUser { user },
+        10 => Moderation::Erase { user },
+        11 => Moderation::Disband { room },
         7 => {
             Moderation::Banned { user, ban: cursor.flag().then(|| (cursor.of(&[0, u64::MAX]), "out".into())) }
         }
@@ -273,6 +297,10 @@ fn moderation(cursor: &mut Cursor<'_>, room: Name, user: Name) -> Moderation {
         5 => Moderation::Invite { room, user },
         _ => Moderation::Expel { room, user },
     }
+}
+
+fn data(cursor: &mut Cursor<'_>) -> Data {
+    if cursor.flag() { "1".into() } else { Data::Binary([0, 255].into()) }
 }
 
 fn veil(cursor: &mut Cursor<'_>, (room, user): (Name, Name), at: ClientRef) -> Veil {
@@ -331,14 +359,31 @@ fn change(cursor: &mut Cursor<'_>) -> MembershipChange {
 }
 
 fn answer(cursor: &mut Cursor<'_>, room: Name) -> HomeAnswer {
-    match cursor.below(6) {
+    match cursor.below(8) {
+        6 => HomeAnswer::NoRoom,
+        7 => HomeAnswer::History(cursor.flag().then(|| {
+            let (epoch, first, last) = (1, cursor.of(&[0, 1, u64::MAX]), cursor.of(&[0, 1, u64::MAX]));
+            Box::new(HistoryPage { room, epoch, first, last, messages: past(cursor) })
+        })),
         5 => HomeAnswer::Barred(room, cursor.flag().then(|| cursor.of(&[0, 1, 2]))),
-        0 => HomeAnswer::Joined(room, place(cursor), cursor.of(&[0, 1, 2])),
+        0 => {
+            let (place, visit) = (place(cursor), cursor.of(&[0, 1, 2]));
+            let recovery = cursor.flag().then(|| {
+                let (recovered, gap) = (cursor.flag(), cursor.flag().then_some((1, u64::MAX)));
+                Box::new(Recovery { recovered, messages: past(cursor), gap })
+            });
+            HomeAnswer::Joined(room, place, visit, recovery)
+        }
         1 => HomeAnswer::Left(room, place(cursor)),
         2 => HomeAnswer::Said(place(cursor)),
         3 => HomeAnswer::Told { to: cursor.below(4), without: cursor.of(&[0, 1, 0, usize::MAX / 2]) },
         _ => HomeAnswer::Status(cursor.of(&STATES)),
     }
+}
+
+fn past(cursor: &mut Cursor<'_>) -> Vec<Past> {
+    let (from, data) = (cursor.flag().then(|| name(cursor)), cursor.flag().then(|| data(cursor)));
+    vec![Past { from, data, offset: cursor.of(&[0, 1, u64::MAX]), unix_millis: 1 }; cursor.below(3)]
 }
 
 fn listing<T>(cursor: &mut Cursor<'_>, name: Name, row: impl Fn(&mut Cursor<'_>) -> T) -> Listing<T> {
