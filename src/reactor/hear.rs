@@ -32,6 +32,7 @@ pub(crate) fn connections<N: Net, S: Service>(worker: &mut Worker<N, S>) {
     while let Some(id) = worker.shard.pauses.next_resumed() {
         worker.list(id);
     }
+    writable::refused(worker);
     hear(worker);
     // Connections that asked for much wait until all have been served.
     if !worker.queue.has_ready() {

@@ -24,7 +24,7 @@
 //! | `shard`, `connections` | what a service works on; the connections and their deadlines, each of which stands in [`conn`](crate::conn) |
 //! | `io`, `inbox`, `reaper`, `memory_schedule`, `deadline_budget` | parts of a worker's state, of which only their own files know the fields: sockets and buffers, mail, the dead, when memory is measured, how many deadlines fire. A part that belongs to one step stands below it: `hear/queue`, `accept/acceptor`, `drain/window`, … |
 //! | [`terms`] | heartbeats and limits of single connections |
-//! | `timers`, `pauses`, [`watches`] | timers that services set; connections that they don't want to be read; descriptors of their own |
+//! | `timers`, `pauses`, `refused`, [`watches`] | timers that services set; connections that they don't want to be read; those that are told of when they have room; descriptors of their own |
 //! | `work`, `unserved` | what work costs and how it is shared out; input that waits for its share |
 //! | `memory`, `half_read`, `shed`, `heaviest` | what bursts leave and half messages hold; who ends where memory is short, and which worker has it |
 //! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
@@ -71,6 +71,7 @@ mod peer_address;
 mod pending;
 mod random;
 mod reaper;
+mod refused;
 mod request;
 mod respond;
 mod secure;

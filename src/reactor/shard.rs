@@ -17,6 +17,7 @@ use crate::reactor::pauses::Pauses;
 use crate::reactor::peer_address::introduced::Introduced;
 use crate::reactor::pending::left::Left;
 use crate::reactor::random::Random;
+use crate::reactor::refused::Refused;
 use crate::reactor::request::asking::Asking;
 use crate::reactor::shared::Shared;
 use crate::reactor::terms::TermsTable;
@@ -75,6 +76,8 @@ pub(crate) struct Shard {
     pub(crate) terms: TermsTable,
     pub(crate) timers: Timers,
     pub(crate) pauses: Pauses,
+    /// Connections that are told of at the next turn that they have room.
+    pub(crate) refused: Refused,
 }
 
 impl Shard {
@@ -106,6 +109,7 @@ impl Shard {
             terms: TermsTable::default(),
             timers: Timers::new(now.tick),
             pauses: Pauses::default(),
+            refused: Refused::default(),
             asking: Asking::default(),
             introduced: Introduced::default(),
             to_wake: Vec::new(),
@@ -171,29 +175,38 @@ impl Shard {
     }
 
     /// Whether a message of `len` bytes may be queued for an open connection; how much is queued with it.
-    pub(crate) fn backlog_with(&self, id: ConnId, len: usize) -> Result<usize, SendError> {
+    pub(crate) fn backlog_with(&mut self, id: ConnId, len: usize) -> Result<usize, SendError> {
         self.backlog_within(id, len, 1)
     }
 
     /// As [`Shard::backlog_with`], where no more than one of so many `parts` of the connection's bound may be queued. The first message
     /// may be longer.
-    pub(crate) fn backlog_within(&self, id: ConnId, len: usize, parts: usize) -> Result<usize, SendError> {
+    pub(crate) fn backlog_within(
+        &mut self,
+        id: ConnId,
+        len: usize,
+        parts: usize,
+    ) -> Result<usize, SendError> {
         self.get(id).filter(|conn| conn.is_open()).ok_or(SendError::Gone)?;
         self.room_of(id, len, parts)
     }
 
     /// The same for a connection that need not be open.
     #[inline]
-    pub(crate) fn room_of(&self, id: ConnId, len: usize, parts: usize) -> Result<usize, SendError> {
+    pub(crate) fn room_of(&mut self, id: ConnId, len: usize, parts: usize) -> Result<usize, SendError> {
         let conn = self.get(id).ok_or(SendError::Gone)?;
         let turn = self.arena.dirty().get(conn.entry() as usize).map_or(0, |dirty| dirty.len);
-        let queued = conn.backlog() + turn;
+        let (backlog, tag) = (conn.backlog(), conn.tag());
+        let queued = backlog + turn;
         if !self.arena.has_spare_capacity(len, self.config.max_call_bytes.min(ARENA_BYTES_CALL_MAX)) {
             return Err(SendError::TurnFull);
         }
         if queued > 0 {
-            let most = self.terms.max_backlog_bytes(conn.tag(), &self.config) / parts;
+            let most = self.terms.max_backlog_bytes(tag, &self.config) / parts;
             if queued + len + FRAME_HEADER_BYTES_MAX > most {
+                if backlog == 0 {
+                    self.refused.note(id);
+                }
                 return Err(SendError::Backlogged);
             }
         }

@@ -91,6 +91,7 @@ impl<N: Net, S: Service> Worker<N, S> {
             || shaking
             || self.queue.listed() > 0
             || self.shard.pauses.has_resumed()
+            || self.shard.refused.len() > 0
             || !self.inbox.is_empty()
         {
             return Some(Duration::ZERO);

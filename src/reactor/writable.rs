@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 
 use crate::conn::outbox::Outbox;
+use crate::limits::TIMERS_PER_TURN_MAX;
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ending;
@@ -55,6 +56,27 @@ fn relieve<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
     }
     conn.writable(now, &timing);
     worker.shard.arm(id);
+}
+
+/// Tells the service of connections whose output of the turn before was too much, and has left: a turn's share of them.
+#[inline]
+pub(crate) fn refused<N: Net, S: Service>(worker: &mut Worker<N, S>) {
+    for _ in 0..worker.shard.refused.len().min(TIMERS_PER_TURN_MAX) {
+        let Some(id) = worker.shard.refused.pop() else { break };
+        let Some(conn) = worker.shard.get(id) else { continue };
+        // A socket that is full says by itself when it has room.
+        if conn.is_blocked() {
+            continue;
+        }
+        if conn.has_output() {
+            // It was refused in this turn.
+            worker.shard.refused.note(id);
+            continue;
+        }
+        worker.shard.work.begin();
+        relieve(worker, id);
+        worker.served(id);
+    }
 }
 
 /// Writes what is queued, as far as the socket takes it: first the records that wait. Tells of each write how many bytes the

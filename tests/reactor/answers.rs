@@ -251,6 +251,19 @@ fn a_stream_that_is_not_read_is_bounded_and_goes_on_later() {
 }
 
 #[test]
+fn a_stream_that_was_too_much_for_one_turn_goes_on_in_the_next() {
+    let mut scene = Scene::new(&config());
+    let id = scene.ask(&get("/stream", "1"));
+    scene.script.written(id);
+    let piece = vec![b'x'; 100_000];
+    scene.stream(&[Some(&piece[..]); 20]);
+    assert_eq!(scene.worker.service().sent.last(), Some(&Err(SendError::Backlogged)));
+    assert_eq!(scene.worker.service().writable, 1, "its socket took all at once, and says nothing");
+    scene.pass(seconds(5));
+    assert_eq!(scene.worker.service().writable, 1);
+}
+
+#[test]
 fn a_timer_comes_once_at_its_time_or_not_at_all() {
     let mut scene = Scene::new(&config());
     let ids: Vec<usize> = (0..4).map(|_| scene.open()).collect();

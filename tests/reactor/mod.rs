@@ -21,6 +21,7 @@ mod pace;
 mod relayed;
 mod requests;
 mod script;
+mod seam;
 mod servers;
 mod shares;
 mod shed;

@@ -38,7 +38,7 @@ pub(super) fn on_every_wire(config: &Config, test: impl Fn(&mut Scene)) {
 }
 
 /// The certificate of all scenes, and the settings of clients that trust it.
-static TRUST: LazyLock<(Arc<Acceptor>, Arc<ClientConfig>)> = LazyLock::new(|| {
+pub(super) static TRUST: LazyLock<(Arc<Acceptor>, Arc<ClientConfig>)> = LazyLock::new(|| {
     let authority = Authority::new();
     let acceptor = acceptor(&[&authority.pair(&["localhost"])], None);
     (acceptor, authority.trusted_by(rustls::ALL_VERSIONS, None))
