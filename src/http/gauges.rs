@@ -4,6 +4,8 @@
 pub const USERS_GAUGE: usize = 0;
 /// Rooms with members.
 pub const ROOMS_GAUGE: usize = 1;
+/// Processes of connections.
+pub const EXEC_GAUGE: usize = 3;
 
 /// How a figure of one worker is read.
 pub(crate) type Figure = fn(&crate::reactor::counters::Counters) -> u64;

@@ -13,7 +13,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::http::gauges::Figure;
-use crate::http::gauges::{ROOMS_GAUGE, USERS_GAUGE};
+use crate::http::gauges::{EXEC_GAUGE, ROOMS_GAUGE, USERS_GAUGE};
 use crate::http::memory::{MeasureProcess, Receipt};
 use crate::http::recent::Recent;
 use crate::reactor::counters::{
@@ -91,6 +91,8 @@ impl Scrape<'_, '_> {
         self.gauge_of("rollcall_users", "Users that are not offline", users)?;
         let rooms = shared.sum(|counters| counters.service[ROOMS_GAUGE].get());
         self.gauge_of("rollcall_rooms", "Rooms with members", rooms)?;
+        let processes = shared.sum(|counters| counters.service[EXEC_GAUGE].get());
+        self.gauge_of("rollcall_exec_processes", "Commands that run for connections", processes)?;
         self.gauge_of(
             "rollcall_max_connections",
             "Connections held at once; past it a request gets 503",

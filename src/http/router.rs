@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::http::api::Api;
 use crate::http::api::guard::Guard;
 use crate::http::assets;
-pub use crate::http::gauges::{ROOMS_GAUGE, USERS_GAUGE};
+pub use crate::http::gauges::{EXEC_GAUGE, ROOMS_GAUGE, USERS_GAUGE};
 use crate::http::health;
 use crate::http::memory::MeasureProcess;
 use crate::http::metrics::Metrics;
@@ -30,10 +30,11 @@ use crate::reactor::{
 };
 use crate::service::authenticator::Auth;
 use crate::service::echo::Echo;
-use crate::service::presence::{FOREIGN_ORIGIN, Presence, PresenceSettings};
+use crate::service::exec::{Exec, ExecSettings};
+use crate::service::presence::{FOREIGN_ORIGIN, Message, Presence, PresenceSettings};
 use crate::slots::CHUNK;
 use crate::time::Tick;
-use crate::wire::http::{Head, Refusal, Response};
+use crate::wire::http::{Head, Refusal, Response, percent_decoded};
 use crate::wire::upgrade::Upgrade;
 
 /// The settings of a router.
@@ -56,10 +57,14 @@ pub struct RouterSettings {
     pub api: Arc<Guard>,
     /// The paths that are not served.
     pub off: Off,
+    /// Commands; `None`: there are none.
+    pub exec: Option<Arc<ExecSettings>>,
 }
 
-/// Presence, echo, and whoever is told why it is refused.
-type Services = Mounted<Mounted<Presence, Echo>, TurnedAway>;
+/// Presence, echo, commands, and whoever is told why it is refused.
+type Services = Mounted<Mounted<Mounted<Presence, Echo>, Exec>, TurnedAway>;
+/// No request has this path: the paths of commands are settings.
+const EXEC: &str = "\0exec";
 /// Messages between the routers of two workers.
 pub type SiteMail = <Services as Service>::Mail;
 type Admitted = <Services as Service>::Admitted;
@@ -93,7 +98,8 @@ impl Router {
         let presence = Presence::new(Arc::clone(&settings.presence), worker, workers, now)
             .for_origins(settings.origins.clone())
             .speaking(settings.subprotocols.clone());
-        let services = presence.mount(ECHO, Echo).mount("/refused", TurnedAway);
+        let exec = settings.exec.clone().unwrap_or_else(|| Arc::new(ExecSettings::none()));
+        let services = presence.mount(ECHO, Echo).mount(EXEC, Exec::new(exec)).mount("/refused", TurnedAway);
         let metrics = Metrics::new(Arc::clone(shared), settings.measure_process);
         let api = Api::new(Arc::clone(&settings.api), settings.measure_process);
         Router { settings, metrics, services, api, measured: 0 }
@@ -127,7 +133,41 @@ impl Router {
     }
 
     fn presence(&self) -> &Presence {
-        self.services.rest().rest()
+        self.services.rest().rest().rest()
+    }
+
+    /// Whether an upgrade to a path is for a command: also where there is none below a path that is for commands.
+    fn is_command(&self, path: &str) -> bool {
+        let Some(exec) = &self.settings.exec else { return false };
+        // A setting says so of `/`; presence and echo keep the paths that are their own.
+        let is_named = |path: &str| path == "/" || !is_service(path);
+        percent_decoded(path).is_some_and(|path| exec.is_path(&path) && (exec.alone || is_named(&path)))
+    }
+
+    fn admit_command(
+        &mut self,
+        cx: &mut Context<'_, SiteMail>,
+        conn: ConnId,
+        upgrade: &Upgrade<'_>,
+    ) -> Admission<Admitted> {
+        let admission = self.services.in_rest(cx, |services, cx| {
+            services.claim(cx, conn);
+            services.in_mounted(cx, |exec, cx| exec.admit(cx, conn, upgrade))
+        });
+        match admission.map(Part::Mounted).map(Part::Rest) {
+            Admission::Refuse(response) => self.refuse(cx, conn, upgrade, response),
+            accepted => accepted,
+        }
+    }
+
+    /// Has commands go on, where there are any.
+    fn tick_commands(&mut self, cx: &mut Context<'_, SiteMail>) -> Option<Tick> {
+        self.settings.exec.as_ref()?;
+        self.services.in_rest(cx, |services, cx| {
+            let processes = services.service().len();
+            cx.shared().workers()[cx.worker().index()].counters.service[EXEC_GAUGE].set(processes as u64);
+            services.in_mounted(cx, Exec::tick)
+        })
     }
 }
 
@@ -145,8 +185,11 @@ impl Wrapper for Router {
         upgrade: &Upgrade<'_>,
     ) -> Admission<Admitted> {
         let (path, off) = (upgrade.head.path(), self.settings.off);
-        let served = Route::Upgradable.is_served(self.settings.scope(cx.listener(conn))) && !off.hides(path);
-        if !served || !is_service(path) {
+        let is_public = Route::Upgradable.is_served(self.settings.scope(cx.listener(conn)));
+        if is_public && self.is_command(path) {
+            return self.admit_command(cx, conn, upgrade);
+        }
+        if !is_public || off.hides(path) || !is_service(path) {
             return Admission::Refuse(Response::text(404, no_service(off)));
         }
         if !upgrade.origin_allowed(&self.settings.origins, cx.is_secure(conn)) {
@@ -173,12 +216,11 @@ impl Wrapper for Router {
     }
 
     fn tick(&mut self, cx: &mut Context<'_, SiteMail>) -> Option<Tick> {
+        let commands = self.tick_commands(cx);
         let api = &mut self.api;
-        let due = self.services.in_rest(cx, |services, cx| {
-            services.in_rest(cx, |presence, cx| {
-                let due = presence.tick(cx);
-                [due, api.tick(cx, presence)].into_iter().flatten().reduce(Tick::min)
-            })
+        let due = in_presence(&mut self.services, cx, |presence, cx| {
+            let due = presence.tick(cx);
+            [commands, due, api.tick(cx, presence)].into_iter().flatten().reduce(Tick::min)
         });
         if !self.presence().has_rested() {
             let (users, rooms) = self.presence().counts();
@@ -233,8 +275,8 @@ impl Wrapper for Router {
         };
         if page == Route::Api {
             let api = &mut self.api;
-            return self.services.in_rest(cx, |services, cx| {
-                services.in_rest(cx, |presence, cx| api.request(cx, presence, request, head, body))
+            return in_presence(&mut self.services, cx, |presence, cx| {
+                api.request(cx, presence, request, head, body)
             });
         }
         Answer::Now(match head.method {
@@ -259,6 +301,9 @@ impl Router {
     ) -> Option<(Route, ListenerScope)> {
         let scope = self.settings.scope(cx.listener(request.conn));
         let hidden = self.settings.off.hides(head.path());
+        if self.is_command(head.path()) && Route::of_path(head.path()).is_none_or(|page| page == Route::Index) {
+            return Route::Upgradable.is_served(scope).then_some((Route::Upgradable, scope));
+        }
         Route::of_path(head.path()).filter(|page| page.is_served(scope) && !hidden).map(|page| (page, scope))
     }
 
@@ -309,6 +354,17 @@ impl Router {
             }),
         }
     }
+}
+
+/// Has presence do something in its own context.
+fn in_presence<T>(
+    services: &mut Services,
+    cx: &mut Context<'_, SiteMail>,
+    call: impl FnOnce(&mut Presence, &mut Context<'_, Message>) -> T,
+) -> T {
+    services.in_rest(cx, |services, cx| {
+        services.in_rest(cx, |services, cx| services.in_rest(cx, |presence, cx| call(presence, cx)))
+    })
 }
 
 fn not_allowed() -> Response {

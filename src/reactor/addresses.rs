@@ -141,6 +141,22 @@ impl Addresses {
         }
     }
 
+    /// One more of something else that is counted by addresses, in a table of its own: `None` where it isn't counted.
+    ///
+    /// # Errors
+    /// The address has `most`.
+    pub(crate) fn enter_bounded(&self, key: u64, now: Tick, most: u32) -> Result<Option<u32>, ()> {
+        match self.enter_as(key, now, AddressLimits { connections: most, handshakes: 0 }) {
+            Entered::In(slot) => Ok(Some(slot)),
+            Entered::Uncounted => Ok(None),
+            Entered::Flood(_) => Err(()),
+            Entered::Surplus(slot, _) => {
+                self.leave(slot);
+                Err(())
+            }
+        }
+    }
+
     fn enter_as(&self, key: u64, now: Tick, limits: AddressLimits) -> Entered {
         let own = self.enter_key(key, now, limits);
         let (slot, over) = match own {

@@ -30,6 +30,7 @@
 //! | `deflate` | compressed messages: inflaters, compressors, what connections hold of them |
 //! | [`handover`], [`snapshot`] | connections that leave with their sockets and go on elsewhere, and what they are as bytes |
 //! | `transport`, [`tls`], `secure` | what carries a connection's bytes; the steps of a turn that only TLS has |
+//! | [`processes`] | processes behind connections: pipes, and the guard that starts them |
 //! | [`mail`], [`mailbox`], `arena`, `random` | mail and where it lies, a turn's output, dice |
 
 mod accept;
@@ -69,6 +70,7 @@ pub mod overload;
 mod pauses;
 mod peer_address;
 mod pending;
+pub mod processes;
 mod random;
 mod reaper;
 mod refused;

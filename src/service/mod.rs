@@ -3,6 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`echo`] | sends every message back |
+//! | [`exec`] | a command per connection |
 //! | [`presence`] | who is here: a worker's presence as a service |
 //! | [`live_limits`] | limits of presence that may change |
 //! | [`authenticator`] | who may come in: where tokens are found, and what comes of their claims |
@@ -11,6 +12,7 @@
 
 pub mod authenticator;
 pub mod echo;
+pub mod exec;
 pub mod legacy_heartbeats;
 pub mod live_limits;
 pub mod presence;

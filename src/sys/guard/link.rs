@@ -13,6 +13,8 @@ use rustix::net::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::ends::TheirEnds;
+use super::message::Order;
 use crate::limits::exec::{EXEC_ORDER_BYTES_MAX, EXEC_ORDER_DESCRIPTORS};
 
 /// One end of it. It never blocks.
@@ -63,6 +65,14 @@ impl Link {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         sendmsg(&*self.0, &[IoSlice::new(&bytes)], &mut control, flags)?;
         Ok(())
+    }
+
+    /// Sends an order, with what the process gets.
+    ///
+    /// # Errors
+    /// As [`Link::send`].
+    pub fn order(&self, order: &Order, ends: &TheirEnds) -> io::Result<()> {
+        self.send(order, &ends.borrowed())
     }
 
     /// Receives a message into `buffer`, which has [`EXEC_ORDER_BYTES_MAX`] bytes.

@@ -13,20 +13,20 @@
 //! | file | |
 //! |---|---|
 //! | [`message`] | orders and reports |
-//! | [`link`] | the sockets that carry them |
+//! | [`link`], [`ends`] | the sockets that carry them, and the pipes that come along |
+//! | [`start`] | the server's side: the guard's own start |
 //! | `run` | the guard's loop |
 //! | `spawn` | a process that starts: its limits, its user, its mark |
 //! | [`family`] | whose child is whose |
 //! | [`ladder`] | how a process is asked to end, again and less politely |
 
+pub mod ends;
 pub mod family;
 pub mod ladder;
 pub mod link;
 pub mod message;
 mod run;
 mod spawn;
-mod start;
+pub mod start;
 
-pub use link::Link;
 pub use run::run;
-pub use start::{Access, Guard};
