@@ -2,8 +2,6 @@
 //!
 //! [`MessageLimits`] can be configured; the constants are fixed. Relations between them hold at compile time.
 
-pub mod exec;
-
 use serde::{Deserialize, Serialize};
 
 /// The bounds on what a peer may send, as configured.
@@ -429,8 +427,7 @@ pub const AUDIT_PATH_BYTES_MAX: usize = 256;
 pub const AUDIT_REFUSALS_PER_SECOND: u64 = 5;
 
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= USERS_PER_COMMAND_MAX);
-const _: () = assert!(RUN_KEY_BYTES >= 16, "at least 128 bits");
-const _: () = assert!(CLOSE_REASON_BYTES_MAX == 123);
+const _: () = assert!(RUN_KEY_BYTES >= 16 && CLOSE_REASON_BYTES_MAX == 123);
 const _: () = assert!(HEAD_BYTES_MAX <= READ_BUFFER_BYTES);
 const _: () = assert!(BACKLOG_BYTES_PAUSE <= BACKLOG_BYTES_MAX && DATA_BYTES_MAX <= BACKLOG_BYTES_MAX);
 const _: () = assert!(
@@ -447,5 +444,6 @@ const _: () =
     assert!(CROWDED_UNITS_PER_TURN < CONNECTION_UNITS_PER_TURN && CROWD_UNITS < HEARD_UNITS_PER_TURN);
 const _: () = assert!(TLS_RECORDS_BYTES + TLS_PARTIAL_BYTES_MAX <= READ_BUFFER_BYTES);
 
+pub mod exec;
 mod history;
 pub use self::history::*;

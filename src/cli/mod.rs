@@ -1,12 +1,14 @@
-//! The command line: `rollcall [serve] [flags]`, `rollcall key`, `rollcall token`, `rollcall cert`,
+//! The command line: `rollcall [serve] [flags]`, `rollcall exec`, `rollcall key`, `rollcall token`, `rollcall cert`,
 //! `rollcall config check|print`, `rollcall --version`.
 //!
 //! It ends with 0, or with one line on stderr: 2 for what was asked wrongly (flags, environment, file), 1 for what the
 //! system refused (a taken port), 70 where a worker panicked, 130 or 143 where a second signal cut the drain short.
 
 mod cert;
+mod exec;
 mod failure;
 mod flags;
+mod guard;
 mod heap;
 mod jwks;
 mod key;
@@ -51,6 +53,8 @@ enum CliCommand {
     /// Runs the server; what happens without a command, too
     #[command(after_help = AFTER_HELP)]
     Serve(CliFlags),
+    /// Runs a command for each connection, with websocketd's flags
+    Exec(exec::ExecArgs),
     /// Prints the API key that a running server made for its run
     Key(key::KeyArgs),
     /// Makes a token that the server takes, or a secret to sign tokens with
@@ -88,14 +92,20 @@ fn try_run<S: Service + 'static>(
     args: impl IntoIterator<Item = OsString>,
     make: impl Fn(Arc<RouterSettings>, WorkerId, &Arc<Shared>) -> S + Send + Sync + 'static,
 ) -> Result<(), Failure> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if guard::is_asked_for(&args) {
+        return guard::run();
+    }
     let Some(cli) = parse(args)? else { return Ok(()) };
     match cli.command.unwrap_or(CliCommand::Serve(cli.flags)) {
-        CliCommand::Serve(flags) => {
-            let sources = read(flags.clone())?;
-            let settings = Settings::resolve(&sources).map_err(Failure::usage)?;
-            let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
-            serve::serve(settings, &capacity, (flags, sources), make)
-        }
+        CliCommand::Serve(flags) => serve(flags, make),
+        CliCommand::Exec(args) => match exec::read(args)? {
+            exec::Asked::Serve(flags) => serve(*flags, make),
+            exec::Asked::Say(text) => {
+                say(&text);
+                Ok(())
+            }
+        },
         CliCommand::Key(args) => key::print(&args),
         CliCommand::Token(args) => token::make(args),
         CliCommand::Cert(flags) => cert::make(flags),
@@ -117,6 +127,16 @@ fn try_run<S: Service + 'static>(
             Ok(())
         }
     }
+}
+
+fn serve<S: Service + 'static>(
+    flags: CliFlags,
+    make: impl Fn(Arc<RouterSettings>, WorkerId, &Arc<Shared>) -> S + Send + Sync + 'static,
+) -> Result<(), Failure> {
+    let sources = read(flags.clone())?;
+    let settings = Settings::resolve(&sources).map_err(Failure::usage)?;
+    let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
+    serve::serve(settings, &capacity, (flags, sources), make)
 }
 
 /// The command line, or nothing where help or version was asked for and is now said.

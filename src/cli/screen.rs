@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::http::router::Off;
 use crate::reactor::{Heartbeat, HeartbeatMode, Listen};
 use crate::service::authenticator::{Auth, Authenticator};
+use crate::service::exec::ExecSettings;
 
 use super::key::RunKey;
 use crate::config::capacity::{Capacity, count};
@@ -23,6 +24,8 @@ pub(super) struct Started<'a> {
     pub(super) authenticator: &'a Authenticator,
     /// The paths that are not served.
     pub(super) off: Off,
+    /// The commands that are served.
+    pub(super) exec: Option<&'a ExecSettings>,
     /// The API's key, where it was made for this run.
     pub(super) key: Option<&'a RunKey>,
     /// That key is printed, and not only where `rollcall key` finds it.
@@ -39,10 +42,13 @@ pub(super) fn screen(started: &Started<'_>) -> String {
     let mut text = format!("rollcall {}\n\n", env!("CARGO_PKG_VERSION"));
     let (public, admin) = started.listening.split_at(started.public);
     for place in public {
-        line(&mut text, "listening", &faces(place, started.off));
+        line(&mut text, "listening", &faces(place, started));
     }
     for place in admin {
         line(&mut text, "admin", &admin_face(place));
+    }
+    if let Some(exec) = started.exec {
+        line(&mut text, "commands", &commands(exec));
     }
     for (name, value) in api(started, public, admin) {
         line(&mut text, name, &value);
@@ -142,14 +148,27 @@ fn line(text: &mut String, name: &str, value: &str) {
 }
 
 /// The faces that a listener serves.
-fn faces(place: &Listen, off: Off) -> String {
+fn faces(place: &Listen, started: &Started<'_>) -> String {
     let (s, address) = match place {
         Listen::Tcp(address) => ("", address),
         Listen::Tls(address, _) => ("s", address),
         Listen::Unix(path, mode) => return format!("unix:{}   mode {mode:04o}", path.display()),
     };
-    let echo = if off.echo { String::new() } else { format!("ws{s}://{address}/echo   ") };
+    if started.exec.is_some_and(|exec| exec.alone) {
+        return format!("ws{s}://{address}/   http{s}://{address}/{}", everywhere(*address));
+    }
+    let echo = if started.off.echo { String::new() } else { format!("ws{s}://{address}/echo   ") };
     format!("ws{s}://{address}/ws   {echo}http{s}://{address}/{}", everywhere(*address))
+}
+
+/// The paths of commands, and how many may run.
+fn commands(exec: &ExecSettings) -> String {
+    let mut paths: Vec<&str> = exec.mounts.iter().map(|mount| mount.path.as_str()).collect();
+    let more = paths.len().saturating_sub(4);
+    paths.truncate(4);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let most = grouped(exec.processes.all as u64);
+    format!("at {}{more}, {most} at once; for programs and for pages of this origin", paths.join(" "))
 }
 
 fn admin_face(place: &Listen) -> String {
@@ -231,6 +250,7 @@ mod tests {
             heartbeat: Heartbeat::default(),
             authenticator: &Authenticator::default(),
             off: Off::default(),
+            exec: None,
             key: Some(&RunKey::make().unwrap()),
             shows_key: true,
             program: "rollcall".to_owned(),
@@ -268,6 +288,7 @@ mod tests {
             heartbeat: Heartbeat::default(),
             authenticator: &authenticator,
             off: Off::default(),
+            exec: None,
             key,
             shows_key,
             program: "target/release/rollcall".to_owned(),

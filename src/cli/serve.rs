@@ -15,7 +15,7 @@ use signal_hook::iterator::Signals;
 use super::key::{RunKey, is_printed_to_journal};
 use super::reload::{Reload, SetLimits};
 use super::screen::{self, Started};
-use super::{heap, jwks, log, tls, watchdog};
+use super::{guard, heap, jwks, log, tls, watchdog};
 use crate::cli::failure::{Failure, complain, say};
 use crate::cli::flags::CliFlags;
 use crate::config::api_keys::KeySource;
@@ -60,10 +60,13 @@ pub(super) fn serve<S: Service + 'static>(
         return Ok(());
     }
     let key_ring = authenticator.keys.clone().map(|keys| KeyRing { keys, files: settings.key_files });
+    // Dropped last: what clients' commands have left ends with the server.
+    let (site, _guard) = guard::start(settings.site)?;
+    let exec = site.exec.clone();
     let site = Arc::new(RouterSettings {
         measure_process: Some(heap::measure_process),
         trim_allocator: Some(heap::trim_allocator),
-        ..settings.site
+        ..site
     });
     let server =
         Server::start_on(config, listening, move |worker, shared| make(Arc::clone(&site), worker, shared))
@@ -81,6 +84,7 @@ pub(super) fn serve<S: Service + 'static>(
             heartbeat,
             authenticator: &authenticator,
             off,
+            exec: exec.as_deref(),
             key: run_key.as_ref(),
             shows_key: !is_printed_to_journal(),
             program: std::env::args().next().unwrap_or_else(|| "rollcall".to_owned()),

@@ -192,6 +192,49 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "SIZE", help_heading = "Presence")]
     pub(crate) history_bytes: Option<Size>,
 
+    /// Command that runs for each connection to a path: its output are messages, messages are its input; repeatable
+    #[arg(long, value_name = "/PATH=COMMAND", help_heading = "Commands")]
+    pub(crate) exec: Option<Vec<String>>,
+    /// Directory whose programs are served below a path; repeatable
+    #[arg(long, value_name = "/PATH=DIR", help_heading = "Commands")]
+    pub(crate) exec_dir: Option<Vec<String>>,
+    /// Every connection is for a command: no presence
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Commands")]
+    pub(crate) exec_alone: Option<bool>,
+    /// Bytes as they come in the place of lines
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Commands")]
+    pub(crate) exec_binary: Option<bool>,
+    /// Where a command's standard error goes
+    #[arg(long, value_name = "WHERE", help_heading = "Commands")]
+    pub(crate) exec_stderr: Option<StderrFlag>,
+    /// User that commands run as: a name, or UID:GID
+    #[arg(long, value_name = "USER", help_heading = "Commands")]
+    pub(crate) exec_user: Option<String>,
+    /// Working directory of commands [default: the server's]
+    #[arg(long, value_name = "DIR", help_heading = "Commands")]
+    pub(crate) exec_cwd: Option<PathBuf>,
+    /// Variable of the server's environment that commands get; repeatable
+    #[arg(long, value_name = "NAME", help_heading = "Commands")]
+    pub(crate) exec_env: Option<Vec<String>>,
+    /// Commands at once, and behind a slash those of one address; past it: 503
+    #[arg(long, value_name = "N[/M]", help_heading = "Commands")]
+    pub(crate) exec_processes: Option<String>,
+    /// CPU time of a process [default: no limit]
+    #[arg(long, value_name = "TIME", help_heading = "Commands")]
+    pub(crate) exec_cpu: Option<Span>,
+    /// Address space of a process [default: no limit]
+    #[arg(long, value_name = "SIZE", help_heading = "Commands")]
+    pub(crate) exec_memory: Option<Size>,
+    /// Descriptors of a process [default: as many as the server]
+    #[arg(long, value_name = "N", help_heading = "Commands")]
+    pub(crate) exec_files: Option<usize>,
+    /// How long a command may run; past it: close 4408 [default: as long as its client stays]
+    #[arg(long, value_name = "TIME", help_heading = "Commands")]
+    pub(crate) exec_time: Option<Span>,
+    /// Time from the end of its client to the first signal, beyond 100 ms
+    #[arg(long, value_name = "TIME", help_heading = "Commands")]
+    pub(crate) exec_patience: Option<Span>,
+
     /// Form of the log on stderr
     #[arg(long, value_name = "FORM", help_heading = "Log")]
     pub(crate) log: Option<LogForm>,
@@ -242,6 +285,14 @@ max-memory = "0B"
 drop-oldest = []
 history = []
 history-bytes = "64MiB"
+exec = []
+exec-dir = []
+exec-alone = false
+exec-binary = false
+exec-stderr = "log"
+exec-env = ["PATH", "LD_LIBRARY_PATH"]
+exec-processes = "1000/100"
+exec-patience = "0s"
 log = "text"
 log-level = "info"
 "#;
@@ -362,6 +413,14 @@ pub(crate) enum DeflateFlag {
     Off,
     Shared,
     PerConnection,
+}
+
+/// Where what commands print on their standard error goes.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum StderrFlag {
+    Log,
+    Client,
 }
 
 /// The log's form.

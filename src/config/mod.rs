@@ -11,6 +11,7 @@
 //! | [`settings`] | the settings as the server takes them, and the relations that must hold between them |
 //! | [`keys`] | the files with keys for tokens |
 //! | [`exposed`] | files with secrets that others can read |
+//! | [`programs`], [`words`] | the programs that commands name; a command as words |
 //! | [`capacity`] | how many connections fit, and why |
 
 pub(crate) mod address;
@@ -20,10 +21,12 @@ pub(crate) mod exposed;
 pub(crate) mod keys;
 pub(crate) mod layer;
 pub(crate) mod origin;
+pub(crate) mod programs;
 pub(crate) mod settings;
 pub(crate) mod sources;
 pub(crate) mod tls;
 pub(crate) mod units;
+pub(crate) mod words;
 
 pub(crate) use layer::Layer;
 pub(crate) use settings::Settings;

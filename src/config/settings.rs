@@ -1,6 +1,7 @@
 //! The settings as the server takes them, once the relations between them hold.
 
 mod api;
+mod exec;
 mod history;
 mod messages;
 mod peers;
@@ -81,6 +82,7 @@ impl Settings {
             origins: check.origins("origin", check.layer.origin.as_ref())?,
             subprotocols: check.subprotocols()?,
             public_listeners: (endpoints.len() > public).then_some(public),
+            exec: check.exec(&presence.authenticator)?.map(Arc::new),
             presence: Arc::new(presence),
             ..RouterSettings::default()
         };

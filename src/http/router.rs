@@ -31,7 +31,7 @@ use crate::reactor::{
 use crate::service::authenticator::Auth;
 use crate::service::echo::Echo;
 use crate::service::exec::{Exec, ExecSettings};
-use crate::service::presence::{FOREIGN_ORIGIN, Message, Presence, PresenceSettings};
+use crate::service::presence::{FOREIGN_ORIGIN, Presence, PresenceSettings};
 use crate::slots::CHUNK;
 use crate::time::Tick;
 use crate::wire::http::{Head, Refusal, Response, percent_decoded};
@@ -301,7 +301,8 @@ impl Router {
     ) -> Option<(Route, ListenerScope)> {
         let scope = self.settings.scope(cx.listener(request.conn));
         let hidden = self.settings.off.hides(head.path());
-        if self.is_command(head.path()) && Route::of_path(head.path()).is_none_or(|page| page == Route::Index) {
+        if self.is_command(head.path()) && Route::of_path(head.path()).is_none_or(|page| page == Route::Index)
+        {
             return Route::Upgradable.is_served(scope).then_some((Route::Upgradable, scope));
         }
         Route::of_path(head.path()).filter(|page| page.is_served(scope) && !hidden).map(|page| (page, scope))
@@ -360,7 +361,7 @@ impl Router {
 fn in_presence<T>(
     services: &mut Services,
     cx: &mut Context<'_, SiteMail>,
-    call: impl FnOnce(&mut Presence, &mut Context<'_, Message>) -> T,
+    call: impl FnOnce(&mut Presence, &mut Context<'_, <Presence as Service>::Mail>) -> T,
 ) -> T {
     services.in_rest(cx, |services, cx| {
         services.in_rest(cx, |services, cx| services.in_rest(cx, |presence, cx| call(presence, cx)))

@@ -4,6 +4,7 @@
 //! [capacity]: capacity
 //! [compression]: compression
 //! [deploy]: deploy
+//! [exec]: exec
 //! [library]: library
 //! [limits]: limits
 //! [metrics]: metrics
@@ -44,6 +45,7 @@ macro_rules! places {
          [capacity]: crate::manual::capacity\n\
          [compression]: crate::manual::compression\n\
          [deploy]: crate::manual::deploy\n\
+         [exec]: crate::manual::exec\n\
          [library]: crate::manual::library\n\
          [limits]: crate::manual::limits\n\
          [members]: crate::manual::presence#lists-of-members\n\
@@ -80,7 +82,7 @@ macro_rules! chapters {
 }
 
 chapters! {
-    pages tokens deploy words
+    pages tokens exec deploy words
     paths settings presence api limits metrics
     proxies tls sockets compression overload capacity
     library

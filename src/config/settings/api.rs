@@ -46,7 +46,7 @@ impl Check<'_> {
     /// echo either, unless somebody says so.
     pub(super) fn off(&self, is_closed: bool) -> Off {
         Off {
-            echo: self.layer.echo.map_or(is_closed, |echo| echo == Switch::Off),
+            echo: self.layer.echo.map_or(is_closed || set(self.layer.exec_alone), |echo| echo == Switch::Off),
             page: set(self.layer.page) == Switch::Off,
         }
     }

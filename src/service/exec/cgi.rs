@@ -15,8 +15,8 @@ pub struct Circumstances<'a> {
     pub script_name: &'a str,
     /// What stands behind that.
     pub path_info: &'a str,
-    /// The connection's number.
-    pub number: u64,
+    /// The time, the worker and the connection's number there: together it is told from all others.
+    pub number: (u64, u16, u64),
 }
 
 /// A variable.
@@ -29,6 +29,7 @@ pub fn environment(common: &[Variable], head: &Head<'_>, around: Circumstances<'
     let (name, port) = server(head.host(), around.is_secure);
     let decoded_path = format!("{}{}", around.script_name.trim_end_matches('/'), around.path_info);
     let address = around.address.unwrap_or_default();
+    let (millis, worker, conn) = around.number;
     let software = concat!("rollcall/", env!("CARGO_PKG_VERSION"));
     for (name, value) in [
         ("REMOTE_ADDR", address),
@@ -44,7 +45,7 @@ pub fn environment(common: &[Variable], head: &Head<'_>, around: Circumstances<'
         ("PATH_TRANSLATED", &decoded_path),
         ("QUERY_STRING", head.query()),
         ("REQUEST_URI", head.target),
-        ("UNIQUE_ID", &format!("{:016x}", around.number)),
+        ("UNIQUE_ID", &format!("{millis:x}-{worker:x}-{conn:x}")),
         ("REMOTE_USER", around.user.unwrap_or_default()),
         // They are never set, and are there so that a script finds nothing in their place.
         ("REMOTE_PORT", ""),
@@ -120,7 +121,7 @@ mod tests {
             is_secure: false,
             script_name: "/count",
             path_info: "/a b",
-            number: 0xbeef,
+            number: (1, 2, 3),
         };
         let common = [("PATH".into(), "/bin".into())];
         let all = environment(&common, &head, around);
@@ -130,7 +131,8 @@ mod tests {
 
     #[test]
     fn a_request_is_told_as_cgi_has_it() {
-        let all = of("GET /count/a%20b?x=1&y HTTP/1.1\r\nHost: example.org:8080\r\nX-Id: 1\r\nx-id: 2\r\n\r\n");
+        let all =
+            of("GET /count/a%20b?x=1&y HTTP/1.1\r\nHost: example.org:8080\r\nX-Id: 1\r\nx-id: 2\r\n\r\n");
         for (name, value) in [
             ("PATH", "/bin"),
             ("REMOTE_ADDR", "192.0.2.7"),
@@ -154,9 +156,13 @@ mod tests {
 
     #[test]
     fn what_could_be_taken_for_something_else_is_left_out() {
-        let all = of("GET / HTTP/1.1\r\nHost: [::1]\r\nProxy: http://evil\r\nX_Id: forged\r\nA: x\ty\r\n\r\n");
+        let all =
+            of("GET / HTTP/1.1\r\nHost: [::1]\r\nProxy: http://evil\r\nX_Id: forged\r\nA: x\ty\r\n\r\n");
         assert!(all.iter().all(|(name, _)| name != "HTTP_PROXY" && name != "HTTP_X_ID"));
         assert!(all.contains(&("HTTP_A".into(), "x y".into())));
-        assert!(all.contains(&("SERVER_NAME".into(), "[::1]".into())) && all.contains(&("SERVER_PORT".into(), "80".into())));
+        assert!(
+            all.contains(&("SERVER_NAME".into(), "[::1]".into()))
+                && all.contains(&("SERVER_PORT".into(), "80".into()))
+        );
     }
 }

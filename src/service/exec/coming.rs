@@ -10,7 +10,8 @@ use crate::service::exec::settings::{ExecSettings, Found};
 use crate::wire::http::{Head, Response, percent_decoded};
 use crate::wire::upgrade::Upgrade;
 
-const FOREIGN: &str = "pages of this origin may not run commands: --origin names those that may, beside the server's own";
+const FOREIGN: &str =
+    "pages of this origin may not run commands: --origin names those that may, beside the server's own";
 const LATE: &str = "a command takes a token with the upgrade";
 const NOTHING: &str = "no command is served at this path";
 const ALL_RUN: &str = "as many commands run as may at once: try again later";
@@ -53,7 +54,7 @@ pub(super) fn judge(
         is_secure,
         script_name: &found.script_name,
         path_info: &found.path_info,
-        number: conn.to_bits(),
+        number: (cx.now().unix_millis, cx.worker().0, conn.to_bits()),
     };
     let environment = cgi::environment(&settings.environment, upgrade.head, around);
     let bytes: usize = environment.iter().map(|(name, value)| name.len() + value.len() + 8).sum();

@@ -70,7 +70,11 @@ impl ErrorLog {
         if let Some(last) = self.lines.last() {
             show(self.conn, &last, self.budget.left_out);
         } else if self.budget.left_out > 0 {
-            tracing::warn!(conn = self.conn, left_out = self.budget.left_out, "a command printed more errors");
+            tracing::warn!(
+                conn = self.conn,
+                left_out = self.budget.left_out,
+                "a command printed more errors"
+            );
         }
     }
 }
@@ -78,7 +82,10 @@ impl ErrorLog {
 fn show(conn: u64, line: &[u8], left_out: u64) {
     let text = String::from_utf8_lossy(line);
     // Escaped: a log's reader is not to be told anything by a command.
-    let text: String = text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect();
+    let text: String = text
+        .chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect();
     match left_out {
         0 => tracing::warn!(conn, "stderr: {text}"),
         _ => tracing::warn!(conn, left_out, "stderr: {text}"),

@@ -244,7 +244,9 @@ impl Exec {
 
     /// The guard is gone, and with it all commands.
     fn lose_guard(&mut self, cx: &mut Context<'_, ()>) {
-        tracing::error!("{NO_GUARD}: somebody has ended it; the server has to be started again to run commands");
+        tracing::error!(
+            "{NO_GUARD}: somebody has ended it; the server has to be started again to run commands"
+        );
         self.link = None;
         self.orders.clear();
         let all: Vec<usize> = self.processes.iter().map(|(place, _)| place).collect();
@@ -269,7 +271,8 @@ impl Exec {
     /// Reads what a process has printed, once. Returns how much that was.
     fn pump(&mut self, cx: &mut Context<'_, ()>, key: Key) -> usize {
         let settings = &self.settings;
-        let process = self.processes.get_mut(key.place as usize).filter(|process| process.serial == key.serial);
+        let process =
+            self.processes.get_mut(key.place as usize).filter(|process| process.serial == key.serial);
         let Some(process) = process else { return 0 };
         let pumped = process.pump(cx, &mut self.buffer[..EXEC_READ_BYTES], settings);
         let read = match pumped {

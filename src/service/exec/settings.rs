@@ -136,13 +136,13 @@ impl ExecSettings {
                 let rest = rest.trim_start_matches('/');
                 let base = mount.path.trim_end_matches('/');
                 let ends = rest.match_indices('/').map(|(at, _)| at).chain([rest.len()]);
-                ends.filter_map(|end| Some((end, programs.get(&rest[..end])?))).next().map(|(end, program)| {
-                    Found {
+                ends.filter_map(|end| Some((end, programs.get(&rest[..end])?))).next().map(
+                    |(end, program)| Found {
                         program,
                         script_name: format!("{base}/{}", &rest[..end]),
                         path_info: rest[end..].to_owned(),
-                    }
-                })
+                    },
+                )
             }
         }
     }
