@@ -60,6 +60,7 @@
 //!  http/                 the same port's other face: routes, the page, API, health, metrics
 //!  service/              what a connection is for: echo, presence                   (policy)
 //!    |
+//!  session/              a client that is carried by requests: what waits for it, and whether it is there. Pure
 //!  outbound/             what is asked of others: published keys. Threads with bounded queues
 //!  protocol/             codecs: bytes to commands, events to bytes. Pure
 //!  presence/             who is here: users, rooms, their homes. Pure: commands in, events out
@@ -118,6 +119,7 @@ pub mod internals {
     pub mod protocol;
     pub mod reactor;
     pub mod service;
+    pub mod session;
     pub mod slots;
     pub mod sys;
     pub mod time;
@@ -129,8 +131,8 @@ mod der;
 pub mod manual;
 
 pub(crate) use internals::{
-    cli, conn, http, identity, json, limits, outbound, presence, protocol, reactor, service, slots, sys,
-    time, wire,
+    cli, conn, http, identity, json, limits, outbound, presence, protocol, reactor, service, session, slots,
+    sys, time, wire,
 };
 
 pub use http::{Router, RouterSettings};

@@ -4,6 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod sessions;
+
+pub use sessions::*;
+
 /// The bounds on what a peer may send, as configured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MessageLimits {

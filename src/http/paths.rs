@@ -3,6 +3,7 @@
 use crate::http::api::Api;
 use crate::http::assets::Asset;
 use crate::http::docs::Page;
+use crate::service::presence::is_session_path;
 
 /// The paths that a server does not serve, though it could.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -37,6 +38,8 @@ pub(crate) enum Route {
     Api,
     Asset(Asset),
     Docs(Page),
+    /// `/events` and `/poll`, and what lies below them: presence without a WebSocket.
+    Sessions,
     /// A service's path, which only an upgrade gets anything from.
     Upgradable,
 }
@@ -49,6 +52,7 @@ impl Route {
             "/readyz" => Some(Route::Readyz),
             "/metrics" => Some(Route::Metrics),
             path if Api::is_path(path) => Some(Route::Api),
+            path if is_session_path(path) => Some(Route::Sessions),
             _ => {
                 let upgradable = || is_service(path).then_some(Route::Upgradable);
                 let docs = || Page::of_path(path).map(Route::Docs);
@@ -61,7 +65,7 @@ impl Route {
     pub(crate) fn is_served(self, scope: ListenerScope) -> bool {
         match self {
             Route::Metrics | Route::Api => scope != ListenerScope::Public,
-            Route::Upgradable => scope != ListenerScope::Admin,
+            Route::Upgradable | Route::Sessions => scope != ListenerScope::Admin,
             Route::Index | Route::Healthz | Route::Readyz | Route::Asset(_) | Route::Docs(_) => true,
         }
     }
@@ -100,6 +104,8 @@ pub(crate) fn index(scope: ListenerScope, off: Off) -> String {
     let paths = [
         (Route::Upgradable, "/ws       a WebSocket that knows who is there; so is / itself"),
         (Route::Upgradable, "/echo     a WebSocket that sends every message back"),
+        (Route::Sessions, "/events   the same as an event stream; commands by POST"),
+        (Route::Sessions, "/poll     the same by polling: long, short, or a heartbeat by request"),
         (Route::Asset(Asset::Client), "/rollcall.js  the client for pages: import { connect } from it"),
         (Route::Healthz, "/healthz  200 while every worker turns"),
         (Route::Readyz, "/readyz   200 while connections are welcome"),

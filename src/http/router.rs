@@ -5,6 +5,7 @@
 //! | `/` | an upgrade: presence; a plain request: the [page](assets), or as text what this is |
 //! | `/rollcall.js`, `/rollcall.d.ts`, … | [`Asset`](assets::Asset): the client, and what the page needs |
 //! | `/ws` | an upgrade: [`Presence`]; a plain request: 426 |
+//! | `/events`, `/poll` | [`Presence`] without a WebSocket |
 //! | `/echo` | an upgrade: [`Echo`]; a plain request: 426 |
 //! | `/healthz`, `/readyz` | [`health`]; figures in `/readyz` for those alone that may use the API |
 //! | `/metrics` | [`metrics`](super::metrics); on the admin listeners alone where there are any, and for those that may use the API |
@@ -255,6 +256,7 @@ impl Wrapper for Router {
         match (self.page_of(cx, request, head), head.method) {
             (None, _) => Some(Response::text(404, NOT_FOUND)),
             (Some((Route::Api, _)), _) => self.api.judge(cx, request, head),
+            (Some((Route::Sessions, _)), _) => self.services.judge(cx, request, head),
             (Some((Route::Metrics, _)), "GET" | "HEAD") => {
                 self.api.admit(cx, request, head).err().map(|refused| refused.response())
             }
@@ -273,6 +275,9 @@ impl Wrapper for Router {
         let Some((page, scope)) = self.page_of(cx, request, head) else {
             return Answer::Now(Response::text(404, NOT_FOUND));
         };
+        if page == Route::Sessions {
+            return self.services.request(cx, request, head, body);
+        }
         if page == Route::Api {
             let api = &mut self.api;
             return in_presence(&mut self.services, cx, |presence, cx| {
@@ -347,7 +352,7 @@ impl Router {
                 Err(refused) => refused.response(),
             },
             // Its requests are not answered here.
-            Route::Api => Response::text(404, NOT_FOUND),
+            Route::Api | Route::Sessions => Response::text(404, NOT_FOUND),
             // RFC 9110 §15.5.22: a 426 names what to upgrade to.
             Route::Upgradable => Response::refusal(&Refusal {
                 status: 426,

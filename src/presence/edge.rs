@@ -234,6 +234,19 @@ impl Edge {
         self.clients.get(slot as usize)?.user.as_ref()
     }
 
+    /// The session of a client.
+    #[must_use]
+    pub fn session(&self, slot: u32) -> Option<SessionId> {
+        self.clients.get(slot as usize).map(|known| known.session)
+    }
+
+    /// A client is carried by something else from here on.
+    pub(crate) fn carry(&mut self, slot: u32, session: SessionId) {
+        if let Some(known) = self.clients.get_mut(slot as usize) {
+            known.session = session;
+        }
+    }
+
     pub(crate) fn credit(&self, now: Tick, rules: &Rules, slot: u32) -> u32 {
         self.clients.get(slot as usize).map_or(0, |known| known.credit(now, rules))
     }

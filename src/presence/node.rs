@@ -115,6 +115,17 @@ impl Node {
         slot
     }
 
+    /// Where names have their homes.
+    #[must_use]
+    pub const fn homes(&self) -> Homes {
+        self.edge.homes()
+    }
+
+    /// A client is carried by something else from here on: that is its session in effects.
+    pub fn carry(&mut self, slot: u32, session: SessionId) {
+        self.edge.carry(slot, session);
+    }
+
     /// The token of an [`Effect::Verify`] is good, and says this.
     pub fn authenticate(&mut self, now: Now, slot: u32, seq: i64, user: Name, grants: Arc<Grants>) {
         self.edge.authenticate(slot, seq, user, grants, turn!(self, now));

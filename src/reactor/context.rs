@@ -264,6 +264,21 @@ impl<M> Context<'_, M> {
         self.shard.left.answer(request, Some(response));
     }
 
+    /// The request whose answer is being sent in pieces on the connection.
+    #[must_use]
+    pub fn streaming(&self, conn: ConnId) -> Option<RequestId> {
+        let serial = self.shard.get(conn).filter(|conn| conn.is_streaming())?.unanswered()?;
+        Some(RequestId { conn, serial })
+    }
+
+    /// Why a further client on the connection of a request is refused, as an upgrade would be: the server is short of something, or its
+    /// address has too many already.
+    pub fn refusal(&mut self, conn: ConnId) -> Option<Response> {
+        let found = self.shard.get(conn)?.reject_reason();
+        let overload = self.shard.overload(found)?;
+        Some(self.shard.refusal(overload))
+    }
+
     /// Queues a piece of the body of a request's answer, which [`Answer::Stream`](crate::reactor::Answer) has begun in an earlier
     /// call; what is queued for it is bounded as a connection's messages are.
     ///

@@ -8,6 +8,7 @@ mod hooks;
 mod mail;
 mod query;
 mod sending;
+mod sessions;
 mod slow_consumers;
 mod whole;
 
@@ -16,7 +17,9 @@ use std::time::Duration;
 
 use crate::limits::{CLIENTS_MAX, RESUMED_UNITS_PER_TURN, VERIFY_UNITS};
 use crate::presence::admin::{AdminReply, AdminRequest};
-use crate::presence::{BanCount, CommandRefusal, ConflationKey, Effect, Homes, Node, Rules, SharedEvent};
+use crate::presence::{
+    BanCount, CommandRefusal, ConflationKey, Effect, Event, Homes, Node, Rules, SharedEvent,
+};
 use crate::protocol::rollcall_v1;
 use crate::reactor::{
     Admission, Answer, Cause, ConnId, Context, Overload, RequestId, Service, Shared, SharedFrame, WorkerId,
@@ -38,6 +41,8 @@ pub use crate::service::presence::coming::Coming;
 pub(crate) use crate::service::presence::coming::FOREIGN_ORIGIN;
 pub use crate::service::presence::hooks::Hooks;
 pub use crate::service::presence::mail::PresenceMail;
+pub use crate::service::presence::sessions::SessionMail;
+pub(crate) use crate::service::presence::sessions::is_path as is_session_path;
 
 /// A shared event as it is sent: written and framed by whoever sends it first.
 fn framed(event: &SharedEvent) -> &SharedFrame {
@@ -63,6 +68,9 @@ pub struct PresenceSettings {
     pub reserves: Arc<Reserves>,
     /// How many bans there are; the same for all workers.
     pub bans: BanCount,
+    /// Ticks without a poll after which a client that polls is gone, where it doesn't say itself; `None`:
+    /// [`POLL_GAP_TICKS`](crate::limits::POLL_GAP_TICKS).
+    pub poll_gap: Option<u32>,
 }
 
 /// A client's number for the reactor: the node's slot, and what only this service needs to know.
@@ -117,6 +125,9 @@ pub struct Presence {
     /// The caps of that time.
     cap: Option<PresenceLimits>,
     clients_max: usize,
+    /// How many workers there are.
+    workers: usize,
+    sessions: sessions::Sessions,
 }
 
 impl Presence {
@@ -142,6 +153,8 @@ impl Presence {
             cap: None,
             clients_max: CLIENTS_MAX,
             replies: Vec::new(),
+            workers,
+            sessions: sessions::Sessions::new(worker, now.tick),
         }
     }
 
@@ -188,6 +201,7 @@ impl Presence {
         self.node.is_touched()
             || !self.writable.is_empty()
             || due.is_some_and(|due| now.tick.has_reached(due))
+            || self.sessions.has_work(now.tick)
             || self.settings.live_limits.get() != self.cap
     }
 
@@ -203,6 +217,9 @@ impl Presence {
         self.node.due(now);
         self.act(cx);
         self.resume(cx);
+        if self.sessions.has_work(now.tick) {
+            self.work_for_sessions(cx);
+        }
         for conn in std::mem::take(&mut self.writable) {
             if cx.backlog(conn) == 0 {
                 self.send_waiting(cx, conn);
@@ -213,7 +230,10 @@ impl Presence {
         let due = [retry, self.node.next_due()].into_iter().flatten().reduce(Tick::min);
         self.rests_until = (!waits).then_some(due);
         self.node.rest(now);
-        due
+        // What came of the work may be more of it for sessions.
+        let sessions =
+            if self.sessions.has_work(now.tick) { Some(now.tick.after(1)) } else { self.sessions.next_due() };
+        [due, sessions].into_iter().flatten().reduce(Tick::min)
     }
     /// Users that are not offline, and rooms with members, whose home is this worker.
     #[must_use]
@@ -233,7 +253,7 @@ impl Presence {
     pub fn bytes(&self) -> [usize; 4] {
         let (edge, rooms) = (self.node.edge(), self.node.rooms());
         [
-            edge.bytes() + self.node.users().bytes(),
+            edge.bytes() + self.node.users().bytes() + self.sessions.bytes(),
             edge.room_bytes() + rooms.bytes(),
             self.node.timer_bytes(),
             self.retry_queue.bytes() + self.node.queue_bytes(),
@@ -263,7 +283,11 @@ impl Presence {
     fn effect(&mut self, cx: &mut Context<'_, PresenceMail>, effect: Effect) {
         match effect {
             Effect::Send { session, event } => {
-                self.send_own(cx, ConnId::from_bits(session), &rollcall_v1::encode(&event));
+                let (to, text) = (ConnId::from_bits(session), rollcall_v1::encode(&event));
+                match event {
+                    Event::Welcome { .. } => self.welcome(cx, to, text),
+                    _ => self.send_own(cx, to, &text),
+                }
             }
             Effect::Publish { sessions, event, conflation } => {
                 let frame = framed(&event);
@@ -317,7 +341,10 @@ impl Presence {
     }
 
     /// Closes a connection, and says so first to who understands it.
-    fn part_with(&self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, code: CloseCode, reason: &str) {
+    fn part_with(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, code: CloseCode, reason: &str) {
+        if !self.sessions.is_empty() && self.part_with_session(cx, conn, (code, reason)) {
+            return;
+        }
         if cx.tag(conn).is_some_and(|tag| Tag(tag).is_version_1()) {
             let retry = (code == CloseCode::TRY_AGAIN).then(|| cx.retry_millis());
             // A client whose backlog is full learns from the Close.
@@ -355,6 +382,9 @@ impl Service for Presence {
             cx.set_tag(conn, tag.0 | Tag::SPOKEN);
         }
         let (now, slot) = (cx.now(), tag.slot());
+        if slot == sessions::CARRIED {
+            return self.carried_says(cx, conn, text);
+        }
         match self.settings.legacy_heartbeats.tell(text) {
             TextKind::Heartbeat(answer) => self.page_heartbeat(cx, conn, slot, answer),
             TextKind::HeartbeatEcho => self.page_heartbeat(cx, conn, slot, text),
@@ -380,6 +410,9 @@ impl Service for Presence {
 
     fn suspect(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, suspect: bool) {
         if let Some(tag) = cx.tag(conn).map(Tag) {
+            if tag.slot() == sessions::CARRIED {
+                return self.carried_suspect(cx, conn, suspect);
+            }
             self.node.suspect(cx.now(), tag.slot(), suspect);
             self.act(cx);
         }
@@ -397,15 +430,49 @@ impl Service for Presence {
         self.go(cx, conn, cause);
     }
 
-    fn request(&mut self, _: &mut Context<'_, PresenceMail>, _: RequestId, _: &Head<'_>, _: &[u8]) -> Answer {
+    fn judge(
+        &mut self,
+        cx: &mut Context<'_, PresenceMail>,
+        request: RequestId,
+        head: &Head<'_>,
+    ) -> Option<Response> {
+        if is_session_path(head.path()) { self.judge_session_request(cx, request, head) } else { None }
+    }
+
+    fn request(
+        &mut self,
+        cx: &mut Context<'_, PresenceMail>,
+        request: RequestId,
+        head: &Head<'_>,
+        body: &[u8],
+    ) -> Answer {
+        if is_session_path(head.path()) {
+            return self.session_request(cx, request, head, body);
+        }
         // RFC 9110 §15.5.22: a 426 names what to upgrade to.
         let reason = "a WebSocket lives here: connect with ws://";
         Answer::Now(Response::refusal(&http::Refusal { status: 426, reason }))
     }
 
-    fn mail(&mut self, cx: &mut Context<'_, PresenceMail>, _: Option<WorkerId>, mail: PresenceMail) {
-        let PresenceMail::Homes(message) = mail;
-        self.node.mail(cx.now(), message);
+    fn abandoned(&mut self, cx: &mut Context<'_, PresenceMail>, request: RequestId) {
+        self.request_abandoned(cx, request);
+    }
+
+    fn timer(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId) {
+        self.carried_due(cx, conn);
+    }
+
+    fn drain(&mut self, cx: &mut Context<'_, PresenceMail>) {
+        if !self.sessions.is_empty() {
+            self.drain_sessions(cx);
+        }
+    }
+
+    fn mail(&mut self, cx: &mut Context<'_, PresenceMail>, from: Option<WorkerId>, mail: PresenceMail) {
+        match mail {
+            PresenceMail::Homes(message) => self.node.mail(cx.now(), message),
+            PresenceMail::Session(mail) => return self.session_mail(cx, from, *mail),
+        }
         self.act(cx);
     }
 
@@ -415,7 +482,7 @@ impl Service for Presence {
             Some(due) if !self.has_work(cx.now(), due) => {
                 self.node.rest(cx.now());
                 self.has_rested = true;
-                due
+                [due, self.sessions.next_due()].into_iter().flatten().reduce(Tick::min)
             }
             _ => self.work(cx),
         }
@@ -424,6 +491,7 @@ impl Service for Presence {
     fn measure_memory(&mut self, cx: &mut Context<'_, PresenceMail>) {
         self.node.set_scarce(cx.shortages().any(|overload| matches!(overload, Overload::Memory(..))));
         self.retry_queue.shrink();
+        self.sessions.shrink();
         self.node.shrink();
     }
 

@@ -4,11 +4,13 @@
 //! framing and names with spaces are refused, so that nothing can be smuggled behind a request.
 
 mod chunks;
+mod gzip;
 mod percent;
 mod refusal;
 mod response;
 
 pub use chunks::Chunks;
+pub use gzip::{accepts_gzip, gzip};
 pub use percent::{percent_decoded, query_decoded};
 pub use refusal::Refusal;
 pub use response::Response;

@@ -1,5 +1,34 @@
 //! Origins of pages (RFC 6454 §7), as browsers write them: which one is the server's own. Pure.
 
+use crate::wire::http::Head;
+
+/// The page that a request comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Page {
+    /// None: the client is no browser.
+    None,
+    /// One of the server's own.
+    Own,
+    /// One of an origin that is named as one of ours.
+    Named,
+    /// Any other, and one whose origin can't be told.
+    Foreign,
+}
+
+impl Page {
+    /// The page that a request comes from, by its `Origin` and the `Host` that it asks for. `named`: exactly as browsers write them.
+    pub(crate) fn of(head: &Head<'_>, named: &[String], is_secure: bool) -> Page {
+        // Asked of the raw values: an Origin that isn't ASCII is one nevertheless.
+        let mut origins = head.values("Origin");
+        match (origins.next(), origins.next()) {
+            (None, _) => Page::None,
+            (Some(origin), None) if named.iter().any(|named| named.as_bytes() == origin) => Page::Named,
+            (Some(origin), None) if is_own(origin, head.host(), is_secure) => Page::Own,
+            (Some(_), _) => Page::Foreign,
+        }
+    }
+}
+
 /// Whether a page of this origin was served under `host`. `is_secure`: the connection speaks TLS here, and then the server's own
 /// pages did too, and one of `http://` is anybody's who is on the way. Without, TLS may end at a proxy: either counts.
 pub(crate) fn is_own(origin: &[u8], host: &str, is_secure: bool) -> bool {

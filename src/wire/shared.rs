@@ -18,6 +18,8 @@ struct Inner {
     /// The same message compressed, by the bits of its window; `None` where that made it no shorter. The form that one
     /// thread has made, all use; two that begin together both do the work, and neither waits.
     deflated: OnceLock<Box<Forms>>,
+    /// The same message as an event of an event stream, for all that get it so.
+    streamed: OnceLock<Box<str>>,
 }
 
 const FORMS: usize = (*WINDOW_BITS.end() - *WINDOW_BITS.start() + 1) as usize;
@@ -40,13 +42,26 @@ impl SharedFrame {
     fn of(opcode: Opcode, reserved: u8, payload: &[u8]) -> SharedFrame {
         let mut bytes = Vec::with_capacity(payload.len() + crate::limits::FRAME_HEADER_BYTES_MAX);
         frame::write_reserved(&mut bytes, opcode, reserved, payload, None);
-        SharedFrame(Arc::new(Inner { bytes, deflated: OnceLock::new() }))
+        SharedFrame(Arc::new(Inner { bytes, deflated: OnceLock::new(), streamed: OnceLock::new() }))
     }
 
     /// The frame's bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0.bytes
+    }
+
+    /// The text of a message that is one, as it was before it was a frame.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        let (opcode, payload) = self.parts()?;
+        std::str::from_utf8(payload).ok().filter(|_| opcode == Opcode::Text)
+    }
+
+    /// The message's text as an event of an event stream: the first who asks for it has `write` do it. Nothing where it is no text.
+    #[must_use]
+    pub fn streamed(&self, write: impl FnOnce(&str) -> String) -> &str {
+        self.0.streamed.get_or_init(|| self.as_text().map_or_else(Box::default, |text| write(text).into()))
     }
 
     /// Whether both are one.

@@ -1,7 +1,7 @@
 //! The opening handshake, server side (RFC 6455 §4.2).
 
 use crate::wire::http::{Head, Refusal};
-use crate::wire::origin::is_own;
+use crate::wire::origin::Page;
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
@@ -79,16 +79,7 @@ impl<'a> Upgrade<'a> {
     /// (RFC 6455 §10.2).
     #[must_use]
     pub fn is_of_ours(&self, named: &[String], is_secure: bool) -> bool {
-        // Asked of the raw values: an Origin that isn't ASCII is one nevertheless.
-        let mut origins = self.head.values("Origin");
-        match (origins.next(), origins.next()) {
-            (None, _) => true,
-            (Some(origin), None) => {
-                named.iter().any(|named| named.as_bytes() == origin)
-                    || is_own(origin, self.head.host(), is_secure)
-            }
-            (Some(_), Some(_)) => false,
-        }
+        Page::of(self.head, named, is_secure) != Page::Foreign
     }
 }
 

@@ -1,6 +1,7 @@
 //! The findings about a client that asks to come in.
 
 use crate::presence::{Entry, State};
+use crate::session::SessionKey;
 
 /// The refusal for a page of another origin.
 pub(crate) const FOREIGN_ORIGIN: &str = "this origin may not connect; see --origin";
@@ -11,4 +12,6 @@ pub struct Coming {
     pub(super) entry: Entry,
     pub(super) state: Option<State>,
     pub(super) is_version_1: bool,
+    /// The session that its WebSocket is to carry.
+    pub(super) session: Option<SessionKey>,
 }

@@ -7,35 +7,24 @@ use crate::limits::{RETRY_QUEUE_BYTES_MAX, RETRY_QUEUE_MAX};
 use crate::presence::message::{Claim, HomeAnswer};
 use crate::presence::{Message, Name, Reason, SharedEvent, View};
 use crate::reactor::{Context, Latency, Mail, WorkerId};
+use crate::service::presence::sessions::SessionMail;
 
 /// Messages between the presences of two workers.
 #[derive(Debug)]
 pub enum PresenceMail {
     /// Between homes and edges.
     Homes(Message),
+    /// Between a worker that has a session and one where something for it has landed.
+    Session(Box<SessionMail>),
 }
 
 impl Mail for PresenceMail {
     fn bytes(&self) -> usize {
-        let PresenceMail::Homes(message) = self;
-        message.bytes()
+        match self {
+            PresenceMail::Homes(message) => message.bytes(),
+            PresenceMail::Session(mail) => size_of::<SessionMail>() + mail.bytes(),
+        }
     }
-}
-
-/// Posts a message between homes and edges.
-///
-/// # Errors
-/// There is no room: it comes back.
-pub(super) fn post(
-    cx: &mut Context<'_, PresenceMail>,
-    to: WorkerId,
-    message: Message,
-    latency: Latency,
-) -> Result<(), Message> {
-    cx.post(to, PresenceMail::Homes(message), latency).map_err(|mail| {
-        let PresenceMail::Homes(message) = mail;
-        message
-    })
 }
 
 impl Mail for Message {
@@ -110,7 +99,7 @@ fn of_names(names: &[Name]) -> usize {
 /// Deaths, suspicions and changes for watchers are told within a tick, but not more often than that: after a mass death
 /// there are thousands of such messages, between all workers, each a small piece of work. A user who comes, or closes and
 /// may be back in a moment at another worker, is not kept waiting.
-pub(super) fn latency(message: &Message) -> Latency {
+fn latency(message: &Message) -> Latency {
     match message {
         Message::Down { reason: Reason::Timeout, .. }
         | Message::Suspect { .. }
@@ -120,11 +109,26 @@ pub(super) fn latency(message: &Message) -> Latency {
     }
 }
 
+impl PresenceMail {
+    /// How soon it has to be there.
+    pub(super) fn latency(&self) -> Latency {
+        match self {
+            PresenceMail::Homes(message) => latency(message),
+            PresenceMail::Session(_) => Latency::Now,
+        }
+    }
+
+    /// Whether it may be missed where much is held.
+    fn may_be_missed(&self) -> bool {
+        matches!(self, PresenceMail::Homes(Message::Deliver { .. } | Message::Broadcast { .. }))
+    }
+}
+
 /// Messages that mailboxes had no room for, in order.
 #[derive(Debug)]
 pub(super) struct RetryQueue {
     /// By worker.
-    pub(super) queues: Vec<VecDeque<Message>>,
+    pub(super) queues: Vec<VecDeque<PresenceMail>>,
     /// Bytes of all of them.
     pub(super) bytes: usize,
 }
@@ -140,7 +144,7 @@ impl RetryQueue {
 
     /// Bytes of heap.
     pub(super) fn bytes(&self) -> usize {
-        self.queues.iter().map(VecDeque::capacity).sum::<usize>() * size_of::<Message>() + self.bytes
+        self.queues.iter().map(VecDeque::capacity).sum::<usize>() * size_of::<PresenceMail>() + self.bytes
     }
 
     pub(super) fn shrink(&mut self) {
@@ -148,25 +152,25 @@ impl RetryQueue {
     }
 
     /// Keeps a message behind the others for that worker. Says whether it did: what may be missed is dropped where much is held.
-    pub(super) fn keep(&mut self, to: u16, message: Message) -> bool {
+    pub(super) fn keep(&mut self, to: u16, mail: PresenceMail) -> bool {
         let held = &mut self.queues[usize::from(to)];
-        let bytes = message.bytes();
+        let bytes = mail.bytes();
         let is_much = held.len() >= RETRY_QUEUE_MAX || self.bytes + bytes > RETRY_QUEUE_BYTES_MAX;
-        if is_much && matches!(message, Message::Deliver { .. } | Message::Broadcast { .. }) {
+        if is_much && mail.may_be_missed() {
             return false;
         }
         self.bytes += bytes;
-        held.push_back(message);
+        held.push_back(mail);
         true
     }
 
     /// Posts what there is room for by now.
     pub(super) fn post(&mut self, cx: &mut Context<'_, PresenceMail>) {
         for (held, to) in self.queues.iter_mut().zip(0..) {
-            while let Some(message) = held.pop_front() {
-                let (bytes, latency) = (message.bytes(), latency(&message));
-                if let Err(message) = post(cx, WorkerId(to), message, latency) {
-                    held.push_front(message);
+            while let Some(mail) = held.pop_front() {
+                let (bytes, latency) = (mail.bytes(), mail.latency());
+                if let Err(mail) = cx.post(WorkerId(to), mail, latency) {
+                    held.push_front(mail);
                     break;
                 }
                 self.bytes -= bytes;

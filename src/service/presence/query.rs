@@ -16,6 +16,11 @@ pub(super) fn user_of_query(query: &str) -> Result<Option<Name>, String> {
     Ok(None)
 }
 
+/// The session that the client's WebSocket is to carry: `session`.
+pub(super) fn session_of_query(query: &str) -> Option<&str> {
+    query.split('&').find_map(|pair| pair.strip_prefix("session=")).filter(|name| !name.is_empty())
+}
+
 /// How the client comes: `state`. One that is away and connects anew is not online for a moment.
 pub(super) fn state_of_query(query: &str) -> Result<Option<State>, &'static str> {
     match query.split('&').find_map(|pair| pair.strip_prefix("state=")) {

@@ -4,23 +4,31 @@ use crate::limits::BACKLOG_BYTES_PAUSE;
 use crate::presence::Name;
 use crate::reactor::WorkerId;
 use crate::reactor::{ConnId, Context, SendError, SharedFrame};
-use crate::service::presence::mail::{self, latency};
+use crate::service::presence::sessions::Manner;
 use crate::service::presence::{Message, Presence, PresenceMail};
 use crate::wire::close::CloseCode;
 
 /// Indices of [`WITHHELD_LABELS`](crate::reactor::counters::WITHHELD_LABELS).
-const WITHHELD_MESSAGE: usize = 0;
-const WITHHELD_STATE: usize = 1;
+pub(super) const WITHHELD_MESSAGE: usize = 0;
+pub(super) const WITHHELD_STATE: usize = 1;
 
 impl Presence {
     /// Posts a message behind those that are held back for its worker.
     pub(super) fn post(&mut self, cx: &mut Context<'_, PresenceMail>, to: u16, message: Message) {
-        let latency = latency(&message);
+        self.post_mail(cx, to, PresenceMail::Homes(message));
+    }
+
+    /// Posts mail behind what is held back for its worker.
+    pub(super) fn post_mail(&mut self, cx: &mut Context<'_, PresenceMail>, to: u16, mail: PresenceMail) {
+        let latency = mail.latency();
         let is_first = self.retry_queue.queues[usize::from(to)].is_empty();
-        let back =
-            if is_first { mail::post(cx, WorkerId(to), message, latency).err() } else { Some(message) };
-        let Some(message) = back.and_then(|message| self.node.refused(cx.now(), message)) else { return };
-        if !self.retry_queue.keep(to, message) {
+        let back = if is_first { cx.post(WorkerId(to), mail, latency).err() } else { Some(mail) };
+        let back = back.and_then(|mail| match mail {
+            PresenceMail::Homes(message) => self.node.refused(cx.now(), message).map(PresenceMail::Homes),
+            PresenceMail::Session(_) => Some(mail),
+        });
+        let Some(mail) = back else { return };
+        if !self.retry_queue.keep(to, mail) {
             cx.count_lost_mail();
         }
     }
@@ -48,8 +56,11 @@ impl Presence {
         user: &Name,
         frame: &SharedFrame,
     ) {
+        if self.queue_out(cx, conn, frame, || Manner::State(user.clone())).is_some() {
+            return;
+        }
         if cx.backlog(conn) == 0 && self.slow_consumers.holds(conn) == (false, false) {
-            match cx.send_shared(conn, frame) {
+            match self.put(cx, conn, frame) {
                 Ok(()) | Err(SendError::Gone | SendError::NotUtf8) => return,
                 Err(SendError::Backlogged) => {
                     return self.part_with(cx, conn, CloseCode::TRY_AGAIN, "too slow");
@@ -68,8 +79,17 @@ impl Presence {
     /// Sends a client what is for it alone. A client that is too slow for it is closed; what this turn's output has no room for
     /// waits for the next one, and so does what follows it.
     pub(super) fn send_own(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, text: &str) {
+        if !self.sessions.is_empty() && self.send_to_session(cx, conn, text) {
+            return;
+        }
         let waits = self.holds_for_slow() && self.slow_consumers.is_whole(conn) && cx.backlog(conn) == 0;
         let sent = if waits { Err(SendError::TurnFull) } else { cx.send_text(conn, text) };
+        let sent = match sent {
+            Err(SendError::Gone) if self.sessions.has_streams() => {
+                self.put_event(cx, conn, &SharedFrame::text(text))
+            }
+            sent => sent,
+        };
         match sent {
             Ok(()) | Err(SendError::Gone | SendError::NotUtf8) => {}
             Err(SendError::TurnFull) if self.hold_for_next_turn(conn, &SharedFrame::text(text)) => {}
@@ -87,11 +107,12 @@ impl Presence {
         conns: impl IntoIterator<Item = ConnId>,
         frame: &SharedFrame,
     ) -> usize {
-        let refused = cx.publish(conns, frame);
+        let (conns, without) = self.without_sessions(cx, conns, frame, &Manner::Spare);
+        let refused = self.put_all(cx, conns, frame);
         let mut is_lost = |(conn, error): &(ConnId, SendError)| {
             *error != SendError::TurnFull || !self.hold_for_next_turn(*conn, frame)
         };
-        refused.into_iter().filter(|refused| is_lost(refused)).count()
+        refused.into_iter().filter(|refused| is_lost(refused)).count() + without
     }
 
     /// Sends what somebody else tells this client alone; says how many connections it reached, and how many had no room.
@@ -101,7 +122,10 @@ impl Presence {
         conn: ConnId,
         frame: &SharedFrame,
     ) -> (usize, usize) {
-        match cx.send_relayed(conn, frame) {
+        if let Some(taken) = self.queue_out(cx, conn, frame, || Manner::Spare) {
+            return if taken { (1, 0) } else { (0, 1) };
+        }
+        match self.put_relayed(cx, conn, frame) {
             Ok(()) => (1, 0),
             Err(SendError::TurnFull) if self.hold_for_next_turn(conn, frame) => (1, 0),
             // Its reader did nothing wrong: the teller is told.
@@ -117,13 +141,16 @@ impl Presence {
         conn: ConnId,
         frame: &SharedFrame,
     ) {
+        if self.queue_out(cx, conn, frame, || Manner::DropOldest).is_some() {
+            return;
+        }
         if self.slow_consumers.is_whole(conn) {
             // Messages wait that may not be dropped: this one may.
             return cx.count_withheld(WITHHELD_MESSAGE, 1);
         }
         let goes = cx.backlog(conn) < BACKLOG_BYTES_PAUSE && !self.slow_consumers.holds(conn).1;
         let is_full = |sent| matches!(sent, Err(SendError::Backlogged | SendError::TurnFull));
-        if !goes || is_full(cx.send_relayed(conn, frame)) {
+        if !goes || is_full(self.put_relayed(cx, conn, frame)) {
             let dropped = self.slow_consumers.hold_message(conn, frame.clone());
             cx.count_withheld(WITHHELD_MESSAGE, dropped);
             // One that was refused for this turn's output alone will not be heard of again.
@@ -137,7 +164,7 @@ impl Presence {
     pub(super) fn send_waiting(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId) {
         let Some(mut waiting) = self.slow_consumers.take(conn) else { return };
         while let Some(frame) = waiting.next() {
-            match cx.send_relayed(conn, frame) {
+            match self.put_relayed(cx, conn, frame) {
                 Ok(()) => waiting.sent(),
                 Err(SendError::Gone | SendError::NotUtf8) => return,
                 Err(SendError::Backlogged | SendError::TurnFull) => {

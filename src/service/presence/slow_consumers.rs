@@ -99,6 +99,16 @@ impl Backlog {
         self.said.front().or_else(|| self.states.values().next())
     }
 
+    /// All frames, in order.
+    pub(super) fn into_frames(mut self) -> Vec<SharedFrame> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.next().cloned() {
+            frames.push(frame);
+            self.sent();
+        }
+        frames
+    }
+
     /// The frame of [`Backlog::next`] has been sent.
     pub(super) fn sent(&mut self) {
         if let Some(frame) = self.said.pop_front() {

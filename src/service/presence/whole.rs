@@ -6,6 +6,7 @@
 
 use crate::limits::READER_TICKS;
 use crate::reactor::{ConnId, Context, SendError, SharedFrame};
+use crate::service::presence::sessions::Manner;
 use crate::service::presence::{Presence, PresenceMail};
 use crate::time::Tick;
 use crate::wire::close::CloseCode;
@@ -18,15 +19,16 @@ impl Presence {
         conns: impl IntoIterator<Item = ConnId>,
         frame: &SharedFrame,
     ) {
+        let (conns, _) = self.without_sessions(cx, conns, frame, &Manner::Whole);
         let mut behind = Vec::new();
         let refused = if self.holds_for_slow() {
             // A message behind one that waits has to wait, too.
             let (waits, conns): (Vec<ConnId>, Vec<ConnId>) =
                 conns.into_iter().partition(|conn| self.slow_consumers.holds(*conn).1);
             behind = waits;
-            cx.publish(conns, frame)
+            self.put_all(cx, conns, frame)
         } else {
-            cx.publish(conns, frame)
+            self.put_all(cx, conns, frame)
         };
         for conn in behind {
             self.hold_or_close(cx, conn, frame);

@@ -1,0 +1,254 @@
+//! Sessions: clients that no WebSocket carries. Presence sees one as it sees a connection.
+//!
+//! A client on an event stream is known by the stream's connection, as one on a WebSocket is by its own. A client that polls, or
+//! whose WebSocket is at another worker, is known by a number that no connection has.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `door` | whose requests count, and how their answers are written |
+//! | `asked` | a request for a session, on the worker that has the session, and the way back of its answer |
+//! | `requests` | requests by path and query, on the worker where they landed |
+//! | `polling` | sessions that are carried by polls |
+//! | `streaming` | sessions that are carried by event streams |
+//! | `outgoing` | what is sent to either |
+//! | `moving` | sessions that go over to a WebSocket, here or at another worker |
+//! | `ends` | how they end |
+
+mod asked;
+mod door;
+mod ends;
+mod moving;
+mod outgoing;
+mod polling;
+mod requests;
+mod streaming;
+
+use std::collections::HashMap;
+
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use crate::limits::{COMMENT_TICKS, SESSION_SECRET_BYTES};
+use crate::presence::Name;
+use crate::reactor::{ConnId, RequestId, SharedFrame, WorkerId};
+use crate::service::presence::sessions::door::Door;
+use crate::service::presence::sessions::streaming::Opening;
+use crate::session::id::Secret;
+use crate::session::{Polls, Posts, SessionKey};
+use crate::slots::Slots;
+use crate::time::Tick;
+use crate::time::wheel::Wheel;
+
+pub(super) use crate::service::presence::sessions::asked::ReturnPath;
+pub use crate::service::presence::sessions::asked::SessionMail;
+pub(crate) use crate::service::presence::sessions::asked::is_path;
+pub(super) use crate::service::presence::sessions::moving::CARRIED;
+pub(super) use crate::service::presence::sessions::outgoing::Manner;
+
+/// Set in the number of a session that has no connection of its own: no connection's place in its table is as high.
+const NUMBERED: u64 = 1 << 31;
+
+/// The sessions that a worker has, and the requests for any that have landed there.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    table: Slots<Session>,
+    /// When each may be due: its place, and its serial number above it.
+    deadlines: Wheel,
+    /// The worker, and what it veils places with.
+    worker: WorkerId,
+    veil: u32,
+    next_serial: u32,
+    /// Requests that wait for their answers.
+    doors: HashMap<RequestId, Door>,
+    /// Event streams whose heads are sent in this turn.
+    opening: Vec<(RequestId, Box<Opening>)>,
+    /// Sessions with something for their poll.
+    news: Vec<ConnId>,
+    /// Sessions of users that send heartbeats by request.
+    beats: HashMap<Name, ConnId>,
+    /// WebSockets here that carry, or ask to carry, a session.
+    carried: HashMap<ConnId, moving::Carried>,
+    streams: usize,
+}
+
+/// A session.
+#[derive(Debug)]
+struct Session {
+    secret: Secret,
+    serial: u32,
+    /// The slot of its client in the node.
+    client: u32,
+    /// The tick of its entry in the wheel that counts.
+    armed: Tick,
+    carrier: Carrier,
+    posts: Option<Box<Posts<ReturnPath>>>,
+}
+
+/// Polls of a session: its events are frames, of which WebSockets get the same.
+type SessionPolls = Polls<SharedFrame, Name, ReturnPath>;
+
+/// The carrier of a session.
+#[derive(Debug)]
+enum Carrier {
+    /// An event stream.
+    Stream(ConnId),
+    /// Polls.
+    Polls(Box<SessionPolls>),
+    /// Polls that are yet to fetch why it has ended. Its client is gone.
+    Over(Box<SessionPolls>),
+    /// A WebSocket of another worker.
+    Away(WorkerId, ConnId),
+}
+
+impl Sessions {
+    pub(super) fn new(worker: WorkerId, now: Tick) -> Sessions {
+        // Without randomness nothing is veiled, and no session begins either.
+        let veil = random::<4>().map_or(0, u32::from_le_bytes);
+        Sessions {
+            table: Slots::default(),
+            deadlines: Wheel::new(now),
+            worker,
+            veil,
+            next_serial: 0,
+            doors: HashMap::new(),
+            opening: Vec::new(),
+            news: Vec::new(),
+            beats: HashMap::new(),
+            carried: HashMap::new(),
+            streams: 0,
+        }
+    }
+
+    /// Whether there is none, so that everybody is on a WebSocket.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Whether some are on event streams.
+    #[inline]
+    pub(super) fn has_streams(&self) -> bool {
+        self.streams > 0
+    }
+
+    /// Whether something is to be done in this turn.
+    #[inline]
+    pub(super) fn has_work(&self, now: Tick) -> bool {
+        !self.opening.is_empty()
+            || !self.news.is_empty()
+            || self.deadlines.next().is_some_and(|due| now.has_reached(due))
+    }
+
+    /// When something may be due.
+    #[inline]
+    pub(super) fn next_due(&self) -> Option<Tick> {
+        self.deadlines.next()
+    }
+
+    /// Begins a session whose client is yet to be known; `None` where there is no randomness for its name. Returns its place.
+    fn begin(&mut self, carrier: Carrier) -> Option<usize> {
+        let secret = random::<SESSION_SECRET_BYTES>()?;
+        self.next_serial = self.next_serial.wrapping_add(1);
+        self.streams += usize::from(matches!(carrier, Carrier::Stream(_)));
+        let serial = self.next_serial;
+        let session = Session { secret, serial, client: 0, armed: Tick::default(), carrier, posts: None };
+        Some(self.table.insert(session))
+    }
+
+    /// Ends a session: nothing is left of it.
+    fn end(&mut self, place: usize) -> Option<Session> {
+        let session = self.table.try_remove(place)?;
+        self.streams -= usize::from(matches!(session.carrier, Carrier::Stream(_)));
+        Some(session)
+    }
+
+    /// The number of a session, or the connection of its stream: what presence knows its client by.
+    fn handle(&self, place: usize) -> Option<ConnId> {
+        let session = self.table.get(place)?;
+        Some(match session.carrier {
+            Carrier::Stream(conn) => conn,
+            _ => numbered(place, session.serial),
+        })
+    }
+
+    /// The place of the session that presence knows by this number; `None`: it is a connection, or the session has ended.
+    #[inline]
+    fn place_of(&self, handle: ConnId) -> Option<usize> {
+        if is_connection(handle) {
+            return None;
+        }
+        let bits = handle.to_bits();
+        let place = usize::try_from(bits & (NUMBERED - 1)).ok()?;
+        let is_it = |session: &&Session| u64::from(session.serial) == bits >> u32::BITS;
+        self.table.get(place).filter(is_it).map(|_| place)
+    }
+
+    /// The place of the session that a client names.
+    fn find(&self, key: &SessionKey) -> Option<usize> {
+        let place = key.place(self.veil) as usize;
+        let is_it = |session: &&Session| key.worker == self.worker.0 && key.has(&session.secret);
+        self.table.get(place).filter(is_it).map(|_| place)
+    }
+
+    /// The name of a session for its client.
+    #[expect(clippy::cast_possible_truncation, reason = "places have fewer than 32 bits")]
+    fn key(&self, place: usize) -> Option<SessionKey> {
+        let session = self.table.get(place)?;
+        Some(SessionKey::new(self.worker.0, place as u32, session.secret, self.veil))
+    }
+
+    /// Files the session's next deadline, where it is nearer than the one that it is armed for.
+    fn arm(&mut self, place: usize, now: Tick, anew: bool) {
+        let Some(session) = self.table.get_mut(place) else { return };
+        let at = match &session.carrier {
+            Carrier::Stream(_) => now.after(COMMENT_TICKS),
+            Carrier::Polls(polls) | Carrier::Over(polls) => polls.next_due(),
+            Carrier::Away(..) => return,
+        };
+        if anew || at.is_before(session.armed) {
+            let key = u64::from(session.serial) << u32::BITS | place as u64;
+            session.armed = self.deadlines.schedule(at, key);
+        }
+    }
+
+    /// The place of a session that may be due.
+    fn pop_due(&mut self, now: Tick) -> Option<usize> {
+        loop {
+            let (tick, key) = self.deadlines.pop_due(now)?;
+            let place = usize::try_from(key & u64::from(u32::MAX)).ok()?;
+            let counts =
+                |session: &Session| u64::from(session.serial) == key >> u32::BITS && session.armed == tick;
+            if self.table.get(place).is_some_and(counts) {
+                return Some(place);
+            }
+        }
+    }
+
+    /// Gives back what a burst has left.
+    pub(super) fn shrink(&mut self) {
+        self.table.shrink();
+        self.deadlines.shrink();
+        self.doors.shrink_to(2 * self.doors.len());
+        self.beats.shrink_to(2 * self.beats.len());
+    }
+
+    /// Bytes held beside what waits for polls.
+    pub(super) fn bytes(&self) -> usize {
+        self.table.bytes() + self.deadlines.bytes() + self.doors.capacity() * size_of::<(RequestId, Door)>()
+    }
+}
+
+/// Whether presence knows a client by its connection.
+#[inline]
+pub(super) fn is_connection(handle: ConnId) -> bool {
+    handle.to_bits() & NUMBERED == 0
+}
+
+fn numbered(place: usize, serial: u32) -> ConnId {
+    ConnId::from_bits(u64::from(serial) << u32::BITS | NUMBERED | place as u64)
+}
+
+fn random<const BYTES: usize>() -> Option<[u8; BYTES]> {
+    let mut bytes = [0; BYTES];
+    SystemRandom::new().fill(&mut bytes).ok()?;
+    Some(bytes)
+}
