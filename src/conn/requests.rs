@@ -134,6 +134,16 @@ impl Conn {
         }
     }
 
+    /// It was not to be read: what it would have asked for in that time is waited for until `by`. Says whether anything of it is
+    /// waited for, and not its answer.
+    pub(crate) fn excuse_request(&mut self, by: Tick) -> bool {
+        let waits = self.life == Life::Http && !self.awaits_answer();
+        if waits {
+            self.deadline = by;
+        }
+        waits
+    }
+
     /// The bytes of its request that have come.
     pub(crate) fn request_bytes(&self) -> &[u8] {
         match &self.protocol {

@@ -261,7 +261,7 @@ impl<M> Context<'_, M> {
     /// Answers a request for which [`Service::request`](crate::reactor::Service::request) said `Later`. Ignored where
     /// its connection is gone or it was answered.
     pub fn answer(&mut self, request: RequestId, response: Response) {
-        self.shard.left.answer(request, Some(response));
+        self.shard.left.answer(request, response);
     }
 
     /// The request whose answer is being sent in pieces on the connection.
@@ -288,7 +288,7 @@ impl<M> Context<'_, M> {
         let id = request.conn;
         let streams = self.shard.get(id).and_then(|conn| conn.stream(request.serial));
         let chunked = !streams.ok_or(SendError::Gone)?.old;
-        if self.shard.left.has_answer(request) {
+        if self.shard.left.has_ended(request) {
             return Err(SendError::Gone);
         }
         self.shard.room_of(id, piece.len() + CHUNK_BYTES, 1)?;
@@ -298,7 +298,7 @@ impl<M> Context<'_, M> {
 
     /// Ends the body of such an answer. Ignored where that was abandoned.
     pub fn end_stream(&mut self, request: RequestId) {
-        self.shard.left.answer(request, None);
+        self.shard.left.end_stream(request);
     }
 
     /// Has [`Service::timer`](crate::reactor::Service::timer) called for the connection once, at that tick at the earliest; `None`:
@@ -310,8 +310,9 @@ impl<M> Context<'_, M> {
         }
     }
 
-    /// Stops reading the connection behind the message that is being served, until [`Context::resume`]. Whether its client lives
-    /// can't be told in the meantime but by its socket, so that no heartbeat ends it.
+    /// Stops reading the connection behind the message or the request that is being served, until [`Context::resume`]. Whether its
+    /// client lives can't be told in the meantime but by its socket, so that no heartbeat ends it, nor the time for its next request;
+    /// a reset of its socket does.
     pub fn pause(&mut self, conn: ConnId) {
         if self.shard.get(conn).is_some() {
             self.shard.pauses.pause(conn);
@@ -334,7 +335,9 @@ impl<M> Context<'_, M> {
 
     /// Reads the connection again.
     pub fn resume(&mut self, conn: ConnId) {
-        self.shard.pauses.resume(conn);
+        if self.shard.pauses.resume(conn) {
+            self.shard.excuse_request(conn);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::reactor::respond;
 use crate::reactor::service::Service;
 use crate::reactor::worker::Worker;
 use crate::reactor::writable;
-use crate::sys::net::Net;
+use crate::sys::net::{Net, Socket as _};
 use crate::time::{TICK_MICROS, Tick};
 use crate::wire::close::{Close, CloseCode};
 
@@ -86,6 +86,11 @@ fn heartbeat<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
 /// nobody.
 fn is_excused<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> bool {
     let (now, is_paused) = (worker.shard.now.tick, worker.shard.pauses.has(id));
+    if is_paused && worker.io.socket(id).is_some_and(|socket| socket.has_failed()) {
+        // It was told of while what came before was being read.
+        ending::remove(worker, id, Cause::Reset);
+        return true;
+    }
     if is_paused && worker.shard.get_mut(id).is_some_and(|conn| conn.excuse(now)) {
         worker.service.suspect(&mut Context::new(&mut worker.shard, &worker.mailboxes), id, false);
         pending::run(worker);

@@ -8,7 +8,8 @@ use crate::limits::{
     OVERTIME_UNITS_PER_TURN, TLS_HANDSHAKES_PER_TURN_MAX,
 };
 use crate::reactor::accept;
-use crate::reactor::counters::Deferred;
+use crate::reactor::counters::{Cause, Deferred};
+use crate::reactor::ending;
 use crate::reactor::flush;
 use crate::reactor::ids::ConnId;
 use crate::reactor::input;
@@ -121,6 +122,10 @@ fn on_ready<N: Net, S: Service>(worker: &mut Worker<N, S>, event: Ready) {
     }
     if (event.readable || event.read_closed) && !listed {
         input::read(worker, id, event.read_closed);
+    }
+    // Nobody reads it, and would find that out.
+    if event.failed && worker.shard.pauses.has(id) {
+        ending::remove(worker, id, Cause::Reset);
     }
 }
 

@@ -17,10 +17,13 @@ impl Pauses {
         self.paused.insert(id);
     }
 
-    pub(crate) fn resume(&mut self, id: ConnId) {
-        if self.forget(id) {
+    /// Says whether it was paused.
+    pub(crate) fn resume(&mut self, id: ConnId) -> bool {
+        let was = self.forget(id);
+        if was {
             self.resumed.push(id);
         }
+        was
     }
 
     /// Whether the service does not want the connection to be read.

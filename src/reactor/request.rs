@@ -71,6 +71,11 @@ fn requests<N: Net, S: Service>(
     let mut used = 0;
     progress.resume();
     while used < input.len() && !progress.is_waiting() && serves(worker, id) {
+        if worker.shard.pauses.has(id) {
+            // It is listed when its service wants it to be read again.
+            progress.put_off();
+            break;
+        }
         if worker.shard.work.is_spent() {
             progress.put_off();
             worker.shard.counters().deferred[Deferred::Input as usize].add(1);

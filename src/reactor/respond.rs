@@ -139,6 +139,13 @@ fn finish_answer<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId, keep
 /// A request, its answer or the next request has been waited for long enough.
 pub(crate) fn request_due<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
     let asked_at = worker.calls.called();
+    if worker.shard.pauses.has(id) {
+        worker.shard.excuse_request(id);
+        // Its answer is late nevertheless.
+        if !worker.shard.get(id).is_some_and(Conn::awaits_answer) {
+            return;
+        }
+    }
     let Some(conn) = worker.shard.get_mut(id) else { return };
     match conn.request_due(asked_at) {
         RequestDue::Nothing => {}

@@ -174,6 +174,14 @@ impl Shard {
         self.conns.rearm(id, &self.timing, &self.terms);
     }
 
+    /// The connection was not to be read: its next request, or the rest of it, is waited for from here on.
+    pub(crate) fn excuse_request(&mut self, id: ConnId) {
+        let by = self.now.tick.after(self.timing.handshake.max(self.timing.keep_alive));
+        if self.get_mut(id).is_some_and(|conn| conn.excuse_request(by)) {
+            self.arm(id);
+        }
+    }
+
     /// Whether a message of `len` bytes may be queued for an open connection; how much is queued with it.
     pub(crate) fn backlog_with(&mut self, id: ConnId, len: usize) -> Result<usize, SendError> {
         self.backlog_within(id, len, 1)

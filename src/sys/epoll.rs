@@ -45,6 +45,10 @@ impl Socket for TcpSocket {
         let _ = rustix::net::shutdown(&self.0, Shutdown::Write);
     }
 
+    fn has_failed(&self) -> bool {
+        rustix::net::sockopt::socket_error(&self.0).is_ok_and(|error| error.is_err())
+    }
+
     fn peer(&self) -> Option<IpAddr> {
         let peer = rustix::net::getpeername(&self.0).ok()??;
         SocketAddr::try_from(peer).ok().map(|peer| peer.ip().to_canonical())
@@ -112,6 +116,7 @@ impl Net for Epoll {
             readable: event.is_readable() || event.is_error(),
             writable: event.is_writable(),
             read_closed: event.is_read_closed() || event.is_error(),
+            failed: event.is_error(),
         }));
         Ok(())
     }

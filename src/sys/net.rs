@@ -39,6 +39,11 @@ pub trait Socket {
     /// Ends the stream to the peer; what was written before still arrives.
     fn finish(&mut self);
 
+    /// Whether it has failed: what a read would say behind all that has arrived. Asked where it is not to be read.
+    fn has_failed(&self) -> bool {
+        false
+    }
+
     /// The peer's address; `None` where it has none, or is gone.
     fn peer(&self) -> Option<IpAddr> {
         None
@@ -56,6 +61,8 @@ pub struct Ready {
     pub writable: bool,
     /// The peer has ended its stream: read to the end.
     pub read_closed: bool,
+    /// The socket has failed: it was reset, or nothing of it is acknowledged.
+    pub failed: bool,
 }
 
 impl Ready {

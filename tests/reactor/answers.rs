@@ -1,24 +1,20 @@
-//! Answers that come later, in pieces or never; timers; connections that are not read for a while; mail from other threads.
+//! Answers that come later, in pieces or never; timers; connections that are not read for a while.
 
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rollcall::internals::limits::{BACKLOG_BYTES_MAX, MAILBOX_MAX};
+use rollcall::internals::limits::BACKLOG_BYTES_MAX;
 use rollcall::internals::reactor::{
-    Accept, Admission, Answer, Config, ConnId, Context, Latency, PostError, RequestId, SendError, Server,
-    Service, Shared, Worker, WorkerId,
+    Accept, Admission, Answer, Cause, Config, ConnId, Context, Heartbeat, HeartbeatMode, RequestId,
+    SendError, Service, Worker,
 };
 use rollcall::internals::time::Tick;
-use rollcall::internals::wire::close::Close;
 use rollcall::internals::wire::frame::Opcode;
 use rollcall::internals::wire::http::{Head, Response};
 use rollcall::internals::wire::session::Kind;
 use rollcall::internals::wire::upgrade::Upgrade;
 
 use super::kit::{config, frames, masked, number, seconds, upgrade_request};
-use super::script::Script;
-use crate::bounds::PATIENCE;
+use super::script::{In, Script};
 
 const TICK: Duration = Duration::from_millis(10);
 
@@ -34,6 +30,7 @@ struct Desk {
     heard: Vec<String>,
     writable: usize,
     resumes: Vec<ConnId>,
+    closed: Vec<Cause>,
 }
 
 impl Service for Desk {
@@ -61,6 +58,10 @@ impl Service for Desk {
         cx.send_text(conn, "time").unwrap();
     }
 
+    fn closed(&mut self, _: &mut Context<'_, ()>, _: ConnId, cause: Cause) {
+        self.closed.push(cause);
+    }
+
     fn writable(&mut self, _: &mut Context<'_, ()>, _: ConnId) {
         self.writable += 1;
     }
@@ -68,6 +69,10 @@ impl Service for Desk {
     fn request(&mut self, cx: &mut Context<'_, ()>, request: RequestId, head: &Head<'_>, _: &[u8]) -> Answer {
         if head.path() == "/now" {
             return Answer::Now(Response::text(200, "now"));
+        }
+        if head.path() == "/pause" {
+            cx.pause(request.conn);
+            return Answer::Now(Response::text(200, "paused"));
         }
         self.waiting.push(request);
         if head.path() == "/stream" {
@@ -315,96 +320,68 @@ fn a_connection_that_is_paused_is_not_read_and_not_taken_for_dead() {
     assert_eq!(scene.worker.service().heard, ["pause", "one", "two"]);
 }
 
-/// The numbers that came, and from whom.
-type Noted = Arc<Mutex<Vec<(Option<WorkerId>, u64)>>>;
-
-/// Notes the mail that it gets.
-struct Post(Noted, Arc<AtomicU64>);
-
-#[derive(Debug, PartialEq, Eq)]
-struct Number(u64);
-
-impl rollcall::internals::reactor::Mail for Number {
-    fn bytes(&self) -> usize {
-        0
-    }
-}
-
-impl Service for Post {
-    type Mail = Number;
-    type Admitted = ();
-
-    fn admit(&mut self, _: &mut Context<'_, Number>, _: ConnId, _: &Upgrade<'_>) -> Admission {
-        Admission::Accept(Accept::default())
-    }
-
-    fn message(&mut self, cx: &mut Context<'_, Number>, conn: ConnId, _: Kind, _: &[u8]) {
-        cx.close(conn, &Close::default());
-    }
-
-    fn mail(&mut self, cx: &mut Context<'_, Number>, from: Option<WorkerId>, Number(n): Number) {
-        assert_eq!(n % cx.shared().workers().len() as u64, u64::from(cx.worker().0));
-        self.0.lock().unwrap().push((from, n));
-        self.1.fetch_add(1, SeqCst);
+impl Scene {
+    fn resume(&mut self, id: usize) {
+        let conn = ConnId::from_bits(self.script.peer(id, |peer| peer.token.unwrap()));
+        self.worker.service().resumes.push(conn);
+        self.ask(&get("/now", "1"));
+        self.script.settle(&mut self.worker);
     }
 }
 
 #[test]
-fn any_thread_posts_to_a_worker_and_wakes_it() {
-    for workers in [1, 3] {
-        let (noted, count) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
-        let seen = (noted.clone(), count.clone());
-        let make = move |_: WorkerId, _: &Arc<Shared>| Post(seen.0.clone(), seen.1.clone());
-        let config = Config { workers, ..Config::default() };
-        let server = Server::start(config, &["127.0.0.1:0".parse().unwrap()], make).unwrap();
-        let handle = server.handle();
-        let threads: Vec<_> = (0..2)
-            .map(|thread| {
-                let handle = handle.clone();
-                std::thread::spawn(move || {
-                    for n in (0..1_000).filter(|n| n % 2 == thread) {
-                        let to = WorkerId(u16::try_from(n % workers as u64).unwrap());
-                        handle.post(to, Number(n), Latency::Now).unwrap();
-                    }
-                })
-            })
-            .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
-        let until = Instant::now() + PATIENCE;
-        while count.load(SeqCst) < 1_000 && Instant::now() < until {
-            std::thread::yield_now();
-        }
-        let mut noted = noted.lock().unwrap().clone();
-        noted.sort_by_key(|(_, n)| *n);
-        assert!(noted.into_iter().eq((0..1_000).map(|n| (None, n))));
-        assert_eq!(handle.post(WorkerId(9), Number(1), Latency::Now), Err(PostError::NoWorker(Number(1))));
-        assert_eq!(handle.post(WorkerId(0), (), Latency::Now), Err(PostError::Foreign(())));
+fn requests_behind_one_that_pauses_the_connection_wait_until_it_is_read_again() {
+    let half = get("/now", "1");
+    for (behind, answers) in [
+        (get("/now", "1") + &get("/now", "1"), 2),
+        (get("/now", "1") + &half[..9], 1),
+        (half[..9].to_owned(), 0),
+        (String::new(), 0),
+    ] {
+        let mut scene = Scene::new(&config());
+        let id = scene.ask(&(get("/pause", "1") + &behind));
+        assert!(scene.read(id).ends_with("paused\n"), "{behind}");
+        scene.pass(seconds(600));
+        let turns = scene.script.calls()[1];
+        scene.pass(seconds(30));
+        assert!(scene.script.calls()[1] - turns < 20, "it waits, and does not spin");
+        assert!(scene.read(id).is_empty() && !scene.script.is_closed(id), "{behind}");
+        scene.resume(id);
+        assert_eq!(scene.read(id).matches("HTTP/1.1 200 ").count(), answers);
+        // It has its time from here on, as if it had come just now.
+        let more = if behind.ends_with("\n") || behind.is_empty() { &half[..] } else { &half[9..] };
+        scene.pass(seconds(5));
+        scene.arrive(id, more.as_bytes());
+        assert!(scene.read(id).ends_with("now\n"), "{behind}");
+        scene.pass(seconds(200));
+        assert!(scene.script.is_closed(id), "it asks for nothing");
     }
 }
 
 #[test]
-fn a_mailbox_that_is_full_says_so_to_other_threads_too() {
-    let (noted, count) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
-    let seen = (noted.clone(), count.clone());
-    let make = move |_: WorkerId, _: &Arc<Shared>| Post(seen.0.clone(), seen.1.clone());
-    let server = Server::start(Config::default(), &["127.0.0.1:0".parse().unwrap()], make).unwrap();
-    let handle = server.handle();
-    // The worker stands still at the first letter that it notes.
-    let stopped = noted.lock().unwrap();
-    let mut posted = 0;
-    let refused = loop {
-        match handle.post(WorkerId(0), Number(7), Latency::Now) {
-            Ok(()) => posted += 1,
-            Err(error) => break error,
+fn a_paused_connection_whose_socket_fails_is_gone_at_once_whoever_does_the_heartbeats() {
+    for mode in [HeartbeatMode::Client, HeartbeatMode::Server] {
+        let heartbeat = Heartbeat { mode, ..Heartbeat::default() };
+        let pause = masked(Opcode::Text, b"pause");
+        for told in 0..3 {
+            let mut scene = Scene::new(&Config { heartbeat, ..config() });
+            let id = scene.open();
+            scene.script.arrive(id, &pause);
+            match told {
+                // While it is paused; with what pauses it; never.
+                0 => {
+                    scene.script.settle(&mut scene.worker);
+                    scene.script.reset(id);
+                }
+                1 => scene.script.reset(id),
+                _ => {
+                    scene.script.settle(&mut scene.worker);
+                    scene.script.peer(id, |peer| peer.inbound.push_back(In::Reset));
+                    scene.pass(seconds(100));
+                }
+            }
+            scene.script.settle(&mut scene.worker);
+            assert_eq!(scene.worker.service().closed, [Cause::Reset], "{mode:?} {told}");
         }
-        assert!(posted <= 2 * MAILBOX_MAX as u64);
-    };
-    assert_eq!(refused, PostError::Full(Number(7)));
-    assert!(posted >= MAILBOX_MAX as u64);
-    drop(stopped);
-    let until = Instant::now() + PATIENCE;
-    while count.load(SeqCst) < posted && Instant::now() < until {
-        std::thread::yield_now();
     }
-    assert_eq!(count.load(SeqCst), posted);
 }

@@ -18,6 +18,7 @@ mod messages;
 mod mounted;
 mod overload;
 mod pace;
+mod posted;
 mod relayed;
 mod requests;
 mod script;

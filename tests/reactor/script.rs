@@ -56,6 +56,10 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.inbound.back(), Some(In::Reset))
+    }
+
     /// Bytes that have arrived and were not read.
     pub(super) fn unread(&self) -> usize {
         self.inbound.iter().map(|next| if let In::Bytes(bytes) = next { bytes.len() } else { 0 }).sum()
@@ -200,7 +204,7 @@ impl Script {
 
     pub(super) fn reset(&self, id: usize) {
         self.peer(id, |peer| peer.inbound.push_back(In::Reset));
-        self.tell(id, Ready { readable: true, read_closed: true, ..Ready::default() });
+        self.tell(id, Ready { readable: true, read_closed: true, failed: true, ..Ready::default() });
     }
 
     /// The socket has room for so much more, and the worker will be told.
@@ -225,6 +229,7 @@ impl Script {
                 told.readable |= ready.readable;
                 told.writable |= ready.writable;
                 told.read_closed |= ready.read_closed;
+                told.failed |= ready.failed;
             }
             None => world.ready.push_back(Ready { token, ..ready }),
         }
@@ -359,7 +364,8 @@ impl Net for Script {
         peer.token = Some(token);
         let (readable, writable) = (!peer.inbound.is_empty(), peer.room > 0);
         let read_closed = peer.inbound.iter().any(|next| !matches!(next, In::Bytes(_)));
-        world.ready.push_back(Ready { token, readable, writable, read_closed });
+        let failed = peer.has_failed();
+        world.ready.push_back(Ready { token, readable, writable, read_closed, failed });
         Ok(())
     }
 

@@ -264,9 +264,10 @@ impl Simulation {
             count => self.stage.script.peer(self.dice.below(count), |peer| peer.token),
         };
         let [readable, writable, read_closed] = [0; 3].map(|_| self.dice.one_in(2));
-        self.stage
-            .script
-            .tell_token(token.unwrap_or(7 << 32 | 3), Ready { token: 0, readable, writable, read_closed });
+        self.stage.script.tell_token(
+            token.unwrap_or(7 << 32 | 3),
+            Ready { readable, writable, read_closed, ..Ready::default() },
+        );
     }
 
     /// Time passes, also while the worker does nothing.

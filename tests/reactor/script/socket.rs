@@ -41,7 +41,7 @@ impl Socket for ScriptSocket {
             });
             // As if it came just now.
             let again =
-                Ready { token: token.unwrap_or(0), readable: true, read_closed: true, writable: false };
+                Ready { token: token.unwrap_or(0), readable: true, read_closed: true, ..Ready::default() };
             self.world.borrow_mut().ready.push_back(again);
             return Err(ErrorKind::WouldBlock.into());
         }
@@ -100,6 +100,10 @@ impl Socket for ScriptSocket {
 
     fn finish(&mut self) {
         self.with(|peer| peer.finished = true);
+    }
+
+    fn has_failed(&self) -> bool {
+        self.with(|peer| peer.has_failed())
     }
 
     fn peer(&self) -> Option<IpAddr> {
