@@ -6,6 +6,9 @@ const $ = (id) => document.getElementById(id);
 const facts = Object.fromEntries(document.querySelector("meta[name=rollcall]").content.split(" ").map((fact) => fact.split("=")));
 const PEOPLE_MAX = 1000, LOG_ROWS = 60, TALK_MAX = 200, ROW = 48, CHART_POINTS = 120;
 
+/** Who speaks where nobody does: the API. */
+const API = "the server";
+
 const query = new URLSearchParams(location.search);
 const stored = (key) => sessionStorage.getItem(`rollcall.${key}`);
 const store = (key, value) => sessionStorage.setItem(`rollcall.${key}`, value);
@@ -101,6 +104,25 @@ async function watchNew() {
 
 // ---------------------------------------------------------------------------------------------------- the connection
 
+let isCut = false, line = null;
+
+/** The line to the server, which one may cut to see what comes of it: then no other one comes about. */
+function Line(url, protocols) {
+  line = isCut ? { close() {}, send() {} } : new WebSocket(url, protocols);
+  const mine = line;
+  if (isCut) setTimeout(() => mine.onclose?.({ code: 1006, reason: "" }));
+  return line;
+}
+
+function cut(wanted) {
+  isCut = wanted;
+  $("cut").setAttribute("aria-pressed", String(isCut));
+  $("cut").textContent = isCut ? "Mend your line" : "Cut your line";
+  if (isCut) line?.close();
+  else me.retry();
+}
+$("cut").onclick = () => cut(!isCut);
+
 function start() {
   me?.close();
   for (const { leaving } of people.values()) clearTimeout(leaving);
@@ -111,6 +133,7 @@ function start() {
     user: open ? name : undefined,
     token: token || undefined,
     heartbeatMs: 5000,
+    env: { WebSocket: Line },
   });
   window.rollcall = me;
   $("gate").hidden = open || Boolean(token) || facts.side === "admin";
@@ -133,11 +156,11 @@ function start() {
   });
   on("room", ({ room, count }) => counted(room, count));
   on("left", ({ room }) => takenOut(room));
-  on("rejoin", ({ room, count, missed }) => {
+  on("rejoin", ({ room, count, ...story }) => {
     counted(room, count);
-    aside(room, missed === null ? "back; the server is a new one" : missed ? `back; ${missed} messages were said meanwhile` : "back; nothing was missed");
+    aside(room, `back; ${meanwhile(room, story)}`);
   });
-  on("say", ({ room, from, data, time_ms }) => said(room, { from, text: textOf(data), time: time_ms }));
+  on("say", ({ room, from, data, time_ms }) => said(room, { from: from ?? API, text: textOf(data), time: time_ms }));
   on("tell", ({ from, data }) => toast(data?.wave ? `${from} waves at you.` : `${from}: ${textOf(data)}`));
   on("broadcast", ({ data }) => toast(`To everybody: ${textOf(data)}`));
   on("rtt", measured);
@@ -157,12 +180,30 @@ function start() {
   });
 }
 
-const textOf = (data) => (typeof data === "string" ? data : typeof data?.text === "string" ? data.text : JSON.stringify(data));
+function meanwhile(room, { missed, recovered, gap }) {
+  if (missed === null) return "the server is a new one";
+  if (!missed) return "nothing was missed";
+  const lost = recovered ? 0 : gap.to - gap.from + 1;
+  if (!lost) return missed === 1 ? "this was said meanwhile" : `these ${missed} were said meanwhile`;
+  const what = `${missed} messages were said meanwhile`;
+  return lost < missed ? `${what}, and ${missed - lost} of them are kept` : `${what}; the room keeps none (--history "${room}=100")`;
+}
+
+const textOf = (data) => data instanceof ArrayBuffer ? `${data.byteLength} bytes` : (typeof data === "string" ? data : typeof data?.text === "string" ? data.text : JSON.stringify(data));
 
 async function enter(name) {
   try {
-    const { count } = await me.join(name);
+    const { count, offset } = await me.join(name);
     counted(name, count);
+    // What was said before one came, where the room keeps it.
+    const { messages } = await me.history(name, { before: offset + 1, limit: TALK_MAX }).catch(() => ({ messages: [] }));
+    const known = rooms.get(name);
+    if (!known || !messages.length) return;
+    const past = messages.map(({ deleted, from, data, time_ms }) => deleted ? { aside: "deleted" } : { from: from ?? API, text: textOf(data), time: time_ms });
+    known.talk = [...past, ...known.talk].slice(-TALK_MAX);
+    known.total = (known.total ?? 0) + past.length;
+    if (name === room) drawn = {};
+    draw("talk");
   } catch (error) {
     if (error.code !== "closed") fail(error);
   }

@@ -172,8 +172,8 @@ export declare class Rollcall {
    */
   say(room: string, data: Data, options?: { echo?: boolean; id?: string }): Promise<Answer & Place>;
   tell(user: string, data: Data): Promise<Answer & { delivered: number }>;
-  /** What the room keeps of what was said, oldest first: the newest, or those before an offset, or after one. `first` and `last` are all that it keeps. */
-  history(room: string, page?: { before?: number; after?: number; limit?: number }): Promise<Answer & { messages: Kept[]; epoch: number; first: number | null; last: number | null }>;
+  /** What the room keeps of what was said, oldest first: the newest, or those before an offset, or after one. From `first` to `last` is all that it keeps: nothing, where `first` is behind `last`. */
+  history(room: string, page?: { before?: number; after?: number; limit?: number }): Promise<Answer & { messages: Kept[]; epoch: number; first: number; last: number }>;
   /** As `join`: resolves once they are watched, and counts. */
   watch(users: Iterable<string>, options?: { suspect?: boolean }): Promise<View[]>;
   unwatch(users: Iterable<string>): Promise<void>;
