@@ -25,11 +25,12 @@ pub struct Process {
 pub type MeasureProcess = fn() -> Process;
 
 /// The parts of a worker's memory, and where each is counted.
-pub const PARTS: [(&str, Figure); 8] = [
+pub const PARTS: [(&str, Figure); 9] = [
     ("connections", |c| c.memory.connections.get()),
     ("wheel", |c| c.memory.wheel.get() + c.memory.service[TIMERS].get()),
     ("presence", |c| c.memory.service[PRESENCE].get()),
     ("rooms", |c| c.memory.service[ROOMS].get()),
+    ("history", |c| c.memory.service[HISTORY].get()),
     ("buffers", |c| c.memory.buffers.get()),
     ("deflate", |c| c.memory.deflate.get()),
     ("tls", |c| c.memory.tls.get()),
@@ -41,6 +42,7 @@ const PRESENCE: usize = 0;
 const ROOMS: usize = 1;
 const TIMERS: usize = 2;
 const QUEUES: usize = 3;
+pub(crate) const HISTORY: usize = 4;
 
 /// A line of the receipt.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]

@@ -13,8 +13,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::http::gauges::Figure;
-use crate::http::gauges::{EXEC_GAUGE, ROOMS_GAUGE, USERS_GAUGE};
-use crate::http::memory::{MeasureProcess, Receipt};
+use crate::http::gauges::{EXEC_GAUGE, HISTORY_GAUGE, RECOVERIES, RECOVERY_LABELS, ROOMS_GAUGE, USERS_GAUGE};
+use crate::http::memory::{HISTORY, MeasureProcess, Receipt};
 use crate::http::recent::Recent;
 use crate::reactor::counters::{
     CLOSE_LABELS, Cause, Counters, Deferred, HISTOGRAM_BUCKETS, Histogram, REFUSAL_LABELS, WITHHELD_LABELS,
@@ -69,6 +69,7 @@ impl Collector for ServerMetrics {
         let mut page = Scrape { encoder, shared: &self.0, measure_process: self.1 };
         page.connections()?;
         page.traffic()?;
+        page.history()?;
         page.endings()?;
         page.delays()?;
         page.memory()?;
@@ -156,6 +157,21 @@ impl Scrape<'_, '_> {
         self.counters("rollcall_work_deferred", help, "kind", &kinds, |c, i| c.deferred[i].get())?;
         self.counter("rollcall_mail_refused", "Mail that a worker's full mailbox refused", None, |c| {
             c.mail_refused.get()
+        })
+    }
+
+    fn history(&mut self) -> Result<(), Error> {
+        self.gauge("rollcall_history_messages", "Messages that rooms keep", None, |c| {
+            c.service[HISTORY_GAUGE].get()
+        })?;
+        let bytes = Some(&Unit::Bytes);
+        self.gauge("rollcall_history", "What they take, with all that goes with it", bytes, |c| {
+            c.memory.service[HISTORY].get()
+        })?;
+        let outcomes = RECOVERY_LABELS.map(str::to_owned);
+        let help = "Clients that came back to a room and asked for what they had missed";
+        self.counters("rollcall_recoveries", help, "outcome", &outcomes, |c, i| {
+            c.service[RECOVERIES + i].get()
         })
     }
 
@@ -307,6 +323,9 @@ mod tests {
             "rollcall_sent_bytes_total ",
             "rollcall_pings_sent_total ",
             "rollcall_pongs_received_total ",
+            "rollcall_history_messages ",
+            "rollcall_history_bytes ",
+            "rollcall_recoveries_total{outcome=\"lost\"} ",
             "rollcall_ended_total{cause=\"timeout\"} ",
             "rollcall_closes_total{code=\"1001\"} ",
             "rollcall_closes_total{code=\"other\"} ",

@@ -19,6 +19,7 @@ use crate::http::api::Api;
 use crate::http::api::guard::Guard;
 use crate::http::assets;
 pub use crate::http::gauges::{EXEC_GAUGE, ROOMS_GAUGE, USERS_GAUGE};
+use crate::http::gauges::{HISTORY_GAUGE, RECOVERIES};
 use crate::http::health;
 use crate::http::memory::MeasureProcess;
 use crate::http::metrics::Metrics;
@@ -228,6 +229,10 @@ impl Wrapper for Router {
             let gauges = &cx.shared().workers()[cx.worker().index()].counters.service;
             gauges[USERS_GAUGE].set(users as u64);
             gauges[ROOMS_GAUGE].set(rooms as u64);
+            gauges[HISTORY_GAUGE].set(self.presence().history().0);
+            for (gauge, count) in gauges[RECOVERIES..].iter().zip(self.presence().recoveries()) {
+                gauge.set(count);
+            }
         }
         due
     }

@@ -5,6 +5,7 @@
 //! [compression]: compression
 //! [deploy]: deploy
 //! [exec]: exec
+//! [history]: history
 //! [library]: library
 //! [limits]: limits
 //! [metrics]: metrics
@@ -46,6 +47,7 @@ macro_rules! places {
          [compression]: crate::manual::compression\n\
          [deploy]: crate::manual::deploy\n\
          [exec]: crate::manual::exec\n\
+         [history]: crate::manual::history\n\
          [library]: crate::manual::library\n\
          [limits]: crate::manual::limits\n\
          [members]: crate::manual::presence#lists-of-members\n\
@@ -83,7 +85,7 @@ macro_rules! chapters {
 
 chapters! {
     pages tokens exec deploy words
-    paths settings presence api limits metrics
+    paths settings presence history api limits metrics
     proxies tls sockets compression overload capacity
     library
 }

@@ -6,6 +6,7 @@ mod awaiting;
 mod commands;
 mod endings;
 mod heartbeats;
+mod marks;
 mod moderation;
 pub(crate) mod orders;
 mod pages;
@@ -24,6 +25,7 @@ use crate::presence::announcing::Announcing;
 use crate::presence::awaiting::Awaiting;
 use crate::presence::burst::{Burst, COMMAND_CREDIT};
 use crate::presence::departed::Departed;
+use crate::presence::edge::marks::{Mark, Marks};
 use crate::presence::effect::{Effect, SessionId};
 use crate::presence::event::Event;
 use crate::presence::grants::{Entry, Passes};
@@ -72,8 +74,7 @@ struct Client {
     suspect: bool,
     /// The state that it said last for its user, unless that was refused.
     said: Option<State>,
-    /// A timer watches the page's own heartbeat.
-    timed: bool,
+    marks: Marks,
 }
 
 const _: () = assert!(size_of::<Client>() <= 88);
@@ -247,6 +248,19 @@ impl Edge {
         }
     }
 
+    /// Whether a client takes bytes as they are, and not as JSON.
+    #[must_use]
+    pub fn takes_bytes(&self, slot: u32) -> bool {
+        self.clients.get(slot as usize).is_some_and(|known| known.marks.has(Mark::TakesBytes))
+    }
+
+    /// A client says whether it takes bytes as they are.
+    pub(crate) fn set_takes_bytes(&mut self, slot: u32, takes: bool) {
+        if let Some(known) = self.clients.get_mut(slot as usize) {
+            known.marks.set(Mark::TakesBytes, takes);
+        }
+    }
+
     pub(crate) fn credit(&self, now: Tick, rules: &Rules, slot: u32) -> u32 {
         self.clients.get(slot as usize).map_or(0, |known| known.credit(now, rules))
     }
@@ -331,7 +345,7 @@ impl Edge {
             silent: false,
             suspect: false,
             said: comes,
-            timed: false,
+            marks: Marks::default(),
         }) as u32;
         match entry {
             Entry::Open(Some(user)) => {

@@ -283,7 +283,7 @@ impl Event {
 }
 
 /// Codecs that write shared events.
-const CODECS: usize = 1;
+const CODECS: usize = 2;
 
 /// An event that many clients get: cheap to clone, and written once for each codec, by whoever sends it first.
 #[derive(Clone)]

@@ -186,6 +186,11 @@ impl Node {
         self.edge.set_credit(slot, credit);
     }
 
+    /// Whether a client takes bytes as they are, and not as JSON.
+    pub fn set_takes_bytes(&mut self, slot: u32, takes: bool) {
+        self.edge.set_takes_bytes(slot, takes);
+    }
+
     /// A client's page sends a heartbeat of its own.
     pub fn page_heartbeat(&mut self, now: Now, slot: u32) {
         self.edge.page_heartbeat(slot, turn!(self, now));

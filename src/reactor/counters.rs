@@ -126,6 +126,9 @@ impl Count {
     }
 }
 
+/// Gauges that a service may have of its own.
+pub const SERVICE_GAUGES: usize = 12;
+
 /// Buckets of a [`Histogram`]: bucket `i` holds what is at most `2^i` µs, the last one everything above.
 pub const HISTOGRAM_BUCKETS: usize = 26;
 
@@ -213,7 +216,7 @@ pub struct Counters {
     /// How often work waited for the next turn, as [`Deferred`].
     pub deferred: [Count; Deferred::LABELS.len()],
     /// Gauges of the service's own; what each means is between the service and who reads them.
-    pub service: [Count; 4],
+    pub service: [Count; SERVICE_GAUGES],
     /// How late deadlines fired.
     pub timer_lateness: Histogram,
     /// From Ping to Pong.
@@ -243,7 +246,7 @@ pub struct Memory {
     /// Links over TLS, and the buffers that they share.
     pub tls: Count,
     /// The service's, by what it is for; what each means is between the service and who reads them.
-    pub service: [Count; 4],
+    pub service: [Count; 5],
 }
 
 impl Counters {

@@ -3,6 +3,8 @@
 
 mod coming;
 mod comings;
+mod figures;
+mod forms;
 mod hooked;
 mod hooks;
 mod mail;
@@ -17,12 +19,10 @@ use std::time::Duration;
 
 use crate::limits::{CLIENTS_MAX, RESUMED_UNITS_PER_TURN, VERIFY_UNITS};
 use crate::presence::admin::{AdminReply, AdminRequest};
-use crate::presence::{
-    BanCount, CommandRefusal, ConflationKey, Effect, Event, Homes, Node, Rules, SharedEvent,
-};
+use crate::presence::{BanCount, CommandRefusal, Effect, Event, Homes, Node, Rules};
 use crate::protocol::rollcall_v1;
 use crate::reactor::{
-    Admission, Answer, Cause, ConnId, Context, Overload, RequestId, Service, Shared, SharedFrame, WorkerId,
+    Admission, Answer, Cause, ConnId, Context, Overload, RequestId, Service, Shared, WorkerId,
 };
 use crate::service::authenticator::{Authenticator, BadToken};
 use crate::service::legacy_heartbeats::{self, LegacyHeartbeats, TextKind};
@@ -43,11 +43,6 @@ pub use crate::service::presence::hooks::Hooks;
 pub use crate::service::presence::mail::PresenceMail;
 pub use crate::service::presence::sessions::SessionMail;
 pub(crate) use crate::service::presence::sessions::is_path as is_session_path;
-
-/// A shared event as it is sent: written and framed by whoever sends it first.
-fn framed(event: &SharedEvent) -> &SharedFrame {
-    event.written(rollcall_v1::CODEC, |event| SharedFrame::text(&rollcall_v1::encode(event)))
-}
 
 /// The settings of presence, for all workers.
 #[derive(Clone, Debug, Default)]
@@ -128,6 +123,8 @@ pub struct Presence {
     /// How many workers there are.
     workers: usize,
     sessions: sessions::Sessions,
+    /// Answers to `join` with `since`: where all was there, where the rest is to be asked for, where some is lost.
+    recoveries: [u64; 3],
 }
 
 impl Presence {
@@ -152,6 +149,7 @@ impl Presence {
             has_rested: false,
             cap: None,
             clients_max: CLIENTS_MAX,
+            recoveries: [0; 3],
             replies: Vec::new(),
             workers,
             sessions: sessions::Sessions::new(worker, now.tick),
@@ -235,31 +233,6 @@ impl Presence {
             if self.sessions.has_work(now.tick) { Some(now.tick.after(1)) } else { self.sessions.next_due() };
         [due, sessions].into_iter().flatten().reduce(Tick::min)
     }
-    /// Users that are not offline, and rooms with members, whose home is this worker.
-    #[must_use]
-    #[inline]
-    pub fn counts(&self) -> (usize, usize) {
-        (self.node.users().present(), self.node.rooms().len())
-    }
-
-    /// Clients whose sockets are at this worker.
-    #[must_use]
-    pub fn clients(&self) -> usize {
-        self.node.edge().len()
-    }
-
-    /// Bytes held: presence, rooms, timers, and messages that are held back.
-    #[must_use]
-    pub fn bytes(&self) -> [usize; 4] {
-        let (edge, rooms) = (self.node.edge(), self.node.rooms());
-        [
-            edge.bytes() + self.node.users().bytes() + self.sessions.bytes(),
-            edge.room_bytes() + rooms.bytes(),
-            self.node.timer_bytes(),
-            self.retry_queue.bytes() + self.node.queue_bytes(),
-        ]
-    }
-
     /// Does what the node wants done, and what comes of that. Charges for it, and returns how much that was.
     fn act(&mut self, cx: &mut Context<'_, PresenceMail>) -> u32 {
         while self.node.has_effects() {
@@ -283,6 +256,7 @@ impl Presence {
     fn effect(&mut self, cx: &mut Context<'_, PresenceMail>, effect: Effect) {
         match effect {
             Effect::Send { session, event } => {
+                self.count_recovery(&event);
                 let (to, text) = (ConnId::from_bits(session), rollcall_v1::encode(&event));
                 match event {
                     Event::Welcome { .. } => self.welcome(cx, to, text),
@@ -290,20 +264,11 @@ impl Presence {
                 }
             }
             Effect::Publish { sessions, event, conflation } => {
-                let frame = framed(&event);
-                let conns = sessions.into_iter().map(ConnId::from_bits);
-                match conflation {
-                    ConflationKey::User(user) => {
-                        conns.for_each(|conn| self.send_state(cx, conn, &user, frame));
-                    }
-                    ConflationKey::Room(room) if self.drops_oldest(&room) => {
-                        conns.for_each(|conn| self.send_or_wait(cx, conn, frame));
-                    }
-                    ConflationKey::Room(_) => self.send_in_room(cx, conns, frame),
-                }
+                self.publish(cx, sessions.into_iter().map(ConnId::from_bits), &event, &conflation);
             }
             Effect::Tell { session, event, reply_to } => {
-                let (to, without) = self.send_told(cx, ConnId::from_bits(session), framed(&event));
+                let conn = ConnId::from_bits(session);
+                let (to, without) = self.send_told(cx, conn, self.form(cx, conn, &event));
                 self.node.told(cx.now(), reply_to, to, without);
             }
             Effect::Close { session, why } => {
@@ -313,7 +278,7 @@ impl Presence {
             Effect::Spread { broadcast, sessions, event } => {
                 let sessions = sessions.into_iter().map(ConnId::from_bits);
                 let all = sessions.len();
-                let without = self.send_all(cx, sessions, framed(&event));
+                let without = self.send_all(cx, sessions, Presence::common_form(&event));
                 self.node.spread(cx.now(), broadcast, all - without, without);
             }
             Effect::Reply { tag, reply } => self.replies.push((tag, reply)),
@@ -373,6 +338,9 @@ impl Service for Presence {
 
     fn message(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, kind: Kind, payload: &[u8]) {
         let Some(tag) = cx.tag(conn).map(Tag) else { return };
+        if kind == Kind::Binary && tag.is_version_1() {
+            return self.hear_bytes(cx, conn, tag, payload);
+        }
         let Some(text) = std::str::from_utf8(payload).ok().filter(|_| kind == Kind::Text) else {
             return self.part_with(cx, conn, CloseCode::UNSUPPORTED, "text messages only");
         };

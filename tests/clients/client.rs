@@ -155,7 +155,16 @@ impl Client {
         self.socket.send(Message::text(text)).unwrap();
     }
 
-    /// Sends what presence does not take.
+    /// Sends a command with bytes behind it and waits for its answer's body.
+    pub(crate) fn command_with(&mut self, cmd: &str, params: &str, bytes: &[u8]) -> Value {
+        self.seq += 1;
+        let seq = self.seq;
+        let text = format!(r#"{{"seq":{seq},"cmd":"{cmd}","params":{params}}}"#);
+        self.socket.send(Message::binary([text.as_bytes(), &[0], bytes].concat())).unwrap();
+        self.answer(seq)
+    }
+
+    /// Sends bytes that are no command.
     pub(crate) fn send_binary(&mut self) {
         self.socket.send(Message::binary(vec![1, 2, 3])).unwrap();
     }
@@ -172,9 +181,25 @@ impl Client {
         }
     }
 
+    /// The next message; the bytes behind one are its `bytes`.
     fn json(&mut self) -> Value {
-        let text = self.text();
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+        let parse = |text: &str| -> Value {
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+        };
+        loop {
+            match self.socket.read() {
+                Ok(Message::Text(text)) => return parse(&text),
+                Ok(Message::Binary(message)) => {
+                    let end = message.iter().position(|byte| *byte == 0).expect("U+0000 ends the JSON");
+                    let mut value = parse(std::str::from_utf8(&message[..end]).unwrap());
+                    value["bytes"] = message[end + 1..].into();
+                    return value;
+                }
+                Ok(Message::Ping(_) | Message::Pong(_)) => {}
+                Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                other => panic!("a message, not {other:?}"),
+            }
+        }
     }
 
     /// The next event.
@@ -197,6 +222,10 @@ impl Client {
         self.seq += 1;
         let seq = self.seq;
         self.send(&format!(r#"{{"seq":{seq},"cmd":"{cmd}","params":{params}}}"#));
+        self.answer(seq)
+    }
+
+    fn answer(&mut self, seq: i64) -> Value {
         loop {
             let mut json = self.json();
             if json["seq"] == seq {

@@ -2,6 +2,7 @@
 //! ones that speak `rollcall.v1`. Each test runs with one worker, with three and with 52.
 
 pub(crate) mod api;
+mod bytes;
 pub(crate) mod client;
 mod deflate;
 mod moderation;

@@ -266,7 +266,7 @@ fn what_is_not_allowed_is_said_so() {
             (0..400).map(|_| busy.command("leave", r#"{"room":"r"}"#)["code"].clone()).collect();
         assert_eq!(codes[0], 403);
         assert!(codes.contains(&429.into()));
-        let mut binary = Client::connect(&server, "/ws", Some("rollcall.v1"));
+        let mut binary = Client::plain(&server, "/ws");
         binary.send_binary();
         assert_eq!(binary.close_code(), 1003);
     });

@@ -84,6 +84,11 @@ fn commands() {
 }
 
 #[test]
+fn commands_with_bytes() {
+    fuzz("framed");
+}
+
+#[test]
 fn messages() {
     fuzz("envelope");
 }

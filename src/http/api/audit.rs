@@ -34,8 +34,10 @@ impl Write {
     /// The same, with the user and the room that it is about, and how long it bans.
     pub(crate) fn to(self, ask: &AdminRequest) -> Write {
         let (user, room) = match ask {
-            AdminRequest::Tell { user, .. } | AdminRequest::Disconnect { user, .. } => (Some(user), None),
-            AdminRequest::Say { room, .. } => (None, Some(room)),
+            AdminRequest::Tell { user, .. }
+            | AdminRequest::Disconnect { user, .. }
+            | AdminRequest::DeleteUser { user } => (Some(user), None),
+            AdminRequest::Say { room, .. } | AdminRequest::DeleteRoom { room } => (None, Some(room)),
             AdminRequest::ForceJoin { user, room, .. } | AdminRequest::Ban { user, room, .. } => {
                 (Some(user), Some(room))
             }

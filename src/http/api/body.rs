@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::http::api::refusal::{ApiRefusal, checked};
 use crate::json::{self, is_object};
-use crate::limits::{BAN_SECONDS_MAX, CLOSE_REASON_BYTES_MAX};
+use crate::limits::{BAN_SECONDS_MAX, CLOSE_REASON_BYTES_MAX, SAY_ID_CHARS_MAX};
 use crate::presence::Name;
 
 /// The body of a write.
@@ -19,6 +19,8 @@ pub(super) struct WriteBody<'a> {
     data: Option<&'a RawValue>,
     #[serde(borrow)]
     user: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     reason: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "for")]
@@ -57,6 +59,16 @@ impl WriteBody<'_> {
         let data = data.get();
         json::judge(data).map_err(|fault| ApiRefusal::new(400, format!("`data` {fault}")))?;
         Ok(data.into())
+    }
+
+    /// The name of what is said, under which it is said once.
+    pub(super) fn id(&self) -> Result<Option<Box<str>>, ApiRefusal> {
+        match self.id.as_deref() {
+            Some(id) if !(1..=SAY_ID_CHARS_MAX).contains(&id.chars().count()) => {
+                Err(ApiRefusal::new(400, format!("`id` is 1 to {SAY_ID_CHARS_MAX} characters")))
+            }
+            id => Ok(id.map(Into::into)),
+        }
     }
 
     pub(super) fn user(&self) -> Result<Name, ApiRefusal> {

@@ -1,4 +1,4 @@
-//! The paths of the API, and by which method each is asked.
+//! The paths of the API, and by which methods each is asked.
 
 /// A path, with its names still encoded.
 #[derive(Clone, Copy, Debug)]
@@ -10,6 +10,7 @@ pub(super) enum Path<'a> {
     UserBan(&'a str),
     Rooms,
     Room(&'a str),
+    History(&'a str),
     Say(&'a str),
     ForceJoin(&'a str, bool),
     RoomBan(&'a str),
@@ -17,15 +18,6 @@ pub(super) enum Path<'a> {
     Broadcast,
     Stats,
     Memory,
-}
-
-/// The method of a path.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Method {
-    /// Or by HEAD.
-    Get,
-    Post,
-    Delete,
 }
 
 impl Path<'_> {
@@ -40,6 +32,7 @@ impl Path<'_> {
             ["users", user, "ban"] => Path::UserBan(user),
             ["rooms"] => Path::Rooms,
             ["rooms", room] => Path::Room(room),
+            ["rooms", room, "history"] => Path::History(room),
             ["rooms", room, "say"] => Path::Say(room),
             ["rooms", room, "join"] => Path::ForceJoin(room, true),
             ["rooms", room, "leave"] => Path::ForceJoin(room, false),
@@ -52,21 +45,18 @@ impl Path<'_> {
         })
     }
 
-    pub(super) const fn method(self) -> Method {
+    /// The methods by which it is asked; where it is read by GET, also by HEAD.
+    pub(super) const fn allow(self) -> &'static str {
         match self {
-            Path::Users | Path::User(_) | Path::Rooms | Path::Room(_) | Path::Stats | Path::Memory => {
-                Method::Get
-            }
-            Path::UserBan(_) | Path::Banned(..) => Method::Delete,
-            _ => Method::Post,
+            Path::Users | Path::Rooms | Path::History(_) | Path::Stats | Path::Memory => "GET, HEAD, OPTIONS",
+            Path::User(_) | Path::Room(_) => "GET, HEAD, DELETE, OPTIONS",
+            Path::UserBan(_) | Path::Banned(..) => "DELETE, OPTIONS",
+            _ => "POST, OPTIONS",
         }
     }
 
-    pub(super) const fn allow(self) -> &'static str {
-        match self.method() {
-            Method::Get => "GET, HEAD, OPTIONS",
-            Method::Post => "POST, OPTIONS",
-            Method::Delete => "DELETE, OPTIONS",
-        }
+    /// Whether a method that asks or changes something is one of them.
+    pub(super) fn is_allowed(self, method: &str) -> bool {
+        method != "OPTIONS" && self.allow().split(", ").any(|allowed| allowed == method)
     }
 }

@@ -1,11 +1,11 @@
 //! The routes of the API: a request's path, query and body as what it asks.
 
 use crate::http::api::body::{self, WriteBody};
-use crate::http::api::path::{Method, Path};
+use crate::http::api::path::Path;
 use crate::http::api::refusal::{ApiRefusal, checked};
-use crate::limits::{PAGE_DEFAULT, PAGE_MAX};
+use crate::limits::{PAGE_DEFAULT, PAGE_MAX, PAST_DEFAULT, PAST_MAX};
 use crate::presence::admin::AdminRequest;
-use crate::presence::{Name, State};
+use crate::presence::{HistoryFrom, Name, State};
 use crate::wire::http::{Head, percent_decoded, query_decoded};
 
 /// The action that a request asks for.
@@ -38,14 +38,8 @@ pub(crate) fn allow(path: &str) -> Result<&'static str, ApiRefusal> {
 /// 404, 405, 415, with what to do.
 pub(crate) fn judge(head: &Head<'_>) -> Result<bool, ApiRefusal> {
     let path = Path::parse(head.path()).ok_or(ApiRefusal::new(404, NO_PATH))?;
-    let (method, allow) = (path.method(), path.allow());
-    let writes = method == Method::Post;
-    let is_allowed = match method {
-        Method::Get => matches!(head.method, "GET" | "HEAD"),
-        Method::Post => head.method == "POST",
-        Method::Delete => head.method == "DELETE",
-    };
-    if !is_allowed {
+    let (allow, writes) = (path.allow(), head.method == "POST");
+    if !path.is_allowed(head.method) {
         let error = format!("{} is not allowed here, only {allow}", shortened(head.method));
         return Err(ApiRefusal { allow: Some(allow), ..ApiRefusal::new(405, error) });
     }
@@ -69,11 +63,13 @@ pub(crate) fn route(head: &Head<'_>, body: &[u8]) -> Result<ApiRoute, ApiRefusal
     let writes = judge(head)?;
     let path = Path::parse(head.path()).ok_or(ApiRefusal::new(404, NO_PATH))?;
     let body = if writes { WriteBody::read(body)? } else { WriteBody::default() };
-    let query = Query::read(head.query(), path)?;
+    let deletes = head.method == "DELETE";
+    let query = if deletes { Query::none(head.query())? } else { Query::read(head.query(), path)? };
     Ok(ApiRoute::Admin(match path {
         Path::Stats => return Ok(ApiRoute::Figures(Figures::Stats)),
         Path::Memory => return Ok(ApiRoute::Figures(Figures::Memory)),
         Path::Users => AdminRequest::Users { state: query.state, limit: query.limit, after: query.after },
+        Path::User(user) if deletes => AdminRequest::DeleteUser { user: of_path("user", user)? },
         Path::User(user) => AdminRequest::User { user: of_path("user", user)? },
         Path::Tell(user) => AdminRequest::Tell { user: of_path("user", user)?, data: body.data()?.into() },
         Path::Disconnect(user) => {
@@ -83,11 +79,16 @@ pub(crate) fn route(head: &Head<'_>, body: &[u8]) -> Result<ApiRoute, ApiRefusal
         }
         Path::UserBan(user) => AdminRequest::Lift { user: of_path("user", user)?, room: None },
         Path::Rooms => AdminRequest::Rooms { limit: query.limit, after: query.after },
+        Path::Room(room) if deletes => AdminRequest::DeleteRoom { room: of_path("room", room)? },
         Path::Room(room) => {
             AdminRequest::Members { room: of_path("room", room)?, limit: query.limit, after: query.after }
         }
+        Path::History(room) => {
+            let (room, from) = (of_path("room", room)?, query.from);
+            AdminRequest::History { room, from, limit: query.limit }
+        }
         Path::Say(room) => {
-            AdminRequest::Say { room: of_path("room", room)?, data: body.data()?.into(), id: None }
+            AdminRequest::Say { room: of_path("room", room)?, data: body.data()?.into(), id: body.id()? }
         }
         Path::ForceJoin(room, joins) => {
             AdminRequest::ForceJoin { room: of_path("room", room)?, user: body.user()?, joins }
@@ -122,11 +123,17 @@ struct Query {
     state: Option<State>,
     limit: usize,
     after: Option<Name>,
+    /// The part of a room's history.
+    from: HistoryFrom,
 }
 
 impl Query {
     fn read(query: &str, path: Path<'_>) -> Result<Query, ApiRefusal> {
-        let mut read = Query { state: None, limit: PAGE_DEFAULT, after: None };
+        let mut read =
+            Query { state: None, limit: PAGE_DEFAULT, after: None, from: HistoryFrom::Before(None) };
+        if matches!(path, Path::History(_)) {
+            return read.history(query);
+        }
         let pages = matches!(path, Path::Users | Path::Rooms | Path::Room(_));
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=').unwrap_or((pair, "")) {
@@ -136,7 +143,7 @@ impl Query {
                         .map(|value| name("`after`", query_decoded(value)))
                         .transpose()?;
                 }
-                ("limit", value) if pages => read.limit = limit(value)?,
+                ("limit", value) if pages => read.limit = limit(value, PAGE_MAX)?,
                 ("state", value) if matches!(path, Path::Users) => read.state = Some(state(value)?),
                 (key, _) => {
                     let known = match path {
@@ -144,21 +151,53 @@ impl Query {
                         _ if pages => "limit and after",
                         _ => "none",
                     };
-                    let error = format!("unknown parameter `{}`: here are {known}", shortened(key));
-                    return Err(ApiRefusal::new(400, error));
+                    return Err(unknown(key, known));
                 }
             }
         }
         Ok(read)
     }
+
+    /// What is deleted is named by its path alone.
+    fn none(query: &str) -> Result<Query, ApiRefusal> {
+        Query::read(query, Path::Stats)
+    }
+
+    /// The part of a history: the newest messages, or those before an offset, or behind one.
+    fn history(mut self, query: &str) -> Result<Query, ApiRefusal> {
+        let mut sides = 0;
+        self.limit = PAST_DEFAULT;
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=').unwrap_or((pair, "")) {
+                ("before", value) => {
+                    (self.from, sides) = (HistoryFrom::Before(Some(offset(value)?)), sides + 1)
+                }
+                ("after", value) => (self.from, sides) = (HistoryFrom::After(offset(value)?), sides + 1),
+                ("limit", value) => self.limit = limit(value, PAST_MAX)?,
+                (key, _) => return Err(unknown(key, "before or after, and limit")),
+            }
+        }
+        if sides > 1 {
+            return Err(ApiRefusal::new(400, "give `before` or `after`, once: an offset"));
+        }
+        Ok(self)
+    }
 }
 
-fn limit(value: &str) -> Result<usize, ApiRefusal> {
+fn unknown(key: &str, known: &str) -> ApiRefusal {
+    ApiRefusal::new(400, format!("unknown parameter `{}`: here are {known}", shortened(key)))
+}
+
+fn offset(value: &str) -> Result<u64, ApiRefusal> {
+    value.parse().map_err(|_| ApiRefusal::new(400, "`before` and `after` are offsets: whole numbers"))
+}
+
+fn limit(value: &str, most: usize) -> Result<usize, ApiRefusal> {
     match value.parse() {
-        Ok(limit) if (1..=PAGE_MAX).contains(&limit) => Ok(limit),
+        Ok(limit) if (1..=most).contains(&limit) => Ok(limit),
         _ => Err(ApiRefusal::new(
             400,
-            format!("`limit` is a number from 1 to {PAGE_MAX}; `next` leads to the next page"),
+            format!("`limit` is a number from 1 to {most}; further requests lead to the rest"),
         )),
     }
 }
@@ -247,6 +286,24 @@ mod tests {
                 r#"{"user":"u"}"#,
                 r#"ForceJoin { user: "u", room: "r", joins: false }"#,
             ),
+            ("DELETE /api/v1/rooms/r%2Fs", "", r#"DeleteRoom { room: "r/s" }"#),
+            ("DELETE /api/v1/users/anna", "", r#"DeleteUser { user: "anna" }"#),
+            ("GET /api/v1/rooms/r/history", "", r#"History { room: "r", from: Before(None), limit: 100 }"#),
+            (
+                "GET /api/v1/rooms/r/history?before=9&limit=512",
+                "",
+                r#"History { room: "r", from: Before(Some(9)), limit: 512 }"#,
+            ),
+            (
+                "HEAD /api/v1/rooms/r/history?after=0&limit=1",
+                "",
+                r#"History { room: "r", from: After(0), limit: 1 }"#,
+            ),
+            (
+                "POST /api/v1/rooms/r/say",
+                r#"{"data":1,"id":"order-7"}"#,
+                r#"Say { room: "r", data: Json("1"), id: Some("order-7") }"#,
+            ),
             ("GET /api/v1/rooms/r?after=", "", r#"Members { room: "r", limit: 100, after: None }"#),
             ("GET /api/v1/stats", "", "Stats"),
         ] {
@@ -317,6 +374,15 @@ mod tests {
                 "unknown parameter `page`: here are state, limit and after",
             ),
             ("GET /api/v1/stats?x", "", 400, "here are none"),
+            ("GET /api/v1/rooms/r/history?before=1&after=2", "", 400, "`before` or `after`, once"),
+            ("GET /api/v1/rooms/r/history?before=-1", "", 400, "are offsets"),
+            ("GET /api/v1/rooms/r/history?limit=513", "", 400, "1 to 512"),
+            ("GET /api/v1/rooms/r/history?state=away", "", 400, "here are before or after, and limit"),
+            ("DELETE /api/v1/rooms/r?limit=1", "", 400, "here are none"),
+            ("DELETE /api/v1/rooms/r/history", "", 405, "only GET, HEAD, OPTIONS"),
+            ("PUT /api/v1/rooms/r", "", 405, "only GET, HEAD, DELETE, OPTIONS"),
+            ("POST /api/v1/rooms/r/say", r#"{"data":1,"id":""}"#, 400, "`id` is 1 to 64 characters"),
+            ("POST /api/v1/rooms/r/say", r#"{"data":1,"id":5}"#, 400, "can't be read"),
             ("POST /api/v1/users", "{}", 405, "GET, HEAD, OPTIONS"),
             ("DELETE /api/v1/broadcast", "", 405, "POST"),
             ("POST /api/v1/broadcast", "", 400, "`data` is missing"),

@@ -47,7 +47,7 @@ class Stream {
   }
 
   /** The connection is in the room, at this place. `asks`: nobody said what the room remembers. */
-  enter({ epoch, offset, count, messages = [], gap }, asks = false) {
+  enter({ epoch, offset, count, recovered, messages = [], gap }, asks = false) {
     if (epoch === undefined) return;
     const { before } = this, after = { epoch, offset };
     if (!before) {
@@ -61,7 +61,9 @@ class Stream {
     const to = (found[0]?.offset ?? offset + 1) - 1;
     const end = (found, gap) => run === this.#run && this.#resume({ count, before, after, missed, gap }, found);
     if (from > to) return end(found, null);
-    if (!gap && !(asks && missed)) return end(found, { from, to });
+    // Of a gap, all can be had; or some of it, where the room keeps anything at all.
+    const has = gap && (recovered || messages.length > 0);
+    if (!has && !(asks && missed)) return end(found, { from, to });
     this.#fill(epoch, found, { from, to }).then(([found, gap]) => end(found, gap));
   }
 

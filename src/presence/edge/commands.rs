@@ -149,7 +149,15 @@ impl Edge {
                 let (from, data, within) = (Some(from), data.into(), self.reach(slot, &user));
                 turn.out.post(self.homes.of(&user), Message::Tell { user, from, data, within, reply_to });
             }
-            Command::Status { state, info, ttl_seconds, .. } => {
+            Command::Status { state, info, ttl_seconds, binary } => {
+                if let Some(binary) = binary {
+                    self.set_takes_bytes(slot, binary);
+                }
+                if state.is_none() && info.is_none() {
+                    let session = self.clients[slot as usize].session;
+                    turn.out.effects.push(Effect::Send { session, event: Event::Done { seq } });
+                    return Ok(());
+                }
                 self.status(slot, state, (info.as_deref(), ttl_seconds), reply_to, turn)?;
             }
             Command::Who { room, limit, after } => {

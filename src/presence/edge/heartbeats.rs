@@ -1,5 +1,6 @@
 //! Signs of whether clients are there: Pings without an answer, and pages that stopped sending heartbeats.
 
+use crate::presence::edge::marks::Mark;
 use crate::presence::edge::{Client, Edge};
 use crate::presence::message::{ClientId, Message};
 use crate::presence::timer::Timer;
@@ -21,7 +22,7 @@ impl Edge {
         let client = self.address(slot).client;
         let Some(known) = self.known_mut(client) else { return };
         known.last_heartbeat = turn.now.tick;
-        if !std::mem::replace(&mut known.timed, true) {
+        if !known.marks.set(Mark::Timed, true) {
             turn.out.timer(turn.now.tick.after(silence), Timer::page(client));
         }
         if std::mem::take(&mut known.silent) {
@@ -37,7 +38,7 @@ impl Edge {
         if turn.now.tick.is_before(due) {
             turn.out.timer(due, Timer::page(ClientId { slot, serial }));
         } else {
-            known.timed = false;
+            known.marks.set(Mark::Timed, false);
             known.silent = true;
             self.tell_home_silent(slot, turn);
         }

@@ -8,7 +8,7 @@ use crate::json::{self, is_object};
 use crate::limits::{
     INFO_BYTES_MAX, INFO_TTL_SECONDS_MAX, PAGE_DEFAULT, PAGE_MAX, PAST_DEFAULT, PAST_MAX, SAY_ID_CHARS_MAX,
 };
-use crate::presence::command::Command;
+use crate::presence::command::{Command, Read};
 use crate::presence::{CommandRefusal, HistoryFrom, NAME_RULE, SentData, Since, State, is_name};
 use crate::protocol::refusal::TOO_MANY_USERS;
 use crate::protocol::rollcall_v1::shape::{
@@ -19,14 +19,22 @@ use crate::protocol::rollcall_v1::shape::{
 ///
 /// # Errors
 /// Why it can't be read, and the `seq` to answer with: 0 where it has none that can be read.
-pub fn decode(text: &str) -> Result<(i64, Command<'_>), (i64, CommandRefusal)> {
+pub fn decode(text: &str) -> Read<'_> {
+    read(text, None)
+}
+
+/// The same, with the bytes that came behind the text.
+pub(super) fn read<'a>(text: &'a str, bytes: Option<&'a [u8]>) -> Read<'a> {
     // A good command is read in one go. A bad one is read once more, to find its fault.
     if !is_object(text) {
         return Err((0, unreadable(NOT_A_COMMAND)));
     }
-    let Ok(message) = serde_json::from_str::<ClientMessage<'_>>(text) else { return parse_parts(text) };
+    let Ok(message) = serde_json::from_str::<ClientMessage<'_>>(text) else {
+        return parse_parts(text, bytes);
+    };
     let (seq, name) = numbered(message.seq, message.cmd)?;
-    let command = command(&name, message.params.map(|params| params.0).unwrap_or_default());
+    let params = message.params.map(|params| params.0).unwrap_or_default();
+    let command = command(&name, Params { bytes, ..params });
     command.map(|command| (seq, command)).map_err(|why| (seq, why))
 }
 
@@ -55,17 +63,20 @@ const COMMANDS: [&str; 12] = [
     "history",
 ];
 
+/// Those whose `data` may be bytes.
+const TAKE_BYTES: [&str; 2] = ["say", "tell"];
+
 const NOT_A_COMMAND: &str = r#"not a command: send {"seq":1,"cmd":"…","params":{…}}"#;
 
 /// Reads `params` by themselves, so that an error in them is told with the command's `seq`.
-fn parse_parts(text: &str) -> Result<(i64, Command<'_>), (i64, CommandRefusal)> {
+fn parse_parts<'a>(text: &'a str, bytes: Option<&'a [u8]>) -> Read<'a> {
     let parts: CommandParts<'_> = serde_json::from_str(text).map_err(|_| (0, unreadable(NOT_A_COMMAND)))?;
     let (seq, name) = numbered(parts.seq, parts.cmd)?;
     let params = match parts.params.map(RawValue::get) {
         None | Some("null") => Params::default(),
         Some(text) => serde_json::from_str::<Object<'_>>(text).map_err(|error| (seq, misshapen(&error)))?.0,
     };
-    command(&name, params).map(|command| (seq, command)).map_err(|why| (seq, why))
+    command(&name, Params { bytes, ..params }).map(|command| (seq, command)).map_err(|why| (seq, why))
 }
 
 fn numbered<'a>(
@@ -93,6 +104,9 @@ fn misshapen(error: &serde_json::Error) -> CommandRefusal {
 }
 
 fn command<'a>(name: &str, params: Params<'a>) -> Result<Command<'a>, CommandRefusal> {
+    if params.bytes.is_some() && !TAKE_BYTES.contains(&name) && COMMANDS.contains(&name) {
+        return Err(unreadable(format!("`{name}` takes no bytes: send it as text")));
+    }
     Ok(match name {
         "heartbeat" => Command::Heartbeat,
         "join" => Command::Join { room: named("room", params.room)?, since: since(params.since)? },
@@ -105,11 +119,11 @@ fn command<'a>(name: &str, params: Params<'a>) -> Result<Command<'a>, CommandRef
         },
         "say" => Command::Say {
             room: named("room", params.room)?,
-            data: data(params.data)?,
+            data: data(params.data, params.bytes)?,
             echo: flag("echo", params.echo)?.unwrap_or(true),
             id: params.id.map(id).transpose()?,
         },
-        "tell" => Command::Tell { user: named("user", params.user)?, data: data(params.data)? },
+        "tell" => Command::Tell { user: named("user", params.user)?, data: data(params.data, params.bytes)? },
         "watch" => Command::Watch {
             users: users(params.users)?,
             suspect: flag("suspect", params.suspect)?.unwrap_or(false),
@@ -207,7 +221,12 @@ fn users(users: Option<UserList<'_>>) -> Result<Vec<Cow<'_, str>>, CommandRefusa
     if users.iter().all(|user| is_name(user)) { Ok(users) } else { Err(misnamed("users")) }
 }
 
-fn data(data: Option<&RawValue>) -> Result<SentData<'_>, CommandRefusal> {
+fn data<'a>(data: Option<&'a RawValue>, bytes: Option<&'a [u8]>) -> Result<SentData<'a>, CommandRefusal> {
+    match (data, bytes) {
+        (None, Some(bytes)) => return Ok(SentData::Binary(bytes.into())),
+        (Some(_), Some(_)) => return Err(unreadable("`data` is there twice: as JSON, and as bytes")),
+        (_, None) => {}
+    }
     let data = data.map(RawValue::get).ok_or_else(|| unreadable("`data` is missing"))?;
     readable("data", data).map(SentData::Json)
 }

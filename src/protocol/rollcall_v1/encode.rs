@@ -28,17 +28,9 @@ pub fn encode(event: &Event) -> String {
         Event::Room { room, change, members } => stands(room, change, members.as_deref()),
         Event::Forced { room, user, place, joins } => forced(room, user, *place, *joins),
         Event::Said { room, from, data, place, unix_millis } => {
-            let data = Relayed(data);
-            let RoomPosition { epoch, offset, .. } = place;
-            let (room, from) = (Quoted(room), QuotedOrNull(from.as_deref()));
-            format!(
-                r#"{{"event":"say","room":{room},"from":{from},"data":{data},"epoch":{epoch},"offset":{offset},"time_ms":{unix_millis}}}"#
-            )
+            say(room, from.as_deref(), Some(data), *place, *unix_millis)
         }
-        Event::Told { from, data, unix_millis } => {
-            let (from, data) = (QuotedOrNull(from.as_deref()), Relayed(data));
-            format!(r#"{{"event":"tell","from":{from},"data":{data},"time_ms":{unix_millis}}}"#)
-        }
+        Event::Told { from, data, unix_millis } => tell(from.as_deref(), Some(data), *unix_millis),
         Event::Broadcast { data, unix_millis } => {
             format!(r#"{{"event":"broadcast","data":{data},"time_ms":{unix_millis}}}"#)
         }
@@ -62,6 +54,26 @@ pub fn encode(event: &Event) -> String {
         Event::Views { seq, views, suspect } => seen(*seq, views, *suspect),
         Event::Members { seq, page, views } => who(*seq, page, views),
     }
+}
+
+/// `say`; without its data where these are behind it.
+pub(super) fn say(
+    room: &str,
+    from: Option<&str>,
+    data: Option<&Data>,
+    RoomPosition { epoch, offset, .. }: RoomPosition,
+    time: u64,
+) -> String {
+    let (room, from, data) = (Quoted(room), QuotedOrNull(from), DataField(data));
+    format!(
+        r#"{{"event":"say","room":{room},"from":{from},{data}"epoch":{epoch},"offset":{offset},"time_ms":{time}}}"#
+    )
+}
+
+/// `tell`; without its data where these are behind it.
+pub(super) fn tell(from: Option<&str>, data: Option<&Data>, time: u64) -> String {
+    let (from, data) = (QuotedOrNull(from), DataField(data));
+    format!(r#"{{"event":"tell","from":{from},{data}"time_ms":{time}}}"#)
 }
 
 /// The answer to a command of a program's own, with the JSON `data`.
@@ -279,6 +291,15 @@ impl std::fmt::Display for Relayed<'_> {
                 write!(f, r#"{{"$binary":"{}"}}"#, Base64Display::new(bytes, &STANDARD))
             }
         }
+    }
+}
+
+/// The field `data` with the comma behind it, or nothing.
+struct DataField<'a>(Option<&'a Data>);
+
+impl std::fmt::Display for DataField<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.map_or(Ok(()), |data| write!(f, r#""data":{},"#, Relayed(data)))
     }
 }
 

@@ -71,6 +71,9 @@ pub(super) struct Params<'a> {
     pub(super) before: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) binary: Option<&'a RawValue>,
+    /// The bytes behind the text of a binary message.
+    #[serde(skip)]
+    pub(super) bytes: Option<&'a [u8]>,
 }
 
 /// A position in a room.

@@ -14,4 +14,6 @@ pub struct Coming {
     pub(super) is_version_1: bool,
     /// The session that its WebSocket is to carry.
     pub(super) session: Option<SessionKey>,
+    /// It takes bytes as they are.
+    pub(super) takes_bytes: bool,
 }

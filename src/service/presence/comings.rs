@@ -1,10 +1,12 @@
 //! How connections become clients, and what is told of those that end.
 
 use crate::limits::CLIENTS_MAX;
-use crate::presence::{Entry, Reason, State};
+use crate::presence::{Entry, Reason};
 use crate::reactor::{Accept, Admission, Cause, ConnId, Context, Terms};
 use crate::service::presence::coming::{Coming, FOREIGN_ORIGIN};
-use crate::service::presence::query::{session_of_query, state_of_query, user_of_query};
+use crate::service::presence::query::{
+    session_of_query, state_of_query, takes_bytes_of_query, user_of_query,
+};
 use crate::service::presence::sessions::CARRIED;
 use crate::service::presence::{Presence, PresenceMail, SUBPROTOCOL, Tag};
 use crate::service::reserve::ReserveId;
@@ -80,8 +82,8 @@ impl Presence {
         let is_version_1 = subprotocol == Some(SUBPROTOCOL);
         match self.coming(cx, conn, (upgrade.head, is_ours)) {
             Err(response) => Admission::Refuse(response),
-            Ok((entry, state)) => Admission::Accept(Accept {
-                admitted: Coming { entry, state, is_version_1, session: None },
+            Ok(coming) => Admission::Accept(Accept {
+                admitted: Coming { is_version_1, ..coming },
                 tag: if is_version_1 { Tag::VERSION_1 } else { 0 },
                 subprotocol: subprotocol.map(str::to_owned),
                 terms: Terms::default(),
@@ -101,6 +103,7 @@ impl Presence {
                 state: None,
                 is_version_1: true,
                 session: Some(session),
+                takes_bytes: false,
             },
             tag: Tag::VERSION_1,
             subprotocol: subprotocol.map(str::to_owned),
@@ -114,7 +117,7 @@ impl Presence {
         cx: &Context<'_, PresenceMail>,
         conn: ConnId,
         (head, is_ours): (&Head<'_>, bool),
-    ) -> Result<(Entry, Option<State>), Response> {
+    ) -> Result<Coming, Response> {
         let bad = |reason: &str| Response::text(400, reason);
         let entry =
             match self.settings.authenticator.admit(cx.now(), (head, is_ours), || cx.certified(conn))? {
@@ -126,13 +129,15 @@ impl Presence {
         {
             return Err(Response::text(403, words));
         }
-        Ok((entry, state_of_query(head.query()).map_err(bad)?))
+        let state = state_of_query(head.query()).map_err(bad)?;
+        let takes_bytes = takes_bytes_of_query(head.query()).map_err(bad)?;
+        Ok(Coming { entry, state, is_version_1: false, session: None, takes_bytes })
     }
 
     /// An admitted client is connected.
     pub(super) fn come(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, coming: Coming) {
         let Some(tag) = cx.tag(conn) else { return };
-        let Coming { entry, state, is_version_1, session } = coming;
+        let Coming { entry, state, is_version_1, session, takes_bytes } = coming;
         if let Some(key) = session {
             return self.carried_opens(cx, conn, key);
         }
@@ -141,6 +146,7 @@ impl Presence {
         let slot = self.node.enter(cx.now(), conn.to_bits(), entry, state, is_version_1);
         debug_assert!(slot <= Tag::SLOT, "the client was admitted where there is room");
         cx.set_tag(conn, tag | spoken | slot);
+        self.node.set_takes_bytes(slot, takes_bytes);
         let credit =
             self.settings.reserves.take(self.reserve(cx, conn, slot), cx.now().tick, self.node.burst());
         self.node.set_credit(slot, credit);

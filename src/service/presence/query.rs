@@ -33,6 +33,15 @@ pub(super) fn state_of_query(query: &str) -> Result<Option<State>, &'static str>
     }
 }
 
+/// Whether the client takes bytes as they are: `binary`.
+pub(super) fn takes_bytes_of_query(query: &str) -> Result<bool, &'static str> {
+    match query.split('&').find_map(|pair| pair.strip_prefix("binary=")) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err("`binary` is true or false"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +62,14 @@ mod tests {
         {
             assert!(user(query).is_err(), "{query}");
         }
+    }
+
+    #[test]
+    fn the_query_says_whether_the_client_takes_bytes() {
+        for (query, takes) in [("", false), ("user=a&binary=true", true), ("binary=false", false)] {
+            assert_eq!(takes_bytes_of_query(query), Ok(takes), "{query}");
+        }
+        assert!(takes_bytes_of_query("binary=1").is_err());
     }
 
     #[test]

@@ -46,7 +46,7 @@
     async a_gap_is_filled_by_pages_from_its_end() {
       const world = await inRoom();
       await world.again();
-      await world.answer("join", { count: 2, epoch: 7, offset: 700, recovered: false, gap: { from: 5, to: 698 }, messages: range(699, 700) });
+      await world.answer("join", { count: 2, epoch: 7, offset: 700, recovered: true, gap: { from: 5, to: 698 }, messages: range(699, 700) });
       await world.say(701);
       same(told(world), [4], "what is live waits");
       const asked = [];
@@ -101,7 +101,7 @@
     async a_room_without_history_says_how_many() {
       const world = await inRoom();
       await world.again();
-      await world.answer("join", { count: 2, epoch: 7, offset: 9, recovered: false, messages: [] });
+      await world.answer("join", { count: 2, epoch: 7, offset: 9, recovered: false, messages: [], gap: { from: 5, to: 9 } });
       same([world.sent("history").length, told(world)], [0, [4, "rejoin 5"]], "nothing is asked in vain");
       same([world.heard("rejoin")[0].recovered, world.heard("rejoin")[0].gap], [false, { from: 5, to: 9 }], "all of them are missing");
       await world.again();

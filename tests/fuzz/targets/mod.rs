@@ -7,6 +7,7 @@
 //! | [`session`] | frames, in either role, cut anywhere |
 //! | [`differential`] | frames, to our session and to tungstenite's |
 //! | [`command`] | what clients say to a server of several workers |
+//! | [`framed`] | binary messages of clients |
 //! | [`message`] | letters between workers, in any order |
 //! | [`binary`] | a letter in its binary form |
 //! | [`snapshot`] | a connection in its binary form |
@@ -17,6 +18,7 @@ mod command;
 mod cursor;
 pub(crate) mod differential;
 mod envelope;
+mod framed;
 mod messages;
 mod record;
 mod request;
@@ -27,11 +29,12 @@ mod snapshot;
 type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub(crate) const TARGETS: [(&str, Target); 8] = [
+pub(crate) const TARGETS: [(&str, Target); 9] = [
     ("request", request::run),
     ("session", session::run),
     ("differential", differential::run),
     ("command", command::run),
+    ("framed", framed::run),
     ("envelope", envelope::run),
     ("binary", binary::run),
     ("snapshot", snapshot::run),

@@ -123,7 +123,7 @@ impl Presence {
         if let Some(keys) = &self.settings.authenticator.keys {
             cx.charge(keys.units());
         }
-        self.coming(cx, request.conn, (head, is_ours))
+        self.coming(cx, request.conn, (head, is_ours)).map(|coming| (coming.entry, coming.state))
     }
 
     fn ask_for_polls(

@@ -21,7 +21,7 @@ pub(super) struct Opening {
 
 impl Sessions {
     /// The place of the session that a connection streams for.
-    pub(super) fn of_stream(&self, cx: &Context<'_, PresenceMail>, conn: ConnId) -> Option<usize> {
+    pub(crate) fn of_stream(&self, cx: &Context<'_, PresenceMail>, conn: ConnId) -> Option<usize> {
         if !self.has_streams() {
             return None;
         }
