@@ -33,6 +33,7 @@ mod progress;
 mod refusal;
 mod report;
 mod result;
+mod resume;
 mod roster;
 mod run_state;
 mod scenario;
@@ -67,6 +68,7 @@ What each needs, and how long it takes without further flags:
   presence   a rollcall                                               1 min
   death      a rollcall; with short heartbeats it is short            2 min
   herd       the address of --url free: a rollcall is started there   20 s
+  resume     nothing: a rollcall is started                           1 min, with --quick 10 s
   million    12 GiB of memory, or fewer --users                       10 min, with --quick 1 min
   bare       nothing: it is a server                                  until Ctrl-C
   compare    two cores; for its --peers cargo and npm                 2 h, with --quick 1 min
@@ -75,7 +77,7 @@ What each needs, and how long it takes without further flags:
   stuck      two cores                                                4 min, with --quick 1 min
   report     results of the others (--json); with --index reports     a moment
 
-From million on a command starts its servers itself. A rollcall that is started is --ours, else the
+From resume on a command starts its servers itself. A rollcall that is started is --ours, else the
 one beside this program or in target/release, else it is built. The key of the API of one that runs
 already is --key, or in the file that it leaves for its user.";
 
@@ -97,6 +99,9 @@ enum Command {
     Death(roster::death::Args),
     /// A server goes away and comes back: how its clients return
     Herd(herd::Args),
+    /// Rooms that keep what was said: what recovery costs, what a message takes, and a herd that comes back to it
+    #[command(mut_arg("url", |url| url.required(false).default_value("").hide_default_value(true)))]
+    Resume(resume::Args),
     /// As many named users as the machine holds, from the first connection to the last; starts the server itself
     #[command(mut_arg("url", |url| url.required(false).default_value("").hide_default_value(true)))]
     Million(Box<roster::million::Args>),
@@ -124,6 +129,7 @@ fn main() -> ExitCode {
         Command::Presence(args) => scenario::run(&args),
         Command::Death(args) => scenario::run(&args),
         Command::Herd(args) => herd::run(&args),
+        Command::Resume(args) => resume::run(&args),
         Command::Million(args) => roster::million::run(&args),
         Command::Bare(args) => bare::run(&args),
         Command::Compare(args) => compare::run(&args),

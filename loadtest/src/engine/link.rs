@@ -34,7 +34,8 @@ pub fn pong(payload: &[u8]) -> Vec<u8> {
     masked(Opcode::Pong, payload)
 }
 
-fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+/// A message of either kind as a masked frame.
+pub fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
     frame::write(&mut frame, opcode, payload, Some(MASK));
     frame

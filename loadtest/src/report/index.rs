@@ -12,7 +12,7 @@ use super::markdown::Markdown;
 use crate::{files, units};
 
 /// What the reports of these names show; others are told by their heading.
-const SHOWS: [(&str, &str); 7] = [
+const SHOWS: [(&str, &str); 8] = [
     (
         "million",
         "from the first connection to the last of a million named users: memory, heartbeats, deaths, a message to all",
@@ -25,6 +25,7 @@ const SHOWS: [(&str, &str); 7] = [
     ("encodings", "what TLS and compression cost, in CPU and in memory"),
     ("stuck", "what members that read nothing are to the others of a busy room"),
     ("soak", "everything at once and for long, hostile peers too: whether memory stays flat"),
+    ("resume", "rooms that keep what was said: what it costs to recover it, and to keep it"),
     ("herd", "a server that goes away and comes back, and how its clients return"),
 ];
 /// What stands in front of the reports, written by hand.
