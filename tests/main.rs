@@ -3,6 +3,7 @@
 mod bounds;
 mod browser;
 mod clients;
+mod exec;
 mod face;
 mod fuzz;
 mod identity;

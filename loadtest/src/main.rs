@@ -16,6 +16,7 @@ mod comparison;
 mod echo;
 mod encodings;
 mod engine;
+mod exec;
 mod expect;
 mod files;
 mod footprint;
@@ -75,6 +76,7 @@ What each needs, and how long it takes without further flags:
   encodings  two cores                                                10 min, with --quick 1 min
   soak       two cores                                                30 min
   stuck      two cores                                                4 min, with --quick 1 min
+  exec       two cores; websocketd to compare with                    3 min, with --quick 15 s
   report     results of the others (--json); with --index reports     a moment
 
 From resume on a command starts its servers itself. A rollcall that is started is --ours, else the
@@ -115,6 +117,8 @@ enum Command {
     Soak(soak::Args),
     /// A busy room with and without members that read nothing, in turns: what the others notice, and what it takes of memory
     Stuck(stuck::Args),
+    /// A command per connection, beside websocketd: what it costs, and what it leaves behind
+    Exec(exec::Args),
     /// Turn results into a document with drawings
     Report(report::Args),
 }
@@ -136,6 +140,7 @@ fn main() -> ExitCode {
         Command::Encodings(args) => encodings::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Stuck(args) => stuck::run(&args),
+        Command::Exec(args) => exec::run(&args),
         Command::Report(args) => report::run(&args).map_err(Failure::from),
     };
     let (line, code) = match outcome {

@@ -8,6 +8,7 @@ use crate::limits::{
     OVERTIME_UNITS_PER_TURN, TLS_HANDSHAKES_PER_TURN_MAX,
 };
 use crate::reactor::accept;
+use crate::reactor::context::Context;
 use crate::reactor::counters::{Cause, Deferred};
 use crate::reactor::ending;
 use crate::reactor::flush;
@@ -120,13 +121,22 @@ fn on_ready<N: Net, S: Service>(worker: &mut Worker<N, S>, event: Ready) {
     if event.writable && conn.is_blocked() {
         writable::on_writable(worker, id);
     }
+    if (event.read_closed || event.failed) && worker.shard.pauses.has(id) {
+        return on_paused(worker, event, id);
+    }
     if (event.readable || event.read_closed) && !listed {
         input::read(worker, id, event.read_closed);
     }
-    // Nobody reads it, and would find that out.
-    if event.failed && worker.shard.pauses.has(id) {
-        ending::remove(worker, id, Cause::Reset);
+}
+
+/// A connection that is not read has ended or failed: told once, and of no use to a read that does not take place.
+#[cold]
+fn on_paused<N: Net, S: Service>(worker: &mut Worker<N, S>, event: Ready, id: ConnId) {
+    if event.failed {
+        return ending::remove(worker, id, Cause::Reset);
     }
+    worker.service.left(&mut Context::new(&mut worker.shard, &worker.mailboxes), id);
+    pending::run(worker);
 }
 
 /// Goes on with a turn's share of handshakes, the longest waiting first.

@@ -245,6 +245,10 @@ impl<R: Service, S: Service> Service for Mounted<R, S> {
         of_conn!(self, cx, conn, timer());
     }
 
+    fn left(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+        of_conn!(self, cx, conn, left());
+    }
+
     fn ready(&mut self, cx: &mut Context<'_, Self::Mail>, watched: WatchId, readiness: Readiness) {
         if cx.is_theirs(watched, R::SERVICES) {
             self.in_rest(cx, |service, cx| service.ready(cx, watched, readiness));

@@ -137,6 +137,12 @@ pub trait Service {
         let _ = (cx, conn);
     }
 
+    /// The client of a connection that is [paused](Context::pause) has ended its stream, behind what is yet to be read: it waits for
+    /// nothing that this would bring about.
+    fn left(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+        let _ = (cx, conn);
+    }
+
     /// Something about a descriptor has changed that the service [watches](Context::watch): what was told is told once.
     fn ready(&mut self, cx: &mut Context<'_, Self::Mail>, watched: WatchId, readiness: Readiness) {
         let _ = (cx, watched, readiness);

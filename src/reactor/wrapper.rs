@@ -161,6 +161,10 @@ impl<W: Wrapper> Service for W {
         self.inner().timer(cx, conn);
     }
 
+    fn left(&mut self, cx: &mut Context<'_, Self::Mail>, conn: ConnId) {
+        self.inner().left(cx, conn);
+    }
+
     fn ready(&mut self, cx: &mut Context<'_, Self::Mail>, watched: WatchId, readiness: Readiness) {
         self.inner().ready(cx, watched, readiness);
     }

@@ -270,6 +270,12 @@ const RULES: &[Rule] = &[
     },
     Rule {
         within: &["src"],
+        but: &["src/sys/guard"],
+        never: Never::Below(&["std::process::Child", "std::process::Command", "std::process::Stdio"]),
+        instead: "processes are started by the guard, and the guard by the command line",
+    },
+    Rule {
+        within: &["src"],
         but: &[],
         never: Never::Having(&["super::super"]),
         instead: "write crate::…, which these rules can read",
@@ -371,6 +377,7 @@ fn each_forbidden_edge_is_found() {
         ("src/reactor/server.rs", "use std::sync::{Arc, RwLock};"),
         ("src/service/presence.rs", "use std::fs;"),
         ("src/reactor/worker.rs", "std::process::Command::new(\"x\");"),
+        ("src/cli/serve.rs", "use std::process::Command;"),
         ("src/wire/frame.rs", "use super::super::reactor;"),
     ] {
         let found = violations(file, &format!("//! A sample.\n\n{text}\n"));
@@ -398,6 +405,7 @@ fn what_is_allowed_is_not_found() {
         ("src/cli/serve.rs", "use std::sync::Mutex;\nuse std::fs;"),
         ("src/time/mod.rs", "Instant::now()"),
         ("src/sys/process.rs", "unsafe { f() }"),
+        ("src/sys/guard/spawn.rs", "use std::process::Command;"),
         ("src/cli/serve.rs", "use rollcall::internals::reactor::Server;\nuse crate::config::Settings;"),
         ("loadtest/src/echo.rs", "use rollcall::internals::wire::frame;\nInstant::now();"),
         ("src/reactor/worker.rs", "#[expect(unsafe_code, reason = \"…\")]"),

@@ -32,5 +32,6 @@ mod terms;
 mod threads;
 mod tls;
 mod told;
+mod watches;
 mod wires;
 mod work;

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +84,8 @@ struct World {
     set_ahead: u64,
     /// Registrations that fail.
     unregistered: usize,
+    /// Tokens of descriptors that are no connections.
+    watched: Vec<u64>,
     /// Reads of all connections.
     reads: usize,
     /// Connections that were let go, by their descriptors.
@@ -134,6 +136,11 @@ impl Script {
     /// The next connection can't be watched.
     pub(super) fn refuse_register(&self) {
         self.0.borrow_mut().unregistered += 1;
+    }
+
+    /// The tokens of the descriptors that are watched beside the connections, in the order they came.
+    pub(super) fn watched(&self) -> Vec<u64> {
+        self.0.borrow().watched.clone()
     }
 
     /// Events told, waits, and reads and writes of all connections, so far.
@@ -366,6 +373,16 @@ impl Net for Script {
         let read_closed = peer.inbound.iter().any(|next| !matches!(next, In::Bytes(_)));
         let failed = peer.has_failed();
         world.ready.push_back(Ready { token, readable, writable, read_closed, failed });
+        Ok(())
+    }
+
+    fn watch(&mut self, _: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        let mut world = self.0.borrow_mut();
+        if world.unregistered > 0 {
+            world.unregistered -= 1;
+            return Err(ErrorKind::OutOfMemory.into());
+        }
+        world.watched.push(token);
         Ok(())
     }
 

@@ -398,6 +398,14 @@ impl Service for Exec {
         }
     }
 
+    fn left(&mut self, cx: &mut Context<'_, ()>, conn: ConnId) {
+        // Its process reads nothing, and could be waited for for ever: what is left of its messages goes nowhere.
+        if let Some((_, process)) = self.of_conn(cx, conn) {
+            process.stop_input();
+            cx.resume(conn);
+        }
+    }
+
     fn ready(&mut self, cx: &mut Context<'_, ()>, watched: WatchId, readiness: Readiness) {
         let key = Key::of_id(ProcessId(watched.number));
         match Role::of_watch(watched.number) {

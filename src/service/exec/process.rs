@@ -229,11 +229,16 @@ impl Process {
         self.error_log.end();
     }
 
+    /// Nothing else is written to it.
+    pub(super) fn stop_input(&mut self) {
+        self.input = None;
+        self.pending = Vec::new();
+    }
+
     /// Its client is gone: its input ends, and what it prints from here on is for nobody.
     pub(super) fn part(&mut self) {
         self.conn = None;
-        self.input = None;
-        self.pending = Vec::new();
+        self.stop_input();
         self.held = Vec::new();
         self.lines.clear();
     }
