@@ -1,6 +1,6 @@
 //! The bounds on what rooms keep of what was said.
 
-use crate::limits::{BACKLOG_BYTES_MAX, DATA_BYTES_MAX, PAGE_DEFAULT};
+use crate::limits::{BACKLOG_BYTES_MAX, BACKLOG_BYTES_PAUSE, DATA_BYTES_MAX, PAGE_DEFAULT};
 
 /// Messages in an answer to a `join` with `since` or to `history`. Past it a `gap`, or another page.
 pub const PAST_MAX: usize = 512;
@@ -26,9 +26,16 @@ pub const HISTORY_RULES_MAX: usize = 64;
 /// Bytes of history of all rooms without `--history-bytes`, an equal share of them at each worker. Past it the oldest messages of a
 /// room that has the most go.
 pub const HISTORY_BYTES_MAX: usize = 64 << 20;
+/// Bytes queued for a client up to which it is told what was said before. Past it the client has to read first.
+pub const CATCHING_UP_BYTES_MAX: usize = 16 << 10;
+/// Bytes of history that a home looks through in one turn for what a deleted user said. The rest comes in the next ones.
+pub const ERASED_BYTES_PER_TURN: usize = 128 << 10;
+/// Deleted users whose messages a home is yet to look for. Past it: 503.
+pub const ERASURES_MAX: usize = 64;
 /// Rooms without members that are kept for their history, an equal share of them at each worker. Past it the one that has been
 /// without members for longest ends.
 pub const HISTORY_ROOMS_MAX: usize = 65_536;
 
 const _: () = assert!(PAST_DEFAULT <= PAST_MAX && PAST_DEFAULT == PAGE_DEFAULT);
+const _: () = assert!(CATCHING_UP_BYTES_MAX < BACKLOG_BYTES_PAUSE / 2);
 const _: () = assert!(DATA_BYTES_MAX < PAST_BYTES_MAX && PAST_BYTES_MAX <= BACKLOG_BYTES_MAX);

@@ -104,6 +104,18 @@ pub enum RequestRef {
         /// Tells it from an earlier one in the same place.
         serial: u32,
     },
+    /// The client's command with that `seq`, to which the answer has much to say: one at a time.
+    CatchUp(i64),
+}
+
+impl RequestRef {
+    /// The `seq` of a client's own command.
+    pub(crate) const fn seq(self) -> Option<i64> {
+        match self {
+            RequestRef::Command(seq) | RequestRef::CatchUp(seq) => Some(seq),
+            _ => None,
+        }
+    }
 }
 
 /// Stands for the admin side where a client is named: no client has that slot.

@@ -209,6 +209,9 @@ impl AdminRequests {
                         }
                     }
                     HomeAnswer::Erased { messages: more } => *messages += more,
+                    HomeAnswer::Busy => {
+                        return self.finish(request, AdminReply::Refused(CommandRefusal::Busy), turn);
+                    }
                     _ => return,
                 }
                 *left -= 1;

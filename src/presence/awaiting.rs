@@ -48,9 +48,7 @@ impl Awaiting {
     #[expect(clippy::cast_possible_truncation, reason = "bounded by what mailboxes hold")]
     pub(crate) fn begin(&mut self, home: u16, message: &mut Message) {
         let undo = self.undo_of(message);
-        let Some(reply_to) =
-            message.asker_mut().filter(|reply_to| matches!(reply_to.request, RequestRef::Command(_)))
-        else {
+        let Some(reply_to) = message.asker_mut().filter(|reply_to| reply_to.request.seq().is_some()) else {
             return;
         };
         self.last_serial = self.last_serial.wrapping_add(1);

@@ -74,7 +74,7 @@ mod tests {
     use crate::presence::membership::RoomPosition;
     use crate::presence::message::{HomeAnswer, Leaving, ReplyTo, RequestRef};
     use crate::presence::record::{
-        ConnectionRecord, MemberRecord, PlaceRecord, Sight, UserRecord, WordRecord,
+        ConnectionRecord, HistoryRecord, MemberRecord, PastRecord, PlaceRecord, Sight, UserRecord, WordRecord,
     };
     use crate::presence::{
         ClientId, ClientRef, CommandRefusal, Event, Name, Reason, SharedEvent, State, View,
@@ -190,8 +190,36 @@ mod tests {
                 })),
                 "01040172010203010203616e6e01020101040000",
             ),
+            (
+                Record::History(Box::new(HistoryRecord {
+                    room: "r".into(),
+                    epoch: 1,
+                    offset: 9,
+                    membership: 3,
+                    first: 8,
+                    messages: vec![
+                        PastRecord {
+                            from: Some(ann.clone()),
+                            id: Some("i".into()),
+                            data: Some("1".into()),
+                            is_deleted: false,
+                            unix_millis: 300,
+                            ticks: 2,
+                        },
+                        PastRecord {
+                            from: None,
+                            id: None,
+                            data: None,
+                            is_deleted: true,
+                            unix_millis: 0,
+                            ticks: 1,
+                        },
+                    ],
+                })),
+                "0106017201090308020103616e6e0101690100013100ac0202000000010001",
+            ),
             (Record::Departed { user: ann, rooms: vec![("r".into(), 900)] }, "010503616e6e0101728407"),
-            (Record::Floors { version: 300, epoch: 4, serial: 5 }, "0106ac020405"),
+            (Record::Floors { version: 300, epoch: 4, serial: 5 }, "0107ac020405"),
         ] {
             let written = record.to_bytes();
             let hex: String = written.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -142,6 +142,12 @@ impl<'a> Command<'a> {
         matches!(self, Command::Who { .. } | Command::Watch { .. } | Command::Presence { .. })
     }
 
+    /// Whether its answer has much to say, what was said before.
+    #[must_use]
+    pub const fn catches_up(&self) -> bool {
+        matches!(self, Command::Join { since: Some(_), .. } | Command::History { .. })
+    }
+
     /// Whether its answer is what one home says.
     #[must_use]
     pub const fn asks(&self) -> bool {

@@ -18,7 +18,11 @@ pub(crate) const NAME_NANOS: u64 = 200;
 /// A message at the home or the edge that it is for: one search by name, and what is changed there.
 const LETTER_NANOS: u64 = 250;
 /// A byte of what a message carries: it is copied into the message that is made of it.
-const DATA_BYTE_NANOS: u64 = 1;
+pub(crate) const DATA_BYTE_NANOS: u64 = 1;
+/// A message that was said before: found, and copied into an answer.
+pub(crate) const PAST_NANOS: u64 = 200;
+/// A byte of what rooms keep that is looked at to find what somebody said, and the least of a room.
+pub(crate) const ERASED_BYTE_NANOS: u64 = 2;
 /// A message to another worker: queued, and taken out there.
 const POST_NANOS: u64 = 200;
 /// A message to one client.

@@ -3,6 +3,7 @@
 mod announcing;
 mod arrivals;
 mod awaiting;
+mod catching_up;
 mod commands;
 mod endings;
 mod heartbeats;

@@ -35,6 +35,14 @@ pub enum Effect {
         /// Is told whether it was queued.
         reply_to: ReplyTo,
     },
+    /// A client wants to be told what was said before: [`Node::capacity`](crate::presence::Node::capacity) has to be told how much it has
+    /// room for, once it has some.
+    Capacity {
+        /// The client's slot.
+        slot: u32,
+        /// The client's session.
+        session: SessionId,
+    },
     /// Close a client's connection, for good.
     Close {
         /// The client's session.

@@ -242,6 +242,12 @@ impl Event {
         Some(Event::Forced { room: room.clone(), user: user.clone(), place, joins })
     }
 
+    /// Whether it tells of much that was said before.
+    #[must_use]
+    pub const fn catches_up(&self) -> bool {
+        matches!(self, Event::Placed { recovery: Some(_), .. } | Event::History { .. })
+    }
+
     /// About how long it is when it is written: for what has to be counted before it is.
     #[must_use]
     pub fn bytes(&self) -> usize {

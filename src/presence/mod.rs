@@ -20,7 +20,7 @@
 //! | [`moderation`], `bans` | what follows from an order to send somebody away; who is to stay away, and until when |
 //! | `veil` | what follows where somebody turns invisible |
 //! | [`command`], [`event`], [`refusal`] | what clients ask for, what they are told, and why something is not done |
-//! | [`data`], [`past`] | what one says to others, and what was said before |
+//! | [`data`], [`past`], [`history`] | what one says to others, what was said before, and what is kept of it |
 //!
 //! Memory per idle named user: a client of 88 bytes at the edge, a user of 104 at the home, 8 of table, and the name once. A
 //! token adds 33 of table and what it grants: 88 without patterns and `info`.
@@ -48,6 +48,7 @@ mod effect;
 mod ending;
 pub mod event;
 pub mod grants;
+pub mod history;
 mod last_seen;
 mod membership;
 pub mod message;

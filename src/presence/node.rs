@@ -28,6 +28,7 @@ use crate::presence::edge::Edge;
 use crate::presence::edge::orders::Broadcasts;
 pub use crate::presence::effect::{Effect, SessionId};
 use crate::presence::grants::{Entry, Grants};
+use crate::presence::history::Journal;
 use crate::presence::message::{Claim, HomeAnswer, Message, ReplyTo, RequestRef};
 use crate::presence::name::{Homes, Name};
 use crate::presence::outgoing::Outgoing;
@@ -227,6 +228,17 @@ impl Node {
         self.dispatch(now);
     }
 
+    /// A client has room for an answer of so many bytes, for which an [`Effect::Capacity`] asked.
+    pub fn capacity(&mut self, now: Now, slot: u32, session: SessionId, bytes: u32) {
+        self.edge.capacity(slot, session, bytes, turn!(self, now));
+        self.dispatch(now);
+    }
+
+    /// Tells somebody from now on what the rooms here keep, who keeps it as well. For right after [`Node::new`].
+    pub fn set_journal(&mut self, journal: Box<dyn Journal>) {
+        self.rooms.set_journal(Some(journal));
+    }
+
     /// The share of a broadcast ([`Effect::Spread`]) is queued for `to` clients; `without` had no room.
     pub fn spread(&mut self, now: Now, broadcast: u32, to: usize, without: usize) {
         self.broadcasts.spread(broadcast, to, without, turn!(self, now));
@@ -273,6 +285,7 @@ impl Node {
         }
         self.admin.due(turn!(self, now));
         self.broadcasts.go_on(&self.edge, turn!(self, now));
+        self.rooms.erase_on(turn!(self, now));
         self.users.archive(now.tick);
         self.end_bans(now);
         self.give_up(now);
@@ -287,6 +300,7 @@ impl Node {
                     self.edge.page_due(slot, serial, turn!(self, now));
                 }
                 Timer::Token { slot, serial } => self.edge.token_due(slot, serial, at, turn!(self, now)),
+                Timer::History { slot, serial } => self.rooms.history_due(slot, serial, turn!(self, now)),
                 Timer::Info { slot, serial } => self.users.info_due(slot, serial, at, turn!(self, now)),
             }
             self.dispatch(now);
@@ -304,7 +318,7 @@ impl Node {
     /// When [`Node::due`] is to be called next.
     #[must_use]
     pub fn next_due(&self) -> Option<Tick> {
-        let at_once = !self.broadcasts.is_empty() || self.edge.has_resumable();
+        let at_once = !self.broadcasts.is_empty() || self.rooms.is_erasing() || self.edge.has_resumable();
         let at_once = at_once || self.rebuilding.is_due() || self.edge.is_announcing();
         let at_once = at_once.then_some(self.turned);
         let archive = self.users.archive_due();

@@ -79,17 +79,18 @@ impl Past {
     /// escaped.
     #[must_use]
     pub fn written_bytes(&self) -> usize {
-        written_bytes(self.from.as_deref(), self.data.as_ref())
+        let (text, binary) = match &self.data {
+            None => (0, 0),
+            Some(Data::Json(text)) => (text.len(), 0),
+            Some(Data::Binary(bytes)) => (0, bytes.len()),
+        };
+        written_bytes(self.from.as_deref(), text, binary)
     }
 }
 
-fn written_bytes(from: Option<&str>, data: Option<&Data>) -> usize {
-    let data = match data {
-        None => 0,
-        Some(Data::Json(text)) => text.len(),
-        Some(Data::Binary(bytes)) => bytes.len().div_ceil(3) * 4,
-    };
-    PAST_BYTES + 2 * from.map_or(0, str::len) + data
+/// The same of a sender's name, and bytes of JSON or of what is none.
+pub(crate) fn written_bytes(from: Option<&str>, text: usize, binary: usize) -> usize {
+    PAST_BYTES + 2 * from.map_or(0, str::len) + text + binary.div_ceil(3) * 4
 }
 
 impl Recovery {

@@ -14,6 +14,18 @@ struct QueuedCommand {
     bytes: usize,
 }
 
+/// How far the command is whose answer has much to say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum CatchingUp {
+    /// There is none, or it waits behind others.
+    #[default]
+    No,
+    /// It is the next one, and waits for its client to have room.
+    Asked,
+    /// It is done, and its answer is yet to come.
+    Done,
+}
+
 /// The pending answers and commands of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
@@ -22,6 +34,7 @@ pub(crate) struct Pending {
     commands: VecDeque<QueuedCommand>,
     /// Bytes of the texts of `commands`.
     bytes: usize,
+    catching_up: CatchingUp,
     /// The client is in its edge's queue of those whose next command can be done.
     queued: bool,
 }
@@ -43,7 +56,7 @@ impl Pending {
 
     /// Whether the client waits for nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        self.replies.is_empty() && self.commands.is_empty()
+        self.replies.is_empty() && self.commands.is_empty() && self.catching_up == CatchingUp::No
     }
 
     /// Another answer is in the making.
@@ -73,16 +86,51 @@ impl Pending {
 
     /// Whether the next command can be done, and the client is not queued for that yet; it is from then on.
     pub(crate) fn queue(&mut self) -> bool {
-        let can = self
-            .commands
-            .front()
-            .is_some_and(|next| !next.command.gathers() || self.replies.len() < REPLIES_PER_CONNECTION_MAX);
+        let can =
+            self.commands.front().filter(|next| !next.command.catches_up()).is_some_and(|next| {
+                !next.command.gathers() || self.replies.len() < REPLIES_PER_CONNECTION_MAX
+            });
         can && !std::mem::replace(&mut self.queued, true)
+    }
+
+    /// Whether the next command is one whose client has to have room for its answer, and nobody looks for that yet; it is asked for from
+    /// then on.
+    pub(crate) fn asks(&mut self) -> bool {
+        let asks = self.catching_up == CatchingUp::No
+            && !self.queued
+            && self.commands.front().is_some_and(|next| next.command.catches_up());
+        if asks {
+            self.catching_up = CatchingUp::Asked;
+        }
+        asks
+    }
+
+    /// The client has room: takes the command that waits for that.
+    pub(crate) fn take_asked(&mut self) -> Option<(i64, Command<'static>)> {
+        if self.catching_up != CatchingUp::Asked {
+            return None;
+        }
+        self.catching_up = CatchingUp::Done;
+        self.take()
+    }
+
+    /// Such a command is answered.
+    pub(crate) fn caught_up(&mut self) {
+        if self.catching_up == CatchingUp::Done {
+            self.catching_up = CatchingUp::No;
+        }
     }
 
     /// Takes the next command, of a client that was queued.
     pub(crate) fn next(&mut self) -> Option<(i64, Command<'static>)> {
         self.queued = false;
+        if self.commands.front()?.command.catches_up() {
+            return None;
+        }
+        self.take()
+    }
+
+    fn take(&mut self) -> Option<(i64, Command<'static>)> {
         let next = self.commands.pop_front()?;
         self.bytes -= next.bytes;
         Some((next.seq, next.command))

@@ -19,11 +19,12 @@
 //! | | rooms that were taken while clients were away | [`Record::Taken`]; which of two users' is the older one is not kept |
 //! | | bans | [`Record::Ban`]; the edges are told anew |
 //! | | messages to several connections that are on their way | nobody: they are answered, or their tellers are told 503 |
-//! | a room | name, epoch, offset, membership, what a big room was told of last | each [`MemberRecord`]; a room without members is none |
+//! | a room | name, epoch, offset, membership, what a big room was told of last | each [`MemberRecord`] and each [`HistoryRecord`]; a room without either is none |
 //! | | users who came or went since a big room was told | only that somebody did: it is told `list` false |
 //! | | members, seen or not, the places of their connections | [`MemberRecord`]; edges know those that are there |
 //! | | bans | [`Record::Ban`] |
 //! | | clients that were refused and whose edges have not ended their places | nobody: they are on their way |
+//! | | messages that it keeps, and ids | [`HistoryRecord`]s, some messages each; a room without members is there for them |
 //! | | bytes that it may carry | made anew: a handover gives a room one burst more at the most |
 //! | a home | the highest version of a user that is forgotten, the highest epoch | [`Record::Floors`] |
 //! | an edge | the last client's serial number | [`Record::Floors`] |
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::presence::address::ClientRef;
+use crate::presence::data::Data;
 use crate::presence::name::Name;
 use crate::presence::view::{Reason, State};
 
@@ -77,6 +79,8 @@ pub enum Record {
         /// Which, and ticks for which that is kept.
         rooms: Vec<(Name, u32)>,
     },
+    /// A part of what a room keeps.
+    History(Box<HistoryRecord>),
     /// What no new number may be below: to every worker.
     Floors {
         /// The highest version of a user that was forgotten.
@@ -164,6 +168,40 @@ pub struct MemberRecord {
     pub places: Vec<PlaceRecord>,
 }
 
+/// A part of what a room keeps, and where the room stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HistoryRecord {
+    /// The room.
+    pub room: Name,
+    /// Which life of the room it is.
+    pub epoch: u64,
+    /// Messages said in it so far.
+    pub offset: u64,
+    /// Changes of its members so far.
+    pub membership: u64,
+    /// The offset of the first message.
+    pub first: u64,
+    /// The messages, in order: those of a room come in order, too.
+    pub messages: Vec<PastRecord>,
+}
+
+/// A message that a room keeps, or its id.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PastRecord {
+    /// The sender; `None`: it came from outside, or is deleted.
+    pub from: Option<Name>,
+    /// The id that its sender gave it.
+    pub id: Option<Box<str>>,
+    /// What was said; `None`: that is not kept.
+    pub data: Option<Data>,
+    /// Its author was deleted.
+    pub is_deleted: bool,
+    /// When it was said, in Unix milliseconds.
+    pub unix_millis: u64,
+    /// Ticks since then.
+    pub ticks: u32,
+}
+
 /// The place of a connection in a room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PlaceRecord {
@@ -195,6 +233,7 @@ impl Record {
             }
             Record::Ban { user, room, .. } => Some(room.as_ref().unwrap_or(user)),
             Record::Member(record) => Some(&record.room),
+            Record::History(record) => Some(&record.room),
             Record::Floors { .. } => None,
         }
     }
@@ -211,6 +250,8 @@ pub(super) enum Part {
     Users(Option<Name>),
     /// Members behind this one.
     Members(Option<Reached>),
+    /// What rooms keep, behind this one, or from that offset of it on.
+    Histories(Option<(Name, Option<u64>)>),
     /// Bans of users behind this one.
     UserBans(Option<BanKey>),
     /// Bans from rooms behind this one.

@@ -6,7 +6,9 @@
 
 mod announced;
 mod big;
+mod erasing;
 mod history;
+mod history_records;
 mod member;
 mod moderation;
 mod pages;
@@ -21,13 +23,15 @@ use crate::limits::SAY_BYTES;
 use crate::presence::bans::Bans;
 use crate::presence::data::Data;
 use crate::presence::event::{Event, SharedEvent};
+use crate::presence::history::{Appended, RoomHistory};
 use crate::presence::message::{
     ClientId, ClientRef, HomeAnswer, Leaving, MembershipChange, Message, ReplyTo, RoomPosition,
 };
 use crate::presence::name::{Homes, Name, bytes_of};
 use crate::presence::name_index::NameIndex;
-use crate::presence::past::{Catchup, Recovery};
+use crate::presence::past::Catchup;
 use crate::presence::room::big::{Big, Bounds};
+use crate::presence::room::history::Keeping;
 use crate::presence::room::member::{ClientSlot, Member};
 use crate::presence::rounds::Rounds;
 use crate::presence::rules::Rules;
@@ -65,6 +69,10 @@ struct Room {
     big: Option<Box<Big>>,
     /// A timer is filed for that.
     telling: bool,
+    /// What is kept of what was said: where a rule says so, or somebody has used ids.
+    history: Option<Box<RoomHistory>>,
+    /// It has no members, and is there for its history.
+    is_kept: bool,
     /// Bytes of messages that it may carry now, and when this was last filled.
     credit: u64,
     filled: Tick,
@@ -162,6 +170,7 @@ pub struct Rooms {
     /// The highest epoch of a room that has ended here.
     ended: u64,
     bounds: Bounds,
+    keeping: Keeping,
     rounds: Rounds,
     bans: Bans,
     /// Clients that a worker's edge has places for though they were refused, until it ends these: room, user, worker, and the
@@ -186,6 +195,7 @@ impl Rooms {
             next_epoch: now.unix_millis * 1_000,
             ended: 0,
             bounds: Bounds::new(rules),
+            keeping: Keeping::new(rules, homes.workers()),
             rounds: Rounds::new(homes.workers()),
             bans: Bans::new(homes, now.tick),
             barred: HashSet::new(),
@@ -238,7 +248,7 @@ impl Rooms {
         }
         if again {
             let place = self.get(room).map_or_else(RoomPosition::default, Room::place);
-            let recovery = catchup.map(|_| Box::new(Recovery::default()));
+            let recovery = self.recovery(room, catchup, turn);
             return turn.out.post(
                 reply_to.at.worker,
                 Message::Answered {
@@ -248,8 +258,8 @@ impl Rooms {
             );
         }
         let (slot, appears) = self.enter((room, user), reply_to.at, hides, turn);
+        let recovery = self.recovery(room, catchup, turn);
         let home = &mut self.rooms[slot as usize];
-        let recovery = catchup.map(|_| Box::new(Recovery::default()));
         turn.out.post(
             reply_to.at.worker,
             Message::Answered {
@@ -272,6 +282,7 @@ impl Rooms {
         turn: &mut Turn<'_>,
     ) -> (u32, Option<bool>) {
         let slot = self.find_or_add(room);
+        self.occupy(slot);
         let round = self.rounds.of(at.worker);
         let home = &mut self.rooms[slot as usize];
         let is_new = home.member(user).is_none();
@@ -300,7 +311,7 @@ impl Rooms {
         if let Some(reply_to) = reply_to {
             let place = self
                 .get(room)
-                .filter(|room| !room.members.is_empty())
+                .filter(|room| !room.members.is_empty() || room.keeps())
                 .map_or_else(RoomPosition::default, Room::place);
             turn.out.post(
                 reply_to.at.worker,
@@ -337,7 +348,7 @@ impl Rooms {
     pub(crate) fn say(
         &mut self,
         (room, from): (&str, Option<&Name>),
-        (data, echo, _id): (Data, bool, Option<&str>),
+        (data, echo, id): (Data, bool, Option<&str>),
         reply_to: ReplyTo,
         turn: &mut Turn<'_>,
     ) {
@@ -353,6 +364,12 @@ impl Rooms {
             return turn.out.post(reply_to.at.worker, Message::Answered { reply_to, answer });
         }
         let home = &mut self.rooms[slot as usize];
+        if let Some(id) = id
+            && let Some(place) = home.said_before(turn.now.tick, from.map(|from| &**from), id)
+        {
+            let answer = HomeAnswer::Said(place);
+            return turn.out.post(reply_to.at.worker, Message::Answered { reply_to, answer });
+        }
         let bytes = data.len() + room.len() + from.map_or(0, |from| from.len()) + SAY_BYTES;
         if !home.takes(turn.now.tick, turn.rules, bytes) {
             return turn
@@ -360,12 +377,26 @@ impl Rooms {
                 .post(reply_to.at.worker, Message::Answered { reply_to, answer: HomeAnswer::NotSaid });
         }
         home.offset += 1;
+        if home.history.is_some() || id.is_some() {
+            self.keep(
+                slot,
+                Appended {
+                    from: from.map(|from| &**from),
+                    id,
+                    data: &data,
+                    unix_millis: turn.now.unix_millis,
+                },
+                turn,
+            );
+        }
+        let home = &self.rooms[slot as usize];
         let place = home.place();
         let (room, data, unix_millis) = (home.name.clone(), data, turn.now.unix_millis);
         let event = SharedEvent::new(Event::Said { room, from: from.cloned(), data, place, unix_millis });
         turn.out.post(reply_to.at.worker, Message::Answered { reply_to, answer: HomeAnswer::Said(place) });
         let except = (!echo).then_some((reply_to.at.worker, reply_to.at.client));
         home.deliver(&event, except, None, turn);
+        self.end_over();
     }
 
     /// Some member's grace may be over: a timer also fires early, where the wheel can't look as far ahead as the grace is
@@ -406,13 +437,7 @@ impl Rooms {
             turn.out.post(homes.of(&user), Message::Place { user, room, is_in: false });
         }
         if home.members.is_empty() && home.unseen.is_none() {
-            self.name_bytes -= bytes_of(&home.name);
-            self.ended = self.ended.max(home.epoch);
-            let name_of = |slot: u32| &*self.rooms[slot as usize].name;
-            self.by_name.remove(name_of(slot), slot, name_of);
-            self.name_index.remove(slot, name_of);
-            self.in_grace -= self.rooms.try_remove(slot as usize).map_or(0, |room| room.in_grace.len());
-            return;
+            return self.emptied(slot, turn);
         }
         if was_seen {
             home.announce(slot, None, (user, false), self.bounds, turn);
@@ -450,6 +475,8 @@ impl Rooms {
             timed: false,
             big: None,
             telling: false,
+            history: self.keeping.history_of(name, 1),
+            is_kept: false,
             credit: u64::MAX,
             filled: Tick::default(),
         }) as u32;

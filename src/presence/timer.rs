@@ -17,6 +17,8 @@ pub(crate) enum Timer {
     Token { slot: u32, serial: u32 },
     /// The end of the info that a user's connection set.
     Info { slot: u32, serial: u32 },
+    /// The age of the oldest messages of a room.
+    History { slot: u32, serial: u32 },
 }
 
 /// Serials are kept in 29 bits of a timer's key.
@@ -36,6 +38,7 @@ impl Timer {
             Timer::Page { slot, serial } => (3, slot, serial),
             Timer::Token { slot, serial } => (4, slot, serial),
             Timer::Info { slot, serial } => (5, slot, serial),
+            Timer::History { slot, serial } => (6, slot, serial),
         };
         kind << 61 | u64::from(serial & SERIAL_MASK) << 32 | u64::from(slot)
     }
@@ -49,7 +52,8 @@ impl Timer {
             2 => Timer::Count { slot, serial },
             3 => Timer::Page { slot, serial },
             4 => Timer::Token { slot, serial },
-            _ => Timer::Info { slot, serial },
+            5 => Timer::Info { slot, serial },
+            _ => Timer::History { slot, serial },
         }
     }
 }

@@ -21,6 +21,7 @@
 mod announced;
 mod change;
 mod comings;
+mod deleting;
 mod given;
 mod giving;
 mod info;

@@ -240,6 +240,12 @@ impl<M> Context<'_, M> {
         self.shard.get(conn).map_or(0, Conn::backlog)
     }
 
+    /// Bytes queued for the connection, those of this turn among them, which its socket may take at once.
+    #[must_use]
+    pub fn queued(&self, conn: ConnId) -> usize {
+        self.shard.queued(conn)
+    }
+
     /// Of a connection with a backlog: when its socket last took a byte, and how many it took since there is one.
     #[must_use]
     pub fn drained(&self, conn: ConnId) -> Option<(Tick, u64)> {

@@ -199,6 +199,12 @@ impl Shard {
         self.room_of(id, len, parts)
     }
 
+    /// Bytes queued for a connection, those of this turn among them.
+    pub(crate) fn queued(&self, id: ConnId) -> usize {
+        let Some(conn) = self.get(id) else { return 0 };
+        conn.backlog() + self.arena.dirty().get(conn.entry() as usize).map_or(0, |dirty| dirty.len)
+    }
+
     /// The same for a connection that need not be open.
     #[inline]
     pub(crate) fn room_of(&mut self, id: ConnId, len: usize, parts: usize) -> Result<usize, SendError> {

@@ -1,6 +1,7 @@
 //! Presence as a service: connections become clients of a worker's [`Node`], what the node wants done is done, and messages
 //! between nodes become mail between workers.
 
+mod catching_up;
 mod coming;
 mod comings;
 mod figures;
@@ -113,6 +114,8 @@ pub struct Presence {
     slow_consumers: slow_consumers::SlowConsumers,
     /// Connections that have room again, and had too little of it for all that waits for them.
     writable: Vec<ConnId>,
+    /// Clients that are to be told what was said before, and have no room for it.
+    catching_up: catching_up::CatchingUp,
     /// When something is due, as of the last [`Service::tick`] that found something to do; none, where messages or connections wait.
     rests_until: Option<Option<Tick>>,
     /// The last [`Service::tick`] had nothing to do.
@@ -145,6 +148,7 @@ impl Presence {
             hooks: hooks::Hooked::default(),
             slow_consumers: slow_consumers::SlowConsumers::default(),
             writable: Vec::new(),
+            catching_up: catching_up::CatchingUp::default(),
             rests_until: None,
             has_rested: false,
             cap: None,
@@ -198,6 +202,7 @@ impl Presence {
     fn has_work(&self, now: Now, due: Option<Tick>) -> bool {
         self.node.is_touched()
             || !self.writable.is_empty()
+            || self.catching_up.is_due()
             || due.is_some_and(|due| now.tick.has_reached(due))
             || self.sessions.has_work(now.tick)
             || self.settings.live_limits.get() != self.cap
@@ -223,7 +228,8 @@ impl Presence {
                 self.send_waiting(cx, conn);
             }
         }
-        let waits = !self.writable.is_empty() || !self.retry_queue.is_empty();
+        self.catch_up(cx);
+        let waits = !self.writable.is_empty() || !self.retry_queue.is_empty() || self.catching_up.is_due();
         let retry = waits.then(|| now.tick.after(1));
         let due = [retry, self.node.next_due()].into_iter().flatten().reduce(Tick::min);
         self.rests_until = (!waits).then_some(due);
@@ -255,6 +261,10 @@ impl Presence {
 
     fn effect(&mut self, cx: &mut Context<'_, PresenceMail>, effect: Effect) {
         match effect {
+            Effect::Send { session, event } if event.catches_up() => {
+                self.send_past(cx, ConnId::from_bits(session), &rollcall_v1::encode(&event));
+            }
+            Effect::Capacity { slot, session } => self.find_capacity(cx, ConnId::from_bits(session), slot),
             Effect::Send { session, event } => {
                 self.count_recovery(&event);
                 let (to, text) = (ConnId::from_bits(session), rollcall_v1::encode(&event));
@@ -388,6 +398,7 @@ impl Service for Presence {
 
     fn writable(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId) {
         self.send_waiting(cx, conn);
+        self.has_drained(cx, conn);
     }
 
     fn owes(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId) -> bool {
@@ -395,6 +406,7 @@ impl Service for Presence {
     }
 
     fn closed(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, cause: Cause) {
+        self.catching_up.forget(conn);
         self.go(cx, conn, cause);
     }
 

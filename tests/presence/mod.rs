@@ -1,6 +1,7 @@
 //! Presence without sockets: whole servers of nodes, their mail and their clock played by a [`rig`], an independent
 //! [`model`] of what homes have to show, and [`ears`] that judge every message that a client gets. The [`simulation`] runs
-//! seeds through them, and [`handover`] hands what came of some over to other servers; the other modules are single stories.
+//! seeds through them, and [`handover`] hands what came of some over to other servers; [`history`]
+//! runs seeds of what rooms keep, against what homes say that they keep; the other modules are single stories.
 
 mod announced;
 mod ask;
@@ -12,6 +13,7 @@ mod dice;
 mod ears;
 mod eyes;
 mod handover;
+mod history;
 mod info;
 mod limits;
 mod loads;

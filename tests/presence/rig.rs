@@ -363,6 +363,11 @@ impl World {
                     effects.extend(node.effects());
                 }
                 Effect::Reply { tag, reply } => self.replied(tag, reply),
+                Effect::Capacity { slot, session } => {
+                    let node = &mut self.nodes[usize::from(worker)];
+                    node.capacity(self.now, slot, session, 128 << 10);
+                    effects.extend(node.effects());
+                }
                 Effect::Verify { .. } => unreachable!("nobody here sends a token"),
                 Effect::Post { to, message } => {
                     let lane = self.lane(worker, to);

@@ -51,6 +51,7 @@ impl Server {
             Effect::Spread { broadcast, sessions, .. } => node.spread(now, broadcast, sessions.len(), 0),
             Effect::Reply { reply, .. } => self.replies.push(reply),
             Effect::Post { to, message } => self.nodes[usize::from(to)].mail(now, message),
+            Effect::Capacity { slot, session } => node.capacity(now, slot, session, 128 << 10),
             Effect::Close { .. } | Effect::Verify { .. } => {}
         }
     }

@@ -91,7 +91,7 @@ impl Edge {
         }
         let known = self.known(client);
         let event = match (reply_to.request, &mut answer) {
-            (RequestRef::Command(seq), answer) => Event::of_answer(seq, answer),
+            (RequestRef::Command(seq) | RequestRef::CatchUp(seq), answer) => Event::of_answer(seq, answer),
             (RequestRef::Forced { change: true, .. }, answer) => {
                 known.and_then(|known| Event::forced(known.user.as_ref()?, answer))
             }
@@ -109,11 +109,12 @@ impl Edge {
             _ => {}
         }
         tell_admin(reply_to.request, answer, turn);
+        self.caught_up(reply_to, turn);
     }
 
     /// A command that a home was asked about is owed no answer any more.
     pub(super) fn note_answer(&mut self, reply_to: ReplyTo) {
-        if let RequestRef::Command(_) = reply_to.request
+        if reply_to.request.seq().is_some()
             && let Some(known) = self.known_mut(reply_to.at.client)
         {
             known.note_answer();
@@ -169,7 +170,7 @@ impl Edge {
             self.watch_refused(client.slot, user, *suspect);
         }
         match reply_to.request {
-            RequestRef::Command(seq) => {
+            RequestRef::Command(seq) | RequestRef::CatchUp(seq) => {
                 if let Some(known) = self.known(client) {
                     let event = Event::Refused { seq, why: CommandRefusal::Busy };
                     turn.out.effects.push(Effect::Send { session: known.session, event });
@@ -183,6 +184,7 @@ impl Edge {
             }
             request => tell_admin(request, HomeAnswer::NotForced(CommandRefusal::Busy), turn),
         }
+        self.caught_up(reply_to, turn);
     }
 
     /// One that watched already goes on as it did.

@@ -5,7 +5,7 @@ use crate::presence::edge::Edge;
 use crate::presence::effect::Effect;
 use crate::presence::event::Event;
 use crate::presence::membership::RoomPosition;
-use crate::presence::message::{ClientId, Message, RequestRef};
+use crate::presence::message::{ClientId, Message};
 use crate::presence::refusal::CommandRefusal;
 use crate::presence::turn::Turn;
 
@@ -20,7 +20,7 @@ impl Edge {
     pub(super) fn give_up(&mut self, home: u16, turn: &mut Turn<'_>) {
         for Awaited { reply_to, undo, .. } in self.awaiting.take_all(home) {
             self.note_answer(reply_to);
-            let RequestRef::Command(seq) = reply_to.request else { continue };
+            let Some(seq) = reply_to.request.seq() else { continue };
             let event = match undo {
                 // As a home answers that has no such room.
                 Undo::Leave => Event::Placed { seq, place: RoomPosition::default(), recovery: None },
@@ -30,6 +30,7 @@ impl Edge {
             if let Some(known) = self.known(reply_to.at.client) {
                 turn.out.effects.push(Effect::Send { session: known.session, event });
             }
+            self.caught_up(reply_to, turn);
         }
         for id in self.pending_replies.of_home(home) {
             if let Some(mut pending_reply) = self.pending_replies.end(id) {

@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::limits::{
-    COMMANDS_REFUSED_MAX, PAST_BYTES_MAX, PAST_MAX, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX,
-};
+use crate::limits::{COMMANDS_REFUSED_MAX, PAST_MAX, ROOMS_PER_CONNECTION_MAX, WATCHES_PER_CONNECTION_MAX};
 use crate::presence::awaiting::Before;
 use crate::presence::command::{Command, Read};
 use crate::presence::cost;
@@ -17,7 +15,7 @@ use crate::presence::ending::Ending;
 use crate::presence::event::Event;
 use crate::presence::message::{Leaving, MemberPage, Message, ReplyTo, RequestRef};
 use crate::presence::name::Name;
-use crate::presence::past::{Catchup, HistoryFrom, Since};
+use crate::presence::past::{Catchup, HistoryFrom};
 use crate::presence::refusal::CommandRefusal;
 use crate::presence::rules::Rules;
 use crate::presence::rules::price;
@@ -104,8 +102,8 @@ impl Edge {
         let fits = turn.rules.check(command.data().map_or(0, SentData::len));
         self.pay(turn.now, turn.rules, slot, if fits.is_ok() { price(&command) } else { 1 })?;
         fits?;
-        match self.wait(slot, (seq, command), bytes)? {
-            Some(command) => self.obey(slot, seq, command, turn),
+        match self.wait(slot, (seq, command), bytes, turn)? {
+            Some(command) => self.obey(slot, (seq, command), 0, turn),
             None => Ok(()),
         }
     }
@@ -113,8 +111,8 @@ impl Edge {
     pub(super) fn obey(
         &mut self,
         slot: u32,
-        seq: i64,
-        command: Command<'_>,
+        (seq, command): (i64, Command<'_>),
+        past_bytes: u32,
         turn: &mut Turn<'_>,
     ) -> Result<(), CommandRefusal> {
         if let Command::Auth { token } = command {
@@ -125,7 +123,8 @@ impl Edge {
         if self.scarce && command.grows() {
             return Err(CommandRefusal::Scarce);
         }
-        let reply_to = ReplyTo { at: self.address(slot), request: RequestRef::Command(seq) };
+        let request = if command.catches_up() { RequestRef::CatchUp(seq) } else { RequestRef::Command(seq) };
+        let reply_to = ReplyTo { at: self.address(slot), request };
         let asks = command.asks();
         match command {
             Command::Heartbeat | Command::Auth { .. } => {}
@@ -134,11 +133,13 @@ impl Edge {
                 if self.end_taken(slot, &room) {
                     return Err(CommandRefusal::PutOut);
                 }
-                self.join(slot, &room, since, reply_to, turn)?;
+                let catchup = since.map(|since| Box::new(Catchup { since, bytes: past_bytes }));
+                self.join(slot, &room, catchup, reply_to, turn)?;
             }
             Command::Leave { room } => self.leave(slot, &room, reply_to, turn)?,
             Command::History { room, from, limit } => {
-                self.history(slot, &room, (from, limit), reply_to, turn)?;
+                let most = (limit.min(PAST_MAX) as u32, past_bytes);
+                self.history(slot, &room, (from, most), reply_to, turn)?;
             }
             Command::Say { room, data, echo, id } => {
                 let id = id.map(|id| id.into_owned().into());
@@ -206,7 +207,7 @@ impl Edge {
         &mut self,
         slot: u32,
         room: &str,
-        since: Option<Since>,
+        catchup: Option<Box<Catchup>>,
         reply_to: ReplyTo,
         turn: &mut Turn<'_>,
     ) -> Result<(), CommandRefusal> {
@@ -225,7 +226,6 @@ impl Edge {
             self.next_visit = visit;
             self.rooms.add(&room, Subscriber::joining(slot, visit), &mut known.rooms);
         }
-        let catchup = since.map(|since| Box::new(Catchup { since, bytes: PAST_BYTES_MAX as u32 }));
         let home = self.homes.of(&room);
         turn.out.post(home, Message::Join { room, user, again, visit, hides, catchup, reply_to });
         Ok(())
@@ -276,7 +276,7 @@ impl Edge {
         &self,
         slot: u32,
         room: &str,
-        (from, limit): (HistoryFrom, usize),
+        (from, most): (HistoryFrom, (u32, u32)),
         reply_to: ReplyTo,
         turn: &mut Turn<'_>,
     ) -> Result<(), CommandRefusal> {
@@ -286,7 +286,6 @@ impl Edge {
             Err(_) if self.may_join(slot, room).is_ok() => Name::from(room),
             Err(_) => return Err(CommandRefusal::NoRoom),
         };
-        let most = (limit.min(PAST_MAX) as u32, PAST_BYTES_MAX as u32);
         turn.out.post(self.homes.of(&room), Message::History { room, user, from, most, reply_to });
         Ok(())
     }

@@ -49,7 +49,7 @@ impl Edge {
         if let Some(pending) = &mut known.pending {
             pending.end(id);
         }
-        self.resume_later(client);
+        self.resume_later(client, turn);
         if let ReplyKind::Watch { .. } = purpose {
             self.activate(client.slot, views.users(), refused, turn);
         }
@@ -104,7 +104,11 @@ impl Edge {
         slot: u32,
         (seq, command): (i64, Command<'c>),
         bytes: usize,
+        turn: &mut Turn<'_>,
     ) -> Result<Option<Command<'c>>, CommandRefusal> {
+        if command.catches_up() {
+            return self.wait_to_catch_up(slot, (seq, command), bytes, turn).map(|()| None);
+        }
         let Some(pending) = &mut self.clients[slot as usize].pending else { return Ok(Some(command)) };
         if !pending.holds_up(command.gathers()) {
             return Ok(Some(command));
@@ -130,18 +134,21 @@ impl Edge {
         if self.end_if_over(slot, turn) {
             return true;
         }
-        let done = self.obey(slot, seq, command, turn);
+        let done = self.obey(slot, (seq, command), 0, turn);
         self.refuse(slot, seq, done, turn);
-        self.resume_later(client);
+        self.resume_later(client, turn);
         true
     }
 
     /// Queues a client whose next command no longer has to wait, and forgets what a client that waits for nothing waited for.
-    fn resume_later(&mut self, client: ClientId) {
+    pub(super) fn resume_later(&mut self, client: ClientId, turn: &mut Turn<'_>) {
         let Some(known) = self.known_mut(client) else { return };
-        if known.pending.take_if(|pending| pending.is_empty()).is_none()
-            && known.pending.as_mut().is_some_and(|pending| pending.queue())
-        {
+        known.pending.take_if(|pending| pending.is_empty());
+        let Some(pending) = &mut known.pending else { return };
+        if pending.asks() {
+            let (slot, session) = (client.slot, known.session);
+            turn.out.effects.push(Effect::Capacity { slot, session });
+        } else if pending.queue() {
             self.resumable.push_back(client);
         }
     }

@@ -34,7 +34,9 @@ impl Node {
         self.users.fail_tells(None, turn!(self, now));
         let (homes, bans) = (self.edge.homes(), self.users.ban_count());
         self.users = Users::new(self.worker, homes, now, self.rules.restricted);
+        let journal = self.rooms.take_journal();
         self.rooms = Rooms::new(homes, now, &self.rules);
+        self.rooms.set_journal(journal);
         self.share_bans(&bans);
         self.users.fall_silent();
         self.rooms.fall_silent();

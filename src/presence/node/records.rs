@@ -21,7 +21,11 @@ impl Node {
             }
             Part::Members(after) => {
                 let last = rooms.export(after, most, now.tick, &mut records);
-                Some(last.map_or(Part::UserBans(None), |last| Part::Members(Some(last))))
+                Some(last.map_or(Part::Histories(None), |last| Part::Members(Some(last))))
+            }
+            Part::Histories(after) => {
+                let next = rooms.export_histories(after, most, now.tick, &mut records);
+                Some(next.map_or(Part::UserBans(None), |next| Part::Histories(Some(next))))
             }
             Part::UserBans(after) => {
                 let last = users.export_bans(now, after, most, &mut records);
@@ -67,6 +71,7 @@ impl Node {
                 is_taken = self.rooms.import_ban(now, (&room, &user), micros);
             }
             Record::Member(record) => self.waits.add(until, self.rooms.import(*record, until, turn)),
+            Record::History(record) => self.rooms.import_history(*record, turn),
             Record::Departed { user, rooms } => self.edge.import(now.tick, &user, rooms),
             Record::Floors { version, epoch, serial } => {
                 let known = self.floors;

@@ -75,6 +75,8 @@ impl Rooms {
             }
         }
         self.members += 1;
+        self.occupy(slot);
+        let home = &mut self.rooms[slot as usize];
         if record.is_seen {
             home.members.insert(record.user.clone(), member);
         } else {
@@ -87,14 +89,8 @@ impl Rooms {
 
     /// A room that another home has handed over, as yet without members.
     fn restore(&mut self, record: &MemberRecord, epoch: u64, turn: &mut Turn<'_>) -> u32 {
-        let slot = self.find_or_add(&record.room);
+        let slot = self.restore_at(&record.room, (epoch, number(record.offset), number(record.membership)));
         let home = &mut self.rooms[slot as usize];
-        // One of that name has been here and ended, perhaps, and what was said since is under that epoch.
-        if epoch > self.ended {
-            home.epoch = epoch;
-        }
-        self.next_epoch = self.next_epoch.max(epoch);
-        (home.offset, home.membership) = (number(record.offset), number(record.membership));
         if let Some(told) = record.told.map(number) {
             let mut big = Big::new(told);
             big.is_lost = told != home.membership;
@@ -102,6 +98,20 @@ impl Rooms {
             home.big = Some(Box::new(big));
             home.time_telling(slot, turn);
         }
+        slot
+    }
+
+    /// A room that stands there, by epoch, offset and membership.
+    pub(super) fn restore_at(&mut self, room: &Name, (epoch, offset, membership): (u64, u64, u64)) -> u32 {
+        let slot = self.find_or_add(room);
+        let home = &mut self.rooms[slot as usize];
+        // One of that name has been here and ended, perhaps, and what was said since is under that epoch.
+        if epoch > self.ended {
+            home.epoch = epoch;
+        }
+        self.next_epoch = self.next_epoch.max(epoch);
+        (home.offset, home.membership) = (offset, membership);
+        home.history = self.keeping.history_of(room, offset + 1);
         slot
     }
 

@@ -54,13 +54,6 @@ impl Users {
         );
     }
 
-    /// A user is sent away, and nothing is kept of the user.
-    pub(crate) fn delete(&mut self, user: &Name, reply_to: Option<ReplyTo>, turn: &mut Turn<'_>) {
-        if let Some(reply_to) = reply_to {
-            self.kick(user, (&Arc::from("deleted"), None), reply_to, turn);
-        }
-    }
-
     /// Sends a connection of a user away who is banned. Says whether it did.
     pub(super) fn turns_away(&self, user: &str, at: ClientRef, turn: &mut Turn<'_>) -> bool {
         let Some(words) = self.bans.get(turn.now, user, None).cloned() else { return false };

@@ -97,7 +97,7 @@ impl Watchers {
         match self {
             Watchers::One(Watcher { plain: 0, full: 0, .. }) => *self = Watchers::None,
             Watchers::Many(watchers) => {
-                watchers.retain(|watcher| watcher.plain + watcher.full > 0);
+                watchers.retain(|watcher| (watcher.plain, watcher.full) != (0, 0));
                 if let [last] = watchers[..] {
                     *self = Watchers::One(last);
                 }

@@ -43,7 +43,12 @@ impl Presence {
         }
     }
 
-    fn hold_or_close(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, frame: &SharedFrame) {
+    pub(super) fn hold_or_close(
+        &mut self,
+        cx: &mut Context<'_, PresenceMail>,
+        conn: ConnId,
+        frame: &SharedFrame,
+    ) {
         let progress = cx.drained(conn).map(|(progress, _)| progress);
         let held = reads(cx.now().tick, progress) && self.slow_consumers.hold_whole(conn, frame.clone());
         if !held {

@@ -330,6 +330,8 @@ fn reply_to(cursor: &mut Cursor<'_>) -> ReplyTo {
     } else if cursor.below(4) == 0 {
         RequestRef::Tell { tell: cursor.of(&[0, 1, 2, u32::MAX]) }
     } else if cursor.below(4) == 0 {
+        RequestRef::CatchUp(cursor.of(&[0, 1, i64::MAX]))
+    } else if cursor.below(4) == 0 {
         RequestRef::Awaited { slot: cursor.of(&[0, 1, u32::MAX]), serial: cursor.of(&[0, 1, 2, u32::MAX]) }
     } else {
         RequestRef::Part {

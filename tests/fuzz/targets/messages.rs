@@ -92,6 +92,9 @@ impl World {
                 self.nodes[worker].spread(self.now, broadcast, to, 0);
             }
             Effect::Reply { .. } => {}
+            Effect::Capacity { slot, session } => {
+                self.nodes[worker].capacity(self.now, slot, session, 128 << 10);
+            }
             Effect::Verify { slot, seq, .. } => {
                 let words = "no token is good here".into();
                 let why = CommandRefusal::BadToken { pending: false, words };

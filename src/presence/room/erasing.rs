@@ -1,0 +1,112 @@
+//! What ends by order: rooms, and what a deleted user said in all of them, looked for in shares.
+
+use crate::limits::{ERASED_BYTES_PER_TURN, ERASURES_MAX, SWEPT_PER_TURN_MAX};
+use crate::presence::cost;
+use crate::presence::message::{HomeAnswer, Message, ReplyTo};
+use crate::presence::moderation::Moderation;
+use crate::presence::name::Name;
+use crate::presence::room::Rooms;
+use crate::presence::turn::Turn;
+
+/// Messages of a deleted user that are looked for.
+#[derive(Debug)]
+pub(super) struct Erasure {
+    user: Name,
+    /// The room that is next, by slot, and which it was, and the offset to go on from.
+    slot: usize,
+    serial: u32,
+    offset: u64,
+    /// Messages deleted so far; in the room as well.
+    messages: usize,
+    here: usize,
+    reply_to: Option<ReplyTo>,
+}
+
+impl Rooms {
+    /// A room ends: its members' edges take them out, and what was said is forgotten.
+    pub(crate) fn delete(&mut self, room: &Name, reply_to: Option<ReplyTo>, turn: &mut Turn<'_>) {
+        let Some(slot) = self.find(room) else { return answer(reply_to, HomeAnswer::NoRoom, turn) };
+        let home = &self.rooms[slot as usize];
+        let unseen = home.unseen.iter().flat_map(|unseen| unseen.keys());
+        let members = home.members.len() + home.unseen.as_ref().map_or(0, |unseen| unseen.len());
+        turn.out.spend(members, cost::LISTED_NANOS);
+        for (worker, _) in &home.workers {
+            let what = Moderation::Disband { room: home.name.clone() };
+            turn.out.post(*worker, Message::Moderate { what, reply_to: None });
+        }
+        if let Some(homes) = &self.told {
+            for user in home.members.keys().chain(unseen) {
+                let (user, room) = (user.clone(), home.name.clone());
+                turn.out.post(homes.of(&user), Message::Place { user, room, is_in: false });
+            }
+        }
+        self.end_room(slot);
+        answer(reply_to, HomeAnswer::RoomDeleted(members), turn);
+    }
+
+    /// What a user said is to be deleted in all rooms here.
+    pub(crate) fn erase(&mut self, user: &Name, reply_to: Option<ReplyTo>, turn: &mut Turn<'_>) {
+        if self.keeping.erasures.len() >= ERASURES_MAX {
+            return answer(reply_to, HomeAnswer::Busy, turn);
+        }
+        let user = user.clone();
+        let erasure = Erasure { user, slot: 0, serial: 0, offset: 0, messages: 0, here: 0, reply_to };
+        self.keeping.erasures.push_back(erasure);
+        // Most servers keep nothing.
+        if self.history_messages() == 0 {
+            self.erase_on(turn);
+        }
+    }
+
+    /// Whether some user's messages are looked for.
+    pub(crate) fn is_erasing(&self) -> bool {
+        !self.keeping.erasures.is_empty()
+    }
+
+    /// Looks through a turn's share of what rooms keep.
+    pub(crate) fn erase_on(&mut self, turn: &mut Turn<'_>) {
+        let Some(mut erasure) = self.keeping.erasures.pop_front() else { return };
+        let (mut bytes, mut rooms) = (ERASED_BYTES_PER_TURN, SWEPT_PER_TURN_MAX);
+        while erasure.slot < self.rooms.end() && bytes > 0 && rooms > 0 {
+            rooms -= 1;
+            if !self.erase_in(&mut erasure, &mut bytes) {
+                break;
+            }
+            erasure.slot += 1;
+        }
+        turn.out.spend(SWEPT_PER_TURN_MAX - rooms, cost::LISTED_NANOS);
+        turn.out.spend(ERASED_BYTES_PER_TURN - bytes, cost::ERASED_BYTE_NANOS);
+        if erasure.slot < self.rooms.end() {
+            return self.keeping.erasures.push_front(erasure);
+        }
+        answer(erasure.reply_to, HomeAnswer::Erased { messages: erasure.messages }, turn);
+    }
+
+    /// Looks through a room. Says whether it is done with it.
+    #[expect(clippy::cast_possible_truncation, reason = "fewer rooms than 2^32")]
+    fn erase_in(&mut self, erasure: &mut Erasure, bytes: &mut usize) -> bool {
+        let Some(home) = self.rooms.get_mut(erasure.slot) else { return true };
+        let Some(history) = home.history.as_mut().filter(|history| history.has_rule()) else { return true };
+        if home.serial != erasure.serial {
+            (erasure.serial, erasure.offset, erasure.here) = (home.serial, 0, 0);
+        }
+        let (erased, next) = history.erase(&erasure.user, erasure.offset, bytes);
+        erasure.messages += erased;
+        erasure.here += erased;
+        if let Some(next) = next {
+            erasure.offset = next;
+        } else if erasure.here > 0
+            && let Some(journal) = &mut self.keeping.journal
+        {
+            journal.erased(&home.name, home.epoch, &erasure.user);
+        }
+        self.weigh(erasure.slot as u32);
+        next.is_none()
+    }
+}
+
+fn answer(reply_to: Option<ReplyTo>, answer: HomeAnswer, turn: &mut Turn<'_>) {
+    if let Some(reply_to) = reply_to {
+        turn.out.post(reply_to.at.worker, Message::Answered { reply_to, answer });
+    }
+}

@@ -1,0 +1,1 @@
+//! Single stories of what rooms keep.

@@ -1,0 +1,543 @@
+//! A server whose rooms keep what is said, and pages that come back to it wherever they like: each knows what it has heard of each
+//! room, over all its connections.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use rollcall::internals::presence::admin::{AdminReply, AdminRequest};
+use rollcall::internals::presence::record::Cursor;
+use rollcall::internals::presence::{
+    Command, Data, Effect, Event, HistoryFrom, HistoryPage, HistoryRule, Homes, Message, Node, Past, Pattern,
+    Reason, Record, Recovery, Rules, Since,
+};
+use rollcall::internals::time::Now;
+
+use super::truth::Truth;
+use crate::presence::clock::{FIRST, UNIX_MILLIS};
+use crate::presence::dice::Dice;
+
+pub(super) const ROOMS: [&str; 4] = ["keep", "few", "old", "none"];
+
+/// What a page knows of a room.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    pub(super) epoch: u64,
+    pub(super) offset: u64,
+    /// It has ever been told a position there.
+    pub(super) begun: bool,
+    /// What it was told, by epoch and offset; `None`: that it is deleted.
+    pub(super) got: BTreeMap<(u64, u64), Option<Vec<u8>>>,
+    /// What it was told that it has missed.
+    pub(super) gaps: Vec<(u64, u64, u64)>,
+    /// The connection is in.
+    is_in: bool,
+}
+
+/// A page, with one connection at a time.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) user: String,
+    pub(super) worker: usize,
+    pub(super) slot: u32,
+    pub(super) session: u64,
+    pub(super) open: bool,
+    /// Its socket takes nothing: what asks for capacity waits.
+    pub(super) stalled: bool,
+    asking: Option<u32>,
+    /// Bytes that it has room for, where an answer may come.
+    granted: Option<u32>,
+    /// Commands on their way.
+    asked: BTreeMap<i64, Asked>,
+    next: i64,
+    pub(super) books: BTreeMap<&'static str, Book>,
+    /// What is to be said, with its id, until it is answered.
+    pub(super) outbox: Vec<(&'static str, String)>,
+}
+
+#[derive(Debug)]
+enum Asked {
+    Join(&'static str, Option<Since>),
+    Leave(&'static str),
+    Say(&'static str, String),
+    History(&'static str, HistoryFrom, usize),
+}
+
+pub(super) struct World {
+    pub(super) now: Now,
+    homes: Homes,
+    pub(super) nodes: Vec<Node>,
+    rules: Rules,
+    lanes: Vec<VecDeque<Message>>,
+    pub(super) pages: Vec<Page>,
+    pub(super) truth: Truth,
+    pub(super) dice: Dice,
+    pub(super) replies: Vec<(u64, AdminReply)>,
+    sessions: BTreeMap<u64, usize>,
+    said: u64,
+    trace: bool,
+}
+
+fn name_of(room: &str) -> &'static str {
+    ROOMS.iter().find(|known| **known == room).expect("a room")
+}
+
+fn rule(pattern: &str, count: u32, age: u32) -> HistoryRule {
+    HistoryRule { pattern: Pattern::new(pattern).unwrap(), count, age }
+}
+
+impl World {
+    pub(super) fn new(seed: u64, history_bytes: usize, trace: bool) -> World {
+        let mut dice = Dice::new(seed);
+        let workers = dice.of(&[1, 2, 3]);
+        let history: Arc<[HistoryRule]> =
+            [rule("keep", 500, 1 << 28), rule("few", 4, 1 << 28), rule("o*", 50, 200)].into();
+        let rules = Rules {
+            grace: dice.of(&[0, 100, 500]),
+            commands_per_second: 1_000_000,
+            history,
+            history_bytes,
+            ..Rules::default()
+        };
+        let now = Now { tick: FIRST, micros: 0, unix_millis: UNIX_MILLIS };
+        let homes = Homes::new(workers, seed.into());
+        let truth = Truth::default();
+        let nodes = (0..workers).map(|worker| {
+            let mut node = Node::new(worker, homes, rules.clone(), now);
+            node.set_journal(Box::new(truth.clone()));
+            node
+        });
+        World {
+            now,
+            homes,
+            nodes: nodes.collect(),
+            rules,
+            lanes: (0..usize::from(workers).pow(2)).map(|_| VecDeque::new()).collect(),
+            pages: Vec::new(),
+            truth,
+            dice,
+            replies: Vec::new(),
+            sessions: BTreeMap::new(),
+            said: 0,
+            trace,
+        }
+    }
+
+    fn note(&self, what: impl FnOnce() -> String) {
+        if self.trace {
+            eprintln!("{:9.2} s  {}", self.now.micros as f64 / 1e6, what());
+        }
+    }
+
+    pub(super) fn page(&mut self, user: &str) -> usize {
+        let books = ROOMS.into_iter().map(|room| (room, Book::default())).collect();
+        self.pages.push(Page {
+            user: user.to_owned(),
+            worker: 0,
+            slot: 0,
+            session: 0,
+            open: false,
+            stalled: false,
+            asking: None,
+            granted: None,
+            asked: BTreeMap::new(),
+            next: 1,
+            books,
+            outbox: Vec::new(),
+        });
+        self.pages.len() - 1
+    }
+
+    /// A page connects, to any worker, and comes into the rooms again that it was in.
+    pub(super) fn connect(&mut self, p: usize) {
+        let worker = self.dice.below(self.nodes.len());
+        let session = (self.sessions.len() as u64 + 1) << 8;
+        self.sessions.insert(session, p);
+        self.note(|| format!("p{p} connects to w{worker} as {session}"));
+        let user = self.pages[p].user.as_str().into();
+        let slot = self.nodes[worker].open(self.now, session, Some(user), true);
+        let page = &mut self.pages[p];
+        (page.worker, page.slot, page.session, page.open, page.stalled) =
+            (worker, slot, session, true, false);
+        (page.asking, page.granted) = (None, None);
+        page.asked.clear();
+        page.books.values_mut().for_each(|book| book.is_in = false);
+        self.act(worker);
+        let rooms: Vec<&str> = ROOMS.into_iter().filter(|room| self.pages[p].books[room].begun).collect();
+        for room in rooms {
+            self.join(p, room);
+        }
+        // What was not answered is said again.
+        for (room, text) in self.pages[p].outbox.clone() {
+            self.say_again(p, room, &text);
+        }
+    }
+
+    pub(super) fn cut(&mut self, p: usize, reason: Reason) {
+        self.note(|| format!("p{p} is cut off"));
+        let Page { worker, slot, .. } = self.pages[p];
+        self.pages[p].open = false;
+        self.nodes[worker].closed(self.now, slot, reason, self.now.unix_millis);
+        self.act(worker);
+    }
+
+    fn command(&mut self, p: usize, command: Command<'_>, asked: Asked) {
+        let page = &mut self.pages[p];
+        let seq = page.next;
+        page.next += 1;
+        page.asked.insert(seq, asked);
+        let (worker, slot) = (page.worker, page.slot);
+        self.note(|| format!("p{p} asks {seq}: {command:?}"));
+        self.nodes[worker].command(self.now, slot, Ok((seq, command)), 50);
+        self.act(worker);
+    }
+
+    pub(super) fn join(&mut self, p: usize, room: &'static str) {
+        let book = &self.pages[p].books[room];
+        // Who is in, or about to be, and asks for what was missed since then gets it twice.
+        let is_joining = |asked: &Asked| matches!(asked, Asked::Join(other, _) if *other == room);
+        if book.is_in || self.pages[p].asked.values().any(is_joining) {
+            return;
+        }
+        let since = book.begun.then_some(Since { epoch: book.epoch, offset: book.offset });
+        self.command(p, Command::Join { room: room.into(), since }, Asked::Join(room, since));
+    }
+
+    pub(super) fn leave(&mut self, p: usize, room: &'static str) {
+        self.command(p, Command::Leave { room: room.into() }, Asked::Leave(room));
+    }
+
+    pub(super) fn say(&mut self, p: usize, room: &'static str) {
+        self.said += 1;
+        let text = format!("{} {}", self.said, "x".repeat(self.dice.of(&[0, 10, 100, 3_000])));
+        self.pages[p].outbox.push((room, text.clone()));
+        self.say_again(p, room, &text);
+    }
+
+    fn say_again(&mut self, p: usize, room: &'static str, text: &str) {
+        let id = text.split(' ').next().unwrap_or_default().to_owned();
+        let json = format!("\"{text}\"");
+        let command =
+            Command::Say { room: room.into(), data: json.as_str().into(), echo: true, id: Some(id.into()) };
+        self.command(p, command, Asked::Say(room, text.to_owned()));
+    }
+
+    pub(super) fn history(&mut self, p: usize, room: &'static str, from: HistoryFrom, limit: usize) {
+        let command = Command::History { room: room.into(), from, limit };
+        self.command(p, command, Asked::History(room, from, limit));
+    }
+
+    pub(super) fn order(&mut self, tag: u64, order: AdminRequest) {
+        self.note(|| format!("order {tag}: {order:?}"));
+        let worker = self.dice.below(self.nodes.len());
+        self.nodes[worker].ask(self.now, tag, order);
+        self.act(worker);
+    }
+
+    /// A page's socket takes everything.
+    pub(super) fn drain(&mut self, p: usize) {
+        self.pages[p].stalled = false;
+        if let Some(slot) = self.pages[p].asking.take() {
+            self.grant(p, slot);
+        }
+    }
+
+    fn grant(&mut self, p: usize, slot: u32) {
+        let bytes = self.dice.of(&[128 << 10, 128 << 10, 4_000, 300, 0]);
+        let page = &mut self.pages[p];
+        assert!(page.granted.replace(bytes).is_none(), "one answer at a time");
+        let (worker, session) = (page.worker, page.session);
+        self.nodes[worker].capacity(self.now, slot, session, bytes);
+        self.act(worker);
+    }
+
+    fn act(&mut self, worker: usize) {
+        for effect in self.nodes[worker].effects() {
+            match effect {
+                Effect::Send { session, event } => self.hear(session, &event),
+                Effect::Publish { sessions, event, .. } => {
+                    sessions.iter().for_each(|session| self.hear(*session, event.event()));
+                }
+                Effect::Capacity { slot, session } => {
+                    let p = self.sessions[&session];
+                    assert!(
+                        self.pages[p].open && self.pages[p].session == session && self.pages[p].slot == slot
+                    );
+                    if self.pages[p].stalled {
+                        self.pages[p].asking = Some(slot);
+                    } else {
+                        self.grant(p, slot);
+                    }
+                }
+                Effect::Close { session, .. } => {
+                    let p = self.sessions[&session];
+                    if self.pages[p].open && self.pages[p].session == session {
+                        self.cut(p, Reason::Kicked);
+                    }
+                }
+                Effect::Post { to, message } => {
+                    let lane = worker * self.nodes.len() + usize::from(to);
+                    self.lanes[lane].push_back(message);
+                }
+                Effect::Reply { tag, reply } => self.replies.push((tag, reply)),
+                effect => panic!("{effect:?}"),
+            }
+        }
+    }
+
+    /// Delivers the oldest message of some pair of workers. Says whether there was one.
+    pub(super) fn deliver(&mut self) -> bool {
+        let lanes: Vec<usize> = (0..self.lanes.len()).filter(|lane| !self.lanes[*lane].is_empty()).collect();
+        if lanes.is_empty() {
+            return false;
+        }
+        let lane = self.dice.of(&lanes);
+        let to = lane % self.nodes.len();
+        let message = self.lanes[lane].pop_front().unwrap();
+        self.nodes[to].mail(self.now, message);
+        self.act(to);
+        true
+    }
+
+    pub(super) fn settle(&mut self) {
+        loop {
+            while self.deliver() {}
+            let mut resumed = false;
+            for worker in 0..self.nodes.len() {
+                resumed |= self.nodes[worker].resume(self.now);
+                self.act(worker);
+            }
+            if !resumed {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn pass(&mut self, ticks: u32) {
+        self.now.tick = self.now.tick.after(ticks);
+        self.now.micros += u64::from(ticks) * 10_000;
+        self.now.unix_millis += u64::from(ticks) * 10;
+        for worker in 0..self.nodes.len() {
+            for _ in 0..50 {
+                self.nodes[worker].due(self.now);
+                self.act(worker);
+                self.nodes[worker].resume(self.now);
+                self.act(worker);
+            }
+        }
+    }
+
+    /// All go, and what homes know goes to those of other workers, by another secret.
+    pub(super) fn hand_over(&mut self) {
+        for p in 0..self.pages.len() {
+            if self.pages[p].open {
+                self.cut(p, Reason::Lost);
+            }
+        }
+        self.settle();
+        let mut records = Vec::new();
+        for node in &mut self.nodes {
+            let mut cursor = Some(Cursor::default());
+            while let Some(from) = cursor {
+                let (slice, next) = node.export(self.now, from, 1 + self.dice.below(3));
+                records.extend(slice);
+                cursor = next;
+            }
+        }
+        let workers = self.dice.of(&[1, 2, 4]);
+        self.homes = Homes::new(workers, self.dice.below(1_000) as u128);
+        let new = (0..workers).map(|worker| {
+            let mut node = Node::new(worker, self.homes, self.rules.clone(), self.now);
+            node.set_journal(Box::new(self.truth.clone()));
+            node
+        });
+        self.nodes = new.collect();
+        self.lanes = (0..usize::from(workers).pow(2)).map(|_| VecDeque::new()).collect();
+        self.note(|| format!("{} records go to {workers} workers", records.len()));
+        for record in records {
+            let record = Record::from_bytes(&record.to_bytes()).unwrap();
+            for _ in 0..1 + self.dice.below(2) {
+                for worker in 0..self.nodes.len() {
+                    self.nodes[worker].import(self.now, record.clone(), 100);
+                    self.act(worker);
+                }
+            }
+        }
+        for worker in 0..self.nodes.len() {
+            self.nodes[worker].imported(self.now);
+            self.act(worker);
+        }
+        self.settle();
+    }
+
+    pub(super) fn home(&self, room: &str) -> &Node {
+        &self.nodes[usize::from(self.homes.of(room))]
+    }
+
+    fn hear(&mut self, session: u64, event: &Event) {
+        let p = self.sessions[&session];
+        self.note(|| format!("        p{p} ({session}) hears {event:?}"));
+        let page = &self.pages[p];
+        assert!(page.open && page.session == session, "told to a connection that is gone: {event:?}");
+        match event {
+            Event::Said { room, data, place, .. } => {
+                let room = name_of(room);
+                let book = self.pages[p].books.get_mut(room).unwrap();
+                assert!(book.is_in, "p{p} is not in {room}: {event:?}");
+                assert_eq!((book.epoch, book.offset + 1), (place.epoch, place.offset), "p{p} in {room}");
+                book.offset = place.offset;
+                self.learn(p, room, (place.epoch, place.offset), Some(data.as_bytes()));
+            }
+            Event::Forced { room, joins: false, .. } => {
+                self.pages[p].books.get_mut(name_of(room)).unwrap().is_in = false;
+            }
+            Event::Placed { seq, .. }
+            | Event::Spoken { seq, .. }
+            | Event::History { seq, .. }
+            | Event::Refused { seq, .. } => {
+                let asked =
+                    self.pages[p].asked.remove(seq).unwrap_or_else(|| panic!("answered again: {event:?}"));
+                self.answered(p, &asked, event);
+            }
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, p: usize, asked: &Asked, event: &Event) {
+        let catches_up = matches!(asked, Asked::Join(_, Some(_)) | Asked::History(..));
+        let granted = if catches_up { self.pages[p].granted.take() } else { None };
+        match (asked, event) {
+            (Asked::Join(room, since), Event::Placed { place, recovery, .. }) => {
+                assert_eq!(recovery.is_some(), since.is_some());
+                if let (Some(since), Some(recovery)) = (since, recovery) {
+                    let bytes = granted.expect("nobody asked for capacity") as usize;
+                    assert!(recovery.bytes() <= bytes, "{} bytes of {bytes}", recovery.bytes());
+                    self.recovered(p, room, (*since, (place.epoch, place.offset)), recovery, bytes);
+                }
+                let book = self.pages[p].books.get_mut(room).unwrap();
+                (book.epoch, book.offset, book.begun, book.is_in) = (place.epoch, place.offset, true, true);
+            }
+            (Asked::Leave(room), Event::Placed { .. }) => {
+                self.pages[p].books.get_mut(room).unwrap().is_in = false;
+            }
+            (Asked::Say(room, text), Event::Spoken { place, .. }) if place.epoch > 0 => {
+                let known = self.truth.get();
+                if let Some(life) = known.lives.get(&((*room).to_owned(), place.epoch)) {
+                    let (_, data) = &life.said[&place.offset];
+                    assert_eq!(*data, format!("\"{text}\"").into_bytes(), "{room} {place:?}");
+                }
+                drop(known);
+                self.pages[p].outbox.retain(|(_, other)| other != text);
+            }
+            (Asked::History(room, from, limit), Event::History { page, .. }) => {
+                let bytes = granted.expect("nobody asked for capacity") as usize;
+                assert!(page.messages.len() <= *limit && (page.bytes() <= bytes || page.messages.len() == 1));
+                self.paged(p, room, *from, page);
+            }
+            _ => {
+                assert!(matches!(event, Event::Refused { .. } | Event::Spoken { .. }), "{asked:?}: {event:?}")
+            }
+        }
+    }
+
+    fn paged(&mut self, p: usize, room: &'static str, from: HistoryFrom, page: &HistoryPage) {
+        follow_each_other(&page.messages);
+        let within = |offset: u64| match from {
+            HistoryFrom::Before(before) => before.is_none_or(|before| offset < before),
+            HistoryFrom::After(after) => offset > after,
+        };
+        for message in &page.messages {
+            assert!(within(message.offset) && (page.first..=page.last).contains(&message.offset));
+            self.matches(room, page.epoch, message);
+        }
+        if let HistoryFrom::After(after) = from {
+            let book = self.pages[p].books.get_mut(room).unwrap();
+            let gap = book.gaps.iter_mut().find(|(epoch, gap, _)| (*epoch, *gap) == (page.epoch, after + 1));
+            let Some((_, start, to)) = gap else { return };
+            let first = page.messages.first().map_or(page.first, |message| message.offset);
+            assert_eq!(first, page.first.max(*start).min(first), "what is in a gap is there, or is trimmed");
+            assert!(first == *start || first == page.first, "{first} {start} {page:?}");
+            let (epoch, end) = (page.epoch, *to);
+            *start = page.messages.last().map_or(page.last, |message| message.offset) + 1;
+            for message in page.messages.iter().filter(|message| message.offset <= end) {
+                let data = message.data.as_ref().map(Data::as_bytes);
+                self.learn(p, room, (epoch, message.offset), data);
+            }
+            let book = self.pages[p].books.get_mut(room).unwrap();
+            book.gaps.retain(|(_, start, to)| start <= to);
+        }
+    }
+
+    fn recovered(
+        &mut self,
+        p: usize,
+        room: &'static str,
+        (since, (epoch, offset)): (Since, (u64, u64)),
+        recovery: &Recovery,
+        bytes: usize,
+    ) {
+        let is_same = since.epoch == epoch && since.offset <= offset;
+        let heard = if is_same { since.offset } else { 0 };
+        let Recovery { recovered, messages, gap } = recovery;
+        follow_each_other(messages);
+        assert!(!recovered || is_same, "another epoch: {recovery:?}");
+        // The messages touch the live stream, and what is missing before them is named.
+        let first = messages.first().map_or(offset + 1, |message| message.offset);
+        assert!(messages.last().is_none_or(|message| message.offset == offset), "{recovery:?} at {offset}");
+        assert_eq!(*gap, (heard + 1 < first).then(|| (heard + 1, first - 1)), "p{p} in {room}: {recovery:?}");
+        messages.iter().for_each(|message| self.matches(room, epoch, message));
+        let kept =
+            self.truth.get().lives.get(&(room.to_owned(), epoch)).map_or(offset + 1, |life| life.first);
+        if room == "keep" || room == "few" {
+            // A home may have kept more when it answered, and never less.
+            assert!(
+                *recovered || !is_same || heard + 1 < kept,
+                "p{p} in {room}: {recovery:?}, kept from {kept}"
+            );
+            let most = bytes == 128 << 10 && messages.len() < 30;
+            assert!(!most || first <= kept.max(heard + 1), "p{p} in {room}: {recovery:?}, kept from {kept}");
+        }
+        if room == "none" {
+            assert_eq!(*recovered, is_same && heard == offset);
+        }
+        let gaps = gap.iter().map(|(from, to)| (epoch, *from, *to)).filter(|_| room != "none");
+        self.pages[p].books.get_mut(room).unwrap().gaps.extend(gaps);
+        for message in messages {
+            self.learn(p, room, (epoch, message.offset), message.data.as_ref().map(Data::as_bytes));
+        }
+    }
+
+    /// A message is what was said there, unless its author was deleted.
+    fn matches(&self, room: &str, epoch: u64, message: &Past) {
+        let truth = self.truth.get();
+        let life = &truth.lives[&(room.to_owned(), epoch)];
+        let (from, data) = &life.said[&message.offset];
+        match &message.data {
+            Some(told) => {
+                assert_eq!(
+                    (message.from.as_deref(), told.as_bytes()),
+                    (from.as_deref(), &**data),
+                    "{message:?}"
+                );
+            }
+            None => assert!(truth.erased.contains(from.as_deref().unwrap_or_default()), "{message:?}"),
+        }
+    }
+
+    /// A page is told a message: once.
+    fn learn(&mut self, p: usize, room: &'static str, at: (u64, u64), data: Option<&[u8]>) {
+        let book = self.pages[p].books.get_mut(room).unwrap();
+        let before = book.got.insert(at, data.map(<[u8]>::to_vec));
+        assert!(before.is_none(), "p{p} is told {at:?} in {room} again");
+        // What has an id is said once, as long as that is remembered.
+        let near = book.got.range((at.0, at.1.saturating_sub(60))..at);
+        let again = near.filter(|(_, other)| data.is_some() && other.as_deref() == data).count();
+        assert!(
+            again == 0 || room == "few" || room == "old",
+            "p{p} is told twice in {room} what was said once: {at:?}"
+        );
+    }
+}
+
+fn follow_each_other(messages: &[Past]) {
+    assert!(messages.is_sorted_by(|a, b| a.offset + 1 == b.offset), "{messages:?}");
+}
