@@ -133,6 +133,9 @@ pub(crate) struct Layer {
     /// How long a user whose connection closed or broke may take to come back unnoticed
     #[arg(long, value_name = "TIME", help_heading = "Presence")]
     pub(crate) offline_grace: Option<Span>,
+    /// Time without a poll after which a client that polls is gone, unless it asks for another [5s to 10m]
+    #[arg(long, value_name = "TIME", help_heading = "Presence")]
+    pub(crate) poll_gap: Option<Span>,
     /// Connections of one user; the newest takes the place of the oldest
     #[arg(long, value_name = "N", help_heading = "Presence")]
     pub(crate) max_connections_per_user: Option<usize>,
@@ -268,6 +271,7 @@ suspect-after = "8s"
 heartbeat-text = ["ping", "123456789", "HeartBeat"]
 heartbeat-key = ["heart", "req_type"]
 offline-grace = "5s"
+poll-gap = "10s"
 max-connections-per-user = 16
 big-room = 100
 max-commands-per-second = 50

@@ -192,6 +192,7 @@ impl Check<'_> {
             drop_oldest: self.rooms("drop-oldest", self.layer.drop_oldest.clone())?,
             authenticator: self.authenticator(key_files, fetches_keys)?,
             secret: secret(),
+            poll_gap: Some(ticks(self.span("poll-gap", layer.poll_gap, MILLIS(5_000)..=MILLIS(600_000))?)),
             ..PresenceSettings::default()
         })
     }

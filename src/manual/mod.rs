@@ -16,6 +16,7 @@
 //! [proxies]: proxies
 //! [settings]: settings
 //! [sockets]: sockets
+//! [streams]: streams
 //! [tls]: tls
 //! [tokens]: tokens
 //! [words]: words
@@ -61,6 +62,7 @@ macro_rules! places {
          [settings]: crate::manual::settings\n\
          [slow]: crate::manual::overload#slow-readers\n\
          [sockets]: crate::manual::sockets\n\
+         [streams]: crate::manual::streams\n\
          [tls]: crate::manual::tls\n\
          [tokens]: crate::manual::tokens\n\
          [words]: crate::manual::words\n\n"
@@ -84,7 +86,7 @@ macro_rules! chapters {
 }
 
 chapters! {
-    pages tokens exec deploy words
+    pages streams tokens exec deploy words
     paths settings presence history api limits metrics
     proxies tls sockets compression overload capacity
     library

@@ -302,6 +302,12 @@ impl<M> Context<'_, M> {
         Ok(())
     }
 
+    /// The connection ends where its peer's kernel has not acknowledged for so many milliseconds what was sent to it
+    /// (`TCP_USER_TIMEOUT`): for one that is sent to and never heard. Nothing on a Unix socket.
+    pub fn expect_acknowledgement(&mut self, conn: ConnId, millis: u32) {
+        self.shard.left.expect_acknowledgement(conn, millis);
+    }
+
     /// Ends the body of such an answer. Ignored where that was abandoned.
     pub fn end_stream(&mut self, request: RequestId) {
         self.shard.left.end_stream(request);

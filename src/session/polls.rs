@@ -72,9 +72,11 @@ impl<T, K: PartialEq, R: Copy + PartialEq> Polls<T, K, R> {
         self.queue.push(item, bytes, policy, most)
     }
 
-    /// The open poll, where something waits for it: it is answered now with [`Polls::batch`], and open no more.
+    /// The open poll, where something waits for it or it has waited for long enough: it is answered now with [`Polls::batch`], and open
+    /// no more.
     pub fn ready(&mut self, now: Tick) -> Option<R> {
-        if self.queue.is_empty() { None } else { self.close(now) }
+        let is_over = self.open.is_some_and(|open| now.has_reached(open.until));
+        if self.queue.is_empty() && !is_over { None } else { self.close(now) }
     }
 
     /// Takes the open poll: whatever it is answered, it is open no more.
@@ -195,7 +197,7 @@ mod tests {
         polls.heard(Tick(2_099));
         assert_eq!(polls.due(Tick(3_099)), Due::Gone);
         assert_eq!(polls.poll(Tick(3_099), 2, 0, (0, Some(9_000))), Polled::Held(None));
-        assert_eq!(polls.due(Tick(3_099)), Due::Over(2), "a poll that waits for nothing");
+        assert_eq!(polls.ready(Tick(3_099)), Some(2), "a poll that waits for nothing");
         assert_eq!(polls.due(Tick(12_098)), Due::Nothing(Tick(12_099)), "its own gap");
     }
 

@@ -49,6 +49,11 @@ impl Socket for TcpSocket {
         rustix::net::sockopt::socket_error(&self.0).is_ok_and(|error| error.is_err())
     }
 
+    fn expect_acknowledgement(&self, within: Duration) {
+        // A Unix socket knows nothing of it: what is written there has arrived.
+        let _ = SockRef::from(&self.0).set_tcp_user_timeout(Some(within));
+    }
+
     fn peer(&self) -> Option<IpAddr> {
         let peer = rustix::net::getpeername(&self.0).ok()??;
         SocketAddr::try_from(peer).ok().map(|peer| peer.ip().to_canonical())

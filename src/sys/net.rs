@@ -44,6 +44,11 @@ pub trait Socket {
         false
     }
 
+    /// The connection fails where its peer has not acknowledged for so long what was sent to it.
+    fn expect_acknowledgement(&self, within: Duration) {
+        let _ = within;
+    }
+
     /// The peer's address; `None` where it has none, or is gone.
     fn peer(&self) -> Option<IpAddr> {
         None

@@ -91,6 +91,12 @@ fn ends(key: &str) -> Option<Vec<(&'static str, End)>> {
         "heartbeat-text" => vec![("", Starts), ("ping", Starts)],
         "heartbeat-key" => vec![("", Starts), ("heart", Starts)],
         "offline-grace" | "drain" => times("0s", ""),
+        "poll-gap" => vec![
+            ("5s", Starts),
+            ("10m", Starts),
+            ("4999ms", Says("is not within")),
+            ("11m", Says("is not within")),
+        ],
         "max-connections-per-user" => {
             vec![("1", Starts), ("200", Starts), ("0", Says("is not within")), ("201", Says("is not within"))]
         }

@@ -24,6 +24,7 @@ mod requests;
 mod script;
 mod seam;
 mod servers;
+mod sessions;
 mod shares;
 mod shed;
 mod simulation;

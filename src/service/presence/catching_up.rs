@@ -68,10 +68,13 @@ impl Presence {
 
     /// Sends such an answer. What has come in between may have left too little room for it: then it waits, as a message of a room does.
     pub(super) fn send_past(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, text: &str) {
+        if !self.sessions.is_empty() && self.send_to_session(cx, conn, text) {
+            return;
+        }
         let sent = if self.slow_consumers.holds(conn).1 {
             Err(SendError::Backlogged)
         } else {
-            cx.send_text(conn, text)
+            self.put_text(cx, conn, text)
         };
         match sent {
             Ok(()) | Err(SendError::Gone | SendError::NotUtf8) => {}

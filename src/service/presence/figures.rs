@@ -17,6 +17,12 @@ impl Presence {
         self.node.edge().len()
     }
 
+    /// Sessions that no WebSocket here carries, requests that wait for them, and WebSockets that carry one of another worker.
+    #[must_use]
+    pub fn session_counts(&self) -> [usize; 3] {
+        self.sessions.counts()
+    }
+
     /// Messages that rooms of this worker keep, and their bytes.
     #[must_use]
     pub fn history(&self) -> (u64, usize) {

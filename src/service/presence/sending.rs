@@ -83,13 +83,7 @@ impl Presence {
             return;
         }
         let waits = self.holds_for_slow() && self.slow_consumers.is_whole(conn) && cx.backlog(conn) == 0;
-        let sent = if waits { Err(SendError::TurnFull) } else { cx.send_text(conn, text) };
-        let sent = match sent {
-            Err(SendError::Gone) if self.sessions.has_streams() => {
-                self.put_event(cx, conn, &SharedFrame::text(text))
-            }
-            sent => sent,
-        };
+        let sent = if waits { Err(SendError::TurnFull) } else { self.put_text(cx, conn, text) };
         match sent {
             Ok(()) | Err(SendError::Gone | SendError::NotUtf8) => {}
             Err(SendError::TurnFull) if self.hold_for_next_turn(conn, &SharedFrame::text(text)) => {}

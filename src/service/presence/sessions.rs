@@ -223,6 +223,11 @@ impl Sessions {
         }
     }
 
+    /// Sessions, requests that wait for any, and WebSockets that carry those of others.
+    pub(super) fn counts(&self) -> [usize; 3] {
+        [self.table.len(), self.doors.len(), self.carried.len()]
+    }
+
     /// Gives back what a burst has left.
     pub(super) fn shrink(&mut self) {
         self.table.shrink();

@@ -125,6 +125,22 @@ impl Presence {
         true
     }
 
+    /// Sends a text on a connection, whichever kind that is.
+    #[inline]
+    pub(crate) fn put_text(
+        &self,
+        cx: &mut Context<'_, PresenceMail>,
+        conn: ConnId,
+        text: &str,
+    ) -> Result<(), SendError> {
+        match cx.send_text(conn, text) {
+            Err(SendError::Gone) if self.sessions.has_streams() => {
+                self.put_event(cx, conn, &SharedFrame::text(text))
+            }
+            sent => sent,
+        }
+    }
+
     /// Sends a message on a connection, whichever kind that is.
     #[inline]
     pub(crate) fn put(

@@ -15,6 +15,7 @@ const NEWER: &str = "a newer poll has taken its place";
 const OLD: &str = "a newer poll has come before it";
 const NEVER_SENT: &str = "ack is higher than any number that was sent";
 const OTHERWISE: &str = "this session is not carried by polls";
+const ELSEWHERE: &str = "this session takes no posts any more";
 const OLD_POST: &str = "n is lower than that of an earlier post, or another post is being answered";
 const ANOTHER: &str = "the same post has come again";
 const TOO_MANY: &str = "too many commands in one request";
@@ -113,8 +114,13 @@ impl Presence {
         if count > POST_COMMANDS_MAX {
             return self.reply(cx, reply_to, Reply::refused(413, TOO_MANY));
         }
-        if let Some(polls) = self.sessions.polls(place) {
-            polls.heard(now);
+        match self.sessions.table.get_mut(place).map(|session| &mut session.carrier) {
+            Some(Carrier::Polls(polls)) => polls.heard(now),
+            Some(Carrier::Stream(_)) => {}
+            // A post from before may have been overtaken.
+            Some(Carrier::Over(_) | Carrier::Away(..)) | None => {
+                return self.reply(cx, reply_to, Reply::refused(409, ELSEWHERE));
+            }
         }
         let Some(posts) = self.sessions.posts(place) else { return };
         match posts.begin(number, reply_to, count) {

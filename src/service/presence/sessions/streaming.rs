@@ -1,6 +1,7 @@
 //! Sessions that are carried by event streams: an answer that goes on for as long as its connection does.
 
 use crate::json::Quoted;
+use crate::limits::STREAM_USER_TIMEOUT_MILLIS;
 use crate::presence::{Entry, State};
 use crate::protocol::event_stream::{self, COMMENT, FINAL, Position};
 use crate::reactor::{Answer, ConnId, Context, RequestId, SendError, SharedFrame};
@@ -81,6 +82,7 @@ impl Presence {
             cx.set_tag(conn, u32::try_from(place).unwrap_or_default());
             let Opening { entry, state, commands } = *opening;
             self.enter_session(cx, place, (conn, entry, state));
+            cx.expect_acknowledgement(conn, STREAM_USER_TIMEOUT_MILLIS);
             self.sessions.arm(place, cx.now().tick, true);
             self.commands(cx, place, &commands.join("\n"));
         }
@@ -99,9 +101,8 @@ impl Presence {
     }
 
     /// Whether a room keeps what is said in it.
-    #[expect(clippy::unused_self, reason = "history goes by the settings")]
-    fn keeps(&self, _: &str) -> bool {
-        false
+    fn keeps(&self, room: &str) -> bool {
+        self.settings.rules.history.iter().any(|rule| rule.pattern.fits(room))
     }
 
     /// A comment is due.
