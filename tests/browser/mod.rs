@@ -4,6 +4,7 @@
 mod chromium;
 mod client;
 mod crowd;
+mod history;
 mod life;
 mod page;
 mod secure;

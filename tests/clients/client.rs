@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::bounds::PATIENCE;
 use rollcall::internals::http::api::guard::{Access, Guard};
 use rollcall::internals::http::{Router, RouterSettings};
-use rollcall::internals::presence::Rules;
+use rollcall::internals::presence::{HistoryRule, Pattern, Rules};
 use rollcall::internals::reactor::{Config, Heartbeat, HeartbeatMode, Server};
 use rollcall::internals::service::authenticator::Authenticator;
 use rollcall::internals::service::presence::PresenceSettings;
@@ -67,6 +67,28 @@ pub(crate) fn start_for(
     authenticator: Authenticator,
     origins: Vec<String>,
 ) -> Server {
+    start_by(workers, times, authenticator, origins, &[])
+}
+
+/// A server whose rooms keep so many messages, each for a day.
+pub(crate) fn start_keeping(workers: usize, times: &Times, rooms: &[(&str, u32)]) -> Server {
+    start_by(workers, times, Authenticator::default(), Vec::new(), rooms)
+}
+
+fn start_by(
+    workers: usize,
+    times: &Times,
+    authenticator: Authenticator,
+    origins: Vec<String>,
+    rooms: &[(&str, u32)],
+) -> Server {
+    let age = ticks(Duration::from_secs(24 * 3_600));
+    let rule = |(pattern, count): &(&str, u32)| HistoryRule {
+        pattern: Pattern::new(pattern).unwrap(),
+        count: *count,
+        age,
+    };
+    let history = rooms.iter().map(rule).collect();
     let heartbeat = Heartbeat {
         mode: times.mode,
         interval: times.interval,
@@ -76,7 +98,7 @@ pub(crate) fn start_for(
     };
     let page_silence = (times.mode == HeartbeatMode::Both).then(|| ticks(times.silence));
     let presence = PresenceSettings {
-        rules: Rules { grace: ticks(times.grace), page_silence, ..Rules::default() },
+        rules: Rules { grace: ticks(times.grace), page_silence, history, ..Rules::default() },
         authenticator,
         secret: 7,
         ..PresenceSettings::default()

@@ -5,6 +5,7 @@ pub(crate) mod api;
 mod bytes;
 pub(crate) mod client;
 mod deflate;
+mod history;
 mod moderation;
 mod names;
 mod presence;

@@ -113,10 +113,20 @@ fn http_is_spoken_as_elsewhere() {
     let get = ask("GET /api/v1/users", "");
     let head = ask("HEAD /api/v1/users", "");
     assert_eq!((head.status, head.field("Content-Length")), (200, get.field("Content-Length")));
-    let wrong = ask("DELETE /api/v1/users/anna", "");
+    let wrong = ask("DELETE /api/v1/users", "");
     assert_eq!((wrong.status, wrong.field("Allow")), (405, Some("GET, HEAD, OPTIONS")));
     assert!(error(&wrong).contains("DELETE"));
     assert_eq!(ask("OPTIONS /api/v1/broadcast", "").field("Allow"), Some("POST, OPTIONS"));
+    for path in ["users/anna", "rooms/r"] {
+        let line = format!("OPTIONS /api/v1/{path}");
+        assert_eq!(ask(&line, "").field("Allow"), Some("GET, HEAD, DELETE, OPTIONS"));
+    }
+    let (get, head) =
+        (ask("GET /api/v1/rooms/r/history", ""), ask("HEAD /api/v1/rooms/r/history?limit=1", ""));
+    assert_eq!(
+        (get.status, head.status, head.field("Content-Length")),
+        (404, 404, get.field("Content-Length"))
+    );
     for (line, status) in [
         ("GET /api/v1/users/a%2", 400),
         ("GET /api/v1/users/a%2Fb", 404),

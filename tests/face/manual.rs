@@ -138,6 +138,34 @@ fn the_limits_are_those_of_the_code() {
                 limits::ROOMS_PER_CONNECTION_MAX
             ),
         ),
+        (
+            "messages in an answer to `join` with `since`, or to `history`",
+            format!("{}, and {} of them", limits::PAST_MAX, size(limits::PAST_BYTES_MAX)),
+        ),
+        (
+            "`id` of a `say`",
+            format!(
+                "{} characters; remembered for {} min",
+                limits::SAY_ID_CHARS_MAX,
+                minutes(limits::SAY_ID_TICKS)
+            ),
+        ),
+        (
+            "ids that a room without history remembers",
+            format!("those of its last {} messages", limits::SAY_IDS_KEPT),
+        ),
+        (
+            "messages that a room keeps, rules for that",
+            format!("{}, {}", number(limits::HISTORY_COUNT_MAX as usize), limits::HISTORY_RULES_MAX),
+        ),
+        (
+            "bytes of all that rooms keep",
+            format!("{}, an equal share of them on each worker", size(limits::HISTORY_BYTES_MAX)),
+        ),
+        (
+            "rooms that are kept without members for what was said in them",
+            format!("{}, an equal share of them on each worker", number(limits::HISTORY_ROOMS_MAX)),
+        ),
         ("a token", size(limits::TOKEN_BYTES_MAX)),
         ("patterns in each of a token's claims `rooms`, `see`", number(limits::TOKEN_PATTERNS_MAX)),
         ("a secret for tokens, at the least", format!("{} bytes", limits::TOKEN_SECRET_BYTES_MIN)),
@@ -195,5 +223,9 @@ fn size(bytes: usize) -> String {
 }
 
 fn number(number: usize) -> String {
-    if number < 1000 { number.to_string() } else { format!("{},{:03}", number / 1000, number % 1000) }
+    match number {
+        0..1_000 => number.to_string(),
+        1_000..1_000_000 => format!("{},{:03}", number / 1_000, number % 1_000),
+        _ => format!("{},{:03},{:03}", number / 1_000_000, number / 1_000 % 1_000, number % 1_000),
+    }
 }
