@@ -63,7 +63,7 @@ fn pages_with_cut_lines_hear_everything_once() {
     let _alone = alone();
     let server = Server::start(&FLAGS);
     let browser = Browser::start(&chromium, "lines");
-    let tab = browser.open(&server.url("/healthz"));
+    let tab = open(&browser, &server, "host");
     // Clients of one page whose lines break again and again, one in the middle of its own words.
     let done = tab.eval(&format!(
         "import('{}').then(async ({{ connect }}) => {{
@@ -84,7 +84,7 @@ fn pages_with_cut_lines_hear_everything_once() {
             const said = [];
             for (let n = 0; n < 200; n += 1) {{
                 said.push(mouth.say('kept.1', n % 4 === 3 ? new Uint8Array([n]) : n, {{ echo: false }}));
-                if (n % 25 === 20) for (const line of [...lines]) line.close();
+                if (n % 50 === 20) for (const line of [...lines]) line.close();
                 await new Promise((done) => setTimeout(done, 25));
             }}
             await Promise.all(said);
@@ -95,7 +95,7 @@ fn pages_with_cut_lines_hear_everything_once() {
         server.url("/rollcall.js")
     ));
     let all: Vec<_> = (0..200).map(|n| json!([n + 1, n])).collect();
-    assert_eq!(done["heard"], json!([all, all]), "{}", done["rejoins"]);
+    assert!(done["heard"] == json!([all, all]), "{:.2000}", done.to_string());
     assert!(done["rejoins"].as_array().unwrap().len() >= 8, "{done}");
     assert!(done["rejoins"].as_array().unwrap().iter().all(|one| one[0] == true && one[2].is_null()));
     assert_eq!(done["back"], json!([1, 2]));

@@ -47,7 +47,7 @@ impl Node {
     /// Messages that rooms keep here, and bytes of all that goes with them.
     #[must_use]
     pub fn history(&self) -> (u64, usize) {
-        (0, 0)
+        (self.rooms.history_messages(), self.rooms.history_bytes())
     }
 
     /// The users whose home is here.
