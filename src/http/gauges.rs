@@ -13,10 +13,15 @@ pub const EXEC_GAUGE: usize = 3;
 /// The first of the counts of [`RECOVERY_LABELS`].
 pub(crate) const RECOVERIES: usize = 4;
 
+/// The first of the counts of [`SESSION_LABELS`].
+pub(crate) const SESSIONS: usize = RECOVERIES + RECOVERY_LABELS.len();
+
+/// What carries a client of presence.
+pub(crate) const SESSION_LABELS: [&str; 3] = ["websocket", "events", "poll"];
 /// What came of a `join` with `since`: all that was missed was there; the rest of it is to be asked for; some of it is lost.
 pub(crate) const RECOVERY_LABELS: [&str; 3] = ["full", "paged", "lost"];
 
-const _: () = assert!(RECOVERIES + RECOVERY_LABELS.len() <= SERVICE_GAUGES);
+const _: () = assert!(SESSIONS + SESSION_LABELS.len() <= SERVICE_GAUGES);
 
 /// How a figure of one worker is read.
 pub(crate) type Figure = fn(&crate::reactor::counters::Counters) -> u64;

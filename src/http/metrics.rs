@@ -13,7 +13,10 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::http::gauges::Figure;
-use crate::http::gauges::{EXEC_GAUGE, HISTORY_GAUGE, RECOVERIES, RECOVERY_LABELS, ROOMS_GAUGE, USERS_GAUGE};
+use crate::http::gauges::{
+    EXEC_GAUGE, HISTORY_GAUGE, RECOVERIES, RECOVERY_LABELS, ROOMS_GAUGE, SESSION_LABELS, SESSIONS,
+    USERS_GAUGE,
+};
 use crate::http::memory::{HISTORY, MeasureProcess, Receipt};
 use crate::http::recent::Recent;
 use crate::reactor::counters::{
@@ -92,6 +95,15 @@ impl Scrape<'_, '_> {
         self.gauge_of("rollcall_users", "Users that are not offline", users)?;
         let rooms = shared.sum(|counters| counters.service[ROOMS_GAUGE].get());
         self.gauge_of("rollcall_rooms", "Rooms with members", rooms)?;
+        let mut sessions = self.describe(
+            "rollcall_sessions",
+            "Clients of presence by what carries them",
+            MetricType::Gauge,
+        )?;
+        for (i, carrier) in SESSION_LABELS.into_iter().enumerate() {
+            let sum = shared.sum(|counters| counters.service[SESSIONS + i].get());
+            sessions.encode_family(&[("carrier", carrier)])?.encode_gauge(&sum)?;
+        }
         let processes = shared.sum(|counters| counters.service[EXEC_GAUGE].get());
         self.gauge_of("rollcall_exec_processes", "Commands that run for connections", processes)?;
         self.gauge_of(
@@ -326,6 +338,7 @@ mod tests {
             "rollcall_history_messages ",
             "rollcall_history_bytes ",
             "rollcall_recoveries_total{outcome=\"lost\"} ",
+            "rollcall_sessions{carrier=\"poll\"} ",
             "rollcall_ended_total{cause=\"timeout\"} ",
             "rollcall_closes_total{code=\"1001\"} ",
             "rollcall_closes_total{code=\"other\"} ",

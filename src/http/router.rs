@@ -19,7 +19,7 @@ use crate::http::api::Api;
 use crate::http::api::guard::Guard;
 use crate::http::assets;
 pub use crate::http::gauges::{EXEC_GAUGE, ROOMS_GAUGE, USERS_GAUGE};
-use crate::http::gauges::{HISTORY_GAUGE, RECOVERIES};
+use crate::http::gauges::{HISTORY_GAUGE, RECOVERIES, SESSIONS};
 use crate::http::health;
 use crate::http::memory::MeasureProcess;
 use crate::http::metrics::Metrics;
@@ -230,6 +230,9 @@ impl Wrapper for Router {
             gauges[USERS_GAUGE].set(users as u64);
             gauges[ROOMS_GAUGE].set(rooms as u64);
             gauges[HISTORY_GAUGE].set(self.presence().history().0);
+            for (gauge, count) in gauges[SESSIONS..].iter().zip(self.presence().carriers()) {
+                gauge.set(count as u64);
+            }
             for (gauge, count) in gauges[RECOVERIES..].iter().zip(self.presence().recoveries()) {
                 gauge.set(count);
             }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use crate::conn::Conn;
+use crate::reactor::addresses::{AddressLimits, Entered};
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mail::{Mail, Post};
@@ -283,6 +284,37 @@ impl<M> Context<'_, M> {
         let found = self.shard.get(conn)?.reject_reason();
         let overload = self.shard.overload(found)?;
         Some(self.shard.refusal(overload))
+    }
+
+    /// Counts something that a request has begun for the address that it comes from, as a connection of that; [`Context::uncount`]
+    /// ends it. `None`: that address isn't counted.
+    ///
+    /// # Errors
+    /// The address has too many: the answer.
+    pub fn count_requester(&mut self) -> Result<Option<u32>, Response> {
+        let shard = &mut *self.shard;
+        let Some(address) = shard.asking.requester().map(|address| address.to_canonical()) else {
+            return Ok(None);
+        };
+        let is_trusted = shard.config.trusted_proxies.iter().any(|network| network.contains(address));
+        if is_trusted || address.is_loopback() {
+            return Ok(None);
+        }
+        let limits = AddressLimits { handshakes: 0, ..shard.config.addresses };
+        match shard.shared.addresses().enter(address, shard.now.tick, limits) {
+            Entered::In(place) => Ok(Some(place)),
+            Entered::Uncounted => Ok(None),
+            Entered::Surplus(place, over) => {
+                shard.shared.addresses().leave(place);
+                Err(shard.refusal(over.into()))
+            }
+            Entered::Flood(over) => Err(shard.refusal(over.into())),
+        }
+    }
+
+    /// Something that [`Context::count_requester`] has counted, at any worker, is over.
+    pub fn uncount(&self, place: u32) {
+        self.shard.shared.addresses().leave(place);
     }
 
     /// Queues a piece of the body of a request's answer, which [`Answer::Stream`](crate::reactor::Answer) has begun in an earlier

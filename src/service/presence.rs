@@ -258,7 +258,10 @@ impl Presence {
     fn effect(&mut self, cx: &mut Context<'_, PresenceMail>, effect: Effect) {
         match effect {
             Effect::Send { session, event } if event.catches_up() => {
-                self.send_past(cx, ConnId::from_bits(session), &rollcall_v1::encode(&event));
+                let to = ConnId::from_bits(session);
+                if self.sessions.is_empty() || !self.replays(cx, to, &event) {
+                    self.send_past(cx, to, &rollcall_v1::encode(&event));
+                }
             }
             Effect::Capacity { slot, session } => self.find_capacity(cx, ConnId::from_bits(session), slot),
             Effect::Send { session, event } => {

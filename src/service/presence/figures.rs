@@ -17,6 +17,13 @@ impl Presence {
         self.node.edge().len()
     }
 
+    /// Clients by what carries them: WebSockets, event streams, polls.
+    #[must_use]
+    pub fn carriers(&self) -> [usize; 3] {
+        let [streams, polls] = self.sessions.carriers();
+        [self.clients().saturating_sub(streams + polls), streams, polls]
+    }
+
     /// Sessions that no WebSocket here carries, requests that wait for them, and WebSockets that carry one of another worker.
     #[must_use]
     pub fn session_counts(&self) -> [usize; 3] {

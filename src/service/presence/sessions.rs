@@ -10,6 +10,7 @@
 //! | `requests` | requests by path and query, on the worker where they landed |
 //! | `polling` | sessions that are carried by polls |
 //! | `streaming` | sessions that are carried by event streams |
+//! | `replaying` | what the client of a stream has missed that comes back |
 //! | `outgoing` | what is sent to either |
 //! | `moving` | sessions that go over to a WebSocket, here or at another worker |
 //! | `ends` | how they end |
@@ -20,6 +21,7 @@ mod ends;
 mod moving;
 mod outgoing;
 mod polling;
+mod replaying;
 mod requests;
 mod streaming;
 
@@ -31,6 +33,7 @@ use crate::limits::{COMMENT_TICKS, SESSION_SECRET_BYTES};
 use crate::presence::Name;
 use crate::reactor::{ConnId, RequestId, SharedFrame, WorkerId};
 use crate::service::presence::sessions::door::Door;
+use crate::service::presence::sessions::replaying::Missed;
 use crate::service::presence::sessions::streaming::Opening;
 use crate::session::id::Secret;
 use crate::session::{Polls, Posts, SessionKey};
@@ -68,6 +71,7 @@ pub(super) struct Sessions {
     /// WebSockets here that carry, or ask to carry, a session.
     carried: HashMap<ConnId, moving::Carried>,
     streams: usize,
+    polls: usize,
 }
 
 /// A session.
@@ -81,6 +85,10 @@ struct Session {
     armed: Tick,
     carrier: Carrier,
     posts: Option<Box<Posts<ReturnPath>>>,
+    /// Where it is counted for its client's address.
+    counted: Option<u32>,
+    /// What its client has missed of the rooms that it comes back to.
+    missed: Option<Box<Missed>>,
 }
 
 /// Polls of a session: its events are frames, of which WebSockets get the same.
@@ -115,6 +123,7 @@ impl Sessions {
             beats: HashMap::new(),
             carried: HashMap::new(),
             streams: 0,
+            polls: 0,
         }
     }
 
@@ -148,16 +157,55 @@ impl Sessions {
     fn begin(&mut self, carrier: Carrier) -> Option<usize> {
         let secret = random::<SESSION_SECRET_BYTES>()?;
         self.next_serial = self.next_serial.wrapping_add(1);
-        self.streams += usize::from(matches!(carrier, Carrier::Stream(_)));
+        self.count(&carrier, true);
         let serial = self.next_serial;
-        let session = Session { secret, serial, client: 0, armed: Tick::default(), carrier, posts: None };
+        let session = Session {
+            secret,
+            serial,
+            client: 0,
+            armed: Tick::default(),
+            carrier,
+            posts: None,
+            counted: None,
+            missed: None,
+        };
         Some(self.table.insert(session))
+    }
+
+    fn count(&mut self, carrier: &Carrier, comes: bool) {
+        let of = match carrier {
+            Carrier::Stream(_) => &mut self.streams,
+            Carrier::Polls(_) => &mut self.polls,
+            Carrier::Over(_) | Carrier::Away(..) => return,
+        };
+        *of = if comes { *of + 1 } else { *of - 1 };
+    }
+
+    /// Something else carries a session from here on; returns what has carried it.
+    fn carry(&mut self, place: usize, carrier: Carrier) -> Option<Carrier> {
+        self.count(&carrier, true);
+        let before = std::mem::replace(&mut self.table.get_mut(place)?.carrier, carrier);
+        self.count(&before, false);
+        Some(before)
+    }
+
+    /// The client of a session that polls is gone.
+    fn polls_over(&mut self, place: usize) {
+        let Some(session) = self.table.get_mut(place) else { return };
+        let before = std::mem::replace(&mut session.carrier, Carrier::Away(self.worker, numbered(0, 0)));
+        session.carrier = match before {
+            Carrier::Polls(polls) => {
+                self.polls -= 1;
+                Carrier::Over(polls)
+            }
+            other => other,
+        };
     }
 
     /// Ends a session: nothing is left of it.
     fn end(&mut self, place: usize) -> Option<Session> {
         let session = self.table.try_remove(place)?;
-        self.streams -= usize::from(matches!(session.carrier, Carrier::Stream(_)));
+        self.count(&session.carrier, false);
         Some(session)
     }
 
@@ -221,6 +269,11 @@ impl Sessions {
                 return Some(place);
             }
         }
+    }
+
+    /// Clients on event streams, and on polls.
+    pub(super) fn carriers(&self) -> [usize; 2] {
+        [self.streams, self.polls]
     }
 
     /// Sessions, requests that wait for any, and WebSockets that carry those of others.

@@ -152,6 +152,7 @@ pub(super) fn texts(bytes: &[u8]) -> Vec<String> {
     let mut texts = Vec::new();
     while let Ok(Parsed::Header(header, at)) = Header::parse(rest) {
         let end = at + usize::try_from(header.len).unwrap();
+        assert!(end <= rest.len(), "{}", bytes.escape_ascii());
         let payload = &rest[at..end];
         match header.opcode {
             Opcode::Text => texts.push(String::from_utf8(payload.to_vec()).unwrap()),

@@ -1,5 +1,6 @@
 //! Clients that no WebSocket carries: by event streams and polls, on any worker, and over to a WebSocket.
 
+mod bounds;
 mod client;
 mod house;
 mod simulation;
@@ -275,7 +276,7 @@ fn a_websocket_that_names_no_session_is_closed() {
     let mut house = house(2);
     let anna = house.open_polls(0, "anna");
     let mut unknown = anna.clone().into_bytes();
-    unknown[30] ^= 1;
+    unknown[30] = if unknown[30] == b'A' { b'B' } else { b'A' };
     let unknown = String::from_utf8(unknown).unwrap();
     for (session, first, code) in [
         (&unknown, r#"{"seq":1,"cmd":"resume","params":{"ack":0}}"#, "close 4404"),

@@ -87,6 +87,8 @@ pub struct Beat {
     pub(super) entry: Entry,
     pub(super) state: Option<State>,
     pub(super) gap: u32,
+    /// Where it is counted for its address.
+    pub(super) counted: Option<u32>,
     pub(super) reply_to: ReturnPath,
 }
 

@@ -100,20 +100,21 @@ impl Presence {
         let Some(session) = self.sessions.table.get_mut(place) else { return };
         let (client, posts) = (session.client, session.posts.take());
         let was_here = !matches!(session.carrier, Carrier::Over(_));
-        let open = match (std::mem::replace(&mut session.carrier, Carrier::Stream(handle)), last_words) {
-            (Carrier::Polls(mut polls), Some(json)) => {
-                polls.push(SharedFrame::text(json), json.len(), Policy::Whole, usize::MAX / 2);
-                session.carrier = Carrier::Over(polls);
-                self.sessions.news.push(handle);
+        let keeps = matches!(session.carrier, Carrier::Polls(_));
+        let open = match last_words.filter(|_| keeps) {
+            Some(json) => {
+                self.leave_word(place, json);
                 None
             }
-            (carrier, _) => {
-                session.carrier = carrier;
-                self.sessions.end(place).and_then(|session| match session.carrier {
+            None => self.sessions.end(place).and_then(|session| {
+                if let Some(counted) = session.counted {
+                    cx.uncount(counted);
+                }
+                match session.carrier {
                     Carrier::Polls(mut polls) | Carrier::Over(mut polls) => polls.close(now),
                     Carrier::Stream(_) | Carrier::Away(..) => None,
-                })
-            }
+                }
+            }),
         };
         for reply_to in [open, posts.and_then(|mut posts| posts.end())].into_iter().flatten() {
             self.reply(cx, reply_to, Reply::refused(410, "the session has ended"));
@@ -122,6 +123,19 @@ impl Presence {
         if was_here {
             self.client_gone(cx, handle, client, reason);
         }
+    }
+
+    /// The client of a session that polls is gone, and its next poll fetches why.
+    fn leave_word(&mut self, place: usize, json: &str) {
+        let Some(handle) = self.sessions.handle(place) else { return };
+        let Some(Carrier::Polls(polls)) =
+            self.sessions.table.get_mut(place).map(|session| &mut session.carrier)
+        else {
+            return;
+        };
+        polls.push(SharedFrame::text(json), json.len(), Policy::Whole, usize::MAX / 2);
+        self.sessions.polls_over(place);
+        self.sessions.news.push(handle);
     }
 
     /// Tells presence that a session's client is gone.

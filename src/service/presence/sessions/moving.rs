@@ -15,7 +15,7 @@ use crate::reactor::{Cause, ConnId, Context, SharedFrame, WorkerId};
 use crate::service::presence::comings::reason_of;
 use crate::service::presence::sessions::asked::{Reply, SessionMail, UNKNOWN};
 use crate::service::presence::sessions::outgoing::Manner;
-use crate::service::presence::sessions::{Carrier, Sessions, numbered};
+use crate::service::presence::sessions::{Carrier, numbered};
 use crate::service::presence::slow_consumers::Backlog;
 use crate::service::presence::{Presence, PresenceMail, Tag};
 use crate::session::SessionKey;
@@ -131,14 +131,15 @@ impl Presence {
         let Some(session) = self.sessions.table.get(place) else { return };
         let (client, handle) = (session.client, numbered(place, session.serial));
         if is_here {
-            self.sessions.end(place);
+            let ended = self.sessions.end(place);
+            ended.and_then(|session| session.counted).into_iter().for_each(|counted| cx.uncount(counted));
             self.sessions.carried.remove(&conn);
             cx.timer(conn, None);
             cx.set_tag(conn, Tag::VERSION_1 | Tag::SPOKEN | client);
             self.node.carry(client, conn.to_bits());
             let _ = cx.send_text(conn, &resumed(seq, first));
         } else {
-            self.sessions.carry_away(place, (worker, conn));
+            self.sessions.carry(place, Carrier::Away(worker, conn));
             self.node.carry(client, handle.to_bits());
             let mail = SessionMail::Attached { conn, seq, from: Some(first), handle };
             self.post_session(cx, worker.0, mail);
@@ -235,8 +236,9 @@ impl Presence {
         let Some(place) = self.sessions.place_of(handle) else { return };
         let Some(session) = self.sessions.table.get(place) else { return };
         if matches!(session.carrier, Carrier::Away(..)) {
-            let client = session.client;
+            let (client, counted) = (session.client, session.counted);
             self.sessions.end(place);
+            counted.into_iter().for_each(|counted| cx.uncount(counted));
             let reason: Reason = reason_of(cause);
             self.node.closed(cx.now(), client, reason, seen_millis);
         }
@@ -295,15 +297,6 @@ impl Presence {
     ) {
         if self.sessions.carried.contains_key(&conn) {
             self.part_with(cx, conn, CloseCode(code), reason);
-        }
-    }
-}
-
-impl Sessions {
-    fn carry_away(&mut self, place: usize, (worker, conn): (WorkerId, ConnId)) {
-        if let Some(session) = self.table.get_mut(place) {
-            self.streams -= usize::from(matches!(session.carrier, Carrier::Stream(_)));
-            session.carrier = Carrier::Away(worker, conn);
         }
     }
 }

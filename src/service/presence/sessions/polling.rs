@@ -60,10 +60,11 @@ impl Presence {
         &mut self,
         cx: &mut Context<'_, PresenceMail>,
         (entry, state): (Entry, Option<State>),
-        gap: u32,
+        (gap, counted): (u32, Option<u32>),
     ) -> Option<usize> {
         let now = cx.now();
         let place = self.sessions.begin(Carrier::Polls(Box::new(Polls::new(now.tick, gap))))?;
+        self.sessions.table.get_mut(place)?.counted = counted;
         let handle = self.sessions.handle(place)?;
         self.enter_session(cx, place, (handle, entry, state));
         self.sessions.arm(place, now.tick, true);
@@ -158,10 +159,13 @@ impl Presence {
         });
         let place = match place {
             Some(place) => {
+                if let Some(counted) = beat.counted {
+                    cx.uncount(counted);
+                }
                 self.beat_again(cx, place, &beat);
                 Some(place)
             }
-            None => self.begin_polls(cx, (beat.entry, beat.state), beat.gap),
+            None => self.begin_polls(cx, (beat.entry, beat.state), (beat.gap, beat.counted)),
         };
         let Some(place) = place else {
             return self.reply(cx, beat.reply_to, Reply::refused(503, "try again"));

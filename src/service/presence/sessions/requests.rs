@@ -116,7 +116,8 @@ impl Presence {
         if let Some(refused) = cx.refusal(request.conn) {
             return Err(refused);
         }
-        if self.clients() >= self.clients_max.min(CLIENTS_MAX - 1) {
+        let most = self.clients_max.min(CLIENTS_MAX - 1).min(cx.shared().max_connections());
+        if self.clients() >= most {
             let seconds = cx.retry_millis().div_ceil(1_000).to_string();
             return Err(Response::text(503, NO_ROOM).with("Retry-After", seconds));
         }
@@ -137,10 +138,12 @@ impl Presence {
         let gap = query.gap()?.or(self.settings.poll_gap).unwrap_or(POLL_GAP_TICKS);
         let is_beat = query.wait()? == Some(0) && body.trim().is_empty();
         let (entry, state) = self.admit_request(cx, request, (head, is_ours))?;
+        // It outlives its connection, which is counted beside it.
+        let counted = cx.count_requester()?;
         if let (true, Some(user)) = (is_beat, user_of(&entry)) {
-            return Ok(self.ask_for_beat(cx, request, door, (user, entry, state, gap)));
+            return Ok(self.ask_for_beat(cx, request, door, ((user, entry, state), (gap, counted))));
         }
-        let Some(place) = self.begin_polls(cx, (entry, state), gap) else {
+        let Some(place) = self.begin_polls(cx, (entry, state), (gap, counted)) else {
             return Err(Response::text(503, "no randomness for a session's name"));
         };
         self.commands(cx, place, body);
@@ -154,11 +157,11 @@ impl Presence {
         cx: &mut Context<'_, PresenceMail>,
         request: RequestId,
         door: &Door,
-        (user, entry, state, gap): (Name, Entry, Option<State>, u32),
+        ((user, entry, state), (gap, counted)): ((Name, Entry, Option<State>), (u32, Option<u32>)),
     ) -> Answer {
         let reply_to = ReturnPath { worker: cx.worker(), request };
         let home = self.node.homes().of(&user);
-        let beat = Beat { user, entry, state, gap, reply_to };
+        let beat = Beat { user, entry, state, gap, counted, reply_to };
         self.sessions.doors.insert(request, door.clone());
         if home == cx.worker().0 {
             self.beat(cx, beat);

@@ -6,6 +6,7 @@ use crate::presence::{Entry, State};
 use crate::protocol::event_stream::{self, COMMENT, FINAL, Position};
 use crate::reactor::{Answer, ConnId, Context, RequestId, SendError, SharedFrame};
 use crate::service::presence::sessions::door::Door;
+use crate::service::presence::sessions::replaying::Missed;
 use crate::service::presence::sessions::requests::Query;
 use crate::service::presence::sessions::{Carrier, Sessions};
 use crate::service::presence::{Presence, PresenceMail};
@@ -18,6 +19,9 @@ pub(super) struct Opening {
     state: Option<State>,
     /// Commands, as text.
     commands: Vec<String>,
+    /// Where it is counted for its client's address.
+    counted: Option<u32>,
+    missed: Option<Box<Missed>>,
 }
 
 impl Sessions {
@@ -55,8 +59,11 @@ impl Presence {
         let (rooms, watches) = (query.rooms()?, query.watches()?);
         let (entry, state) = self.admit_request(cx, request, (head, is_ours))?;
         let position = last.as_deref().and_then(Position::parse);
-        let commands = commands(&rooms, &watches, position.as_ref());
-        self.sessions.opening.push((request, Box::new(Opening { entry, state, commands })));
+        let commands = commands(&rooms, &watches, position.as_ref(), |room| self.keeps(room));
+        let missed = position.map(|position| Box::new(Missed::new(position, &rooms)));
+        // Its connection is counted, but where that is a proxy's.
+        let counted = if cx.peer_key(request.conn).is_some() { None } else { cx.count_requester()? };
+        self.sessions.opening.push((request, Box::new(Opening { entry, state, commands, counted, missed })));
         let body = format!("{COMMENT}{}", event_stream::retry(cx.retry_millis()));
         let response = Response {
             status: 200,
@@ -73,6 +80,7 @@ impl Presence {
         for (request, opening) in std::mem::take(&mut self.sessions.opening) {
             let conn = request.conn;
             if cx.streaming(conn) != Some(request) {
+                opening.counted.into_iter().for_each(|counted| cx.uncount(counted));
                 continue;
             }
             let Some(place) = self.sessions.begin(Carrier::Stream(conn)) else {
@@ -80,7 +88,10 @@ impl Presence {
                 continue;
             };
             cx.set_tag(conn, u32::try_from(place).unwrap_or_default());
-            let Opening { entry, state, commands } = *opening;
+            let Opening { entry, state, commands, counted, missed } = *opening;
+            if let Some(session) = self.sessions.table.get_mut(place) {
+                (session.counted, session.missed) = (counted, missed);
+            }
             self.enter_session(cx, place, (conn, entry, state));
             cx.expect_acknowledgement(conn, STREAM_USER_TIMEOUT_MILLIS);
             self.sessions.arm(place, cx.now().tick, true);
@@ -120,7 +131,9 @@ impl Presence {
 
     /// The client of a stream is gone.
     pub(super) fn stream_abandoned(&mut self, cx: &mut Context<'_, PresenceMail>, request: RequestId) {
-        self.sessions.opening.retain(|(opening, _)| *opening != request);
+        for (_, opening) in self.sessions.opening.extract_if(.., |(opening, _)| *opening == request) {
+            opening.counted.into_iter().for_each(|counted| cx.uncount(counted));
+        }
         if let Some(place) = self.sessions.of_stream(cx, request.conn) {
             self.stream_gone(cx, place);
         }
@@ -128,13 +141,20 @@ impl Presence {
 }
 
 /// The commands that a stream begins with, numbered from 0, one a line.
-fn commands(rooms: &[String], watches: &[String], position: Option<&Position>) -> Vec<String> {
+fn commands(
+    rooms: &[String],
+    watches: &[String],
+    position: Option<&Position>,
+    keeps: impl Fn(&str) -> bool,
+) -> Vec<String> {
     let mut commands: Vec<String> = Vec::new();
     for (room, seq) in rooms.iter().zip(0..) {
         let since = match position {
             Some(Position { room: other, epoch, offset, .. }) if other == room => {
                 format!(r#","since":{{"epoch":{epoch},"offset":{offset}}}"#)
             }
+            // What it keeps at most: its messages are told apart by their time.
+            Some(_) if keeps(room) => r#","since":{"epoch":0,"offset":0}"#.to_owned(),
             _ => String::new(),
         };
         let room = Quoted(room);
@@ -157,13 +177,15 @@ mod tests {
         let position = Position { room: "b".to_owned(), epoch: 5, offset: 6, unix_millis: 7 };
         let texts = |list: &[&str]| -> Vec<String> { list.iter().map(|&text| text.to_owned()).collect() };
         assert_eq!(
-            commands(&texts(&["a\"", "b"]), &texts(&["c", "d"]), Some(&position)),
+            commands(&texts(&["a\"", "b", "kept"]), &texts(&["c", "d"]), Some(&position), |room| room
+                == "kept"),
             [
                 r#"{"seq":0,"cmd":"join","params":{"room":"a\""}}"#,
                 r#"{"seq":1,"cmd":"join","params":{"room":"b","since":{"epoch":5,"offset":6}}}"#,
-                r#"{"seq":2,"cmd":"watch","params":{"users":["c","d"]}}"#,
+                r#"{"seq":2,"cmd":"join","params":{"room":"kept","since":{"epoch":0,"offset":0}}}"#,
+                r#"{"seq":3,"cmd":"watch","params":{"users":["c","d"]}}"#,
             ]
         );
-        assert!(commands(&[], &[], None).is_empty());
+        assert!(commands(&[], &[], None, |_| true).is_empty());
     }
 }
