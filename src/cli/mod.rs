@@ -5,6 +5,7 @@
 //! system refused (a taken port), 70 where a worker panicked, 130 or 143 where a second signal cut the drain short.
 
 mod cert;
+mod check;
 mod exec;
 mod failure;
 mod flags;
@@ -29,11 +30,12 @@ use crate::reactor::{Service, Shared, WorkerId};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::cli::failure::{Failure, complain, say};
+use crate::cli::failure::{Failure, complain, complain_as_json, foresee_form, say, warn};
 use crate::cli::flags::{CliFlags, read};
 use crate::config::capacity::{Capacity, Machine};
+use crate::config::layer::LogForm;
 use crate::config::layer::one_line;
-use crate::config::{Settings, exposed};
+use crate::config::{Settings, exposed, unwise};
 
 /// A WebSocket server that knows who is there.
 #[derive(Parser)]
@@ -57,7 +59,7 @@ enum CliCommand {
     Exec(exec::ExecArgs),
     /// Prints the API key that a running server made for its run
     Key(key::KeyArgs),
-    /// Makes a token that the server takes, or a secret to sign tokens with
+    /// Makes a token that the server takes, or a secret to sign tokens with, or checks a token
     Token(token::TokenArgs),
     /// Makes a self-signed certificate and its key, for trying wss://
     Cert(cert::CertFlags),
@@ -79,6 +81,8 @@ pub fn run<S: Service + 'static>(
     args: impl IntoIterator<Item = OsString>,
     make: impl Fn(Arc<RouterSettings>, WorkerId, &Arc<Shared>) -> S + Send + Sync + 'static,
 ) -> u8 {
+    let args: Vec<OsString> = args.into_iter().collect();
+    foresee_form(&args);
     match try_run(args, make) {
         Ok(()) => 0,
         Err(Failure { line, code }) => {
@@ -89,10 +93,9 @@ pub fn run<S: Service + 'static>(
 }
 
 fn try_run<S: Service + 'static>(
-    args: impl IntoIterator<Item = OsString>,
+    args: Vec<OsString>,
     make: impl Fn(Arc<RouterSettings>, WorkerId, &Arc<Shared>) -> S + Send + Sync + 'static,
 ) -> Result<(), Failure> {
-    let args: Vec<OsString> = args.into_iter().collect();
     if guard::is_asked_for(&args) {
         return guard::run();
     }
@@ -111,11 +114,14 @@ fn try_run<S: Service + 'static>(
         CliCommand::Cert(flags) => cert::make(flags),
         CliCommand::Config(ConfigCommand::Check(flags)) => {
             let sources = read(flags)?;
+            complain_as_json(sources.merged().log == Some(LogForm::Json));
             let settings = Settings::resolve(&sources).map_err(Failure::usage)?;
             let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
             tls::acceptor(settings.tls.as_ref())?;
-            for warning in sources.warnings.iter().chain(&exposed::warnings(&settings, &sources)) {
-                complain(warning);
+            let (exposed, unwise) =
+                (exposed::warnings(&settings, &sources), unwise::warnings(&settings, &sources));
+            for warning in sources.warnings.iter().chain(&exposed).chain(&unwise) {
+                warn(warning);
             }
             say(&format!("the settings are good\n{}", screen::capacity(&capacity)));
             Ok(())
@@ -134,13 +140,26 @@ fn serve<S: Service + 'static>(
     make: impl Fn(Arc<RouterSettings>, WorkerId, &Arc<Shared>) -> S + Send + Sync + 'static,
 ) -> Result<(), Failure> {
     let sources = read(flags.clone())?;
+    complain_as_json(sources.merged().log == Some(LogForm::Json));
     let settings = Settings::resolve(&sources).map_err(Failure::usage)?;
     let capacity = Capacity::plan(&settings, Machine::here()).map_err(Failure::usage)?;
     serve::serve(settings, &capacity, (flags, sources), make)
 }
 
+/// The command whose help says more about a mistake in these arguments: `rollcall token`.
+fn command_of(args: &[OsString]) -> String {
+    let (mut command, mut path) = (Cli::command(), "rollcall".to_owned());
+    for word in args.iter().skip(1) {
+        let Some(next) = word.to_str().and_then(|word| command.find_subcommand(word)).cloned() else { break };
+        path = format!("{path} {}", next.get_name());
+        command = next;
+    }
+    path
+}
+
 /// The command line, or nothing where help or version was asked for and is now said.
-fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Cli>, Failure> {
+fn parse(args: Vec<OsString>) -> Result<Option<Cli>, Failure> {
+    let command = command_of(&args);
     let matches = crate::config::layer::with_defaults_in_help(Cli::command()).try_get_matches_from(args);
     match matches.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches)) {
         Ok(cli) => Ok(Some(cli)),
@@ -152,7 +171,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Cli>, Failur
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                 Err(Failure::usage("`rollcall config` needs one of: check, print".to_owned()))
             }
-            _ => Err(Failure::usage(format!("{}; see `rollcall --help`", one_line(&error)))),
+            _ => Err(Failure::usage(format!("{}; see `{command} --help`", one_line(&error)))),
         },
     }
 }

@@ -59,10 +59,13 @@ pub(super) fn screen(started: &Started<'_>) -> String {
     }
     line(&mut text, "heartbeat", &heartbeat(&started.heartbeat));
     line(&mut text, "identity", identity(started.authenticator));
-    text.push_str("\nTry\n");
-    if !started.off.echo || public[0].address().is_none() {
-        let _ = writeln!(text, "  {}", echo_command(&public[0]));
+    if !started.off.page
+        && let Some(page) = public.iter().find_map(page)
+    {
+        line(&mut text, "manual", &format!("{page}docs"));
     }
+    text.push_str("\nTry\n");
+    let _ = writeln!(text, "  {}", health_command(&public[0]));
     let _ = writeln!(text, "  {}", curl_command(started, admin.first()));
     text.push_str("Ctrl-C sends everybody away in order; twice stops at once.\n");
     text
@@ -179,12 +182,12 @@ fn admin_face(place: &Listen) -> String {
     }
 }
 
-fn echo_command(place: &Listen) -> String {
-    let load = "cargo run --release -p loadtest -- echo --url";
+/// The command that asks whether all is well.
+fn health_command(place: &Listen) -> String {
     match place {
-        Listen::Tcp(address) => format!("{load} ws://{}/echo", reachable(*address)),
-        Listen::Tls(address, _) => format!("{load} wss://{}/echo --insecure", reachable(*address)),
-        Listen::Unix(path, _) => format!("curl --unix-socket {} http://localhost/", path.display()),
+        Listen::Tcp(address) => format!("curl http://{}/healthz", reachable(*address)),
+        Listen::Tls(address, _) => format!("curl --insecure https://{}/healthz", reachable(*address)),
+        Listen::Unix(path, _) => format!("curl --unix-socket {} http://localhost/healthz", path.display()),
     }
 }
 
@@ -265,7 +268,8 @@ mod tests {
             "the system refuses private tables",
             "silent for 25s: a Ping; unanswered for 20s: dead",
             "taken at their word",
-            "--url ws://127.0.0.1:8080/echo",
+            "curl http://127.0.0.1:8080/healthz",
+            "manual     http://127.0.0.1:8080/docs",
             "curl http://[::1]:9000/metrics",
             "on the admin address, without a key",
         ] {

@@ -23,7 +23,7 @@ use crate::config::capacity::{Capacity, count};
 use crate::config::keys::KeyFiles;
 use crate::config::layer::LogForm;
 use crate::config::units::Span;
-use crate::config::{Settings, Sources, exposed};
+use crate::config::{Settings, Sources, exposed, unwise};
 
 /// Serves until a signal has drained it. `flags` and `sources` are where the settings come from; `make` makes the service
 /// of a worker.
@@ -34,7 +34,8 @@ pub(super) fn serve<S: Service + 'static>(
     make: impl Fn(Arc<RouterSettings>, WorkerId, &Arc<Shared>) -> S + Send + Sync + 'static,
 ) -> Result<(), Failure> {
     let log = log::start(settings.log, settings.log_level);
-    for warning in sources.warnings.iter().chain(&exposed::warnings(&settings, &sources)) {
+    let (exposed, unwise) = (exposed::warnings(&settings, &sources), unwise::warnings(&settings, &sources));
+    for warning in sources.warnings.iter().chain(&exposed).chain(&unwise) {
         tracing::warn!("{warning}");
     }
     // Before the workers start, so that no signal finds its default action, which is to end the process.

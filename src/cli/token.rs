@@ -1,7 +1,7 @@
-//! `rollcall token`: makes a token, or the secret that tokens are signed with.
+//! `rollcall token`: makes a token, or the secret that tokens are signed with, or says what a token is good for.
 
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +12,9 @@ use crate::protocol::refusal;
 use crate::time::{Clock, Tick};
 use clap::Args;
 
-use super::random;
+use super::{check, random};
 use crate::cli::failure::{Failure, say};
-use crate::config::keys;
+use crate::config::keys::{self, KeyFiles};
 use crate::config::units::Span;
 
 #[derive(Args)]
@@ -32,39 +32,80 @@ pub(super) struct TokenArgs {
     /// Users that its holder sees beside those it shares a room with: a name, or its beginning and `*`; repeatable
     #[arg(long, value_name = "PATTERN")]
     see: Vec<String>,
-    /// Whom it is for, as the server has it: its claim `aud`
-    #[arg(long, value_name = "AUDIENCE", env = "ROLLCALL_TOKEN_AUDIENCE")]
+    /// Whom it is for, as the server has it: its claim `aud` [env: ROLLCALL_TOKEN_AUDIENCE]
+    #[arg(long, value_name = "AUDIENCE")]
     token_audience: Option<String>,
-    /// Who makes it, as the server has it: its claim `iss`
-    #[arg(long, value_name = "ISSUER", env = "ROLLCALL_TOKEN_ISSUER")]
+    /// Who makes it, as the server has it: its claim `iss` [env: ROLLCALL_TOKEN_ISSUER]
+    #[arg(long, value_name = "ISSUER")]
     token_issuer: Option<String>,
     /// What others are shown of the user, JSON
     #[arg(long, value_name = "JSON")]
     info: Option<String>,
-    /// File with the secret to sign with (HS256), as the server has it
-    #[arg(long, value_name = "FILE", env = "ROLLCALL_TOKEN_SECRET_FILE", conflicts_with = "new_secret")]
+    /// File with the secret to sign with (HS256), as the server has it [env: ROLLCALL_TOKEN_SECRET_FILE]
+    #[arg(long, value_name = "FILE", conflicts_with = "token_private_key")]
     token_secret_file: Option<PathBuf>,
     /// File with the private key to sign with in the place of a secret: RSA of 2048, 3072 or 4096 bits,
     /// P-256 or Ed25519, PEM
-    #[arg(long, value_name = "FILE", conflicts_with = "new_secret")]
+    #[arg(long, value_name = "FILE")]
     token_private_key: Option<PathBuf>,
     /// Makes a file with a new secret, in the place of a token; an existing file is left alone
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", exclusive = true)]
     new_secret: Option<PathBuf>,
+    /// Says what this token is good for, and whether a server with the same --token-secret-file or --token-public-key takes
+    /// it; makes none
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["user", "room", "see", "info", "token_private_key"])]
+    check: Option<String>,
+    /// File with the public key to check it with, as the server has it, PEM [env: ROLLCALL_TOKEN_PUBLIC_KEY]
+    #[arg(long, value_name = "FILE", requires = "check")]
+    token_public_key: Option<PathBuf>,
 }
 
 /// Bytes of a new secret: more than the hash has, and 64 characters.
 const SECRET_BYTES: usize = 48;
 
 pub(super) fn make(args: TokenArgs) -> Result<(), Failure> {
-    match &args.new_secret {
-        Some(path) => new_secret(path).map_err(Failure::system),
+    if let Some(path) = &args.new_secret {
+        return new_secret(path).map_err(Failure::system);
+    }
+    let args = args.with(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    match &args.check {
+        Some(token) => {
+            let files = KeyFiles {
+                secrets: args.token_secret_file.iter().cloned().collect(),
+                public_keys: args.token_public_key.iter().cloned().collect(),
+            };
+            check::check(token, &files, args.parties()).map(|said| say(&said))
+        }
         None => token(args).map(|token| say(&token)).map_err(Failure::usage),
+    }
+}
+
+impl TokenArgs {
+    /// With the server's own variables where no flag says otherwise. They are no flags: a server's environment hinders nobody from
+    /// making a secret, or signing with another key.
+    fn with(mut self, variable: impl Fn(&str) -> Option<String>) -> TokenArgs {
+        let file = |name| variable(name).map(PathBuf::from);
+        if self.token_private_key.is_none() && self.token_public_key.is_none() {
+            self.token_secret_file = self.token_secret_file.or_else(|| file("ROLLCALL_TOKEN_SECRET_FILE"));
+        }
+        if self.check.is_some() && self.token_secret_file.is_none() {
+            self.token_public_key = self.token_public_key.or_else(|| file("ROLLCALL_TOKEN_PUBLIC_KEY"));
+        }
+        self.token_audience = self.token_audience.or_else(|| variable("ROLLCALL_TOKEN_AUDIENCE"));
+        self.token_issuer = self.token_issuer.or_else(|| variable("ROLLCALL_TOKEN_ISSUER"));
+        self
+    }
+
+    /// Who makes tokens, and whom they are for.
+    fn parties(&self) -> Parties {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        Parties { audience: given(&self.token_audience), issuer: given(&self.token_issuer) }
     }
 }
 
 fn token(args: TokenArgs) -> Result<String, String> {
     let now = Clock::starting_at(Tick(0)).now().unix_millis;
+    let parties = args.parties();
     let user = args.user.filter(|user| is_name(user)).ok_or_else(|| format!("--user NAME: {NAME_RULE}"))?;
     let key = signing_key(args.token_private_key.as_deref(), args.token_secret_file.as_deref())?;
     if args.ttl.0.as_secs() == 0 {
@@ -76,8 +117,6 @@ fn token(args: TokenArgs) -> Result<String, String> {
     let claims = Claims { user, expires_millis, rooms, see: args.see, info: args.info };
     Grants::new(claims.rooms.as_deref(), &claims.see, claims.info.as_deref(), expires_millis)
         .map_err(refusal::of_claim)?;
-    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let parties = Parties { audience: given(args.token_audience), issuer: given(args.token_issuer) };
     let token = token::sign_between(&claims, &parties, &key, now)?;
     if token.len() > TOKEN_BYTES_MAX {
         return Err(format!(
@@ -107,7 +146,13 @@ fn new_secret(path: &Path) -> Result<(), String> {
     let mut options = OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(path);
     file.and_then(|mut file| writeln!(file, "{secret}"))
-        .map_err(|error| format!("{}: {error}", path.display()))?;
+        .map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => format!(
+                "{0} is there already, and tokens may be signed with it: use it (--token-secret-file {0}), or name another file",
+                path.display()
+            ),
+            _ => format!("{}: {error}", path.display()),
+        })?;
     let path = path.display();
     say(&format!(
         "a new secret is in {path}\n  rollcall --token-secret-file {path}\n  rollcall token --user anna --token-secret-file {path}"

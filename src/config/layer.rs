@@ -311,13 +311,15 @@ pub(crate) struct LayerParser {
 
 /// The names of all settings, in the order of the help.
 pub(crate) fn keys() -> Vec<String> {
+    explained().into_iter().map(|(key, _)| key).collect()
+}
+
+/// The same, each with its sentence in the help.
+pub(crate) fn explained() -> Vec<(String, String)> {
     let command = LayerParser::command();
-    command
-        .get_arguments()
-        .filter_map(|arg| arg.get_long())
-        .filter(|key| *key != "help")
-        .map(str::to_owned)
-        .collect()
+    let settings = command.get_arguments().filter(|arg| arg.get_long().is_some_and(|key| key != "help"));
+    let help = |arg: &clap::Arg| arg.get_help().map(ToString::to_string).unwrap_or_default();
+    settings.map(|arg| (arg.get_long().unwrap_or_default().to_owned(), help(arg))).collect()
 }
 
 /// The command with every setting's default in its help, taken from [`DEFAULTS`], so that they are written once.

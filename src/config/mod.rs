@@ -12,6 +12,7 @@
 //! | [`keys`] | the files with keys for tokens |
 //! | [`exposed`] | files with secrets that others can read |
 //! | [`programs`], [`words`] | the programs that commands name; a command as words |
+//! | [`unwise`] | settings that are allowed and foolish |
 //! | [`capacity`] | how many connections fit, and why |
 
 pub(crate) mod address;
@@ -26,6 +27,7 @@ pub(crate) mod settings;
 pub(crate) mod sources;
 pub(crate) mod tls;
 pub(crate) mod units;
+pub(crate) mod unwise;
 pub(crate) mod words;
 
 pub(crate) use layer::Layer;

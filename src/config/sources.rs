@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser as _;
 use toml::{Spanned, Table, Value};
 
-use super::layer::{DEFAULTS, Layer, LayerParser, keys, one_line};
+use super::layer::{DEFAULTS, Layer, LayerParser, explained, keys, one_line};
 
 /// The settings of each source.
 #[derive(Clone, Default, Debug)]
@@ -83,20 +83,24 @@ impl Sources {
         }
     }
 
-    /// All settings as a file that `--config` takes, each with where it comes from.
+    /// All settings as a file that `--config` takes, each with what it is for and where it comes from.
     pub(crate) fn print(&self) -> String {
         let merged = self.merged_table();
         let mut text = String::new();
-        for key in keys() {
+        for (key, help) in explained() {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            comment(&mut text, &help);
             // Writing to a String can't fail.
             let _ = match (merged.get(&key), self.origin(&key)) {
                 (Some(_), Some(origin)) if SECRET.contains(&&*key) => {
-                    writeln!(text, "{:<44} # {origin}; not shown", format!("# {key} ="))
+                    writeln!(text, "{:<44} # {origin}; not shown", format!("#{key} ="))
                 }
                 (Some(value), Some(origin)) => {
                     writeln!(text, "{:<44} # {origin}", format!("{key} = {value}"))
                 }
-                _ => writeln!(text, "{:<44} # not set", format!("# {key} =")),
+                _ => writeln!(text, "{:<44} # not set", format!("#{key} =")),
             };
         }
         text
@@ -159,6 +163,23 @@ const SECRET: [&str; 1] = ["api-key"];
 fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.to_ascii_uppercase().replace('-', "_"))
 }
+
+/// A sentence as lines of comment.
+fn comment(text: &mut String, sentence: &str) {
+    let mut width = 0;
+    for word in sentence.split_whitespace() {
+        if width == 0 || width + 1 + word.len() > COMMENT_WIDTH {
+            text.push_str(if width == 0 { "#" } else { "\n#" });
+            width = 1;
+        }
+        text.push(' ');
+        text.push_str(word);
+        width += 1 + word.len();
+    }
+    text.push('\n');
+}
+
+const COMMENT_WIDTH: usize = 100;
 
 fn defaults() -> Table {
     DEFAULTS.parse().expect("DEFAULTS is TOML")
@@ -267,7 +288,17 @@ mod tests {
         let mut again = Sources { file: parse_file(&sources.print()).unwrap(), ..Sources::default() };
         again.path = Some("f.toml".into());
         assert_eq!(again.merged_table(), sources.merged_table());
-        assert_eq!(sources.print().lines().count(), keys().len());
+        let printed = sources.print();
+        let settings = printed.lines().filter(|line| !line.is_empty() && !line.starts_with("# "));
+        assert_eq!(settings.count(), keys().len());
+        assert!(
+            printed.contains("# Output queued for one client; past it: close 1013\nmax-backlog = "),
+            "{printed}"
+        );
+        assert!(
+            printed.lines().all(|line| !line.starts_with('#') || line.len() <= COMMENT_WIDTH + 1),
+            "{printed}"
+        );
     }
 
     #[test]

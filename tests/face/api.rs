@@ -213,7 +213,7 @@ fn keys_are_asked_for_reloaded_and_never_shown() {
 fn a_key_is_in_no_message() {
     let print = rollcall(&["config", "print", "--api-key", "top-secret"]).output().unwrap();
     let text = String::from_utf8(print.stdout).unwrap();
-    assert!(text.contains("# api-key =") && text.contains("--api-key; not shown"), "{text}");
+    assert!(text.contains("#api-key =") && text.contains("--api-key; not shown"), "{text}");
     assert!(!text.contains("top-secret"));
     let number = File::new("number", "api-key = 4711\n");
     let list = File::new("list", "good\nhalf secret\n");

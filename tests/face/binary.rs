@@ -216,7 +216,8 @@ fn the_screen_says_where_how_many_and_what_next() {
         "2 threads, each with a descriptor table of its own",
         "1,000 connections: as set",
         "silent for 25s: a Ping; unanswered for 20s: dead",
-        &format!("cargo run --release -p loadtest -- echo --url ws://{address}/echo"),
+        &format!("curl http://{address}/healthz"),
+        &format!("http://{address}/docs"),
         &format!("{} key)\" http://{address}/metrics", env!("CARGO_BIN_EXE_rollcall")),
     ] {
         assert!(running.screen.contains(part), "{part} is missing in\n{}", running.screen);

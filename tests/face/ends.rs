@@ -224,8 +224,9 @@ fn starts(flag: &str) -> Result<(), String> {
 #[test]
 fn each_setting_alone_starts_at_both_ends_or_says_why_not() {
     let printed = run(&["config", "print"]);
-    for line in stdout(&printed).lines() {
-        let key = line.trim_start_matches("# ").split(' ').next().unwrap();
+    let settings = stdout(&printed).lines().filter(|line| !line.is_empty() && !line.starts_with("# "));
+    for line in settings {
+        let key = line.trim_start_matches('#').split(' ').next().unwrap();
         let ends = ends(key).unwrap_or_else(|| panic!("--{key} has no ends here"));
         for (value, end) in ends {
             let flag = format!("--{key}={value}");

@@ -30,8 +30,9 @@ fn row(name: &str) -> &'static str {
 #[test]
 fn every_setting_is_in_it() {
     let output = Command::new(env!("CARGO_BIN_EXE_rollcall")).args(["config", "print"]).output().unwrap();
-    for line in String::from_utf8(output.stdout).unwrap().lines() {
-        let key = line.trim_start_matches("# ").split(' ').next().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for line in printed.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")) {
+        let key = line.trim_start_matches('#').split(' ').next().unwrap();
         assert!(MANUAL.contains(&format!("`--{key}`")), "--{key} is not in the manual");
     }
 }

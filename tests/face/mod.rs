@@ -2,7 +2,9 @@
 
 mod api;
 pub(crate) mod binary;
+mod cli;
 pub(crate) mod client;
+pub(crate) mod documents;
 mod ends;
 mod faults;
 mod half_read;
