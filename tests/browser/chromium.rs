@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::bounds::PATIENCE;
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
@@ -170,9 +171,10 @@ impl Browser {
     }
 }
 
-/// Signals one process.
+/// Signals one process. A tab that was closed a moment ago may still have been counted, and be gone.
 pub(super) fn signal(process: i32, signal: Signal) {
-    kill_process(Pid::from_raw(process).unwrap(), signal).unwrap();
+    let done = kill_process(Pid::from_raw(process).unwrap(), signal);
+    assert!(matches!(done, Ok(()) | Err(Errno::SRCH)), "{done:?}");
 }
 
 /// A process that is killed unless it is taken out.

@@ -5,10 +5,12 @@ mod chromium;
 mod client;
 mod crowd;
 mod history;
+mod front;
 mod life;
 mod page;
 mod secure;
 mod server;
+mod snippets;
 mod support;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -34,7 +34,7 @@ fn state(tab: &Tab<'_>, user: &str) -> String {
     tab.eval(&script).as_str().unwrap().to_owned()
 }
 
-fn shows(tab: &Tab<'_>, user: &str, wanted: &str) {
+pub(super) fn shows(tab: &Tab<'_>, user: &str, wanted: &str) {
     until(&format!("{user} is {wanted}"), || (state(tab, user) == wanted).then_some(()));
 }
 

@@ -47,6 +47,11 @@ impl Server {
         assert!(self.child.wait().unwrap().success());
     }
 
+    /// From the next start on it has these.
+    pub(super) fn flags_are(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+    }
+
     /// The same again, at the same address.
     pub(super) fn again(&mut self) {
         let address = self.address.to_string();

@@ -300,3 +300,51 @@ fn behind_a_bare_haproxy_the_server_itself_refuses() {
         assert_eq!(ask(proxy.address, "presence.example.org", "GET /metrics", &key).status, 200, "{words}");
     }
 }
+
+#[test]
+fn the_nginx_with_tls_that_deploying_takes_passes_upgrades() {
+    let Some(nginx) = found("nginx", "the manual's nginx with TLS") else { return };
+    let folder = std::env::temp_dir().join(format!("rollcall-{}-deploy", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    let made = super::binary::rollcall(&["cert"]).current_dir(&folder).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let running = Running::start(&["--workers", "2", "--origin", "https://www.example.org"]);
+    let chapter = include_str!("../../src/manual/deploy.md");
+    let sample = chapter.split("```nginx\n").nth(1).unwrap().split("```").next().unwrap();
+    let at = |file: &str| folder.join(file).to_str().unwrap().to_owned();
+    assert!(
+        sample.contains("listen 443 ssl;") && sample.contains("cert.pem;") && sample.contains("key.pem;")
+    );
+    let servers = sample
+        .replace("listen 443 ssl;", "listen {address} ssl;")
+        .replace("cert.pem;", &format!("{};", at("cert.pem")))
+        .replace("key.pem;", &format!("{};", at("key.pem")))
+        .replace("127.0.0.1:8080", &running.address.to_string());
+    let proxy = Proxy::nginx(&nginx, &servers);
+    let ask = |path: &str, more: &[&str]| {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--include", "--http1.1", "--max-time", "3", "--noproxy", "*", "--cacert"]);
+        curl.arg(at("cert.pem")).args(more).arg(format!("https://{}{path}", proxy.address));
+        let output = curl.output().unwrap();
+        String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
+    };
+    let own = format!("Origin: https://{}", proxy.address);
+    let foreign = "Origin: https://elsewhere.example";
+    let upgrade =
+        ["-H", "Connection: Upgrade", "-H", "Upgrade: websocket", "-H", "Sec-WebSocket-Version: 13"];
+    let key = ["-H", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "-H"];
+    for (path, more, status) in [
+        ("/healthz", vec![], "200"),
+        ("/api/v1/users", vec![], "403"),
+        ("/metrics", vec![], "403"),
+        ("/docs", vec![], "200"),
+        ("/ws?user=anna", [&upgrade[..], &key, &["Origin: https://www.example.org"]].concat(), "101"),
+        ("/ws?user=anna", [&upgrade[..], &key, &[foreign]].concat(), "403"),
+        ("/ws?user=anna", [&upgrade[..], &key, &[&own]].concat(), "101"),
+    ] {
+        let said = ask(path, &more);
+        assert!(said.contains(status), "{path} {more:?}: {said}");
+    }
+    let _ = fs::remove_dir_all(&folder);
+}

@@ -12,7 +12,8 @@ const API = "the server";
 const query = new URLSearchParams(location.search);
 const stored = (key) => sessionStorage.getItem(`rollcall.${key}`);
 const store = (key, value) => sessionStorage.setItem(`rollcall.${key}`, value);
-const open = facts.auth === "none";
+/** Whether everybody is taken at their word; a server may have been started anew, and want a token by now. */
+let open = facts.auth === "none";
 const HOME = query.get("room") || "lobby";
 
 /** A token or a key behind the # reaches no server and no log; it does not stay in the address either. */
@@ -139,6 +140,7 @@ function start() {
   $("gate").hidden = open || Boolean(token) || facts.side === "admin";
   // Without a token there is no use in trying.
   if (!open && !token) me.close();
+  ending = !open && !token ? "waits for a token" : "";
   const mine = me;
   const on = (event, listener) => me.on(event, (detail, name) => mine === me && listener(detail, name));
   on("state", linkChanged);
@@ -165,13 +167,22 @@ function start() {
   on("broadcast", ({ data }) => toast(`To everybody: ${textOf(data)}`));
   on("rtt", measured);
   on("closed", ended);
-  on("stuck", ({ code, reason, retry }) => toast(
-    facts.side === "admin" ? "This address is for operators: presence is on the other one (--listen)." : `The server does not answer${code && code !== 1006 ? ` (${code} ${reason})` : ""}.`,
-    retry,
-  ));
+  on("stuck", ({ code, reason, retry }) => {
+    if (code === 4401) return gate(`The server said: ${reason || "a token is needed"}.`);
+    toast(
+      facts.side === "admin" ? "This address is for operators: presence is on the other one (--listen)." : `The server does not answer${code && code !== 1006 ? ` (${code} ${reason})` : ""}.`,
+      retry,
+    );
+  });
   // The client tries these again: there is nothing to do.
-  on("warning", ({ error }) => [429, 503, "timeout"].includes(error.code) || fail(error));
+  on("warning", ({ error, room }) => {
+    if ([429, 503, "timeout"].includes(error.code)) return;
+    if (room !== undefined && rooms.has(room)) refused(room, error);
+    else fail(error);
+  });
   me.on("*", (detail, event) => note(event, detail));
+  // What was closed before anybody listened has told nobody.
+  linkChanged({ state: me.state });
   for (const each of rooms.keys()) enter(each);
   me.members(HOME, { limit: PEOPLE_MAX }).on("change", ({ users, count }) => {
     if (mine !== me) return;
@@ -205,8 +216,23 @@ async function enter(name) {
     if (name === room) drawn = {};
     draw("talk");
   } catch (error) {
-    if (error.code !== "closed") fail(error);
+    if (error.code !== "closed") refused(name, error);
   }
+}
+
+/** A room that the server keeps this user out of is no room to talk in. */
+function refused(name, error) {
+  const known = rooms.get(name);
+  if (!known || known.refused) return;
+  toast(`${name}: ${error.message}`);
+  if (name === HOME) {
+    known.refused = error.message;
+    said(name, { aside: `You can't come into ${name}: ${error.message}` });
+    return draw("rooms", "talk");
+  }
+  rooms.delete(name);
+  if (room === name) room = HOME;
+  draw("rooms", "talk");
 }
 
 function takenOut(name) {
@@ -224,6 +250,7 @@ function welcomed({ user }) {
   }
   $("gate").hidden = true;
   $("why").textContent = "";
+  for (const known of rooms.values()) known.refused = "";
   $("name").value = name;
   $("name").readOnly = !open;
   const others = (query.get("watch") ?? "").split(",").filter(Boolean);
@@ -232,24 +259,45 @@ function welcomed({ user }) {
   hush();
 }
 
+/** Why the connection is over for good, in a few words; empty while it is not. */
+let ending = "";
+/** Tries that led nowhere since the connection was there. */
+let tries = 0;
+
 function linkChanged({ state, wait_ms: wait }) {
   const link = $("link");
-  link.dataset.state = state;
-  const texts = { open: "connected", connecting: "connecting", stuck: "no connection", closed: "disconnected" };
-  link.lastElementChild.textContent = texts[state] ?? `back in ${Math.max(1, Math.round((wait ?? 0) / 1000))} s`;
+  if (state === "open") tries = 0;
+  if (state === "waiting" || state === "stuck") tries += 1;
+  // From the second try on it is no longer on its way, but without a server.
+  const shown = state === "connecting" && tries > 1 ? "stuck" : state;
+  link.dataset.state = shown;
+  const texts = { open: "connected", connecting: tries ? "no connection: trying again" : "connecting", stuck: "no connection", closed: ending || "disconnected" };
+  link.lastElementChild.textContent = texts[state] ?? `no connection: again in ${Math.max(1, Math.round((wait ?? 0) / 1000))} s`;
   document.body.dataset.link = state;
-  draw("people");
+  draw("people", "rooms");
 }
 
 function ended({ code, reason, byServer }) {
   if (!byServer) return;
   if (code === 4401) return gate(`The server said: ${reason || "the token is missing, wrong or over"}.`);
-  const why = { 4403: "You were sent away", 4409: "You came in elsewhere, and this window gave way" }[code] ?? "The server ended it";
-  toast(`${why}${reason ? ` (${reason})` : ""}.`, start);
+  if (code === 4403 && reason.includes("origin")) {
+    ending = "this page may not connect";
+    toast(`The server lets in no page of ${location.origin}. Start it with --origin ${location.origin}, or have the proxy in front of it pass on the Host.`, start);
+  } else {
+    ending = { 4403: "sent away", 4409: "in another window" }[code] ?? "ended by the server";
+    const why = { 4403: "You were sent away", 4409: "You came in elsewhere, and this window gave way" }[code] ?? "The server ended it";
+    toast(`${why}${reason ? ` (${reason})` : ""}.`, start);
+  }
+  linkChanged({ state: "closed" });
 }
 
 function gate(why) {
   sessionStorage.removeItem("rollcall.token");
+  open = false;
+  offer();
+  ending = "waits for a token";
+  me.close();
+  linkChanged({ state: "closed" });
   $("gate").hidden = false;
   $("why").textContent = why;
 }
@@ -281,16 +329,18 @@ function counts() {
 
 function drawCount() {
   const of = counts();
-  // Past what the list holds the server's own count goes on.
-  const here = people.size < PEOPLE_MAX ? of.here : Math.max(of.here, rooms.get(HOME).count, users);
-  const live = me.state === "open";
+  // The server's own counts, where it tells them, are of everybody; without its key only this room is known.
+  const here = Math.max(of.here, rooms.get(HOME).count, users);
+  const live = me.state === "open", tells = connections > 0;
   $("count").textContent = live || here ? here.toLocaleString("en") : "–";
-  $("noun").textContent = `${here === 1 ? "person" : "people"} here now`;
+  $("noun").textContent = `${here === 1 ? "person" : "people"} ${tells ? "here" : `in ${HOME}`} now`;
+  const all = connections > Math.max(here, 1) + guests.size ? `${connections.toLocaleString("en")} connections in all: some have no name, or are somebody's second one.` : "";
+  set($("all"), all);
   $("lead").textContent = !live
-    ? "Not connected. Whoever you see here is as it was last known."
+    ? `${ending ? `Not connected: ${ending}.` : "Not connected."} Whoever you see here is as it was last known.`
     : here <= 1
-      ? "That is you. Open this page in a second window and watch yourself arrive."
-      : `${of.online.toLocaleString("en")} online${of.busy ? `, ${of.busy.toLocaleString("en")} busy` : ""}${of.away ? `, ${of.away.toLocaleString("en")} away` : ""}. Close one of the windows, hide it, or stop its network: it shows here within moments.`;
+      ? "So far that is you. Add a second person, and watch them come, go away and leave."
+      : `${of.online.toLocaleString("en")} online${of.busy ? `, ${of.busy.toLocaleString("en")} busy` : ""}${of.away ? `, ${of.away.toLocaleString("en")} away` : ""}. Whoever comes, goes or falls silent shows here within moments.`;
   document.title = live ? `${here} here · rollcall` : "rollcall";
   $("more").textContent = people.size < here
     ? `and ${(here - of.here).toLocaleString("en")} more`
@@ -454,13 +504,39 @@ function drawCrowd() {
 const series = { connections: [], messages: [], lateness: [], rtt: [] };
 const tones = { connections: "on", messages: "late", lateness: "away", rtt: "on" };
 
-const figure = (key, text) => { $(`v-${key}`).textContent = text; drawChart(key); };
+/** When each point of a chart was taken. */
+const times = { connections: [], messages: [], lateness: [], rtt: [] };
+
+/** A value at a chart's axis. */
+const label = (key, value) => (key === "lateness" || key === "rtt" ? span(value) : value < 10 ? value.toFixed(1).replace(".0", "") : Math.round(value).toLocaleString("en"));
+
+function figure(key, text) {
+  $(`v-${key}`).textContent = text;
+  times[key].push(Date.now());
+  times[key].splice(0, times[key].length - CHART_POINTS);
+  drawChart(key);
+}
+
+/** Figures that are no longer told are taken down: old ones would be taken for true. */
+function forgetFigures() {
+  before = null;
+  users = connections = lateness.length = 0;
+  for (const key of ["connections", "messages", "lateness"]) {
+    series[key].length = times[key].length = 0;
+    $(`v-${key}`).textContent = "–";
+    drawChart(key);
+  }
+  draw("people");
+}
 
 function drawChart(key) {
   const values = series[key];
   values.splice(0, values.length - CHART_POINTS);
   const { pen, width, height } = surface($(`c-${key}`));
-  const top = Math.max(...values, Number.MIN_VALUE) * 1.15, step = width / (CHART_POINTS - 1);
+  const most = Math.max(...values, 0);
+  const top = Math.max(most, Number.MIN_VALUE) * 1.15, step = width / (CHART_POINTS - 1);
+  set($(`t-${key}`), most > 0 ? label(key, most) : "");
+  set($(`f-${key}`), times[key].length > 1 ? `${ago(times[key][0])} ago`.replace("just now ago", "just now") : "");
   pen.strokeStyle = paint.line;
   pen.lineWidth = 1;
   pen.beginPath();
@@ -486,11 +562,12 @@ function drawChart(key) {
 
 // ---------------------------------------------------------------------------------------------------- figures
 
-let before = null, users = 0, census = 0;
+let before = null, users = 0, connections = 0, census = 0;
 
 async function api(path) {
   const key = stored("key");
-  return fetch(`/api/v1/${path}`, { headers: key ? { Authorization: `Bearer ${key}` } : {}, cache: "no-store" });
+  const headers = key ? { Authorization: `Bearer ${key}` } : {};
+  return fetch(`/api/v1/${path}`, { headers, cache: "no-store", signal: AbortSignal.timeout(8000) });
 }
 
 /** Asks for the key of the API, or says why there is nothing to show. */
@@ -500,14 +577,18 @@ function noFigures(why, wantsKey) {
   for (const field of $("key").querySelectorAll("input,button")) field.hidden = !wantsKey;
 }
 
-/** Once a second while somebody looks; where the server wants a key, the page asks and goes on without. */
+/** Once a second while somebody looks; where the server wants a key, the page asks for it and goes on without. */
 async function poll() {
+  const turn = (poll.turn = (poll.turn ?? 0) + 1);
   let again = 1000;
   try {
     if (document.visibilityState === "visible") again = await ask();
   } catch {
-    before = null;
+    // The server is away: the next answer is the first of a new row.
+    forgetFigures();
   }
+  // A key that was entered meanwhile has begun another round.
+  if (turn !== poll.turn) return;
   clearTimeout(poll.next);
   poll.next = setTimeout(poll, again);
 }
@@ -515,23 +596,26 @@ async function poll() {
 async function ask() {
   if (facts.side === "public") {
     noFigures("The charts need the API, which is on the operators' address here (--admin-listen).", false);
-    return 1e9;
+    return 60000;
   }
   const wanted = "The charts need the API's key: it stands in the address that the server printed, and `rollcall key` prints it.";
   if (!stored("key") && facts.side === "whole") {
-    noFigures(wanted, true);
-    return 1e9;
+    if ($("key").hidden) noFigures(wanted, true);
+    return 1000;
   }
   const answer = await api("stats");
   if (!answer.ok) {
     const wants = answer.status === 401 || answer.status === 403;
     if (wants) sessionStorage.removeItem("rollcall.key");
-    noFigures(wants ? wanted : `The API answers ${answer.status}.`, wants);
-    return wants ? 1e9 : 15000;
+    forgetFigures();
+    noFigures(wants ? `That key is not this server's: it answers ${answer.status}. A server without a key of yours makes a new one at each start; \`rollcall key\` prints it.` : `The API answers ${answer.status}.`, wants);
+    return wants ? 1000 : 5000;
   }
   $("key").hidden = true;
   const stats = await answer.json();
   users = stats.users;
+  connections = stats.websockets ?? 0;
+  draw("people");
   // Who is connected but not in the lobby: another program, another page.
   if (open && users !== counts().here && performance.now() - census > 3000) await everybody();
   const now = performance.now(), messages = (stats.messages_received ?? 0) + (stats.messages_sent ?? 0);
@@ -597,6 +681,7 @@ const aside = (name, text) => (rooms.get(name)?.count ?? 0) <= 30 && said(name, 
 
 function drawTalk() {
   const talk = $("talk"), known = rooms.get(room);
+  for (const field of $("say").elements) field.disabled = Boolean(known.refused);
   const atEnd = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60;
   const from = drawn.room === room ? drawn.total : 0;
   if (drawn.room !== room) talk.replaceChildren();
@@ -629,25 +714,36 @@ function drawRooms() {
       tab = document.createElement("button");
       tab.dataset.room = name;
       tab.setAttribute("role", "tab");
+      tab.setAttribute("aria-controls", "talk-panel");
       element("span", tab, `${name} `);
       element("small", tab);
       tab.onclick = () => { room = name; rooms.get(name).unread = 0; draw("rooms", "talk"); };
-      tabs.insertBefore(tab, tabs.querySelector("input"));
+      tabs.append(tab);
     }
-    const { count, unread } = rooms.get(name);
+    const { count, unread, refused } = rooms.get(name);
     tab.setAttribute("aria-selected", String(name === room));
-    set(tab.lastElementChild, unread ? `${count} · ${unread} new` : String(count));
+    tab.tabIndex = name === room ? 0 : -1;
+    set(tab.lastElementChild, refused ? "not let in" : unread ? `${count} · ${unread} new` : String(count));
   }
 }
 
-const adder = element("input", $("rooms"));
-Object.assign(adder, { placeholder: "+ room", maxLength: 128, title: "Join another room", autocomplete: "off" });
-adder.setAttribute("aria-label", "Join a room");
-adder.onkeydown = (event) => {
-  if (event.key !== "Enter" || !adder.value.trim()) return;
-  const name = adder.value.trim();
+// As in every list of tabs: arrows go through the tabs, Tab goes past them.
+$("rooms").onkeydown = (event) => {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  const tabs = [...$("rooms").children], at = tabs.indexOf(document.activeElement);
+  if (!step || at < 0) return;
+  event.preventDefault();
+  const next = tabs[(at + step + tabs.length) % tabs.length];
+  next.click();
+  next.focus();
+};
+
+$("enter").onsubmit = (event) => {
+  event.preventDefault();
+  const field = event.target.room, name = field.value.trim();
+  if (!name) return;
   if (!isName(name)) return toast(`A room's name is ${NAME_RULE}.`);
-  adder.value = "";
+  field.value = "";
   if (!rooms.has(name)) { rooms.set(name, { count: 0, talk: [], unread: 0 }); enter(name); }
   room = name;
   draw("rooms", "talk");
@@ -664,22 +760,39 @@ function note(event, detail) {
   const way = event === "command" ? "out" : ["state", "rejoin", "left", "renewed", "warning", "stuck", "closed"].includes(event) ? "self" : "in";
   const { seq, cmd, params, body, ...rest } = detail ?? {};
   const text = way === "out" ? `${cmd} ${brief(params)}` : event === "answer" ? `${body.code} ${cmd} ${brief({ ...body, code: undefined })}` : `${event} ${brief(rest)}`;
-  log.unshift({ time: clock(), way, text });
+  log.unshift({ time: clock(), way, text, detail });
   if (log.length > LOG_ROWS) log.length = LOG_ROWS;
   draw("log");
 }
 
-const brief = (value) => (value === undefined ? "" : JSON.stringify(value, (_, inner) => (inner instanceof Error ? inner.message : inner)).slice(0, 240));
+const brief = (value) => (value === undefined ? "" : JSON.stringify(value, plain)?.slice(0, 240) ?? "");
 
 const lines = Array.from({ length: 12 }, () => {
   const line = element("li", $("log"));
+  line.tabIndex = 0;
+  line.setAttribute("role", "button");
+  line.title = "Show all of it";
+  const show = () => line.entry && showWhole(line.entry);
+  line.onclick = show;
+  line.onkeydown = (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); show(); } };
   return { line, time: element("time", line), way: element("i", line), text: element("span", line) };
 });
+
+const plain = (_, inner) => (inner instanceof Error ? inner.message : inner);
+
+/** A line of the log has room for its beginning; here is all of it. */
+function showWhole({ time, text, detail }) {
+  const whole = $("whole");
+  whole.querySelector("code").textContent = `${time} ${text.split(" ", 1)[0]}\n${JSON.stringify(detail, plain, 2)}`;
+  whole.hidden = false;
+}
+$("whole").firstElementChild.onclick = () => { $("whole").hidden = true; };
 
 function drawLog() {
   lines.forEach(({ line, time, way, text }, i) => {
     const entry = log[i];
     if (!entry) return;
+    line.entry = entry;
     line.dataset.way = entry.way;
     set(time, entry.time);
     set(way, { out: "→", in: "←", self: "·" }[entry.way]);
@@ -708,15 +821,51 @@ const fail = (error) => {
   if (!["closed", "lost"].includes(error?.code)) toast(error?.message ?? String(error));
 };
 
-const windowOf = (user) => {
+/** People of this page's own, each with a connection: a second tab would hide this one, and its user would be away. */
+const guests = new Map();
+const GUESTS_MAX = 5;
+
+function addGuest() {
+  const user = newName(), line = element("li", $("guests")), title = element("b", line, user);
+  title.title = "a second connection of this page";
+  const guest = connect({ user, away: false });
+  guests.set(user, guest);
+  guest.join(HOME).catch(fail);
+  const buttons = [
+    ["Says hello", () => guest.say(HOME, "Hello!").catch(fail)],
+    ["Goes away", ({ target }) => {
+      const away = target.textContent === "Goes away";
+      guest.status(away ? "away" : null).then(() => { target.textContent = away ? "Is back" : "Goes away"; }, fail);
+    }],
+    ["Leaves", () => guest.close()],
+  ];
+  for (const [text, act] of buttons) element("button", line, text).onclick = act;
+  guest.on("closed", () => {
+    guests.delete(user);
+    line.remove();
+    offer();
+  });
+  offer();
+}
+
+/** What can be tried here: where a token is asked for, nobody comes in by a name alone. */
+function offer() {
+  const may = open && facts.side !== "admin";
+  $("other").hidden = $("again").hidden = !may;
+  $("other").disabled = guests.size >= GUESTS_MAX;
+  $("other").textContent = guests.size ? "Add one more person" : "Add a second person";
+  $("guests").hidden = !guests.size;
+  if (!may) for (const guest of guests.values()) guest.close();
+}
+offer();
+$("other").onclick = addGuest;
+// A window of its own lies beside this one, so that both can be seen.
+$("again").onclick = () => {
   const address = new URL(location.pathname, location.href);
-  address.searchParams.set("user", user);
+  address.searchParams.set("user", newName());
   if (stored("key")) address.hash = `key=${encodeURIComponent(stored("key"))}`;
-  window.open(address, "_blank", "noopener");
+  window.open(address, "_blank", "popup,noopener,width=620,height=820");
 };
-for (const id of ["other", "again"]) $(id).hidden = !open;
-$("other").onclick = () => windowOf(newName());
-$("again").onclick = () => windowOf(name);
 
 for (const button of document.querySelectorAll("[data-say]")) {
   button.onclick = () => {
@@ -744,12 +893,14 @@ $("token").onsubmit = (event) => {
   event.preventDefault();
   store("token", event.target.token.value.trim());
   event.target.reset();
+  $("why").textContent = "";
   start();
 };
 $("key").onsubmit = (event) => {
   event.preventDefault();
   store("key", event.target.key.value.trim());
   event.target.reset();
+  $("key-why").textContent = "Trying it…";
   poll();
 };
 

@@ -898,15 +898,16 @@ export class Rollcall {
   /** Sends a heartbeat; where nothing at all is heard for so long after it, the server is gone. */
   #probe(timeoutMs) {
     if (!this.#welcomed) return;
+    const socket = this.#socket;
+    if (!socket) return;
+    // What waited before this heartbeat did: that the heartbeat itself leaves says nothing of the server.
+    const before = socket.bufferedAmount;
     // Past the queue, which may be full.
     const beat = { cmd: "heartbeat", resolve() {}, reject() {}, repeat: false };
     this.#expire(beat, Math.max(timeoutMs, PROBE_MS));
     this.#write(beat);
     // A second doubt does not put the end off.
     if (this.#timers.due("silence") <= this.#env.now() + timeoutMs) return;
-    const socket = this.#socket;
-    if (!socket) return;
-    const before = socket.bufferedAmount;
     this.#timers.after("silence", timeoutMs, (late) => {
       // While the page slept it could hear nothing; and what drains is alive.
       if (late > SLEPT_MS || socket.bufferedAmount < before) return this.#probe(timeoutMs);
