@@ -168,9 +168,9 @@ fn parse(args: Vec<OsString>) -> Result<Option<Cli>, Failure> {
                 say(&error.to_string());
                 Ok(None)
             }
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                Err(Failure::usage("`rollcall config` needs one of: check, print".to_owned()))
-            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(Failure::usage(
+                "`rollcall config` needs one of: check, print; see `rollcall config --help`".to_owned(),
+            )),
             _ => Err(Failure::usage(format!("{}; see `{command} --help`", one_line(&error)))),
         },
     }

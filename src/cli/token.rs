@@ -96,7 +96,7 @@ impl TokenArgs {
         self
     }
 
-    /// Who makes tokens, and whom they are for.
+    /// The tokens' maker, and whom they are for.
     fn parties(&self) -> Parties {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         Parties { audience: given(&self.token_audience), issuer: given(&self.token_issuer) }
@@ -106,7 +106,10 @@ impl TokenArgs {
 fn token(args: TokenArgs) -> Result<String, String> {
     let now = Clock::starting_at(Tick(0)).now().unix_millis;
     let parties = args.parties();
-    let user = args.user.filter(|user| is_name(user)).ok_or_else(|| format!("--user NAME: {NAME_RULE}"))?;
+    let user = args
+        .user
+        .filter(|user| is_name(user))
+        .ok_or_else(|| format!("say whose it is by --user NAME, {NAME_RULE}; see `rollcall token --help`"))?;
     let key = signing_key(args.token_private_key.as_deref(), args.token_secret_file.as_deref())?;
     if args.ttl.0.as_secs() == 0 {
         return Err("--ttl: at least 1s".to_owned());

@@ -296,7 +296,7 @@ exec-binary = false
 exec-stderr = "log"
 exec-env = ["PATH", "LD_LIBRARY_PATH"]
 exec-processes = "1000/100"
-exec-patience = "0s"
+exec-patience = "0ms"
 log = "text"
 log-level = "info"
 "#;

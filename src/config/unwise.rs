@@ -8,7 +8,7 @@ use super::sources::Sources;
 
 /// A key of the API that is shorter can be found by trying.
 const API_KEY_BYTES: usize = 16;
-/// What a server takes before anybody has come.
+/// A server takes as much before anybody has come.
 const MEMORY_BYTES: u64 = 16 << 20;
 /// Proxies and routers end a connection that says nothing for so long.
 const SILENCE: Duration = Duration::from_secs(60);

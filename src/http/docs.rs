@@ -79,7 +79,7 @@ fn place(link: &str) -> String {
 /// A chapter's HTML. Headings get the names that rustdoc and code forges give them; a wide table scrolls by itself.
 fn article(text: &str) -> String {
     let mut events: Vec<Event<'_>> = Vec::new();
-    // Where the heading that is open began, and its words so far.
+    // The place of the heading that is open, and its words so far.
     let mut heading: Option<(usize, String)> = None;
     for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
         match event {

@@ -1,4 +1,4 @@
-//! What rollcall does and how it is run, a subject a chapter. The same text stands at `/docs` of a server.
+//! The manual: what rollcall does and how it is run, a subject a chapter. The same text stands at `/docs` of a server.
 //!
 //! [api]: api
 //! [capacity]: capacity

@@ -71,7 +71,7 @@ impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             StartError::AddressInUse(address) => {
-                write!(f, "{address} is in use by another process; choose another port")
+                write!(f, "{address} is in use by another process; choose another port with --listen")
             }
             StartError::PathInUse(path) => {
                 write!(f, "{} is in use by another process; choose another path", path.display())

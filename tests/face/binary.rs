@@ -202,7 +202,10 @@ fn a_taken_port_is_an_error_and_no_theft() {
     let running = Running::start(&[]);
     for address in [taken.local_addr().unwrap(), running.address] {
         let line = complaint(&run(&["--listen", &address.to_string()]), 1);
-        assert_eq!(line, format!("{address} is in use by another process; choose another port"));
+        assert_eq!(
+            line,
+            format!("{address} is in use by another process; choose another port with --listen")
+        );
     }
     assert_eq!(get(running.address, "/healthz").status, 200);
 }

@@ -127,14 +127,16 @@ impl Terminal {
     fn serve(&mut self, line: &str) {
         self.end();
         let mut written: Vec<String> = Vec::new();
-        let mut free = String::new();
-        for (i, part) in line.split("127.0.0.1:").enumerate() {
-            let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
-            if i > 0 {
+        let mut free = line.to_owned();
+        for before in ["127.0.0.1:", "--port="] {
+            let mut parts = free.split(before);
+            let mut replaced = parts.next().unwrap().to_owned();
+            for part in parts {
+                let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
                 written.push(part[..digits].to_owned());
-                free.push_str("127.0.0.1:0");
+                replaced = format!("{replaced}{before}0{}", &part[digits..]);
             }
-            free.push_str(if i > 0 { &part[digits..] } else { part });
+            free = replaced;
         }
         self.ports.clear();
         let mut command = self.shell(&format!("exec {}", self.placed(&free)));
@@ -153,7 +155,7 @@ impl Terminal {
             written.push("8080".to_owned());
         }
         let ports = addresses.iter().map(|address| address.port().to_string());
-        self.ports = written.into_iter().zip(ports).collect();
+        self.ports = written.into_iter().zip(ports).filter(|(written, _)| written != "0").collect();
     }
 
     /// Ctrl-C, twice.
@@ -189,7 +191,8 @@ impl Terminal {
         self.prepare(block);
         let is_server = |line: &str| {
             let mut words = line.split(' ');
-            words.next() == Some("rollcall") && words.next().is_none_or(|word| word.starts_with("--"))
+            words.next() == Some("rollcall")
+                && words.next().is_none_or(|word| word.starts_with("--") || word == "exec")
         };
         let (lines, server) = match block.trim_end().rsplit_once('\n') {
             Some((lines, last)) if is_server(last) => (lines, Some(last)),

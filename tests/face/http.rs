@@ -288,4 +288,38 @@ fn a_page_that_is_off_is_a_line_of_text_and_the_client_stays() {
     assert_eq!((answer.status, answer.field("Content-Type")), (200, Some("text/plain; charset=utf-8")));
     assert!(answer.body.starts_with("rollcall "), "{answer:?}");
     assert_eq!([http.ask("GET", "/page.js").status, http.ask("GET", "/rollcall.js").status], [404, 200]);
+    assert_eq!([http.ask("GET", "/docs").status, http.ask("GET", "/docs/api").status], [404, 404]);
+    assert!(!answer.body.contains("/docs"), "{answer:?}");
+}
+
+#[test]
+fn the_manual_is_a_page_to_browsers_and_markdown_to_others() {
+    let (_server, address) = site();
+    let mut http = Http::connect(address);
+    let mut ask = |line: &str, fields: &str| {
+        http.send(&format!("{line} HTTP/1.1\r\nHost: test\r\n{fields}\r\n"));
+        http.answer(line.starts_with("HEAD"))
+    };
+    let html = "Accept: text/html,*/*;q=0.8\r\n";
+    let page = ask("GET /docs/settings", html);
+    assert_eq!((page.status, page.field("Content-Type")), (200, Some("text/html; charset=utf-8")));
+    assert!(
+        page.body.contains("<h1 id=\"settings\">Settings</h1>") && !page.body.contains("<script"),
+        "{page:?}"
+    );
+    assert!(
+        page.field("Content-Security-Policy").is_some_and(|policy| policy.starts_with("default-src 'none'"))
+    );
+    assert_eq!((page.field("Vary"), page.field("Cache-Control")), (Some("Accept"), Some("no-cache")));
+    let tag = page.field("ETag").unwrap().to_owned();
+    assert_eq!(ask("GET /docs/settings", &format!("{html}If-None-Match: {tag}\r\n")).status, 304);
+    let head = ask("HEAD /docs/settings", html);
+    assert_eq!((head.status, head.field("Content-Length")), (200, Some(&*page.body.len().to_string())));
+    let text = ask("GET /docs/settings", "Accept: */*\r\n");
+    assert_eq!(text.field("Content-Type"), Some("text/markdown; charset=utf-8"));
+    assert!(text.body.starts_with("# Settings\n") && text.field("ETag") != Some(&*tag), "{text:?}");
+    assert_eq!(ask("OPTIONS /docs/settings", "").field("Allow"), Some("GET, HEAD, OPTIONS"));
+    assert_eq!(ask("POST /docs/settings", "Content-Length: 0\r\n").status, 405);
+    assert_eq!([ask("GET /docs", "").status, ask("GET /docs/", "").status], [200, 200]);
+    assert_eq!([ask("GET /docs/nothing", "").status, ask("GET /docs/../Cargo.toml", "").status], [404, 404]);
 }
