@@ -4,8 +4,8 @@
 mod chromium;
 mod client;
 mod crowd;
-mod history;
 mod front;
+mod history;
 mod life;
 mod page;
 mod secure;

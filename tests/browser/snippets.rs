@@ -12,8 +12,18 @@ use super::server::Server;
 use crate::face::documents::{blocks, documents};
 
 /// Each block in the order of the documents, and what is so when it has worked.
-const WORKS: [(&str, &str, &str); 4] = [
+const WORKS: [(&str, &str, &str); 6] = [
     ("README.md", "html", "document.querySelector('#here')?.innerText === 'anna is online'"),
+    (
+        "src/manual/history.md",
+        "html",
+        "document.querySelector('#talk').innerText.includes('anna: Good morning')",
+    ),
+    (
+        "src/manual/history.md",
+        "js",
+        "logged.some((line) => line.includes('\"event\":\"say\"') && line.includes('255'))",
+    ),
     (
         "src/manual/pages.md",
         "html",
@@ -60,8 +70,11 @@ fn every_block_for_a_browser_works_whole() {
             let (document, kind, condition) =
                 works.next().unwrap_or_else(|| panic!("{name}: what does it do?"));
             assert_eq!((*document, *kind), (&*name, &*block.kind));
-            let flags: &[&str] =
-                if name.ends_with("tokens.md") { &["--token-secret-file", file] } else { &[] };
+            let flags: &[&str] = match &*name {
+                "src/manual/tokens.md" => &["--token-secret-file", file],
+                "src/manual/history.md" => &["--history", "lobby=100"],
+                _ => &[],
+            };
             let server = Server::start(flags);
             let placed = block.text.replace("127.0.0.1:8080", &server.address.to_string());
             let hears = HEARS.replace("TOKEN", &token);

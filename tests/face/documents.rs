@@ -110,8 +110,8 @@ impl Terminal {
         {
             command.env_remove(name);
         }
-        command.env_remove("RUNTIME_DIRECTORY").env_remove("JOURNAL_STREAM");
-        command.env("PATH", path).env("HOME", &self.folder).env("XDG_RUNTIME_DIR", self.folder.join("run"));
+        command.env("RUNTIME_DIRECTORY", self.folder.join("run")).env_remove("JOURNAL_STREAM");
+        command.env("PATH", path).env("HOME", &self.folder);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
