@@ -392,30 +392,6 @@ pub const TOKENS_LOOKED_AT_PER_TURN: usize = 1_024;
 pub const TOKEN_PATTERNS_MAX: usize = 64;
 /// Keys that tokens are verified with: more than one while they change.
 pub const TOKEN_KEYS_MAX: usize = 16;
-/// A set of keys that is fetched (`--token-jwks`). Past it the set is not taken, and the last good one stays.
-pub const JWKS_BYTES_MAX: usize = 256 << 10;
-/// Keys in such a set, of any kind. Past it the set is not taken.
-pub const JWKS_KEYS_MAX: usize = 64;
-/// Keys of it that a token is tried with that does not say which has signed it. Past it: 401.
-pub const JWKS_TRIED_MAX: usize = 2;
-/// Keys that tokens named and that are looked for at once. Past it the others are when the client comes back.
-pub const JWKS_ASKED_MAX: usize = 64;
-/// For how long a set may be fresh, whatever its sender says.
-pub const JWKS_FRESH_MILLIS: std::ops::RangeInclusive<u64> = 60_000..=3_600_000;
-/// For how long a set is fresh whose sender says nothing of it.
-pub const JWKS_USUAL_MILLIS: u64 = 600_000;
-/// From the first fetch for a key that a token named to the first for another, and for how long a key is absent that was looked for.
-pub const JWKS_ASKED_MILLIS: u64 = 30_000;
-/// From a fetch that did not bring a key that a token named to the next one that looks for it: doubled each time. Past the end the
-/// key is absent: 401.
-pub const JWKS_MISSED_MILLIS: std::ops::RangeInclusive<u64> = 1_000..=4_000;
-/// From a fetch that has failed to the next one: doubled each time.
-pub const JWKS_FAILED_MILLIS: std::ops::RangeInclusive<u64> = 1_000..=30_000;
-/// A fetch. Past it it has failed.
-pub const JWKS_ANSWER_MILLIS: u64 = 10_000;
-/// How long the start waits for the first set. Past it the server starts nonetheless, and tokens by the set's keys are refused
-/// until it is there: 503.
-pub const JWKS_START_MILLIS: u64 = 5_000;
 /// A key file. Past it the file is refused.
 pub const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
 
@@ -450,4 +426,6 @@ const _: () = assert!(TLS_RECORDS_BYTES + TLS_PARTIAL_BYTES_MAX <= READ_BUFFER_B
 
 pub mod exec;
 mod history;
+mod jwks;
 pub use self::history::*;
+pub use self::jwks::*;

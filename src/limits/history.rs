@@ -1,7 +1,5 @@
 //! The bounds on what rooms keep of what was said.
 
-use crate::limits::{BACKLOG_BYTES_MAX, BACKLOG_BYTES_PAUSE, DATA_BYTES_MAX, PAGE_DEFAULT};
-
 /// Messages in an answer to a `join` with `since` or to `history`. Past it a `gap`, or another page.
 pub const PAST_MAX: usize = 512;
 /// Messages in an answer to a `history` that names no `limit`.
@@ -35,7 +33,3 @@ pub const ERASURES_MAX: usize = 64;
 /// Rooms without members that are kept for their history, an equal share of them at each worker. Past it the one that has been
 /// without members for longest ends.
 pub const HISTORY_ROOMS_MAX: usize = 65_536;
-
-const _: () = assert!(PAST_DEFAULT <= PAST_MAX && PAST_DEFAULT == PAGE_DEFAULT);
-const _: () = assert!(CATCHING_UP_BYTES_MAX < BACKLOG_BYTES_PAUSE / 2);
-const _: () = assert!(DATA_BYTES_MAX < PAST_BYTES_MAX && PAST_BYTES_MAX <= BACKLOG_BYTES_MAX);

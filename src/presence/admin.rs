@@ -33,7 +33,7 @@ pub enum AdminRequest {
     Tell {
         /// The user.
         user: Name,
-        /// What is told.
+        /// The data.
         data: Data,
     },
     /// Send all connections of a user away, for good, and have the user stay away for a while.
@@ -82,17 +82,17 @@ pub enum AdminRequest {
     Say {
         /// The room.
         room: Name,
-        /// What is said.
+        /// The data.
         data: Data,
         /// Names it among what is said there from outside, so that it is said once: 1 to
         /// [`SAY_ID_CHARS_MAX`](crate::limits::SAY_ID_CHARS_MAX) characters.
         id: Option<Box<str>>,
     },
-    /// What was said in a room.
+    /// A part of a room's history.
     History {
         /// The room.
         room: Name,
-        /// Which part of it.
+        /// The part that is asked for.
         from: HistoryFrom,
         /// At most so many messages: 1 to [`PAST_MAX`](crate::limits::PAST_MAX).
         limit: usize,

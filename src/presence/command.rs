@@ -26,7 +26,7 @@ pub enum Command<'a> {
     Join {
         /// The room.
         room: Cow<'a, str>,
-        /// What was said since then is wanted, too.
+        /// Messages since then are wanted, too.
         since: Option<Since>,
     },
     /// Go out of a room.
@@ -43,11 +43,11 @@ pub enum Command<'a> {
         /// Only names after this one.
         after: Option<Cow<'a, str>>,
     },
-    /// What was said in a room.
+    /// A part of a room's history.
     History {
         /// The room.
         room: Cow<'a, str>,
-        /// Which part of it.
+        /// The part that is asked for.
         from: HistoryFrom,
         /// Messages at most: 1 to [`PAST_MAX`].
         limit: usize,

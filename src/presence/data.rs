@@ -1,4 +1,4 @@
-//! What one client says to others: JSON that was checked when it came in, or bytes that nobody looks at.
+//! The data that clients send to each other: JSON that was checked when it came in, or bytes that nobody looks at.
 
 use std::borrow::Cow;
 

@@ -82,7 +82,7 @@ pub enum Event {
         room: Name,
         /// The sender; `None`: it came from outside.
         from: Option<Name>,
-        /// What was said.
+        /// The data.
         data: Data,
         /// Its place in the room's order.
         place: RoomPosition,
@@ -93,7 +93,7 @@ pub enum Event {
     Told {
         /// The sender; `None`: it came from outside.
         from: Option<Name>,
-        /// What was told.
+        /// The data.
         data: Data,
         /// When.
         unix_millis: u64,

@@ -128,7 +128,7 @@ pub enum Message {
         user: Name,
         /// The sender; `None`: it came from outside.
         from: Option<Name>,
-        /// What is told.
+        /// The data.
         data: Data,
         /// Only where the user is in one of these; `None`: anyway.
         within: Option<Box<[Name]>>,
@@ -156,7 +156,7 @@ pub enum Message {
         visit: u16,
         /// Its user is invisible, as far as the edge knows.
         hides: bool,
-        /// What it has missed is wanted, too.
+        /// It wants to be told what it has missed.
         catchup: Option<Box<Catchup>>,
         /// Gets the answer.
         reply_to: ReplyTo,
@@ -167,7 +167,7 @@ pub enum Message {
         room: Name,
         /// The user who asks; `None`: it is asked from outside.
         user: Option<Name>,
-        /// Which part of it.
+        /// The part that is asked for.
         from: HistoryFrom,
         /// Messages at most, and bytes of them when they are written.
         most: (u32, u32),
@@ -197,7 +197,7 @@ pub enum Message {
         room: Name,
         /// The sender; `None`: it came from outside.
         from: Option<Name>,
-        /// What is said.
+        /// The data.
         data: Data,
         /// Whether the speaking connection hears itself.
         echo: bool,

@@ -1,4 +1,4 @@
-//! What was said in a room before: the shapes in which clients ask for it, and get it.
+//! Messages of a room that were said before: the shapes in which clients ask for them, and get them.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ pub enum HistoryFrom {
 pub struct Past {
     /// The sender; `None`: it came from outside.
     pub from: Option<Name>,
-    /// What was said; `None`: its author was deleted, and `from` is none either.
+    /// Its data; `None`: its author was deleted, and `from` is none either.
     pub data: Option<Data>,
     /// Its place in the room's order.
     pub offset: u64,

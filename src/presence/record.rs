@@ -192,7 +192,7 @@ pub struct PastRecord {
     pub from: Option<Name>,
     /// The id that its sender gave it.
     pub id: Option<Box<str>>,
-    /// What was said; `None`: that is not kept.
+    /// Its data; `None`: that is not kept.
     pub data: Option<Data>,
     /// Its author was deleted.
     pub is_deleted: bool,
@@ -250,7 +250,7 @@ pub(super) enum Part {
     Users(Option<Name>),
     /// Members behind this one.
     Members(Option<Reached>),
-    /// What rooms keep, behind this one, or from that offset of it on.
+    /// The history of rooms behind this one, or from that offset of it on.
     Histories(Option<(Name, Option<u64>)>),
     /// Bans of users behind this one.
     UserBans(Option<BanKey>),

@@ -9,6 +9,7 @@ mod forms;
 mod hooked;
 mod hooks;
 mod mail;
+mod past;
 mod query;
 mod sending;
 mod serving;

@@ -1,8 +1,8 @@
-//! What rooms keep, by seeds: pages are cut off and come back to any worker, with full backlogs or empty ones, and rooms and users are
+//! The history of rooms, by seeds: pages are cut off and come back to any worker, with full backlogs or empty ones, and rooms and users are
 //! deleted meanwhile. Whatever each page hears, over all its connections, is held against what the homes say that they keep:
 //! no message is lost without being named, none comes twice or out of order, none is said twice, and what is deleted is gone.
 
-mod stories;
+mod checks;
 mod truth;
 mod world;
 

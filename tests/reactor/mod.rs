@@ -19,6 +19,7 @@ mod mounted;
 mod overload;
 mod pace;
 mod posted;
+mod recovery;
 mod relayed;
 mod requests;
 mod script;

@@ -7,7 +7,7 @@ use rollcall::internals::http::{Router, RouterSettings};
 use rollcall::internals::limits::{
     BACKLOG_BYTES_PAUSE, CHUNKS_PER_REMOVAL, REMOVED_PER_TURN_MAX, SLOW_MESSAGES_MAX,
 };
-use rollcall::internals::presence::Rules;
+use rollcall::internals::presence::{HistoryRule, Pattern, Rules};
 use rollcall::internals::reactor::mail::Mailboxes;
 use rollcall::internals::reactor::mailbox::Mailbox;
 use rollcall::internals::reactor::{Config, Shared, Worker, WorkerId};
@@ -31,7 +31,9 @@ impl House {
         let script = Script::new(config.first_tick);
         let shared = Arc::new(Shared::new(1, config.max_connections, config.first_tick));
         let mailboxes: Mailboxes<_> = vec![Mailbox::new(eventfd(0, EventfdFlags::NONBLOCK).unwrap())].into();
-        let rules = Rules { commands_per_second: 1_000_000, ..Rules::default() };
+        let pattern = Pattern::new("kept-*").unwrap();
+        let history = [HistoryRule { pattern, count: 1_000, age: 1 << 20 }].into();
+        let rules = Rules { commands_per_second: 1_000_000, history, ..Rules::default() };
         let presence = PresenceSettings { rules, drop_oldest: vec!["ticker.*".into()], ..Default::default() };
         let subprotocols = vec!["rollcall.v1".to_owned()];
         let settings =

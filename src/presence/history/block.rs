@@ -25,7 +25,7 @@ const IS_BINARY: u8 = 8;
 const IS_DELETED: u8 = 16;
 const IS_BARE: u8 = 32;
 
-/// What is kept of what a message said.
+/// The part of a message's data that is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Content<'a> {
     Json(&'a str),

@@ -1,4 +1,4 @@
-//! What rooms with history do, told to somebody who keeps it elsewhere.
+//! Changes of rooms with history, told to somebody who keeps them elsewhere.
 
 use crate::presence::data::Data;
 
@@ -11,7 +11,7 @@ pub trait Journal: Send {
     /// Messages before that offset are kept no more.
     fn trimmed(&mut self, room: &str, epoch: u64, first: u64);
 
-    /// What that user has said in the room is deleted, and its content is gone.
+    /// All that the user has said in the room is deleted, and its content is gone.
     fn erased(&mut self, room: &str, epoch: u64, user: &str);
 
     /// The room of that epoch is over, and nothing of it is kept.
@@ -25,7 +25,7 @@ pub struct Appended<'a> {
     pub from: Option<&'a str>,
     /// The id that its sender gave it.
     pub id: Option<&'a str>,
-    /// What was said.
+    /// The message's data.
     pub data: &'a Data,
     /// When.
     pub unix_millis: u64,

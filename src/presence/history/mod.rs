@@ -1,4 +1,4 @@
-//! What a room keeps of what was said in it: its last messages, or where no rule says so the ids of those that had one.
+//! The history of a room: its last messages, or where no rule says so the ids of those that had one.
 //!
 //! | file | subject |
 //! |---|---|
@@ -15,9 +15,14 @@ mod block;
 mod ids;
 mod journal;
 mod log;
+#[cfg(test)]
+mod model;
 mod shares;
 
-use crate::limits::{PAST_MAX, SAY_ID_TICKS, SAY_IDS_KEPT};
+use crate::limits::{
+    BACKLOG_BYTES_MAX, BACKLOG_BYTES_PAUSE, CATCHING_UP_BYTES_MAX, DATA_BYTES_MAX, PAGE_DEFAULT,
+    PAST_BYTES_MAX, PAST_DEFAULT, PAST_MAX, SAY_ID_TICKS, SAY_IDS_KEPT,
+};
 use crate::presence::data::Data;
 use crate::presence::name::Name;
 use crate::presence::past::{HistoryFrom, Past, Recovery, Since, written_bytes};
@@ -30,17 +35,21 @@ pub use journal::{Appended, Journal};
 use log::Log;
 pub(crate) use shares::{Place, Shares};
 
+const _: () = assert!(PAST_DEFAULT <= PAST_MAX && PAST_DEFAULT == PAGE_DEFAULT);
+const _: () = assert!(CATCHING_UP_BYTES_MAX < BACKLOG_BYTES_PAUSE / 2);
+const _: () = assert!(DATA_BYTES_MAX < PAST_BYTES_MAX && PAST_BYTES_MAX <= BACKLOG_BYTES_MAX);
+
 /// Blocks that are given back at once.
 const BLOCKS_AT_ONCE: usize = 64;
 
-/// What a room keeps.
+/// The history of a room.
 #[derive(Debug)]
 pub(crate) struct RoomHistory {
     log: Log,
     ids: Ids,
     /// Messages, and ticks for which each is kept; `None`: ids alone.
     rule: Option<(u32, u32)>,
-    /// Where the room stands among those that share the bytes.
+    /// The room's place among those that share the bytes.
     pub(super) place: Option<Place>,
     /// A timer is filed for its oldest messages.
     pub(super) timed: bool,
@@ -55,7 +64,7 @@ pub(crate) struct Saying<'a> {
 }
 
 impl RoomHistory {
-    /// What a room keeps whose next message has that offset.
+    /// The history of a room whose next message has that offset.
     pub(crate) fn new(next: u64, rule: Option<&HistoryRule>) -> RoomHistory {
         let rule = rule.map(|rule| (rule.count, rule.age));
         RoomHistory { log: Log::new(next), ids: Ids::default(), rule, place: None, timed: false }
@@ -154,7 +163,7 @@ impl RoomHistory {
         self.rule.is_none() && self.ids.is_empty()
     }
 
-    /// What a client has missed that was in the room of that epoch, which stands at an offset now.
+    /// Recovers a client that was in the room of that epoch, which stands at an offset now.
     pub(crate) fn recover(&self, since: Since, (epoch, offset): (u64, u64), bytes: usize) -> Recovery {
         let is_same = since.epoch == epoch && since.offset <= offset;
         let heard = if is_same { since.offset } else { 0 };
@@ -211,7 +220,7 @@ impl RoomHistory {
     }
 }
 
-/// What a client has missed in a room that keeps nothing.
+/// Recovers a client in a room that keeps nothing.
 pub(crate) fn unkept(since: Since, (epoch, offset): (u64, u64)) -> Recovery {
     let is_same = since.epoch == epoch && since.offset <= offset;
     let missed = if is_same { since.offset < offset } else { offset > 0 };

@@ -1,4 +1,4 @@
-//! What ends by order: rooms, and what a deleted user said in all of them, looked for in shares.
+//! Ends by order: of rooms, and of all that a deleted user said in any of them, which is looked for in shares.
 
 use crate::limits::{ERASED_BYTES_PER_TURN, ERASURES_MAX, SWEPT_PER_TURN_MAX};
 use crate::presence::cost;
@@ -6,21 +6,8 @@ use crate::presence::message::{HomeAnswer, Message, ReplyTo};
 use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
 use crate::presence::room::Rooms;
+use crate::presence::room::keeping::Erasure;
 use crate::presence::turn::Turn;
-
-/// Messages of a deleted user that are looked for.
-#[derive(Debug)]
-pub(super) struct Erasure {
-    user: Name,
-    /// The room that is next, by slot, and which it was, and the offset to go on from.
-    slot: usize,
-    serial: u32,
-    offset: u64,
-    /// Messages deleted so far; in the room as well.
-    messages: usize,
-    here: usize,
-    reply_to: Option<ReplyTo>,
-}
 
 impl Rooms {
     /// A room ends: its members' edges take them out, and what was said is forgotten.
@@ -44,7 +31,7 @@ impl Rooms {
         answer(reply_to, HomeAnswer::RoomDeleted(members), turn);
     }
 
-    /// What a user said is to be deleted in all rooms here.
+    /// Begins to delete a user's messages in all rooms here.
     pub(crate) fn erase(&mut self, user: &Name, reply_to: Option<ReplyTo>, turn: &mut Turn<'_>) {
         if self.keeping.erasures.len() >= ERASURES_MAX {
             return answer(reply_to, HomeAnswer::Busy, turn);

@@ -1,19 +1,12 @@
-//! What rooms keep of what was said: given to who has missed it or asks for it, and given back by age and by bytes. A room with
+//! The history of rooms: given to who has missed it or asks for it, and given back by age and by bytes. A room with
 //! history outlives its members until its last message is too old.
 
-use std::collections::VecDeque;
-use std::fmt;
-use std::sync::Arc;
-
-use crate::limits::HISTORY_ROOMS_MAX;
 use crate::presence::cost;
-use crate::presence::history::{Appended, Journal, RoomHistory, Saying, Shares, moment, rule_for, unkept};
+use crate::presence::history::{Appended, Journal, RoomHistory, Saying, moment, unkept};
 use crate::presence::message::{HomeAnswer, Message, ReplyTo, RoomPosition};
 use crate::presence::name::bytes_of;
 use crate::presence::past::{Catchup, HistoryFrom, HistoryPage, Past, Recovery};
-use crate::presence::room::erasing::Erasure;
 use crate::presence::room::{Room, Rooms};
-use crate::presence::rules::{HistoryRule, Rules};
 use crate::presence::timer::Timer;
 use crate::presence::turn::Turn;
 use crate::time::Tick;
@@ -23,56 +16,13 @@ const GIVEN_BACK_AT_ONCE: usize = 1_024;
 /// Entries of rooms without members that are not worth looking through.
 const EMPTY_KEPT: usize = 64;
 
-/// The history of one home's rooms, taken together.
-pub(super) struct Keeping {
-    rules: Arc<[HistoryRule]>,
-    shares: Shares,
-    /// Rooms without members, by slot and serial, in the order in which they came to be that; and some that are that no more.
-    empty: VecDeque<(u32, u32)>,
-    /// How many there are, and may be.
-    empties: usize,
-    empties_most: usize,
-    /// Rooms without members that have nothing left to keep.
-    over: Vec<(u32, u32)>,
-    /// Users whose messages are looked for.
-    pub(super) erasures: VecDeque<Erasure>,
-    pub(super) journal: Option<Box<dyn Journal>>,
-}
-
-impl fmt::Debug for Keeping {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keeping").field("shares", &self.shares.bytes()).finish_non_exhaustive()
-    }
-}
-
-impl Keeping {
-    pub(super) fn new(rules: &Rules, workers: u16) -> Keeping {
-        let workers = usize::from(workers.max(1));
-        Keeping {
-            rules: Arc::clone(&rules.history),
-            shares: Shares::new(rules.history_bytes / workers),
-            empty: VecDeque::new(),
-            empties: 0,
-            empties_most: (HISTORY_ROOMS_MAX / workers).max(1),
-            over: Vec::new(),
-            erasures: VecDeque::new(),
-            journal: None,
-        }
-    }
-
-    /// What a room of that name keeps whose next message has that offset.
-    pub(super) fn history_of(&self, room: &str, next: u64) -> Option<Box<RoomHistory>> {
-        rule_for(&self.rules, room).map(|rule| Box::new(RoomHistory::new(next, Some(rule))))
-    }
-}
-
 impl Room {
     /// Whether it keeps what is said.
     pub(super) fn keeps(&self) -> bool {
         self.history.as_ref().is_some_and(|history| history.has_rule())
     }
 
-    /// Where a message stands that was said before with an id, as far as that is remembered.
+    /// The position of a message that was said before with an id, as far as that is remembered.
     pub(super) fn said_before(&self, now: Tick, from: Option<&str>, id: &str) -> Option<RoomPosition> {
         let offset = self.history.as_ref()?.said_before(now, from, id)?;
         Some(RoomPosition { offset, ..self.place() })
@@ -107,7 +57,7 @@ impl Rooms {
         self.keeping.journal.take()
     }
 
-    /// What a client has missed that comes in.
+    /// Recovers a client that comes in.
     pub(super) fn recovery(
         &mut self,
         room: &str,
@@ -215,7 +165,7 @@ impl Rooms {
         }
     }
 
-    /// Where rooms keep too much, the oldest messages of one go that keeps the most.
+    /// Drops the oldest messages of a room that keeps the most, as long as rooms keep too much.
     pub(super) fn give_back(&mut self) {
         for _ in 0..GIVEN_BACK_AT_ONCE {
             if !self.keeping.shares.is_full() {

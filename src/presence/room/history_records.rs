@@ -1,4 +1,4 @@
-//! What rooms keep, as records: handed over to another home, and taken from one.
+//! The history of rooms as records: handed over to another home, and taken from one.
 
 use crate::limits::{HISTORY_AGE_SECONDS_MAX, PAST_BYTES_MAX};
 use crate::presence::history::{Content, Kept, RoomHistory, Saying};

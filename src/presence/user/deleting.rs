@@ -8,7 +8,7 @@ use crate::presence::turn::Turn;
 use crate::presence::user::Users;
 use crate::presence::user::offline_users::OfflineUsers;
 
-/// What connections are told whose user is deleted.
+/// The reason that connections are told whose user is deleted.
 const WORDS: &str = "deleted";
 
 impl Users {

@@ -1,4 +1,4 @@
-//! What homes say that they keep, by their journals.
+//! The history as homes say that they keep it, by their journals.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -1,1 +1,0 @@
-//! Single stories of what rooms keep.
