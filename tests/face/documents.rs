@@ -77,7 +77,7 @@ impl Terminal {
         fs::create_dir_all(&folder).unwrap();
         fs::DirBuilder::new().mode(0o700).create(folder.join("run")).unwrap();
         // A refusal is a failure, and shows what it says.
-        fs::write(folder.join(".curlrc"), "silent\nshow-error\nfail-with-body\nmax-time = 20\n").unwrap();
+        fs::write(folder.join(".curlrc"), "silent\nshow-error\nfail-with-body\nmax-time = 60\n").unwrap();
         let (server, address) = (None, None);
         Terminal {
             folder,
@@ -121,6 +121,12 @@ impl Terminal {
         self.printed = String::from_utf8_lossy(&output.stdout).into_owned();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{lines}{}\n{said}", self.printed);
+    }
+
+    /// Looks at what has no end for a moment, then presses Ctrl-C.
+    fn watch(&mut self, line: &str) {
+        let output = self.shell(&format!("timeout 3 {}", self.placed(line))).output().unwrap();
+        assert!(output.status.code() == Some(124) && !output.stdout.is_empty(), "{line}{output:?}");
     }
 
     /// Starts a server in place of the one that runs, on ports that are free.
@@ -199,6 +205,9 @@ impl Terminal {
             None if is_server(block.trim_end()) => ("", Some(block.trim_end())),
             _ => (block, None),
         };
+        if block.starts_with("curl -N ") {
+            return self.watch(block);
+        }
         assert!(!lines.lines().any(is_server), "nothing behind a server is ever reached: {block}");
         self.run(lines);
         if let Some(server) = server {
