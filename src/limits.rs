@@ -399,12 +399,6 @@ pub const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
 pub const RUN_KEY_BYTES: usize = 24;
 /// The file that a running server leaves for programs of its user. The rest isn't read.
 pub const RUNTIME_FILE_BYTES_MAX: u64 = 16 << 10;
-/// Bytes of an error that the API answers with. Past it the error is cut: it may quote what was sent.
-pub const API_ERROR_BYTES_MAX: usize = 512;
-/// Bytes of a path that the log shows of a request of the API. Past it the path is cut.
-pub const AUDIT_PATH_BYTES_MAX: usize = 256;
-/// Refused requests of the API that a worker logs in a second. Past it they are counted, and the count is logged.
-pub const AUDIT_REFUSALS_PER_SECOND: u64 = 5;
 
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX && PAGE_MAX <= USERS_PER_COMMAND_MAX);
 const _: () = assert!(RUN_KEY_BYTES >= 16 && CLOSE_REASON_BYTES_MAX == 123);
@@ -424,8 +418,10 @@ const _: () =
     assert!(CROWDED_UNITS_PER_TURN < CONNECTION_UNITS_PER_TURN && CROWD_UNITS < HEARD_UNITS_PER_TURN);
 const _: () = assert!(TLS_RECORDS_BYTES + TLS_PARTIAL_BYTES_MAX <= READ_BUFFER_BYTES);
 
+mod api;
 pub mod exec;
 mod history;
 mod jwks;
+pub use self::api::*;
 pub use self::history::*;
 pub use self::jwks::*;

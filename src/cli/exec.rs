@@ -17,7 +17,7 @@ pub(super) struct ExecArgs {
     args: Vec<String>,
 }
 
-/// What was asked for.
+/// An order of the command line.
 pub(super) enum Asked {
     /// A server with these settings.
     Serve(Box<CliFlags>),
@@ -32,7 +32,7 @@ struct Settings {
     flags: CliFlags,
 }
 
-/// What flags say, before they are settings.
+/// Flags, before they are settings.
 #[derive(Default)]
 struct Said {
     port: Option<String>,
@@ -135,7 +135,7 @@ impl Said {
             "dir" => self.directory = Some(value.to_owned()),
             "origin" => self.settings.extend(value.split(',').flat_map(origins)),
             "passenv" => {
-                self.settings.extend(value.split(',').map(|name| format!("--exec-env={}", name.trim())))
+                self.settings.extend(value.split(',').map(|name| format!("--exec-env={}", name.trim())));
             }
             "maxforks" => match value.parse::<i64>() {
                 Ok(most @ 1..) => self.settings.push(format!("--exec-processes={most}/0")),

@@ -103,7 +103,7 @@ impl Client {
     }
 
     /// Reads to the end; returns how many bytes of messages came.
-    pub fn to_the_end(&mut self) -> io::Result<u64> {
+    pub fn drain(&mut self) -> io::Result<u64> {
         let mut all = 0;
         loop {
             let header = match self.header() {

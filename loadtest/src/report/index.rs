@@ -12,7 +12,7 @@ use super::markdown::Markdown;
 use crate::{files, units};
 
 /// What the reports of these names show; others are told by their heading.
-const SHOWS: [(&str, &str); 8] = [
+const SHOWS: [(&str, &str); 9] = [
     (
         "million",
         "from the first connection to the last of a million named users: memory, heartbeats, deaths, a message to all",
@@ -26,6 +26,7 @@ const SHOWS: [(&str, &str); 8] = [
     ("stuck", "what members that read nothing are to the others of a busy room"),
     ("soak", "everything at once and for long, hostile peers too: whether memory stays flat"),
     ("resume", "rooms that keep what was said: what it costs to recover it, and to keep it"),
+    ("exec", "a command per connection, beside websocketd: what it costs, and what it leaves behind"),
     ("herd", "a server that goes away and comes back, and how its clients return"),
 ];
 /// What stands in front of the reports, written by hand.

@@ -159,7 +159,7 @@ impl Check<'_> {
         Ok(Some(found.into_os_string().into_vec()))
     }
 
-    /// What commands get of the server's environment: the variables that are named, and those of the user that they run as.
+    /// The part of the server's environment that commands get: the variables that are named, and those of the user that they run as.
     fn exec_environment(&self, user: Option<&User>) -> Vec<(Vec<u8>, Vec<u8>)> {
         let names = self.layer.exec_env.iter().flatten().filter(|name| !name.is_empty());
         let passed =

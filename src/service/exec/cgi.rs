@@ -13,7 +13,7 @@ pub struct Circumstances<'a> {
     pub is_secure: bool,
     /// The part of the path that names the command.
     pub script_name: &'a str,
-    /// What stands behind that.
+    /// The rest of the path.
     pub path_info: &'a str,
     /// The time, the worker and the connection's number there: together it is told from all others.
     pub number: (u64, u16, u64),

@@ -1,4 +1,4 @@
-//! Who may run a command: the origin, the token, the limits.
+//! The judgement of a client that asks for a command: the origin, the token, the limits.
 
 use crate::limits::exec::EXEC_ORDER_BYTES_MAX;
 use crate::presence::Entry;

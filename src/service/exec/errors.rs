@@ -1,4 +1,4 @@
-//! What processes print on their standard error: lines for the log, with the connection's number, and not more of them than a log
+//! The errors that processes print: lines for the log, with the connection's number, and not more of them than a log
 //! can bear.
 
 use crate::limits::exec::{EXEC_LOG_LINE_BYTES_MAX, EXEC_LOG_LINES_PER_SECOND};

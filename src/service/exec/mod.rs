@@ -13,7 +13,7 @@
 //! | [`settings`] | what is served where, and as whom |
 //! | [`counts`] | how many there are |
 //! | `coming` | who may run a command; its environment is [`cgi`]'s |
-//! | `process` | one process and its connection |
+//! | `process`, `key` | one process and its connection; its names |
 //! | [`lines`] | bytes to messages |
 //! | [`errors`] | what processes print on their standard error |
 
@@ -21,6 +21,7 @@ pub mod cgi;
 mod coming;
 pub mod counts;
 pub mod errors;
+mod key;
 pub mod lines;
 mod process;
 pub mod settings;
@@ -36,13 +37,14 @@ use crate::limits::exec::{
 use crate::reactor::processes::{Ends, Exit, Link, Order, ProcessId, Received, Report, TheirEnds};
 use crate::reactor::{Admission, Cause, ConnId, Context, Readiness, Service, WatchId};
 use crate::slots::Slots;
-use crate::time::{Tick, ticks};
+use crate::time::{Now, Tick, ticks};
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::http::{Refusal, Response};
 use crate::wire::session::Kind;
 use crate::wire::upgrade::Upgrade;
 
 pub use coming::Coming;
+use key::{Key, Role};
 use process::{Process, Pumped};
 pub use settings::ExecSettings;
 
@@ -56,6 +58,8 @@ pub struct Exec {
     settings: Arc<ExecSettings>,
     /// To the guard, from the first connection on.
     link: Option<Link>,
+    /// The guard has been there, and is gone for good.
+    is_lost: bool,
     /// Orders that the link did not take yet.
     orders: VecDeque<(Order, TheirEnds)>,
     processes: Slots<Process>,
@@ -68,58 +72,6 @@ pub struct Exec {
     buffer: Box<[u8]>,
 }
 
-/// A process's place, and the number that tells it from an earlier one there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Key {
-    place: u32,
-    serial: u32,
-}
-
-/// What a watched descriptor is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Role {
-    Input,
-    Output,
-    Errors,
-    Link,
-}
-
-impl Key {
-    const PLACE_BITS: u32 = 24;
-    const SERIAL_BITS: u32 = 30;
-    const ROLE_SHIFT: u32 = Key::PLACE_BITS + Key::SERIAL_BITS;
-
-    /// The process's number for the guard.
-    fn id(self) -> ProcessId {
-        ProcessId(u64::from(self.serial) << Key::PLACE_BITS | u64::from(self.place))
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "each is masked")]
-    fn of_id(ProcessId(id): ProcessId) -> Key {
-        let mask = |bits: u32| (1 << bits) - 1;
-        Key {
-            place: (id & mask(Key::PLACE_BITS)) as u32,
-            serial: (id >> Key::PLACE_BITS & mask(Key::SERIAL_BITS)) as u32,
-        }
-    }
-
-    /// The number of one of its descriptors.
-    fn watch(self, role: Role) -> u64 {
-        self.id().0 | (role as u64) << Key::ROLE_SHIFT
-    }
-}
-
-impl Role {
-    fn of_watch(number: u64) -> Role {
-        match number >> Key::ROLE_SHIFT {
-            0 => Role::Input,
-            1 => Role::Output,
-            2 => Role::Errors,
-            _ => Role::Link,
-        }
-    }
-}
-
 impl Exec {
     /// The commands of one worker.
     #[must_use]
@@ -127,6 +79,7 @@ impl Exec {
         Exec {
             settings,
             link: None,
+            is_lost: false,
             orders: VecDeque::new(),
             processes: Slots::default(),
             next_serial: 0,
@@ -161,6 +114,9 @@ impl Exec {
 
     /// Whether the guard can be reached. Makes the link where it is not there.
     fn has_link(&mut self, cx: &mut Context<'_, ()>) -> bool {
+        if self.is_lost {
+            return false;
+        }
         if self.link.is_none() {
             let Some(access) = &self.settings.access else { return false };
             let link = match access.link() {
@@ -170,7 +126,7 @@ impl Exec {
                     return false;
                 }
             };
-            cx.watch(link.clone(), (Role::Link as u64) << Key::ROLE_SHIFT);
+            cx.watch(link.clone(), key::LINK);
             self.link = Some(link);
             self.buffer = vec![0; EXEC_READ_BYTES.max(EXEC_ORDER_BYTES_MAX)].into();
         }
@@ -224,7 +180,7 @@ impl Exec {
                 let key = Key::of_id(process);
                 let Some(process) = self.get(key) else { return };
                 let conn = process.conn.take();
-                self.remove(key);
+                self.remove(cx.now(), key);
                 if let Some(conn) = conn {
                     tracing::warn!(conn = conn.to_bits(), %error, "a command could not be started");
                     cx.close(conn, &Close::new(CloseCode::INTERNAL, "the command could not be started"));
@@ -234,7 +190,7 @@ impl Exec {
                 let key = Key::of_id(process);
                 let Some(process) = self.get(key) else { return };
                 process.ended = Some(exit);
-                let Some(conn) = process.conn else { return self.remove(key) };
+                let Some(conn) = process.conn else { return self.remove(cx.now(), key) };
                 tracing::debug!(conn = conn.to_bits(), ?exit, "a command has ended");
                 cx.timer(conn, Some(cx.now().tick.after(last_words())));
                 self.pump(cx, key);
@@ -248,6 +204,7 @@ impl Exec {
             "{NO_GUARD}: somebody has ended it; the server has to be started again to run commands"
         );
         self.link = None;
+        self.is_lost = true;
         self.orders.clear();
         let all: Vec<usize> = self.processes.iter().map(|(place, _)| place).collect();
         for place in all {
@@ -258,8 +215,12 @@ impl Exec {
         }
     }
 
-    fn remove(&mut self, key: Key) {
+    fn remove(&mut self, now: Now, key: Key) {
         if let Some(mut process) = self.processes.try_remove(key.place as usize) {
+            // Of its last errors no event may have told yet; the pipe holds no more than that.
+            for _ in 0..2 {
+                process.pump_errors(&mut self.buffer[..EXEC_READ_BYTES], now);
+            }
             process.last_errors();
         }
         if self.processes.is_empty() {
@@ -288,7 +249,9 @@ impl Exec {
                 0
             }
         };
-        process.pump_errors(&mut self.buffer[..EXEC_READ_BYTES], cx.now());
+        if process.has_more_errors() && process.pump_errors(&mut self.buffer[..EXEC_READ_BYTES], cx.now()) {
+            self.busy.push_back(key);
+        }
         self.settle(cx, key);
         read
     }
@@ -360,7 +323,7 @@ impl Service for Exec {
             }
         };
         let serial = self.next_serial;
-        self.next_serial = serial.wrapping_add(1) & ((1 << Key::SERIAL_BITS) - 1);
+        self.next_serial = serial.wrapping_add(1) & ((1 << key::SERIAL_BITS) - 1);
         let (output, errors) = (ends.output.clone(), ends.errors.clone());
         let place = self.processes.insert(Process::new(conn, serial, ends, ticket));
         let key = Key { place: u32::try_from(place).unwrap_or(u32::MAX), serial };
@@ -449,7 +412,7 @@ impl Service for Exec {
         let Some((key, process)) = self.of_conn(cx, conn) else { return };
         process.part();
         if process.ended.is_some() {
-            return self.remove(key);
+            return self.remove(cx.now(), key);
         }
         self.order(Order::End(key.id()), TheirEnds::none());
     }

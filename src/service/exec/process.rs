@@ -18,7 +18,7 @@ pub(super) struct Process {
     pub(super) conn: Option<ConnId>,
     pub(super) serial: u32,
     pub(super) ended: Option<Exit>,
-    /// Where messages go. `None`: its client is gone, or the process reads no more.
+    /// Its standard input. `None`: its client is gone, or the process reads no more.
     input: Option<Pipe>,
     input_watched: bool,
     /// The rest of a message that the pipe did not take: its connection is paused.
@@ -26,11 +26,13 @@ pub(super) struct Process {
     /// `None`: all of it has been read.
     output: Option<Pipe>,
     lines: Lines,
-    /// What was read and could not be sent.
+    /// Bytes that were read and could not be sent.
     held: Vec<u8>,
     /// Its client has to read before more is read of the process.
     blocked: bool,
     errors: Option<Pipe>,
+    /// Of which no event tells: there are more than one read took.
+    has_more_errors: bool,
     error_log: ErrorLog,
     _ticket: Ticket,
 }
@@ -61,6 +63,7 @@ impl Process {
             held: Vec::new(),
             blocked: false,
             errors,
+            has_more_errors: false,
             error_log: ErrorLog::new(conn.to_bits()),
             _ticket: ticket,
         }
@@ -211,17 +214,21 @@ impl Process {
     /// Reads what it has printed as errors, once. Says whether there may be more.
     pub(super) fn pump_errors(&mut self, buffer: &mut [u8], now: Now) -> bool {
         let Some(errors) = &self.errors else { return false };
+        self.has_more_errors = false;
         match errors.read(buffer) {
             Ok(len) if len > 0 => {
                 self.error_log.say(&buffer[..len], now);
-                len == buffer.len()
+                self.has_more_errors = len == buffer.len();
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
-            _ => {
-                self.errors = None;
-                false
-            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            _ => self.errors = None,
         }
+        self.has_more_errors
+    }
+
+    /// Whether there are more errors to read, of which no event tells.
+    pub(super) fn has_more_errors(&self) -> bool {
+        self.has_more_errors
     }
 
     /// Logs what is left of its errors.

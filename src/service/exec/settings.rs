@@ -1,4 +1,4 @@
-//! What is served where, and as whom.
+//! The settings of commands: their paths, their limits, their user.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::service::exec::counts::{Counts, ProcessCounts};
 /// The settings of commands, for all workers.
 #[derive(Clone, Debug)]
 pub struct ExecSettings {
-    /// What is served, and below which paths. Of several that fit a path the longest counts.
+    /// The commands, and their paths. Of several that fit a path the longest counts.
     pub mounts: Vec<ExecMount>,
     /// Every upgrade is for a command: there is no presence.
     pub alone: bool,
@@ -23,7 +23,7 @@ pub struct ExecSettings {
     pub authenticator: Authenticator,
     /// Output and messages are bytes, and not lines.
     pub binary: bool,
-    /// What a process prints on its standard error is for its client, and not for the log.
+    /// The errors that a process prints are for its client, and not for the log.
     pub errors_to_client: bool,
     /// The longest line.
     pub message_bytes_max: usize,
@@ -39,7 +39,7 @@ pub struct ExecSettings {
     pub user: Option<(u32, u32)>,
     /// Their working directory; `None`: the server's.
     pub directory: Option<Vec<u8>>,
-    /// What every process has in its environment.
+    /// Variables of every process's environment.
     pub environment: Vec<(Vec<u8>, Vec<u8>)>,
     /// Time that a process has to end by itself beyond what it always has, in milliseconds.
     pub patience_millis: u32,
@@ -52,7 +52,7 @@ pub struct ExecSettings {
 pub struct ExecMount {
     /// The path: `/` alone, or without a slash at its end.
     pub path: String,
-    /// What is there.
+    /// The commands there.
     pub target: Target,
 }
 
@@ -81,7 +81,7 @@ pub struct Found<'s> {
     pub program: &'s Program,
     /// The part of the path that names it.
     pub script_name: String,
-    /// What stands behind that.
+    /// The rest of the path.
     pub path_info: String,
 }
 

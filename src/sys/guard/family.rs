@@ -26,7 +26,7 @@ impl Marks {
     }
 
     /// The next one.
-    pub fn next(&mut self) -> Mark {
+    pub fn take(&mut self) -> Mark {
         self.0 -= 1;
         Mark(self.0)
     }

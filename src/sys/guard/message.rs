@@ -35,7 +35,7 @@ pub struct Command {
     pub patience_millis: u32,
 }
 
-/// What a process may use; `None`: what the server may.
+/// The limits of a process; `None`: as the server's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ProcessLimits {
     /// Seconds of CPU time (`RLIMIT_CPU`).

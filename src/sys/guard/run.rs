@@ -204,7 +204,7 @@ impl Guard {
     fn obey(&mut self, worker: u64, order: Order, descriptors: Vec<OwnedFd>) {
         match order {
             Order::Start(process, command) => {
-                let (mark, patience_millis) = (self.marks.next(), command.patience_millis);
+                let (mark, patience_millis) = (self.marks.take(), command.patience_millis);
                 // Before it is there: its own children may be the guard's before it is known.
                 self.living.insert(mark);
                 match spawn(*command, descriptors, mark, self.pid) {

@@ -18,7 +18,7 @@ use super::message::{Command, ProcessLimits};
 /// Starts a process; returns its number. `guard` is this process. Where it says so, the process runs its program already.
 ///
 /// # Errors
-/// What `fork(2)` or `execve(2)` say, or what comes between them.
+/// As `fork(2)` and `execve(2)`, and as the system calls between them.
 pub(super) fn spawn(command: Command, descriptors: Vec<OwnedFd>, mark: Mark, guard: Pid) -> io::Result<Pid> {
     let mut descriptors = descriptors.into_iter();
     let (Some(input), Some(output)) = (descriptors.next(), descriptors.next()) else {

@@ -23,7 +23,7 @@ pub struct Guard {
     process: Child,
 }
 
-/// What workers need of it. They hold it for as long as they live: it is a descriptor of the thread that has started the guard, under
+/// Access to the guard, for workers. They hold it for as long as they live: it is a descriptor of the thread that has started the guard, under
 /// the same number in their own tables.
 #[derive(Clone, Debug)]
 pub struct Access(Arc<OwnedFd>);
@@ -46,7 +46,7 @@ impl Guard {
         Ok(Guard { main: Some(Arc::new(ours)), process })
     }
 
-    /// What workers need of it.
+    /// Access to it, for workers.
     ///
     /// # Panics
     /// Never: it is there until the guard is dropped.
