@@ -45,8 +45,7 @@ pub(super) fn serve<S: Service + 'static>(
     let acceptor = tls::acceptor(settings.tls.as_ref())?;
     let listening = tls::listening(&settings, acceptor.as_ref());
     let files = settings.tls;
-    let heartbeat = settings.reactor.heartbeat;
-    let drain = settings.reactor.drain;
+    let (heartbeat, drain) = (settings.reactor.heartbeat, settings.reactor.drain);
     let config =
         Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
     heap::start();
@@ -64,11 +63,7 @@ pub(super) fn serve<S: Service + 'static>(
     // Dropped last: what clients' commands have left ends with the server.
     let (site, _guard) = guard::start(settings.site)?;
     let exec = site.exec.clone();
-    let site = Arc::new(RouterSettings {
-        measure_process: Some(heap::measure_process),
-        trim_allocator: Some(heap::trim_allocator),
-        ..site
-    });
+    let site = measured(site);
     let server =
         Server::start_on(config, listening, move |worker, shared| make(Arc::clone(&site), worker, shared))
             .map_err(|error| Failure::system(error.to_string()))?;
@@ -107,6 +102,15 @@ pub(super) fn serve<S: Service + 'static>(
     let reload = Reload::new((flags, sources), log.level(), Box::new(read_keys_again), set_limits);
     std::thread::spawn(move || obey(signals, &handle, drain, reload));
     until_drained(server)
+}
+
+/// The site, with what its workers ask of the heap.
+fn measured(site: RouterSettings) -> Arc<RouterSettings> {
+    Arc::new(RouterSettings {
+        measure_process: Some(heap::measure_process),
+        trim_allocator: Some(heap::trim_allocator),
+        ..site
+    })
 }
 
 fn catch_signals() -> Result<Signals, Failure> {

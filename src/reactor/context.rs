@@ -372,11 +372,6 @@ impl<M> Context<'_, M> {
         self.shard.left.watch(Unwatched { id, descriptor: Box::new(descriptor) });
     }
 
-    /// Whether a descriptor is one of the first `services` within the one that is called.
-    pub(super) fn is_theirs(&self, watched: WatchId, services: u8) -> bool {
-        watched.service < self.first + services
-    }
-
     /// Reads the connection again.
     pub fn resume(&mut self, conn: ConnId) {
         if self.shard.pauses.resume(conn) {

@@ -250,7 +250,7 @@ impl<R: Service, S: Service> Service for Mounted<R, S> {
     }
 
     fn ready(&mut self, cx: &mut Context<'_, Self::Mail>, watched: WatchId, readiness: Readiness) {
-        if cx.is_theirs(watched, R::SERVICES) {
+        if watched.service < cx.first + R::SERVICES {
             self.in_rest(cx, |service, cx| service.ready(cx, watched, readiness));
         } else {
             self.in_mounted(cx, |service, cx| service.ready(cx, watched, readiness));
