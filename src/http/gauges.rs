@@ -16,9 +16,9 @@ pub(crate) const RECOVERIES: usize = 4;
 /// The first of the counts of [`SESSION_LABELS`].
 pub(crate) const SESSIONS: usize = RECOVERIES + RECOVERY_LABELS.len();
 
-/// What carries a client of presence.
+/// Carriers of clients.
 pub(crate) const SESSION_LABELS: [&str; 3] = ["websocket", "events", "poll"];
-/// What came of a `join` with `since`: all that was missed was there; the rest of it is to be asked for; some of it is lost.
+/// Outcomes of a `join` with `since`: all that was missed was there; the rest of it is to be asked for; some of it is lost.
 pub(crate) const RECOVERY_LABELS: [&str; 3] = ["full", "paged", "lost"];
 
 const _: () = assert!(SESSIONS + SESSION_LABELS.len() <= SERVICE_GAUGES);

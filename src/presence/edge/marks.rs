@@ -1,4 +1,4 @@
-//! What is so or not so of a client, in a byte.
+//! Marks of a client: each is there or not, all in a byte.
 
 /// Marks of a client.
 #[derive(Clone, Copy, Default, Debug)]

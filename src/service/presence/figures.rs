@@ -1,4 +1,4 @@
-//! What presence counts on one worker, and the bytes that it holds.
+//! The figures of presence on one worker, and the bytes that it holds.
 
 use crate::presence::Event;
 use crate::service::presence::Presence;
@@ -36,7 +36,7 @@ impl Presence {
         self.node.history()
     }
 
-    /// What came of `join` with `since` so far: all that was missed was there; the rest is to be asked for; some is lost.
+    /// Outcomes of `join` with `since` so far: all that was missed was there; the rest is to be asked for; some is lost.
     #[must_use]
     pub const fn recoveries(&self) -> [u64; 3] {
         self.recoveries
@@ -55,7 +55,7 @@ impl Presence {
         ]
     }
 
-    /// Counts what came of a `join` with `since`.
+    /// Counts the outcome of a `join` with `since`.
     pub(super) const fn count_recovery(&mut self, event: &Event) {
         if let Event::Placed { recovery: Some(recovery), .. } = event {
             let outcome = match (recovery.recovered, recovery.gap.is_some()) {
