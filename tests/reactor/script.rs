@@ -45,6 +45,8 @@ pub(super) struct Peer {
     pub(super) token: Option<u64>,
     /// Where it is; none: a Unix socket.
     pub(super) address: Option<IpAddr>,
+    /// Its kernel has to acknowledge within this what it is sent.
+    pub(super) acknowledges_within: Option<Duration>,
     /// Its descriptor is among the last.
     pub(super) scarce: bool,
     pub(super) finished: bool,

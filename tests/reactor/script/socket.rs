@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use rollcall::internals::sys::net::{Ready, Socket};
 
@@ -32,6 +33,10 @@ impl ScriptSocket {
 }
 
 impl Socket for ScriptSocket {
+    fn expect_acknowledgement(&self, within: Duration) {
+        self.with(|peer| peer.acknowledges_within = Some(within));
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.interrupted()?;
         if self.with(|peer| peer.hiccups > 0 && !peer.inbound.is_empty()) {

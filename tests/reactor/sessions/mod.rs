@@ -180,6 +180,9 @@ fn an_event_stream_carries_all_of_presence() {
     assert!(status == 200 && lines.contains(r#"{"seq":2,"body":{"code":200,"#), "{lines}");
     assert!(house.texts(ben).last().unwrap().contains(r#""data":3"#));
     assert!(events(&house.read(stream)).last().unwrap().contains(r#""data":3"#), "it hears itself");
+    // It is found within a comment's interval and this that its other end is gone.
+    let within = house.scripts[0].peer(stream.1, |peer| peer.acknowledges_within);
+    assert_eq!(within, Some(seconds(10)));
     // Comments.
     house.pass(seconds(31));
     let comments: Vec<String> = events(&house.read(stream));
