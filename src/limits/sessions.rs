@@ -1,7 +1,5 @@
 //! The bounds of sessions that are carried by event streams and polls.
 
-use crate::limits::{BACKLOG_BYTES_MAX, CLIENTS_MAX};
-
 /// Random bytes in the name of a session.
 pub const SESSION_SECRET_BYTES: usize = 16;
 /// Bytes of such a name before it is text.
@@ -30,10 +28,10 @@ pub const RESUME_TICKS_MAX: u32 = 1_000;
 pub const POST_COMMANDS_MAX: usize = 256;
 /// Ticks between two comments of an event stream: proxies give up what is silent for a minute.
 pub const COMMENT_TICKS: u32 = 1_500;
-/// Milliseconds for which the kernel waits until a stream's peer acknowledges what was sent. Past it the connection ends.
-pub const STREAM_USER_TIMEOUT_MILLIS: u32 = 10_000;
+/// Milliseconds for which the kernel waits until the peer of an answer in pieces acknowledges what was sent. Past it the connection
+/// ends: such an answer goes on, and nothing else would tell that nobody is there.
+pub const STREAM_USER_TIMEOUT_MILLIS: u64 = 10_000;
 /// Bytes from which on an answer to a poll or a post is compressed, where its client accepts that.
 pub const GZIP_BYTES_MIN: usize = 1 << 10;
 
 const _: () = assert!(SESSION_SECRET_BYTES >= 16, "at least 128 bits");
-const _: () = assert!(POLL_ANSWER_BYTES <= BACKLOG_BYTES_MAX && CLIENTS_MAX <= 1 << 31);

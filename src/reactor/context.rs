@@ -1,10 +1,9 @@
 //! The context of a service's call: send, publish, close, answer, post mail.
 
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use crate::conn::Conn;
-use crate::reactor::addresses::{AddressLimits, Entered};
+use crate::reactor::addressing::Addressing;
 use crate::reactor::counters::Cause;
 use crate::reactor::ids::{ConnId, RequestId, WorkerId};
 use crate::reactor::mail::{Mail, Post};
@@ -138,18 +137,10 @@ impl<M> Context<'_, M> {
         self.shard.get(conn).map_or(0, |conn| usize::from(conn.listener()))
     }
 
-    /// The address of the client whose request [`Service::request`](crate::reactor::Service::request) or
-    /// [`Service::admit`](crate::reactor::Service::admit) is called for: the client that a trusted proxy names, else the peer. `None` for a Unix socket, and outside of such a call.
+    /// For whom requests and connections come: what is counted by addresses, and who is one too many.
     #[must_use]
-    pub fn requester(&self) -> Option<IpAddr> {
-        self.shard.asking.requester()
-    }
-
-    /// The key that the connection's address is counted under; `None` where it isn't counted, as loopback and trusted
-    /// proxies.
-    #[must_use]
-    pub fn peer_key(&self, conn: ConnId) -> Option<u64> {
-        Some(self.shard.shared.addresses().key(self.shard.get(conn)?.counted_at()?))
+    pub fn addressing(&self) -> Addressing<'_> {
+        Addressing::new(self.shard)
     }
 
     /// Whether the connection came over TLS.
@@ -278,45 +269,6 @@ impl<M> Context<'_, M> {
         Some(RequestId { conn, serial })
     }
 
-    /// Why a further client on the connection of a request is refused, as an upgrade would be: the server is short of something, or its
-    /// address has too many already.
-    pub fn refusal(&mut self, conn: ConnId) -> Option<Response> {
-        let found = self.shard.get(conn)?.reject_reason();
-        let overload = self.shard.overload(found)?;
-        Some(self.shard.refusal(overload))
-    }
-
-    /// Counts something that a request has begun for the address that it comes from, as a connection of that; [`Context::uncount`]
-    /// ends it. `None`: that address isn't counted.
-    ///
-    /// # Errors
-    /// The address has too many: the answer.
-    pub fn count_requester(&mut self) -> Result<Option<u32>, Response> {
-        let shard = &mut *self.shard;
-        let Some(address) = shard.asking.requester().map(|address| address.to_canonical()) else {
-            return Ok(None);
-        };
-        let is_trusted = shard.config.trusted_proxies.iter().any(|network| network.contains(address));
-        if is_trusted || address.is_loopback() {
-            return Ok(None);
-        }
-        let limits = AddressLimits { handshakes: 0, ..shard.config.addresses };
-        match shard.shared.addresses().enter(address, shard.now.tick, limits) {
-            Entered::In(place) => Ok(Some(place)),
-            Entered::Uncounted => Ok(None),
-            Entered::Surplus(place, over) => {
-                shard.shared.addresses().leave(place);
-                Err(shard.refusal(over.into()))
-            }
-            Entered::Flood(over) => Err(shard.refusal(over.into())),
-        }
-    }
-
-    /// Something that [`Context::count_requester`] has counted, at any worker, is over.
-    pub fn uncount(&self, place: u32) {
-        self.shard.shared.addresses().leave(place);
-    }
-
     /// Queues a piece of the body of a request's answer, which [`Answer::Stream`](crate::reactor::Answer) has begun in an earlier
     /// call; what is queued for it is bounded as a connection's messages are.
     ///
@@ -332,12 +284,6 @@ impl<M> Context<'_, M> {
         self.shard.room_of(id, piece.len() + CHUNK_BYTES, 1)?;
         self.shard.append(id, true, |out| write_piece(chunked, piece, out));
         Ok(())
-    }
-
-    /// The connection ends where its peer's kernel has not acknowledged for so many milliseconds what was sent to it
-    /// (`TCP_USER_TIMEOUT`): for one that is sent to and never heard. Nothing on a Unix socket.
-    pub fn expect_acknowledgement(&mut self, conn: ConnId, millis: u32) {
-        self.shard.left.expect_acknowledgement(conn, millis);
     }
 
     /// Ends the body of such an answer. Ignored where that was abandoned.

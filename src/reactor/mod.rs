@@ -35,6 +35,7 @@
 
 mod accept;
 pub mod addresses;
+mod addressing;
 pub mod admission;
 mod arena;
 mod closing;

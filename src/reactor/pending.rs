@@ -2,15 +2,13 @@
 
 pub(crate) mod left;
 
-use std::time::Duration;
-
 use crate::reactor::ending;
 use crate::reactor::flush;
 use crate::reactor::respond;
 use crate::reactor::service::Service;
 use crate::reactor::watches;
 use crate::reactor::worker::Worker;
-use crate::sys::net::{Net, Socket};
+use crate::sys::net::Net;
 
 /// Follows every call of the service: tells it which connections ended, writes answers, and makes room where a lot
 /// was sent.
@@ -30,11 +28,6 @@ fn run_all<N: Net, S: Service>(worker: &mut Worker<N, S>) {
         match response {
             Some(response) => respond::answer(worker, request, response),
             None => respond::end_stream(worker, request),
-        }
-    }
-    while let Some((id, millis)) = worker.shard.left.next_impatient() {
-        if let Some(socket) = worker.io.socket(id) {
-            socket.expect_acknowledgement(Duration::from_millis(u64::from(millis)));
         }
     }
     while let Some(unwatched) = worker.shard.left.next_unwatched() {

@@ -1,15 +1,18 @@
 //! Answers to requests: at once, later, or that the time was up.
 
+use std::time::Duration;
+
 use crate::conn::http::Manner;
 use crate::conn::requests::RequestDue;
 use crate::conn::{AtEnd, Conn};
+use crate::limits::STREAM_USER_TIMEOUT_MILLIS;
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
 use crate::reactor::ending;
 use crate::reactor::ids::{ConnId, RequestId};
 use crate::reactor::service::Service;
 use crate::reactor::worker::Worker;
-use crate::sys::net::Net;
+use crate::sys::net::{Net, Socket};
 use crate::wire::http::{Fields, Head, LAST_CHUNK, Refusal, Response, write_piece};
 
 pub(crate) fn respond<N: Net, S: Service>(
@@ -100,6 +103,9 @@ pub(crate) fn begin_stream<N: Net, S: Service>(
     let now = worker.shard.now.tick;
     let Some(conn) = worker.shard.get_mut(id) else { return false };
     conn.begin_stream(now);
+    if let Some(socket) = worker.io.socket(id) {
+        socket.expect_acknowledgement(Duration::from_millis(STREAM_USER_TIMEOUT_MILLIS));
+    }
     worker.shard.append(id, true, |out| {
         head.write_stream(!manner.old, keep_alive, out);
         if !manner.head_only {

@@ -28,6 +28,7 @@ use crate::reactor::{ConnId, Context, Shared, WorkerId};
 use crate::service::authenticator::{Authenticator, BadToken};
 use crate::service::legacy_heartbeats::LegacyHeartbeats;
 use crate::service::live_limits::{LiveLimits, PresenceLimits};
+use crate::service::presence::sessions::table::Sessions;
 use crate::service::reserve::Reserves;
 use crate::time::{Now, Tick};
 use crate::wire::close::{Close, CloseCode};
@@ -39,8 +40,8 @@ pub use crate::service::presence::coming::Coming;
 pub(crate) use crate::service::presence::coming::FOREIGN_ORIGIN;
 pub use crate::service::presence::hooks::Hooks;
 pub use crate::service::presence::mail::PresenceMail;
-pub use crate::service::presence::sessions::SessionMail;
-pub(crate) use crate::service::presence::sessions::is_path as is_session_path;
+pub use crate::service::presence::sessions::mail::SessionMail;
+pub(crate) use crate::service::presence::sessions::mail::is_path as is_session_path;
 
 /// The settings of presence, for all workers.
 #[derive(Clone, Debug, Default)]
@@ -122,7 +123,7 @@ pub struct Presence {
     clients_max: usize,
     /// How many workers there are.
     workers: usize,
-    sessions: sessions::Sessions,
+    sessions: Sessions,
     /// Answers to `join` with `since`: where all was there, where the rest is to be asked for, where some is lost.
     recoveries: [u64; 3],
 }
@@ -153,7 +154,7 @@ impl Presence {
             recoveries: [0; 3],
             replies: Vec::new(),
             workers,
-            sessions: sessions::Sessions::new(worker, now.tick),
+            sessions: Sessions::new(worker, now.tick),
         }
     }
 

@@ -10,7 +10,7 @@ mod refusal;
 mod response;
 
 pub use chunks::Chunks;
-pub use gzip::{accepts_gzip, gzip};
+pub use gzip::gzip;
 pub use percent::{percent_decoded, query_decoded};
 pub use refusal::Refusal;
 pub use response::Response;
@@ -174,6 +174,12 @@ impl<'a> Head<'a> {
     #[must_use]
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         self.list(name).any(|element| element.eq_ignore_ascii_case(token))
+    }
+
+    /// Whether the client takes a body that is compressed by gzip.
+    #[must_use]
+    pub fn accepts_gzip(&self) -> bool {
+        gzip::is_accepted(self.list("Accept-Encoding"))
     }
 
     /// How the body is framed, held to `limit` bytes where its length is declared.

@@ -71,7 +71,8 @@ struct CallerOrigin {
 impl CallerOrigin {
     fn of<M>(cx: &Context<'_, M>, head: &Head<'_>) -> CallerOrigin {
         // A Unix socket has no address, and a peer has none any more that has reset its connection.
-        let from = cx.requester().map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+        let from =
+            cx.addressing().requester().map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         CallerOrigin { from, method: cut(head.method), path: cut(head.path()) }
     }
 }

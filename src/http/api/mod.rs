@@ -194,7 +194,7 @@ impl Api {
 fn way<M>(cx: &Context<'_, M>, request: RequestId) -> Way {
     Way {
         listener: cx.listener(request.conn),
-        is_named: cx.requester().is_some(),
+        is_named: cx.addressing().requester().is_some(),
         is_secure: cx.is_secure(request.conn),
     }
 }

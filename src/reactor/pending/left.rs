@@ -16,8 +16,6 @@ pub(crate) struct Left {
     answers: VecDeque<(RequestId, Option<Response>)>,
     /// Answers in pieces whose ends are among those: looked for with each further piece.
     ended: HashSet<RequestId>,
-    /// Connections whose peers have to acknowledge what is sent to them, and for how many milliseconds that may take.
-    impatient: Vec<(ConnId, u32)>,
     /// Descriptors that the service wants watched.
     unwatched: VecDeque<Unwatched>,
 }
@@ -25,10 +23,7 @@ pub(crate) struct Left {
 impl Left {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.gone.is_empty()
-            && self.answers.is_empty()
-            && self.unwatched.is_empty()
-            && self.impatient.is_empty()
+        self.gone.is_empty() && self.answers.is_empty() && self.unwatched.is_empty()
     }
 
     /// The service has ended a connection.
@@ -45,16 +40,6 @@ impl Left {
     pub(crate) fn take_gone(&mut self, id: ConnId) -> Option<Cause> {
         let at = self.gone.iter().position(|(gone, _)| *gone == id)?;
         self.gone.remove(at).map(|(_, cause)| cause)
-    }
-
-    /// The connection's peer has to acknowledge within so many milliseconds what is sent to it.
-    pub(crate) fn expect_acknowledgement(&mut self, id: ConnId, millis: u32) {
-        self.impatient.push((id, millis));
-    }
-
-    /// Takes one of those.
-    pub(crate) fn next_impatient(&mut self) -> Option<(ConnId, u32)> {
-        self.impatient.pop()
     }
 
     /// The service wants a descriptor watched.

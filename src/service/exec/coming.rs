@@ -42,12 +42,12 @@ pub(super) fn judge(
     let path = percent_decoded(upgrade.head.path()).filter(|path| !path.contains('\0'));
     let found = path.as_deref().and_then(|path| settings.find(path));
     let found = found.ok_or_else(|| Response::text(404, NOTHING))?;
-    let address = cx.peer_key(conn);
+    let address = cx.addressing().peer_key(conn);
     let ticket = settings.counts.take(settings.processes, address, cx.now().tick).map_err(|full| {
         let reason = if full == Full::All { ALL_RUN } else { ADDRESS_RUNS };
         Response::text(503, reason).with("Retry-After", "1".to_owned())
     })?;
-    let client = cx.requester().map(|address| address.to_string());
+    let client = cx.addressing().requester().map(|address| address.to_string());
     let around = Circumstances {
         address: client.as_deref(),
         user: user.as_deref(),

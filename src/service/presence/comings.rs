@@ -7,7 +7,7 @@ use crate::service::presence::coming::{Coming, FOREIGN_ORIGIN};
 use crate::service::presence::query::{
     session_of_query, state_of_query, takes_bytes_of_query, user_of_query,
 };
-use crate::service::presence::sessions::CARRIED;
+use crate::service::presence::sessions::table::CARRIED;
 use crate::service::presence::{Presence, PresenceMail, SUBPROTOCOL, Tag};
 use crate::service::reserve::ReserveId;
 use crate::session::SessionKey;
@@ -156,7 +156,7 @@ impl Presence {
     /// The reserve that a client's connection takes from.
     pub(super) fn reserve(&self, cx: &Context<'_, PresenceMail>, conn: ConnId, slot: u32) -> ReserveId {
         let user = self.node.edge().user(slot).map(|user| &**user);
-        self.settings.reserves.key(user, cx.peer_key(conn))
+        self.settings.reserves.key(user, cx.addressing().peer_key(conn))
     }
 
     /// A client is gone.

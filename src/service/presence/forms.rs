@@ -4,7 +4,7 @@
 use crate::presence::{CommandRefusal, ConflationKey, Data, Event, SharedEvent};
 use crate::protocol::rollcall_v1;
 use crate::reactor::{ConnId, Context, SharedFrame};
-use crate::service::presence::sessions::CARRIED;
+use crate::service::presence::sessions::table::CARRIED;
 use crate::service::presence::{Presence, PresenceMail, Tag};
 use crate::wire::session::Kind;
 

@@ -7,7 +7,7 @@ use crate::limits::{RETRY_QUEUE_BYTES_MAX, RETRY_QUEUE_MAX};
 use crate::presence::message::{Claim, HomeAnswer};
 use crate::presence::{Message, Name, Reason, SharedEvent, View};
 use crate::reactor::{Context, Latency, Mail, WorkerId};
-use crate::service::presence::sessions::SessionMail;
+use crate::service::presence::sessions::mail::SessionMail;
 
 /// Messages between the presences of two workers.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use crate::limits::BACKLOG_BYTES_PAUSE;
 use crate::presence::Name;
 use crate::reactor::WorkerId;
 use crate::reactor::{ConnId, Context, SendError, SharedFrame};
-use crate::service::presence::sessions::Manner;
+use crate::service::presence::sessions::mail::Manner;
 use crate::service::presence::{Message, Presence, PresenceMail};
 use crate::wire::close::CloseCode;
 

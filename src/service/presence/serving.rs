@@ -4,7 +4,8 @@ use crate::protocol::rollcall_v1;
 use crate::reactor::{Admission, Answer, Cause, ConnId, Context, Overload, RequestId, Service, WorkerId};
 use crate::service::legacy_heartbeats::{self, TextKind};
 use crate::service::presence::coming::Coming;
-use crate::service::presence::sessions::{self, is_path as is_session_path};
+use crate::service::presence::sessions::mail::is_path as is_session_path;
+use crate::service::presence::sessions::table::CARRIED;
 use crate::service::presence::{Presence, PresenceMail, Tag};
 use crate::time::Tick;
 use crate::wire::close::{Close, CloseCode};
@@ -43,7 +44,7 @@ impl Service for Presence {
             cx.set_tag(conn, tag.0 | Tag::SPOKEN);
         }
         let (now, slot) = (cx.now(), tag.slot());
-        if slot == sessions::CARRIED {
+        if slot == CARRIED {
             return self.carried_says(cx, conn, text);
         }
         match self.settings.legacy_heartbeats.tell(text) {
@@ -71,7 +72,7 @@ impl Service for Presence {
 
     fn suspect(&mut self, cx: &mut Context<'_, PresenceMail>, conn: ConnId, suspect: bool) {
         if let Some(tag) = cx.tag(conn).map(Tag) {
-            if tag.slot() == sessions::CARRIED {
+            if tag.slot() == CARRIED {
                 return self.carried_suspect(cx, conn, suspect);
             }
             self.node.suspect(cx.now(), tag.slot(), suspect);

@@ -6,7 +6,7 @@
 
 use crate::limits::READER_TICKS;
 use crate::reactor::{ConnId, Context, SendError, SharedFrame};
-use crate::service::presence::sessions::Manner;
+use crate::service::presence::sessions::mail::Manner;
 use crate::service::presence::{Presence, PresenceMail};
 use crate::time::Tick;
 use crate::wire::close::CloseCode;

@@ -3,12 +3,12 @@
 use crate::limits::GZIP_BYTES_MIN;
 use crate::service::presence::coming::FOREIGN_ORIGIN;
 use crate::session::SessionKey;
-use crate::wire::http::{Head, Response, accepts_gzip, gzip};
+use crate::wire::http::{Head, Response, gzip};
 use crate::wire::origin::Page;
 
 /// How a request has come, for its answer.
 #[derive(Clone, Debug)]
-pub(super) struct Door {
+pub(crate) struct Door {
     readers: Readers,
     gzip: bool,
     /// The session that it is for.
@@ -46,7 +46,7 @@ impl Door {
             Page::Foreign => Readers::Any,
             Page::Named => Readers::Named(head.field("Origin").unwrap_or_default().into()),
         };
-        let door = Door { readers, gzip: accepts_gzip(head), key: None };
+        let door = Door { readers, gzip: head.accepts_gzip(), key: None };
         if page == Page::Foreign && head.method == "POST" && is_simple(head) {
             return Err(door.dress(Response::text(415, NOT_SIMPLE)));
         }

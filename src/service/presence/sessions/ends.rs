@@ -3,8 +3,8 @@
 use crate::presence::Reason;
 use crate::protocol::{event_stream, rollcall_v1};
 use crate::reactor::{ConnId, Context, SharedFrame};
-use crate::service::presence::sessions::Carrier;
-use crate::service::presence::sessions::asked::{Reply, SessionMail};
+use crate::service::presence::sessions::mail::{Reply, SessionMail};
+use crate::service::presence::sessions::table::Carrier;
 use crate::service::presence::{Presence, PresenceMail};
 use crate::session::Policy;
 use crate::wire::close::CloseCode;
@@ -108,7 +108,7 @@ impl Presence {
             }
             None => self.sessions.end(place).and_then(|session| {
                 if let Some(counted) = session.counted {
-                    cx.uncount(counted);
+                    cx.addressing().uncount(counted);
                 }
                 match session.carrier {
                     Carrier::Polls(mut polls) | Carrier::Over(mut polls) => polls.close(now),

@@ -13,31 +13,19 @@ use crate::presence::{Name, Reason};
 use crate::protocol::event_stream;
 use crate::reactor::{Cause, ConnId, Context, SharedFrame, WorkerId};
 use crate::service::presence::comings::reason_of;
-use crate::service::presence::sessions::asked::{Reply, SessionMail, UNKNOWN};
-use crate::service::presence::sessions::outgoing::Manner;
-use crate::service::presence::sessions::{Carrier, numbered};
+use crate::service::presence::sessions::mail::Manner;
+use crate::service::presence::sessions::mail::{Reply, SessionMail, UNKNOWN};
+use crate::service::presence::sessions::table::{CARRIED, Carried, Carrier, numbered};
 use crate::service::presence::slow_consumers::Backlog;
 use crate::service::presence::{Presence, PresenceMail, Tag};
 use crate::session::SessionKey;
 use crate::wire::close::CloseCode;
 
-/// The slot in the tag of a WebSocket that carries, or asks to carry, a session of another worker.
-pub(crate) const CARRIED: u32 = Tag::SLOT;
+const _: () = assert!(CARRIED == Tag::SLOT, "it fits into a tag");
 
 const MOVED: &str = "a WebSocket carries the session now";
 /// The last event of a stream whose session goes on elsewhere.
 const LAST: &str = r#"{"event":"moved"}"#;
-
-/// How far a WebSocket has come with the session that it names.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Carried {
-    /// It has yet to send `resume`.
-    Names(SessionKey),
-    /// The worker that has the session is asked.
-    Asks,
-    /// It carries the session that the worker knows by this number.
-    Carries(WorkerId, ConnId),
-}
 
 /// The first command of such a WebSocket.
 #[derive(Deserialize)]
@@ -132,7 +120,10 @@ impl Presence {
         let (client, handle) = (session.client, numbered(place, session.serial));
         if is_here {
             let ended = self.sessions.end(place);
-            ended.and_then(|session| session.counted).into_iter().for_each(|counted| cx.uncount(counted));
+            ended
+                .and_then(|session| session.counted)
+                .into_iter()
+                .for_each(|counted| cx.addressing().uncount(counted));
             self.sessions.carried.remove(&conn);
             cx.timer(conn, None);
             cx.set_tag(conn, Tag::VERSION_1 | Tag::SPOKEN | client);
@@ -238,7 +229,7 @@ impl Presence {
         if matches!(session.carrier, Carrier::Away(..)) {
             let (client, counted) = (session.client, session.counted);
             self.sessions.end(place);
-            counted.into_iter().for_each(|counted| cx.uncount(counted));
+            counted.into_iter().for_each(|counted| cx.addressing().uncount(counted));
             let reason: Reason = reason_of(cause);
             self.node.closed(cx.now(), client, reason, seen_millis);
         }

@@ -1,38 +1,14 @@
 //! What is sent to the clients of sessions: behind what waits for their polls, on their streams, or to the worker that has their
 //! WebSocket.
 
-use crate::presence::{Entry, Name, State};
+use crate::presence::{Entry, State};
 use crate::reactor::{ConnId, Context, SendError, SharedFrame};
 use crate::service::presence::sending::{WITHHELD_MESSAGE, WITHHELD_STATE};
-use crate::service::presence::sessions::asked::SessionMail;
-use crate::service::presence::sessions::{Carrier, is_connection};
+use crate::service::presence::sessions::mail::{Manner, SessionMail};
+use crate::service::presence::sessions::table::{Carrier, is_connection};
 use crate::service::presence::{Presence, PresenceMail};
-use crate::session::{Policy, Pushed};
+use crate::session::Pushed;
 use crate::wire::close::CloseCode;
-
-/// What a message is to its client, so that it is known what happens to it where that one is slow.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Manner {
-    /// For it alone, or of a room that loses nothing.
-    Whole,
-    /// By somebody else, who is told where it did not arrive; or for everybody.
-    Spare,
-    /// Of a room whose slow members lose the oldest.
-    DropOldest,
-    /// A user's state.
-    State(Name),
-}
-
-impl Manner {
-    fn policy(self) -> Policy<Name> {
-        match self {
-            Manner::Whole => Policy::Whole,
-            Manner::Spare => Policy::Spare,
-            Manner::DropOldest => Policy::DropOldest,
-            Manner::State(user) => Policy::Latest(user),
-        }
-    }
-}
 
 impl Presence {
     /// The client of a session that has just begun comes in; presence knows it by `handle`.

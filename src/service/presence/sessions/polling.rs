@@ -5,8 +5,8 @@ use crate::limits::POST_COMMANDS_MAX;
 use crate::presence::{Entry, State};
 use crate::protocol::event_stream;
 use crate::reactor::Context;
-use crate::service::presence::sessions::asked::{Beat, Reply, ReturnPath};
-use crate::service::presence::sessions::{Carrier, SessionPolls, Sessions};
+use crate::service::presence::sessions::mail::{Beat, Reply, ReturnPath};
+use crate::service::presence::sessions::table::{Carrier, SessionPolls, Sessions};
 use crate::service::presence::{Presence, PresenceMail};
 use crate::session::{Begun, Due, Polled, Polls, Posts};
 use crate::time::Tick;
@@ -160,7 +160,7 @@ impl Presence {
         let place = match place {
             Some(place) => {
                 if let Some(counted) = beat.counted {
-                    cx.uncount(counted);
+                    cx.addressing().uncount(counted);
                 }
                 self.beat_again(cx, place, &beat);
                 Some(place)

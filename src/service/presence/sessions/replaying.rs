@@ -4,30 +4,10 @@
 //! In the room of that event the stream goes on exactly behind it. In the others the id says only when that was: what was said from
 //! then on comes, and the message of that very moment may come twice.
 
-use crate::presence::{Event, Name};
-use crate::protocol::event_stream::Position;
+use crate::presence::Event;
 use crate::protocol::rollcall_v1;
 use crate::reactor::{ConnId, Context, SharedFrame};
 use crate::service::presence::{Presence, PresenceMail};
-
-/// The rooms of a stream that are yet to be answered.
-#[derive(Debug)]
-pub(super) struct Missed {
-    last: Position,
-    /// By the number of the command that joins them.
-    rooms: Vec<Option<Name>>,
-}
-
-impl Missed {
-    pub(super) fn new(last: Position, rooms: &[String]) -> Missed {
-        Missed { last, rooms: rooms.iter().map(|room| Some(room.as_str().into())).collect() }
-    }
-
-    /// The room that a command has joined, once.
-    fn take(&mut self, seq: i64) -> Option<Name> {
-        self.rooms.get_mut(usize::try_from(seq).ok()?)?.take()
-    }
-}
 
 impl Presence {
     /// Sends the answer to a `join` that a stream began with, and what was missed as events behind it. Says whether it was one.

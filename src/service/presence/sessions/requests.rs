@@ -7,10 +7,10 @@ use crate::limits::{
 use crate::presence::{Entry, Name, State};
 use crate::reactor::{Answer, Context, RequestId};
 use crate::service::presence::comings::NO_ROOM;
-use crate::service::presence::sessions::asked::{
+use crate::service::presence::sessions::door::Door;
+use crate::service::presence::sessions::mail::{
     Ask, Asked, Beat, Reply, ReturnPath, SessionMail, UNKNOWN, patience,
 };
-use crate::service::presence::sessions::door::Door;
 use crate::service::presence::{Presence, PresenceMail};
 use crate::session::SessionKey;
 use crate::time::TICK_MILLIS;
@@ -113,13 +113,12 @@ impl Presence {
         request: RequestId,
         (head, is_ours): (&Head<'_>, bool),
     ) -> Result<(Entry, Option<State>), Response> {
-        if let Some(refused) = cx.refusal(request.conn) {
-            return Err(refused);
+        if let Some(refused) = cx.addressing().refusal(request.conn) {
+            return Err(later(cx, refused));
         }
         let most = self.clients_max.min(CLIENTS_MAX - 1).min(cx.shared().max_connections());
         if self.clients() >= most {
-            let seconds = cx.retry_millis().div_ceil(1_000).to_string();
-            return Err(Response::text(503, NO_ROOM).with("Retry-After", seconds));
+            return Err(later(cx, Response::text(503, NO_ROOM)));
         }
         if let Some(keys) = &self.settings.authenticator.keys {
             cx.charge(keys.units());
@@ -139,7 +138,7 @@ impl Presence {
         let is_beat = query.wait()? == Some(0) && body.trim().is_empty();
         let (entry, state) = self.admit_request(cx, request, (head, is_ours))?;
         // It outlives its connection, which is counted beside it.
-        let counted = cx.count_requester()?;
+        let counted = cx.addressing().count().map_err(|refused| later(cx, refused))?;
         if let (true, Some(user)) = (is_beat, user_of(&entry)) {
             return Ok(self.ask_for_beat(cx, request, door, ((user, entry, state), (gap, counted))));
         }
@@ -195,6 +194,12 @@ impl Presence {
         self.act(cx);
         Ok(Answer::Later { by: cx.now().tick.after(patience(wait)) })
     }
+}
+
+/// A refusal that says when to come back.
+pub(super) fn later(cx: &mut Context<'_, PresenceMail>, refused: Response) -> Response {
+    // RFC 9110 §10.2.3: whole seconds.
+    refused.with("Retry-After", cx.retry_millis().div_ceil(1_000).to_string())
 }
 
 fn is_allowed(place: &Place, method: &str) -> bool {

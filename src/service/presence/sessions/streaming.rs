@@ -1,28 +1,14 @@
 //! Sessions that are carried by event streams: an answer that goes on for as long as its connection does.
 
 use crate::json::Quoted;
-use crate::limits::STREAM_USER_TIMEOUT_MILLIS;
-use crate::presence::{Entry, State};
 use crate::protocol::event_stream::{self, COMMENT, FINAL, Position};
 use crate::reactor::{Answer, ConnId, Context, RequestId, SendError, SharedFrame};
 use crate::service::presence::sessions::door::Door;
-use crate::service::presence::sessions::replaying::Missed;
-use crate::service::presence::sessions::requests::Query;
-use crate::service::presence::sessions::{Carrier, Sessions};
+use crate::service::presence::sessions::opening::{Missed, Opening};
+use crate::service::presence::sessions::requests::{Query, later};
+use crate::service::presence::sessions::table::{Carrier, Sessions};
 use crate::service::presence::{Presence, PresenceMail};
 use crate::wire::http::{Head, Response};
-
-/// A stream whose head is sent in this turn: its client comes in behind that.
-#[derive(Debug)]
-pub(super) struct Opening {
-    entry: Entry,
-    state: Option<State>,
-    /// Commands, as text.
-    commands: Vec<String>,
-    /// Where it is counted for its client's address.
-    counted: Option<u32>,
-    missed: Option<Box<Missed>>,
-}
 
 impl Sessions {
     /// The place of the session that a connection streams for.
@@ -62,7 +48,10 @@ impl Presence {
         let commands = commands(&rooms, &watches, position.as_ref(), |room| self.keeps(room));
         let missed = position.map(|position| Box::new(Missed::new(position, &rooms)));
         // Its connection is counted, but where that is a proxy's.
-        let counted = if cx.peer_key(request.conn).is_some() { None } else { cx.count_requester()? };
+        let counted = match cx.addressing().peer_key(request.conn) {
+            Some(_) => None,
+            None => cx.addressing().count().map_err(|refused| later(cx, refused))?,
+        };
         self.sessions.opening.push((request, Box::new(Opening { entry, state, commands, counted, missed })));
         let body = format!("{COMMENT}{}", event_stream::retry(cx.retry_millis()));
         let response = Response {
@@ -80,7 +69,7 @@ impl Presence {
         for (request, opening) in std::mem::take(&mut self.sessions.opening) {
             let conn = request.conn;
             if cx.streaming(conn) != Some(request) {
-                opening.counted.into_iter().for_each(|counted| cx.uncount(counted));
+                opening.counted.into_iter().for_each(|counted| cx.addressing().uncount(counted));
                 continue;
             }
             let Some(place) = self.sessions.begin(Carrier::Stream(conn)) else {
@@ -93,7 +82,6 @@ impl Presence {
                 (session.counted, session.missed) = (counted, missed);
             }
             self.enter_session(cx, place, (conn, entry, state));
-            cx.expect_acknowledgement(conn, STREAM_USER_TIMEOUT_MILLIS);
             self.sessions.arm(place, cx.now().tick, true);
             self.commands(cx, place, &commands.join("\n"));
         }
@@ -132,7 +120,7 @@ impl Presence {
     /// The client of a stream is gone.
     pub(super) fn stream_abandoned(&mut self, cx: &mut Context<'_, PresenceMail>, request: RequestId) {
         for (_, opening) in self.sessions.opening.extract_if(.., |(opening, _)| *opening == request) {
-            opening.counted.into_iter().for_each(|counted| cx.uncount(counted));
+            opening.counted.into_iter().for_each(|counted| cx.addressing().uncount(counted));
         }
         if let Some(place) = self.sessions.of_stream(cx, request.conn) {
             self.stream_gone(cx, place);
