@@ -21,6 +21,8 @@ pub(super) struct Lives {
     pub(super) lives: BTreeMap<(String, u64), Life>,
     /// Users whose messages are deleted, or are about to be.
     pub(super) erased: BTreeSet<String>,
+    /// Orders to end each room that are to come; `None`: rooms end by themselves.
+    pub(super) orders: Option<BTreeMap<String, usize>>,
 }
 
 /// The journal of all homes.
@@ -59,7 +61,18 @@ impl Journal for Truth {
     }
 
     fn ended(&mut self, room: &str, epoch: u64) {
-        if let Some(life) = self.get().lives.get_mut(&(room.to_owned(), epoch)) {
+        let mut lives = self.get();
+        let is_said = lives.lives.contains_key(&(room.to_owned(), epoch));
+        if let Some(orders) = &mut lives.orders
+            && room != "old"
+        {
+            let left = orders.get_mut(room).filter(|left| **left > 0);
+            match left {
+                Some(left) => *left -= usize::from(is_said),
+                None => assert!(!is_said, "{room} outlives its members"),
+            }
+        }
+        if let Some(life) = lives.lives.get_mut(&(room.to_owned(), epoch)) {
             life.is_over = true;
         }
     }

@@ -328,6 +328,12 @@ impl World {
 
     /// All go, and what homes know goes to those of other workers, by another secret.
     pub(super) fn hand_over(&mut self) {
+        // Some of it is kept, and its answer never comes: it is said again afterwards.
+        for p in (0..self.pages.len()).cycle().take(100) {
+            if self.pages[p].open {
+                self.say(p, "keep");
+            }
+        }
         for p in 0..self.pages.len() {
             if self.pages[p].open {
                 self.cut(p, Reason::Lost);
