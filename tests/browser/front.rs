@@ -151,6 +151,7 @@ fn a_page_that_was_sent_away_or_lost_its_server_is_not_green() {
     assert_eq!(kicked, 200);
     ben.until("document.querySelector('#link').dataset.state === 'closed' && document.querySelector('#link').innerText.includes('sent away')");
     ben.until("document.querySelector('#toast').innerText.includes('be kind')");
+    ben.until("document.querySelector('#noun').textContent.endsWith('when last known')");
     ben.screenshot("front-kicked");
     // A server that hangs, and one that is gone.
     anna.front();

@@ -333,7 +333,7 @@ function drawCount() {
   const here = Math.max(of.here, rooms.get(HOME).count, users);
   const live = me.state === "open", tells = connections > 0;
   $("count").textContent = live || here ? here.toLocaleString("en") : "–";
-  $("noun").textContent = `${here === 1 ? "person" : "people"} ${tells ? "here" : `in ${HOME}`} now`;
+  $("noun").textContent = `${here === 1 ? "person" : "people"} ${tells ? "here" : `in ${HOME}`} ${live ? "now" : "when last known"}`;
   const all = connections > Math.max(here, 1) + guests.size ? `${connections.toLocaleString("en")} connections in all: some have no name, or are somebody's second one.` : "";
   set($("all"), all);
   $("lead").textContent = !live
