@@ -44,6 +44,10 @@ fn a_client_that_does_not_read_holds_its_command_up() {
     until("the command waits", || waits_in_pipe(command, "pipe_write"));
     let held = resident_kib(&server).saturating_sub(before);
     assert!(held < 16 << 10, "{held} KiB are held for a client that does not read");
+    // Bounded by what is read at once, and not only by the backlog that any connection may have.
+    let metrics = server.get("/metrics").body;
+    let queued = metrics.lines().find_map(|line| line.strip_prefix("rollcall_backlog_bytes ")).unwrap();
+    assert!(queued.parse::<usize>().unwrap() <= (64 << 10) + 16, "{queued} bytes are queued");
     let mut read = 0;
     let end = loop {
         match client.next() {
