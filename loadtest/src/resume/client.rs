@@ -245,11 +245,8 @@ impl Client for ResumeClient<'_> {
                 let plain = words::join(words::JOIN_PLAIN, &room("plain", client), None);
                 let since = (self.phase == Phase::ReturnKept).then(|| self.places[1][client]);
                 let kept = words::join(words::JOIN_KEPT, &room("kept", client), since);
-                match self.phase {
-                    Phase::ReturnPlain => vec![plain],
-                    Phase::ReturnKept => vec![kept],
-                    _ => vec![plain, kept],
-                }
+                // The same in both modes, but for what is asked for.
+                vec![plain, kept]
             }
         };
         link.state.waits = joins.len() as u8;

@@ -176,7 +176,10 @@ impl Args {
             "kept-*=10000",
             "--max-connections",
             &most,
-            // What a connection may ask in a second is none of the measurement.
+            // So that who comes back was never gone: what a room is told of joins is none of the measurement.
+            "--offline-grace",
+            "60s",
+            // Nor is what a connection may ask in a second.
             "--max-commands-per-second",
             "1000000",
         ];
