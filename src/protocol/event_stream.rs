@@ -24,7 +24,7 @@ pub struct Position {
     pub unix_millis: u64,
 }
 
-/// What is looked at of a message of a room.
+/// The fields that are looked at of a message of a room.
 #[derive(Deserialize)]
 struct Said<'a> {
     #[serde(borrow)]

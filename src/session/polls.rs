@@ -24,7 +24,7 @@ struct Open<R> {
     until: Tick,
 }
 
-/// What comes of a poll.
+/// The outcome of a poll.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Polled<R> {
     /// It is open: it is answered by [`Polls::ready`] or [`Polls::due`]. The one that was open before it is answered 409.
@@ -35,7 +35,7 @@ pub enum Polled<R> {
     Bad,
 }
 
-/// What time has brought.
+/// The consequence of time that has passed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Due<R> {
     /// Nothing before that tick.
@@ -122,7 +122,7 @@ impl<T, K: PartialEq, R: Copy + PartialEq> Polls<T, K, R> {
         }
     }
 
-    /// What time has brought.
+    /// The consequence of time that has passed.
     pub fn due(&mut self, now: Tick) -> Due<R> {
         let next = self.next_due();
         if now.is_before(next) {

@@ -22,7 +22,7 @@ struct Open<R> {
     pending: usize,
 }
 
-/// What comes of a post.
+/// The outcome of a post.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Begun<R> {
     /// Its commands are to be done; each has one answer, which [`Posts::answer`] is told.
@@ -44,7 +44,7 @@ impl<R> Default for Posts<R> {
 impl<R: Copy + PartialEq> Posts<R> {
     /// A post comes, with a number if it has one and with so many commands.
     pub fn begin(&mut self, number: Option<u64>, reply: R, commands: usize) -> Begun<R> {
-        // What a post that was given up is still to be answered is answered with the next one: lines say which command is meant.
+        // Commands of a post that was given up are answered with the next one: each line says which command it answers.
         let mut pending = 0;
         match &mut self.open {
             Some(open) if number == Some(self.last) => return Begun::Waits(open.reply.replace(reply)),
@@ -82,7 +82,7 @@ impl<R: Copy + PartialEq> Posts<R> {
         true
     }
 
-    /// Where all commands are answered: who waits, and the lines for it. The post is done by that.
+    /// The client that waits and the lines for it, once all commands are answered. The post is done by that.
     pub fn finish(&mut self) -> Option<(R, String)> {
         let open = self.open.take_if(|open| open.pending == 0)?;
         Some((open.reply?, self.lines.clone()))
@@ -93,7 +93,7 @@ impl<R: Copy + PartialEq> Posts<R> {
         self.open.as_mut().is_some_and(|open| open.reply.take_if(|waits| *waits == reply).is_some())
     }
 
-    /// Who waits, where the session ends.
+    /// The session ends: returns the client that waits.
     pub fn end(&mut self) -> Option<R> {
         self.open.take()?.reply
     }

@@ -1,13 +1,13 @@
 //! Events that wait to be fetched: numbered from 1, in order, within a bound of bytes.
 //!
-//! What was sent stays until it is acknowledged: the answer that carried it may be lost. A number is never given twice; where
+//! An event that was sent stays until it is acknowledged: the answer that carried it may be lost. A number is never given twice; where
 //! something was dropped or conflated, the numbers have a gap.
 
 use std::collections::VecDeque;
 
 use crate::limits::{POLL_ANSWER_BYTES, POLL_ANSWER_EVENTS, SLOW_MESSAGES_MAX};
 
-/// What happens to an event where its reader is slow.
+/// The fate of an event whose reader is slow.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Policy<K> {
     /// It is never dropped: at the bound the session ends.
@@ -75,7 +75,7 @@ impl<T, K: PartialEq> Outgoing<T, K> {
                     }
                     dropped += 1;
                 }
-                // What may not be dropped fills the room: the newer of the two is what may be.
+                // Events that may not be dropped fill the room: this one makes way.
                 if self.is_over(bytes, most) {
                     return Pushed::Queued { dropped: dropped + 1 };
                 }

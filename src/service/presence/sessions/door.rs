@@ -26,7 +26,7 @@ enum Readers {
     Named(Box<str>),
 }
 
-/// What a page of strangers has to say that it sends: browsers ask first whether it may (a preflight), which a form never does.
+/// The types of content that a page of strangers may send: browsers ask first whether it may (a preflight), which a form never does.
 const NOT_SIMPLE: &str = "a page of another origin sends Content-Type: application/json or application/x-ndjson here; see --origin";
 /// For how long a browser may remember what it was answered, in seconds.
 const PREFLIGHT_SECONDS: &str = "600";

@@ -21,7 +21,7 @@ pub struct ReturnPath {
     pub(super) request: RequestId,
 }
 
-/// What is asked of a session.
+/// A question or an order to a session.
 #[derive(Debug)]
 pub(super) enum Ask {
     /// A poll, with commands perhaps.
@@ -85,7 +85,7 @@ pub struct Beat {
     pub(super) entry: Entry,
     pub(super) state: Option<State>,
     pub(super) gap: u32,
-    /// Where it is counted for its address.
+    /// Its place among what is counted for its address.
     pub(super) counted: Option<u32>,
     pub(super) reply_to: ReturnPath,
 }
@@ -148,7 +148,7 @@ impl Mail for SessionMail {
     }
 }
 
-/// What a message is to its client, so that it is known what happens to it where that one is slow.
+/// The importance of a message to its client: it decides over the message where the client is slow.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Manner {
     /// For it alone, or of a room that loses nothing.

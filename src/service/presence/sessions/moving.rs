@@ -2,7 +2,7 @@
 //! says how much its client has: by then it is known that messages get through in both directions. From the answer on, the WebSocket
 //! carries the session: nothing is lost, nothing comes twice, and presence hears nothing of it.
 //!
-//! Where the WebSocket is at the worker that has the session, nothing is left of that but a client on a connection. Else the session
+//! If the WebSocket is at the worker that has the session, nothing is left of that but a client on a connection. Else the session
 //! stays where it is, and the worker with the WebSocket passes on what is said in both directions: its rooms and watches need not
 //! move.
 

@@ -10,7 +10,7 @@ pub(super) struct Opening {
     pub(super) state: Option<State>,
     /// Commands, as text.
     pub(super) commands: Vec<String>,
-    /// Where it is counted for its client's address.
+    /// Its place among what is counted for its client's address.
     pub(super) counted: Option<u32>,
     pub(super) missed: Option<Box<Missed>>,
 }

@@ -1,4 +1,4 @@
-//! What is sent to the clients of sessions: behind what waits for their polls, on their streams, or to the worker that has their
+//! Output for the clients of sessions: behind what waits for their polls, on their streams, or to the worker that has their
 //! WebSocket.
 
 use crate::presence::{Entry, State};

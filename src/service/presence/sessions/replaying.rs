@@ -1,4 +1,4 @@
-//! What a client of an event stream has missed that comes back with the id of the last event that it got: for a program that listens
+//! The messages that a client of an event stream has missed that comes back with the id of the last event that it got: for a program that listens
 //! for events, each missed message is one again.
 //!
 //! In the room of that event the stream goes on exactly behind it. In the others the id says only when that was: what was said from

@@ -111,7 +111,7 @@ impl Presence {
             return;
         };
         if let Some(request) = cx.streaming(*conn) {
-            // Where it has no room, other bytes wait to be acknowledged.
+            // If there is no room for it, other bytes wait to be acknowledged.
             let _ = cx.stream(request, COMMENT.as_bytes());
         }
         self.sessions.arm(place, cx.now().tick, true);
@@ -141,7 +141,7 @@ fn commands(
             Some(Position { room: other, epoch, offset, .. }) if other == room => {
                 format!(r#","since":{{"epoch":{epoch},"offset":{offset}}}"#)
             }
-            // What it keeps at most: its messages are told apart by their time.
+            // All that it keeps: its messages are told apart by their time.
             Some(_) if keeps(room) => r#","since":{"epoch":0,"offset":0}"#.to_owned(),
             _ => String::new(),
         };

@@ -69,9 +69,9 @@ pub(super) struct Session {
     pub(super) armed: Tick,
     pub(super) carrier: Carrier,
     pub(super) posts: Option<Box<Posts<ReturnPath>>>,
-    /// Where it is counted for its client's address.
+    /// Its place among what is counted for its client's address.
     pub(super) counted: Option<u32>,
-    /// What its client has missed of the rooms that it comes back to.
+    /// The messages that its client has missed of the rooms that it comes back to.
     pub(super) missed: Option<Box<Missed>>,
 }
 
