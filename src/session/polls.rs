@@ -24,6 +24,9 @@ struct Open<R> {
     until: Tick,
 }
 
+/// The open poll of a session that leaves its polls, and the numbered events that are not acknowledged.
+pub type Left<T, R> = (Option<R>, Vec<(u64, T)>);
+
 /// The outcome of a poll.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Polled<R> {
@@ -136,7 +139,7 @@ impl<T, K: PartialEq, R: Copy + PartialEq> Polls<T, K, R> {
 
     /// Something else carries the session from here on, and its client has all up to `ack`: the poll that was open, and the events that
     /// are not acknowledged, in order. `None`: that can't be, and nothing is changed.
-    pub fn leave(&mut self, now: Tick, ack: u64) -> Option<(Option<R>, Vec<(u64, T)>)> {
+    pub fn leave(&mut self, now: Tick, ack: u64) -> Option<Left<T, R>> {
         if ack < self.queue.acknowledged() || !self.queue.acknowledge(ack) {
             return None;
         }

@@ -78,7 +78,7 @@ impl Presence {
             SessionMail::Said { handle, text } => self.said_away(cx, handle, &text),
             SessionMail::Suspect { handle, suspect } => self.suspect_away(cx, handle, suspect),
             SessionMail::Gone { handle, cause, seen_millis } => {
-                self.gone_away(cx, handle, cause, seen_millis)
+                self.gone_away(cx, handle, cause, seen_millis);
             }
             SessionMail::Deliver { conn, frame, manner } => self.deliver_here(cx, conn, &frame, manner),
             SessionMail::Close { conn, code, reason } => self.close_here(cx, conn, code, &reason),

@@ -109,11 +109,12 @@ impl Presence {
         let place = self.sessions.find(key);
         let Some((first, rest)) = place.and_then(|place| self.take_off(cx, place, ack)) else {
             let mail = SessionMail::Attached { conn, seq, from: None, handle: conn };
-            return if is_here {
-                self.attached(cx, conn, (seq, None), (worker, conn))
+            if is_here {
+                self.attached(cx, conn, (seq, None), (worker, conn));
             } else {
-                self.post_session(cx, worker.0, mail)
-            };
+                self.post_session(cx, worker.0, mail);
+            }
+            return;
         };
         let Some(place) = place else { return };
         let Some(session) = self.sessions.table.get(place) else { return };

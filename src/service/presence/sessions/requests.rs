@@ -21,6 +21,9 @@ const POLL: &str = "POST, OPTIONS";
 const SESSION: &str = "POST, DELETE, OPTIONS";
 const NO_TEXT: &str = "the body is not UTF-8";
 
+/// A user that comes, by what, and how.
+type Comer = (Name, Entry, Option<State>);
+
 /// The part of a request's path that says what it is for.
 enum Place {
     /// `/events`.
@@ -156,7 +159,7 @@ impl Presence {
         cx: &mut Context<'_, PresenceMail>,
         request: RequestId,
         door: &Door,
-        ((user, entry, state), (gap, counted)): ((Name, Entry, Option<State>), (u32, Option<u32>)),
+        ((user, entry, state), (gap, counted)): (Comer, (u32, Option<u32>)),
     ) -> Answer {
         let reply_to = ReturnPath { worker: cx.worker(), request };
         let home = self.node.homes().of(&user);
