@@ -27,6 +27,7 @@ mod process;
 pub mod settings;
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ use std::time::Duration;
 use crate::limits::exec::{
     EXEC_LAST_WORDS_MILLIS, EXEC_ORDER_BYTES_MAX, EXEC_READ_BYTES, EXEC_REPORTS_PER_TURN, EXEC_TURN_BYTES,
 };
-use crate::reactor::processes::{Ends, Exit, Link, Order, ProcessId, Received, Report, TheirEnds};
+use crate::reactor::processes::{Ends, Link, Order, ProcessId, Received, Report, TheirEnds};
 use crate::reactor::{Admission, Cause, ConnId, Context, Readiness, Service, WatchId};
 use crate::slots::Slots;
 use crate::time::{Now, Tick, ticks};
@@ -45,7 +46,7 @@ use crate::wire::upgrade::Upgrade;
 
 pub use coming::Coming;
 use key::{Key, Role};
-use process::{Process, Pumped};
+use process::{Process, Pumped, close_with};
 pub use settings::ExecSettings;
 
 const NO_DESCRIPTORS: &str = "no descriptors left for a command";
@@ -134,21 +135,46 @@ impl Exec {
     }
 
     /// Sends an order behind those that wait.
-    fn order(&mut self, order: Order, ends: TheirEnds) {
+    fn order(&mut self, cx: &mut Context<'_, ()>, order: Order, ends: TheirEnds) {
         self.orders.push_back((order, ends));
-        self.send_orders();
+        self.send_orders(cx);
     }
 
-    fn send_orders(&mut self) {
+    /// A process could not be started.
+    fn fail(&mut self, cx: &mut Context<'_, ()>, key: Key, error: &dyn Display) {
+        let Some(process) = self.get(key) else { return };
+        let conn = process.conn.take();
+        self.remove(cx.now(), key);
+        if let Some(conn) = conn {
+            tracing::warn!(conn = conn.to_bits(), %error, "a command could not be started");
+            cx.close(conn, &Close::new(CloseCode::INTERNAL, "the command could not be started"));
+        }
+    }
+
+    /// Lists a process that may have more to read, once.
+    fn list(&mut self, key: Key) {
+        if self.get(key).is_some_and(Process::list) {
+            self.busy.push_back(key);
+        }
+    }
+
+    fn send_orders(&mut self, cx: &mut Context<'_, ()>) {
         let Some(link) = &self.link else { return };
+        let link = link.clone();
         while let Some((order, ends)) = self.orders.front() {
-            match link.order(order, ends) {
-                Ok(()) => {}
-                // The link is told of when it has room; where its other end is gone too.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) => tracing::error!(%error, "an order to the guard of commands is lost"),
+            let result = link.order(order, ends);
+            // The link is told of when it has room; where its other end is gone too.
+            if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+                return;
             }
-            self.orders.pop_front();
+            let Some((order, _)) = self.orders.pop_front() else { return };
+            match (result, order) {
+                (Ok(()), _) => {}
+                (Err(error), Order::Start(process, _)) => self.fail(cx, Key::of_id(process), &error),
+                (Err(error), Order::End(_)) => {
+                    tracing::error!(%error, "an order to the guard of commands is lost");
+                }
+            }
         }
     }
 
@@ -176,16 +202,7 @@ impl Exec {
                     tracing::debug!(conn, pid, "a command runs");
                 }
             }
-            Report::Failed { process, error } => {
-                let key = Key::of_id(process);
-                let Some(process) = self.get(key) else { return };
-                let conn = process.conn.take();
-                self.remove(cx.now(), key);
-                if let Some(conn) = conn {
-                    tracing::warn!(conn = conn.to_bits(), %error, "a command could not be started");
-                    cx.close(conn, &Close::new(CloseCode::INTERNAL, "the command could not be started"));
-                }
-            }
+            Report::Failed { process, error } => self.fail(cx, Key::of_id(process), &error),
             Report::Ended { process, exit } => {
                 let key = Key::of_id(process);
                 let Some(process) = self.get(key) else { return };
@@ -236,12 +253,8 @@ impl Exec {
             self.processes.get_mut(key.place as usize).filter(|process| process.serial == key.serial);
         let Some(process) = process else { return 0 };
         let pumped = process.pump(cx, &mut self.buffer[..EXEC_READ_BYTES], settings);
-        let read = match pumped {
-            Pumped::More(read) => {
-                self.busy.push_back(key);
-                read
-            }
-            Pumped::Waits(read) => read,
+        let mut read = match pumped {
+            Pumped::More(read) | Pumped::Waits(read) => read,
             Pumped::TooLong => {
                 if let Some(conn) = process.conn {
                     cx.close(conn, &Close::new(CloseCode::TOO_BIG, "the command's line is too long"));
@@ -249,8 +262,11 @@ impl Exec {
                 0
             }
         };
-        if process.has_more_errors() && process.pump_errors(&mut self.buffer[..EXEC_READ_BYTES], cx.now()) {
-            self.busy.push_back(key);
+        if process.has_more_errors() {
+            read += process.pump_errors(&mut self.buffer[..EXEC_READ_BYTES], cx.now());
+        }
+        if process.has_more_errors() || matches!(pumped, Pumped::More(_)) {
+            self.list(key);
         }
         self.settle(cx, key);
         read
@@ -272,20 +288,6 @@ impl Exec {
             && let Some(conn) = process.conn
         {
             cx.resume(conn);
-        }
-    }
-}
-
-/// Closes the connection of a command that has ended.
-fn close_with(cx: &mut Context<'_, ()>, conn: ConnId, exit: Exit) {
-    match exit {
-        Exit::Status(0) => cx.close(conn, &Close::new(CloseCode::NORMAL, "")),
-        Exit::Status(status) => {
-            let reason = format!("the command exited with status {status}");
-            cx.close(conn, &Close::new(CloseCode::INTERNAL, &reason));
-        }
-        Exit::Signal(signal) => {
-            cx.close(conn, &Close::new(CloseCode::INTERNAL, &format!("signal {signal} ended the command")));
         }
     }
 }
@@ -335,7 +337,7 @@ impl Service for Exec {
         if let Some(time) = self.settings.time {
             cx.timer(conn, Some(cx.now().tick.after(ticks(time))));
         }
-        self.order(Order::Start(key.id(), Box::new(command)), theirs);
+        self.order(cx, Order::Start(key.id(), Box::new(command)), theirs);
     }
 
     fn message(&mut self, cx: &mut Context<'_, ()>, conn: ConnId, _: Kind, payload: &[u8]) {
@@ -357,7 +359,7 @@ impl Service for Exec {
         if let Some((key, process)) = self.of_conn(cx, conn)
             && process.unblock()
         {
-            self.busy.push_back(key);
+            self.list(key);
         }
     }
 
@@ -373,7 +375,7 @@ impl Service for Exec {
         let key = Key::of_id(ProcessId(watched.number));
         match Role::of_watch(watched.number) {
             Role::Link => {
-                self.send_orders();
+                self.send_orders(cx);
                 self.hear_guard(cx);
             }
             _ if readiness.failed => {
@@ -391,9 +393,12 @@ impl Service for Exec {
                 let buffer = &mut self.buffer[..EXEC_READ_BYTES];
                 let process =
                     self.processes.get_mut(key.place as usize).filter(|process| process.serial == key.serial);
-                if process.is_some_and(|process| process.pump_errors(buffer, now)) {
-                    self.busy.push_back(key);
+                let Some(process) = process else { return };
+                let read = process.pump_errors(buffer, now);
+                if process.has_more_errors() {
+                    self.list(key);
                 }
+                cx.charge(u32::try_from(1 + read / 2_048).unwrap_or(u32::MAX));
             }
         }
     }
@@ -414,7 +419,7 @@ impl Service for Exec {
         if process.ended.is_some() {
             return self.remove(cx.now(), key);
         }
-        self.order(Order::End(key.id()), TheirEnds::none());
+        self.order(cx, Order::End(key.id()), TheirEnds::none());
     }
 
     fn tick(&mut self, cx: &mut Context<'_, ()>) -> Option<Tick> {
@@ -427,6 +432,7 @@ impl Service for Exec {
                 break;
             }
             let Some(key) = self.busy.pop_front() else { break };
+            self.get(key).into_iter().for_each(Process::unlist);
             read += self.pump(cx, key);
         }
         (self.has_reports || !self.busy.is_empty()).then(|| cx.now().tick)

@@ -9,6 +9,7 @@ use crate::service::exec::errors::ErrorLog;
 use crate::service::exec::lines::{Cut, Lines};
 use crate::service::exec::settings::ExecSettings;
 use crate::time::Now;
+use crate::wire::close::{Close, CloseCode};
 use crate::wire::session::Kind;
 
 /// A process, from the order to start it to the report of its end.
@@ -34,6 +35,7 @@ pub(super) struct Process {
     /// Of which no event tells: there are more than one read took.
     has_more_errors: bool,
     error_log: ErrorLog,
+    is_listed: bool,
     _ticket: Ticket,
 }
 
@@ -64,6 +66,7 @@ impl Process {
             blocked: false,
             errors,
             has_more_errors: false,
+            is_listed: false,
             error_log: ErrorLog::new(conn.to_bits()),
             _ticket: ticket,
         }
@@ -211,19 +214,30 @@ impl Process {
         self.output.is_none() && self.held.is_empty()
     }
 
-    /// Reads what it has printed as errors, once. Says whether there may be more.
-    pub(super) fn pump_errors(&mut self, buffer: &mut [u8], now: Now) -> bool {
-        let Some(errors) = &self.errors else { return false };
+    /// Reads what it has printed as errors, once. Returns how much that was.
+    pub(super) fn pump_errors(&mut self, buffer: &mut [u8], now: Now) -> usize {
+        let Some(errors) = &self.errors else { return 0 };
         self.has_more_errors = false;
         match errors.read(buffer) {
             Ok(len) if len > 0 => {
                 self.error_log.say(&buffer[..len], now);
                 self.has_more_errors = len == buffer.len();
+                return len;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             _ => self.errors = None,
         }
-        self.has_more_errors
+        0
+    }
+
+    /// It is listed as busy. Says whether it was not.
+    pub(super) fn list(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_listed, true)
+    }
+
+    /// It is listed no more.
+    pub(super) fn unlist(&mut self) {
+        self.is_listed = false;
     }
 
     /// Whether there are more errors to read, of which no event tells.
@@ -256,6 +270,20 @@ fn send_line(cx: &mut Context<'_, ()>, conn: ConnId, line: &[u8]) -> Result<(), 
     match cx.send(conn, Kind::Text, line) {
         Err(SendError::NotUtf8) => cx.send_text(conn, &String::from_utf8_lossy(line)),
         sent => sent,
+    }
+}
+
+/// Closes the connection of a command that has ended.
+pub(super) fn close_with(cx: &mut Context<'_, ()>, conn: ConnId, exit: Exit) {
+    match exit {
+        Exit::Status(0) => cx.close(conn, &Close::new(CloseCode::NORMAL, "")),
+        Exit::Status(status) => {
+            let reason = format!("the command exited with status {status}");
+            cx.close(conn, &Close::new(CloseCode::INTERNAL, &reason));
+        }
+        Exit::Signal(signal) => {
+            cx.close(conn, &Close::new(CloseCode::INTERNAL, &format!("signal {signal} ended the command")));
+        }
     }
 }
 
