@@ -1,5 +1,7 @@
 //! Origins of pages (RFC 6454 §7), as browsers write them: which one is the server's own. Pure.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use crate::wire::http::Head;
 
 /// The page that a request comes from.
@@ -40,9 +42,39 @@ pub(crate) fn is_own(origin: &[u8], host: &str, is_secure: bool) -> bool {
     of_scheme(b"https://", ":443") || !is_secure && of_scheme(b"http://", ":80")
 }
 
+/// Whether a `Host` is one that nobody else can have: an address, or this machine. Anybody can have a name of his own resolve to
+/// this machine when his page is there already (DNS rebinding).
+pub(crate) fn is_address(host: &str) -> bool {
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let name = name.map_or(host, |(name, _)| name);
+    let in_brackets = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<Ipv4Addr>().is_ok()
+        || in_brackets.is_some_and(|name| name.parse::<Ipv6Addr>().is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_told_from_a_name() {
+        for host in ["127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8080", "localhost", "LocalHost:1"] {
+            assert!(is_address(host), "{host}");
+        }
+        for host in [
+            "",
+            ":80",
+            "evil.example",
+            "evil.example:80",
+            "127.0.0.1.evil.example:80",
+            "::1",
+            "[evil]:1",
+            "localhost.evil",
+        ] {
+            assert!(!is_address(host), "{host}");
+        }
+    }
 
     #[test]
     fn a_page_of_the_server_itself_is_known_by_the_host() {

@@ -1,7 +1,7 @@
 //! The opening handshake, server side (RFC 6455 §4.2).
 
 use crate::wire::http::{Head, Refusal};
-use crate::wire::origin::Page;
+use crate::wire::origin::{Page, is_address};
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
@@ -80,6 +80,22 @@ impl<'a> Upgrade<'a> {
     #[must_use]
     pub fn is_of_ours(&self, named: &[String], is_secure: bool) -> bool {
         Page::of(self.head, named, is_secure) != Page::Foreign
+    }
+
+    /// As [`Upgrade::is_of_ours`], and sure of it: an origin by `http://` that is the server's own has an address in it or is
+    /// `localhost`. Of a name nobody can say whose it is: it may be led here from a page of its owner's (DNS rebinding). By `https://`
+    /// a certificate has shown that.
+    #[must_use]
+    pub fn is_surely_of_ours(&self, named: &[String], is_secure: bool) -> bool {
+        match Page::of(self.head, named, is_secure) {
+            Page::None | Page::Named => true,
+            Page::Own => {
+                is_secure
+                    || only(self.head, "Origin").is_some_and(|origin| origin.starts_with(b"https://"))
+                    || is_address(self.head.host())
+            }
+            Page::Foreign => false,
+        }
     }
 }
 

@@ -85,6 +85,9 @@ impl Client {
         let address = server.address;
         let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
         for (name, value) in fields {
+            if *name == "Host" {
+                request.headers_mut().remove("Host");
+            }
             request.headers_mut().append(*name, HeaderValue::from_str(value).unwrap());
         }
         let stream = TcpStream::connect(address).unwrap();

@@ -1,9 +1,12 @@
 //! Who may run commands, how many, and what each of them may use.
 
 use std::io::BufRead as _;
+use std::process::Stdio;
+
+use rustix::process::Signal;
 
 use super::kit::{Client, Scripts, until, until_alone};
-use crate::face::binary::run;
+use crate::face::binary::{RUNTIME, Running, run};
 
 const CAT: (&str, &str) = ("cat.sh", "#!/bin/sh\necho ready\nexec cat\n");
 
@@ -21,6 +24,60 @@ fn pages_of_strangers_run_nothing() {
     let server = scripts.serve(&[]);
     let refused = Client::try_connect(&server, "/bin/cat.sh", &[("Origin", "https://friend.example")]);
     assert_eq!(refused.err().unwrap().0, 403, "without --origin too");
+}
+
+#[test]
+fn a_name_that_leads_here_is_nobodys_proof() {
+    let scripts = Scripts::new(&[CAT]);
+    let (server, port) = {
+        let server = scripts.serve(&["--origin", "http://friend.example:1"]);
+        let port = server.address.port();
+        (server, port)
+    };
+    let from = |server: &Running, origin: &str, host: &str| {
+        let fields = [("Origin", origin), ("Host", host)];
+        Client::try_connect(server, "/bin/cat.sh", &fields).err().map(|(status, _)| status)
+    };
+    // The page of evil.example is there when its owner has the name lead to this machine.
+    let evil = format!("evil.example:{port}");
+    assert_eq!(from(&server, &format!("http://{evil}"), &evil), Some(403));
+    for own in [format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+        assert_eq!(from(&server, &format!("http://{own}"), &own), None, "{own}");
+    }
+    assert_eq!(from(&server, "http://friend.example:1", "friend.example:1"), None, "it is named");
+    assert_eq!(from(&server, "https://site.example", "site.example"), None, "a certificate has shown it");
+    let secret = scripts.path("secret");
+    assert!(run(&["token", "--new-secret", &secret]).status.success());
+    let server = scripts.serve(&["--token-secret-file", &secret]);
+    assert_eq!(from(&server, "http://site.example", "site.example"), Some(401), "it takes a token instead");
+}
+
+#[test]
+fn what_the_server_was_started_with_is_not_for_commands() {
+    let scripts = Scripts::new(&[("open.sh", "#!/bin/sh\nls /proc/self/fd\n")]);
+    let directory = format!("/bin={}", scripts.path(""));
+    let mut command = std::process::Command::new("bash");
+    let line = format!("exec 77</dev/null; exec {} \"$@\"", env!("CARGO_BIN_EXE_rollcall"));
+    command.args(["-c", &line, "bash", "--listen", "127.0.0.1:0", "--exec-dir", &directory]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .env("RUNTIME_DIRECTORY", RUNTIME);
+    let server = Running::of(&mut command);
+    let (lines, _) = Client::connect(&server, "/bin/open.sh").all();
+    // The last one is the directory itself.
+    assert_eq!(lines, ["0", "1", "2", "3"]);
+}
+
+#[test]
+fn a_command_that_the_guard_can_not_be_told_of_ends_its_connection() {
+    let long = "x".repeat(65_000);
+    let server = Running::start(&["--exec", &format!("/echo-it=echo {long} {long}")]);
+    let field = "y".repeat(4_000);
+    let mut client = Client::try_connect(&server, "/echo-it", &[("X-Long", &field)]).ok().unwrap();
+    assert_eq!(client.all().1, (1011, "the command could not be started".into()));
+    until_alone(&server);
 }
 
 #[test]
@@ -90,12 +147,8 @@ fn commands_run_as_another_user_where_root_says_so() {
         eprintln!("left out: only root can run commands as somebody else");
         return;
     }
-    let server = crate::face::binary::Running::start(&[
-        "--exec",
-        "/id=sh -c 'id -u; id -g; id -G; echo $HOME'",
-        "--exec-user",
-        "nobody",
-    ]);
+    let server =
+        Running::start(&["--exec", "/id=sh -c 'id -u; id -g; id -G; echo $HOME'", "--exec-user", "nobody"]);
     let (lines, end) = Client::connect(&server, "/id").all();
     let group = &lines[1];
     assert_eq!((lines[0].as_str(), &lines[2], lines[3].as_str()), ("65534", group, "/nonexistent"));
@@ -112,8 +165,12 @@ fn errors_go_to_the_log_with_the_connections_number_and_not_without_end() {
     assert_eq!(client.text(), "done");
     client.send("go");
     assert_eq!(client.all().1.0, 1000);
+    drop(client);
     until_alone(&server);
-    server.child.kill().unwrap();
+    // Its last words are logged when its connection is gone.
+    until("it is counted no more", || server.get("/metrics").body.contains("rollcall_exec_processes 0\n"));
+    server.signal(Signal::TERM);
+    server.child.wait().unwrap();
     let mut text = String::new();
     while log.read_line(&mut text).unwrap() > 0 {}
     let lines: Vec<&str> = text.lines().filter(|line| line.contains("stderr: ")).collect();

@@ -13,7 +13,7 @@ use tungstenite::Message;
 use super::client::{Answer, get, get_with, upgrade};
 
 /// Where servers of tests leave their keys: not among those of who runs the tests.
-pub(super) const RUNTIME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/runtime");
+pub(crate) const RUNTIME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/runtime");
 
 pub(crate) fn rollcall(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));

@@ -275,3 +275,33 @@ fn a_proxy_on_a_unix_socket_speaks_for_its_clients() {
         assert_eq!(ask("203.0.113.9", "GET /metrics", "").0, "401");
     }
 }
+
+#[test]
+fn commands_run_over_tls_and_for_pages_by_https_alone() {
+    let directory = Directory::new("commands");
+    assert!(make_certificate(directory.0.to_str().unwrap(), "localhost").status.success());
+    let (cert, key) = (directory.path("cert.pem"), directory.path("key.pem"));
+    let command = "/run=sh -c 'echo $HTTPS; head -c 300000 /dev/zero | tr \\\\0 x; echo; exec cat'";
+    let args = ["--listen", "wss://127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key, "--exec", command];
+    let running = Running::start(&args);
+    let address = running.screen.split("wss://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let open = |origin: Option<String>| {
+        let mut request = format!("wss://{address}/run").into_client_request().unwrap();
+        if let Some(origin) = origin {
+            request.headers_mut().insert("Origin", origin.parse().unwrap());
+        }
+        tungstenite::client(request, dial(&address, Path::new(&cert))).map(|(socket, _)| socket)
+    };
+    assert!(open(Some(format!("http://{address}"))).is_err(), "anybody on the way can be that page");
+    for origin in [None, Some(format!("https://{address}"))] {
+        let mut client = open(origin).unwrap();
+        assert_eq!(client.read().unwrap().into_text().unwrap().as_str(), "on");
+        assert_eq!(client.read().unwrap().len(), 300_000);
+        // Many records, and a pipe that is full again and again.
+        let line = "line ".repeat(50_000);
+        client.send(tungstenite::Message::text(line.as_str())).unwrap();
+        assert!(client.read().unwrap().into_text().unwrap().as_str() == line);
+        client.close(None).unwrap();
+        assert!(client.read().unwrap().is_close());
+    }
+}

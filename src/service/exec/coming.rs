@@ -12,6 +12,7 @@ use crate::wire::upgrade::Upgrade;
 
 const FOREIGN: &str =
     "pages of this origin may not run commands: --origin names those that may, beside the server's own";
+const ANYBODYS: &str = "any name can be made to lead here, so pages are known by an address, localhost or https: --origin names this one";
 const LATE: &str = "a command takes a token with the upgrade";
 const NOTHING: &str = "no command is served at this path";
 const ALL_RUN: &str = "as many commands run as may at once: try again later";
@@ -37,6 +38,10 @@ pub(super) fn judge(
     // Any page can open a WebSocket to this machine; its own origin is all that tells it from ours.
     if !upgrade.is_of_ours(&settings.origins, is_secure) {
         return Err(Response::text(403, FOREIGN));
+    }
+    // Where tokens are asked for, a stranger's page has none.
+    if settings.authenticator.keys.is_none() && !upgrade.is_surely_of_ours(&settings.origins, is_secure) {
+        return Err(Response::text(403, ANYBODYS));
     }
     let user = user_of(settings, cx, conn, upgrade.head)?;
     let path = percent_decoded(upgrade.head.path()).filter(|path| !path.contains('\0'));

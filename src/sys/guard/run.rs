@@ -67,6 +67,7 @@ pub fn run() -> io::Result<()> {
     // SAFETY: nobody else in this process uses it.
     let main = Link::of(unsafe { OwnedFd::from_raw_fd(0) });
     rustix::io::fcntl_setfd(&main, rustix::io::FdFlags::CLOEXEC)?;
+    close_inherited();
     let pid = getpid();
     set_child_subreaper(Some(pid))?;
     // They are caught and not ignored: what is ignored stays so in commands.
@@ -106,6 +107,19 @@ pub fn run() -> io::Result<()> {
         guard.tick();
     }
     Ok(())
+}
+
+/// Closes what the server was started with, and did not know of: commands would inherit it.
+fn close_inherited() {
+    #[expect(unsafe_code, reason = "no safe library function closes descriptors that nobody owns")]
+    // SAFETY: nothing in this process, which has just begun, owns one beyond the standard three.
+    let closed = unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+    if closed != 0 {
+        eprintln!(
+            "the guard of commands could not close inherited descriptors: {}",
+            io::Error::last_os_error()
+        );
+    }
 }
 
 struct Ready {
