@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use super::kit::{Client, Scripts, until, until_alone};
+use super::kit::{Client, Scripts, mark, marked, until, until_alone};
 use crate::face::binary::{RUNTIME, Running, run};
 
 const CAT: (&str, &str) = ("cat.sh", "#!/bin/sh\necho ready\nexec cat\n");
@@ -153,6 +153,30 @@ fn commands_run_as_another_user_where_root_says_so() {
     let group = &lines[1];
     assert_eq!((lines[0].as_str(), &lines[2], lines[3].as_str()), ("65534", group, "/nonexistent"));
     assert_eq!(end.0, 1000);
+}
+
+#[test]
+fn what_another_users_command_leaves_lives_as_long_as_it() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("left out: only root can run commands as somebody else");
+        return;
+    }
+    let mark = mark();
+    let script = format!("#!/bin/sh\n(setsid sleep {mark} &)\nexec cat\n");
+    let scripts = Scripts::new(&[("leaves.sh", &script)]);
+    let server = scripts.serve(&["--exec-user", "nobody"]);
+    let mut stays = Client::connect(&server, "/bin/leaves.sh");
+    until("the first is there", || marked(&mark).len() == 1);
+    // The guard looks for what commands have left when one ends. In a container root may not ask for the limits of others.
+    let goes = Client::connect(&server, "/bin/leaves.sh");
+    until("the second is there", || marked(&mark).len() == 2);
+    drop(goes);
+    until("the second is gone", || marked(&mark).len() < 2);
+    stays.send("still there");
+    assert_eq!(stays.text(), "still there");
+    assert_eq!(marked(&mark).len(), 1, "the first one's is none of the second's");
+    drop(stays);
+    until("none of them is left", || marked(&mark).is_empty());
 }
 
 #[test]
