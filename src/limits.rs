@@ -74,6 +74,9 @@ pub const LATE_UNITS_PER_TURN: u32 = 10_000;
 pub const OVERTIME_UNITS_PER_TURN: u32 = 10_000;
 /// Terms of single connections at one worker that differ from the server's. Past it a connection with others gets 503.
 pub const TERMS_MAX: usize = 15;
+/// Milliseconds for which the kernel waits until the peer of a paused connection acknowledges a Ping. Past it the connection ends:
+/// its Pongs are not read, and nothing else would tell for a quarter of an hour that its machine is gone.
+pub const PAUSED_USER_TIMEOUT_MILLIS: u64 = 20_000;
 /// Timers of connections that are served in one turn. Past it the rest waits for the next.
 pub const TIMERS_PER_TURN_MAX: usize = 1_024;
 /// Units of mail in one turn. Past it the rest waits for the next.

@@ -1,8 +1,10 @@
 //! Deadlines that are due.
 
+use std::time::Duration;
+
 use crate::conn::deadline::Deadline;
 use crate::conn::{Conn, Life};
-use crate::limits::TIMERS_PER_TURN_MAX;
+use crate::limits::{PAUSED_USER_TIMEOUT_MILLIS, TIMERS_PER_TURN_MAX};
 use crate::reactor::closing;
 use crate::reactor::context::Context;
 use crate::reactor::counters::Cause;
@@ -90,6 +92,10 @@ fn is_excused<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) -> bool
         // It was told of while what came before was being read.
         ending::remove(worker, id, Cause::Reset);
         return true;
+    }
+    if is_paused && let Some(socket) = worker.io.socket(id) {
+        // Its Pongs are not read. That its machine is there yet the kernel tells, by what it acknowledges of our Pings.
+        socket.expect_acknowledgement(Duration::from_millis(PAUSED_USER_TIMEOUT_MILLIS));
     }
     if is_paused && worker.shard.get_mut(id).is_some_and(|conn| conn.excuse(now)) {
         worker.service.suspect(&mut Context::new(&mut worker.shard, &worker.mailboxes), id, false);

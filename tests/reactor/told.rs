@@ -228,6 +228,20 @@ fn what_is_sent_when_memory_is_weighed_leaves_in_that_turn() {
 }
 
 #[test]
+fn a_paused_connection_whose_machine_is_gone_is_the_kernels_to_find() {
+    let mut scene = Scene::new();
+    let id = scene.open();
+    scene.script.arrive(id, &masked(Opcode::Text, b"wait"));
+    scene.script.settle(&mut scene.worker);
+    assert_eq!(scene.script.peer(id, |peer| peer.acknowledges_within), None);
+    for _ in 0..60 {
+        scene.script.pass(&mut scene.worker, seconds(2));
+    }
+    assert_eq!(scene.worker.service().closed, 0, "its Pongs are not read, which is held against nobody");
+    assert_eq!(scene.script.peer(id, |peer| peer.acknowledges_within), Some(seconds(20)));
+}
+
+#[test]
 fn a_timer_and_a_pause_go_along_with_their_connection() {
     let (mut from, mut to) = (Scene::new(), Scene::new());
     let id = from.open();
