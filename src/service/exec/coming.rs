@@ -39,7 +39,7 @@ pub(super) fn judge(
     if !upgrade.is_of_ours(&settings.origins, is_secure) {
         return Err(Response::text(403, FOREIGN));
     }
-    // Where tokens are asked for, a stranger's page has none.
+    // A page of strangers has none of the tokens that are asked for.
     if settings.authenticator.keys.is_none() && !upgrade.is_surely_of_ours(&settings.origins, is_secure) {
         return Err(Response::text(403, ANYBODYS));
     }
