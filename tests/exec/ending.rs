@@ -130,18 +130,20 @@ fn a_server_that_is_killed_leaves_nothing_behind() {
 
 #[test]
 fn a_guard_that_is_killed_takes_commands_along_and_clients_are_told() {
-    let scripts = Scripts::new(&[("cat.sh", "#!/bin/sh\necho ready\nexec cat\n")]);
+    let mark = mark();
+    let scripts = Scripts::new(&[("leaves.sh", &LEAVES.replace("MARK", &mark))]);
     let server = scripts.serve(&[]);
-    let mut client = Client::connect(&server, "/bin/cat.sh");
+    let mut client = Client::connect(&server, "/bin/leaves.sh");
     assert_eq!(client.text(), "ready");
+    until("all of them are there", || marked(&mark).len() >= 5);
     let all = below(&server);
-    assert_eq!(all.len(), 2);
     let guard = *all.iter().find(|(_, parent)| !all.contains_key(parent)).unwrap().0;
     rustix::process::kill_process(rustix::process::Pid::from_raw(guard.cast_signed()).unwrap(), Signal::KILL)
         .unwrap();
     assert_eq!(client.all().1, (1011, "the guard of commands is gone".into()));
+    until("none of them is left", || marked(&mark).is_empty());
     until("the command is gone", || below(&server).keys().all(|pid| *pid == guard));
-    let refused = Client::try_connect(&server, "/bin/cat.sh", &[]).err().unwrap();
+    let refused = Client::try_connect(&server, "/bin/leaves.sh", &[]).err().unwrap();
     assert_eq!(refused.0, 503, "{}", refused.1);
     assert_eq!(crate::face::client::get(server.address, "/healthz").status, 200);
 }

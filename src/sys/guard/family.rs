@@ -8,7 +8,9 @@
 use std::collections::HashSet;
 use std::io;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitOptions, getrlimit, kill_process, setrlimit, waitpid,
+};
 
 /// The mark of a command and its descendants.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -86,6 +88,24 @@ pub fn end_strangers(roots: impl Fn(Pid) -> bool, marks: &HashSet<Mark>) -> bool
         if !roots(child) && !is_theirs() {
             // It fails where it has just ended.
             found |= kill_process(child, Signal::KILL).is_ok();
+        }
+    }
+    found
+}
+
+/// Ends the children of this process that have a mark which it has not itself, and takes their ends. Says whether there were any.
+#[must_use]
+pub fn end_marked() -> bool {
+    let own = Mark(getrlimit(Resource::Rttime).maximum.unwrap_or(u64::MAX));
+    let mut found = false;
+    for thread in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let text = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        for child in text.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+            if Mark::of(child).is_some_and(|mark| mark != own) {
+                let _ = kill_process(child, Signal::KILL);
+                let _ = waitpid(Some(child), WaitOptions::NOHANG);
+                found = true;
+            }
         }
     }
     found

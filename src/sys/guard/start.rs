@@ -9,6 +9,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open, set_child_subreaper};
+
+use super::family::end_marked;
 use super::link::{Link, pair};
 
 /// How long all processes have to end in when the server does: the whole ladder, and a bit.
@@ -21,6 +26,16 @@ const POLL: Duration = Duration::from_millis(5);
 pub struct Guard {
     main: Option<Arc<OwnedFd>>,
     process: Child,
+}
+
+/// Waits for the guard's end, and ends what commands have left without it: it comes to this process, as the next subreaper above.
+fn end_orphans_behind(guard: &OwnedFd) {
+    let mut polled = [PollFd::new(guard, PollFlags::IN)];
+    while poll(&mut polled, None).is_err_and(|error| error == Errno::INTR) {}
+    // Those that are killed hand their own children on.
+    while end_marked() {
+        thread::sleep(POLL);
+    }
 }
 
 /// Access to the guard, for workers. They hold it for as long as they live: it is a descriptor of the thread that has started the guard, under
@@ -43,6 +58,11 @@ impl Guard {
             .stdout(Stdio::null())
             .process_group(0)
             .spawn()?;
+        set_child_subreaper(Some(getpid()))?;
+        let pid = Pid::from_child(&process);
+        let watched = pidfd_open(pid, PidfdFlags::empty())?;
+        let watch = thread::Builder::new().name("guard-watch".to_owned()).stack_size(64 << 10);
+        watch.spawn(move || end_orphans_behind(&watched))?;
         Ok(Guard { main: Some(Arc::new(ours)), process })
     }
 
