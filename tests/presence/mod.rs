@@ -18,6 +18,7 @@ mod info;
 mod limits;
 mod loads;
 mod lossy;
+mod mail;
 mod membership;
 mod model;
 mod moderation;
