@@ -28,8 +28,10 @@
 //! for each [`ANNOUNCED_PER_TURN_MAX`](crate::limits::ANNOUNCED_PER_TURN_MAX) things that the edge says and each
 //! [`SWEPT_PER_TURN_MAX`](crate::limits::SWEPT_PER_TURN_MAX) that the home knows, and the grace.
 //!
-//! Where sight is restricted, a room's home tells a user's home of who is in: that is not announced, and a message of it that is lost
-//! stays lost until the user goes out of the room or comes in again.
+//! Where sight is restricted, a room's home tells a user's home by [`Place`](crate::presence::Message::Place) which rooms the user is
+//! in. Behind what its edge says, the worker says that anew too, between [`Announcement::PlacesBegin`] and
+//! [`Announcement::PlacesEnd`], and the user's home then drops those of that worker's rooms that were not named. A home that was lost
+//! says it when all edges have told it who is in its rooms, and waits for it from all others before it tells anybody anything.
 //!
 //! Facts that an edge does not know are not in it: when somebody offline was last seen, `info` that a page said, bans, rooms
 //! that were given or taken, and what was said. An order to send a client away whose message is lost is lost, unless it came
@@ -129,6 +131,16 @@ pub enum Announcement {
         /// The home's worker.
         home: WorkerRef,
     },
+    /// To a user's home, where sight is restricted: a home of rooms says from here on which rooms the users are in.
+    PlacesBegin {
+        /// Its worker.
+        home: WorkerRef,
+    },
+    /// To a user's home: that was all.
+    PlacesEnd {
+        /// The worker of the rooms.
+        home: WorkerRef,
+    },
 }
 
 impl Announcement {
@@ -140,7 +152,11 @@ impl Announcement {
             }
             Announcement::Member { room, user, .. } => room.len() + user.len(),
             Announcement::Watched { user, .. } => user.len(),
-            Announcement::Begin { .. } | Announcement::End { .. } | Announcement::Heard { .. } => 0,
+            Announcement::Begin { .. }
+            | Announcement::End { .. }
+            | Announcement::PlacesBegin { .. }
+            | Announcement::PlacesEnd { .. }
+            | Announcement::Heard { .. } => 0,
         }
     }
 }

@@ -32,12 +32,66 @@ pub(crate) struct Rebuilding {
     /// Workers whose homes have yet to hear this edge out.
     pub(crate) unheard: Box<[bool]>,
     any_unheard: bool,
+    /// Where sight is restricted: homes that are yet to hear from the rooms here which of these their users are in, and how far that
+    /// has come; `None`: it is yet to begin.
+    pub(crate) places: VecDeque<(u16, Option<Cursor>)>,
+    /// Workers whose rooms have said that, and the user's slot from which on those that they did not name are yet to be dropped.
+    pub(crate) place_sweeps: VecDeque<(u16, usize)>,
+    /// The homes were lost: whether the rooms of each worker have yet to say it.
+    awaits_places: Option<Box<[bool]>>,
 }
 
 impl Rebuilding {
     pub(crate) fn new(workers: u16) -> Rebuilding {
         let unheard = (0..workers).map(|_| false).collect();
-        Rebuilding { sweeps: VecDeque::new(), awaits: None, unheard, any_unheard: false }
+        Rebuilding {
+            sweeps: VecDeque::new(),
+            awaits: None,
+            unheard,
+            any_unheard: false,
+            places: VecDeque::new(),
+            place_sweeps: VecDeque::new(),
+            awaits_places: None,
+        }
+    }
+
+    /// The homes were lost. `restricted`: it is to be heard from all rooms who is in them, too.
+    pub(crate) fn lose_homes(&mut self, workers: u16, restricted: bool) {
+        let all = || (0..workers).map(|_| true).collect();
+        self.sweeps.clear();
+        self.place_sweeps.clear();
+        self.places.iter_mut().for_each(|(_, reached)| *reached = None);
+        self.awaits = Some(all());
+        self.awaits_places = restricted.then(all);
+    }
+
+    /// All have spoken. Returns how many.
+    pub(crate) fn end_wait(&mut self) -> usize {
+        self.awaits_places = None;
+        self.awaits.take().map_or(0, |awaits| awaits.len())
+    }
+
+    /// The rooms here are yet to say to a home who of its users is in them.
+    pub(crate) fn say_places(&mut self, home: u16) {
+        self.end_places(home);
+        self.places.push_back((home, None));
+    }
+
+    /// Nothing is said to a home, nor looked through of what it has said.
+    pub(crate) fn end_places(&mut self, home: u16) {
+        self.places.retain(|(to, _)| *to != home);
+        self.place_sweeps.retain(|(of, _)| *of != home);
+    }
+
+    /// Whether it is known who is in the rooms here: they were not lost, or all edges have spoken since.
+    pub(crate) fn knows_rooms(&self) -> bool {
+        self.awaits.as_ref().is_none_or(|awaits| !awaits.contains(&true))
+    }
+
+    /// Whether the homes were lost, and everything that was to be heard for that is.
+    pub(crate) fn is_complete(&self) -> bool {
+        let awaits_places = self.awaits_places.as_ref().is_some_and(|awaits| awaits.contains(&true));
+        self.awaits.is_some() && self.knows_rooms() && !awaits_places
     }
 
     pub(crate) fn set_unheard(&mut self, worker: u16, is_unheard: bool) {
@@ -58,11 +112,17 @@ impl Rebuilding {
 
     /// Whether a turn has something to do for it.
     pub(crate) fn is_due(&self) -> bool {
-        !self.sweeps.is_empty() || self.awaits.as_ref().is_some_and(|awaits| !awaits.contains(&true))
+        let has_places = !self.places.is_empty() && self.knows_rooms();
+        !self.sweeps.is_empty() || !self.place_sweeps.is_empty() || has_places || self.is_complete()
     }
-}
 
-impl Rebuilding {
+    pub(crate) fn await_places(&mut self, home: u16, is_awaited: bool) {
+        let places = self.awaits_places.as_mut();
+        if let Some(place) = places.and_then(|awaits| awaits.get_mut(usize::from(home))) {
+            *place = is_awaited;
+        }
+    }
+
     pub(crate) fn await_edge(&mut self, edge: u16, is_awaited: bool) {
         if let Some(place) = self.awaits.as_mut().and_then(|awaits| awaits.get_mut(usize::from(edge))) {
             *place = is_awaited;

@@ -202,7 +202,7 @@ impl Users {
             name_index: NameIndex::default(),
             next_serial: 0,
             last_seen: LastSeen::new(homes),
-            rooms_by_user: RoomsByUser::new(restricted),
+            rooms_by_user: RoomsByUser::new(homes, restricted),
             tells: Tells::new(worker),
             rounds: Rounds::new(homes.workers()),
             quiet_from: None,

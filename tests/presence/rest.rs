@@ -67,6 +67,16 @@ impl World {
             let seen: BTreeSet<String> = home.members(room).map(ToString::to_string).collect();
             self.judge.holds("unseen", seen == members, || format!("{room} shows {seen:?}, not {members:?}"));
         }
+        for user in present.iter().filter(|user| self.model.is_restricted() && !self.model.is_unseen(user)) {
+            let view = self.nodes[usize::from(self.homes.of(user))].users().view(user, self.now);
+            let known: BTreeSet<String> =
+                view.rooms.iter().flat_map(|rooms| rooms.iter()).map(ToString::to_string).collect();
+            let is_in = |room: &&String| self.model.members(room).contains(user);
+            let rooms: BTreeSet<String> = self.model.rooms().filter(is_in).cloned().collect();
+            self.judge.holds("places_are_known", known == rooms, || {
+                format!("{user} is in {rooms:?}, not {known:?}")
+            });
+        }
         let truth = |user: &str| {
             let view = self.nodes[usize::from(self.homes.of(user))].users().view(user, self.now);
             let info = view.info.map_or(Value::Null, |info| serde_json::from_str(&info).unwrap());

@@ -23,6 +23,7 @@
 //! | `broadcast_once` | who was there and still is got it, once; as many as was said |
 //! | `pages_are_in_order` | of users, rooms and members; all pages together name everybody, once |
 //! | `no_leak` | in half of the runs sight is restricted: nobody is told of whom they may not see, and who goes out of sight is offline |
+//! | `places_are_known` | where sight is restricted: once all is delivered a user's home knows which rooms the user is in |
 //! | `few_answers_in_the_making` | a client has eight at most; what it asks for beyond them waits, in order |
 //! | `work_is_counted` | no command costs nothing |
 //! | `who_is_paged` | by name, behind `after`, within `limit` |
@@ -88,7 +89,7 @@ impl Run {
             grace: dice.of(&[500, 500, 200, 0, 5000]),
             page_silence: dice.of(&[None, None, None, Some(900), Some(6000)]),
             connections_per_user: dice.of(&[16, if is_lossy { 16 } else { 3 }]),
-            restricted: dice.once_in(2) && !is_lossy,
+            restricted: dice.once_in(2),
             big_room: dice.of(&[100, 5, 3, 2]),
             big_room_names: dice.of(&[200_000, 12, 5]),
             ..Rules::default()

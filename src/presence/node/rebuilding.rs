@@ -1,7 +1,7 @@
 //! A node's part in announcements: which homes have yet to hear its edge out, and what follows here from what edges announce. See
 //! [`announce`](crate::presence::announce).
 
-use crate::limits::SWEPT_PER_TURN_MAX;
+use crate::limits::{ANNOUNCED_PER_TURN_MAX, SWEPT_PER_TURN_MAX};
 use crate::presence::announce::Announcement;
 use crate::presence::message::{Message, WorkerRef};
 use crate::presence::node::Node;
@@ -16,12 +16,17 @@ impl Node {
     /// messages to that worker or from it may be lost. Commands that wait for these homes are answered 503, and those that are for
     /// them as well until they have heard everything. To be called at both workers: wherever
     /// [`Streams`](crate::presence::streams::Streams) begin one anew, and before anything else goes out in it. In one process nothing
-    /// is lost, and nobody calls it. It costs a message for each client, each of its rooms and each user whom clients watch.
+    /// is lost, and nobody calls it. It costs a message for each client, each of its rooms and each user whom clients watch, and where
+    /// sight is restricted for each member of the rooms here.
     pub fn announce(&mut self, now: Now, home: u16) {
         self.rebuilding.set_unheard(home, true);
         // That worker announces anew as well. To have heard what it said before is not to have heard that.
         self.rebuilding.sweeps.retain(|sweep| sweep.edge.worker != home);
         self.rebuilding.await_edge(home, true);
+        if self.rules.restricted {
+            self.rebuilding.say_places(home);
+            self.rebuilding.await_places(home, true);
+        }
         self.edge.announce(home, turn!(self, now));
         self.dispatch(now);
     }
@@ -41,8 +46,7 @@ impl Node {
         self.users.fall_silent();
         self.rooms.fall_silent();
         self.waits = Waits::default();
-        self.rebuilding.sweeps.clear();
-        self.rebuilding.awaits = Some((0..homes.workers()).map(|_| true).collect());
+        self.rebuilding.lose_homes(homes.workers(), self.rules.restricted);
         self.announce(now, self.worker);
     }
 
@@ -52,8 +56,11 @@ impl Node {
         let edge = WorkerRef::here(worker);
         self.rebuilding.set_unheard(worker, true);
         self.edge.worker_gone(worker, turn!(self, now));
+        self.rebuilding.end_places(worker);
         self.announced(now, Announcement::Begin { edge, told: Default::default() });
         self.announced(now, Announcement::End { edge });
+        // Users stay seen in its rooms until one that is started in its place has said who is in them.
+        self.rebuilding.await_places(worker, false);
         self.dispatch(now);
     }
 
@@ -80,6 +87,7 @@ impl Node {
                 rooms.announcement(edge.worker, told.epoch);
                 rebuilding.sweeps.retain(|sweep| sweep.edge != edge);
                 rebuilding.await_edge(edge.worker, true);
+                rebuilding.await_places(edge.worker, true);
             }
             Announcement::User { user, at, is } => users.announced(&user, at, is, turn),
             Announcement::Member { room, user, at, hides, .. } => {
@@ -94,12 +102,46 @@ impl Node {
                 rebuilding.sweeps.push_back(Sweep { edge, users, rooms });
                 rebuilding.await_edge(edge.worker, false);
             }
+            Announcement::PlacesBegin { home } => {
+                users.places_begin(home.worker);
+                rebuilding.place_sweeps.retain(|(of, _)| *of != home.worker);
+                rebuilding.await_places(home.worker, true);
+            }
+            Announcement::PlacesEnd { home } => {
+                rebuilding.place_sweeps.retain(|(of, _)| *of != home.worker);
+                rebuilding.place_sweeps.push_back((home.worker, 0));
+                rebuilding.await_places(home.worker, false);
+            }
             Announcement::Heard { home } => rebuilding.set_unheard(home.worker, false),
+        }
+    }
+
+    /// A turn's share of which rooms the users of other homes are in, for one of these; and of what such a word leaves to do here.
+    fn rebuild_places(&mut self, now: Now) {
+        let (users, rooms, rebuilding) = (&mut self.users, &self.rooms, &mut self.rebuilding);
+        let (turn, here) = (turn!(self, now), WorkerRef::here(self.worker));
+        if let Some((of, from)) = rebuilding.place_sweeps.pop_front()
+            && let Some(from) = users.sweep_places(of, from, SWEPT_PER_TURN_MAX, turn)
+        {
+            rebuilding.place_sweeps.push_front((of, from));
+        }
+        if !rebuilding.knows_rooms() {
+            return;
+        }
+        let Some((home, reached)) = rebuilding.places.pop_front() else { return };
+        if reached.is_none() {
+            turn.out.post(home, Message::Announce(Announcement::PlacesBegin { home: here }));
+        }
+        let most = (SWEPT_PER_TURN_MAX, ANNOUNCED_PER_TURN_MAX);
+        match rooms.say_places(home, reached.unwrap_or_default(), most, turn) {
+            Some(reached) => rebuilding.places.push_front((home, Some(reached))),
+            None => turn.out.post(home, Message::Announce(Announcement::PlacesEnd { home: here })),
         }
     }
 
     /// A turn's share of what announcements have left to do.
     pub(super) fn rebuild(&mut self, now: Now) {
+        self.rebuild_places(now);
         let (users, rooms) = (&mut self.users, &mut self.rooms);
         let turn = turn!(self, now);
         if let Some(Sweep { edge, users: at_user, rooms: at_room }) = self.rebuilding.sweeps.pop_front() {
@@ -112,15 +154,14 @@ impl Node {
                 let home = WorkerRef::here(self.worker);
                 turn.out.post(edge.worker, Message::Announce(Announcement::Heard { home }));
             }
-        } else if self.rebuilding.is_due() {
+        } else if self.rebuilding.is_complete() {
             let more = [
                 users.break_silence(SWEPT_PER_TURN_MAX, turn),
                 rooms.break_silence(SWEPT_PER_TURN_MAX, turn),
             ];
             if !more.contains(&true) {
                 let home = WorkerRef::here(self.worker);
-                let edges = self.rebuilding.awaits.take().map_or(0, |awaits| awaits.len());
-                for edge in (0..).take(edges) {
+                for edge in (0..).take(self.rebuilding.end_wait()) {
                     turn.out.post(edge, Message::Announce(Announcement::Heard { home }));
                 }
             }

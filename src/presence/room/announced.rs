@@ -24,6 +24,21 @@ impl Room {
         turn.out.post(edge, Message::Deliver { room, event, except: None, change });
     }
 
+    /// So many members behind a name, in order, seen or not, so that one who turns invisible meanwhile is not passed over; and whether
+    /// there are more.
+    fn part(&self, after: Option<&Name>, most: usize) -> (Vec<(&Name, &Member)>, bool) {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(&**after));
+        let behind = |members| BTreeMap::range::<str, _>(members, (from, Bound::Unbounded)).take(most + 1);
+        let mut part: Vec<(&Name, &Member)> = behind(&self.members).collect();
+        if let Some(unseen) = &self.unseen {
+            part.extend(behind(unseen));
+            part.sort_unstable_by_key(|(name, _)| *name);
+        }
+        let is_more = part.len() > most;
+        part.truncate(most);
+        (part, is_more)
+    }
+
     fn is_at(&self, edge: u16) -> bool {
         self.workers.iter().any(|(worker, _)| *worker == edge)
     }
@@ -90,8 +105,40 @@ impl Rooms {
         None
     }
 
-    /// A part of a room: members by name, seen or not, so that one who turns invisible meanwhile is not passed over. Returns how many
-    /// were looked at, and the last of them, where there are more.
+    /// Tells a home which of its users are in rooms here: looks at so many rooms and members, and tells of so many. Whoever comes or
+    /// goes meanwhile is told of as always. Returns where to go on; `None`: that was all.
+    pub(crate) fn say_places(
+        &self,
+        home: u16,
+        mut cursor: Cursor,
+        (mut looks, mut says): (usize, usize),
+        turn: &mut Turn<'_>,
+    ) -> Option<Cursor> {
+        while cursor.room < self.rooms.end() {
+            if looks == 0 || says == 0 {
+                return Some(cursor);
+            }
+            looks -= 1;
+            if let Some(room) = self.rooms.get(cursor.room) {
+                let (part, is_more) = room.part(cursor.member.as_ref(), looks.max(1).min(says));
+                turn.out.spend(part.len(), cost::LISTED_NANOS);
+                looks = looks.saturating_sub(part.len());
+                for (user, _) in part.iter().filter(|(user, _)| self.homes.of(user) == home) {
+                    let (user, room) = ((*user).clone(), room.name.clone());
+                    turn.out.post(home, Message::Place { user, room, is_in: true });
+                    says -= 1;
+                }
+                if let Some((last, _)) = part.last().filter(|_| is_more) {
+                    cursor.member = Some((*last).clone());
+                    continue;
+                }
+            }
+            cursor = Cursor { room: cursor.room + 1, member: None };
+        }
+        None
+    }
+
+    /// A part of a room: members by name. Returns how many were looked at, and the last of them, where there are more.
     #[expect(clippy::cast_possible_truncation, reason = "fewer rooms than 2^32")]
     fn sweep_room(
         &mut self,
@@ -102,16 +149,8 @@ impl Rooms {
     ) -> (usize, Option<Name>) {
         let (slot, round) = (cursor.room as u32, self.rounds.of(edge));
         let home = &self.rooms[cursor.room];
-        let from = cursor.member.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let behind = |members| BTreeMap::range::<str, _>(members, (from, Bound::Unbounded)).take(most + 1);
-        let mut part: Vec<(&Name, &Member)> = behind(&home.members).collect();
-        if let Some(unseen) = &home.unseen {
-            part.extend(behind(unseen));
-            part.sort_unstable_by_key(|(name, _)| *name);
-        }
+        let (part, is_more) = home.part(cursor.member.as_ref(), most);
         turn.out.spend(part.len(), cost::LISTED_NANOS);
-        let is_more = part.len() > most;
-        part.truncate(most);
         let next = part.last().filter(|_| is_more).map(|(name, _)| (*name).clone());
         let stale = part
             .iter()

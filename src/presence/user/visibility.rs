@@ -38,13 +38,39 @@ impl Users {
             self.rooms_by_user.leave(slot, room, lingers)
         };
         match known.published.plain {
-            _ if !moved => {}
+            _ if !moved || self.is_quiet(slot) => {}
             State::Offline if known.published.unseen == 0 => self.tell_rooms(slot, turn),
             _ => self.refresh(slot, known.reason, Change { moved }, turn),
         }
         if !is_in {
             self.forget_later(turn.now.tick, slot);
         }
+    }
+
+    /// The home of rooms begins to say anew which of the users here are in them.
+    pub(crate) fn places_begin(&mut self, home: u16) {
+        self.rooms_by_user.begin(home);
+    }
+
+    /// It has said so: of so many users, from a slot on, the rooms of its that it has not named are left. Returns the slot to go on
+    /// from; `None`: that was all.
+    pub(crate) fn sweep_places(
+        &mut self,
+        home: u16,
+        from: usize,
+        most: usize,
+        turn: &mut Turn<'_>,
+    ) -> Option<usize> {
+        let end = self.users.end();
+        turn.out.spend(most.min(end.saturating_sub(from)), cost::LISTED_NANOS);
+        for slot in (0..).skip(from).take(most.min(end.saturating_sub(from))) {
+            for room in self.rooms_by_user.stale(slot, home) {
+                let Some(known) = self.users.get(slot as usize) else { break };
+                let user = known.name.clone();
+                self.place(&user, room, false, turn);
+            }
+        }
+        (from + most < end).then_some(from + most)
     }
 
     /// Of an offline user nobody sees anything new in another room: the edges only get to know.

@@ -261,7 +261,7 @@ fn letter(cursor: &mut Cursor<'_>) -> Message {
 fn announcement(cursor: &mut Cursor<'_>, (room, user): (Name, Name), at: ClientRef) -> Announcement {
     let (edge, numbers) = (at.edge(), [0, 1, 1_700_000_000_000_000, u64::MAX]);
     let hides = cursor.flag();
-    match cursor.below(7) {
+    match cursor.below(9) {
         0 => {
             let told = Highest { version: cursor.of(&numbers), epoch: cursor.of(&numbers) };
             Announcement::Begin { edge, told }
@@ -273,6 +273,8 @@ fn announcement(cursor: &mut Cursor<'_>, (room, user): (Name, Name), at: ClientR
             let [plain, full] = [(); 2].map(|()| cursor.of(&[0, 1, u32::MAX]));
             Announcement::Watched { user, edge, plain, full }
         }
+        5 => Announcement::PlacesBegin { home: edge },
+        6 => Announcement::PlacesEnd { home: edge },
         _ => {
             let (claim, said) = (claim(cursor), cursor.of(&[None, Some(State::Away), Some(State::Offline)]));
             let (silent, suspect) = (cursor.flag(), cursor.flag());

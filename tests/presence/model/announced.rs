@@ -44,6 +44,7 @@ impl Model {
                 if let Some(device) = person.live(*at) {
                     (device.round, device.suspect) = (round, is.suspect);
                     device.away = is.said.map_or(device.away, |said| said == State::Away);
+                    person.claims(*at, &is.claim);
                     return Vec::new();
                 }
                 let hides = rebuilds && is.hides;
@@ -143,6 +144,7 @@ impl Model {
             word: None,
             round: 0,
         });
+        person.claims(ClientRef::here(worker, ClientId { slot, serial: 0 }), &is.claim);
         let said = is.said.filter(|said| matches!(said, State::Busy | State::Invisible));
         let said = if is.hides { Some(State::Invisible) } else { said };
         person.own = person.own.filter(|own| *own == State::Invisible).or(said).or(person.own);
