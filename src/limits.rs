@@ -333,6 +333,8 @@ pub const TAKEN_TICKS: u32 = 6_000;
 pub const DEPARTED_TICKS: u32 = 1_000;
 /// Users and members in a turn whose connections were handed over and have not come.
 pub const GIVEN_UP_PER_TURN_MAX: usize = 256;
+/// Clients of other workers that a home has kicked and that are not gone yet, as far as it knows.
+pub const KICKED_MAX: usize = 1_024;
 /// Ticks before what is kept of an offline user is moved to where it takes less.
 pub const ARCHIVE_WAIT_TICKS: u32 = 100;
 /// Offline users that are moved there in a tick, or a [`ARCHIVE_TICKS`]th of those that wait if that is more.
@@ -367,6 +369,9 @@ pub const BROADCASTS_MAX: usize = 64;
 pub const ANNOUNCED_PER_TURN_MAX: usize = 256;
 /// Users, and rooms and their members, that a home looks at in one turn when an announcement is complete.
 pub const SWEPT_PER_TURN_MAX: usize = 1_024;
+
+// They are looked through at once.
+const _: () = assert!(KICKED_MAX <= SWEPT_PER_TURN_MAX);
 
 const _: () = assert!(ADMIN_TICKS_MAX < ANSWER_TICKS_MAX);
 const _: () = assert!(PAGE_MAX <= PAGE_SCAN_MAX);

@@ -227,6 +227,7 @@ impl AdminRequests {
             (_, HomeAnswer::Told { to: 0, .. }) => Some(AdminReply::Refused(CommandRefusal::TooSlow)),
             (_, HomeAnswer::Told { to, .. }) => Some(AdminReply::Told(to)),
             (_, HomeAnswer::Kicked(Some(kicked), until)) => Some(AdminReply::Disconnected(kicked, until)),
+            (_, HomeAnswer::Busy) => Some(AdminReply::Refused(CommandRefusal::Busy)),
             (_, HomeAnswer::Banned(Some(until))) => Some(AdminReply::Banned(until)),
             (_, HomeAnswer::Banned(None)) => Some(AdminReply::Refused(CommandRefusal::TooManyBans)),
             (_, HomeAnswer::Lifted(true)) => Some(AdminReply::Lifted),

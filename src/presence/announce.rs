@@ -34,8 +34,9 @@
 //! says it when all edges have told it who is in its rooms, and waits for it from all others before it tells anybody anything.
 //!
 //! Facts that an edge does not know are not in it: when somebody offline was last seen, `info` that a page said, bans, rooms
-//! that were given or taken, and what was said. An order to send a client away whose message is lost is lost, unless it came
-//! with a ban.
+//! that were given or taken, and what was said. An order to send a client away is kept by the user's home until the
+//! client's edge says that it is gone, or does not announce it any more; one that it does is sent away again. A home that is lost
+//! before that has lost the order, unless it came with a ban and is handed over.
 
 use serde::{Deserialize, Serialize};
 

@@ -52,7 +52,7 @@ pub enum HomeAnswer {
     /// To an admin request: so many connections are told to join, and each one's edge reports what came of it; and whether
     /// the home keeps the room for later connections, or kept it until now; and the giving that waits for what comes of it.
     ForcingJoins(usize, bool, Option<Giving>),
-    /// To an admin request: a home could not be asked.
+    /// To an admin request: a home could not be asked, or can't do it now.
     Busy,
     /// To an admin request: the home can't keep the room for later connections. Nobody is brought in.
     NotGiven(CommandRefusal),

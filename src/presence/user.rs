@@ -13,7 +13,7 @@
 //! | `watchers`, `watching`, `change` | who is told, and of what |
 //! | `visibility` | where users are |
 //! | `orders` | what reaches all of a user's connections; pages |
-//! | `moderation`, `given`, `taken`, `giving` | who is sent away, and is to stay away; rooms that users are to be in, or no more |
+//! | `moderation`, `kicked`, `given`, `taken`, `giving` | who is sent away, and is to stay away; rooms that users are to be in, or no more |
 //! | `tells` | what came of messages to several connections |
 //! | `offline_users`, `offline` | what is kept of those who left, and until when |
 //! | `records` | what is handed over to another home, and taken from one |
@@ -26,6 +26,7 @@ mod given;
 mod giving;
 mod info;
 mod informing;
+mod kicked;
 mod moderation;
 mod offline;
 mod offline_users;
@@ -54,6 +55,7 @@ use crate::presence::turn::Turn;
 use crate::presence::user::change::Change;
 use crate::presence::user::given::Given;
 use crate::presence::user::info::Info;
+use crate::presence::user::kicked::Kicked;
 use crate::presence::user::offline_users::OfflineUsers;
 use crate::presence::user::taken::Taken;
 use crate::presence::user::tells::Tells;
@@ -165,6 +167,7 @@ pub struct Users {
     workers: u16,
     worker: u16,
     bans: Bans,
+    kicked: Kicked,
     given: Given,
     taken: Taken,
     table: Table,
@@ -194,6 +197,7 @@ impl Users {
             workers: homes.workers(),
             worker,
             bans: Bans::new(homes, now.tick),
+            kicked: Kicked::default(),
             given: Given::new(homes),
             taken: Taken::new(homes),
             table: Table::new(homes),
@@ -244,7 +248,8 @@ impl Users {
             + self.name_index.bytes()
             + self.last_seen.bytes()
             + self.rooms_by_user.bytes();
-        let tables = tables + self.bans.bytes() + self.given.bytes() + self.taken.bytes();
+        let tables =
+            tables + self.bans.bytes() + self.given.bytes() + self.taken.bytes() + self.kicked.bytes();
         self.users.bytes() + self.offline.bytes() + tables + self.name_bytes + self.watcher_bytes
     }
 

@@ -156,6 +156,7 @@ impl World {
     fn lost(&mut self, worker: u16) {
         let at = usize::from(worker);
         self.frozen[at] = false;
+        self.kicked.retain(|_, home| *home != worker);
         self.model.lost(worker, self.clients.iter().flat_map(|peer| peer.ears.watches.keys()));
         self.nodes[at].lose_homes(self.now);
         for c in 0..self.clients.len() {

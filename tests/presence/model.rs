@@ -64,6 +64,8 @@ pub(super) struct Model {
     bans: BTreeMap<(Name, Option<Name>), u64>,
     /// Clients that were refused and still have places at their edges: room, user, worker, and the edge's number.
     barred: BTreeSet<(String, String, u16, u16)>,
+    /// Clients of other workers that were kicked and are yet to go: the home, and the announcement in which they were there still.
+    kicked: BTreeMap<(u16, u32, u32), (u16, u32)>,
     /// Rooms that users were given.
     given: BTreeMap<String, BTreeSet<Name>>,
     /// Users and rooms of orders that were refused, while some such order may be on its way.
@@ -83,6 +85,7 @@ impl Model {
             rooms: BTreeMap::new(),
             bans: BTreeMap::new(),
             barred: BTreeSet::new(),
+            kicked: BTreeMap::new(),
             given: BTreeMap::new(),
             doubted: BTreeSet::new(),
             said: BTreeMap::new(),
@@ -95,11 +98,17 @@ impl Model {
             Message::Up { user, at, .. } if self.is_banned(now, user, None) => {
                 return vec![(at.worker, at.client.slot, Reason::Kicked)];
             }
-            Message::Up { user, at, claim, state } => return self.up(now, user, *at, claim, *state),
+            Message::Up { user, at, claim, state } => {
+                self.kicked.remove(&(at.worker, at.client.slot, at.client.serial));
+                return self.up(now, user, *at, claim, *state);
+            }
             Message::Renewed { user, at, claim } => {
                 self.people.entry(user.to_string()).or_default().claims(*at, claim);
             }
-            Message::Down { user, at, reason, .. } => self.down(now, user, *at, *reason),
+            Message::Down { user, at, reason, .. } => {
+                self.kicked.remove(&(at.worker, at.client.slot, at.client.serial));
+                self.down(now, user, *at, *reason);
+            }
             Message::Status { user, at, state, info, ttl_seconds, .. } => {
                 let person = self.people.entry(user.to_string()).or_default();
                 let Some(device) = person.live(*at) else { return Vec::new() };
@@ -141,6 +150,8 @@ impl Model {
             Message::Kick { user, seconds, .. } => {
                 if let Some(seconds) = seconds {
                     self.ban(now, user, None, *seconds);
+                } else {
+                    self.kicks(user);
                 }
                 let Some(person) = self.people.get_mut(&**user) else { return Vec::new() };
                 person.went(Reason::Kicked);
@@ -332,6 +343,12 @@ impl Model {
         let devices = self.people.get(user).into_iter().flat_map(|person| &person.devices);
         let here = devices.filter(|device| device.lingers.is_none() && device.at.0 == worker);
         here.map(|device| device.at.1).collect()
+    }
+
+    /// A user's live connections: worker, slot and serial.
+    pub(super) fn live(&self, user: &str) -> Vec<(u16, u32, u32)> {
+        let devices = self.people.get(user).into_iter().flat_map(|person| &person.devices);
+        devices.filter(|device| device.lingers.is_none()).map(|device| device.at).collect()
     }
 
     /// Whether a user is invisible.

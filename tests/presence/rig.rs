@@ -1,6 +1,6 @@
 //! A server without sockets: nodes, a queue of mail for each ordered pair of them, and a clock that a test moves.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use rollcall::internals::limits::REPLIES_PER_CONNECTION_MAX;
 use rollcall::internals::presence::admin::AdminReply;
@@ -91,6 +91,8 @@ pub(super) struct World {
     pub(super) clients: Vec<Peer>,
     /// Rooms that clients went out of, and may come back to.
     pub(super) departed: Vec<Left>,
+    /// Clients that have to go, since their user was kicked, and the user's home.
+    pub(super) kicked: BTreeMap<usize, u16>,
     /// Workers that do nothing.
     pub(super) frozen: Vec<bool>,
     /// Workers whose mailboxes take nothing.
@@ -125,6 +127,7 @@ impl World {
             nodes: (0..workers).map(|worker| Node::new(worker, homes, rules.clone(), now)).collect(),
             clients: Vec::new(),
             departed: Vec::new(),
+            kicked: BTreeMap::new(),
             frozen: vec![false; n],
             full: vec![false; n],
             queues: queues(n),

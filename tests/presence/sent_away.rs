@@ -4,7 +4,7 @@
 use rollcall::internals::limits::DEPARTED_TICKS;
 use rollcall::internals::presence::admin::AdminRequest as Order;
 use rollcall::internals::presence::message::{HomeAnswer, Leaving};
-use rollcall::internals::presence::{Effect, Message, Moderation, Name, Reason};
+use rollcall::internals::presence::{ClientId, Effect, Message, Moderation, Name, Reason};
 use rollcall::internals::protocol::rollcall_v1;
 use rollcall::internals::time::Tick;
 use rollcall::internals::wire::close::CloseCode;
@@ -33,6 +33,9 @@ pub(super) fn barred(message: &Message) -> Option<(u32, Name)> {
 impl World {
     /// A letter reaches the model's homes at a worker.
     pub(super) fn arrives(&mut self, worker: u16, message: &Message) {
+        if let Message::Kick { user, .. } = message {
+            self.kicks(worker, user);
+        }
         let mut away = self.model.message(self.now, message);
         if let Message::Announce(what) = message {
             let rebuilds = self.nodes[usize::from(worker)].is_rebuilding();
@@ -57,6 +60,17 @@ impl World {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The clients of a user that its home knows have to go, unless the home is lost before.
+    fn kicks(&mut self, home: u16, user: &Name) {
+        for (worker, slot, serial) in self.model.live(user) {
+            let is_here =
+                worker == home || self.nodes[usize::from(worker)].edge().is_here(ClientId { slot, serial });
+            if let Some(c) = self.client_at(worker, slot).filter(|_| is_here) {
+                self.kicked.insert(c, home);
+            }
         }
     }
 
@@ -95,6 +109,13 @@ impl World {
 
     /// At rest: nobody is anywhere who is banned from there, and everybody is where who runs the server has put them.
     pub(super) fn check_moderation(&mut self) {
+        for c in std::mem::take(&mut self.kicked).into_keys() {
+            let peer = &self.clients[c];
+            let has_to_go = !peer.open || peer.sent_away.is_some();
+            self.judge.holds("kicked_is_gone", has_to_go, || format!("c{c} was kicked, and is there"));
+        }
+        let kicked: usize = self.nodes.iter().map(|node| node.users().kicked()).sum();
+        self.judge.holds("nothing_left", kicked == 0, || format!("{kicked} kicks are not confirmed"));
         for (user, room) in self.model.banned(self.now) {
             let is_in = match &room {
                 None => {

@@ -42,6 +42,10 @@ impl Users {
 
     /// A client is there, and is so.
     pub(crate) fn announced(&mut self, user: &Name, at: ClientRef, is: Announced, turn: &mut Turn<'_>) {
+        if let Some(words) = self.kicked.again(at, self.rounds.of(at.worker)).cloned() {
+            let what = Message::Evict { client: at.client, reason: Reason::Kicked, words: Some(words) };
+            return turn.out.post(at.worker, what);
+        }
         let Announced { claim, said, hides, silent, suspect } = is;
         let is_known = self.find(user).is_some_and(|slot| {
             let devices = &mut self.users[slot as usize].devices;
@@ -115,6 +119,9 @@ impl Users {
         turn: &mut Turn<'_>,
     ) -> Option<usize> {
         let (round, end) = (self.rounds.of(edge), self.users.end());
+        if from == 0 {
+            self.kicked.sweep(edge, round);
+        }
         turn.out.spend(most.min(end.saturating_sub(from)), cost::LISTED_NANOS);
         for at in from..end.min(from + most) {
             let Some(known) = self.users.get(at) else { continue };

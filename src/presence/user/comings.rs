@@ -47,6 +47,8 @@ impl Users {
         (claim, state): (Claim, Option<State>),
         turn: &mut Turn<'_>,
     ) {
+        // The edge was started anew and gives addresses anew, if one was kicked that had this.
+        self.kicked.end(at);
         self.comes((user, at), (claim, state), None, turn);
     }
 
@@ -103,6 +105,7 @@ impl Users {
         (reason, seen_millis): (Reason, u64),
         turn: &mut Turn<'_>,
     ) {
+        self.kicked.end(at);
         let Some(slot) = self.find(user) else { return };
         let known = &mut self.users[slot as usize];
         if known.devices.get_mut(at).is_none() {

@@ -15,7 +15,8 @@ use crate::presence::view::Reason;
 use crate::time::{Now, Tick};
 
 impl Users {
-    /// All connections of a user are sent away, for good, and those within their grace are not waited for, in no room either.
+    /// All connections of a user are sent away, for good, and those within their grace are not waited for, in no room either. Without a
+    /// ban it is not done where some are yet to come that were handed over: they could not be told from others.
     pub(crate) fn kick(
         &mut self,
         user: &Name,
@@ -24,6 +25,11 @@ impl Users {
         turn: &mut Turn<'_>,
     ) {
         let (mut kicked, mut until) = (None, None);
+        if seconds.is_none() && !self.can_kick(user) {
+            return turn
+                .out
+                .post(reply_to.at.worker, Message::Answered { reply_to, answer: HomeAnswer::Busy });
+        }
         if let Some(seconds) = seconds {
             if !self.bans.set(turn.now, (user, None), seconds, words) {
                 self.tell_edges(user, None, turn);
@@ -37,7 +43,11 @@ impl Users {
         if let Some(slot) = self.find(user).filter(|slot| !self.users[*slot as usize].devices.is_empty()) {
             let known = &mut self.users[slot as usize];
             let devices = std::mem::take(&mut known.devices);
-            for ClientRef { worker, client, .. } in devices.live().map(Device::address) {
+            for device in devices.live() {
+                let ClientRef { worker, client, .. } = device.address();
+                if seconds.is_none() && worker != self.worker {
+                    self.kicked.add(device.address(), words, device.round);
+                }
                 let words = Some(words.clone());
                 turn.out.post(worker, Message::Evict { client, reason: Reason::Kicked, words });
                 if known.published.unseen == 0 {
@@ -52,6 +62,19 @@ impl Users {
             reply_to.at.worker,
             Message::Answered { reply_to, answer: HomeAnswer::Kicked(kicked, until) },
         );
+    }
+
+    /// Whether all connections of a user can be sent away.
+    fn can_kick(&self, user: &str) -> bool {
+        let Some(slot) = self.find(user) else { return true };
+        let devices = &self.users[slot as usize].devices;
+        self.kicked.has_room(devices.live().count()) && !devices.as_slice().iter().any(Device::is_awaited)
+    }
+
+    /// Clients that were kicked and whose edges have yet to say that they are gone.
+    #[must_use]
+    pub fn kicked(&self) -> usize {
+        self.kicked.len()
     }
 
     /// Sends a connection of a user away who is banned. Says whether it did.

@@ -40,6 +40,10 @@ impl Model {
             Announcement::End { edge } => self.rounds.complete.push((home, edge.worker)),
             Announcement::User { user, at, is } => {
                 let round = self.rounds.of(self.homes, user, at.worker);
+                if let Some((_, said)) = self.kicked.get_mut(&(at.worker, at.client.slot, at.client.serial)) {
+                    *said = round;
+                    return Vec::new();
+                }
                 let person = self.people.entry(user.to_string()).or_default();
                 if let Some(device) = person.live(*at) {
                     (device.round, device.suspect) = (round, is.suspect);
@@ -85,6 +89,7 @@ impl Model {
         let (_, edge) = self.rounds.complete.remove(at);
         let round = self.rounds.rounds.get(&(home, edge)).copied().unwrap_or(0);
         let homes = self.homes;
+        self.kicked.retain(|at, (of, said)| *of != home || at.0 != edge || *said == round);
         let mut gone: Vec<(String, ClientRef)> = Vec::new();
         for (user, person) in self.people.iter().filter(|(user, _)| homes.of(user) == home) {
             let live = person.devices.iter().filter(|device| device.lingers.is_none());
@@ -115,13 +120,20 @@ impl Model {
             self.people.entry(user.clone()).or_default();
         }
         self.was_lost = true;
+        self.kicked.retain(|_, (home, _)| *home != worker);
         let homes = self.homes;
         for (_, person) in self.people.iter_mut().filter(|(user, _)| homes.of(user) == worker) {
             person.devices.clear();
             (person.own, person.reason, person.was_here) = (None, None, false);
             (person.is_lost, person.was_lost) = (true, true);
             // What it showed before, it may show again with the same version, to those who were not told then.
-            person.shown.clear();
+            let shown = std::mem::take(&mut person.shown);
+            // Edges go on to know how it was then, and where.
+            for (at, (version, _)) in shown.iter().enumerate() {
+                let around = shown[at.saturating_sub(1)..].iter().take(3);
+                let rooms = around.flat_map(|(_, shown)| shown.rooms.iter().cloned());
+                person.offline_in.entry(*version).or_default().extend(rooms);
+            }
         }
         self.rooms.retain(|room, _| homes.of(room) != worker);
         self.rounds.complete.retain(|(home, _)| *home != worker);

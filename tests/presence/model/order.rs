@@ -15,6 +15,14 @@ impl Model {
         self.bans.get(&(user.clone(), room.cloned())).is_some_and(|until| now.micros < *until)
     }
 
+    /// All clients of a user are kicked, without a ban: those of other workers have to be told.
+    pub(super) fn kicks(&mut self, user: &Name) {
+        let home = self.homes.of(user);
+        let devices = self.people.get(&**user).into_iter().flat_map(|person| &person.devices);
+        let away = devices.filter(|device| device.lingers.is_none() && device.at.0 != home);
+        self.kicked.extend(away.map(|device| (device.at, (home, device.round))));
+    }
+
     /// All bans of now.
     pub(in crate::presence) fn banned(&self, now: Now) -> Vec<(Name, Option<Name>)> {
         let is = |(_, until): &(_, &u64)| now.micros < **until;
