@@ -34,9 +34,13 @@ impl Ears {
         let Some(hearing) = self.hears.get_mut(room) else {
             return judge.broken("joins_equal_leaves", format!("{}: is not in there: {text}", self.name));
         };
-        let was = hearing.known.insert(user.to_owned(), comes);
         let membership = json["membership"].as_u64().unwrap();
         let follows = membership == hearing.membership + 1;
+        if self.lossy && !follows {
+            // Changes between were lost: of whom it was told before that it knows nothing.
+            hearing.known.clear();
+        }
+        let was = hearing.known.insert(user.to_owned(), comes);
         let is_new = !self.lossy || hearing.membership < membership;
         judge.holds("joins_equal_leaves", is_new, || {
             format!("{}: heard up to {}: {text}", self.name, hearing.membership)
