@@ -326,7 +326,7 @@ impl World {
         self.look_who_is_shown();
         // A home that was lost shows nothing before it knows everything.
         if self.nodes[usize::from(worker)].is_rebuilding() {
-            return;
+            return self.model.is_silent(worker);
         }
         self.model.compare(self.now, worker, &self.nodes[usize::from(worker)], &mut self.judge);
     }

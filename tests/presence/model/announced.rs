@@ -139,6 +139,13 @@ impl Model {
         self.rounds.complete.retain(|(home, _)| *home != worker);
     }
 
+    /// The homes of a worker tell nobody anything yet. Nobody saw who hides now, so that these may show themselves at once.
+    pub(in crate::presence) fn is_silent(&mut self, worker: u16) {
+        for (_, person) in self.people.iter_mut().filter(|(user, _)| self.homes.of(user) == worker) {
+            person.hid_millis = u64::MAX;
+        }
+    }
+
     /// A client at a worker whose homes were lost is told to them at once.
     pub(in crate::presence) fn announced_here(
         &mut self,
