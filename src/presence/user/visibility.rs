@@ -73,9 +73,13 @@ impl Users {
         (from + most < end).then_some(from + most)
     }
 
-    /// Of an offline user nobody sees anything new in another room: the edges only get to know.
+    /// Of an offline user nobody sees anything new in another room: the edges only get to know. Of one whom nobody has seen here yet
+    /// they get to know all at once, for they may have heard more of that one from a home that was lost.
     pub(super) fn tell_rooms(&self, slot: u32, turn: &mut Turn<'_>) {
         let (known, view) = (&self.users[slot as usize], self.view_of(slot, turn.now));
+        if known.version == 0 {
+            return;
+        }
         for Watcher { worker, .. } in known.watchers.as_slice() {
             let (user, view) = (known.name.clone(), view.clone());
             turn.out.post(*worker, Message::Changed { user, view, plain: None, full: None });
