@@ -131,7 +131,11 @@ fn a_program_has_its_say_in_presence_and_a_service_of_its_own_beside_it() {
             ben.ask("join", r#"{"room":"cellar"}"#),
             serde_json::json!({"code": 403, "error": "the cellar is anna's"})
         );
+        // Nor does it read what was said there, as if there were no such room.
+        assert_eq!(code(&ben.ask("history", r#"{"room":"cellar"}"#)), 404);
+        assert_eq!(code(&anna.ask("history", r#"{"room":"cellar"}"#)), 200);
         assert_eq!(code(&ben.ask("join", r#"{"room":"lobby"}"#)), 200);
+        assert_eq!(code(&anna.ask("history", r#"{"room":"lobby"}"#)), 200);
         assert_eq!(
             ben.ask("motto", r#"{"of": [1]}"#),
             serde_json::json!({"code": 200, "data": {"user": "ben", "params": {"of": [1]}}})

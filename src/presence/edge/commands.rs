@@ -290,6 +290,11 @@ impl Edge {
         Ok(())
     }
 
+    /// Whether a client is in a room.
+    pub(crate) fn is_in(&self, slot: u32, room: &str) -> bool {
+        self.clients.get(slot as usize).is_some() && self.place_in_room(slot, room).is_ok()
+    }
+
     pub(super) fn place_in_room(
         &self,
         slot: u32,

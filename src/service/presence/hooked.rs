@@ -53,6 +53,16 @@ impl Presence {
                 let not_allowed = |words: String| (seq, CommandRefusal::NotAllowed(words.into()));
                 Some(judged.map(|()| (seq, Command::Join { room, since })).map_err(not_allowed))
             }
+            // What was said is for members, and for those who may join.
+            Ok((seq, Command::History { room, from, limit })) => {
+                let edge = self.node.edge();
+                let user = edge.user(slot).map(|user| &**user);
+                if edge.is_in(slot, &room) || hooks.may_join(user, &room).is_ok() {
+                    Some(Ok((seq, Command::History { room, from, limit })))
+                } else {
+                    Some(Err((seq, CommandRefusal::NoRoom)))
+                }
+            }
             Err((seq, why)) => {
                 let Some((name, params)) = rollcall_v1::foreign(text) else { return Some(Err((seq, why))) };
                 if let Err(why) = self.node.may_ask(cx.now(), slot) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 /// The say of the program that presence is a part of. All workers share it, and call it within their turns: it must not block.
 pub trait Hooks: Send + Sync {
     /// Whether a client may join a room, beside what its token says. `user` is `None` for a client that has no name. What the API
-    /// orders is not asked here.
+    /// orders is not asked here. Who is not in a room may read its history if it may join.
     ///
     /// # Errors
     /// It may not: the command is answered 403 with this sentence.
