@@ -210,6 +210,7 @@ mod tests {
         for item in ["a", "b", "c"] {
             polls.push(item, 1, Policy::Whole, 100);
         }
+        assert_eq!(batch(&mut polls), [1, 2, 3]);
         polled(&mut polls, 1, 1, 1);
         assert_eq!(polls.leave(Tick(2), 4), None);
         assert_eq!(polls.leave(Tick(2), 2), Some((Some(1), vec![(3, "c")])));

@@ -64,6 +64,21 @@ impl<R: Copy + PartialEq> Posts<R> {
         Begun::Do
     }
 
+    /// Commands come whose answers are events. Says what is to be done with them: [`Begun::Do`], [`Begun::Refused`], or nothing, since
+    /// they were done before.
+    pub fn begin_unanswered(&mut self, number: Option<u64>) -> Begun<R> {
+        // The answers of both could not be told apart.
+        if self.open.is_some() || number.is_some_and(|number| number < self.last) {
+            return Begun::Refused;
+        }
+        if number == Some(self.last) {
+            return Begun::Again(String::new());
+        }
+        self.last = number.unwrap_or(self.last);
+        self.lines = String::new();
+        Begun::Do
+    }
+
     /// Whether answers are awaited.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -73,10 +88,10 @@ impl<R: Copy + PartialEq> Posts<R> {
     /// A command was answered, by a line without its end. Says whether it is one of this post's; the others go the way of events.
     pub fn answer(&mut self, line: &str) -> bool {
         let Some(open) = self.open.as_mut().filter(|open| open.pending > 0) else { return false };
+        open.pending -= 1;
         if self.lines.len() + line.len() >= POST_ANSWER_BYTES_MAX && !self.lines.is_empty() {
             return false;
         }
-        open.pending -= 1;
         self.lines.push_str(line);
         self.lines.push('\n');
         true
@@ -157,5 +172,19 @@ mod tests {
         posts.begin(None, 'a', 2);
         let long = "x".repeat(POST_ANSWER_BYTES_MAX);
         assert!(posts.answer(&long) && !posts.answer("y"));
+        assert_eq!(posts.finish(), Some(('a', format!("{long}\n"))), "and are not waited for");
+    }
+
+    #[test]
+    fn commands_that_are_answered_by_events_wait_for_no_post() {
+        let mut posts = Posts::default();
+        posts.begin(Some(2), 'a', 1);
+        assert_eq!(posts.begin_unanswered(Some(2)), Begun::Refused);
+        assert_eq!(posts.begin_unanswered(None), Begun::Refused, "whose answer would it be?");
+        assert!(posts.answer("x") && posts.finish().is_some());
+        assert_eq!(posts.begin_unanswered(Some(1)), Begun::Refused);
+        assert_eq!(posts.begin_unanswered(Some(3)), Begun::Do);
+        assert_eq!(posts.begin_unanswered(Some(3)), Begun::Again(String::new()));
+        assert!(!posts.is_open() && posts.begin_unanswered(None) == Begun::Do);
     }
 }

@@ -131,11 +131,10 @@ impl<T, K: PartialEq> Outgoing<T, K> {
 
     /// The client has all up to that number. False where it can't have: nothing is changed.
     pub fn acknowledge(&mut self, number: u64) -> bool {
-        if number >= self.next {
+        if number > self.sent {
             return false;
         }
         self.acked = self.acked.max(number);
-        self.sent = self.sent.max(self.acked);
         while self.entries.front().is_some_and(|entry| entry.number <= self.acked) {
             self.remove(0);
         }
@@ -170,6 +169,12 @@ impl<T, K: PartialEq> Outgoing<T, K> {
     pub fn drain(&mut self) -> impl Iterator<Item = (u64, T)> + '_ {
         self.bytes = 0;
         self.entries.drain(..).map(|entry| (entry.number, entry.item))
+    }
+
+    /// The highest number that was in an answer; 0: none was.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// The number that the next event gets.
@@ -210,9 +215,11 @@ mod tests {
     #[test]
     fn what_was_sent_stays_until_it_has_arrived() {
         let mut queue = Outgoing::default();
+        assert!(queue.acknowledge(0) && !queue.acknowledge(1));
         for item in 0..4 {
             assert_eq!(queue.push(item, 100, Policy::Whole, MOST), Pushed::Queued { dropped: 0 });
         }
+        assert!(!queue.acknowledge(1) && queue.sent() == 0, "it waits to be fetched");
         assert_eq!(numbers(&mut queue), [1, 2, 3, 4]);
         assert!(!queue.has_unsent() && queue.acknowledge(2));
         assert_eq!(numbers(&mut queue), [3, 4], "again");

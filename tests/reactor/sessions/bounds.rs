@@ -16,7 +16,7 @@ fn sessions_count_for_the_address_that_began_them() {
     let addresses = AddressLimits { connections: 3, handshakes: 0 };
     let mut house = House::with(2, &Config { addresses, ..config() }, PresenceSettings::default());
     let id = house.scripts[0].connect_from("192.0.2.1");
-    let mut open = |house: &mut House| {
+    let open = |house: &mut House| {
         house.arrive((0, id), request("POST", "/poll", "").as_bytes());
         house.settle();
         house.answers((0, id)).remove(0).0

@@ -161,6 +161,60 @@ fn a_heartbeat_by_request_is_a_line_of_curl() {
 }
 
 #[test]
+fn a_heartbeat_is_answered_with_what_was_told_meanwhile() {
+    let mut house = house(3);
+    let beat = |house: &mut House| house.answer(1, "POST", "/poll?user=carl&wait=0&gap=30s", "");
+    let opened = beat(&mut house).1;
+    let session = field(&opened, "session").unwrap();
+    let ben = house.upgrade(0, "/ws?user=ben");
+    house.settle();
+    for data in 1..3 {
+        house.say(
+            ben,
+            &format!(r#"{{"seq":1,"cmd":"tell","params":{{"user":"carl","event":"ring","data":{data}}}}}"#),
+        );
+        house.settle();
+        let lines = beat(&mut house).1;
+        assert!(lines.lines().count() == 1 && lines.contains(&format!(r#""data":{data}"#)), "{lines}");
+    }
+    let poll = house.ask(0, "POST", &format!("/poll/{session}?ack=3&wait=25s"), "");
+    house.settle();
+    assert_eq!(beat(&mut house), (200, String::new()));
+    assert_eq!(house.answers(poll).remove(0).0, 409, "a poll that is open is not forgotten");
+}
+
+#[test]
+fn a_poll_that_waits_for_nothing_gets_what_is_there() {
+    let mut house = house(3);
+    for worker in 0..3 {
+        let anna = house.open_polls(0, &format!("anna{worker}"));
+        for _ in 0..3 {
+            let (status, lines) = house.post(worker, &anna, "ack=0&wait=0", "");
+            assert!(status == 200 && lines.contains(r#""event":"welcome""#), "{status} {lines}");
+            house.pass(Duration::from_millis(20));
+        }
+        assert_eq!(house.post(worker, &anna, "ack=1&wait=0", ""), (200, String::new()));
+    }
+}
+
+#[test]
+fn no_command_is_left_undone_without_a_word() {
+    let mut house = house(2);
+    let many = "{\"cmd\":\"heartbeat\"}\n".repeat(257);
+    assert_eq!(house.answer(0, "POST", "/poll?user=dora", &many).0, 413);
+    let anna = house.open_polls(0, "anna");
+    assert_eq!(house.post(1, &anna, "ack=1&wait=25s", &many).0, 413);
+    for query in ["n=0", "ack=1&n=0"] {
+        assert_eq!(house.post(1, &anna, query, &join("r")).0, 400, "numbers begin at 1");
+    }
+    assert_eq!(house.post(1, &anna, "ack=1&n=5", &join("r")).0, 200);
+    assert_eq!(house.post(1, &anna, "ack=2&n=4", &join("s")).0, 409, "as a post of its own is refused");
+    let again = house.ask(1, "POST", &format!("/poll/{anna}?ack=2&n=5&wait=1s"), &join("r"));
+    house.pass(Duration::from_millis(1_100));
+    assert_eq!(house.answers(again), [(200, String::new())], "it is not done again");
+}
+
+#[test]
 fn an_event_stream_carries_all_of_presence() {
     let mut house = house(3);
     let (stream, session) = house.open_stream(0, "user=anna&room=r&watch=ben");

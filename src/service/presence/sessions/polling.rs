@@ -18,7 +18,7 @@ const OTHERWISE: &str = "this session is not carried by polls";
 const ELSEWHERE: &str = "this session takes no posts any more";
 const OLD_POST: &str = "n is lower than that of an earlier post, or another post is being answered";
 const ANOTHER: &str = "the same post has come again";
-const TOO_MANY: &str = "too many commands in one request";
+pub(super) const TOO_MANY: &str = "too many commands in one request";
 
 impl Sessions {
     fn polls(&mut self, place: usize) -> Option<&mut SessionPolls> {
@@ -80,6 +80,9 @@ impl Presence {
         (number, body): (Option<u64>, &str),
     ) {
         let now = cx.now().tick;
+        if commands_of(body).nth(POST_COMMANDS_MAX).is_some() {
+            return self.reply(cx, reply_to, Reply::refused(413, TOO_MANY));
+        }
         let Some(polls) = self.sessions.polls(place) else {
             return self.reply(cx, reply_to, Reply::refused(409, OTHERWISE));
         };
@@ -92,9 +95,14 @@ impl Presence {
         self.sessions.arm(place, now, false);
         if !body.is_empty() {
             // A poll that comes again gets again what its commands were answered: that is not acknowledged.
-            let begun = self.sessions.posts(place).map(|posts| posts.begin(number, reply_to, 0));
-            if begun == Some(Begun::Do) {
-                self.commands(cx, place, body);
+            match self.sessions.posts(place).map(|posts| posts.begin_unanswered(number)) {
+                Some(Begun::Do) => self.commands(cx, place, body),
+                // The poll is refused with them: its client must not take them for done.
+                Some(Begun::Refused) => {
+                    self.sessions.gave_up(place, now, reply_to);
+                    return self.reply(cx, reply_to, Reply::refused(409, OLD_POST));
+                }
+                _ => {}
             }
         }
         if let Some(handle) = self.sessions.handle(place) {
@@ -184,9 +192,13 @@ impl Presence {
         let now = cx.now();
         let Some(client) = self.sessions.table.get(place).map(|session| session.client) else { return };
         if let Some(polls) = self.sessions.polls(place) {
-            let all = polls.queue().next() - 1;
-            polls.poll(now.tick, beat.reply_to, all, (0, Some(beat.gap)));
+            let answered = polls.queue().sent();
+            let older = polls.close(now.tick);
+            polls.poll(now.tick, beat.reply_to, answered, (0, Some(beat.gap)));
             polls.close(now.tick);
+            if let Some(older) = older {
+                self.reply(cx, older, Reply::refused(409, NEWER));
+            }
         }
         self.node.page_heartbeat(now, client);
         if let Entry::Token(user, grants) = &beat.entry {
@@ -215,8 +227,10 @@ impl Presence {
         match polls.due(now) {
             Due::Nothing(_) => self.sessions.arm(place, now, true),
             Due::Over(reply_to) => {
+                // A poll that waits for nothing is over as soon as it comes.
+                let lines = self.sessions.lines(place);
                 self.sessions.arm(place, now, true);
-                self.reply(cx, reply_to, Reply::lines(String::new()));
+                self.reply(cx, reply_to, Reply::lines(lines));
             }
             Due::Gone => self.session_died(cx, place),
         }
@@ -234,17 +248,15 @@ impl Presence {
             return false;
         };
         let line = event_stream::in_one_line(text);
-        if !posts.answer(&line) {
-            return false;
-        }
+        let is_its = posts.answer(&line);
         if let Some((reply_to, lines)) = posts.finish() {
             self.reply(cx, reply_to, Reply::lines(lines));
         }
-        true
+        is_its
     }
 }
 
 /// The commands of a body, a line each.
-fn commands_of(body: &str) -> impl Iterator<Item = &str> {
+pub(super) fn commands_of(body: &str) -> impl Iterator<Item = &str> {
     body.lines().map(str::trim).filter(|line| !line.is_empty())
 }

@@ -2,7 +2,7 @@
 
 use crate::limits::{
     CLIENTS_MAX, POLL_GAP_TICKS, POLL_GAP_TICKS_ALLOWED, POLL_WAIT_TICKS, POLL_WAIT_TICKS_MAX,
-    POST_TICKS_MAX, ROOMS_PER_CONNECTION_MAX, USERS_PER_COMMAND_MAX,
+    POST_COMMANDS_MAX, POST_TICKS_MAX, ROOMS_PER_CONNECTION_MAX, USERS_PER_COMMAND_MAX,
 };
 use crate::presence::{Entry, Name, State};
 use crate::reactor::{Answer, Context, RequestId};
@@ -11,6 +11,7 @@ use crate::service::presence::sessions::door::Door;
 use crate::service::presence::sessions::mail::{
     Ask, Asked, Beat, Reply, ReturnPath, SessionMail, UNKNOWN, patience,
 };
+use crate::service::presence::sessions::polling::{TOO_MANY, commands_of};
 use crate::service::presence::{Presence, PresenceMail};
 use crate::session::SessionKey;
 use crate::time::TICK_MILLIS;
@@ -139,6 +140,9 @@ impl Presence {
         let query = Query(head.query());
         let gap = query.gap()?.or(self.settings.poll_gap).unwrap_or(POLL_GAP_TICKS);
         let is_beat = query.wait()? == Some(0) && body.trim().is_empty();
+        if commands_of(body).nth(POST_COMMANDS_MAX).is_some() {
+            return Err(Response::text(413, TOO_MANY));
+        }
         let (entry, state) = self.admit_request(cx, request, (head, is_ours))?;
         // It outlives its connection, which is counted beside it.
         let counted = cx.addressing().count().map_err(|refused| later(cx, refused))?;
@@ -183,6 +187,9 @@ impl Presence {
     ) -> Result<Answer, Response> {
         let query = Query(head.query());
         let number = query.number("n")?;
+        if number == Some(0) {
+            return Err(Response::text(400, "`n` counts from 1"));
+        }
         let (ask, wait) = match (head.method, query.number("ack")?) {
             ("DELETE", _) => (Ask::Leave { goodbye: query.number("code")? == Some(4000) }, 0),
             (_, Some(ack)) if polls => {
