@@ -46,8 +46,13 @@ pub(super) fn serve<S: Service + 'static>(
     let listening = tls::listening(&settings, acceptor.as_ref());
     let files = settings.tls;
     let (heartbeat, drain) = (settings.reactor.heartbeat, settings.reactor.drain);
-    let config =
-        Config { workers: capacity.workers, max_connections: capacity.max_connections, ..settings.reactor };
+    let config = Config {
+        workers: capacity.workers,
+        max_connections: capacity.max_connections,
+        // Commands are told who they serve.
+        requester_at_upgrade: settings.site.exec.is_some(),
+        ..settings.reactor
+    };
     heap::start();
     let live_limits = Arc::clone(&settings.site.presence.live_limits);
     let api_keys = (settings.api_keys, Arc::clone(&settings.site.api.keys));

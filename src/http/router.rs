@@ -64,7 +64,7 @@ pub struct RouterSettings {
 }
 
 /// Presence, echo, commands, and whoever is told why it is refused.
-type Services = Mounted<Mounted<Mounted<Presence, Echo>, Exec>, TurnedAway>;
+type Services = Mounted<Mounted<Presence, Echo>, Mounted<Exec, TurnedAway>>;
 /// No request has this path: the paths of commands are settings.
 const EXEC: &str = "\0exec";
 /// Messages between the routers of two workers.
@@ -101,7 +101,9 @@ impl Router {
             .for_origins(settings.origins.clone())
             .speaking(settings.subprotocols.clone());
         let exec = settings.exec.clone().unwrap_or_else(|| Arc::new(ExecSettings::none()));
-        let services = presence.mount(ECHO, Echo).mount(EXEC, Exec::new(exec)).mount("/refused", TurnedAway);
+        // Messages are for presence and echo more often than not: one step fewer to them.
+        let others = Exec::new(exec).mount("/refused", TurnedAway);
+        let services = presence.mount(ECHO, Echo).mount(EXEC, others);
         let metrics = Metrics::new(Arc::clone(shared), settings.measure_process);
         let api = Api::new(Arc::clone(&settings.api), settings.measure_process);
         Router { settings, metrics, services, api, measured: 0 }
@@ -118,8 +120,8 @@ impl Router {
         let retry = (response.status == 503).then(|| cx.retry_millis());
         match (RefusedUpgrade::of(upgrade, &self.settings.subprotocols, &response, retry), retry) {
             (Some(refused), _) => {
-                self.services.claim(cx, conn);
-                Admission::Accept(refused.accept()).map(Part::Mounted)
+                self.services.in_mounted(cx, |others, cx| others.claim(cx, conn));
+                Admission::Accept(refused.accept()).map(Part::Mounted).map(Part::Mounted)
             }
             (None, None) => Admission::Refuse(response),
             (None, Some(millis)) => {
@@ -135,7 +137,7 @@ impl Router {
     }
 
     fn presence(&self) -> &Presence {
-        self.services.rest().rest().rest()
+        self.services.rest().rest()
     }
 
     /// Whether an upgrade to a path is for a command: also where there is none below a path that is for commands.
@@ -152,11 +154,11 @@ impl Router {
         conn: ConnId,
         upgrade: &Upgrade<'_>,
     ) -> Admission<Admitted> {
-        let admission = self.services.in_rest(cx, |services, cx| {
-            services.claim(cx, conn);
-            services.in_mounted(cx, |exec, cx| exec.admit(cx, conn, upgrade))
+        self.services.claim(cx, conn);
+        let admission = self.services.in_mounted(cx, |others, cx| {
+            others.in_rest(cx, |exec, cx| exec.admit(cx, conn, upgrade))
         });
-        match admission.map(Part::Mounted).map(Part::Rest) {
+        match admission.map(Part::Rest).map(Part::Mounted) {
             Admission::Refuse(response) => self.refuse(cx, conn, upgrade, response),
             accepted => accepted,
         }
@@ -165,10 +167,10 @@ impl Router {
     /// Has commands go on, where there are any.
     fn tick_commands(&mut self, cx: &mut Context<'_, SiteMail>) -> Option<Tick> {
         self.settings.exec.as_ref()?;
-        self.services.in_rest(cx, |services, cx| {
-            let processes = services.service().len();
+        self.services.in_mounted(cx, |others, cx| {
+            let processes = others.rest().len();
             cx.shared().workers()[cx.worker().index()].counters.service[EXEC_GAUGE].set(processes as u64);
-            services.in_mounted(cx, Exec::tick)
+            others.in_rest(cx, Exec::tick)
         })
     }
 }
@@ -376,9 +378,7 @@ fn in_presence<T>(
     cx: &mut Context<'_, SiteMail>,
     call: impl FnOnce(&mut Presence, &mut Context<'_, <Presence as Service>::Mail>) -> T,
 ) -> T {
-    services.in_rest(cx, |services, cx| {
-        services.in_rest(cx, |services, cx| services.in_rest(cx, |presence, cx| call(presence, cx)))
-    })
+    services.in_rest(cx, |services, cx| services.in_rest(cx, |presence, cx| call(presence, cx)))
 }
 
 fn not_allowed() -> Response {

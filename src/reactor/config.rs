@@ -127,6 +127,8 @@ pub struct Config {
     pub proxy_protocol: bool,
     /// Resident memory of the process past which an upgrade gets 503.
     pub max_memory_bytes: Option<u64>,
+    /// Whether [`Addressing::requester`](crate::reactor::Addressing::requester) tells of upgrades too: a system call for each.
+    pub requester_at_upgrade: bool,
     /// From the first byte of a message, or of a control frame, to its last.
     pub message_timeout: Duration,
     /// The first tick of the workers' clock. Tests start just before the wrap.
@@ -158,6 +160,7 @@ impl Default for Config {
             trusts_unix: false,
             proxy_protocol: false,
             max_memory_bytes: None,
+            requester_at_upgrade: false,
             message_timeout: Duration::from_secs(120),
             first_tick: Tick(0),
         }

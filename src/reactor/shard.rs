@@ -183,20 +183,22 @@ impl Shard {
     }
 
     /// Whether a message of `len` bytes may be queued for an open connection; how much is queued with it.
+    #[inline]
     pub(crate) fn backlog_with(&mut self, id: ConnId, len: usize) -> Result<usize, SendError> {
         self.backlog_within(id, len, 1)
     }
 
     /// As [`Shard::backlog_with`], where no more than one of so many `parts` of the connection's bound may be queued. The first message
     /// may be longer.
+    #[inline]
     pub(crate) fn backlog_within(
         &mut self,
         id: ConnId,
         len: usize,
         parts: usize,
     ) -> Result<usize, SendError> {
-        self.get(id).filter(|conn| conn.is_open()).ok_or(SendError::Gone)?;
-        self.room_of(id, len, parts)
+        let found = self.find_room((id, true), len, parts);
+        found.map_err(|error| self.refuse(id, error))
     }
 
     /// Bytes queued for a connection, those of this turn among them.
@@ -208,19 +210,35 @@ impl Shard {
     /// The same for a connection that need not be open.
     #[inline]
     pub(crate) fn room_of(&mut self, id: ConnId, len: usize, parts: usize) -> Result<usize, SendError> {
-        let conn = self.get(id).ok_or(SendError::Gone)?;
+        let found = self.find_room((id, false), len, parts);
+        found.map_err(|error| self.refuse(id, error))
+    }
+
+    /// A message was refused. Where only this turn's output fills the backlog, no socket will say that there is room again.
+    #[cold]
+    fn refuse(&mut self, id: ConnId, error: SendError) -> SendError {
+        if error == SendError::Backlogged && self.get(id).is_some_and(|conn| conn.backlog() == 0) {
+            self.refused.note(id);
+        }
+        error
+    }
+
+    /// Reads only, so that the many who send need not look at the connection anew behind it.
+    fn find_room(
+        &self,
+        (id, is_open): (ConnId, bool),
+        len: usize,
+        parts: usize,
+    ) -> Result<usize, SendError> {
+        let conn = self.get(id).filter(|conn| !is_open || conn.is_open()).ok_or(SendError::Gone)?;
         let turn = self.arena.dirty().get(conn.entry() as usize).map_or(0, |dirty| dirty.len);
-        let (backlog, tag) = (conn.backlog(), conn.tag());
-        let queued = backlog + turn;
+        let queued = conn.backlog() + turn;
         if !self.arena.has_spare_capacity(len, self.config.max_call_bytes.min(ARENA_BYTES_CALL_MAX)) {
             return Err(SendError::TurnFull);
         }
         if queued > 0 {
-            let most = self.terms.max_backlog_bytes(tag, &self.config) / parts;
+            let most = self.terms.max_backlog_bytes(conn.tag(), &self.config) / parts;
             if queued + len + FRAME_HEADER_BYTES_MAX > most {
-                if backlog == 0 {
-                    self.refused.note(id);
-                }
                 return Err(SendError::Backlogged);
             }
         }

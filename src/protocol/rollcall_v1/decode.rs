@@ -33,8 +33,9 @@ pub(super) fn read<'a>(text: &'a str, bytes: Option<&'a [u8]>) -> Read<'a> {
         return parse_parts(text, bytes);
     };
     let (seq, name) = numbered(message.seq, message.cmd)?;
-    let params = message.params.map(|params| params.0).unwrap_or_default();
-    let command = command(&name, Params { bytes, ..params });
+    let mut params = message.params.map(|params| params.0).unwrap_or_default();
+    params.bytes = bytes;
+    let command = command(&name, params);
     command.map(|command| (seq, command)).map_err(|why| (seq, why))
 }
 

@@ -56,8 +56,10 @@ pub(crate) fn upgrade<N: Net, S: Service>(
         Ok(deflate) => deflate,
         Err(refusal) => return respond::refuse(worker, id, head.method, &refusal),
     };
-    let requester = peer_address::requester(worker, id, head);
-    worker.shard.asking.begin(requester, false);
+    if worker.shard.config.requester_at_upgrade {
+        let requester = peer_address::requester(worker, id, head);
+        worker.shard.asking.begin(requester, false);
+    }
     let admission =
         worker.service.admit(&mut Context::new(&mut worker.shard, &worker.mailboxes), id, &upgrade);
     worker.shard.asking.end();

@@ -19,7 +19,20 @@ impl Presence {
         conns: impl IntoIterator<Item = ConnId>,
         frame: &SharedFrame,
     ) {
+        if self.sessions.is_empty() {
+            return self.send_whole(cx, conns, frame);
+        }
         let (conns, _) = self.without_sessions(cx, conns, frame, &Manner::Whole);
+        self.send_whole(cx, conns, frame);
+    }
+
+    /// The same, to clients that have a connection here.
+    fn send_whole(
+        &mut self,
+        cx: &mut Context<'_, PresenceMail>,
+        conns: impl IntoIterator<Item = ConnId>,
+        frame: &SharedFrame,
+    ) {
         let mut behind = Vec::new();
         let refused = if self.holds_for_slow() {
             // A message behind one that waits has to wait, too.

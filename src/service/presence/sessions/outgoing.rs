@@ -173,9 +173,6 @@ impl Presence {
         frame: &SharedFrame,
         manner: &Manner,
     ) -> (Vec<ConnId>, usize) {
-        if self.sessions.is_empty() {
-            return (handles.into_iter().collect(), 0);
-        }
         let mut without = 0;
         let mut conns = Vec::new();
         for handle in handles {

@@ -126,15 +126,22 @@ impl Sessions {
     /// Whether something is to be done in this turn.
     #[inline]
     pub(crate) fn has_work(&self, now: Tick) -> bool {
-        !self.opening.is_empty()
-            || !self.news.is_empty()
-            || self.deadlines.next().is_some_and(|due| now.has_reached(due))
+        !self.is_idle()
+            && (!self.opening.is_empty()
+                || !self.news.is_empty()
+                || self.deadlines.next().is_some_and(|due| now.has_reached(due)))
+    }
+
+    /// There is no session, and nothing is left to do for one: deadlines that are filed still are nobody's.
+    #[inline]
+    fn is_idle(&self) -> bool {
+        self.table.is_empty() && self.opening.is_empty() && self.news.is_empty()
     }
 
     /// When something may be due.
     #[inline]
     pub(crate) fn next_due(&self) -> Option<Tick> {
-        self.deadlines.next()
+        if self.is_idle() { None } else { self.deadlines.next() }
     }
 
     /// Begins a session whose client is yet to be known; `None` where there is no randomness for its name. Returns its place.
