@@ -155,9 +155,9 @@ impl Router {
         upgrade: &Upgrade<'_>,
     ) -> Admission<Admitted> {
         self.services.claim(cx, conn);
-        let admission = self.services.in_mounted(cx, |others, cx| {
-            others.in_rest(cx, |exec, cx| exec.admit(cx, conn, upgrade))
-        });
+        let admission = self
+            .services
+            .in_mounted(cx, |others, cx| others.in_rest(cx, |exec, cx| exec.admit(cx, conn, upgrade)));
         match admission.map(Part::Rest).map(Part::Mounted) {
             Admission::Refuse(response) => self.refuse(cx, conn, upgrade, response),
             accepted => accepted,

@@ -121,11 +121,16 @@ fn on_ready<N: Net, S: Service>(worker: &mut Worker<N, S>, event: Ready) {
     if event.writable && conn.is_blocked() {
         writable::on_writable(worker, id);
     }
-    if (event.read_closed || event.failed) && worker.shard.pauses.has(id) {
+    let is_over = event.read_closed || event.failed;
+    if is_over && worker.shard.pauses.has(id) {
         return on_paused(worker, event, id);
     }
     if (event.readable || event.read_closed) && !listed {
         input::read(worker, id, event.read_closed);
+        // Where it was paused for what has just been read, no other event will say so.
+        if is_over && worker.shard.pauses.has(id) {
+            on_paused(worker, event, id);
+        }
     }
 }
 

@@ -224,12 +224,7 @@ impl Shard {
     }
 
     /// Reads only, so that the many who send need not look at the connection anew behind it.
-    fn find_room(
-        &self,
-        (id, is_open): (ConnId, bool),
-        len: usize,
-        parts: usize,
-    ) -> Result<usize, SendError> {
+    fn find_room(&self, (id, is_open): (ConnId, bool), len: usize, parts: usize) -> Result<usize, SendError> {
         let conn = self.get(id).filter(|conn| !is_open || conn.is_open()).ok_or(SendError::Gone)?;
         let turn = self.arena.dirty().get(conn.entry() as usize).map_or(0, |dirty| dirty.len);
         let queued = conn.backlog() + turn;

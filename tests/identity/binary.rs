@@ -47,7 +47,7 @@ fn a_secret_and_a_token_are_made_and_let_their_holder_in() {
     let files = Files::new("made");
     let secret = files.path("secret");
     assert!(run(&["token", "--new-secret", &secret]).status.success());
-    assert!(complaint(&run(&["token", "--new-secret", &secret]), 1).contains("exists"));
+    assert!(complaint(&run(&["token", "--new-secret", &secret]), 1).contains("is there already"));
     let made = |args: &[&str]| {
         let output = run(&[&["token", "--user", "anna", "--token-secret-file", &secret], args].concat());
         assert!(output.status.success(), "{output:?}");

@@ -8,6 +8,7 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::json::{Quoted, QuotedOrNull};
+use crate::limits::SAY_BYTES;
 use crate::presence::event::Event;
 use crate::presence::message::{MemberPage, MembershipChange, RoomPosition};
 use crate::presence::{Data, Ending, HistoryPage, Name, Past, Recovery, State, View};
@@ -56,6 +57,10 @@ pub fn encode(event: &Event) -> String {
     }
 }
 
+fn length(text: Option<&str>) -> usize {
+    text.map_or(0, str::len)
+}
+
 /// `say`; without its data where these are behind it.
 pub(super) fn say(
     room: &str,
@@ -64,10 +69,14 @@ pub(super) fn say(
     RoomPosition { epoch, offset, .. }: RoomPosition,
     time: u64,
 ) -> String {
+    let mut json =
+        String::with_capacity(SAY_BYTES + length(Some(room)) + length(from) + data.map_or(0, Data::len));
     let (room, from, data) = (Quoted(room), QuotedOrNull(from), DataField(data));
-    format!(
+    let _ = write!(
+        json,
         r#"{{"event":"say","room":{room},"from":{from},{data}"epoch":{epoch},"offset":{offset},"time_ms":{time}}}"#
-    )
+    );
+    json
 }
 
 /// `tell`; without its data where these are behind it.
