@@ -199,8 +199,10 @@ fn a_log_line_shows_all_of_itself_and_a_chart_its_scale() {
     let long = "x".repeat(600);
     anna.eval(&format!("rollcall.join('lobby').then(() => rollcall.say('lobby', {{ text: '{long} the end' }})).then(() => true)"));
     anna.eval("(document.querySelector('#pause').click(), true)");
-    anna.until("[...document.querySelectorAll('#log li')].some((line) => line.innerText.includes('say {"room"'))");
-    anna.eval("([...document.querySelectorAll('#log li')].find((line) => line.innerText.includes('say {"room"')).click(), true)");
+    anna.until(
+        "[...document.querySelectorAll('#log li')].some((line) => line.innerText.includes('say {\"room'))",
+    );
+    anna.eval("([...document.querySelectorAll('#log li')].find((line) => line.innerText.includes('say {\"room')).click(), true)");
     anna.until("!document.querySelector('#whole').hidden && document.querySelector('#whole').innerText.includes('x the end')");
     anna.screenshot("front-log");
     anna.eval("(document.querySelector('#whole button').click(), true)");

@@ -170,7 +170,7 @@ impl Query {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=').unwrap_or((pair, "")) {
                 ("before", value) => {
-                    (self.from, sides) = (HistoryFrom::Before(Some(offset(value)?)), sides + 1)
+                    (self.from, sides) = (HistoryFrom::Before(Some(offset(value)?)), sides + 1);
                 }
                 ("after", value) => (self.from, sides) = (HistoryFrom::After(offset(value)?), sides + 1),
                 ("limit", value) => self.limit = limit(value, PAST_MAX)?,

@@ -71,7 +71,7 @@ impl Node {
                 is_taken = self.rooms.import_ban(now, (&room, &user), micros);
             }
             Record::Member(record) => self.waits.add(until, self.rooms.import(*record, until, turn)),
-            Record::History(record) => self.rooms.import_history(*record, turn),
+            Record::History(record) => self.rooms.import_history(&record, turn),
             Record::Departed { user, rooms } => self.edge.import(now.tick, &user, rooms),
             Record::Floors { version, epoch, serial } => {
                 let known = self.floors;

@@ -1,6 +1,7 @@
 //! The history of rooms as records: handed over to another home, and taken from one.
 
 use crate::limits::{HISTORY_AGE_SECONDS_MAX, PAST_BYTES_MAX};
+use crate::presence::data::Data;
 use crate::presence::history::{Content, Kept, RoomHistory, Saying};
 use crate::presence::name::Name;
 use crate::presence::record::{HistoryRecord, PastRecord, Record, number};
@@ -47,7 +48,7 @@ impl Rooms {
     }
 
     /// Takes a part of what a room keeps over. A room that has begun anew by now goes on as it is, and so does one that keeps nothing here.
-    pub(crate) fn import_history(&mut self, record: HistoryRecord, turn: &mut Turn<'_>) {
+    pub(crate) fn import_history(&mut self, record: &HistoryRecord, turn: &mut Turn<'_>) {
         let (epoch, offset, first) = (number(record.epoch), number(record.offset), number(record.first));
         let has_rule = self.keeping.history_of(&record.room, 1).is_some();
         let slot = match self.find(&record.room) {
@@ -105,7 +106,7 @@ impl Room {
             let (mut messages, mut bytes) = (Vec::new(), 0);
             for (_, message) in history.kept(from).take(MESSAGES_MAX) {
                 let record = recorded(&message, now);
-                bytes += record.data.as_ref().map_or(0, |data| data.len());
+                bytes += record.data.as_ref().map_or(0, Data::len);
                 messages.push(record);
                 if bytes > PAST_BYTES_MAX {
                     break;

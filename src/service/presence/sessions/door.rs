@@ -119,7 +119,10 @@ mod tests {
     use super::*;
     use crate::wire::http::Fields;
 
-    fn come(lines: &str, named: &[&str]) -> Result<(Vec<(&'static str, String)>, bool), u16> {
+    /// The fields that a response has for its page, and whether that is the server's own.
+    type Dressed = (Vec<(&'static str, String)>, bool);
+
+    fn come(lines: &str, named: &[&str]) -> Result<Dressed, u16> {
         let text = format!("POST /poll HTTP/1.1\r\nHost: example.org\r\n{lines}\r\n");
         let mut storage = Fields::new();
         let head = Head::parse(text.as_bytes(), &mut storage).unwrap();
