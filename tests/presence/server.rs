@@ -28,7 +28,9 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(workers: u16, secret: u128, rules: Rules, now: Now) -> Server {
         let homes = Homes::new(workers, secret);
-        let nodes = (0..workers).map(|worker| Node::new(worker, homes, rules.clone(), now)).collect();
+        let mut nodes: Vec<Node> =
+            (1..workers).map(|worker| Node::new(worker, homes, rules.clone(), now)).collect();
+        nodes.insert(0, Node::new(0, homes, rules, now));
         Server { now, homes, nodes, replies: Vec::new(), epochs: None, heard: Vec::new() }
     }
 

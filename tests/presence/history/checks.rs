@@ -37,7 +37,10 @@ impl World {
                 self.paged(p, room, *from, page);
             }
             _ => {
-                assert!(matches!(event, Event::Refused { .. } | Event::Spoken { .. }), "{asked:?}: {event:?}")
+                assert!(
+                    matches!(event, Event::Refused { .. } | Event::Spoken { .. }),
+                    "{asked:?}: {event:?}"
+                );
             }
         }
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rollcall::internals::presence::admin::{AdminReply, AdminRequest};
 use rollcall::internals::presence::record::Cursor;
 use rollcall::internals::presence::{
-    Command, Data, Effect, Event, HistoryFrom, HistoryPage, HistoryRule, Homes, Message, Node, Past, Pattern,
-    Reason, Record, Recovery, Rules, Since,
+    Command, Effect, Event, HistoryFrom, HistoryRule, Homes, Message, Node, Pattern, Reason, Record, Rules,
+    Since,
 };
 use rollcall::internals::time::Now;
 
