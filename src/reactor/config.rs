@@ -127,7 +127,7 @@ pub struct Config {
     pub proxy_protocol: bool,
     /// Resident memory of the process past which an upgrade gets 503.
     pub max_memory_bytes: Option<u64>,
-    /// Whether [`Addressing::requester`](crate::reactor::Addressing::requester) tells of upgrades too: a system call for each.
+    /// Whether [`Context::addressing`](crate::reactor::Context::addressing) names the requester of upgrades too: a system call for each.
     pub requester_at_upgrade: bool,
     /// From the first byte of a message, or of a control frame, to its last.
     pub message_timeout: Duration,

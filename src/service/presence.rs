@@ -89,13 +89,13 @@ impl Tag {
     }
 }
 
-/// Presence on one worker, a [`Service`].
+/// Presence on one worker, a [`Service`](crate::reactor::Service).
 ///
 /// All workers of a server are given the same [`PresenceSettings`]. Make it by [`Presence::of`]; say whose pages may connect and
 /// what the program has to say by [`Presence::for_origins`], [`Presence::speaking`] and [`Presence::with_hooks`]; then hand it to
 /// [`Server::start`](crate::reactor::Server::start), by itself, [mounted](crate::reactor::Mount) beside others, or
 /// [wrapped](crate::reactor::Wrapper). A wrapper that answers requests may call [`Presence::ask`] in one of them, and after each
-/// [`Service::tick`] takes what [`Presence::replies`] has.
+/// [`Service::tick`](crate::reactor::Service::tick) takes what [`Presence::replies`] has.
 #[derive(Debug)]
 pub struct Presence {
     node: Node,
@@ -114,9 +114,9 @@ pub struct Presence {
     writable: Vec<ConnId>,
     /// Clients that are to be told what was said before, and have no room for it.
     catching_up: catching_up::CatchingUp,
-    /// When something is due, as of the last [`Service::tick`] that found something to do; none, where messages or connections wait.
+    /// When something is due, as of the last [`Service::tick`](crate::reactor::Service::tick) that found something to do; none, where messages or connections wait.
     rests_until: Option<Option<Tick>>,
-    /// The last [`Service::tick`] had nothing to do.
+    /// The last [`Service::tick`](crate::reactor::Service::tick) had nothing to do.
     has_rested: bool,
     /// The caps of that time.
     cap: Option<PresenceLimits>,
@@ -182,12 +182,12 @@ impl Presence {
         !self.replies.is_empty()
     }
 
-    /// Takes the replies that have come. After [`Presence::tick`], none is due that isn't here.
+    /// Takes the replies that have come. After [`Service::tick`](crate::reactor::Service::tick), none is due that isn't here.
     pub fn replies(&mut self) -> Vec<(u64, AdminReply)> {
         std::mem::take(&mut self.replies)
     }
 
-    /// Whether the last [`Service::tick`] had nothing to do: then nobody came, went or changed either.
+    /// Whether the last [`Service::tick`](crate::reactor::Service::tick) had nothing to do: then nobody came, went or changed either.
     #[must_use]
     #[inline]
     pub const fn has_rested(&self) -> bool {
