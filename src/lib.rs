@@ -58,7 +58,7 @@
 //!  main, cli, config     the binary: flags and file -> Config -> run
 //!    |
 //!  http/                 the same port's other face: routes, the page, API, health, metrics
-//!  service/              what a connection is for: echo, presence                   (policy)
+//!  service/              what a connection is for: echo, presence, commands         (policy)
 //!    |
 //!  session/              a client that is carried by requests: what waits for it, and whether it is there. Pure
 //!  outbound/             what is asked of others: published keys. Threads with bounded queues
@@ -91,7 +91,7 @@
 //! | the connection is for a service | `http/router.rs`, `service/presence.rs` |
 //! | the message is a command | `presence/command.rs` |
 //! | the edge knows who says it | `presence/edge.rs`, `presence/edge/commands.rs` |
-//! | the room's home, here or on another worker, orders it | `presence/message.rs`, `reactor/mailbox.rs`, `presence/room.rs` |
+//! | the room's home, here or on another worker, orders it | `presence/message.rs`, `reactor/mailbox.rs`, `presence/room/saying.rs` |
 //! | what members are told is encoded once | `presence/event.rs`, `wire/shared.rs` |
 //! | and sent to each | `presence/effect.rs`, `reactor/context.rs` |
 //! | a turn's output lies side by side | `reactor/arena.rs` |

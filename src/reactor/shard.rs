@@ -197,7 +197,7 @@ impl Shard {
         len: usize,
         parts: usize,
     ) -> Result<usize, SendError> {
-        let found = self.find_room((id, true), len, parts);
+        let found = self.find_room::<true>(id, len, parts);
         found.map_err(|error| self.refuse(id, error))
     }
 
@@ -210,7 +210,7 @@ impl Shard {
     /// The same for a connection that need not be open.
     #[inline]
     pub(crate) fn room_of(&mut self, id: ConnId, len: usize, parts: usize) -> Result<usize, SendError> {
-        let found = self.find_room((id, false), len, parts);
+        let found = self.find_room::<false>(id, len, parts);
         found.map_err(|error| self.refuse(id, error))
     }
 
@@ -223,9 +223,9 @@ impl Shard {
         error
     }
 
-    /// Reads only, so that the many who send need not look at the connection anew behind it.
-    fn find_room(&self, (id, is_open): (ConnId, bool), len: usize, parts: usize) -> Result<usize, SendError> {
-        let conn = self.get(id).filter(|conn| !is_open || conn.is_open()).ok_or(SendError::Gone)?;
+    /// Reads only, so that those who send need not look at the connection anew behind it. `OPEN`: it has to be open.
+    fn find_room<const OPEN: bool>(&self, id: ConnId, len: usize, parts: usize) -> Result<usize, SendError> {
+        let conn = self.get(id).filter(|conn| !OPEN || conn.is_open()).ok_or(SendError::Gone)?;
         let turn = self.arena.dirty().get(conn.entry() as usize).map_or(0, |dirty| dirty.len);
         let queued = conn.backlog() + turn;
         if !self.arena.has_spare_capacity(len, self.config.max_call_bytes.min(ARENA_BYTES_CALL_MAX)) {
