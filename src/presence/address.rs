@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct ClientId {
     /// The edge's slot.
     pub slot: u32,
-    /// Counted up with each client.
+    /// Counted up with each client, and not from the same number after the worker was
+    /// [started anew](crate::presence::Node::set_incarnation).
     pub serial: u32,
 }
 

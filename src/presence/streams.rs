@@ -119,7 +119,7 @@ pub struct Streams {
 
 impl Streams {
     /// The streams of a worker with each of so many workers, itself among them. `incarnation` is greater than at any start of
-    /// that worker before.
+    /// that worker before. Its node [is told](crate::presence::Node::set_incarnation) the same.
     #[must_use]
     pub fn new(worker: WorkerRef, workers: u16, incarnation: u64) -> Streams {
         let (none, mine) = (StreamId::default(), StreamId { incarnation, round: 1 });

@@ -58,7 +58,36 @@ impl Timer {
     }
 }
 
+/// The serial numbers that lie between the first ones of two incarnations in a row: all there are, divided by the golden ratio. So any
+/// few in a row have theirs far from each other; and as it is odd, all numbers get their turn.
+const SERIALS_APART: u32 = 331_804_471;
+
+/// The serial number behind which those of an incarnation begin. Where incarnations are counted up by one, no two of eleven in a row
+/// give the same number to a client before one of them has had 29 million.
+#[expect(clippy::cast_possible_truncation, reason = "the serial numbers begin anew after so many")]
+pub(crate) const fn first_serial(incarnation: u64) -> u32 {
+    (incarnation as u32).wrapping_mul(SERIALS_APART) & SERIAL_MASK
+}
+
 /// A serial number that fits a timer's key.
 pub(crate) const fn next_serial(serial: u32) -> u32 {
     serial.wrapping_add(1) & SERIAL_MASK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIENTS: u32 = 29_000_000;
+
+    #[test]
+    fn incarnations_in_a_row_have_serial_numbers_of_their_own() {
+        for incarnation in [0, 1, 2, 1_000, u64::from(u32::MAX) - 3] {
+            for later in 1..=10 {
+                let (one, other) = (first_serial(incarnation), first_serial(incarnation + later));
+                let ahead = other.wrapping_sub(one) & SERIAL_MASK;
+                assert!(ahead.min(one.wrapping_sub(other) & SERIAL_MASK) >= CLIENTS, "{later}: {ahead}");
+            }
+        }
+    }
 }

@@ -139,7 +139,9 @@ impl World {
         lossy.incarnation += 1;
         lossy.streams[usize::from(worker)] =
             Streams::new(WorkerRef::here(worker), workers, lossy.incarnation);
-        self.nodes[usize::from(worker)] = Node::new(worker, self.homes, lossy.rules.clone(), self.now);
+        let mut node = Node::new(worker, self.homes, lossy.rules.clone(), self.now);
+        node.set_incarnation(lossy.incarnation);
+        self.nodes[usize::from(worker)] = node;
         self.clients.iter_mut().filter(|peer| peer.worker == worker).for_each(|peer| peer.open = false);
         self.departed.retain(|left| left.worker != worker);
         self.outside.restarted(worker);

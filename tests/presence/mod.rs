@@ -3,6 +3,7 @@
 //! seeds through them, and [`handover`] hands what came of some over to other servers; [`history`]
 //! runs seeds of what rooms keep, against what homes say that they keep; the other modules are single stories.
 
+mod anew;
 mod announced;
 mod ask;
 mod big;

@@ -10,6 +10,7 @@ use crate::presence::message::{ClientId, Leaving, Message, ReplyTo, RequestRef};
 use crate::presence::name::Name;
 use crate::presence::record::Record;
 use crate::presence::subscribers::Subscriber;
+use crate::presence::timer::first_serial;
 use crate::presence::turn::Turn;
 use crate::presence::view::Reason;
 use crate::time::{Now, Tick};
@@ -85,6 +86,11 @@ impl Edge {
             let request = RequestRef::Forced { admin: self.worker, request: NOBODY, change: true };
             let _ = self.leave(slot, room, ReplyTo { at: self.address(slot), request }, turn);
         }
+    }
+
+    /// No client that comes has a serial number that one had who was here in an incarnation before: see [`first_serial`].
+    pub(crate) fn set_incarnation(&mut self, incarnation: u64) {
+        self.next_serial = first_serial(incarnation);
     }
 
     /// The last client's serial number.

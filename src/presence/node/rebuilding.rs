@@ -31,6 +31,18 @@ impl Node {
         self.dispatch(now);
     }
 
+    /// This is a worker that is started anew: homes at others still know clients that were here before, and what they send to such a
+    /// one is to find nobody. For right after [`Node::new`], where other workers outlive this one; `incarnation` is that of its
+    /// [`Streams`](crate::presence::streams::Streams).
+    ///
+    /// A client's address has 29 bits that tell it from earlier ones in its slot. Where incarnations are counted up by one, an
+    /// address comes again after a start with 29 million clients or after eleven starts, and a home knows a client no longer than
+    /// until the first announcement of the next start is complete. Where they are times of a clock, two whose starts had `n`
+    /// clients each overlap with a chance of `n` / 2^28.
+    pub fn set_incarnation(&mut self, incarnation: u64) {
+        self.edge.set_incarnation(incarnation);
+    }
+
     /// The homes here have lost what they knew, or this worker was started anew: they are empty, and tell nobody anything before
     /// all edges have announced what they know. The edge here does; every other one has to be made to
     /// ([`Streams::begin`](crate::presence::streams::Streams::begin)), or to be reported [gone](Node::gone). Records of what they knew
