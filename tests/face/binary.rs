@@ -104,7 +104,8 @@ impl Running {
         while !screen.contains("Ctrl-C") {
             assert_ne!(reader.read_line(&mut screen).unwrap(), 0, "it ended: {screen}");
         }
-        let address = screen.split("ws://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+        let url = screen.split("ws://").nth(1).or_else(|| screen.split("wss://").nth(1));
+        let address = url.unwrap().split('/').next().unwrap().parse().unwrap();
         let key = screen.split("/#key=").nth(1).and_then(|rest| rest.lines().next()).map(str::to_owned);
         Running { child, address, screen, key }
     }

@@ -2,6 +2,7 @@
 
 mod api;
 pub(crate) mod binary;
+mod carriers;
 mod cli;
 pub(crate) mod client;
 pub(crate) mod documents;

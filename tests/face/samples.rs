@@ -12,6 +12,7 @@ use serde_json::Value;
 use tungstenite::{Message, WebSocket};
 
 use super::binary::Running;
+use super::carriers::streams_flow_and_polls_are_held;
 use super::client::{Http, Patient, bearer, upgrade};
 use crate::bounds::PATIENCE;
 
@@ -239,6 +240,7 @@ fn the_nginx_of_the_manual_passes_upgrades_and_keeps_the_operators_paths() {
     let proxy = Proxy::nginx(&nginx, &with_ports(sample("nginx"), "listen 80", &running));
     stranger_gets_nothing(&proxy, 403);
     own_pages_come_in(&proxy);
+    streams_flow_and_polls_are_held(&format!("http://{}", proxy.address), &[]);
     members_and_bans_pass(&proxy, &running);
     assert_eq!(ask(proxy.address, "presence.example.org", "GET /healthz", "").status, 200);
     let mut echo = upgrade(proxy.address, "/echo", &[]).unwrap().0;
@@ -253,6 +255,7 @@ fn the_haproxy_of_the_manual_passes_upgrades_and_keeps_the_operators_paths() {
     let proxy = Proxy::haproxy(&haproxy, &with_ports(sample("haproxy"), "bind :80", &running));
     stranger_gets_nothing(&proxy, 403);
     own_pages_come_in(&proxy);
+    streams_flow_and_polls_are_held(&format!("http://{}", proxy.address), &[]);
     members_and_bans_pass(&proxy, &running);
     assert_eq!(ask(proxy.address, "presence.example.org", "GET /healthz", "").status, 200);
     // With what the manual says of the PROXY protocol.
