@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::kit::{Client, Scripts, below, mark, marked, until, until_alone};
+use crate::face::binary::Running;
 
 #[test]
 fn the_exit_status_is_the_close_code() {
@@ -74,14 +75,20 @@ echo ready
 cat
 "#;
 
+/// The client of a command that has left processes, all of which carry a mark.
+fn family(server: &Running, mark: &str) -> Client {
+    let mut client = Client::connect(server, "/bin/leaves.sh");
+    assert_eq!(client.text(), "ready");
+    until("all of them are there", || marked(mark).len() >= 5);
+    client
+}
+
 #[test]
 fn grandchildren_end_with_the_client_wherever_they_have_gone() {
     let mark = mark();
     let scripts = Scripts::new(&[("leaves.sh", &LEAVES.replace("MARK", &mark))]);
     let server = scripts.serve(&[]);
-    let mut client = Client::connect(&server, "/bin/leaves.sh");
-    assert_eq!(client.text(), "ready");
-    until("all of them are there", || marked(&mark).len() >= 5);
+    let client = family(&server, &mark);
     drop(client);
     until("none of them is left", || marked(&mark).is_empty());
     until_alone(&server);
@@ -97,9 +104,7 @@ fn what_a_command_leaves_behind_ends_with_it_and_others_go_on() {
     let mut other_client = Client::connect(&server, "/bin/stays.sh");
     assert_eq!(other_client.text(), "ready");
     until("the other's are there", || marked(&other).len() >= 5);
-    let mut client = Client::connect(&server, "/bin/leaves.sh");
-    assert_eq!(client.text(), "ready");
-    until("all of them are there", || marked(&mark).len() >= 5);
+    let mut client = family(&server, &mark);
     client.send("go");
     assert_eq!(client.all().1.0, 1000);
     until("none of them is left", || marked(&mark).is_empty());
@@ -117,9 +122,7 @@ fn a_server_that_is_killed_leaves_nothing_behind() {
     let mark = mark();
     let scripts = Scripts::new(&[("leaves.sh", &LEAVES.replace("MARK", &mark))]);
     let mut server = scripts.serve(&[]);
-    let mut client = Client::connect(&server, "/bin/leaves.sh");
-    assert_eq!(client.text(), "ready");
-    until("all of them are there", || marked(&mark).len() >= 5);
+    let _client = family(&server, &mark);
     let guard = below(&server);
     let guard = guard.iter().find(|(_, parent)| !guard.contains_key(parent)).map(|(pid, _)| *pid).unwrap();
     server.child.kill().unwrap();
@@ -133,9 +136,7 @@ fn a_guard_that_is_killed_takes_commands_along_and_clients_are_told() {
     let mark = mark();
     let scripts = Scripts::new(&[("leaves.sh", &LEAVES.replace("MARK", &mark))]);
     let server = scripts.serve(&[]);
-    let mut client = Client::connect(&server, "/bin/leaves.sh");
-    assert_eq!(client.text(), "ready");
-    until("all of them are there", || marked(&mark).len() >= 5);
+    let mut client = family(&server, &mark);
     let all = below(&server);
     let guard = *all.iter().find(|(_, parent)| !all.contains_key(parent)).unwrap().0;
     rustix::process::kill_process(rustix::process::Pid::from_raw(guard.cast_signed()).unwrap(), Signal::KILL)
@@ -153,9 +154,7 @@ fn a_drain_ends_commands_and_the_server_waits_for_them() {
     let mark = mark();
     let scripts = Scripts::new(&[("leaves.sh", &LEAVES.replace("MARK", &mark))]);
     let mut server = scripts.serve(&["--drain", "100ms", "--close-timeout", "1s"]);
-    let mut client = Client::connect(&server, "/bin/leaves.sh");
-    assert_eq!(client.text(), "ready");
-    until("all of them are there", || marked(&mark).len() >= 5);
+    let mut client = family(&server, &mark);
     server.signal(Signal::TERM);
     assert_eq!(client.all().1.0, 1001);
     drop(client);

@@ -1,4 +1,4 @@
-//! The mail of a server without sockets: a queue for each ordered pair of its nodes, delivered a letter at a time as a test says.
+//! The mail of a server without sockets: a queue for each ordered pair of its nodes, delivered one message at a time as a test says.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use super::rig::World;
 use super::sent_away::barred;
 
 impl World {
-    /// Whether no letter is under way.
+    /// Whether no message is under way.
     pub(super) fn is_quiet(&self) -> bool {
         self.queues.iter().all(VecDeque::is_empty) && self.held.iter().all(VecDeque::is_empty)
     }
@@ -23,7 +23,7 @@ impl World {
             .collect()
     }
 
-    /// Delivers the oldest letter of a pair.
+    /// Delivers the oldest message of a pair.
     pub(super) fn deliver(&mut self, lane: usize) {
         let (from, to) = (lane / self.nodes.len(), lane % self.nodes.len());
         let Some(message) = self.receive(lane) else { return };

@@ -87,7 +87,7 @@ impl Rooms {
         {
             journal.erased(&home.name, home.epoch, &erasure.user);
         }
-        self.weigh(erasure.slot as u32);
+        self.count_kept(erasure.slot as u32);
         next.is_none()
     }
 }

@@ -76,7 +76,7 @@ impl Rooms {
             }
         };
         spend(&recovery.messages, turn);
-        self.weigh(slot);
+        self.count_kept(slot);
         Some(Box::new(recovery))
     }
 
@@ -141,13 +141,13 @@ impl Rooms {
                 journal.trimmed(&home.name, home.epoch, first);
             }
         }
-        self.weigh(slot);
+        self.count_kept(slot);
         self.give_back();
         self.time_history(slot, turn);
     }
 
     /// Counts what a room keeps now.
-    pub(super) fn weigh(&mut self, slot: u32) {
+    pub(super) fn count_kept(&mut self, slot: u32) {
         let Some(home) = self.rooms.get_mut(slot as usize) else { return };
         let Some(history) = home.history.as_mut().filter(|history| history.has_rule()) else { return };
         let now = (history.bytes(), history.messages());
@@ -181,7 +181,7 @@ impl Rooms {
             if home.is_kept && history.is_empty() {
                 self.keeping.over.push((slot, home.serial));
             }
-            self.weigh(slot);
+            self.count_kept(slot);
         }
     }
 
@@ -214,7 +214,7 @@ impl Rooms {
         if home.is_kept && history.is_empty() {
             return self.end_room(slot);
         }
-        self.weigh(slot);
+        self.count_kept(slot);
         self.time_history(slot, turn);
     }
 
@@ -239,7 +239,7 @@ impl Rooms {
         self.in_grace -= std::mem::take(&mut home.in_grace).len();
         home.big = None;
         self.stays(slot);
-        self.weigh(slot);
+        self.count_kept(slot);
         self.time_history(slot, turn);
         self.end_over();
     }

@@ -80,7 +80,7 @@ impl Rooms {
                 history.push((tick, message.unix_millis), saying);
             }
         }
-        self.weigh(slot);
+        self.count_kept(slot);
         self.give_back();
         self.time_history(slot, turn);
         self.end_over();

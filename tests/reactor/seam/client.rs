@@ -15,7 +15,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use socket2::SockRef;
 
-use super::desk::{Desk, Told};
+use super::probe::{Probe, Told};
 use crate::bounds::PATIENCE;
 use crate::reactor::kit::masked;
 use crate::reactor::wires::{OFFER, Peer, TRUST, request_offering};
@@ -71,7 +71,7 @@ impl House {
             ..Config::default()
         };
         let (tell, told) = channel();
-        let server = Server::start_on(config, vec![listen], move |_, _| Desk::new(tell.clone())).unwrap();
+        let server = Server::start_on(config, vec![listen], move |_, _| Probe::new(tell.clone())).unwrap();
         House { carrier, deflate, server, directory, told }
     }
 

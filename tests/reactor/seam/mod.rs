@@ -2,7 +2,7 @@
 //! or in pieces, clients that leave meanwhile, timers, pauses, terms of one connection.
 
 mod client;
-mod desk;
+mod probe;
 
 use std::io::Write as _;
 
@@ -11,7 +11,7 @@ use rollcall::internals::wire::close::CloseCode;
 use rollcall::internals::wire::frame::Opcode;
 
 use self::client::{CARRIERS, Carrier, House, Leave};
-use self::desk::{PIECE_BYTES, Told, piece};
+use self::probe::{PIECE_BYTES, Told, piece};
 use super::wires::{MODES, text};
 
 /// Connections enough for all workers to have some.

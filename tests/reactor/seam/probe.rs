@@ -61,7 +61,7 @@ struct Feed {
 
 /// The service.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct Probe {
     told: Sender<Told>,
     waiting: HashMap<RequestId, String>,
     feeds: Vec<Feed>,
@@ -70,9 +70,9 @@ pub(super) struct Desk {
     paused: HashSet<ConnId>,
 }
 
-impl Desk {
-    pub(super) fn new(told: Sender<Told>) -> Desk {
-        Desk {
+impl Probe {
+    pub(super) fn new(told: Sender<Told>) -> Probe {
+        Probe {
             told,
             waiting: HashMap::new(),
             feeds: Vec::new(),
@@ -137,7 +137,7 @@ fn terms_of(path: &str) -> Terms {
     }
 }
 
-impl Service for Desk {
+impl Service for Probe {
     type Mail = Errand;
     type Admitted = String;
 
