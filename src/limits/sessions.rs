@@ -31,7 +31,11 @@ pub const COMMENT_TICKS: u32 = 1_500;
 /// Milliseconds for which the kernel waits until the peer of an answer in pieces acknowledges what was sent. Past it the connection
 /// ends: such an answer goes on, and nothing else would tell that nobody is there.
 pub const STREAM_USER_TIMEOUT_MILLIS: u64 = 10_000;
+/// Bytes that wait for the polls of a session, beyond which it may be ended where memory is short: a client that polls now and then has
+/// less.
+pub const SHED_SESSION_BYTES_MIN: usize = 4 << 10;
 /// Bytes from which on an answer to a poll or a post is compressed, where its client accepts that.
 pub const GZIP_BYTES_MIN: usize = 1 << 10;
 
+const _: () = assert!(SHED_SESSION_BYTES_MIN < POLL_ANSWER_BYTES, "what grows on in a shortage can be shed");
 const _: () = assert!(SESSION_SECRET_BYTES >= 16, "at least 128 bits");

@@ -153,7 +153,9 @@ impl Service for Presence {
     }
 
     fn measure_memory(&mut self, cx: &mut Context<'_, PresenceMail>) {
-        self.node.set_scarce(cx.shortages().any(|overload| matches!(overload, Overload::Memory(..))));
+        let is_scarce = cx.shortages().any(|overload| matches!(overload, Overload::Memory(..)));
+        self.node.set_scarce(is_scarce);
+        self.shed_session(cx, is_scarce);
         self.retry_queue.shrink();
         self.sessions.shrink();
         self.node.shrink();

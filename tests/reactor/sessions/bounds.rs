@@ -51,6 +51,60 @@ fn a_client_that_polls_no_more_is_sent_away_at_the_bound() {
 }
 
 #[test]
+fn a_session_that_is_over_has_a_place_until_its_end() {
+    let config = Config { max_backlog_bytes: 100_000, max_connections: 2, ..config() };
+    let rules = Rules { grace: 0, commands_per_second: 1_000_000, ..Rules::default() };
+    let mut house = House::with(1, &config, PresenceSettings { rules, ..PresenceSettings::default() });
+    let id = house.scripts[0].connect();
+    let ask = |house: &mut House, target: &str, body: &str| {
+        house.arrive((0, id), request("POST", target, body).as_bytes());
+        house.settle();
+        house.answers((0, id)).remove(0)
+    };
+    let (_, lines) = ask(&mut house, "/poll?user=anna", "");
+    let anna = field(&lines, "session").unwrap().to_owned();
+    ask(&mut house, &format!("/poll/{anna}"), &join("r"));
+    let long = say("r", &format!("\"{}\"", "x".repeat(10_000)));
+    let said = (0..20).take_while(|_| ask(&mut house, &format!("/poll/{anna}"), &long).0 == 200).count();
+    assert!((5..20).contains(&said), "{said}");
+    let open = |house: &mut House, user: &str| ask(house, &format!("/poll?user={user}"), "").0;
+    assert_eq!(["ben", "carl"].map(|user| open(&mut house, user)), [200, 503]);
+    house.pass(Duration::from_millis(10_100));
+    assert_eq!(["dora", "emil"].map(|user| open(&mut house, user)), [200, 200], "nobody polled them");
+}
+
+#[test]
+fn where_memory_is_short_what_waits_for_polls_grows_no_more_and_goes() {
+    let config = Config { max_memory_bytes: Some(100 << 20), ..config() };
+    let rules = Rules { grace: 0, commands_per_second: 1_000_000, ..Rules::default() };
+    let mut house = House::with(1, &config, PresenceSettings { rules, ..PresenceSettings::default() });
+    let [anna, carl] = ["anna", "carl"].map(|user| house.open_polls(0, user));
+    let ben = house.upgrade(0, "/ws?user=ben");
+    house.settle();
+    let tells = |house: &mut House, to: &str| {
+        let data = "x".repeat(10_000);
+        let tell = format!(r#"{{"seq":1,"cmd":"tell","params":{{"user":"{to}","data":"{data}"}}}}"#);
+        let is_taken = |_: &i32| {
+            house.say(ben, &tell);
+            house.settle();
+            house.texts(ben).pop().unwrap().contains(r#""code":200"#)
+        };
+        (0..20).take_while(is_taken).count()
+    };
+    assert_eq!(tells(&mut house, "anna"), 20);
+    house.scripts[0].set_resident((100 << 20) + 1);
+    house.pass(Duration::from_millis(2_500));
+    assert_eq!(house.post(0, &anna, "ack=0&wait=0", "").0, 404, "what waited is gone");
+    assert_eq!(house.post(0, &carl, "ack=1&wait=0", "").0, 200, "who has nothing waiting stays");
+    assert_eq!(tells(&mut house, "carl"), 3, "of half of what an answer holds");
+    house.scripts[0].set_resident(1);
+    house.pass(Duration::from_millis(2_500));
+    assert_eq!(house.post(0, &carl, "ack=1&wait=0", "").0, 404, "carl was the next");
+    house.open_polls(0, "dora");
+    assert_eq!(tells(&mut house, "dora"), 20, "there is memory again");
+}
+
+#[test]
 fn a_stream_that_is_not_read_is_closed_at_the_bound_of_a_websocket() {
     let config = Config { max_backlog_bytes: 100_000, ..config() };
     let rules = Rules { commands_per_second: 1_000_000, ..Rules::default() };

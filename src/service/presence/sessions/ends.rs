@@ -66,6 +66,16 @@ impl Presence {
         true
     }
 
+    /// Whether the process is short of memory. Then the session for which the most waits ends, with what waits: it holds no
+    /// connection that could be shed in its place.
+    pub(crate) fn shed_session(&mut self, cx: &mut Context<'_, PresenceMail>, is_scarce: bool) {
+        self.sessions.is_scarce = is_scarce;
+        if is_scarce && let Some(place) = self.sessions.heaviest() {
+            self.session_gone(cx, place, Reason::Lost, None);
+            self.act(cx);
+        }
+    }
+
     /// The client of a session leaves: for good, or as a page that is left.
     pub(super) fn leave_session(&mut self, cx: &mut Context<'_, PresenceMail>, place: usize, goodbye: bool) {
         let reason = if goodbye { Reason::Goodbye } else { Reason::Closed };

@@ -1,6 +1,7 @@
 //! Output for the clients of sessions: behind what waits for their polls, on their streams, or to the worker that has their
 //! WebSocket.
 
+use crate::limits::POLL_ANSWER_BYTES;
 use crate::presence::{Entry, State};
 use crate::reactor::{ConnId, Context, SendError, SharedFrame};
 use crate::service::presence::sending::{WITHHELD_MESSAGE, WITHHELD_STATE};
@@ -62,7 +63,10 @@ impl Presence {
         };
         let kind = if matches!(manner, Manner::State(_)) { WITHHELD_STATE } else { WITHHELD_MESSAGE };
         let is_spare = manner == Manner::Spare;
-        match polls.push(frame.clone(), frame.bytes().len(), manner.policy(), cx.backlog_bytes_max()) {
+        // Where memory is short no more waits than one answer holds.
+        let most = cx.backlog_bytes_max();
+        let most = if self.sessions.is_scarce { most.min(POLL_ANSWER_BYTES) } else { most };
+        match polls.push(frame.clone(), frame.bytes().len(), manner.policy(), most) {
             Pushed::Queued { dropped } => {
                 if dropped > 0 {
                     cx.count_withheld(kind, dropped);

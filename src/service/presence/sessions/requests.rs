@@ -121,7 +121,7 @@ impl Presence {
             return Err(later(cx, refused));
         }
         let most = self.clients_max.min(CLIENTS_MAX - 1).min(cx.shared().max_connections());
-        if self.clients() >= most {
+        if self.clients() + self.sessions.over >= most {
             return Err(later(cx, Response::text(503, NO_ROOM)));
         }
         if let Some(keys) = &self.settings.authenticator.keys {

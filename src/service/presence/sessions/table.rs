@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-use crate::limits::{CLIENTS_MAX, COMMENT_TICKS, SESSION_SECRET_BYTES};
+use crate::limits::{CLIENTS_MAX, COMMENT_TICKS, SESSION_SECRET_BYTES, SHED_SESSION_BYTES_MIN};
 use crate::presence::Name;
 use crate::reactor::{ConnId, RequestId, SharedFrame, WorkerId};
 use crate::service::presence::sessions::door::Door;
@@ -41,6 +41,10 @@ pub(crate) struct Sessions {
     pub(super) carried: HashMap<ConnId, Carried>,
     pub(super) streams: usize,
     pub(super) polls: usize,
+    /// Those whose clients are gone, and which hold what waits until it is fetched.
+    pub(super) over: usize,
+    /// Whether the process is short of memory.
+    pub(super) is_scarce: bool,
 }
 
 /// The slot in the tag of a WebSocket that carries, or asks to carry, a session of another worker: no client of this one has it.
@@ -108,6 +112,8 @@ impl Sessions {
             carried: HashMap::new(),
             streams: 0,
             polls: 0,
+            over: 0,
+            is_scarce: false,
         }
     }
 
@@ -167,7 +173,8 @@ impl Sessions {
         let of = match carrier {
             Carrier::Stream(_) => &mut self.streams,
             Carrier::Polls(_) => &mut self.polls,
-            Carrier::Over(_) | Carrier::Away(..) => return,
+            Carrier::Over(_) => &mut self.over,
+            Carrier::Away(..) => return,
         };
         *of = if comes { *of + 1 } else { *of - 1 };
     }
@@ -187,6 +194,7 @@ impl Sessions {
         session.carrier = match before {
             Carrier::Polls(polls) => {
                 self.polls -= 1;
+                self.over += 1;
                 Carrier::Over(polls)
             }
             other => other,
@@ -280,9 +288,26 @@ impl Sessions {
         self.beats.shrink_to(2 * self.beats.len());
     }
 
+    /// The session for whose polls the most waits, where that is worth its end.
+    pub(super) fn heaviest(&self) -> Option<usize> {
+        let waits = |(place, session): (usize, &Session)| match &session.carrier {
+            Carrier::Polls(polls) | Carrier::Over(polls) => Some((polls.queue().bytes(), place)),
+            Carrier::Stream(_) | Carrier::Away(..) => None,
+        };
+        self.table
+            .iter()
+            .filter_map(waits)
+            .max()
+            .filter(|(bytes, _)| *bytes > SHED_SESSION_BYTES_MIN)
+            .map(|(_, place)| place)
+    }
+
     /// Bytes held beside what waits for polls.
     pub(crate) fn bytes(&self) -> usize {
-        self.table.bytes() + self.deadlines.bytes() + self.doors.capacity() * size_of::<(RequestId, Door)>()
+        self.table.bytes()
+            + (self.polls + self.over) * size_of::<SessionPolls>()
+            + self.deadlines.bytes()
+            + self.doors.capacity() * size_of::<(RequestId, Door)>()
     }
 }
 
