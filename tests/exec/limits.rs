@@ -104,7 +104,8 @@ fn one_more_than_may_run_gets_503_and_a_reason() {
     let _third = from("192.0.2.2").ok().unwrap();
     let (status, body) = from("192.0.2.3").err().unwrap();
     assert!(status == 503 && body.contains("as many commands run as may"), "{status} {body}");
-    assert!(server.get("/metrics").body.contains("rollcall_exec_processes 3\n"));
+    // Each worker tells what it has at the end of its turn.
+    until("all are counted", || server.get("/metrics").body.contains("rollcall_exec_processes 3\n"));
     assert_eq!(first[0].text(), "ready");
     first[0].0.close(None).unwrap();
     until("there is room again", || from("192.0.2.1").is_ok());
