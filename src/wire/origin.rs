@@ -27,6 +27,37 @@ impl Page {
             (Some(_), _) => Page::Foreign,
         }
     }
+
+    /// The same of a request that is no upgrade: browsers leave `Origin` out of those that fetch an image, a script or a page. They
+    /// say with `Sec-Fetch-Site` (Fetch Metadata §2.4) whose page asks, older ones and those by `http://` with `Referer` alone.
+    pub(crate) fn of_request(head: &Head<'_>, named: &[String], is_secure: bool) -> Page {
+        let page = Page::of(head, named, is_secure);
+        if page != Page::None {
+            return page;
+        }
+        let site = head.values("Sec-Fetch-Site").next();
+        if let Some(b"same-origin" | b"none") = site {
+            return Page::Own;
+        }
+        let referer = head.values("Referer").next();
+        let Some(origin) = referer.map(origin_of) else {
+            return if site.is_some() { Page::Foreign } else { Page::None };
+        };
+        if named.iter().any(|named| named.as_bytes() == origin) {
+            Page::Named
+        } else if site.is_none() && is_own(origin, head.host(), is_secure) {
+            Page::Own
+        } else {
+            Page::Foreign
+        }
+    }
+}
+
+/// The origin that a URL begins with.
+fn origin_of(url: &[u8]) -> &[u8] {
+    let authority = url.windows(3).position(|part| part == b"://").map_or(0, |at| at + 3);
+    let end = url[authority..].iter().position(|byte| b"/?#".contains(byte));
+    end.map_or(url, |end| &url[..authority + end])
 }
 
 /// Whether a page of this origin was served under `host`. `is_secure`: the connection speaks TLS here, and then the server's own

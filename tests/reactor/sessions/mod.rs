@@ -3,6 +3,7 @@
 mod bounds;
 mod client;
 mod house;
+mod order;
 mod simulation;
 
 use std::time::Duration;

@@ -44,7 +44,9 @@ impl Presence {
             Ask::Poll { ack, wait, gap, number, body } => {
                 self.poll(cx, (place, reply_to), (ack, wait, gap), (number, &body));
             }
-            Ask::Post { number, body } => self.post_commands(cx, (place, reply_to), number, &body),
+            Ask::Post { number, by_events, body } => {
+                self.post_commands(cx, (place, reply_to), (number, by_events), &body);
+            }
             Ask::Leave { goodbye } => {
                 self.leave_session(cx, place, goodbye);
                 self.reply(cx, reply_to, Reply::lines(String::new()));

@@ -32,25 +32,31 @@ const NOT_SIMPLE: &str = "a page of another origin sends Content-Type: applicati
 const PREFLIGHT_SECONDS: &str = "600";
 
 impl Door {
-    /// How a request has come. `named`: the origins that may connect; none: any.
+    /// How a request has come, and whether credentials count that a browser adds by itself. `named`: the origins that may connect; none: any.
     ///
     /// # Errors
     /// 403: pages of that origin may not connect. 415: a page of strangers has not asked whether it may.
     pub(super) fn of(head: &Head<'_>, named: &[String], is_secure: bool) -> Result<(Door, bool), Response> {
-        let page = Page::of(head, named, is_secure);
+        let page = Page::of_request(head, named, is_secure);
         if page == Page::Foreign && !named.is_empty() {
             return Err(Response::text(403, FOREIGN_ORIGIN).with("Vary", "Origin"));
         }
         let readers = match page {
             Page::None | Page::Own => Readers::None,
             Page::Foreign => Readers::Any,
-            Page::Named => Readers::Named(head.field("Origin").unwrap_or_default().into()),
+            Page::Named => head.field("Origin").map_or(Readers::None, |origin| Readers::Named(origin.into())),
         };
         let door = Door { readers, gzip: head.accepts_gzip(), key: None };
         if page == Page::Foreign && head.method == "POST" && is_simple(head) {
             return Err(door.dress(Response::text(415, NOT_SIMPLE)));
         }
-        Ok((door, page != Page::Foreign))
+        let is_ours = match page {
+            // A client that brings cookies and says of no page that it asks may be a browser that hides whose page does.
+            Page::None => head.values("Cookie").next().is_none(),
+            Page::Own | Page::Named => true,
+            Page::Foreign => false,
+        };
+        Ok((door, is_ours))
     }
 
     /// The answer as it is written: not kept by caches, and read by whom it may be.
@@ -148,6 +154,34 @@ mod tests {
             ("Access-Control-Allow-Credentials", "true".to_owned()),
         ];
         assert_eq!(come(&of("http://other.example"), &["http://other.example"]), Ok((named, true)));
+    }
+
+    /// What an image, a script or a link on a page of strangers fetches comes without `Origin`, but with cookies.
+    #[test]
+    fn credentials_count_where_it_is_known_whose_page_asks() {
+        let named = ["http://other.example"];
+        let ours =
+            |lines: &str, named: &[&str]| come(lines, named).map(|(fields, ours)| (fields.len(), ours));
+        let cookie = "Cookie: rollcall_token=t\r\n";
+        for (page, with_named, with_none) in [
+            ("", Ok((0, false)), Ok((0, false))),
+            ("Sec-Fetch-Site: same-origin\r\n", Ok((0, true)), Ok((0, true))),
+            ("Sec-Fetch-Site: none\r\n", Ok((0, true)), Ok((0, true))),
+            ("Sec-Fetch-Site: same-site\r\n", Err(403), Err(415)),
+            ("Sec-Fetch-Site: cross-site\r\n", Err(403), Err(415)),
+            ("Referer: http://example.org/page?x\r\n", Ok((0, true)), Ok((0, true))),
+            ("Referer: http://other.example/\r\n", Ok((0, true)), Err(415)),
+            ("Referer: http://example.org.evil.example/http://example.org/\r\n", Err(403), Err(415)),
+            ("Referer: http://evil.example?http://example.org/\r\n", Err(403), Err(415)),
+            // A page of ours that was led on by one of strangers.
+            ("Sec-Fetch-Site: cross-site\r\nReferer: http://example.org/\r\n", Err(403), Err(415)),
+            ("Sec-Fetch-Site: cross-site\r\nReferer: http://other.example/x\r\n", Ok((0, true)), Err(415)),
+            ("Origin: http://evil.example\r\nSec-Fetch-Site: same-origin\r\n", Err(403), Err(415)),
+        ] {
+            let lines = format!("{cookie}{page}");
+            assert_eq!((ours(&lines, &named), ours(&lines, &[])), (with_named, with_none), "{page}");
+        }
+        assert_eq!(ours("", &[]), Ok((0, true)), "a certificate, shown by what is no browser");
     }
 
     #[test]

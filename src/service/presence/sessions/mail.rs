@@ -26,8 +26,8 @@ pub struct ReturnPath {
 pub(super) enum Ask {
     /// A poll, with commands perhaps.
     Poll { ack: u64, wait: u32, gap: Option<u32>, number: Option<u64>, body: Box<str> },
-    /// Commands, whose answers are the answer.
-    Post { number: Option<u64>, body: Box<str> },
+    /// Commands, whose answers are the answer, or `by_events` come as events.
+    Post { number: Option<u64>, by_events: bool, body: Box<str> },
     /// The client goes; for good, or as a page that is left.
     Leave { goodbye: bool },
 }

@@ -110,12 +110,12 @@ impl Presence {
         }
     }
 
-    /// Commands in a request of their own, whose answers are its answer.
+    /// Commands in a request of their own, whose answers are its answer, or `by_events` come in order with all else.
     pub(super) fn post_commands(
         &mut self,
         cx: &mut Context<'_, PresenceMail>,
         (place, reply_to): (usize, ReturnPath),
-        number: Option<u64>,
+        (number, by_events): (Option<u64>, bool),
         body: &str,
     ) {
         let now = cx.now().tick;
@@ -132,7 +132,13 @@ impl Presence {
             }
         }
         let Some(posts) = self.sessions.posts(place) else { return };
-        match posts.begin(number, reply_to, count) {
+        let begun =
+            if by_events { posts.begin_unanswered(number) } else { posts.begin(number, reply_to, count) };
+        match begun {
+            Begun::Do if by_events => {
+                self.commands(cx, place, body);
+                self.reply(cx, reply_to, Reply::lines(String::new()));
+            }
             Begun::Do if count == 0 => self.reply(cx, reply_to, Reply::lines(String::new())),
             Begun::Do => {
                 self.commands(cx, place, body);

@@ -196,7 +196,10 @@ impl Presence {
                 let wait = query.wait()?.unwrap_or(POLL_WAIT_TICKS);
                 (Ask::Poll { ack, wait, gap: query.gap()?, number, body: body.into() }, wait)
             }
-            _ => (Ask::Post { number, body: body.into() }, POST_TICKS_MAX),
+            _ => (
+                Ask::Post { number, by_events: query.answers_by_events()?, body: body.into() },
+                POST_TICKS_MAX,
+            ),
         };
         let reply_to = ReturnPath { worker: cx.worker(), request };
         self.sessions.doors.insert(request, door.to(key));
@@ -250,6 +253,15 @@ impl<'a> Query<'a> {
         let millis = millis_of(text)
             .ok_or_else(|| Response::text(400, &format!("`{key}` is a time like 25s or 500ms")))?;
         Ok(Some(u32::try_from(millis.div_ceil(TICK_MILLIS)).unwrap_or(u32::MAX)))
+    }
+
+    /// Whether commands are to be answered by events, in order with all others.
+    fn answers_by_events(&self) -> Result<bool, Response> {
+        match self.raw("answers") {
+            None => Ok(false),
+            Some("events") => Ok(true),
+            Some(_) => Err(Response::text(400, "`answers` is events, or is left out")),
+        }
     }
 
     /// For how long a poll is to be held.
