@@ -18,12 +18,13 @@ const PAGE_HTML: &str = include_str!("assets/page.html");
 pub(super) const BASE_CSS: &str = include_str!("assets/base.css");
 const PAGE_CSS: &str = concat!(include_str!("assets/base.css"), include_str!("assets/page.css"));
 const PAGE_JS: &str = include_str!("assets/page.js");
-/// One module, written in four files.
+/// One module, written in five files.
 const ROLLCALL_JS: &str = concat!(
     include_str!("assets/rollcall.js"),
     include_str!("assets/parts.js"),
     include_str!("assets/history.js"),
-    include_str!("assets/lists.js")
+    include_str!("assets/lists.js"),
+    include_str!("assets/carriers.js")
 );
 const ROLLCALL_TYPES: &str = include_str!("assets/rollcall.d.ts");
 const FAVICON: &str = include_str!("assets/favicon.svg");

@@ -9,8 +9,9 @@ use super::chromium::{Browser, found};
 use super::server::Server;
 
 /// The tests by subject. Each is an expression, a function of what `world.js` makes of the module.
-const LOGIC: [(&str, &str, usize); 7] = [
+const LOGIC: [(&str, &str, usize); 8] = [
     ("link", include_str!("logic/link.js"), 18),
+    ("carriers", include_str!("logic/carriers.js"), 25),
     ("page", include_str!("logic/page.js"), 15),
     ("wants", include_str!("logic/wants.js"), 11),
     ("rooms", include_str!("logic/rooms.js"), 17),

@@ -1,6 +1,7 @@
 //! The page and the client in a real browser: headless Chromium. Where there is none these tests say that they were left
 //! out; with `ROLLCALL_BROWSER=required` they fail.
 
+mod carriers;
 mod chromium;
 mod client;
 mod crowd;
@@ -8,6 +9,7 @@ mod front;
 mod history;
 mod life;
 mod page;
+mod proxy;
 mod secure;
 mod server;
 mod snippets;

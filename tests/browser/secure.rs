@@ -18,11 +18,12 @@ use super::chromium::{Browser, Tab, found};
 use super::server::Server;
 
 /// A certificate of ours, in a directory that goes with it.
-struct Keys(PathBuf);
+pub(super) struct Keys(PathBuf);
 
 impl Keys {
-    fn make() -> Keys {
-        let directory = std::env::temp_dir().join(format!("rollcall-{}-browser-keys", std::process::id()));
+    pub(super) fn make(name: &str) -> Keys {
+        let directory =
+            std::env::temp_dir().join(format!("rollcall-{}-browser-keys-{name}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         let keys = Keys(directory);
         let made = Command::new(env!("CARGO_BIN_EXE_rollcall"))
@@ -34,12 +35,12 @@ impl Keys {
         keys
     }
 
-    fn path(&self, file: &str) -> String {
+    pub(super) fn path(&self, file: &str) -> String {
         self.0.join(file).to_str().unwrap().to_owned()
     }
 
     /// The hash of its public key: what makes a browser take this certificate for good, and no other.
-    fn pin(&self) -> String {
+    pub(super) fn pin(&self) -> String {
         let key = KeyPair::from_pem(&fs::read_to_string(self.0.join("key.pem")).unwrap()).unwrap();
         BASE64_STANDARD.encode(digest(&SHA256, &key.subject_public_key_info()))
     }
@@ -94,7 +95,7 @@ fn metric(tab: &Tab<'_>, name: &str) -> u64 {
 fn a_browser_is_served_over_tls_and_compressed() {
     let Some(chromium) = found("a browser is served over TLS and compressed") else { return };
     let _alone = alone();
-    let keys = Keys::make();
+    let keys = Keys::make("secure");
     let (cert, key) = (keys.path("cert.pem"), keys.path("key.pem"));
     let pin = format!("--ignore-certificate-errors-spki-list={}", keys.pin());
     let browser = Browser::start_with(&chromium, "secure", &[&pin]);

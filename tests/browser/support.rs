@@ -15,7 +15,7 @@ fn rollcall(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-fn post(server: &Server, path: &str, body: &str) -> String {
+pub(super) fn post(server: &Server, path: &str, body: &str) -> String {
     let mut socket = TcpStream::connect(server.address).unwrap();
     write!(
         socket,

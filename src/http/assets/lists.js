@@ -146,8 +146,11 @@ class Users extends Kept {
     this.#checked();
   }
 
-  watched(user) {
-    if (this.#missing.delete(user)) this.#checked();
+  watched(user, view) {
+    if (!this.#missing.delete(user)) return;
+    // It came as an event, before this list was there and after the answer was made.
+    if (view && !this.users.has(user)) this.put(user, view);
+    this.#checked();
   }
 
   refused({ users = [] }, error) {

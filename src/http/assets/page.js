@@ -105,7 +105,7 @@ async function watchNew() {
 
 // ---------------------------------------------------------------------------------------------------- the connection
 
-let isCut = false, line = null;
+let isCut = false, line = null, requests = new AbortController();
 
 /** The line to the server, which one may cut to see what comes of it: then no other one comes about. */
 function Line(url, protocols) {
@@ -115,12 +115,20 @@ function Line(url, protocols) {
   return line;
 }
 
+/** The same of requests, where those carry it. */
+function fetchByLine(url, options) {
+  if (isCut) return Promise.reject(new TypeError("the line is cut"));
+  return fetch(url, { ...options, signal: AbortSignal.any([options.signal, requests.signal]) });
+}
+
 function cut(wanted) {
   isCut = wanted;
   $("cut").setAttribute("aria-pressed", String(isCut));
   $("cut").textContent = isCut ? "Mend your line" : "Cut your line";
-  if (isCut) line?.close();
-  else me.retry();
+  if (!isCut) return me.retry();
+  line?.close();
+  requests.abort();
+  requests = new AbortController();
 }
 $("cut").onclick = () => cut(!isCut);
 
@@ -134,7 +142,7 @@ function start() {
     user: open ? name : undefined,
     token: token || undefined,
     heartbeatMs: 5000,
-    env: { WebSocket: Line },
+    env: { WebSocket: Line, fetch: fetchByLine },
   });
   window.rollcall = me;
   $("gate").hidden = open || Boolean(token) || facts.side === "admin";
@@ -166,6 +174,7 @@ function start() {
   on("tell", ({ from, data }) => toast(data?.wave ? `${from} waves at you.` : `${from}: ${textOf(data)}`));
   on("broadcast", ({ data }) => toast(`To everybody: ${textOf(data)}`));
   on("rtt", measured);
+  on("carrier", () => linkChanged({ state: me.state }));
   on("closed", ended);
   on("stuck", ({ code, reason, retry }) => {
     if (code === 4401) return gate(`The server said: ${reason || "a token is needed"}.`);
@@ -264,6 +273,9 @@ let ending = "";
 /** Tries that led nowhere since the connection was there. */
 let tries = 0;
 
+const CARRIED = { websocket: "by WebSocket", events: "by an event stream", poll: "by polls" };
+const linked = () => `connected ${CARRIED[me.carrier] ?? ""}`;
+
 function linkChanged({ state, wait_ms: wait }) {
   const link = $("link");
   if (state === "open") tries = 0;
@@ -271,7 +283,7 @@ function linkChanged({ state, wait_ms: wait }) {
   // From the second try on it is no longer on its way, but without a server.
   const shown = state === "connecting" && tries > 1 ? "stuck" : state;
   link.dataset.state = shown;
-  const texts = { open: "connected", connecting: tries ? "no connection: trying again" : "connecting", stuck: "no connection", closed: ending || "disconnected" };
+  const texts = { open: linked(), connecting: tries ? "no connection: trying again" : "connecting", stuck: "no connection", closed: ending || "disconnected" };
   link.lastElementChild.textContent = texts[state] ?? `no connection: again in ${Math.max(1, Math.round((wait ?? 0) / 1000))} s`;
   document.body.dataset.link = state;
   draw("people", "rooms");
@@ -307,7 +319,7 @@ let sharedRtt = 0, sharedAt = -Infinity;
 function measured({ rtt_ms: rtt }) {
   series.rtt.push(rtt);
   figure("rtt", span(rtt));
-  if (me.state === "open") $("link").lastElementChild.textContent = `connected · ${span(rtt)}`;
+  if (me.state === "open") $("link").lastElementChild.textContent = `${linked()} · ${span(rtt)}`;
   // The others see it in the list. In a crowd it would be most of what passes.
   const now = performance.now();
   if (!open || me.user === null || now - sharedAt < (people.size > 50 ? 60000 : 10000)) return;
@@ -757,7 +769,7 @@ function note(event, detail) {
   if (event === "rtt" || (event === "command" || event === "answer") && detail.cmd === "heartbeat") return;
   passed += 1;
   if (paused) return;
-  const way = event === "command" ? "out" : ["state", "rejoin", "left", "renewed", "warning", "stuck", "closed"].includes(event) ? "self" : "in";
+  const way = event === "command" ? "out" : ["state", "carrier", "rejoin", "left", "renewed", "warning", "stuck", "closed"].includes(event) ? "self" : "in";
   const { seq, cmd, params, body, ...rest } = detail ?? {};
   const text = way === "out" ? `${cmd} ${brief(params)}` : event === "answer" ? `${body.code} ${cmd} ${brief({ ...body, code: undefined })}` : `${event} ${brief(rest)}`;
   log.unshift({ time: clock(), way, text, detail });

@@ -2,6 +2,8 @@
 
 /** The set is open: servers may know more. `unknown`: the server that knows is out of reach, or has not been asked yet. */
 export type State = "online" | "busy" | "away" | "invisible" | "suspect" | "offline" | "unknown" | (string & {});
+/** What carries the connection: a WebSocket; where none gets through, an event stream and posts; else polls and posts. */
+export type Carrier = "websocket" | "events" | "poll";
 export type LinkState = "connecting" | "open" | "waiting" | "stuck" | "closed";
 
 /** What is true of a user. Times are Unix milliseconds. */
@@ -40,6 +42,8 @@ export interface Membership {
 export interface Events {
   /** The connection itself. `wait_ms` until the next try, while there is one. */
   state: { state: LinkState; code?: number; reason?: string; wait_ms?: number; failures?: number; user?: string | null; id?: string };
+  /** Something else carries it: after a reconnect, or as it goes on, once a WebSocket gets through again. */
+  carrier: { carrier: Carrier; before: Carrier | null };
   /** Five failures in a row: ask the person. Tries go on, 30 to 60 s apart, unless `giveUp` was set; `retry()` tries at once. */
   stuck: { code: number; reason: string; failures: number; wait_ms?: number; retry(): void };
   /** For good: closed here (4000), kicked (4403), replaced (4409), or a token is wrong and cannot be renewed (4401). */
@@ -96,8 +100,10 @@ export interface Options {
   user?: string;
   /** A token, or what gets one: before each connection, and before it is over. More than 10 s count as a failure, and so does what can't be a token. None: a cookie, or nobody. */
   token?: string | ((why: "connect" | "renew") => string | undefined | Promise<string | undefined>);
-  /** How the token travels. Default: as a subprotocol, which is in no log. */
+  /** How the token travels. Default: as a subprotocol, or in the header `Authorization`, which are in no log. */
   tokenIn?: "subprotocol" | "query";
+  /** What may carry it, tried in the order of the default: `["websocket", "events", "poll"]`. */
+  carriers?: readonly Carrier[];
   /** JSON for all who see this user. */
   info?: unknown;
   /** false: the page's visibility does not make the user `away`. */
@@ -110,7 +116,7 @@ export interface Options {
   timeoutMs?: number;
   /** No more tries after so many failures in a row. Default: they go on. */
   giveUp?: number;
-  /** For tests: stand-ins for WebSocket, timers, clocks, window, document, navigator. */
+  /** For tests: stand-ins for WebSocket, fetch, storage (a function), timers, clocks, window, document, navigator. */
   env?: Record<string, unknown>;
 }
 
@@ -155,6 +161,8 @@ export declare class Rollcall {
   readonly user: string | null;
   readonly state: LinkState;
   readonly rtt: number | null;
+  /** null while nothing does. */
+  readonly carrier: Carrier | null;
   on<E extends keyof Events>(event: E, listener: (detail: Events[E], event: E) => void): () => void;
   on(event: "*", listener: (detail: unknown, event: string) => void): () => void;
   off<E extends keyof Events>(event: E, listener: (detail: Events[E], event: E) => void): void;

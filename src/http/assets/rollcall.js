@@ -54,6 +54,8 @@ export class Rollcall {
   state = "connecting";
   /** The last round trip, in ms. */
   rtt = null;
+  /** What carries it: `websocket`, `events` or `poll`; null while nothing does. */
+  carrier = null;
 
   #options; #env; #url; #bus = new Bus();
   #socket = null; #welcomed = false; #wasWelcomed = false; #openedAt = 0; #pending = false; #asleep = false;
@@ -63,12 +65,13 @@ export class Rollcall {
   #status = Object.assign(new Wish("status"), { chosen: null, said: 0, heard: 0, mine: false, auto: "online", told: null, info: undefined, until: Infinity, infoTold: true });
   #timers; #heartbeat = { interval_ms: 25000, timeout_ms: 20000 };
   #tokens; #unhook;
+  #carriers; #carried = null; #takesBytes = true; #move = null; #moves = 0;
 
   constructor(options = {}) {
     this.#options = options;
     const g = globalThis;
     this.#env = {
-      WebSocket: g.WebSocket, document: g.document, window: g.window, navigator: g.navigator, crypto: g.crypto,
+      WebSocket: g.WebSocket, fetch: g.fetch?.bind(g), storage: () => g.sessionStorage, document: g.document, window: g.window, navigator: g.navigator, crypto: g.crypto,
       setTimeout: (f, ms) => g.setTimeout(f, ms), clearTimeout: (id) => g.clearTimeout(id),
       now: () => g.performance.now(), wall: () => Date.now(), random: () => Math.random(),
       ...options.env,
@@ -77,6 +80,7 @@ export class Rollcall {
     this.#url.protocol = this.#url.protocol.replace("http", "ws");
     if (options.user) this.#url.searchParams.set("user", options.user);
     this.#url.searchParams.set("binary", "true");
+    this.#carriers = new Carriers(options.carriers ?? CARRIERS, this.#env, this.#url);
     if (options.info !== undefined) Object.assign(this.#status, { info: options.info, infoTold: false });
     this.#timers = new Timers(this.#env);
     this.#tokens = new Tokens(options.token, this.#env, this.#timers);
@@ -336,7 +340,7 @@ export class Rollcall {
       for (const list of this.#lists) if (list.room === wish.name) list.entered(body, fresh);
     } else if (cmd === "watch") {
       Object.assign(wish, { is: true, told: params.suspect, before: undefined });
-      for (const list of this.#lists) list.watched?.(wish.name);
+      for (const list of this.#lists) list.watched?.(wish.name, wish.view);
     } else if (cmd === "status") {
       const { state, info, said } = wish.asks;
       if (info === wish.info) wish.infoTold = true;
@@ -507,10 +511,25 @@ export class Rollcall {
         continue;
       }
       if (this.#socket.bufferedAmount > BUFFERED_BYTES_MAX) return this.#timers.after("pump", 50, () => this.#pump());
+      // What comes behind waits as well, so that the order is kept.
+      if (!this.#takesBytes && isBlob(asked.params?.data)) return void this.#read(asked);
       this.#queue.splice(at, 1);
       this.#unhold(asked);
       this.#write(asked);
     }
+  }
+
+  /** Bytes that are yet to be read, for what takes text alone. */
+  async #read(asked) {
+    if (asked.isRead) return;
+    asked.isRead = true;
+    try {
+      asked.params = { ...asked.params, data: await asked.params.data.arrayBuffer() };
+    } catch (error) {
+      this.#forget(asked);
+      asked.reject(new RollcallError(400, `the data can't be read: ${error?.message ?? error}`, asked.cmd));
+    }
+    this.#pump();
   }
 
   #write(asked) {
@@ -519,7 +538,8 @@ export class Rollcall {
     asked.sentAt = this.#env.now();
     this.#asked.set(asked.seq, asked);
     const { seq, cmd, params } = asked, { data, ...others } = params ?? {};
-    this.#socket.send(isBinary(data) ? framed({ seq, cmd, params: others }, data) : JSON.stringify({ seq, cmd, params }));
+    const form = this.#takesBytes ? framed : plain;
+    this.#socket.send(isBinary(data) ? form({ seq, cmd, params: others }, data) : JSON.stringify({ seq, cmd, params }));
     this.#emit("command", { seq, cmd, params: cmd === "auth" ? {} : params });
   }
 
@@ -609,24 +629,34 @@ export class Rollcall {
     }
     if (attempt !== this.#attempt || this.state === "closed") return;
     this.#pending = false;
-    if (token && this.#options.tokenIn === "query") url.searchParams.set("token", token);
+    const { tokenIn, user } = this.#options, header = tokenIn === "query" ? undefined : token;
+    if (token && !header) url.searchParams.set("token", token);
     else if (token) protocols.push(`bearer.${token}`);
     // So that it neither comes in as online, to be away a moment later, nor as what lingers of the connection before.
     const shown = this.#shown();
     url.searchParams.set("state", shown);
     this.#status.came = shown;
     this.#status.mine ||= OWN_STATES.has(shown);
+    const carrier = this.#carriers.current;
     let socket;
     try {
-      socket = new this.#env.WebSocket(url.href, protocols);
+      if (!carrier) throw new Error("there is nothing that could carry it here");
+      // A page elsewhere sends a cookie where that alone says who it is: the server then has to name its origin.
+      const credentials = token || user ? "same-origin" : "include";
+      socket = carrier === "websocket" ? new this.#env.WebSocket(url.href, protocols) : new Session(carrier, url, { env: this.#env, token: header, credentials });
     } catch (error) {
       return this.#end({ code: 0, reason: error.message, final: true, byServer: false });
     }
     this.#socket = socket;
-    socket.binaryType = "arraybuffer";
+    this.#takesBytes = carrier === "websocket";
     this.#goodbye = null;
     this.#turnedAway = false;
-    this.#timers.after("open", OPEN_TIMEOUT_MS, () => this.#lost(socket, { code: 1006, reason: "no answer" }));
+    this.#timers.after("open", this.#carriers.patience(OPEN_TIMEOUT_MS), () => this.#lost(socket, { code: 1006, reason: "no answer" }));
+    this.#listen(socket, token);
+  }
+
+  #listen(socket, token) {
+    socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => socket === this.#socket && this.#hear(data, token);
     socket.onclose = ({ code, reason }) => this.#lost(socket, { code, reason });
     // A close follows each error and knows more. Where none does, this one does.
@@ -647,10 +677,12 @@ export class Rollcall {
     try {
       socket.close(code, reason);
     } catch { /* it is closed */ }
-    this.#socket = null;
+    this.#socket = this.carrier = null;
+    this.#move?.end();
+    this.#move = null;
     this.#wasWelcomed = this.#welcomed;
     this.#welcomed = false;
-    for (const name of ["open", "error", "beat", "silence", "pump", "renew", "stir"]) this.#timers.cancel(name);
+    for (const name of ["open", "error", "beat", "silence", "pump", "renew", "stir", "move"]) this.#timers.cancel(name);
     for (const asked of [...this.#asked.values()]) if (asked.wishes) this.#forget(asked);
     this.#wishesAsked = this.#calm = 0;
     for (const wish of [...this.#rooms.values(), ...this.#watched.values(), this.#status]) {
@@ -669,11 +701,16 @@ export class Rollcall {
   /** A socket is done with. Only the first call for it counts. */
   #lost(socket, { code, reason }) {
     const steady = this.#welcomed && this.#env.now() - this.#openedAt >= STEADY_MS;
-    const was = this.#goodbye;
+    const was = this.#goodbye, welcomed = this.#welcomed;
     if (!this.#drop(socket)) return;
     this.#requeue();
     this.#stir();
-    if (steady) this.#failures = this.#tries = 0;
+    if (!was && !this.#turnedAway && code !== TRY_AGAIN) {
+      // Perhaps something on the way lets this carrier alone not through.
+      if (!welcomed && this.#carriers.next(this.#failures === 0)) return void this.#connect();
+      if (welcomed && code === 1006) this.#carriers.broke(steady);
+    }
+    if (steady) this.#failures = this.#tries = this.#moves = 0;
     this.#failed({ code: was?.code ?? code, reason: was?.reason || reason, was, steady });
   }
 
@@ -868,6 +905,7 @@ export class Rollcall {
   #welcome(detail, token) {
     this.#timers.cancel("open");
     this.#welcomed = true;
+    this.#carriedBy(this.#carriers.current);
     this.#openedAt = this.#env.now();
     this.id = detail.id;
     this.user = detail.user ?? null;
@@ -882,7 +920,65 @@ export class Rollcall {
     this.#pump();
     if (this.user === null) status.settle(status.ins, { code: 200, state: this.#shown() });
     this.#become("open", { user: this.user, id: this.id });
+    if (this.carrier !== "websocket") this.#moveLater();
     this.#emit("welcome", detail);
+  }
+
+  // ------------------------------------------------------------------------------------------------ carriers
+
+  #carriedBy(carrier) {
+    const before = this.#carried;
+    this.carrier = this.#carried = carrier;
+    this.#carriers.worked(carrier);
+    if (carrier !== before) this.#emit("carrier", { carrier, before });
+  }
+
+  /** Looks again whether a WebSocket gets through, after longer and longer waits. */
+  #moveLater() {
+    if (!this.#carriers.mayMove) return;
+    const most = MOVE_WAITS_MS[Math.min(this.#moves, MOVE_WAITS_MS.length - 1)];
+    this.#moves += 1;
+    this.#timers.after("move", most * (0.5 + this.#env.random() / 2), () => this.#tryToMove());
+  }
+
+  /** The network is another one, perhaps. */
+  #moveSoon() {
+    if (!this.#welcomed || this.#move || this.carrier === "websocket") return;
+    this.#moves = 0;
+    this.#moveLater();
+  }
+
+  /** The session goes over to a WebSocket if one gets through; until then it goes on as it is. */
+  #tryToMove() {
+    const session = this.#socket;
+    const url = new URL(this.#url);
+    url.searchParams.delete("user");
+    url.searchParams.set("session", session.name);
+    let socket;
+    try {
+      socket = new this.#env.WebSocket(url.href, ["rollcall.v1"]);
+    } catch {
+      return;
+    }
+    this.#move = new Move(session, socket, this.#env, {
+      done: (heard) => this.#moved(session, socket, heard),
+      failed: () => {
+        this.#move = null;
+        this.#moveLater();
+      },
+      lost: () => this.#lost(session, { code: 1006, reason: "the WebSocket broke that it went over to" }),
+    });
+  }
+
+  #moved(session, socket, heard) {
+    this.#move = null;
+    this.#socket = socket;
+    this.#openedAt = this.#env.now();
+    this.#listen(socket);
+    for (const line of session.take()) socket.send(line);
+    session.retire();
+    this.#carriedBy("websocket");
+    for (const text of heard) if (socket === this.#socket) this.#hear(text);
   }
 
   // ------------------------------------------------------------------------------------------------ heartbeat
@@ -942,7 +1038,10 @@ export class Rollcall {
   // ------------------------------------------------------------------------------------------------ the page
 
   #hook() {
-    const doubt = () => (this.#welcomed ? this.#probe(PROBE_MS) : this.retry());
+    const doubt = () => {
+      this.#moveSoon();
+      return this.#welcomed ? this.#probe(PROBE_MS) : this.retry();
+    };
     this.#unhook = follow(this.#env, this.#timers, this.#options.hiddenMs ?? HIDDEN_MS, {
       doubt,
       offline: () => this.#probe(PROBE_MS),

@@ -1,9 +1,10 @@
 // The beliefs of a page, checked against the truth of a server that is written down here: rooms with positions, users with
-// versions, any delay between two messages, messages that are left out, snapshots behind events, lines that are cut, refusals, orders, big rooms, restarts.
+// versions, by a WebSocket, an event stream or polls, any request or answer of which may be lost; any delay between two messages, messages that are left out, snapshots behind events, lines that are cut, refusals, orders, big rooms, restarts.
 (({ connect, assert, same }) => {
   const STEPS = 60, BIG = 6, SMALL = 5, STORM = 4;
   const ROOMS = ["red", "green", "blue"], OTHERS = ["ben", "carl", "dora", "eve", "fred", "gil", "hugo", "ida"];
   const STATES = ["online", "away", "offline"];
+  const WELCOME = { id: "1", user: "anna", heartbeat: { interval_ms: 25000, timeout_ms: 20000 } };
 
   function dice(seed) {
     let state = seed * 2654435761 + 1;
@@ -68,9 +69,10 @@
       });
     }
     event(message) { if (this.line) this.send(this.line, () => message); }
-    open(socket) {
-      const line = this.line = { socket, last: this.time.now, rooms: new Set(), watched: new Set(), pages: [] };
-      this.send(line, () => ({ event: "welcome", id: "1", user: "anna", heartbeat: { interval_ms: 25000, timeout_ms: 20000 }, time_ms: 1e12 + this.time.now }));
+    open(socket, session) {
+      const line = this.line = { socket, last: this.time.now, rooms: new Set(), watched: new Set(), pages: [], says: [] };
+      // Polls are answered with it at once.
+      if (!session || socket.isStream) this.send(line, () => ({ event: "welcome", ...WELCOME, session, time_ms: 1e12 + this.time.now }));
       for (const room of this.given) this.order("join", room);
       return line;
     }
@@ -101,7 +103,7 @@
       room.membership += 1;
       const hears = this.line?.rooms.has(name);
       room.touched.set(user, isIn);
-      if (by && user === "anna") this.event({ event: isIn ? "join" : "leave", room: name, user, count: room.members.size, membership: room.membership, by });
+      if (by && user === "anna") this.event({ event: isIn ? "join" : "leave", room: name, user, ...this.place(room), by });
       else if (!room.big && room.members.size <= BIG && hears && this.withholds > 0) {
         this.withholds -= 1;
         this.owes.add(name);
@@ -144,6 +146,17 @@
         if (this.line?.rooms.has(name)) this.event({ event: "say", room: name, from: "ben", data: 1, epoch: room.epoch, offset: room.offset });
       }
     }
+    /** Somebody else says something. */
+    talk(name) {
+      const room = this.rooms.get(name);
+      if (!room) return;
+      room.offset += 1;
+      if (!this.line?.rooms.has(name)) return;
+      this.event({ event: "say", room: name, from: "ben", data: 1, epoch: room.epoch, offset: room.offset });
+      this.line.says.push(`${name} ${room.epoch} ${room.offset}`);
+    }
+    /** The page does not want to hear what is on its way from there. */
+    forgive(name) { if (this.line) this.line.says = this.line.says.filter((say) => !say.startsWith(`${name} `)); }
     order(cmd, name) {
       if (cmd === "join") {
         this.line?.rooms.add(name);
@@ -219,19 +232,156 @@
     }
   }
 
+  /** The same server by requests: one session at a time, which a WebSocket may take over. */
+  class Http {
+    session = null; names = 0;
+    constructor(server, net) {
+      Object.assign(this, { server, net, time: server.time, roll: server.roll });
+    }
+    /** It reaches the server, and its answer the page, unless either is lost. */
+    fetch(href, { method, body, signal }) {
+      const url = new URL(href), lost = () => this.net.down || this.net.loses && this.roll.chance(0.08);
+      return new Promise((resolve, reject) => {
+        const request = { isGone: false };
+        const fail = () => reject(new TypeError("no answer"));
+        signal.addEventListener("abort", () => {
+          request.isGone = true;
+          request.ended?.();
+          fail();
+        });
+        request.answer = (status, text, more) => {
+          this.time.after(this.server.delay(), () => {
+            if (lost()) { request.ended?.(); return fail(); }
+            resolve({ status, headers: { get: (name) => (name === "Content-Type" && more ? "text/event-stream" : null) }, text: async () => text, ...more });
+          });
+        };
+        this.time.after(this.server.delay(), () => {
+          if (request.isGone) return;
+          if (lost()) return fail();
+          this.take(request, method, url, body);
+        });
+      });
+    }
+    take(request, method, { pathname, searchParams: query }, body) {
+      const [, kind, name] = pathname.split("/");
+      if (!name) {
+        if (this.net.blocks.has(kind)) return request.answer(502, "a proxy");
+        this.server.cut();
+        return kind === "events" ? this.stream(request) : this.polls(request);
+      }
+      const session = this.session?.name === name && this.session.line === this.server.line ? this.session : null;
+      if (!session) return request.answer(404, "no such session");
+      if (method === "DELETE") {
+        this.server.cut();
+        return request.answer(200, "");
+      }
+      if (query.has("ack")) return this.poll(session, request, Number(query.get("ack")));
+      if (session.socket) return request.answer(409, "elsewhere");
+      const number = Number(query.get("n"));
+      if (number > session.last) for (const line of body.split("\n")) this.server.hear(session.line, JSON.parse(line));
+      session.last = Math.max(number, session.last);
+      request.answer(200, "");
+    }
+    begin(socket) {
+      const session = this.session = { name: `s${++this.names}`, last: 0, queue: [], sent: 0, held: null, socket: null, ...socket };
+      session.line = this.server.open(session, session.name);
+      return session;
+    }
+    stream(request) {
+      const chunks = [];
+      let wake = () => {};
+      const push = (chunk) => { chunks.push(chunk); wake(); };
+      const read = async () => {
+        while (!chunks.length) await new Promise((resolve) => { wake = resolve; });
+        const value = chunks.shift();
+        return { done: value === null, value: value ?? undefined };
+      };
+      const encoder = new TextEncoder();
+      const session = this.begin({
+        onmessage: ({ data }) => push(encoder.encode(`event: x\ndata: ${data}\n\n`)),
+        onclose: () => push(null),
+        isStream: true,
+      });
+      request.ended = () => {
+        push(null);
+        if (!session.socket && session.line === this.server.line) this.server.cut();
+      };
+      request.answer(200, "", { body: { getReader: () => ({ read }) } });
+    }
+    polls(request) {
+      const session = this.begin({
+        onmessage: ({ data }) => {
+          session.queue.push([++session.sent, data]);
+          this.give(session);
+        },
+        onclose: () => session.held?.answer(404, "it is over"),
+      });
+      const welcome = { event: "welcome", ...WELCOME, session: session.name, time_ms: 1e12 + this.time.now };
+      session.queue.push([++session.sent, JSON.stringify(welcome)]);
+      request.answer(200, this.lines(session));
+    }
+    lines({ queue }) { return queue.slice(0, 4).map(([number, text]) => `{"n":${number},${text.slice(1)}\n`).join(""); }
+    poll(session, request, ack) {
+      if (session.socket || session.isStream) return request.answer(409, "elsewhere");
+      if (ack < session.ack) return request.answer(409, "a newer poll came before");
+      session.ack = ack;
+      session.held?.answer(409, "a newer poll");
+      session.held = request;
+      request.ended = () => { if (session.held === request) session.held = null; };
+      session.queue = session.queue.filter(([number]) => number > ack);
+      this.time.after(25000, () => {
+        if (session.held !== request) return;
+        session.held = null;
+        request.answer(200, "");
+      });
+      this.give(session);
+    }
+    give(session) {
+      if (!session.held || !session.queue.length) return;
+      const { held } = session;
+      session.held = null;
+      held.answer(200, this.lines(session));
+    }
+    /** A WebSocket asks to carry a session. */
+    resume(socket, name, { cmd, params: { ack } }) {
+      const { session } = this;
+      assert(cmd === "resume", `${cmd} came before resume`);
+      if (session?.name !== name || session.line !== this.server.line || session.socket) return this.time.after(this.server.delay(), () => socket.onclose?.({ code: 4404, reason: "" }));
+      socket.line = session.line;
+      if (session.isStream) session.onmessage({ data: '{"event":"moved"}' });
+      session.onclose();
+      session.socket = session.line.socket = socket;
+      session.held?.answer(409, "moved");
+      if (this.net.loses && this.roll.chance(0.1)) return this.server.cut();
+      const rest = [JSON.stringify({ seq: 0, body: { code: 200, next: 0 } }), ...session.queue.filter(([number]) => number > ack).map(([, text]) => text)];
+      // What else is on its way by now is behind that.
+      for (const data of rest) socket.onmessage?.({ data });
+    }
+  }
+
   async function play(seed) {
     const roll = dice(seed), time = new Time(), server = new Server(time, roll), window = new EventTarget();
-    let down = false;
+    // In every second game nothing goes wrong with requests, and every WebSocket gets through.
+    const net = { down: false, loses: seed % 2 === 1, blocks: new Set() }, http = new Http(server, net);
     class Socket {
       bufferedAmount = 0;
-      constructor() {
+      constructor(href) {
+        const session = new URL(href).searchParams.get("session");
         time.after(server.delay(), () => {
           if (this.closed) return;
-          if (down || server.line) return this.onclose?.({ code: 1006, reason: "" });
+          if (net.down || net.blocks.has("websocket") || !session && server.line?.socket instanceof Socket) return this.onclose?.({ code: 1006, reason: "" });
+          if (session) {
+            this.session = session;
+            return this.onopen?.();
+          }
+          server.cut();
           this.line = server.open(this);
         });
       }
-      send(text) { if (this.line) server.hear(this.line, JSON.parse(text)); }
+      send(text) {
+        if (this.line) server.hear(this.line, JSON.parse(text));
+        else if (this.session) time.after(server.delay(), () => !this.closed && http.resume(this, this.session, JSON.parse(text)));
+      }
       close() {
         this.closed = true;
         if (this.line && this.line === server.line) server.cut();
@@ -240,7 +390,7 @@
     const env = {
       WebSocket: Socket, window, document: undefined, navigator: undefined,
       setTimeout: (run, ms) => time.after(ms, run), clearTimeout: (one) => one && time.cancel(one),
-      now: () => time.now, wall: () => 5e12, random: () => roll.next(),
+      fetch: seed % 2 === 1 ? (...asked) => http.fetch(...asked) : undefined, storage: () => undefined, now: () => time.now, wall: () => 5e12, random: () => roll.next(),
     };
     const me = connect({ url: "ws://test/ws", env });
     const holds = new Map(), lists = [], waits = new Set(), unsure = new Set();
@@ -248,23 +398,33 @@
       waits.add(what);
       promise.then(() => waits.delete(what), () => waits.delete(what));
     };
-    me.on("left", ({ room }) => { holds.set(room, 0); unsure.add(room); });
+    const heard = new Map(), all_heard = new Set(), doubles = [];
+    me.on("say", ({ room, epoch, offset }) => {
+      if (heard.get(`${room} ${epoch}`) >= offset) doubles.push(`${room} ${offset}`);
+      heard.set(`${room} ${epoch}`, offset);
+      all_heard.add(`${room} ${epoch} ${offset}`);
+    });
+    // What is missing it tells by itself.
+    me.on("rejoin", ({ room }) => server.forgive(room));
+    me.on("left", ({ room }) => { holds.set(room, 0); unsure.add(room); server.forgive(room); });
     const steps = [
       [14, () => server.change(roll.of(ROOMS), roll.of(OTHERS), roll.chance(0.6))],
       [2, () => { for (const user of OTHERS) server.change("red", user, roll.chance(0.5)); }],
       [8, () => server.status(roll.of(OTHERS), roll.of(STATES))],
       [4, () => { const room = roll.of(ROOMS); holds.set(room, (holds.get(room) ?? 0) + 1); kept(me.join(room), `join ${room} ${time.now}`); }],
-      [3, () => { const room = roll.of(ROOMS); holds.set(room, Math.max(0, (holds.get(room) ?? 0) - 1)); kept(me.leave(room), `leave ${room} ${time.now}`); }],
+      [3, () => { const room = roll.of(ROOMS); holds.set(room, Math.max(0, (holds.get(room) ?? 0) - 1)); server.forgive(room); kept(me.leave(room), `leave ${room} ${time.now}`); }],
       [2, () => { const room = roll.of(ROOMS); lists.push({ room, list: me.members(room, { limit: roll.of([1000, 4]) }) }); }],
       [1, () => { const names = OTHERS.filter(() => roll.chance(0.4)); lists.push({ names, list: me.users(names) }); }],
-      [2, () => { if (lists.length) lists.splice(roll.below(lists.length), 1)[0].list.close(); }],
+      [2, () => { for (const { room, list } of lists.splice(roll.below(lists.length), 1)) { server.forgive(room); list.close(); } }],
       [2, () => kept(me.say(roll.of(ROOMS), 1), `say ${time.now}`)],
       [1, () => { server.withholds = 1 + roll.below(3); }],
       [2, () => server.shows()],
       [3, () => server.cut()],
       [1, () => { server.refuses = roll.below(6); }],
       [0.5, () => server.restart()],
-      [0.5, () => { down = !down; }],
+      [0.5, () => { net.down = !net.down; }],
+      [net.loses ? 2 : 0, () => { const carrier = roll.of(["websocket", "websocket", "events"]); if (!net.blocks.delete(carrier)) net.blocks.add(carrier); }],
+      [12, () => server.talk(roll.of(ROOMS))],
       [0.5, () => { const room = roll.of(ROOMS); server.given.add(room); if (server.line) server.order("join", room); }],
       [0.5, () => { const room = roll.of(ROOMS); if (server.line?.rooms.has(room)) { unsure.add(room); server.kicks += 1; server.order("leave", room); } }],
       [0.5, () => { window.dispatchEvent(new Event("pagehide")); time.after(500, () => window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }))); }],
@@ -276,12 +436,13 @@
       await time.pass(roll.of([0, 0, 1, 10, 100, 400, 3000]));
     }
     // All is well again: the next try succeeds, and so do all commands.
-    down = false;
+    net.down = net.loses = false;
+    net.blocks.delete(roll.of(["websocket", "events"]));
     server.refuses = 0;
     server.delays = false;
     server.withholds = 0;
     await time.pass(500);
-    for (let i = 0; i < 200 && me.state !== "open"; i += 1) await time.pass(500);
+    for (let i = 0; i < 300 && me.state !== "open"; i += 1) await time.pass(500);
     assert(me.state === "open", `it is ${me.state}`);
     await time.pass(1000);
     server.shows();
@@ -309,6 +470,8 @@
         const hears = server.line?.rooms.has(room) ?? false;
         if (wanted && !(is && hears) || !wanted && hears) wrong.push(`${room}: wanted ${wanted}, ${is ? "in" : "out"}, ${hears ? "hears" : "deaf"}`);
       }
+      for (const say of server.line?.says ?? []) if (!all_heard.has(say)) wrong.push(`${say} was not heard`);
+      if (doubles.length) wrong.push(`again, or late: ${doubles}`);
       if (waits.size) wrong.push(`waits: ${[...waits]}`);
       return wrong;
     };

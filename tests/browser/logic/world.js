@@ -3,7 +3,7 @@
 (({ connect, RollcallError }) => {
   /** A world in which time passes only by `pass`. */
   class World {
-    time = 0; timers = []; sockets = []; randoms = 0.5; told = []; unhandled = [];
+    time = 0; timers = []; sockets = []; requests = []; fetches = false; storage = undefined; randoms = 0.5; told = []; unhandled = [];
     /** The page's own clock, which may be set at any time. */
     wall = 1e12;
     window = new EventTarget();
@@ -32,13 +32,55 @@
         setTimeout: (run, ms) => { const id = {}; this.timers.push({ id, at: this.time + ms, run }); return id; },
         clearTimeout: (id) => { this.timers = this.timers.filter((timer) => timer.id !== id); },
         now: () => this.time, wall: () => this.wall + this.time, random: () => this.randoms,
+        fetch: this.fetches && ((...asked) => this.request(...asked)), storage: () => this.storage,
       };
       this.me = connect({ url: "ws://test/ws", env, ...options });
       this.me.on("*", (detail, name) => this.told.push({ name, at: this.time, ...detail }));
       return this.me;
     }
     get socket() { return this.sockets.at(-1); }
-    async settle() { for (let i = 0; i < 20; i += 1) await null; }
+    async settle() { for (let i = 0; i < 60; i += 1) await null; }
+    /** A request of the page; the test answers it. */
+    request(href, { method, body, headers, keepalive, credentials, signal }) {
+      const { pathname: path, search } = new URL(href);
+      const one = { method, path, query: search, body, headers, keepalive, credentials, isOpen: true, isGone: false };
+      this.requests.push(one);
+      return new Promise((resolve, reject) => {
+        signal.addEventListener("abort", () => { one.isGone = true; one.fail(); });
+        const answer = async (status, text, fields, more) => {
+          one.isOpen = false;
+          resolve({ status, headers: { get: (name) => fields[name] ?? null }, text: async () => text, ...more });
+          await this.settle();
+        };
+        one.answer = (text = "", status = 200, fields = {}) => answer(status, text, fields);
+        one.fail = async () => { one.isOpen = false; reject(new TypeError("no answer")); one.end?.(); await this.settle(); };
+        // An event stream: what comes is read as it comes, cut anywhere.
+        one.stream = async () => {
+          const chunks = [];
+          let wake = () => {};
+          const push = (chunk) => { chunks.push(chunk); wake(); };
+          const read = async () => {
+            while (!chunks.length) await new Promise((resolve) => { wake = resolve; });
+            const value = chunks.shift();
+            if (value === null && one.isGone) throw new Error("aborted");
+            return { done: value === null, value: value ?? undefined };
+          };
+          one.end = () => push(null);
+          one.event = async (...messages) => {
+            const bytes = new TextEncoder().encode(messages.map((message) => `:\n\nevent: x\ndata: ${JSON.stringify(message)}\n\n`).join(""));
+            for (let at = 0; at < bytes.length; at += 7) push(bytes.subarray(at, at + 7));
+            for (let i = 0; i < bytes.length / 7; i += 1) await this.settle();
+          };
+          await answer(200, "", { "Content-Type": "text/event-stream" }, { body: { getReader: () => ({ read }) } });
+        };
+      });
+    }
+    /** The last request of the kind that is not answered. */
+    asked(method, path) {
+      const found = this.requests.findLast((one) => one.isOpen && one.method === method && `${one.path}${one.query}`.startsWith(path));
+      assert(found, `${method} ${path} was asked for, not ${this.requests.filter(({ isOpen }) => isOpen).map((one) => `${one.method} ${one.path}${one.query}`)}`);
+      return found;
+    }
     async pass(ms) {
       const end = this.time + ms;
       await this.settle();
