@@ -11,6 +11,7 @@ use rollcall::internals::wire::frame::Opcode;
 
 use crate::chatter::{Chatter, SIZE_MIN};
 use crate::clock::nanos;
+use crate::engine::carrier::Carried;
 use crate::engine::codec::Codec;
 use crate::engine::link::{End, Link, text_frame};
 use crate::engine::{Client, Counted, Next, Turn};
@@ -42,6 +43,8 @@ pub struct Args {
     /// Offer permessage-deflate
     #[arg(long)]
     deflate: bool,
+    #[command(flatten)]
+    carried: Carried,
     /// How long to hold them all
     #[arg(long, default_value = "60s", value_parser = units::duration)]
     hold: Duration,
@@ -133,7 +136,12 @@ impl Scenario for Args {
         if self.say.is_some_and(|size| !(SIZE_MIN as u64..=65_536).contains(&size)) {
             return usage(format!("--say: {SIZE_MIN} to 65536 bytes"));
         }
-        Ok(Need { read_buffer: 16 << 10, deflate: self.deflate, ..Need::of(self.connections) })
+        let Carried { carrier } = self.carried;
+        if self.say.is_some() && !carrier.is_websocket() {
+            return usage("--say goes with WebSockets alone");
+        }
+        let read_buffer = 16 << 10;
+        Ok(Need { read_buffer, deflate: self.deflate, carrier, ..Need::of(self.connections) })
     }
 
     fn share(&self, _: &mut Setup) -> Result<(), Failure> {

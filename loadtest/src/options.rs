@@ -13,6 +13,7 @@ use crate::checks;
 use crate::child;
 use crate::clock::nanos;
 use crate::engine::Plan;
+use crate::engine::carrier::Carrier;
 use crate::outcome::Results;
 use crate::process;
 use crate::run_state::RunState;
@@ -119,12 +120,20 @@ pub struct Need {
     /// Threads at most; one where the scenario's parts have to know of each other.
     pub threads_max: usize,
     pub deflate: bool,
+    pub carrier: Carrier,
 }
 
 impl Need {
     /// So many connections that stay, on as many threads as suit them.
     pub fn of(connections: usize) -> Need {
-        Need { connections, read_buffer: 64 << 10, reopen: false, threads_max: 1024, deflate: false }
+        Need {
+            connections,
+            read_buffer: 64 << 10,
+            reopen: false,
+            threads_max: 1024,
+            deflate: false,
+            carrier: Carrier::Websocket,
+        }
     }
 }
 
@@ -160,7 +169,11 @@ impl Common {
 
     /// As [`Common::prepare`], for another target.
     pub fn prepare_for(&self, mut target: Target, pid: Option<u32>, need: Need) -> Result<Setup, Failure> {
+        if !need.carrier.is_websocket() && (need.deflate || target.tls.is_some()) {
+            return usage("--carrier events and --carrier poll go without --deflate and over ws:// alone");
+        }
         target.offer = need.deflate.then(Offer::default);
+        target.carrier = need.carrier;
         let plan = self.plan(target, need)?;
         checks::before(&plan, self.memory_floor).map_err(Failure::Usage)?;
         plan.target.probe().map_err(Failure::Failed)?;

@@ -9,6 +9,7 @@ use rollcall::internals::wire::client::{self, HandshakeError, Request};
 use rollcall::internals::wire::deflate::Offer;
 use rustls::StreamOwned;
 
+use crate::engine::carrier::Carrier;
 use crate::engine::tls::Peer;
 use crate::refusal;
 
@@ -23,11 +24,13 @@ pub struct Target {
     pub url: String,
     pub address: SocketAddr,
     /// Requests name these: host and port, and path and query.
-    host: String,
+    pub host: String,
     pub path: String,
     /// What it offers about compression.
     pub offer: Option<Offer>,
     pub tls: Option<Peer>,
+    /// What carries its connections.
+    pub carrier: Carrier,
 }
 
 /// The flags for what a URL may lead to.
@@ -73,11 +76,22 @@ impl Target {
                 address.ip()
             ));
         }
-        Ok(Target { url: url.to_owned(), address, host: host.to_owned(), path, offer: None, tls })
+        Ok(Target {
+            url: url.to_owned(),
+            address,
+            host: host.to_owned(),
+            path,
+            offer: None,
+            tls,
+            carrier: Carrier::Websocket,
+        })
     }
 
-    /// Appends the request that upgrades a connection, by a path with its query.
+    /// Appends the request that opens a connection, by a path with its query.
     pub fn write_request(&self, path: &str, subprotocols: &[&str], out: &mut Vec<u8>) {
+        if !self.carrier.is_websocket() {
+            return self.carrier.write_request(&self.host, path, out);
+        }
         let offer = self.offer.map(|offer| offer.field());
         let fields = offer.as_ref().map(|offer| ("Sec-WebSocket-Extensions", offer.as_str()));
         Request { host: &self.host, target: path, subprotocols, fields: fields.as_slice() }.write(NONCE, out);
@@ -119,6 +133,17 @@ impl Target {
                 return Err(format!("{} closed the connection instead of answering the upgrade", self.url));
             }
             response.extend_from_slice(&part[..len]);
+            if !self.carrier.is_websocket() {
+                match response.get(..12) {
+                    None => continue,
+                    Some(b"HTTP/1.1 200") => return Ok(()),
+                    Some(_) => {
+                        let line = String::from_utf8_lossy(&response);
+                        let line = line.lines().next().unwrap_or_default();
+                        return Err(format!("{} answers: {line}", self.url));
+                    }
+                }
+            }
             match client::check_response_to(&response, NONCE, &[], self.offer.as_ref()) {
                 Ok(None) => {}
                 Ok(Some(_)) => break,

@@ -1,6 +1,6 @@
 //! One client connection: its socket, its protocol state and what its scenario keeps for it.
 //!
-//! An idle link over ws:// owns no heap; the struct is 48 bytes beside the scenario's state. What a socket does not take at once is
+//! An idle link over ws:// owns no heap; the struct is 56 bytes beside the scenario's state. What a socket does not take at once is
 //! kept in a box that is gone when it has been written.
 
 use std::os::fd::OwnedFd;
@@ -12,6 +12,7 @@ use rollcall::internals::wire::frame::{self, Opcode};
 use rollcall::internals::wire::session::{Kind, Role, Session, SessionEvent};
 use rustix::io::Errno;
 
+use crate::engine::carrier;
 use crate::engine::codec::Codec;
 use crate::engine::tls::Tls;
 use crate::refusal;
@@ -63,6 +64,8 @@ pub enum End {
     Eof,
     System(Errno),
     Handshake(rollcall::internals::wire::client::HandshakeError),
+    /// A request was answered with that status.
+    Refused(u16),
     /// The server broke a rule of the protocol.
     Protocol(ProtocolError),
     /// It was not open in time.
@@ -91,6 +94,9 @@ impl End {
             End::System(Errno::ADDRNOTAVAIL) => "out of local ports".to_owned(),
             End::System(errno) => std::io::Error::from(*errno).to_string().to_lowercase(),
             End::Handshake(error) => format!("server {}", target::describe(error)),
+            End::Refused(status) => {
+                format!("a request answered with status {status}{}", refusal::of_upgrade(*status))
+            }
             End::Protocol(error) => format!("protocol: {error}"),
             End::OpenTimeout => "not open in time".to_owned(),
             End::CloseTimeout => "not closed in time".to_owned(),
@@ -143,6 +149,8 @@ pub struct Link<T> {
     pub since: u64,
     pending: Option<Box<Pending>>,
     tls: Option<Box<Tls>>,
+    /// What carries its messages, where no WebSocket does.
+    carried: Option<Box<carrier::Session>>,
     pub state: T,
 }
 
@@ -154,7 +162,12 @@ struct Pending {
 }
 
 impl<T: Default> Link<T> {
-    pub(super) fn new(socket: OwnedFd, tls: Option<Tls>, now: u64) -> Link<T> {
+    pub(super) fn new(
+        socket: OwnedFd,
+        tls: Option<Tls>,
+        carried: Option<carrier::Session>,
+        now: u64,
+    ) -> Link<T> {
         Link {
             socket,
             phase: Phase::Connecting,
@@ -162,6 +175,7 @@ impl<T: Default> Link<T> {
             since: now,
             pending: None,
             tls: tls.map(Box::new),
+            carried: carried.map(Box::new),
             state: T::default(),
         }
     }
@@ -203,8 +217,20 @@ impl<T> Link<T> {
         Ok(rustix::net::sockopt::set_socket_recv_buffer_size(&self.socket, 0)?)
     }
 
-    /// Writes whole frames, and keeps what the socket does not take.
-    pub fn send(&mut self, bytes: &[u8]) -> Result<(), End> {
+    pub(super) fn is_carried(&self) -> bool {
+        self.carried.is_some()
+    }
+
+    /// Sends whole frames: what its carrier makes of them, and keeps what the socket does not take.
+    pub fn send(&mut self, frames: &[u8]) -> Result<(), End> {
+        match &mut self.carried {
+            None => self.send_bytes(frames),
+            Some(session) => session.send(frames),
+        }
+    }
+
+    /// Writes bytes as they are, and keeps what the socket does not take.
+    pub(super) fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), End> {
         let sent = if self.pending.is_some() { 0 } else { self.write(bytes)? };
         self.keep(&bytes[sent..]);
         Ok(())
@@ -237,8 +263,11 @@ impl<T> Link<T> {
         self.pending.take().map(|pending| pending.bytes).unwrap_or_default()
     }
 
-    /// Sends a Close with code 1000, unless one was sent.
+    /// Sends a Close with code 1000, unless one was sent. What another carrier carries is left by its end.
     pub fn close(&mut self) -> Result<(), End> {
+        if self.is_carried() {
+            return Ok(());
+        }
         let mut frame = Vec::new();
         if self.session.close(&Close::new(CloseCode::NORMAL, ""), Some(MASK), &mut frame) {
             self.send(&frame)?;
@@ -262,6 +291,12 @@ impl<T> Link<T> {
         mut input: &mut [u8],
         mut on_message: impl FnMut(&mut T, Kind, &[u8]) -> Result<(), End>,
     ) -> Result<Seen, End> {
+        if let Some(session) = &mut self.carried {
+            let state = &mut self.state;
+            let (seen, next) = session.read(input, |message| on_message(state, Kind::Text, message))?;
+            next.map_or(Ok(()), |request| self.send_bytes(&request))?;
+            return Ok(seen);
+        }
         let mut seen = Seen::default();
         while !input.is_empty() {
             let read = match &mut codec {
@@ -297,8 +332,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_idle_link_is_forty_eight_bytes() {
-        assert!(size_of::<Link<()>>() <= 48, "{}", size_of::<Link<()>>());
+    fn an_idle_link_is_fifty_six_bytes() {
+        assert!(size_of::<Link<()>>() <= 56, "{}", size_of::<Link<()>>());
     }
 
     #[test]

@@ -5,11 +5,13 @@
 //! |---|---|
 //! | [`link`] | one connection |
 //! | [`tls`] | TLS under a connection |
+//! | [`carrier`] | an event stream or polls in place of a WebSocket |
 //! | [`codec`] | compressed messages on a thread's connections |
 //! | [`thread`] | one thread: its poll and its turn |
 //! | [`connector`] | which connection is opened next, from which source address |
 //! | [`fleet`] | all threads of a run |
 
+pub mod carrier;
 pub mod codec;
 mod connector;
 pub mod fleet;
@@ -82,7 +84,7 @@ pub trait Client {
     /// The subprotocols that its requests offer.
     const SUBPROTOCOLS: &'static [&'static str] = &[];
 
-    /// Appends the request that upgrades this connection. Asked again where the socket was not connected after all.
+    /// Appends the request that opens this connection: an upgrade, or its like by another carrier. Asked again where the socket was not connected after all.
     fn request(&mut self, link: &mut Link<Self::State>, target: &Target, out: &mut Vec<u8>) {
         let _ = link;
         target.write_request(&target.path, Self::SUBPROTOCOLS, out);

@@ -2,7 +2,9 @@
 //!
 //! A ready connection costs one recv, one reading of the clock and whatever the client sends; of these only a Pong is allocated.
 
+use std::cell::RefCell;
 use std::os::fd::AsRawFd;
+use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use rollcall::internals::wire::client;
 use rustix::io::Errno;
 use slab::Slab;
 
+use crate::engine::carrier::Session;
+use crate::engine::carrier::poster::Poster;
 use crate::engine::connector::Connector;
 use crate::engine::link::{End, Link, Phase};
 use crate::engine::tls::Tls;
@@ -43,6 +47,8 @@ pub struct Thread<'a, C: Client> {
     buffer: Vec<u8>,
     request: Vec<u8>,
     connector: Connector,
+    /// Takes the commands of links that are carried by an event stream or polls.
+    poster: Rc<RefCell<Poster>>,
     ended: Vec<(usize, End)>,
     live: u64,
     failed: u64,
@@ -70,6 +76,7 @@ impl<'a, C: Client> Thread<'a, C> {
             buffer: vec![0; plan.read_buffer],
             request: Vec::new(),
             connector: Connector::new(plan, index),
+            poster: Rc::new(RefCell::new(Poster::new(plan.target.address, &plan.target.host))),
             ended: Vec::new(),
             live: 0,
             failed: 0,
@@ -92,6 +99,7 @@ impl<'a, C: Client> Thread<'a, C> {
             self.expire(now);
             let next = client.turn(&mut Turn { links: &mut self.links, ended: &mut self.ended, now });
             self.bury(client, now);
+            self.poster.borrow_mut().turn();
             self.publish(client);
             match next {
                 Next::Finished => break,
@@ -100,6 +108,7 @@ impl<'a, C: Client> Thread<'a, C> {
         }
         self.leave();
         self.publish(client);
+        self.report.errors.merge(&self.poster.borrow().refused);
         if let Some(codec) = client.codec() {
             (self.report.sent, self.report.received) = (codec.sent, codec.received);
         }
@@ -157,7 +166,7 @@ impl<'a, C: Client> Thread<'a, C> {
         link.since = now;
         self.request.clear();
         client.request(link, &self.plan.target, &mut self.request);
-        match link.send(&self.request) {
+        match link.send_bytes(&self.request) {
             // A spurious wake: the connect is still under way.
             Err(End::System(Errno::NOTCONN)) => return Ok(()),
             sent => sent?,
@@ -173,6 +182,14 @@ impl<'a, C: Client> Thread<'a, C> {
             Ok(0) => return Err(End::Eof),
             len => len?,
         };
+        if link.is_carried() {
+            let now = self.run_state.clock.now();
+            self.live += 1;
+            counted_open(link, &mut self.report, &mut self.connector, now);
+            client.opened(id, link, now)?;
+            client.received(id, link, &mut self.buffer[..len], now)?;
+            return self.open(client, id, event);
+        }
         let mut response = link.take_kept();
         let whole = if response.is_empty() {
             &mut self.buffer[..len]
@@ -187,12 +204,8 @@ impl<'a, C: Client> Thread<'a, C> {
             return Ok(());
         };
         let now = self.run_state.clock.now();
-        self.report.upgrade.record(now - link.since);
-        self.report.opened += 1;
         self.live += 1;
-        self.connector.opening -= 1;
-        link.phase = Phase::Open;
-        link.since = now;
+        counted_open(link, &mut self.report, &mut self.connector, now);
         if let Some(codec) = client.codec() {
             codec.agreed(id, accepted.deflate);
         }
@@ -239,7 +252,9 @@ impl<'a, C: Client> Thread<'a, C> {
         let descriptor = socket.as_raw_fd();
         let since = self.run_state.clock.now();
         let tls = self.plan.target.tls.as_ref().and_then(|peer| peer.session().ok()).map(Tls::new);
-        let id = self.links.insert(Link::new(socket, tls, since));
+        let carrier = self.plan.target.carrier;
+        let carried = (!carrier.is_websocket()).then(|| Session::new(carrier, &self.poster));
+        let id = self.links.insert(Link::new(socket, tls, carried, since));
         let both = Interest::READABLE | Interest::WRITABLE;
         match self.poll.registry().register(&mut SourceFd(&descriptor), Token(id), both) {
             Ok(()) => self.connector.watch(id, since),
@@ -308,6 +323,15 @@ impl<'a, C: Client> Thread<'a, C> {
         self.links.clear();
         self.live = 0;
     }
+}
+
+/// A link is open from now on.
+fn counted_open<T>(link: &mut Link<T>, report: &mut Report, connector: &mut Connector, now: u64) {
+    report.upgrade.record(now - link.since);
+    report.opened += 1;
+    connector.opening -= 1;
+    link.phase = Phase::Open;
+    link.since = now;
 }
 
 /// Reads until the socket is drained: a read that returns less than the buffer holds did, unless the peer has closed.

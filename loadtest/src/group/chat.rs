@@ -18,6 +18,7 @@ use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
 use crate::run_state::UNSET;
 use crate::scenario::{Done, Scenario};
+use crate::target::Target;
 
 const LOOK: u64 = 10_000_000;
 
@@ -112,6 +113,10 @@ impl ChatClient<'_> {
 
 impl Client for ChatClient<'_> {
     type State = Member;
+
+    fn request(&mut self, _: &mut Link<Member>, target: &Target, out: &mut Vec<u8>) {
+        self.speaker.request(target, out);
+    }
 
     fn codec(&mut self) -> Option<&mut Codec> {
         self.speaker.codec.as_mut()
@@ -210,7 +215,8 @@ impl Scenario for Args {
         self.shape.check()?;
         let connections = self.connections.min(65_535);
         let deflate = self.shape.deflate;
-        Ok(Need { read_buffer: 256 << 10, threads_max: 1, deflate, ..Need::of(connections) })
+        let carrier = self.shape.carried.carrier;
+        Ok(Need { read_buffer: 256 << 10, threads_max: 1, deflate, carrier, ..Need::of(connections) })
     }
 
     fn share(&self, _: &mut Setup) -> Result<(), Failure> {

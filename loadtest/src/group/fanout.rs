@@ -19,6 +19,7 @@ use crate::outcome::{Outcome, Spent};
 use crate::progress::Watch;
 use crate::run_state::{UNSET, share};
 use crate::scenario::{Done, Scenario};
+use crate::target::Target;
 
 const LOOK: u64 = 10_000_000;
 /// How often the sender's thread looks whether other threads' members have it.
@@ -156,6 +157,10 @@ impl FanoutClient<'_> {
 impl Client for FanoutClient<'_> {
     type State = Member;
 
+    fn request(&mut self, _: &mut Link<Member>, target: &Target, out: &mut Vec<u8>) {
+        self.speaker.request(target, out);
+    }
+
     fn codec(&mut self) -> Option<&mut Codec> {
         self.speaker.codec.as_mut()
     }
@@ -276,7 +281,11 @@ impl Scenario for Args {
         if self.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
             return usage("--rate: more than nothing");
         }
-        Ok(Need { deflate: self.shape.deflate, ..Need::of(self.connections + self.stuck) })
+        let carrier = self.shape.carried.carrier;
+        if self.stuck > 0 && !carrier.is_websocket() {
+            return usage("--stuck goes with WebSockets alone");
+        }
+        Ok(Need { deflate: self.shape.deflate, carrier, ..Need::of(self.connections + self.stuck) })
     }
 
     fn share(&self, _: &mut Setup) -> Result<Said, Failure> {

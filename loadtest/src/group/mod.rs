@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::chatter;
 use crate::clock::nanos;
+use crate::engine::carrier::Carried;
 use crate::engine::codec::Codec;
 use crate::engine::link::{End, Link};
 use crate::engine::{Counted, Report};
@@ -23,6 +24,7 @@ use crate::progress::{Subject, Watch};
 use crate::refusal;
 use crate::run_state::RunState;
 use crate::scenario::Window;
+use crate::target::Target;
 use crate::units;
 
 /// The flags that both scenarios have.
@@ -41,6 +43,8 @@ pub struct Shape {
     #[arg(long)]
     deflate: bool,
     #[command(flatten)]
+    carried: Carried,
+    #[command(flatten)]
     window: Window,
     /// How long a delivery may take
     #[arg(long, default_value = "10s", value_parser = units::duration)]
@@ -49,6 +53,9 @@ pub struct Shape {
 
 impl Shape {
     fn check(&self) -> Result<(), Failure> {
+        if self.protocol != Protocol::Rollcall && !self.carried.carrier.is_websocket() {
+            return usage("--carrier goes with --protocol rollcall alone");
+        }
         let least = if self.deflate { chatter::SIZE_MIN as u64 } else { protocol::SIZE_MIN };
         let fits = (least..=60_000).contains(&self.size());
         if fits { Ok(()) } else { usage(format!("--size: {least} to 60000")) }
@@ -62,6 +69,7 @@ impl Shape {
         outcome.parameter("protocol", format!("{:?}", self.protocol).to_lowercase());
         outcome.parameter("size", self.size());
         outcome.parameter("deflate", self.deflate);
+        outcome.parameter("carrier", self.carried.name());
         self.window.describe(outcome);
     }
 }
@@ -129,6 +137,8 @@ struct Speaker<'a> {
     hint: Hint,
     /// As fast as the server lets a member speak.
     pace: Pace,
+    /// Members whose request was made.
+    asked: usize,
     joined: u64,
     delivered: u64,
     measured: u64,
@@ -147,6 +157,7 @@ impl<'a> Speaker<'a> {
             codec: shape.deflate.then(Codec::default),
             hint: 0,
             pace: Pace::default(),
+            asked: 0,
             joined: 0,
             delivered: 0,
             measured: 0,
@@ -156,8 +167,22 @@ impl<'a> Speaker<'a> {
         }
     }
 
+    /// Appends the request that opens a member. Where no WebSocket carries it, that says who it is.
+    fn request(&mut self, target: &Target, out: &mut Vec<u8>) {
+        let mut path = target.path.clone();
+        if !self.shape.carried.carrier.is_websocket() {
+            path.push(if path.contains('?') { '&' } else { '?' });
+            path.push_str(&format!("user={}", protocol::member(self.thread, self.asked)));
+            self.asked += 1;
+        }
+        target.write_request(&path, &[], out);
+    }
+
     /// A member is open: it says who it is and where it wants to be, and then whatever else.
     fn greet(&mut self, index: usize, link: &mut Link<Member>, more: &[u8]) -> Result<(), End> {
+        if !self.shape.carried.carrier.is_websocket() {
+            return link.send(&protocol::join(&self.shape.room));
+        }
         match self.shape.protocol.greeting(&self.shape.room, (self.thread, index)) {
             Some(greeting) => link.send(&[&greeting, more].concat()),
             None => {

@@ -36,8 +36,7 @@ impl Protocol {
         match self {
             Protocol::Rollcall => {
                 let mut frames = text_frame(self::member(thread, member).as_bytes());
-                let join = serde_json::json!({ "seq": 1, "cmd": "join", "params": { "room": room } });
-                frames.extend(text_frame(join.to_string().as_bytes()));
+                frames.extend(join(room));
                 Some(frames)
             }
             Protocol::Socketio => Some(text_frame(b"40")),
@@ -89,6 +88,12 @@ pub struct Refused {
     pub per_second: Option<u32>,
 }
 
+/// The command of a member that wants to be in the room.
+pub fn join(room: &str) -> Vec<u8> {
+    let join = serde_json::json!({ "seq": 1, "cmd": "join", "params": { "room": room } });
+    text_frame(join.to_string().as_bytes())
+}
+
 /// The command of a member that changes its state.
 pub fn status(away: bool) -> Vec<u8> {
     let state = if away { "away" } else { "online" };
@@ -101,7 +106,8 @@ pub fn watch_the_sender() -> Vec<u8> {
     text_frame(format!(r#"{{"seq":4,"cmd":"watch","params":{{"users":["{name}"]}}}}"#).as_bytes())
 }
 
-fn member(thread: usize, member: usize) -> String {
+/// The name of a member. All are of one length.
+pub fn member(thread: usize, member: usize) -> String {
     format!("member-{thread:04}-{member:06}")
 }
 

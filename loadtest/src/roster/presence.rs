@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::clock::nanos;
+use crate::engine::carrier::Carried;
 use crate::numbers::grouped;
 use crate::options::{Common, Failure, Need, Setup, usage};
 use crate::outcome::{Outcome, Reading, Spent};
@@ -48,6 +49,8 @@ pub struct Args {
     /// What the users' names begin with
     #[arg(long, value_name = "TEXT", default_value = "u")]
     names: String,
+    #[command(flatten)]
+    carried: Carried,
     /// How long to hold them all
     #[arg(long, default_value = "60s", value_parser = units::duration)]
     hold: Duration,
@@ -102,7 +105,8 @@ impl Scenario for Args {
     }
 
     fn need(&self) -> Result<Need, Failure> {
-        Ok(Need::of(self.population()?.connections()))
+        let Carried { carrier } = self.carried;
+        Ok(Need { carrier, ..Need::of(self.population()?.connections()) })
     }
 
     fn share(&self, _: &mut Setup) -> Result<Orders, Failure> {

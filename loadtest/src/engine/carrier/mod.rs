@@ -1,0 +1,349 @@
+//! What carries a link's messages where no WebSocket does: an event stream, or polls. What a scenario sends and hears is the
+//! same for all: frames that it writes are taken apart and posted, what the server tells comes to it message by message.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`response`] | heads and bodies, however they are cut |
+//! | [`poster`] | one connection of a thread that takes the commands of all of its links |
+
+pub mod poster;
+mod response;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use rollcall::internals::wire::frame::{Header, Opcode, Parsed};
+use rollcall::internals::wire::mask;
+
+use crate::engine::carrier::poster::Poster;
+use crate::engine::carrier::response::{Part, Responses};
+use crate::engine::link::{End, Seen};
+
+/// How long a poll is held where there is nothing to tell.
+const WAIT: &str = "25s";
+
+/// What carries the messages of a run's connections.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, clap::ValueEnum)]
+pub enum Carrier {
+    #[default]
+    Websocket,
+    /// An event stream; commands are posted
+    Events,
+    /// Polls, each held until there is something to tell
+    Poll,
+}
+
+/// The flag of the scenarios that leave it open what carries them.
+#[derive(Clone, Copy, Default, Debug, clap::Args)]
+pub struct Carried {
+    /// What carries the connections; where it is not a WebSocket, the path `/ws` of the URL stands for the server's own
+    #[arg(long, value_enum, default_value = "websocket")]
+    pub carrier: Carrier,
+}
+
+impl Carried {
+    pub fn name(self) -> &'static str {
+        self.carrier.name()
+    }
+}
+
+impl Carrier {
+    pub fn is_websocket(self) -> bool {
+        self == Carrier::Websocket
+    }
+
+    /// As the flag has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Carrier::Websocket => "websocket",
+            Carrier::Events => "events",
+            Carrier::Poll => "poll",
+        }
+    }
+
+    /// The path of a server for it: `/ws` is where a rollcall serves WebSockets.
+    fn path(self, path: &str) -> String {
+        let (place, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+        let place = match (self, place) {
+            (Carrier::Events, "/ws" | "/") => "/events",
+            (Carrier::Poll, "/ws" | "/") => "/poll",
+            _ => place,
+        };
+        format!("{place}{query}")
+    }
+
+    /// Appends the request that opens a session, by a path with its query.
+    pub fn write_request(self, host: &str, path: &str, out: &mut Vec<u8>) {
+        let path = self.path(path);
+        let request = match self {
+            Carrier::Websocket => unreachable!("a WebSocket is opened by an upgrade"),
+            Carrier::Events => {
+                format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n\r\n")
+            }
+            Carrier::Poll => format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"),
+        };
+        out.extend_from_slice(request.as_bytes());
+    }
+}
+
+/// One link's session.
+#[derive(Debug)]
+pub struct Session {
+    carrier: Carrier,
+    poster: Rc<RefCell<Poster>>,
+    responses: Responses,
+    /// The session's name, from its welcome on.
+    name: String,
+    /// The last event that arrived by a poll.
+    ack: u64,
+    /// Posts so far.
+    posts: u64,
+    /// Commands, a line each, that wait for the name.
+    commands: Vec<u8>,
+    /// A line of which the end is still to come.
+    line: Vec<u8>,
+}
+
+impl Session {
+    pub fn new(carrier: Carrier, poster: &Rc<RefCell<Poster>>) -> Session {
+        Session {
+            carrier,
+            poster: poster.clone(),
+            responses: Responses::default(),
+            name: String::new(),
+            ack: 0,
+            posts: 0,
+            commands: Vec::new(),
+            line: Vec::new(),
+        }
+    }
+
+    /// Posts what frames say, as soon as the session has a name. Control frames say nothing here.
+    pub fn send(&mut self, frames: &[u8]) -> Result<(), End> {
+        let mut rest = frames;
+        while let Ok(Parsed::Header(header, at)) = Header::parse(rest) {
+            let end = at + header.len as usize;
+            let mut payload = rest[at..end].to_vec();
+            if let Some(key) = header.mask {
+                mask::apply(&mut payload, key);
+            }
+            if header.opcode == Opcode::Text {
+                self.commands.extend_from_slice(&payload);
+                self.commands.push(b'\n');
+            }
+            rest = &rest[end..];
+        }
+        self.post()
+    }
+
+    fn post(&mut self) -> Result<(), End> {
+        if self.name.is_empty() || self.commands.is_empty() {
+            return Ok(());
+        }
+        self.posts += 1;
+        let place = if self.carrier == Carrier::Poll { "poll" } else { "events" };
+        let path = format!("/{place}/{}?n={}&answers=events", self.name, self.posts);
+        let posted = self.poster.borrow_mut().post(&path, &self.commands);
+        self.commands.clear();
+        posted
+    }
+
+    /// Takes what arrived: hands on each message, and returns the request that has to follow, if any.
+    pub fn read(
+        &mut self,
+        input: &mut [u8],
+        mut on_message: impl FnMut(&[u8]) -> Result<(), End>,
+    ) -> Result<(Seen, Option<Vec<u8>>), End> {
+        let mut seen = Seen::default();
+        let mut ended = false;
+        let mut responses = std::mem::take(&mut self.responses);
+        responses.read(input, |part| match part {
+            Part::Body(body) => self.lines(body, &mut seen, &mut on_message),
+            Part::End if self.carrier == Carrier::Poll => {
+                ended = true;
+                Ok(())
+            }
+            Part::End => Err(End::Eof),
+        })?;
+        self.responses = responses;
+        self.post()?;
+        Ok((seen, ended.then(|| self.poll())))
+    }
+
+    /// The request that says what has arrived and waits for more.
+    fn poll(&self) -> Vec<u8> {
+        let host = &self.poster.borrow().host;
+        let path = format!("/poll/{}?ack={}&wait={WAIT}", self.name, self.ack);
+        format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    }
+
+    fn lines(
+        &mut self,
+        mut body: &mut [u8],
+        seen: &mut Seen,
+        on_message: &mut impl FnMut(&[u8]) -> Result<(), End>,
+    ) -> Result<(), End> {
+        while let Some(end) = body.iter().position(|byte| *byte == b'\n') {
+            let (line, rest) = body.split_at_mut(end + 1);
+            body = rest;
+            if self.line.is_empty() {
+                self.one(&mut line[..end], seen, on_message)?;
+            } else {
+                let mut whole = std::mem::take(&mut self.line);
+                whole.extend_from_slice(&line[..end]);
+                self.one(&mut whole, seen, on_message)?;
+            }
+        }
+        self.line.extend_from_slice(body);
+        if self.line.is_empty() {
+            self.line = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// One line of a body.
+    fn one(
+        &mut self,
+        line: &mut [u8],
+        seen: &mut Seen,
+        on_message: &mut impl FnMut(&[u8]) -> Result<(), End>,
+    ) -> Result<(), End> {
+        let message = match self.carrier {
+            Carrier::Poll => {
+                let (number, message) = numbered(line);
+                self.ack = number.unwrap_or(self.ack);
+                message
+            }
+            _ => match line.strip_prefix(b"data: ") {
+                Some(data) => data,
+                None => {
+                    // A comment is what a Ping is to a WebSocket.
+                    seen.pings += u64::from(line == b":");
+                    return Ok(());
+                }
+            },
+        };
+        if message.is_empty() {
+            return Ok(());
+        }
+        if self.name.is_empty() {
+            self.name = session(message).unwrap_or_default();
+        }
+        on_message(message)
+    }
+}
+
+/// A line of a poll's answer: the event's number, and the event without it. Answers to commands may have none.
+fn numbered(line: &mut [u8]) -> (Option<u64>, &[u8]) {
+    let Some(rest) = line.strip_prefix(b"{\"n\":") else { return (None, line) };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let number = std::str::from_utf8(&rest[..digits]).ok().and_then(|digits| digits.parse().ok());
+    let at = b"{\"n\":".len() + digits;
+    if line.get(at) != Some(&b',') {
+        return (number, line);
+    }
+    line[at] = b'{';
+    (number, &line[at..])
+}
+
+/// The name of the session, from its welcome.
+fn session(message: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(message).ok()?;
+    let (_, rest) = text.split_once("\"session\":\"")?;
+    Some(rest.split_once('"')?.0.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::link::text_frame;
+
+    const WELCOME: &str = r#"{"event":"welcome","user":"u-1","session":"S7"}"#;
+
+    fn chunk(text: &str) -> String {
+        format!("{:x}\r\n{text}\r\n", text.len())
+    }
+
+    fn answer(body: &str) -> String {
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    }
+
+    /// What comes of bytes that arrive in parts of that size.
+    fn heard(carrier: Carrier, bytes: &str, size: usize) -> (Vec<String>, u64, Vec<String>, Session) {
+        let poster = Rc::new(RefCell::new(Poster::new("127.0.0.1:9".parse().unwrap(), "h")));
+        let mut session = Session::new(carrier, &poster);
+        session.send(&[text_frame(b"{\"seq\":1}"), text_frame(b"{\"seq\":2}")].concat()).unwrap();
+        assert!(session.posts == 0, "it has no name yet");
+        let (mut messages, mut pings, mut requests) = (Vec::new(), 0, Vec::new());
+        for part in bytes.as_bytes().chunks(size) {
+            let (seen, next) = session
+                .read(&mut part.to_vec(), |message| {
+                    messages.push(String::from_utf8(message.to_vec()).unwrap());
+                    Ok(())
+                })
+                .unwrap();
+            pings += seen.pings;
+            requests.extend(next.map(|next| String::from_utf8(next).unwrap()));
+        }
+        (messages, pings, requests, session)
+    }
+
+    #[test]
+    fn a_stream_is_read_however_it_is_cut() {
+        let stream = [
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            &chunk(":\n\nretry: 3100\n\n"),
+            &chunk(&format!("event: welcome\ndata: {WELCOME}\n\n")),
+            &chunk("id: 4\nevent: say\ndata: {\"event\":\"say\"}\n\nevent: say\nda"),
+            &chunk("ta: {\"event\":\"more\"}\n\n"),
+        ]
+        .concat();
+        for size in [1, 2, 7, 1000] {
+            let (messages, pings, requests, session) = heard(Carrier::Events, &stream, size);
+            assert_eq!(messages, [WELCOME, r#"{"event":"say"}"#, r#"{"event":"more"}"#]);
+            assert_eq!((pings, requests.len(), session.posts), (1, 0, 1));
+        }
+    }
+
+    #[test]
+    fn polls_follow_one_another_and_say_what_has_arrived() {
+        let welcome = WELCOME.replacen('{', r#"{"n":1,"#, 1);
+        let answers = [
+            answer(&format!("{welcome}\n")),
+            answer(""),
+            answer("{\"n\":2,\"seq\":1,\"body\":{}}\n{\"n\":31,\"event\":\"say\"}\n"),
+        ]
+        .concat();
+        for size in [1, 3, 1000] {
+            let (messages, _, requests, session) = heard(Carrier::Poll, &answers, size);
+            assert_eq!(messages, [WELCOME, r#"{"seq":1,"body":{}}"#, r#"{"event":"say"}"#]);
+            assert!(
+                requests.last().unwrap().starts_with("POST /poll/S7?ack=31&wait=25s HTTP/1.1\r\nHost: h\r\n")
+            );
+            assert_eq!(session.posts, 1);
+        }
+    }
+
+    #[test]
+    fn a_refusal_and_the_end_of_a_stream_are_ends() {
+        let poster = Rc::new(RefCell::new(Poster::new("127.0.0.1:9".parse().unwrap(), "h")));
+        let ends = |bytes: &str| {
+            let mut session = Session::new(Carrier::Events, &poster);
+            session.read(&mut bytes.as_bytes().to_vec(), |_| Ok(())).unwrap_err()
+        };
+        assert_eq!(ends("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"), End::Refused(404));
+        assert_eq!(ends("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), End::Eof);
+    }
+
+    #[test]
+    fn a_path_of_ones_own_is_kept() {
+        let mut out = Vec::new();
+        Carrier::Events.write_request("h", "/ws?user=a", &mut out);
+        Carrier::Poll.write_request("h", "/other?user=a", &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.starts_with("GET /events?user=a HTTP/1.1\r\n") && text.contains("POST /other?user=a "),
+            "{text}"
+        );
+    }
+}
