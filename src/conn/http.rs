@@ -44,6 +44,8 @@ pub(super) struct Unanswered {
     pub(super) manner: Manner,
     /// Its head has left, and its body is sent piece by piece.
     pub(super) streams: bool,
+    /// Its client gives it up where it ends its stream.
+    pub(super) held: bool,
 }
 
 /// How a response is to be written.
@@ -137,6 +139,11 @@ impl Http {
     /// Whether the answer is sent piece by piece.
     pub(super) fn streams(&self) -> bool {
         self.progress.waiting.is_some_and(|waiting| waiting.streams)
+    }
+
+    /// Whether its client gives the answer up where it ends its stream.
+    pub(super) fn is_held(&self) -> bool {
+        self.progress.waiting.is_some_and(|waiting| waiting.held)
     }
 
     /// Whether requests wait for the connection's next share of a turn.
@@ -280,12 +287,19 @@ impl Progress {
 
     /// The request, the service's number `serial`, was served, and is answered later.
     pub(crate) fn wait(&mut self, serial: u32, manner: Manner) {
-        self.waiting = Some(Unanswered { serial, manner, streams: false });
+        self.waiting = Some(Unanswered { serial, manner, streams: false, held: false });
+    }
+
+    /// The answer that is waited for, if any, is of use only while its client is there.
+    pub(crate) fn hold(&mut self) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.held = true;
+        }
     }
 
     /// The same of one whose body is sent piece by piece.
     pub(crate) fn stream(&mut self, serial: u32, manner: Manner) {
-        self.waiting = Some(Unanswered { serial, manner, streams: true });
+        self.waiting = Some(Unanswered { serial, manner, streams: true, held: false });
     }
 
     /// The request is done with, but for its answer: the next one has yet to begin.

@@ -153,16 +153,21 @@ impl Conn {
     }
 
     /// The client has ended its stream: what it asked for is still answered, and where that is done it ends when it has been written,
-    /// by `by` at most. Says what follows.
-    pub(crate) fn end_requests(&mut self, by: Tick) -> AtEnd {
+    /// by `by` at most. Nobody is left to read an answer that may go on for ever, or that is held. Says what follows.
+    pub(crate) fn end_requests(&mut self, now: Tick, by: Tick) -> AtEnd {
         let waits = match &self.protocol {
-            // It may go on for ever, and nobody is left to read it.
-            Protocol::Http(Some(http)) if http.streams() => return AtEnd::Gone,
+            Protocol::Http(Some(http)) if http.streams() || http.is_held() && !self.has_output() => {
+                return AtEnd::Gone;
+            }
             Protocol::Http(Some(http)) => http.is_waiting() || http.has_unserved(),
             Protocol::Http(None) => false,
             Protocol::Frames(_) | Protocol::Taken => true,
         };
         if waits {
+            if matches!(&self.protocol, Protocol::Http(Some(http)) if http.is_held()) {
+                // What it was answered before leaves; what it waits for has no more time.
+                self.await_http(now);
+            }
             return AtEnd::Answers;
         }
         if !self.has_output() {

@@ -189,6 +189,10 @@ fn plain<N: Net, S: Service>(
     match answer {
         Answer::Now(response) => respond::respond(worker, id, response, manner),
         Answer::Later { by } => wait(worker, request, progress, (manner, by)),
+        Answer::Held { by } => {
+            wait(worker, request, progress, (manner, by));
+            progress.hold();
+        }
         Answer::Stream(ref head) if respond::begin_stream(worker, id, head, manner) => {
             progress.stream(request.serial, manner);
         }

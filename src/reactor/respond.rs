@@ -187,11 +187,11 @@ pub(crate) fn refuse_half<N: Net, S: Service>(worker: &mut Worker<N, S>, id: Con
 
 /// The client has ended its stream: what it asked for is still answered.
 pub(crate) fn http_end<N: Net, S: Service>(worker: &mut Worker<N, S>, id: ConnId) {
-    let end = worker.shard.now.tick.after(worker.shard.timing.close);
+    let now = worker.shard.now.tick;
+    let end = now.after(worker.shard.timing.close);
     let Some(conn) = worker.shard.get_mut(id) else { return };
-    match conn.end_requests(end) {
-        AtEnd::Answers => {}
+    match conn.end_requests(now, end) {
         AtEnd::Gone => ending::remove(worker, id, Cause::Closed),
-        AtEnd::Writes => worker.shard.arm(id),
+        AtEnd::Answers | AtEnd::Writes => worker.shard.arm(id),
     }
 }

@@ -233,6 +233,12 @@ pub enum Answer {
         /// When the client has waited for long enough.
         by: Tick,
     },
+    /// The same, of use only while its client is there to hear of it at once: one that ends its connection gives it up, where
+    /// another may still read what it asked for before.
+    Held {
+        /// When the client has waited for long enough.
+        by: Tick,
+    },
     /// A head, and a body in pieces: what stands in the response is the first, more follow by [`Context::stream`] in later calls,
     /// until [`Context::end_stream`] or [`Service::abandoned`]. To a client of HTTP/1.0 the body ends with the connection. A
     /// request with HEAD is abandoned at once.

@@ -42,6 +42,7 @@ pub(super) fn streams_flow_and_polls_are_held(base: &str, more: &[&str]) {
     let streaming = session(&next(r#""event":"welcome""#));
     next(r#"data: {"seq":0,"body":{"code":200,"#);
     let polling = session(&ask("", "/poll?user=poller"));
+    let given_up = give_up_a_poll(base, more);
     let join = ask(r#"{"seq":1,"cmd":"join","params":{"room":"hall"}}"#, &format!("/poll/{polling}?n=1"));
     assert!(join.contains(r#""code":200"#), "{join}");
     next(r#""event":"join""#);
@@ -67,14 +68,38 @@ pub(super) fn streams_flow_and_polls_are_held(base: &str, more: &[&str]) {
         assert!(held.join().unwrap().contains(r#""data":"late""#));
     });
     drop(stream);
-    // Its stream ends with it; HAProxy looks for its client when it has the next comment to pass on.
     let begun = Instant::now();
-    while !ask("", &format!("/poll/{polling}?ack={}&wait=15s", last + 1)).contains(r#""event":"leave""#) {
+    let last = last + 1;
+    while !ask("", &format!("/poll/{polling}?ack={last}&wait=15s")).contains(r#""event":"leave""#) {
         assert!(begun.elapsed() < PATIENCE, "its user is still there");
+    }
+    // It would have been held for a minute.
+    let watch =
+        ask(r#"{"seq":8,"cmd":"watch","params":{"users":["quitter"]}}"#, &format!("/poll/{polling}?n=8"));
+    assert!(watch.contains(r#""code":200"#), "{watch}");
+    while !watch.contains(r#""state":"offline""#)
+        && !ask("", &format!("/poll/{polling}?ack={last}&wait=1s"))
+            .contains(r#""user":"quitter","state":"offline""#)
+    {
+        assert!(given_up.elapsed() < Duration::from_secs(50), "a poll that was given up is held");
     }
 }
 
-/// A stream that is read; its client is killed when the test is over.
+/// Somebody waits for a minute, and ends the connection instead. Returns when.
+fn give_up_a_poll(base: &str, more: &[&str]) -> Instant {
+    let ask = |target: &str| curl(&[more, &["-d", "", &format!("{base}{target}")]].concat());
+    let quitting = session(&ask("/poll?user=quitter&gap=5s"));
+    let mut held = Command::new("curl");
+    held.args(["-s", "--noproxy", "*", "-d", ""]).args(more);
+    held.arg(format!("{base}/poll/{quitting}?ack=1&wait=60s"));
+    let held = Stream(held.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
+    // Where it is ended before its request is there, no poll is held either way.
+    std::thread::sleep(Duration::from_millis(500));
+    drop(held);
+    Instant::now()
+}
+
+/// A stream or a poll; its client is killed when the test is over.
 struct Stream(Child);
 
 impl Drop for Stream {

@@ -75,6 +75,9 @@ impl Service for Desk {
             return Answer::Now(Response::text(200, "paused"));
         }
         self.waiting.push(request);
+        if head.path() == "/held" {
+            return Answer::Held { by: cx.now().tick.after(3000) };
+        }
         if head.path() == "/stream" {
             assert_eq!(cx.stream(request, b"too early"), Err(SendError::Gone));
             return Answer::Stream(Response::text(200, "first"));
@@ -181,6 +184,40 @@ fn a_service_hears_that_a_client_is_gone_that_waited() {
     scene.script.settle(&mut scene.worker);
     let waiting = scene.worker.service().waiting.clone();
     assert_eq!(scene.worker.service().abandoned, waiting);
+}
+
+#[test]
+fn a_held_answer_is_given_up_by_the_end_of_its_clients_stream_and_another_is_not() {
+    let mut scene = Scene::new(&config());
+    let (patient, held) = (scene.ask(&get("/3000", "1")), scene.ask(&get("/held", "1")));
+    let waiting = scene.worker.service().waiting.clone();
+    for id in [patient, held] {
+        scene.script.end(id);
+    }
+    scene.script.settle(&mut scene.worker);
+    assert_eq!(scene.worker.service().abandoned, waiting[1..]);
+    assert!(scene.script.peer(held, |peer| peer.closed) && scene.read(held).is_empty());
+    scene.pass(seconds(31));
+    assert!(scene.read(patient).starts_with("HTTP/1.1 503 "), "it was waited for");
+}
+
+#[test]
+fn what_was_answered_before_a_held_one_that_is_given_up_still_leaves() {
+    for version in ["1", "0"] {
+        let mut scene = Scene::new(&config());
+        let id = scene.script.connect();
+        let keep = if version == "0" { "GET /now HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" } else { "" };
+        let now = if keep.is_empty() { get("/now", "1") } else { keep.to_owned() };
+        scene.script.arrive(id, (now + &get("/held", version)).as_bytes());
+        scene.script.end(id);
+        scene.script.settle(&mut scene.worker);
+        scene.pass(TICK * 3);
+        let text = scene.read(id);
+        assert!(text.contains("\r\n\r\nnow\n"), "{text}");
+        let waiting = scene.worker.service().waiting.clone();
+        assert_eq!((scene.worker.service().abandoned.clone(), waiting.len()), (waiting, 1));
+        assert!(scene.script.peer(id, |peer| peer.closed));
+    }
 }
 
 #[test]

@@ -203,9 +203,11 @@ impl Presence {
         };
         let reply_to = ReturnPath { worker: cx.worker(), request };
         self.sessions.doors.insert(request, door.to(key));
+        let is_poll = matches!(ask, Ask::Poll { .. });
         self.ask_session(cx, Asked { key, reply_to, ask });
         self.act(cx);
-        Ok(Answer::Later { by: cx.now().tick.after(patience(wait)) })
+        let by = cx.now().tick.after(patience(wait));
+        Ok(if is_poll { Answer::Held { by } } else { Answer::Later { by } })
     }
 }
 
