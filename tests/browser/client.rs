@@ -59,7 +59,7 @@ fn seeds() -> Vec<(u64, u64)> {
 }
 
 /// A page of another origin, which has no policy: every request is answered with it.
-fn elsewhere() -> String {
+pub(super) fn elsewhere() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {

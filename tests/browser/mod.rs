@@ -13,6 +13,7 @@ mod proxy;
 mod secure;
 mod server;
 mod snippets;
+mod strangers;
 mod support;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

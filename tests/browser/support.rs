@@ -9,7 +9,7 @@ use super::alone;
 use super::chromium::{Browser, Tab, found};
 use super::server::{KEY, Server};
 
-fn rollcall(args: &[&str]) -> String {
+pub(super) fn rollcall(args: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_rollcall")).args(args).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
