@@ -5,6 +5,7 @@ use rollcall::internals::presence::{Reason, Rules};
 use serde_json::{Value, json};
 
 use super::ask::Ask;
+use super::clock::UNIX_MILLIS;
 use super::page::{Manner, Page};
 use super::rig::World;
 
@@ -58,11 +59,14 @@ fn a_big_room_is_told_who_came_and_went_and_a_small_one_its_list() {
     assert_eq!(told(&mut world, first).len(), 0);
     world.close(no, Reason::Closed);
     second(&mut world);
+    let heard = told(&mut world, first);
+    let epoch = heard.last().unwrap()["epoch"].as_u64().unwrap();
+    assert!(epoch > UNIX_MILLIS * 1_000, "{epoch}");
     let event = json!({
-        "event": "room", "room": ROOM, "count": 101, "membership": 103, "since": 100, "list": true,
-        "joined": ["yes"], "left": ["no"],
+        "event": "room", "room": ROOM, "count": 101, "membership": 103, "epoch": epoch, "offset": 0,
+        "since": 100, "list": true, "joined": ["yes"], "left": ["no"],
     });
-    assert_eq!(told(&mut world, first).last(), Some(&event));
+    assert_eq!(heard.last(), Some(&event));
     assert_eq!(told(&mut world, yes).last(), Some(&event), "who made it big too");
     second(&mut world);
     assert_eq!(told(&mut world, first).len(), 0, "nothing has changed");

@@ -192,6 +192,8 @@ class Members extends Kept {
   #held = new Set(); #at = new Map();
   /** Up to here the list has all; up to here nobody said what changed; as of here is the count; up to here changes were heard of. */
   #exact = -1; #lostAt = -1; #countAt = -1; #heardAt = -1;
+  /** The room's epoch, in which all of these count. */
+  #epoch;
   /** While pages are asked for: what events said meanwhile. */
   #changes = null; #tainted = false;
   #run = 0; #more = false; #tries = 0; #listedAt = -Infinity; #staleAt = -Infinity; #waits = false;
@@ -204,7 +206,8 @@ class Members extends Kept {
   }
 
   /** This connection is in the room: all is asked for anew. */
-  entered({ count, membership }, fresh) {
+  entered({ count, membership, epoch }, fresh) {
+    this.#began(epoch);
     if (fresh || !this.complete && !this.#changes && !this.#waits) this.#take();
     this.#counted(count, membership);
     this.#heardAt = Math.max(this.#heardAt, membership ?? -1);
@@ -220,8 +223,17 @@ class Members extends Kept {
   /** The next time in a room may be another epoch, which counts from the start. */
   #forget() {
     this.#exact = this.#lostAt = this.#countAt = this.#heardAt = -1;
+    this.#epoch = undefined;
     this.#at.clear();
     this.#tries = 0;
+  }
+
+  /** Where the room has begun anew meanwhile, nothing that was heard of it counts. Says whether it has. */
+  #began(epoch) {
+    const isNew = epoch !== undefined && this.#epoch !== undefined && epoch !== this.#epoch;
+    if (isNew) this.lost();
+    this.#epoch = epoch ?? this.#epoch;
+    return isNew;
   }
 
   #stop() {
@@ -246,7 +258,9 @@ class Members extends Kept {
   }
 
   hear(event, detail) {
-    const { user, count, membership, since, by, list, joined, left, members } = detail;
+    const { user, count, membership, epoch, since, by, list, joined, left, members } = detail;
+    // Of the room that began anew this is the first word: the list is asked for, unless this is all of it.
+    if (this.#began(epoch) && !members) this.#misses(membership);
     // To a slow reader the server leaves out what is old, in rooms that are so.
     const from = event === "room" ? since : membership - 1;
     // An order to this user itself is told out of turn, and a whole list needs nothing before it.
@@ -342,6 +356,8 @@ class Members extends Kept {
       do {
         const page = await this.link.who(after);
         if (run !== this.#run) return;
+        // The pages before are of a room that is no more.
+        if (this.#began(page.epoch)) return this.#take();
         for (const view of page.users) found.set(view.user, { view, at: page.membership });
         floor = Math.min(floor, page.membership ?? -1);
         this.#counted(page.count, page.membership);

@@ -58,7 +58,7 @@ export interface Events {
    * Of big rooms, in place of `join` and `leave`, once a second at most. `list` false: a list of the members is no longer right, ask
    * `who` again. Else `joined` and `left`, who came or went behind the position `since`; or `members`, where it is small again.
    */
-  room: Membership & { room: string; since?: number; list?: boolean; joined?: string[]; left?: string[]; members?: string[] };
+  room: Membership & { room: string; since?: number; list?: boolean; joined?: string[]; left?: string[]; members?: string[] } & Partial<Place>;
   /** The server took this user out of a room: it is not gone back to. */
   left: { room: string; by: "server" };
   /**

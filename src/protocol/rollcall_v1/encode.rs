@@ -227,10 +227,10 @@ fn stands(room: &str, change: &MembershipChange, members: Option<&[Name]>) -> St
             format!(r#""list":true,"joined":[{joined}],"left":[{left}]"#)
         }
     };
-    let MembershipChange { since, place: RoomPosition { count, membership, .. }, .. } = change;
+    let MembershipChange { since, place: RoomPosition { count, epoch, offset, membership }, .. } = change;
     let room = Quoted(room);
     format!(
-        r#"{{"event":"room","room":{room},"count":{count},"membership":{membership},"since":{since},{lists}}}"#
+        r#"{{"event":"room","room":{room},"count":{count},"membership":{membership},"epoch":{epoch},"offset":{offset},"since":{since},{lists}}}"#
     )
 }
 

@@ -104,6 +104,25 @@
       await world.hear({ event: "say", room: "r", from: "ben", data: 1, epoch: 1, offset: 5 });
       same(list.complete, true, "what this page said itself is no gap");
     },
+    async a_list_is_of_one_epoch() {
+      const { world, list } = await inside();
+      // The server lost the room: it counts from the start, and nothing of the list is known to hold.
+      await world.hear({ event: "room", room: "r", count: 1, membership: 2, epoch: 2, offset: 0, since: 0, list: false });
+      same([list.complete, list.count], [false, 1], "it has begun anew");
+      await world.alive(4000);
+      await world.answer("who", { count: 2, epoch: 2, offset: 0, membership: 3, users: [member("anna"), member("carl")] });
+      same([names(list), list.count, list.complete], ["anna,carl", 2, true], "all of it");
+      await world.hear({ event: "leave", room: "r", user: "carl", count: 1, membership: 4 });
+      same(names(list), "anna", "and on from there");
+      await world.hear({ event: "room", room: "r", count: 2, membership: 1, epoch: 3, offset: 0, since: 0, list: true, members: ["anna", "dora"] });
+      same([names(list), list.count, list.complete], ["anna,dora", 2, true], "a whole list needs nothing before it");
+      await world.hear({ event: "room", room: "r", count: 2, membership: 5, epoch: 4, offset: 0, since: 0, list: false });
+      await world.alive(4000);
+      await world.answer("who", { count: 9, epoch: 4, membership: 6, users: [member("anna"), member("ben")], next: "ben" });
+      await world.answer("who", { count: 2, epoch: 5, membership: 1, users: [member("zoe")] });
+      await world.answer("who", { count: 2, epoch: 5, membership: 2, users: [member("anna"), member("zoe")] });
+      same([names(list), list.count, list.complete], ["anna,zoe", 2, true], "pages of two lives are no list");
+    },
     async while_a_room_storms_it_is_asked_seldom() {
       const { world, list } = await inside();
       for (let i = 0; i < 60; i += 1) {

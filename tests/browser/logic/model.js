@@ -121,7 +121,7 @@
       if (this.rooms.get(name) !== room) return;
       const { size: count } = room.members, { membership, touched } = room;
       room.touched = new Map();
-      const event = { event: "room", room: name, count, membership, since: room.told };
+      const event = { event: "room", room: name, count, membership, epoch: room.epoch, offset: room.offset, since: room.told };
       room.told = membership;
       if (count < SMALL) {
         room.big = false;
