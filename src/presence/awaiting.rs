@@ -20,8 +20,8 @@ pub(crate) enum Undo {
     Nothing,
     /// A client that was not in a room has a place there, by that `visit`.
     Join(Name, u16),
-    /// Nothing either: a client that leaves is gone.
-    Leave,
+    /// Nothing either: a client that leaves a room is gone.
+    Leave(Name),
     Status(Before),
 }
 
@@ -48,7 +48,10 @@ impl Awaiting {
     #[expect(clippy::cast_possible_truncation, reason = "bounded by what mailboxes hold")]
     pub(crate) fn begin(&mut self, home: u16, message: &mut Message) {
         let undo = self.undo_of(message);
-        let Some(reply_to) = message.asker_mut().filter(|reply_to| reply_to.request.seq().is_some()) else {
+        // A client that was put out is told so by the answer.
+        let is_put_out = matches!(undo, Undo::Leave(_));
+        let is_awaited = |reply_to: &&mut ReplyTo| is_put_out || reply_to.request.seq().is_some();
+        let Some(reply_to) = message.asker_mut().filter(is_awaited) else {
             return;
         };
         self.last_serial = self.last_serial.wrapping_add(1);
@@ -60,7 +63,7 @@ impl Awaiting {
     fn undo_of(&self, message: &Message) -> Undo {
         match message {
             Message::Join { room, visit, again: false, .. } => Undo::Join(room.clone(), *visit),
-            Message::Leave { .. } => Undo::Leave,
+            Message::Leave { room, .. } => Undo::Leave(room.clone()),
             Message::Status { .. } => Undo::Status(self.before),
             _ => Undo::Nothing,
         }

@@ -1,8 +1,9 @@
 //! The history of rooms, by seeds: pages are cut off and come back to any worker, with full backlogs or empty ones, and rooms and users are
-//! deleted meanwhile. Whatever each page hears, over all its connections, is held against what the homes say that they keep:
+//! deleted meanwhile; workers freeze and mailboxes refuse; and in some seeds letters are lost, homes crash and workers are started anew. Whatever each page hears, over all its connections, is held against what the homes say that they keep:
 //! no message is lost without being named, none comes twice or out of order, none is said twice, and what is deleted is gone.
 
 mod checks;
+mod net;
 mod truth;
 mod world;
 
@@ -20,6 +21,7 @@ const STEPS: usize = 400;
 const USERS: [&str; 4] = ["ann", "ben", "cleo", "dora"];
 
 fn step(world: &mut World, orders: &mut u64) {
+    world.be_lossy();
     let open: Vec<usize> = (0..world.pages.len()).filter(|p| world.pages[*p].open).collect();
     let room = world.dice.of(&ROOMS);
     let p = if open.is_empty() { 0 } else { world.dice.of(&open) };
@@ -67,6 +69,7 @@ fn step(world: &mut World, orders: &mut u64) {
             let data = format!("\"order {orders}\"");
             world.order(*orders, AdminRequest::Say { room: room.into(), data: (&*data).into(), id });
         }
+        34 | 35 => world.break_down(),
         _ => {}
     }
     for _ in 0..world.dice.below(6) {
@@ -106,7 +109,8 @@ fn histories(world: &mut World, room: &str) -> Vec<Vec<rollcall::internals::pres
             AdminRequest::History { room: room.into(), from: HistoryFrom::Before(before), limit: 7 },
         );
         world.settle();
-        let (_, reply) = world.replies.pop().unwrap();
+        let place = world.replies.iter().rposition(|(tag, _)| *tag == 0).unwrap();
+        let (_, reply) = world.replies.remove(place);
         let AdminReply::History(page) = reply else { return pages };
         before = page.messages.first().map(|message| message.offset);
         if before.is_none() {
@@ -115,6 +119,21 @@ fn histories(world: &mut World, room: &str) -> Vec<Vec<rollcall::internals::pres
             return pages;
         }
         pages.push(page.messages);
+    }
+}
+
+/// A page that is in a room knows where that stands: whatever it was not told it is told to have missed.
+fn knows_its_place(world: &mut World, p: usize, room: &'static str) {
+    world.order(0, AdminRequest::History { room: room.into(), from: HistoryFrom::Before(None), limit: 1 });
+    world.settle();
+    let place = world.replies.iter().rposition(|(tag, _)| *tag == 0).unwrap();
+    let (_, reply) = world.replies.remove(place);
+    let book = &world.pages[p].books[room];
+    if book.is_in {
+        let AdminReply::History(page) = reply else {
+            panic!("p{p} is in {room}, and it is not there: {reply:?}")
+        };
+        assert_eq!((book.epoch, book.offset), (page.epoch, page.last), "p{p} in {room}");
     }
 }
 
@@ -134,6 +153,7 @@ fn come_to_rest(world: &mut World) {
         }
         world.settle();
         for room in ROOMS {
+            knows_its_place(world, p, room);
             for _ in 0..200 {
                 let book = &world.pages[p].books[room];
                 let Some((_, from, _)) = book.gaps.iter().copied().find(|(epoch, ..)| *epoch == book.epoch)

@@ -2,10 +2,11 @@
 
 use crate::presence::awaiting::{Awaited, Before, Undo};
 use crate::presence::edge::Edge;
+use crate::presence::edge::arrivals::tell_admin;
 use crate::presence::effect::Effect;
 use crate::presence::event::Event;
 use crate::presence::membership::RoomPosition;
-use crate::presence::message::{ClientId, Message};
+use crate::presence::message::{ClientId, HomeAnswer, Message};
 use crate::presence::refusal::CommandRefusal;
 use crate::presence::turn::Turn;
 
@@ -20,14 +21,21 @@ impl Edge {
     pub(super) fn give_up(&mut self, home: u16, turn: &mut Turn<'_>) {
         for Awaited { reply_to, undo, .. } in self.awaiting.take_all(home) {
             self.note_answer(reply_to);
-            let Some(seq) = reply_to.request.seq() else { continue };
-            let event = match undo {
+            let place = RoomPosition::default();
+            let event = match (&undo, reply_to.request.seq()) {
                 // As a home answers that has no such room.
-                Undo::Leave => Event::Placed { seq, place: RoomPosition::default(), recovery: None },
-                _ => Event::Refused { seq, why: CommandRefusal::Busy },
+                (Undo::Leave(_), Some(seq)) => Some(Event::Placed { seq, place, recovery: None }),
+                (Undo::Leave(room), None) => {
+                    let answer = HomeAnswer::Left(room.clone(), place);
+                    let user = self.known(reply_to.at.client).and_then(|known| known.user.as_ref());
+                    let event = user.and_then(|user| Event::forced(user, &answer));
+                    tell_admin(reply_to.request, answer, turn);
+                    event
+                }
+                (_, seq) => seq.map(|seq| Event::Refused { seq, why: CommandRefusal::Busy }),
             };
             self.undo(reply_to.at.client, undo, turn);
-            if let Some(known) = self.known(reply_to.at.client) {
+            if let (Some(known), Some(event)) = (self.known(reply_to.at.client), event) {
                 turn.out.effects.push(Effect::Send { session: known.session, event });
             }
             self.caught_up(reply_to, turn);
@@ -46,7 +54,7 @@ impl Edge {
             return;
         }
         match undo {
-            Undo::Nothing | Undo::Leave => {}
+            Undo::Nothing | Undo::Leave(_) => {}
             Undo::Join(room, visit) => {
                 if let Ok((place, _)) = self.place_in_room(client.slot, &room)
                     && self.rooms.member(place).visit() == visit

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use rollcall::internals::presence::admin::{AdminReply, AdminRequest};
+use rollcall::internals::presence::message::RoomPosition;
 use rollcall::internals::presence::record::Cursor;
 use rollcall::internals::presence::{
-    Command, Effect, Event, HistoryFrom, HistoryRule, Homes, Message, Node, Pattern, Reason, Record, Rules,
-    Since,
+    Command, Effect, Event, HistoryFrom, HistoryRule, Homes, Node, Pattern, Reason, Record, Rules, Since,
 };
 use rollcall::internals::time::Now;
 
+use super::net::Net;
 use super::truth::Truth;
 use crate::presence::clock::{FIRST, UNIX_MILLIS};
 use crate::presence::dice::Dice;
@@ -31,6 +32,17 @@ pub(super) struct Book {
     pub(super) gaps: Vec<(u64, u64, u64)>,
     /// The connection is in.
     pub(super) is_in: bool,
+}
+
+impl Book {
+    /// The room stands there, and what was said up to there and was not told is missed.
+    fn stands(&mut self, room: &str, (epoch, offset): (u64, u64)) {
+        let heard = if self.epoch == epoch { self.offset } else { 0 };
+        if heard < offset && room != "none" {
+            self.gaps.push((epoch, heard + 1, offset));
+        }
+        (self.epoch, self.offset) = (epoch, offset);
+    }
 }
 
 /// A page, with one connection at a time.
@@ -64,10 +76,10 @@ pub(super) enum Asked {
 
 pub(super) struct World {
     pub(super) now: Now,
-    homes: Homes,
+    pub(super) homes: Homes,
     pub(super) nodes: Vec<Node>,
     rules: Rules,
-    lanes: Vec<VecDeque<Message>>,
+    pub(super) net: Net,
     pub(super) pages: Vec<Page>,
     pub(super) truth: Truth,
     pub(super) dice: Dice,
@@ -89,6 +101,7 @@ impl World {
     pub(super) fn new(seed: u64, history_bytes: usize, trace: bool) -> World {
         let mut dice = Dice::new(seed);
         let workers = dice.of(&[1, 2, 3]);
+        let is_lossy = workers > 1 && dice.once_in(2);
         let history: Arc<[HistoryRule]> =
             [rule("keep", 500, 1 << 28), rule("few", 4, 1 << 28), rule("o*", 50, 200)].into();
         let rules = Rules {
@@ -99,30 +112,32 @@ impl World {
             ..Rules::default()
         };
         let now = Now { tick: FIRST, micros: 0, unix_millis: UNIX_MILLIS };
-        let homes = Homes::new(workers, seed.into());
-        let truth = Truth::default();
-        let nodes = (0..workers).map(|worker| {
-            let mut node = Node::new(worker, homes, rules.clone(), now);
-            node.set_journal(Box::new(truth.clone()));
-            node
-        });
-        World {
+        let mut world = World {
             now,
-            homes,
-            nodes: nodes.collect(),
+            homes: Homes::new(workers, seed.into()),
+            nodes: Vec::new(),
             rules,
-            lanes: (0..usize::from(workers).pow(2)).map(|_| VecDeque::new()).collect(),
+            net: Net::new(workers, is_lossy),
             pages: Vec::new(),
-            truth,
+            truth: Truth::default(),
             dice,
             replies: Vec::new(),
             sessions: BTreeMap::new(),
             said: 0,
             trace,
-        }
+        };
+        world.nodes = (0..workers).map(|worker| world.node(worker)).collect();
+        world
     }
 
-    fn note(&self, what: impl FnOnce() -> String) {
+    /// A worker that knows nothing yet.
+    pub(super) fn node(&self, worker: u16) -> Node {
+        let mut node = Node::new(worker, self.homes, self.rules.clone(), self.now);
+        node.set_journal(Box::new(self.truth.clone()));
+        node
+    }
+
+    pub(super) fn note(&self, what: impl FnOnce() -> String) {
         if self.trace {
             eprintln!("{:9.2} s  {}", self.now.micros as f64 / 1e6, what());
         }
@@ -250,8 +265,9 @@ impl World {
         self.act(worker);
     }
 
-    fn act(&mut self, worker: usize) {
-        for effect in self.nodes[worker].effects() {
+    pub(super) fn act(&mut self, worker: usize) {
+        let mut effects = VecDeque::from(self.nodes[worker].effects());
+        while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Send { session, event } => self.hear(session, &event),
                 Effect::Publish { sessions, event, .. } => {
@@ -275,39 +291,11 @@ impl World {
                     }
                 }
                 Effect::Post { to, message } => {
-                    let lane = worker * self.nodes.len() + usize::from(to);
-                    self.lanes[lane].push_back(message);
+                    self.post(worker, to, message);
+                    effects.extend(self.nodes[worker].effects());
                 }
                 Effect::Reply { tag, reply } => self.replies.push((tag, reply)),
                 effect => panic!("{effect:?}"),
-            }
-        }
-    }
-
-    /// Delivers the oldest message of some pair of workers. Says whether there was one.
-    pub(super) fn deliver(&mut self) -> bool {
-        let lanes: Vec<usize> = (0..self.lanes.len()).filter(|lane| !self.lanes[*lane].is_empty()).collect();
-        if lanes.is_empty() {
-            return false;
-        }
-        let lane = self.dice.of(&lanes);
-        let to = lane % self.nodes.len();
-        let message = self.lanes[lane].pop_front().unwrap();
-        self.nodes[to].mail(self.now, message);
-        self.act(to);
-        true
-    }
-
-    pub(super) fn settle(&mut self) {
-        loop {
-            while self.deliver() {}
-            let mut resumed = false;
-            for worker in 0..self.nodes.len() {
-                resumed |= self.nodes[worker].resume(self.now);
-                self.act(worker);
-            }
-            if !resumed {
-                return;
             }
         }
     }
@@ -350,14 +338,8 @@ impl World {
             }
         }
         let workers = self.dice.of(&[1, 2, 4]);
-        self.homes = Homes::new(workers, self.dice.below(1_000) as u128);
-        let new = (0..workers).map(|worker| {
-            let mut node = Node::new(worker, self.homes, self.rules.clone(), self.now);
-            node.set_journal(Box::new(self.truth.clone()));
-            node
-        });
-        self.nodes = new.collect();
-        self.lanes = (0..usize::from(workers).pow(2)).map(|_| VecDeque::new()).collect();
+        let secret = self.dice.below(1_000) as u128;
+        self.begin_anew(workers, secret);
         self.note(|| format!("{} records go to {workers} workers", records.len()));
         for record in records {
             let record = Record::from_bytes(&record.to_bytes()).unwrap();
@@ -384,14 +366,28 @@ impl World {
         self.note(|| format!("        p{p} ({session}) hears {event:?}"));
         let page = &self.pages[p];
         assert!(page.open && page.session == session, "told to a connection that is gone: {event:?}");
+        let is_lossy = self.net.is_lossy();
         match event {
             Event::Said { room, data, place, .. } => {
                 let room = name_of(room);
                 let book = self.pages[p].books.get_mut(room).unwrap();
                 assert!(book.is_in, "p{p} is not in {room}: {event:?}");
-                assert_eq!((book.epoch, book.offset + 1), (place.epoch, place.offset), "p{p} in {room}");
+                let next = (book.epoch, book.offset + 1);
+                let is_next = next == (place.epoch, place.offset);
+                assert!(
+                    is_next || is_lossy && next < (place.epoch, place.offset),
+                    "p{p} in {room}: {event:?}"
+                );
+                book.stands(room, (place.epoch, place.offset - 1));
                 book.offset = place.offset;
                 self.learn(p, room, (place.epoch, place.offset), Some(data.as_bytes()));
+            }
+            // Of a room that is not big: something may be missing.
+            Event::Room { room, change, .. } => {
+                let (room, RoomPosition { epoch, offset, .. }) = (name_of(room), change.place);
+                let book = self.pages[p].books.get_mut(room).unwrap();
+                assert!(is_lossy && book.is_in && (book.epoch, book.offset) <= (epoch, offset), "{event:?}");
+                book.stands(room, (epoch, offset));
             }
             Event::Forced { room, joins: false, .. } => {
                 self.pages[p].books.get_mut(name_of(room)).unwrap().is_in = false;
