@@ -14,6 +14,17 @@
   }
 
   return {
+    async a_list_made_between_an_event_and_an_older_answer_has_the_event() {
+      const world = new World();
+      world.connect();
+      await world.welcome();
+      world.me.watch(["ben"]);
+      await world.settle();
+      await world.hear({ event: "presence", user: "ben", state: "away", version: 5, connections: 1 });
+      const list = world.me.users(["ben"]);
+      await world.answer("watch", { users: [{ user: "ben", state: "online", version: 4, connections: 1 }] });
+      same([list.get("ben")?.state, list.complete], ["away", true], "what is newer");
+    },
     async members_are_kept_by_events() {
       const { world, list } = await inside();
       same([names(list), list.count, list.complete], ["anna,ben", 2, true], "all");

@@ -53,7 +53,7 @@
 
   /** One line to one page; the server's half of it. */
   class Server {
-    rooms = new Map(); line = null; refuses = 0; delays = true; epochs = 0; version = 1000; given = new Set(); kicks = 0; withholds = 0; owes = new Set();
+    rooms = new Map(); line = null; refuses = 0; delays = true; epochs = 0; version = 1000; given = new Set(); kicks = 0; withholds = 0; owes = new Set(); tells = 0;
     constructor(time, roll) {
       Object.assign(this, { time, roll });
       this.users = new Map(OTHERS.map((user) => [user, { state: "online", version: this.version++ }]));
@@ -70,7 +70,7 @@
     }
     event(message) { if (this.line) this.send(this.line, () => message); }
     open(socket, session) {
-      const line = this.line = { socket, last: this.time.now, rooms: new Set(), watched: new Set(), pages: [], says: [] };
+      const line = this.line = { socket, last: this.time.now, rooms: new Set(), watched: new Set(), pages: [], says: [], tells: [] };
       // Polls are answered with it at once.
       if (!session || socket.isStream) this.send(line, () => ({ event: "welcome", ...WELCOME, session, time_ms: 1e12 + this.time.now }));
       for (const room of this.given) this.order("join", room);
@@ -148,6 +148,10 @@
     }
     /** Somebody else says something. */
     talk(name) {
+      if (this.line) {
+        this.line.tells.push(++this.tells);
+        this.event({ event: "tell", from: "ben", data: this.tells });
+      }
       const room = this.rooms.get(name);
       if (!room) return;
       room.offset += 1;
@@ -297,9 +301,14 @@
         return { done: value === null, value: value ?? undefined };
       };
       const encoder = new TextEncoder();
+      let last = 0;
+      const later = (chunk) => {
+        last = Math.max(last, this.time.now + this.server.delay());
+        this.time.after(last - this.time.now, () => push(chunk));
+      };
       const session = this.begin({
-        onmessage: ({ data }) => push(encoder.encode(`event: x\ndata: ${data}\n\n`)),
-        onclose: () => push(null),
+        onmessage: ({ data }) => later(encoder.encode(`event: x\ndata: ${data}\n\n`)),
+        onclose: () => later(null),
         isStream: true,
       });
       request.ended = () => {
@@ -404,6 +413,11 @@
       heard.set(`${room} ${epoch}`, offset);
       all_heard.add(`${room} ${epoch} ${offset}`);
     });
+    const tells = [];
+    me.on("tell", ({ data }) => {
+      if (tells.at(-1) >= data) doubles.push(`tell ${data}`);
+      tells.push(data);
+    });
     // What is missing it tells by itself.
     me.on("rejoin", ({ room }) => server.forgive(room));
     me.on("left", ({ room }) => { holds.set(room, 0); unsure.add(room); server.forgive(room); });
@@ -423,8 +437,9 @@
       [1, () => { server.refuses = roll.below(6); }],
       [0.5, () => server.restart()],
       [0.5, () => { net.down = !net.down; }],
-      [net.loses ? 2 : 0, () => { const carrier = roll.of(["websocket", "websocket", "events"]); if (!net.blocks.delete(carrier)) net.blocks.add(carrier); }],
-      [12, () => server.talk(roll.of(ROOMS))],
+      [net.loses ? 4 : 0, () => window.dispatchEvent(new Event("online"))],
+      [net.loses ? 4 : 0, () => { const carrier = roll.of(["websocket", "websocket", "events"]); if (!net.blocks.delete(carrier)) net.blocks.add(carrier); }],
+      [net.loses ? 30 : 12, () => { for (const room of ROOMS) server.talk(room); }],
       [0.5, () => { const room = roll.of(ROOMS); server.given.add(room); if (server.line) server.order("join", room); }],
       [0.5, () => { const room = roll.of(ROOMS); if (server.line?.rooms.has(room)) { unsure.add(room); server.kicks += 1; server.order("leave", room); } }],
       [0.5, () => { window.dispatchEvent(new Event("pagehide")); time.after(500, () => window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }))); }],
@@ -471,6 +486,7 @@
         if (wanted && !(is && hears) || !wanted && hears) wrong.push(`${room}: wanted ${wanted}, ${is ? "in" : "out"}, ${hears ? "hears" : "deaf"}`);
       }
       for (const say of server.line?.says ?? []) if (!all_heard.has(say)) wrong.push(`${say} was not heard`);
+      for (const tell of server.line?.tells ?? []) if (!tells.includes(tell)) wrong.push(`${tell} was not told`);
       if (doubles.length) wrong.push(`again, or late: ${doubles}`);
       if (waits.size) wrong.push(`waits: ${[...waits]}`);
       return wrong;
