@@ -30,6 +30,8 @@ pub const CATCHING_UP_BYTES_MAX: usize = 16 << 10;
 pub const ERASED_BYTES_PER_TURN: usize = 128 << 10;
 /// Deleted users whose messages a home is yet to look for. Past it: 503.
 pub const ERASURES_MAX: usize = 64;
+/// Ticks after which a deleted user's messages are looked for though some edge has not said that the user's clients say nothing more.
+pub const ERASURE_TICKS_MAX: u32 = 500;
 /// Rooms without members that are kept for their history, an equal share of them at each worker. Past it the one that has been
 /// without members for longest ends.
 pub const HISTORY_ROOMS_MAX: usize = 65_536;

@@ -39,7 +39,7 @@ enum AwaitedParts {
     /// How many connections there are, and what came of each.
     ForceJoin(ForcedJoins),
     /// The user's home, then workers whose rooms are not looked through.
-    DeleteUser { user: Name, left: usize, connections: usize, messages: usize },
+    DeleteUser { left: usize, connections: usize, messages: usize },
     /// Workers that are not through.
     Broadcast { left: usize, delivered: usize, missed: usize },
 }
@@ -164,10 +164,9 @@ impl AdminRequests {
                 turn.out.post(home, Message::Moderate { what, reply_to: Some(reply_to) });
             }
             AdminRequest::DeleteUser { user } => {
-                let (home, what) = (homes.of(&user), Moderation::DeleteUser { user: user.clone() });
+                let (home, what) = (homes.of(&user), Moderation::DeleteUser { user });
                 turn.out.post(home, Message::Moderate { what, reply_to: Some(reply_to) });
                 return AwaitedParts::DeleteUser {
-                    user,
                     left: 1 + usize::from(workers),
                     connections: 0,
                     messages: 0,
@@ -198,16 +197,9 @@ impl AdminRequests {
                 let (delivered, missed) = (*delivered, *missed);
                 (*left == 0).then_some(AdminReply::Broadcast { delivered, missed, done: true })
             }
-            (AwaitedParts::DeleteUser { user, left, connections, messages }, answer) => {
+            (AwaitedParts::DeleteUser { left, connections, messages }, answer) => {
                 match answer {
-                    HomeAnswer::Kicked(kicked, _) => {
-                        *connections = kicked.unwrap_or(0);
-                        for worker in 0..self.homes.workers() {
-                            let what = Moderation::Erase { user: user.clone() };
-                            let reply_to = Some(reply_to(self.worker, request));
-                            turn.out.post(worker, Message::Moderate { what, reply_to });
-                        }
-                    }
+                    HomeAnswer::Kicked(kicked, _) => *connections = kicked.unwrap_or(0),
                     HomeAnswer::Erased { messages: more } => *messages += more,
                     HomeAnswer::Busy => {
                         return self.finish(request, AdminReply::Refused(CommandRefusal::Busy), turn);

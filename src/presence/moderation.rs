@@ -78,7 +78,7 @@ pub enum Moderation {
         /// The user.
         user: Name,
     },
-    /// To a worker: what a user said in its rooms is deleted.
+    /// To a home of rooms, by each edge and behind all that the user's clients there have said: what a user said in its rooms is deleted.
     Erase {
         /// The user.
         user: Name,
@@ -92,6 +92,11 @@ pub enum Moderation {
     Expel {
         /// Out of where.
         room: Name,
+        /// The user.
+        user: Name,
+    },
+    /// To an edge: a user's clients were sent away, and say nothing more. It is to tell all homes of rooms to erase what they have said.
+    Silenced {
         /// The user.
         user: Name,
     },
@@ -112,7 +117,9 @@ impl Moderation {
             Moderation::Taken { room, .. }
             | Moderation::DeleteRoom { room }
             | Moderation::Disband { room } => room.len(),
-            Moderation::DeleteUser { user } | Moderation::Erase { user } => user.len(),
+            Moderation::DeleteUser { user } | Moderation::Erase { user } | Moderation::Silenced { user } => {
+                user.len()
+            }
             Moderation::Banned { user, ban } => user.len() + ban.as_ref().map_or(0, |(_, words)| words.len()),
         }
     }

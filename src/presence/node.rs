@@ -318,12 +318,14 @@ impl Node {
     /// When [`Node::due`] is to be called next.
     #[must_use]
     pub fn next_due(&self) -> Option<Tick> {
-        let at_once = !self.broadcasts.is_empty() || self.rooms.is_erasing() || self.edge.has_resumable();
+        let at_once = !self.broadcasts.is_empty() || self.edge.has_resumable();
         let at_once = at_once || self.rebuilding.is_due() || self.edge.is_announcing();
         let at_once = at_once.then_some(self.turned);
         let archive = self.users.archive_due();
         let clock = self.edge.clock_due();
-        let due = [self.timers.next(), self.admin.next_due(), at_once, archive, clock, self.waits.due()];
+        let erasure = self.rooms.erasure_due(self.turned);
+        let due =
+            [self.timers.next(), self.admin.next_due(), at_once, archive, clock, self.waits.due(), erasure];
         let due = due.into_iter().flatten().reduce(Tick::min);
         match self.bans_due() {
             None => due,

@@ -81,10 +81,17 @@ fn step(world: &mut World, orders: &mut u64) {
 fn delete_user(world: &mut World, orders: &mut u64) {
     let user = world.dice.of(&USERS);
     world.settle();
+    // Some of it is under way when the order comes, and later than it.
+    everybody_says(world, user);
     world.truth.get().erased.insert(user.to_owned());
     world.pages.iter_mut().filter(|page| page.user == user).for_each(|page| page.outbox.clear());
     *orders += 1;
     world.order(*orders, AdminRequest::DeleteUser { user: user.into() });
+    for _ in 0..world.dice.below(8) {
+        world.deliver();
+    }
+    everybody_says(world, user);
+    world.pages.iter_mut().filter(|page| page.user == user).for_each(|page| page.outbox.clear());
     world.settle();
     for _ in 0..5 {
         world.pass(1);
@@ -96,6 +103,15 @@ fn delete_user(world: &mut World, orders: &mut u64) {
         for page in histories(world, room) {
             let theirs = page.iter().find(|message| message.from.as_deref() == Some(user));
             assert!(theirs.is_none(), "{room}: {theirs:?}");
+        }
+    }
+}
+
+/// All pages of a user say something in all rooms.
+fn everybody_says(world: &mut World, user: &str) {
+    for p in 0..world.pages.len() {
+        if world.pages[p].user == user && world.pages[p].open {
+            ROOMS.into_iter().for_each(|room| world.say(p, room));
         }
     }
 }

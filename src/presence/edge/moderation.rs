@@ -7,6 +7,7 @@ use crate::presence::cost;
 use crate::presence::edge::Edge;
 use crate::presence::ending::Ending;
 use crate::presence::message::{ClientId, Leaving, Message, ReplyTo, RequestRef};
+use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
 use crate::presence::record::Record;
 use crate::presence::subscribers::Subscriber;
@@ -85,6 +86,14 @@ impl Edge {
         for slot in slots {
             let request = RequestRef::Forced { admin: self.worker, request: NOBODY, change: true };
             let _ = self.leave(slot, room, ReplyTo { at: self.address(slot), request }, turn);
+        }
+    }
+
+    /// A user's clients have said all that they will say: rooms' homes are told behind that to erase it.
+    pub(crate) fn silenced(&self, user: &Name, reply_to: Option<ReplyTo>, turn: &mut Turn<'_>) {
+        for home in 0..self.homes.workers() {
+            let what = Moderation::Erase { user: user.clone() };
+            turn.out.post(home, Message::Moderate { what, reply_to });
         }
     }
 

@@ -30,6 +30,7 @@ impl Node {
             Moderation::DeleteRoom { room } => rooms.delete(&room, reply_to, turn),
             Moderation::DeleteUser { user } => users.delete(&user, reply_to, turn),
             Moderation::Erase { user } => rooms.erase(&user, reply_to, turn),
+            Moderation::Silenced { user } => edge.silenced(&user, reply_to, turn),
             Moderation::Disband { room } => edge.disband(&room, turn),
             Moderation::Expel { room, user } => edge.expel(&room, &user, turn),
         }

@@ -1,6 +1,6 @@
 //! Ends by order: of rooms, and of all that a deleted user said in any of them, which is looked for in shares.
 
-use crate::limits::{ERASED_BYTES_PER_TURN, ERASURES_MAX, SWEPT_PER_TURN_MAX};
+use crate::limits::{ERASED_BYTES_PER_TURN, ERASURE_TICKS_MAX, ERASURES_MAX, SWEPT_PER_TURN_MAX};
 use crate::presence::cost;
 use crate::presence::message::{HomeAnswer, Message, ReplyTo};
 use crate::presence::moderation::Moderation;
@@ -8,6 +8,7 @@ use crate::presence::name::Name;
 use crate::presence::room::Rooms;
 use crate::presence::room::keeping::Erasure;
 use crate::presence::turn::Turn;
+use crate::time::Tick;
 
 impl Rooms {
     /// A room ends: its members' edges take them out, and what was said is forgotten.
@@ -31,28 +32,39 @@ impl Rooms {
         answer(reply_to, HomeAnswer::RoomDeleted(members), turn);
     }
 
-    /// Begins to delete a user's messages in all rooms here.
+    /// An edge says that a deleted user's clients have said everything. Behind the last one that says so the user's messages in all rooms
+    /// here are looked for.
     pub(crate) fn erase(&mut self, user: &Name, reply_to: Option<ReplyTo>, turn: &mut Turn<'_>) {
-        if self.keeping.erasures.len() >= ERASURES_MAX {
-            return answer(reply_to, HomeAnswer::Busy, turn);
+        let erasures = &mut self.keeping.erasures;
+        let begun = erasures.iter().position(|erasure| erasure.reply_to == reply_to && erasure.user == *user);
+        let at = begun.unwrap_or(erasures.len());
+        if begun.is_none() {
+            if erasures.len() >= ERASURES_MAX {
+                return answer(reply_to, HomeAnswer::Busy, turn);
+            }
+            let (user, left) = (user.clone(), self.homes.workers());
+            let until = turn.now.tick.after(ERASURE_TICKS_MAX);
+            let (slot, serial, offset, messages, here) = (0, 0, 0, 0, 0);
+            erasures.push_back(Erasure { user, left, until, slot, serial, offset, messages, here, reply_to });
         }
-        let user = user.clone();
-        let erasure = Erasure { user, slot: 0, serial: 0, offset: 0, messages: 0, here: 0, reply_to };
-        self.keeping.erasures.push_back(erasure);
+        erasures[at].left = erasures[at].left.saturating_sub(1);
         // Most servers keep nothing.
-        if self.history_messages() == 0 {
+        if erasures[at].left == 0 && self.history_messages() == 0 {
             self.erase_on(turn);
         }
     }
 
-    /// Whether some user's messages are looked for.
-    pub(crate) fn is_erasing(&self) -> bool {
-        !self.keeping.erasures.is_empty()
+    /// When some user's messages are to be looked for: at `now`, or where an edge has said nothing for long.
+    pub(crate) fn erasure_due(&self, now: Tick) -> Option<Tick> {
+        let due = |erasure: &Erasure| if erasure.left == 0 { now } else { erasure.until };
+        self.keeping.erasures.iter().map(due).reduce(Tick::min)
     }
 
     /// Looks through a turn's share of what rooms keep.
     pub(crate) fn erase_on(&mut self, turn: &mut Turn<'_>) {
-        let Some(mut erasure) = self.keeping.erasures.pop_front() else { return };
+        let is_due = |erasure: &Erasure| erasure.left == 0 || turn.now.tick.has_reached(erasure.until);
+        let Some(at) = self.keeping.erasures.iter().position(is_due) else { return };
+        let Some(mut erasure) = self.keeping.erasures.remove(at) else { return };
         let (mut bytes, mut rooms) = (ERASED_BYTES_PER_TURN, SWEPT_PER_TURN_MAX);
         while erasure.slot < self.rooms.end() && bytes > 0 && rooms > 0 {
             rooms -= 1;

@@ -9,6 +9,7 @@ use crate::presence::history::{Journal, RoomHistory, Shares, rule_for};
 use crate::presence::message::ReplyTo;
 use crate::presence::name::Name;
 use crate::presence::rules::{HistoryRule, Rules};
+use crate::time::Tick;
 
 /// The history of one home's rooms, taken together.
 pub(super) struct Keeping {
@@ -57,6 +58,9 @@ impl Keeping {
 #[derive(Debug)]
 pub(super) struct Erasure {
     pub(super) user: Name,
+    /// Edges from which something that the user has said may still come; and when it is waited for no longer.
+    pub(super) left: u16,
+    pub(super) until: Tick,
     /// The room that is next, by slot, and which it was, and the offset to go on from.
     pub(super) slot: usize,
     pub(super) serial: u32,

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::presence::message::ReplyTo;
+use crate::presence::message::{Message, ReplyTo};
+use crate::presence::moderation::Moderation;
 use crate::presence::name::Name;
 use crate::presence::turn::Turn;
 use crate::presence::user::Users;
@@ -16,7 +17,16 @@ impl Users {
     /// of one who is watched goes on, so that nobody takes what comes after for older.
     pub(crate) fn delete(&mut self, user: &Name, reply_to: Option<ReplyTo>, turn: &mut Turn<'_>) {
         let Some(reply_to) = reply_to else { return };
+        let can_kick = self.can_kick(user);
         self.kick(user, (&Arc::from(WORDS), None), reply_to, turn);
+        if !can_kick {
+            return;
+        }
+        // Behind the order to send them away: what a client said before may still be on its way to a room.
+        for edge in 0..self.workers {
+            let what = Moderation::Silenced { user: user.clone() };
+            turn.out.post(edge, Message::Moderate { what, reply_to: Some(reply_to) });
+        }
         match self.seek(user) {
             Some(here) if OfflineUsers::holds(here) => {
                 self.last_seen.mark_stale();

@@ -65,7 +65,7 @@ impl Users {
     }
 
     /// Whether all connections of a user can be sent away.
-    fn can_kick(&self, user: &str) -> bool {
+    pub(super) fn can_kick(&self, user: &str) -> bool {
         let Some(slot) = self.find(user) else { return true };
         let devices = &self.users[slot as usize].devices;
         self.kicked.has_room(devices.live().count()) && !devices.as_slice().iter().any(Device::is_awaited)

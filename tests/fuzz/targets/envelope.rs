@@ -284,7 +284,8 @@ fn announcement(cursor: &mut Cursor<'_>, (room, user): (Name, Name), at: ClientR
 }
 
 fn moderation(cursor: &mut Cursor<'_>, room: Name, user: Name) -> Moderation {
-    match cursor.below(12) {
+    match cursor.below(13) {
+        12 => Moderation::Silenced { user },
         8 => Moderation::DeleteRoom { room },
         9 => Moderation::DeleteUser { user },
         10 => Moderation::Erase { user },
