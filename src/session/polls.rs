@@ -16,6 +16,8 @@ pub struct Polls<T, K, R> {
     gap: u32,
     /// When the last request was answered or given up.
     ended: Tick,
+    /// Most of the gap has passed since then.
+    is_suspect: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +47,8 @@ pub enum Due<R> {
     Nothing(Tick),
     /// The open poll has waited for as long as it asked for, and is open no more.
     Over(R),
+    /// Most of the gap has passed without a request: [`Polls::next_due`] says when the client is gone.
+    Suspect,
     /// Nobody polls any more.
     Gone,
 }
@@ -53,7 +57,7 @@ impl<T, K: PartialEq, R: Copy + PartialEq> Polls<T, K, R> {
     /// A session that begins with a request, for a client that is gone after so many ticks without one.
     #[must_use]
     pub fn new(now: Tick, gap: u32) -> Polls<T, K, R> {
-        Polls { queue: Outgoing::default(), open: None, gap, ended: now }
+        Polls { queue: Outgoing::default(), open: None, gap, ended: now, is_suspect: false }
     }
 
     /// A poll comes: its client has all up to `ack`, and waits for `wait` ticks. `gap`: from now on that counts.
@@ -109,6 +113,11 @@ impl<T, K: PartialEq, R: Copy + PartialEq> Polls<T, K, R> {
         is_it
     }
 
+    /// The client was heard: says whether it was under suspicion.
+    pub fn acquit(&mut self) -> bool {
+        std::mem::take(&mut self.is_suspect)
+    }
+
     /// The client was heard by a request that is no poll.
     pub fn heard(&mut self, now: Tick) {
         if self.open.is_none() {
@@ -121,7 +130,8 @@ impl<T, K: PartialEq, R: Copy + PartialEq> Polls<T, K, R> {
     pub fn next_due(&self) -> Tick {
         match &self.open {
             Some(open) => open.until,
-            None => self.ended.after(self.gap),
+            None if self.is_suspect => self.ended.after(self.gap),
+            None => self.ended.after(self.gap / 4 * 3),
         }
     }
 
@@ -133,7 +143,11 @@ impl<T, K: PartialEq, R: Copy + PartialEq> Polls<T, K, R> {
         }
         match self.close(now) {
             Some(reply) => Due::Over(reply),
-            None => Due::Gone,
+            None if now.has_reached(self.ended.after(self.gap)) => Due::Gone,
+            None => {
+                self.is_suspect = true;
+                Due::Suspect
+            }
         }
     }
 
@@ -193,15 +207,25 @@ mod tests {
     #[test]
     fn a_client_is_gone_a_gap_after_its_last_poll_ended() {
         let mut polls = Sample::new(Tick(0), 1_000);
-        assert_eq!(polls.due(Tick(999)), Due::Nothing(Tick(1_000)), "that it began counts as one");
+        assert_eq!(polls.due(Tick(749)), Due::Nothing(Tick(750)), "that it began counts as one");
+        assert_eq!((polls.due(Tick(750)), polls.due(Tick(999))), (Due::Suspect, Due::Nothing(Tick(1_000))));
+        assert!(polls.acquit() && !polls.acquit());
         polled(&mut polls, 999, 1, 0);
         assert!(!polls.abandoned(Tick(1_100), 7) && polls.abandoned(Tick(1_100), 1));
-        assert_eq!(polls.due(Tick(2_099)), Due::Nothing(Tick(2_100)));
+        assert_eq!(
+            (polls.due(Tick(2_098)), polls.due(Tick(2_099))),
+            (Due::Suspect, Due::Nothing(Tick(2_100)))
+        );
+        polls.acquit();
         polls.heard(Tick(2_099));
-        assert_eq!(polls.due(Tick(3_099)), Due::Gone);
+        assert_eq!(polls.due(Tick(3_099)), Due::Gone, "a server that was late");
         assert_eq!(polls.poll(Tick(3_099), 2, 0, (0, Some(9_000))), Polled::Held(None));
         assert_eq!(polls.ready(Tick(3_099)), Some(2), "a poll that waits for nothing");
-        assert_eq!(polls.due(Tick(12_098)), Due::Nothing(Tick(12_099)), "its own gap");
+        assert_eq!(
+            (polls.due(Tick(9_849)), polls.due(Tick(12_098))),
+            (Due::Suspect, Due::Nothing(Tick(12_099))),
+            "its own gap"
+        );
     }
 
     #[test]

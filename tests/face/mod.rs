@@ -5,6 +5,7 @@ pub(crate) mod binary;
 mod carriers;
 mod cli;
 pub(crate) mod client;
+mod dead_link;
 pub(crate) mod documents;
 mod ends;
 mod faults;

@@ -3,13 +3,13 @@ import { createServer } from "node:http";
 import { parseArgs } from "node:util";
 import { Server } from "socket.io";
 
-const { values } = parseArgs({ options: { listen: { type: "string", default: "127.0.0.1:8080" } } });
+const { values } = parseArgs({ options: { listen: { type: "string", default: "127.0.0.1:8080" }, polling: { type: "boolean" } } });
 const [host, port] = values.listen.split(":");
 
 const server = createServer();
 const io = new Server(server, {
-  // Clients come by WebSocket at once: nothing is polled, and nothing is served but that.
-  transports: ["websocket"],
+  // Clients come by WebSocket at once, or they poll: nothing is upgraded, and nothing is served but that.
+  transports: [values.polling ? "polling" : "websocket"],
   serveClient: false,
   perMessageDeflate: false,
   httpCompression: false,

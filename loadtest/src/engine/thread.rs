@@ -252,8 +252,8 @@ impl<'a, C: Client> Thread<'a, C> {
         let descriptor = socket.as_raw_fd();
         let since = self.run_state.clock.now();
         let tls = self.plan.target.tls.as_ref().and_then(|peer| peer.session().ok()).map(Tls::new);
-        let carrier = self.plan.target.carrier;
-        let carried = (!carrier.is_websocket()).then(|| Session::new(carrier, &self.poster));
+        let target = &self.plan.target;
+        let carried = (!target.carrier.is_websocket()).then(|| Session::new(target, &self.poster));
         let id = self.links.insert(Link::new(socket, tls, carried, since));
         let both = Interest::READABLE | Interest::WRITABLE;
         match self.poll.registry().register(&mut SourceFd(&descriptor), Token(id), both) {

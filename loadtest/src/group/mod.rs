@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::chatter;
 use crate::clock::nanos;
-use crate::engine::carrier::Carried;
+use crate::engine::carrier::{Carried, Carrier};
 use crate::engine::codec::Codec;
 use crate::engine::link::{End, Link};
 use crate::engine::{Counted, Report};
@@ -53,8 +53,15 @@ pub struct Shape {
 
 impl Shape {
     fn check(&self) -> Result<(), Failure> {
-        if self.protocol != Protocol::Rollcall && !self.carried.carrier.is_websocket() {
-            return usage("--carrier goes with --protocol rollcall alone");
+        let may_be = match self.carried.carrier {
+            Carrier::Websocket => true,
+            Carrier::Events => self.protocol == Protocol::Rollcall,
+            Carrier::Poll => self.protocol != Protocol::Broadcast,
+        };
+        if !may_be {
+            return usage(
+                "--carrier events goes with --protocol rollcall, --carrier poll with that and socketio",
+            );
         }
         let least = if self.deflate { chatter::SIZE_MIN as u64 } else { protocol::SIZE_MIN };
         let fits = (least..=60_000).contains(&self.size());
@@ -167,10 +174,15 @@ impl<'a> Speaker<'a> {
         }
     }
 
+    /// Whether a member's request says who it is: its first message does where a WebSocket carries it.
+    fn names_itself(&self) -> bool {
+        self.shape.protocol == Protocol::Rollcall && !self.shape.carried.carrier.is_websocket()
+    }
+
     /// Appends the request that opens a member. Where no WebSocket carries it, that says who it is.
     fn request(&mut self, target: &Target, out: &mut Vec<u8>) {
         let mut path = target.path.clone();
-        if !self.shape.carried.carrier.is_websocket() {
+        if self.names_itself() {
             path.push(if path.contains('?') { '&' } else { '?' });
             path.push_str(&format!("user={}", protocol::member(self.thread, self.asked)));
             self.asked += 1;
@@ -180,7 +192,7 @@ impl<'a> Speaker<'a> {
 
     /// A member is open: it says who it is and where it wants to be, and then whatever else.
     fn greet(&mut self, index: usize, link: &mut Link<Member>, more: &[u8]) -> Result<(), End> {
-        if !self.shape.carried.carrier.is_websocket() {
+        if self.names_itself() {
             return link.send(&protocol::join(&self.shape.room));
         }
         match self.shape.protocol.greeting(&self.shape.room, (self.thread, index)) {

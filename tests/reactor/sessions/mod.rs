@@ -4,6 +4,7 @@ mod bounds;
 mod client;
 mod house;
 mod order;
+mod rules;
 mod simulation;
 
 use std::time::Duration;
@@ -132,6 +133,34 @@ fn nobody_is_there_a_gap_after_the_last_poll() {
     house.pass(Duration::from_millis(150));
     assert_eq!(house.state("anna"), "offline");
     assert_eq!(house.post(1, &anna, "ack=1&wait=0", "").0, 404);
+}
+
+#[test]
+fn one_who_polls_late_is_suspect_to_those_who_ask() {
+    let mut house = house(2);
+    let watcher = house.upgrade(0, "/ws?user=watcher");
+    house.settle();
+    house.say(watcher, r#"{"seq":1,"cmd":"watch","params":{"users":["anna"],"suspect":true}}"#);
+    let anna = house.open_polls(1, "anna");
+    let mut states = |house: &mut House| {
+        let texts = house.texts(watcher);
+        let told = texts.iter().filter(|text| text.contains(r#""event":"presence""#));
+        told.map(|text| field(text, "state").unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    house.settle();
+    assert_eq!(states(&mut house), ["online"]);
+    house.pass(Duration::from_millis(7_400));
+    assert_eq!(states(&mut house), [""; 0]);
+    house.pass(Duration::from_millis(150));
+    assert_eq!(states(&mut house), ["suspect"]);
+    house.post(0, &anna, "n=1", &join("r"));
+    house.pass(Duration::from_millis(50));
+    assert_eq!(states(&mut house), ["online"]);
+    house.pass(Duration::from_millis(7_550));
+    assert_eq!(states(&mut house), ["suspect"]);
+    house.post(0, &anna, "ack=1&wait=0", "");
+    house.pass(Duration::from_millis(10_100));
+    assert_eq!(states(&mut house), ["online", "suspect", "offline"]);
 }
 
 #[test]

@@ -17,7 +17,8 @@ use rollcall::internals::wire::mask;
 
 use crate::engine::carrier::poster::Poster;
 use crate::engine::carrier::response::{Part, Responses};
-use crate::engine::link::{End, Seen};
+use crate::engine::link::{End, Seen, text_frame};
+use crate::target::Target;
 
 /// How long a poll is held where there is nothing to tell.
 const WAIT: &str = "25s";
@@ -80,16 +81,45 @@ impl Carrier {
             Carrier::Events => {
                 format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n\r\n")
             }
+            Carrier::Poll if path.starts_with(ENGINE_PATH) => {
+                format!("GET {ENGINE_PATH}?EIO=4&transport=polling HTTP/1.1\r\nHost: {host}\r\n\r\n")
+            }
             Carrier::Poll => format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"),
         };
         out.extend_from_slice(request.as_bytes());
     }
 }
 
+/// Where a server of Socket.IO is polled.
+const ENGINE_PATH: &str = "/socket.io/";
+/// What stands between two packets of Engine.IO.
+const SEPARATOR: u8 = 0x1e;
+
+/// How a server is spoken to by requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    /// Events of a stream.
+    Events,
+    /// Polls whose answers have a numbered event a line.
+    Lines,
+    /// Polls of Engine.IO 4: packets.
+    Packets,
+}
+
+impl Form {
+    fn of(target: &Target) -> Form {
+        match target.carrier {
+            Carrier::Poll if target.path.starts_with(ENGINE_PATH) => Form::Packets,
+            Carrier::Poll => Form::Lines,
+            Carrier::Events | Carrier::Websocket => Form::Events,
+        }
+    }
+}
+
 /// One link's session.
 #[derive(Debug)]
 pub struct Session {
-    carrier: Carrier,
+    form: Form,
     poster: Rc<RefCell<Poster>>,
     responses: Responses,
     /// The session's name, from its welcome on.
@@ -105,9 +135,9 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(carrier: Carrier, poster: &Rc<RefCell<Poster>>) -> Session {
+    pub fn new(target: &Target, poster: &Rc<RefCell<Poster>>) -> Session {
         Session {
-            carrier,
+            form: Form::of(target),
             poster: poster.clone(),
             responses: Responses::default(),
             name: String::new(),
@@ -128,8 +158,10 @@ impl Session {
                 mask::apply(&mut payload, key);
             }
             if header.opcode == Opcode::Text {
+                if !self.commands.is_empty() {
+                    self.commands.push(if self.form == Form::Packets { SEPARATOR } else { b'\n' });
+                }
                 self.commands.extend_from_slice(&payload);
-                self.commands.push(b'\n');
             }
             rest = &rest[end..];
         }
@@ -141,8 +173,12 @@ impl Session {
             return Ok(());
         }
         self.posts += 1;
-        let place = if self.carrier == Carrier::Poll { "poll" } else { "events" };
-        let path = format!("/{place}/{}?n={}&answers=events", self.name, self.posts);
+        let (name, n) = (&self.name, self.posts);
+        let path = match self.form {
+            Form::Events => format!("/events/{name}?n={n}&answers=events"),
+            Form::Lines => format!("/poll/{name}?n={n}&answers=events"),
+            Form::Packets => engine_path(name),
+        };
         let posted = self.poster.borrow_mut().post(&path, &self.commands);
         self.commands.clear();
         posted
@@ -158,8 +194,16 @@ impl Session {
         let mut ended = false;
         let mut responses = std::mem::take(&mut self.responses);
         responses.read(input, |part| match part {
+            Part::Body(body) if self.form == Form::Packets => {
+                self.line.extend_from_slice(body);
+                Ok(())
+            }
             Part::Body(body) => self.lines(body, &mut seen, &mut on_message),
-            Part::End if self.carrier == Carrier::Poll => {
+            Part::End if self.form == Form::Packets => {
+                ended = true;
+                self.packets(&mut seen, &mut on_message)
+            }
+            Part::End if self.form == Form::Lines => {
                 ended = true;
                 Ok(())
             }
@@ -173,8 +217,35 @@ impl Session {
     /// The request that says what has arrived and waits for more.
     fn poll(&self) -> Vec<u8> {
         let host = &self.poster.borrow().host;
+        if self.form == Form::Packets {
+            return format!("GET {} HTTP/1.1\r\nHost: {host}\r\n\r\n", engine_path(&self.name)).into_bytes();
+        }
         let path = format!("/poll/{}?ack={}&wait={WAIT}", self.name, self.ack);
         format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    }
+
+    /// The packets of an answer that has come whole.
+    fn packets(
+        &mut self,
+        seen: &mut Seen,
+        on_message: &mut impl FnMut(&[u8]) -> Result<(), End>,
+    ) -> Result<(), End> {
+        for packet in std::mem::take(&mut self.line).split(|byte| *byte == SEPARATOR) {
+            match packet.first() {
+                Some(b'0') => {
+                    let text = std::str::from_utf8(packet).unwrap_or_default();
+                    let sid = text.split_once("\"sid\":\"").and_then(|(_, rest)| rest.split_once('"'));
+                    self.name = sid.map(|(sid, _)| sid.to_owned()).unwrap_or_default();
+                }
+                Some(b'1') => return Err(End::Eof),
+                Some(b'2') => {
+                    seen.pings += 1;
+                    self.send(&text_frame(b"3"))?;
+                }
+                _ => on_message(packet)?,
+            }
+        }
+        Ok(())
     }
 
     fn lines(
@@ -208,8 +279,8 @@ impl Session {
         seen: &mut Seen,
         on_message: &mut impl FnMut(&[u8]) -> Result<(), End>,
     ) -> Result<(), End> {
-        let message = match self.carrier {
-            Carrier::Poll => {
+        let message = match self.form {
+            Form::Lines => {
                 let (number, message) = numbered(line);
                 self.ack = number.unwrap_or(self.ack);
                 message
@@ -231,6 +302,10 @@ impl Session {
         }
         on_message(message)
     }
+}
+
+fn engine_path(sid: &str) -> String {
+    format!("{ENGINE_PATH}?EIO=4&transport=polling&sid={sid}")
 }
 
 /// A line of a poll's answer: the event's number, and the event without it. Answers to commands may have none.
@@ -256,9 +331,13 @@ fn session(message: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::link::text_frame;
+    use crate::target::Allow;
 
     const WELCOME: &str = r#"{"event":"welcome","user":"u-1","session":"S7"}"#;
+
+    fn target(carrier: Carrier, url: &str) -> Target {
+        Target { carrier, ..Target::parse(url, Allow::default()).unwrap() }
+    }
 
     fn chunk(text: &str) -> String {
         format!("{:x}\r\n{text}\r\n", text.len())
@@ -271,7 +350,7 @@ mod tests {
     /// What comes of bytes that arrive in parts of that size.
     fn heard(carrier: Carrier, bytes: &str, size: usize) -> (Vec<String>, u64, Vec<String>, Session) {
         let poster = Rc::new(RefCell::new(Poster::new("127.0.0.1:9".parse().unwrap(), "h")));
-        let mut session = Session::new(carrier, &poster);
+        let mut session = Session::new(&target(carrier, "ws://127.0.0.1:9/ws"), &poster);
         session.send(&[text_frame(b"{\"seq\":1}"), text_frame(b"{\"seq\":2}")].concat()).unwrap();
         assert!(session.posts == 0, "it has no name yet");
         let (mut messages, mut pings, mut requests) = (Vec::new(), 0, Vec::new());
@@ -325,10 +404,36 @@ mod tests {
     }
 
     #[test]
+    fn packets_of_engine_io_are_messages() {
+        let poster = Rc::new(RefCell::new(Poster::new("127.0.0.1:9".parse().unwrap(), "h")));
+        let target = target(Carrier::Poll, "ws://127.0.0.1:9/socket.io/?EIO=4&transport=websocket");
+        let mut session = Session::new(&target, &poster);
+        session.send(&text_frame(b"40")).unwrap();
+        let bytes = [answer(r#"0{"sid":"S7","upgrades":[]}"#), answer("40{}\u{1e}2\u{1e}42[1]")].concat();
+        for size in [1, 1000] {
+            let mut messages = Vec::new();
+            for part in bytes.as_bytes().chunks(size) {
+                let mut part = part.to_vec();
+                let mut hear = |message: &[u8]| {
+                    messages.push(message.to_vec());
+                    Ok(())
+                };
+                let (_, next) = session.read(&mut part, &mut hear).unwrap();
+                assert!(
+                    next.is_none_or(
+                        |next| next.starts_with(b"GET /socket.io/?EIO=4&transport=polling&sid=S7 ")
+                    )
+                );
+            }
+            assert_eq!(messages, [&b"40{}"[..], b"42[1]"]);
+        }
+    }
+
+    #[test]
     fn a_refusal_and_the_end_of_a_stream_are_ends() {
         let poster = Rc::new(RefCell::new(Poster::new("127.0.0.1:9".parse().unwrap(), "h")));
         let ends = |bytes: &str| {
-            let mut session = Session::new(Carrier::Events, &poster);
+            let mut session = Session::new(&target(Carrier::Events, "ws://127.0.0.1:9/ws"), &poster);
             session.read(&mut bytes.as_bytes().to_vec(), |_| Ok(())).unwrap_err()
         };
         assert_eq!(ends("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"), End::Refused(404));

@@ -92,6 +92,7 @@ impl Presence {
             Polled::Held(None) => {}
             Polled::Held(Some(older)) => self.reply(cx, older, Reply::refused(409, NEWER)),
         }
+        self.acquit(cx, place);
         self.sessions.arm(place, now, false);
         if !body.is_empty() {
             // A poll that comes again gets again what its commands were answered: that is not acknowledged.
@@ -131,6 +132,7 @@ impl Presence {
                 return self.reply(cx, reply_to, Reply::refused(409, ELSEWHERE));
             }
         }
+        self.acquit(cx, place);
         let Some(posts) = self.sessions.posts(place) else { return };
         let begun =
             if by_events { posts.begin_unanswered(number) } else { posts.begin(number, reply_to, count) };
@@ -206,6 +208,7 @@ impl Presence {
                 self.reply(cx, older, Reply::refused(409, NEWER));
             }
         }
+        self.acquit(cx, place);
         self.node.page_heartbeat(now, client);
         if let Entry::Token(user, grants) = &beat.entry {
             self.node.authenticate(now, client, 0, user.clone(), grants.clone());
@@ -226,6 +229,21 @@ impl Presence {
         }
     }
 
+    /// The client of a session was heard.
+    fn acquit(&mut self, cx: &mut Context<'_, PresenceMail>, place: usize) {
+        if self.sessions.polls(place).is_some_and(Polls::acquit) {
+            self.suspect_session(cx, place, false);
+        }
+    }
+
+    fn suspect_session(&mut self, cx: &mut Context<'_, PresenceMail>, place: usize, suspect: bool) {
+        let Some(session) = self.sessions.table.get(place) else { return };
+        if matches!(session.carrier, Carrier::Polls(_)) {
+            self.node.suspect(cx.now(), session.client, suspect);
+            self.act(cx);
+        }
+    }
+
     /// A session's time may have come.
     pub(super) fn polls_due(&mut self, cx: &mut Context<'_, PresenceMail>, place: usize) {
         let now = cx.now().tick;
@@ -237,6 +255,10 @@ impl Presence {
                 let lines = self.sessions.lines(place);
                 self.sessions.arm(place, now, true);
                 self.reply(cx, reply_to, Reply::lines(lines));
+            }
+            Due::Suspect => {
+                self.sessions.arm(place, now, true);
+                self.suspect_session(cx, place, true);
             }
             Due::Gone => self.session_died(cx, place),
         }
