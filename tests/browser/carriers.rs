@@ -43,6 +43,10 @@ fn silence(tab: &Tab<'_>) {
 
 /// Goes over to a WebSocket while everybody talks.
 fn moves_in_the_middle(anna: &Tab<'_>, ben: &Tab<'_>, let_through: impl FnOnce()) {
+    // What a page before this one has left is gone by then.
+    ben.until(
+        "rollcall.request('presence', { users: ['anna'] }).then(({ users: [view] }) => view.connections === 1)",
+    );
     anna.eval("(heard.length = 0, states.length = 0)");
     ben.eval("(window.seen = [], window.off?.(), window.off = rollcall.on('presence', (view) => view.user === 'anna' && seen.push(view)))");
     talk(ben, 25);

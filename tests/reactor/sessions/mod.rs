@@ -136,34 +136,6 @@ fn nobody_is_there_a_gap_after_the_last_poll() {
 }
 
 #[test]
-fn one_who_polls_late_is_suspect_to_those_who_ask() {
-    let mut house = house(2);
-    let watcher = house.upgrade(0, "/ws?user=watcher");
-    house.settle();
-    house.say(watcher, r#"{"seq":1,"cmd":"watch","params":{"users":["anna"],"suspect":true}}"#);
-    let anna = house.open_polls(1, "anna");
-    let mut states = |house: &mut House| {
-        let texts = house.texts(watcher);
-        let told = texts.iter().filter(|text| text.contains(r#""event":"presence""#));
-        told.map(|text| field(text, "state").unwrap().to_owned()).collect::<Vec<_>>()
-    };
-    house.settle();
-    assert_eq!(states(&mut house), ["online"]);
-    house.pass(Duration::from_millis(7_400));
-    assert_eq!(states(&mut house), [""; 0]);
-    house.pass(Duration::from_millis(150));
-    assert_eq!(states(&mut house), ["suspect"]);
-    house.post(0, &anna, "n=1", &join("r"));
-    house.pass(Duration::from_millis(50));
-    assert_eq!(states(&mut house), ["online"]);
-    house.pass(Duration::from_millis(7_550));
-    assert_eq!(states(&mut house), ["suspect"]);
-    house.post(0, &anna, "ack=1&wait=0", "");
-    house.pass(Duration::from_millis(10_100));
-    assert_eq!(states(&mut house), ["online", "suspect", "offline"]);
-}
-
-#[test]
 fn a_client_that_gives_up_its_poll_frees_it_at_once() {
     let mut house = house(2);
     let anna = house.open_polls(0, "anna");

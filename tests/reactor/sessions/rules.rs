@@ -1,6 +1,7 @@
 //! What holds for a client whatever carries it: tokens and their end, the pace of commands, its state.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rollcall::internals::identity::{Claims, Key, Keys, SigningKey, token};
 use rollcall::internals::presence::Rules;
@@ -134,4 +135,32 @@ fn a_client_says_how_its_user_is() {
         guest.post(&mut house, r#"{"seq":1,"cmd":"status","params":{"state":"away"}}"#);
         assert_eq!(house.state("anna"), "away");
     }
+}
+
+#[test]
+fn one_who_polls_late_is_suspect_to_those_who_ask() {
+    let mut house = house(2);
+    let watcher = house.upgrade(0, "/ws?user=watcher");
+    house.settle();
+    house.say(watcher, r#"{"seq":1,"cmd":"watch","params":{"users":["anna"],"suspect":true}}"#);
+    let anna = house.open_polls(1, "anna");
+    let states = |house: &mut House| {
+        let texts = house.texts(watcher);
+        let told = texts.iter().filter(|text| text.contains(r#""event":"presence""#));
+        told.map(|text| field(text, "state").unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    house.settle();
+    assert_eq!(states(&mut house), ["online"]);
+    house.pass(Duration::from_millis(7_400));
+    assert_eq!(states(&mut house), [""; 0]);
+    house.pass(Duration::from_millis(150));
+    assert_eq!(states(&mut house), ["suspect"]);
+    house.post(0, &anna, "n=1", &join("r"));
+    house.pass(Duration::from_millis(50));
+    assert_eq!(states(&mut house), ["online"]);
+    house.pass(Duration::from_millis(7_550));
+    assert_eq!(states(&mut house), ["suspect"]);
+    house.post(0, &anna, "ack=1&wait=0", "");
+    house.pass(Duration::from_millis(10_100));
+    assert_eq!(states(&mut house), ["online", "suspect", "offline"]);
 }

@@ -3,11 +3,15 @@
 //!
 //! | file | subject |
 //! |---|---|
+//! | [`flag`] | which it is, and the request that opens a session |
 //! | [`response`] | heads and bodies, however they are cut |
 //! | [`poster`] | one connection of a thread that takes the commands of all of its links |
 
+mod flag;
 pub mod poster;
 mod response;
+
+pub use flag::{Carried, Carrier};
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,6 +19,7 @@ use std::rc::Rc;
 use rollcall::internals::wire::frame::{Header, Opcode, Parsed};
 use rollcall::internals::wire::mask;
 
+use crate::engine::carrier::flag::ENGINE_PATH;
 use crate::engine::carrier::poster::Poster;
 use crate::engine::carrier::response::{Part, Responses};
 use crate::engine::link::{End, Seen, text_frame};
@@ -23,75 +28,6 @@ use crate::target::Target;
 /// How long a poll is held where there is nothing to tell.
 const WAIT: &str = "25s";
 
-/// What carries the messages of a run's connections.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, clap::ValueEnum)]
-pub enum Carrier {
-    #[default]
-    Websocket,
-    /// An event stream; commands are posted
-    Events,
-    /// Polls, each held until there is something to tell
-    Poll,
-}
-
-/// The flag of the scenarios that leave it open what carries them.
-#[derive(Clone, Copy, Default, Debug, clap::Args)]
-pub struct Carried {
-    /// What carries the connections; where it is not a WebSocket, the path `/ws` of the URL stands for the server's own
-    #[arg(long, value_enum, default_value = "websocket")]
-    pub carrier: Carrier,
-}
-
-impl Carried {
-    pub fn name(self) -> &'static str {
-        self.carrier.name()
-    }
-}
-
-impl Carrier {
-    pub fn is_websocket(self) -> bool {
-        self == Carrier::Websocket
-    }
-
-    /// As the flag has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Carrier::Websocket => "websocket",
-            Carrier::Events => "events",
-            Carrier::Poll => "poll",
-        }
-    }
-
-    /// The path of a server for it: `/ws` is where a rollcall serves WebSockets.
-    fn path(self, path: &str) -> String {
-        let (place, query) = path.split_at(path.find('?').unwrap_or(path.len()));
-        let place = match (self, place) {
-            (Carrier::Events, "/ws" | "/") => "/events",
-            (Carrier::Poll, "/ws" | "/") => "/poll",
-            _ => place,
-        };
-        format!("{place}{query}")
-    }
-
-    /// Appends the request that opens a session, by a path with its query.
-    pub fn write_request(self, host: &str, path: &str, out: &mut Vec<u8>) {
-        let path = self.path(path);
-        let request = match self {
-            Carrier::Websocket => unreachable!("a WebSocket is opened by an upgrade"),
-            Carrier::Events => {
-                format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n\r\n")
-            }
-            Carrier::Poll if path.starts_with(ENGINE_PATH) => {
-                format!("GET {ENGINE_PATH}?EIO=4&transport=polling HTTP/1.1\r\nHost: {host}\r\n\r\n")
-            }
-            Carrier::Poll => format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"),
-        };
-        out.extend_from_slice(request.as_bytes());
-    }
-}
-
-/// Where a server of Socket.IO is polled.
-const ENGINE_PATH: &str = "/socket.io/";
 /// What stands between two packets of Engine.IO.
 const SEPARATOR: u8 = 0x1e;
 
@@ -438,17 +374,5 @@ mod tests {
         };
         assert_eq!(ends("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"), End::Refused(404));
         assert_eq!(ends("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), End::Eof);
-    }
-
-    #[test]
-    fn a_path_of_ones_own_is_kept() {
-        let mut out = Vec::new();
-        Carrier::Events.write_request("h", "/ws?user=a", &mut out);
-        Carrier::Poll.write_request("h", "/other?user=a", &mut out);
-        let text = String::from_utf8(out).unwrap();
-        assert!(
-            text.starts_with("GET /events?user=a HTTP/1.1\r\n") && text.contains("POST /other?user=a "),
-            "{text}"
-        );
     }
 }
