@@ -16,7 +16,7 @@ const LOGIC: [(&str, &str, usize); 8] = [
     ("wants", include_str!("logic/wants.js"), 11),
     ("rooms", include_str!("logic/rooms.js"), 17),
     ("history", include_str!("logic/history.js"), 14),
-    ("lists", include_str!("logic/lists.js"), 14),
+    ("lists", include_str!("logic/lists.js"), 15),
     ("model", include_str!("logic/model.js"), 1),
 ];
 
