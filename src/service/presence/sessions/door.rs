@@ -28,6 +28,8 @@ enum Readers {
 
 /// The types of content that a page of strangers may send: browsers ask first whether it may (a preflight), which a form never does.
 const NOT_SIMPLE: &str = "a page of another origin sends Content-Type: application/json or application/x-ndjson here; see --origin";
+/// A page reads no field of an answer beside the usual ones unless that is said (the Fetch standard's CORS).
+const EXPOSE: &str = "Access-Control-Expose-Headers";
 /// For how long a browser may remember what it was answered, in seconds.
 const PREFLIGHT_SECONDS: &str = "600";
 
@@ -64,10 +66,11 @@ impl Door {
         let response = self.compressed(response).with("Cache-Control", "no-store").with("Vary", "Origin");
         match &self.readers {
             Readers::None => response,
-            Readers::Any => response.with("Access-Control-Allow-Origin", "*"),
+            Readers::Any => response.with("Access-Control-Allow-Origin", "*").with(EXPOSE, "Retry-After"),
             Readers::Named(origin) => response
                 .with("Access-Control-Allow-Origin", &**origin)
-                .with("Access-Control-Allow-Credentials", "true"),
+                .with("Access-Control-Allow-Credentials", "true")
+                .with(EXPOSE, "Retry-After"),
         }
     }
 
@@ -147,11 +150,13 @@ mod tests {
         assert_eq!(come(&of("http://example.org"), &["http://other.example"]), Ok((vec![], true)));
         assert_eq!(come(&of("http://evil.example"), &["http://other.example"]), Err(403));
         assert_eq!(come(&of("null"), &["http://other.example"]), Err(403));
-        let any = vec![("Access-Control-Allow-Origin", "*".to_owned())];
+        let exposed = (EXPOSE, "Retry-After".to_owned());
+        let any = vec![("Access-Control-Allow-Origin", "*".to_owned()), exposed.clone()];
         assert_eq!(come(&of("http://evil.example"), &[]), Ok((any, false)), "with no credentials");
         let named = vec![
             ("Access-Control-Allow-Origin", "http://other.example".to_owned()),
             ("Access-Control-Allow-Credentials", "true".to_owned()),
+            exposed,
         ];
         assert_eq!(come(&of("http://other.example"), &["http://other.example"]), Ok((named, true)));
     }
